@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+func inspectCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "inspect PATH",
+		Short: "Show what is in a bundle or an ONNX file",
+		Long: "Inspect lists the inputs, outputs, shapes, types and operations of a bundle or an ONNX file,\n" +
+			"without running it and without any framework.",
+		Example: "  forgo inspect digits.forgo\n" +
+			"  forgo inspect --json model.onnx",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			i, err := inspect(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				return enc.Encode(i)
+			}
+			return i.print(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+type inspection struct {
+	Kind       string           `json:"kind"` // "bundle" or "onnx"
+	Path       string           `json:"path"`
+	Size       int64            `json:"size"` // bytes, of all files
+	Inputs     []end            `json:"inputs"`
+	Outputs    []end            `json:"outputs"`
+	Operations map[string]int   `json:"operations"`
+	Opsets     map[string]int   `json:"opsets"`
+	Bundle     *bundleSummary   `json:"bundle,omitempty"`
+	manifest   *bundle.Manifest `json:"-"`
+}
+
+type bundleSummary struct {
+	Name    string             `json:"name"`
+	Digest  string             `json:"digest"`
+	Task    string             `json:"task"`
+	Engine  string             `json:"engine"`
+	Labels  []string           `json:"labels,omitempty"`
+	Cases   int                `json:"golden_cases"`
+	Picture *bundle.Picture    `json:"picture,omitempty"`
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	Created string             `json:"created,omitempty"`
+}
+
+type end struct {
+	Name      string       `json:"name"`
+	GraphName string       `json:"graph_name,omitempty"`
+	DType     tensor.DType `json:"dtype"`
+	Shape     []int64      `json:"shape"` // -1 is free
+}
+
+func inspect(path string) (inspection, error) {
+	b, err := bundle.Open(path)
+	if errors.Is(err, bundle.ErrNotBundle) {
+		return inspectONNX(path)
+	}
+	if err != nil {
+		return inspection{}, err
+	}
+	defer b.Close()
+	m := &b.Manifest
+	i := inspection{Kind: "bundle", Path: path, manifest: m, Bundle: &bundleSummary{
+		Name: m.Name, Digest: b.Digest, Task: m.Task, Engine: m.Engine, Labels: m.Labels,
+		Cases: len(m.Golden.Cases), Picture: m.Picture, Metrics: m.Provenance.Metrics,
+	}}
+	if !m.Provenance.Created.IsZero() {
+		i.Bundle.Created = m.Provenance.Created.Format("2006-01-02 15:04:05 MST")
+	}
+	for _, f := range m.Files {
+		i.Size += f.Size
+	}
+	for _, t := range m.Inputs {
+		i.Inputs = append(i.Inputs, end{t.Name, t.GraphName, t.DType, t.Spec().Shape})
+	}
+	for _, t := range m.Outputs {
+		i.Outputs = append(i.Outputs, end{t.Name, t.GraphName, t.DType, t.Spec().Shape})
+	}
+	if m.Engine == "onnxruntime" {
+		data, err := b.ReadFile(m.Graph.Path)
+		if err != nil {
+			return inspection{}, err
+		}
+		info, err := onnx.Inspect(data)
+		if err != nil {
+			return inspection{}, &bundle.Error{Bundle: path, File: m.Graph.Path, Err: err}
+		}
+		i.Operations, i.Opsets = info.Ops, info.Opsets
+	}
+	return i, nil
+}
+
+func inspectONNX(path string) (inspection, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+			return inspection{}, fmt.Errorf("%s: it is neither a bundle nor an ONNX file: there is no forgo.json in it", path)
+		}
+		return inspection{}, err
+	}
+	info, err := onnx.Inspect(data)
+	if err != nil {
+		return inspection{}, fmt.Errorf("%s: %w", path, err)
+	}
+	i := inspection{Kind: "onnx", Path: path, Size: int64(len(data)), Operations: info.Ops, Opsets: info.Opsets}
+	for _, t := range info.Inputs {
+		i.Inputs = append(i.Inputs, end{t.Name, "", t.DType, t.Shape})
+	}
+	for _, t := range info.Outputs {
+		i.Outputs = append(i.Outputs, end{t.Name, "", t.DType, t.Shape})
+	}
+	return i, nil
+}
+
+func (i inspection) print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\t%s, %s\n", i.Path, i.Kind, size(i.Size))
+	if b := i.Bundle; b != nil {
+		fmt.Fprintf(w, "name\t%s\ndigest\tsha256:%.12s\ntask\t%s\nengine\t%s\n", b.Name, b.Digest, b.Task, b.Engine)
+		if len(b.Labels) > 0 {
+			fmt.Fprintf(w, "labels\t%d: %s\n", len(b.Labels), shorten(strings.Join(b.Labels, ", "), 90))
+		}
+		if b.Picture != nil {
+			fmt.Fprintf(w, "pictures\t%s; EXIF orientation %s\n", strings.Join(b.Picture.Accept, ", "), b.Picture.Orientation)
+		}
+		if b.Cases > 0 {
+			fmt.Fprintf(w, "golden cases\t%d (forgo verify replays them)\n", b.Cases)
+		} else {
+			fmt.Fprintf(w, "golden cases\tNONE: parity cannot be proven (%s)\n", i.manifest.Golden.None)
+		}
+		for _, name := range slices.Sorted(maps.Keys(b.Metrics)) {
+			fmt.Fprintf(w, "%s\t%.4g\n", name, b.Metrics[name])
+		}
+		if b.Created != "" {
+			fmt.Fprintf(w, "created\t%s\n", b.Created)
+		}
+	}
+	for _, group := range []struct {
+		kind string
+		ends []end
+	}{{"input", i.Inputs}, {"output", i.Outputs}} {
+		for _, e := range group.ends {
+			fmt.Fprintf(w, "%s\t%s  %s %s\n", group.kind, e.Name, e.DType, shapeText(e.Shape))
+		}
+	}
+	var ops []string
+	for _, op := range slices.Sorted(maps.Keys(i.Operations)) {
+		ops = append(ops, fmt.Sprintf("%s %d", op, i.Operations[op]))
+	}
+	fmt.Fprintf(w, "operations\t%s\n", strings.Join(ops, ", "))
+	return w.Flush()
+}
+
+func shapeText(shape []int64) string {
+	parts := make([]string, len(shape))
+	for i, d := range shape {
+		parts[i] = "*"
+		if d >= 0 {
+			parts[i] = fmt.Sprint(d)
+		}
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+func shorten(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,133 @@
+// Command forgo predicts with, verifies, inspects and serves forgo bundles.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
+)
+
+// Exit codes, the same for every verb.
+const (
+	exitDone    = 0
+	exitRefused = 1 // a refusal that says what to do
+	exitUsage   = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// errShown is returned by a verb that has already said what went wrong.
+var errShown = errors.New("already reported")
+
+// usageError is a mistake in the command line itself.
+type usageError struct{ error }
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:   "forgo",
+		Short: "Predict with Go what was trained with Python",
+		Long: "forgo predicts with, verifies, inspects and serves model bundles.\n" +
+			"The Python package adds the verbs train and export: pip install 'forgo[keras]'.",
+		Example: "  forgo predict digits.forgo seven.png\n" +
+			"  forgo serve digits.forgo",
+		Version:           forgo.Version(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no verb %q", args[0])
+			}
+			return nil
+		},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetVersionTemplate("forgo {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), doctorCommand())
+	for _, c := range append(root.Commands(), root) {
+		check := c.Args
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+
+	cmd, err := root.ExecuteContextC(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "forgo: %v (see '%s --help')\n", err, cmd.CommandPath())
+		return exitUsage
+	case errors.Is(err, errShown):
+	default:
+		fmt.Fprintf(stderr, "forgo: %v\n", oneLine(err))
+	}
+	return exitRefused
+}
+
+// fromEnvironment sets the flags that the command line left out from FORGO_* variables:
+// --approximate-decode from FORGO_APPROXIMATE_DECODE.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "FORGO_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value, ok := os.LookupEnv(name); ok && !f.Changed && err == nil && f.Name != "help" && f.Name != "version" {
+			if e := flags.Set(f.Name, value); e != nil {
+				err = usageError{fmt.Errorf("%s=%s: %w", name, value, e)}
+			}
+		}
+	})
+	return err
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// loadFlags are the flags of every verb that loads a bundle.
+type loadFlags struct {
+	verify string
+	predict.Options
+}
+
+func (f *loadFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.verify, "verify", "full", "golden cases to replay before answering: full, or quick for a few")
+	flags.IntVar(&f.ApproximateDecode, "approximate-decode", 0, "accept JPEG pixels off by up to `N` of 255 (3 for a build without libjpeg-turbo)")
+	flags.IntVar(&f.Threads, "threads", 0, "threads that one run may use (0: the CPU limit)")
+}
+
+func (f *loadFlags) load(ctx context.Context, path string) (*predict.Model, error) {
+	switch f.verify {
+	case "full":
+		f.Verify = predict.VerifyFull
+	case "quick":
+		f.Verify = predict.VerifyQuick
+	default:
+		return nil, usageError{fmt.Errorf("--verify is full or quick, not %q", f.verify)}
+	}
+	return f.Load(ctx, path, onnx.Engine())
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forgo-ml/forgo/predict"
+)
+
+func predictCommand() *cobra.Command {
+	var load loadFlags
+	var top int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "predict BUNDLE FILE...",
+		Short: "Label pictures, or JSON rows, with a bundle's model",
+		Long: "Predict answers each FILE: a JPEG or PNG picture, or a JSON row where the model takes tensors.\n" +
+			"The bundle's golden cases are replayed first; if an answer differs, nothing is predicted.\n" +
+			"A file that cannot be read is reported, the others are answered, and the exit code is 1.",
+		Example: "  forgo predict digits.forgo seven.png\n" +
+			"  forgo predict --json --top 0 digits.forgo photos/*.jpg",
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if top < 0 {
+				return usageError{fmt.Errorf("--top is 0 (all classes) or more, not %d", top)}
+			}
+			model, err := load.load(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer model.Close()
+			show := showTable(cmd.OutOrStdout(), top)
+			if asJSON {
+				show = showJSON(cmd.OutOrStdout(), top)
+			} else {
+				fmt.Fprintln(cmd.ErrOrStderr(), model.Parity())
+			}
+			return predictAll(cmd, model, args[1:], show)
+		},
+	}
+	cmd.Flags().IntVar(&top, "top", 1, "show the `N` best classes; 0 shows all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	load.add(cmd.Flags())
+	return cmd
+}
+
+type result struct {
+	answer predict.Answer
+	err    error
+}
+
+// predictAll answers the files side by side and shows them in the order given.
+func predictAll(cmd *cobra.Command, model *predict.Model, files []string, show func(string, predict.Answer) error) error {
+	results := make([]chan result, len(files))
+	for i := range results {
+		results[i] = make(chan result, 1)
+	}
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	go func() {
+		for i, file := range files {
+			slots <- struct{}{}
+			go func() {
+				answer, err := predictFile(cmd.Context(), model, file)
+				results[i] <- result{answer, err}
+				<-slots
+			}()
+		}
+	}()
+	failed := false
+	for i, file := range files {
+		r := <-results[i]
+		if r.err != nil {
+			failed = true
+			fmt.Fprintf(cmd.ErrOrStderr(), "forgo: %s: %s\n", file, oneLine(r.err))
+			continue
+		}
+		if err := show(file, r.answer); err != nil {
+			return fmt.Errorf("write answer: %w", err)
+		}
+	}
+	if failed {
+		return errShown
+	}
+	return nil
+}
+
+func predictFile(ctx context.Context, model *predict.Model, file string) (predict.Answer, error) {
+	info, err := os.Stat(file)
+	if err == nil && info.IsDir() {
+		return predict.Answer{}, errors.New("it is a folder; name the files in it")
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
+		return predict.Answer{}, err
+	}
+	return model.Answer(ctx, raw)
+}
+
+func best(a predict.Answer, top int) predict.Answer {
+	if top > 0 && top < len(a.Classes) {
+		a.Classes = a.Classes[:top]
+	}
+	return a
+}
+
+func showJSON(w io.Writer, top int) func(string, predict.Answer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return func(file string, a predict.Answer) error {
+		return enc.Encode(struct {
+			File string `json:"file"`
+			predict.Answer
+		}{file, best(a, top)})
+	}
+}
+
+func showTable(w io.Writer, top int) func(string, predict.Answer) error {
+	return func(file string, a predict.Answer) error {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, c := range best(a, top).Classes {
+			fmt.Fprintf(t, "%s\t%s\t%5.1f%%\n", file, c.Label, 100*c.Score)
+		}
+		for name, out := range a.Outputs {
+			text, err := out.MarshalJSON()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\n", file, name, text)
+		}
+		return t.Flush()
+	}
+}

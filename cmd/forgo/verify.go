@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
+)
+
+func verifyCommand() *cobra.Command {
+	var load loadFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify BUNDLE",
+		Short: "Prove that this binary answers as the training framework did",
+		Long: "Verify checks every digest of a bundle and replays its golden cases: raw inputs, with what the\n" +
+			"training framework answered. A difference is named by the stage where it begins: decode,\n" +
+			"preprocess, model or label. Exit code 0 means proven.",
+		Example: "  forgo verify digits.forgo\n" +
+			"  forgo verify --json digits.forgo",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			model, err := load.load(cmd.Context(), args[0])
+			if err != nil {
+				if !asJSON || errors.As(err, new(usageError)) {
+					return err
+				}
+				_ = json.NewEncoder(cmd.OutOrStdout()).Encode(refusal(err))
+				return errShown
+			}
+			defer model.Close()
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(verified{true, model.Manifest().Name, model.Digest(), model.Parity()})
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s  sha256:%.12s\n%s\n", args[0], model.Digest(), model.Parity())
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	load.add(cmd.Flags())
+	return cmd
+}
+
+type verified struct {
+	OK     bool           `json:"ok"`
+	Name   string         `json:"name"`
+	Digest string         `json:"digest"`
+	Parity predict.Parity `json:"parity"`
+}
+
+type refused struct {
+	OK         bool     `json:"ok"`
+	Stage      string   `json:"stage"` // a predict.Stage, or "bundle" where the folder is at fault
+	File       string   `json:"file,omitempty"`
+	Case       string   `json:"case,omitempty"`
+	Difference *float64 `json:"difference,omitempty"` // left out where there is no number for it
+	Tolerance  *float64 `json:"tolerance,omitempty"`
+	Error      string   `json:"error"`
+}
+
+func refusal(err error) refused {
+	r := refused{Error: oneLine(err)}
+	var parity *predict.ParityError
+	var folder *bundle.Error
+	switch {
+	case errors.As(err, &parity):
+		r.Stage, r.Case, r.Tolerance = string(parity.Stage), parity.Case, &parity.Tolerance
+		if !math.IsInf(parity.Difference, 0) {
+			r.Difference = &parity.Difference
+		}
+	case errors.As(err, &folder):
+		r.Stage, r.File = "bundle", folder.File
+	default:
+		r.Stage = "engine"
+	}
+	return r
+}

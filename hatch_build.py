@@ -1,0 +1,32 @@
+"""Builds the Go binary into the wheel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class GoBinaryHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Runs scripts/go.sh and marks the wheel with the machine's platform."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build src/forgo/bin/forgo; an editable install leaves that to 'make build'."""
+        if version == "editable":
+            return
+        for tool, what in (("go", "Go 1.26 or newer"), (os.environ.get("CC", "cc"), "a C compiler")):
+            if shutil.which(tool) is None:
+                raise RuntimeError(f"building forgo from source needs {what}: '{tool}' was not found")
+        root = Path(self.root)
+        binary = root / "src/forgo/bin/forgo"
+        subprocess.run([root / "scripts/go.sh", "build", "-o", binary, "./cmd/forgo"], cwd=root, check=True)
+        binary.chmod(0o755)
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform}"
+        build_data["force_include"][str(binary)] = "forgo/bin/forgo"

@@ -1,0 +1,76 @@
+package predict
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/forgo-ml/forgo/predict/bundle")
+
+// Class is one label with its probability.
+type Class struct {
+	Label string  `json:"label"`
+	Score float32 `json:"score"`
+}
+
+// Answer is what a model says of one picture or row: classes, best first, from a
+// classifier, and the outputs by name, without their batch dimension, from any other.
+type Answer struct {
+	Classes []Class `json:"classes,omitempty"`
+	Outputs Tensors `json:"outputs,omitempty"`
+}
+
+// Classify answers one encoded picture or JSON row with every label and its probability,
+// best first. It fails for a model that is not a classifier.
+func (m *Model) Classify(ctx context.Context, raw []byte) ([]Class, error) {
+	if m.manifest.Task != bundle.Classification {
+		return nil, errors.New("classify: the model's task is " + m.manifest.Task)
+	}
+	a, err := m.Answer(ctx, raw)
+	return a.Classes, err
+}
+
+// Answer answers one encoded picture or JSON row.
+func (m *Model) Answer(ctx context.Context, raw []byte) (Answer, error) {
+	in, err := m.Prepare(ctx, raw)
+	if err != nil {
+		return Answer{}, err
+	}
+	out, err := m.Run(ctx, in)
+	if err != nil {
+		return Answer{}, err
+	}
+	return m.Label(out, 0)
+}
+
+// Label turns row i of the model's outputs into its labelled answer.
+func (m *Model) Label(out Tensors, i int) (Answer, error) {
+	if m.manifest.Task != bundle.Classification {
+		a := Answer{Outputs: Tensors{}}
+		for name, t := range out {
+			row := t.Slice(i, i+1)
+			row.Shape = row.Shape[1:]
+			a.Outputs[name] = row
+		}
+		return a, nil
+	}
+	scores, err := out[m.manifest.Outputs[0].Name].Slice(i, i+1).Floats()
+	if err != nil {
+		return Answer{}, err
+	}
+	classes := make([]Class, len(scores))
+	for j, s := range scores {
+		classes[j] = Class{Label: m.label(j), Score: float32(s)}
+	}
+	slices.SortStableFunc(classes, func(a, b Class) int { return cmp.Compare(b.Score, a.Score) })
+	return Answer{Classes: classes}, nil
+}
+
+func (m *Model) label(i int) string {
+	if i < len(m.manifest.Labels) {
+		return m.manifest.Labels[i]
+	}
+	return strconv.Itoa(i)
+}

@@ -1,0 +1,262 @@
+// Package bundle reads forgo bundles: folders with a manifest, a graph and golden cases.
+//
+// [Open] checks everything that can be checked without running the graph: the format, the
+// schema, every digest, and the rules between the manifest's parts. A bundle that opens is
+// the one that was written; whether this process answers as it should is for
+// [github.com/forgo-ml/forgo/predict.Load] to prove.
+package bundle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/forgo-ml/forgo/spec"
+)
+
+const (
+	manifestFile = "forgo.json"
+	digestFile   = "forgo.sha256"
+	// maxManifest bounds forgo.json, which is read whole before anything is trusted.
+	maxManifest = 64 << 20
+)
+
+// ErrNotBundle is wrapped by the error of [Open] for a path that holds no manifest at all.
+var ErrNotBundle = errors.New("not a bundle")
+
+// Error says which file of a bundle was refused, and why.
+type Error struct {
+	Bundle string // the bundle's folder
+	File   string // the file in it, slash-separated; "" for the folder
+	Err    error
+}
+
+func (e *Error) Error() string {
+	if e.File == "" {
+		return fmt.Sprintf("bundle %s: %v", e.Bundle, e.Err)
+	}
+	return fmt.Sprintf("bundle %s: %s: %v", e.Bundle, e.File, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Bundle is an opened bundle. It is safe for concurrent use; Close it when done.
+type Bundle struct {
+	Manifest Manifest
+	// Path is the folder as it was given to Open.
+	Path string
+	// Digest is the SHA-256 of forgo.json in hex: the bundle's identity.
+	Digest string
+
+	root *os.Root
+}
+
+// Open opens the bundle in a folder and verifies the digest of every file. Nothing outside
+// the folder is ever read, whatever the manifest or a link says. The error is an [*Error].
+func Open(dir string) (_ *Bundle, err error) {
+	fail := func(file, format string, args ...any) error {
+		return &Error{Bundle: dir, File: file, Err: fmt.Errorf(format, args...)}
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fail("", "%w", cause(err))
+	}
+	if !info.IsDir() {
+		return nil, fail("", "%w: a bundle is a folder", ErrNotBundle)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fail("", "%w", cause(err))
+	}
+	defer func() {
+		if err != nil {
+			_ = root.Close()
+		}
+	}()
+
+	raw, err := readLimited(root, manifestFile, maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail("", "%w: there is no %s in it", ErrNotBundle, manifestFile)
+	} else if err != nil {
+		return nil, fail(manifestFile, "%w", err)
+	}
+	sum, err := readLimited(root, digestFile, 4096)
+	if err != nil {
+		return nil, fail(digestFile, "%w", err)
+	}
+	digest := hexDigest(raw)
+	if want := digest + "  " + manifestFile + "\n"; string(sum) != want {
+		if len(sum) == len(want) && strings.HasSuffix(string(sum), want[64:]) {
+			return nil, fail(manifestFile, "its digest is not the one in %s: one of the two was changed", digestFile)
+		}
+		return nil, fail(digestFile, "it must be one line, as sha256sum writes it for %s", manifestFile)
+	}
+
+	manifest, err := parse(raw)
+	if err != nil {
+		return nil, fail(manifestFile, "%w", err)
+	}
+	for name, want := range manifest.Files {
+		if err := checkFile(root, name, want); err != nil {
+			return nil, fail(name, "%w", err)
+		}
+	}
+	if err := manifest.check(); err != nil {
+		return nil, fail(manifestFile, "%w", err)
+	}
+	return &Bundle{Manifest: manifest, Path: dir, Digest: digest, root: root}, nil
+}
+
+// Close releases the folder. The bundle's files cannot be read afterwards.
+func (b *Bundle) Close() error { return b.root.Close() }
+
+// Dir is the bundle's absolute folder, for engines that open a graph by path.
+func (b *Bundle) Dir() (string, error) { return filepath.Abs(b.Path) }
+
+// ReadFile returns a file that the manifest lists. The bytes returned are the bytes whose
+// digest was checked, even if the file has been changed since Open.
+func (b *Bundle) ReadFile(name string) ([]byte, error) {
+	want, ok := b.Manifest.Files[name]
+	if !ok {
+		return nil, &Error{b.Path, name, errors.New("the manifest does not list it")}
+	}
+	data, err := readLimited(b.root, name, want.Size)
+	if err == nil && (int64(len(data)) != want.Size || hexDigest(data) != want.SHA256) {
+		err = errors.New("it was changed after the bundle was opened")
+	}
+	if err != nil {
+		return nil, &Error{b.Path, name, err}
+	}
+	return data, nil
+}
+
+var compileSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(spec.ManifestSchema))
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("manifest.schema.json", doc); err != nil {
+		return nil, err
+	}
+	return c.Compile("manifest.schema.json")
+})
+
+func parse(raw []byte) (Manifest, error) {
+	var m Manifest
+	var version struct {
+		Format json.RawMessage `json:"format"`
+	}
+	if err := json.Unmarshal(raw, &version); err != nil {
+		return m, fmt.Errorf("it is not JSON: %w", err)
+	}
+	if f := string(version.Format); f != fmt.Sprint(spec.Format) {
+		return m, fmt.Errorf("it has format %s, this forgo reads format %d: upgrade forgo, or export the model again", orNone(f), spec.Format)
+	}
+	schema, err := compileSchema()
+	if err != nil {
+		return m, fmt.Errorf("compile manifest schema: %w", err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return m, fmt.Errorf("it is not JSON: %w", err)
+	}
+	if err := schema.Validate(doc); err != nil {
+		return m, schemaError(err)
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return m, fmt.Errorf("read manifest: %w", err)
+	}
+	return m, nil
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// schemaError turns the library's tree of causes into one line: the deepest cause with its place.
+func schemaError(err error) error {
+	var v *jsonschema.ValidationError
+	if !errors.As(err, &v) {
+		return err
+	}
+	for len(v.Causes) > 0 {
+		v = v.Causes[0]
+	}
+	place := "/" + strings.Join(v.InstanceLocation, "/")
+	_, message, _ := strings.Cut(strings.ReplaceAll(v.Error(), "\n", " "), "': ")
+	if i := strings.LastIndex(message, "': "); i >= 0 {
+		message = message[i+3:]
+	}
+	return fmt.Errorf("it breaks the format at %s: %s", place, message)
+}
+
+func checkFile(root *os.Root, name string, want File) error {
+	f, err := root.Open(name)
+	if err != nil {
+		return cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return cause(err)
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file")
+	case info.Size() != want.Size:
+		return fmt.Errorf("it has %d bytes, the manifest says %d", info.Size(), want.Size)
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return cause(err)
+	}
+	if hex.EncodeToString(h.Sum(nil)) != want.SHA256 {
+		return errors.New("its content was changed: the digest is not the manifest's")
+	}
+	return nil
+}
+
+func readLimited(root *os.Root, name string, limit int64) ([]byte, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, cause(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, cause(err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("it is longer than %d bytes", limit)
+	}
+	return data, nil
+}
+
+func hexDigest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// cause strips the operation and path from a file error: the caller names the file itself.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

@@ -1,0 +1,107 @@
+package bundle
+
+import (
+	"time"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Tasks that a manifest may name.
+const (
+	Classification = "classification"
+	Regression     = "regression"
+	Embedding      = "embedding"
+	Tensors        = "tensors"
+)
+
+// Manifest is forgo.json; spec/bundle.md says what each key means.
+type Manifest struct {
+	Format     int             `json:"format"`
+	Name       string          `json:"name"`
+	Task       string          `json:"task"`
+	Engine     string          `json:"engine"`
+	Graph      Graph           `json:"graph"`
+	Inputs     []TensorInfo    `json:"inputs"`
+	Outputs    []TensorInfo    `json:"outputs"`
+	Labels     []string        `json:"labels,omitempty"`
+	Picture    *Picture        `json:"picture,omitempty"`
+	Tolerance  Tolerance       `json:"tolerance"`
+	Golden     Golden          `json:"golden"`
+	Files      map[string]File `json:"files"`
+	Provenance Provenance      `json:"provenance"`
+}
+
+// Graph is the file, or the SavedModel folder, that the engine opens.
+type Graph struct {
+	Path      string   `json:"path"`
+	Tags      []string `json:"tags,omitempty"`
+	Signature string   `json:"signature,omitempty"`
+}
+
+// TensorInfo is one input or output. Clients see Name; the graph knows GraphName.
+type TensorInfo struct {
+	Name      string       `json:"name"`
+	GraphName string       `json:"graph_name"`
+	DType     tensor.DType `json:"dtype"`
+	Shape     []*int64     `json:"shape"` // nil for a free dimension; the first is the batch
+}
+
+// Spec returns the tensor's type and shape with -1 for free dimensions.
+func (t TensorInfo) Spec() tensor.Spec {
+	shape := make([]int64, len(t.Shape))
+	for i, d := range t.Shape {
+		shape[i] = -1
+		if d != nil {
+			shape[i] = *d
+		}
+	}
+	return tensor.Spec{Name: t.Name, DType: t.DType, Shape: shape}
+}
+
+// Picture says how an encoded picture becomes the model's input.
+type Picture struct {
+	Input       string   `json:"input"`
+	Preprocess  string   `json:"preprocess"`
+	Channels    int      `json:"channels"`
+	Orientation string   `json:"orientation"`
+	Accept      []string `json:"accept"`
+}
+
+// Tolerance bounds each stage's difference, measured as [tensor.Difference] does; decode
+// is in steps of 255 and always 0.
+type Tolerance struct {
+	Decode     float64 `json:"decode"`
+	Preprocess float64 `json:"preprocess"`
+	Model      float64 `json:"model"`
+}
+
+// Golden lists the recorded cases; None gives the reason where there are none.
+type Golden struct {
+	Cases []Case `json:"cases"`
+	None  string `json:"none,omitempty"`
+}
+
+// Case is one raw input and what the training side saw of it, by file name.
+type Case struct {
+	ID          string `json:"id"`
+	Input       string `json:"input"`
+	ContentType string `json:"content_type"`
+	Pixels      string `json:"pixels,omitempty"`
+	Tensors     string `json:"tensors"`
+	Label       string `json:"label,omitempty"`
+	Source      string `json:"source,omitempty"`
+}
+
+// File is the digest and size that a file of the bundle must have.
+type File struct {
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+}
+
+// Provenance says where the model came from. It is free-form: only the keys that this
+// library shows are typed.
+type Provenance struct {
+	Created time.Time          `json:"created,omitzero"`
+	Command string             `json:"command,omitempty"`
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+}

@@ -1,0 +1,98 @@
+package bundle
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// check holds the rules between the manifest's parts, which the schema cannot say.
+func (m *Manifest) check() error {
+	if err := m.checkFiles(); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, t := range append(append([]TensorInfo{}, m.Inputs...), m.Outputs...) {
+		if seen[t.Name] {
+			return fmt.Errorf("two inputs or outputs are named %q", t.Name)
+		}
+		seen[t.Name] = true
+	}
+	if m.Task == Classification {
+		out := m.Outputs[0]
+		if n := len(out.Shape); n != 2 || out.Shape[1] == nil || *out.Shape[1] != int64(len(m.Labels)) {
+			return fmt.Errorf("output %q must have one score for each of the %d labels", out.Name, len(m.Labels))
+		}
+	}
+	if p := m.Picture; p != nil && (len(m.Inputs) != 1 || m.Inputs[0].Name != p.Input) {
+		return fmt.Errorf("the picture's input %q must be the model's only input", p.Input)
+	}
+	return m.checkCases()
+}
+
+func (m *Manifest) checkFiles() error {
+	need := func(name, why string) error {
+		if _, ok := m.Files[name]; !ok {
+			return fmt.Errorf("%s names %q, which files does not list", why, name)
+		}
+		return nil
+	}
+	if m.Engine == "onnxruntime" {
+		if err := need(m.Graph.Path, "graph"); err != nil {
+			return err
+		}
+	} else if !m.hasFolder(m.Graph.Path) {
+		return fmt.Errorf("graph names the folder %q, of which files lists nothing", m.Graph.Path)
+	}
+	if m.Picture != nil {
+		if err := need(m.Picture.Preprocess, "picture"); err != nil {
+			return err
+		}
+	}
+	for _, c := range m.Golden.Cases {
+		for _, name := range []string{c.Input, c.Tensors, c.Pixels} {
+			if name == "" {
+				continue
+			}
+			if err := need(name, "golden case "+c.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Manifest) hasFolder(dir string) bool {
+	for name := range m.Files {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Manifest) checkCases() error {
+	ids := map[string]bool{}
+	labels := map[string]bool{}
+	for _, l := range m.Labels {
+		labels[l] = true
+	}
+	for _, c := range m.Golden.Cases {
+		isPicture := strings.HasPrefix(c.ContentType, "image/")
+		switch {
+		case ids[c.ID]:
+			return fmt.Errorf("two golden cases have the id %q", c.ID)
+		case isPicture != (m.Picture != nil):
+			return fmt.Errorf("golden case %s is %s, which this model does not take", c.ID, c.ContentType)
+		case isPicture && c.Pixels == "":
+			return fmt.Errorf("golden case %s has no pixels", c.ID)
+		case m.Task == Classification && !labels[c.Label]:
+			return fmt.Errorf("golden case %s has the label %q, which is not among labels", c.ID, c.Label)
+		}
+		ids[c.ID] = true
+	}
+	if m.Golden.None == "" && len(m.Golden.Cases) == 0 {
+		return errors.New("there are no golden cases, and golden.none does not say why")
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package predict
+
+import (
+	"context"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// The names that users of this package need of the packages below it.
+type (
+	// Tensor is a dense array; see [tensor.Tensor].
+	Tensor = tensor.Tensor
+	// Tensors names the inputs or the outputs of one run.
+	Tensors = tensor.Map
+)
+
+// Engine opens graphs. An engine is a value that may be copied and used from many
+// goroutines; its library is found and loaded when a graph is first opened.
+type Engine interface {
+	// Name is what a manifest's engine key says: "onnxruntime" or "tensorflow".
+	Name() string
+	// Library reports the loaded library's path and version, loading it if need be.
+	Library() (Library, error)
+	// Open prepares a graph for running. The graph's bytes may be discarded afterwards.
+	Open(ctx context.Context, g Graph, o SessionOptions) (Session, error)
+}
+
+// Library is the shared library behind an engine.
+type Library struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+}
+
+// Graph is what an engine opens: the bytes of a file whose digest was checked, and its
+// place, for engines and graphs that consist of more than one file.
+type Graph struct {
+	Data []byte // the file's content; nil for a folder
+	Path string // the file or folder; for Data, only error messages use it
+}
+
+// SessionOptions tune one session. The zero value is useful.
+type SessionOptions struct {
+	// Threads that one run may use. 0 means as many as the process may run at once, which
+	// in a container is its CPU limit.
+	Threads int
+}
+
+// Session is an opened graph. Run may be called from many goroutines at once.
+type Session interface {
+	// Inputs and Outputs describe the graph's ends, by graph names; -1 is a free dimension.
+	Inputs() []tensor.Spec
+	Outputs() []tensor.Spec
+	// Run computes the named outputs. The inputs stay the caller's and are only read; the
+	// outputs are the caller's too, and share no memory with the session. When ctx ends
+	// first, the run is given up and the error wraps ctx.Err().
+	Run(ctx context.Context, inputs Tensors, outputs []string) (Tensors, error)
+	// Close frees the graph, after the runs under way. Closing twice does nothing.
+	Close() error
+}

@@ -1,0 +1,368 @@
+package predict
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"math"
+	"slices"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/pixels"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Stage is a step on the way from what a client sends to the answer.
+type Stage string
+
+// The stages, in order. Each is replayed from the recorded input to that stage, so that a
+// difference is named where it begins; StageLabel replays the whole way.
+const (
+	StageDecode     Stage = "decode"     // raw bytes to pixels, or a JSON row to tensors
+	StagePreprocess Stage = "preprocess" // pixels to the model's input
+	StageModel      Stage = "model"      // inputs to outputs, alone and in batches
+	StageLabel      Stage = "label"      // raw bytes to labelled answer
+)
+
+// Parity is the result of a replay: how this process's answers compare with the training
+// framework's.
+type Parity struct {
+	// Mode is "full", "quick", or "none" for a bundle that declares that it has no cases.
+	Mode string `json:"mode"`
+	// Reason is why there are no cases.
+	Reason string `json:"reason,omitempty"`
+	// Cases replayed, of how many the bundle has.
+	Cases int `json:"cases"`
+	Of    int `json:"of"`
+	// LargestDifference among the model's outputs, as tensor.Difference measures it.
+	LargestDifference float64 `json:"largest_difference"`
+	Tolerance         float64 `json:"tolerance"`
+	// Top1Agreement is the share of cases, 0 to 1, whose best label is the recorded one.
+	Top1Agreement float64 `json:"top1_agreement"`
+	// Decoder that JPEG goes through; "" for models that take no pictures.
+	Decoder string `json:"decoder,omitempty"`
+	// DecodeDifference is the largest difference in decoded pixels, of 255. It is above 0
+	// only where Options.ApproximateDecode let it pass.
+	DecodeDifference int `json:"decode_difference"`
+}
+
+// String is the parity line that every report shows.
+func (p Parity) String() string {
+	if p.Mode == "none" {
+		return "parity NOT PROVEN: the bundle has no golden cases (" + p.Reason + ")"
+	}
+	s := fmt.Sprintf("parity proven: %d of %d cases, largest difference %.1e (tolerance %.0e)", p.Cases, p.Of, p.LargestDifference, p.Tolerance)
+	if p.Top1Agreement > 0 {
+		s += fmt.Sprintf(", top-1 agreement %.0f%%", 100*p.Top1Agreement)
+	}
+	if p.DecodeDifference > 0 {
+		s += fmt.Sprintf("; JPEG decoding is APPROXIMATE, off by up to %d of 255", p.DecodeDifference)
+	}
+	return s
+}
+
+// ParityError says where this process and the training framework parted.
+type ParityError struct {
+	Stage      Stage
+	Case       string  // its id
+	Source     string  // the file it was made from, where known
+	Difference float64 // in the stage's unit; +Inf where there is no number for it
+	Tolerance  float64
+	Err        error // details
+}
+
+func (e *ParityError) Error() string {
+	name := e.Case
+	if e.Source != "" {
+		name += " (" + e.Source + ")"
+	}
+	return fmt.Sprintf("parity refused at stage %s, case %s: %v", e.Stage, name, e.Err)
+}
+
+func (e *ParityError) Unwrap() error { return e.Err }
+
+const (
+	quickCases  = 4
+	replayBatch = 8
+)
+
+type replayer struct {
+	m      *Model
+	b      *bundle.Bundle
+	o      Options
+	parity Parity
+}
+
+// golden is a case with its files read.
+type golden struct {
+	bundle.Case
+	raw             []byte
+	inputs, outputs Tensors
+}
+
+func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity, error) {
+	all := m.manifest.Golden.Cases
+	r := replayer{m: m, b: b, o: o, parity: Parity{Mode: "full", Of: len(all), Tolerance: m.manifest.Tolerance.Model}}
+	if m.manifest.Picture != nil {
+		r.parity.Decoder = pixels.Decoder()
+	}
+	if len(all) == 0 {
+		r.parity.Mode, r.parity.Reason = "none", m.manifest.Golden.None
+		return r.parity, nil
+	}
+	if o.Verify == VerifyQuick && len(all) > quickCases {
+		r.parity.Mode = "quick"
+		all = all[:quickCases]
+	}
+	var cases []golden
+	for _, c := range all {
+		g, err := r.one(ctx, c)
+		if err != nil {
+			return Parity{}, err
+		}
+		cases = append(cases, g)
+	}
+	for chunk := range slices.Chunk(cases, replayBatch) {
+		if err := r.batch(ctx, chunk); err != nil {
+			return Parity{}, err
+		}
+	}
+	r.parity.Cases = len(cases)
+	if m.manifest.Task == bundle.Classification {
+		r.parity.Top1Agreement = 1 // anything less was refused
+	}
+	return r.parity, nil
+}
+
+func (r *replayer) fail(g golden, stage Stage, difference, tolerance float64, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err // the caller gave up; that says nothing of parity
+	}
+	return &ParityError{Stage: stage, Case: g.ID, Source: g.Source, Difference: difference, Tolerance: tolerance, Err: err}
+}
+
+// one replays a case stage by stage, then the whole way.
+func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
+	g, err := r.read(c)
+	if err != nil {
+		return g, err
+	}
+	if err := ctx.Err(); err != nil {
+		return g, err
+	}
+	if r.m.manifest.Picture != nil {
+		err = r.picture(ctx, g)
+	} else {
+		err = r.row(g)
+	}
+	if err != nil {
+		return g, err
+	}
+	out, err := r.m.Run(ctx, g.inputs)
+	if err != nil {
+		return g, r.fail(g, StageModel, math.Inf(1), 0, err)
+	}
+	if err := r.compare(g, StageModel, out, g.outputs, "alone"); err != nil {
+		return g, err
+	}
+	return g, r.label(ctx, g)
+}
+
+func (r *replayer) read(c bundle.Case) (golden, error) {
+	g := golden{Case: c, inputs: Tensors{}, outputs: Tensors{}}
+	var err error
+	if g.raw, err = r.b.ReadFile(c.Input); err != nil {
+		return g, err
+	}
+	file, err := r.b.ReadFile(c.Tensors)
+	if err != nil {
+		return g, err
+	}
+	recorded, err := tensor.ReadSafetensors(file)
+	if err != nil {
+		return g, &bundle.Error{Bundle: r.b.Path, File: c.Tensors, Err: err}
+	}
+	for kind, infos := range map[string][]bundle.TensorInfo{"input.": r.m.manifest.Inputs, "output.": r.m.manifest.Outputs} {
+		for _, info := range infos {
+			t, ok := recorded[kind+info.Name]
+			if !ok {
+				return g, &bundle.Error{Bundle: r.b.Path, File: c.Tensors, Err: fmt.Errorf("it has no tensor %q", kind+info.Name)}
+			}
+			if err := info.Spec().Match(t); err != nil {
+				return g, &bundle.Error{Bundle: r.b.Path, File: c.Tensors, Err: err}
+			}
+			if kind == "input." {
+				g.inputs[info.Name] = t
+			} else {
+				g.outputs[info.Name] = t
+			}
+		}
+	}
+	return g, nil
+}
+
+func (r *replayer) picture(ctx context.Context, g golden) error {
+	file, err := r.b.ReadFile(g.Pixels)
+	if err != nil {
+		return err
+	}
+	want, err := readPixels(file)
+	if err != nil {
+		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
+	}
+	got, err := pixels.Decode(g.raw, r.m.manifest.Picture.Accept)
+	if err != nil {
+		return r.fail(g, StageDecode, math.Inf(1), 0, err)
+	}
+	if got.Width != want.Width || got.Height != want.Height {
+		return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("decoded to %d x %d pixels, training saw %d x %d",
+			got.Width, got.Height, want.Width, want.Height))
+	}
+	worst := 0
+	for i := range got.Pix {
+		worst = max(worst, int(got.Pix[i])-int(want.Pix[i]), int(want.Pix[i])-int(got.Pix[i]))
+	}
+	allowed := 0
+	if g.ContentType == pixels.JPEG {
+		allowed = r.o.ApproximateDecode
+	}
+	if worst > allowed {
+		err := fmt.Errorf("pixels differ by %d of 255, tolerance %d", worst, allowed)
+		if !pixels.Exact() && allowed == 0 {
+			err = fmt.Errorf("%w: this binary was built without libjpeg-turbo; build it with the tag turbojpeg, or accept its decoder with --approximate-decode 3", err)
+		}
+		return r.fail(g, StageDecode, float64(worst), float64(allowed), err)
+	}
+	r.parity.DecodeDifference = max(r.parity.DecodeDifference, worst)
+
+	in, err := r.m.preprocessed(ctx, want)
+	if err != nil {
+		return r.fail(g, StagePreprocess, math.Inf(1), 0, err)
+	}
+	return r.compare(g, StagePreprocess, in, g.inputs, "")
+}
+
+func (r *replayer) row(g golden) error {
+	in, err := tensor.ParseRow(g.raw, r.m.inputSpecs())
+	if err != nil {
+		return r.fail(g, StageDecode, math.Inf(1), 0, err)
+	}
+	return r.compare(g, StageDecode, in, g.inputs, "")
+}
+
+// compare holds got to want within the stage's tolerance.
+func (r *replayer) compare(g golden, stage Stage, got, want Tensors, how string) error {
+	tolerance := map[Stage]float64{
+		StagePreprocess: r.m.manifest.Tolerance.Preprocess,
+		StageModel:      r.m.manifest.Tolerance.Model,
+		StageLabel:      r.m.manifest.Tolerance.Model,
+	}[stage]
+	if how != "" {
+		how = " (" + how + ")"
+	}
+	for name, w := range want {
+		d, err := tensor.Difference(got[name], w)
+		if err != nil {
+			return r.fail(g, stage, math.Inf(1), tolerance, fmt.Errorf("tensor %q%s: %w", name, how, err))
+		}
+		if d > tolerance {
+			return r.fail(g, stage, d, tolerance, fmt.Errorf("tensor %q differs by %.3g%s, tolerance %.0e", name, d, how, tolerance))
+		}
+		if stage == StageModel || stage == StageLabel {
+			r.parity.LargestDifference = max(r.parity.LargestDifference, d)
+		}
+	}
+	return nil
+}
+
+// label replays a case the whole way, as a caller would.
+func (r *replayer) label(ctx context.Context, g golden) error {
+	in, err := r.m.Prepare(ctx, g.raw)
+	if err != nil {
+		return r.fail(g, StageLabel, math.Inf(1), 0, err)
+	}
+	out, err := r.m.Run(ctx, in)
+	if err != nil {
+		return r.fail(g, StageLabel, math.Inf(1), 0, err)
+	}
+	if r.parity.DecodeDifference == 0 {
+		if err := r.compare(g, StageLabel, out, g.outputs, "from the raw input"); err != nil {
+			return err
+		}
+	}
+	if r.m.manifest.Task != bundle.Classification {
+		return nil
+	}
+	answer, err := r.m.Label(out, 0)
+	if err != nil {
+		return r.fail(g, StageLabel, math.Inf(1), 0, err)
+	}
+	best := answer.Classes[0]
+	if best.Label != g.Label {
+		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("answered %q, training answered %q", best.Label, g.Label))
+	}
+	want, err := r.m.Label(g.outputs, 0)
+	if err != nil {
+		return r.fail(g, StageLabel, math.Inf(1), 0, err)
+	}
+	if want.Classes[0].Label != g.Label {
+		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("the recorded scores say %q, the recorded label is %q", want.Classes[0].Label, g.Label))
+	}
+	return nil
+}
+
+// batch replays cases as the rows of one run.
+func (r *replayer) batch(ctx context.Context, cases []golden) error {
+	if len(cases) < 2 {
+		return nil
+	}
+	joined := Tensors{}
+	for name := range cases[0].inputs {
+		var parts []Tensor
+		for _, g := range cases {
+			parts = append(parts, g.inputs[name])
+		}
+		t, err := tensor.Concat(parts...)
+		if err != nil {
+			return nil //nolint:nilerr // rows of different shapes are never run together
+		}
+		joined[name] = t
+	}
+	out, err := r.m.Run(ctx, joined)
+	if err != nil {
+		return r.fail(cases[0], StageModel, math.Inf(1), 0, fmt.Errorf("as a batch of %d: %w", len(cases), err))
+	}
+	for i, g := range cases {
+		row := Tensors{}
+		for name, t := range out {
+			row[name] = t.Slice(i, i+1)
+		}
+		if err := r.compare(g, StageModel, row, g.outputs, fmt.Sprintf("row %d of a batch of %d", i, len(cases))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readPixels reads recorded pixels, an 8-bit colour PNG that the Python side wrote.
+func readPixels(file []byte) (pixels.RGB, error) {
+	img, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		return pixels.RGB{}, fmt.Errorf("read recorded pixels: %w", err)
+	}
+	rgba, ok := img.(*image.RGBA)
+	if !ok {
+		return pixels.RGB{}, fmt.Errorf("read recorded pixels: they must be 8-bit RGB, not %T", img)
+	}
+	w, h := rgba.Rect.Dx(), rgba.Rect.Dy()
+	out := pixels.RGB{Width: w, Height: h, Pix: make([]byte, 0, 3*w*h)}
+	for y := range h {
+		for x := range w {
+			out.Pix = append(out.Pix, rgba.Pix[y*rgba.Stride+4*x:][:3]...)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,299 @@
+// Package predict answers with the models of forgo bundles, as the training framework did.
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"log"
+//		"os"
+//
+//		"github.com/forgo-ml/forgo/predict"
+//		"github.com/forgo-ml/forgo/predict/onnx"
+//	)
+//
+//	func main() {
+//		ctx := context.Background()
+//		m, err := predict.Load(ctx, "digits.forgo", onnx.Engine())
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer m.Close()
+//		picture, err := os.ReadFile("seven.png")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		classes, err := m.Classify(ctx, picture)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println(classes[0].Label, classes[0].Score)
+//	}
+//
+// [Load] replays the bundle's golden cases, in this process and through the code that will
+// answer, and fails with a [*ParityError] where an answer differs from what the training
+// framework gave. A [Model] is safe for concurrent use.
+package predict
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/pixels"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Verify says how many golden cases Load replays. There is no way to replay none of those
+// that a bundle has.
+type Verify int
+
+const (
+	// VerifyFull replays every case.
+	VerifyFull Verify = iota
+	// VerifyQuick replays the first few cases, which are the ones training was least
+	// certain of.
+	VerifyQuick
+)
+
+// Options tune Load. The zero value is useful.
+type Options struct {
+	// Verify is optional: VerifyFull unless set.
+	Verify Verify
+	// ApproximateDecode is the largest difference in decoded JPEG pixels, in steps of 255,
+	// that is let pass. Optional; needed, as 3, only by a process built without libjpeg-turbo.
+	ApproximateDecode int
+	// Threads that one run of the model may use. Optional: as many as the process may run
+	// at once, which in a container is its CPU limit.
+	Threads int
+}
+
+// Load opens a bundle, replays its golden cases and returns its model, with default options.
+// The engines are those that the process has; one of them must be the bundle's.
+func Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
+	return Options{}.Load(ctx, path, engines...)
+}
+
+// Load is like the function Load, with options. The error is a [*bundle.Error] where the
+// folder is at fault, and a [*ParityError] where this process answers differently.
+func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *Model, err error) {
+	b, err := bundle.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	m := &Model{manifest: b.Manifest, digest: b.Digest}
+	defer func() {
+		if err != nil {
+			_ = m.Close()
+		}
+	}()
+	if err := m.open(ctx, b, o, engines); err != nil {
+		return nil, err
+	}
+	if m.parity, err = m.replay(ctx, b, o); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// ErrInput is wrapped by errors that are the fault of what the caller sent: a broken
+// picture, a tensor of the wrong shape.
+var ErrInput = errors.New("bad input")
+
+type inputError struct{ error }
+
+func (e inputError) Is(target error) bool { return target == ErrInput }
+func (e inputError) Unwrap() error        { return e.error }
+
+// Model answers. It is safe for concurrent use. Close it when done.
+type Model struct {
+	manifest   bundle.Manifest
+	digest     string
+	parity     Parity
+	session    Session
+	preprocess Session // nil unless the model takes pictures
+}
+
+// Manifest returns what the bundle says of itself. It must not be changed.
+func (m *Model) Manifest() *bundle.Manifest { return &m.manifest }
+
+// Digest is the bundle's identity: the SHA-256 of its manifest, in hex.
+func (m *Model) Digest() string { return m.digest }
+
+// Parity is the result of the replay at load.
+func (m *Model) Parity() Parity { return m.parity }
+
+// Close frees the graphs. Calls under way finish first; later ones fail.
+func (m *Model) Close() error {
+	var errs []error
+	for _, s := range []Session{m.session, m.preprocess} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines []Engine) error {
+	engine, err := pick(engines, m.manifest.Engine)
+	if err != nil {
+		return &bundle.Error{Bundle: b.Path, Err: err}
+	}
+	open := func(engine Engine, name string, threads int) (Session, error) {
+		data, err := b.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		s, err := engine.Open(ctx, Graph{Data: data, Path: name}, SessionOptions{Threads: threads})
+		if err != nil {
+			return nil, &bundle.Error{Bundle: b.Path, File: name, Err: err}
+		}
+		return s, nil
+	}
+	if m.session, err = open(engine, m.manifest.Graph.Path, o.Threads); err != nil {
+		return err
+	}
+	if err := matchEnds(m.session, &m.manifest); err != nil {
+		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
+	}
+	if p := m.manifest.Picture; p != nil {
+		if engine, err = pick(engines, "onnxruntime"); err != nil {
+			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
+		}
+		// One thread: pictures of concurrent callers are what runs side by side.
+		if m.preprocess, err = open(engine, p.Preprocess, 1); err != nil {
+			return err
+		}
+		if err := matchPreprocess(m.preprocess); err != nil {
+			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
+		}
+	}
+	return nil
+}
+
+func pick(engines []Engine, name string) (Engine, error) {
+	var have []string
+	for _, e := range engines {
+		if e.Name() == name {
+			return e, nil
+		}
+		have = append(have, e.Name())
+	}
+	return nil, fmt.Errorf("it needs the engine %s; this process has %v", name, have)
+}
+
+// matchEnds holds the graph's inputs and outputs to the manifest.
+func matchEnds(s Session, m *bundle.Manifest) error {
+	check := func(kind string, want []bundle.TensorInfo, have []tensor.Spec) error {
+		for _, w := range want {
+			i := slices.IndexFunc(have, func(h tensor.Spec) bool { return h.Name == w.GraphName })
+			if i < 0 {
+				return fmt.Errorf("the graph has no %s %q", kind, w.GraphName)
+			}
+			if have[i].DType != w.DType || len(have[i].Shape) != len(w.Shape) {
+				return fmt.Errorf("the graph's %s %q is %s%v, the manifest says %s%v", kind, w.GraphName,
+					have[i].DType, have[i].Shape, w.DType, w.Spec().Shape)
+			}
+		}
+		return nil
+	}
+	if err := check("input", m.Inputs, s.Inputs()); err != nil {
+		return err
+	}
+	if n := len(s.Inputs()); n != len(m.Inputs) {
+		return fmt.Errorf("the graph has %d inputs, the manifest says %d", n, len(m.Inputs))
+	}
+	return check("output", m.Outputs, s.Outputs())
+}
+
+func matchPreprocess(s Session) error {
+	in, out := s.Inputs(), s.Outputs()
+	if len(in) != 1 || len(out) != 1 || in[0].DType != tensor.Uint8 || len(in[0].Shape) != 3 {
+		return errors.New("a preprocessing graph takes one uint8 [height, width, 3] and gives one tensor")
+	}
+	return nil
+}
+
+// Run computes the model's outputs for a batch, by logical names, where the first dimension
+// of each tensor is the batch. The inputs stay the caller's and are only read. An error that
+// wraps [ErrInput] means that they do not fit the model; one that wraps ctx.Err() that ctx
+// ended first.
+func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
+	graphInputs := make(Tensors, len(inputs))
+	rows := -1
+	for _, info := range m.manifest.Inputs {
+		t, ok := inputs[info.Name]
+		if !ok {
+			return nil, inputError{fmt.Errorf("input %q is missing", info.Name)}
+		}
+		if err := info.Spec().Match(t); err != nil {
+			return nil, inputError{err}
+		}
+		if rows >= 0 && t.Rows() != rows {
+			return nil, inputError{fmt.Errorf("input %q has %d rows, another has %d", info.Name, t.Rows(), rows)}
+		}
+		rows = t.Rows()
+		graphInputs[info.GraphName] = t
+	}
+	for name := range inputs {
+		if !slices.ContainsFunc(m.manifest.Inputs, func(i bundle.TensorInfo) bool { return i.Name == name }) {
+			return nil, inputError{fmt.Errorf("the model has no input %q", name)}
+		}
+	}
+	names := make([]string, len(m.manifest.Outputs))
+	for i, info := range m.manifest.Outputs {
+		names[i] = info.GraphName
+	}
+	results, err := m.session.Run(ctx, graphInputs, names)
+	if err != nil {
+		return nil, err
+	}
+	out := make(Tensors, len(names))
+	for _, info := range m.manifest.Outputs {
+		t := results[info.GraphName]
+		if t.Rows() != rows {
+			return nil, fmt.Errorf("output %q has %d rows for %d", info.Name, t.Rows(), rows)
+		}
+		out[info.Name] = t
+	}
+	return out, nil
+}
+
+// Prepare turns what a client sends, an encoded picture or a JSON row, into the model's
+// inputs with a batch of one.
+func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
+	p := m.manifest.Picture
+	if p == nil {
+		row, err := tensor.ParseRow(raw, m.inputSpecs())
+		if err != nil {
+			return nil, inputError{err}
+		}
+		return row, nil
+	}
+	img, err := pixels.Decode(raw, p.Accept)
+	if err != nil {
+		return nil, inputError{err}
+	}
+	return m.preprocessed(ctx, img)
+}
+
+func (m *Model) inputSpecs() []tensor.Spec {
+	specs := make([]tensor.Spec, len(m.manifest.Inputs))
+	for i, info := range m.manifest.Inputs {
+		specs[i] = info.Spec()
+	}
+	return specs
+}
+
+func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, error) {
+	in, out := m.preprocess.Inputs()[0].Name, m.preprocess.Outputs()[0].Name
+	picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}
+	results, err := m.preprocess.Run(ctx, Tensors{in: picture}, []string{out})
+	if err != nil {
+		return nil, fmt.Errorf("preprocess: %w", err)
+	}
+	return Tensors{m.manifest.Picture.Input: results[out].Batch()}, nil
+}

@@ -1,0 +1,104 @@
+package tensor
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+)
+
+// Difference returns the largest difference between got and want, each element's measured
+// as |got-want| / max(1, |want|): absolute for probabilities, relative for large logits.
+// Equal infinities differ by 0, as do two NaNs; a NaN or an infinity against anything else
+// differs by +Inf, and so do unequal strings or booleans. It fails when types or shapes differ.
+func Difference(got, want Tensor) (float64, error) {
+	if got.DType() != want.DType() || !slices.Equal(got.Shape, want.Shape) {
+		return 0, fmt.Errorf("got %s%v, want %s%v", got.DType(), got.Shape, want.DType(), want.Shape)
+	}
+	if g, ok := got.Data.([]float32); ok { // the common case, without reflection
+		w := want.Data.([]float32)
+		worst := 0.0
+		for i := range g {
+			if g[i] != w[i] {
+				worst = max(worst, scaled(float64(g[i]), float64(w[i])))
+			}
+		}
+		return worst, nil
+	}
+	g, w := reflect.ValueOf(got.Data), reflect.ValueOf(want.Data)
+	worst := 0.0
+	for i := range g.Len() {
+		a, okA := number(g.Index(i))
+		b, okB := number(w.Index(i))
+		switch {
+		case okA && okB:
+			worst = max(worst, scaled(a, b))
+		case g.Index(i).Interface() != w.Index(i).Interface():
+			worst = math.Inf(1)
+		}
+	}
+	return worst, nil
+}
+
+func scaled(got, want float64) float64 {
+	if got == want || (math.IsNaN(got) && math.IsNaN(want)) {
+		return 0
+	}
+	d := math.Abs(got-want) / max(1, math.Abs(want))
+	if math.IsNaN(d) {
+		return math.Inf(1)
+	}
+	return d
+}
+
+func number(v reflect.Value) (float64, bool) {
+	switch x := v.Interface().(type) {
+	case Half:
+		return x.Float64(), true
+	case Brain:
+		return float64(math.Float32frombits(uint32(x) << 16)), true
+	}
+	switch {
+	case v.CanInt():
+		return float64(v.Int()), true
+	case v.CanUint():
+		return float64(v.Uint()), true
+	case v.CanFloat():
+		return v.Float(), true
+	}
+	return 0, false
+}
+
+// Float64 widens the number exactly.
+func (h Half) Float64() float64 {
+	sign := 1.0
+	if h&0x8000 != 0 {
+		sign = -1
+	}
+	exp, frac := int(h>>10&0x1f), float64(h&0x3ff)
+	switch exp {
+	case 0:
+		return sign * math.Ldexp(frac, -24)
+	case 31:
+		if frac != 0 {
+			return math.NaN()
+		}
+		return math.Inf(int(sign))
+	}
+	return sign * math.Ldexp(1024+frac, exp-25)
+}
+
+// Floats returns the tensor's numbers widened to float64, in order, copied. It fails for
+// strings and booleans.
+func (t Tensor) Floats() ([]float64, error) {
+	v := reflect.ValueOf(t.Data)
+	out := make([]float64, t.Len())
+	for i := range out {
+		x, ok := number(v.Index(i))
+		if !ok {
+			return nil, fmt.Errorf("tensor is %s, not numbers", t.DType())
+		}
+		out[i] = x
+	}
+	return out, nil
+}

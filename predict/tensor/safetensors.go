@@ -1,0 +1,89 @@
+package tensor
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"unsafe"
+)
+
+// maxSafetensorsHeader is the format's own bound on its JSON header.
+const maxSafetensorsHeader = 100 << 20
+
+var safetensorsTypes = map[string]func(raw []byte) any{
+	"BOOL": func(raw []byte) any {
+		out := make([]bool, len(raw))
+		for i, b := range raw {
+			out[i] = b != 0
+		}
+		return out
+	},
+	"I8":   decode[int8],
+	"I16":  decode[int16],
+	"I32":  decode[int32],
+	"I64":  decode[int64],
+	"U8":   decode[uint8],
+	"U16":  decode[uint16],
+	"U32":  decode[uint32],
+	"U64":  decode[uint64],
+	"F16":  decode[Half],
+	"BF16": decode[Brain],
+	"F32":  decode[float32],
+	"F64":  decode[float64],
+}
+
+func decode[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | Half | Brain | float32 | float64](raw []byte) any {
+	var zero T
+	size := int(unsafe.Sizeof(zero))
+	if len(raw)%size != 0 {
+		return nil
+	}
+	out := make([]T, len(raw)/size)
+	if err := binary.Read(bytes.NewReader(raw), binary.LittleEndian, out); err != nil {
+		return nil
+	}
+	return out
+}
+
+// ReadSafetensors reads the tensors of a file in the safetensors format
+// (https://huggingface.co/docs/safetensors). The tensors do not share data.
+func ReadSafetensors(file []byte) (Map, error) {
+	if len(file) < 8 {
+		return nil, fmt.Errorf("read safetensors: %d bytes are no header", len(file))
+	}
+	n := binary.LittleEndian.Uint64(file)
+	if n > maxSafetensorsHeader || n > uint64(len(file)-8) {
+		return nil, fmt.Errorf("read safetensors: the header claims %d bytes of %d", n, len(file)-8)
+	}
+	var header map[string]json.RawMessage
+	if err := json.Unmarshal(file[8:8+n], &header); err != nil {
+		return nil, fmt.Errorf("read safetensors: %w", err)
+	}
+	body := file[8+n:]
+	out := Map{}
+	for name, raw := range header {
+		if name == "__metadata__" {
+			continue
+		}
+		var entry struct {
+			DType   string   `json:"dtype"`
+			Shape   []int64  `json:"shape"`
+			Offsets [2]int64 `json:"data_offsets"`
+		}
+		if err := json.Unmarshal(raw, &entry); err != nil {
+			return nil, fmt.Errorf("read safetensors: tensor %q: %w", name, err)
+		}
+		from, to := entry.Offsets[0], entry.Offsets[1]
+		convert := safetensorsTypes[entry.DType]
+		if convert == nil || from < 0 || to < from || to > int64(len(body)) {
+			return nil, fmt.Errorf("read safetensors: tensor %q: type %q at bytes %d to %d of %d", name, entry.DType, from, to, len(body))
+		}
+		t := Tensor{Shape: entry.Shape, Data: convert(body[from:to])}
+		if err := t.Check(); err != nil {
+			return nil, fmt.Errorf("read safetensors: tensor %q: %w", name, err)
+		}
+		out[name] = t
+	}
+	return out, nil
+}

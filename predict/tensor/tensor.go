@@ -1,0 +1,202 @@
+// Package tensor holds dense, row-major tensors: what engines take and give.
+//
+// A [Tensor] is a shape and a typed Go slice. Slices are shared, never copied, unless a
+// function says otherwise: whoever makes a tensor owns its data, and a callee that needs
+// it beyond the call copies it.
+package tensor
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// DType names an element type, as NumPy and the bundle manifest spell it.
+type DType string
+
+// The element types that a bundle may use.
+const (
+	Bool     DType = "bool"
+	Int8     DType = "int8"
+	Int16    DType = "int16"
+	Int32    DType = "int32"
+	Int64    DType = "int64"
+	Uint8    DType = "uint8"
+	Uint16   DType = "uint16"
+	Uint32   DType = "uint32"
+	Uint64   DType = "uint64"
+	Float16  DType = "float16"
+	BFloat16 DType = "bfloat16"
+	Float32  DType = "float32"
+	Float64  DType = "float64"
+	String   DType = "string"
+)
+
+// Half is an IEEE 754 binary16 number by its bits; Go has no such type.
+type Half uint16
+
+// Brain is a bfloat16 number by its bits: the upper half of a float32.
+type Brain uint16
+
+// Element lists the Go types that tensor data may have.
+type Element interface {
+	bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | Half | Brain | float32 | float64 | string
+}
+
+// Tensor is a dense array in row-major order.
+type Tensor struct {
+	// Shape has one size a dimension; empty for a scalar. No size is negative.
+	Shape []int64
+	// Data is a slice of one of the [Element] types, as long as the sizes multiplied.
+	Data any
+}
+
+// Map names tensors: the inputs or the outputs of one run.
+type Map map[string]Tensor
+
+// New returns a tensor over data, which it shares. It fails when the sizes in shape,
+// multiplied, are not len(data).
+func New[T Element](data []T, shape ...int64) (Tensor, error) {
+	n, err := Count(shape)
+	if err != nil {
+		return Tensor{}, err
+	}
+	if n != int64(len(data)) {
+		return Tensor{}, fmt.Errorf("shape %v needs %d elements, got %d", shape, n, len(data))
+	}
+	return Tensor{Shape: shape, Data: data}, nil
+}
+
+// maxElements bounds a tensor so that sizes in bytes cannot overflow int64.
+const maxElements = 1 << 40
+
+// Count multiplies the sizes of a shape. It fails on a negative size and on more than 2^40 elements.
+func Count(shape []int64) (int64, error) {
+	n := int64(1)
+	for _, d := range shape {
+		if d < 0 {
+			return 0, fmt.Errorf("shape %v has a negative size", shape)
+		}
+		if d != 0 && n > maxElements/d {
+			return 0, fmt.Errorf("shape %v has more than 2^40 elements", shape)
+		}
+		n *= d
+	}
+	return n, nil
+}
+
+// Values returns the tensor's data as a []T, shared, or an error that names its real type.
+func Values[T Element](t Tensor) ([]T, error) {
+	v, ok := t.Data.([]T)
+	if !ok {
+		return nil, fmt.Errorf("tensor is %s, not %s", t.DType(), Tensor{Data: []T(nil)}.DType())
+	}
+	return v, nil
+}
+
+// DType returns the element type, or "" where Data is none of the [Element] slices.
+func (t Tensor) DType() DType {
+	switch t.Data.(type) {
+	case []bool:
+		return Bool
+	case []int8:
+		return Int8
+	case []int16:
+		return Int16
+	case []int32:
+		return Int32
+	case []int64:
+		return Int64
+	case []uint8:
+		return Uint8
+	case []uint16:
+		return Uint16
+	case []uint32:
+		return Uint32
+	case []uint64:
+		return Uint64
+	case []Half:
+		return Float16
+	case []Brain:
+		return BFloat16
+	case []float32:
+		return Float32
+	case []float64:
+		return Float64
+	case []string:
+		return String
+	}
+	return ""
+}
+
+// Len is the number of elements held.
+func (t Tensor) Len() int {
+	v := reflect.ValueOf(t.Data)
+	if v.Kind() != reflect.Slice {
+		return 0
+	}
+	return v.Len()
+}
+
+// Check fails unless the tensor's type is known and its data fills its shape.
+func (t Tensor) Check() error {
+	if t.DType() == "" {
+		return fmt.Errorf("tensor data is a %T, which no engine takes", t.Data)
+	}
+	n, err := Count(t.Shape)
+	if err != nil {
+		return err
+	}
+	if n != int64(t.Len()) {
+		return fmt.Errorf("shape %v needs %d elements, got %d", t.Shape, n, t.Len())
+	}
+	return nil
+}
+
+// Rows is the size of the first dimension, the batch; 0 for a scalar.
+func (t Tensor) Rows() int {
+	if len(t.Shape) == 0 {
+		return 0
+	}
+	return int(t.Shape[0])
+}
+
+// Slice returns rows from to to (exclusive), sharing the data.
+func (t Tensor) Slice(from, to int) Tensor {
+	per := 0
+	if rows := t.Rows(); rows > 0 {
+		per = t.Len() / rows
+	}
+	shape := slices.Clone(t.Shape)
+	shape[0] = int64(to - from)
+	return Tensor{Shape: shape, Data: reflect.ValueOf(t.Data).Slice(from*per, to*per).Interface()}
+}
+
+// Batch returns the tensor with a batch dimension of one in front, sharing the data.
+func (t Tensor) Batch() Tensor {
+	return Tensor{Shape: append([]int64{1}, t.Shape...), Data: t.Data}
+}
+
+// Concat joins tensors along their first dimension, copying. All must have one type and
+// agree in every dimension but the first.
+func Concat(parts ...Tensor) (Tensor, error) {
+	if len(parts) == 0 {
+		return Tensor{}, fmt.Errorf("concat of no tensors")
+	}
+	first := parts[0]
+	if len(first.Shape) == 0 {
+		return Tensor{}, fmt.Errorf("concat of scalars")
+	}
+	rows := int64(0)
+	data := reflect.MakeSlice(reflect.TypeOf(first.Data), 0, first.Len()*len(parts))
+	for _, p := range parts {
+		if p.DType() != first.DType() || len(p.Shape) == 0 || !slices.Equal(p.Shape[1:], first.Shape[1:]) {
+			return Tensor{}, fmt.Errorf("concat of %s%v and %s%v", first.DType(), first.Shape, p.DType(), p.Shape)
+		}
+		rows += p.Shape[0]
+		data = reflect.AppendSlice(data, reflect.ValueOf(p.Data))
+	}
+	shape := slices.Clone(first.Shape)
+	shape[0] = rows
+	return Tensor{Shape: shape, Data: data.Interface()}, nil
+}

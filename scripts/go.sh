@@ -1,0 +1,31 @@
+#!/bin/sh
+# The one place that knows how forgo's Go is built: cgo on, and the tag turbojpeg where
+# libjpeg-turbo's static library is installed.
+#   scripts/go.sh build -o OUT ./cmd/forgo    |  scripts/go.sh test ./...  |  scripts/go.sh tags
+# FORGO_GO_TAGS overrides the probe (an empty value builds the approximate decoder).
+set -eu
+if [ "${FORGO_GO_TAGS+set}" != set ]; then
+  FORGO_GO_TAGS=
+  probe=$(mktemp -d)
+  trap 'rm -rf "$probe"' EXIT
+  cat >"$probe/p.c" <<'C'
+#include <turbojpeg.h>
+int main(void) { return tjInitDecompress() == 0; }
+C
+  case $(uname -s) in
+    Darwin) flags=$(pkg-config --cflags --libs libturbojpeg 2>/dev/null || echo none) ;;
+    *) flags="-l:libturbojpeg.a -lm" ;;
+  esac
+  if [ "$flags" != none ] && "${CC:-cc}" -o "$probe/p" "$probe/p.c" $flags 2>/dev/null; then
+    FORGO_GO_TAGS=turbojpeg
+  fi
+fi
+verb=$1
+shift
+case $verb in
+  tags) echo "$FORGO_GO_TAGS"; exit ;;
+  build) set -- -trimpath -ldflags=-s "$@" ;;
+esac
+export CGO_ENABLED=1
+# -buildvcs=false: the build must not depend on git, and the version is in the VERSION file.
+go "$verb" -buildvcs=false -tags "$FORGO_GO_TAGS" "$@"

@@ -1,0 +1,56 @@
+"""forgo: train with Python, predict with Go.
+
+``forgo.train`` learns from folders of pictures; ``forgo.export`` takes a trained model. Both
+write a *bundle*, which the Go half (``forgo predict``, ``forgo serve``, the Go package
+``predict``) loads only after it has proven that it answers as the training framework did.
+
+Importing this package imports no framework: names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forgo._errors import BundleError, ExportError, ForgoError, ParityError, PictureError
+    from forgo.export import export
+    from forgo.train import train
+
+__all__ = [
+    "BundleError",
+    "ExportError",
+    "ForgoError",
+    "ParityError",
+    "PictureError",
+    "__version__",
+    "export",
+    "train",
+]
+
+_HOMES = {
+    "export": "forgo.export",
+    "train": "forgo.train",
+    "BundleError": "forgo._errors",
+    "ExportError": "forgo._errors",
+    "ForgoError": "forgo._errors",
+    "ParityError": "forgo._errors",
+    "PictureError": "forgo._errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("forgo")
+    if name in _HOMES:
+        from importlib import import_module
+
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value  # a module of the same name was bound by the import
+        return value
+    raise AttributeError(f"module 'forgo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

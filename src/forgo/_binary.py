@@ -1,0 +1,66 @@
+"""The Go half: where its binary is, and its verdict on a bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from forgo._errors import ForgoError, ParityError
+
+
+def path() -> Path:
+    """Find the binary: FORGO_BINARY, else the one that was built into this package.
+
+    Raises:
+        ForgoError: it is not there.
+    """
+    named = os.environ.get("FORGO_BINARY")
+    binary = Path(named) if named else Path(__file__).parent / "bin" / "forgo"
+    if not binary.is_file():
+        raise ForgoError(
+            f"the Go binary is not at {binary}: run 'make build' in a checkout, or install a wheel"
+        )
+    return binary
+
+
+def environment() -> dict[str, str]:
+    """The environment for the binary, which finds this Python's onnxruntime wheel by it."""
+    return {"FORGO_PYTHON": sys.prefix, **os.environ}
+
+
+def hand_over(arguments: list[str]) -> NoReturn:
+    """Become the Go binary, so that signals and exit codes are its own."""
+    binary = path()
+    os.execve(binary, ["forgo", *arguments], environment())
+
+
+def verify(bundle: Path) -> dict[str, Any]:
+    """Have the Go binary replay a bundle's golden cases.
+
+    Returns:
+        The parity result, as ``forgo verify --json`` prints it.
+
+    Raises:
+        ParityError: Go refused the bundle.
+    """
+    done = subprocess.run(
+        [path(), "verify", "--json", bundle],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    try:
+        verdict = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        raise ForgoError(f"the Go binary gave no verdict: {done.stderr.strip()}") from None
+    if not verdict["ok"]:
+        raise ParityError(
+            f"the Go binary refused the bundle: {verdict['error']}",
+            stage=verdict["stage"],
+            case=verdict.get("case"),
+            difference=verdict.get("difference"),
+        )
+    parity: dict[str, Any] = verdict["parity"]
+    return parity

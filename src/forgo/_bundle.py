@@ -1,0 +1,119 @@
+"""Writing bundles: format 1 of spec/bundle.md.
+
+A bundle is staged in a hidden folder beside its place and renamed into it, so that a reader
+never sees half of one, and a failure leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jsonschema
+
+from forgo._errors import BundleError
+
+FORMAT = 1
+"""The format written. Raise it when a reader of the old format would misread a new bundle;
+spec/bundle.md, "Raising the format", says how."""
+
+MANIFEST = "forgo.json"
+DIGEST = "forgo.sha256"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads((Path(__file__).parent / "manifest.schema.json").read_text())
+    return schema
+
+
+def name_of(path: Path) -> str:
+    """A model's name: its bundle's folder name without ``.forgo``.
+
+    Raises:
+        BundleError: the name cannot be used in URLs.
+    """
+    name = path.name.removesuffix(".forgo")
+    if not _NAME.fullmatch(name):
+        raise BundleError(f"{path}: a bundle's name takes letters, digits, '.', '_' and '-', not {name!r}")
+    return name
+
+
+def check_place(path: Path) -> None:
+    """Fail early where a bundle could not be written at the end.
+
+    Raises:
+        BundleError: there is something else at path, or its folder is not there.
+    """
+    name_of(path)
+    if not path.parent.is_dir():
+        raise BundleError(f"{path}: the folder {path.parent} does not exist")
+    if not os.access(path.parent, os.W_OK):
+        raise BundleError(f"{path}: the folder {path.parent} cannot be written to")
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise BundleError(f"{path}: it exists and is not a bundle; move it away, or choose another name")
+
+
+class Staging:
+    """A bundle being written. Leaving the ``with`` block without commit removes it."""
+
+    def __init__(self, place: Path) -> None:
+        check_place(place)
+        self.place = place
+        self.folder = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        self.folder.chmod(0o755)
+        self._files: dict[str, dict[str, object]] = {}
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add(self, name: str, data: bytes) -> str:
+        """Write one file of the bundle and return its name."""
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        self._files[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        return name
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Write forgo.json and its digest, after all other files.
+
+        Raises:
+            BundleError: the manifest breaks the format.
+        """
+        manifest = {"format": FORMAT, "name": name_of(self.place), **manifest, "files": self._files}
+        try:
+            jsonschema.validate(manifest, _schema(), cls=jsonschema.Draft202012Validator)
+        except jsonschema.ValidationError as e:
+            raise BundleError(f"{self.place}: the manifest breaks the format at {e.json_path}: {e.message}") from None
+        data = (json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        (self.folder / MANIFEST).write_bytes(data)
+        (self.folder / DIGEST).write_text(f"{hashlib.sha256(data).hexdigest()}  {MANIFEST}\n")
+
+    def commit(self) -> None:
+        """Put the bundle in its place, instead of an older one if there is one."""
+        for file in self.folder.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as f:
+                    os.fsync(f.fileno())
+        if not self.place.exists():
+            self.folder.rename(self.place)
+            return
+        old = Path(tempfile.mkdtemp(prefix=f".{self.place.name}.old.", dir=self.place.parent))
+        self.place.rename(old / "bundle")
+        self.folder.rename(self.place)
+        shutil.rmtree(old)

@@ -1,0 +1,204 @@
+"""The command line: train and export here, every other verb in the Go binary."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from forgo._errors import ForgoError
+from forgo._launch import GO_VERBS
+from forgo.train._choices import AUGMENTS, BACKBONES
+
+app = typer.Typer(
+    name="forgo",
+    help="Train with Python, predict with Go: bundles whose answers are proven the same on both sides.",
+    epilog="Example: forgo train pictures -o animals.forgo, then forgo predict animals.forgo cat.jpg",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+OutOption = Annotated[Path, typer.Option("-o", "--out", metavar="OUT.forgo", help="The bundle to write.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+ResizeOption = Annotated[str, typer.Option(help="bilinear, or bilinear-antialias as Pillow does it.")]
+FitOption = Annotated[str, typer.Option(help="stretch, or crop to keep the aspect ratio.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import forgo
+
+        typer.echo(f"forgo {forgo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("train", epilog="Example: forgo train pictures -o animals.forgo --epochs 10")
+def _train(
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Folders of pictures: train/CLASS and valid/CLASS, or CLASS folders to be split."),
+    ],
+    out: OutOption,
+    backbone: Annotated[str, typer.Option(help=f"{' or '.join(BACKBONES)}.")] = "small",
+    weights: Annotated[
+        str | None, typer.Option(help="none, imagenet (resnet50 only; a download), or a file.", show_default="imagenet for resnet50")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Height and width of the model's input.", show_default="64, resnet50 224")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="At most; early stopping may end sooner.")] = 20,
+    batch_size: Annotated[int, typer.Option(help="Pictures a step.")] = 32,
+    seed: Annotated[int, typer.Option(help="Of the split, weights, order and augmentation.")] = 0,
+    valid: Annotated[
+        str, typer.Option(help="A folder of held-out pictures, or the share of each class to hold out.")
+    ] = "0.2",
+    trainable: Annotated[
+        str, typer.Option(help="Backbone layers to train: all, head, first:N, last:N, or a regular expression.")
+    ] = "all",
+    augment: Annotated[str, typer.Option(help=f"{', '.join(AUGMENTS)}.")] = "light",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of Adam.", show_default="0.001, resnet50 0.0001")
+    ] = None,
+    patience: Annotated[int, typer.Option(help="Epochs without improvement before stopping.")] = 5,
+    resize: ResizeOption = "bilinear",
+    fit: FitOption = "stretch",
+    save_keras: Annotated[
+        Path | None, typer.Option(metavar="FILE.keras", help="Keep the trained Keras model, too.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a classifier on folders of pictures and write it as a proven bundle.
+
+    Ctrl-C keeps the best model so far. Pictures that cannot be read are listed, never changed.
+    """
+    from forgo.train import train
+
+    console = Console(stderr=True, highlight=False)
+    result = train(
+        data, out, backbone=backbone, weights=weights, image_size=image_size, epochs=epochs,
+        batch_size=batch_size, seed=seed, valid=_share(valid), trainable=trainable, augment=augment,
+        learning_rate=learning_rate, patience=patience, resize=resize, fit=fit,  # type: ignore[arg-type]
+        save_keras=save_keras, console=console,
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+        return
+    _show(console, result.path, result.parity)
+
+
+def _share(text: str) -> float | str:
+    """A share is a number; anything else names a folder."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@app.command("export", epilog="Example: forgo export model.keras -o animals.forgo --examples photos --labels labels.txt")
+def _export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A trained Keras 3 model, as a .keras file.")],
+    out: OutOption,
+    examples: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Pictures as clients will send them, or a .npy file of rows: what parity is proven on."),
+    ],
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A classifier's labels, one a line, in the order of its output.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="regression, embedding or tensors.", show_default="classification with --labels, else tensors")
+    ] = None,
+    resize: ResizeOption = "bilinear",
+    fit: FitOption = "stretch",
+    tolerance: Annotated[float, typer.Option(help="Largest difference between two sides; at most 0.001.")] = 1e-4,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a trained model as a bundle, after proving that Go answers as its framework does."""
+    from forgo.export import export
+
+    result = export(
+        model, out, examples=_rows(examples), labels=labels, task=task, tolerance=tolerance,
+        resize=resize, fit=fit,  # type: ignore[arg-type]
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+        return
+    console = Console(stderr=True, highlight=False)
+    for line in result.refused[:3]:
+        console.print(f"not used: {line}", style="yellow", soft_wrap=True)
+    _show(console, result.path, result.parity)
+
+
+def _rows(examples: Path) -> Any:
+    if examples.suffix != ".npy":
+        return examples
+    import numpy as np
+
+    try:
+        return np.load(examples, allow_pickle=False)
+    except (OSError, ValueError) as e:
+        raise ForgoError(f"{examples}: the rows cannot be read: {e}") from None
+
+
+def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
+    size = sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file())
+    agreement = f", top-1 agreement {100 * parity['top1_agreement']:.0f}%" if parity["top1_agreement"] else ""
+    console.print(
+        f"parity proven in Go: {parity['cases']} cases, largest difference {parity['largest_difference']:.1e}{agreement}",
+        style="green", soft_wrap=True,
+    )  # fmt: skip
+    if parity["decode_difference"]:
+        console.print(f"JPEG decoding is APPROXIMATE, off by up to {parity['decode_difference']} of 255", style="yellow")
+    console.print(f"wrote {path} ({size / 1e6:.1f} MB); its report is {path}/report.html", soft_wrap=True)
+    console.print(f"next: forgo predict {path} FILE   or   forgo serve {path}", soft_wrap=True)
+
+
+def _add_go_verb(verb: str, summary: str) -> None:
+    """Show a Go verb in --help; main hands it over before this module is even imported."""
+
+    @app.command(verb, help=f"{summary}.", rich_help_panel="In Go", context_settings={"ignore_unknown_options": True})
+    def _hand_over(context: typer.Context) -> None:
+        from forgo._binary import hand_over
+
+        hand_over([verb, *context.args])
+
+
+for _verb, _summary in GO_VERBS.items():
+    _add_go_verb(_verb, _summary)
+
+
+def run(arguments: list[str]) -> None:
+    """Run a command line and exit; a user's mistake is one line on stderr, without traceback."""
+    try:
+        app(arguments, standalone_mode=True)
+    except ForgoError as e:
+        _fail(str(e))
+    except OSError as e:
+        _fail(f"{e.filename}: {e.strerror}" if e.filename else str(e))
+    except KeyboardInterrupt:
+        print("\nforgo: interrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    print(f"forgo: {' '.join(message.split())}", file=sys.stderr)
+    if os.environ.get("FORGO_TRACEBACK"):
+        raise
+    sys.exit(1)

@@ -1,0 +1,29 @@
+"""The ``forgo`` command's entry: Go verbs are handed over before anything is imported."""
+
+from __future__ import annotations
+
+import sys
+
+GO_VERBS = {
+    "predict": "Label pictures, or JSON rows, with a bundle's model",
+    "verify": "Prove that the Go binary answers as the training framework did",
+    "inspect": "Show what is in a bundle or an ONNX file",
+    "serve": "Answer over HTTP, once parity is proven",
+    "doctor": "Show what this machine and the binary can do",
+}
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in GO_VERBS:
+        from forgo._binary import hand_over
+        from forgo._errors import ForgoError
+
+        try:
+            hand_over(arguments)
+        except (ForgoError, OSError) as e:
+            sys.exit(f"forgo: {e}")
+    from forgo._cli import run
+
+    run(arguments)

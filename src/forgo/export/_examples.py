@@ -1,0 +1,113 @@
+"""Raw inputs, as a client would send them, read the way that serving reads them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from forgo._errors import ExportError, PictureError
+from forgo._picture import SUFFIXES, decode, read_header
+from forgo._preprocess import Preprocessor
+from forgo.export._model import UNNAMED, Arrays, End
+
+
+@dataclass(frozen=True)
+class Example:
+    """One raw input and what Python makes of it."""
+
+    raw: bytes
+    content_type: str
+    source: str
+    """The file's name, or the row's number."""
+    encoding: str
+    """How the picture is stored; golden cases cover every encoding seen."""
+    inputs: Arrays
+    """The model's inputs, each with a batch of one."""
+    pixels: npt.NDArray[np.uint8] | None = None
+    orientation: int = 1
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """All pictures below a folder, in a stable order.
+
+    Raises:
+        ExportError: there are none.
+    """
+    if not folder.is_dir():
+        raise ExportError(f"{folder}: the examples must be a folder of pictures")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise ExportError(f"{folder}: there are no pictures in it ({', '.join(SUFFIXES)})")
+    return found
+
+
+def read_pictures(
+    paths: list[Path], preprocess: Preprocessor, model_input: End
+) -> tuple[list[Example], list[str]]:
+    """Read pictures through the decoder and the preprocessing graph that serving uses.
+
+    Returns:
+        The examples, and a line for each picture that was refused.
+    """
+    examples, refused = [], []
+    for path in paths:
+        raw = path.read_bytes()
+        try:
+            header = read_header(raw)
+            pixels = decode(raw)
+        except PictureError as e:
+            refused.append(f"{path}: {e}")
+            continue
+        encoding = f"{header.media} {header.encoding}"
+        inputs: Arrays = {model_input.name: preprocess(pixels)[None]}
+        examples.append(Example(raw, header.media, path.name, encoding, inputs, pixels, header.orientation))
+    return examples, refused
+
+
+def from_rows(rows: Arrays, inputs: list[End]) -> list[Example]:
+    """Make one example a row: a JSON object of input names, or the bare value of a single input.
+
+    Raises:
+        ExportError: the arrays do not fit the model.
+    """
+    typed: Arrays = {}
+    if list(rows) == [UNNAMED] and len(inputs) == 1:
+        rows = {inputs[0].name: rows[UNNAMED]}
+    for end in inputs:
+        if end.name not in rows:
+            raise ExportError(f"examples: the input {end.name!r} is missing; the model has {[e.name for e in inputs]}")
+        array = np.asarray(rows[end.name]).astype(end.dtype)
+        fits = array.ndim == len(end.shape) and all(
+            want is None or want == have for want, have in zip(end.shape[1:], array.shape[1:], strict=True)
+        )
+        if not fits:
+            raise ExportError(f"examples: input {end.name!r} has shape {array.shape}, the model takes {end.shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ExportError(f"examples: input {end.name!r} has values that are not finite, which JSON cannot say")
+        typed[end.name] = array
+    counts = {len(a) for a in typed.values()}
+    if len(counts) != 1:
+        raise ExportError(f"examples: the inputs have different numbers of rows: {sorted(counts)}")
+    examples = []
+    for i in range(counts.pop()):
+        row = {name: a[i].tolist() for name, a in typed.items()}
+        value = row if len(row) > 1 else next(iter(row.values()))
+        examples.append(
+            Example(
+                raw=json.dumps(value, separators=(",", ":")).encode(),
+                content_type="application/json",
+                source=f"row {i}",
+                encoding="row",
+                inputs={name: a[i : i + 1] for name, a in typed.items()},
+            )
+        )
+    return examples
+
+
+def stack(examples: list[Example]) -> Arrays:
+    """Join examples into one batch."""
+    return {name: np.concatenate([e.inputs[name] for e in examples]) for name in examples[0].inputs}

@@ -1,0 +1,111 @@
+"""Golden cases: which examples become one, and how it is recorded."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from safetensors.numpy import save
+
+from forgo._bundle import Staging
+from forgo._picture import PNG
+from forgo.export._examples import Example
+from forgo.export._model import Arrays
+
+CASES = 16
+"""Recorded at least, where there are as many examples."""
+MOST_CASES = 64
+_LEAST_CERTAIN = 8
+_SUFFIX = {"image/jpeg": ".jpg", PNG: ".png", "application/json": ".json"}
+
+
+def difference(got: npt.NDArray[Any], want: npt.NDArray[Any]) -> float:
+    """The largest |got-want| / max(1, |want|), as Go's tensor.Difference measures it.
+
+    Infinity where shapes differ, or where one is not finite and the other is something else.
+    """
+    if got.shape != want.shape:
+        return float("inf")
+    if got.size == 0:
+        return 0.0
+    if want.dtype.kind not in "fiu":
+        return 0.0 if (got == want).all() else float("inf")
+    a, b = got.astype(np.float64), want.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        scaled = np.abs(a - b) / np.maximum(1, np.abs(b))
+    return float(np.where(same, 0, np.where(np.isnan(scaled), np.inf, scaled)).max())
+
+
+def choose(examples: list[Example], scores: npt.NDArray[Any] | None, tolerance: float) -> list[int]:
+    """Choose the examples to record, the least certain first.
+
+    Args:
+        examples: all there are.
+        scores: of a classifier, its probabilities [n, classes]; else None.
+        tolerance: of the model stage. Examples whose two best classes lie within four times
+            of it are left out: their best label is not a fact that another machine must share.
+
+    Returns:
+        Indices: the least certain ones, then one of each class, of each encoding and of each
+        EXIF orientation that is not yet there, then others spread evenly, up to CASES in all. Classes
+        and encodings may need more, but at most MOST_CASES.
+    """
+    chosen: dict[int, None] = {}  # a set that keeps its order
+    candidates = list(range(len(examples)))
+    if scores is not None and scores.shape[1] > 1:
+        ranked = np.sort(scores, axis=1)
+        margin = ranked[:, -1] - ranked[:, -2]
+        candidates = [i for i in candidates if margin[i] > 4 * tolerance]
+        for i in sorted(candidates, key=lambda i: margin[i])[:_LEAST_CERTAIN]:
+            chosen[i] = None
+        _cover(chosen, candidates, [int(c) for c in scores.argmax(axis=1)])
+    _cover(chosen, candidates, [e.encoding for e in examples])
+    _cover(chosen, candidates, [e.orientation for e in examples])
+    spread = np.linspace(0, len(candidates) - 1, min(CASES, len(candidates))).round().astype(int)
+    for i in [*(candidates[s] for s in spread), *candidates]:
+        if len(chosen) >= CASES:
+            break
+        chosen[i] = None
+    return list(chosen)[:MOST_CASES]
+
+
+def _cover(chosen: dict[int, None], candidates: list[int], kinds: list[Any]) -> None:
+    seen = {kinds[i] for i in chosen}
+    for i in candidates:
+        if kinds[i] not in seen:
+            seen.add(kinds[i])
+            chosen[i] = None
+
+
+def record(stage: Staging, number: int, example: Example, outputs: Arrays, label: str | None) -> dict[str, Any]:
+    """Write one case's files and return its entry in the manifest.
+
+    Args:
+        stage: the bundle being written.
+        number: the case's place in the replay.
+        example: the raw input, with its pixels and inputs.
+        outputs: what the training framework answered, each with a batch of one.
+        label: a classifier's best label.
+    """
+    stem = f"golden/{number:03d}"
+    entry = {
+        "id": f"{number:03d}",
+        "input": stage.add(stem + _SUFFIX[example.content_type], example.raw),
+        "content_type": example.content_type,
+        "source": example.source,
+    }
+    if example.pixels is not None:
+        png = io.BytesIO()
+        Image.fromarray(example.pixels).save(png, "PNG")
+        entry["pixels"] = stage.add(stem + ".pixels.png", png.getvalue())
+    tensors = {f"input.{k}": v for k, v in example.inputs.items()} | {f"output.{k}": v for k, v in outputs.items()}
+    entry["tensors"] = stage.add(
+        stem + ".safetensors", save({k: np.ascontiguousarray(v) for k, v in tensors.items()})
+    )
+    if label is not None:
+        entry["label"] = label
+    return entry

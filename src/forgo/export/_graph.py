@@ -1,0 +1,79 @@
+"""ONNX graphs: stable names for the ends, and answers from ONNX Runtime in Python."""
+
+from __future__ import annotations
+
+import onnx
+import onnxruntime
+
+from forgo._errors import ExportError
+from forgo.export._model import Arrays, End
+
+BATCH = "batch"
+
+
+def rename_ends(model: onnx.ModelProto, inputs: list[End], outputs: list[End]) -> onnx.ModelProto:
+    """Give a graph's inputs and outputs their logical names and shapes, in place.
+
+    Exporters invent names (``Identity:0``, ``keras_tensor_2``); clients should never see them.
+
+    Raises:
+        ExportError: the graph has other inputs or outputs than the model.
+    """
+    graph = model.graph
+    initializers = {i.name for i in graph.initializer}
+    real = [i for i in graph.input if i.name not in initializers]
+    if len(real) != len(inputs) or len(graph.output) != len(outputs):
+        raise ExportError(
+            f"the ONNX graph has inputs {[i.name for i in real]} and outputs {[o.name for o in graph.output]}; "
+            f"the model has {[e.name for e in inputs]} and {[e.name for e in outputs]}"
+        )
+    new_names = dict(zip([v.name for v in [*real, *graph.output]], [e.name for e in [*inputs, *outputs]], strict=True))
+    if len(new_names) != len(inputs) + len(outputs):
+        raise ExportError("the ONNX graph hands an input through as an output, which has no name of its own")
+    taken = {name for node in graph.node for name in [*node.input, *node.output]} | initializers
+    for new in set(new_names.values()) & (taken - set(new_names)):
+        new_names[new] = f"{new}__inner"
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new_names.get(n, n) for n in names]
+    for initializer in graph.initializer:
+        initializer.name = new_names.get(initializer.name, initializer.name)
+    for values, ends in ((real, inputs), (graph.output, outputs)):
+        for value, end in zip(values, ends, strict=True):
+            value.name = end.name
+            shape = value.type.tensor_type.shape
+            del shape.dim[:]
+            for i, size in enumerate(end.shape):
+                dim = shape.dim.add()
+                if size is not None:
+                    dim.dim_value = size
+                else:
+                    dim.dim_param = BATCH if i == 0 else f"{end.name}_{i}"
+    del graph.value_info[:]  # shapes inside carry the exporter's names for free dimensions
+    return model
+
+
+class OnnxModel:
+    """A graph in ONNX Runtime."""
+
+    def __init__(self, model: onnx.ModelProto, outputs: list[End]) -> None:
+        self._outputs = [o.name for o in outputs]
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as e:  # the library's exceptions have no common base of their own
+            raise ExportError(f"ONNX Runtime refuses the exported graph: {_first_line(e)}") from None
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Run one batch."""
+        try:
+            return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+        except Exception as e:
+            raise ExportError(f"ONNX Runtime cannot run the exported graph: {_first_line(e)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,92 @@
+"""The clean process that exports a Keras file: ``python -m forgo.export._keras_process JOB``.
+
+JOB is a folder with request.json and arrays.npz; result.json is written there. A process of
+its own gives the exporter the TensorFlow backend, whatever the caller uses, and keeps its
+threads and its state out of the caller's way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forgo import _errors
+from forgo._errors import ExportError, ForgoError, ParityError
+from forgo.export._model import Arrays
+from forgo.export._pipeline import Request, Result
+
+
+def export_file(model: Path, request: Request) -> Result:
+    """Export a .keras file in a clean process.
+
+    Raises:
+        ForgoError: as forgo.export._pipeline.run, or with what the process said last.
+    """
+    with tempfile.TemporaryDirectory(prefix="forgo-export-") as folder:
+        job = Path(folder)
+        fields = asdict(request)
+        arrays = {f"{kind}/{name}": a for kind in ("rows", "truth") for name, a in (fields.pop(kind) or {}).items()}
+        np.savez(job / "arrays.npz", **arrays)
+        (job / "request.json").write_text(json.dumps({"model": str(model), **fields}, default=str))
+        environment = {
+            **os.environ,
+            "KERAS_BACKEND": "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "forgo.export._keras_process", job],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        try:
+            answer = json.loads((job / "result.json").read_text())
+        except FileNotFoundError:
+            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            raise ExportError(f"{model}: the exporting process failed: {last}") from None
+    if "error" not in answer:
+        return Result(**answer)
+    if answer["kind"] == "ParityError":
+        raise ParityError(answer["error"], stage=answer["stage"], case=answer["case"], difference=answer["difference"])
+    raise getattr(_errors, answer["kind"])(answer["error"])
+
+
+def _request(job: Path) -> tuple[Path, Request]:
+    fields = json.loads((job / "request.json").read_text())
+    arrays: dict[str, Arrays] = {}
+    with np.load(job / "arrays.npz", allow_pickle=False) as stored:
+        for key in stored.files:
+            kind, name = key.split("/", 1)
+            arrays.setdefault(kind, {})[name] = stored[key]
+    model = Path(fields.pop("model"))
+    fields["place"] = Path(fields["place"])
+    if fields["pictures"] is not None:
+        fields["pictures"] = [Path(p) for p in fields["pictures"]]
+    return model, Request(**fields, rows=arrays.get("rows"), truth=arrays.get("truth"))
+
+
+def _main(job: Path) -> None:
+    from forgo.export import _keras, _pipeline
+
+    answer: dict[str, Any]
+    try:
+        path, request = _request(job)
+        model = _keras.KerasModel(_keras.load(path), picture=request.pictures is not None)
+        answer = asdict(_pipeline.run(model, request))
+    except ParityError as e:
+        answer = {"kind": "ParityError", "error": str(e), "stage": e.stage, "case": e.case, "difference": e.difference}
+    except ForgoError as e:
+        answer = {"kind": type(e).__name__, "error": str(e)}
+    (job / "result.json").write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -1,0 +1,43 @@
+"""What an adapter of a training framework gives to the export, whatever the framework."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+"""Arrays by logical name; the first dimension is the batch."""
+
+UNNAMED = ""
+"""The name of a bare array of rows, which is for a model's only input."""
+
+
+@dataclass(frozen=True)
+class End:
+    """One input or output: its logical name, NumPy dtype name, and shape (None is free)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class Trained(Protocol):
+    """A trained model. One adapter a framework implements it (``export/_keras.py``, …)."""
+
+    framework: str
+    """The framework and its version, for provenance."""
+    inputs: list[End]
+    outputs: list[End]
+    """A classifier's probabilities come first; its logits, where it has any, second."""
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Answer with the training framework itself."""
+        ...
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """Convert to ONNX; inputs and outputs are in the order of the lists, under any name."""
+        ...

@@ -1,0 +1,72 @@
+"""report.html and card.md: what a model was trained on, and how good it is."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from forgo._bundle import name_of
+from forgo._picture import decode
+
+_THUMBNAIL = 96
+
+
+def render(place: Path, manifest: dict[str, Any], trained: dict[str, Any] | None, examples: int) -> dict[str, str]:
+    """Render a bundle's report.html and card.md.
+
+    Args:
+        place: where the bundle goes; its name is taken from it.
+        manifest: as it will be written, but for files.
+        trained: what ``forgo train`` measured; None for a model that came from elsewhere.
+        examples: how many were held to the training framework's answers.
+    """
+    templates = Environment(
+        loader=PackageLoader("forgo.report"),
+        autoescape=lambda name: name is not None and name.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    values = {"name": name_of(place), "m": manifest, "t": trained, "examples": examples}
+    return {name: templates.get_template(name).render(values) for name in ("report.html", "card.md")}
+
+
+def example(path: Path, truth: str, answer: str, score: float) -> dict[str, Any]:
+    """A held-out picture for the report, with a small copy of it as a data URI."""
+    image = Image.fromarray(decode(path.read_bytes()))
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    png = io.BytesIO()
+    image.save(png, "PNG")
+    data = base64.b64encode(png.getvalue()).decode()
+    return {"name": path.name, "truth": truth, "answer": answer, "score": score, "src": f"data:image/png;base64,{data}"}
+
+
+def curves(history: dict[str, list[float]], best_epoch: int) -> str:
+    """Plot loss and accuracy by epoch, as an SVG element."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "forgo"}):
+        figure, axes = plt.subplots(1, 2, figsize=(8.4, 2.7), layout="constrained")
+        for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
+            for prefix, label, colour in (("", "train", "#8a94a6"), ("val_", "held out", "#0b7285")):
+                values = history[prefix + key]
+                axis.plot(range(1, len(values) + 1), values, color=colour, label=label, marker="o", markersize=2.5)
+            axis.axvline(best_epoch, color="#e8590c", linewidth=0.8, linestyle=":", label="kept")
+            axis.set_title(key, loc="left")
+            axis.set_xlabel("epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.spines[["top", "right"]].set_visible(False)
+        axes[0].legend(frameon=False)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    svg = out.getvalue()
+    return svg[svg.index("<svg") :]
