@@ -62,8 +62,8 @@ func (e engine) Library() (predict.Library, error) {
 		return predict.Library{}, err
 	}
 	ort.SetSharedLibraryPath(lib.Path)
-	// Warnings of the graph optimizer are nothing that a user could act on.
-	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+	// What matters comes back as an error; a library does not write to stderr.
+	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return predict.Library{}, fmt.Errorf("load ONNX Runtime from %s: %w", lib.Path, err)
 	}
 	loaded.library = lib

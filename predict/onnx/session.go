@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -194,6 +195,11 @@ func toValue(t tensor.Tensor) (ort.Value, error) {
 	case []tensor.Brain:
 		return raw(t.Shape, data, ort.TensorElementDataTypeBFloat16)
 	case []string:
+		for _, text := range data {
+			if strings.ContainsRune(text, 0) { // the binding passes C strings, which would end there
+				return nil, errors.New("a string with a zero byte cannot be passed on")
+			}
+		}
 		v, err := ort.NewStringTensor(ort.Shape(t.Shape))
 		if err != nil {
 			return nil, err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import onnx
 from forgo._errors import ExportError
 from forgo.export._model import Arrays, End
 
+OPSET = 18
 _AUTO_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?")
 _RANDOM = re.compile(r"Random|AugMix|CutMix|MixUp|RandAugment|AutoContrast")
 
@@ -46,12 +46,37 @@ class KerasModel:
         return dict(zip([e.name for e in self.outputs], [*own, *answers[len(own) :]], strict=True))
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Convert by Keras's own exporter, with a free batch."""
-        signature = [keras.InputSpec(shape=(None, *e.shape[1:]), dtype=e.dtype, name=e.name) for e in self.inputs]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.onnx"
-            self._graph.export(path, format="onnx", verbose=False, input_signature=[signature] if len(signature) > 1 else signature)
-            return onnx.load(path)
+        """Convert with tf2onnx, as Keras's own exporter does, with a free batch.
+
+        That exporter leaves constants that a layer holds as eager tensors (Normalization's mean,
+        what ``preprocess_input`` subtracts) behind as inputs; here they become constants again.
+        """
+        import tensorflow as tf
+        import tf2onnx
+        from onnx import numpy_helper
+
+        _patch_for_numpy2()
+        signature = [tf.TensorSpec((None, *e.shape[1:]), e.dtype, name=e.name) for e in self.inputs]
+
+        @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+        def answer(*values: Any) -> Any:
+            return self._graph(list(values) if len(values) > 1 else values[0], training=False)
+
+        model, _ = tf2onnx.convert.from_function(answer, input_signature=signature, opset=OPSET)
+        held = {inside.name: outside for outside, inside in answer.get_concrete_function().graph.captures}
+        for value in [v for v in model.graph.input if v.name in held]:
+            model.graph.input.remove(value)
+            model.graph.initializer.append(numpy_helper.from_array(held[value.name].numpy(), value.name))
+        return model
+
+
+def _patch_for_numpy2() -> None:
+    """Bring tf2onnx, which was written for NumPy 1, up to date by Keras's own patch."""
+    try:
+        from keras.src.export.tf2onnx_lib import patch_tf2onnx
+    except ImportError:  # a Keras that no longer needs it
+        return
+    patch_tf2onnx()
 
 
 def _listed(value: Any) -> list[Any]:

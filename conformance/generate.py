@@ -1,0 +1,314 @@
+"""Records what Python makes of pictures and graphs, for both languages to be held to.
+
+    make conformance
+
+pictures/ and pictures.json: encoded pictures with the pixels that Pillow decodes, or the refusal.
+graphs/: small ONNX graphs for the engine conformance kit.
+bundles/: two bundles of format 1. They are never made again: later versions must load them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from sklearn.datasets import load_iris, load_sample_image
+
+from forgo._errors import PictureError
+from forgo._picture import decode
+
+HERE = Path(__file__).parent
+
+
+def pictures() -> dict[str, bytes]:
+    """Every kind of picture that has a rule, and those that are refused."""
+    photograph = Image.fromarray(load_sample_image("china.jpg")).crop((180, 60, 180 + 53, 60 + 41))
+    made: dict[str, bytes] = {}
+
+    def save(name: str, image: Image.Image, kind: str, **options: Any) -> bytes:
+        out = io.BytesIO()
+        image.save(out, kind, **options)
+        made[name] = out.getvalue()
+        return made[name]
+
+    for sampling, label in enumerate(("444", "422", "420")):
+        for progressive in (False, True):
+            how = "progressive" if progressive else "baseline"
+            save(f"{label}-{how}.jpg", photograph, "JPEG", quality=80, subsampling=sampling, progressive=progressive)
+    save("411.jpg", photograph, "JPEG", quality=80, subsampling="4:1:1")
+    for side in (1, 2, 3, 4, 5, 8, 9, 17):
+        save(f"tiny-{side}.jpg", photograph.crop((0, 0, side, 1 + side // 2)), "JPEG", quality=90, subsampling=2)
+    for quality in (60, 95):
+        save(f"quality-{quality}.jpg", photograph, "JPEG", quality=quality)
+    grey = photograph.convert("L")
+    save("grey.jpg", grey, "JPEG", quality=80)
+    save("restart.jpg", photograph, "JPEG", quality=80, subsampling=2, restart_marker_blocks=3)
+    save("rgb-coded.jpg", photograph, "JPEG", quality=85, keep_rgb=True)
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        save(f"exif-{orientation}.jpg", photograph, "JPEG", quality=80, subsampling=2, exif=exif)
+    base = made["420-baseline.jpg"]
+    for name, tiff in {
+        "motorola": b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00",
+        "as-long": b"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x04\x00\x01\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00",
+        "out-of-range": b"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00",
+        "cut-short": b"II*\x00\x08\x00\x00\x00\x05\x00\x0f\x01",
+        "far-offset": b"II*\x00\xff\xff\xff\xff",
+        "no-tiff": b"hello, world",
+    }.items():
+        made[f"exif-{name}.jpg"] = _with_exif(base, tiff)
+    made["exif-twice.jpg"] = _with_exif(_with_exif(base, _orientation(3)), _orientation(6))
+    made["stray-bytes.jpg"] = base[:-2] + b"\x00\x11\x22" + base[-2:] + b"after the end"
+    made["leading-fill.jpg"] = base[:2] + b"\xff\xff\xff" + base[2:]
+    two = io.BytesIO()
+    photograph.save(two, "MPO", save_all=True, append_images=[photograph.transpose(Image.Transpose.ROTATE_180)])
+    made["two-frames.mpo.jpg"] = two.getvalue()
+
+    save("rgb.png", photograph, "PNG")
+    save("grey.png", grey, "PNG")
+    save("one-bit.png", photograph.convert("1"), "PNG")
+    for colours in (2, 4, 16, 200):
+        save(f"palette-{colours}.png", photograph.quantize(colours), "PNG")
+    for bits in (2, 4):
+        made[f"grey-{bits}-bit.png"] = _png(grey.width, grey.height, bits, 0, _packed(np.asarray(grey) >> (8 - bits), bits))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save("exif-6.png", photograph, "PNG", exif=exif)
+
+    # Refused: no rule is stated for them, or they are broken.
+    save("cmyk.jpg", photograph.convert("CMYK"), "JPEG")
+    save("alpha.png", photograph.convert("RGBA"), "PNG")
+    save("grey-alpha.png", grey.convert("LA"), "PNG")
+    save("transparent-colour.png", photograph, "PNG", transparency=(1, 2, 3))
+    save("transparent-palette.png", photograph.quantize(8), "PNG", transparency=0)
+    save("sixteen-bit-grey.png", Image.fromarray(np.asarray(grey).astype(np.uint16) * 257), "PNG")
+    made["sixteen-bit-rgb.png"] = _png(4, 4, 16, 2, (b"\x00" + b"\x12\x34" * 12) * 4)
+    save("animated.png", photograph, "PNG", save_all=True, append_images=[grey.convert("RGB")])
+    save("picture.gif", photograph, "GIF")
+    made["empty.jpg"] = b""
+    made["text.jpg"] = b"this is a text file named .jpg\n"
+    made["header-only.jpg"] = base[:3]
+    for part in (20, 200, len(base) // 2, len(base) - 2):
+        made[f"truncated-at-{part}.jpg"] = base[:part]
+    png = made["rgb.png"]
+    for part in (12, 40, len(png) // 2):
+        made[f"truncated-at-{part}.png"] = png[:part]
+    made["flipped-bit.png"] = png[:100] + bytes([png[100] ^ 1]) + png[101:]
+    made["huge.png"] = png[:8] + _chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
+    made["no-pixels.png"] = _png(0, 5, 8, 2, b"")
+    return made
+
+
+def _orientation(value: int) -> bytes:
+    return b"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00" + bytes([value]) + bytes(7)
+
+
+def _with_exif(jpeg: bytes, tiff: bytes) -> bytes:
+    body = b"Exif\x00\x00" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    )
+
+
+def _packed(values: Any, bits: int) -> bytes:
+    rows = []
+    for row in values:
+        padded = np.concatenate([row, np.zeros(-len(row) % (8 // bits), np.uint8)]).reshape(-1, 8 // bits)
+        packed = np.zeros(len(padded), np.uint8)
+        for i in range(8 // bits):
+            packed |= padded[:, i] << (8 - bits * (i + 1))
+        rows.append(b"\x00" + packed.tobytes())
+    return b"".join(rows)
+
+
+def write_pictures() -> None:
+    """Write the pictures and what Python makes of each."""
+    folder = HERE / "pictures"
+    folder.mkdir(exist_ok=True)
+    cases = []
+    for name, data in sorted(pictures().items()):
+        (folder / name).write_bytes(data)
+        try:
+            pixels = decode(data)
+        except PictureError as e:
+            cases.append({"file": name, "refused": str(e)})
+            continue
+        digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+        cases.append({"file": name, "height": pixels.shape[0], "width": pixels.shape[1], "sha256": digest})
+    (HERE / "pictures.json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
+ONNX_TYPES = {
+    "bool": TensorProto.BOOL, "int8": TensorProto.INT8, "int16": TensorProto.INT16, "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64, "uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16,
+    "uint32": TensorProto.UINT32, "uint64": TensorProto.UINT64, "float16": TensorProto.FLOAT16,
+    "bfloat16": TensorProto.BFLOAT16, "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE,
+    "string": TensorProto.STRING,
+}  # fmt: skip
+
+
+def graphs() -> dict[str, onnx.ModelProto]:
+    """The graphs that predict/predicttest describes."""
+    value = helper.make_tensor_value_info
+
+    def model(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: list[Any] | None = None) -> Any:
+        graph = helper.make_graph(nodes, "conformance", inputs, outputs, constants or [])
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+        onnx.checker.check_model(made, full_check=True)
+        return made
+
+    def constant(name: str, array: Any) -> Any:
+        return numpy_helper.from_array(array, name)
+
+    made = {
+        "affine": model(
+            [helper.make_node("Mul", ["x", "two"], ["twice"]), helper.make_node("Add", ["twice", "one"], ["y"])],
+            [value("x", TensorProto.FLOAT, ["batch", 3])],
+            [value("y", TensorProto.FLOAT, ["batch", 3])],
+            [constant("two", np.float32([2])), constant("one", np.float32([1]))],
+        ),
+        "two": model(
+            [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
+            [value("a", TensorProto.FLOAT, ["batch", 2]), value("b", TensorProto.FLOAT, ["batch", 2])],
+            [value("sum", TensorProto.FLOAT, ["batch", 2]), value("difference", TensorProto.FLOAT, ["batch", 2])],
+        ),
+        "slow": model(
+            [
+                helper.make_node(
+                    "Loop", ["times", "", "x"], ["y"],
+                    body=helper.make_graph(
+                        [helper.make_node("Sqrt", ["v"], ["w"]), helper.make_node("Identity", ["go"], ["on"])],
+                        "body",
+                        [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("v", TensorProto.FLOAT, None)],
+                        [value("on", TensorProto.BOOL, []), value("w", TensorProto.FLOAT, None)],
+                    ),
+                )
+            ],
+            [value("x", TensorProto.FLOAT, ["batch", 3])],
+            [value("y", TensorProto.FLOAT, ["batch", 3])],
+            [constant("times", np.array(2_000_000_000, np.int64))],
+        ),
+    }  # fmt: skip
+    for name, kind in ONNX_TYPES.items():
+        made[f"same-{name}"] = model(
+            [helper.make_node("Identity", ["x"], ["y"])], [value("x", kind, ["batch", 2])], [value("y", kind, ["batch", 2])]
+        )
+    return made
+
+
+def write_graphs() -> None:
+    """Write the graphs, and one that keeps its weights in a file outside its folder."""
+    folder = HERE / "graphs"
+    folder.mkdir(exist_ok=True)
+    for name, graph in graphs().items():
+        (folder / f"{name}.onnx").write_bytes(graph.SerializeToString(deterministic=True))
+    outside = graphs()["affine"]
+    weight = outside.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    for key, text in (("location", "../secret.bin"), ("length", "4")):
+        entry = weight.external_data.add()
+        entry.key, entry.value = key, text
+    (folder / "external-data.onnx").write_bytes(outside.SerializeToString(deterministic=True))
+
+
+def write_bundles() -> None:
+    """Write the two bundles of format 1, unless they are there."""
+    folder = HERE / "bundles"
+    folder.mkdir(exist_ok=True)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if not (folder / "shapes.forgo").exists():
+        write_picture_bundle(folder)
+    if not (folder / "iris.forgo").exists():
+        write_row_bundle(folder)
+
+
+def write_picture_bundle(folder: Path) -> None:
+    """A tiny classifier of photographs by their dominant colour, exported from Keras."""
+    import keras
+
+    import forgo
+
+    keras.utils.set_random_seed(1)
+    samples = HERE.parent / "build" / "shapes"
+    labels = ["blue", "green", "red"]
+    generator = np.random.default_rng(2)
+    photograph = load_sample_image("flower.jpg").astype(np.float32)
+    x, y = [], []
+    for number in range(90):
+        kind = number % 3
+        at = generator.integers(0, 300, 2)
+        tile = 0.45 * photograph[at[0] : at[0] + 37, at[1] : at[1] + 45]
+        tile[..., 2 - kind] += 90
+        image = Image.fromarray(tile.clip(0, 255).astype(np.uint8))
+        exif = Image.Exif()
+        exif[0x0112] = 1 + number % 8
+        place = samples / labels[kind]
+        place.mkdir(parents=True, exist_ok=True)
+        path = place / f"{labels[kind]}-{number:03d}"
+        if number % 9 == 4:
+            image.save(path.with_suffix(".png"))
+        else:
+            image.save(path.with_suffix(".jpg"), quality=85, subsampling=number % 3, progressive=number % 2 == 0, exif=exif)
+        x.append(np.asarray(image.resize((16, 16)), np.float32))
+        y.append(kind)
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Rescaling(1 / 127.5, offset=-1),
+            keras.layers.Conv2D(6, 3, strides=2, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation="softmax", name="inferenceLayer"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(np.stack(x), np.array(y), epochs=6, verbose=0)
+    forgo.export(model, folder / "shapes.forgo", examples=samples, labels=labels, fit="crop")
+
+
+def write_row_bundle(folder: Path) -> None:
+    """A classifier of scikit-learn's irises from four measurements, exported from Keras."""
+    import keras
+
+    import forgo
+
+    keras.utils.set_random_seed(1)
+    iris = load_iris()
+    rows = iris.data.astype(np.float32)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Normalization(mean=rows.mean(axis=0), variance=rows.var(axis=0)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    model.fit(rows, iris.target, epochs=40, verbose=0)
+    forgo.export(model, folder / "iris.forgo", examples=rows, labels=[str(n) for n in iris.target_names])
+
+
+if __name__ == "__main__":
+    write_pictures()
+    write_graphs()
+    write_bundles()

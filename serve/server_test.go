@@ -1,0 +1,243 @@
+package serve_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/pixels"
+	"github.com/forgo-ml/forgo/serve"
+)
+
+const bundles = "../conformance/bundles/"
+
+// start serves both committed bundles and returns the server's address.
+func start(t *testing.T) (string, serve.Models) {
+	t.Helper()
+	models := serve.Models{}
+	for _, name := range []string{"shapes", "iris"} {
+		o := predict.Options{Threads: 1}
+		if !pixels.Exact() {
+			o.ApproximateDecode = 3
+		}
+		m, err := o.Load(t.Context(), bundles+name+".forgo", onnx.Engine())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = m.Close() })
+		models[name] = m
+	}
+	s := httptest.NewServer(serve.Handler(models, serve.Options{MaxBody: 1 << 20, Log: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(s.Close)
+	return s.URL, models
+}
+
+func call(t *testing.T, method, url, body string) (int, map[string]any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer map[string]any
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		t.Fatalf("%s %s: status %d, body %q is not a JSON object", method, url, resp.StatusCode, raw)
+	}
+	return resp.StatusCode, answer
+}
+
+func golden(t *testing.T, m *predict.Model, name string, i int) (raw []byte, label string) {
+	t.Helper()
+	c := m.Manifest().Golden.Cases[i]
+	raw, err := os.ReadFile(filepath.Join(bundles+name+".forgo", c.Input))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw, c.Label
+}
+
+func TestHealthAndMetadata(t *testing.T) {
+	url, models := start(t)
+	for _, path := range []string{"/v2/health/live", "/v2/health/ready", "/v2/models/iris/ready", "/v2/models/iris/versions/1/ready", "/v2"} {
+		if status, answer := call(t, "GET", url+path, ""); status != 200 {
+			t.Errorf("%s: %d %v", path, status, answer)
+		}
+	}
+	_, picture := call(t, "GET", url+"/v2/models/shapes", "")
+	if got := fmt.Sprint(picture["inputs"]); got != "[map[datatype:BYTES name:image shape:[-1]]]" {
+		t.Errorf("inputs of a picture model: %s", got)
+	}
+	_, rows := call(t, "GET", url+"/v2/models/iris/versions/1", "")
+	if got := fmt.Sprint(rows["inputs"]); got != "[map[datatype:FP32 name:input shape:[-1 4]]]" {
+		t.Errorf("inputs of a row model: %s", got)
+	}
+	first := rows["outputs"].([]any)[0].(map[string]any)
+	if first["name"] != "probabilities" || first["datatype"] != "FP32" {
+		t.Errorf("first output: %v", first)
+	}
+	parameters := rows["parameters"].(map[string]any)
+	if parameters["digest"] != models["iris"].Digest() || parameters["parity"].(map[string]any)["mode"] != "full" {
+		t.Errorf("parameters: %v", parameters)
+	}
+}
+
+func TestNative(t *testing.T) {
+	url, models := start(t)
+	for name, m := range models {
+		for i := range m.Manifest().Golden.Cases {
+			raw, label := golden(t, m, name, i)
+			status, answer := call(t, "POST", url+"/models/"+name, string(raw))
+			classes, _ := answer["classes"].([]any)
+			if status != 200 || len(classes) != 3 || classes[0].(map[string]any)["label"] != label {
+				t.Errorf("%s case %d: %d %v, want %s first", name, i, status, answer, label)
+			}
+		}
+	}
+	raw, _ := golden(t, models["iris"], "iris", 0)
+	if _, answer := call(t, "POST", url+"/models/iris?top=1", string(raw)); len(answer["classes"].([]any)) != 1 {
+		t.Errorf("top=1: %v", answer)
+	}
+}
+
+func inferBody(t *testing.T, name, datatype string, shape []int, data any) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"id": "caller-7", "inputs": []any{map[string]any{"name": name, "datatype": datatype, "shape": shape, "data": data}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// Pictures as BYTES, in one batch, are answered row by row as one by one.
+func TestInferPictures(t *testing.T) {
+	url, models := start(t)
+	m := models["shapes"]
+	var texts, labels []string
+	for i := range m.Manifest().Golden.Cases {
+		raw, label := golden(t, m, "shapes", i)
+		texts, labels = append(texts, base64.StdEncoding.EncodeToString(raw)), append(labels, label)
+	}
+	status, answer := call(t, "POST", url+"/v2/models/shapes/infer", inferBody(t, "image", "BYTES", []int{len(texts)}, texts))
+	if status != 200 || answer["id"] != "caller-7" || answer["model_name"] != "shapes" {
+		t.Fatalf("%d %v", status, answer)
+	}
+	output := answer["outputs"].([]any)[0].(map[string]any)
+	scores := output["data"].([]any)
+	names := m.Manifest().Labels
+	for i, label := range labels {
+		row := scores[i*len(names) : (i+1)*len(names)]
+		best := 0
+		for j := range row {
+			if row[j].(float64) > row[best].(float64) {
+				best = j
+			}
+		}
+		if names[best] != label {
+			t.Errorf("picture %d: %v, want %s", i, row, label)
+		}
+	}
+}
+
+func TestInferTensors(t *testing.T) {
+	url, _ := start(t)
+	flat := []float64{5.1, 3.5, 1.4, 0.2, 6.7, 3.0, 5.2, 2.3}
+	nested := [][]float64{flat[:4], flat[4:]}
+	_, one := call(t, "POST", url+"/v2/models/iris/infer", inferBody(t, "input", "FP32", []int{2, 4}, flat))
+	status, two := call(t, "POST", url+"/v2/models/iris/versions/1/infer", inferBody(t, "input", "FP32", []int{2, 4}, nested))
+	if status != 200 || fmt.Sprint(one) != fmt.Sprint(two) {
+		t.Errorf("flat and nested data differ: %v, %v", one, two)
+	}
+	body := `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}],"outputs":[{"name":"logits"}]}`
+	_, chosen := call(t, "POST", url+"/v2/models/iris/infer", body)
+	if outputs := chosen["outputs"].([]any); len(outputs) != 1 || outputs[0].(map[string]any)["name"] != "logits" {
+		t.Errorf("asked for logits, got %v", chosen)
+	}
+}
+
+// Every mistake is answered with a 4xx and an error that names what is wrong, and a good
+// request after it with 200.
+func TestBadRequests(t *testing.T) {
+	url, models := start(t)
+	good, _ := golden(t, models["iris"], "iris", 0)
+	row := []float64{1, 2, 3, 4}
+	infer, pictures := "/v2/models/iris/infer", "/v2/models/shapes/infer"
+	for name, c := range map[string]struct {
+		method, path, body string
+		status             int
+		names              string
+	}{
+		"unknown path":        {"GET", "/nothing", "", 404, "/nothing"},
+		"unknown model":       {"POST", "/models/other", "[]", 404, "other"},
+		"unknown OIP model":   {"GET", "/v2/models/other", "", 404, "other"},
+		"unknown version":     {"GET", "/v2/models/iris/versions/9", "", 404, `"9"`},
+		"wrong method":        {"GET", infer, "", 405, "GET"},
+		"empty picture":       {"POST", "/models/shapes", "", 400, "empty"},
+		"text as picture":     {"POST", "/models/shapes", "hello", 400, "neither"},
+		"truncated picture":   {"POST", "/models/shapes", "\xff\xd8\xff\xe0", 400, "truncated"},
+		"no JSON row":         {"POST", "/models/iris", "{", 400, "JSON"},
+		"short row":           {"POST", "/models/iris", "[1,2]", 400, "input"},
+		"bad top":             {"POST", "/models/iris?top=many", string(good), 400, "many"},
+		"no JSON":             {"POST", infer, "hello", 400, "inference request"},
+		"two JSON values":     {"POST", infer, "{} {}", 400, "more than one"},
+		"no inputs":           {"POST", infer, "{}", 400, `"input"`},
+		"unknown input":       {"POST", infer, inferBody(t, "other", "FP32", []int{1, 4}, row), 400, `"input"`},
+		"input twice":         {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]},{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`, 400, "twice"},
+		"unknown datatype":    {"POST", infer, inferBody(t, "input", "FP99", []int{1, 4}, row), 400, "FP99"},
+		"wrong datatype":      {"POST", infer, inferBody(t, "input", "INT64", []int{1, 4}, []int{1, 2, 3, 4}), 400, "int64"},
+		"no shape":            {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","data":[1,2,3,4]}]}`, 400, "shape"},
+		"no data":             {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4]}]}`, 400, "data"},
+		"shape and data":      {"POST", infer, inferBody(t, "input", "FP32", []int{2, 4}, row), 400, "8 elements"},
+		"negative shape":      {"POST", infer, inferBody(t, "input", "FP32", []int{-1, 4}, row), 400, "negative"},
+		"overflowing shape":   {"POST", infer, inferBody(t, "input", "FP32", []int{1 << 40, 1 << 40}, row), 400, "2^40"},
+		"ragged data":         {"POST", infer, inferBody(t, "input", "FP32", []int{2, 2}, []any{[]int{1}, []int{1, 2}}), 400, "ragged"},
+		"text in data":        {"POST", infer, inferBody(t, "input", "FP32", []int{1, 4}, []string{"a", "b", "c", "d"}), 400, "not a number"},
+		"unknown output":      {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}],"outputs":[{"name":"other"}]}`, 400, "other"},
+		"no base64":           {"POST", pictures, inferBody(t, "image", "BYTES", []int{1}, []string{"***"}), 400, "base64"},
+		"broken picture":      {"POST", pictures, inferBody(t, "image", "BYTES", []int{1}, []string{"aGVsbG8="}), 400, "neither"},
+		"no pictures":         {"POST", pictures, inferBody(t, "image", "BYTES", []int{0}, []string{}), 400, "at least one"},
+		"picture as numbers":  {"POST", pictures, inferBody(t, "image", "FP32", []int{1}, []int{1}), 400, "BYTES"},
+		"body over the limit": {"POST", "/models/shapes", strings.Repeat("x", 2<<20), 413, "longer"},
+		"JSON over the limit": {"POST", infer, inferBody(t, "input", "FP32", []int{1, 4}, strings.Repeat("x", 2<<20)), 413, "longer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, answer := call(t, c.method, url+c.path, c.body)
+			if text, _ := answer["error"].(string); status != c.status || !strings.Contains(text, c.names) {
+				t.Errorf("status %d %v, want %d naming %q", status, answer, c.status, c.names)
+			}
+			if status, answer := call(t, "POST", url+"/models/iris", string(good)); status != 200 {
+				t.Errorf("a good request afterwards: %d %v", status, answer)
+			}
+		})
+	}
+}
+
+func TestPanicIsThatRequestsAlone(t *testing.T) {
+	var log bytes.Buffer
+	h := serve.Handler(serve.Models{"broken": nil}, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/models/broken", strings.NewReader("x")))
+	if w.Code != 500 || !strings.Contains(w.Body.String(), "internal error") || !strings.Contains(log.String(), "stack") {
+		t.Errorf("%d %s; log %s", w.Code, w.Body, &log)
+	}
+}
