@@ -44,10 +44,23 @@ def pictures() -> dict[str, bytes]:
     for sampling, label in enumerate(("444", "422", "420")):
         for progressive in (False, True):
             how = "progressive" if progressive else "baseline"
-            save(f"{label}-{how}.jpg", photograph, "JPEG", quality=80, subsampling=sampling, progressive=progressive)
+            save(
+                f"{label}-{how}.jpg",
+                photograph,
+                "JPEG",
+                quality=80,
+                subsampling=sampling,
+                progressive=progressive,
+            )
     save("411.jpg", photograph, "JPEG", quality=80, subsampling="4:1:1")
     for side in (1, 2, 3, 4, 5, 8, 9, 17):
-        save(f"tiny-{side}.jpg", photograph.crop((0, 0, side, 1 + side // 2)), "JPEG", quality=90, subsampling=2)
+        save(
+            f"tiny-{side}.jpg",
+            photograph.crop((0, 0, side, 1 + side // 2)),
+            "JPEG",
+            quality=90,
+            subsampling=2,
+        )
     for quality in (60, 95):
         save(f"quality-{quality}.jpg", photograph, "JPEG", quality=quality)
     grey = photograph.convert("L")
@@ -72,7 +85,9 @@ def pictures() -> dict[str, bytes]:
     made["stray-bytes.jpg"] = base[:-2] + b"\x00\x11\x22" + base[-2:] + b"after the end"
     made["leading-fill.jpg"] = base[:2] + b"\xff\xff\xff" + base[2:]
     two = io.BytesIO()
-    photograph.save(two, "MPO", save_all=True, append_images=[photograph.transpose(Image.Transpose.ROTATE_180)])
+    photograph.save(
+        two, "MPO", save_all=True, append_images=[photograph.transpose(Image.Transpose.ROTATE_180)]
+    )
     made["two-frames.mpo.jpg"] = two.getvalue()
 
     save("rgb.png", photograph, "PNG")
@@ -81,7 +96,9 @@ def pictures() -> dict[str, bytes]:
     for colours in (2, 4, 16, 200):
         save(f"palette-{colours}.png", photograph.quantize(colours), "PNG")
     for bits in (2, 4):
-        made[f"grey-{bits}-bit.png"] = _png(grey.width, grey.height, bits, 0, _packed(np.asarray(grey) >> (8 - bits), bits))
+        made[f"grey-{bits}-bit.png"] = _png(
+            grey.width, grey.height, bits, 0, _packed(np.asarray(grey) >> (8 - bits), bits)
+        )
     exif = Image.Exif()
     exif[0x0112] = 6
     save("exif-6.png", photograph, "PNG", exif=exif)
@@ -126,7 +143,10 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def _png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(rows))
+        + _chunk(b"IEND", b"")
     )
 
 
@@ -171,7 +191,9 @@ def graphs() -> dict[str, onnx.ModelProto]:
     """The graphs that predict/predicttest describes."""
     value = helper.make_tensor_value_info
 
-    def model(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: list[Any] | None = None) -> Any:
+    def model(
+        nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: list[Any] | None = None
+    ) -> Any:
         graph = helper.make_graph(nodes, "conformance", inputs, outputs, constants or [])
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
         onnx.checker.check_model(made, full_check=True)
@@ -185,7 +207,7 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [helper.make_node("Mul", ["x", "two"], ["twice"]), helper.make_node("Add", ["twice", "one"], ["y"])],
             [value("x", TensorProto.FLOAT, ["batch", 3])],
             [value("y", TensorProto.FLOAT, ["batch", 3])],
-            [constant("two", np.float32([2])), constant("one", np.float32([1]))],
+            [constant("two", np.array([2], np.float32)), constant("one", np.array([1], np.float32))],
         ),
         "two": model(
             [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
@@ -211,7 +233,9 @@ def graphs() -> dict[str, onnx.ModelProto]:
     }  # fmt: skip
     for name, kind in ONNX_TYPES.items():
         made[f"same-{name}"] = model(
-            [helper.make_node("Identity", ["x"], ["y"])], [value("x", kind, ["batch", 2])], [value("y", kind, ["batch", 2])]
+            [helper.make_node("Identity", ["x"], ["y"])],
+            [value("x", kind, ["batch", 2])],
+            [value("y", kind, ["batch", 2])],
         )
     return made
 
@@ -269,7 +293,13 @@ def write_picture_bundle(folder: Path) -> None:
         if number % 9 == 4:
             image.save(path.with_suffix(".png"))
         else:
-            image.save(path.with_suffix(".jpg"), quality=85, subsampling=number % 3, progressive=number % 2 == 0, exif=exif)
+            image.save(
+                path.with_suffix(".jpg"),
+                quality=85,
+                subsampling=number % 3,
+                progressive=number % 2 == 0,
+                exif=exif,
+            )
         x.append(np.asarray(image.resize((16, 16)), np.float32))
         y.append(kind)
     model = keras.Sequential(

@@ -32,9 +32,7 @@ def main(folder: Path) -> None:
     for name, photograph in zip(("china", "flower"), sample.images, strict=True):
         image = Image.fromarray(photograph)
         places = [
-            (x, y)
-            for y in range(0, image.height - SIZE, STEP)
-            for x in range(0, image.width - SIZE, STEP)
+            (x, y) for y in range(0, image.height - SIZE, STEP) for x in range(0, image.width - SIZE, STEP)
         ]
         generator.shuffle(places)
         for number, (x, y) in enumerate(places):

@@ -64,7 +64,6 @@ type upsampler struct {
 	ratioX, ratioY int
 	cw, ch         int     // the plane's real size
 	sums           []int32 // one row after vertical weighting
-	bias           [2]int32
 }
 
 func newUpsampler(ratio image.YCbCrSubsampleRatio, w, h int) *upsampler {

@@ -99,7 +99,9 @@ class Staging:
         try:
             jsonschema.validate(manifest, _schema(), cls=jsonschema.Draft202012Validator)
         except jsonschema.ValidationError as e:
-            raise BundleError(f"{self.place}: the manifest breaks the format at {e.json_path}: {e.message}") from None
+            raise BundleError(
+                f"{self.place}: the manifest breaks the format at {e.json_path}: {e.message}"
+            ) from None
         data = (json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
         (self.folder / MANIFEST).write_bytes(data)
         (self.folder / DIGEST).write_text(f"{hashlib.sha256(data).hexdigest()}  {MANIFEST}\n")

@@ -53,15 +53,23 @@ def _main(
 def _train(
     data: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="Folders of pictures: train/CLASS and valid/CLASS, or CLASS folders to be split."),
+        typer.Argument(
+            metavar="DIR",
+            help="Folders of pictures: train/CLASS and valid/CLASS, or CLASS folders to be split.",
+        ),
     ],
     out: OutOption,
     backbone: Annotated[str, typer.Option(help=f"{' or '.join(BACKBONES)}.")] = "small",
     weights: Annotated[
-        str | None, typer.Option(help="none, imagenet (resnet50 only; a download), or a file.", show_default="imagenet for resnet50")
+        str | None,
+        typer.Option(
+            help="none, imagenet (resnet50 only; a download), or a file.",
+            show_default="imagenet for resnet50",
+        ),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Height and width of the model's input.", show_default="64, resnet50 224")
+        int | None,
+        typer.Option(help="Height and width of the model's input.", show_default="64, resnet50 224"),
     ] = None,
     epochs: Annotated[int, typer.Option(help="At most; early stopping may end sooner.")] = 20,
     batch_size: Annotated[int, typer.Option(help="Pictures a step.")] = 32,
@@ -70,7 +78,8 @@ def _train(
         str, typer.Option(help="A folder of held-out pictures, or the share of each class to hold out.")
     ] = "0.2",
     trainable: Annotated[
-        str, typer.Option(help="Backbone layers to train: all, head, first:N, last:N, or a regular expression.")
+        str,
+        typer.Option(help="Backbone layers to train: all, head, first:N, last:N, or a regular expression."),
     ] = "all",
     augment: Annotated[str, typer.Option(help=f"{', '.join(AUGMENTS)}.")] = "light",
     learning_rate: Annotated[
@@ -111,23 +120,38 @@ def _share(text: str) -> float | str:
         return text
 
 
-@app.command("export", epilog="Example: forgo export model.keras -o animals.forgo --examples photos --labels labels.txt")
+@app.command(
+    "export",
+    epilog="Example: forgo export model.keras -o animals.forgo --examples photos --labels labels.txt",
+)
 def _export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A trained Keras 3 model, as a .keras file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A trained Keras 3 model, as a .keras file.")
+    ],
     out: OutOption,
     examples: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Pictures as clients will send them, or a .npy file of rows: what parity is proven on."),
+        typer.Option(
+            metavar="DIR",
+            help="Pictures as clients will send them, or a .npy file of rows: what parity is proven on.",
+        ),
     ],
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A classifier's labels, one a line, in the order of its output.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A classifier's labels, one a line, in the order of its output."),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="regression, embedding or tensors.", show_default="classification with --labels, else tensors")
+        str | None,
+        typer.Option(
+            help="regression, embedding or tensors.",
+            show_default="classification with --labels, else tensors",
+        ),
     ] = None,
     resize: ResizeOption = "bilinear",
     fit: FitOption = "stretch",
-    tolerance: Annotated[float, typer.Option(help="Largest difference between two sides; at most 0.001.")] = 1e-4,
+    tolerance: Annotated[
+        float, typer.Option(help="Largest difference between two sides; at most 0.001.")
+    ] = 1e-4,
     as_json: JsonOption = False,
 ) -> None:
     """Write a trained model as a bundle, after proving that Go answers as its framework does."""
@@ -165,7 +189,9 @@ def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
         style="green", soft_wrap=True,
     )  # fmt: skip
     if parity["decode_difference"]:
-        console.print(f"JPEG decoding is APPROXIMATE, off by up to {parity['decode_difference']} of 255", style="yellow")
+        console.print(
+            f"JPEG decoding is APPROXIMATE, off by up to {parity['decode_difference']} of 255", style="yellow"
+        )
     console.print(f"wrote {path} ({size / 1e6:.1f} MB); its report is {path}/report.html", soft_wrap=True)
     console.print(f"next: forgo predict {path} FILE   or   forgo serve {path}", soft_wrap=True)
 
@@ -173,7 +199,9 @@ def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
 def _add_go_verb(verb: str, summary: str) -> None:
     """Show a Go verb in --help; main hands it over before this module is even imported."""
 
-    @app.command(verb, help=f"{summary}.", rich_help_panel="In Go", context_settings={"ignore_unknown_options": True})
+    @app.command(
+        verb, help=f"{summary}.", rich_help_panel="In Go", context_settings={"ignore_unknown_options": True}
+    )
     def _hand_over(context: typer.Context) -> None:
         from forgo._binary import hand_over
 

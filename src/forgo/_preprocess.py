@@ -7,7 +7,7 @@ with values from 0 to 255: crop, resize, cast. Normalization is the model's own.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ def build(height: int, width: int, *, resize: Resize = "bilinear", fit: Fit = "s
         constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
         return name
 
-    def node(op: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def node(op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
@@ -49,7 +49,7 @@ def build(height: int, width: int, *, resize: Resize = "bilinear", fit: Fit = "s
     if fit == "crop":
         picture = _crop(node, const, height, width)
     picture = node("Cast", [picture], "as_float", to=TensorProto.FLOAT)
-    linear = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    linear: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     if resize == "bilinear":
         node("Resize", [picture, "", "", const("size", height, width, 3)], OUTPUT, **linear)
     else:
@@ -57,9 +57,7 @@ def build(height: int, width: int, *, resize: Resize = "bilinear", fit: Fit = "s
         picture = node("Unsqueeze", [picture, const("axis_0", 0)], "as_batch")
         size = const("size", 1, 3, height, width)
         # Without exclude_outside the edges are off by 4 to 7 of 255 from Pillow's.
-        picture = node(
-            "Resize", [picture, "", "", size], "resized", antialias=1, exclude_outside=1, **linear
-        )
+        picture = node("Resize", [picture, "", "", size], "resized", antialias=1, exclude_outside=1, **linear)
         picture = node("Squeeze", [picture, "axis_0"], "as_one")
         node("Transpose", [picture], OUTPUT, perm=[1, 2, 0])
 
@@ -94,7 +92,8 @@ def _crop(node, const, height: int, width: int) -> str:  # type: ignore[no-untyp
         node("Add", [f"{side}_start", f"{side}_cropped"], f"{side}_end")
     node("Concat", ["h_start", "w_start"], "starts", axis=0)
     node("Concat", ["h_end", "w_end"], "ends", axis=0)
-    return node("Slice", [INPUT, "starts", "ends", const("axes", 0, 1)], "cropped")
+    node("Slice", [INPUT, "starts", "ends", const("axes", 0, 1)], "cropped")
+    return "cropped"
 
 
 class Preprocessor:
@@ -105,9 +104,7 @@ class Preprocessor:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # pictures are what runs side by side
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            self.graph, options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Turn decoded pixels, uint8 [H, W, 3], into float32 [height, width, 3]."""

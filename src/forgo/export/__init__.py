@@ -86,11 +86,15 @@ def export(
     if isinstance(model, str | Path):
         file = Path(model)
         if file.suffix != ".keras" or not file.is_file():
-            raise ExportError(f"{file}: it must be a .keras file" if file.exists() else f"{file}: no such file")
+            raise ExportError(
+                f"{file}: it must be a .keras file" if file.exists() else f"{file}: no such file"
+            )
         return _keras_process.export_file(file, _named(request, file))
     keras = sys.modules.get("keras")
     if keras is None or not isinstance(model, keras.Model):
-        raise ExportError(f"a {type(model).__module__}.{type(model).__name__} cannot be exported; give a Keras 3 model or a .keras file")
+        raise ExportError(
+            f"a {type(model).__module__}.{type(model).__name__} cannot be exported; give a Keras 3 model or a .keras file"
+        )
     return _export_keras(model, request)
 
 
@@ -134,7 +138,9 @@ def read_labels(labels: list[str] | str | Path | None) -> list[str] | None:
     try:
         lines = Path(labels).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as e:
-        raise ExportError(f"{labels}: the labels cannot be read: {getattr(e, 'strerror', None) or e}") from None
+        raise ExportError(
+            f"{labels}: the labels cannot be read: {getattr(e, 'strerror', None) or e}"
+        ) from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise ExportError(f"{labels}: there are no labels in it")

@@ -79,15 +79,21 @@ def from_rows(rows: Arrays, inputs: list[End]) -> list[Example]:
         rows = {inputs[0].name: rows[UNNAMED]}
     for end in inputs:
         if end.name not in rows:
-            raise ExportError(f"examples: the input {end.name!r} is missing; the model has {[e.name for e in inputs]}")
+            raise ExportError(
+                f"examples: the input {end.name!r} is missing; the model has {[e.name for e in inputs]}"
+            )
         array = np.asarray(rows[end.name]).astype(end.dtype)
         fits = array.ndim == len(end.shape) and all(
             want is None or want == have for want, have in zip(end.shape[1:], array.shape[1:], strict=True)
         )
         if not fits:
-            raise ExportError(f"examples: input {end.name!r} has shape {array.shape}, the model takes {end.shape}")
+            raise ExportError(
+                f"examples: input {end.name!r} has shape {array.shape}, the model takes {end.shape}"
+            )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ExportError(f"examples: input {end.name!r} has values that are not finite, which JSON cannot say")
+            raise ExportError(
+                f"examples: input {end.name!r} has values that are not finite, which JSON cannot say"
+            )
         typed[end.name] = array
     counts = {len(a) for a in typed.values()}
     if len(counts) != 1:

@@ -81,7 +81,9 @@ def _cover(chosen: dict[int, None], candidates: list[int], kinds: list[Any]) -> 
             chosen[i] = None
 
 
-def record(stage: Staging, number: int, example: Example, outputs: Arrays, label: str | None) -> dict[str, Any]:
+def record(
+    stage: Staging, number: int, example: Example, outputs: Arrays, label: str | None
+) -> dict[str, Any]:
     """Write one case's files and return its entry in the manifest.
 
     Args:
@@ -102,7 +104,9 @@ def record(stage: Staging, number: int, example: Example, outputs: Arrays, label
         png = io.BytesIO()
         Image.fromarray(example.pixels).save(png, "PNG")
         entry["pixels"] = stage.add(stem + ".pixels.png", png.getvalue())
-    tensors = {f"input.{k}": v for k, v in example.inputs.items()} | {f"output.{k}": v for k, v in outputs.items()}
+    tensors = {f"input.{k}": v for k, v in example.inputs.items()} | {
+        f"output.{k}": v for k, v in outputs.items()
+    }
     entry["tensors"] = stage.add(
         stem + ".safetensors", save({k: np.ascontiguousarray(v) for k, v in tensors.items()})
     )

@@ -27,7 +27,9 @@ def rename_ends(model: onnx.ModelProto, inputs: list[End], outputs: list[End]) -
             f"the ONNX graph has inputs {[i.name for i in real]} and outputs {[o.name for o in graph.output]}; "
             f"the model has {[e.name for e in inputs]} and {[e.name for e in outputs]}"
         )
-    new_names = dict(zip([v.name for v in [*real, *graph.output]], [e.name for e in [*inputs, *outputs]], strict=True))
+    new_names = dict(
+        zip([v.name for v in [*real, *graph.output]], [e.name for e in [*inputs, *outputs]], strict=True)
+    )
     if len(new_names) != len(inputs) + len(outputs):
         raise ExportError("the ONNX graph hands an input through as an output, which has no name of its own")
     taken = {name for node in graph.node for name in [*node.input, *node.output]} | initializers

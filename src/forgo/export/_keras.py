@@ -30,7 +30,9 @@ class KerasModel:
                 "or given an Input, before it can be exported"
             )
         self._graph = _with_logits(_without_random_layers(model))
-        self.inputs = _ends(self._graph.inputs, ["pixels"] if picture and len(self._graph.inputs) == 1 else None)
+        self.inputs = _ends(
+            self._graph.inputs, ["pixels"] if picture and len(self._graph.inputs) == 1 else None
+        )
         names = None
         if len(self._graph.outputs) == 2 and self._graph is not model and len(model.outputs) == 1:
             names = ["probabilities", "logits"]
@@ -41,7 +43,9 @@ class KerasModel:
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with Keras itself: the model as it was given, and logits from its own layers."""
         values = [inputs[e.name] for e in self.inputs]
-        answers = _listed(self._graph.predict(values if len(values) > 1 else values[0], verbose=0, batch_size=32))
+        answers = _listed(
+            self._graph.predict(values if len(values) > 1 else values[0], verbose=0, batch_size=32)
+        )
         own = _listed(self._model.predict(values if len(values) > 1 else values[0], verbose=0, batch_size=32))
         return dict(zip([e.name for e in self.outputs], [*own, *answers[len(own) :]], strict=True))
 
@@ -62,6 +66,7 @@ class KerasModel:
         def answer(*values: Any) -> Any:
             return self._graph(list(values) if len(values) > 1 else values[0], training=False)
 
+        model: onnx.ModelProto
         model, _ = tf2onnx.convert.from_function(answer, input_signature=signature, opset=OPSET)
         held = {inside.name: outside for outside, inside in answer.get_concrete_function().graph.captures}
         for value in [v for v in model.graph.input if v.name in held]:
@@ -86,7 +91,10 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _is_softmax(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.Softmax) or getattr(layer, "activation", None) is keras.activations.softmax
+    return (
+        isinstance(layer, keras.layers.Softmax)
+        or getattr(layer, "activation", None) is keras.activations.softmax
+    )
 
 
 def _without_random_layers(model: Any) -> Any:
@@ -94,9 +102,9 @@ def _without_random_layers(model: Any) -> Any:
 
     def is_random(layer: Any) -> bool:
         return bool(_RANDOM.match(type(layer).__name__)) or (
-            isinstance(layer, keras.Sequential) and layer.layers != [] and all(
-                is_random(inner) or isinstance(inner, keras.layers.InputLayer) for inner in layer.layers
-            )
+            isinstance(layer, keras.Sequential)
+            and layer.layers != []
+            and all(is_random(inner) or isinstance(inner, keras.layers.InputLayer) for inner in layer.layers)
         )
 
     if not any(is_random(layer) for layer in model.layers):
@@ -136,7 +144,9 @@ def _ends(tensors: list[Any], names: list[str] | None) -> list[End]:
     for name, t in zip(names, tensors, strict=True):
         dtype = keras.backend.standardize_dtype(t.dtype)
         if dtype == "string":
-            raise ExportError(f"the model's tensor {name!r} holds strings, which this release does not export")
+            raise ExportError(
+                f"the model's tensor {name!r} holds strings, which this release does not export"
+            )
         ends.append(End(name, str(np.dtype(dtype)), (None, *t.shape[1:])))
     return ends
 

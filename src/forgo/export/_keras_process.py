@@ -33,7 +33,9 @@ def export_file(model: Path, request: Request) -> Result:
     with tempfile.TemporaryDirectory(prefix="forgo-export-") as folder:
         job = Path(folder)
         fields = asdict(request)
-        arrays = {f"{kind}/{name}": a for kind in ("rows", "truth") for name, a in (fields.pop(kind) or {}).items()}
+        arrays = {
+            f"{kind}/{name}": a for kind in ("rows", "truth") for name, a in (fields.pop(kind) or {}).items()
+        }
         np.savez(job / "arrays.npz", **arrays)
         (job / "request.json").write_text(json.dumps({"model": str(model), **fields}, default=str))
         environment = {
@@ -55,7 +57,9 @@ def export_file(model: Path, request: Request) -> Result:
     if "error" not in answer:
         return Result(**answer)
     if answer["kind"] == "ParityError":
-        raise ParityError(answer["error"], stage=answer["stage"], case=answer["case"], difference=answer["difference"])
+        raise ParityError(
+            answer["error"], stage=answer["stage"], case=answer["case"], difference=answer["difference"]
+        )
     raise getattr(_errors, answer["kind"])(answer["error"])
 
 
@@ -82,7 +86,13 @@ def _main(job: Path) -> None:
         model = _keras.KerasModel(_keras.load(path), picture=request.pictures is not None)
         answer = asdict(_pipeline.run(model, request))
     except ParityError as e:
-        answer = {"kind": "ParityError", "error": str(e), "stage": e.stage, "case": e.case, "difference": e.difference}
+        answer = {
+            "kind": "ParityError",
+            "error": str(e),
+            "stage": e.stage,
+            "case": e.case,
+            "difference": e.difference,
+        }
     except ForgoError as e:
         answer = {"kind": type(e).__name__, "error": str(e)}
     (job / "result.json").write_text(json.dumps(answer))

@@ -70,7 +70,9 @@ def run(model: Trained, request: Request) -> Result:
         ParityError: two sides of the chain answer differently. No bundle is left behind.
     """
     if not 0 < request.tolerance <= LOOSEST_TOLERANCE:
-        raise ExportError(f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}")
+        raise ExportError(
+            f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}"
+        )
     with Staging(request.place) as stage:
         preprocess, picture = None, None
         refused: list[str] = []
@@ -89,7 +91,9 @@ def run(model: Trained, request: Request) -> Result:
             examples = from_rows(request.rows, model.inputs)
         if not examples:
             why = f", the first because {refused[0]}" if refused else ""
-            raise ExportError(f"parity cannot be proven without examples: none of those given can be used{why}")
+            raise ExportError(
+                f"parity cannot be proven without examples: none of those given can be used{why}"
+            )
 
         truth = _truth(model, examples, request)
         task = _task(model, truth, request)
@@ -99,7 +103,9 @@ def run(model: Trained, request: Request) -> Result:
         scores = truth[model.outputs[0].name] if task == "classification" else None
         chosen = _golden.choose(examples, scores, request.tolerance)
         if not chosen:
-            raise ExportError("no example has a best class beyond doubt: give examples that the model can tell apart")
+            raise ExportError(
+                "no example has a best class beyond doubt: give examples that the model can tell apart"
+            )
         cases = []
         for number, i in enumerate(chosen):
             label = request.labels[int(scores[i].argmax())] if scores is not None and request.labels else None
@@ -149,7 +155,9 @@ def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:
         return saved
     for name, given in request.truth.items():
         if len(given) != len(examples):
-            raise ExportError(f"the answers given for {name!r} are {len(given)}, the usable examples {len(examples)}")
+            raise ExportError(
+                f"the answers given for {name!r} are {len(given)}, the usable examples {len(examples)}"
+            )
         worst = _golden.difference(saved[name], given)
         if worst > request.tolerance:
             raise ParityError(
@@ -172,16 +180,18 @@ def _task(model: Trained, truth: Arrays, request: Request) -> str:
     if len(set(request.labels)) != len(request.labels) or not all(request.labels):
         raise ExportError("labels must not repeat or be empty")
     if scores.ndim != 2 or scores.shape[1] != len(request.labels):
-        raise ExportError(f"there are {len(request.labels)} labels, but the output {first.name!r} has shape {list(scores.shape[1:])}")
+        raise ExportError(
+            f"there are {len(request.labels)} labels, but the output {first.name!r} has shape {list(scores.shape[1:])}"
+        )
     total = scores.astype(np.float64).sum(axis=1)
     if scores.min() < -1e-6 or np.abs(total - 1).max() > 1e-3:
-        raise ExportError(f"the output {first.name!r} is not probabilities (rows sum to {total.min():.3g} to {total.max():.3g}): end the model with a softmax")
+        raise ExportError(
+            f"the output {first.name!r} is not probabilities (rows sum to {total.min():.3g} to {total.max():.3g}): end the model with a softmax"
+        )
     return "classification"
 
 
-def check(
-    onnx_model: OnnxModel, examples: list[Example], truth: Arrays, tolerance: float
-) -> float:
+def check(onnx_model: OnnxModel, examples: list[Example], truth: Arrays, tolerance: float) -> float:
     """Hold ONNX Runtime in Python to the framework's answers, at batches of 1 and of 3.
 
     Returns:

@@ -16,7 +16,9 @@ from forgo._picture import decode
 _THUMBNAIL = 96
 
 
-def render(place: Path, manifest: dict[str, Any], trained: dict[str, Any] | None, examples: int) -> dict[str, str]:
+def render(
+    place: Path, manifest: dict[str, Any], trained: dict[str, Any] | None, examples: int
+) -> dict[str, str]:
     """Render a bundle's report.html and card.md.
 
     Args:
@@ -43,7 +45,13 @@ def example(path: Path, truth: str, answer: str, score: float) -> dict[str, Any]
     png = io.BytesIO()
     image.save(png, "PNG")
     data = base64.b64encode(png.getvalue()).decode()
-    return {"name": path.name, "truth": truth, "answer": answer, "score": score, "src": f"data:image/png;base64,{data}"}
+    return {
+        "name": path.name,
+        "truth": truth,
+        "answer": answer,
+        "score": score,
+        "src": f"data:image/png;base64,{data}",
+    }
 
 
 def curves(history: dict[str, list[float]], best_epoch: int) -> str:
@@ -53,12 +61,16 @@ def curves(history: dict[str, list[float]], best_epoch: int) -> str:
     mpl.use("svg")
     import matplotlib.pyplot as plt
 
-    with plt.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "forgo"}):
+    with plt.rc_context(
+        {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "forgo"}
+    ):
         figure, axes = plt.subplots(1, 2, figsize=(8.4, 2.7), layout="constrained")
         for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
             for prefix, label, colour in (("", "train", "#8a94a6"), ("val_", "held out", "#0b7285")):
                 values = history[prefix + key]
-                axis.plot(range(1, len(values) + 1), values, color=colour, label=label, marker="o", markersize=2.5)
+                axis.plot(
+                    range(1, len(values) + 1), values, color=colour, label=label, marker="o", markersize=2.5
+                )
             axis.axvline(best_epoch, color="#e8590c", linewidth=0.8, linestyle=":", label="kept")
             axis.set_title(key, loc="left")
             axis.set_xlabel("epoch")

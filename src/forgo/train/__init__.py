@@ -116,7 +116,9 @@ def train(
     weights = weights or ("imagenet" if backbone == "resnet50" else "none")
     classifier = _network.build(backbone, image_size, len(found.labels), weights=weights, trainable=trainable)
     shape = (image_size, image_size, 3)
-    train_reader, valid_reader = (_data.Reader(part, preprocess, shape) for part in (found.train, found.valid))
+    train_reader, valid_reader = (
+        _data.Reader(part, preprocess, shape) for part in (found.train, found.valid)
+    )
     with tempfile.TemporaryDirectory(prefix=f".{place.name}.train.", dir=place.parent) as work:
         best = Path(work) / "best.keras"
         run = _fit.fit(
@@ -128,7 +130,9 @@ def train(
             console.print(f"interrupted: the best model so far (epoch {run.best_epoch}) is kept")
         if save_keras is not None:
             shutil.copyfile(best, save_keras)
-        reader = valid_reader if found.held_out is found.valid else _data.Reader(found.test, preprocess, shape)
+        reader = (
+            valid_reader if found.held_out is found.valid else _data.Reader(found.test, preprocess, shape)
+        )
         settings = {
             "backbone": backbone, "image size": image_size, "weights": weights, "trainable": trainable,
             "augment": augment, "epochs": epochs, "batch size": batch_size, "seed": seed,
@@ -152,7 +156,14 @@ def _import_keras() -> Any:
 
 
 def _check_arguments(
-    backbone: str, image_size: int, epochs: int, batch_size: int, augment: str, patience: int, resize: str, fit: str
+    backbone: str,
+    image_size: int,
+    epochs: int,
+    batch_size: int,
+    augment: str,
+    patience: int,
+    resize: str,
+    fit: str,
 ) -> None:
     from forgo.train._choices import AUGMENTS, BACKBONES
 
@@ -162,7 +173,12 @@ def _check_arguments(
     ):  # fmt: skip
         if value not in known:
             raise ForgoError(f"--{name} is one of {', '.join(known)}, not {value!r}")
-    least = {"image-size": (image_size, 8), "epochs": (epochs, 1), "batch-size": (batch_size, 1), "patience": (patience, 1)}
+    least = {
+        "image-size": (image_size, 8),
+        "epochs": (epochs, 1),
+        "batch-size": (batch_size, 1),
+        "patience": (patience, 1),
+    }
     for name, (number, bound) in least.items():
         if number < bound:
             raise ForgoError(f"--{name} must be {bound} or more, not {number}")
@@ -172,7 +188,9 @@ def _check_arguments(
 
 def _describe(data: Any, console: Console) -> None:
     test = f" · {len(data.test)} test" if data.test else ""
-    console.print(f"{len(data.train)} train · {len(data.valid)} valid{test} pictures, {len(data.labels)} classes")
+    console.print(
+        f"{len(data.train)} train · {len(data.valid)} valid{test} pictures, {len(data.labels)} classes"
+    )
     for what, pairs in (("could not be used", data.set_aside), ("is also in train", data.leaked)):
         for path, why in pairs[:3]:
             console.print(f"  {what}: {path}: {why}", style="yellow", soft_wrap=True)
@@ -193,7 +211,9 @@ def _measure_and_export(
 
     model = keras.saving.load_model(best, compile=False)
     order = np.arange(len(reader.pictures))
-    scores = np.concatenate([model.predict(reader(part), verbose=0) for part in np.array_split(order, -(-len(order) // 256))])
+    scores = np.concatenate(
+        [model.predict(reader(part), verbose=0) for part in np.array_split(order, -(-len(order) // 256))]
+    )
     measured = _metrics.measure(scores, reader.labels, data.labels)
     console.print(
         f"held out ({data.held_out_part}, {len(order)} pictures): accuracy {100 * measured['accuracy']:.2f}%  "
@@ -206,7 +226,12 @@ def _measure_and_export(
     candidates = list(dict.fromkeys([*by_margin[: _CANDIDATES // 2].tolist(), *spread.tolist()]))
     doubted = np.argsort(scores[order, reader.labels], kind="stable")[:_HARDEST]
     hardest = [
-        report.example(reader.pictures[i].path, data.labels[reader.labels[i]], data.labels[scores[i].argmax()], float(scores[i].max()))
+        report.example(
+            reader.pictures[i].path,
+            data.labels[reader.labels[i]],
+            data.labels[scores[i].argmax()],
+            float(scores[i].max()),
+        )
         for i in doubted
     ]
     trained = {
@@ -225,7 +250,10 @@ def _measure_and_export(
         provenance={
             "command": "forgo train",
             "settings": settings,
-            "data": {"sha256": data.digest(), **{p: len(getattr(data, p)) for p in ("train", "valid", "test")}},
+            "data": {
+                "sha256": data.digest(),
+                **{p: len(getattr(data, p)) for p in ("train", "valid", "test")},
+            },
             "metrics": {"accuracy": measured["accuracy"], "loss": measured["loss"]},
             "held_out": data.held_out_part,
             "best_epoch": run.best_epoch,

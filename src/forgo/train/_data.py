@@ -85,7 +85,9 @@ def find(folder: Path, valid: str | Path | float, seed: int, preprocess: Preproc
     top = folder / "train" if has_train else folder
     data.labels = _classes(top)
     if len(data.labels) < 2:
-        raise ForgoError(f"{top}: training needs two classes or more, as folders with pictures in them; found {len(data.labels)}")
+        raise ForgoError(
+            f"{top}: training needs two classes or more, as folders with pictures in them; found {len(data.labels)}"
+        )
     parts: dict[str, Path] = {"train": top}
     if has_train and (folder / "valid").is_dir():
         parts["valid"] = folder / "valid"
@@ -101,7 +103,9 @@ def find(folder: Path, valid: str | Path | float, seed: int, preprocess: Preproc
     for part in ("train", "valid"):
         present = {p.label for p in getattr(data, part)}
         if missing := [label for i, label in enumerate(data.labels) if i not in present]:
-            raise ForgoError(f"{folder}: no usable {part} picture of class {missing[0]!r}: add pictures, or remove the class")
+            raise ForgoError(
+                f"{folder}: no usable {part} picture of class {missing[0]!r}: add pictures, or remove the class"
+            )
     _find_leaks(data)
     return data
 
@@ -118,14 +122,18 @@ def _read_part(folder: Path, data: Data, preprocess: Preprocessor) -> list[Pictu
     if not folder.is_dir():
         raise ForgoError(f"{folder}: no such folder")
     if extra := [c for c in _classes(folder) if c not in data.labels]:
-        raise ForgoError(f"{folder / extra[0]}: this class is not among the training classes ({', '.join(data.labels)})")
+        raise ForgoError(
+            f"{folder / extra[0]}: this class is not among the training classes ({', '.join(data.labels)})"
+        )
     files = []
     for number, label in enumerate(data.labels):
         for path in sorted((folder / label).rglob("*")) if (folder / label).is_dir() else []:
             if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("."):
                 files.append((path, number))
             elif path.suffix.lower() in _NOT_ACCEPTED:
-                data.set_aside.append((str(path), f"{path.suffix} pictures are not accepted; convert it to PNG"))
+                data.set_aside.append(
+                    (str(path), f"{path.suffix} pictures are not accepted; convert it to PNG")
+                )
 
     def usable(item: tuple[Path, int]) -> Picture | str:
         path, label = item
@@ -183,20 +191,22 @@ def _find_leaks(data: Data) -> None:
 class Reader:
     """Reads preprocessed pictures in parallel, from memory where they have all fitted."""
 
-    def __init__(self, pictures: list[Picture], preprocess: Preprocessor, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, pictures: list[Picture], preprocess: Preprocessor, shape: tuple[int, int, int]
+    ) -> None:
         self.pictures = pictures
         self.labels = np.array([p.label for p in pictures], np.int32)
         self._shape = shape
         self._preprocess = preprocess
         self._pool = ThreadPoolExecutor()
-        self._cached = None
+        self._cached: npt.NDArray[np.float32] | None = None
         if len(pictures) * int(np.prod(shape)) * 4 <= CACHE_BYTES:
             self._cached = self._read(range(len(pictures)))
 
     def __call__(self, indices: Any) -> npt.NDArray[np.float32]:
         """Pictures by number, float32 [n, height, width, 3]."""
         if self._cached is not None:
-            return self._cached[indices]
+            return np.asarray(self._cached[indices])
         return self._read(indices)
 
     def _read(self, indices: Any) -> npt.NDArray[np.float32]:

@@ -65,7 +65,9 @@ def fit(
     model = _network.for_training(classifier, augment, seed)
     steps = max(1, -(-len(train.pictures) // batch_size)) * epochs
     model.compile(
-        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.02)),
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.02)
+        ),
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
     )
@@ -140,7 +142,9 @@ class _Progress:
             TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"),
             TimeRemainingColumn(compact=True), console=console, disable=not console.is_terminal,
         )  # fmt: skip
-        self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._batch, on_epoch_end=self._epoch)
+        self.callback = keras.callbacks.LambdaCallback(
+            on_train_batch_end=self._batch, on_epoch_end=self._epoch
+        )
         self._done = 0
         self._steps: int | None = None
         self._last = ""

@@ -11,7 +11,6 @@ import numpy as np
 
 from forgo._errors import ForgoError
 
-
 # ResNet50's ImageNet weights were trained on BGR with these means taken off ("caffe mode" of
 # keras.applications): https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py
 _IMAGENET_MEANS_BGR = (103.939, 116.779, 123.68)
@@ -32,7 +31,9 @@ def build(backbone: str, image_size: int, classes: int, *, weights: str, trainab
             of the backbone; the layers of the head always are.
     """
     pixels = keras.Input((image_size, image_size, 3), name="pixels")
-    features = _small(pixels, weights, trainable) if backbone == "small" else _resnet50(pixels, weights, trainable)
+    features = (
+        _small(pixels, weights, trainable) if backbone == "small" else _resnet50(pixels, weights, trainable)
+    )
     x = keras.layers.Dropout(0.2, name="dropout")(features)
     scores = keras.layers.Dense(classes, activation="softmax", name="inferenceLayer")(x)
     return keras.Model(pixels, scores, name="classifier")
@@ -41,11 +42,15 @@ def build(backbone: str, image_size: int, classes: int, *, weights: str, trainab
 def _small(pixels: Any, weights: str, trainable: str) -> Any:
     """Four convolutions with batch normalization and global average pooling; 130,000 weights."""
     if weights == "imagenet":
-        raise ForgoError("there are no ImageNet weights for the backbone 'small': pass --weights none, or --backbone resnet50")
+        raise ForgoError(
+            "there are no ImageNet weights for the backbone 'small': pass --weights none, or --backbone resnet50"
+        )
     inputs = keras.Input(pixels.shape[1:])
     x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="normalization")(inputs)
     for i, (filters, stride) in enumerate([(32, 2), (64, 1), (64, 2), (128, 1)], 1):
-        x = keras.layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False, name=f"conv{i}")(x)
+        x = keras.layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False, name=f"conv{i}")(
+            x
+        )
         x = keras.layers.BatchNormalization(momentum=0.9, name=f"bn{i}")(x)
         x = keras.layers.Activation("relu", name=f"relu{i}")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
@@ -65,7 +70,9 @@ def _resnet50(pixels: Any, weights: str, trainable: str) -> Any:
         )  # fmt: skip
     except (OSError, ValueError, Exception) as e:  # Keras wraps what urllib raises in a bare Exception
         if weights != "imagenet":
-            raise ForgoError(f"ResNet50 does not take pictures of {pixels.shape[1]} x {pixels.shape[2]}: {e}") from None
+            raise ForgoError(
+                f"ResNet50 does not take pictures of {pixels.shape[1]} x {pixels.shape[2]}: {e}"
+            ) from None
         raise ForgoError(
             f"the ImageNet weights could not be downloaded ({(str(e).splitlines() or [''])[0]}): "
             "pass --weights none, or --weights FILE with a copy of them"
@@ -85,7 +92,9 @@ def caffe_normalization() -> Any:
     """
     layer = keras.layers.Conv2D(3, 1, name="normalization", trainable=False)
     layer.build((None, None, None, 3))
-    layer.set_weights([np.eye(3, dtype=np.float32)[::-1].reshape(1, 1, 3, 3), -np.array(_IMAGENET_MEANS_BGR, np.float32)])
+    layer.set_weights(
+        [np.eye(3, dtype=np.float32)[::-1].reshape(1, 1, 3, 3), -np.array(_IMAGENET_MEANS_BGR, np.float32)]
+    )
     return layer
 
 
@@ -95,7 +104,9 @@ def _load(base: Any, file: str) -> None:
     try:
         base.load_weights(file)
     except Exception as e:  # Keras and h5py raise many kinds for files that do not fit
-        raise ForgoError(f"--weights {file}: they do not fit this backbone: {(str(e).splitlines() or [''])[0]}") from None
+        raise ForgoError(
+            f"--weights {file}: they do not fit this backbone: {(str(e).splitlines() or [''])[0]}"
+        ) from None
 
 
 def choose_trainable(base: Any, trainable: str) -> None:
@@ -112,10 +123,14 @@ def choose_trainable(base: Any, trainable: str) -> None:
         try:
             pattern = re.compile(trainable)
         except re.error as e:
-            raise ForgoError(f"--trainable {trainable}: not all, head, first:N, last:N or a regular expression: {e}") from None
+            raise ForgoError(
+                f"--trainable {trainable}: not all, head, first:N, last:N or a regular expression: {e}"
+            ) from None
         chosen = [layer for layer in layers if pattern.search(layer.name)]
         if not chosen:
-            raise ForgoError(f"--trainable {trainable}: no layer's name matches; they are {', '.join(x.name for x in layers[:8])} …")
+            raise ForgoError(
+                f"--trainable {trainable}: no layer's name matches; they are {', '.join(x.name for x in layers[:8])} …"
+            )
     wanted = {id(layer) for layer in chosen}
     for layer in layers:
         layer.trainable = id(layer) in wanted

@@ -1,0 +1,63 @@
+# Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
+# are enough.
+.PHONY: help demo check test mutants build lint conformance clean
+.DELETE_ON_ERROR:
+
+VENV := $(CURDIR)/.venv
+PY := $(VENV)/bin/python
+FORGO := $(VENV)/bin/forgo
+GO := scripts/go.sh
+TOOL := go tool -modfile=go.tool.mod
+# The Go tests find ONNX Runtime in the environment's wheel.
+export VIRTUAL_ENV := $(VENV)
+
+help:
+	@echo "make demo     train on real digits, verify, predict, serve: about two minutes"
+	@echo "make check    lint, types, unit tests: the quick loop"
+	@echo "make test     everything, mutants included"
+	@echo "make mutants  plant skews and see each refused"
+	@echo "make build    the Go binary, for the Python command to hand over to"
+
+.venv/ready: pyproject.toml uv.lock scripts/setup.sh
+	@scripts/setup.sh
+
+build: .venv/ready
+	@$(GO) build -o src/forgo/bin/forgo ./cmd/forgo
+
+demo: build
+	@$(PY) examples/demo.py
+
+lint: .venv/ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "not formatted by gofumpt: $$out"; exit 1; }
+	$(TOOL) staticcheck -tags "$$($(GO) tags)" ./...
+
+check: lint build
+	$(GO) test -short ./...
+	$(PY) -m pytest -q -m "not slow"
+
+test: lint build
+	$(GO) test -race ./...
+	FORGO_GO_TAGS= $(GO) test ./predict/... ./serve/... ./cmd/...
+	$(PY) -m pytest
+	$(PY) -m mutants
+
+mutants: build build/tiles.forgo/forgo.json
+	@$(PY) -m mutants
+
+# Trained bundles that tests and mutants share.
+TRAINING := $(wildcard src/forgo/*.py src/forgo/train/*.py src/forgo/export/*.py)
+build/%.forgo/forgo.json: examples/%.py $(TRAINING) | build
+	rm -rf build/$* build/$*.forgo
+	$(PY) examples/$*.py build/$*
+	$(FORGO) train build/$* -o build/$*.forgo $(TRAIN_$*) --save-keras build/$*.keras
+TRAIN_digits := --image-size 32
+TRAIN_tiles := --image-size 64 --fit crop --epochs 8
+
+conformance: build
+	$(PY) conformance/generate.py
+
+clean:
+	rm -rf build dist .venv src/forgo/bin
