@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/forgo-ml/forgo/predict/bundle")
+	"github.com/forgo-ml/forgo/predict/bundle"
+)
 
 // Class is one label with its probability.
 type Class struct {
