@@ -29,6 +29,7 @@ type batcher struct {
 	queue   []*call    // oldest first
 	queued  int        // their rows
 	running int
+	held    int         // above 0, nothing is started
 	timer   *time.Timer // fires when the oldest call has waited for limits.delay
 	closed  bool
 	ended   sync.Cond // signalled when a run ends after closed is set
@@ -82,7 +83,7 @@ func (c *call) weight() int { return max(1, c.rows) }
 // do answers one request of so many rows.
 func (b *batcher) do(ctx context.Context, inputs Tensors, rows int) (Tensors, error) {
 	b.mu.Lock()
-	if !b.closed && b.running < b.instances && len(b.queue) == 0 && (b.delay <= 0 || rows >= b.batchRows) {
+	if !b.closed && b.held == 0 && b.running < b.instances && len(b.queue) == 0 && (b.delay <= 0 || rows >= b.batchRows) {
 		b.running++
 		b.mu.Unlock()
 		defer b.pass()
@@ -172,7 +173,7 @@ func (b *batcher) start() {
 // ready says whether the queue should run now; where it may fill up first, it sets the timer.
 // It needs the lock.
 func (b *batcher) ready() bool {
-	if len(b.queue) == 0 {
+	if len(b.queue) == 0 || b.held > 0 {
 		return false
 	}
 	if b.delay <= 0 || b.closed || b.queued >= b.batchRows {
@@ -269,14 +270,15 @@ func (b *batcher) close() {
 	}
 }
 
-// hold keeps the engine busy, as runs under way would, until release.
+// hold lets requests wait, as they do while the engine is busy, until release.
 func (b *batcher) hold() (release func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.running += b.instances
+	b.held++
 	return func() {
-		for range b.instances {
-			b.pass()
-		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.held--
+		b.start()
 	}
 }
