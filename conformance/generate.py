@@ -188,7 +188,7 @@ ONNX_TYPES = {
 
 
 def graphs() -> dict[str, onnx.ModelProto]:
-    """The graphs that predict/predicttest describes."""
+    """The graphs that predict/predicttest describes, and lookup, for batches whose rows differ or fail."""
     value = helper.make_tensor_value_info
 
     def model(
@@ -213,6 +213,12 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
             [value("a", TensorProto.FLOAT, ["batch", 2]), value("b", TensorProto.FLOAT, ["batch", 2])],
             [value("sum", TensorProto.FLOAT, ["batch", 2]), value("difference", TensorProto.FLOAT, ["batch", 2])],
+        ),
+        "lookup": model(
+            [helper.make_node("Gather", ["table", "x"], ["y"])],
+            [value("x", TensorProto.INT64, ["batch", "n"])],
+            [value("y", TensorProto.FLOAT, ["batch", "n"])],
+            [constant("table", np.arange(10_000, dtype=np.float32) + 0.5)],
         ),
         "slow": model(
             [

@@ -50,9 +50,9 @@ type Session interface {
 	// Inputs and Outputs describe the graph's ends, by graph names; -1 is a free dimension.
 	Inputs() []tensor.Spec
 	Outputs() []tensor.Spec
-	// Run computes the named outputs. The inputs stay the caller's and are only read; the
-	// outputs are the caller's too, and share no memory with the session. When ctx ends
-	// first, the run is given up and the error wraps ctx.Err().
+	// Run computes the named outputs. The inputs stay the caller's and are only read, during
+	// the call; the outputs are the caller's too, and share no memory with the session or the
+	// inputs. When ctx ends first, the run is given up and the error wraps ctx.Err().
 	Run(ctx context.Context, inputs Tensors, outputs []string) (Tensors, error)
 	// Close frees the graph, after the runs under way. Closing twice does nothing.
 	Close() error

@@ -130,6 +130,11 @@ func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity
 			return Parity{}, err
 		}
 	}
+	for chunk := range slices.Chunk(cases, min(replayBatch, m.batcher.queueRows)) {
+		if err := r.callers(ctx, chunk); err != nil {
+			return Parity{}, err
+		}
+	}
 	r.parity.Cases = len(cases)
 	if m.manifest.Task == bundle.Classification {
 		r.parity.Top1Agreement = 1 // anything less was refused
@@ -246,7 +251,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 }
 
 func (r *replayer) row(g golden) error {
-	in, err := tensor.ParseRow(g.raw, r.m.inputSpecs())
+	in, err := tensor.ParseRow(g.raw, r.m.inputs)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}
@@ -319,32 +324,15 @@ func (r *replayer) batch(ctx context.Context, cases []golden) error {
 	if len(cases) < 2 {
 		return nil
 	}
-	joined := Tensors{}
-	for name := range cases[0].inputs {
-		var parts []Tensor
-		for _, g := range cases {
-			parts = append(parts, g.inputs[name])
-		}
-		t, err := tensor.Concat(parts...)
-		if err != nil {
-			return nil //nolint:nilerr // rows of different shapes are never run together
-		}
-		joined[name] = t
+	inputs, err := stack(cases)
+	if err != nil {
+		return nil //nolint:nilerr // rows of different shapes are never run together
 	}
-	out, err := r.m.Run(ctx, joined)
+	out, err := r.m.Run(ctx, inputs)
 	if err != nil {
 		return r.fail(cases[0], StageModel, math.Inf(1), 0, fmt.Errorf("as a batch of %d: %w", len(cases), err))
 	}
-	for i, g := range cases {
-		row := Tensors{}
-		for name, t := range out {
-			row[name] = t.Slice(i, i+1)
-		}
-		if err := r.compare(g, StageModel, row, g.outputs, fmt.Sprintf("row %d of a batch of %d", i, len(cases))); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.rows(cases, out, fmt.Sprintf("in a batch of %d", len(cases)))
 }
 
 // readPixels reads recorded pixels, an 8-bit colour PNG that the Python side wrote.

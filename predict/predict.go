@@ -32,7 +32,8 @@
 //
 // [Load] replays the bundle's golden cases, in this process and through the code that will
 // answer, and fails with a [*ParityError] where an answer differs from what the training
-// framework gave. A [Model] is safe for concurrent use.
+// framework gave. A [Model] is safe for concurrent use: requests that come while the engine
+// is busy wait, and run together as its next batch; [Options] bound that.
 package predict
 
 import (
@@ -40,6 +41,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/pixels"
@@ -68,6 +70,20 @@ type Options struct {
 	// Threads that one run of the model may use. Optional: as many as the process may run
 	// at once, which in a container is its CPU limit.
 	Threads int
+	// Instances is how many runs of the model may be under way at once. Optional: one where
+	// Threads is not set, because a run then uses every core and a second would only wait for
+	// them, and otherwise as many as the cores hold with Threads each. Where it is set and
+	// Threads is not, the instances share the cores.
+	Instances int
+	// MaxBatchRows is how many rows of waiting requests are run together. Optional: 32. With 1
+	// every request runs alone. A request with more rows than this runs alone, whole.
+	MaxBatchRows int
+	// MaxDelay is how long a request may wait for others to fill its batch while the engine is
+	// free. Optional: not at all. Without it, requests gather only while the engine is busy.
+	MaxDelay time.Duration
+	// MaxQueueRows is how many rows may wait; requests beyond it fail with [ErrBusy]. Optional:
+	// 512, which is 64 callers with 8 rows each.
+	MaxQueueRows int
 }
 
 // Load opens a bundle, replays its golden cases and returns its model, with default options.
@@ -85,6 +101,12 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 	}
 	defer b.Close()
 	m := &Model{manifest: b.Manifest, digest: b.Digest}
+	for _, info := range m.manifest.Inputs {
+		m.inputs = append(m.inputs, info.Spec())
+	}
+	for _, info := range m.manifest.Outputs {
+		m.outputs = append(m.outputs, info.GraphName)
+	}
 	defer func() {
 		if err != nil {
 			_ = m.Close()
@@ -113,8 +135,11 @@ type Model struct {
 	manifest   bundle.Manifest
 	digest     string
 	parity     Parity
+	inputs     []tensor.Spec // by logical names
+	outputs    []string      // graph names
 	session    Session
-	preprocess Session // nil unless the model takes pictures
+	preprocess Session  // nil unless the model takes pictures
+	batcher    *batcher // nil until session is open
 }
 
 // Manifest returns what the bundle says of itself. It must not be changed.
@@ -126,8 +151,12 @@ func (m *Model) Digest() string { return m.digest }
 // Parity is the result of the replay at load.
 func (m *Model) Parity() Parity { return m.parity }
 
-// Close frees the graphs. Calls under way finish first; later ones fail.
+// Close frees the graphs. Calls that run or wait are answered first; later ones fail, with
+// [ErrClosed] or an error of the engine.
 func (m *Model) Close() error {
+	if m.batcher != nil {
+		m.batcher.close()
+	}
 	var errs []error
 	for _, s := range []Session{m.session, m.preprocess} {
 		if s != nil {
@@ -153,12 +182,13 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 		}
 		return s, nil
 	}
-	if m.session, err = open(engine, m.manifest.Graph.Path, o.Threads); err != nil {
+	if m.session, err = open(engine, m.manifest.Graph.Path, o.threads()); err != nil {
 		return err
 	}
 	if err := matchEnds(m.session, &m.manifest); err != nil {
 		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
 	}
+	m.batcher = m.newBatcher(o.limits())
 	if p := m.manifest.Picture; p != nil {
 		if engine, err = pick(engines, "onnxruntime"); err != nil {
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
@@ -217,41 +247,72 @@ func matchPreprocess(s Session) error {
 	return nil
 }
 
-// Run computes the model's outputs for a batch, by logical names, where the first dimension
-// of each tensor is the batch. The inputs stay the caller's and are only read. An error that
-// wraps [ErrInput] means that they do not fit the model; one that wraps ctx.Err() that ctx
-// ended first.
-func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
-	graphInputs := make(Tensors, len(inputs))
-	rows := -1
-	for _, info := range m.manifest.Inputs {
-		t, ok := inputs[info.Name]
-		if !ok {
-			return nil, inputError{fmt.Errorf("input %q is missing", info.Name)}
+// newBatcher returns a batcher for the model's graph, without batches where its ends have a
+// fixed first dimension.
+func (m *Model) newBatcher(l limits) *batcher {
+	var names []string
+	for _, info := range slices.Concat(m.manifest.Inputs, m.manifest.Outputs) {
+		if len(info.Shape) == 0 || info.Shape[0] != nil {
+			l.batchRows = 1
 		}
-		if err := info.Spec().Match(t); err != nil {
-			return nil, inputError{err}
+	}
+	for _, s := range m.inputs {
+		names = append(names, s.Name)
+	}
+	return newBatcher(l, names, m.compute)
+}
+
+// Run computes the model's outputs for a batch, by logical names, where the first dimension
+// of each tensor is the batch. It may run together with the requests of other callers, which
+// see nothing of each other.
+//
+// The inputs stay the caller's and are only read. The outputs are the caller's too; those of
+// requests that ran together are parts of one piece of memory, so whoever keeps a few rows for
+// long copies them. An error that wraps [ErrInput] means that the inputs do not fit the model;
+// [ErrBusy] that too many wait already; ctx.Err() that ctx ended first.
+func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
+	rows, err := m.check(inputs)
+	if err != nil {
+		return nil, inputError{err}
+	}
+	return m.batcher.do(ctx, inputs, rows)
+}
+
+// check holds inputs to the model and returns how many rows they have.
+func (m *Model) check(inputs Tensors) (int, error) {
+	rows := -1
+	for _, spec := range m.inputs {
+		t, ok := inputs[spec.Name]
+		if !ok {
+			return 0, fmt.Errorf("input %q is missing", spec.Name)
+		}
+		if err := spec.Match(t); err != nil {
+			return 0, err
 		}
 		if rows >= 0 && t.Rows() != rows {
-			return nil, inputError{fmt.Errorf("input %q has %d rows, another has %d", info.Name, t.Rows(), rows)}
+			return 0, fmt.Errorf("input %q has %d rows, another has %d", spec.Name, t.Rows(), rows)
 		}
 		rows = t.Rows()
-		graphInputs[info.GraphName] = t
 	}
 	for name := range inputs {
-		if !slices.ContainsFunc(m.manifest.Inputs, func(i bundle.TensorInfo) bool { return i.Name == name }) {
-			return nil, inputError{fmt.Errorf("the model has no input %q", name)}
+		if !slices.ContainsFunc(m.inputs, func(s tensor.Spec) bool { return s.Name == name }) {
+			return 0, fmt.Errorf("the model has no input %q", name)
 		}
 	}
-	names := make([]string, len(m.manifest.Outputs))
-	for i, info := range m.manifest.Outputs {
-		names[i] = info.GraphName
+	return rows, nil
+}
+
+// compute runs the graph, whose names for things clients do not know.
+func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors, error) {
+	graphInputs := make(Tensors, len(inputs))
+	for _, info := range m.manifest.Inputs {
+		graphInputs[info.GraphName] = inputs[info.Name]
 	}
-	results, err := m.session.Run(ctx, graphInputs, names)
+	results, err := m.session.Run(ctx, graphInputs, m.outputs)
 	if err != nil {
 		return nil, err
 	}
-	out := make(Tensors, len(names))
+	out := make(Tensors, len(m.outputs))
 	for _, info := range m.manifest.Outputs {
 		t := results[info.GraphName]
 		if t.Rows() != rows {
@@ -267,7 +328,7 @@ func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
 func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	p := m.manifest.Picture
 	if p == nil {
-		row, err := tensor.ParseRow(raw, m.inputSpecs())
+		row, err := tensor.ParseRow(raw, m.inputs)
 		if err != nil {
 			return nil, inputError{err}
 		}
@@ -278,14 +339,6 @@ func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 		return nil, inputError{err}
 	}
 	return m.preprocessed(ctx, img)
-}
-
-func (m *Model) inputSpecs() []tensor.Spec {
-	specs := make([]tensor.Spec, len(m.manifest.Inputs))
-	for i, info := range m.manifest.Inputs {
-		specs[i] = info.Spec()
-	}
-	return specs
 }
 
 func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, error) {

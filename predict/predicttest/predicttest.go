@@ -113,6 +113,22 @@ func Run(t *testing.T, engine predict.Engine, g Graphs) {
 			t.Errorf("the input was changed to %v", x.Data)
 		}
 	})
+	t.Run("results share no memory with inputs", func(t *testing.T) {
+		if !slices.Contains(g.Types, tensor.Float32) {
+			t.Skip("no same-float32")
+		}
+		s := open(t, "same-"+string(tensor.Float32))
+		x := ramp(2, 2)
+		want := slices.Clone(x.Data.([]float32))
+		out, err := s.Run(t.Context(), predict.Tensors{"x": x}, []string{"y"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(x.Data.([]float32))
+		if got := out["y"].Data.([]float32); !slices.Equal(got, want) {
+			t.Errorf("the result changed with the input, to %v", got)
+		}
+	})
 	t.Run("many callers at once", func(t *testing.T) {
 		s := open(t, "affine")
 		var wg sync.WaitGroup

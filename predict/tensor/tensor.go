@@ -8,7 +8,6 @@ package tensor
 import (
 	"fmt"
 	"reflect"
-	"slices"
 )
 
 // DType names an element type, as NumPy and the bundle manifest spell it.
@@ -161,42 +160,7 @@ func (t Tensor) Rows() int {
 	return int(t.Shape[0])
 }
 
-// Slice returns rows from to to (exclusive), sharing the data.
-func (t Tensor) Slice(from, to int) Tensor {
-	per := 0
-	if rows := t.Rows(); rows > 0 {
-		per = t.Len() / rows
-	}
-	shape := slices.Clone(t.Shape)
-	shape[0] = int64(to - from)
-	return Tensor{Shape: shape, Data: reflect.ValueOf(t.Data).Slice(from*per, to*per).Interface()}
-}
-
 // Batch returns the tensor with a batch dimension of one in front, sharing the data.
 func (t Tensor) Batch() Tensor {
 	return Tensor{Shape: append([]int64{1}, t.Shape...), Data: t.Data}
-}
-
-// Concat joins tensors along their first dimension, copying. All must have one type and
-// agree in every dimension but the first.
-func Concat(parts ...Tensor) (Tensor, error) {
-	if len(parts) == 0 {
-		return Tensor{}, fmt.Errorf("concat of no tensors")
-	}
-	first := parts[0]
-	if len(first.Shape) == 0 {
-		return Tensor{}, fmt.Errorf("concat of scalars")
-	}
-	rows := int64(0)
-	data := reflect.MakeSlice(reflect.TypeOf(first.Data), 0, first.Len()*len(parts))
-	for _, p := range parts {
-		if p.DType() != first.DType() || len(p.Shape) == 0 || !slices.Equal(p.Shape[1:], first.Shape[1:]) {
-			return Tensor{}, fmt.Errorf("concat of %s%v and %s%v", first.DType(), first.Shape, p.DType(), p.Shape)
-		}
-		rows += p.Shape[0]
-		data = reflect.AppendSlice(data, reflect.ValueOf(p.Data))
-	}
-	shape := slices.Clone(first.Shape)
-	shape[0] = rows
-	return Tensor{Shape: shape, Data: data.Interface()}, nil
 }

@@ -1,0 +1,89 @@
+package predict
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// callers replays cases as the requests of several callers that wait for one engine, some
+// with more rows than one.
+func (r *replayer) callers(ctx context.Context, cases []golden) error {
+	b := r.m.batcher
+	requests := split(cases)
+	waiting := make([]*call, len(requests))
+	err := func() error {
+		defer b.hold()()
+		for i, request := range requests {
+			inputs, err := stack(request)
+			if err != nil {
+				return r.fail(request[0], StageModel, math.Inf(1), 0, err)
+			}
+			b.mu.Lock()
+			waiting[i], err = b.enqueue(ctx, inputs, len(request))
+			b.mu.Unlock()
+			if err != nil {
+				return r.fail(request[0], StageModel, math.Inf(1), 0, err)
+			}
+		}
+		return nil
+	}()
+	if err != nil {
+		return err
+	}
+	for i, request := range requests {
+		out, err := b.wait(waiting[i])
+		if err != nil {
+			return r.fail(request[0], StageModel, math.Inf(1), 0, fmt.Errorf("among %d callers: %w", len(requests), err))
+		}
+		if err := r.rows(request, out, fmt.Sprintf("in the answer of caller %d of %d", i+1, len(requests))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// split makes requests of one row, two rows, one, three and so on; those of one row alone
+// where the rows' shapes differ.
+func split(cases []golden) [][]golden {
+	var requests [][]golden
+	sizes := []int{1, 2, 1, 3}
+	for len(cases) > 0 {
+		n := min(sizes[len(requests)%len(sizes)], len(cases))
+		if _, err := stack(cases[:n]); err != nil {
+			n = 1
+		}
+		requests = append(requests, cases[:n])
+		cases = cases[n:]
+	}
+	return requests
+}
+
+// stack joins the inputs of cases as the rows of one request.
+func stack(cases []golden) (Tensors, error) {
+	inputs := Tensors{}
+	for name := range cases[0].inputs {
+		var parts []Tensor
+		for _, g := range cases {
+			parts = append(parts, g.inputs[name])
+		}
+		t, err := tensor.Concat(parts...)
+		if err != nil {
+			return nil, err
+		}
+		inputs[name] = t
+	}
+	return inputs, nil
+}
+
+// rows compares each row of an answer with its case.
+func (r *replayer) rows(cases []golden, out Tensors, how string) error {
+	for i, g := range cases {
+		if err := r.compare(g, StageModel, rows(out, i, i+1), g.outputs, fmt.Sprintf("row %d %s", i, how)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

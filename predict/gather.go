@@ -1,0 +1,101 @@
+package predict
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// batch is what runs next.
+type batch struct {
+	calls []*call
+	rows  int
+	// copied is locked until the callers' inputs are: only then may a caller leave, whose
+	// memory it is.
+	copied sync.Mutex
+	ctx    context.Context
+	cancel context.CancelFunc
+	stay   int // callers that have not left; guarded by batcher.mu
+}
+
+// answer runs a batch and gives every caller its rows. When the run fails, the requests run
+// one by one, so that only the caller at fault has its error.
+func (b *batcher) answer(t *batch) {
+	if len(t.calls) == 1 {
+		c := t.calls[0]
+		c.finish(b.run(c.ctx, c.inputs, c.rows))
+		return
+	}
+	j := b.joined.Get().(*joined)
+	defer b.joined.Put(j)
+	err := j.gather(b.names, t)
+	t.copied.Unlock()
+	var out Tensors
+	gathered := err == nil
+	if gathered {
+		out, err = b.run(t.ctx, j.inputs, t.rows)
+	}
+	t.cancel()
+	from := 0
+	for _, c := range t.calls {
+		to := from + c.rows
+		switch {
+		case err == nil:
+			c.finish(rows(out, from, to), nil)
+		case !gathered:
+			c.finish(nil, err)
+		case c.ctx.Err() != nil:
+			c.finish(nil, fmt.Errorf("run model: %w", c.ctx.Err()))
+		default:
+			c.finish(b.run(c.ctx, rows(j.inputs, from, to), c.rows))
+		}
+		from = to
+	}
+}
+
+// run turns a panic of an engine into an error: in the batcher's own goroutine it would end
+// the process.
+func (b *batcher) run(ctx context.Context, inputs Tensors, rows int) (out Tensors, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = nil, fmt.Errorf("run model: panic: %v", p)
+		}
+	}()
+	return b.compute(ctx, inputs, rows)
+}
+
+// joined is the memory of a batch's inputs, used again by later batches.
+type joined struct {
+	parts  []Tensor
+	inputs Tensors
+}
+
+func (j *joined) gather(names []string, t *batch) error {
+	for _, name := range names {
+		for _, c := range t.calls {
+			j.parts = append(j.parts, c.inputs[name])
+		}
+		x, err := tensor.ConcatInto(j.inputs[name], j.parts...)
+		clear(j.parts)
+		j.parts = j.parts[:0]
+		if err == nil && x.Rows() != t.rows {
+			err = fmt.Errorf("%d rows for %d", x.Rows(), t.rows)
+		}
+		if err != nil {
+			return fmt.Errorf("gather input %q: %w", name, err)
+		}
+		j.inputs[name] = x
+	}
+	return nil
+}
+
+// rows of each tensor, sharing its memory.
+func rows(tensors Tensors, from, to int) Tensors {
+	part := make(Tensors, len(tensors))
+	for name, t := range tensors {
+		part[name] = t.Slice(from, to)
+	}
+	return part
+}

@@ -1,0 +1,92 @@
+package tensor
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Slice returns rows from to to (exclusive), sharing the data. Appending to it copies.
+func (t Tensor) Slice(from, to int) Tensor {
+	per := 0
+	if rows := t.Rows(); rows > 0 {
+		per = t.Len() / rows
+	}
+	shape := slices.Clone(t.Shape)
+	shape[0] = int64(to - from)
+	return Tensor{Shape: shape, Data: part(t.Data, from*per, to*per)}
+}
+
+// part slices the types that most models use without reflection.
+func part(data any, i, j int) any {
+	switch d := data.(type) {
+	case []float32:
+		return d[i:j:j]
+	case []int64:
+		return d[i:j:j]
+	case []uint8:
+		return d[i:j:j]
+	}
+	return reflect.ValueOf(data).Slice3(i, j, j).Interface()
+}
+
+// Concat joins tensors along their first dimension, copying. All must have one type and
+// agree in every dimension but the first.
+func Concat(parts ...Tensor) (Tensor, error) { return ConcatInto(Tensor{}, parts...) }
+
+// ConcatInto is Concat into the memory of old, a tensor that is no longer needed, where that
+// is large enough.
+func ConcatInto(old Tensor, parts ...Tensor) (Tensor, error) {
+	if len(parts) == 0 {
+		return Tensor{}, errors.New("concat of no tensors")
+	}
+	first := parts[0]
+	if len(first.Shape) == 0 {
+		return Tensor{}, errors.New("concat of scalars")
+	}
+	rows, n := int64(0), 0
+	for _, p := range parts {
+		if p.DType() != first.DType() || len(p.Shape) == 0 || !slices.Equal(p.Shape[1:], first.Shape[1:]) {
+			return Tensor{}, fmt.Errorf("concat of %s%v and %s%v", first.DType(), first.Shape, p.DType(), p.Shape)
+		}
+		rows += p.Shape[0]
+		n += p.Len()
+	}
+	shape := slices.Clone(first.Shape)
+	shape[0] = rows
+	return Tensor{Shape: shape, Data: join(old.Data, parts, n)}, nil
+}
+
+// join copies the types that most models use without reflection.
+func join(old any, parts []Tensor, n int) any {
+	switch parts[0].Data.(type) {
+	case []float32:
+		return joinAs[float32](old, parts, n)
+	case []int64:
+		return joinAs[int64](old, parts, n)
+	case []uint8:
+		return joinAs[uint8](old, parts, n)
+	}
+	all := reflect.ValueOf(old)
+	if t := reflect.TypeOf(parts[0].Data); !all.IsValid() || all.Type() != t || all.Cap() < n {
+		all = reflect.MakeSlice(t, 0, n)
+	}
+	all = all.Slice(0, 0)
+	for _, p := range parts {
+		all = reflect.AppendSlice(all, reflect.ValueOf(p.Data))
+	}
+	return all.Interface()
+}
+
+func joinAs[T Element](old any, parts []Tensor, n int) any {
+	all, _ := old.([]T)
+	if cap(all) < n {
+		all = make([]T, 0, n)
+	}
+	all = all[:0]
+	for _, p := range parts {
+		all = append(all, p.Data.([]T)...)
+	}
+	return all
+}

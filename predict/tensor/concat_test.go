@@ -1,0 +1,92 @@
+package tensor_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// four values of each type.
+var values = []any{
+	[]bool{true, false, true, true}, []int8{1, 2, 3, 4}, []int16{1, 2, 3, 4}, []int32{1, 2, 3, 4}, []int64{1, 2, 3, 4},
+	[]uint8{1, 2, 3, 4}, []uint16{1, 2, 3, 4}, []uint32{1, 2, 3, 4}, []uint64{1, 2, 3, 4},
+	[]tensor.Half{1, 2, 3, 4}, []tensor.Brain{1, 2, 3, 4}, []float32{1, 2, 3, 4}, []float64{1, 2, 3, 4},
+	[]string{"a", "b", "c", "d"},
+}
+
+func TestSliceAndConcat(t *testing.T) {
+	for _, data := range values {
+		whole := tensor.Tensor{Shape: []int64{4, 1}, Data: data}
+		t.Run(string(whole.DType()), func(t *testing.T) {
+			first, rest := whole.Slice(0, 1), whole.Slice(1, 4)
+			if got, want := rest.Data, reflect.ValueOf(data).Slice(1, 4).Interface(); !reflect.DeepEqual(got, want) || rest.Rows() != 3 {
+				t.Errorf("rows 1 to 4 of %v: %v", data, rest)
+			}
+			if reflect.ValueOf(first.Data).Cap() != 1 {
+				t.Error("appending to a slice would write to the rows behind it")
+			}
+			joined, err := tensor.Concat(rest, first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := tensor.ConcatInto(joined, first, rest)
+			if err != nil || !reflect.DeepEqual(back, whole) {
+				t.Errorf("got %v back (%v), want %v", back, err, whole)
+			}
+			if reflect.ValueOf(back.Data).Pointer() != reflect.ValueOf(joined.Data).Pointer() {
+				t.Error("the memory was not used again")
+			}
+			more, err := tensor.ConcatInto(back, whole, whole)
+			if err != nil || more.Rows() != 8 || more.Check() != nil {
+				t.Errorf("into memory too small: %v, %v", more, err)
+			}
+		})
+	}
+}
+
+func TestConcatRefuses(t *testing.T) {
+	x := tensor.Tensor{Shape: []int64{1, 2}, Data: []float32{1, 2}}
+	for name, parts := range map[string][]tensor.Tensor{
+		"nothing":     nil,
+		"scalars":     {{Data: []float32{1}}, {Data: []float32{1}}},
+		"other type":  {x, {Shape: []int64{1, 2}, Data: []float64{1, 2}}},
+		"other width": {x, {Shape: []int64{1, 1}, Data: []float32{1}}},
+		"other rank":  {x, {Shape: []int64{2}, Data: []float32{1, 2}}},
+	} {
+		if out, err := tensor.Concat(parts...); err == nil {
+			t.Errorf("%s: got %v, want an error", name, out)
+		}
+	}
+}
+
+func BenchmarkConcatInto(b *testing.B) {
+	for _, data := range []any{make([]float32, 64), make([]int32, 64)} {
+		x := tensor.Tensor{Shape: []int64{1, 64}, Data: data}
+		b.Run(fmt.Sprintf("32 rows of %s", x.DType()), func(b *testing.B) {
+			parts := slices.Repeat([]tensor.Tensor{x}, 32)
+			var out tensor.Tensor
+			b.ReportAllocs()
+			for b.Loop() {
+				var err error
+				if out, err = tensor.ConcatInto(out, parts...); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSlice(b *testing.B) {
+	for _, data := range []any{make([]float32, 64), make([]int32, 64)} {
+		x := tensor.Tensor{Shape: []int64{32, 2}, Data: data}
+		b.Run(string(x.DType()), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = x.Slice(3, 4)
+			}
+		})
+	}
+}
