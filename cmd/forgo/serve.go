@@ -47,7 +47,7 @@ func serveCommand() *cobra.Command {
 			}
 			log.Info("serving", "model", name, "digest", model.Digest()[:12], "parity", model.Parity().String(),
 				"url", "http://"+listener.Addr().String())
-			return serveHTTP(cmd.Context(), listener, serve.Handler(serve.Models{name: model}, serve.Options{Log: log}), log)
+			return serveHTTP(cmd.Context(), listener, serve.New(serve.Models{name: model}, serve.Options{Log: log}).Handler(), log)
 		},
 	}
 	cmd.Flags().StringVar(&address, "http", "127.0.0.1:8080", "`HOST:PORT` to answer on")

@@ -9,13 +9,13 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
 // Models finds a model by name.
 type Models interface {
-	Get(name, version string) (*predict.Model, error)
+	Get(name, version string) (*served.Model, error)
 }
 
 // Handler serves POST /{name}: the body is a picture or a JSON row, the answer a
@@ -25,7 +25,7 @@ func Handler(models Models) http.Handler {
 	r.Post("/{name}", func(w http.ResponseWriter, req *http.Request) {
 		model, err := models.Get(chi.URLParam(req, "name"), "")
 		if err != nil {
-			reply.Error(w, http.StatusNotFound, err)
+			reply.Failure(w, err)
 			return
 		}
 		top, err := strconv.Atoi(orZero(req.URL.Query().Get("top")))
