@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"google.golang.org/grpc/health"
 
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/native"
@@ -31,6 +33,7 @@ type Options struct {
 type Server struct {
 	catalog *catalog
 	options Options
+	health  *health.Server
 }
 
 // New returns a server of models, which stay the caller's to close once it no longer answers.
@@ -41,7 +44,7 @@ func New(models Models, o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{newCatalog(models), o}
+	return &Server{newCatalog(models), o, newHealth()}
 }
 
 // Handler answers clients over HTTP, in every protocol.
@@ -52,17 +55,28 @@ func (s *Server) Handler() http.Handler {
 	return r
 }
 
-// Admin answers operators over HTTP: what clients may ask of the Open Inference Protocol,
-// and the part of its repository extension that only operators may.
+// Admin answers operators over HTTP and, on the same port, gRPC: what clients may ask of the
+// Open Inference Protocol, and the part of its repository extension that only operators may.
+// For gRPC the HTTP server must speak HTTP/2 without TLS.
 func (s *Server) Admin() http.Handler {
 	r := s.router()
 	r.Mount("/v2", oip.Handler(s.catalog, true))
-	return r
+	rpc := s.rpc(true)
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
+			rpc.ServeHTTP(w, req)
+			return
+		}
+		r.ServeHTTP(w, req)
+	})
 }
 
 // Drain makes the server answer that it is not ready, so that no new requests are sent to it.
 // It still answers those that come.
-func (s *Server) Drain() { s.catalog.stopping.Store(true) }
+func (s *Server) Drain() {
+	s.catalog.stopping.Store(true)
+	s.health.Shutdown()
+}
 
 func (s *Server) router() chi.Router {
 	r := chi.NewRouter()

@@ -229,6 +229,8 @@ func equal(nested, shape []int64) bool {
 	return len(nested) == len(shape)
 }
 
+var errNoClassification = errors.New("classification: this extension is not supported; POST /models/NAME answers labels")
+
 // output reads one element of outputs.
 func (p *parser) output() (output, error) {
 	var o output
@@ -249,7 +251,7 @@ func (p *parser) output() (output, error) {
 					o.binary, err = p.Bool()
 					said = true
 				case name == "classification":
-					err = errors.New("the classification extension is not supported; POST /models/NAME answers labels")
+					err = errNoClassification
 				case strings.HasPrefix(name, "shared_memory"):
 					err = errors.New("shared memory is not supported")
 				default:
