@@ -1,8 +1,8 @@
 // Package serve answers over HTTP and gRPC with verified models.
 //
-// One folder below is one protocol: oip speaks the Open Inference Protocol v2, native takes
-// the thing itself (a picture, a JSON row) and gives the labelled answer. All of them call
-// the same [predict.Model].
+// One folder below is one protocol: oip speaks the Open Inference Protocol v2, tfserving
+// TensorFlow Serving's REST API, native takes the thing itself (a picture, JSON rows, a CSV)
+// and gives the labelled answer. All of them call the same [predict.Model].
 package serve
 
 import (
@@ -18,6 +18,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/native"
 	"github.com/forgo-ml/forgo/serve/oip"
+	"github.com/forgo-ml/forgo/serve/tfserving"
 )
 
 // Options configure a server. The zero value is useful.
@@ -51,6 +52,7 @@ func New(models Models, o Options) *Server {
 func (s *Server) Handler() http.Handler {
 	r := s.router()
 	r.Mount("/v2", oip.Handler(s.catalog, false))
+	r.Mount("/v1", tfserving.Handler(s.catalog))
 	r.Mount("/models", native.Handler(s.catalog))
 	return r
 }

@@ -41,6 +41,15 @@ func (r *Reader) Peek() byte {
 	return 0
 }
 
+// PeekInto returns the first byte within the list that is next; 0 where there is none.
+func (r *Reader) PeekInto() byte {
+	if r.Peek() != '[' {
+		return 0
+	}
+	inner := Reader{data: r.data, at: r.at + 1}
+	return inner.Peek()
+}
+
 // End fails unless only white space is left.
 func (r *Reader) End() error {
 	if r.Peek() != 0 || r.at < len(r.data) {

@@ -18,34 +18,34 @@ func (r *Reader) Tensor(dtype tensor.DType, elements int64) (tensor.Tensor, erro
 	room := min(max(elements, 0), int64(len(r.data)-r.at)/2+1)
 	switch dtype {
 	case tensor.Float32:
-		return read(r, room, numeral(float[float32]))
+		return Elements(r, room, numeral(float[float32]))
 	case tensor.Float64:
-		return read(r, room, numeral(float[float64]))
+		return Elements(r, room, numeral(float[float64]))
 	case tensor.Int8:
-		return read(r, room, numeral(signed[int8]))
+		return Elements(r, room, numeral(signed[int8]))
 	case tensor.Int16:
-		return read(r, room, numeral(signed[int16]))
+		return Elements(r, room, numeral(signed[int16]))
 	case tensor.Int32:
-		return read(r, room, numeral(signed[int32]))
+		return Elements(r, room, numeral(signed[int32]))
 	case tensor.Int64:
-		return read(r, room, numeral(signed[int64]))
+		return Elements(r, room, numeral(signed[int64]))
 	case tensor.Uint8:
-		return read(r, room, numeral(unsigned[uint8]))
+		return Elements(r, room, numeral(unsigned[uint8]))
 	case tensor.Uint16:
-		return read(r, room, numeral(unsigned[uint16]))
+		return Elements(r, room, numeral(unsigned[uint16]))
 	case tensor.Uint32:
-		return read(r, room, numeral(unsigned[uint32]))
+		return Elements(r, room, numeral(unsigned[uint32]))
 	case tensor.Uint64:
-		return read(r, room, numeral(unsigned[uint64]))
+		return Elements(r, room, numeral(unsigned[uint64]))
 	case tensor.Bool:
-		return read(r, room, func(r *Reader) (bool, error) {
+		return Elements(r, room, func(r *Reader) (bool, error) {
 			if c := r.Peek(); c != 't' && c != 'f' {
 				return false, r.not("true or false")
 			}
 			return r.Bool()
 		})
 	case tensor.String:
-		return read(r, room, func(r *Reader) (string, error) {
+		return Elements(r, room, func(r *Reader) (string, error) {
 			if r.Peek() != '"' {
 				return "", r.not("a string")
 			}
@@ -69,12 +69,12 @@ func (r *Reader) not(kind string) error {
 
 var errRagged = errors.New("the lists are ragged")
 
-// read walks nested lists. shape[d] is -1 until the first list of depth d has ended; leaf
-// is the depth of the elements, -1 until the first is met.
-func read[T tensor.Element](r *Reader, room int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
+// Elements reads a value, or lists nested to any depth, each innermost value by element. room
+// is how many are expected.
+func Elements[T tensor.Element](r *Reader, room int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
 	data := make([]T, 0, room)
-	shape := []int64{}
-	leaf := -1
+	shape := []int64{} // -1 until the first list of a depth has ended
+	leaf := -1         // the depth of the elements, -1 until the first is met
 	var walk func(depth int) error
 	walk = func(depth int) error {
 		if r.Peek() != '[' {

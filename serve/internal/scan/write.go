@@ -4,6 +4,7 @@ package scan
 // bare, as inference protocols and Python's json module do.
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -22,28 +23,42 @@ func AppendFlat(dst []byte, t tensor.Tensor) []byte {
 // AppendNested appends the elements as lists nested by the tensor's shape.
 func AppendNested(dst []byte, t tensor.Tensor) []byte {
 	next := 0
-	var lists func(dst []byte, shape []int64) []byte
-	lists = func(dst []byte, shape []int64) []byte {
-		switch len(shape) {
-		case 0:
-			next++
-			return elements(dst, t, next-1, next)
-		case 1:
-			dst = append(dst, '[')
-			dst = elements(dst, t, next, next+int(shape[0]))
-			next += int(shape[0])
-			return append(dst, ']')
-		}
-		dst = append(dst, '[')
-		for i := range shape[0] {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = lists(dst, shape[1:])
-		}
+	return nested(dst, t.Shape, func(dst []byte, n int) []byte {
+		next += n
+		return elements(dst, t, next-n, next)
+	})
+}
+
+// AppendNestedBase64 is AppendNested for strings that are no text: {"b64": …} in place of each.
+func AppendNestedBase64(dst []byte, shape []int64, texts []string) []byte {
+	return nested(dst, shape, func(dst []byte, n int) []byte {
+		dst = list(dst, texts[:n], func(dst []byte, s string) []byte {
+			dst = append(dst, `{"b64":"`...)
+			dst = base64.StdEncoding.AppendEncode(dst, []byte(s))
+			return append(dst, `"}`...)
+		})
+		texts = texts[n:]
+		return dst
+	})
+}
+
+// nested writes the lists of a shape; some appends the next n elements.
+func nested(dst []byte, shape []int64, some func(dst []byte, n int) []byte) []byte {
+	if len(shape) == 0 {
+		return some(dst, 1)
+	}
+	dst = append(dst, '[')
+	if len(shape) == 1 {
+		dst = some(dst, int(shape[0]))
 		return append(dst, ']')
 	}
-	return lists(dst, t.Shape)
+	for i := range shape[0] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = nested(dst, shape[1:], some)
+	}
+	return append(dst, ']')
 }
 
 // elements appends those from from to to, commas between them.
