@@ -55,6 +55,11 @@ func committed(tb testing.TB) serve.Models {
 // graphModel is the model of a bundle around one of the conformance graphs.
 func graphModel(t *testing.T, graph string) *predict.Model {
 	t.Helper()
+	return taskModel(t, graph, "tensors")
+}
+
+func taskModel(t *testing.T, graph, task string) *predict.Model {
+	t.Helper()
 	data, err := os.ReadFile(graphs + graph + ".onnx")
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +82,7 @@ func graphModel(t *testing.T, graph string) *predict.Model {
 			}
 			return out
 		}
-		m["task"], m["inputs"], m["outputs"] = "tensors", ends(info.Inputs), ends(info.Outputs)
+		m["task"], m["inputs"], m["outputs"] = task, ends(info.Inputs), ends(info.Outputs)
 		m["golden"] = map[string]any{"cases": []any{}, "none": "a graph of the conformance suite"}
 		delete(m, "labels")
 		for name := range m["files"].(map[string]any) {

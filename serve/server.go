@@ -26,6 +26,8 @@ type Options struct {
 	// MaxBody bounds a request's body in bytes, as it is sent and once it is unpacked.
 	// Optional: 32 MiB.
 	MaxBody int64
+	// MaxPictures bounds the pictures of one request. Optional: 256.
+	MaxPictures int
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
 }
@@ -42,10 +44,13 @@ func New(models Models, o Options) *Server {
 	if o.MaxBody == 0 {
 		o.MaxBody = 32 << 20
 	}
+	if o.MaxPictures == 0 {
+		o.MaxPictures = 256
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{newCatalog(models), o, newHealth()}
+	return &Server{newCatalog(models, o.MaxPictures), o, newHealth()}
 }
 
 // Handler answers clients over HTTP, in every protocol.

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/serve"
 )
 
@@ -151,26 +150,18 @@ func TestTFServingClassify(t *testing.T) {
 	}
 }
 
-// regressor is the affine graph, cut to say that it is a regression of one number.
-func regressor(t *testing.T) *predict.Model {
-	t.Helper()
-	place := bundletest.Copy(t, bundles+"iris.forgo")
-	bundletest.Edit(t, place, func(m map[string]any) {
-		m["task"] = "regression"
-		delete(m, "labels")
-		m["golden"] = map[string]any{"cases": []any{}, "none": "the outputs are renamed"}
-		for name := range m["files"].(map[string]any) {
-			if strings.HasPrefix(name, "golden/") {
-				delete(m["files"].(map[string]any), name)
-			}
-		}
-	})
-	return loadBundle(t, place)
+// A regression of one number a row answers bare numbers.
+func TestTFServingRegress(t *testing.T) {
+	url := listen(t, serve.Models{"total": taskModel(t, "total", "regression")})
+	body := `{"context":{"x":[1,1,1]},"examples":[{"x":[1,2,3.5]},{}]}`
+	if status, _, got := exchange(t, "POST", url+"/v1/models/total:regress", []byte(body)); status != 200 || string(got) != `{"results":[6.5,3]}` {
+		t.Errorf("%d %s", status, got)
+	}
 }
 
 func TestTFServingBadRequests(t *testing.T) {
 	models := committed(t)
-	models["two"], models["values"] = graphModel(t, "two"), regressor(t)
+	models["two"], models["values"] = graphModel(t, "two"), taskModel(t, "affine", "regression")
 	url := listen(t, models) + "/v1/models/"
 	for name, c := range map[string]struct {
 		method, path, body string
@@ -219,7 +210,7 @@ func TestTFServingBadRequests(t *testing.T) {
 		"classify a feature left out": {"POST", "iris:classify", `{"examples":[{"input":[1,2,3,4]},{}]}`, 400, "example 1"},
 		"classify without classes":    {"POST", "two:classify", `{"examples":[{"a":[1,2],"b":[1,2]}]}`, 400, "task is tensors"},
 		"regress with a classifier":   {"POST", "iris:regress", `{"examples":[{"input":[1,2,3,4]}]}`, 400, "task is classification"},
-		"regress with three numbers":  {"POST", "values:regress", `{"examples":[{"input":[1,2,3,4]}]}`, 400, "one number a row"},
+		"regress with three numbers":  {"POST", "values:regress", `{"examples":[{"x":[1,2,3]}]}`, 400, "one number a row"},
 		"over the limit":              {"POST", "iris:predict", strings.Repeat(" ", 2*maxBody), 413, "longer"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -136,6 +136,10 @@ func (q *request) only(base64 bool) (tensor.Spec, error) {
 	return manifest.Inputs[0].Spec(), nil
 }
 
+// maxRows bounds the rows that are objects, each of which takes far more memory than its text
+// does.
+const maxRows = 1 << 16
+
 // rows reads "instances": a list of values, or of objects that name values.
 func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
 	switch r.PeekInto() {
@@ -159,6 +163,9 @@ func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
 	}
 	parts := map[string][]tensor.Tensor{}
 	err := r.List(func(i int) error {
+		if i == maxRows {
+			return fmt.Errorf("there are more than %d; give so many by column, as inputs", maxRows)
+		}
 		count := 0
 		err := q.named(r, func(spec tensor.Spec, t tensor.Tensor) error {
 			count++
@@ -319,7 +326,9 @@ func parseExamples(m *served.Model, body []byte) (*request, error) {
 		case "examples":
 			n = 0
 			return r.List(func(i int) error {
-				n++
+				if n++; n > maxRows {
+					return fmt.Errorf("there are more than %d", maxRows)
+				}
 				err := q.example(r, func(name string, t tensor.Tensor) error {
 					for len(parts[name]) < i { // left out so far: the context must have it
 						parts[name] = append(parts[name], tensor.Tensor{})

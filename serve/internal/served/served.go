@@ -42,6 +42,9 @@ type Model struct {
 	Version string
 	// Labels are the names, such as "stable", that clients may use for the version.
 	Labels []string
+	// MaxPictures bounds the pictures of one request: each becomes a tensor that may be far
+	// larger than what was sent.
+	MaxPictures int
 
 	stats stats
 }
@@ -87,6 +90,9 @@ func (m *Model) Pictures(ctx context.Context, encoded [][]byte, of func(i int) s
 	input := m.Manifest().Picture.Input
 	if len(encoded) == 0 {
 		return m.noPictures()
+	}
+	if len(encoded) > m.MaxPictures {
+		return nil, BadInput("%d pictures in one request; at most %d are taken", len(encoded), m.MaxPictures)
 	}
 	parts := make([]tensor.Tensor, len(encoded))
 	errs := make([]error, len(encoded))
