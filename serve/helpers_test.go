@@ -58,7 +58,8 @@ func graphModel(t *testing.T, graph string) *predict.Model {
 	return taskModel(t, graph, "tensors")
 }
 
-func taskModel(t *testing.T, graph, task string) *predict.Model {
+// taskModel is one that says what its task is, and is changed further by edits.
+func taskModel(t *testing.T, graph, task string, edits ...func(manifest map[string]any)) *predict.Model {
 	t.Helper()
 	data, err := os.ReadFile(graphs + graph + ".onnx")
 	if err != nil {
@@ -85,6 +86,9 @@ func taskModel(t *testing.T, graph, task string) *predict.Model {
 		m["task"], m["inputs"], m["outputs"] = task, ends(info.Inputs), ends(info.Outputs)
 		m["golden"] = map[string]any{"cases": []any{}, "none": "a graph of the conformance suite"}
 		delete(m, "labels")
+		for _, edit := range edits {
+			edit(m)
+		}
 		for name := range m["files"].(map[string]any) {
 			if strings.HasPrefix(name, "golden/") {
 				delete(m["files"].(map[string]any), name)

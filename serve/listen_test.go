@@ -16,6 +16,9 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
@@ -77,11 +80,13 @@ func TestServeListensAndDrains(t *testing.T) {
 	if status, _ := call(t, "POST", "http://"+s.places["admin"]+"/v2/repository/models/iris/load", ""); status != 501 {
 		t.Errorf("admin: %d", status)
 	}
+	clients := map[string]pb.GRPCInferenceServiceClient{}
 	for _, place := range []string{"grpc", "admin"} {
 		conn := connect(t, func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", s.places[place])
 		})
-		if _, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+		clients[place] = pb.NewGRPCInferenceServiceClient(conn)
+		if _, err := clients[place].ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
 			t.Errorf("gRPC on %s: %v", place, err)
 		}
 	}
@@ -128,6 +133,9 @@ func TestServeListensAndDrains(t *testing.T) {
 	}
 	if err := <-s.ended; err != nil {
 		t.Errorf("stopped with %v", err)
+	}
+	if _, err := clients["grpc"].ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("gRPC afterwards: %v", err)
 	}
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is left behind: %v", err)

@@ -105,8 +105,12 @@ func TestTFServingPredictPictures(t *testing.T) {
 // Several outputs go by name; numbers that are not finite are bare words both ways.
 func TestTFServingPredictOutputs(t *testing.T) {
 	models := serve.Models{"two": graphModel(t, "two"), "texts": graphModel(t, "same-string"), "doubles": graphModel(t, "same-float64")}
+	models["bytes"] = taskModel(t, "same-string", "tensors", func(m map[string]any) {
+		m["outputs"].([]any)[0].(map[string]any)["name"] = "y_bytes"
+	})
 	url := listen(t, models) + "/v1/models/"
 	for _, c := range []struct{ model, body, want string }{
+		{"bytes", `{"instances":[["a","b"]]}`, `{"predictions":[[{"b64":"YQ=="},{"b64":"Yg=="}]]}`},
 		{"two", `{"instances":[{"a":[1,2],"b":[3,4]},{"b":[1,1],"a":[0,0]}]}`,
 			`{"predictions":[{"sum":[4,6],"difference":[-2,-2]},{"sum":[1,1],"difference":[-1,-1]}]}`},
 		{"two", `{"inputs":{"a":[[1,2]],"b":[[3,4]]}}`, `{"outputs":{"sum":[[4,6]],"difference":[[-2,-2]]}}`},

@@ -7,6 +7,16 @@ import (
 	"testing"
 )
 
+// A scalar has the shape [] and one element, in a list or not.
+func TestScalar(t *testing.T) {
+	for _, data := range []string{"5", "[5]"} {
+		c, _, err := parse([]byte(`{"inputs":[{"name":"x","datatype":"INT64","shape":[],"data":`+data+`}]}`), nil)
+		if err != nil || len(c.inputs[0].tensor.Shape) != 0 || c.inputs[0].tensor.Data.([]int64)[0] != 5 {
+			t.Errorf("%s: %v, %v", data, c, err)
+		}
+	}
+}
+
 // Whatever is sent, the parser neither panics nor lets a tensor through that does not fill
 // its shape, and it takes only what encoding/json takes.
 func FuzzRequest(f *testing.F) {

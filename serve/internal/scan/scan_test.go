@@ -67,6 +67,9 @@ func TestAppend(t *testing.T) {
 	if got := string(scan.AppendNested(nil, tensor.Tensor{Shape: []int64{}, Data: []tensor.Half{0x3c00}})); got != `1` {
 		t.Error(got)
 	}
+	if got := string(scan.AppendNestedBase64(nil, []int64{2, 1}, []string{"a\x00", ""})); got != `[[{"b64":"YQA="}],[{"b64":""}]]` {
+		t.Error(got)
+	}
 	if got := string(scan.AppendFlat(nil, tensor.Tensor{Shape: []int64{2}, Data: []string{"a\"b", "é"}})); got != `["a\"b","é"]` {
 		t.Error(got)
 	}
