@@ -168,7 +168,7 @@ ONNX_TYPES = {
 
 
 def graphs() -> dict[str, onnx.ModelProto]:
-    """The graphs that predict/predicttest describes, and those of the server's tests."""
+    """The graphs that predict/predicttest describes."""
     value = helper.make_tensor_value_info
 
     def model(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: list[Any] | None = None) -> Any:
@@ -187,16 +187,16 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("y", TensorProto.FLOAT, ["batch", 3])],
             [constant("two", np.float32([2])), constant("one", np.float32([1]))],
         ),
-        "two": model(
-            [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
-            [value("a", TensorProto.FLOAT, ["batch", 2]), value("b", TensorProto.FLOAT, ["batch", 2])],
-            [value("sum", TensorProto.FLOAT, ["batch", 2]), value("difference", TensorProto.FLOAT, ["batch", 2])],
-        ),
-        "total": model(
+        "total": model(  # one number a row: what the server's tests take for a regression
             [helper.make_node("ReduceSum", ["x", "last"], ["y"], keepdims=0)],
             [value("x", TensorProto.FLOAT, ["batch", 3])],
             [value("y", TensorProto.FLOAT, ["batch"])],
             [constant("last", np.array([1], np.int64))],
+        ),
+        "two": model(
+            [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
+            [value("a", TensorProto.FLOAT, ["batch", 2]), value("b", TensorProto.FLOAT, ["batch", 2])],
+            [value("sum", TensorProto.FLOAT, ["batch", 2]), value("difference", TensorProto.FLOAT, ["batch", 2])],
         ),
         "slow": model(
             [
