@@ -209,6 +209,12 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("y", TensorProto.FLOAT, ["batch", 3])],
             [constant("two", np.array([2], np.float32)), constant("one", np.array([1], np.float32))],
         ),
+        "total": model(  # one number a row: what the server's tests take for a regression
+            [helper.make_node("ReduceSum", ["x", "last"], ["y"], keepdims=0)],
+            [value("x", TensorProto.FLOAT, ["batch", 3])],
+            [value("y", TensorProto.FLOAT, ["batch"])],
+            [constant("last", np.array([1], np.int64))],
+        ),
         "two": model(
             [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
             [value("a", TensorProto.FLOAT, ["batch", 2]), value("b", TensorProto.FLOAT, ["batch", 2])],

@@ -1,8 +1,8 @@
-// Package serve answers over HTTP with verified models.
+// Package serve answers over HTTP and gRPC with verified models.
 //
-// One folder below is one protocol: oip speaks the Open Inference Protocol v2, native takes
-// the thing itself (a picture, a JSON row) and gives the labelled answer. All of them call
-// the same [predict.Model].
+// One folder below is one protocol: oip speaks the Open Inference Protocol v2, tfserving
+// TensorFlow Serving's REST API, native takes the thing itself (a picture, JSON rows, a CSV)
+// and gives the labelled answer. All of them call the same [predict.Model].
 package serve
 
 import (
@@ -10,59 +10,90 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"google.golang.org/grpc/health"
 
-	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/native"
 	"github.com/forgo-ml/forgo/serve/oip"
+	"github.com/forgo-ml/forgo/serve/tfserving"
 )
 
 // Options configure a server. The zero value is useful.
 type Options struct {
-	// MaxBody bounds a request's body in bytes. Optional: 32 MiB.
+	// MaxBody bounds a request's body in bytes, as it is sent and once it is unpacked.
+	// Optional: 32 MiB.
 	MaxBody int64
+	// MaxPictures bounds the pictures of one request. Optional: 256.
+	MaxPictures int
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
 }
 
-// Models are the models that a server offers, by name. It must not be changed while served.
-type Models map[string]*predict.Model
-
-// Get returns a model; version is "" or the one version there is, "1".
-func (m Models) Get(name, version string) (*predict.Model, error) {
-	model, ok := m[name]
-	if !ok {
-		return nil, fmt.Errorf("there is no model %q", name)
-	}
-	if version != "" && version != Version {
-		return nil, fmt.Errorf("model %q has no version %q, only %q", name, version, Version)
-	}
-	return model, nil
+// Server answers with models. It is safe for concurrent use.
+type Server struct {
+	catalog *catalog
+	options Options
+	health  *health.Server
 }
 
-// Version is what a model served from a single bundle calls its version.
-const Version = "1"
-
-// Handler returns the HTTP handler of all protocols. It is safe for concurrent use.
-func Handler(models Models, o Options) http.Handler {
+// New returns a server of models, which stay the caller's to close once it no longer answers.
+func New(models Models, o Options) *Server {
 	if o.MaxBody == 0 {
 		o.MaxBody = 32 << 20
+	}
+	if o.MaxPictures == 0 {
+		o.MaxPictures = 256
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	return &Server{newCatalog(models, o.MaxPictures), o, newHealth()}
+}
+
+// Handler answers clients over HTTP, in every protocol.
+func (s *Server) Handler() http.Handler {
+	r := s.router()
+	r.Mount("/v2", oip.Handler(s.catalog, false))
+	r.Mount("/v1", tfserving.Handler(s.catalog))
+	r.Mount("/models", native.Handler(s.catalog))
+	return r
+}
+
+// Admin answers operators over HTTP and, on the same port, gRPC: what clients may ask of the
+// Open Inference Protocol, and the part of its repository extension that only operators may.
+// For gRPC the HTTP server must speak HTTP/2 without TLS.
+func (s *Server) Admin() http.Handler {
+	r := s.router()
+	r.Mount("/v2", oip.Handler(s.catalog, true))
+	rpc := s.rpc(true)
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
+			rpc.ServeHTTP(w, req)
+			return
+		}
+		r.ServeHTTP(w, req)
+	})
+}
+
+// Drain makes the server answer that it is not ready, so that no new requests are sent to it.
+// It still answers those that come.
+func (s *Server) Drain() {
+	s.catalog.stopping.Store(true)
+	s.health.Shutdown()
+}
+
+func (s *Server) router() chi.Router {
 	r := chi.NewRouter()
-	r.Use(recovered(o.Log), limited(o.MaxBody))
+	r.Use(recovered(s.options.Log), limited(s.options.MaxBody), packed(s.options.MaxBody))
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at %s", req.URL.Path))
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
 		reply.Error(w, http.StatusMethodNotAllowed, fmt.Errorf("%s does not take %s", req.URL.Path, req.Method))
 	})
-	r.Mount("/v2", oip.Handler(models, Version))
-	r.Mount("/models", native.Handler(models))
 	return r
 }
 

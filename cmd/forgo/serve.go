@@ -1,38 +1,37 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/forgo-ml/forgo/serve"
 )
 
-// drain is how long requests under way may take after the signal to stop.
-const drain = 30 * time.Second
-
 func serveCommand() *cobra.Command {
 	var load loadFlags
-	var address, name string
+	var at serve.Addresses
+	var name string
 	cmd := &cobra.Command{
 		Use:   "serve BUNDLE",
-		Short: "Answer over HTTP, once parity is proven",
+		Short: "Answer over HTTP and gRPC, once parity is proven",
 		Long: "Serve loads a bundle, replays its golden cases in the process that will serve, and only then\n" +
-			"answers: POST /models/NAME with a picture or a JSON row as body, and the Open Inference\n" +
-			"Protocol v2 over REST at /v2. SIGTERM lets requests under way finish.",
+			"answers: POST /models/NAME with a picture, a form of files, JSON rows or a CSV as body; the\n" +
+			"Open Inference Protocol v2 over REST at /v2 and over gRPC; TensorFlow Serving's REST API at\n" +
+			"/v1. SIGTERM lets requests under way finish.",
 		Example: "  forgo serve digits.forgo\n" +
 			"  curl --data-binary @seven.png http://127.0.0.1:8080/models/digits",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			for flag, address := range map[string]*string{"http": &at.HTTP, "grpc": &at.GRPC, "admin": &at.Admin} {
+				if err := readAddress(address); err != nil {
+					return usageError{fmt.Errorf("--%s: %w", flag, err)}
+				}
+			}
 			model, err := load.load(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -41,19 +40,30 @@ func serveCommand() *cobra.Command {
 			if name == "" {
 				name = modelName(args[0])
 			}
-			listener, err := net.Listen("tcp", address)
-			if err != nil {
-				return fmt.Errorf("listen on --http %s: %w", address, err)
-			}
-			log.Info("serving", "model", name, "digest", model.Digest()[:12], "parity", model.Parity().String(),
-				"url", "http://"+listener.Addr().String())
-			return serveHTTP(cmd.Context(), listener, serve.Handler(serve.Models{name: model}, serve.Options{Log: log}), log)
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			return serve.New(serve.Models{name: model}, serve.Options{Log: log}).Serve(cmd.Context(), at)
 		},
 	}
-	cmd.Flags().StringVar(&address, "http", "127.0.0.1:8080", "`HOST:PORT` to answer on")
-	cmd.Flags().StringVar(&name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
-	load.add(cmd.Flags())
+	flags := cmd.Flags()
+	flags.StringVar(&at.HTTP, "http", "127.0.0.1:8080", "`HOST:PORT` to answer on over HTTP, or off")
+	flags.StringVar(&at.GRPC, "grpc", "127.0.0.1:8081", "`HOST:PORT` to answer on over gRPC, or off")
+	flags.StringVar(&at.Admin, "admin", "127.0.0.1:8082", "`HOST:PORT` for operators, or off")
+	flags.StringVar(&at.Socket, "socket", "", "`PATH` of a Unix socket to answer on over HTTP as well")
+	flags.StringVar(&name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
+	load.add(flags)
 	return cmd
+}
+
+// readAddress checks HOST:PORT, and empties what is off.
+func readAddress(address *string) error {
+	if *address == "off" {
+		*address = ""
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(*address); err != nil {
+		return fmt.Errorf("%q is neither HOST:PORT nor off", *address)
+	}
+	return nil
 }
 
 func modelName(path string) string {
@@ -61,33 +71,4 @@ func modelName(path string) string {
 		path = abs
 	}
 	return strings.TrimSuffix(filepath.Base(path), ".forgo")
-}
-
-// serveHTTP serves until ctx ends, then lets requests under way finish.
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-	}
-	log.Info("stopping")
-	//nolint:contextcheck // ctx has ended: that is why the server stops
-	bounded, cancel := context.WithTimeout(context.Background(), drain)
-	defer cancel()
-	if err := server.Shutdown(bounded); err != nil {
-		return fmt.Errorf("stop: requests were still under way after %s: %w", drain, err)
-	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve: %w", err)
-	}
-	return nil
 }

@@ -1,9 +1,12 @@
 // Package native is forgo's own protocol: POST the thing itself, get the labelled answer.
+//
+// A picture or a JSON row is answered with one [predict.Answer] as JSON; a list of rows, a
+// CSV and a form with files with a list of them, in order, those of files with the file's name.
 package native
 
 import (
-	"fmt"
-	"io"
+	"context"
+	"mime"
 	"net/http"
 	"strconv"
 
@@ -11,49 +14,82 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
 // Models finds a model by name.
 type Models interface {
-	Get(name, version string) (*predict.Model, error)
+	Get(name, version string) (*served.Model, error)
 }
 
-// Handler serves POST /{name}: the body is a picture or a JSON row, the answer a
-// [predict.Answer]. ?top=N keeps the N best classes; 0, the default, all.
+// Handler serves POST /{name}. ?top=N keeps the N best classes; 0, the default, all.
 func Handler(models Models) http.Handler {
 	r := chi.NewRouter()
 	r.Post("/{name}", func(w http.ResponseWriter, req *http.Request) {
-		model, err := models.Get(chi.URLParam(req, "name"), "")
-		if err != nil {
-			reply.Error(w, http.StatusNotFound, err)
-			return
-		}
-		top, err := strconv.Atoi(orZero(req.URL.Query().Get("top")))
-		if err != nil || top < 0 {
-			reply.Error(w, http.StatusBadRequest, fmt.Errorf("top must be a number from 0, not %q", req.URL.Query().Get("top")))
-			return
-		}
-		body, err := io.ReadAll(req.Body)
+		m, err := models.Get(chi.URLParam(req, "name"), "")
 		if err != nil {
 			reply.Failure(w, err)
 			return
 		}
-		answer, err := model.Answer(req.Context(), body)
-		if err != nil {
+		var a answers
+		prepare := func(ctx context.Context) (predict.Tensors, error) {
+			if err := a.readTop(req); err != nil {
+				return nil, err
+			}
+			return a.read(ctx, m, req)
+		}
+		write := func(out predict.Tensors) error { return a.write(w, m, out) }
+		if err := m.Do(req.Context(), prepare, write); err != nil {
 			reply.Failure(w, err)
-			return
 		}
-		if top > 0 && top < len(answer.Classes) {
-			answer.Classes = answer.Classes[:top]
-		}
-		reply.JSON(w, http.StatusOK, answer)
 	})
 	return r
 }
 
-func orZero(s string) string {
-	if s == "" {
-		return "0"
+// answers says how a request is to be answered.
+type answers struct {
+	top   int
+	list  bool     // a list, where one answer alone would do
+	files []string // the names of what is answered; nil for rows
+}
+
+func (a *answers) readTop(req *http.Request) error {
+	query := req.URL.Query()
+	if !query.Has("top") {
+		return nil
 	}
-	return s
+	top, err := strconv.Atoi(query.Get("top"))
+	if err != nil || top < 0 {
+		return served.BadInput("top must be a number from 0, not %q", query.Get("top"))
+	}
+	a.top = top
+	return nil
+}
+
+// read turns a body of whatever kind into the model's inputs. A form and a CSV say what they
+// are; any other body is a picture to a picture model, and JSON to others.
+func (a *answers) read(ctx context.Context, m *served.Model, req *http.Request) (predict.Tensors, error) {
+	kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	switch {
+	case kind == "multipart/form-data":
+		if err != nil || parameters["boundary"] == "" {
+			return nil, served.BadInput("header Content-Type: the form has no boundary")
+		}
+		return a.form(ctx, m, req)
+	case kind == "text/csv" && m.Manifest().Picture != nil:
+		return nil, served.BadInput("header Content-Type is text/csv, but model %q takes pictures", m.Name)
+	}
+	body, free, err := reply.Body(req)
+	if err != nil {
+		return nil, err
+	}
+	defer free() // what is parsed does not share it
+	switch {
+	case kind == "text/csv":
+		a.list = true
+		return table(m, body)
+	case m.Manifest().Picture != nil:
+		return m.Prepare(ctx, body)
+	}
+	return a.rows(ctx, m, body)
 }

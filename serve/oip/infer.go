@@ -1,206 +1,199 @@
 package oip
 
+// Infer over REST: the request line by line, and the answer.
+
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
+	"strconv"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/scan"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-type inferRequest struct {
-	ID      string        `json:"id"`
-	Inputs  []inferTensor `json:"inputs"`
-	Outputs []struct {
-		Name string `json:"name"`
-	} `json:"outputs"`
+// headerLength is the HTTP header that says how much of a body is JSON; binary data follow.
+const headerLength = "Inference-Header-Content-Length"
+
+func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model) {
+	var id string
+	var wanted []output
+	prepare := func(ctx context.Context) (predict.Tensors, error) {
+		c, given, err := readCall(req, m)
+		if err != nil {
+			return nil, err
+		}
+		id = given
+		if wanted, err = c.wanted(m); err != nil {
+			return nil, err
+		}
+		return c.prepare(ctx, m)
+	}
+	write := func(results predict.Tensors) error { return writeAnswer(w, m, id, wanted, results) }
+	if err := m.Do(req.Context(), prepare, write); err != nil {
+		reply.Failure(w, err)
+	}
 }
 
-type inferTensor struct {
-	Name     string  `json:"name"`
-	Shape    []int64 `json:"shape"`
-	Datatype string  `json:"datatype"`
-	Data     any     `json:"data"`
+// readCall reads a request of any of the three forms: JSON, JSON with binary data after it,
+// and one input's raw data alone.
+func readCall(req *http.Request, m *served.Model) (c *call, id string, err error) {
+	length := req.Header.Get(headerLength)
+	if length == "" {
+		body, free, err := reply.Body(req)
+		if err != nil {
+			return nil, "", err
+		}
+		defer free() // what is parsed of JSON does not share it
+		return parse(body, nil)
+	}
+	n, err := strconv.ParseInt(length, 10, 64)
+	if err != nil || n < 0 {
+		return nil, "", served.BadInput("header %s is %q, which is no length", headerLength, length)
+	}
+	if n == 0 {
+		c, err := rawCall(req, m)
+		return c, "", err
+	}
+	if req.ContentLength >= 0 && n > req.ContentLength {
+		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", headerLength, n, req.ContentLength)
+	}
+	// The JSON is read apart, so that the first tensor starts at an address that suits it.
+	header, free := reply.Buffer()
+	defer free()
+	if _, err := io.CopyN(header, req.Body, n); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, "", served.BadInput("header %s is %d, the body has %d bytes", headerLength, n, header.Len())
+		}
+		return nil, "", reply.BodyError(err)
+	}
+	if req.ContentLength > 0 {
+		req.ContentLength -= n // of what is left
+	}
+	data, err := reply.OwnBody(req)
+	if err != nil {
+		return nil, "", err
+	}
+	if data == nil {
+		data = []byte{} // there is binary data, of no bytes
+	}
+	return parse(header.Bytes(), data)
 }
 
-type inferResponse struct {
-	ModelName    string        `json:"model_name"`
-	ModelVersion string        `json:"model_version"`
-	ID           string        `json:"id,omitempty"`
-	Outputs      []inferOutput `json:"outputs"`
+// rawCall takes the whole body for the model's only input. The shape is the model's, of
+// which one size, the batch's or one that is free, follows from the body's length; BYTES are
+// one element, without its length in front.
+func rawCall(req *http.Request, m *served.Model) (*call, error) {
+	body, err := reply.OwnBody(req)
+	if err != nil {
+		return nil, err
+	}
+	manifest := m.Manifest()
+	if manifest.Picture != nil {
+		return &call{binary: true, inputs: []input{{name: Picture, tensor: oneString(body)}}}, nil
+	}
+	if len(manifest.Inputs) != 1 {
+		return nil, served.BadInput("header %s is 0, but the model takes %s", headerLength, takes(m))
+	}
+	spec := manifest.Inputs[0].Spec()
+	if spec.DType == tensor.String {
+		t := oneString(body)
+		for range spec.Shape[1:] {
+			t.Shape = append(t.Shape, 1)
+		}
+		return &call{binary: true, inputs: []input{{name: spec.Name, tensor: t}}}, nil
+	}
+	shape, free, size := append([]int64{}, spec.Shape...), -1, int64(spec.DType.ElementSize())
+	for i, d := range shape {
+		if d >= 0 {
+			size *= d
+		} else if i > 0 && free > 0 {
+			return nil, served.BadInput("header %s is 0, but input %q%v has more than one free size", headerLength, spec.Name, spec.Shape)
+		} else {
+			free = i
+		}
+	}
+	if free > 0 {
+		shape[0] = 1 // the batch is one where another size is free
+	}
+	if size == 0 || int64(len(body))%size != 0 {
+		return nil, served.BadInput("input %q%v takes a multiple of %d bytes, the body has %d", spec.Name, spec.Shape, size, len(body))
+	}
+	shape[max(free, 0)] = int64(len(body)) / size
+	t, err := tensor.FromBytes(spec.DType, body, shape...)
+	if err != nil {
+		return nil, served.BadInput("input %q: %w", spec.Name, err)
+	}
+	return &call{binary: true, inputs: []input{{name: spec.Name, tensor: t}}}, nil
 }
 
-type inferOutput struct {
-	Name     string   `json:"name"`
-	Datatype string   `json:"datatype"`
-	Shape    []int64  `json:"shape"`
-	Data     flatData `json:"data"`
+func oneString(body []byte) tensor.Tensor {
+	return tensor.Tensor{Shape: []int64{1}, Data: []string{string(body)}}
 }
 
-// flatData is written as the protocol asks: one list in row-major order.
-type flatData tensor.Tensor
-
-func (f flatData) MarshalJSON() ([]byte, error) {
-	t := tensor.Tensor(f)
-	out := []byte{'['}
-	for i := range t.Len() {
+// writeAnswer writes the outputs, in JSON or, those to be binary, after it.
+func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []output, results predict.Tensors) error {
+	b, free := reply.Buffer()
+	defer free()
+	dst := append(b.AvailableBuffer(), `{"model_name":`...)
+	dst = scan.AppendText(dst, m.Name)
+	dst = append(dst, `,"model_version":`...)
+	dst = scan.AppendText(dst, m.Version)
+	if id != "" {
+		dst = append(dst, `,"id":`...)
+		dst = scan.AppendText(dst, id)
+	}
+	dst = append(dst, `,"outputs":[`...)
+	var tail [][]byte
+	length := 0
+	for i, o := range wanted {
+		t := results[o.name]
 		if i > 0 {
-			out = append(out, ',')
+			dst = append(dst, ',')
 		}
-		out = t.AppendJSON(out, i)
-	}
-	return append(out, ']'), nil
-}
-
-func (h handler) infer(w http.ResponseWriter, req *http.Request, name string, model *predict.Model) {
-	var in inferRequest
-	dec := json.NewDecoder(req.Body)
-	dec.UseNumber()
-	if err := dec.Decode(&in); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			reply.Failure(w, err)
-			return
-		}
-		reply.Error(w, http.StatusBadRequest, fmt.Errorf("the body is not an inference request: %w", err))
-		return
-	}
-	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
-		reply.Error(w, http.StatusBadRequest, errors.New("the body has more than one JSON value"))
-		return
-	}
-	wanted, err := wantedOutputs(model, in)
-	if err != nil {
-		reply.Error(w, http.StatusBadRequest, err)
-		return
-	}
-	inputs, err := toInputs(req.Context(), model, in.Inputs)
-	if err != nil {
-		reply.Failure(w, err)
-		return
-	}
-	results, err := model.Run(req.Context(), inputs)
-	if err != nil {
-		reply.Failure(w, err)
-		return
-	}
-	out := inferResponse{ModelName: name, ModelVersion: h.version, ID: in.ID}
-	for _, name := range wanted {
-		t := results[name]
-		out.Outputs = append(out.Outputs, inferOutput{name, datatypes[t.DType()], t.Shape, flatData(t)})
-	}
-	reply.JSON(w, http.StatusOK, out)
-}
-
-func wantedOutputs(model *predict.Model, in inferRequest) ([]string, error) {
-	var all, wanted []string
-	for _, o := range model.Manifest().Outputs {
-		all = append(all, o.Name)
-	}
-	for _, o := range in.Outputs {
-		if !slices.Contains(all, o.Name) {
-			return nil, fmt.Errorf("outputs: the model has no output %q; it has %v", o.Name, all)
-		}
-		wanted = append(wanted, o.Name)
-	}
-	if len(wanted) == 0 {
-		return all, nil
-	}
-	return wanted, nil
-}
-
-// badRequest marks an error as the caller's.
-type badRequest struct{ error }
-
-func (badRequest) Is(target error) bool { return target == predict.ErrInput }
-
-func toInputs(ctx context.Context, model *predict.Model, given []inferTensor) (predict.Tensors, error) {
-	m := model.Manifest()
-	inputs := predict.Tensors{}
-	for i, g := range given {
-		if _, ok := inputs[g.Name]; ok {
-			return nil, badRequest{fmt.Errorf("inputs[%d]: input %q is given twice", i, g.Name)}
-		}
-		if m.Picture != nil && g.Name == Picture {
-			if len(given) != 1 {
-				return nil, badRequest{fmt.Errorf("inputs[%d]: %q is the only input to give", i, Picture)}
-			}
-			t, err := pictures(ctx, model, g)
+		dst = append(dst, `{"name":`...)
+		dst = scan.AppendText(dst, o.name)
+		dst = append(dst, `,"datatype":"`...)
+		dst = append(dst, datatypes[t.DType()]...)
+		dst = append(dst, `","shape":`...)
+		dst = scan.AppendShape(dst, t.Shape)
+		switch {
+		case o.binary:
+			raw, err := t.Bytes()
 			if err != nil {
-				return nil, fmt.Errorf("inputs[%d] %q: %w", i, g.Name, err)
+				return fmt.Errorf("output %q: %w", o.name, err)
 			}
-			inputs[m.Picture.Input] = t
-			continue
-		}
-		t, err := g.tensor()
-		if err != nil {
-			return nil, badRequest{fmt.Errorf("inputs[%d] %q: %w", i, g.Name, err)}
-		}
-		inputs[g.Name] = t
-	}
-	return inputs, nil
-}
-
-// pictures turns BYTES elements, base64 in JSON, into one batch of the model's input.
-func pictures(ctx context.Context, model *predict.Model, g inferTensor) (predict.Tensor, error) {
-	if g.Datatype != "BYTES" {
-		return predict.Tensor{}, badRequest{fmt.Errorf("it takes datatype BYTES, not %q", g.Datatype)}
-	}
-	encoded, err := g.tensor()
-	if err != nil {
-		return predict.Tensor{}, badRequest{err}
-	}
-	texts, err := tensor.Values[string](encoded)
-	if err != nil {
-		return predict.Tensor{}, badRequest{err}
-	}
-	var rows []predict.Tensor
-	for i, text := range texts {
-		raw, err := base64.StdEncoding.DecodeString(text)
-		if err != nil {
-			return predict.Tensor{}, badRequest{fmt.Errorf("element %d is not base64: %w", i, err)}
-		}
-		in, err := model.Prepare(ctx, raw)
-		if err != nil {
-			return predict.Tensor{}, fmt.Errorf("element %d: %w", i, err)
-		}
-		rows = append(rows, in[model.Manifest().Picture.Input])
-	}
-	t, err := tensor.Concat(rows...)
-	if err != nil {
-		return predict.Tensor{}, badRequest{fmt.Errorf("send at least one picture: %w", err)}
-	}
-	return t, nil
-}
-
-// tensor reads JSON data, nested or flat, into the declared type and shape.
-func (g inferTensor) tensor() (tensor.Tensor, error) {
-	dtype := tensor.DType("")
-	for d, name := range datatypes {
-		if name == g.Datatype {
-			dtype = d
+			tail = append(tail, raw)
+			length += len(raw)
+			dst = append(dst, `,"parameters":{"binary_data_size":`...)
+			dst = strconv.AppendInt(dst, int64(len(raw)), 10)
+			dst = append(dst, `}}`...)
+		case t.DType() == tensor.Float16 || t.DType() == tensor.BFloat16:
+			return served.BadInput("output %q is %s, which JSON cannot carry; ask for it with the parameter binary_data",
+				o.name, datatypes[t.DType()])
+		default:
+			dst = append(dst, `,"data":`...)
+			dst = scan.AppendFlat(dst, t)
+			dst = append(dst, '}')
 		}
 	}
-	if dtype == "" {
-		return tensor.Tensor{}, fmt.Errorf("there is no datatype %q", g.Datatype)
+	dst = append(dst, ']', '}')
+	_, _ = b.Write(dst) // keeps the grown memory for the next answer
+	w.Header().Set("Content-Type", "application/json")
+	if tail != nil {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set(headerLength, strconv.Itoa(len(dst)))
 	}
-	if g.Shape == nil {
-		return tensor.Tensor{}, errors.New("it has no shape")
+	w.Header().Set("Content-Length", strconv.Itoa(len(dst)+length))
+	// A client that has gone needs no answer.
+	_, _ = w.Write(dst)
+	for _, raw := range tail {
+		_, _ = w.Write(raw)
 	}
-	if g.Data == nil {
-		return tensor.Tensor{}, errors.New("it has no data")
-	}
-	t, err := tensor.FromJSON(g.Data, dtype)
-	if err != nil {
-		return tensor.Tensor{}, err
-	}
-	t.Shape = g.Shape
-	return t, t.Check()
+	return nil
 }

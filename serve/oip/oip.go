@@ -1,99 +1,38 @@
-// Package oip speaks the Open Inference Protocol v2 over REST
-// (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol):
-// health, metadata and infer, in JSON.
+// Package oip speaks the Open Inference Protocol v2
+// (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol) over
+// REST and gRPC, with its binary tensor data, model repository and statistics extensions.
+//
+// A request of either kind becomes a [call]; what follows, up to the outputs, is one path.
 package oip
 
 import (
-	"net/http"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
 
-	"github.com/go-chi/chi/v5"
-
-	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// Models finds a model by name and version; "" is the version that is served.
+// Models finds models. Get fails with served.ErrNotFound; "" is the version that is served.
 type Models interface {
-	Get(name, version string) (*predict.Model, error)
+	Get(name, version string) (*served.Model, error)
+	// All returns every model, by name and version.
+	All() []*served.Model
+	// Ready reports whether the server takes requests: false once it is stopping.
+	Ready() bool
 }
 
 // Picture is the BYTES input that a picture model takes encoded pictures by.
 const Picture = "image"
 
-type handler struct {
-	models  Models
-	version string
-}
-
-// Handler serves what lies below /v2. version is the one that models have.
-func Handler(models Models, version string) http.Handler {
-	h := handler{models, version}
-	r := chi.NewRouter()
-	r.Get("/", h.server)
-	r.Get("/health/live", health("live"))
-	r.Get("/health/ready", health("ready"))
-	for _, at := range []string{"/models/{name}", "/models/{name}/versions/{version}"} {
-		r.Get(at, h.withModel(h.metadata))
-		r.Get(at+"/ready", h.withModel(h.ready))
-		r.Post(at+"/infer", h.withModel(h.infer))
-	}
-	return r
-}
-
-// health answers 200 once the server runs: it starts only after its models are verified.
-func health(kind string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		reply.JSON(w, http.StatusOK, map[string]bool{kind: true})
-	}
-}
-
-func (h handler) server(w http.ResponseWriter, _ *http.Request) {
-	reply.JSON(w, http.StatusOK, map[string]any{"name": "forgo", "version": forgo.Version(), "extensions": []string{}})
-}
-
-func (h handler) withModel(next func(http.ResponseWriter, *http.Request, string, *predict.Model)) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		name := chi.URLParam(req, "name")
-		model, err := h.models.Get(name, chi.URLParam(req, "version"))
-		if err != nil {
-			reply.Error(w, http.StatusNotFound, err)
-			return
-		}
-		next(w, req, name, model)
-	}
-}
-
-func (h handler) ready(w http.ResponseWriter, _ *http.Request, name string, _ *predict.Model) {
-	reply.JSON(w, http.StatusOK, map[string]any{"name": name, "ready": true})
-}
-
-type tensorMetadata struct {
-	Name     string  `json:"name"`
-	Datatype string  `json:"datatype"`
-	Shape    []int64 `json:"shape"`
-}
-
-func (h handler) metadata(w http.ResponseWriter, _ *http.Request, name string, model *predict.Model) {
-	m := model.Manifest()
-	var inputs, outputs []tensorMetadata
-	if m.Picture != nil {
-		inputs = []tensorMetadata{{Picture, "BYTES", []int64{-1}}}
-	} else {
-		for _, i := range m.Inputs {
-			inputs = append(inputs, tensorMetadata{i.Name, datatypes[i.DType], i.Spec().Shape})
-		}
-	}
-	for _, o := range m.Outputs {
-		outputs = append(outputs, tensorMetadata{o.Name, datatypes[o.DType], o.Spec().Shape})
-	}
-	reply.JSON(w, http.StatusOK, map[string]any{
-		"name": name, "versions": []string{h.version}, "platform": "forgo_" + m.Engine,
-		"inputs": inputs, "outputs": outputs,
-		"parameters": map[string]any{"digest": model.Digest(), "labels": m.Labels, "parity": model.Parity()},
-	})
-}
+// extensions are what the server's metadata says it speaks beyond the protocol's core.
+var extensions = []string{"binary_tensor_data", "model_repository", "statistics"}
 
 // datatypes are the protocol's names for element types.
 var datatypes = map[tensor.DType]string{
@@ -102,3 +41,144 @@ var datatypes = map[tensor.DType]string{
 	tensor.Uint8: "UINT8", tensor.Uint16: "UINT16", tensor.Uint32: "UINT32", tensor.Uint64: "UINT64",
 	tensor.Float16: "FP16", tensor.BFloat16: "BF16", tensor.Float32: "FP32", tensor.Float64: "FP64",
 }
+
+var dtypes = func() map[string]tensor.DType {
+	m := map[string]tensor.DType{}
+	for d, name := range datatypes {
+		m[name] = d
+	}
+	return m
+}()
+
+func dtype(datatype string) (tensor.DType, error) {
+	d, ok := dtypes[datatype]
+	if !ok {
+		return "", fmt.Errorf("there is no datatype %q", datatype)
+	}
+	return d, nil
+}
+
+// call is one inference in the protocol's terms.
+type call struct {
+	inputs  []input
+	outputs []output // none: all that the model has
+	binary  bool     // outputs that do not say are given as binary data
+}
+
+type input struct {
+	name   string
+	tensor tensor.Tensor
+	base64 bool // BYTES elements that came as JSON text
+}
+
+type output struct {
+	name   string
+	binary bool
+}
+
+// wanted returns the outputs to answer with.
+func (c *call) wanted(m *served.Model) ([]output, error) {
+	var all []string
+	for _, o := range m.Manifest().Outputs {
+		all = append(all, o.Name)
+	}
+	for i, o := range c.outputs {
+		if !slices.Contains(all, o.name) {
+			return nil, served.BadInput("outputs[%d]: the model has no output %q; it has %q", i, o.name, all)
+		}
+		if slices.ContainsFunc(c.outputs[:i], func(p output) bool { return p.name == o.name }) {
+			return nil, served.BadInput("outputs[%d]: output %q is asked for twice", i, o.name)
+		}
+	}
+	if len(c.outputs) > 0 {
+		return c.outputs, nil
+	}
+	outputs := make([]output, len(all))
+	for i, name := range all {
+		outputs[i] = output{name, c.binary}
+	}
+	return outputs, nil
+}
+
+// prepare turns what was sent into the model's inputs.
+func (c *call) prepare(ctx context.Context, m *served.Model) (predict.Tensors, error) {
+	picture := m.Manifest().Picture
+	inputs := make(predict.Tensors, len(c.inputs))
+	for i, in := range c.inputs {
+		if _, ok := inputs[in.name]; ok {
+			return nil, served.BadInput("inputs[%d]: input %q is given twice", i, in.name)
+		}
+		if picture == nil || in.name != Picture || in.name == picture.Input && in.tensor.DType() != tensor.String {
+			inputs[in.name] = in.tensor
+			continue
+		}
+		if len(c.inputs) != 1 {
+			return nil, served.BadInput("inputs[%d]: %q is the only input to give", i, Picture)
+		}
+		return in.pictures(ctx, m)
+	}
+	if len(inputs) == 0 {
+		return nil, served.BadInput("inputs: the request has none; the model takes %s", takes(m))
+	}
+	return inputs, nil
+}
+
+// takes lists what a client may send, for error messages.
+func takes(m *served.Model) string {
+	inputs, _ := ends(m)
+	text := ""
+	for i, in := range inputs {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%q %s%v", in.Name, in.Datatype, in.Shape)
+	}
+	return text
+}
+
+// pictures turns BYTES elements into one batch of the model's input.
+func (in input) pictures(ctx context.Context, m *served.Model) (predict.Tensors, error) {
+	texts, err := tensor.Values[string](in.tensor)
+	if err != nil {
+		return nil, served.BadInput("inputs[0]: %q takes datatype BYTES, not %s", Picture, datatypes[in.tensor.DType()])
+	}
+	if shape := in.tensor.Shape; len(shape) > 2 || len(shape) == 2 && shape[1] != 1 {
+		return nil, served.BadInput("inputs[0]: %q has shape [N] or [N,1], one element a picture, not %v", Picture, shape)
+	}
+	encoded := make([][]byte, len(texts))
+	for i, text := range texts {
+		if !in.base64 {
+			encoded[i] = unsafe.Slice(unsafe.StringData(text), len(text)) // only read
+			continue
+		}
+		if encoded[i], err = base64.StdEncoding.DecodeString(text); err != nil {
+			return nil, served.BadInput("inputs[0] %q: element %d is not base64: %w", Picture, i, err)
+		}
+	}
+	return m.Pictures(ctx, encoded, func(i int) string { return fmt.Sprintf("inputs[0] %q: element %d", Picture, i) })
+}
+
+// end is one input or output in a model's metadata.
+type end struct {
+	Name     string  `json:"name"`
+	Datatype string  `json:"datatype"`
+	Shape    []int64 `json:"shape"`
+}
+
+// ends lists what a model takes and gives. A picture model's input is its encoded pictures.
+func ends(m *served.Model) (inputs, outputs []end) {
+	list := func(infos []bundle.TensorInfo) []end {
+		out := make([]end, len(infos))
+		for i, info := range infos {
+			out[i] = end{info.Name, datatypes[info.DType], info.Spec().Shape}
+		}
+		return out
+	}
+	manifest := m.Manifest()
+	if inputs = list(manifest.Inputs); manifest.Picture != nil {
+		inputs = []end{{Picture, "BYTES", []int64{-1}}}
+	}
+	return inputs, list(manifest.Outputs)
+}
+
+var errStopping = errors.New("the server is stopping")

@@ -8,7 +8,7 @@ GO_VERBS = {
     "predict": "Label pictures, or JSON rows, with a bundle's model",
     "verify": "Prove that the Go binary answers as the training framework did",
     "inspect": "Show what is in a bundle or an ONNX file",
-    "serve": "Answer over HTTP, once parity is proven",
+    "serve": "Answer over HTTP and gRPC, once parity is proven",
     "doctor": "Show what this machine and the binary can do",
 }
 

@@ -7,9 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 )
+
+// statusClosed is what web servers log for a client that went away; no one receives it.
+const statusClosed = 499
 
 // JSON writes v with a status.
 func JSON(w http.ResponseWriter, status int, v any) {
@@ -17,9 +22,15 @@ func JSON(w http.ResponseWriter, status int, v any) {
 	if err != nil {
 		status, body = http.StatusInternalServerError, []byte(`{"error":"write answer as JSON"}`)
 	}
+	Bytes(w, status, append(body, '\n'))
+}
+
+// Bytes writes JSON that is ready to be sent.
+func Bytes(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // a client that has gone needs no answer
+	_, _ = w.Write(body) // a client that has gone needs no answer
 }
 
 // Error writes {"error": …}, the form that the Open Inference Protocol and TensorFlow
@@ -34,10 +45,14 @@ func Failure(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, &tooLarge):
 		Error(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is longer than %d bytes", tooLarge.Limit))
+	case errors.Is(err, served.ErrNotFound):
+		Error(w, http.StatusNotFound, err)
 	case errors.Is(err, predict.ErrInput):
 		Error(w, http.StatusBadRequest, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		Error(w, http.StatusGatewayTimeout, err)
+	case errors.Is(err, context.Canceled):
+		Error(w, statusClosed, err)
 	default:
 		Error(w, http.StatusInternalServerError, err)
 	}

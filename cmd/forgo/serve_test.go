@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+)
+
+const iris = "../../conformance/bundles/iris.forgo"
+
+func TestServeRefusesBadFlags(t *testing.T) {
+	for want, c := range map[string]struct {
+		args []string
+		code int
+	}{
+		"--http: \"nonsense\" is neither HOST:PORT nor off": {[]string{"--http", "nonsense"}, exitUsage},
+		"--admin: \"\" is neither":                          {[]string{"--admin", ""}, exitUsage},
+		"every address is off":                              {[]string{"--http", "off", "--grpc", "off", "--admin", "off"}, exitRefused},
+		"listen on --grpc 127.0.0.1:99999":                  {[]string{"--http", "off", "--grpc", "127.0.0.1:99999", "--admin", "off"}, exitRefused},
+	} {
+		var stderr bytes.Buffer
+		code := run(t.Context(), append([]string{"serve", iris, "--verify", "quick"}, c.args...), io.Discard, &stderr)
+		if code != c.code || !strings.Contains(stderr.String(), want) {
+			t.Errorf("%v: exit code %d, %s; want %d, %q", c.args, code, &stderr, c.code, want)
+		}
+	}
+}
+
+// stopper is a standard error that ends the command once it says that it serves.
+type stopper struct {
+	bytes.Buffer
+	stop context.CancelFunc
+}
+
+func (s *stopper) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("msg=serving")) {
+		s.stop()
+	}
+	return s.Buffer.Write(b)
+}
+
+func TestServeEndsWithItsContext(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stderr := &stopper{stop: stop}
+	args := []string{"serve", iris, "--verify", "quick", "--name", "flowers", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}
+	if code := run(ctx, args, io.Discard, stderr); code != exitDone {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	for _, want := range []string{"model=flowers", "url=http://127.0.0.1:", "msg=stopping"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("%q is not in %s", want, stderr)
+		}
+	}
+	if strings.Contains(stderr.String(), "grpc=") {
+		t.Errorf("gRPC is not off: %s", stderr)
+	}
+}

@@ -1,0 +1,75 @@
+package reply
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+// maxKept bounds the buffers that are kept for later requests.
+const maxKept = 1 << 20
+
+// maxOwned bounds what is set aside for a body on the word of its Content-Length.
+const maxOwned = 64 << 20
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// Buffer returns an empty buffer; free gives it back, after which its bytes are another's.
+func Buffer() (b *bytes.Buffer, free func()) {
+	b = buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	return b, func() {
+		if b.Cap() <= maxKept {
+			buffers.Put(b)
+		}
+	}
+}
+
+// Body reads a request's body into a buffer that is reused: nothing may keep its bytes after
+// free. The error is the caller's.
+func Body(req *http.Request) (body []byte, free func(), err error) {
+	b, free := Buffer()
+	if n := req.ContentLength; n > 0 && n <= maxKept {
+		b.Grow(int(n) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(req.Body); err != nil {
+		free()
+		return nil, nil, BodyError(err)
+	}
+	return b.Bytes(), free, nil
+}
+
+// OwnBody reads a request's body into memory that is the caller's own, to be shared with
+// tensors. An error is the client's.
+func OwnBody(req *http.Request) ([]byte, error) {
+	var b bytes.Buffer
+	if n := req.ContentLength; n > 0 {
+		b.Grow(int(min(n, maxKept)) + bytes.MinRead)
+		if n > maxKept { // memory for all of it only once a part has come
+			if _, err := io.CopyN(&b, req.Body, maxKept); err != nil {
+				return nil, BodyError(err)
+			}
+			b.Grow(int(min(n-maxKept, maxOwned)) + bytes.MinRead)
+		}
+	}
+	if _, err := b.ReadFrom(req.Body); err != nil {
+		return nil, BodyError(err)
+	}
+	return b.Bytes(), nil
+}
+
+// BodyError names the body as what is at fault for a failed read.
+func BodyError(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return served.BadInput("the body ends too early: %w", err)
+	}
+	return served.BadInput("read the body: %w", err)
+}

@@ -1,0 +1,289 @@
+// Package scan reads and writes the JSON of inference requests without reflection: objects
+// field by field, and lists of numbers straight into typed slices.
+//
+// It takes what encoding/json takes and, because inference protocols allow them, the bare
+// words NaN, Infinity and -Infinity as floats.
+package scan
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// maxDepth bounds nesting, so that no request can exhaust the stack.
+const maxDepth = 64
+
+// Reader reads one JSON text from its start to its end. Each method takes the next value.
+type Reader struct {
+	data  []byte
+	at    int
+	depth int
+}
+
+// New returns a reader of data, which must not change while it is read.
+func New(data []byte) *Reader { return &Reader{data: data} }
+
+func (r *Reader) fail(format string, args ...any) error {
+	return fmt.Errorf("not JSON at byte %d: %s", r.at, fmt.Sprintf(format, args...))
+}
+
+// Peek returns the first byte of the next value or sign, 0 at the end.
+func (r *Reader) Peek() byte {
+	for ; r.at < len(r.data); r.at++ {
+		switch c := r.data[r.at]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// PeekInto returns the first byte within the list that is next; 0 where there is none.
+func (r *Reader) PeekInto() byte {
+	if r.Peek() != '[' {
+		return 0
+	}
+	inner := Reader{data: r.data, at: r.at + 1}
+	return inner.Peek()
+}
+
+// End fails unless only white space is left.
+func (r *Reader) End() error {
+	if r.Peek() != 0 || r.at < len(r.data) {
+		return fmt.Errorf("there is more than one JSON value: byte %d follows the first", r.at)
+	}
+	return nil
+}
+
+func (r *Reader) expect(c byte) error {
+	if r.Peek() != c {
+		return r.unexpected(fmt.Sprintf("want %q", c))
+	}
+	r.at++
+	return nil
+}
+
+func (r *Reader) unexpected(want string) error {
+	if r.Peek() == 0 && r.at >= len(r.data) {
+		return r.fail("%s, the text ends", want)
+	}
+	return r.fail("%s, got %q", want, r.data[r.at])
+}
+
+func (r *Reader) enter() error {
+	if r.depth++; r.depth > maxDepth {
+		return r.fail("lists and objects are nested deeper than %d", maxDepth)
+	}
+	r.at++
+	return nil
+}
+
+// Object reads an object; field must read the value of each name.
+func (r *Reader) Object(field func(name string) error) error {
+	if r.Peek() != '{' {
+		return r.unexpected("want an object")
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		if r.Peek() == '}' && first {
+			break
+		}
+		name, err := r.Text()
+		if err != nil {
+			return err
+		}
+		if err := r.expect(':'); err != nil {
+			return err
+		}
+		if err := field(name); err != nil {
+			return err
+		}
+		if r.Peek() != ',' {
+			break
+		}
+		r.at++
+	}
+	r.depth--
+	return r.expect('}')
+}
+
+// List reads a list; item must read the value of each index.
+func (r *Reader) List(item func(i int) error) error {
+	if r.Peek() != '[' {
+		return r.unexpected("want a list")
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		if r.Peek() == ']' && i == 0 {
+			break
+		}
+		if err := item(i); err != nil {
+			return err
+		}
+		if r.Peek() != ',' {
+			break
+		}
+		r.at++
+	}
+	r.depth--
+	return r.expect(']')
+}
+
+// Null takes the word null and reports whether it was next.
+func (r *Reader) Null() bool {
+	return r.Peek() == 'n' && r.word("null")
+}
+
+func (r *Reader) word(w string) bool {
+	if end := r.at + len(w); end <= len(r.data) && string(r.data[r.at:end]) == w {
+		r.at = end
+		return true
+	}
+	return false
+}
+
+// Bool reads true or false.
+func (r *Reader) Bool() (bool, error) {
+	switch {
+	case r.Peek() == 't' && r.word("true"):
+		return true, nil
+	case r.Peek() == 'f' && r.word("false"):
+		return false, nil
+	}
+	return false, r.unexpected("want true or false")
+}
+
+// Text reads a string.
+func (r *Reader) Text() (string, error) {
+	token, plain, err := r.quoted()
+	if err != nil {
+		return "", err
+	}
+	if plain {
+		return string(token[1 : len(token)-1]), nil
+	}
+	var s string
+	if err := json.Unmarshal(token, &s); err != nil {
+		return "", r.fail("broken string: %v", err)
+	}
+	return s, nil
+}
+
+// quoted takes a string with its quotes; plain means that it stands for itself.
+func (r *Reader) quoted() (token []byte, plain bool, err error) {
+	if r.Peek() != '"' {
+		return nil, false, r.unexpected("want a string")
+	}
+	start := r.at
+	plain = true
+	ascii := true
+	for i := start + 1; i < len(r.data); i++ {
+		switch c := r.data[i]; {
+		case c == '"':
+			r.at = i + 1
+			token = r.data[start:r.at]
+			return token, plain && (ascii || utf8.Valid(token)), nil
+		case c == '\\':
+			plain = false
+			i++
+		case c < ' ':
+			r.at = i
+			return nil, false, r.fail("a string holds the control character %q", c)
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	r.at = len(r.data)
+	return nil, false, r.fail("a string is not closed")
+}
+
+// Int reads a whole number.
+func (r *Reader) Int() (int64, error) {
+	token, err := r.number()
+	if err != nil {
+		return 0, err
+	}
+	return signed[int64](token)
+}
+
+// number takes a number, or NaN or an infinity, as it is written.
+func (r *Reader) number() (string, error) {
+	if r.Peek() == 0 {
+		return "", r.unexpected("want a number")
+	}
+	start := r.at
+	if r.word("NaN") || r.word("Infinity") || r.word("-Infinity") {
+		return text(r.data[start:r.at]), nil
+	}
+	i := start
+	if r.data[i] == '-' {
+		i++
+	}
+	whole := digits(r.data, i)
+	if whole == i || whole > i+1 && r.data[i] == '0' {
+		return "", r.unexpected("want a number")
+	}
+	i = whole
+	if i < len(r.data) && r.data[i] == '.' {
+		fraction := digits(r.data, i+1)
+		if fraction == i+1 {
+			return "", r.fail("a number ends in its point")
+		}
+		i = fraction
+	}
+	if i < len(r.data) && r.data[i]|0x20 == 'e' {
+		i++
+		if i < len(r.data) && (r.data[i] == '+' || r.data[i] == '-') {
+			i++
+		}
+		exponent := digits(r.data, i)
+		if exponent == i {
+			return "", r.fail("a number has an empty exponent")
+		}
+		i = exponent
+	}
+	r.at = i
+	return text(r.data[start:i]), nil
+}
+
+func digits(data []byte, i int) int {
+	for i < len(data) && data[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
+
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// Raw takes the next value, whatever it is, and returns it as it is written.
+func (r *Reader) Raw() ([]byte, error) {
+	c := r.Peek()
+	start := r.at
+	var err error
+	switch {
+	case c == '{':
+		err = r.Object(func(string) error { _, err := r.Raw(); return err })
+	case c == '[':
+		err = r.List(func(int) error { _, err := r.Raw(); return err })
+	case c == '"':
+		_, err = r.Text()
+	case c == 't' || c == 'f':
+		_, err = r.Bool()
+	case c == 'n':
+		if !r.Null() {
+			err = r.unexpected("want a value")
+		}
+	case c == '-' || c == 'N' || c == 'I' || c-'0' <= 9:
+		_, err = r.number()
+	default:
+		err = r.unexpected("want a value")
+	}
+	return r.data[start:r.at], err
+}

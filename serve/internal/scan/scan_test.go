@@ -1,0 +1,161 @@
+package scan_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/scan"
+)
+
+func TestTensor(t *testing.T) {
+	for text, want := range map[string]tensor.Tensor{
+		`5`:                               {Shape: []int64{}, Data: []int64{5}},
+		` [ 1 , -2 ] `:                    {Shape: []int64{2}, Data: []int64{1, -2}},
+		`[[1,2],[3,4],[5,6]]`:             {Shape: []int64{3, 2}, Data: []int64{1, 2, 3, 4, 5, 6}},
+		`[]`:                              {Shape: []int64{0}, Data: []int64{}},
+		`[[],[]]`:                         {Shape: []int64{2, 0}, Data: []int64{}},
+		`[1.5e0,-0.25]`:                   {Shape: []int64{2}, Data: []float32{1.5, -0.25}},
+		`[Infinity,-Infinity,1E+2]`:       {Shape: []int64{3}, Data: []float64{math.Inf(1), math.Inf(-1), 100}},
+		`[true,false]`:                    {Shape: []int64{2}, Data: []bool{true, false}},
+		`["a","\u00e9\n","\ud83d\ude00"]`: {Shape: []int64{3}, Data: []string{"a", "é\n", "😀"}},
+	} {
+		r := scan.New([]byte(text))
+		got, err := r.Tensor(want.DType(), 0)
+		if err != nil || r.End() != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %v, %v; want %v", text, got, err, want)
+		}
+	}
+	if x, err := scan.New([]byte(`NaN`)).Tensor(tensor.Float32, 1); err != nil || !math.IsNaN(float64(x.Data.([]float32)[0])) {
+		t.Errorf("NaN: %v, %v", x, err)
+	}
+}
+
+func TestTensorRefuses(t *testing.T) {
+	for text, says := range map[string]string{
+		``: "the text ends", `[1,]`: "want a number", `[1`: "want ']'", `[1 2]`: "want ']'", `[01]`: "want",
+		`[1.]`: "point", `[1e]`: "exponent", `[+1]`: "want a number", `[.5]`: "want a number", `[0x1]`: "want ']'",
+		`["a"]`: "\"a\" is not a number", `[null]`: "null is not a number", `[{"a":1}]`: "is not a number",
+		`[[1],[1,2]]`: "ragged", `[1,[2]]`: "ragged", `[[1],2]`: "ragged", `[[],[1]]`: "ragged",
+		`[128]`: "128 is not an int8", `[1.0]`: "1.0 is not an int8", `[NaN]`: "NaN is not an int8",
+		strings.Repeat("[", 100): "deeper than 64",
+	} {
+		if x, err := scan.New([]byte(text)).Tensor(tensor.Int8, 1<<60); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: got %v, %v; want %q", text, x, err, says)
+		}
+	}
+	if _, err := scan.New([]byte(`[1e39]`)).Tensor(tensor.Float32, 1); err == nil || !strings.Contains(err.Error(), "does not fit a float32") {
+		t.Errorf("overflow: %v", err)
+	}
+	if _, err := scan.New([]byte(`[1]`)).Tensor(tensor.Float16, 1); err == nil || !strings.Contains(err.Error(), "binary") {
+		t.Errorf("float16: %v", err)
+	}
+}
+
+func TestAppend(t *testing.T) {
+	x := tensor.Tensor{Shape: []int64{2, 1, 2}, Data: []float32{0.1, float32(math.Inf(-1)), float32(math.NaN()), 1e-9}}
+	if got := string(scan.AppendFlat(nil, x)); got != `[0.1,-Infinity,NaN,1e-09]` {
+		t.Error(got)
+	}
+	if got := string(scan.AppendNested(nil, x)); got != `[[[0.1,-Infinity]],[[NaN,1e-09]]]` {
+		t.Error(got)
+	}
+	if got := string(scan.AppendNested(nil, tensor.Tensor{Shape: []int64{}, Data: []tensor.Half{0x3c00}})); got != `1` {
+		t.Error(got)
+	}
+	if got := string(scan.AppendNestedBase64(nil, []int64{2, 1}, []string{"a\x00", ""})); got != `[[{"b64":"YQA="}],[{"b64":""}]]` {
+		t.Error(got)
+	}
+	if got := string(scan.AppendFlat(nil, tensor.Tensor{Shape: []int64{2}, Data: []string{"a\"b", "é"}})); got != `["a\"b","é"]` {
+		t.Error(got)
+	}
+}
+
+// agrees holds the scanner to encoding/json: both refuse, or both read the same.
+func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
+	t.Helper()
+	var want []T
+	wantErr := json.Unmarshal(text, &want)
+	r := scan.New(text)
+	got, err := r.Tensor(dtype, 3)
+	if err == nil {
+		err = r.End()
+	}
+	if bytes.Contains(text, []byte("null")) || bytes.Contains(text, []byte("NaN")) || bytes.Contains(text, []byte("Inf")) {
+		return // encoding/json leaves null out and has no such numbers
+	}
+	if err == nil && len(got.Shape) != 1 {
+		return // deeper or shallower than the []T that encoding/json reads
+	}
+	if (err == nil) != (wantErr == nil) {
+		t.Fatalf("%s of %q: scan says %v, encoding/json %v", dtype, text, err, wantErr)
+	}
+	if err == nil && len(want) > 0 && !reflect.DeepEqual(got.Data, any(want)) {
+		t.Fatalf("%s of %q: scan reads %v, encoding/json %v", dtype, text, got.Data, want)
+	}
+}
+
+func FuzzTensor(f *testing.F) {
+	for _, seed := range []string{
+		`[1,2.5,-3e2]`, `["a","\u00e9\ud800","\\\""]`, `[true,false]`, `[]`, ` [ 0 ] `, `[-0, 0.1e-45]`,
+		`[340282356779733661637539395458142568447]`, `[18446744073709551615]`, `[1,]`, "[\"\xff\"]", `[[1],[2]]`, `[1][2]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		agrees[float32](t, text, tensor.Float32)
+		agrees[float64](t, text, tensor.Float64)
+		agrees[int64](t, text, tensor.Int64)
+		agrees[int16](t, text, tensor.Int16)
+		agrees[uint32](t, text, tensor.Uint32)
+		agrees[bool](t, text, tensor.Bool)
+		agrees[string](t, text, tensor.String)
+		if x, err := scan.New(text).Tensor(tensor.Float64, 0); err == nil {
+			again, err := scan.New(scan.AppendNested(nil, x)).Tensor(tensor.Float64, 0)
+			if d, diffErr := tensor.Difference(again, x); err != nil || diffErr != nil || d != 0 {
+				t.Fatalf("%q does not come back: %v, %v, %v", text, again, err, diffErr)
+			}
+		}
+	})
+}
+
+// Raw takes what encoding/json takes.
+func FuzzRaw(f *testing.F) {
+	for _, seed := range []string{`{"a":[1,{"b":null}],"c":"d"}`, `{}`, `[{},[]]`, `{"a":1,}`, `{"a" 1}`, `nul`, `"\x"`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r := scan.New(text)
+		_, err := r.Raw()
+		if err == nil {
+			err = r.End()
+		}
+		if err != nil && strings.Contains(err.Error(), "deeper") || bytes.Contains(text, []byte("NaN")) || bytes.Contains(text, []byte("Inf")) {
+			return
+		}
+		if (err == nil) != json.Valid(text) {
+			t.Fatalf("%q: scan says %v, encoding/json %v", text, err, json.Valid(text))
+		}
+	})
+}
+
+func BenchmarkTensor(b *testing.B) {
+	row := make([]float32, 64)
+	for i := range row {
+		row[i] = float32(i) / 17
+	}
+	text, err := json.Marshal([][]float32{row})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := scan.New(text).Tensor(tensor.Float32, 64); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package scan
+
+// Tensors written as JSON. What is not finite is written as NaN, Infinity or -Infinity,
+// bare, as inference protocols and Python's json module do.
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// AppendFlat appends the elements as one list in row-major order.
+func AppendFlat(dst []byte, t tensor.Tensor) []byte {
+	dst = append(dst, '[')
+	dst = elements(dst, t, 0, t.Len())
+	return append(dst, ']')
+}
+
+// AppendNested appends the elements as lists nested by the tensor's shape.
+func AppendNested(dst []byte, t tensor.Tensor) []byte {
+	next := 0
+	return nested(dst, t.Shape, func(dst []byte, n int) []byte {
+		next += n
+		return elements(dst, t, next-n, next)
+	})
+}
+
+// AppendNestedBase64 is AppendNested for strings that are no text: {"b64": …} in place of each.
+func AppendNestedBase64(dst []byte, shape []int64, texts []string) []byte {
+	return nested(dst, shape, func(dst []byte, n int) []byte {
+		dst = list(dst, texts[:n], func(dst []byte, s string) []byte {
+			dst = append(dst, `{"b64":"`...)
+			dst = base64.StdEncoding.AppendEncode(dst, []byte(s))
+			return append(dst, `"}`...)
+		})
+		texts = texts[n:]
+		return dst
+	})
+}
+
+// nested writes the lists of a shape; some appends the next n elements.
+func nested(dst []byte, shape []int64, some func(dst []byte, n int) []byte) []byte {
+	if len(shape) == 0 {
+		return some(dst, 1)
+	}
+	dst = append(dst, '[')
+	if len(shape) == 1 {
+		dst = some(dst, int(shape[0]))
+		return append(dst, ']')
+	}
+	for i := range shape[0] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = nested(dst, shape[1:], some)
+	}
+	return append(dst, ']')
+}
+
+// elements appends those from from to to, commas between them.
+func elements(dst []byte, t tensor.Tensor, from, to int) []byte {
+	switch data := t.Data.(type) {
+	case []float32:
+		return list(dst, data[from:to], func(dst []byte, x float32) []byte { return AppendFloat(dst, float64(x), 32) })
+	case []float64:
+		return list(dst, data[from:to], func(dst []byte, x float64) []byte { return AppendFloat(dst, x, 64) })
+	case []tensor.Half:
+		return list(dst, data[from:to], func(dst []byte, x tensor.Half) []byte { return AppendFloat(dst, x.Float64(), 32) })
+	case []tensor.Brain:
+		return list(dst, data[from:to], func(dst []byte, x tensor.Brain) []byte {
+			return AppendFloat(dst, float64(math.Float32frombits(uint32(x)<<16)), 32)
+		})
+	case []int8:
+		return list(dst, data[from:to], appendInt[int8])
+	case []int16:
+		return list(dst, data[from:to], appendInt[int16])
+	case []int32:
+		return list(dst, data[from:to], appendInt[int32])
+	case []int64:
+		return list(dst, data[from:to], appendInt[int64])
+	case []uint8:
+		return list(dst, data[from:to], appendUint[uint8])
+	case []uint16:
+		return list(dst, data[from:to], appendUint[uint16])
+	case []uint32:
+		return list(dst, data[from:to], appendUint[uint32])
+	case []uint64:
+		return list(dst, data[from:to], appendUint[uint64])
+	case []bool:
+		return list(dst, data[from:to], strconv.AppendBool)
+	case []string:
+		return list(dst, data[from:to], AppendText)
+	}
+	return dst
+}
+
+func list[T any](dst []byte, data []T, one func([]byte, T) []byte) []byte {
+	for i, x := range data {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = one(dst, x)
+	}
+	return dst
+}
+
+func appendInt[T int8 | int16 | int32 | int64](dst []byte, x T) []byte {
+	return strconv.AppendInt(dst, int64(x), 10)
+}
+
+func appendUint[T uint8 | uint16 | uint32 | uint64](dst []byte, x T) []byte {
+	return strconv.AppendUint(dst, uint64(x), 10)
+}
+
+// AppendFloat appends x with the fewest digits that give it back as a float of bits bits.
+func AppendFloat(dst []byte, x float64, bits int) []byte {
+	switch {
+	case math.IsNaN(x):
+		return append(dst, "NaN"...)
+	case math.IsInf(x, 1):
+		return append(dst, "Infinity"...)
+	case math.IsInf(x, -1):
+		return append(dst, "-Infinity"...)
+	}
+	format := byte('f')
+	if a := math.Abs(x); a != 0 && (a < 1e-6 || a >= 1e21) {
+		format = 'e'
+	}
+	return strconv.AppendFloat(dst, x, format, -1, bits)
+}
+
+// AppendText appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func AppendText(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			quoted, err := json.Marshal(s)
+			if err != nil { // a string always can be written
+				return append(dst, `""`...)
+			}
+			return append(dst, quoted...)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
+// AppendShape appends a shape as a list.
+func AppendShape(dst []byte, shape []int64) []byte {
+	dst = append(dst, '[')
+	dst = list(dst, shape, appendInt[int64])
+	return append(dst, ']')
+}

@@ -1,0 +1,168 @@
+// Package served is a model as a server offers it: with its name, its version, the counts of
+// its calls and the one path that every protocol answers through.
+package served
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// ErrNotFound is wrapped by errors about a model, version or label that there is not.
+var ErrNotFound = errors.New("not found")
+
+type notFound struct{ error }
+
+func (notFound) Is(target error) bool { return target == ErrNotFound }
+
+// NotFound marks an error as one about something that there is not.
+func NotFound(format string, args ...any) error { return notFound{fmt.Errorf(format, args...)} }
+
+type badInput struct{ error }
+
+func (badInput) Is(target error) bool { return target == predict.ErrInput }
+func (b badInput) Unwrap() error      { return b.error }
+
+// BadInput marks an error as the caller's: it wraps [predict.ErrInput].
+func BadInput(format string, args ...any) error { return badInput{fmt.Errorf(format, args...)} }
+
+// Model is a model that a server offers. It is safe for concurrent use.
+type Model struct {
+	*predict.Model
+	Name    string
+	Version string
+	// Labels are the names, such as "stable", that clients may use for the version.
+	Labels []string
+	// MaxPictures bounds the pictures of one request: each becomes a tensor that may be far
+	// larger than what was sent.
+	MaxPictures int
+
+	stats stats
+}
+
+// Do answers one request in three steps, timed apart: prepare makes the inputs, the model
+// runs, write encodes the outputs. The first error ends it.
+func (m *Model) Do(ctx context.Context, prepare func(context.Context) (predict.Tensors, error),
+	write func(predict.Tensors) error) error {
+	o := observation{failed: true}
+	start := time.Now()
+	defer func() {
+		o.total = time.Since(start)
+		m.stats.add(o)
+	}()
+	inputs, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	o.rows = rows(inputs)
+	prepared := time.Now()
+	o.input = prepared.Sub(start)
+	outputs, err := m.Run(ctx, inputs)
+	ran := time.Now()
+	o.infer = ran.Sub(prepared)
+	if err != nil {
+		return err
+	}
+	err = write(outputs)
+	o.output, o.failed = time.Since(ran), err != nil
+	return err
+}
+
+func rows(inputs predict.Tensors) int {
+	for _, t := range inputs {
+		return t.Rows()
+	}
+	return 0
+}
+
+// Pictures prepares encoded pictures side by side and joins them to one batch. The error
+// names the first picture, by of's words, that could not be prepared.
+func (m *Model) Pictures(ctx context.Context, encoded [][]byte, of func(i int) string) (predict.Tensors, error) {
+	input := m.Manifest().Picture.Input
+	if len(encoded) == 0 {
+		return m.noPictures()
+	}
+	if len(encoded) > m.MaxPictures {
+		return nil, BadInput("%d pictures in one request; at most %d are taken", len(encoded), m.MaxPictures)
+	}
+	parts := make([]tensor.Tensor, len(encoded))
+	errs := make([]error, len(encoded))
+	var failed atomic.Bool
+	one := func(i int) {
+		if failed.Load() {
+			return
+		}
+		in, err := m.Prepare(ctx, encoded[i])
+		if err != nil {
+			errs[i] = fmt.Errorf("%s: %w", of(i), err)
+			failed.Store(true)
+			return
+		}
+		parts[i] = in[input]
+	}
+	sideBySide(len(encoded), one)
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errs[i]
+	}
+	if len(parts) == 1 {
+		return predict.Tensors{input: parts[0]}, nil
+	}
+	t, err := tensor.Concat(parts...)
+	if err != nil {
+		return nil, BadInput("the pictures give tensors that do not fit one batch: %w", err)
+	}
+	return predict.Tensors{input: t}, nil
+}
+
+// noPictures is the empty batch, where its shape is known.
+func (m *Model) noPictures() (predict.Tensors, error) {
+	spec := m.Manifest().Inputs[0].Spec()
+	shape := append([]int64{0}, spec.Shape[1:]...)
+	t, err := tensor.FromBytes(spec.DType, nil, shape...)
+	if err != nil {
+		return nil, BadInput("send at least one picture")
+	}
+	return predict.Tensors{spec.Name: t}, nil
+}
+
+// sideBySide calls one for 0 to n-1, on as many goroutines as there are processors to use.
+func sideBySide(n int, one func(i int)) {
+	workers := min(n, runtime.GOMAXPROCS(0))
+	if workers == 1 {
+		for i := range n {
+			one(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var group sync.WaitGroup
+	var panicked atomic.Pointer[any]
+	for range workers {
+		group.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					panicked.Store(&p)
+				}
+			}()
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				one(int(i))
+			}
+		})
+	}
+	group.Wait()
+	if p := panicked.Load(); p != nil {
+		panic(*p) // on the request's goroutine, where it fails that request alone
+	}
+}
+
+// Classifier reports whether the model's first output is the probabilities of its labels.
+func (m *Model) Classifier() bool { return m.Manifest().Task == bundle.Classification }

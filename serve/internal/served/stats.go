@@ -1,0 +1,64 @@
+package served
+
+// What a model has done since it was loaded, for the statistics extension.
+
+import (
+	"sync"
+	"time"
+)
+
+// Duration is how often something happened and how long it took in all.
+type Duration struct {
+	Count uint64        `json:"count"`
+	NS    time.Duration `json:"ns"`
+}
+
+func (d *Duration) add(took time.Duration) {
+	d.Count++
+	d.NS += took
+}
+
+// Stats are a model's counts. Infer holds the wait for the engine too.
+type Stats struct {
+	LastInference time.Time
+	Inferences    uint64 // rows answered
+	Executions    uint64 // calls answered
+	Success, Fail Duration
+	Input         Duration // decoding and preprocessing
+	Infer         Duration
+	Output        Duration
+}
+
+type observation struct {
+	rows                        int
+	total, input, infer, output time.Duration
+	failed                      bool
+}
+
+type stats struct {
+	mu  sync.Mutex
+	sum Stats
+}
+
+func (s *stats) add(o observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.failed {
+		s.sum.Fail.add(o.total)
+		return
+	}
+	s.sum.LastInference = time.Now()
+	s.sum.Inferences += uint64(max(o.rows, 0))
+	s.sum.Executions++
+	s.sum.Success.add(o.total)
+	s.sum.Input.add(o.input)
+	s.sum.Infer.add(o.infer)
+	s.sum.Output.add(o.output)
+}
+
+// Stats returns the counts so far.
+func (m *Model) Stats() Stats {
+	m.stats.mu.Lock()
+	defer m.stats.mu.Unlock()
+	return m.stats.sum
+}

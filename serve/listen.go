@@ -1,0 +1,196 @@
+package serve
+
+// Where a server listens, and how it stops.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// Addresses are where a server listens; "" is nowhere.
+type Addresses struct {
+	HTTP, GRPC, Admin string // HOST:PORT
+	Socket            string // the path of a Unix socket, for HTTP
+}
+
+// drain is how long requests under way may take once the server is to stop.
+const drain = 30 * time.Second
+
+// listener is one open place, with what answers there.
+type listener struct {
+	net.Listener
+	kind  string
+	serve func(net.Listener) error
+	stop  func(context.Context) error
+}
+
+// Serve listens and answers until ctx ends. Then it is not ready, takes no new connections,
+// and returns once the requests under way are answered.
+func (s *Server) Serve(ctx context.Context, at Addresses) error {
+	listeners, err := s.open(ctx, at)
+	if err != nil {
+		return err
+	}
+	if len(listeners) == 0 {
+		return errors.New("listen: every address is off")
+	}
+	for _, m := range s.catalog.All() {
+		s.options.Log.Info("loaded", "model", m.Name, "digest", m.Digest()[:12], "parity", m.Parity().String())
+	}
+	var places []any
+	for _, l := range listeners {
+		if places = append(places, l.kind, l.Addr().String()); l.kind == "http" {
+			places = append(places, "url", "http://"+l.Addr().String())
+		}
+	}
+	s.options.Log.Info("serving", places...)
+
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() {
+			err := l.serve(l.Listener)
+			if errors.Is(err, http.ErrServerClosed) {
+				err = nil
+			}
+			if err != nil {
+				err = fmt.Errorf("serve %s: %w", l.kind, err)
+			}
+			ended <- err
+		}()
+	}
+	var failed error
+	running := len(listeners)
+	select {
+	case failed = <-ended: // one that ends by itself takes the others along
+		running--
+	case <-ctx.Done():
+	}
+	s.options.Log.Info("stopping")
+	errs := []error{failed, s.stop(listeners)}
+	for range running {
+		errs = append(errs, <-ended)
+	}
+	return errors.Join(errs...)
+}
+
+// stop lets the requests under way finish, on all listeners at once.
+func (s *Server) stop(listeners []listener) error {
+	s.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	errs := make([]error, len(listeners))
+	var group sync.WaitGroup
+	for i, l := range listeners {
+		group.Go(func() {
+			if err := l.stop(ctx); err != nil {
+				errs[i] = fmt.Errorf("stop %s: requests were still under way after %s: %w", l.kind, drain, err)
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// open opens every address, or none.
+func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err error) {
+	var listeners []listener
+	defer func() {
+		if err != nil {
+			for _, l := range listeners {
+				_ = l.Close()
+			}
+		}
+	}()
+	clients := s.Handler()
+	for _, place := range []struct {
+		kind, network, address string
+		listener               func() listener
+	}{
+		{"http", "tcp", at.HTTP, func() listener { return s.overHTTP(clients, false) }},
+		{"grpc", "tcp", at.GRPC, func() listener { return overGRPC(s.GRPC()) }},
+		{"admin", "tcp", at.Admin, func() listener { return s.overHTTP(s.Admin(), true) }},
+		{"socket", "unix", at.Socket, func() listener { return s.overHTTP(clients, false) }},
+	} {
+		if place.address == "" {
+			continue
+		}
+		if place.network == "unix" {
+			if err := clearSocket(ctx, place.address); err != nil {
+				return listeners, fmt.Errorf("listen on --socket %s: %w", place.address, err)
+			}
+		}
+		l := place.listener()
+		l.kind = place.kind
+		if l.Listener, err = new(net.ListenConfig).Listen(ctx, place.network, place.address); err != nil {
+			return listeners, fmt.Errorf("listen on --%s %s: %w", place.kind, place.address, err)
+		}
+		listeners = append(listeners, l)
+		if place.network == "unix" {
+			if err := os.Chmod(place.address, 0o600); err != nil {
+				return listeners, fmt.Errorf("listen on --socket %s: %w", place.address, err)
+			}
+		}
+	}
+	return listeners, nil
+}
+
+// clearSocket removes a socket that a server left behind, and nothing else.
+func clearSocket(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return errors.New("there is a file that is no socket")
+	}
+	if conn, err := new(net.Dialer).DialContext(ctx, "unix", path); err == nil {
+		_ = conn.Close()
+		return errors.New("another server answers there")
+	}
+	return os.Remove(path)
+}
+
+func (s *Server) overHTTP(h http.Handler, grpcToo bool) listener {
+	server := &http.Server{
+		Handler:           h,
+		Protocols:         new(http.Protocols),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn),
+	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(grpcToo)
+	return listener{serve: server.Serve, stop: server.Shutdown}
+}
+
+func overGRPC(server *grpc.Server) listener {
+	return listener{serve: server.Serve, stop: func(ctx context.Context) error {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			server.GracefulStop()
+		}()
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			server.Stop()
+			<-done
+			return ctx.Err()
+		}
+	}}
+}

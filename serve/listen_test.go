@@ -1,0 +1,185 @@
+package serve_test
+
+// Listening on every kind of address, and stopping.
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+)
+
+// running is a server that listens.
+type running struct {
+	places map[string]string // what its log says of its addresses
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+func run(t *testing.T, models serve.Models, at serve.Addresses) *running {
+	t.Helper()
+	r, w := io.Pipe()
+	ctx, stop := context.WithCancel(t.Context())
+	out := &running{stop: stop, ended: make(chan error, 1)}
+	go func() {
+		err := serve.New(models, serve.Options{Log: slog.New(slog.NewJSONHandler(w, nil))}).Serve(ctx, at)
+		_ = w.Close()
+		out.ended <- err
+	}()
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		var entry map[string]any
+		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
+			t.Fatal(err)
+		}
+		if entry["msg"] != "serving" {
+			continue
+		}
+		out.places = map[string]string{}
+		for name, v := range entry {
+			out.places[name], _ = v.(string)
+		}
+		go func() { _, _ = io.Copy(io.Discard, r) }()
+		t.Cleanup(stop)
+		return out
+	}
+	stop()
+	t.Fatal(<-out.ended)
+	return nil
+}
+
+func overSocket(path string) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+}
+
+func TestServeListensAndDrains(t *testing.T) {
+	models := committed(t)
+	socket := filepath.Join(t.TempDir(), "forgo.sock")
+	const any0 = "127.0.0.1:0"
+	s := run(t, models, serve.Addresses{HTTP: any0, GRPC: any0, Admin: any0, Socket: socket})
+
+	if status, _ := call(t, "GET", s.places["url"]+"/v2/health/ready", ""); status != 200 {
+		t.Errorf("http: %d", status)
+	}
+	if status, _ := call(t, "POST", "http://"+s.places["admin"]+"/v2/repository/models/iris/load", ""); status != 501 {
+		t.Errorf("admin: %d", status)
+	}
+	clients := map[string]pb.GRPCInferenceServiceClient{}
+	for _, place := range []string{"grpc", "admin"} {
+		conn := connect(t, func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", s.places[place])
+		})
+		clients[place] = pb.NewGRPCInferenceServiceClient(conn)
+		if _, err := clients[place].ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+			t.Errorf("gRPC on %s: %v", place, err)
+		}
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v, %v", info, err)
+	}
+	row, label := golden(t, models["iris"], "iris", 0)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://forgo/models/iris", bytes.NewReader(row))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := overSocket(socket).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(body), `{"classes":[{"label":"`+label) {
+		t.Errorf("socket: %s, %v", body, err)
+	}
+	_ = resp.Body.Close()
+
+	// A request whose body is still on its way when the server is to stop is answered.
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.places["http"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(conn)
+	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // it reads the body now
+		t.Fatalf("%q, %v", line, err)
+	}
+	s.stop()
+	for _, err := net.Dial("tcp", s.places["http"]); err == nil; _, err = net.Dial("tcp", s.places["http"]) { // until it has closed
+	}
+	if _, err := io.WriteString(conn, "[5.1,3.5,1.4,0.2]"); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(answers)
+	if err != nil || !strings.Contains(string(rest), "200 OK") || !strings.Contains(string(rest), "setosa") {
+		t.Errorf("the request under way: %q, %v", rest, err)
+	}
+	if err := <-s.ended; err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	if _, err := clients["grpc"].ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("gRPC afterwards: %v", err)
+	}
+	if _, err := os.Stat(socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+func TestServeRefusesAddresses(t *testing.T) {
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	folder := t.TempDir()
+	file, live, stale := filepath.Join(folder, "file"), filepath.Join(folder, "live"), filepath.Join(folder, "stale")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answering, err := new(net.ListenConfig).Listen(t.Context(), "unix", live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answering.Close()
+	for want, at := range map[string]serve.Addresses{
+		"every address is off":            {},
+		"listen on --grpc":                {GRPC: taken.Addr().String()},
+		"a file that is no socket":        {Socket: file},
+		"another server answers there":    {Socket: live},
+		"listen on --http nonsense":       {HTTP: "nonsense"},
+		"listen on --socket /nowhere/at/": {Socket: "/nowhere/at/all"},
+	} {
+		err := serve.New(nil, serve.Options{Log: slog.New(slog.DiscardHandler)}).Serve(t.Context(), at)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", at, err, want)
+		}
+	}
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	_ = left.Close()
+	s := run(t, nil, serve.Addresses{Socket: stale})
+	s.stop()
+	if err := <-s.ended; err != nil {
+		t.Errorf("a socket left behind: %v", err)
+	}
+}

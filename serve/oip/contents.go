@@ -1,0 +1,160 @@
+package oip
+
+// Tensors in gRPC messages.
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+)
+
+// fromContents reads typed contents, sharing them where the types agree.
+func fromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (tensor.Tensor, error) {
+	n, err := tensor.Count(shape)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	if c == nil && n > 0 {
+		return tensor.Tensor{}, errors.New("it has neither contents nor raw_input_contents")
+	}
+	lengths := []struct {
+		field string
+		n     int
+	}{
+		{"bool_contents", len(c.GetBoolContents())}, {"int_contents", len(c.GetIntContents())},
+		{"int64_contents", len(c.GetInt64Contents())}, {"uint_contents", len(c.GetUintContents())},
+		{"uint64_contents", len(c.GetUint64Contents())}, {"fp32_contents", len(c.GetFp32Contents())},
+		{"fp64_contents", len(c.GetFp64Contents())}, {"bytes_contents", len(c.GetBytesContents())},
+	}
+	var field string
+	var data any
+	switch d {
+	case tensor.Bool:
+		field, data = "bool_contents", c.GetBoolContents()
+	case tensor.Int8:
+		field = "int_contents"
+		data, err = narrow[int8](c.GetIntContents())
+	case tensor.Int16:
+		field = "int_contents"
+		data, err = narrow[int16](c.GetIntContents())
+	case tensor.Int32:
+		field, data = "int_contents", c.GetIntContents()
+	case tensor.Int64:
+		field, data = "int64_contents", c.GetInt64Contents()
+	case tensor.Uint8:
+		field = "uint_contents"
+		data, err = narrow[uint8](c.GetUintContents())
+	case tensor.Uint16:
+		field = "uint_contents"
+		data, err = narrow[uint16](c.GetUintContents())
+	case tensor.Uint32:
+		field, data = "uint_contents", c.GetUintContents()
+	case tensor.Uint64:
+		field, data = "uint64_contents", c.GetUint64Contents()
+	case tensor.Float32:
+		field, data = "fp32_contents", c.GetFp32Contents()
+	case tensor.Float64:
+		field, data = "fp64_contents", c.GetFp64Contents()
+	case tensor.String:
+		field = "bytes_contents"
+		texts := make([]string, len(c.GetBytesContents()))
+		for i, b := range c.GetBytesContents() {
+			texts[i] = unsafe.String(unsafe.SliceData(b), len(b)) // the message is not changed
+		}
+		data = texts
+	default:
+		return tensor.Tensor{}, fmt.Errorf("%s is given in raw_input_contents only", datatypes[d])
+	}
+	if err != nil {
+		return tensor.Tensor{}, fmt.Errorf("%s: %w", field, err)
+	}
+	for _, l := range lengths {
+		if l.n > 0 && l.field != field {
+			return tensor.Tensor{}, fmt.Errorf("%s is given in %s, not in %s", datatypes[d], field, l.field)
+		}
+		if l.field == field && int64(l.n) != n {
+			return tensor.Tensor{}, fmt.Errorf("shape %v needs %d elements, %s has %d", shape, n, field, l.n)
+		}
+	}
+	return tensor.Tensor{Shape: shape, Data: data}, nil
+}
+
+func narrow[T int8 | int16 | uint8 | uint16, W int32 | uint32](wide []W) ([]T, error) {
+	out := make([]T, len(wide))
+	for i, x := range wide {
+		if out[i] = T(x); W(out[i]) != x {
+			return nil, fmt.Errorf("element %d: %d does not fit", i, x)
+		}
+	}
+	return out, nil
+}
+
+// addOutputs puts the results into an answer: raw where that is wanted, or where one of them
+// cannot be given otherwise.
+func addOutputs(answer *pb.ModelInferResponse, wanted []output, results predict.Tensors, raw bool) error {
+	for _, o := range wanted {
+		if d := results[o.name].DType(); d == tensor.Float16 || d == tensor.BFloat16 {
+			raw = true
+		}
+	}
+	for _, o := range wanted {
+		t := results[o.name]
+		out := &pb.ModelInferResponse_InferOutputTensor{Name: o.name, Datatype: datatypes[t.DType()], Shape: t.Shape}
+		answer.Outputs = append(answer.Outputs, out)
+		if !raw {
+			out.Contents = contents(t)
+			continue
+		}
+		data, err := t.Bytes()
+		if err != nil {
+			return fmt.Errorf("output %q: %w", o.name, err)
+		}
+		answer.RawOutputContents = append(answer.RawOutputContents, data)
+	}
+	return nil
+}
+
+func contents(t tensor.Tensor) *pb.InferTensorContents {
+	c := &pb.InferTensorContents{}
+	switch data := t.Data.(type) {
+	case []bool:
+		c.BoolContents = data
+	case []int8:
+		c.IntContents = widen[int32](data)
+	case []int16:
+		c.IntContents = widen[int32](data)
+	case []int32:
+		c.IntContents = data
+	case []int64:
+		c.Int64Contents = data
+	case []uint8:
+		c.UintContents = widen[uint32](data)
+	case []uint16:
+		c.UintContents = widen[uint32](data)
+	case []uint32:
+		c.UintContents = data
+	case []uint64:
+		c.Uint64Contents = data
+	case []float32:
+		c.Fp32Contents = data
+	case []float64:
+		c.Fp64Contents = data
+	case []string:
+		for _, text := range data {
+			c.BytesContents = append(c.BytesContents, []byte(text))
+		}
+	}
+	return c
+}
+
+func widen[W int32 | uint32, T int8 | int16 | uint8 | uint16](data []T) []W {
+	out := make([]W, len(data))
+	for i, x := range data {
+		out[i] = W(x)
+	}
+	return out
+}

@@ -1,0 +1,229 @@
+package oip
+
+// The gRPC service.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+)
+
+// Service is the protocol over gRPC.
+type Service struct {
+	pb.UnimplementedGRPCInferenceServiceServer
+	models Models
+	manage bool
+}
+
+// NewService answers with models. manage is for the port of those who may load and unload
+// models; others are refused that with PERMISSION_DENIED.
+func NewService(models Models, manage bool) *Service {
+	return &Service{models: models, manage: manage}
+}
+
+// Status gives an error the gRPC code that its kind asks for.
+func Status(err error) error {
+	code := codes.Internal
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, served.ErrNotFound):
+		code = codes.NotFound
+	case errors.Is(err, predict.ErrInput):
+		code = codes.InvalidArgument
+	case errors.Is(err, context.DeadlineExceeded):
+		code = codes.DeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		code = codes.Canceled
+	}
+	return status.Error(code, err.Error())
+}
+
+// ServerLive answers true once the server runs.
+func (s *Service) ServerLive(context.Context, *pb.ServerLiveRequest) (*pb.ServerLiveResponse, error) {
+	return &pb.ServerLiveResponse{Live: true}, nil
+}
+
+// ServerReady answers false once the server is stopping.
+func (s *Service) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.ServerReadyResponse, error) {
+	return &pb.ServerReadyResponse{Ready: s.models.Ready()}, nil
+}
+
+// ModelReady answers as ServerReady does: every model that there is has been verified.
+func (s *Service) ModelReady(_ context.Context, req *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
+	if _, err := s.models.Get(req.GetName(), req.GetVersion()); err != nil {
+		return nil, Status(err)
+	}
+	return &pb.ModelReadyResponse{Ready: s.models.Ready()}, nil
+}
+
+// ServerMetadata names the server and its extensions.
+func (s *Service) ServerMetadata(context.Context, *pb.ServerMetadataRequest) (*pb.ServerMetadataResponse, error) {
+	return &pb.ServerMetadataResponse{Name: "forgo", Version: forgo.Version(), Extensions: extensions}, nil
+}
+
+// ModelMetadata lists a model's inputs and outputs.
+func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest) (*pb.ModelMetadataResponse, error) {
+	m, err := s.models.Get(req.GetName(), req.GetVersion())
+	if err != nil {
+		return nil, Status(err)
+	}
+	list := func(ends []end) []*pb.ModelMetadataResponse_TensorMetadata {
+		var out []*pb.ModelMetadataResponse_TensorMetadata
+		for _, e := range ends {
+			out = append(out, &pb.ModelMetadataResponse_TensorMetadata{Name: e.Name, Datatype: e.Datatype, Shape: e.Shape})
+		}
+		return out
+	}
+	inputs, outputs := ends(m)
+	return &pb.ModelMetadataResponse{
+		Name: m.Name, Versions: versions(s.models, m.Name), Platform: "forgo_" + m.Manifest().Engine,
+		Inputs: list(inputs), Outputs: list(outputs),
+	}, nil
+}
+
+// ModelInfer runs a model. The outputs come in the form that the inputs came in: raw or not.
+func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*pb.ModelInferResponse, error) {
+	m, err := s.models.Get(req.GetModelName(), req.GetModelVersion())
+	if err != nil {
+		return nil, Status(err)
+	}
+	var wanted []output
+	prepare := func(ctx context.Context) (predict.Tensors, error) {
+		c, err := fromProto(req)
+		if err != nil {
+			return nil, err
+		}
+		if wanted, err = c.wanted(m); err != nil {
+			return nil, err
+		}
+		return c.prepare(ctx, m)
+	}
+	answer := &pb.ModelInferResponse{ModelName: m.Name, ModelVersion: m.Version, Id: req.GetId()}
+	write := func(results predict.Tensors) error {
+		return addOutputs(answer, wanted, results, len(req.GetRawInputContents()) > 0)
+	}
+	if err := m.Do(ctx, prepare, write); err != nil {
+		return nil, Status(err)
+	}
+	return answer, nil
+}
+
+func fromProto(req *pb.ModelInferRequest) (*call, error) {
+	raw := req.GetRawInputContents()
+	if len(raw) > 0 && len(raw) != len(req.GetInputs()) {
+		return nil, served.BadInput("raw_input_contents has %d elements for %d inputs", len(raw), len(req.GetInputs()))
+	}
+	c := &call{}
+	for i, in := range req.GetInputs() {
+		field := fmt.Sprintf("inputs[%d] %q", i, in.GetName())
+		if in.GetName() == "" {
+			return nil, served.BadInput("inputs[%d]: it has no name", i)
+		}
+		d, err := dtype(in.GetDatatype())
+		if err != nil {
+			return nil, served.BadInput("%s: %w", field, err)
+		}
+		if err := noSharedMemory(in.GetParameters()); err != nil {
+			return nil, served.BadInput("%s: parameters: %w", field, err)
+		}
+		var t tensor.Tensor
+		switch {
+		case len(raw) > 0 && in.GetContents() != nil:
+			err = errors.New("raw_input_contents excludes contents, which it has too")
+		case len(raw) > 0:
+			t, err = tensor.FromBytes(d, raw[i], in.GetShape()...)
+		default:
+			t, err = fromContents(d, in.GetContents(), in.GetShape())
+		}
+		if err != nil {
+			return nil, served.BadInput("%s: %w", field, err)
+		}
+		c.inputs = append(c.inputs, input{name: in.GetName(), tensor: t})
+	}
+	for i, o := range req.GetOutputs() {
+		if err := noSharedMemory(o.GetParameters()); err != nil {
+			return nil, served.BadInput("outputs[%d]: parameters: %w", i, err)
+		}
+		if _, ok := o.GetParameters()["classification"]; ok {
+			return nil, served.BadInput("outputs[%d]: parameters: %w", i, errNoClassification)
+		}
+		c.outputs = append(c.outputs, output{name: o.GetName()})
+	}
+	return c, nil
+}
+
+func noSharedMemory(parameters map[string]*pb.InferParameter) error {
+	for name := range parameters {
+		if strings.HasPrefix(name, "shared_memory") {
+			return fmt.Errorf("%s: shared memory is not supported; send the data", name)
+		}
+	}
+	return nil
+}
+
+// RepositoryIndex lists the models; all that are served are ready.
+func (s *Service) RepositoryIndex(context.Context, *pb.RepositoryIndexRequest) (*pb.RepositoryIndexResponse, error) {
+	answer := &pb.RepositoryIndexResponse{}
+	for _, m := range s.models.All() {
+		answer.Models = append(answer.Models, &pb.RepositoryIndexResponse_ModelIndex{Name: m.Name, Version: m.Version, State: "READY"})
+	}
+	return answer, nil
+}
+
+func (s *Service) change() error {
+	if !s.manage {
+		return status.Error(codes.PermissionDenied, errNotHere.Error())
+	}
+	return status.Error(codes.Unimplemented, errFixed.Error())
+}
+
+// RepositoryModelLoad refuses.
+func (s *Service) RepositoryModelLoad(context.Context, *pb.RepositoryModelLoadRequest) (*pb.RepositoryModelLoadResponse, error) {
+	return nil, s.change()
+}
+
+// RepositoryModelUnload refuses.
+func (s *Service) RepositoryModelUnload(context.Context, *pb.RepositoryModelUnloadRequest) (*pb.RepositoryModelUnloadResponse, error) {
+	return nil, s.change()
+}
+
+// ModelStatistics counts the calls of one model or, without a name, of all.
+func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequest) (*pb.ModelStatisticsResponse, error) {
+	models := s.models.All()
+	if req.GetName() != "" {
+		m, err := s.models.Get(req.GetName(), req.GetVersion())
+		if err != nil {
+			return nil, Status(err)
+		}
+		models = []*served.Model{m}
+	}
+	answer := &pb.ModelStatisticsResponse{}
+	for _, m := range models {
+		stats := statsOf(m)
+		took := func(kind string) *pb.StatisticDuration {
+			d := stats.InferenceStats[kind]
+			return &pb.StatisticDuration{Count: d.Count, Ns: uint64(d.NS)}
+		}
+		answer.ModelStats = append(answer.ModelStats, &pb.ModelStatistics{
+			Name: stats.Name, Version: stats.Version, LastInference: uint64(stats.LastInference),
+			InferenceCount: stats.InferenceCount, ExecutionCount: stats.ExecutionCount,
+			InferenceStats: &pb.InferStatistics{
+				Success: took("success"), Fail: took("fail"), Queue: took("queue"), ComputeInput: took("compute_input"),
+				ComputeInfer: took("compute_infer"), ComputeOutput: took("compute_output"),
+				CacheHit: took("cache_hit"), CacheMiss: took("cache_miss"),
+			},
+		})
+	}
+	return answer, nil
+}

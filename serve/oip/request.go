@@ -1,0 +1,272 @@
+package oip
+
+// The JSON of an inference request.
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/scan"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+// parse reads a request. data are the binary tensors that came after the JSON, in order; nil
+// where there can be none. The call shares data, not the JSON's memory.
+func parse(header, data []byte) (c *call, id string, err error) {
+	p := parser{Reader: scan.New(header), hasData: data != nil, data: data}
+	c = &call{}
+	err = p.Object(func(name string) error {
+		if p.Null() {
+			return nil
+		}
+		var err error
+		switch name {
+		case "id":
+			id, err = p.Text()
+		case "inputs":
+			c.inputs = nil
+			err = p.List(func(i int) error {
+				in, err := p.input(i)
+				c.inputs = append(c.inputs, in)
+				return err
+			})
+		case "outputs":
+			c.outputs, p.said = nil, nil
+			err = p.List(func(i int) error {
+				o, err := p.output()
+				c.outputs = append(c.outputs, o)
+				return within(fmt.Sprintf("outputs[%d]", i), err)
+			})
+			return err
+		case "parameters":
+			err = p.Object(func(name string) error {
+				var err error
+				if name == "binary_data_output" {
+					c.binary, err = p.Bool()
+				} else {
+					_, err = p.Raw()
+				}
+				return within(name, err)
+			})
+		default:
+			_, err = p.Raw()
+		}
+		return within(name, err)
+	})
+	if err == nil {
+		err = p.End()
+	}
+	if err == nil && len(p.data) > 0 {
+		err = fmt.Errorf("%d bytes of binary data are left after those that inputs name by binary_data_size", len(p.data))
+	}
+	if err != nil {
+		return nil, "", served.BadInput("the body is not an inference request: %w", err)
+	}
+	for i := range c.outputs {
+		if o := &c.outputs[i]; !p.said[i] {
+			o.binary = c.binary
+		}
+	}
+	return c, id, nil
+}
+
+// within names the field that an error is about, once.
+func within(field string, err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), field) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", field, err)
+}
+
+type parser struct {
+	*scan.Reader
+	hasData bool
+	data    []byte
+	said    []bool // for each output, whether it says how it is to be given
+}
+
+// input reads one element of inputs.
+func (p *parser) input(i int) (input, error) {
+	var in input
+	var datatype string
+	var shape []int64
+	var later []byte // data that came before the datatype did
+	var seen bool
+	size := int64(-1)
+	err := p.Object(func(name string) error {
+		var err error
+		switch name {
+		case "name":
+			in.name, err = p.Text()
+		case "datatype":
+			datatype, err = p.Text()
+		case "shape":
+			shape = []int64{}
+			err = p.List(func(int) error {
+				d, err := p.Int()
+				shape = append(shape, d)
+				return err
+			})
+		case "data":
+			if p.Null() {
+				return nil
+			}
+			if seen = true; datatype == "" || shape == nil {
+				later, err = p.Raw()
+				break
+			}
+			later = nil
+			in.tensor, err = elements(p.Reader, datatype, shape)
+		case "parameters":
+			if p.Null() {
+				return nil
+			}
+			size, err = p.inputParameters()
+		default:
+			_, err = p.Raw()
+		}
+		return within(name, err)
+	})
+	field := fmt.Sprintf("inputs[%d] %q", i, in.name)
+	switch {
+	case err != nil:
+	case in.name == "":
+		return in, fmt.Errorf("inputs[%d]: it has no name", i)
+	case datatype == "":
+		err = errors.New("it has no datatype")
+	case shape == nil:
+		err = errors.New("it has no shape")
+	case seen && size >= 0:
+		err = errors.New("it has both data and the parameter binary_data_size")
+	case size >= 0:
+		in.tensor, err = p.binary(datatype, shape, size)
+	case !seen:
+		err = errors.New("it has no data")
+	case later != nil:
+		in.tensor, err = elements(scan.New(later), datatype, shape)
+		err = within("data", err)
+	}
+	in.base64 = seen
+	return in, within(field, err)
+}
+
+// inputParameters returns binary_data_size, or -1.
+func (p *parser) inputParameters() (int64, error) {
+	size := int64(-1)
+	err := p.Object(func(name string) error {
+		var err error
+		switch {
+		case name == "binary_data_size":
+			if size, err = p.Int(); err == nil && size < 0 {
+				err = fmt.Errorf("%d is no size", size)
+			}
+		case strings.HasPrefix(name, "shared_memory"):
+			err = errors.New("shared memory is not supported; send the data")
+		default:
+			_, err = p.Raw()
+		}
+		return within(name, err)
+	})
+	return size, err
+}
+
+// binary takes the next size bytes of the binary data.
+func (p *parser) binary(datatype string, shape []int64, size int64) (tensor.Tensor, error) {
+	if !p.hasData {
+		return tensor.Tensor{}, fmt.Errorf("binary_data_size needs the header %s", headerLength)
+	}
+	if size > int64(len(p.data)) {
+		return tensor.Tensor{}, fmt.Errorf("binary_data_size is %d, of which the body has %d", size, len(p.data))
+	}
+	d, err := dtype(datatype)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	raw := p.data[:size:size]
+	p.data = p.data[size:]
+	return tensor.FromBytes(d, raw, shape...)
+}
+
+// elements reads data, flat or nested as shape says.
+func elements(r *scan.Reader, datatype string, shape []int64) (tensor.Tensor, error) {
+	d, err := dtype(datatype)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	n, err := tensor.Count(shape)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	if d == tensor.Float16 || d == tensor.BFloat16 {
+		return tensor.Tensor{}, fmt.Errorf("JSON cannot carry %s; send it as binary data", datatype)
+	}
+	t, err := r.Tensor(d, n)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	if got := int64(t.Len()); got != n {
+		return tensor.Tensor{}, fmt.Errorf("shape %v needs %d elements, got %d", shape, n, got)
+	}
+	if len(t.Shape) > 1 && !equal(t.Shape, shape) {
+		return tensor.Tensor{}, fmt.Errorf("the lists are nested as %v, the shape is %v", t.Shape, shape)
+	}
+	t.Shape = shape
+	return t, nil
+}
+
+// equal compares shapes; nested lists cannot show the sizes after one of 0.
+func equal(nested, shape []int64) bool {
+	for i, d := range nested {
+		if i >= len(shape) || shape[i] != d {
+			return false
+		}
+		if d == 0 {
+			return true
+		}
+	}
+	return len(nested) == len(shape)
+}
+
+var errNoClassification = errors.New("classification: this extension is not supported; POST /models/NAME answers labels")
+
+// output reads one element of outputs.
+func (p *parser) output() (output, error) {
+	var o output
+	said := false
+	err := p.Object(func(name string) error {
+		var err error
+		switch name {
+		case "name":
+			o.name, err = p.Text()
+		case "parameters":
+			if p.Null() {
+				return nil
+			}
+			err = p.Object(func(name string) error {
+				var err error
+				switch {
+				case name == "binary_data":
+					o.binary, err = p.Bool()
+					said = true
+				case name == "classification":
+					err = errNoClassification
+				case strings.HasPrefix(name, "shared_memory"):
+					err = errors.New("shared memory is not supported")
+				default:
+					_, err = p.Raw()
+				}
+				return within(name, err)
+			})
+		default:
+			_, err = p.Raw()
+		}
+		return within(name, err)
+	})
+	p.said = append(p.said, said)
+	if err == nil && o.name == "" {
+		err = errors.New("it has no name")
+	}
+	return o, err
+}

@@ -1,0 +1,95 @@
+package oip
+
+// The REST routes, but for infer.
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+type handler struct {
+	models Models
+	manage bool
+}
+
+// Handler serves what lies below /v2. manage is for the port of those who may load and
+// unload models; others are refused that with 403.
+func Handler(models Models, manage bool) http.Handler {
+	h := handler{models, manage}
+	r := chi.NewRouter()
+	r.Get("/", h.server)
+	r.Get("/health/live", h.live)
+	r.Get("/health/ready", h.ready)
+	r.Post("/repository/index", h.index)
+	r.Post("/repository/models/{name}/load", h.change)
+	r.Post("/repository/models/{name}/unload", h.change)
+	r.Get("/models/stats", h.allStats)
+	for _, at := range []string{"/models/{name}", "/models/{name}/versions/{version}"} {
+		r.Get(at, h.withModel(h.metadata))
+		r.Get(at+"/ready", h.withModel(h.modelReady))
+		r.Get(at+"/stats", h.withModel(h.stats))
+		r.Post(at+"/infer", h.withModel(h.infer))
+	}
+	return r
+}
+
+// live answers 200 once the server runs: it starts only after its models are verified.
+func (h handler) live(w http.ResponseWriter, _ *http.Request) {
+	reply.JSON(w, http.StatusOK, map[string]bool{"live": true})
+}
+
+func (h handler) ready(w http.ResponseWriter, _ *http.Request) {
+	status := http.StatusOK
+	if !h.models.Ready() {
+		status = http.StatusServiceUnavailable
+	}
+	reply.JSON(w, status, map[string]bool{"ready": h.models.Ready()})
+}
+
+func (h handler) server(w http.ResponseWriter, _ *http.Request) {
+	reply.JSON(w, http.StatusOK, map[string]any{"name": "forgo", "version": forgo.Version(), "extensions": extensions})
+}
+
+func (h handler) withModel(next func(http.ResponseWriter, *http.Request, *served.Model)) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		model, err := h.models.Get(chi.URLParam(req, "name"), chi.URLParam(req, "version"))
+		if err != nil {
+			reply.Failure(w, err)
+			return
+		}
+		next(w, req, model)
+	}
+}
+
+func (h handler) modelReady(w http.ResponseWriter, _ *http.Request, m *served.Model) {
+	if !h.models.Ready() {
+		reply.Error(w, http.StatusServiceUnavailable, errStopping)
+		return
+	}
+	reply.JSON(w, http.StatusOK, map[string]any{"name": m.Name, "ready": true})
+}
+
+func (h handler) metadata(w http.ResponseWriter, _ *http.Request, m *served.Model) {
+	inputs, outputs := ends(m)
+	manifest := m.Manifest()
+	reply.JSON(w, http.StatusOK, map[string]any{
+		"name": m.Name, "versions": versions(h.models, m.Name), "platform": "forgo_" + manifest.Engine,
+		"inputs": inputs, "outputs": outputs,
+		"parameters": map[string]any{"digest": m.Digest(), "labels": manifest.Labels, "parity": m.Parity()},
+	})
+}
+
+func versions(models Models, name string) []string {
+	var list []string
+	for _, m := range models.All() {
+		if m.Name == name {
+			list = append(list, m.Version)
+		}
+	}
+	return list
+}

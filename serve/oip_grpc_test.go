@@ -1,0 +1,383 @@
+package serve_test
+
+// The Open Inference Protocol over gRPC, with its extensions, health and reflection.
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+)
+
+func connect(tb testing.TB, dial func(context.Context) (net.Conn, error)) *grpc.ClientConn {
+	tb.Helper()
+	conn, err := grpc.NewClient("passthrough:///server", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// dialGRPC serves over a connection in memory.
+func dialGRPC(tb testing.TB, server *serve.Server) *grpc.ClientConn {
+	tb.Helper()
+	l := bufconn.Listen(1 << 20)
+	s := server.GRPC()
+	go func() { _ = s.Serve(l) }()
+	tb.Cleanup(s.Stop)
+	return connect(tb, l.DialContext)
+}
+
+func startGRPC(tb testing.TB) (pb.GRPCInferenceServiceClient, serve.Models) {
+	tb.Helper()
+	models := committed(tb)
+	return pb.NewGRPCInferenceServiceClient(dialGRPC(tb, newServer(models))), models
+}
+
+func protoInput(name, datatype string, contents *pb.InferTensorContents, shape ...int64) *pb.ModelInferRequest_InferInputTensor {
+	return &pb.ModelInferRequest_InferInputTensor{Name: name, Datatype: datatype, Shape: shape, Contents: contents}
+}
+
+func irisRequest(rows ...float32) *pb.ModelInferRequest {
+	return &pb.ModelInferRequest{ModelName: "iris", Inputs: []*pb.ModelInferRequest_InferInputTensor{
+		protoInput("input", "FP32", &pb.InferTensorContents{Fp32Contents: rows}, int64(len(rows)/4), 4),
+	}}
+}
+
+func TestGRPCMetadata(t *testing.T) {
+	client, _ := startGRPC(t)
+	ctx := t.Context()
+	live, err := client.ServerLive(ctx, &pb.ServerLiveRequest{})
+	if err != nil || !live.GetLive() {
+		t.Errorf("live: %v, %v", live, err)
+	}
+	ready, err := client.ServerReady(ctx, &pb.ServerReadyRequest{})
+	if err != nil || !ready.GetReady() {
+		t.Errorf("ready: %v, %v", ready, err)
+	}
+	model, err := client.ModelReady(ctx, &pb.ModelReadyRequest{Name: "iris", Version: "1"})
+	if err != nil || !model.GetReady() {
+		t.Errorf("model ready: %v, %v", model, err)
+	}
+	server, err := client.ServerMetadata(ctx, &pb.ServerMetadataRequest{})
+	if err != nil || server.GetName() != "forgo" || !slices.Contains(server.GetExtensions(), "statistics") {
+		t.Errorf("server: %v, %v", server, err)
+	}
+	shapes, err := client.ModelMetadata(ctx, &pb.ModelMetadataRequest{Name: "shapes"})
+	if err != nil || len(shapes.GetInputs()) != 1 || shapes.GetInputs()[0].GetDatatype() != "BYTES" || shapes.GetInputs()[0].GetName() != "image" ||
+		shapes.GetOutputs()[0].GetName() != "probabilities" || shapes.GetPlatform() != "forgo_onnxruntime" || !slices.Equal(shapes.GetVersions(), []string{"1"}) {
+		t.Errorf("shapes: %v, %v", shapes, err)
+	}
+}
+
+// What was sent raw is answered raw, what was not is not.
+func TestGRPCInferDatatypes(t *testing.T) {
+	for _, s := range samples {
+		x := tensor.Tensor{Shape: []int64{1, 2}, Data: s.data}
+		name := "same-" + string(x.DType())
+		t.Run(name, func(t *testing.T) {
+			client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, newServer(serve.Models{name: graphModel(t, name)})))
+			raw, err := x.Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := protoInput("x", datatypeOf[x.DType()], nil, 1, 2)
+			request := &pb.ModelInferRequest{ModelName: name, Id: "7", Inputs: []*pb.ModelInferRequest_InferInputTensor{in}, RawInputContents: [][]byte{raw}}
+			answer, err := client.ModelInfer(t.Context(), request)
+			if err != nil || answer.GetId() != "7" || !bytes.Equal(answer.GetRawOutputContents()[0], raw) || answer.GetOutputs()[0].GetContents() != nil {
+				t.Fatalf("raw: %v, %v", answer, err)
+			}
+			request.RawInputContents = nil
+			in.Contents = &pb.InferTensorContents{}
+			switch data := s.data.(type) {
+			case []bool:
+				in.Contents.BoolContents = data
+			case []int8:
+				in.Contents.IntContents = []int32{int32(data[0]), int32(data[1])}
+			case []int16:
+				in.Contents.IntContents = []int32{int32(data[0]), int32(data[1])}
+			case []int32:
+				in.Contents.IntContents = data
+			case []int64:
+				in.Contents.Int64Contents = data
+			case []uint8:
+				in.Contents.UintContents = []uint32{uint32(data[0]), uint32(data[1])}
+			case []uint16:
+				in.Contents.UintContents = []uint32{uint32(data[0]), uint32(data[1])}
+			case []uint32:
+				in.Contents.UintContents = data
+			case []uint64:
+				in.Contents.Uint64Contents = data
+			case []float32:
+				in.Contents.Fp32Contents = data
+			case []float64:
+				in.Contents.Fp64Contents = data
+			case []string:
+				in.Contents.BytesContents = [][]byte{[]byte(data[0]), []byte(data[1])}
+			default:
+				if _, err := client.ModelInfer(t.Context(), request); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "raw_input_contents only") {
+					t.Errorf("contents: %v", err)
+				}
+				return
+			}
+			answer, err = client.ModelInfer(t.Context(), request)
+			if err != nil || len(answer.GetRawOutputContents()) != 0 || fmt.Sprint(answer.GetOutputs()[0].GetContents()) != fmt.Sprint(in.GetContents()) {
+				t.Errorf("contents: %v, %v; want %v", answer, err, in.GetContents())
+			}
+		})
+	}
+}
+
+// Pictures are answered as they are over REST; a compressed call is taken.
+func TestGRPCInferPictures(t *testing.T) {
+	client, models := startGRPC(t)
+	m := models["shapes"]
+	var pictures [][]byte
+	var labels []string
+	for i := range m.Manifest().Golden.Cases {
+		raw, label := golden(t, m, "shapes", i)
+		pictures, labels = append(pictures, raw), append(labels, label)
+	}
+	answer, err := client.ModelInfer(t.Context(), &pb.ModelInferRequest{
+		ModelName: "shapes", ModelVersion: "1",
+		Inputs:  []*pb.ModelInferRequest_InferInputTensor{protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: pictures}, int64(len(pictures)))},
+		Outputs: []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "probabilities"}},
+	}, grpc.UseCompressor(gzip.Name))
+	if err != nil || len(answer.GetOutputs()) != 1 {
+		t.Fatal(answer, err)
+	}
+	if got := best(answer.GetOutputs()[0].GetContents().GetFp32Contents(), m.Manifest().Labels); !slices.Equal(got, labels) {
+		t.Errorf("%v, want %v", got, labels)
+	}
+}
+
+func TestGRPCEmptyBatch(t *testing.T) {
+	client, _ := startGRPC(t)
+	request := irisRequest()
+	request.Inputs[0].Shape = []int64{0, 4}
+	answer, err := client.ModelInfer(t.Context(), request)
+	if err != nil || !slices.Equal(answer.GetOutputs()[0].GetShape(), []int64{0, 3}) {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+// Each bad call has its code and a message that names the field; a good one follows it.
+func TestGRPCBadRequests(t *testing.T) {
+	client, _ := startGRPC(t)
+	edit := func(change func(r *pb.ModelInferRequest, in *pb.ModelInferRequest_InferInputTensor)) *pb.ModelInferRequest {
+		r := irisRequest(5.1, 3.5, 1.4, 0.2)
+		change(r, r.GetInputs()[0])
+		return r
+	}
+	type request = pb.ModelInferRequest
+	type tensorIn = pb.ModelInferRequest_InferInputTensor
+	parameter := map[string]*pb.InferParameter{"shared_memory_region": {}}
+	raw := make([]byte, 16)
+	for name, c := range map[string]struct {
+		request *request
+		code    codes.Code
+		names   string
+	}{
+		"unknown model":      {edit(func(r *request, _ *tensorIn) { r.ModelName = "other" }), codes.NotFound, `"other"`},
+		"no model":           {edit(func(r *request, _ *tensorIn) { r.ModelName = "" }), codes.NotFound, `""`},
+		"unknown version":    {edit(func(r *request, _ *tensorIn) { r.ModelVersion = "9" }), codes.NotFound, `"9"`},
+		"no inputs":          {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), codes.InvalidArgument, "inputs"},
+		"input without name": {edit(func(_ *request, in *tensorIn) { in.Name = "" }), codes.InvalidArgument, "inputs[0]: it has no name"},
+		"unknown input":      {edit(func(_ *request, in *tensorIn) { in.Name = "other" }), codes.InvalidArgument, `"input"`},
+		"input twice":        {edit(func(r *request, in *tensorIn) { r.Inputs = append(r.Inputs, in) }), codes.InvalidArgument, "twice"},
+		"unknown datatype":   {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP99" }), codes.InvalidArgument, "FP99"},
+		"no datatype":        {edit(func(_ *request, in *tensorIn) { in.Datatype = "" }), codes.InvalidArgument, "datatype"},
+		"wrong field":        {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP64" }), codes.InvalidArgument, "fp64_contents"},
+		"wrong type": {edit(func(_ *request, in *tensorIn) {
+			in.Datatype, in.Contents = "INT64", &pb.InferTensorContents{Int64Contents: []int64{1, 2, 3, 4}}
+		}), codes.InvalidArgument, "int64"},
+		"out of range": {edit(func(_ *request, in *tensorIn) {
+			in.Datatype, in.Contents = "INT8", &pb.InferTensorContents{IntContents: []int32{1, 2, 3, 400}}
+		}), codes.InvalidArgument, "element 3"},
+		"FP16 in contents":     {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP16" }), codes.InvalidArgument, "raw_input_contents"},
+		"no contents":          {edit(func(_ *request, in *tensorIn) { in.Contents = nil }), codes.InvalidArgument, "neither contents"},
+		"too few contents":     {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{2, 4} }), codes.InvalidArgument, "8 elements"},
+		"negative shape":       {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{-1, 4} }), codes.InvalidArgument, "negative"},
+		"overflowing shape":    {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{1 << 40, 1 << 40} }), codes.InvalidArgument, "2^40"},
+		"wrong shape":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{4, 1} }), codes.InvalidArgument, `"input"`},
+		"raw and contents":     {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw} }), codes.InvalidArgument, "excludes contents"},
+		"raw for fewer inputs": {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw, raw} }), codes.InvalidArgument, "raw_input_contents has 2"},
+		"raw too short":        {edit(func(r *request, in *tensorIn) { r.RawInputContents, in.Contents = [][]byte{raw[:15]}, nil }), codes.InvalidArgument, "needs 16 bytes"},
+		"unknown output": {edit(func(r *request, _ *tensorIn) {
+			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "other"}}
+		}), codes.InvalidArgument, "outputs[0]"},
+		"classification": {edit(func(r *request, _ *tensorIn) {
+			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: map[string]*pb.InferParameter{"classification": {}}}}
+		}), codes.InvalidArgument, "classification"},
+		"shared memory":   {edit(func(_ *request, in *tensorIn) { in.Parameters = parameter }), codes.InvalidArgument, "shared_memory_region"},
+		"broken picture":  {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("hello")}}, 1)}}, codes.InvalidArgument, "element 0"},
+		"picture numbers": {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1}}, 1)}}, codes.InvalidArgument, "BYTES"},
+		"over the limit":  {edit(func(r *request, _ *tensorIn) { r.Id = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "larger than max"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer, err := client.ModelInfer(t.Context(), c.request)
+			if status.Code(err) != c.code || !strings.Contains(err.Error(), c.names) {
+				t.Errorf("%v, %v; want %s naming %q", answer, err, c.code, c.names)
+			}
+			if _, err := client.ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+				t.Errorf("a good call afterwards: %v", err)
+			}
+		})
+	}
+	for _, call := range []func() error{
+		func() error {
+			_, err := client.ModelMetadata(t.Context(), &pb.ModelMetadataRequest{Name: "other"})
+			return err
+		},
+		func() error {
+			_, err := client.ModelReady(t.Context(), &pb.ModelReadyRequest{Name: "other"})
+			return err
+		},
+		func() error {
+			_, err := client.ModelStatistics(t.Context(), &pb.ModelStatisticsRequest{Name: "other"})
+			return err
+		},
+	} {
+		if err := call(); status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), "other") {
+			t.Errorf("unknown model: %v", err)
+		}
+	}
+}
+
+func TestGRPCDeadline(t *testing.T) {
+	client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, newServer(serve.Models{"slow": graphModel(t, "slow")})))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := client.ModelInfer(ctx, &pb.ModelInferRequest{ModelName: "slow", Inputs: []*pb.ModelInferRequest_InferInputTensor{
+		protoInput("x", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1, 2, 3}}, 1, 3),
+	}})
+	if status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestGRPCPanicIsThatCallsAlone(t *testing.T) {
+	var log bytes.Buffer
+	server := serve.New(serve.Models{"broken": nil}, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
+	if _, err := client.ModelMetadata(t.Context(), &pb.ModelMetadataRequest{Name: "broken"}); status.Code(err) != codes.Internal || !strings.Contains(log.String(), "stack") {
+		t.Errorf("%v; log %s", err, &log)
+	}
+	if _, err := client.ServerLive(t.Context(), &pb.ServerLiveRequest{}); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestGRPCHealthAndReflection(t *testing.T) {
+	server := newServer(committed(t))
+	conn := dialGRPC(t, server)
+	health := grpc_health_v1.NewHealthClient(conn)
+	for _, service := range []string{"", "inference.GRPCInferenceService"} {
+		got, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
+		if err != nil || got.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+			t.Errorf("%q: %v, %v", service, got, err)
+		}
+	}
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = stream.Send(&grpc_reflection_v1.ServerReflectionRequest{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := stream.Recv()
+	if err != nil || !strings.Contains(list.String(), "inference.GRPCInferenceService") {
+		t.Errorf("reflection: %v, %v", list, err)
+	}
+	server.Drain()
+	got, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil || got.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("while stopping: %v, %v", got, err)
+	}
+	ready, err := pb.NewGRPCInferenceServiceClient(conn).ServerReady(t.Context(), &pb.ServerReadyRequest{})
+	if err != nil || ready.GetReady() {
+		t.Errorf("ready while stopping: %v, %v", ready, err)
+	}
+}
+
+func TestGRPCRepositoryAndStatistics(t *testing.T) {
+	server := newServer(committed(t))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &http.Server{Handler: server.Admin(), Protocols: new(http.Protocols), ReadHeaderTimeout: time.Minute}
+	h.Protocols.SetHTTP1(true)
+	h.Protocols.SetUnencryptedHTTP2(true)
+	go func() { _ = h.Serve(l) }()
+	t.Cleanup(func() { _ = h.Close() })
+	public := pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
+	admin := pb.NewGRPCInferenceServiceClient(connect(t, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+	}))
+	for client, code := range map[pb.GRPCInferenceServiceClient]codes.Code{public: codes.PermissionDenied, admin: codes.Unimplemented} {
+		index, err := client.RepositoryIndex(t.Context(), &pb.RepositoryIndexRequest{})
+		if err != nil || len(index.GetModels()) != 2 || index.GetModels()[0].GetName() != "iris" || index.GetModels()[0].GetState() != "READY" {
+			t.Errorf("index: %v, %v", index, err)
+		}
+		if _, err := client.RepositoryModelLoad(t.Context(), &pb.RepositoryModelLoadRequest{ModelName: "iris"}); status.Code(err) != code {
+			t.Errorf("load: %v, want %v", err, code)
+		}
+		if _, err := client.RepositoryModelUnload(t.Context(), &pb.RepositoryModelUnloadRequest{ModelName: "iris"}); status.Code(err) != code {
+			t.Errorf("unload: %v, want %v", err, code)
+		}
+	}
+	if _, err := public.ModelInfer(t.Context(), irisRequest(make([]float32, 8)...)); err != nil {
+		t.Fatal(err)
+	}
+	stats, err := admin.ModelStatistics(t.Context(), &pb.ModelStatisticsRequest{Name: "iris"})
+	if err != nil || stats.GetModelStats()[0].GetInferenceCount() != 2 || stats.GetModelStats()[0].GetInferenceStats().GetSuccess().GetCount() != 1 {
+		t.Errorf("%v, %v", stats, err)
+	}
+	all, err := public.ModelStatistics(t.Context(), &pb.ModelStatisticsRequest{})
+	if err != nil || len(all.GetModelStats()) != 2 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+// REST and gRPC give the same numbers.
+func TestGRPCEqualsREST(t *testing.T) {
+	client, models := startGRPC(t)
+	url := listen(t, models)
+	rows := []float32{5.1, 3.5, 1.4, 0.2, 6.7, 3.0, 5.2, 2.3}
+	answer, err := client.ModelInfer(t.Context(), irisRequest(rows...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest := call(t, "POST", url+"/v2/models/iris/infer", inferBody(t, "input", "FP32", []int{2, 4}, rows))
+	var want []float32
+	for _, x := range rest["outputs"].([]any)[0].(map[string]any)["data"].([]any) {
+		want = append(want, float32(x.(float64)))
+	}
+	if got := answer.GetOutputs()[0].GetContents().GetFp32Contents(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

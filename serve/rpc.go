@@ -1,0 +1,49 @@
+package serve
+
+// The gRPC server: the Open Inference Protocol, health and reflection.
+
+import (
+	"context"
+	"runtime/debug"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+
+	"github.com/forgo-ml/forgo/serve/oip"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+)
+
+// GRPC answers clients over gRPC.
+func (s *Server) GRPC() *grpc.Server { return s.rpc(false) }
+
+func (s *Server) rpc(manage bool) *grpc.Server {
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
+		grpc.ChainUnaryInterceptor(s.recovered),
+	)
+	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.catalog, manage))
+	grpc_health_v1.RegisterHealthServer(server, s.health)
+	reflection.Register(server)
+	return server
+}
+
+func newHealth() *health.Server {
+	h := health.NewServer() // which says SERVING of the server as a whole
+	h.SetServingStatus(pb.GRPCInferenceService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
+	return h
+}
+
+// recovered turns a panic into INTERNAL for that call alone.
+func (s *Server) recovered(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.options.Log.Error("call failed", "method", info.FullMethod, "panic", p, "stack", string(debug.Stack()))
+			err = status.Error(codes.Internal, "internal error; the server's log has it")
+		}
+	}()
+	return next(ctx, req)
+}

@@ -1,0 +1,165 @@
+package tfserving
+
+// The bodies of answers.
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/scan"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+// format is one verb: which models have it, how its body is read, and its answer written.
+type format struct {
+	check func(m *served.Model) error
+	parse func(m *served.Model, body []byte) (*request, error)
+	write func(dst []byte, q *request, results predict.Tensors) ([]byte, error)
+}
+
+var (
+	predictFormat  = format{func(*served.Model) error { return nil }, parse, appendPredictions}
+	classifyFormat = format{isClassifier, parseExamples, appendClasses}
+	regressFormat  = format{isRegression, parseExamples, appendValues}
+)
+
+func isClassifier(m *served.Model) error {
+	if !m.Classifier() {
+		return served.BadInput("classify: the model's task is %s; ask for predict", m.Manifest().Task)
+	}
+	return nil
+}
+
+func isRegression(m *served.Model) error {
+	if task := m.Manifest().Task; task != bundle.Regression {
+		return served.BadInput("regress: the model's task is %s; ask for predict", task)
+	}
+	return nil
+}
+
+func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format) {
+	var q *request
+	prepare := func(ctx context.Context) (predict.Tensors, error) {
+		if err := f.check(m); err != nil {
+			return nil, err
+		}
+		body, free, err := reply.Body(req)
+		if err != nil {
+			return nil, err
+		}
+		defer free() // what is parsed does not share it
+		if q, err = f.parse(m, body); err != nil {
+			return nil, err
+		}
+		return q.inputs(ctx)
+	}
+	write := func(results predict.Tensors) error {
+		b, free := reply.Buffer()
+		defer free()
+		dst, err := f.write(b.AvailableBuffer(), q, results)
+		if err != nil {
+			return err
+		}
+		_, _ = b.Write(dst) // keeps the grown memory for the next answer
+		reply.Bytes(w, http.StatusOK, dst)
+		return nil
+	}
+	if err := m.Do(req.Context(), prepare, write); err != nil {
+		reply.Failure(w, err)
+	}
+}
+
+// appendPredictions writes rows as "predictions" and columns as "outputs"; one output alone
+// goes without its name.
+func appendPredictions(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
+	given := outputs(q.m)
+	if q.byColumn {
+		dst = append(dst, `{"outputs":`...)
+	} else {
+		dst = append(dst, `{"predictions":`...)
+	}
+	switch {
+	case len(given) == 1:
+		dst = appendTensor(dst, given[0].Name, results[given[0].Name])
+	case q.byColumn:
+		dst = appendObject(dst, given, func(name string) tensor.Tensor { return results[name] })
+	default:
+		dst = append(dst, '[')
+		for i := range results[given[0].Name].Rows() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendObject(dst, given, func(name string) tensor.Tensor {
+				row := results[name].Slice(i, i+1)
+				row.Shape = row.Shape[1:]
+				return row
+			})
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}'), nil
+}
+
+func appendObject(dst []byte, given []bundle.TensorInfo, of func(name string) tensor.Tensor) []byte {
+	dst = append(dst, '{')
+	for i, o := range given {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = scan.AppendText(dst, o.Name)
+		dst = append(dst, ':')
+		dst = appendTensor(dst, o.Name, of(o.Name))
+	}
+	return append(dst, '}')
+}
+
+// appendTensor writes strings as {"b64": …} where the output's name ends in _bytes, which is
+// how the protocol tells bytes from text.
+func appendTensor(dst []byte, name string, t tensor.Tensor) []byte {
+	if texts, err := tensor.Values[string](t); err == nil && strings.HasSuffix(name, "_bytes") {
+		return scan.AppendNestedBase64(dst, t.Shape, texts)
+	}
+	return scan.AppendNested(dst, t)
+}
+
+// appendClasses writes [label, score] for every class of each example, in the model's order.
+func appendClasses(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
+	manifest := q.m.Manifest()
+	scores, err := results[manifest.Outputs[0].Name].Floats()
+	if err != nil {
+		return nil, err
+	}
+	dst = append(dst, `{"results":[`...)
+	for i, s := range scores {
+		if label := i % len(manifest.Labels); label > 0 {
+			dst = append(dst, ',')
+		} else if i > 0 {
+			dst = append(dst, "],["...)
+		} else {
+			dst = append(dst, '[')
+		}
+		dst = append(dst, '[')
+		dst = scan.AppendText(dst, manifest.Labels[i%len(manifest.Labels)])
+		dst = append(dst, ',')
+		dst = scan.AppendFloat(dst, s, 32)
+		dst = append(dst, ']')
+	}
+	return append(dst, "]]}"...), nil
+}
+
+// appendValues writes one number for each example.
+func appendValues(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
+	t := results[q.m.Manifest().Outputs[0].Name]
+	if t.Len() != t.Rows() {
+		return nil, served.BadInput("regress: the model's output %v has not one number a row; ask for predict", t.Shape)
+	}
+	t.Shape = t.Shape[:1]
+	dst = append(dst, `{"results":`...)
+	dst = scan.AppendNested(dst, t)
+	return append(dst, '}'), nil
+}

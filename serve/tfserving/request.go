@@ -1,0 +1,308 @@
+package tfserving
+
+// The bodies of predict requests: rows ("instances") and columns ("inputs").
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/scan"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+// request is a body as read: the columns of each input that it names.
+type request struct {
+	m        *served.Model
+	columns  predict.Tensors
+	byColumn bool // it came as "inputs"
+}
+
+// inputs turns the columns into the model's inputs.
+func (q *request) inputs(ctx context.Context) (predict.Tensors, error) {
+	pictures, ok := q.columns[Picture]
+	if picture := q.m.Manifest().Picture; picture == nil || !ok || pictures.DType() != tensor.String {
+		return q.columns, nil
+	}
+	if len(q.columns) != 1 {
+		return nil, served.BadInput("%q is the only input to give", Picture)
+	}
+	if n := len(pictures.Shape); n == 0 || n > 2 || n == 2 && pictures.Shape[1] != 1 {
+		return nil, served.BadInput("%q takes a list of {\"b64\": ...}, one for each picture, not shape %v", Picture, pictures.Shape)
+	}
+	texts, err := tensor.Values[string](pictures)
+	if err != nil {
+		return nil, served.BadInput("%q: %w", Picture, err)
+	}
+	encoded := make([][]byte, len(texts))
+	for i, text := range texts {
+		encoded[i] = unsafe.Slice(unsafe.StringData(text), len(text)) // only read
+	}
+	return q.m.Pictures(ctx, encoded, func(i int) string { return fmt.Sprintf("%q: picture %d", Picture, i) })
+}
+
+// parse reads the body of a predict request.
+func parse(m *served.Model, body []byte) (*request, error) {
+	q := &request{m: m}
+	r := scan.New(body)
+	rows, columns := false, false
+	err := fields(r, func(name string) error {
+		var err error
+		switch name {
+		case "instances":
+			rows = true
+			q.columns, err = q.rows(r)
+		case "inputs":
+			columns, q.byColumn = true, true
+			q.columns, err = q.table(r)
+		default:
+			err = fmt.Errorf("a predict request has no such field; it has instances or inputs, and signature_name")
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+	case rows && columns:
+		err = errors.New("it has both instances and inputs; give one of them")
+	case !rows && !columns:
+		err = errors.New("it has neither instances nor inputs")
+	}
+	if err != nil {
+		return nil, served.BadInput("the body is not a predict request: %w", err)
+	}
+	return q, nil
+}
+
+// fields reads the outer object, and what all verbs share of it.
+func fields(r *scan.Reader, field func(name string) error) error {
+	err := r.Object(func(name string) error {
+		var err error
+		if name == "signature_name" {
+			var s string
+			if s, err = r.Text(); err == nil && s != "" && s != signature {
+				err = fmt.Errorf("there is no signature %q, only %q", s, signature)
+			}
+		} else {
+			err = field(name)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.End()
+}
+
+// spec says what an input that a client may name looks like.
+func (q *request) spec(name string) (tensor.Spec, error) {
+	manifest := q.m.Manifest()
+	if manifest.Picture != nil && name == Picture {
+		return tensor.Spec{Name: Picture, DType: tensor.String, Shape: []int64{-1}}, nil
+	}
+	var have []string
+	for _, i := range manifest.Inputs {
+		if i.Name == name {
+			return i.Spec(), nil
+		}
+		have = append(have, i.Name)
+	}
+	if manifest.Picture != nil {
+		have = append([]string{Picture}, have...)
+	}
+	return tensor.Spec{}, fmt.Errorf("the model has no input %q; it takes %q", name, have)
+}
+
+// only is the input that a value without a name is for: pictures for {"b64": …}.
+func (q *request) only(base64 bool) (tensor.Spec, error) {
+	manifest := q.m.Manifest()
+	if manifest.Picture != nil && base64 {
+		return q.spec(Picture)
+	}
+	if len(manifest.Inputs) != 1 {
+		var names []string
+		for _, i := range manifest.Inputs {
+			names = append(names, i.Name)
+		}
+		return tensor.Spec{}, fmt.Errorf("the model has the inputs %q; give each by name", names)
+	}
+	return manifest.Inputs[0].Spec(), nil
+}
+
+// maxRows bounds the rows that are objects, each of which takes far more memory than its text
+// does.
+const maxRows = 1 << 16
+
+// rows reads "instances": a list of values, or of objects that name values.
+func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
+	switch r.PeekInto() {
+	case 0:
+		return nil, errors.New("it is not a list")
+	case ']':
+		return nil, errors.New("it is empty")
+	case '{':
+	case '"':
+		if q.m.Manifest().Picture != nil {
+			return nil, errors.New(`a picture is given as {"b64": "..."}`)
+		}
+		fallthrough
+	default: // the whole list is the only input
+		spec, err := q.only(false)
+		if err != nil {
+			return nil, err
+		}
+		t, err := values(r, spec)
+		return predict.Tensors{spec.Name: t}, err
+	}
+	parts := map[string][]tensor.Tensor{}
+	err := r.List(func(i int) error {
+		if i == maxRows {
+			return fmt.Errorf("there are more than %d; give so many by column, as inputs", maxRows)
+		}
+		count := 0
+		err := q.named(r, func(spec tensor.Spec, t tensor.Tensor) error {
+			count++
+			if len(parts[spec.Name]) != i {
+				return fmt.Errorf("input %q is given twice, or not by every instance", spec.Name)
+			}
+			parts[spec.Name] = append(parts[spec.Name], t.Batch())
+			return nil
+		})
+		if err == nil && count != len(parts) {
+			err = errors.New("it does not name the inputs that the first instance names")
+		}
+		if err != nil {
+			return fmt.Errorf("instance %d: %w", i, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return join(parts)
+}
+
+func join(parts map[string][]tensor.Tensor) (predict.Tensors, error) {
+	columns := predict.Tensors{}
+	for name, rows := range parts {
+		t, err := tensor.Concat(rows...)
+		if err != nil {
+			return nil, fmt.Errorf("input %q: the instances have different shapes: %w", name, err)
+		}
+		columns[name] = t
+	}
+	return columns, nil
+}
+
+// named reads {"NAME": value, …}, or {"b64": …} for the only input.
+func (q *request) named(r *scan.Reader, each func(tensor.Spec, tensor.Tensor) error) error {
+	if r.Peek() != '{' {
+		return errors.New("it is not an object, the first is")
+	}
+	return r.Object(func(name string) error {
+		if _, err := q.spec(name); err != nil && name == "b64" {
+			spec, err := q.only(true)
+			if err != nil {
+				return err
+			}
+			if spec.DType != tensor.String {
+				return fmt.Errorf("b64: input %q is %s, not bytes", spec.Name, spec.DType)
+			}
+			text, err := decoded(r)
+			if err != nil {
+				return err
+			}
+			return each(spec, tensor.Tensor{Shape: []int64{}, Data: []string{text}})
+		}
+		spec, err := q.spec(name)
+		if err != nil {
+			return err
+		}
+		t, err := values(r, spec)
+		if err != nil {
+			return err
+		}
+		return each(spec, t)
+	})
+}
+
+// table reads "inputs": the only input's batch, or an object that names batches.
+func (q *request) table(r *scan.Reader) (predict.Tensors, error) {
+	columns := predict.Tensors{}
+	if r.Peek() != '{' {
+		spec, err := q.only(r.PeekInto() == '{')
+		if err != nil {
+			return nil, err
+		}
+		t, err := values(r, spec)
+		columns[spec.Name] = t
+		return columns, err
+	}
+	err := q.named(r, func(spec tensor.Spec, t tensor.Tensor) error {
+		if len(t.Shape) == 0 {
+			return fmt.Errorf("input %q: give a list, whose first dimension is the batch", spec.Name)
+		}
+		if _, ok := columns[spec.Name]; ok {
+			return fmt.Errorf("input %q is given twice", spec.Name)
+		}
+		columns[spec.Name] = t
+		return nil
+	})
+	return columns, err
+}
+
+// values reads one input's value. Bytes are text, or {"b64": …}; pictures are never text.
+func values(r *scan.Reader, spec tensor.Spec) (tensor.Tensor, error) {
+	t, err := elements(r, spec)
+	if err != nil {
+		return t, fmt.Errorf("input %q: %w", spec.Name, err)
+	}
+	return t, nil
+}
+
+func elements(r *scan.Reader, spec tensor.Spec) (tensor.Tensor, error) {
+	if spec.DType != tensor.String {
+		return r.Tensor(spec.DType, 0)
+	}
+	return scan.Elements(r, 0, func(r *scan.Reader) (string, error) {
+		if r.Peek() == '"' && spec.Name != Picture {
+			return r.Text()
+		}
+		if r.Peek() != '{' {
+			return "", errors.New(`a value is not {"b64": "..."}`)
+		}
+		var text string
+		seen := false
+		err := r.Object(func(name string) error {
+			if name != "b64" {
+				return fmt.Errorf(`%q is not the name "b64"`, name)
+			}
+			seen = true
+			var err error
+			text, err = decoded(r)
+			return err
+		})
+		if err == nil && !seen {
+			err = errors.New(`a value is not {"b64": "..."}`)
+		}
+		return text, err
+	})
+}
+
+func decoded(r *scan.Reader) (string, error) {
+	text, err := r.Text()
+	if err != nil {
+		return "", fmt.Errorf("b64: %w", err)
+	}
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", fmt.Errorf("b64: it is not base64: %w", err)
+	}
+	return unsafe.String(unsafe.SliceData(raw), len(raw)), nil // raw is not kept
+}

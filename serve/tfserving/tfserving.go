@@ -1,0 +1,167 @@
+// Package tfserving speaks TensorFlow Serving's REST API, version 1
+// (https://www.tensorflow.org/tfx/serving/api_rest): status, metadata, predict, classify
+// and regress.
+//
+// A model has one signature, serving_default. A classifier's gives its probabilities alone,
+// so that predictions are bare rows of them; another model's gives all its outputs.
+package tfserving
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+// Models finds models; both fail with served.ErrNotFound. Version "" is the one served.
+type Models interface {
+	Get(name, version string) (*served.Model, error)
+	Labelled(name, label string) (*served.Model, error)
+}
+
+// Picture is the string input that a picture model takes encoded pictures by.
+const Picture = "image"
+
+const signature = "serving_default"
+
+type handler struct{ models Models }
+
+// Handler serves what lies below /v1.
+func Handler(models Models) http.Handler {
+	h := handler{models}
+	r := chi.NewRouter()
+	r.Get("/models/*", h.get)
+	r.Post("/models/*", h.post)
+	return r
+}
+
+// find reads NAME, NAME/versions/N or NAME/labels/L.
+func (h handler) find(path string) (*served.Model, error) {
+	parts := strings.Split(path, "/")
+	switch {
+	case len(parts) == 1:
+		return h.models.Get(parts[0], "")
+	case len(parts) == 3 && parts[1] == "versions" && parts[2] != "":
+		return h.models.Get(parts[0], parts[2])
+	case len(parts) == 3 && parts[1] == "labels":
+		return h.models.Labelled(parts[0], parts[2])
+	}
+	return nil, served.NotFound("there is nothing at models/%s; a model is at models/NAME, models/NAME/versions/N or models/NAME/labels/L", path)
+}
+
+// get answers a model's status, or its metadata.
+func (h handler) get(w http.ResponseWriter, req *http.Request) {
+	path, wantsMetadata := strings.CutSuffix(chi.URLParam(req, "*"), "/metadata")
+	m, err := h.find(path)
+	if err != nil {
+		reply.Failure(w, err)
+		return
+	}
+	if wantsMetadata {
+		reply.JSON(w, http.StatusOK, metadata(m))
+		return
+	}
+	type status struct {
+		Code    string `json:"error_code"`
+		Message string `json:"error_message"`
+	}
+	type version struct {
+		Version string `json:"version"`
+		State   string `json:"state"`
+		Status  status `json:"status"`
+	}
+	reply.JSON(w, http.StatusOK, map[string]any{
+		"model_version_status": []version{{m.Version, "AVAILABLE", status{"OK", ""}}},
+	})
+}
+
+// post answers PATH:predict, PATH:classify and PATH:regress.
+func (h handler) post(w http.ResponseWriter, req *http.Request) {
+	whole := chi.URLParam(req, "*")
+	at := strings.LastIndexByte(whole, ':')
+	if at < 0 {
+		reply.Error(w, http.StatusNotFound, fmt.Errorf("models/%s takes POST as models/%s:predict, :classify or :regress", whole, whole))
+		return
+	}
+	m, err := h.find(whole[:at])
+	if err != nil {
+		reply.Failure(w, err)
+		return
+	}
+	switch verb := whole[at+1:]; verb {
+	case "predict":
+		answer(w, req, m, predictFormat)
+	case "classify":
+		answer(w, req, m, classifyFormat)
+	case "regress":
+		answer(w, req, m, regressFormat)
+	default:
+		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is no verb %q; there are predict, classify and regress", verb))
+	}
+}
+
+// typeNames are TensorFlow's names for element types.
+var typeNames = map[tensor.DType]string{
+	tensor.Bool: "DT_BOOL", tensor.String: "DT_STRING",
+	tensor.Int8: "DT_INT8", tensor.Int16: "DT_INT16", tensor.Int32: "DT_INT32", tensor.Int64: "DT_INT64",
+	tensor.Uint8: "DT_UINT8", tensor.Uint16: "DT_UINT16", tensor.Uint32: "DT_UINT32", tensor.Uint64: "DT_UINT64",
+	tensor.Float16: "DT_HALF", tensor.BFloat16: "DT_BFLOAT16", tensor.Float32: "DT_FLOAT", tensor.Float64: "DT_DOUBLE",
+}
+
+type dim struct {
+	Size string `json:"size"`
+	Name string `json:"name"`
+}
+
+type tensorInfo struct {
+	Name  string `json:"name"`
+	DType string `json:"dtype"`
+	Shape struct {
+		Dim         []dim `json:"dim"`
+		UnknownRank bool  `json:"unknown_rank"`
+	} `json:"tensor_shape"`
+}
+
+func info(s tensor.Spec) tensorInfo {
+	t := tensorInfo{Name: s.Name, DType: typeNames[s.DType]}
+	for _, d := range s.Shape {
+		t.Shape.Dim = append(t.Shape.Dim, dim{Size: fmt.Sprint(d)})
+	}
+	return t
+}
+
+func metadata(m *served.Model) map[string]any {
+	manifest := m.Manifest()
+	inputs, outs := map[string]tensorInfo{}, map[string]tensorInfo{}
+	if manifest.Picture != nil {
+		inputs[Picture] = info(tensor.Spec{Name: Picture, DType: tensor.String, Shape: []int64{-1}})
+	} else {
+		for _, i := range manifest.Inputs {
+			inputs[i.Name] = info(i.Spec())
+		}
+	}
+	for _, o := range outputs(m) {
+		outs[o.Name] = info(o.Spec())
+	}
+	return map[string]any{
+		"model_spec": map[string]any{"name": m.Name, "signature_name": "", "version": m.Version},
+		"metadata": map[string]any{"signature_def": map[string]any{"signature_def": map[string]any{
+			signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": "tensorflow/serving/predict"},
+		}}},
+	}
+}
+
+// outputs are those that the signature gives.
+func outputs(m *served.Model) []bundle.TensorInfo {
+	all := m.Manifest().Outputs
+	if m.Classifier() {
+		return all[:1]
+	}
+	return all
+}
