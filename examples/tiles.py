@@ -48,7 +48,7 @@ def write(tile: Image.Image, path: Path, number: int) -> None:
     if number % 13 == 5:
         tile = tile.convert("L")
     if number % 17 == 11:
-        tile = tile.convert("P") if number % 2 else tile
+        tile = tile.convert("RGB").quantize(64) if number % 2 else tile
         tile.save(path.with_suffix(".png"))
         return
     exif = Image.Exif()

@@ -41,6 +41,10 @@ func Status(err error) error {
 		code = codes.NotFound
 	case errors.Is(err, predict.ErrInput):
 		code = codes.InvalidArgument
+	case errors.Is(err, predict.ErrBusy):
+		code = codes.ResourceExhausted
+	case errors.Is(err, predict.ErrClosed):
+		code = codes.Unavailable
 	case errors.Is(err, context.DeadlineExceeded):
 		code = codes.DeadlineExceeded
 	case errors.Is(err, context.Canceled):

@@ -38,8 +38,8 @@ def hand_over(arguments: list[str]) -> NoReturn:
     os.execve(binary, ["forgo", *arguments], environment())
 
 
-def verify(bundle: Path) -> dict[str, Any]:
-    """Have the Go binary replay a bundle's golden cases.
+def verify(bundle: Path, binary: Path | None = None) -> dict[str, Any]:
+    """Have the Go binary replay a bundle's golden cases; ``binary`` stands in for the one that path finds.
 
     Returns:
         The parity result, as ``forgo verify --json`` prints it.
@@ -48,7 +48,7 @@ def verify(bundle: Path) -> dict[str, Any]:
         ParityError: Go refused the bundle.
     """
     done = subprocess.run(
-        [path(), "verify", "--json", bundle],
+        [binary or path(), "verify", "--json", bundle],
         env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     try:

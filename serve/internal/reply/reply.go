@@ -49,6 +49,11 @@ func Failure(w http.ResponseWriter, err error) {
 		Error(w, http.StatusNotFound, err)
 	case errors.Is(err, predict.ErrInput):
 		Error(w, http.StatusBadRequest, err)
+	case errors.Is(err, predict.ErrBusy):
+		w.Header().Set("Retry-After", "1")
+		Error(w, http.StatusTooManyRequests, err)
+	case errors.Is(err, predict.ErrClosed):
+		Error(w, http.StatusServiceUnavailable, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		Error(w, http.StatusGatewayTimeout, err)
 	case errors.Is(err, context.Canceled):

@@ -1,0 +1,70 @@
+"""Skews planted in the Go binary by ``go build -overlay``: production code has no hooks for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class BinarySkew:
+    """One change of one Go file."""
+
+    name: str
+    stage: str
+    """Where the refusal must place it."""
+    file: str
+    old: str
+    """Must stand in the file exactly once, so that a stale mutant fails."""
+    new: str
+
+
+def build(skew: BinarySkew, folder: Path) -> Path:
+    """Build the binary with a skew in it."""
+    source = (ROOT / skew.file).read_text()
+    if source.count(skew.old) != 1:
+        raise ValueError(
+            f"mutant {skew.name!r} is stale: {skew.old!r} stands {source.count(skew.old)} times in {skew.file}"
+        )
+    changed = folder / "changed.go"
+    changed.write_text(source.replace(skew.old, skew.new))
+    overlay = folder / "overlay.json"
+    overlay.write_text(json.dumps({"Replace": {str(ROOT / skew.file): str(changed)}}))
+    binary = folder / "forgo"
+    subprocess.run(
+        [ROOT / "scripts/go.sh", "build", "-overlay", overlay, "-o", binary, "./cmd/forgo"],
+        cwd=ROOT, check=True,
+    )  # fmt: skip
+    return binary
+
+
+TURBO, PIXELS, PNG = "predict/pixels/jpeg_turbo.go", "predict/pixels/pixels.go", "predict/pixels/png.go"
+HEADER, ANSWER, PREDICT = "predict/pixels/header.go", "predict/answer.go", "predict/predict.go"
+SESSION, GATHER, DECODED = (
+    "predict/onnx/session.go",
+    "predict/gather.go",
+    "return upright(img, h.orientation), nil",
+)
+
+BINARY_SKEWS = [
+    BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
+    BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),
+    BinarySkew("BGR from the decoder", "decode", TURBO, "TJPF_RGB", "TJPF_BGR"),
+    BinarySkew("Go's own JPEG decoder, undeclared", "decode", TURBO, "	handlesMu.Lock()\n	var handle C.tjhandle", "	if true {\n		return decodeApproximate(data)\n	}\n	handlesMu.Lock()\n	var handle C.tjhandle"),
+    BinarySkew("EXIF orientation dropped", "decode", PIXELS, DECODED, "return upright(img, 1), nil"),
+    BinarySkew("EXIF orientations 6 and 8 mixed up", "decode", PIXELS, "case 6: // needs a quarter turn clockwise", "case 60:"),
+    BinarySkew("EXIF mirrors ignored", "decode", PIXELS, "case 2: // mirrored left to right", "case 20:"),
+    BinarySkew("EXIF read in one byte order only", "decode", HEADER, "order = binary.BigEndian\n", "order = binary.LittleEndian\n"),
+    BinarySkew("palette index for colour in PNG", "decode", PNG, "byte(r>>8), byte(g>>8), byte(b>>8)", "index, index, index+0*byte(r+g+b)"),
+    BinarySkew("height and width swapped", "preprocess", PREDICT, "Shape: []int64{int64(img.Height), int64(img.Width), 3}", "Shape: []int64{int64(img.Width), int64(img.Height), 3}"),
+    BinarySkew("outputs rounded", "model", PREDICT, "		t := results[info.GraphName]\n", "		t := results[info.GraphName]\n		for i, x := range t.Data.([]float32) {\n			t.Data.([]float32)[i] = float32(int(x*1000)) / 1000\n		}\n"),
+    BinarySkew("batch rows swapped between callers", "model", GATHER, "c.finish(rows(out, from, to), nil)", "c.finish(rows(out, t.rows-to, t.rows-from), nil)"),
+    BinarySkew("every caller gets the first rows", "model", GATHER, "		from = to\n", "		_ = to\n"),
+    BinarySkew("batch gathered in reverse", "model", GATHER, "		for _, c := range t.calls {\n			j.parts", "		for i := range t.calls {\n			c := t.calls[len(t.calls)-1-i]\n			j.parts"),
+    BinarySkew("labels off by one", "label", ANSWER, "return m.manifest.Labels[i]", "return m.manifest.Labels[(i+1)%len(m.manifest.Labels)]"),
+    BinarySkew("worst class first", "label", ANSWER, "cmp.Compare(b.Score, a.Score)", "cmp.Compare(a.Score, b.Score)"),
+]  # fmt: skip

@@ -1,0 +1,189 @@
+"""Skews planted in a bundle, with every digest made right again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from forgo import _preprocess
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BundleSkew:
+    """One change of a bundle's files and manifest."""
+
+    name: str
+    stage: str
+    """Where the refusal must place it."""
+    plant: Callable[[Path, Manifest], None]
+
+
+def apply(skew: BundleSkew, bundle: Path) -> None:
+    """Plant a skew in a copy of a bundle, then make all digests right."""
+    manifest: Manifest = json.loads((bundle / "forgo.json").read_text())
+    skew.plant(bundle, manifest)
+    for name, entry in manifest["files"].items():
+        data = (bundle / name).read_bytes()
+        entry.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    text = json.dumps(manifest).encode()
+    (bundle / "forgo.json").write_bytes(text)
+    (bundle / "forgo.sha256").write_text(f"{hashlib.sha256(text).hexdigest()}  forgo.json\n")
+
+
+def _graph(file: str, change: Callable[[onnx.ModelProto], None]) -> Callable[[Path, Manifest], None]:
+    def plant(bundle: Path, manifest: Manifest) -> None:
+        model = onnx.load(bundle / file)
+        change(model)
+        (bundle / file).write_bytes(model.SerializeToString())
+
+    return plant
+
+
+def _rebuilt(**options: Any) -> Callable[[Path, Manifest], None]:
+    """Another preprocessing graph of the same ends, as a stale or hand-made one would be."""
+
+    def plant(bundle: Path, manifest: Manifest) -> None:
+        _, height, width, _ = manifest["inputs"][0]["shape"]
+        graph = _preprocess.build(height, width, **{"fit": "crop", **options})
+        (bundle / "preprocess.onnx").write_bytes(graph.SerializeToString())
+
+    return plant
+
+
+def _attribute(op: str, name: str, value: object) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        (node,) = [n for n in model.graph.node if n.op_type == op]
+        for attribute in [a for a in node.attribute if a.name == name]:
+            node.attribute.remove(attribute)
+        node.attribute.append(helper.make_attribute(name, value))
+
+    return change
+
+
+def _before_output(op: str, constant: Any, **attributes: Any) -> Callable[[onnx.ModelProto], None]:
+    """Put one more operation in front of the graph's first output."""
+
+    def change(model: onnx.ModelProto) -> None:
+        graph = model.graph
+        output = graph.output[0].name
+        for node in graph.node:
+            node.output[:] = ["before" if o == output else o for o in node.output]
+            node.input[:] = ["before" if i == output else i for i in node.input]
+        inputs = ["before"]
+        if constant is not None:
+            graph.initializer.append(numpy_helper.from_array(constant, "planted"))
+            inputs.append("planted")
+        graph.node.append(helper.make_node(op, inputs, [output], **attributes))
+
+    return change
+
+
+def _crop_off_by_one(model: onnx.ModelProto) -> None:
+    """Start every crop one pixel further down and right."""
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "planted"))
+    for node in model.graph.node:
+        if list(node.output) == ["starts"]:
+            node.output[0] = "starts_before"
+    at = next(i for i, n in enumerate(model.graph.node) if n.op_type == "Slice" and "starts" in n.input)
+    model.graph.node.insert(at, helper.make_node("Add", ["starts_before", "planted"], ["starts"]))
+
+
+def _weights(change: Callable[[Any], Any]) -> Callable[[onnx.ModelProto], None]:
+    """Change all of the model's weights."""
+
+    def plant(model: onnx.ModelProto) -> None:
+        for weight in [i for i in model.graph.initializer if i.data_type == onnx.TensorProto.FLOAT]:
+            changed = np.asarray(change(numpy_helper.to_array(weight)))
+            weight.CopyFrom(numpy_helper.from_array(changed, weight.name))
+
+    return plant
+
+
+def _input_shifted(model: onnx.ModelProto) -> None:
+    """Take 117 off every pixel before the model's own normalization."""
+    name = model.graph.input[0].name
+    for node in model.graph.node:
+        node.input[:] = ["shifted" if i == name else i for i in node.input]
+    model.graph.initializer.append(numpy_helper.from_array(np.array(117, np.float32), "planted"))
+    model.graph.node.insert(0, helper.make_node("Sub", [name, "planted"], ["shifted"]))
+
+
+def _rows_leak(model: onnx.ModelProto) -> None:
+    """Let the rows of a batch see each other: alone, every row is right."""
+    name = model.graph.input[0].name
+    for node in model.graph.node:
+        node.input[:] = ["leaking" if i == name else i for i in node.input]
+    zero = numpy_helper.from_array(np.array([0], np.int64), "planted")
+    model.graph.initializer.append(zero)
+    model.graph.node.insert(0, helper.make_node("ReduceMax", [name, "planted"], ["leaking_one"], keepdims=1))
+    model.graph.node.insert(1, helper.make_node("Mul", [name, "none"], ["nothing"]))
+    model.graph.node.insert(2, helper.make_node("Add", ["nothing", "leaking_one"], ["leaking"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.float32), "none"))
+
+
+def _labels(order: Callable[[list[str]], list[str]]) -> Callable[[Path, Manifest], None]:
+    def plant(bundle: Path, manifest: Manifest) -> None:
+        manifest["labels"] = order(manifest["labels"])
+
+    return plant
+
+
+def _outputs_swapped(bundle: Path, manifest: Manifest) -> None:
+    first, second = manifest["outputs"]
+    first["graph_name"], second["graph_name"] = second["graph_name"], first["graph_name"]
+
+
+def _loose_tolerance(bundle: Path, manifest: Manifest) -> None:
+    manifest["tolerance"]["model"] = 0.5
+
+
+def _pictures_saved_again(bundle: Path, manifest: Manifest) -> None:
+    """Golden JPEGs opened and saved again, as a well-meaning tool would."""
+    for case in manifest["golden"]["cases"]:
+        if case["content_type"] == "image/jpeg":
+            out = io.BytesIO()
+            Image.open(bundle / case["input"]).save(out, "JPEG", quality=95)
+            (bundle / case["input"]).write_bytes(out.getvalue())
+
+
+def _answers_of_another_run(bundle: Path, manifest: Manifest) -> None:
+    """Recorded outputs nudged, as those of an earlier epoch would be."""
+    for case in manifest["golden"]["cases"]:
+        tensors = load_file(bundle / case["tensors"])
+        tensors["output.logits"] = tensors["output.logits"] * np.float32(1.01)
+        save_file(tensors, bundle / case["tensors"])
+
+
+BUNDLE_SKEWS = [
+    BundleSkew("BGR for RGB in preprocess.onnx", "preprocess", _graph("preprocess.onnx", _before_output("Gather", np.array([2, 1, 0], np.int64), axis=2))),
+    BundleSkew("nearest for bilinear resize", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "mode", "nearest"))),
+    BundleSkew("cubic for bilinear resize", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "mode", "cubic"))),
+    BundleSkew("half a pixel off (asymmetric)", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "coordinate_transformation_mode", "asymmetric"))),
+    BundleSkew("corners aligned", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "coordinate_transformation_mode", "align_corners"))),
+    BundleSkew("crop off by one", "preprocess", _graph("preprocess.onnx", _crop_off_by_one)),
+    BundleSkew("a stale preprocess.onnx (stretch for crop)", "preprocess", _rebuilt(fit="stretch")),
+    BundleSkew("antialiased resize", "preprocess", _rebuilt(resize="bilinear-antialias")),
+    BundleSkew("pixels scaled to 0..1 twice", "preprocess", _graph("preprocess.onnx", _before_output("Div", np.array(255, np.float32)))),
+    BundleSkew("117 subtracted in the model", "model", _graph("model.onnx", _input_shifted)),
+    BundleSkew("weights cast to float16", "model", _graph("model.onnx", _weights(lambda w: w.astype(np.float16).astype(np.float32)))),
+    BundleSkew("weights of another epoch", "model", _graph("model.onnx", _weights(lambda w: w * np.float32(1.001)))),
+    BundleSkew("rows of a batch leak", "model", _graph("model.onnx", _rows_leak)),
+    BundleSkew("probabilities and logits swapped", "model", _outputs_swapped),
+    BundleSkew("answers of another epoch recorded", "model", _answers_of_another_run),
+    BundleSkew("labels in another order", "label", _labels(lambda labels: labels[::-1])),
+    BundleSkew("an edited tolerance", "bundle", _loose_tolerance),
+    BundleSkew("golden pictures saved again", "decode", _pictures_saved_again),
+]  # fmt: skip

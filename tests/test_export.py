@@ -1,0 +1,169 @@
+"""forgo.export on Keras models in memory and in files, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+import forgo
+from forgo.export import _graph, _keras
+from tests.conftest import BUNDLES
+from tests.conftest import forgo as run_forgo
+
+pytestmark = pytest.mark.slow
+
+ROWS = load_iris().data.astype(np.float32)
+LABELS = ["setosa", "versicolor", "virginica"]
+
+
+def classifier() -> Any:
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Normalization(mean=ROWS.mean(0), variance=ROWS.var(0)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir()]
+
+
+def test_rows_in_memory(tmp_path: Path) -> None:
+    model = classifier()
+    result = forgo.export(model, tmp_path / "iris.forgo", examples=ROWS, labels=LABELS)
+    assert result.parity["cases"] >= 16
+    assert result.framework_difference < 1e-4
+    row = tmp_path / "row.json"
+    row.write_text(json.dumps({"input": ROWS[70].tolist()}))
+    done = run_forgo("predict", "--json", "--top", "0", tmp_path / "iris.forgo", row)
+    scores = {c["label"]: c["score"] for c in json.loads(done.out)["classes"]}
+    want = model.predict(ROWS[70:71], verbose=0)[0]
+    assert np.allclose([scores[label] for label in LABELS], want, atol=1e-4)
+
+
+def test_regression_with_two_inputs(tmp_path: Path) -> None:
+    a, b = keras.Input((2,), name="left"), keras.Input((2,), name="right")
+    out = keras.layers.Dense(1, name="price")(keras.layers.Concatenate()([a, b]))
+    examples = {"left": ROWS[:20, :2], "right": ROWS[:20, 2:]}
+    forgo.export(keras.Model([a, b], out), tmp_path / "price.forgo", examples=examples, task="regression")
+    row = tmp_path / "row.json"
+    row.write_text(json.dumps({"left": [1, 2], "right": [3, 4]}))
+    done = run_forgo("predict", "--json", tmp_path / "price.forgo", row)
+    assert done.code == 0, done.err
+    assert list(json.loads(done.out)["outputs"]) == ["output"]
+
+
+def test_augmentation_layers_never_reach_the_graph(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(4)
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.RandomFlip(),
+            keras.layers.RandomRotation(0.2),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
+    result = forgo.export(model, tmp_path / "m.forgo", examples=pictures, labels=["a", "b", "c"])
+    assert result.parity["top1_agreement"] == 1
+
+
+def test_keras_file_from_the_command_line(tmp_path: Path) -> None:
+    classifier().save(tmp_path / "m.keras")
+    np.save(tmp_path / "rows.npy", ROWS)
+    (tmp_path / "labels.txt").write_text("\n".join(LABELS))
+    command = [
+        "export",
+        tmp_path / "m.keras",
+        "-o",
+        tmp_path / "m.forgo",
+        "--examples",
+        tmp_path / "rows.npy",
+    ]
+    done = run_forgo(*command, "--labels", tmp_path / "labels.txt")
+    assert done.code == 0, done.err
+    assert "parity proven in Go" in done.err
+    done = run_forgo(*command, "--labels", tmp_path / "labels.txt", "--tolerance", "0.01")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "0.01" in done.err
+
+
+def test_a_model_that_onnx_runtime_runs_otherwise_leaves_no_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forgo.export import _pipeline
+
+    model = _keras.KerasModel(classifier(), picture=False)
+
+    class Wrong(_graph.OnnxModel):
+        def predict(self, inputs: Any) -> Any:
+            return {k: v + np.float32(0.01) for k, v in super().predict(inputs).items()}
+
+    monkeypatch.setattr(_pipeline, "OnnxModel", Wrong)
+    request = _pipeline.Request(tmp_path / "m.forgo", rows={"": ROWS}, labels=LABELS)
+    with pytest.raises(forgo.ParityError) as caught:
+        _pipeline.run(model, request)
+    assert caught.value.stage == "model"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_bundle_that_go_refuses_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from forgo.export import _golden, _pipeline
+
+    model = _keras.KerasModel(classifier(), picture=False)
+    record = _golden.record
+
+    def wrong(stage: Any, number: int, example: Any, outputs: Any, label: str | None) -> Any:
+        return record(stage, number, example, {k: v + np.float32(0.01) for k, v in outputs.items()}, label)
+
+    monkeypatch.setattr(_golden, "record", wrong)
+    with pytest.raises(forgo.ParityError, match="Go binary refused"):
+        _pipeline.run(model, _pipeline.Request(tmp_path / "m.forgo", rows={"": ROWS}, labels=LABELS))
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"labels": LABELS[:2]}, "2 labels"),
+        ({"labels": ["a", "a", "b"]}, "repeat"),
+        ({"task": "guessing"}, "guessing"),
+        ({"tolerance": 0.1}, "0.1"),
+        ({"examples": ROWS[:, :3]}, "shape"),
+        ({"examples": ROWS[:0]}, "without examples"),
+        ({"examples": ROWS * np.float32("nan")}, "not finite"),
+        ({"labels": None, "task": "classification"}, "labels"),
+        ({"resize": "lanczos"}, "resize"),
+    ],
+)
+def test_bad_arguments(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    arguments: dict[str, Any] = {"examples": ROWS, "labels": LABELS, **change}
+    with pytest.raises(forgo.ForgoError, match=says):
+        forgo.export(classifier(), tmp_path / "m.forgo", **arguments)
+    assert leftovers(tmp_path) == []
+
+
+def test_an_older_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path) -> None:
+    place = tmp_path / "m.forgo"
+    shutil.copytree(BUNDLES / "iris.forgo", place)
+    before = (place / "forgo.sha256").read_text()
+    forgo.export(classifier(), place, examples=ROWS, labels=LABELS)
+    assert (place / "forgo.sha256").read_text() != before
+    assert leftovers(tmp_path) == ["m.forgo"]
+    (tmp_path / "mine.forgo").mkdir()
+    with pytest.raises(forgo.BundleError, match="not a bundle"):
+        forgo.export(classifier(), tmp_path / "mine.forgo", examples=ROWS, labels=LABELS)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from forgo import PictureError
+from forgo._picture import decode
+from forgo._preprocess import Preprocessor, build
+from tests.conftest import ROOT
+
+CASES = json.loads((ROOT / "conformance" / "pictures.json").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c["file"])
+def test_decodes_as_recorded(case: dict[str, Any]) -> None:
+    data = (ROOT / "conformance" / "pictures" / case["file"]).read_bytes()
+    if "refused" in case:
+        with pytest.raises(PictureError):
+            decode(data)
+        return
+    pixels = decode(data)
+    assert pixels.shape == (case["height"], case["width"], 3)
+    assert hashlib.sha256(pixels.tobytes()).hexdigest() == case["sha256"]
+
+
+def photograph() -> Any:
+    from sklearn.datasets import load_sample_image
+
+    return load_sample_image("china.jpg")
+
+
+def test_orientation_is_applied_as_pillow_does() -> None:
+    import io
+
+    from PIL import Image, ImageOps
+
+    for orientation in range(1, 9):
+        data = (ROOT / "conformance" / "pictures" / f"exif-{orientation}.jpg").read_bytes()
+        upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+        assert (decode(data) == np.asarray(upright)).all()
+
+
+def test_bilinear_is_tensorflows() -> None:
+    import tensorflow as tf
+
+    image = photograph()
+    ours = Preprocessor(build(224, 224))(image)
+    theirs = tf.image.resize(image, (224, 224)).numpy()
+    assert np.abs(ours - theirs).max() < 0.02
+
+
+def test_antialiased_is_pillows() -> None:
+    from PIL import Image
+
+    image = photograph()
+    ours = Preprocessor(build(224, 224, resize="bilinear-antialias"))(image)
+    theirs = np.asarray(Image.fromarray(image).resize((224, 224), Image.Resampling.BILINEAR), np.float32)
+    assert np.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (20, 40), (48, 16)])
+@pytest.mark.parametrize("size", [(41, 53), (53, 41), (1, 1), (7, 300)])
+def test_crop_keeps_the_largest_centred_part(height: int, width: int, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    cropped_h = min(size[0], max(1, size[1] * height // width))
+    cropped_w = min(size[1], max(1, size[0] * width // height))
+    y, x = (size[0] - cropped_h) // 2, (size[1] - cropped_w) // 2
+    want = Preprocessor(build(height, width))(
+        np.ascontiguousarray(image[y : y + cropped_h, x : x + cropped_w])
+    )
+    assert (Preprocessor(build(height, width, fit="crop"))(image) == want).all()
+
+
+def test_graph_needs_nothing_but_standard_operations() -> None:
+    for fit in ("stretch", "crop"):
+        graph = build(8, 8, fit=fit)  # type: ignore[arg-type]
+        assert {o.domain for o in graph.opset_import} == {""}
+        onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])

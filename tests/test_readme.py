@@ -1,0 +1,74 @@
+"""The README promises only what works: its program runs, and so do its commands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BUNDLES, ROOT, TrainedBundle, forgo
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_go_program_prints_the_label(tmp_path: Path, digits: TrainedBundle) -> None:
+    (program,) = re.findall(r"```go\n(package main.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "main.go").write_text(program)
+    (tmp_path / "go.mod").write_text(
+        (ROOT / "go.mod").read_text().replace("module github.com/forgo-ml/forgo", "module example.com/hello")
+    )
+    with (tmp_path / "go.mod").open("a") as f:
+        f.write(f"\nrequire github.com/forgo-ml/forgo v0.0.0\nreplace github.com/forgo-ml/forgo => {ROOT}\n")
+    shutil.copy(ROOT / "go.sum", tmp_path)
+    (tmp_path / "digits.forgo").symlink_to(digits.bundle)
+    shutil.copy(sorted((digits.pictures / "seven").iterdir())[0], tmp_path / "seven.png")
+    done = subprocess.run(
+        [ROOT / "scripts/go.sh", "run", "-mod=mod", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "seven"
+
+
+def test_commands_that_it_shows_exist() -> None:
+    text = README + (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "ARCHITECTURE.md").read_text()
+    targets = set(re.findall(r"`make (\w+)", text))
+    makefile = (ROOT / "Makefile").read_text()
+    assert targets >= {"demo", "test", "check", "mutants"}
+    for target in targets:
+        assert f"\n{target}:" in makefile, target
+    for verb in set(
+        re.findall(r"forgo (\w+) ", " ".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)))
+    ):
+        assert forgo(verb, "--help").code == 0, verb
+
+
+def test_paths_that_the_documents_name_exist() -> None:
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "spec/bundle.md"):
+        for path in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / document).read_text()):
+            assert (ROOT / document).parent.joinpath(path).exists(), (document, path)
+
+
+def test_the_specification_names_every_key_of_the_schema() -> None:
+    import json
+
+    schema = json.loads((ROOT / "spec/manifest.schema.json").read_text())
+    text = (ROOT / "spec/bundle.md").read_text()
+    for key in [
+        *schema["properties"],
+        *schema["$defs"]["case"]["properties"],
+        *schema["$defs"]["tensor"]["properties"],
+    ]:
+        assert f"`{key}`" in text, key
+
+
+def test_the_committed_bundles_load() -> None:
+    for name in ("shapes", "iris"):
+        assert forgo("verify", BUNDLES / f"{name}.forgo").code == 0

@@ -1,0 +1,198 @@
+"""forgo train on small folders of real pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from forgo._preprocess import Preprocessor, build
+from forgo.train import _data, _metrics
+from tests.conftest import FORGO, TrainedBundle, forgo
+
+PREPROCESS = Preprocessor(build(16, 16))
+
+
+def folder_of_classes(place: Path, digits: TrainedBundle, each: int = 12) -> Path:
+    """A tree of class folders from real digits, not yet split."""
+    for name in ("one", "seven", "zero"):
+        (place / name).mkdir(parents=True)
+        for file in sorted((digits.pictures / name).iterdir())[:each]:
+            shutil.copy(file, place / name)
+    return place
+
+
+def digest_of(folder: Path) -> str:
+    h = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            h.update(str(file).encode() + file.read_bytes())
+    return h.hexdigest()
+
+
+def pictures(n: int) -> list[_data.Picture]:
+    return [_data.Picture(Path(f"{i}.png"), i % 2, f"digest {i // 3}") for i in range(n)]
+
+
+def test_split_is_stratified_seeded_and_keeps_copies_together() -> None:
+    train, valid = _data.split(pictures(60), 0.25, seed=7)
+    assert (train, valid) == _data.split(pictures(60), 0.25, seed=7)
+    assert (train, valid) != _data.split(pictures(60), 0.25, seed=8)
+    assert len(train) + len(valid) == 60
+    for label in (0, 1):
+        assert 6 <= sum(p.label == label for p in valid) <= 10
+        here = {p.digest for p in valid if p.label == label}
+        assert not here & {p.digest for p in train if p.label == label}
+
+
+def test_metrics_by_hand() -> None:
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
+    m = _metrics.measure(scores, np.array([0, 0, 1, 1]), ["a", "b"])
+    assert m["accuracy"] == 0.75
+    assert m["confusion"] == [[2, 0], [1, 1]]
+    assert m["classes"][0] == {"label": "a", "count": 2, "precision": 2 / 3, "recall": 1.0}
+    assert m["loss"] == pytest.approx(-np.log([0.9, 0.6, 0.8, 0.3]).mean())
+
+
+@pytest.mark.slow
+def test_one_tree_is_split_and_bad_files_are_set_aside_unchanged(
+    tmp_path: Path, digits: TrainedBundle
+) -> None:
+    data = folder_of_classes(tmp_path / "data", digits)
+    (data / "one" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    (data / "one" / "notes.txt").write_text("ignored")
+    (data / "zero" / "old.gif").write_bytes(b"GIF89a")
+    before = digest_of(data)
+    done = forgo("train", data, "-o", tmp_path / "m.forgo", "--image-size", "16", "--epochs", "2", "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert {Path(path).name for path, _ in result["set_aside"]} == {"broken.jpg", "old.gif"}
+    assert "broken.jpg" in done.err
+    assert digest_of(data) == before
+    assert result["held_out"] == 6 or result["held_out"] == 7
+    report = (tmp_path / "m.forgo" / "report.html").read_text()
+    assert "broken.jpg" in report
+    assert "<svg" in report
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert manifest["labels"] == ["one", "seven", "zero"]
+    assert manifest["provenance"]["data"]["train"] + manifest["provenance"]["data"]["valid"] == 36
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_best_model_so_far(tmp_path: Path, digits: TrainedBundle) -> None:
+    data = folder_of_classes(tmp_path / "data", digits, each=30)
+    command = [
+        FORGO,
+        "train",
+        data,
+        "-o",
+        tmp_path / "m.forgo",
+        "--image-size",
+        "16",
+        "--epochs",
+        "5000",
+        "--patience",
+        "5000",
+        "--json",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if line.startswith("epoch 3/"):
+                break
+        running.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        out, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    assert "interrupted: the best model so far" in err
+    assert json.loads(out)["interrupted"] is True
+    assert time.monotonic() - start < 120
+    assert forgo("verify", tmp_path / "m.forgo").code == 0
+
+
+@pytest.mark.slow
+def test_resnet50_from_a_weights_file(tmp_path: Path, digits: TrainedBundle) -> None:
+    import keras
+
+    base = keras.applications.ResNet50(
+        include_top=False, pooling="avg", input_shape=(32, 32, 3), weights=None
+    )
+    base.save_weights(tmp_path / "base.weights.h5")
+    data = folder_of_classes(tmp_path / "data", digits, each=6)
+    done = forgo(
+        "train", data, "-o", tmp_path / "m.forgo", "--backbone", "resnet50", "--image-size", "32", "--epochs", "1",
+        "--weights", tmp_path / "base.weights.h5", "--trainable", "first:30", "--augment", "classic",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "parity proven in Go" in done.err
+
+
+@pytest.mark.slow
+def test_imagenet_weights_that_cannot_be_had_name_the_way_out(tmp_path: Path, digits: TrainedBundle) -> None:
+    data = folder_of_classes(tmp_path / "data", digits, each=6)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "https_proxy": "http://127.0.0.1:9",
+        "KERAS_HOME": str(tmp_path),
+    }
+    done = forgo(
+        "train",
+        data,
+        "-o",
+        tmp_path / "m.forgo",
+        "--backbone",
+        "resnet50",
+        "--image-size",
+        "32",
+        env=environment,
+    )
+    assert done.code == 1
+    assert "--weights none" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_normalization_is_caffes_exactly() -> None:
+    import keras
+
+    from forgo.train import _network
+
+    image = np.random.default_rng(0).uniform(0, 255, (2, 5, 7, 3)).astype(np.float32)
+    want = keras.applications.resnet50.preprocess_input(image.copy())
+    assert np.abs(np.asarray(_network.caffe_normalization()(image)) - want).max() < 1e-4
+
+
+def test_trainable_layers() -> None:
+    from forgo.train import _network
+
+    def chosen(trainable: str) -> list[str]:
+        model: Any = _network.build("small", 16, 2, weights="none", trainable=trainable)
+        base = model.get_layer("small")
+        return [layer.name for layer in base.layers if layer.trainable and layer.weights]
+
+    assert chosen("head") == []
+    assert len(chosen("all")) == 8
+    assert chosen("conv[12]") == ["conv1", "conv2"]
+    assert chosen("first:3") == ["conv1"]
+    assert chosen("last:4") == ["conv4", "bn4"]
+
+
+def test_leaks_are_found(tmp_path: Path) -> None:
+    image = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    for part in ("train", "valid"):
+        for n, name in enumerate(("a", "b")):
+            (tmp_path / part / name).mkdir(parents=True)
+            image.putpixel((0, 0), (n, 0, 0))
+            image.save(tmp_path / part / name / "same.png")
+    found = _data.find(tmp_path, 0.2, 0, PREPROCESS)
+    assert len(found.leaked) == 2
