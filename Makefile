@@ -48,7 +48,7 @@ mutants: build build/tiles.forgo/forgo.json
 	@$(PY) -m mutants
 
 # Trained bundles that tests and mutants share.
-TRAINING := $(wildcard src/forgo/*.py src/forgo/train/*.py src/forgo/export/*.py)
+TRAINING := $(wildcard src/forgo/*.py src/forgo/training/*.py src/forgo/exporting/*.py)
 build/%.forgo/forgo.json: examples/%.py $(TRAINING) | build
 	rm -rf build/$* build/$*.forgo
 	$(PY) examples/$*.py build/$*

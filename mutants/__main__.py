@@ -41,7 +41,7 @@ def main() -> int:
     if stage != "accepted":
         print(f"the bundle without a skew is refused: {message}")
         return 1
-    skews = [*BUNDLE_SKEWS, *BINARY_SKEWS]
+    skews: list[BundleSkew | BinarySkew] = [*BUNDLE_SKEWS, *BINARY_SKEWS]
     escaped = 0
     print(f"{'planted skew':<44} {'in':<7} {'refused at':<11} as")
     for skew in skews:

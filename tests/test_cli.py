@@ -85,7 +85,7 @@ def test_wrong_usage_is_exit_2(arguments: list[str | Path]) -> None:
 def test_refusals_are_exit_1_and_one_line(tmp_path: Path) -> None:
     (tmp_path / "one" / "class").mkdir(parents=True)
     (tmp_path / "fake.keras").write_bytes(b"no zip")
-    for arguments in (
+    commands: list[list[str | Path]] = [
         ["verify", tmp_path],
         ["verify", tmp_path / "missing.forgo"],
         ["inspect", PICTURE],
@@ -96,7 +96,8 @@ def test_refusals_are_exit_1_and_one_line(tmp_path: Path) -> None:
         ["train", tmp_path / "one", "-o", tmp_path / "x.forgo", "--backbone", "huge"],
         ["export", tmp_path / "missing.keras", "-o", tmp_path / "x.forgo", "--examples", tmp_path],
         ["export", tmp_path / "fake.keras", "-o", tmp_path / "x.forgo", "--examples", SHAPES / "golden"],
-    ):
+    ]
+    for arguments in commands:
         done = forgo(*arguments)
         assert done.code == 1, arguments
         assert done.err.startswith("forgo: "), (arguments, done.err)
@@ -147,7 +148,7 @@ def test_hand_over_imports_nothing_heavy() -> None:
 
 
 def test_help_and_export_import_no_framework() -> None:
-    program = "import sys, forgo._cli, forgo.export, forgo.train; print([m for m in ('keras', 'tensorflow', 'torch') if m in sys.modules])"
+    program = "import sys, forgo._cli, forgo.exporting, forgo.training; print([m for m in ('keras', 'tensorflow', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
@@ -171,7 +172,17 @@ def test_verify_names_the_stage_as_json(tmp_path: Path) -> None:
 
 def test_the_command_is_the_binary_itself() -> None:
     """Signals and exit codes are the binary's own: the process is replaced, not wrapped."""
-    command = [FORGO, "serve", IRIS, "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"]
+    command: list[str | Path] = [
+        FORGO,
+        "serve",
+        IRIS,
+        "--http",
+        "127.0.0.1:0",
+        "--grpc",
+        "off",
+        "--admin",
+        "off",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:

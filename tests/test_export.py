@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 import forgo
-from forgo.export import _graph, _keras
+from forgo.exporting import _graph, _keras
 from tests.conftest import BUNDLES
 from tests.conftest import forgo as run_forgo
 
@@ -82,11 +82,21 @@ def test_augmentation_layers_never_reach_the_graph(tmp_path: Path) -> None:
     assert result.parity["top1_agreement"] == 1
 
 
+def test_augmentation_inside_a_functional_model(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(5)
+    pixels = keras.Input((16, 16, 3))
+    x = keras.Sequential([keras.layers.RandomFlip(), keras.layers.RandomZoom(0.3)])(pixels)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x / 255))
+    model = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(x))
+    pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
+    forgo.export(model, tmp_path / "m.forgo", examples=pictures, labels=["a", "b", "c"])
+
+
 def test_keras_file_from_the_command_line(tmp_path: Path) -> None:
     classifier().save(tmp_path / "m.keras")
     np.save(tmp_path / "rows.npy", ROWS)
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
-    command = [
+    command: list[str | Path] = [
         "export",
         tmp_path / "m.keras",
         "-o",
@@ -105,13 +115,13 @@ def test_keras_file_from_the_command_line(tmp_path: Path) -> None:
 def test_a_model_that_onnx_runtime_runs_otherwise_leaves_no_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from forgo.export import _pipeline
+    from forgo.exporting import _pipeline
 
     model = _keras.KerasModel(classifier(), picture=False)
 
     class Wrong(_graph.OnnxModel):
         def predict(self, inputs: Any) -> Any:
-            return {k: v + np.float32(0.01) for k, v in super().predict(inputs).items()}
+            return {k: np.add(v, np.float32(0.01)) for k, v in super().predict(inputs).items()}
 
     monkeypatch.setattr(_pipeline, "OnnxModel", Wrong)
     request = _pipeline.Request(tmp_path / "m.forgo", rows={"": ROWS}, labels=LABELS)
@@ -122,13 +132,15 @@ def test_a_model_that_onnx_runtime_runs_otherwise_leaves_no_bundle(
 
 
 def test_a_bundle_that_go_refuses_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from forgo.export import _golden, _pipeline
+    from forgo.exporting import _golden, _pipeline
 
     model = _keras.KerasModel(classifier(), picture=False)
     record = _golden.record
 
     def wrong(stage: Any, number: int, example: Any, outputs: Any, label: str | None) -> Any:
-        return record(stage, number, example, {k: v + np.float32(0.01) for k, v in outputs.items()}, label)
+        return record(
+            stage, number, example, {k: np.add(v, np.float32(0.01)) for k, v in outputs.items()}, label
+        )
 
     monkeypatch.setattr(_golden, "record", wrong)
     with pytest.raises(forgo.ParityError, match="Go binary refused"):

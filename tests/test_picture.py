@@ -78,6 +78,6 @@ def test_crop_keeps_the_largest_centred_part(height: int, width: int, size: tupl
 
 def test_graph_needs_nothing_but_standard_operations() -> None:
     for fit in ("stretch", "crop"):
-        graph = build(8, 8, fit=fit)  # type: ignore[arg-type]
+        graph = build(8, 8, fit=fit)
         assert {o.domain for o in graph.opset_import} == {""}
         onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])

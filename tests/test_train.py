@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from forgo._preprocess import Preprocessor, build
-from forgo.train import _data, _metrics
+from forgo.training import _data, _metrics
 from tests.conftest import FORGO, TrainedBundle, forgo
 
 PREPROCESS = Preprocessor(build(16, 16))
@@ -91,7 +91,7 @@ def test_one_tree_is_split_and_bad_files_are_set_aside_unchanged(
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_best_model_so_far(tmp_path: Path, digits: TrainedBundle) -> None:
     data = folder_of_classes(tmp_path / "data", digits, each=30)
-    command = [
+    command: list[str | Path] = [
         FORGO,
         "train",
         data,
@@ -165,7 +165,7 @@ def test_imagenet_weights_that_cannot_be_had_name_the_way_out(tmp_path: Path, di
 def test_normalization_is_caffes_exactly() -> None:
     import keras
 
-    from forgo.train import _network
+    from forgo.training import _network
 
     image = np.random.default_rng(0).uniform(0, 255, (2, 5, 7, 3)).astype(np.float32)
     want = keras.applications.resnet50.preprocess_input(image.copy())
@@ -173,7 +173,7 @@ def test_normalization_is_caffes_exactly() -> None:
 
 
 def test_trainable_layers() -> None:
-    from forgo.train import _network
+    from forgo.training import _network
 
     def chosen(trainable: str) -> list[str]:
         model: Any = _network.build("small", 16, 2, weights="none", trainable=trainable)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from forgo._errors import BundleError, ExportError, ForgoError, ParityError, PictureError
-    from forgo.export import export
-    from forgo.train import train
+    from forgo.exporting import export
+    from forgo.training import train
 
 __all__ = [
     "BundleError",
@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "export": "forgo.export",
-    "train": "forgo.train",
+    "export": "forgo.exporting",
+    "train": "forgo.training",
     "BundleError": "forgo._errors",
     "ExportError": "forgo._errors",
     "ForgoError": "forgo._errors",

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from forgo._errors import ForgoError
 from forgo._launch import GO_VERBS
-from forgo.train._choices import AUGMENTS, BACKBONES
+from forgo.training._choices import AUGMENTS, BACKBONES
 
 app = typer.Typer(
     name="forgo",
@@ -97,7 +97,7 @@ def _train(
 
     Ctrl-C keeps the best model so far. Pictures that cannot be read are listed, never changed.
     """
-    from forgo.train import train
+    from forgo.training import train
 
     console = Console(stderr=True, highlight=False)
     result = train(
@@ -155,7 +155,7 @@ def _export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a trained model as a bundle, after proving that Go answers as its framework does."""
-    from forgo.export import export
+    from forgo.exporting import export
 
     result = export(
         model, out, examples=_rows(examples), labels=labels, task=task, tolerance=tolerance,

@@ -15,7 +15,7 @@ from rich.console import Console
 from forgo import _preprocess
 from forgo._bundle import check_place
 from forgo._errors import ForgoError
-from forgo.train._quiet import native_stderr_held
+from forgo.training._quiet import native_stderr_held
 
 __all__ = ["Trained", "train"]
 
@@ -106,7 +106,7 @@ def train(
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keras = _import_keras()
-    from forgo.train import _data, _fit, _network
+    from forgo.training import _data, _fit, _network
 
     preprocess = _preprocess.Preprocessor(_preprocess.build(image_size, image_size, resize=resize, fit=fit))
     found = _data.find(Path(data), valid, seed, preprocess)
@@ -165,7 +165,7 @@ def _check_arguments(
     resize: str,
     fit: str,
 ) -> None:
-    from forgo.train._choices import AUGMENTS, BACKBONES
+    from forgo.training._choices import AUGMENTS, BACKBONES
 
     for name, value, known in (
         ("backbone", backbone, BACKBONES), ("augment", augment, AUGMENTS),
@@ -205,9 +205,9 @@ def _measure_and_export(
     import numpy as np
 
     from forgo import report
-    from forgo.export._keras_process import export_file
-    from forgo.export._pipeline import Request
-    from forgo.train import _metrics
+    from forgo.exporting._keras_process import export_file
+    from forgo.exporting._pipeline import Request
+    from forgo.training import _metrics
 
     model = keras.saving.load_model(best, compile=False)
     order = np.arange(len(reader.pictures))

@@ -26,7 +26,7 @@ class End:
 
 
 class Trained(Protocol):
-    """A trained model. One adapter a framework implements it (``export/_keras.py``, …)."""
+    """A trained model. One adapter a framework implements it (``exporting/_keras.py``, …)."""
 
     framework: str
     """The framework and its version, for provenance."""

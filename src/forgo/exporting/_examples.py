@@ -12,7 +12,7 @@ import numpy.typing as npt
 from forgo._errors import ExportError, PictureError
 from forgo._picture import SUFFIXES, decode, read_header
 from forgo._preprocess import Preprocessor
-from forgo.export._model import UNNAMED, Arrays, End
+from forgo.exporting._model import UNNAMED, Arrays, End
 
 
 @dataclass(frozen=True)

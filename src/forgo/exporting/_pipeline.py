@@ -18,10 +18,10 @@ from forgo import _binary, _preprocess
 from forgo._bundle import Staging
 from forgo._errors import ExportError, ParityError
 from forgo._picture import JPEG, PNG
-from forgo.export import _golden
-from forgo.export._examples import Example, from_rows, read_pictures, stack
-from forgo.export._graph import OnnxModel, rename_ends
-from forgo.export._model import Arrays, End, Trained
+from forgo.exporting import _golden
+from forgo.exporting._examples import Example, from_rows, read_pictures, stack
+from forgo.exporting._graph import OnnxModel, rename_ends
+from forgo.exporting._model import Arrays, End, Trained
 
 TOLERANCE = 1e-4
 LOOSEST_TOLERANCE = 1e-3

@@ -6,7 +6,7 @@ import onnx
 import onnxruntime
 
 from forgo._errors import ExportError
-from forgo.export._model import Arrays, End
+from forgo.exporting._model import Arrays, End
 
 BATCH = "batch"
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from forgo._errors import ForgoError
-from forgo.train import _network
-from forgo.train._data import Reader
+from forgo.training import _network
+from forgo.training._data import Reader
 
 
 @dataclass

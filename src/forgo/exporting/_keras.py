@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from forgo._errors import ExportError
-from forgo.export._model import Arrays, End
+from forgo.exporting._model import Arrays, End
 
 OPSET = 18
 _AUTO_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?")
@@ -110,10 +110,23 @@ def _without_random_layers(model: Any) -> Any:
     if not any(is_random(layer) for layer in model.layers):
         return model
 
-    def clone(layer: Any) -> Any:
-        return keras.layers.Identity(name=layer.name) if is_random(layer) else layer
+    def copy(layer: Any) -> Any:
+        if not is_random(layer):
+            return type(layer).from_config(layer.get_config())
+        nothing = keras.layers.Dropout(0.0, name=layer.name)  # takes the arguments that a random layer takes
+        return (
+            keras.Sequential([nothing], name=layer.name) if isinstance(layer, keras.Sequential) else nothing
+        )
 
-    return keras.models.clone_model(model, clone_function=clone)
+    if isinstance(model, keras.Sequential):
+        inputs = [keras.Input(t.shape[1:], dtype=t.dtype) for t in model.inputs]
+        rebuilt = keras.Sequential([*inputs, *map(copy, model.layers)])
+    else:
+        rebuilt = keras.models.clone_model(model, clone_function=copy)
+    for before, after in zip(model.layers, rebuilt.layers, strict=True):
+        if not is_random(before):
+            after.set_weights(before.get_weights())
+    return rebuilt
 
 
 def _with_logits(model: Any) -> Any:

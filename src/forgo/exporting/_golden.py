@@ -12,8 +12,8 @@ from safetensors.numpy import save
 
 from forgo._bundle import Staging
 from forgo._picture import PNG
-from forgo.export._examples import Example
-from forgo.export._model import Arrays
+from forgo.exporting._examples import Example
+from forgo.exporting._model import Arrays
 
 CASES = 16
 """Recorded at least, where there are as many examples."""

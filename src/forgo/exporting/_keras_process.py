@@ -1,4 +1,4 @@
-"""The clean process that exports a Keras file: ``python -m forgo.export._keras_process JOB``.
+"""The clean process that exports a Keras file: ``python -m forgo.exporting._keras_process JOB``.
 
 JOB is a folder with request.json and arrays.npz; result.json is written there. A process of
 its own gives the exporter the TensorFlow backend, whatever the caller uses, and keeps its
@@ -20,15 +20,15 @@ import numpy as np
 
 from forgo import _errors
 from forgo._errors import ExportError, ForgoError, ParityError
-from forgo.export._model import Arrays
-from forgo.export._pipeline import Request, Result
+from forgo.exporting._model import Arrays
+from forgo.exporting._pipeline import Request, Result
 
 
 def export_file(model: Path, request: Request) -> Result:
     """Export a .keras file in a clean process.
 
     Raises:
-        ForgoError: as forgo.export._pipeline.run, or with what the process said last.
+        ForgoError: as forgo.exporting._pipeline.run, or with what the process said last.
     """
     with tempfile.TemporaryDirectory(prefix="forgo-export-") as folder:
         job = Path(folder)
@@ -46,7 +46,7 @@ def export_file(model: Path, request: Request) -> Result:
             "CUDA_VISIBLE_DEVICES": "",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "forgo.export._keras_process", job],
+            [sys.executable, "-m", "forgo.exporting._keras_process", job],
             env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         try:
@@ -78,7 +78,7 @@ def _request(job: Path) -> tuple[Path, Request]:
 
 
 def _main(job: Path) -> None:
-    from forgo.export import _keras, _pipeline
+    from forgo.exporting import _keras, _pipeline
 
     answer: dict[str, Any]
     try:

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from forgo._bundle import check_place
 from forgo._errors import ExportError
 from forgo._preprocess import FITS, RESIZES, Fit, Resize
-from forgo.export._examples import find_pictures
-from forgo.export._model import UNNAMED, Arrays
-from forgo.export._pipeline import TOLERANCE, Request, Result
+from forgo.exporting._examples import find_pictures
+from forgo.exporting._model import UNNAMED, Arrays
+from forgo.exporting._pipeline import TOLERANCE, Request, Result
 
 __all__ = ["Result", "export"]
 
@@ -81,7 +81,7 @@ def export(
         resize=resize, fit=fit, tolerance=tolerance,
     )  # fmt: skip
 
-    from forgo.export import _keras_process
+    from forgo.exporting import _keras_process
 
     if isinstance(model, str | Path):
         file = Path(model)
@@ -104,9 +104,9 @@ def _named(request: Request, file: Path) -> Request:
 
 def _export_keras(model: Any, request: Request) -> Result:
     """Take the truth from the model in memory, then export it as it is saved."""
-    from forgo.export import _keras, _keras_process
-    from forgo.export._examples import from_rows, read_pictures, stack
-    from forgo.export._pipeline import _preprocessor
+    from forgo.exporting import _keras, _keras_process
+    from forgo.exporting._examples import from_rows, read_pictures, stack
+    from forgo.exporting._pipeline import _preprocessor
 
     adapter = _keras.KerasModel(model, picture=request.pictures is not None)
     if request.pictures is not None:
