@@ -154,7 +154,8 @@ func (b *batcher) leave(c *call) bool {
 	}
 	b.mu.Unlock()
 	t.copied.Lock()
-	t.copied.Unlock() //nolint:staticcheck // only the wait matters
+	//lint:ignore SA2001 only the wait matters
+	t.copied.Unlock()
 	b.mu.Lock()
 	if t.stay--; t.stay == 0 {
 		t.cancel()

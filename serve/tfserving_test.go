@@ -111,8 +111,10 @@ func TestTFServingPredictOutputs(t *testing.T) {
 	url := listen(t, models) + "/v1/models/"
 	for _, c := range []struct{ model, body, want string }{
 		{"bytes", `{"instances":[["a","b"]]}`, `{"predictions":[[{"b64":"YQ=="},{"b64":"Yg=="}]]}`},
-		{"two", `{"instances":[{"a":[1,2],"b":[3,4]},{"b":[1,1],"a":[0,0]}]}`,
-			`{"predictions":[{"sum":[4,6],"difference":[-2,-2]},{"sum":[1,1],"difference":[-1,-1]}]}`},
+		{
+			"two", `{"instances":[{"a":[1,2],"b":[3,4]},{"b":[1,1],"a":[0,0]}]}`,
+			`{"predictions":[{"sum":[4,6],"difference":[-2,-2]},{"sum":[1,1],"difference":[-1,-1]}]}`,
+		},
 		{"two", `{"inputs":{"a":[[1,2]],"b":[[3,4]]}}`, `{"outputs":{"sum":[[4,6]],"difference":[[-2,-2]]}}`},
 		{"doubles", `{"instances":[[NaN,-Infinity],[Infinity,1e-9]]}`, `{"predictions":[[NaN,-Infinity],[Infinity,1e-09]]}`},
 		{"texts", `{"instances":[["a",{"b64":"Yg=="}]]}`, `{"predictions":[["a","b"]]}`},

@@ -14,10 +14,20 @@ import (
 
 func TestBytesRoundTrip(t *testing.T) {
 	for _, data := range []any{
-		[]bool{true, false}, []int8{-1, 2}, []uint8{1, 255}, []int16{-300, 7}, []uint16{60000, 1},
-		[]int32{math.MinInt32, 5}, []uint32{math.MaxUint32, 5}, []int64{math.MinInt64, 5}, []uint64{math.MaxUint64, 5},
-		[]float32{float32(math.Inf(-1)), 0.1}, []float64{math.Inf(1), 0.1},
-		[]tensor.Half{0x7c00, 0x3c00}, []tensor.Brain{0x7f80, 0x3f80}, []string{"", "a\x00b"},
+		[]bool{true, false},
+		[]int8{-1, 2},
+		[]uint8{1, 255},
+		[]int16{-300, 7},
+		[]uint16{60000, 1},
+		[]int32{math.MinInt32, 5},
+		[]uint32{math.MaxUint32, 5},
+		[]int64{math.MinInt64, 5},
+		[]uint64{math.MaxUint64, 5},
+		[]float32{float32(math.Inf(-1)), 0.1},
+		[]float64{math.Inf(1), 0.1},
+		[]tensor.Half{0x7c00, 0x3c00},
+		[]tensor.Brain{0x7f80, 0x3f80},
+		[]string{"", "a\x00b"},
 	} {
 		want := tensor.Tensor{Shape: []int64{2, 1}, Data: data}
 		raw, err := want.Bytes()

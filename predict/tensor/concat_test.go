@@ -11,9 +11,19 @@ import (
 
 // four values of each type.
 var values = []any{
-	[]bool{true, false, true, true}, []int8{1, 2, 3, 4}, []int16{1, 2, 3, 4}, []int32{1, 2, 3, 4}, []int64{1, 2, 3, 4},
-	[]uint8{1, 2, 3, 4}, []uint16{1, 2, 3, 4}, []uint32{1, 2, 3, 4}, []uint64{1, 2, 3, 4},
-	[]tensor.Half{1, 2, 3, 4}, []tensor.Brain{1, 2, 3, 4}, []float32{1, 2, 3, 4}, []float64{1, 2, 3, 4},
+	[]bool{true, false, true, true},
+	[]int8{1, 2, 3, 4},
+	[]int16{1, 2, 3, 4},
+	[]int32{1, 2, 3, 4},
+	[]int64{1, 2, 3, 4},
+	[]uint8{1, 2, 3, 4},
+	[]uint16{1, 2, 3, 4},
+	[]uint32{1, 2, 3, 4},
+	[]uint64{1, 2, 3, 4},
+	[]tensor.Half{1, 2, 3, 4},
+	[]tensor.Brain{1, 2, 3, 4},
+	[]float32{1, 2, 3, 4},
+	[]float64{1, 2, 3, 4},
 	[]string{"a", "b", "c", "d"},
 }
 

@@ -25,10 +25,14 @@ func fromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (ten
 		field string
 		n     int
 	}{
-		{"bool_contents", len(c.GetBoolContents())}, {"int_contents", len(c.GetIntContents())},
-		{"int64_contents", len(c.GetInt64Contents())}, {"uint_contents", len(c.GetUintContents())},
-		{"uint64_contents", len(c.GetUint64Contents())}, {"fp32_contents", len(c.GetFp32Contents())},
-		{"fp64_contents", len(c.GetFp64Contents())}, {"bytes_contents", len(c.GetBytesContents())},
+		{"bool_contents", len(c.GetBoolContents())},
+		{"int_contents", len(c.GetIntContents())},
+		{"int64_contents", len(c.GetInt64Contents())},
+		{"uint_contents", len(c.GetUintContents())},
+		{"uint64_contents", len(c.GetUint64Contents())},
+		{"fp32_contents", len(c.GetFp32Contents())},
+		{"fp64_contents", len(c.GetFp64Contents())},
+		{"bytes_contents", len(c.GetBytesContents())},
 	}
 	var field string
 	var data any

@@ -52,7 +52,8 @@ type Model struct {
 // Do answers one request in three steps, timed apart: prepare makes the inputs, the model
 // runs, write encodes the outputs. The first error ends it.
 func (m *Model) Do(ctx context.Context, prepare func(context.Context) (predict.Tensors, error),
-	write func(predict.Tensors) error) error {
+	write func(predict.Tensors) error,
+) error {
 	o := observation{failed: true}
 	start := time.Now()
 	defer func() {
