@@ -47,5 +47,7 @@ elif [ ! -x $uv ]; then
   python3 -m venv build/uv 2>/dev/null || { install python3-venv && python3 -m venv build/uv; } || die "python3 -m venv does not work: install python3-venv"
   build/uv/bin/pip install --quiet --disable-pip-version-check "uv==0.13.9"
 fi
+# Machines behind a proxy of their own trust what the system trusts (the name changed over time).
+export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
 $uv sync --quiet --frozen --extra keras --no-python-downloads
 touch .venv/ready

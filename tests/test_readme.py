@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ def test_the_go_program_prints_the_label(tmp_path: Path, digits: TrainedBundle) 
     done = subprocess.run(
         [ROOT / "scripts/go.sh", "run", "-mod=mod", "."],
         cwd=tmp_path,
+        env={**os.environ, "VIRTUAL_ENV": sys.prefix},
         capture_output=True,
         text=True,
         check=False,
