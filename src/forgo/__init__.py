@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value  # a module of the same name was bound by the import
+        globals()[name] = value
         return value
     raise AttributeError(f"module 'forgo' has no attribute {name!r}")
 

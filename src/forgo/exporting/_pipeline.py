@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -237,8 +236,3 @@ def _provenance(model: Trained, request: Request, worst: float) -> dict[str, Any
         "framework_difference": worst,
         **request.provenance,
     }
-
-
-def in_process(adapter: Callable[[], Trained], request: Request) -> dict[str, Any]:
-    """Run an export and return its result as plain data."""
-    return asdict(run(adapter(), request))
