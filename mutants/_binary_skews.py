@@ -65,6 +65,6 @@ BINARY_SKEWS = [
     BinarySkew("batch rows swapped between callers", "model", GATHER, "c.finish(rows(out, from, to), nil)", "c.finish(rows(out, t.rows-to, t.rows-from), nil)"),
     BinarySkew("every caller gets the first rows", "model", GATHER, "		from = to\n", "		_ = to\n"),
     BinarySkew("batch gathered in reverse", "model", GATHER, "		for _, c := range t.calls {\n			j.parts", "		for i := range t.calls {\n			c := t.calls[len(t.calls)-1-i]\n			j.parts"),
-    BinarySkew("labels off by one", "label", ANSWER, "return m.manifest.Labels[i]", "return m.manifest.Labels[(i+1)%len(m.manifest.Labels)]"),
+    BinarySkew("labels off by one", "label", ANSWER, "return manifest.Labels[i]", "return manifest.Labels[(i+1)%len(manifest.Labels)]"),
     BinarySkew("worst class first", "label", ANSWER, "cmp.Compare(b.Score, a.Score)", "cmp.Compare(a.Score, b.Score)"),
 ]  # fmt: skip

@@ -47,8 +47,11 @@ func (m *Model) Answer(ctx context.Context, raw []byte) (Answer, error) {
 }
 
 // Label turns row i of the model's outputs into its labelled answer.
-func (m *Model) Label(out Tensors, i int) (Answer, error) {
-	if m.manifest.Task != bundle.Classification {
+func (m *Model) Label(out Tensors, i int) (Answer, error) { return Label(&m.manifest, out, i) }
+
+// Label turns row i of outputs into a labelled answer, by the manifest of their model.
+func Label(manifest *bundle.Manifest, out Tensors, i int) (Answer, error) {
+	if manifest.Task != bundle.Classification {
 		a := Answer{Outputs: Tensors{}}
 		for name, t := range out {
 			row := t.Slice(i, i+1)
@@ -57,21 +60,21 @@ func (m *Model) Label(out Tensors, i int) (Answer, error) {
 		}
 		return a, nil
 	}
-	scores, err := out[m.manifest.Outputs[0].Name].Slice(i, i+1).Floats()
+	scores, err := out[manifest.Outputs[0].Name].Slice(i, i+1).Floats()
 	if err != nil {
 		return Answer{}, err
 	}
 	classes := make([]Class, len(scores))
 	for j, s := range scores {
-		classes[j] = Class{Label: m.label(j), Score: float32(s)}
+		classes[j] = Class{Label: label(manifest, j), Score: float32(s)}
 	}
 	slices.SortStableFunc(classes, func(a, b Class) int { return cmp.Compare(b.Score, a.Score) })
 	return Answer{Classes: classes}, nil
 }
 
-func (m *Model) label(i int) string {
-	if i < len(m.manifest.Labels) {
-		return m.manifest.Labels[i]
+func label(manifest *bundle.Manifest, i int) string {
+	if i < len(manifest.Labels) {
+		return manifest.Labels[i]
 	}
 	return strconv.Itoa(i)
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/predict/bundle"
 )
 
 // callers replays cases as the requests of several callers that wait for one engine, some
@@ -17,7 +17,7 @@ func (r *replayer) callers(ctx context.Context, cases []golden) error {
 	err := func() error {
 		defer b.hold()()
 		for i, request := range requests {
-			inputs, err := stack(request)
+			inputs, err := bundle.Stack(request)
 			if err != nil {
 				return r.fail(request[0], StageModel, math.Inf(1), 0, err)
 			}
@@ -52,7 +52,7 @@ func split(cases []golden) [][]golden {
 	sizes := []int{1, 2, 1, 3}
 	for len(cases) > 0 {
 		n := min(sizes[len(requests)%len(sizes)], len(cases))
-		if _, err := stack(cases[:n]); err != nil {
+		if _, err := bundle.Stack(cases[:n]); err != nil {
 			n = 1
 		}
 		requests = append(requests, cases[:n])
@@ -61,27 +61,10 @@ func split(cases []golden) [][]golden {
 	return requests
 }
 
-// stack joins the inputs of cases as the rows of one request.
-func stack(cases []golden) (Tensors, error) {
-	inputs := Tensors{}
-	for name := range cases[0].inputs {
-		var parts []Tensor
-		for _, g := range cases {
-			parts = append(parts, g.inputs[name])
-		}
-		t, err := tensor.Concat(parts...)
-		if err != nil {
-			return nil, err
-		}
-		inputs[name] = t
-	}
-	return inputs, nil
-}
-
 // rows compares each row of an answer with its case.
 func (r *replayer) rows(cases []golden, out Tensors, how string) error {
 	for i, g := range cases {
-		if err := r.compare(g, StageModel, rows(out, i, i+1), g.outputs, fmt.Sprintf("row %d %s", i, how)); err != nil {
+		if err := r.compare(g, StageModel, rows(out, i, i+1), g.Outputs, fmt.Sprintf("row %d %s", i, how)); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,9 @@ const (
 	StagePreprocess Stage = "preprocess" // pixels to the model's input
 	StageModel      Stage = "model"      // inputs to outputs, alone and in batches
 	StageLabel      Stage = "label"      // raw bytes to labelled answer
+	// StageServe is the way through a server: its protocols, and batches of many callers.
+	// Load does not replay it; the package client/replay does, against any server.
+	StageServe Stage = "serve"
 )
 
 // Parity is the result of a replay: how this process's answers compare with the training
@@ -96,12 +99,7 @@ type replayer struct {
 	parity Parity
 }
 
-// golden is a case with its files read.
-type golden struct {
-	bundle.Case
-	raw             []byte
-	inputs, outputs Tensors
-}
+type golden = bundle.Recorded
 
 func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity, error) {
 	all := m.manifest.Golden.Cases
@@ -151,7 +149,7 @@ func (r *replayer) fail(g golden, stage Stage, difference, tolerance float64, er
 
 // one replays a case stage by stage, then the whole way.
 func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
-	g, err := r.read(c)
+	g, err := r.b.ReadCase(c)
 	if err != nil {
 		return g, err
 	}
@@ -166,47 +164,14 @@ func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
 	if err != nil {
 		return g, err
 	}
-	out, err := r.m.Run(ctx, g.inputs)
+	out, err := r.m.Run(ctx, g.Inputs)
 	if err != nil {
 		return g, r.fail(g, StageModel, math.Inf(1), 0, err)
 	}
-	if err := r.compare(g, StageModel, out, g.outputs, "alone"); err != nil {
+	if err := r.compare(g, StageModel, out, g.Outputs, "alone"); err != nil {
 		return g, err
 	}
 	return g, r.label(ctx, g)
-}
-
-func (r *replayer) read(c bundle.Case) (golden, error) {
-	g := golden{Case: c, inputs: Tensors{}, outputs: Tensors{}}
-	var err error
-	if g.raw, err = r.b.ReadFile(c.Input); err != nil {
-		return g, err
-	}
-	file, err := r.b.ReadFile(c.Tensors)
-	if err != nil {
-		return g, err
-	}
-	recorded, err := tensor.ReadSafetensors(file)
-	if err != nil {
-		return g, &bundle.Error{Bundle: r.b.Path, File: c.Tensors, Err: err}
-	}
-	for kind, infos := range map[string][]bundle.TensorInfo{"input.": r.m.manifest.Inputs, "output.": r.m.manifest.Outputs} {
-		for _, info := range infos {
-			t, ok := recorded[kind+info.Name]
-			if !ok {
-				return g, &bundle.Error{Bundle: r.b.Path, File: c.Tensors, Err: fmt.Errorf("it has no tensor %q", kind+info.Name)}
-			}
-			if err := info.Spec().Match(t); err != nil {
-				return g, &bundle.Error{Bundle: r.b.Path, File: c.Tensors, Err: err}
-			}
-			if kind == "input." {
-				g.inputs[info.Name] = t
-			} else {
-				g.outputs[info.Name] = t
-			}
-		}
-	}
-	return g, nil
 }
 
 func (r *replayer) picture(ctx context.Context, g golden) error {
@@ -218,7 +183,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 	if err != nil {
 		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
 	}
-	got, err := pixels.Decode(g.raw, r.m.manifest.Picture.Accept)
+	got, err := pixels.Decode(g.Raw, r.m.manifest.Picture.Accept)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}
@@ -247,15 +212,15 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 	if err != nil {
 		return r.fail(g, StagePreprocess, math.Inf(1), 0, err)
 	}
-	return r.compare(g, StagePreprocess, in, g.inputs, "")
+	return r.compare(g, StagePreprocess, in, g.Inputs, "")
 }
 
 func (r *replayer) row(g golden) error {
-	in, err := tensor.ParseRow(g.raw, r.m.inputs)
+	in, err := tensor.ParseRow(g.Raw, r.m.inputs)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}
-	return r.compare(g, StageDecode, in, g.inputs, "")
+	return r.compare(g, StageDecode, in, g.Inputs, "")
 }
 
 // compare holds got to want within the stage's tolerance.
@@ -285,7 +250,7 @@ func (r *replayer) compare(g golden, stage Stage, got, want Tensors, how string)
 
 // label replays a case the whole way, as a caller would.
 func (r *replayer) label(ctx context.Context, g golden) error {
-	in, err := r.m.Prepare(ctx, g.raw)
+	in, err := r.m.Prepare(ctx, g.Raw)
 	if err != nil {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
 	}
@@ -294,7 +259,7 @@ func (r *replayer) label(ctx context.Context, g golden) error {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
 	}
 	if r.parity.DecodeDifference == 0 {
-		if err := r.compare(g, StageLabel, out, g.outputs, "from the raw input"); err != nil {
+		if err := r.compare(g, StageLabel, out, g.Outputs, "from the raw input"); err != nil {
 			return err
 		}
 	}
@@ -309,7 +274,7 @@ func (r *replayer) label(ctx context.Context, g golden) error {
 	if best.Label != g.Label {
 		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("answered %q, training answered %q", best.Label, g.Label))
 	}
-	want, err := r.m.Label(g.outputs, 0)
+	want, err := r.m.Label(g.Outputs, 0)
 	if err != nil {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
 	}
@@ -324,7 +289,7 @@ func (r *replayer) batch(ctx context.Context, cases []golden) error {
 	if len(cases) < 2 {
 		return nil
 	}
-	inputs, err := stack(cases)
+	inputs, err := bundle.Stack(cases)
 	if err != nil {
 		return nil //nolint:nilerr // rows of different shapes are never run together
 	}

@@ -8,9 +8,9 @@ import (
 	"math"
 	"net/http"
 
+	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
-	"github.com/forgo-ml/forgo/serve/internal/scan"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 

@@ -6,9 +6,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/internal/scan"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 

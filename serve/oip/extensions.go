@@ -6,8 +6,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
-	"github.com/forgo-ml/forgo/serve/internal/scan"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
@@ -134,7 +135,7 @@ func fromProto(req *pb.ModelInferRequest) (*call, error) {
 		if in.GetName() == "" {
 			return nil, served.BadInput("inputs[%d]: it has no name", i)
 		}
-		d, err := dtype(in.GetDatatype())
+		d, err := wire.DType(in.GetDatatype())
 		if err != nil {
 			return nil, served.BadInput("%s: %w", field, err)
 		}
@@ -148,7 +149,7 @@ func fromProto(req *pb.ModelInferRequest) (*call, error) {
 		case len(raw) > 0:
 			t, err = tensor.FromBytes(d, raw[i], in.GetShape()...)
 		default:
-			t, err = fromContents(d, in.GetContents(), in.GetShape())
+			t, err = wire.FromContents(d, in.GetContents(), in.GetShape())
 		}
 		if err != nil {
 			return nil, served.BadInput("%s: %w", field, err)
@@ -230,4 +231,29 @@ func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequ
 		})
 	}
 	return answer, nil
+}
+
+// addOutputs puts the results into an answer: raw where that is wanted, or where one of them
+// cannot be given otherwise.
+func addOutputs(answer *pb.ModelInferResponse, wanted []output, results predict.Tensors, raw bool) error {
+	for _, o := range wanted {
+		if d := results[o.name].DType(); d == tensor.Float16 || d == tensor.BFloat16 {
+			raw = true
+		}
+	}
+	for _, o := range wanted {
+		t := results[o.name]
+		out := &pb.ModelInferResponse_InferOutputTensor{Name: o.name, Datatype: wire.Datatype(t.DType()), Shape: t.Shape}
+		answer.Outputs = append(answer.Outputs, out)
+		if !raw {
+			out.Contents = wire.Contents(t)
+			continue
+		}
+		data, err := t.Bytes()
+		if err != nil {
+			return fmt.Errorf("output %q: %w", o.name, err)
+		}
+		answer.RawOutputContents = append(answer.RawOutputContents, data)
+	}
+	return nil
 }

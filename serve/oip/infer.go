@@ -10,15 +10,13 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/forgo-ml/forgo/internal/scan"
+	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
-	"github.com/forgo-ml/forgo/serve/internal/scan"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
-
-// headerLength is the HTTP header that says how much of a body is JSON; binary data follow.
-const headerLength = "Inference-Header-Content-Length"
 
 func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model) {
 	var id string
@@ -43,7 +41,7 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 // readCall reads a request of any of the three forms: JSON, JSON with binary data after it,
 // and one input's raw data alone.
 func readCall(req *http.Request, m *served.Model) (c *call, id string, err error) {
-	length := req.Header.Get(headerLength)
+	length := req.Header.Get(wire.HeaderLength)
 	if length == "" {
 		body, free, err := reply.Body(req)
 		if err != nil {
@@ -54,21 +52,21 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 	}
 	n, err := strconv.ParseInt(length, 10, 64)
 	if err != nil || n < 0 {
-		return nil, "", served.BadInput("header %s is %q, which is no length", headerLength, length)
+		return nil, "", served.BadInput("header %s is %q, which is no length", wire.HeaderLength, length)
 	}
 	if n == 0 {
 		c, err := rawCall(req, m)
 		return c, "", err
 	}
 	if req.ContentLength >= 0 && n > req.ContentLength {
-		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", headerLength, n, req.ContentLength)
+		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, req.ContentLength)
 	}
 	// The JSON is read apart, so that the first tensor starts at an address that suits it.
 	header, free := reply.Buffer()
 	defer free()
 	if _, err := io.CopyN(header, req.Body, n); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, "", served.BadInput("header %s is %d, the body has %d bytes", headerLength, n, header.Len())
+			return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, header.Len())
 		}
 		return nil, "", reply.BodyError(err)
 	}
@@ -98,7 +96,7 @@ func rawCall(req *http.Request, m *served.Model) (*call, error) {
 		return &call{binary: true, inputs: []input{{name: Picture, tensor: oneString(body)}}}, nil
 	}
 	if len(manifest.Inputs) != 1 {
-		return nil, served.BadInput("header %s is 0, but the model takes %s", headerLength, takes(m))
+		return nil, served.BadInput("header %s is 0, but the model takes %s", wire.HeaderLength, takes(m))
 	}
 	spec := manifest.Inputs[0].Spec()
 	if spec.DType == tensor.String {
@@ -113,7 +111,7 @@ func rawCall(req *http.Request, m *served.Model) (*call, error) {
 		if d >= 0 {
 			size *= d
 		} else if i > 0 && free > 0 {
-			return nil, served.BadInput("header %s is 0, but input %q%v has more than one free size", headerLength, spec.Name, spec.Shape)
+			return nil, served.BadInput("header %s is 0, but input %q%v has more than one free size", wire.HeaderLength, spec.Name, spec.Shape)
 		} else {
 			free = i
 		}
@@ -159,7 +157,7 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 		dst = append(dst, `{"name":`...)
 		dst = scan.AppendText(dst, o.name)
 		dst = append(dst, `,"datatype":"`...)
-		dst = append(dst, datatypes[t.DType()]...)
+		dst = append(dst, wire.Datatype(t.DType())...)
 		dst = append(dst, `","shape":`...)
 		dst = scan.AppendShape(dst, t.Shape)
 		switch {
@@ -175,7 +173,7 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 			dst = append(dst, `}}`...)
 		case t.DType() == tensor.Float16 || t.DType() == tensor.BFloat16:
 			return served.BadInput("output %q is %s, which JSON cannot carry; ask for it with the parameter binary_data",
-				o.name, datatypes[t.DType()])
+				o.name, wire.Datatype(t.DType()))
 		default:
 			dst = append(dst, `,"data":`...)
 			dst = scan.AppendFlat(dst, t)
@@ -187,7 +185,7 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 	w.Header().Set("Content-Type", "application/json")
 	if tail != nil {
 		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set(headerLength, strconv.Itoa(len(dst)))
+		w.Header().Set(wire.HeaderLength, strconv.Itoa(len(dst)))
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(dst)+length))
 	// A client that has gone needs no answer.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -33,30 +34,6 @@ const Picture = "image"
 
 // extensions are what the server's metadata says it speaks beyond the protocol's core.
 var extensions = []string{"binary_tensor_data", "model_repository", "statistics"}
-
-// datatypes are the protocol's names for element types.
-var datatypes = map[tensor.DType]string{
-	tensor.Bool: "BOOL", tensor.String: "BYTES",
-	tensor.Int8: "INT8", tensor.Int16: "INT16", tensor.Int32: "INT32", tensor.Int64: "INT64",
-	tensor.Uint8: "UINT8", tensor.Uint16: "UINT16", tensor.Uint32: "UINT32", tensor.Uint64: "UINT64",
-	tensor.Float16: "FP16", tensor.BFloat16: "BF16", tensor.Float32: "FP32", tensor.Float64: "FP64",
-}
-
-var dtypes = func() map[string]tensor.DType {
-	m := map[string]tensor.DType{}
-	for d, name := range datatypes {
-		m[name] = d
-	}
-	return m
-}()
-
-func dtype(datatype string) (tensor.DType, error) {
-	d, ok := dtypes[datatype]
-	if !ok {
-		return "", fmt.Errorf("there is no datatype %q", datatype)
-	}
-	return d, nil
-}
 
 // call is one inference in the protocol's terms.
 type call struct {
@@ -140,7 +117,7 @@ func takes(m *served.Model) string {
 func (in input) pictures(ctx context.Context, m *served.Model) (predict.Tensors, error) {
 	texts, err := tensor.Values[string](in.tensor)
 	if err != nil {
-		return nil, served.BadInput("inputs[0]: %q takes datatype BYTES, not %s", Picture, datatypes[in.tensor.DType()])
+		return nil, served.BadInput("inputs[0]: %q takes datatype BYTES, not %s", Picture, wire.Datatype(in.tensor.DType()))
 	}
 	if shape := in.tensor.Shape; len(shape) > 2 || len(shape) == 2 && shape[1] != 1 {
 		return nil, served.BadInput("inputs[0]: %q has shape [N] or [N,1], one element a picture, not %v", Picture, shape)
@@ -170,7 +147,7 @@ func ends(m *served.Model) (inputs, outputs []end) {
 	list := func(infos []bundle.TensorInfo) []end {
 		out := make([]end, len(infos))
 		for i, info := range infos {
-			out[i] = end{info.Name, datatypes[info.DType], info.Spec().Shape}
+			out[i] = end{info.Name, wire.Datatype(info.DType), info.Spec().Shape}
 		}
 		return out
 	}

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/forgo-ml/forgo/internal/scan"
+	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/internal/scan"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
@@ -118,7 +119,7 @@ func (p *parser) input(i int) (input, error) {
 				break
 			}
 			later = nil
-			in.tensor, err = elements(p.Reader, datatype, shape)
+			in.tensor, err = wire.Elements(p.Reader, datatype, shape)
 		case "parameters":
 			if p.Null() {
 				return nil
@@ -145,7 +146,7 @@ func (p *parser) input(i int) (input, error) {
 	case !seen:
 		err = errors.New("it has no data")
 	case later != nil:
-		in.tensor, err = elements(scan.New(later), datatype, shape)
+		in.tensor, err = wire.Elements(scan.New(later), datatype, shape)
 		err = within("data", err)
 	}
 	in.base64 = seen
@@ -175,58 +176,18 @@ func (p *parser) inputParameters() (int64, error) {
 // binary takes the next size bytes of the binary data.
 func (p *parser) binary(datatype string, shape []int64, size int64) (tensor.Tensor, error) {
 	if !p.hasData {
-		return tensor.Tensor{}, fmt.Errorf("binary_data_size needs the header %s", headerLength)
+		return tensor.Tensor{}, fmt.Errorf("binary_data_size needs the header %s", wire.HeaderLength)
 	}
 	if size > int64(len(p.data)) {
 		return tensor.Tensor{}, fmt.Errorf("binary_data_size is %d, of which the body has %d", size, len(p.data))
 	}
-	d, err := dtype(datatype)
+	d, err := wire.DType(datatype)
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
 	raw := p.data[:size:size]
 	p.data = p.data[size:]
 	return tensor.FromBytes(d, raw, shape...)
-}
-
-// elements reads data, flat or nested as shape says.
-func elements(r *scan.Reader, datatype string, shape []int64) (tensor.Tensor, error) {
-	d, err := dtype(datatype)
-	if err != nil {
-		return tensor.Tensor{}, err
-	}
-	n, err := tensor.Count(shape)
-	if err != nil {
-		return tensor.Tensor{}, err
-	}
-	if d == tensor.Float16 || d == tensor.BFloat16 {
-		return tensor.Tensor{}, fmt.Errorf("JSON cannot carry %s; send it as binary data", datatype)
-	}
-	t, err := r.Tensor(d, n)
-	if err != nil {
-		return tensor.Tensor{}, err
-	}
-	if got := int64(t.Len()); got != n {
-		return tensor.Tensor{}, fmt.Errorf("shape %v needs %d elements, got %d", shape, n, got)
-	}
-	if len(t.Shape) > 1 && !equal(t.Shape, shape) {
-		return tensor.Tensor{}, fmt.Errorf("the lists are nested as %v, the shape is %v", t.Shape, shape)
-	}
-	t.Shape = shape
-	return t, nil
-}
-
-// equal compares shapes; nested lists cannot show the sizes after one of 0.
-func equal(nested, shape []int64) bool {
-	for i, d := range nested {
-		if i >= len(shape) || shape[i] != d {
-			return false
-		}
-		if d == 0 {
-			return true
-		}
-	}
-	return len(nested) == len(shape)
 }
 
 var errNoClassification = errors.New("classification: this extension is not supported; POST /models/NAME answers labels")

@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
-	"github.com/forgo-ml/forgo/serve/internal/scan"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/internal/scan"
 )
 
 func TestTensor(t *testing.T) {

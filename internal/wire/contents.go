@@ -1,4 +1,4 @@
-package oip
+package wire
 
 // Tensors in gRPC messages.
 
@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"unsafe"
 
-	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
-// fromContents reads typed contents, sharing them where the types agree.
-func fromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (tensor.Tensor, error) {
+// FromContents reads typed contents, sharing them where the types agree.
+func FromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (tensor.Tensor, error) {
 	n, err := tensor.Count(shape)
 	if err != nil {
 		return tensor.Tensor{}, err
@@ -71,14 +70,14 @@ func fromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (ten
 		}
 		data = texts
 	default:
-		return tensor.Tensor{}, fmt.Errorf("%s is given in raw_input_contents only", datatypes[d])
+		return tensor.Tensor{}, fmt.Errorf("%s is given in raw_input_contents only", Datatype(d))
 	}
 	if err != nil {
 		return tensor.Tensor{}, fmt.Errorf("%s: %w", field, err)
 	}
 	for _, l := range lengths {
 		if l.n > 0 && l.field != field {
-			return tensor.Tensor{}, fmt.Errorf("%s is given in %s, not in %s", datatypes[d], field, l.field)
+			return tensor.Tensor{}, fmt.Errorf("%s is given in %s, not in %s", Datatype(d), field, l.field)
 		}
 		if l.field == field && int64(l.n) != n {
 			return tensor.Tensor{}, fmt.Errorf("shape %v needs %d elements, %s has %d", shape, n, field, l.n)
@@ -97,32 +96,9 @@ func narrow[T int8 | int16 | uint8 | uint16, W int32 | uint32](wide []W) ([]T, e
 	return out, nil
 }
 
-// addOutputs puts the results into an answer: raw where that is wanted, or where one of them
-// cannot be given otherwise.
-func addOutputs(answer *pb.ModelInferResponse, wanted []output, results predict.Tensors, raw bool) error {
-	for _, o := range wanted {
-		if d := results[o.name].DType(); d == tensor.Float16 || d == tensor.BFloat16 {
-			raw = true
-		}
-	}
-	for _, o := range wanted {
-		t := results[o.name]
-		out := &pb.ModelInferResponse_InferOutputTensor{Name: o.name, Datatype: datatypes[t.DType()], Shape: t.Shape}
-		answer.Outputs = append(answer.Outputs, out)
-		if !raw {
-			out.Contents = contents(t)
-			continue
-		}
-		data, err := t.Bytes()
-		if err != nil {
-			return fmt.Errorf("output %q: %w", o.name, err)
-		}
-		answer.RawOutputContents = append(answer.RawOutputContents, data)
-	}
-	return nil
-}
-
-func contents(t tensor.Tensor) *pb.InferTensorContents {
+// Contents is a tensor in the fields that its datatype has, shared where the types agree. FP16 and
+// BF16 have none.
+func Contents(t tensor.Tensor) *pb.InferTensorContents {
 	c := &pb.InferTensorContents{}
 	switch data := t.Data.(type) {
 	case []bool:

@@ -1,0 +1,39 @@
+// Package wire is what servers and clients of the Open Inference Protocol share: its names for
+// element types, and its tensors in JSON and in gRPC messages.
+package wire
+
+import (
+	"fmt"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// HeaderLength is the HTTP header that says how much of a body is JSON; binary data follow.
+const HeaderLength = "Inference-Header-Content-Length"
+
+var datatypes = map[tensor.DType]string{
+	tensor.Bool: "BOOL", tensor.String: "BYTES",
+	tensor.Int8: "INT8", tensor.Int16: "INT16", tensor.Int32: "INT32", tensor.Int64: "INT64",
+	tensor.Uint8: "UINT8", tensor.Uint16: "UINT16", tensor.Uint32: "UINT32", tensor.Uint64: "UINT64",
+	tensor.Float16: "FP16", tensor.BFloat16: "BF16", tensor.Float32: "FP32", tensor.Float64: "FP64",
+}
+
+var dtypes = func() map[string]tensor.DType {
+	m := map[string]tensor.DType{}
+	for d, name := range datatypes {
+		m[name] = d
+	}
+	return m
+}()
+
+// Datatype is the protocol's name for an element type.
+func Datatype(d tensor.DType) string { return datatypes[d] }
+
+// DType is the element type that the protocol names so.
+func DType(datatype string) (tensor.DType, error) {
+	d, ok := dtypes[datatype]
+	if !ok {
+		return "", fmt.Errorf("there is no datatype %q", datatype)
+	}
+	return d, nil
+}
