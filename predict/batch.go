@@ -24,6 +24,7 @@ type batcher struct {
 	names   []string // of the inputs
 	compute func(ctx context.Context, inputs Tensors, rows int) (Tensors, error)
 	joined  sync.Pool // of *joined
+	history history
 
 	mu      sync.Mutex // never held while rows are copied or the engine runs
 	queue   []*call    // oldest first
@@ -36,20 +37,21 @@ type batcher struct {
 }
 
 func newBatcher(l limits, names []string, compute func(context.Context, Tensors, int) (Tensors, error)) *batcher {
-	b := &batcher{limits: l, names: names, compute: compute}
+	b := &batcher{limits: l, names: names, compute: compute, history: history{sizes: map[int]*BatchStats{}}}
 	b.joined.New = func() any { return &joined{inputs: make(Tensors, len(names))} }
 	b.ended.L = &b.mu
 	return b
 }
 
-// call is a request that waits. Its caller reads out and err after done.
+// call is a request that waits. Its caller reads out, took and err after done.
 type call struct {
 	ctx    context.Context
 	inputs Tensors
 	rows   int
-	since  time.Time // set where there is a delay
-	batch  *batch    // nil while it waits in the queue; guarded by batcher.mu
+	since  time.Time
+	batch  *batch // nil while it waits in the queue; guarded by batcher.mu
 	out    Tensors
+	took   Timing
 	err    error
 	done   chan struct{} // has room for one, so that nobody waits for a caller that left
 }
@@ -81,18 +83,19 @@ func (c *call) fits(o *call) bool {
 func (c *call) weight() int { return max(1, c.rows) }
 
 // do answers one request of so many rows.
-func (b *batcher) do(ctx context.Context, inputs Tensors, rows int) (Tensors, error) {
+func (b *batcher) do(ctx context.Context, inputs Tensors, rows int) (out Tensors, took Timing, err error) {
 	b.mu.Lock()
 	if !b.closed && b.held == 0 && b.running < b.instances && len(b.queue) == 0 && (b.delay <= 0 || rows >= b.batchRows) {
 		b.running++
 		b.mu.Unlock()
 		defer b.pass()
-		return b.run(ctx, inputs, rows)
+		out, err = b.run(ctx, inputs, rows, &took)
+		return out, took, err
 	}
 	c, err := b.enqueue(ctx, inputs, rows)
 	b.mu.Unlock()
 	if err != nil {
-		return nil, err
+		return nil, took, err
 	}
 	return b.wait(c)
 }
@@ -106,15 +109,12 @@ func (b *batcher) enqueue(ctx context.Context, inputs Tensors, rows int) (*call,
 		return nil, fmt.Errorf("run model: %w", ErrClosed)
 	}
 	c := calls.Get().(*call)
-	*c = call{ctx: ctx, inputs: inputs, rows: rows, done: c.done}
+	*c = call{ctx: ctx, inputs: inputs, rows: rows, since: time.Now(), done: c.done}
 	// A request that is larger than the whole queue may wait in an empty one: it could never
 	// be answered otherwise.
 	if len(b.queue) > 0 && b.queued+c.weight() > b.queueRows {
 		calls.Put(c)
 		return nil, fmt.Errorf("run model: %w", ErrBusy)
-	}
-	if b.delay > 0 {
-		c.since = time.Now()
 	}
 	b.queue = append(b.queue, c)
 	b.queued += c.weight()
@@ -122,19 +122,19 @@ func (b *batcher) enqueue(ctx context.Context, inputs Tensors, rows int) (*call,
 	return c, nil
 }
 
-func (b *batcher) wait(c *call) (Tensors, error) {
+func (b *batcher) wait(c *call) (Tensors, Timing, error) {
 	select {
 	case <-c.done:
 	case <-c.ctx.Done():
 		if b.leave(c) {
-			return nil, fmt.Errorf("run model: %w", c.ctx.Err())
+			return nil, Timing{Queue: time.Since(c.since)}, fmt.Errorf("run model: %w", c.ctx.Err())
 		}
 		<-c.done
 	}
-	out, err := c.out, c.err
+	out, took, err := c.out, c.took, c.err
 	*c = call{done: c.done}
 	calls.Put(c)
-	return out, err
+	return out, took, err
 }
 
 // leave takes a call out of the queue or gives up its part of a batch, or returns false

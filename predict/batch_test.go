@@ -66,7 +66,7 @@ func queue(t *testing.T, b *batcher, ctx context.Context, requests ...Tensors) (
 func wantAnswer(t *testing.T, b *batcher, c *call, in Tensors) {
 	t.Helper()
 	want := in["x"]
-	out, err := b.wait(c)
+	out, _, err := b.wait(c)
 	if err != nil {
 		t.Errorf("%v: %v", want, err)
 		return
@@ -162,7 +162,7 @@ func TestBatches(t *testing.T) {
 func TestAnIdleEngineRunsTheCallersOwnMemory(t *testing.T) {
 	e := &engine{}
 	in := request(1, 2, 2)
-	if _, err := e.batcher(Options{}).do(t.Context(), in, 2); err != nil {
+	if _, _, err := e.batcher(Options{}).do(t.Context(), in, 2); err != nil {
 		t.Fatal(err)
 	}
 	if &e.runs[0]["x"].Data.([]float32)[0] != &in["x"].Data.([]float32)[0] {
@@ -176,7 +176,7 @@ func TestAppendingToAnAnswerLeavesTheOthers(t *testing.T) {
 	first, second := request(1, 1, 2), request(2, 1, 2)
 	waiting, release := queue(t, b, t.Context(), first, second)
 	release()
-	out, err := b.wait(waiting[0])
+	out, _, err := b.wait(waiting[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestACancelledCallLeavesTheQueue(t *testing.T) {
 	stayer := request(2, 3, 2)
 	waiting, releaseToo := queue(t, b, t.Context(), stayer)
 	cancel()
-	if _, err := b.wait(leaver[0]); !errors.Is(err, context.Canceled) {
+	if _, _, err := b.wait(leaver[0]); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v while the engine is busy, want context.Canceled", err)
 	}
 	release()
@@ -230,7 +230,7 @@ func TestARunSurvivesACallerThatLeaves(t *testing.T) {
 	releaseToo()
 	running := <-started
 	cancel()
-	if _, err := b.wait(leaver[0]); !errors.Is(err, context.Canceled) {
+	if _, _, err := b.wait(leaver[0]); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v while the batch ran, want context.Canceled", err)
 	}
 	if running.Err() != nil {
@@ -249,7 +249,7 @@ func TestARunWithoutCallersIsGivenUp(t *testing.T) {
 	running := <-started
 	cancel()
 	for _, c := range waiting {
-		if _, err := b.wait(c); !errors.Is(err, context.Canceled) {
+		if _, _, err := b.wait(c); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 	}
@@ -267,7 +267,7 @@ func TestALoneCallIsEndedByItsContext(t *testing.T) {
 	release()
 	<-started
 	cancel()
-	if _, err := b.wait(waiting[0]); !errors.Is(err, context.Canceled) {
+	if _, _, err := b.wait(waiting[0]); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
@@ -289,16 +289,16 @@ func TestErrorsReachOnlyTheirOwnCaller(t *testing.T) {
 			good := []Tensors{request(1, 2, 2), request(2, 1, 2), request(3, 3, 2)}
 			waiting, release := queue(t, b, t.Context(), good[0], request(666, 2, 2), good[1], good[2])
 			release()
-			if out, err := b.wait(waiting[1]); err == nil {
+			if out, _, err := b.wait(waiting[1]); err == nil {
 				t.Errorf("the bad request was answered %v", out)
 			}
 			for i, c := range []*call{waiting[0], waiting[2], waiting[3]} {
 				wantAnswer(t, b, c, good[i])
 			}
-			if _, err := b.do(t.Context(), request(666, 1, 2), 1); err == nil {
+			if _, _, err := b.do(t.Context(), request(666, 1, 2), 1); err == nil {
 				t.Error("the bad request was answered in its caller's goroutine")
 			}
-			if _, err := b.do(t.Context(), good[0], 2); err != nil {
+			if _, _, err := b.do(t.Context(), good[0], 2); err != nil {
 				t.Errorf("a good request afterwards: %v", err)
 			}
 		})
@@ -309,7 +309,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	b := (&engine{}).batcher(Options{MaxQueueRows: 8})
 	large := request(1, 20, 2)
 	waiting, release := queue(t, b, t.Context(), large)
-	if _, err := b.do(t.Context(), request(2, 1, 2), 1); !errors.Is(err, ErrBusy) {
+	if _, _, err := b.do(t.Context(), request(2, 1, 2), 1); !errors.Is(err, ErrBusy) {
 		t.Errorf("got %v behind a request larger than the queue, want ErrBusy", err)
 	}
 	release()
@@ -318,14 +318,14 @@ func TestTheQueueIsBounded(t *testing.T) {
 	first, second := request(1, 5, 2), request(2, 3, 2)
 	waiting, release = queue(t, b, t.Context(), first, second)
 	for _, n := range []int{0, 1, 8} {
-		if _, err := b.do(t.Context(), request(3, n, 2), n); !errors.Is(err, ErrBusy) {
+		if _, _, err := b.do(t.Context(), request(3, n, 2), n); !errors.Is(err, ErrBusy) {
 			t.Errorf("%d rows more: got %v, want ErrBusy", n, err)
 		}
 	}
 	release()
 	wantAnswer(t, b, waiting[0], first)
 	wantAnswer(t, b, waiting[1], second)
-	if _, err := b.do(t.Context(), first, 5); err != nil {
+	if _, _, err := b.do(t.Context(), first, 5); err != nil {
 		t.Errorf("after the queue was emptied: %v", err)
 	}
 }
@@ -342,7 +342,7 @@ func TestCloseAnswersThoseWhoCame(t *testing.T) {
 			for _, c := range waiting {
 				wantAnswer(t, b, c, in)
 			}
-			if _, err := b.do(t.Context(), in, 2); !errors.Is(err, ErrClosed) {
+			if _, _, err := b.do(t.Context(), in, 2); !errors.Is(err, ErrClosed) {
 				t.Errorf("got %v after close, want ErrClosed", err)
 			}
 		})
@@ -356,7 +356,7 @@ func TestMaxDelay(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				if _, err := b.do(t.Context(), request(1, 2, 2), 2); err != nil {
+				if _, _, err := b.do(t.Context(), request(1, 2, 2), 2); err != nil {
 					t.Error(err)
 				}
 			})
@@ -365,7 +365,7 @@ func TestMaxDelay(t *testing.T) {
 		if len(e.runs) != 1 || e.runs[0]["x"].Rows() != 6 {
 			t.Errorf("ran %v, want one run of 6 rows", e.runs)
 		}
-		if _, err := b.do(t.Context(), request(1, 6, 2), 6); err != nil {
+		if _, _, err := b.do(t.Context(), request(1, 6, 2), 6); err != nil {
 			t.Error(err)
 		}
 	})
@@ -374,7 +374,7 @@ func TestMaxDelay(t *testing.T) {
 		b := (&engine{}).batcher(Options{MaxDelay: delay})
 		for range 3 { // the timer is used again
 			start := time.Now()
-			if _, err := b.do(t.Context(), request(1, 1, 2), 1); err != nil {
+			if _, _, err := b.do(t.Context(), request(1, 1, 2), 1); err != nil {
 				t.Error(err)
 			}
 			if waited := time.Since(start); waited < delay {
@@ -390,7 +390,7 @@ func TestInstances(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			if _, err := b.do(t.Context(), request(1, 1, 2), 1); err != nil {
+			if _, _, err := b.do(t.Context(), request(1, 1, 2), 1); err != nil {
 				t.Error(err)
 			}
 		})

@@ -34,7 +34,7 @@ func (r *replayer) callers(ctx context.Context, cases []golden) error {
 		return err
 	}
 	for i, request := range requests {
-		out, err := b.wait(waiting[i])
+		out, _, err := b.wait(waiting[i])
 		if err != nil {
 			return r.fail(request[0], StageModel, math.Inf(1), 0, fmt.Errorf("among %d callers: %w", len(requests), err))
 		}

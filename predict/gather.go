@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -25,7 +26,8 @@ type batch struct {
 func (b *batcher) answer(t *batch) {
 	if len(t.calls) == 1 {
 		c := t.calls[0]
-		c.finish(b.run(c.ctx, c.inputs, c.rows))
+		c.took.Queue = time.Since(c.since)
+		c.finish(b.run(c.ctx, c.inputs, c.rows, &c.took))
 		return
 	}
 	j := b.joined.Get().(*joined)
@@ -33,14 +35,17 @@ func (b *batcher) answer(t *batch) {
 	err := j.gather(b.names, t)
 	t.copied.Unlock()
 	var out Tensors
-	gathered := err == nil
+	var took Timing
+	started, gathered := time.Now(), err == nil
 	if gathered {
-		out, err = b.run(t.ctx, j.inputs, t.rows)
+		out, err = b.run(t.ctx, j.inputs, t.rows, &took)
 	}
 	t.cancel()
 	from := 0
 	for _, c := range t.calls {
 		to := from + c.rows
+		c.took = took
+		c.took.Queue = started.Sub(c.since)
 		switch {
 		case err == nil:
 			c.finish(rows(out, from, to), nil)
@@ -49,16 +54,20 @@ func (b *batcher) answer(t *batch) {
 		case c.ctx.Err() != nil:
 			c.finish(nil, fmt.Errorf("run model: %w", c.ctx.Err()))
 		default:
-			c.finish(b.run(c.ctx, rows(j.inputs, from, to), c.rows))
+			c.took.Queue = time.Since(c.since)
+			c.finish(b.run(c.ctx, rows(j.inputs, from, to), c.rows, &c.took))
 		}
 		from = to
 	}
 }
 
-// run turns a panic of an engine into an error: in the batcher's own goroutine it would end
-// the process.
-func (b *batcher) run(ctx context.Context, inputs Tensors, rows int) (out Tensors, err error) {
+// run notes what a run took, and turns a panic of an engine into an error: in the batcher's
+// own goroutine it would end the process.
+func (b *batcher) run(ctx context.Context, inputs Tensors, rows int, took *Timing) (out Tensors, err error) {
+	start := time.Now()
 	defer func() {
+		took.Infer, took.BatchRows = time.Since(start), rows
+		b.history.add(rows, took.Infer)
 		if p := recover(); p != nil {
 			out, err = nil, fmt.Errorf("run model: panic: %v", p)
 		}

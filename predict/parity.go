@@ -43,6 +43,8 @@ type Parity struct {
 	// LargestDifference among the model's outputs, as tensor.Difference measures it.
 	LargestDifference float64 `json:"largest_difference"`
 	Tolerance         float64 `json:"tolerance"`
+	// Differences are the largest of each stage.
+	Differences Differences `json:"differences"`
 	// Top1Agreement is the share of cases, 0 to 1, whose best label is the recorded one.
 	Top1Agreement float64 `json:"top1_agreement"`
 	// Decoder that JPEG goes through; "" for models that take no pictures.
@@ -50,6 +52,15 @@ type Parity struct {
 	// DecodeDifference is the largest difference in decoded pixels, of 255. It is above 0
 	// only where Options.ApproximateDecode let it pass.
 	DecodeDifference int `json:"decode_difference"`
+}
+
+// Differences are one number for each stage, as tensor.Difference measures them; that of
+// decoding pictures in steps of 255.
+type Differences struct {
+	Decode     float64 `json:"decode"`
+	Preprocess float64 `json:"preprocess"`
+	Model      float64 `json:"model"`
+	Label      float64 `json:"label"`
 }
 
 // String is the parity line that every report shows.
@@ -207,6 +218,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 		return r.fail(g, StageDecode, float64(worst), float64(allowed), err)
 	}
 	r.parity.DecodeDifference = max(r.parity.DecodeDifference, worst)
+	r.differs(StageDecode, float64(worst))
 
 	in, err := r.m.preprocessed(ctx, want)
 	if err != nil {
@@ -241,11 +253,25 @@ func (r *replayer) compare(g golden, stage Stage, got, want Tensors, how string)
 		if d > tolerance {
 			return r.fail(g, stage, d, tolerance, fmt.Errorf("tensor %q differs by %.3g%s, tolerance %.0e", name, d, how, tolerance))
 		}
-		if stage == StageModel || stage == StageLabel {
-			r.parity.LargestDifference = max(r.parity.LargestDifference, d)
-		}
+		r.differs(stage, d)
 	}
 	return nil
+}
+
+// differs notes the difference of a case that is within its tolerance.
+func (r *replayer) differs(stage Stage, d float64) {
+	p := &r.parity
+	switch stage {
+	case StageDecode:
+		p.Differences.Decode = max(p.Differences.Decode, d)
+	case StagePreprocess:
+		p.Differences.Preprocess = max(p.Differences.Preprocess, d)
+	case StageModel:
+		p.Differences.Model = max(p.Differences.Model, d)
+	case StageLabel:
+		p.Differences.Label = max(p.Differences.Label, d)
+	}
+	p.LargestDifference = max(p.Differences.Model, p.Differences.Label)
 }
 
 // label replays a case the whole way, as a caller would.

@@ -118,6 +118,7 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 	if m.parity, err = m.replay(ctx, b, o); err != nil {
 		return nil, err
 	}
+	m.batcher.history.forget()
 	return m, nil
 }
 
@@ -271,9 +272,16 @@ func (m *Model) newBatcher(l limits) *batcher {
 // long copies them. An error that wraps [ErrInput] means that the inputs do not fit the model;
 // [ErrBusy] that too many wait already; ctx.Err() that ctx ended first.
 func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
+	out, _, err := m.RunTimed(ctx, inputs)
+	return out, err
+}
+
+// RunTimed is like Run, and says how long the call waited for the engine, and the engine's run
+// took; that of a call that failed, as far as it came.
+func (m *Model) RunTimed(ctx context.Context, inputs Tensors) (Tensors, Timing, error) {
 	rows, err := m.check(inputs)
 	if err != nil {
-		return nil, inputError{err}
+		return nil, Timing{}, inputError{err}
 	}
 	return m.batcher.do(ctx, inputs, rows)
 }
@@ -326,19 +334,32 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 // Prepare turns what a client sends, an encoded picture or a JSON row, into the model's
 // inputs with a batch of one.
 func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
+	in, _, err := m.PrepareTimed(ctx, raw)
+	return in, err
+}
+
+// PrepareTimed is like Prepare, and says how long decoding and preprocessing took; of a call
+// that failed, as far as it came.
+func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
+	start := time.Now()
 	p := m.manifest.Picture
 	if p == nil {
-		row, err := tensor.ParseRow(raw, m.inputs)
+		in, err = tensor.ParseRow(raw, m.inputs)
+		took.Decode = time.Since(start)
 		if err != nil {
-			return nil, inputError{err}
+			return nil, took, inputError{err}
 		}
-		return row, nil
+		return in, took, nil
 	}
 	img, err := pixels.Decode(raw, p.Accept)
+	decoded := time.Now()
+	took.Decode = decoded.Sub(start)
 	if err != nil {
-		return nil, inputError{err}
+		return nil, took, inputError{err}
 	}
-	return m.preprocessed(ctx, img)
+	in, err = m.preprocessed(ctx, img)
+	took.Preprocess = time.Since(decoded)
+	return in, took, err
 }
 
 func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, error) {

@@ -56,7 +56,8 @@ func golden(t *testing.T, m *predict.Model, path string, i int) (bundle.Case, []
 func TestLoadProvesParity(t *testing.T) {
 	for _, path := range []string{shapes, iris} {
 		p := load(t, path).Parity()
-		if p.Mode != "full" || p.Cases != p.Of || p.Cases < 16 || p.Top1Agreement != 1 || p.LargestDifference > p.Tolerance {
+		if p.Mode != "full" || p.Cases != p.Of || p.Cases < 16 || p.Top1Agreement != 1 || p.LargestDifference > p.Tolerance ||
+			p.LargestDifference != max(p.Differences.Model, p.Differences.Label) || p.Differences.Model == 0 || p.Differences.Decode != float64(p.DecodeDifference) {
 			t.Errorf("%s: %+v", path, p)
 		}
 	}
@@ -289,5 +290,27 @@ func TestLoadAndCloseFreeMemory(t *testing.T) {
 	cycle(200)
 	if after := residentKiB(t); after > before+before/4+8<<10 {
 		t.Errorf("resident memory grew from %d to %d KiB over 200 loads", before, after)
+	}
+}
+
+func TestTimesOfACall(t *testing.T) {
+	pictures, rows := load(t, shapes), load(t, iris)
+	_, raw := golden(t, pictures, shapes, 0)
+	in, took, err := pictures.PrepareTimed(t.Context(), raw)
+	if err != nil || took.Decode <= 0 || took.Preprocess <= 0 || took.Queue != 0 || took.Infer != 0 {
+		t.Errorf("a picture: %+v, %v", took, err)
+	}
+	if _, took, err = pictures.RunTimed(t.Context(), in); err != nil || took != (predict.Timing{Infer: took.Infer, BatchRows: 1}) || took.Infer <= 0 {
+		t.Errorf("its run: %+v, %v", took, err)
+	}
+	if _, took, err = pictures.PrepareTimed(t.Context(), raw[:40]); !errors.Is(err, predict.ErrInput) || took.Decode <= 0 || took.Preprocess != 0 {
+		t.Errorf("half a picture: %+v, %v", took, err)
+	}
+	if _, took, err = rows.PrepareTimed(t.Context(), []byte("[1,2,3,4]")); err != nil || took.Decode <= 0 || took.Preprocess != 0 {
+		t.Errorf("a row: %+v, %v", took, err)
+	}
+	want := []predict.BatchStats{{Rows: 1, Runs: 1, Infer: pictures.Stats().Batches[0].Infer}}
+	if s := pictures.Stats(); !slices.Equal(s.Batches, want) || len(rows.Stats().Batches) != 0 {
+		t.Errorf("runs, but for the replay's: %+v, %+v", s, rows.Stats())
 	}
 }

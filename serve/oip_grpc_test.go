@@ -357,6 +357,10 @@ func TestGRPCRepositoryAndStatistics(t *testing.T) {
 	if err != nil || stats.GetModelStats()[0].GetInferenceCount() != 2 || stats.GetModelStats()[0].GetInferenceStats().GetSuccess().GetCount() != 1 {
 		t.Errorf("%v, %v", stats, err)
 	}
+	if batches := stats.GetModelStats()[0].GetBatchStats(); len(batches) != 1 || batches[0].GetBatchSize() != 2 ||
+		batches[0].GetComputeInfer().GetCount() != 1 || batches[0].GetComputeInfer().GetNs() == 0 {
+		t.Errorf("batches: %v", batches)
+	}
 	all, err := public.ModelStatistics(t.Context(), &pb.ModelStatisticsRequest{})
 	if err != nil || len(all.GetModelStats()) != 2 {
 		t.Errorf("%v, %v", all, err)

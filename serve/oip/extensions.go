@@ -72,18 +72,31 @@ type modelStats struct {
 	InferenceCount uint64                     `json:"inference_count"`
 	ExecutionCount uint64                     `json:"execution_count"`
 	InferenceStats map[string]served.Duration `json:"inference_stats"`
-	BatchStats     []struct{}                 `json:"batch_stats"`
+	BatchStats     []batchStats               `json:"batch_stats"`
+}
+
+// batchStats are the runs of one size. Inputs and outputs are a call's, not a batch's, and
+// not counted here.
+type batchStats struct {
+	Size   int             `json:"batch_size"`
+	Input  served.Duration `json:"compute_input"`
+	Infer  served.Duration `json:"compute_infer"`
+	Output served.Duration `json:"compute_output"`
 }
 
 func statsOf(m *served.Model) modelStats {
-	s := m.Stats()
+	s := m.Calls()
 	out := modelStats{
-		Name: m.Name, Version: m.Version, InferenceCount: s.Inferences, ExecutionCount: s.Executions,
+		Name: m.Name, Version: m.Version, InferenceCount: s.Inferences,
 		InferenceStats: map[string]served.Duration{
-			"success": s.Success, "fail": s.Fail, "queue": {}, "compute_input": s.Input,
+			"success": s.Success, "fail": s.Fail, "queue": s.Queue, "compute_input": s.Input,
 			"compute_infer": s.Infer, "compute_output": s.Output, "cache_hit": {}, "cache_miss": {},
 		},
-		BatchStats: []struct{}{},
+		BatchStats: []batchStats{},
+	}
+	for _, b := range m.Stats().Batches {
+		out.ExecutionCount += b.Runs
+		out.BatchStats = append(out.BatchStats, batchStats{Size: b.Rows, Infer: served.Duration{Count: b.Runs, NS: b.Infer}})
 	}
 	if !s.LastInference.IsZero() {
 		out.LastInference = s.LastInference.UnixMilli()

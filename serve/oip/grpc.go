@@ -216,9 +216,15 @@ func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequ
 	answer := &pb.ModelStatisticsResponse{}
 	for _, m := range models {
 		stats := statsOf(m)
-		took := func(kind string) *pb.StatisticDuration {
-			d := stats.InferenceStats[kind]
+		duration := func(d served.Duration) *pb.StatisticDuration {
 			return &pb.StatisticDuration{Count: d.Count, Ns: uint64(d.NS)}
+		}
+		took := func(kind string) *pb.StatisticDuration { return duration(stats.InferenceStats[kind]) }
+		var batches []*pb.InferBatchStatistics
+		for _, b := range stats.BatchStats {
+			batches = append(batches, &pb.InferBatchStatistics{
+				BatchSize: uint64(b.Size), ComputeInput: duration(b.Input), ComputeInfer: duration(b.Infer), ComputeOutput: duration(b.Output),
+			})
 		}
 		answer.ModelStats = append(answer.ModelStats, &pb.ModelStatistics{
 			Name: stats.Name, Version: stats.Version, LastInference: uint64(stats.LastInference),
@@ -228,6 +234,7 @@ func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequ
 				ComputeInfer: took("compute_infer"), ComputeOutput: took("compute_output"),
 				CacheHit: took("cache_hit"), CacheMiss: took("cache_miss"),
 			},
+			BatchStats: batches,
 		})
 	}
 	return answer, nil

@@ -67,9 +67,9 @@ func (m *Model) Do(ctx context.Context, prepare func(context.Context) (predict.T
 	o.rows = rows(inputs)
 	prepared := time.Now()
 	o.input = prepared.Sub(start)
-	outputs, err := m.Run(ctx, inputs)
+	outputs, took, err := m.RunTimed(ctx, inputs)
 	ran := time.Now()
-	o.infer = ran.Sub(prepared)
+	o.queue, o.infer = took.Queue, took.Infer
 	if err != nil {
 		return err
 	}

@@ -49,10 +49,10 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 
 func TestStatsCountSuccessAndFailureApart(t *testing.T) {
 	var m Model
-	m.stats.add(observation{rows: 3, total: 10 * time.Millisecond, infer: 6 * time.Millisecond})
+	m.stats.add(observation{rows: 3, total: 10 * time.Millisecond, queue: time.Millisecond, infer: 6 * time.Millisecond})
 	m.stats.add(observation{rows: 2, total: time.Millisecond, failed: true})
-	s := m.Stats()
-	if s.Inferences != 3 || s.Executions != 1 || s.Success.Count != 1 || s.Fail.Count != 1 || s.Infer.NS != 6*time.Millisecond || s.LastInference.IsZero() {
+	s := m.Calls()
+	if s.Inferences != 3 || s.Success.Count != 1 || s.Fail.Count != 1 || s.Queue.NS != time.Millisecond || s.Infer.NS != 6*time.Millisecond || s.LastInference.IsZero() {
 		t.Errorf("%+v", s)
 	}
 }

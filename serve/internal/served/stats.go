@@ -18,21 +18,21 @@ func (d *Duration) add(took time.Duration) {
 	d.NS += took
 }
 
-// Stats are a model's counts. Infer holds the wait for the engine too.
+// Stats are the counts of a model's calls; those of the engine's runs are [predict.Stats].
 type Stats struct {
 	LastInference time.Time
 	Inferences    uint64 // rows answered
-	Executions    uint64 // calls answered
 	Success, Fail Duration
 	Input         Duration // decoding and preprocessing
+	Queue         Duration // waiting for the engine
 	Infer         Duration
 	Output        Duration
 }
 
 type observation struct {
-	rows                        int
-	total, input, infer, output time.Duration
-	failed                      bool
+	rows                               int
+	total, input, queue, infer, output time.Duration
+	failed                             bool
 }
 
 type stats struct {
@@ -49,15 +49,15 @@ func (s *stats) add(o observation) {
 	}
 	s.sum.LastInference = time.Now()
 	s.sum.Inferences += uint64(max(o.rows, 0))
-	s.sum.Executions++
 	s.sum.Success.add(o.total)
 	s.sum.Input.add(o.input)
+	s.sum.Queue.add(o.queue)
 	s.sum.Infer.add(o.infer)
 	s.sum.Output.add(o.output)
 }
 
-// Stats returns the counts so far.
-func (m *Model) Stats() Stats {
+// Calls returns the counts so far.
+func (m *Model) Calls() Stats {
 	m.stats.mu.Lock()
 	defer m.stats.mu.Unlock()
 	return m.stats.sum

@@ -1,0 +1,94 @@
+package predict
+
+// What calls and runs took, for those who watch a model.
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Timing says where a call's time went; [Model.PrepareTimed] fills the first two,
+// [Model.RunTimed] the others.
+type Timing struct {
+	Decode     time.Duration // raw bytes to pixels, or a JSON row to tensors
+	Preprocess time.Duration // pixels to the model's input
+	Queue      time.Duration // waiting for the engine
+	Infer      time.Duration // the engine's run
+	BatchRows  int           // of that run: the call's own and those that ran with them; 0 where there was none
+}
+
+// Stats are what a model is doing, and what it has done since its replay.
+type Stats struct {
+	QueueRows    int          // waiting
+	QueueCalls   int          // that wait, with these rows
+	MaxQueueRows int          // may wait
+	Running      int          // runs under way
+	Instances    int          // runs that may be under way at once
+	Batches      []BatchStats // smallest first
+}
+
+// BatchStats are the runs that had so many rows. Above 1024, Rows is rounded down to a power
+// of two.
+type BatchStats struct {
+	Rows  int
+	Runs  uint64
+	Infer time.Duration // what these runs took in all
+}
+
+// Stats returns a snapshot. It costs a call to Run nothing but a lock that is held briefly.
+func (m *Model) Stats() Stats {
+	b := m.batcher
+	b.mu.Lock()
+	s := Stats{
+		QueueRows: b.queued, QueueCalls: len(b.queue), MaxQueueRows: b.queueRows,
+		Running: b.running, Instances: b.instances,
+	}
+	b.mu.Unlock()
+	s.Batches = b.history.batches()
+	return s
+}
+
+// history is a batcher's runs by their size.
+type history struct {
+	mu    sync.Mutex
+	sizes map[int]*BatchStats
+}
+
+// exactSizes bounds how many sizes there can be, whatever clients send.
+const exactSizes = 1024
+
+func (h *history) add(rows int, took time.Duration) {
+	if rows > exactSizes {
+		rows = 1 << (bits.Len(uint(rows)) - 1)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.sizes[rows]
+	if s == nil {
+		s = &BatchStats{Rows: rows}
+		h.sizes[rows] = s
+	}
+	s.Runs++
+	s.Infer += took
+}
+
+func (h *history) batches() []BatchStats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := make([]BatchStats, 0, len(h.sizes))
+	for _, s := range h.sizes {
+		list = append(list, *s)
+	}
+	slices.SortFunc(list, func(a, b BatchStats) int { return cmp.Compare(a.Rows, b.Rows) })
+	return list
+}
+
+// forget starts again, after a replay.
+func (h *history) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.sizes)
+}
