@@ -194,7 +194,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 	if err != nil {
 		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
 	}
-	got, err := pixels.Decode(g.Raw, r.m.manifest.Picture.Accept)
+	got, err := pixels.Decode(g.Raw, r.m.decode)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}

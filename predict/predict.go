@@ -84,6 +84,9 @@ type Options struct {
 	// MaxQueueRows is how many rows may wait; requests beyond it fail with [ErrBusy]. Optional:
 	// 512, which is 64 callers with 8 rows each.
 	MaxQueueRows int
+	// MaxPixels bounds width times height of pictures, golden ones too. Optional:
+	// [pixels.MaxPixels], which it cannot exceed.
+	MaxPixels int
 }
 
 // Load opens a bundle, replays its golden cases and returns its model, with default options.
@@ -139,7 +142,8 @@ type Model struct {
 	inputs     []tensor.Spec // by logical names
 	outputs    []string      // graph names
 	session    Session
-	preprocess Session  // nil unless the model takes pictures
+	preprocess Session // nil unless the model takes pictures
+	decode     pixels.Options
 	batcher    *batcher // nil until session is open
 }
 
@@ -191,6 +195,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	}
 	m.batcher = m.newBatcher(o.limits())
 	if p := m.manifest.Picture; p != nil {
+		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels}
 		if engine, err = pick(engines, "onnxruntime"); err != nil {
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
 		}
@@ -342,8 +347,7 @@ func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 // that failed, as far as it came.
 func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
 	start := time.Now()
-	p := m.manifest.Picture
-	if p == nil {
+	if m.manifest.Picture == nil {
 		in, err = tensor.ParseRow(raw, m.inputs)
 		took.Decode = time.Since(start)
 		if err != nil {
@@ -351,7 +355,7 @@ func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took 
 		}
 		return in, took, nil
 	}
-	img, err := pixels.Decode(raw, p.Accept)
+	img, err := pixels.Decode(raw, m.decode)
 	decoded := time.Now()
 	took.Decode = decoded.Sub(start)
 	if err != nil {

@@ -27,10 +27,10 @@ type catalog struct {
 	stopping atomic.Bool
 }
 
-func newCatalog(models Models, maxPictures int) *catalog {
+func newCatalog(models Models, l served.Limits) *catalog {
 	c := &catalog{byName: map[string]*served.Model{}}
 	for name, m := range models {
-		s := &served.Model{Model: m, Name: name, Version: Version, Labels: []string{Label}, MaxPictures: maxPictures}
+		s := &served.Model{Model: m, Name: name, Version: Version, Labels: []string{Label}, Limits: l}
 		c.models = append(c.models, s)
 		c.byName[name] = s
 	}

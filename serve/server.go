@@ -16,18 +16,28 @@ import (
 	"google.golang.org/grpc/health"
 
 	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/native"
 	"github.com/forgo-ml/forgo/serve/oip"
 	"github.com/forgo-ml/forgo/serve/tfserving"
 )
+
+// Limits bound one request, beyond its length.
+type Limits = served.Limits
+
+// DefaultMaxBody is what Options.MaxBody is where it is 0.
+const DefaultMaxBody = 32 << 20
+
+// DefaultLimits are what Limits are where they are 0.
+var DefaultLimits = served.DefaultLimits
 
 // Options configure a server. The zero value is useful.
 type Options struct {
 	// MaxBody bounds a request's body in bytes, as it is sent and once it is unpacked.
 	// Optional: 32 MiB.
 	MaxBody int64
-	// MaxPictures bounds the pictures of one request. Optional: 256.
-	MaxPictures int
+	// Limits bound a request further.
+	Limits
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
 }
@@ -42,15 +52,12 @@ type Server struct {
 // New returns a server of models, which stay the caller's to close once it no longer answers.
 func New(models Models, o Options) *Server {
 	if o.MaxBody == 0 {
-		o.MaxBody = 32 << 20
-	}
-	if o.MaxPictures == 0 {
-		o.MaxPictures = 256
+		o.MaxBody = DefaultMaxBody
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{newCatalog(models, o.MaxPictures), o, newHealth()}
+	return &Server{newCatalog(models, o.Limits.Defaults()), o, newHealth()}
 }
 
 // Handler answers clients over HTTP, in every protocol.

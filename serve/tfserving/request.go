@@ -48,7 +48,7 @@ func (q *request) inputs(ctx context.Context) (predict.Tensors, error) {
 // parse reads the body of a predict request.
 func parse(m *served.Model, body []byte) (*request, error) {
 	q := &request{m: m}
-	r := scan.New(body)
+	r := m.Scan(body)
 	rows, columns := false, false
 	err := fields(r, func(name string) error {
 		var err error
