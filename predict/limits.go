@@ -11,19 +11,18 @@ type limits struct {
 	delay                           time.Duration
 }
 
-// What Options that are 0 mean.
 const (
-	DefaultMaxBatchRows = 32
-	DefaultMaxQueueRows = 512
+	defaultBatchRows = 32
+	defaultQueueRows = 512
 )
 
 func (o Options) limits() limits {
 	l := limits{batchRows: o.MaxBatchRows, queueRows: o.MaxQueueRows, instances: o.Instances, delay: o.MaxDelay}
 	if l.batchRows <= 0 {
-		l.batchRows = DefaultMaxBatchRows
+		l.batchRows = defaultBatchRows
 	}
 	if l.queueRows <= 0 {
-		l.queueRows = DefaultMaxQueueRows
+		l.queueRows = defaultQueueRows
 	}
 	if l.instances <= 0 {
 		l.instances = 1

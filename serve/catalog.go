@@ -27,10 +27,10 @@ type catalog struct {
 	stopping atomic.Bool
 }
 
-func newCatalog(models Models, l served.Limits) *catalog {
+func newCatalog(models Models, maxPictures int) *catalog {
 	c := &catalog{byName: map[string]*served.Model{}}
 	for name, m := range models {
-		s := &served.Model{Model: m, Name: name, Version: Version, Labels: []string{Label}, Limits: l}
+		s := &served.Model{Model: m, Name: name, Version: Version, Labels: []string{Label}, MaxPictures: maxPictures}
 		c.models = append(c.models, s)
 		c.byName[name] = s
 	}

@@ -61,11 +61,6 @@ func graphModel(t *testing.T, graph string) *predict.Model {
 // taskModel is one that says what its task is, and is changed further by edits.
 func taskModel(t *testing.T, graph, task string, edits ...func(manifest map[string]any)) *predict.Model {
 	t.Helper()
-	return loadBundle(t, graphBundle(t, graph, task, edits...))
-}
-
-func graphBundle(t *testing.T, graph, task string, edits ...func(manifest map[string]any)) string {
-	t.Helper()
 	data, err := os.ReadFile(graphs + graph + ".onnx")
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +95,7 @@ func graphBundle(t *testing.T, graph, task string, edits ...func(manifest map[st
 			}
 		}
 	})
-	return place
+	return loadBundle(t, place)
 }
 
 func newServer(models serve.Models) *serve.Server {

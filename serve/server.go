@@ -2,7 +2,8 @@
 //
 // One folder below is one protocol: oip speaks the Open Inference Protocol v2, tfserving
 // TensorFlow Serving's REST API, native takes the thing itself (a picture, JSON rows, a CSV)
-// and gives the labelled answer. All of them call the same [predict.Model].
+// and gives the labelled answer. All of them call the same [predict.Model]. openapi describes
+// what they offer.
 package serve
 
 import (
@@ -16,28 +17,19 @@ import (
 	"google.golang.org/grpc/health"
 
 	"github.com/forgo-ml/forgo/serve/internal/reply"
-	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/native"
 	"github.com/forgo-ml/forgo/serve/oip"
+	"github.com/forgo-ml/forgo/serve/openapi"
 	"github.com/forgo-ml/forgo/serve/tfserving"
 )
-
-// Limits bound one request, beyond its length.
-type Limits = served.Limits
-
-// DefaultMaxBody is what Options.MaxBody is where it is 0.
-const DefaultMaxBody = 32 << 20
-
-// DefaultLimits are what Limits are where they are 0.
-var DefaultLimits = served.DefaultLimits
 
 // Options configure a server. The zero value is useful.
 type Options struct {
 	// MaxBody bounds a request's body in bytes, as it is sent and once it is unpacked.
 	// Optional: 32 MiB.
 	MaxBody int64
-	// Limits bound a request further.
-	Limits
+	// MaxPictures bounds the pictures of one request. Optional: 256.
+	MaxPictures int
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
 }
@@ -52,12 +44,15 @@ type Server struct {
 // New returns a server of models, which stay the caller's to close once it no longer answers.
 func New(models Models, o Options) *Server {
 	if o.MaxBody == 0 {
-		o.MaxBody = DefaultMaxBody
+		o.MaxBody = 32 << 20
+	}
+	if o.MaxPictures == 0 {
+		o.MaxPictures = 256
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{newCatalog(models, o.Limits.Defaults()), o, newHealth()}
+	return &Server{newCatalog(models, o.MaxPictures), o, newHealth()}
 }
 
 // Handler answers clients over HTTP, in every protocol.
@@ -66,6 +61,7 @@ func (s *Server) Handler() http.Handler {
 	r.Mount("/v2", oip.Handler(s.catalog, false))
 	r.Mount("/v1", tfserving.Handler(s.catalog))
 	r.Mount("/models", native.Handler(s.catalog))
+	openapi.Routes(r, s.catalog)
 	return r
 }
 

@@ -8,48 +8,22 @@ package scan
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"unicode/utf8"
 	"unsafe"
 )
 
-// Limits bound what a reader takes; what is beyond them is an error. The zero value is useful.
-type Limits struct {
-	// Depth of lists and objects in each other: no text can exhaust the stack. Optional: 64.
-	Depth int
-	// Elements of all tensors together. Optional: as many as the text holds.
-	Elements int
-}
+// maxDepth bounds nesting, so that no request can exhaust the stack.
+const maxDepth = 64
 
 // Reader reads one JSON text from its start to its end. Each method takes the next value.
 type Reader struct {
-	data     []byte
-	at       int
-	depth    int
-	elements int
-	limits   Limits
+	data  []byte
+	at    int
+	depth int
 }
-
-// New returns a reader of data, which must not change while it is read, within the default
-// limits.
-func New(data []byte) *Reader { return Limits{}.New(data) }
 
 // New returns a reader of data, which must not change while it is read.
-func (l Limits) New(data []byte) *Reader {
-	if l.Depth <= 0 {
-		l.Depth = 64
-	}
-	if l.Elements <= 0 {
-		l.Elements = math.MaxInt
-	}
-	return &Reader{data: data, limits: l}
-}
-
-// Again returns a reader of a part of the text that was taken raw, under what is left of the
-// same limits.
-func (r *Reader) Again(part []byte) *Reader {
-	return &Reader{data: part, depth: r.depth, elements: r.elements, limits: r.limits}
-}
+func New(data []byte) *Reader { return &Reader{data: data} }
 
 func (r *Reader) fail(format string, args ...any) error {
 	return fmt.Errorf("not JSON at byte %d: %s", r.at, fmt.Sprintf(format, args...))
@@ -100,8 +74,8 @@ func (r *Reader) unexpected(want string) error {
 }
 
 func (r *Reader) enter() error {
-	if r.depth++; r.depth > r.limits.Depth {
-		return r.fail("lists and objects are nested deeper than %d", r.limits.Depth)
+	if r.depth++; r.depth > maxDepth {
+		return r.fail("lists and objects are nested deeper than %d", maxDepth)
 	}
 	r.at++
 	return nil

@@ -48,7 +48,7 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 			return nil, "", err
 		}
 		defer free() // what is parsed of JSON does not share it
-		return parse(m.Limits, body, nil)
+		return parse(body, nil)
 	}
 	n, err := strconv.ParseInt(length, 10, 64)
 	if err != nil || n < 0 {
@@ -80,7 +80,7 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 	if data == nil {
 		data = []byte{} // there is binary data, of no bytes
 	}
-	return parse(m.Limits, header.Bytes(), data)
+	return parse(header.Bytes(), data)
 }
 
 // rawCall takes the whole body for the model's only input. The shape is the model's, of

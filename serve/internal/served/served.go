@@ -3,7 +3,6 @@
 package served
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -44,48 +42,11 @@ type Model struct {
 	Version string
 	// Labels are the names, such as "stable", that clients may use for the version.
 	Labels []string
-	Limits
+	// MaxPictures bounds the pictures of one request: each becomes a tensor that may be far
+	// larger than what was sent.
+	MaxPictures int
 
 	stats stats
-}
-
-// Limits bound one request, beyond its length.
-type Limits struct {
-	// MaxPictures bounds the pictures, each of which becomes a tensor that may be far larger
-	// than what was sent. Optional: 256.
-	MaxPictures int
-	// MaxElements bounds the elements of all tensors together. Optional: 33,554,432.
-	MaxElements int
-	// MaxJSONDepth bounds lists and objects in each other. Optional: 64.
-	MaxJSONDepth int
-}
-
-// DefaultLimits are those that are 0.
-var DefaultLimits = Limits{MaxPictures: 256, MaxElements: 32 << 20, MaxJSONDepth: 64}
-
-// Defaults fills in what is 0.
-func (l Limits) Defaults() Limits {
-	return Limits{
-		MaxPictures:  cmp.Or(l.MaxPictures, DefaultLimits.MaxPictures),
-		MaxElements:  cmp.Or(l.MaxElements, DefaultLimits.MaxElements),
-		MaxJSONDepth: cmp.Or(l.MaxJSONDepth, DefaultLimits.MaxJSONDepth),
-	}
-}
-
-// Scan reads JSON within the limits.
-func (l Limits) Scan(text []byte) *scan.Reader {
-	return scan.Limits{Depth: l.MaxJSONDepth, Elements: l.MaxElements}.New(text)
-}
-
-// Fit fails where tensors that were sent have too many elements.
-func (l Limits) Fit(inputs predict.Tensors) error {
-	n := 0
-	for name, t := range inputs {
-		if n += t.Len(); n > l.MaxElements {
-			return BadInput("input %q: the request has more than %d elements, which are the most that are taken", name, l.MaxElements)
-		}
-	}
-	return nil
 }
 
 // Do answers one request in three steps, timed apart: prepare makes the inputs, the model

@@ -1,1 +1,0 @@
-"""The benchmark of ``make bench``: old stacks' hello worlds beside forgo's predictions."""
