@@ -11,18 +11,19 @@ type limits struct {
 	delay                           time.Duration
 }
 
+// What Options that are 0 mean.
 const (
-	defaultBatchRows = 32
-	defaultQueueRows = 512
+	DefaultMaxBatchRows = 32
+	DefaultMaxQueueRows = 512
 )
 
 func (o Options) limits() limits {
 	l := limits{batchRows: o.MaxBatchRows, queueRows: o.MaxQueueRows, instances: o.Instances, delay: o.MaxDelay}
 	if l.batchRows <= 0 {
-		l.batchRows = defaultBatchRows
+		l.batchRows = DefaultMaxBatchRows
 	}
 	if l.queueRows <= 0 {
-		l.queueRows = defaultQueueRows
+		l.queueRows = DefaultMaxQueueRows
 	}
 	if l.instances <= 0 {
 		l.instances = 1

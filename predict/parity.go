@@ -145,10 +145,6 @@ func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity
 		}
 	}
 	r.parity.Cases = len(cases)
-	m.goldenShapes = map[string][]int64{}
-	for name, t := range cases[0].Inputs {
-		m.goldenShapes[name] = t.Shape
-	}
 	if m.manifest.Task == bundle.Classification {
 		r.parity.Top1Agreement = 1 // anything less was refused
 	}
@@ -198,7 +194,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 	if err != nil {
 		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
 	}
-	got, err := pixels.Decode(g.Raw, r.m.manifest.Picture.Accept)
+	got, err := pixels.Decode(g.Raw, r.m.decode)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}

@@ -84,6 +84,9 @@ type Options struct {
 	// MaxQueueRows is how many rows may wait; requests beyond it fail with [ErrBusy]. Optional:
 	// 512, which is 64 callers with 8 rows each.
 	MaxQueueRows int
+	// MaxPixels bounds width times height of pictures, golden ones too. Optional:
+	// [pixels.MaxPixels], which it cannot exceed.
+	MaxPixels int
 }
 
 // Load opens a bundle, replays its golden cases and returns its model, with default options.
@@ -139,10 +142,9 @@ type Model struct {
 	inputs     []tensor.Spec // by logical names
 	outputs    []string      // graph names
 	session    Session
-	preprocess Session  // nil unless the model takes pictures
+	preprocess Session // nil unless the model takes pictures
+	decode     pixels.Options
 	batcher    *batcher // nil until session is open
-
-	goldenShapes map[string][]int64
 }
 
 // Manifest returns what the bundle says of itself. It must not be changed.
@@ -153,11 +155,6 @@ func (m *Model) Digest() string { return m.digest }
 
 // Parity is the result of the replay at load.
 func (m *Model) Parity() Parity { return m.parity }
-
-// GoldenShapes returns the shapes of the inputs in the first golden case, by name, with a batch
-// of one: sizes that are known to work where the model leaves them free. It is nil for a bundle
-// without cases, and must not be changed.
-func (m *Model) GoldenShapes() map[string][]int64 { return m.goldenShapes }
 
 // Close frees the graphs. Calls that run or wait are answered first; later ones fail, with
 // [ErrClosed] or an error of the engine.
@@ -198,6 +195,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	}
 	m.batcher = m.newBatcher(o.limits())
 	if p := m.manifest.Picture; p != nil {
+		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels}
 		if engine, err = pick(engines, "onnxruntime"); err != nil {
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
 		}
@@ -349,8 +347,7 @@ func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 // that failed, as far as it came.
 func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
 	start := time.Now()
-	p := m.manifest.Picture
-	if p == nil {
+	if m.manifest.Picture == nil {
 		in, err = tensor.ParseRow(raw, m.inputs)
 		took.Decode = time.Since(start)
 		if err != nil {
@@ -358,7 +355,7 @@ func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took 
 		}
 		return in, took, nil
 	}
-	img, err := pixels.Decode(raw, p.Accept)
+	img, err := pixels.Decode(raw, m.decode)
 	decoded := time.Now()
 	took.Decode = decoded.Sub(start)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
@@ -27,10 +28,10 @@ type catalog struct {
 	stopping atomic.Bool
 }
 
-func newCatalog(models Models, maxPictures int) *catalog {
+func newCatalog(models Models, l served.Limits) *catalog {
 	c := &catalog{byName: map[string]*served.Model{}}
 	for name, m := range models {
-		s := &served.Model{Model: m, Name: name, Version: Version, Labels: []string{Label}, MaxPictures: maxPictures}
+		s := &served.Model{Model: m, Name: name, Version: Version, Labels: []string{Label}, Limits: l}
 		c.models = append(c.models, s)
 		c.byName[name] = s
 	}
@@ -63,5 +64,14 @@ func (c *catalog) Labelled(name, label string) (*served.Model, error) {
 }
 
 func (c *catalog) All() []*served.Model { return c.models }
+
+// observed are the models as they are watched.
+func (c *catalog) observed() []observe.Model {
+	list := make([]observe.Model, len(c.models))
+	for i, m := range c.models {
+		list[i] = m.Observed()
+	}
+	return list
+}
 
 func (c *catalog) Ready() bool { return !c.stopping.Load() }

@@ -61,6 +61,11 @@ func graphModel(t *testing.T, graph string) *predict.Model {
 // taskModel is one that says what its task is, and is changed further by edits.
 func taskModel(t *testing.T, graph, task string, edits ...func(manifest map[string]any)) *predict.Model {
 	t.Helper()
+	return loadBundle(t, graphBundle(t, graph, task, edits...))
+}
+
+func graphBundle(t *testing.T, graph, task string, edits ...func(manifest map[string]any)) string {
+	t.Helper()
 	data, err := os.ReadFile(graphs + graph + ".onnx")
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +100,7 @@ func taskModel(t *testing.T, graph, task string, edits ...func(manifest map[stri
 			}
 		}
 	})
-	return loadBundle(t, place)
+	return place
 }
 
 func newServer(models serve.Models) *serve.Server {

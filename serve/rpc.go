@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/oip"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
@@ -23,7 +24,7 @@ func (s *Server) GRPC() *grpc.Server { return s.rpc(false) }
 func (s *Server) rpc(manage bool) *grpc.Server {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
-		grpc.ChainUnaryInterceptor(s.recovered),
+		grpc.ChainUnaryInterceptor(s.observer.Unary, s.recovered),
 	)
 	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.catalog, manage))
 	grpc_health_v1.RegisterHealthServer(server, s.health)
@@ -38,10 +39,10 @@ func newHealth() *health.Server {
 }
 
 // recovered turns a panic into INTERNAL for that call alone.
-func (s *Server) recovered(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
+func (s *Server) recovered(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.options.Log.Error("call failed", "method", info.FullMethod, "panic", p, "stack", string(debug.Stack()))
+			s.options.Log.Error("panic", "request_id", observe.From(ctx).ID(), "panic", p, "stack", string(debug.Stack()))
 			err = status.Error(codes.Internal, "internal error; the server's log has it")
 		}
 	}()

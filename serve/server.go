@@ -2,8 +2,7 @@
 //
 // One folder below is one protocol: oip speaks the Open Inference Protocol v2, tfserving
 // TensorFlow Serving's REST API, native takes the thing itself (a picture, JSON rows, a CSV)
-// and gives the labelled answer. All of them call the same [predict.Model]. openapi describes
-// what they offer.
+// and gives the labelled answer. All of them call the same [predict.Model].
 package serve
 
 import (
@@ -14,45 +13,55 @@ import (
 	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"google.golang.org/grpc/health"
 
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/native"
 	"github.com/forgo-ml/forgo/serve/oip"
-	"github.com/forgo-ml/forgo/serve/openapi"
 	"github.com/forgo-ml/forgo/serve/tfserving"
 )
+
+// Limits bound one request, beyond its length.
+type Limits = served.Limits
+
+// DefaultMaxBody is what Options.MaxBody is where it is 0.
+const DefaultMaxBody = 32 << 20
+
+// DefaultLimits are what Limits are where they are 0.
+var DefaultLimits = served.DefaultLimits
 
 // Options configure a server. The zero value is useful.
 type Options struct {
 	// MaxBody bounds a request's body in bytes, as it is sent and once it is unpacked.
 	// Optional: 32 MiB.
 	MaxBody int64
-	// MaxPictures bounds the pictures of one request. Optional: 256.
-	MaxPictures int
+	// Limits bound a request further.
+	Limits
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
 }
 
 // Server answers with models. It is safe for concurrent use.
 type Server struct {
-	catalog *catalog
-	options Options
-	health  *health.Server
+	catalog  *catalog
+	options  Options
+	health   *health.Server
+	observer *observe.Observer
 }
 
 // New returns a server of models, which stay the caller's to close once it no longer answers.
 func New(models Models, o Options) *Server {
 	if o.MaxBody == 0 {
-		o.MaxBody = 32 << 20
-	}
-	if o.MaxPictures == 0 {
-		o.MaxPictures = 256
+		o.MaxBody = DefaultMaxBody
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{newCatalog(models, o.MaxPictures), o, newHealth()}
+	c := newCatalog(models, o.Limits.Defaults())
+	return &Server{c, o, newHealth(), observe.New(o.Log, false, c.observed)}
 }
 
 // Handler answers clients over HTTP, in every protocol.
@@ -61,16 +70,18 @@ func (s *Server) Handler() http.Handler {
 	r.Mount("/v2", oip.Handler(s.catalog, false))
 	r.Mount("/v1", tfserving.Handler(s.catalog))
 	r.Mount("/models", native.Handler(s.catalog))
-	openapi.Routes(r, s.catalog)
 	return r
 }
 
 // Admin answers operators over HTTP and, on the same port, gRPC: what clients may ask of the
-// Open Inference Protocol, and the part of its repository extension that only operators may.
+// Open Inference Protocol, and the part of its repository extension that only operators may;
+// Prometheus's metrics at /metrics and Go's profiles at /debug/pprof/.
 // For gRPC the HTTP server must speak HTTP/2 without TLS.
 func (s *Server) Admin() http.Handler {
 	r := s.router()
 	r.Mount("/v2", oip.Handler(s.catalog, true))
+	r.Method(http.MethodGet, "/metrics", s.observer.Metrics())
+	r.Mount("/debug", middleware.Profiler())
 	rpc := s.rpc(true)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
@@ -90,7 +101,7 @@ func (s *Server) Drain() {
 
 func (s *Server) router() chi.Router {
 	r := chi.NewRouter()
-	r.Use(recovered(s.options.Log), limited(s.options.MaxBody), packed(s.options.MaxBody))
+	r.Use(limited(s.options.MaxBody), s.observer.HTTP, recovered(s.options.Log), packed(s.options.MaxBody))
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at %s", req.URL.Path))
 	})
@@ -106,7 +117,7 @@ func recovered(log *slog.Logger) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			defer func() {
 				if p := recover(); p != nil {
-					log.Error("request failed", "path", req.URL.Path, "panic", p, "stack", string(debug.Stack()))
+					log.Error("panic", "request_id", observe.Of(w).ID(), "panic", p, "stack", string(debug.Stack()))
 					reply.Error(w, http.StatusInternalServerError, fmt.Errorf("internal error; the server's log has it"))
 				}
 			}()

@@ -16,6 +16,7 @@ func serveCommand() *cobra.Command {
 	var load loadFlags
 	var at serve.Addresses
 	var name string
+	var options serve.Options
 	cmd := &cobra.Command{
 		Use:   "serve BUNDLE",
 		Short: "Answer over HTTP and gRPC, once parity is proven",
@@ -32,6 +33,9 @@ func serveCommand() *cobra.Command {
 					return usageError{fmt.Errorf("--%s: %w", flag, err)}
 				}
 			}
+			if err := notNegative(cmd.Flags()); err != nil {
+				return err
+			}
 			model, err := load.load(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -40,8 +44,8 @@ func serveCommand() *cobra.Command {
 			if name == "" {
 				name = modelName(args[0])
 			}
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			return serve.New(serve.Models{name: model}, serve.Options{Log: log}).Serve(cmd.Context(), at)
+			options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			return serve.New(serve.Models{name: model}, options).Serve(cmd.Context(), at)
 		},
 	}
 	flags := cmd.Flags()
@@ -51,6 +55,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&at.Socket, "socket", "", "`PATH` of a Unix socket to answer on over HTTP as well")
 	flags.StringVar(&name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
 	load.add(flags)
+	addLimits(flags, &load.Options, &options)
 	return cmd
 }
 

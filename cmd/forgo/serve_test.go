@@ -17,6 +17,8 @@ func TestServeRefusesBadFlags(t *testing.T) {
 	}{
 		"--http: \"nonsense\" is neither HOST:PORT nor off": {[]string{"--http", "nonsense"}, exitUsage},
 		"--admin: \"\" is neither":                          {[]string{"--admin", ""}, exitUsage},
+		"--max-queue-rows is -1; it is 0 or more":           {[]string{"--max-queue-rows", "-1"}, exitUsage},
+		"--max-delay is -1s; it is 0 or more":               {[]string{"--max-delay", "-1s"}, exitUsage},
 		"every address is off":                              {[]string{"--http", "off", "--grpc", "off", "--admin", "off"}, exitRefused},
 		"listen on --grpc 127.0.0.1:99999":                  {[]string{"--http", "off", "--grpc", "127.0.0.1:99999", "--admin", "off"}, exitRefused},
 	} {

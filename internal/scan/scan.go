@@ -8,22 +8,48 @@ package scan
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"unicode/utf8"
 	"unsafe"
 )
 
-// maxDepth bounds nesting, so that no request can exhaust the stack.
-const maxDepth = 64
+// Limits bound what a reader takes; what is beyond them is an error. The zero value is useful.
+type Limits struct {
+	// Depth of lists and objects in each other: no text can exhaust the stack. Optional: 64.
+	Depth int
+	// Elements of all tensors together. Optional: as many as the text holds.
+	Elements int
+}
 
 // Reader reads one JSON text from its start to its end. Each method takes the next value.
 type Reader struct {
-	data  []byte
-	at    int
-	depth int
+	data     []byte
+	at       int
+	depth    int
+	elements int
+	limits   Limits
 }
 
+// New returns a reader of data, which must not change while it is read, within the default
+// limits.
+func New(data []byte) *Reader { return Limits{}.New(data) }
+
 // New returns a reader of data, which must not change while it is read.
-func New(data []byte) *Reader { return &Reader{data: data} }
+func (l Limits) New(data []byte) *Reader {
+	if l.Depth <= 0 {
+		l.Depth = 64
+	}
+	if l.Elements <= 0 {
+		l.Elements = math.MaxInt
+	}
+	return &Reader{data: data, limits: l}
+}
+
+// Again returns a reader of a part of the text that was taken raw, under what is left of the
+// same limits.
+func (r *Reader) Again(part []byte) *Reader {
+	return &Reader{data: part, depth: r.depth, elements: r.elements, limits: r.limits}
+}
 
 func (r *Reader) fail(format string, args ...any) error {
 	return fmt.Errorf("not JSON at byte %d: %s", r.at, fmt.Sprintf(format, args...))
@@ -74,8 +100,8 @@ func (r *Reader) unexpected(want string) error {
 }
 
 func (r *Reader) enter() error {
-	if r.depth++; r.depth > maxDepth {
-		return r.fail("lists and objects are nested deeper than %d", maxDepth)
+	if r.depth++; r.depth > r.limits.Depth {
+		return r.fail("lists and objects are nested deeper than %d", r.limits.Depth)
 	}
 	r.at++
 	return nil

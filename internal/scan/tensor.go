@@ -15,7 +15,7 @@ import (
 // the nesting. elements is how many are expected, 0 where that is not known.
 func (r *Reader) Tensor(dtype tensor.DType, elements int64) (tensor.Tensor, error) {
 	// An element takes two bytes or more of the text, with its comma.
-	room := min(max(elements, 0), int64(len(r.data)-r.at)/2+1)
+	room := min(max(elements, 0), int64(len(r.data)-r.at)/2+1, int64(r.limits.Elements))
 	switch dtype {
 	case tensor.Float32:
 		return Elements(r, room, numeral(float[float32]))
@@ -83,6 +83,9 @@ func Elements[T tensor.Element](r *Reader, room int64, element func(*Reader) (T,
 			}
 			if depth != leaf {
 				return errRagged
+			}
+			if r.elements++; r.elements > r.limits.Elements {
+				return fmt.Errorf("there are more than %d elements", r.limits.Elements)
 			}
 			x, err := element(r)
 			data = append(data, x)

@@ -30,15 +30,25 @@ type RGB struct {
 	Pix           []byte // len is 3*Width*Height
 }
 
-// Decode decodes one JPEG or PNG and applies its EXIF orientation. accept lists the media
-// types allowed; an empty list allows both. Safe for concurrent use.
-func Decode(data []byte, accept []string) (RGB, error) {
+// Options say what Decode takes. The zero value is useful.
+type Options struct {
+	// Accept lists the media types allowed. Optional: both.
+	Accept []string
+	// MaxPixels bounds width times height further than the constant does. Optional: not at all.
+	MaxPixels int
+}
+
+// Decode decodes one JPEG or PNG and applies its EXIF orientation. Safe for concurrent use.
+func Decode(data []byte, o Options) (RGB, error) {
 	h, err := readHeader(data)
 	if err != nil {
 		return RGB{}, err
 	}
-	if !allowed(h.media, accept) {
-		return RGB{}, refuse("it is %s, the model accepts %v", h.media, accept)
+	if o.MaxPixels > 0 && h.width > o.MaxPixels/h.height {
+		return RGB{}, refuse("%d x %d pixels are more than %d", h.width, h.height, o.MaxPixels)
+	}
+	if !allowed(h.media, o.Accept) {
+		return RGB{}, refuse("it is %s, the model accepts %v", h.media, o.Accept)
 	}
 	var img RGB
 	if h.media == JPEG {

@@ -45,6 +45,9 @@ func table(m *served.Model, body []byte) (predict.Tensors, error) {
 		if err != nil {
 			return nil, served.BadInput("parse CSV: %w", err)
 		}
+		if n := (int(rows) + 1) * len(record); n > m.MaxElements {
+			return nil, served.BadInput("parse CSV: row %d: there are more than %d elements", rows, m.MaxElements)
+		}
 		for i, text := range record {
 			c := cells[places[i].input]
 			if err := c.set(places[i].element, text); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -25,6 +26,7 @@ type Models interface {
 // Handler serves POST /{name}. ?top=N keeps the N best classes; 0, the default, all.
 func Handler(models Models) http.Handler {
 	r := chi.NewRouter()
+	r.Use(observe.In(observe.Native))
 	r.Post("/{name}", func(w http.ResponseWriter, req *http.Request) {
 		m, err := models.Get(chi.URLParam(req, "name"), "")
 		if err != nil {
@@ -39,7 +41,7 @@ func Handler(models Models) http.Handler {
 			return a.read(ctx, m, req)
 		}
 		write := func(out predict.Tensors) error { return a.write(w, m, out) }
-		if err := m.Do(req.Context(), prepare, write); err != nil {
+		if err := m.Do(req.Context(), observe.Of(w), prepare, write); err != nil {
 			reply.Failure(w, err)
 		}
 	})

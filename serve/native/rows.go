@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
@@ -16,7 +15,7 @@ import (
 // where there is one, its bare value: lists one deeper than that are a list of rows.
 func (a *answers) rows(ctx context.Context, m *served.Model, body []byte) (predict.Tensors, error) {
 	inputs := m.Manifest().Inputs
-	r := scan.New(body)
+	r := m.Scan(body)
 	if r.PeekInto() == '{' {
 		a.list = true
 		var rows [][]byte
@@ -34,7 +33,7 @@ func (a *answers) rows(ctx context.Context, m *served.Model, body []byte) (predi
 		return together(ctx, m, rows, func(i int) string { return fmt.Sprintf("row %d", i) })
 	}
 	if r.Peek() == '{' || len(inputs) != 1 || inputs[0].DType == tensor.Float16 || inputs[0].DType == tensor.BFloat16 {
-		return m.Prepare(ctx, body)
+		return one(ctx, m, body)
 	}
 	spec := inputs[0].Spec()
 	t, err := r.Tensor(spec.DType, 0)
@@ -61,7 +60,7 @@ func together(ctx context.Context, m *served.Model, rows [][]byte, of func(i int
 	}
 	parts := map[string][]tensor.Tensor{}
 	for i, row := range rows {
-		in, err := m.Prepare(ctx, row)
+		in, err := one(ctx, m, row)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", of(i), err)
 		}
@@ -77,5 +76,13 @@ func together(ctx context.Context, m *served.Model, rows [][]byte, of func(i int
 		}
 		inputs[name] = t
 	}
-	return inputs, nil
+	return inputs, m.Fit(inputs)
+}
+
+// one reads a row that is an object, or one of another kind than JSON lists can be.
+func one(ctx context.Context, m *served.Model, row []byte) (predict.Tensors, error) {
+	if _, err := m.Scan(row).Raw(); err != nil {
+		return nil, served.BadInput("parse JSON row: %w", err)
+	}
+	return m.Prepare(ctx, row)
 }

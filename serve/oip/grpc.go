@@ -15,6 +15,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
@@ -118,7 +119,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	write := func(results predict.Tensors) error {
 		return addOutputs(answer, wanted, results, len(req.GetRawInputContents()) > 0)
 	}
-	if err := m.Do(ctx, prepare, write); err != nil {
+	if err := m.Do(ctx, observe.From(ctx), prepare, write); err != nil {
 		return nil, Status(err)
 	}
 	return answer, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -33,7 +34,7 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 		return c.prepare(ctx, m)
 	}
 	write := func(results predict.Tensors) error { return writeAnswer(w, m, id, wanted, results) }
-	if err := m.Do(req.Context(), prepare, write); err != nil {
+	if err := m.Do(req.Context(), observe.Of(w), prepare, write); err != nil {
 		reply.Failure(w, err)
 	}
 }
@@ -48,7 +49,7 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 			return nil, "", err
 		}
 		defer free() // what is parsed of JSON does not share it
-		return parse(body, nil)
+		return parse(m.Limits, body, nil)
 	}
 	n, err := strconv.ParseInt(length, 10, 64)
 	if err != nil || n < 0 {
@@ -80,7 +81,7 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 	if data == nil {
 		data = []byte{} // there is binary data, of no bytes
 	}
-	return parse(header.Bytes(), data)
+	return parse(m.Limits, header.Bytes(), data)
 }
 
 // rawCall takes the whole body for the model's only input. The shape is the model's, of

@@ -97,7 +97,7 @@ func (c *call) prepare(ctx context.Context, m *served.Model) (predict.Tensors, e
 	if len(inputs) == 0 {
 		return nil, served.BadInput("inputs: the request has none; the model takes %s", takes(m))
 	}
-	return inputs, nil
+	return inputs, m.Fit(inputs)
 }
 
 // takes lists what a client may send, for error messages.

@@ -15,8 +15,8 @@ import (
 
 // parse reads a request. data are the binary tensors that came after the JSON, in order; nil
 // where there can be none. The call shares data, not the JSON's memory.
-func parse(header, data []byte) (c *call, id string, err error) {
-	p := parser{Reader: scan.New(header), hasData: data != nil, data: data}
+func parse(l served.Limits, header, data []byte) (c *call, id string, err error) {
+	p := parser{Reader: l.Scan(header), hasData: data != nil, data: data}
 	c = &call{}
 	err = p.Object(func(name string) error {
 		if p.Null() {
@@ -146,7 +146,7 @@ func (p *parser) input(i int) (input, error) {
 	case !seen:
 		err = errors.New("it has no data")
 	case later != nil:
-		in.tensor, err = wire.Elements(scan.New(later), datatype, shape)
+		in.tensor, err = wire.Elements(p.Again(later), datatype, shape)
 		err = within("data", err)
 	}
 	in.base64 = seen

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
 // A scalar has the shape [] and one element, in a list or not.
 func TestScalar(t *testing.T) {
 	for _, data := range []string{"5", "[5]"} {
-		c, _, err := parse([]byte(`{"inputs":[{"name":"x","datatype":"INT64","shape":[],"data":`+data+`}]}`), nil)
+		c, _, err := parse(served.Limits{}, []byte(`{"inputs":[{"name":"x","datatype":"INT64","shape":[],"data":`+data+`}]}`), nil)
 		if err != nil || len(c.inputs[0].tensor.Shape) != 0 || c.inputs[0].tensor.Data.([]int64)[0] != 5 {
 			t.Errorf("%s: %v, %v", data, c, err)
 		}
@@ -38,7 +40,7 @@ func FuzzRequest(f *testing.F) {
 		if !hasData {
 			data = nil
 		}
-		c, _, err := parse(header, data)
+		c, _, err := parse(served.Limits{}, header, data)
 		if err != nil {
 			if !strings.Contains(err.Error(), "inference request") {
 				t.Errorf("error without its context: %v", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -69,7 +70,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 		reply.Bytes(w, http.StatusOK, dst)
 		return nil
 	}
-	if err := m.Do(req.Context(), prepare, write); err != nil {
+	if err := m.Do(req.Context(), observe.Of(w), prepare, write); err != nil {
 		reply.Failure(w, err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // features, and a context of those that all share. A feature's values fill the input's row.
 func parseExamples(m *served.Model, body []byte) (*request, error) {
 	q := &request{m: m}
-	r := scan.New(body)
+	r := m.Scan(body)
 	shared := map[string]tensor.Tensor{}
 	parts := map[string][]tensor.Tensor{}
 	n := -1
@@ -56,7 +56,7 @@ func parseExamples(m *served.Model, body []byte) (*request, error) {
 		err = errors.New("examples: it is empty")
 	}
 	if err == nil {
-		q.columns, err = fill(parts, shared, n)
+		q.columns, err = q.fill(parts, shared, n)
 	}
 	if err != nil {
 		return nil, served.BadInput("the body is not a request with examples: %w", err)
@@ -65,13 +65,17 @@ func parseExamples(m *served.Model, body []byte) (*request, error) {
 }
 
 // fill puts shared values where examples leave a feature out.
-func fill(parts map[string][]tensor.Tensor, shared map[string]tensor.Tensor, n int) (predict.Tensors, error) {
+func (q *request) fill(parts map[string][]tensor.Tensor, shared map[string]tensor.Tensor, n int) (predict.Tensors, error) {
 	for name := range shared {
 		if parts[name] == nil {
 			parts[name] = []tensor.Tensor{}
 		}
 	}
+	elements := 0
 	for name, rows := range parts {
+		if elements += n * shared[name].Len(); elements > q.m.MaxElements {
+			return nil, fmt.Errorf("context: feature %q: there are more than %d elements", name, q.m.MaxElements)
+		}
 		rows = append(rows, make([]tensor.Tensor, max(0, n-len(rows)))...)
 		for i := range rows {
 			if rows[i].Data != nil {

@@ -48,7 +48,7 @@ func (q *request) inputs(ctx context.Context) (predict.Tensors, error) {
 // parse reads the body of a predict request.
 func parse(m *served.Model, body []byte) (*request, error) {
 	q := &request{m: m}
-	r := scan.New(body)
+	r := m.Scan(body)
 	rows, columns := false, false
 	err := fields(r, func(name string) error {
 		var err error
@@ -83,8 +83,8 @@ func fields(r *scan.Reader, field func(name string) error) error {
 		var err error
 		if name == "signature_name" {
 			var s string
-			if s, err = r.Text(); err == nil && s != "" && s != Signature {
-				err = fmt.Errorf("there is no signature %q, only %q", s, Signature)
+			if s, err = r.Text(); err == nil && s != "" && s != signature {
+				err = fmt.Errorf("there is no signature %q, only %q", s, signature)
 			}
 		} else {
 			err = field(name)

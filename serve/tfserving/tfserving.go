@@ -15,6 +15,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -28,8 +29,7 @@ type Models interface {
 // Picture is the string input that a picture model takes encoded pictures by.
 const Picture = "image"
 
-// Signature is the only one that a model has.
-const Signature = "serving_default"
+const signature = "serving_default"
 
 type handler struct{ models Models }
 
@@ -37,6 +37,7 @@ type handler struct{ models Models }
 func Handler(models Models) http.Handler {
 	h := handler{models}
 	r := chi.NewRouter()
+	r.Use(observe.In(observe.TFServing))
 	r.Get("/models/*", h.get)
 	r.Post("/models/*", h.post)
 	return r
@@ -115,9 +116,6 @@ var typeNames = map[tensor.DType]string{
 	tensor.Float16: "DT_HALF", tensor.BFloat16: "DT_BFLOAT16", tensor.Float32: "DT_FLOAT", tensor.Float64: "DT_DOUBLE",
 }
 
-// TypeName is TensorFlow's name for an element type.
-func TypeName(d tensor.DType) string { return typeNames[d] }
-
 type dim struct {
 	Size string `json:"size"`
 	Name string `json:"name"`
@@ -156,7 +154,7 @@ func metadata(m *served.Model) map[string]any {
 	return map[string]any{
 		"model_spec": map[string]any{"name": m.Name, "signature_name": "", "version": m.Version},
 		"metadata": map[string]any{"signature_def": map[string]any{"signature_def": map[string]any{
-			Signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": "tensorflow/serving/predict"},
+			signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": "tensorflow/serving/predict"},
 		}}},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
@@ -27,24 +28,16 @@ func JSON(w http.ResponseWriter, status int, v any) {
 
 // Bytes writes JSON that is ready to be sent.
 func Bytes(w http.ResponseWriter, status int, body []byte) {
-	write(w, status, "application/json", body)
-}
-
-// Text writes an answer that is not JSON.
-func Text(w http.ResponseWriter, contentType string, body []byte) {
-	write(w, http.StatusOK, contentType, body)
-}
-
-func write(w http.ResponseWriter, status int, contentType string, body []byte) {
-	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that has gone needs no answer
 }
 
 // Error writes {"error": …}, the form that the Open Inference Protocol and TensorFlow
-// Serving share.
+// Serving share. The request has failed then, for metrics and the log too.
 func Error(w http.ResponseWriter, status int, err error) {
+	observe.Failed(w, status, err)
 	JSON(w, status, map[string]string{"error": err.Error()})
 }
 

@@ -3,6 +3,7 @@
 package served
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 )
 
 // ErrNotFound is wrapped by errors about a model, version or label that there is not.
@@ -42,39 +45,94 @@ type Model struct {
 	Version string
 	// Labels are the names, such as "stable", that clients may use for the version.
 	Labels []string
-	// MaxPictures bounds the pictures of one request: each becomes a tensor that may be far
-	// larger than what was sent.
-	MaxPictures int
+	Limits
 
 	stats stats
+	once  sync.Once
+	calls *observe.Calls
+}
+
+// Observed returns the model with what is counted of it.
+func (m *Model) Observed() observe.Model {
+	m.once.Do(func() { m.calls = observe.NewCalls(m.Name, m.Version) })
+	return observe.Model{Model: m.Model, Calls: m.calls}
+}
+
+// Limits bound one request, beyond its length.
+type Limits struct {
+	// MaxPictures bounds the pictures, each of which becomes a tensor that may be far larger
+	// than what was sent. Optional: 256.
+	MaxPictures int
+	// MaxElements bounds the elements of all tensors together. Optional: 33,554,432.
+	MaxElements int
+	// MaxJSONDepth bounds lists and objects in each other. Optional: 64.
+	MaxJSONDepth int
+}
+
+// DefaultLimits are those that are 0.
+var DefaultLimits = Limits{MaxPictures: 256, MaxElements: 32 << 20, MaxJSONDepth: 64}
+
+// Defaults fills in what is 0.
+func (l Limits) Defaults() Limits {
+	return Limits{
+		MaxPictures:  cmp.Or(l.MaxPictures, DefaultLimits.MaxPictures),
+		MaxElements:  cmp.Or(l.MaxElements, DefaultLimits.MaxElements),
+		MaxJSONDepth: cmp.Or(l.MaxJSONDepth, DefaultLimits.MaxJSONDepth),
+	}
+}
+
+// Scan reads JSON within the limits.
+func (l Limits) Scan(text []byte) *scan.Reader {
+	return scan.Limits{Depth: l.MaxJSONDepth, Elements: l.MaxElements}.New(text)
+}
+
+// Fit fails where tensors that were sent have too many elements.
+func (l Limits) Fit(inputs predict.Tensors) error {
+	n := 0
+	for name, t := range inputs {
+		if n += t.Len(); n > l.MaxElements {
+			return BadInput("input %q: the request has more than %d elements, which are the most that are taken", name, l.MaxElements)
+		}
+	}
+	return nil
 }
 
 // Do answers one request in three steps, timed apart: prepare makes the inputs, the model
 // runs, write encodes the outputs. The first error ends it.
-func (m *Model) Do(ctx context.Context, prepare func(context.Context) (predict.Tensors, error),
+func (m *Model) Do(ctx context.Context, r *observe.Request, prepare func(context.Context) (predict.Tensors, error),
 	write func(predict.Tensors) error,
 ) error {
 	o := observation{failed: true}
+	calls := m.Observed().Calls
+	r.Enter(calls)
+	defer calls.Leave()
 	start := time.Now()
 	defer func() {
 		o.total = time.Since(start)
 		m.stats.add(o)
 	}()
+	if m.Manifest().Picture != nil {
+		ctx = observe.With(ctx, r)
+	}
 	inputs, err := prepare(ctx)
 	if err != nil {
 		return err
 	}
-	o.rows = rows(inputs)
 	prepared := time.Now()
-	o.input = prepared.Sub(start)
+	o.rows = rows(inputs)
+	o.input = r.Prepared(ctx, start, prepared.Sub(start))
 	outputs, took, err := m.RunTimed(ctx, inputs)
 	ran := time.Now()
 	o.queue, o.infer = took.Queue, took.Infer
 	if err != nil {
 		return err
 	}
+	r.Ran(ctx, prepared, took)
 	err = write(outputs)
 	o.output, o.failed = time.Since(ran), err != nil
+	if err == nil {
+		r.Answered(ctx, ran, o.output, o.rows)
+	}
 	return err
 }
 
@@ -95,6 +153,7 @@ func (m *Model) Pictures(ctx context.Context, encoded [][]byte, of func(i int) s
 	if len(encoded) > m.MaxPictures {
 		return nil, BadInput("%d pictures in one request; at most %d are taken", len(encoded), m.MaxPictures)
 	}
+	r, start := observe.From(ctx), time.Now()
 	parts := make([]tensor.Tensor, len(encoded))
 	errs := make([]error, len(encoded))
 	var failed atomic.Bool
@@ -102,7 +161,7 @@ func (m *Model) Pictures(ctx context.Context, encoded [][]byte, of func(i int) s
 		if failed.Load() {
 			return
 		}
-		in, err := m.Prepare(ctx, encoded[i])
+		in, err := m.picture(ctx, r, encoded[i])
 		if err != nil {
 			errs[i] = fmt.Errorf("%s: %w", of(i), err)
 			failed.Store(true)
@@ -111,6 +170,7 @@ func (m *Model) Pictures(ctx context.Context, encoded [][]byte, of func(i int) s
 		parts[i] = in[input]
 	}
 	sideBySide(len(encoded), one)
+	r.Pictures(time.Since(start))
 	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
 		return nil, errs[i]
 	}

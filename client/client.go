@@ -1,0 +1,200 @@
+// Package client calls the models of a server: forgo's own, or any other that speaks the Open
+// Inference Protocol, such as Triton, KServe or MLServer.
+//
+//	c, err := client.New("http://127.0.0.1:8080")
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
+//	classes, err := c.Classify(ctx, "digits", picture) // labels, best first
+//	outputs, err := c.Infer(ctx, "iris", tensor.Map{"features": rows})
+//
+// A model is named as in URLs: NAME, or NAME/versions/N for one version of it. The package needs
+// no inference engine and no C.
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Options tune New. The zero value is useful.
+type Options struct {
+	// Header is sent with every request, over gRPC as metadata: an API key, say. Optional.
+	Header http.Header
+	// TLS is for https and grpcs URLs. Optional: the system's certificates are trusted.
+	TLS *tls.Config
+	// Plain sends tensors in the protocol's core form, JSON over HTTP and typed contents over
+	// gRPC, to servers that lack its binary forms. Optional: tensors go as binary data.
+	Plain bool
+}
+
+// Client calls one server. It is safe for concurrent use. Close it when done.
+//
+// A context that ends, ends the call. Errors of the server are [*Error] and wrap [ErrBusy],
+// [ErrNotFound], [ErrInput], [ErrDenied] or [ErrUnavailable]; those of a deadline, the caller's or
+// the server's, wrap [context.DeadlineExceeded].
+type Client struct {
+	protocol
+	rest *rest // nil over gRPC
+}
+
+// protocol is one of the two ways to speak the Open Inference Protocol.
+type protocol interface {
+	ready(ctx context.Context, m model) error
+	metadata(ctx context.Context, m model) (Metadata, error)
+	infer(ctx context.Context, m model, inputs tensor.Map) (answer, error)
+	close() error
+}
+
+// answer is what came back of an inference.
+type answer struct {
+	version string // of the model that answered; "" where the server does not say
+	outputs tensor.Map
+}
+
+// New returns a client of the server at a URL: http://HOST:PORT and https:// for REST,
+// grpc://HOST:PORT and grpcs:// for gRPC. It does not connect yet.
+func New(server string) (*Client, error) { return Options{}.New(server) }
+
+// New is like the function New, with options.
+func (o Options) New(server string) (*Client, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return nil, fmt.Errorf("server URL: %w", err)
+	}
+	switch {
+	case u.Host == "":
+	case u.Scheme == "http" || u.Scheme == "https":
+		r := newREST(u, o)
+		return &Client{protocol: r, rest: r}, nil
+	case (u.Scheme == "grpc" || u.Scheme == "grpcs") && strings.Trim(u.Path, "/") == "":
+		p, err := newRPC(u, o)
+		return &Client{protocol: p}, err
+	}
+	return nil, fmt.Errorf("server URL %q is none of http://, https://, grpc:// and grpcs://, with HOST:PORT", server)
+}
+
+// Close closes the connections. Calls under way over gRPC fail.
+func (c *Client) Close() error { return c.close() }
+
+// model is a model's name as callers give it, in its parts.
+type model struct{ name, version string }
+
+func parse(name string) (model, error) {
+	m := model{name: name}
+	if before, version, ok := strings.Cut(name, "/versions/"); ok {
+		if m = (model{before, version}); version == "" {
+			return m, fmt.Errorf("model %q: its version is empty", name)
+		}
+	}
+	if m.name == "" || strings.Contains(m.name+m.version, "/") {
+		return m, fmt.Errorf("model %q is neither NAME nor NAME/versions/N", name)
+	}
+	return m, nil
+}
+
+// path is the model's place below the protocol's.
+func (m model) path() string {
+	if m.version == "" {
+		return url.PathEscape(m.name)
+	}
+	return url.PathEscape(m.name) + "/versions/" + url.PathEscape(m.version)
+}
+
+// Ready returns nil where a model takes requests or, with name "", where the server does.
+func (c *Client) Ready(ctx context.Context, name string) error {
+	if name == "" {
+		return c.ready(ctx, model{})
+	}
+	m, err := parse(name)
+	if err != nil {
+		return err
+	}
+	return c.ready(ctx, m)
+}
+
+// Metadata is what a server says of a model.
+type Metadata struct {
+	Name     string
+	Versions []string
+	Platform string
+	// Inputs and Outputs have -1 for free sizes. Their types are "" where the server names one
+	// that there is not.
+	Inputs, Outputs []tensor.Spec
+	// Digest is the identity of the bundle that is served, and Labels are its classes. Only
+	// forgo's server tells them, over REST.
+	Digest string
+	Labels []string
+}
+
+// Metadata asks what a model takes and gives.
+func (c *Client) Metadata(ctx context.Context, name string) (Metadata, error) {
+	m, err := parse(name)
+	if err != nil {
+		return Metadata{}, err
+	}
+	return c.metadata(ctx, m)
+}
+
+// Infer runs a model on a batch and returns its outputs, all that the server gives. The inputs
+// are only read; the outputs are the caller's. Where a version was asked for and the server says
+// that another answered, that is an error.
+//
+// With [Options.Plain] over HTTP, strings that are no UTF-8, which JSON cannot carry, go as
+// base64: that is how forgo and KServe take pictures.
+func (c *Client) Infer(ctx context.Context, name string, inputs tensor.Map) (tensor.Map, error) {
+	m, err := parse(name)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.infer(ctx, m, inputs)
+	if err != nil {
+		return nil, err
+	}
+	if m.version != "" && a.version != "" && a.version != m.version {
+		return nil, fmt.Errorf("infer: version %q of model %q was asked for, version %q answered", m.version, m.name, a.version)
+	}
+	return a.outputs, nil
+}
+
+// Class is one label with its probability.
+type Class struct {
+	Label string  `json:"label"`
+	Score float32 `json:"score"`
+}
+
+// Classify sends an encoded picture, or a JSON row, to forgo's server and returns every label
+// with its probability, best first. Over gRPC there are no labels: the error wraps
+// [errors.ErrUnsupported].
+func (c *Client) Classify(ctx context.Context, name string, picture []byte) ([]Class, error) {
+	m, err := parse(name)
+	if err != nil {
+		return nil, err
+	}
+	if c.rest == nil {
+		return nil, fmt.Errorf("classify: labels are given over HTTP: %w", errors.ErrUnsupported)
+	}
+	return c.rest.classify(ctx, m, picture)
+}
+
+// Call sends any other HTTP request, to a path below the server's URL, and returns the body of
+// its answer. The content type is left out where it is "". Errors are those of the other methods.
+func (c *Client) Call(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	if c.rest == nil {
+		return nil, fmt.Errorf("%s %s: the client speaks gRPC: %w", method, path, errors.ErrUnsupported)
+	}
+	header := http.Header{}
+	if contentType != "" {
+		header.Set("Content-Type", contentType)
+	}
+	_, answer, err := c.rest.call(ctx, method, path, header, body)
+	return answer, err
+}

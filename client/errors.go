@@ -1,0 +1,115 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// What errors of the server wrap, by their kind.
+var (
+	// ErrBusy: too many requests wait; ask again after [Error.RetryAfter].
+	ErrBusy = errors.New("busy")
+	// ErrNotFound: there is no such model, version or place.
+	ErrNotFound = errors.New("not found")
+	// ErrInput: what was sent is at fault.
+	ErrInput = errors.New("bad input")
+	// ErrDenied: the server does not let this caller do that.
+	ErrDenied = errors.New("denied")
+	// ErrUnavailable: the server is not ready, is stopping, or is not there.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// Error is a call that failed at the server, or on the way to it.
+type Error struct {
+	// Call is the method and URL, or the gRPC method.
+	Call string
+	// Code is the HTTP status ("429 Too Many Requests") or the gRPC code ("ResourceExhausted").
+	Code string
+	// Message is the server's.
+	Message string
+	// RetryAfter is how long the server asks to wait; 0 where it does not say.
+	RetryAfter time.Duration
+
+	kind error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %s", e.Call, e.Code, e.Message) }
+func (e *Error) Unwrap() error { return e.kind }
+
+var statusKinds = map[int]error{
+	http.StatusBadRequest:            ErrInput,
+	http.StatusRequestEntityTooLarge: ErrInput,
+	http.StatusUnsupportedMediaType:  ErrInput,
+	http.StatusUnprocessableEntity:   ErrInput,
+	http.StatusUnauthorized:          ErrDenied,
+	http.StatusForbidden:             ErrDenied,
+	http.StatusNotFound:              ErrNotFound,
+	http.StatusRequestTimeout:        context.DeadlineExceeded,
+	http.StatusGatewayTimeout:        context.DeadlineExceeded,
+	http.StatusTooManyRequests:       ErrBusy,
+	http.StatusBadGateway:            ErrUnavailable,
+	http.StatusServiceUnavailable:    ErrUnavailable,
+}
+
+// statusError is an answer that is none of 2xx.
+func statusError(call string, resp *http.Response, body []byte) error {
+	e := &Error{Call: call, Code: resp.Status, Message: message(body), kind: statusKinds[resp.StatusCode]}
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return e
+}
+
+// message finds what a server says in the body of an error.
+func message(body []byte) string {
+	var said struct {
+		Error  json.RawMessage `json:"error"`
+		Detail json.RawMessage `json:"detail"` // as FastAPI has it
+	}
+	text := string(body)
+	if json.Unmarshal(body, &said) == nil {
+		if said.Error == nil {
+			said.Error = said.Detail
+		}
+		if json.Unmarshal(said.Error, &text) != nil && said.Error != nil {
+			text = string(said.Error)
+		}
+	}
+	if text = strings.TrimSpace(text); len(text) > 500 {
+		text = text[:500] + "…"
+	}
+	if text == "" {
+		return "the server says no more"
+	}
+	return text
+}
+
+var codeKinds = map[codes.Code]error{
+	codes.InvalidArgument:   ErrInput,
+	codes.OutOfRange:        ErrInput,
+	codes.Unauthenticated:   ErrDenied,
+	codes.PermissionDenied:  ErrDenied,
+	codes.NotFound:          ErrNotFound,
+	codes.DeadlineExceeded:  context.DeadlineExceeded,
+	codes.Canceled:          context.Canceled,
+	codes.ResourceExhausted: ErrBusy,
+	codes.Unavailable:       ErrUnavailable,
+}
+
+// codeError is a gRPC call that failed.
+func codeError(method string, err error) error {
+	if err == nil {
+		return nil
+	}
+	s := status.Convert(err)
+	return &Error{Call: method, Code: s.Code().String(), Message: s.Message(), kind: codeKinds[s.Code()]}
+}

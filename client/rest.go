@@ -1,0 +1,330 @@
+package client
+
+// The protocol over HTTP.
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/forgo-ml/forgo/internal/scan"
+	"github.com/forgo-ml/forgo/internal/wire"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+type rest struct {
+	base  string // with a slash at its end
+	o     Options
+	http  http.Client
+	conns *http.Transport
+}
+
+// conns is how many connections are kept for later calls.
+const conns = 256
+
+func newREST(u *url.URL, o Options) *rest {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = o.TLS
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = conns, conns
+	return &rest{base: u.JoinPath("/").String(), o: o, http: http.Client{Transport: t}, conns: t}
+}
+
+func (r *rest) close() error {
+	r.conns.CloseIdleConnections()
+	return nil
+}
+
+// call sends a request and returns what is answered with 2xx.
+func (r *rest) call(ctx context.Context, method, path string, header http.Header, body []byte) (http.Header, []byte, error) {
+	place := r.base + path
+	call := method + " " + place
+	req, err := http.NewRequestWithContext(ctx, method, place, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, h := range []http.Header{r.o.Header, header} {
+		maps.Copy(req.Header, h)
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		var u *url.Error // which would say the call again
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		if ctx.Err() != nil {
+			return nil, nil, fmt.Errorf("%s: %w", call, ctx.Err())
+		}
+		return nil, nil, &Error{Call: call, Code: "no answer", Message: err.Error(), kind: ErrUnavailable}
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: read the answer: %w", call, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		return nil, nil, statusError(call, resp, answer)
+	}
+	return resp.Header, answer, nil
+}
+
+func (r *rest) ready(ctx context.Context, m model) error {
+	path := "v2/health/ready"
+	if m.name != "" {
+		path = "v2/models/" + m.path() + "/ready"
+	}
+	_, _, err := r.call(ctx, http.MethodGet, path, nil, nil)
+	return err
+}
+
+func (r *rest) metadata(ctx context.Context, m model) (Metadata, error) {
+	path := "v2/models/" + m.path()
+	_, body, err := r.call(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return Metadata{}, err
+	}
+	type end struct {
+		Name     string  `json:"name"`
+		Datatype string  `json:"datatype"`
+		Shape    []int64 `json:"shape"`
+	}
+	var said struct {
+		Name       string   `json:"name"`
+		Versions   []string `json:"versions"`
+		Platform   string   `json:"platform"`
+		Inputs     []end    `json:"inputs"`
+		Outputs    []end    `json:"outputs"`
+		Parameters struct {
+			Digest string   `json:"digest"`
+			Labels []string `json:"labels"`
+		} `json:"parameters"`
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return Metadata{}, fmt.Errorf("GET %s%s: the answer is not a model's metadata: %w", r.base, path, err)
+	}
+	specs := func(ends []end) []tensor.Spec {
+		var out []tensor.Spec
+		for _, e := range ends {
+			out = append(out, spec(e.Name, e.Datatype, e.Shape))
+		}
+		return out
+	}
+	return Metadata{
+		Name: said.Name, Versions: said.Versions, Platform: said.Platform,
+		Inputs: specs(said.Inputs), Outputs: specs(said.Outputs),
+		Digest: said.Parameters.Digest, Labels: said.Parameters.Labels,
+	}, nil
+}
+
+func spec(name, datatype string, shape []int64) tensor.Spec {
+	d, _ := wire.DType(datatype) // "" is what Metadata says it is then
+	return tensor.Spec{Name: name, DType: d, Shape: shape}
+}
+
+func (r *rest) infer(ctx context.Context, m model, inputs tensor.Map) (answer, error) {
+	head, tail, err := r.request(inputs)
+	if err != nil {
+		return answer{}, fmt.Errorf("infer: %w", err)
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	if tail != nil {
+		header.Set("Content-Type", "application/octet-stream")
+		header.Set(wire.HeaderLength, strconv.Itoa(len(head)))
+		head = slices.Concat(head, slices.Concat(tail...))
+	}
+	path := "v2/models/" + m.path() + "/infer"
+	header, body, err := r.call(ctx, http.MethodPost, path, header, head)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := readAnswer(header.Get(wire.HeaderLength), body)
+	if err != nil {
+		return answer{}, fmt.Errorf("POST %s%s: the answer is not that of an inference: %w", r.base, path, err)
+	}
+	return a, nil
+}
+
+// request writes an inference request: its JSON, and what follows that as binary data.
+func (r *rest) request(inputs tensor.Map) (head []byte, tail [][]byte, err error) {
+	head = append(head, `{"inputs":[`...)
+	for i, name := range slices.Sorted(maps.Keys(inputs)) {
+		t := inputs[name]
+		if err := t.Check(); err != nil {
+			return nil, nil, fmt.Errorf("input %q: %w", name, err)
+		}
+		if i > 0 {
+			head = append(head, ',')
+		}
+		head = append(head, `{"name":`...)
+		head = scan.AppendText(head, name)
+		head = append(head, `,"datatype":"`+wire.Datatype(t.DType())+`","shape":`...)
+		head = scan.AppendShape(head, t.Shape)
+		if !r.o.Plain {
+			raw, err := t.Bytes()
+			if err != nil {
+				return nil, nil, fmt.Errorf("input %q: %w", name, err)
+			}
+			tail = append(tail, raw)
+			head = fmt.Appendf(head, `,"parameters":{"binary_data_size":%d}}`, len(raw))
+			continue
+		}
+		if d := t.DType(); d == tensor.Float16 || d == tensor.BFloat16 {
+			return nil, nil, fmt.Errorf("input %q: JSON cannot carry %s", name, wire.Datatype(d))
+		}
+		head = append(head, `,"data":`...)
+		head = scan.AppendFlat(head, asText(t))
+		head = append(head, '}')
+	}
+	head = append(head, ']')
+	if !r.o.Plain {
+		head = append(head, `,"parameters":{"binary_data_output":true}`...)
+	}
+	return append(head, '}'), tail, nil
+}
+
+// asText returns strings as base64 where one of them is no UTF-8.
+func asText(t tensor.Tensor) tensor.Tensor {
+	texts, err := tensor.Values[string](t)
+	if err != nil || !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) }) {
+		return t
+	}
+	coded := make([]string, len(texts))
+	for i, s := range texts {
+		coded[i] = base64.StdEncoding.EncodeToString([]byte(s))
+	}
+	return tensor.Tensor{Shape: t.Shape, Data: coded}
+}
+
+// readAnswer reads an answer of which length, where it is given, is JSON.
+func readAnswer(length string, body []byte) (answer, error) {
+	data := []byte(nil)
+	if length != "" {
+		n, err := strconv.Atoi(length)
+		if err != nil || n < 0 || n > len(body) {
+			return answer{}, fmt.Errorf("header %s is %q, the body has %d bytes", wire.HeaderLength, length, len(body))
+		}
+		body, data = body[:n], body[n:]
+	}
+	a := answer{outputs: tensor.Map{}}
+	p := scan.New(body)
+	err := p.Object(func(name string) error {
+		var err error
+		switch {
+		case p.Null():
+		case name == "model_version":
+			a.version, err = p.Text()
+		case name == "outputs":
+			err = p.List(func(i int) error {
+				o, err := readOutput(p)
+				if err == nil {
+					a.outputs[o.name], data, err = o.tensor(data)
+				}
+				if err != nil {
+					return fmt.Errorf("outputs[%d] %q: %w", i, o.name, err)
+				}
+				return nil
+			})
+		default:
+			_, err = p.Raw()
+		}
+		return err
+	})
+	if err == nil {
+		err = p.End()
+	}
+	if err == nil && len(data) > 0 {
+		err = fmt.Errorf("%d bytes of binary data are left after the outputs", len(data))
+	}
+	return a, err
+}
+
+// output is one element of outputs as it stands in the JSON.
+type output struct {
+	name, datatype string
+	shape          []int64
+	data           []byte // JSON; nil where the data are binary
+	size           int64  // of binary data
+}
+
+func readOutput(p *scan.Reader) (o output, err error) {
+	err = p.Object(func(name string) error {
+		var err error
+		switch {
+		case p.Null():
+		case name == "name":
+			o.name, err = p.Text()
+		case name == "datatype":
+			o.datatype, err = p.Text()
+		case name == "shape":
+			o.shape = []int64{}
+			err = p.List(func(int) error {
+				d, err := p.Int()
+				o.shape = append(o.shape, d)
+				return err
+			})
+		case name == "data":
+			o.data, err = p.Raw()
+		case name == "parameters":
+			err = p.Object(func(name string) error {
+				var err error
+				if name == "binary_data_size" {
+					o.size, err = p.Int()
+				} else {
+					_, err = p.Raw()
+				}
+				return err
+			})
+		default:
+			_, err = p.Raw()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+	return o, err
+}
+
+// tensor takes the output's part of the binary data, and returns the rest of it.
+func (o output) tensor(data []byte) (tensor.Tensor, []byte, error) {
+	if o.data != nil {
+		t, err := wire.Elements(scan.New(o.data), o.datatype, o.shape)
+		return t, data, err
+	}
+	if o.size < 0 || o.size > int64(len(data)) {
+		return tensor.Tensor{}, data, fmt.Errorf("binary_data_size is %d, of which the body has %d", o.size, len(data))
+	}
+	d, err := wire.DType(o.datatype)
+	if err != nil {
+		return tensor.Tensor{}, data, err
+	}
+	t, err := tensor.FromBytes(d, data[:o.size:o.size], o.shape...)
+	return t, data[o.size:], err
+}
+
+func (r *rest) classify(ctx context.Context, m model, picture []byte) ([]Class, error) {
+	path := "models/" + m.path()
+	_, body, err := r.call(ctx, http.MethodPost, path, nil, picture)
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Classes []Class `json:"classes"`
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return nil, fmt.Errorf("POST %s%s: the answer has no classes: %w", r.base, path, err)
+	}
+	if said.Classes == nil {
+		return nil, fmt.Errorf("classify: model %q is no classifier; call Infer", m.name)
+	}
+	return said.Classes, nil
+}

@@ -1,0 +1,38 @@
+package main
+
+// The flags that bound what a server takes on.
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve"
+)
+
+func addLimits(flags *pflag.FlagSet, p *predict.Options, s *serve.Options) {
+	flags.IntVar(&p.MaxBatchRows, "max-batch-rows", predict.DefaultMaxBatchRows, "waiting requests run together, up to `ROWS`")
+	flags.DurationVar(&p.MaxDelay, "max-delay", 0, "how long a request may wait for others to fill its batch while the engine is free")
+	flags.IntVar(&p.MaxQueueRows, "max-queue-rows", predict.DefaultMaxQueueRows, "up to `ROWS` may wait for a model; requests beyond them are refused")
+	flags.IntVar(&p.Instances, "instances", 0, "up to `N` runs of a model at once (0: one, or as many as the cores hold with --threads each)")
+	flags.IntVar(&p.MaxPixels, "max-pixels", 0, "a picture's width times height is up to `N` (0: 89478485)")
+	flags.Int64Var(&s.MaxBody, "max-body", serve.DefaultMaxBody, "a request's body is up to `BYTES`, as it is sent and once it is unpacked")
+	flags.IntVar(&s.MaxPictures, "max-pictures", serve.DefaultLimits.MaxPictures, "a request has up to `N` pictures")
+	flags.IntVar(&s.MaxElements, "max-elements", serve.DefaultLimits.MaxElements, "a request's tensors have up to `N` elements")
+	flags.IntVar(&s.MaxJSONDepth, "max-json-depth", serve.DefaultLimits.MaxJSONDepth, "lists and objects in JSON are up to `N` deep in each other")
+}
+
+// notNegative refuses numbers and durations below 0.
+func notNegative(flags *pflag.FlagSet) error {
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		switch f.Value.Type() {
+		case "int", "int64", "duration":
+			if value := f.Value.String(); value[0] == '-' && err == nil {
+				err = usageError{fmt.Errorf("--%s is %s; it is 0 or more", f.Name, value)}
+			}
+		}
+	})
+	return err
+}

@@ -1,0 +1,118 @@
+package observe
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// exchange is a request over HTTP, behind the writer of its answer: handlers find it there
+// without a context of their own. It is used again.
+type exchange struct {
+	http.ResponseWriter
+	Request
+	body body
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// body times how long its reader waits.
+type body struct {
+	io.ReadCloser
+	waited *time.Duration
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	start := time.Now()
+	n, err := b.ReadCloser.Read(p)
+	*b.waited += time.Since(start)
+	return n, err
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// HTTP watches the requests of a chi router.
+func (o *Observer) HTTP(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		x := exchanges.Get().(*exchange)
+		x.ResponseWriter = w
+		x.body = body{req.Body, &x.received}
+		req.Body = &x.body
+		var chosen string
+		given := req.Header[idHeader]
+		if len(given) > 0 {
+			chosen = given[0]
+		}
+		ctx := req.Context()
+		o.begin(ctx, &x.Request, chosen)
+		if x.id != "" {
+			x.showID()
+		}
+		next.ServeHTTP(x, req)
+		if x.traced {
+			if route := chi.RouteContext(ctx).RoutePattern(); route != "" {
+				span := trace.SpanFromContext(ctx)
+				span.SetName(req.Method + " " + route)
+				span.SetAttributes(attribute.String("http.route", route))
+			}
+		}
+		o.end(ctx, &x.Request, req.Method, req.URL.Path)
+		req.Body = x.body.ReadCloser
+		*x = exchange{}
+		exchanges.Put(x)
+	})
+}
+
+func (x *exchange) showID() { x.Header()[idHeader] = []string{x.id} }
+
+// Of returns the request that a writer answers, or a new one where nobody watches.
+func Of(w http.ResponseWriter) *Request {
+	if x := exchangeOf(w); x != nil {
+		return &x.Request
+	}
+	return new(Request)
+}
+
+func exchangeOf(w http.ResponseWriter) *exchange {
+	for {
+		if x, ok := w.(*exchange); ok {
+			return x
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = u.Unwrap()
+	}
+}
+
+// Failed notes the error that a request is about to be answered with. The answer says the
+// request's id, by which its line in the log is found.
+func Failed(w http.ResponseWriter, status int, err error) {
+	x := exchangeOf(w)
+	if x == nil {
+		return
+	}
+	x.ID()
+	x.showID()
+	x.fail(ofStatus(status), fmt.Sprint(status), err)
+}
+
+// In says which protocol the requests below it are made in.
+func In(p Protocol) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if x := exchangeOf(w); x != nil {
+				x.Protocol = p
+			}
+			next.ServeHTTP(w, req)
+		})
+	}
+}

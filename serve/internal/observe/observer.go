@@ -1,0 +1,121 @@
+package observe
+
+// Where requests end: in the counts and in the log.
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/forgo-ml/forgo/predict"
+)
+
+// Model is one version of a model, as it is watched.
+type Model struct {
+	*predict.Model
+	*Calls
+}
+
+// Observer watches a server's requests. It is safe for concurrent use.
+type Observer struct {
+	log      *slog.Logger
+	tracing  bool
+	registry *prometheus.Registry
+	models   func() []Model
+	nowhere  outcomes // requests that came to no model
+}
+
+// New returns an observer. models are those that are served, asked for whenever metrics are
+// read: what is no longer served is no longer shown.
+func New(log *slog.Logger, tracing bool, models func() []Model) *Observer {
+	o := &Observer{log: log, tracing: tracing, models: models}
+	o.registry = newRegistry(o)
+	return o
+}
+
+// begin gives a request its id: the one that the client chose, or a new one where its log
+// line is known to come.
+func (o *Observer) begin(ctx context.Context, r *Request, chosen string) {
+	r.start = time.Now()
+	r.traced = o.tracing && trace.SpanFromContext(ctx).IsRecording()
+	if validID(chosen) {
+		r.id = chosen
+	} else if o.log.Enabled(ctx, slog.LevelDebug) {
+		r.ID()
+	}
+}
+
+// end counts and logs a request. Only answers of a model are counted, and all failures.
+func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
+	took := time.Since(r.start)
+	counts := &o.nowhere
+	if r.calls != nil {
+		counts = &r.calls.outcomes
+	}
+	level := slog.LevelDebug
+	switch {
+	case r.err != nil:
+		counts.failed[r.Protocol][r.reason].Add(1)
+		level = r.reason.level()
+	case r.calls != nil:
+		counts.answered[r.Protocol].Add(1)
+		r.calls.durations[r.Protocol].Observe(took.Seconds())
+	}
+	if r.traced {
+		o.describe(ctx, r)
+	}
+	if !o.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := append(make([]slog.Attr, 0, 12), slog.String("request_id", r.id), slog.String("protocol", r.Protocol.String()))
+	if r.calls != nil {
+		attrs = append(attrs, slog.String("model", r.calls.Name), slog.String("version", r.calls.Version))
+	}
+	if r.Client != "" {
+		attrs = append(attrs, slog.String("client", r.Client))
+	}
+	attrs = append(attrs, slog.String("method", method))
+	if path != "" {
+		attrs = append(attrs, slog.String("path", path))
+	}
+	attrs = append(attrs, slog.Float64("seconds", took.Seconds()))
+	message := "request answered"
+	if r.err != nil {
+		message = "request failed"
+		attrs = append(attrs, slog.String("status", r.status), slog.String("reason", r.reason.String()), slog.String("error", r.err.Error()))
+	}
+	if c := trace.SpanContextFromContext(ctx); o.tracing && c.HasTraceID() {
+		attrs = append(attrs, slog.String("trace_id", c.TraceID().String()), slog.String("span_id", c.SpanID().String()))
+	}
+	o.log.LogAttrs(ctx, level, message, attrs...)
+}
+
+// level is how much a failure matters to those who run the server.
+func (r Reason) level() slog.Level {
+	switch r {
+	case Internal:
+		return slog.LevelError
+	case Busy, Deadline, Unavailable:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// describe adds what is known of a request at its end to its span.
+func (o *Observer) describe(ctx context.Context, r *Request) {
+	span := trace.SpanFromContext(ctx)
+	span.SetAttributes(attribute.String("forgo.protocol", r.Protocol.String()))
+	if r.id != "" {
+		span.SetAttributes(attribute.String("forgo.request.id", r.id))
+	}
+	if r.calls != nil {
+		span.SetAttributes(attribute.String("forgo.model.name", r.calls.Name), attribute.String("forgo.model.version", r.calls.Version))
+	}
+	if r.err != nil {
+		span.SetAttributes(attribute.String("error.type", r.reason.String()))
+	}
+}

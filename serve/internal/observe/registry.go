@@ -1,0 +1,162 @@
+package observe
+
+// The metrics. What belongs to a model is read from the models that are served when the
+// metrics are read, so that it goes with them.
+
+import (
+	"net/http"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/pixels"
+)
+
+// family is a metric with all its labels.
+type family struct {
+	name, help string
+	desc       *prometheus.Desc
+}
+
+func newFamily(name, help string, labels ...string) *family {
+	return &family{name, help, prometheus.NewDesc(name, help, labels, nil)}
+}
+
+// docs/operations.md has these as a table, which a test holds to what is here.
+var (
+	buildInfo = newFamily("forgo_build_info", "1, with the version of forgo, of Go, and the JPEG decoder.", "version", "go_version", "decoder")
+	modelInfo = newFamily("forgo_model_info", "1 for each version of a model that is served, with its bundle's digest.",
+		"model", "version", "digest", "engine", "task")
+	parityDifference = newFamily("forgo_model_parity_difference",
+		"Largest difference in the replay at load, by stage: decode of pictures in steps of 255, otherwise as tolerances are.", "model", "version", "stage")
+	parityTolerance = newFamily("forgo_model_parity_tolerance", "What the bundle allows the largest difference of the model's outputs to be.", "model", "version")
+	parityTop1      = newFamily("forgo_model_parity_top1_ratio",
+		"Share of golden cases, 0 to 1, whose best label the replay at load found; of classifiers alone.", "model", "version")
+	parityCases = newFamily("forgo_model_parity_cases", "Golden cases that were replayed at load.", "model", "version")
+
+	requestsTotal = newFamily("forgo_requests_total",
+		"Inference requests that are over, and failed ones of any kind; model is empty for those that came to none.", "model", "version", "protocol")
+	failuresTotal = newFamily("forgo_request_failures_total", "Requests that were answered with an error, by reason.",
+		"model", "version", "protocol", "reason")
+	requestSeconds   = newFamily("forgo_request_duration_seconds", "Time of requests that were answered without an error.", "model", "version", "protocol")
+	requestsInFlight = newFamily("forgo_requests_in_flight", "Inference requests under way.", "model", "version")
+	rowsTotal        = newFamily("forgo_rows_total", "Rows, or pictures, that were answered.", "model", "version")
+	stageSeconds     = newFamily("forgo_stage_duration_seconds",
+		"Time of a request's stages: read (waiting for the body), decode, preprocess, queue, infer, encode.", "model", "version", "stage")
+
+	queueRows      = newFamily("forgo_queue_rows", "Rows that wait for the engine.", "model", "version")
+	queueRequests  = newFamily("forgo_queue_requests", "Requests that wait for the engine.", "model", "version")
+	queueRowsLimit = newFamily("forgo_queue_limit_rows", "Rows that may wait; requests beyond it are refused.", "model", "version")
+
+	batchRows   = newFamily("forgo_batch_rows", "Rows of each run of the engine.", "model", "version")
+	engineTotal = newFamily("forgo_engine_busy_seconds_total", "Time of all runs of the engine; its rate is how many are under way.", "model", "version")
+	engineRuns  = newFamily("forgo_engine_runs_in_flight", "Runs of the engine under way.", "model", "version")
+	engineLimit = newFamily("forgo_engine_limit_runs", "Runs of the engine that may be under way at once.", "model", "version")
+)
+
+// batchBounds are those of forgo_batch_rows.
+var batchBounds = []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
+
+func newRegistry(o *Observer) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(o, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// Metrics answers with the metrics in Prometheus's formats.
+func (o *Observer) Metrics() http.Handler {
+	return promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{})
+}
+
+// Describe says nothing, as which metrics there are depends on the models.
+func (o *Observer) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (o *Observer) Collect(out chan<- prometheus.Metric) {
+	one(out, buildInfo, prometheus.GaugeValue, 1, forgo.Version(), runtime.Version(), pixels.Decoder())
+	o.nowhere.collect(out, "", "")
+	for _, m := range o.models() {
+		m.outcomes.collect(out, m.Name, m.Version)
+		m.collect(out)
+	}
+}
+
+func one(out chan<- prometheus.Metric, f *family, kind prometheus.ValueType, value float64, labels ...string) {
+	out <- prometheus.MustNewConstMetric(f.desc, kind, value, labels...)
+}
+
+func (c *outcomes) collect(out chan<- prometheus.Metric, name, version string) {
+	for p := range protocols {
+		total := c.answered[p].Load()
+		for reason := range reasons {
+			n := c.failed[p][reason].Load()
+			total += n
+			one(out, failuresTotal, prometheus.CounterValue, float64(n), name, version, p.String(), reason.String())
+		}
+		one(out, requestsTotal, prometheus.CounterValue, float64(total), name, version, p.String())
+	}
+}
+
+func (m Model) collect(out chan<- prometheus.Metric) {
+	gauge := func(f *family, value float64, labels ...string) {
+		one(out, f, prometheus.GaugeValue, value, append([]string{m.Name, m.Version}, labels...)...)
+	}
+	counter := func(f *family, value float64) {
+		one(out, f, prometheus.CounterValue, value, m.Name, m.Version)
+	}
+	manifest, parity, stats := m.Manifest(), m.Parity(), m.Model.Stats()
+	gauge(modelInfo, 1, m.Digest(), manifest.Engine, manifest.Task)
+	for stage, d := range map[predict.Stage]float64{
+		predict.StageDecode: parity.Differences.Decode, predict.StagePreprocess: parity.Differences.Preprocess,
+		predict.StageModel: parity.Differences.Model, predict.StageLabel: parity.Differences.Label,
+	} {
+		gauge(parityDifference, d, string(stage))
+	}
+	gauge(parityTolerance, parity.Tolerance)
+	gauge(parityCases, float64(parity.Cases))
+	if parity.Top1Agreement > 0 {
+		gauge(parityTop1, parity.Top1Agreement)
+	}
+
+	gauge(requestsInFlight, float64(m.inFlight.Load()))
+	counter(rowsTotal, float64(m.rows.Load()))
+	for _, h := range m.durations {
+		h.Collect(out)
+	}
+	for _, h := range m.stages {
+		h.Collect(out)
+	}
+
+	gauge(queueRows, float64(stats.QueueRows))
+	gauge(queueRequests, float64(stats.QueueCalls))
+	gauge(queueRowsLimit, float64(stats.MaxQueueRows))
+	gauge(engineRuns, float64(stats.Running))
+	gauge(engineLimit, float64(stats.Instances))
+	m.batches(out, stats.Batches)
+}
+
+// batches makes a histogram of what is known by exact size.
+func (m Model) batches(out chan<- prometheus.Metric, list []predict.BatchStats) {
+	var runs uint64
+	var rows, busy float64
+	buckets := map[float64]uint64{}
+	for _, bound := range batchBounds {
+		buckets[float64(bound)] = 0
+	}
+	for _, b := range list {
+		runs += b.Runs
+		rows += float64(b.Runs) * float64(b.Rows)
+		busy += b.Infer.Seconds()
+		for _, bound := range batchBounds {
+			if b.Rows <= bound {
+				buckets[float64(bound)] += b.Runs
+			}
+		}
+	}
+	out <- prometheus.MustNewConstHistogram(batchRows.desc, runs, rows, buckets, m.Name, m.Version)
+	one(out, engineTotal, prometheus.CounterValue, busy, m.Name, m.Version)
+}

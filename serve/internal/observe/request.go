@@ -1,0 +1,183 @@
+// Package observe is how a server is seen: it counts requests for Prometheus, gives them ids,
+// and writes what became of them to the log and to traces.
+package observe
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Protocol is what a request was made in.
+type Protocol int
+
+// The protocols. Other is what belongs to none of them, such as a path that does not exist.
+const (
+	Other Protocol = iota
+	OIPHTTP
+	OIPGRPC
+	TFServing
+	Native
+	protocols
+)
+
+var protocolNames = [protocols]string{"other", "oip_http", "oip_grpc", "tfserving", "native"}
+
+func (p Protocol) String() string { return protocolNames[p] }
+
+// Reason is why a request failed.
+type Reason int
+
+// The reasons.
+const (
+	Internal Reason = iota
+	BadInput
+	Unauthenticated
+	Forbidden
+	NotFound
+	TooLarge
+	Busy
+	Cancelled
+	Deadline
+	Unavailable
+	Unimplemented
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	"internal", "bad_input", "unauthenticated", "forbidden", "not_found", "too_large",
+	"busy", "cancelled", "deadline", "unavailable", "unimplemented",
+}
+
+func (r Reason) String() string { return reasonNames[r] }
+
+// ofStatus is the reason that an HTTP status stands for.
+func ofStatus(status int) Reason {
+	switch status {
+	case http.StatusUnauthorized:
+		return Unauthenticated
+	case http.StatusForbidden:
+		return Forbidden
+	case http.StatusNotFound:
+		return NotFound
+	case http.StatusRequestEntityTooLarge:
+		return TooLarge
+	case http.StatusTooManyRequests:
+		return Busy
+	case 499:
+		return Cancelled
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return Deadline
+	case http.StatusServiceUnavailable:
+		return Unavailable
+	case http.StatusNotImplemented:
+		return Unimplemented
+	}
+	if status < 500 {
+		return BadInput
+	}
+	return Internal
+}
+
+// ofCode is the reason that a gRPC code stands for.
+func ofCode(code codes.Code) Reason {
+	switch code {
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
+		return BadInput
+	case codes.Unauthenticated:
+		return Unauthenticated
+	case codes.PermissionDenied:
+		return Forbidden
+	case codes.NotFound:
+		return NotFound
+	case codes.ResourceExhausted:
+		return Busy
+	case codes.Canceled:
+		return Cancelled
+	case codes.DeadlineExceeded:
+		return Deadline
+	case codes.Unavailable:
+		return Unavailable
+	case codes.Unimplemented:
+		return Unimplemented
+	}
+	return Internal
+}
+
+// Request is one request, as far as it has come. But for Picture it is its goroutine's alone.
+type Request struct {
+	Protocol Protocol
+	// Client is the name of the key that the client showed. Optional.
+	Client string
+
+	start  time.Time
+	id     string
+	traced bool
+	calls  *Calls // of the model that was asked for, once it is found
+
+	received           time.Duration // the wait for the body so far
+	decode, preprocess atomic.Int64  // nanoseconds, added up over pictures
+	pictures           time.Duration // what passed while they were prepared
+
+	err    error  // what it is answered with
+	status string // the HTTP status or gRPC code of that
+	reason Reason
+}
+
+// carrier is a context that carries its request.
+type carrier struct {
+	context.Context
+	request *Request
+}
+
+type carrierKey struct{}
+
+func (c *carrier) Value(key any) any {
+	if key == (carrierKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// With returns a context by which From finds the request.
+func With(ctx context.Context, r *Request) context.Context { return &carrier{ctx, r} }
+
+// From returns the request of a context, or a new one where nobody watches.
+func From(ctx context.Context) *Request {
+	if c, ok := ctx.Value(carrierKey{}).(*carrier); ok {
+		return c.request
+	}
+	return new(Request)
+}
+
+func (r *Request) fail(reason Reason, status string, err error) {
+	r.reason, r.status, r.err = reason, status, err
+}
+
+const (
+	idHeader = "X-Request-Id"
+	longest  = 128 // bytes of an id that a client may choose
+)
+
+// validID says whether an id that a client chose may go to logs and headers as it is.
+func validID(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= longest
+}
+
+// ID returns the request's id. Most requests never need one.
+func (r *Request) ID() string {
+	if r.id == "" {
+		r.id = fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
+	}
+	return r.id
+}

@@ -1,0 +1,75 @@
+package serve_test
+
+// The limits of a request, in every protocol that can exceed them.
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/serve"
+)
+
+func TestLimits(t *testing.T) {
+	small, err := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxPixels: 1 << 20, ApproximateDecode: 3}.
+		Load(t.Context(), bundles+"shapes.forgo", onnx.Engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	models := committed(t)
+	models["small"], models["two"] = small, graphModel(t, "two")
+	s := httptest.NewServer(serve.New(models, serve.Options{
+		MaxBody: maxBody, Log: slog.New(slog.DiscardHandler),
+		Limits: serve.Limits{MaxElements: 8, MaxJSONDepth: 5, MaxPictures: 2},
+	}).Handler())
+	defer s.Close()
+
+	// A picture that says it has 2048 x 2048 pixels, and no more of them.
+	large := "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\x08\x00\x00\x00\x08\x00\x08\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00IDAT\x00\x00\x00\x00"
+	deep := strings.Repeat("[", 9) + strings.Repeat("]", 9)
+	const infer = `{"inputs":[{"name":"input","datatype":"FP32","shape":`
+	const rows = "[[1,2,3,4],[1,2,3,4],[1,2,3,4]]"
+	pictures, kind := form(t, [2]string{"a", "x"}, [2]string{"b", "x"}, [2]string{"c", "x"})
+	iris, two := "/v2/models/iris/infer", "/models/two"
+	for name, c := range map[string]struct {
+		path, body string
+		headers    []string
+		names      string
+	}{
+		"elements, JSON":             {iris, infer + `[3,4],"data":` + rows + `}]}`, nil, `inputs[0] "input": data: there are more than 8 elements`},
+		"elements, data first":       {iris, `{"inputs":[{"data":` + rows + `,"name":"input","datatype":"FP32","shape":[3,4]}]}`, nil, `inputs[0] "input": data: there are more than 8 elements`},
+		"elements, binary":           {iris, strings.Repeat("x", 48), []string{headerLength, "0"}, `input "input": the request has more than 8 elements`},
+		"elements, of two inputs":    {"/v2/models/two/infer", `{"inputs":[{"name":"a","datatype":"FP32","shape":[5],"data":[1,2,3,4,5]},{"name":"b","datatype":"FP32","shape":[5],"data":[1,2,3,4,5]}]}`, nil, "more than 8 elements"},
+		"elements, instances":        {"/v1/models/iris:predict", `{"instances":` + rows + `}`, nil, `instances: input "input": there are more than 8 elements`},
+		"elements, columns":          {"/v1/models/iris:predict", `{"inputs":{"input":` + rows + `}}`, nil, `input "input": there are more than 8 elements`},
+		"elements, examples":         {"/v1/models/iris:classify", `{"examples":[{"input":[1,2,3,4]},{"input":[1,2,3,4]},{"input":[1,2,3,4]}]}`, nil, `input "input": there are more than 8 elements`},
+		"elements, by the context":   {"/v1/models/iris:classify", `{"context":{"input":[1,2,3,4]},"examples":[{},{},{}]}`, nil, `feature "input": there are more than 8 elements`},
+		"elements, bare rows":        {"/models/iris", rows, nil, `input "input": there are more than 8 elements`},
+		"elements, rows by name":     {"/models/iris", `[{"input":[1,2,3,4]},{"input":[1,2,3,4]},{"input":[1,2,3,4]}]`, nil, `input "input": the request has more than 8 elements`},
+		"elements, CSV":              {"/models/iris", "input[0],input[1],input[2],input[3]\n1,2,3,4\n1,2,3,4\n1,2,3,4\n", []string{"Content-Type", "text/csv"}, "row 2: there are more than 8 elements"},
+		"depth, data":                {iris, infer + `[1,4],"data":` + deep + `}]}`, nil, "data: not JSON at byte 68: lists and objects are nested deeper than 5"},
+		"depth, a field passed over": {iris, `{"other":` + deep + `}`, nil, "other: not JSON at byte 13: lists and objects are nested deeper than 5"},
+		"depth, instances":           {"/v1/models/iris:predict", `{"instances":` + deep + `}`, nil, "nested deeper than 5"},
+		"depth, a row":               {"/models/iris", deep, nil, "nested deeper than 5"},
+		"depth, a row by name":       {two, `{"a":` + deep + `,"b":1}`, nil, "nested deeper than 5"},
+		"pixels, native":             {"/models/small", large, nil, "2048 x 2048 pixels are more than 1048576"},
+		"pixels, tensor":             {"/v2/models/small/infer", large, []string{headerLength, "0"}, `"image": element 0: picture refused: 2048 x 2048 pixels are more than 1048576`},
+		"pictures, form":             {"/models/shapes", string(pictures), []string{"Content-Type", kind}, "3 pictures in one request; at most 2"},
+		"pictures, instances":        {"/v1/models/shapes:predict", `{"instances":[{"b64":"eA=="},{"b64":"eA=="},{"b64":"eA=="}]}`, nil, "3 pictures in one request; at most 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, _, raw := exchange(t, "POST", s.URL+c.path, []byte(c.body), c.headers...)
+			var answer struct {
+				Error string `json:"error"`
+			}
+			if err := json.Unmarshal(raw, &answer); err != nil || status != 400 || !strings.Contains(answer.Error, c.names) {
+				t.Errorf("status %d %s, want 400 naming %q", status, raw, c.names)
+			}
+		})
+	}
+}

@@ -1,0 +1,292 @@
+package serve_test
+
+// What Prometheus is told, after real requests.
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+)
+
+// metrics are what /metrics answers.
+type metrics map[string]*dto.MetricFamily
+
+func scrape(t *testing.T, s *serve.Server) metrics {
+	t.Helper()
+	w := httptest.NewRecorder()
+	s.Admin().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("/metrics: %d %s", w.Code, w.Body)
+	}
+	problems, err := promlint.New(bytes.NewReader(w.Body.Bytes())).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v, %v", problems, err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
+}
+
+// find returns the metric with these labels, given as name=value; nil where there is none.
+func (m metrics) find(name string, labels ...string) *dto.Metric {
+	for _, metric := range m[name].GetMetric() {
+		have := map[string]bool{}
+		for _, l := range metric.GetLabel() {
+			have[l.GetName()+"="+l.GetValue()] = true
+		}
+		if !slices.ContainsFunc(labels, func(l string) bool { return !have[l] }) {
+			return metric
+		}
+	}
+	return nil
+}
+
+func (m metrics) want(t *testing.T, value float64, name string, labels ...string) {
+	t.Helper()
+	metric := m.find(name, labels...)
+	if metric == nil {
+		t.Errorf("there is no %s%v", name, labels)
+	} else if got := metric.GetCounter().GetValue() + metric.GetGauge().GetValue(); got != value {
+		t.Errorf("%s%v is %v, want %v", name, labels, got, value)
+	}
+}
+
+// wantTimes holds a histogram to its count, and to a sum above 0.
+func (m metrics) wantTimes(t *testing.T, count uint64, name string, labels ...string) {
+	t.Helper()
+	h := m.find(name, labels...).GetHistogram()
+	if h.GetSampleCount() != count || count > 0 && h.GetSampleSum() <= 0 {
+		t.Errorf("%s%v counts %d and sums up %v, want %d", name, labels, h.GetSampleCount(), h.GetSampleSum(), count)
+	}
+}
+
+// ask sends one request to a handler in this process: all is counted when it returns.
+func ask(ctx context.Context, h http.Handler, path, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", path, strings.NewReader(body)))
+	return w
+}
+
+func TestMetricsOfEveryProtocol(t *testing.T) {
+	models := committed(t)
+	server := newServer(models)
+	h, client := server.Handler(), pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
+	picture, _ := golden(t, models["shapes"], "shapes", 0)
+	const rows = `[[5.1,3.5,1.4,0.2],[6.7,3.0,5.2,2.3]]`
+	good := []struct{ path, body string }{
+		{"/v2/models/iris/infer", inferBody(t, "input", "FP32", []int{3, 4}, make([]float32, 12))},
+		{"/v1/models/iris:predict", `{"instances":` + rows + `}`},
+		{"/models/iris", rows},
+		{"/models/shapes", string(picture)},
+		{"/v2/models/shapes/infer", inferBody(t, "image", "BYTES", []int{2}, slices.Repeat([]string{base64.StdEncoding.EncodeToString(picture)}, 2))},
+	}
+	for _, c := range good {
+		if w := ask(t.Context(), h, c.path, c.body); w.Code != 200 {
+			t.Fatalf("%s: %d %s", c.path, w.Code, w.Body)
+		}
+	}
+	if _, err := client.ModelInfer(t.Context(), irisRequest(make([]float32, 8)...)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/v2/models/iris/infer", "/v1/models/iris:predict", "/models/iris", "/models/none", "/nothing"} {
+		ask(t.Context(), h, path, "{")
+	}
+	if _, err := client.ModelInfer(t.Context(), irisRequest(1)); status.Code(err) != codes.InvalidArgument {
+		t.Fatal(err)
+	}
+
+	m := scrape(t, server)
+	for _, protocol := range []string{"oip_http", "oip_grpc", "tfserving", "native"} {
+		labels := []string{"model=iris", "version=1", "protocol=" + protocol}
+		m.want(t, 2, "forgo_requests_total", labels...)
+		m.wantTimes(t, 1, "forgo_request_duration_seconds", labels...)
+		m.want(t, 1, "forgo_request_failures_total", append(labels, "reason=bad_input")...)
+		m.want(t, 0, "forgo_request_failures_total", append(labels, "reason=internal")...)
+	}
+	m.want(t, 1, "forgo_request_failures_total", "model=", "protocol=native", "reason=not_found")
+	m.want(t, 1, "forgo_request_failures_total", "model=", "protocol=other", "reason=not_found")
+	m.want(t, 9, "forgo_rows_total", "model=iris")
+	m.want(t, 3, "forgo_rows_total", "model=shapes")
+	m.want(t, 0, "forgo_requests_in_flight", "model=iris")
+	for stage, counts := range map[string][2]uint64{
+		"read": {3, 2}, "decode": {4, 2}, "preprocess": {0, 2}, "infer": {4, 2}, "encode": {4, 2},
+	} {
+		m.wantTimes(t, counts[0], "forgo_stage_duration_seconds", "model=iris", "stage="+stage)
+		m.wantTimes(t, counts[1], "forgo_stage_duration_seconds", "model=shapes", "stage="+stage)
+	}
+	if h := m.find("forgo_stage_duration_seconds", "model=iris", "stage=queue").GetHistogram(); h.GetSampleCount() != 4 || h.GetSampleSum() != 0 {
+		t.Errorf("the wait for an idle engine: %v", h)
+	}
+	batches := m.find("forgo_batch_rows", "model=iris").GetHistogram()
+	var buckets []uint64
+	for _, b := range batches.GetBucket()[:4] { // up to 1, 2, 4 and 8 rows
+		buckets = append(buckets, b.GetCumulativeCount())
+	}
+	if batches.GetSampleCount() != 4 || batches.GetSampleSum() != 9 || !slices.Equal(buckets, []uint64{0, 3, 4, 4}) {
+		t.Errorf("batches: %v", batches)
+	}
+	if busy := m.find("forgo_engine_busy_seconds_total", "model=iris").GetCounter().GetValue(); busy <= 0 {
+		t.Errorf("engine busy for %v s", busy)
+	}
+}
+
+func TestMetricsOfModels(t *testing.T) {
+	models := committed(t)
+	server := newServer(models)
+	m := scrape(t, server)
+	for name, loaded := range models {
+		p := loaded.Parity()
+		m.want(t, 1, "forgo_model_info", "model="+name, "version=1", "digest="+loaded.Digest(), "engine=onnxruntime", "task=classification")
+		m.want(t, p.Differences.Model, "forgo_model_parity_difference", "model="+name, "stage=model")
+		m.want(t, p.Differences.Preprocess, "forgo_model_parity_difference", "model="+name, "stage=preprocess")
+		m.want(t, p.Tolerance, "forgo_model_parity_tolerance", "model="+name)
+		m.want(t, 1, "forgo_model_parity_top1_ratio", "model="+name)
+		m.want(t, 4, "forgo_model_parity_cases", "model="+name) // they are replayed quickly
+		m.want(t, 512, "forgo_queue_limit_rows", "model="+name)
+	}
+	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes", "forgo_build_info"} {
+		if len(m[name].GetMetric()) != 1 {
+			t.Errorf("%s: %v", name, m[name])
+		}
+	}
+}
+
+// waitUntil returns when something that other goroutines do is done.
+func waitUntil(t *testing.T, done func() bool) {
+	t.Helper()
+	for !done() {
+		if t.Context().Err() != nil {
+			t.Fatal("it never happened")
+		}
+		runtime.Gosched()
+	}
+}
+
+// A busy engine, a full queue, callers that leave or have no time, and a model that is closed.
+func TestMetricsUnderLoad(t *testing.T) {
+	o := predict.Options{Instances: 1, MaxBatchRows: 1, MaxQueueRows: 1}
+	slow, err := o.Load(t.Context(), graphBundle(t, "slow", "tensors"), onnx.Engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	server := newServer(serve.Models{"slow": slow})
+	h := server.Handler()
+	const path, body = "/models/slow", "[[1,2,3]]"
+	ctx, cancel := context.WithCancel(t.Context())
+	answers := make(chan int, 2)
+	for waiting := range 2 { // one runs, one waits
+		go func() { answers <- ask(ctx, h, path, body).Code }()
+		waitUntil(t, func() bool { s := slow.Stats(); return s.Running == 1 && s.QueueRows == waiting })
+	}
+	m := scrape(t, server)
+	m.want(t, 2, "forgo_requests_in_flight", "model=slow")
+	m.want(t, 1, "forgo_queue_rows", "model=slow")
+	m.want(t, 1, "forgo_queue_requests", "model=slow")
+	m.want(t, 1, "forgo_queue_limit_rows", "model=slow")
+	m.want(t, 1, "forgo_engine_runs_in_flight", "model=slow")
+	m.want(t, 1, "forgo_engine_limit_runs", "model=slow")
+
+	if w := ask(t.Context(), h, path, body); w.Code != 429 {
+		t.Errorf("a full queue: %d %s", w.Code, w.Body)
+	}
+	cancel()
+	for range 2 {
+		if code := <-answers; code != 499 {
+			t.Errorf("a client that went away: %d", code)
+		}
+	}
+	late, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if w := ask(late, h, path, body); w.Code != 504 {
+		t.Errorf("no time left: %d %s", w.Code, w.Body)
+	}
+	if w := ask(t.Context(), h, path, strings.Repeat(" ", maxBody+1)); w.Code != 413 {
+		t.Errorf("a long body: %d %s", w.Code, w.Body)
+	}
+	_ = slow.Close()
+	if w := ask(t.Context(), h, path, body); w.Code != 503 {
+		t.Errorf("closed: %d %s", w.Code, w.Body)
+	}
+	m = scrape(t, server)
+	for reason, n := range map[string]float64{"busy": 1, "cancelled": 2, "deadline": 1, "too_large": 1, "unavailable": 1, "bad_input": 0} {
+		m.want(t, n, "forgo_request_failures_total", "model=slow", "protocol=native", "reason="+reason)
+	}
+	m.want(t, 6, "forgo_requests_total", "model=slow", "protocol=native")
+	m.want(t, 0, "forgo_requests_in_flight", "model=slow")
+	m.want(t, 0, "forgo_queue_rows", "model=slow")
+	m.wantTimes(t, 0, "forgo_request_duration_seconds", "model=slow", "protocol=native")
+}
+
+// The table of docs/operations.md is what the server says of its metrics.
+func TestMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(forgo_[a-z0-9_]+)` \\| (.+) \\|$").FindAllStringSubmatch(string(text), -1) {
+		documented[row[1]] = row[2]
+	}
+	m := scrape(t, newServer(committed(t)))
+	for name, family := range m {
+		if !strings.HasPrefix(name, "forgo_") {
+			continue
+		}
+		labels := map[string]bool{}
+		for _, metric := range family.GetMetric() {
+			for _, l := range metric.GetLabel() {
+				labels[l.GetName()] = true
+			}
+		}
+		want := fmt.Sprintf("%s | %s | %s", strings.ToLower(family.GetType().String()),
+			strings.Join(slices.Sorted(maps.Keys(labels)), ", "), family.GetHelp())
+		if documented[name] != want {
+			t.Errorf("docs/operations.md should have the row\n| `%s` | %s |", name, want)
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("docs/operations.md has %s, the server has not", name)
+	}
+}
+
+func TestProfilesAreForOperators(t *testing.T) {
+	server := serve.New(nil, serve.Options{Log: slog.New(slog.DiscardHandler)})
+	for path, want := range map[string]string{"/debug/pprof/goroutine?debug=1": "goroutine profile", "/debug/pprof/": "heap", "/metrics": "forgo_build_info"} {
+		for code, handler := range map[int]http.Handler{404: server.Handler(), 200: server.Admin()} {
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+			if w.Code != code || strings.Contains(w.Body.String(), want) != (code == 200) {
+				t.Errorf("%s: %d, want %d", path, w.Code, code)
+			}
+		}
+	}
+}
