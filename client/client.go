@@ -49,6 +49,7 @@ type Client struct {
 // protocol is one of the two ways to speak the Open Inference Protocol.
 type protocol interface {
 	ready(ctx context.Context, m model) error
+	server(ctx context.Context) (Server, error)
 	metadata(ctx context.Context, m model) (Metadata, error)
 	infer(ctx context.Context, m model, inputs tensor.Map) (answer, error)
 	close() error
@@ -120,6 +121,16 @@ func (c *Client) Ready(ctx context.Context, name string) error {
 	}
 	return c.ready(ctx, m)
 }
+
+// Server is what a server says of itself.
+type Server struct {
+	Name       string   `json:"name"`
+	Version    string   `json:"version"`
+	Extensions []string `json:"extensions"`
+}
+
+// Server asks the server who it is and what it speaks beyond the protocol's core.
+func (c *Client) Server(ctx context.Context) (Server, error) { return c.server(ctx) }
 
 // Metadata is what a server says of a model.
 type Metadata struct {

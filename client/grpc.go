@@ -69,6 +69,11 @@ func (r *rpc) ready(ctx context.Context, m model) error {
 	return codeError(call, err)
 }
 
+func (r *rpc) server(ctx context.Context) (Server, error) {
+	said, err := r.calls.ServerMetadata(r.with(ctx), &pb.ServerMetadataRequest{})
+	return Server{said.GetName(), said.GetVersion(), said.GetExtensions()}, codeError("ServerMetadata", err)
+}
+
 func (r *rpc) metadata(ctx context.Context, m model) (Metadata, error) {
 	said, err := r.calls.ModelMetadata(r.with(ctx), &pb.ModelMetadataRequest{Name: m.name, Version: m.version})
 	if err != nil {

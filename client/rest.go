@@ -86,6 +86,17 @@ func (r *rest) ready(ctx context.Context, m model) error {
 	return err
 }
 
+func (r *rest) server(ctx context.Context) (s Server, err error) {
+	_, body, err := r.call(ctx, http.MethodGet, "v2", nil, nil)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		return s, fmt.Errorf("GET %sv2: the answer is not a server's metadata: %w", r.base, err)
+	}
+	return s, nil
+}
+
 func (r *rest) metadata(ctx context.Context, m model) (Metadata, error) {
 	path := "v2/models/" + m.path()
 	_, body, err := r.call(ctx, http.MethodGet, path, nil, nil)

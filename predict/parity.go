@@ -81,7 +81,7 @@ func (p Parity) String() string {
 // ParityError says where this process and the training framework parted.
 type ParityError struct {
 	Stage      Stage
-	Case       string  // its id
+	Case       string  // its id; "" where no case is at fault
 	Source     string  // the file it was made from, where known
 	Difference float64 // in the stage's unit; +Inf where there is no number for it
 	Tolerance  float64
@@ -89,11 +89,14 @@ type ParityError struct {
 }
 
 func (e *ParityError) Error() string {
-	name := e.Case
-	if e.Source != "" {
-		name += " (" + e.Source + ")"
+	at := string(e.Stage)
+	if e.Case != "" {
+		at += ", case " + e.Case
 	}
-	return fmt.Sprintf("parity refused at stage %s, case %s: %v", e.Stage, name, e.Err)
+	if e.Source != "" {
+		at += " (" + e.Source + ")"
+	}
+	return fmt.Sprintf("parity refused at stage %s: %v", at, e.Err)
 }
 
 func (e *ParityError) Unwrap() error { return e.Err }

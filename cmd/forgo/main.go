@@ -92,12 +92,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // fromEnvironment sets the flags that the command line left out from FORGO_* variables:
-// --approximate-decode from FORGO_APPROXIMATE_DECODE.
+// --approximate-decode from FORGO_APPROXIMATE_DECODE. --url is for the command line alone: verify
+// must not come to mean another thing unseen.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "FORGO_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if value, ok := os.LookupEnv(name); ok && !f.Changed && err == nil && f.Name != "help" && f.Name != "version" {
+		if value, ok := os.LookupEnv(name); ok && !f.Changed && err == nil && f.Name != "help" && f.Name != "version" && f.Name != "url" {
 			if e := flags.Set(f.Name, value); e != nil {
 				err = usageError{fmt.Errorf("%s=%s: %w", name, value, e)}
 			}

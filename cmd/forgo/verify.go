@@ -8,23 +8,32 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/forgo-ml/forgo/client/replay"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 )
 
 func verifyCommand() *cobra.Command {
 	var load loadFlags
+	var remote urlFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "verify BUNDLE",
-		Short: "Prove that this binary answers as the training framework did",
+		Short: "Prove that this binary, or a server, answers as the training framework did",
 		Long: "Verify checks every digest of a bundle and replays its golden cases: raw inputs, with what the\n" +
 			"training framework answered. A difference is named by the stage where it begins: decode,\n" +
-			"preprocess, model or label. Exit code 0 means proven.",
+			"preprocess, model or label. Exit code 0 means proven.\n\n" +
+			"With --url the cases are sent to a server that runs, whoever's it is, in each protocol that it\n" +
+			"speaks, alone and in batches; a difference is named by protocol, form and batch, at stage serve.\n" +
+			"Nothing is loaded here, so that no engine is needed.",
 		Example: "  forgo verify digits.forgo\n" +
-			"  forgo verify --json digits.forgo",
+			"  forgo verify --json digits.forgo\n" +
+			"  forgo verify --url http://127.0.0.1:8080 --url grpc://127.0.0.1:8081 digits.forgo",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(remote.urls) > 0 {
+				return remote.run(cmd, args[0], asJSON)
+			}
 			model, err := load.load(cmd.Context(), args[0])
 			if err != nil {
 				if !asJSON || errors.As(err, new(usageError)) {
@@ -43,6 +52,7 @@ func verifyCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	load.add(cmd.Flags())
+	remote.add(cmd.Flags())
 	return cmd
 }
 
@@ -57,6 +67,9 @@ type refused struct {
 	OK         bool     `json:"ok"`
 	Stage      string   `json:"stage"` // a predict.Stage, or "bundle" where the folder is at fault
 	File       string   `json:"file,omitempty"`
+	Protocol   string   `json:"protocol,omitempty"` // of a server, with its form and the batch
+	Form       string   `json:"form,omitempty"`
+	Batch      int      `json:"batch,omitempty"`
 	Case       string   `json:"case,omitempty"`
 	Difference *float64 `json:"difference,omitempty"` // left out where there is no number for it
 	Tolerance  *float64 `json:"tolerance,omitempty"`
@@ -66,7 +79,11 @@ type refused struct {
 func refusal(err error) refused {
 	r := refused{Error: oneLine(err)}
 	var parity *predict.ParityError
+	var served *replay.Failure
 	var folder *bundle.Error
+	if errors.As(err, &served) {
+		r.Protocol, r.Form, r.Batch = string(served.Protocol), served.Form, served.Batch
+	}
 	switch {
 	case errors.As(err, &parity):
 		r.Stage, r.Case, r.Tolerance = string(parity.Stage), parity.Case, &parity.Tolerance

@@ -1,0 +1,151 @@
+package replay
+
+// Answers against recorded ones.
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// row is what a server answered of one case: outputs by the bundle's names, with a batch of one,
+// or labels.
+type row struct {
+	outputs tensor.Map
+	classes []predict.Class
+	ordered bool // the classes must come best first
+}
+
+// rows takes a batch of outputs, by the bundle's names, apart.
+func rows(outputs tensor.Map, n int) ([]row, error) {
+	list := make([]row, n)
+	for name, t := range outputs {
+		if t.Rows() != n {
+			return nil, fmt.Errorf("tensor %q has shape %v for %d cases", name, t.Shape, n)
+		}
+		for i := range list {
+			if list[i].outputs == nil {
+				list[i].outputs = tensor.Map{}
+			}
+			list[i].outputs[name] = t.Slice(i, i+1)
+		}
+	}
+	return list, nil
+}
+
+// compare returns the largest difference between an answer and what was recorded, and whether
+// the best label is the recorded one. The error says what is beyond the tolerance.
+func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, agrees bool, err error) {
+	if got.classes != nil {
+		return compareClasses(m, want, got)
+	}
+	for _, o := range m.Outputs {
+		t, ok := got.outputs[o.Name]
+		if !ok {
+			continue // what must be there, the protocol's reader knows
+		}
+		d, e := difference(t, want.Outputs[o.Name])
+		if e != nil {
+			d, e = math.Inf(1), fmt.Errorf("tensor %q: %w", o.Name, e)
+		} else if d > m.Tolerance.Model {
+			e = fmt.Errorf("tensor %q differs by %.3g, tolerance %.0e", o.Name, d, m.Tolerance.Model)
+		}
+		worst = max(worst, d)
+		if err == nil {
+			err = e
+		}
+	}
+	if m.Task != bundle.Classification || math.IsInf(worst, 1) {
+		return worst, false, err
+	}
+	if _, ok := got.outputs[m.Outputs[0].Name]; !ok {
+		return worst, false, err
+	}
+	answer, e := predict.Label(m, got.outputs, 0)
+	if e == nil {
+		agrees, e = best(want, answer.Classes)
+	}
+	if err == nil {
+		err = e
+	}
+	return worst, agrees, err
+}
+
+func best(want bundle.Recorded, classes []predict.Class) (bool, error) {
+	top := classes[0]
+	for _, c := range classes {
+		if c.Score > top.Score {
+			top = c
+		}
+	}
+	if top.Label != want.Label {
+		return false, fmt.Errorf("answered %q, training answered %q", top.Label, want.Label)
+	}
+	return true, nil
+}
+
+func compareClasses(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, agrees bool, err error) {
+	recorded, err := predict.Label(m, want.Outputs, 0)
+	if err != nil {
+		return math.Inf(1), false, err
+	}
+	if len(got.classes) != len(recorded.Classes) {
+		return math.Inf(1), false, fmt.Errorf("%d labels, the bundle has %d", len(got.classes), len(recorded.Classes))
+	}
+	scores := map[string]float32{}
+	for _, c := range recorded.Classes {
+		scores[c.Label] = c.Score
+	}
+	for i, c := range got.classes {
+		score, ok := scores[c.Label]
+		if !ok {
+			return math.Inf(1), false, fmt.Errorf("label %q is not the bundle's, or comes twice", c.Label)
+		}
+		delete(scores, c.Label)
+		// As tensors are compared, of which these are elements.
+		d, e := tensor.Difference(tensor.Tensor{Data: []float32{c.Score}}, tensor.Tensor{Data: []float32{score}})
+		if e == nil && d > m.Tolerance.Model {
+			e = fmt.Errorf("the score of label %q differs by %.3g, tolerance %.0e", c.Label, d, m.Tolerance.Model)
+		}
+		if e == nil && got.ordered && i > 0 && c.Score > got.classes[i-1].Score {
+			e = fmt.Errorf("label %q comes after one with a lower score", c.Label)
+		}
+		worst = max(worst, d)
+		if err == nil {
+			err = e
+		}
+	}
+	agrees, e := best(want, got.classes)
+	if err == nil {
+		err = e
+	}
+	return worst, agrees, err
+}
+
+// difference is [tensor.Difference]. Floats of different widths are compared by value: a server
+// may compute, or write, in another one.
+func difference(got, want tensor.Tensor) (float64, error) {
+	if got.DType() != want.DType() && float(got) && float(want) {
+		a, err := got.Floats()
+		if err != nil {
+			return 0, err
+		}
+		b, err := want.Floats()
+		if err != nil {
+			return 0, err
+		}
+		got, want = tensor.Tensor{Shape: got.Shape, Data: a}, tensor.Tensor{Shape: want.Shape, Data: b}
+	}
+	return tensor.Difference(got, want)
+}
+
+func float(t tensor.Tensor) bool {
+	switch t.DType() {
+	case tensor.Float16, tensor.BFloat16, tensor.Float32, tensor.Float64:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,327 @@
+package replay
+
+// TensorFlow Serving's REST API.
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/forgo-ml/forgo/internal/scan"
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// tensorFlow is a model as the API offers it.
+type tensorFlow struct {
+	*server
+	ends
+	path string
+}
+
+// tensorFlowForms asks for the model's signature. The error means that there is no such model.
+func (s *server) tensorFlowForms(ctx context.Context) ([]form, error) {
+	t := tensorFlow{server: s, path: "v1/models/" + s.o.Model}
+	body, err := s.plain.Call(ctx, http.MethodGet, t.path+"/metadata", "", nil)
+	if err != nil {
+		return nil, err
+	}
+	inputs, outputs, err := readSignature(body)
+	if err != nil {
+		return nil, fmt.Errorf("GET %s/metadata: %w", t.path, err)
+	}
+	if t.ends, err = match(s.manifest, inputs, outputs); err != nil {
+		return failed("instances", err), nil
+	}
+	forms := []form{{name: "instances", ask: t.byRow}, {name: "inputs", ask: t.byColumn}}
+	// Elsewhere the verb needs a signature of its own.
+	if s.isForgo() && s.manifest.Task == bundle.Classification {
+		forms = append(forms, form{name: "classify", ask: t.classify})
+	}
+	return forms, nil
+}
+
+var typeOf = map[string]tensor.DType{
+	"DT_BOOL": tensor.Bool, "DT_STRING": tensor.String,
+	"DT_INT8": tensor.Int8, "DT_INT16": tensor.Int16, "DT_INT32": tensor.Int32, "DT_INT64": tensor.Int64,
+	"DT_UINT8": tensor.Uint8, "DT_UINT16": tensor.Uint16, "DT_UINT32": tensor.Uint32, "DT_UINT64": tensor.Uint64,
+	"DT_HALF": tensor.Float16, "DT_BFLOAT16": tensor.BFloat16, "DT_FLOAT": tensor.Float32, "DT_DOUBLE": tensor.Float64,
+}
+
+// readSignature reads the inputs and outputs of serving_default.
+func readSignature(body []byte) (inputs, outputs []tensor.Spec, err error) {
+	type info struct {
+		DType string `json:"dtype"`
+		Shape struct {
+			Dim []struct {
+				Size string `json:"size"`
+			} `json:"dim"`
+		} `json:"tensor_shape"`
+	}
+	type signature struct {
+		Inputs  map[string]info `json:"inputs"`
+		Outputs map[string]info `json:"outputs"`
+	}
+	var said struct {
+		Metadata struct {
+			SignatureDef struct {
+				SignatureDef map[string]signature `json:"signature_def"`
+			} `json:"signature_def"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return nil, nil, fmt.Errorf("it is not a model's metadata: %w", err)
+	}
+	def, ok := said.Metadata.SignatureDef.SignatureDef["serving_default"]
+	if !ok {
+		return nil, nil, fmt.Errorf("the model has no signature serving_default")
+	}
+	specs := func(infos map[string]info) (list []tensor.Spec) {
+		for _, name := range slices.Sorted(maps.Keys(infos)) {
+			s := tensor.Spec{Name: name, DType: typeOf[infos[name].DType]}
+			for _, d := range infos[name].Shape.Dim {
+				size, err := strconv.ParseInt(d.Size, 10, 64)
+				if err != nil {
+					size = -1
+				}
+				s.Shape = append(s.Shape, size)
+			}
+			list = append(list, s)
+		}
+		return list
+	}
+	return specs(def.Inputs), specs(def.Outputs), nil
+}
+
+// byRow sends a list of instances: bare where the model has one input, by name otherwise.
+func (t tensorFlow) byRow(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+	body := []byte(`{"instances":[`)
+	for i, c := range cases {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = t.appendInstance(body, c)
+	}
+	return t.ask(ctx, append(body, "]}"...), "predictions", len(cases))
+}
+
+func (t tensorFlow) appendInstance(dst []byte, c bundle.Recorded) []byte {
+	if t.picture != "" {
+		return appendBase64(dst, c.Raw)
+	}
+	if len(c.Inputs) == 1 {
+		for _, x := range c.Inputs {
+			return appendRow(dst, x)
+		}
+	}
+	return t.appendNamed(dst, c)
+}
+
+// appendNamed appends a case's row of each input, in an object.
+func (t tensorFlow) appendNamed(dst []byte, c bundle.Recorded) []byte {
+	dst = append(dst, '{')
+	if t.picture != "" {
+		dst = scan.AppendText(dst, t.picture)
+		dst = append(dst, ':')
+		return append(appendBase64(dst, c.Raw), '}')
+	}
+	for i, info := range t.manifest.Inputs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = scan.AppendText(dst, t.inputs[info.Name])
+		dst = append(dst, ':')
+		dst = appendRow(dst, c.Inputs[info.Name])
+	}
+	return append(dst, '}')
+}
+
+func appendRow(dst []byte, x tensor.Tensor) []byte {
+	return scan.AppendNested(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data})
+}
+
+func appendBase64(dst, raw []byte) []byte {
+	dst = append(dst, `{"b64":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, raw)
+	return append(dst, `"}`...)
+}
+
+// byColumn sends each input's batch by its name.
+func (t tensorFlow) byColumn(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+	body := []byte(`{"inputs":{`)
+	if t.picture != "" {
+		body = scan.AppendText(body, t.picture)
+		body = append(body, ':', '[')
+		for i, c := range cases {
+			if i > 0 {
+				body = append(body, ',')
+			}
+			body = appendBase64(body, c.Raw)
+		}
+		body = append(body, ']')
+	} else {
+		stacked, err := bundle.Stack(cases)
+		if err != nil {
+			return nil, err
+		}
+		for i, info := range t.manifest.Inputs {
+			if i > 0 {
+				body = append(body, ',')
+			}
+			body = scan.AppendText(body, t.inputs[info.Name])
+			body = append(body, ':')
+			body = scan.AppendNested(body, stacked[info.Name])
+		}
+	}
+	return t.ask(ctx, append(body, "}}"...), "outputs", len(cases))
+}
+
+// ask sends a predict request and reads the field of its answer that holds the outputs.
+func (t tensorFlow) ask(ctx context.Context, body []byte, field string, n int) ([]row, error) {
+	answer, err := t.plain.Call(ctx, http.MethodPost, t.path+":predict", "application/json", body)
+	if err != nil {
+		return nil, err
+	}
+	given := tensor.Map{}
+	r := scan.New(answer)
+	seen := false
+	err = r.Object(func(name string) error {
+		if name != field {
+			_, err := r.Raw()
+			return err
+		}
+		seen = true
+		switch {
+		case r.Peek() == '{':
+			return t.columns(r, given)
+		case r.PeekInto() == '{':
+			return t.rows(r, given)
+		}
+		var err error
+		given[t.only()], err = r.Tensor(t.dtype(t.only()), 0)
+		return err
+	})
+	if err == nil {
+		err = r.End()
+	}
+	if err == nil && !seen {
+		err = fmt.Errorf("it has no %s", field)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the answer is not that of a predict request: %w", err)
+	}
+	outputs, err := t.named(t.manifest, given)
+	if err != nil {
+		return nil, err
+	}
+	return rows(outputs, n)
+}
+
+// only is the output that comes without its name.
+func (t tensorFlow) only() string {
+	if len(t.outputs) == 1 {
+		return t.outputs[0]
+	}
+	return t.manifest.Outputs[0].Name
+}
+
+// dtype is the type to read an output as: JSON does not say.
+func (t tensorFlow) dtype(name string) tensor.DType {
+	for _, o := range t.manifest.Outputs {
+		if o.Name == name {
+			return inJSON(o.DType)
+		}
+	}
+	return ""
+}
+
+// inJSON is the type that JSON carries a type's values in.
+func inJSON(d tensor.DType) tensor.DType {
+	if d == tensor.Float16 || d == tensor.BFloat16 {
+		return tensor.Float32
+	}
+	return d
+}
+
+// columns reads outputs by name, passing over those that the bundle has not.
+func (t tensorFlow) columns(r *scan.Reader, into tensor.Map) error {
+	return r.Object(func(name string) error {
+		d := t.dtype(name)
+		if d == "" {
+			_, err := r.Raw()
+			return err
+		}
+		x, err := r.Tensor(d, 0)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		into[name] = x
+		return nil
+	})
+}
+
+// rows reads a list of rows, each an object of outputs.
+func (t tensorFlow) rows(r *scan.Reader, into tensor.Map) error {
+	parts := map[string][]tensor.Tensor{}
+	err := r.List(func(int) error {
+		one := tensor.Map{}
+		if err := t.columns(r, one); err != nil {
+			return err
+		}
+		for name, x := range one {
+			parts[name] = append(parts[name], x.Batch())
+		}
+		return nil
+	})
+	for name, list := range parts {
+		if err == nil {
+			into[name], err = tensor.Concat(list...)
+		}
+	}
+	return err
+}
+
+// classify sends examples, and reads the labels with their scores.
+func (t tensorFlow) classify(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+	body := []byte(`{"examples":[`)
+	for i, c := range cases {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = t.appendNamed(body, c)
+	}
+	answer, err := t.plain.Call(ctx, http.MethodPost, t.path+":classify", "application/json", append(body, "]}"...))
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Results [][][2]json.RawMessage `json:"results"`
+	}
+	if err := json.Unmarshal(answer, &said); err != nil {
+		return nil, fmt.Errorf("the answer is not that of a classify request: %w", err)
+	}
+	list := make([]row, len(said.Results))
+	for i, result := range said.Results {
+		list[i].classes = []predict.Class{}
+		for _, pair := range result {
+			var c predict.Class
+			if err := json.Unmarshal(pair[0], &c.Label); err != nil {
+				return nil, fmt.Errorf("the answer is not that of a classify request: %w", err)
+			}
+			score, err := strconv.ParseFloat(strings.TrimSpace(string(pair[1])), 32)
+			if err != nil {
+				return nil, fmt.Errorf("the answer is not that of a classify request: %w", err)
+			}
+			c.Score = float32(score)
+			list[i].classes = append(list[i].classes, c)
+		}
+	}
+	return list, nil
+}
