@@ -19,6 +19,7 @@ func BenchmarkRun(b *testing.B) {
 	}{
 		{"1 caller", 1, predict.Options{}},
 		{"32 callers", 32, predict.Options{}},
+		{"32 callers, each alone", 32, predict.Options{MaxBatchRows: 1}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			m, err := c.options.Load(b.Context(), iris, onnx.Engine())

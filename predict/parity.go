@@ -148,6 +148,10 @@ func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity
 		}
 	}
 	r.parity.Cases = len(cases)
+	m.goldenShapes = map[string][]int64{}
+	for name, t := range cases[0].Inputs {
+		m.goldenShapes[name] = t.Shape
+	}
 	if m.manifest.Task == bundle.Classification {
 		r.parity.Top1Agreement = 1 // anything less was refused
 	}

@@ -145,6 +145,8 @@ type Model struct {
 	preprocess Session // nil unless the model takes pictures
 	decode     pixels.Options
 	batcher    *batcher // nil until session is open
+
+	goldenShapes map[string][]int64
 }
 
 // Manifest returns what the bundle says of itself. It must not be changed.
@@ -155,6 +157,11 @@ func (m *Model) Digest() string { return m.digest }
 
 // Parity is the result of the replay at load.
 func (m *Model) Parity() Parity { return m.parity }
+
+// GoldenShapes returns the shapes of the inputs in the first golden case, by name, with a batch
+// of one: sizes that are known to work where the model leaves them free. It is nil for a bundle
+// without cases, and must not be changed.
+func (m *Model) GoldenShapes() map[string][]int64 { return m.goldenShapes }
 
 // Close frees the graphs. Calls that run or wait are answered first; later ones fail, with
 // [ErrClosed] or an error of the engine.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -70,6 +71,13 @@ func TestLoadProvesParity(t *testing.T) {
 	defer m.Close()
 	if p := m.Parity(); p.Mode != "quick" || p.Cases != 4 || p.Of < 16 {
 		t.Errorf("quick: %+v", p)
+	}
+}
+
+func TestGoldenShapes(t *testing.T) {
+	got := load(t, "../conformance/bundles/iris.forgo").GoldenShapes()
+	if want := map[string][]int64{"input": {1, 4}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -7,36 +7,15 @@ cd "$(dirname "$0")/.."
 say() { echo "setup: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"
-  elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then sudo "$@"
-  else return 1
-  fi
-}
-
-# install PACKAGE... quietly; false where that cannot be done.
-install() {
-  command -v apt-get >/dev/null 2>&1 || return 1
-  log=$(mktemp)
-  if as_root env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update && apt-get install -y --no-install-recommends $*" >"$log" 2>&1; then
-    say "installed $*"
-    rm -f "$log"
-  else
-    tail -n 3 "$log" >&2
-    rm -f "$log"
-    return 1
-  fi
-}
-
 command -v python3 >/dev/null 2>&1 || die "Python 3.11 or newer is missing: there is no python3"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed; python3 is $(python3 --version)"
 command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is missing: see https://go.dev/dl"
 if ! command -v "${CC:-cc}" >/dev/null 2>&1; then
-  install gcc libc6-dev || die "a C compiler is missing: install gcc or clang"
+  scripts/apt.sh gcc libc6-dev || die "a C compiler is missing: install gcc or clang"
 fi
 
 if [ "$(scripts/go.sh tags)" != turbojpeg ]; then
-  install libturbojpeg0-dev || say "libjpeg-turbo is missing (Debian: libturbojpeg0-dev; macOS: brew install jpeg-turbo)." \
+  scripts/apt.sh libturbojpeg0-dev || say "libjpeg-turbo is missing (Debian: libturbojpeg0-dev; macOS: brew install jpeg-turbo)." \
     "Without it JPEG is decoded to within 3 of 255, and bundles with JPEG cases load only with --approximate-decode 3"
 fi
 
@@ -44,7 +23,7 @@ uv=build/uv/bin/uv
 if command -v uv >/dev/null 2>&1; then
   uv=$(command -v uv)
 elif [ ! -x $uv ]; then
-  python3 -m venv build/uv 2>/dev/null || { install python3-venv && python3 -m venv build/uv; } || die "python3 -m venv does not work: install python3-venv"
+  python3 -m venv build/uv 2>/dev/null || { scripts/apt.sh python3-venv && python3 -m venv build/uv; } || die "python3 -m venv does not work: install python3-venv"
   build/uv/bin/pip install --quiet --disable-pip-version-check "uv==0.13.9"
 fi
 # Machines behind a proxy of their own trust what the system trusts (the name changed over time).

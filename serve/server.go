@@ -2,7 +2,8 @@
 //
 // One folder below is one protocol: oip speaks the Open Inference Protocol v2, tfserving
 // TensorFlow Serving's REST API, native takes the thing itself (a picture, JSON rows, a CSV)
-// and gives the labelled answer. All of them call the same [predict.Model].
+// and gives the labelled answer. All of them call the same [predict.Model]. openapi describes
+// what they offer.
 package serve
 
 import (
@@ -21,6 +22,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/native"
 	"github.com/forgo-ml/forgo/serve/oip"
+	"github.com/forgo-ml/forgo/serve/openapi"
 	"github.com/forgo-ml/forgo/serve/tfserving"
 )
 
@@ -70,6 +72,7 @@ func (s *Server) Handler() http.Handler {
 	r.Mount("/v2", oip.Handler(s.catalog, false))
 	r.Mount("/v1", tfserving.Handler(s.catalog))
 	r.Mount("/models", native.Handler(s.catalog))
+	openapi.Routes(r, s.catalog)
 	return r
 }
 

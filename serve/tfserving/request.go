@@ -83,8 +83,8 @@ func fields(r *scan.Reader, field func(name string) error) error {
 		var err error
 		if name == "signature_name" {
 			var s string
-			if s, err = r.Text(); err == nil && s != "" && s != signature {
-				err = fmt.Errorf("there is no signature %q, only %q", s, signature)
+			if s, err = r.Text(); err == nil && s != "" && s != Signature {
+				err = fmt.Errorf("there is no signature %q, only %q", s, Signature)
 			}
 		} else {
 			err = field(name)

@@ -29,7 +29,8 @@ type Models interface {
 // Picture is the string input that a picture model takes encoded pictures by.
 const Picture = "image"
 
-const signature = "serving_default"
+// Signature is the only one that a model has.
+const Signature = "serving_default"
 
 type handler struct{ models Models }
 
@@ -116,6 +117,9 @@ var typeNames = map[tensor.DType]string{
 	tensor.Float16: "DT_HALF", tensor.BFloat16: "DT_BFLOAT16", tensor.Float32: "DT_FLOAT", tensor.Float64: "DT_DOUBLE",
 }
 
+// TypeName is TensorFlow's name for an element type.
+func TypeName(d tensor.DType) string { return typeNames[d] }
+
 type dim struct {
 	Size string `json:"size"`
 	Name string `json:"name"`
@@ -154,7 +158,7 @@ func metadata(m *served.Model) map[string]any {
 	return map[string]any{
 		"model_spec": map[string]any{"name": m.Name, "signature_name": "", "version": m.Version},
 		"metadata": map[string]any{"signature_def": map[string]any{"signature_def": map[string]any{
-			signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": "tensorflow/serving/predict"},
+			Signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": "tensorflow/serving/predict"},
 		}}},
 	}
 }

@@ -28,7 +28,16 @@ func JSON(w http.ResponseWriter, status int, v any) {
 
 // Bytes writes JSON that is ready to be sent.
 func Bytes(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
+	write(w, status, "application/json", body)
+}
+
+// Text writes an answer that is not JSON.
+func Text(w http.ResponseWriter, contentType string, body []byte) {
+	write(w, http.StatusOK, contentType, body)
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that has gone needs no answer

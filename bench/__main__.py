@@ -1,0 +1,127 @@
+"""Measures every server turn about and writes the table, the figures and the chart (``make bench``)."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench import _go, _report
+from bench._cases import CASES, Case, WrongAnswerError, verify, write_requests
+from bench._results import LoadError, Result, turn
+from bench._servers import HERE, ROOT, MissingError, need, run, running
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", metavar="NAME,…", help=f"of {', '.join(c.name for c in CASES)}")
+    parser.add_argument(
+        "--seconds", type=int, default=os.environ.get("BENCH_SECONDS", "3"), help="a turn (BENCH_SECONDS)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=os.environ.get("BENCH_ROUNDS", "5"), help="of turns (BENCH_ROUNDS)"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", metavar="FOLDER")
+    parser.add_argument("--no-go", action="store_true", help="leave out the Go benchmarks")
+    a = parser.parse_args()
+    names = a.only.split(",") if a.only else [c.name for c in CASES]
+    if unknown := [name for name in names if name not in {c.name for c in CASES}]:
+        parser.error(f"there is no {unknown[0]!r}")
+    if a.seconds < 1 or a.rounds < 1:
+        parser.error("--seconds and --rounds are 1 or more")
+    a.cases = [c for c in CASES if c.name in names]
+    return a
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def train() -> None:
+    """Make the model that is served, where it is not there or older than the code."""
+    made, code = HERE / "digits.npz", Path(__file__).with_name("_model.py")
+    if made.exists() and made.stat().st_mtime > code.stat().st_mtime:
+        return
+    say("training the model that is served")
+    shutil.rmtree(HERE / "digits.forgo", ignore_errors=True)
+    run(sys.executable, "-m", "bench._model", HERE)
+
+
+def install(cases: list[Case]) -> tuple[list[Case], dict[str, str]]:
+    """The cases whose servers are there, and why the others are not."""
+    left, missing = [], {}
+    for case in cases:
+        try:
+            say(f"{case.title}: {case.server().versions}")
+            left.append(case)
+        except MissingError as e:
+            say(f"{case.title}: NOT MEASURED: {e}")
+            missing[case.title] = str(e)
+    return left, missing
+
+
+def measure(cases: list[Case], wrk: str, seconds: int, rounds: int) -> list[Result]:
+    """All servers run from the start to the end; one at a time is loaded."""
+    with ExitStack() as stack:
+        ports: dict[str, int] = {}
+        results, files = [], {}
+        for case in cases:
+            server = case.server()
+            if server.name not in ports:
+                ports[server.name] = stack.enter_context(running(server))
+            results.append((Result(case, server.versions), ports[server.name]))
+            files[case.name] = write_requests(case, HERE / "requests" / case.name)
+            verify(case, ports[server.name])
+        # The first round is for caches and JIT compilers, and is not counted.
+        for number in range(rounds + 1):
+            for result, port in results if number % 2 else reversed(results):
+                case = result.case
+                got = turn(wrk, case, port, seconds, files[case.name])
+                verify(case, port)
+                say(
+                    f"{f'round {number} of {rounds}' if number else 'warm-up':<13} {case.title:<28} {got.rate:>9,.0f} /s"
+                )
+                if number:
+                    result.turns.append(got)
+    return [result for result, _ in results]
+
+
+def wrk_version(wrk: str) -> str:
+    """What wrk calls itself, which it says when it is used wrongly."""
+    said = subprocess.run([wrk, "-v"], capture_output=True, text=True, check=False).stdout
+    return " ".join(said.split()[:2])
+
+
+def main() -> int:
+    """Install, measure, write."""
+    a = arguments()
+    HERE.mkdir(parents=True, exist_ok=True)
+    try:
+        wrk = need("wrk", "wrk")
+        train()
+        cases, missing = install(a.cases)
+        results = measure(cases, wrk, a.seconds, a.rounds)
+        costs = [] if a.no_go else _go.measure(1, a.rounds)
+    except (MissingError, WrongAnswerError, LoadError) as e:
+        say(f"bench: {e}")
+        return 1
+    about = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "seconds": a.seconds,
+        "rounds": a.rounds,
+        "load": wrk_version(wrk),
+    }
+    _report.write(a.out, results, missing, costs, about)
+    say(f"wrote {a.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""What is measured: which server, what it is sent, and what it must answer."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from bench import _servers
+from bench._servers import HERE, Server
+
+TOLERANCE = 1e-4  # of a probability
+
+
+class WrongAnswerError(Exception):
+    """A server does not answer as it must."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, and ``check``, which raises where a body is not its answer."""
+
+    method: str
+    path: str
+    check: Callable[[bytes, http.client.HTTPMessage], None]
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def raw(self) -> bytes:
+        """The request as it is sent."""
+        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: 127.0.0.1"]
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        if self.body:
+            lines.append(f"Content-Length: {len(self.body)}")
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table."""
+
+    name: str
+    title: str
+    kind: str  # hello, echo or prediction
+    server: Callable[[], Server]
+    requests: Callable[[], list[Request]]
+
+
+def verify(case: Case, port: int) -> None:
+    """Send each request of a case once and hold the server to the right answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        for request in case.requests():
+            connection.request(request.method, request.path, request.body, dict(request.headers))
+            answer = connection.getresponse()
+            body = answer.read()
+            try:
+                if answer.status != 200:
+                    raise ValueError(f"status {answer.status}")
+                request.check(body, answer.headers)
+            except (ValueError, KeyError, TypeError) as e:
+                raise WrongAnswerError(
+                    f"{case.name}: {request.method} {request.path}: {e}: {body[:200]!r}"
+                ) from e
+    except (OSError, http.client.HTTPException) as e:
+        raise WrongAnswerError(f"{case.name}: it does not answer: {e!r}") from e
+    finally:
+        connection.close()
+
+
+def hello() -> list[Request]:
+    """Hello, World!"""
+
+    def check(body: bytes, _: http.client.HTTPMessage) -> None:
+        if body != b"Hello, World!":
+            raise ValueError("another text")
+
+    return [Request("GET", "/", check)]
+
+
+def echo() -> list[Request]:
+    """What forgo is sent as JSON, of which the bytes are counted."""
+
+    def counted(request: Request) -> Request:
+        def check(body: bytes, _: http.client.HTTPMessage) -> None:
+            if json.loads(body) != {"bytes": len(request.body)}:
+                raise ValueError("another count")
+
+        return Request("POST", "/", check, request.headers, request.body)
+
+    return [counted(request) for request in forgo_json()]
+
+
+INFER = "/v2/models/digits/infer"
+
+
+@cache
+def answers() -> tuple[np.ndarray, np.ndarray]:
+    """Rows, and Keras's answers to them."""
+    with np.load(HERE / "digits.npz") as file:
+        return file["rows"], file["answers"]
+
+
+def same(got: object, want: np.ndarray) -> None:
+    """Hold probabilities to Keras's."""
+    probabilities = np.asarray(got, dtype=np.float64)
+    if probabilities.shape != want.shape or not np.abs(probabilities - want).max() <= TOLERANCE:
+        raise ValueError("not what Keras answers")
+
+
+def forgo_json() -> list[Request]:
+    """The Open Inference Protocol in JSON, both ways."""
+
+    def request(row: np.ndarray, want: np.ndarray) -> Request:
+        def check(body: bytes, _: http.client.HTTPMessage) -> None:
+            same(json.loads(body)["outputs"][0]["data"], want)
+
+        tensor = {"name": "input", "shape": [1, 64], "datatype": "FP32", "data": row.tolist()}
+        body = json.dumps({"inputs": [tensor], "outputs": [{"name": "probabilities"}]}).encode()
+        return Request("POST", INFER, check, (("Content-Type", "application/json"),), body)
+
+    return [request(*pair) for pair in zip(*answers(), strict=True)]
+
+
+def forgo_binary() -> list[Request]:
+    """The same with binary tensors, both ways."""
+    length = "Inference-Header-Content-Length"
+    tensor = {"name": "input", "shape": [1, 64], "datatype": "FP32", "parameters": {"binary_data_size": 256}}
+    output = {"name": "probabilities", "parameters": {"binary_data": True}}
+    head = json.dumps({"inputs": [tensor], "outputs": [output]}).encode()
+    headers = (("Content-Type", "application/octet-stream"), (length, str(len(head))))
+
+    def request(row: np.ndarray, want: np.ndarray) -> Request:
+        def check(body: bytes, headers: http.client.HTTPMessage) -> None:
+            same(np.frombuffer(body[int(headers[length]) :], "<f4"), want)
+
+        return Request("POST", INFER, check, headers, head + row.astype("<f4").tobytes())
+
+    return [request(*pair) for pair in zip(*answers(), strict=True)]
+
+
+CASES = [
+    Case("flask-development", "Flask, development server", "hello", _servers.flask_development, hello),
+    Case("flask", "Flask, gunicorn with gevent", "hello", _servers.flask, hello),
+    Case("twisted", "Twisted", "hello", _servers.twisted, hello),
+    Case("twisted-pypy", "Twisted on PyPy", "hello", _servers.twisted_pypy, hello),
+    Case("express", "Node + Express", "hello", _servers.express, hello),
+    Case("chi", "Go + chi", "hello", _servers.chi, hello),
+    Case("echo", "Go + chi, reads a POST", "echo", _servers.chi, echo),
+    Case("forgo-json", "forgo, JSON", "prediction", _servers.forgo, forgo_json),
+    Case("forgo-binary", "forgo, binary tensor", "prediction", _servers.forgo, forgo_binary),
+]
+
+
+def write_requests(case: Case, folder: Path) -> list[Path]:
+    """Write each request of a case to a file, for the load generator."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for i, request in enumerate(case.requests()):
+        files.append(folder / str(i))
+        files[-1].write_bytes(request.raw())
+    return files

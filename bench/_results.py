@@ -1,0 +1,88 @@
+"""Turns of wrk, and what they come to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench._cases import Case
+from bench._servers import run
+
+CONNECTIONS = 32
+SCRIPT = Path(__file__).with_name("load.lua")
+
+
+class LoadError(Exception):
+    """Requests of a turn were not answered."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of one case."""
+
+    rate: float  # requests a second
+    p50: float  # milliseconds
+    p99: float
+
+
+def turn(wrk: str, case: Case, port: int, seconds: int, files: Sequence[Path]) -> Turn:
+    """Load a server for some seconds from one thread."""
+    printed = run(
+        wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--", *files
+    )  # fmt: skip
+    got = json.loads(printed.splitlines()[-1])
+    if got["errors"] or not got["requests"]:
+        raise LoadError(f"{case.name}: {got['errors']} of {got['requests']} requests failed")
+    return Turn(got["requests"] / got["seconds"], got["p50_ms"], got["p99_ms"])
+
+
+@dataclass
+class Result:
+    """The turns of one case."""
+
+    case: Case
+    versions: str
+    turns: list[Turn] = field(default_factory=list)
+
+    def middle(self, figure: Callable[[Turn], float]) -> float:
+        """The median of a figure."""
+        return median(map(figure, self.turns))
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return self.middle(lambda t: t.rate)
+
+    def times(self, other: Result | None) -> float | None:
+        """How often the other's rate, by turns of the same round."""
+        if other is None:
+            return None
+        return median(a.rate / b.rate for a, b in zip(self.turns, other.turns, strict=True))
+
+    def as_json(self, flask: Result | None, chi: Result | None) -> dict[str, Any]:
+        """For the results file."""
+        rates = [t.rate for t in self.turns]
+        return {
+            "name": self.case.name,
+            "title": self.case.title,
+            "kind": self.case.kind,
+            "versions": self.versions,
+            "requests_a_second": round(self.rate),
+            "lowest": round(min(rates)),
+            "highest": round(max(rates)),
+            "requests_in_30_s": round(30 * self.rate),
+            "times_flask": rounded(self.times(flask)),
+            "of_chi": rounded(self.times(chi)),
+            "p50_ms": self.middle(lambda t: t.p50),
+            "p99_ms": self.middle(lambda t: t.p99),
+            "rounds": [round(rate) for rate in rates],
+        }
+
+
+def rounded(x: float | None) -> float | None:
+    """Three significant digits."""
+    return None if x is None else float(f"{x:.3g}")

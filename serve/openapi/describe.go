@@ -1,0 +1,250 @@
+package openapi
+
+// The document as a whole, and what concerns no single model.
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+
+	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+const (
+	jsonType   = "application/json"
+	binaryType = "application/octet-stream"
+	csvType    = "text/csv"
+	formType   = "multipart/form-data"
+)
+
+// builder gathers a document.
+type builder struct {
+	doc  Document
+	base string // SCHEME://HOST, for commands
+
+	stats, status *Schema   // once they are components
+	sections      []section // of the page
+}
+
+// Describe makes the document of all models. base is the server's SCHEME://HOST.
+func Describe(models Models, base string) *Document { return &describe(models, base).doc }
+
+func describe(models Models, base string) *builder {
+	b := &builder{base: base, doc: Document{
+		OpenAPI: "3.1.1",
+		Info: Info{
+			Title:   "forgo",
+			Summary: "Predictions of verified models",
+			Description: "Every model here has answered its golden cases in this process as the training framework did. " +
+				"Each answers in three protocols: forgo's own, which takes the thing itself and gives the labelled answer, " +
+				"the Open Inference Protocol v2, which is spoken over gRPC as well, and TensorFlow Serving's REST API. " +
+				"Request bodies may be packed with gzip or deflate.",
+			Version: forgo.Version(),
+		},
+		Servers: []Server{{URL: "/"}},
+	}}
+	b.shared()
+	all := models.All()
+	for i, served := range all {
+		if i > 0 && all[i-1].Name == served.Name {
+			continue
+		}
+		b.model(models, all, served.Name)
+	}
+	b.server()
+	return b
+}
+
+// model adds a model: the version that is served by default, then all versions by number.
+func (b *builder) model(models Models, all []*served.Model, name string) {
+	var versions []*served.Model
+	for _, m := range all {
+		if m.Name == name {
+			versions = append(versions, m)
+		}
+	}
+	current, err := models.Get(name, "")
+	if err != nil {
+		current = versions[len(versions)-1] // it is being changed; what there was is described
+	}
+	b.doc.Tags = append(b.doc.Tags, Tag{Name: name, Description: summary(current, versions)})
+	for _, m := range versions {
+		d := b.newModel(m)
+		d.again = m.Version == current.Version
+		b.sections = append(b.sections, b.newSection(d))
+		if d.again {
+			b.native(d)
+			b.oip(d, "")
+			b.tfserving(d, "", "")
+		}
+		b.oip(d, m.Version)
+		b.tfserving(d, "versions", m.Version)
+		for _, label := range m.Labels {
+			b.tfserving(d, "labels", label)
+		}
+	}
+}
+
+// add puts an operation at a path.
+func (b *builder) add(method, path string, op *Operation) {
+	place := &Path{}
+	if method == http.MethodGet {
+		place.Get = op
+	} else {
+		place.Post = op
+	}
+	b.doc.Paths = append(b.doc.Paths, Field[*Path]{path, place})
+	if !op.again {
+		b.show(method, path, op)
+	}
+}
+
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// schema puts a schema among the components and returns a reference to it.
+func (b *builder) schema(name string, s *Schema) *Schema {
+	name = notInNames.ReplaceAllString(name, "_")
+	free := name
+	for i := 2; b.hasSchema(free); i++ {
+		free = name + "_" + strconv.Itoa(i)
+	}
+	b.doc.Components.Schemas = append(b.doc.Components.Schemas, property(free, s))
+	return &Schema{Ref: "#/components/schemas/" + free}
+}
+
+func (b *builder) hasSchema(name string) bool {
+	for _, f := range b.doc.Components.Schemas {
+		if f.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// failures are the answers of requests that fail, by status.
+var failures = []struct {
+	status            int
+	name, description string
+}{
+	{400, "BadRequest", "The request is not one that this model takes; `error` names the field at fault."},
+	{404, "NotFound", "There is no such model, version or label (any more)."},
+	{413, "TooLarge", "The body is larger than the server takes."},
+	{415, "UnknownEncoding", "Content-Encoding is neither gzip nor deflate."},
+	{429, "Busy", "Too many requests wait already; try again after Retry-After seconds."},
+	{500, "Failed", "The model could not be run; the server's log says why."},
+	{503, "Unavailable", "The server is stopping, or the model is being unloaded."},
+	{504, "TooLate", "The request's time ended before its answer."},
+}
+
+// shared adds the components that every model uses.
+func (b *builder) shared() {
+	failure := b.schema("Error", object(property("error", about(text(), "What is wrong, and where."))))
+	for _, f := range failures {
+		r := &Response{Description: f.description, Content: Ordered[*Media]{{jsonType, &Media{Schema: failure}}}}
+		if f.status == http.StatusTooManyRequests {
+			r.Headers = Ordered[*Header]{{"Retry-After", &Header{"Seconds to wait.", count()}}}
+		}
+		b.doc.Components.Responses = append(b.doc.Components.Responses, Field[*Response]{f.name, r})
+	}
+}
+
+// answers are an operation's responses: its 200, and those of failures.
+func answers(good *Response, failed ...int) Ordered[*Response] {
+	all := Ordered[*Response]{{"200", good}}
+	for _, f := range failures {
+		for _, status := range failed {
+			if f.status == status {
+				all = append(all, Field[*Response]{strconv.Itoa(status), &Response{Ref: "#/components/responses/" + f.name}})
+			}
+		}
+	}
+	return all
+}
+
+// predictions are the statuses with which a request to predict may fail.
+var predictions = []int{400, 404, 413, 415, 429, 500, 503, 504}
+
+func inBody(description string, content ...Field[*Media]) *Response {
+	return &Response{Description: description, Content: content}
+}
+
+func media(kind string, s *Schema, examples ...Field[*Example]) Field[*Media] {
+	return Field[*Media]{kind, &Media{Schema: s, Examples: examples}}
+}
+
+func example(name, summary string, value any) Field[*Example] {
+	return Field[*Example]{name, &Example{summary, value}}
+}
+
+// server adds what concerns no single model.
+func (b *builder) server() {
+	const tag = "the server"
+	b.sections = append(b.sections, section{ID: "the-server", Title: "The server"})
+	b.doc.Tags = append(b.doc.Tags, Tag{Name: tag, Description: "Health, and what there is. Models are loaded and unloaded on the admin port alone."})
+	get := func(id, path, summary string, responses Ordered[*Response]) {
+		b.add(http.MethodGet, path, &Operation{
+			ID: id, Tags: []string{tag}, Summary: summary, Responses: responses,
+			Samples: []Sample{b.curl(summary, path, "")},
+		})
+	}
+	one := func(name string, value bool) *Schema { return object(property(name, constant(value))).closed() }
+	get("live", "/v2/health/live", "Whether the server runs", answers(inBody("It does.", media(jsonType, one("live", true)))))
+	ready := answers(inBody("It takes requests.", media(jsonType, one("ready", true))))
+	ready = append(ready, Field[*Response]{"503", inBody("It is stopping.", media(jsonType, one("ready", false)))})
+	get("ready", "/v2/health/ready", "Whether the server takes requests", ready)
+	get("metadata", "/v2", "The server's version and extensions", answers(inBody("What the server is.", media(jsonType, object(
+		property("name", constant("forgo")), property("version", text()), property("extensions", list(text(), 0, -1)),
+	).closed()))))
+	get("stats", "/v2/models/stats", "What all models have answered", answers(inBody("Counts and times, by model.", media(jsonType, b.statistics()))))
+
+	entry := object(
+		property("name", text()), property("version", text()),
+		property("state", oneOfTexts([]string{"READY", "LOADING", "UNLOADING", "UNAVAILABLE"})),
+		property("reason", about(text(), "Why it is not ready.")),
+	).closed()
+	const path, sum = "/v2/repository/index", "The models and their states"
+	b.add(http.MethodPost, path, &Operation{
+		ID: "index", Tags: []string{tag}, Summary: sum,
+		Body: &Body{Content: Ordered[*Media]{media(jsonType, (&Schema{Type: "object"}).with(
+			property("ready", about(boolean(), "List the ready ones alone.")),
+		), example("ready", "The ready ones", map[string]any{"ready": true}))}},
+		Responses: answers(inBody("A list.", media(jsonType, list(entry, 0, -1))), 400, 413, 415),
+		Samples:   []Sample{b.curl("All models", path, "-X POST")},
+	})
+}
+
+// statistics is the answer of the statistics extension.
+func (b *builder) statistics() *Schema {
+	if b.stats == nil {
+		duration := b.schema("Duration", object(property("count", count()), property("ns", about(count(), "Nanoseconds in all."))).closed())
+		times := object()
+		for _, name := range []string{"success", "fail", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss"} {
+			times.Properties = append(times.Properties, property(name, duration))
+			times.Required = append(times.Required, name)
+		}
+		b.stats = b.schema("Statistics", object(property("model_stats", list(object(
+			property("name", text()), property("version", text()),
+			property("last_inference", about(count(), "Milliseconds since 1970, 0 for none.")),
+			property("inference_count", about(count(), "Rows answered.")),
+			property("execution_count", about(count(), "Runs of the model.")),
+			property("inference_stats", times.closed()),
+			property("batch_stats", about(list(object(
+				property("batch_size", count()), property("compute_input", duration),
+				property("compute_infer", duration), property("compute_output", duration),
+			).closed(), 0, -1), "Runs of the model, by their rows.")),
+		).closed(), 0, -1))).closed())
+	}
+	return b.stats
+}
+
+// summary is one line about a model.
+func summary(m *served.Model, versions []*served.Model) string {
+	manifest := m.Manifest()
+	s := fmt.Sprintf("%s, version %s", manifest.Task, m.Version)
+	if len(versions) > 1 {
+		s += fmt.Sprintf(" of %d", len(versions))
+	}
+	return s + ": " + m.Parity().String() + "."
+}

@@ -1,0 +1,143 @@
+package openapi
+
+// The parts of an OpenAPI 3.1 document that a description of models needs.
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// Document is an OpenAPI document. Its JSON keeps the order of everything in it.
+type Document struct {
+	OpenAPI    string         `json:"openapi"`
+	Info       Info           `json:"info"`
+	Servers    []Server       `json:"servers"`
+	Tags       []Tag          `json:"tags"`
+	Paths      Ordered[*Path] `json:"paths"`
+	Components Components     `json:"components"`
+}
+
+// Info says what the document describes.
+type Info struct {
+	Title       string `json:"title"`
+	Summary     string `json:"summary"`
+	Description string `json:"description"`
+	Version     string `json:"version"`
+}
+
+// Server is where paths begin.
+type Server struct {
+	URL string `json:"url"`
+}
+
+// Tag names a group of operations.
+type Tag struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+}
+
+// Path is what may be done at one path.
+type Path struct {
+	Get  *Operation `json:"get,omitempty"`
+	Post *Operation `json:"post,omitempty"`
+}
+
+// Operation is one kind of request with its answers.
+type Operation struct {
+	ID          string             `json:"operationId"`
+	Tags        []string           `json:"tags"`
+	Summary     string             `json:"summary"`
+	Description string             `json:"description,omitempty"`
+	Parameters  []Parameter        `json:"parameters,omitempty"`
+	Body        *Body              `json:"requestBody,omitempty"`
+	Responses   Ordered[*Response] `json:"responses"`
+	Samples     []Sample           `json:"x-codeSamples,omitempty"` // as several viewers show them
+
+	again bool // the same is at another path, without the version
+}
+
+// Parameter is one part of a request outside its body.
+type Parameter struct {
+	Name        string  `json:"name"`
+	In          string  `json:"in"`
+	Description string  `json:"description"`
+	Schema      *Schema `json:"schema"`
+}
+
+// Body is what a request carries, by media type.
+type Body struct {
+	Description string          `json:"description,omitempty"`
+	Required    bool            `json:"required"`
+	Content     Ordered[*Media] `json:"content"`
+}
+
+// Response is an answer of one status.
+type Response struct {
+	Ref         string           `json:"$ref,omitempty"`
+	Description string           `json:"description,omitempty"`
+	Headers     Ordered[*Header] `json:"headers,omitempty"`
+	Content     Ordered[*Media]  `json:"content,omitempty"`
+}
+
+// Header is one header of an answer.
+type Header struct {
+	Description string  `json:"description"`
+	Schema      *Schema `json:"schema"`
+}
+
+// Media is a body of one media type.
+type Media struct {
+	Schema   *Schema            `json:"schema"`
+	Examples Ordered[*Example]  `json:"examples,omitempty"`
+	Encoding Ordered[*Encoding] `json:"encoding,omitempty"`
+}
+
+// Encoding says what a form's field holds.
+type Encoding struct {
+	ContentType string `json:"contentType"`
+}
+
+// Example is a body as it may be sent.
+type Example struct {
+	Summary string `json:"summary"`
+	Value   any    `json:"value"`
+}
+
+// Components are what several operations share.
+type Components struct {
+	Schemas   Ordered[*Schema]   `json:"schemas"`
+	Responses Ordered[*Response] `json:"responses"`
+}
+
+// Ordered is a JSON object whose fields stay in order.
+type Ordered[T any] []Field[T]
+
+// Field is one of an object's fields.
+type Field[T any] struct {
+	Name  string
+	Value T
+}
+
+// MarshalJSON writes the fields in order.
+func (o Ordered[T]) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, f := range o {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(f.Name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(f.Value)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}

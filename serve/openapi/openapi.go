@@ -1,0 +1,51 @@
+// Package openapi describes a server's models: as an OpenAPI 3.1 document for machines, and
+// as a page for people.
+//
+// The document is made for the models that are loaded when it is asked for: each has paths of
+// its own, whose schemas say the names, types and shapes of its inputs and outputs, its labels
+// and the pictures that it takes. What JSON Schema cannot say, such as that data has as many
+// elements as shape asks for, is left to the server's 400.
+package openapi
+
+import (
+	"net/http"
+	"regexp"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+// Models finds models. Get's version "" is the one that is served.
+type Models interface {
+	Get(name, version string) (*served.Model, error)
+	// All returns every model, by name and version.
+	All() []*served.Model
+}
+
+// Routes adds /openapi.json and /docs to r.
+func Routes(r chi.Router, models Models) {
+	r.Get("/openapi.json", func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache") // models come and go
+		reply.JSON(w, http.StatusOK, Describe(models, address(req)))
+	})
+	r.Get("/docs", func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		describe(models, address(req)).writePage(w)
+	})
+}
+
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]+$`)
+
+// address is the server as the client wrote it, for commands to copy.
+func address(req *http.Request) string {
+	scheme, host := "http", req.Host
+	if req.TLS != nil || req.Header.Get("X-Forwarded-Proto") == "https" {
+		scheme = "https"
+	}
+	if !plainHost.MatchString(host) {
+		host = "localhost:8080"
+	}
+	return scheme + "://" + host
+}

@@ -1,0 +1,189 @@
+package openapi
+
+// The document as a page for people, which needs nothing from elsewhere.
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/forgo-ml/forgo/internal/wire"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
+)
+
+var (
+	//go:embed page.html
+	pageSource string
+	//go:embed page.css
+	style string
+	//go:embed page.js
+	script string
+
+	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+		"lower": strings.ToLower, "code": code,
+	}).Parse(pageSource))
+
+	// policy lets the page do what it does and no more: its own style and script, and no
+	// requests.
+	policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+		sourceHash(style), sourceHash(script))
+)
+
+func sourceHash(source string) string {
+	sum := sha256.Sum256([]byte(source))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// code is a text in which what is between backquotes is code.
+func code(s string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(s, "`") {
+		part = template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			part = "<code>" + part + "</code>"
+		}
+		b.WriteString(part)
+	}
+	return template.HTML(b.String())
+}
+
+// section is one version of a model, or the server, on the page.
+type section struct {
+	ID, Title, Version, Summary, Digest string
+	Inputs, Outputs                     []end
+	Pictures, Labels                    []string
+	VersionLabels                       []string // labels of the version
+	Groups                              []group
+}
+
+// end is an input or an output.
+type end struct{ Name, Datatype, Shape string }
+
+// group is the operations of one protocol.
+type group struct {
+	Title      string
+	Operations []operation
+}
+
+type operation struct {
+	*Operation
+	Method, Path string
+	Bodies       []body
+	Answers      []body // of requests that succeed
+	Failures     []body
+	Answered     string // an example
+}
+
+// body is a request's or an answer's, of one kind.
+type body struct{ Status, Kind, Description, Sketch string }
+
+func (b *builder) newSection(d *model) section {
+	manifest := d.Manifest()
+	s := section{
+		ID: d.Name, Title: d.Name, Version: d.Version, Summary: manifest.Task + "; " + d.Parity().String(),
+		Digest: d.Digest(), Labels: manifest.Labels,
+	}
+	if !d.again {
+		s.ID += "@" + d.Version
+	}
+	if d.picture {
+		s.Pictures = d.takes()
+	}
+	for _, in := range d.inputs {
+		s.Inputs = append(s.Inputs, newEnd(in))
+	}
+	for _, o := range d.outputs {
+		s.Outputs = append(s.Outputs, newEnd(o))
+	}
+	if d.again {
+		s.VersionLabels = d.Model.Labels
+	}
+	return s
+}
+
+func newEnd(s tensor.Spec) end {
+	var sizes []string
+	for i, d := range s.Shape {
+		switch {
+		case i == 0:
+			sizes = append(sizes, "N")
+		case d < 0:
+			sizes = append(sizes, "?")
+		default:
+			sizes = append(sizes, fmt.Sprint(d))
+		}
+	}
+	return end{s.Name, wire.Datatype(s.DType), strings.Join(sizes, " × ")}
+}
+
+// protocols are the groups, by how their paths begin.
+var protocols = []struct{ prefix, title string }{
+	{"/models/", "forgo's own protocol"},
+	{"/v2", "Open Inference Protocol v2"},
+	{"/v1/", "TensorFlow Serving's REST API"},
+}
+
+// show puts an operation into the section that is being written.
+func (b *builder) show(method, path string, op *Operation) {
+	o := operation{Operation: op, Method: method, Path: path}
+	if op.Body != nil {
+		for _, m := range op.Body.Content {
+			o.Bodies = append(o.Bodies, body{Kind: m.Name, Sketch: b.sketch(m.Value.Schema)})
+		}
+	}
+	for _, r := range op.Responses {
+		answer := r.Value
+		if answer.Ref != "" {
+			o.Failures = append(o.Failures, body{Status: r.Name, Description: b.failure(answer.Ref)})
+			continue
+		}
+		for _, m := range answer.Content {
+			o.Answers = append(o.Answers, body{r.Name, m.Name, answer.Description, b.sketch(m.Value.Schema)})
+			for _, e := range m.Value.Examples {
+				o.Answered = compact(e.Value.Value)
+			}
+		}
+	}
+	s := &b.sections[len(b.sections)-1]
+	for _, p := range protocols {
+		if !strings.HasPrefix(path, p.prefix) {
+			continue
+		}
+		if n := len(s.Groups); n == 0 || s.Groups[n-1].Title != p.title {
+			s.Groups = append(s.Groups, group{Title: p.title})
+		}
+		g := &s.Groups[len(s.Groups)-1]
+		g.Operations = append(g.Operations, o)
+	}
+}
+
+// failure is what a shared response's reference means.
+func (b *builder) failure(ref string) string {
+	for _, r := range b.doc.Components.Responses {
+		if strings.HasSuffix(ref, "/"+r.Name) {
+			return r.Value.Description
+		}
+	}
+	return ""
+}
+
+func (b *builder) writePage(w http.ResponseWriter) {
+	var out bytes.Buffer
+	err := pageTemplate.Execute(&out, map[string]any{
+		"Info": b.doc.Info, "Sections": b.sections,
+		"Style": template.CSS(style), "Script": template.JS(script),
+	})
+	if err != nil {
+		reply.Failure(w, fmt.Errorf("write the page: %w", err))
+		return
+	}
+	w.Header().Set("Content-Security-Policy", policy)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	reply.Text(w, "text/html; charset=utf-8", out.Bytes())
+}

@@ -1,0 +1,158 @@
+package openapi
+
+// JSON schemas of values, of tensors above all.
+
+import (
+	"math"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Schema is a JSON Schema of draft 2020-12, as OpenAPI 3.1 takes it.
+type Schema struct {
+	Ref              string           `json:"$ref,omitempty"`
+	Title            string           `json:"title,omitempty"`
+	Description      string           `json:"description,omitempty"`
+	Type             any              `json:"type,omitempty"` // a name, or a list of them
+	Format           string           `json:"format,omitempty"`
+	ContentEncoding  string           `json:"contentEncoding,omitempty"`
+	ContentMediaType string           `json:"contentMediaType,omitempty"`
+	Const            any              `json:"const,omitempty"`
+	Enum             []any            `json:"enum,omitempty"`
+	Pattern          string           `json:"pattern,omitempty"`
+	Minimum          any              `json:"minimum,omitempty"`
+	Maximum          any              `json:"maximum,omitempty"`
+	PrefixItems      []*Schema        `json:"prefixItems,omitempty"`
+	Items            *Schema          `json:"items,omitempty"`
+	Contains         *Schema          `json:"contains,omitempty"`
+	MinItems         *int64           `json:"minItems,omitempty"`
+	MaxItems         *int64           `json:"maxItems,omitempty"`
+	Properties       Ordered[*Schema] `json:"properties,omitempty"`
+	Patterns         Ordered[*Schema] `json:"patternProperties,omitempty"`
+	Required         []string         `json:"required,omitempty"`
+	Additional       *Schema          `json:"additionalProperties,omitempty"`
+	Not              *Schema          `json:"not,omitempty"`
+	AllOf            []*Schema        `json:"allOf,omitempty"`
+	AnyOf            []*Schema        `json:"anyOf,omitempty"`
+	OneOf            []*Schema        `json:"oneOf,omitempty"`
+}
+
+// never is the schema that nothing meets.
+func never() *Schema { return &Schema{Not: &Schema{}} }
+
+func text() *Schema          { return &Schema{Type: "string"} }
+func boolean() *Schema       { return &Schema{Type: "boolean"} }
+func constant(v any) *Schema { return &Schema{Const: v} }
+func about(s *Schema, description string) *Schema {
+	s.Description = description
+	return s
+}
+
+// count is a whole number from 0.
+func count() *Schema { return &Schema{Type: "integer", Minimum: 0} }
+
+// oneOfTexts is a string that is one of several.
+func oneOfTexts(values []string) *Schema {
+	s := &Schema{Type: "string"}
+	for _, v := range values {
+		s.Enum = append(s.Enum, v)
+	}
+	return s
+}
+
+func orNull(s *Schema) *Schema {
+	s.Type = []any{s.Type, "null"}
+	return s
+}
+
+// list is an array; most < 0 is no bound.
+func list(items *Schema, least, most int64) *Schema {
+	s := &Schema{Type: "array", Items: items}
+	if least > 0 {
+		s.MinItems = &least
+	}
+	if most >= 0 {
+		s.MaxItems = &most
+	}
+	return s
+}
+
+// property is one of an object's fields.
+func property(name string, s *Schema) Field[*Schema] { return Field[*Schema]{name, s} }
+
+// object is one that has all the properties, and may have others.
+func object(properties ...Field[*Schema]) *Schema {
+	s := &Schema{Type: "object", Properties: properties}
+	for _, p := range properties {
+		s.Required = append(s.Required, p.Name)
+	}
+	return s
+}
+
+// with adds properties that may be left out.
+func (s *Schema) with(properties ...Field[*Schema]) *Schema {
+	s.Properties = append(s.Properties, properties...)
+	return s
+}
+
+// closed forbids properties that are not named.
+func (s *Schema) closed() *Schema {
+	s.Additional = never()
+	return s
+}
+
+// element is one element of a tensor as JSON writes it.
+func element(d tensor.DType) *Schema {
+	integer := func(format string, least, most any) *Schema {
+		return &Schema{Type: "integer", Format: format, Minimum: least, Maximum: most}
+	}
+	number := func(format string, most float64) *Schema {
+		return &Schema{Type: "number", Format: format, Minimum: -most, Maximum: most}
+	}
+	switch d {
+	case tensor.Bool:
+		return boolean()
+	case tensor.String:
+		return text()
+	case tensor.Int8:
+		return integer("int8", math.MinInt8, math.MaxInt8)
+	case tensor.Int16:
+		return integer("int16", math.MinInt16, math.MaxInt16)
+	case tensor.Int32:
+		return integer("int32", math.MinInt32, math.MaxInt32)
+	case tensor.Int64:
+		return integer("int64", int64(math.MinInt64), int64(math.MaxInt64))
+	case tensor.Uint8:
+		return integer("uint8", 0, math.MaxUint8)
+	case tensor.Uint16:
+		return integer("uint16", 0, math.MaxUint16)
+	case tensor.Uint32:
+		return integer("uint32", 0, uint32(math.MaxUint32))
+	case tensor.Uint64:
+		return integer("uint64", 0, uint64(math.MaxUint64))
+	case tensor.Float16:
+		return number("", 65504)
+	case tensor.BFloat16:
+		return number("", float64(math.Float32frombits(0x7f7f0000)))
+	case tensor.Float32:
+		return number("float", math.MaxFloat32)
+	}
+	return &Schema{Type: "number", Format: "double"}
+}
+
+// inJSON reports whether requests can carry a type in JSON.
+func inJSON(d tensor.DType) bool { return d != tensor.Float16 && d != tensor.BFloat16 }
+
+// nested is lists nested by shape, -1 for a size that is free.
+func nested(items *Schema, shape []int64) *Schema {
+	for i := len(shape) - 1; i >= 0; i-- {
+		if d := shape[i]; d >= 0 {
+			items = list(items, d, d)
+		} else if i < len(shape)-1 {
+			items = list(items, 1, -1) // an empty list would have fewer dimensions
+		} else {
+			items = list(items, 0, -1)
+		}
+	}
+	return items
+}

@@ -1,0 +1,274 @@
+package openapi
+
+// TensorFlow Serving's REST API.
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/tfserving"
+)
+
+// tfserving adds a model's paths; kind and name are "", or "versions" or "labels" and which.
+func (b *builder) tfserving(d *model, kind, name string) {
+	path, id := "/v1/models/"+url.PathEscape(d.Name), d.id+"_tf"
+	if kind != "" {
+		path, id = path+"/"+kind+"/"+url.PathEscape(name), id+"_"+kind[:1]+"_"+name
+	}
+	again := d.again && kind != ""
+	post := func(verb, sum string, request, answer *Schema, samples ...Sample) {
+		b.add(http.MethodPost, path+":"+verb, &Operation{
+			ID: id + "_" + verb, Tags: []string{d.tag}, Summary: sum, again: again, Samples: samples,
+			Body:      &Body{Required: true, Content: Ordered[*Media]{media(jsonType, request)}},
+			Responses: answers(inBody("The answer; numbers that are not finite are the bare words NaN, Infinity and -Infinity.", media(jsonType, answer)), predictions...),
+		})
+	}
+	get := func(what, at, sum string, s *Schema) {
+		b.add(http.MethodGet, path+at, &Operation{
+			ID: id + "_" + what, Tags: []string{d.tag}, Summary: sum, again: again,
+			Responses: answers(inBody(sum+".", media(jsonType, s)), 404),
+			Samples:   []Sample{b.curl(sum, path+at, "")},
+		})
+	}
+	verbs := d.verbs(b)
+	for _, v := range verbs {
+		var samples []Sample
+		if d.picture {
+			samples = append(samples, b.piped("A picture", path+":"+v.name, v.piped))
+		}
+		if v.sent != nil {
+			samples = append(samples, b.post("One row", path+":"+v.name, v.sent))
+		}
+		post(v.name, v.summary, v.request, v.answer, samples...)
+	}
+	get("status", "", "The states of its versions", b.tfStatus())
+	get("metadata", "/metadata", "The signature's names, types and shapes", d.signature(b))
+}
+
+// verb is one of predict, classify and regress, as a model has it.
+type verb struct {
+	name, summary   string
+	request, answer *Schema
+	sent            any    // an example; nil where rows are too long
+	piped           string // an example with %s for a picture in base64
+}
+
+// verbs are made once for all paths of a version.
+func (d *model) verbs(b *builder) []verb {
+	if d.tfVerbs != nil {
+		return d.tfVerbs
+	}
+	v := verb{name: "predict", summary: "Predict: rows for rows, or columns for columns"}
+	v.request = b.schema(d.prefix+"PredictRequest", &Schema{OneOf: []*Schema{
+		d.signed(property("instances", d.instances())), d.signed(property("inputs", d.columns())),
+	}})
+	v.answer = b.schema(d.prefix+"PredictResponse", d.predicted())
+	v.piped = `{"instances":[{"b64":"%s"}]}`
+	if !d.picture && d.short() {
+		v.sent = Ordered[any]{{"instances", []any{d.bare(rowValue)}}}
+	}
+	d.tfVerbs = append(d.tfVerbs, v)
+	values := len(d.outputs[0].Shape) == 1 || len(d.outputs[0].Shape) == 2 && d.outputs[0].Shape[1] == 1
+	var results *Schema
+	switch {
+	case d.label != nil:
+		v.name, v.summary = "classify", "Classify: every label with its score, in the model's order"
+		n := int64(len(d.Manifest().Labels))
+		two := int64(2)
+		pair := &Schema{Type: "array", PrefixItems: []*Schema{d.label, element(d.outputs[0].DType)}, Items: never(), MinItems: &two}
+		results = list(list(pair, n, n), 1, -1)
+	case d.Manifest().Task == bundle.Regression && values:
+		v.name, v.summary = "regress", "Regress: one number for each example"
+		results = list(element(d.outputs[0].DType), 1, -1)
+	default:
+		return d.tfVerbs
+	}
+	feature := d.features()
+	v.request = b.schema(d.prefix+"ExamplesRequest", d.signed(property("examples", list(feature, 1, -1))).with(
+		property("context", about(feature, "What examples leave out."))))
+	v.answer = b.schema(d.prefix+"Results", object(property("results", results)).closed())
+	v.piped = `{"examples":[{"b64":"%s"}]}`
+	if v.sent != nil {
+		v.sent = Ordered[any]{{"examples", []any{d.byName(func(s tensor.Spec) any { return flat(s) })}}}
+	}
+	d.tfVerbs = append(d.tfVerbs, v)
+	return d.tfVerbs
+}
+
+// signed is a request's body, which may name the signature.
+func (d *model) signed(p Field[*Schema]) *Schema {
+	return object(p).with(property("signature_name", oneOfTexts([]string{tfserving.Signature, ""}))).closed()
+}
+
+// inBase64 is how the protocol writes bytes.
+func inBase64() *Schema {
+	t := text()
+	t.ContentEncoding = "base64"
+	return object(property("b64", t)).closed()
+}
+
+// tfElement is one element; bytes are text, or in base64.
+func tfElement(d tensor.DType) *Schema {
+	if d == tensor.String {
+		return &Schema{AnyOf: []*Schema{text(), inBase64()}}
+	}
+	return element(d)
+}
+
+// instances are rows: values of the only input, or objects that name values.
+func (d *model) instances() *Schema {
+	var ways []*Schema
+	if d.picture {
+		one := &Schema{AnyOf: []*Schema{inBase64(), list(inBase64(), 1, 1)}}
+		ways = append(ways, list(inBase64(), 1, int64(d.MaxPictures)), list(object(property(tfserving.Picture, one)).closed(), 1, int64(d.MaxPictures)))
+	}
+	var named []Field[*Schema]
+	for _, s := range d.inputs {
+		if !inJSON(s.DType) {
+			return anyOf(ways)
+		}
+		named = append(named, property(s.Name, nested(tfElement(s.DType), s.Shape[1:])))
+	}
+	if len(d.inputs) == 1 {
+		s := d.inputs[0]
+		ways = append(ways, list(nested(tfElement(s.DType), s.Shape[1:]), 1, -1))
+	}
+	return anyOf(append(ways, list(object(named...).closed(), 1, -1)))
+}
+
+// columns are whole inputs: the only one's, or an object that names them.
+func (d *model) columns() *Schema {
+	var ways []*Schema
+	if d.picture {
+		n := int64(d.MaxPictures)
+		ways = append(ways, list(inBase64(), 1, n), object(property(tfserving.Picture,
+			&Schema{AnyOf: []*Schema{list(inBase64(), 0, n), list(list(inBase64(), 1, 1), 1, n)}})).closed())
+	}
+	var named []Field[*Schema]
+	for _, s := range d.inputs {
+		if !inJSON(s.DType) {
+			return anyOf(ways)
+		}
+		named = append(named, property(s.Name, nested(tfElement(s.DType), s.Shape)))
+	}
+	if len(d.inputs) == 1 {
+		ways = append(ways, named[0].Value)
+	}
+	return anyOf(append(ways, object(named...).closed()))
+}
+
+// features are those of one example, or what all examples share.
+func (d *model) features() *Schema {
+	s := (&Schema{Type: "object"}).closed()
+	if d.picture {
+		s = s.with(property("b64", inBase64().Properties[0].Value), property(tfserving.Picture, inBase64()))
+	}
+	for _, in := range d.inputs {
+		if !inJSON(in.DType) || d.picture && in.Name == tfserving.Picture {
+			continue
+		}
+		e := tfElement(in.DType)
+		ways := []*Schema{nested(e, in.Shape[1:])}
+		if n, err := tensor.Count(in.Shape[1:]); err == nil && len(in.Shape) != 2 {
+			ways = append(ways, list(e, n, n))
+		}
+		if n, err := tensor.Count(in.Shape[1:]); err == nil && n == 1 && len(in.Shape) != 1 {
+			ways = append(ways, e)
+		}
+		s = s.with(property(in.Name, anyOf(ways)))
+	}
+	return s
+}
+
+func anyOf(ways []*Schema) *Schema {
+	switch len(ways) {
+	case 0:
+		return about(never(), "This model's inputs cannot be written in JSON.")
+	case 1:
+		return ways[0]
+	}
+	return &Schema{AnyOf: ways}
+}
+
+// predicted is the answer to predict.
+func (d *model) predicted() *Schema {
+	given := d.outputs
+	if d.label != nil {
+		given = given[:1]
+	}
+	of := func(o tensor.Spec, shape []int64) *Schema {
+		if o.DType == tensor.String && strings.HasSuffix(o.Name, "_bytes") {
+			return nested(inBase64(), shape)
+		}
+		return nested(element(o.DType), shape)
+	}
+	var rows, columns []Field[*Schema]
+	for _, o := range given {
+		rows, columns = append(rows, property(o.Name, of(o, o.Shape[1:]))), append(columns, property(o.Name, of(o, o.Shape)))
+	}
+	predictions, outputs := list(object(rows...).closed(), 0, -1), object(columns...).closed()
+	if len(given) == 1 {
+		predictions, outputs = list(rows[0].Value, 0, -1), columns[0].Value
+	}
+	return &Schema{OneOf: []*Schema{
+		object(property("predictions", about(predictions, "Of instances."))).closed(),
+		object(property("outputs", about(outputs, "Of inputs."))).closed(),
+	}}
+}
+
+// tfStatus is the answer to a model's status.
+func (b *builder) tfStatus() *Schema {
+	if b.status == nil {
+		b.status = b.schema("ModelStatus", object(property("model_version_status", list(object(
+			property("version", text()),
+			property("state", oneOfTexts([]string{"START", "LOADING", "AVAILABLE", "UNLOADING", "END"})),
+			property("status", object(property("error_code", text()), property("error_message", text())).closed()),
+		).closed(), 0, -1))).closed())
+	}
+	return b.status
+}
+
+// signature is the answer to a model's metadata.
+func (d *model) signature(b *builder) *Schema {
+	if d.tfMetadata != nil {
+		return d.tfMetadata
+	}
+	ends := func(specs []tensor.Spec) *Schema {
+		s := object().closed()
+		for _, spec := range specs {
+			var dims []any
+			for _, size := range spec.Shape {
+				dims = append(dims, Ordered[any]{{"size", fmt.Sprint(size)}, {"name", ""}})
+			}
+			s = s.with(property(spec.Name, constant(Ordered[any]{
+				{"name", spec.Name},
+				{"dtype", tfserving.TypeName(spec.DType)},
+				{"tensor_shape", Ordered[any]{{"dim", dims}, {"unknown_rank", false}}},
+			})))
+			s.Required = append(s.Required, spec.Name)
+		}
+		return s
+	}
+	inputs, outputs := d.inputs, d.outputs
+	if d.picture {
+		inputs = []tensor.Spec{{Name: tfserving.Picture, DType: tensor.String, Shape: []int64{-1}}}
+	}
+	if d.label != nil {
+		outputs = outputs[:1]
+	}
+	signature := object(
+		property("inputs", ends(inputs)), property("outputs", ends(outputs)), property("method_name", constant("tensorflow/serving/predict")),
+	).closed()
+	within := func(name string, s *Schema) *Schema { return object(property(name, s)).closed() }
+	d.tfMetadata = b.schema(d.prefix+"SignatureMetadata", object(
+		property("model_spec", object(
+			property("name", constant(d.Name)), property("signature_name", text()), property("version", constant(d.Version)),
+		).closed()),
+		property("metadata", within("signature_def", within("signature_def", within(tfserving.Signature, signature)))),
+	).closed())
+	return d.tfMetadata
+}

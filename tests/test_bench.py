@@ -1,0 +1,81 @@
+"""The benchmark, with the servers that are cheap to install and turns of a second."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from bench import _cases, _results, _servers
+from bench._cases import Case
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+CASES = {case.name: case for case in _cases.CASES}
+
+
+@pytest.fixture(scope="module")
+def wrk() -> str:
+    _servers.HERE.mkdir(parents=True, exist_ok=True)
+    try:
+        return _servers.need("wrk", "wrk")
+    except _servers.MissingError as e:
+        pytest.skip(str(e))
+
+
+def test_a_run_writes_page_figures_and_chart(wrk: str, tmp_path: Path) -> None:
+    names = ["chi", "echo", "forgo-json", "forgo-binary"]
+    command = [sys.executable, "-m", "bench", "--only", ",".join(names), "--seconds", "1", "--rounds", "1"]
+    done = subprocess.run(
+        [*command, "--out", tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "results.json").read_text())
+    servers = {row["name"]: row for row in figures["servers"]}
+    assert list(servers) == names
+    for row in servers.values():
+        assert row["requests_a_second"] > 0
+        assert row["of_chi"] > 0
+        assert row["times_flask"] is None
+    assert servers["chi"]["of_chi"] == 1
+    page = (tmp_path / "README.md").read_text()
+    for row in servers.values():
+        assert f"{row['title']}**" in page or f"| {row['title']} |" in page
+    assert "take" in page.partition("32 callers of a small model")[2]
+    assert {cost["name"].partition("/")[0] for cost in figures["go"]} == {"Run", "Request"}
+    assert ElementTree.parse(tmp_path / "chart.svg").getroot().tag.endswith("svg")
+
+
+def test_wrong_answers_are_found() -> None:
+    right = _cases.hello()[0]
+    with _servers.running(_servers.chi()) as port:
+        _cases.verify(CASES["chi"], port)
+        for request, says in [
+            (replace(right, path="/nowhere"), "GET /nowhere: status 404"),
+            (replace(right, method="POST", body=b"{}"), "POST /: another text"),
+        ]:
+            case = Case("chi", "", "hello", _servers.chi, partial(list, [request]))
+            with pytest.raises(_cases.WrongAnswerError, match=says):
+                _cases.verify(case, port)
+
+
+def test_probabilities_are_held_to_those_of_keras() -> None:
+    want = np.full(10, 0.1)
+    _cases.same([0.1] * 10, want)
+    for wrong in ([0.1002] + [0.1] * 9, [0.1] * 20, [float("nan")] * 10):
+        with pytest.raises(ValueError, match="not what Keras answers"):
+            _cases.same(wrong, want)
+
+
+def test_failed_requests_end_the_run(wrk: str, tmp_path: Path) -> None:
+    nowhere = replace(_cases.hello()[0], path="/nowhere")
+    case = Case("chi", "", "hello", _servers.chi, partial(list, [nowhere]))
+    with _servers.running(_servers.chi()) as port, pytest.raises(_results.LoadError, match="requests failed"):
+        _results.turn(wrk, case, port, 1, _cases.write_requests(case, tmp_path))
