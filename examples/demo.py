@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -34,8 +35,8 @@ def serve_and_ask(picture: str) -> None:
         assert server.stderr is not None
         url = ""
         for line in server.stderr:
-            if "url=" in line:
-                url = line.split("url=")[1].split()[0]
+            if '"url":' in line:  # its log is JSON where it is no terminal's
+                url = json.loads(line)["url"]
                 break
         if not url:
             raise SystemExit("the server did not start")

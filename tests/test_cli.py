@@ -186,7 +186,7 @@ def test_the_command_is_the_binary_itself() -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:
-            assert any("url=" in line for line in server.stderr)
+            assert any('"url":' in line for line in server.stderr)
             assert Path(f"/proc/{server.pid}/exe").resolve().name == "forgo"
         finally:
             server.terminate()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -17,6 +16,7 @@ func serveCommand() *cobra.Command {
 	var at serve.Addresses
 	var name string
 	var options serve.Options
+	var log logFlags
 	cmd := &cobra.Command{
 		Use:   "serve BUNDLE",
 		Short: "Answer over HTTP and gRPC, once parity is proven",
@@ -36,6 +36,10 @@ func serveCommand() *cobra.Command {
 			if err := notNegative(cmd.Flags()); err != nil {
 				return err
 			}
+			logger, err := log.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
 			model, err := load.load(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -44,7 +48,7 @@ func serveCommand() *cobra.Command {
 			if name == "" {
 				name = modelName(args[0])
 			}
-			options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			options.Log = logger
 			return serve.New(serve.Models{name: model}, options).Serve(cmd.Context(), at)
 		},
 	}
@@ -55,6 +59,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&at.Socket, "socket", "", "`PATH` of a Unix socket to answer on over HTTP as well")
 	flags.StringVar(&name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
 	load.add(flags)
+	log.add(flags)
 	addLimits(flags, &load.Options, &options)
 	return cmd
 }

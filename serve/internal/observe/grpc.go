@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"path"
 	"strings"
 
@@ -34,7 +35,7 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	if err != nil {
 		c.ID()
 		s := status.Convert(err)
-		c.fail(ofCode(s.Code()), s.Code().String(), err)
+		c.fail(ofCode(s.Code()), s.Code().String(), errors.New(s.Message()))
 	}
 	if c.id != "" {
 		_ = grpc.SetHeader(ctx, metadata.Pairs(idMetadata, c.id)) // a call that is over needs none

@@ -1,0 +1,44 @@
+package main
+
+// What a server says while it runs.
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/pflag"
+)
+
+type logFlags struct{ format, level string }
+
+func (f *logFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.format, "log-format", "auto", "json, text, or auto: text on a terminal and json elsewhere")
+	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error; at debug each request has a line, otherwise failed ones have")
+}
+
+// logger writes to w.
+func (f *logFlags) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.level)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level is debug, info, warn or error, not %q", f.level)}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch {
+	case f.format == "text", f.format == "auto" && isTerminal(w):
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case f.format == "json", f.format == "auto":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usageError{fmt.Errorf("--log-format is json, text or auto, not %q", f.format)}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
