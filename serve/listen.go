@@ -44,9 +44,6 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	if len(listeners) == 0 {
 		return errors.New("listen: every address is off")
 	}
-	for _, m := range s.catalog.All() {
-		s.options.Log.Info("loaded", "model", m.Name, "digest", m.Digest()[:12], "parity", m.Parity().String())
-	}
 	var places []any
 	for _, l := range listeners {
 		if places = append(places, l.kind, l.Addr().String()); l.kind == "http" {

@@ -19,14 +19,14 @@ import (
 )
 
 // GRPC answers clients over gRPC.
-func (s *Server) GRPC() *grpc.Server { return s.rpc(false) }
+func (s *Server) GRPC() *grpc.Server { return s.rpc(nil) }
 
-func (s *Server) rpc(manage bool) *grpc.Server {
+func (s *Server) rpc(manager oip.Manager) *grpc.Server {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
 		grpc.ChainUnaryInterceptor(s.observer.Unary, s.recovered),
 	)
-	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.catalog, manage))
+	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.models, manager))
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	reflection.Register(server)
 	return server

@@ -17,12 +17,14 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"google.golang.org/grpc/health"
 
+	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/native"
 	"github.com/forgo-ml/forgo/serve/oip"
 	"github.com/forgo-ml/forgo/serve/openapi"
+	"github.com/forgo-ml/forgo/serve/repository"
 	"github.com/forgo-ml/forgo/serve/tfserving"
 )
 
@@ -40,7 +42,7 @@ type Options struct {
 	// MaxBody bounds a request's body in bytes, as it is sent and once it is unpacked.
 	// Optional: 32 MiB.
 	MaxBody int64
-	// Limits bound a request further.
+	// Limits bound further the requests to models that [New] is given; a repository has its own.
 	Limits
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
@@ -48,31 +50,45 @@ type Options struct {
 
 // Server answers with models. It is safe for concurrent use.
 type Server struct {
-	catalog  *catalog
+	models   *repository.Repository
 	options  Options
 	health   *health.Server
 	observer *observe.Observer
 }
 
-// New returns a server of models, which stay the caller's to close once it no longer answers.
+// Models are models by name.
+type Models map[string]*predict.Model
+
+// New returns a server of models, each as its version 1, which stay the caller's to close once
+// it no longer answers.
 func New(models Models, o Options) *Server {
+	return Repository(repository.Fixed(models, o.Limits), o)
+}
+
+// Repository returns a server of the models of a repository, which stays the caller's to close.
+func Repository(models *repository.Repository, o Options) *Server {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	c := newCatalog(models, o.Limits.Defaults())
-	return &Server{c, o, newHealth(), observe.New(o.Log, false, c.observed)}
+	return &Server{models, o, newHealth(), observe.New(o.Log, false, func() []observe.Model {
+		var list []observe.Model
+		for _, m := range models.All() {
+			list = append(list, m.Observed())
+		}
+		return list
+	})}
 }
 
 // Handler answers clients over HTTP, in every protocol.
 func (s *Server) Handler() http.Handler {
 	r := s.router()
-	r.Mount("/v2", oip.Handler(s.catalog, false))
-	r.Mount("/v1", tfserving.Handler(s.catalog))
-	r.Mount("/models", native.Handler(s.catalog))
-	openapi.Routes(r, s.catalog)
+	r.Mount("/v2", oip.Handler(s.models, nil))
+	r.Mount("/v1", tfserving.Handler(s.models))
+	r.Mount("/models", native.Handler(s.models))
+	openapi.Routes(r, s.models)
 	return r
 }
 
@@ -82,10 +98,10 @@ func (s *Server) Handler() http.Handler {
 // For gRPC the HTTP server must speak HTTP/2 without TLS.
 func (s *Server) Admin() http.Handler {
 	r := s.router()
-	r.Mount("/v2", oip.Handler(s.catalog, true))
+	r.Mount("/v2", oip.Handler(s.models, s.models))
 	r.Method(http.MethodGet, "/metrics", s.observer.Metrics())
 	r.Mount("/debug", middleware.Profiler())
-	rpc := s.rpc(true)
+	rpc := s.rpc(s.models)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
 			rpc.ServeHTTP(w, req)
@@ -98,7 +114,7 @@ func (s *Server) Admin() http.Handler {
 // Drain makes the server answer that it is not ready, so that no new requests are sent to it.
 // It still answers those that come.
 func (s *Server) Drain() {
-	s.catalog.stopping.Store(true)
+	s.models.Stop()
 	s.health.Shutdown()
 }
 

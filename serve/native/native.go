@@ -18,7 +18,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// Models finds a model by name.
+// Models finds a model by name, which is to be released.
 type Models interface {
 	Get(name, version string) (*served.Model, error)
 }
@@ -33,6 +33,7 @@ func Handler(models Models) http.Handler {
 			reply.Failure(w, err)
 			return
 		}
+		defer m.Release()
 		var a answers
 		prepare := func(ctx context.Context) (predict.Tensors, error) {
 			if err := a.readTop(req); err != nil {

@@ -3,17 +3,23 @@ package oip
 // The model repository and statistics extensions over REST.
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
+	"github.com/go-chi/chi/v5"
+
 	"github.com/forgo-ml/forgo/internal/scan"
+	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 var (
-	errNotHere = errors.New("models are not loaded or unloaded on this port; ask on the admin port")
-	errFixed   = errors.New("this server answers with the models that it was started with; start it again to change them")
+	errNotHere    = errors.New("models are not loaded or unloaded on this port; ask on the admin port")
+	errNoOverride = errors.New("a model is loaded from its folder, as it lies there; nothing can be sent along")
 )
 
 type indexEntry struct {
@@ -23,46 +29,85 @@ type indexEntry struct {
 	Reason  string `json:"reason"`
 }
 
-// index lists the models. {"ready": true} keeps the ready ones, as all that are served are.
+// index lists the versions that are known; {"ready": true} keeps those that are ready.
 func (h handler) index(w http.ResponseWriter, req *http.Request) {
-	body, free, err := reply.Body(req)
+	onlyReady := false
+	err := object(req, "repository index", func(r *scan.Reader, name string) (err error) {
+		if name == "ready" {
+			onlyReady, err = r.Bool()
+			return err
+		}
+		_, err = r.Raw()
+		return err
+	})
 	if err != nil {
 		reply.Failure(w, err)
 		return
 	}
-	defer free()
-	r := scan.New(body)
-	if r.Peek() != 0 {
-		err := r.Object(func(name string) error {
-			if name == "ready" {
-				_, err := r.Bool()
-				return err
-			}
-			_, err := r.Raw()
-			return err
-		})
-		if err == nil {
-			err = r.End()
-		}
-		if err != nil {
-			reply.Failure(w, served.BadInput("the body is not a repository index request: %w", err))
-			return
-		}
-	}
 	list := []indexEntry{}
-	for _, m := range h.models.All() {
-		list = append(list, indexEntry{m.Name, m.Version, "READY", ""})
+	for _, m := range h.models.Status() {
+		if m.State == repository.Ready || !onlyReady {
+			list = append(list, indexEntry{m.Name, m.Version, string(m.State), m.Reason})
+		}
 	}
 	reply.JSON(w, http.StatusOK, list)
 }
 
-// change refuses to load and unload: elsewhere than on the admin port always.
-func (h handler) change(w http.ResponseWriter, _ *http.Request) {
-	if !h.manage {
-		reply.Error(w, http.StatusForbidden, errNotHere)
-		return
+// object reads a body that is a JSON object, or nothing at all.
+func object(req *http.Request, kind string, field func(r *scan.Reader, name string) error) error {
+	body, free, err := reply.Body(req)
+	if err != nil {
+		return err
 	}
-	reply.Error(w, http.StatusNotImplemented, errFixed)
+	defer free()
+	r := scan.New(body)
+	if r.Peek() == 0 {
+		return nil
+	}
+	if err = r.Object(func(name string) error { return field(r, name) }); err == nil {
+		err = r.End()
+	}
+	if err != nil {
+		return served.BadInput("the body is not a %s request: %w", kind, err)
+	}
+	return nil
+}
+
+// change loads or unloads a model, on the admin port.
+func (h handler) change(how func(Manager, context.Context, string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		if h.manager == nil {
+			reply.Error(w, http.StatusForbidden, errNotHere)
+			return
+		}
+		err := object(req, "repository load or unload", func(r *scan.Reader, name string) error {
+			if name != "parameters" {
+				_, err := r.Raw()
+				return err
+			}
+			return r.Object(func(name string) error {
+				if name == "unload_dependents" { // of which there are none
+					_, err := r.Raw()
+					return err
+				}
+				return fmt.Errorf("parameters: %s: %w", name, errNoOverride)
+			})
+		})
+		if err == nil {
+			// Whoever asked may go; half a change is not left behind.
+			err = how(h.manager, context.WithoutCancel(req.Context()), chi.URLParam(req, "name"))
+		}
+		switch {
+		case err == nil:
+			reply.Bytes(w, http.StatusOK, nil)
+		case errors.Is(err, repository.ErrFixed):
+			reply.Error(w, http.StatusNotImplemented, err)
+		case errors.Is(err, served.ErrNotFound) || errors.Is(err, predict.ErrInput):
+			reply.Failure(w, err)
+		default: // the bundle is at fault, which is neither the request nor the server
+			reply.Error(w, http.StatusConflict, err)
+		}
+	}
 }
 
 type modelStats struct {
@@ -110,7 +155,7 @@ func (h handler) stats(w http.ResponseWriter, _ *http.Request, m *served.Model) 
 
 func (h handler) allStats(w http.ResponseWriter, _ *http.Request) {
 	list := []modelStats{}
-	for _, m := range h.models.All() {
+	for _, m := range ready(h.models) {
 		list = append(list, statsOf(m))
 	}
 	reply.JSON(w, http.StatusOK, map[string]any{"model_stats": list})

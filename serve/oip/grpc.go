@@ -18,19 +18,20 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 // Service is the protocol over gRPC.
 type Service struct {
 	pb.UnimplementedGRPCInferenceServiceServer
-	models Models
-	manage bool
+	models  Models
+	manager Manager
 }
 
-// NewService answers with models. manage is for the port of those who may load and unload
-// models; others are refused that with PERMISSION_DENIED.
-func NewService(models Models, manage bool) *Service {
-	return &Service{models: models, manage: manage}
+// NewService answers with models. manager is for the port of those who may load and unload
+// models; without one that is refused with PERMISSION_DENIED.
+func NewService(models Models, manager Manager) *Service {
+	return &Service{models: models, manager: manager}
 }
 
 // Status gives an error the gRPC code that its kind asks for.
@@ -45,7 +46,7 @@ func Status(err error) error {
 		code = codes.InvalidArgument
 	case errors.Is(err, predict.ErrBusy):
 		code = codes.ResourceExhausted
-	case errors.Is(err, predict.ErrClosed):
+	case errors.Is(err, predict.ErrClosed), errors.Is(err, served.ErrNotReady):
 		code = codes.Unavailable
 	case errors.Is(err, context.DeadlineExceeded):
 		code = codes.DeadlineExceeded
@@ -65,11 +66,16 @@ func (s *Service) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.Serv
 	return &pb.ServerReadyResponse{Ready: s.models.Ready()}, nil
 }
 
-// ModelReady answers as ServerReady does: every model that there is has been verified.
+// ModelReady answers whether a model's version answers, and the server takes requests.
 func (s *Service) ModelReady(_ context.Context, req *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
-	if _, err := s.models.Get(req.GetName(), req.GetVersion()); err != nil {
+	m, err := s.models.Get(req.GetName(), req.GetVersion())
+	switch {
+	case errors.Is(err, served.ErrNotReady):
+		return &pb.ModelReadyResponse{}, nil
+	case err != nil:
 		return nil, Status(err)
 	}
+	m.Release()
 	return &pb.ModelReadyResponse{Ready: s.models.Ready()}, nil
 }
 
@@ -84,6 +90,7 @@ func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest)
 	if err != nil {
 		return nil, Status(err)
 	}
+	defer m.Release()
 	list := func(ends []end) []*pb.ModelMetadataResponse_TensorMetadata {
 		var out []*pb.ModelMetadataResponse_TensorMetadata
 		for _, e := range ends {
@@ -104,6 +111,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	if err != nil {
 		return nil, Status(err)
 	}
+	defer m.Release()
 	var wanted []output
 	prepare := func(ctx context.Context) (predict.Tensors, error) {
 		c, err := fromProto(req)
@@ -178,40 +186,56 @@ func noSharedMemory(parameters map[string]*pb.InferParameter) error {
 	return nil
 }
 
-// RepositoryIndex lists the models; all that are served are ready.
-func (s *Service) RepositoryIndex(context.Context, *pb.RepositoryIndexRequest) (*pb.RepositoryIndexResponse, error) {
+// RepositoryIndex lists the versions that are known or, if asked for, those that are ready.
+func (s *Service) RepositoryIndex(_ context.Context, req *pb.RepositoryIndexRequest) (*pb.RepositoryIndexResponse, error) {
 	answer := &pb.RepositoryIndexResponse{}
-	for _, m := range s.models.All() {
-		answer.Models = append(answer.Models, &pb.RepositoryIndexResponse_ModelIndex{Name: m.Name, Version: m.Version, State: "READY"})
+	for _, m := range s.models.Status() {
+		if m.State == repository.Ready || !req.GetReady() {
+			answer.Models = append(answer.Models, &pb.RepositoryIndexResponse_ModelIndex{
+				Name: m.Name, Version: m.Version, State: string(m.State), Reason: m.Reason,
+			})
+		}
 	}
 	return answer, nil
 }
 
-func (s *Service) change() error {
-	if !s.manage {
+// RepositoryModelLoad loads a model, or loads it again, from its folder.
+func (s *Service) RepositoryModelLoad(ctx context.Context, req *pb.RepositoryModelLoadRequest) (*pb.RepositoryModelLoadResponse, error) {
+	for name := range req.GetParameters() {
+		return nil, Status(served.BadInput("parameters: %s: %w", name, errNoOverride))
+	}
+	return &pb.RepositoryModelLoadResponse{}, s.change(ctx, req.GetModelName(), Manager.Load)
+}
+
+// RepositoryModelUnload unloads all versions of a model.
+func (s *Service) RepositoryModelUnload(ctx context.Context, req *pb.RepositoryModelUnloadRequest) (*pb.RepositoryModelUnloadResponse, error) {
+	return &pb.RepositoryModelUnloadResponse{}, s.change(ctx, req.GetModelName(), Manager.Unload)
+}
+
+func (s *Service) change(ctx context.Context, name string, how func(Manager, context.Context, string) error) error {
+	if s.manager == nil {
 		return status.Error(codes.PermissionDenied, errNotHere.Error())
 	}
-	return status.Error(codes.Unimplemented, errFixed.Error())
-}
-
-// RepositoryModelLoad refuses.
-func (s *Service) RepositoryModelLoad(context.Context, *pb.RepositoryModelLoadRequest) (*pb.RepositoryModelLoadResponse, error) {
-	return nil, s.change()
-}
-
-// RepositoryModelUnload refuses.
-func (s *Service) RepositoryModelUnload(context.Context, *pb.RepositoryModelUnloadRequest) (*pb.RepositoryModelUnloadResponse, error) {
-	return nil, s.change()
+	// Whoever asked may go; half a change is not left behind.
+	err := how(s.manager, context.WithoutCancel(ctx), name)
+	switch {
+	case errors.Is(err, repository.ErrFixed):
+		return status.Error(codes.Unimplemented, err.Error())
+	case err == nil || errors.Is(err, served.ErrNotFound):
+		return Status(err)
+	}
+	return status.Error(codes.FailedPrecondition, err.Error()) // the bundle is at fault
 }
 
 // ModelStatistics counts the calls of one model or, without a name, of all.
 func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequest) (*pb.ModelStatisticsResponse, error) {
-	models := s.models.All()
+	models := ready(s.models)
 	if req.GetName() != "" {
 		m, err := s.models.Get(req.GetName(), req.GetVersion())
 		if err != nil {
 			return nil, Status(err)
 		}
+		defer m.Release()
 		models = []*served.Model{m}
 	}
 	answer := &pb.ModelStatisticsResponse{}

@@ -18,15 +18,34 @@ import (
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Models finds models. Get fails with served.ErrNotFound; "" is the version that is served.
+// Models finds models, as [repository.Repository] does.
 type Models interface {
+	// Get fails with served.ErrNotFound or served.ErrNotReady; the model is to be released.
 	Get(name, version string) (*served.Model, error)
-	// All returns every model, by name and version.
-	All() []*served.Model
+	// Status returns every version that is known, by name and version.
+	Status() []repository.Status
 	// Ready reports whether the server takes requests: false once it is stopping.
 	Ready() bool
+}
+
+// Manager loads and unloads models.
+type Manager interface {
+	Load(ctx context.Context, name string) error
+	Unload(ctx context.Context, name string) error
+}
+
+// ready are the models that answer.
+func ready(models Models) []*served.Model {
+	var list []*served.Model
+	for _, s := range models.Status() {
+		if s.Model != nil {
+			list = append(list, s.Model)
+		}
+	}
+	return list
 }
 
 // Picture is the BYTES input that a picture model takes encoded pictures by.

@@ -14,22 +14,22 @@ import (
 )
 
 type handler struct {
-	models Models
-	manage bool
+	models  Models
+	manager Manager
 }
 
-// Handler serves what lies below /v2. manage is for the port of those who may load and
-// unload models; others are refused that with 403.
-func Handler(models Models, manage bool) http.Handler {
-	h := handler{models, manage}
+// Handler serves what lies below /v2. manager is for the port of those who may load and
+// unload models; without one that is refused with 403.
+func Handler(models Models, manager Manager) http.Handler {
+	h := handler{models, manager}
 	r := chi.NewRouter()
 	r.Use(observe.In(observe.OIPHTTP))
 	r.Get("/", h.server)
 	r.Get("/health/live", h.live)
 	r.Get("/health/ready", h.ready)
 	r.Post("/repository/index", h.index)
-	r.Post("/repository/models/{name}/load", h.change)
-	r.Post("/repository/models/{name}/unload", h.change)
+	r.Post("/repository/models/{name}/load", h.change(Manager.Load))
+	r.Post("/repository/models/{name}/unload", h.change(Manager.Unload))
 	r.Get("/models/stats", h.allStats)
 	for _, at := range []string{"/models/{name}", "/models/{name}/versions/{version}"} {
 		r.Get(at, h.withModel(h.metadata))
@@ -64,6 +64,7 @@ func (h handler) withModel(next func(http.ResponseWriter, *http.Request, *served
 			reply.Failure(w, err)
 			return
 		}
+		defer model.Release()
 		next(w, req, model)
 	}
 }
@@ -88,7 +89,7 @@ func (h handler) metadata(w http.ResponseWriter, _ *http.Request, m *served.Mode
 
 func versions(models Models, name string) []string {
 	var list []string
-	for _, m := range models.All() {
+	for _, m := range ready(models) {
 		if m.Name == name {
 			list = append(list, m.Version)
 		}

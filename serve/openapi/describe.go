@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 const (
@@ -46,33 +48,37 @@ func describe(models Models, base string) *builder {
 		Servers: []Server{{URL: "/"}},
 	}}
 	b.shared()
-	all := models.All()
-	for i, served := range all {
-		if i > 0 && all[i-1].Name == served.Name {
-			continue
+	var ready []repository.Status
+	for _, s := range models.Status() {
+		if s.Model != nil {
+			ready = append(ready, s)
 		}
-		b.model(models, all, served.Name)
+	}
+	for len(ready) > 0 {
+		n := slices.IndexFunc(ready, func(s repository.Status) bool { return s.Name != ready[0].Name })
+		if n < 0 {
+			n = len(ready)
+		}
+		b.model(ready[:n])
+		ready = ready[n:]
 	}
 	b.server()
 	return b
 }
 
-// model adds a model: the version that is served by default, then all versions by number.
-func (b *builder) model(models Models, all []*served.Model, name string) {
-	var versions []*served.Model
-	for _, m := range all {
-		if m.Name == name {
-			versions = append(versions, m)
+// model adds a model by its versions: each by number, and the stable one without.
+func (b *builder) model(versions []repository.Status) {
+	current := versions[len(versions)-1]
+	for _, v := range versions {
+		if slices.Contains(v.Labels, repository.Stable) {
+			current = v
 		}
 	}
-	current, err := models.Get(name, "")
-	if err != nil {
-		current = versions[len(versions)-1] // it is being changed; what there was is described
-	}
-	b.doc.Tags = append(b.doc.Tags, Tag{Name: name, Description: summary(current, versions)})
-	for _, m := range versions {
+	b.doc.Tags = append(b.doc.Tags, Tag{Name: current.Name, Description: summary(current.Model, len(versions))})
+	for _, v := range versions {
+		m := v.Model
 		d := b.newModel(m)
-		d.again = m.Version == current.Version
+		d.again, d.labels = v.Version == current.Version, v.Labels
 		b.sections = append(b.sections, b.newSection(d))
 		if d.again {
 			b.native(d)
@@ -81,7 +87,7 @@ func (b *builder) model(models Models, all []*served.Model, name string) {
 		}
 		b.oip(d, m.Version)
 		b.tfserving(d, "versions", m.Version)
-		for _, label := range m.Labels {
+		for _, label := range v.Labels {
 			b.tfserving(d, "labels", label)
 		}
 	}
@@ -240,11 +246,11 @@ func (b *builder) statistics() *Schema {
 }
 
 // summary is one line about a model.
-func summary(m *served.Model, versions []*served.Model) string {
+func summary(m *served.Model, versions int) string {
 	manifest := m.Manifest()
 	s := fmt.Sprintf("%s, version %s", manifest.Task, m.Version)
-	if len(versions) > 1 {
-		s += fmt.Sprintf(" of %d", len(versions))
+	if versions > 1 {
+		s += fmt.Sprintf(" of %d", versions)
 	}
 	return s + ": " + m.Parity().String() + "."
 }

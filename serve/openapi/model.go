@@ -22,6 +22,7 @@ type model struct {
 	picture         bool
 	label           *Schema // of a classifier
 	again           bool    // it is also at paths without a version
+	labels          []string
 
 	// What all paths of a version share.
 	request, infer, metadata, tfMetadata *Schema

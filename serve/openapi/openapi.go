@@ -14,14 +14,13 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/forgo-ml/forgo/serve/internal/reply"
-	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Models finds models. Get's version "" is the one that is served.
+// Models knows the models, as [repository.Repository] does.
 type Models interface {
-	Get(name, version string) (*served.Model, error)
-	// All returns every model, by name and version.
-	All() []*served.Model
+	// Status returns every version that is known, by name and version.
+	Status() []repository.Status
 }
 
 // Routes adds /openapi.json and /docs to r.

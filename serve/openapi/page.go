@@ -102,7 +102,7 @@ func (b *builder) newSection(d *model) section {
 		s.Outputs = append(s.Outputs, newEnd(o))
 	}
 	if d.again {
-		s.VersionLabels = d.Model.Labels
+		s.VersionLabels = d.labels
 	}
 	return s
 }

@@ -7,8 +7,10 @@
 package tfserving
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -18,12 +20,15 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Models finds models; both fail with served.ErrNotFound. Version "" is the one served.
+// Models finds models, as [repository.Repository] does. Get and Labelled fail with
+// served.ErrNotFound or served.ErrNotReady; what they return is to be released.
 type Models interface {
 	Get(name, version string) (*served.Model, error)
 	Labelled(name, label string) (*served.Model, error)
+	Status() []repository.Status
 }
 
 // Picture is the string input that a picture model takes encoded pictures by.
@@ -62,14 +67,28 @@ func (h handler) find(path string) (*served.Model, error) {
 func (h handler) get(w http.ResponseWriter, req *http.Request) {
 	path, wantsMetadata := strings.CutSuffix(chi.URLParam(req, "*"), "/metadata")
 	m, err := h.find(path)
-	if err != nil {
+	if err != nil && (wantsMetadata || !errors.Is(err, served.ErrNotReady)) {
 		reply.Failure(w, err)
 		return
+	}
+	if err == nil {
+		defer m.Release()
 	}
 	if wantsMetadata {
 		reply.JSON(w, http.StatusOK, metadata(m))
 		return
 	}
+	h.status(w, path, m)
+}
+
+// states are TensorFlow Serving's words for what a version is doing.
+var states = map[repository.State]string{
+	repository.Ready: "AVAILABLE", repository.Loading: "LOADING", repository.Unavailable: "END",
+}
+
+// status answers with the version that was asked for, or with all of the model's, the highest
+// first. m is nil where what was asked for is not ready.
+func (h handler) status(w http.ResponseWriter, path string, m *served.Model) {
 	type status struct {
 		Code    string `json:"error_code"`
 		Message string `json:"error_message"`
@@ -79,9 +98,19 @@ func (h handler) get(w http.ResponseWriter, req *http.Request) {
 		State   string `json:"state"`
 		Status  status `json:"status"`
 	}
-	reply.JSON(w, http.StatusOK, map[string]any{
-		"model_version_status": []version{{m.Version, "AVAILABLE", status{"OK", ""}}},
-	})
+	name, rest, one := strings.Cut(path, "/")
+	list := []version{}
+	for _, s := range slices.Backward(h.models.Status()) {
+		if s.Name != name || one && (m == nil && rest != "versions/"+s.Version || m != nil && s.Version != m.Version) {
+			continue
+		}
+		v := version{s.Version, states[s.State], status{"OK", s.Reason}}
+		if s.State == repository.Unavailable {
+			v.Status.Code = "UNAVAILABLE"
+		}
+		list = append(list, v)
+	}
+	reply.JSON(w, http.StatusOK, map[string]any{"model_version_status": list})
 }
 
 // post answers PATH:predict, PATH:classify and PATH:regress.
@@ -97,6 +126,7 @@ func (h handler) post(w http.ResponseWriter, req *http.Request) {
 		reply.Failure(w, err)
 		return
 	}
+	defer m.Release()
 	switch verb := whole[at+1:]; verb {
 	case "predict":
 		answer(w, req, m, predictFormat)

@@ -63,7 +63,7 @@ func Failure(w http.ResponseWriter, err error) {
 	case errors.Is(err, predict.ErrBusy):
 		w.Header().Set("Retry-After", "1")
 		Error(w, http.StatusTooManyRequests, err)
-	case errors.Is(err, predict.ErrClosed):
+	case errors.Is(err, predict.ErrClosed), errors.Is(err, served.ErrNotReady):
 		Error(w, http.StatusServiceUnavailable, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		Error(w, http.StatusGatewayTimeout, err)

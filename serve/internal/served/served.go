@@ -30,6 +30,16 @@ func (notFound) Is(target error) bool { return target == ErrNotFound }
 // NotFound marks an error as one about something that there is not.
 func NotFound(format string, args ...any) error { return notFound{fmt.Errorf(format, args...)} }
 
+// ErrNotReady is wrapped by errors about a model or version that there is, but does not answer.
+var ErrNotReady = errors.New("not ready")
+
+type notReady struct{ error }
+
+func (notReady) Is(target error) bool { return target == ErrNotReady }
+
+// NotReady marks an error as one about something that does not answer now.
+func NotReady(format string, args ...any) error { return notReady{fmt.Errorf(format, args...)} }
+
 type badInput struct{ error }
 
 func (badInput) Is(target error) bool { return target == predict.ErrInput }
@@ -38,23 +48,22 @@ func (b badInput) Unwrap() error      { return b.error }
 // BadInput marks an error as the caller's: it wraps [predict.ErrInput].
 func BadInput(format string, args ...any) error { return badInput{fmt.Errorf(format, args...)} }
 
-// Model is a model that a server offers. It is safe for concurrent use.
+// Model is one version of a model that a server offers. It is safe for concurrent use.
 type Model struct {
 	*predict.Model
 	Name    string
 	Version string
-	// Labels are the names, such as "stable", that clients may use for the version.
-	Labels []string
 	Limits
 
-	stats stats
-	once  sync.Once
-	calls *observe.Calls
+	stats  stats
+	calls  *observe.Calls
+	users  atomic.Int64 // requests under way, and one until it is retired
+	close  func()
+	closed chan struct{}
 }
 
 // Observed returns the model with what is counted of it.
 func (m *Model) Observed() observe.Model {
-	m.once.Do(func() { m.calls = observe.NewCalls(m.Name, m.Version) })
 	return observe.Model{Model: m.Model, Calls: m.calls}
 }
 
@@ -96,6 +105,50 @@ func (l Limits) Fit(inputs predict.Tensors) error {
 	}
 	return nil
 }
+
+// New returns a model that calls close, which may be nil, when it is retired and no request
+// needs it any more.
+func New(m *predict.Model, name, version string, l Limits, close func()) *Model {
+	s := &Model{
+		Model: m, Name: name, Version: version, Limits: l.Defaults(),
+		calls: observe.NewCalls(name, version), close: close, closed: make(chan struct{}),
+	}
+	s.users.Store(1)
+	return s
+}
+
+// Acquire keeps the model open until Release; false means that it is retired already.
+func (m *Model) Acquire() bool {
+	for {
+		n := m.users.Load()
+		if n == 0 {
+			return false
+		}
+		if m.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// Release ends what Acquire began.
+func (m *Model) Release() {
+	if m.users.Add(-1) > 0 {
+		return
+	}
+	go func() { // the caller's answer need not wait for it
+		defer close(m.closed)
+		if m.close != nil {
+			m.close()
+		}
+	}()
+}
+
+// Retire closes the model once the requests that it is answering have ended. It is called
+// once, when no new request can find it.
+func (m *Model) Retire() { m.Release() }
+
+// Wait returns when a retired model is closed.
+func (m *Model) Wait() { <-m.closed }
 
 // Do answers one request in three steps, timed apart: prepare makes the inputs, the model
 // runs, write encodes the outputs. The first error ends it.

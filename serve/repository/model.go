@@ -1,0 +1,216 @@
+package repository
+
+// One model: its versions and which of them are to answer.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+type model struct {
+	name     string
+	fixed    bool // loaded by others
+	unloaded bool // on request, until it is loaded on request
+	settings Settings
+	disk     found
+	versions map[string]*version
+	labelled map[string]string // labels by the versions that they are on now
+}
+
+type version struct {
+	state   State
+	reason  string
+	current *served.Model // nil unless it answers
+	tried   uint64        // the fingerprint of what was loaded or refused last; 0 for never
+	refused error         // nil if that was loaded
+	noted   bool          // the refusal has been logged
+	missing bool          // it was not on disk when last looked for
+}
+
+// labels are the names of versions, stable among them where a version answers.
+func (m *model) labels() map[string]string {
+	labels := maps.Clone(m.labelled)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if _, ok := m.settings.Labels[Stable]; !ok {
+		delete(labels, Stable)
+		for _, number := range m.byNumber() {
+			if m.versions[number].current != nil {
+				labels[Stable] = number
+				break
+			}
+		}
+	}
+	return labels
+}
+
+// byNumber lists the versions, the highest first.
+func (m *model) byNumber() []string {
+	return highestFirst(slices.Collect(maps.Keys(m.versions)))
+}
+
+// update loads what is wanted and has come or changed, and then retires what is not wanted any
+// more. again loads even what has not changed, and looks at nothing twice before it believes it.
+// The error joins the refusals of this update.
+func (r *Repository) update(ctx context.Context, m *model, again bool) error {
+	for number := range m.disk {
+		if m.versions[number] == nil {
+			m.versions[number] = &version{state: Unavailable, reason: "not wanted by the version policy " + m.settings.Versions.String()}
+		}
+	}
+	for number, v := range m.versions {
+		if _, there := m.disk[number]; there {
+			v.missing = false
+		} else if again || v.missing || v.current == nil {
+			r.drop(m, number, "its folder is gone")
+			delete(m.versions, number)
+		} else {
+			v.missing = true // its place may be taken by another at this moment
+		}
+	}
+	if m.unloaded {
+		for number := range m.versions {
+			r.drop(m, number, "unloaded on request")
+		}
+		m.labelled = nil
+		r.publish()
+		return nil
+	}
+	var errs []error
+	keep := map[string]bool{}
+	want := func(number string) bool {
+		keep[number] = true
+		v := m.versions[number]
+		if v == nil {
+			errs = append(errs, fmt.Errorf("model %q has no version %s on disk", m.name, number))
+			return false
+		}
+		if err := r.refresh(ctx, m, number, v, again); err != nil {
+			errs = append(errs, err)
+		}
+		return v.current != nil
+	}
+	policy := m.settings.Versions
+	switch {
+	case policy.all:
+		for _, number := range m.byNumber() {
+			want(number)
+		}
+	case policy.named != nil:
+		for _, number := range policy.named {
+			want(number)
+		}
+	default:
+		left := max(policy.latest, 1)
+		for _, number := range m.byNumber() {
+			if left > 0 && want(number) {
+				left--
+			}
+		}
+	}
+	labelled := map[string]string{}
+	for label, number := range m.settings.Labels {
+		labelled[label] = number
+		if want(number) {
+			continue
+		}
+		// The label stays where it is until the version that it is to move to answers.
+		if old := m.versions[m.labelled[label]]; old != nil && old.current != nil {
+			labelled[label] = m.labelled[label]
+			keep[labelled[label]] = true
+		}
+	}
+	m.labelled = labelled
+	for number := range m.versions {
+		if !keep[number] {
+			r.drop(m, number, "not wanted by the version policy "+policy.String())
+		}
+	}
+	r.publish()
+	return errors.Join(errs...)
+}
+
+// refresh makes what lies in a version's folder the version that answers, unless it is already
+// or was refused before.
+func (r *Repository) refresh(ctx context.Context, m *model, number string, v *version, again bool) error {
+	path := m.disk[number]
+	mark := fingerprint(path)
+	if !again && v.tried == mark {
+		// A copy under way goes on changing; what has not changed since it was refused is final.
+		if v.refused != nil && !v.noted {
+			r.note(m, number, v)
+		}
+		return nil
+	}
+	if v.current == nil {
+		v.state, v.reason = Loading, ""
+		r.publish()
+	}
+	loaded, err := r.options.Load(ctx, path, m.settings)
+	v.tried, v.refused, v.noted = mark, err, false
+	if err != nil {
+		if ctx.Err() != nil {
+			v.tried = 0 // it was not refused, there was no time for it
+		}
+		if v.reason = err.Error(); v.current == nil {
+			v.state = Unavailable
+		}
+		if again || !errors.As(err, new(*bundle.Error)) {
+			r.note(m, number, v)
+		}
+		r.publish()
+		return fmt.Errorf("version %s of model %q is refused: %w", number, m.name, err)
+	}
+	old := v.current
+	v.current = r.serve(m.name, number, loaded, func() { _ = loaded.Close() })
+	v.state, v.reason = Ready, ""
+	r.count(m.name, func(c *Counts) { c.Loaded++ })
+	r.options.Log.Info("loaded", "model", m.name, "version", number, "digest", loaded.Digest()[:12], "parity", loaded.Parity().String())
+	r.publish()
+	if old != nil {
+		old.Retire()
+	}
+	return nil
+}
+
+// note says that a version was refused, once.
+func (r *Repository) note(m *model, number string, v *version) {
+	v.noted = true
+	r.count(m.name, func(c *Counts) { c.Refused++ })
+	answering := []string{}
+	for _, other := range m.byNumber() {
+		if m.versions[other].current != nil {
+			answering = append(answering, other)
+		}
+	}
+	r.options.Log.Error("refused", "model", m.name, "version", number, "error", v.refused.Error(), "answering", answering)
+}
+
+func (r *Repository) count(name string, change func(*Counts)) {
+	c := r.counts[name]
+	change(&c)
+	r.counts[name] = c
+}
+
+// drop retires a version that answers; of one that was refused the refusal stays to be read.
+func (r *Repository) drop(m *model, number, reason string) {
+	v := m.versions[number]
+	if v.current == nil {
+		if v.refused == nil {
+			v.state, v.reason = Unavailable, reason
+		}
+		return
+	}
+	old := v.current
+	v.current, v.tried, v.state, v.reason = nil, 0, Unavailable, reason
+	r.options.Log.Info("unloaded", "model", m.name, "version", number, "reason", reason)
+	r.publish()
+	old.Retire()
+}

@@ -1,0 +1,137 @@
+package repository
+
+// How a model is to be run, and which of its versions.
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Settings are a model's own. What is left out is as the repository's defaults say.
+type Settings struct {
+	// Path of the model's bundle, or of its folder with a bundle a version. Optional where the
+	// model lies in a folder of models.
+	Path string `yaml:"path,omitempty"`
+	// Versions that are loaded. Optional: the highest.
+	Versions Policy `yaml:"versions,omitempty"`
+	// Labels are names that clients may use for versions, which are loaded whatever Versions
+	// says. The one called stable answers requests that name no version. Optional.
+	Labels map[string]string `yaml:"labels,omitempty"`
+
+	// As in predict.Options.
+	Threads      int           `yaml:"threads,omitempty"`
+	Instances    int           `yaml:"instances,omitempty"`
+	MaxBatchRows int           `yaml:"max_batch_rows,omitempty"`
+	MaxDelay     time.Duration `yaml:"max_delay,omitempty"`
+	MaxQueueRows int           `yaml:"max_queue_rows,omitempty"`
+}
+
+// or fills in what the settings leave out.
+func (s Settings) or(d Settings) Settings {
+	if s.Versions.isZero() {
+		s.Versions = d.Versions
+	}
+	s.Threads = cmp.Or(s.Threads, d.Threads)
+	s.Instances = cmp.Or(s.Instances, d.Instances)
+	s.MaxBatchRows = cmp.Or(s.MaxBatchRows, d.MaxBatchRows)
+	s.MaxDelay = cmp.Or(s.MaxDelay, d.MaxDelay)
+	s.MaxQueueRows = cmp.Or(s.MaxQueueRows, d.MaxQueueRows)
+	return s
+}
+
+// Check finds what cannot be meant.
+func (s Settings) Check() error {
+	for label, version := range s.Labels {
+		if !isVersion(version) {
+			return fmt.Errorf("labels: %s is %q, which is no version", label, version)
+		}
+	}
+	if s.Threads < 0 || s.Instances < 0 || s.MaxBatchRows < 0 || s.MaxDelay < 0 || s.MaxQueueRows < 0 {
+		return fmt.Errorf("threads, instances, max_batch_rows, max_delay and max_queue_rows are 0 or more")
+	}
+	return nil
+}
+
+// Policy says which of a model's versions are loaded. The zero value is the highest one.
+type Policy struct {
+	latest int // this many of the highest; 0 with no others is 1
+	all    bool
+	named  []string
+}
+
+func (p Policy) isZero() bool { return p.latest == 0 && !p.all && p.named == nil }
+
+// IsZero is for what leaves out empty values.
+func (p Policy) IsZero() bool { return p.isZero() }
+
+// UnmarshalText reads latest, latest:N, all, or versions with commas between.
+func (p *Policy) UnmarshalText(text []byte) error {
+	s := string(text)
+	switch name, number, given := strings.Cut(s, ":"); {
+	case s == "all":
+		*p = Policy{all: true}
+		return nil
+	case name == "latest":
+		n := 1
+		if given {
+			var err error
+			if n, err = strconv.Atoi(number); err != nil || n < 1 {
+				return fmt.Errorf("%q: after latest: comes a number from 1", s)
+			}
+		}
+		*p = Policy{latest: n}
+		return nil
+	}
+	var named []string
+	for one := range strings.SplitSeq(s, ",") {
+		if one = strings.TrimSpace(one); !isVersion(one) {
+			return fmt.Errorf("%q is neither latest, latest:N, all nor versions such as 1,3", s)
+		}
+		named = append(named, one)
+	}
+	*p = Policy{named: named}
+	return nil
+}
+
+// MarshalText is the inverse of UnmarshalText.
+func (p Policy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+func (p Policy) String() string {
+	switch {
+	case p.all:
+		return "all"
+	case p.named != nil:
+		return strings.Join(p.named, ",")
+	case p.latest > 1:
+		return fmt.Sprintf("latest:%d", p.latest)
+	}
+	return "latest"
+}
+
+// Set and Type make it a flag.
+func (p *Policy) Set(s string) error { return p.UnmarshalText([]byte(s)) }
+
+// Type is what the flag's help calls the value.
+func (p *Policy) Type() string { return "POLICY" }
+
+// isVersion says whether a folder's name is a version's number, as TensorFlow Serving and Triton
+// have them.
+func isVersion(name string) bool {
+	n, err := strconv.ParseInt(name, 10, 64)
+	return err == nil && n > 0 && strconv.FormatInt(n, 10) == name
+}
+
+func byNumber(a, b string) int {
+	x, _ := strconv.ParseInt(a, 10, 64)
+	y, _ := strconv.ParseInt(b, 10, 64)
+	return cmp.Or(cmp.Compare(x, y), cmp.Compare(a, b))
+}
+
+func highestFirst(versions []string) []string {
+	slices.SortFunc(versions, func(a, b string) int { return byNumber(b, a) })
+	return versions
+}
