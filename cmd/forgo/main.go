@@ -121,14 +121,21 @@ func (f *loadFlags) add(flags *pflag.FlagSet) {
 	flags.IntVar(&f.Threads, "threads", 0, "threads that one run may use (0: the CPU limit)")
 }
 
-func (f *loadFlags) load(ctx context.Context, path string) (*predict.Model, error) {
+func (f *loadFlags) check() error {
 	switch f.verify {
 	case "full":
 		f.Verify = predict.VerifyFull
 	case "quick":
 		f.Verify = predict.VerifyQuick
 	default:
-		return nil, usageError{fmt.Errorf("--verify is full or quick, not %q", f.verify)}
+		return usageError{fmt.Errorf("--verify is full or quick, not %q", f.verify)}
+	}
+	return nil
+}
+
+func (f *loadFlags) load(ctx context.Context, path string) (*predict.Model, error) {
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	return f.Load(ctx, path, onnx.Engine())
 }

@@ -1,32 +1,39 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
-	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 func serveCommand() *cobra.Command {
 	var load loadFlags
 	var at serve.Addresses
 	var name string
+	var versions repository.Policy
+	var watch time.Duration
 	var options serve.Options
 	var log logFlags
 	cmd := &cobra.Command{
-		Use:   "serve BUNDLE",
+		Use:   "serve BUNDLE... | MODELS",
 		Short: "Answer over HTTP and gRPC, once parity is proven",
-		Long: "Serve loads a bundle, replays its golden cases in the process that will serve, and only then\n" +
-			"answers: POST /models/NAME with a picture, a form of files, JSON rows or a CSV as body; the\n" +
-			"Open Inference Protocol v2 over REST at /v2 and over gRPC; TensorFlow Serving's REST API at\n" +
-			"/v1. SIGTERM lets requests under way finish.",
+		Long: "Serve loads bundles, or a folder of models with a bundle at NAME/VERSION, replays their golden\n" +
+			"cases in the process that will serve, and only then answers: POST /models/NAME with a picture,\n" +
+			"a form of files, JSON rows or a CSV as body; the Open Inference Protocol v2 over REST at /v2 and\n" +
+			"over gRPC; TensorFlow Serving's REST API at /v1. The folder of models is watched: a new version is loaded and verified beside the one that\n" +
+			"answers, and then takes its place. SIGTERM lets requests under way finish.",
 		Example: "  forgo serve digits.forgo\n" +
+			"  forgo serve /srv/models --versions latest:2\n" +
 			"  curl --data-binary @seven.png http://127.0.0.1:8080/models/digits",
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for flag, address := range map[string]*string{"http": &at.HTTP, "grpc": &at.GRPC, "admin": &at.Admin} {
 				if err := readAddress(address); err != nil {
@@ -36,20 +43,34 @@ func serveCommand() *cobra.Command {
 			if err := notNegative(cmd.Flags()); err != nil {
 				return err
 			}
-			logger, err := log.logger(cmd.ErrOrStderr())
+			if err := load.check(); err != nil {
+				return err
+			}
+			var err error
+			if options.Log, err = log.logger(cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			models, err := repository.Open(cmd.Context(), args, name, repository.Options{
+				Load: func(ctx context.Context, path string, s repository.Settings) (*predict.Model, error) {
+					o := load.Options
+					o.Threads, o.Instances = s.Threads, s.Instances
+					o.MaxBatchRows, o.MaxDelay, o.MaxQueueRows = s.MaxBatchRows, s.MaxDelay, s.MaxQueueRows
+					return o.Load(ctx, path, onnx.Engine())
+				},
+				Defaults: repository.Settings{
+					Versions: versions, Threads: load.Threads, Instances: load.Instances,
+					MaxBatchRows: load.MaxBatchRows, MaxDelay: load.MaxDelay, MaxQueueRows: load.MaxQueueRows,
+				},
+				Limits: options.Limits, Log: options.Log,
+			})
 			if err != nil {
 				return err
 			}
-			model, err := load.load(cmd.Context(), args[0])
-			if err != nil {
-				return err
+			defer models.Close()
+			if watch > 0 {
+				go models.Watch(cmd.Context(), watch)
 			}
-			defer model.Close()
-			if name == "" {
-				name = modelName(args[0])
-			}
-			options.Log = logger
-			return serve.New(serve.Models{name: model}, options).Serve(cmd.Context(), at)
+			return serve.Repository(models, options).Serve(cmd.Context(), at)
 		},
 	}
 	flags := cmd.Flags()
@@ -58,6 +79,8 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&at.Admin, "admin", "127.0.0.1:8082", "`HOST:PORT` for operators, or off")
 	flags.StringVar(&at.Socket, "socket", "", "`PATH` of a Unix socket to answer on over HTTP as well")
 	flags.StringVar(&name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
+	flags.Var(&versions, "versions", "versions of each model to load: latest, latest:N, all, or numbers such as 1,3")
+	flags.DurationVar(&watch, "watch", time.Second, "how often to look for changed models (0: only when asked to on the admin port)")
 	load.add(flags)
 	log.add(flags)
 	addLimits(flags, &load.Options, &options)
@@ -74,11 +97,4 @@ func readAddress(address *string) error {
 		return fmt.Errorf("%q is neither HOST:PORT nor off", *address)
 	}
 	return nil
-}
-
-func modelName(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	return strings.TrimSuffix(filepath.Base(path), ".forgo")
 }
