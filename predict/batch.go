@@ -16,14 +16,15 @@ var ErrBusy = errors.New("busy: too many rows are waiting")
 // ErrClosed is wrapped by the errors of calls that came after Close.
 var ErrClosed = errors.New("the model is closed")
 
-// batcher runs the requests of many callers. One that finds the engine free runs at once, in
-// its caller's goroutine and on its caller's memory. The others wait, and whichever run ends
-// next leaves a goroutine behind that runs them together, until none are waiting.
+// batcher runs the requests of many callers. One that finds the engine free, and nobody else
+// ready to run, runs at once, in its caller's goroutine and on its caller's memory. The others
+// run together; whichever run ends next leaves a goroutine behind for those that came
+// meanwhile, until none are waiting.
 type batcher struct {
 	limits
 	names   []string // of the inputs
 	compute func(ctx context.Context, inputs Tensors, rows int) (Tensors, error)
-	joined  sync.Pool // of *joined
+	memory  sync.Pool // of *joined
 	history history
 
 	mu      sync.Mutex // never held while rows are copied or the engine runs
@@ -38,7 +39,7 @@ type batcher struct {
 
 func newBatcher(l limits, names []string, compute func(context.Context, Tensors, int) (Tensors, error)) *batcher {
 	b := &batcher{limits: l, names: names, compute: compute, history: history{sizes: map[int]*BatchStats{}}}
-	b.joined.New = func() any { return &joined{inputs: make(Tensors, len(names))} }
+	b.memory.New = func() any { return &joined{inputs: make(Tensors, len(names))} }
 	b.ended.L = &b.mu
 	return b
 }
@@ -59,6 +60,12 @@ type call struct {
 // calls that were answered. One that was left behind is not put back: its batch may still
 // write to it.
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+
+func newCall(ctx context.Context, inputs Tensors, rows int) *call {
+	c := calls.Get().(*call)
+	*c = call{ctx: ctx, inputs: inputs, rows: rows, since: time.Now(), done: c.done}
+	return c
+}
 
 func (c *call) finish(out Tensors, err error) {
 	c.out, c.err = out, err
@@ -87,10 +94,18 @@ func (b *batcher) do(ctx context.Context, inputs Tensors, rows int) (out Tensors
 	b.mu.Lock()
 	if !b.closed && b.held == 0 && b.running < b.instances && len(b.queue) == 0 && (b.delay <= 0 || rows >= b.batchRows) {
 		b.running++
+		if rows >= b.batchRows || !b.others() {
+			b.mu.Unlock()
+			defer b.pass()
+			out, err = b.run(ctx, inputs, rows, &took)
+			return out, took, err
+		}
+		c := newCall(ctx, inputs, rows)
+		b.queue = slices.Insert(b.queue, 0, c)
+		b.queued += c.weight()
+		go b.work(b.take())
 		b.mu.Unlock()
-		defer b.pass()
-		out, err = b.run(ctx, inputs, rows, &took)
-		return out, took, err
+		return b.wait(c)
 	}
 	c, err := b.enqueue(ctx, inputs, rows)
 	b.mu.Unlock()
@@ -98,6 +113,15 @@ func (b *batcher) do(ctx context.Context, inputs Tensors, rows int) (out Tensors
 		return nil, took, err
 	}
 	return b.wait(c)
+}
+
+// others lets callers that are ready to run come first, and says whether any wait for the run
+// that is about to start. It needs the lock, and gives it up meanwhile.
+func (b *batcher) others() bool {
+	b.mu.Unlock()
+	runtime.Gosched()
+	b.mu.Lock()
+	return len(b.queue) > 0 && b.held == 0
 }
 
 // enqueue needs the lock.
@@ -108,8 +132,7 @@ func (b *batcher) enqueue(ctx context.Context, inputs Tensors, rows int) (*call,
 	if b.closed {
 		return nil, fmt.Errorf("run model: %w", ErrClosed)
 	}
-	c := calls.Get().(*call)
-	*c = call{ctx: ctx, inputs: inputs, rows: rows, since: time.Now(), done: c.done}
+	c := newCall(ctx, inputs, rows)
 	// A request that is larger than the whole queue may wait in an empty one: it could never
 	// be answered otherwise.
 	if len(b.queue) > 0 && b.queued+c.weight() > b.queueRows {

@@ -170,6 +170,28 @@ func TestAnIdleEngineRunsTheCallersOwnMemory(t *testing.T) {
 	}
 }
 
+// On one core no caller ever finds the engine busy.
+func TestCallersOnOneCoreRunTogether(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	e := &engine{}
+	b := e.batcher(Options{})
+	const callers = 8
+	var group sync.WaitGroup
+	for i := range callers {
+		group.Go(func() {
+			in := request(float32(i), 1, 2)
+			out, _, err := b.do(t.Context(), in, 1)
+			if err != nil || fmt.Sprint(out["y"].Data) != fmt.Sprint(in["x"].Data) {
+				t.Errorf("caller %d: %v, %v", i, out, err)
+			}
+		})
+	}
+	group.Wait()
+	if n := len(e.runs); n == callers {
+		t.Errorf("%d callers ran one by one", n)
+	}
+}
+
 func TestAppendingToAnAnswerLeavesTheOthers(t *testing.T) {
 	e := &engine{}
 	b := e.batcher(Options{})

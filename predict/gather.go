@@ -30,8 +30,8 @@ func (b *batcher) answer(t *batch) {
 		c.finish(b.run(c.ctx, c.inputs, c.rows, &c.took))
 		return
 	}
-	j := b.joined.Get().(*joined)
-	defer b.joined.Put(j)
+	j := b.memory.Get().(*joined)
+	defer b.memory.Put(j)
 	err := j.gather(b.names, t)
 	t.copied.Unlock()
 	var out Tensors
