@@ -14,7 +14,11 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/forgo-ml/forgo/serve/access"
 )
 
 // Addresses are where a server listens; "" is nowhere.
@@ -30,6 +34,7 @@ const drain = 30 * time.Second
 type listener struct {
 	net.Listener
 	kind  string
+	tls   bool
 	serve func(net.Listener) error
 	stop  func(context.Context) error
 }
@@ -47,9 +52,15 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	var places []any
 	for _, l := range listeners {
 		if places = append(places, l.kind, l.Addr().String()); l.kind == "http" {
-			places = append(places, "url", "http://"+l.Addr().String())
+			scheme := "http://"
+			if l.tls {
+				scheme = "https://"
+			}
+			places = append(places, "url", scheme+l.Addr().String())
 		}
 	}
+	s.warn(listeners)
+	defer access.Watch(ctx, s.options.Log, s.options.reloaders()...)()
 	s.options.Log.Info("serving", places...)
 
 	ended := make(chan error, len(listeners))
@@ -109,14 +120,19 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err erro
 		}
 	}()
 	clients := s.Handler()
+	certificates := s.options.TLS
+	adminCertificates := certificates
+	if s.options.PlainAdmin {
+		adminCertificates = nil
+	}
 	for _, place := range []struct {
 		kind, network, address string
 		listener               func() listener
 	}{
-		{"http", "tcp", at.HTTP, func() listener { return s.overHTTP(clients, false) }},
-		{"grpc", "tcp", at.GRPC, func() listener { return overGRPC(s.GRPC()) }},
-		{"admin", "tcp", at.Admin, func() listener { return s.overHTTP(s.Admin(), true) }},
-		{"socket", "unix", at.Socket, func() listener { return s.overHTTP(clients, false) }},
+		{"http", "tcp", at.HTTP, func() listener { return s.overHTTP(clients, certificates, false) }},
+		{"grpc", "tcp", at.GRPC, func() listener { return s.overGRPC(certificates) }},
+		{"admin", "tcp", at.Admin, func() listener { return s.overHTTP(s.Admin(), adminCertificates, true) }},
+		{"socket", "unix", at.Socket, func() listener { return s.overHTTP(clients, nil, false) }},
 	} {
 		if place.address == "" {
 			continue
@@ -131,6 +147,7 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err erro
 		if l.Listener, err = new(net.ListenConfig).Listen(ctx, place.network, place.address); err != nil {
 			return listeners, fmt.Errorf("listen on --%s %s: %w", place.kind, place.address, err)
 		}
+		l.Listener = netutil.LimitListener(l.Listener, s.options.MaxConnections)
 		listeners = append(listeners, l)
 		if place.network == "unix" {
 			if err := os.Chmod(place.address, 0o600); err != nil {
@@ -139,6 +156,46 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err erro
 		}
 	}
 	return listeners, nil
+}
+
+// warn says what others can do at addresses that more than this machine reaches.
+func (s *Server) warn(listeners []listener) {
+	var anyone, readable []string
+	for _, l := range listeners {
+		address, ok := l.Addr().(*net.TCPAddr)
+		if !ok || address.IP.IsLoopback() {
+			continue
+		}
+		place := l.kind + " " + address.String()
+		if s.options.Keys == nil && !(l.tls && s.options.TLS.AskClients()) {
+			anyone = append(anyone, place)
+		}
+		if !l.tls {
+			readable = append(readable, place)
+		}
+	}
+	var what []any
+	if anyone != nil {
+		what = append(what, "anyone_may_call", anyone)
+	}
+	if readable != nil {
+		what = append(what, "not_encrypted", readable)
+	}
+	if what != nil {
+		s.options.Log.Warn("open to the network; --keys and --tls-cert close it", what...)
+	}
+}
+
+// reloaders are the files to read again when they change.
+func (o Options) reloaders() []access.Reloader {
+	var list []access.Reloader
+	if o.Keys != nil {
+		list = append(list, o.Keys)
+	}
+	if o.TLS != nil {
+		list = append(list, o.TLS)
+	}
+	return list
 }
 
 // clearSocket removes a socket that a server left behind, and nothing else.
@@ -160,22 +217,36 @@ func clearSocket(ctx context.Context, path string) error {
 	return os.Remove(path)
 }
 
-func (s *Server) overHTTP(h http.Handler, grpcToo bool) listener {
+// overHTTP serves h, with TLS where there are certificates. With rpc it takes HTTP/2 without TLS
+// too, as gRPC wants it.
+func (s *Server) overHTTP(h http.Handler, certificates *access.Certificates, rpc bool) listener {
 	server := &http.Server{
 		Handler:           h,
 		Protocols:         new(http.Protocols),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       2 * time.Minute,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: s.options.ClientTimeout},
+		MaxHeaderBytes:    maxHeaders,
+		ReadHeaderTimeout: s.options.ClientTimeout, // bodies and answers: paced
+		IdleTimeout:       idle,
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn),
 	}
 	server.Protocols.SetHTTP1(true)
-	server.Protocols.SetUnencryptedHTTP2(grpcToo)
-	return listener{serve: server.Serve, stop: server.Shutdown}
+	if certificates == nil {
+		server.Protocols.SetUnencryptedHTTP2(rpc)
+		return listener{serve: server.Serve, stop: server.Shutdown}
+	}
+	server.Protocols.SetHTTP2(true)
+	server.TLSConfig = certificates.Config("h2", "http/1.1")
+	serve := func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	return listener{tls: true, serve: serve, stop: server.Shutdown}
 }
 
-func overGRPC(server *grpc.Server) listener {
-	return listener{serve: server.Serve, stop: func(ctx context.Context) error {
+func (s *Server) overGRPC(certificates *access.Certificates) listener {
+	var options []grpc.ServerOption
+	if certificates != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(certificates.Config("h2"))))
+	}
+	server := s.rpc(nil, options...)
+	return listener{tls: certificates != nil, serve: server.Serve, stop: func(ctx context.Context) error {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
@@ -21,11 +22,20 @@ import (
 // GRPC answers clients over gRPC.
 func (s *Server) GRPC() *grpc.Server { return s.rpc(nil) }
 
-func (s *Server) rpc(manager oip.Manager) *grpc.Server {
-	server := grpc.NewServer(
+func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Server {
+	options := append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(s.options.ClientTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle, Time: pingAfter, Timeout: s.options.ClientTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingsApart, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.observer.Unary, s.recovered),
-	)
+	}, more...)
+	if s.options.Keys != nil {
+		options = append(options, (&lock{s.options.Keys, manager != nil, s.observer}).options()...)
+	}
+	server := grpc.NewServer(options...)
 	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.models, manager))
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	reflection.Register(server)

@@ -12,12 +12,14 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"google.golang.org/grpc/health"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/access"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
@@ -44,6 +46,23 @@ type Options struct {
 	MaxBody int64
 	// Limits bound further the requests to models that [New] is given; a repository has its own.
 	Limits
+	// ClientTimeout is how long a client may take to send a request's headers, its body, and to
+	// take the answer; a body or an answer has a second more for each 64 KiB. Optional: 20 s.
+	ClientTimeout time.Duration
+	// MaxConnections bounds the connections of each address; those beyond it wait to be
+	// accepted. Optional: 8192.
+	MaxConnections int
+	// Keys are asked for by everything but the health endpoints. Serve keeps them up to date;
+	// who uses the handlers alone calls access.Watch. Optional: without them anyone may call.
+	Keys *access.Keys
+	// TLS are the certificates that Serve listens with, but on a Unix socket. Optional: without
+	// them nothing is encrypted.
+	TLS *access.Certificates
+	// PlainAdmin leaves the admin port without TLS, for one that only this machine reaches.
+	PlainAdmin bool
+	// Origins are those of the web pages that may call over HTTP, as CheckOrigin takes them.
+	// Optional: none but pages of the server itself.
+	Origins []string
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
 }
@@ -70,6 +89,12 @@ func Repository(models *repository.Repository, o Options) *Server {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
+	if o.ClientTimeout == 0 {
+		o.ClientTimeout = 20 * time.Second
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 8192
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -84,7 +109,7 @@ func Repository(models *repository.Repository, o Options) *Server {
 
 // Handler answers clients over HTTP, in every protocol.
 func (s *Server) Handler() http.Handler {
-	r := s.router()
+	r := s.router(false)
 	r.Mount("/v2", oip.Handler(s.models, nil))
 	r.Mount("/v1", tfserving.Handler(s.models))
 	r.Mount("/models", native.Handler(s.models))
@@ -97,10 +122,7 @@ func (s *Server) Handler() http.Handler {
 // Prometheus's metrics at /metrics and Go's profiles at /debug/pprof/.
 // For gRPC the HTTP server must speak HTTP/2 without TLS.
 func (s *Server) Admin() http.Handler {
-	r := s.router()
-	r.Mount("/v2", oip.Handler(s.models, s.models))
-	r.Method(http.MethodGet, "/metrics", s.observer.Metrics())
-	r.Mount("/debug", middleware.Profiler())
+	r := s.adminRouter()
 	rpc := s.rpc(s.models)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
@@ -111,6 +133,14 @@ func (s *Server) Admin() http.Handler {
 	})
 }
 
+func (s *Server) adminRouter() chi.Router {
+	r := s.router(true)
+	r.Mount("/v2", oip.Handler(s.models, s.models))
+	r.Method(http.MethodGet, "/metrics", s.observer.Metrics())
+	r.Mount("/debug", middleware.Profiler())
+	return r
+}
+
 // Drain makes the server answer that it is not ready, so that no new requests are sent to it.
 // It still answers those that come.
 func (s *Server) Drain() {
@@ -118,9 +148,19 @@ func (s *Server) Drain() {
 	s.health.Shutdown()
 }
 
-func (s *Server) router() chi.Router {
+func (s *Server) router(admin bool) chi.Router {
 	r := chi.NewRouter()
-	r.Use(limited(s.options.MaxBody), s.observer.HTTP, recovered(s.options.Log), packed(s.options.MaxBody))
+	r.Use(limited(s.options.MaxBody), paced(s.options.ClientTimeout), unsniffed, s.observer.HTTP, recovered(s.options.Log))
+	switch {
+	case admin:
+		r.Use(sameOrigin)
+	case len(s.options.Origins) > 0:
+		r.Use(crossOrigin(s.options.Origins))
+	}
+	if s.options.Keys != nil {
+		r.Use(locked(s.options.Keys, admin))
+	}
+	r.Use(packed(s.options.MaxBody))
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at %s", req.URL.Path))
 	})

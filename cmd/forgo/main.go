@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetVersionTemplate("forgo {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), doctorCommand())
+	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), keyCommand(), doctorCommand())
 	for _, c := range append(root.Commands(), root) {
 		check := c.Args
 		c.Args = func(cmd *cobra.Command, args []string) error {

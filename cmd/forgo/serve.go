@@ -22,14 +22,16 @@ func serveCommand() *cobra.Command {
 	var watch time.Duration
 	var options serve.Options
 	var log logFlags
+	var safety safetyFlags
 	cmd := &cobra.Command{
 		Use:   "serve BUNDLE... | MODELS",
 		Short: "Answer over HTTP and gRPC, once parity is proven",
 		Long: "Serve loads bundles, or a folder of models with a bundle at NAME/VERSION, replays their golden\n" +
 			"cases in the process that will serve, and only then answers: POST /models/NAME with a picture,\n" +
 			"a form of files, JSON rows or a CSV as body; the Open Inference Protocol v2 over REST at /v2 and\n" +
-			"over gRPC; TensorFlow Serving's REST API at /v1. The folder of models is watched: a new version is loaded and verified beside the one that\n" +
-			"answers, and then takes its place. SIGTERM lets requests under way finish.",
+			"over gRPC; TensorFlow Serving's REST API at /v1. The folder of models is watched: a new version\n" +
+			"is loaded and verified beside the one that answers, and then takes its place. SIGTERM lets\n" +
+			"requests under way finish.",
 		Example: "  forgo serve digits.forgo\n" +
 			"  forgo serve /srv/models --versions latest:2\n" +
 			"  curl --data-binary @seven.png http://127.0.0.1:8080/models/digits",
@@ -41,6 +43,9 @@ func serveCommand() *cobra.Command {
 				}
 			}
 			if err := notNegative(cmd.Flags()); err != nil {
+				return err
+			}
+			if err := safety.read(&options); err != nil {
 				return err
 			}
 			if err := load.check(); err != nil {
@@ -81,6 +86,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
 	flags.Var(&versions, "versions", "versions of each model to load: latest, latest:N, all, or numbers such as 1,3")
 	flags.DurationVar(&watch, "watch", time.Second, "how often to look for changed models (0: only when asked to on the admin port)")
+	safety.add(flags, &options)
 	load.add(flags)
 	log.add(flags)
 	addLimits(flags, &load.Options, &options)

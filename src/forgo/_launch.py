@@ -9,6 +9,7 @@ GO_VERBS = {
     "verify": "Prove that the Go binary answers as the training framework did",
     "inspect": "Show what is in a bundle or an ONNX file",
     "serve": "Answer over HTTP and gRPC, once parity is proven",
+    "key": "Make an API key for forgo serve",
     "doctor": "Show what this machine and the binary can do",
 }
 

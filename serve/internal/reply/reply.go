@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -56,6 +57,9 @@ func Failure(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, &tooLarge):
 		Error(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is longer than %d bytes", tooLarge.Limit))
+	case errors.Is(err, os.ErrDeadlineExceeded): // of the connection
+		w.Header().Set("Connection", "close")
+		Error(w, http.StatusRequestTimeout, errors.New("the body did not come in time"))
 	case errors.Is(err, served.ErrNotFound):
 		Error(w, http.StatusNotFound, err)
 	case errors.Is(err, predict.ErrInput):

@@ -1,0 +1,146 @@
+package access
+
+// API keys: their file, and looking one up.
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// prefix lets people, and scanners for secrets, tell what a key is.
+const prefix = "forgo_"
+
+// Keys are the keys of a file, which has one a line:
+//
+//	NAME RIGHT[,RIGHT] sha256:HEX
+//
+// Empty lines, and what follows a #, are passed over. HEX is the digest of the key. A plain
+// SHA-256 is right here, where it would be wrong for a password: a key of [NewKey] has 130
+// random bits, which no one can guess however fast the digest is, and a slow one would be paid
+// at every request.
+//
+// It is safe for concurrent use.
+type Keys struct {
+	files[[]key]
+}
+
+type key struct {
+	name   string
+	rights []Right
+	digest [sha256.Size]byte
+}
+
+// OpenKeys reads a file of keys.
+func OpenKeys(path string) (*Keys, error) {
+	k := &Keys{files[[]key]{paths: []string{path}, parse: func(contents [][]byte) (*[]key, error) {
+		return parseKeys(path, string(contents[0]))
+	}}}
+	if _, err := k.Reload(); err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	return k, nil
+}
+
+// NewKey makes a key. The line is what a file of keys has of it.
+func NewKey(name string, rights []Right) (key, line string, err error) {
+	if name == "" || strings.HasPrefix(name, prefix) || strings.ContainsFunc(name, notInName) {
+		return "", "", fmt.Errorf("%q is no name for a key: it is one word without #, not beginning with %s", name, prefix)
+	}
+	if len(rights) == 0 {
+		return "", "", errors.New("a key has at least one right")
+	}
+	key = prefix + rand.Text()
+	names := make([]string, len(rights))
+	for i, r := range rights {
+		names[i] = string(r)
+	}
+	digest := sha256.Sum256([]byte(key))
+	return key, fmt.Sprintf("%s %s sha256:%x", name, strings.Join(names, ","), digest), nil
+}
+
+func notInName(r rune) bool { return r == '#' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
+
+// parseKeys reads a file's text. Its errors never quote the text, in which a key may have been
+// put by mistake.
+func parseKeys(path, text string) (*[]key, error) {
+	keys := []key{}
+	names, digests := map[string]bool{}, map[[sha256.Size]byte]string{}
+	line := 0
+	for content := range strings.Lines(text) {
+		line++
+		content, _, _ = strings.Cut(content, "#")
+		fields := strings.Fields(content)
+		if len(fields) == 0 {
+			continue
+		}
+		k, err := parseKey(fields)
+		switch other := digests[k.digest]; {
+		case err != nil:
+		case names[k.name]:
+			err = fmt.Errorf("there are two keys of the name %s", k.name)
+		case other != "":
+			err = fmt.Errorf("%s and %s are the same key", other, k.name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, line, err)
+		}
+		names[k.name], digests[k.digest] = true, k.name
+		keys = append(keys, k)
+	}
+	return &keys, nil
+}
+
+func parseKey(fields []string) (key, error) {
+	if len(fields) != 3 {
+		return key{}, errors.New("a line is NAME RIGHTS sha256:HEX; forgo key makes one")
+	}
+	k := key{name: fields[0]}
+	if strings.HasPrefix(k.name, prefix) {
+		return key{}, errors.New("the first word is a key; it is to be the key's name")
+	}
+	var err error
+	if k.rights, err = ParseRights(fields[1]); err != nil {
+		return key{}, err
+	}
+	text, ok := strings.CutPrefix(fields[2], "sha256:")
+	digest, err := hex.DecodeString(text)
+	if !ok || err != nil || len(digest) != sha256.Size {
+		return key{}, errors.New("the third word is sha256: and 64 hexadecimal digits, the digest of the key")
+	}
+	copy(k.digest[:], digest)
+	return k, nil
+}
+
+// find returns the key that was presented. It looks at every key, each in constant time, so that
+// the time it takes says nothing of how near a guess was.
+func (k *Keys) find(presented string) (found key, ok bool) {
+	digest := sha256.Sum256([]byte(presented))
+	for _, candidate := range *k.now.Load() {
+		if subtle.ConstantTimeCompare(candidate.digest[:], digest[:]) == 1 {
+			found, ok = candidate, true
+		}
+	}
+	return found, ok
+}
+
+func (k *Keys) describe() (string, []any) {
+	names := []string{}
+	for _, key := range *k.now.Load() {
+		names = append(names, key.name)
+	}
+	return "keys", []any{"file", k.paths[0], "names", names}
+}
+
+func (k *Keys) warnings() []string {
+	out := []string{exposed(k.paths[0])}
+	if len(*k.now.Load()) == 0 {
+		out = append(out, k.paths[0]+" has no key: every call that needs one is refused")
+	}
+	return out
+}

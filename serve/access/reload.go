@@ -1,0 +1,130 @@
+package access
+
+// Files that are read again when what they hold changes.
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// every is how often files are looked at. They are a few kilobytes: their content is compared,
+// since the time and size of a file say too little (a volume of Kubernetes swaps a link, a file
+// may be written twice in one tick of the clock).
+const every = time.Second
+
+// files is a value made from files. It is safe for concurrent use.
+type files[T any] struct {
+	paths []string
+	parse func(contents [][]byte) (*T, error)
+	now   atomic.Pointer[T]
+
+	mu   sync.Mutex
+	seen string // digest of what was last read, or the error that there was
+}
+
+// Reload reads the files again if they changed. After an error what was read before stays in
+// force, and the same error is not given again.
+func (f *files[T]) Reload() (changed bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	contents := make([][]byte, len(f.paths))
+	digest := sha256.New()
+	for i, path := range f.paths {
+		if contents[i], err = os.ReadFile(path); err != nil {
+			if f.seen == err.Error() {
+				return false, nil
+			}
+			f.seen = err.Error()
+			return false, err
+		}
+		sum := sha256.Sum256(contents[i])
+		digest.Write(sum[:])
+	}
+	seen := string(digest.Sum(nil))
+	if seen == f.seen {
+		return false, nil
+	}
+	f.seen = seen
+	value, err := f.parse(contents)
+	if err != nil {
+		return false, err
+	}
+	f.now.Store(value)
+	return true, nil
+}
+
+// exposed returns a warning for a file of secrets that others can reach.
+func exposed(path string) string {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Sprintf("others can change %s: chmod 600 it", path)
+	case info.Mode().Perm()&0o004 != 0:
+		return fmt.Sprintf("others can read %s: chmod 600 it", path)
+	}
+	return ""
+}
+
+// Reloader is what [Watch] keeps up to date: [Keys] or [Certificates].
+type Reloader interface {
+	// Reload reads the files again if they changed.
+	Reload() (changed bool, err error)
+	// describe returns what it holds, for the log.
+	describe() (kind string, attributes []any)
+	warnings() []string
+}
+
+// Watch reads files again as they change until ctx ends or stop is called, and logs what it did
+// and what is wrong with them. It never logs a key. After stop it logs no more.
+func Watch(ctx context.Context, log *slog.Logger, reloaders ...Reloader) (stop func()) {
+	for _, r := range reloaders {
+		warn(log, r)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			for _, r := range reloaders {
+				reload(log, r)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		group.Wait()
+	}
+}
+
+func reload(log *slog.Logger, r Reloader) {
+	changed, err := r.Reload()
+	kind, attributes := r.describe()
+	if err != nil {
+		log.Error(kind+" not reloaded, those read before stay", "error", err)
+	} else if changed {
+		log.Info(kind+" reloaded", attributes...)
+		warn(log, r)
+	}
+}
+
+func warn(log *slog.Logger, r Reloader) {
+	kind, _ := r.describe()
+	for _, w := range r.warnings() {
+		if w != "" {
+			log.Warn(kind, "warning", w)
+		}
+	}
+}
