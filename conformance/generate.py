@@ -188,7 +188,7 @@ ONNX_TYPES = {
 
 
 def graphs() -> dict[str, onnx.ModelProto]:
-    """The graphs that predict/predicttest describes, and lookup, for batches whose rows differ or fail."""
+    """The graphs that predict/predicttest describes, and those that the batching and client tests ask."""
     value = helper.make_tensor_value_info
 
     def model(
@@ -225,6 +225,25 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("x", TensorProto.INT64, ["batch", "n"])],
             [value("y", TensorProto.FLOAT, ["batch", "n"])],
             [constant("table", np.arange(10_000, dtype=np.float32) + 0.5)],
+        ),
+        "half-plus-three": model(  # TensorFlow Serving's documentation asks it: numbers without a shape of their own
+            [helper.make_node("Mul", ["x", "half"], ["halved"]), helper.make_node("Add", ["halved", "three"], ["y"])],
+            [value("x", TensorProto.FLOAT, ["batch"])],
+            [value("y", TensorProto.FLOAT, ["batch"])],
+            [constant("half", np.array(0.5, np.float32)), constant("three", np.array(3, np.float32))],
+        ),
+        "sensors": model(  # the inputs that its example of several has, given back
+            [helper.make_node("Identity", [name], [f"{name}_again"]) for name in ("tag", "signal", "sensor")],
+            [
+                value("tag", TensorProto.STRING, ["batch"]),
+                value("signal", TensorProto.FLOAT, ["batch", 5]),
+                value("sensor", TensorProto.INT64, ["batch", 2, 2]),
+            ],
+            [
+                value("tag_again", TensorProto.STRING, ["batch"]),
+                value("signal_again", TensorProto.FLOAT, ["batch", 5]),
+                value("sensor_again", TensorProto.INT64, ["batch", 2, 2]),
+            ],
         ),
         "slow": model(
             [

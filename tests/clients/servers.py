@@ -1,0 +1,117 @@
+"""Servers for clients to talk to. It needs no package: every client's environment imports it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from tests.conftest import BUNDLES, FORGO, ROOT
+
+GRAPHS = ROOT / "conformance" / "graphs"
+# A client's environment has no forgo: it is told where the command is.
+COMMAND = os.environ.get("CLIENTS_FORGO", str(FORGO))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server of one model, by its HOST:PORTs."""
+
+    model: str
+    bundle: Path
+    http: str
+    grpc: str
+    admin: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.http}"
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads((self.bundle / "forgo.json").read_text())
+        return manifest
+
+    def pictures(self) -> list[tuple[bytes, str]]:
+        """The bundle's golden pictures, each with the label that the training framework gave it."""
+        cases = self.manifest["golden"]["cases"]
+        return [((self.bundle / case["input"]).read_bytes(), case["label"]) for case in cases]
+
+    def rows(self) -> list[tuple[list[float], str]]:
+        """The same for a bundle of rows."""
+        return [(json.loads(raw), label) for raw, label in self.pictures()]
+
+
+def bundle_of(model: str, folder: Path) -> Path:
+    """A committed bundle, or one around a graph of the conformance suite; TASK:GRAPH says its task."""
+    if (BUNDLES / f"{model}.forgo").exists():
+        return BUNDLES / f"{model}.forgo"
+    task, _, graph = model.rpartition(":")
+    described = subprocess.run(
+        [COMMAND, "inspect", "--json", GRAPHS / f"{graph}.onnx"], capture_output=True, text=True, check=True
+    )
+    ends = json.loads(described.stdout)
+    place = folder / f"{graph}.forgo"
+    place.mkdir()
+    shutil.copy(GRAPHS / f"{graph}.onnx", place / "model.onnx")
+    data = (place / "model.onnx").read_bytes()
+
+    def described_as(end: dict[str, Any]) -> dict[str, Any]:
+        shape = [None if size < 0 else size for size in end["shape"]]
+        return {"name": end["name"], "graph_name": end["name"], "dtype": end["dtype"], "shape": shape}
+
+    manifest = json.dumps(
+        {
+            "format": 1,
+            "name": graph,
+            "task": task or "tensors",
+            "engine": "onnxruntime",
+            "graph": {"path": "model.onnx"},
+            "inputs": [described_as(end) for end in ends["inputs"]],
+            "outputs": [described_as(end) for end in ends["outputs"]],
+            "tolerance": {"decode": 0, "preprocess": 0, "model": 0},
+            "golden": {"cases": [], "none": "a graph of the conformance suite"},
+            "provenance": {},
+            "files": {"model.onnx": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}},
+        }
+    )
+    (place / "forgo.json").write_text(manifest)
+    (place / "forgo.sha256").write_text(f"{hashlib.sha256(manifest.encode()).hexdigest()}  forgo.json\n")
+    return place
+
+
+@contextlib.contextmanager
+def serving(model: str, folder: Path) -> Iterator[Server]:
+    """A server of a model, on free ports, until the block ends."""
+    bundle = bundle_of(model, folder)
+    command = [COMMAND, "serve", str(bundle)]
+    for place in ("http", "grpc", "admin"):
+        command += [f"--{place}", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            said = []
+            for line in process.stderr:
+                said.append(line)
+                places = dict(re.findall(r'\b(http|grpc|admin)\W+(127\.0\.0\.1:\d+)', line))
+                if len(places) == 3:
+                    break
+            else:
+                raise AssertionError(f"{model} is not served: {''.join(said)}")
+            log = Thread(target=process.stderr.read, daemon=True)
+            log.start()
+            yield Server(bundle.stem, bundle, **places)
+        finally:
+            process.terminate()
+            code = process.wait(timeout=60)
+            log.join()
+        assert code == 0, f"the server of {model} ended with {code}"
