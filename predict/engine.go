@@ -52,7 +52,8 @@ type Session interface {
 	Outputs() []tensor.Spec
 	// Run computes the named outputs. The inputs stay the caller's and are only read, during
 	// the call; the outputs are the caller's too, and share no memory with the session or the
-	// inputs. When ctx ends first, the run is given up and the error wraps ctx.Err().
+	// inputs. When ctx ends first, the run is given up and the error wraps ctx.Err(). Values that
+	// the engine cannot take are the caller's fault: the error wraps [ErrInput].
 	Run(ctx context.Context, inputs Tensors, outputs []string) (Tensors, error)
 	// Close frees the graph, after the runs under way. Closing twice does nothing.
 	Close() error

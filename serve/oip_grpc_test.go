@@ -18,7 +18,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
@@ -150,7 +149,8 @@ func TestGRPCInferDatatypes(t *testing.T) {
 	}
 }
 
-// Pictures are answered as they are over REST; a compressed call is taken.
+// Pictures are answered as they are over REST; compressed calls are taken, without the test's
+// bringing the codings along.
 func TestGRPCInferPictures(t *testing.T) {
 	client, models := startGRPC(t)
 	m := models["shapes"]
@@ -160,16 +160,18 @@ func TestGRPCInferPictures(t *testing.T) {
 		raw, label := golden(t, m, "shapes", i)
 		pictures, labels = append(pictures, raw), append(labels, label)
 	}
-	answer, err := client.ModelInfer(t.Context(), &pb.ModelInferRequest{
-		ModelName: "shapes", ModelVersion: "1",
-		Inputs:  []*pb.ModelInferRequest_InferInputTensor{protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: pictures}, int64(len(pictures)))},
-		Outputs: []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "probabilities"}},
-	}, grpc.UseCompressor(gzip.Name))
-	if err != nil || len(answer.GetOutputs()) != 1 {
-		t.Fatal(answer, err)
-	}
-	if got := best(answer.GetOutputs()[0].GetContents().GetFp32Contents(), m.Manifest().Labels); !slices.Equal(got, labels) {
-		t.Errorf("%v, want %v", got, labels)
+	for _, coding := range []string{"identity", "gzip", "deflate"} {
+		answer, err := client.ModelInfer(t.Context(), &pb.ModelInferRequest{
+			ModelName: "shapes", ModelVersion: "1",
+			Inputs:  []*pb.ModelInferRequest_InferInputTensor{protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: pictures}, int64(len(pictures)))},
+			Outputs: []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "probabilities"}},
+		}, grpc.UseCompressor(coding))
+		if err != nil || len(answer.GetOutputs()) != 1 {
+			t.Fatal(coding, answer, err)
+		}
+		if got := best(answer.GetOutputs()[0].GetContents().GetFp32Contents(), m.Manifest().Labels); !slices.Equal(got, labels) {
+			t.Errorf("%s: %v, want %v", coding, got, labels)
+		}
 	}
 }
 
@@ -185,7 +187,9 @@ func TestGRPCEmptyBatch(t *testing.T) {
 
 // Each bad call has its code and a message that names the field; a good one follows it.
 func TestGRPCBadRequests(t *testing.T) {
-	client, _ := startGRPC(t)
+	models := committed(t)
+	models["strings"] = graphModel(t, "same-string")
+	client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, newServer(models)))
 	edit := func(change func(r *pb.ModelInferRequest, in *pb.ModelInferRequest_InferInputTensor)) *pb.ModelInferRequest {
 		r := irisRequest(5.1, 3.5, 1.4, 0.2)
 		change(r, r.GetInputs()[0])
@@ -231,10 +235,11 @@ func TestGRPCBadRequests(t *testing.T) {
 		"classification": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: map[string]*pb.InferParameter{"classification": {}}}}
 		}), codes.InvalidArgument, "classification"},
-		"shared memory":   {edit(func(_ *request, in *tensorIn) { in.Parameters = parameter }), codes.InvalidArgument, "shared_memory_region"},
-		"broken picture":  {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("hello")}}, 1)}}, codes.InvalidArgument, "element 0"},
-		"picture numbers": {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1}}, 1)}}, codes.InvalidArgument, "BYTES"},
-		"over the limit":  {edit(func(r *request, _ *tensorIn) { r.Id = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "larger than max"},
+		"shared memory":    {edit(func(_ *request, in *tensorIn) { in.Parameters = parameter }), codes.InvalidArgument, "shared_memory_region"},
+		"string with zero": {&request{ModelName: "strings", Inputs: []*tensorIn{protoInput("x", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("a\x00b"), nil}}, 1, 2)}}, codes.InvalidArgument, "zero byte"},
+		"broken picture":   {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("hello")}}, 1)}}, codes.InvalidArgument, "element 0"},
+		"picture numbers":  {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1}}, 1)}}, codes.InvalidArgument, "BYTES"},
+		"over the limit":   {edit(func(r *request, _ *tensorIn) { r.Id = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "larger than max"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer, err := client.ModelInfer(t.Context(), c.request)

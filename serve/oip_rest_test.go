@@ -319,21 +319,28 @@ func TestPackedBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for coding, packed := range map[string][]byte{"gzip": gz.Bytes(), "deflate": z.Bytes()} {
-		status, h, got := exchange(t, "POST", url, packed, "Content-Encoding", coding, "Accept-Encoding", "deflate, gzip;q=0.5")
-		if status != 200 || h.Get("Content-Encoding") != "gzip" {
-			t.Fatalf("%s: %d %v %s", coding, status, h, got)
-		}
-		r, err := gzip.NewReader(bytes.NewReader(got))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if unpacked, err := io.ReadAll(r); err != nil || !bytes.Equal(unpacked, want) {
-			t.Errorf("%s: %v %.200q, want %.200q", coding, err, unpacked, want)
-		}
+	unpack := map[string]func(io.Reader) (io.ReadCloser, error){
+		"":        func(r io.Reader) (io.ReadCloser, error) { return io.NopCloser(r), nil },
+		"gzip":    func(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) },
+		"deflate": zlib.NewReader,
 	}
-	if _, h, _ := exchange(t, "POST", url, body, "Accept-Encoding", "gzip;q=0"); h.Get("Content-Encoding") != "" {
-		t.Error("packed for a client that refuses it")
+	for coding, packed := range map[string][]byte{"gzip": gz.Bytes(), "deflate": z.Bytes()} {
+		for accept, given := range map[string]string{
+			"deflate, gzip;q=0.5": "gzip", "gzip": "gzip", "deflate": "deflate", "gzip;q=0, deflate": "deflate",
+			"gzip;q=0": "", "br": "", "": "",
+		} {
+			status, h, got := exchange(t, "POST", url, packed, "Content-Encoding", coding, "Accept-Encoding", accept)
+			if status != 200 || h.Get("Content-Encoding") != given {
+				t.Fatalf("%s, %q: %d %v %s", coding, accept, status, h, got)
+			}
+			r, err := unpack[given](bytes.NewReader(got))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if unpacked, err := io.ReadAll(r); err != nil || !bytes.Equal(unpacked, want) {
+				t.Errorf("%s, %q: %v %.200q, want %.200q", coding, accept, err, unpacked, want)
+			}
+		}
 	}
 	if _, h, _ := exchange(t, "GET", url[:len(url)-len("/infer")]+"/ready", nil, "Accept-Encoding", "gzip"); h.Get("Content-Encoding") != "" {
 		t.Error("a short answer was packed")

@@ -1,6 +1,6 @@
 package serve
 
-// Packed bodies: requests in gzip or deflate, answers in gzip to clients that ask for it.
+// Packed bodies: requests in gzip or deflate, answers in what the client asks for of the two.
 
 import (
 	"compress/gzip"
@@ -40,11 +40,12 @@ func packed(limit int64) func(http.Handler) http.Handler {
 				req.Header.Del("Content-Encoding")
 			}
 			w.Header().Add("Vary", "Accept-Encoding")
-			if !acceptsGzip(req.Header.Get("Accept-Encoding")) {
+			coding := accepted(req.Header.Get("Accept-Encoding"))
+			if coding == "" {
 				next.ServeHTTP(w, req)
 				return
 			}
-			p := &packer{ResponseWriter: w}
+			p := &packer{ResponseWriter: w, coding: coding}
 			next.ServeHTTP(p, req)
 			p.close()
 		})
@@ -70,29 +71,46 @@ func unpack(coding string, body io.ReadCloser) (io.ReadCloser, error) {
 	return nil, nil
 }
 
-func acceptsGzip(accept string) bool {
+// accepted returns the coding to answer in: gzip where the client takes it, else deflate, else "".
+func accepted(accept string) string {
+	best := ""
 	for coding := range strings.SplitSeq(accept, ",") {
 		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
-		if strings.TrimSpace(name) != "gzip" {
+		name = strings.TrimSpace(name)
+		if packers[name] == nil || best == "gzip" {
 			continue
 		}
 		q, found := strings.CutPrefix(strings.TrimSpace(weight), "q=")
-		x, err := strconv.ParseFloat(q, 64)
-		return !found || err != nil || x > 0
+		if x, err := strconv.ParseFloat(q, 64); !found || err != nil || x > 0 {
+			best = name
+		}
 	}
-	return false
+	return best
 }
 
-var gzips = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a valid one
-	return w
-}}
+// resetWriter is a writer that packs, for one answer after another.
+type resetWriter interface {
+	io.WriteCloser
+	Reset(w io.Writer)
+}
+
+var packers = map[string]*sync.Pool{
+	"gzip": {New: func() any {
+		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a valid one
+		return w
+	}},
+	"deflate": {New: func() any {
+		w, _ := zlib.NewWriterLevel(nil, zlib.BestSpeed)
+		return w
+	}},
+}
 
 // packer packs an answer of which it is known, before its first byte, that it is long.
 type packer struct {
 	http.ResponseWriter
+	coding string
 	status int
-	gzip   *gzip.Writer // nil where the answer is not packed
+	packed resetWriter // nil where the answer is not packed
 }
 
 func (p *packer) WriteHeader(status int) {
@@ -103,18 +121,18 @@ func (p *packer) WriteHeader(status int) {
 	h := p.Header()
 	length, err := strconv.Atoi(h.Get("Content-Length"))
 	if err == nil && length >= worthPacking && h.Get("Content-Encoding") == "" {
-		h.Set("Content-Encoding", "gzip")
+		h.Set("Content-Encoding", p.coding)
 		h.Del("Content-Length")
-		p.gzip = gzips.Get().(*gzip.Writer)
-		p.gzip.Reset(p.ResponseWriter)
+		p.packed = packers[p.coding].Get().(resetWriter)
+		p.packed.Reset(p.ResponseWriter)
 	}
 	p.ResponseWriter.WriteHeader(status)
 }
 
 func (p *packer) Write(b []byte) (int, error) {
 	p.WriteHeader(http.StatusOK)
-	if p.gzip != nil {
-		return p.gzip.Write(b)
+	if p.packed != nil {
+		return p.packed.Write(b)
 	}
 	return p.ResponseWriter.Write(b)
 }
@@ -123,8 +141,8 @@ func (p *packer) Write(b []byte) (int, error) {
 func (p *packer) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 func (p *packer) close() {
-	if p.gzip != nil {
-		_ = p.gzip.Close() // a client that has gone needs no answer
-		gzips.Put(p.gzip)
+	if p.packed != nil {
+		_ = p.packed.Close() // a client that has gone needs no answer
+		packers[p.coding].Put(p.packed)
 	}
 }

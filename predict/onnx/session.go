@@ -197,7 +197,7 @@ func toValue(t tensor.Tensor) (ort.Value, error) {
 	case []string:
 		for _, text := range data {
 			if strings.ContainsRune(text, 0) { // the binding passes C strings, which would end there
-				return nil, errors.New("a string with a zero byte cannot be passed on")
+				return nil, fmt.Errorf("%w: ONNX Runtime takes no string with a zero byte", predict.ErrInput)
 			}
 		}
 		v, err := ort.NewStringTensor(ort.Shape(t.Shape))
