@@ -54,6 +54,7 @@ func TestBadBinaryRequests(t *testing.T) {
 		"output twice":             {path: iris, header: `{"inputs":[],"outputs":[{"name":"logits"},{"name":"logits"}]}`, status: 400, names: "outputs[1]"},
 		"binary_data no boolean":   {path: iris, header: `{"inputs":[],"outputs":[{"name":"logits","parameters":{"binary_data":1}}]}`, status: 400, names: "binary_data"},
 		"classification":           {path: iris, header: `{"inputs":[],"outputs":[{"name":"logits","parameters":{"classification":1}}]}`, status: 400, names: "classification"},
+		"sequence":                 {path: iris, header: `{"inputs":[],"parameters":{"sequence_id":7}}`, status: 400, names: "parameters: sequence_id"},
 		"binary_data_output":       {path: iris, header: `{"inputs":[],"parameters":{"binary_data_output":"yes"}}`, status: 400, names: "binary_data_output"},
 		"number over its type":     {path: iris, header: in(named + `,"data":[1e39,2,3,4]`), status: 400, names: "1e39 does not fit a float32"},
 		"nested too deep":          {path: iris, header: in(named + `,"data":` + strings.Repeat("[", 200)), status: 400, names: "deeper"},

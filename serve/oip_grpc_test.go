@@ -80,13 +80,17 @@ func TestGRPCMetadata(t *testing.T) {
 	if err != nil || !model.GetReady() {
 		t.Errorf("model ready: %v, %v", model, err)
 	}
+	other, err := client.ModelReady(ctx, &pb.ModelReadyRequest{Name: "other"})
+	if err != nil || other.GetReady() {
+		t.Errorf("other ready: %v, %v", other, err)
+	}
 	server, err := client.ServerMetadata(ctx, &pb.ServerMetadataRequest{})
 	if err != nil || server.GetName() != "forgo" || !slices.Contains(server.GetExtensions(), "statistics") {
 		t.Errorf("server: %v, %v", server, err)
 	}
 	shapes, err := client.ModelMetadata(ctx, &pb.ModelMetadataRequest{Name: "shapes"})
 	if err != nil || len(shapes.GetInputs()) != 1 || shapes.GetInputs()[0].GetDatatype() != "BYTES" || shapes.GetInputs()[0].GetName() != "image" ||
-		shapes.GetOutputs()[0].GetName() != "probabilities" || shapes.GetPlatform() != "forgo_onnxruntime" || !slices.Equal(shapes.GetVersions(), []string{"1"}) {
+		shapes.GetOutputs()[0].GetName() != "probabilities" || shapes.GetPlatform() != "onnx_onnxv1" || !slices.Equal(shapes.GetVersions(), []string{"1"}) {
 		t.Errorf("shapes: %v, %v", shapes, err)
 	}
 }
@@ -235,6 +239,9 @@ func TestGRPCBadRequests(t *testing.T) {
 		"classification": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: map[string]*pb.InferParameter{"classification": {}}}}
 		}), codes.InvalidArgument, "classification"},
+		"sequence": {edit(func(r *request, _ *tensorIn) {
+			r.Parameters = map[string]*pb.InferParameter{"sequence_id": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "a"}}}
+		}), codes.InvalidArgument, "sequence_id"},
 		"shared memory":    {edit(func(_ *request, in *tensorIn) { in.Parameters = parameter }), codes.InvalidArgument, "shared_memory_region"},
 		"string with zero": {&request{ModelName: "strings", Inputs: []*tensorIn{protoInput("x", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("a\x00b"), nil}}, 1, 2)}}, codes.InvalidArgument, "zero byte"},
 		"broken picture":   {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("hello")}}, 1)}}, codes.InvalidArgument, "element 0"},
@@ -254,10 +261,6 @@ func TestGRPCBadRequests(t *testing.T) {
 	for _, call := range []func() error{
 		func() error {
 			_, err := client.ModelMetadata(t.Context(), &pb.ModelMetadataRequest{Name: "other"})
-			return err
-		},
-		func() error {
-			_, err := client.ModelReady(t.Context(), &pb.ModelReadyRequest{Name: "other"})
 			return err
 		},
 		func() error {

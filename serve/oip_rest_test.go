@@ -395,7 +395,7 @@ func TestServerMetadata(t *testing.T) {
 	if _, answer := call(t, "GET", url+"/v2", ""); answer["name"] != "forgo" || fmt.Sprint(answer["extensions"]) != "[binary_tensor_data model_repository statistics]" {
 		t.Errorf("%v", answer)
 	}
-	if _, answer := call(t, "GET", url+"/v2/models/iris", ""); fmt.Sprint(answer["versions"]) != "[1]" || answer["platform"] != "forgo_onnxruntime" {
+	if _, answer := call(t, "GET", url+"/v2/models/iris", ""); fmt.Sprint(answer["versions"]) != "[1]" || answer["platform"] != "onnx_onnxv1" {
 		t.Errorf("%v", answer)
 	}
 }

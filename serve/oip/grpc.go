@@ -66,14 +66,12 @@ func (s *Service) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.Serv
 	return &pb.ServerReadyResponse{Ready: s.models.Ready()}, nil
 }
 
-// ModelReady answers whether a model's version answers, and the server takes requests.
+// ModelReady answers whether a model's version answers, and the server takes requests. For one
+// that there is not it answers false, as Triton does: clients ask until a model is there.
 func (s *Service) ModelReady(_ context.Context, req *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
 	m, err := s.models.Get(req.GetName(), req.GetVersion())
-	switch {
-	case errors.Is(err, served.ErrNotReady):
+	if err != nil {
 		return &pb.ModelReadyResponse{}, nil
-	case err != nil:
-		return nil, Status(err)
 	}
 	m.Release()
 	return &pb.ModelReadyResponse{Ready: s.models.Ready()}, nil
@@ -100,7 +98,7 @@ func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest)
 	}
 	inputs, outputs := ends(m)
 	return &pb.ModelMetadataResponse{
-		Name: m.Name, Versions: versions(s.models, m.Name), Platform: "forgo_" + m.Manifest().Engine,
+		Name: m.Name, Versions: versions(s.models, m.Name), Platform: platforms[m.Manifest().Engine],
 		Inputs: list(inputs), Outputs: list(outputs),
 	}, nil
 }
@@ -137,6 +135,9 @@ func fromProto(req *pb.ModelInferRequest) (*call, error) {
 	raw := req.GetRawInputContents()
 	if len(raw) > 0 && len(raw) != len(req.GetInputs()) {
 		return nil, served.BadInput("raw_input_contents has %d elements for %d inputs", len(raw), len(req.GetInputs()))
+	}
+	if id := req.GetParameters()["sequence_id"]; id.GetInt64Param() != 0 || id.GetUint64Param() != 0 || id.GetStringParam() != "" {
+		return nil, served.BadInput("parameters: %w", errNoSequences)
 	}
 	c := &call{}
 	for i, in := range req.GetInputs() {

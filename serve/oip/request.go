@@ -44,9 +44,15 @@ func parse(l served.Limits, header, data []byte) (c *call, id string, err error)
 		case "parameters":
 			err = p.Object(func(name string) error {
 				var err error
-				if name == "binary_data_output" {
+				switch name {
+				case "binary_data_output":
 					c.binary, err = p.Bool()
-				} else {
+				case "sequence_id":
+					var id []byte
+					if id, err = p.Raw(); err == nil && string(id) != "0" && string(id) != `""` {
+						err = errNoSequences
+					}
+				default:
 					_, err = p.Raw()
 				}
 				return within(name, err)
@@ -190,7 +196,10 @@ func (p *parser) binary(datatype string, shape []int64, size int64) (tensor.Tens
 	return tensor.FromBytes(d, raw, shape...)
 }
 
-var errNoClassification = errors.New("classification: this extension is not supported; POST /models/NAME answers labels")
+var (
+	errNoClassification = errors.New("classification: this extension is not supported; POST /models/NAME answers labels")
+	errNoSequences      = errors.New("sequence_id: sequences are not supported; models keep nothing between requests")
+)
 
 // output reads one element of outputs.
 func (p *parser) output() (output, error) {
