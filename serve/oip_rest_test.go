@@ -127,13 +127,14 @@ func TestInferDatatypes(t *testing.T) {
 
 func TestInferEmptyBatch(t *testing.T) {
 	url, _ := start(t)
-	for model, in := range map[string]string{
-		"iris":   `{"name":"input","datatype":"FP32","shape":[0,4],"data":[]}`,
-		"shapes": `{"name":"image","datatype":"BYTES","shape":[0],"data":[]}`,
+	for _, c := range []struct{ model, in string }{
+		{"iris", `{"name":"input","datatype":"FP32","shape":[0,4],"data":[]}`},
+		{"iris", `{"name":"input","datatype":"FP32","shape":[0,4],"data":null,"parameters":{"binary_data_size":0}}`},
+		{"shapes", `{"name":"image","datatype":"BYTES","shape":[0],"data":[]}`},
 	} {
-		status, answer := call(t, "POST", url+"/v2/models/"+model+"/infer", `{"inputs":[`+in+`],"outputs":[{"name":"probabilities"}]}`)
+		status, answer := call(t, "POST", url+"/v2/models/"+c.model+"/infer", `{"inputs":[`+c.in+`],"outputs":[{"name":"probabilities"}]}`)
 		if got := fmt.Sprint(answer["outputs"]); status != 200 || got != "[map[data:[] datatype:FP32 name:probabilities shape:[0 3]]]" {
-			t.Errorf("%s: %d %v", model, status, answer)
+			t.Errorf("%s: %d %v", c.in, status, answer)
 		}
 	}
 }

@@ -12,7 +12,9 @@ from tests.clients.servers import Server, serving
 
 # These run in the client's own environment: see test_environments.py.
 collect_ignore_glob = [
-    f"{folder}/*" for folder, client in (("triton", "tritonclient"), ("kserve", "kserve")) if not find_spec(client)
+    f"{folder}/*"
+    for folder, client in (("triton", "tritonclient"), ("kserve", "kserve"))
+    if not find_spec(client)
 ]
 
 

@@ -102,7 +102,7 @@ def serving(model: str, folder: Path) -> Iterator[Server]:
             said = []
             for line in process.stderr:
                 said.append(line)
-                places = dict(re.findall(r'\b(http|grpc|admin)\W+(127\.0\.0\.1:\d+)', line))
+                places = dict(re.findall(r"\b(http|grpc|admin)\W+(127\.0\.0\.1:\d+)", line))
                 if len(places) == 3:
                     break
             else:

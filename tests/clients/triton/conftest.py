@@ -54,7 +54,7 @@ class Client:
     """One of the four, connected to a server."""
 
     def __init__(self, form: Form, server: Server, run: Callable[[Any], Any]) -> None:
-        self.form, self.server, self.library, self._run = form, server, KINDS[form.kind], run
+        self.form, self.server, self.library, self.run = form, server, KINDS[form.kind], run
         address = server.http if form.is_http else server.grpc
         self.raw: Any = run(self._connect(address))
 
@@ -67,7 +67,7 @@ class Client:
     def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the client, to its end."""
         result = getattr(self.raw, method)(*arguments, **options)
-        return self._run(result) if inspect.isawaitable(result) else result
+        return self.run(result) if inspect.isawaitable(result) else result
 
     def ask(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method whose answer is a dictionary, or a list of them."""

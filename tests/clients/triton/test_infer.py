@@ -174,7 +174,10 @@ def test_requests_under_way_at_once(connect: Connect, kind: str) -> None:
     client = connect(Form(kind), "two")
 
     def inputs(i: int) -> list[Any]:
-        return [client.input("a", np.full((1, 2), i, np.float32)), client.input("b", np.ones((1, 2), np.float32))]
+        return [
+            client.input("a", np.full((1, 2), i, np.float32)),
+            client.input("b", np.ones((1, 2), np.float32)),
+        ]
 
     if kind == "http":
         pending = [client.raw.async_infer("two", inputs(i), request_id=str(i)) for i in range(50)]

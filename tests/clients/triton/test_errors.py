@@ -1,0 +1,150 @@
+"""Every refusal reaches Triton's clients as an exception with a code, and words that say what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+from tritonclient.utils import InferenceServerException
+
+from tests.clients.servers import serving
+from tests.clients.triton.conftest import FORMS, KINDS, Client, Form
+
+Connect = Callable[[Form, str], Client]
+ROW = np.zeros((1, 4), np.float32)
+NOT_FOUND = ("404", "StatusCode.NOT_FOUND")
+INVALID = ("400", "StatusCode.INVALID_ARGUMENT")
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize(
+    ("model", "inputs", "options", "code", "words"),
+    [
+        ("iris", {"input": ROW}, {"model_version": "9"}, NOT_FOUND, '"9"'),
+        ("iris", {"wrong": ROW}, {}, INVALID, '"input"'),
+        ("iris", {"input": ROW[0]}, {}, INVALID, '"input"'),
+        ("iris", {"input": np.zeros((2, 3), np.float32)}, {}, INVALID, '"input"'),
+        ("iris", {"input": ROW.astype(np.float64)}, {}, INVALID, '"input"'),
+        ("iris", {"input": ROW}, {"outputs": ["wrong"]}, INVALID, '"wrong"'),
+        ("iris", {"input": ROW}, {"outputs": ["logits", "logits"]}, INVALID, "twice"),
+        ("iris", {"input": ROW}, {"sequence_id": 7, "sequence_start": True}, INVALID, "sequence_id"),
+        ("two", {"a": np.zeros((1, 2), np.float32)}, {}, INVALID, '"b"'),
+        ("two", {"a": np.zeros((1, 2), np.float32), "b": np.zeros((2, 2), np.float32)}, {}, INVALID, '"b"'),
+        ("shapes", {"image": np.array([b"no picture"], np.object_)}, {}, INVALID, "element 0"),
+        ("shapes", {"image": np.zeros(1, np.float32)}, {}, INVALID, "BYTES"),
+        ("same-string", {"x": np.array([[b"a\x00b", b""]], np.object_)}, {}, INVALID, "zero byte"),
+    ],
+)
+def test_infer_refuses(
+    connect: Connect,
+    form: Form,
+    model: str,
+    inputs: dict[str, Any],
+    options: dict[str, Any],
+    code: tuple[str, str],
+    words: str,
+) -> None:
+    client = connect(form, model)
+    with pytest.raises(InferenceServerException) as refused:
+        client.infer(inputs, **options)
+    assert refused.value.status() == code[not form.is_http]
+    assert words in refused.value.message()
+    assert client.call("is_model_ready", model)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_unknown_models_are_not_found(connect: Connect, kind: str) -> None:
+    client = connect(Form(kind), "iris")
+    for method, arguments in {
+        "infer": ["other", [client.input("input", ROW)]],
+        "get_model_metadata": ["other"],
+        "get_inference_statistics": ["other"],
+    }.items():
+        with pytest.raises(InferenceServerException, match='"other"') as refused:
+            client.call(method, *arguments)
+        assert refused.value.status() == NOT_FOUND[not client.form.is_http]
+
+
+@pytest.mark.parametrize("kind", ["http", "http.aio"])
+@pytest.mark.parametrize(("binary_in", "binary_out"), [(False, True), (True, False)])
+def test_json_has_no_half_precision(connect: Connect, kind: str, binary_in: bool, binary_out: bool) -> None:
+    client = connect(Form(kind, binary_in, binary_out), "same-float16")
+    with pytest.raises(InferenceServerException, match="FP16.*binary") as refused:
+        client.infer({"x": np.zeros((1, 2), np.float16)})
+    assert refused.value.status() == "400"
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_extensions_that_are_not_spoken(connect: Connect, kind: str) -> None:
+    client = connect(Form(kind), "iris")
+    shared = client.library.InferInput("input", [1, 4], "FP32")
+    shared.set_shared_memory("region", 16)
+    output = client.library.InferRequestedOutput("logits")
+    output.set_shared_memory("region", 12)
+    row = client.input("input", ROW)
+    for words, inputs, outputs in (
+        ("shared_memory", [shared], None),
+        ("shared_memory", [row], [output]),
+        ("classification", [row], [client.output("logits", class_count=2)]),
+    ):
+        with pytest.raises(InferenceServerException, match=words) as refused:
+            client.call("infer", "iris", inputs, outputs=outputs)
+        assert refused.value.status() == INVALID[not client.form.is_http]
+
+
+def test_streams_are_refused(connect: Connect) -> None:
+    client = connect(Form("grpc"), "iris")
+    answers: queue.Queue[Any] = queue.Queue()
+    client.raw.start_stream(lambda result, error: answers.put((result, error)))
+    result, error = answers.get(timeout=60)
+    client.raw.stop_stream()
+    assert result is None
+    assert error.status() == "StatusCode.UNIMPLEMENTED"
+    assert "ModelStreamInfer" in error.message()
+    assert client.infer({"input": ROW}).as_numpy("logits").shape == (1, 3)
+
+    aio = connect(Form("grpc.aio"), "iris")
+
+    async def requests() -> AsyncIterator[dict[str, Any]]:
+        yield {"model_name": "iris", "inputs": [aio.input("input", ROW)]}
+
+    async def ask() -> list[Any]:
+        return [answer async for answer in aio.raw.stream_infer(requests())]
+
+    with pytest.raises(InferenceServerException, match="ModelStreamInfer") as refused:
+        aio.run(ask())
+    assert refused.value.status() == "StatusCode.UNIMPLEMENTED"
+
+
+def test_a_client_that_waits_no_longer_ends_the_run(tmp_path: Path) -> None:
+    """The server of a model that never comes to an end stops at once when nobody waits for it."""
+    row = np.ones((1, 3), np.float32)
+    with serving("slow", tmp_path) as server, asyncio.Runner() as runner:
+        for kind in KINDS:
+            client = Client(Form(kind), server, runner.run)
+            inputs = [client.input("x", row)]
+            if kind == "http":
+                with tritonclient.http.InferenceServerClient(server.http, network_timeout=0.5) as impatient:
+                    with pytest.raises(Exception, match="timed out"):
+                        impatient.infer("slow", inputs)
+            elif kind == "http.aio":
+                with pytest.raises(TimeoutError):
+                    runner.run(asyncio.wait_for(client.raw.infer("slow", inputs), 0.5))
+            else:
+                with pytest.raises(InferenceServerException) as refused:
+                    client.infer({"x": row}, client_timeout=0.5)
+                assert refused.value.status() == "StatusCode.DEADLINE_EXCEEDED"
+            assert client.call("is_model_ready", "slow")
+            client.close()
+        cancelled: queue.Queue[Any] = queue.Queue()
+        with tritonclient.grpc.InferenceServerClient(server.grpc) as client:
+            call = client.async_infer("slow", inputs, lambda result, error: cancelled.put(error))
+            call.cancel()
+            assert cancelled.get(timeout=60).status() == "StatusCode.CANCELLED"
