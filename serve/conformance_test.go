@@ -35,6 +35,11 @@ func TestTheTableNamesRealTests(t *testing.T) {
 			t.Errorf("the table names %s, which there is not", name)
 		}
 	}
+	for _, test := range regexp.MustCompile(`(tests/\S+\.py)::(test_\w+)`).FindAllStringSubmatch(string(table), -1) {
+		if source, err := os.ReadFile("../" + test[1]); err != nil || !strings.Contains(string(source), "def "+test[2]+"(") {
+			t.Errorf("the table names %s, which there is not", test[0])
+		}
+	}
 	if len(names) < 50 {
 		t.Errorf("the table names %d tests only", len(names))
 	}

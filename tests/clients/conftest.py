@@ -11,10 +11,8 @@ import pytest
 from tests.clients.servers import Server, serving
 
 # These run in the client's own environment: see test_environments.py.
-collect_ignore_glob = [
-    f"{folder}/*"
-    for folder, client in (("triton", "tritonclient"), ("kserve", "kserve"))
-    if not find_spec(client)
+collect_ignore = [
+    folder for folder, client in (("triton", "tritonclient"), ("kserve", "kserve")) if not find_spec(client)
 ]
 
 

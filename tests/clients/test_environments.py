@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FORGO, ROOT
+from tests.conftest import ROOT
 
 HERE = Path(__file__).parent
 
@@ -31,10 +31,11 @@ def environment(folder: Path) -> Path:
         return python
     uv = shutil.which("uv") or str(ROOT / "build" / "uv" / "bin" / "uv")
     variables = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
-    for command in (
+    commands: list[list[str | Path]] = [
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, place],
         [uv, "pip", "install", "--quiet", "--python", python, "--requirements", requirements],
-    ):
+    ]
+    for command in commands:
         subprocess.run(command, env=variables, check=True)
     (place / "ready").touch()
     return python
@@ -46,7 +47,6 @@ def test_client(client: str) -> None:
     done = subprocess.run(
         [environment(HERE / client), "-m", "pytest", "-q", HERE / client],
         cwd=ROOT,
-        env={**os.environ, "CLIENTS_FORGO": str(FORGO)},
         capture_output=True,
         text=True,
         check=False,

@@ -40,7 +40,7 @@ def test_every_datatype_comes_back(connect: Connect, form: Form, dtype: str) -> 
 
 
 @pytest.mark.parametrize(
-    "form", [f for f in FORMS if f.binary_out and f.binary_in or f.kind == "grpc"], ids=str
+    "form", [f for f in FORMS if (f.binary_out and f.binary_in) or f.kind == "grpc"], ids=str
 )
 def test_numbers_that_are_not_finite(connect: Connect, form: Form) -> None:
     """The client's JSON library has none of them: over REST they travel as binary data."""
@@ -109,7 +109,7 @@ def test_refusals_say_what_is_wrong(connect: Connect, form: Form, inputs: dict[s
 def test_unknown_models_are_not_found(connect: Connect) -> None:
     rest, rpc = connect(REST, "iris"), connect(GRPC, "iris")
     row = {"input": np.zeros((1, 4), np.float32)}
-    with pytest.raises(httpx.HTTPStatusError, match='"other".*404'):
+    with pytest.raises(httpx.HTTPStatusError, match=r'"other".*404'):
         rest.call("infer", rest.request(row), model_name="other")
     request = rpc.request(row)
     request.model_name = "other"

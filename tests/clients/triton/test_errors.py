@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc
@@ -62,11 +63,12 @@ def test_infer_refuses(
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_unknown_models_are_not_found(connect: Connect, kind: str) -> None:
     client = connect(Form(kind), "iris")
-    for method, arguments in {
+    calls: dict[str, list[Any]] = {
         "infer": ["other", [client.input("input", ROW)]],
         "get_model_metadata": ["other"],
         "get_inference_statistics": ["other"],
-    }.items():
+    }
+    for method, arguments in calls.items():
         with pytest.raises(InferenceServerException, match='"other"') as refused:
             client.call(method, *arguments)
         assert refused.value.status() == NOT_FOUND[not client.form.is_http]
@@ -76,7 +78,7 @@ def test_unknown_models_are_not_found(connect: Connect, kind: str) -> None:
 @pytest.mark.parametrize(("binary_in", "binary_out"), [(False, True), (True, False)])
 def test_json_has_no_half_precision(connect: Connect, kind: str, binary_in: bool, binary_out: bool) -> None:
     client = connect(Form(kind, binary_in, binary_out), "same-float16")
-    with pytest.raises(InferenceServerException, match="FP16.*binary") as refused:
+    with pytest.raises(InferenceServerException, match=r"FP16.*binary") as refused:
         client.infer({"x": np.zeros((1, 2), np.float16)})
     assert refused.value.status() == "400"
 
@@ -118,9 +120,9 @@ def test_streams_are_refused(connect: Connect) -> None:
     async def ask() -> list[Any]:
         return [answer async for answer in aio.raw.stream_infer(requests())]
 
-    with pytest.raises(InferenceServerException, match="ModelStreamInfer") as refused:
+    with pytest.raises(grpc.RpcError, match="ModelStreamInfer") as unknown:
         aio.run(ask())
-    assert refused.value.status() == "StatusCode.UNIMPLEMENTED"
+    assert unknown.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_a_client_that_waits_no_longer_ends_the_run(tmp_path: Path) -> None:
@@ -131,9 +133,9 @@ def test_a_client_that_waits_no_longer_ends_the_run(tmp_path: Path) -> None:
             client = Client(Form(kind), server, runner.run)
             inputs = [client.input("x", row)]
             if kind == "http":
-                with tritonclient.http.InferenceServerClient(server.http, network_timeout=0.5) as impatient:
-                    with pytest.raises(Exception, match="timed out"):
-                        impatient.infer("slow", inputs)
+                impatient = tritonclient.http.InferenceServerClient(server.http, network_timeout=0.5)
+                with impatient, pytest.raises(TimeoutError):
+                    impatient.infer("slow", inputs)
             elif kind == "http.aio":
                 with pytest.raises(TimeoutError):
                     runner.run(asyncio.wait_for(client.raw.infer("slow", inputs), 0.5))

@@ -161,7 +161,10 @@ def test_compression(connect: Connect, form: Form, request_: str | None, answer:
     client = connect(form, "same-float32")
     rows = np.arange(2000, dtype=np.float32).reshape(1000, 2)
     if form.is_http:
-        options = {"request_compression_algorithm": request_, "response_compression_algorithm": answer}
+        options: dict[str, Any] = {
+            "request_compression_algorithm": request_,
+            "response_compression_algorithm": answer,
+        }
     elif answer is None:
         options = {"compression_algorithm": request_}
     else:
