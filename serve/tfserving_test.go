@@ -129,9 +129,9 @@ func TestTFServingPredictOutputs(t *testing.T) {
 func TestTFServingClassify(t *testing.T) {
 	url, models := start(t)
 	for body, first := range map[string]string{
-		`{"examples":[{"input":[5.1,3.5,1.4,0.2]},{"input":[6.7,3.0,5.2,2.3]}]}`:                         "setosa",
-		`{"context":{"input":[5.1,3.5,1.4,0.2]},"examples":[{},{"input":[6.7,3.0,5.2,2.3]}]}`:            "setosa",
-		`{"examples":[{"input":[[5.1,3.5],[1.4,0.2]]},{"input":[6.7,3.0,5.2,2.3]}],"signature_name":""}`: "setosa",
+		`{"examples":[{"input":[5.1,3.5,1.4,0.2]},{"input":[6.7,3.0,5.2,2.3]}]}`:                                                    "setosa",
+		`{"context":{"input":[5.1,3.5,1.4,0.2]},"examples":[{},{"input":[6.7,3.0,5.2,2.3]}]}`:                                       "setosa",
+		`{"examples":[{"input":[[5.1,3.5],[1.4,0.2]]},{"input":[6.7,3.0,5.2,2.3]}],"signature_name":"tensorflow/serving/classify"}`: "setosa",
 	} {
 		status, answer := call(t, "POST", url+"/v1/models/iris:classify", body)
 		results, _ := answer["results"].([]any)
@@ -159,7 +159,7 @@ func TestTFServingClassify(t *testing.T) {
 // A regression of one number a row answers bare numbers.
 func TestTFServingRegress(t *testing.T) {
 	url := listen(t, serve.Models{"total": taskModel(t, "total", "regression")})
-	body := `{"context":{"x":[1,1,1]},"examples":[{"x":[1,2,3.5]},{}]}`
+	body := `{"signature_name":"tensorflow/serving/regress","context":{"x":[1,1,1]},"examples":[{"x":[1,2,3.5]},{}]}`
 	if status, _, got := exchange(t, "POST", url+"/v1/models/total:regress", []byte(body)); status != 200 || string(got) != `{"results":[6.5,3]}` {
 		t.Errorf("%d %s", status, got)
 	}
@@ -187,6 +187,7 @@ func TestTFServingBadRequests(t *testing.T) {
 		"neither form":                {"POST", "iris:predict", `{}`, 400, "neither instances nor inputs"},
 		"both forms":                  {"POST", "iris:predict", `{"instances":[[1,2,3,4]],"inputs":[[1,2,3,4]]}`, 400, "both instances and inputs"},
 		"unknown field":               {"POST", "iris:predict", `{"rows":[[1,2,3,4]]}`, 400, "rows"},
+		"another verb's signature":    {"POST", "iris:predict", `{"signature_name":"tensorflow/serving/regress","instances":[[1,2,3,4]]}`, 400, "signature_name"},
 		"unknown signature":           {"POST", "iris:predict", `{"signature_name":"train","instances":[[1,2,3,4]]}`, 400, `"train"`},
 		"instances no list":           {"POST", "iris:predict", `{"instances":5}`, 400, "instances: it is not a list"},
 		"no instances":                {"POST", "iris:predict", `{"instances":[]}`, 400, "instances: it is empty"},

@@ -98,7 +98,7 @@ func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest)
 	}
 	inputs, outputs := ends(m)
 	return &pb.ModelMetadataResponse{
-		Name: m.Name, Versions: versions(s.models, m.Name), Platform: platforms[m.Manifest().Engine],
+		Name: m.Name, Versions: versions(s.models, m.Name), Platform: Platforms[m.Manifest().Engine],
 		Inputs: list(inputs), Outputs: list(outputs),
 	}, nil
 }

@@ -54,8 +54,8 @@ const Picture = "image"
 // extensions are what the server's metadata says it speaks beyond the protocol's core.
 var extensions = []string{"binary_tensor_data", "model_repository", "statistics"}
 
-// platforms are the protocol's names for what the engines run.
-var platforms = map[string]string{"onnxruntime": "onnx_onnxv1", "tensorflow": "tensorflow_savedmodel"}
+// Platforms are the protocol's names for what the engines run.
+var Platforms = map[string]string{"onnxruntime": "onnx_onnxv1", "tensorflow": "tensorflow_savedmodel"}
 
 // call is one inference in the protocol's terms.
 type call struct {

@@ -70,7 +70,7 @@ func (b *builder) oipMetadata(d *model) *Schema {
 	).with(property("reason", text()), property("decoder", text())).closed()
 	d.metadata = b.schema(d.prefix+"Metadata", object(
 		property("name", constant(d.Name)), property("versions", list(text(), 1, -1)),
-		property("platform", constant("forgo_"+d.Manifest().Engine)),
+		property("platform", constant(oip.Platforms[d.Manifest().Engine])),
 		property("inputs", ends(inputs)), property("outputs", ends(d.outputs)),
 		property("parameters", object(
 			property("digest", about(text(), "The SHA-256 of the bundle's manifest: the model's identity.")),

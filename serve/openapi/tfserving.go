@@ -64,7 +64,7 @@ func (d *model) verbs(b *builder) []verb {
 	}
 	v := verb{name: "predict", summary: "Predict: rows for rows, or columns for columns"}
 	v.request = b.schema(d.prefix+"PredictRequest", &Schema{OneOf: []*Schema{
-		d.signed(property("instances", d.instances())), d.signed(property("inputs", d.columns())),
+		d.signed("predict", property("instances", d.instances())), d.signed("predict", property("inputs", d.columns())),
 	}})
 	v.answer = b.schema(d.prefix+"PredictResponse", d.predicted())
 	v.piped = `{"instances":[{"b64":"%s"}]}`
@@ -88,7 +88,7 @@ func (d *model) verbs(b *builder) []verb {
 		return d.tfVerbs
 	}
 	feature := d.features()
-	v.request = b.schema(d.prefix+"ExamplesRequest", d.signed(property("examples", list(feature, 1, -1))).with(
+	v.request = b.schema(d.prefix+"ExamplesRequest", d.signed(v.name, property("examples", list(feature, 1, -1))).with(
 		property("context", about(feature, "What examples leave out."))))
 	v.answer = b.schema(d.prefix+"Results", object(property("results", results)).closed())
 	v.piped = `{"examples":[{"b64":"%s"}]}`
@@ -100,8 +100,8 @@ func (d *model) verbs(b *builder) []verb {
 }
 
 // signed is a request's body, which may name the signature.
-func (d *model) signed(p Field[*Schema]) *Schema {
-	return object(p).with(property("signature_name", oneOfTexts([]string{tfserving.Signature, ""}))).closed()
+func (d *model) signed(verb string, p Field[*Schema]) *Schema {
+	return object(p).with(property("signature_name", oneOfTexts([]string{tfserving.Signature, tfserving.Method(verb), ""}))).closed()
 }
 
 // inBase64 is how the protocol writes bytes.

@@ -18,15 +18,16 @@ import (
 
 // format is one verb: which models have it, how its body is read, and its answer written.
 type format struct {
+	verb  string
 	check func(m *served.Model) error
-	parse func(m *served.Model, body []byte) (*request, error)
+	parse func(m *served.Model, verb string, body []byte) (*request, error)
 	write func(dst []byte, q *request, results predict.Tensors) ([]byte, error)
 }
 
 var (
-	predictFormat  = format{func(*served.Model) error { return nil }, parse, appendPredictions}
-	classifyFormat = format{isClassifier, parseExamples, appendClasses}
-	regressFormat  = format{isRegression, parseExamples, appendValues}
+	predictFormat  = format{"predict", func(*served.Model) error { return nil }, parse, appendPredictions}
+	classifyFormat = format{"classify", isClassifier, parseExamples, appendClasses}
+	regressFormat  = format{"regress", isRegression, parseExamples, appendValues}
 )
 
 func isClassifier(m *served.Model) error {
@@ -54,7 +55,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 			return nil, err
 		}
 		defer free() // what is parsed does not share it
-		if q, err = f.parse(m, body); err != nil {
+		if q, err = f.parse(m, f.verb, body); err != nil {
 			return nil, err
 		}
 		return q.inputs(ctx)

@@ -15,13 +15,13 @@ import (
 
 // parseExamples reads the body of a classify or regress request: examples that name their
 // features, and a context of those that all share. A feature's values fill the input's row.
-func parseExamples(m *served.Model, body []byte) (*request, error) {
+func parseExamples(m *served.Model, verb string, body []byte) (*request, error) {
 	q := &request{m: m}
 	r := m.Scan(body)
 	shared := map[string]tensor.Tensor{}
 	parts := map[string][]tensor.Tensor{}
 	n := -1
-	err := fields(r, func(name string) error {
+	err := fields(r, verb, func(name string) error {
 		switch name {
 		case "context":
 			return q.example(r, func(name string, t tensor.Tensor) error {

@@ -46,11 +46,11 @@ func (q *request) inputs(ctx context.Context) (predict.Tensors, error) {
 }
 
 // parse reads the body of a predict request.
-func parse(m *served.Model, body []byte) (*request, error) {
+func parse(m *served.Model, verb string, body []byte) (*request, error) {
 	q := &request{m: m}
 	r := m.Scan(body)
 	rows, columns := false, false
-	err := fields(r, func(name string) error {
+	err := fields(r, verb, func(name string) error {
 		var err error
 		switch name {
 		case "instances":
@@ -78,13 +78,13 @@ func parse(m *served.Model, body []byte) (*request, error) {
 }
 
 // fields reads the outer object, and what all verbs share of it.
-func fields(r *scan.Reader, field func(name string) error) error {
+func fields(r *scan.Reader, verb string, field func(name string) error) error {
 	err := r.Object(func(name string) error {
 		var err error
 		if name == "signature_name" {
 			var s string
-			if s, err = r.Text(); err == nil && s != "" && s != Signature {
-				err = fmt.Errorf("there is no signature %q, only %q", s, Signature)
+			if s, err = r.Text(); err == nil && s != "" && s != Signature && s != Method(verb) {
+				err = fmt.Errorf("there is no signature %q, only %q and %q", s, Signature, Method(verb))
 			}
 		} else {
 			err = field(name)

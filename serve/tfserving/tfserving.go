@@ -37,6 +37,10 @@ const Picture = "image"
 // Signature is the only one that a model has.
 const Signature = "serving_default"
 
+// Method is the name that clients give the signature of a verb other than predict by, since
+// TensorFlow's models have one for each.
+func Method(verb string) string { return "tensorflow/serving/" + verb }
+
 type handler struct{ models Models }
 
 // Handler serves what lies below /v1.
@@ -188,7 +192,7 @@ func metadata(m *served.Model) map[string]any {
 	return map[string]any{
 		"model_spec": map[string]any{"name": m.Name, "signature_name": "", "version": m.Version},
 		"metadata": map[string]any{"signature_def": map[string]any{"signature_def": map[string]any{
-			Signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": "tensorflow/serving/predict"},
+			Signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": Method("predict")},
 		}}},
 	}
 }
