@@ -139,7 +139,11 @@ func TestClientErrorsByKind(t *testing.T) {
 			if _, err := c.Metadata(t.Context(), name); !errors.Is(err, client.ErrNotFound) {
 				t.Errorf("%s: metadata of %s: %v", form, name, err)
 			}
-			if err := c.Ready(t.Context(), name); !errors.Is(err, client.ErrNotFound) {
+			want := client.ErrNotFound
+			if strings.HasPrefix(form, "grpc") { // where the protocol's answer is only yes or no
+				want = client.ErrUnavailable
+			}
+			if err := c.Ready(t.Context(), name); !errors.Is(err, want) {
 				t.Errorf("%s: ready %s: %v", form, name, err)
 			}
 		}

@@ -57,7 +57,9 @@ def test_the_documented_session(serve: Serve, command: str, answer: dict[str, An
 
 def test_an_unknown_model_is_404(serve: Serve) -> None:
     server = serve("regression:half-plus-three")
-    answer = requests.post(f"{server.url}/v1/models/half:predict", data='{"instances": [1.0,5.0]}', timeout=60)
+    answer = requests.post(
+        f"{server.url}/v1/models/half:predict", data='{"instances": [1.0,5.0]}', timeout=60
+    )
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/json"
     assert list(answer.json()) == ["error"]
@@ -102,10 +104,14 @@ def again(named: dict[str, Any]) -> dict[str, Any]:
 
 def test_several_named_inputs(serve: Serve) -> None:
     server = serve("sensors")
-    assert post(server, "predict", {"instances": ROWS}).json() == {"predictions": [again(row) for row in ROWS]}
+    assert post(server, "predict", {"instances": ROWS}).json() == {
+        "predictions": [again(row) for row in ROWS]
+    }
     assert post(server, "predict", {"inputs": COLUMNS}).json() == {"outputs": again(COLUMNS)}
     as_bytes = [{**row, "tag": {"b64": base64.b64encode(str(row["tag"]).encode()).decode()}} for row in ROWS]
-    assert post(server, "predict", {"instances": as_bytes}).json() == {"predictions": [again(row) for row in ROWS]}
+    assert post(server, "predict", {"instances": as_bytes}).json() == {
+        "predictions": [again(row) for row in ROWS]
+    }
 
 
 @pytest.mark.parametrize(
@@ -122,14 +128,16 @@ def test_several_named_inputs(serve: Serve) -> None:
 def test_every_type_of_the_mapping(serve: Serve, dtype: str, values: list[Any]) -> None:
     server = serve(f"same-{dtype}")
     for given, answered in (("instances", "predictions"), ("inputs", "outputs")):
-        answer = post(server, "predict", {given: values})  # Python writes NaN and Infinity bare, as documented
+        answer = post(
+            server, "predict", {given: values}
+        )  # Python writes NaN and Infinity bare, as documented
         assert answer.status_code == 200, answer.text
         np.testing.assert_array_equal(answer.json()[answered], values)
 
 
 def test_whole_numbers_are_rounded_to_the_inputs_type(serve: Serve) -> None:
     answer = post(serve("same-float32"), "predict", {"instances": [[1435774380, 0]]})
-    assert np.float32(answer.json()["predictions"]).tolist() == [[1435774336, 0]]
+    assert np.array(answer.json()["predictions"], np.float32).tolist() == [[1435774336, 0]]
 
 
 def test_classify_answers_every_label_with_its_score(serve: Serve) -> None:
@@ -140,7 +148,9 @@ def test_classify_answers_every_label_with_its_score(serve: Serve) -> None:
         {"signature_name": "tensorflow/serving/classify", "examples": [{"input": row} for row in rows]},
     ):
         results = post(server, "classify", body).json()["results"]
-        assert [[label for label, _ in example] for example in results] == [server.manifest["labels"]] * len(rows)
+        assert [[label for label, _ in example] for example in results] == [server.manifest["labels"]] * len(
+            rows
+        )
         assert [max(example, key=lambda pair: pair[1])[0] for example in results] == list(labels)
 
 
@@ -149,7 +159,7 @@ def test_pictures_in_base64(serve: Serve) -> None:
     server = serve("shapes")
     for picture, label in server.pictures():
         jpeg_bytes = base64.b64encode(picture).decode("utf-8")
-        predict_request = '{"instances" : [{"b64": "%s"}]}' % jpeg_bytes
+        predict_request = '{"instances" : [{"b64": "%s"}]}' % jpeg_bytes  # noqa: UP031
         response = post(server, "predict", predict_request)
         response.raise_for_status()
         prediction = response.json()["predictions"][0]
