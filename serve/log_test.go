@@ -169,10 +169,10 @@ func TestGRPCRequestsAreLogged(t *testing.T) {
 		"request_id": id, "model": "iris", "version": "1", "protocol": "oip_grpc", "method": "ModelInfer",
 		"status": "InvalidArgument", "reason": "bad_input", "error": status.Convert(err).Message(),
 	})
-	if _, err := client.ModelReady(t.Context(), &pb.ModelReadyRequest{Name: "none"}); err == nil {
+	if _, err := client.ModelMetadata(t.Context(), &pb.ModelMetadataRequest{Name: "none"}); err == nil {
 		t.Error("there is no such model")
 	}
-	wantFields(t, log.take(t)[0], map[string]any{"method": "ModelReady", "status": "NotFound", "reason": "not_found", "model": nil})
+	wantFields(t, log.take(t)[0], map[string]any{"method": "ModelMetadata", "status": "NotFound", "reason": "not_found", "model": nil})
 }
 
 // The line of a panic and that of the failed request have the id that the client was told.
