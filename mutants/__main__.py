@@ -11,6 +11,8 @@ from forgo import _binary
 from forgo._errors import ForgoError, ParityError
 from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, build
 from mutants._bundle_skews import BUNDLE_SKEWS, BundleSkew, apply
+from mutants._serve_skews import SERVE_SKEWS, ServeSkew
+from mutants._serve_skews import attack as attack_served
 
 BUNDLE = ROOT / "build" / "tiles.forgo"
 
@@ -23,27 +25,42 @@ def verdict(bundle: Path, binary: Path) -> tuple[str, str]:
         return e.stage, str(e).rpartition("stage ")[2] or str(e)
 
 
-def attack(skew: BundleSkew | BinarySkew, folder: Path) -> tuple[str, str]:
+Skew = BundleSkew | BinarySkew
+
+
+def attack(skew: Skew, folder: Path) -> tuple[str, str]:
     """Plant one skew and ask for the verdict."""
-    bundle, binary = BUNDLE, _binary.path()
     if isinstance(skew, BundleSkew):
         bundle = folder / BUNDLE.name
         shutil.copytree(BUNDLE, bundle)
         apply(skew, bundle)
-    else:
-        binary = build(skew, folder)
-    return verdict(bundle, binary)
+        return verdict(bundle, _binary.path())
+    binary = build(skew, folder)
+    return attack_served(skew, binary) if isinstance(skew, ServeSkew) else verdict(BUNDLE, binary)
+
+
+def sound() -> str:
+    """What is wrong before any skew is planted."""
+    stage, message = verdict(BUNDLE, _binary.path())
+    if stage != "accepted":
+        return f"the bundle without a skew is refused: {message}"
+    for name in sorted({skew.bundle for skew in SERVE_SKEWS}):
+        stage, message = attack_served(ServeSkew("none", "accepted", "", "", "", bundle=name), _binary.path())
+        if stage != "accepted":
+            return f"the server without a skew is refused: {message}"
+    return ""
 
 
 def main() -> int:
-    """Run them all."""
-    stage, message = verdict(BUNDLE, _binary.path())
-    if stage != "accepted":
-        print(f"the bundle without a skew is refused: {message}")
+    """Run them all, or those that have a word of the command line in their name or stage."""
+    if problem := sound():
+        print(problem)
         return 1
-    skews: list[BundleSkew | BinarySkew] = [*BUNDLE_SKEWS, *BINARY_SKEWS]
+    skews: list[Skew] = [*BUNDLE_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS]
+    if words := sys.argv[1:]:
+        skews = [s for s in skews if any(word in f"{s.name} {s.stage}" for word in words)]
     escaped = 0
-    print(f"{'planted skew':<44} {'in':<7} {'refused at':<11} as")
+    print(f"{'planted skew':<44} {'in':<7} {'refused at':<17} as")
     for skew in skews:
         with tempfile.TemporaryDirectory(prefix="forgo-mutant-") as folder:
             try:
@@ -52,9 +69,9 @@ def main() -> int:
                 stage, message = "broken", str(e)
         right = stage == skew.stage
         escaped += not right
-        where = "bundle" if isinstance(skew, BundleSkew) else "binary"
+        where = {BundleSkew: "bundle", BinarySkew: "binary", ServeSkew: "server"}[type(skew)]
         note = "" if right else f"  <- MUST BE {skew.stage}"
-        print(f"{skew.name:<44} {where:<7} {stage:<11} {message[:90]}{note}", flush=True)
+        print(f"{skew.name:<44} {where:<7} {stage:<17} {message[:90]}{note}", flush=True)
     print(f"mutants: {len(skews) - escaped} passed, {escaped} failed")
     return 1 if escaped else 0
 

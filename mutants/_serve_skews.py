@@ -1,0 +1,144 @@
+"""Skews planted in the server: its replay at load passes, and ``forgo verify --url`` must find them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+from forgo import _binary
+from mutants._binary_skews import ROOT, BinarySkew
+
+BUNDLES = ROOT / "conformance" / "bundles"
+
+
+@dataclass(frozen=True)
+class ServeSkew(BinarySkew):
+    """One change of one Go file that only requests show; its stage names the protocol too."""
+
+    bundle: str = "iris"
+    options: tuple[str, ...] = ()
+    """Of forgo serve."""
+
+
+@contextlib.contextmanager
+def serving(binary: Path, path: Path, *options: str) -> Iterator[list[str]]:
+    """A server on free ports, by its URLs for HTTP and gRPC; ValueError where it refuses to start."""
+    places = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--admin", "off"]
+    with subprocess.Popen(
+        [binary, "serve", path, *places, *options],
+        env=_binary.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        try:
+            line = ""
+            for line in process.stderr:
+                found = dict(re.findall(r"\b(http|grpc)\W+(127\.0\.0\.1:\d+)", line))
+                if len(found) == 2:
+                    break
+            else:
+                raise ValueError(f"the server did not start: {line.strip()}")
+            log = Thread(target=process.stderr.read, daemon=True)  # so that it never waits for a reader
+            log.start()
+            yield [f"http://{found['http']}", f"grpc://{found['grpc']}"]
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def verify(path: Path, urls: list[str], *options: str) -> tuple[str, str]:
+    """The stage and protocol that the sound binary refuses a server at, and what it says."""
+    at = [argument for url in urls for argument in ("--url", url)]
+    done = subprocess.run(
+        [_binary.path(), "verify", "--json", *at, *options, path], capture_output=True, text=True, check=False
+    )
+    verdict = json.loads(done.stdout)
+    if verdict["ok"]:
+        return "accepted", f"{verdict['cases']} cases"
+    error = re.sub(r".*: \S+ (\(.*?\)) at \S+", r"\1", verdict["error"])
+    return f"{verdict['stage']} {verdict.get('protocol', '')}", error
+
+
+def attack(skew: ServeSkew, binary: Path) -> tuple[str, str]:
+    """Serve with a skewed binary, and verify."""
+    path = BUNDLES / f"{skew.bundle}.forgo"
+    with serving(binary, path, *skew.options) as urls:
+        return verify(path, urls)
+
+
+REQUEST, INFER, GRPC = (f"serve/oip/{name}.go" for name in ("request", "infer", "grpc"))
+SERVED, SCAN, GATHER = "serve/internal/served/served.go", "internal/scan/write.go", "predict/gather.go"
+NATIVE, CSV = "serve/native/answer.go", "serve/native/csv.go"
+TF_REQUEST, TF_ANSWER = "serve/tfserving/request.go", "serve/tfserving/answer.go"
+
+# The replay at load gathers eight rows at most: these differ only where more run together.
+TOGETHER = ("--max-delay", "100ms", "--max-batch-rows", "32")
+# What some of them plant, in Go.
+TRANSPOSED = """	if x, ok := in.tensor.Data.([]float32); ok && seen && len(shape) == 2 {
+		columns := make([]float32, len(x))
+		for i := range x {
+			columns[i] = x[i%int(shape[0])*int(shape[1])+i/int(shape[0])]
+		}
+		in.tensor.Data = columns
+	}
+	in.base64 = seen
+"""
+REVERSED = """			dst = append(dst, '[')
+			for i := t.Rows() - 1; i >= 0; i-- {
+				row := scan.AppendFlat(nil, t.Slice(i, i+1))
+				dst = append(append(dst, row[1:len(row)-1]...), ',')
+			}
+			dst[len(dst)-1] = ']'
+"""
+BYTES_SWAPPED = """		data, err := t.Bytes()
+		data = append([]byte{}, data...)
+		for i := 0; i+3 < len(data); i += 4 {
+			data[i], data[i+1], data[i+2], data[i+3] = data[i+3], data[i+2], data[i+1], data[i]
+		}
+"""
+LAST_FIRST = """			if n := t.Rows(); n > 1 {
+				t, _ = tensor.Concat(t.Slice(n-1, n), t.Slice(0, n-1))
+			}
+			out.Contents = wire.Contents(t)
+"""
+SECOND_FIRST = """		if n := t.Rows(); n > 1 {
+			t, _ = tensor.Concat(t.Slice(1, n), t.Slice(0, 1))
+		}
+		columns[spec.Name] = t
+		return nil
+"""
+ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(dst, given[0].Name, results[outputs[len(outputs)-1].Name])"
+SWAPPED = """			if t.rows > 8 {
+				from, to = t.rows-to, t.rows-from
+			}
+			c.finish(rows(out, from, to), nil)
+			if t.rows > 8 {
+				to = t.rows - from
+			}
+"""
+
+SERVE_SKEWS = [
+    ServeSkew("OIP JSON read column by column", "serve oip", REQUEST, "	in.base64 = seen\n", TRANSPOSED),
+    ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = scan.AppendFlat(dst, t)\n", REVERSED),
+    ServeSkew("OIP outputs swapped", "serve oip", INFER, "t := results[o.name]", "t := results[wanted[len(wanted)-1-i].name]"),
+    ServeSkew("OIP binary tensors shifted by an element", "serve oip", REQUEST, "raw := p.data[:size:size]", "raw := append(append([]byte{}, p.data[4:size]...), p.data[:4]...)"),
+    ServeSkew("floats in JSON with three digits", "serve oip", SCAN, "AppendFloat(dst, x, format, -1, bits)", "AppendFloat(dst, x, format, 3, bits)"),
+    ServeSkew("gRPC raw outputs in the other byte order", "serve oip-grpc", GRPC, "		data, err := t.Bytes()\n", BYTES_SWAPPED),
+    ServeSkew("gRPC typed outputs from the last row on", "serve oip-grpc", GRPC, "			out.Contents = wire.Contents(t)\n", LAST_FIRST),
+    ServeSkew("TensorFlow columns from the second row on", "serve tensorflow", TF_REQUEST, "		columns[spec.Name] = t\n		return nil\n", SECOND_FIRST),
+    ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(dst, given[0].Name, results[given[0].Name])", ALL_OUTPUTS),
+    ServeSkew("TensorFlow classes labelled one off", "serve tensorflow", TF_ANSWER, "manifest.Labels[i%len(manifest.Labels)]", "manifest.Labels[(i+1)%len(manifest.Labels)]"),
+    ServeSkew("native labels in another order", "serve native", NATIVE, "scan.AppendText(dst, c.Label)", "scan.AppendText(dst, answer.Classes[len(answer.Classes)-1-i].Label)"),
+    ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes"),
+    ServeSkew("CSV columns one off", "serve native", CSV, "known[name] = column{spec.Name, i}", "known[name] = column{spec.Name, (i + 1) % int(n)}"),
+    ServeSkew("pictures of a request reversed", "serve oip", SERVED, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="shapes"),
+    ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER),
+    ServeSkew("large batches drop rows", "serve oip", GATHER, "		from = to\n", "		if t.rows <= 8 {\n			from = to\n		}\n", options=TOGETHER),
+]  # fmt: skip
