@@ -5,6 +5,7 @@ package serve
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -31,7 +32,7 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle, Time: pingAfter, Timeout: s.options.ClientTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingsApart, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.observer.Unary, s.recovered),
-	}, more...)
+	}, slices.Concat(s.observer.TraceGRPC(), more)...)
 	if s.options.Keys != nil {
 		options = append(options, (&lock{s.options.Keys, manager != nil, s.observer}).options()...)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/health"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -65,6 +66,9 @@ type Options struct {
 	Origins []string
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
+	// Traces makes the spans of inference requests, with their callers' as parents. Optional:
+	// without it there are none, and they cost nothing.
+	Traces trace.TracerProvider
 }
 
 // Server answers with models. It is safe for concurrent use.
@@ -98,7 +102,7 @@ func Repository(models *repository.Repository, o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{models, o, newHealth(), observe.New(o.Log, false, func() []observe.Model {
+	return &Server{models, o, newHealth(), observe.New(o.Log, o.Traces, func() []observe.Model {
 		var list []observe.Model
 		for _, m := range models.All() {
 			list = append(list, m.Observed())
@@ -114,7 +118,7 @@ func (s *Server) Handler() http.Handler {
 	r.Mount("/v1", tfserving.Handler(s.models))
 	r.Mount("/models", native.Handler(s.models))
 	openapi.Routes(r, s.models)
-	return r
+	return s.observer.TraceHTTP(r)
 }
 
 // Admin answers operators over HTTP and, on the same port, gRPC: what clients may ask of the

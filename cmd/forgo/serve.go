@@ -55,6 +55,12 @@ func serveCommand() *cobra.Command {
 			if options.Log, err = log.logger(cmd.ErrOrStderr()); err != nil {
 				return err
 			}
+			provider, end, err := traces(cmd.Context(), cmd.OutOrStdout(), options.Log)
+			if err != nil {
+				return err
+			}
+			defer end()
+			options.Traces = provider
 			models, err := repository.Open(cmd.Context(), args, name, repository.Options{
 				Load: func(ctx context.Context, path string, s repository.Settings) (*predict.Model, error) {
 					o := load.Options

@@ -6,10 +6,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/go-chi/chi/v5"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // exchange is a request over HTTP, behind the writer of its answer: handlers find it there
@@ -56,13 +52,6 @@ func (o *Observer) HTTP(next http.Handler) http.Handler {
 			x.showID()
 		}
 		next.ServeHTTP(x, req)
-		if x.traced {
-			if route := chi.RouteContext(ctx).RoutePattern(); route != "" {
-				span := trace.SpanFromContext(ctx)
-				span.SetName(req.Method + " " + route)
-				span.SetAttributes(attribute.String("http.route", route))
-			}
-		}
 		o.end(ctx, &x.Request, req.Method, req.URL.Path)
 		req.Body = x.body.ReadCloser
 		*x = exchange{}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -23,16 +22,16 @@ type Model struct {
 // Observer watches a server's requests. It is safe for concurrent use.
 type Observer struct {
 	log      *slog.Logger
-	tracing  bool
+	traces   trace.TracerProvider // nil where requests are not traced
 	registry *prometheus.Registry
 	models   func() []Model
 	nowhere  outcomes // requests that came to no model
 }
 
-// New returns an observer. models are those that are served, asked for whenever metrics are
+// New returns an observer. traces is nil where nobody collects them. models are those that are served, asked for whenever metrics are
 // read: what is no longer served is no longer shown.
-func New(log *slog.Logger, tracing bool, models func() []Model) *Observer {
-	o := &Observer{log: log, tracing: tracing, models: models}
+func New(log *slog.Logger, traces trace.TracerProvider, models func() []Model) *Observer {
+	o := &Observer{log: log, traces: traces, models: models}
 	o.registry = newRegistry(o)
 	return o
 }
@@ -41,7 +40,7 @@ func New(log *slog.Logger, tracing bool, models func() []Model) *Observer {
 // line is known to come.
 func (o *Observer) begin(ctx context.Context, r *Request, chosen string) {
 	r.start = time.Now()
-	r.traced = o.tracing && trace.SpanFromContext(ctx).IsRecording()
+	r.traced = o.traces != nil && trace.SpanFromContext(ctx).IsRecording()
 	if validID(chosen) {
 		r.id = chosen
 	} else if o.log.Enabled(ctx, slog.LevelDebug) {
@@ -66,7 +65,7 @@ func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 		r.calls.durations[r.Protocol].Observe(took.Seconds())
 	}
 	if r.traced {
-		o.describe(ctx, r)
+		r.describe(ctx, method)
 	}
 	if !o.log.Enabled(ctx, level) {
 		return
@@ -88,7 +87,7 @@ func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 		message = "request failed"
 		attrs = append(attrs, slog.String("status", r.status), slog.String("reason", r.reason.String()), slog.String("error", r.err.Error()))
 	}
-	if c := trace.SpanContextFromContext(ctx); o.tracing && c.HasTraceID() {
+	if c := trace.SpanContextFromContext(ctx); c.HasTraceID() {
 		attrs = append(attrs, slog.String("trace_id", c.TraceID().String()), slog.String("span_id", c.SpanID().String()))
 	}
 	o.log.LogAttrs(ctx, level, message, attrs...)
@@ -103,19 +102,4 @@ func (r Reason) level() slog.Level {
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
-}
-
-// describe adds what is known of a request at its end to its span.
-func (o *Observer) describe(ctx context.Context, r *Request) {
-	span := trace.SpanFromContext(ctx)
-	span.SetAttributes(attribute.String("forgo.protocol", r.Protocol.String()))
-	if r.id != "" {
-		span.SetAttributes(attribute.String("forgo.request.id", r.id))
-	}
-	if r.calls != nil {
-		span.SetAttributes(attribute.String("forgo.model.name", r.calls.Name), attribute.String("forgo.model.version", r.calls.Version))
-	}
-	if r.err != nil {
-		span.SetAttributes(attribute.String("error.type", r.reason.String()))
-	}
 }
