@@ -35,11 +35,16 @@ func (m *Model) Classify(ctx context.Context, raw []byte) ([]Class, error) {
 
 // Answer answers one encoded picture or JSON row.
 func (m *Model) Answer(ctx context.Context, raw []byte) (Answer, error) {
+	place := Reservation{b: m.batcher}
+	defer place.Release()
+	if err := place.begin(1, int64(len(raw))); err != nil {
+		return Answer{}, err
+	}
 	in, err := m.Prepare(ctx, raw)
 	if err != nil {
 		return Answer{}, err
 	}
-	out, err := m.Run(ctx, in)
+	out, _, err := place.Run(ctx, m, in)
 	if err != nil {
 		return Answer{}, err
 	}

@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// ErrBusy is wrapped by the errors of calls that found the queue full: ask again later.
-var ErrBusy = errors.New("busy: too many rows are waiting")
-
 // ErrClosed is wrapped by the errors of calls that came after Close.
 var ErrClosed = errors.New("the model is closed")
 
@@ -33,8 +30,9 @@ type batcher struct {
 	running int
 	held    int         // above 0, nothing is started
 	timer   *time.Timer // fires when the oldest call has waited for limits.delay
-	closed  bool
-	ended   sync.Cond // signalled when a run ends after closed is set
+	door
+	closed bool
+	ended  sync.Cond // signalled when a run ends after closed is set
 }
 
 func newBatcher(l limits, names []string, compute func(context.Context, Tensors, int) (Tensors, error)) *batcher {
@@ -89,9 +87,20 @@ func (c *call) fits(o *call) bool {
 // weight is what the call counts for in the queue, where even no rows take a place.
 func (c *call) weight() int { return max(1, c.rows) }
 
-// do answers one request of so many rows.
-func (b *batcher) do(ctx context.Context, inputs Tensors, rows int) (out Tensors, took Timing, err error) {
+// do answers one request of so many rows, in the place that it has.
+func (b *batcher) do(ctx context.Context, r *Reservation, inputs Tensors, rows int) (out Tensors, took Timing, err error) {
+	bytes := max(r.bytes, size(inputs))
 	b.mu.Lock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.release(r, err == nil)
+	}()
+	if err := b.begin(r, rows, bytes); err != nil {
+		b.mu.Unlock()
+		return nil, took, err
+	}
+	b.arrive(r)
 	if !b.closed && b.held == 0 && b.running < b.instances && len(b.queue) == 0 && (b.delay <= 0 || rows >= b.batchRows) {
 		b.running++
 		if rows >= b.batchRows || !b.others() {
@@ -133,12 +142,6 @@ func (b *batcher) enqueue(ctx context.Context, inputs Tensors, rows int) (*call,
 		return nil, fmt.Errorf("run model: %w", ErrClosed)
 	}
 	c := newCall(ctx, inputs, rows)
-	// A request that is larger than the whole queue may wait in an empty one: it could never
-	// be answered otherwise.
-	if len(b.queue) > 0 && b.queued+c.weight() > b.queueRows {
-		calls.Put(c)
-		return nil, fmt.Errorf("run model: %w", ErrBusy)
-	}
 	b.queue = append(b.queue, c)
 	b.queued += c.weight()
 	b.start()

@@ -63,6 +63,12 @@ func queue(t *testing.T, b *batcher, ctx context.Context, requests ...Tensors) (
 	return waiting, release
 }
 
+func do(t *testing.T, b *batcher, in Tensors, rows int) (Tensors, Timing, error) {
+	t.Helper()
+	r := Reservation{b: b}
+	return b.do(t.Context(), &r, in, rows)
+}
+
 func wantAnswer(t *testing.T, b *batcher, c *call, in Tensors) {
 	t.Helper()
 	want := in["x"]
@@ -162,7 +168,7 @@ func TestBatches(t *testing.T) {
 func TestAnIdleEngineRunsTheCallersOwnMemory(t *testing.T) {
 	e := &engine{}
 	in := request(1, 2, 2)
-	if _, _, err := e.batcher(Options{}).do(t.Context(), in, 2); err != nil {
+	if _, _, err := do(t, e.batcher(Options{}), in, 2); err != nil {
 		t.Fatal(err)
 	}
 	if &e.runs[0]["x"].Data.([]float32)[0] != &in["x"].Data.([]float32)[0] {
@@ -180,7 +186,7 @@ func TestCallersOnOneCoreRunTogether(t *testing.T) {
 	for i := range callers {
 		group.Go(func() {
 			in := request(float32(i), 1, 2)
-			out, _, err := b.do(t.Context(), in, 1)
+			out, _, err := do(t, b, in, 1)
 			if err != nil || fmt.Sprint(out["y"].Data) != fmt.Sprint(in["x"].Data) {
 				t.Errorf("caller %d: %v, %v", i, out, err)
 			}
@@ -317,10 +323,10 @@ func TestErrorsReachOnlyTheirOwnCaller(t *testing.T) {
 			for i, c := range []*call{waiting[0], waiting[2], waiting[3]} {
 				wantAnswer(t, b, c, good[i])
 			}
-			if _, _, err := b.do(t.Context(), request(666, 1, 2), 1); err == nil {
+			if _, _, err := do(t, b, request(666, 1, 2), 1); err == nil {
 				t.Error("the bad request was answered in its caller's goroutine")
 			}
-			if _, _, err := b.do(t.Context(), good[0], 2); err != nil {
+			if _, _, err := do(t, b, good[0], 2); err != nil {
 				t.Errorf("a good request afterwards: %v", err)
 			}
 		})
@@ -331,7 +337,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	b := (&engine{}).batcher(Options{MaxQueueRows: 8})
 	large := request(1, 20, 2)
 	waiting, release := queue(t, b, t.Context(), large)
-	if _, _, err := b.do(t.Context(), request(2, 1, 2), 1); !errors.Is(err, ErrBusy) {
+	if _, _, err := do(t, b, request(2, 1, 2), 1); !errors.Is(err, ErrBusy) {
 		t.Errorf("got %v behind a request larger than the queue, want ErrBusy", err)
 	}
 	release()
@@ -340,14 +346,14 @@ func TestTheQueueIsBounded(t *testing.T) {
 	first, second := request(1, 5, 2), request(2, 3, 2)
 	waiting, release = queue(t, b, t.Context(), first, second)
 	for _, n := range []int{0, 1, 8} {
-		if _, _, err := b.do(t.Context(), request(3, n, 2), n); !errors.Is(err, ErrBusy) {
+		if _, _, err := do(t, b, request(3, n, 2), n); !errors.Is(err, ErrBusy) {
 			t.Errorf("%d rows more: got %v, want ErrBusy", n, err)
 		}
 	}
 	release()
 	wantAnswer(t, b, waiting[0], first)
 	wantAnswer(t, b, waiting[1], second)
-	if _, _, err := b.do(t.Context(), first, 5); err != nil {
+	if _, _, err := do(t, b, first, 5); err != nil {
 		t.Errorf("after the queue was emptied: %v", err)
 	}
 }
@@ -364,7 +370,7 @@ func TestCloseAnswersThoseWhoCame(t *testing.T) {
 			for _, c := range waiting {
 				wantAnswer(t, b, c, in)
 			}
-			if _, _, err := b.do(t.Context(), in, 2); !errors.Is(err, ErrClosed) {
+			if _, _, err := do(t, b, in, 2); !errors.Is(err, ErrClosed) {
 				t.Errorf("got %v after close, want ErrClosed", err)
 			}
 		})
@@ -378,7 +384,7 @@ func TestMaxDelay(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				if _, _, err := b.do(t.Context(), request(1, 2, 2), 2); err != nil {
+				if _, _, err := do(t, b, request(1, 2, 2), 2); err != nil {
 					t.Error(err)
 				}
 			})
@@ -387,7 +393,7 @@ func TestMaxDelay(t *testing.T) {
 		if len(e.runs) != 1 || e.runs[0]["x"].Rows() != 6 {
 			t.Errorf("ran %v, want one run of 6 rows", e.runs)
 		}
-		if _, _, err := b.do(t.Context(), request(1, 6, 2), 6); err != nil {
+		if _, _, err := do(t, b, request(1, 6, 2), 6); err != nil {
 			t.Error(err)
 		}
 	})
@@ -396,7 +402,7 @@ func TestMaxDelay(t *testing.T) {
 		b := (&engine{}).batcher(Options{MaxDelay: delay})
 		for range 3 { // the timer is used again
 			start := time.Now()
-			if _, _, err := b.do(t.Context(), request(1, 1, 2), 1); err != nil {
+			if _, _, err := do(t, b, request(1, 1, 2), 1); err != nil {
 				t.Error(err)
 			}
 			if waited := time.Since(start); waited < delay {
@@ -412,7 +418,7 @@ func TestInstances(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			if _, _, err := b.do(t.Context(), request(1, 1, 2), 1); err != nil {
+			if _, _, err := do(t, b, request(1, 1, 2), 1); err != nil {
 				t.Error(err)
 			}
 		})

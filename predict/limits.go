@@ -1,29 +1,39 @@
 package predict
 
 import (
+	"context"
 	"runtime"
+	"sync"
 	"time"
 )
 
 // limits are the parts of Options that bound batches, defaults filled in.
 type limits struct {
 	batchRows, queueRows, instances int
-	delay                           time.Duration
+	queueBytes                      int64
+	delay, maxWait                  time.Duration
 }
 
 // What Options that are 0 mean.
 const (
-	DefaultMaxBatchRows = 32
-	DefaultMaxQueueRows = 512
+	DefaultMaxBatchRows  = 32
+	DefaultMaxQueueRows  = 512
+	DefaultMaxQueueBytes = 1 << 30
 )
 
 func (o Options) limits() limits {
-	l := limits{batchRows: o.MaxBatchRows, queueRows: o.MaxQueueRows, instances: o.Instances, delay: o.MaxDelay}
+	l := limits{
+		batchRows: o.MaxBatchRows, queueRows: o.MaxQueueRows, queueBytes: o.MaxQueueBytes, instances: o.Instances,
+		delay: o.MaxDelay, maxWait: o.MaxWait,
+	}
 	if l.batchRows <= 0 {
 		l.batchRows = DefaultMaxBatchRows
 	}
 	if l.queueRows <= 0 {
 		l.queueRows = DefaultMaxQueueRows
+	}
+	if l.queueBytes <= 0 {
+		l.queueBytes = DefaultMaxQueueBytes
 	}
 	if l.instances <= 0 {
 		l.instances = 1
@@ -41,3 +51,27 @@ func (o Options) threads() int {
 	}
 	return o.Threads
 }
+
+// decoders bounds how many pictures of the process are pixels at once, to as many as it may run
+// at once: pixels take far more memory than anything else of a request.
+var decoders gate
+
+type gate struct {
+	once   sync.Once
+	places chan struct{}
+}
+
+func (g *gate) enter(ctx context.Context) error {
+	g.once.Do(func() { g.places = make(chan struct{}, runtime.GOMAXPROCS(0)) })
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case g.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g *gate) leave() { <-g.places }

@@ -84,6 +84,13 @@ type Options struct {
 	// MaxQueueRows is how many rows may wait; requests beyond it fail with [ErrBusy]. Optional:
 	// 512, which is 64 callers with 8 rows each.
 	MaxQueueRows int
+	// MaxQueueBytes is how much memory the requests that wait may take, as they were sent or as
+	// tensors; requests beyond it fail with [ErrBusy]. Optional: 1 GiB.
+	MaxQueueBytes int64
+	// MaxWait is how long a request may have to wait for those before it, judged by how many
+	// rows they have and how fast rows were answered of late; requests that would wait longer
+	// fail with [ErrBusy]. Optional: as long as the queue allows.
+	MaxWait time.Duration
 	// MaxPixels bounds width times height of pictures, golden ones too. Optional:
 	// [pixels.MaxPixels], which it cannot exceed.
 	MaxPixels int
@@ -121,6 +128,7 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 	if m.parity, err = m.replay(ctx, b, o); err != nil {
 		return nil, err
 	}
+	m.batcher.pace = m.batcher.history.pace()
 	m.batcher.history.forget()
 	return m, nil
 }
@@ -203,6 +211,10 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	m.batcher = m.newBatcher(o.limits())
 	if p := m.manifest.Picture; p != nil {
 		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels}
+		if spec := m.inputs[0]; len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
+			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
+			m.batcher.rowBytes = n * int64(spec.ElementSize())
+		}
 		if engine, err = pick(engines, "onnxruntime"); err != nil {
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
 		}
@@ -291,11 +303,8 @@ func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
 // RunTimed is like Run, and says how long the call waited for the engine, and the engine's run
 // took; that of a call that failed, as far as it came.
 func (m *Model) RunTimed(ctx context.Context, inputs Tensors) (Tensors, Timing, error) {
-	rows, err := m.check(inputs)
-	if err != nil {
-		return nil, Timing{}, inputError{err}
-	}
-	return m.batcher.do(ctx, inputs, rows)
+	r := Reservation{b: m.batcher}
+	return r.Run(ctx, m, inputs)
 }
 
 // check holds inputs to the model and returns how many rows they have.
@@ -362,6 +371,11 @@ func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took 
 		}
 		return in, took, nil
 	}
+	if err := decoders.enter(ctx); err != nil {
+		return nil, took, fmt.Errorf("decode picture: %w", err)
+	}
+	defer decoders.leave()
+	start = time.Now()
 	img, err := pixels.Decode(raw, m.decode)
 	decoded := time.Now()
 	took.Decode = decoded.Sub(start)

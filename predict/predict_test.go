@@ -186,6 +186,28 @@ func TestContextIsHonoured(t *testing.T) {
 	}
 }
 
+// A request that finds no room is refused before anything is made of it.
+func TestBusyComesBeforeDecoding(t *testing.T) {
+	o := options()
+	o.MaxQueueRows = 1
+	m, err := o.Load(t.Context(), shapes, onnx.Engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	place, err := m.Reserve(1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Classify(t.Context(), []byte("no picture")); !errors.Is(err, predict.ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	place.Release()
+	if _, err := m.Classify(t.Context(), []byte("no picture")); !errors.Is(err, predict.ErrInput) {
+		t.Errorf("got %v, want ErrInput", err)
+	}
+}
+
 func TestClosedModelAnswersNothing(t *testing.T) {
 	m := load(t, iris)
 	if err := m.Close(); err != nil {

@@ -22,12 +22,14 @@ type Timing struct {
 
 // Stats are what a model is doing, and what it has done since its replay.
 type Stats struct {
-	QueueRows    int          // waiting
-	QueueCalls   int          // that wait, with these rows
-	MaxQueueRows int          // may wait
-	Running      int          // runs under way
-	Instances    int          // runs that may be under way at once
-	Batches      []BatchStats // smallest first
+	QueueRows     int          // waiting
+	QueueCalls    int          // that wait, with these rows
+	MaxQueueRows  int          // may wait
+	QueueBytes    int64        // of all requests that are being read, wait or run
+	MaxQueueBytes int64        // may be
+	Running       int          // runs under way
+	Instances     int          // runs that may be under way at once
+	Batches       []BatchStats // smallest first
 }
 
 // BatchStats are the runs that had so many rows. Above 1024, Rows is rounded down to a power
@@ -44,7 +46,7 @@ func (m *Model) Stats() Stats {
 	b.mu.Lock()
 	s := Stats{
 		QueueRows: b.queued, QueueCalls: len(b.queue), MaxQueueRows: b.queueRows,
-		Running: b.running, Instances: b.instances,
+		QueueBytes: b.bytes, MaxQueueBytes: b.queueBytes, Running: b.running, Instances: b.instances,
 	}
 	b.mu.Unlock()
 	s.Batches = b.history.batches()
@@ -84,6 +86,19 @@ func (h *history) batches() []BatchStats {
 	}
 	slices.SortFunc(list, func(a, b BatchStats) int { return cmp.Compare(a.Rows, b.Rows) })
 	return list
+}
+
+// pace is what the runs so far say of it, as a first guess.
+func (h *history) pace() pace {
+	var p pace
+	for _, s := range h.batches() {
+		p.busy += s.Infer
+		p.rows += s.Rows * int(s.Runs)
+	}
+	if most := 8; p.rows > most { // little, so that what callers see soon counts for more
+		p.busy, p.rows = p.busy*time.Duration(most)/time.Duration(p.rows), most
+	}
+	return p
 }
 
 // forget starts again, after a replay.

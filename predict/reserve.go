@@ -1,0 +1,200 @@
+package predict
+
+// Places in a model's queue, taken before a request is read or decoded.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrBusy is what a [*BusyError] is.
+var ErrBusy = errors.New("busy")
+
+// BusyError refuses a request that the model has no room for now.
+type BusyError struct {
+	Reason string
+	// RetryAfter is how long those who wait now will take to be answered; 0 where it is not known.
+	RetryAfter time.Duration
+}
+
+func (e *BusyError) Error() string { return "busy: " + e.Reason }
+
+// Is makes it an ErrBusy.
+func (e *BusyError) Is(target error) bool { return target == ErrBusy }
+
+// Reservation is a request's place in a model's queue. It is used by one goroutine at a time,
+// not copied once it is in use, and ends with Run or Release.
+type Reservation struct {
+	b       *batcher
+	rows    int
+	bytes   int64
+	coming  bool // its rows are on their way to the queue
+	working bool // it is read, and not yet answered
+}
+
+// Reserve takes a place for a request of which little more than its length may be known:
+// a request that finds no room costs nothing but its error, which is a [*BusyError]. Rows and
+// bytes count until the request is answered; those that turn out to be more are added later.
+func (m *Model) Reserve(rows int, bytes int64) (Reservation, error) {
+	r := Reservation{b: m.batcher}
+	return r, r.reserve(rows, bytes)
+}
+
+func (r *Reservation) reserve(rows int, bytes int64) error {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	return r.b.reserve(r, rows, bytes)
+}
+
+// Grow adds bytes, as they are read.
+func (r *Reservation) Grow(bytes int64) error { return r.reserve(r.rows, r.bytes+bytes) }
+
+// Begin says that the request is read and how many rows it has, before its pictures are
+// decoded. Run does it for requests that need no such preparation.
+func (r *Reservation) Begin(rows int) error { return r.begin(rows, r.bytes) }
+
+func (r *Reservation) begin(rows int, bytes int64) error {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	return r.b.begin(r, rows, bytes+int64(rows)*r.b.rowBytes)
+}
+
+// Release gives the place back. After Run it does nothing.
+func (r *Reservation) Release() {
+	if r.rows > 0 {
+		r.b.mu.Lock()
+		defer r.b.mu.Unlock()
+		r.b.release(r, false)
+	}
+}
+
+// door is the part of a batcher that counts places; batcher.mu guards it.
+type door struct {
+	coming  int   // rows that are being read or prepared
+	working int   // rows that are read, and not yet answered
+	bytes   int64 // of all requests that have a place
+	pace    pace
+	// rowBytes is what preparing one row takes; 0 but for pictures.
+	rowBytes int64
+}
+
+// reserve makes the reservation one of so many rows and bytes. A request that is larger than
+// the queue may wait in an empty one: it could never be answered otherwise.
+func (b *batcher) reserve(r *Reservation, rows int, bytes int64) error {
+	if b.closed {
+		return fmt.Errorf("run model: %w", ErrClosed)
+	}
+	rows = max(1, rows) // even no rows take a place
+	others := b.queued + b.coming
+	if r.coming {
+		others -= r.rows
+	}
+	if others > 0 && others+rows > b.queueRows {
+		return b.busy("%d rows are waiting, and %d may", others, b.queueRows)
+	}
+	if others := b.bytes - r.bytes; others > 0 && others+bytes > b.queueBytes {
+		return b.busy("requests of %d bytes are waiting, and %d may", others, b.queueBytes)
+	}
+	if wait := b.pace.of(b.working); b.maxWait > 0 && !r.working && wait > b.maxWait {
+		return b.busy("%d rows are waiting, which take about %s; a request waits for at most %s",
+			b.working, wait.Round(time.Millisecond), b.maxWait)
+	}
+	b.coming += rows
+	if r.coming {
+		b.coming -= r.rows
+	}
+	if r.working {
+		b.working += rows - r.rows
+	}
+	b.bytes += bytes - r.bytes
+	r.rows, r.bytes, r.coming = rows, bytes, true
+	return nil
+}
+
+func (b *batcher) busy(format string, args ...any) error {
+	return &BusyError{Reason: fmt.Sprintf(format, args...), RetryAfter: b.pace.of(b.working)}
+}
+
+// begin also starts to count the request among those that others wait for.
+func (b *batcher) begin(r *Reservation, rows int, bytes int64) error {
+	if err := b.reserve(r, rows, bytes); err != nil || r.working {
+		return err
+	}
+	if b.working == 0 {
+		b.pace.since = time.Now()
+	}
+	r.working = true
+	b.working += r.rows
+	return nil
+}
+
+// arrive says that the request's rows are where they were coming to.
+func (b *batcher) arrive(r *Reservation) {
+	b.coming -= r.rows
+	r.coming = false
+}
+
+func (b *batcher) release(r *Reservation, ran bool) {
+	if r.coming {
+		b.coming -= r.rows
+	}
+	if r.working {
+		if b.working -= r.rows; ran {
+			b.pace.add(r.rows, 4*b.batchRows)
+		}
+	}
+	b.bytes -= r.bytes
+	*r = Reservation{b: b}
+}
+
+// Run is like [Model.RunTimed], in the reservation's place.
+func (r *Reservation) Run(ctx context.Context, m *Model, inputs Tensors) (Tensors, Timing, error) {
+	rows, err := m.check(inputs)
+	if err != nil {
+		return nil, Timing{}, inputError{err}
+	}
+	return r.b.do(ctx, r, inputs, rows)
+}
+
+// pace is how fast requests are answered while there are any.
+type pace struct {
+	since time.Time     // up to when busy is counted
+	busy  time.Duration // while there were any
+	rows  int           // answered in that time
+}
+
+// add counts rows that were answered now. What happened long before counts less and less:
+// half, each time that there are more than so many rows.
+func (p *pace) add(rows, most int) {
+	now := time.Now()
+	p.busy += now.Sub(p.since)
+	p.since = now
+	if p.rows += rows; p.rows > most {
+		p.busy, p.rows = p.busy/2, p.rows/2
+	}
+}
+
+// of is how long so many rows take; 0 where that is not known.
+func (p *pace) of(rows int) time.Duration {
+	if p.rows == 0 {
+		return 0
+	}
+	return time.Duration(float64(p.busy) / float64(p.rows) * float64(rows))
+}
+
+// size is the memory that tensors take.
+func size(tensors Tensors) int64 {
+	var n int64
+	for _, t := range tensors {
+		if texts, ok := t.Data.([]string); ok {
+			for _, text := range texts {
+				n += int64(len(text)) + 16
+			}
+			continue
+		}
+		n += int64(t.Len()) * int64(t.DType().ElementSize())
+	}
+	return n
+}
