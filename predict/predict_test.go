@@ -195,7 +195,7 @@ func TestBusyComesBeforeDecoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	place, err := m.Reserve(1, 1)
+	place, err := m.Reserve(1000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

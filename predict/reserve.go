@@ -91,7 +91,11 @@ func (b *batcher) reserve(r *Reservation, rows int, bytes int64) error {
 	if r.coming {
 		others -= r.rows
 	}
-	if others > 0 && others+rows > b.queueRows {
+	idle := 0 // instances, to which one row each can come that will not wait
+	if b.held == 0 {
+		idle = b.instances - b.running
+	}
+	if others > 0 && others+rows > b.queueRows+idle {
 		return b.busy("%d rows are waiting, and %d may", others, b.queueRows)
 	}
 	if others := b.bytes - r.bytes; others > 0 && others+bytes > b.queueBytes {

@@ -33,6 +33,7 @@ func wantPlace(t *testing.T, r *Reservation, err error) *Reservation {
 
 func TestReservationsBoundRowsAndBytes(t *testing.T) {
 	b := (&engine{}).batcher(Options{MaxQueueRows: 4, MaxQueueBytes: 100})
+	defer b.hold()()
 	r, err := fill(b, 3, 60)
 	first := wantPlace(t, r, err)
 	_, err = fill(b, 2, 1)
@@ -59,6 +60,7 @@ func TestReservationsBoundRowsAndBytes(t *testing.T) {
 
 func TestAReservationLargerThanTheQueueHasAnEmptyOne(t *testing.T) {
 	b := (&engine{}).batcher(Options{MaxQueueRows: 4, MaxQueueBytes: 100})
+	defer b.hold()()
 	r, err := fill(b, 10, 1000)
 	large := wantPlace(t, r, err)
 	_, err = fill(b, 1, 1)
@@ -70,11 +72,20 @@ func TestAReservationLargerThanTheQueueHasAnEmptyOne(t *testing.T) {
 // left it.
 func TestReservationsCountWhatWaits(t *testing.T) {
 	b := (&engine{}).batcher(Options{MaxQueueRows: 4})
+	r, err := fill(b, 4, 0)
+	four := wantPlace(t, r, err)
+	r, err = fill(b, 1, 0)
+	fifth := wantPlace(t, r, err) // the engine is idle, and will take one at once
+	_, err = fill(b, 1, 0)
+	wantBusy(t, err, "5 rows are waiting, and 4 may")
+	four.Release()
+	fifth.Release()
+
 	in := request(1, 3, 2)
 	waiting, release := queue(t, b, t.Context(), in)
-	_, err := fill(b, 2, 0)
+	_, err = fill(b, 2, 0)
 	wantBusy(t, err, "3 rows are waiting")
-	r, err := fill(b, 1, 0)
+	r, err = fill(b, 1, 0)
 	wantPlace(t, r, err).Release()
 	release()
 	wantAnswer(t, b, waiting[0], in)

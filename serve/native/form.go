@@ -3,7 +3,6 @@ package native
 // Forms with files.
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -15,7 +14,7 @@ import (
 )
 
 // form reads the files of a form; each is what a body of its own could be.
-func (a *answers) form(ctx context.Context, m *served.Model, req *http.Request) (predict.Tensors, error) {
+func (a *answers) form(m *served.Request, req *http.Request) (predict.Tensors, error) {
 	a.list, a.files = true, []string{}
 	var files [][]byte
 	form, err := req.MultipartReader()
@@ -37,9 +36,9 @@ func (a *answers) form(ctx context.Context, m *served.Model, req *http.Request) 
 	}
 	of := func(i int) string { return fmt.Sprintf("file %q", a.files[i]) }
 	if m.Manifest().Picture != nil {
-		return m.Pictures(ctx, files, of)
+		return m.Pictures(files, of)
 	}
-	return together(ctx, m, files, of)
+	return together(m.Context(), m.Model, files, of)
 }
 
 // nextFile returns the next file of a form, nil after the last.

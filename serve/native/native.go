@@ -5,7 +5,6 @@
 package native
 
 import (
-	"context"
 	"mime"
 	"net/http"
 	"strconv"
@@ -35,16 +34,14 @@ func Handler(models Models) http.Handler {
 		}
 		defer m.Release()
 		var a answers
-		prepare := func(ctx context.Context) (predict.Tensors, error) {
+		prepare := func(r *served.Request) (predict.Tensors, error) {
 			if err := a.readTop(req); err != nil {
 				return nil, err
 			}
-			return a.read(ctx, m, req)
+			return a.read(r, req)
 		}
 		write := func(out predict.Tensors) error { return a.write(w, m, out) }
-		if err := m.Do(req.Context(), observe.Of(w), prepare, write); err != nil {
-			reply.Failure(w, err)
-		}
+		reply.Do(w, req, m, prepare, write)
 	})
 	return r
 }
@@ -71,14 +68,14 @@ func (a *answers) readTop(req *http.Request) error {
 
 // read turns a body of whatever kind into the model's inputs. A form and a CSV say what they
 // are; any other body is a picture to a picture model, and JSON to others.
-func (a *answers) read(ctx context.Context, m *served.Model, req *http.Request) (predict.Tensors, error) {
+func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, error) {
 	kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	switch {
 	case kind == "multipart/form-data":
 		if err != nil || parameters["boundary"] == "" {
 			return nil, served.BadInput("header Content-Type: the form has no boundary")
 		}
-		return a.form(ctx, m, req)
+		return a.form(m, req)
 	case kind == "text/csv" && m.Manifest().Picture != nil:
 		return nil, served.BadInput("header Content-Type is text/csv, but model %q takes pictures", m.Name)
 	}
@@ -90,9 +87,9 @@ func (a *answers) read(ctx context.Context, m *served.Model, req *http.Request) 
 	switch {
 	case kind == "text/csv":
 		a.list = true
-		return table(m, body)
+		return table(m.Model, body)
 	case m.Manifest().Picture != nil:
-		return m.Prepare(ctx, body)
+		return m.Picture(body)
 	}
-	return a.rows(ctx, m, body)
+	return a.rows(m.Context(), m.Model, body)
 }

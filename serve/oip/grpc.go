@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/internal/wire"
@@ -111,7 +112,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	}
 	defer m.Release()
 	var wanted []output
-	prepare := func(ctx context.Context) (predict.Tensors, error) {
+	prepare := func(r *served.Request) (predict.Tensors, error) {
 		c, err := fromProto(req)
 		if err != nil {
 			return nil, err
@@ -119,13 +120,13 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 		if wanted, err = c.wanted(m); err != nil {
 			return nil, err
 		}
-		return c.prepare(ctx, m)
+		return c.prepare(r)
 	}
 	answer := &pb.ModelInferResponse{ModelName: m.Name, ModelVersion: m.Version, Id: req.GetId()}
 	write := func(results predict.Tensors) error {
 		return addOutputs(answer, wanted, results, len(req.GetRawInputContents()) > 0)
 	}
-	if err := m.Do(ctx, observe.From(ctx), prepare, write); err != nil {
+	if err := m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, write); err != nil {
 		return nil, Status(err)
 	}
 	return answer, nil
@@ -140,6 +141,15 @@ func fromProto(req *pb.ModelInferRequest) (*call, error) {
 		return nil, served.BadInput("parameters: %w", errNoSequences)
 	}
 	c := &call{}
+	if t, ok := req.GetParameters()["timeout"]; ok {
+		n, ok := t.GetParameterChoice().(*pb.InferParameter_Int64Param)
+		if !ok {
+			return nil, served.BadInput("parameters: timeout: it is not an int64_param")
+		}
+		if err := c.setTimeout(n.Int64Param); err != nil {
+			return nil, served.BadInput("parameters: timeout: %w", err)
+		}
+	}
 	for i, in := range req.GetInputs() {
 		field := fmt.Sprintf("inputs[%d] %q", i, in.GetName())
 		if in.GetName() == "" {

@@ -3,7 +3,6 @@ package oip
 // Infer over REST: the request line by line, and the answer.
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -22,7 +20,7 @@ import (
 func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model) {
 	var id string
 	var wanted []output
-	prepare := func(ctx context.Context) (predict.Tensors, error) {
+	prepare := func(r *served.Request) (predict.Tensors, error) {
 		c, given, err := readCall(req, m)
 		if err != nil {
 			return nil, err
@@ -31,12 +29,10 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 		if wanted, err = c.wanted(m); err != nil {
 			return nil, err
 		}
-		return c.prepare(ctx, m)
+		return c.prepare(r)
 	}
 	write := func(results predict.Tensors) error { return writeAnswer(w, m, id, wanted, results) }
-	if err := m.Do(req.Context(), observe.Of(w), prepare, write); err != nil {
-		reply.Failure(w, err)
-	}
+	reply.Do(w, req, m, prepare, write)
 }
 
 // readCall reads a request of any of the three forms: JSON, JSON with binary data after it,

@@ -10,7 +10,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"time"
 	"unsafe"
 
 	"github.com/forgo-ml/forgo/internal/wire"
@@ -60,8 +62,18 @@ var Platforms = map[string]string{"onnxruntime": "onnx_onnxv1", "tensorflow": "t
 // call is one inference in the protocol's terms.
 type call struct {
 	inputs  []input
-	outputs []output // none: all that the model has
-	binary  bool     // outputs that do not say are given as binary data
+	outputs []output      // none: all that the model has
+	binary  bool          // outputs that do not say are given as binary data
+	timeout time.Duration // 0: it gives none
+}
+
+// setTimeout takes the request parameter, as Triton defines it.
+func (c *call) setTimeout(microseconds int64) error {
+	if microseconds < 0 || microseconds > math.MaxInt64/int64(time.Microsecond) {
+		return fmt.Errorf("%d is no number of microseconds", microseconds)
+	}
+	c.timeout = time.Duration(microseconds) * time.Microsecond
+	return nil
 }
 
 type input struct {
@@ -100,8 +112,11 @@ func (c *call) wanted(m *served.Model) ([]output, error) {
 }
 
 // prepare turns what was sent into the model's inputs.
-func (c *call) prepare(ctx context.Context, m *served.Model) (predict.Tensors, error) {
-	picture := m.Manifest().Picture
+func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
+	if c.timeout > 0 {
+		r.Within(c.timeout)
+	}
+	picture := r.Manifest().Picture
 	inputs := make(predict.Tensors, len(c.inputs))
 	for i, in := range c.inputs {
 		if _, ok := inputs[in.name]; ok {
@@ -114,12 +129,12 @@ func (c *call) prepare(ctx context.Context, m *served.Model) (predict.Tensors, e
 		if len(c.inputs) != 1 {
 			return nil, served.BadInput("inputs[%d]: %q is the only input to give", i, Picture)
 		}
-		return in.pictures(ctx, m)
+		return in.pictures(r)
 	}
 	if len(inputs) == 0 {
-		return nil, served.BadInput("inputs: the request has none; the model takes %s", takes(m))
+		return nil, served.BadInput("inputs: the request has none; the model takes %s", takes(r.Model))
 	}
-	return inputs, m.Fit(inputs)
+	return inputs, r.Fit(inputs)
 }
 
 // takes lists what a client may send, for error messages.
@@ -136,7 +151,7 @@ func takes(m *served.Model) string {
 }
 
 // pictures turns BYTES elements into one batch of the model's input.
-func (in input) pictures(ctx context.Context, m *served.Model) (predict.Tensors, error) {
+func (in input) pictures(r *served.Request) (predict.Tensors, error) {
 	texts, err := tensor.Values[string](in.tensor)
 	if err != nil {
 		return nil, served.BadInput("inputs[0]: %q takes datatype BYTES, not %s", Picture, wire.Datatype(in.tensor.DType()))
@@ -154,7 +169,7 @@ func (in input) pictures(ctx context.Context, m *served.Model) (predict.Tensors,
 			return nil, served.BadInput("inputs[0] %q: element %d is not base64: %w", Picture, i, err)
 		}
 	}
-	return m.Pictures(ctx, encoded, func(i int) string { return fmt.Sprintf("inputs[0] %q: element %d", Picture, i) })
+	return r.Pictures(encoded, func(i int) string { return fmt.Sprintf("inputs[0] %q: element %d", Picture, i) })
 }
 
 // end is one input or output in a model's metadata.

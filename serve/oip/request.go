@@ -52,6 +52,11 @@ func parse(l served.Limits, header, data []byte) (c *call, id string, err error)
 					if id, err = p.Raw(); err == nil && string(id) != "0" && string(id) != `""` {
 						err = errNoSequences
 					}
+				case "timeout":
+					var n int64
+					if n, err = p.Int(); err == nil {
+						err = c.setTimeout(n)
+					}
 				default:
 					_, err = p.Raw()
 				}

@@ -3,7 +3,6 @@ package tfserving
 // The bodies of answers.
 
 import (
-	"context"
 	"net/http"
 	"strings"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -46,7 +44,7 @@ func isRegression(m *served.Model) error {
 
 func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format) {
 	var q *request
-	prepare := func(ctx context.Context) (predict.Tensors, error) {
+	prepare := func(r *served.Request) (predict.Tensors, error) {
 		if err := f.check(m); err != nil {
 			return nil, err
 		}
@@ -58,7 +56,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 		if q, err = f.parse(m, f.verb, body); err != nil {
 			return nil, err
 		}
-		return q.inputs(ctx)
+		return q.inputs(r)
 	}
 	write := func(results predict.Tensors) error {
 		b, free := reply.Buffer()
@@ -71,9 +69,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 		reply.Bytes(w, http.StatusOK, dst)
 		return nil
 	}
-	if err := m.Do(req.Context(), observe.Of(w), prepare, write); err != nil {
-		reply.Failure(w, err)
-	}
+	reply.Do(w, req, m, prepare, write)
 }
 
 // appendPredictions writes rows as "predictions" and columns as "outputs"; one output alone

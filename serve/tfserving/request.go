@@ -3,7 +3,6 @@ package tfserving
 // The bodies of predict requests: rows ("instances") and columns ("inputs").
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -23,7 +22,7 @@ type request struct {
 }
 
 // inputs turns the columns into the model's inputs.
-func (q *request) inputs(ctx context.Context) (predict.Tensors, error) {
+func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 	pictures, ok := q.columns[Picture]
 	if picture := q.m.Manifest().Picture; picture == nil || !ok || pictures.DType() != tensor.String {
 		return q.columns, nil
@@ -42,7 +41,7 @@ func (q *request) inputs(ctx context.Context) (predict.Tensors, error) {
 	for i, text := range texts {
 		encoded[i] = unsafe.Slice(unsafe.StringData(text), len(text)) // only read
 	}
-	return q.m.Pictures(ctx, encoded, func(i int) string { return fmt.Sprintf("%q: picture %d", Picture, i) })
+	return r.Pictures(encoded, func(i int) string { return fmt.Sprintf("%q: picture %d", Picture, i) })
 }
 
 // parse reads the body of a predict request.

@@ -144,9 +144,6 @@ func (c *carrier) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// With returns a context by which From finds the request.
-func With(ctx context.Context, r *Request) context.Context { return &carrier{ctx, r} }
-
 // From returns the request of a context, or a new one where nobody watches.
 func From(ctx context.Context) *Request {
 	if c, ok := ctx.Value(carrierKey{}).(*carrier); ok {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 
+	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
@@ -65,7 +67,7 @@ func OwnBody(req *http.Request) ([]byte, error) {
 // BodyError names the body as what is at fault for a failed read.
 func BodyError(err error) error {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if errors.As(err, &tooLarge) || errors.Is(err, predict.ErrBusy) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {

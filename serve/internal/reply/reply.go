@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -54,6 +55,7 @@ func Error(w http.ResponseWriter, status int, err error) {
 // Failure writes an error with the status that its kind asks for.
 func Failure(w http.ResponseWriter, err error) {
 	var tooLarge *http.MaxBytesError
+	var busy *predict.BusyError
 	switch {
 	case errors.As(err, &tooLarge):
 		Error(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is longer than %d bytes", tooLarge.Limit))
@@ -62,12 +64,13 @@ func Failure(w http.ResponseWriter, err error) {
 		Error(w, http.StatusRequestTimeout, errors.New("the body did not come in time"))
 	case errors.Is(err, served.ErrNotFound):
 		Error(w, http.StatusNotFound, err)
+	case errors.As(err, &busy):
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(busy.RetryAfter.Seconds())))))
+		Error(w, http.StatusTooManyRequests, err)
 	case errors.Is(err, predict.ErrInput):
 		Error(w, http.StatusBadRequest, err)
-	case errors.Is(err, predict.ErrBusy):
-		w.Header().Set("Retry-After", "1")
-		Error(w, http.StatusTooManyRequests, err)
 	case errors.Is(err, predict.ErrClosed), errors.Is(err, served.ErrNotReady):
+		w.Header().Set("Retry-After", "1")
 		Error(w, http.StatusServiceUnavailable, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		Error(w, http.StatusGatewayTimeout, err)

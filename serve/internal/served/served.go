@@ -4,11 +4,9 @@ package served
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +14,6 @@ import (
 	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
-	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 )
 
@@ -76,6 +73,9 @@ type Limits struct {
 	MaxElements int
 	// MaxJSONDepth bounds lists and objects in each other. Optional: 64.
 	MaxJSONDepth int
+	// Timeout is how long a request may take, where its caller gives it no less. Optional: as
+	// long as it takes.
+	Timeout time.Duration
 }
 
 // DefaultLimits are those that are 0.
@@ -87,6 +87,7 @@ func (l Limits) Defaults() Limits {
 		MaxPictures:  cmp.Or(l.MaxPictures, DefaultLimits.MaxPictures),
 		MaxElements:  cmp.Or(l.MaxElements, DefaultLimits.MaxElements),
 		MaxJSONDepth: cmp.Or(l.MaxJSONDepth, DefaultLimits.MaxJSONDepth),
+		Timeout:      l.Timeout,
 	}
 }
 
@@ -149,104 +150,6 @@ func (m *Model) Retire() { m.Release() }
 
 // Wait returns when a retired model is closed.
 func (m *Model) Wait() { <-m.closed }
-
-// Do answers one request in three steps, timed apart: prepare makes the inputs, the model
-// runs, write encodes the outputs. The first error ends it.
-func (m *Model) Do(ctx context.Context, r *observe.Request, prepare func(context.Context) (predict.Tensors, error),
-	write func(predict.Tensors) error,
-) error {
-	o := observation{failed: true}
-	calls := m.Observed().Calls
-	r.Enter(calls)
-	defer calls.Leave()
-	start := time.Now()
-	defer func() {
-		o.total = time.Since(start)
-		m.stats.add(o)
-	}()
-	if m.Manifest().Picture != nil {
-		ctx = observe.With(ctx, r)
-	}
-	inputs, err := prepare(ctx)
-	if err != nil {
-		return err
-	}
-	prepared := time.Now()
-	o.rows = rows(inputs)
-	o.input = r.Prepared(ctx, start, prepared.Sub(start))
-	outputs, took, err := m.RunTimed(ctx, inputs)
-	ran := time.Now()
-	o.queue, o.infer = took.Queue, took.Infer
-	if err != nil {
-		return err
-	}
-	r.Ran(ctx, prepared, took)
-	err = write(outputs)
-	o.output, o.failed = time.Since(ran), err != nil
-	if err == nil {
-		r.Answered(ctx, ran, o.output, o.rows)
-	}
-	return err
-}
-
-func rows(inputs predict.Tensors) int {
-	for _, t := range inputs {
-		return t.Rows()
-	}
-	return 0
-}
-
-// Pictures prepares encoded pictures side by side and joins them to one batch. The error
-// names the first picture, by of's words, that could not be prepared.
-func (m *Model) Pictures(ctx context.Context, encoded [][]byte, of func(i int) string) (predict.Tensors, error) {
-	input := m.Manifest().Picture.Input
-	if len(encoded) == 0 {
-		return m.noPictures()
-	}
-	if len(encoded) > m.MaxPictures {
-		return nil, BadInput("%d pictures in one request; at most %d are taken", len(encoded), m.MaxPictures)
-	}
-	r, start := observe.From(ctx), time.Now()
-	parts := make([]tensor.Tensor, len(encoded))
-	errs := make([]error, len(encoded))
-	var failed atomic.Bool
-	one := func(i int) {
-		if failed.Load() {
-			return
-		}
-		in, err := m.picture(ctx, r, encoded[i])
-		if err != nil {
-			errs[i] = fmt.Errorf("%s: %w", of(i), err)
-			failed.Store(true)
-			return
-		}
-		parts[i] = in[input]
-	}
-	sideBySide(len(encoded), one)
-	r.Pictures(time.Since(start))
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		return nil, errs[i]
-	}
-	if len(parts) == 1 {
-		return predict.Tensors{input: parts[0]}, nil
-	}
-	t, err := tensor.Concat(parts...)
-	if err != nil {
-		return nil, BadInput("the pictures give tensors that do not fit one batch: %w", err)
-	}
-	return predict.Tensors{input: t}, nil
-}
-
-// noPictures is the empty batch, where its shape is known.
-func (m *Model) noPictures() (predict.Tensors, error) {
-	spec := m.Manifest().Inputs[0].Spec()
-	shape := append([]int64{0}, spec.Shape[1:]...)
-	t, err := tensor.FromBytes(spec.DType, nil, shape...)
-	if err != nil {
-		return nil, BadInput("send at least one picture")
-	}
-	return predict.Tensors{spec.Name: t}, nil
-}
 
 // sideBySide calls one for 0 to n-1, on as many goroutines as there are processors to use.
 func sideBySide(n int, one func(i int)) {

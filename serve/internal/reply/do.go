@@ -1,0 +1,70 @@
+package reply
+
+// What requests over HTTP share on their way to a model.
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+// Do answers a request as [served.Model.Do] does. A write that fails has written nothing.
+func Do(w http.ResponseWriter, req *http.Request, m *served.Model,
+	prepare func(*served.Request) (predict.Tensors, error), write func(predict.Tensors) error,
+) {
+	err := m.Do(req.Context(), observe.Of(w), max(0, req.ContentLength), func(r *served.Request) (predict.Tensors, error) {
+		if text := req.Header.Get(timeout); text != "" {
+			d, err := parseTimeout(text)
+			if err != nil {
+				return nil, served.BadInput("header %s: %w", timeout, err)
+			}
+			r.Within(d)
+		}
+		if req.ContentLength < 0 {
+			req.Body = &growing{req.Body, r}
+		}
+		return prepare(r)
+	}, write)
+	if err != nil {
+		Failure(w, err)
+	}
+}
+
+// growing adds what is read of a body of unknown length to the request's place.
+type growing struct {
+	io.ReadCloser
+	request *served.Request
+}
+
+func (g *growing) Read(p []byte) (int, error) {
+	n, err := g.ReadCloser.Read(p)
+	if n > 0 {
+		if busy := g.request.Grow(n); busy != nil {
+			return n, busy
+		}
+	}
+	return n, err
+}
+
+// timeout is gRPC's header, which its gateways take over HTTP too: how long the client is
+// going to wait.
+const timeout = "Grpc-Timeout"
+
+var units = map[byte]time.Duration{
+	'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
+}
+
+func parseTimeout(text string) (time.Duration, error) {
+	unit, ok := units[text[len(text)-1]]
+	n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
+	if !ok || err != nil || len(text) > 9 {
+		return 0, fmt.Errorf("%.20q is not up to 8 digits with one of the units H, M, S, m, u and n after them", text)
+	}
+	return time.Duration(n) * unit, nil
+}

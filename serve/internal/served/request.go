@@ -1,0 +1,175 @@
+package served
+
+// A request on its way through a model.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
+)
+
+// Request is a call on its way through a model: its place in the queue, and its time. It is
+// used by one goroutine at a time.
+type Request struct {
+	*Model
+	seen   *observe.Request
+	place  predict.Reservation
+	start  time.Time
+	ctx    context.Context
+	cancel context.CancelFunc // nil where the request has no time of its own
+}
+
+// Context ends when the caller leaves or the request's time is up.
+func (r *Request) Context() context.Context { return r.ctx }
+
+// Within gives the request so long from its start; the shortest time that is given counts.
+func (r *Request) Within(d time.Duration) {
+	outer := r.cancel
+	ctx, cancel := context.WithDeadline(r.ctx, r.start.Add(d))
+	r.ctx, r.cancel = ctx, func() {
+		cancel()
+		if outer != nil {
+			outer()
+		}
+	}
+}
+
+// Grow adds bytes that were read, where the request's length was not known.
+func (r *Request) Grow(bytes int) error { return r.place.Grow(int64(bytes)) }
+
+// Do answers one request of so many bytes in three steps, timed apart: prepare makes the
+// inputs, the model runs, write encodes the outputs. The first error ends it; where there is no
+// room for the request, that is before prepare.
+func (m *Model) Do(ctx context.Context, seen *observe.Request, bytes int64, prepare func(*Request) (predict.Tensors, error),
+	write func(predict.Tensors) error,
+) (err error) {
+	o := observation{failed: true}
+	calls := m.Observed().Calls
+	seen.Enter(calls)
+	defer calls.Leave()
+	r := &Request{Model: m, seen: seen, start: time.Now(), ctx: ctx}
+	if m.Timeout > 0 {
+		r.Within(m.Timeout)
+	}
+	defer func() {
+		o.total = time.Since(r.start)
+		m.stats.add(o)
+		r.place.Release()
+		if r.cancel != nil {
+			r.cancel()
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("the request's time was up after %s: %w", o.total.Round(time.Millisecond), err)
+		}
+	}()
+	if r.place, err = m.Reserve(1, bytes); err != nil {
+		return err
+	}
+	inputs, err := prepare(r)
+	if err != nil {
+		return err
+	}
+	prepared := time.Now()
+	o.rows = rows(inputs)
+	o.input = seen.Prepared(ctx, r.start, prepared.Sub(r.start))
+	outputs, took, err := r.place.Run(r.ctx, m.Model, inputs)
+	ran := time.Now()
+	o.queue, o.infer = took.Queue, took.Infer
+	if err != nil {
+		return err
+	}
+	seen.Ran(ctx, prepared, took)
+	err = write(outputs)
+	o.output, o.failed = time.Since(ran), err != nil
+	if err == nil {
+		seen.Answered(ctx, ran, o.output, o.rows)
+	}
+	return err
+}
+
+func rows(inputs predict.Tensors) int {
+	for _, t := range inputs {
+		return t.Rows()
+	}
+	return 0
+}
+
+// Picture prepares one encoded picture.
+func (r *Request) Picture(encoded []byte) (predict.Tensors, error) {
+	if err := r.place.Begin(1); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	defer func() { r.seen.Pictures(time.Since(start)) }()
+	return r.picture(encoded)
+}
+
+// picture may be called from many goroutines.
+func (r *Request) picture(encoded []byte) (predict.Tensors, error) {
+	start := time.Now()
+	in, took, err := r.PrepareTimed(r.ctx, encoded)
+	r.seen.Picture(r.ctx, start, took)
+	return in, err
+}
+
+// Pictures prepares encoded pictures side by side and joins them to one batch. The error
+// names the first picture, by of's words, that could not be prepared.
+func (r *Request) Pictures(encoded [][]byte, of func(i int) string) (predict.Tensors, error) {
+	input := r.Manifest().Picture.Input
+	if len(encoded) == 0 {
+		return r.noPictures()
+	}
+	if len(encoded) > r.MaxPictures {
+		return nil, BadInput("%d pictures in one request; at most %d are taken", len(encoded), r.MaxPictures)
+	}
+	if err := r.place.Begin(len(encoded)); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	parts := make([]tensor.Tensor, len(encoded))
+	errs := make([]error, len(encoded))
+	var failed atomic.Bool
+	one := func(i int) {
+		if failed.Load() {
+			return
+		}
+		in, err := r.picture(encoded[i])
+		if err != nil {
+			errs[i] = fmt.Errorf("%s: %w", of(i), err)
+			failed.Store(true)
+			return
+		}
+		parts[i] = in[input]
+	}
+	sideBySide(len(encoded), one)
+	r.seen.Pictures(time.Since(start))
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errs[i]
+	}
+	if len(parts) == 1 {
+		return predict.Tensors{input: parts[0]}, nil
+	}
+	t, err := tensor.Concat(parts...)
+	if err != nil {
+		return nil, BadInput("the pictures give tensors that do not fit one batch: %w", err)
+	}
+	return predict.Tensors{input: t}, nil
+}
+
+// noPictures is the empty batch, where its shape is known.
+func (m *Model) noPictures() (predict.Tensors, error) {
+	spec := m.Manifest().Inputs[0].Spec()
+	shape := append([]int64{0}, spec.Shape[1:]...)
+	t, err := tensor.FromBytes(spec.DType, nil, shape...)
+	if err != nil {
+		return nil, BadInput("send at least one picture")
+	}
+	return predict.Tensors{spec.Name: t}, nil
+}
