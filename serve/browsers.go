@@ -34,7 +34,7 @@ func crossOrigin(origins []string) func(http.Handler) http.Handler {
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{"Inference-Header-Content-Length", "Retry-After", "WWW-Authenticate"},
+		ExposedHeaders: []string{"Inference-Header-Content-Length", "Retry-After", "WWW-Authenticate", "X-Request-Id"},
 		MaxAge:         600,
 	}).Handler
 }

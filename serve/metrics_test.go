@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -27,9 +28,11 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 // metrics are what /metrics answers.
@@ -178,6 +181,89 @@ func TestMetricsOfModels(t *testing.T) {
 	}
 }
 
+// folder serves a folder of models, which has version 1 of iris.
+func folder(t *testing.T) (s *serve.Server, models *repository.Repository, put func(version string, spoil ...func(bundle string))) {
+	t.Helper()
+	root := t.TempDir()
+	put = func(version string, spoil ...func(string)) {
+		t.Helper()
+		bundle := bundletest.Copy(t, bundles+"iris.forgo")
+		for _, f := range spoil {
+			f(bundle)
+		}
+		if err := os.MkdirAll(filepath.Join(root, "iris"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(bundle, filepath.Join(root, "iris", version)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("1")
+	log := slog.New(slog.DiscardHandler)
+	models, err := repository.Open(t.Context(), []string{root}, "", repository.Options{
+		Log: log,
+		Load: func(ctx context.Context, path string, _ repository.Settings) (*predict.Model, error) {
+			return predict.Load(ctx, path, onnx.Engine())
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(models.Close)
+	return serve.Repository(models, serve.Options{Log: log}), models, put
+}
+
+// A version's metrics come and go with it.
+func TestMetricsFollowTheVersions(t *testing.T) {
+	server, models, put := folder(t)
+	h := server.Handler()
+	ofVersion := func(m metrics, version string) (names []string) {
+		for name := range m {
+			if m.find(name, "model=iris", "version="+version) != nil {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	ask(t.Context(), h, "/models/iris", "[1,2,3,4]")
+	m := scrape(t, server)
+	m.want(t, 1, "forgo_requests_total", "model=iris", "version=1", "protocol=native")
+	m.want(t, 1, "forgo_model_ready", "model=iris", "version=1")
+	m.want(t, 1, "forgo_model_loads_total", "model=iris", "outcome=loaded")
+	m.want(t, 0, "forgo_model_loads_total", "model=iris", "outcome=refused")
+	if n := len(ofVersion(m, "1")); n < 15 {
+		t.Errorf("%d metrics of version 1", n)
+	}
+
+	put("2")
+	put("3", func(bundle string) { bundletest.Write(t, bundle, "model.onnx", []byte("no graph")) })
+	for range 3 { // a bundle that is not right may still be on its way
+		models.Refresh(t.Context())
+	}
+	m = scrape(t, server)
+	if names := ofVersion(m, "1"); !slices.Equal(names, []string{"forgo_model_ready"}) {
+		t.Errorf("version 1 was replaced, and there are still %v", names)
+	}
+	for version, ready := range map[string]float64{"1": 0, "2": 1, "3": 0} {
+		m.want(t, ready, "forgo_model_ready", "model=iris", "version="+version)
+	}
+	m.want(t, 0, "forgo_requests_total", "model=iris", "version=2", "protocol=native")
+	m.want(t, 2, "forgo_model_loads_total", "model=iris", "outcome=loaded")
+	m.want(t, 1, "forgo_model_loads_total", "model=iris", "outcome=refused")
+
+	if err := models.Unload(t.Context(), "iris"); err != nil {
+		t.Fatal(err)
+	}
+	if w := ask(t.Context(), h, "/models/iris", "[1,2,3,4]"); w.Code != 503 {
+		t.Errorf("unloaded: %d %s", w.Code, w.Body)
+	}
+	m = scrape(t, server)
+	m.want(t, 1, "forgo_request_failures_total", "model=", "protocol=native", "reason=unavailable")
+	if m.find("forgo_model_info") != nil || m.find("forgo_requests_total", "model=iris") != nil {
+		t.Error("an unloaded model has metrics")
+	}
+}
+
 // waitUntil returns when something that other goroutines do is done.
 func waitUntil(t *testing.T, done func() bool) {
 	t.Helper()
@@ -255,8 +341,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `(forgo_[a-z0-9_]+)` \\| (.+) \\|$").FindAllStringSubmatch(string(text), -1) {
 		documented[row[1]] = row[2]
 	}
-	m := scrape(t, newServer(committed(t)))
-	for name, family := range m {
+	server, _, _ := folder(t)
+	for name, family := range scrape(t, server) {
 		if !strings.HasPrefix(name, "forgo_") {
 			continue
 		}
@@ -287,6 +373,38 @@ func TestProfilesAreForOperators(t *testing.T) {
 			if w.Code != code || strings.Contains(w.Body.String(), want) != (code == 200) {
 				t.Errorf("%s: %d, want %d", path, w.Code, code)
 			}
+		}
+	}
+}
+
+func TestRefusedKeysAreSeen(t *testing.T) {
+	keys, secrets := keyring(t)
+	var lines logLines
+	server := serve.New(committed(t), serve.Options{Keys: keys, Log: slog.New(slog.NewJSONHandler(&lines, nil))})
+	h := server.Handler()
+	for name, want := range map[string]string{"": "unauthenticated", "metrics": "forbidden", "predict": "bad_input"} {
+		req := httptest.NewRequestWithContext(t.Context(), "POST", "/models/iris", strings.NewReader("{"))
+		if name != "" {
+			req.Header.Set("X-API-Key", secrets[name])
+		}
+		h.ServeHTTP(httptest.NewRecorder(), req)
+		var client any
+		if name != "" {
+			client = "the-" + name + "-key"
+		}
+		wantFields(t, lines.take(t)[0], map[string]any{"protocol": "native", "reason": want, "client": client})
+	}
+	admin := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
+	admin.Header.Set("Authorization", "Bearer "+secrets["metrics"])
+	w := httptest.NewRecorder()
+	server.Admin().ServeHTTP(w, admin)
+	for _, want := range []string{
+		`forgo_request_failures_total{model="",protocol="native",reason="unauthenticated",version=""} 1`,
+		`forgo_request_failures_total{model="",protocol="native",reason="forbidden",version=""} 1`,
+		`forgo_request_failures_total{model="iris",protocol="native",reason="bad_input",version="1"} 1`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("there is no %s", want)
 		}
 	}
 }

@@ -102,13 +102,22 @@ func Repository(models *repository.Repository, o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{models, o, newHealth(), observe.New(o.Log, o.Traces, func() []observe.Model {
-		var list []observe.Model
-		for _, m := range models.All() {
-			list = append(list, m.Observed())
+	return &Server{models, o, newHealth(), observe.New(o.Log, o.Traces, func() observe.State { return state(models) })}
+}
+
+// state is what metrics say of a repository.
+func state(models *repository.Repository) observe.State {
+	var s observe.State
+	for _, v := range models.Status() {
+		s.Versions = append(s.Versions, observe.Version{Name: v.Name, Version: v.Version, Ready: v.Model != nil})
+		if v.Model != nil {
+			s.Models = append(s.Models, v.Model.Observed())
 		}
-		return list
-	})}
+	}
+	for name, c := range models.Counts() {
+		s.Loads = append(s.Loads, observe.Loads{Name: name, Loaded: c.Loaded, Refused: c.Refused})
+	}
+	return s
 }
 
 // Handler answers clients over HTTP, in every protocol.

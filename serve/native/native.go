@@ -12,7 +12,6 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -25,7 +24,6 @@ type Models interface {
 // Handler serves POST /{name}. ?top=N keeps the N best classes; 0, the default, all.
 func Handler(models Models) http.Handler {
 	r := chi.NewRouter()
-	r.Use(observe.In(observe.Native))
 	r.Post("/{name}", func(w http.ResponseWriter, req *http.Request) {
 		m, err := models.Get(chi.URLParam(req, "name"), "")
 		if err != nil {

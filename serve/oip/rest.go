@@ -8,7 +8,6 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	forgo "github.com/forgo-ml/forgo"
-	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -23,7 +22,6 @@ type handler struct {
 func Handler(models Models, manager Manager) http.Handler {
 	h := handler{models, manager}
 	r := chi.NewRouter()
-	r.Use(observe.In(observe.OIPHTTP))
 	r.Get("/", h.server)
 	r.Get("/health/live", h.live)
 	r.Get("/health/ready", h.ready)

@@ -17,7 +17,6 @@ import (
 
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -47,7 +46,6 @@ type handler struct{ models Models }
 func Handler(models Models) http.Handler {
 	h := handler{models}
 	r := chi.NewRouter()
-	r.Use(observe.In(observe.TFServing))
 	r.Get("/models/*", h.get)
 	r.Post("/models/*", h.post)
 	return r

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,6 +42,7 @@ func (o *Observer) HTTP(next http.Handler) http.Handler {
 		x.ResponseWriter = w
 		x.body = body{req.Body, &x.received}
 		req.Body = &x.body
+		x.Protocol = protocolOf(req.URL.Path)
 		var chosen string
 		given := req.Header[idHeader]
 		if len(given) > 0 {
@@ -94,14 +96,16 @@ func Failed(w http.ResponseWriter, status int, err error) {
 	x.fail(ofStatus(status), fmt.Sprint(status), err)
 }
 
-// In says which protocol the requests below it are made in.
-func In(p Protocol) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			if x := exchangeOf(w); x != nil {
-				x.Protocol = p
-			}
-			next.ServeHTTP(w, req)
-		})
+// protocolOf is what a path belongs to.
+func protocolOf(path string) Protocol {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "v2":
+		return OIPHTTP
+	case "v1":
+		return TFServing
+	case "models":
+		return Native
 	}
+	return Other
 }

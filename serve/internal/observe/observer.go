@@ -19,19 +19,38 @@ type Model struct {
 	*Calls
 }
 
+// State is what a server has now.
+type State struct {
+	Models   []Model   // that answer
+	Versions []Version // that are known
+	Loads    []Loads
+}
+
+// Version is one that answers, or one that does not.
+type Version struct {
+	Name, Version string
+	Ready         bool
+}
+
+// Loads are how often versions of a model were loaded and refused.
+type Loads struct {
+	Name            string
+	Loaded, Refused uint64
+}
+
 // Observer watches a server's requests. It is safe for concurrent use.
 type Observer struct {
 	log      *slog.Logger
 	traces   trace.TracerProvider // nil where requests are not traced
 	registry *prometheus.Registry
-	models   func() []Model
+	state    func() State
 	nowhere  outcomes // requests that came to no model
 }
 
-// New returns an observer. traces is nil where nobody collects them. models are those that are served, asked for whenever metrics are
-// read: what is no longer served is no longer shown.
-func New(log *slog.Logger, traces trace.TracerProvider, models func() []Model) *Observer {
-	o := &Observer{log: log, traces: traces, models: models}
+// New returns an observer. traces is nil where nobody collects them. state is asked for whenever
+// metrics are read: of what is not in it any more nothing is shown.
+func New(log *slog.Logger, traces trace.TracerProvider, state func() State) *Observer {
+	o := &Observer{log: log, traces: traces, state: state}
 	o.registry = newRegistry(o)
 	return o
 }

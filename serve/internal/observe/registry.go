@@ -31,6 +31,8 @@ var (
 	buildInfo = newFamily("forgo_build_info", "1, with the version of forgo, of Go, and the JPEG decoder.", "version", "go_version", "decoder")
 	modelInfo = newFamily("forgo_model_info", "1 for each version of a model that is served, with its bundle's digest.",
 		"model", "version", "digest", "engine", "task")
+	modelReady       = newFamily("forgo_model_ready", "1 for each version that answers, 0 for one that is known and does not.", "model", "version")
+	loadsTotal       = newFamily("forgo_model_loads_total", "Versions that were loaded, and those that were refused.", "model", "outcome")
 	parityDifference = newFamily("forgo_model_parity_difference",
 		"Largest difference in the replay at load, by stage: decode of pictures in steps of 255, otherwise as tolerances are.", "model", "version", "stage")
 	parityTolerance = newFamily("forgo_model_parity_tolerance", "What the bundle allows the largest difference of the model's outputs to be.", "model", "version")
@@ -79,7 +81,19 @@ func (o *Observer) Describe(chan<- *prometheus.Desc) {}
 func (o *Observer) Collect(out chan<- prometheus.Metric) {
 	one(out, buildInfo, prometheus.GaugeValue, 1, forgo.Version(), runtime.Version(), pixels.Decoder())
 	o.nowhere.collect(out, "", "")
-	for _, m := range o.models() {
+	state := o.state()
+	for _, v := range state.Versions {
+		ready := 0.
+		if v.Ready {
+			ready = 1
+		}
+		one(out, modelReady, prometheus.GaugeValue, ready, v.Name, v.Version)
+	}
+	for _, l := range state.Loads {
+		one(out, loadsTotal, prometheus.CounterValue, float64(l.Loaded), l.Name, "loaded")
+		one(out, loadsTotal, prometheus.CounterValue, float64(l.Refused), l.Name, "refused")
+	}
+	for _, m := range state.Models {
 		m.outcomes.collect(out, m.Name, m.Version)
 		m.collect(out)
 	}
