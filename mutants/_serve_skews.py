@@ -24,6 +24,8 @@ class ServeSkew(BinarySkew):
     bundle: str = "iris"
     options: tuple[str, ...] = ()
     """Of forgo serve."""
+    replay: tuple[str, ...] = ()
+    """Options of forgo verify."""
 
 
 @contextlib.contextmanager
@@ -70,7 +72,7 @@ def attack(skew: ServeSkew, binary: Path) -> tuple[str, str]:
     """Serve with a skewed binary, and verify."""
     path = BUNDLES / f"{skew.bundle}.forgo"
     with serving(binary, path, *skew.options) as urls:
-        return verify(path, urls)
+        return verify(path, urls, *skew.replay)
 
 
 REQUEST, INFER, GRPC = (f"serve/oip/{name}.go" for name in ("request", "infer", "grpc"))
@@ -80,6 +82,7 @@ TF_REQUEST, TF_ANSWER = "serve/tfserving/request.go", "serve/tfserving/answer.go
 
 # The replay at load gathers eight rows at most: these differ only where more run together.
 TOGETHER = ("--max-delay", "100ms", "--max-batch-rows", "32")
+LARGE = ("--protocol", "oip,oip-grpc", "--batch", "8")  # each request alone waits for the delay
 # What some of them plant, in Go.
 TRANSPOSED = """	if x, ok := in.tensor.Data.([]float32); ok && seen && len(shape) == 2 {
 		columns := make([]float32, len(x))
@@ -139,6 +142,6 @@ SERVE_SKEWS = [
     ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes"),
     ServeSkew("CSV columns one off", "serve native", CSV, "known[name] = column{spec.Name, i}", "known[name] = column{spec.Name, (i + 1) % int(n)}"),
     ServeSkew("pictures of a request reversed", "serve oip", SERVED, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="shapes"),
-    ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER),
-    ServeSkew("large batches drop rows", "serve oip", GATHER, "		from = to\n", "		if t.rows <= 8 {\n			from = to\n		}\n", options=TOGETHER),
+    ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER, replay=LARGE),
+    ServeSkew("large batches drop rows", "serve oip", GATHER, "		from = to\n", "		if t.rows <= 8 {\n			from = to\n		}\n", options=TOGETHER, replay=LARGE),
 ]  # fmt: skip
