@@ -147,6 +147,9 @@ func (o Options) Run(ctx context.Context, b *bundle.Bundle, urls ...string) (Rep
 		return report, err
 	}
 	for _, url := range urls {
+		if !o.uses(url) {
+			continue
+		}
 		s := server{url: url, o: o, manifest: &b.Manifest, digest: b.Digest}
 		targets, closeClients, err := s.targets(ctx)
 		if err != nil {

@@ -324,7 +324,6 @@ func TestWhatCannotBeReplayed(t *testing.T) {
 		"no URL":                   {replay.Options{}, "iris", "127.0.0.1:80", "server URL"},
 		"unknown protocol":         {replay.Options{Protocols: []replay.Protocol{"soap"}}, "iris", web, `no protocol "soap"`},
 		"a protocol without a URL": {replay.Options{Protocols: []replay.Protocol{replay.OIP, replay.OIPGRPC}}, "iris", web, "oip-grpc needs a URL that begins with grpc://"},
-		"a URL without a protocol": {replay.Options{Protocols: []replay.Protocol{replay.OIPGRPC}}, "iris", rpc + " " + web, "speaks none of the protocols"},
 		"no cases":                 {replay.Options{}, skewed(t, func(map[string]any) {}), web, "nothing to replay"},
 	} {
 		path := c.path

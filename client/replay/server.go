@@ -17,7 +17,7 @@ import (
 
 func overGRPC(url string) bool { return strings.HasPrefix(url, "grpc") }
 
-// fits fails where a protocol has no URL, or a URL no protocol.
+// fits fails where a protocol has no URL that it is for.
 func (o Options) fits(urls []string) error {
 	if len(o.Protocols) == 0 {
 		return nil
@@ -34,12 +34,13 @@ func (o Options) fits(urls []string) error {
 			return fmt.Errorf("protocol %s needs a URL that begins with %s://", p, scheme)
 		}
 	}
-	for _, url := range urls {
-		if !slices.ContainsFunc(o.Protocols, func(p Protocol) bool { return overGRPC(url) == (p == OIPGRPC) }) {
-			return fmt.Errorf("%s speaks none of the protocols %q", url, o.Protocols)
-		}
-	}
 	return nil
+}
+
+// uses says whether one of the protocols asked for is for a URL.
+func (o Options) uses(url string) bool {
+	return len(o.Protocols) == 0 ||
+		slices.ContainsFunc(o.Protocols, func(p Protocol) bool { return overGRPC(url) == (p == OIPGRPC) })
 }
 
 // server is one URL.
@@ -75,21 +76,20 @@ func (s *server) targets(ctx context.Context) (targets []*target, closeClients f
 		return nil, closeClients, knownErr
 	}
 	s.who, _ = s.plain.Server(ctx) // one that does not say is a stranger
-	if overGRPC(s.url) {
-		if knownErr != nil {
-			return nil, closeClients, knownErr
-		}
-		return []*target{s.target(OIPGRPC, s.oipForms(known, "contents", "raw"), known)}, closeClients, nil
-	}
-	var refused []string
-	for _, p := range []struct {
+	type candidate struct {
 		protocol Protocol
 		forms    func() ([]form, error)
-	}{
+	}
+	candidates := []candidate{
 		{OIP, func() ([]form, error) { return s.oipForms(known, "json", "binary"), knownErr }},
 		{TensorFlow, func() ([]form, error) { return s.tensorFlowForms(ctx) }},
 		{Native, func() ([]form, error) { return native{s}.forms(), s.hasNative(knownErr) }},
-	} {
+	}
+	if overGRPC(s.url) {
+		candidates = []candidate{{OIPGRPC, func() ([]form, error) { return s.oipForms(known, "contents", "raw"), knownErr }}}
+	}
+	var refused []string
+	for _, p := range candidates {
 		if !s.wants(p.protocol) {
 			continue
 		}
