@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -14,99 +15,141 @@ import (
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
+// server is what the flags of serve, the variables and the file say.
+type server struct {
+	load      loadFlags
+	log       logFlags
+	safety    safetyFlags
+	at        serve.Addresses
+	options   serve.Options
+	name      string
+	versions  repository.Policy
+	watch     time.Duration
+	file      string
+	printOnly bool
+}
+
 func serveCommand() *cobra.Command {
-	var load loadFlags
-	var at serve.Addresses
-	var name string
-	var versions repository.Policy
-	var watch time.Duration
-	var options serve.Options
-	var log logFlags
-	var safety safetyFlags
+	var s server
 	cmd := &cobra.Command{
 		Use:   "serve BUNDLE... | MODELS",
 		Short: "Answer over HTTP and gRPC, once parity is proven",
 		Long: "Serve loads bundles, or a folder of models with a bundle at NAME/VERSION, replays their golden\n" +
 			"cases in the process that will serve, and only then answers: POST /models/NAME with a picture,\n" +
 			"a form of files, JSON rows or a CSV as body; the Open Inference Protocol v2 over REST at /v2 and\n" +
-			"over gRPC; TensorFlow Serving's REST API at /v1. The folder of models is watched: a new version\n" +
-			"is loaded and verified beside the one that answers, and then takes its place. SIGTERM lets\n" +
-			"requests under way finish.",
+			"over gRPC; TensorFlow Serving's REST API at /v1. A folder of models is watched: a new version is\n" +
+			"loaded and verified beside the one that answers, and then takes its place. SIGTERM lets requests\n" +
+			"under way finish. Every flag can be set by a variable, FORGO_MAX_BATCH_ROWS for --max-batch-rows,\n" +
+			"and in a YAML file, by max_batch_rows.",
 		Example: "  forgo serve digits.forgo\n" +
 			"  forgo serve /srv/models --versions latest:2\n" +
 			"  curl --data-binary @seven.png http://127.0.0.1:8080/models/digits",
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			for flag, address := range map[string]*string{"http": &at.HTTP, "grpc": &at.GRPC, "admin": &at.Admin} {
-				if err := readAddress(address); err != nil {
-					return usageError{fmt.Errorf("--%s: %w", flag, err)}
-				}
-			}
-			if err := notNegative(cmd.Flags()); err != nil {
-				return err
-			}
-			if err := safety.read(&options); err != nil {
-				return err
-			}
-			if err := load.check(); err != nil {
-				return err
-			}
-			var err error
-			if options.Log, err = log.logger(cmd.ErrOrStderr()); err != nil {
-				return err
-			}
-			provider, end, err := traces(cmd.Context(), cmd.OutOrStdout(), options.Log)
-			if err != nil {
-				return err
-			}
-			defer end()
-			options.Traces = provider
-			models, err := repository.Open(cmd.Context(), args, name, repository.Options{
-				Load: func(ctx context.Context, path string, s repository.Settings) (*predict.Model, error) {
-					o := load.Options
-					o.Threads, o.Instances = s.Threads, s.Instances
-					o.MaxBatchRows, o.MaxDelay, o.MaxQueueRows = s.MaxBatchRows, s.MaxDelay, s.MaxQueueRows
-					return o.Load(ctx, path, onnx.Engine())
-				},
-				Defaults: repository.Settings{
-					Versions: versions, Threads: load.Threads, Instances: load.Instances,
-					MaxBatchRows: load.MaxBatchRows, MaxDelay: load.MaxDelay, MaxQueueRows: load.MaxQueueRows,
-				},
-				Limits: options.Limits, Log: options.Log,
-			})
-			if err != nil {
-				return err
-			}
-			defer models.Close()
-			if watch > 0 {
-				go models.Watch(cmd.Context(), watch)
-			}
-			return serve.Repository(models, options).Serve(cmd.Context(), at)
-		},
+		Args: cobra.ArbitraryArgs,
+		RunE: s.run,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&at.HTTP, "http", "127.0.0.1:8080", "`HOST:PORT` to answer on over HTTP, or off")
-	flags.StringVar(&at.GRPC, "grpc", "127.0.0.1:8081", "`HOST:PORT` to answer on over gRPC, or off")
-	flags.StringVar(&at.Admin, "admin", "127.0.0.1:8082", "`HOST:PORT` for operators, or off")
-	flags.StringVar(&at.Socket, "socket", "", "`PATH` of a Unix socket to answer on over HTTP as well")
-	flags.StringVar(&name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
-	flags.Var(&versions, "versions", "versions of each model to load: latest, latest:N, all, or numbers such as 1,3")
-	flags.DurationVar(&watch, "watch", time.Second, "how often to look for changed models (0: only when asked to on the admin port)")
-	safety.add(flags, &options)
-	load.add(flags)
-	log.add(flags)
-	addLimits(flags, &load.Options, &options)
+	flags.StringVar(&s.at.HTTP, "http", "127.0.0.1:8080", "`HOST:PORT` to answer on over HTTP, or off")
+	flags.StringVar(&s.at.GRPC, "grpc", "127.0.0.1:8081", "`HOST:PORT` to answer on over gRPC, or off")
+	flags.StringVar(&s.at.Admin, "admin", "127.0.0.1:8082", "`HOST:PORT` for operators, or off")
+	flags.StringVar(&s.at.Socket, "socket", "", "`PATH` of a Unix socket to answer on over HTTP as well")
+	flags.StringVar(&s.name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
+	flags.Var(&s.versions, "versions", "versions of each model to load: latest, latest:N, all, or numbers such as 1,3")
+	flags.DurationVar(&s.watch, "watch", time.Second, "how often to look for changed models (0: only when asked to on the admin port)")
+	flags.StringVar(&s.file, "config", "", "read what is not set otherwise from a YAML `FILE`; its models are read again when it changes")
+	flags.BoolVar(&s.printOnly, "print-config", false, "print the configuration as such a file, and do nothing else")
+	s.safety.add(flags, &s.options)
+	s.load.add(flags)
+	s.log.add(flags)
+	addLimits(flags, &s.load.Options, &s.options)
 	return cmd
 }
 
-// readAddress checks HOST:PORT, and empties what is off.
-func readAddress(address *string) error {
-	if *address == "off" {
-		*address = ""
+func (s *server) run(cmd *cobra.Command, args []string) error {
+	conf, err := s.configure(cmd, args)
+	if err != nil {
+		return err
+	}
+	if s.printOnly {
+		return conf.print(cmd.OutOrStdout(), cmd.Flags())
+	}
+	if len(conf.Paths) == 0 && !conf.hasPath() {
+		return usageError{errors.New("give a bundle or a folder of models to serve")}
+	}
+	provider, end, err := traces(cmd.Context(), cmd.OutOrStdout(), s.options.Log)
+	if err != nil {
+		return err
+	}
+	defer end()
+	s.options.Traces = provider
+	models, err := repository.Open(cmd.Context(), conf.Paths, s.name, repository.Options{
+		Load: s.open, Defaults: s.defaults(), Models: conf.Models, Limits: s.options.Limits, Log: s.options.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer models.Close()
+	if s.watch > 0 {
+		go models.Watch(cmd.Context(), s.watch, configured(s.file, cmd.Flags(), s.options.Log))
+	}
+	for _, address := range []*string{&s.at.HTTP, &s.at.GRPC, &s.at.Admin} {
+		if *address == "off" {
+			*address = ""
+		}
+	}
+	return serve.Repository(models, s.options).Serve(cmd.Context(), s.at)
+}
+
+// configure reads the file and checks what is set, wherever it was.
+func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err error) {
+	if s.file != "" {
+		if conf, err = readConfig(s.file, cmd.Flags(), true); err != nil {
+			return conf, usageError{err}
+		}
+	}
+	if len(args) > 0 {
+		conf.Paths = args
+	}
+	for _, place := range []struct{ flag, address string }{{"http", s.at.HTTP}, {"grpc", s.at.GRPC}, {"admin", s.at.Admin}} {
+		if err := checkAddress(place.address); err != nil {
+			return conf, usageError{fmt.Errorf("--%s: %w", place.flag, err)}
+		}
+	}
+	if err := notNegative(cmd.Flags()); err != nil {
+		return conf, err
+	}
+	if err := s.safety.read(&s.options); err != nil {
+		return conf, err
+	}
+	if err := s.load.check(); err != nil {
+		return conf, err
+	}
+	s.options.Log, err = s.log.logger(cmd.ErrOrStderr())
+	return conf, err
+}
+
+// defaults are the settings of models that have none of their own.
+func (s *server) defaults() repository.Settings {
+	o := s.load.Options
+	return repository.Settings{
+		Versions: s.versions, Threads: o.Threads, Instances: o.Instances, MaxBatchRows: o.MaxBatchRows, MaxDelay: o.MaxDelay,
+		MaxQueueRows: o.MaxQueueRows, MaxQueueBytes: o.MaxQueueBytes, MaxWait: o.MaxWait,
+	}
+}
+
+// open loads a bundle with a model's settings.
+func (s *server) open(ctx context.Context, path string, m repository.Settings) (*predict.Model, error) {
+	o := s.load.Options
+	o.Threads, o.Instances, o.MaxBatchRows, o.MaxDelay = m.Threads, m.Instances, m.MaxBatchRows, m.MaxDelay
+	o.MaxQueueRows, o.MaxQueueBytes, o.MaxWait = m.MaxQueueRows, m.MaxQueueBytes, m.MaxWait
+	return o.Load(ctx, path, onnx.Engine())
+}
+
+func checkAddress(address string) error {
+	if address == "off" {
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(*address); err != nil {
-		return fmt.Errorf("%q is neither HOST:PORT nor off", *address)
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("%q is neither HOST:PORT nor off", address)
 	}
 	return nil
 }

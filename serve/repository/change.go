@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
@@ -134,6 +135,9 @@ func (r *Repository) settings(name string) Settings {
 func (r *Repository) Refresh(ctx context.Context) {
 	r.work.Lock()
 	defer r.work.Unlock()
+	if r.closed {
+		return
+	}
 	if err := r.scan(); err != nil {
 		r.options.Log.Error("watch", "error", err.Error())
 		return
@@ -148,8 +152,9 @@ func (r *Repository) Refresh(ctx context.Context) {
 	}
 }
 
-// Watch refreshes every so often until ctx ends.
-func (r *Repository) Watch(ctx context.Context, every time.Duration) {
+// Watch refreshes every so often until ctx ends. settings is asked before each time; true means
+// that those of the models are others now, see [Repository.Configure].
+func (r *Repository) Watch(ctx context.Context, every time.Duration, settings func() (map[string]Settings, bool)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -157,7 +162,11 @@ func (r *Repository) Watch(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			r.Refresh(ctx)
+			if models, changed := settings(); changed {
+				r.Configure(ctx, models)
+			} else {
+				r.Refresh(ctx)
+			}
 		}
 	}
 }
@@ -169,6 +178,9 @@ func (r *Repository) Load(ctx context.Context, name string) error {
 	defer r.work.Unlock()
 	if m := r.models[name]; m != nil && m.fixed {
 		return ErrFixed
+	}
+	if r.closed {
+		return fmt.Errorf("load model %q: %w", name, predict.ErrClosed)
 	}
 	if err := r.scan(); err != nil {
 		return err

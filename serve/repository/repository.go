@@ -55,6 +55,7 @@ type Repository struct {
 	places []place    // where models are looked for
 	models map[string]*model
 	counts map[string]Counts
+	closed bool
 }
 
 // Counts are how often versions of a model were loaded, and refused.
@@ -202,10 +203,12 @@ func (r *Repository) Ready() bool { return !r.stopping.Load() }
 // Stop makes Ready answer false. Requests that come all the same are answered.
 func (r *Repository) Stop() { r.stopping.Store(true) }
 
-// Close retires every model and returns when those that it loaded are closed.
+// Close retires every model and returns when those that it loaded are closed. Nothing is loaded
+// any more.
 func (r *Repository) Close() {
 	r.work.Lock()
 	defer r.work.Unlock()
+	r.closed = true
 	var retired []*served.Model
 	for _, m := range r.models {
 		for _, v := range m.versions {

@@ -4,6 +4,7 @@ package repository
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,11 +24,13 @@ type Settings struct {
 	Labels map[string]string `yaml:"labels,omitempty"`
 
 	// As in predict.Options.
-	Threads      int           `yaml:"threads,omitempty"`
-	Instances    int           `yaml:"instances,omitempty"`
-	MaxBatchRows int           `yaml:"max_batch_rows,omitempty"`
-	MaxDelay     time.Duration `yaml:"max_delay,omitempty"`
-	MaxQueueRows int           `yaml:"max_queue_rows,omitempty"`
+	Threads       int           `yaml:"threads,omitempty"`
+	Instances     int           `yaml:"instances,omitempty"`
+	MaxBatchRows  int           `yaml:"max_batch_rows,omitempty"`
+	MaxDelay      time.Duration `yaml:"max_delay,omitempty"`
+	MaxQueueRows  int           `yaml:"max_queue_rows,omitempty"`
+	MaxQueueBytes int64         `yaml:"max_queue_bytes,omitempty"`
+	MaxWait       time.Duration `yaml:"max_wait,omitempty"`
 }
 
 // or fills in what the settings leave out.
@@ -40,6 +43,8 @@ func (s Settings) or(d Settings) Settings {
 	s.MaxBatchRows = cmp.Or(s.MaxBatchRows, d.MaxBatchRows)
 	s.MaxDelay = cmp.Or(s.MaxDelay, d.MaxDelay)
 	s.MaxQueueRows = cmp.Or(s.MaxQueueRows, d.MaxQueueRows)
+	s.MaxQueueBytes = cmp.Or(s.MaxQueueBytes, d.MaxQueueBytes)
+	s.MaxWait = cmp.Or(s.MaxWait, d.MaxWait)
 	return s
 }
 
@@ -50,8 +55,8 @@ func (s Settings) Check() error {
 			return fmt.Errorf("labels: %s is %q, which is no version", label, version)
 		}
 	}
-	if s.Threads < 0 || s.Instances < 0 || s.MaxBatchRows < 0 || s.MaxDelay < 0 || s.MaxQueueRows < 0 {
-		return fmt.Errorf("threads, instances, max_batch_rows, max_delay and max_queue_rows are 0 or more")
+	if min(s.Threads, s.Instances, s.MaxBatchRows, s.MaxQueueRows) < 0 || min(s.MaxDelay, s.MaxWait) < 0 || s.MaxQueueBytes < 0 {
+		return errors.New("threads, instances and what begins with max_ are 0 or more")
 	}
 	return nil
 }

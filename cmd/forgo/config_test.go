@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "forgo.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// printed runs serve --print-config.
+func printed(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), append([]string{"serve", "--print-config"}, args...), &out, &errs); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, &errs)
+	}
+	return out.String()
+}
+
+// The command line comes before the variables, the variables before the file, the file before
+// what holds otherwise; and what is printed says all of it again.
+func TestConfigPrecedence(t *testing.T) {
+	path := writeConfig(t, "max_batch_rows: 1\nmax_queue_rows: 2\nmax_pictures: 3\npaths: [a, b]\n"+
+		"models:\n  iris:\n    versions: latest:2\n    labels: {canary: 7}\n    max_delay: 2ms\n")
+	t.Setenv("FORGO_MAX_BATCH_ROWS", "10")
+	t.Setenv("FORGO_MAX_QUEUE_ROWS", "20")
+	text := printed(t, "--config", path, "--max-batch-rows", "100")
+	for _, want := range []string{
+		"max_batch_rows: 100\n", "max_queue_rows: 20\n", "max_pictures: 3\n", "max_json_depth: 64\n",
+		"http: 127.0.0.1:8080\n", "- a\n- b\n", "versions: latest:2\n", "canary: \"7\"\n", "max_delay: 2ms\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	t.Setenv("FORGO_MAX_BATCH_ROWS", "")
+	os.Unsetenv("FORGO_MAX_BATCH_ROWS")
+	os.Unsetenv("FORGO_MAX_QUEUE_ROWS")
+	if again := printed(t, "--config", writeConfig(t, text)); again != text {
+		t.Errorf("printed again:\n%s\nwant\n%s", again, text)
+	}
+	t.Setenv("FORGO_CONFIG", path)
+	if text := printed(t, "c"); !strings.Contains(text, "paths:\n- c\nadmin") || !strings.Contains(text, "max_pictures: 3\n") {
+		t.Errorf("from FORGO_CONFIG:\n%s", text)
+	}
+}
+
+func TestConfigRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		"\nmax_bacth_rows: 3":                "forgo.yaml:2: there is no key max_bacth_rows; there are paths, models, admin",
+		"max-batch-rows: 3":                  "there is no key max-batch-rows",
+		"config: other.yaml":                 "there is no key config",
+		"http: [a]":                          "forgo.yaml:1: http: it takes one value",
+		"threads:":                           "threads: it takes one value",
+		"max_batch_rows: many":               "max_batch_rows: invalid argument \"many\"",
+		"max_batch_rows: -1":                 "--max-batch-rows is -1; it is 0 or more",
+		"http: nowhere":                      "--http: \"nowhere\" is neither HOST:PORT nor off",
+		"http: a\nhttp: b":                   "line 2: mapping key \"http\" already defined at line 1",
+		"- a":                                "line 1: keys and values are needed",
+		"a: b: c":                            "mapping values are not allowed",
+		"paths: x":                           "line 1: a list is needed",
+		"models: {iris: {thread: 1}}":        "line 1: there is no key thread in a model's settings",
+		"models: {iris: {threads: x}}":       "line 1: a whole number is needed",
+		"models: {iris: {threads: -1}}":      "are 0 or more",
+		"models: {iris: {max_delay: 3}}":     "line 1: a duration is needed, such as 5ms",
+		"models: {iris: {versions: newest}}": "\"newest\" is neither latest",
+		"models: {iris: {labels: {a: b}}}":   "models: iris: labels: a is \"b\", which is no version",
+		"":                                   "give a bundle or a folder of models to serve",
+	} {
+		var errs bytes.Buffer
+		code := run(t.Context(), []string{"serve", "--config", writeConfig(t, text)}, io.Discard, &errs)
+		if code != exitUsage || !strings.Contains(errs.String(), want) || strings.Count(errs.String(), "\n") != 1 {
+			t.Errorf("%q: exit code %d, %s; want %q", text, code, &errs, want)
+		}
+	}
+	var errs bytes.Buffer
+	if code := run(t.Context(), []string{"serve", "--config", "nothing.yaml"}, io.Discard, &errs); code != exitUsage || !strings.Contains(errs.String(), "no such file") {
+		t.Errorf("exit code %d, %s", code, &errs)
+	}
+}
+
+// lines is a standard error that can be waited on.
+type lines struct {
+	bytes.Buffer
+	wrote chan string
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.wrote <- string(b)
+	return len(b), nil
+}
+
+// A changed file gives the models other settings while the server runs; a broken one is said.
+func TestConfigIsReadAgain(t *testing.T) {
+	bundle, err := filepath.Abs(iris)
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := func(threads int, label string) string {
+		return fmt.Sprintf("models: {iris: {path: %s, threads: %d, labels: {%s: 1}}}\n", bundle, threads, label)
+	}
+	path := writeConfig(t, models(1, "first"))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	errs := &lines{wrote: make(chan string)}
+	code := make(chan int)
+	go func() {
+		code <- run(ctx, []string{
+			"serve", "--config", path, "--verify", "quick", "--watch", "5ms",
+			"--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off",
+		}, io.Discard, errs)
+	}()
+	await := func(want string) {
+		t.Helper()
+		for {
+			select {
+			case line := <-errs.wrote:
+				if strings.Contains(line, want) {
+					return
+				}
+			case c := <-code:
+				t.Fatalf("ended with %d", c)
+			}
+		}
+	}
+	change := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await("serving")
+	change(models(1, "other") + "max_pictures: 7\n")
+	await("configuration")
+	change("models: [")
+	await("forgo.yaml")
+	change(models(2, "other"))
+	await(`"msg":"loaded"`)
+	stop()
+	for {
+		select {
+		case <-errs.wrote:
+		case c := <-code:
+			if c != exitDone {
+				t.Errorf("exit code %d", c)
+			}
+			return
+		}
+	}
+}
