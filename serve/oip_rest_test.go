@@ -346,6 +346,24 @@ func TestPackedBodies(t *testing.T) {
 	if _, h, _ := exchange(t, "GET", url[:len(url)-len("/infer")]+"/ready", nil, "Accept-Encoding", "gzip"); h.Get("Content-Encoding") != "" {
 		t.Error("a short answer was packed")
 	}
+	// Triton's asyncio client asks for packed answers always, and unpacks those of infer alone.
+	models := committed(t)
+	for i := range 10 {
+		models[fmt.Sprintf("iris-%d", i)] = models["iris"]
+	}
+	url = listen(t, models)
+	wrong := []byte(`{"inputs":[],"outputs":[{"name":"` + strings.Repeat("x", 2000) + `"}]}`)
+	for _, ask := range []struct {
+		method, path string
+		body         []byte
+	}{
+		{"GET", "/v2/models/stats", nil},
+		{"POST", "/v2/models/iris/infer", wrong},
+	} {
+		if _, h, got := exchange(t, ask.method, url+ask.path, ask.body, "Accept-Encoding", "gzip, deflate"); len(got) < 2000 || !json.Valid(got) {
+			t.Errorf("%s %s: %v %.100q", ask.method, ask.path, h, got)
+		}
+	}
 }
 
 func TestRepositoryAndStatistics(t *testing.T) {

@@ -41,7 +41,7 @@ func packed(limit int64) func(http.Handler) http.Handler {
 			}
 			w.Header().Add("Vary", "Accept-Encoding")
 			coding := accepted(req.Header.Get("Accept-Encoding"))
-			if coding == "" {
+			if coding == "" || !mayBePacked(req.URL.Path) {
 				next.ServeHTTP(w, req)
 				return
 			}
@@ -69,6 +69,12 @@ func unpack(coding string, body io.ReadCloser) (io.ReadCloser, error) {
 		return r, nil
 	}
 	return nil, nil
+}
+
+// mayBePacked is false for what Triton does not pack, either: its asyncio client asks for packed
+// answers always, and unpacks those of infer alone, and no errors.
+func mayBePacked(path string) bool {
+	return !strings.HasPrefix(path, "/v2/") || strings.HasSuffix(path, "/infer")
 }
 
 // accepted returns the coding to answer in: gzip where the client takes it, else deflate, else "".
@@ -120,7 +126,7 @@ func (p *packer) WriteHeader(status int) {
 	p.status = status
 	h := p.Header()
 	length, err := strconv.Atoi(h.Get("Content-Length"))
-	if err == nil && length >= worthPacking && h.Get("Content-Encoding") == "" {
+	if status == http.StatusOK && err == nil && length >= worthPacking && h.Get("Content-Encoding") == "" {
 		h.Set("Content-Encoding", p.coding)
 		h.Del("Content-Length")
 		p.packed = packers[p.coding].Get().(resetWriter)

@@ -149,14 +149,30 @@ func statsOf(m *served.Model) modelStats {
 	return out
 }
 
-func (h handler) stats(w http.ResponseWriter, _ *http.Request, m *served.Model) {
-	reply.JSON(w, http.StatusOK, map[string]any{"model_stats": []modelStats{statsOf(m)}})
+// allStats lists the versions that answer: of all models, of one, or one of its versions.
+func allStats(models Models, name, version string) ([]modelStats, error) {
+	list := []modelStats{}
+	for _, m := range ready(models) {
+		if (name == "" || name == m.Name) && (version == "" || version == m.Version) {
+			list = append(list, statsOf(m))
+		}
+	}
+	if name != "" && len(list) == 0 {
+		m, err := models.Get(name, version)
+		if err != nil {
+			return nil, err
+		}
+		defer m.Release()
+		list = append(list, statsOf(m)) // it has become ready
+	}
+	return list, nil
 }
 
-func (h handler) allStats(w http.ResponseWriter, _ *http.Request) {
-	list := []modelStats{}
-	for _, m := range ready(h.models) {
-		list = append(list, statsOf(m))
+func (h handler) stats(w http.ResponseWriter, req *http.Request) {
+	list, err := allStats(h.models, chi.URLParam(req, "name"), chi.URLParam(req, "version"))
+	if err != nil {
+		reply.Failure(w, err)
+		return
 	}
 	reply.JSON(w, http.StatusOK, map[string]any{"model_stats": list})
 }

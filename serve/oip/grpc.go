@@ -238,20 +238,14 @@ func (s *Service) change(ctx context.Context, name string, how func(Manager, con
 	return status.Error(codes.FailedPrecondition, err.Error()) // the bundle is at fault
 }
 
-// ModelStatistics counts the calls of one model or, without a name, of all.
+// ModelStatistics counts the calls of one model's versions or, without a name, of all.
 func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequest) (*pb.ModelStatisticsResponse, error) {
-	models := ready(s.models)
-	if req.GetName() != "" {
-		m, err := s.models.Get(req.GetName(), req.GetVersion())
-		if err != nil {
-			return nil, Status(err)
-		}
-		defer m.Release()
-		models = []*served.Model{m}
+	list, err := allStats(s.models, req.GetName(), req.GetVersion())
+	if err != nil {
+		return nil, Status(err)
 	}
 	answer := &pb.ModelStatisticsResponse{}
-	for _, m := range models {
-		stats := statsOf(m)
+	for _, stats := range list {
 		duration := func(d served.Duration) *pb.StatisticDuration {
 			return &pb.StatisticDuration{Count: d.Count, Ns: uint64(d.NS)}
 		}

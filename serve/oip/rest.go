@@ -28,11 +28,11 @@ func Handler(models Models, manager Manager) http.Handler {
 	r.Post("/repository/index", h.index)
 	r.Post("/repository/models/{name}/load", h.change(Manager.Load))
 	r.Post("/repository/models/{name}/unload", h.change(Manager.Unload))
-	r.Get("/models/stats", h.allStats)
+	r.Get("/models/stats", h.stats)
 	for _, at := range []string{"/models/{name}", "/models/{name}/versions/{version}"} {
 		r.Get(at, h.withModel(h.metadata))
 		r.Get(at+"/ready", h.withModel(h.modelReady))
-		r.Get(at+"/stats", h.withModel(h.stats))
+		r.Get(at+"/stats", h.stats)
 		r.Post(at+"/infer", h.withModel(h.infer))
 	}
 	return r

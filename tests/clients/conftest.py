@@ -1,14 +1,13 @@
-"""What the tests of all clients share: one server for each model that they ask for."""
+"""What the tests of all clients share: a server of all the models that they ask for."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 import pytest
 
-from tests.clients.servers import Server, serving
+from tests.clients.servers import GRAPHS, Server, serving
 
 # These run in the client's own environment: see test_environments.py.
 collect_ignore = [
@@ -16,15 +15,19 @@ collect_ignore = [
 ]
 
 
+# All that the tests ask but slow, which has a server of its own.
+MODELS = ["iris", "shapes", "two", "sensors", "regression:half-plus-three"]
+MODELS += sorted(graph.stem for graph in GRAPHS.glob("same-*.onnx"))
+
+
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
-    """Serve a model by its name, once for the whole session."""
-    servers: dict[str, Server] = {}
-    with contextlib.ExitStack() as running:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """One server of all models, by their names."""
+    with serving(MODELS, tmp_path_factory.mktemp("bundles")) as models:
+        yield models
 
-        def of(model: str) -> Server:
-            if model not in servers:
-                servers[model] = running.enter_context(serving(model, tmp_path_factory.mktemp("bundle")))
-            return servers[model]
 
-        yield of
+@pytest.fixture
+def serve(servers: dict[str, Server]) -> Callable[[str], Server]:
+    """The server, for one of its models."""
+    return servers.__getitem__

@@ -22,7 +22,7 @@ COMMAND = FORGO if FORGO.exists() else ROOT / ".venv/bin/forgo"  # a client's en
 
 @dataclass(frozen=True)
 class Server:
-    """A running server of one model, by its HOST:PORTs."""
+    """A running server, by its HOST:PORTs, and one of its models."""
 
     model: str
     bundle: Path
@@ -88,14 +88,14 @@ def bundle_of(model: str, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def serving(model: str, folder: Path) -> Iterator[Server]:
-    """A server of a model, on free ports, until the block ends."""
-    bundle = bundle_of(model, folder)
-    command = [str(COMMAND), "serve", str(bundle)]
+def running(*arguments: str | Path) -> Iterator[dict[str, str]]:
+    """Run forgo serve on free ports until the block ends: the HOST:PORTs of http, grpc and admin."""
+    command: list[str | Path] = [COMMAND, "serve", *arguments]
     for place in ("http", "grpc", "admin"):
         command += [f"--{place}", "127.0.0.1:0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        log = Thread(target=process.stderr.read, daemon=True)
         try:
             said = []
             for line in process.stderr:
@@ -104,12 +104,19 @@ def serving(model: str, folder: Path) -> Iterator[Server]:
                 if len(places) == 3:
                     break
             else:
-                raise AssertionError(f"{model} is not served: {''.join(said)}")
-            log = Thread(target=process.stderr.read, daemon=True)
+                raise AssertionError("".join(said))
             log.start()
-            yield Server(bundle.stem, bundle, **places)
+            yield places
         finally:
             process.terminate()
             code = process.wait(timeout=60)
-            log.join()
-        assert code == 0, f"the server of {model} ended with {code}"
+        log.join()
+        assert code == 0, f"the server ended with {code}"
+
+
+@contextlib.contextmanager
+def serving(models: list[str], folder: Path) -> Iterator[dict[str, Server]]:
+    """Serve models until the block ends."""
+    bundles = {model: bundle_of(model, folder) for model in models}
+    with running(*bundles.values()) as places:
+        yield {model: Server(bundle.stem, bundle, **places) for model, bundle in bundles.items()}

@@ -128,7 +128,8 @@ def test_streams_are_refused(connect: Connect) -> None:
 def test_a_client_that_waits_no_longer_ends_the_run(tmp_path: Path) -> None:
     """The server of a model that never comes to an end stops at once when nobody waits for it."""
     row = np.ones((1, 3), np.float32)
-    with serving("slow", tmp_path) as server, asyncio.Runner() as runner:
+    with serving(["slow"], tmp_path) as servers, asyncio.Runner() as runner:
+        server = servers["slow"]
         for kind in KINDS:
             client = Client(Form(kind), server, runner.run)
             inputs = [client.input("x", row)]

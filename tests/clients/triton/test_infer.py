@@ -205,7 +205,7 @@ def test_requests_under_way_at_once(connect: Connect, kind: str) -> None:
 
 @every_form
 def test_a_scalar_where_a_batch_belongs_is_refused(connect: Connect, form: Form) -> None:
-    client = connect(form, "half-plus-three")
+    client = connect(form, "regression:half-plus-three")
     assert client.infer({"x": np.array([1, 2, 5], np.float32)}).as_numpy("y").tolist() == [3.5, 4, 5.5]
     with pytest.raises(InferenceServerException, match="x"):
         client.infer({"x": np.array(1, np.float32)})

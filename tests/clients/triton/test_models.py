@@ -78,7 +78,10 @@ def test_metadata_is_enough_to_infer(connect: Connect, kind: str) -> None:
 def test_repository_index(connect: Connect, kind: str) -> None:
     index = plain(connect(Form(kind), "iris").ask("get_model_repository_index"))
     models = index if kind.startswith("http") else index["models"]
-    assert models == [{"name": "iris", "version": 1, "state": "READY"}]
+    assert {(m["name"], m["version"], m["state"]) for m in models} >= {
+        ("iris", 1, "READY"),
+        ("shapes", 1, "READY"),
+    }
 
 
 @every_client
@@ -87,8 +90,7 @@ def test_statistics_count_what_was_asked(connect: Connect, kind: str) -> None:
 
     def counted() -> dict[str, Any]:
         (answer,) = plain(client.ask("get_inference_statistics", "iris", "1"))["model_stats"]
-        (of_all,) = plain(client.ask("get_inference_statistics"))["model_stats"]
-        assert answer == of_all
+        assert answer in plain(client.ask("get_inference_statistics"))["model_stats"]
         stats = answer["inference_stats"]
         return {
             "rows": answer.get("inference_count", 0),
