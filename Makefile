@@ -66,6 +66,7 @@ TRAIN_tiles := --image-size 64 --fit crop --epochs 8
 
 conformance: build
 	$(PY) conformance/generate.py
+	$(PY) conformance/savedmodels.py
 
 clean:
 	rm -rf build dist .venv src/forgo/bin

@@ -36,6 +36,15 @@ type Library struct {
 type Graph struct {
 	Data []byte // the file's content; nil for a folder
 	Path string // the file or folder; for Data, only error messages use it
+
+	// The rest is for SavedModels, and optional where the model leaves no choice.
+
+	// Tags are those of the graph to open, of which a SavedModel may have several.
+	Tags []string
+	// Signature names the graph's ends; Inputs and Outputs choose some of them, or name
+	// operations instead, as in "input_1" or "softmax:0".
+	Signature       string
+	Inputs, Outputs []string
 }
 
 // SessionOptions tune one session. The zero value is useful.

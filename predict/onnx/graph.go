@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"sort"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
+	"github.com/forgo-ml/forgo/predict/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -31,24 +30,24 @@ type Info struct {
 func Inspect(model []byte) (Info, error) {
 	g := Info{Opsets: map[string]int{}, Ops: map[string]int{}, initializers: map[string]bool{}, domains: map[string]bool{}}
 	sawGraph := false
-	err := fields(model, func(f field) error {
-		switch f.number {
+	err := wire.Fields(model, func(f wire.Field) error {
+		switch f.Number {
 		case 1:
-			g.IRVersion = int64(f.varint)
+			g.IRVersion = int64(f.Varint)
 		case 2:
-			g.Producer = string(f.bytes)
+			g.Producer = string(f.Bytes)
 		case 7:
 			sawGraph = true
-			return g.graph(f.bytes, true)
+			return g.graph(f.Bytes, true)
 		case 8:
-			return g.opset(f.bytes)
+			return g.opset(f.Bytes)
 		case 25: // a function that the model brings along
-			return fields(f.bytes, func(f field) error {
-				if f.number == 7 {
-					return g.node(f.bytes)
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Number == 7 {
+					return g.node(f.Bytes)
 				}
-				if f.number == 10 {
-					g.domains[string(f.bytes)] = true
+				if f.Number == 10 {
+					g.domains[string(f.Bytes)] = true
 				}
 				return nil
 			})
@@ -73,12 +72,12 @@ func Inspect(model []byte) (Info, error) {
 }
 
 func (g *Info) graph(b []byte, top bool) error {
-	return fields(b, func(f field) error {
-		switch f.number {
+	return wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
 		case 1:
-			return g.node(f.bytes)
+			return g.node(f.Bytes)
 		case 5:
-			name, err := g.tensor(f.bytes)
+			name, err := g.tensor(f.Bytes)
 			if top {
 				g.initializers[name] = true
 			}
@@ -87,19 +86,19 @@ func (g *Info) graph(b []byte, top bool) error {
 			if !top {
 				return nil
 			}
-			s, err := valueInfo(f.bytes)
-			if f.number == 11 {
+			s, err := valueInfo(f.Bytes)
+			if f.Number == 11 {
 				g.Inputs = append(g.Inputs, s)
 			} else {
 				g.Outputs = append(g.Outputs, s)
 			}
 			return err
 		case 15: // sparse initializer: values and indices
-			return fields(f.bytes, func(f field) error {
-				if f.number != 1 && f.number != 2 {
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Number != 1 && f.Number != 2 {
 					return nil
 				}
-				name, err := g.tensor(f.bytes)
+				name, err := g.tensor(f.Bytes)
 				if top {
 					g.initializers[name] = true
 				}
@@ -112,11 +111,11 @@ func (g *Info) graph(b []byte, top bool) error {
 
 func (g *Info) opset(b []byte) error {
 	domain, version := "ai.onnx", 0
-	err := fields(b, func(f field) error {
-		if f.number == 1 && len(f.bytes) > 0 {
-			domain = string(f.bytes)
-		} else if f.number == 2 {
-			version = int(f.varint)
+	err := wire.Fields(b, func(f wire.Field) error {
+		if f.Number == 1 && len(f.Bytes) > 0 {
+			domain = string(f.Bytes)
+		} else if f.Number == 2 {
+			version = int(f.Varint)
 		}
 		return nil
 	})
@@ -126,20 +125,20 @@ func (g *Info) opset(b []byte) error {
 
 func (g *Info) node(b []byte) error {
 	op, domain := "", ""
-	err := fields(b, func(f field) error {
-		switch f.number {
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
 		case 4:
-			op = string(f.bytes)
+			op = string(f.Bytes)
 		case 7:
-			domain = string(f.bytes)
+			domain = string(f.Bytes)
 		case 5: // attribute: tensors and graphs inside it count as well
-			return fields(f.bytes, func(f field) error {
-				switch f.number {
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				switch f.Number {
 				case 5, 10:
-					_, err := g.tensor(f.bytes)
+					_, err := g.tensor(f.Bytes)
 					return err
 				case 6, 11:
-					return g.graph(f.bytes, false)
+					return g.graph(f.Bytes, false)
 				}
 				return nil
 			})
@@ -155,22 +154,14 @@ func (g *Info) node(b []byte) error {
 
 // tensor passes over a weight and notes where its data lies, if not in this file.
 func (g *Info) tensor(b []byte) (name string, err error) {
-	err = fields(b, func(f field) error {
-		switch f.number {
+	err = wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
 		case 8:
-			name = string(f.bytes)
+			name = string(f.Bytes)
 		case 13:
-			key, value := "", ""
-			err := fields(f.bytes, func(f field) error {
-				if f.number == 1 {
-					key = string(f.bytes)
-				} else if f.number == 2 {
-					value = string(f.bytes)
-				}
-				return nil
-			})
+			key, value, err := wire.Entry(f.Bytes)
 			if key == "location" {
-				g.External = append(g.External, value)
+				g.External = append(g.External, string(value))
 			}
 			return err
 		}
@@ -187,28 +178,29 @@ var dtypes = map[uint64]tensor.DType{
 }
 
 func valueInfo(b []byte) (tensor.Spec, error) {
-	s := tensor.Spec{Shape: []int64{}}
-	err := fields(b, func(f field) error {
-		if f.number == 1 {
-			s.Name = string(f.bytes)
+	s := tensor.Spec{}
+	err := wire.Fields(b, func(f wire.Field) error {
+		if f.Number == 1 {
+			s.Name = string(f.Bytes)
 		}
-		if f.number != 2 {
+		if f.Number != 2 {
 			return nil
 		}
-		return fields(f.bytes, func(f field) error { // TypeProto
-			if f.number != 1 {
+		return wire.Fields(f.Bytes, func(f wire.Field) error { // TypeProto
+			if f.Number != 1 {
 				return nil
 			}
-			return fields(f.bytes, func(f field) error { // its tensor type
-				switch f.number {
+			return wire.Fields(f.Bytes, func(f wire.Field) error { // its tensor type
+				switch f.Number {
 				case 1:
-					s.DType = dtypes[f.varint]
+					s.DType = dtypes[f.Varint]
 				case 2:
-					return fields(f.bytes, func(f field) error { // a dimension
+					s.Shape = []int64{} // a scalar's, unless dimensions follow
+					return wire.Fields(f.Bytes, func(f wire.Field) error { // a dimension
 						size := int64(-1)
-						err := fields(f.bytes, func(f field) error {
-							if f.number == 1 && int64(f.varint) > 0 {
-								size = int64(f.varint)
+						err := wire.Fields(f.Bytes, func(f wire.Field) error {
+							if f.Number == 1 && int64(f.Varint) > 0 {
+								size = int64(f.Varint)
 							}
 							return nil
 						})
@@ -221,38 +213,4 @@ func valueInfo(b []byte) (tensor.Spec, error) {
 		})
 	})
 	return s, err
-}
-
-type field struct {
-	number protowire.Number
-	varint uint64
-	bytes  []byte // shared with the message
-}
-
-// fields calls visit for each field of a protobuf message.
-func fields(b []byte, visit func(field) error) error {
-	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		f := field{number: number}
-		switch kind {
-		case protowire.VarintType:
-			f.varint, n = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(b)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, b)
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		if err := visit(f); err != nil {
-			return err
-		}
-	}
-	return nil
 }

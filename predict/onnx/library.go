@@ -33,14 +33,11 @@ import "C"
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
-	"sort"
-	"strings"
 	"unsafe"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/internal/sharedlib"
 )
 
 // EnvLibrary is the environment variable that names the shared library.
@@ -50,93 +47,16 @@ const EnvLibrary = "FORGO_ONNXRUNTIME"
 // the library's minor version must be at least this.
 const apiVersion = 24
 
-// candidates lists where the library may be, in the order that is searched: the option, the
-// environment, beside the binary, the installed onnxruntime wheel, the system. The first two
-// are what somebody asked for: where one is set, nothing else is tried.
-func candidates(option string) (patterns []string, asked string) {
-	if option != "" {
-		return []string{option}, "the Library option"
-	}
-	if env := os.Getenv(EnvLibrary); env != "" {
-		return []string{env}, EnvLibrary
-	}
-	name := "libonnxruntime.so*"
-	if runtime.GOOS == "darwin" {
-		name = "libonnxruntime*.dylib"
-	}
-	if exe, err := os.Executable(); err == nil {
-		if real, err := filepath.EvalSymlinks(exe); err == nil {
-			exe = real
-		}
-		dir := filepath.Dir(exe)
-		patterns = append(patterns, filepath.Join(dir, name), filepath.Join(dir, "../lib", name),
-			// the binary of the forgo wheel has the onnxruntime wheel as a neighbour
-			filepath.Join(dir, "../../onnxruntime/capi", name))
-	}
-	for _, prefix := range pythonPrefixes() {
-		patterns = append(patterns, filepath.Join(prefix, "lib/python3*/site-packages/onnxruntime/capi", name))
-	}
-	for _, dir := range []string{"/usr/local/lib", "/usr/lib/" + multiarch(), "/usr/lib64", "/usr/lib", "/opt/onnxruntime/lib", "/opt/homebrew/lib"} {
-		patterns = append(patterns, filepath.Join(dir, name))
-	}
-	return patterns, ""
-}
-
-// pythonPrefixes are the environments whose onnxruntime wheel may serve: the one that
-// FORGO_PYTHON names (the Python command sets it), the active one, the python3 on PATH.
-func pythonPrefixes() []string {
-	var out []string
-	for _, env := range []string{"FORGO_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"} {
-		if v := os.Getenv(env); v != "" {
-			out = append(out, v)
-		}
-	}
-	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
-		if info, err := os.Stat(filepath.Join(dir, "python3")); err == nil && !info.IsDir() {
-			out = append(out, filepath.Dir(dir))
-		}
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		out = append(out, filepath.Join(home, ".local"))
-	}
-	return out
-}
-
-func multiarch() string {
-	if runtime.GOARCH == "arm64" {
-		return "aarch64-linux-gnu"
-	}
-	return "x86_64-linux-gnu"
-}
-
-// find returns the first library that loads and is new enough. Its error names every place
-// looked at, and both versions where they do not match.
+// find returns the first ONNX Runtime that loads and is new enough.
 func find(option string) (predict.Library, error) {
-	patterns, asked := candidates(option)
-	var unfit, looked []string
-	for _, pattern := range patterns {
-		matches, _ := filepath.Glob(pattern)
-		if asked != "" {
-			matches = patterns // a bare name is the dynamic linker's to find
-		}
-		sort.Sort(sort.Reverse(sort.StringSlice(matches)))
-		for _, path := range matches {
-			version, err := probe(path)
-			if err == nil {
-				return predict.Library{Path: path, Version: version}, nil
-			}
-			unfit = append(unfit, fmt.Sprintf("%s: %v", path, err))
-		}
-		looked = append(looked, pattern)
+	files := []string{"libonnxruntime.so*"}
+	if runtime.GOOS == "darwin" {
+		files = []string{"libonnxruntime*.dylib"}
 	}
-	switch {
-	case asked != "":
-		return predict.Library{}, fmt.Errorf("load ONNX Runtime as %s says: %s", asked, unfit[0])
-	case len(unfit) > 0:
-		return predict.Library{}, fmt.Errorf("load ONNX Runtime: %s", strings.Join(unfit, "; "))
-	}
-	return predict.Library{}, fmt.Errorf("no ONNX Runtime found: pip install onnxruntime, or set %s to libonnxruntime.so (looked at %s)",
-		EnvLibrary, strings.Join(looked, ", "))
+	return sharedlib.Search{
+		Name: "ONNX Runtime", Env: EnvLibrary, Files: files, Wheel: "onnxruntime/capi",
+		System: []string{"/opt/onnxruntime/lib"}, Install: "pip install onnxruntime", Probe: probe,
+	}.Find(option)
 }
 
 func probe(path string) (version string, err error) {

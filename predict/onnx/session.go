@@ -143,7 +143,7 @@ func (s *session) results(inputs predict.Tensors) ([]ort.Value, error) {
 			shape[0] = int64(inputs[s.inputs[0].Name].Rows())
 		}
 		n, err := tensor.Count(shape)
-		if err != nil {
+		if err != nil || shape == nil {
 			return out, fmt.Errorf("output %q is %s with free dimensions %v, which is not supported", spec.Name, spec.DType, spec.Shape)
 		}
 		if out[i], err = ort.NewCustomDataTensor(ort.Shape(shape), make([]byte, 2*n), halfTypes[spec.DType]); err != nil {

@@ -14,7 +14,8 @@ import (
 type Spec struct {
 	Name string
 	DType
-	// Shape has -1 for a free dimension; the first is the batch.
+	// Shape has -1 for a free dimension; the first is the batch. It is nil where even the
+	// number of dimensions is free, and empty for a scalar.
 	Shape []int64
 }
 
@@ -23,7 +24,7 @@ func (s Spec) Match(t Tensor) error {
 	if err := t.Check(); err != nil {
 		return fmt.Errorf("tensor %q: %w", s.Name, err)
 	}
-	fits := t.DType() == s.DType && len(t.Shape) == len(s.Shape)
+	fits := t.DType() == s.DType && (s.Shape == nil || len(t.Shape) == len(s.Shape))
 	for i := 0; fits && i < len(s.Shape); i++ {
 		fits = s.Shape[i] < 0 || s.Shape[i] == t.Shape[i]
 	}

@@ -1,0 +1,114 @@
+// Package sharedlib looks for the shared library of an engine. [Search.asked] and
+// [Search.folders] are where the order is written down; it is the same for every engine.
+package sharedlib
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict"
+)
+
+// Search says what is looked for. All fields but System are required.
+type Search struct {
+	Name   string   // of the library, for people: "ONNX Runtime"
+	Env    string   // the environment variable that names its file
+	Files  []string // patterns of its file's name, best first
+	Wheel  string   // the folder in site-packages where its wheel keeps it
+	System []string // folders besides the system's usual ones
+	// Install is what to install when there is none: "pip install onnxruntime".
+	Install string
+	// Probe loads the library at a path and returns its version, or why it is unfit.
+	Probe func(path string) (version string, err error)
+}
+
+// asked is the library that somebody named, and where: nothing else is tried then. The
+// option comes before the environment.
+func (s Search) asked(option string) (path, where string) {
+	if option != "" {
+		return option, "the Library option"
+	}
+	return os.Getenv(s.Env), s.Env
+}
+
+// folders are where the library may be, in the order that is searched: beside the binary,
+// the installed wheel, the system.
+func (s Search) folders() (dirs []string) {
+	if exe, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = real
+		}
+		dir := filepath.Dir(exe)
+		// The binary of the forgo wheel has the library's wheel as a neighbour.
+		dirs = append(dirs, dir, filepath.Join(dir, "../lib"), filepath.Join(dir, "../..", s.Wheel))
+	}
+	for _, prefix := range pythonPrefixes() {
+		dirs = append(dirs, filepath.Join(prefix, "lib/python3*/site-packages", s.Wheel))
+	}
+	dirs = append(dirs, "/usr/local/lib", "/usr/lib/"+multiarch(), "/usr/lib64", "/usr/lib")
+	dirs = append(dirs, s.System...)
+	return append(dirs, "/opt/homebrew/lib")
+}
+
+// pythonPrefixes are the environments whose wheel may serve: the one that FORGO_PYTHON names
+// (the Python command sets it), the active one, the python3 on PATH.
+func pythonPrefixes() []string {
+	var out []string
+	for _, env := range []string{"FORGO_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"} {
+		if v := os.Getenv(env); v != "" {
+			out = append(out, v)
+		}
+	}
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if info, err := os.Stat(filepath.Join(dir, "python3")); err == nil && !info.IsDir() {
+			out = append(out, filepath.Dir(dir))
+		}
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		out = append(out, filepath.Join(home, ".local"))
+	}
+	return out
+}
+
+func multiarch() string {
+	if runtime.GOARCH == "arm64" {
+		return "aarch64-linux-gnu"
+	}
+	return "x86_64-linux-gnu"
+}
+
+// Find returns the first library that loads and is fit. Its error names every place looked
+// at, and why those found are unfit.
+func (s Search) Find(option string) (predict.Library, error) {
+	if path, where := s.asked(option); path != "" {
+		version, err := s.Probe(path) // a bare name is the dynamic linker's to find
+		if err != nil {
+			return predict.Library{}, fmt.Errorf("load %s as %s says: %s: %w", s.Name, where, path, err)
+		}
+		return predict.Library{Path: path, Version: version}, nil
+	}
+	var unfit []string
+	dirs := s.folders()
+	for _, dir := range dirs {
+		for _, file := range s.Files {
+			matches, _ := filepath.Glob(filepath.Join(dir, file))
+			slices.Sort(matches)
+			for _, path := range slices.Backward(matches) {
+				version, err := s.Probe(path)
+				if err == nil {
+					return predict.Library{Path: path, Version: version}, nil
+				}
+				unfit = append(unfit, fmt.Sprintf("%s: %v", path, err))
+			}
+		}
+	}
+	if len(unfit) > 0 {
+		return predict.Library{}, fmt.Errorf("load %s: %s", s.Name, strings.Join(unfit, "; "))
+	}
+	return predict.Library{}, fmt.Errorf("no %s found: %s, or set %s to its shared library (looked for %s in %s)",
+		s.Name, s.Install, s.Env, strings.Join(s.Files, " and "), strings.Join(dirs, ", "))
+}

@@ -1,0 +1,234 @@
+package tensorflow
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/internal/wire"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// choose returns the graph with exactly these tags, or the only one where none are given.
+func choose(graphs []MetaGraph, tags []string) (*MetaGraph, error) {
+	want := slices.Sorted(slices.Values(tags))
+	var have []string
+	for i, g := range graphs {
+		if slices.Equal(g.Tags, want) || (len(want) == 0 && len(graphs) == 1) {
+			return &graphs[i], nil
+		}
+		have = append(have, "["+strings.Join(g.Tags, ", ")+"]")
+	}
+	if len(want) == 0 {
+		return nil, fmt.Errorf("it has %d graphs, choose one by its tags: %s", len(have), strings.Join(have, ", "))
+	}
+	return nil, fmt.Errorf("it has no graph with the tags [%s]; there is %s", strings.Join(want, ", "), strings.Join(have, ", "))
+}
+
+// DefaultSignature is what TensorFlow names the signature that is meant where none is named.
+const DefaultSignature = "serving_default"
+
+// signature returns the one named or, where none is, the default or the only one; nil where
+// that leaves a choice.
+func (g *MetaGraph) signature(name string) (*Signature, error) {
+	wanted := name
+	if name == "" {
+		wanted = DefaultSignature
+	}
+	var have []string
+	for i, s := range g.Signatures {
+		if s.Name == wanted {
+			return &g.Signatures[i], nil
+		}
+		have = append(have, s.Name)
+	}
+	switch {
+	case name == "" && len(have) == 1:
+		return &g.Signatures[0], nil
+	case name == "":
+		return nil, nil
+	case len(have) == 0:
+		return nil, fmt.Errorf("it has no signature %q: it has none at all, name its inputs and outputs instead", name)
+	}
+	return nil, fmt.Errorf("it has no signature %q; there is %s", name, list(have))
+}
+
+// choose returns the inputs and outputs that are meant: names of the signature, or of
+// operations, with ":INDEX" or, for index 0, without.
+func (g *MetaGraph) choose(want predict.Graph) (inputs, outputs []End, err error) {
+	s, err := g.signature(want.Signature)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s == nil {
+		s = &Signature{}
+	}
+	if inputs, err = g.pick("input", want.Inputs, s.Inputs, g.Placeholders, len(s.Outputs) > 0); err != nil {
+		return nil, nil, err
+	}
+	outputs, err = g.pick("output", want.Outputs, s.Outputs, g.Results, len(s.Outputs) > 0)
+	return inputs, outputs, err
+}
+
+func (g *MetaGraph) pick(kind string, names []string, signed []End, others []tensor.Spec, hasSignature bool) ([]End, error) {
+	if len(names) == 0 {
+		switch {
+		case hasSignature:
+			for _, e := range signed {
+				if e.Tensor == "" {
+					return nil, fmt.Errorf("%s %q is a sparse or composite tensor, which is not supported", kind, e.Name)
+				}
+			}
+			return signed, nil
+		case len(g.Signatures) > 0:
+			var have []string
+			for _, s := range g.Signatures {
+				have = append(have, s.Name)
+			}
+			return nil, fmt.Errorf("choose one of its signatures: %s", list(have))
+		}
+		return nil, fmt.Errorf("it has no signature that says which its %ss are: name them; there is %s", kind, candidates(nil, others))
+	}
+	var out []End
+	for _, name := range names {
+		if i := slices.IndexFunc(signed, func(e End) bool { return e.Name == name && e.Tensor != "" }); i >= 0 {
+			out = append(out, signed[i])
+			continue
+		}
+		if operation, _ := split(name); g.nodes[operation] == nil {
+			return nil, fmt.Errorf("it has no %s %q; there is %s", kind, name, candidates(signed, others))
+		}
+		out = append(out, End{Spec: tensor.Spec{Name: name}, Tensor: name})
+	}
+	return out, nil
+}
+
+// candidates lists what may have been meant, for an error message.
+func candidates(signed []End, others []tensor.Spec) string {
+	var have []string
+	for _, e := range signed {
+		have = append(have, e.Name)
+	}
+	for _, s := range others {
+		have = append(have, s.Name)
+	}
+	return list(have)
+}
+
+func list(names []string) string {
+	const most = 20
+	if len(names) == 0 {
+		return "none"
+	}
+	if more := len(names) - most; more > 0 {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// split takes a tensor's name apart: "OPERATION:INDEX", where index 0 may be left out.
+func split(name string) (operation string, index int) {
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		if n, err := strconv.Atoi(name[i+1:]); err == nil {
+			return name[:i], n
+		}
+	}
+	return name, 0
+}
+
+// ends finds the graph's own inputs and outputs.
+func (g *MetaGraph) ends(order []*node) {
+	saver, _ := split(g.savedPaths)
+	consumed, placeholders := map[string]bool{}, map[string]bool{}
+	for _, n := range order {
+		for _, in := range n.inputs {
+			operation, _ := split(strings.TrimPrefix(in, "^"))
+			consumed[operation] = true
+		}
+		if _, isAsset := g.assets[n.name]; n.op == "Placeholder" && n.name != saver && !isAsset {
+			placeholders[n.name] = true
+			g.Placeholders = append(g.Placeholders, n.spec())
+		}
+	}
+	reaches := map[string]bool{}
+	var walk func(name string) bool
+	walk = func(name string) bool {
+		if known, ok := reaches[name]; ok || g.nodes[name] == nil {
+			return known
+		}
+		reaches[name] = false // until known, which also ends a loop
+		for _, in := range g.nodes[name].inputs {
+			operation, _ := split(strings.TrimPrefix(in, "^"))
+			if placeholders[operation] || walk(operation) {
+				reaches[name] = true
+			}
+		}
+		return reaches[name]
+	}
+	for _, n := range order {
+		if !consumed[n.name] && n.op != "NoOp" && !strings.HasPrefix(n.op, "Assign") && walk(n.name) {
+			g.Results = append(g.Results, n.spec())
+		}
+	}
+}
+
+// spec tells what the node's first output is, as far as its attributes do: the type may be "".
+func (n *node) spec() tensor.Spec {
+	s := tensor.Spec{Name: n.name}
+	for _, key := range []string{"dtype", "T", "DstT", "output_type", "out_type", "Tout"} {
+		if attr := n.attrs[key]; attr != nil && s.DType == "" {
+			s.DType = firstType(attr)
+		}
+	}
+	for _, key := range []string{"_output_shapes", "shape"} {
+		if attr := n.attrs[key]; attr != nil && s.Shape == nil {
+			s.Shape = firstShape(attr)
+		}
+	}
+	return s
+}
+
+// firstType reads an AttrValue that holds a type, or a list of them.
+func firstType(attr []byte) (t tensor.DType) {
+	_ = wire.Fields(attr, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Number == 6 && t == "" {
+					t = dtypeOf(f.Varint)
+					if f.Bytes != nil { // packed: each is one byte
+						t = dtypeOf(uint64(f.Bytes[0]))
+					}
+				}
+				return nil
+			})
+		case 6:
+			t = dtypeOf(f.Varint)
+		}
+		return nil
+	})
+	return t
+}
+
+// firstShape reads an AttrValue that holds a shape, or a list of them.
+func firstShape(attr []byte) (shape []int64) {
+	_ = wire.Fields(attr, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			seen := false
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Number == 7 && !seen {
+					seen = true
+					shape, _ = readShape(f.Bytes)
+				}
+				return nil
+			})
+		case 7:
+			shape, _ = readShape(f.Bytes)
+		}
+		return nil
+	})
+	return shape
+}

@@ -1,0 +1,392 @@
+package tensorflow
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/internal/wire"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// The field numbers here are those of TensorFlow's saved_model.proto, meta_graph.proto,
+// graph.proto, node_def.proto, function.proto and attr_value.proto.
+
+// graphFile is the file in a SavedModel's folder that holds its graphs.
+const graphFile = "saved_model.pb"
+
+// MetaGraph is one of the graphs of a SavedModel, and how it is meant to be called.
+type MetaGraph struct {
+	Tags       []string // sorted
+	Version    string
+	Signatures []Signature // by name
+	// Placeholders are the graph's own inputs, by operation name.
+	Placeholders []tensor.Spec
+	// Results are the operations that nothing consumes, as far as they depend on a placeholder.
+	Results []tensor.Spec
+	Ops     map[string]int // type to count, bodies of functions included
+
+	nodes      map[string]*node
+	functions  map[string]*function
+	gradients  map[string]string
+	initOp     string // run at load
+	restoreOp  string // run at load, if there are variables
+	savedPaths string // the tensor that restoreOp takes the variables' place from
+	assets     map[string]string // tensor, without ":0", to file in assets/
+}
+
+// Signature is a way to call a graph: names for some of its tensors.
+type Signature struct {
+	Name    string
+	Method  string
+	Inputs  []End
+	Outputs []End
+}
+
+// End is an input or output of a signature: a name and the tensor behind it.
+type End struct {
+	tensor.Spec
+	Tensor string // "OPERATION:INDEX"; "" for sparse and composite tensors
+}
+
+type node struct {
+	name, op string
+	inputs   []string
+	attrs    map[string][]byte // serialized AttrValue, shared with the message
+}
+
+type function struct {
+	args  []string
+	nodes map[string]*node
+}
+
+// Inspect reads the structure of the SavedModel in a folder: without TensorFlow, without its
+// weights, and without running anything.
+func Inspect(dir string) ([]MetaGraph, error) {
+	data, err := readGraphs(dir)
+	if err != nil {
+		return nil, err
+	}
+	var graphs []MetaGraph
+	err = wire.Fields(data, func(f wire.Field) error {
+		if f.Number != 2 {
+			return nil
+		}
+		g, err := readMetaGraph(f.Bytes)
+		graphs = append(graphs, g)
+		return err
+	})
+	if err == nil && len(graphs) == 0 {
+		err = errors.New("it has no graph")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a complete SavedModel: %w", graphFile, err)
+	}
+	return graphs, nil
+}
+
+func readGraphs(dir string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(dir, graphFile))
+	if err == nil {
+		return data, nil
+	}
+	if info, err := os.Stat(dir); err != nil {
+		return nil, errors.New("there is no such folder")
+	} else if !info.IsDir() {
+		return nil, errors.New("a SavedModel is a folder")
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, other := range []string{"saved_model.pbtxt", "saved_model.cpb"} {
+		if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
+			return nil, fmt.Errorf("it holds %s, a form that is not read: save it again as %s", other, graphFile)
+		}
+	}
+	var have []string
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		have = append(have, e.Name())
+	}
+	if len(have) == 0 {
+		return nil, fmt.Errorf("not a SavedModel: there is no %s in it, it is empty", graphFile)
+	}
+	return nil, fmt.Errorf("not a SavedModel: there is no %s in it, only %s", graphFile, list(have))
+}
+
+func readMetaGraph(b []byte) (MetaGraph, error) {
+	g := MetaGraph{
+		Tags: []string{}, Signatures: []Signature{}, Ops: map[string]int{}, nodes: map[string]*node{},
+		functions: map[string]*function{}, gradients: map[string]string{}, assets: map[string]string{},
+	}
+	var order []*node
+	collections := map[string]string{}
+	var oldAssets [][]byte
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			return g.metaInfo(f.Bytes)
+		case 2:
+			return wire.Fields(f.Bytes, func(f wire.Field) error { // GraphDef
+				switch f.Number {
+				case 1:
+					n, err := g.readNode(f.Bytes)
+					g.nodes[n.name] = n
+					order = append(order, n)
+					return err
+				case 2:
+					return g.library(f.Bytes)
+				}
+				return nil
+			})
+		case 3:
+			return wire.Fields(f.Bytes, func(f wire.Field) error { // SaverDef
+				switch f.Number {
+				case 1:
+					g.savedPaths = string(f.Bytes)
+				case 3:
+					g.restoreOp = string(f.Bytes)
+				}
+				return nil
+			})
+		case 4:
+			return g.collection(f.Bytes, collections, &oldAssets)
+		case 5:
+			s, err := readSignature(f.Bytes)
+			g.Signatures = append(g.Signatures, s)
+			return err
+		case 6:
+			return g.asset(f.Bytes)
+		}
+		return nil
+	})
+	slices.Sort(g.Tags)
+	slices.SortFunc(g.Signatures, func(a, b Signature) int { return strings.Compare(a.Name, b.Name) })
+	if len(g.assets) == 0 {
+		for _, asset := range oldAssets {
+			err = errors.Join(err, g.asset(asset))
+		}
+	}
+	// As TensorFlow's loader looks for it; the signatures are bookkeeping, not ways to call.
+	g.initOp = collections["saved_model_main_op"]
+	if g.initOp == "" {
+		g.initOp = collections["legacy_init_op"]
+	}
+	g.Signatures = slices.DeleteFunc(g.Signatures, func(s Signature) bool {
+		if s.Name == "__saved_model_init_op" && len(s.Outputs) > 0 {
+			g.initOp = s.Outputs[0].Tensor
+		}
+		return strings.HasPrefix(s.Name, "__saved_model_")
+	})
+	g.ends(order)
+	return g, err
+}
+
+func (g *MetaGraph) metaInfo(b []byte) error {
+	return wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 4:
+			g.Tags = append(g.Tags, string(f.Bytes))
+		case 5:
+			g.Version = string(f.Bytes)
+		}
+		return nil
+	})
+}
+
+func (g *MetaGraph) readNode(b []byte) (*node, error) {
+	n := node{attrs: map[string][]byte{}}
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			n.name = string(f.Bytes)
+		case 2:
+			n.op = string(f.Bytes)
+		case 3:
+			n.inputs = append(n.inputs, string(f.Bytes))
+		case 5:
+			key, value, err := wire.Entry(f.Bytes)
+			n.attrs[key] = value
+			return err
+		}
+		return nil
+	})
+	g.Ops[n.op]++
+	return &n, err
+}
+
+func (g *MetaGraph) library(b []byte) error {
+	return wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			return g.function(f.Bytes)
+		case 2: // GradientDef
+			of, gradient := "", ""
+			err := wire.Fields(f.Bytes, func(f wire.Field) error {
+				switch f.Number {
+				case 1:
+					of = string(f.Bytes)
+				case 2:
+					gradient = string(f.Bytes)
+				}
+				return nil
+			})
+			g.gradients[of] = gradient
+			return err
+		}
+		return nil
+	})
+}
+
+func (g *MetaGraph) function(b []byte) error {
+	made := function{nodes: map[string]*node{}}
+	name := ""
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			return wire.Fields(f.Bytes, func(f wire.Field) error { // OpDef
+				switch f.Number {
+				case 1:
+					name = string(f.Bytes)
+				case 2:
+					arg, _, err := wire.Entry(f.Bytes) // its name is field 1, as a map's key is
+					made.args = append(made.args, arg)
+					return err
+				}
+				return nil
+			})
+		case 3:
+			n, err := g.readNode(f.Bytes)
+			made.nodes[n.name] = n
+			return err
+		}
+		return nil
+	})
+	g.functions[name] = &made
+	return err
+}
+
+// collection notes the first node of a list of them, and the assets of TensorFlow 1.
+func (g *MetaGraph) collection(b []byte, first map[string]string, assets *[][]byte) error {
+	key, value, err := wire.Entry(b)
+	if err != nil {
+		return err
+	}
+	return wire.Fields(value, func(f wire.Field) error {
+		kind := f.Number
+		return wire.Fields(f.Bytes, func(f wire.Field) error {
+			switch {
+			case kind == 1 && first[key] == "": // names of nodes
+				first[key] = string(f.Bytes)
+			case kind == 5 && key == "saved_model_assets":
+				_, asset, err := wire.Entry(f.Bytes) // an Any: its type, and its bytes
+				*assets = append(*assets, asset)
+				return err
+			}
+			return nil
+		})
+	})
+}
+
+func readSignature(b []byte) (Signature, error) {
+	s := Signature{Inputs: []End{}, Outputs: []End{}}
+	name, value, err := wire.Entry(b)
+	if err != nil {
+		return s, err
+	}
+	s.Name = name
+	err = wire.Fields(value, func(f wire.Field) error {
+		switch f.Number {
+		case 1, 2:
+			e, err := readEnd(f.Bytes)
+			if f.Number == 1 {
+				s.Inputs = append(s.Inputs, e)
+			} else {
+				s.Outputs = append(s.Outputs, e)
+			}
+			return err
+		case 3:
+			s.Method = string(f.Bytes)
+		}
+		return nil
+	})
+	byName := func(a, b End) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortFunc(s.Inputs, byName)
+	slices.SortFunc(s.Outputs, byName)
+	return s, err
+}
+
+func readEnd(b []byte) (End, error) {
+	var e End
+	name, info, err := wire.Entry(b)
+	if err != nil {
+		return e, err
+	}
+	e.Name = name
+	e.Shape = []int64{} // a message without fields is a scalar's
+	err = wire.Fields(info, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			e.Tensor = string(f.Bytes)
+		case 2:
+			e.DType = dtypeOf(f.Varint)
+		case 3:
+			var err error
+			e.Shape, err = readShape(f.Bytes)
+			return err
+		}
+		return nil
+	})
+	return e, err
+}
+
+func (g *MetaGraph) asset(b []byte) error {
+	fed, file := "", ""
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Number == 1 {
+					fed = string(f.Bytes)
+				}
+				return nil
+			})
+		case 2:
+			file = string(f.Bytes)
+		}
+		return nil
+	})
+	g.assets[strings.TrimSuffix(fed, ":0")] = file
+	return err
+}
+
+// readShape reads a TensorShapeProto: -1 for a free size, nil for a free number of them.
+func readShape(b []byte) ([]int64, error) {
+	shape := []int64{}
+	free := false
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 2:
+			size := int64(0)
+			err := wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Number == 1 {
+					size = int64(f.Varint)
+				}
+				return nil
+			})
+			shape = append(shape, max(size, -1))
+			return err
+		case 3:
+			free = f.Varint != 0
+		}
+		return nil
+	})
+	if free {
+		return nil, err
+	}
+	return shape, err
+}

@@ -1,0 +1,225 @@
+package tensorflow
+
+/*
+#include <stdlib.h>
+#include "capi.h"
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+type session struct {
+	inputs, outputs []end
+
+	// closing waits for runs: each holds the lock for reading.
+	closing sync.RWMutex
+	graph   *C.TF_Graph
+	tf      *C.TF_Session // nil once closed
+}
+
+// end is an input or output, found in the graph.
+type end struct {
+	tensor.Spec
+	at C.TF_Output
+}
+
+// load opens a graph of the SavedModel in dir, and returns its MetaGraphDef.
+func load(dir string, tags []string, threads int) (*session, []byte, error) {
+	path := C.CString(dir)
+	defer C.free(unsafe.Pointer(path))
+	names := make([]*C.char, len(tags)+1)
+	for i, tag := range tags {
+		names[i] = C.CString(tag)
+		defer C.free(unsafe.Pointer(names[i]))
+	}
+	settings := config(threads)
+	var s session
+	var meta C.TF_Buffer
+	err := failed(C.forgo_tf_load(path, &names[0], C.int(len(tags)), unsafe.Pointer(&settings[0]), C.size_t(len(settings)),
+		&s.graph, &s.tf, &meta))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer C.forgo_tf_free_buffer(&meta)
+	return &s, slices.Clone(unsafe.Slice((*byte)(meta.data), int(meta.length))), nil
+}
+
+// config is a serialized ConfigProto.
+func config(threads int) []byte {
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	number := func(b []byte, field protowire.Number, value int) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), uint64(value))
+	}
+	noGPU := number(protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), "GPU"), 2, 0)
+	b := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), noGPU) // device_count
+	b = number(b, 2, threads)                                                          // intra_op_parallelism_threads
+	// One thread of the session's own runs the operations of runs that have a deadline; the
+	// others stay in their caller's. More of them make small models slower.
+	b = number(b, 5, 1)    // inter_op_parallelism_threads
+	b = number(b, 9, 1)    // use_per_session_threads
+	return number(b, 7, 1) // allow_soft_placement: a model may have been trained on a GPU
+}
+
+// find looks the ends up in the graph, and takes from there what they do not say themselves.
+func (s *session) find(ends []End) ([]end, error) {
+	var out []end
+	for _, e := range ends {
+		operation, index := split(e.Tensor)
+		name := C.CString(operation)
+		defer C.free(unsafe.Pointer(name))
+		found := end{Spec: e.Spec}
+		var rank C.int
+		var dims [C.FORGO_MAX_RANK]C.int64_t
+		number := C.forgo_tf_find(s.graph, name, C.int(index), &found.at, &rank, &dims[0])
+		if number == 0 {
+			return nil, fmt.Errorf("operation %q has no output %d", operation, index)
+		}
+		if found.DType = dtypeOf(uint64(number)); found.DType == "" {
+			return nil, fmt.Errorf("%q is of TensorFlow's type number %d, which is not supported", e.Name, number)
+		}
+		if found.Shape == nil && rank >= 0 {
+			found.Shape = make([]int64, rank)
+			for i := range found.Shape {
+				found.Shape[i] = int64(dims[i])
+			}
+		}
+		out = append(out, found)
+	}
+	return out, nil
+}
+
+func specs(ends []end) []tensor.Spec {
+	out := make([]tensor.Spec, len(ends))
+	for i, e := range ends {
+		out[i] = e.Spec
+	}
+	return out
+}
+
+func (s *session) Inputs() []tensor.Spec  { return specs(s.inputs) }
+func (s *session) Outputs() []tensor.Spec { return specs(s.outputs) }
+
+func (s *session) Close() error {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.tf != nil {
+		C.forgo_tf_close(s.graph, s.tf)
+	}
+	s.tf = nil
+	return nil
+}
+
+// Run is given up when ctx's deadline passes. TensorFlow cannot be told of a cancellation: one
+// that comes during a run has no effect on it.
+func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("run SavedModel: %w", err)
+	}
+	fetched, err := s.check(inputs, outputs)
+	if err != nil {
+		return nil, fmt.Errorf("run SavedModel: %w", err)
+	}
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if s.tf == nil {
+		return nil, errors.New("run SavedModel: the session is closed")
+	}
+
+	values := make([]*C.TF_Tensor, len(s.inputs)+len(fetched)) // never empty, see check
+	defer C.forgo_tf_delete(&values[0], C.int(len(values)))
+	at := make([]C.TF_Output, 0, len(values))
+	for i, in := range s.inputs {
+		if values[i], err = toTensor(inputs[in.Name]); err != nil {
+			return nil, fmt.Errorf("run SavedModel: input %q: %w", in.Name, err)
+		}
+		at = append(at, in.at)
+	}
+	for _, out := range fetched {
+		at = append(at, out.at)
+	}
+	n := len(s.inputs)
+	results := values[n:]
+	if err := s.run(ctx, at[:n], values[:n], at[n:], results); err != nil {
+		return nil, fmt.Errorf("run SavedModel: %w", err)
+	}
+	out := make(predict.Tensors, len(fetched))
+	for i, f := range fetched {
+		if out[f.Name], err = fromTensor(results[i]); err != nil {
+			return nil, fmt.Errorf("run SavedModel: output %q: %w", f.Name, err)
+		}
+	}
+	return out, nil
+}
+
+// check holds a call to the graph, and returns the outputs asked for, in the graph's order:
+// TensorFlow prepares anew for each other order.
+func (s *session) check(inputs predict.Tensors, outputs []string) ([]end, error) {
+	for _, in := range s.inputs {
+		t, ok := inputs[in.Name]
+		if !ok {
+			return nil, fmt.Errorf("input %q is missing", in.Name)
+		}
+		if err := in.Match(t); err != nil {
+			return nil, err
+		}
+	}
+	if len(inputs) > len(s.inputs) {
+		return nil, fmt.Errorf("%d inputs given, the model has %d", len(inputs), len(s.inputs))
+	}
+	for _, name := range outputs {
+		if !slices.ContainsFunc(s.outputs, func(o end) bool { return o.Name == name }) {
+			return nil, fmt.Errorf("the model has no output %q", name)
+		}
+	}
+	var fetched []end
+	for _, o := range s.outputs {
+		if slices.Contains(outputs, o.Name) {
+			fetched = append(fetched, o)
+		}
+	}
+	if len(fetched) == 0 {
+		return nil, errors.New("no output is asked for")
+	}
+	return fetched, nil
+}
+
+func (s *session) run(ctx context.Context, inputs []C.TF_Output, values []*C.TF_Tensor, outputs []C.TF_Output, results []*C.TF_Tensor) error {
+	var limit int64
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = max(1, time.Until(deadline).Milliseconds())
+	}
+	e := C.forgo_tf_run(s.tf, C.int64_t(limit), unsafe.SliceData(inputs), unsafe.SliceData(values), C.int(len(inputs)),
+		unsafe.SliceData(outputs), unsafe.SliceData(results), C.int(len(outputs)))
+	err := failed(e)
+	if e.code == C.FORGO_DEADLINE_EXCEEDED && limit > 0 {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// failed makes an error of what TensorFlow says, the first line of it: the others are traces.
+func failed(e C.forgo_error) error {
+	if e.message == nil {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(e.message))
+	text, _, _ := strings.Cut(C.GoString(e.message), "\n")
+	return errors.New(strings.TrimSpace(text))
+}

@@ -1,0 +1,145 @@
+// Package tensorflow runs SavedModels with TensorFlow's C library.
+//
+//	m, err := predict.Load(ctx, "faces.forgo", tensorflow.Engine(), onnx.Engine())
+//
+// Bundles of pictures need ONNX Runtime too, which prepares them.
+//
+// The shared library is opened at run time; nothing of TensorFlow is needed to build. It is
+// looked for, in this order, at the [Library] option, in the environment variable
+// FORGO_TENSORFLOW, beside the running binary, in the tensorflow wheel of the Python
+// environment, and on the system. TensorFlow's own log is kept off stderr, unless
+// TF_CPP_MIN_LOG_LEVEL is set.
+package tensorflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict"
+)
+
+// Option changes how the engine is set up.
+type Option func(*engine)
+
+// Library names the TensorFlow shared library. No other place is tried.
+func Library(path string) Option { return func(e *engine) { e.library = path } }
+
+// AllowFiles lets graphs run operations that read and write files or open connections, with
+// the rights of this process. It is for models whose makers are trusted as one trusts a program.
+func AllowFiles() Option { return func(e *engine) { e.files = true } }
+
+// Engine returns the TensorFlow engine. Nothing is loaded until it is used. A process has one
+// TensorFlow: the first engine used decides which.
+func Engine(options ...Option) predict.Engine {
+	e := engine{}
+	for _, o := range options {
+		o(&e)
+	}
+	return e
+}
+
+type engine struct {
+	library string
+	files   bool
+}
+
+func (e engine) Name() string { return "tensorflow" }
+
+// Open opens a graph of a SavedModel's folder. Its ends are those of the signature, or the
+// tensors that g names.
+func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+	s, err := e.open(ctx, g, o)
+	if err != nil {
+		return nil, fmt.Errorf("open SavedModel: %s: %w", filepath.Base(g.Path), err)
+	}
+	return s, nil
+}
+
+func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (_ *session, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if g.Data != nil {
+		return nil, errors.New("a SavedModel is a folder, not a file")
+	}
+	graphs, err := Inspect(g.Path)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := choose(graphs, g.Tags)
+	if err != nil {
+		return nil, err
+	}
+	if !e.files {
+		if err := chosen.safeToLoad(); err != nil {
+			return nil, err
+		}
+	}
+	if err := chosen.complete(g.Path); err != nil {
+		return nil, err
+	}
+	if _, err := e.Library(); err != nil {
+		return nil, err
+	}
+	s, loaded, err := load(g.Path, chosen.Tags, o.Threads)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	// From here on, what counts is what TensorFlow has loaded.
+	meta, err := readMetaGraph(loaded)
+	if err != nil {
+		return nil, err
+	}
+	inputs, outputs, err := meta.choose(g)
+	if err != nil {
+		return nil, err
+	}
+	if !e.files {
+		if err := meta.safeToRun(inputs, outputs); err != nil {
+			return nil, err
+		}
+	}
+	if s.inputs, err = s.find(inputs); err != nil {
+		return nil, err
+	}
+	s.outputs, err = s.find(outputs)
+	return s, err
+}
+
+// complete fails where files are missing that loading needs. TensorFlow itself opens a model
+// without its variables, and fails when it runs.
+func (g *MetaGraph) complete(dir string) error {
+	for _, file := range g.assets {
+		if _, err := os.Stat(filepath.Join(dir, "assets", file)); err != nil {
+			return fmt.Errorf("assets/%s is missing", file)
+		}
+	}
+	if g.restoreOp == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, "variables"))
+	if err != nil {
+		return errors.New("it has variables, and the folder variables/ is missing")
+	}
+	index, data := false, false
+	for _, e := range entries {
+		index = index || e.Name() == "variables.index"
+		data = data || strings.HasPrefix(e.Name(), "variables.data-")
+	}
+	switch {
+	case !index:
+		return errors.New("variables/variables.index is missing")
+	case !data:
+		return errors.New("variables/variables.data-00000-of-00001 is missing")
+	}
+	return nil
+}
