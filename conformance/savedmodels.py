@@ -19,7 +19,9 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import onnx
 import tensorflow as tf
+from onnx import numpy_helper
 
 v1 = tf.compat.v1
 HERE = Path(__file__).parent / "savedmodels"
@@ -200,6 +202,24 @@ def text() -> None:
     place.write_bytes(data.replace(b"words.txt", b"../../x.t"))
 
 
+def iris() -> tuple[Ends, Ends]:
+    """The network of bundles/iris.forgo, for its golden cases to be replayed in TensorFlow."""
+    graph = onnx.load(HERE.parent / "bundles" / "iris.forgo" / "model.onnx").graph
+    weights = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
+
+    def weight(end: str) -> Any:
+        (name,) = (name for name in weights if name.endswith(end))
+        return v1.get_variable(f"weight_{len(v1.global_variables())}", initializer=weights[name])
+
+    x = v1.placeholder(tf.float32, [None, 4], "rows")
+    hidden = (x - weight("normalization_1/Sub/y:0")) * weight("truediv_recip:0")
+    hidden = tf.nn.relu(
+        hidden @ weight("dense_1/Cast/ReadVariableOp:0") + weight("dense_1/BiasAdd/ReadVariableOp:0")
+    )
+    logits = hidden @ weight("logits_1/Cast/ReadVariableOp:0") + weight("logits_1/BiasAdd/ReadVariableOp:0")
+    return {"input": x}, {"logits": logits, "probabilities": tf.nn.softmax(logits, name="softmax")}
+
+
 def keras_classifier() -> dict[str, Any]:
     """What Keras 3 exports: functions, a signature, names that it made up."""
     import keras
@@ -226,6 +246,7 @@ def main() -> None:
     save("slow", slow)
     for dtype in TYPES:
         save(f"same-{dtype}", lambda dtype=dtype: same(dtype))  # type: ignore[misc]
+    save("iris", iris)
     save("reads", reads)
     save("prints", prints)
     save(

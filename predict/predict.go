@@ -191,18 +191,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	if err != nil {
 		return &bundle.Error{Bundle: b.Path, Err: err}
 	}
-	open := func(engine Engine, name string, threads int) (Session, error) {
-		data, err := b.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		s, err := engine.Open(ctx, Graph{Data: data, Path: name}, SessionOptions{Threads: threads})
-		if err != nil {
-			return nil, &bundle.Error{Bundle: b.Path, File: name, Err: err}
-		}
-		return s, nil
-	}
-	if m.session, err = open(engine, m.manifest.Graph.Path, o.threads()); err != nil {
+	if m.session, err = openGraph(ctx, engine, b, SessionOptions{Threads: o.threads()}); err != nil {
 		return err
 	}
 	if err := matchEnds(m.session, &m.manifest); err != nil {
@@ -219,7 +208,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
 		}
 		// One thread: pictures of concurrent callers are what runs side by side.
-		if m.preprocess, err = open(engine, p.Preprocess, 1); err != nil {
+		if m.preprocess, err = openFile(ctx, engine, b, Graph{Path: p.Preprocess}, SessionOptions{Threads: 1}); err != nil {
 			return err
 		}
 		if err := matchPreprocess(m.preprocess); err != nil {
@@ -248,7 +237,7 @@ func matchEnds(s Session, m *bundle.Manifest) error {
 			if i < 0 {
 				return fmt.Errorf("the graph has no %s %q", kind, w.GraphName)
 			}
-			if have[i].DType != w.DType || len(have[i].Shape) != len(w.Shape) {
+			if have[i].DType != w.DType || (have[i].Shape != nil && len(have[i].Shape) != len(w.Shape)) {
 				return fmt.Errorf("the graph's %s %q is %s%v, the manifest says %s%v", kind, w.GraphName,
 					have[i].DType, have[i].Shape, w.DType, w.Spec().Shape)
 			}

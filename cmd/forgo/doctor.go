@@ -13,18 +13,21 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/pixels"
+	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
 type diagnosis struct {
-	Version    string          `json:"version"`
-	Go         string          `json:"go"`
-	Platform   string          `json:"platform"`
-	Binary     string          `json:"binary"`
-	Threads    int             `json:"threads"`
-	JPEG       string          `json:"jpeg_decoder"`
-	JPEGExact  bool            `json:"jpeg_exact"`
-	ONNX       predict.Library `json:"onnxruntime"`
-	ONNXFailed string          `json:"onnxruntime_error,omitempty"`
+	Version          string          `json:"version"`
+	Go               string          `json:"go"`
+	Platform         string          `json:"platform"`
+	Binary           string          `json:"binary"`
+	Threads          int             `json:"threads"`
+	JPEG             string          `json:"jpeg_decoder"`
+	JPEGExact        bool            `json:"jpeg_exact"`
+	ONNX             predict.Library `json:"onnxruntime"`
+	ONNXFailed       string          `json:"onnxruntime_error,omitempty"`
+	TensorFlow       predict.Library `json:"tensorflow"`
+	TensorFlowFailed string          `json:"tensorflow_error,omitempty"`
 }
 
 func doctorCommand() *cobra.Command {
@@ -45,6 +48,11 @@ func doctorCommand() *cobra.Command {
 			var err error
 			if d.ONNX, err = onnx.Engine().Library(); err != nil {
 				d.ONNXFailed = oneLine(err)
+			}
+			// Only SavedModels need it, so that its absence is no failure.
+			var noTensorFlow error
+			if d.TensorFlow, noTensorFlow = tensorflow.Engine().Library(); noTensorFlow != nil {
+				d.TensorFlowFailed = oneLine(noTensorFlow)
 			}
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
@@ -80,5 +88,10 @@ func (d diagnosis) print(cmd *cobra.Command) {
 		fmt.Fprintf(w, "ONNX Runtime\tMISSING: %s\n", d.ONNXFailed)
 	} else {
 		fmt.Fprintf(w, "ONNX Runtime\t%s at %s\n", d.ONNX.Version, d.ONNX.Path)
+	}
+	if d.TensorFlowFailed != "" {
+		fmt.Fprintf(w, "TensorFlow\tnone, which only SavedModels need: %s\n", d.TensorFlowFailed)
+	} else {
+		fmt.Fprintf(w, "TensorFlow\t%s at %s\n", d.TensorFlow.Version, d.TensorFlow.Path)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
 // Exit codes, the same for every verb.
@@ -137,5 +138,9 @@ func (f *loadFlags) load(ctx context.Context, path string) (*predict.Model, erro
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	return f.Load(ctx, path, onnx.Engine())
+	return f.Load(ctx, path, engines()...)
 }
+
+// engines are what this binary runs models with. A library that a model does not need is not
+// looked for.
+func engines() []predict.Engine { return []predict.Engine{onnx.Engine(), tensorflow.Engine()} }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
@@ -141,7 +140,7 @@ func (s *server) open(ctx context.Context, path string, m repository.Settings) (
 	o := s.load.Options
 	o.Threads, o.Instances, o.MaxBatchRows, o.MaxDelay = m.Threads, m.Instances, m.MaxBatchRows, m.MaxDelay
 	o.MaxQueueRows, o.MaxQueueBytes, o.MaxWait = m.MaxQueueRows, m.MaxQueueBytes, m.MaxWait
-	return o.Load(ctx, path, onnx.Engine())
+	return o.Load(ctx, path, engines()...)
 }
 
 func checkAddress(address string) error {

@@ -108,7 +108,7 @@ func Open(dir string) (_ *Bundle, err error) {
 		return nil, fail(manifestFile, "%w", err)
 	}
 	for name, want := range manifest.Files {
-		if err := checkFile(root, name, want); err != nil {
+		if err := checkFile(root, name, want, io.Discard); err != nil {
 			return nil, fail(name, "%w", err)
 		}
 	}
@@ -139,6 +139,33 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 		return nil, &Error{b.Path, name, err}
 	}
 	return data, nil
+}
+
+// CopyFolder writes the files that the manifest lists below a folder of the bundle into the
+// folder to, which must be there: the bytes whose digests were checked, and nothing else.
+func (b *Bundle) CopyFolder(name, to string) error {
+	for file, want := range b.Manifest.Files {
+		rest, inside := strings.CutPrefix(file, name+"/")
+		if !inside {
+			continue
+		}
+		place := filepath.Join(to, filepath.FromSlash(rest))
+		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+			return err
+		}
+		copied, err := os.OpenFile(place, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		err = checkFile(b.root, file, want, copied)
+		if closed := copied.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			return &Error{b.Path, file, err}
+		}
+	}
+	return nil
 }
 
 var compileSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
@@ -205,7 +232,8 @@ func schemaError(err error) error {
 	return fmt.Errorf("it breaks the format at %s: %s", place, message)
 }
 
-func checkFile(root *os.Root, name string, want File) error {
+// checkFile holds a file to the manifest, and copies what it reads.
+func checkFile(root *os.Root, name string, want File, to io.Writer) error {
 	f, err := root.Open(name)
 	if err != nil {
 		return cause(err)
@@ -222,7 +250,7 @@ func checkFile(root *os.Root, name string, want File) error {
 		return fmt.Errorf("it has %d bytes, the manifest says %d", info.Size(), want.Size)
 	}
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if _, err := io.Copy(io.MultiWriter(h, to), f); err != nil {
 		return cause(err)
 	}
 	if hex.EncodeToString(h.Sum(nil)) != want.SHA256 {

@@ -43,6 +43,8 @@ func (m *Manifest) checkFiles() error {
 		}
 	} else if !m.hasFolder(m.Graph.Path) {
 		return fmt.Errorf("graph names the folder %q, of which files lists nothing", m.Graph.Path)
+	} else if len(m.Graph.Tags) == 0 {
+		return fmt.Errorf("graph names the SavedModel %q without its tags", m.Graph.Path)
 	}
 	if m.Picture != nil {
 		if err := need(m.Picture.Preprocess, "picture"); err != nil {

@@ -195,8 +195,9 @@ func valueInfo(b []byte) (tensor.Spec, error) {
 				case 1:
 					s.DType = dtypes[f.Varint]
 				case 2:
-					s.Shape = []int64{} // a scalar's, unless dimensions follow
-					return wire.Fields(f.Bytes, func(f wire.Field) error { // a dimension
+					s.Shape = []int64{} // which a scalar's stays
+					return wire.Fields(f.Bytes, func(f wire.Field) error {
+						// a dimension
 						size := int64(-1)
 						err := wire.Fields(f.Bytes, func(f wire.Field) error {
 							if f.Number == 1 && int64(f.Varint) > 0 {

@@ -33,9 +33,9 @@ type MetaGraph struct {
 	nodes      map[string]*node
 	functions  map[string]*function
 	gradients  map[string]string
-	initOp     string // run at load
-	restoreOp  string // run at load, if there are variables
-	savedPaths string // the tensor that restoreOp takes the variables' place from
+	initOp     string            // run at load
+	restoreOp  string            // run at load, if there are variables
+	savedPaths string            // the tensor that restoreOp takes the variables' place from
 	assets     map[string]string // tensor, without ":0", to file in assets/
 }
 

@@ -69,7 +69,7 @@ func config(threads int) []byte {
 	}
 	noGPU := number(protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), "GPU"), 2, 0)
 	b := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), noGPU) // device_count
-	b = number(b, 2, threads)                                                          // intra_op_parallelism_threads
+	b = number(b, 2, threads)                                                           // intra_op_parallelism_threads
 	// One thread of the session's own runs the operations of runs that have a deadline; the
 	// others stay in their caller's. More of them make small models slower.
 	b = number(b, 5, 1)    // inter_op_parallelism_threads

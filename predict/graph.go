@@ -1,0 +1,57 @@
+package predict
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+)
+
+// openGraph opens a bundle's model: a file by its bytes, a folder by a copy of them. An engine
+// opens a folder by its path, where the files could be changed after their digests were checked;
+// so it gets a private copy, which it needs only until it has opened it.
+func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOptions) (Session, error) {
+	m := &b.Manifest
+	g := Graph{Path: m.Graph.Path, Tags: m.Graph.Tags, Signature: m.Graph.Signature}
+	if _, isFile := m.Files[g.Path]; isFile {
+		return openFile(ctx, engine, b, g, o)
+	}
+	for _, t := range m.Inputs {
+		g.Inputs = append(g.Inputs, t.GraphName)
+	}
+	for _, t := range m.Outputs {
+		g.Outputs = append(g.Outputs, t.GraphName)
+	}
+	private, err := os.MkdirTemp("", "forgo-")
+	if err != nil {
+		return nil, fmt.Errorf("copy %s of bundle %s: %w", g.Path, b.Path, err)
+	}
+	defer func() { _ = os.RemoveAll(private) }()
+	name := g.Path
+	g.Path = filepath.Join(private, filepath.Base(name))
+	if err := os.Mkdir(g.Path, 0o700); err != nil {
+		return nil, fmt.Errorf("copy %s of bundle %s: %w", name, b.Path, err)
+	}
+	if err := b.CopyFolder(name, g.Path); err != nil {
+		return nil, err
+	}
+	s, err := engine.Open(ctx, g, o)
+	if err != nil {
+		return nil, &bundle.Error{Bundle: b.Path, File: name, Err: err}
+	}
+	return s, nil
+}
+
+func openFile(ctx context.Context, engine Engine, b *bundle.Bundle, g Graph, o SessionOptions) (Session, error) {
+	var err error
+	if g.Data, err = b.ReadFile(g.Path); err != nil {
+		return nil, err
+	}
+	s, err := engine.Open(ctx, g, o)
+	if err != nil {
+		return nil, &bundle.Error{Bundle: b.Path, File: g.Path, Err: err}
+	}
+	return s, nil
+}
