@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,6 +34,39 @@ func TestTensor(t *testing.T) {
 	}
 	if x, err := scan.New([]byte(`NaN`)).Tensor(tensor.Float32, 1); err != nil || !math.IsNaN(float64(x.Data.([]float32)[0])) {
 		t.Errorf("NaN: %v, %v", x, err)
+	}
+}
+
+// Short numbers are not read by strconv; they must be the same to the last bit.
+func TestFloatsAreTheNearest(t *testing.T) {
+	texts := []string{
+		"0", "-0", "-0.0", "7", "0.1", "-0.3", "16777217", "-16777217", "16777217.0000001", "16777216.9999999",
+		"33554434.0000000", "0.000000000000001", "999999999999999", "9999999999999999", "0.1234567890123456", "1.5e3", "3E-2",
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100_000 {
+		x := math.Float32frombits(random.Uint32())
+		next := math.Nextafter32(x, float32(math.Inf(1)))
+		if a := math.Abs(float64(x)); a < 1e-6 || a > 1e9 {
+			continue
+		}
+		halfway := (float64(x) + float64(next)) / 2
+		texts = append(texts, strconv.FormatFloat(float64(x), 'f', -1, 32), strconv.FormatFloat(halfway, 'f', -1, 64),
+			strconv.FormatFloat(halfway, 'f', random.IntN(12), 64))
+	}
+	for _, text := range texts {
+		r := scan.New([]byte(text))
+		got, err := r.Tensor(tensor.Float32, 1)
+		want, _ := strconv.ParseFloat(text, 32)
+		if err != nil || r.End() != nil || math.Float32bits(got.Data.([]float32)[0]) != math.Float32bits(float32(want)) {
+			t.Fatalf("%s as float32: got %v, %v; want %v", text, got.Data, err, want)
+		}
+		r = scan.New([]byte(text))
+		got, err = r.Tensor(tensor.Float64, 1)
+		want, _ = strconv.ParseFloat(text, 64)
+		if err != nil || r.End() != nil || math.Float64bits(got.Data.([]float64)[0]) != math.Float64bits(want) {
+			t.Fatalf("%s as float64: got %v, %v; want %v", text, got.Data, err, want)
+		}
 	}
 }
 

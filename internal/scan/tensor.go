@@ -5,7 +5,6 @@ package scan
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -18,9 +17,9 @@ func (r *Reader) Tensor(dtype tensor.DType, elements int64) (tensor.Tensor, erro
 	room := min(max(elements, 0), int64(len(r.data)-r.at)/2+1, int64(r.limits.Elements))
 	switch dtype {
 	case tensor.Float32:
-		return Elements(r, room, numeral(float[float32]))
+		return Elements(r, room, float32s)
 	case tensor.Float64:
-		return Elements(r, room, numeral(float[float64]))
+		return Elements(r, room, float64s)
 	case tensor.Int8:
 		return Elements(r, room, numeral(signed[int8]))
 	case tensor.Int16:
@@ -72,78 +71,70 @@ var errRagged = errors.New("the lists are ragged")
 // Elements reads a value, or lists nested to any depth, each innermost value by element. room
 // is how many are expected.
 func Elements[T tensor.Element](r *Reader, room int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
-	data := make([]T, 0, room)
-	shape := []int64{} // -1 until the first list of a depth has ended
-	leaf := -1         // the depth of the elements, -1 until the first is met
-	var walk func(depth int) error
-	walk = func(depth int) error {
-		if r.Peek() != '[' {
-			if leaf < 0 {
-				leaf = depth
-			}
-			if depth != leaf {
-				return errRagged
-			}
-			if r.elements++; r.elements > r.limits.Elements {
-				return fmt.Errorf("there are more than %d elements", r.limits.Elements)
-			}
-			x, err := element(r)
-			data = append(data, x)
-			return err
-		}
-		if leaf >= 0 && depth >= leaf {
-			return errRagged
-		}
-		if depth == len(shape) {
-			shape = append(shape, -1)
-		}
-		n := int64(0)
-		if err := r.List(func(int) error { n++; return walk(depth + 1) }); err != nil {
-			return err
-		}
-		if n == 0 && leaf < 0 {
-			leaf = depth + 1
-		}
-		if shape[depth] >= 0 && shape[depth] != n {
-			return errRagged
-		}
-		shape[depth] = n
-		return nil
-	}
-	if err := walk(0); err != nil {
+	l := lists[T]{Reader: r, element: element, data: make([]T, 0, room), shape: []int64{}, leaf: -1}
+	if err := l.value(0); err != nil {
 		return tensor.Tensor{}, err
 	}
-	return tensor.New(data, shape...)
+	return tensor.New(l.data, l.shape...)
+}
+
+// lists are what was read of a tensor so far.
+type lists[T tensor.Element] struct {
+	*Reader
+	element func(*Reader) (T, error)
+	data    []T
+	shape   []int64 // -1 until the first list of a depth has ended
+	leaf    int     // the depth of the elements, -1 until the first is met
+}
+
+func (l *lists[T]) value(depth int) error {
+	if l.Peek() != '[' {
+		if l.leaf < 0 {
+			l.leaf = depth
+		}
+		if depth != l.leaf {
+			return errRagged
+		}
+		if l.elements++; l.elements > l.limits.Elements {
+			return fmt.Errorf("there are more than %d elements", l.limits.Elements)
+		}
+		x, err := l.element(l.Reader)
+		l.data = append(l.data, x)
+		return err
+	}
+	if l.leaf >= 0 && depth >= l.leaf {
+		return errRagged
+	}
+	if depth == len(l.shape) {
+		l.shape = append(l.shape, -1)
+	}
+	n := int64(0)
+	if err := l.List(func(int) error { n++; return l.value(depth + 1) }); err != nil {
+		return err
+	}
+	if n == 0 && l.leaf < 0 {
+		l.leaf = depth + 1
+	}
+	if l.shape[depth] >= 0 && l.shape[depth] != n {
+		return errRagged
+	}
+	l.shape[depth] = n
+	return nil
 }
 
 func numeral[T tensor.Element](parse func(token string) (T, error)) func(*Reader) (T, error) {
-	return func(r *Reader) (T, error) {
-		if c := r.Peek(); c == '"' || c == '{' || c == 't' || c == 'f' || c == 'n' {
-			return *new(T), r.not("a number")
-		}
-		token, err := r.number()
-		if err != nil {
-			return *new(T), err
-		}
-		return parse(token)
-	}
+	return func(r *Reader) (T, error) { return parsed(r, parse) }
 }
 
-func float[T float32 | float64](token string) (T, error) {
-	switch token {
-	case "NaN":
-		return T(math.NaN()), nil
-	case "Infinity":
-		return T(math.Inf(1)), nil
-	case "-Infinity":
-		return T(math.Inf(-1)), nil
+func parsed[T tensor.Element](r *Reader, parse func(token string) (T, error)) (T, error) {
+	if c := r.Peek(); c == '"' || c == '{' || c == 't' || c == 'f' || c == 'n' {
+		return *new(T), r.not("a number")
 	}
-	bits := bitsOf(T(0))
-	x, err := strconv.ParseFloat(token, bits)
+	token, err := r.number()
 	if err != nil {
-		return 0, fmt.Errorf("%s does not fit a float%d", token, bits)
+		return *new(T), err
 	}
-	return T(x), nil
+	return parse(token)
 }
 
 func signed[T int8 | int16 | int32 | int64](token string) (T, error) {

@@ -38,7 +38,10 @@ func parse(l served.Limits, header, data []byte) (c *call, id string, err error)
 			err = p.List(func(i int) error {
 				o, err := p.output()
 				c.outputs = append(c.outputs, o)
-				return within(fmt.Sprintf("outputs[%d]", i), err)
+				if err != nil {
+					err = within(fmt.Sprintf("outputs[%d]", i), err)
+				}
+				return err
 			})
 			return err
 		case "parameters":
@@ -141,7 +144,6 @@ func (p *parser) input(i int) (input, error) {
 		}
 		return within(name, err)
 	})
-	field := fmt.Sprintf("inputs[%d] %q", i, in.name)
 	switch {
 	case err != nil:
 	case in.name == "":
@@ -161,7 +163,10 @@ func (p *parser) input(i int) (input, error) {
 		err = within("data", err)
 	}
 	in.base64 = seen
-	return in, within(field, err)
+	if err != nil {
+		err = within(fmt.Sprintf("inputs[%d] %q", i, in.name), err)
+	}
+	return in, err
 }
 
 // inputParameters returns binary_data_size, or -1.

@@ -1,0 +1,87 @@
+package scan
+
+// Numbers into floats.
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// tens are the powers of ten that a number's digits after the point can stand for, all exact.
+var tens = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// decimal takes a number of at most 15 digits without an exponent: its digits and the power of
+// ten that divides them are exact, so that one division gives the nearest float64. It takes
+// nothing where it returns false.
+func (r *Reader) decimal() (x float64, ok bool) {
+	i := r.at
+	negative := i < len(r.data) && r.data[i] == '-'
+	if negative {
+		i++
+	}
+	whole, digits, places := i, uint64(0), 0
+	for ; i < len(r.data) && r.data[i]-'0' <= 9; i++ {
+		digits = 10*digits + uint64(r.data[i]-'0')
+	}
+	n := i - whole
+	if n == 0 || n > 1 && r.data[whole] == '0' {
+		return 0, false
+	}
+	if i < len(r.data) && r.data[i] == '.' {
+		i++
+		point := i
+		for ; i < len(r.data) && r.data[i]-'0' <= 9; i++ {
+			digits = 10*digits + uint64(r.data[i]-'0')
+		}
+		if places = i - point; places == 0 {
+			return 0, false
+		}
+	}
+	if n+places > 15 || i < len(r.data) && r.data[i]|0x20 == 'e' {
+		return 0, false
+	}
+	r.at = i
+	if x = float64(digits) / tens[places]; negative {
+		x = -x
+	}
+	return x, true
+}
+
+func float64s(r *Reader) (float64, error) {
+	r.Peek()
+	if x, ok := r.decimal(); ok {
+		return x, nil
+	}
+	return parsed(r, float[float64])
+}
+
+func float32s(r *Reader) (float32, error) {
+	r.Peek()
+	at := r.at
+	x, ok := r.decimal()
+	// Rounded twice, a number ends elsewhere than rounded once only where the first rounding
+	// has put it halfway between two float32s.
+	if ok && math.Float64bits(x)&(1<<29-1) != 1<<28 {
+		return float32(x), nil
+	}
+	r.at = at
+	return parsed(r, float[float32])
+}
+
+func float[T float32 | float64](token string) (T, error) {
+	switch token {
+	case "NaN":
+		return T(math.NaN()), nil
+	case "Infinity":
+		return T(math.Inf(1)), nil
+	case "-Infinity":
+		return T(math.Inf(-1)), nil
+	}
+	bits := bitsOf(T(0))
+	x, err := strconv.ParseFloat(token, bits)
+	if err != nil {
+		return 0, fmt.Errorf("%s does not fit a float%d", token, bits)
+	}
+	return T(x), nil
+}
