@@ -59,9 +59,9 @@ type call struct {
 // write to it.
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
 
-func newCall(ctx context.Context, inputs Tensors, rows int) *call {
+func newCall(ctx context.Context, since time.Time, inputs Tensors, rows int) *call {
 	c := calls.Get().(*call)
-	*c = call{ctx: ctx, inputs: inputs, rows: rows, since: time.Now(), done: c.done}
+	*c = call{ctx: ctx, inputs: inputs, rows: rows, since: since, done: c.done}
 	return c
 }
 
@@ -89,7 +89,7 @@ func (c *call) weight() int { return max(1, c.rows) }
 
 // do answers one request of so many rows, in the place that it has.
 func (b *batcher) do(ctx context.Context, r *Reservation, inputs Tensors, rows int) (out Tensors, took Timing, err error) {
-	bytes := max(r.bytes, size(inputs))
+	bytes, since := max(r.bytes, size(inputs)), time.Now()
 	b.mu.Lock()
 	defer func() {
 		b.mu.Lock()
@@ -106,10 +106,10 @@ func (b *batcher) do(ctx context.Context, r *Reservation, inputs Tensors, rows i
 		if rows >= b.batchRows || !b.others() {
 			b.mu.Unlock()
 			defer b.pass()
-			out, err = b.run(ctx, inputs, rows, &took)
+			out, err = b.run(ctx, since, inputs, rows, &took)
 			return out, took, err
 		}
-		c := newCall(ctx, inputs, rows)
+		c := newCall(ctx, since, inputs, rows)
 		b.queue = slices.Insert(b.queue, 0, c)
 		b.queued += c.weight()
 		go b.work(b.take())
@@ -141,7 +141,7 @@ func (b *batcher) enqueue(ctx context.Context, inputs Tensors, rows int) (*call,
 	if b.closed {
 		return nil, fmt.Errorf("run model: %w", ErrClosed)
 	}
-	c := newCall(ctx, inputs, rows)
+	c := newCall(ctx, time.Now(), inputs, rows)
 	b.queue = append(b.queue, c)
 	b.queued += c.weight()
 	b.start()

@@ -26,8 +26,7 @@ type batch struct {
 func (b *batcher) answer(t *batch) {
 	if len(t.calls) == 1 {
 		c := t.calls[0]
-		c.took.Queue = time.Since(c.since)
-		c.finish(b.run(c.ctx, c.inputs, c.rows, &c.took))
+		c.finish(b.run(c.ctx, c.since, c.inputs, c.rows, &c.took))
 		return
 	}
 	j := b.memory.Get().(*joined)
@@ -38,7 +37,7 @@ func (b *batcher) answer(t *batch) {
 	var took Timing
 	started, gathered := time.Now(), err == nil
 	if gathered {
-		out, err = b.run(t.ctx, j.inputs, t.rows, &took)
+		out, err = b.run(t.ctx, started, j.inputs, t.rows, &took)
 	}
 	t.cancel()
 	from := 0
@@ -54,19 +53,18 @@ func (b *batcher) answer(t *batch) {
 		case c.ctx.Err() != nil:
 			c.finish(nil, fmt.Errorf("run model: %w", c.ctx.Err()))
 		default:
-			c.took.Queue = time.Since(c.since)
-			c.finish(b.run(c.ctx, rows(j.inputs, from, to), c.rows, &c.took))
+			c.finish(b.run(c.ctx, c.since, rows(j.inputs, from, to), c.rows, &c.took))
 		}
 		from = to
 	}
 }
 
-// run notes what a run took, and turns a panic of an engine into an error: in the batcher's
-// own goroutine it would end the process.
-func (b *batcher) run(ctx context.Context, inputs Tensors, rows int, took *Timing) (out Tensors, err error) {
+// run notes how long the run was waited for and took, and turns a panic of an engine into an
+// error: in the batcher's own goroutine it would end the process.
+func (b *batcher) run(ctx context.Context, since time.Time, inputs Tensors, rows int, took *Timing) (out Tensors, err error) {
 	start := time.Now()
 	defer func() {
-		took.Infer, took.BatchRows = time.Since(start), rows
+		*took = Timing{Queue: start.Sub(since), Infer: time.Since(start), BatchRows: rows}
 		b.history.add(rows, took.Infer)
 		if p := recover(); p != nil {
 			out, err = nil, fmt.Errorf("run model: panic: %v", p)

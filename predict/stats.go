@@ -22,11 +22,14 @@ type Timing struct {
 
 // Stats are what a model is doing, and what it has done since its replay.
 type Stats struct {
-	QueueRows     int          // waiting
-	QueueCalls    int          // that wait, with these rows
-	MaxQueueRows  int          // may wait
-	QueueBytes    int64        // of all requests that are being read, wait or run
-	MaxQueueBytes int64        // may be
+	QueueRows     int   // waiting
+	QueueCalls    int   // that wait, with these rows
+	MaxQueueRows  int   // may wait
+	QueueBytes    int64 // of all requests that are being read, wait or run
+	MaxQueueBytes int64 // may be
+	// Wait is how long a request that came now would wait, as requests were answered of late; 0
+	// where that is not known. MaxWait is 0 where any time will do.
+	Wait, MaxWait time.Duration
 	Running       int          // runs under way
 	Instances     int          // runs that may be under way at once
 	Batches       []BatchStats // smallest first
@@ -46,7 +49,8 @@ func (m *Model) Stats() Stats {
 	b.mu.Lock()
 	s := Stats{
 		QueueRows: b.queued, QueueCalls: len(b.queue), MaxQueueRows: b.queueRows,
-		QueueBytes: b.bytes, MaxQueueBytes: b.queueBytes, Running: b.running, Instances: b.instances,
+		QueueBytes: b.bytes, MaxQueueBytes: b.queueBytes,
+		Wait: b.pace.of(b.working), MaxWait: b.maxWait, Running: b.running, Instances: b.instances,
 	}
 	b.mu.Unlock()
 	s.Batches = b.history.batches()

@@ -139,13 +139,10 @@ func TestMetricsOfEveryProtocol(t *testing.T) {
 	m.want(t, 3, "forgo_rows_total", "model=shapes")
 	m.want(t, 0, "forgo_requests_in_flight", "model=iris")
 	for stage, counts := range map[string][2]uint64{
-		"read": {3, 2}, "decode": {4, 2}, "preprocess": {0, 2}, "infer": {4, 2}, "encode": {4, 2},
+		"read": {3, 2}, "decode": {4, 2}, "preprocess": {0, 2}, "queue": {4, 2}, "infer": {4, 2}, "encode": {4, 2},
 	} {
 		m.wantTimes(t, counts[0], "forgo_stage_duration_seconds", "model=iris", "stage="+stage)
 		m.wantTimes(t, counts[1], "forgo_stage_duration_seconds", "model=shapes", "stage="+stage)
-	}
-	if h := m.find("forgo_stage_duration_seconds", "model=iris", "stage=queue").GetHistogram(); h.GetSampleCount() != 4 || h.GetSampleSum() != 0 {
-		t.Errorf("the wait for an idle engine: %v", h)
 	}
 	batches := m.find("forgo_batch_rows", "model=iris").GetHistogram()
 	var buckets []uint64
@@ -203,7 +200,7 @@ func folder(t *testing.T) (s *serve.Server, models *repository.Repository, put f
 	models, err := repository.Open(t.Context(), []string{root}, "", repository.Options{
 		Log: log,
 		Load: func(ctx context.Context, path string, _ repository.Settings) (*predict.Model, error) {
-			return predict.Load(ctx, path, onnx.Engine())
+			return predict.Options{MaxWait: time.Minute}.Load(ctx, path, onnx.Engine())
 		},
 	})
 	if err != nil {
@@ -277,7 +274,7 @@ func waitUntil(t *testing.T, done func() bool) {
 
 // A busy engine, a full queue, callers that leave or have no time, and a model that is closed.
 func TestMetricsUnderLoad(t *testing.T) {
-	o := predict.Options{Instances: 1, MaxBatchRows: 1, MaxQueueRows: 1}
+	o := predict.Options{Instances: 1, MaxBatchRows: 1, MaxQueueRows: 1, MaxQueueBytes: 1 << 20, MaxWait: 5 * time.Second}
 	slow, err := o.Load(t.Context(), graphBundle(t, "slow", "tensors"), onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
@@ -297,6 +294,10 @@ func TestMetricsUnderLoad(t *testing.T) {
 	m.want(t, 1, "forgo_queue_rows", "model=slow")
 	m.want(t, 1, "forgo_queue_requests", "model=slow")
 	m.want(t, 1, "forgo_queue_limit_rows", "model=slow")
+	m.want(t, 2*12, "forgo_queue_bytes", "model=slow") // three floats each
+	m.want(t, 1<<20, "forgo_queue_limit_bytes", "model=slow")
+	m.want(t, 0, "forgo_queue_wait_seconds", "model=slow") // nothing was answered yet
+	m.want(t, 5, "forgo_queue_limit_wait_seconds", "model=slow")
 	m.want(t, 1, "forgo_engine_runs_in_flight", "model=slow")
 	m.want(t, 1, "forgo_engine_limit_runs", "model=slow")
 

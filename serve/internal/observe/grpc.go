@@ -13,10 +13,27 @@ import (
 
 const idMetadata = "x-request-id"
 
-// rpc is a call with its context.
+// rpc is a call's context, by which its request is found.
 type rpc struct {
-	carrier
+	context.Context
 	Request
+}
+
+type rpcKey struct{}
+
+func (c *rpc) Value(key any) any {
+	if key == (rpcKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// From returns the request of a call's context, or a new one where nobody watches.
+func From(ctx context.Context) *Request {
+	if c, ok := ctx.Value(rpcKey{}).(*rpc); ok {
+		return &c.Request
+	}
+	return new(Request)
 }
 
 // Unary watches the calls of a gRPC server's inference service.
@@ -24,14 +41,13 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	if !strings.HasPrefix(info.FullMethod, "/inference.") {
 		return next(ctx, req)
 	}
-	c := &rpc{Request: Request{Protocol: OIPGRPC}}
-	c.carrier = carrier{ctx, &c.Request}
+	c := &rpc{Context: ctx, Request: Request{Protocol: OIPGRPC}}
 	var chosen string
 	if given := metadata.ValueFromIncomingContext(ctx, idMetadata); len(given) > 0 {
 		chosen = given[0]
 	}
 	o.begin(ctx, &c.Request, chosen)
-	answer, err := next(&c.carrier, req)
+	answer, err := next(c, req)
 	if err != nil {
 		c.ID()
 		s := status.Convert(err)

@@ -50,9 +50,14 @@ var (
 	stageSeconds     = newFamily("forgo_stage_duration_seconds",
 		"Time of a request's stages: read (waiting for the body), decode, preprocess, queue, infer, encode.", "model", "version", "stage")
 
-	queueRows      = newFamily("forgo_queue_rows", "Rows that wait for the engine.", "model", "version")
-	queueRequests  = newFamily("forgo_queue_requests", "Requests that wait for the engine.", "model", "version")
-	queueRowsLimit = newFamily("forgo_queue_limit_rows", "Rows that may wait; requests beyond it are refused.", "model", "version")
+	queueRows       = newFamily("forgo_queue_rows", "Rows that wait for the engine.", "model", "version")
+	queueRequests   = newFamily("forgo_queue_requests", "Requests that wait for the engine.", "model", "version")
+	queueRowsLimit  = newFamily("forgo_queue_limit_rows", "Rows that may wait; requests beyond it are refused.", "model", "version")
+	queueBytes      = newFamily("forgo_queue_bytes", "Memory of requests that are being read, wait or run.", "model", "version")
+	queueBytesLimit = newFamily("forgo_queue_limit_bytes", "Memory that they may take; requests beyond it are refused.", "model", "version")
+	queueWait       = newFamily("forgo_queue_wait_seconds", "Time that a request that came now would wait, as requests were answered of late.", "model", "version")
+	queueWaitLimit  = newFamily("forgo_queue_limit_wait_seconds",
+		"Time that it may be; requests beyond it are refused. Not there without --max-wait.", "model", "version")
 
 	batchRows   = newFamily("forgo_batch_rows", "Rows of each run of the engine.", "model", "version")
 	engineTotal = newFamily("forgo_engine_busy_seconds_total", "Time of all runs of the engine; its rate is how many are under way.", "model", "version")
@@ -148,6 +153,12 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 	gauge(queueRows, float64(stats.QueueRows))
 	gauge(queueRequests, float64(stats.QueueCalls))
 	gauge(queueRowsLimit, float64(stats.MaxQueueRows))
+	gauge(queueBytes, float64(stats.QueueBytes))
+	gauge(queueBytesLimit, float64(stats.MaxQueueBytes))
+	gauge(queueWait, stats.Wait.Seconds())
+	if stats.MaxWait > 0 {
+		gauge(queueWaitLimit, stats.MaxWait.Seconds())
+	}
 	gauge(engineRuns, float64(stats.Running))
 	gauge(engineLimit, float64(stats.Instances))
 	m.batches(out, stats.Batches)

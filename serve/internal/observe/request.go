@@ -3,7 +3,6 @@
 package observe
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -127,29 +126,6 @@ type Request struct {
 	err    error  // what it is answered with
 	status string // the HTTP status or gRPC code of that
 	reason Reason
-}
-
-// carrier is a context that carries its request.
-type carrier struct {
-	context.Context
-	request *Request
-}
-
-type carrierKey struct{}
-
-func (c *carrier) Value(key any) any {
-	if key == (carrierKey{}) {
-		return c
-	}
-	return c.Context.Value(key)
-}
-
-// From returns the request of a context, or a new one where nobody watches.
-func From(ctx context.Context) *Request {
-	if c, ok := ctx.Value(carrierKey{}).(*carrier); ok {
-		return c.request
-	}
-	return new(Request)
 }
 
 func (r *Request) fail(reason Reason, status string, err error) {
