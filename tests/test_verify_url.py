@@ -30,7 +30,8 @@ def replay(bundle: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize("model", ["shapes", "iris"])
 def test_this_server_in_every_protocol(model: str, tmp_path: Path) -> None:
-    with serving(model, tmp_path) as server:
+    with serving([model], tmp_path) as servers:
+        server = servers[model]
         urls = ["--url", server.url, "--url", f"grpc://{server.grpc}"]
         for batch in ("1", "8"):
             code, report = replay(server.bundle, *urls, "--batch", batch)
