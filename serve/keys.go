@@ -24,7 +24,7 @@ import (
 )
 
 // ofModel is the path of a model that ends in what is done with it.
-var ofModel = regexp.MustCompile(`^/v2/models/[^/]+(?:/versions/[^/]+)?/(ready|infer)$`)
+var ofModel = regexp.MustCompile(`^/v2/models/[^/]*(?:/versions/[^/]*)?/(ready|infer)$`)
 
 // needs says which right a request needs, for every path that there is or will be: predict on
 // the ports of clients and admin on the admin port, but for those named here.
@@ -98,10 +98,7 @@ type lock struct {
 	keys     *access.Keys
 	admin    bool
 	observer *observe.Observer
-}
-
-func (l *lock) options() []grpc.ServerOption {
-	return []grpc.ServerOption{grpc.InTapHandle(l.tap), grpc.ChainUnaryInterceptor(l.unary), grpc.ChainStreamInterceptor(l.stream)}
+	next     tap.ServerInHandle
 }
 
 // opened is in the context of a call that tap has let through: the name of its key.
@@ -118,7 +115,7 @@ func (l *lock) tap(ctx context.Context, info *tap.Info) (context.Context, error)
 		})
 		return nil, err
 	}
-	return context.WithValue(ctx, opened{}, name), nil
+	return l.next(context.WithValue(ctx, opened{}, name), info)
 }
 
 func (l *lock) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -26,40 +27,81 @@ import (
 // running is a server that listens.
 type running struct {
 	places map[string]string // what its log says of its addresses
+	log    *logBook
 	stop   context.CancelFunc
 	ended  chan error
 }
 
-func run(t *testing.T, models serve.Models, at serve.Addresses) *running {
-	t.Helper()
-	r, w := io.Pipe()
-	ctx, stop := context.WithCancel(t.Context())
-	out := &running{stop: stop, ended: make(chan error, 1)}
-	go func() {
-		err := serve.New(models, serve.Options{Log: slog.New(slog.NewJSONHandler(w, nil))}).Serve(ctx, at)
-		_ = w.Close()
-		out.ended <- err
-	}()
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		var entry map[string]any
-		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
-			t.Fatal(err)
-		}
-		if entry["msg"] != "serving" {
+// logBook is a log that can be waited for.
+type logBook struct {
+	mu    sync.Mutex
+	grown *sync.Cond
+	text  []byte
+	read  int // as far as wait has come
+}
+
+func (l *logBook) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, b...)
+	l.grown.Broadcast()
+	return len(b), nil
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
+// wait returns the next line with one of these messages, once it is written.
+func (l *logBook) wait(messages ...string) (line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		end := bytes.IndexByte(l.text[l.read:], '\n')
+		if end < 0 {
+			l.grown.Wait()
 			continue
 		}
-		out.places = map[string]string{}
-		for name, v := range entry {
-			out.places[name], _ = v.(string)
+		line = string(l.text[l.read : l.read+end])
+		l.read += end + 1
+		for _, message := range messages {
+			if strings.Contains(line, `"msg":"`+message+`"`) {
+				return line
+			}
 		}
-		go func() { _, _ = io.Copy(io.Discard, r) }()
-		t.Cleanup(stop)
-		return out
 	}
-	stop()
-	t.Fatal(<-out.ended)
-	return nil
+}
+
+func run(t *testing.T, models serve.Models, at serve.Addresses) *running {
+	t.Helper()
+	return runWith(t, models, serve.Options{}, at)
+}
+
+func runWith(t *testing.T, models serve.Models, o serve.Options, at serve.Addresses) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	out := &running{log: &logBook{}, stop: stop, ended: make(chan error, 1), places: map[string]string{}}
+	out.log.grown = sync.NewCond(&out.log.mu)
+	o.Log = slog.New(slog.NewJSONHandler(out.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	go func() {
+		err := serve.New(models, o).Serve(ctx, at)
+		if err != nil {
+			o.Log.Error("serving failed", "error", err) // for wait, in case it never served
+		}
+		out.ended <- err
+	}()
+	var entry map[string]any
+	line := out.log.wait("serving", "serving failed")
+	if err := json.Unmarshal([]byte(line), &entry); err != nil || entry["error"] != nil {
+		t.Fatal(line)
+	}
+	for name, v := range entry {
+		out.places[name], _ = v.(string)
+	}
+	return out
 }
 
 func overSocket(path string) *http.Client {

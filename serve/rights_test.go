@@ -47,6 +47,7 @@ var httpRights = map[string][2]string{
 	"GET /v1/models/*":                                {"predict", ""},
 	"POST /v1/models/*":                               {"predict", ""},
 	"GET /nowhere":                                    {"predict", "admin"},
+	"POST /v2/models/{name}/versions//infer":          {"predict", "predict"},
 	"DELETE /v2/models/{name}":                        {"predict", "admin"},
 	"GET /docs":                                       {"predict", ""},
 	"GET /openapi.json":                               {"predict", ""},
@@ -117,7 +118,7 @@ func TestRightsHTTP(t *testing.T) {
 	}{{s.Handler(), s.Handler().(chi.Routes)}, {s.Admin(), s.AdminRoutes()}} {
 		server := httptest.NewServer(p.handler)
 		defer server.Close()
-		rows := []string{"GET /nowhere", "DELETE /v2/models/{name}"} // what there is not
+		rows := []string{"GET /nowhere", "DELETE /v2/models/{name}", "POST /v2/models/{name}/versions//infer"} // what there is not
 		err := chi.Walk(p.routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 			if !strings.HasPrefix(route, "/debug/") || method == "GET" { // which has every route for every method
 				rows = append(rows, method+" "+route)

@@ -24,6 +24,7 @@ import (
 func (s *Server) GRPC() *grpc.Server { return s.rpc(nil) }
 
 func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Server {
+	late := s.late()
 	options := append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
 		grpc.MaxHeaderListSize(maxHeaders),
@@ -31,12 +32,16 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 		grpc.ConnectionTimeout(s.options.ClientTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle, Time: pingAfter, Timeout: s.options.ClientTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingsApart, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.observer.Unary, s.recovered),
+		grpc.ChainUnaryInterceptor(late.unary, s.observer.Unary, s.recovered),
+		grpc.ChainStreamInterceptor(late.stream),
 	}, slices.Concat(s.observer.TraceGRPC(), more)...)
+	tap := late.tap
 	if s.options.Keys != nil {
-		options = append(options, (&lock{s.options.Keys, manager != nil, s.observer}).options()...)
+		l := &lock{s.options.Keys, manager != nil, s.observer, late.tap}
+		options = append(options, grpc.ChainUnaryInterceptor(l.unary), grpc.ChainStreamInterceptor(l.stream))
+		tap = l.tap
 	}
-	server := grpc.NewServer(options...)
+	server := grpc.NewServer(append(options, grpc.InTapHandle(tap))...)
 	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.models, manager))
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	reflection.Register(server)

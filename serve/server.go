@@ -139,6 +139,7 @@ func (s *Server) Admin() http.Handler {
 	rpc := s.rpc(s.models)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
+			pace(w, req, s.options.ClientTimeout)
 			rpc.ServeHTTP(w, req)
 			return
 		}

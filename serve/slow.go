@@ -3,9 +3,13 @@ package serve
 // Slow clients: what one may take for a request, and how many there may be.
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/tap"
 )
 
 // What a connection may hold and how it is kept, over HTTP and gRPC alike.
@@ -25,23 +29,61 @@ const slowest = 64 << 10
 func paced(patience time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			p := &exchange{ResponseWriter: w, body: req.Body, patience: patience}
-			p.deadlines, _ = w.(deadlines)
-			if p.deadlines == nil { // not a connection: a test's recorder
-				next.ServeHTTP(w, req)
-				return
+			if e := pace(w, req, patience); e != nil {
+				w = e
 			}
-			if req.Header["Expect"] != nil {
-				_ = p.SetWriteDeadline(time.Time{}) // that of the answer before, for the "100 Continue"
-			}
-			if req.Body != nil && req.Body != http.NoBody {
-				p.start = time.Now()
-				p.next = slowest
-				_ = p.SetReadDeadline(p.start.Add(patience))
-				req.Body = p
-			}
-			next.ServeHTTP(p, req)
+			next.ServeHTTP(w, req)
 		})
+	}
+}
+
+// pace does it for the body, and returns what does it for the answer; nil where w is no
+// connection's.
+func pace(w http.ResponseWriter, req *http.Request, patience time.Duration) *exchange {
+	e := &exchange{ResponseWriter: w, patience: patience}
+	var ok bool
+	if e.deadlines, ok = w.(deadlines); !ok {
+		return nil
+	}
+	if req.Header["Expect"] != nil {
+		_ = e.SetWriteDeadline(time.Time{}) // that of the answer before, for the "100 Continue"
+	}
+	if req.Body != nil && req.Body != http.NoBody {
+		e.body, e.start, e.next = req.Body, time.Now(), slowest
+		_ = e.SetReadDeadline(e.start.Add(patience))
+		req.Body = e
+	}
+	return e
+}
+
+// late ends gRPC calls whose message does not come in time.
+type late time.Duration
+
+// late has no measure of how much has come: it gives the time that the longest message has.
+func (s *Server) late() late { return late(allowed(s.options.ClientTimeout, s.options.MaxBody)) }
+
+// lateTimer is in the contexts of calls whose message has not come.
+type lateTimer struct{}
+
+func (l late) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	return context.WithValue(ctx, lateTimer{}, time.AfterFunc(time.Duration(l), cancel)), nil
+}
+
+func (l late) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	l.came(ctx)
+	return next(ctx, req)
+}
+
+// stream is for calls that go on as long as the client likes: health and reflection.
+func (l late) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	l.came(stream.Context())
+	return next(srv, stream)
+}
+
+func (late) came(ctx context.Context) {
+	if t, ok := ctx.Value(lateTimer{}).(*time.Timer); ok {
+		t.Stop()
 	}
 }
 
@@ -67,7 +109,7 @@ func (e *exchange) Read(b []byte) (int, error) {
 		_ = e.SetReadDeadline(time.Time{})
 	} else if e.read >= e.next {
 		e.next = e.read + slowest
-		_ = e.SetReadDeadline(e.start.Add(e.allowed(e.read)))
+		_ = e.SetReadDeadline(e.start.Add(allowed(e.patience, e.read)))
 	}
 	return n, err
 }
@@ -80,12 +122,13 @@ func (e *exchange) WriteHeader(status int) {
 }
 
 func (e *exchange) Write(b []byte) (int, error) {
-	_ = e.SetWriteDeadline(time.Now().Add(e.allowed(int64(len(b)))))
+	_ = e.SetWriteDeadline(time.Now().Add(allowed(e.patience, int64(len(b)))))
 	return e.ResponseWriter.Write(b)
 }
 
-func (e *exchange) allowed(n int64) time.Duration {
-	return e.patience + time.Duration(n)*(time.Second/slowest)
+// allowed is what a client may take for n bytes.
+func allowed(patience time.Duration, n int64) time.Duration {
+	return patience + time.Duration(n)*(time.Second/slowest)
 }
 
 // Unwrap is for http.ResponseController.

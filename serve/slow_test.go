@@ -1,0 +1,250 @@
+package serve_test
+
+// Clients that take their time, and those that are too many.
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/access/accesstest"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+)
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// drip sends a byte at a time, a tenth of the server's patience apart, until the server hangs
+// up, and returns what it said. Without the server's doing it ends never.
+func drip(conn net.Conn, text string, patience time.Duration) string {
+	tick := time.NewTicker(patience / 10)
+	defer tick.Stop()
+	heard := make(chan string)
+	go func() {
+		answer, _ := io.ReadAll(conn)
+		heard <- string(answer)
+	}()
+	for {
+		select {
+		case answer := <-heard:
+			return answer
+		case <-tick.C:
+			if text == "" {
+				text = " "
+			}
+			_, _ = io.WriteString(conn, text[:1])
+			text = text[1:]
+		}
+	}
+}
+
+func TestSlowClientsAreCut(t *testing.T) {
+	const patience = 200 * time.Millisecond
+	a := accesstest.New(t)
+	cert, key, _ := a.Files(t.TempDir(), "server")
+	s := runWith(t, committed(t), serve.Options{ClientTimeout: patience, TLS: certificates(t, cert, key, ""), PlainAdmin: true},
+		serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort})
+	const post = "POST /v2/models/iris/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+	for name, c := range map[string]struct{ place, atOnce, slowly, answer string }{
+		"a TLS handshake":                    {"http", "\x16\x03\x01", "", ""},
+		"a TLS handshake of gRPC":            {"grpc", "\x16\x03\x01", "", ""},
+		"headers":                            {"admin", "", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 1000), ""},
+		"a body":                             {"admin", post, "{", "HTTP/1.1 408"},
+		"a body that nobody reads":           {"admin", strings.Replace(post, "iris", "none", 1), "{", "HTTP/1.1 404"},
+		"a body in chunks":                   {"admin", strings.Replace(post, "Content-Length: 1000000", "Transfer-Encoding: chunked", 1), "fff\r\n{", "HTTP/1.1 408"},
+		"a second request on its connection": {"admin", "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n", post, "HTTP/1.1 200"},
+		"a body in gzip":                     {"admin", strings.Replace(post, "Host: x", "Host: x\r\nContent-Encoding: gzip", 1), "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x00", "HTTP/1.1 4"},
+		"a body after Expect: 100-continue":  {"admin", strings.Replace(post, "Host: x", "Host: x\r\nExpect: 100-continue", 1), "{", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 408"},
+		"a repository request, to operators": {"admin", strings.Replace(post, "models/iris/infer", "repository/index", 1), "{", "HTTP/1.1 408"},
+		"HTTP/2's preface":                   {"admin", "PRI * HTTP/2.0\r\n", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := dial(t, s.places[c.place])
+			if _, err := io.WriteString(conn, c.atOnce); err != nil {
+				t.Fatal(err)
+			}
+			if answer := drip(conn, c.slowly, patience); !strings.HasPrefix(answer, c.answer) {
+				t.Errorf("%q, want %q", answer, c.answer)
+			}
+		})
+	}
+}
+
+// slowBody gives its bytes in pieces, a tenth of the server's patience apart.
+type slowBody struct {
+	rest  []byte
+	piece int
+	tick  *time.Ticker
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	<-b.tick.C
+	n := copy(p[:min(len(p), b.piece)], b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// TestClientsThatSendEnoughMayBeSlow sends a body that takes longer than the server's patience.
+func TestClientsThatSendEnoughMayBeSlow(t *testing.T) {
+	const patience = 500 * time.Millisecond
+	s := runWith(t, committed(t), serve.Options{ClientTimeout: patience}, serve.Addresses{HTTP: anyPort})
+	body := []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]` + strings.Repeat(" ", 2<<20) + "}")
+	tick := time.NewTicker(patience / 20)
+	defer tick.Stop()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.places["url"]+"/v2/models/iris/infer", &slowBody{body, len(body) / 30, tick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 {
+		t.Errorf("%d %s", resp.StatusCode, answer)
+	}
+}
+
+// TestClientsThatDoNotReadAreCut asks and never listens.
+func TestClientsThatDoNotReadAreCut(t *testing.T) {
+	s := runWith(t, committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond}, serve.Addresses{HTTP: anyPort, Admin: anyPort})
+	conn := dial(t, s.places["http"])
+	for { // until what lies between them is full, and the server hangs up
+		if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			break
+		}
+	}
+
+	h2 := newFrames(t, dial(t, s.places["admin"]), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	h2.headers(":method", "GET", ":scheme", "http", ":path", "/v2", ":authority", "x")
+	for {
+		switch f := h2.read().(type) {
+		case *http2.RSTStreamFrame:
+			return
+		case *http2.DataFrame:
+			if f.StreamEnded() {
+				t.Fatal("an answer comes that there is no window for")
+			}
+		}
+	}
+}
+
+// TestSlowMessagesAreCut begins a message over gRPC and never ends it.
+func TestSlowMessagesAreCut(t *testing.T) {
+	s := runWith(t, committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond, MaxBody: 1 << 10}, serve.Addresses{GRPC: anyPort, Admin: anyPort})
+	for _, place := range []string{"grpc", "admin"} {
+		h2 := newFrames(t, dial(t, s.places[place]))
+		h2.headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
+			":authority", "x", "content-type", "application/grpc", "te", "trailers")
+		if err := h2.WriteData(1, false, []byte{0, 0, 0, 1, 0, 'x'}); err != nil { // the first of 256 bytes
+			t.Fatal(err)
+		}
+		for ended := false; !ended; {
+			switch f := h2.read().(type) {
+			case *http2.RSTStreamFrame:
+				ended = true
+			case *http2.MetaHeadersFrame:
+				ended = f.StreamEnded()
+			}
+		}
+	}
+}
+
+// frames is a client of HTTP/2 that does only as it is told.
+type frames struct {
+	*http2.Framer
+	t *testing.T
+}
+
+func newFrames(t *testing.T, conn net.Conn, settings ...http2.Setting) *frames {
+	t.Helper()
+	f := &frames{http2.NewFramer(conn, conn), t}
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.WriteSettings(settings...); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// headers begins the first request.
+func (f *frames) headers(namesAndValues ...string) {
+	f.t.Helper()
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for i := 0; i < len(namesAndValues); i += 2 {
+		if err := encoder.WriteField(hpack.HeaderField{Name: namesAndValues[i], Value: namesAndValues[i+1]}); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: namesAndValues[1] == "GET"}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *frames) read() http2.Frame {
+	f.t.Helper()
+	frame, err := f.ReadFrame()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return frame
+}
+
+// TestConnectionsAreCounted holds the one connection that a server takes, and lets it go.
+func TestConnectionsAreCounted(t *testing.T) {
+	s := runWith(t, committed(t), serve.Options{MaxConnections: 1}, serve.Addresses{HTTP: anyPort})
+	const ask = "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+	one, two := dial(t, s.places["http"]), dial(t, s.places["http"])
+	answers := bufio.NewReader(one)
+	for i := range 50 {
+		if _, err := io.WriteString(one, ask); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		if i == 0 {
+			if _, err := io.WriteString(two, ask); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := two.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := two.Read(make([]byte, 1)); n != 0 {
+		t.Error("a second connection is answered beside the first")
+	}
+	if err := two.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	_ = one.Close()
+	if resp, err := http.ReadResponse(bufio.NewReader(two), nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("after the first: %v, %v", resp, err)
+	}
+}
