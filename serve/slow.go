@@ -104,10 +104,8 @@ type exchange struct {
 
 func (e *exchange) Read(b []byte) (int, error) {
 	n, err := e.body.Read(b)
-	if e.read += int64(n); err == io.EOF {
-		// Else it would end the request's context while the server works.
-		_ = e.SetReadDeadline(time.Time{})
-	} else if e.read >= e.next {
+	// After the end the connection has no deadline: net/http waits for the client to go away.
+	if e.read += int64(n); e.read >= e.next && err == nil {
 		e.next = e.read + slowest
 		_ = e.SetReadDeadline(e.start.Add(allowed(e.patience, e.read)))
 	}

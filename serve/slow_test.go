@@ -14,7 +14,10 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
@@ -247,4 +250,23 @@ func TestConnectionsAreCounted(t *testing.T) {
 	if resp, err := http.ReadResponse(bufio.NewReader(two), nil); err != nil || resp.StatusCode != 200 {
 		t.Errorf("after the first: %v, %v", resp, err)
 	}
+}
+
+// TestTheServersOwnTimeIsNotTheClients has a model work for longer than clients may be slow.
+func TestTheServersOwnTimeIsNotTheClients(t *testing.T) {
+	const patience = 100 * time.Millisecond
+	m, err := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxDelay: 3 * patience}.Load(t.Context(), bundles+"iris.forgo", onnx.Engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s := runWith(t, serve.Models{"iris": m}, serve.Options{ClientTimeout: patience, MaxBody: 1 << 10}, serve.Addresses{HTTP: anyPort, GRPC: anyPort})
+	if code, _, body := exchange(t, http.MethodPost, s.places["url"]+"/models/iris", []byte("[5.1,3.5,1.4,0.2]")); code != 200 {
+		t.Errorf("%d %s", code, body)
+	}
+	if _, err := grpcClient(t, s.places["grpc"], insecure.NewCredentials()).ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+		t.Error(err)
+	}
+	s.stop()
+	<-s.ended
 }
