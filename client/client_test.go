@@ -4,14 +4,27 @@ package client_test
 // servers are tested in serve/client_test.go.
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
 	"github.com/forgo-ml/forgo/client"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 func TestNewRefusesURLs(t *testing.T) {
@@ -52,6 +65,70 @@ func TestTheHeaderAndThePathReachTheServer(t *testing.T) {
 	}
 	if got.URL.Path != "/behind/a/proxy/v2/models/näme/versions/3/ready" || got.Header.Get("Authorization") != "Bearer secret" {
 		t.Errorf("%s %v", got.URL, got.Header)
+	}
+}
+
+// The header goes with every call, and TLS trusts whom it is told to trust.
+func TestTLSAndHeaders(t *testing.T) {
+	const key = "Bearer secret"
+	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Authorization") != key {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer web.Close()
+	rpc := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: web.TLS.Certificates, MinVersion: tls.VersionTLS12})),
+		grpc.UnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
+			if md, _ := metadata.FromIncomingContext(ctx); !slices.Equal(md.Get("authorization"), []string{key}) {
+				return nil, status.Error(codes.Unauthenticated, "no key")
+			}
+			return &pb.ServerReadyResponse{Ready: true}, nil
+		}))
+	pb.RegisterGRPCInferenceServiceServer(rpc, pb.UnimplementedGRPCInferenceServiceServer{})
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = rpc.Serve(l) }()
+	defer rpc.Stop()
+
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	trusting := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	for _, url := range []string{web.URL, "grpcs://" + l.Addr().String()} {
+		for name, c := range map[string]struct {
+			o    client.Options
+			want error
+		}{
+			"right":         {client.Options{TLS: trusting, Header: http.Header{"Authorization": {key}}}, nil},
+			"no key":        {client.Options{TLS: trusting}, client.ErrDenied},
+			"not its roots": {client.Options{Header: http.Header{"Authorization": {key}}}, client.ErrUnavailable},
+		} {
+			server, err := c.o.New(url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Ready(t.Context(), ""); !errors.Is(err, c.want) {
+				t.Errorf("%s, %s: %v", url, name, err)
+			}
+			_ = server.Close()
+		}
+	}
+}
+
+// Neither an engine nor C comes with the client.
+func TestDependencies(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", "turbojpeg",
+		"-f", "{{if not .Standard}}{{.ImportPath}}{{range .CgoFiles}} C{{end}}{{end}}", ".")
+	deps, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(deps)) {
+		if dep == "C" || strings.Contains(dep, "onnxruntime") {
+			t.Errorf("it needs C, or an engine: %s", deps)
+		}
 	}
 }
 

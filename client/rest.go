@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/forgo-ml/forgo/internal/scan"
@@ -54,6 +55,12 @@ func (r *rest) call(ctx context.Context, method, path string, header http.Header
 	}
 	for _, h := range []http.Header{r.o.Header, header} {
 		maps.Copy(req.Header, h)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		// gRPC's header, which forgo's server takes here too: it need not begin what is not waited for.
+		if left := time.Until(deadline).Milliseconds(); left < 1e8 { // as much as the header holds
+			req.Header.Set("Grpc-Timeout", strconv.FormatInt(max(0, left), 10)+"m")
+		}
 	}
 	resp, err := r.http.Do(req)
 	if err != nil {

@@ -71,6 +71,18 @@ func TestNativeIsTheLibrarysAnswer(t *testing.T) {
 	}
 }
 
+func TestNativeVersion(t *testing.T) {
+	url, models := start(t)
+	raw, label := golden(t, models["iris"], "iris", 0)
+	status, answer := call(t, "POST", url+"/models/iris/versions/1?top=1", string(raw))
+	if status != 200 || answer["classes"].([]any)[0].(map[string]any)["label"] != label {
+		t.Errorf("%d, %v; want %s", status, answer, label)
+	}
+	if status, answer = call(t, "POST", url+"/models/iris/versions/2", string(raw)); status != 404 || !strings.Contains(answer["error"].(string), `no version "2"`) {
+		t.Errorf("unknown version: %d, %v", status, answer)
+	}
+}
+
 func TestNativeForm(t *testing.T) {
 	url, models := start(t)
 	for name, m := range models {

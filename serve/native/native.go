@@ -21,11 +21,12 @@ type Models interface {
 	Get(name, version string) (*served.Model, error)
 }
 
-// Handler serves POST /{name}. ?top=N keeps the N best classes; 0, the default, all.
+// Handler serves POST /{name} and /{name}/versions/{version}. ?top=N keeps the N best classes; 0,
+// the default, all.
 func Handler(models Models) http.Handler {
 	r := chi.NewRouter()
-	r.Post("/{name}", func(w http.ResponseWriter, req *http.Request) {
-		m, err := models.Get(chi.URLParam(req, "name"), "")
+	answer := func(w http.ResponseWriter, req *http.Request) {
+		m, err := models.Get(chi.URLParam(req, "name"), chi.URLParam(req, "version"))
 		if err != nil {
 			reply.Failure(w, err)
 			return
@@ -40,7 +41,9 @@ func Handler(models Models) http.Handler {
 		}
 		write := func(out predict.Tensors) error { return a.write(w, m, out) }
 		reply.Do(w, req, m, prepare, write)
-	})
+	}
+	r.Post("/{name}", answer)
+	r.Post("/{name}/versions/{version}", answer)
 	return r
 }
 
