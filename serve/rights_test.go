@@ -54,6 +54,7 @@ var httpRights = map[string][2]string{
 	"GET /metrics":                                    {"", "metrics"},
 	"GET /debug/*":                                    {"", "admin"},
 	"POST /models/{name}":                             {"predict", ""},
+	"POST /models/{name}/versions/{version}":          {"predict", ""},
 }
 
 var rpcRights = map[string][2]string{
