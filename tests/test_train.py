@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from forgo._errors import ForgoError
 from forgo._preprocess import Preprocessor, build
 from forgo.training import _data, _metrics
 from tests.conftest import FORGO, TrainedBundle, forgo
@@ -196,3 +198,130 @@ def test_leaks_are_found(tmp_path: Path) -> None:
             image.save(tmp_path / part / name / "same.png")
     found = _data.find(tmp_path, 0.2, 0, PREPROCESS)
     assert len(found.leaked) == 2
+
+
+def celeba(place: Path, pictures: list[Path], form: str = "txt") -> tuple[Path, Path, Path]:
+    """Pictures with CelebA's lists beside them: every other one is Male."""
+    images = place / "img_align_celeba"
+    images.mkdir(parents=True)
+    names = [f"{n:06d}{p.suffix}" for n, p in enumerate(pictures, 1)]
+    for name, p in zip(names, pictures, strict=True):
+        shutil.copy(p, images / name)
+    comma = "," if form == "csv" else "  "
+    head = f"image_id{comma}" if form == "csv" else f"{len(names)}\n"
+    rows = [comma.join([n, "-1", "1" if i % 2 else "-1"]) for i, n in enumerate(names)]
+    attributes, partition = place / f"list_attr_celeba.{form}", place / f"list_eval_partition.{form}"
+    attributes.write_text(head + f"Bald{comma}Male\n" + "\n".join(rows) + "\n")
+    parts = [f"{n}{comma}{0 if i % 10 < 6 else 1 if i % 10 < 8 else 2}" for i, n in enumerate(names)]
+    partition.write_text(("image_id,partition\n" if form == "csv" else "") + "\n".join(parts) + "\n")
+    return images, attributes, partition
+
+
+def one_colour_pictures(place: Path, n: int = 20) -> list[Path]:
+    """Pictures that differ, so that none is a copy of another."""
+    place.mkdir()
+    paths = []
+    for i in range(n):
+        paths.append(place / f"{i}.png")
+        Image.new("RGB", (20, 24), (10 * i, 200 if i % 2 else 30, 5)).save(paths[-1])
+    return paths
+
+
+@pytest.mark.parametrize("form", ["txt", "csv"])
+def test_annotations_give_the_classes_and_the_parts(tmp_path: Path, form: str) -> None:
+    images, attributes, partition = celeba(tmp_path, one_colour_pictures(tmp_path / "p"), form)
+    (images / "000020.png").unlink()
+    (images / "unlisted.png").write_bytes((images / "000001.png").read_bytes())
+    listed = _data.Annotations(attributes, "Male", None, partition)
+    found = _data.find_annotated(images, listed, 0.2, 0, PREPROCESS)
+    assert found.labels == ["not Male", "Male"]
+    assert (len(found.train), len(found.valid), len(found.test)) == (12, 4, 3)
+    assert [p.label for p in found.train[:4]] == [0, 1, 0, 1]
+    assert [Path(p).name for p, _ in found.set_aside] == ["000020.png"]
+    assert "no such file" in found.set_aside[0][1]
+    whole = _data.find_annotated(
+        images, _data.Annotations(attributes, "Male", ("f", "m")), 0.25, 0, PREPROCESS
+    )
+    assert whole.labels == ["f", "m"]
+    assert (len(whole.train), len(whole.valid), len(whole.test)) == (15, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("lists", "says"),
+    [
+        ({"attributes": "2\nMale\na.png 1\nb.png -1 1\n"}, ":4: a line has a file name and 1 values"),
+        ({"attributes": "2\nMale\na.png yes\n"}, ":3: a line has a file name"),
+        ({"attributes": "2\nMale\na.png 1\na.png 1\n"}, "a.png is there twice"),
+        ({"attributes": "2\nBald Young\na.png 1 1\n"}, "no such attribute; it has Bald, Young"),
+        ({"attributes": ""}, "no such attribute; it has none"),
+        ({"attributes": "1\nMale\n../x.png 1\n"}, "../x.png lies outside"),
+        ({"attributes": "1\nMale\nmissing.png 1\n"}, "no usable train picture"),
+        (
+            {"attributes": "1\nMale\na.png 1\n", "partition": "a.png 0\nb.png 3\n"},
+            ":2: a line has a file name and 0",
+        ),
+        ({"attributes": "1\nMale\na.png 1\n", "partition": "\n"}, "no line has a file name and 0"),
+    ],
+)
+def test_annotations_that_cannot_be_used(tmp_path: Path, lists: dict[str, str], says: str) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("RGB", (9, 9)).save(images / "a.png")
+    for name, text in lists.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    listed = _data.Annotations(
+        tmp_path / "attributes.txt",
+        "Male",
+        None,
+        tmp_path / "partition.txt" if "partition" in lists else None,
+    )
+    with pytest.raises(ForgoError, match=re.escape(says)):
+        _data.find_annotated(images, listed, 0.2, 0, PREPROCESS)
+
+
+def test_arguments_that_do_not_go_together(tmp_path: Path) -> None:
+    for arguments, says in (
+        (["--attribute", "Male"], "go together"),
+        (["--partition", "p.txt"], "need them"),
+        (["--recipe", "modern"], "--recipe is one of standard, classic"),
+        (["--class-names", "one", "--annotations", "a", "--attribute", "b"], "two names"),
+    ):
+        done = forgo("train", tmp_path, "-o", tmp_path / "m.forgo", *arguments)
+        assert done.code == 1, arguments
+        assert says in done.err
+
+
+def test_the_classic_network() -> None:
+    from forgo.training import _network
+    from forgo.training._choices import RECIPES
+
+    r = RECIPES["classic"]
+    model: Any = _network.build(
+        r.backbone, 32, 2, weights="none", trainable=r.trainable, dropout=r.dropout, input_name=r.input_name
+    )
+    assert [layer.name for layer in model.layers] == [
+        "input_1",
+        "normalization",
+        "resnet50",
+        "inferenceLayer",
+    ]
+    base = model.get_layer("resnet50").layers
+    assert [layer.trainable for layer in base] == [True] * 30 + [False] * (len(base) - 30)
+
+
+@pytest.mark.slow
+def test_the_classic_recipe_on_annotations(tmp_path: Path) -> None:
+    images, attributes, partition = celeba(tmp_path, one_colour_pictures(tmp_path / "p"))
+    done = forgo(
+        "train", images, "--annotations", attributes, "--attribute", "Male", "--partition", partition,
+        "--recipe", "classic", "--weights", "none", "--image-size", "32", "--epochs", "1",
+        "-o", tmp_path / "faces.forgo",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    manifest = json.loads((tmp_path / "faces.forgo" / "forgo.json").read_text())
+    assert manifest["labels"] == ["not Male", "Male"]
+    assert manifest["inputs"][0]["name"] == "input_1"
+    settings = manifest["provenance"]["settings"]
+    assert {"recipe": "classic", "attribute": "Male", "trainable": "first:30"}.items() <= settings.items()
+    answer = forgo("predict", tmp_path / "faces.forgo", images / "000001.png", "--json")
+    assert {c["label"] for c in json.loads(answer.out)["classes"]} == {"not Male", "Male"}

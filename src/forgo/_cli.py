@@ -55,11 +55,46 @@ def _train(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Folders of pictures: train/CLASS and valid/CLASS, or CLASS folders to be split.",
+            help="Folders of pictures: train/CLASS and valid/CLASS, or CLASS folders to be split; "
+            "with --annotations the folder of the pictures.",
         ),
     ],
     out: OutOption,
-    backbone: Annotated[str, typer.Option(help=f"{' or '.join(BACKBONES)}.")] = "small",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="standard, or classic: ResNet50 fine-tuned in its first 30 layers. "
+            "What else is given comes before the recipe."
+        ),
+    ] = "standard",
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A list of attributes, as CelebA's list_attr_celeba.txt, in place of class folders.",
+        ),
+    ] = None,
+    attribute: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The attribute to tell, such as Male.")
+    ] = None,
+    class_names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WITHOUT,WITH",
+            help="The classes without and with the attribute, such as female,male.",
+            show_default="not NAME,NAME",
+        ),
+    ] = None,
+    partition: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Which pictures are train, valid and test, as CelebA's list_eval_partition.txt.",
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help=f"{' or '.join(BACKBONES)}.", show_default="small")
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -71,21 +106,32 @@ def _train(
         int | None,
         typer.Option(help="Height and width of the model's input.", show_default="64, resnet50 224"),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="At most; early stopping may end sooner.")] = 20,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="At most; early stopping may end sooner.", show_default="20, classic 50"),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures a step.")] = 32,
     seed: Annotated[int, typer.Option(help="Of the split, weights, order and augmentation.")] = 0,
     valid: Annotated[
         str, typer.Option(help="A folder of held-out pictures, or the share of each class to hold out.")
     ] = "0.2",
     trainable: Annotated[
-        str,
-        typer.Option(help="Backbone layers to train: all, head, first:N, last:N, or a regular expression."),
-    ] = "all",
-    augment: Annotated[str, typer.Option(help=f"{', '.join(AUGMENTS)}.")] = "light",
+        str | None,
+        typer.Option(
+            help="Backbone layers to train: all, head, first:N, last:N, or a regular expression.",
+            show_default="all, classic first:30",
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help=f"{', '.join(AUGMENTS)}.", show_default="light, classic classic")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of Adam.", show_default="0.001, resnet50 0.0001")
     ] = None,
-    patience: Annotated[int, typer.Option(help="Epochs without improvement before stopping.")] = 5,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Epochs without improvement before stopping.", show_default="5, classic 10"),
+    ] = None,
     resize: ResizeOption = "bilinear",
     fit: FitOption = "stretch",
     save_keras: Annotated[
@@ -93,7 +139,7 @@ def _train(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a classifier on folders of pictures and write it as a proven bundle.
+    """Train a classifier on pictures and write it as a proven bundle.
 
     Ctrl-C keeps the best model so far. Pictures that cannot be read are listed, never changed.
     """
@@ -101,7 +147,8 @@ def _train(
 
     console = Console(stderr=True, highlight=False)
     result = train(
-        data, out, backbone=backbone, weights=weights, image_size=image_size, epochs=epochs,
+        data, out, recipe=recipe, annotations=annotations, attribute=attribute,
+        class_names=_two(class_names), partition=partition, backbone=backbone, weights=weights, image_size=image_size, epochs=epochs,
         batch_size=batch_size, seed=seed, valid=_share(valid), trainable=trainable, augment=augment,
         learning_rate=learning_rate, patience=patience, resize=resize, fit=fit,  # type: ignore[arg-type]
         save_keras=save_keras, console=console,
@@ -110,6 +157,15 @@ def _train(
         typer.echo(json.dumps(asdict(result)))
         return
     _show(console, result.path, result.parity)
+
+
+def _two(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names) or names[0] == names[1]:
+        raise ForgoError(f"--class-names takes two names with a comma between, not {text!r}")
+    return names[0], names[1]
 
 
 def _share(text: str) -> float | str:

@@ -8,13 +8,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from forgo import _preprocess
 from forgo._bundle import check_place
 from forgo._errors import ForgoError
+from forgo.training._choices import AUGMENTS, BACKBONES, RECIPES
 from forgo.training._quiet import native_stderr_held
 
 __all__ = ["Trained", "train"]
@@ -48,17 +49,22 @@ def train(
     data: str | Path,
     path: str | Path,
     *,
-    backbone: str = "small",
+    recipe: str = "standard",
+    annotations: str | Path | None = None,
+    attribute: str | None = None,
+    class_names: tuple[str, str] | None = None,
+    partition: str | Path | None = None,
+    backbone: str | None = None,
     image_size: int | None = None,
     weights: str | None = None,
-    epochs: int = 20,
+    epochs: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
     valid: str | Path | float = 0.2,
-    trainable: str = "all",
-    augment: str = "light",
+    trainable: str | None = None,
+    augment: str | None = None,
     learning_rate: float | None = None,
-    patience: int = 5,
+    patience: int | None = None,
     resize: _preprocess.Resize = "bilinear",
     fit: _preprocess.Fit = "stretch",
     save_keras: str | Path | None = None,
@@ -71,22 +77,33 @@ def train(
 
     Args:
         data: a folder with ``train/CLASS`` and ``valid/CLASS`` (and, if there is one,
-            ``test/CLASS``, which the metrics then come from), or with ``CLASS`` folders.
+            ``test/CLASS``, which the metrics then come from), or with ``CLASS`` folders. With
+            annotations, the folder of the pictures that they name.
         path: where the bundle goes: ``NAME.forgo``. An older bundle there is replaced.
-        backbone: "small" (a compact CNN) or "resnet50".
+        recipe: what the arguments are that are left out. "standard"; or "classic": ResNet50 from
+            ImageNet weights, its first 30 layers trained and the rest frozen, classic augmentation,
+            Adam at 1e-4 without decay, patience 10, 50 epochs, the input named ``input_1``.
+        annotations: a list of attributes in the form of CelebA's ``list_attr_celeba.txt``, or of
+            its CSV, in place of class folders.
+        attribute: the one of the list that is to be told.
+        class_names: of the pictures without the attribute and of those with it; "not NAME" and
+            NAME unless given.
+        partition: a list in the form of CelebA's ``list_eval_partition.txt``, or of its CSV: which
+            pictures are train, valid and test. Without it, ``valid`` is a share.
+        backbone: "small" (a compact CNN; the default) or "resnet50".
         image_size: height and width of the model's input; 64 for small, 224 for resnet50.
         weights: "none", "imagenet" (resnet50's default; needs a download) or a weights file.
-        epochs: at most; training ends sooner when the held-out loss no longer falls.
+        epochs: at most, 20 by default; training ends sooner when the held-out loss no longer falls.
         batch_size: pictures a step.
         seed: of the split, the weights, the order and the augmentation.
         valid: where ``data`` has no valid folder: another folder, or the share of each class
             to hold out.
         trainable: the backbone's layers to train: "all", "head" (none of them), "first:N",
-            "last:N", or a regular expression of their names.
-        augment: "none", "light" (small turns, shifts, zooms) or "classic" (rotation 40°,
+            "last:N", or a regular expression of their names. "all" by default.
+        augment: "none", "light" (small turns, shifts, zooms; the default) or "classic" (rotation 40°,
             shifts, shear and zoom 0.2, horizontal flip). Never part of the exported graph.
         learning_rate: of Adam, with cosine decay; 1e-3 for small, 1e-4 for resnet50.
-        patience: epochs without a lower held-out loss before training ends.
+        patience: epochs without a lower held-out loss before training ends; 5 by default.
         resize: "bilinear" or "bilinear-antialias".
         fit: "stretch", or "crop" to keep the aspect ratio.
         save_keras: where to keep the trained Keras model too, as a ``.keras`` file.
@@ -100,8 +117,20 @@ def train(
     place = Path(path)
     check_place(place)
     console = console or Console(stderr=True, highlight=False)
-    if image_size is None:
-        image_size = 64 if backbone == "small" else 224
+    if recipe not in RECIPES:
+        raise ForgoError(f"--recipe is one of {', '.join(RECIPES)}, not {recipe!r}")
+    usual = RECIPES[recipe]
+    backbone = backbone or usual.backbone
+    image_size = _or(image_size, usual.image_size, 64 if backbone == "small" else 224)
+    weights = weights or (usual.weights if backbone == usual.backbone else None)
+    weights = weights or ("imagenet" if backbone == "resnet50" else "none")
+    epochs, patience = _or(epochs, usual.epochs), _or(patience, usual.patience)
+    trainable, augment = trainable or usual.trainable, augment or usual.augment
+    learning_rate = _or(learning_rate, usual.learning_rate, 1e-4 if backbone == "resnet50" else 1e-3)
+    if (annotations is None) != (attribute is None) or (annotations is None and (partition or class_names)):
+        raise ForgoError(
+            "--annotations FILE and --attribute NAME go together; --partition and --class-names need them"
+        )
     _check_arguments(backbone, image_size, epochs, batch_size, augment, patience, resize, fit)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -109,12 +138,20 @@ def train(
     from forgo.training import _data, _fit, _network
 
     preprocess = _preprocess.Preprocessor(_preprocess.build(image_size, image_size, resize=resize, fit=fit))
-    found = _data.find(Path(data), valid, seed, preprocess)
+    if annotations is not None and attribute is not None:
+        listed = _data.Annotations(
+            Path(annotations), attribute, class_names, Path(partition) if partition else None
+        )
+        found = _data.find_annotated(Path(data), listed, valid, seed, preprocess)
+    else:
+        found = _data.find(Path(data), valid, seed, preprocess)
     _describe(found, console)
 
     keras.utils.set_random_seed(seed)
-    weights = weights or ("imagenet" if backbone == "resnet50" else "none")
-    classifier = _network.build(backbone, image_size, len(found.labels), weights=weights, trainable=trainable)
+    classifier = _network.build(
+        backbone, image_size, len(found.labels), weights=weights, trainable=trainable,
+        dropout=usual.dropout, input_name=usual.input_name,
+    )  # fmt: skip
     shape = (image_size, image_size, 3)
     train_reader, valid_reader = (
         _data.Reader(part, preprocess, shape) for part in (found.train, found.valid)
@@ -124,7 +161,7 @@ def train(
         run = _fit.fit(
             classifier, train_reader, valid_reader, best, console,
             epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, patience=patience,
-            learning_rate=learning_rate or (1e-4 if backbone == "resnet50" else 1e-3),
+            learning_rate=learning_rate, decay=usual.decay,
         )  # fmt: skip
         if run.interrupted:
             console.print(f"interrupted: the best model so far (epoch {run.best_epoch}) is kept")
@@ -134,11 +171,20 @@ def train(
             valid_reader if found.held_out is found.valid else _data.Reader(found.test, preprocess, shape)
         )
         settings = {
-            "backbone": backbone, "image size": image_size, "weights": weights, "trainable": trainable,
+            "recipe": recipe, "backbone": backbone, "image size": image_size, "weights": weights, "trainable": trainable,
             "augment": augment, "epochs": epochs, "batch size": batch_size, "seed": seed,
-            "resize": resize, "fit": fit,
+            "learning rate": learning_rate, "resize": resize, "fit": fit,
+            **({"attribute": attribute} if attribute else {}),
         }  # fmt: skip
         return _measure_and_export(best, place, found, run, reader, settings, console)
+
+
+T = TypeVar("T")
+
+
+def _or(*values: T | None) -> T:
+    """Return the first that is not None."""
+    return next(v for v in values if v is not None)
 
 
 def _import_keras() -> Any:
@@ -165,8 +211,6 @@ def _check_arguments(
     resize: str,
     fit: str,
 ) -> None:
-    from forgo.training._choices import AUGMENTS, BACKBONES
-
     for name, value, known in (
         ("backbone", backbone, BACKBONES), ("augment", augment, AUGMENTS),
         ("resize", resize, _preprocess.RESIZES), ("fit", fit, _preprocess.FITS),

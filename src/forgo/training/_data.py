@@ -15,6 +15,7 @@ import numpy.typing as npt
 from forgo._errors import ForgoError, PictureError
 from forgo._picture import SUFFIXES, decode
 from forgo._preprocess import Preprocessor
+from forgo.training._annotations import read_attribute, read_partition
 
 CACHE_BYTES = 2 << 30
 """Preprocessed pictures are kept in memory up to this size, and read anew each epoch beyond it."""
@@ -65,7 +66,7 @@ class Data:
 
 
 def find(folder: Path, valid: str | Path | float, seed: int, preprocess: Preprocessor) -> Data:
-    """Find the pictures of a folder and split them.
+    """Find the pictures of class folders and split them.
 
     Args:
         folder: holds ``train/CLASS`` and ``valid/CLASS`` (``test/CLASS`` too, if there is one),
@@ -100,6 +101,69 @@ def find(folder: Path, valid: str | Path | float, seed: int, preprocess: Preproc
     if "valid" not in parts:
         assert isinstance(valid, float)
         data.train, data.valid = split(data.train, valid, seed)
+    _check(data, folder)
+    return data
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A list of attributes that says the class of every picture."""
+
+    file: Path
+    """In the form of CelebA's ``list_attr_celeba.txt`` or its CSV."""
+    attribute: str
+    class_names: tuple[str, str] | None = None
+    """Of the pictures without the attribute and of those with it; "not NAME" and NAME if None."""
+    partition: Path | None = None
+    """In the form of CelebA's ``list_eval_partition.txt`` or its CSV: who is train, valid, test."""
+
+
+def find_annotated(
+    folder: Path, annotations: Annotations, valid: str | Path | float, seed: int, preprocess: Preprocessor
+) -> Data:
+    """Find the pictures that a list names, and split them by another list or by a share.
+
+    Args:
+        folder: holds the pictures by the names that the list has.
+        annotations: the list.
+        valid: the share of each class to hold out, where there is no partition.
+        seed: of the split.
+        preprocess: every picture is read through it once, to find those that cannot be.
+
+    Raises:
+        ForgoError: there is nothing to train on, or a list cannot be read.
+    """
+    if not folder.is_dir():
+        raise ForgoError(f"{folder}: no such folder")
+    with_it = read_attribute(annotations.file, annotations.attribute)
+    parts = read_partition(annotations.partition) if annotations.partition else {}
+    names = annotations.class_names or (f"not {annotations.attribute}", annotations.attribute)
+    data = Data(list(names), [], [], [])
+    files: dict[str, list[tuple[Path, int]]] = {"train": [], "valid": [], "test": []}
+    for name, has in with_it.items():
+        path = folder / name
+        part = parts.get(name) if parts else "train"
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ForgoError(f"{annotations.file}: {name} lies outside {folder}")
+        if not path.is_file():
+            data.set_aside.append((str(path), f"{annotations.file.name} names it, but there is no such file"))
+        elif part is None:
+            data.set_aside.append((str(path), f"{annotations.partition} does not name it"))
+        else:
+            files[part].append((path, int(has)))
+    for part, listed in files.items():
+        setattr(data, part, _read_files(listed, data, preprocess))
+    if not files["valid"]:
+        if not isinstance(valid, float):
+            raise ForgoError(
+                "--valid takes a share between 0 and 1 with --annotations; --partition names the pictures"
+            )
+        data.train, data.valid = split(data.train, valid, seed)
+    _check(data, folder)
+    return data
+
+
+def _check(data: Data, folder: Path) -> None:
     for part in ("train", "valid"):
         present = {p.label for p in getattr(data, part)}
         if missing := [label for i, label in enumerate(data.labels) if i not in present]:
@@ -107,7 +171,6 @@ def find(folder: Path, valid: str | Path | float, seed: int, preprocess: Preproc
                 f"{folder}: no usable {part} picture of class {missing[0]!r}: add pictures, or remove the class"
             )
     _find_leaks(data)
-    return data
 
 
 def _classes(folder: Path) -> list[str]:
@@ -134,6 +197,11 @@ def _read_part(folder: Path, data: Data, preprocess: Preprocessor) -> list[Pictu
                 data.set_aside.append(
                     (str(path), f"{path.suffix} pictures are not accepted; convert it to PNG")
                 )
+    return _read_files(files, data, preprocess)
+
+
+def _read_files(files: list[tuple[Path, int]], data: Data, preprocess: Preprocessor) -> list[Picture]:
+    """Read every picture once, and set aside those that cannot be used."""
 
     def usable(item: tuple[Path, int]) -> Picture | str:
         path, label = item

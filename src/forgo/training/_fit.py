@@ -56,7 +56,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
 def fit(
     classifier: Any, train: Reader, valid: Reader, best: Path, console: Console, *,
-    epochs: int, batch_size: int, seed: int, augment: str, learning_rate: float, patience: int,
+    epochs: int, batch_size: int, seed: int, augment: str, learning_rate: float, decay: bool, patience: int,
 ) -> Fit:  # fmt: skip
     """Train, and leave the model of the epoch with the lowest validation loss at ``best``.
 
@@ -67,6 +67,8 @@ def fit(
     model.compile(
         optimizer=keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.02)
+            if decay
+            else learning_rate
         ),
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],

@@ -16,11 +16,19 @@ from forgo._errors import ForgoError
 _IMAGENET_MEANS_BGR = (103.939, 116.779, 123.68)
 
 
-def build(backbone: str, image_size: int, classes: int, *, weights: str, trainable: str) -> Any:
+def build(
+    backbone: str,
+    image_size: int,
+    classes: int,
+    *,
+    weights: str,
+    trainable: str,
+    dropout: float = 0.2,
+    input_name: str = "pixels",
+) -> Any:
     """Build a classifier of pictures, float32 [batch, size, size, 3] from 0 to 255.
 
-    Normalization is inside. The input is named ``pixels``, the softmax layer
-    ``inferenceLayer``.
+    Normalization is inside. The softmax layer is named ``inferenceLayer``.
 
     Args:
         backbone: "small" or "resnet50".
@@ -29,12 +37,14 @@ def build(backbone: str, image_size: int, classes: int, *, weights: str, trainab
         weights: "none", "imagenet" (resnet50 only), or a .weights.h5 or .h5 file.
         trainable: "all", "head", "first:N", "last:N", or a regular expression of layer names
             of the backbone; the layers of the head always are.
+        dropout: share of the features dropped in training, before the softmax layer.
+        input_name: the input's.
     """
-    pixels = keras.Input((image_size, image_size, 3), name="pixels")
+    pixels = keras.Input((image_size, image_size, 3), name=input_name)
     features = (
         _small(pixels, weights, trainable) if backbone == "small" else _resnet50(pixels, weights, trainable)
     )
-    x = keras.layers.Dropout(0.2, name="dropout")(features)
+    x = keras.layers.Dropout(dropout, name="dropout")(features) if dropout else features
     scores = keras.layers.Dense(classes, activation="softmax", name="inferenceLayer")(x)
     return keras.Model(pixels, scores, name="classifier")
 
