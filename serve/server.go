@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -174,14 +175,48 @@ func (s *Server) router(admin bool) chi.Router {
 	if s.options.Keys != nil {
 		r.Use(locked(s.options.Keys, admin))
 	}
-	r.Use(packed(s.options.MaxBody))
+	r.Use(packed(s.options.MaxBody), headIsGet)
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at %s", req.URL.Path))
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
-		reply.Error(w, http.StatusMethodNotAllowed, fmt.Errorf("%s does not take %s", req.URL.Path, req.Method))
+		reply.NotAllowed(w, fmt.Errorf("%s does not take %s", req.URL.Path, req.Method), methods(r, req)...)
 	})
 	return r
+}
+
+// methods are those that a request's path takes.
+func methods(r chi.Routes, req *http.Request) []string {
+	path := req.URL.RawPath
+	if path == "" {
+		path = req.URL.Path
+	}
+	for _, mounted := range r.Routes() { // a router at its root takes, as Match sees it, everything
+		if mounted.SubRoutes != nil && mounted.Pattern == path+"/*" {
+			r, path = mounted.SubRoutes, "/"
+			break
+		}
+	}
+	var list []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		if r.Match(chi.NewRouteContext(), method, path) {
+			list = append(list, method)
+		}
+	}
+	if slices.Contains(list, http.MethodGet) {
+		list = append(list, http.MethodHead)
+	}
+	return list
+}
+
+// headIsGet answers HEAD as GET, whose body is then not sent.
+func headIsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodHead {
+			chi.RouteContext(req.Context()).RouteMethod = http.MethodGet
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // recovered turns a panic into a 500 for that request alone.

@@ -180,7 +180,7 @@ func TestTFServingBadRequests(t *testing.T) {
 		"broken path":                 {"GET", "iris/version/1", "", 404, "versions/N"},
 		"unknown model to predict":    {"POST", "other:predict", "{}", 404, `"other"`},
 		"unknown verb":                {"POST", "iris:explain", "{}", 404, `"explain"`},
-		"no verb":                     {"POST", "iris", "{}", 404, ":predict"},
+		"no verb":                     {"POST", "iris", "{}", 405, ":predict"},
 		"not JSON":                    {"POST", "iris:predict", "hello", 400, "want an object"},
 		"empty body":                  {"POST", "iris:predict", "", 400, "the text ends"},
 		"two JSON values":             {"POST", "iris:predict", `{"instances":[[1,2,3,4]]}{}`, 400, "more than one"},

@@ -59,11 +59,11 @@ func (a *answers) readTop(req *http.Request) error {
 	if !query.Has("top") {
 		return nil
 	}
-	top, err := strconv.Atoi(query.Get("top"))
-	if err != nil || top < 0 {
-		return served.BadInput("top must be a number from 0, not %q", query.Get("top"))
+	top, err := strconv.ParseUint(query.Get("top"), 10, 31)
+	if err != nil {
+		return served.BadInput("top must be a number from 0 to 2147483647, not %q", query.Get("top"))
 	}
-	a.top = top
+	a.top = int(top)
 	return nil
 }
 

@@ -61,7 +61,7 @@ func object(req *http.Request, kind string, field func(r *scan.Reader, name stri
 	}
 	defer free()
 	r := scan.New(body)
-	if r.Peek() == 0 {
+	if r.End() == nil { // nothing but spaces
 		return nil
 	}
 	if err = r.Object(func(name string) error { return field(r, name) }); err == nil {

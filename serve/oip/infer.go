@@ -38,8 +38,8 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 // readCall reads a request of any of the three forms: JSON, JSON with binary data after it,
 // and one input's raw data alone.
 func readCall(req *http.Request, m *served.Model) (c *call, id string, err error) {
-	length := req.Header.Get(wire.HeaderLength)
-	if length == "" {
+	lengths := req.Header.Values(wire.HeaderLength)
+	if len(lengths) == 0 {
 		body, free, err := reply.Body(req)
 		if err != nil {
 			return nil, "", err
@@ -47,9 +47,9 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 		defer free() // what is parsed of JSON does not share it
 		return parse(m.Limits, body, nil)
 	}
-	n, err := strconv.ParseInt(length, 10, 64)
-	if err != nil || n < 0 {
-		return nil, "", served.BadInput("header %s is %q, which is no length", wire.HeaderLength, length)
+	n, err := strconv.ParseInt(lengths[0], 10, 64)
+	if err != nil || n < 0 || len(lengths) > 1 {
+		return nil, "", served.BadInput("header %s is %q, which is no length", wire.HeaderLength, lengths)
 	}
 	if n == 0 {
 		c, err := rawCall(req, m)
@@ -87,6 +87,9 @@ func rawCall(req *http.Request, m *served.Model) (*call, error) {
 	body, err := reply.OwnBody(req)
 	if err != nil {
 		return nil, err
+	}
+	if len(body) == 0 {
+		return nil, served.BadInput("header %s is 0 and the body is empty; send one input's data", wire.HeaderLength)
 	}
 	manifest := m.Manifest()
 	if manifest.Picture != nil {

@@ -44,7 +44,7 @@ func (b *builder) pictureBodies(d *model, op *Operation, path string) {
 	for _, kind := range d.takes() {
 		op.Body.Content = append(op.Body.Content, media(kind, &Schema{ContentMediaType: kind}))
 	}
-	op.Body.Content = append(op.Body.Content, form(strings.Join(d.takes(), ", ")))
+	op.Body.Content = append(op.Body.Content, form(strings.Join(d.takes(), ", "), int64(d.MaxPictures)))
 	op.Samples = []Sample{
 		b.curl("One picture", path, "--data-binary @picture.jpg"),
 		b.curl("Several pictures", path, "-F file=@picture.jpg -F file=@picture.jpg"),
@@ -54,13 +54,13 @@ func (b *builder) pictureBodies(d *model, op *Operation, path string) {
 func (b *builder) rowBodies(d *model, op *Operation, path string) {
 	var properties []Field[*Schema]
 	for _, s := range d.inputs {
-		properties = append(properties, property(s.Name, nested(element(s.DType), s.Shape[1:])))
+		properties = append(properties, property(s.Name, full(element(s.DType), s.Shape[1:])))
 	}
 	row := object(properties...).closed()
 	forms := []*Schema{row, list(row, 1, -1)}
 	if len(d.inputs) == 1 {
 		s := d.inputs[0]
-		forms = append(forms, nested(element(s.DType), s.Shape[1:]), nested(element(s.DType), s.Shape))
+		forms = append(forms, full(element(s.DType), s.Shape[1:]), full(element(s.DType), s.Shape))
 	}
 	body := media(jsonType, b.schema(d.prefix+"Rows", &Schema{AnyOf: forms}))
 	if d.short() {
@@ -74,16 +74,16 @@ func (b *builder) rowBodies(d *model, op *Operation, path string) {
 		op.Body.Content = append(op.Body.Content, media(csvType, text(), example("table", "A header and one row", table)))
 		op.Samples = append(op.Samples, b.curl("CSV", path, "-H 'Content-Type: text/csv' --data-binary "+quote(table)))
 	}
-	op.Body.Content = append(op.Body.Content, form(jsonType))
+	op.Body.Content = append(op.Body.Content, form(jsonType, -1))
 }
 
 func rowValue(s tensor.Spec) any { return row(s) }
 
-// form is a form of files.
-func form(kinds string) Field[*Media] {
-	files := about(list(&Schema{Type: "string", Format: "binary"}, 1, -1), "Any number of files, under any field names.")
+// form is a form of at most so many files; most < 0 is no bound.
+func form(kinds string, most int64) Field[*Media] {
+	files := list(&Schema{Type: "string", Format: "binary"}, 1, most)
 	return Field[*Media]{formType, &Media{
-		Schema:   object(property("file", files)),
+		Schema:   object(property("file", files)).closed(),
 		Encoding: Ordered[*Encoding]{{"file", &Encoding{kinds}}},
 	}}
 }

@@ -11,9 +11,6 @@ import (
 	"github.com/forgo-ml/forgo/serve/oip"
 )
 
-// headerLength is the header of the binary tensor data extension.
-const headerLength = "Inference-Header-Content-Length"
-
 // oip adds a model's paths; version is "" for that which is served by default.
 func (b *builder) oip(d *model, version string) {
 	path := "/v2/models/" + url.PathEscape(d.Name)
@@ -83,11 +80,11 @@ func (b *builder) oipMetadata(d *model) *Schema {
 func (b *builder) infer(d *model, id, path string, again bool) {
 	op := &Operation{
 		ID: id + "_infer", Tags: []string{d.tag}, Summary: "Infer: tensors for tensors", again: again,
-		Description: "In JSON, or with binary tensors: a JSON head of " + headerLength + " bytes, then the tensors that it " +
+		Description: "In JSON, or with binary tensors: a JSON head of " + wire.HeaderLength + " bytes, then the tensors that it " +
 			"names by `binary_data_size`, little-endian, one after the other. With a length of 0 the whole body is the " +
 			"data of the only input, and the answer is binary as well.",
 		Parameters: []Parameter{{
-			Name: headerLength, In: "header",
+			Name: wire.HeaderLength, In: "header",
 			Description: "The bytes of JSON with which the body begins. Only with " + binaryType + ".", Schema: count(),
 		}},
 		Body: &Body{Required: true},
@@ -108,10 +105,10 @@ func (b *builder) infer(d *model, id, path string, again bool) {
 		sent := `{"inputs":[{"name":"` + oip.Picture + `","datatype":"BYTES","shape":[1],"data":["%s"]}]}`
 		op.Samples = append(op.Samples,
 			b.piped("A picture in JSON", path, sent),
-			b.curl("A picture, answered in binary", path, "-H '"+headerLength+": 0' --data-binary @picture.jpg --output answer.bin"))
+			b.curl("A picture, answered in binary", path, "-H '"+wire.HeaderLength+": 0' --data-binary @picture.jpg --output answer.bin"))
 	}
 	answered := inBody("The outputs.", media(jsonType, d.infer), media(binaryType, &Schema{ContentMediaType: binaryType}))
-	answered.Headers = Ordered[*Header]{{headerLength, &Header{"Of an answer with binary tensors, the bytes of its JSON head.", count()}}}
+	answered.Headers = Ordered[*Header]{{wire.HeaderLength, &Header{"Of an answer with binary tensors, the bytes of its JSON head.", count()}}}
 	op.Responses = answers(answered, predictions...)
 	b.add(http.MethodPost, path, op)
 }
@@ -168,7 +165,7 @@ var unspoken = Ordered[*Schema]{property("^shared_memory", never())}
 
 func inferInput(name string, d tensor.DType, shape, data *Schema) *Schema {
 	parameters := (&Schema{Type: []any{"object", "null"}, Patterns: unspoken}).with(
-		property("binary_data_size", about(never(), "Only in the head of a body with binary data, in place of `data`.")))
+		property("binary_data_size", never())) // which is for the head of a body with binary data
 	return object(
 		property("name", constant(name)), property("datatype", constant(wire.Datatype(d))),
 		property("shape", shape), property("data", data),
@@ -194,7 +191,7 @@ func flatOrNested(items *Schema, shape []int64) *Schema {
 	if len(shape) == 1 {
 		return all
 	}
-	return &Schema{AnyOf: []*Schema{all, nested(items, shape)}}
+	return &Schema{AnyOf: []*Schema{all, full(items, shape)}}
 }
 
 func names(specs []tensor.Spec) []string {

@@ -3,6 +3,7 @@ package openapi
 // JSON schemas of values, of tensors above all.
 
 import (
+	"encoding/json"
 	"math"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -31,14 +32,24 @@ type Schema struct {
 	Patterns         Ordered[*Schema] `json:"patternProperties,omitempty"`
 	Required         []string         `json:"required,omitempty"`
 	Additional       *Schema          `json:"additionalProperties,omitempty"`
-	Not              *Schema          `json:"not,omitempty"`
 	AllOf            []*Schema        `json:"allOf,omitempty"`
 	AnyOf            []*Schema        `json:"anyOf,omitempty"`
 	OneOf            []*Schema        `json:"oneOf,omitempty"`
+
+	no bool // nothing meets it
 }
 
 // never is the schema that nothing meets.
-func never() *Schema { return &Schema{Not: &Schema{}} }
+func never() *Schema { return &Schema{no: true} }
+
+// MarshalJSON writes the schema that nothing meets as false.
+func (s *Schema) MarshalJSON() ([]byte, error) {
+	if s.no {
+		return []byte("false"), nil
+	}
+	type plain Schema
+	return json.Marshal((*plain)(s))
+}
 
 func text() *Schema          { return &Schema{Type: "string"} }
 func boolean() *Schema       { return &Schema{Type: "boolean"} }
@@ -144,13 +155,19 @@ func element(d tensor.DType) *Schema {
 func inJSON(d tensor.DType) bool { return d != tensor.Float16 && d != tensor.BFloat16 }
 
 // nested is lists nested by shape, -1 for a size that is free.
-func nested(items *Schema, shape []int64) *Schema {
+func nested(items *Schema, shape []int64) *Schema { return nest(items, shape, 0) }
+
+// full is like nested, without empty lists around others: they would have fewer dimensions.
+func full(items *Schema, shape []int64) *Schema { return nest(items, shape, 1) }
+
+func nest(items *Schema, shape []int64, least int64) *Schema {
 	for i := len(shape) - 1; i >= 0; i-- {
-		if d := shape[i]; d >= 0 {
-			items = list(items, d, d)
-		} else if i < len(shape)-1 {
-			items = list(items, 1, -1) // an empty list would have fewer dimensions
-		} else {
+		switch {
+		case shape[i] >= 0:
+			items = list(items, shape[i], shape[i])
+		case i < len(shape)-1:
+			items = list(items, least, -1)
+		default:
 			items = list(items, 0, -1)
 		}
 	}

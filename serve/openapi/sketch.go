@@ -34,6 +34,8 @@ type sketcher struct {
 // sketch writes a schema; indent begins its lines after the first.
 func (p *sketcher) sketch(s *Schema, indent string) string {
 	switch {
+	case s.no:
+		return "nothing"
 	case s.Ref != "":
 		target := p.b.resolve(s.Ref)
 		if target.Type != "object" {
@@ -123,7 +125,7 @@ func (p *sketcher) sketchType(s *Schema, t any, indent string) string {
 func (p *sketcher) sketchObject(s *Schema, indent string) string {
 	var lines []string
 	for _, field := range s.Properties {
-		if field.Value.Not != nil {
+		if field.Value.no {
 			continue // it may not be there
 		}
 		mark := ""

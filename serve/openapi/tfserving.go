@@ -87,9 +87,7 @@ func (d *model) verbs(b *builder) []verb {
 	default:
 		return d.tfVerbs
 	}
-	feature := d.features()
-	v.request = b.schema(d.prefix+"ExamplesRequest", d.signed(v.name, property("examples", list(feature, 1, -1))).with(
-		property("context", about(feature, "What examples leave out."))))
+	v.request = b.schema(d.prefix+"ExamplesRequest", d.examplesRequest(v.name))
 	v.answer = b.schema(d.prefix+"Results", object(property("results", results)).closed())
 	v.piped = `{"examples":[{"b64":"%s"}]}`
 	if v.sent != nil {
@@ -123,19 +121,23 @@ func tfElement(d tensor.DType) *Schema {
 func (d *model) instances() *Schema {
 	var ways []*Schema
 	if d.picture {
-		one := &Schema{AnyOf: []*Schema{inBase64(), list(inBase64(), 1, 1)}}
-		ways = append(ways, list(inBase64(), 1, int64(d.MaxPictures)), list(object(property(tfserving.Picture, one)).closed(), 1, int64(d.MaxPictures)))
+		for _, one := range []*Schema{
+			inBase64(), object(property(tfserving.Picture, inBase64())).closed(),
+			object(property(tfserving.Picture, list(inBase64(), 1, 1))).closed(),
+		} {
+			ways = append(ways, list(one, 1, int64(d.MaxPictures)))
+		}
 	}
 	var named []Field[*Schema]
 	for _, s := range d.inputs {
 		if !inJSON(s.DType) {
 			return anyOf(ways)
 		}
-		named = append(named, property(s.Name, nested(tfElement(s.DType), s.Shape[1:])))
+		named = append(named, property(s.Name, full(tfElement(s.DType), s.Shape[1:])))
 	}
 	if len(d.inputs) == 1 {
 		s := d.inputs[0]
-		ways = append(ways, list(nested(tfElement(s.DType), s.Shape[1:]), 1, -1))
+		ways = append(ways, list(full(tfElement(s.DType), s.Shape[1:]), 1, -1))
 	}
 	return anyOf(append(ways, list(object(named...).closed(), 1, -1)))
 }
@@ -153,7 +155,7 @@ func (d *model) columns() *Schema {
 		if !inJSON(s.DType) {
 			return anyOf(ways)
 		}
-		named = append(named, property(s.Name, nested(tfElement(s.DType), s.Shape)))
+		named = append(named, property(s.Name, full(tfElement(s.DType), s.Shape)))
 	}
 	if len(d.inputs) == 1 {
 		ways = append(ways, named[0].Value)
@@ -161,33 +163,54 @@ func (d *model) columns() *Schema {
 	return anyOf(append(ways, object(named...).closed()))
 }
 
-// features are those of one example, or what all examples share.
-func (d *model) features() *Schema {
-	s := (&Schema{Type: "object"}).closed()
+// examplesRequest is the body of classify and regress: features in each example or, where all
+// share them, in the context.
+func (d *model) examplesRequest(verb string) *Schema {
+	request := func(example, context *Schema) *Schema {
+		return d.signed(verb, property("examples", list(example, 1, -1))).with(property("context", context))
+	}
+	features := d.features()
+	if len(d.inputs) > 1 { // some may be here, some there
+		some := (&Schema{Type: "object"}).with(features...).closed()
+		return request(some, some)
+	}
+	var ways []*Schema
+	for _, f := range features { // which are ways to give the only input
+		given, some := object(f).closed(), (&Schema{Type: "object"}).with(f).closed()
+		shared := request(some, given)
+		shared.Required = append(shared.Required, "context")
+		ways = append(ways, request(given, some), shared)
+	}
+	return anyOf(ways)
+}
+
+// features are what an example may name.
+func (d *model) features() []Field[*Schema] {
+	var all []Field[*Schema]
 	if d.picture {
-		s = s.with(property("b64", inBase64().Properties[0].Value), property(tfserving.Picture, inBase64()))
+		all = append(all, property("b64", inBase64().Properties[0].Value), property(tfserving.Picture, inBase64()))
 	}
 	for _, in := range d.inputs {
 		if !inJSON(in.DType) || d.picture && in.Name == tfserving.Picture {
 			continue
 		}
 		e := tfElement(in.DType)
-		ways := []*Schema{nested(e, in.Shape[1:])}
+		ways := []*Schema{full(e, in.Shape[1:])}
 		if n, err := tensor.Count(in.Shape[1:]); err == nil && len(in.Shape) != 2 {
 			ways = append(ways, list(e, n, n))
 		}
 		if n, err := tensor.Count(in.Shape[1:]); err == nil && n == 1 && len(in.Shape) != 1 {
 			ways = append(ways, e)
 		}
-		s = s.with(property(in.Name, anyOf(ways)))
+		all = append(all, property(in.Name, anyOf(ways)))
 	}
-	return s
+	return all
 }
 
 func anyOf(ways []*Schema) *Schema {
 	switch len(ways) {
 	case 0:
-		return about(never(), "This model's inputs cannot be written in JSON.")
+		return never() // the model's inputs cannot be written in JSON
 	case 1:
 		return ways[0]
 	}

@@ -48,7 +48,18 @@ func Handler(models Models) http.Handler {
 	r := chi.NewRouter()
 	r.Get("/models/*", h.get)
 	r.Post("/models/*", h.post)
+	r.MethodNotAllowed(notAllowed)
 	return r
+}
+
+// notAllowed refuses a method: PATH is read, PATH:VERB is posted to.
+func notAllowed(w http.ResponseWriter, req *http.Request) {
+	path := req.URL.Path
+	if strings.Contains(path, ":") {
+		reply.NotAllowed(w, fmt.Errorf("%s takes POST, not %s", path, req.Method), http.MethodPost)
+		return
+	}
+	reply.NotAllowed(w, fmt.Errorf("%s takes GET, and POST as %s:predict, :classify or :regress", path, path), http.MethodGet, http.MethodHead)
 }
 
 // find reads NAME, NAME/versions/N or NAME/labels/L.
@@ -68,6 +79,10 @@ func (h handler) find(path string) (*served.Model, error) {
 // get answers a model's status, or its metadata.
 func (h handler) get(w http.ResponseWriter, req *http.Request) {
 	path, wantsMetadata := strings.CutSuffix(chi.URLParam(req, "*"), "/metadata")
+	if strings.Contains(path, ":") {
+		notAllowed(w, req)
+		return
+	}
 	m, err := h.find(path)
 	if err != nil && (wantsMetadata || !errors.Is(err, served.ErrNotReady)) {
 		reply.Failure(w, err)
@@ -117,19 +132,19 @@ func (h handler) status(w http.ResponseWriter, path string, m *served.Model) {
 
 // post answers PATH:predict, PATH:classify and PATH:regress.
 func (h handler) post(w http.ResponseWriter, req *http.Request) {
-	whole := chi.URLParam(req, "*")
-	at := strings.LastIndexByte(whole, ':')
+	path := chi.URLParam(req, "*")
+	at := strings.LastIndexByte(path, ':')
 	if at < 0 {
-		reply.Error(w, http.StatusNotFound, fmt.Errorf("models/%s takes POST as models/%s:predict, :classify or :regress", whole, whole))
+		notAllowed(w, req)
 		return
 	}
-	m, err := h.find(whole[:at])
+	m, err := h.find(path[:at])
 	if err != nil {
 		reply.Failure(w, err)
 		return
 	}
 	defer m.Release()
-	switch verb := whole[at+1:]; verb {
+	switch verb := path[at+1:]; verb {
 	case "predict":
 		answer(w, req, m, predictFormat)
 	case "classify":

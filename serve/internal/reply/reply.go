@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
@@ -50,6 +51,12 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 func Error(w http.ResponseWriter, status int, err error) {
 	observe.Failed(w, status, err)
 	JSON(w, status, map[string]string{"error": err.Error()})
+}
+
+// NotAllowed refuses a request's method, and says which ones there are.
+func NotAllowed(w http.ResponseWriter, err error, methods ...string) {
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	Error(w, http.StatusMethodNotAllowed, err)
 }
 
 // Failure writes an error with the status that its kind asks for.
