@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
@@ -136,11 +137,12 @@ var failures = []struct {
 }{
 	{400, "BadRequest", "The request is not one that this model takes; `error` names the field at fault."},
 	{404, "NotFound", "There is no such model, version or label (any more)."},
+	{408, "TooSlow", "The body did not come in time."},
 	{413, "TooLarge", "The body is larger than the server takes."},
 	{415, "UnknownEncoding", "Content-Encoding is neither gzip nor deflate."},
 	{429, "Busy", "Too many requests wait already; try again after Retry-After seconds."},
 	{500, "Failed", "The model could not be run; the server's log says why."},
-	{503, "Unavailable", "The server is stopping, or the model is being unloaded."},
+	{503, "Unavailable", "The model is not ready, or the server is stopping; try again after Retry-After seconds."},
 	{504, "TooLate", "The request's time ended before its answer."},
 }
 
@@ -149,7 +151,7 @@ func (b *builder) shared() {
 	failure := b.schema("Error", object(property("error", about(text(), "What is wrong, and where."))))
 	for _, f := range failures {
 		r := &Response{Description: f.description, Content: Ordered[*Media]{{jsonType, &Media{Schema: failure}}}}
-		if f.status == http.StatusTooManyRequests {
+		if f.status == http.StatusTooManyRequests || f.status == http.StatusServiceUnavailable {
 			r.Headers = Ordered[*Header]{{"Retry-After", &Header{"Seconds to wait.", count()}}}
 		}
 		b.doc.Components.Responses = append(b.doc.Components.Responses, Field[*Response]{f.name, r})
@@ -170,7 +172,17 @@ func answers(good *Response, failed ...int) Ordered[*Response] {
 }
 
 // predictions are the statuses with which a request to predict may fail.
-var predictions = []int{400, 404, 413, 415, 429, 500, 503, 504}
+var predictions = []int{400, 404, 408, 413, 415, 429, 500, 503, 504}
+
+// deadline is the parameter of requests to predict.
+func deadline() Parameter {
+	s := text()
+	s.Pattern = "^[0-9]{1,8}[HMSmun]$"
+	return Parameter{
+		Name: reply.Timeout, In: "header", Schema: s,
+		Description: "How long the client is going to wait: digits and a unit, H, M, S, m, u or n, from hours to nanoseconds.",
+	}
+}
 
 func inBody(description string, content ...Field[*Media]) *Response {
 	return &Response{Description: description, Content: content}
@@ -216,7 +228,7 @@ func (b *builder) server() {
 		Body: &Body{Content: Ordered[*Media]{media(jsonType, (&Schema{Type: "object"}).with(
 			property("ready", about(boolean(), "List the ready ones alone.")),
 		), example("ready", "The ready ones", map[string]any{"ready": true}))}},
-		Responses: answers(inBody("A list.", media(jsonType, list(entry, 0, -1))), 400, 413, 415),
+		Responses: answers(inBody("A list.", media(jsonType, list(entry, 0, -1))), 400, 408, 413, 415),
 		Samples:   []Sample{b.curl("All models", path, "-X POST")},
 	})
 }

@@ -16,7 +16,7 @@ func (b *builder) native(d *model) {
 	path := "/models/" + url.PathEscape(d.Name)
 	op := &Operation{
 		ID: d.id + "_predict", Tags: []string{d.tag}, Summary: "Predict: the thing itself for the labelled answer",
-		Body: &Body{Required: true},
+		Parameters: []Parameter{deadline()}, Body: &Body{Required: true},
 	}
 	answer := b.answer(d)
 	both := &Schema{OneOf: []*Schema{answer, list(answer, 0, -1)}}

@@ -86,7 +86,7 @@ func (b *builder) infer(d *model, id, path string, again bool) {
 		Parameters: []Parameter{{
 			Name: wire.HeaderLength, In: "header",
 			Description: "The bytes of JSON with which the body begins. Only with " + binaryType + ".", Schema: count(),
-		}},
+		}, deadline()},
 		Body: &Body{Required: true},
 	}
 	if d.infer == nil {

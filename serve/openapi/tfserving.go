@@ -23,8 +23,9 @@ func (b *builder) tfserving(d *model, kind, name string) {
 	post := func(verb, sum string, request, answer *Schema, samples ...Sample) {
 		b.add(http.MethodPost, path+":"+verb, &Operation{
 			ID: id + "_" + verb, Tags: []string{d.tag}, Summary: sum, again: again, Samples: samples,
-			Body:      &Body{Required: true, Content: Ordered[*Media]{media(jsonType, request)}},
-			Responses: answers(inBody("The answer; numbers that are not finite are the bare words NaN, Infinity and -Infinity.", media(jsonType, answer)), predictions...),
+			Parameters: []Parameter{deadline()},
+			Body:       &Body{Required: true, Content: Ordered[*Media]{media(jsonType, request)}},
+			Responses:  answers(inBody("The answer; numbers that are not finite are the bare words NaN, Infinity and -Infinity.", media(jsonType, answer)), predictions...),
 		})
 	}
 	get := func(what, at, sum string, s *Schema) {

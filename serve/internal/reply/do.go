@@ -19,10 +19,10 @@ func Do(w http.ResponseWriter, req *http.Request, m *served.Model,
 	prepare func(*served.Request) (predict.Tensors, error), write func(predict.Tensors) error,
 ) {
 	err := m.Do(req.Context(), observe.Of(w), max(0, req.ContentLength), func(r *served.Request) (predict.Tensors, error) {
-		if text := req.Header.Get(timeout); text != "" {
-			d, err := parseTimeout(text)
+		if given := req.Header.Values(Timeout); len(given) > 0 {
+			d, err := parseTimeout(given[0])
 			if err != nil {
-				return nil, served.BadInput("header %s: %w", timeout, err)
+				return nil, served.BadInput("header %s: %w", Timeout, err)
 			}
 			r.Within(d)
 		}
@@ -52,18 +52,19 @@ func (g *growing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// timeout is gRPC's header, which its gateways take over HTTP too: how long the client is
+// Timeout is gRPC's header, which its gateways take over HTTP too: how long the client is
 // going to wait.
-const timeout = "Grpc-Timeout"
+const Timeout = "Grpc-Timeout"
 
 var units = map[byte]time.Duration{
 	'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
 }
 
 func parseTimeout(text string) (time.Duration, error) {
-	unit, ok := units[text[len(text)-1]]
-	n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
-	if !ok || err != nil || len(text) > 9 {
+	last := max(0, len(text)-1)
+	n, err := strconv.ParseUint(text[:last], 10, 32)
+	unit := units[(text + " ")[last]]
+	if unit == 0 || err != nil || len(text) > 9 {
 		return 0, fmt.Errorf("%.20q is not up to 8 digits with one of the units H, M, S, m, u and n after them", text)
 	}
 	return time.Duration(n) * unit, nil
