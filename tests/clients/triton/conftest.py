@@ -53,13 +53,13 @@ FORMS = [
 class Client:
     """One of the four, connected to a server."""
 
-    def __init__(self, form: Form, server: Server, run: Callable[[Any], Any]) -> None:
+    def __init__(self, form: Form, server: Server, run: Callable[[Any], Any], **options: Any) -> None:
         self.form, self.server, self.library, self.run = form, server, KINDS[form.kind], run
         address = server.http if form.is_http else server.grpc
-        self.raw: Any = run(self._connect(address))
+        self.raw: Any = run(self._connect(address, options))
 
-    async def _connect(self, address: str) -> Any:
-        return self.library.InferenceServerClient(address)  # the aio ones need a running loop
+    async def _connect(self, address: str, options: dict[str, Any]) -> Any:
+        return self.library.InferenceServerClient(address, **options)  # the aio ones need a running loop
 
     def close(self) -> None:
         self.call("close")
