@@ -13,6 +13,8 @@ from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, build
 from mutants._bundle_skews import BUNDLE_SKEWS, BundleSkew, apply
 from mutants._serve_skews import SERVE_SKEWS, ServeSkew
 from mutants._serve_skews import attack as attack_served
+from mutants._swap_skews import SWAP_SKEWS, SwapSkew
+from mutants._swap_skews import attack as attack_swap
 
 BUNDLE = ROOT / "build" / "tiles.forgo"
 
@@ -36,6 +38,8 @@ def attack(skew: Skew, folder: Path) -> tuple[str, str]:
         apply(skew, bundle)
         return verdict(bundle, _binary.path())
     binary = build(skew, folder)
+    if isinstance(skew, SwapSkew):
+        return attack_swap(binary, folder)
     return attack_served(skew, binary) if isinstance(skew, ServeSkew) else verdict(BUNDLE, binary)
 
 
@@ -48,7 +52,9 @@ def sound() -> str:
         stage, message = attack_served(ServeSkew("none", "accepted", "", "", "", bundle=name), _binary.path())
         if stage != "accepted":
             return f"the server without a skew is refused: {message}"
-    return ""
+    with tempfile.TemporaryDirectory(prefix="forgo-mutant-") as folder:
+        stage, message = attack_swap(_binary.path(), Path(folder))
+    return "" if stage == "accepted" else f"the swap without a skew is refused: {message}"
 
 
 def main() -> int:
@@ -56,7 +62,7 @@ def main() -> int:
     if problem := sound():
         print(problem)
         return 1
-    skews: list[Skew] = [*BUNDLE_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS]
+    skews: list[Skew] = [*BUNDLE_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS]
     if words := sys.argv[1:]:
         skews = [s for s in skews if any(word in f"{s.name} {s.stage}" for word in words)]
     escaped = 0
@@ -69,7 +75,9 @@ def main() -> int:
                 stage, message = "broken", str(e)
         right = stage == skew.stage
         escaped += not right
-        where = {BundleSkew: "bundle", BinarySkew: "binary", ServeSkew: "server"}[type(skew)]
+        where = {BundleSkew: "bundle", BinarySkew: "binary", ServeSkew: "server", SwapSkew: "server"}[
+            type(skew)
+        ]
         note = "" if right else f"  <- MUST BE {skew.stage}"
         print(f"{skew.name:<44} {where:<7} {stage:<17} {message[:90]}{note}", flush=True)
     print(f"mutants: {len(skews) - escaped} passed, {escaped} failed")

@@ -21,17 +21,21 @@ class BinarySkew:
     old: str
     """Must stand in the file exactly once, so that a stale mutant fails."""
     new: str
+    also: tuple[tuple[str, str], ...] = ()
+    """More changes of the file, each old and new."""
 
 
 def build(skew: BinarySkew, folder: Path) -> Path:
     """Build the binary with a skew in it."""
     source = (ROOT / skew.file).read_text()
-    if source.count(skew.old) != 1:
-        raise ValueError(
-            f"mutant {skew.name!r} is stale: {skew.old!r} stands {source.count(skew.old)} times in {skew.file}"
-        )
+    for old, new in ((skew.old, skew.new), *skew.also):
+        if source.count(old) != 1:
+            raise ValueError(
+                f"mutant {skew.name!r} is stale: {old!r} stands {source.count(old)} times in {skew.file}"
+            )
+        source = source.replace(old, new)
     changed = folder / "changed.go"
-    changed.write_text(source.replace(skew.old, skew.new))
+    changed.write_text(source)
     overlay = folder / "overlay.json"
     overlay.write_text(json.dumps({"Replace": {str(ROOT / skew.file): str(changed)}}))
     binary = folder / "forgo"

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 
 from forgo import _binary
@@ -28,51 +29,72 @@ class ServeSkew(BinarySkew):
     """Options of forgo verify."""
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server, by its URLs, and what it has logged since."""
+
+    http: str
+    grpc: str
+    log: SimpleQueue[str]
+
+    def logs(self, pattern: str) -> re.Match[str]:
+        """Wait for a line; ValueError where there comes none."""
+        return _logs(self.log, pattern)
+
+
+def _logs(log: SimpleQueue[str], pattern: str) -> re.Match[str]:
+    last = ""
+    while line := log.get(timeout=60):
+        if found := re.search(pattern, line):
+            return found
+        last = line
+    raise ValueError(f"the server ended: {last.strip()}")
+
+
 @contextlib.contextmanager
-def serving(binary: Path, path: Path, *options: str) -> Iterator[list[str]]:
-    """A server on free ports, by its URLs for HTTP and gRPC; ValueError where it refuses to start."""
-    places = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--admin", "off"]
+def serving(binary: Path, path: Path, *options: str) -> Iterator[Server]:
+    """A server on free ports; ValueError where it refuses to start."""
+    command = [str(binary), "serve", str(path), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", *options]
     with subprocess.Popen(
-        [binary, "serve", path, *places, *options],
-        env=_binary.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
+        [*command, "--admin", "off"], env=_binary.environment(), stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stderr is not None
+        log: SimpleQueue[str] = SimpleQueue()
+
+        def read() -> None:
+            for line in process.stderr or []:
+                log.put(line)
+            log.put("")  # the end
+
+        Thread(target=read, daemon=True).start()
         try:
-            line = ""
-            for line in process.stderr:
-                found = dict(re.findall(r"\b(http|grpc)\W+(127\.0\.0\.1:\d+)", line))
-                if len(found) == 2:
-                    break
-            else:
-                raise ValueError(f"the server did not start: {line.strip()}")
-            log = Thread(target=process.stderr.read, daemon=True)  # so that it never waits for a reader
-            log.start()
-            yield [f"http://{found['http']}", f"grpc://{found['grpc']}"]
+            at = _logs(log, r"serving.*\bhttp\W+(127\.0\.0\.1:\d+).*\bgrpc\W+(127\.0\.0\.1:\d+)")
+            yield Server(f"http://{at[1]}", f"grpc://{at[2]}", log)
         finally:
             process.terminate()
             process.wait(timeout=60)
 
 
-def verify(path: Path, urls: list[str], *options: str) -> tuple[str, str]:
+def verify(path: Path, server: Server, *options: str) -> tuple[str, str]:
     """The stage and protocol that the sound binary refuses a server at, and what it says."""
-    at = [argument for url in urls for argument in ("--url", url)]
+    urls = ["--url", server.http, "--url", server.grpc]
     done = subprocess.run(
-        [_binary.path(), "verify", "--json", *at, *options, path], capture_output=True, text=True, check=False
+        [_binary.path(), "verify", "--json", *urls, *options, path],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     verdict = json.loads(done.stdout)
     if verdict["ok"]:
         return "accepted", f"{verdict['cases']} cases"
-    error = re.sub(r".*: \S+ (\(.*?\)) at \S+", r"\1", verdict["error"])
+    error = re.sub(r"^parity refused at stage serve.*?: |(?<=\S) at \w+://[^\s,]+", "", verdict["error"])
     return f"{verdict['stage']} {verdict.get('protocol', '')}", error
 
 
 def attack(skew: ServeSkew, binary: Path) -> tuple[str, str]:
     """Serve with a skewed binary, and verify."""
     path = BUNDLES / f"{skew.bundle}.forgo"
-    with serving(binary, path, *skew.options) as urls:
-        return verify(path, urls, *skew.replay)
+    with serving(binary, path, *skew.options) as server:
+        return verify(path, server, *skew.replay)
 
 
 REQUEST, INFER, GRPC = (f"serve/oip/{name}.go" for name in ("request", "infer", "grpc"))
