@@ -245,6 +245,16 @@ def graphs() -> dict[str, onnx.ModelProto]:
                 value("sensor_again", TensorProto.INT64, ["batch", 2, 2]),
             ],
         ),
+        "through": model(  # an output that is an input
+            [helper.make_node("Neg", ["x"], ["y"])],
+            [value("x", TensorProto.FLOAT, ["batch", 3])],
+            [value("x", TensorProto.FLOAT, ["batch", 3]), value("y", TensorProto.FLOAT, ["batch", 3])],
+        ),
+        "chosen": model(  # rows of x: fewer than the batch
+            [helper.make_node("Compress", ["x", "which"], ["y"], axis=0)],
+            [value("x", TensorProto.FLOAT, ["batch", 3]), value("which", TensorProto.BOOL, ["batch"])],
+            [value("y", TensorProto.FLOAT, ["some", 3])],
+        ),
         "slow": model(
             [
                 helper.make_node(

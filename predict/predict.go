@@ -113,9 +113,11 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 	m := &Model{manifest: b.Manifest, digest: b.Digest}
 	for _, info := range m.manifest.Inputs {
 		m.inputs = append(m.inputs, info.Spec())
+		m.renamed = m.renamed || info.Name != info.GraphName
 	}
 	for _, info := range m.manifest.Outputs {
 		m.outputs = append(m.outputs, info.GraphName)
+		m.renamed = m.renamed || info.Name != info.GraphName
 	}
 	defer func() {
 		if err != nil {
@@ -149,6 +151,7 @@ type Model struct {
 	parity     Parity
 	inputs     []tensor.Spec // by logical names
 	outputs    []string      // graph names
+	renamed    bool          // where a graph name is not the logical one
 	session    Session
 	preprocess Session // nil unless the model takes pictures
 	decode     pixels.Options
@@ -322,21 +325,29 @@ func (m *Model) check(inputs Tensors) (int, error) {
 
 // compute runs the graph, whose names for things clients do not know.
 func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors, error) {
-	graphInputs := make(Tensors, len(inputs))
-	for _, info := range m.manifest.Inputs {
-		graphInputs[info.GraphName] = inputs[info.Name]
+	if m.renamed {
+		graphInputs := make(Tensors, len(inputs))
+		for _, info := range m.manifest.Inputs {
+			graphInputs[info.GraphName] = inputs[info.Name]
+		}
+		inputs = graphInputs
 	}
-	results, err := m.session.Run(ctx, graphInputs, m.outputs)
+	results, err := m.session.Run(ctx, inputs, m.outputs)
 	if err != nil {
 		return nil, err
 	}
-	out := make(Tensors, len(m.outputs))
+	out := results
+	if m.renamed {
+		out = make(Tensors, len(m.outputs))
+	}
 	for _, info := range m.manifest.Outputs {
 		t := results[info.GraphName]
 		if t.Rows() != rows {
 			return nil, fmt.Errorf("output %q has %d rows for %d", info.Name, t.Rows(), rows)
 		}
-		out[info.Name] = t
+		if m.renamed {
+			out[info.Name] = t
+		}
 	}
 	return out, nil
 }

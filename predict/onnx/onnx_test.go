@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -52,6 +53,52 @@ func TestStringWithZeroByteIsRefused(t *testing.T) {
 	if out, err := s.Run(t.Context(), predict.Tensors{"x": x}, []string{"y"}); !errors.Is(err, predict.ErrInput) {
 		t.Errorf("got %v, %v; want an ErrInput", out, err)
 	}
+}
+
+func TestAnOutputThatIsAnInput(t *testing.T) {
+	x := tensor.Tensor{Shape: []int64{2, 3}, Data: []float32{1, 2, 3, 4, 5, 6}}
+	out := run(t, "through", predict.Tensors{"x": x}, "x", "y")
+	if !reflect.DeepEqual(out["x"], x) || out["y"].Data.([]float32)[5] != -6 {
+		t.Errorf("got %v", out)
+	}
+}
+
+// The shape of an output is the graph's to say, whatever its ends let expect.
+func TestAnOutputWithRowsOfItsOwn(t *testing.T) {
+	x := tensor.Tensor{Shape: []int64{3, 3}, Data: []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}}
+	for _, c := range []struct {
+		which []bool
+		want  []float32
+	}{
+		{[]bool{true, true, true}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}},
+		{[]bool{false, true, false}, []float32{4, 5, 6}},
+		{[]bool{false, false, false}, []float32{}},
+	} {
+		out := run(t, "chosen", predict.Tensors{"x": x, "which": {Shape: []int64{3}, Data: c.which}}, "y")
+		want := tensor.Tensor{Shape: []int64{int64(len(c.want) / 3), 3}, Data: c.want}
+		if !reflect.DeepEqual(out["y"], want) {
+			t.Errorf("%v: got %v, want %v", c.which, out, want)
+		}
+	}
+}
+
+// run asks a graph twice: what the first run finds out about it must not change the second.
+func run(t *testing.T, name string, inputs predict.Tensors, outputs ...string) predict.Tensors {
+	t.Helper()
+	s, err := onnx.Engine().Open(t.Context(), read(t, name), predict.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	first, err := s.Run(t.Context(), inputs, outputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.Run(t.Context(), inputs, outputs)
+	if err != nil || !reflect.DeepEqual(first, second) {
+		t.Errorf("then %v, %v; first %v", second, err, first)
+	}
+	return second
 }
 
 func TestInspect(t *testing.T) {

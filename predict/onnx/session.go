@@ -2,13 +2,12 @@ package onnx
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -22,7 +21,22 @@ type session struct {
 	// closing waits for runs: each holds the lock for reading.
 	closing sync.RWMutex
 	ort     *ort.DynamicAdvancedSession // nil once closed
+	idle    chan stopper                // of runs that have ended
+
+	// ownShapes is set where an output had another shape than the graph's ends let expect.
+	ownShapes atomic.Bool
 }
+
+// stopper ends a run.
+type stopper struct {
+	*ort.RunOptions
+	stopped chan struct{} // holds one once the run was told to end
+}
+
+const (
+	maxIdle   = 8        // stoppers that are kept for later runs
+	maxPlaced = 64 << 20 // bytes of an output that are set aside on the word of its shape
+)
 
 func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
@@ -35,6 +49,10 @@ func (s *session) Close() error {
 	}
 	err := s.ort.Destroy()
 	s.ort = nil
+	close(s.idle)
+	for stop := range s.idle {
+		err = errors.Join(err, stop.Destroy())
+	}
 	return err
 }
 
@@ -60,29 +78,92 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 		}
 		in[i] = v
 	}
-	out, err := s.results(inputs)
-	defer destroy(out)
+	places := !s.ownShapes.Load()
+	result, err := s.answer(ctx, inputs, in, outputs, places)
+	if err != nil && places && ctx.Err() == nil {
+		// It may have been the shapes; they matter no more if it was.
+		var again error
+		if result, again = s.answer(ctx, inputs, in, outputs, false); again == nil {
+			s.ownShapes.Store(true)
+			err = nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
-	if err := s.run(ctx, in, out); err != nil {
-		return nil, fmt.Errorf("run ONNX graph: %w", err)
-	}
 	runtime.KeepAlive(inputs) // ONNX Runtime read the callers' memory in place
+	return result, nil
+}
 
-	result := predict.Tensors{}
+// answer runs the graph, into memory of our own where places says so and the shapes are known.
+func (s *session) answer(ctx context.Context, inputs predict.Tensors, in []ort.Value, outputs []string, places bool) (predict.Tensors, error) {
+	placed, err := s.places(inputs, places)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]ort.Value, len(placed))
+	defer destroy(out)
+	for i, t := range placed {
+		if t.Data == nil {
+			continue
+		}
+		if out[i], err = toValue(t); err != nil {
+			return nil, fmt.Errorf("output %q: %w", s.outputs[i].Name, err)
+		}
+	}
+	if err := s.run(ctx, in, out); err != nil {
+		return nil, err
+	}
+	result := make(predict.Tensors, len(outputs))
 	for i, spec := range s.outputs {
 		if !slices.Contains(outputs, spec.Name) {
 			continue
 		}
-		t, err := fromValue(out[i])
-		if err != nil {
-			return nil, fmt.Errorf("run ONNX graph: output %q: %w", spec.Name, err)
+		t := placed[i]
+		if t.Data == nil || isHalf(spec.DType) { // whose value is a copy
+			if t, err = fromValue(out[i]); err != nil {
+				return nil, fmt.Errorf("output %q: %w", spec.Name, err)
+			}
 		}
 		result[spec.Name] = t
 	}
 	return result, nil
 }
+
+// places are tensors for the outputs whose shapes are known, empty ones for the others, which
+// ONNX Runtime allocates. Into an output that is an input as well it writes nothing. The
+// binding cannot read 16-bit floats back from where ONNX Runtime put them: they always need a
+// place.
+func (s *session) places(inputs predict.Tensors, all bool) ([]tensor.Tensor, error) {
+	placed := make([]tensor.Tensor, len(s.outputs))
+	for i, spec := range s.outputs {
+		half, size := isHalf(spec.DType), int64(spec.DType.ElementSize())
+		if !half && (!all || size == 0 || len(spec.Shape) == 0 || s.isInput(spec.Name)) {
+			continue
+		}
+		shape := slices.Clone(spec.Shape)
+		if len(shape) > 0 && shape[0] < 0 && len(s.inputs) > 0 {
+			shape[0] = int64(inputs[s.inputs[0].Name].Rows())
+		}
+		n, err := tensor.Count(shape)
+		switch {
+		case half && err != nil:
+			return nil, fmt.Errorf("output %q is %s with free dimensions %v, which is not supported", spec.Name, spec.DType, spec.Shape)
+		case err != nil || !half && n*size > maxPlaced:
+			continue
+		}
+		if placed[i], err = tensor.FromBytes(spec.DType, make([]byte, n*size), shape...); err != nil {
+			return nil, fmt.Errorf("output %q: %w", spec.Name, err)
+		}
+	}
+	return placed, nil
+}
+
+func (s *session) isInput(name string) bool {
+	return slices.ContainsFunc(s.inputs, func(in tensor.Spec) bool { return in.Name == name })
+}
+
+func isHalf(d tensor.DType) bool { return d == tensor.Float16 || d == tensor.BFloat16 }
 
 func (s *session) check(inputs predict.Tensors, outputs []string) error {
 	for _, spec := range s.inputs {
@@ -110,167 +191,37 @@ func (s *session) run(ctx context.Context, in, out []ort.Value) error {
 	if ctx.Done() == nil {
 		return s.ort.Run(in, out)
 	}
-	options, err := ort.NewRunOptions()
+	stop, err := s.stopper()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = options.Destroy() }()
-	ended := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(ended)
-		_ = options.Terminate()
+	unneeded := context.AfterFunc(ctx, func() {
+		_ = stop.Terminate()
+		stop.stopped <- struct{}{}
 	})
-	err = s.ort.RunWithOptions(in, out, options)
-	if !stop() {
-		<-ended // options may be freed only after Terminate has returned
+	err = s.ort.RunWithOptions(in, out, stop.RunOptions)
+	if !unneeded() {
+		<-stop.stopped // it may be freed only after Terminate has returned
+		_ = stop.Destroy()
 		if err != nil {
 			return ctx.Err()
 		}
+		return nil
+	}
+	select {
+	case s.idle <- stop:
+	default:
+		_ = stop.Destroy()
 	}
 	return err
 }
 
-// results holds a place for each output. ONNX Runtime allocates those left nil; the binding
-// cannot read such 16-bit floats back, so their place is made here, where the shape is known.
-func (s *session) results(inputs predict.Tensors) ([]ort.Value, error) {
-	out := make([]ort.Value, len(s.outputs))
-	for i, spec := range s.outputs {
-		if spec.DType != tensor.Float16 && spec.DType != tensor.BFloat16 {
-			continue
-		}
-		shape := slices.Clone(spec.Shape)
-		if len(shape) > 0 && shape[0] < 0 && len(s.inputs) > 0 {
-			shape[0] = int64(inputs[s.inputs[0].Name].Rows())
-		}
-		n, err := tensor.Count(shape)
-		if err != nil || shape == nil {
-			return out, fmt.Errorf("output %q is %s with free dimensions %v, which is not supported", spec.Name, spec.DType, spec.Shape)
-		}
-		if out[i], err = ort.NewCustomDataTensor(ort.Shape(shape), make([]byte, 2*n), halfTypes[spec.DType]); err != nil {
-			return out, err
-		}
+func (s *session) stopper() (stopper, error) {
+	select {
+	case stop := <-s.idle:
+		return stop, nil
+	default:
 	}
-	return out, nil
-}
-
-var halfTypes = map[tensor.DType]ort.TensorElementDataType{
-	tensor.Float16:  ort.TensorElementDataTypeFloat16,
-	tensor.BFloat16: ort.TensorElementDataTypeBFloat16,
-}
-
-func destroy(values []ort.Value) {
-	for _, v := range values {
-		if v != nil {
-			_ = v.Destroy()
-		}
-	}
-}
-
-func toValue(t tensor.Tensor) (ort.Value, error) {
-	switch data := t.Data.(type) {
-	case []bool:
-		return value(t.Shape, data)
-	case []int8:
-		return value(t.Shape, data)
-	case []int16:
-		return value(t.Shape, data)
-	case []int32:
-		return value(t.Shape, data)
-	case []int64:
-		return value(t.Shape, data)
-	case []uint8:
-		return value(t.Shape, data)
-	case []uint16:
-		return value(t.Shape, data)
-	case []uint32:
-		return value(t.Shape, data)
-	case []uint64:
-		return value(t.Shape, data)
-	case []float32:
-		return value(t.Shape, data)
-	case []float64:
-		return value(t.Shape, data)
-	case []tensor.Half:
-		return raw(t.Shape, data, ort.TensorElementDataTypeFloat16)
-	case []tensor.Brain:
-		return raw(t.Shape, data, ort.TensorElementDataTypeBFloat16)
-	case []string:
-		for _, text := range data {
-			if strings.ContainsRune(text, 0) { // the binding passes C strings, which would end there
-				return nil, fmt.Errorf("%w: ONNX Runtime takes no string with a zero byte", predict.ErrInput)
-			}
-		}
-		v, err := ort.NewStringTensor(ort.Shape(t.Shape))
-		if err != nil {
-			return nil, err
-		}
-		return v, v.SetContents(data)
-	}
-	return nil, fmt.Errorf("type %T is not supported", t.Data)
-}
-
-func value[T ort.TensorData](shape []int64, data []T) (ort.Value, error) {
-	if len(shape) == 0 {
-		return ort.NewScalar(data[0])
-	}
-	return ort.NewTensor(ort.Shape(shape), data)
-}
-
-func raw[T tensor.Half | tensor.Brain](shape []int64, data []T, kind ort.TensorElementDataType) (ort.Value, error) {
-	buf := make([]byte, 0, 2*len(data))
-	for _, x := range data {
-		buf = binary.NativeEndian.AppendUint16(buf, uint16(x))
-	}
-	return ort.NewCustomDataTensor(ort.Shape(shape), buf, kind)
-}
-
-// fromValue takes a result's data, which the binding has put into Go's memory.
-func fromValue(v ort.Value) (tensor.Tensor, error) {
-	shape := []int64(slices.Clone(v.GetShape()))
-	switch t := v.(type) {
-	case *ort.Tensor[bool]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[int8]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[int16]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[int32]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[int64]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[uint8]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[uint16]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[uint32]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[uint64]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[float32]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.Tensor[float64]:
-		return tensor.New(t.GetData(), shape...)
-	case *ort.StringTensor:
-		data, err := t.GetContents()
-		if err != nil {
-			return tensor.Tensor{}, err
-		}
-		return tensor.New(data, shape...)
-	case *ort.CustomDataTensor:
-		switch ort.TensorElementDataType(t.DataType()) {
-		case ort.TensorElementDataTypeFloat16:
-			return halves[tensor.Half](t.GetData(), shape)
-		case ort.TensorElementDataTypeBFloat16:
-			return halves[tensor.Brain](t.GetData(), shape)
-		}
-	}
-	return tensor.Tensor{}, fmt.Errorf("results of type %T are not supported", v)
-}
-
-func halves[T tensor.Half | tensor.Brain](data []byte, shape []int64) (tensor.Tensor, error) {
-	out := make([]T, len(data)/2)
-	for i := range out {
-		out[i] = T(binary.NativeEndian.Uint16(data[2*i:]))
-	}
-	return tensor.New(out, shape...)
+	options, err := ort.NewRunOptions()
+	return stopper{options, make(chan struct{}, 1)}, err
 }

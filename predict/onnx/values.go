@@ -1,0 +1,132 @@
+package onnx
+
+// Tensors as ONNX Runtime's values.
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+func destroy(values []ort.Value) {
+	for _, v := range values {
+		if v != nil {
+			_ = v.Destroy()
+		}
+	}
+}
+
+func toValue(t tensor.Tensor) (ort.Value, error) {
+	switch data := t.Data.(type) {
+	case []bool:
+		return value(t.Shape, data)
+	case []int8:
+		return value(t.Shape, data)
+	case []int16:
+		return value(t.Shape, data)
+	case []int32:
+		return value(t.Shape, data)
+	case []int64:
+		return value(t.Shape, data)
+	case []uint8:
+		return value(t.Shape, data)
+	case []uint16:
+		return value(t.Shape, data)
+	case []uint32:
+		return value(t.Shape, data)
+	case []uint64:
+		return value(t.Shape, data)
+	case []float32:
+		return value(t.Shape, data)
+	case []float64:
+		return value(t.Shape, data)
+	case []tensor.Half:
+		return raw(t.Shape, data, ort.TensorElementDataTypeFloat16)
+	case []tensor.Brain:
+		return raw(t.Shape, data, ort.TensorElementDataTypeBFloat16)
+	case []string:
+		for _, text := range data {
+			if strings.ContainsRune(text, 0) { // the binding passes C strings, which would end there
+				return nil, fmt.Errorf("%w: ONNX Runtime takes no string with a zero byte", predict.ErrInput)
+			}
+		}
+		v, err := ort.NewStringTensor(ort.Shape(t.Shape))
+		if err != nil {
+			return nil, err
+		}
+		return v, v.SetContents(data)
+	}
+	return nil, fmt.Errorf("type %T is not supported", t.Data)
+}
+
+func value[T ort.TensorData](shape []int64, data []T) (ort.Value, error) {
+	if len(shape) == 0 {
+		return ort.NewScalar(data[0])
+	}
+	return ort.NewTensor(ort.Shape(shape), data)
+}
+
+func raw[T tensor.Half | tensor.Brain](shape []int64, data []T, kind ort.TensorElementDataType) (ort.Value, error) {
+	buf := make([]byte, 0, 2*len(data))
+	for _, x := range data {
+		buf = binary.NativeEndian.AppendUint16(buf, uint16(x))
+	}
+	return ort.NewCustomDataTensor(ort.Shape(shape), buf, kind)
+}
+
+// fromValue takes a result's data, which the binding has put into Go's memory.
+func fromValue(v ort.Value) (tensor.Tensor, error) {
+	shape := []int64(slices.Clone(v.GetShape()))
+	switch t := v.(type) {
+	case *ort.Tensor[bool]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[int8]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[int16]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[int32]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[int64]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[uint8]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[uint16]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[uint32]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[uint64]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[float32]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.Tensor[float64]:
+		return tensor.New(t.GetData(), shape...)
+	case *ort.StringTensor:
+		data, err := t.GetContents()
+		if err != nil {
+			return tensor.Tensor{}, err
+		}
+		return tensor.New(data, shape...)
+	case *ort.CustomDataTensor:
+		switch ort.TensorElementDataType(t.DataType()) {
+		case ort.TensorElementDataTypeFloat16:
+			return halves[tensor.Half](t.GetData(), shape)
+		case ort.TensorElementDataTypeBFloat16:
+			return halves[tensor.Brain](t.GetData(), shape)
+		}
+	}
+	return tensor.Tensor{}, fmt.Errorf("results of type %T are not supported", v)
+}
+
+func halves[T tensor.Half | tensor.Brain](data []byte, shape []int64) (tensor.Tensor, error) {
+	out := make([]T, len(data)/2)
+	for i := range out {
+		out[i] = T(binary.NativeEndian.Uint16(data[2*i:]))
+	}
+	return tensor.New(out, shape...)
+}
