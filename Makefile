@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants bench bench-go build lint conformance clean
+.PHONY: help demo check test mutants bench bench-go build lint conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -67,6 +67,10 @@ TRAIN_tiles := --image-size 64 --fit crop --epochs 8
 conformance: build
 	$(PY) conformance/generate.py
 	$(PY) conformance/savedmodels.py
+
+# The graphs that prepare pictures for models without a bundle.
+preprocess: .venv/ready
+	$(PY) -m forgo._preprocess predict/preprocess
 
 clean:
 	rm -rf build dist .venv src/forgo/bin

@@ -220,6 +220,18 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("a", TensorProto.FLOAT, ["batch", 2]), value("b", TensorProto.FLOAT, ["batch", 2])],
             [value("sum", TensorProto.FLOAT, ["batch", 2]), value("difference", TensorProto.FLOAT, ["batch", 2])],
         ),
+        "planes": model(  # pictures with the channels first, to the mean of each
+            [helper.make_node("ReduceMean", ["x", "sides"], ["y"], keepdims=0)],
+            [value("x", TensorProto.FLOAT, ["batch", 3, 8, 6])],
+            [value("y", TensorProto.FLOAT, ["batch", 3])],
+            [constant("sides", np.array([2, 3], np.int64))],
+        ),
+        "pictures": model(  # of any size, to the mean of each channel
+            [helper.make_node("ReduceMean", ["x", "sides"], ["y"], keepdims=0)],
+            [value("x", TensorProto.FLOAT, ["batch", "height", "width", 3])],
+            [value("y", TensorProto.FLOAT, ["batch", 3])],
+            [constant("sides", np.array([1, 2], np.int64))],
+        ),
         "lookup": model(
             [helper.make_node("Gather", ["table", "x"], ["y"])],
             [value("x", TensorProto.INT64, ["batch", "n"])],

@@ -10,7 +10,7 @@ import pytest
 
 from forgo import PictureError
 from forgo._picture import decode
-from forgo._preprocess import Preprocessor, build
+from forgo._preprocess import RESIZES, Preprocessor, build, build_bare
 from tests.conftest import ROOT
 
 CASES = json.loads((ROOT / "conformance" / "pictures.json").read_text())
@@ -61,6 +61,31 @@ def test_antialiased_is_pillows() -> None:
     ours = Preprocessor(build(224, 224, resize="bilinear-antialias"))(image)
     theirs = np.asarray(Image.fromarray(image).resize((224, 224), Image.Resampling.BILINEAR), np.float32)
     assert np.abs(ours - theirs).max() <= 1
+
+
+def test_tf1_bilinear_is_tensorflow_1s() -> None:
+    import tensorflow as tf
+
+    image = photograph()
+    ours = Preprocessor(build(224, 224, resize="bilinear-tf1"))(image)
+    theirs = tf.compat.v1.image.resize_bilinear(image[None], (224, 224)).numpy()[0]
+    assert np.abs(ours - theirs).max() < 0.03
+
+
+def test_nearest_is_pillows() -> None:
+    from PIL import Image
+
+    sizes = np.random.default_rng(0).integers(1, 700, (40, 4)).tolist()
+    for h, w, height, width in [(427, 640, 224, 224), (1, 1, 3, 2), (9, 9, 1, 1), *sizes]:
+        image = np.random.default_rng(h).integers(0, 256, (h, w, 3), np.uint8)
+        theirs = Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST)
+        assert (Preprocessor(build(height, width, resize="nearest"))(image) == np.asarray(theirs)).all()
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+def test_graphs_of_the_go_library_are_these(resize: Any) -> None:
+    written = (ROOT / "predict" / "preprocess" / f"{resize}.onnx").read_bytes()
+    assert written == build_bare(resize).SerializeToString(deterministic=True), "run make preprocess"
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (20, 40), (48, 16)])

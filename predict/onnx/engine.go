@@ -92,6 +92,9 @@ func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	if err := info.safe(); err != nil {
 		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
 	}
+	if err := info.choose(g); err != nil {
+		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
+	}
 	if _, err := e.Library(); err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ const DefaultSignature = "serving_default"
 
 // signature returns the one named or, where none is, the default or the only one; nil where
 // that leaves a choice.
-func (g *MetaGraph) signature(name string) (*Signature, error) {
+func (g *MetaGraph) signature(name string) (*SignatureDef, error) {
 	wanted := name
 	if name == "" {
 		wanted = DefaultSignature
@@ -63,7 +63,7 @@ func (g *MetaGraph) choose(want predict.Graph) (inputs, outputs []End, err error
 		return nil, nil, err
 	}
 	if s == nil {
-		s = &Signature{}
+		s = &SignatureDef{}
 	}
 	if inputs, err = g.pick("input", want.Inputs, s.Inputs, g.Placeholders, len(s.Outputs) > 0); err != nil {
 		return nil, nil, err

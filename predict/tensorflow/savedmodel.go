@@ -23,7 +23,7 @@ const graphFile = "saved_model.pb"
 type MetaGraph struct {
 	Tags       []string // sorted
 	Version    string
-	Signatures []Signature // by name
+	Signatures []SignatureDef // by name
 	// Placeholders are the graph's own inputs, by operation name.
 	Placeholders []tensor.Spec
 	// Results are the operations that nothing consumes, as far as they depend on a placeholder.
@@ -39,8 +39,8 @@ type MetaGraph struct {
 	assets     map[string]string // tensor, without ":0", to file in assets/
 }
 
-// Signature is a way to call a graph: names for some of its tensors.
-type Signature struct {
+// SignatureDef is a way to call a graph: names for some of its tensors.
+type SignatureDef struct {
 	Name    string
 	Method  string
 	Inputs  []End
@@ -120,7 +120,7 @@ func readGraphs(dir string) ([]byte, error) {
 
 func readMetaGraph(b []byte) (MetaGraph, error) {
 	g := MetaGraph{
-		Tags: []string{}, Signatures: []Signature{}, Ops: map[string]int{}, nodes: map[string]*node{},
+		Tags: []string{}, Signatures: []SignatureDef{}, Ops: map[string]int{}, nodes: map[string]*node{},
 		functions: map[string]*function{}, gradients: map[string]string{}, assets: map[string]string{},
 	}
 	var order []*node
@@ -165,7 +165,7 @@ func readMetaGraph(b []byte) (MetaGraph, error) {
 		return nil
 	})
 	slices.Sort(g.Tags)
-	slices.SortFunc(g.Signatures, func(a, b Signature) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(g.Signatures, func(a, b SignatureDef) int { return strings.Compare(a.Name, b.Name) })
 	if len(g.assets) == 0 {
 		for _, asset := range oldAssets {
 			err = errors.Join(err, g.asset(asset))
@@ -176,7 +176,7 @@ func readMetaGraph(b []byte) (MetaGraph, error) {
 	if g.initOp == "" {
 		g.initOp = collections["legacy_init_op"]
 	}
-	g.Signatures = slices.DeleteFunc(g.Signatures, func(s Signature) bool {
+	g.Signatures = slices.DeleteFunc(g.Signatures, func(s SignatureDef) bool {
 		if s.Name == "__saved_model_init_op" && len(s.Outputs) > 0 {
 			g.initOp = s.Outputs[0].Tensor
 		}
@@ -292,8 +292,8 @@ func (g *MetaGraph) collection(b []byte, first map[string]string, assets *[][]by
 	})
 }
 
-func readSignature(b []byte) (Signature, error) {
-	s := Signature{Inputs: []End{}, Outputs: []End{}}
+func readSignature(b []byte) (SignatureDef, error) {
+	s := SignatureDef{Inputs: []End{}, Outputs: []End{}}
 	name, value, err := wire.Entry(b)
 	if err != nil {
 		return s, err

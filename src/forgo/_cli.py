@@ -28,7 +28,12 @@ app = typer.Typer(
 
 OutOption = Annotated[Path, typer.Option("-o", "--out", metavar="OUT.forgo", help="The bundle to write.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-ResizeOption = Annotated[str, typer.Option(help="bilinear, or bilinear-antialias as Pillow does it.")]
+ResizeOption = Annotated[
+    str,
+    typer.Option(
+        help="bilinear; bilinear-antialias or nearest as Pillow does it; bilinear-tf1 as TensorFlow 1 does it."
+    ),
+]
 FitOption = Annotated[str, typer.Option(help="stretch, or crop to keep the aspect ratio.")]
 
 

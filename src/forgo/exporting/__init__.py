@@ -54,7 +54,8 @@ def export(
             be probabilities [batch, labels].
         task: "classification", "regression", "embedding" or "tensors"; without labels,
             "tensors" unless given.
-        resize: how pictures are brought to the model's size: "bilinear" or "bilinear-antialias".
+        resize: how pictures are brought to the model's size: "bilinear", "bilinear-antialias",
+            "bilinear-tf1" or "nearest".
         fit: "stretch", or "crop" to keep the aspect ratio.
         tolerance: the largest |got-want| / max(1, |want|) between two sides, at most 1e-3.
 

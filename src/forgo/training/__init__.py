@@ -104,7 +104,7 @@ def train(
             shifts, shear and zoom 0.2, horizontal flip). Never part of the exported graph.
         learning_rate: of Adam, with cosine decay; 1e-3 for small, 1e-4 for resnet50.
         patience: epochs without a lower held-out loss before training ends; 5 by default.
-        resize: "bilinear" or "bilinear-antialias".
+        resize: "bilinear", "bilinear-antialias", "bilinear-tf1" or "nearest".
         fit: "stretch", or "crop" to keep the aspect ratio.
         save_keras: where to keep the trained Keras model too, as a ``.keras`` file.
         console: where progress goes; stderr unless given.

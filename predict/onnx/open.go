@@ -1,0 +1,74 @@
+package onnx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// OpenOption says what of an ONNX file is meant.
+type OpenOption func(*predict.Graph)
+
+// Input names the graph's inputs. Optional: they are all needed anyway.
+func Input(names ...string) OpenOption { return func(g *predict.Graph) { g.Inputs = names } }
+
+// Output names the outputs to compute. Optional: all of them.
+func Output(names ...string) OpenOption { return func(g *predict.Graph) { g.Outputs = names } }
+
+// Open opens an ONNX file that came without a bundle.
+//
+//	m, err := onnx.Open(ctx, "model.onnx", onnx.Output("probabilities"))
+func Open(ctx context.Context, path string, options ...OpenOption) (*predict.Bare, error) {
+	g := predict.Graph{Path: path}
+	for _, o := range options {
+		o(&g)
+	}
+	return predict.Open(ctx, Engine(), g, predict.SessionOptions{})
+}
+
+// choose keeps the outputs that are meant.
+func (g *Info) choose(want predict.Graph) error {
+	if len(want.Tags) > 0 || want.Signature != "" {
+		return errors.New("tags and signatures are a SavedModel's; an ONNX graph has none")
+	}
+	find := func(kind string, names []string, have []tensor.Spec) (found []tensor.Spec, err error) {
+		for _, name := range names {
+			i := slices.IndexFunc(have, func(s tensor.Spec) bool { return s.Name == name })
+			if i < 0 {
+				return nil, fmt.Errorf("the graph has no %s %q; there is %s", kind, name, list(have))
+			}
+			found = append(found, have[i])
+		}
+		return found, nil
+	}
+	if len(want.Inputs) > 0 {
+		named, err := find("input", want.Inputs, g.Inputs)
+		if err != nil {
+			return err
+		}
+		if len(named) != len(g.Inputs) {
+			return fmt.Errorf("the graph needs all its inputs: %s", list(g.Inputs))
+		}
+	}
+	if len(want.Outputs) > 0 {
+		named, err := find("output", want.Outputs, g.Outputs)
+		if err != nil {
+			return err
+		}
+		g.Outputs = named
+	}
+	return nil
+}
+
+func list(specs []tensor.Spec) string {
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,202 @@
+package predict
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/pixels"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Pictures say how decoded, upright pictures become the input of a graph without a bundle:
+// resized, then each value is (pixel × Scale − Mean) / Deviation.
+type Pictures struct {
+	// Height and Width to resize to. Optional where the graph's input has them.
+	Height, Width int
+	// Resize is how, one of [Resizes]. Optional: "bilinear".
+	Resize string
+	// Channels is the order in which the graph takes them, "RGB" or "BGR". Optional: RGB.
+	Channels string
+	// Scale of pixels, which are 0 to 255. Optional: 1.
+	Scale float32
+	// Mean and Deviation of each channel, in the graph's order, or one for all. Optional: 0 and 1.
+	Mean, Deviation []float32
+}
+
+// String says it as a formula.
+func (p Pictures) String() string {
+	list := func(values []float32) string {
+		if slices.Equal(values, slices.Repeat(values[:1], len(values))) {
+			values = values[:1]
+		}
+		var out []string
+		for _, v := range values {
+			out = append(out, strconv.FormatFloat(float64(v), 'g', -1, 32))
+		}
+		return strings.Join(out, ",")
+	}
+	return fmt.Sprintf("%d x %d pixels (%s), %s, (pixel * %s - %s) / %s", p.Height, p.Width, p.Resize, p.Channels,
+		list([]float32{p.Scale}), list(p.Mean), list(p.Deviation))
+}
+
+// The graphs that prepare pictures are written by the Python code that writes preprocess.onnx
+// (make preprocess): there is one implementation of each way to resize.
+//
+//go:embed preprocess/*.onnx
+var preparing embed.FS
+
+// Resizes are the ways to resize: "bilinear" with half-pixel centres as Keras does it,
+// "bilinear-antialias" as Pillow does it, "bilinear-tf1" with the corner as origin as
+// TensorFlow 1 does it, and "nearest" as Pillow, and so Keras's load_img, does it.
+func Resizes() []string {
+	files, _ := fs.Glob(preparing, "preprocess/*.onnx")
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(strings.TrimPrefix(f, "preprocess/"), ".onnx")
+	}
+	return files
+}
+
+// preparer runs one of those graphs, with its settings.
+type preparer struct {
+	session  Session
+	settings Tensors
+	input    string // of the graph that takes the picture
+}
+
+// Pictures sets the graph up to take encoded pictures, which engine prepares: ONNX Runtime. It
+// returns the settings with what was left out. Call it before the first answer, once.
+func (b *Bare) Pictures(ctx context.Context, engine Engine, p Pictures) (Pictures, error) {
+	fail := func(err error) (Pictures, error) { return Pictures{}, fmt.Errorf("prepare pictures: %w", err) }
+	if b.pictures != nil {
+		return fail(errors.New("the graph takes pictures already"))
+	}
+	input, planes, err := p.fit(b.Inputs())
+	if err != nil {
+		return fail(err)
+	}
+	if err := p.complete(); err != nil {
+		return fail(err)
+	}
+	graph, err := preparing.ReadFile("preprocess/" + p.Resize + ".onnx")
+	if err != nil {
+		return fail(fmt.Errorf("there is no way to resize named %q, but %s", p.Resize, strings.Join(Resizes(), ", ")))
+	}
+	// One thread: pictures of concurrent callers are what runs side by side.
+	s, err := engine.Open(ctx, Graph{Data: graph, Path: p.Resize}, SessionOptions{Threads: 1})
+	if err != nil {
+		return fail(err)
+	}
+	order := []int64{0, 1, 2}
+	if p.Channels == "BGR" {
+		slices.Reverse(order)
+	}
+	b.pictures = &preparer{session: s, input: input, settings: Tensors{
+		"size":           {Shape: []int64{2}, Data: []int64{int64(p.Height), int64(p.Width)}},
+		"order":          {Shape: []int64{3}, Data: order},
+		"scale":          {Data: []float32{p.Scale}},
+		"mean":           {Shape: []int64{3}, Data: p.Mean},
+		"deviation":      {Shape: []int64{3}, Data: p.Deviation},
+		"channels_first": {Data: []bool{planes}},
+	}}
+	return p, nil
+}
+
+// fit holds the settings to the graph's input, and takes the size from it.
+func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err error) {
+	if len(inputs) != 1 {
+		var have []string
+		for _, s := range inputs {
+			have = append(have, s.Name)
+		}
+		return "", false, fmt.Errorf("the graph has %d inputs, a picture makes one: choose of %s", len(inputs), strings.Join(have, ", "))
+	}
+	in := inputs[0]
+	shape := in.Shape
+	if shape == nil {
+		shape = []int64{-1, -1, -1, -1}
+	}
+	planes = len(shape) == 4 && shape[3] != 3 && shape[1] == 3
+	if in.DType != tensor.Float32 || len(shape) != 4 || shape[0] > 1 || !planes && shape[3] >= 0 && shape[3] != 3 {
+		return "", false, fmt.Errorf("input %q is %s%v, not float32 pictures with three channels", in.Name, in.DType, in.Shape)
+	}
+	height, width := shape[1], shape[2]
+	if planes {
+		height, width = shape[2], shape[3]
+	}
+	for _, side := range []struct {
+		name string
+		want *int
+		have int64
+	}{{"height", &p.Height, height}, {"width", &p.Width, width}} {
+		switch {
+		case side.have > 0 && *side.want == 0:
+			*side.want = int(side.have)
+		case side.have > 0 && int64(*side.want) != side.have:
+			return "", false, fmt.Errorf("input %q has the %s %d, not %d", in.Name, side.name, side.have, *side.want)
+		case *side.want <= 0:
+			return "", false, fmt.Errorf("input %q takes any %s: say which", in.Name, side.name)
+		}
+	}
+	if p.Height > pixels.MaxPixels/p.Width {
+		return "", false, fmt.Errorf("%d x %d are more pixels than pictures may have", p.Height, p.Width)
+	}
+	return in.Name, planes, nil
+}
+
+// complete fills in what is optional.
+func (p *Pictures) complete() error {
+	if p.Resize == "" {
+		p.Resize = "bilinear"
+	}
+	if p.Channels == "" {
+		p.Channels = "RGB"
+	}
+	if p.Channels != "RGB" && p.Channels != "BGR" {
+		return fmt.Errorf("channels are RGB or BGR, not %q", p.Channels)
+	}
+	if p.Scale == 0 {
+		p.Scale = 1
+	}
+	for _, list := range []struct {
+		name   string
+		values *[]float32
+		other  float32
+	}{{"mean", &p.Mean, 0}, {"deviation", &p.Deviation, 1}} {
+		switch len(*list.values) {
+		case 0:
+			*list.values = []float32{list.other, list.other, list.other}
+		case 1:
+			*list.values = slices.Repeat(*list.values, 3)
+		case 3:
+		default:
+			return fmt.Errorf("the %s has %d values: give one, or one for each of three channels", list.name, len(*list.values))
+		}
+	}
+	if slices.Contains(p.Deviation, 0) {
+		return errors.New("a deviation is 0, by which nothing can be divided")
+	}
+	return nil
+}
+
+// prepare decodes one picture and makes the graph's input of it.
+func (p *preparer) prepare(ctx context.Context, raw []byte) (Tensors, error) {
+	img, err := pixels.Decode(raw, pixels.Options{})
+	if err != nil {
+		return nil, inputError{err}
+	}
+	in := Tensors{"image": {Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}}
+	for name, t := range p.settings {
+		in[name] = t
+	}
+	out, err := p.session.Run(ctx, in, []string{"pixels"})
+	if err != nil {
+		return nil, fmt.Errorf("preprocess: %w", err)
+	}
+	return Tensors{p.input: out["pixels"].Batch()}, nil
+}
