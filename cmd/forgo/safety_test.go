@@ -35,6 +35,7 @@ func TestSafetyFlagsRefuse(t *testing.T) {
 		"there is no certificate in PEM in it":                {[]string{"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", key}, exitRefused},
 		"read keys: open /nowhere: no such file or directory": {[]string{"--keys", "/nowhere"}, exitRefused},
 		"keys:1: the third word is sha256:":                   {[]string{"--keys", secret}, exitRefused},
+		"read keys: a key is given where the name of a file":  {[]string{"--keys", "forgo_SECRET"}, exitRefused},
 	} {
 		var stderr bytes.Buffer
 		code := run(t.Context(), append([]string{"serve", iris, "--verify", "quick", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}, c.args...), io.Discard, &stderr)
@@ -129,6 +130,36 @@ func TestServeWarnsOfTheNetwork(t *testing.T) {
 	}
 	if out := serveOnce(t, []string{"serve", iris, "--verify", "quick", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off", "--keys", keys}); !strings.Contains(out, "others can read") {
 		t.Errorf("no warning of keys that others read: %s", out)
+	}
+}
+
+// The printed configuration has the files of secrets by name, and nothing that is in them.
+func TestPrintedConfigurationHasNoSecrets(t *testing.T) {
+	folder := t.TempDir()
+	cert, key, ca := accesstest.New(t).Files(folder, "server")
+	var line, shown bytes.Buffer
+	if code := run(t.Context(), []string{"key", "alice"}, &line, &shown); code != exitDone {
+		t.Fatal(code)
+	}
+	keys := filepath.Join(folder, "keys")
+	accesstest.Replace(t, keys, line.Bytes())
+	path := writeConfig(t, "keys: "+keys+"\ntls_cert: "+cert+"\ntls_key: "+key+"\ntls_client_ca: "+ca+
+		"\nadmin_plain: true\ncors: [https://a.example, https://b.example]\nclient_timeout: 5s\nmax_connections: 7\n")
+	text := printed(t, "--config", path)
+	for _, want := range []string{"keys: " + keys, "tls_key: " + key, "admin_plain: true", "- https://a.example", "- https://b.example", "client_timeout: 5s", "max_connections: 7"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	pem, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := strings.Fields(shown.String())
+	for _, no := range []string{"sha256:", "PRIVATE", strings.Split(string(pem), "\n")[1], secret[len(secret)-1]} {
+		if strings.Contains(text, no) {
+			t.Errorf("%q is in\n%s", no, text)
+		}
 	}
 }
 

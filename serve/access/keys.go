@@ -38,6 +38,9 @@ type key struct {
 
 // OpenKeys reads a file of keys.
 func OpenKeys(path string) (*Keys, error) {
+	if strings.HasPrefix(path, prefix) {
+		return nil, errors.New("read keys: a key is given where the name of a file is needed") // and not shown
+	}
 	k := &Keys{files[[]key]{paths: []string{path}, parse: func(contents [][]byte) (*[]key, error) {
 		return parseKeys(path, string(contents[0]))
 	}}}
