@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
@@ -74,11 +75,13 @@ func locked(keys *access.Keys, admin bool) func(http.Handler) http.Handler {
 				return
 			}
 			name, err := keys.Check(req.Header.Get("Authorization"), req.Header.Get("X-API-Key"), need)
-			observe.Of(w).Client = name
+			request := observe.Of(w)
+			request.Client = name
 			if err == nil {
 				next.ServeHTTP(w, req)
 				return
 			}
+			request.From = req.RemoteAddr
 			code, challenge := http.StatusUnauthorized, `Bearer realm="forgo"`
 			switch _, known := errors.AsType[*access.RightError](err); {
 			case known:
@@ -110,8 +113,7 @@ func (l *lock) tap(ctx context.Context, info *tap.Info) (context.Context, error)
 	name, err := l.check(info.FullMethodName, info.Header)
 	if err != nil { // which no interceptor sees
 		_, err = l.observer.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: info.FullMethodName}, func(ctx context.Context, _ any) (any, error) {
-			observe.From(ctx).Client = name
-			return nil, err
+			return nil, refused(ctx, name, err)
 		})
 		return nil, err
 	}
@@ -120,11 +122,21 @@ func (l *lock) tap(ctx context.Context, info *tap.Info) (context.Context, error)
 
 func (l *lock) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	name, err := l.ask(ctx, info.FullMethod)
-	observe.From(ctx).Client = name
 	if err != nil {
-		return nil, err
+		return nil, refused(ctx, name, err)
 	}
+	observe.From(ctx).Client = name
 	return next(ctx, req)
+}
+
+// refused notes whose call it was.
+func refused(ctx context.Context, name string, err error) error {
+	request := observe.From(ctx)
+	request.Client = name
+	if p, ok := peer.FromContext(ctx); ok {
+		request.From = p.Addr.String()
+	}
+	return err
 }
 
 func (l *lock) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {

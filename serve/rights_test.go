@@ -111,7 +111,7 @@ func verdict(key, need string) string {
 func TestRightsHTTP(t *testing.T) {
 	keyFile, keys := keyring(t)
 	var log bytes.Buffer
-	s := serve.New(committed(t), serve.Options{Keys: keyFile, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := serve.New(committed(t), serve.Options{Keys: keyFile, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	seen := map[string]bool{}
 	for port, p := range []struct {
 		handler http.Handler
@@ -171,7 +171,7 @@ func TestRightsHTTP(t *testing.T) {
 		}
 	}
 	noSecrets(t, log.String(), keys)
-	for _, want := range []string{"the key is not known", "a key is needed", `does not have the right`, `the-metrics-key`} {
+	for _, want := range []string{"the key is not known", "a key is needed", `does not have the right`, `client=the-metrics-key from=127.0.0.1:`, `client=the-predict-key method=POST`} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%q is not in the log", want)
 		}
@@ -194,7 +194,7 @@ func noSecrets(t *testing.T, text string, keys map[string]string) {
 func TestRightsGRPC(t *testing.T) {
 	keyFile, keys := keyring(t)
 	var log bytes.Buffer
-	s := serve.New(committed(t), serve.Options{Keys: keyFile, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := serve.New(committed(t), serve.Options{Keys: keyFile, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	admin := httptest.NewUnstartedServer(s.Admin())
 	admin.Config.Protocols = new(http.Protocols)
 	admin.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -240,6 +240,11 @@ func TestRightsGRPC(t *testing.T) {
 		}
 	}
 	noSecrets(t, log.String(), keys)
+	for _, want := range []string{"reason=unauthenticated", "reason=forbidden", "client=the-admin-key from=", "client=the-predict-key method=ModelInfer"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not in the log", want)
+		}
+	}
 }
 
 // invoke sends an empty message and returns how the call went, as far as its first answer.

@@ -96,6 +96,9 @@ func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 	if r.Client != "" {
 		attrs = append(attrs, slog.String("client", r.Client))
 	}
+	if r.From != "" {
+		attrs = append(attrs, slog.String("from", r.From))
+	}
 	attrs = append(attrs, slog.String("method", method))
 	if path != "" {
 		attrs = append(attrs, slog.String("path", path))

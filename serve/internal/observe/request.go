@@ -111,8 +111,9 @@ func ofCode(code codes.Code) Reason {
 // Request is one request, as far as it has come. But for Picture it is its goroutine's alone.
 type Request struct {
 	Protocol Protocol
-	// Client is the name of the key that the client showed. Optional.
-	Client string
+	// Client is the name of the key that the client showed, and From the address of one that was
+	// refused for its key. Optional.
+	Client, From string
 
 	start  time.Time
 	id     string
