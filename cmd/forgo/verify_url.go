@@ -26,7 +26,8 @@ import (
 type urlFlags struct {
 	replay.Options
 	urls, protocols, headers []string
-	key, ca                  string
+	apiKey                   string
+	ca, cert, key            string
 }
 
 func (f *urlFlags) add(flags *pflag.FlagSet) {
@@ -38,8 +39,10 @@ func (f *urlFlags) add(flags *pflag.FlagSet) {
 	flags.IntVar(&f.Callers, "callers", 8, "with --url: requests under way at once, after each was sent alone")
 	flags.DurationVar(&f.Timeout, "timeout", 30*time.Second, "with --url: how long one request may take")
 	flags.StringArrayVar(&f.headers, "header", nil, "with --url: send `'NAME: VALUE'` with every request (may be repeated)")
-	flags.StringVar(&f.key, "api-key", "", "with --url: send Authorization: Bearer `KEY`; better set as FORGO_API_KEY, which others do not see")
+	flags.StringVar(&f.apiKey, "api-key", "", "with --url: send Authorization: Bearer `KEY`; better set as FORGO_API_KEY, which others do not see")
 	flags.StringVar(&f.ca, "ca", "", "with --url: `FILE` of certificates to trust, in PEM, instead of the system's")
+	flags.StringVar(&f.cert, "cert", "", "with --url: `FILE` of a certificate to show the server, in PEM")
+	flags.StringVar(&f.key, "key", "", "with --url: `FILE` of the certificate's key in PEM")
 }
 
 // options checks the flags and fills the options that they give in another form.
@@ -64,20 +67,37 @@ func (f *urlFlags) options() (replay.Options, error) {
 		}
 		o.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
-	if f.key != "" {
-		o.Header.Set("Authorization", "Bearer "+f.key)
+	if f.apiKey != "" {
+		o.Header.Set("Authorization", "Bearer "+f.apiKey)
 	}
+	var err error
+	o.TLS, err = f.tls()
+	return o, err
+}
+
+func (f *urlFlags) tls() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.ca != "" {
 		pem, err := os.ReadFile(f.ca)
 		if err != nil {
-			return o, fmt.Errorf("--ca: %w", err)
+			return nil, fmt.Errorf("--ca: %w", err)
 		}
-		o.TLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
-		if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return o, fmt.Errorf("--ca: %s holds no certificate in PEM", f.ca)
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--ca: %s holds no certificate in PEM", f.ca)
 		}
 	}
-	return o, nil
+	if (f.cert == "") != (f.key == "") {
+		return nil, usageError{errors.New("--cert and --key go together")}
+	}
+	if f.cert != "" {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return nil, fmt.Errorf("--cert and --key: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
 }
 
 func (f *urlFlags) run(cmd *cobra.Command, path string, asJSON bool) error {

@@ -5,9 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/forgo-ml/forgo/serve/access"
+	"github.com/forgo-ml/forgo/serve/access/accesstest"
 )
 
 func TestVerifyURLRefusesBadFlags(t *testing.T) {
@@ -15,6 +20,7 @@ func TestVerifyURLRefusesBadFlags(t *testing.T) {
 		"--batch is 1 or more, not 0":          {"--batch", "0"},
 		"--callers is 1 or more, not -1":       {"--callers", "-1"},
 		"--header \"nothing\" is not 'NAME: V": {"--header", "nothing"},
+		"--cert and --key go together":         {"--cert", iris},
 	} {
 		var stderr bytes.Buffer
 		code := run(t.Context(), append([]string{"verify", iris, "--url", "http://127.0.0.1:1"}, args...), io.Discard, &stderr)
@@ -41,7 +47,7 @@ func TestVerifyTakesNoURLFromTheEnvironment(t *testing.T) {
 type announced struct{ urls chan []string }
 
 var (
-	webPlace = regexp.MustCompile(`http://[\d.]+:\d+`)
+	webPlace = regexp.MustCompile(`https?://[\d.]+:\d+`)
 	rpcPlace = regexp.MustCompile(`grpc"?[=:]"?([\d.]+:\d+)`)
 )
 
@@ -53,17 +59,69 @@ func (a announced) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestVerifyURL(t *testing.T) {
+// serveIris runs forgo serve until the test ends, and returns its URLs for HTTP and gRPC.
+func serveIris(t *testing.T, args ...string) []string {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	stderr := announced{make(chan []string, 1)}
-	ended := make(chan int)
+	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"serve", iris, "--name", "flowers", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--admin", "off"}, io.Discard, stderr)
+		ended <- run(ctx, append([]string{"serve", iris, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--admin", "off"}, args...), io.Discard, stderr)
 	}()
-	urls := <-stderr.urls
+	t.Cleanup(func() {
+		stop()
+		if code := <-ended; code != exitDone {
+			t.Errorf("serve ended with %d", code)
+		}
+	})
+	select {
+	case urls := <-stderr.urls:
+		return urls
+	case code := <-ended:
+		ended <- code
+		t.Fatalf("serve ended with %d", code)
+		return nil
+	}
+}
+
+// The server asks for a certificate and a key, and has a certificate of an authority of its own.
+func TestVerifyURLOfAProtectedServer(t *testing.T) {
+	folder := t.TempDir()
+	cert, key, ca := accesstest.New(t).Files(folder, "localhost")
+	apiKey, line, err := access.NewKey("verifier", []access.Right{access.Predict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := filepath.Join(folder, "keys")
+	accesstest.Replace(t, keys, []byte(line+"\n"))
+	urls := serveIris(t, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", ca, "--keys", keys)
+	secure := strings.Replace(urls[1], "grpc://", "grpcs://", 1)
+	for _, url := range []string{urls[0], secure} {
+		all := []string{"--api-key", apiKey, "--ca", ca, "--cert", cert, "--key", key}
+		for name, c := range map[string]struct {
+			args []string
+			code int
+			says string
+		}{
+			"all of it":      {all, exitDone, "proven"},
+			"no API key":     {all[2:], exitRefused, "a key is needed"},
+			"no authority":   {append(slices.Clone(all[:2]), all[4:]...), exitRefused, "certificate signed by unknown authority"},
+			"no certificate": {all[:4], exitRefused, ""}, // which may show as a broken connection
+		} {
+			var out bytes.Buffer
+			code := run(t.Context(), append([]string{"verify", iris, "--url", url, "--callers", "1", "--timeout", "10s"}, c.args...), &out, &out)
+			if code != c.code || !strings.Contains(out.String(), c.says) || strings.Contains(out.String(), apiKey) {
+				t.Errorf("%s, %s: exit code %d, %s", url, name, code, &out)
+			}
+		}
+	}
+}
+
+func TestVerifyURL(t *testing.T) {
+	urls := serveIris(t, "--name", "flowers")
 	verify := func(args ...string) (int, string, string) {
 		var stdout, stderr bytes.Buffer
-		code := run(ctx, append([]string{"verify", iris, "--url", urls[0], "--url", urls[1]}, args...), &stdout, &stderr)
+		code := run(t.Context(), append([]string{"verify", iris, "--url", urls[0], "--url", urls[1]}, args...), &stdout, &stderr)
 		return code, stdout.String(), stderr.String()
 	}
 	if code, out, err := verify("--model", "flowers"); code != exitDone || strings.Count(out, "proven") != 4 || strings.Count(out, "100%") != 4 {
@@ -89,9 +147,5 @@ func TestVerifyURL(t *testing.T) {
 	var why refused
 	if err := json.Unmarshal([]byte(out), &why); err != nil || code != exitRefused || why.OK || why.Stage != "serve" || why.Error == "" {
 		t.Errorf("exit code %d, %s, %v", code, out, err)
-	}
-	stop()
-	if code := <-ended; code != exitDone {
-		t.Errorf("serve ended with %d", code)
 	}
 }
