@@ -74,9 +74,6 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 	if err != nil {
 		return nil, "", err
 	}
-	if data == nil {
-		data = []byte{} // there is binary data, of no bytes
-	}
 	return parse(m.Limits, header.Bytes(), data)
 }
 

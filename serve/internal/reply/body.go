@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -46,23 +47,26 @@ func Body(req *http.Request) (body []byte, free func(), err error) {
 }
 
 // OwnBody reads a request's body into memory that is the caller's own, to be shared with
-// tensors. An error is the client's.
+// tensors; it is never nil. An error is the client's.
 func OwnBody(req *http.Request) ([]byte, error) {
-	var b bytes.Buffer
-	if n := req.ContentLength; n > 0 {
-		b.Grow(int(min(n, maxKept)) + bytes.MinRead)
-		if n > maxKept { // memory for all of it only once a part has come
-			if _, err := io.CopyN(&b, req.Body, maxKept); err != nil {
-				return nil, BodyError(err)
-			}
-			b.Grow(int(min(n-maxKept, maxOwned)) + bytes.MinRead)
+	body := make([]byte, 0, min(max(req.ContentLength, 0), maxKept)+spare)
+	for {
+		n, err := req.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return nil, BodyError(err)
+		}
+		if len(body) == cap(body) { // memory for all of it only once a part has come
+			body = slices.Grow(body, int(min(max(req.ContentLength-int64(len(body)), 0), maxOwned))+spare)
 		}
 	}
-	if _, err := b.ReadFrom(req.Body); err != nil {
-		return nil, BodyError(err)
-	}
-	return b.Bytes(), nil
 }
+
+// spare is room for the read that finds the end.
+const spare = 64
 
 // BodyError names the body as what is at fault for a failed read.
 func BodyError(err error) error {
