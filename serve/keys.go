@@ -27,13 +27,9 @@ import (
 // ofModel is the path of a model that ends in what is done with it.
 var ofModel = regexp.MustCompile(`^/v2/models/[^/]*(?:/versions/[^/]*)?/(ready|infer)$`)
 
-// needs says which right a request needs, for every path that there is or will be: predict on
-// the ports of clients and admin on the admin port, but for those named here.
-func needs(req *http.Request, admin bool) access.Right {
-	path := req.URL.RawPath // what chi routes by: the two must see the same path
-	if path == "" {
-		path = req.URL.Path
-	}
+// needs says which right a path needs, for every path that there is or will be: predict on the
+// ports of clients and admin on the admin port, but for those named here.
+func needs(path string, admin bool) access.Right {
 	do := ""
 	if m := ofModel.FindStringSubmatch(path); m != nil {
 		do = m[1]
@@ -69,7 +65,11 @@ func needsRPC(method string, admin bool) access.Right {
 func locked(keys *access.Keys, admin bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			need := needs(req, admin)
+			path := req.URL.RawPath // what chi routes by: the two must see the same path
+			if path == "" {
+				path = req.URL.Path
+			}
+			need := needs(path, admin)
 			if need == access.None {
 				next.ServeHTTP(w, req)
 				return

@@ -8,7 +8,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -225,4 +227,43 @@ func pageOf(t *testing.T, address, host string) string {
 		t.Fatal(err)
 	}
 	return string(raw)
+}
+
+// What the document says of keys is so: an operation without a key is 401 where it asks for one.
+func TestOpenAPISecurity(t *testing.T) {
+	keys, secrets := keyring(t)
+	server := httptest.NewServer(serve.New(committed(t), serve.Options{Keys: keys, Log: slog.New(slog.DiscardHandler)}).Handler())
+	defer server.Close()
+	read := func(key string) (whole map[string]any, page string) {
+		_, _, raw := exchange(t, "GET", server.URL+"/openapi.json", nil, "X-API-Key", key)
+		_, _, html := exchange(t, "GET", server.URL+"/docs", nil, "X-API-Key", key)
+		if err := json.Unmarshal(raw, &whole); err != nil {
+			t.Fatal(err)
+		}
+		return whole, string(html)
+	}
+	whole, page := read(secrets["predict"])
+	if at(whole, "components", "securitySchemes", "apiKey", "name") != "X-API-Key" || at(whole, "components", "securitySchemes", "bearer", "scheme") != "bearer" {
+		t.Errorf("%v", at(whole, "components", "securitySchemes"))
+	}
+	if len(whole["security"].([]any)) != 2 {
+		t.Errorf("%v", whole["security"])
+	}
+	open := 0
+	document{whole: whole}.each(func(path, method string, op map[string]any) {
+		method = strings.ToUpper(method)
+		code, _, _ := exchange(t, method, server.URL+path, nil)
+		own, said := op["security"].([]any)
+		if free := said && len(own) == 0; free != (code != 401) || free == (at(op, "responses", "401") != nil) || free == (at(op, "responses", "403") != nil) {
+			t.Errorf("%s %s: %d, security %v, %v", method, path, code, own, op["responses"])
+		} else if free {
+			open++
+		}
+	})
+	if open != 6 { // live, ready, and each model's with and without its version
+		t.Errorf("%d operations need no key", open)
+	}
+	if !strings.Contains(page, "X-API-Key: $KEY") || strings.Contains(page, secrets["predict"]) {
+		t.Error("the page's commands have no place for a key, or have the key")
+	}
 }

@@ -127,7 +127,11 @@ func (s *Server) Handler() http.Handler {
 	r.Mount("/v2", oip.Handler(s.models, nil))
 	r.Mount("/v1", tfserving.Handler(s.models))
 	r.Mount("/models", native.Handler(s.models))
-	openapi.Routes(r, s.models)
+	var asks func(path string) bool
+	if s.options.Keys != nil {
+		asks = func(path string) bool { return needs(path, false) != access.None }
+	}
+	openapi.Routes(r, s.models, asks)
 	return s.observer.TraceHTTP(r)
 }
 

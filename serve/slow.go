@@ -100,6 +100,7 @@ type exchange struct {
 	patience   time.Duration
 	start      time.Time
 	read, next int64 // bytes read, and how many move the deadline again
+	timed      bool  // the answer has its deadline already
 }
 
 func (e *exchange) Read(b []byte) (int, error) {
@@ -116,11 +117,15 @@ func (e *exchange) Close() error { return e.body.Close() }
 
 func (e *exchange) WriteHeader(status int) {
 	_ = e.SetWriteDeadline(time.Now().Add(e.patience))
+	e.timed = true
 	e.ResponseWriter.WriteHeader(status)
 }
 
 func (e *exchange) Write(b []byte) (int, error) {
-	_ = e.SetWriteDeadline(time.Now().Add(allowed(e.patience, int64(len(b)))))
+	if !e.timed || len(b) > slowest {
+		_ = e.SetWriteDeadline(time.Now().Add(allowed(e.patience, int64(len(b)))))
+	}
+	e.timed = false
 	return e.ResponseWriter.Write(b)
 }
 

@@ -3,6 +3,7 @@ package openapi
 // The document as a whole, and what concerns no single model.
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -24,18 +25,22 @@ const (
 
 // builder gathers a document.
 type builder struct {
-	doc  Document
-	base string // SCHEME://HOST, for commands
+	doc    Document
+	base   string                 // SCHEME://HOST, for commands
+	locked func(path string) bool // nil: nothing is
 
 	stats, status *Schema   // once they are components
 	sections      []section // of the page
 }
 
-// Describe makes the document of all models. base is the server's SCHEME://HOST.
-func Describe(models Models, base string) *Document { return &describe(models, base).doc }
+// Describe makes the document of all models. base is the server's SCHEME://HOST; locked is as
+// [Routes] has it.
+func Describe(models Models, base string, locked func(path string) bool) *Document {
+	return &describe(models, base, locked).doc
+}
 
-func describe(models Models, base string) *builder {
-	b := &builder{base: base, doc: Document{
+func describe(models Models, base string, locked func(path string) bool) *builder {
+	b := &builder{base: base, locked: locked, doc: Document{
 		OpenAPI: "3.1.1",
 		Info: Info{
 			Title:   "forgo",
@@ -48,6 +53,13 @@ func describe(models Models, base string) *builder {
 		},
 		Servers: []Server{{URL: "/"}},
 	}}
+	if locked != nil {
+		b.doc.Security = []Requirement{{"bearer": {}}, {"apiKey": {}}}
+		b.doc.Components.SecuritySchemes = Ordered[*SecurityScheme]{
+			{"bearer", &SecurityScheme{Type: "http", Scheme: "bearer"}},
+			{"apiKey", &SecurityScheme{Type: "apiKey", In: "header", Name: "X-API-Key"}},
+		}
+	}
 	b.shared()
 	var ready []repository.Status
 	for _, s := range models.Status() {
@@ -96,6 +108,7 @@ func (b *builder) model(versions []repository.Status) {
 
 // add puts an operation at a path.
 func (b *builder) add(method, path string, op *Operation) {
+	b.lock(path, op)
 	place := &Path{}
 	if method == http.MethodGet {
 		place.Get = op
@@ -136,6 +149,8 @@ var failures = []struct {
 	name, description string
 }{
 	{400, "BadRequest", "The request is not one that this model takes; `error` names the field at fault."},
+	{401, "Unauthenticated", "There is no key, or one that is not known here."},
+	{403, "Forbidden", "The key does not have the right to this."},
 	{404, "NotFound", "There is no such model, version or label (any more)."},
 	{408, "TooSlow", "The body did not come in time."},
 	{413, "TooLarge", "The body is larger than the server takes."},
@@ -150,11 +165,26 @@ var failures = []struct {
 func (b *builder) shared() {
 	failure := b.schema("Error", object(property("error", about(text(), "What is wrong, and where."))))
 	for _, f := range failures {
+		if b.locked == nil && (f.status == http.StatusUnauthorized || f.status == http.StatusForbidden) {
+			continue
+		}
 		r := &Response{Description: f.description, Content: Ordered[*Media]{{jsonType, &Media{Schema: failure}}}}
 		if f.status == http.StatusTooManyRequests || f.status == http.StatusServiceUnavailable {
 			r.Headers = Ordered[*Header]{{"Retry-After", &Header{"Seconds to wait.", count()}}}
 		}
 		b.doc.Components.Responses = append(b.doc.Components.Responses, Field[*Response]{f.name, r})
+	}
+}
+
+// lock says of an operation whether it asks for a key.
+func (b *builder) lock(path string, op *Operation) {
+	switch {
+	case b.locked == nil:
+	case !b.locked(path):
+		op.Security = &[]Requirement{}
+	default:
+		op.Responses = append(op.Responses, answers(nil, http.StatusUnauthorized, http.StatusForbidden)[1:]...)
+		slices.SortStableFunc(op.Responses, func(x, y Field[*Response]) int { return cmp.Compare(x.Name, y.Name) })
 	}
 }
 

@@ -15,6 +15,7 @@ type Document struct {
 	Tags       []Tag          `json:"tags"`
 	Paths      Ordered[*Path] `json:"paths"`
 	Components Components     `json:"components"`
+	Security   []Requirement  `json:"security,omitempty"` // of operations that say nothing of it
 }
 
 // Info says what the document describes.
@@ -51,6 +52,7 @@ type Operation struct {
 	Parameters  []Parameter        `json:"parameters,omitempty"`
 	Body        *Body              `json:"requestBody,omitempty"`
 	Responses   Ordered[*Response] `json:"responses"`
+	Security    *[]Requirement     `json:"security,omitempty"`
 	Samples     []Sample           `json:"x-codeSamples,omitempty"` // as several viewers show them
 
 	again bool // the same is at another path, without the version
@@ -105,8 +107,20 @@ type Example struct {
 
 // Components are what several operations share.
 type Components struct {
-	Schemas   Ordered[*Schema]   `json:"schemas"`
-	Responses Ordered[*Response] `json:"responses"`
+	Schemas         Ordered[*Schema]         `json:"schemas"`
+	Responses       Ordered[*Response]       `json:"responses"`
+	SecuritySchemes Ordered[*SecurityScheme] `json:"securitySchemes,omitempty"`
+}
+
+// Requirement names a security scheme that a request must satisfy.
+type Requirement map[string][]string
+
+// SecurityScheme is a way to show a key.
+type SecurityScheme struct {
+	Type   string `json:"type"`
+	Scheme string `json:"scheme,omitempty"`
+	In     string `json:"in,omitempty"`
+	Name   string `json:"name,omitempty"`
 }
 
 // Ordered is a JSON object whose fields stay in order.

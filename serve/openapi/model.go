@@ -147,6 +147,9 @@ func (b *builder) curl(label, path, arguments string) Sample {
 	if arguments != "" {
 		arguments += " "
 	}
+	if b.locked != nil && b.locked(path) {
+		arguments = `-H "X-API-Key: $KEY" ` + arguments
+	}
 	address := b.base + path
 	if !plainAddress.MatchString(address) {
 		address = quote(address)
