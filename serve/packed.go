@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
 // worthPacking is the length in bytes from which answers are packed: shorter ones fit one
@@ -26,7 +27,7 @@ func packed(limit int64) func(http.Handler) http.Handler {
 			if coding := strings.ToLower(req.Header.Get("Content-Encoding")); coding != "" && coding != "identity" {
 				body, err := unpack(coding, req.Body)
 				if err != nil {
-					reply.Error(w, http.StatusBadRequest, err)
+					reply.Failure(w, err)
 					return
 				}
 				if body == nil {
@@ -58,13 +59,13 @@ func unpack(coding string, body io.ReadCloser) (io.ReadCloser, error) {
 	case "gzip", "x-gzip":
 		r, err := gzip.NewReader(body)
 		if err != nil {
-			return nil, fmt.Errorf("header Content-Encoding is gzip, the body is not: %w", err)
+			return nil, served.BadInput("header Content-Encoding is gzip, the body is not: %w", err)
 		}
 		return r, nil
 	case "deflate": // which is zlib's format, by the standard
 		r, err := zlib.NewReader(body)
 		if err != nil {
-			return nil, fmt.Errorf("header Content-Encoding is deflate, the body is not: %w", err)
+			return nil, served.BadInput("header Content-Encoding is deflate, the body is not: %w", err)
 		}
 		return r, nil
 	}

@@ -8,6 +8,7 @@ package serve
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -169,7 +170,7 @@ func (s *Server) Drain() {
 
 func (s *Server) router(admin bool) chi.Router {
 	r := chi.NewRouter()
-	r.Use(limited(s.options.MaxBody), paced(s.options.ClientTimeout), unsniffed, s.observer.HTTP, recovered(s.options.Log))
+	r.Use(lingering(s.options.ClientTimeout), limited(s.options.MaxBody), paced(s.options.ClientTimeout), unsniffed, s.observer.HTTP, recovered(s.options.Log))
 	switch {
 	case admin:
 		r.Use(sameOrigin)
@@ -241,8 +242,20 @@ func recovered(log *slog.Logger) func(http.Handler) http.Handler {
 func limited(limit int64) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			req.Body = http.MaxBytesReader(w, req.Body, limit)
+			if req.ContentLength > limit {
+				req.Body = tooLong{req.Body, limit}
+			} else {
+				req.Body = http.MaxBytesReader(w, req.Body, limit)
+			}
 			next.ServeHTTP(w, req)
 		})
 	}
 }
+
+// tooLong is a body of a length over the limit, which need not be read to be refused.
+type tooLong struct {
+	io.ReadCloser
+	limit int64
+}
+
+func (t tooLong) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: t.limit} }

@@ -28,11 +28,16 @@ VALUES: dict[str, Any] = {
 }
 
 
-@every_form
-@pytest.mark.parametrize("dtype", list(VALUES))
+CASES = [  # lists have no half precision
+    (form, dtype)
+    for dtype in VALUES
+    for form in FORMS
+    if (form.binary_in and form.binary_out) or dtype != "float16"
+]
+
+
+@pytest.mark.parametrize(("form", "dtype"), CASES, ids=str)
 def test_every_datatype_comes_back(connect: Connect, form: Form, dtype: str) -> None:
-    if dtype == "float16" and not (form.binary_in and form.binary_out):
-        pytest.skip("lists have no half precision")
     result = connect(form, f"same-{dtype}").infer({"x": VALUES[dtype]}).outputs[0].as_numpy()
     if dtype == "string":
         result = np.array([s.decode() if isinstance(s, bytes) else s for s in result.flatten()]).reshape(2, 2)
@@ -116,6 +121,14 @@ def test_unknown_models_are_not_found(connect: Connect) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         rpc.call("infer", request)
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("form", [FORMS[3], GRPC], ids=str)
+def test_requests_over_the_limit_are_told_so(connect: Connect, form: Form) -> None:
+    client = connect(form, "same-float32")
+    with pytest.raises((httpx.HTTPStatusError, grpc.RpcError), match="33554432"):
+        client.infer({"x": np.zeros((16 << 20, 2), np.float32)})
+    assert client.call("is_server_ready") is True
 
 
 def test_predict_by_the_v1_protocol(connect: Connect, serve: Callable[[str], Server]) -> None:

@@ -74,6 +74,18 @@ def test_unknown_models_are_not_found(connect: Connect, kind: str) -> None:
         assert refused.value.status() == NOT_FOUND[not client.form.is_http]
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_requests_over_the_limit_are_told_so(connect: Connect, kind: str) -> None:
+    """Also a client that sends all of a request before it reads an answer; up to the limit all is well."""
+    client = connect(Form(kind), "same-float32")
+    mebibyte = np.ones((1 << 17, 2), np.float32)
+    with pytest.raises(InferenceServerException, match="33554432") as refused:
+        client.infer({"x": np.tile(mebibyte, (64, 1))})
+    assert refused.value.status() == ("413" if client.form.is_http else "StatusCode.RESOURCE_EXHAUSTED")
+    assert client.infer({"x": np.tile(mebibyte, (31, 1))}).as_numpy("y").shape == (31 << 17, 2)
+
+
 @pytest.mark.parametrize("kind", ["http", "http.aio"])
 @pytest.mark.parametrize(("binary_in", "binary_out"), [(False, True), (True, False)])
 def test_json_has_no_half_precision(connect: Connect, kind: str, binary_in: bool, binary_out: bool) -> None:

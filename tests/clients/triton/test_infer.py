@@ -32,7 +32,12 @@ VALUES: dict[str, Any] = {
         for name, rows in FLOATS.items()
     },
 }
-BINARY_ALONE = ("float16", "bfloat16")
+CASES = [  # JSON has neither float16 nor bfloat16: test_errors.py
+    (form, dtype)
+    for dtype in VALUES
+    for form in FORMS
+    if (form.binary_in and form.binary_out) or dtype not in ("float16", "bfloat16")
+]
 
 
 def as_bytes(array: Any) -> Any:
@@ -42,11 +47,8 @@ def as_bytes(array: Any) -> Any:
     ).reshape(array.shape)
 
 
-@every_form
-@pytest.mark.parametrize("dtype", list(VALUES))
+@pytest.mark.parametrize(("form", "dtype"), CASES, ids=str)
 def test_every_datatype_comes_back(connect: Connect, form: Form, dtype: str) -> None:
-    if form.is_http and dtype in BINARY_ALONE and not (form.binary_in and form.binary_out):
-        pytest.skip("JSON has no such numbers: test_errors.py")
     client = connect(form, f"same-{dtype}")
     result = client.infer({"x": VALUES[dtype]}).as_numpy("y")
     if dtype == "string":
@@ -154,22 +156,25 @@ def test_ids_versions_and_parameters(connect: Connect, form: Form) -> None:
         assert (answer["model_name"], answer["model_version"]) == ("two", "1")
 
 
-@every_form
-@pytest.mark.parametrize("answer", [None, "gzip", "deflate"])
-@pytest.mark.parametrize("request_", [None, "gzip", "deflate"])
-def test_compression(connect: Connect, form: Form, request_: str | None, answer: str | None) -> None:
+PACKED = [None, "gzip", "deflate"]
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form.is_http], ids=str)
+@pytest.mark.parametrize("answer", PACKED)
+@pytest.mark.parametrize("sent", PACKED)
+def test_compression(connect: Connect, form: Form, sent: str | None, answer: str | None) -> None:
     client = connect(form, "same-float32")
     rows = np.arange(2000, dtype=np.float32).reshape(1000, 2)
-    if form.is_http:
-        options: dict[str, Any] = {
-            "request_compression_algorithm": request_,
-            "response_compression_algorithm": answer,
-        }
-    elif answer is None:
-        options = {"compression_algorithm": request_}
-    else:
-        pytest.skip("gRPC answers in what it was asked in")
-    assert (client.infer({"x": rows}, **options).as_numpy("y") == rows).all()
+    how: dict[str, Any] = {"request_compression_algorithm": sent, "response_compression_algorithm": answer}
+    assert (client.infer({"x": rows}, **how).as_numpy("y") == rows).all()
+
+
+@pytest.mark.parametrize("kind", ["grpc", "grpc.aio"])
+@pytest.mark.parametrize("coding", PACKED)
+def test_packed_messages(connect: Connect, kind: str, coding: str | None) -> None:
+    rows = np.arange(2000, dtype=np.float32).reshape(1000, 2)
+    result = connect(Form(kind), "same-float32").infer({"x": rows}, compression_algorithm=coding)
+    assert (result.as_numpy("y") == rows).all()
 
 
 @pytest.mark.parametrize("kind", ["http", "grpc"])
