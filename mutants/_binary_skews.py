@@ -25,8 +25,8 @@ class BinarySkew:
     """More changes of the file, each old and new."""
 
 
-def build(skew: BinarySkew, folder: Path) -> Path:
-    """Build the binary with a skew in it."""
+def planted(skew: BinarySkew) -> str:
+    """The file with the skew in it."""
     source = (ROOT / skew.file).read_text()
     for old, new in ((skew.old, skew.new), *skew.also):
         if source.count(old) != 1:
@@ -34,8 +34,13 @@ def build(skew: BinarySkew, folder: Path) -> Path:
                 f"mutant {skew.name!r} is stale: {old!r} stands {source.count(old)} times in {skew.file}"
             )
         source = source.replace(old, new)
+    return source
+
+
+def build(skew: BinarySkew, folder: Path) -> Path:
+    """Build the binary with a skew in it."""
     changed = folder / "changed.go"
-    changed.write_text(source)
+    changed.write_text(planted(skew))
     overlay = folder / "overlay.json"
     overlay.write_text(json.dumps({"Replace": {str(ROOT / skew.file): str(changed)}}))
     binary = folder / "forgo"

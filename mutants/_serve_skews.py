@@ -98,7 +98,7 @@ def attack(skew: ServeSkew, binary: Path) -> tuple[str, str]:
 
 
 REQUEST, INFER, GRPC = (f"serve/oip/{name}.go" for name in ("request", "infer", "grpc"))
-SERVED, SCAN, GATHER = "serve/internal/served/served.go", "internal/scan/write.go", "predict/gather.go"
+PICTURES, SCAN, GATHER = "serve/internal/served/request.go", "internal/scan/write.go", "predict/gather.go"
 NATIVE, CSV = "serve/native/answer.go", "serve/native/csv.go"
 TF_REQUEST, TF_ANSWER = "serve/tfserving/request.go", "serve/tfserving/answer.go"
 
@@ -163,7 +163,7 @@ SERVE_SKEWS = [
     ServeSkew("native labels in another order", "serve native", NATIVE, "scan.AppendText(dst, c.Label)", "scan.AppendText(dst, answer.Classes[len(answer.Classes)-1-i].Label)"),
     ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes"),
     ServeSkew("CSV columns one off", "serve native", CSV, "known[name] = column{spec.Name, i}", "known[name] = column{spec.Name, (i + 1) % int(n)}"),
-    ServeSkew("pictures of a request reversed", "serve oip", SERVED, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="shapes"),
+    ServeSkew("pictures of a request reversed", "serve oip", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="shapes"),
     ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER, replay=LARGE),
     ServeSkew("large batches drop rows", "serve oip", GATHER, "		from = to\n", "		if t.rows <= 8 {\n			from = to\n		}\n", options=TOGETHER, replay=LARGE),
 ]  # fmt: skip
