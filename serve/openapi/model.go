@@ -47,6 +47,15 @@ func (b *builder) newModel(m *served.Model) *model {
 	return d
 }
 
+// element is one element of an input. ONNX Runtime takes strings as C does.
+func (d *model) element(t tensor.DType) *Schema {
+	s := element(t)
+	if t == tensor.String && d.Manifest().Engine == "onnxruntime" {
+		s.Pattern = `^[^\x00]*$`
+	}
+	return s
+}
+
 // exampleSpec gives free sizes, but for the batch's, the values that they had in a golden case.
 func exampleSpec(s tensor.Spec, golden []int64) tensor.Spec {
 	shape := append([]int64{}, s.Shape...)

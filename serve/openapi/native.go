@@ -54,13 +54,13 @@ func (b *builder) pictureBodies(d *model, op *Operation, path string) {
 func (b *builder) rowBodies(d *model, op *Operation, path string) {
 	var properties []Field[*Schema]
 	for _, s := range d.inputs {
-		properties = append(properties, property(s.Name, full(element(s.DType), s.Shape[1:])))
+		properties = append(properties, property(s.Name, full(d.element(s.DType), s.Shape[1:])))
 	}
 	row := object(properties...).closed()
 	forms := []*Schema{row, list(row, 1, -1)}
 	if len(d.inputs) == 1 {
 		s := d.inputs[0]
-		forms = append(forms, full(element(s.DType), s.Shape[1:]), full(element(s.DType), s.Shape))
+		forms = append(forms, full(d.element(s.DType), s.Shape[1:]), full(d.element(s.DType), s.Shape))
 	}
 	body := media(jsonType, b.schema(d.prefix+"Rows", &Schema{AnyOf: forms}))
 	if d.short() {
@@ -113,7 +113,7 @@ func (b *builder) answer(d *model) *Schema {
 	if d.label == nil {
 		outputs := object()
 		for _, o := range d.outputs {
-			e := element(o.DType)
+			e := given(o.DType)
 			if strings.Contains(string(o.DType), "float") {
 				e = about(orNull(e), "null for what is no finite number.")
 			}
@@ -122,7 +122,7 @@ func (b *builder) answer(d *model) *Schema {
 		}
 		return b.schema(d.prefix+"Answer", object(property("outputs", outputs.closed())).with(file).closed())
 	}
-	score := about(orNull(element(d.outputs[0].DType)), "The probability; null where it is no finite number.")
+	score := about(orNull(given(d.outputs[0].DType)), "The probability; null where it is no finite number.")
 	classes := list(object(property("label", d.label), property("score", score)).closed(), 1, int64(len(d.Manifest().Labels)))
 	return b.schema(d.prefix+"Answer", object(property("classes", about(classes, "Best first."))).with(file).closed())
 }

@@ -122,7 +122,7 @@ func (b *builder) inferRequest(d *model) *Schema {
 			tensors = nil
 			break
 		}
-		tensors = append(tensors, inferInput(s.Name, s.DType, shapeOf(s), flatOrNested(element(s.DType), s.Shape)))
+		tensors = append(tensors, inferInput(s.Name, s.DType, shapeOf(s), flatOrNested(d.element(s.DType), s.Shape)))
 	}
 	if d.picture {
 		data := about(text(), "A picture in base64: "+d.Manifest().Picture.Accept[0]+" and the like.")
@@ -210,7 +210,7 @@ func (b *builder) inferAnswer(d *model) *Schema {
 		}
 		binary := object(append(head, property("parameters", object(property("binary_data_size", count())).closed()))...).closed()
 		if inJSON(o.DType) {
-			data := property("data", about(list(element(o.DType), 0, -1), "In row-major order."))
+			data := property("data", about(list(given(o.DType), 0, -1), "In row-major order."))
 			ways = append(ways, object(append(head, data)...).closed())
 		}
 		ways = append(ways, binary)

@@ -112,13 +112,13 @@ func (s *Schema) closed() *Schema {
 	return s
 }
 
-// element is one element of a tensor as JSON writes it.
+// halfOver is what a float32 holds at most, and half a step: numbers up to it are rounded down.
+const halfOver = 0x1.ffffffp127
+
+// element is one element of a tensor that a model takes, as JSON writes it.
 func element(d tensor.DType) *Schema {
 	integer := func(format string, least, most any) *Schema {
 		return &Schema{Type: "integer", Format: format, Minimum: least, Maximum: most}
-	}
-	number := func(format string, most float64) *Schema {
-		return &Schema{Type: "number", Format: format, Minimum: -most, Maximum: most}
 	}
 	switch d {
 	case tensor.Bool:
@@ -141,14 +141,22 @@ func element(d tensor.DType) *Schema {
 		return integer("uint32", 0, uint32(math.MaxUint32))
 	case tensor.Uint64:
 		return integer("uint64", 0, uint64(math.MaxUint64))
-	case tensor.Float16:
-		return number("", 65504)
-	case tensor.BFloat16:
-		return number("", float64(math.Float32frombits(0x7f7f0000)))
 	case tensor.Float32:
-		return number("float", math.MaxFloat32)
+		return &Schema{Type: "number", Format: "float", Minimum: -halfOver, Maximum: halfOver}
+	case tensor.Float64:
+		return &Schema{Type: "number", Format: "double"}
 	}
-	return &Schema{Type: "number", Format: "double"}
+	return &Schema{Type: "number"}
+}
+
+// given is one element of a tensor that a model gives. Floats have no bounds: the shortest
+// number that is read as the largest float32 is more than that.
+func given(d tensor.DType) *Schema {
+	s := element(d)
+	if s.Type == "number" {
+		s.Minimum, s.Maximum = nil, nil
+	}
+	return s
 }
 
 // inJSON reports whether requests can carry a type in JSON.

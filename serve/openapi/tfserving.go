@@ -80,11 +80,11 @@ func (d *model) verbs(b *builder) []verb {
 		v.name, v.summary = "classify", "Classify: every label with its score, in the model's order"
 		n := int64(len(d.Manifest().Labels))
 		two := int64(2)
-		pair := &Schema{Type: "array", PrefixItems: []*Schema{d.label, element(d.outputs[0].DType)}, Items: never(), MinItems: &two}
+		pair := &Schema{Type: "array", PrefixItems: []*Schema{d.label, given(d.outputs[0].DType)}, Items: never(), MinItems: &two}
 		results = list(list(pair, n, n), 1, -1)
 	case d.Manifest().Task == bundle.Regression && values:
 		v.name, v.summary = "regress", "Regress: one number for each example"
-		results = list(element(d.outputs[0].DType), 1, -1)
+		results = list(given(d.outputs[0].DType), 1, -1)
 	default:
 		return d.tfVerbs
 	}
@@ -111,11 +111,11 @@ func inBase64() *Schema {
 }
 
 // tfElement is one element; bytes are text, or in base64.
-func tfElement(d tensor.DType) *Schema {
-	if d == tensor.String {
-		return &Schema{AnyOf: []*Schema{text(), inBase64()}}
+func (d *model) tfElement(t tensor.DType) *Schema {
+	if t == tensor.String {
+		return &Schema{AnyOf: []*Schema{d.element(t), inBase64()}}
 	}
-	return element(d)
+	return d.element(t)
 }
 
 // instances are rows: values of the only input, or objects that name values.
@@ -134,11 +134,11 @@ func (d *model) instances() *Schema {
 		if !inJSON(s.DType) {
 			return anyOf(ways)
 		}
-		named = append(named, property(s.Name, full(tfElement(s.DType), s.Shape[1:])))
+		named = append(named, property(s.Name, full(d.tfElement(s.DType), s.Shape[1:])))
 	}
 	if len(d.inputs) == 1 {
 		s := d.inputs[0]
-		ways = append(ways, list(full(tfElement(s.DType), s.Shape[1:]), 1, -1))
+		ways = append(ways, list(full(d.tfElement(s.DType), s.Shape[1:]), 1, -1))
 	}
 	return anyOf(append(ways, list(object(named...).closed(), 1, -1)))
 }
@@ -156,7 +156,7 @@ func (d *model) columns() *Schema {
 		if !inJSON(s.DType) {
 			return anyOf(ways)
 		}
-		named = append(named, property(s.Name, full(tfElement(s.DType), s.Shape)))
+		named = append(named, property(s.Name, full(d.tfElement(s.DType), s.Shape)))
 	}
 	if len(d.inputs) == 1 {
 		ways = append(ways, named[0].Value)
@@ -195,7 +195,7 @@ func (d *model) features() []Field[*Schema] {
 		if !inJSON(in.DType) || d.picture && in.Name == tfserving.Picture {
 			continue
 		}
-		e := tfElement(in.DType)
+		e := d.tfElement(in.DType)
 		ways := []*Schema{full(e, in.Shape[1:])}
 		if n, err := tensor.Count(in.Shape[1:]); err == nil && len(in.Shape) != 2 {
 			ways = append(ways, list(e, n, n))
@@ -220,22 +220,22 @@ func anyOf(ways []*Schema) *Schema {
 
 // predicted is the answer to predict.
 func (d *model) predicted() *Schema {
-	given := d.outputs
+	outs := d.outputs
 	if d.label != nil {
-		given = given[:1]
+		outs = outs[:1]
 	}
 	of := func(o tensor.Spec, shape []int64) *Schema {
 		if o.DType == tensor.String && strings.HasSuffix(o.Name, "_bytes") {
 			return nested(inBase64(), shape)
 		}
-		return nested(element(o.DType), shape)
+		return nested(given(o.DType), shape)
 	}
 	var rows, columns []Field[*Schema]
-	for _, o := range given {
+	for _, o := range outs {
 		rows, columns = append(rows, property(o.Name, of(o, o.Shape[1:]))), append(columns, property(o.Name, of(o, o.Shape)))
 	}
 	predictions, outputs := list(object(rows...).closed(), 0, -1), object(columns...).closed()
-	if len(given) == 1 {
+	if len(outs) == 1 {
 		predictions, outputs = list(rows[0].Value, 0, -1), columns[0].Value
 	}
 	return &Schema{OneOf: []*Schema{

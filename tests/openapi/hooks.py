@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,100 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.adapter import responses
 from schemathesis.transport.serialization import Binary
 
-BUNDLE = Path(os.environ["FORGO_TEST_BUNDLE"])
-MANIFEST = json.loads((BUNDLE / "forgo.json").read_text())
-CASES = [
-    (case["content_type"], (BUNDLE / case["input"]).read_bytes()) for case in MANIFEST["golden"]["cases"]
-]
-ANY = CASES[0][1]
 HEADER = "Inference-Header-Content-Length"
+# By element type: the inference protocol's name, a value, and its bytes.
+ELEMENTS: dict[str, tuple[str, Any, bytes]] = {
+    "float32": ("FP32", 0.5, struct.pack("<f", 0.5)),
+    "int64": ("INT64", 1, struct.pack("<q", 1)),
+    "bool": ("BOOL", True, b"\1"),
+    "string": ("BYTES", "text", struct.pack("<I", 4) + b"text"),
+}
 
-for kind in {kind for kind, _ in CASES if kind.startswith("image/")}:
-    pictures = [raw for other, raw in CASES if other == kind]
+
+class Model:
+    """One of the served models, with requests that it takes."""
+
+    def __init__(self, bundle: Path) -> None:
+        manifest = json.loads((bundle / "forgo.json").read_text())
+        self.inputs = {i["name"]: (i["dtype"], i["shape"][1:]) for i in manifest["inputs"]}
+        self.pictures = [
+            (bundle / c["input"]).read_bytes() for c in manifest["golden"]["cases"] if "picture" in manifest
+        ]
+
+    def row(self) -> dict[str, Any]:
+        """One row, by the names of the inputs."""
+
+        def nested(value: Any, shape: list[int]) -> Any:
+            return [nested(value, shape[1:]) for _ in range(shape[0])] if shape else value
+
+        return {name: nested(ELEMENTS[dtype][1], shape) for name, (dtype, shape) in self.inputs.items()}
+
+    def file(self) -> bytes:
+        """What a form's file may hold."""
+        return self.pictures[0] if self.pictures else json.dumps(self.row()).encode()
+
+    def table(self) -> str:
+        """A CSV of one row."""
+        cells = {}
+        for name, (dtype, shape) in self.inputs.items():
+            n = math.prod(shape)
+            for i in range(n):
+                cells[name if n == 1 else f"{name}[{i}]"] = str(ELEMENTS[dtype][1])
+        return ",".join(cells) + "\n" + ",".join(cells.values())
+
+    def binary(self) -> tuple[int, bytes]:
+        """A request with binary tensors, and the length of its JSON."""
+        tensors = {name: (*ELEMENTS[dtype], shape) for name, (dtype, shape) in self.inputs.items()}
+        tail = {name: raw * math.prod(shape) for name, (_, _, raw, shape) in tensors.items()}
+        if self.pictures:
+            tensors = {"image": ("BYTES", None, b"", [])}
+            tail = {"image": struct.pack("<I", len(self.pictures[0])) + self.pictures[0]}
+        inputs = [
+            {"name": name, "datatype": datatype, "shape": [1, *shape], "parameters": {"binary_data_size": len(tail[name])}}
+            for name, (datatype, _, _, shape) in tensors.items()
+        ]  # fmt: skip
+        head = json.dumps({"inputs": inputs}).encode()
+        return len(head), head + b"".join(tail.values())
+
+    def fitting(self, value: Any) -> Any:
+        """Give shapes the sizes of their data, inputs one batch, base64 pictures; no output twice."""
+        if isinstance(value, list):
+            return [self.fitting(v) for v in value]
+        if not isinstance(value, dict):
+            return value
+        value = {name: self.fitting(v) for name, v in value.items()}
+        if "b64" in value:
+            value["b64"] = base64.b64encode(self.file()).decode()
+        if value.get("outputs"):
+            value["outputs"] = list({o["name"]: o for o in value["outputs"]}.values())
+        inputs = value.get("inputs")
+        if isinstance(inputs, dict):
+            least = min(map(len, inputs.values()))
+            value["inputs"] = {name: column[:least] for name, column in inputs.items()}
+        elif inputs and isinstance(inputs[0], dict) and "datatype" in inputs[0]:
+            least = min(self.rows(i) for i in inputs)
+            value["inputs"] = [self.tensor(i, least) for i in inputs]
+        return value
+
+    def rows(self, tensor: dict[str, Any]) -> int:
+        """How many rows the data of an input would fill."""
+        nested = tensor["data"] and isinstance(tensor["data"][0], list)
+        return len(tensor["data"]) // (1 if nested else math.prod(tensor["shape"][1:]))
+
+    def tensor(self, tensor: dict[str, Any], rows: int) -> dict[str, Any]:
+        """An input cut to so many rows."""
+        data, rest = tensor["data"], tensor["shape"][1:]
+        nested = bool(data) and isinstance(data[0], list)
+        if self.pictures and tensor["datatype"] == "BYTES":
+            picture = base64.b64encode(self.pictures[0]).decode()
+            data, rest = [[picture] if nested else picture for _ in data], [1] if nested else []
+        return {**tensor, "data": data[: rows if nested else rows * math.prod(rest)], "shape": [rows, *rest]}
+
+
+MODELS = {path.stem: Model(path) for path in map(Path, os.environ["FORGO_TEST_BUNDLES"].split(os.pathsep))}
+
+for kind, start in {"image/jpeg": b"\xff\xd8", "image/png": b"\x89PNG"}.items():
+    pictures = [p for model in MODELS.values() for p in model.pictures if p.startswith(start)]
     schemathesis.openapi.media_type(kind, st.sampled_from(pictures))
 
 # 4.32.5 rewrites prefixItems for drafts before 2020-12, then reads the result as 2020-12.
@@ -36,70 +122,42 @@ rewrite = responses.to_json_schema
 responses.to_json_schema = lambda *args, **options: rewrite(*args, **options, convert_prefix_items=False)
 
 
-@schemathesis.deserializer("application/json")
 def read(_: Any, response: Any) -> Any:
     """JSON in which NaN and the infinities, which its schema cannot say, are numbers."""
     return json.loads(response.content, parse_constant=lambda _: 0.0)
 
 
-@schemathesis.deserializer("application/octet-stream")
 def read_binary(_: Any, response: Any) -> Any:
     """The JSON with which an answer with binary tensors begins."""
     return json.loads(response.content[: int(response.headers[HEADER.lower()][0])])
 
 
-@schemathesis.hook
 def before_call(_: Any, case: Any, **__: Any) -> None:
     """Make what is meant to be good agree with itself."""
     if case.media_type != "application/octet-stream" and str(case.headers.get(HEADER)).isdigit():
         del case.headers[HEADER]  # it is for binary bodies
-    if not case.meta.generation.mode.is_positive:
+    if re.fullmatch(r"\d{1,8}[HMSmun]", str(case.headers.get("Grpc-Timeout"))):
+        del case.headers["Grpc-Timeout"]  # nobody waits for nanoseconds
+    named = re.search(r"/models/([^/:]+)", case.path)
+    if not case.meta.generation.mode.is_positive or named is None or named[1] not in MODELS:
         return
-    if case.media_type == "application/octet-stream":
-        case.headers[HEADER] = "0"
-        case.body = ANY if "picture" in MANIFEST else struct.pack("<4f", *json.loads(ANY))
-    if case.media_type == "multipart/form-data":
-        case.body = {name: [Binary(ANY) for _ in files] for name, files in case.body.items()}
-    elif case.media_type == "text/csv":
-        case.body = table(json.loads(ANY))
-    elif case.media_type == "application/json" and isinstance(case.body, dict):
-        case.body = fitting(case.body)
+    model = MODELS[named[1]]
+    match case.media_type:
+        case "application/octet-stream":
+            length, case.body = model.binary()
+            case.headers[HEADER] = str(length)
+        case "multipart/form-data":
+            files = case.body["file"]
+            case.body = {
+                "file": [Binary(model.file()) for _ in (files if isinstance(files, list) else [files])]
+            }
+        case "text/csv":
+            case.body = model.table()
+        case "application/json":
+            case.body = model.fitting(case.body)
     case._record_starting_state()  # as good as it was: of binary bodies schemathesis could not tell
 
 
-def table(row: list[float]) -> str:
-    """A CSV of one row."""
-    header = ",".join(f"{MANIFEST['inputs'][0]['name']}[{i}]" for i in range(len(row)))
-    return header + "\n" + ",".join(map(str, row))
-
-
-def fitting(value: Any) -> Any:
-    """Pictures for base64; shapes that are those of the data; no output twice."""
-    if isinstance(value, list):
-        return [fitting(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    if value.keys() >= {"name", "datatype", "shape", "data"}:
-        return tensor(value)
-    value = {name: fitting(v) for name, v in value.items()}
-    if "b64" in value:
-        value["b64"] = base64.b64encode(ANY).decode()
-    if value.get("outputs"):
-        value["outputs"] = list({o["name"]: o for o in value["outputs"]}.values())
-    return value
-
-
-def tensor(value: dict[str, Any]) -> dict[str, Any]:
-    """An input of the Open Inference Protocol."""
-    data, rest = value["data"], value["shape"][1:]
-    nested = bool(data) and isinstance(data[0], list)
-    if value["datatype"] == "BYTES":
-        picture = base64.b64encode(ANY).decode()
-        data = [[picture] if nested else picture for _ in data]
-        return {**value, "data": data, "shape": [len(data), 1] if nested else [len(data)]}
-    size = 1
-    for n in rest:
-        size *= n
-    if not nested:
-        data = data[: len(data) // size * size]
-    return {**value, "data": data, "shape": [len(data) if nested else len(data) // size, *rest]}
+schemathesis.deserializer("application/json")(read)
+schemathesis.deserializer("application/octet-stream")(read_binary)
+schemathesis.hook(before_call)
