@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -22,10 +21,12 @@ func inspectCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "inspect PATH",
-		Short: "Show what is in a bundle or an ONNX file",
-		Long: "Inspect lists the inputs, outputs, shapes, types and operations of a bundle or an ONNX file,\n" +
-			"without running it and without any framework.",
+		Short: "Show what is in a bundle, an ONNX file, a SavedModel or a .keras file",
+		Long: "Inspect lists the inputs, outputs, shapes, types and operations of a model, with the tags and\n" +
+			"signatures of a SavedModel, without running it and without any framework. Of a graph without\n" +
+			"a signature it lists the placeholders, and the operations that nothing consumes.",
 		Example: "  forgo inspect digits.forgo\n" +
+			"  forgo inspect saved_model\n" +
 			"  forgo inspect --json model.onnx",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,15 +47,17 @@ func inspectCommand() *cobra.Command {
 }
 
 type inspection struct {
-	Kind       string           `json:"kind"` // "bundle" or "onnx"
-	Path       string           `json:"path"`
-	Size       int64            `json:"size"` // bytes, of all files
-	Inputs     []end            `json:"inputs"`
-	Outputs    []end            `json:"outputs"`
-	Operations map[string]int   `json:"operations"`
-	Opsets     map[string]int   `json:"opsets"`
-	Bundle     *bundleSummary   `json:"bundle,omitempty"`
-	manifest   *bundle.Manifest `json:"-"`
+	Kind       kind              `json:"kind"`
+	Path       string            `json:"path"`
+	Size       int64             `json:"size"` // bytes, of all files
+	Inputs     []end             `json:"inputs"`
+	Outputs    []end             `json:"outputs"`
+	Operations map[string]int    `json:"operations"` // layers, of a .keras file
+	Opsets     map[string]int    `json:"opsets,omitempty"`
+	Graphs     []graphInspection `json:"graphs,omitempty"` // of a SavedModel
+	Keras      *kerasSummary     `json:"keras,omitempty"`
+	Bundle     *bundleSummary    `json:"bundle,omitempty"`
+	manifest   *bundle.Manifest  `json:"-"`
 }
 
 type bundleSummary struct {
@@ -73,20 +76,32 @@ type end struct {
 	Name      string       `json:"name"`
 	GraphName string       `json:"graph_name,omitempty"`
 	DType     tensor.DType `json:"dtype"`
-	Shape     []int64      `json:"shape"` // -1 is free
+	Shape     []int64      `json:"shape"` // -1 is free; null where nothing is known of it
 }
 
 func inspect(path string) (inspection, error) {
-	b, err := bundle.Open(path)
-	if errors.Is(err, bundle.ErrNotBundle) {
+	kind, err := kindOf(path)
+	switch {
+	case err != nil:
+		return inspection{}, err
+	case kind == kindONNX:
 		return inspectONNX(path)
+	case kind == kindSavedModel:
+		return inspectSavedModel(path)
+	case kind == kindKeras:
+		return inspectKeras(path)
 	}
+	return inspectBundle(path)
+}
+
+func inspectBundle(path string) (inspection, error) {
+	b, err := bundle.Open(path)
 	if err != nil {
 		return inspection{}, err
 	}
 	defer b.Close()
 	m := &b.Manifest
-	i := inspection{Kind: "bundle", Path: path, manifest: m, Bundle: &bundleSummary{
+	i := inspection{Kind: kindBundle, Path: path, manifest: m, Bundle: &bundleSummary{
 		Name: m.Name, Digest: b.Digest, Task: m.Task, Engine: m.Engine, Labels: m.Labels,
 		Cases: len(m.Golden.Cases), Picture: m.Picture, Metrics: m.Provenance.Metrics,
 	}}
@@ -102,7 +117,11 @@ func inspect(path string) (inspection, error) {
 	for _, t := range m.Outputs {
 		i.Outputs = append(i.Outputs, end{t.Name, t.GraphName, t.DType, t.Spec().Shape})
 	}
-	if m.Engine == "onnxruntime" {
+	if m.Engine == "tensorflow" {
+		if err := i.bundledSavedModel(b); err != nil {
+			return inspection{}, err
+		}
+	} else {
 		data, err := b.ReadFile(m.Graph.Path)
 		if err != nil {
 			return inspection{}, err
@@ -119,16 +138,13 @@ func inspect(path string) (inspection, error) {
 func inspectONNX(path string) (inspection, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
-			return inspection{}, fmt.Errorf("%s: it is neither a bundle nor an ONNX file: there is no forgo.json in it", path)
-		}
 		return inspection{}, err
 	}
 	info, err := onnx.Inspect(data)
 	if err != nil {
 		return inspection{}, fmt.Errorf("%s: %w", path, err)
 	}
-	i := inspection{Kind: "onnx", Path: path, Size: int64(len(data)), Operations: info.Ops, Opsets: info.Opsets}
+	i := inspection{Kind: kindONNX, Path: path, Size: int64(len(data)), Operations: info.Ops, Opsets: info.Opsets}
 	for _, t := range info.Inputs {
 		i.Inputs = append(i.Inputs, end{t.Name, "", t.DType, t.Shape})
 	}
@@ -161,23 +177,29 @@ func (i inspection) print(out io.Writer) error {
 			fmt.Fprintf(w, "created\t%s\n", b.Created)
 		}
 	}
-	for _, group := range []struct {
-		kind string
-		ends []end
-	}{{"input", i.Inputs}, {"output", i.Outputs}} {
-		for _, e := range group.ends {
-			fmt.Fprintf(w, "%s\t%s  %s %s\n", group.kind, e.Name, e.DType, shapeText(e.Shape))
-		}
+	if k := i.Keras; k != nil {
+		fmt.Fprintf(w, "model\t%s, %s, by Keras %s\n", k.Name, k.Class, k.Version)
 	}
-	var ops []string
-	for _, op := range slices.Sorted(maps.Keys(i.Operations)) {
-		ops = append(ops, fmt.Sprintf("%s %d", op, i.Operations[op]))
+	if len(i.Graphs) == 0 || i.Bundle != nil {
+		printEnds(w, "input", i.Inputs)
+		printEnds(w, "output", i.Outputs)
 	}
-	fmt.Fprintf(w, "operations\t%s\n", strings.Join(ops, ", "))
+	for _, g := range i.Graphs {
+		g.print(w)
+	}
+	switch {
+	case i.Keras != nil:
+		printOperations(w, "layers", i.Operations)
+	case len(i.Graphs) == 0:
+		printOperations(w, "operations", i.Operations)
+	}
 	return w.Flush()
 }
 
 func shapeText(shape []int64) string {
+	if shape == nil {
+		return "[?]"
+	}
 	parts := make([]string, len(shape))
 	for i, d := range shape {
 		parts[i] = "*"

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,7 @@ import (
 
 func predictCommand() *cobra.Command {
 	var load loadFlags
+	var bare bareFlags
 	var top int
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -25,15 +28,19 @@ func predictCommand() *cobra.Command {
 		Short: "Label pictures, or JSON rows, with a bundle's model",
 		Long: "Predict answers each FILE: a JPEG or PNG picture, or a JSON row where the model takes tensors.\n" +
 			"The bundle's golden cases are replayed first; if an answer differs, nothing is predicted.\n" +
-			"A file that cannot be read is reported, the others are answered, and the exit code is 1.",
+			"A file that cannot be read is reported, the others are answered, and the exit code is 1.\n\n" +
+			"A SavedModel or an ONNX file does without a bundle. Then flags say what a bundle would:\n" +
+			"which graph, input and output, where the model leaves a choice, and how pictures were made\n" +
+			"in training. forgo inspect lists the names. Nothing proves the answers.",
 		Example: "  forgo predict digits.forgo seven.png\n" +
-			"  forgo predict --json --top 0 digits.forgo photos/*.jpg",
+			"  forgo predict --json --top 0 digits.forgo photos/*.jpg\n" +
+			"  forgo predict forGo --tag tags --input input_1 --output inferenceLayer/Softmax photo.jpg",
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if top < 0 {
 				return usageError{fmt.Errorf("--top is 0 (all classes) or more, not %d", top)}
 			}
-			model, err := load.load(cmd.Context(), args[0])
+			model, err := openModel(cmd, args[0], &load, &bare, asJSON)
 			if err != nil {
 				return err
 			}
@@ -41,8 +48,6 @@ func predictCommand() *cobra.Command {
 			show := showTable(cmd.OutOrStdout(), top)
 			if asJSON {
 				show = showJSON(cmd.OutOrStdout(), top)
-			} else {
-				fmt.Fprintln(cmd.ErrOrStderr(), model.Parity())
 			}
 			return predictAll(cmd, model, args[1:], show)
 		},
@@ -50,7 +55,38 @@ func predictCommand() *cobra.Command {
 	cmd.Flags().IntVar(&top, "top", 1, "show the `N` best classes; 0 shows all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
 	load.add(cmd.Flags())
+	bare.add(cmd.Flags())
 	return cmd
+}
+
+// answerer is a model that predict asks: of a bundle, or a bare one.
+type answerer interface {
+	Answer(ctx context.Context, raw []byte) (predict.Answer, error)
+	Close() error
+}
+
+// openModel opens what a path is, and says on stderr how far its answers are proven.
+func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags, quiet bool) (answerer, error) {
+	kind, err := kindOf(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case kind == kindKeras:
+		return nil, fmt.Errorf("%s: it is a Keras file, which only Python runs: forgo export %s -o NAME.forgo", path, path)
+	case kind != kindBundle:
+		return bare.open(cmd, path, kind, load.Threads, quiet)
+	}
+	if err := bare.refuse(cmd, path); err != nil {
+		return nil, err
+	}
+	model, err := load.load(cmd.Context(), path)
+	if err != nil {
+		return nil, err
+	}
+	if !quiet {
+		fmt.Fprintln(cmd.ErrOrStderr(), model.Parity())
+	}
+	return model, nil
 }
 
 type result struct {
@@ -59,7 +95,7 @@ type result struct {
 }
 
 // predictAll answers the files side by side and shows them in the order given.
-func predictAll(cmd *cobra.Command, model *predict.Model, files []string, show func(string, predict.Answer) error) error {
+func predictAll(cmd *cobra.Command, model answerer, files []string, show func(string, predict.Answer) error) error {
 	results := make([]chan result, len(files))
 	for i := range results {
 		results[i] = make(chan result, 1)
@@ -93,7 +129,7 @@ func predictAll(cmd *cobra.Command, model *predict.Model, files []string, show f
 	return nil
 }
 
-func predictFile(ctx context.Context, model *predict.Model, file string) (predict.Answer, error) {
+func predictFile(ctx context.Context, model answerer, file string) (predict.Answer, error) {
 	info, err := os.Stat(file)
 	if err == nil && info.IsDir() {
 		return predict.Answer{}, errors.New("it is a folder; name the files in it")
@@ -131,10 +167,14 @@ func showTable(w io.Writer, top int) func(string, predict.Answer) error {
 	return func(file string, a predict.Answer) error {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, c := range best(a, top).Classes {
-			fmt.Fprintf(t, "%s\t%s\t%5.1f%%\n", file, c.Label, 100*c.Score)
+			score := fmt.Sprintf("%5.1f%%", 100*c.Score)
+			if c.Score < 0 || c.Score > 1 { // no probability: a bare model may give logits
+				score = fmt.Sprintf("%.4g", c.Score)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\n", file, c.Label, score)
 		}
-		for name, out := range a.Outputs {
-			text, err := out.MarshalJSON()
+		for _, name := range slices.Sorted(maps.Keys(a.Outputs)) {
+			text, err := a.Outputs[name].MarshalJSON()
 			if err != nil {
 				return err
 			}

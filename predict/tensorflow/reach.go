@@ -30,7 +30,7 @@ var outside = set(
 	"TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2", "FixedLengthRecordDataset", "FixedLengthRecordDatasetV2",
 	"CSVDataset", "CSVDatasetV2", "ExperimentalCSVDataset", "LMDBDataset", "ExperimentalLMDBDataset",
 	"SqlDataset", "ExperimentalSqlDataset", "CacheDataset", "CacheDatasetV2", "LoadDataset", "SaveDataset", "SaveDatasetV2",
-	"SnapshotDataset", "SnapshotDatasetV2", "SnapshotDatasetReader", "SnapshotChunkDataset", "ListSnapshotChunksDataset",
+	"SnapshotDataset", "SnapshotDatasetV2", "SnapshotDatasetReader", "SnapshotNestedDatasetReader", "SnapshotChunkDataset", "ListSnapshotChunksDataset",
 	"DatasetToTFRecord", "ExperimentalDatasetToTFRecord",
 	// a graph inside a string
 	"DatasetFromGraph", "DeserializeIterator",

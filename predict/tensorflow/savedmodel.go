@@ -16,8 +16,8 @@ import (
 // The field numbers here are those of TensorFlow's saved_model.proto, meta_graph.proto,
 // graph.proto, node_def.proto, function.proto and attr_value.proto.
 
-// graphFile is the file in a SavedModel's folder that holds its graphs.
-const graphFile = "saved_model.pb"
+// GraphFile is the file in a SavedModel's folder that holds its graphs.
+const GraphFile = "saved_model.pb"
 
 // MetaGraph is one of the graphs of a SavedModel, and how it is meant to be called.
 type MetaGraph struct {
@@ -71,8 +71,13 @@ func Inspect(dir string) ([]MetaGraph, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Read(data)
+}
+
+// Read is like Inspect, for the content of saved_model.pb.
+func Read(data []byte) ([]MetaGraph, error) {
 	var graphs []MetaGraph
-	err = wire.Fields(data, func(f wire.Field) error {
+	err := wire.Fields(data, func(f wire.Field) error {
 		if f.Number != 2 {
 			return nil
 		}
@@ -84,13 +89,13 @@ func Inspect(dir string) ([]MetaGraph, error) {
 		err = errors.New("it has no graph")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a complete SavedModel: %w", graphFile, err)
+		return nil, fmt.Errorf("%s is not a complete SavedModel: %w", GraphFile, err)
 	}
 	return graphs, nil
 }
 
 func readGraphs(dir string) ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(dir, graphFile))
+	data, err := os.ReadFile(filepath.Join(dir, GraphFile))
 	if err == nil {
 		return data, nil
 	}
@@ -104,7 +109,7 @@ func readGraphs(dir string) ([]byte, error) {
 	}
 	for _, other := range []string{"saved_model.pbtxt", "saved_model.cpb"} {
 		if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
-			return nil, fmt.Errorf("it holds %s, a form that is not read: save it again as %s", other, graphFile)
+			return nil, fmt.Errorf("it holds %s, a form that is not read: save it again as %s", other, GraphFile)
 		}
 	}
 	var have []string
@@ -113,9 +118,9 @@ func readGraphs(dir string) ([]byte, error) {
 		have = append(have, e.Name())
 	}
 	if len(have) == 0 {
-		return nil, fmt.Errorf("not a SavedModel: there is no %s in it, it is empty", graphFile)
+		return nil, fmt.Errorf("not a SavedModel: there is no %s in it, it is empty", GraphFile)
 	}
-	return nil, fmt.Errorf("not a SavedModel: there is no %s in it, only %s", graphFile, list(have))
+	return nil, fmt.Errorf("not a SavedModel: there is no %s in it, only %s", GraphFile, list(have))
 }
 
 func readMetaGraph(b []byte) (MetaGraph, error) {

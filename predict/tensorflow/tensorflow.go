@@ -8,7 +8,8 @@
 // looked for, in this order, at the [Library] option, in the environment variable
 // FORGO_TENSORFLOW, beside the running binary, in the tensorflow wheel of the Python
 // environment, and on the system. TensorFlow's own log is kept off stderr, unless
-// TF_CPP_MIN_LOG_LEVEL is set.
+// TF_CPP_MIN_LOG_LEVEL is set; but for a line about oneDNN, which some versions write as
+// they are opened.
 package tensorflow
 
 import (
@@ -79,6 +80,9 @@ func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 			return nil, err
 		}
 	}
+	if _, _, err := e.ends(chosen, g); err != nil {
+		return nil, err
+	}
 	if err := chosen.complete(g.Path); err != nil {
 		return nil, err
 	}
@@ -99,20 +103,23 @@ func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	if err != nil {
 		return nil, err
 	}
-	inputs, outputs, err := meta.choose(g)
+	inputs, outputs, err := e.ends(&meta, g)
 	if err != nil {
 		return nil, err
-	}
-	if !e.files {
-		if err := meta.safeToRun(inputs, outputs); err != nil {
-			return nil, err
-		}
 	}
 	if s.inputs, err = s.find(inputs); err != nil {
 		return nil, err
 	}
 	s.outputs, err = s.find(outputs)
 	return s, err
+}
+
+// ends are the inputs and outputs that are meant, if they may be run.
+func (e engine) ends(m *MetaGraph, g predict.Graph) (inputs, outputs []End, err error) {
+	if inputs, outputs, err = m.choose(g); err != nil || e.files {
+		return inputs, outputs, err
+	}
+	return inputs, outputs, m.safeToRun(inputs, outputs)
 }
 
 // complete fails where files are missing that loading needs. TensorFlow itself opens a model

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/pixels"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/predict/tensorflow"
+)
+
+// bareFlags say of a model without a bundle what a bundle says itself.
+type bareFlags struct {
+	graph      predict.Graph
+	allowFiles bool
+	imageSize  string
+	resize     string
+	scale      string
+	mean       string
+	std        string
+	channels   string
+	labels     string
+
+	names, pictures []string // of these flags
+}
+
+func (f *bareFlags) add(flags *pflag.FlagSet) {
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	own.StringSliceVar(&f.graph.Tags, "tag", nil, "`TAGS` of the graph in a SavedModel that has several")
+	own.StringVar(&f.graph.Signature, "signature", "", "signature of a SavedModel, by `NAME` (default serving_default)")
+	own.StringSliceVar(&f.graph.Inputs, "input", nil, "the input's `NAME`: of the signature, or an operation as in input_1")
+	own.StringSliceVar(&f.graph.Outputs, "output", nil, "the output's `NAME`, as in inferenceLayer/Softmax")
+	own.BoolVar(&f.allowFiles, "allow-files", false, "let a SavedModel read and write files; only where you trust it as a program")
+	own.StringVar(&f.labels, "labels", "", "`FILE` of labels, one a line, in the order of the output")
+	own.VisitAll(func(flag *pflag.Flag) { f.names = append(f.names, flag.Name) })
+
+	pictures := pflag.NewFlagSet("", pflag.ContinueOnError)
+	pictures.StringVar(&f.imageSize, "image-size", "", "resize pictures to `N` or HEIGHTxWIDTH (default: the input's size)")
+	pictures.StringVar(&f.resize, "resize", "bilinear", "how: "+strings.Join(predict.Resizes(), ", "))
+	pictures.StringVar(&f.scale, "scale", "1", "multiply pixels, 0 to 255, by `X`, such as 1/255")
+	pictures.StringVar(&f.mean, "mean", "0", "then subtract `X`, or one for each channel: 103.939,116.779,123.68")
+	pictures.StringVar(&f.std, "std", "1", "then divide by `X`, or one for each channel")
+	pictures.StringVar(&f.channels, "channels", "RGB", "the order of the channels: RGB or BGR")
+	pictures.VisitAll(func(flag *pflag.Flag) { f.pictures = append(f.pictures, flag.Name) })
+	f.names = append(f.names, f.pictures...)
+
+	flags.AddFlagSet(own)
+	flags.AddFlagSet(pictures)
+}
+
+// given are those of the flags that were set.
+func given(flags *pflag.FlagSet, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !flags.Changed(name) })
+}
+
+// refuse fails where one of the flags was given for a bundle.
+func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
+	if set := given(cmd.Flags(), f.names); len(set) > 0 {
+		return usageError{fmt.Errorf("--%s is for models without a bundle; %s says it itself", set[0], bundle)}
+	}
+	return nil
+}
+
+// open opens a SavedModel or an ONNX file, and says on stderr what it was told of it.
+func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int, quiet bool) (_ *predict.Bare, err error) {
+	pictures, err := f.settings()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	engine := onnx.Engine()
+	if kind == kindSavedModel {
+		engine = tensorflow.Engine()
+		if f.allowFiles {
+			engine = tensorflow.Engine(tensorflow.AllowFiles())
+		}
+	}
+	f.graph.Path = path
+	m, err := predict.Open(cmd.Context(), engine, f.graph, predict.SessionOptions{Threads: threads})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = m.Close()
+		}
+	}()
+	if f.labels != "" {
+		if m.Labels, err = readLabels(f.labels); err != nil {
+			return nil, err
+		}
+	}
+	says := "parity NOT PROVEN: this is no bundle"
+	if picturesWanted := given(cmd.Flags(), f.pictures); len(picturesWanted) > 0 || takesPictures(m.Inputs()) {
+		if pictures, err = f.prepare(cmd.Context(), m, pictures); err != nil {
+			return nil, err
+		}
+		says += "; pictures: " + pictures.String()
+		if !pixels.Exact() {
+			says += "; JPEG decoding is APPROXIMATE, off by up to 3 of 255"
+		}
+	}
+	if !quiet {
+		fmt.Fprintln(cmd.ErrOrStderr(), says)
+	}
+	return m, nil
+}
+
+func (f *bareFlags) prepare(ctx context.Context, m *predict.Bare, p predict.Pictures) (predict.Pictures, error) {
+	p, err := m.Pictures(ctx, onnx.Engine(), p)
+	if err != nil {
+		return p, fmt.Errorf("%w (--input, --image-size, --resize, --scale, --mean, --std, --channels)", err)
+	}
+	return p, nil
+}
+
+// takesPictures tells whether pictures are meant where nothing is said about them.
+func takesPictures(inputs []tensor.Spec) bool {
+	if len(inputs) != 1 || inputs[0].DType != tensor.Float32 || len(inputs[0].Shape) != 4 {
+		return false
+	}
+	return inputs[0].Shape[1] == 3 || inputs[0].Shape[3] == 3
+}
+
+func (f *bareFlags) settings() (p predict.Pictures, err error) {
+	p = predict.Pictures{Resize: f.resize, Channels: strings.ToUpper(f.channels)}
+	if f.imageSize != "" {
+		height, width, both := strings.Cut(f.imageSize, "x")
+		if !both {
+			width = height
+		}
+		var errs [2]error
+		p.Height, errs[0] = strconv.Atoi(height)
+		p.Width, errs[1] = strconv.Atoi(width)
+		if errors.Join(errs[:]...) != nil || p.Height < 1 || p.Width < 1 {
+			return p, fmt.Errorf("--image-size %q is neither N nor HEIGHTxWIDTH", f.imageSize)
+		}
+	}
+	scale, err := numbers("scale", f.scale)
+	if err != nil {
+		return p, err
+	}
+	if len(scale) != 1 || scale[0] == 0 {
+		return p, fmt.Errorf("--scale %q is not one number other than 0", f.scale)
+	}
+	p.Scale = scale[0]
+	if p.Mean, err = numbers("mean", f.mean); err != nil {
+		return p, err
+	}
+	p.Deviation, err = numbers("std", f.std)
+	return p, err
+}
+
+// numbers reads X,Y,Z, each a number or a fraction as in 1/255.
+func numbers(flag, text string) ([]float32, error) {
+	var out []float32
+	for part := range strings.SplitSeq(text, ",") {
+		above, below, fraction := strings.Cut(strings.TrimSpace(part), "/")
+		x, err := strconv.ParseFloat(above, 64)
+		if err == nil && fraction {
+			var y float64
+			y, err = strconv.ParseFloat(below, 64)
+			x /= y
+		}
+		if err != nil || x-x != 0 { // NaN or infinite
+			return nil, fmt.Errorf("--%s %q: %q is not a number", flag, text, part)
+		}
+		out = append(out, float32(x))
+	}
+	return out, nil
+}
+
+func readLabels(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read labels: %w", err)
+	}
+	defer file.Close()
+	var labels []string
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		label := strings.TrimSpace(lines.Text())
+		switch {
+		case label == "":
+			continue
+		case slices.Contains(labels, label):
+			return nil, fmt.Errorf("read labels: %s: %q is there twice", path, label)
+		}
+		labels = append(labels, label)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read labels: %s: %w", path, err)
+	}
+	if len(labels) == 0 {
+		return nil, fmt.Errorf("read labels: %s is empty", path)
+	}
+	return labels, nil
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const photo = conformance + "pictures/rgb.png"
+
+// byNames is how the old model has to be called: by its tag and its layers' names.
+func byNames(more ...string) []string {
+	return append([]string{
+		"predict", conformance + "savedmodels/forGo", "--tag", "tags", "--input", "input_1",
+		"--output", "inferenceLayer/Softmax",
+	}, more...)
+}
+
+func TestPredictSavedModelByItsNames(t *testing.T) {
+	labels := filepath.Join(t.TempDir(), "labels.txt")
+	if err := os.WriteFile(labels, []byte("female\nmale\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := command(t, byNames("--json", "--top", "0", "--labels", labels, photo)...)
+	if code != exitDone || errs != "" {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	var got struct {
+		File    string
+		Classes []struct {
+			Label string
+			Score float64
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := os.ReadFile(conformance + "savedmodels.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]struct{ Outputs map[string][][]float64 }
+	if err := json.Unmarshal(recorded, &all); err != nil {
+		t.Fatal(err)
+	}
+	want := all["forGo"].Outputs["inferenceLayer/Softmax"][1] // of this picture, by TensorFlow in Python
+	score := map[string]float64{}
+	for _, c := range got.Classes {
+		score[c.Label] = c.Score
+	}
+	if math.Abs(score["female"]-want[0]) > 1e-4 || math.Abs(score["male"]-want[1]) > 1e-4 || got.File != photo {
+		t.Errorf("got %s, want %v", out, want)
+	}
+}
+
+func TestPredictBareSaysWhatItWasTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		says []string // on stderr
+		out  string
+	}{
+		"defaults":    {byNames(photo), []string{"parity NOT PROVEN", "8 x 8 pixels (bilinear), RGB, (pixel * 1 - 0) / 1"}, "%"},
+		"said":        {byNames("--resize", "bilinear-tf1", "--channels", "BGR", "--mean", "103.939,116.779,123.68", "--image-size", "8", photo), []string{"(bilinear-tf1), BGR, (pixel * 1 - 103.939,116.779,123.68) / 1"}, "%"},
+		"fractions":   {byNames("--scale", "1/255", "--std", "0.5", photo), []string{"(pixel * 0.003921569 - 0) / 0.5"}, "%"},
+		"ONNX":        {[]string{"predict", conformance + "graphs/planes.onnx", photo}, []string{"8 x 6 pixels"}, photo},
+		"a free size": {[]string{"predict", conformance + "graphs/pictures.onnx", "--image-size", "4x5", photo}, []string{"4 x 5 pixels"}, photo},
+	} {
+		code, out, errs := command(t, c.args...)
+		if code != exitDone || !strings.Contains(out, c.out) {
+			t.Errorf("%s: exit code %d, %q, %q", name, code, out, errs)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(errs, part) {
+				t.Errorf("%s: %q is not in %q", name, part, errs)
+			}
+		}
+	}
+}
+
+func TestPredictBareRows(t *testing.T) {
+	row := filepath.Join(t.TempDir(), "row.json")
+	if err := os.WriteFile(row, []byte(`{"words": ["serve", "forgo"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := command(t, "predict", "--json", conformance+"savedmodels/text", row)
+	if code != exitDone || !strings.Contains(out, `"number":[2,0]`) || !strings.Contains(out, `"loud":["SERVE","FORGO"]`) {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+	code, out, errs = command(t, "predict", conformance+"savedmodels/text", "--output", "number", row)
+	if code != exitDone || !strings.Contains(out, "[2,0]") || strings.Contains(out, "SERVE") {
+		t.Errorf("one output: exit code %d: %s%s", code, out, errs)
+	}
+}
+
+func TestPredictBareRefusals(t *testing.T) {
+	twice := filepath.Join(t.TempDir(), "labels.txt")
+	if err := os.WriteFile(twice, []byte("a\na\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	model := conformance + "savedmodels/forGo"
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says []string
+	}{
+		"wrong tag":          {[]string{"predict", model, "--tag", "serve", photo}, exitRefused, []string{"[serve]", "[tags]"}},
+		"wrong input":        {[]string{"predict", model, "--input", "input_2", "--output", "inferenceLayer/Softmax", photo}, exitRefused, []string{"input_2", "input_1"}},
+		"wrong output":       {[]string{"predict", model, "--input", "input_1", "--output", "softmax", photo}, exitRefused, []string{"softmax", "inferenceLayer/Softmax"}},
+		"no names":           {[]string{"predict", model, photo}, exitRefused, []string{"no signature", "input_1"}},
+		"a tag for ONNX":     {[]string{"predict", conformance + "graphs/planes.onnx", "--tag", "serve", photo}, exitRefused, []string{"tags"}},
+		"files":              {[]string{"predict", conformance + "savedmodels/reads", photo}, exitRefused, []string{"ReadFile", "refused"}},
+		"no model":           {[]string{"predict", "nowhere", photo}, exitRefused, []string{"nowhere"}},
+		"a bundle's flag":    {[]string{"predict", conformance + "bundles/shapes.forgo", "--mean", "117", photo}, exitUsage, []string{"--mean", "shapes.forgo"}},
+		"scale":              {byNames("--scale", "0", photo), exitUsage, []string{"--scale"}},
+		"division by nought": {byNames("--scale", "1/0", photo), exitUsage, []string{"--scale"}},
+		"mean":               {byNames("--mean", "1,x", photo), exitUsage, []string{"--mean", `"x"`}},
+		"size":               {byNames("--image-size", "8x", photo), exitUsage, []string{"--image-size"}},
+		"labels":             {byNames("--labels", twice, photo), exitRefused, []string{"twice"}},
+	} {
+		code, out, errs := command(t, c.args...)
+		if code != c.code || out != "" || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%s: exit code %d, %q, %q", name, code, out, errs)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(errs, part) {
+				t.Errorf("%s: %q is not in %q", name, part, errs)
+			}
+		}
+	}
+}
