@@ -3,9 +3,11 @@ package serve_test
 // Which key may call what: every route and every gRPC method, on both kinds of port.
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -263,4 +266,35 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, method string, streams b
 	}
 	_ = stream.CloseSend()
 	return stream.RecvMsg(new(emptypb.Empty))
+}
+
+// TestRefusedBeforeTheBody sends headers and nothing more.
+func TestRefusedBeforeTheBody(t *testing.T) {
+	keys, _ := keyring(t)
+	s := runWith(t, committed(t), serve.Options{Keys: keys}, serve.Addresses{HTTP: anyPort, GRPC: anyPort})
+	conn := dial(t, s.places["http"])
+	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nContent-Encoding: gzip\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%v, %v", resp, err)
+	}
+
+	h2 := newFrames(t, dial(t, s.places["grpc"]))
+	h2.headers(":method", "POST", ":scheme", "http", ":path", "/inference.GRPCInferenceService/ModelInfer",
+		":authority", "x", "content-type", "application/grpc", "te", "trailers")
+	for {
+		frame, ok := h2.read().(*http2.MetaHeadersFrame)
+		if !ok {
+			continue
+		}
+		for _, field := range frame.Fields {
+			if field.Name == "grpc-status" {
+				if field.Value != fmt.Sprint(int(codes.Unauthenticated)) {
+					t.Errorf("%v", frame.Fields)
+				}
+				return
+			}
+		}
+	}
 }

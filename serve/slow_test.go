@@ -270,3 +270,19 @@ func TestTheServersOwnTimeIsNotTheClients(t *testing.T) {
 	s.stop()
 	<-s.ended
 }
+
+// TestHeadersAreBounded sends headers that never end, as many bytes as a server reads of them.
+func TestHeadersAreBounded(t *testing.T) {
+	s := runWith(t, nil, serve.Options{}, serve.Addresses{HTTP: anyPort})
+	const begin = "GET /v2/health/live HTTP/1.1\r\nHost: x\r\nX-Long: "
+	conn := dial(t, s.places["http"])
+	if _, err := io.WriteString(conn, begin+strings.Repeat("x", 64<<10+4096-len(begin))); err != nil { // net/http adds 4096
+		t.Fatal(err)
+	}
+	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("%v, %v", resp, err)
+	}
+	if code, _, _ := exchange(t, http.MethodGet, s.places["url"]+"/v2/health/live", nil, "X-Long", strings.Repeat("x", 60<<10)); code != 200 {
+		t.Errorf("60 KiB of headers: %d", code)
+	}
+}
