@@ -51,6 +51,7 @@ var httpRights = map[string][2]string{
 	"POST /v1/models/*":                               {"predict", ""},
 	"GET /nowhere":                                    {"predict", "admin"},
 	"POST /v2/models/{name}/versions//infer":          {"predict", "predict"},
+	"GET /v2/models/{name}%2Fready":                   {"predict", "admin"},
 	"DELETE /v2/models/{name}":                        {"predict", "admin"},
 	"GET /docs":                                       {"predict", ""},
 	"GET /openapi.json":                               {"predict", ""},
@@ -122,7 +123,7 @@ func TestRightsHTTP(t *testing.T) {
 	}{{s.Handler(), s.Handler().(chi.Routes)}, {s.Admin(), s.AdminRoutes()}} {
 		server := httptest.NewServer(p.handler)
 		defer server.Close()
-		rows := []string{"GET /nowhere", "DELETE /v2/models/{name}", "POST /v2/models/{name}/versions//infer"} // what there is not
+		rows := []string{"GET /nowhere", "DELETE /v2/models/{name}", "POST /v2/models/{name}/versions//infer", "GET /v2/models/{name}%2Fready"} // what there is not
 		err := chi.Walk(p.routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 			if !strings.HasPrefix(route, "/debug/") || method == "GET" { // which has every route for every method
 				rows = append(rows, method+" "+route)
