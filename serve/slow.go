@@ -45,9 +45,6 @@ func pace(w http.ResponseWriter, req *http.Request, patience time.Duration) *exc
 	if e.deadlines, ok = w.(deadlines); !ok {
 		return nil
 	}
-	if req.Header["Expect"] != nil {
-		_ = e.SetWriteDeadline(time.Time{}) // that of the answer before, for the "100 Continue"
-	}
 	if req.Body != nil && req.Body != http.NoBody {
 		e.body, e.start, e.next = req.Body, time.Now(), slowest
 		_ = e.SetReadDeadline(e.start.Add(patience))

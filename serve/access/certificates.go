@@ -64,9 +64,6 @@ func (c *Certificates) Config(protocols ...string) *tls.Config {
 			}
 			if now.clients != nil {
 				config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, now.clients
-				// A resumed session does not show its certificate again: without tickets an
-				// authority that is taken away counts from the next connection on.
-				config.SessionTicketsDisabled = true
 			}
 			return config, nil
 		},
