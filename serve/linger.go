@@ -8,25 +8,37 @@ import (
 	"time"
 )
 
-// lingering answers at once, and then takes what is still sent of the request and throws it
+// lingering counts requests and answers them at once, and then takes what is still sent of the request and throws it
 // away, as long as patience lasts. A connection that is closed on it would be reset: a client
 // that sends everything before it reads an answer would never learn why it is refused.
-func lingering(patience time.Duration) func(http.Handler) http.Handler {
+// When the server stops, connections end with their next answer.
+func lingering(patience time.Duration, t *traffic) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			if req.ProtoMajor != 1 || req.Body == http.NoBody {
-				next.ServeHTTP(w, req) // HTTP/2 ends one request without its connection
+			t.begin()
+			defer t.end()
+			if t.stopping.Load() {
+				w.Header().Set("Connection", "close")
+			}
+			if req.Body == http.NoBody {
+				t.read.Add(1)
+				next.ServeHTTP(w, req)
+				t.answered.Add(1)
 				return
 			}
-			body := &followed{ReadCloser: req.Body}
+			body := &followed{ReadCloser: req.Body, traffic: t}
 			req.Body = body
 			next.ServeHTTP(w, req)
-			if body.ended || !body.begun && req.Header.Get("Expect") != "" { // then nothing is sent
-				return
+			if !body.ended && req.ProtoMajor == 1 && (body.begun || req.Header.Get("Expect") == "") {
+				// HTTP/2 ends one request without its connection, and where the client waits to be
+				// asked for the body nothing is sent.
+				c := http.NewResponseController(w)
+				if c.Flush() == nil && c.SetReadDeadline(time.Now().Add(patience)) == nil {
+					_, _ = io.Copy(io.Discard, body)
+				}
 			}
-			c := http.NewResponseController(w)
-			if c.Flush() == nil && c.SetReadDeadline(time.Now().Add(patience)) == nil {
-				_, _ = io.Copy(io.Discard, body.ReadCloser)
+			if body.whole {
+				t.answered.Add(1)
 			}
 		})
 	}
@@ -35,11 +47,16 @@ func lingering(patience time.Duration) func(http.Handler) http.Handler {
 // followed is a body of which it is known whether it was read, and to its end.
 type followed struct {
 	io.ReadCloser
-	begun, ended bool
+	begun, ended, whole bool
+	traffic             *traffic
 }
 
 func (f *followed) Read(b []byte) (int, error) {
 	n, err := f.ReadCloser.Read(b)
 	f.begun, f.ended = true, f.ended || err != nil
+	if err == io.EOF && !f.whole {
+		f.whole = true
+		f.traffic.read.Add(1)
+	}
 	return n, err
 }

@@ -11,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
-	"time"
 
 	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
@@ -27,15 +25,14 @@ type Addresses struct {
 	Socket            string // the path of a Unix socket, for HTTP
 }
 
-// drain is how long requests under way may take once the server is to stop.
-const drain = 30 * time.Second
-
 // listener is one open place, with what answers there.
 type listener struct {
 	net.Listener
 	kind  string
 	tls   bool
 	serve func(net.Listener) error
+	end   func()        // takes no new connections
+	ended chan struct{} // closed once it takes none
 	stop  func(context.Context) error
 }
 
@@ -63,50 +60,22 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	defer access.Watch(ctx, s.options.Log, s.options.reloaders()...)()
 	s.options.Log.Info("serving", places...)
 
-	ended := make(chan error, len(listeners))
+	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() {
+			defer close(l.ended)
 			err := l.serve(l.Listener)
-			if errors.Is(err, http.ErrServerClosed) {
-				err = nil
+			if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", l.kind, err)
 			}
-			if err != nil {
-				err = fmt.Errorf("serve %s: %w", l.kind, err)
-			}
-			ended <- err
 		}()
 	}
-	var failed error
-	running := len(listeners)
 	select {
-	case failed = <-ended: // one that ends by itself takes the others along
-		running--
+	case err = <-failed: // one that ends by itself takes the others along
 	case <-ctx.Done():
 	}
 	s.options.Log.Info("stopping")
-	errs := []error{failed, s.stop(listeners)}
-	for range running {
-		errs = append(errs, <-ended)
-	}
-	return errors.Join(errs...)
-}
-
-// stop lets the requests under way finish, on all listeners at once.
-func (s *Server) stop(listeners []listener) error {
-	s.Drain()
-	ctx, cancel := context.WithTimeout(context.Background(), drain)
-	defer cancel()
-	errs := make([]error, len(listeners))
-	var group sync.WaitGroup
-	for i, l := range listeners {
-		group.Go(func() {
-			if err := l.stop(ctx); err != nil {
-				errs[i] = fmt.Errorf("stop %s: requests were still under way after %s: %w", l.kind, drain, err)
-			}
-		})
-	}
-	group.Wait()
-	return errors.Join(errs...)
+	return errors.Join(err, s.stop(listeners))
 }
 
 // open opens every address, or none.
@@ -125,14 +94,16 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err erro
 	if s.options.PlainAdmin {
 		adminCertificates = nil
 	}
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // whose listeners take no socket filter: see refuse
 	for _, place := range []struct {
 		kind, network, address string
 		listener               func() listener
 	}{
-		{"http", "tcp", at.HTTP, func() listener { return s.overHTTP(clients, certificates, false) }},
+		{"http", "tcp", at.HTTP, func() listener { return s.overHTTP(clients, &s.clients, certificates, false) }},
 		{"grpc", "tcp", at.GRPC, func() listener { return s.overGRPC(certificates) }},
-		{"admin", "tcp", at.Admin, func() listener { return s.overHTTP(s.Admin(), adminCertificates, true) }},
-		{"socket", "unix", at.Socket, func() listener { return s.overHTTP(clients, nil, false) }},
+		{"admin", "tcp", at.Admin, func() listener { return s.overHTTP(s.Admin(), &s.operators, adminCertificates, true) }},
+		{"socket", "unix", at.Socket, func() listener { return s.overHTTP(clients, &s.clients, nil, false) }},
 	} {
 		if place.address == "" {
 			continue
@@ -144,10 +115,11 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err erro
 		}
 		l := place.listener()
 		l.kind = place.kind
-		if l.Listener, err = new(net.ListenConfig).Listen(ctx, place.network, place.address); err != nil {
+		if l.Listener, err = config.Listen(ctx, place.network, place.address); err != nil {
 			return listeners, fmt.Errorf("listen on --%s %s: %w", place.kind, place.address, err)
 		}
-		l.Listener = netutil.LimitListener(l.Listener, s.options.MaxConnections)
+		g := &gentle{Listener: l.Listener}
+		l.Listener, l.end, l.ended = netutil.LimitListener(g, s.options.MaxConnections), g.end, make(chan struct{})
 		listeners = append(listeners, l)
 		if place.network == "unix" {
 			if err := os.Chmod(place.address, 0o600); err != nil {
@@ -219,7 +191,7 @@ func clearSocket(ctx context.Context, path string) error {
 
 // overHTTP serves h, with TLS where there are certificates. With rpc it takes HTTP/2 without TLS
 // too, as gRPC wants it.
-func (s *Server) overHTTP(h http.Handler, certificates *access.Certificates, rpc bool) listener {
+func (s *Server) overHTTP(h http.Handler, t *traffic, certificates *access.Certificates, rpc bool) listener {
 	server := &http.Server{
 		Handler:           h,
 		Protocols:         new(http.Protocols),
@@ -227,17 +199,18 @@ func (s *Server) overHTTP(h http.Handler, certificates *access.Certificates, rpc
 		MaxHeaderBytes:    maxHeaders,
 		ReadHeaderTimeout: s.options.ClientTimeout, // bodies and answers: paced
 		IdleTimeout:       idle,
+		ConnState:         t.connection,
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn),
 	}
 	server.Protocols.SetHTTP1(true)
 	if certificates == nil {
 		server.Protocols.SetUnencryptedHTTP2(rpc)
-		return listener{serve: server.Serve, stop: server.Shutdown}
+		return listener{serve: server.Serve, stop: t.shutdown(server)}
 	}
 	server.Protocols.SetHTTP2(true)
 	server.TLSConfig = certificates.Config("h2", "http/1.1")
 	serve := func(l net.Listener) error { return server.ServeTLS(l, "", "") }
-	return listener{tls: true, serve: serve, stop: server.Shutdown}
+	return listener{tls: true, serve: serve, stop: t.shutdown(server)}
 }
 
 func (s *Server) overGRPC(certificates *access.Certificates) listener {
@@ -246,19 +219,5 @@ func (s *Server) overGRPC(certificates *access.Certificates) listener {
 		options = append(options, grpc.Creds(credentials.NewTLS(certificates.Config("h2"))))
 	}
 	server := s.rpc(nil, options...)
-	return listener{tls: certificates != nil, serve: server.Serve, stop: func(ctx context.Context) error {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			server.GracefulStop()
-		}()
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			server.Stop()
-			<-done
-			return ctx.Err()
-		}
-	}}
+	return listener{tls: certificates != nil, serve: server.Serve, stop: s.clients.gracefulStop(server)}
 }

@@ -164,7 +164,12 @@ func TestServeListensAndDrains(t *testing.T) {
 		t.Fatalf("%q, %v", line, err)
 	}
 	s.stop()
-	for _, err := net.Dial("tcp", s.places["http"]); err == nil; _, err = net.Dial("tcp", s.places["http"]) { // until it has closed
+	for { // until it has closed
+		another, err := net.Dial("tcp", s.places["http"])
+		if err != nil {
+			break
+		}
+		_ = another.Close()
 	}
 	if _, err := io.WriteString(conn, "[5.1,3.5,1.4,0.2]"); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 		grpc.ConnectionTimeout(s.options.ClientTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle, Time: pingAfter, Timeout: s.options.ClientTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingsApart, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(late.unary, s.observer.Unary, s.recovered),
+		grpc.ChainUnaryInterceptor(s.traffic(manager != nil).unary, late.unary, s.observer.Unary, s.recovered),
 		grpc.ChainStreamInterceptor(late.stream),
 	}, slices.Concat(s.observer.TraceGRPC(), more)...)
 	tap := late.tap

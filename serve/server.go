@@ -39,6 +39,9 @@ type Limits = served.Limits
 // DefaultMaxBody is what Options.MaxBody is where it is 0.
 const DefaultMaxBody = 32 << 20
 
+// DefaultDrain is what Options.Drain is where it is 0.
+const DefaultDrain = 30 * time.Second
+
 // DefaultLimits are what Limits are where they are 0.
 var DefaultLimits = served.DefaultLimits
 
@@ -66,6 +69,11 @@ type Options struct {
 	// Origins are those of the web pages that may call over HTTP, as CheckOrigin takes them.
 	// Optional: none but pages of the server itself.
 	Origins []string
+	// Drain is how long requests under way may take once the server is to stop. Optional: 30 s.
+	Drain time.Duration
+	// ShutdownDelay is how long a server that is to stop takes new connections, so that those
+	// who ask whether it is ready can turn their clients elsewhere first. Optional: none.
+	ShutdownDelay time.Duration
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
 	// Traces makes the spans of inference requests, with their callers' as parents. Optional:
@@ -79,6 +87,8 @@ type Server struct {
 	options  Options
 	health   *health.Server
 	observer *observe.Observer
+
+	clients, operators traffic
 }
 
 // Models are models by name.
@@ -98,13 +108,19 @@ func Repository(models *repository.Repository, o Options) *Server {
 	if o.ClientTimeout == 0 {
 		o.ClientTimeout = 20 * time.Second
 	}
+	if o.Drain == 0 {
+		o.Drain = DefaultDrain
+	}
 	if o.MaxConnections == 0 {
 		o.MaxConnections = 8192
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{models, o, newHealth(), observe.New(o.Log, o.Traces, func() observe.State { return state(models) })}
+	return &Server{
+		models: models, options: o, health: newHealth(),
+		observer: observe.New(o.Log, o.Traces, func() observe.State { return state(models) }),
+	}
 }
 
 // state is what metrics say of a repository.
@@ -164,13 +180,23 @@ func (s *Server) adminRouter() chi.Router {
 // Drain makes the server answer that it is not ready, so that no new requests are sent to it.
 // It still answers those that come.
 func (s *Server) Drain() {
+	s.clients.stopping.Store(true)
+	s.operators.stopping.Store(true)
 	s.models.Stop()
 	s.health.Shutdown()
 }
 
+// traffic is that of the ports for operators, or of those for clients.
+func (s *Server) traffic(admin bool) *traffic {
+	if admin {
+		return &s.operators
+	}
+	return &s.clients
+}
+
 func (s *Server) router(admin bool) chi.Router {
 	r := chi.NewRouter()
-	r.Use(lingering(s.options.ClientTimeout), limited(s.options.MaxBody), paced(s.options.ClientTimeout), unsniffed, s.observer.HTTP, recovered(s.options.Log))
+	r.Use(lingering(s.options.ClientTimeout, s.traffic(admin)), limited(s.options.MaxBody), paced(s.options.ClientTimeout), unsniffed, s.observer.HTTP, recovered(s.options.Log))
 	switch {
 	case admin:
 		r.Use(sameOrigin)

@@ -1,0 +1,32 @@
+package serve
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// refuse lets a listener have no new connections: a socket filter drops the packets that begin
+// one. Without it a connection that is made in the moment before the listener closes would be
+// reset. Those that have begun are made.
+func refuse(l net.Listener) {
+	socket, ok := l.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return
+	}
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13}, // the flags in TCP's header
+		{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: 0x02, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0}, // SYN
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
+	}
+	_ = raw.Control(func(fd uintptr) {
+		// Where it is not allowed, that moment remains.
+		_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	})
+}

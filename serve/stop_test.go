@@ -1,0 +1,120 @@
+package serve_test
+
+// Stopping, seen by those who are connected.
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/forgo-ml/forgo/serve"
+)
+
+func wire(t *testing.T, address string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn, bufio.NewReader(conn)
+}
+
+// send writes a request and reads its answer.
+func send(t *testing.T, conn net.Conn, answers *bufio.Reader, method, path, body string) *http.Response {
+	t.Helper()
+	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(raw))
+	return resp
+}
+
+// Until the shutdown delay is over the server says that it is not ready, and answers as before,
+// but for asking that connections be closed.
+func TestShutdownDelay(t *testing.T) {
+	s := runWith(t, committed(t), serve.Options{ShutdownDelay: time.Hour}, serve.Addresses{HTTP: anyPort, Admin: anyPort})
+	conn, answers := wire(t, s.places["http"])
+	if resp := send(t, conn, answers, "GET", "/v2/health/ready", ""); resp.StatusCode != 200 || resp.Close {
+		t.Fatalf("%+v", resp)
+	}
+	s.stop()
+	for { // until it is told so
+		conn, answers = wire(t, s.places["http"])
+		if send(t, conn, answers, "GET", "/v2/health/ready", "").StatusCode == 503 {
+			break
+		}
+	}
+	for _, place := range []string{"http", "admin"} {
+		conn, answers := wire(t, s.places[place])
+		if resp := send(t, conn, answers, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
+			t.Errorf("%s: %+v", place, resp)
+		}
+	}
+	conn, answers = wire(t, s.places["http"])
+	if resp := send(t, conn, answers, "POST", "/models/iris", "[5.1,3.5,1.4,0.2]"); resp.StatusCode != 200 || !resp.Close {
+		t.Errorf("%+v", resp)
+	}
+}
+
+// While a client's request is under way, operators see that the server is not ready.
+func TestOperatorsSeeThatItStops(t *testing.T) {
+	s := run(t, committed(t), serve.Addresses{HTTP: anyPort, Admin: anyPort})
+	conn, answers := wire(t, s.places["http"])
+	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := answers.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" { // it reads the body now
+		t.Fatalf("%q, %v", line, err)
+	}
+	s.stop()
+	for {
+		operator, status := wire(t, s.places["admin"])
+		if send(t, operator, status, "GET", "/v2/health/ready", "").StatusCode == 503 {
+			break
+		}
+	}
+	if _, err := io.WriteString(conn, "[5.1,3.5,1.4,0.2]"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-s.ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Those who watch a server's health do not keep it from stopping.
+func TestStopDoesNotWaitForWatchers(t *testing.T) {
+	s := runWith(t, committed(t), serve.Options{Drain: time.Hour}, serve.Addresses{GRPC: anyPort})
+	conn := connect(t, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", s.places["grpc"])
+	})
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []grpc_health_v1.HealthCheckResponse_ServingStatus{grpc_health_v1.HealthCheckResponse_SERVING, grpc_health_v1.HealthCheckResponse_NOT_SERVING} {
+		if got, err := watch.Recv(); err != nil || got.GetStatus() != want {
+			t.Errorf("%v, %v, want %v", got, err, want)
+		}
+		s.stop()
+	}
+	if err := <-s.ended; err != nil {
+		t.Error(err)
+	}
+}
