@@ -89,13 +89,10 @@ type output struct {
 
 // wanted returns the outputs to answer with.
 func (c *call) wanted(m *served.Model) ([]output, error) {
-	var all []string
-	for _, o := range m.Manifest().Outputs {
-		all = append(all, o.Name)
-	}
+	all := m.Manifest().Outputs
 	for i, o := range c.outputs {
-		if !slices.Contains(all, o.name) {
-			return nil, served.BadInput("outputs[%d]: the model has no output %q; it has %q", i, o.name, all)
+		if !slices.ContainsFunc(all, func(info bundle.TensorInfo) bool { return info.Name == o.name }) {
+			return nil, served.BadInput("outputs[%d]: the model has no output %q; it has %q", i, o.name, names(all))
 		}
 		if slices.ContainsFunc(c.outputs[:i], func(p output) bool { return p.name == o.name }) {
 			return nil, served.BadInput("outputs[%d]: output %q is asked for twice", i, o.name)
@@ -105,10 +102,18 @@ func (c *call) wanted(m *served.Model) ([]output, error) {
 		return c.outputs, nil
 	}
 	outputs := make([]output, len(all))
-	for i, name := range all {
-		outputs[i] = output{name, c.binary}
+	for i, info := range all {
+		outputs[i] = output{info.Name, c.binary}
 	}
 	return outputs, nil
+}
+
+func names(infos []bundle.TensorInfo) []string {
+	list := make([]string, len(infos))
+	for i, info := range infos {
+		list[i] = info.Name
+	}
+	return list
 }
 
 // prepare turns what was sent into the model's inputs.

@@ -36,20 +36,28 @@ func Buffer() (b *bytes.Buffer, free func()) {
 // free. The error is the caller's.
 func Body(req *http.Request) (body []byte, free func(), err error) {
 	b, free := Buffer()
-	if n := req.ContentLength; n > 0 && n <= maxKept {
-		b.Grow(int(n) + bytes.MinRead)
-	}
-	if _, err := b.ReadFrom(req.Body); err != nil {
+	b.Grow(room(req))
+	if body, err = readAll(b.AvailableBuffer(), req); err != nil {
 		free()
-		return nil, nil, BodyError(err)
+		return nil, nil, err
 	}
+	_, _ = b.Write(body) // keeps the grown memory for the next body
 	return b.Bytes(), free, nil
 }
 
 // OwnBody reads a request's body into memory that is the caller's own, to be shared with
 // tensors; it is never nil. An error is the client's.
 func OwnBody(req *http.Request) ([]byte, error) {
-	body := make([]byte, 0, min(max(req.ContentLength, 0), maxKept)+spare)
+	return readAll(make([]byte, 0, room(req)), req)
+}
+
+// spare is for the read that finds the end.
+const spare = 64
+
+// room is what is set aside before the body comes.
+func room(req *http.Request) int { return int(min(max(req.ContentLength, 0), maxKept)) + spare }
+
+func readAll(body []byte, req *http.Request) ([]byte, error) {
 	for {
 		n, err := req.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -64,9 +72,6 @@ func OwnBody(req *http.Request) ([]byte, error) {
 		}
 	}
 }
-
-// spare is room for the read that finds the end.
-const spare = 64
 
 // BodyError names the body as what is at fault for a failed read.
 func BodyError(err error) error {
