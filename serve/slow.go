@@ -62,6 +62,7 @@ func (s *Server) late() late { return late(allowed(s.options.ClientTimeout, s.op
 // lateTimer is in the contexts of calls whose message has not come.
 type lateTimer struct{}
 
+// tap begins a call. When it is over the context of its stream ends, and this one with it.
 func (l late) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	return context.WithValue(ctx, lateTimer{}, time.AfterFunc(time.Duration(l), cancel)), nil
