@@ -22,6 +22,7 @@ type Info struct {
 
 	initializers map[string]bool
 	domains      map[string]bool
+	nesting      int // of graphs, while they are read
 }
 
 // Inspect reads the structure of an ONNX model: names, types, shapes and operations. Weights
@@ -71,7 +72,16 @@ func Inspect(model []byte) (Info, error) {
 	return g, nil
 }
 
+// maxNesting is more than honest graphs have inside each other; a message can nest as deep as
+// it is long.
+const maxNesting = 100
+
 func (g *Info) graph(b []byte, top bool) error {
+	if g.nesting == maxNesting {
+		return errors.New("its graphs are nested too deeply")
+	}
+	g.nesting++
+	defer func() { g.nesting-- }()
 	return wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
 		case 1:

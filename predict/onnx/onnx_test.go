@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/predicttest"
@@ -115,6 +117,19 @@ func TestInspect(t *testing.T) {
 	slow, err := onnx.Inspect(read(t, "slow").Data)
 	if err != nil || slow.Ops["Sqrt"] != 1 {
 		t.Errorf("operations of a loop's body: %v, %v", slow.Ops, err)
+	}
+}
+
+func TestInspectRefusesEndlessNesting(t *testing.T) {
+	graph := []byte{}
+	for len(graph) < 1<<14 { // a graph in an attribute of a node of a graph
+		for _, field := range []protowire.Number{6, 5, 1} {
+			graph = append(protowire.AppendVarint(protowire.AppendTag(nil, field, protowire.BytesType), uint64(len(graph))), graph...)
+		}
+	}
+	model := protowire.AppendBytes(protowire.AppendTag(nil, 7, protowire.BytesType), graph)
+	if _, err := onnx.Inspect(model); err == nil || !strings.Contains(err.Error(), "nested too deeply") {
+		t.Errorf("got %v", err)
 	}
 }
 

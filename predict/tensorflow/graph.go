@@ -141,34 +141,31 @@ func split(name string) (operation string, index int) {
 // ends finds the graph's own inputs and outputs.
 func (g *MetaGraph) ends(order []*node) {
 	saver, _ := split(g.savedPaths)
-	consumed, placeholders := map[string]bool{}, map[string]bool{}
+	consumers := map[string][]*node{}
+	var reached []*node
 	for _, n := range order {
 		for _, in := range n.inputs {
 			operation, _ := split(strings.TrimPrefix(in, "^"))
-			consumed[operation] = true
+			consumers[operation] = append(consumers[operation], n)
 		}
 		if _, isAsset := g.assets[n.name]; n.op == "Placeholder" && n.name != saver && !isAsset {
-			placeholders[n.name] = true
+			reached = append(reached, n)
 			g.Placeholders = append(g.Placeholders, n.spec())
 		}
 	}
-	reaches := map[string]bool{}
-	var walk func(name string) bool
-	walk = func(name string) bool {
-		if known, ok := reaches[name]; ok || g.nodes[name] == nil {
-			return known
-		}
-		reaches[name] = false // until known, which also ends a loop
-		for _, in := range g.nodes[name].inputs {
-			operation, _ := split(strings.TrimPrefix(in, "^"))
-			if placeholders[operation] || walk(operation) {
-				reaches[name] = true
+	depends := map[*node]bool{}
+	for len(reached) > 0 {
+		n := reached[len(reached)-1]
+		reached = reached[:len(reached)-1]
+		for _, c := range consumers[n.name] {
+			if !depends[c] {
+				depends[c] = true
+				reached = append(reached, c)
 			}
 		}
-		return reaches[name]
 	}
 	for _, n := range order {
-		if !consumed[n.name] && n.op != "NoOp" && !strings.HasPrefix(n.op, "Assign") && walk(n.name) {
+		if depends[n] && len(consumers[n.name]) == 0 && n.op != "NoOp" && !strings.HasPrefix(n.op, "Assign") {
 			g.Results = append(g.Results, n.spec())
 		}
 	}
@@ -196,11 +193,12 @@ func firstType(attr []byte) (t tensor.DType) {
 		switch f.Number {
 		case 1:
 			return wire.Fields(f.Bytes, func(f wire.Field) error {
-				if f.Number == 6 && t == "" {
+				switch {
+				case f.Number != 6 || t != "":
+				case len(f.Bytes) > 0: // packed: each is one byte
+					t = dtypeOf(uint64(f.Bytes[0]))
+				default:
 					t = dtypeOf(f.Varint)
-					if f.Bytes != nil { // packed: each is one byte
-						t = dtypeOf(uint64(f.Bytes[0]))
-					}
 				}
 				return nil
 			})

@@ -123,7 +123,7 @@ type walker struct {
 // Limits that no honest graph comes near: functions can call each other in exponentially many
 // ways, and messages can nest as deep as a file is long.
 const (
-	maxSteps   = 10_000_000
+	maxSteps   = 4_000_000
 	maxNesting = 100
 )
 

@@ -272,20 +272,3 @@ func runAffine(t *testing.T, engine predict.Engine, g predict.Graph) {
 		t.Errorf("%s answered %v, %v", engine.Name(), out, err)
 	}
 }
-
-func FuzzInspect(f *testing.F) {
-	for _, name := range []string{"affine", "slow", "text", "several"} {
-		data, err := os.ReadFile(filepath.Join(models, name, "saved_model.pb"))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := os.WriteFile(filepath.Join(dir, "saved_model.pb"), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, _ = tensorflow.Inspect(dir)
-	})
-}
