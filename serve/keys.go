@@ -22,6 +22,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // ofModel is the path of a model that ends in what is done with it.
@@ -52,7 +53,8 @@ func needsRPC(method string, admin bool) access.Right {
 		pb.GRPCInferenceService_ModelReady_FullMethodName,
 		grpc_health_v1.Health_Check_FullMethodName, grpc_health_v1.Health_Watch_FullMethodName:
 		return access.None
-	case pb.GRPCInferenceService_ModelInfer_FullMethodName:
+	case pb.GRPCInferenceService_ModelInfer_FullMethodName, tfpb.PredictionService_Predict_FullMethodName,
+		tfpb.PredictionService_Classify_FullMethodName, tfpb.PredictionService_Regress_FullMethodName:
 		return access.Predict
 	}
 	if admin {

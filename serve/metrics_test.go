@@ -30,6 +30,7 @@ import (
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 	"github.com/forgo-ml/forgo/serve/repository"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // metrics are what /metrics answers.
@@ -97,7 +98,8 @@ func ask(ctx context.Context, h http.Handler, path, body string) *httptest.Respo
 func TestMetricsOfEveryProtocol(t *testing.T) {
 	models := committed(t)
 	server := newServer(models)
-	h, client := server.Handler(), pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
+	conn := dialGRPC(t, server)
+	h, client, overTFServing := server.Handler(), pb.NewGRPCInferenceServiceClient(conn), tfpb.NewPredictionServiceClient(conn)
 	picture, _ := golden(t, models["shapes"], "shapes", 0)
 	const rows = `[[5.1,3.5,1.4,0.2],[6.7,3.0,5.2,2.3]]`
 	good := []struct{ path, body string }{
@@ -115,15 +117,21 @@ func TestMetricsOfEveryProtocol(t *testing.T) {
 	if _, err := client.ModelInfer(t.Context(), irisRequest(make([]float32, 8)...)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := overTFServing.Predict(t.Context(), predictIris(make([]float32, 8)...)); err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{"/v2/models/iris/infer", "/v1/models/iris:predict", "/models/iris", "/models/none", "/nothing"} {
 		ask(t.Context(), h, path, "{")
 	}
 	if _, err := client.ModelInfer(t.Context(), irisRequest(1)); status.Code(err) != codes.InvalidArgument {
 		t.Fatal(err)
 	}
+	if _, err := overTFServing.Predict(t.Context(), predictIris(1)); status.Code(err) != codes.InvalidArgument {
+		t.Fatal(err)
+	}
 
 	m := scrape(t, server)
-	for _, protocol := range []string{"oip_http", "oip_grpc", "tfserving", "native"} {
+	for _, protocol := range []string{"oip_http", "oip_grpc", "tfserving", "tfserving_grpc", "native"} {
 		labels := []string{"model=iris", "version=1", "protocol=" + protocol}
 		m.want(t, 2, "forgo_requests_total", labels...)
 		m.wantTimes(t, 1, "forgo_request_duration_seconds", labels...)
@@ -132,11 +140,11 @@ func TestMetricsOfEveryProtocol(t *testing.T) {
 	}
 	m.want(t, 1, "forgo_request_failures_total", "model=", "protocol=native", "reason=not_found")
 	m.want(t, 1, "forgo_request_failures_total", "model=", "protocol=other", "reason=not_found")
-	m.want(t, 9, "forgo_rows_total", "model=iris")
+	m.want(t, 11, "forgo_rows_total", "model=iris")
 	m.want(t, 3, "forgo_rows_total", "model=shapes")
 	m.want(t, 0, "forgo_requests_in_flight", "model=iris")
 	for stage, counts := range map[string][2]uint64{
-		"read": {3, 2}, "decode": {4, 2}, "preprocess": {0, 2}, "queue": {4, 2}, "infer": {4, 2}, "encode": {4, 2},
+		"read": {3, 2}, "decode": {5, 2}, "preprocess": {0, 2}, "queue": {5, 2}, "infer": {5, 2}, "encode": {5, 2},
 	} {
 		m.wantTimes(t, counts[0], "forgo_stage_duration_seconds", "model=iris", "stage="+stage)
 		m.wantTimes(t, counts[1], "forgo_stage_duration_seconds", "model=shapes", "stage="+stage)
@@ -146,7 +154,7 @@ func TestMetricsOfEveryProtocol(t *testing.T) {
 	for _, b := range batches.GetBucket()[:4] { // up to 1, 2, 4 and 8 rows
 		buckets = append(buckets, b.GetCumulativeCount())
 	}
-	if batches.GetSampleCount() != 4 || batches.GetSampleSum() != 9 || !slices.Equal(buckets, []uint64{0, 3, 4, 4}) {
+	if batches.GetSampleCount() != 5 || batches.GetSampleSum() != 11 || !slices.Equal(buckets, []uint64{0, 4, 5, 5}) {
 		t.Errorf("batches: %v", batches)
 	}
 	if busy := m.find("forgo_engine_busy_seconds_total", "model=iris").GetCounter().GetValue(); busy <= 0 {

@@ -1,6 +1,6 @@
 package serve
 
-// The gRPC server: the Open Inference Protocol, health and reflection.
+// The gRPC server: the Open Inference Protocol, TensorFlow Serving, health and reflection.
 
 import (
 	"context"
@@ -18,6 +18,8 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/oip"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
+	"github.com/forgo-ml/forgo/serve/tfserving"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // GRPC answers clients over gRPC.
@@ -43,6 +45,8 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 	}
 	server := grpc.NewServer(append(options, grpc.InTapHandle(tap))...)
 	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.models, manager))
+	tfpb.RegisterPredictionServiceServer(server, tfserving.NewPredictionService(s.models))
+	tfpb.RegisterModelServiceServer(server, tfserving.NewModelService(s.models))
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	reflection.Register(server)
 	return server
@@ -50,7 +54,11 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 
 func newHealth() *health.Server {
 	h := health.NewServer() // which says SERVING of the server as a whole
-	h.SetServingStatus(pb.GRPCInferenceService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
+	for _, service := range []grpc.ServiceDesc{
+		pb.GRPCInferenceService_ServiceDesc, tfpb.PredictionService_ServiceDesc, tfpb.ModelService_ServiceDesc,
+	} {
+		h.SetServingStatus(service.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
+	}
 	return h
 }
 

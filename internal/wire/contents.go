@@ -40,20 +40,20 @@ func FromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (ten
 		field, data = "bool_contents", c.GetBoolContents()
 	case tensor.Int8:
 		field = "int_contents"
-		data, err = narrow[int8](c.GetIntContents())
+		data, err = Narrow[int8](c.GetIntContents())
 	case tensor.Int16:
 		field = "int_contents"
-		data, err = narrow[int16](c.GetIntContents())
+		data, err = Narrow[int16](c.GetIntContents())
 	case tensor.Int32:
 		field, data = "int_contents", c.GetIntContents()
 	case tensor.Int64:
 		field, data = "int64_contents", c.GetInt64Contents()
 	case tensor.Uint8:
 		field = "uint_contents"
-		data, err = narrow[uint8](c.GetUintContents())
+		data, err = Narrow[uint8](c.GetUintContents())
 	case tensor.Uint16:
 		field = "uint_contents"
-		data, err = narrow[uint16](c.GetUintContents())
+		data, err = Narrow[uint16](c.GetUintContents())
 	case tensor.Uint32:
 		field, data = "uint_contents", c.GetUintContents()
 	case tensor.Uint64:
@@ -86,10 +86,11 @@ func FromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (ten
 	return tensor.Tensor{Shape: shape, Data: data}, nil
 }
 
-func narrow[T int8 | int16 | uint8 | uint16, W int32 | uint32](wide []W) ([]T, error) {
+// Narrow reads numbers that a message has only a wider type for, and fails where one does not fit.
+func Narrow[T int8 | int16 | int32 | uint8 | ~uint16, W int32 | uint32 | int64](wide []W) ([]T, error) {
 	out := make([]T, len(wide))
 	for i, x := range wide {
-		if out[i] = T(x); W(out[i]) != x {
+		if out[i] = T(x); W(out[i]) != x || out[i] < 0 != (x < 0) {
 			return nil, fmt.Errorf("element %d: %d does not fit", i, x)
 		}
 	}
@@ -104,17 +105,17 @@ func Contents(t tensor.Tensor) *pb.InferTensorContents {
 	case []bool:
 		c.BoolContents = data
 	case []int8:
-		c.IntContents = widen[int32](data)
+		c.IntContents = Widen[int32](data)
 	case []int16:
-		c.IntContents = widen[int32](data)
+		c.IntContents = Widen[int32](data)
 	case []int32:
 		c.IntContents = data
 	case []int64:
 		c.Int64Contents = data
 	case []uint8:
-		c.UintContents = widen[uint32](data)
+		c.UintContents = Widen[uint32](data)
 	case []uint16:
-		c.UintContents = widen[uint32](data)
+		c.UintContents = Widen[uint32](data)
 	case []uint32:
 		c.UintContents = data
 	case []uint64:
@@ -131,7 +132,8 @@ func Contents(t tensor.Tensor) *pb.InferTensorContents {
 	return c
 }
 
-func widen[W int32 | uint32, T int8 | int16 | uint8 | uint16](data []T) []W {
+// Widen gives numbers the type that a message has for them.
+func Widen[W int32 | uint32, T int8 | int16 | uint8 | ~uint16](data []T) []W {
 	out := make([]W, len(data))
 	for i, x := range data {
 		out[i] = W(x)

@@ -17,6 +17,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -33,28 +34,6 @@ type Service struct {
 // models; without one that is refused with PERMISSION_DENIED.
 func NewService(models Models, manager Manager) *Service {
 	return &Service{models: models, manager: manager}
-}
-
-// Status gives an error the gRPC code that its kind asks for.
-func Status(err error) error {
-	code := codes.Internal
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, served.ErrNotFound):
-		code = codes.NotFound
-	case errors.Is(err, predict.ErrInput):
-		code = codes.InvalidArgument
-	case errors.Is(err, predict.ErrBusy):
-		code = codes.ResourceExhausted
-	case errors.Is(err, predict.ErrClosed), errors.Is(err, served.ErrNotReady):
-		code = codes.Unavailable
-	case errors.Is(err, context.DeadlineExceeded):
-		code = codes.DeadlineExceeded
-	case errors.Is(err, context.Canceled):
-		code = codes.Canceled
-	}
-	return status.Error(code, err.Error())
 }
 
 // ServerLive answers true once the server runs.
@@ -87,7 +66,7 @@ func (s *Service) ServerMetadata(context.Context, *pb.ServerMetadataRequest) (*p
 func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest) (*pb.ModelMetadataResponse, error) {
 	m, err := s.models.Get(req.GetName(), req.GetVersion())
 	if err != nil {
-		return nil, Status(err)
+		return nil, reply.RPC(err)
 	}
 	defer m.Release()
 	list := func(ends []end) []*pb.ModelMetadataResponse_TensorMetadata {
@@ -108,7 +87,7 @@ func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest)
 func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*pb.ModelInferResponse, error) {
 	m, err := s.models.Get(req.GetModelName(), req.GetModelVersion())
 	if err != nil {
-		return nil, Status(err)
+		return nil, reply.RPC(err)
 	}
 	defer m.Release()
 	var wanted []output
@@ -127,7 +106,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 		return addOutputs(answer, wanted, results, len(req.GetRawInputContents()) > 0)
 	}
 	if err := m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, write); err != nil {
-		return nil, Status(err)
+		return nil, reply.RPC(err)
 	}
 	return answer, nil
 }
@@ -213,7 +192,7 @@ func (s *Service) RepositoryIndex(_ context.Context, req *pb.RepositoryIndexRequ
 // RepositoryModelLoad loads a model, or loads it again, from its folder.
 func (s *Service) RepositoryModelLoad(ctx context.Context, req *pb.RepositoryModelLoadRequest) (*pb.RepositoryModelLoadResponse, error) {
 	for name := range req.GetParameters() {
-		return nil, Status(served.BadInput("parameters: %s: %w", name, errNoOverride))
+		return nil, reply.RPC(served.BadInput("parameters: %s: %w", name, errNoOverride))
 	}
 	return &pb.RepositoryModelLoadResponse{}, s.change(ctx, req.GetModelName(), Manager.Load)
 }
@@ -233,7 +212,7 @@ func (s *Service) change(ctx context.Context, name string, how func(Manager, con
 	case errors.Is(err, repository.ErrFixed):
 		return status.Error(codes.Unimplemented, err.Error())
 	case err == nil || errors.Is(err, served.ErrNotFound):
-		return Status(err)
+		return reply.RPC(err)
 	}
 	return status.Error(codes.FailedPrecondition, err.Error()) // the bundle is at fault
 }
@@ -242,7 +221,7 @@ func (s *Service) change(ctx context.Context, name string, how func(Manager, con
 func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequest) (*pb.ModelStatisticsResponse, error) {
 	list, err := allStats(s.models, req.GetName(), req.GetVersion())
 	if err != nil {
-		return nil, Status(err)
+		return nil, reply.RPC(err)
 	}
 	answer := &pb.ModelStatisticsResponse{}
 	for _, stats := range list {

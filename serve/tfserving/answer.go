@@ -152,12 +152,20 @@ func appendClasses(dst []byte, q *request, results predict.Tensors) ([]byte, err
 
 // appendValues writes one number for each example.
 func appendValues(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
-	t := results[q.m.Manifest().Outputs[0].Name]
-	if t.Len() != t.Rows() {
-		return nil, served.BadInput("regress: the model's output %v has not one number a row; ask for predict", t.Shape)
+	t, err := q.values(results)
+	if err != nil {
+		return nil, err
 	}
-	t.Shape = t.Shape[:1]
 	dst = append(dst, `{"results":`...)
 	dst = scan.AppendNested(dst, t)
 	return append(dst, '}'), nil
+}
+
+func (q *request) values(results predict.Tensors) (tensor.Tensor, error) {
+	t := results[q.m.Manifest().Outputs[0].Name]
+	if t.Len() != t.Rows() {
+		return t, served.BadInput("regress: the model's output %v has not one number a row; ask for predict", t.Shape)
+	}
+	t.Shape = t.Shape[:1]
+	return t, nil
 }

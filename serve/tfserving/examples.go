@@ -1,6 +1,6 @@
 package tfserving
 
-// The bodies of classify and regress requests: examples, and what they share.
+// The bodies and messages of classify and regress requests: examples, and what they share.
 
 import (
 	"errors"
@@ -8,9 +8,11 @@ import (
 	"slices"
 
 	"github.com/forgo-ml/forgo/internal/scan"
+	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // parseExamples reads the body of a classify or regress request: examples that name their
@@ -19,7 +21,7 @@ func parseExamples(m *served.Model, verb string, body []byte) (*request, error) 
 	q := &request{m: m}
 	r := m.Scan(body)
 	shared := map[string]tensor.Tensor{}
-	parts := map[string][]tensor.Tensor{}
+	parts := features{}
 	n := -1
 	err := fields(r, verb, func(name string) error {
 		switch name {
@@ -35,10 +37,7 @@ func parseExamples(m *served.Model, verb string, body []byte) (*request, error) 
 					return fmt.Errorf("there are more than %d", maxRows)
 				}
 				err := q.example(r, func(name string, t tensor.Tensor) error {
-					for len(parts[name]) < i { // left out so far: the context must have it
-						parts[name] = append(parts[name], tensor.Tensor{})
-					}
-					parts[name] = append(parts[name], t)
+					parts.add(i, name, t)
 					return nil
 				})
 				if err != nil {
@@ -64,8 +63,18 @@ func parseExamples(m *served.Model, verb string, body []byte) (*request, error) 
 	return q, nil
 }
 
+// features are the examples' values by their feature, in order; those left out have no data.
+type features map[string][]tensor.Tensor
+
+func (f features) add(example int, name string, t tensor.Tensor) {
+	for len(f[name]) < example { // left out so far: the context must have it
+		f[name] = append(f[name], tensor.Tensor{})
+	}
+	f[name] = append(f[name], t)
+}
+
 // fill puts shared values where examples leave a feature out.
-func (q *request) fill(parts map[string][]tensor.Tensor, shared map[string]tensor.Tensor, n int) (predict.Tensors, error) {
+func (q *request) fill(parts features, shared map[string]tensor.Tensor, n int) (predict.Tensors, error) {
 	for name := range shared {
 		if parts[name] == nil {
 			parts[name] = []tensor.Tensor{}
@@ -100,12 +109,118 @@ func (q *request) example(r *scan.Reader, each func(name string, t tensor.Tensor
 			return fmt.Errorf("feature %q is given twice", spec.Name)
 		}
 		seen[spec.Name] = true
-		if row := spec.Shape[1:]; !slices.Contains(row, -1) {
-			if n, err := tensor.Count(row); err != nil || n != int64(t.Len()) {
-				return fmt.Errorf("feature %q has %d values, it takes %v", spec.Name, t.Len(), row)
-			}
-			t.Shape = row
+		t, err := asRow(spec, t)
+		if err != nil {
+			return err
 		}
-		return each(spec.Name, t.Batch())
+		return each(spec.Name, t)
 	})
+}
+
+// asRow gives a feature's values the shape of a batch of one.
+func asRow(spec tensor.Spec, t tensor.Tensor) (tensor.Tensor, error) {
+	if row := spec.Shape[1:]; !slices.Contains(row, -1) {
+		if n, err := tensor.Count(row); err != nil || n != int64(t.Len()) {
+			return tensor.Tensor{}, fmt.Errorf("feature %q has %d values, it takes %v", spec.Name, t.Len(), row)
+		}
+		t.Shape = row
+	}
+	return t.Batch(), nil
+}
+
+// examples reads those of a message.
+func (q *request) examples(in *pb.Input) error {
+	list, context := in.GetExampleList().GetExamples(), (*pb.Example)(nil)
+	if with := in.GetExampleListWithContext(); with != nil {
+		list, context = with.GetExamples(), with.GetContext()
+	}
+	if len(list) == 0 {
+		return served.BadInput("input: it has no examples")
+	}
+	if len(list) > maxRows {
+		return served.BadInput("input: examples: there are more than %d", maxRows)
+	}
+	parts, shared := features{}, map[string]tensor.Tensor{}
+	err := q.features(context, func(name string, t tensor.Tensor) { shared[name] = t })
+	if err != nil {
+		return served.BadInput("input: context: %w", err)
+	}
+	for i, example := range list {
+		if err := q.features(example, func(name string, t tensor.Tensor) { parts.add(i, name, t) }); err != nil {
+			return served.BadInput("input: example %d: %w", i, err)
+		}
+	}
+	if q.columns, err = q.fill(parts, shared, len(list)); err != nil {
+		return served.BadInput("input: %w", err)
+	}
+	return nil
+}
+
+// features reads a message's features, each shaped as a row of its input.
+func (q *request) features(example *pb.Example, each func(name string, t tensor.Tensor)) error {
+	for name, feature := range example.GetFeatures().GetFeature() {
+		spec, err := q.spec(name)
+		if err != nil {
+			return err
+		}
+		t, err := fromFeature(spec.DType, feature)
+		if err != nil {
+			return fmt.Errorf("feature %q: %w", name, err)
+		}
+		if t, err = asRow(spec, t); err != nil {
+			return err
+		}
+		each(name, t)
+	}
+	return nil
+}
+
+// fromFeature reads a feature, which has only three types, for an input of type d.
+func fromFeature(d tensor.DType, f *pb.Feature) (tensor.Tensor, error) {
+	var list string
+	var data any
+	n := 0
+	switch kind := f.GetKind().(type) {
+	case *pb.Feature_BytesList:
+		list, n = "bytes_list", len(kind.BytesList.GetValue())
+		if d == tensor.String {
+			texts := make([]string, n)
+			for i, b := range kind.BytesList.GetValue() {
+				texts[i] = text(b)
+			}
+			data = texts
+		}
+	case *pb.Feature_FloatList:
+		values := kind.FloatList.GetValue()
+		list, n = "float_list", len(values)
+		switch d {
+		case tensor.Float32:
+			data = values
+		case tensor.Float64:
+			wide := make([]float64, n)
+			for i, x := range values {
+				wide[i] = float64(x)
+			}
+			data = wide
+		}
+	case *pb.Feature_Int64List:
+		values := kind.Int64List.GetValue()
+		list, n = "int64_list", len(values)
+		switch d {
+		case tensor.Int64:
+			data = values
+		case tensor.Int32:
+			narrow, err := wire.Narrow[int32](values)
+			if err != nil {
+				return tensor.Tensor{}, fmt.Errorf("int64_list: %w", err)
+			}
+			data = narrow
+		}
+	default:
+		return tensor.Tensor{}, errors.New("it has no values")
+	}
+	if data == nil {
+		return tensor.Tensor{}, fmt.Errorf("%s is not for an input that is %s; ask for Predict", list, typeNames[d])
+	}
+	return tensor.Tensor{Shape: []int64{int64(n)}, Data: data}, nil
 }

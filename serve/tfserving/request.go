@@ -24,14 +24,15 @@ type request struct {
 // inputs turns the columns into the model's inputs.
 func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 	pictures, ok := q.columns[Picture]
-	if picture := q.m.Manifest().Picture; picture == nil || !ok || pictures.DType() != tensor.String {
+	picture := q.m.Manifest().Picture
+	if picture == nil || !ok || picture.Input == Picture && pictures.DType() != tensor.String {
 		return q.columns, nil
 	}
 	if len(q.columns) != 1 {
 		return nil, served.BadInput("%q is the only input to give", Picture)
 	}
 	if n := len(pictures.Shape); n == 0 || n > 2 || n == 2 && pictures.Shape[1] != 1 {
-		return nil, served.BadInput("%q takes a list of {\"b64\": ...}, one for each picture, not shape %v", Picture, pictures.Shape)
+		return nil, served.BadInput("%q has shape [N] or [N,1], one element a picture, not %v", Picture, pictures.Shape)
 	}
 	texts, err := tensor.Values[string](pictures)
 	if err != nil {
@@ -76,14 +77,23 @@ func parse(m *served.Model, verb string, body []byte) (*request, error) {
 	return q, nil
 }
 
+var errNoSignature = errors.New("there is no such signature")
+
+func checkSignature(name, verb string) error {
+	if name != "" && name != Signature && name != Method(verb) {
+		return fmt.Errorf("%q: %w, only %q and %q", name, errNoSignature, Signature, Method(verb))
+	}
+	return nil
+}
+
 // fields reads the outer object, and what all verbs share of it.
 func fields(r *scan.Reader, verb string, field func(name string) error) error {
 	err := r.Object(func(name string) error {
 		var err error
 		if name == "signature_name" {
 			var s string
-			if s, err = r.Text(); err == nil && s != "" && s != Signature && s != Method(verb) {
-				err = fmt.Errorf("there is no signature %q, only %q and %q", s, Signature, Method(verb))
+			if s, err = r.Text(); err == nil {
+				err = checkSignature(s, verb)
 			}
 		} else {
 			err = field(name)

@@ -1,6 +1,6 @@
 // Package tfserving speaks TensorFlow Serving's REST API, version 1
-// (https://www.tensorflow.org/tfx/serving/api_rest): status, metadata, predict, classify
-// and regress.
+// (https://www.tensorflow.org/tfx/serving/api_rest), and its gRPC services: status, metadata,
+// predict, classify and regress.
 //
 // A model has one signature, serving_default. A classifier's gives its probabilities alone,
 // so that predictions are bare rows of them; another model's gives all its outputs.
@@ -115,12 +115,13 @@ func (h handler) status(w http.ResponseWriter, path string, m *served.Model) {
 		State   string `json:"state"`
 		Status  status `json:"status"`
 	}
-	name, rest, one := strings.Cut(path, "/")
+	name, rest, _ := strings.Cut(path, "/")
+	which := strings.TrimPrefix(rest, "versions/")
+	if rest != "" && m != nil {
+		which = m.Version
+	}
 	list := []version{}
-	for _, s := range slices.Backward(h.models.Status()) {
-		if s.Name != name || one && (m == nil && rest != "versions/"+s.Version || m != nil && s.Version != m.Version) {
-			continue
-		}
+	for _, s := range known(h.models, name, which) {
 		v := version{s.Version, states[s.State], status{"OK", s.Reason}}
 		if s.State == repository.Unavailable {
 			v.Status.Code = "UNAVAILABLE"
@@ -128,6 +129,17 @@ func (h handler) status(w http.ResponseWriter, path string, m *served.Model) {
 		list = append(list, v)
 	}
 	reply.JSON(w, http.StatusOK, map[string]any{"model_version_status": list})
+}
+
+// known lists a model's versions, the highest first: all of them, or the one asked for.
+func known(models Models, name, version string) []repository.Status {
+	var list []repository.Status
+	for _, s := range slices.Backward(models.Status()) {
+		if s.Name == name && (version == "" || version == s.Version) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // post answers PATH:predict, PATH:classify and PATH:regress.
@@ -190,14 +202,9 @@ func info(s tensor.Spec) tensorInfo {
 }
 
 func metadata(m *served.Model) map[string]any {
-	manifest := m.Manifest()
 	inputs, outs := map[string]tensorInfo{}, map[string]tensorInfo{}
-	if manifest.Picture != nil {
-		inputs[Picture] = info(tensor.Spec{Name: Picture, DType: tensor.String, Shape: []int64{-1}})
-	} else {
-		for _, i := range manifest.Inputs {
-			inputs[i.Name] = info(i.Spec())
-		}
+	for _, i := range takes(m) {
+		inputs[i.Name] = info(i)
 	}
 	for _, o := range outputs(m) {
 		outs[o.Name] = info(o.Spec())
@@ -208,6 +215,19 @@ func metadata(m *served.Model) map[string]any {
 			Signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": Method("predict")},
 		}}},
 	}
+}
+
+// takes lists the inputs that the signature has: a picture model's are its encoded pictures.
+func takes(m *served.Model) []tensor.Spec {
+	manifest := m.Manifest()
+	if manifest.Picture != nil {
+		return []tensor.Spec{{Name: Picture, DType: tensor.String, Shape: []int64{-1}}}
+	}
+	specs := make([]tensor.Spec, len(manifest.Inputs))
+	for i, input := range manifest.Inputs {
+		specs[i] = input.Spec()
+	}
+	return specs
 }
 
 // outputs are those that the signature gives.

@@ -36,12 +36,24 @@ func From(ctx context.Context) *Request {
 	return new(Request)
 }
 
-// Unary watches the calls of a gRPC server's inference service.
+// services are the beginnings of the inference services' methods.
+var services = []struct {
+	prefix   string
+	protocol Protocol
+}{{"/inference.", OIPGRPC}, {"/tensorflow.serving.", TFServingGRPC}}
+
+// Unary watches the calls of a gRPC server's inference services.
 func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if !strings.HasPrefix(info.FullMethod, "/inference.") {
+	protocol := Other
+	for _, s := range services {
+		if strings.HasPrefix(info.FullMethod, s.prefix) {
+			protocol = s.protocol
+		}
+	}
+	if protocol == Other {
 		return next(ctx, req)
 	}
-	c := &rpc{Context: ctx, Request: Request{Protocol: OIPGRPC}}
+	c := &rpc{Context: ctx, Request: Request{Protocol: protocol}}
 	var chosen string
 	if given := metadata.ValueFromIncomingContext(ctx, idMetadata); len(given) > 0 {
 		chosen = given[0]

@@ -21,11 +21,12 @@ const (
 	OIPHTTP
 	OIPGRPC
 	TFServing
+	TFServingGRPC
 	Native
 	protocols
 )
 
-var protocolNames = [protocols]string{"other", "oip_http", "oip_grpc", "tfserving", "native"}
+var protocolNames = [protocols]string{"other", "oip_http", "oip_grpc", "tfserving", "tfserving_grpc", "native"}
 
 func (p Protocol) String() string { return protocolNames[p] }
 

@@ -1,0 +1,304 @@
+package tfserving
+
+// The gRPC services.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/repository"
+	"github.com/forgo-ml/forgo/serve/tfserving/pb"
+)
+
+// PredictionService infers, and describes models.
+type PredictionService struct {
+	pb.UnimplementedPredictionServiceServer
+	models Models
+}
+
+// NewPredictionService answers with models.
+func NewPredictionService(models Models) *PredictionService {
+	return &PredictionService{models: models}
+}
+
+// find returns the model that a request is for.
+func find(models Models, spec *pb.ModelSpec) (*served.Model, error) {
+	if spec == nil {
+		return nil, served.BadInput("model_spec is missing")
+	}
+	switch choice := spec.GetVersionChoice().(type) {
+	case *pb.ModelSpec_Version:
+		return models.Get(spec.GetName(), strconv.FormatInt(choice.Version.GetValue(), 10))
+	case *pb.ModelSpec_VersionLabel:
+		m, err := models.Labelled(spec.GetName(), choice.VersionLabel)
+		if errors.Is(err, served.ErrNotFound) {
+			err = served.BadInput("model_spec: version_label: %v", err) // as TensorFlow Serving has it
+		}
+		return m, err
+	}
+	return models.Get(spec.GetName(), "")
+}
+
+// specOf says which model answers.
+func specOf(m *served.Model, signature string) *pb.ModelSpec {
+	spec := &pb.ModelSpec{Name: m.Name, SignatureName: signature}
+	if n, err := strconv.ParseInt(m.Version, 10, 64); err == nil {
+		spec.VersionChoice = &pb.ModelSpec_Version{Version: wrapperspb.Int64(n)}
+	}
+	return spec
+}
+
+// message is a request of any method that infers.
+type message interface {
+	proto.Message
+	GetModelSpec() *pb.ModelSpec
+}
+
+// infer answers one request: read makes the columns of its inputs, write encodes the outputs.
+func (s *PredictionService) infer(ctx context.Context, req message, verb string,
+	read func(*request, *served.Request) error, write func(*request, predict.Tensors, *pb.ModelSpec) error,
+) error {
+	m, err := find(s.models, req.GetModelSpec())
+	if err != nil {
+		return reply.RPC(err)
+	}
+	defer m.Release()
+	q := &request{m: m}
+	prepare := func(r *served.Request) (predict.Tensors, error) {
+		if err := checkSignature(req.GetModelSpec().GetSignatureName(), verb); err != nil {
+			return nil, served.BadInput("model_spec: signature_name: %w", err)
+		}
+		if err := read(q, r); err != nil {
+			return nil, err
+		}
+		return q.inputs(r)
+	}
+	err = m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, func(results predict.Tensors) error {
+		return write(q, results, specOf(m, Signature))
+	})
+	if verb == "predict" && errors.Is(err, errNoSignature) { // as TensorFlow Serving has it
+		return status.Error(codes.FailedPrecondition, err.Error())
+	}
+	return reply.RPC(err)
+}
+
+// Predict runs a model on tensors.
+func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest) (*pb.PredictResponse, error) {
+	var wanted []string
+	answer := &pb.PredictResponse{Outputs: map[string]*pb.TensorProto{}}
+	read := func(q *request, r *served.Request) error {
+		var err error
+		if wanted, err = filter(q.m, req.GetOutputFilter()); err != nil {
+			return err
+		}
+		q.columns = make(predict.Tensors, len(req.GetInputs()))
+		in := &reader{elements: q.m.MaxElements, grow: r.Grow}
+		for name, p := range req.GetInputs() {
+			t, err := in.tensor(p)
+			if errors.Is(err, predict.ErrBusy) {
+				return err
+			}
+			if err != nil {
+				return served.BadInput("inputs: %q: %w", name, err)
+			}
+			q.columns[name] = t
+		}
+		return nil
+	}
+	write := func(_ *request, results predict.Tensors, by *pb.ModelSpec) error {
+		answer.ModelSpec = by
+		for _, name := range wanted {
+			answer.Outputs[name] = toProto(results[name])
+		}
+		return nil
+	}
+	if err := s.infer(ctx, req, "predict", read, write); err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// filter returns the outputs to answer with.
+func filter(m *served.Model, chosen []string) ([]string, error) {
+	var all []string
+	for _, o := range outputs(m) {
+		all = append(all, o.Name)
+	}
+	for i, name := range chosen {
+		if !slices.Contains(all, name) {
+			return nil, served.BadInput("output_filter: the signature has no output %q; it has %q", name, all)
+		}
+		if slices.Contains(chosen[:i], name) {
+			return nil, served.BadInput("output_filter: output %q is asked for twice", name)
+		}
+	}
+	if len(chosen) > 0 {
+		return chosen, nil
+	}
+	return all, nil
+}
+
+// Classify answers every label with its score, in the model's order, for each example.
+func (s *PredictionService) Classify(ctx context.Context, req *pb.ClassificationRequest) (*pb.ClassificationResponse, error) {
+	answer := &pb.ClassificationResponse{Result: &pb.ClassificationResult{}}
+	read := func(q *request, _ *served.Request) error {
+		if err := isClassifier(q.m); err != nil {
+			return err
+		}
+		return q.examples(req.GetInput())
+	}
+	write := func(q *request, results predict.Tensors, by *pb.ModelSpec) error {
+		answer.ModelSpec = by
+		manifest := q.m.Manifest()
+		scores, err := results[manifest.Outputs[0].Name].Floats()
+		if err != nil {
+			return err
+		}
+		for row := range slices.Chunk(scores, len(manifest.Labels)) {
+			classes := make([]*pb.Class, len(row))
+			for i, score := range row {
+				classes[i] = &pb.Class{Label: manifest.Labels[i], Score: float32(score)}
+			}
+			answer.Result.Classifications = append(answer.Result.Classifications, &pb.Classifications{Classes: classes})
+		}
+		return nil
+	}
+	if err := s.infer(ctx, req, "classify", read, write); err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// Regress answers one number for each example.
+func (s *PredictionService) Regress(ctx context.Context, req *pb.RegressionRequest) (*pb.RegressionResponse, error) {
+	answer := &pb.RegressionResponse{Result: &pb.RegressionResult{}}
+	read := func(q *request, _ *served.Request) error {
+		if err := isRegression(q.m); err != nil {
+			return err
+		}
+		return q.examples(req.GetInput())
+	}
+	write := func(q *request, results predict.Tensors, by *pb.ModelSpec) error {
+		answer.ModelSpec = by
+		t, err := q.values(results)
+		if err != nil {
+			return err
+		}
+		values, err := t.Floats()
+		if err != nil {
+			return err
+		}
+		for _, value := range values {
+			answer.Result.Regressions = append(answer.Result.Regressions, &pb.Regression{Value: float32(value)})
+		}
+		return nil
+	}
+	if err := s.infer(ctx, req, "regress", read, write); err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// MultiInference is refused: a model has one signature.
+func (s *PredictionService) MultiInference(context.Context, *pb.MultiInferenceRequest) (*pb.MultiInferenceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "MultiInference is not spoken; call Classify or Regress for each task")
+}
+
+// SignatureDef is the only metadata that there is.
+const SignatureDef = "signature_def"
+
+// GetModelMetadata describes a model's inputs and outputs.
+func (s *PredictionService) GetModelMetadata(_ context.Context, req *pb.GetModelMetadataRequest) (*pb.GetModelMetadataResponse, error) {
+	fields := req.GetMetadataField()
+	if len(fields) == 0 {
+		return nil, reply.RPC(served.BadInput("metadata_field is missing; ask for %q", SignatureDef))
+	}
+	for _, field := range fields {
+		if field != SignatureDef {
+			return nil, reply.RPC(served.BadInput("metadata_field: there is no %q, only %q", field, SignatureDef))
+		}
+	}
+	m, err := find(s.models, req.GetModelSpec())
+	if err != nil {
+		return nil, reply.RPC(err)
+	}
+	defer m.Release()
+	signature := &pb.SignatureDef{Inputs: map[string]*pb.TensorInfo{}, Outputs: map[string]*pb.TensorInfo{}, MethodName: Method("predict")}
+	describe := func(s tensor.Spec) *pb.TensorInfo {
+		return &pb.TensorInfo{Name: s.Name, Dtype: protoType(s.DType), TensorShape: protoShape(s.Shape)}
+	}
+	for _, i := range takes(m) {
+		signature.Inputs[i.Name] = describe(i)
+	}
+	for _, o := range outputs(m) {
+		signature.Outputs[o.Name] = describe(o.Spec())
+	}
+	packed, err := anypb.New(&pb.SignatureDefMap{SignatureDef: map[string]*pb.SignatureDef{Signature: signature}})
+	if err != nil {
+		return nil, reply.RPC(fmt.Errorf("pack the signature: %w", err))
+	}
+	return &pb.GetModelMetadataResponse{ModelSpec: specOf(m, ""), Metadata: map[string]*anypb.Any{SignatureDef: packed}}, nil
+}
+
+// ModelService tells what a model's versions are doing.
+type ModelService struct {
+	pb.UnimplementedModelServiceServer
+	models Models
+}
+
+// NewModelService answers of models.
+func NewModelService(models Models) *ModelService { return &ModelService{models: models} }
+
+// GetModelStatus lists the version that is asked for, or all that are known, the highest first.
+func (s *ModelService) GetModelStatus(_ context.Context, req *pb.GetModelStatusRequest) (*pb.GetModelStatusResponse, error) {
+	spec, which := req.GetModelSpec(), ""
+	m, err := find(s.models, spec)
+	if err != nil && !errors.Is(err, served.ErrNotReady) {
+		return nil, reply.RPC(err)
+	}
+	if err == nil {
+		defer m.Release()
+	}
+	switch choice := spec.GetVersionChoice().(type) {
+	case *pb.ModelSpec_Version:
+		which = strconv.FormatInt(choice.Version.GetValue(), 10)
+	case *pb.ModelSpec_VersionLabel:
+		if err != nil {
+			return nil, reply.RPC(err)
+		}
+		which = m.Version
+	}
+	answer := &pb.GetModelStatusResponse{}
+	for _, v := range known(s.models, spec.GetName(), which) {
+		n, _ := strconv.ParseInt(v.Version, 10, 64) // 0 for a version that is no number
+		code := pb.Code_OK
+		if v.State == repository.Unavailable {
+			code = pb.Code_UNAVAILABLE
+		}
+		answer.ModelVersionStatus = append(answer.ModelVersionStatus, &pb.ModelVersionStatus{
+			Version: n, State: pb.ModelVersionStatus_State(pb.ModelVersionStatus_State_value[states[v.State]]),
+			Status: &pb.StatusProto{ErrorCode: code, ErrorMessage: v.Reason},
+		})
+	}
+	return answer, nil
+}
+
+// HandleReloadConfigRequest is refused: models are loaded from where the server was told to look.
+func (s *ModelService) HandleReloadConfigRequest(context.Context, *pb.ReloadConfigRequest) (*pb.ReloadConfigResponse, error) {
+	return nil, status.Error(codes.Unimplemented,
+		"HandleReloadConfigRequest is not spoken; inference.GRPCInferenceService has RepositoryModelLoad, on the admin port")
+}

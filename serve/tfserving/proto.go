@@ -1,0 +1,264 @@
+package tfserving
+
+// Tensors in gRPC messages.
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/forgo-ml/forgo/internal/wire"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/tfserving/pb"
+)
+
+func protoType(d tensor.DType) pb.DataType { return pb.DataType(pb.DataType_value[typeNames[d]]) }
+
+func dtypeOf(t pb.DataType) (tensor.DType, error) {
+	for d, name := range typeNames {
+		if name == t.String() {
+			return d, nil
+		}
+	}
+	return "", fmt.Errorf("there is no model that takes %s", t)
+}
+
+func protoShape(shape []int64) *pb.TensorShapeProto {
+	s := &pb.TensorShapeProto{}
+	for _, size := range shape {
+		s.Dim = append(s.Dim, &pb.TensorShapeProto_Dim{Size: size})
+	}
+	return s
+}
+
+// reader reads tensors of one request.
+type reader struct {
+	elements int                   // that it may still have
+	grow     func(bytes int) error // asked before more is made than was sent
+}
+
+// tensor reads one, sharing its values where the types agree.
+func (r *reader) tensor(p *pb.TensorProto) (tensor.Tensor, error) {
+	d, err := dtypeOf(p.GetDtype())
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	if p.GetTensorShape().GetUnknownRank() {
+		return tensor.Tensor{}, errors.New("tensor_shape: its rank is unknown")
+	}
+	shape := make([]int64, len(p.GetTensorShape().GetDim()))
+	for i, dim := range p.GetTensorShape().GetDim() {
+		shape[i] = dim.GetSize()
+	}
+	n, err := tensor.Count(shape)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	if n > int64(r.elements) {
+		return tensor.Tensor{}, errors.New("the request has more elements than are taken")
+	}
+	r.elements -= int(n)
+	own, err := onlyField(p, d)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	data, err := r.values(p, d, int(n))
+	if err != nil {
+		return tensor.Tensor{}, fmt.Errorf("shape %v: %s: %w", shape, own, err)
+	}
+	return tensor.Tensor{Shape: shape, Data: data}, nil
+}
+
+const content = "tensor_content"
+
+// onlyField names the field that the values are in, and fails where others have some.
+func onlyField(p *pb.TensorProto, d tensor.DType) (string, error) {
+	own := fieldOf(d)
+	if len(p.GetTensorContent()) > 0 {
+		own = content
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"half_val", len(p.GetHalfVal())},
+		{"float_val", len(p.GetFloatVal())},
+		{"double_val", len(p.GetDoubleVal())},
+		{"int_val", len(p.GetIntVal())},
+		{"string_val", len(p.GetStringVal())},
+		{"int64_val", len(p.GetInt64Val())},
+		{"bool_val", len(p.GetBoolVal())},
+		{"uint32_val", len(p.GetUint32Val())},
+		{"uint64_val", len(p.GetUint64Val())},
+	} {
+		if f.n > 0 && f.name != own {
+			return "", fmt.Errorf("%s is given in %s or %s, one of them, but %s has values", typeNames[d], content, fieldOf(d), f.name)
+		}
+	}
+	return own, nil
+}
+
+// fieldOf names the field that a type's values have.
+func fieldOf(d tensor.DType) string {
+	switch d {
+	case tensor.Float16, tensor.BFloat16:
+		return "half_val"
+	case tensor.Float32:
+		return "float_val"
+	case tensor.Float64:
+		return "double_val"
+	case tensor.String:
+		return "string_val"
+	case tensor.Int64:
+		return "int64_val"
+	case tensor.Bool:
+		return "bool_val"
+	case tensor.Uint32:
+		return "uint32_val"
+	case tensor.Uint64:
+		return "uint64_val"
+	}
+	return "int_val"
+}
+
+// values returns n of them as a slice.
+func (r *reader) values(p *pb.TensorProto, d tensor.DType, n int) (any, error) {
+	if raw := p.GetTensorContent(); len(raw) > 0 {
+		if d == tensor.String {
+			return splitStrings(raw, n)
+		}
+		t, err := tensor.FromBytes(d, raw, int64(n))
+		return t.Data, err
+	}
+	switch d {
+	case tensor.Bool:
+		return filled(r, p.GetBoolVal(), n)
+	case tensor.Int8:
+		return narrowed[int8](r, p.GetIntVal(), n)
+	case tensor.Int16:
+		return narrowed[int16](r, p.GetIntVal(), n)
+	case tensor.Int32:
+		return filled(r, p.GetIntVal(), n)
+	case tensor.Int64:
+		return filled(r, p.GetInt64Val(), n)
+	case tensor.Uint8:
+		return narrowed[uint8](r, p.GetIntVal(), n)
+	case tensor.Uint16:
+		return narrowed[uint16](r, p.GetIntVal(), n)
+	case tensor.Uint32:
+		return filled(r, p.GetUint32Val(), n)
+	case tensor.Uint64:
+		return filled(r, p.GetUint64Val(), n)
+	case tensor.Float16:
+		return narrowed[tensor.Half](r, p.GetHalfVal(), n)
+	case tensor.BFloat16:
+		return narrowed[tensor.Brain](r, p.GetHalfVal(), n)
+	case tensor.Float32:
+		return filled(r, p.GetFloatVal(), n)
+	case tensor.Float64:
+		return filled(r, p.GetDoubleVal(), n)
+	}
+	texts := make([]string, len(p.GetStringVal()))
+	for i, b := range p.GetStringVal() {
+		texts[i] = text(b)
+	}
+	return filled(r, texts, n)
+}
+
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } // the message is not changed
+
+func narrowed[T int8 | int16 | uint8 | uint16 | tensor.Half | tensor.Brain](r *reader, wide []int32, n int) (any, error) {
+	given, err := wire.Narrow[T](wide)
+	if err != nil {
+		return nil, err
+	}
+	return filled(r, given, n)
+}
+
+// filled returns n values: the last is for the rest where there are fewer, as in TensorFlow, which
+// leaves out what repeats.
+func filled[T tensor.Element](r *reader, given []T, n int) (any, error) {
+	switch {
+	case len(given) == n:
+		return given, nil
+	case len(given) > n:
+		return nil, fmt.Errorf("it has %d values for %d elements", len(given), n)
+	case len(given) == 0:
+		return nil, fmt.Errorf("it has no values for %d elements, nor has %s", n, content)
+	}
+	var last T
+	if err := r.grow((n - len(given)) * int(unsafe.Sizeof(last))); err != nil {
+		return nil, err
+	}
+	out := make([]T, n)
+	last = given[len(given)-1]
+	for i := copy(out, given); i < n; i++ {
+		out[i] = last
+	}
+	return out, nil
+}
+
+// splitStrings reads the lengths of n strings as varints, and the strings after them.
+func splitStrings(raw []byte, n int) ([]string, error) {
+	if n > len(raw) { // a length is a byte at least
+		return nil, fmt.Errorf("it has %d bytes, too few for %d strings", len(raw), n)
+	}
+	lengths, rest := make([]uint64, n), raw
+	for i := range lengths {
+		length, size := binary.Uvarint(rest)
+		if size <= 0 {
+			return nil, fmt.Errorf("the length of element %d is no varint", i)
+		}
+		lengths[i], rest = length, rest[size:]
+	}
+	out := make([]string, n)
+	for i, length := range lengths {
+		if length > uint64(len(rest)) {
+			return nil, fmt.Errorf("element %d has %d bytes, %d are left", i, length, len(rest))
+		}
+		out[i], rest = text(rest[:length]), rest[length:]
+	}
+	if len(rest) > 0 {
+		return nil, fmt.Errorf("%d bytes are left after %d strings", len(rest), n)
+	}
+	return out, nil
+}
+
+// toProto writes a tensor into its type's field, as TensorFlow Serving does: its clients read them.
+func toProto(t tensor.Tensor) *pb.TensorProto {
+	p := &pb.TensorProto{Dtype: protoType(t.DType()), TensorShape: protoShape(t.Shape)}
+	switch data := t.Data.(type) {
+	case []bool:
+		p.BoolVal = data
+	case []int8:
+		p.IntVal = wire.Widen[int32](data)
+	case []int16:
+		p.IntVal = wire.Widen[int32](data)
+	case []int32:
+		p.IntVal = data
+	case []int64:
+		p.Int64Val = data
+	case []uint8:
+		p.IntVal = wire.Widen[int32](data)
+	case []uint16:
+		p.IntVal = wire.Widen[int32](data)
+	case []uint32:
+		p.Uint32Val = data
+	case []uint64:
+		p.Uint64Val = data
+	case []tensor.Half:
+		p.HalfVal = wire.Widen[int32](data)
+	case []tensor.Brain:
+		p.HalfVal = wire.Widen[int32](data)
+	case []float32:
+		p.FloatVal = data
+	case []float64:
+		p.DoubleVal = data
+	case []string:
+		for _, text := range data {
+			p.StringVal = append(p.StringVal, []byte(text))
+		}
+	}
+	return p
+}
