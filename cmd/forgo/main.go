@@ -28,6 +28,7 @@ const (
 )
 
 func main() {
+	useCPULimit()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -31,17 +31,14 @@ func TestEveryRequestThatWasReadIsAnswered(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds the binary and starts it a hundred times")
 	}
-	binary := filepath.Join(t.TempDir(), "forgo")
-	if out, err := exec.CommandContext(t.Context(), "../../scripts/go.sh", "build", "-o", binary, "../../cmd/forgo").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	command := binary(t)
 	const stops, atOnce = 100, 4
 	var group sync.WaitGroup
 	runs := make(chan int)
 	for range atOnce {
 		group.Go(func() {
 			for i := range runs {
-				stopUnderLoad(t, binary, uint64(i))
+				stopUnderLoad(t, command, uint64(i))
 			}
 		})
 	}
@@ -50,6 +47,16 @@ func TestEveryRequestThatWasReadIsAnswered(t *testing.T) {
 	}
 	close(runs)
 	group.Wait()
+}
+
+// binary builds the command.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "forgo")
+	if out, err := exec.CommandContext(t.Context(), "../../scripts/go.sh", "build", "-o", path, "../../cmd/forgo").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
 }
 
 // load is what clients have seen.
@@ -67,9 +74,9 @@ func (l *load) answer() {
 	}
 }
 
-func stopUnderLoad(t *testing.T, binary string, seed uint64) {
+func stopUnderLoad(t *testing.T, command string, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
-	cmd := exec.CommandContext(t.Context(), binary, "serve", iris, "--verify", "quick", "--log-format", "json",
+	cmd := exec.CommandContext(t.Context(), command, "serve", iris, "--verify", "quick", "--log-format", "json",
 		"--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--admin", "off")
 	stderr, err := cmd.StderrPipe()
 	if err == nil {
