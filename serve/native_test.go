@@ -178,6 +178,7 @@ func TestNativeNotANumber(t *testing.T) {
 func TestNativeBadRequests(t *testing.T) {
 	models := committed(t)
 	models["two"], models["halves"] = graphModel(t, "two"), graphModel(t, "same-float16")
+	models["strings"] = graphModel(t, "same-string")
 	url := listen(t, models) + "/models/"
 	picture, _ := golden(t, models["shapes"], "shapes", 0)
 	row, _ := golden(t, models["iris"], "iris", 0)
@@ -239,6 +240,8 @@ func TestNativeBadRequests(t *testing.T) {
 		"CSV two in a cell":       {"iris", "text/csv", header + "\"1,2\",2,3,4\n", 400, `column "input[0]"`},
 		"CSV open quote":          {"iris", "text/csv", header + "\"1,2,3,4\n", 400, "CSV"},
 		"CSV of FP16":             {"halves", "text/csv", "x[0],x[1]\n1,2\n", 400, `"x"`},
+		"CSV in another charset":  {"strings", "text/csv", "x[0],x[1]\na,Gr\xfcn\n", 400, `line 2, column "x[1]": "Gr\xfcn" is not UTF-8`},
+		"JSON in another charset": {"strings", "", "[\"a\",\"Gr\xfcn\"]", 400, "a string is not UTF-8"},
 		"over the limit":          {"shapes", "", strings.Repeat("x", 2*maxBody), 413, "longer"},
 		"form over the limit":     {"shapes", goodKind, string(good[:200]) + strings.Repeat("x", 2*maxBody), 413, "longer"},
 	} {

@@ -111,6 +111,7 @@ func TestTFServingPredictOutputs(t *testing.T) {
 	url := listen(t, models) + "/v1/models/"
 	for _, c := range []struct{ model, body, want string }{
 		{"bytes", `{"instances":[["a","b"]]}`, `{"predictions":[[{"b64":"YQ=="},{"b64":"Yg=="}]]}`},
+		{"bytes", `{"instances":[[{"b64":"//4="},""]]}`, `{"predictions":[[{"b64":"//4="},{"b64":""}]]}`},
 		{
 			"two", `{"instances":[{"a":[1,2],"b":[3,4]},{"b":[1,1],"a":[0,0]}]}`,
 			`{"predictions":[{"sum":[4,6],"difference":[-2,-2]},{"sum":[1,1],"difference":[-1,-1]}]}`,
@@ -123,6 +124,10 @@ func TestTFServingPredictOutputs(t *testing.T) {
 		if status, _, got := exchange(t, "POST", url+c.model+":predict", []byte(c.body)); status != 200 || string(got) != c.want {
 			t.Errorf("%s %s: %d %s, want %s", c.model, c.body, status, got, c.want)
 		}
+	}
+	status, answer := call(t, "POST", url+"texts:predict", `{"instances":[["a",{"b64":"//4="}]]}`)
+	if message, _ := answer["error"].(string); status != 400 || !strings.Contains(message, `output "y": element 1`) {
+		t.Errorf("bytes as text: %d %v", status, answer)
 	}
 }
 

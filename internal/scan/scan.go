@@ -215,7 +215,10 @@ func (r *Reader) quoted() (token []byte, plain bool, err error) {
 		case c == '"':
 			r.at = i + 1
 			token = r.data[start:r.at]
-			return token, plain && (ascii || utf8.Valid(token)), nil
+			if !ascii && !utf8.Valid(token) { // encoding/json would take it for other text
+				return nil, false, r.fail("a string is not UTF-8")
+			}
+			return token, plain, nil
 		case c == '\\':
 			plain = false
 			i++

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -126,6 +127,9 @@ func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 	if err == nil && len(got.Shape) != 1 {
 		return // deeper or shallower than the []T that encoding/json reads
 	}
+	if err != nil && !utf8.Valid(text) {
+		return // encoding/json changes such strings
+	}
 	if (err == nil) != (wantErr == nil) {
 		t.Fatalf("%s of %q: scan says %v, encoding/json %v", dtype, text, err, wantErr)
 	}
@@ -169,7 +173,7 @@ func FuzzRaw(f *testing.F) {
 		if err == nil {
 			err = r.End()
 		}
-		if err != nil && strings.Contains(err.Error(), "deeper") || bytes.Contains(text, []byte("NaN")) || bytes.Contains(text, []byte("Inf")) {
+		if err != nil && (strings.Contains(err.Error(), "deeper") || !utf8.Valid(text)) || bytes.Contains(text, []byte("NaN")) || bytes.Contains(text, []byte("Inf")) {
 			return
 		}
 		if (err == nil) != json.Valid(text) {

@@ -6,6 +6,7 @@ package scan
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -147,6 +148,18 @@ func AppendText(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	dst = append(dst, s...)
 	return append(dst, '"')
+}
+
+// CheckText returns an error that names the first string of a tensor that is not UTF-8: JSON
+// cannot carry it as text.
+func CheckText(t tensor.Tensor) error {
+	texts, _ := t.Data.([]string)
+	for i, text := range texts {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("element %d is bytes that are not UTF-8, which JSON cannot carry as text", i)
+		}
+	}
+	return nil
 }
 
 // AppendShape appends a shape as a list.

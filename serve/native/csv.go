@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
@@ -125,6 +126,9 @@ type cells struct {
 func (c *cells) set(element int, text string) error {
 	c.row[element] = text
 	if c.spec.DType == tensor.String {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("%.40q is not UTF-8", text)
+		}
 		return nil
 	}
 	if text = strings.TrimSpace(text); text == "" {

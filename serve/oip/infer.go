@@ -172,6 +172,9 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 			return served.BadInput("output %q is %s, which JSON cannot carry; ask for it with the parameter binary_data",
 				o.name, wire.Datatype(t.DType()))
 		default:
+			if err := scan.CheckText(t); err != nil {
+				return served.BadInput("output %q: %w; ask for it with the parameter binary_data", o.name, err)
+			}
 			dst = append(dst, `,"data":`...)
 			dst = scan.AppendFlat(dst, t)
 			dst = append(dst, '}')

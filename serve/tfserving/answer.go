@@ -76,6 +76,11 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 // goes without its name.
 func appendPredictions(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
 	given := outputs(q.m)
+	for _, o := range given {
+		if err := scan.CheckText(results[o.Name]); err != nil && !hasBytes(o.Name) {
+			return nil, served.BadInput("output %q: %w, and its name does not end in _bytes; ask for it as binary data at /v2", o.Name, err)
+		}
+	}
 	if q.byColumn {
 		dst = append(dst, `{"outputs":`...)
 	} else {
@@ -116,10 +121,12 @@ func appendObject(dst []byte, given []bundle.TensorInfo, of func(name string) te
 	return append(dst, '}')
 }
 
-// appendTensor writes strings as {"b64": …} where the output's name ends in _bytes, which is
-// how the protocol tells bytes from text.
+// hasBytes is how the protocol tells an output of bytes from one of text.
+func hasBytes(name string) bool { return strings.HasSuffix(name, "_bytes") }
+
+// appendTensor writes strings that are bytes as {"b64": …}.
 func appendTensor(dst []byte, name string, t tensor.Tensor) []byte {
-	if texts, err := tensor.Values[string](t); err == nil && strings.HasSuffix(name, "_bytes") {
+	if texts, err := tensor.Values[string](t); err == nil && hasBytes(name) {
 		return scan.AppendNestedBase64(dst, t.Shape, texts)
 	}
 	return scan.AppendNested(dst, t)

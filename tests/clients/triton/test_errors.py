@@ -95,6 +95,15 @@ def test_json_has_no_half_precision(connect: Connect, kind: str, binary_in: bool
     assert refused.value.status() == "400"
 
 
+@pytest.mark.parametrize("kind", ["http", "http.aio"])
+def test_bytes_that_are_no_text_come_as_binary_data_alone(connect: Connect, kind: str) -> None:
+    rows = np.array([[b"\xff\xfe", b"text"]], np.object_)
+    binary, text = connect(Form(kind), "same-string"), connect(Form(kind, True, False), "same-string")
+    assert binary.infer({"x": rows}).as_numpy("y").tolist() == rows.tolist()
+    with pytest.raises(InferenceServerException, match=r"not UTF-8.*binary_data"):
+        text.infer({"x": rows})
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_extensions_that_are_not_spoken(connect: Connect, kind: str) -> None:
     client = connect(Form(kind), "iris")
