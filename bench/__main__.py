@@ -107,6 +107,8 @@ def main() -> int:
         wrk = need("wrk", "wrk")
         train()
         cases, missing = install(a.cases)
+        if not cases:
+            raise MissingError("there is no server to measure")
         results = measure(cases, wrk, a.seconds, a.rounds)
         costs = [] if a.no_go else _go.measure(1, a.rounds)
     except (MissingError, WrongAnswerError, LoadError) as e:
