@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_old_model_by_its_three_names(
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(LABELS))
     pixels = [np.asarray(Image.open(p), np.float32) for p in photos]
-    ways = {
+    ways: dict[str, Callable[[Any], Any]] = {
         "bilinear": lambda x: tf.image.resize(x, (32, 32)),
         "bilinear-tf1": lambda x: tf.compat.v1.image.resize_bilinear(x[None], (32, 32))[0],
     }
