@@ -28,7 +28,7 @@ def environment(folder: Path) -> Path:
     variables = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     commands: list[list[str | Path]] = [
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, place],
-        [uv, "pip", "install", "--quiet", "--python", python, "--requirements", requirements],
+        [uv, "pip", "install", "--quiet", "--no-deps", "--python", python, "--requirements", requirements],
     ]
     for command in commands:
         subprocess.run(command, env=variables, check=True)

@@ -108,6 +108,9 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 		q.columns = make(predict.Tensors, len(req.GetInputs()))
 		in := &reader{elements: q.m.MaxElements, grow: r.Grow}
 		for name, p := range req.GetInputs() {
+			if _, err := q.spec(name); err != nil {
+				return served.BadInput("inputs: %w", err)
+			}
 			t, err := in.tensor(p)
 			if errors.Is(err, predict.ErrBusy) {
 				return err

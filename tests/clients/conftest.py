@@ -11,7 +11,13 @@ from tests.clients.servers import GRAPHS, Server, serving
 
 # These run in the client's own environment: see test_environments.py.
 collect_ignore = [
-    folder for folder, client in (("triton", "tritonclient"), ("kserve", "kserve")) if not find_spec(client)
+    folder
+    for folder, client in (
+        ("triton", "tritonclient"),
+        ("kserve", "kserve"),
+        ("tfserving", "tensorflow_serving"),
+    )
+    if not find_spec(client)
 ]
 
 

@@ -1,4 +1,4 @@
-"""The clients of Triton and KServe, each in an environment of its own.
+"""The clients of Triton, KServe and TensorFlow Serving, each in an environment of its own.
 
 Their packages and this project's ask for different versions of protobuf, and the two cannot be in
 one process: both bring the protocol's messages.
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("client", ["triton", "kserve"])
+@pytest.mark.parametrize("client", ["triton", "kserve", "tfserving"])
 def test_client(client: str) -> None:
     done = subprocess.run(
         [environment(HERE / client), "-m", "pytest", "-q", HERE / client],
