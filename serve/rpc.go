@@ -45,7 +45,7 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 	}
 	server := grpc.NewServer(append(options, grpc.InTapHandle(tap))...)
 	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.models, manager))
-	tfpb.RegisterPredictionServiceServer(server, tfserving.NewPredictionService(s.models))
+	tfpb.RegisterPredictionServiceServer(server, tfserving.NewPredictionService(s.models, s.options.MaxBody))
 	tfpb.RegisterModelServiceServer(server, tfserving.NewModelService(s.models))
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	reflection.Register(server)

@@ -65,6 +65,7 @@ func TestTFServingGRPCBadRequests(t *testing.T) {
 		"negative size":          {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(-1, 4) }), invalid, "negative"},
 		"sizes that overflow":    {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<40, 1<<40) }), invalid, "2^40"},
 		"one value for too many": {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<30, 4) }), invalid, "more elements"},
+		"one value for too long": {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorShape = []float32{1}, dims(maxBody, 4) }), invalid, "longer"},
 		"out of range":           {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: dims(1, 2), IntVal: []int32{1, 400}}), invalid, "element 1"},
 		"strings without length": {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{0x80, 0x80}}), invalid, "varint"},
 		"strings too long":       {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{1, 9, 'a'}}), invalid, "element 1"},

@@ -27,12 +27,14 @@ import (
 // PredictionService infers, and describes models.
 type PredictionService struct {
 	pb.UnimplementedPredictionServiceServer
-	models Models
+	models  Models
+	maxBody int64
 }
 
-// NewPredictionService answers with models.
-func NewPredictionService(models Models) *PredictionService {
-	return &PredictionService{models: models}
+// NewPredictionService answers with models. Values that stand for more of them may make a request
+// longer by maxBody bytes.
+func NewPredictionService(models Models, maxBody int64) *PredictionService {
+	return &PredictionService{models: models, maxBody: maxBody}
 }
 
 // find returns the model that a request is for.
@@ -106,7 +108,7 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 			return err
 		}
 		q.columns = make(predict.Tensors, len(req.GetInputs()))
-		in := &reader{elements: q.m.MaxElements, grow: r.Grow}
+		in := &reader{elements: q.m.MaxElements, room: s.maxBody, grow: r.Grow}
 		for name, p := range req.GetInputs() {
 			if _, err := q.spec(name); err != nil {
 				return served.BadInput("inputs: %w", err)

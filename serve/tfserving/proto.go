@@ -35,7 +35,8 @@ func protoShape(shape []int64) *pb.TensorShapeProto {
 // reader reads tensors of one request.
 type reader struct {
 	elements int                   // that it may still have
-	grow     func(bytes int) error // asked before more is made than was sent
+	room     int64                 // bytes that may still be made beyond those that were sent
+	grow     func(bytes int) error // asked before they are
 }
 
 // tensor reads one, sharing its values where the types agree.
@@ -188,7 +189,11 @@ func filled[T tensor.Element](r *reader, given []T, n int) (any, error) {
 		return nil, fmt.Errorf("it has no values for %d elements, nor has %s", n, content)
 	}
 	var last T
-	if err := r.grow((n - len(given)) * int(unsafe.Sizeof(last))); err != nil {
+	more := (n - len(given)) * int(unsafe.Sizeof(last))
+	if r.room -= int64(more); r.room < 0 {
+		return nil, fmt.Errorf("it has %d values for %d elements, which written out are longer than a request may be", len(given), n)
+	}
+	if err := r.grow(more); err != nil {
 		return nil, err
 	}
 	out := make([]T, n)
