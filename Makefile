@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants bench bench-go build lint conformance preprocess clean
+.PHONY: help demo check test mutants fuzz bench bench-go build lint conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -16,6 +16,7 @@ help:
 	@echo "make check    lint, types, unit tests: the quick loop"
 	@echo "make test     everything, mutants included"
 	@echo "make mutants  plant skews and see each refused"
+	@echo "make fuzz     every fuzz target for FUZZTIME (5m), one after another"
 	@echo "make bench    forgo beside older stacks, in turns, into docs/benchmarks: a few minutes"
 	@echo "make build    the Go binary, for the Python command to hand over to"
 
@@ -54,6 +55,9 @@ bench: build
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve
+
+fuzz: .venv/ready
+	@scripts/fuzz.sh
 
 # Trained bundles that tests and mutants share.
 TRAINING := $(wildcard src/forgo/*.py src/forgo/training/*.py src/forgo/exporting/*.py)

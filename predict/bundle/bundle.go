@@ -202,7 +202,12 @@ func parse(raw []byte) (Manifest, error) {
 	if err := schema.Validate(doc); err != nil {
 		return m, schemaError(err)
 	}
-	if err := json.Unmarshal(raw, &m); err != nil {
+	// What was checked is what is read: of raw, encoding/json would merge keys that are there twice.
+	checked, err := json.Marshal(doc)
+	if err == nil {
+		err = json.Unmarshal(checked, &m)
+	}
+	if err != nil {
 		return m, fmt.Errorf("read manifest: %w", err)
 	}
 	return m, nil

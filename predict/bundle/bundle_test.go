@@ -1,6 +1,8 @@
 package bundle_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -127,6 +129,27 @@ func TestOpenRefusesBrokenRules(t *testing.T) {
 			bundletest.Edit(t, place, c.change)
 			refused(t, place, name, c.names)
 		})
+	}
+}
+
+// Of two equal keys the last is checked, and so it is the one that is read.
+func TestOpenReadsWhatItChecked(t *testing.T) {
+	place := bundletest.Copy(t, committed[0])
+	raw, err := os.ReadFile(filepath.Join(place, "forgo.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := strings.Replace(string(raw), `"graph":`, `"graph": {"path": "x", "tags": ["", ""]}, "graph":`, 1)
+	bundletest.Write(t, place, "forgo.json", []byte(twice))
+	sum := sha256.Sum256([]byte(twice))
+	bundletest.Write(t, place, "forgo.sha256", []byte(hex.EncodeToString(sum[:])+"  forgo.json\n"))
+	b, err := bundle.Open(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if b.Manifest.Graph.Path != "model.onnx" || b.Manifest.Graph.Tags != nil {
+		t.Errorf("read %+v", b.Manifest.Graph)
 	}
 }
 
