@@ -32,27 +32,42 @@ func Open(ctx context.Context, paths []string, name string, o Options) (*Reposit
 	if err := r.find(paths, name); err != nil {
 		return nil, err
 	}
-	r.work.Lock()
-	if err := r.scan(); err != nil {
-		r.work.Unlock()
+	errs := []error{r.start(ctx)}
+	if len(r.models) == 0 {
+		errs = append(errs, fmt.Errorf("there are no models in %s: a folder of models has a bundle at NAME/VERSION, VERSION a number", strings.Join(paths, ", ")))
+	}
+	if err := errors.Join(errs...); err != nil {
+		r.Close()
 		return nil, err
 	}
+	return r, nil
+}
+
+// start loads every model once. Its error has the refusals of models that then have no version
+// that answers; those of other models are logged.
+func (r *Repository) start(ctx context.Context) error {
+	r.work.Lock()
+	defer r.work.Unlock()
+	r.publish()
+	if err := r.scan(); err != nil {
+		return err
+	}
+	r.opening = true
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(r.models)) {
 		m := r.models[name]
 		if err := r.update(ctx, m, true); err != nil && r.now.Load().byName[name].serving == nil {
 			errs = append(errs, err)
+			continue
+		}
+		for _, number := range m.byNumber() {
+			if v := m.versions[number]; v.refused != nil {
+				r.note(m, number, v)
+			}
 		}
 	}
-	r.work.Unlock()
-	if len(r.models) == 0 {
-		errs = append(errs, fmt.Errorf("there are no models in %s: a folder of models has a bundle at NAME/VERSION, VERSION a number", strings.Join(paths, ", ")))
-	}
-	if len(errs) > 0 {
-		r.Close()
-		return nil, errors.Join(errs...)
-	}
-	return r, nil
+	r.opening = false
+	return errors.Join(errs...)
 }
 
 // find sorts out what the paths are.

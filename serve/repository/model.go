@@ -162,7 +162,7 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 		if v.reason = err.Error(); v.current == nil {
 			v.state = Unavailable
 		}
-		if again || !errors.As(err, new(*bundle.Error)) {
+		if !r.opening && (again || !errors.As(err, new(*bundle.Error))) {
 			r.note(m, number, v)
 		}
 		r.publish()

@@ -56,6 +56,8 @@ type Repository struct {
 	models map[string]*model
 	counts map[string]Counts
 	closed bool
+	// opening leaves it to Open to say what is refused: where it fails, its error does.
+	opening bool
 }
 
 // Counts are how often versions of a model were loaded, and refused.
