@@ -1,0 +1,1 @@
+"""What a server stays up under: ``make overload`` and ``make soak``."""

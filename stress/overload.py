@@ -1,0 +1,168 @@
+"""Ten times more uploads of photographs than ResNet50 can answer (``make overload``).
+
+First the most that it answers is measured, by clients that wait for each answer; then requests
+come at ten times that rate whether or not they are answered. The server is told to let nobody
+wait for longer than ``--max-wait``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stress._server import HERE, ROOT, Server, serving
+
+BUNDLE = HERE / "resnet50.forgo"
+VEGETA = ["go", "tool", "-modfile=go.tool.mod", "vegeta"]
+TIMES = 10
+CLIENTS = (4, 8, 16)  # that wait for their answers, in each turn of the first part
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured, times in seconds and memory in MiB."""
+
+    machine: str
+    max_wait: float
+    best_a_second: float
+    offered_a_second: float
+    requests: int
+    answered: int
+    answered_a_second: float
+    answered_p50: float
+    answered_p99: float
+    answered_worst: float
+    refused: int
+    refused_p50: float
+    refused_p99: float
+    failed: int
+    memory_before: float
+    memory_first_half: float
+    memory_second_half: float
+
+    def faults(self) -> list[str]:
+        """What is not as it should be."""
+        bars = {
+            f"{self.failed} requests were neither answered nor refused": self.failed == 0,
+            f"answers took {self.answered_p99:.2f} s at the 99th percentile, twice --max-wait or more": self.answered_p99
+            < 2 * self.max_wait,
+            f"refusals took {1000 * self.refused_p50:.1f} ms at the median, 10 or more": self.refused_p50
+            < 0.010,
+            f"{self.answered_a_second:.1f} answers a second are less than 90% of {self.best_a_second:.1f}": self.answered_a_second
+            >= 0.9 * self.best_a_second,
+            "memory grew until the end": self.memory_second_half < 1.1 * self.memory_first_half,
+        }
+        return [fault for fault, right in bars.items() if not right]
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m stress.overload", description=__doc__)
+    seconds = os.environ.get("OVERLOAD_SECONDS", "60")
+    parser.add_argument("--seconds", type=int, default=seconds, help="of overload (OVERLOAD_SECONDS)")
+    parser.add_argument("--max-wait", type=float, default=1, metavar="SECONDS", help="for the server")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there")
+    return parser.parse_args()
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def train() -> list[Path]:
+    """Make the bundle where it is not there; returns the photographs."""
+    photos = HERE / "photographs"
+    subprocess.run([sys.executable, "-m", "stress._photos", photos], check=True, cwd=ROOT)
+    if not BUNDLE.exists():
+        say("training ResNet50 for one epoch, from weights at random")
+        command = ["train", photos, "-o", BUNDLE, "--backbone", "resnet50", "--weights", "none"]
+        forgo = Path(sys.executable).with_name("forgo")
+        subprocess.run([forgo, *command, "--epochs", "1", "--batch-size", "8"], check=True)
+    return sorted(photos.glob("*/*.jpg"))
+
+
+def attack(server: Server, photographs: list[Path], seconds: int, *how: str) -> list[tuple[int, float]]:
+    """Load the server; returns each request's status, 0 where there is none, and seconds."""
+    targets = HERE / "targets"
+    targets.write_text("".join(f"POST {server.http}/models/resnet50\n@{path}\n\n" for path in photographs))
+    # The rate is kept whatever happens; a client gives up long after the server should have.
+    options = [f"-duration={seconds}s", "-timeout=60s", "-max-body=0", f"-targets={targets}", *how]
+    results = HERE / "results.bin"
+    subprocess.run([*VEGETA, "attack", *options, f"-output={results}"], check=True, cwd=ROOT)
+    rows = subprocess.run(
+        [*VEGETA, "encode", "-to=csv", results], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    return [(int(row[1]), int(row[2]) / 1e9) for row in csv.reader(rows.stdout.splitlines())]
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that this share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def measure(photographs: list[Path], seconds: int, max_wait: float) -> Figures:
+    """Both parts, against one server."""
+    options = ["--max-wait", f"{max_wait}s"]
+    with serving(BUNDLE, *options, log=HERE / "overload.log") as server:
+        best = 0.0
+        for clients in CLIENTS:
+            turn = attack(server, photographs, 10, "-rate=0", f"-max-workers={clients}")
+            rate = sum(status == 200 for status, _ in turn) / 10
+            say(f"{clients} clients that wait for their answers: {rate:.1f} a second")
+            best = max(best, rate)
+        before, samples = server.resident(), len(server.memory)
+        rate = round(TIMES * best)
+        say(f"{rate} a second, for {seconds} s")
+        requests = attack(server, photographs, seconds, f"-rate={rate}", "-max-workers=10000")
+        memory = [size for _, size in server.memory[samples:]]
+    answered = [took for status, took in requests if status == 200]
+    refused = [took for status, took in requests if status == 429]
+    return Figures(
+        machine=f"{os.cpu_count()} cores, {platform.machine()}",
+        max_wait=max_wait,
+        best_a_second=best,
+        offered_a_second=rate,
+        requests=len(requests),
+        answered=len(answered),
+        answered_a_second=len(answered) / seconds,
+        answered_p50=statistics.median(answered),
+        answered_p99=percentile(answered, 0.99),
+        answered_worst=max(answered),
+        refused=len(refused),
+        refused_p50=statistics.median(refused),
+        refused_p99=percentile(refused, 0.99),
+        failed=len(requests) - len(answered) - len(refused),
+        memory_before=before / 2**20,
+        memory_first_half=max(memory[: len(memory) // 2]) / 2**20,
+        memory_second_half=max(memory[len(memory) // 2 :]) / 2**20,
+    )
+
+
+def main() -> int:
+    """Measure, say, and judge."""
+    a = arguments()
+    HERE.mkdir(parents=True, exist_ok=True)
+    figures = measure(train(), a.seconds, a.max_wait)
+    text = json.dumps(
+        {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(figures).items()}, indent=2
+    )
+    print(text)
+    if a.out:
+        a.out.write_text(text + "\n")
+    for fault in (faults := figures.faults()):
+        say(f"overload: {fault}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
