@@ -15,12 +15,9 @@ import (
 	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
-// Each bad call has TensorFlow Serving's code and a message that names the field; a good one
-// follows it.
-func TestTFServingGRPCBadRequests(t *testing.T) {
-	models := committed(t)
-	models["strings"], models["bytes"] = graphModel(t, "same-string"), graphModel(t, "same-int8")
-	client := predictionService(t, models)
+// tfservingGRPCFaults are those of TensorFlow Serving's services.
+func tfservingGRPCFaults() []badCall {
+	var all []badCall
 	edit := func(change func(r *tfpb.PredictRequest, in *tfpb.TensorProto)) *tfpb.PredictRequest {
 		r := predictIris(5.1, 3.5, 1.4, 0.2)
 		change(r, r.GetInputs()["input"])
@@ -32,7 +29,7 @@ func TestTFServingGRPCBadRequests(t *testing.T) {
 	type request = tfpb.PredictRequest
 	type tensorIn = tfpb.TensorProto
 	const invalid = codes.InvalidArgument
-	for name, c := range map[string]struct {
+	for kind, c := range map[string]struct {
 		request *request
 		code    codes.Code
 		names   string
@@ -45,48 +42,40 @@ func TestTFServingGRPCBadRequests(t *testing.T) {
 		"unknown label": {edit(func(r *request, _ *tensorIn) {
 			r.ModelSpec.VersionChoice = &tfpb.ModelSpec_VersionLabel{VersionLabel: "canary"}
 		}), invalid, `"canary"`},
-		"unknown signature":      {edit(func(r *request, _ *tensorIn) { r.ModelSpec.SignatureName = "train" }), codes.FailedPrecondition, `"train"`},
-		"no inputs":              {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), invalid, `"input"`},
-		"unknown input":          {edit(func(r *request, in *tensorIn) { r.Inputs["other"] = in }), invalid, `"other"`},
-		"unknown output":         {edit(func(r *request, _ *tensorIn) { r.OutputFilter = []string{"other"} }), invalid, `output_filter`},
-		"output twice":           {edit(func(r *request, _ *tensorIn) { r.OutputFilter = []string{"probabilities", "probabilities"} }), invalid, "twice"},
-		"no type":                {edit(func(_ *request, in *tensorIn) { in.Dtype = 0 }), invalid, "DT_INVALID"},
-		"complex":                {edit(func(_ *request, in *tensorIn) { in.Dtype = tfpb.DataType_DT_COMPLEX64 }), invalid, "DT_COMPLEX64"},
-		"a type unheard of":      {edit(func(_ *request, in *tensorIn) { in.Dtype = 99 }), invalid, "99"},
-		"another type":           {edit(func(_ *request, in *tensorIn) { in.Dtype, in.FloatVal, in.DoubleVal = 2, nil, make([]float64, 4) }), invalid, "float64"},
-		"another field":          {edit(func(_ *request, in *tensorIn) { in.Dtype = tfpb.DataType_DT_DOUBLE }), invalid, "double_val"},
-		"content and a field":    {edit(func(_ *request, in *tensorIn) { in.TensorContent = make([]byte, 16) }), invalid, "float_val has values"},
-		"content too short":      {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorContent = nil, make([]byte, 15) }), invalid, "16 bytes"},
-		"no values":              {edit(func(_ *request, in *tensorIn) { in.FloatVal = nil }), invalid, "no values"},
-		"too many values":        {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1, 2) }), invalid, "4 values"},
-		"no shape":               {edit(func(_ *request, in *tensorIn) { in.TensorShape = nil }), invalid, "4 values"},
-		"another shape":          {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(4, 1) }), invalid, `"input"`},
-		"unknown rank":           {edit(func(_ *request, in *tensorIn) { in.TensorShape = &tfpb.TensorShapeProto{UnknownRank: true} }), invalid, "rank"},
-		"negative size":          {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(-1, 4) }), invalid, "negative"},
-		"sizes that overflow":    {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<40, 1<<40) }), invalid, "2^40"},
-		"one value for too many": {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<30, 4) }), invalid, "more elements"},
-		"one value for too long": {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorShape = []float32{1}, dims(maxBody, 4) }), invalid, "longer"},
-		"out of range":           {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: dims(1, 2), IntVal: []int32{1, 400}}), invalid, "element 1"},
-		"strings without length": {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{0x80, 0x80}}), invalid, "varint"},
-		"strings too long":       {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{1, 9, 'a'}}), invalid, "element 1"},
-		"bytes after strings":    {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte("\x01\x01abc")}), invalid, "left"},
-		"a broken picture":       {to("shapes", "image", pictureTensor([][]byte{[]byte("hello")})), invalid, "picture 0"},
-		"pictures in a square":   {to("shapes", "image", &tensorIn{Dtype: 7, TensorShape: dims(1, 2), StringVal: [][]byte{{}, {}}}), invalid, "[N]"},
-		"a picture of numbers":   {to("shapes", "image", floatTensor([]float32{1}, 1)), invalid, `"image"`},
-		"over the limit":         {edit(func(r *request, _ *tensorIn) { r.ModelSpec.Name = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "larger than max"},
+		"unknown signature":       {edit(func(r *request, _ *tensorIn) { r.ModelSpec.SignatureName = "train" }), codes.FailedPrecondition, `"train"`},
+		"no inputs":               {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), invalid, `"input"`},
+		"unknown input":           {edit(func(r *request, in *tensorIn) { r.Inputs["other"] = in }), invalid, `"other"`},
+		"unknown output":          {edit(func(r *request, _ *tensorIn) { r.OutputFilter = []string{"other"} }), invalid, `output_filter`},
+		"output twice":            {edit(func(r *request, _ *tensorIn) { r.OutputFilter = []string{"probabilities", "probabilities"} }), invalid, "twice"},
+		"no datatype":             {edit(func(_ *request, in *tensorIn) { in.Dtype = 0 }), invalid, "DT_INVALID"},
+		"complex":                 {edit(func(_ *request, in *tensorIn) { in.Dtype = tfpb.DataType_DT_COMPLEX64 }), invalid, "DT_COMPLEX64"},
+		"unknown datatype":        {edit(func(_ *request, in *tensorIn) { in.Dtype = 99 }), invalid, "99"},
+		"wrong datatype":          {edit(func(_ *request, in *tensorIn) { in.Dtype, in.FloatVal, in.DoubleVal = 2, nil, make([]float64, 4) }), invalid, "float64"},
+		"wrong field":             {edit(func(_ *request, in *tensorIn) { in.Dtype = tfpb.DataType_DT_DOUBLE }), invalid, "double_val"},
+		"content and a field":     {edit(func(_ *request, in *tensorIn) { in.TensorContent = make([]byte, 16) }), invalid, "float_val has values"},
+		"content too short":       {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorContent = nil, make([]byte, 15) }), invalid, "16 bytes"},
+		"no data":                 {edit(func(_ *request, in *tensorIn) { in.FloatVal = nil }), invalid, "no values"},
+		"too many values":         {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1, 2) }), invalid, "4 values"},
+		"no shape":                {edit(func(_ *request, in *tensorIn) { in.TensorShape = nil }), invalid, "4 values"},
+		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(4, 1) }), invalid, `"input"`},
+		"unknown rank":            {edit(func(_ *request, in *tensorIn) { in.TensorShape = &tfpb.TensorShapeProto{UnknownRank: true} }), invalid, "rank"},
+		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(-1, 4) }), invalid, "negative"},
+		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<40, 1<<40) }), invalid, "2^40"},
+		"one value for too many":  {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<30, 4) }), invalid, "more elements"},
+		"one value for too long":  {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorShape = []float32{1}, dims(maxBody, 4) }), invalid, "longer"},
+		"number over its type":    {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: dims(1, 2), IntVal: []int32{1, 400}}), invalid, "element 1"},
+		"strings without length":  {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{0x80, 0x80}}), invalid, "varint"},
+		"strings too long":        {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{1, 9, 'a'}}), invalid, "element 1"},
+		"bytes after strings":     {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte("\x01\x01abc")}), invalid, "left"},
+		"broken picture":          {to("shapes", "image", pictureTensor([][]byte{[]byte("hello")})), invalid, "picture 0"},
+		"pictures in a square":    {to("shapes", "image", &tensorIn{Dtype: 7, TensorShape: dims(1, 2), StringVal: [][]byte{{}, {}}}), invalid, "[N]"},
+		"picture as numbers":      {to("shapes", "image", floatTensor([]float32{1}, 1)), invalid, `"image"`},
+		"body over the limit":     {edit(func(r *request, _ *tensorIn) { r.ModelSpec.Name = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "larger than max"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			answer, err := client.Predict(t.Context(), c.request)
-			if status.Code(err) != c.code || !strings.Contains(err.Error(), c.names) {
-				t.Errorf("%v, %v; want %s naming %q", answer, err, c.code, c.names)
-			}
-			if _, err := client.Predict(t.Context(), predictIris(5.1, 3.5, 1.4, 0.2)); err != nil {
-				t.Errorf("a good call afterwards: %v", err)
-			}
-		})
+		all = append(all, badCall{kind, predictCall{c.request}, c.code, c.names})
 	}
 	int64s := &tfpb.Feature{Kind: &tfpb.Feature_Int64List{Int64List: &tfpb.Int64List{Value: []int64{1, 2, 3, 4}}}}
-	for name, c := range map[string]struct {
+	for kind, c := range map[string]struct {
 		model string
 		input *tfpb.Input
 		names string
@@ -99,11 +88,18 @@ func TestTFServingGRPCBadRequests(t *testing.T) {
 		"a feature left out":   {"iris", &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{exampleOf(floatList(1, 2, 3, 4), "input"), {}}}}}, "example 1"},
 		"a model of something": {"strings", exampleList(floatList(1), "x"), "task is tensors"},
 	} {
-		if answer, err := client.Classify(t.Context(), &tfpb.ClassificationRequest{ModelSpec: &tfpb.ModelSpec{Name: c.model}, Input: c.input}); status.Code(err) != invalid || !strings.Contains(err.Error(), c.names) {
-			t.Errorf("classify %s: %v, %v; want %q", name, answer, err, c.names)
-		}
+		r := &tfpb.ClassificationRequest{ModelSpec: &tfpb.ModelSpec{Name: c.model}, Input: c.input}
+		all = append(all, badCall{"classify " + kind, classifyCall{r}, invalid, c.names})
 	}
-	if _, err := client.Regress(t.Context(), &tfpb.RegressionRequest{ModelSpec: &tfpb.ModelSpec{Name: "iris"}}); status.Code(err) != invalid || !strings.Contains(err.Error(), "task is classification") {
+	return all
+}
+
+func TestTFServingGRPCBadRequests(t *testing.T) {
+	models := badModels(t)
+	conn := dialGRPC(t, newServer(models))
+	refuseCalls(t, conn, tfservingGRPCFaults())
+	client := tfpb.NewPredictionServiceClient(conn)
+	if _, err := client.Regress(t.Context(), &tfpb.RegressionRequest{ModelSpec: &tfpb.ModelSpec{Name: "iris"}}); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "task is classification") {
 		t.Errorf("regress: %v", err)
 	}
 	if _, err := client.MultiInference(t.Context(), &tfpb.MultiInferenceRequest{}); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "Classify") {

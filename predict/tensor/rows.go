@@ -155,6 +155,15 @@ func collect[T Element](value any, shape []int64, scalar func(any) (T, error)) (
 	return New(slices.Clip(data), shape...)
 }
 
+// shown is a value as JSON has it, where it is short.
+func shown(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil || len(text) > 40 {
+		return fmt.Sprintf("a %T", v)
+	}
+	return string(text)
+}
+
 func as[T any](v any) (T, error) {
 	x, ok := v.(T)
 	if !ok {
@@ -167,7 +176,7 @@ func integer[T int8 | int16 | int32 | int64](bits int) func(any) (T, error) {
 	return func(v any) (T, error) {
 		n, err := as[json.Number](v)
 		if err != nil {
-			return 0, fmt.Errorf("%v is not a number", v)
+			return 0, fmt.Errorf("%s is not a number", shown(v))
 		}
 		x, err := strconv.ParseInt(string(n), 10, bits)
 		if err != nil {
@@ -181,7 +190,7 @@ func unsigned[T uint8 | uint16 | uint32 | uint64](bits int) func(any) (T, error)
 	return func(v any) (T, error) {
 		n, err := as[json.Number](v)
 		if err != nil {
-			return 0, fmt.Errorf("%v is not a number", v)
+			return 0, fmt.Errorf("%s is not a number", shown(v))
 		}
 		x, err := strconv.ParseUint(string(n), 10, bits)
 		if err != nil {
@@ -195,7 +204,7 @@ func float[T float32 | float64](bits int) func(any) (T, error) {
 	return func(v any) (T, error) {
 		n, err := as[json.Number](v)
 		if err != nil {
-			return 0, fmt.Errorf("%v is not a number", v)
+			return 0, fmt.Errorf("%s is not a number", shown(v))
 		}
 		x, err := strconv.ParseFloat(string(n), bits)
 		if err != nil {

@@ -1,0 +1,232 @@
+package serve_test
+
+// The kinds of bad request that several protocols can carry.
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
+)
+
+// badRows are JSON in place of one row of iris's four numbers.
+var badRows = []struct{ kind, row, names string }{
+	{"text for a number", `["a",2,3,4]`, "is not a number"},
+	{"null for a number", `[null,2,3,4]`, "null is not a number"},
+	{"boolean for a number", `[true,2,3,4]`, "true is not a number"},
+	{"object for a number", `[{"a":1},2,3,4]`, "input"},
+	{"number out of range", `[1e39,2,3,4]`, "1e39 does not fit"},
+	{"too few numbers", "[1,2]", "input"},
+	{"too many numbers", "[1,2,3,4,5]", "input"},
+	{"ragged lists", "[[1],2,3,4]", "ragged"},
+	{"lists one too deep", "[[[1,2,3,4]]]", "input"},
+	{"lists far too deep", strings.Repeat("[", 100), "deeper than 64"},
+	{"number with a plus", "[+1,2,3,4]", "JSON at byte"},
+	{"number with a zero before it", "[01,2,3,4]", "JSON at byte"},
+	{"number without a whole part", "[.5,2,3,4]", "JSON at byte"},
+	{"number that ends in its point", "[1.,2,3,4]", "JSON at byte"},
+	{"number with an empty exponent", "[1e,2,3,4]", "JSON at byte"},
+	{"comma too many", "[1,2,3,4,]", "JSON at byte"},
+	{"comma too few", "[1 2,3,4]", "JSON at byte"},
+	{"bare word", "[one,2,3,4]", "JSON at byte"},
+	{"control character in a string", "[\"\x01\",2,3,4]", "JSON at byte"},
+	{"list that is not closed", "[1,2,3,4", "JSON at byte"},
+	{"NaN in lower case", "[nan,2,3,4]", "JSON at byte"},
+}
+
+// rowCarriers have a row between their halves.
+var rowCarriers = []struct{ path, before, after string }{
+	{"/v2/models/iris/infer", `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":`, "}]}"},
+	{"/v2/models/iris/infer", `{"inputs":[{"data":`, `,"name":"input","datatype":"FP32","shape":[1,4]}]}`},
+	{"/v1/models/iris:predict", `{"instances":[`, "]}"},
+	{"/v1/models/iris:predict", `{"instances":[{"input":`, "}]}"},
+	{"/v1/models/iris:predict", `{"inputs":[`, "]}"},
+	{"/v1/models/iris:predict", `{"inputs":{"input":[`, "]}}"},
+	{"/v1/models/iris:classify", `{"examples":[{"input":`, "}]}"},
+	{"/v1/models/iris:classify", `{"context":{"input":`, `},"examples":[{}]}`},
+	{"/models/iris", "", ""},
+	{"/models/iris", `{"input":`, "}"},
+	{"/models/iris", `[{"input":`, "}]"},
+}
+
+// badPictures are the recorded ones that both languages refuse, by what is wrong with them.
+func badPictures(t *testing.T) map[string]struct{ data, names string } {
+	t.Helper()
+	recorded, err := os.ReadFile("../conformance/pictures.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct{ File, Refused string }
+	if err := json.Unmarshal(recorded, &cases); err != nil {
+		t.Fatal(err)
+	}
+	pictures := map[string]struct{ data, names string }{}
+	for _, c := range cases {
+		if c.Refused == "" {
+			continue
+		}
+		data, err := os.ReadFile("../conformance/pictures/" + c.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := "picture refused: " + c.Refused
+		if strings.HasPrefix(c.Refused, "it cannot be decoded") { // in words that are each decoder's own
+			names = "picture refused: decode"
+		}
+		pictures["picture "+c.File] = struct{ data, names string }{string(data), names}
+	}
+	return pictures
+}
+
+// asBytes is a BYTES element as binary data has it.
+func asBytes(s string) string {
+	return string(binary.LittleEndian.AppendUint32(nil, uint32(len(s)))) + s
+}
+
+func commonFaults(t *testing.T) []bad {
+	t.Helper()
+	var all []bad
+	for _, r := range badRows {
+		for _, c := range rowCarriers {
+			if r.kind == "lists one too deep" && strings.HasSuffix(c.path, ":classify") {
+				continue // whose values fill the row, however they are nested
+			}
+			all = append(all, bad{kind: r.kind, path: c.path, body: c.before + r.row + c.after, names: r.names})
+		}
+		body, kind := form(t, [2]string{"row.json", r.row})
+		all = append(all, bad{kind: r.kind, path: "/models/iris", body: string(body), headers: []string{"Content-Type", kind}, names: `file "row.json"`})
+	}
+	for kind, p := range badPictures(t) {
+		text := base64.StdEncoding.EncodeToString([]byte(p.data))
+		body, contentType := form(t, [2]string{"a.jpg", p.data})
+		const oip, tfs, native = "/v2/models/shapes/infer", "/v1/models/shapes:predict", "/models/shapes"
+		for _, b := range []bad{
+			{path: oip, body: `{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["` + text + `"]}]}`},
+			binaryRequest(oip, `"name":"image","datatype":"BYTES","shape":[1,1]`, asBytes(p.data)),
+			{path: oip, body: p.data, headers: []string{headerLength, "0"}},
+			{path: tfs, body: `{"instances":[{"b64":"` + text + `"}]}`},
+			{path: tfs, body: `{"instances":[{"image":{"b64":"` + text + `"}}]}`},
+			{path: tfs, body: `{"inputs":{"image":[{"b64":"` + text + `"}]}}`},
+			{path: "/v1/models/shapes:classify", body: `{"examples":[{"image":{"b64":"` + text + `"}}]}`},
+			{path: native, body: p.data},
+			{path: native, body: string(body), headers: []string{"Content-Type", contentType}},
+		} {
+			if b.kind, b.names = kind, p.names; b.body == "" && b.headers != nil {
+				b.names = "the body is empty"
+			}
+			all = append(all, b)
+		}
+	}
+	many := strings.Repeat(`{"b64":"eA=="},`, 300)
+	all = append(
+		all,
+		bad{kind: "too many pictures", path: "/v1/models/shapes:predict", body: `{"instances":[` + many[:len(many)-1] + "]}", names: "at most 256"},
+		bad{kind: "input left out", path: "/v2/models/two/infer", body: `{"inputs":[{"name":"a","datatype":"FP32","shape":[1,2],"data":[1,2]}]}`, names: `"b" is missing`},
+		bad{kind: "input left out", path: "/models/two", body: `{"a":[1,2]}`, names: `"b" is missing`},
+		bad{kind: "timeout below 0", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":-1}}`, names: "parameters: timeout: -1"},
+		bad{kind: "timeout no number", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":"1s"}}`, names: "parameters: timeout"},
+	)
+	for _, element := range []struct{ kind, model, datatype, value, names string }{
+		{"number over its type", "whole", "INT32", "3000000000", "3000000000 is not an int32"},
+		{"fraction for a whole number", "whole", "INT32", "1.5", "1.5 is not an int32"},
+		{"string with zero", "strings", "BYTES", `"a\u0000b"`, "zero byte"},
+		{"JSON in another charset", "strings", "BYTES", "\"Gr\xfcn\"", "not UTF-8"},
+	} {
+		row := "[" + element.value + "," + element.value + "]"
+		for _, c := range []struct{ path, before, after string }{
+			{"/v2/models/" + element.model + "/infer", `{"inputs":[{"name":"x","datatype":"` + element.datatype + `","shape":[1,2],"data":`, "}]}"},
+			{"/v1/models/" + element.model + ":predict", `{"instances":[`, "]}"},
+			{"/v1/models/" + element.model + ":predict", `{"inputs":{"x":[`, "]}}"},
+			{"/models/" + element.model, "", ""},
+			{"/models/" + element.model, `{"x":`, "}"},
+		} {
+			all = append(all, bad{kind: element.kind, path: c.path, body: c.before + row + c.after, names: element.names})
+		}
+	}
+	for _, g := range good {
+		other := strings.Replace(g.path, "iris", "other", 1)
+		all = append(
+			all,
+			bad{kind: "unknown model", path: other, body: g.body, status: http.StatusNotFound, names: `"other"`},
+			bad{kind: "unknown version", path: unversioned.ReplaceAllString(g.path, "$1/versions/9$2"), body: g.body, status: http.StatusNotFound, names: `"9"`},
+			bad{kind: "wrong method", method: http.MethodPut, path: g.path, status: http.StatusMethodNotAllowed, names: "PUT"},
+			bad{kind: "unknown path", path: g.path + "/other", body: g.body, status: http.StatusNotFound, names: "other"},
+			bad{kind: "not JSON", path: g.path, body: "hello", names: "JSON"},
+			bad{kind: "empty body", path: g.path, names: "text ends"},
+			bad{kind: "two JSON values", path: g.path, body: g.body + g.body, names: "more than one"},
+			bad{kind: "body over the limit", path: g.path, body: strings.Repeat(" ", 2*maxBody), status: http.StatusRequestEntityTooLarge, names: "longer"},
+			bad{kind: "body that is no gzip", path: g.path, body: "hello", headers: []string{"Content-Encoding", "gzip"}, names: "Content-Encoding"},
+			bad{kind: "body that is no deflate", path: g.path, body: "hello", headers: []string{"Content-Encoding", "deflate"}, names: "Content-Encoding"},
+			bad{kind: "gzip cut short", path: g.path, body: "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", headers: []string{"Content-Encoding", "gzip"}, names: "body"},
+			bad{kind: "unknown coding", path: g.path, body: g.body, headers: []string{"Content-Encoding", "br"}, status: http.StatusUnsupportedMediaType, names: "Content-Encoding"},
+			bad{kind: "deadline without a unit", path: g.path, body: g.body, headers: []string{"Grpc-Timeout", "50"}, names: "Grpc-Timeout"},
+			bad{kind: "deadline below 0", path: g.path, body: g.body, headers: []string{"Grpc-Timeout", "-1S"}, names: "Grpc-Timeout"},
+			bad{kind: "deadline of nine digits", path: g.path, body: g.body, headers: []string{"Grpc-Timeout", "123456789S"}, names: "Grpc-Timeout"},
+		)
+	}
+	return all
+}
+
+func commonCalls(t *testing.T) []badCall {
+	t.Helper()
+	var all []badCall
+	for kind, p := range badPictures(t) {
+		contents := protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte(p.data)}}, 1)
+		raw := protoInput("image", "BYTES", nil, 1, 1)
+		all = append(
+			all,
+			badCall{kind: kind, names: p.names, request: inferCall{&pb.ModelInferRequest{ModelName: "shapes", Inputs: []*pb.ModelInferRequest_InferInputTensor{contents}}}},
+			badCall{kind: kind, names: p.names, request: inferCall{&pb.ModelInferRequest{
+				ModelName: "shapes", Inputs: []*pb.ModelInferRequest_InferInputTensor{raw}, RawInputContents: [][]byte{[]byte(asBytes(p.data))},
+			}}},
+			badCall{kind: kind, names: p.names, request: predictCall{&tfpb.PredictRequest{
+				ModelSpec: &tfpb.ModelSpec{Name: "shapes"}, Inputs: map[string]*tfpb.TensorProto{"image": pictureTensor([][]byte{[]byte(p.data)})},
+			}}},
+		)
+	}
+	parameter := func(p *pb.InferParameter) *pb.ModelInferRequest {
+		r := irisRequest(1, 2, 3, 4)
+		r.Parameters = map[string]*pb.InferParameter{"timeout": p}
+		return r
+	}
+	alone := &pb.ModelInferRequest{ModelName: "two", Inputs: []*pb.ModelInferRequest_InferInputTensor{protoInput("a", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1, 2}}, 1, 2)}}
+	pictures := protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: make([][]byte, 300)}, 300)
+	twice := irisRequest(1, 2, 3, 4)
+	for range 2 {
+		twice.Outputs = append(twice.Outputs, &pb.ModelInferRequest_InferRequestedOutputTensor{Name: "probabilities"})
+	}
+	few, many := irisRequest(1, 2), irisRequest(1, 2, 3, 4, 5)
+	few.Inputs[0].Shape, many.Inputs[0].Shape = []int64{1, 2}, []int64{1, 5}
+	shortRow, longRow := predictIris(1, 2, 3, 4), predictIris(1, 2, 3, 4)
+	shortRow.Inputs["input"], longRow.Inputs["input"] = floatTensor([]float32{1, 2}, 1, 2), floatTensor([]float32{1, 2, 3, 4, 5}, 1, 5)
+	return append(
+		all,
+		badCall{kind: "timeout below 0", request: inferCall{parameter(&pb.InferParameter{ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: -1}})}, names: "parameters: timeout: -1"},
+		badCall{kind: "timeout no number", request: inferCall{parameter(&pb.InferParameter{})}, names: "parameters: timeout"},
+		badCall{kind: "input left out", request: inferCall{alone}, names: `"b" is missing`},
+		badCall{kind: "too many pictures", request: inferCall{&pb.ModelInferRequest{ModelName: "shapes", Inputs: []*pb.ModelInferRequest_InferInputTensor{pictures}}}, names: "at most 256"},
+		badCall{kind: "too many pictures", request: predictCall{&tfpb.PredictRequest{
+			ModelSpec: &tfpb.ModelSpec{Name: "shapes"}, Inputs: map[string]*tfpb.TensorProto{"image": pictureTensor(make([][]byte, 300))},
+		}}, names: "at most 256"},
+		badCall{kind: "input left out", request: predictCall{&tfpb.PredictRequest{
+			ModelSpec: &tfpb.ModelSpec{Name: "two"}, Inputs: map[string]*tfpb.TensorProto{"a": floatTensor([]float32{1, 2}, 1, 2)},
+		}}, names: `"b" is missing`},
+		badCall{kind: "too few numbers", request: predictCall{shortRow}, names: `"input"`},
+		badCall{kind: "too many numbers", request: predictCall{longRow}, names: `"input"`},
+		badCall{kind: "output twice", request: inferCall{twice}, names: "outputs[1]"},
+		badCall{kind: "too few numbers", request: inferCall{few}, names: `"input"`},
+		badCall{kind: "too many numbers", request: inferCall{many}, names: `"input"`},
+	)
+}
+
+func TestBadRequestsOfSeveralProtocols(t *testing.T) {
+	models := badModels(t)
+	refuse(t, listen(t, models), commonFaults(t))
+	refuseCalls(t, dialGRPC(t, newServer(models)), commonCalls(t))
+}
