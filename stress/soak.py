@@ -115,9 +115,7 @@ def ask(server: Server, state: State, number: int) -> None:
         state.seen[version] += 1
         got = answer["outputs"][0]["data"]
         want = [x for i in chosen for x in state.answers[state.network(version)][i]]
-        if len(got) != len(want) or any(
-            abs(x - y) > TOLERANCE for x, y in zip(got, want, strict=False)
-        ):
+        if len(got) != len(want) or any(abs(x - y) > TOLERANCE for x, y in zip(got, want, strict=False)):
             state.faults.append(f"version {version} answers {got}, not {want}")
         if not before <= version <= state.put or version in state.broken:
             state.faults.append(f"version {version} answers after {before} did; {state.put} is the last")
@@ -138,7 +136,9 @@ def swap(server: Server, state: State, version: int) -> None:
         shutil.copytree(NETWORKS / f"{state.network(version)}.forgo", place)  # seen while it is copied
     status, body = post(connect(server.admin), "/v2/repository/models/irises/load")
     if status != (409 if broken else 200):
-        state.faults.append(f"load of {'broken ' * broken}version {version}: status {status}: {body.decode()}")
+        state.faults.append(
+            f"load of {'broken ' * broken}version {version}: status {status}: {body.decode()}"
+        )
     if broken:
         shutil.rmtree(place)
         return
