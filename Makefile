@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants fuzz bench bench-go build lint conformance preprocess clean
+.PHONY: help demo check test mutants fuzz bench bench-go overload soak build lint conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -18,6 +18,7 @@ help:
 	@echo "make mutants  plant skews and see each refused"
 	@echo "make fuzz     every fuzz target for FUZZTIME (5m), one after another"
 	@echo "make bench    forgo beside older stacks, in turns, into docs/benchmarks: a few minutes"
+	@echo "make overload ten times more than ResNet50 answers; make soak: hot swaps for ten minutes"
 	@echo "make build    the Go binary, for the Python command to hand over to"
 
 .venv/ready: pyproject.toml uv.lock scripts/setup.sh
@@ -52,6 +53,10 @@ mutants: build build/tiles.forgo/forgo.json
 # BENCH_SECONDS a turn, BENCH_ROUNDS of turns; python -m bench --help has the rest.
 bench: build
 	@$(PY) -m bench
+
+# OVERLOAD_SECONDS and SOAK_SECONDS make them shorter; python -m stress.soak --help has the rest.
+overload soak: build
+	@$(PY) -m stress.$@
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve

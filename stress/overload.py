@@ -84,9 +84,9 @@ def train() -> list[Path]:
     subprocess.run([sys.executable, "-m", "stress._photos", photos], check=True, cwd=ROOT)
     if not BUNDLE.exists():
         say("training ResNet50 for one epoch, from weights at random")
-        command = ["train", photos, "-o", BUNDLE, "--backbone", "resnet50", "--weights", "none"]
-        forgo = Path(sys.executable).with_name("forgo")
-        subprocess.run([forgo, *command, "--epochs", "1", "--batch-size", "8"], check=True)
+        command: list[str | Path] = [Path(sys.executable).with_name("forgo"), "train", photos, "-o", BUNDLE]
+        options = ["--backbone", "resnet50", "--weights", "none", "--epochs", "1", "--batch-size", "8"]
+        subprocess.run([*command, *options], check=True)
     return sorted(photos.glob("*/*.jpg"))
 
 
