@@ -70,5 +70,6 @@ def serving(*arguments: str | Path, log: Path, every: float = 0.2) -> Iterator[S
             process.send_signal(signal.SIGTERM)
             code = process.wait()
             threads[1].join()
+            process.stderr.close()
     if code != 0:
         raise SystemExit(f"forgo serve ended with exit code {code}; its log is {log}")

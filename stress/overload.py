@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from stress import _page
 from stress._server import HERE, ROOT, Server, serving
 
 BUNDLE = HERE / "resnet50.forgo"
 VEGETA = ["go", "tool", "-modfile=go.tool.mod", "vegeta"]
 TIMES = 10
+TEXT = """
+Photographs of 640 × 427 pixels are uploaded as JPEG to a ResNet50 (32-bit floats), client and server on one
+machine: first by clients that wait for each answer, to see how many are answered at best; then for
+{} s at ten times that rate, whether or not they are answered, with `--max-wait {:g}s`. `make overload`
+measures it.
+"""
 CLIENTS = (4, 8, 16)  # that wait for their answers, in each turn of the first part
 
 
@@ -30,7 +35,6 @@ CLIENTS = (4, 8, 16)  # that wait for their answers, in each turn of the first p
 class Figures:
     """What was measured, times in seconds and memory in MiB."""
 
-    machine: str
     max_wait: float
     best_a_second: float
     offered_a_second: float
@@ -47,6 +51,18 @@ class Figures:
     memory_before: float
     memory_first_half: float
     memory_second_half: float
+
+    def rows(self) -> dict[str, str]:
+        """The figures in words."""
+        return {
+            "answered at best": f"{self.best_a_second:.1f} a second",
+            "offered": f"{self.offered_a_second:.0f} a second, {self.requests:,} in all",
+            "answered": f"{self.answered_a_second:.1f} a second, {self.answered_a_second / self.best_a_second:.0%} of the best",
+            "time to an answer": f"{self.answered_p50:.2f} s at the median, {self.answered_p99:.2f} s at the 99th percentile, {self.answered_worst:.2f} s at most",
+            "time to a refusal (429)": f"{1000 * self.refused_p50:.1f} ms at the median, {1000 * self.refused_p99:.1f} ms at the 99th percentile",
+            "neither answered nor refused": f"{self.failed}",
+            "memory": f"{self.memory_first_half:.0f} MiB at most in the first half, {self.memory_second_half:.0f} MiB in the second",
+        }
 
     def faults(self) -> list[str]:
         """What is not as it should be."""
@@ -69,7 +85,7 @@ def arguments() -> argparse.Namespace:
     seconds = os.environ.get("OVERLOAD_SECONDS", "60")
     parser.add_argument("--seconds", type=int, default=seconds, help="of overload (OVERLOAD_SECONDS)")
     parser.add_argument("--max-wait", type=float, default=1, metavar="SECONDS", help="for the server")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", metavar="FOLDER")
     return parser.parse_args()
 
 
@@ -128,7 +144,6 @@ def measure(photographs: list[Path], seconds: int, max_wait: float) -> Figures:
     answered = [took for status, took in requests if status == 200]
     refused = [took for status, took in requests if status == 429]
     return Figures(
-        machine=f"{os.cpu_count()} cores, {platform.machine()}",
         max_wait=max_wait,
         best_a_second=best,
         offered_a_second=rate,
@@ -153,13 +168,13 @@ def main() -> int:
     a = arguments()
     HERE.mkdir(parents=True, exist_ok=True)
     figures = measure(train(), a.seconds, a.max_wait)
-    text = json.dumps(
-        {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(figures).items()}, indent=2
+    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(figures).items()}
+    faults = figures.faults()
+    _page.write(
+        a.out / "overload", "Overload", TEXT.format(a.seconds, a.max_wait), rounded, figures.rows(), faults
     )
-    print(text)
-    if a.out:
-        a.out.write_text(text + "\n")
-    for fault in (faults := figures.faults()):
+    print((a.out / "overload.md").read_text())
+    for fault in faults:
         say(f"overload: {fault}")
     return 1 if faults else 0
 

@@ -22,10 +22,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stress import _page
 from stress._server import HERE, ROOT, Server, serving
 
 NETWORKS = HERE / "versions"
@@ -33,6 +35,12 @@ MODELS = HERE / "models"
 CLIENTS, RATE = 8, 200  # requests a second of all clients
 TOLERANCE = 1e-4  # the bundles' own; the networks differ by far more
 BROKEN = 10  # every so many versions
+TEXT = """
+For {} s a small network is swapped every second for another of three, as its model's next version, while
+clients ask all the time; every tenth version is broken: a changed bit, a file cut short or missing. Every
+answer is compared with Keras's for the version that it names, which must be the last one that was loaded or
+one that came since the request was sent. `make soak` does it.
+"""
 
 
 def shorten(path: Path) -> None:
@@ -79,7 +87,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stress.soak", description=__doc__)
     seconds = os.environ.get("SOAK_SECONDS", "600")
     parser.add_argument("--seconds", type=int, default=seconds, help="of load (SOAK_SECONDS)")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", metavar="FOLDER")
     return parser.parse_args()
 
 
@@ -97,7 +105,13 @@ def connect(url: str) -> http.client.HTTPConnection:
 
 def ask(server: Server, state: State, number: int) -> None:
     """One client: requests at a constant rate, each checked."""
-    connection, chance = connect(server.http), random.Random(number)
+    chance = random.Random(number)
+    with closing(connect(server.http)) as connection:
+        keep_asking(connection, chance, state)
+
+
+def keep_asking(connection: http.client.HTTPConnection, chance: random.Random, state: State) -> None:
+    """Its requests, until it is over."""
     due = time.monotonic() + chance.random() * CLIENTS / RATE
     while not state.over.wait(max(0, due - time.monotonic())):
         due += CLIENTS / RATE
@@ -134,7 +148,8 @@ def swap(server: Server, state: State, version: int) -> None:
     else:
         state.put = version
         shutil.copytree(NETWORKS / f"{state.network(version)}.forgo", place)  # seen while it is copied
-    status, body = post(connect(server.admin), "/v2/repository/models/irises/load")
+    with closing(connect(server.admin)) as connection:
+        status, body = post(connection, "/v2/repository/models/irises/load")
     if status != (409 if broken else 200):
         state.faults.append(
             f"load of {'broken ' * broken}version {version}: status {status}: {body.decode()}"
@@ -161,18 +176,22 @@ def growth(memory: list[tuple[float, int]], seconds: int) -> dict[str, float]:
         "memory_after_a_minute": first,
         "memory_at_the_end": last,
         "memory_most": max(size for _, size in samples),
-        "memory_slope_a_minute": 60 * slope,
+        "memory_grown": slope * (samples[-1][0] - samples[0][0]),
     }
+
+
+def train() -> None:
+    """Make the networks where they are not there."""
+    if not (NETWORKS / "answers.json").exists():
+        shutil.rmtree(NETWORKS, ignore_errors=True)
+        NETWORKS.mkdir(parents=True)
+        subprocess.run([sys.executable, "-m", "stress._versions", NETWORKS], check=True, cwd=ROOT)
 
 
 def main() -> int:
     """Soak, say, and judge."""
     a = arguments()
-    HERE.mkdir(parents=True, exist_ok=True)
-    if not (NETWORKS / "answers.json").exists():
-        shutil.rmtree(NETWORKS, ignore_errors=True)
-        NETWORKS.mkdir()
-        subprocess.run([sys.executable, "-m", "stress._versions", NETWORKS], check=True, cwd=ROOT)
+    train()
     state = State(**json.loads((NETWORKS / "answers.json").read_text()))
     for one, other in itertools.combinations(state.answers, 2):
         for x, y in zip(one, other, strict=True):
@@ -192,24 +211,38 @@ def main() -> int:
         state.over.set()
         for client in clients:
             client.join()
-    memory = growth(server.memory, a.seconds)
+    if not state.faults:
+        report(a.out, a.seconds, version, server, state)
+    for fault in state.faults[:10]:
+        print(f"soak: {fault}", file=sys.stderr)
+    return 1 if state.faults else 0
+
+
+def report(out: Path, seconds: int, versions: int, server: Server, state: State) -> None:
+    """Judge the memory, and write what was found."""
+    memory = growth(server.memory, seconds)
+    first, last = memory["memory_after_a_minute"], memory["memory_at_the_end"]
+    if seconds >= 300:  # so long that the server's collector has come round some times
+        if last > 1.1 * first:
+            state.faults.append("memory at the end is more than 10% above that after the first minute")
+        if memory["memory_grown"] > 0.05 * first:
+            state.faults.append("memory grows: by more than 5% along the line through it")
     figures = {
-        "seconds": a.seconds,
+        "seconds": seconds,
         "requests": state.seen.total(),
-        "versions": version,
+        "versions": versions,
         "of_them_broken": len(state.broken),
         "versions_that_answered": len(state.seen),
         **{name: round(value, 2) for name, value in memory.items()},
     }
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if a.out:
-        a.out.write_text(text + "\n")
-    if memory["memory_at_the_end"] > 1.1 * memory["memory_after_a_minute"]:
-        state.faults.append("memory at the end is more than 10% above that after the first minute")
-    for fault in state.faults[:10]:
-        print(f"soak: {fault}", file=sys.stderr)
-    return 1 if state.faults else 0
+    rows = {
+        "requests": f"{state.seen.total():,}, {CLIENTS} clients, {RATE} a second",
+        "versions": f"{versions}, of which {len(state.broken)} were broken; {len(state.seen)} answered",
+        "failed requests, wrong answers, answers of a stale or broken version": "0",
+        "memory": f"{first:.0f} MiB after the first minute, {last:.0f} MiB at the end, {memory['memory_most']:.0f} MiB at most",
+    }
+    _page.write(out / "soak", "Soak", TEXT.format(seconds), figures, rows, state.faults)
+    print((out / "soak.md").read_text())
 
 
 if __name__ == "__main__":
