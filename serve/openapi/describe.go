@@ -29,6 +29,8 @@ type builder struct {
 	base   string                 // SCHEME://HOST, for commands
 	locked func(path string) bool // nil: nothing is
 
+	components, ids map[string]bool // the names that are taken
+
 	stats, status *Schema   // once they are components
 	sections      []section // of the page
 }
@@ -40,12 +42,12 @@ func Describe(models Models, base string, locked func(path string) bool) *Docume
 }
 
 func describe(models Models, base string, locked func(path string) bool) *builder {
-	b := &builder{base: base, locked: locked, doc: Document{
+	b := &builder{base: base, locked: locked, components: map[string]bool{}, ids: map[string]bool{}, doc: Document{
 		OpenAPI: "3.1.1",
 		Info: Info{
 			Title:   "forgo",
 			Summary: "Predictions of verified models",
-			Description: "Every model here has answered its golden cases in this process as the training framework did. " +
+			Description: "These are the models that this server has loaded; each says how its answers to its golden cases compare with the training framework's. " +
 				"Each answers in three protocols: forgo's own, which takes the thing itself and gives the labelled answer, " +
 				"the Open Inference Protocol v2, which is spoken over gRPC as well, and TensorFlow Serving's REST API. " +
 				"Request bodies may be packed with gzip or deflate.",
@@ -108,6 +110,7 @@ func (b *builder) model(versions []repository.Status) {
 
 // add puts an operation at a path.
 func (b *builder) add(method, path string, op *Operation) {
+	op.ID = b.name(b.ids, op.ID)
 	b.lock(path, op)
 	place := &Path{}
 	if method == http.MethodGet {
@@ -123,24 +126,22 @@ func (b *builder) add(method, path string, op *Operation) {
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// schema puts a schema among the components and returns a reference to it.
-func (b *builder) schema(name string, s *Schema) *Schema {
-	name = notInNames.ReplaceAllString(name, "_")
-	free := name
-	for i := 2; b.hasSchema(free); i++ {
-		free = name + "_" + strconv.Itoa(i)
+// name makes of a text a name that is used once: of a component, or of an operation or section.
+func (b *builder) name(used map[string]bool, text string) string {
+	text = notInNames.ReplaceAllString(text, "_")
+	free := text
+	for i := 2; used[free]; i++ {
+		free = text + "_" + strconv.Itoa(i)
 	}
-	b.doc.Components.Schemas = append(b.doc.Components.Schemas, property(free, s))
-	return &Schema{Ref: "#/components/schemas/" + free}
+	used[free] = true
+	return free
 }
 
-func (b *builder) hasSchema(name string) bool {
-	for _, f := range b.doc.Components.Schemas {
-		if f.Name == name {
-			return true
-		}
-	}
-	return false
+// schema puts a schema among the components and returns a reference to it.
+func (b *builder) schema(name string, s *Schema) *Schema {
+	name = b.name(b.components, name)
+	b.doc.Components.Schemas = append(b.doc.Components.Schemas, property(name, s))
+	return &Schema{Ref: "#/components/schemas/" + name}
 }
 
 // failures are the answers of requests that fail, by status.
@@ -229,7 +230,7 @@ func example(name, summary string, value any) Field[*Example] {
 // server adds what concerns no single model.
 func (b *builder) server() {
 	const tag = "the server"
-	b.sections = append(b.sections, section{ID: "the-server", Title: "The server"})
+	b.sections = append(b.sections, section{ID: b.name(b.ids, "the-server"), Title: "The server"})
 	b.doc.Tags = append(b.doc.Tags, Tag{Name: tag, Description: "Health, and what there is. Models are loaded and unloaded on the admin port alone."})
 	get := func(id, path, summary string, responses Ordered[*Response]) {
 		b.add(http.MethodGet, path, &Operation{

@@ -16,7 +16,7 @@ func (b *builder) native(d *model) {
 	path := "/models/" + url.PathEscape(d.Name)
 	op := &Operation{
 		ID: d.id + "_predict", Tags: []string{d.tag}, Summary: "Predict: the thing itself for the labelled answer",
-		Parameters: []Parameter{deadline()}, Body: &Body{Required: true},
+		Body: &Body{Required: true},
 	}
 	answer := b.answer(d)
 	both := &Schema{OneOf: []*Schema{answer, list(answer, 0, -1)}}
@@ -36,6 +36,7 @@ func (b *builder) native(d *model) {
 			Schema: &Schema{Type: "integer", Format: "int32", Minimum: 0, Maximum: math.MaxInt32},
 		})
 	}
+	op.Parameters = append(op.Parameters, deadline())
 	op.Responses = answers(inBody("The answer, or a list of answers.", media(jsonType, both, d.answerExample()...)), predictions...)
 	b.add(http.MethodPost, path, op)
 }

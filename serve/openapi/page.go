@@ -86,11 +86,8 @@ type body struct{ Status, Kind, Description, Sketch string }
 func (b *builder) newSection(d *model) section {
 	manifest := d.Manifest()
 	s := section{
-		ID: d.Name, Title: d.Name, Version: d.Version, Summary: manifest.Task + "; " + d.Parity().String(),
+		ID: b.name(b.ids, d.Name+"@"+d.Version), Title: d.Name, Version: d.Version, Summary: manifest.Task + "; " + d.Parity().String(),
 		Digest: d.Digest(), Labels: manifest.Labels,
-	}
-	if !d.again {
-		s.ID += "@" + d.Version
 	}
 	if d.picture {
 		s.Pictures = d.takes()
@@ -176,7 +173,7 @@ func (b *builder) failure(ref string) string {
 func (b *builder) writePage(w http.ResponseWriter) {
 	var out bytes.Buffer
 	err := pageTemplate.Execute(&out, map[string]any{
-		"Info": b.doc.Info, "Sections": b.sections,
+		"Info": b.doc.Info, "Sections": b.sections, "Locked": b.locked != nil,
 		"Style": template.CSS(style), "Script": template.JS(script),
 	})
 	if err != nil {
@@ -184,6 +181,5 @@ func (b *builder) writePage(w http.ResponseWriter) {
 		return
 	}
 	w.Header().Set("Content-Security-Policy", policy)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	reply.Text(w, "text/html; charset=utf-8", out.Bytes())
 }
