@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -67,6 +68,37 @@ func faulty(fault func(int, []float32), on func() bool) predict.Engine {
 		}
 		return out, nil
 	}}
+}
+
+// An output that is not what it says it is fails the calls of its run, and not the process.
+func TestBrokenOutputsAreErrors(t *testing.T) {
+	var broken atomic.Bool
+	engine := tampered{onnx.Engine(), func(ctx context.Context, s predict.Session, in predict.Tensors, names []string) (predict.Tensors, error) {
+		out, err := s.Run(ctx, in, names)
+		if broken.Load() {
+			for name, t := range out {
+				out[name] = tensor.Tensor{Shape: t.Shape, Data: t.Data.([]float32)[1:]}
+			}
+		}
+		return out, err
+	}}
+	m, err := options().Load(t.Context(), iris, engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	broken.Store(true)
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			for range 20 {
+				if _, err := m.Classify(t.Context(), []byte("[5.1,3.5,1.4,0.2]")); err == nil || !strings.Contains(err.Error(), "needs") {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 const callers = 64

@@ -345,6 +345,9 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 		if t.Rows() != rows {
 			return nil, fmt.Errorf("output %q has %d rows for %d", info.Name, t.Rows(), rows)
 		}
+		if err := t.Check(); err != nil { // whose rows could not be told apart
+			return nil, fmt.Errorf("output %q: %w", info.Name, err)
+		}
 		if m.renamed {
 			out[info.Name] = t
 		}
