@@ -24,7 +24,7 @@ import (
 )
 
 // TestEveryRequestThatWasReadIsAnswered stops a server under load, over connections that are
-// kept, connections for one request, bodies that come in parts, and gRPC. As many answers
+// kept, connections for one request, bodies that come in parts, a Unix socket, and gRPC. As many answers
 // arrive as it says that it has read requests, and nobody who sent a whole request over HTTP is
 // left without an answer.
 func TestEveryRequestThatWasReadIsAnswered(t *testing.T) {
@@ -77,7 +77,7 @@ func (l *load) answer() {
 func stopUnderLoad(t *testing.T, command string, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	cmd := exec.CommandContext(t.Context(), command, "serve", iris, "--verify", "quick", "--log-format", "json",
-		"--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--admin", "off")
+		"--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--admin", "off", "--socket", filepath.Join(t.TempDir(), "s"))
 	stderr, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -98,7 +98,13 @@ func stopUnderLoad(t *testing.T, command string, seed uint64) {
 	l := &load{enough: 1 + random.Int64N(400), lost: make(chan error, 100), stop: func() { _ = cmd.Process.Signal(syscall.SIGTERM) }}
 	var clients sync.WaitGroup
 	for i := range 8 {
-		clients.Go(func() { l.overHTTP(places["http"].(string), i%4 == 1, i%4 == 2) })
+		clients.Go(func() {
+			network, address := "tcp", places["http"]
+			if i >= 5 {
+				network, address = "unix", places["socket"]
+			}
+			l.overHTTP(network, address.(string), i%4 == 1, i%4 == 2)
+		})
 	}
 	for range 3 {
 		clients.Go(func() { l.overGRPC(t, places["grpc"].(string)) })
@@ -126,10 +132,10 @@ const row = "[5.1,3.5,1.4,0.2]"
 
 // overHTTP sends requests until it cannot connect. What happens before a request's last byte is
 // sent is the client's to repeat; from then on there must be an answer.
-func (l *load) overHTTP(address string, each, parts bool) {
+func (l *load) overHTTP(network, address string, each, parts bool) {
 	head := fmt.Sprintf("POST /models/iris HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(row))
 	for {
-		conn, err := net.Dial("tcp", address)
+		conn, err := net.Dial(network, address)
 		if err != nil {
 			return
 		}
