@@ -7,17 +7,21 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 // document is an OpenAPI document as a client reads it.
@@ -115,7 +119,50 @@ func everyKindOfModel(t *testing.T) serve.Models {
 }
 
 func TestOpenAPIExamples(t *testing.T) {
-	d := readDocument(t, listen(t, everyKindOfModel(t)))
+	sent := readDocument(t, listen(t, everyKindOfModel(t))).examples(t)
+	if sent["get"] < 100 || sent["application/json"] < 70 || sent["text/csv"] < 9 {
+		t.Errorf("too few were sent: %v", sent)
+	}
+}
+
+// Each version is described as it is, as long as it is there.
+func TestOpenAPIVersions(t *testing.T) {
+	root := t.TempDir()
+	for _, version := range []string{"1", "2", "3"} {
+		putVersion(t, root, version)
+	}
+	_, url, admin := watched(t, root, map[string]repository.Settings{"iris": {Labels: map[string]string{"stable": "2", "canary": "3"}}})
+	d := readDocument(t, url)
+	if sent := d.examples(t); sent["application/json"] < 15 {
+		t.Errorf("too few were sent: %v", sent)
+	}
+	paths := d.whole["paths"].(map[string]any)
+	for path, there := range map[string]bool{
+		"/v2/models/iris/versions/1/infer": false, "/v2/models/iris/versions/2/infer": true, "/v2/models/iris/versions/3/infer": true,
+		"/v1/models/iris/labels/stable:predict": true, "/v1/models/iris/labels/canary:predict": true, "/models/iris": true,
+	} {
+		if (paths[path] != nil) != there {
+			t.Errorf("%s: %v, want %v", path, paths[path] != nil, there)
+		}
+	}
+	for version, want := range map[string]string{"2": "[setosa-2 versicolor-2 virginica-2]", "3": "[setosa-3 versicolor-3 virginica-3]"} {
+		if got := fmt.Sprint(at(d.whole, "components", "schemas", "iris."+version+".Label", "enum")); got != want {
+			t.Errorf("labels of version %s: %s", version, got)
+		}
+	}
+	putVersion(t, root, "4")
+	if status, _, raw := exchange(t, "POST", admin+"/v2/repository/models/iris/load", nil); status != 200 {
+		t.Fatalf("%d %s", status, raw)
+	}
+	paths = readDocument(t, url).whole["paths"].(map[string]any)
+	if paths["/v2/models/iris/versions/4/infer"] == nil || paths["/v2/models/iris/versions/2/infer"] == nil && paths["/v2/models/iris/versions/3/infer"] == nil {
+		t.Errorf("after version 4 was loaded: %v", slices.Sorted(maps.Keys(paths)))
+	}
+}
+
+// examples sends all that the document gives, holds the answers to it, and counts by media type.
+func (d document) examples(t *testing.T) map[string]int {
+	t.Helper()
 	sent, ids := map[string]int{}, map[any]bool{}
 	d.each(func(path, method string, op map[string]any) {
 		if ids[op["operationId"]] {
@@ -144,9 +191,7 @@ func TestOpenAPIExamples(t *testing.T) {
 			}
 		}
 	})
-	if sent["get"] < 100 || sent["application/json"] < 40 || sent["text/csv"] < 9 {
-		t.Errorf("too few were sent: %v", sent)
-	}
+	return sent
 }
 
 // Pictures are not among the examples, so they are sent in every way that the document has.

@@ -20,14 +20,6 @@ func (b *builder) tfserving(d *model, kind, name string) {
 		path, id = path+"/"+kind+"/"+url.PathEscape(name), id+"_"+kind[:1]+"_"+name
 	}
 	again := d.again && kind != ""
-	post := func(verb, sum string, request, answer *Schema, samples ...Sample) {
-		b.add(http.MethodPost, path+":"+verb, &Operation{
-			ID: id + "_" + verb, Tags: []string{d.tag}, Summary: sum, again: again, Samples: samples,
-			Parameters: []Parameter{deadline()},
-			Body:       &Body{Required: true, Content: Ordered[*Media]{media(jsonType, request)}},
-			Responses:  answers(inBody("The answer; numbers that are not finite are the bare words NaN, Infinity and -Infinity.", media(jsonType, answer)), predictions...),
-		})
-	}
 	get := func(what, at, sum string, s *Schema) {
 		b.add(http.MethodGet, path+at, &Operation{
 			ID: id + "_" + what, Tags: []string{d.tag}, Summary: sum, again: again,
@@ -35,16 +27,22 @@ func (b *builder) tfserving(d *model, kind, name string) {
 			Samples:   []Sample{b.curl(sum, path+at, "")},
 		})
 	}
-	verbs := d.verbs(b)
-	for _, v := range verbs {
+	for _, v := range d.verbs(b) {
+		at, body := path+":"+v.name, media(jsonType, v.request)
 		var samples []Sample
 		if d.picture {
-			samples = append(samples, b.piped("A picture", path+":"+v.name, v.piped))
+			samples = append(samples, b.piped("A picture", at, v.piped))
 		}
 		if v.sent != nil {
-			samples = append(samples, b.post("One row", path+":"+v.name, v.sent))
+			body.Value.Examples = Ordered[*Example]{example("row", "One row", v.sent)}
+			samples = append(samples, b.post("One row", at, v.sent))
 		}
-		post(v.name, v.summary, v.request, v.answer, samples...)
+		b.add(http.MethodPost, at, &Operation{
+			ID: id + "_" + v.name, Tags: []string{d.tag}, Summary: v.summary, again: again, Samples: samples,
+			Parameters: []Parameter{deadline()},
+			Body:       &Body{Required: true, Content: Ordered[*Media]{body}},
+			Responses:  answers(inBody("The answer; numbers that are not finite are the bare words NaN, Infinity and -Infinity.", media(jsonType, v.answer)), predictions...),
+		})
 	}
 	get("status", "", "The states of its versions", b.tfStatus())
 	get("metadata", "/metadata", "The signature's names, types and shapes", d.signature(b))
