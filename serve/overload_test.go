@@ -89,6 +89,23 @@ func TestBusyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 	}
 }
 
+// The default queue has room for 64 callers with 8 rows each.
+func TestTheDefaultQueue(t *testing.T) {
+	models := committed(t)
+	url := listen(t, models)
+	const eight = `{"instances":[[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4]]}`
+	for others, want := range map[int]int{63 * 8: 200, 64 * 8: 429} {
+		r, err := models["iris"].Reserve(others, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, answer := call(t, "POST", url+"/v1/models/iris:predict", eight); status != want {
+			t.Errorf("behind %d rows: %d %v, want %d", others, status, answer, want)
+		}
+		r.Release()
+	}
+}
+
 // A body counts while it comes, also where its length is not known before.
 func TestQueueBytes(t *testing.T) {
 	m := small(t, "iris")
