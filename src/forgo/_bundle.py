@@ -48,8 +48,8 @@ def name_of(path: Path) -> str:
     return name
 
 
-def check_place(path: Path) -> None:
-    """Fail early where a bundle could not be written at the end.
+def check_place(path: Path, saved_model: bool = False) -> None:
+    """Fail early where a bundle, or a bare SavedModel, could not be written at the end.
 
     Raises:
         BundleError: there is something else at path, or its folder is not there.
@@ -59,16 +59,22 @@ def check_place(path: Path) -> None:
         raise BundleError(f"{path}: the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK):
         raise BundleError(f"{path}: the folder {path.parent} cannot be written to")
-    if path.exists() and not (path / MANIFEST).is_file():
-        raise BundleError(f"{path}: it exists and is not a bundle; move it away, or choose another name")
+    what, file = ("SavedModel", "saved_model.pb") if saved_model else ("bundle", MANIFEST)
+    if path.exists() and not (path / file).is_file():
+        raise BundleError(f"{path}: it exists and is not a {what}; move it away, or choose another name")
 
 
 class Staging:
-    """A bundle being written. Leaving the ``with`` block without commit removes it."""
+    """A bundle being written. Leaving the ``with`` block without commit removes it.
 
-    def __init__(self, place: Path) -> None:
-        check_place(place)
+    Of a part, a folder of the bundle, nothing else is put in the place: the bundle around it was
+    for its proof.
+    """
+
+    def __init__(self, place: Path, part: str | None = None) -> None:
+        check_place(place, part is not None)
         self.place = place
+        self._part = part
         self.folder = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
         self.folder.chmod(0o755)
         self._files: dict[str, dict[str, object]] = {}
@@ -89,6 +95,16 @@ class Staging:
         self._files[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         return name
 
+    def adopt(self, folder: str) -> str:
+        """Count in the files of a folder that something else has written into the bundle."""
+        for file in sorted((self.folder / folder).rglob("*")):
+            if file.is_file():
+                with file.open("rb") as f:
+                    digest = hashlib.file_digest(f, "sha256").hexdigest()
+                name = file.relative_to(self.folder).as_posix()
+                self._files[name] = {"sha256": digest, "size": file.stat().st_size}
+        return folder
+
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write forgo.json and its digest, after all other files.
 
@@ -107,15 +123,16 @@ class Staging:
         (self.folder / DIGEST).write_text(f"{hashlib.sha256(data).hexdigest()}  {MANIFEST}\n")
 
     def commit(self) -> None:
-        """Put the bundle in its place, instead of an older one if there is one."""
+        """Put it in its place, instead of an older one if there is one."""
         for file in self.folder.rglob("*"):
             if file.is_file():
                 with file.open("rb") as f:
                     os.fsync(f.fileno())
+        made = self.folder / self._part if self._part else self.folder
         if not self.place.exists():
-            self.folder.rename(self.place)
+            made.rename(self.place)
             return
         old = Path(tempfile.mkdtemp(prefix=f".{self.place.name}.old.", dir=self.place.parent))
         self.place.rename(old / "bundle")
-        self.folder.rename(self.place)
+        made.rename(self.place)
         shutil.rmtree(old)

@@ -187,16 +187,61 @@ def _share(text: str) -> float | str:
 )
 def _export(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A trained Keras 3 model, as a .keras file.")
-    ],
-    out: OutOption,
-    examples: Annotated[
         Path,
+        typer.Argument(
+            metavar="MODEL", help="A .keras file, an .h5 file of Keras 2 or 3, or a SavedModel's folder."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="OUT.forgo",
+            help="The bundle to write; with --tag, any other name is that of a bare SavedModel.",
+        ),
+    ],
+    examples: Annotated[
+        Path | None,
         typer.Option(
             metavar="DIR",
             help="Pictures as clients will send them, or a .npy file of rows: what parity is proven on.",
         ),
-    ],
+    ] = None,
+    no_goldens: Annotated[
+        bool, typer.Option("--no-goldens", help="Write a bundle without examples, marked as not proven.")
+    ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="What runs it in Go: onnxruntime or tensorflow.", show_default="onnxruntime"),
+    ] = None,
+    tag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The tag of the SavedModel to write; of a MODEL that is one, of the graph that is meant.",
+        ),
+    ] = None,
+    signature: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a SavedModel: how it is called.")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="NAME", help="Of a SavedModel without signature: an operation, as input_1."
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            metavar="NAME",
+            help="Of a SavedModel: an output of its signature, or an operation, as inferenceLayer/Softmax.",
+        ),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run code that MODEL carries, such as Lambda layers.")
+    ] = False,
     labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A classifier's labels, one a line, in the order of its output."),
@@ -219,7 +264,9 @@ def _export(
     from forgo.exporting import export
 
     result = export(
-        model, out, examples=_rows(examples), labels=labels, task=task, tolerance=tolerance,
+        model, out, examples=_rows(examples) if examples else None, no_goldens=no_goldens,
+        engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
+        trust=trust, labels=labels, task=task, tolerance=tolerance,
         resize=resize, fit=fit,  # type: ignore[arg-type]
     )  # fmt: skip
     if as_json:
@@ -243,16 +290,26 @@ def _rows(examples: Path) -> Any:
 
 
 def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
-    size = sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file())
-    agreement = f", top-1 agreement {100 * parity['top1_agreement']:.0f}%" if parity["top1_agreement"] else ""
-    console.print(
-        f"parity proven in Go: {parity['cases']} cases, largest difference {parity['largest_difference']:.1e}{agreement}",
-        style="green", soft_wrap=True,
-    )  # fmt: skip
+    if parity["mode"] == "none":
+        verdict, style = f"parity NOT PROVEN: there are no golden cases ({parity['reason']})", "yellow"
+    else:
+        agreement = (
+            f", top-1 agreement {100 * parity['top1_agreement']:.0f}%" if parity["top1_agreement"] else ""
+        )
+        verdict = (
+            f"parity proven in Go: {parity['cases']} cases, "
+            f"largest difference {parity['largest_difference']:.1e}{agreement}"
+        )
+        style = "green"
+    console.print(verdict, style=style, soft_wrap=True)
     if parity["decode_difference"]:
         console.print(
             f"JPEG decoding is APPROXIMATE, off by up to {parity['decode_difference']} of 255", style="yellow"
         )
+    size = sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file())
+    if not (Path(path) / "forgo.json").is_file():
+        console.print(f"wrote {path} ({size / 1e6:.1f} MB), a SavedModel", soft_wrap=True)
+        return
     console.print(f"wrote {path} ({size / 1e6:.1f} MB); its report is {path}/report.html", soft_wrap=True)
     console.print(f"next: forgo predict {path} FILE   or   forgo serve {path}", soft_wrap=True)
 

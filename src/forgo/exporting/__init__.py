@@ -22,6 +22,7 @@ __all__ = ["Result", "export"]
 
 Examples = str | Path | list[Path] | npt.NDArray[Any] | dict[str, npt.NDArray[Any]]
 
+ENGINES = ("onnxruntime", "tensorflow")
 TASKS = ("classification", "regression", "embedding", "tensors")
 
 
@@ -29,7 +30,14 @@ def export(
     model: Any,
     path: str | Path,
     *,
-    examples: Examples,
+    examples: Examples | None = None,
+    no_goldens: bool = False,
+    engine: str | None = None,
+    tag: str | None = None,
+    signature: str | None = None,
+    inputs: list[str] | None = None,
+    outputs: list[str] | None = None,
+    trust: bool = False,
     labels: list[str] | str | Path | None = None,
     task: str | None = None,
     resize: Resize = "bilinear",
@@ -38,13 +46,26 @@ def export(
 ) -> Result:
     """Write a trained model as a bundle, after proving that Go answers as the framework does.
 
-    The examples are answered by the training framework, by ONNX Runtime in Python (at batches
-    of 1 and 3) and by the Go binary. Where two differ by more than the tolerance, no bundle is
-    left behind. Some of the examples become the bundle's golden cases.
+    The examples are answered by the training framework, by the graph's engine in Python (at
+    batches of 1 and 3) and by the Go binary. Where two differ by more than the tolerance, no
+    bundle is left behind. Some of the examples become the bundle's golden cases.
 
     Args:
-        model: a Keras 3 model (on any backend), or the path of a ``.keras`` file.
-        path: where the bundle goes: ``NAME.forgo``. An older bundle there is replaced.
+        model: a Keras 3 model (on any backend), or the path of a ``.keras`` file, of an ``.h5``
+            file of Keras 2 or 3, or of a SavedModel's folder.
+        path: where the bundle goes: ``NAME.forgo``. An older bundle there is replaced. With a tag,
+            any other name is that of a SavedModel, which is left without the bundle that proved it.
+        no_goldens: write a bundle without examples. Its answers are not proven to be the training
+            framework's, which is said wherever it is shown.
+        engine: what runs the graph in Go: "onnxruntime", which is the default, or "tensorflow".
+        tag: of the SavedModel that is written or, where the model is one, of the graph that is
+            meant; several with commas between.
+        signature: of a model that is a SavedModel: how it is called.
+        inputs: of such a model: operations in place of a signature's inputs, as ``input_1``.
+        outputs: of such a model: those of the signature's outputs that are wanted, in order; or
+            operations, as ``inferenceLayer/Softmax``.
+        trust: run Python code that the file carries (Lambda layers), and operations of SavedModels
+            that reach files.
         examples: what clients will send. For a model of pictures, a folder or a list of JPEG
             and PNG files; the model must take float32 [batch, height, width, 3] with values
             from 0 to 255. For any other model an array [rows, …], or a dict of such arrays
@@ -61,7 +82,7 @@ def export(
 
     Returns:
         The bundle's path, the Go binary's verdict, the largest difference between the
-        framework and ONNX Runtime, and the example pictures that were refused.
+        framework and the engine in Python, and the example pictures that were refused.
 
     Raises:
         ExportError: the model or the examples cannot be used.
@@ -71,30 +92,49 @@ def export(
         >>> forgo.export(model, "iris.forgo", examples=rows, labels=["setosa", "versicolor", "virginica"])
     """
     place = Path(path)
-    check_place(place)
+    tags = [t.strip() for t in tag.split(",") if t.strip()] if tag is not None else None
+    if tags == []:
+        raise ExportError("a tag must not be empty")
+    is_folder = isinstance(model, str | Path) and Path(model).is_dir()
+    bare = tags is not None and place.suffix != ".forgo"
+    check_place(place, saved_model=bare)
+    if engine not in (None, *ENGINES):
+        raise ExportError(f"there is no engine {engine!r}; it is one of {', '.join(ENGINES)}")
+    if tags and not bare and not is_folder and engine != "tensorflow":
+        raise ExportError("a tag is for SavedModels: give the engine tensorflow, too")
+    if bare and engine == "onnxruntime":
+        raise ExportError(f"{place}: with a tag it becomes a SavedModel, which onnxruntime does not run")
+    if not is_folder and (signature or inputs or outputs):
+        raise ExportError("a signature, inputs and outputs are chosen of SavedModels alone")
     if task is not None and task not in TASKS:
         raise ExportError(f"there is no task {task!r}; it is one of {', '.join(TASKS)}")
     if resize not in RESIZES or fit not in FITS:
         raise ExportError(f"resize is one of {', '.join(RESIZES)}; fit is one of {', '.join(FITS)}")
+    if examples is None and not no_goldens:
+        raise ExportError(
+            "parity cannot be proven without examples: give some with --examples, "
+            "or --no-goldens for a bundle that says that it is not proven"
+        )
+    if examples is not None and no_goldens:
+        raise ExportError("with examples there are golden cases: leave out --examples or --no-goldens")
     pictures, rows = _split(examples)
     request = Request(
         place=place, pictures=pictures, rows=rows, labels=read_labels(labels), task=task,
-        resize=resize, fit=fit, tolerance=tolerance,
+        resize=resize, fit=fit, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
+        tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
+        trust=trust,
     )  # fmt: skip
 
-    from forgo.exporting import _keras_process
+    from forgo.exporting import _files, _process
 
     if isinstance(model, str | Path):
-        file = Path(model)
-        if file.suffix != ".keras" or not file.is_file():
-            raise ExportError(
-                f"{file}: it must be a .keras file" if file.exists() else f"{file}: no such file"
-            )
-        return _keras_process.export_file(file, _named(request, file))
+        _files.check(Path(model), trust=trust)
+        return _process.export_file(Path(model), _named(request, Path(model)))
     keras = sys.modules.get("keras")
     if keras is None or not isinstance(model, keras.Model):
         raise ExportError(
-            f"a {type(model).__module__}.{type(model).__name__} cannot be exported; give a Keras 3 model or a .keras file"
+            f"a {type(model).__module__}.{type(model).__name__} cannot be exported; "
+            "give a Keras 3 model, a .keras or .h5 file, or a SavedModel's folder"
         )
     return _export_keras(model, request)
 
@@ -105,24 +145,27 @@ def _named(request: Request, file: Path) -> Request:
 
 def _export_keras(model: Any, request: Request) -> Result:
     """Take the truth from the model in memory, then export it as it is saved."""
-    from forgo.exporting import _keras, _keras_process
+    from forgo.exporting import _keras, _process
     from forgo.exporting._examples import from_rows, read_pictures, stack
     from forgo.exporting._pipeline import _preprocessor
 
-    adapter = _keras.KerasModel(model, picture=request.pictures is not None)
-    if request.pictures is not None:
-        examples, _ = read_pictures(request.pictures, _preprocessor(adapter, request), adapter.inputs[0])
-    else:
-        assert request.rows is not None
-        examples = from_rows(request.rows, adapter.inputs)
-    truth = adapter.predict(stack(examples)) if examples else None
+    truth = None
+    if request.pictures is not None or request.rows is not None:
+        adapter = _keras.KerasModel(model, picture=request.pictures is not None)
+        if request.pictures is not None:
+            examples, _ = read_pictures(request.pictures, _preprocessor(adapter, request), adapter.inputs[0])
+        else:
+            examples = from_rows(request.rows or {}, adapter.inputs)
+        truth = adapter.predict(stack(examples)) if examples else None
     with tempfile.TemporaryDirectory(prefix="forgo-keras-") as folder:
         file = Path(folder) / "model.keras"
         model.save(file)
-        return _keras_process.export_file(file, replace(request, truth=truth))
+        return _process.export_file(file, replace(request, truth=truth))
 
 
-def _split(examples: Examples) -> tuple[list[Path] | None, Arrays | None]:
+def _split(examples: Examples | None) -> tuple[list[Path] | None, Arrays | None]:
+    if examples is None:
+        return None, None
     if isinstance(examples, str | Path):
         return find_pictures(Path(examples)), None
     if isinstance(examples, dict):

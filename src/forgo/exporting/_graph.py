@@ -58,6 +58,8 @@ def rename_ends(model: onnx.ModelProto, inputs: list[End], outputs: list[End]) -
 class OnnxModel:
     """A graph in ONNX Runtime."""
 
+    name = "ONNX Runtime"
+
     def __init__(self, model: onnx.ModelProto, outputs: list[End]) -> None:
         self._outputs = [o.name for o in outputs]
         options = onnxruntime.SessionOptions()
@@ -68,6 +70,10 @@ class OnnxModel:
             )
         except Exception as e:  # the library's exceptions have no common base of their own
             raise ExportError(f"ONNX Runtime refuses the exported graph: {_first_line(e)}") from None
+
+    def answer(self, batches: list[Arrays]) -> list[Arrays]:
+        """Run batches, each by itself."""
+        return [self.predict(batch) for batch in batches]
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Run one batch."""

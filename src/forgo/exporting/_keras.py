@@ -8,37 +8,50 @@ from typing import Any
 
 import keras
 import numpy as np
-import onnx
 
 from forgo._errors import ExportError
+from forgo.exporting._files import of_keras_2
 from forgo.exporting._model import Arrays, End
+from forgo.exporting._tensorflow import Traceable, logical_name
 
-OPSET = 18
 _AUTO_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?")
 _RANDOM = re.compile(r"Random|AugMix|CutMix|MixUp|RandAugment|AutoContrast")
 
 
-class KerasModel:
-    """A Keras 3 model, as a clean inference graph: no random layers, logits beside a softmax."""
+class KerasModel(Traceable):
+    """A Keras model, as a clean inference graph: no random layers, logits beside a softmax.
 
-    def __init__(self, model: Any, *, picture: bool) -> None:
-        self.framework = f"keras {keras.__version__} ({keras.backend.backend()})"
+    Args:
+        model: of Keras 3 or, with ``library=tf_keras``, of Keras 2.
+        picture: whether its only input takes pictures.
+        library: the module that the model is of.
+    """
+
+    def __init__(self, model: Any, *, picture: bool, library: Any = keras) -> None:
+        self.framework = f"{library.__name__} {library.__version__} ({library.backend.backend()})"
         self._model = model
         if not model.built or not getattr(model, "inputs", None):
             raise ExportError(
                 "the model has no inputs yet: a Sequential or subclassed model must be called on data, "
                 "or given an Input, before it can be exported"
             )
-        self._graph = _with_logits(_without_random_layers(model))
+        # Keras 2 leaves the random layers out of an inference graph by itself.
+        self._graph = _with_logits(_without_random_layers(model) if library is keras else model, library)
+        inputs, outputs = self._graph.inputs, self._graph.outputs
         self.inputs = _ends(
-            self._graph.inputs, ["pixels"] if picture and len(self._graph.inputs) == 1 else None
+            inputs, ["pixels"] if picture and len(inputs) == 1 and len(inputs[0].shape) == 4 else None
         )
         names = None
-        if len(self._graph.outputs) == 2 and self._graph is not model and len(model.outputs) == 1:
+        last = model.layers[-1]
+        if len(outputs) == 2 and self._graph is not model and len(model.outputs) == 1:
             names = ["probabilities", "logits"]
-        elif len(self._graph.outputs) == 1 and _is_softmax(model.layers[-1]):
+            self.softmax = True
+        elif len(outputs) == 1 and _is_softmax(last, library):
             names = ["probabilities"]
-        self.outputs = _ends(self._graph.outputs, names or _output_names(self._graph))
+        self.outputs = _ends(outputs, names or _output_names(self._graph))
+        self.operations = {e.name: logical_name(t.name) for e, t in zip(self.inputs, inputs, strict=True)}
+        if names:
+            self.operations["probabilities"] = f"{logical_name(last.name)}/Softmax"
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with Keras itself: the model as it was given, and logits from its own layers."""
@@ -49,39 +62,13 @@ class KerasModel:
         own = _listed(self._model.predict(values if len(values) > 1 else values[0], verbose=0, batch_size=32))
         return dict(zip([e.name for e in self.outputs], [*own, *answers[len(own) :]], strict=True))
 
-    def to_onnx(self) -> onnx.ModelProto:
-        """Convert with tf2onnx, as Keras's own exporter does, with a free batch.
+    def call(self, *values: Any) -> list[Any]:
+        """Answer with tensors, in the order of the lists."""
+        return _listed(self._graph(list(values) if len(values) > 1 else values[0], training=False))
 
-        That exporter leaves constants that a layer holds as eager tensors (Normalization's mean,
-        what ``preprocess_input`` subtracts) behind as inputs; here they become constants again.
-        """
-        import tensorflow as tf
-        import tf2onnx
-        from onnx import numpy_helper
-
-        _patch_for_numpy2()
-        signature = [tf.TensorSpec((None, *e.shape[1:]), e.dtype, name=e.name) for e in self.inputs]
-
-        @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-        def answer(*values: Any) -> Any:
-            return self._graph(list(values) if len(values) > 1 else values[0], training=False)
-
-        model: onnx.ModelProto
-        model, _ = tf2onnx.convert.from_function(answer, input_signature=signature, opset=OPSET)
-        held = {inside.name: outside for outside, inside in answer.get_concrete_function().graph.captures}
-        for value in [v for v in model.graph.input if v.name in held]:
-            model.graph.input.remove(value)
-            model.graph.initializer.append(numpy_helper.from_array(held[value.name].numpy(), value.name))
-        return model
-
-
-def _patch_for_numpy2() -> None:
-    """Bring tf2onnx, which was written for NumPy 1, up to date by Keras's own patch."""
-    try:
-        from keras.src.export.tf2onnx_lib import patch_tf2onnx
-    except ImportError:  # a Keras that no longer needs it
-        return
-    patch_tf2onnx()
+    def tracked(self) -> Any:
+        """What holds the model's variables and tables."""
+        return self._graph
 
 
 def _listed(value: Any) -> list[Any]:
@@ -90,10 +77,10 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _is_softmax(layer: Any) -> bool:
+def _is_softmax(layer: Any, library: Any) -> bool:
     return (
-        isinstance(layer, keras.layers.Softmax)
-        or getattr(layer, "activation", None) is keras.activations.softmax
+        isinstance(layer, library.layers.Softmax)
+        or getattr(layer, "activation", None) is library.activations.softmax
     )
 
 
@@ -129,33 +116,37 @@ def _without_random_layers(model: Any) -> Any:
     return rebuilt
 
 
-def _with_logits(model: Any) -> Any:
+def _with_logits(model: Any, library: Any) -> Any:
     """Give a classifier a second output: what goes into its softmax."""
     if len(model.outputs) != 1:
         return model
     last = model.layers[-1]
-    if isinstance(last, keras.layers.Dense) and _is_softmax(last):
-        dense = keras.layers.Dense(last.units, use_bias=last.use_bias, name=f"{last.name}_logits")
+    if isinstance(last, library.layers.Dense) and _is_softmax(last, library):
+        dense = library.layers.Dense(last.units, use_bias=last.use_bias, name=f"{last.name}_logits")
         logits = dense(last.input)
         dense.set_weights(last.get_weights())
-    elif _is_softmax(last) and not getattr(last, "weights", None) and getattr(last, "axis", -1) in (-1, 1):
+    elif (
+        _is_softmax(last, library)
+        and not getattr(last, "weights", None)
+        and getattr(last, "axis", -1) in (-1, 1)
+    ):
         logits = last.input
     else:
         return model
     if len(logits.shape) != 2:
         return model
-    probabilities = keras.layers.Softmax(name=f"{last.name}_softmax")(logits)
-    return keras.Model(model.inputs, [probabilities, logits])
+    probabilities = library.layers.Softmax(name=f"{last.name}_softmax")(logits)
+    return library.Model(model.inputs, [probabilities, logits])
 
 
 def _ends(tensors: list[Any], names: list[str] | None) -> list[End]:
     if names is None:
-        given = [re.sub(r"[^A-Za-z0-9_.-]", "_", t.name) for t in tensors]
+        given = [logical_name(t.name) for t in tensors]
         auto = "input" if len(tensors) == 1 else "input_{}"
         names = [auto.format(i) if _AUTO_NAME.fullmatch(n) else n for i, n in enumerate(given)]
     ends = []
     for name, t in zip(names, tensors, strict=True):
-        dtype = keras.backend.standardize_dtype(t.dtype)
+        dtype = getattr(t.dtype, "name", t.dtype)  # Keras 2 has TensorFlow's types
         if dtype == "string":
             raise ExportError(
                 f"the model's tensor {name!r} holds strings, which this release does not export"
@@ -167,19 +158,40 @@ def _ends(tensors: list[Any], names: list[str] | None) -> list[End]:
 def _output_names(model: Any) -> list[str]:
     if len(model.outputs) == 1:
         return ["output"]
-    names = [re.sub(r"[^A-Za-z0-9_.-]", "_", str(n)) for n in getattr(model, "output_names", [])]
+    names = [logical_name(str(n)) for n in getattr(model, "output_names", [])]
     if len(set(names)) == len(model.outputs):
         return names
     return [f"output_{i}" for i in range(len(model.outputs))]
 
 
-def load(path: Path) -> Any:
-    """Load a .keras file, without running code that it may carry.
+def load(file: Path, *, picture: bool, trust: bool) -> KerasModel:
+    """Load a .keras or .h5 file, without running code that it may carry unless that is trusted.
 
     Raises:
         ExportError: it cannot be loaded.
     """
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(file, compile=False, safe_mode=not trust)
+        return KerasModel(model, picture=picture)
+    except ExportError:
+        raise
     except Exception as e:  # Keras raises ValueError, TypeError, KeyError, OSError, … for bad files
-        raise ExportError(f"{path}: Keras cannot load it: {(str(e).splitlines() or [repr(e)])[0]}") from None
+        if not of_keras_2(file):
+            raise ExportError(f"{file}: Keras cannot load it: {_first_line(e)}") from None
+        why = _first_line(e)
+    try:
+        import tf_keras
+    except ImportError:
+        raise ExportError(
+            f"{file}: it is of Keras 2, and Keras 3 cannot load it ({why}); "
+            "tf_keras can: pip install 'forgo[legacy]', or pip install tf_keras"
+        ) from None
+    try:
+        model = tf_keras.models.load_model(file, compile=False, safe_mode=not trust)
+    except Exception as e:
+        raise ExportError(f"{file}: neither Keras 3 nor tf_keras can load it: {_first_line(e)}") from None
+    return KerasModel(model, picture=picture, library=tf_keras)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [repr(error)])[0]

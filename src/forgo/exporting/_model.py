@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,17 @@ class End:
     shape: tuple[int | None, ...]
 
 
+@dataclass(frozen=True)
+class SavedGraph:
+    """A graph in a SavedModel's folder, and how it is called."""
+
+    tags: list[str]
+    signature: str | None
+    """None where ``names`` are those of operations."""
+    names: dict[str, str] = field(default_factory=dict)
+    """What the graph calls its ends, by logical name; those that are missing are called the same."""
+
+
 class Trained(Protocol):
     """A trained model. One adapter a framework implements it (``exporting/_keras.py``, …)."""
 
@@ -40,4 +52,8 @@ class Trained(Protocol):
 
     def to_onnx(self) -> onnx.ModelProto:
         """Convert to ONNX; inputs and outputs are in the order of the lists, under any name."""
+        ...
+
+    def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
+        """Write a SavedModel into a folder that is not there yet."""
         ...

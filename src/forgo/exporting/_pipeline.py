@@ -1,12 +1,13 @@
-"""From a trained model to a proven bundle: framework, ONNX Runtime, the Go binary."""
+"""From a trained model to a proven bundle: framework, the graph's engine in Python, the Go binary."""
 
 from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -20,17 +21,19 @@ from forgo._picture import JPEG, PNG
 from forgo.exporting import _golden
 from forgo.exporting._examples import Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
-from forgo.exporting._model import Arrays, End, Trained
+from forgo.exporting._model import Arrays, End, SavedGraph, Trained
+from forgo.exporting._reload import ReloadedModel
 
 TOLERANCE = 1e-4
 LOOSEST_TOLERANCE = 1e-3
+NO_EXAMPLES = "none were given when it was exported"
 _PREPROCESS_TOLERANCE = 1e-5
 """Both sides run the same graph; only the machine's arithmetic may differ."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to export, and as what. Exactly one of pictures and rows gives the examples."""
+    """What to export, and as what. One of pictures and rows gives the examples; neither, none."""
 
     place: Path
     pictures: list[Path] | None = None
@@ -40,6 +43,16 @@ class Request:
     resize: _preprocess.Resize = "bilinear"
     fit: _preprocess.Fit = "stretch"
     tolerance: float = TOLERANCE
+    engine: str = "onnxruntime"
+    tags: list[str] | None = None
+    """Of the SavedModel that is written or, where the model is one, of its graph."""
+    signature: str | None = None
+    """Which signature to call, of a model that is a SavedModel."""
+    input_operations: list[str] | None = None
+    output_operations: list[str] | None = None
+    bare: bool = False
+    """Leave the SavedModel alone in the place, without the bundle that proved it."""
+    trust: bool = False
     truth: Arrays | None = None
     """The framework's answers by output name, a row an example, where they were taken from the
     model in memory; the outputs that are missing are asked of the model as it was saved."""
@@ -55,8 +68,9 @@ class Result:
     path: str
     parity: dict[str, Any]
     """The Go binary's verdict, as ``forgo verify --json`` prints it."""
-    framework_difference: float
-    """The largest difference between the training framework and ONNX Runtime in Python."""
+    framework_difference: float | None
+    """The largest difference between the training framework and the graph's engine in Python;
+    None where there were no examples."""
     refused: list[str]
     """Example pictures that no rule covers, with the reason."""
 
@@ -72,12 +86,13 @@ def run(model: Trained, request: Request) -> Result:
         raise ExportError(
             f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}"
         )
-    with Staging(request.place) as stage:
+    with Staging(request.place, "saved_model" if request.bare else None) as stage:
         preprocess, picture = None, None
+        examples: list[Example] = []
         refused: list[str] = []
-        if request.pictures is not None:
+        if request.pictures is not None or (request.rows is None and takes_pictures(model)):
             preprocess = _preprocessor(model, request)
-            examples, refused = read_pictures(request.pictures, preprocess, model.inputs[0])
+            examples, refused = read_pictures(request.pictures or [], preprocess, model.inputs[0])
             picture = {
                 "input": model.inputs[0].name,
                 "preprocess": stage.add("preprocess.onnx", preprocess.graph),
@@ -85,52 +100,97 @@ def run(model: Trained, request: Request) -> Result:
                 "orientation": "applied",
                 "accept": [JPEG, PNG],
             }
-        else:
-            assert request.rows is not None
+        elif request.rows is not None:
             examples = from_rows(request.rows, model.inputs)
-        if not examples:
+        proven = request.pictures is not None or request.rows is not None
+        if proven and not examples:
             why = f", the first because {refused[0]}" if refused else ""
             raise ExportError(
                 f"parity cannot be proven without examples: none of those given can be used{why}"
             )
 
-        truth = _truth(model, examples, request)
+        truth = _truth(model, examples, request) if proven else None
         task = _task(model, truth, request)
-        graph = rename_ends(model.to_onnx(), model.inputs, model.outputs)
-        worst = check(OnnxModel(graph, model.outputs), examples, truth, request.tolerance)
-
-        scores = truth[model.outputs[0].name] if task == "classification" else None
-        chosen = _golden.choose(examples, scores, request.tolerance)
-        if not chosen:
-            raise ExportError(
-                "no example has a best class beyond doubt: give examples that the model can tell apart"
-            )
-        cases = []
-        for number, i in enumerate(chosen):
-            label = request.labels[int(scores[i].argmax())] if scores is not None and request.labels else None
-            answers = {name: a[i : i + 1] for name, a in truth.items()}
-            cases.append(_golden.record(stage, number, examples[i], answers, label))
+        graph, ends, runtime = _write_graph(model, stage, request)
+        worst = check(runtime, examples, truth, request.tolerance) if truth is not None else None
+        golden: dict[str, Any] = {"cases": [], "none": NO_EXAMPLES}
+        if truth is not None:
+            golden = {"cases": _record(model, stage, examples, truth, task, request)}
 
         manifest = {
             "task": task,
-            "engine": "onnxruntime",
-            "graph": {"path": stage.add("model.onnx", graph.SerializeToString())},
-            "inputs": [_entry(e) for e in model.inputs],
-            "outputs": [_entry(e) for e in model.outputs],
+            "engine": request.engine,
+            "graph": graph,
+            "inputs": [_entry(e, ends) for e in model.inputs],
+            "outputs": [_entry(e, ends) for e in model.outputs],
             **({"labels": request.labels} if request.labels else {}),
             **({"picture": picture} if picture else {}),
             "tolerance": {"decode": 0, "preprocess": _PREPROCESS_TOLERANCE, "model": request.tolerance},
-            "golden": {"cases": cases},
+            "golden": golden,
             "provenance": _provenance(model, request, worst),
         }
         from forgo import report
 
-        for name, text in report.render(request.place, manifest, request.report, len(examples)).items():
+        for name, text in report.render(
+            request.place, manifest, request.report, len(examples), runtime.name
+        ).items():
             stage.add(name, text.encode())
         stage.write_manifest(manifest)
         parity = _binary.verify(stage.folder)
         stage.commit()
     return Result(str(request.place), parity, worst, refused)
+
+
+class Runtime(Protocol):
+    """The graph as it was written, in its engine."""
+
+    name: str
+
+    def answer(self, batches: list[Arrays]) -> list[Arrays]:
+        """Run batches, each by itself."""
+        ...
+
+
+def _write_graph(
+    model: Trained, stage: Staging, request: Request
+) -> tuple[dict[str, Any], SavedGraph | None, Runtime]:
+    """Write the graph; return its entry in the manifest, its names and what runs it."""
+    if request.engine == "tensorflow":
+        folder = stage.folder / "saved_model"
+        saved = model.to_saved_model(folder, request.tags or ["serve"])
+        graph: dict[str, Any] = {"path": stage.adopt("saved_model"), "tags": saved.tags}
+        if saved.signature:
+            graph["signature"] = saved.signature
+        return graph, saved, ReloadedModel(folder, saved, model.inputs, model.outputs)
+    onnx_graph = rename_ends(model.to_onnx(), model.inputs, model.outputs)
+    runtime = OnnxModel(onnx_graph, model.outputs)
+    return {"path": stage.add("model.onnx", onnx_graph.SerializeToString())}, None, runtime
+
+
+def _record(
+    model: Trained, stage: Staging, examples: list[Example], truth: Arrays, task: str, request: Request
+) -> list[dict[str, Any]]:
+    scores = truth[model.outputs[0].name] if task == "classification" else None
+    chosen = _golden.choose(examples, scores, request.tolerance)
+    if not chosen:
+        raise ExportError(
+            "no example has a best class beyond doubt: give examples that the model can tell apart"
+        )
+    cases = []
+    for number, i in enumerate(chosen):
+        label = request.labels[int(scores[i].argmax())] if scores is not None and request.labels else None
+        answers = {name: a[i : i + 1] for name, a in truth.items()}
+        cases.append(_golden.record(stage, number, examples[i], answers, label))
+    return cases
+
+
+def takes_pictures(model: Trained) -> bool:
+    """Whether a model's only input has the form of a picture: float32 [batch, height, width, 3]."""
+    end = model.inputs[0]
+    return (
+        len(model.inputs) == 1 and end.dtype == "float32" and len(end.shape) == 4 and end.shape[3] == 3
+        and None not in end.shape[1:]
+    )  # fmt: skip
 
 
 def _preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor:
@@ -167,7 +227,7 @@ def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:
     return {**saved, **request.truth}
 
 
-def _task(model: Trained, truth: Arrays, request: Request) -> str:
+def _task(model: Trained, truth: Arrays | None, request: Request) -> str:
     if request.labels is None:
         if request.task == "classification":
             raise ExportError("a classifier needs labels")
@@ -175,13 +235,16 @@ def _task(model: Trained, truth: Arrays, request: Request) -> str:
     if request.task not in (None, "classification"):
         raise ExportError(f"labels are for classification, not for the task {request.task!r}")
     first = model.outputs[0]
-    scores = truth[first.name]
     if len(set(request.labels)) != len(request.labels) or not all(request.labels):
         raise ExportError("labels must not repeat or be empty")
-    if scores.ndim != 2 or scores.shape[1] != len(request.labels):
+    shape = first.shape if truth is None else truth[first.name].shape
+    if len(shape) != 2 or shape[1] != len(request.labels):
         raise ExportError(
-            f"there are {len(request.labels)} labels, but the output {first.name!r} has shape {list(scores.shape[1:])}"
+            f"there are {len(request.labels)} labels, but the output {first.name!r} has shape {list(shape[1:])}"
         )
+    if truth is None:
+        return "classification"
+    scores = truth[first.name]
     total = scores.astype(np.float64).sum(axis=1)
     if scores.min() < -1e-6 or np.abs(total - 1).max() > 1e-3:
         raise ExportError(
@@ -190,8 +253,8 @@ def _task(model: Trained, truth: Arrays, request: Request) -> str:
     return "classification"
 
 
-def check(onnx_model: OnnxModel, examples: list[Example], truth: Arrays, tolerance: float) -> float:
-    """Hold ONNX Runtime in Python to the framework's answers, at batches of 1 and of 3.
+def check(runtime: Runtime, examples: list[Example], truth: Arrays, tolerance: float) -> float:
+    """Hold the graph's engine in Python to the framework's answers, at batches of 1 and of 3.
 
     Returns:
         The largest difference.
@@ -200,29 +263,29 @@ def check(onnx_model: OnnxModel, examples: list[Example], truth: Arrays, toleran
         ParityError: it is above the tolerance.
     """
     worst = 0.0
-    for size in (1, 3):
-        for start in range(0, len(examples), size):
-            batch = examples[start : start + size]
-            got = onnx_model.predict(stack(batch))
-            for name, want in truth.items():
-                d = _golden.difference(got[name], want[start : start + size])
-                if d > tolerance:
-                    raise ParityError(
-                        f"parity refused at stage model: {name!r} of {batch[0].source} in a batch of {len(batch)} differs by "
-                        f"{d:.3g} between the training framework and ONNX Runtime, tolerance {tolerance:.0e}",
-                        stage="model",
-                        case=batch[0].source,
-                        difference=d,
-                    )
-                worst = max(worst, d)
+    batches = [(start, examples[start : start + n]) for n in (1, 3) for start in range(0, len(examples), n)]
+    answers = runtime.answer([stack(batch) for _, batch in batches])
+    for (start, batch), got in zip(batches, answers, strict=True):
+        for name, want in truth.items():
+            d = _golden.difference(got[name], want[start : start + len(batch)])
+            if d > tolerance:
+                raise ParityError(
+                    f"parity refused at stage model: {name!r} of {batch[0].source} in a batch of {len(batch)} differs by "
+                    f"{d:.3g} between the training framework and {runtime.name}, tolerance {tolerance:.0e}",
+                    stage="model",
+                    case=batch[0].source,
+                    difference=d,
+                )
+            worst = max(worst, d)
     return worst
 
 
-def _entry(end: End) -> dict[str, Any]:
-    return {"name": end.name, "graph_name": end.name, "dtype": end.dtype, "shape": list(end.shape)}
+def _entry(end: End, graph: SavedGraph | None) -> dict[str, Any]:
+    inside = graph.names.get(end.name, end.name) if graph else end.name
+    return {"name": end.name, "graph_name": inside, "dtype": end.dtype, "shape": list(end.shape)}
 
 
-def _provenance(model: Trained, request: Request, worst: float) -> dict[str, Any]:
+def _provenance(model: Trained, request: Request, worst: float | None) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
@@ -230,9 +293,14 @@ def _provenance(model: Trained, request: Request, worst: float) -> dict[str, Any
             "framework": model.framework,
             "onnx": onnx.__version__,
             "onnxruntime": onnxruntime.__version__,
+            **(
+                {"tensorflow": import_module("tensorflow").__version__}
+                if request.engine == "tensorflow"
+                else {}
+            ),
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "framework_difference": worst,
+        **({} if worst is None else {"framework_difference": worst}),
         **request.provenance,
     }

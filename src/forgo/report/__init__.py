@@ -17,7 +17,7 @@ _THUMBNAIL = 96
 
 
 def render(
-    place: Path, manifest: dict[str, Any], trained: dict[str, Any] | None, examples: int
+    place: Path, manifest: dict[str, Any], trained: dict[str, Any] | None, examples: int, engine: str
 ) -> dict[str, str]:
     """Render a bundle's report.html and card.md.
 
@@ -26,6 +26,7 @@ def render(
         manifest: as it will be written, but for files.
         trained: what ``forgo train`` measured; None for a model that came from elsewhere.
         examples: how many were held to the training framework's answers.
+        engine: what ran the graph in Python.
     """
     templates = Environment(
         loader=PackageLoader("forgo.report"),
@@ -34,7 +35,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    values = {"name": name_of(place), "m": manifest, "t": trained, "examples": examples}
+    values = {"name": name_of(place), "m": manifest, "t": trained, "examples": examples, "engine": engine}
     return {name: templates.get_template(name).render(values) for name in ("report.html", "card.md")}
 
 

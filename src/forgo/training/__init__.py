@@ -249,8 +249,8 @@ def _measure_and_export(
     import numpy as np
 
     from forgo import report
-    from forgo.exporting._keras_process import export_file
     from forgo.exporting._pipeline import Request
+    from forgo.exporting._process import export_file
     from forgo.training import _metrics
 
     model = keras.saving.load_model(best, compile=False)

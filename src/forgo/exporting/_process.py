@@ -1,4 +1,4 @@
-"""The clean process that exports a Keras file: ``python -m forgo.exporting._keras_process JOB``.
+"""The clean process that exports a file: ``python -m forgo.exporting._process JOB``.
 
 JOB is a folder with request.json and arrays.npz; result.json is written there. A process of
 its own gives the exporter the TensorFlow backend, whatever the caller uses, and keeps its
@@ -20,12 +20,12 @@ import numpy as np
 
 from forgo import _errors
 from forgo._errors import ExportError, ForgoError, ParityError
-from forgo.exporting._model import Arrays
+from forgo.exporting._model import Arrays, Trained
 from forgo.exporting._pipeline import Request, Result
 
 
 def export_file(model: Path, request: Request) -> Result:
-    """Export a .keras file in a clean process.
+    """Export a .keras or .h5 file, or a SavedModel, in a clean process.
 
     Raises:
         ForgoError: as forgo.exporting._pipeline.run, or with what the process said last.
@@ -46,7 +46,7 @@ def export_file(model: Path, request: Request) -> Result:
             "CUDA_VISIBLE_DEVICES": "",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "forgo.exporting._keras_process", job],
+            [sys.executable, "-m", "forgo.exporting._process", job],
             env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         try:
@@ -77,14 +77,26 @@ def _request(job: Path) -> tuple[Path, Request]:
     return model, Request(**fields, rows=arrays.get("rows"), truth=arrays.get("truth"))
 
 
+def _load(path: Path, request: Request) -> Trained:
+    if path.is_dir():
+        from forgo.exporting._saved_model import SavedModel
+
+        return SavedModel(
+            path, tags=request.tags, signature=request.signature, inputs=request.input_operations,
+            outputs=request.output_operations, trust=request.trust,
+        )  # fmt: skip
+    from forgo.exporting import _keras
+
+    return _keras.load(path, picture=request.rows is None, trust=request.trust)
+
+
 def _main(job: Path) -> None:
-    from forgo.exporting import _keras, _pipeline
+    from forgo.exporting import _pipeline
 
     answer: dict[str, Any]
     try:
         path, request = _request(job)
-        model = _keras.KerasModel(_keras.load(path), picture=request.pictures is not None)
-        answer = asdict(_pipeline.run(model, request))
+        answer = asdict(_pipeline.run(_load(path, request), request))
     except ParityError as e:
         answer = {
             "kind": "ParityError",

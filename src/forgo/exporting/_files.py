@@ -1,0 +1,91 @@
+"""Files of trained models: what they are, told without loading them or a framework."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from forgo._errors import ExportError
+
+KERAS = (".keras", ".h5", ".hdf5")
+
+
+def check(file: Path, *, trust: bool) -> None:
+    """Refuse what cannot be exported and, unless it is trusted, code that would run here.
+
+    Raises:
+        ExportError: it is refused.
+    """
+    if file.is_dir():
+        if (file / "saved_model.pb").is_file():
+            return
+        raise ExportError(f"{file}: a folder must be a SavedModel; there is no saved_model.pb in it")
+    if not file.is_file():
+        raise ExportError(f"{file}: no such file")
+    if file.suffix not in KERAS:
+        raise ExportError(f"{file}: it must be a .keras or .h5 file, or a SavedModel's folder")
+    code = next((c for c in _layers(_config(file)) if c.get("class_name") == "Lambda"), None)
+    if code and not trust:
+        name = (code.get("config") or {}).get("name", "lambda")
+        raise ExportError(
+            f"{file}: its layer {name!r} is a Lambda, Python code in the file that would run here; "
+            "pass --trust if you trust whoever made it"
+        )
+
+
+def of_keras_2(file: Path) -> bool:
+    """Whether a .keras or .h5 file was written by Keras 2."""
+    return _version(file).startswith("2.")
+
+
+def _config(file: Path) -> Any:
+    if file.suffix == ".keras":
+        return json.loads(_member(file, "config.json"))
+    config = _attribute(file, "model_config")
+    if not config:
+        raise ExportError(
+            f"{file}: it holds weights alone, without the model; save the whole model, with model.save()"
+        )
+    return json.loads(config)
+
+
+def _version(file: Path) -> str:
+    if file.suffix == ".keras":
+        return str(json.loads(_member(file, "metadata.json")).get("keras_version", ""))
+    return _attribute(file, "keras_version")
+
+
+def _member(file: Path, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.read(name)
+    except (zipfile.BadZipFile, KeyError) as e:
+        raise ExportError(f"{file}: Keras cannot load it: it is no .keras file: {e}") from None
+
+
+def _attribute(file: Path, name: str) -> str:
+    try:
+        import h5py
+    except ImportError:
+        raise ExportError(f"{file}: reading it needs Keras: pip install 'forgo[keras]'") from None
+    try:
+        with h5py.File(file, "r") as stored:
+            value = stored.attrs.get(name, "")
+    except OSError as e:
+        raise ExportError(f"{file}: Keras cannot load it: it is no HDF5 file: {e}") from None
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _layers(config: Any) -> Iterator[dict[str, Any]]:
+    """Everything in a model's configuration that names a class."""
+    if isinstance(config, dict):
+        if "class_name" in config:
+            yield config
+        for value in config.values():
+            yield from _layers(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _layers(value)

@@ -1,0 +1,263 @@
+"""SavedModels of TensorFlow 1 and 2: the adapter, and how one is chosen out of a folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forgo._errors import ExportError
+from forgo.exporting._model import Arrays, End, SavedGraph
+from forgo.exporting._tensorflow import SIGNATURE, Traceable, logical_name
+
+_REACHING = {
+    "PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "SaveDatasetV2",
+    "TextLineDataset", "TFRecordDatasetV2", "FixedLengthRecordDatasetV2", "WholeFileReaderV2",
+}  # fmt: skip
+"""Operations that reach files or run code. What Go runs is held to more than these names."""
+_MOST_NAMES = 20
+
+
+class SavedModel(Traceable):
+    """A graph of a SavedModel, called by a signature or, where it has none, by its operations.
+
+    Args:
+        folder: the SavedModel's.
+        tags: of the graph; may be left out where there is one.
+        signature: may be left out where there is one, or one named ``serving_default``.
+        inputs: operations in place of a signature's inputs.
+        outputs: names of the signature's outputs in the order wanted, or operations.
+        trust: whether operations that reach files may be run here.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tags: list[str] | None = None,
+        signature: str | None = None,
+        inputs: list[str] | None = None,
+        outputs: list[str] | None = None,
+        trust: bool = False,
+    ) -> None:
+        import tensorflow as tf
+
+        self.folder = folder
+        meta = _choose_graph(folder, tags)
+        self._nodes = {n.name: n for n in meta.graph_def.node}
+        if not trust:
+            bodies = [n for f in meta.graph_def.library.function for n in f.node_def]
+            reaching = sorted({n.op for n in [*meta.graph_def.node, *bodies]} & _REACHING)
+            if reaching:
+                raise ExportError(
+                    f"{folder}: its operation {reaching[0]} reaches files or runs code; "
+                    "pass --trust if you trust whoever made it"
+                )
+        self.tags = list(meta.meta_info_def.tags)
+        self.framework = f"tensorflow {tf.__version__}"
+        by_operations = bool(inputs) or not _signatures(meta)
+        self.signature = None if by_operations else _choose_signature(folder, meta, signature)
+        if by_operations:
+            if signature:
+                raise ExportError(
+                    f"{folder}: it has no signature {signature!r}: "
+                    + ("--input names operations in place of one" if inputs else "it has none at all")
+                )
+            self._ins = self._by_operation("input", inputs, self._placeholders())
+            self._outs = self._by_operation("output", outputs, self._results())
+        else:
+            signed = meta.signature_def[self.signature]
+            self._ins = [
+                (k, _end(folder, k, v)) for k, v in sorted(signed.inputs.items())
+            ]  # TensorFlow keeps no order
+            self._outs = [
+                (k, _end(folder, k, v)) for k, v in sorted(signed.outputs.items(), key=self._softmax_first)
+            ]
+            if outputs:
+                self._outs = [_pick(folder, self._outs, name) for name in outputs]
+        try:
+            self._loaded = tf.saved_model.load(str(folder), tags=self.tags)
+            self._function = self._loaded.signatures[self.signature] if self.signature else self._pruned()
+        except Exception as e:  # TensorFlow raises many kinds for folders that are not whole
+            raise ExportError(
+                f"{folder}: TensorFlow cannot load it: {(str(e).strip().splitlines() or [repr(e)])[0]}"
+            ) from None
+        if not self.signature:  # the types and shapes are in the graph itself
+            for ends, tensors in (
+                (self._ins, self._function.inputs),
+                (self._outs, self._function.outputs),
+            ):
+                ends[:] = [
+                    (name, _end_of(folder, name, t)) for (name, _), t in zip(ends, tensors, strict=False)
+                ]
+        self.inputs, self.outputs = [e for _, e in self._ins], [e for _, e in self._outs]
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Answer with TensorFlow, 32 rows at a time."""
+        import tensorflow as tf
+
+        rows = len(next(iter(inputs.values())))
+        parts: dict[str, list[Any]] = {e.name: [] for e in self.outputs}
+        for start in range(0, rows, 32):
+            values = [tf.constant(inputs[e.name][start : start + 32]) for e in self.inputs]
+            try:
+                answers = self.call(*values)
+            except tf.errors.OpError as e:
+                raise ExportError(
+                    f"{self.folder}: TensorFlow cannot run it: {e.message.splitlines()[0]}"
+                ) from None
+            for end, answer in zip(self.outputs, answers, strict=True):
+                parts[end.name].append(answer.numpy())
+        return {name: np.concatenate(part) for name, part in parts.items()}
+
+    def call(self, *values: Any) -> list[Any]:
+        """Answer with tensors, in the order of the lists."""
+        if not self.signature:
+            return list(self._function(*values))
+        answers = self._function(**dict(zip([name for name, _ in self._ins], values, strict=True)))
+        return [answers[name] for name, _ in self._outs]
+
+    def tracked(self) -> Any:
+        """What holds the model's variables and tables."""
+        return self._loaded
+
+    def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
+        """Copy the SavedModel: its files are what was trained."""
+        folder.mkdir()
+        shutil.copyfile(self.folder / "saved_model.pb", folder / "saved_model.pb")
+        for part in ("variables", "assets"):
+            if (self.folder / part).is_dir():
+                shutil.copytree(self.folder / part, folder / part)
+        names = {e.name: name for name, e in [*self._ins, *self._outs]}
+        return SavedGraph(self.tags, self.signature, names)
+
+    def _pruned(self) -> Any:
+        if not hasattr(self._loaded, "prune"):
+            raise ExportError(
+                f"{self.folder}: it has no signature, and TensorFlow 2 can call nothing else of it"
+            )
+        return self._loaded.prune(
+            [_tensor(name) for name, _ in self._ins], [_tensor(name) for name, _ in self._outs]
+        )
+
+    def _by_operation(self, kind: str, names: list[str] | None, have: list[str]) -> list[tuple[str, End]]:
+        if not names and len(have) != 1:
+            raise ExportError(
+                f"{self.folder}: it has no signature that says which its {kind}s are: "
+                f"name them with --{kind}; there is {_list(have)}"
+            )
+        for name in names or []:
+            if _operation(name) not in self._nodes:
+                raise ExportError(f"{self.folder}: it has no {kind} {name!r}; there is {_list(have)}")
+        return [(name, End(logical_name(name), "", ())) for name in names or have]
+
+    def _placeholders(self) -> list[str]:
+        return [n.name for n in self._nodes.values() if n.op == "Placeholder"]
+
+    def _results(self) -> list[str]:
+        """The operations that nothing consumes and that a placeholder reaches."""
+        reached = {n.name for n in self._nodes.values() if n.op == "Placeholder"}
+        consumed = set()
+        grown = True
+        while grown:
+            grown = False
+            for n in self._nodes.values():
+                consumed |= {_operation(i) for i in n.input}
+                if n.name not in reached and any(_operation(i) in reached for i in n.input):
+                    reached.add(n.name)
+                    grown = True
+        return [
+            n.name
+            for n in self._nodes.values()
+            if n.name in reached - consumed and n.op not in ("NoOp", "Placeholder")
+        ]
+
+    def _softmax_first(self, item: tuple[str, Any]) -> tuple[bool, str]:
+        node = self._nodes.get(_operation(item[1].name))
+        while node is not None and node.op == "Identity":
+            node = self._nodes.get(_operation(node.input[0]))
+        return node is None or node.op != "Softmax", item[0]
+
+
+def _choose_graph(folder: Path, tags: list[str] | None) -> Any:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    try:
+        saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    except DecodeError:
+        raise ExportError(f"{folder}: saved_model.pb is not a complete SavedModel") from None
+    graphs = list(saved.meta_graphs)
+    have = ", ".join("[" + ", ".join(sorted(g.meta_info_def.tags)) + "]" for g in graphs)
+    if tags is None:
+        if len(graphs) != 1:
+            raise ExportError(
+                f"{folder}: it has {len(graphs)} graphs, choose one by its tags with --tag: {have}"
+            )
+        return graphs[0]
+    for g in graphs:
+        if set(g.meta_info_def.tags) == set(tags):
+            return g
+    raise ExportError(
+        f"{folder}: it has no graph with the tags [{', '.join(sorted(tags))}]; there is {have or 'none'}"
+    )
+
+
+def _signatures(meta: Any) -> list[str]:
+    """The ways to call a graph; TensorFlow keeps its own bookkeeping among them."""
+    return sorted(
+        k for k, v in meta.signature_def.items() if not k.startswith("__saved_model_") and v.outputs
+    )
+
+
+def _choose_signature(folder: Path, meta: Any, name: str | None) -> str:
+    have = _signatures(meta)
+    if name is not None and name not in have:
+        raise ExportError(f"{folder}: it has no signature {name!r}; there is {_list(have)}")
+    if name is None and SIGNATURE not in have and len(have) != 1:
+        raise ExportError(f"{folder}: choose one of its signatures with --signature: {_list(have)}")
+    return name or (SIGNATURE if SIGNATURE in have else have[0])
+
+
+def _pick(folder: Path, ends: list[tuple[str, End]], name: str) -> tuple[str, End]:
+    for end in ends:
+        if name in (end[0], end[1].name):
+            return end
+    raise ExportError(f"{folder}: it has no output {name!r}; there is {_list([n for n, _ in ends])}")
+
+
+def _end(folder: Path, name: str, info: Any) -> End:
+    import tensorflow as tf
+
+    if not info.name:
+        raise ExportError(f"{folder}: {name!r} is a sparse or composite tensor, which is not supported")
+    return _checked(folder, name, tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape))
+
+
+def _end_of(folder: Path, name: str, tensor: Any) -> End:
+    return _checked(folder, name, tensor.dtype, tensor.shape)
+
+
+def _checked(folder: Path, name: str, dtype: Any, shape: Any) -> End:
+    if shape.rank is None or shape.rank == 0:
+        raise ExportError(f"{folder}: {name!r} has no batch: its shape is {shape}")
+    if shape[0] is not None:
+        raise ExportError(
+            f"{folder}: {name!r} takes a batch of exactly {shape[0]}; forgo needs a free one, [None, …]"
+        )
+    return End(logical_name(name), dtype.name, (None, *shape.as_list()[1:]))
+
+
+def _operation(name: str) -> str:
+    return name.removeprefix("^").split(":")[0]
+
+
+def _tensor(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return (", ".join(names[:_MOST_NAMES]) or "none") + more

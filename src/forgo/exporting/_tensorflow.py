@@ -1,0 +1,165 @@
+"""What TensorFlow can trace, as ONNX and as a SavedModel."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from forgo.exporting._model import End, SavedGraph
+
+OPSET = 18
+SIGNATURE = "serving_default"
+
+
+class Traceable:
+    """A model that TensorFlow can call: the half of ``Trained`` that every such adapter shares."""
+
+    inputs: list[End]
+    outputs: list[End]
+    operations: dict[str, str]
+    """The names of operations in a SavedModel, by logical name; those that are missing are called the same."""
+    softmax = False
+    """Whether the first output is the softmax of the second."""
+
+    def call(self, *values: Any) -> list[Any]:
+        """Answer with tensors, in the order of the lists."""
+        raise NotImplementedError
+
+    def tracked(self) -> Any:
+        """What holds the model's variables and tables."""
+        raise NotImplementedError
+
+    def _trace(self, named: bool = False) -> Any:
+        import tensorflow as tf
+
+        signature = [tf.TensorSpec((None, *e.shape[1:]), e.dtype, name=e.name) for e in self.inputs]
+
+        @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+        def answer(*values: Any) -> Any:
+            answers = self.call(*values)
+            return dict(zip([e.name for e in self.outputs], answers, strict=True)) if named else answers
+
+        return answer
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """Convert with tf2onnx, as Keras's own exporter does, with a free batch.
+
+        That exporter leaves constants that a layer holds as eager tensors (Normalization's mean,
+        what ``preprocess_input`` subtracts) behind as inputs; here they become constants again.
+        """
+        import tf2onnx
+        from onnx import numpy_helper
+
+        _patch_for_numpy2()
+        answer = self._trace()
+        model: onnx.ModelProto
+        model, _ = tf2onnx.convert.from_function(answer, input_signature=answer.input_signature, opset=OPSET)
+        held = {inside.name: outside for outside, inside in answer.get_concrete_function().graph.captures}
+        for value in [v for v in model.graph.input if v.name in held]:
+            model.graph.input.remove(value)
+            model.graph.initializer.append(numpy_helper.from_array(held[value.name].numpy(), value.name))
+        return model
+
+    def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
+        """Write a SavedModel into a folder that is not there yet.
+
+        Where the model holds nothing but variables, its graph is flat, as TensorFlow 1 wrote it:
+        inputs and outputs are operations of stable names. Tables need the form of TensorFlow 2.
+        """
+        concrete = self._trace().get_concrete_function()
+        variables = {id(v.handle): v for v in concrete.graph.variables}
+        if all(id(v) in variables or v.dtype.name != "resource" for v, _ in concrete.graph.captures):
+            self._write_flat(concrete, variables, folder, tags)
+        else:
+            self._write_functions(folder, tags)
+        return SavedGraph(tags, SIGNATURE)
+
+    def _write_flat(self, concrete: Any, variables: dict[int, Any], folder: Path, tags: list[str]) -> None:
+        import tensorflow as tf
+
+        v1 = tf.compat.v1
+        results = [t.name for t in concrete.outputs]
+        if self.softmax:
+            results = results[1:]
+        with tf.Graph().as_default(), v1.Session() as session:
+            inputs = {
+                e.name: v1.placeholder(inside.dtype, inside.shape, name=self._operation(e))
+                for e, inside in zip(self.inputs, concrete.inputs, strict=False)
+            }
+            fed = dict(zip([t.name for t in concrete.inputs], inputs.values(), strict=False))
+            for outside, inside in concrete.graph.captures:
+                if id(outside) not in variables:
+                    fed[inside.name] = tf.constant(outside.numpy())
+                    continue
+                value = variables[id(outside)]
+                variable = v1.Variable(
+                    tf.zeros(value.shape, value.dtype), name=value.name.split(":")[0], use_resource=True
+                )
+                # Fed, not built in: a constant would be kept in the graph, next to the variable.
+                session.run(variable.initializer, {variable.initializer.inputs[1]: value.numpy()})
+                fed[inside.name] = variable.handle
+            body = v1.graph_util.extract_sub_graph(
+                concrete.graph.as_graph_def(), [name.split(":")[0] for name in results]
+            )
+            inner = [n for n in body.node if f"{n.name}:0" not in fed]
+            used = {name for n in inner for name in n.input}
+            del body.node[:]
+            body.node.extend(inner)
+            answers = tf.import_graph_def(
+                body,
+                {k: v for k, v in fed.items() if k in used or k.removesuffix(":0") in used},
+                results,
+                name="model",
+            )
+            if self.softmax:
+                answers.insert(0, tf.nn.softmax(answers[0], name=self._operation(self.outputs[0])))
+            else:
+                answers = [
+                    tf.identity(a, name=self._operation(e))
+                    for e, a in zip(self.outputs, answers, strict=True)
+                ]
+            outputs = dict(zip([e.name for e in self.outputs], answers, strict=True))
+            builder = v1.saved_model.Builder(str(folder))
+            builder.add_meta_graph_and_variables(
+                session,
+                tags,
+                signature_def_map={SIGNATURE: v1.saved_model.predict_signature_def(inputs, outputs)},
+                strip_default_attrs=True,
+            )
+            builder.save()
+
+    def _write_functions(self, folder: Path, tags: list[str]) -> None:
+        import tensorflow as tf
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        module = tf.Module()
+        module.tracked = self.tracked()
+        module.answer = self._trace(named=True)
+        tf.saved_model.save(
+            module, str(folder), signatures={SIGNATURE: module.answer.get_concrete_function()}
+        )
+        file = folder / "saved_model.pb"
+        saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+        saved.meta_graphs[0].meta_info_def.tags[:] = tags
+        file.write_bytes(saved.SerializeToString(deterministic=True))
+
+    def _operation(self, end: End) -> str:
+        return self.operations.get(end.name, end.name)
+
+
+def logical_name(name: str) -> str:
+    """A name that clients can use, from one of a graph's."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return name if re.match(r"[A-Za-z_]", name) else f"_{name}"
+
+
+def _patch_for_numpy2() -> None:
+    """Bring tf2onnx, which was written for NumPy 1, up to date by Keras's own patch."""
+    try:
+        from keras.src.export.tf2onnx_lib import patch_tf2onnx
+    except ImportError:  # a Keras that no longer needs it
+        return
+    patch_tf2onnx()

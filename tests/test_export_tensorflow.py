@@ -1,0 +1,232 @@
+"""forgo export from the files that TensorFlow people have, and to SavedModels by tag."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+import forgo
+from tests.conftest import BUNDLES, ROOT
+from tests.conftest import forgo as run_forgo
+
+pytestmark = pytest.mark.slow
+
+ROWS = load_iris().data.astype(np.float32)
+LABELS = ["setosa", "versicolor", "virginica"]
+PICTURES = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
+SAVED = ROOT / "conformance" / "savedmodels"
+
+# Keras 2 and Keras 3 want a process each: their models must not know of one another.
+LEGACY = """
+import sys
+import numpy as np
+import tf_keras as keras
+
+place = sys.argv[1]
+keras.utils.set_random_seed(7)
+layers = keras.layers
+
+
+def network(size):
+    pixels = keras.Input((size, size, 3), name="input_1")
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    x = layers.BatchNormalization(momentum=0.5)(layers.Conv2D(4, 3, activation="relu")(x))
+    return pixels, layers.GlobalAveragePooling2D()(x)
+
+
+pixels, x = network(16)
+keras.Model(pixels, layers.Dense(3, activation="softmax", name="inferenceLayer")(x)).save(f"{place}/flat.h5")
+nested = keras.Sequential([
+    keras.Input((16, 16, 3), name="input_1"), layers.RandomFlip(), layers.RandomRotation(0.2),
+    keras.Model(*network(16)), layers.Dropout(0.5), layers.Dense(3, activation="softmax", name="inferenceLayer"),
+])
+nested.save(f"{place}/nested.h5")
+nested.save(f"{place}/keras2")
+code = keras.Sequential([keras.Input((4,)), layers.Lambda(lambda x: x * 2, name="doubled"), layers.Dense(2)])
+code.save(f"{place}/lambda.h5")
+code.save_weights(f"{place}/weights.h5")
+for name, model in (("flat", keras.models.load_model(f"{place}/flat.h5", compile=False)), ("nested", nested)):
+    np.save(f"{place}/{name}.npy", model.predict(np.arange(768, dtype=np.float32).reshape(1, 16, 16, 3) / 3, verbose=0))
+"""
+
+
+@pytest.fixture(scope="module")
+def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("legacy")
+    done = subprocess.run(
+        [sys.executable, "-c", LEGACY, folder], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def manifest(bundle: Path) -> dict[str, Any]:
+    return json.loads((bundle / "forgo.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "tensorflow"])
+@pytest.mark.parametrize(("name", "framework"), [("flat", "keras"), ("nested", "tf_keras")])
+def test_h5_of_keras_2(legacy: Path, tmp_path: Path, name: str, framework: str, engine: str) -> None:
+    place = tmp_path / "m.forgo"
+    result = forgo.export(
+        legacy / f"{name}.h5", place, examples=PICTURES, labels=["a", "b", "c"], engine=engine
+    )
+    assert result.parity["cases"] >= 1
+    assert result.parity["top1_agreement"] == 1
+    written = manifest(place)
+    assert written["engine"] == engine
+    assert written["provenance"]["versions"]["framework"].startswith(f"{framework} ")
+    assert [o["name"] for o in written["outputs"]] == ["probabilities", "logits"]
+
+
+def test_tag_and_back(legacy: Path, tmp_path: Path) -> None:
+    old = tmp_path / "forGo"
+    done = run_forgo(
+        "export", legacy / "nested.h5", "-o", old, "--tag", "tags", "--examples", PICTURES[0].parent
+    )
+    assert done.code == 0, done.err
+    assert "a SavedModel" in done.err
+    assert sorted(p.name for p in old.iterdir()) == ["saved_model.pb", "variables"]
+    assert [p.name for p in tmp_path.iterdir()] == ["forGo"]
+    check = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    meta = tf.compat.v1.saved_model.load(session, ["tags"], sys.argv[1])
+    pixels = np.arange(768, dtype=np.float32).reshape(1, 16, 16, 3) / 3
+    got = session.run("inferenceLayer/Softmax:0", {"input_1:0": pixels})
+    assert np.allclose(got, np.load(sys.argv[2]), atol=1e-5), got
+    placeholders = [n.name for n in meta.graph_def.node if n.op == "Placeholder"]
+    assert placeholders == ["input_1", "saver_filename"] or placeholders == ["input_1"], placeholders
+    kinds = {n.op for n in meta.graph_def.node}
+    assert "VarHandleOp" in kinds and not any("PartitionedCall" in k for k in kinds), kinds
+"""
+    done_check = subprocess.run(
+        [sys.executable, "-c", check, old, legacy / "nested.npy"], capture_output=True, text=True, check=False
+    )
+    assert done_check.returncode == 0, done_check.stderr
+
+    for engine in ("onnxruntime", "tensorflow"):
+        place = tmp_path / f"{engine}.forgo"
+        result = forgo.export(
+            old, place, tag="tags", examples=PICTURES, labels=["a", "b", "c"], engine=engine
+        )
+        assert result.parity["top1_agreement"] == 1
+    assert manifest(place)["graph"]["tags"] == ["tags"]
+    done = run_forgo(
+        "export", legacy / "flat.h5", "-o", place, "--tag", "tags", "--engine", "tensorflow",
+        "--examples", PICTURES[0].parent,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert manifest(place)["graph"] == {"path": "saved_model", "tags": ["tags"], "signature": "serving_default"}
+
+
+def test_saved_model_of_keras_2(legacy: Path, tmp_path: Path) -> None:
+    forgo.export(legacy / "keras2", tmp_path / "m.forgo", examples=PICTURES, labels=["a", "b", "c"])
+    forgo.export(
+        legacy / "keras2", tmp_path / "m.forgo", examples=PICTURES, labels=["a", "b", "c"], engine="tensorflow"
+    )
+    assert manifest(tmp_path / "m.forgo")["outputs"][0]["name"] == "inferenceLayer"
+
+
+def test_saved_model_without_signature(tmp_path: Path) -> None:
+    """As the old tag adder left it."""
+    for engine in ("onnxruntime", "tensorflow"):
+        place = tmp_path / f"{engine}.forgo"
+        done = run_forgo(
+            "export", SAVED / "old-classifier", "-o", place, "--input", "input_1", "--output", "inferenceLayer/Softmax",
+            "--engine", engine, "--examples", PICTURES[0].parent,
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        assert "parity proven" in done.err
+    written = manifest(place)
+    assert written["inputs"][0]["graph_name"] == "input_1"
+    assert written["outputs"][0]["graph_name"] == "inferenceLayer/Softmax"
+    assert "signature" not in written["graph"]
+
+
+def test_no_examples(tmp_path: Path) -> None:
+    place = tmp_path / "m.forgo"
+    command: list[str | Path] = ["export", SAVED / "iris", "-o", place, "--engine", "tensorflow"]
+    done = run_forgo(*command)
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "parity cannot be proven" in done.err
+    assert "--no-goldens" in done.err
+    assert list(tmp_path.iterdir()) == []
+    done = run_forgo(*command, "--no-goldens")
+    assert done.code == 0, done.err
+    assert "NOT PROVEN" in done.err
+    assert manifest(place)["golden"] == {"cases": [], "none": "none were given when it was exported"}
+    for verb in ("verify", "inspect"):
+        done = run_forgo(verb, place)
+        assert done.code == 0, done.err
+        assert "none were given" in done.out
+    row = tmp_path / "row.json"
+    row.write_text("[5.1, 3.5, 1.4, 0.2]")
+    done = run_forgo("predict", place, row)
+    assert done.code == 0, done.err
+    assert "parity NOT PROVEN" in done.err
+    for page in ("report.html", "card.md"):
+        assert "not proven" in (place / page).read_text().lower()
+
+
+def test_code_in_a_file_needs_trust(legacy: Path, tmp_path: Path) -> None:
+    command: list[str | Path] = ["export", legacy / "lambda.h5", "-o", tmp_path / "m.forgo"]
+    rows = tmp_path / "rows.npy"
+    np.save(rows, ROWS)
+    done = run_forgo(*command, "--examples", rows)
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "'doubled' is a Lambda" in done.err
+    assert "--trust" in done.err
+    done = run_forgo(*command, "--examples", rows, "--trust")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "says"),
+    [
+        ("two", {"tag": "tags"}, r"no graph with the tags \[tags\]; there is \[serve\]"),
+        ("several", {}, r"choose one by its tags with --tag: \[serve\], \[serve, tpu\]"),
+        ("several", {"tag": "serve"}, "with --signature: difference, sum"),
+        ("several", {"tag": "serve", "signature": "product"}, "no signature 'product'; there is difference, sum"),
+        ("two", {"outputs": ["product"]}, "no output 'product'; there is difference, sum"),
+        ("old-classifier", {"outputs": ["scores"]}, "no output 'scores'; there is inferenceLayer/Softmax"),
+        ("old-classifier", {"signature": "serving_default"}, "it has none at all"),
+        ("reads", {}, "ReadFile reaches files"),
+        ("missing", {}, "no such file"),
+        ("", {}, "there is no saved_model.pb"),
+    ],
+)  # fmt: skip
+def test_wrong_names(tmp_path: Path, model: str, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(forgo.ExportError, match=says) as caught:
+        forgo.export(SAVED / model, tmp_path / "m.forgo", no_goldens=True, engine="tensorflow", **change)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_are_told_apart_by_tag_and_signature(tmp_path: Path) -> None:
+    rows = {"a": ROWS[:, :2], "b": ROWS[:, 2:]}
+    for signature in ("sum", "difference"):
+        place = tmp_path / f"{signature}.forgo"
+        forgo.export(
+            SAVED / "several", place, tag="serve", signature=signature, engine="tensorflow", examples=rows
+        )
+        assert manifest(place)["graph"]["signature"] == signature
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [("weights.h5", "weights alone"), ("flat.npy", "must be a .keras or .h5 file")],
+)
+def test_files_that_are_no_models(legacy: Path, tmp_path: Path, file: str, says: str) -> None:
+    with pytest.raises(forgo.ExportError, match=says):
+        forgo.export(legacy / file, tmp_path / "m.forgo", examples=ROWS)
