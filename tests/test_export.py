@@ -43,6 +43,7 @@ def test_rows_in_memory(tmp_path: Path) -> None:
     model = classifier()
     result = forgo.export(model, tmp_path / "iris.forgo", examples=ROWS, labels=LABELS)
     assert result.parity["cases"] >= 16
+    assert result.framework_difference is not None
     assert result.framework_difference < 1e-4
     row = tmp_path / "row.json"
     row.write_text(json.dumps({"input": ROWS[70].tolist()}))

@@ -60,9 +60,7 @@ for name, model in (("flat", keras.models.load_model(f"{place}/flat.h5", compile
 @pytest.fixture(scope="module")
 def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("legacy")
-    done = subprocess.run(
-        [sys.executable, "-c", LEGACY, folder], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", LEGACY, folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -127,13 +125,21 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
         "--examples", PICTURES[0].parent,
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert manifest(place)["graph"] == {"path": "saved_model", "tags": ["tags"], "signature": "serving_default"}
+    assert manifest(place)["graph"] == {
+        "path": "saved_model",
+        "tags": ["tags"],
+        "signature": "serving_default",
+    }
 
 
 def test_saved_model_of_keras_2(legacy: Path, tmp_path: Path) -> None:
     forgo.export(legacy / "keras2", tmp_path / "m.forgo", examples=PICTURES, labels=["a", "b", "c"])
     forgo.export(
-        legacy / "keras2", tmp_path / "m.forgo", examples=PICTURES, labels=["a", "b", "c"], engine="tensorflow"
+        legacy / "keras2",
+        tmp_path / "m.forgo",
+        examples=PICTURES,
+        labels=["a", "b", "c"],
+        engine="tensorflow",
     )
     assert manifest(tmp_path / "m.forgo")["outputs"][0]["name"] == "inferenceLayer"
 
@@ -143,7 +149,7 @@ def test_saved_model_without_signature(tmp_path: Path) -> None:
     for engine in ("onnxruntime", "tensorflow"):
         place = tmp_path / f"{engine}.forgo"
         done = run_forgo(
-            "export", SAVED / "old-classifier", "-o", place, "--input", "input_1", "--output", "inferenceLayer/Softmax",
+            "export", SAVED / "forGo", "-o", place, "--input", "input_1", "--output", "inferenceLayer/Softmax",
             "--engine", engine, "--examples", PICTURES[0].parent,
         )  # fmt: skip
         assert done.code == 0, done.err
@@ -199,8 +205,8 @@ def test_code_in_a_file_needs_trust(legacy: Path, tmp_path: Path) -> None:
         ("several", {"tag": "serve"}, "with --signature: difference, sum"),
         ("several", {"tag": "serve", "signature": "product"}, "no signature 'product'; there is difference, sum"),
         ("two", {"outputs": ["product"]}, "no output 'product'; there is difference, sum"),
-        ("old-classifier", {"outputs": ["scores"]}, "no output 'scores'; there is inferenceLayer/Softmax"),
-        ("old-classifier", {"signature": "serving_default"}, "it has none at all"),
+        ("forGo", {"outputs": ["scores"]}, "no output 'scores'; there is inferenceLayer/Softmax"),
+        ("forGo", {"signature": "serving_default"}, "it has none at all"),
         ("reads", {}, "ReadFile reaches files"),
         ("missing", {}, "no such file"),
         ("", {}, "there is no saved_model.pb"),

@@ -81,6 +81,10 @@ class Traceable:
         import tensorflow as tf
 
         v1 = tf.compat.v1
+        held = [
+            outside.numpy() if id(outside) not in variables else variables[id(outside)].numpy()
+            for outside, _ in concrete.graph.captures
+        ]
         results = [t.name for t in concrete.outputs]
         if self.softmax:
             results = results[1:]
@@ -90,16 +94,14 @@ class Traceable:
                 for e, inside in zip(self.inputs, concrete.inputs, strict=False)
             }
             fed = dict(zip([t.name for t in concrete.inputs], inputs.values(), strict=False))
-            for outside, inside in concrete.graph.captures:
+            for (outside, inside), value in zip(concrete.graph.captures, held, strict=True):
                 if id(outside) not in variables:
-                    fed[inside.name] = tf.constant(outside.numpy())
+                    fed[inside.name] = tf.constant(value)
                     continue
-                value = variables[id(outside)]
-                variable = v1.Variable(
-                    tf.zeros(value.shape, value.dtype), name=value.name.split(":")[0], use_resource=True
-                )
+                name = variables[id(outside)].name.split(":")[0]
+                variable = v1.Variable(tf.zeros(value.shape, value.dtype), name=name, use_resource=True)
                 # Fed, not built in: a constant would be kept in the graph, next to the variable.
-                session.run(variable.initializer, {variable.initializer.inputs[1]: value.numpy()})
+                session.run(variable.initializer, {variable.initializer.inputs[1]: value})
                 fed[inside.name] = variable.handle
             body = v1.graph_util.extract_sub_graph(
                 concrete.graph.as_graph_def(), [name.split(":")[0] for name in results]
