@@ -55,8 +55,11 @@ bench: build
 	@$(PY) -m bench
 
 # OVERLOAD_SECONDS and SOAK_SECONDS make them shorter; python -m stress.soak --help has the rest.
-overload soak: build
-	@$(PY) -m stress.$@
+overload: build
+	@$(PY) -m stress.overload
+
+soak: build
+	@$(PY) -m stress.soak
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve
