@@ -19,7 +19,7 @@ def main(folder: Path) -> None:
         for i in range(12):
             x, y = (int(generator.integers(0, 40)) for _ in range(2))
             part = image.crop((x, y, x + image.width - 40, y + image.height - 40))
-            part.resize(image.size).save(folder / name / f"{i:02}.jpg", quality=90)
+            part.resize(image.size).save(folder / name / f"{i:02}.jpg")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ HERE = ROOT / "build" / "stress"
 class Server:
     """A running server, and the memory that it has used: (seconds since its start, bytes)."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     http: str
     admin: str
     memory: list[tuple[float, int]] = field(default_factory=list)
@@ -33,43 +33,44 @@ class Server:
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+def on(cores: set[int]) -> list[str | Path]:
+    """What a command starts with that may use these cores alone."""
+    return ["taskset", "--cpu-list", ",".join(map(str, sorted(cores)))]
+
+
 @contextmanager
-def serving(*arguments: str | Path, log: Path, every: float = 0.2) -> Iterator[Server]:
-    """Start a server, sample its memory, and in the end stop it; its log goes to a file."""
-    command = [Path(sys.executable).with_name("forgo"), "serve", *arguments, "--log-format", "json"]
+def serving(
+    *arguments: str | Path, log: Path, every: float = 0.2, cores: set[int] | None = None
+) -> Iterator[Server]:
+    """Start a server, on these cores, sample its memory, and in the end stop it; its log goes to a file."""
+    tied = on(cores) if cores else []
+    command = [*tied, Path(sys.executable).with_name("forgo"), "serve", *arguments, "--log-format", "json"]
     places = ["--http", "127.0.0.1:0", "--grpc", "off", "--admin", "127.0.0.1:0"]
-    process = subprocess.Popen([*command, *places], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    with log.open("w") as out:
+        process = subprocess.Popen([*command, *places], stderr=out)
     over = threading.Event()
     started = time.monotonic()
-    with log.open("w") as out:
-        for line in process.stderr:
-            out.write(line)
-            if (said := json.loads(line))["msg"] == "serving":
-                break
-        else:
+    said = None
+    while said is None:
+        if process.poll() is not None:
             raise SystemExit(f"forgo serve did not start; its log is {log}")
-        server = Server(process, said["url"], "http://" + said["admin"])
+        time.sleep(0.05)
+        whole = log.read_text().rpartition("\n")[0].splitlines()
+        said = next((line for line in map(json.loads, whole) if line["msg"] == "serving"), None)
+    server = Server(process, said["url"], "http://" + said["admin"])
 
-        def watch() -> None:
-            while not over.wait(every):
-                server.memory.append((time.monotonic() - started, server.resident()))
+    def watch() -> None:
+        while not over.wait(every):
+            server.memory.append((time.monotonic() - started, server.resident()))
 
-        def keep() -> None:
-            assert process.stderr is not None
-            out.writelines(process.stderr)
-
-        threads = [threading.Thread(target=watch), threading.Thread(target=keep)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield server
-        finally:
-            over.set()
-            threads[0].join()
-            process.send_signal(signal.SIGTERM)
-            code = process.wait()
-            threads[1].join()
-            process.stderr.close()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield server
+    finally:
+        over.set()
+        watcher.join()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait()
     if code != 0:
         raise SystemExit(f"forgo serve ended with exit code {code}; its log is {log}")

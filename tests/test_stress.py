@@ -63,7 +63,7 @@ def test_memory_that_grows_is_seen() -> None:
 def test_overload_names_what_is_wrong() -> None:
     right = overload.Figures(
         max_wait=1, best_a_second=20, offered_a_second=200, requests=12000, answered=1140,
-        answered_a_second=19, answered_p50=0.9, answered_p99=1.2, answered_worst=1.3, refused=10860,
+        answered_a_second=19, share_of_best=0.95, answered_p50=0.9, answered_p99=1.2, answered_worst=1.3, refused=10860,
         refused_p50=0.001, refused_p99=0.01, failed=0, memory_before=500, memory_first_half=600,
         memory_second_half=610,
     )  # fmt: skip
@@ -72,7 +72,7 @@ def test_overload_names_what_is_wrong() -> None:
         "neither answered nor refused": replace(right, failed=1),
         "99th percentile": replace(right, answered_p99=2.1),
         "refusals took": replace(right, refused_p50=0.02),
-        "less than 90%": replace(right, answered_a_second=17),
+        "less than 90%": replace(right, share_of_best=0.89),
         "memory grew": replace(right, memory_second_half=700),
     }.items():
         assert [fault in said for said in wrong.faults()] == [True]
