@@ -158,6 +158,7 @@ def test_saved_model_without_signature(tmp_path: Path) -> None:
     assert written["inputs"][0]["graph_name"] == "input_1"
     assert written["outputs"][0]["graph_name"] == "inferenceLayer/Softmax"
     assert "signature" not in written["graph"]
+    assert not (place / "saved_model" / "assets.extra").exists()  # requests name a signature
 
 
 def test_no_examples(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import onnxruntime
 
 import forgo
 from forgo import _binary, _preprocess
-from forgo._bundle import Staging
+from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
 from forgo._picture import JPEG, PNG
-from forgo.exporting import _golden
+from forgo.exporting import _golden, _warmup
 from forgo.exporting._examples import Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
 from forgo.exporting._model import Arrays, End, SavedGraph, Trained
@@ -115,7 +115,7 @@ def run(model: Trained, request: Request) -> Result:
         worst = check(runtime, examples, truth, request.tolerance) if truth is not None else None
         golden: dict[str, Any] = {"cases": [], "none": NO_EXAMPLES}
         if truth is not None:
-            golden = {"cases": _record(model, stage, examples, truth, task, request)}
+            golden = {"cases": _record(model, stage, examples, truth, task, request, ends)}
 
         manifest = {
             "task": task,
@@ -168,7 +168,13 @@ def _write_graph(
 
 
 def _record(
-    model: Trained, stage: Staging, examples: list[Example], truth: Arrays, task: str, request: Request
+    model: Trained,
+    stage: Staging,
+    examples: list[Example],
+    truth: Arrays,
+    task: str,
+    request: Request,
+    saved: SavedGraph | None,
 ) -> list[dict[str, Any]]:
     scores = truth[model.outputs[0].name] if task == "classification" else None
     chosen = _golden.choose(examples, scores, request.tolerance)
@@ -176,11 +182,15 @@ def _record(
         raise ExportError(
             "no example has a best class beyond doubt: give examples that the model can tell apart"
         )
+    answers = [{name: a[i : i + 1] for name, a in truth.items()} for i in chosen]
+    if saved and saved.signature and not request.bare:
+        tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
+        _warmup.write(stage.folder / "saved_model", name_of(request.place), saved, tensors)
+        stage.adopt("saved_model/assets.extra")
     cases = []
-    for number, i in enumerate(chosen):
+    for number, (i, outputs) in enumerate(zip(chosen, answers, strict=True)):
         label = request.labels[int(scores[i].argmax())] if scores is not None and request.labels else None
-        answers = {name: a[i : i + 1] for name, a in truth.items()}
-        cases.append(_golden.record(stage, number, examples[i], answers, label))
+        cases.append(_golden.record(stage, number, examples[i], outputs, label))
     return cases
 
 
