@@ -307,20 +307,3 @@ def test_the_classic_network() -> None:
     ]
     base = model.get_layer("resnet50").layers
     assert [layer.trainable for layer in base] == [True] * 30 + [False] * (len(base) - 30)
-
-
-@pytest.mark.slow
-def test_the_classic_recipe_on_annotations(tmp_path: Path) -> None:
-    images, attributes, partition = celeba(tmp_path, one_colour_pictures(tmp_path / "p"))
-    done = forgo(
-        "train", images, "--annotations", attributes, "--attribute", "Male", "--partition", partition,
-        "--recipe", "classic", "--weights", "none", "--image-size", "32", "--epochs", "1",
-        "-o", tmp_path / "faces.forgo",
-    )  # fmt: skip
-    assert done.code == 0, done.err
-    manifest = json.loads((tmp_path / "faces.forgo" / "forgo.json").read_text())
-    assert manifest["labels"] == ["not Male", "Male"]
-    settings = manifest["provenance"]["settings"]
-    assert {"recipe": "classic", "attribute": "Male", "trainable": "first:30"}.items() <= settings.items()
-    answer = forgo("predict", tmp_path / "faces.forgo", images / "000001.png", "--json", "--top", "0")
-    assert {c["label"] for c in json.loads(answer.out)["classes"]} == {"not Male", "Male"}
