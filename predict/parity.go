@@ -176,7 +176,8 @@ func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
 	}
 	if r.m.manifest.Picture != nil {
 		err = r.picture(ctx, g)
-	} else {
+	}
+	if err == nil {
 		err = r.row(g)
 	}
 	if err != nil {
@@ -201,7 +202,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 	if err != nil {
 		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
 	}
-	got, err := pixels.Decode(g.Raw, r.m.decode)
+	got, err := pixels.Decode(g.Picture, r.m.decode)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}
@@ -214,7 +215,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 		worst = max(worst, int(got.Pix[i])-int(want.Pix[i]), int(want.Pix[i])-int(got.Pix[i]))
 	}
 	allowed := 0
-	if g.ContentType == pixels.JPEG {
+	if pixels.Sniff(g.Picture) == pixels.JPEG {
 		allowed = r.o.ApproximateDecode
 	}
 	if worst > allowed {
@@ -231,15 +232,31 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 	if err != nil {
 		return r.fail(g, StagePreprocess, math.Inf(1), 0, err)
 	}
-	return r.compare(g, StagePreprocess, in, g.Inputs, "")
+	name := r.m.manifest.Picture.Input
+	return r.compare(g, StagePreprocess, in, Tensors{name: g.Inputs[name]}, "")
 }
 
+// row replays what is given in JSON: all inputs, or those beside the picture.
 func (r *replayer) row(g golden) error {
-	in, err := tensor.ParseRow(g.Raw, r.m.inputs)
+	raw := g.Raw
+	if r.m.manifest.PictureAlone() {
+		return nil
+	}
+	if r.m.manifest.Picture != nil {
+		var err error
+		if _, raw, err = bundle.SplitRow(raw); err != nil {
+			return r.fail(g, StageDecode, math.Inf(1), 0, err)
+		}
+	}
+	in, err := tensor.ParseRow(raw, r.m.beside)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}
-	return r.compare(g, StageDecode, in, g.Inputs, "")
+	want := Tensors{}
+	for _, s := range r.m.beside {
+		want[s.Name] = g.Inputs[s.Name]
+	}
+	return r.compare(g, StageDecode, in, want, "")
 }
 
 // compare holds got to want within the stage's tolerance.

@@ -40,6 +40,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -115,6 +116,7 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 		m.inputs = append(m.inputs, info.Spec())
 		m.renamed = m.renamed || info.Name != info.GraphName
 	}
+	m.beside = m.manifest.Beside()
 	for _, info := range m.manifest.Outputs {
 		m.outputs = append(m.outputs, info.GraphName)
 		m.renamed = m.renamed || info.Name != info.GraphName
@@ -150,6 +152,7 @@ type Model struct {
 	digest     string
 	parity     Parity
 	inputs     []tensor.Spec // by logical names
+	beside     []tensor.Spec // those that are not the picture
 	outputs    []string      // graph names
 	renamed    bool          // where a graph name is not the logical one
 	session    Session
@@ -203,7 +206,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	m.batcher = m.newBatcher(o.limits())
 	if p := m.manifest.Picture; p != nil {
 		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels}
-		if spec := m.inputs[0]; len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
+		if spec := m.manifest.PictureInput(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
 			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
 			m.batcher.rowBytes = n * int64(spec.ElementSize())
 		}
@@ -356,7 +359,8 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 }
 
 // Prepare turns what a client sends, an encoded picture or a JSON row, into the model's
-// inputs with a batch of one.
+// inputs with a batch of one. Of a model that takes a picture beside other inputs that is a row
+// with the picture in it: see [bundle.SplitRow].
 func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	in, _, err := m.PrepareTimed(ctx, raw)
 	return in, err
@@ -366,19 +370,40 @@ func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 // that failed, as far as it came.
 func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
 	start := time.Now()
-	if m.manifest.Picture == nil {
-		in, err = tensor.ParseRow(raw, m.inputs)
-		took.Decode = time.Since(start)
-		if err != nil {
+	if m.manifest.PictureAlone() {
+		return m.PreparePicture(ctx, raw)
+	}
+	picture := []byte(nil)
+	if m.manifest.Picture != nil {
+		if picture, raw, err = bundle.SplitRow(raw); err != nil {
 			return nil, took, inputError{err}
 		}
+	}
+	in, err = tensor.ParseRow(raw, m.beside)
+	took.Decode = time.Since(start)
+	if err != nil {
+		return nil, took, inputError{err}
+	}
+	if m.manifest.Picture == nil {
 		return in, took, nil
 	}
+	made, times, err := m.PreparePicture(ctx, picture)
+	took.Decode, took.Preprocess = took.Decode+times.Decode, times.Preprocess
+	if err != nil {
+		return nil, took, err
+	}
+	maps.Copy(in, made)
+	return in, took, nil
+}
+
+// PreparePicture turns one encoded picture into the input that it becomes, with a batch of one,
+// for a model that takes pictures. It says how long decoding and preprocessing took.
+func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
 	if err := decoders.enter(ctx); err != nil {
 		return nil, took, fmt.Errorf("decode picture: %w", err)
 	}
 	defer decoders.leave()
-	start = time.Now()
+	start := time.Now()
 	img, err := pixels.Decode(raw, m.decode)
 	decoded := time.Now()
 	took.Decode = decoded.Sub(start)

@@ -21,10 +21,13 @@ import (
 type native struct{ *server }
 
 func (s native) forms() []form {
-	if s.manifest.Picture != nil {
+	if s.manifest.PictureAlone() {
 		return []form{{name: "body", alone: true, ask: s.body}, {name: "form", ask: s.form}}
 	}
 	forms := []form{{name: "body", alone: true, ask: s.body}, {name: "rows", ask: s.rows}}
+	if s.manifest.Picture != nil {
+		return forms
+	}
 	for _, i := range s.manifest.Inputs {
 		if _, err := tensor.Count(i.Spec().Shape[1:]); err != nil || i.DType == tensor.String {
 			return forms // it has no columns

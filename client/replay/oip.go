@@ -20,7 +20,7 @@ func (s *server) oipForms(known client.Metadata, plain, binary string) []form {
 	}
 	hasBinary := overGRPC(s.url) || slices.Contains(s.who.Extensions, "binary_tensor_data")
 	hasPlain := !slices.ContainsFunc(s.manifest.Inputs, func(i bundle.TensorInfo) bool {
-		return e.picture == "" && (i.DType == tensor.Float16 || i.DType == tensor.BFloat16)
+		return e.inputs[i.Name] != "" && (i.DType == tensor.Float16 || i.DType == tensor.BFloat16)
 	})
 	if e.picture != "" && hasBinary && !overGRPC(s.url) && !s.isForgo() {
 		hasPlain = false // how JSON carries bytes is not said by the protocol
@@ -38,16 +38,17 @@ func (s *server) oipForms(known client.Metadata, plain, binary string) []form {
 func (s *server) infer(c *client.Client, e ends) func(context.Context, []bundle.Recorded) ([]row, error) {
 	return func(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
 		inputs := tensor.Map{}
+		stacked, err := bundle.Stack(cases)
+		if err != nil {
+			return nil, err
+		}
+		for name, t := range stacked {
+			if sent := e.inputs[name]; sent != "" {
+				inputs[sent] = t
+			}
+		}
 		if e.picture != "" {
 			inputs[e.picture] = pictures(cases)
-		} else {
-			stacked, err := bundle.Stack(cases)
-			if err != nil {
-				return nil, err
-			}
-			for name, t := range stacked {
-				inputs[e.inputs[name]] = t
-			}
 		}
 		given, err := c.Infer(ctx, s.o.Model, inputs)
 		if err != nil {

@@ -147,26 +147,28 @@ type ends struct {
 
 func match(m *bundle.Manifest, inputs, outputs []tensor.Spec) (ends, error) {
 	e := ends{inputs: map[string]string{}}
-	if m.Picture != nil && len(inputs) == 1 && inputs[0].DType == tensor.String && len(inputs[0].Shape) < 3 {
-		e.picture = inputs[0].Name
-	} else {
-		for _, want := range m.Inputs {
-			if len(inputs) == 0 { // a server that says nothing
-				e.inputs[want.Name] = want.Name
+	for _, want := range m.Inputs {
+		if len(inputs) == 0 { // a server that says nothing
+			e.inputs[want.Name] = want.Name
+			continue
+		}
+		if m.Picture != nil && want.Name == m.Picture.Input {
+			if i := slices.IndexFunc(inputs, encoded(m)); i >= 0 {
+				e.picture = inputs[i].Name
 				continue
 			}
-			i := slices.IndexFunc(inputs, func(s tensor.Spec) bool { return s.Name == want.Name })
-			if i < 0 && len(inputs) == 1 && len(m.Inputs) == 1 {
-				i = 0
-			}
-			if i < 0 {
-				return e, fmt.Errorf("the server's model takes %s, which has no %q", names(inputs), want.Name)
-			}
-			if err := accepts(inputs[i], want.Spec()); err != nil {
-				return e, err
-			}
-			e.inputs[want.Name] = inputs[i].Name
 		}
+		i := slices.IndexFunc(inputs, func(s tensor.Spec) bool { return s.Name == want.Name })
+		if i < 0 && len(inputs) == 1 && len(m.Inputs) == 1 {
+			i = 0
+		}
+		if i < 0 {
+			return e, fmt.Errorf("the server's model takes %s, which has no %q", names(inputs), want.Name)
+		}
+		if err := accepts(inputs[i], want.Spec()); err != nil {
+			return e, err
+		}
+		e.inputs[want.Name] = inputs[i].Name
 	}
 	for _, o := range m.Outputs {
 		if slices.ContainsFunc(outputs, func(s tensor.Spec) bool { return s.Name == o.Name }) {
@@ -174,6 +176,13 @@ func match(m *bundle.Manifest, inputs, outputs []tensor.Spec) (ends, error) {
 		}
 	}
 	return e, nil
+}
+
+// encoded tells the input that takes encoded pictures: the only one may have any name.
+func encoded(m *bundle.Manifest) func(tensor.Spec) bool {
+	return func(s tensor.Spec) bool {
+		return s.DType == tensor.String && len(s.Shape) < 3 && (m.PictureAlone() || s.Name == bundle.PictureName)
+	}
 }
 
 // accepts says whether the server's input takes the bundle's tensors as they are. They are never
@@ -227,7 +236,7 @@ func failed(name string, err error) []form {
 func pictures(cases []bundle.Recorded) tensor.Tensor {
 	texts := make([]string, len(cases))
 	for i, c := range cases {
-		texts[i] = string(c.Raw)
+		texts[i] = string(c.Picture)
 	}
 	return tensor.Tensor{Shape: []int64{int64(len(texts))}, Data: texts}
 }

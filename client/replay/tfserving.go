@@ -113,37 +113,40 @@ func (t tensorFlow) byRow(ctx context.Context, cases []bundle.Recorded) ([]row, 
 }
 
 func (t tensorFlow) appendInstance(dst []byte, c bundle.Recorded) []byte {
-	if t.picture != "" {
-		return appendBase64(dst, c.Raw)
+	if len(c.Inputs) > 1 {
+		return t.appendNamed(dst, c)
 	}
-	if len(c.Inputs) == 1 {
-		for _, x := range c.Inputs {
-			return appendRow(dst, x)
-		}
-	}
-	return t.appendNamed(dst, c)
+	return t.appendValue(dst, c, t.manifest.Inputs[0].Name)
 }
 
 // appendNamed appends a case's row of each input, in an object.
 func (t tensorFlow) appendNamed(dst []byte, c bundle.Recorded) []byte {
 	dst = append(dst, '{')
-	if t.picture != "" {
-		dst = scan.AppendText(dst, t.picture)
-		dst = append(dst, ':')
-		return append(appendBase64(dst, c.Raw), '}')
-	}
 	for i, info := range t.manifest.Inputs {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = scan.AppendText(dst, t.inputs[info.Name])
+		dst = scan.AppendText(dst, t.sent(info.Name))
 		dst = append(dst, ':')
-		dst = appendRow(dst, c.Inputs[info.Name])
+		dst = t.appendValue(dst, c, info.Name)
 	}
 	return append(dst, '}')
 }
 
-func appendRow(dst []byte, x tensor.Tensor) []byte {
+// sent is what the server calls an input.
+func (t tensorFlow) sent(name string) string {
+	if name = t.inputs[name]; name == "" {
+		return t.picture
+	}
+	return name
+}
+
+// appendValue appends a case's row of one input, as a picture where it is sent as one.
+func (t tensorFlow) appendValue(dst []byte, c bundle.Recorded, name string) []byte {
+	if t.inputs[name] == "" {
+		return appendBase64(dst, c.Picture)
+	}
+	x := c.Inputs[name]
 	return scan.AppendNested(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data})
 }
 
@@ -156,29 +159,28 @@ func appendBase64(dst, raw []byte) []byte {
 // byColumn sends each input's batch by its name.
 func (t tensorFlow) byColumn(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
 	body := []byte(`{"inputs":{`)
-	if t.picture != "" {
-		body = scan.AppendText(body, t.picture)
-		body = append(body, ':', '[')
-		for i, c := range cases {
-			if i > 0 {
+	stacked, err := bundle.Stack(cases)
+	if err != nil {
+		return nil, err
+	}
+	for i, info := range t.manifest.Inputs {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = scan.AppendText(body, t.sent(info.Name))
+		body = append(body, ':')
+		if t.inputs[info.Name] != "" {
+			body = scan.AppendNested(body, stacked[info.Name])
+			continue
+		}
+		body = append(body, '[')
+		for j, c := range cases {
+			if j > 0 {
 				body = append(body, ',')
 			}
-			body = appendBase64(body, c.Raw)
+			body = appendBase64(body, c.Picture)
 		}
 		body = append(body, ']')
-	} else {
-		stacked, err := bundle.Stack(cases)
-		if err != nil {
-			return nil, err
-		}
-		for i, info := range t.manifest.Inputs {
-			if i > 0 {
-				body = append(body, ',')
-			}
-			body = scan.AppendText(body, t.inputs[info.Name])
-			body = append(body, ':')
-			body = scan.AppendNested(body, stacked[info.Name])
-		}
 	}
 	return t.ask(ctx, append(body, "}}"...), "outputs", len(cases))
 }

@@ -11,6 +11,7 @@ import (
 type Recorded struct {
 	Case
 	Raw             []byte
+	Picture         []byte // the encoded picture: Raw, or a part of it
 	Inputs, Outputs tensor.Map
 }
 
@@ -20,6 +21,14 @@ func (b *Bundle) ReadCase(c Case) (Recorded, error) {
 	var err error
 	if r.Raw, err = b.ReadFile(c.Input); err != nil {
 		return r, err
+	}
+	switch {
+	case b.Manifest.PictureAlone():
+		r.Picture = r.Raw
+	case b.Manifest.Picture != nil:
+		if r.Picture, _, err = SplitRow(r.Raw); err != nil {
+			return r, &Error{b.Path, c.Input, err}
+		}
 	}
 	file, err := b.ReadFile(c.Tensors)
 	if err != nil {
@@ -34,6 +43,12 @@ func (b *Bundle) ReadCase(c Case) (Recorded, error) {
 			t, ok := recorded[kind+info.Name]
 			if !ok {
 				return &Error{b.Path, c.Tensors, fmt.Errorf("it has no tensor %q", kind+info.Name)}
+			}
+			if info.DType == tensor.String {
+				var err error
+				if t, err = tensor.Texts(t, recorded[kind+info.Name+tensor.Lengths]); err != nil {
+					return &Error{b.Path, c.Tensors, fmt.Errorf("tensor %q: %w", kind+info.Name, err)}
+				}
 			}
 			if err := info.Spec().Match(t); err != nil {
 				return &Error{b.Path, c.Tensors, err}

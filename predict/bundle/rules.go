@@ -24,8 +24,16 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("output %q must have one score for each of the %d labels", out.Name, len(m.Labels))
 		}
 	}
-	if p := m.Picture; p != nil && (len(m.Inputs) != 1 || m.Inputs[0].Name != p.Input) {
-		return fmt.Errorf("the picture's input %q must be the model's only input", p.Input)
+	if p := m.Picture; p != nil {
+		beside := m.Beside()
+		if len(beside) != len(m.Inputs)-1 {
+			return fmt.Errorf("the picture's input %q is not among inputs", p.Input)
+		}
+		for _, s := range beside {
+			if s.Name == PictureName {
+				return fmt.Errorf("input %q has the name that clients give the picture", s.Name)
+			}
+		}
 	}
 	return m.checkCases()
 }
@@ -84,9 +92,9 @@ func (m *Manifest) checkCases() error {
 		switch {
 		case ids[c.ID]:
 			return fmt.Errorf("two golden cases have the id %q", c.ID)
-		case isPicture != (m.Picture != nil):
+		case isPicture != m.PictureAlone():
 			return fmt.Errorf("golden case %s is %s, which this model does not take", c.ID, c.ContentType)
-		case isPicture && c.Pixels == "":
+		case m.Picture != nil && c.Pixels == "":
 			return fmt.Errorf("golden case %s has no pixels", c.ID)
 		case m.Task == Classification && !labels[c.Label]:
 			return fmt.Errorf("golden case %s has the label %q, which is not among labels", c.ID, c.Label)

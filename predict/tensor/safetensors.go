@@ -87,3 +87,28 @@ func ReadSafetensors(file []byte) (Map, error) {
 	}
 	return out, nil
 }
+
+// Lengths ends the name of a string tensor's second half: see [Texts].
+const Lengths = ":lengths"
+
+// Texts returns the string tensor that safetensors, which has none, keeps as two: the bytes of
+// all elements in row-major order and, under its name with [Lengths], their lengths in the
+// tensor's shape.
+func Texts(all, lengths Tensor) (Tensor, error) {
+	raw, isBytes := all.Data.([]uint8)
+	sizes, isLengths := lengths.Data.([]int64)
+	if !isBytes || !isLengths {
+		return Tensor{}, fmt.Errorf("strings are kept as uint8 and their lengths as int64, not as %s and %s", all.DType(), lengths.DType())
+	}
+	texts := make([]string, len(sizes))
+	for i, n := range sizes {
+		if n < 0 || n > int64(len(raw)) {
+			return Tensor{}, fmt.Errorf("element %d has %d bytes of the %d that are left", i, n, len(raw))
+		}
+		texts[i], raw = string(raw[:n]), raw[n:]
+	}
+	if len(raw) > 0 {
+		return Tensor{}, fmt.Errorf("%d bytes are left after the last element", len(raw))
+	}
+	return Tensor{Shape: lengths.Shape, Data: texts}, nil
+}

@@ -35,10 +35,10 @@ func (a *answers) form(m *served.Request, req *http.Request) (predict.Tensors, e
 		return nil, served.BadInput("the form has no files")
 	}
 	of := func(i int) string { return fmt.Sprintf("file %q", a.files[i]) }
-	if m.Manifest().Picture != nil {
+	if m.Manifest().PictureAlone() {
 		return m.Pictures(files, of)
 	}
-	return together(m.Context(), m.Model, files, of)
+	return together(m, files, of)
 }
 
 // nextFile returns the next file of a form, nil after the last.

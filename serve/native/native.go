@@ -68,7 +68,7 @@ func (a *answers) readTop(req *http.Request) error {
 }
 
 // read turns a body of whatever kind into the model's inputs. A form and a CSV say what they
-// are; any other body is a picture to a picture model, and JSON to others.
+// are; any other body is a picture to a model that takes nothing else, and JSON to others.
 func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, error) {
 	kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	switch {
@@ -89,8 +89,8 @@ func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, e
 	case kind == "text/csv":
 		a.list = true
 		return table(m.Model, body)
-	case m.Manifest().Picture != nil:
+	case m.Manifest().PictureAlone():
 		return m.Picture(body)
 	}
-	return a.rows(m.Context(), m.Model, body)
+	return a.rows(m, body)
 }

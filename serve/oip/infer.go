@@ -89,7 +89,7 @@ func rawCall(req *http.Request, m *served.Model) (*call, error) {
 		return nil, served.BadInput("header %s is 0 and the body is empty; send one input's data", wire.HeaderLength)
 	}
 	manifest := m.Manifest()
-	if manifest.Picture != nil {
+	if manifest.PictureAlone() {
 		return &call{binary: true, inputs: []input{{name: Picture, tensor: oneString(body)}}}, nil
 	}
 	if len(manifest.Inputs) != 1 {

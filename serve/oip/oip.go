@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -51,7 +52,7 @@ func ready(models Models) []*served.Model {
 }
 
 // Picture is the BYTES input that a picture model takes encoded pictures by.
-const Picture = "image"
+const Picture = bundle.PictureName
 
 // extensions are what the server's metadata says it speaks beyond the protocol's core.
 var extensions = []string{"binary_tensor_data", "model_repository", "statistics"}
@@ -123,6 +124,7 @@ func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 	}
 	picture := r.Manifest().Picture
 	inputs := make(predict.Tensors, len(c.inputs))
+	encoded := -1
 	for i, in := range c.inputs {
 		if _, ok := inputs[in.name]; ok {
 			return nil, served.BadInput("inputs[%d]: input %q is given twice", i, in.name)
@@ -131,10 +133,24 @@ func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 			inputs[in.name] = in.tensor
 			continue
 		}
-		if len(c.inputs) != 1 {
-			return nil, served.BadInput("inputs[%d]: %q is the only input to give", i, Picture)
+		if encoded >= 0 {
+			return nil, served.BadInput("inputs[%d]: input %q is given twice", i, in.name)
 		}
-		return in.pictures(r)
+		encoded = i
+	}
+	if encoded >= 0 {
+		if r.Manifest().PictureAlone() && len(c.inputs) != 1 {
+			return nil, served.BadInput("inputs[%d]: %q is the only input to give", encoded, Picture)
+		}
+		if _, ok := inputs[picture.Input]; ok {
+			return nil, served.BadInput("inputs[%d]: %q is given, and %q that it becomes, too", encoded, Picture, picture.Input)
+		}
+		made, err := c.inputs[encoded].pictures(r, encoded)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(inputs, made)
+		return inputs, r.Fit(inputs)
 	}
 	if len(inputs) == 0 {
 		return nil, served.BadInput("inputs: the request has none; the model takes %s", takes(r.Model))
@@ -156,13 +172,13 @@ func takes(m *served.Model) string {
 }
 
 // pictures turns BYTES elements into one batch of the model's input.
-func (in input) pictures(r *served.Request) (predict.Tensors, error) {
+func (in input) pictures(r *served.Request, at int) (predict.Tensors, error) {
 	texts, err := tensor.Values[string](in.tensor)
 	if err != nil {
-		return nil, served.BadInput("inputs[0]: %q takes datatype BYTES, not %s", Picture, wire.Datatype(in.tensor.DType()))
+		return nil, served.BadInput("inputs[%d]: %q takes datatype BYTES, not %s", at, Picture, wire.Datatype(in.tensor.DType()))
 	}
 	if shape := in.tensor.Shape; len(shape) > 2 || len(shape) == 2 && shape[1] != 1 {
-		return nil, served.BadInput("inputs[0]: %q has shape [N] or [N,1], one element a picture, not %v", Picture, shape)
+		return nil, served.BadInput("inputs[%d]: %q has shape [N] or [N,1], one element a picture, not %v", at, Picture, shape)
 	}
 	encoded := make([][]byte, len(texts))
 	for i, text := range texts {
@@ -171,10 +187,10 @@ func (in input) pictures(r *served.Request) (predict.Tensors, error) {
 			continue
 		}
 		if encoded[i], err = base64.StdEncoding.DecodeString(text); err != nil {
-			return nil, served.BadInput("inputs[0] %q: element %d is not base64: %w", Picture, i, err)
+			return nil, served.BadInput("inputs[%d] %q: element %d is not base64: %w", at, Picture, i, err)
 		}
 	}
-	return r.Pictures(encoded, func(i int) string { return fmt.Sprintf("inputs[0] %q: element %d", Picture, i) })
+	return r.Pictures(encoded, func(i int) string { return fmt.Sprintf("inputs[%d] %q: element %d", at, Picture, i) })
 }
 
 // end is one input or output in a model's metadata.
@@ -194,8 +210,11 @@ func ends(m *served.Model) (inputs, outputs []end) {
 		return out
 	}
 	manifest := m.Manifest()
-	if inputs = list(manifest.Inputs); manifest.Picture != nil {
-		inputs = []end{{Picture, "BYTES", []int64{-1}}}
+	inputs = list(manifest.Inputs)
+	for i := range inputs {
+		if p := manifest.Picture; p != nil && inputs[i].Name == p.Input {
+			inputs[i] = end{Picture, "BYTES", []int64{-1}}
+		}
 	}
 	return inputs, list(manifest.Outputs)
 }

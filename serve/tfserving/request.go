@@ -28,8 +28,11 @@ func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 	if picture == nil || !ok || picture.Input == Picture && pictures.DType() != tensor.String {
 		return q.columns, nil
 	}
-	if len(q.columns) != 1 {
+	if q.m.Manifest().PictureAlone() && len(q.columns) != 1 {
 		return nil, served.BadInput("%q is the only input to give", Picture)
+	}
+	if _, ok := q.columns[picture.Input]; ok && picture.Input != Picture {
+		return nil, served.BadInput("%q is given, and %q that it becomes, too", Picture, picture.Input)
 	}
 	if n := len(pictures.Shape); n == 0 || n > 2 || n == 2 && pictures.Shape[1] != 1 {
 		return nil, served.BadInput("%q has shape [N] or [N,1], one element a picture, not %v", Picture, pictures.Shape)
@@ -42,7 +45,16 @@ func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 	for i, text := range texts {
 		encoded[i] = unsafe.Slice(unsafe.StringData(text), len(text)) // only read
 	}
-	return r.Pictures(encoded, func(i int) string { return fmt.Sprintf("%q: picture %d", Picture, i) })
+	inputs, err := r.Pictures(encoded, func(i int) string { return fmt.Sprintf("%q: picture %d", Picture, i) })
+	if err != nil {
+		return nil, err
+	}
+	for name, t := range q.columns {
+		if name != Picture {
+			inputs[name] = t
+		}
+	}
+	return inputs, nil
 }
 
 // parse reads the body of a predict request.
@@ -131,12 +143,12 @@ func (q *request) spec(name string) (tensor.Spec, error) {
 // only is the input that a value without a name is for: pictures for {"b64": …}.
 func (q *request) only(base64 bool) (tensor.Spec, error) {
 	manifest := q.m.Manifest()
-	if manifest.Picture != nil && base64 {
+	if manifest.PictureAlone() && base64 {
 		return q.spec(Picture)
 	}
 	if len(manifest.Inputs) != 1 {
 		var names []string
-		for _, i := range manifest.Inputs {
+		for _, i := range takes(q.m) {
 			names = append(names, i.Name)
 		}
 		return tensor.Spec{}, fmt.Errorf("the model has the inputs %q; give each by name", names)
@@ -157,7 +169,7 @@ func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
 		return nil, errors.New("it is empty")
 	case '{':
 	case '"':
-		if q.m.Manifest().Picture != nil {
+		if q.m.Manifest().PictureAlone() {
 			return nil, errors.New(`a picture is given as {"b64": "..."}`)
 		}
 		fallthrough

@@ -31,7 +31,7 @@ type Models interface {
 }
 
 // Picture is the string input that a picture model takes encoded pictures by.
-const Picture = "image"
+const Picture = bundle.PictureName
 
 // Signature is the only one that a model has.
 const Signature = "serving_default"
@@ -220,12 +220,12 @@ func metadata(m *served.Model) map[string]any {
 // takes lists the inputs that the signature has: a picture model's are its encoded pictures.
 func takes(m *served.Model) []tensor.Spec {
 	manifest := m.Manifest()
-	if manifest.Picture != nil {
-		return []tensor.Spec{{Name: Picture, DType: tensor.String, Shape: []int64{-1}}}
-	}
 	specs := make([]tensor.Spec, len(manifest.Inputs))
 	for i, input := range manifest.Inputs {
 		specs[i] = input.Spec()
+		if p := manifest.Picture; p != nil && input.Name == p.Input {
+			specs[i] = tensor.Spec{Name: Picture, DType: tensor.String, Shape: []int64{-1}}
+		}
 	}
 	return specs
 }

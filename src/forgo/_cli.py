@@ -205,7 +205,8 @@ def _export(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Pictures as clients will send them, or a .npy file of rows: what parity is proven on.",
+            help="Pictures as clients will send them, or rows in a .npy file or, a JSON row a line, in a "
+            ".jsonl file: what parity is proven on.",
         ),
     ] = None,
     no_goldens: Annotated[
@@ -264,7 +265,7 @@ def _export(
     from forgo.exporting import export
 
     result = export(
-        model, out, examples=_rows(examples) if examples else None, no_goldens=no_goldens,
+        model, out, examples=examples, no_goldens=no_goldens,
         engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
         trust=trust, labels=labels, task=task, tolerance=tolerance,
         resize=resize, fit=fit,  # type: ignore[arg-type]
@@ -276,17 +277,6 @@ def _export(
     for line in result.refused[:3]:
         console.print(f"not used: {line}", style="yellow", soft_wrap=True)
     _show(console, result.path, result.parity)
-
-
-def _rows(examples: Path) -> Any:
-    if examples.suffix != ".npy":
-        return examples
-    import numpy as np
-
-    try:
-        return np.load(examples, allow_pickle=False)
-    except (OSError, ValueError) as e:
-        raise ForgoError(f"{examples}: the rows cannot be read: {e}") from None
 
 
 def _show(console: Console, path: str, parity: dict[str, Any]) -> None:

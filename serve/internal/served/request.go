@@ -101,7 +101,7 @@ func rows(inputs predict.Tensors) int {
 	return 0
 }
 
-// Picture prepares one encoded picture.
+// Picture prepares one encoded picture, of a model that takes nothing else.
 func (r *Request) Picture(encoded []byte) (predict.Tensors, error) {
 	if err := r.place.Begin(1); err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (r *Request) Picture(encoded []byte) (predict.Tensors, error) {
 // picture may be called from many goroutines.
 func (r *Request) picture(encoded []byte) (predict.Tensors, error) {
 	start := time.Now()
-	in, took, err := r.PrepareTimed(r.ctx, encoded)
+	in, took, err := r.PreparePicture(r.ctx, encoded)
 	r.seen.Picture(r.ctx, start, took)
 	return in, err
 }
@@ -165,7 +165,7 @@ func (r *Request) Pictures(encoded [][]byte, of func(i int) string) (predict.Ten
 
 // noPictures is the empty batch, where its shape is known.
 func (m *Model) noPictures() (predict.Tensors, error) {
-	spec := m.Manifest().Inputs[0].Spec()
+	spec := m.Manifest().PictureInput()
 	shape := append([]int64{0}, spec.Shape[1:]...)
 	t, err := tensor.FromBytes(spec.DType, nil, shape...)
 	if err != nil {

@@ -17,10 +17,12 @@ from forgo._preprocess import FITS, RESIZES, Fit, Resize
 from forgo.exporting._examples import find_pictures
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
+from forgo.exporting._rows import SUFFIXES as ROWS
+from forgo.exporting._rows import read_rows
 
 __all__ = ["Result", "export"]
 
-Examples = str | Path | list[Path] | npt.NDArray[Any] | dict[str, npt.NDArray[Any]]
+Examples = str | Path | list[Path] | npt.NDArray[Any] | dict[str, npt.NDArray[Any] | list[Path]]
 
 ENGINES = ("onnxruntime", "tensorflow")
 TASKS = ("classification", "regression", "embedding", "tensors")
@@ -68,8 +70,10 @@ def export(
             that reach files.
         examples: what clients will send. For a model of pictures, a folder or a list of JPEG
             and PNG files; the model must take float32 [batch, height, width, 3] with values
-            from 0 to 255. For any other model an array [rows, …], or a dict of such arrays
-            by input name.
+            from 0 to 255. For any other model an array [rows, …] of numbers or texts, or a dict
+            of such arrays by input name. In it a list of ``pathlib.Path`` is pictures, for a model
+            that takes one beside other inputs. Rows may also be in a ``.npy`` file or, a JSON row a
+            line, in a ``.jsonl`` file.
         labels: a classifier's labels in the order of its output, as a list or a text file
             with one a line. They make the task classification: the model's first output must
             be probabilities [batch, labels].
@@ -117,9 +121,9 @@ def export(
         )
     if examples is not None and no_goldens:
         raise ExportError("with examples there are golden cases: leave out --examples or --no-goldens")
-    pictures, rows = _split(examples)
+    pictures, picture_name, rows = _split(examples)
     request = Request(
-        place=place, pictures=pictures, rows=rows, labels=read_labels(labels), task=task,
+        place=place, pictures=pictures, picture_name=picture_name, rows=rows, labels=read_labels(labels), task=task,
         resize=resize, fit=fit, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
         trust=trust,
@@ -146,16 +150,13 @@ def _named(request: Request, file: Path) -> Request:
 def _export_keras(model: Any, request: Request) -> Result:
     """Take the truth from the model in memory, then export it as it is saved."""
     from forgo.exporting import _keras, _process
-    from forgo.exporting._examples import from_rows, read_pictures, stack
-    from forgo.exporting._pipeline import _preprocessor
+    from forgo.exporting._examples import stack
+    from forgo.exporting._pipeline import preprocessor, read_examples
 
     truth = None
     if request.pictures is not None or request.rows is not None:
         adapter = _keras.KerasModel(model, picture=request.pictures is not None)
-        if request.pictures is not None:
-            examples, _ = read_pictures(request.pictures, _preprocessor(adapter, request), adapter.inputs[0])
-        else:
-            examples = from_rows(request.rows or {}, adapter.inputs)
+        examples, _ = read_examples(adapter, request, preprocessor(adapter, request))
         truth = adapter.predict(stack(examples)) if examples else None
     with tempfile.TemporaryDirectory(prefix="forgo-keras-") as folder:
         file = Path(folder) / "model.keras"
@@ -163,16 +164,40 @@ def _export_keras(model: Any, request: Request) -> Result:
         return _process.export_file(file, replace(request, truth=truth))
 
 
-def _split(examples: Examples | None) -> tuple[list[Path] | None, Arrays | None]:
+def _split(examples: Examples | None) -> tuple[list[Path] | None, str, Arrays | None]:
+    """The pictures, what their input is called, and the rows of other inputs."""
     if examples is None:
-        return None, None
+        return None, UNNAMED, None
     if isinstance(examples, str | Path):
-        return find_pictures(Path(examples)), None
-    if isinstance(examples, dict):
-        return None, {name: np.asarray(a) for name, a in examples.items()}
+        if Path(examples).suffix not in ROWS:
+            return find_pictures(Path(examples)), UNNAMED, None
+        examples = read_rows(Path(examples))
     if isinstance(examples, list) and examples and all(isinstance(e, str | Path) for e in examples):
-        return [Path(e) for e in examples], None
-    return None, {UNNAMED: np.asarray(examples)}
+        return [Path(e) for e in examples], UNNAMED, None
+    if not isinstance(examples, dict):
+        return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}
+    pictures = {
+        name: list(given)
+        for name, given in examples.items()
+        if isinstance(given, list) and given and all(isinstance(e, Path) for e in given)
+    }
+    rows = {name: _array(name, given) for name, given in examples.items() if name not in pictures}
+    if len(pictures) > 1:
+        raise ExportError(f"examples: {' and '.join(pictures)} are pictures; a model takes one")
+    for name, paths in pictures.items():
+        return paths, name, rows or None
+    return None, UNNAMED, rows
+
+
+def _array(name: str, given: Any) -> npt.NDArray[Any]:
+    what = f"input {name!r}" if name else "the rows"
+    try:
+        array = np.asarray(given)
+    except ValueError as e:
+        raise ExportError(f"examples: {what} have rows of different shapes: {e}") from None
+    if array.dtype.kind == "O" and not all(isinstance(e, str | bytes) for e in array.ravel()):
+        raise ExportError(f"examples: {what} are neither numbers nor texts")
+    return array
 
 
 def read_labels(labels: list[str] | str | Path | None) -> list[str] | None:

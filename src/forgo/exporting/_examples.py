@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,11 @@ import numpy.typing as npt
 from forgo._errors import ExportError, PictureError
 from forgo._picture import SUFFIXES, decode, read_header
 from forgo._preprocess import Preprocessor
+from forgo.exporting._arrays import texts, typed
 from forgo.exporting._model import UNNAMED, Arrays, End
+
+PICTURE = "image"
+"""What clients call an encoded picture, whatever the name of the input that it becomes."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,14 @@ def find_pictures(folder: Path) -> list[Path]:
 
 def read_pictures(
     paths: list[Path], preprocess: Preprocessor, model_input: End
-) -> tuple[list[Example], list[str]]:
+) -> tuple[list[Example | None], list[str]]:
     """Read pictures through the decoder and the preprocessing graph that serving uses.
 
     Returns:
-        The examples, and a line for each picture that was refused.
+        An example for each picture, None for those that were refused; and a line for each of these.
     """
-    examples, refused = [], []
+    examples: list[Example | None] = []
+    refused = []
     for path in paths:
         raw = path.read_bytes()
         try:
@@ -61,6 +68,7 @@ def read_pictures(
             pixels = decode(raw)
         except PictureError as e:
             refused.append(f"{path}: {e}")
+            examples.append(None)
             continue
         encoding = f"{header.media} {header.encoding}"
         inputs: Arrays = {model_input.name: preprocess(pixels)[None]}
@@ -68,50 +76,77 @@ def read_pictures(
     return examples, refused
 
 
-def from_rows(rows: Arrays, inputs: list[End]) -> list[Example]:
+def from_rows(rows: Arrays, inputs: list[End], pictures: list[Example | None] | None = None) -> list[Example]:
     """Make one example a row: a JSON object of input names, or the bare value of a single input.
+
+    Args:
+        rows: of each input an array, a row an example.
+        inputs: the model's, without the one that pictures become.
+        pictures: one a row, where the model takes them beside the other inputs; rows whose
+            picture is None are left out.
 
     Raises:
         ExportError: the arrays do not fit the model.
     """
-    typed: Arrays = {}
     if list(rows) == [UNNAMED] and len(inputs) == 1:
         rows = {inputs[0].name: rows[UNNAMED]}
-    for end in inputs:
-        if end.name not in rows:
-            raise ExportError(
-                f"examples: the input {end.name!r} is missing; the model has {[e.name for e in inputs]}"
-            )
-        array = np.asarray(rows[end.name]).astype(end.dtype)
-        fits = array.ndim == len(end.shape) and all(
-            want is None or want == have for want, have in zip(end.shape[1:], array.shape[1:], strict=True)
-        )
-        if not fits:
-            raise ExportError(
-                f"examples: input {end.name!r} has shape {array.shape}, the model takes {end.shape}"
-            )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ExportError(
-                f"examples: input {end.name!r} has values that are not finite, which JSON cannot say"
-            )
-        typed[end.name] = array
-    counts = {len(a) for a in typed.values()}
+    known = {e.name for e in inputs}
+    if unknown := [name for name in rows if name not in known]:
+        raise ExportError(f"examples: the model has no input {unknown[0]!r}; it has {sorted(known)}")
+    fitting = {end.name: _fitting(rows, end, inputs) for end in inputs}
+    counts = {len(a) for a in fitting.values()} | ({len(pictures)} if pictures is not None else set())
     if len(counts) != 1:
         raise ExportError(f"examples: the inputs have different numbers of rows: {sorted(counts)}")
+    plain = {name: (texts(a) if a.dtype.kind == "O" else a).tolist() for name, a in fitting.items()}
     examples = []
     for i in range(counts.pop()):
-        row = {name: a[i].tolist() for name, a in typed.items()}
+        picture = pictures[i] if pictures is not None else None
+        if pictures is not None and picture is None:
+            continue
+        row: dict[str, Any] = {}
+        if picture is not None:
+            row[PICTURE] = {"b64": base64.b64encode(picture.raw).decode()}
+        for name in fitting:
+            row[name] = plain[name][i]
         value = row if len(row) > 1 else next(iter(row.values()))
         examples.append(
             Example(
-                raw=json.dumps(value, separators=(",", ":")).encode(),
+                raw=json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(),
                 content_type="application/json",
                 source=f"row {i}",
-                encoding="row",
-                inputs={name: a[i : i + 1] for name, a in typed.items()},
+                encoding=picture.encoding if picture else "row",
+                inputs={
+                    **(picture.inputs if picture else {}),
+                    **{name: a[i : i + 1] for name, a in fitting.items()},
+                },
+                pixels=picture.pixels if picture else None,
+                orientation=picture.orientation if picture else 1,
             )
         )
     return examples
+
+
+def _fitting(rows: Arrays, end: End, inputs: list[End]) -> npt.NDArray[Any]:
+    if end.name not in rows:
+        raise ExportError(
+            f"examples: the input {end.name!r} is missing; the model has {[e.name for e in inputs]}"
+        )
+    try:
+        array = typed(rows[end.name], end.dtype)
+    except (ValueError, TypeError) as e:
+        raise ExportError(f"examples: input {end.name!r} is not {end.dtype}: {e}") from None
+    fits = array.ndim == len(end.shape) and all(
+        want is None or want == have for want, have in zip(end.shape[1:], array.shape[1:], strict=True)
+    )
+    if not fits:
+        raise ExportError(
+            f"examples: input {end.name!r} has shape {array.shape}, the model takes {end.shape}"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ExportError(
+            f"examples: input {end.name!r} has values that are not finite, which JSON cannot say"
+        )
+    return array
 
 
 def stack(examples: list[Example]) -> Arrays:

@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from forgo._bundle import Staging
 from forgo._picture import PNG
+from forgo.exporting._arrays import pack
 from forgo.exporting._examples import Example
 from forgo.exporting._model import Arrays
 
@@ -107,9 +108,7 @@ def record(
     tensors = {f"input.{k}": v for k, v in example.inputs.items()} | {
         f"output.{k}": v for k, v in outputs.items()
     }
-    entry["tensors"] = stage.add(
-        stem + ".safetensors", save({k: np.ascontiguousarray(v) for k, v in tensors.items()})
-    )
+    entry["tensors"] = stage.add(stem + ".safetensors", save(pack(tensors)))
     if label is not None:
         entry["label"] = label
     return entry

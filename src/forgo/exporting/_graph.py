@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy.typing as npt
 import onnx
 import onnxruntime
 
 from forgo._errors import ExportError
-from forgo.exporting._model import Arrays, End
+from forgo.exporting._arrays import texts, typed
+from forgo.exporting._model import STRING, Arrays, End
 
 BATCH = "batch"
 
@@ -78,9 +82,17 @@ class OnnxModel:
     def predict(self, inputs: Arrays) -> Arrays:
         """Run one batch."""
         try:
-            return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+            answers = self._session.run(self._outputs, {k: _plain(v) for k, v in inputs.items()})
         except Exception as e:
             raise ExportError(f"ONNX Runtime cannot run the exported graph: {_first_line(e)}") from None
+        return {
+            name: typed(a, STRING) if a.dtype.kind == "O" else a
+            for name, a in zip(self._outputs, answers, strict=True)
+        }
+
+
+def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return texts(array) if array.dtype.kind == "O" else array
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from forgo._errors import ExportError
 from forgo.exporting._files import of_keras_2
-from forgo.exporting._model import Arrays, End
+from forgo.exporting._model import STRING, Arrays, End
 from forgo.exporting._tensorflow import Traceable, logical_name
 
 _AUTO_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?")
@@ -55,7 +55,7 @@ class KerasModel(Traceable):
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with Keras itself: the model as it was given, and logits from its own layers."""
-        values = [inputs[e.name] for e in self.inputs]
+        values = [_tensor(inputs[e.name]) for e in self.inputs]
         answers = _listed(
             self._graph.predict(values if len(values) > 1 else values[0], verbose=0, batch_size=32)
         )
@@ -69,6 +69,15 @@ class KerasModel(Traceable):
     def tracked(self) -> Any:
         """What holds the model's variables and tables."""
         return self._graph
+
+
+def _tensor(array: Any) -> Any:
+    """What Keras takes for an array: of strings, which it does not take from NumPy, a tensor."""
+    if array.dtype.kind != "O":
+        return array
+    import tensorflow as tf
+
+    return tf.constant(array)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -147,11 +156,7 @@ def _ends(tensors: list[Any], names: list[str] | None) -> list[End]:
     ends = []
     for name, t in zip(names, tensors, strict=True):
         dtype = getattr(t.dtype, "name", t.dtype)  # Keras 2 has TensorFlow's types
-        if dtype == "string":
-            raise ExportError(
-                f"the model's tensor {name!r} holds strings, which this release does not export"
-            )
-        ends.append(End(name, str(np.dtype(dtype)), (None, *t.shape[1:])))
+        ends.append(End(name, STRING if dtype == STRING else str(np.dtype(dtype)), (None, *t.shape[1:])))
     return ends
 
 

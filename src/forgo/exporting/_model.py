@@ -11,7 +11,10 @@ import numpy.typing as npt
 import onnx
 
 Arrays = dict[str, npt.NDArray[np.generic]]
-"""Arrays by logical name; the first dimension is the batch."""
+"""Arrays by logical name; the first dimension is the batch. Strings are objects: bytes, as TensorFlow has them."""
+
+STRING = "string"
+"""The dtype of strings, which is none of NumPy's names."""
 
 UNNAMED = ""
 """The name of a bare array of rows, which is for a model's only input."""
@@ -19,7 +22,7 @@ UNNAMED = ""
 
 @dataclass(frozen=True)
 class End:
-    """One input or output: its logical name, NumPy dtype name, and shape (None is free)."""
+    """One input or output: its logical name, NumPy dtype name or STRING, and shape (None is free)."""
 
     name: str
     dtype: str

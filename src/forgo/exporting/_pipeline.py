@@ -19,9 +19,9 @@ from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
 from forgo._picture import JPEG, PNG
 from forgo.exporting import _golden, _warmup
-from forgo.exporting._examples import Example, from_rows, read_pictures, stack
+from forgo.exporting._examples import PICTURE, Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
-from forgo.exporting._model import Arrays, End, SavedGraph, Trained
+from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained
 from forgo.exporting._reload import ReloadedModel
 
 TOLERANCE = 1e-4
@@ -33,10 +33,12 @@ _PREPROCESS_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Request:
-    """What to export, and as what. One of pictures and rows gives the examples; neither, none."""
+    """What to export, and as what. Pictures, rows or, of a model that takes both, both give the examples."""
 
     place: Path
     pictures: list[Path] | None = None
+    picture_name: str = UNNAMED
+    """What the examples call the input that pictures become, where there are others."""
     rows: Arrays | None = None
     labels: list[str] | None = None
     task: str | None = None
@@ -87,21 +89,16 @@ def run(model: Trained, request: Request) -> Result:
             f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}"
         )
     with Staging(request.place, "saved_model" if request.bare else None) as stage:
-        preprocess, picture = None, None
-        examples: list[Example] = []
-        refused: list[str] = []
-        if request.pictures is not None or (request.rows is None and takes_pictures(model)):
-            preprocess = _preprocessor(model, request)
-            examples, refused = read_pictures(request.pictures or [], preprocess, model.inputs[0])
+        preprocess, picture = preprocessor(model, request), None
+        examples, refused = read_examples(model, request, preprocess)
+        if preprocess is not None:
             picture = {
-                "input": model.inputs[0].name,
+                "input": picture_input(model, request).name,
                 "preprocess": stage.add("preprocess.onnx", preprocess.graph),
                 "channels": 3,
                 "orientation": "applied",
                 "accept": [JPEG, PNG],
             }
-        elif request.rows is not None:
-            examples = from_rows(request.rows, model.inputs)
         proven = request.pictures is not None or request.rows is not None
         if proven and not examples:
             why = f", the first because {refused[0]}" if refused else ""
@@ -203,18 +200,53 @@ def takes_pictures(model: Trained) -> bool:
     )  # fmt: skip
 
 
-def _preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor:
-    shape = model.inputs[0].shape
-    if len(model.inputs) != 1 or len(shape) != 4 or shape[3] != 3 or model.inputs[0].dtype != "float32":
+def picture_input(model: Trained, request: Request) -> End:
+    """The input that pictures become: the only one, or the one that the examples name.
+
+    Raises:
+        ExportError: there is none that they could become.
+    """
+    fitting = [e for e in model.inputs if e.dtype == "float32" and len(e.shape) == 4 and e.shape[3] == 3]
+    named = [e for e in fitting if e.name == request.picture_name]
+    if len(model.inputs) == 1 or (request.picture_name == PICTURE and len(fitting) == 1):
+        named = fitting
+    if not named:
+        which = "one input" if request.picture_name in (UNNAMED, PICTURE) else repr(request.picture_name)
         raise ExportError(
-            "pictures need a model with one float32 input [batch, height, width, 3]; "
+            f"pictures need a model with {which} of float32 [batch, height, width, 3]; "
             f"this one has {', '.join(f'{e.name} {e.dtype}{list(e.shape)}' for e in model.inputs)}"
         )
-    if shape[1] is None or shape[2] is None:
+    if named[0].shape[1] is None or named[0].shape[2] is None:
         raise ExportError("pictures need a model whose input has a fixed height and width")
+    if any(e.name == PICTURE for e in model.inputs if e is not named[0]):
+        raise ExportError(
+            f"the model's input {PICTURE!r} has the name that clients give the picture; give it another"
+        )
+    return named[0]
+
+
+def preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor | None:
+    """The preprocessing of a model that takes pictures, None of others."""
+    if request.pictures is None and (request.rows is not None or not takes_pictures(model)):
+        return None
+    _, height, width, _ = picture_input(model, request).shape
     return _preprocess.Preprocessor(
-        _preprocess.build(shape[1], shape[2], resize=request.resize, fit=request.fit)
+        _preprocess.build(height or 0, width or 0, resize=request.resize, fit=request.fit)
     )
+
+
+def read_examples(
+    model: Trained, request: Request, preprocess: _preprocess.Preprocessor | None
+) -> tuple[list[Example], list[str]]:
+    """The raw inputs that were given, read as serving reads them; and a line for each refused picture."""
+    if preprocess is None:
+        return (from_rows(request.rows, model.inputs) if request.rows is not None else []), []
+    end = picture_input(model, request)
+    pictures, refused = read_pictures(request.pictures or [], preprocess, end)
+    if len(model.inputs) == 1:
+        return [e for e in pictures if e is not None], refused
+    others = [e for e in model.inputs if e is not end]
+    return from_rows(request.rows or {}, others, pictures), refused
 
 
 def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:

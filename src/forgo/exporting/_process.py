@@ -16,10 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from forgo import _errors
 from forgo._errors import ExportError, ForgoError, ParityError
+from forgo.exporting import _arrays
 from forgo.exporting._model import Arrays, Trained
 from forgo.exporting._pipeline import Request, Result
 
@@ -33,10 +32,11 @@ def export_file(model: Path, request: Request) -> Result:
     with tempfile.TemporaryDirectory(prefix="forgo-export-") as folder:
         job = Path(folder)
         fields = asdict(request)
-        arrays = {
-            f"{kind}/{name}": a for kind in ("rows", "truth") for name, a in (fields.pop(kind) or {}).items()
-        }
-        np.savez(job / "arrays.npz", **arrays)
+        kinds = {kind: fields.pop(kind) for kind in ("rows", "truth")}
+        _arrays.write(
+            job / "arrays.npz",
+            {f"{kind}/{n}": a for kind, given in kinds.items() for n, a in (given or {}).items()},
+        )
         (job / "request.json").write_text(json.dumps({"model": str(model), **fields}, default=str))
         environment = {
             **os.environ,
@@ -66,10 +66,9 @@ def export_file(model: Path, request: Request) -> Result:
 def _request(job: Path) -> tuple[Path, Request]:
     fields = json.loads((job / "request.json").read_text())
     arrays: dict[str, Arrays] = {}
-    with np.load(job / "arrays.npz", allow_pickle=False) as stored:
-        for key in stored.files:
-            kind, name = key.split("/", 1)
-            arrays.setdefault(kind, {})[name] = stored[key]
+    for key, array in _arrays.read(job / "arrays.npz").items():
+        kind, name = key.split("/", 1)
+        arrays.setdefault(kind, {})[name] = array
     model = Path(fields.pop("model"))
     fields["place"] = Path(fields["place"])
     if fields["pictures"] is not None:

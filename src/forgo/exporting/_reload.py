@@ -12,9 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from forgo._errors import ExportError
+from forgo.exporting import _arrays
 from forgo.exporting._model import Arrays, End, SavedGraph
 
 
@@ -39,7 +38,7 @@ class ReloadedModel:
             job = Path(folder)
             (job / "request.json").write_text(json.dumps({**self._request, "batches": len(batches)}))
             for i, batch in enumerate(batches):
-                np.savez(job / f"{i}.npz", **batch)  # type: ignore[arg-type]
+                _arrays.write(job / f"{i}.npz", batch)
             done = subprocess.run(
                 [sys.executable, "-m", "forgo.exporting._reload", job],
                 capture_output=True, text=True, check=False,
@@ -47,12 +46,7 @@ class ReloadedModel:
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
                 raise ExportError(f"TensorFlow cannot run the SavedModel that was written: {last}")
-            return [_read(job / f"{i}.answers.npz") for i in range(len(batches))]
-
-
-def _read(file: Path) -> Arrays:
-    with np.load(file, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+            return [_arrays.read(job / f"{i}.answers.npz") for i in range(len(batches))]
 
 
 def _main(job: Path) -> None:
@@ -64,7 +58,7 @@ def _main(job: Path) -> None:
         inputs=request["inputs"], outputs=request["outputs"], trust=True,
     )  # fmt: skip
     for i in range(request["batches"]):
-        np.savez(job / f"{i}.answers.npz", **model.predict(_read(job / f"{i}.npz")))  # type: ignore[arg-type]
+        _arrays.write(job / f"{i}.answers.npz", model.predict(_arrays.read(job / f"{i}.npz")))
 
 
 if __name__ == "__main__":

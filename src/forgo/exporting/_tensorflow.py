@@ -138,11 +138,18 @@ class Traceable:
         from tensorflow.core.protobuf import saved_model_pb2
 
         module = tf.Module()
-        module.tracked = self.tracked()
         module.answer = self._trace(named=True)
-        tf.saved_model.save(
-            module, str(folder), signatures={SIGNATURE: module.answer.get_concrete_function()}
-        )
+        concrete = module.answer.get_concrete_function()
+        # What the graph itself reads: of a model of Keras 3 TensorFlow would save copies of the
+        # variables instead, and restore those.
+        read = {id(outside) for outside, _ in concrete.graph.captures}
+        module.held = list(concrete.graph.variables)
+        module.tables = [
+            d
+            for d in tf.train.TrackableView(self.tracked()).descendants()
+            if isinstance(d, tf.saved_model.experimental.TrackableResource) and id(d.resource_handle) in read
+        ]
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: concrete})
         file = folder / "saved_model.pb"
         saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
         saved.meta_graphs[0].meta_info_def.tags[:] = tags

@@ -1,0 +1,85 @@
+"""Arrays in files, without Python objects in them: golden cases, and what forgo's processes hand over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forgo.exporting._model import STRING, Arrays
+
+LENGTHS = ":lengths"
+"""Ends the name of a string array's second half; no input or output has a colon in its name."""
+
+
+def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
+    """Values as an array of a type; strings are objects, each the UTF-8 bytes of a text.
+
+    Raises:
+        ValueError, TypeError: they are of another kind.
+    """
+    if dtype != STRING:
+        return np.asarray(values).astype(dtype)
+    given = np.asarray(values, dtype=object) if not isinstance(values, np.ndarray) else values
+    made = np.empty(given.shape, dtype=object)
+    for i, text in np.ndenumerate(given):
+        if isinstance(text, bytes):
+            text.decode()  # other bytes cannot be said in JSON
+            made[i] = text
+        elif isinstance(text, str):
+            made[i] = text.encode()
+        else:
+            raise TypeError(f"{text!r} is not a text")
+    return made
+
+
+def texts(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A string array with str elements, which JSON and ONNX Runtime take."""
+    made = np.empty(array.shape, dtype=object)
+    for i, text in np.ndenumerate(array):
+        made[i] = text.decode()
+    return made
+
+
+def pack(arrays: Arrays) -> Arrays:
+    """Write each string array as two: the bytes of all its elements, and their lengths in its shape."""
+    packed: Arrays = {}
+    for name, array in arrays.items():
+        if array.dtype.kind != "O":
+            packed[name] = np.ascontiguousarray(array)
+            continue
+        elements: list[Any] = [e.encode() if isinstance(e, str) else e for e in array.ravel()]
+        packed[name] = np.frombuffer(b"".join(elements), np.uint8)
+        packed[name + LENGTHS] = np.array([len(e) for e in elements], np.int64).reshape(array.shape)
+    return packed
+
+
+def unpack(packed: Arrays) -> Arrays:
+    """Undo pack."""
+    arrays: Arrays = {}
+    for name, array in packed.items():
+        lengths: Any = packed.get(name + LENGTHS)
+        if name.endswith(LENGTHS):
+            continue
+        if lengths is None:
+            arrays[name] = array
+            continue
+        ends = np.cumsum(lengths.ravel())
+        joined = array.tobytes()
+        strings = np.empty(lengths.size, dtype=object)
+        strings[:] = [joined[end - n : end] for end, n in zip(ends, lengths.ravel(), strict=True)]
+        arrays[name] = strings.reshape(lengths.shape)
+    return arrays
+
+
+def write(file: Path, arrays: Arrays) -> None:
+    """Write an .npz file."""
+    np.savez(file, **pack(arrays))  # type: ignore[arg-type]
+
+
+def read(file: Path) -> Arrays:
+    """Read what write wrote."""
+    with np.load(file, allow_pickle=False) as stored:
+        return unpack({name: stored[name] for name in stored.files})
