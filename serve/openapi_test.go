@@ -114,6 +114,7 @@ func everyKindOfModel(t *testing.T) serve.Models {
 		models[graph] = graphModel(t, graph)
 	}
 	models["values"] = taskModel(t, "total", "regression")
+	models["halves"] = loadBundle(t, bundles+"halves.forgo")
 	models["odd name"] = models["iris"]
 	return models
 }

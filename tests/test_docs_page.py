@@ -37,7 +37,9 @@ addEventListener("message", (e) => document.querySelector("pre").textContent = J
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(["shapes", "iris", "two", "same-string"], tmp_path_factory.mktemp("models")) as servers:
+    with serving(
+        ["shapes", "iris", "halves", "two", "same-string"], tmp_path_factory.mktemp("models")
+    ) as servers:
         yield servers["iris"].url
 
 

@@ -180,3 +180,45 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path) ->
     (tmp_path / "mine.forgo").mkdir()
     with pytest.raises(forgo.BundleError, match="not a bundle"):
         forgo.export(classifier(), tmp_path / "mine.forgo", examples=ROWS, labels=LABELS)
+
+
+def test_golden_cases_in_onnx_form(tmp_path: Path) -> None:
+    """A bundle's folder is then what ONNX's own test runners read: model.onnx and test_data_set_N."""
+    import onnx
+    from onnx import numpy_helper
+    from onnx.reference import ReferenceEvaluator
+
+    place = tmp_path / "iris.forgo"
+    classifier().save(tmp_path / "iris.keras")
+    np.save(tmp_path / "rows.npy", ROWS)
+    command: list[str | Path] = [
+        "export",
+        tmp_path / "iris.keras",
+        "--examples",
+        tmp_path / "rows.npy",
+        "-o",
+        place,
+    ]
+    done = run_forgo(*command, "--onnx-test-data")
+    assert done.code == 0, done.err
+    graph = ReferenceEvaluator(str(place / "model.onnx"))
+    cases = json.loads((place / "forgo.json").read_text())["golden"]["cases"]
+    sets = sorted(place.glob("test_data_set_*"))
+    assert len(sets) == len(cases)
+    for folder in sets:
+        given, answers = (
+            {
+                t.name: numpy_helper.to_array(t)
+                for t in (onnx.load_tensor(f) for f in sorted(folder.glob(f"{kind}_*.pb")))
+            }
+            for kind in ("input", "output")
+        )
+        assert list(given) == graph.input_names
+        assert list(answers) == graph.output_names
+        for got, want in zip(graph.run(None, given), answers.values(), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    (sets[0] / "output_0.pb").write_bytes(b"changed")
+    assert "test_data_set_0/output_0.pb" in run_forgo("verify", place).err  # it is digested as every file
+    done = run_forgo(*command, "--onnx-test-data", "--engine", "tensorflow")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "for ONNX models" in done.err

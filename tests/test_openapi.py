@@ -19,7 +19,7 @@ from tests.environments import environment
 
 HERE = ROOT / "tests" / "openapi"
 
-MODELS = ["shapes", "iris", "two", "same-string", "regression:total"]
+MODELS = ["shapes", "iris", "halves", "two", "same-string", "regression:total"]
 
 
 def test_the_pages_commands_work(tmp_path: Path) -> None:

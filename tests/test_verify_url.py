@@ -28,7 +28,7 @@ def replay(bundle: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     return done.code, json.loads(done.out)
 
 
-@pytest.mark.parametrize("model", ["shapes", "iris"])
+@pytest.mark.parametrize("model", ["shapes", "iris", "halves"])
 def test_this_server_in_every_protocol(model: str, tmp_path: Path) -> None:
     with serving([model], tmp_path) as servers:
         server = servers[model]

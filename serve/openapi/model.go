@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -18,10 +19,11 @@ type model struct {
 	id              string        // the beginning of its operations' ids
 	prefix          string        // of its components' names
 	inputs, outputs []tensor.Spec // as the graph has them
+	encoded         []tensor.Spec // of a model that takes a picture beside others: the inputs with the encoded picture
 	examples        []tensor.Spec // the inputs with the sizes of an example row
-	picture         bool
-	label           *Schema // of a classifier
-	again           bool    // it is also at paths without a version
+	picture         bool          // a picture is all that it takes
+	label           *Schema       // of a classifier
+	again           bool          // it is also at paths without a version
 	labels          []string
 
 	// What all paths of a version share.
@@ -31,12 +33,19 @@ type model struct {
 
 func (b *builder) newModel(m *served.Model) *model {
 	manifest := m.Manifest()
-	d := &model{Model: m, tag: m.Name, id: m.Name, prefix: m.Name + "." + m.Version + ".", picture: manifest.Picture != nil}
+	d := &model{Model: m, tag: m.Name, id: m.Name, prefix: m.Name + "." + m.Version + ".", picture: manifest.PictureAlone()}
 	shapes := m.GoldenShapes()
 	for _, i := range manifest.Inputs {
 		spec := i.Spec()
 		d.inputs = append(d.inputs, spec)
+		if p := manifest.Picture; p != nil && !d.picture && spec.Name == p.Input {
+			spec = pictureSpec
+		}
+		d.encoded = append(d.encoded, spec)
 		d.examples = append(d.examples, exampleSpec(spec, shapes[spec.Name]))
+	}
+	if manifest.Picture == nil || d.picture {
+		d.encoded = nil
 	}
 	for _, o := range manifest.Outputs {
 		d.outputs = append(d.outputs, o.Spec())
@@ -45,6 +54,23 @@ func (b *builder) newModel(m *served.Model) *model {
 		d.label = b.schema(d.prefix+"Label", oneOfTexts(manifest.Labels))
 	}
 	return d
+}
+
+// pictureSpec is how clients know an encoded picture.
+var pictureSpec = tensor.Spec{Name: bundle.PictureName, DType: tensor.String, Shape: []int64{-1}}
+
+// isPicture tells the encoded picture among the inputs of a model that has others.
+func (d *model) isPicture(s tensor.Spec) bool {
+	return d.encoded != nil && s.Name == pictureSpec.Name && s.DType == tensor.String
+}
+
+// sets are the ways to name the inputs: with the encoded picture, where there is one beside
+// others, and as the graph has them.
+func (d *model) sets() [][]tensor.Spec {
+	if d.encoded != nil {
+		return [][]tensor.Spec{d.encoded, d.inputs}
+	}
+	return [][]tensor.Spec{d.inputs}
 }
 
 // element is one element of an input. ONNX Runtime takes strings as C does.
@@ -94,8 +120,13 @@ func (d *model) short() bool {
 	return n <= maxExample
 }
 
-// row is an example of one row of an input, nested.
-func row(s tensor.Spec) any { return filled(s.DType, s.Shape[1:]) }
+// row is an example of one row of an input, nested; %s is in place of a picture in base64.
+func (d *model) row(s tensor.Spec) any {
+	if d.isPicture(s) {
+		return Ordered[any]{{"b64", "%s"}}
+	}
+	return filled(s.DType, s.Shape[1:])
+}
 
 func filled(dtype tensor.DType, shape []int64) any {
 	if len(shape) > 0 {
@@ -117,7 +148,10 @@ func filled(dtype tensor.DType, shape []int64) any {
 }
 
 // flat is an example's elements without nesting.
-func flat(s tensor.Spec) []any {
+func (d *model) flat(s tensor.Spec) []any {
+	if d.isPicture(s) {
+		return []any{"%s"}
+	}
 	n, err := tensor.Count(s.Shape[1:])
 	if err != nil {
 		return nil
@@ -173,11 +207,14 @@ func (b *builder) piped(label, path, body string) Sample {
 	return s
 }
 
-// post is a command that sends JSON.
-func (b *builder) post(label, path string, body any) Sample {
+// post is a command that sends JSON, and a picture in it where the model takes one.
+func (b *builder) post(d *model, label, path string, body any) Sample {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return b.curl(label, path, "")
+	}
+	if d.encoded != nil {
+		return b.piped(label, path, string(raw))
 	}
 	return b.curl(label, path, "-d "+quote(string(raw)))
 }

@@ -26,7 +26,11 @@ func (b *builder) native(d *model) {
 			"Any other Content-Type is taken for a picture too."
 		b.pictureBodies(d, op, path)
 	} else {
-		op.Description = "The body is a JSON row or a list of rows, a CSV with a header, or a form with files that are JSON rows. " +
+		table := "a CSV with a header, "
+		if d.encoded != nil {
+			table = ""
+		}
+		op.Description = "The body is a JSON row or a list of rows, " + table + "or a form with files that are JSON rows. " +
 			"One row is answered with one answer, anything else with a list, in order. Any other Content-Type is taken for JSON."
 		b.rowBodies(d, op, path)
 	}
@@ -54,31 +58,37 @@ func (b *builder) pictureBodies(d *model, op *Operation, path string) {
 
 func (b *builder) rowBodies(d *model, op *Operation, path string) {
 	var properties []Field[*Schema]
-	for _, s := range d.inputs {
-		properties = append(properties, property(s.Name, full(d.element(s.DType), s.Shape[1:])))
+	most := int64(-1)
+	for _, s := range d.sets()[0] {
+		value := full(d.element(s.DType), s.Shape[1:])
+		if d.isPicture(s) {
+			value, most = inBase64(), int64(d.MaxPictures)
+		}
+		properties = append(properties, property(s.Name, value))
 	}
 	row := object(properties...).closed()
-	forms := []*Schema{row, list(row, 1, -1)}
+	forms := []*Schema{row, list(row, 1, most)}
 	if len(d.inputs) == 1 {
 		s := d.inputs[0]
 		forms = append(forms, full(d.element(s.DType), s.Shape[1:]), full(d.element(s.DType), s.Shape))
 	}
 	body := media(jsonType, b.schema(d.prefix+"Rows", &Schema{AnyOf: forms}))
 	if d.short() {
-		one := d.bare(rowValue)
-		body.Value.Examples = append(
-			body.Value.Examples, example("row", "One row", one), example("rows", "Two rows", []any{one, one}))
-		op.Samples = append(op.Samples, b.post("One row", path, one), b.post("Two rows", path, []any{one, one}))
+		one := d.bare(d.row)
+		op.Samples = append(op.Samples, b.post(d, "One row", path, one))
+		if d.encoded == nil {
+			body.Value.Examples = append(
+				body.Value.Examples, example("row", "One row", one), example("rows", "Two rows", []any{one, one}))
+			op.Samples = append(op.Samples, b.post(d, "Two rows", path, []any{one, one}))
+		}
 	}
 	op.Body.Content = Ordered[*Media]{body}
 	if table, ok := d.csv(); ok {
 		op.Body.Content = append(op.Body.Content, media(csvType, text(), example("table", "A header and one row", table)))
 		op.Samples = append(op.Samples, b.curl("CSV", path, "-H 'Content-Type: text/csv' --data-binary "+quote(table)))
 	}
-	op.Body.Content = append(op.Body.Content, form(jsonType, -1))
+	op.Body.Content = append(op.Body.Content, form(jsonType, most))
 }
-
-func rowValue(s tensor.Spec) any { return row(s) }
 
 // form is a form of at most so many files; most < 0 is no bound.
 func form(kinds string, most int64) Field[*Media] {
@@ -91,13 +101,16 @@ func form(kinds string, most int64) Field[*Media] {
 
 // csv is an example of a table, of a model that takes tables that people can read.
 func (d *model) csv() (string, bool) {
+	if d.encoded != nil {
+		return "", false
+	}
 	var names, cells []string
 	for i, s := range d.inputs {
 		n, err := tensor.Count(s.Shape[1:])
 		if err != nil || !d.short() {
 			return "", false
 		}
-		for j, cell := range flat(d.examples[i]) {
+		for j, cell := range d.flat(d.examples[i]) {
 			name := s.Name
 			if n > 1 {
 				name = fmt.Sprintf("%s[%d]", s.Name, j)

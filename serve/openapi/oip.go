@@ -47,9 +47,9 @@ func (b *builder) oipMetadata(d *model) *Schema {
 		s.MinItems = &n
 		return s
 	}
-	inputs := d.inputs
+	inputs := d.sets()[0]
 	if d.picture {
-		inputs = []tensor.Spec{{Name: oip.Picture, DType: tensor.String, Shape: []int64{-1}}}
+		inputs = []tensor.Spec{pictureSpec}
 	}
 	labels := constant(d.Manifest().Labels)
 	if d.label == nil {
@@ -95,8 +95,10 @@ func (b *builder) infer(d *model, id, path string, again bool) {
 	if d.request != nil {
 		body := media(jsonType, d.request)
 		if sent, ok := d.inferExample(); ok {
-			body.Value.Examples = Ordered[*Example]{example("tensors", "One row", sent)}
-			op.Samples = append(op.Samples, b.post("One row", path, sent))
+			if d.encoded == nil {
+				body.Value.Examples = Ordered[*Example]{example("tensors", "One row", sent)}
+			}
+			op.Samples = append(op.Samples, b.post(d, "One row", path, sent))
 		}
 		op.Body.Content = append(op.Body.Content, body)
 	}
@@ -115,39 +117,35 @@ func (b *builder) infer(d *model, id, path string, again bool) {
 
 // inferRequest is a request in JSON; nil where one of the inputs cannot be written in it.
 func (b *builder) inferRequest(d *model) *Schema {
-	var ways [][]*Schema // each names all inputs
-	var tensors []*Schema
-	for _, s := range d.inputs {
-		if !inJSON(s.DType) {
-			tensors = nil
-			break
-		}
-		tensors = append(tensors, inferInput(s.Name, s.DType, shapeOf(s), flatOrNested(d.element(s.DType), s.Shape)))
-	}
+	sets := d.sets()
 	if d.picture {
-		data := about(text(), "A picture in base64: "+d.Manifest().Picture.Accept[0]+" and the like.")
-		data.ContentEncoding = "base64"
-		n := int64(d.MaxPictures)
-		shape := &Schema{AnyOf: []*Schema{shapeOf(tensor.Spec{Shape: []int64{-1}}), shapeOf(tensor.Spec{Shape: []int64{-1, 1}})}}
-		pictures := &Schema{AnyOf: []*Schema{list(data, 0, n), list(list(data, 1, 1), 1, n)}}
-		ways = append(ways, []*Schema{inferInput(oip.Picture, tensor.String, shape, pictures)})
+		sets = [][]tensor.Spec{{pictureSpec}, d.inputs}
 	}
-	if tensors != nil {
-		ways = append(ways, tensors)
-	}
-	if ways == nil {
-		return nil
-	}
-	var lists []*Schema
-	for _, way := range ways {
-		n := int64(len(way))
-		s := list(anyOf(way), n, n)
-		if n > 1 { // each of them once, in any order
-			for _, in := range d.inputs {
-				s.AllOf = append(s.AllOf, &Schema{Contains: (&Schema{}).with(property("name", constant(in.Name)))})
+	var lists []*Schema // each names all inputs
+	for i, set := range sets {
+		var ways []*Schema
+		for _, s := range set {
+			switch {
+			case len(sets) > 1 && i == 0 && s.Name == pictureSpec.Name:
+				ways = append(ways, d.inferPictures())
+			case inJSON(s.DType):
+				ways = append(ways, inferInput(s.Name, s.DType, shapeOf(s), flatOrNested(d.element(s.DType), s.Shape)))
 			}
 		}
-		lists = append(lists, s)
+		n := int64(len(set))
+		if len(ways) < len(set) {
+			continue
+		}
+		one := list(anyOf(ways), n, n)
+		if n > 1 { // each of them once, in any order
+			for _, in := range set {
+				one.AllOf = append(one.AllOf, &Schema{Contains: (&Schema{}).with(property("name", constant(in.Name)))})
+			}
+		}
+		lists = append(lists, one)
+	}
+	if lists == nil {
+		return nil
 	}
 	binary := (&Schema{Type: []any{"object", "null"}, Patterns: unspoken}).with(
 		property("binary_data", about(boolean(), "Give this output as binary data.")), property("classification", never()))
@@ -158,6 +156,16 @@ func (b *builder) inferRequest(d *model) *Schema {
 		property("parameters", (&Schema{Type: []any{"object", "null"}}).with(
 			property("binary_data_output", about(boolean(), "Give the outputs that do not say as binary data.")))),
 	))
+}
+
+// inferPictures are encoded pictures, in base64.
+func (d *model) inferPictures() *Schema {
+	data := about(text(), "A picture in base64: "+d.Manifest().Picture.Accept[0]+" and the like.")
+	data.ContentEncoding = "base64"
+	n := int64(d.MaxPictures)
+	shape := &Schema{AnyOf: []*Schema{shapeOf(tensor.Spec{Shape: []int64{-1}}), shapeOf(tensor.Spec{Shape: []int64{-1, 1}})}}
+	pictures := &Schema{AnyOf: []*Schema{list(data, 0, n), list(list(data, 1, 1), 1, n)}}
+	return inferInput(pictureSpec.Name, tensor.String, shape, pictures)
 }
 
 // unspoken are the parameters of extensions that requests are refused for.
@@ -230,7 +238,7 @@ func (d *model) inferExample() (any, bool) {
 	for _, s := range d.examples {
 		shape := append([]int64{1}, s.Shape[1:]...)
 		inputs = append(inputs, Ordered[any]{
-			{"name", s.Name}, {"datatype", wire.Datatype(s.DType)}, {"shape", shape}, {"data", flat(s)},
+			{"name", s.Name}, {"datatype", wire.Datatype(s.DType)}, {"shape", shape}, {"data", d.flat(s)},
 		})
 	}
 	return Ordered[any]{{"inputs", inputs}}, true

@@ -92,7 +92,7 @@ func (b *builder) newSection(d *model) section {
 	if d.picture {
 		s.Pictures = d.takes()
 	}
-	for _, in := range d.inputs {
+	for _, in := range d.sets()[0] {
 		s.Inputs = append(s.Inputs, newEnd(in))
 	}
 	for _, o := range d.outputs {

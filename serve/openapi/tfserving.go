@@ -34,8 +34,10 @@ func (b *builder) tfserving(d *model, kind, name string) {
 			samples = append(samples, b.piped("A picture", at, v.piped))
 		}
 		if v.sent != nil {
-			body.Value.Examples = Ordered[*Example]{example("row", "One row", v.sent)}
-			samples = append(samples, b.post("One row", at, v.sent))
+			if d.encoded == nil {
+				body.Value.Examples = Ordered[*Example]{example("row", "One row", v.sent)}
+			}
+			samples = append(samples, b.post(d, "One row", at, v.sent))
 		}
 		b.add(http.MethodPost, at, &Operation{
 			ID: id + "_" + v.name, Tags: []string{d.tag}, Summary: v.summary, again: again, Samples: samples,
@@ -68,7 +70,7 @@ func (d *model) verbs(b *builder) []verb {
 	v.answer = b.schema(d.prefix+"PredictResponse", d.predicted())
 	v.piped = `{"instances":[{"b64":"%s"}]}`
 	if !d.picture && d.short() {
-		v.sent = Ordered[any]{{"instances", []any{d.bare(rowValue)}}}
+		v.sent = Ordered[any]{{"instances", []any{d.bare(d.row)}}}
 	}
 	d.tfVerbs = append(d.tfVerbs, v)
 	values := len(d.outputs[0].Shape) == 1 || len(d.outputs[0].Shape) == 2 && d.outputs[0].Shape[1] == 1
@@ -90,7 +92,7 @@ func (d *model) verbs(b *builder) []verb {
 	v.answer = b.schema(d.prefix+"Results", object(property("results", results)).closed())
 	v.piped = `{"examples":[{"b64":"%s"}]}`
 	if v.sent != nil {
-		v.sent = Ordered[any]{{"examples", []any{d.byName(func(s tensor.Spec) any { return flat(s) })}}}
+		v.sent = Ordered[any]{{"examples", []any{d.byName(d.featureValue)}}}
 	}
 	d.tfVerbs = append(d.tfVerbs, v)
 	return d.tfVerbs
@@ -127,18 +129,34 @@ func (d *model) instances() *Schema {
 			ways = append(ways, list(one, 1, int64(d.MaxPictures)))
 		}
 	}
-	var named []Field[*Schema]
-	for _, s := range d.inputs {
-		if !inJSON(s.DType) {
-			return anyOf(ways)
+	for _, set := range d.sets() {
+		var named []Field[*Schema]
+		most := int64(-1)
+		for _, s := range set {
+			switch {
+			case d.isPicture(s):
+				named, most = append(named, property(s.Name, inBase64())), int64(d.MaxPictures)
+			case inJSON(s.DType):
+				named = append(named, property(s.Name, full(d.tfElement(s.DType), s.Shape[1:])))
+			}
 		}
-		named = append(named, property(s.Name, full(d.tfElement(s.DType), s.Shape[1:])))
+		if len(named) < len(set) {
+			continue
+		}
+		if len(set) == 1 {
+			ways = append(ways, list(full(d.tfElement(set[0].DType), set[0].Shape[1:]), 1, -1))
+		}
+		ways = append(ways, list(object(named...).closed(), 1, most))
 	}
-	if len(d.inputs) == 1 {
-		s := d.inputs[0]
-		ways = append(ways, list(full(d.tfElement(s.DType), s.Shape[1:]), 1, -1))
+	return anyOf(ways)
+}
+
+// featureValue is an example of one feature.
+func (d *model) featureValue(s tensor.Spec) any {
+	if d.isPicture(s) {
+		return d.row(s)
 	}
-	return anyOf(append(ways, list(object(named...).closed(), 1, -1)))
+	return d.flat(s)
 }
 
 // columns are whole inputs: the only one's, or an object that names them.
@@ -149,61 +167,99 @@ func (d *model) columns() *Schema {
 		ways = append(ways, list(inBase64(), 1, n), object(property(tfserving.Picture,
 			&Schema{AnyOf: []*Schema{list(inBase64(), 0, n), list(list(inBase64(), 1, 1), 1, n)}})).closed())
 	}
-	var named []Field[*Schema]
-	for _, s := range d.inputs {
-		if !inJSON(s.DType) {
-			return anyOf(ways)
+	for _, set := range d.sets() {
+		var named []Field[*Schema]
+		for _, s := range set {
+			switch {
+			case d.isPicture(s):
+				named = append(named, property(s.Name, list(inBase64(), 1, int64(d.MaxPictures))))
+			case inJSON(s.DType):
+				named = append(named, property(s.Name, full(d.tfElement(s.DType), s.Shape)))
+			}
 		}
-		named = append(named, property(s.Name, full(d.tfElement(s.DType), s.Shape)))
-	}
-	if len(d.inputs) == 1 {
-		ways = append(ways, named[0].Value)
-	}
-	return anyOf(append(ways, object(named...).closed()))
-}
-
-// examplesRequest is the body of classify and regress: features in each example or, where all
-// share them, in the context.
-func (d *model) examplesRequest(verb string) *Schema {
-	request := func(example, context *Schema) *Schema {
-		return d.signed(verb, property("examples", list(example, 1, -1))).with(property("context", context))
-	}
-	features := d.features()
-	if len(d.inputs) > 1 { // some may be here, some there
-		some := (&Schema{Type: "object"}).with(features...).closed()
-		return request(some, some)
-	}
-	var ways []*Schema
-	for _, f := range features { // which are ways to give the only input
-		given, some := object(f).closed(), (&Schema{Type: "object"}).with(f).closed()
-		shared := request(some, given)
-		shared.Required = append(shared.Required, "context")
-		ways = append(ways, request(given, some), shared)
+		if len(named) < len(set) {
+			continue
+		}
+		if len(set) == 1 {
+			ways = append(ways, named[0].Value)
+		}
+		ways = append(ways, object(named...).closed())
 	}
 	return anyOf(ways)
 }
 
-// features are what an example may name.
-func (d *model) features() []Field[*Schema] {
-	var all []Field[*Schema]
-	if d.picture {
-		all = append(all, property("b64", inBase64().Properties[0].Value), property(tfserving.Picture, inBase64()))
+// mostSplit is how many inputs at most are told apart by where they stand: the ways double with each.
+const mostSplit = 3
+
+// examplesRequest is the body of classify and regress: features in each example or, where all
+// share them, in the context.
+func (d *model) examplesRequest(verb string) *Schema {
+	var ways []*Schema
+	for _, set := range d.featureSets() {
+		if len(set) > mostSplit {
+			some := (&Schema{Type: "object"}).with(set...).closed()
+			return d.signed(verb, property("examples", list(some, 1, -1))).with(property("context", some))
+		}
+		for shared := range 1 << len(set) { // a bit for each feature
+			example, context := (&Schema{Type: "object"}).with(set...).closed(), (&Schema{Type: "object"}).with(set...).closed()
+			for i, f := range set {
+				if shared&(1<<i) != 0 {
+					context.Required = append(context.Required, f.Name)
+				} else {
+					example.Required = append(example.Required, f.Name)
+				}
+			}
+			way := d.signed(verb, property("examples", list(example, 1, -1))).with(property("context", context))
+			if shared != 0 {
+				way.Required = append(way.Required, "context")
+			}
+			ways = append(ways, way)
+		}
 	}
-	for _, in := range d.inputs {
-		if !inJSON(in.DType) || d.picture && in.Name == tfserving.Picture {
-			continue
+	return anyOf(ways)
+}
+
+// featureSets are the ways to name all that an example holds.
+func (d *model) featureSets() [][]Field[*Schema] {
+	if d.picture { // its only input has several names
+		sets := [][]Field[*Schema]{{property("b64", inBase64().Properties[0].Value)}, {property(tfserving.Picture, inBase64())}}
+		if f, ok := d.feature(d.inputs[0]); ok && d.inputs[0].Name != tfserving.Picture {
+			sets = append(sets, []Field[*Schema]{f})
 		}
-		e := d.tfElement(in.DType)
-		ways := []*Schema{full(e, in.Shape[1:])}
-		if n, err := tensor.Count(in.Shape[1:]); err == nil && len(in.Shape) != 2 {
-			ways = append(ways, list(e, n, n))
-		}
-		if n, err := tensor.Count(in.Shape[1:]); err == nil && n == 1 && len(in.Shape) != 1 {
-			ways = append(ways, e)
-		}
-		all = append(all, property(in.Name, anyOf(ways)))
+		return sets
 	}
-	return all
+	var sets [][]Field[*Schema]
+	for _, set := range d.sets() {
+		var features []Field[*Schema]
+		for _, in := range set {
+			if f, ok := d.feature(in); ok {
+				features = append(features, f)
+			}
+		}
+		if len(features) == len(set) {
+			sets = append(sets, features)
+		}
+	}
+	return sets
+}
+
+// feature is what an example may give for an input, where JSON can say it.
+func (d *model) feature(in tensor.Spec) (Field[*Schema], bool) {
+	if d.isPicture(in) {
+		return property(in.Name, inBase64()), true
+	}
+	if !inJSON(in.DType) {
+		return Field[*Schema]{}, false
+	}
+	e := d.tfElement(in.DType)
+	ways := []*Schema{full(e, in.Shape[1:])}
+	if n, err := tensor.Count(in.Shape[1:]); err == nil && len(in.Shape) != 2 {
+		ways = append(ways, list(e, n, n))
+	}
+	if n, err := tensor.Count(in.Shape[1:]); err == nil && n == 1 && len(in.Shape) != 1 {
+		ways = append(ways, e)
+	}
+	return property(in.Name, anyOf(ways)), true
 }
 
 func anyOf(ways []*Schema) *Schema {
@@ -275,9 +331,9 @@ func (d *model) signature(b *builder) *Schema {
 		}
 		return s
 	}
-	inputs, outputs := d.inputs, d.outputs
+	inputs, outputs := d.sets()[0], d.outputs
 	if d.picture {
-		inputs = []tensor.Spec{{Name: tfserving.Picture, DType: tensor.String, Shape: []int64{-1}}}
+		inputs = []tensor.Spec{pictureSpec}
 	}
 	if d.label != nil {
 		outputs = outputs[:1]

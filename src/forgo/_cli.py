@@ -243,6 +243,12 @@ def _export(
     trust: Annotated[
         bool, typer.Option("--trust", help="Run code that MODEL carries, such as Lambda layers.")
     ] = False,
+    onnx_test_data: Annotated[
+        bool,
+        typer.Option(
+            "--onnx-test-data", help="Write the golden cases in ONNX's own form, too: test_data_set_N/."
+        ),
+    ] = False,
     labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A classifier's labels, one a line, in the order of its output."),
@@ -267,7 +273,7 @@ def _export(
     result = export(
         model, out, examples=examples, no_goldens=no_goldens,
         engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
-        trust=trust, labels=labels, task=task, tolerance=tolerance,
+        trust=trust, onnx_test_data=onnx_test_data, labels=labels, task=task, tolerance=tolerance,
         resize=resize, fit=fit,  # type: ignore[arg-type]
     )  # fmt: skip
     if as_json:

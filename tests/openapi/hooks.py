@@ -37,9 +37,13 @@ class Model:
     def __init__(self, bundle: Path) -> None:
         manifest = json.loads((bundle / "forgo.json").read_text())
         self.inputs = {i["name"]: (i["dtype"], i["shape"][1:]) for i in manifest["inputs"]}
-        self.pictures = [
+        raw = [
             (bundle / c["input"]).read_bytes() for c in manifest["golden"]["cases"] if "picture" in manifest
         ]
+        self.beside = "picture" in manifest and len(self.inputs) > 1
+        self.pictures = [base64.b64decode(json.loads(r)["image"]["b64"]) for r in raw] if self.beside else raw
+        if self.beside:
+            del self.inputs[manifest["picture"]["input"]]
 
     def row(self) -> dict[str, Any]:
         """One row, by the names of the inputs."""
@@ -47,11 +51,14 @@ class Model:
         def nested(value: Any, shape: list[int]) -> Any:
             return [nested(value, shape[1:]) for _ in range(shape[0])] if shape else value
 
-        return {name: nested(ELEMENTS[dtype][1], shape) for name, (dtype, shape) in self.inputs.items()}
+        row = {name: nested(ELEMENTS[dtype][1], shape) for name, (dtype, shape) in self.inputs.items()}
+        if self.beside:
+            row["image"] = {"b64": base64.b64encode(self.pictures[0]).decode()}
+        return row
 
     def file(self) -> bytes:
         """What a form's file may hold."""
-        return self.pictures[0] if self.pictures else json.dumps(self.row()).encode()
+        return json.dumps(self.row()).encode() if self.beside or not self.pictures else self.pictures[0]
 
     def table(self) -> str:
         """A CSV of one row."""
@@ -67,14 +74,14 @@ class Model:
         tensors = {name: (*ELEMENTS[dtype], shape) for name, (dtype, shape) in self.inputs.items()}
         tail = {name: raw * math.prod(shape) for name, (_, _, raw, shape) in tensors.items()}
         if self.pictures:
-            tensors = {"image": ("BYTES", None, b"", [])}
-            tail = {"image": struct.pack("<I", len(self.pictures[0])) + self.pictures[0]}
+            tensors = {**(tensors if self.beside else {}), "image": ("BYTES", None, b"", [])}
+            tail["image"] = struct.pack("<I", len(self.pictures[0])) + self.pictures[0]
         inputs = [
             {"name": name, "datatype": datatype, "shape": [1, *shape], "parameters": {"binary_data_size": len(tail[name])}}
             for name, (datatype, _, _, shape) in tensors.items()
         ]  # fmt: skip
         head = json.dumps({"inputs": inputs}).encode()
-        return len(head), head + b"".join(tail.values())
+        return len(head), head + b"".join(tail[name] for name in tensors)
 
     def fitting(self, value: Any) -> Any:
         """Give shapes the sizes of their data, inputs one batch, base64 pictures; no output twice."""
@@ -84,7 +91,7 @@ class Model:
             return value
         value = {name: self.fitting(v) for name, v in value.items()}
         if "b64" in value:
-            value["b64"] = base64.b64encode(self.file()).decode()
+            value["b64"] = base64.b64encode(self.pictures[0] if self.pictures else self.file()).decode()
         if value.get("outputs"):
             value["outputs"] = list({o["name"]: o for o in value["outputs"]}.values())
         inputs = value.get("inputs")
@@ -92,6 +99,7 @@ class Model:
             least = min(map(len, inputs.values()))
             value["inputs"] = {name: column[:least] for name, column in inputs.items()}
         elif inputs and isinstance(inputs[0], dict) and "datatype" in inputs[0]:
+            inputs = list({i["name"]: i for i in inputs}.values())
             least = min(self.rows(i) for i in inputs)
             value["inputs"] = [self.tensor(i, least) for i in inputs]
         return value

@@ -40,6 +40,7 @@ def export(
     inputs: list[str] | None = None,
     outputs: list[str] | None = None,
     trust: bool = False,
+    onnx_test_data: bool = False,
     labels: list[str] | str | Path | None = None,
     task: str | None = None,
     resize: Resize = "bilinear",
@@ -68,6 +69,8 @@ def export(
             operations, as ``inferenceLayer/Softmax``.
         trust: run Python code that the file carries (Lambda layers), and operations of SavedModels
             that reach files.
+        onnx_test_data: write the golden cases in ONNX's own form as well, as ``test_data_set_N/``
+            beside ``model.onnx``.
         examples: what clients will send. For a model of pictures, a folder or a list of JPEG
             and PNG files; the model must take float32 [batch, height, width, 3] with values
             from 0 to 255. For any other model an array [rows, …] of numbers or texts, or a dict
@@ -108,6 +111,8 @@ def export(
         raise ExportError("a tag is for SavedModels: give the engine tensorflow, too")
     if bare and engine == "onnxruntime":
         raise ExportError(f"{place}: with a tag it becomes a SavedModel, which onnxruntime does not run")
+    if onnx_test_data and (bare or engine == "tensorflow" or no_goldens):
+        raise ExportError("test data in ONNX's form is for ONNX models with examples")
     if not is_folder and (signature or inputs or outputs):
         raise ExportError("a signature, inputs and outputs are chosen of SavedModels alone")
     if task is not None and task not in TASKS:
@@ -126,7 +131,7 @@ def export(
         place=place, pictures=pictures, picture_name=picture_name, rows=rows, labels=read_labels(labels), task=task,
         resize=resize, fit=fit, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
-        trust=trust,
+        trust=trust, onnx_test_data=onnx_test_data,
     )  # fmt: skip
 
     from forgo.exporting import _files, _process

@@ -18,7 +18,7 @@ from forgo import _binary, _preprocess
 from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
 from forgo._picture import JPEG, PNG
-from forgo.exporting import _golden, _warmup
+from forgo.exporting import _golden, _test_data, _warmup
 from forgo.exporting._examples import PICTURE, Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained
@@ -52,6 +52,8 @@ class Request:
     """Which signature to call, of a model that is a SavedModel."""
     input_operations: list[str] | None = None
     output_operations: list[str] | None = None
+    onnx_test_data: bool = False
+    """Write the golden cases in ONNX's own form, too."""
     bare: bool = False
     """Leave the SavedModel alone in the place, without the bundle that proved it."""
     trust: bool = False
@@ -184,6 +186,9 @@ def _record(
         tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
         _warmup.write(stage.folder / "saved_model", name_of(request.place), saved, tensors)
         stage.adopt("saved_model/assets.extra")
+    if request.onnx_test_data:
+        tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
+        _test_data.write(stage, [e.name for e in model.inputs], [e.name for e in model.outputs], tensors)
     cases = []
     for number, (i, outputs) in enumerate(zip(chosen, answers, strict=True)):
         label = request.labels[int(scores[i].argmax())] if scores is not None and request.labels else None
