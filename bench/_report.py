@@ -122,6 +122,9 @@ Machine: {m["cpu"]}, {m["cores"]} cores, {m["memory_gib"]} GiB, {m["system"]}, L
 {go_section(figures["go"])}
 How each is set up is in [`bench/`](../../bench); all figures are in [results.json](results.json). `BENCH_SECONDS` and
 `BENCH_ROUNDS` make the turns longer or more.
+
+What the server stays up under is beside this page: [overload.md](overload.md), ten times more than ResNet50
+answers, and [soak.md](soak.md), a model that is swapped every second.
 """
 
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from bench import _cases, _results, _servers
+from bench import _cases, _report, _results, _servers
 from bench._cases import Case
 from tests.conftest import ROOT
 
@@ -51,6 +51,11 @@ def test_a_run_writes_page_figures_and_chart(wrk: str, tmp_path: Path) -> None:
     assert "take" in page.partition("32 callers of a small model")[2]
     assert {cost["name"].partition("/")[0] for cost in figures["go"]} == {"Run", "Request"}
     assert ElementTree.parse(tmp_path / "chart.svg").getroot().tag.endswith("svg")
+
+
+def test_the_committed_page_is_that_of_the_committed_figures() -> None:
+    here = ROOT / "docs" / "benchmarks"
+    assert (here / "README.md").read_text() == _report.page(json.loads((here / "results.json").read_text()))
 
 
 def test_wrong_answers_are_found() -> None:

@@ -54,7 +54,8 @@ def test_commands_that_it_shows_exist() -> None:
 
 
 def test_paths_that_the_documents_name_exist() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "spec/bundle.md"):
+    documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "spec/bundle.md"]
+    for document in [*documents, *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]:
         for path in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / document).read_text()):
             assert (ROOT / document).parent.joinpath(path).exists(), (document, path)
 
