@@ -60,6 +60,26 @@ def test_paths_that_the_documents_name_exist() -> None:
             assert (ROOT / document).parent.joinpath(path).exists(), (document, path)
 
 
+def test_tests_that_the_reasons_name_exist() -> None:
+    page = (ROOT / "docs/why.md").read_text()
+    goes = [
+        p
+        for folder in ("client", "cmd", "internal", "predict", "serve")
+        for p in (ROOT / folder).rglob("*_test.go")
+    ]
+    sources = "".join(p.read_text() for p in goes)
+    rows = [line.rpartition(" | ")[2] for line in page.splitlines() if line.startswith("|")][2:]
+    assert len(rows) > 10
+    for row in rows:
+        tests = row.removesuffix(" |").split(", ")
+        for test in tests:
+            if test.startswith("Test"):
+                assert f"func {test}(" in sources, test
+            else:
+                file, _, name = test.partition("::")
+                assert f"def {name}(" in (ROOT / file).read_text(), test
+
+
 def test_the_specification_names_every_key_of_the_schema() -> None:
     import json
 
