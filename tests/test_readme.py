@@ -47,10 +47,16 @@ def test_commands_that_it_shows_exist() -> None:
     assert targets >= {"demo", "test", "check", "mutants"}
     for target in targets:
         assert f"\n{target}:" in makefile, target
-    for verb in set(
-        re.findall(r"forgo (\w+) ", " ".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)))
-    ):
-        assert forgo(verb, "--help").code == 0, verb
+    shown = "\n".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)).replace("\\\n", " ")
+    helps: dict[str, str] = {}
+    for verb, arguments in re.findall(r"forgo (\w+)(.*)", shown):
+        if verb not in helps:
+            done = forgo(verb, "--help", env={**os.environ, "COLUMNS": "200"})
+            assert done.code == 0, verb
+            helps[verb] = done.out
+        for option in re.findall(r" (--?[a-z][\w-]*)", arguments):
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps[verb]), (verb, option)
+    assert helps.keys() >= {"train", "export", "predict", "serve", "verify", "inspect", "doctor"}
 
 
 def test_paths_that_the_documents_name_exist() -> None:
