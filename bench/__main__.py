@@ -67,15 +67,20 @@ def install(cases: list[Case]) -> tuple[list[Case], dict[str, str]]:
     return left, missing
 
 
-def measure(cases: list[Case], wrk: str, seconds: int, rounds: int) -> list[Result]:
-    """All servers run from the start to the end; one at a time is loaded."""
+def measure(cases: list[Case], missing: dict[str, str], wrk: str, seconds: int, rounds: int) -> list[Result]:
+    """All servers run from the start to the end; one at a time is loaded. Those that do not start are missing."""
     with ExitStack() as stack:
         ports: dict[str, int] = {}
         results, files = [], {}
         for case in cases:
             server = case.server()
-            if server.name not in ports:
-                ports[server.name] = stack.enter_context(running(server))
+            try:
+                if server.name not in ports:
+                    ports[server.name] = stack.enter_context(running(server))
+            except MissingError as e:
+                say(f"{case.title}: NOT MEASURED: {e}")
+                missing[case.title] = str(e)
+                continue
             results.append((Result(case, server.versions), ports[server.name]))
             files[case.name] = write_requests(case, HERE / "requests" / case.name)
             verify(case, ports[server.name])
@@ -107,9 +112,9 @@ def main() -> int:
         wrk = need("wrk", "wrk")
         train()
         cases, missing = install(a.cases)
-        if not cases:
+        results = measure(cases, missing, wrk, a.seconds, a.rounds)
+        if not results:
             raise MissingError("there is no server to measure")
-        results = measure(cases, wrk, a.seconds, a.rounds)
         costs = [] if a.no_go else _go.measure(1, a.rounds)
     except (MissingError, WrongAnswerError, LoadError) as e:
         say(f"bench: {e}")
@@ -122,7 +127,9 @@ def main() -> int:
     }
     _report.write(a.out, results, missing, costs, about)
     say(f"wrote {a.out}")
-    return 0
+    if missing:
+        say(f"bench: not measured: {', '.join(missing)}")
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

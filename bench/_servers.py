@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -165,7 +165,7 @@ def chi() -> Server:
 
 @cache
 def forgo() -> Server:
-    """``forgo serve`` as it is without any options."""
+    """``forgo serve`` with its defaults, on a port that is free; those that are not measured are off."""
     command = Path(sys.executable).with_name("forgo")
     doctor = json.loads(run(command, "doctor", "--json"))
     arguments = [
@@ -209,7 +209,8 @@ def running(server: Server) -> Iterator[int]:
                 time.sleep(0.05)
         yield port
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it ended by itself, and all of its group
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:

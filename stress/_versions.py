@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.datasets import load_iris
 
 import forgo
+from stress.soak import LABELS
 
 
 def main(folder: Path) -> None:
@@ -29,8 +30,7 @@ def main(folder: Path) -> None:
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(rows, kinds, epochs=epochs, verbose=0)
         answers.append(model.predict(sent, verbose=0).tolist())
-        labels = ["setosa", "versicolor", "virginica"]
-        forgo.export(model, folder / f"{seed}.forgo", examples=rows, labels=labels)
+        forgo.export(model, folder / f"{seed}.forgo", examples=rows, labels=LABELS)
     (folder / "answers.json").write_text(json.dumps({"rows": sent.tolist(), "answers": answers}))
 
 

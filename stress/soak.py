@@ -1,9 +1,9 @@
 """A model that is swapped every second, under load (``make soak``).
 
 Each second one of three networks becomes the model's next version; every tenth is broken in one
-way or another, and must change nothing. Clients ask all the time. No request may fail, every
-answer must be that of the version it names, which is the last one or one that came since the
-request was sent, and memory may not grow.
+way or another, and must change nothing. Clients ask all the time, by three protocols. No request
+may fail or stay away, every answer must be that of the last version or of one that came since the
+request was sent, the one it names where its protocol names it, and memory may not grow.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from stress import _page
@@ -32,14 +33,22 @@ from stress._server import HERE, ROOT, Server, serving
 
 NETWORKS = HERE / "versions"
 MODELS = HERE / "models"
+LABELS = ["setosa", "versicolor", "virginica"]
 CLIENTS, RATE = 8, 200  # requests a second of all clients
 TOLERANCE = 1e-4  # the bundles' own; the networks differ by far more
 BROKEN = 10  # every so many versions
+ENOUGH = 0.95  # of the requests that the rate comes to must have been answered
+WITHIN = 0.10  # of the memory after the first minute is all of it later
+SLOPE = 0.01  # of the memory after the first minute: what it may rise by in the second half
+JUDGED = 300  # seconds from which on memory is judged: the server's collector has come round some times
 TEXT = """
 For {} s a small network is swapped every second for another of three, as its model's next version, while
-clients ask all the time; every tenth version is broken: a changed bit, a file cut short or missing. Every
-answer is compared with Keras's for the version that it names, which must be the last one that was loaded or
-one that came since the request was sent. `make soak` does it.
+clients ask all the time, by the Open Inference Protocol, TensorFlow Serving's and forgo's own, over REST; every
+tenth version is broken: a changed bit, a file cut short or missing. Every answer is compared with Keras's for
+the last version that was loaded and those that came since the request was sent: where the protocol names
+a version, for that one. At least 95% of the requests must have come about. Memory must stay within 10% of that after the
+first minute, without an upward slope: in the second half it may rise by 1% along the line through it.
+`make soak` does it.
 """
 
 
@@ -64,6 +73,46 @@ WAYS: list[Callable[[Path], None]] = [
 ]
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """One way to ask: where, with what, and what an answer says: its version, if it does, and probabilities."""
+
+    path: str
+    request: Callable[[list[list[float]]], object]
+    answer: Callable[[Any], tuple[int | None, list[float]]]
+
+
+def flat(rows: list[list[float]]) -> list[float]:
+    """All of them in one list."""
+    return [x for row in rows for x in row]
+
+
+def tensor(rows: list[list[float]]) -> dict[str, object]:
+    """Rows as the Open Inference Protocol has them."""
+    return {"name": "input", "datatype": "FP32", "shape": [len(rows), 4], "data": rows}
+
+
+def scores(answers: list[dict[str, Any]]) -> list[float]:
+    """The probabilities of answers that come best first, in the labels' order."""
+    by_label = [{c["label"]: c["score"] for c in answer["classes"]} for answer in answers]
+    return [scored[label] for scored in by_label for label in LABELS]
+
+
+PROTOCOLS = {
+    "Open Inference Protocol": Protocol(
+        "/v2/models/irises/infer",
+        lambda rows: {"inputs": [tensor(rows)]},
+        lambda said: (int(said["model_version"]), said["outputs"][0]["data"]),
+    ),
+    "TensorFlow Serving": Protocol(
+        "/v1/models/irises:predict",
+        lambda rows: {"instances": rows},
+        lambda said: (None, flat(said["predictions"])),
+    ),
+    "native": Protocol("/models/irises", lambda rows: rows, lambda said: (None, scores(said))),
+}
+
+
 @dataclass
 class State:
     """What the clients and the one who swaps share."""
@@ -74,12 +123,21 @@ class State:
     put: int = 1  # the last one that was put there whole
     broken: set[int] = field(default_factory=set)
     over: threading.Event = field(default_factory=threading.Event)
-    seen: Counter[int] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)  # what was answered rightly, by protocol
+    seen: set[int] = field(default_factory=set)  # versions that answers named
     faults: list[str] = field(default_factory=list)
 
     def network(self, version: int) -> int:
         """Which network a version is."""
         return version % len(self.answers)
+
+    @contextmanager
+    def told(self, who: str) -> Iterator[None]:
+        """Make whatever goes wrong a fault: what a thread dies of nobody hears otherwise."""
+        try:
+            yield
+        except Exception as e:
+            self.faults.append(f"{who}: {e!r}")
 
 
 def arguments() -> argparse.Namespace:
@@ -106,7 +164,7 @@ def connect(url: str) -> http.client.HTTPConnection:
 def ask(server: Server, state: State, number: int) -> None:
     """One client: requests at a constant rate, each checked."""
     chance = random.Random(number)
-    with closing(connect(server.http)) as connection:
+    with state.told(f"client {number}"), closing(connect(server.http)) as connection:
         keep_asking(connection, chance, state)
 
 
@@ -115,24 +173,35 @@ def keep_asking(connection: http.client.HTTPConnection, chance: random.Random, s
     due = time.monotonic() + chance.random() * CLIENTS / RATE
     while not state.over.wait(max(0, due - time.monotonic())):
         due += CLIENTS / RATE
-        count = chance.randint(1, 4)
-        chosen = [chance.randrange(len(state.rows)) for _ in range(count)]
-        tensor = {"name": "input", "datatype": "FP32", "shape": [count, 4]}
-        request = {"inputs": [tensor | {"data": [state.rows[i] for i in chosen]}]}
+        name, protocol = chance.choice(list(PROTOCOLS.items()))
+        chosen = [chance.randrange(len(state.rows)) for _ in range(chance.randint(1, 4))]
         before = state.last
-        status, body = post(connection, "/v2/models/irises/infer", request)
+        status, body = post(connection, protocol.path, protocol.request([state.rows[i] for i in chosen]))
         if status != 200:
-            state.faults.append(f"status {status}: {body.decode()}")
+            state.faults.append(f"{name}: status {status}: {body.decode()}")
             continue
-        answer = json.loads(body)
-        version = int(answer["model_version"])
-        state.seen[version] += 1
-        got = answer["outputs"][0]["data"]
-        want = [x for i in chosen for x in state.answers[state.network(version)][i]]
-        if len(got) != len(want) or any(abs(x - y) > TOLERANCE for x, y in zip(got, want, strict=False)):
-            state.faults.append(f"version {version} answers {got}, not {want}")
-        if not before <= version <= state.put or version in state.broken:
-            state.faults.append(f"version {version} answers after {before} did; {state.put} is the last")
+        version, got = protocol.answer(json.loads(body))
+        fault = judge_answer(state, version, got, chosen, before, state.put)
+        if fault:
+            state.faults.append(f"{name}: {fault}")
+            continue
+        state.asked[name] += 1
+        if version is not None:
+            state.seen.add(version)
+
+
+def judge_answer(
+    state: State, version: int | None, got: list[float], chosen: list[int], before: int, put: int
+) -> str | None:
+    """What is wrong with an answer that was asked for after version ``before`` answered and came before ``put`` was over."""
+    may = [v for v in range(before, put + 1) if v not in state.broken]
+    if version is not None and version not in may:
+        return f"version {version} answers after {before} did; {put} is the last"
+    for v in may if version is None else [version]:
+        want = flat([state.answers[state.network(v)][i] for i in chosen])
+        if len(got) == len(want) and all(abs(x - y) <= TOLERANCE for x, y in zip(got, want, strict=True)):
+            return None
+    return f"version {version or f'{before} to {put}'} answers {got}, which is not Keras's"
 
 
 def swap(server: Server, state: State, version: int) -> None:
@@ -163,20 +232,71 @@ def swap(server: Server, state: State, version: int) -> None:
             shutil.rmtree(old)
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What was found, memory in MiB."""
+
+    seconds: int
+    requests: int
+    requests_by_protocol: dict[str, int]
+    versions: int
+    of_them_broken: int
+    versions_that_answered: int
+    memory_after_a_minute: float
+    memory_at_the_end: float
+    memory_most: float  # after the first minute
+    memory_least: float
+    memory_grown: float  # in the second half, along the line through it
+
+    def rows(self) -> dict[str, str]:
+        """The figures in words."""
+        by = ", ".join(f"{name} {count:,}" for name, count in self.requests_by_protocol.items())
+        judged = "" if self.seconds >= JUDGED else "; not judged in so short a time"
+        return {
+            "requests": f"{self.requests:,}, {CLIENTS} clients, {RATE} a second: {by}",
+            "versions": f"{self.versions}, of which {self.of_them_broken} were broken; {self.versions_that_answered} answered",
+            "failed requests, wrong answers, answers of a stale or broken version": "0",
+            "memory": f"{self.memory_after_a_minute:.1f} MiB after the first minute, from then on {self.memory_least:.1f} to {self.memory_most:.1f} MiB, {self.memory_at_the_end:.1f} MiB at the end",
+            "its slope": f"{self.memory_grown:+.2f} MiB in the second half{judged}",
+        }
+
+    def faults(self) -> list[str]:
+        """What is not as it should be."""
+        first, due = self.memory_after_a_minute, RATE * self.seconds
+        bars = {
+            f"{self.requests} requests were answered of {due}, fewer than {ENOUGH:.0%}": self.requests
+            >= ENOUGH * due
+        }
+        if self.seconds >= JUDGED:
+            most = f"memory is {self.memory_least:.1f} to {self.memory_most:.1f} MiB, not within {WITHIN:.0%} of the {first:.1f} MiB after the first minute"
+            bars[most] = (1 - WITHIN) * first <= self.memory_least and self.memory_most <= (
+                1 + WITHIN
+            ) * first
+            bars[f"memory grows: by {self.memory_grown:.1f} MiB in the second half"] = (
+                self.memory_grown <= SLOPE * first
+            )
+        return [fault for fault, right in bars.items() if not right]
+
+
 def growth(memory: list[tuple[float, int]], seconds: int) -> dict[str, float]:
-    """What became of the memory, in MiB, from the end of the first minute on."""
+    """What became of the memory, in MiB, from the end of the first minute on.
+
+    The line is that of the second half: a leak goes on until the end, while a heap that finds its
+    size does not.
+    """
     begin = memory[0][0]
     warm = min(60, seconds / 3)
     samples = [(at - begin, size / 2**20) for at, size in memory if at - begin >= warm]
-    around = warm / 3
-    first = statistics.median(size for at, size in samples if at < warm + around)
-    last = statistics.median(size for at, size in samples if at > samples[-1][0] - around)
-    slope = statistics.linear_regression([at for at, _ in samples], [size for _, size in samples]).slope
+    around, end = warm / 3, samples[-1][0]
+    sizes = [size for _, size in samples]
+    second = [(at, size) for at, size in samples if at >= end / 2]
+    line = statistics.linear_regression(*zip(*second, strict=True))
     return {
-        "memory_after_a_minute": first,
-        "memory_at_the_end": last,
-        "memory_most": max(size for _, size in samples),
-        "memory_grown": slope * (samples[-1][0] - samples[0][0]),
+        "memory_after_a_minute": statistics.median(size for at, size in samples if at < warm + around),
+        "memory_at_the_end": statistics.median(size for at, size in samples if at > end - around),
+        "memory_most": max(sizes),
+        "memory_least": min(sizes),
+        "memory_grown": line.slope * (second[-1][0] - second[0][0]),
     }
 
 
@@ -207,7 +327,8 @@ def main() -> int:
         while (now := time.monotonic() - started) < a.seconds and not state.faults:
             time.sleep(max(0, version - now))
             version += 1
-            swap(server, state, version)
+            with state.told(f"load of version {version}"):
+                swap(server, state, version)
         state.over.set()
         for client in clients:
             client.join()
@@ -219,29 +340,19 @@ def main() -> int:
 
 
 def report(out: Path, seconds: int, versions: int, server: Server, state: State) -> None:
-    """Judge the memory, and write what was found."""
-    memory = growth(server.memory, seconds)
-    first, last = memory["memory_after_a_minute"], memory["memory_at_the_end"]
-    if seconds >= 300:  # so long that the server's collector has come round some times
-        if last > 1.1 * first:
-            state.faults.append("memory at the end is more than 10% above that after the first minute")
-        if memory["memory_grown"] > 0.05 * first:
-            state.faults.append("memory grows: by more than 5% along the line through it")
-    figures = {
-        "seconds": seconds,
-        "requests": state.seen.total(),
-        "versions": versions,
-        "of_them_broken": len(state.broken),
-        "versions_that_answered": len(state.seen),
-        **{name: round(value, 2) for name, value in memory.items()},
-    }
-    rows = {
-        "requests": f"{state.seen.total():,}, {CLIENTS} clients, {RATE} a second",
-        "versions": f"{versions}, of which {len(state.broken)} were broken; {len(state.seen)} answered",
-        "failed requests, wrong answers, answers of a stale or broken version": "0",
-        "memory": f"{first:.0f} MiB after the first minute, {last:.0f} MiB at the end, {memory['memory_most']:.0f} MiB at most",
-    }
-    _page.write(out / "soak", "Soak", TEXT.format(seconds), figures, rows, state.faults)
+    """Judge the whole, and write what was found."""
+    figures = Figures(
+        seconds=seconds,
+        requests=state.asked.total(),
+        requests_by_protocol={name: state.asked[name] for name in PROTOCOLS},
+        versions=versions,
+        of_them_broken=len(state.broken),
+        versions_that_answered=len(state.seen),
+        **growth(server.memory, seconds),
+    )
+    state.faults += figures.faults()
+    rounded = {k: round(v, 2) if isinstance(v, float) else v for k, v in asdict(figures).items()}
+    _page.write(out / "soak", "Soak", TEXT.format(seconds), rounded, figures.rows(), state.faults)
     print((out / "soak.md").read_text())
 
 

@@ -8,12 +8,14 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from bench import _cases, _results, _servers
+import bench.__main__ as main
+from bench import _cases, _report, _results, _servers
 from bench._cases import Case
 from tests.conftest import ROOT
 
@@ -51,6 +53,55 @@ def test_a_run_writes_page_figures_and_chart(wrk: str, tmp_path: Path) -> None:
     assert "take" in page.partition("32 callers of a small model")[2]
     assert {cost["name"].partition("/")[0] for cost in figures["go"]} == {"Run", "Request"}
     assert ElementTree.parse(tmp_path / "chart.svg").getroot().tag.endswith("svg")
+
+
+def test_the_committed_page_is_that_of_the_committed_figures() -> None:
+    here = ROOT / "docs" / "benchmarks"
+    assert (here / "README.md").read_text() == _report.page(json.loads((here / "results.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("predictions", "chi", "says"),
+    [
+        (40.0, 100.0, "**This run reached it: 0.400.**"),
+        (39.9, 100.0, "**This run did not reach it: 0.399.**"),
+        (40.0, None, "this run does not say"),
+        (None, 100.0, "this run does not say"),
+    ],
+)
+def test_the_page_says_whether_the_aim_is_reached(
+    tmp_path: Path, predictions: float | None, chi: float | None, says: str
+) -> None:
+    rates = {"forgo-json": predictions, "chi": chi, "echo": 90.0}
+    results = [
+        _results.Result(CASES[name], "1", [_results.Turn(rate, 1, 2)]) for name, rate in rates.items() if rate
+    ]
+    _report.write(tmp_path, results, {}, [], {"date": "", "seconds": 1, "rounds": 1, "load": "wrk"})
+    assert says in (tmp_path / "README.md").read_text()
+
+
+def test_what_cannot_be_measured_is_said_and_fails(
+    wrk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nowhere() -> NoReturn:
+        raise _servers.MissingError("it is nowhere")
+
+    dies = partial(_servers.Server, "dies", ["false"], "1")
+    cases = [
+        CASES["chi"],
+        Case("gone", "Gone", "hello", nowhere, _cases.hello),
+        Case("dies", "Dies", "hello", dies, _cases.hello),
+    ]
+    monkeypatch.setattr(main, "CASES", cases)
+    monkeypatch.setattr(
+        sys, "argv", ["bench", "--seconds", "1", "--rounds", "1", "--no-go", "--out", str(tmp_path)]
+    )
+    assert main.main() == 1
+    assert "bench: not measured: Gone, Dies" in capsys.readouterr().err
+    page = (tmp_path / "README.md").read_text()
+    assert "- Gone: not measured: it is nowhere" in page
+    assert "- Dies: not measured: dies did not start" in page
+    assert "| Go + chi |" in page
 
 
 def test_wrong_answers_are_found() -> None:

@@ -47,16 +47,43 @@ def test_commands_that_it_shows_exist() -> None:
     assert targets >= {"demo", "test", "check", "mutants"}
     for target in targets:
         assert f"\n{target}:" in makefile, target
-    for verb in set(
-        re.findall(r"forgo (\w+) ", " ".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)))
-    ):
-        assert forgo(verb, "--help").code == 0, verb
+    shown = "\n".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)).replace("\\\n", " ")
+    helps: dict[str, str] = {}
+    for verb, arguments in re.findall(r"forgo (\w+)(.*)", shown):
+        if verb not in helps:
+            done = forgo(verb, "--help", env={**os.environ, "COLUMNS": "200"})
+            assert done.code == 0, verb
+            helps[verb] = done.out
+        for option in re.findall(r" (--?[a-z][\w-]*)", arguments):
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps[verb]), (verb, option)
+    assert helps.keys() >= {"train", "export", "predict", "serve", "verify", "inspect", "doctor"}
 
 
 def test_paths_that_the_documents_name_exist() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "spec/bundle.md"):
+    documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "spec/bundle.md"]
+    for document in [*documents, *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]:
         for path in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / document).read_text()):
             assert (ROOT / document).parent.joinpath(path).exists(), (document, path)
+
+
+def test_tests_that_the_reasons_name_exist() -> None:
+    page = (ROOT / "docs/why.md").read_text()
+    goes = [
+        p
+        for folder in ("client", "cmd", "internal", "predict", "serve")
+        for p in (ROOT / folder).rglob("*_test.go")
+    ]
+    sources = "".join(p.read_text() for p in goes)
+    rows = [line.rpartition(" | ")[2] for line in page.splitlines() if line.startswith("|")][2:]
+    assert len(rows) > 10
+    for row in rows:
+        tests = row.removesuffix(" |").split(", ")
+        for test in tests:
+            if test.startswith("Test"):
+                assert f"func {test}(" in sources, test
+            else:
+                file, _, name = test.partition("::")
+                assert f"def {name}(" in (ROOT / file).read_text(), test
 
 
 def test_the_specification_names_every_key_of_the_schema() -> None:
