@@ -5,8 +5,6 @@ package serve_test
 import (
 	"context"
 	"log/slog"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -50,16 +48,9 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 	s := serve.Repository(repo, serve.Options{Log: log})
 	clients := httptest.NewServer(s.Handler())
 	defer clients.Close()
-	admin := httptest.NewUnstartedServer(s.Admin())
-	admin.Config.Protocols = new(http.Protocols)
-	admin.Config.Protocols.SetHTTP1(true)
-	admin.Config.Protocols.SetUnencryptedHTTP2(true)
-	admin.Start()
-	defer admin.Close()
+	adminURL, adminConn := startAdmin(t, s)
 	rpc := pb.NewGRPCInferenceServiceClient(dialGRPC(t, s))
-	adminRPC := pb.NewGRPCInferenceServiceClient(connect(t, func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", admin.Listener.Addr().String())
-	}))
+	adminRPC := pb.NewGRPCInferenceServiceClient(adminConn)
 
 	row := []byte("[5.1,3.5,1.4,0.2]")
 	infer := []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}`)
@@ -93,9 +84,9 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 				{"POST", clients.URL + "/v1/models/iris/versions/" + in + ":predict", []byte(`{"instances":[[5.1,3.5,1.4,0.2]]}`)},
 				{"POST", clients.URL + "/v1/models/iris/labels/" + in + ":predict", []byte(`{"instances":[[5.1,3.5,1.4,0.2]]}`)},
 				{"POST", clients.URL + "/models/" + in, row},
-				{"POST", admin.URL + "/v2/models/" + in + "/infer", infer},
-				{"POST", admin.URL + "/v2/repository/models/" + in + "/load", nil},
-				{"POST", admin.URL + "/v2/repository/models/" + in + "/unload", nil},
+				{"POST", adminURL + "/v2/models/" + in + "/infer", infer},
+				{"POST", adminURL + "/v2/repository/models/" + in + "/load", nil},
+				{"POST", adminURL + "/v2/repository/models/" + in + "/unload", nil},
 			} {
 				code, _, body := exchange(t, c.method, c.url, c.body)
 				if code < 400 || code >= 500 || strings.Contains(string(body), models) {

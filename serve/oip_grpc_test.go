@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -47,6 +47,18 @@ func dialGRPC(tb testing.TB, server *serve.Server) *grpc.ClientConn {
 	go func() { _ = s.Serve(l) }()
 	tb.Cleanup(s.Stop)
 	return connect(tb, l.DialContext)
+}
+
+// startAdmin serves operators, over HTTP at the address that it returns and over gRPC.
+func startAdmin(tb testing.TB, server *serve.Server) (url string, conn *grpc.ClientConn) {
+	tb.Helper()
+	s := httptest.NewUnstartedServer(server.Admin())
+	s.Config.Protocols = protocols()
+	s.Start()
+	tb.Cleanup(s.Close)
+	return s.URL, connect(tb, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", s.Listener.Addr().String())
+	})
 }
 
 func startGRPC(tb testing.TB) (pb.GRPCInferenceServiceClient, serve.Models) {
@@ -330,19 +342,9 @@ func TestGRPCHealthAndReflection(t *testing.T) {
 
 func TestGRPCRepositoryAndStatistics(t *testing.T) {
 	server := newServer(committed(t))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &http.Server{Handler: server.Admin(), Protocols: new(http.Protocols), ReadHeaderTimeout: time.Minute}
-	h.Protocols.SetHTTP1(true)
-	h.Protocols.SetUnencryptedHTTP2(true)
-	go func() { _ = h.Serve(l) }()
-	t.Cleanup(func() { _ = h.Close() })
 	public := pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
-	admin := pb.NewGRPCInferenceServiceClient(connect(t, func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
-	}))
+	_, conn := startAdmin(t, server)
+	admin := pb.NewGRPCInferenceServiceClient(conn)
 	for client, code := range map[pb.GRPCInferenceServiceClient]codes.Code{public: codes.PermissionDenied, admin: codes.Unimplemented} {
 		index, err := client.RepositoryIndex(t.Context(), &pb.RepositoryIndexRequest{})
 		if err != nil || len(index.GetModels()) != 2 || index.GetModels()[0].GetName() != "iris" || index.GetModels()[0].GetState() != "READY" {

@@ -157,8 +157,8 @@ func (s *Server) Handler() http.Handler {
 // Prometheus's metrics at /metrics and Go's profiles at /debug/pprof/.
 // For gRPC the HTTP server must speak HTTP/2 without TLS.
 func (s *Server) Admin() http.Handler {
-	r := s.adminRouter()
-	rpc := s.rpc(s.models)
+	r := s.observer.TraceHTTP(s.adminRouter())
+	rpc := s.rpc(s.models) // which traces its calls itself
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
 			pace(w, req, s.options.ClientTimeout)
