@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
 	"time"
 
@@ -108,6 +109,9 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 
 // configure reads the file and checks what is set, wherever it was.
 func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err error) {
+	if err := checkVariables(cmd.Root(), os.Environ()); err != nil {
+		return conf, usageError{err}
+	}
 	if s.file != "" {
 		if conf, err = readConfig(s.file, cmd.Flags(), true); err != nil {
 			return conf, usageError{err}
