@@ -81,7 +81,7 @@ func graphBundle(t *testing.T, graph, task string, edits ...func(manifest map[st
 			var out []any
 			for _, s := range specs {
 				shape := []any{nil}
-				for _, d := range s.Shape[1:] {
+				for _, d := range s.Shape[min(1, len(s.Shape)):] {
 					shape = append(shape, d)
 				}
 				out = append(out, map[string]any{"name": s.Name, "graph_name": s.Name, "dtype": string(s.DType), "shape": shape})

@@ -20,6 +20,7 @@ import (
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 	"github.com/forgo-ml/forgo/serve/repository"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 func TestNamesDoNotWalkPaths(t *testing.T) {
@@ -49,7 +50,8 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 	clients := httptest.NewServer(s.Handler())
 	defer clients.Close()
 	adminURL, adminConn := startAdmin(t, s)
-	rpc := pb.NewGRPCInferenceServiceClient(dialGRPC(t, s))
+	conn := dialGRPC(t, s)
+	rpc, prediction, modelService := pb.NewGRPCInferenceServiceClient(conn), tfpb.NewPredictionServiceClient(conn), tfpb.NewModelServiceClient(conn)
 	adminRPC := pb.NewGRPCInferenceServiceClient(adminConn)
 
 	row := []byte("[5.1,3.5,1.4,0.2]")
@@ -105,7 +107,13 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 		}
 		_, err3 := adminRPC.RepositoryModelLoad(ctx, &pb.RepositoryModelLoadRequest{ModelName: name})
 		_, err4 := adminRPC.RepositoryModelUnload(ctx, &pb.RepositoryModelUnloadRequest{ModelName: name})
-		for i, err := range []error{err1, err2, err3, err4} {
+		spec := &tfpb.ModelSpec{Name: name}
+		_, err5 := prediction.Predict(ctx, &tfpb.PredictRequest{ModelSpec: spec, Inputs: predictIris(5.1, 3.5, 1.4, 0.2).GetInputs()})
+		_, err6 := prediction.Classify(ctx, &tfpb.ClassificationRequest{ModelSpec: spec})
+		_, err7 := prediction.Regress(ctx, &tfpb.RegressionRequest{ModelSpec: spec})
+		_, err8 := prediction.GetModelMetadata(ctx, &tfpb.GetModelMetadataRequest{ModelSpec: spec, MetadataField: []string{"signature_def"}})
+		_, err9 := modelService.GetModelStatus(ctx, &tfpb.GetModelStatusRequest{ModelSpec: spec})
+		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9} {
 			if status.Code(err) != codes.NotFound || strings.Contains(err.Error(), models) {
 				t.Errorf("%q over gRPC, call %d: %v", name, i+1, err)
 			}
@@ -114,6 +122,11 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 			request.ModelName, request.ModelVersion = "iris", name
 			if _, err := rpc.ModelInfer(ctx, request); status.Code(err) != codes.NotFound {
 				t.Errorf("version %q over gRPC: %v", name, err)
+			}
+			labelled := predictIris(5.1, 3.5, 1.4, 0.2)
+			labelled.ModelSpec.VersionChoice = &tfpb.ModelSpec_VersionLabel{VersionLabel: name}
+			if _, err := prediction.Predict(ctx, labelled); status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), models) {
+				t.Errorf("label %q over gRPC: %v", name, err)
 			}
 		}
 	}
