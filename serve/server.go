@@ -1,9 +1,9 @@
 // Package serve answers over HTTP and gRPC with verified models.
 //
-// One folder below is one protocol: oip speaks the Open Inference Protocol v2, tfserving
-// TensorFlow Serving's REST API, native takes the thing itself (a picture, JSON rows, a CSV)
-// and gives the labelled answer. All of them call the same [predict.Model]. openapi describes
-// what they offer.
+// One folder below is one protocol: oip speaks the Open Inference Protocol v2 and tfserving
+// TensorFlow Serving's API, both over REST and gRPC; native takes the thing itself (a picture,
+// JSON rows, a CSV) and gives the labelled answer. All of them call the same [predict.Model].
+// openapi describes what they offer.
 package serve
 
 import (
