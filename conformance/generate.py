@@ -215,6 +215,11 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("y", TensorProto.FLOAT, ["batch"])],
             [constant("last", np.array([1], np.int64))],
         ),
+        "sum": model(  # a scalar
+            [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)],
+            [value("x", TensorProto.FLOAT, ["batch", 3])],
+            [value("y", TensorProto.FLOAT, [])],
+        ),
         "two": model(
             [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
             [value("a", TensorProto.FLOAT, ["batch", 2]), value("b", TensorProto.FLOAT, ["batch", 2])],
@@ -294,12 +299,15 @@ def graphs() -> dict[str, onnx.ModelProto]:
 
 
 def write_graphs() -> None:
-    """Write the graphs, and one that keeps its weights in a file outside its folder."""
+    """Write the graphs, and two that are not as they should be."""
     folder = HERE / "graphs"
     folder.mkdir(exist_ok=True)
     for name, graph in graphs().items():
         (folder / f"{name}.onnx").write_bytes(graph.SerializeToString(deterministic=True))
-    outside = graphs()["affine"]
+    unsaid = graphs()["sum"]  # a scalar that is not said to be one
+    unsaid.graph.output[0].type.tensor_type.ClearField("shape")
+    (folder / "sum-any.onnx").write_bytes(unsaid.SerializeToString(deterministic=True))
+    outside = graphs()["affine"]  # keeps its weights in a file outside its folder
     weight = outside.graph.initializer[0]
     weight.ClearField("raw_data")
     weight.data_location = TensorProto.EXTERNAL

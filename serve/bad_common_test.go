@@ -20,12 +20,12 @@ var badRows = []struct{ kind, row, names string }{
 	{"text for a number", `["a",2,3,4]`, "is not a number"},
 	{"null for a number", `[null,2,3,4]`, "null is not a number"},
 	{"boolean for a number", `[true,2,3,4]`, "true is not a number"},
-	{"object for a number", `[{"a":1},2,3,4]`, "input"},
+	{"object for a number", `[{"a":1},2,3,4]`, `"input"`},
 	{"number out of range", `[1e39,2,3,4]`, "1e39 does not fit"},
-	{"too few numbers", "[1,2]", "input"},
-	{"too many numbers", "[1,2,3,4,5]", "input"},
+	{"too few numbers", "[1,2]", `"input"`},
+	{"too many numbers", "[1,2,3,4,5]", `"input"`},
 	{"ragged lists", "[[1],2,3,4]", "ragged"},
-	{"lists one too deep", "[[[1,2,3,4]]]", "input"},
+	{"lists one too deep", "[[[1,2,3,4]]]", `"input"`},
 	{"lists far too deep", strings.Repeat("[", 100), "deeper than 64"},
 	{"number with a plus", "[+1,2,3,4]", "JSON at byte"},
 	{"number with a zero before it", "[01,2,3,4]", "JSON at byte"},
@@ -40,19 +40,20 @@ var badRows = []struct{ kind, row, names string }{
 	{"NaN in lower case", "[nan,2,3,4]", "JSON at byte"},
 }
 
-// rowCarriers have a row between their halves.
-var rowCarriers = []struct{ path, before, after string }{
-	{"/v2/models/iris/infer", `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":`, "}]}"},
-	{"/v2/models/iris/infer", `{"inputs":[{"data":`, `,"name":"input","datatype":"FP32","shape":[1,4]}]}`},
-	{"/v1/models/iris:predict", `{"instances":[`, "]}"},
-	{"/v1/models/iris:predict", `{"instances":[{"input":`, "}]}"},
-	{"/v1/models/iris:predict", `{"inputs":[`, "]}"},
-	{"/v1/models/iris:predict", `{"inputs":{"input":[`, "]}}"},
-	{"/v1/models/iris:classify", `{"examples":[{"input":`, "}]}"},
-	{"/v1/models/iris:classify", `{"context":{"input":`, `},"examples":[{}]}`},
-	{"/models/iris", "", ""},
-	{"/models/iris", `{"input":`, "}"},
-	{"/models/iris", `[{"input":`, "}]"},
+// rowCarriers have a row between their halves. at is how errors name it there, beside the input,
+// where they do for whatever is wrong.
+var rowCarriers = []struct{ path, before, after, at string }{
+	{"/v2/models/iris/infer", `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":`, "}]}", `inputs[0] "input": data: `},
+	{"/v2/models/iris/infer", `{"inputs":[{"data":`, `,"name":"input","datatype":"FP32","shape":[1,4]}]}`, `inputs[0] "input": data: `},
+	{"/v1/models/iris:predict", `{"instances":[`, "]}", ""},
+	{"/v1/models/iris:predict", `{"instances":[{"input":`, "}]}", ""},
+	{"/v1/models/iris:predict", `{"inputs":[`, "]}", ""},
+	{"/v1/models/iris:predict", `{"inputs":{"input":[`, "]}}", ""},
+	{"/v1/models/iris:classify", `{"examples":[{"input":`, "}]}", "examples: example 0: "},
+	{"/v1/models/iris:classify", `{"context":{"input":`, `},"examples":[{}]}`, "context: "},
+	{"/models/iris", "", "", ""},
+	{"/models/iris", `{"input":`, "}", ""},
+	{"/models/iris", `[{"input":`, "}]", ""},
 }
 
 // badPictures are the recorded ones that both languages refuse, by what is wrong with them.
@@ -97,7 +98,11 @@ func commonFaults(t *testing.T) []bad {
 			if r.kind == "lists one too deep" && strings.HasSuffix(c.path, ":classify") {
 				continue // whose values fill the row, however they are nested
 			}
-			all = append(all, bad{kind: r.kind, path: c.path, body: c.before + r.row + c.after, names: r.names})
+			names := r.names
+			if names == `"input"` && c.at != "" {
+				names = c.at
+			}
+			all = append(all, bad{kind: r.kind, path: c.path, body: c.before + r.row + c.after, names: names})
 		}
 		body, kind := form(t, [2]string{"row.json", r.row})
 		all = append(all, bad{kind: r.kind, path: "/models/iris", body: string(body), headers: []string{"Content-Type", kind}, names: `file "row.json"`})
@@ -132,6 +137,18 @@ func commonFaults(t *testing.T) []bad {
 		bad{kind: "timeout below 0", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":-1}}`, names: "parameters: timeout: -1"},
 		bad{kind: "timeout no number", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":"1s"}}`, names: "parameters: timeout"},
 	)
+	for _, b := range []bad{ // the first dimension is the batch: there is none without it
+		{path: "/v2/models/iris/infer", body: `{"inputs":[{"name":"input","datatype":"FP32","shape":[],"data":[5]}]}`, names: `"input": got float32[], want float32[-1 4]`},
+		{path: "/v2/models/iris/infer", body: `{"inputs":[{"name":"input","datatype":"FP32","shape":[],"data":5}]}`, names: `"input": got float32[], want float32[-1 4]`},
+		binaryRequest("/v2/models/iris/infer", `"name":"input","datatype":"FP32","shape":[]`, "0000"),
+		{path: "/v1/models/iris:predict", body: `{"inputs":5}`, names: `"input": got float32[], want float32[-1 4]`},
+		{path: "/v1/models/iris:predict", body: `{"inputs":{"input":5}}`, names: `inputs: input "input": give a list, whose first dimension is the batch`},
+	} {
+		if b.kind = "scalar"; b.names == "" {
+			b.names = `"input": got float32[], want float32[-1 4]`
+		}
+		all = append(all, b)
+	}
 	for _, element := range []struct{ kind, model, datatype, value, names string }{
 		{"number over its type", "whole", "INT32", "3000000000", "3000000000 is not an int32"},
 		{"fraction for a whole number", "whole", "INT32", "1.5", "1.5 is not an int32"},
@@ -203,6 +220,8 @@ func commonCalls(t *testing.T) []badCall {
 	}
 	few, many := irisRequest(1, 2), irisRequest(1, 2, 3, 4, 5)
 	few.Inputs[0].Shape, many.Inputs[0].Shape = []int64{1, 2}, []int64{1, 5}
+	scalar, scalarRow := irisRequest(5), predictIris()
+	scalar.Inputs[0].Shape, scalarRow.Inputs["input"] = nil, floatTensor([]float32{5})
 	shortRow, longRow := predictIris(1, 2, 3, 4), predictIris(1, 2, 3, 4)
 	shortRow.Inputs["input"], longRow.Inputs["input"] = floatTensor([]float32{1, 2}, 1, 2), floatTensor([]float32{1, 2, 3, 4, 5}, 1, 5)
 	return append(
@@ -219,6 +238,8 @@ func commonCalls(t *testing.T) []badCall {
 		}}, names: `"b" is missing`},
 		badCall{kind: "too few numbers", request: predictCall{shortRow}, names: `"input"`},
 		badCall{kind: "too many numbers", request: predictCall{longRow}, names: `"input"`},
+		badCall{kind: "scalar", request: predictCall{scalarRow}, names: `"input": got float32[], want float32[-1 4]`},
+		badCall{kind: "scalar", request: inferCall{scalar}, names: `"input": got float32[], want float32[-1 4]`},
 		badCall{kind: "output twice", request: inferCall{twice}, names: "outputs[1]"},
 		badCall{kind: "too few numbers", request: inferCall{few}, names: `"input"`},
 		badCall{kind: "too many numbers", request: inferCall{many}, names: `"input"`},

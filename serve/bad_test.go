@@ -70,23 +70,36 @@ func (c inferCall) call(ctx context.Context, conn grpc.ClientConnInterface, vers
 type predictCall struct{ *tfpb.PredictRequest }
 
 func (c predictCall) call(ctx context.Context, conn grpc.ClientConnInterface, version string, o ...grpc.CallOption) error {
-	if c.ModelSpec != nil && c.ModelSpec.VersionChoice == nil && version != "" {
-		n, err := strconv.ParseInt(version, 10, 64)
-		if err != nil {
-			return err
-		}
-		c = predictCall{proto.CloneOf(c.PredictRequest)}
-		c.ModelSpec.VersionChoice = &tfpb.ModelSpec_Version{Version: wrapperspb.Int64(n)}
-	}
-	_, err := tfpb.NewPredictionServiceClient(conn).Predict(ctx, c.PredictRequest, o...)
+	_, err := tfpb.NewPredictionServiceClient(conn).Predict(ctx, asVersion(version, c.PredictRequest), o...)
 	return err
 }
 
 type classifyCall struct{ *tfpb.ClassificationRequest }
 
-func (c classifyCall) call(ctx context.Context, conn grpc.ClientConnInterface, _ string, o ...grpc.CallOption) error {
-	_, err := tfpb.NewPredictionServiceClient(conn).Classify(ctx, c.ClassificationRequest, o...)
+func (c classifyCall) call(ctx context.Context, conn grpc.ClientConnInterface, version string, o ...grpc.CallOption) error {
+	_, err := tfpb.NewPredictionServiceClient(conn).Classify(ctx, asVersion(version, c.ClassificationRequest), o...)
 	return err
+}
+
+type regressCall struct{ *tfpb.RegressionRequest }
+
+func (c regressCall) call(ctx context.Context, conn grpc.ClientConnInterface, version string, o ...grpc.CallOption) error {
+	_, err := tfpb.NewPredictionServiceClient(conn).Regress(ctx, asVersion(version, c.RegressionRequest), o...)
+	return err
+}
+
+// asVersion returns a request of TensorFlow Serving's for a version, where it names none itself.
+func asVersion[R interface {
+	proto.Message
+	GetModelSpec() *tfpb.ModelSpec
+}](version string, req R) R {
+	n, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || req.GetModelSpec() == nil || req.GetModelSpec().GetVersionChoice() != nil {
+		return req
+	}
+	req = proto.CloneOf(req)
+	req.GetModelSpec().VersionChoice = &tfpb.ModelSpec_Version{Version: wrapperspb.Int64(n)}
+	return req
 }
 
 // badModels are those that bad requests are for.
@@ -96,7 +109,7 @@ func badModels(t *testing.T) serve.Models {
 	for name, graph := range map[string]string{"two": "two", "flags": "same-bool", "halves": "same-float16", "strings": "same-string", "whole": "same-int32", "bytes": "same-int8"} {
 		models[name] = graphModel(t, graph)
 	}
-	models["values"] = taskModel(t, "affine", "regression")
+	models["values"], models["half"] = taskModel(t, "affine", "regression"), taskModel(t, "half-plus-three", "regression")
 	return models
 }
 
@@ -118,7 +131,7 @@ var good = map[string]bad{
 }
 
 // paths to a model that has no version in them.
-var unversioned = regexp.MustCompile(`^(/(?:v[12]/)?models/(?:iris|shapes|two|flags|halves|strings|whole|values))(/infer.*|:.*|\?.*|)$`)
+var unversioned = regexp.MustCompile(`^(/(?:v[12]/)?models/(?:iris|shapes|two|flags|halves|strings|whole|values|half))(/infer.*|:.*|\?.*|)$`)
 
 // ways are the ways to send it: its body as it is, in chunks, packed in gzip or deflate; to the
 // model, or to its version by name.

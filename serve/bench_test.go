@@ -1,6 +1,7 @@
 package serve_test
 
-// What one request costs, without the network: run with -bench . -benchmem.
+// What one request costs, without the network: run with -bench . -benchmem. Over gRPC the client's
+// part and HTTP/2 are in it.
 
 import (
 	"bytes"
@@ -10,8 +11,12 @@ import (
 	"strconv"
 	"testing"
 
+	"google.golang.org/grpc"
+
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // discard is an answer that goes nowhere.
@@ -72,6 +77,31 @@ func BenchmarkRequest(b *testing.B) {
 				h.ServeHTTP(w, &r)
 				if w.status != http.StatusOK {
 					b.Fatal(w.status)
+				}
+			}
+		})
+	}
+	benchmarkCalls(b, dialGRPC(b, newServer(models)), x, raw)
+}
+
+func benchmarkCalls(b *testing.B, conn *grpc.ClientConn, x tensor.Tensor, raw []byte) {
+	b.Helper()
+	infer := &pb.ModelInferRequest{
+		ModelName: "iris", RawInputContents: [][]byte{raw},
+		Inputs: []*pb.ModelInferRequest_InferInputTensor{protoInput("input", "FP32", nil, x.Shape...)},
+	}
+	predictRequest := &tfpb.PredictRequest{ModelSpec: &tfpb.ModelSpec{Name: "iris"}, Inputs: map[string]*tfpb.TensorProto{
+		"input": {Dtype: tfpb.DataType_DT_FLOAT, TensorShape: dims(x.Shape...), TensorContent: raw},
+	}}
+	for _, c := range []struct {
+		name    string
+		request caller
+	}{{"OIP gRPC", inferCall{infer}}, {"TensorFlow Serving gRPC", predictCall{predictRequest}}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := c.request.call(b.Context(), conn, ""); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

@@ -1,6 +1,6 @@
 package serve_test
 
-// The table in docs/protocols.md names tests that there are.
+// Every row of the tables in docs/protocols.md names tests, and those that there are.
 
 import (
 	"os"
@@ -39,6 +39,25 @@ func TestTheTableNamesRealTests(t *testing.T) {
 		if source, err := os.ReadFile("../" + test[1]); err != nil || !strings.Contains(string(source), "def "+test[2]+"(") {
 			t.Errorf("the table names %s, which there is not", test[0])
 		}
+	}
+	rows, inTable := 0, false
+	for line := range strings.Lines(string(table)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			inTable = false
+		case !inTable: // its head
+			inTable = true
+		case strings.HasPrefix(line, "| ---"):
+		default:
+			rows++
+			if test := cells[len(cells)-1]; !regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+|tests/\S+\.py::test_\w+`).MatchString(test) {
+				t.Errorf("a row of docs/protocols.md names no test: %s", line)
+			}
+		}
+	}
+	if rows < 100 {
+		t.Errorf("docs/protocols.md has %d rows only", rows)
 	}
 	if len(names) < 50 {
 		t.Errorf("the table names %d tests only", len(names))

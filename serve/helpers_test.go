@@ -53,35 +53,35 @@ func committed(tb testing.TB) serve.Models {
 }
 
 // graphModel is the model of a bundle around one of the conformance graphs.
-func graphModel(t *testing.T, graph string) *predict.Model {
-	t.Helper()
-	return taskModel(t, graph, "tensors")
+func graphModel(tb testing.TB, graph string) *predict.Model {
+	tb.Helper()
+	return taskModel(tb, graph, "tensors")
 }
 
 // taskModel is one that says what its task is, and is changed further by edits.
-func taskModel(t *testing.T, graph, task string, edits ...func(manifest map[string]any)) *predict.Model {
-	t.Helper()
-	return loadBundle(t, graphBundle(t, graph, task, edits...))
+func taskModel(tb testing.TB, graph, task string, edits ...func(manifest map[string]any)) *predict.Model {
+	tb.Helper()
+	return loadBundle(tb, graphBundle(tb, graph, task, edits...))
 }
 
-func graphBundle(t *testing.T, graph, task string, edits ...func(manifest map[string]any)) string {
-	t.Helper()
+func graphBundle(tb testing.TB, graph, task string, edits ...func(manifest map[string]any)) string {
+	tb.Helper()
 	data, err := os.ReadFile(graphs + graph + ".onnx")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	info, err := onnx.Inspect(data)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	place := bundletest.Copy(t, bundles+"iris.forgo")
-	bundletest.Write(t, place, "model.onnx", data)
-	bundletest.Edit(t, place, func(m map[string]any) {
+	place := bundletest.Copy(tb, bundles+"iris.forgo")
+	bundletest.Write(tb, place, "model.onnx", data)
+	bundletest.Edit(tb, place, func(m map[string]any) {
 		ends := func(specs []tensor.Spec) []any {
 			var out []any
 			for _, s := range specs {
 				shape := []any{nil}
-				for _, d := range s.Shape[1:] {
+				for _, d := range s.Shape[min(1, len(s.Shape)):] {
 					shape = append(shape, d)
 				}
 				out = append(out, map[string]any{"name": s.Name, "graph_name": s.Name, "dtype": string(s.DType), "shape": shape})

@@ -5,8 +5,6 @@ package serve_test
 import (
 	"context"
 	"log/slog"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -22,6 +20,7 @@ import (
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 	"github.com/forgo-ml/forgo/serve/repository"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 func TestNamesDoNotWalkPaths(t *testing.T) {
@@ -50,16 +49,10 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 	s := serve.Repository(repo, serve.Options{Log: log})
 	clients := httptest.NewServer(s.Handler())
 	defer clients.Close()
-	admin := httptest.NewUnstartedServer(s.Admin())
-	admin.Config.Protocols = new(http.Protocols)
-	admin.Config.Protocols.SetHTTP1(true)
-	admin.Config.Protocols.SetUnencryptedHTTP2(true)
-	admin.Start()
-	defer admin.Close()
-	rpc := pb.NewGRPCInferenceServiceClient(dialGRPC(t, s))
-	adminRPC := pb.NewGRPCInferenceServiceClient(connect(t, func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", admin.Listener.Addr().String())
-	}))
+	adminURL, adminConn := startAdmin(t, s)
+	conn := dialGRPC(t, s)
+	rpc, prediction, modelService := pb.NewGRPCInferenceServiceClient(conn), tfpb.NewPredictionServiceClient(conn), tfpb.NewModelServiceClient(conn)
+	adminRPC := pb.NewGRPCInferenceServiceClient(adminConn)
 
 	row := []byte("[5.1,3.5,1.4,0.2]")
 	infer := []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}`)
@@ -93,9 +86,9 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 				{"POST", clients.URL + "/v1/models/iris/versions/" + in + ":predict", []byte(`{"instances":[[5.1,3.5,1.4,0.2]]}`)},
 				{"POST", clients.URL + "/v1/models/iris/labels/" + in + ":predict", []byte(`{"instances":[[5.1,3.5,1.4,0.2]]}`)},
 				{"POST", clients.URL + "/models/" + in, row},
-				{"POST", admin.URL + "/v2/models/" + in + "/infer", infer},
-				{"POST", admin.URL + "/v2/repository/models/" + in + "/load", nil},
-				{"POST", admin.URL + "/v2/repository/models/" + in + "/unload", nil},
+				{"POST", adminURL + "/v2/models/" + in + "/infer", infer},
+				{"POST", adminURL + "/v2/repository/models/" + in + "/load", nil},
+				{"POST", adminURL + "/v2/repository/models/" + in + "/unload", nil},
 			} {
 				code, _, body := exchange(t, c.method, c.url, c.body)
 				if code < 400 || code >= 500 || strings.Contains(string(body), models) {
@@ -114,7 +107,13 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 		}
 		_, err3 := adminRPC.RepositoryModelLoad(ctx, &pb.RepositoryModelLoadRequest{ModelName: name})
 		_, err4 := adminRPC.RepositoryModelUnload(ctx, &pb.RepositoryModelUnloadRequest{ModelName: name})
-		for i, err := range []error{err1, err2, err3, err4} {
+		spec := &tfpb.ModelSpec{Name: name}
+		_, err5 := prediction.Predict(ctx, &tfpb.PredictRequest{ModelSpec: spec, Inputs: predictIris(5.1, 3.5, 1.4, 0.2).GetInputs()})
+		_, err6 := prediction.Classify(ctx, &tfpb.ClassificationRequest{ModelSpec: spec})
+		_, err7 := prediction.Regress(ctx, &tfpb.RegressionRequest{ModelSpec: spec})
+		_, err8 := prediction.GetModelMetadata(ctx, &tfpb.GetModelMetadataRequest{ModelSpec: spec, MetadataField: []string{"signature_def"}})
+		_, err9 := modelService.GetModelStatus(ctx, &tfpb.GetModelStatusRequest{ModelSpec: spec})
+		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9} {
 			if status.Code(err) != codes.NotFound || strings.Contains(err.Error(), models) {
 				t.Errorf("%q over gRPC, call %d: %v", name, i+1, err)
 			}
@@ -123,6 +122,11 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 			request.ModelName, request.ModelVersion = "iris", name
 			if _, err := rpc.ModelInfer(ctx, request); status.Code(err) != codes.NotFound {
 				t.Errorf("version %q over gRPC: %v", name, err)
+			}
+			labelled := predictIris(5.1, 3.5, 1.4, 0.2)
+			labelled.ModelSpec.VersionChoice = &tfpb.ModelSpec_VersionLabel{VersionLabel: name}
+			if _, err := prediction.Predict(ctx, labelled); status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), models) {
+				t.Errorf("label %q over gRPC: %v", name, err)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -26,6 +26,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 func connect(tb testing.TB, dial func(context.Context) (net.Conn, error)) *grpc.ClientConn {
@@ -47,6 +48,18 @@ func dialGRPC(tb testing.TB, server *serve.Server) *grpc.ClientConn {
 	go func() { _ = s.Serve(l) }()
 	tb.Cleanup(s.Stop)
 	return connect(tb, l.DialContext)
+}
+
+// startAdmin serves operators, over HTTP at the address that it returns and over gRPC.
+func startAdmin(tb testing.TB, server *serve.Server) (url string, conn *grpc.ClientConn) {
+	tb.Helper()
+	s := httptest.NewUnstartedServer(server.Admin())
+	s.Config.Protocols = protocols()
+	s.Start()
+	tb.Cleanup(s.Close)
+	return s.URL, connect(tb, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", s.Listener.Addr().String())
+	})
 }
 
 func startGRPC(tb testing.TB) (pb.GRPCInferenceServiceClient, serve.Models) {
@@ -210,25 +223,25 @@ func grpcFaults() []badCall {
 		"unknown model":    {edit(func(r *request, _ *tensorIn) { r.ModelName = "other" }), codes.NotFound, `"other"`},
 		"no model":         {edit(func(r *request, _ *tensorIn) { r.ModelName = "" }), codes.NotFound, `""`},
 		"unknown version":  {edit(func(r *request, _ *tensorIn) { r.ModelVersion = "9" }), codes.NotFound, `"9"`},
-		"no inputs":        {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), codes.InvalidArgument, "inputs"},
+		"no inputs":        {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), codes.InvalidArgument, "inputs: the request has none"},
 		"no name":          {edit(func(_ *request, in *tensorIn) { in.Name = "" }), codes.InvalidArgument, "inputs[0]: it has no name"},
-		"unknown input":    {edit(func(_ *request, in *tensorIn) { in.Name = "other" }), codes.InvalidArgument, `"input"`},
-		"input twice":      {edit(func(r *request, in *tensorIn) { r.Inputs = append(r.Inputs, in) }), codes.InvalidArgument, "twice"},
-		"unknown datatype": {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP99" }), codes.InvalidArgument, "FP99"},
-		"no datatype":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "" }), codes.InvalidArgument, "datatype"},
+		"unknown input":    {edit(func(_ *request, in *tensorIn) { in.Name = "other" }), codes.InvalidArgument, `input "input" is missing`},
+		"input twice":      {edit(func(r *request, in *tensorIn) { r.Inputs = append(r.Inputs, in) }), codes.InvalidArgument, `inputs[1]: input "input" is given twice`},
+		"unknown datatype": {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP99" }), codes.InvalidArgument, `inputs[0] "input": there is no datatype "FP99"`},
+		"no datatype":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "" }), codes.InvalidArgument, `inputs[0] "input": there is no datatype ""`},
 		"wrong field":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP64" }), codes.InvalidArgument, "fp64_contents"},
 		"wrong datatype": {edit(func(_ *request, in *tensorIn) {
 			in.Datatype, in.Contents = "INT64", &pb.InferTensorContents{Int64Contents: []int64{1, 2, 3, 4}}
-		}), codes.InvalidArgument, "int64"},
+		}), codes.InvalidArgument, `"input": got int64[1 4]`},
 		"number over its type": {edit(func(_ *request, in *tensorIn) {
 			in.Datatype, in.Contents = "INT8", &pb.InferTensorContents{IntContents: []int32{1, 2, 3, 400}}
-		}), codes.InvalidArgument, "element 3"},
+		}), codes.InvalidArgument, `inputs[0] "input": int_contents: element 3`},
 		"FP16 in contents":        {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP16" }), codes.InvalidArgument, "raw_input_contents"},
 		"no data":                 {edit(func(_ *request, in *tensorIn) { in.Contents = nil }), codes.InvalidArgument, "neither contents"},
-		"shape and data":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{2, 4} }), codes.InvalidArgument, "8 elements"},
-		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{-1, 4} }), codes.InvalidArgument, "negative"},
-		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{1 << 40, 1 << 40} }), codes.InvalidArgument, "2^40"},
-		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{4, 1} }), codes.InvalidArgument, `"input"`},
+		"shape and data":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{2, 4} }), codes.InvalidArgument, `inputs[0] "input": shape [2 4] needs 8 elements`},
+		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{-1, 4} }), codes.InvalidArgument, `inputs[0] "input": shape [-1 4] has a negative size`},
+		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{1 << 40, 1 << 40} }), codes.InvalidArgument, `inputs[0] "input": shape [1099511627776 1099511627776] has more than 2^40`},
+		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{4, 1} }), codes.InvalidArgument, `"input": got float32[4 1]`},
 		"raw and contents":        {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw} }), codes.InvalidArgument, "excludes contents"},
 		"raw for fewer inputs":    {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw, raw} }), codes.InvalidArgument, "raw_input_contents has 2"},
 		"raw too short":           {edit(func(r *request, in *tensorIn) { r.RawInputContents, in.Contents = [][]byte{raw[:15]}, nil }), codes.InvalidArgument, "needs 16 bytes"},
@@ -237,13 +250,13 @@ func grpcFaults() []badCall {
 		}), codes.InvalidArgument, "outputs[0]"},
 		"classification": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: map[string]*pb.InferParameter{"classification": {}}}}
-		}), codes.InvalidArgument, "classification"},
+		}), codes.InvalidArgument, "outputs[0]: "},
 		"sequence": {edit(func(r *request, _ *tensorIn) {
 			r.Parameters = map[string]*pb.InferParameter{"sequence_id": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "a"}}}
-		}), codes.InvalidArgument, "sequence_id"},
+		}), codes.InvalidArgument, "parameters: sequence_id: "},
 		"shared memory":       {edit(func(_ *request, in *tensorIn) { in.Parameters = parameter }), codes.InvalidArgument, "shared_memory_region"},
-		"string with zero":    {&request{ModelName: "strings", Inputs: []*tensorIn{protoInput("x", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("a\x00b"), nil}}, 1, 2)}}, codes.InvalidArgument, "zero byte"},
-		"picture as numbers":  {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1}}, 1)}}, codes.InvalidArgument, "BYTES"},
+		"string with zero":    {&request{ModelName: "strings", Inputs: []*tensorIn{protoInput("x", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("a\x00b"), nil}}, 1, 2)}}, codes.InvalidArgument, `input "x": bad input: ONNX Runtime takes no string with a zero byte`},
+		"picture as numbers":  {&request{ModelName: "shapes", Inputs: []*tensorIn{protoInput("image", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1}}, 1)}}, codes.InvalidArgument, `inputs[0]: "image" takes datatype BYTES`},
 		"body over the limit": {edit(func(r *request, _ *tensorIn) { r.Id = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "larger than max"},
 	} {
 		all = append(all, badCall{kind, inferCall{c.request}, c.code, c.names})
@@ -286,12 +299,38 @@ func TestGRPCDeadline(t *testing.T) {
 func TestGRPCPanicIsThatCallsAlone(t *testing.T) {
 	var log bytes.Buffer
 	server := serve.New(serve.Models{"broken": nil}, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
-	client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
-	if _, err := client.ModelMetadata(t.Context(), &pb.ModelMetadataRequest{Name: "broken"}); status.Code(err) != codes.Internal || !strings.Contains(log.String(), "stack") {
-		t.Errorf("%v; log %s", err, &log)
-	}
-	if _, err := client.ServerLive(t.Context(), &pb.ServerLiveRequest{}); err != nil {
-		t.Errorf("afterwards: %v", err)
+	conn := dialGRPC(t, server)
+	client, prediction := pb.NewGRPCInferenceServiceClient(conn), tfpb.NewPredictionServiceClient(conn)
+	spec := &tfpb.ModelSpec{Name: "broken"}
+	for name, ask := range map[string]func() error{
+		"ModelMetadata": func() error {
+			_, err := client.ModelMetadata(t.Context(), &pb.ModelMetadataRequest{Name: "broken"})
+			return err
+		},
+		"Predict": func() error {
+			_, err := prediction.Predict(t.Context(), &tfpb.PredictRequest{ModelSpec: spec})
+			return err
+		},
+		"Classify": func() error {
+			_, err := prediction.Classify(t.Context(), &tfpb.ClassificationRequest{ModelSpec: spec})
+			return err
+		},
+		"Regress": func() error {
+			_, err := prediction.Regress(t.Context(), &tfpb.RegressionRequest{ModelSpec: spec})
+			return err
+		},
+		"GetModelMetadata": func() error {
+			_, err := prediction.GetModelMetadata(t.Context(), &tfpb.GetModelMetadataRequest{ModelSpec: spec, MetadataField: []string{"signature_def"}})
+			return err
+		},
+	} {
+		log.Reset()
+		if err := ask(); status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "internal error") || !strings.Contains(log.String(), "stack") {
+			t.Errorf("%s: %v; log %s", name, err, &log)
+		}
+		if _, err := client.ServerLive(t.Context(), &pb.ServerLiveRequest{}); err != nil {
+			t.Errorf("after %s: %v", name, err)
+		}
 	}
 }
 
@@ -330,19 +369,9 @@ func TestGRPCHealthAndReflection(t *testing.T) {
 
 func TestGRPCRepositoryAndStatistics(t *testing.T) {
 	server := newServer(committed(t))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &http.Server{Handler: server.Admin(), Protocols: new(http.Protocols), ReadHeaderTimeout: time.Minute}
-	h.Protocols.SetHTTP1(true)
-	h.Protocols.SetUnencryptedHTTP2(true)
-	go func() { _ = h.Serve(l) }()
-	t.Cleanup(func() { _ = h.Close() })
 	public := pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
-	admin := pb.NewGRPCInferenceServiceClient(connect(t, func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
-	}))
+	_, conn := startAdmin(t, server)
+	admin := pb.NewGRPCInferenceServiceClient(conn)
 	for client, code := range map[pb.GRPCInferenceServiceClient]codes.Code{public: codes.PermissionDenied, admin: codes.Unimplemented} {
 		index, err := client.RepositoryIndex(t.Context(), &pb.RepositoryIndexRequest{})
 		if err != nil || len(index.GetModels()) != 2 || index.GetModels()[0].GetName() != "iris" || index.GetModels()[0].GetState() != "READY" {

@@ -19,6 +19,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // small is a model of a committed bundle with little room.
@@ -82,10 +83,17 @@ func TestBusyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 			}
 		}
 	}
-	client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, newServer(models)))
-	_, err := client.ModelInfer(t.Context(), irisRequest(1)) // which is bad, but that is not looked at
-	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "1000 rows are waiting") {
-		t.Errorf("gRPC: %v", err)
+	conn := dialGRPC(t, newServer(models))
+	spec := &tfpb.ModelSpec{Name: "iris"}
+	for _, c := range []caller{ // which are bad, but that is not looked at
+		inferCall{irisRequest(1)},
+		predictCall{&tfpb.PredictRequest{ModelSpec: spec}},
+		classifyCall{&tfpb.ClassificationRequest{ModelSpec: spec}},
+		regressCall{&tfpb.RegressionRequest{ModelSpec: spec}},
+	} {
+		if err := c.call(t.Context(), conn, ""); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "1000 rows are waiting") {
+			t.Errorf("%T: %v", c, err)
+		}
 	}
 }
 

@@ -1,9 +1,9 @@
 // Package serve answers over HTTP and gRPC with verified models.
 //
-// One folder below is one protocol: oip speaks the Open Inference Protocol v2, tfserving
-// TensorFlow Serving's REST API, native takes the thing itself (a picture, JSON rows, a CSV)
-// and gives the labelled answer. All of them call the same [predict.Model]. openapi describes
-// what they offer.
+// One folder below is one protocol: oip speaks the Open Inference Protocol v2 and tfserving
+// TensorFlow Serving's API, both over REST and gRPC; native takes the thing itself (a picture,
+// JSON rows, a CSV) and gives the labelled answer. All of them call the same [predict.Model].
+// openapi describes what they offer.
 package serve
 
 import (
@@ -157,8 +157,8 @@ func (s *Server) Handler() http.Handler {
 // Prometheus's metrics at /metrics and Go's profiles at /debug/pprof/.
 // For gRPC the HTTP server must speak HTTP/2 without TLS.
 func (s *Server) Admin() http.Handler {
-	r := s.adminRouter()
-	rpc := s.rpc(s.models)
+	r := s.observer.TraceHTTP(s.adminRouter())
+	rpc := s.rpc(s.models) // which traces its calls itself
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
 			pace(w, req, s.options.ClientTimeout)

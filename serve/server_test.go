@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 )
 
@@ -127,19 +129,19 @@ func oipFaults(t *testing.T, models serve.Models) []bad {
 		names              string
 	}{
 		"metadata of an unknown model": {"GET", "/v2/models/other", "", 404, "other"},
-		"no inputs":                    {"POST", infer, "{}", 400, `"input"`},
-		"unknown input":                {"POST", infer, inferBody(t, "other", "FP32", []int{1, 4}, row), 400, `"input"`},
-		"input twice":                  {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]},{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`, 400, "twice"},
-		"unknown datatype":             {"POST", infer, inferBody(t, "input", "FP99", []int{1, 4}, row), 400, "FP99"},
-		"wrong datatype":               {"POST", infer, inferBody(t, "input", "INT64", []int{1, 4}, []int{1, 2, 3, 4}), 400, "int64"},
-		"no shape":                     {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","data":[1,2,3,4]}]}`, 400, "shape"},
-		"no data":                      {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4]}]}`, 400, "data"},
-		"shape and data":               {"POST", infer, inferBody(t, "input", "FP32", []int{2, 4}, row), 400, "8 elements"},
-		"negative shape":               {"POST", infer, inferBody(t, "input", "FP32", []int{-1, 4}, row), 400, "negative"},
-		"overflowing shape":            {"POST", infer, inferBody(t, "input", "FP32", []int{1 << 40, 1 << 40}, row), 400, "2^40"},
-		"unknown output":               {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}],"outputs":[{"name":"other"}]}`, 400, "other"},
-		"no base64":                    {"POST", pictures, inferBody(t, "image", "BYTES", []int{1}, []string{"***"}), 400, "base64"},
-		"picture as numbers":           {"POST", pictures, inferBody(t, "image", "FP32", []int{1}, []int{1}), 400, "BYTES"},
+		"no inputs":                    {"POST", infer, "{}", 400, "inputs: the request has none"},
+		"unknown input":                {"POST", infer, inferBody(t, "other", "FP32", []int{1, 4}, row), 400, `input "input" is missing`},
+		"input twice":                  {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]},{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`, 400, `inputs[1]: input "input" is given twice`},
+		"unknown datatype":             {"POST", infer, inferBody(t, "input", "FP99", []int{1, 4}, row), 400, `inputs[0] "input": data: there is no datatype "FP99"`},
+		"wrong datatype":               {"POST", infer, inferBody(t, "input", "INT64", []int{1, 4}, []int{1, 2, 3, 4}), 400, `"input": got int64`},
+		"no shape":                     {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","data":[1,2,3,4]}]}`, 400, `inputs[0] "input": it has no shape`},
+		"no data":                      {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4]}]}`, 400, `inputs[0] "input": it has no data`},
+		"shape and data":               {"POST", infer, inferBody(t, "input", "FP32", []int{2, 4}, row), 400, `inputs[0] "input": data: shape [2 4] needs 8 elements`},
+		"negative shape":               {"POST", infer, inferBody(t, "input", "FP32", []int{-1, 4}, row), 400, `inputs[0] "input": data: shape [-1 4] has a negative size`},
+		"overflowing shape":            {"POST", infer, inferBody(t, "input", "FP32", []int{1 << 40, 1 << 40}, row), 400, `inputs[0] "input": data: shape [1099511627776 1099511627776] has more than 2^40`},
+		"unknown output":               {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}],"outputs":[{"name":"other"}]}`, 400, `outputs[0]: the model has no output "other"`},
+		"no base64":                    {"POST", pictures, inferBody(t, "image", "BYTES", []int{1}, []string{"***"}), 400, `inputs[0] "image": element 0 is not base64`},
+		"picture as numbers":           {"POST", pictures, inferBody(t, "image", "FP32", []int{1}, []int{1}), 400, `inputs[0]: "image" takes datatype BYTES`},
 	} {
 		all = append(all, bad{kind, c.method, c.path, c.body, nil, c.status, c.names})
 	}
@@ -149,6 +151,15 @@ func oipFaults(t *testing.T, models serve.Models) []bad {
 func TestBadRequests(t *testing.T) {
 	models := badModels(t)
 	refuse(t, listen(t, models), oipFaults(t, models))
+}
+
+// A bundle whose graph gives a scalar, where the manifest has the batch first, is refused when it
+// is loaded.
+func TestScalarOutputsAreRefused(t *testing.T) {
+	_, err := predict.Options{Verify: predict.VerifyQuick}.Load(t.Context(), graphBundle(t, "sum", "tensors"), onnx.Engine())
+	if err == nil || !strings.Contains(err.Error(), `output "y" is float32[], the manifest says float32[-1]`) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestPanicIsThatRequestsAlone(t *testing.T) {

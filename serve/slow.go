@@ -62,8 +62,12 @@ func (s *Server) late() late { return late(allowed(s.options.ClientTimeout, s.op
 // lateTimer is in the contexts of calls whose message has not come.
 type lateTimer struct{}
 
-// tap begins a call. When it is over the context of its stream ends, and this one with it.
+// tap begins a call. When it is over the context of its stream ends, and this one with it. One
+// whose own deadline comes sooner needs no other.
 func (l late) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= time.Duration(l) {
+		return ctx, nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	return context.WithValue(ctx, lateTimer{}, time.AfterFunc(time.Duration(l), cancel)), nil
 }

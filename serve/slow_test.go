@@ -155,10 +155,16 @@ func TestClientsThatDoNotReadAreCut(t *testing.T) {
 // TestSlowMessagesAreCut begins a message over gRPC and never ends it.
 func TestSlowMessagesAreCut(t *testing.T) {
 	s := runWith(t, committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond, MaxBody: 1 << 10}, serve.Addresses{GRPC: anyPort, Admin: anyPort})
-	for _, place := range []string{"grpc", "admin"} {
-		h2 := newFrames(t, dial(t, s.places[place]))
-		h2.headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
-			":authority", "x", "content-type", "application/grpc", "te", "trailers")
+	for _, c := range []struct{ place, deadline string }{{"grpc", ""}, {"grpc", "10m"}, {"grpc", "1H"}, {"admin", ""}} {
+		h2 := newFrames(t, dial(t, s.places[c.place]))
+		headers := []string{
+			":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
+			":authority", "x", "content-type", "application/grpc", "te", "trailers",
+		}
+		if c.deadline != "" {
+			headers = append(headers, "grpc-timeout", c.deadline)
+		}
+		h2.headers(headers...)
 		if err := h2.WriteData(1, false, []byte{0, 0, 0, 1, 0, 'x'}); err != nil { // the first of 256 bytes
 			t.Fatal(err)
 		}

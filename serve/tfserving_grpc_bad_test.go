@@ -34,42 +34,42 @@ func tfservingGRPCFaults() []badCall {
 		code    codes.Code
 		names   string
 	}{
-		"no model_spec": {edit(func(r *request, _ *tensorIn) { r.ModelSpec = nil }), invalid, "model_spec"},
+		"no model_spec": {edit(func(r *request, _ *tensorIn) { r.ModelSpec = nil }), invalid, "model_spec is missing"},
 		"unknown model": {edit(func(r *request, _ *tensorIn) { r.ModelSpec.Name = "other" }), codes.NotFound, `"other"`},
 		"unknown version": {edit(func(r *request, _ *tensorIn) {
 			r.ModelSpec.VersionChoice = &tfpb.ModelSpec_Version{Version: wrapperspb.Int64(9)}
 		}), codes.NotFound, `"9"`},
 		"unknown label": {edit(func(r *request, _ *tensorIn) {
 			r.ModelSpec.VersionChoice = &tfpb.ModelSpec_VersionLabel{VersionLabel: "canary"}
-		}), invalid, `"canary"`},
+		}), invalid, `model_spec: version_label: model "iris" has no version labelled "canary"`},
 		"unknown signature":       {edit(func(r *request, _ *tensorIn) { r.ModelSpec.SignatureName = "train" }), codes.FailedPrecondition, `"train"`},
-		"no inputs":               {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), invalid, `"input"`},
-		"unknown input":           {edit(func(r *request, in *tensorIn) { r.Inputs["other"] = in }), invalid, `"other"`},
-		"unknown output":          {edit(func(r *request, _ *tensorIn) { r.OutputFilter = []string{"other"} }), invalid, `output_filter`},
-		"output twice":            {edit(func(r *request, _ *tensorIn) { r.OutputFilter = []string{"probabilities", "probabilities"} }), invalid, "twice"},
-		"no datatype":             {edit(func(_ *request, in *tensorIn) { in.Dtype = 0 }), invalid, "DT_INVALID"},
-		"complex":                 {edit(func(_ *request, in *tensorIn) { in.Dtype = tfpb.DataType_DT_COMPLEX64 }), invalid, "DT_COMPLEX64"},
-		"unknown datatype":        {edit(func(_ *request, in *tensorIn) { in.Dtype = 99 }), invalid, "99"},
-		"wrong datatype":          {edit(func(_ *request, in *tensorIn) { in.Dtype, in.FloatVal, in.DoubleVal = 2, nil, make([]float64, 4) }), invalid, "float64"},
-		"wrong field":             {edit(func(_ *request, in *tensorIn) { in.Dtype = tfpb.DataType_DT_DOUBLE }), invalid, "double_val"},
-		"content and a field":     {edit(func(_ *request, in *tensorIn) { in.TensorContent = make([]byte, 16) }), invalid, "float_val has values"},
-		"content too short":       {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorContent = nil, make([]byte, 15) }), invalid, "16 bytes"},
-		"no data":                 {edit(func(_ *request, in *tensorIn) { in.FloatVal = nil }), invalid, "no values"},
-		"too many values":         {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1, 2) }), invalid, "4 values"},
-		"no shape":                {edit(func(_ *request, in *tensorIn) { in.TensorShape = nil }), invalid, "4 values"},
-		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(4, 1) }), invalid, `"input"`},
-		"unknown rank":            {edit(func(_ *request, in *tensorIn) { in.TensorShape = &tfpb.TensorShapeProto{UnknownRank: true} }), invalid, "rank"},
-		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(-1, 4) }), invalid, "negative"},
-		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<40, 1<<40) }), invalid, "2^40"},
+		"no inputs":               {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), invalid, `input "input" is missing`},
+		"unknown input":           {edit(func(r *request, in *tensorIn) { r.Inputs["other"] = in }), invalid, `inputs: the model has no input "other"`},
+		"unknown output":          {edit(func(r *request, _ *tensorIn) { r.OutputFilter = []string{"other"} }), invalid, `output_filter: the signature has no output "other"`},
+		"output twice":            {edit(func(r *request, _ *tensorIn) { r.OutputFilter = []string{"probabilities", "probabilities"} }), invalid, `output_filter: output "probabilities" is asked for twice`},
+		"no datatype":             {edit(func(_ *request, in *tensorIn) { in.Dtype = 0 }), invalid, `inputs: "input": there is no model that takes DT_INVALID`},
+		"complex":                 {edit(func(_ *request, in *tensorIn) { in.Dtype = tfpb.DataType_DT_COMPLEX64 }), invalid, `inputs: "input": there is no model that takes DT_COMPLEX64`},
+		"unknown datatype":        {edit(func(_ *request, in *tensorIn) { in.Dtype = 99 }), invalid, `inputs: "input": there is no model that takes 99`},
+		"wrong datatype":          {edit(func(_ *request, in *tensorIn) { in.Dtype, in.FloatVal, in.DoubleVal = 2, nil, make([]float64, 4) }), invalid, `"input": got float64[1 4]`},
+		"wrong field":             {edit(func(_ *request, in *tensorIn) { in.Dtype = tfpb.DataType_DT_DOUBLE }), invalid, `inputs: "input": DT_DOUBLE is given in tensor_content or double_val`},
+		"content and a field":     {edit(func(_ *request, in *tensorIn) { in.TensorContent = make([]byte, 16) }), invalid, `inputs: "input": DT_FLOAT is given in tensor_content or float_val, one of them, but float_val has values`},
+		"content too short":       {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorContent = nil, make([]byte, 15) }), invalid, `inputs: "input": shape [1 4]: tensor_content: shape [4] of float32 needs 16 bytes`},
+		"no data":                 {edit(func(_ *request, in *tensorIn) { in.FloatVal = nil }), invalid, `inputs: "input": shape [1 4]: float_val: it has no values`},
+		"too many values":         {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1, 2) }), invalid, `inputs: "input": shape [1 2]: float_val: it has 4 values`},
+		"no shape":                {edit(func(_ *request, in *tensorIn) { in.TensorShape = nil }), invalid, `inputs: "input": shape []: float_val: it has 4 values`},
+		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(4, 1) }), invalid, `"input": got float32[4 1]`},
+		"unknown rank":            {edit(func(_ *request, in *tensorIn) { in.TensorShape = &tfpb.TensorShapeProto{UnknownRank: true} }), invalid, `inputs: "input": tensor_shape: its rank`},
+		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(-1, 4) }), invalid, `inputs: "input": shape [-1 4] has a negative size`},
+		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<40, 1<<40) }), invalid, `inputs: "input": shape [1099511627776 1099511627776] has more than 2^40`},
 		"one value for too many":  {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<30, 4) }), invalid, "more elements"},
-		"one value for too long":  {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorShape = []float32{1}, dims(maxBody, 4) }), invalid, "longer"},
-		"number over its type":    {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: dims(1, 2), IntVal: []int32{1, 400}}), invalid, "element 1"},
-		"strings without length":  {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{0x80, 0x80}}), invalid, "varint"},
-		"strings too long":        {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{1, 9, 'a'}}), invalid, "element 1"},
-		"bytes after strings":     {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte("\x01\x01abc")}), invalid, "left"},
-		"broken picture":          {to("shapes", "image", pictureTensor([][]byte{[]byte("hello")})), invalid, "picture 0"},
-		"pictures in a square":    {to("shapes", "image", &tensorIn{Dtype: 7, TensorShape: dims(1, 2), StringVal: [][]byte{{}, {}}}), invalid, "[N]"},
-		"picture as numbers":      {to("shapes", "image", floatTensor([]float32{1}, 1)), invalid, `"image"`},
+		"one value for too long":  {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorShape = []float32{1}, dims(maxBody, 4) }), invalid, `inputs: "input": shape [1048576 4]: float_val: `},
+		"number over its type":    {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: dims(1, 2), IntVal: []int32{1, 400}}), invalid, `inputs: "x": shape [1 2]: int_val: element 1`},
+		"strings without length":  {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{0x80, 0x80}}), invalid, `inputs: "x": shape [1 2]: tensor_content: the length of element 0 is no varint`},
+		"strings too long":        {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{1, 9, 'a'}}), invalid, `inputs: "x": shape [1 2]: tensor_content: element 1`},
+		"bytes after strings":     {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte("\x01\x01abc")}), invalid, `inputs: "x": shape [1 2]: tensor_content: 1 bytes are left`},
+		"broken picture":          {to("shapes", "image", pictureTensor([][]byte{[]byte("hello")})), invalid, `"image": picture 0`},
+		"pictures in a square":    {to("shapes", "image", &tensorIn{Dtype: 7, TensorShape: dims(1, 2), StringVal: [][]byte{{}, {}}}), invalid, `"image" has shape [N]`},
+		"picture as numbers":      {to("shapes", "image", floatTensor([]float32{1}, 1)), invalid, `"image": tensor is float32`},
 		"body over the limit":     {edit(func(r *request, _ *tensorIn) { r.ModelSpec.Name = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "larger than max"},
 	} {
 		all = append(all, badCall{kind, predictCall{c.request}, c.code, c.names})
@@ -80,16 +80,37 @@ func tfservingGRPCFaults() []badCall {
 		input *tfpb.Input
 		names string
 	}{
-		"no examples":          {"iris", nil, "no examples"},
-		"an unknown feature":   {"iris", exampleList(floatList(1, 2, 3, 4), "other"), `"other"`},
-		"a short feature":      {"iris", exampleList(floatList(1), "input"), "1 values"},
-		"an empty feature":     {"iris", exampleList(&tfpb.Feature{}, "input"), "no values"},
-		"numbers of no use":    {"iris", exampleList(int64s, "input"), "int64_list"},
-		"a feature left out":   {"iris", &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{exampleOf(floatList(1, 2, 3, 4), "input"), {}}}}}, "example 1"},
+		"no examples":          {"iris", nil, "input: it has no examples"},
+		"an unknown feature":   {"iris", exampleList(floatList(1, 2, 3, 4), "other"), `input: example 0: the model has no input "other"`},
+		"a short feature":      {"iris", exampleList(floatList(1), "input"), `input: example 0: feature "input" has 1 values`},
+		"an empty feature":     {"iris", exampleList(&tfpb.Feature{}, "input"), `input: example 0: feature "input": it has no values`},
+		"numbers of no use":    {"iris", exampleList(int64s, "input"), `input: example 0: feature "input": int64_list`},
+		"a feature left out":   {"iris", &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{exampleOf(floatList(1, 2, 3, 4), "input"), {}}}}}, `input: example 1: feature "input" is missing`},
 		"a model of something": {"strings", exampleList(floatList(1), "x"), "task is tensors"},
 	} {
 		r := &tfpb.ClassificationRequest{ModelSpec: &tfpb.ModelSpec{Name: c.model}, Input: c.input}
 		all = append(all, badCall{"classify " + kind, classifyCall{r}, invalid, c.names})
+	}
+	one := exampleList(floatList(1), "x")
+	for kind, c := range map[string]struct {
+		spec  *tfpb.ModelSpec
+		input *tfpb.Input
+		code  codes.Code
+		names string
+	}{
+		"no examples":           {&tfpb.ModelSpec{Name: "half"}, nil, invalid, "input: it has no examples"},
+		"an unknown feature":    {&tfpb.ModelSpec{Name: "half"}, exampleList(floatList(1), "other"), invalid, `input: example 0: the model has no input "other"`},
+		"a long feature":        {&tfpb.ModelSpec{Name: "half"}, exampleList(floatList(1, 2), "x"), invalid, `input: example 0: feature "x" has 2 values`},
+		"numbers of no use":     {&tfpb.ModelSpec{Name: "half"}, exampleList(int64s, "x"), invalid, `input: example 0: feature "x": int64_list`},
+		"a feature left out":    {&tfpb.ModelSpec{Name: "half"}, &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{exampleOf(floatList(1), "x"), {}}}}}, invalid, `input: example 1: feature "x" is missing`},
+		"with a classifier":     {&tfpb.ModelSpec{Name: "iris"}, exampleList(floatList(1, 2, 3, 4), "input"), invalid, "task is classification"},
+		"with three numbers":    {&tfpb.ModelSpec{Name: "values"}, exampleList(floatList(1, 2, 3), "x"), invalid, "one number a row"},
+		"an unknown model":      {&tfpb.ModelSpec{Name: "other"}, one, codes.NotFound, `"other"`},
+		"without a model":       {nil, one, invalid, "model_spec is missing"},
+		"with Predict's method": {&tfpb.ModelSpec{Name: "half", SignatureName: "tensorflow/serving/predict"}, one, invalid, "model_spec: signature_name: "},
+	} {
+		r := &tfpb.RegressionRequest{ModelSpec: c.spec, Input: c.input}
+		all = append(all, badCall{"regress " + kind, regressCall{r}, c.code, c.names})
 	}
 	return all
 }
@@ -99,9 +120,6 @@ func TestTFServingGRPCBadRequests(t *testing.T) {
 	conn := dialGRPC(t, newServer(models))
 	refuseCalls(t, conn, tfservingGRPCFaults())
 	client := tfpb.NewPredictionServiceClient(conn)
-	if _, err := client.Regress(t.Context(), &tfpb.RegressionRequest{ModelSpec: &tfpb.ModelSpec{Name: "iris"}}); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "task is classification") {
-		t.Errorf("regress: %v", err)
-	}
 	if _, err := client.MultiInference(t.Context(), &tfpb.MultiInferenceRequest{}); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "Classify") {
 		t.Errorf("MultiInference: %v", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
 
@@ -71,6 +72,53 @@ func readConfig(path string, flags *pflag.FlagSet, set bool) (config, error) {
 		return c, fmt.Errorf("%s: models: %w", path, err)
 	}
 	return document.config, nil
+}
+
+// otherVariables are those that begin as the flags' do and are none: where the engines' libraries
+// are looked for, what Python's side and the build read, and what images call their version.
+var otherVariables = []string{
+	"FORGO_ONNXRUNTIME", "FORGO_TENSORFLOW", "FORGO_PYTHON", "FORGO_BINARY", "FORGO_TRACEBACK", "FORGO_GO_TAGS", "FORGO_UPDATE", "FORGO_VERSION",
+}
+
+// serviceLink are the variables that Kubernetes and Docker set for a service called forgo, or forgo-X,
+// in whatever runs beside it.
+var serviceLink = regexp.MustCompile(`^FORGO_(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=\w+://|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?=)`)
+
+// checkVariables refuses the FORGO_* variables of an environment that no flag of any verb reads: a
+// misspelt limit would be none.
+func checkVariables(root *cobra.Command, environment []string) error {
+	known := slices.Clone(otherVariables)
+	for _, c := range root.Commands() {
+		c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, variable(f.Name)) })
+	}
+	for _, entry := range environment {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "FORGO_") && !slices.Contains(known, name) && !serviceLink.MatchString(entry) {
+			nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(edits(name, a), edits(name, b)) })
+			return fmt.Errorf("%s: there is no such variable; the nearest is %s", name, nearest)
+		}
+	}
+	return nil
+}
+
+// edits is how many letters must be put in, left out or changed to make b of a.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1) // of a's letters so far to the beginnings of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := before
+			if a[i] != b[j] {
+				changed++
+			}
+			before, row[j+1] = row[j+1], min(changed, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // plain says what is wrong with a file without the names of Go's types.

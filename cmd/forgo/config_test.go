@@ -92,6 +92,51 @@ func TestConfigRefuses(t *testing.T) {
 	}
 }
 
+// A variable that nothing reads is a mistake, but for those that are set for others.
+func TestUnknownVariablesAreRefused(t *testing.T) {
+	for entry, want := range map[string]string{
+		"FORGO_MAX_BACTH_ROWS=3":   "FORGO_MAX_BACTH_ROWS: there is no such variable; the nearest is FORGO_MAX_BATCH_ROWS",
+		"FORGO_MAX_BATCH_ROW=3":    "the nearest is FORGO_MAX_BATCH_ROWS",
+		"FORGO_MAX-BATCH-ROWS=3":   "FORGO_MAX-BATCH-ROWS: there is no such variable; the nearest is FORGO_MAX_BATCH_ROWS",
+		"FORGO_HTPP=a:1":           "the nearest is FORGO_HTTP",
+		"FORGO_PORT=9000":          "FORGO_PORT: there is no such variable", // which only a service's address is
+		"FORGO_PORT_FOR_HTTP=9000": "FORGO_PORT_FOR_HTTP: there is no such variable",
+		"FORGO_MODELS=/srv":        "FORGO_MODELS: there is no such variable",
+		"FORGO_=":                  "FORGO_: there is no such variable",
+	} {
+		t.Run(entry, func(t *testing.T) {
+			name, value, _ := strings.Cut(entry, "=")
+			t.Setenv(name, value)
+			var errs bytes.Buffer
+			code := run(t.Context(), []string{"serve", iris, "--print-config"}, io.Discard, &errs)
+			if code != exitUsage || !strings.Contains(errs.String(), want) || strings.Count(errs.String(), "\n") != 1 {
+				t.Errorf("exit code %d, %s; want %q", code, &errs, want)
+			}
+		})
+	}
+	for _, entry := range []string{
+		"FORGO_ONNXRUNTIME=/opt/onnxruntime.so", "FORGO_TENSORFLOW=none", "FORGO_PYTHON=/usr", "FORGO_BINARY=/bin/forgo", "FORGO_TRACEBACK=1",
+		"FORGO_API_KEY=of-verify", "FORGO_URL=http://127.0.0.1:1", "FORGO_VERSION=0.1.0", "forgo_other=1", "FORGOTTEN=1",
+		"FORGO_SERVICE_HOST=10.0.0.1", "FORGO_SERVICE_PORT=8080", "FORGO_SERVICE_PORT_HTTP=8080", "FORGO_PORT=tcp://10.0.0.1:8080",
+		"FORGO_PORT_8080_TCP=tcp://10.0.0.1:8080", "FORGO_PORT_8080_TCP_PROTO=tcp", "FORGO_PORT_8080_TCP_PORT=8080", "FORGO_PORT_8080_TCP_ADDR=10.0.0.1",
+		"FORGO_PORT_53_UDP=udp://10.0.0.1:53", "FORGO_ADMIN_SERVICE_HOST=10.0.0.2", "FORGO_ADMIN_SERVICE_PORT_METRICS=8082",
+		"FORGO_ADMIN_PORT=tcp://10.0.0.2:8082", "FORGO_ADMIN_PORT_8082_TCP_ADDR=10.0.0.2",
+	} {
+		name, value, _ := strings.Cut(entry, "=")
+		t.Setenv(name, value)
+	}
+	printed(t, iris)
+}
+
+// Other verbs leave alone what is meant for a server.
+func TestVariablesOfServeAreNoMatterToOthers(t *testing.T) {
+	t.Setenv("FORGO_MAX_BACTH_ROWS", "3")
+	t.Setenv("FORGO_MAX_BATCH_ROWS", "many")
+	if code := run(t.Context(), []string{"inspect", iris}, io.Discard, io.Discard); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // lines is a standard error that can be waited on.
 type lines struct {
 	bytes.Buffer

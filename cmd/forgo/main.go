@@ -100,7 +100,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "FORGO_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		if value, ok := os.LookupEnv(name); ok && !f.Changed && err == nil && f.Name != "help" && f.Name != "version" && f.Name != "url" {
 			if e := flags.Set(f.Name, value); e != nil {
 				err = usageError{fmt.Errorf("%s=%s: %w", name, value, e)}
@@ -109,6 +109,9 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	})
 	return err
 }
+
+// variable is the one that sets a flag.
+func variable(flag string) string { return "FORGO_" + strings.ToUpper(key(flag)) }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 

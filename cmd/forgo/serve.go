@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
 	"time"
 
@@ -42,10 +43,10 @@ func serveCommand() *cobra.Command {
 		Long: "Serve loads bundles, or a folder of models with a bundle at NAME/VERSION, replays their golden\n" +
 			"cases in the process that will serve, and only then answers: POST /models/NAME with a picture,\n" +
 			"a form of files, JSON rows or a CSV as body; the Open Inference Protocol v2 over REST at /v2 and\n" +
-			"over gRPC; TensorFlow Serving's REST API at /v1. A folder of models is watched: a new version is\n" +
-			"loaded and verified beside the one that answers, and then takes its place. SIGTERM lets requests\n" +
-			"under way finish. Every flag can be set by a variable, FORGO_MAX_BATCH_ROWS for --max-batch-rows,\n" +
-			"and in a YAML file, by max_batch_rows.",
+			"over gRPC; TensorFlow Serving's API over REST at /v1 and over gRPC. A folder of models is watched:\n" +
+			"a new version is loaded and verified beside the one that answers, and then takes its place.\n" +
+			"SIGTERM lets requests under way finish. Every flag can be set by a variable, FORGO_MAX_BATCH_ROWS\n" +
+			"for --max-batch-rows, and in a YAML file, by max_batch_rows.",
 		Example: "  forgo serve digits.forgo\n" +
 			"  forgo serve /srv/models --versions latest:2\n" +
 			"  curl --data-binary @seven.png http://127.0.0.1:8080/models/digits",
@@ -108,6 +109,9 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 
 // configure reads the file and checks what is set, wherever it was.
 func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err error) {
+	if err := checkVariables(cmd.Root(), os.Environ()); err != nil {
+		return conf, usageError{err}
+	}
 	if s.file != "" {
 		if conf, err = readConfig(s.file, cmd.Flags(), true); err != nil {
 			return conf, usageError{err}

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/forgo-ml/forgo/serve/oip/pb"
+	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // spans is a collector.
@@ -182,13 +183,22 @@ func TestTracesReachACollector(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := tfpb.NewPredictionServiceClient(conn).Predict(ctx, &tfpb.PredictRequest{
+				ModelSpec: &tfpb.ModelSpec{Name: "iris"}, Inputs: map[string]*tfpb.TensorProto{"input": {
+					Dtype: tfpb.DataType_DT_FLOAT, FloatVal: make([]float32, 12),
+					TensorShape: &tfpb.TensorShapeProto{Dim: []*tfpb.TensorShapeProto_Dim{{Size: 3}, {Size: 4}}},
+				}},
+			}); err != nil {
+				t.Fatal(err)
+			}
 			s.stop()
 			if code := <-s.ended; code != exitDone { // all spans are sent now
 				t.Errorf("exit code %d", code)
 			}
 
-			overHTTP, overGRPC := got.named("POST /models/{name}"), got.named("inference.GRPCInferenceService/ModelInfer")
-			if len(overHTTP) != 2 || len(overGRPC) != 1 {
+			overHTTP := got.named("POST /models/{name}")
+			overGRPC := slices.Concat(got.named("inference.GRPCInferenceService/ModelInfer"), got.named("tensorflow.serving.PredictionService/Predict"))
+			if len(overHTTP) != 2 || len(overGRPC) != 2 {
 				t.Fatalf("%d and %d spans of requests, in %v", len(overHTTP), len(overGRPC), got.received)
 			}
 			for _, span := range slices.Concat(overHTTP, overGRPC) {
@@ -206,11 +216,11 @@ func TestTracesReachACollector(t *testing.T) {
 			}
 			for _, stage := range []string{"decode", "queue", "infer", "encode"} {
 				children := got.named(stage)
-				if len(children) != 2 {
+				if len(children) != 3 {
 					t.Errorf("%d spans %q", len(children), stage)
 					continue
 				}
-				for i, request := range []*tracepb.Span{overHTTP[0], overGRPC[0]} {
+				for i, request := range []*tracepb.Span{overHTTP[0], overGRPC[0], overGRPC[1]} {
 					c := children[i]
 					if !bytes.Equal(c.GetParentSpanId(), request.GetSpanId()) || c.GetStartTimeUnixNano() < request.GetStartTimeUnixNano() ||
 						c.GetEndTimeUnixNano() < c.GetStartTimeUnixNano() || c.GetEndTimeUnixNano() > request.GetEndTimeUnixNano() {

@@ -130,6 +130,9 @@ func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 	if err != nil && !utf8.Valid(text) {
 		return // encoding/json changes such strings
 	}
+	if dtype == tensor.Uint8 && bytes.HasPrefix(bytes.TrimSpace(text), []byte{'"'}) {
+		return // base64, to encoding/json
+	}
 	if (err == nil) != (wantErr == nil) {
 		t.Fatalf("%s of %q: scan says %v, encoding/json %v", dtype, text, err, wantErr)
 	}
@@ -141,16 +144,21 @@ func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 func FuzzTensor(f *testing.F) {
 	for _, seed := range []string{
 		`[1,2.5,-3e2]`, `["a","\u00e9\ud800","\\\""]`, `[true,false]`, `[]`, ` [ 0 ] `, `[-0, 0.1e-45]`,
-		`[340282356779733661637539395458142568447]`, `[18446744073709551615]`, `[1,]`, "[\"\xff\"]", `[[1],[2]]`, `[1][2]`,
+		`[340282356779733661637539395458142568447]`, `[18446744073709551615]`, `[-128,127,128]`, `[-1]`, `[255,256]`, `[65535,65536]`, `[2147483648]`, `"AQ=="`, `[1,]`, "[\"\xff\"]", `[[1],[2]]`, `[1][2]`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		agrees[float32](t, text, tensor.Float32)
 		agrees[float64](t, text, tensor.Float64)
-		agrees[int64](t, text, tensor.Int64)
+		agrees[int8](t, text, tensor.Int8)
 		agrees[int16](t, text, tensor.Int16)
+		agrees[int32](t, text, tensor.Int32)
+		agrees[int64](t, text, tensor.Int64)
+		agrees[uint8](t, text, tensor.Uint8)
+		agrees[uint16](t, text, tensor.Uint16)
 		agrees[uint32](t, text, tensor.Uint32)
+		agrees[uint64](t, text, tensor.Uint64)
 		agrees[bool](t, text, tensor.Bool)
 		agrees[string](t, text, tensor.String)
 		if x, err := scan.New(text).Tensor(tensor.Float64, 0); err == nil {

@@ -57,6 +57,28 @@ func TestStringWithZeroByteIsRefused(t *testing.T) {
 	}
 }
 
+// A scalar is an answer where the graph says that it gives one, and otherwise an error.
+func TestScalarOutputs(t *testing.T) {
+	x := predict.Tensors{"x": {Shape: []int64{2, 3}, Data: []float32{1, 2, 3, 4, 5, 6}}}
+	for name, want := range map[string]string{"sum": "", "sum-any": "no dimensions"} {
+		s, err := onnx.Engine().Open(t.Context(), read(t, name), predict.SessionOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for range 2 {
+			out, err := s.Run(t.Context(), x, []string{"y"})
+			if want != "" {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: %v, %v; want %q", name, out, err, want)
+				}
+			} else if y := out["y"]; err != nil || len(y.Shape) != 0 || !reflect.DeepEqual(y.Data, []float32{21}) {
+				t.Errorf("%s: %v, %v; want 21", name, out, err)
+			}
+		}
+	}
+}
+
 func TestAnOutputThatIsAnInput(t *testing.T) {
 	x := tensor.Tensor{Shape: []int64{2, 3}, Data: []float32{1, 2, 3, 4, 5, 6}}
 	out := run(t, "through", predict.Tensors{"x": x}, "x", "y")

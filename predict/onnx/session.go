@@ -120,7 +120,7 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, in []ort.V
 			continue
 		}
 		t := placed[i]
-		if t.Data == nil || isHalf(spec.DType) { // whose value is a copy
+		if t.Data == nil || isHalf(spec.DType) || len(t.Shape) == 0 { // whose values are copies
 			if t, err = fromValue(out[i]); err != nil {
 				return nil, fmt.Errorf("output %q: %w", spec.Name, err)
 			}
@@ -132,13 +132,14 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, in []ort.V
 
 // places are tensors for the outputs whose shapes are known, empty ones for the others, which
 // ONNX Runtime allocates. Into an output that is an input as well it writes nothing. The
-// binding cannot read 16-bit floats back from where ONNX Runtime put them: they always need a
-// place.
+// binding cannot read 16-bit floats and scalars back from where ONNX Runtime put them: they always
+// need a place.
 func (s *session) places(inputs predict.Tensors, all bool) ([]tensor.Tensor, error) {
 	placed := make([]tensor.Tensor, len(s.outputs))
 	for i, spec := range s.outputs {
 		half, size := isHalf(spec.DType), int64(spec.DType.ElementSize())
-		if !half && (!all || size == 0 || len(spec.Shape) == 0 || s.isInput(spec.Name)) {
+		scalar := spec.Shape != nil && len(spec.Shape) == 0
+		if !half && (!all && !scalar || size == 0 || spec.Shape == nil || s.isInput(spec.Name)) {
 			continue
 		}
 		shape := slices.Clone(spec.Shape)

@@ -5,6 +5,7 @@ package onnx
 import (
 	"encoding/binary"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -16,7 +17,8 @@ import (
 
 func destroy(values []ort.Value) {
 	for _, v := range values {
-		if v != nil {
+		// Where it cannot take a result the binding leaves a nil with a type.
+		if v != nil && !reflect.ValueOf(v).IsNil() {
 			_ = v.Destroy()
 		}
 	}
@@ -86,26 +88,48 @@ func fromValue(v ort.Value) (tensor.Tensor, error) {
 	switch t := v.(type) {
 	case *ort.Tensor[bool]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[bool]:
+		return tensor.New([]bool{t.GetData()})
 	case *ort.Tensor[int8]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[int8]:
+		return tensor.New([]int8{t.GetData()})
 	case *ort.Tensor[int16]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[int16]:
+		return tensor.New([]int16{t.GetData()})
 	case *ort.Tensor[int32]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[int32]:
+		return tensor.New([]int32{t.GetData()})
 	case *ort.Tensor[int64]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[int64]:
+		return tensor.New([]int64{t.GetData()})
 	case *ort.Tensor[uint8]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[uint8]:
+		return tensor.New([]uint8{t.GetData()})
 	case *ort.Tensor[uint16]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[uint16]:
+		return tensor.New([]uint16{t.GetData()})
 	case *ort.Tensor[uint32]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[uint32]:
+		return tensor.New([]uint32{t.GetData()})
 	case *ort.Tensor[uint64]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[uint64]:
+		return tensor.New([]uint64{t.GetData()})
 	case *ort.Tensor[float32]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[float32]:
+		return tensor.New([]float32{t.GetData()})
 	case *ort.Tensor[float64]:
 		return tensor.New(t.GetData(), shape...)
+	case *ort.Scalar[float64]:
+		return tensor.New([]float64{t.GetData()})
 	case *ort.StringTensor:
 		data, err := t.GetContents()
 		if err != nil {

@@ -20,18 +20,24 @@ import (
 func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model) {
 	var id string
 	var wanted []output
+	var free func()
 	prepare := func(r *served.Request) (predict.Tensors, error) {
 		c, given, err := readCall(req, m)
 		if err != nil {
 			return nil, err
 		}
-		id = given
+		id, free = given, c.free
 		if wanted, err = c.wanted(m); err != nil {
 			return nil, err
 		}
 		return c.prepare(r)
 	}
-	write := func(results predict.Tensors) error { return writeAnswer(w, m, id, wanted, results) }
+	write := func(results predict.Tensors) error {
+		if free != nil {
+			free() // the run has ended, and results share nothing with its inputs
+		}
+		return writeAnswer(w, m, id, wanted, results)
+	}
 	reply.Do(w, req, m, prepare, write)
 }
 
@@ -70,18 +76,22 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 	if req.ContentLength > 0 {
 		req.ContentLength -= n // of what is left
 	}
-	data, err := reply.OwnBody(req)
+	data, freeData, err := reply.OwnBody(req)
 	if err != nil {
 		return nil, "", err
 	}
-	return parse(m.Limits, header.Bytes(), data)
+	if c, id, err = parse(m.Limits, header.Bytes(), data); err != nil {
+		return nil, "", err
+	}
+	c.free = freeData
+	return c, id, nil
 }
 
 // rawCall takes the whole body for the model's only input. The shape is the model's, of
 // which one size, the batch's or one that is free, follows from the body's length; BYTES are
 // one element, without its length in front.
 func rawCall(req *http.Request, m *served.Model) (*call, error) {
-	body, err := reply.OwnBody(req)
+	body, freeBody, err := reply.OwnBody(req)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +134,7 @@ func rawCall(req *http.Request, m *served.Model) (*call, error) {
 	if err != nil {
 		return nil, served.BadInput("input %q: %w", spec.Name, err)
 	}
-	return &call{binary: true, inputs: []input{{name: spec.Name, tensor: t}}}, nil
+	return &call{binary: true, inputs: []input{{name: spec.Name, tensor: t}}, free: freeBody}, nil
 }
 
 func oneString(body []byte) tensor.Tensor {

@@ -66,6 +66,7 @@ type call struct {
 	outputs []output      // none: all that the model has
 	binary  bool          // outputs that do not say are given as binary data
 	timeout time.Duration // 0: it gives none
+	free    func()        // gives back the memory of binary data once the run has ended; nil without
 }
 
 // setTimeout takes the request parameter, as Triton defines it.

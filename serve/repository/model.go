@@ -85,9 +85,13 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 	}
 	var errs []error
 	keep := map[string]bool{}
+	seen := map[string]bool{} // the policy and labels may want the same version, which is loaded once
 	want := func(number string) bool {
-		keep[number] = true
 		v := m.versions[number]
+		if seen[number] {
+			return v != nil && v.current != nil
+		}
+		keep[number], seen[number] = true, true
 		if v == nil {
 			errs = append(errs, fmt.Errorf("model %q has no version %s on disk", m.name, number))
 			return false

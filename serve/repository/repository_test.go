@@ -380,6 +380,58 @@ func TestLabels(t *testing.T) {
 	labelled("stable", "-3")
 }
 
+// A version that the policy and several labels want is loaded and replayed once.
+func TestEachVersionIsLoadedOnce(t *testing.T) {
+	root := t.TempDir()
+	for _, version := range []string{"1", "2"} {
+		put(t, bundle(t, "-"+version), root, "iris", version)
+	}
+	o := options(&log{})
+	var loads []string
+	load := o.Load
+	o.Load = func(ctx context.Context, path string, s repository.Settings) (*predict.Model, error) {
+		loads = append(loads, filepath.Base(path))
+		return load(ctx, path, s)
+	}
+	o.Models = map[string]repository.Settings{"iris": {Labels: map[string]string{"stable": "2", "canary": "2", "old": "1", "oldest": "1"}}}
+	r := open(t, o, root)
+	for _, when := range []string{"at the start", "on request"} {
+		if slices.Sort(loads); !slices.Equal(loads, []string{"1", "2"}) {
+			t.Errorf("%s the versions %v were loaded", when, loads)
+		}
+		loads = nil
+		if err := r.Load(t.Context(), "iris"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := r.Counts()["iris"]; c.Loaded != 6 {
+		t.Errorf("counts %+v after two versions were loaded three times", c)
+	}
+
+	// The label that stays on version 2, because 3 is refused, does not keep 2 from being loaded again.
+	if err := os.WriteFile(filepath.Join(put(t, bundle(t, "-3"), root, "iris", "3"), "model.onnx"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.Configure(t.Context(), map[string]repository.Settings{"iris": {
+		Versions: policy(t, "1"), Labels: map[string]string{"stable": "3", "canary": "2"},
+	}})
+	loads = nil
+	if err := r.Load(t.Context(), "iris"); err == nil {
+		t.Error("version 3 is no graph, and was not refused")
+	}
+	if slices.Sort(loads); !slices.Equal(loads, []string{"1", "2", "3"}) {
+		t.Errorf("the versions %v were loaded", loads)
+	}
+}
+
+func policy(t *testing.T, text string) (p repository.Policy) {
+	t.Helper()
+	if err := p.Set(text); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestOtherSettingsLoadAgain(t *testing.T) {
 	root := t.TempDir()
 	put(t, bundle(t, ""), root, "iris", "1")

@@ -5,6 +5,7 @@ package observe
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -26,7 +27,9 @@ func (o *Observer) TraceHTTP(h http.Handler) http.Handler {
 		otelhttp.WithTracerProvider(o.traces), otelhttp.WithMeterProvider(noop.MeterProvider{}),
 		otelhttp.WithPropagators(propagation.TraceContext{}),
 		otelhttp.WithSpanNameFormatter(func(_ string, req *http.Request) string { return req.Method }),
-		otelhttp.WithFilter(func(req *http.Request) bool { return req.Method == http.MethodPost }))
+		otelhttp.WithFilter(func(req *http.Request) bool {
+			return req.Method == http.MethodPost && protocolOf(req.URL.Path) != Other && !strings.HasPrefix(req.URL.Path, "/v2/repository/")
+		}))
 }
 
 // TraceGRPC does the same for the calls of a gRPC server.
@@ -37,7 +40,9 @@ func (o *Observer) TraceGRPC() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.StatsHandler(otelgrpc.NewServerHandler(
 		otelgrpc.WithTracerProvider(o.traces), otelgrpc.WithMeterProvider(noop.MeterProvider{}),
 		otelgrpc.WithPropagators(propagation.TraceContext{}),
-		otelgrpc.WithFilter(filters.MethodName("ModelInfer"))))}
+		otelgrpc.WithFilter(filters.Any(
+			filters.MethodName("ModelInfer"),
+			filters.MethodName("Predict"), filters.MethodName("Classify"), filters.MethodName("Regress")))))}
 }
 
 // describe adds what is known of a request at its end to its span.

@@ -45,10 +45,18 @@ func Body(req *http.Request) (body []byte, free func(), err error) {
 	return b.Bytes(), free, nil
 }
 
-// OwnBody reads a request's body into memory that is the caller's own, to be shared with
-// tensors; it is never nil. An error is the client's.
-func OwnBody(req *http.Request) ([]byte, error) {
-	return readAll(make([]byte, 0, room(req)), req)
+// OwnBody reads a request's body into memory that tensors may share; it is never nil. free gives it
+// back once the engine has answered the request, and must not be called where it has not: of a
+// request that was given up in a batch the engine may still be reading the strings. An error is the
+// client's.
+func OwnBody(req *http.Request) (body []byte, free func(), err error) {
+	b, free := Buffer()
+	b.Grow(room(req))
+	if body, err = readAll(b.AvailableBuffer(), req); err != nil {
+		free()
+		return nil, nil, err
+	}
+	return body, free, nil
 }
 
 // spare is for the read that finds the end.
