@@ -44,10 +44,10 @@ check: lint build
 test: lint build
 	$(GO) test -race ./...
 	FORGO_GO_TAGS= $(GO) test ./predict/... ./serve/... ./cmd/...
-	$(PY) -m pytest
-	$(PY) -m mutants
+	$(PY) -m pytest -n 2 --dist loadfile
+	$(MAKE) mutants
 
-mutants: build build/tiles.forgo/forgo.json
+mutants: build build/tiles.forgo/forgo.json build/mutants/ready
 	@$(PY) -m mutants
 
 # BENCH_SECONDS a turn, BENCH_ROUNDS of turns; python -m bench --help has the rest.
@@ -75,6 +75,11 @@ build/%.forgo/forgo.json: examples/%.py $(TRAINING) | build
 	$(FORGO) train build/$* -o build/$*.forgo $(TRAIN_$*) --save-keras build/$*.keras
 TRAIN_digits := --image-size 32
 TRAIN_tiles := --image-size 64 --fit crop --epochs 8
+
+# Bundles that mutants alone need.
+build/mutants/ready: mutants/_models.py $(TRAINING) | build
+	rm -rf build/mutants
+	$(PY) -m mutants._models build/mutants
 
 conformance: build
 	$(PY) conformance/generate.py

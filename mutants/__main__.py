@@ -16,7 +16,7 @@ from mutants._serve_skews import attack as attack_served
 from mutants._swap_skews import SWAP_SKEWS, SwapSkew
 from mutants._swap_skews import attack as attack_swap
 
-BUNDLE = ROOT / "build" / "tiles.forgo"
+BUILD = ROOT / "build"
 
 
 def verdict(bundle: Path, binary: Path) -> tuple[str, str]:
@@ -33,21 +33,25 @@ Skew = BundleSkew | BinarySkew
 def attack(skew: Skew, folder: Path) -> tuple[str, str]:
     """Plant one skew and ask for the verdict."""
     if isinstance(skew, BundleSkew):
-        bundle = folder / BUNDLE.name
-        shutil.copytree(BUNDLE, bundle)
+        sound = BUILD / skew.bundle
+        bundle = folder / sound.name
+        shutil.copytree(sound, bundle)
         apply(skew, bundle)
         return verdict(bundle, _binary.path())
     binary = build(skew, folder)
     if isinstance(skew, SwapSkew):
         return attack_swap(binary, folder)
-    return attack_served(skew, binary) if isinstance(skew, ServeSkew) else verdict(BUNDLE, binary)
+    return (
+        attack_served(skew, binary) if isinstance(skew, ServeSkew) else verdict(BUILD / skew.bundle, binary)
+    )
 
 
 def sound() -> str:
     """What is wrong before any skew is planted."""
-    stage, message = verdict(BUNDLE, _binary.path())
-    if stage != "accepted":
-        return f"the bundle without a skew is refused: {message}"
+    for bundle in sorted({s.bundle for s in BUNDLE_SKEWS} | {s.bundle for s in BINARY_SKEWS}):
+        stage, message = verdict(BUILD / bundle, _binary.path())
+        if stage != "accepted":
+            return f"{bundle} without a skew is refused: {message}"
     for name in sorted({skew.bundle for skew in SERVE_SKEWS}):
         stage, message = attack_served(ServeSkew("none", "accepted", "", "", "", bundle=name), _binary.path())
         if stage != "accepted":

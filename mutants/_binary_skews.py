@@ -23,6 +23,8 @@ class BinarySkew:
     new: str
     also: tuple[tuple[str, str], ...] = ()
     """More changes of the file, each old and new."""
+    bundle: str = "tiles.forgo"
+    """That must be refused, below build/."""
 
 
 def planted(skew: BinarySkew) -> str:
@@ -59,6 +61,8 @@ SESSION, GATHER, DECODED = (
     "return upright(img, h.orientation), nil",
 )
 
+ROWS, TENSORS, TEXTS = "predict/tensor/rows.go", "predict/tensorflow/tensors.go", "mutants/texts.forgo"
+
 BINARY_SKEWS = [
     BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
     BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),
@@ -74,6 +78,8 @@ BINARY_SKEWS = [
     BinarySkew("batch rows swapped between callers", "model", GATHER, "c.finish(rows(out, from, to), nil)", "c.finish(rows(out, t.rows-to, t.rows-from), nil)"),
     BinarySkew("every caller gets the first rows", "model", GATHER, "		from = to\n", "		_ = to\n"),
     BinarySkew("batch gathered in reverse", "model", GATHER, "		for _, c := range t.calls {\n			j.parts", "		for i := range t.calls {\n			c := t.calls[len(t.calls)-1-i]\n			j.parts"),
+    BinarySkew("texts in lower case", "decode", ROWS, "return as[string](v)", "s, err := as[string](v); return string(bytes.ToLower([]byte(s))), err", bundle=TEXTS),
+    BinarySkew("texts cut at the first space", "model", TENSORS, "func toStrings(shape []int64, texts []string) (*C.TF_Tensor, error) {\n", "func toStrings(shape []int64, texts []string) (*C.TF_Tensor, error) {\n	texts = append([]string{}, texts...)\n	for i, text := range texts {\n		texts[i], _, _ = strings.Cut(text, \" \")\n	}\n", bundle=TEXTS),
     BinarySkew("labels off by one", "label", ANSWER, "return manifest.Labels[i]", "return manifest.Labels[(i+1)%len(manifest.Labels)]"),
     BinarySkew("worst class first", "label", ANSWER, "cmp.Compare(b.Score, a.Score)", "cmp.Compare(a.Score, b.Score)"),
 ]  # fmt: skip

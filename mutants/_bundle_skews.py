@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from forgo import _preprocess
+from mutants._models import SIGNATURES, TAGS
 
 Manifest = dict[str, Any]
 
@@ -29,6 +30,8 @@ class BundleSkew:
     stage: str
     """Where the refusal must place it."""
     plant: Callable[[Path, Manifest], None]
+    bundle: str = "tiles.forgo"
+    """Below build/."""
 
 
 def apply(skew: BundleSkew, bundle: Path) -> None:
@@ -52,12 +55,12 @@ def _graph(file: str, change: Callable[[onnx.ModelProto], None]) -> Callable[[Pa
     return plant
 
 
-def _rebuilt(**options: Any) -> Callable[[Path, Manifest], None]:
+def preprocess_of(**options: Any) -> Callable[[Path, Manifest], None]:
     """Another preprocessing graph of the same ends, as a stale or hand-made one would be."""
 
     def plant(bundle: Path, manifest: Manifest) -> None:
         _, height, width, _ = manifest["inputs"][0]["shape"]
-        graph = _preprocess.build(height, width, **{"fit": "crop", **options})
+        graph = _preprocess.build(height, width, **options)
         (bundle / "preprocess.onnx").write_bytes(graph.SerializeToString())
 
     return plant
@@ -89,6 +92,11 @@ def _before_output(op: str, constant: Any, **attributes: Any) -> Callable[[onnx.
         graph.node.append(helper.make_node(op, inputs, [output], **attributes))
 
     return change
+
+
+def values_changed(op: str, constant: Any, **attributes: Any) -> Callable[[Path, Manifest], None]:
+    """Put one more operation at the end of preprocess.onnx."""
+    return _graph("preprocess.onnx", _before_output(op, constant, **attributes))
 
 
 def _crop_off_by_one(model: onnx.ModelProto) -> None:
@@ -134,6 +142,33 @@ def _rows_leak(model: onnx.ModelProto) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.float32), "none"))
 
 
+def _normalization(kernel: Any, offset: Any) -> Callable[[onnx.ModelProto], None]:
+    """Another first convolution, 1 x 1, than the one that turns RGB to BGR and takes ImageNet's means off."""
+
+    def change(model: onnx.ModelProto) -> None:
+        constants = {i.name: i for i in model.graph.initializer}
+        (first,) = [
+            n for n in model.graph.node if n.op_type == "Conv" and constants[n.input[1]].dims[2:] == [1, 1]
+        ]
+        shape = list(constants[first.input[1]].dims)
+        for name, value in ((first.input[1], kernel), (first.input[2], offset)):
+            if value is not None:
+                value = np.asarray(value, np.float32)
+                value = value.reshape(shape) if name == first.input[1] else value
+                constants[name].CopyFrom(numpy_helper.from_array(value, name))
+
+    return change
+
+
+def _graph_of(**entries: Any) -> Callable[[Path, Manifest], None]:
+    """Another graph of the same SavedModel, whose ends are the same."""
+
+    def plant(bundle: Path, manifest: Manifest) -> None:
+        manifest["graph"].update(entries)
+
+    return plant
+
+
 def _labels(order: Callable[[list[str]], list[str]]) -> Callable[[Path, Manifest], None]:
     def plant(bundle: Path, manifest: Manifest) -> None:
         manifest["labels"] = order(manifest["labels"])
@@ -167,16 +202,19 @@ def _answers_of_another_run(bundle: Path, manifest: Manifest) -> None:
         save_file(tensors, bundle / case["tensors"])
 
 
+CAFFE, TAGGED = "mutants/caffe.forgo", "mutants/tags.forgo"
+
 BUNDLE_SKEWS = [
-    BundleSkew("BGR for RGB in preprocess.onnx", "preprocess", _graph("preprocess.onnx", _before_output("Gather", np.array([2, 1, 0], np.int64), axis=2))),
+    BundleSkew("BGR for RGB in preprocess.onnx", "preprocess", values_changed("Gather", np.array([2, 1, 0], np.int64), axis=2)),
     BundleSkew("nearest for bilinear resize", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "mode", "nearest"))),
     BundleSkew("cubic for bilinear resize", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "mode", "cubic"))),
     BundleSkew("half a pixel off (asymmetric)", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "coordinate_transformation_mode", "asymmetric"))),
     BundleSkew("corners aligned", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "coordinate_transformation_mode", "align_corners"))),
     BundleSkew("crop off by one", "preprocess", _graph("preprocess.onnx", _crop_off_by_one)),
-    BundleSkew("a stale preprocess.onnx (stretch for crop)", "preprocess", _rebuilt(fit="stretch")),
-    BundleSkew("antialiased resize", "preprocess", _rebuilt(resize="bilinear-antialias")),
-    BundleSkew("pixels scaled to 0..1 twice", "preprocess", _graph("preprocess.onnx", _before_output("Div", np.array(255, np.float32)))),
+    BundleSkew("a stale preprocess.onnx (stretch for crop)", "preprocess", preprocess_of(fit="stretch")),
+    BundleSkew("antialiased resize", "preprocess", preprocess_of(resize="bilinear-antialias", fit="crop")),
+    BundleSkew("117 subtracted in preprocess.onnx", "preprocess", values_changed("Sub", np.array(117, np.float32))),
+    BundleSkew("pixels scaled to 0..1 twice", "preprocess", values_changed("Div", np.array(255, np.float32))),
     BundleSkew("117 subtracted in the model", "model", _graph("model.onnx", _input_shifted)),
     BundleSkew("weights cast to float16", "model", _graph("model.onnx", _weights(lambda w: w.astype(np.float16).astype(np.float32)))),
     BundleSkew("weights of another epoch", "model", _graph("model.onnx", _weights(lambda w: w * np.float32(1.001)))),
@@ -184,6 +222,11 @@ BUNDLE_SKEWS = [
     BundleSkew("probabilities and logits swapped", "model", _outputs_swapped),
     BundleSkew("answers of another epoch recorded", "model", _answers_of_another_run),
     BundleSkew("labels in another order", "label", _labels(lambda labels: labels[::-1])),
+    BundleSkew("RGB for caffe's BGR", "model", _graph("model.onnx", _normalization(np.eye(3), None)), CAFFE),
+    BundleSkew("117 subtracted for caffe's means", "model", _graph("model.onnx", _normalization(None, [-117] * 3)), CAFFE),
+    BundleSkew("labels from another class order", "label", _labels(lambda labels: [*labels[1:], labels[0]]), CAFFE),
+    BundleSkew("another signature of the same shape", "model", _graph_of(signature=SIGNATURES[1]), TAGGED),
+    BundleSkew("another tag of the same shape", "model", _graph_of(tags=TAGS[1]), TAGGED),
     BundleSkew("an edited tolerance", "bundle", _loose_tolerance),
     BundleSkew("golden pictures saved again", "decode", _pictures_saved_again),
 ]  # fmt: skip

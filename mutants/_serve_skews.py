@@ -23,6 +23,7 @@ class ServeSkew(BinarySkew):
     """One change of one Go file that only requests show; its stage names the protocol too."""
 
     bundle: str = "iris"
+    """Of conformance/bundles."""
     options: tuple[str, ...] = ()
     """Of forgo serve."""
     replay: tuple[str, ...] = ()
@@ -164,6 +165,7 @@ SERVE_SKEWS = [
     ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes"),
     ServeSkew("CSV columns one off", "serve native", CSV, "known[name] = column{spec.Name, i}", "known[name] = column{spec.Name, (i + 1) % int(n)}"),
     ServeSkew("pictures of a request reversed", "serve oip", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="shapes"),
+    ServeSkew("pictures given to other rows", "serve oip", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="halves"),
     ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER, replay=LARGE),
     ServeSkew("large batches drop rows", "serve oip", GATHER, "		from = to\n", "		if t.rows <= 8 {\n			from = to\n		}\n", options=TOGETHER, replay=LARGE),
 ]  # fmt: skip

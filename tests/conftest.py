@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +49,22 @@ class TrainedBundle:
         return manifest
 
 
+@contextlib.contextmanager
+def only_one(name: str) -> Iterator[None]:
+    """Let one process at a time into the block: tests run in several, and share what is in build/."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def trained(name: str) -> TrainedBundle:
     """Have make train it, unless it is there and newer than the code that trains."""
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    subprocess.run(["make", "-s", f"build/{name}.forgo/forgo.json"], cwd=ROOT, check=True, env=environment)
+    with only_one("trained"):
+        subprocess.run(
+            ["make", "-s", f"build/{name}.forgo/forgo.json"], cwd=ROOT, check=True, env=environment
+        )
     return TrainedBundle(
         ROOT / f"build/{name}.forgo", ROOT / f"build/{name}.keras", ROOT / f"build/{name}/test"
     )

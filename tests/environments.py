@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, only_one
 
 
 def environment(folder: Path) -> Path:
@@ -21,9 +21,14 @@ def environment(folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
     place = ROOT / "build" / "environments" / f"{folder.name}-{digest}"
+    with only_one("environments"):
+        if not (place / "ready").exists():
+            _make(place, requirements)
+    return place / "bin" / "python"
+
+
+def _make(place: Path, requirements: Path) -> None:
     python = place / "bin" / "python"
-    if (place / "ready").exists():
-        return python
     uv = shutil.which("uv") or str(ROOT / "build" / "uv" / "bin" / "uv")
     variables = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     commands: list[list[str | Path]] = [
@@ -33,4 +38,3 @@ def environment(folder: Path) -> Path:
     for command in commands:
         subprocess.run(command, env=variables, check=True)
     (place / "ready").touch()
-    return python

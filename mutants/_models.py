@@ -1,0 +1,93 @@
+"""Bundles to plant skews in that no trainer makes: ``python -m mutants._models FOLDER``.
+
+``caffe.forgo`` takes pictures as ResNet50's weights want them, BGR with means taken off.
+``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import forgo
+
+BUNDLES = Path(__file__).parent.parent / "conformance" / "bundles"
+SIGNATURES = ("serving_default", "other")
+TAGS = (["serve"], ["serve", "other"])
+
+
+def caffe(place: Path) -> None:
+    """Write the bundle of a small network behind the normalization of ResNet50."""
+    import keras
+
+    from forgo.training._network import caffe_normalization
+
+    keras.utils.set_random_seed(11)
+    pixels = keras.Input((16, 16, 3), name="input_1")
+    x = keras.layers.Conv2D(16, 3, activation="relu")(
+        keras.layers.Rescaling(1 / 64)(caffe_normalization()(pixels))
+    )
+    x = keras.layers.GlobalMaxPooling2D()(x)
+    scores = keras.layers.Dense(3, activation="softmax", name="inferenceLayer")(x)
+    pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
+    forgo.export(keras.Model(pixels, scores), place, examples=pictures, labels=["cat", "dog", "horse"])
+
+
+def tags(place: Path) -> None:
+    """Write the bundle of a classifier of rows, the first signature of the first graph."""
+    import tensorflow as tf
+    from sklearn.datasets import load_iris
+
+    v1 = tf.compat.v1
+    generator = np.random.default_rng(12)
+    builder = v1.saved_model.Builder(str(place.with_suffix("")))
+    for number, tag in enumerate(TAGS):
+        with tf.Graph().as_default(), v1.Session() as session:
+            x = v1.placeholder(tf.float32, [None, 4], "input_1")
+            weights = v1.get_variable("kernel", initializer=generator.normal(size=(4, 3)).astype(np.float32))
+            signatures = {
+                name: v1.saved_model.predict_signature_def(
+                    {"input_1": x}, {"scores": tf.nn.softmax(x @ weights * (1 + 0.1 * (2 * number + i)))}
+                )
+                for i, name in enumerate(SIGNATURES)
+            }
+            if number == 0:
+                session.run(v1.global_variables_initializer())
+                builder.add_meta_graph_and_variables(session, tag, signature_def_map=signatures)
+            else:
+                builder.add_meta_graph(tag, signature_def_map=signatures)
+    builder.save()
+    forgo.export(
+        place.with_suffix(""), place, tag=",".join(TAGS[0]), signature=SIGNATURES[0], engine="tensorflow",
+        examples=load_iris().data.astype(np.float32), labels=["setosa", "versicolor", "virginica"],
+    )  # fmt: skip
+
+
+def texts(place: Path) -> None:
+    """Write the bundle of a classifier of texts, by their length and their letters."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    words = ["Go", "Python", "forgo: train, predict", "Grüße", "葡萄酒", "a\tb", "UPPER and lower", ""]
+    with tf.Graph().as_default(), v1.Session() as session:
+        text = v1.placeholder(tf.string, [None], "text")
+        letters = tf.strings.to_hash_bucket_fast(text, 97)
+        facts = tf.stack([tf.strings.length(text), tf.cast(letters, tf.int32)], axis=1)
+        weights = v1.get_variable("kernel", initializer=np.array([[0.1, -0.1], [0.01, 0.02]], np.float32))
+        scores = tf.nn.softmax(tf.cast(facts, tf.float32) @ weights)
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(place.with_suffix("")), {"text": text}, {"scores": scores})
+    forgo.export(
+        place.with_suffix(""), place, examples=np.array(words), labels=["short", "long"], engine="tensorflow"
+    )
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    caffe(folder / "caffe.forgo")
+    tags(folder / "tags.forgo")
+    texts(folder / "texts.forgo")
+    (folder / "ready").touch()
