@@ -132,7 +132,7 @@ func TestTracesOfEveryProtocol(t *testing.T) {
 			})
 			got := map[string]string{}
 			for _, a := range requests[0].Attributes {
-				got[string(a.Key)] = a.Value.Emit()
+				got[string(a.Key)] = a.Value.String()
 			}
 			if s := requests[0]; len(requests) != 1 || s.Name != c.name || s.SpanContext.TraceID().String() != trace ||
 				got["forgo.protocol"] != c.protocol || got["forgo.model.name"] != c.model {
