@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants fuzz bench bench-go overload soak build lint conformance preprocess clean
+.PHONY: help demo check test mutants fuzz bench bench-go overload soak build skew lint conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -75,6 +75,10 @@ build/%.forgo/forgo.json: examples/%.py $(TRAINING) | build
 	$(FORGO) train build/$* -o build/$*.forgo $(TRAIN_$*) --save-keras build/$*.keras
 TRAIN_digits := --image-size 32
 TRAIN_tiles := --image-size 64 --fit crop --epochs 8
+
+# What older Go programs made of a photograph, into docs/coming-from-a-go-predictor.md.
+skew: build/tiles.forgo/forgo.json
+	@$(PY) examples/skew.py build/tiles.keras build/tiles.forgo -o build/skew --page docs/coming-from-a-go-predictor.md
 
 # Bundles that mutants alone need.
 build/mutants/ready: mutants/_models.py $(TRAINING) | build

@@ -26,112 +26,111 @@ ROOT = Path(__file__).parent.parent
 FORGO = Path(sys.executable).with_name("forgo")
 OUTPUT = "inferenceLayer/Softmax"
 MARKS = ("<!-- skew: make skew writes what follows -->\n", "<!-- /skew -->")
-# A square part of scikit-learn's photograph of a temple, stored as cameras do: quality 85, 4:2:0.
-PLACE, SIZE = (300, 120), 128
+SIZE, STEP = 200, 80
+SHOWN = "flower-240-80.jpg"
+
+Scores = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One way to the answer."""
+class Way:
+    """One way from photographs to answers."""
 
-    way: str
-    scores: dict[str, float]
-    pixels: npt.NDArray[np.float32] | None = None
-    """The model's input, where it is another than Keras was given."""
+    name: str
+    scores: list[Scores]
+    """Of each photograph."""
+    off: npt.NDArray[np.float32] | None = None
+    """The model's input for the photograph that is shown, less what Keras was given."""
 
 
-def measure(keras_file: Path, bundle: Path, folder: Path) -> list[Row]:
-    """Ask for one photograph in every way; the first row is Keras's own."""
+def photographs(folder: Path) -> list[Path]:
+    """Cut square parts out of scikit-learn's two photographs, stored as cameras do; the shown one first."""
+    files = []
+    for name, photograph in zip(("china", "flower"), load_sample_images().images, strict=True):
+        image = Image.fromarray(photograph)
+        for y in range(0, image.height - SIZE + 1, STEP):
+            for x in range(0, image.width - SIZE + 1, STEP):
+                files.append(folder / f"{name}-{x}-{y}.jpg")
+                image.crop((x, y, x + SIZE, y + SIZE)).save(files[-1], quality=85, subsampling=2)
+    return sorted(files, key=lambda file: file.name != SHOWN)
+
+
+def measure(keras_file: Path, bundle: Path, folder: Path) -> list[Way]:
+    """Ask for the photographs in every way; the first is Keras's own."""
     import keras
 
     from forgo import _preprocess
     from forgo._picture import decode
 
     folder.mkdir(parents=True, exist_ok=True)
-    photo, saved = folder / "photo.jpg", folder / "forGo"
-    x, y = PLACE
-    image = Image.fromarray(load_sample_images().images[0]).crop((x, y, x + SIZE, y + SIZE))
-    image.save(photo, quality=85, subsampling=2)
+    photos, saved = photographs(folder), folder / "forGo"
     labels = json.loads((bundle / "forgo.json").read_text())["labels"]
     forgo("export", keras_file, "--tag", "tags", "--examples", bundle / "golden", "-o", saved)
 
     model = keras.models.load_model(keras_file, compile=False)
     _, height, width, _ = model.input_shape
-    pixels = _preprocess.Preprocessor(_preprocess.build(height, width))(decode(photo.read_bytes()))
-    named = dict(zip(labels, map(float, model.predict(pixels[None], verbose=0)[0]), strict=True))
-    names = ["--tag", "tags", "--input", model.inputs[0].name, "--output", OUTPUT]
+    prepare = _preprocess.Preprocessor(_preprocess.build(height, width))
+    pixels = np.stack([prepare(decode(p.read_bytes())) for p in photos])
+    name = model.inputs[0].name
     (folder / "labels.txt").write_text("\n".join(labels))
 
-    def old(*options: str) -> tuple[dict[str, float], npt.NDArray[np.float32]]:
-        answer = run(
-            [
-                ROOT / "scripts/go.sh",
-                "run",
-                "./examples/oldpredictor",
-                "-input",
-                model.inputs[0].name,
-                *options,
-                saved,
-                photo,
-            ]
-        )
-        return dict(zip(labels, answer["scores"], strict=True)), np.array(
-            answer["input"], np.float32
-        ).reshape(pixels.shape)
+    def named(scores: list[float]) -> Scores:
+        return dict(zip(labels, map(float, scores), strict=True))
 
-    rows = [
-        Row("Keras, which trained it", named),
-        Row("forgo, the bundle", classes(forgo("predict", "--json", "--top", "0", bundle, photo))),
-        Row(
-            "forgo, the SavedModel by its three names",
-            classes(
-                forgo(
-                    "predict", "--json", "--top", "0", *names, "--labels", folder / "labels.txt", saved, photo
-                )
-            ),
-        ),
+    def answered(*arguments: str | Path) -> list[Scores]:
+        answers = forgo("predict", "--json", "--top", "0", *arguments, *photos)
+        return [{c["label"]: c["score"] for c in a["classes"]} for a in answers]
+
+    def old(way: str, *options: str) -> Way:
+        command = [ROOT / "scripts/go.sh", "run", "./examples/oldpredictor", "-input", name, *options]
+        answers = run([*command, saved.resolve(), *(p.resolve() for p in photos)])
+        made = np.array(answers[0]["input"], np.float32).reshape(pixels[0].shape)
+        return Way(way, [named(a["scores"]) for a in answers], made - pixels[0])
+
+    by_names = ["--tag", "tags", "--input", name, "--output", OUTPUT, "--labels", folder / "labels.txt"]
+    return [
+        Way("Keras, which trained it", [named(scores) for scores in model.predict(pixels, verbose=0)]),
+        Way("forgo, the bundle", answered(bundle)),
+        Way("forgo, the SavedModel by its three names", answered(*by_names, saved)),
+        old("Go's decoder, read with `At`"),
+        old("… and resized from the corner", "-corner"),
+        old("… and 117 subtracted: the old library", "-corner", "-mean", "117"),
     ]
-    for way, options in {
-        "Go's decoder, read with `At`": [],
-        "… and resized from the corner": ["-corner"],
-        "… and 117 subtracted: the old library": ["-corner", "-mean", "117"],
-    }.items():
-        scores, made = old(*options)
-        rows.append(Row(way, scores, made - pixels))
-    return rows
 
 
-def run(command: list[str | Path]) -> Any:
+def run(command: list[str | Path]) -> list[Any]:
+    """Run a command, and read a JSON object a line."""
     environment = {**os.environ, "VIRTUAL_ENV": sys.prefix}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(done.returncode)
-    return json.loads(done.stdout) if done.stdout else None
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def forgo(*arguments: str | Path) -> Any:
+def forgo(*arguments: str | Path) -> list[Any]:
     return run([FORGO, *(a.resolve() if isinstance(a, Path) else a for a in arguments)])
 
 
-def classes(answer: Any) -> dict[str, float]:
-    return {c["label"]: c["score"] for c in answer["classes"]}
+def best(scores: Scores) -> str:
+    return max(scores, key=scores.__getitem__)
 
 
-def table(rows: list[Row]) -> str:
-    """The rows in Markdown."""
-    truth = rows[0].scores
-    best = max(truth, key=truth.__getitem__)
+def table(ways: list[Way]) -> str:
+    """The ways in Markdown: the photograph that is shown, and how many of all are answered otherwise."""
+    truth = ways[0].scores
+    label = best(truth[0])
     lines = [
-        f"| way | pixels off by, largest (mean), of 255 | {best} | answer |",
-        "| --- | --- | --- | --- |",
+        f"| way | pixels off by, largest (mean), of 255 | {label} | answer | other answers than Keras's |",
+        "| --- | --- | --- | --- | --- |",
     ]
-    for row in rows:
-        off = "0"
-        if row.pixels is not None:
-            off = f"{np.abs(row.pixels).max():.1f} ({np.abs(row.pixels).mean():.2f})"
-        answer = max(row.scores, key=row.scores.__getitem__)
-        wrong = "" if answer == best else ", **wrong**"
-        lines.append(f"| {row.way} | {off} | {row.scores[best]:.4f} | {answer}{wrong} |")
+    for way in ways:
+        off = "0" if way.off is None else f"{np.abs(way.off).max():.0f} ({np.abs(way.off).mean():.2f})"
+        answer = best(way.scores[0])
+        others = sum(best(got) != best(want) for got, want in zip(way.scores, truth, strict=True))
+        shown = answer if answer == label else f"**{answer}**"
+        lines.append(
+            f"| {way.name} | {off} | {way.scores[0][label]:.4f} | {shown} | {others} of {len(truth)} |"
+        )
     return "\n".join(lines) + "\n"
 
 

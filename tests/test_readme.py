@@ -41,7 +41,8 @@ def test_the_go_program_prints_the_label(tmp_path: Path, digits: TrainedBundle) 
 
 
 def test_commands_that_it_shows_exist() -> None:
-    text = README + (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "ARCHITECTURE.md").read_text()
+    documents = ["CONTRIBUTING.md", "ARCHITECTURE.md", "docs/coming-from-a-go-predictor.md"]
+    text = README + "".join((ROOT / document).read_text() for document in documents)
     targets = set(re.findall(r"`make (\w+)", text))
     makefile = (ROOT / "Makefile").read_text()
     assert targets >= {"demo", "test", "check", "mutants"}

@@ -4,7 +4,7 @@
 //
 //	go run ./examples/oldpredictor -mean 117 -corner forGo photo.jpg
 //
-// It prints one JSON object: the model's input, and its scores.
+// It prints a JSON object a photograph: the model's input, and its scores.
 package main
 
 import (
@@ -28,47 +28,59 @@ func main() {
 	input := flag.String("input", "input_1", "the input layer's name")
 	output := flag.String("output", "inferenceLayer/Softmax", "the inference layer's name")
 	flag.Parse()
-	if flag.NArg() != 2 {
-		fmt.Fprintln(os.Stderr, "oldpredictor: give a SavedModel and a photograph")
+	if flag.NArg() < 2 {
+		fmt.Fprintln(os.Stderr, "oldpredictor: give a SavedModel and photographs")
 		os.Exit(2)
 	}
-	err := run(flag.Arg(0), flag.Arg(1), *tag, *input, *output, float32(*mean), *corner)
-	if err != nil {
+	if err := run(flag.Arg(0), flag.Args()[1:], *tag, *input, *output, float32(*mean), *corner); err != nil {
 		fmt.Fprintln(os.Stderr, "oldpredictor:", err)
 		os.Exit(1)
 	}
 }
 
-func run(model, photo, tag, input, output string, mean float32, corner bool) error {
+func run(model string, photos []string, tag, input, output string, mean float32, corner bool) error {
 	ctx := context.Background()
 	m, err := tensorflow.Open(ctx, model, tensorflow.Tags(tag), tensorflow.Input(input), tensorflow.Output(output))
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	in, out := m.Inputs()[0], m.Outputs()[0]
+	for _, photo := range photos {
+		pixels, err := read(photo, int(in.Shape[1]), int(in.Shape[2]), corner)
+		if err != nil {
+			return err
+		}
+		for i := range pixels {
+			pixels[i] -= mean
+		}
+		x := predict.Tensor{Shape: []int64{1, in.Shape[1], in.Shape[2], 3}, Data: pixels}
+		results, err := m.Run(ctx, predict.Tensors{in.Name: x})
+		if err != nil {
+			return err
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(map[string]any{"input": pixels, "scores": results[out.Name].Data}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read decodes and resizes, [height, width, 3].
+func read(photo string, height, width int, corner bool) ([]float32, error) {
 	file, err := os.Open(photo)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer file.Close()
 	img, _, err := image.Decode(file)
 	if err != nil {
-		return fmt.Errorf("decode %s: %w", photo, err)
+		return nil, fmt.Errorf("decode %s: %w", photo, err)
 	}
-	shape := m.Inputs()[0].Shape
-	pixels := resize(img, int(shape[1]), int(shape[2]), corner)
-	for i := range pixels {
-		pixels[i] -= mean
-	}
-	x := predict.Tensor{Shape: []int64{1, shape[1], shape[2], 3}, Data: pixels}
-	out, err := m.Run(ctx, predict.Tensors{m.Inputs()[0].Name: x})
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"input": pixels, "scores": out[m.Outputs()[0].Name].Data})
+	return resize(img, height, width, corner), nil
 }
 
-// resize interpolates between the four pixels around a place, [height, width, 3].
+// resize interpolates between the four pixels around a place.
 func resize(img image.Image, height, width int, corner bool) []float32 {
 	bounds := img.Bounds()
 	at := func(x, y, channel int) float32 {

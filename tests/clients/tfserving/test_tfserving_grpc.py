@@ -5,6 +5,8 @@ https://github.com/tensorflow/serving/tree/master/tensorflow_serving/example
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -270,3 +272,21 @@ def test_what_is_not_spoken_is_said(connect: Connect) -> None:
         with pytest.raises(grpc.RpcError, match=words) as refused:
             call(request, timeout=60)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_pictures_beside_other_inputs(connect: Connect) -> None:
+    """Encoded pictures under "image", the other inputs by their names, a row for a row."""
+    client = connect("halves")
+    cases = client.server.pictures()  # the golden cases' raw JSON rows
+    rows = [json.loads(raw) for raw, _ in cases]
+    inputs = {
+        "image": np.array([base64.b64decode(row["image"]["b64"]) for row in rows], np.object_),
+        "ink": np.array([row["ink"] for row in rows], np.float32),
+    }
+    scores = tf.make_ndarray(client.predict(inputs).outputs["probabilities"])
+    labels = client.server.manifest["labels"]
+    assert [labels[i] for i in scores.argmax(1)] == [label for _, label in cases]
+    with pytest.raises(grpc.RpcError) as refused:
+        client.predict({"image": inputs["image"]})
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "ink" in refused.value.details()
