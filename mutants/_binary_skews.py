@@ -73,7 +73,7 @@ BINARY_SKEWS = [
     BinarySkew("EXIF mirrors ignored", "decode", PIXELS, "case 2: // mirrored left to right", "case 20:"),
     BinarySkew("EXIF read in one byte order only", "decode", HEADER, "order = binary.BigEndian\n", "order = binary.LittleEndian\n"),
     BinarySkew("palette index for colour in PNG", "decode", PNG, "byte(r>>8), byte(g>>8), byte(b>>8)", "index, index, index+0*byte(r+g+b)"),
-    BinarySkew("height and width swapped", "preprocess", PREDICT, "Shape: []int64{int64(img.Height), int64(img.Width), 3}", "Shape: []int64{int64(img.Width), int64(img.Height), 3}"),
+    BinarySkew("height and width swapped", "preprocess", "predict/prepare.go", "Shape: []int64{int64(img.Height), int64(img.Width), 3}", "Shape: []int64{int64(img.Width), int64(img.Height), 3}"),
     BinarySkew("outputs rounded", "model", PREDICT, "		t := results[info.GraphName]\n", "		t := results[info.GraphName]\n		for i, x := range t.Data.([]float32) {\n			t.Data.([]float32)[i] = float32(int(x*1000)) / 1000\n		}\n"),
     BinarySkew("batch rows swapped between callers", "model", GATHER, "c.finish(rows(out, from, to), nil)", "c.finish(rows(out, t.rows-to, t.rows-from), nil)"),
     BinarySkew("every caller gets the first rows", "model", GATHER, "		from = to\n", "		_ = to\n"),

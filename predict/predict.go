@@ -40,7 +40,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -356,71 +355,4 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 		}
 	}
 	return out, nil
-}
-
-// Prepare turns what a client sends, an encoded picture or a JSON row, into the model's
-// inputs with a batch of one. Of a model that takes a picture beside other inputs that is a row
-// with the picture in it: see [bundle.SplitRow].
-func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
-	in, _, err := m.PrepareTimed(ctx, raw)
-	return in, err
-}
-
-// PrepareTimed is like Prepare, and says how long decoding and preprocessing took; of a call
-// that failed, as far as it came.
-func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
-	start := time.Now()
-	if m.manifest.PictureAlone() {
-		return m.PreparePicture(ctx, raw)
-	}
-	picture := []byte(nil)
-	if m.manifest.Picture != nil {
-		if picture, raw, err = bundle.SplitRow(raw); err != nil {
-			return nil, took, inputError{err}
-		}
-	}
-	in, err = tensor.ParseRow(raw, m.beside)
-	took.Decode = time.Since(start)
-	if err != nil {
-		return nil, took, inputError{err}
-	}
-	if m.manifest.Picture == nil {
-		return in, took, nil
-	}
-	made, times, err := m.PreparePicture(ctx, picture)
-	took.Decode, took.Preprocess = took.Decode+times.Decode, times.Preprocess
-	if err != nil {
-		return nil, took, err
-	}
-	maps.Copy(in, made)
-	return in, took, nil
-}
-
-// PreparePicture turns one encoded picture into the input that it becomes, with a batch of one,
-// for a model that takes pictures. It says how long decoding and preprocessing took.
-func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
-	if err := decoders.enter(ctx); err != nil {
-		return nil, took, fmt.Errorf("decode picture: %w", err)
-	}
-	defer decoders.leave()
-	start := time.Now()
-	img, err := pixels.Decode(raw, m.decode)
-	decoded := time.Now()
-	took.Decode = decoded.Sub(start)
-	if err != nil {
-		return nil, took, inputError{err}
-	}
-	in, err = m.preprocessed(ctx, img)
-	took.Preprocess = time.Since(decoded)
-	return in, took, err
-}
-
-func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, error) {
-	in, out := m.preprocess.Inputs()[0].Name, m.preprocess.Outputs()[0].Name
-	picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}
-	results, err := m.preprocess.Run(ctx, Tensors{in: picture}, []string{out})
-	if err != nil {
-		return nil, fmt.Errorf("preprocess: %w", err)
-	}
-	return Tensors{m.manifest.Picture.Input: results[out].Batch()}, nil
 }
