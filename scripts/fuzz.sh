@@ -1,7 +1,8 @@
 #!/bin/sh
-# Runs every fuzz target of the Go tests for FUZZTIME (5m), one after another. What a target finds
-# stays in its package's testdata/fuzz, and so do inputs that reach new code: up to 200 of them, the
-# smallest first, so that a fresh clone begins with them and every test run sends them.
+# Runs every fuzz target of the Go tests, or those whose name matches FUZZ, for FUZZTIME (5m), one
+# after another. What a target finds stays in its package's testdata/fuzz, and so do inputs that
+# reach new code: up to 200 of them, the smallest first, so that a fresh clone begins with them and
+# every test run sends them.
 #   scripts/fuzz.sh [-parallel=N ...]      further flags are go test's
 set -eu
 cd "$(dirname "$0")/.."
@@ -28,6 +29,7 @@ keep() {
 
 for folder in $(grep -rl --include='*_test.go' '^func Fuzz' client cmd internal predict serve | xargs -n 1 dirname | sort -u); do
   for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$folder"/*_test.go); do
+    echo "$target" | grep -Eq "${FUZZ:-.}" || continue
     echo "$folder $target"
     # Minimizing may take a minute an input, for inputs that are small enough as they are.
     scripts/go.sh test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-5m}" -fuzzminimizetime 10x -timeout 0 "$@" "./$folder" >"$log" 2>&1 &&

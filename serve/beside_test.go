@@ -116,6 +116,7 @@ func TestAPictureBesideOtherInputsIsRefused(t *testing.T) {
 		{"/models/halves", `{"image":{"b64":"!"},"ink":` + row + `}`, "not base64"},
 		{"/models/halves", `[{"image":{"b64":"AAAA"},"ink":` + row + `}]`, `row 0: input "image": `},
 		{"/models/halves", "ÿØÿ", "JSON"},
+		{"/models/halves", "[1]", `parse JSON row: it is not an object; a row has every input by its name, the picture as "image": {"b64": "..."}`},
 		{"/v2/models/halves/infer", `{"inputs":[` + bytes + `]}`, `"ink"`},
 		{"/v2/models/halves/infer", `{"inputs":[` + ink + `]}`, `photo`},
 		{"/v2/models/halves/infer", `{"inputs":[` + bytes + `,` + bytes + `,` + ink + `]}`, `"image" is given twice`},

@@ -179,6 +179,7 @@ def test_examples_in_a_file(mixed_model: tuple[Any, dict[str, Any], Path], tmp_p
         ({"ink": [[1.0] * 4] * 3}, "different numbers of rows"),
         ({"ink": [["a"] * 4]}, "'ink' is not float32"),
         ({"ink": [[1.0] * 4], "other": [1.0]}, "no input 'other'"),
+        ({"photo": [Path("nowhere.jpg")]}, "nowhere.jpg: the example cannot be read: No such file"),
         ({"photo": None, "thumbnail": 1}, "pictures need a model with 'thumbnail'"),
     ],
 )

@@ -47,10 +47,10 @@ func SplitRow(row []byte) (picture, others []byte, err error) {
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(row, &fields); err != nil {
 		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return fail(err)
+		if !errors.As(err, &syntax) {
+			err = errors.New("it is not an object")
 		}
-		return fail(errors.New("it is not an object with the inputs' names"))
+		return fail(fmt.Errorf(`%w; a row has every input by its name, the picture as %q: {"b64": "..."}`, err, PictureName))
 	}
 	raw, ok := fields[PictureName]
 	if !ok {

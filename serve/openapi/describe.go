@@ -49,7 +49,7 @@ func describe(models Models, base string, locked func(path string) bool) *builde
 			Summary: "Predictions of verified models",
 			Description: "These are the models that this server has loaded; each says how its answers to its golden cases compare with the training framework's. " +
 				"Each answers in three protocols: forgo's own, which takes the thing itself and gives the labelled answer, " +
-				"the Open Inference Protocol v2, which is spoken over gRPC as well, and TensorFlow Serving's REST API. " +
+				"the Open Inference Protocol v2, and TensorFlow Serving's API; these two are spoken over gRPC as well. " +
 				"Request bodies may be packed with gzip or deflate.",
 			Version: forgo.Version(),
 		},

@@ -62,7 +62,10 @@ def read_pictures(
     examples: list[Example | None] = []
     refused = []
     for path in paths:
-        raw = path.read_bytes()
+        try:
+            raw = path.read_bytes()
+        except OSError as e:
+            raise ExportError(f"{path}: the example cannot be read: {e.strerror}") from None
         try:
             header = read_header(raw)
             pixels = decode(raw)
