@@ -24,7 +24,6 @@ from sklearn.datasets import load_sample_images
 
 ROOT = Path(__file__).parent.parent
 FORGO = Path(sys.executable).with_name("forgo")
-OUTPUT = "inferenceLayer/Softmax"
 MARKS = ("<!-- skew: make skew writes what follows -->\n", "<!-- /skew -->")
 SIZE, STEP = 200, 80
 SHOWN = "flower-240-80.jpg"
@@ -40,7 +39,7 @@ class Way:
     scores: list[Scores]
     """Of each photograph."""
     off: npt.NDArray[np.float32] | None = None
-    """The model's input for the photograph that is shown, less what Keras was given."""
+    """The model's input for the photograph that is shown, less what Keras was given; None is Keras's own."""
 
 
 def photographs(folder: Path) -> list[Path]:
@@ -58,43 +57,34 @@ def photographs(folder: Path) -> list[Path]:
 def measure(keras_file: Path, bundle: Path, folder: Path) -> list[Way]:
     """Ask for the photographs in every way; the first is Keras's own."""
     import keras
-
-    from forgo import _preprocess
-    from forgo._picture import decode
+    import tensorflow as tf
 
     folder.mkdir(parents=True, exist_ok=True)
     photos, saved = photographs(folder), folder / "forGo"
     labels = json.loads((bundle / "forgo.json").read_text())["labels"]
     forgo("export", keras_file, "--tag", "tags", "--examples", bundle / "golden", "-o", saved)
 
+    # Keras is given what Pillow and TensorFlow make of them, nothing of forgo's.
     model = keras.models.load_model(keras_file, compile=False)
-    _, height, width, _ = model.input_shape
-    prepare = _preprocess.Preprocessor(_preprocess.build(height, width))
-    pixels = np.stack([prepare(decode(p.read_bytes())) for p in photos])
-    name = model.inputs[0].name
-    (folder / "labels.txt").write_text("\n".join(labels))
+    size = model.input_shape[1:3]
+    pixels = np.stack([tf.image.resize(np.asarray(Image.open(p)), size).numpy() for p in photos])
 
     def named(scores: list[float]) -> Scores:
         return dict(zip(labels, map(float, scores), strict=True))
 
-    def answered(*arguments: str | Path) -> list[Scores]:
-        answers = forgo("predict", "--json", "--top", "0", *arguments, *photos)
-        return [{c["label"]: c["score"] for c in a["classes"]} for a in answers]
-
-    def old(way: str, *options: str) -> Way:
-        command = [ROOT / "scripts/go.sh", "run", "./examples/oldpredictor", "-input", name, *options]
-        answers = run([*command, saved.resolve(), *(p.resolve() for p in photos)])
+    def way(name: str, path: Path, *options: str) -> Way:
+        command: list[str | Path] = [ROOT / "scripts/go.sh", "run", "./examples/oldpredictor", *options]
+        answers = run([*command, path.resolve(), *(p.resolve() for p in photos)])
         made = np.array(answers[0]["input"], np.float32).reshape(pixels[0].shape)
-        return Way(way, [named(a["scores"]) for a in answers], made - pixels[0])
+        return Way(name, [named(a["scores"]) for a in answers], made - pixels[0])
 
-    by_names = ["--tag", "tags", "--input", name, "--output", OUTPUT, "--labels", folder / "labels.txt"]
     return [
         Way("Keras, which trained it", [named(scores) for scores in model.predict(pixels, verbose=0)]),
-        Way("forgo, the bundle", answered(bundle)),
-        Way("forgo, the SavedModel by its three names", answered(*by_names, saved)),
-        old("Go's decoder, read with `At`"),
-        old("… and resized from the corner", "-corner"),
-        old("… and 117 subtracted: the old library", "-corner", "-mean", "117"),
+        way("forgo, the bundle", bundle, "-forgo"),
+        way("forgo, the SavedModel by its three names", saved, "-forgo"),
+        way("Go's decoder, read with `At`", saved),
+        way("… and resized from the corner", saved, "-corner"),
+        way("… and 117 subtracted: the old library", saved, "-corner", "-mean", "117"),
     ]
 
 
@@ -124,7 +114,7 @@ def table(ways: list[Way]) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for way in ways:
-        off = "0" if way.off is None else f"{np.abs(way.off).max():.0f} ({np.abs(way.off).mean():.2f})"
+        off = "" if way.off is None else f"{np.abs(way.off).max():.3g} ({np.abs(way.off).mean():.2g})"
         answer = best(way.scores[0])
         others = sum(best(got) != best(want) for got, want in zip(way.scores, truth, strict=True))
         shown = answer if answer == label else f"**{answer}**"

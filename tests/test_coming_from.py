@@ -38,7 +38,8 @@ def test_the_skew_is_visible_and_forgo_has_none(tiles: TrainedBundle, tmp_path: 
         for got, want in zip(way.scores, truth, strict=True):
             assert skew.best(got) == skew.best(want), way.name
             assert all(abs(got[label] - want[label]) < 1e-4 for label in want), way.name
-    decoded, cornered, old = (abs(way.off).max() for way in ways[3:] if way.off is not None)
+    bundle, saved, decoded, cornered, old = (abs(way.off).max() for way in ways if way.off is not None)
+    assert max(bundle, saved) < 0.02
     assert 3 < decoded < cornered < old
     assert any(skew.best(got) != skew.best(want) for got, want in zip(ways[5].scores, truth, strict=True))
     assert len(skew.table(ways).splitlines()) == 2 + len(ways)

@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn import datasets
 
 import forgo
+from forgo.exporting._arrays import read, typed, write
 from tests.clients.servers import running
 from tests.conftest import forgo as run_forgo
 
@@ -204,3 +205,29 @@ def test_texts_that_are_none(text_model: tuple[Any, list[str], Path], tmp_path: 
     ):
         with pytest.raises(forgo.ExportError, match=says):
             forgo.export(text_model[0], tmp_path / "m.forgo", examples=rows, engine="tensorflow")
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "says"),
+    [
+        ([1.5], "int64", "1.5 does not fit"),
+        ([300], "uint8", "300 does not fit"),
+        ([-1], "uint64", "-1 does not fit"),
+        ([1e300], "float32", "1e[+]300 does not fit"),
+        ([1], "bool", "the values are int64"),
+        ([True], "float32", "the values are bool"),
+        (["1"], "float32", "the values are texts"),
+        ([1], "string", "not a text"),
+    ],
+)
+def test_examples_are_never_changed_to_fit(values: list[Any], dtype: str, says: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=says):
+        typed(np.array(values), dtype)
+
+
+def test_strings_in_files(tmp_path: Path) -> None:
+    given = typed(np.array([["a", ""], ["Grüße", "\0"]], object), "string")
+    write(tmp_path / "a.npz", {"x": given, "x.lengths": np.arange(3)})
+    back = read(tmp_path / "a.npz")
+    assert back["x"].tolist() == given.tolist()
+    assert back["x.lengths"].tolist() == [0, 1, 2]

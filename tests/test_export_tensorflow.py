@@ -208,7 +208,10 @@ def test_code_in_a_file_needs_trust(legacy: Path, tmp_path: Path) -> None:
         ("two", {"outputs": ["product"]}, "no output 'product'; there is difference, sum"),
         ("forGo", {"outputs": ["scores"]}, "no output 'scores'; there is inferenceLayer/Softmax"),
         ("forGo", {"signature": "serving_default"}, "it has none at all"),
-        ("reads", {}, "ReadFile reaches files"),
+        ("reads", {}, "ReadFile.*--trust"),
+        ("prints", {}, "PrintV2.*--trust"),
+        ("table-outside", {}, "InitializeTableFromTextFileV2.*--trust"),
+        ("writes-at-load", {}, "WriteFile.*--trust"),
         ("missing", {}, "no such file"),
         ("", {}, "there is no saved_model.pb"),
     ],
@@ -220,6 +223,59 @@ def test_wrong_names(tmp_path: Path, model: str, change: dict[str, Any], says: s
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_a_model_would_write_is_not_written(tmp_path: Path) -> None:
+    """It is refused before any of it is run here."""
+    target = Path("/tmp/forgo-prints-here")
+    target.unlink(missing_ok=True)
+    with pytest.raises(forgo.ExportError, match="PrintV2"):
+        forgo.export(
+            SAVED / "prints", tmp_path / "m.forgo", examples=np.ones((3, 2), np.float32), engine="tensorflow"
+        )
+    assert not target.exists()
+
+
+def test_a_saved_model_gets_another_tag(tmp_path: Path) -> None:
+    forgo.export(SAVED / "iris", tmp_path / "forGo", tag="tags", examples=ROWS[:20])
+    (graph,) = json.loads(run_forgo("inspect", "--json", tmp_path / "forGo").out)["graphs"]
+    assert graph["tags"] == ["tags"]
+
+
+def test_a_bare_saved_model_has_the_old_names(tmp_path: Path) -> None:
+    """Whatever the Keras layers are called."""
+    import keras
+
+    keras.utils.set_random_seed(6)
+    model = keras.Sequential(
+        [keras.Input((4,), name="measures"), keras.layers.Dense(3, activation="softmax", name="species")]
+    )
+    forgo.export(model, tmp_path / "forGo", tag="tags", examples=ROWS)
+    row = tmp_path / "row.json"
+    row.write_text(json.dumps(ROWS[70].tolist()))
+    names = ["--tag", "tags", "--input", "input_1", "--output", "inferenceLayer/Softmax"]
+    (tmp_path / "labels.txt").write_text("\n".join(LABELS))
+    done = run_forgo(
+        "predict",
+        "--json",
+        "--top",
+        "0",
+        *names,
+        "--labels",
+        tmp_path / "labels.txt",
+        tmp_path / "forGo",
+        row,
+    )
+    assert done.code == 0, done.err
+    scores = {c["label"]: c["score"] for c in json.loads(done.out)["classes"]}
+    np.testing.assert_allclose(
+        [scores[label] for label in LABELS], model.predict(ROWS[70:71], verbose=0)[0], atol=1e-4
+    )
+
+
+def test_without_a_tag_only_bundles_are_written(tmp_path: Path) -> None:
+    with pytest.raises(forgo.ExportError, match=r"ends in \.forgo"):
+        forgo.export(SAVED / "iris", tmp_path / "forGo", examples=ROWS, engine="tensorflow")
+
+
 def test_several_are_told_apart_by_tag_and_signature(tmp_path: Path) -> None:
     rows = {"a": ROWS[:, :2], "b": ROWS[:, 2:]}
     for signature in ("sum", "difference"):
@@ -228,6 +284,53 @@ def test_several_are_told_apart_by_tag_and_signature(tmp_path: Path) -> None:
             SAVED / "several", place, tag="serve", signature=signature, engine="tensorflow", examples=rows
         )
         assert manifest(place)["graph"]["signature"] == signature
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("m.keras", "{", "config.json is not JSON"),
+        ("m.keras", "\xff", "config.json is not JSON"),
+        ("m.keras", "[" * 100_000, "config.json is not JSON"),
+        ("m.keras", '{"class_name": "Lambda", "config": []}', "'lambda' is a Lambda"),
+    ],
+)
+def test_broken_keras_files(tmp_path: Path, name: str, text: str, says: str) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("config.json", text.encode("latin-1"))
+        archive.writestr("metadata.json", "[]")
+    done = run_forgo("export", tmp_path / name, "-o", tmp_path / "m.forgo", "--no-goldens")
+    assert (done.code, done.err.count("\n")) == (1, 1), done.err
+    assert says in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("r.jsonl", "", "no rows"),
+        ("r.jsonl", "{}\n{}", "no rows"),
+        ("r.jsonl", "[" * 100_000, "line 1 is not JSON"),
+        ("r.jsonl", '["5.1", "3.5", "1.4", "0.2"]', "the values are texts"),
+        ("r.jsonl", "[true, false, true, true]", "the values are bool"),
+        ("r.npy", "", "cannot be read"),
+    ],
+)
+def test_broken_rows(tmp_path: Path, name: str, text: str, says: str) -> None:
+    (tmp_path / name).write_text(text)
+    done = run_forgo(
+        "export",
+        SAVED / "iris",
+        "-o",
+        tmp_path / "m.forgo",
+        "--engine",
+        "tensorflow",
+        "--examples",
+        tmp_path / name,
+    )
+    assert (done.code, done.err.count("\n")) == (1, 1), done.err
+    assert says in done.err
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@
 //
 //	go run ./examples/oldpredictor -mean 117 -corner forGo photo.jpg
 //
-// It prints a JSON object a photograph: the model's input, and its scores.
+// It prints a JSON object a photograph: the model's input, and its scores. With -forgo pictures are
+// prepared by forgo instead; the model may then be a bundle, too.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -16,14 +18,17 @@ import (
 	_ "image/jpeg" // what the old programs decoded with
 	_ "image/png"
 	"os"
+	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
 func main() {
 	mean := flag.Float64("mean", 0, "what is subtracted from every value")
 	corner := flag.Bool("corner", false, "resize from the corner, as TensorFlow 1 does, not from pixels' centres")
+	byForgo := flag.Bool("forgo", false, "let forgo prepare the photographs")
 	tag := flag.String("tag", "tags", "the graph's tag")
 	input := flag.String("input", "input_1", "the input layer's name")
 	output := flag.String("output", "inferenceLayer/Softmax", "the inference layer's name")
@@ -32,55 +37,95 @@ func main() {
 		fmt.Fprintln(os.Stderr, "oldpredictor: give a SavedModel and photographs")
 		os.Exit(2)
 	}
-	if err := run(flag.Arg(0), flag.Args()[1:], *tag, *input, *output, float32(*mean), *corner); err != nil {
+	ctx, model, photos := context.Background(), flag.Arg(0), flag.Args()[1:]
+	var err error
+	if *byForgo && strings.HasSuffix(model, ".forgo") {
+		err = runBundle(ctx, model, photos)
+	} else {
+		err = run(ctx, model, photos, *tag, *input, *output, float32(*mean), *corner, *byForgo)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "oldpredictor:", err)
 		os.Exit(1)
 	}
 }
 
-func run(model string, photos []string, tag, input, output string, mean float32, corner bool) error {
-	ctx := context.Background()
+func runBundle(ctx context.Context, model string, photos []string) error {
+	m, err := predict.Load(ctx, model, onnx.Engine())
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	manifest := m.Manifest()
+	return each(photos, func(photo []byte) (x, scores predict.Tensor, err error) {
+		in, err := m.Prepare(ctx, photo)
+		if err != nil {
+			return x, scores, err
+		}
+		out, err := m.Run(ctx, in)
+		return in[manifest.Inputs[0].Name], out[manifest.Outputs[0].Name], err
+	})
+}
+
+func run(ctx context.Context, model string, photos []string, tag, input, output string, mean float32, corner, byForgo bool) error {
 	m, err := tensorflow.Open(ctx, model, tensorflow.Tags(tag), tensorflow.Input(input), tensorflow.Output(output))
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	if byForgo {
+		if _, err := m.Pictures(ctx, onnx.Engine(), predict.Pictures{}); err != nil {
+			return err
+		}
+	}
 	in, out := m.Inputs()[0], m.Outputs()[0]
+	return each(photos, func(photo []byte) (x, scores predict.Tensor, err error) {
+		inputs := predict.Tensors{}
+		if byForgo {
+			inputs, err = m.Prepare(ctx, photo)
+		} else {
+			inputs[in.Name], err = old(photo, in.Shape[1], in.Shape[2], corner, mean)
+		}
+		if err != nil {
+			return x, scores, err
+		}
+		results, err := m.Run(ctx, inputs)
+		return inputs[in.Name], results[out.Name], err
+	})
+}
+
+// each answers photographs, and prints a line for each.
+func each(photos []string, answer func(photo []byte) (x, scores predict.Tensor, err error)) error {
 	for _, photo := range photos {
-		pixels, err := read(photo, int(in.Shape[1]), int(in.Shape[2]), corner)
+		raw, err := os.ReadFile(photo)
 		if err != nil {
 			return err
 		}
-		for i := range pixels {
-			pixels[i] -= mean
-		}
-		x := predict.Tensor{Shape: []int64{1, in.Shape[1], in.Shape[2], 3}, Data: pixels}
-		results, err := m.Run(ctx, predict.Tensors{in.Name: x})
+		x, scores, err := answer(raw)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", photo, err)
 		}
-		if err := json.NewEncoder(os.Stdout).Encode(map[string]any{"input": pixels, "scores": results[out.Name].Data}); err != nil {
+		if err := json.NewEncoder(os.Stdout).Encode(map[string]any{"input": x.Data, "scores": scores.Data}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// read decodes and resizes, [height, width, 3].
-func read(photo string, height, width int, corner bool) ([]float32, error) {
-	file, err := os.Open(photo)
+// old prepares a photograph as the old programs did.
+func old(photo []byte, height, width int64, corner bool, mean float32) (predict.Tensor, error) {
+	img, _, err := image.Decode(bytes.NewReader(photo))
 	if err != nil {
-		return nil, err
+		return predict.Tensor{}, fmt.Errorf("decode: %w", err)
 	}
-	defer file.Close()
-	img, _, err := image.Decode(file)
-	if err != nil {
-		return nil, fmt.Errorf("decode %s: %w", photo, err)
+	pixels := resize(img, int(height), int(width), corner)
+	for i := range pixels {
+		pixels[i] -= mean
 	}
-	return resize(img, height, width, corner), nil
+	return predict.Tensor{Shape: []int64{1, height, width, 3}, Data: pixels}, nil
 }
 
-// resize interpolates between the four pixels around a place.
+// resize interpolates between the four pixels around a place, [height, width, 3].
 func resize(img image.Image, height, width int, corner bool) []float32 {
 	bounds := img.Bounds()
 	at := func(x, y, channel int) float32 {

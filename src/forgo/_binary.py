@@ -38,6 +38,25 @@ def hand_over(arguments: list[str]) -> NoReturn:
     os.execve(binary, ["forgo", *arguments], environment())
 
 
+def check_saved_model(
+    folder: Path, tags: list[str], signature: str | None, inputs: list[str], outputs: list[str]
+) -> None:
+    """Ask the Go binary whether it would open a SavedModel, which it tells without running any of it.
+
+    Raises:
+        ForgoError: it refuses, as where operations reach files.
+    """
+    command: list[str | Path] = [path(), "inspect", "--check", "--json", "--tag", ",".join(tags)]
+    command += ["--signature", signature] if signature else []
+    for name in inputs:
+        command += ["--input", name]
+    for name in outputs:
+        command += ["--output", name]
+    done = subprocess.run([*command, folder], env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ForgoError(done.stderr.strip().removeprefix("forgo: "))
+
+
 def verify(bundle: Path, binary: Path | None = None) -> dict[str, Any]:
     """Have the Go binary replay a bundle's golden cases; ``binary`` stands in for the one that path finds.
 

@@ -105,6 +105,8 @@ def export(
     is_folder = isinstance(model, str | Path) and Path(model).is_dir()
     bare = tags is not None and place.suffix != ".forgo"
     check_place(place, saved_model=bare)
+    if not bare and place.suffix != ".forgo":
+        raise ExportError(f"{place}: a bundle's name ends in .forgo; a bare SavedModel is written with a tag")
     if engine not in (None, *ENGINES):
         raise ExportError(f"there is no engine {engine!r}; it is one of {', '.join(ENGINES)}")
     if tags and not bare and not is_folder and engine != "tensorflow":
@@ -179,6 +181,8 @@ def _split(examples: Examples | None) -> tuple[list[Path] | None, str, Arrays | 
         examples = read_rows(Path(examples))
     if isinstance(examples, list) and examples and all(isinstance(e, str | Path) for e in examples):
         return [Path(e) for e in examples], UNNAMED, None
+    if isinstance(examples, dict) and not examples:
+        raise ExportError("examples: there are none in it")
     if not isinstance(examples, dict):
         return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}
     pictures = {

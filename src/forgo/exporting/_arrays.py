@@ -17,11 +17,13 @@ LENGTHS = ":lengths"
 def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
     """Values as an array of a type; strings are objects, each the UTF-8 bytes of a text.
 
+    Floating-point numbers are rounded, as those of JSON are. Nothing else changes a value.
+
     Raises:
-        ValueError, TypeError: they are of another kind.
+        ValueError, TypeError: they are of another kind, or do not fit the type.
     """
     if dtype != STRING:
-        return np.asarray(values).astype(dtype)
+        return _numbers(np.asarray(values), dtype)
     given = np.asarray(values, dtype=object) if not isinstance(values, np.ndarray) else values
     made = np.empty(given.shape, dtype=object)
     for i, text in np.ndenumerate(given):
@@ -32,6 +34,18 @@ def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
             made[i] = text.encode()
         else:
             raise TypeError(f"{text!r} is not a text")
+    return made
+
+
+def _numbers(given: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    wanted = np.dtype(dtype)
+    if (given.dtype.kind == "b") != (wanted.kind == "b") or given.dtype.kind not in "biuf":
+        raise TypeError(f"the values are {'texts' if given.dtype.kind in 'OSU' else given.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = given.astype(wanted)
+        same = np.isfinite(made) == np.isfinite(given) if wanted.kind == "f" else made == given
+    if not same.all():
+        raise ValueError(f"{given[~same].ravel()[0]} does not fit it")
     return made
 
 

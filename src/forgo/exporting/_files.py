@@ -29,7 +29,8 @@ def check(file: Path, *, trust: bool) -> None:
         raise ExportError(f"{file}: it must be a .keras or .h5 file, or a SavedModel's folder")
     code = next((c for c in _layers(_config(file)) if c.get("class_name") == "Lambda"), None)
     if code and not trust:
-        name = (code.get("config") or {}).get("name", "lambda")
+        config = code.get("config")
+        name = config.get("name", "lambda") if isinstance(config, dict) else "lambda"
         raise ExportError(
             f"{file}: its layer {name!r} is a Lambda, Python code in the file that would run here; "
             "pass --trust if you trust whoever made it"
@@ -43,19 +44,27 @@ def of_keras_2(file: Path) -> bool:
 
 def _config(file: Path) -> Any:
     if file.suffix == ".keras":
-        return json.loads(_member(file, "config.json"))
+        return _json(file, "config.json", _member(file, "config.json"))
     config = _attribute(file, "model_config")
     if not config:
         raise ExportError(
             f"{file}: it holds weights alone, without the model; save the whole model, with model.save()"
         )
-    return json.loads(config)
+    return _json(file, "model_config", config)
+
+
+def _json(file: Path, name: str, text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise ExportError(f"{file}: Keras cannot load it: its {name} is not JSON: {e}") from None
 
 
 def _version(file: Path) -> str:
-    if file.suffix == ".keras":
-        return str(json.loads(_member(file, "metadata.json")).get("keras_version", ""))
-    return _attribute(file, "keras_version")
+    if file.suffix != ".keras":
+        return _attribute(file, "keras_version")
+    metadata = _json(file, "metadata.json", _member(file, "metadata.json"))
+    return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
 
 
 def _member(file: Path, name: str) -> bytes:
@@ -76,7 +85,7 @@ def _attribute(file: Path, name: str) -> str:
             value = stored.attrs.get(name, "")
     except OSError as e:
         raise ExportError(f"{file}: Keras cannot load it: it is no HDF5 file: {e}") from None
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _layers(config: Any) -> Iterator[dict[str, Any]]:

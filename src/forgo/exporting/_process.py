@@ -82,11 +82,14 @@ def _load(path: Path, request: Request) -> Trained:
 
         return SavedModel(
             path, tags=request.tags, signature=request.signature, inputs=request.input_operations,
-            outputs=request.output_operations, trust=request.trust,
+            outputs=request.output_operations, trust=request.trust, retag=request.bare,
         )  # fmt: skip
     from forgo.exporting import _keras
 
-    return _keras.load(path, picture=request.rows is None, trust=request.trust)
+    model = _keras.load(path, picture=request.rows is None, trust=request.trust)
+    if request.bare:
+        model.use_old_names()
+    return model
 
 
 def _main(job: Path) -> None:

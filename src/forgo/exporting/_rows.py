@@ -27,7 +27,7 @@ def read_rows(file: Path) -> dict[str, Any]:
         if file.suffix == ".npy":
             return {UNNAMED: np.load(file, allow_pickle=False)}
         lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, EOFError) as e:
         raise ExportError(f"{file}: the rows cannot be read: {getattr(e, 'strerror', None) or e}") from None
     rows = []
     for number, line in enumerate(lines, 1):
@@ -35,11 +35,11 @@ def read_rows(file: Path) -> dict[str, Any]:
             continue
         try:
             rows.append(json.loads(line))
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise ExportError(f"{file}: line {number} is not JSON: {e}") from None
         if not _alike(rows[-1], rows[0]):
             raise ExportError(f"{file}: line {number} does not name the same inputs as the first")
-    if not rows:
+    if not rows or rows[0] == {}:
         raise ExportError(f"{file}: there are no rows in it")
     if not isinstance(rows[0], dict):
         return {UNNAMED: rows}

@@ -8,15 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from forgo._errors import ExportError
+from forgo import _binary
+from forgo._errors import ExportError, ForgoError
 from forgo.exporting._model import Arrays, End, SavedGraph
 from forgo.exporting._tensorflow import SIGNATURE, Traceable, logical_name
 
-_REACHING = {
-    "PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "SaveDatasetV2",
-    "TextLineDataset", "TFRecordDatasetV2", "FixedLengthRecordDatasetV2", "WholeFileReaderV2",
-}  # fmt: skip
-"""Operations that reach files or run code. What Go runs is held to more than these names."""
 _MOST_NAMES = 20
 
 
@@ -30,6 +26,7 @@ class SavedModel(Traceable):
         inputs: operations in place of a signature's inputs.
         outputs: names of the signature's outputs in the order wanted, or operations.
         trust: whether operations that reach files may be run here.
+        retag: where there is one graph, of other tags than those asked for, write it with these.
     """
 
     def __init__(
@@ -41,20 +38,14 @@ class SavedModel(Traceable):
         inputs: list[str] | None = None,
         outputs: list[str] | None = None,
         trust: bool = False,
+        retag: bool = False,
     ) -> None:
         import tensorflow as tf
 
         self.folder = folder
-        meta = _choose_graph(folder, tags)
+        meta = _choose_graph(folder, tags, retag)
         self._nodes = {n.name: n for n in meta.graph_def.node}
-        if not trust:
-            bodies = [n for f in meta.graph_def.library.function for n in f.node_def]
-            reaching = sorted({n.op for n in [*meta.graph_def.node, *bodies]} & _REACHING)
-            if reaching:
-                raise ExportError(
-                    f"{folder}: its operation {reaching[0]} reaches files or runs code; "
-                    "pass --trust if you trust whoever made it"
-                )
+        self._retag = retag
         self.tags = list(meta.meta_info_def.tags)
         self.framework = f"tensorflow {tf.__version__}"
         by_operations = bool(inputs) or not _signatures(meta)
@@ -77,6 +68,8 @@ class SavedModel(Traceable):
             ]
             if outputs:
                 self._outs = [_pick(folder, self._outs, name) for name in outputs]
+        if not trust:
+            self._check()
         try:
             self._loaded = tf.saved_model.load(str(folder), tags=self.tags)
             self._function = self._loaded.signatures[self.signature] if self.signature else self._pruned()
@@ -130,8 +123,26 @@ class SavedModel(Traceable):
         for part in ("variables", "assets"):
             if (self.folder / part).is_dir():
                 shutil.copytree(self.folder / part, folder / part)
+        if self._retag and set(tags) != set(self.tags):
+            from tensorflow.core.protobuf import saved_model_pb2
+
+            file = folder / "saved_model.pb"
+            saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+            saved.meta_graphs[0].meta_info_def.tags[:] = tags
+            file.write_bytes(saved.SerializeToString(deterministic=True))
+            self.tags = tags
         names = {e.name: name for name, e in [*self._ins, *self._outs]}
         return SavedGraph(self.tags, self.signature, names)
+
+    def _check(self) -> None:
+        """Have the Go half, which serves it, say whether it would: before anything of it is run here."""
+        try:
+            _binary.check_saved_model(
+                self.folder, self.tags, self.signature,
+                [] if self.signature else [name for name, _ in self._ins], [name for name, _ in self._outs],
+            )  # fmt: skip
+        except ForgoError as e:
+            raise ExportError(f"{e}; pass --trust if you trust whoever made it") from None
 
     def _pruned(self) -> Any:
         if not hasattr(self._loaded, "prune"):
@@ -181,7 +192,7 @@ class SavedModel(Traceable):
         return node is None or node.op != "Softmax", item[0]
 
 
-def _choose_graph(folder: Path, tags: list[str] | None) -> Any:
+def _choose_graph(folder: Path, tags: list[str] | None, retag: bool) -> Any:
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -198,7 +209,7 @@ def _choose_graph(folder: Path, tags: list[str] | None) -> Any:
             )
         return graphs[0]
     for g in graphs:
-        if set(g.meta_info_def.tags) == set(tags):
+        if set(g.meta_info_def.tags) == set(tags) or (retag and len(graphs) == 1):
             return g
     raise ExportError(
         f"{folder}: it has no graph with the tags [{', '.join(sorted(tags))}]; there is {have or 'none'}"

@@ -12,6 +12,8 @@ from forgo.exporting._model import End, SavedGraph
 
 OPSET = 18
 SIGNATURE = "serving_default"
+OLD_NAMES = ("input_1", "inferenceLayer/Softmax")
+"""What forgo's predecessor called the input and the output of every model."""
 
 
 class Traceable:
@@ -23,6 +25,13 @@ class Traceable:
     """The names of operations in a SavedModel, by logical name; those that are missing are called the same."""
     softmax = False
     """Whether the first output is the softmax of the second."""
+
+    def use_old_names(self) -> None:
+        """Name operations as the programs that run SavedModels by their names expect: see OLD_NAMES."""
+        if len(self.inputs) == 1:
+            self.operations[self.inputs[0].name] = OLD_NAMES[0]
+        if self.outputs[0].name in self.operations:  # a softmax
+            self.operations[self.outputs[0].name] = OLD_NAMES[1]
 
     def call(self, *values: Any) -> list[Any]:
         """Answer with tensors, in the order of the lists."""
