@@ -23,7 +23,7 @@ from tensorflow_serving.apis import prediction_log_pb2, prediction_service_pb2_g
 from tests.clients.servers import COMMAND, running
 from tests.conftest import BUNDLES
 
-NAMES = {"my_rows": "my rows", "scores_softmax": "scores/softmax", "pixels": "pixels", "probabilities": "probabilities", "logits": "logits"}  # fmt: skip
+NAMES = {"my_rows": "my rows", "scores_softmax": "scores/softmax", "pixels": "pixels", "text": "text", "probabilities": "probabilities", "logits": "logits"}  # fmt: skip
 
 
 def pictures(folder: Path) -> list[str | Path]:
@@ -53,11 +53,48 @@ def rows(folder: Path) -> list[str | Path]:
     return [folder / "old", "--examples", folder / "rows.npy", "--output", "scores/softmax"]
 
 
+def texts(folder: Path) -> list[str | Path]:
+    """A Keras classifier of texts, with a table of words."""
+    keras.utils.set_random_seed(4)
+    words = [
+        "red wine and white",
+        "the iris of a flower",
+        "wine",
+        "a flower is red",
+        "Grüße",
+        "of the white iris",
+    ]
+    vectorize = keras.layers.TextVectorization(max_tokens=20, output_mode="count")
+    vectorize.adapt(words)
+    text = keras.Input((), dtype="string", name="text")
+    scores = keras.layers.Dense(3, activation="softmax")(vectorize(text))
+    keras.Model(text, scores).save(folder / "model.keras")
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, words)))
+    return [folder / "model.keras", "--examples", folder / "rows.jsonl"]
+
+
+def golden_of(file: Path) -> dict[str, npt.NDArray[Any]]:
+    """A golden case's tensors; strings are kept as bytes and lengths."""
+    stored = load_file(file)
+    tensors = {}
+    for name, array in stored.items():
+        lengths = stored.get(f"{name}:lengths")
+        if lengths is not None:
+            ends = np.cumsum(lengths)
+            joined = array.tobytes()
+            array = np.array([joined[e - n : e] for e, n in zip(ends, lengths, strict=True)], object)
+        if not name.endswith(":lengths"):
+            tensors[name] = array
+    return tensors
+
+
 def arrays(tensors: Any) -> dict[str, npt.NDArray[Any]]:
     return {name: tf.make_ndarray(tensor) for name, tensor in tensors.items()}
 
 
-@pytest.mark.parametrize(("make", "signature"), [(pictures, "serving_default"), (rows, "answer")])
+@pytest.mark.parametrize(
+    ("make", "signature"), [(pictures, "serving_default"), (texts, "serving_default"), (rows, "answer")]
+)
 def test_records(tmp_path: Path, make: Callable[[Path], list[str | Path]], signature: str) -> None:
     bundle = tmp_path / "m.forgo"
     export = [COMMAND, "export", *make(tmp_path), "-o", bundle, "--engine", "tensorflow"]
@@ -72,7 +109,7 @@ def test_records(tmp_path: Path, make: Callable[[Path], list[str | Path]], signa
     assert len(logs) == len(manifest["golden"]["cases"]) >= 4
     answer = tf.saved_model.load(str(bundle / "saved_model"), tags=["serve"]).signatures[signature]
     for case, log in zip(manifest["golden"]["cases"], logs, strict=True):
-        golden = load_file(bundle / case["tensors"])
+        golden = golden_of(bundle / case["tensors"])
         for kind, recorded in (("input", log.request.inputs), ("output", log.response.outputs)):
             want = {NAMES[k.partition(".")[2]]: v for k, v in golden.items() if k.startswith(f"{kind}.")}
             np.testing.assert_equal(arrays(recorded), want)
