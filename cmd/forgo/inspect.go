@@ -18,18 +18,25 @@ import (
 )
 
 func inspectCommand() *cobra.Command {
+	var check checkFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "inspect PATH",
 		Short: "Show what is in a bundle, an ONNX file, a SavedModel or a .keras file",
 		Long: "Inspect lists the inputs, outputs, shapes, types and operations of a model, with the tags and\n" +
 			"signatures of a SavedModel, without running it and without any framework. Of a graph without\n" +
-			"a signature it lists the placeholders, and the operations that nothing consumes.",
+			"a signature it lists the placeholders, and the operations that nothing consumes.\n\n" +
+			"With --check it first refuses a SavedModel that forgo predict would not load: where tags, a\n" +
+			"signature or names are wrong, files are missing, or what would be run reads or writes files.",
 		Example: "  forgo inspect digits.forgo\n" +
 			"  forgo inspect saved_model\n" +
+			"  forgo inspect --check forGo --tag tags --input input_1 --output inferenceLayer/Softmax\n" +
 			"  forgo inspect --json model.onnx",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := check.run(cmd.Flags(), args[0]); err != nil {
+				return err
+			}
 			i, err := inspect(args[0])
 			if err != nil {
 				return err
@@ -43,6 +50,7 @@ func inspectCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	check.add(cmd.Flags())
 	return cmd
 }
 

@@ -95,19 +95,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // fromEnvironment sets the flags that the command line left out from FORGO_* variables:
-// --approximate-decode from FORGO_APPROXIMATE_DECODE. --url is for the command line alone: verify
-// must not come to mean another thing unseen.
+// --approximate-decode from FORGO_APPROXIMATE_DECODE.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
-		if value, ok := os.LookupEnv(name); ok && !f.Changed && err == nil && f.Name != "help" && f.Name != "version" && f.Name != "url" {
+		if value, ok := os.LookupEnv(name); ok && !f.Changed && err == nil && f.Name != "help" && f.Name != "version" && f.Annotations[onlyThere] == nil {
 			if e := flags.Set(f.Name, value); e != nil {
 				err = usageError{fmt.Errorf("%s=%s: %w", name, value, e)}
 			}
 		}
 	})
 	return err
+}
+
+const onlyThere = "for the command line only"
+
+// commandLineOnly keeps a flag from being set by a variable, where a verb must not come to mean
+// another thing unseen.
+func commandLineOnly(flags *pflag.FlagSet, name string) {
+	_ = flags.SetAnnotation(name, onlyThere, []string{}) // it fails where there is no such flag
 }
 
 // variable is the one that sets a flag.

@@ -22,7 +22,7 @@ import (
 
 // bareFlags say of a model without a bundle what a bundle says itself.
 type bareFlags struct {
-	graph      predict.Graph
+	graphFlags
 	allowFiles bool
 	imageSize  string
 	resize     string
@@ -32,18 +32,14 @@ type bareFlags struct {
 	channels   string
 	labels     string
 
-	names, pictures []string // of these flags
+	all, pictures []string // names of these flags
 }
 
 func (f *bareFlags) add(flags *pflag.FlagSet) {
+	f.graphFlags.add(flags)
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
-	own.StringSliceVar(&f.graph.Tags, "tag", nil, "`TAGS` of the graph in a SavedModel that has several")
-	own.StringVar(&f.graph.Signature, "signature", "", "signature of a SavedModel, by `NAME` (default serving_default)")
-	own.StringSliceVar(&f.graph.Inputs, "input", nil, "the input's `NAME`: of the signature, or an operation as in input_1")
-	own.StringSliceVar(&f.graph.Outputs, "output", nil, "the output's `NAME`, as in inferenceLayer/Softmax")
 	own.BoolVar(&f.allowFiles, "allow-files", false, "let a SavedModel read and write files; only where you trust it as a program")
 	own.StringVar(&f.labels, "labels", "", "`FILE` of labels, one a line, in the order of the output")
-	own.VisitAll(func(flag *pflag.Flag) { f.names = append(f.names, flag.Name) })
 
 	pictures := pflag.NewFlagSet("", pflag.ContinueOnError)
 	pictures.StringVar(&f.imageSize, "image-size", "", "resize pictures to `N` or HEIGHTxWIDTH (default: the input's size)")
@@ -52,21 +48,16 @@ func (f *bareFlags) add(flags *pflag.FlagSet) {
 	pictures.StringVar(&f.mean, "mean", "0", "then subtract `X`, or one for each channel: 103.939,116.779,123.68")
 	pictures.StringVar(&f.std, "std", "1", "then divide by `X`, or one for each channel")
 	pictures.StringVar(&f.channels, "channels", "RGB", "the order of the channels: RGB or BGR")
-	pictures.VisitAll(func(flag *pflag.Flag) { f.pictures = append(f.pictures, flag.Name) })
-	f.names = append(f.names, f.pictures...)
+	f.pictures = named(pictures)
+	f.all = slices.Concat(f.graphFlags.names, named(own), f.pictures)
 
 	flags.AddFlagSet(own)
 	flags.AddFlagSet(pictures)
 }
 
-// given are those of the flags that were set.
-func given(flags *pflag.FlagSet, names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !flags.Changed(name) })
-}
-
 // refuse fails where one of the flags was given for a bundle.
 func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
-	if set := given(cmd.Flags(), f.names); len(set) > 0 {
+	if set := given(cmd.Flags(), f.all); len(set) > 0 {
 		return usageError{fmt.Errorf("--%s is for models without a bundle; %s says it itself", set[0], bundle)}
 	}
 	return nil

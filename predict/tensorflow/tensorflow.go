@@ -60,30 +60,23 @@ func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	return s, nil
 }
 
+// Check refuses what an [Engine] without options would refuse of g before it loads anything: tags, a
+// signature, an input or an output that there is not; files of the model that are missing; and
+// operations that reach files or connections, at load or in what the outputs need. It reads
+// saved_model.pb alone: no TensorFlow is needed, and nothing of the model is run.
+func Check(g predict.Graph) error {
+	if _, err := (engine{}).check(g); err != nil {
+		return fmt.Errorf("check SavedModel: %s: %w", filepath.Base(g.Path), err)
+	}
+	return nil
+}
+
 func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (_ *session, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if g.Data != nil {
-		return nil, errors.New("a SavedModel is a folder, not a file")
-	}
-	graphs, err := Inspect(g.Path)
+	chosen, err := e.check(g)
 	if err != nil {
-		return nil, err
-	}
-	chosen, err := choose(graphs, g.Tags)
-	if err != nil {
-		return nil, err
-	}
-	if !e.files {
-		if err := chosen.safeToLoad(); err != nil {
-			return nil, err
-		}
-	}
-	if _, _, err := e.ends(chosen, g); err != nil {
-		return nil, err
-	}
-	if err := chosen.complete(g.Path); err != nil {
 		return nil, err
 	}
 	if _, err := e.Library(); err != nil {
@@ -112,6 +105,30 @@ func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	}
 	s.outputs, err = s.find(outputs)
 	return s, err
+}
+
+// check finds the graph that is meant in its folder, and refuses what must not be loaded.
+func (e engine) check(g predict.Graph) (*MetaGraph, error) {
+	if g.Data != nil {
+		return nil, errors.New("a SavedModel is a folder, not a file")
+	}
+	graphs, err := Inspect(g.Path)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := choose(graphs, g.Tags)
+	if err != nil {
+		return nil, err
+	}
+	if !e.files {
+		if err := chosen.safeToLoad(); err != nil {
+			return nil, err
+		}
+	}
+	if _, _, err := e.ends(chosen, g); err != nil {
+		return nil, err
+	}
+	return chosen, chosen.complete(g.Path)
 }
 
 // ends are the inputs and outputs that are meant, if they may be run.

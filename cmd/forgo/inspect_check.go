@@ -1,0 +1,47 @@
+package main
+
+// forgo inspect --check: whether a SavedModel may be loaded, before anything loads it.
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/forgo-ml/forgo/predict/tensorflow"
+)
+
+type checkFlags struct {
+	graphFlags
+	check bool
+}
+
+func (f *checkFlags) add(flags *pflag.FlagSet) {
+	flags.BoolVar(&f.check, "check", false, "refuse a SavedModel that forgo predict would not load")
+	f.graphFlags.add(flags)
+	// What is asked of one model must not come unseen from what another verb was told.
+	for _, name := range append(f.names, "check") {
+		commandLineOnly(flags, name)
+	}
+}
+
+// run checks the SavedModel at a path, where --check asks for it.
+func (f *checkFlags) run(flags *pflag.FlagSet, path string) error {
+	if set := given(flags, f.names); len(set) > 0 && !f.check {
+		return usageError{fmt.Errorf("--%s goes with --check: without it, everything is shown", set[0])}
+	}
+	if !f.check {
+		return nil
+	}
+	if err := f.complete(flags); err != nil {
+		return err
+	}
+	kind, err := kindOf(path)
+	if err != nil {
+		return err
+	}
+	if kind != kindSavedModel {
+		return usageError{fmt.Errorf("--check is for SavedModels, and %s is none", path)}
+	}
+	f.graph.Path = path
+	return tensorflow.Check(f.graph)
+}
