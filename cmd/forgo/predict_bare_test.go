@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,6 +129,31 @@ func TestPredictBareRefusals(t *testing.T) {
 			if !strings.Contains(errs, part) {
 				t.Errorf("%s: %q is not in %q", name, part, errs)
 			}
+		}
+	}
+}
+
+// Nothing of TensorFlow's is between what predict says: its results, or the one line of a refusal.
+func TestPredictSavedModelKeepsStderrToItself(t *testing.T) {
+	forgo := binary(t)
+	for name, c := range map[string]struct {
+		more []string
+		says string
+	}{
+		"a result":  {nil, "parity NOT PROVEN: "},
+		"quietly":   {[]string{"--json"}, ""},
+		"a refusal": {[]string{"--image-size", "9"}, "forgo: prepare pictures: "},
+	} {
+		cmd := exec.CommandContext(t.Context(), forgo, byNames(append(c.more, photo)...)...)
+		var errs strings.Builder
+		cmd.Stderr = &errs
+		_ = cmd.Run()
+		lines := 1
+		if c.says == "" {
+			lines = 0
+		}
+		if got := errs.String(); !strings.HasPrefix(got, c.says) || strings.Count(got, "\n") != lines {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }
