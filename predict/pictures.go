@@ -85,7 +85,7 @@ func (b *Bare) Pictures(ctx context.Context, engine Engine, p Pictures) (Picture
 	}
 	graph, err := preparing.ReadFile("preprocess/" + p.Resize + ".onnx")
 	if err != nil {
-		return fail(fmt.Errorf("there is no way to resize named %q, but %s", p.Resize, strings.Join(Resizes(), ", ")))
+		return fail(err)
 	}
 	// One thread: pictures of concurrent callers are what runs side by side.
 	s, err := engine.Open(ctx, Graph{Data: graph, Path: p.Resize}, SessionOptions{Threads: 1})
@@ -149,10 +149,16 @@ func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err erro
 	return in.Name, planes, nil
 }
 
+// Check fails where the settings are wrong whatever the graph is.
+func (p Pictures) Check() error { return p.complete() }
+
 // complete fills in what is optional.
 func (p *Pictures) complete() error {
 	if p.Resize == "" {
 		p.Resize = "bilinear"
+	}
+	if ways := Resizes(); !slices.Contains(ways, p.Resize) {
+		return fmt.Errorf("there is no way to resize named %q, but %s", p.Resize, strings.Join(ways, ", "))
 	}
 	if p.Channels == "" {
 		p.Channels = "RGB"

@@ -108,8 +108,14 @@ func TestTFServingPredictOutputs(t *testing.T) {
 	models["bytes"] = taskModel(t, "same-string", "tensors", func(m map[string]any) {
 		m["outputs"].([]any)[0].(map[string]any)["name"] = "y_bytes"
 	})
+	models["captions"] = taskModel(t, "same-string", "tensors", func(m map[string]any) {
+		m["inputs"].([]any)[0].(map[string]any)["name"] = "image" // of texts: the model takes no pictures
+	})
 	url := listen(t, models) + "/v1/models/"
 	for _, c := range []struct{ model, body, want string }{
+		{"captions", `{"instances":[["a",{"b64":"Yg=="}]]}`, `{"predictions":[["a","b"]]}`},
+		{"captions", `{"instances":[{"image":["a","b"]}]}`, `{"predictions":[["a","b"]]}`},
+		{"captions", `{"inputs":{"image":[["a","b"]]}}`, `{"outputs":[["a","b"]]}`},
 		{"bytes", `{"instances":[["a","b"]]}`, `{"predictions":[[{"b64":"YQ=="},{"b64":"Yg=="}]]}`},
 		{"bytes", `{"instances":[[{"b64":"//4="},""]]}`, `{"predictions":[[{"b64":"//4="},{"b64":""}]]}`},
 		{

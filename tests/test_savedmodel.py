@@ -115,11 +115,13 @@ def test_old_model_called_wrongly(old_model: tuple[Path, Any], photos: list[Path
         done = forgo("predict", place, *arguments, photos[0])
         assert done.code == 1, wrong
         assert says in done.err, (wrong, done.err)
+        assert done.err.count("\n") == 1, (wrong, done.err)
     (place / "variables").rename(tmp_path / "variables")
     try:
         done = forgo("predict", place, *BY_NAMES, photos[0])
         assert done.code == 1
         assert "variables/" in done.err
+        assert done.err.count("\n") == 1
     finally:
         (tmp_path / "variables").rename(place / "variables")
 

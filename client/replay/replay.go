@@ -2,7 +2,7 @@
 // what they record as inputs and compares what comes back with what the training framework
 // answered.
 //
-// Every case is sent in each protocol that the server speaks and in each form that the protocol
+// Every case is sent in each [Protocol] that the server speaks and in each form that the protocol
 // has, alone and in batches, by one caller and by several at once. The tolerance is the bundle's
 // own. Nothing is loaded: neither an engine nor the model is needed here.
 package replay

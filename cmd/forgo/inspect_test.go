@@ -131,6 +131,8 @@ func TestInspectRefusals(t *testing.T) {
 		write("empty", nil):           "not a complete ONNX model",
 		write("old.h5", []byte("\x89HDF\r\n\x1a\nrest")):                                        "forgo export",
 		write("cut.keras", []byte("PK\x03\x04rest")):                                            "not a complete .keras file",
+		write("text.keras", []byte("version https://git-lfs")):                                  "no .keras file",
+		write("text.H5", []byte("text")):                                                        "no HDF5 file",
 		archive("other.zip", map[string]string{"a": "b"}):                                       "no metadata.json",
 		archive("half.keras", map[string]string{"metadata.json": "{}", "config.json": "{"}):     "config.json",
 		archive("list.keras", map[string]string{"metadata.json": "{}", "config.json": "[1]"}):   "config.json",

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // kind is what a path on the command line is.
@@ -18,8 +19,8 @@ const (
 	kindKeras      kind = "keras"
 )
 
-// kindOf looks at what is there, not at names. What it does not know is a bundle or an ONNX
-// file, for the reader of those to refuse.
+// kindOf looks at what is there; at names where that is nothing it knows, to say what it is not.
+// All other files are ONNX, for their reader to refuse.
 func kindOf(path string) (kind, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -55,6 +56,12 @@ func kindOf(path string) (kind, error) {
 		return kindKeras, nil
 	case string(start) == "\x89HDF\r\n\x1a\n":
 		return "", fmt.Errorf("%s: it is an HDF5 file, which only Python reads: forgo export %s -o NAME.forgo", path, path)
+	}
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".keras":
+		return "", fmt.Errorf("%s: no .keras file: it does not begin as a zip archive; save or copy the model again", path)
+	case ".h5", ".hdf5":
+		return "", fmt.Errorf("%s: no HDF5 file: it does not begin as one; save or copy the model again, then forgo export %s -o NAME.forgo", path, path)
 	}
 	return kindONNX, nil
 }

@@ -24,14 +24,14 @@ func predictCommand() *cobra.Command {
 	var top int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "predict BUNDLE FILE...",
-		Short: "Label pictures, or JSON rows, with a bundle's model",
+		Use:   "predict MODEL FILE...",
+		Short: "Label pictures, or JSON rows, with a bundle, a SavedModel or an ONNX file",
 		Long: "Predict answers each FILE: a JPEG or PNG picture, or a JSON row where the model takes tensors.\n" +
-			"The bundle's golden cases are replayed first; if an answer differs, nothing is predicted.\n" +
 			"A file that cannot be read is reported, the others are answered, and the exit code is 1.\n\n" +
-			"A SavedModel or an ONNX file does without a bundle. Then flags say what a bundle would:\n" +
-			"which graph, input and output, where the model leaves a choice, and how pictures were made\n" +
-			"in training. forgo inspect lists the names. Nothing proves the answers.",
+			"MODEL is a bundle, a SavedModel's folder or an ONNX file. A bundle's golden cases are replayed\n" +
+			"first; if an answer differs, nothing is predicted. For the others, flags say what a bundle\n" +
+			"would: which graph, input and output, where the model leaves a choice, and how pictures were\n" +
+			"made in training. forgo inspect lists the names. Nothing proves the answers.",
 		Example: "  forgo predict digits.forgo seven.png\n" +
 			"  forgo predict --json --top 0 digits.forgo photos/*.jpg\n" +
 			"  forgo predict forGo --tag tags --input input_1 --output inferenceLayer/Softmax photo.jpg",

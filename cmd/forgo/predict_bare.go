@@ -65,6 +65,9 @@ func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
 
 // open opens a SavedModel or an ONNX file, and says on stderr what it was told of it.
 func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int, quiet bool) (_ *predict.Bare, err error) {
+	if err := f.complete(cmd.Flags()); err != nil {
+		return nil, err
+	}
 	pictures, err := f.settings()
 	if err != nil {
 		return nil, usageError{err}
@@ -148,8 +151,13 @@ func (f *bareFlags) settings() (p predict.Pictures, err error) {
 	if p.Mean, err = numbers("mean", f.mean); err != nil {
 		return p, err
 	}
-	p.Deviation, err = numbers("std", f.std)
-	return p, err
+	if p.Deviation, err = numbers("std", f.std); err != nil {
+		return p, err
+	}
+	if err := p.Check(); err != nil {
+		return p, fmt.Errorf("%w (--resize, --channels, --mean, --std)", err)
+	}
+	return p, nil
 }
 
 // numbers reads X,Y,Z, each a number or a fraction as in 1/255.

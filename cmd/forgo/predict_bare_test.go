@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -118,6 +119,12 @@ func TestPredictBareRefusals(t *testing.T) {
 		"division by nought": {byNames("--scale", "1/0", photo), exitUsage, []string{"--scale"}},
 		"mean":               {byNames("--mean", "1,x", photo), exitUsage, []string{"--mean", `"x"`}},
 		"size":               {byNames("--image-size", "8x", photo), exitUsage, []string{"--image-size"}},
+		"resize":             {byNames("--resize", "cubic", photo), exitUsage, []string{"--resize", `"cubic"`, "bilinear-tf1"}},
+		"channels":           {byNames("--channels", "RBG", photo), exitUsage, []string{"--channels", `"RBG"`}},
+		"two means":          {byNames("--mean", "1,2", photo), exitUsage, []string{"--mean", "2 values"}},
+		"division by std":    {byNames("--std", "1,0,1", photo), exitUsage, []string{"--std", "0"}},
+		"an empty tag":       {[]string{"predict", model, "--tag", "", photo}, exitUsage, []string{"--tag is empty"}},
+		"an empty input":     {[]string{"predict", model, "--input", "", photo}, exitUsage, []string{"--input is empty"}},
 		"labels":             {byNames("--labels", twice, photo), exitRefused, []string{"twice"}},
 	} {
 		code, out, errs := command(t, c.args...)
@@ -128,6 +135,41 @@ func TestPredictBareRefusals(t *testing.T) {
 			if !strings.Contains(errs, part) {
 				t.Errorf("%s: %q is not in %q", name, part, errs)
 			}
+		}
+	}
+}
+
+// Wrong usage is said before the model is opened, which here would be refused.
+func TestPredictBareUsageComesFirst(t *testing.T) {
+	for _, wrong := range [][]string{{"--resize", "cubic"}, {"--channels", "RBG"}, {"--std", "0"}, {"--mean", "1,2"}, {"--scale", "1/0"}, {"--signature", ""}} {
+		code, _, errs := command(t, append([]string{"predict", conformance + "savedmodels/reads", photo}, wrong...)...)
+		if code != exitUsage || !strings.Contains(errs, wrong[0]) {
+			t.Errorf("%q: exit code %d, %s", wrong, code, errs)
+		}
+	}
+}
+
+// Nothing of TensorFlow's is between what predict says: its results, or the one line of a refusal.
+func TestPredictSavedModelKeepsStderrToItself(t *testing.T) {
+	forgo := binary(t)
+	for name, c := range map[string]struct {
+		more []string
+		says string
+	}{
+		"a result":  {nil, "parity NOT PROVEN: "},
+		"quietly":   {[]string{"--json"}, ""},
+		"a refusal": {[]string{"--image-size", "9"}, "forgo: prepare pictures: "},
+	} {
+		cmd := exec.CommandContext(t.Context(), forgo, byNames(append(c.more, photo)...)...)
+		var errs strings.Builder
+		cmd.Stderr = &errs
+		_ = cmd.Run()
+		lines := 1
+		if c.says == "" {
+			lines = 0
+		}
+		if got := errs.String(); !strings.HasPrefix(got, c.says) || strings.Count(got, "\n") != lines {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

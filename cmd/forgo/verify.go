@@ -24,8 +24,8 @@ func verifyCommand() *cobra.Command {
 			"training framework answered. A difference is named by the stage where it begins: decode,\n" +
 			"preprocess, model or label. Exit code 0 means proven.\n\n" +
 			"With --url the cases are sent to a server that runs, whoever's it is, in each protocol that it\n" +
-			"speaks, alone and in batches; a difference is named by protocol, form and batch, at stage serve.\n" +
-			"Nothing is loaded here, so that no engine is needed.",
+			"speaks (TensorFlow Serving's gRPC is left out), alone and in batches; a difference is named by\n" +
+			"protocol, form and batch, at stage serve. Nothing is loaded here, so that no engine is needed.",
 		Example: "  forgo verify digits.forgo\n" +
 			"  forgo verify --json digits.forgo\n" +
 			"  forgo verify --url http://127.0.0.1:8080 --url grpc://127.0.0.1:8081 digits.forgo",

@@ -10,20 +10,23 @@ static struct {
 #undef FIELD
 } tf;
 
-const char *forgo_tf_open(const char *first, const char *path, char **reason) {
+// Opens the library, after `first` unless that is NULL.
+static void *opened(const char *first, const char *path, char **reason) {
+	forgo_quiet(); // it looks at what is set below
 	// A library does not write to stderr, unless whoever runs the process asks for it.
 	setenv("TF_CPP_MIN_LOG_LEVEL", "3", 0);
 	// Each session has the threads it was given; otherwise the first one's count is every one's.
 	setenv("TF_OVERRIDE_GLOBAL_THREADPOOL", "1", 0);
-	if (first != NULL && dlopen(first, RTLD_LAZY | RTLD_LOCAL) == NULL) {
-		*reason = strdup(dlerror());
-		return NULL;
-	}
-	void *lib = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-	if (lib == NULL) {
-		*reason = strdup(dlerror());
-		return NULL;
-	}
+	void *lib = NULL;
+	if (first == NULL || dlopen(first, RTLD_LAZY | RTLD_LOCAL) != NULL) lib = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+	forgo_loud();
+	if (lib == NULL) *reason = strdup(dlerror());
+	return lib;
+}
+
+const char *forgo_tf_open(const char *first, const char *path, char **reason) {
+	void *lib = opened(first, path, reason);
+	if (lib == NULL) return NULL;
 	__typeof__(tf) found;
 	const char *missing = NULL;
 #define BIND(result, name, parameters) \

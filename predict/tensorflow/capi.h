@@ -79,6 +79,10 @@ enum { FORGO_DEADLINE_EXCEEDED = 4 }; // TF_Code
 // all that follow are, once it has succeeded.
 const char *forgo_tf_open(const char *first, const char *path, char **reason);
 
+// Between these, which do not nest, C's stderr is without what TensorFlow says of itself unasked.
+void forgo_quiet(void);
+void forgo_loud(void);
+
 forgo_error forgo_tf_load(const char *dir, const char *const *tags, int ntags, const void *config, size_t config_size,
 	TF_Graph **graph, TF_Session **session, TF_Buffer *meta_graph);
 void forgo_tf_free_buffer(TF_Buffer *b);

@@ -8,8 +8,8 @@
 // looked for, in this order, at the [Library] option, in the environment variable
 // FORGO_TENSORFLOW, beside the running binary, in the tensorflow wheel of the Python
 // environment, and on the system. TensorFlow's own log is kept off stderr, unless
-// TF_CPP_MIN_LOG_LEVEL is set; but for a line about oneDNN, which some versions write as
-// they are opened.
+// TF_CPP_MIN_LOG_LEVEL is set. Two lines that it writes as it is opened, whatever that says, are
+// there where it is 0 or TF_CPP_VMODULE is set.
 package tensorflow
 
 import (

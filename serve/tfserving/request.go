@@ -178,7 +178,7 @@ func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := values(r, spec)
+		t, err := q.input(r, spec)
 		return predict.Tensors{spec.Name: t}, err
 	}
 	parts := map[string][]tensor.Tensor{}
@@ -245,7 +245,7 @@ func (q *request) named(r *scan.Reader, each func(tensor.Spec, tensor.Tensor) er
 		if err != nil {
 			return err
 		}
-		t, err := values(r, spec)
+		t, err := q.input(r, spec)
 		if err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func (q *request) table(r *scan.Reader) (predict.Tensors, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := values(r, spec)
+		t, err := q.input(r, spec)
 		columns[spec.Name] = t
 		return columns, err
 	}
@@ -278,21 +278,22 @@ func (q *request) table(r *scan.Reader) (predict.Tensors, error) {
 	return columns, err
 }
 
-// values reads one input's value. Bytes are text, or {"b64": …}; pictures are never text.
-func values(r *scan.Reader, spec tensor.Spec) (tensor.Tensor, error) {
-	t, err := elements(r, spec)
+// input reads one input's value. Bytes are text, or {"b64": …}; pictures are never text.
+func (q *request) input(r *scan.Reader, spec tensor.Spec) (tensor.Tensor, error) {
+	t, err := q.elements(r, spec)
 	if err != nil {
 		return t, fmt.Errorf("input %q: %w", spec.Name, err)
 	}
 	return t, nil
 }
 
-func elements(r *scan.Reader, spec tensor.Spec) (tensor.Tensor, error) {
+func (q *request) elements(r *scan.Reader, spec tensor.Spec) (tensor.Tensor, error) {
 	if spec.DType != tensor.String {
 		return r.Tensor(spec.DType, 0)
 	}
+	picture := q.m.Manifest().Picture != nil && spec.Name == Picture
 	return scan.Elements(r, 0, func(r *scan.Reader) (string, error) {
-		if r.Peek() == '"' && spec.Name != Picture {
+		if r.Peek() == '"' && !picture {
 			return r.Text()
 		}
 		if r.Peek() != '{' {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 GO_VERBS = {
-    "predict": "Label pictures, or JSON rows, with a bundle's model",
+    "predict": "Label pictures, or JSON rows, with a bundle, a SavedModel or an ONNX file",
     "verify": "Prove that the Go binary answers as the training framework did",
-    "inspect": "Show what is in a bundle or an ONNX file",
+    "inspect": "Show what is in a bundle, an ONNX file, a SavedModel or a .keras file",
     "serve": "Answer over HTTP and gRPC, once parity is proven",
     "key": "Make an API key for forgo serve",
     "doctor": "Show what this machine and the binary can do",
