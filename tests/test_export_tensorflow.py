@@ -234,6 +234,46 @@ def test_a_file_that_a_model_would_write_is_not_written(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_what_creating_an_object_would_write_is_not_written(tmp_path: Path) -> None:
+    """Python runs an object's own initializer as it loads a SavedModel, which Go never does."""
+    import tensorflow as tf
+
+    target = tmp_path / "written"
+
+    class Writer(tf.saved_model.experimental.TrackableResource):  # type: ignore[misc]
+        def _create_resource(self) -> Any:
+            return tf.raw_ops.MutableHashTableV2(key_dtype=tf.int64, value_dtype=tf.int64)
+
+        def _initialize(self) -> None:
+            tf.io.write_file(str(target), "written")
+
+        def _destroy_resource(self) -> None:
+            pass
+
+    module = tf.Module()
+    module.writer = Writer()
+    module.answer = tf.function(
+        lambda x: {
+            "y": x
+            + tf.cast(tf.raw_ops.LookupTableSizeV2(table_handle=module.writer.resource_handle), tf.float32)
+        },
+        input_signature=[tf.TensorSpec((None, 2), tf.float32, name="x")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "writes"), signatures=module.answer)
+    target.unlink(missing_ok=True)
+    tf.saved_model.load(str(tmp_path / "writes"))
+    assert target.exists()  # so it would be
+    target.unlink()
+    with pytest.raises(forgo.ExportError, match=r"WriteFile.*--trust"):
+        forgo.export(
+            tmp_path / "writes",
+            tmp_path / "m.forgo",
+            examples=np.ones((3, 2), np.float32),
+            engine="tensorflow",
+        )
+    assert not target.exists()
+
+
 def test_a_saved_model_gets_another_tag(tmp_path: Path) -> None:
     forgo.export(SAVED / "iris", tmp_path / "forGo", tag="tags", examples=ROWS[:20])
     (graph,) = json.loads(run_forgo("inspect", "--json", tmp_path / "forGo").out)["graphs"]

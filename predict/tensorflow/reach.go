@@ -39,6 +39,8 @@ var outside = set(
 	// connections
 	"DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3", "DataServiceDatasetV4",
 	"RegisterDataset", "RegisterDatasetV2", "RpcServer", "RpcClient", "FileSystemSetConfiguration",
+	// code of the process that calls it
+	"PyFunc", "PyFuncStateless", "EagerPyFunc",
 )
 
 // places are the attributes of operations that reach outside only where the attribute says so,
@@ -117,7 +119,9 @@ type walker struct {
 	fed     map[string]bool // tensors whose values are given
 	allowed map[string]int  // operations that may take their file's name from a fed tensor, by that input
 	clean   map[string]bool // operations and functions that reach nothing outside
-	steps   int
+	// operations that are let pass wherever they are
+	harmless map[string]bool
+	steps    int
 }
 
 // Limits that no honest graph comes near: functions can call each other in exponentially many
@@ -174,8 +178,8 @@ func (w *walker) node(n *node, in *function, from *call) error {
 	case n.op == "Placeholder" && in == nil:
 		return fmt.Errorf("it depends on the input %q too", n.name)
 	case mayRead && input < len(n.inputs) && w.given(n.inputs[input], in, from):
-	case outside[n.op]:
-		return fmt.Errorf("operation %q (%s) reads or writes files or connections: refused", n.name, n.op)
+	case outside[n.op] && !w.harmless[n.op]:
+		return fmt.Errorf("operation %q (%s) reads or writes files or connections, or runs code: refused", n.name, n.op)
 	case ok && !slices.Contains(place.harmless, attrText(n.attrs[place.attr])):
 		return fmt.Errorf("operation %q (%s) writes to %q: refused", n.name, n.op, attrText(n.attrs[place.attr]))
 	}

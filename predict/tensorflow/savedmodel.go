@@ -34,6 +34,7 @@ type MetaGraph struct {
 	functions  map[string]*function
 	gradients  map[string]string
 	initOp     string            // run at load
+	creators   []string          // functions that Python runs at load
 	restoreOp  string            // run at load, if there are variables
 	savedPaths string            // the tensor that restoreOp takes the variables' place from
 	assets     map[string]string // tensor, without ":0", to file in assets/
@@ -166,6 +167,8 @@ func readMetaGraph(b []byte) (MetaGraph, error) {
 			return err
 		case 6:
 			return g.asset(f.Bytes)
+		case 7:
+			return g.objects(f.Bytes)
 		}
 		return nil
 	})

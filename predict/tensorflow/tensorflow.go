@@ -62,10 +62,15 @@ func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 
 // Check refuses what an [Engine] without options would refuse of g before it loads anything: tags, a
 // signature, an input or an output that there is not; files of the model that are missing; and
-// operations that reach files or connections, at load or in what the outputs need. It reads
-// saved_model.pb alone: no TensorFlow is needed, and nothing of the model is run.
+// operations that reach files or connections, at load or in what the outputs need. So does it for
+// what Python would run as it loads the model. It reads saved_model.pb alone: no TensorFlow is
+// needed, and nothing of the model is run.
 func Check(g predict.Graph) error {
-	if _, err := (engine{}).check(g); err != nil {
+	chosen, err := engine{}.check(g)
+	if err == nil {
+		err = chosen.safeToCreate()
+	}
+	if err != nil {
 		return fmt.Errorf("check SavedModel: %s: %w", filepath.Base(g.Path), err)
 	}
 	return nil
