@@ -114,7 +114,7 @@ def table(ways: list[Way]) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for way in ways:
-        off = "" if way.off is None else f"{np.abs(way.off).max():.3g} ({np.abs(way.off).mean():.2g})"
+        off = "" if way.off is None else f"{np.abs(way.off).max():.2f} ({np.abs(way.off).mean():.2f})"
         answer = best(way.scores[0])
         others = sum(best(got) != best(want) for got, want in zip(way.scores, truth, strict=True))
         shown = answer if answer == label else f"**{answer}**"
