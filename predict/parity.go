@@ -238,17 +238,10 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 
 // row replays what is given in JSON: all inputs, or those beside the picture.
 func (r *replayer) row(g golden) error {
-	raw := g.Raw
 	if r.m.manifest.PictureAlone() {
 		return nil
 	}
-	if r.m.manifest.Picture != nil {
-		var err error
-		if _, raw, err = bundle.SplitRow(raw); err != nil {
-			return r.fail(g, StageDecode, math.Inf(1), 0, err)
-		}
-	}
-	in, err := tensor.ParseRow(raw, r.m.beside)
+	in, err := tensor.ParseRow(g.Row, r.m.beside)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}

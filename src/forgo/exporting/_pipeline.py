@@ -182,12 +182,11 @@ def _record(
             "no example has a best class beyond doubt: give examples that the model can tell apart"
         )
     answers = [{name: a[i : i + 1] for name, a in truth.items()} for i in chosen]
+    tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
     if saved and saved.signature and not request.bare:
-        tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
         _warmup.write(stage.folder / "saved_model", name_of(request.place), saved, tensors)
         stage.adopt("saved_model/assets.extra")
     if request.onnx_test_data:
-        tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
         _test_data.write(stage, [e.name for e in model.inputs], [e.name for e in model.outputs], tensors)
     cases = []
     for number, (i, outputs) in enumerate(zip(chosen, answers, strict=True)):
