@@ -5,6 +5,9 @@
 // The shared library is opened at run time. It is looked for, in this order, at the
 // [Library] option, in the environment variable FORGO_ONNXRUNTIME, beside the running
 // binary, in the onnxruntime wheel of the Python environment, and on the system.
+//
+// ONNX Runtime's telemetry is turned off before the library is opened, by setting
+// ORT_DISABLE_TELEMETRY in the process's environment.
 package onnx
 
 import (
@@ -65,6 +68,10 @@ func (e engine) Library() (predict.Library, error) {
 	// What matters comes back as an error; a library does not write to stderr.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return predict.Library{}, fmt.Errorf("load ONNX Runtime from %s: %w", lib.Path, err)
+	}
+	// A library that the program itself opened first did not see the variable.
+	if err := ort.DisableTelemetry(); err != nil {
+		return predict.Library{}, fmt.Errorf("turn ONNX Runtime's telemetry off: %w", err)
 	}
 	loaded.library = lib
 	return lib, nil

@@ -33,6 +33,7 @@ import "C"
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"unsafe"
 
@@ -47,8 +48,17 @@ const EnvLibrary = "FORGO_ONNXRUNTIME"
 // the library's minor version must be at least this.
 const apiVersion = 24
 
+// envTelemetry turns ONNX Runtime's telemetry off, which otherwise sends a device id and run counts
+// to its maker and keeps a database of them in the user's cache. ONNX Runtime reads the variable when
+// it starts, so it must be in the C environment before the library is opened. With cgo, os.Setenv
+// puts it there.
+const envTelemetry = "ORT_DISABLE_TELEMETRY"
+
 // find returns the first ONNX Runtime that loads and is new enough.
 func find(option string) (predict.Library, error) {
+	if err := os.Setenv(envTelemetry, "1"); err != nil {
+		return predict.Library{}, fmt.Errorf("turn ONNX Runtime's telemetry off: %w", err)
+	}
 	files := []string{"libonnxruntime.so*"}
 	if runtime.GOOS == "darwin" {
 		files = []string{"libonnxruntime*.dylib"}

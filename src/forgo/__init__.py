@@ -4,12 +4,18 @@
 write a *bundle*, which the Go half (``forgo predict``, ``forgo serve``, the Go package
 ``predict``) loads only after it has proven that it answers as the training framework did.
 
-Importing this package imports no framework: names are loaded when they are first used.
+Importing this package imports no framework: names are loaded when they are first used. It turns
+ONNX Runtime's telemetry off for this process and its children.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime's telemetry sends a device id and run counts to its maker, and keeps a database of them
+# in the user's cache. The variable is read when its library is loaded, in this process or a child.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from forgo._errors import BundleError, ExportError, ForgoError, ParityError, PictureError

@@ -18,9 +18,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from forgo._onnxruntime import session
 from forgo._picture import decode
 
 Resize = Literal["bilinear", "bilinear-antialias", "bilinear-tf1", "nearest"]
@@ -202,10 +202,7 @@ class Preprocessor:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.graph = model.SerializeToString()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # pictures are what runs side by side
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
+        self._session = session(self.graph, threads=1)  # pictures are what runs side by side
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Turn decoded pixels, uint8 [H, W, 3], into float32 [height, width, 3]."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
 from forgo._errors import ExportError
+from forgo._onnxruntime import session
 from forgo.exporting._arrays import texts, typed
 from forgo.exporting._model import STRING, Arrays, End
 
@@ -66,12 +66,8 @@ class OnnxModel:
 
     def __init__(self, model: onnx.ModelProto, outputs: list[End]) -> None:
         self._outputs = [o.name for o in outputs]
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = session(model.SerializeToString())
         except Exception as e:  # the library's exceptions have no common base of their own
             raise ExportError(f"ONNX Runtime refuses the exported graph: {_first_line(e)}") from None
 

@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import onnx
-import onnxruntime
 
 import forgo
-from forgo import _binary, _preprocess
+from forgo import _binary, _onnxruntime, _preprocess
 from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
 from forgo._picture import JPEG, PNG
@@ -338,7 +337,7 @@ def _provenance(model: Trained, request: Request, worst: float | None) -> dict[s
             "forgo": forgo.__version__,
             "framework": model.framework,
             "onnx": onnx.__version__,
-            "onnxruntime": onnxruntime.__version__,
+            "onnxruntime": _onnxruntime.VERSION,
             **(
                 {"tensorflow": import_module("tensorflow").__version__}
                 if request.engine == "tensorflow"

@@ -1,0 +1,23 @@
+"""Sessions of ONNX Runtime: the one module that imports it."""
+
+from __future__ import annotations
+
+import onnxruntime
+
+# A caller who imported onnxruntime before forgo loaded it with its telemetry on (see forgo/__init__.py).
+onnxruntime.disable_telemetry_events()
+
+VERSION: str = onnxruntime.__version__
+
+
+def session(graph: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Open a graph on the CPU.
+
+    Args:
+        graph: a serialized ONNX model.
+        threads: how many one run may use; 0 leaves it to ONNX Runtime.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
