@@ -3,14 +3,15 @@ package serve
 // What the pages in people's browsers may do.
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/rs/cors"
 
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
@@ -27,26 +28,58 @@ func CheckOrigin(origin string) error {
 	return nil
 }
 
-// crossOrigin lets web pages of origins call the server. No cookie or other credential of the
+// newCORS lets web pages of origins call the server. No cookie or other credential of the
 // browser's own is ever asked for.
-func crossOrigin(origins []string) func(http.Handler) http.Handler {
+func newCORS(origins []string) *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders: []string{"*"},
 		ExposedHeaders: []string{"Inference-Header-Content-Length", "Retry-After", "WWW-Authenticate", "X-Request-Id"},
 		MaxAge:         600,
-	}).Handler
+	})
 }
 
-// sameOrigin refuses what a page of another origin makes a browser send. Browsers send a POST
-// without asking first; an operator's must not unload models for any page that is open in it.
-func sameOrigin(next http.Handler) http.Handler {
-	p := http.NewCrossOriginProtection()
-	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		reply.Error(w, http.StatusForbidden, errors.New("pages of another origin may not call the admin port"))
-	}))
-	return p.Handler(next)
+// guard refuses what a page in a browser makes it send: to a name that is not the server's, or
+// from another site.
+type guard struct {
+	hosts
+	crossSite
+}
+
+// newGuard is for a port of operators, which no page of another site may call, or one of clients.
+func (s *Server) newGuard(admin bool) guard {
+	g := guard{hosts: newHosts(s.options, admin)}
+	if admin {
+		return g
+	}
+	g.hosts.off = s.options.Keys != nil && len(s.options.Hosts) == 0
+	g.pages = pages
+	if len(s.options.Origins) > 0 {
+		allowed, any := newCORS(s.options.Origins), slices.Contains(s.options.Origins, "*")
+		g.trusted = func(req *http.Request) bool {
+			return any || req.Header.Get("Origin") != "" && allowed.OriginAllowed(req)
+		}
+	}
+	return g
+}
+
+func (g guard) check(req *http.Request) error {
+	if err := g.hosts.check(req); err != nil {
+		return err
+	}
+	return g.crossSite.check(req)
+}
+
+func (g guard) middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if err := g.check(req); err != nil {
+			observe.Of(w).From = req.RemoteAddr
+			reply.Error(w, http.StatusForbidden, err)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // unsniffed tells browsers to take an answer for nothing but what its type says.

@@ -37,7 +37,7 @@ func TestRefusedClientsReadWhy(t *testing.T) {
 			if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: forgo\r\n%s\r\n\r\n", c.path, c.header)
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n", c.path, c.header)
 			chunked := strings.HasPrefix(c.header, "Transfer")
 			for range large / len(body) {
 				if chunked {
@@ -74,7 +74,7 @@ func TestRefusedBeforeTheBodyIsAskedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: forgo\r\nContent-Length: 5000000\r\nExpect: 100-continue\r\n\r\n", path)
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\nExpect: 100-continue\r\n\r\n", path)
 		r := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil || resp.StatusCode != status {

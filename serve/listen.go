@@ -200,6 +200,7 @@ func (s *Server) overHTTP(h http.Handler, t *traffic, certificates *access.Certi
 		ReadHeaderTimeout: s.options.ClientTimeout, // bodies and answers: paced
 		IdleTimeout:       idle,
 		ConnState:         t.connection,
+		BaseContext:       listenerAddress,
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn),
 	}
 	server.Protocols.SetHTTP1(true)

@@ -65,6 +65,17 @@ func TestProfilesAreForOperators(t *testing.T) {
 	}
 }
 
+func TestProfilesCanBeSwitchedOff(t *testing.T) {
+	admin := serve.New(nil, serve.Options{NoProfiles: true, Log: slog.New(slog.DiscardHandler)}).Admin()
+	for path, want := range map[string]int{"/debug/pprof/": 404, "/debug/pprof/profile": 404, "/debug/vars": 404, "/metrics": 200} {
+		w := httptest.NewRecorder()
+		admin.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
 func TestRefusedKeysAreSeen(t *testing.T) {
 	keys, secrets := keyring(t)
 	var lines logLines

@@ -281,7 +281,7 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 	keys, _ := keyring(t)
 	s := runWith(t, committed(t), serve.Options{Keys: keys}, serve.Addresses{HTTP: anyPort, GRPC: anyPort})
 	conn := dial(t, s.places["http"])
-	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nContent-Encoding: gzip\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nContent-Encoding: gzip\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusUnauthorized {

@@ -69,6 +69,12 @@ type Options struct {
 	// Origins are those of the web pages that may call over HTTP, as CheckOrigin takes them.
 	// Optional: none but pages of the server itself.
 	Origins []string
+	// Hosts are names that the server is called by beside localhost and its own address, as CheckHost
+	// takes them. The Host header is checked on the admin port always, on ports for clients that
+	// listen on the loopback where there are no Keys, and everywhere once there are Hosts. Optional.
+	Hosts []string
+	// NoProfiles leaves Go's profiles and variables at /debug off the admin port.
+	NoProfiles bool
 	// Drain is how long requests under way may take once the server is to stop. Optional: 30 s.
 	Drain time.Duration
 	// ShutdownDelay is how long a server that is to stop takes new connections, so that those
@@ -160,6 +166,7 @@ func (s *Server) Admin() http.Handler {
 	r := s.observer.TraceHTTP(s.adminRouter())
 	rpc := s.rpc(s.models) // which traces its calls itself
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		// No guard: a page cannot make a browser speak HTTP/2 without TLS, nor send this type unasked.
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
 			pace(w, req, s.options.ClientTimeout)
 			rpc.ServeHTTP(w, req)
@@ -173,7 +180,9 @@ func (s *Server) adminRouter() chi.Router {
 	r := s.router(true)
 	r.Mount("/v2", oip.Handler(s.models, s.models))
 	r.Method(http.MethodGet, "/metrics", s.observer.Metrics())
-	r.Mount("/debug", middleware.Profiler())
+	if !s.options.NoProfiles {
+		r.Mount("/debug", middleware.Profiler())
+	}
 	return r
 }
 
@@ -197,12 +206,10 @@ func (s *Server) traffic(admin bool) *traffic {
 func (s *Server) router(admin bool) chi.Router {
 	r := chi.NewRouter()
 	r.Use(lingering(s.options.ClientTimeout, s.traffic(admin)), limited(s.options.MaxBody), paced(s.options.ClientTimeout), unsniffed, s.observer.HTTP, recovered(s.options.Log))
-	switch {
-	case admin:
-		r.Use(sameOrigin)
-	case len(s.options.Origins) > 0:
-		r.Use(crossOrigin(s.options.Origins))
+	if !admin && len(s.options.Origins) > 0 {
+		r.Use(newCORS(s.options.Origins).Handler)
 	}
+	r.Use(s.newGuard(admin).middleware)
 	if s.options.Keys != nil {
 		r.Use(locked(s.options.Keys, admin))
 	}

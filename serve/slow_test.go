@@ -63,17 +63,17 @@ func TestSlowClientsAreCut(t *testing.T) {
 	cert, key, _ := a.Files(t.TempDir(), "server")
 	s := runWith(t, committed(t), serve.Options{ClientTimeout: patience, TLS: certificates(t, cert, key, ""), PlainAdmin: true},
 		serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort})
-	const post = "POST /v2/models/iris/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+	const post = "POST /v2/models/iris/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
 	for name, c := range map[string]struct{ place, atOnce, slowly, answer string }{
 		"a TLS handshake":                    {"http", "\x16\x03\x01", "", ""},
 		"a TLS handshake of gRPC":            {"grpc", "\x16\x03\x01", "", ""},
-		"headers":                            {"admin", "", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 1000), ""},
+		"headers":                            {"admin", "", "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 1000), ""},
 		"a body":                             {"admin", post, "{", "HTTP/1.1 408"},
 		"a body that nobody reads":           {"admin", strings.Replace(post, "iris", "none", 1), "{", "HTTP/1.1 404"},
 		"a body in chunks":                   {"admin", strings.Replace(post, "Content-Length: 1000000", "Transfer-Encoding: chunked", 1), "fff\r\n{", "HTTP/1.1 408"},
-		"a second request on its connection": {"admin", "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n", post, "HTTP/1.1 200"},
-		"a body in gzip":                     {"admin", strings.Replace(post, "Host: x", "Host: x\r\nContent-Encoding: gzip", 1), "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x00", "HTTP/1.1 4"},
-		"a body after Expect: 100-continue":  {"admin", strings.Replace(post, "Host: x", "Host: x\r\nExpect: 100-continue", 1), "{", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 408"},
+		"a second request on its connection": {"admin", "GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n", post, "HTTP/1.1 200"},
+		"a body in gzip":                     {"admin", strings.Replace(post, "Host: localhost", "Host: localhost\r\nContent-Encoding: gzip", 1), "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x00", "HTTP/1.1 4"},
+		"a body after Expect: 100-continue":  {"admin", strings.Replace(post, "Host: localhost", "Host: localhost\r\nExpect: 100-continue", 1), "{", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 408"},
 		"a repository request, to operators": {"admin", strings.Replace(post, "models/iris/infer", "repository/index", 1), "{", "HTTP/1.1 408"},
 		"HTTP/2's preface":                   {"admin", "PRI * HTTP/2.0\r\n", "", ""},
 	} {
@@ -133,7 +133,7 @@ func TestClientsThatDoNotReadAreCut(t *testing.T) {
 	s := runWith(t, committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond}, serve.Addresses{HTTP: anyPort, Admin: anyPort})
 	conn := dial(t, s.places["http"])
 	for { // until what lies between them is full, and the server hangs up
-		if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			break
 		}
 	}
@@ -225,7 +225,7 @@ func (f *frames) read() http2.Frame {
 // TestConnectionsAreCounted holds the one connection that a server takes, and lets it go.
 func TestConnectionsAreCounted(t *testing.T) {
 	s := runWith(t, committed(t), serve.Options{MaxConnections: 1}, serve.Addresses{HTTP: anyPort})
-	const ask = "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+	const ask = "GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	one, two := dial(t, s.places["http"]), dial(t, s.places["http"])
 	answers := bufio.NewReader(one)
 	for i := range 50 {
@@ -280,7 +280,7 @@ func TestTheServersOwnTimeIsNotTheClients(t *testing.T) {
 // TestHeadersAreBounded sends headers that never end, as many bytes as a server reads of them.
 func TestHeadersAreBounded(t *testing.T) {
 	s := runWith(t, nil, serve.Options{}, serve.Addresses{HTTP: anyPort})
-	const begin = "GET /v2/health/live HTTP/1.1\r\nHost: x\r\nX-Long: "
+	const begin = "GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nX-Long: "
 	conn := dial(t, s.places["http"])
 	if _, err := io.WriteString(conn, begin+strings.Repeat("x", 64<<10+4096-len(begin))); err != nil { // net/http adds 4096
 		t.Fatal(err)

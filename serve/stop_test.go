@@ -31,7 +31,7 @@ func wire(t *testing.T, address string) (net.Conn, *bufio.Reader) {
 // send writes a request and reads its answer.
 func send(t *testing.T, conn net.Conn, answers *bufio.Reader, method, path, body string) *http.Response {
 	t.Helper()
-	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(answers, nil)
@@ -77,7 +77,7 @@ func TestShutdownDelay(t *testing.T) {
 func TestOperatorsSeeThatItStops(t *testing.T) {
 	s := run(t, committed(t), serve.Addresses{HTTP: anyPort, Admin: anyPort})
 	conn, answers := wire(t, s.places["http"])
-	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := answers.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" { // it reads the body now

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
@@ -38,7 +39,7 @@ func key(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 // readConfig reads a file and, where set says so, sets those flags of it that are not set yet.
 func readConfig(path string, flags *pflag.FlagSet, set bool) (config, error) {
 	var c config
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path, 1<<20)
 	if err != nil {
 		return c, fmt.Errorf("--config: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 type safetyFlags struct {
 	keys, cert, key, clientCA string
+	profiles                  bool
 }
 
 func (f *safetyFlags) add(flags *pflag.FlagSet, o *serve.Options) {
@@ -24,6 +25,8 @@ func (f *safetyFlags) add(flags *pflag.FlagSet, o *serve.Options) {
 	flags.StringVar(&f.clientCA, "tls-client-ca", "", "`FILE` of authorities in PEM whose certificates clients must show")
 	flags.BoolVar(&o.PlainAdmin, "admin-plain", false, "leave the admin port without TLS")
 	flags.StringArrayVar(&o.Origins, "cors", nil, "`ORIGIN` of web pages that may call over HTTP, as https://example.com; may be given again")
+	flags.StringSliceVar(&o.Hosts, "allowed-hosts", nil, "`NAME`s that the server is called by beside localhost and its own address, *.NAME for those below it, * for all; may be given again")
+	flags.BoolVar(&f.profiles, "pprof", true, "Go's profiles at /debug/pprof/ on the admin port")
 	flags.DurationVar(&o.ClientTimeout, "client-timeout", 20*time.Second, "what a client may take to send headers, to send a body, and to take the answer; longer ones have a second more for each 64 KiB")
 	flags.IntVar(&o.MaxConnections, "max-connections", 8192, "connections that each address takes at once")
 }
@@ -35,6 +38,12 @@ func (f *safetyFlags) read(o *serve.Options) (err error) {
 			return usageError{fmt.Errorf("--cors: %w", err)}
 		}
 	}
+	for _, host := range o.Hosts {
+		if err := serve.CheckHost(host); err != nil {
+			return usageError{fmt.Errorf("--allowed-hosts: %w", err)}
+		}
+	}
+	o.NoProfiles = !f.profiles
 	switch {
 	case (f.cert == "") != (f.key == ""):
 		return usageError{errors.New("--tls-cert and --tls-key go together")}

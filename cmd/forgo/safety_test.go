@@ -29,6 +29,7 @@ func TestSafetyFlagsRefuse(t *testing.T) {
 		"--admin-plain needs --tls-cert":                      {[]string{"--admin-plain"}, exitUsage},
 		"--cors: \"example.com\" is no origin":                {[]string{"--cors", "example.com"}, exitUsage},
 		"--cors: \"https://example.com/page\" is no":          {[]string{"--cors", "https://a.example", "--cors", "https://example.com/page"}, exitUsage},
+		"--allowed-hosts: \"a.example:80\" is no host":        {[]string{"--allowed-hosts", "a.example:80"}, exitUsage},
 		"--client-timeout is more than 0":                     {[]string{"--client-timeout", "0s"}, exitUsage},
 		"--max-connections is 1 or more":                      {[]string{"--max-connections", "0"}, exitUsage},
 		"certificate " + key + " and key " + cert:             {[]string{"--tls-cert", key, "--tls-key", cert}, exitRefused},

@@ -133,7 +133,7 @@ const row = "[5.1,3.5,1.4,0.2]"
 // overHTTP sends requests until it cannot connect. What happens before a request's last byte is
 // sent is the client's to repeat; from then on there must be an answer.
 func (l *load) overHTTP(network, address string, each, parts bool) {
-	head := fmt.Sprintf("POST /models/iris HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(row))
+	head := fmt.Sprintf("POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", len(row))
 	for {
 		conn, err := net.Dial(network, address)
 		if err != nil {

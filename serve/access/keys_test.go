@@ -2,12 +2,16 @@ package access
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
 )
@@ -157,5 +161,58 @@ func TestExposedFiles(t *testing.T) {
 		if got := exposed(path); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
 			t.Errorf("%o: %q, want %q", mode, got, want)
 		}
+	}
+}
+
+// TestFIFOsAreNotWaitedFor puts a FIFO where a file was. Keys and certificates stay as they are, the
+// log says why once, later changes count, and the watch ends when it is told to.
+func TestFIFOsAreNotWaitedFor(t *testing.T) {
+	alice, aliceLine := newKey(t, "alice", Predict)
+	_, bobLine := newKey(t, "bob", Predict)
+	folder := t.TempDir()
+	path := filepath.Join(folder, "keys")
+	accesstest.Replace(t, path, []byte(aliceLine))
+	keys, err := OpenKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := accesstest.New(t)
+	cert, key, ca := authority.Files(folder, "server")
+	certificates, err := OpenCertificates(cert, key, ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := Watch(t.Context(), slog.New(slog.DiscardHandler), keys, certificates)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, place := range []string{path, cert, key, ca} {
+			old, _ := os.ReadFile(place)
+			if err := errors.Join(os.Remove(place), syscall.Mkfifo(place, 0o600)); err != nil {
+				t.Error(err)
+			}
+			for _, r := range []Reloader{keys, certificates} {
+				_, _ = r.Reload() // it, or the watch, says what is wrong
+				if changed, err := r.Reload(); changed || err != nil {
+					t.Errorf("%s: %t, %v", place, changed, err)
+				}
+			}
+			if _, err := OpenKeys(place); err == nil || !strings.Contains(err.Error(), "it is a FIFO") {
+				t.Errorf("%s: %v", place, err)
+			}
+			_ = os.Remove(place)
+			accesstest.Replace(t, place, old)
+		}
+		accesstest.Replace(t, path, []byte(bobLine))
+		_, _ = keys.Reload()
+		if _, known := keys.find(alice); known {
+			t.Error("a key that was withdrawn after its file was a FIFO is known still")
+		}
+		stop()
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("somebody waits for a FIFO")
 	}
 }

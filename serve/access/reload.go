@@ -11,12 +11,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/forgo-ml/forgo/internal/regular"
 )
 
 // every is how often files are looked at. They are a few kilobytes: their content is compared,
 // since the time and size of a file say too little (a volume of Kubernetes swaps a link, a file
 // may be written twice in one tick of the clock).
 const every = time.Second
+
+// longest is the length in bytes of a file of keys, of some 10,000, or of certificates.
+const longest = 1 << 20
 
 // files is a value made from files. It is safe for concurrent use.
 type files[T any] struct {
@@ -36,7 +41,7 @@ func (f *files[T]) Reload() (changed bool, err error) {
 	contents := make([][]byte, len(f.paths))
 	digest := sha256.New()
 	for i, path := range f.paths {
-		if contents[i], err = os.ReadFile(path); err != nil {
+		if contents[i], err = regular.Read(path, longest); err != nil {
 			if f.seen == err.Error() {
 				return false, nil
 			}

@@ -8,7 +8,6 @@ package oip
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -219,5 +218,3 @@ func ends(m *served.Model) (inputs, outputs []end) {
 	}
 	return inputs, list(manifest.Outputs)
 }
-
-var errStopping = errors.New("the server is stopping")

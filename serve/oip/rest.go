@@ -3,6 +3,7 @@ package oip
 // The REST routes, but for infer.
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -31,7 +32,7 @@ func Handler(models Models, manager Manager) http.Handler {
 	r.Get("/models/stats", h.stats)
 	for _, at := range []string{"/models/{name}", "/models/{name}/versions/{version}"} {
 		r.Get(at, h.withModel(h.metadata))
-		r.Get(at+"/ready", h.withModel(h.modelReady))
+		r.Get(at+"/ready", h.modelReady)
 		r.Get(at+"/stats", h.stats)
 		r.Post(at+"/infer", h.withModel(h.infer))
 	}
@@ -67,12 +68,29 @@ func (h handler) withModel(next func(http.ResponseWriter, *http.Request, *served
 	}
 }
 
-func (h handler) modelReady(w http.ResponseWriter, _ *http.Request, m *served.Model) {
-	if !h.models.Ready() {
-		reply.Error(w, http.StatusServiceUnavailable, errStopping)
+// What readiness says to anyone: no key is asked for, so that no path, version or reason is told.
+var (
+	errNoSuchModel = errors.New("no such model or version")
+	errNotReady    = errors.New("not ready")
+)
+
+func (h handler) modelReady(w http.ResponseWriter, req *http.Request) {
+	name := chi.URLParam(req, "name")
+	model, err := h.models.Get(name, chi.URLParam(req, "version"))
+	switch {
+	case errors.Is(err, served.ErrNotFound):
+		reply.Error(w, http.StatusNotFound, errNoSuchModel)
+		return
+	case err != nil:
+		reply.Error(w, http.StatusServiceUnavailable, errNotReady)
 		return
 	}
-	reply.JSON(w, http.StatusOK, map[string]any{"name": m.Name, "ready": true})
+	model.Release()
+	if !h.models.Ready() {
+		reply.Error(w, http.StatusServiceUnavailable, errNotReady)
+		return
+	}
+	reply.JSON(w, http.StatusOK, map[string]any{"name": name, "ready": true})
 }
 
 func (h handler) metadata(w http.ResponseWriter, _ *http.Request, m *served.Model) {
