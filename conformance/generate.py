@@ -89,6 +89,9 @@ def pictures() -> dict[str, bytes]:
         two, "MPO", save_all=True, append_images=[photograph.transpose(Image.Transpose.ROTATE_180)]
     )
     made["two-frames.mpo.jpg"] = two.getvalue()
+    # Legal, and usual in Motion JPEG: the standard tables apply.
+    made["no-huffman-tables.jpg"] = _without(base, 0xC4)
+    made["no-huffman-tables-grey.jpg"] = _without(made["grey.jpg"], 0xC4)
 
     save("rgb.png", photograph, "PNG")
     save("grey.png", grey, "PNG")
@@ -104,6 +107,9 @@ def pictures() -> dict[str, bytes]:
     save("exif-6.png", photograph, "PNG", exif=exif)
 
     # Refused: no rule is stated for them, or they are broken.
+    made["no-quantization-tables.jpg"] = _without(base, 0xDB)
+    progressive = made["420-progressive.jpg"]
+    made["started-again.jpg"] = progressive[: len(progressive) // 2] + progressive
     save("cmyk.jpg", photograph.convert("CMYK"), "JPEG")
     save("alpha.png", photograph.convert("RGBA"), "PNG")
     save("grey-alpha.png", grey.convert("LA"), "PNG")
@@ -125,6 +131,17 @@ def pictures() -> dict[str, bytes]:
     made["huge.png"] = png[:8] + _chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
     made["no-pixels.png"] = _png(0, 5, 8, 2, b"")
     return made
+
+
+def _without(jpeg: bytes, marker: int) -> bytes:
+    """Leave out one kind of segment before the first scan."""
+    at, kept = 2, jpeg[:2]
+    while jpeg[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if jpeg[at + 1] != marker:
+            kept += jpeg[at:end]
+        at = end
+    return kept + jpeg[at:]
 
 
 def _orientation(value: int) -> bytes:

@@ -202,7 +202,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 	if err != nil {
 		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
 	}
-	got, err := pixels.Decode(g.Picture, r.m.decode)
+	got, err := pixels.Decode(ctx, g.Picture, r.m.decode)
 	if err != nil {
 		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}

@@ -59,7 +59,7 @@ func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, too
 	}
 	defer decoders.leave()
 	start := time.Now()
-	img, err := pixels.Decode(raw, m.decode)
+	img, err := pixels.Decode(ctx, raw, m.decode)
 	decoded := time.Now()
 	took.Decode = decoded.Sub(start)
 	if err != nil {

@@ -8,6 +8,7 @@
 package pixels
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -38,8 +39,12 @@ type Options struct {
 	MaxPixels int
 }
 
-// Decode decodes one JPEG or PNG and applies its EXIF orientation. Safe for concurrent use.
-func Decode(data []byte, o Options) (RGB, error) {
+// Decode decodes one JPEG or PNG and applies its EXIF orientation. Errors wrap [ErrPicture] where
+// the picture is at fault, or ctx's error where ctx ended first. Safe for concurrent use.
+func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
+	if err := ctx.Err(); err != nil {
+		return RGB{}, err
+	}
 	h, err := readHeader(data)
 	if err != nil {
 		return RGB{}, err

@@ -44,7 +44,10 @@ func picture(tb testing.TB, name string) []byte {
 func TestDecodeAgreesWithPython(t *testing.T) {
 	for _, c := range cases(t) {
 		t.Run(c.File, func(t *testing.T) {
-			img, err := Decode(picture(t, c.File), Options{})
+			if !Exact() && strings.Contains(c.File, "-tables") {
+				t.Skip("image/jpeg knows no standard Huffman tables, and reads pictures without quantization tables")
+			}
+			img, err := Decode(t.Context(), picture(t, c.File), Options{})
 			if c.Refused != "" {
 				if !errors.Is(err, ErrPicture) {
 					t.Fatalf("got %v, want it refused: %s", err, c.Refused)
@@ -74,7 +77,7 @@ func TestApproximateDecode(t *testing.T) {
 		t.Skip("there is no exact decoder in this build to compare with")
 	}
 	for _, c := range cases(t) {
-		if c.Refused != "" || !strings.HasSuffix(c.File, ".jpg") {
+		if c.Refused != "" || !strings.HasSuffix(c.File, ".jpg") || strings.Contains(c.File, "-tables") {
 			continue
 		}
 		t.Run(c.File, func(t *testing.T) {
@@ -104,7 +107,7 @@ func TestApproximateDecode(t *testing.T) {
 }
 
 func TestDecodeHoldsToAccept(t *testing.T) {
-	if _, err := Decode(picture(t, "rgb.png"), Options{Accept: []string{JPEG}}); !errors.Is(err, ErrPicture) {
+	if _, err := Decode(t.Context(), picture(t, "rgb.png"), Options{Accept: []string{JPEG}}); !errors.Is(err, ErrPicture) {
 		t.Errorf("a PNG where only JPEG is accepted: %v", err)
 	}
 }
@@ -117,7 +120,7 @@ func FuzzDecode(f *testing.F) {
 		if h, err := readHeader(data); err != nil || h.width*h.height > 1<<20 {
 			return
 		}
-		img, err := Decode(data, Options{})
+		img, err := Decode(t.Context(), data, Options{})
 		if err == nil && len(img.Pix) != 3*img.Width*img.Height {
 			t.Errorf("%d bytes for %d x %d pixels", len(img.Pix), img.Width, img.Height)
 		}

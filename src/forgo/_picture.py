@@ -96,6 +96,7 @@ def _jpeg_header(data: bytes) -> Header:
     size: tuple[int, int] | None = None
     orientation: int | None = None
     encoding = ""
+    tables = False
     i = 2
     while True:
         while i < len(data) and data[i] != 0xFF:  # bytes between segments are skipped, as libjpeg does
@@ -120,9 +121,13 @@ def _jpeg_header(data: bytes) -> Header:
                 raise PictureError("it is a JPEG without a frame header")
             if data.find(b"\xff\xd9", i) < 0:
                 raise PictureError(_TRUNCATED_JPEG)
+            if not tables:
+                encoding += ", standard tables"
             return Header(JPEG, *size, orientation or 1, encoding)
         if marker == 0xE1 and orientation is None and segment.startswith(b"Exif\x00\x00"):
             orientation = exif_orientation(segment[6:])
+        elif marker == 0xC4:
+            tables = True
         elif marker == 0xCC or (0xC3 <= marker <= 0xCF and marker not in (0xC4, 0xC8)):
             raise PictureError(
                 "it is a JPEG of a kind without a stated rule (lossless, hierarchical or arithmetic)"
