@@ -108,8 +108,8 @@ def pictures() -> dict[str, bytes]:
 
     # Refused: no rule is stated for them, or they are broken.
     made["no-quantization-tables.jpg"] = _without(base, 0xDB)
-    progressive = made["420-progressive.jpg"]
-    made["started-again.jpg"] = progressive[: len(progressive) // 2] + progressive
+    upload = made["420-progressive.jpg"]
+    made["started-again.jpg"] = upload[: len(upload) // 2] + upload
     save("cmyk.jpg", photograph.convert("CMYK"), "JPEG")
     save("alpha.png", photograph.convert("RGBA"), "PNG")
     save("grey-alpha.png", grey.convert("LA"), "PNG")
