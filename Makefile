@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants fuzz bench bench-go overload soak build skew lint conformance preprocess clean
+.PHONY: help demo check test mutants fuzz bench bench-go overload soak build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -19,6 +19,7 @@ help:
 	@echo "make fuzz     every fuzz target for FUZZTIME (5m), one after another"
 	@echo "make bench    forgo beside older stacks, in turns, into docs/benchmarks: a few minutes"
 	@echo "make overload ten times more than ResNet50 answers; make soak: hot swaps for ten minutes"
+	@echo "make audit    known vulnerabilities in what forgo depends on; make sbom: what that is"
 	@echo "make build    the Go binary, for the Python command to hand over to"
 
 .venv/ready: pyproject.toml uv.lock scripts/setup.sh
@@ -66,6 +67,13 @@ bench-go: .venv/ready
 
 fuzz: .venv/ready
 	@scripts/fuzz.sh
+
+# Both are asked even where the first finds something.
+audit: .venv/ready
+	@scripts/audit.sh go; go=$$?; scripts/audit.sh python && exit $$go
+
+sbom: build
+	@$(PY) scripts/sbom.py build/sbom
 
 # Trained bundles that tests and mutants share.
 TRAINING := $(wildcard src/forgo/*.py src/forgo/training/*.py src/forgo/exporting/*.py)

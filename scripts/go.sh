@@ -2,6 +2,7 @@
 # The one place that knows how forgo's Go is built: cgo on, and the tag turbojpeg where
 # libjpeg-turbo's static library is installed.
 #   scripts/go.sh build -o OUT ./cmd/forgo    |  scripts/go.sh test ./...  |  scripts/go.sh tags
+# What it builds is position-independent, so that the system can load it at an address of its choice.
 # FORGO_GO_TAGS overrides the probe (an empty value builds the approximate decoder).
 set -eu
 if [ "${FORGO_GO_TAGS+set}" != set ]; then
@@ -24,7 +25,7 @@ verb=$1
 shift
 case $verb in
   tags) echo "$FORGO_GO_TAGS"; exit ;;
-  build) set -- -trimpath -ldflags=-s "$@" ;;
+  build) set -- -trimpath -buildmode=pie -ldflags=-s "$@" ;;
 esac
 export CGO_ENABLED=1
 # -buildvcs=false: the build must not depend on git, and the version is in the VERSION file.

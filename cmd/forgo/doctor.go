@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -23,11 +26,14 @@ type diagnosis struct {
 	Binary           string          `json:"binary"`
 	Threads          int             `json:"threads"`
 	JPEG             string          `json:"jpeg_decoder"`
+	JPEGVersion      string          `json:"jpeg_decoder_version,omitempty"` // of a C library
 	JPEGExact        bool            `json:"jpeg_exact"`
 	ONNX             predict.Library `json:"onnxruntime"`
 	ONNXFailed       string          `json:"onnxruntime_error,omitempty"`
 	TensorFlow       predict.Library `json:"tensorflow"`
 	TensorFlowFailed string          `json:"tensorflow_error,omitempty"`
+	// Libraries are the shared libraries of this process, those of C and C++ among them.
+	Libraries []predict.Library `json:"libraries"`
 }
 
 func doctorCommand() *cobra.Command {
@@ -35,14 +41,14 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Show what this machine and this binary can do",
-		Long: "Doctor shows the libraries that were found, with their versions, and what is lost where one is\n" +
-			"missing. Exit code 1 means that nothing could be predicted on this machine as it is.",
+		Long: "Doctor shows the libraries that were found, what is lost where one is missing, and the version\n" +
+			"of every C library that is linked or loaded. Exit code 1 means that nothing could be predicted on this machine as it is.",
 		Example: "  forgo doctor",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := diagnosis{
 				Version: forgo.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-				Threads: runtime.GOMAXPROCS(0), JPEG: pixels.Decoder(), JPEGExact: pixels.Exact(),
+				Threads: runtime.GOMAXPROCS(0), JPEG: pixels.Decoder(), JPEGVersion: linkedTurbo(), JPEGExact: pixels.Exact(),
 			}
 			d.Binary, _ = os.Executable()
 			var err error
@@ -54,6 +60,7 @@ func doctorCommand() *cobra.Command {
 			if d.TensorFlow, noTensorFlow = tensorflow.Engine().Library(); noTensorFlow != nil {
 				d.TensorFlowFailed = oneLine(noTensorFlow)
 			}
+			d.Libraries = d.loaded()
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
@@ -73,6 +80,17 @@ func doctorCommand() *cobra.Command {
 	return cmd
 }
 
+// loaded are the libraries of this process, once the engines' are.
+func (d diagnosis) loaded() []predict.Library {
+	var known []predict.Library
+	for _, l := range []predict.Library{d.ONNX, d.TensorFlow} {
+		if l.Path != "" {
+			known = append(known, l)
+		}
+	}
+	return loadedLibraries(known...)
+}
+
 func (d diagnosis) print(cmd *cobra.Command) {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	defer w.Flush()
@@ -80,7 +98,7 @@ func (d diagnosis) print(cmd *cobra.Command) {
 	fmt.Fprintf(w, "binary\t%s\n", d.Binary)
 	fmt.Fprintf(w, "threads\t%d (the CPU limit of this process)\n", d.Threads)
 	if d.JPEGExact {
-		fmt.Fprintf(w, "JPEG\t%s: the same pixels as in training\n", d.JPEG)
+		fmt.Fprintf(w, "JPEG\t%s: the same pixels as in training\n", strings.TrimSpace(d.JPEG+" "+d.JPEGVersion))
 	} else {
 		fmt.Fprintf(w, "JPEG\t%s: off by up to 3 of 255; bundles with JPEG cases need --approximate-decode 3\n", d.JPEG)
 	}
@@ -93,5 +111,8 @@ func (d diagnosis) print(cmd *cobra.Command) {
 		fmt.Fprintf(w, "TensorFlow\tnone, which only SavedModels need: %s\n", d.TensorFlowFailed)
 	} else {
 		fmt.Fprintf(w, "TensorFlow\t%s at %s\n", d.TensorFlow.Version, d.TensorFlow.Path)
+	}
+	for _, l := range d.Libraries {
+		fmt.Fprintf(w, "  %s\t%s at %s\n", filepath.Base(l.Path), cmp.Or(l.Version, "(version unknown)"), l.Path)
 	}
 }

@@ -1,0 +1,101 @@
+package main
+
+// Which C libraries this process has loaded, and their versions.
+
+import (
+	"bufio"
+	"debug/elf"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict"
+)
+
+// loadedLibraries lists the shared libraries of this process by path, in the order of their names.
+// known are those that told their version themselves. A version that nothing tells is "".
+func loadedLibraries(known ...predict.Library) []predict.Library {
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return nil
+	}
+	defer maps.Close()
+	var paths []string
+	for lines := bufio.NewScanner(maps); lines.Scan(); {
+		// address permissions offset device inode path: the path may have spaces in it
+		if fields := strings.SplitN(lines.Text(), " /", 2); len(fields) == 2 && isLibrary.MatchString(fields[1]) {
+			paths = append(paths, "/"+fields[1])
+		}
+	}
+	slices.Sort(paths)
+	var out []predict.Library
+	for _, path := range slices.Compact(paths) {
+		out = append(out, predict.Library{Path: path, Version: libraryVersion(path, known)})
+	}
+	slices.SortStableFunc(out, func(a, b predict.Library) int {
+		return strings.Compare(filepath.Base(a.Path), filepath.Base(b.Path))
+	})
+	return out
+}
+
+var (
+	isLibrary   = regexp.MustCompile(`\.so(\.[0-9.]+)?$`)
+	fileVersion = regexp.MustCompile(`\.so\.([0-9]+(?:\.[0-9]+)+)$`)
+	glibcBanner = regexp.MustCompile(`GNU C Library [^\n]* version ([0-9.]+[0-9])`)
+	nodeVersion = regexp.MustCompile(`^[A-Z]+_([0-9]+(?:\.[0-9]+)+)$`)
+)
+
+// libraryVersion asks, in this order, the engines, the file's name, glibc's banner and the newest
+// version that the library's symbols have.
+func libraryVersion(path string, known []predict.Library) string {
+	for _, k := range known {
+		real, err := filepath.EvalSymlinks(k.Path)
+		if k.Path == path || err == nil && real == path {
+			return k.Version
+		}
+		// TensorFlow comes in two libraries.
+		if filepath.Dir(k.Path) == filepath.Dir(path) && strings.HasPrefix(filepath.Base(path), "libtensorflow") {
+			return k.Version
+		}
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		if found := fileVersion.FindStringSubmatch(real); found != nil {
+			return found[1]
+		}
+	}
+	file, err := elf.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	nodes, err := file.DynamicVersions()
+	if err != nil {
+		return ""
+	}
+	newest := ""
+	for _, node := range nodes {
+		if strings.HasPrefix(node.Name, "GLIBC_") {
+			if version := glibcVersion(filepath.Dir(path)); version != "" {
+				return version
+			}
+		}
+		if found := nodeVersion.FindStringSubmatch(node.Name); found != nil {
+			newest = found[1] // they are listed oldest first
+		}
+	}
+	return newest
+}
+
+// glibcVersion reads the C library of a folder: the libraries beside it are of the same release.
+func glibcVersion(folder string) string {
+	data, err := os.ReadFile(filepath.Join(folder, "libc.so.6"))
+	if err != nil {
+		return ""
+	}
+	if found := glibcBanner.FindSubmatch(data); found != nil {
+		return string(found[1])
+	}
+	return ""
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "github.com/forgo-ml/forgo/predict"
+
+// loadedLibraries lists what is known: only Linux tells a process what it has loaded.
+func loadedLibraries(known ...predict.Library) []predict.Library { return known }
