@@ -78,6 +78,9 @@ type bundleSummary struct {
 	Picture *bundle.Picture    `json:"picture,omitempty"`
 	Metrics map[string]float64 `json:"metrics,omitempty"`
 	Created string             `json:"created,omitempty"`
+
+	Normalization *bundle.Normalization `json:"normalization,omitempty"`
+	Accuracy      *bundle.Accuracy      `json:"accuracy,omitempty"`
 }
 
 type end struct {
@@ -112,6 +115,7 @@ func inspectBundle(path string) (inspection, error) {
 	i := inspection{Kind: kindBundle, Path: path, manifest: m, Bundle: &bundleSummary{
 		Name: m.Name, Digest: b.Digest, Task: m.Task, Engine: m.Engine, Labels: m.Labels,
 		Cases: len(m.Golden.Cases), Picture: m.Picture, Metrics: m.Provenance.Metrics,
+		Normalization: m.Provenance.Normalization, Accuracy: m.Provenance.Accuracy,
 	}}
 	if !m.Provenance.Created.IsZero() {
 		i.Bundle.Created = m.Provenance.Created.Format("2006-01-02 15:04:05 MST")
@@ -173,6 +177,9 @@ func (i inspection) print(out io.Writer) error {
 		if b.Picture != nil {
 			fmt.Fprintf(w, "pictures\t%s; EXIF orientation %s\n", strings.Join(b.Picture.Accept, ", "), b.Picture.Orientation)
 		}
+		if n := b.Normalization; n != nil {
+			fmt.Fprintf(w, "normalization\t%s, (pixel * %.6g - %s) / %s, in the graph\n", n.Channels, n.Scale, perChannel(n.Mean), perChannel(n.Std))
+		}
 		if b.Cases > 0 {
 			fmt.Fprintf(w, "golden cases\t%d (forgo verify replays them)\n", b.Cases)
 		} else {
@@ -180,6 +187,12 @@ func (i inspection) print(out io.Writer) error {
 		}
 		for _, name := range slices.Sorted(maps.Keys(b.Metrics)) {
 			fmt.Fprintf(w, "%s\t%.4g\n", name, b.Metrics[name])
+		}
+		if a := b.Accuracy; a != nil {
+			fmt.Fprintf(w, "measured\ton %d labelled examples, raw, by Go: %d right; by chance %.1f%%\n", a.Examples, a.Right, 100*a.Chance)
+			if a.Accepted != "" {
+				fmt.Fprintf(w, "ACCEPTED\tby --accept-accuracy: %s\n", a.Accepted)
+			}
 		}
 		if b.Created != "" {
 			fmt.Fprintf(w, "created\t%s\n", b.Created)
@@ -202,6 +215,18 @@ func (i inspection) print(out io.Writer) error {
 		printOperations(w, "operations", i.Operations)
 	}
 	return w.Flush()
+}
+
+// perChannel is one number where all channels have the same.
+func perChannel(values []float64) string {
+	if len(values) > 0 && slices.Equal(values, slices.Repeat(values[:1], len(values))) {
+		values = values[:1]
+	}
+	parts := make([]string, len(values))
+	for i, v := range values {
+		parts[i] = fmt.Sprintf("%.6g", v)
+	}
+	return strings.Join(parts, ",")
 }
 
 func shapeText(shape []int64) string {

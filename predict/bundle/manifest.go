@@ -104,4 +104,28 @@ type Provenance struct {
 	Created time.Time          `json:"created,omitzero"`
 	Command string             `json:"command,omitempty"`
 	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// Normalization is what export put into the model's graph; nil where the model came with its own.
+	Normalization *Normalization `json:"normalization,omitempty"`
+	// Accuracy is what export measured; nil where the examples had no labels.
+	Accuracy *Accuracy `json:"accuracy,omitempty"`
+}
+
+// Normalization is (pixel × Scale − Mean) / Std. Mean and Std have a number for each channel, in the
+// order of Channels.
+type Normalization struct {
+	Channels string    `json:"channels"`
+	Scale    float64   `json:"scale"`
+	Mean     []float64 `json:"mean"`
+	Std      []float64 `json:"std"`
+}
+
+// Accuracy is how often a classifier's best label was right, on labelled examples that went
+// through the finished bundle as clients send them.
+type Accuracy struct {
+	Examples int `json:"examples"`
+	Right    int `json:"right"`
+	// Chance is the share that the same answers would have had right in any order.
+	Chance float64 `json:"chance"`
+	// Accepted is what export would have refused, had it not been told to accept the accuracy.
+	Accepted string `json:"accepted,omitempty"`
 }

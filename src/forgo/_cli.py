@@ -262,19 +262,34 @@ def _export(
     ] = None,
     resize: ResizeOption = "bilinear",
     fit: FitOption = "stretch",
+    channels: Annotated[
+        str, typer.Option(help="The order in which MODEL was trained to take them: RGB or BGR.")
+    ] = "RGB",
+    scale: Annotated[
+        str, typer.Option(metavar="X", help="Multiply pixels, 0 to 255, by X, such as 1/255.")
+    ] = "1",
+    mean: Annotated[
+        str,
+        typer.Option(metavar="X", help="Then subtract X, or one for each channel: 103.939,116.779,123.68."),
+    ] = "0",
+    std: Annotated[str, typer.Option(metavar="X", help="Then divide by X, or one for each channel.")] = "1",
     tolerance: Annotated[
         float, typer.Option(help="Largest difference between two sides; at most 0.001.")
     ] = 1e-4,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a trained model as a bundle, after proving that Go answers as its framework does."""
+    """Write a trained model as a bundle, after proving that Go answers as its framework does.
+
+    Pixels reach MODEL as 0 to 255, RGB, float32, unless --channels, --scale, --mean and --std say how they
+    were normalized in training, outside MODEL: (pixel * scale - mean) / std, which goes into the graph.
+    """
     from forgo.exporting import export
 
     result = export(
         model, out, examples=examples, no_goldens=no_goldens,
         engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
         trust=trust, onnx_test_data=onnx_test_data, labels=labels, task=task, tolerance=tolerance,
-        resize=resize, fit=fit,  # type: ignore[arg-type]
+        resize=resize, fit=fit, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(asdict(result)))

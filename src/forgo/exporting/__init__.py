@@ -14,6 +14,7 @@ import numpy.typing as npt
 from forgo._bundle import check_place
 from forgo._errors import ExportError
 from forgo._preprocess import FITS, RESIZES, Fit, Resize
+from forgo.exporting import _normalization
 from forgo.exporting._examples import find_pictures
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
@@ -45,6 +46,10 @@ def export(
     task: str | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "stretch",
+    channels: str = "RGB",
+    scale: float | str = 1.0,
+    mean: _normalization.Numbers = 0.0,
+    std: _normalization.Numbers = 1.0,
     tolerance: float = TOLERANCE,
 ) -> Result:
     """Write a trained model as a bundle, after proving that Go answers as the framework does.
@@ -72,8 +77,8 @@ def export(
         onnx_test_data: write the golden cases in ONNX's own form as well, as ``test_data_set_N/``
             beside ``model.onnx``.
         examples: what clients will send. For a model of pictures, a folder or a list of JPEG
-            and PNG files; the model must take float32 [batch, height, width, 3] with values
-            from 0 to 255. For any other model an array [rows, …] of numbers or texts, or a dict
+            and PNG files; the model must take float32 [batch, height, width, 3]: values from 0 to
+            255, RGB, unless channels, scale, mean and std say otherwise. For any other model an array [rows, …] of numbers or texts, or a dict
             of such arrays by input name. In it a list of ``pathlib.Path`` is pictures, for a model
             that takes one beside other inputs. Rows may also be in a ``.npy`` file or, a JSON row a
             line, in a ``.jsonl`` file.
@@ -85,6 +90,12 @@ def export(
         resize: how pictures are brought to the model's size: "bilinear", "bilinear-antialias",
             "bilinear-tf1" or "nearest".
         fit: "stretch", or "crop" to keep the aspect ratio.
+        channels: the order in which the model was trained to take them, "RGB" or "BGR".
+        scale: how pixels were normalized in training, outside the model: a value is
+            (pixel x scale - mean) / std. A number, or a text such as "1/255". It is put into the
+            model's graph, so that clients go on sending pictures.
+        mean: one number, or one for each channel in the model's order.
+        std: likewise.
         tolerance: the largest |got-want| / max(1, |want|) between two sides, at most 1e-3.
 
     Returns:
@@ -131,7 +142,8 @@ def export(
     pictures, picture_name, rows = _split(examples)
     request = Request(
         place=place, pictures=pictures, picture_name=picture_name, rows=rows, labels=read_labels(labels), task=task,
-        resize=resize, fit=fit, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
+        resize=resize, fit=fit, normalization=_normalization.read(channels, scale, mean, std),
+        tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
         trust=trust, onnx_test_data=onnx_test_data,
     )  # fmt: skip
@@ -158,13 +170,13 @@ def _export_keras(model: Any, request: Request) -> Result:
     """Take the truth from the model in memory, then export it as it is saved."""
     from forgo.exporting import _keras, _process
     from forgo.exporting._examples import stack
-    from forgo.exporting._pipeline import preprocessor, read_examples
+    from forgo.exporting._pipeline import normalized, preprocessor, read_examples
 
     truth = None
     if request.pictures is not None or request.rows is not None:
         adapter = _keras.KerasModel(model, picture=request.pictures is not None)
         examples, _ = read_examples(adapter, request, preprocessor(adapter, request))
-        truth = adapter.predict(stack(examples)) if examples else None
+        truth = normalized(adapter, request).predict(stack(examples)) if examples else None
     with tempfile.TemporaryDirectory(prefix="forgo-keras-") as folder:
         file = Path(folder) / "model.keras"
         model.save(file)

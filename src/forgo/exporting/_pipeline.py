@@ -17,7 +17,7 @@ from forgo import _binary, _onnxruntime, _preprocess
 from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
 from forgo._picture import JPEG, PNG
-from forgo.exporting import _golden, _test_data, _warmup
+from forgo.exporting import _golden, _normalization, _test_data, _warmup
 from forgo.exporting._examples import PICTURE, Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained
@@ -43,6 +43,8 @@ class Request:
     task: str | None = None
     resize: _preprocess.Resize = "bilinear"
     fit: _preprocess.Fit = "stretch"
+    normalization: _normalization.Normalization = field(default_factory=_normalization.Normalization)
+    """Put into the model's graph, before the input that pictures become."""
     tolerance: float = TOLERANCE
     engine: str = "onnxruntime"
     tags: list[str] | None = None
@@ -89,6 +91,7 @@ def run(model: Trained, request: Request) -> Result:
         raise ExportError(
             f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}"
         )
+    model = normalized(model, request)
     with Staging(request.place, "saved_model" if request.bare else None) as stage:
         preprocess, picture = preprocessor(model, request), None
         examples, refused = read_examples(model, request, preprocess)
@@ -238,6 +241,21 @@ def preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor |
     )
 
 
+def normalized(model: Trained, request: Request) -> Trained:
+    """The model behind the normalization that was asked for.
+
+    Raises:
+        ExportError: it takes no pictures.
+    """
+    if request.normalization.nothing:
+        return model
+    if request.pictures is None and (request.rows is not None or not takes_pictures(model)):
+        raise ExportError(
+            f"{request.normalization.flags()}: they say how pictures were normalized; this model takes none"
+        )
+    return _normalization.behind(model, picture_input(model, request).name, request.normalization)
+
+
 def read_examples(
     model: Trained, request: Request, preprocess: _preprocess.Preprocessor | None
 ) -> tuple[list[Example], list[str]]:
@@ -347,5 +365,6 @@ def _provenance(model: Trained, request: Request, worst: float | None) -> dict[s
             "python": platform.python_version(),
         },
         **({} if worst is None else {"framework_difference": worst}),
+        **({} if request.normalization.nothing else {"normalization": request.normalization.entry()}),
         **request.provenance,
     }

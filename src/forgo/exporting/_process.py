@@ -20,6 +20,7 @@ from forgo import _errors
 from forgo._errors import ExportError, ForgoError, ParityError
 from forgo.exporting import _arrays
 from forgo.exporting._model import Arrays, Trained
+from forgo.exporting._normalization import Normalization
 from forgo.exporting._pipeline import Request, Result
 
 
@@ -73,6 +74,10 @@ def _request(job: Path) -> tuple[Path, Request]:
     fields["place"] = Path(fields["place"])
     if fields["pictures"] is not None:
         fields["pictures"] = [Path(p) for p in fields["pictures"]]
+    stated = fields["normalization"]
+    fields["normalization"] = Normalization(
+        stated["channels"], stated["scale"], tuple(stated["mean"]), tuple(stated["std"])
+    )
     return model, Request(**fields, rows=arrays.get("rows"), truth=arrays.get("truth"))
 
 

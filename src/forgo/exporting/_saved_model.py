@@ -86,6 +86,9 @@ class SavedModel(Traceable):
                     (name, _end_of(folder, name, t)) for (name, _), t in zip(ends, tensors, strict=False)
                 ]
         self.inputs, self.outputs = [e for _, e in self._ins], [e for _, e in self._outs]
+        # Where a normalization goes before it, the graph is written anew: operations keep their names.
+        named = [] if self.signature else [*self._ins, *self._outs]
+        self.operations = {e.name: _operation(name) for name, e in named}
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with TensorFlow, 32 rows at a time."""

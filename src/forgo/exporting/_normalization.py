@@ -1,0 +1,203 @@
+"""Normalization of pictures: what ``--scale --mean --std --channels`` say, put into the model's graph.
+
+A value is (pixel x scale - mean) / std, with the mean and the std in the order in which the model
+takes its channels: as ``forgo predict`` does it for models without a bundle (predict/pictures.go).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from forgo._errors import ExportError
+from forgo.exporting._model import Arrays, Trained
+from forgo.exporting._tensorflow import Traceable
+
+Numbers = float | str | Sequence[float]
+"""One number, or one for each channel; texts as the command line has them: ``1/255``, ``123.7,116.8,103.9``."""
+
+_RAW = "forgo_pixels"
+"""What the picture is called in a graph before it is normalized."""
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How pixels from 0 to 255, RGB, become the values that a model was trained on."""
+
+    channels: str = "RGB"
+    """The order in which the model takes them."""
+    scale: float = 1.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether pixels stay as they are."""
+        return self == Normalization()
+
+    def apply(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Normalize float32 [..., 3] in NumPy: the golden answers are taken on these, not on the graph's."""
+        values = pixels[..., ::-1] if self.channels == "BGR" else pixels
+        values = values * np.float32(self.scale) - np.array(self.mean, np.float32)
+        return np.ascontiguousarray(values / np.array(self.std, np.float32), np.float32)
+
+    def flags(self) -> str:
+        """The command line's flags for it; "" where there is nothing to say."""
+        said = [f"--channels {self.channels}"] if self.channels != "RGB" else []
+        said += [f"--scale {_fraction(self.scale)}"] if self.scale != 1 else []
+        for flag, values, other in (("mean", self.mean, 0), ("std", self.std, 1)):
+            if any(v != other for v in values):
+                said.append(f"--{flag} {','.join(f'{v:.9g}' for v in _short(values))}")
+        return " ".join(said)
+
+    def entry(self) -> dict[str, Any]:
+        """For the bundle's provenance."""
+        return {
+            "channels": self.channels,
+            "scale": self.scale,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    def prepended(self, model: onnx.ModelProto, index: int) -> onnx.ModelProto:
+        """Put it before an input, by its place, of an ONNX graph that takes [batch, height, width, 3]."""
+        graph = model.graph
+        initializers = {i.name for i in graph.initializer}
+        value = [i for i in graph.input if i.name not in initializers][index]
+        inside, value.name = value.name, _RAW
+        nodes = []
+        constants: list[tuple[str, npt.NDArray[Any]]] = []
+        steps: list[tuple[str, str, npt.NDArray[Any], bool]] = [
+            ("Gather", "order", np.array([2, 1, 0], np.int64), self.channels == "BGR"),
+            ("Mul", "scale", np.array(self.scale, np.float32), self.scale != 1),
+            ("Sub", "mean", np.array(self.mean, np.float32), any(self.mean)),
+            ("Div", "std", np.array(self.std, np.float32), any(v != 1 for v in self.std)),
+        ]
+        wanted = [(op, name, constant) for op, name, constant, needed in steps if needed]
+        at = _RAW
+        for i, (op, name, constant) in enumerate(wanted):
+            name = f"{_RAW}_{name}"
+            out = inside if i == len(wanted) - 1 else f"{name}_done"
+            constants.append((name, constant))
+            attributes: dict[str, Any] = {"axis": 3} if op == "Gather" else {}
+            nodes.append(helper.make_node(op, [at, name], [out], name=name, **attributes))
+            at = out
+        for i, node in enumerate(nodes):
+            graph.node.insert(i, node)
+        graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants)
+        return model
+
+    def tensor(self, pixels: Any) -> Any:
+        """Normalize a tensor of TensorFlow, for the graph of a SavedModel."""
+        import tensorflow as tf
+
+        values = tf.reverse(pixels, [-1]) if self.channels == "BGR" else pixels
+        values = values * np.float32(self.scale) if self.scale != 1 else values
+        values = values - np.array(self.mean, np.float32) if any(self.mean) else values
+        return values / np.array(self.std, np.float32) if any(v != 1 for v in self.std) else values
+
+
+class Normalized(Traceable):
+    """A model behind a normalization: it takes pixels from 0 to 255.
+
+    Its own answers are the inner model's, to pixels normalized in NumPy.
+    """
+
+    def __init__(self, inner: Any, name: str, normalization: Normalization) -> None:
+        self.inner = inner
+        self.normalization = normalization
+        self.framework = inner.framework
+        self.inputs, self.outputs = inner.inputs, inner.outputs
+        self.operations = getattr(inner, "operations", {})
+        self.softmax = getattr(inner, "softmax", False)
+        self._name = name
+        self._index = [e.name for e in inner.inputs].index(name)
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Answer with the training framework, to what NumPy makes of the pixels."""
+        answers: Arrays = self.inner.predict(
+            {**inputs, self._name: self.normalization.apply(inputs[self._name])}
+        )
+        return answers
+
+    def call(self, *values: Any) -> list[Any]:
+        """Answer with tensors, in the order of the lists."""
+        given = list(values)
+        given[self._index] = self.normalization.tensor(given[self._index])
+        answers: list[Any] = self.inner.call(*given)
+        return answers
+
+    def tracked(self) -> Any:
+        """What holds the model's variables and tables."""
+        return self.inner.tracked()
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The inner model's graph with the normalization before it."""
+        return self.normalization.prepended(self.inner.to_onnx(), self._index)
+
+
+def behind(model: Trained, name: str, normalization: Normalization) -> Trained:
+    """Put a normalization before the input that pictures become, unless there is nothing to do."""
+    return model if normalization.nothing else Normalized(model, name, normalization)
+
+
+def read(
+    channels: str = "RGB", scale: float | str = 1.0, mean: Numbers = 0.0, std: Numbers = 1.0
+) -> Normalization:
+    """Make a normalization of what users say.
+
+    Raises:
+        ExportError: it is none.
+    """
+    if channels.upper() not in ("RGB", "BGR"):
+        raise ExportError(f"--channels is RGB or BGR, not {channels!r}")
+    (by,) = _numbers("scale", scale, (1,))
+    if by == 0:
+        raise ExportError("--scale is 0, which would leave nothing of the pixels")
+    means, deviations = _numbers("mean", mean, (1, 3)), _numbers("std", std, (1, 3))
+    if 0 in deviations:
+        raise ExportError("--std has a 0 in it, by which nothing can be divided")
+    return Normalization(channels.upper(), by, _three(means), _three(deviations))
+
+
+def _numbers(flag: str, given: Numbers, counts: tuple[int, ...]) -> list[float]:
+    parts: list[Any] = given.split(",") if isinstance(given, str) else np.ravel(np.asarray(given)).tolist()
+    found = [_number(flag, part) for part in parts]
+    if len(found) not in counts:
+        wants = "one number" if counts == (1,) else "one number, or one for each of three channels"
+        raise ExportError(f"--{flag} takes {wants}, not {len(found)}")
+    return found
+
+
+def _number(flag: str, part: Any) -> float:
+    """A number, or a fraction as in 1/255."""
+    try:
+        above, slash, below = str(part).partition("/")
+        value = float(above) / float(below) if slash else float(above)
+    except (ValueError, ZeroDivisionError):
+        value = math.nan
+    if not abs(value) <= float(np.finfo(np.float32).max):
+        raise ExportError(f"--{flag}: {str(part).strip()!r} is not a number")
+    return value
+
+
+def _three(values: list[float]) -> tuple[float, float, float]:
+    first, second, third = values * 3 if len(values) == 1 else values
+    return first, second, third
+
+
+def _short(values: tuple[float, ...]) -> tuple[float, ...]:
+    return values[:1] if len(set(values)) == 1 else values
+
+
+def _fraction(value: float) -> str:
+    """As people write it: 1/255."""
+    below = 1 / value
+    return f"1/{below:.9g}" if abs(value) < 1 and 1 / float(f"{below:.9g}") == value else f"{value:.9g}"
