@@ -18,8 +18,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/internal/wire"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -183,9 +183,9 @@ func (r *rest) request(inputs tensor.Map) (head []byte, tail [][]byte, err error
 			head = append(head, ',')
 		}
 		head = append(head, `{"name":`...)
-		head = scan.AppendText(head, name)
+		head = tensor.AppendText(head, name)
 		head = append(head, `,"datatype":"`+wire.Datatype(t.DType())+`","shape":`...)
-		head = scan.AppendShape(head, t.Shape)
+		head = tensor.AppendShape(head, t.Shape)
 		if !r.o.Plain {
 			raw, err := t.Bytes()
 			if err != nil {
@@ -199,7 +199,7 @@ func (r *rest) request(inputs tensor.Map) (head []byte, tail [][]byte, err error
 			return nil, nil, fmt.Errorf("input %q: JSON cannot carry %s", name, wire.Datatype(d))
 		}
 		head = append(head, `,"data":`...)
-		head = scan.AppendFlat(head, asText(t))
+		head = tensor.AppendFlat(head, asText(t), tensor.Bare)
 		head = append(head, '}')
 	}
 	head = append(head, ']')
@@ -233,7 +233,7 @@ func readAnswer(length string, body []byte) (answer, error) {
 		body, data = body[:n], body[n:]
 	}
 	a := answer{outputs: tensor.Map{}}
-	p := scan.New(body)
+	p := payload.New(body)
 	err := p.Object(func(name string) error {
 		var err error
 		switch {
@@ -273,7 +273,7 @@ type output struct {
 	size           int64  // of binary data
 }
 
-func readOutput(p *scan.Reader) (o output, err error) {
+func readOutput(p *payload.Reader) (o output, err error) {
 	err = p.Object(func(name string) error {
 		var err error
 		switch {
@@ -315,7 +315,11 @@ func readOutput(p *scan.Reader) (o output, err error) {
 // tensor takes the output's part of the binary data, and returns the rest of it.
 func (o output) tensor(data []byte) (tensor.Tensor, []byte, error) {
 	if o.data != nil {
-		t, err := wire.Elements(scan.New(o.data), o.datatype, o.shape)
+		d, err := wire.DType(o.datatype)
+		if err != nil {
+			return tensor.Tensor{}, data, err
+		}
+		t, err := wire.Elements(payload.New(o.data), d, o.shape)
 		return t, data, err
 	}
 	if o.size < 0 || o.size > int64(len(data)) {

@@ -99,8 +99,8 @@ def attack(skew: ServeSkew, binary: Path) -> tuple[str, str]:
 
 
 REQUEST, INFER, GRPC = (f"serve/oip/{name}.go" for name in ("request", "infer", "grpc"))
-PICTURES, SCAN, GATHER = "serve/internal/served/request.go", "internal/scan/write.go", "predict/gather.go"
-NATIVE, CSV = "serve/native/answer.go", "serve/native/csv.go"
+PICTURES, SCAN, GATHER = "serve/internal/served/request.go", "predict/tensor/json.go", "predict/gather.go"
+NATIVE, CSV = "serve/native/answer.go", "predict/payload/csv.go"
 TF_REQUEST, TF_ANSWER = "serve/tfserving/request.go", "serve/tfserving/answer.go"
 
 # The replay at load gathers eight rows at most: these differ only where more run together.
@@ -118,7 +118,7 @@ TRANSPOSED = """	if x, ok := in.tensor.Data.([]float32); ok && seen && len(shape
 """
 REVERSED = """			dst = append(dst, '[')
 			for i := t.Rows() - 1; i >= 0; i-- {
-				row := scan.AppendFlat(nil, t.Slice(i, i+1))
+				row := tensor.AppendFlat(nil, t.Slice(i, i+1), tensor.Bare)
 				dst = append(append(dst, row[1:len(row)-1]...), ',')
 			}
 			dst[len(dst)-1] = ']'
@@ -152,7 +152,7 @@ SWAPPED = """			if t.rows > 8 {
 
 SERVE_SKEWS = [
     ServeSkew("OIP JSON read column by column", "serve oip", REQUEST, "	in.base64 = seen\n", TRANSPOSED),
-    ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = scan.AppendFlat(dst, t)\n", REVERSED),
+    ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = tensor.AppendFlat(dst, t, tensor.Bare)\n", REVERSED),
     ServeSkew("OIP outputs swapped", "serve oip", INFER, "t := results[o.name]", "t := results[wanted[len(wanted)-1-i].name]"),
     ServeSkew("OIP binary tensors shifted by an element", "serve oip", REQUEST, "raw := p.data[:size:size]", "raw := append(append([]byte{}, p.data[4:size]...), p.data[:4]...)"),
     ServeSkew("floats in JSON with three digits", "serve oip", SCAN, "AppendFloat(dst, x, format, -1, bits)", "AppendFloat(dst, x, format, 3, bits)"),
@@ -161,9 +161,9 @@ SERVE_SKEWS = [
     ServeSkew("TensorFlow columns from the second row on", "serve tensorflow", TF_REQUEST, "		columns[spec.Name] = t\n		return nil\n", SECOND_FIRST),
     ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(dst, given[0].Name, results[given[0].Name])", ALL_OUTPUTS),
     ServeSkew("TensorFlow classes labelled one off", "serve tensorflow", TF_ANSWER, "manifest.Labels[i%len(manifest.Labels)]", "manifest.Labels[(i+1)%len(manifest.Labels)]"),
-    ServeSkew("native labels in another order", "serve native", NATIVE, "scan.AppendText(dst, c.Label)", "scan.AppendText(dst, answer.Classes[len(answer.Classes)-1-i].Label)"),
+    ServeSkew("native labels in another order", "serve native", "predict/answer.go", "tensor.AppendText(dst, c.Label)", "tensor.AppendText(dst, a.Classes[len(a.Classes)-1-i].Label)"),
     ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes"),
-    ServeSkew("CSV columns one off", "serve native", CSV, "known[name] = column{spec.Name, i}", "known[name] = column{spec.Name, (i + 1) % int(n)}"),
+    ServeSkew("CSV columns one off", "serve native", CSV, "known[col.name(i)] = place{col, i}", "known[col.name(i)] = place{col, (i + 1) % int(n)}"),
     ServeSkew("pictures of a request reversed", "serve oip", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="shapes"),
     ServeSkew("pictures given to other rows", "serve oip", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="halves"),
     ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER, replay=LARGE),

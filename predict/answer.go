@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // Class is one label with its probability.
@@ -49,6 +53,108 @@ func (m *Model) Answer(ctx context.Context, raw []byte) (Answer, error) {
 		return Answer{}, err
 	}
 	return m.Label(out, 0)
+}
+
+// AppendJSON appends the answer as the object that the command prints and the native protocol
+// sends: {"classes": …} or {"outputs": …}, after the name of the file where one is given. NaN
+// and infinities are null.
+func (a Answer) AppendJSON(dst []byte, file *string) ([]byte, error) {
+	dst = append(dst, '{')
+	if file != nil {
+		dst = append(dst, `"file":`...)
+		dst = append(tensor.AppendText(dst, *file), ',')
+	}
+	if a.Outputs != nil {
+		dst = append(dst, `"outputs":{`...)
+		for i, name := range slices.Sorted(maps.Keys(a.Outputs)) {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			t := a.Outputs[name]
+			if err := t.Check(); err != nil {
+				return nil, fmt.Errorf("write output %q: %w", name, err)
+			}
+			dst = append(tensor.AppendText(dst, name), ':')
+			dst = tensor.AppendNested(dst, t, tensor.Null)
+		}
+		return append(dst, "}}"...), nil
+	}
+	dst = append(dst, `"classes":[`...)
+	for i, c := range a.Classes {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"label":`...)
+		dst = tensor.AppendText(dst, c.Label)
+		dst = append(dst, `,"score":`...)
+		dst = tensor.AppendFloat(dst, float64(c.Score), 32, tensor.Null)
+		dst = append(dst, '}')
+	}
+	return append(dst, "]}"...), nil
+}
+
+// ReadAnswer reads what [Answer.AppendJSON] writes, by the manifest of the model that answered.
+// file is "" where the answer names none. Float16 and bfloat16 outputs are read as float32.
+func ReadAnswer(manifest *bundle.Manifest, text []byte) (a Answer, file string, err error) {
+	r := payload.New(text)
+	err = r.Object(func(name string) error {
+		switch name {
+		case "file":
+			file, err = r.Text()
+			return err
+		case "classes":
+			a.Classes = []Class{}
+			return r.List(func(int) error {
+				c := Class{}
+				err := r.Object(func(name string) (err error) {
+					switch name {
+					case "label":
+						c.Label, err = r.Text()
+					case "score":
+						var t tensor.Tensor
+						if t, err = r.Input(tensor.Spec{Name: name, DType: tensor.Float32, Shape: []int64{-1}}, false); err == nil {
+							c.Score = t.Data.([]float32)[0]
+						}
+					default:
+						_, err = r.Raw()
+					}
+					return err
+				})
+				a.Classes = append(a.Classes, c)
+				return err
+			})
+		case "outputs":
+			a.Outputs = Tensors{}
+			return r.Object(func(name string) error {
+				for _, info := range manifest.Outputs {
+					if info.Name == name {
+						t, err := r.Tensor(inJSON(info.DType), 0)
+						a.Outputs[name] = t
+						return err
+					}
+				}
+				_, err := r.Raw()
+				return err
+			})
+		}
+		_, err := r.Raw()
+		return err
+	})
+	if err == nil {
+		err = r.End()
+	}
+	if err == nil && a.Classes == nil && a.Outputs == nil {
+		err = errors.New("it has neither classes nor outputs")
+	}
+	return a, file, err
+}
+
+// inJSON is the type that JSON carries a type's values in.
+func inJSON(d tensor.DType) tensor.DType {
+	if d == tensor.Float16 || d == tensor.BFloat16 {
+		return tensor.Float32
+	}
+	return d
 }
 
 // Label turns row i of the model's outputs into its labelled answer.

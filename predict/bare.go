@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -73,7 +74,7 @@ func (b *Bare) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	if b.pictures != nil {
 		return b.pictures.prepare(ctx, raw)
 	}
-	row, err := tensor.ParseRow(raw, b.Inputs())
+	row, _, err := payload.ParseRow(raw, payload.Inputs{Specs: b.Inputs()})
 	if err != nil {
 		return nil, inputError{err}
 	}

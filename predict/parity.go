@@ -138,6 +138,9 @@ func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity
 		cases = append(cases, g)
 	}
 	for chunk := range slices.Chunk(cases, replayBatch) {
+		if err := r.forms(chunk); err != nil {
+			return Parity{}, err
+		}
 		if err := r.batch(ctx, chunk); err != nil {
 			return Parity{}, err
 		}
@@ -174,11 +177,12 @@ func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
 	if err := ctx.Err(); err != nil {
 		return g, err
 	}
+	exact := true
 	if r.m.manifest.Picture != nil {
-		err = r.picture(ctx, g)
+		exact, err = r.picture(ctx, g)
 	}
 	if err == nil {
-		err = r.row(g)
+		err = r.given(g)
 	}
 	if err != nil {
 		return g, err
@@ -190,24 +194,24 @@ func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
 	if err := r.compare(g, StageModel, out, g.Outputs, "alone"); err != nil {
 		return g, err
 	}
-	return g, r.label(ctx, g)
+	return g, r.label(ctx, g, exact)
 }
 
-func (r *replayer) picture(ctx context.Context, g golden) error {
+func (r *replayer) picture(ctx context.Context, g golden) (exact bool, err error) {
 	file, err := r.b.ReadFile(g.Pixels)
 	if err != nil {
-		return err
+		return false, err
 	}
 	want, err := readPixels(file)
 	if err != nil {
-		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
+		return false, &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
 	}
 	got, err := pixels.Decode(ctx, g.Picture, r.m.decode)
 	if err != nil {
-		return r.fail(g, StageDecode, math.Inf(1), 0, err)
+		return false, r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}
 	if got.Width != want.Width || got.Height != want.Height {
-		return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("decoded to %d x %d pixels, training saw %d x %d",
+		return false, r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("decoded to %d x %d pixels, training saw %d x %d",
 			got.Width, got.Height, want.Width, want.Height))
 	}
 	worst := 0
@@ -223,33 +227,17 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 		if !pixels.Exact() && allowed == 0 {
 			err = fmt.Errorf("%w: this binary was built without libjpeg-turbo; build it with the tag turbojpeg, or accept its decoder with --approximate-decode 3", err)
 		}
-		return r.fail(g, StageDecode, float64(worst), float64(allowed), err)
+		return false, r.fail(g, StageDecode, float64(worst), float64(allowed), err)
 	}
 	r.parity.DecodeDifference = max(r.parity.DecodeDifference, worst)
 	r.differs(StageDecode, float64(worst))
 
 	in, err := r.m.preprocessed(ctx, want)
 	if err != nil {
-		return r.fail(g, StagePreprocess, math.Inf(1), 0, err)
+		return false, r.fail(g, StagePreprocess, math.Inf(1), 0, err)
 	}
 	name := r.m.manifest.Picture.Input
-	return r.compare(g, StagePreprocess, in, Tensors{name: g.Inputs[name]}, "")
-}
-
-// row replays what is given in JSON: all inputs, or those beside the picture.
-func (r *replayer) row(g golden) error {
-	if r.m.manifest.PictureAlone() {
-		return nil
-	}
-	in, err := tensor.ParseRow(g.Row, r.m.beside)
-	if err != nil {
-		return r.fail(g, StageDecode, math.Inf(1), 0, err)
-	}
-	want := Tensors{}
-	for _, s := range r.m.beside {
-		want[s.Name] = g.Inputs[s.Name]
-	}
-	return r.compare(g, StageDecode, in, want, "")
+	return worst == 0, r.compare(g, StagePreprocess, in, Tensors{name: g.Inputs[name]}, "")
 }
 
 // compare holds got to want within the stage's tolerance.
@@ -291,8 +279,9 @@ func (r *replayer) differs(stage Stage, d float64) {
 	p.LargestDifference = max(p.Differences.Model, p.Differences.Label)
 }
 
-// label replays a case the whole way, as a caller would.
-func (r *replayer) label(ctx context.Context, g golden) error {
+// label replays a case the whole way, as a caller would. Outputs are compared where the case's
+// picture, if it has one, was decoded exactly.
+func (r *replayer) label(ctx context.Context, g golden, exact bool) error {
 	in, err := r.m.Prepare(ctx, g.Raw)
 	if err != nil {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
@@ -301,17 +290,20 @@ func (r *replayer) label(ctx context.Context, g golden) error {
 	if err != nil {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
 	}
-	if r.parity.DecodeDifference == 0 {
+	if exact {
 		if err := r.compare(g, StageLabel, out, g.Outputs, "from the raw input"); err != nil {
 			return err
 		}
 	}
-	if r.m.manifest.Task != bundle.Classification {
-		return nil
-	}
 	answer, err := r.m.Label(out, 0)
 	if err != nil {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
+	}
+	if err := r.written(g, out, answer); err != nil {
+		return err
+	}
+	if r.m.manifest.Task != bundle.Classification {
+		return nil
 	}
 	best := answer.Classes[0]
 	if best.Label != g.Label {

@@ -44,6 +44,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -115,7 +116,7 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 		m.inputs = append(m.inputs, info.Spec())
 		m.renamed = m.renamed || info.Name != info.GraphName
 	}
-	m.beside = m.manifest.Beside()
+	m.row = m.manifest.Row()
 	for _, info := range m.manifest.Outputs {
 		m.outputs = append(m.outputs, info.GraphName)
 		m.renamed = m.renamed || info.Name != info.GraphName
@@ -150,10 +151,10 @@ type Model struct {
 	manifest   bundle.Manifest
 	digest     string
 	parity     Parity
-	inputs     []tensor.Spec // by logical names
-	beside     []tensor.Spec // those that are not the picture
-	outputs    []string      // graph names
-	renamed    bool          // where a graph name is not the logical one
+	inputs     []tensor.Spec  // by logical names
+	row        payload.Inputs // what a JSON row gives
+	outputs    []string       // graph names
+	renamed    bool           // where a graph name is not the logical one
 	session    Session
 	preprocess Session // nil unless the model takes pictures
 	decode     pixels.Options
@@ -164,6 +165,9 @@ type Model struct {
 
 // Manifest returns what the bundle says of itself. It must not be changed.
 func (m *Model) Manifest() *bundle.Manifest { return &m.manifest }
+
+// Inputs are the specs of the model's inputs, in order. They must not be changed.
+func (m *Model) Inputs() []tensor.Spec { return m.inputs }
 
 // Digest is the bundle's identity: the SHA-256 of its manifest, in hex.
 func (m *Model) Digest() string { return m.digest }

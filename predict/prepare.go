@@ -8,14 +8,13 @@ import (
 	"maps"
 	"time"
 
-	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/pixels"
-	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // Prepare turns what a client sends, an encoded picture or a JSON row, into the model's
 // inputs with a batch of one. Of a model that takes a picture beside other inputs that is a row
-// with the picture in it: see [bundle.SplitRow].
+// with the picture in it: see [payload.Reader.Row].
 func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	in, _, err := m.PrepareTimed(ctx, raw)
 	return in, err
@@ -28,13 +27,7 @@ func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took 
 	if m.manifest.PictureAlone() {
 		return m.PreparePicture(ctx, raw)
 	}
-	picture := []byte(nil)
-	if m.manifest.Picture != nil {
-		if picture, raw, err = bundle.SplitRow(raw); err != nil {
-			return nil, took, inputError{err}
-		}
-	}
-	in, err = tensor.ParseRow(raw, m.beside)
+	in, picture, err := payload.ParseRow(raw, m.row)
 	took.Decode = time.Since(start)
 	if err != nil {
 		return nil, took, inputError{err}

@@ -192,13 +192,7 @@ func (p *pace) of(rows int) time.Duration {
 func size(tensors Tensors) int64 {
 	var n int64
 	for _, t := range tensors {
-		if texts, ok := t.Data.([]string); ok {
-			for _, text := range texts {
-				n += int64(len(text)) + 16
-			}
-			continue
-		}
-		n += int64(t.Len()) * int64(t.DType().ElementSize())
+		n += t.Size()
 	}
 	return n
 }

@@ -147,7 +147,7 @@ func TestClientErrorsByKind(t *testing.T) {
 				t.Errorf("%s: ready %s: %v", form, name, err)
 			}
 		}
-		if _, err := c.Infer(t.Context(), "iris", tensor.Map{"wrong": row["input"]}); !errors.Is(err, client.ErrInput) || !strings.Contains(err.Error(), `"input" is missing`) {
+		if _, err := c.Infer(t.Context(), "iris", tensor.Map{"wrong": row["input"]}); !errors.Is(err, client.ErrInput) || !strings.Contains(err.Error(), `no input "wrong"`) {
 			t.Errorf("%s: wrong input: %v", form, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -16,7 +16,7 @@ func TestTheTableNamesRealTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sources strings.Builder
-	for _, pattern := range []string{"*_test.go", "*/*_test.go", "internal/*/*_test.go", "../internal/*/*_test.go", "../cmd/*/*_test.go", "../client/*_test.go", "../client/*/*_test.go", "../predict/tensor/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "internal/*/*_test.go", "../internal/*/*_test.go", "../cmd/*/*_test.go", "../client/*_test.go", "../client/*/*_test.go", "../predict/tensor/*_test.go", "../predict/payload/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func binaryFaults(t *testing.T, models serve.Models) []bad {
 		"more strings than there": {path: shapes, header: in(`"name":"image","datatype":"BYTES","shape":[9],"parameters":{"binary_data_size":4}`), tail: "\x00\x00\x00\x00", status: 400, names: `inputs[0] "image": 4 bytes are too few for 9 strings`},
 		"pictures in a square":    {path: shapes, header: in(`"name":"image","datatype":"BYTES","shape":[1,2],"parameters":{"binary_data_size":8}`), tail: "\x00\x00\x00\x00\x00\x00\x00\x00", status: 400, names: "[N] or [N,1]"},
 		"too many pictures":       {path: shapes, header: in(`"name":"image","datatype":"BYTES","shape":[300],"parameters":{"binary_data_size":1200}`), tail: strings.Repeat("\x00", 1200), status: 400, names: "at most 256"},
-		"picture and more":        {path: shapes, header: `{"inputs":[{"name":"other","datatype":"FP32","shape":[0],"data":[]},{"name":"image","datatype":"BYTES","shape":[0],"data":[]}]}`, status: 400, names: `inputs[1]: "image" is the only input`},
+		"picture and more":        {path: shapes, header: `{"inputs":[{"name":"pixels","datatype":"FP32","shape":[0,16,16,3],"data":[]},{"name":"image","datatype":"BYTES","shape":[0],"data":[]}]}`, status: 400, names: `inputs[1]: "image" is the only input`},
 		"raw for two inputs":      {path: two, tail: ones, length: "0", status: 400, names: headerLength},
 		"raw of a broken length":  {path: iris, tail: ones + "x", length: "0", status: 400, names: "a multiple of 16"},
 		"index no object":         {path: "repository/index", tail: "[]", status: 400, names: "repository index"},

@@ -225,18 +225,19 @@ func grpcFaults() []badCall {
 		"unknown version":  {edit(func(r *request, _ *tensorIn) { r.ModelVersion = "9" }), codes.NotFound, `"9"`},
 		"no inputs":        {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), codes.InvalidArgument, "inputs: the request has none"},
 		"no name":          {edit(func(_ *request, in *tensorIn) { in.Name = "" }), codes.InvalidArgument, "inputs[0]: it has no name"},
-		"unknown input":    {edit(func(_ *request, in *tensorIn) { in.Name = "other" }), codes.InvalidArgument, `input "input" is missing`},
+		"unknown input":    {edit(func(_ *request, in *tensorIn) { in.Name = "other" }), codes.InvalidArgument, `no input "other"`},
 		"input twice":      {edit(func(r *request, in *tensorIn) { r.Inputs = append(r.Inputs, in) }), codes.InvalidArgument, `inputs[1]: input "input" is given twice`},
 		"unknown datatype": {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP99" }), codes.InvalidArgument, `inputs[0] "input": there is no datatype "FP99"`},
 		"no datatype":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "" }), codes.InvalidArgument, `inputs[0] "input": there is no datatype ""`},
-		"wrong field":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP64" }), codes.InvalidArgument, "fp64_contents"},
+		"wrong field":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP64" }), codes.InvalidArgument, "got float64[1 4], want float32"},
 		"wrong datatype": {edit(func(_ *request, in *tensorIn) {
 			in.Datatype, in.Contents = "INT64", &pb.InferTensorContents{Int64Contents: []int64{1, 2, 3, 4}}
 		}), codes.InvalidArgument, `"input": got int64[1 4]`},
-		"number over its type": {edit(func(_ *request, in *tensorIn) {
-			in.Datatype, in.Contents = "INT8", &pb.InferTensorContents{IntContents: []int32{1, 2, 3, 400}}
-		}), codes.InvalidArgument, `inputs[0] "input": int_contents: element 3`},
-		"FP16 in contents":        {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP16" }), codes.InvalidArgument, "raw_input_contents"},
+		"number over its type": {edit(func(r *request, in *tensorIn) {
+			r.ModelName, in.Name, in.Shape = "bytes", "x", []int64{1, 2}
+			in.Datatype, in.Contents = "INT8", &pb.InferTensorContents{IntContents: []int32{1, 400}}
+		}), codes.InvalidArgument, `inputs[0] "x": int_contents: element 1`},
+		"FP16 in contents":        {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP16" }), codes.InvalidArgument, "got float16[1 4], want float32"},
 		"no data":                 {edit(func(_ *request, in *tensorIn) { in.Contents = nil }), codes.InvalidArgument, "neither contents"},
 		"shape and data":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{2, 4} }), codes.InvalidArgument, `inputs[0] "input": shape [2 4] needs 8 elements`},
 		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{-1, 4} }), codes.InvalidArgument, `inputs[0] "input": shape [-1 4] has a negative size`},

@@ -360,7 +360,7 @@ func TestPackedBodies(t *testing.T) {
 		{"GET", "/v2/models/stats", nil},
 		{"POST", "/v2/models/iris/infer", wrong},
 	} {
-		if _, h, got := exchange(t, ask.method, url+ask.path, ask.body, "Accept-Encoding", "gzip, deflate"); len(got) < 2000 || !json.Valid(got) {
+		if _, h, got := exchange(t, ask.method, url+ask.path, ask.body, "Accept-Encoding", "gzip, deflate"); !json.Valid(got) {
 			t.Errorf("%s %s: %v %.100q", ask.method, ask.path, h, got)
 		}
 	}

@@ -130,7 +130,7 @@ func oipFaults(t *testing.T, models serve.Models) []bad {
 	}{
 		"metadata of an unknown model": {"GET", "/v2/models/other", "", 404, "other"},
 		"no inputs":                    {"POST", infer, "{}", 400, "inputs: the request has none"},
-		"unknown input":                {"POST", infer, inferBody(t, "other", "FP32", []int{1, 4}, row), 400, `input "input" is missing`},
+		"unknown input":                {"POST", infer, inferBody(t, "other", "FP32", []int{1, 4}, row), 400, `no input "other"`},
 		"input twice":                  {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]},{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`, 400, `inputs[1]: input "input" is given twice`},
 		"unknown datatype":             {"POST", infer, inferBody(t, "input", "FP99", []int{1, 4}, row), 400, `inputs[0] "input": data: there is no datatype "FP99"`},
 		"wrong datatype":               {"POST", infer, inferBody(t, "input", "INT64", []int{1, 4}, []int{1, 2, 3, 4}), 400, `"input": got int64`},

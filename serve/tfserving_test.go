@@ -201,7 +201,7 @@ func tfservingFaults() []bad {
 		"an input left out":           {"POST", "two:predict", `{"instances":[{"a":[1,2],"b":[1,2]},{"a":[1,2]}]}`, 400, "instance 1"},
 		"input left out":              {"POST", "two:predict", `{"instances":[{"a":[1,2]}]}`, 400, `"b"`},
 		"bare rows for two inputs":    {"POST", "two:predict", `{"instances":[[1,2]]}`, 400, `["a" "b"]`},
-		"rows of two shapes":          {"POST", "two:predict", `{"instances":[{"a":[1,2],"b":[1,2]},{"a":[1],"b":[1]}]}`, 400, "different shapes"},
+		"rows of two shapes":          {"POST", "two:predict", `{"instances":[{"a":[1,2],"b":[1,2]},{"a":[1],"b":[1]}]}`, 400, "got float32[1 1], want float32[-1 2]"},
 		"columns of two lengths":      {"POST", "two:predict", `{"inputs":{"a":[[1,2]],"b":[[1,2],[3,4]]}}`, 400, "rows"},
 		"column without batch":        {"POST", "two:predict", `{"inputs":{"a":1,"b":[[1,2]]}}`, 400, `"a"`},
 		"input twice":                 {"POST", "two:predict", `{"inputs":{"a":[[1,2]],"a":[[1,2]]}}`, 400, "twice"},

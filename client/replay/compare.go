@@ -5,6 +5,7 @@ package replay
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
@@ -17,6 +18,7 @@ type row struct {
 	outputs tensor.Map
 	classes []predict.Class
 	ordered bool // the classes must come best first
+	json    bool // NaN and infinities may have come as null
 }
 
 // rows takes a batch of outputs, by the bundle's names, apart.
@@ -47,7 +49,11 @@ func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, 
 		if !ok {
 			continue // what must be there, the protocol's reader knows
 		}
-		d, e := difference(t, want.Outputs[o.Name])
+		recorded := want.Outputs[o.Name]
+		if got.json {
+			t, recorded = finite(t), finite(recorded)
+		}
+		d, e := difference(t, recorded)
 		if e != nil {
 			d, e = math.Inf(1), fmt.Errorf("tensor %q: %w", o.Name, e)
 		} else if d > m.Tolerance.Model {
@@ -106,7 +112,7 @@ func compareClasses(m *bundle.Manifest, want bundle.Recorded, got row) (worst fl
 		}
 		delete(scores, c.Label)
 		// As tensors are compared, of which these are elements.
-		d, e := tensor.Difference(tensor.Tensor{Data: []float32{c.Score}}, tensor.Tensor{Data: []float32{score}})
+		d, e := tensor.Difference(finite(tensor.Tensor{Data: []float32{c.Score}}), finite(tensor.Tensor{Data: []float32{score}}))
 		if e == nil && d > m.Tolerance.Model {
 			e = fmt.Errorf("the score of label %q differs by %.3g, tolerance %.0e", c.Label, d, m.Tolerance.Model)
 		}
@@ -123,6 +129,23 @@ func compareClasses(m *bundle.Manifest, want bundle.Recorded, got row) (worst fl
 		err = e
 	}
 	return worst, agrees, err
+}
+
+// finite returns a tensor with NaN in place of infinities, which JSON carries as null, too.
+func finite(t tensor.Tensor) tensor.Tensor {
+	if !float(t) {
+		return t
+	}
+	numbers, err := t.Floats()
+	if err != nil || !slices.ContainsFunc(numbers, func(x float64) bool { return math.IsInf(x, 0) }) {
+		return t
+	}
+	for i, x := range numbers {
+		if math.IsInf(x, 0) {
+			numbers[i] = math.NaN()
+		}
+	}
+	return tensor.Tensor{Shape: t.Shape, Data: numbers}
 }
 
 // difference is [tensor.Difference]. Floats of different widths are compared by value: a server

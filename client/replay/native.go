@@ -6,14 +6,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"mime/multipart"
 	"net/http"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -42,7 +41,7 @@ func (s native) body(ctx context.Context, cases []bundle.Recorded) ([]row, error
 	if err != nil {
 		return nil, err
 	}
-	one, err := s.labelled(answer)
+	one, _, err := s.labelled(answer)
 	return []row{one}, err
 }
 
@@ -88,7 +87,7 @@ func (s native) csv(ctx context.Context, cases []bundle.Recorded) ([]row, error)
 			for i := range x.Len() {
 				switch {
 				case line >= 0:
-					record = append(record, string(x.AppendJSON(nil, i)))
+					record = append(record, string(tensor.AppendElements(nil, x, i, i+1, tensor.Bare)))
 				case x.Len() == 1:
 					record = append(record, info.Name)
 				default:
@@ -114,51 +113,51 @@ func (s native) list(ctx context.Context, contentType string, body []byte, names
 	if err != nil {
 		return nil, err
 	}
-	var said []json.RawMessage
-	if err := json.Unmarshal(answer, &said); err != nil {
-		return nil, fmt.Errorf("the answer is not a list: %w", err)
+	var list []row
+	r := payload.New(answer)
+	err = r.List(func(i int) error {
+		raw, err := r.Raw()
+		if err != nil {
+			return err
+		}
+		one, file, err := s.labelled(raw)
+		if err != nil {
+			return err
+		}
+		if names != nil && (i >= len(names) || file != names[i]) {
+			return fmt.Errorf("answer %d is that of file %s", i, tensor.Quote(file))
+		}
+		list = append(list, one)
+		return nil
+	})
+	if err == nil {
+		err = r.End()
 	}
-	list := make([]row, len(said))
-	for i, raw := range said {
-		if list[i], err = s.labelled(raw); err != nil {
-			return nil, err
-		}
-		var file struct {
-			File string `json:"file"`
-		}
-		if err := json.Unmarshal(raw, &file); err != nil || names != nil && (i >= len(names) || file.File != names[i]) {
-			return nil, fmt.Errorf("answer %d is that of file %q", i, file.File)
-		}
+	if err != nil {
+		return nil, fmt.Errorf("the answer is not a list of answers: %w", err)
 	}
 	return list, nil
 }
 
 // labelled reads one answer: classes, or outputs by name.
-func (s native) labelled(raw []byte) (row, error) {
-	var said struct {
-		Classes []predict.Class            `json:"classes"`
-		Outputs map[string]json.RawMessage `json:"outputs"`
-	}
-	if err := json.Unmarshal(raw, &said); err != nil {
-		return row{}, fmt.Errorf("the answer has neither classes nor outputs: %w", err)
+func (s native) labelled(raw []byte) (row, string, error) {
+	a, file, err := predict.ReadAnswer(s.manifest, raw)
+	if err != nil {
+		return row{}, "", fmt.Errorf("the answer cannot be read: %w", err)
 	}
 	if s.manifest.Task == bundle.Classification {
-		if said.Classes == nil {
-			return row{}, fmt.Errorf("the answer has no classes")
+		if a.Classes == nil {
+			return row{}, "", fmt.Errorf("the answer has no classes")
 		}
-		return row{classes: said.Classes, ordered: true}, nil
+		return row{classes: a.Classes, ordered: true, json: true}, file, nil
 	}
-	r := row{outputs: tensor.Map{}}
+	r := row{outputs: tensor.Map{}, json: true}
 	for _, o := range s.manifest.Outputs {
-		text, ok := said.Outputs[o.Name]
+		t, ok := a.Outputs[o.Name]
 		if !ok {
-			return row{}, fmt.Errorf("the answer has no output %q", o.Name)
-		}
-		t, err := scan.New(text).Tensor(inJSON(o.DType), 0)
-		if err != nil {
-			return row{}, fmt.Errorf("output %q: %w", o.Name, err)
+			return row{}, "", fmt.Errorf("the answer has no output %q", o.Name)
 		}
 		r.outputs[o.Name] = t.Batch()
 	}
-	return r, nil
+	return r, file, nil
 }

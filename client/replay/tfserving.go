@@ -13,9 +13,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -126,7 +126,7 @@ func (t tensorFlow) appendNamed(dst []byte, c bundle.Recorded) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = scan.AppendText(dst, t.sent(info.Name))
+		dst = tensor.AppendText(dst, t.sent(info.Name))
 		dst = append(dst, ':')
 		dst = t.appendValue(dst, c, info.Name)
 	}
@@ -147,7 +147,7 @@ func (t tensorFlow) appendValue(dst []byte, c bundle.Recorded, name string) []by
 		return appendBase64(dst, c.Picture)
 	}
 	x := c.Inputs[name]
-	return scan.AppendNested(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data})
+	return tensor.AppendNested(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}, tensor.Bare)
 }
 
 func appendBase64(dst, raw []byte) []byte {
@@ -167,10 +167,10 @@ func (t tensorFlow) byColumn(ctx context.Context, cases []bundle.Recorded) ([]ro
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = scan.AppendText(body, t.sent(info.Name))
+		body = tensor.AppendText(body, t.sent(info.Name))
 		body = append(body, ':')
 		if t.inputs[info.Name] != "" {
-			body = scan.AppendNested(body, stacked[info.Name])
+			body = tensor.AppendNested(body, stacked[info.Name], tensor.Bare)
 			continue
 		}
 		body = append(body, '[')
@@ -192,7 +192,7 @@ func (t tensorFlow) ask(ctx context.Context, body []byte, field string, n int) (
 		return nil, err
 	}
 	given := tensor.Map{}
-	r := scan.New(answer)
+	r := payload.New(answer)
 	seen := false
 	err = r.Object(func(name string) error {
 		if name != field {
@@ -253,7 +253,7 @@ func inJSON(d tensor.DType) tensor.DType {
 }
 
 // columns reads outputs by name, passing over those that the bundle has not.
-func (t tensorFlow) columns(r *scan.Reader, into tensor.Map) error {
+func (t tensorFlow) columns(r *payload.Reader, into tensor.Map) error {
 	return r.Object(func(name string) error {
 		d := t.dtype(name)
 		if d == "" {
@@ -270,7 +270,7 @@ func (t tensorFlow) columns(r *scan.Reader, into tensor.Map) error {
 }
 
 // rows reads a list of rows, each an object of outputs.
-func (t tensorFlow) rows(r *scan.Reader, into tensor.Map) error {
+func (t tensorFlow) rows(r *payload.Reader, into tensor.Map) error {
 	parts := map[string][]tensor.Tensor{}
 	err := r.List(func(int) error {
 		one := tensor.Map{}

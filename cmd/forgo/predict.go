@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -153,13 +152,13 @@ func best(a predict.Answer, top int) predict.Answer {
 }
 
 func showJSON(w io.Writer, top int) func(string, predict.Answer) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
 	return func(file string, a predict.Answer) error {
-		return enc.Encode(struct {
-			File string `json:"file"`
-			predict.Answer
-		}{file, best(a, top)})
+		line, err := best(a, top).AppendJSON(nil, &file)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(line, '\n'))
+		return err
 	}
 }
 

@@ -5,22 +5,18 @@ package wire
 import (
 	"fmt"
 
-	"github.com/forgo-ml/forgo/internal/scan"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // Elements reads the JSON of data, flat or nested as shape says.
-func Elements(r *scan.Reader, datatype string, shape []int64) (tensor.Tensor, error) {
-	d, err := DType(datatype)
-	if err != nil {
-		return tensor.Tensor{}, err
-	}
+func Elements(r *payload.Reader, d tensor.DType, shape []int64) (tensor.Tensor, error) {
 	n, err := tensor.Count(shape)
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
 	if d == tensor.Float16 || d == tensor.BFloat16 {
-		return tensor.Tensor{}, fmt.Errorf("JSON cannot carry %s; send it as binary data", datatype)
+		return tensor.Tensor{}, fmt.Errorf("JSON cannot carry %s; send it as binary data", Datatype(d))
 	}
 	t, err := r.Tensor(d, n)
 	if err != nil {

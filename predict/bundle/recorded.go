@@ -3,6 +3,7 @@ package bundle
 import (
 	"fmt"
 
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -12,7 +13,6 @@ type Recorded struct {
 	Case
 	Raw             []byte
 	Picture         []byte // the encoded picture: Raw, or a part of it
-	Row             []byte // the JSON row of what is no picture: Raw, or the rest of it
 	Inputs, Outputs tensor.Map
 }
 
@@ -27,11 +27,9 @@ func (b *Bundle) ReadCase(c Case) (Recorded, error) {
 	case b.Manifest.PictureAlone():
 		r.Picture = r.Raw
 	case b.Manifest.Picture != nil:
-		if r.Picture, r.Row, err = SplitRow(r.Raw); err != nil {
+		if _, r.Picture, err = payload.ParseRow(r.Raw, b.Manifest.Row()); err != nil {
 			return r, &Error{b.Path, c.Input, err}
 		}
-	default:
-		r.Row = r.Raw
 	}
 	file, err := b.ReadFile(c.Tensors)
 	if err != nil {

@@ -29,6 +29,14 @@ func (d DType) ElementSize() int {
 	return 0
 }
 
+// Empty returns data of a type without elements; nil where there is no such type.
+func Empty(d DType) any {
+	if t, err := FromBytes(d, nil, 0); err == nil {
+		return t.Data
+	}
+	return nil
+}
+
 // FromBytes returns the tensor that raw holds. It shares raw's memory where alignment and
 // the machine's byte order allow, strings always, so raw must not change while it is used.
 func FromBytes(dtype DType, raw []byte, shape ...int64) (Tensor, error) {
@@ -42,7 +50,7 @@ func FromBytes(dtype DType, raw []byte, shape ...int64) (Tensor, error) {
 	}
 	size := int64(dtype.ElementSize())
 	if size == 0 {
-		return Tensor{}, fmt.Errorf("there is no element type %q", dtype)
+		return Tensor{}, fmt.Errorf("there is no element type %s", Quote(dtype))
 	}
 	if n*size != int64(len(raw)) {
 		return Tensor{}, fmt.Errorf("shape %v of %s needs %d bytes, got %d", shape, dtype, n*size, len(raw))

@@ -56,7 +56,7 @@ func number(v reflect.Value) (float64, bool) {
 	case Half:
 		return x.Float64(), true
 	case Brain:
-		return float64(math.Float32frombits(uint32(x) << 16)), true
+		return x.Float64(), true
 	}
 	switch {
 	case v.CanInt():
@@ -87,6 +87,9 @@ func (h Half) Float64() float64 {
 	}
 	return sign * math.Ldexp(1024+frac, exp-25)
 }
+
+// Float64 widens the number exactly.
+func (b Brain) Float64() float64 { return float64(math.Float32frombits(uint32(b) << 16)) }
 
 // Floats returns the tensor's numbers widened to float64, in order, copied. It fails for
 // strings and booleans.

@@ -1,44 +1,157 @@
 package tensor
 
+// Tensors written as JSON: the one writer of the library, the command and every protocol.
+
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
-	"reflect"
 	"strconv"
+	"unicode/utf8"
 )
 
-// AppendJSON appends element i as a JSON value. A float is written with the fewest digits
-// that give it back; one that is not finite, which JSON cannot say, as null.
-func (t Tensor) AppendJSON(dst []byte, i int) []byte {
-	switch data := t.Data.(type) {
-	case []float32:
-		return appendFloat(dst, float64(data[i]), 32)
-	case []float64:
-		return appendFloat(dst, data[i], 64)
-	case []int64:
-		return strconv.AppendInt(dst, data[i], 10)
-	case []int32:
-		return strconv.AppendInt(dst, int64(data[i]), 10)
-	case []uint8:
-		return strconv.AppendUint(dst, uint64(data[i]), 10)
-	case []bool:
-		return strconv.AppendBool(dst, data[i])
-	}
-	v := reflect.ValueOf(t.Data).Index(i)
-	if x, ok := number(v); ok {
-		return appendFloat(dst, x, 64)
-	}
-	text, err := json.Marshal(v.Interface())
-	if err != nil {
-		return append(dst, "null"...)
-	}
-	return append(dst, text...)
+// NonFinite says how JSON carries NaN and the infinities, for which it has no words.
+type NonFinite bool
+
+const (
+	// Null writes null, which every JSON parser reads.
+	Null NonFinite = false
+	// Bare writes NaN, Infinity and -Infinity, as TensorFlow Serving and Python's json module do.
+	Bare NonFinite = true
+)
+
+// AppendFlat appends the elements as one list in row-major order.
+func AppendFlat(dst []byte, t Tensor, n NonFinite) []byte {
+	dst = append(dst, '[')
+	dst = AppendElements(dst, t, 0, t.Len(), n)
+	return append(dst, ']')
 }
 
-func appendFloat(dst []byte, x float64, bits int) []byte {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return append(dst, "null"...)
+// AppendNested appends the elements as lists nested by the tensor's shape.
+func AppendNested(dst []byte, t Tensor, n NonFinite) []byte {
+	next := 0
+	return nested(dst, t.Shape, func(dst []byte, count int) []byte {
+		next += count
+		return AppendElements(dst, t, next-count, next, n)
+	})
+}
+
+// MarshalJSON writes the tensor as lists nested by its shape, NaN and infinities as null.
+func (t Tensor) MarshalJSON() ([]byte, error) {
+	if err := t.Check(); err != nil {
+		return nil, fmt.Errorf("write tensor as JSON: %w", err)
+	}
+	return AppendNested(nil, t, Null), nil
+}
+
+// AppendNestedBase64 is AppendNested for strings that are no text: {"b64": …} in place of each.
+func AppendNestedBase64(dst []byte, shape []int64, texts []string) []byte {
+	return nested(dst, shape, func(dst []byte, n int) []byte {
+		dst = list(dst, texts[:n], func(dst []byte, s string) []byte {
+			dst = append(dst, `{"b64":"`...)
+			dst = base64.StdEncoding.AppendEncode(dst, []byte(s))
+			return append(dst, `"}`...)
+		})
+		texts = texts[n:]
+		return dst
+	})
+}
+
+// nested writes the lists of a shape; some appends the next n elements.
+func nested(dst []byte, shape []int64, some func(dst []byte, n int) []byte) []byte {
+	if len(shape) == 0 {
+		return some(dst, 1)
+	}
+	dst = append(dst, '[')
+	if len(shape) == 1 {
+		dst = some(dst, int(shape[0]))
+		return append(dst, ']')
+	}
+	for i := range shape[0] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = nested(dst, shape[1:], some)
+	}
+	return append(dst, ']')
+}
+
+// AppendElements appends the elements from from to to, commas between them.
+func AppendElements(dst []byte, t Tensor, from, to int, n NonFinite) []byte {
+	switch data := t.Data.(type) {
+	case []float32:
+		return floats(dst, data[from:to], 32, n, func(x float32) float64 { return float64(x) })
+	case []float64:
+		return floats(dst, data[from:to], 64, n, func(x float64) float64 { return x })
+	case []Half:
+		return floats(dst, data[from:to], 32, n, Half.Float64)
+	case []Brain:
+		return floats(dst, data[from:to], 32, n, Brain.Float64)
+	case []int8:
+		return list(dst, data[from:to], appendInt[int8])
+	case []int16:
+		return list(dst, data[from:to], appendInt[int16])
+	case []int32:
+		return list(dst, data[from:to], appendInt[int32])
+	case []int64:
+		return list(dst, data[from:to], appendInt[int64])
+	case []uint8:
+		return list(dst, data[from:to], appendUint[uint8])
+	case []uint16:
+		return list(dst, data[from:to], appendUint[uint16])
+	case []uint32:
+		return list(dst, data[from:to], appendUint[uint32])
+	case []uint64:
+		return list(dst, data[from:to], appendUint[uint64])
+	case []bool:
+		return list(dst, data[from:to], strconv.AppendBool)
+	case []string:
+		return list(dst, data[from:to], AppendText)
+	}
+	return dst
+}
+
+func floats[T Half | Brain | float32 | float64](dst []byte, data []T, bits int, n NonFinite, wide func(T) float64) []byte {
+	for i, x := range data {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendFloat(dst, wide(x), bits, n)
+	}
+	return dst
+}
+
+func list[T any](dst []byte, data []T, one func([]byte, T) []byte) []byte {
+	for i, x := range data {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = one(dst, x)
+	}
+	return dst
+}
+
+func appendInt[T int8 | int16 | int32 | int64](dst []byte, x T) []byte {
+	return strconv.AppendInt(dst, int64(x), 10)
+}
+
+func appendUint[T uint8 | uint16 | uint32 | uint64](dst []byte, x T) []byte {
+	return strconv.AppendUint(dst, uint64(x), 10)
+}
+
+// AppendFloat appends x with the fewest digits that give it back as a float of bits bits.
+func AppendFloat(dst []byte, x float64, bits int, n NonFinite) []byte {
+	if x-x != 0 { // not finite
+		switch {
+		case n == Null:
+			return append(dst, "null"...)
+		case x > 0:
+			return append(dst, "Infinity"...)
+		case x < 0:
+			return append(dst, "-Infinity"...)
+		}
+		return append(dst, "NaN"...)
 	}
 	format := byte('f')
 	if a := math.Abs(x); a != 0 && (a < 1e-6 || a >= 1e21) {
@@ -47,27 +160,37 @@ func appendFloat(dst []byte, x float64, bits int) []byte {
 	return strconv.AppendFloat(dst, x, format, -1, bits)
 }
 
-// MarshalJSON writes the tensor as lists nested by its shape.
-func (t Tensor) MarshalJSON() ([]byte, error) {
-	if err := t.Check(); err != nil {
-		return nil, fmt.Errorf("write tensor as JSON: %w", err)
-	}
-	next := 0
-	var nested func(dst []byte, shape []int64) []byte
-	nested = func(dst []byte, shape []int64) []byte {
-		if len(shape) == 0 {
-			dst = t.AppendJSON(dst, next)
-			next++
-			return dst
-		}
-		dst = append(dst, '[')
-		for i := range shape[0] {
-			if i > 0 {
-				dst = append(dst, ',')
+// AppendText appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func AppendText(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			quoted, err := json.Marshal(s)
+			if err != nil { // a string always can be written
+				return append(dst, `""`...)
 			}
-			dst = nested(dst, shape[1:])
+			return append(dst, quoted...)
 		}
-		return append(dst, ']')
 	}
-	return nested(nil, t.Shape), nil
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
+// CheckText returns an error that names the first string of a tensor that is not UTF-8: JSON
+// cannot carry it as text.
+func CheckText(t Tensor) error {
+	texts, _ := t.Data.([]string)
+	for i, text := range texts {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("element %d is bytes that are not UTF-8, which JSON cannot carry as text", i)
+		}
+	}
+	return nil
+}
+
+// AppendShape appends a shape as a list.
+func AppendShape(dst []byte, shape []int64) []byte {
+	dst = append(dst, '[')
+	dst = list(dst, shape, appendInt[int64])
+	return append(dst, ']')
 }

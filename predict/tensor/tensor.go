@@ -137,6 +137,18 @@ func (t Tensor) Len() int {
 	return v.Len()
 }
 
+// Size is the memory in bytes that the elements take.
+func (t Tensor) Size() int64 {
+	if texts, ok := t.Data.([]string); ok {
+		n := int64(0)
+		for _, text := range texts {
+			n += int64(len(text)) + 16
+		}
+		return n
+	}
+	return int64(t.Len()) * int64(t.DType().ElementSize())
+}
+
 // Check fails unless the tensor's type is known and its data fills its shape.
 func (t Tensor) Check() error {
 	if t.DType() == "" {

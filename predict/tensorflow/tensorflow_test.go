@@ -11,6 +11,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/predicttest"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
@@ -56,13 +57,8 @@ func recorded(t *testing.T, model string) (inputs, outputs predict.Tensors) {
 	read := func(from map[string]json.RawMessage) predict.Tensors {
 		out := predict.Tensors{}
 		for name, raw := range from {
-			dec := json.NewDecoder(strings.NewReader(string(raw)))
-			dec.UseNumber()
-			var value any
-			if err := dec.Decode(&value); err != nil {
-				t.Fatal(err)
-			}
-			if out[name], err = tensor.FromJSON(value, tensor.Float32); err != nil {
+			var err error
+			if out[name], err = payload.New(raw).Tensor(tensor.Float32, 0); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,12 +3,9 @@ package native
 // The labelled answer, written.
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
 	"net/http"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
@@ -33,16 +30,13 @@ func (a *answers) write(w http.ResponseWriter, m *served.Model, out predict.Tens
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, '{')
+		var file *string
 		if a.files != nil {
-			dst = append(dst, `"file":`...)
-			dst = scan.AppendText(dst, a.files[i])
-			dst = append(dst, ',')
+			file = &a.files[i].Name
 		}
-		if dst, err = appendAnswer(dst, answer); err != nil {
+		if dst, err = answer.AppendJSON(dst, file); err != nil {
 			return err
 		}
-		dst = append(dst, '}')
 	}
 	if a.list {
 		dst = append(dst, ']')
@@ -51,33 +45,4 @@ func (a *answers) write(w http.ResponseWriter, m *served.Model, out predict.Tens
 	_, _ = b.Write(dst) // keeps the grown memory for the next answer
 	reply.Bytes(w, http.StatusOK, dst)
 	return nil
-}
-
-// appendAnswer appends the answer's field. What is not a finite number, which JSON cannot
-// say, is null, as it is in outputs.
-func appendAnswer(dst []byte, answer predict.Answer) ([]byte, error) {
-	if answer.Outputs != nil {
-		raw, err := json.Marshal(answer.Outputs)
-		if err != nil {
-			return nil, fmt.Errorf("write outputs: %w", err)
-		}
-		dst = append(dst, `"outputs":`...)
-		return append(dst, raw...), nil
-	}
-	dst = append(dst, `"classes":[`...)
-	for i, c := range answer.Classes {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `{"label":`...)
-		dst = scan.AppendText(dst, c.Label)
-		dst = append(dst, `,"score":`...)
-		if s := float64(c.Score); math.IsNaN(s) || math.IsInf(s, 0) {
-			dst = append(dst, "null"...)
-		} else {
-			dst = scan.AppendFloat(dst, s, 32)
-		}
-		dst = append(dst, '}')
-	}
-	return append(dst, ']'), nil
 }

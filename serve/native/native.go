@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -50,8 +51,8 @@ func Handler(models Models) http.Handler {
 // answers says how a request is to be answered.
 type answers struct {
 	top   int
-	list  bool     // a list, where one answer alone would do
-	files []string // the names of what is answered; nil for rows
+	list  bool           // a list, where one answer alone would do
+	files []payload.File // what is answered, of a form
 }
 
 func (a *answers) readTop(req *http.Request) error {
@@ -76,7 +77,7 @@ func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, e
 		if err != nil || parameters["boundary"] == "" {
 			return nil, served.BadInput("header Content-Type: the form has no boundary")
 		}
-		return a.form(m, req)
+		return a.form(m, req, parameters["boundary"])
 	case kind == "text/csv" && m.Manifest().Picture != nil:
 		return nil, served.BadInput("header Content-Type is text/csv, but model %q takes pictures", m.Name)
 	}
@@ -88,7 +89,7 @@ func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, e
 	switch {
 	case kind == "text/csv":
 		a.list = true
-		return table(m.Model, body)
+		return table(m, body)
 	case m.Manifest().PictureAlone():
 		return m.Picture(body)
 	}

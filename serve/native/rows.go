@@ -8,6 +8,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -15,40 +16,46 @@ import (
 // rows reads one JSON row or a list of rows. A row is an object that names the inputs or,
 // where there is one, its bare value: lists one deeper than that are a list of rows.
 func (a *answers) rows(m *served.Request, body []byte) (predict.Tensors, error) {
-	inputs := m.Manifest().Inputs
-	r := m.Scan(body)
+	manifest := m.Manifest()
+	r := m.Payload().New(body)
 	if r.PeekInto() == '{' {
 		a.list = true
-		var rows [][]byte
-		err := r.List(func(int) error {
-			row, err := r.Raw()
-			rows = append(rows, row)
-			return err
-		})
+		return a.objects(m, r)
+	}
+	if manifest.Picture == nil && len(manifest.Inputs) == 1 && r.Peek() != '{' {
+		spec := manifest.Inputs[0].Spec()
+		a.list = r.Deep() == len(spec.Shape)
+		t, err := r.Input(spec, a.list)
 		if err == nil {
 			err = r.End()
 		}
 		if err != nil {
-			return nil, served.BadInput("parse JSON rows: %w", err)
+			return nil, served.BadInput("parse JSON row: input %q: %w", spec.Name, err)
 		}
-		return together(m, rows, func(i int) string { return fmt.Sprintf("row %d", i) })
+		return predict.Tensors{spec.Name: t}, nil
 	}
-	if r.Peek() == '{' || len(inputs) != 1 || inputs[0].DType == tensor.Float16 || inputs[0].DType == tensor.BFloat16 {
-		return together(m, [][]byte{body}, nil)
-	}
-	spec := inputs[0].Spec()
-	t, err := r.Tensor(spec.DType, 0)
+	return together(m, [][]byte{body}, nil)
+}
+
+// objects reads a list of rows that are objects.
+func (a *answers) objects(m *served.Request, r *payload.Reader) (predict.Tensors, error) {
+	j := joiner{m: m, row: m.Manifest().Row(), at: func(i int, err error) error { return fmt.Errorf("row %d: %w", i, err) }}
+	err := r.List(func(i int) error {
+		if i == maxRows {
+			return errTooMany
+		}
+		return j.add(r)
+	})
 	if err == nil {
 		err = r.End()
 	}
 	if err != nil {
-		return nil, served.BadInput("parse JSON row: input %q: %w", spec.Name, err)
+		return nil, served.BadInput("parse JSON rows: %w", err)
 	}
-	if a.list = len(t.Shape) == len(spec.Shape); !a.list {
-		t = t.Batch()
-	}
-	return predict.Tensors{spec.Name: t}, nil
+	return j.inputs()
 }
+
+var errTooMany = fmt.Errorf("more than %d rows are taken in other forms only", maxRows)
 
 // maxRows bounds the rows that are parsed one by one, each of which takes far more memory than
 // its text does.
@@ -57,43 +64,75 @@ const maxRows = 1 << 16
 // together joins rows, each as a body of its own would be, to one batch. Errors name a row by
 // of's words, which may be nil where there is one row.
 func together(m *served.Request, rows [][]byte, of func(i int) string) (predict.Tensors, error) {
-	if len(rows) > maxRows {
-		return nil, served.BadInput("%d rows in one request; at most %d are taken in this form", len(rows), maxRows)
-	}
-	at := func(i int, err error) error {
+	j := joiner{m: m, row: m.Manifest().Row(), at: func(i int, err error) error {
 		if of == nil {
 			return err
 		}
 		return fmt.Errorf("%s: %w", of(i), err)
-	}
-	manifest := m.Manifest()
-	beside := manifest.Beside()
-	parts := map[string][]tensor.Tensor{}
-	var pictures [][]byte
-	for i, row := range rows {
-		in, picture, err := one(m.Model, row, beside)
+	}}
+	for _, row := range rows {
+		r := m.Payload().New(row)
+		err := j.add(r)
+		if err == nil {
+			err = r.End()
+		}
 		if err != nil {
-			return nil, at(i, err)
-		}
-		if manifest.Picture != nil {
-			pictures = append(pictures, picture)
-		}
-		for name, t := range in {
-			parts[name] = append(parts[name], t)
+			return nil, served.BadInput("parse JSON row: %w", err)
 		}
 	}
+	return j.inputs()
+}
+
+// joiner joins rows to one batch.
+type joiner struct {
+	m        *served.Request
+	row      payload.Inputs
+	at       func(i int, err error) error // names a row
+	n        int
+	parts    map[string][]tensor.Tensor
+	pictures [][]byte
+	elements int
+}
+
+// add reads the next row.
+func (j *joiner) add(r *payload.Reader) error {
+	in, picture, err := r.Row(j.row)
+	if err != nil {
+		return j.at(j.n, err)
+	}
+	j.n++
+	if j.row.Picture {
+		if len(j.pictures) == j.m.MaxPictures {
+			return fmt.Errorf("more than %d pictures in one request", j.m.MaxPictures)
+		}
+		j.pictures = append(j.pictures, picture)
+	}
+	if j.parts == nil {
+		j.parts = map[string][]tensor.Tensor{}
+	}
+	for name, t := range in {
+		if j.elements += t.Len(); j.elements > j.m.MaxElements {
+			return fmt.Errorf("the request has more than %d elements, which are the most that are taken", j.m.MaxElements)
+		}
+		j.parts[name] = append(j.parts[name], t)
+	}
+	return nil
+}
+
+// inputs joins what was read.
+func (j *joiner) inputs() (predict.Tensors, error) {
 	inputs := predict.Tensors{}
-	for name, list := range parts {
-		t, err := tensor.Concat(list...)
+	for name, list := range j.parts {
+		t, err := j.m.Concat(list)
 		if err != nil {
 			return nil, served.BadInput("input %q: the rows have different shapes: %w", name, err)
 		}
 		inputs[name] = t
 	}
-	if err := m.Fit(inputs); err != nil || pictures == nil {
-		return inputs, err
+	if !j.row.Picture {
+		return inputs, nil
 	}
-	made, err := m.Pictures(pictures, func(i int) string { return at(i, errPicture).Error() })
+	made, err := j.m.Pictures(j.pictures, func(i int) string { return j.at(i, errPicture).Error() })
 	if err != nil {
 		return nil, err
 	}
@@ -102,20 +141,3 @@ func together(m *served.Request, rows [][]byte, of func(i int) string) (predict.
 }
 
 var errPicture = fmt.Errorf("input %q", bundle.PictureName)
-
-// one reads a row that is an object, or one of another kind than JSON lists can be: the inputs
-// that are given in JSON, and the picture where the model takes one beside them.
-func one(m *served.Model, row []byte, beside []tensor.Spec) (in predict.Tensors, picture []byte, err error) {
-	if _, err := m.Scan(row).Raw(); err != nil {
-		return nil, nil, served.BadInput("parse JSON row: %w", err)
-	}
-	if m.Manifest().Picture != nil {
-		if picture, row, err = bundle.SplitRow(row); err != nil {
-			return nil, nil, served.BadInput("%w", err)
-		}
-	}
-	if in, err = tensor.ParseRow(row, beside); err != nil {
-		return nil, nil, served.BadInput("%w", err)
-	}
-	return in, picture, nil
-}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -32,7 +32,7 @@ type indexEntry struct {
 // index lists the versions that are known; {"ready": true} keeps those that are ready.
 func (h handler) index(w http.ResponseWriter, req *http.Request) {
 	onlyReady := false
-	err := object(req, "repository index", func(r *scan.Reader, name string) (err error) {
+	err := object(req, "repository index", func(r *payload.Reader, name string) (err error) {
 		if name == "ready" {
 			onlyReady, err = r.Bool()
 			return err
@@ -54,13 +54,13 @@ func (h handler) index(w http.ResponseWriter, req *http.Request) {
 }
 
 // object reads a body that is a JSON object, or nothing at all.
-func object(req *http.Request, kind string, field func(r *scan.Reader, name string) error) error {
+func object(req *http.Request, kind string, field func(r *payload.Reader, name string) error) error {
 	body, free, err := reply.Body(req)
 	if err != nil {
 		return err
 	}
 	defer free()
-	r := scan.New(body)
+	r := payload.New(body)
 	if r.End() == nil { // nothing but spaces
 		return nil
 	}
@@ -80,7 +80,7 @@ func (h handler) change(how func(Manager, context.Context, string) error) http.H
 			reply.Error(w, http.StatusForbidden, errNotHere)
 			return
 		}
-		err := object(req, "repository load or unload", func(r *scan.Reader, name string) error {
+		err := object(req, "repository load or unload", func(r *payload.Reader, name string) error {
 			if name != "parameters" {
 				_, err := r.Raw()
 				return err

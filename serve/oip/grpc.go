@@ -92,7 +92,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	defer m.Release()
 	var wanted []output
 	prepare := func(r *served.Request) (predict.Tensors, error) {
-		c, err := fromProto(req)
+		c, err := fromProto(inputsOf(r.Model), req)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	return answer, nil
 }
 
-func fromProto(req *pb.ModelInferRequest) (*call, error) {
+func fromProto(m inputs, req *pb.ModelInferRequest) (*call, error) {
 	raw := req.GetRawInputContents()
 	if len(raw) > 0 && len(raw) != len(req.GetInputs()) {
 		return nil, served.BadInput("raw_input_contents has %d elements for %d inputs", len(raw), len(req.GetInputs()))
@@ -130,11 +130,17 @@ func fromProto(req *pb.ModelInferRequest) (*call, error) {
 		}
 	}
 	for i, in := range req.GetInputs() {
-		field := fmt.Sprintf("inputs[%d] %q", i, in.GetName())
+		if err := m.tooMany(i); err != nil {
+			return nil, served.BadInput("inputs: %w", err)
+		}
+		field := fmt.Sprintf("inputs[%d] %s", i, tensor.Quote(in.GetName()))
 		if in.GetName() == "" {
 			return nil, served.BadInput("inputs[%d]: it has no name", i)
 		}
 		d, err := wire.DType(in.GetDatatype())
+		if err == nil {
+			err = m.takes(in.GetName(), d, in.GetShape())
+		}
 		if err != nil {
 			return nil, served.BadInput("%s: %w", field, err)
 		}

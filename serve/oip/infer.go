@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -22,7 +21,7 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 	var wanted []output
 	var free func()
 	prepare := func(r *served.Request) (predict.Tensors, error) {
-		c, given, err := readCall(req, m)
+		c, given, err := readCall(req, r)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +42,7 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 
 // readCall reads a request of any of the three forms: JSON, JSON with binary data after it,
 // and one input's raw data alone.
-func readCall(req *http.Request, m *served.Model) (c *call, id string, err error) {
+func readCall(req *http.Request, r *served.Request) (c *call, id string, err error) {
 	lengths := req.Header.Values(wire.HeaderLength)
 	if len(lengths) == 0 {
 		body, free, err := reply.Body(req)
@@ -51,14 +50,14 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 			return nil, "", err
 		}
 		defer free() // what is parsed of JSON does not share it
-		return parse(m.Limits, body, nil)
+		return parse(r.Payload(), inputsOf(r.Model), body, nil)
 	}
 	n, err := strconv.ParseInt(lengths[0], 10, 64)
 	if err != nil || n < 0 || len(lengths) > 1 {
 		return nil, "", served.BadInput("header %s is %q, which is no length", wire.HeaderLength, lengths)
 	}
 	if n == 0 {
-		c, err := rawCall(req, m)
+		c, err := rawCall(req, r.Model)
 		return c, "", err
 	}
 	if req.ContentLength >= 0 && n > req.ContentLength {
@@ -80,7 +79,7 @@ func readCall(req *http.Request, m *served.Model) (c *call, id string, err error
 	if err != nil {
 		return nil, "", err
 	}
-	if c, id, err = parse(m.Limits, header.Bytes(), data); err != nil {
+	if c, id, err = parse(r.Payload(), inputsOf(r.Model), header.Bytes(), data); err != nil {
 		return nil, "", err
 	}
 	c.free = freeData
@@ -103,7 +102,7 @@ func rawCall(req *http.Request, m *served.Model) (*call, error) {
 		return &call{binary: true, inputs: []input{{name: Picture, tensor: oneString(body)}}}, nil
 	}
 	if len(manifest.Inputs) != 1 {
-		return nil, served.BadInput("header %s is 0, but the model takes %s", wire.HeaderLength, takes(m))
+		return nil, served.BadInput("header %s is 0, but the model takes %s", wire.HeaderLength, described(m))
 	}
 	spec := manifest.Inputs[0].Spec()
 	if spec.DType == tensor.String {
@@ -146,12 +145,12 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 	b, free := reply.Buffer()
 	defer free()
 	dst := append(b.AvailableBuffer(), `{"model_name":`...)
-	dst = scan.AppendText(dst, m.Name)
+	dst = tensor.AppendText(dst, m.Name)
 	dst = append(dst, `,"model_version":`...)
-	dst = scan.AppendText(dst, m.Version)
+	dst = tensor.AppendText(dst, m.Version)
 	if id != "" {
 		dst = append(dst, `,"id":`...)
-		dst = scan.AppendText(dst, id)
+		dst = tensor.AppendText(dst, id)
 	}
 	dst = append(dst, `,"outputs":[`...)
 	var tail [][]byte
@@ -162,11 +161,11 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"name":`...)
-		dst = scan.AppendText(dst, o.name)
+		dst = tensor.AppendText(dst, o.name)
 		dst = append(dst, `,"datatype":"`...)
 		dst = append(dst, wire.Datatype(t.DType())...)
 		dst = append(dst, `","shape":`...)
-		dst = scan.AppendShape(dst, t.Shape)
+		dst = tensor.AppendShape(dst, t.Shape)
 		switch {
 		case o.binary:
 			raw, err := t.Bytes()
@@ -182,11 +181,11 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 			return served.BadInput("output %q is %s, which JSON cannot carry; ask for it with the parameter binary_data",
 				o.name, wire.Datatype(t.DType()))
 		default:
-			if err := scan.CheckText(t); err != nil {
+			if err := tensor.CheckText(t); err != nil {
 				return served.BadInput("output %q: %w; ask for it with the parameter binary_data", o.name, err)
 			}
 			dst = append(dst, `,"data":`...)
-			dst = scan.AppendFlat(dst, t)
+			dst = tensor.AppendFlat(dst, t, tensor.Bare)
 			dst = append(dst, '}')
 		}
 	}

@@ -93,7 +93,7 @@ func (c *call) wanted(m *served.Model) ([]output, error) {
 	all := m.Manifest().Outputs
 	for i, o := range c.outputs {
 		if !slices.ContainsFunc(all, func(info bundle.TensorInfo) bool { return info.Name == o.name }) {
-			return nil, served.BadInput("outputs[%d]: the model has no output %q; it has %q", i, o.name, names(all))
+			return nil, served.BadInput("outputs[%d]: the model has no output %s; it has %q", i, tensor.Quote(o.name), names(all))
 		}
 		if slices.ContainsFunc(c.outputs[:i], func(p output) bool { return p.name == o.name }) {
 			return nil, served.BadInput("outputs[%d]: output %q is asked for twice", i, o.name)
@@ -153,13 +153,67 @@ func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 		return inputs, r.Fit(inputs)
 	}
 	if len(inputs) == 0 {
-		return nil, served.BadInput("inputs: the request has none; the model takes %s", takes(r.Model))
+		return nil, served.BadInput("inputs: the request has none; the model takes %s", described(r.Model))
 	}
 	return inputs, r.Fit(inputs)
 }
 
-// takes lists what a client may send, for error messages.
-func takes(m *served.Model) string {
+// inputs are what a model takes.
+type inputs struct {
+	specs       []tensor.Spec
+	picture     string // the input that pictures become; "" where the model takes none
+	outputs     int
+	maxPictures int
+	maxElements int
+	all         func() string // lists them
+}
+
+func inputsOf(m *served.Model) inputs {
+	in := inputs{
+		specs: m.Inputs(), outputs: len(m.Manifest().Outputs), maxPictures: m.MaxPictures, maxElements: m.MaxElements,
+		all: func() string { return described(m) },
+	}
+	if p := m.Manifest().Picture; p != nil {
+		in.picture = p.Input
+	}
+	return in
+}
+
+// takes fails unless the model takes an input of a name, a type and a shape: nothing of it is
+// read before.
+func (in inputs) takes(name string, d tensor.DType, shape []int64) error {
+	if in.picture != "" && name == Picture && (name != in.picture || d == tensor.String) {
+		if n, err := tensor.Count(shape); err == nil && n > int64(in.maxPictures) {
+			return fmt.Errorf("%d pictures in one request; at most %d are taken", n, in.maxPictures)
+		}
+		return nil
+	}
+	for _, spec := range in.specs {
+		if spec.Name != name {
+			continue
+		}
+		n, err := tensor.Count(shape)
+		if err == nil && !spec.Takes(d, shape) {
+			err = spec.Unfit(tensor.Tensor{Shape: shape, Data: tensor.Empty(d)})
+		}
+		if err == nil && n > int64(in.maxElements) {
+			err = fmt.Errorf("there are more than %d elements", in.maxElements)
+		}
+		return err
+	}
+	return fmt.Errorf("the model has no input %s; it takes %s", tensor.Quote(name), in.all())
+}
+
+// tooMany fails where a request has input i, and the model could not take so many.
+func (in inputs) tooMany(i int) error {
+	if most := len(in.specs) + 1; i > most {
+		return fmt.Errorf("there are more than %d; the model takes %s", most, in.all())
+	}
+	return nil
+}
+
+// described lists what a client may send, for error messages.
+func described(m *served.Model) string {
 	inputs, _ := ends(m)
 	text := ""
 	for i, in := range inputs {

@@ -7,16 +7,16 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/internal/wire"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
 // parse reads a request. data are the binary tensors that came after the JSON, in order; nil
 // where there can be none. The call shares data, not the JSON's memory.
-func parse(l served.Limits, header, data []byte) (c *call, id string, err error) {
-	p := parser{Reader: l.Scan(header), hasData: data != nil, data: data}
+func parse(l payload.Limits, m inputs, header, data []byte) (c *call, id string, err error) {
+	p := parser{Reader: l.New(header), model: m, hasData: data != nil, data: data}
 	c = &call{}
 	err = p.Object(func(name string) error {
 		if p.Null() {
@@ -27,15 +27,19 @@ func parse(l served.Limits, header, data []byte) (c *call, id string, err error)
 		case "id":
 			id, err = p.Text()
 		case "inputs":
-			c.inputs = nil
 			err = p.List(func(i int) error {
+				if err := p.model.tooMany(i); err != nil {
+					return err
+				}
 				in, err := p.input(i)
 				c.inputs = append(c.inputs, in)
 				return err
 			})
 		case "outputs":
-			c.outputs, p.said = nil, nil
 			err = p.List(func(i int) error {
+				if i > p.model.outputs {
+					return errors.New("there are more than the model has")
+				}
 				o, err := p.output()
 				c.outputs = append(c.outputs, o)
 				if err != nil {
@@ -96,7 +100,8 @@ func within(field string, err error) error {
 }
 
 type parser struct {
-	*scan.Reader
+	*payload.Reader
+	model   inputs
 	hasData bool
 	data    []byte
 	said    []bool // for each output, whether it says how it is to be given
@@ -107,33 +112,34 @@ func (p *parser) input(i int) (input, error) {
 	var in input
 	var datatype string
 	var shape []int64
-	var later []byte // data that came before the datatype did
+	var later []byte // data that came before what says how to read them
 	var seen bool
 	size := int64(-1)
 	err := p.Object(func(name string) error {
 		var err error
 		switch name {
 		case "name":
-			in.name, err = p.Text()
+			in.name, err = p.Name()
 		case "datatype":
-			datatype, err = p.Text()
+			datatype, err = p.Name()
 		case "shape":
 			shape = []int64{}
 			err = p.List(func(int) error {
 				d, err := p.Int()
-				shape = append(shape, d)
+				if shape = append(shape, d); len(shape) > maxDimensions {
+					return fmt.Errorf("there are more than %d dimensions", maxDimensions)
+				}
 				return err
 			})
 		case "data":
 			if p.Null() {
 				return nil
 			}
-			if seen = true; datatype == "" || shape == nil {
+			if seen = true; in.name == "" || datatype == "" || shape == nil {
 				later, err = p.Raw()
 				break
 			}
-			later = nil
-			in.tensor, err = wire.Elements(p.Reader, datatype, shape)
+			in.tensor, err = p.elements(p.Reader, in.name, datatype, shape)
 		case "parameters":
 			if p.Null() {
 				return nil
@@ -155,11 +161,11 @@ func (p *parser) input(i int) (input, error) {
 	case seen && size >= 0:
 		err = errors.New("it has both data and the parameter binary_data_size")
 	case size >= 0:
-		in.tensor, err = p.binary(datatype, shape, size)
+		in.tensor, err = p.binary(in.name, datatype, shape, size)
 	case !seen:
 		err = errors.New("it has no data")
 	case later != nil:
-		in.tensor, err = wire.Elements(p.Again(later), datatype, shape)
+		in.tensor, err = p.elements(p.Again(later), in.name, datatype, shape)
 		err = within("data", err)
 	}
 	in.base64 = seen
@@ -167,6 +173,21 @@ func (p *parser) input(i int) (input, error) {
 		err = within(fmt.Sprintf("inputs[%d] %q", i, in.name), err)
 	}
 	return in, err
+}
+
+// maxDimensions bounds a shape.
+const maxDimensions = 64
+
+// elements reads data that the model takes.
+func (p *parser) elements(r *payload.Reader, name, datatype string, shape []int64) (tensor.Tensor, error) {
+	d, err := wire.DType(datatype)
+	if err == nil {
+		err = p.model.takes(name, d, shape)
+	}
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	return wire.Elements(r, d, shape)
 }
 
 // inputParameters returns binary_data_size, or -1.
@@ -190,7 +211,7 @@ func (p *parser) inputParameters() (int64, error) {
 }
 
 // binary takes the next size bytes of the binary data.
-func (p *parser) binary(datatype string, shape []int64, size int64) (tensor.Tensor, error) {
+func (p *parser) binary(name, datatype string, shape []int64, size int64) (tensor.Tensor, error) {
 	if !p.hasData && size > 0 { // KServe's client says 0 in a body of JSON alone
 		return tensor.Tensor{}, fmt.Errorf("binary_data_size needs the header %s", wire.HeaderLength)
 	}
@@ -199,6 +220,9 @@ func (p *parser) binary(datatype string, shape []int64, size int64) (tensor.Tens
 	}
 	d, err := wire.DType(datatype)
 	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	if err := p.model.takes(name, d, shape); err != nil {
 		return tensor.Tensor{}, err
 	}
 	raw := p.data[:size:size]
@@ -219,7 +243,7 @@ func (p *parser) output() (output, error) {
 		var err error
 		switch name {
 		case "name":
-			o.name, err = p.Text()
+			o.name, err = p.Name()
 		case "parameters":
 			if p.Null() {
 				return nil

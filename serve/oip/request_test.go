@@ -6,13 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/predict/payload"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
+
+// taking is a model that takes inputs of some specs.
+func taking(specs ...tensor.Spec) inputs {
+	return inputs{specs: specs, outputs: 2, maxPictures: 4, maxElements: 1 << 20, all: func() string { return "inputs" }}
+}
 
 // A scalar has the shape [] and one element, in a list or not.
 func TestScalar(t *testing.T) {
+	model := taking(tensor.Spec{Name: "x", DType: tensor.Int64, Shape: []int64{}})
 	for _, data := range []string{"5", "[5]"} {
-		c, _, err := parse(served.Limits{}, []byte(`{"inputs":[{"name":"x","datatype":"INT64","shape":[],"data":`+data+`}]}`), nil)
+		c, _, err := parse(payload.Limits{}, model, []byte(`{"inputs":[{"name":"x","datatype":"INT64","shape":[],"data":`+data+`}]}`), nil)
 		if err != nil || len(c.inputs[0].tensor.Shape) != 0 || c.inputs[0].tensor.Data.([]int64)[0] != 5 {
 			t.Errorf("%s: %v, %v", data, c, err)
 		}
@@ -40,7 +47,11 @@ func FuzzRequest(f *testing.F) {
 		if !hasData {
 			data = nil
 		}
-		c, _, err := parse(served.Limits{}, header, data)
+		var models []inputs
+		for _, d := range []tensor.DType{tensor.Float32, tensor.String, tensor.Bool, tensor.Int64, tensor.Int8} {
+			models = append(models, taking(tensor.Spec{Name: "x", DType: d}))
+		}
+		c, _, err := parse(payload.Limits{}, models[len(header)%len(models)], header, data)
 		if err != nil {
 			if !strings.Contains(err.Error(), "inference request") {
 				t.Errorf("error without its context: %v", err)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -18,7 +17,7 @@ import (
 type format struct {
 	verb  string
 	check func(m *served.Model) error
-	parse func(m *served.Model, verb string, body []byte) (*request, error)
+	parse func(r *served.Request, verb string, body []byte) (*request, error)
 	write func(dst []byte, q *request, results predict.Tensors) ([]byte, error)
 }
 
@@ -53,7 +52,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 			return nil, err
 		}
 		defer free() // what is parsed does not share it
-		if q, err = f.parse(m, f.verb, body); err != nil {
+		if q, err = f.parse(r, f.verb, body); err != nil {
 			return nil, err
 		}
 		return q.inputs(r)
@@ -77,7 +76,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 func appendPredictions(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
 	given := outputs(q.m)
 	for _, o := range given {
-		if err := scan.CheckText(results[o.Name]); err != nil && !hasBytes(o.Name) {
+		if err := tensor.CheckText(results[o.Name]); err != nil && !hasBytes(o.Name) {
 			return nil, served.BadInput("output %q: %w, and its name does not end in _bytes; ask for it as binary data at /v2", o.Name, err)
 		}
 	}
@@ -114,7 +113,7 @@ func appendObject(dst []byte, given []bundle.TensorInfo, of func(name string) te
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = scan.AppendText(dst, o.Name)
+		dst = tensor.AppendText(dst, o.Name)
 		dst = append(dst, ':')
 		dst = appendTensor(dst, o.Name, of(o.Name))
 	}
@@ -127,9 +126,9 @@ func hasBytes(name string) bool { return strings.HasSuffix(name, "_bytes") }
 // appendTensor writes strings that are bytes as {"b64": …}.
 func appendTensor(dst []byte, name string, t tensor.Tensor) []byte {
 	if texts, err := tensor.Values[string](t); err == nil && hasBytes(name) {
-		return scan.AppendNestedBase64(dst, t.Shape, texts)
+		return tensor.AppendNestedBase64(dst, t.Shape, texts)
 	}
-	return scan.AppendNested(dst, t)
+	return tensor.AppendNested(dst, t, tensor.Bare)
 }
 
 // appendClasses writes [label, score] for every class of each example, in the model's order.
@@ -149,9 +148,9 @@ func appendClasses(dst []byte, q *request, results predict.Tensors) ([]byte, err
 			dst = append(dst, '[')
 		}
 		dst = append(dst, '[')
-		dst = scan.AppendText(dst, manifest.Labels[i%len(manifest.Labels)])
+		dst = tensor.AppendText(dst, manifest.Labels[i%len(manifest.Labels)])
 		dst = append(dst, ',')
-		dst = scan.AppendFloat(dst, s, 32)
+		dst = tensor.AppendFloat(dst, s, 32, tensor.Bare)
 		dst = append(dst, ']')
 	}
 	return append(dst, "]]}"...), nil
@@ -164,7 +163,7 @@ func appendValues(dst []byte, q *request, results predict.Tensors) ([]byte, erro
 		return nil, err
 	}
 	dst = append(dst, `{"results":`...)
-	dst = scan.AppendNested(dst, t)
+	dst = tensor.AppendNested(dst, t, tensor.Bare)
 	return append(dst, '}'), nil
 }
 

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/tfserving/pb"
@@ -17,9 +17,9 @@ import (
 
 // parseExamples reads the body of a classify or regress request: examples that name their
 // features, and a context of those that all share. A feature's values fill the input's row.
-func parseExamples(m *served.Model, verb string, body []byte) (*request, error) {
-	q := &request{m: m}
-	r := m.Scan(body)
+func parseExamples(m *served.Request, verb string, body []byte) (*request, error) {
+	q := &request{m: m.Model, concat: m.Concat}
+	r := m.Payload().New(body)
 	shared := map[string]tensor.Tensor{}
 	parts := features{}
 	n := -1
@@ -98,17 +98,12 @@ func (q *request) fill(parts features, shared map[string]tensor.Tensor, n int) (
 		}
 		parts[name] = rows
 	}
-	return join(parts)
+	return q.join(parts)
 }
 
 // example reads one example's features, each shaped as a row of its input.
-func (q *request) example(r *scan.Reader, each func(name string, t tensor.Tensor) error) error {
-	seen := map[string]bool{}
-	return q.named(r, func(spec tensor.Spec, t tensor.Tensor) error {
-		if seen[spec.Name] {
-			return fmt.Errorf("feature %q is given twice", spec.Name)
-		}
-		seen[spec.Name] = true
+func (q *request) example(r *payload.Reader, each func(name string, t tensor.Tensor) error) error {
+	return q.named(r, loose, func(spec tensor.Spec, t tensor.Tensor) error {
 		t, err := asRow(spec, t)
 		if err != nil {
 			return err

@@ -3,13 +3,12 @@ package tfserving
 // The bodies of predict requests: rows ("instances") and columns ("inputs").
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"unsafe"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -17,6 +16,7 @@ import (
 // request is a body as read: the columns of each input that it names.
 type request struct {
 	m        *served.Model
+	concat   func([]tensor.Tensor) (tensor.Tensor, error)
 	columns  predict.Tensors
 	byColumn bool // it came as "inputs"
 }
@@ -58,9 +58,9 @@ func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 }
 
 // parse reads the body of a predict request.
-func parse(m *served.Model, verb string, body []byte) (*request, error) {
-	q := &request{m: m}
-	r := m.Scan(body)
+func parse(m *served.Request, verb string, body []byte) (*request, error) {
+	q := &request{m: m.Model, concat: m.Concat}
+	r := m.Payload().New(body)
 	rows, columns := false, false
 	err := fields(r, verb, func(name string) error {
 		var err error
@@ -93,18 +93,18 @@ var errNoSignature = errors.New("there is no such signature")
 
 func checkSignature(name, verb string) error {
 	if name != "" && name != Signature && name != Method(verb) {
-		return fmt.Errorf("%q: %w, only %q and %q", name, errNoSignature, Signature, Method(verb))
+		return fmt.Errorf("%s: %w, only %q and %q", tensor.Quote(name), errNoSignature, Signature, Method(verb))
 	}
 	return nil
 }
 
 // fields reads the outer object, and what all verbs share of it.
-func fields(r *scan.Reader, verb string, field func(name string) error) error {
+func fields(r *payload.Reader, verb string, field func(name string) error) error {
 	err := r.Object(func(name string) error {
 		var err error
 		if name == "signature_name" {
 			var s string
-			if s, err = r.Text(); err == nil {
+			if s, err = r.Name(); err == nil {
 				err = checkSignature(s, verb)
 			}
 		} else {
@@ -137,7 +137,7 @@ func (q *request) spec(name string) (tensor.Spec, error) {
 	if manifest.Picture != nil {
 		have = append([]string{Picture}, have...)
 	}
-	return tensor.Spec{}, fmt.Errorf("the model has no input %q; it takes %q", name, have)
+	return tensor.Spec{}, fmt.Errorf("the model has no input %s; it takes %q", tensor.Quote(name), have)
 }
 
 // only is the input that a value without a name is for: pictures for {"b64": …}.
@@ -161,7 +161,7 @@ func (q *request) only(base64 bool) (tensor.Spec, error) {
 const maxRows = 1 << 16
 
 // rows reads "instances": a list of values, or of objects that name values.
-func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
+func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 	switch r.PeekInto() {
 	case 0:
 		return nil, errors.New("it is not a list")
@@ -178,7 +178,7 @@ func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := q.input(r, spec)
+		t, err := q.input(r, spec, batch)
 		return predict.Tensors{spec.Name: t}, err
 	}
 	parts := map[string][]tensor.Tensor{}
@@ -187,12 +187,12 @@ func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
 			return fmt.Errorf("there are more than %d; give so many by column, as inputs", maxRows)
 		}
 		count := 0
-		err := q.named(r, func(spec tensor.Spec, t tensor.Tensor) error {
+		err := q.named(r, row, func(spec tensor.Spec, t tensor.Tensor) error {
 			count++
 			if len(parts[spec.Name]) != i {
 				return fmt.Errorf("input %q is given twice, or not by every instance", spec.Name)
 			}
-			parts[spec.Name] = append(parts[spec.Name], t.Batch())
+			parts[spec.Name] = append(parts[spec.Name], t)
 			return nil
 		})
 		if err == nil && count != len(parts) {
@@ -206,13 +206,13 @@ func (q *request) rows(r *scan.Reader) (predict.Tensors, error) {
 	if err != nil {
 		return nil, err
 	}
-	return join(parts)
+	return q.join(parts)
 }
 
-func join(parts map[string][]tensor.Tensor) (predict.Tensors, error) {
+func (q *request) join(parts map[string][]tensor.Tensor) (predict.Tensors, error) {
 	columns := predict.Tensors{}
 	for name, rows := range parts {
-		t, err := tensor.Concat(rows...)
+		t, err := q.concat(rows)
 		if err != nil {
 			return nil, fmt.Errorf("input %q: the instances have different shapes: %w", name, err)
 		}
@@ -222,7 +222,7 @@ func join(parts map[string][]tensor.Tensor) (predict.Tensors, error) {
 }
 
 // named reads {"NAME": value, …}, or {"b64": …} for the only input.
-func (q *request) named(r *scan.Reader, each func(tensor.Spec, tensor.Tensor) error) error {
+func (q *request) named(r *payload.Reader, n nesting, each func(tensor.Spec, tensor.Tensor) error) error {
 	if r.Peek() != '{' {
 		return errors.New("it is not an object, the first is")
 	}
@@ -235,17 +235,24 @@ func (q *request) named(r *scan.Reader, each func(tensor.Spec, tensor.Tensor) er
 			if spec.DType != tensor.String {
 				return fmt.Errorf("b64: input %q is %s, not bytes", spec.Name, spec.DType)
 			}
-			text, err := decoded(r)
+			text, err := r.Base64Text()
 			if err != nil {
 				return err
 			}
-			return each(spec, tensor.Tensor{Shape: []int64{}, Data: []string{text}})
+			t := tensor.Tensor{Shape: []int64{}, Data: []string{text}}
+			if n == row {
+				t = t.Batch()
+			}
+			return each(spec, t)
 		}
 		spec, err := q.spec(name)
 		if err != nil {
 			return err
 		}
-		t, err := q.input(r, spec)
+		if n == batch && r.Peek() != '[' {
+			return fmt.Errorf("input %q: give a list, whose first dimension is the batch", spec.Name)
+		}
+		t, err := q.input(r, spec, n)
 		if err != nil {
 			return err
 		}
@@ -254,21 +261,18 @@ func (q *request) named(r *scan.Reader, each func(tensor.Spec, tensor.Tensor) er
 }
 
 // table reads "inputs": the only input's batch, or an object that names batches.
-func (q *request) table(r *scan.Reader) (predict.Tensors, error) {
+func (q *request) table(r *payload.Reader) (predict.Tensors, error) {
 	columns := predict.Tensors{}
 	if r.Peek() != '{' {
 		spec, err := q.only(r.PeekInto() == '{')
 		if err != nil {
 			return nil, err
 		}
-		t, err := q.input(r, spec)
+		t, err := q.input(r, spec, batch)
 		columns[spec.Name] = t
 		return columns, err
 	}
-	err := q.named(r, func(spec tensor.Spec, t tensor.Tensor) error {
-		if len(t.Shape) == 0 {
-			return fmt.Errorf("input %q: give a list, whose first dimension is the batch", spec.Name)
-		}
+	err := q.named(r, batch, func(spec tensor.Spec, t tensor.Tensor) error {
 		if _, ok := columns[spec.Name]; ok {
 			return fmt.Errorf("input %q is given twice", spec.Name)
 		}
@@ -278,53 +282,40 @@ func (q *request) table(r *scan.Reader) (predict.Tensors, error) {
 	return columns, err
 }
 
+// nesting is what a value's lists are.
+type nesting int
+
+const (
+	row   nesting = iota // one row of the input
+	batch                // rows
+	loose                // values, nested in any way
+)
+
 // input reads one input's value. Bytes are text, or {"b64": …}; pictures are never text.
-func (q *request) input(r *scan.Reader, spec tensor.Spec) (tensor.Tensor, error) {
-	t, err := q.elements(r, spec)
+func (q *request) input(r *payload.Reader, spec tensor.Spec, n nesting) (tensor.Tensor, error) {
+	t, err := q.elements(r, spec, n)
 	if err != nil {
 		return t, fmt.Errorf("input %q: %w", spec.Name, err)
 	}
 	return t, nil
 }
 
-func (q *request) elements(r *scan.Reader, spec tensor.Spec) (tensor.Tensor, error) {
+func (q *request) elements(r *payload.Reader, spec tensor.Spec, n nesting) (tensor.Tensor, error) {
 	if spec.DType != tensor.String {
-		return r.Tensor(spec.DType, 0)
+		if n == loose {
+			return r.Tensor(spec.DType, 0)
+		}
+		return r.Input(spec, n == batch)
 	}
 	picture := q.m.Manifest().Picture != nil && spec.Name == Picture
-	return scan.Elements(r, 0, func(r *scan.Reader) (string, error) {
+	t, err := payload.Elements(r, 0, func(r *payload.Reader) (string, error) {
 		if r.Peek() == '"' && !picture {
 			return r.Text()
 		}
-		if r.Peek() != '{' {
-			return "", errors.New(`a value is not {"b64": "..."}`)
-		}
-		var text string
-		seen := false
-		err := r.Object(func(name string) error {
-			if name != "b64" {
-				return fmt.Errorf(`%q is not the name "b64"`, name)
-			}
-			seen = true
-			var err error
-			text, err = decoded(r)
-			return err
-		})
-		if err == nil && !seen {
-			err = errors.New(`a value is not {"b64": "..."}`)
-		}
-		return text, err
+		return r.Base64()
 	})
-}
-
-func decoded(r *scan.Reader) (string, error) {
-	text, err := r.Text()
-	if err != nil {
-		return "", fmt.Errorf("b64: %w", err)
+	if n == row && err == nil {
+		t = t.Batch()
 	}
-	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return "", fmt.Errorf("b64: it is not base64: %w", err)
-	}
-	return unsafe.String(unsafe.SliceData(raw), len(raw)), nil // raw is not kept
+	return t, err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 )
@@ -43,6 +44,26 @@ func (r *Request) Within(d time.Duration) {
 
 // Grow adds bytes that were read, where the request's length was not known.
 func (r *Request) Grow(bytes int) error { return r.place.Grow(int64(bytes)) }
+
+// Payload reads what was sent, within the limits, and takes its memory out of the request's place.
+func (r *Request) Payload() payload.Limits {
+	return payload.Limits{Depth: r.MaxJSONDepth, Elements: r.MaxElements, Grow: r.place.Grow}
+}
+
+// Concat joins tensors along their first dimension, in memory that is reserved first.
+func (r *Request) Concat(parts []tensor.Tensor) (tensor.Tensor, error) {
+	if len(parts) == 1 {
+		return parts[0], nil
+	}
+	bytes := int64(0)
+	for _, p := range parts {
+		bytes += p.Size()
+	}
+	if err := r.place.Grow(bytes); err != nil {
+		return tensor.Tensor{}, err
+	}
+	return tensor.Concat(parts...)
+}
 
 // Do answers one request of so many bytes in three steps, timed apart: prepare makes the
 // inputs, the model runs, write encodes the outputs. The first error ends it; where there is no
@@ -153,10 +174,7 @@ func (r *Request) Pictures(encoded [][]byte, of func(i int) string) (predict.Ten
 	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
 		return nil, errs[i]
 	}
-	if len(parts) == 1 {
-		return predict.Tensors{input: parts[0]}, nil
-	}
-	t, err := tensor.Concat(parts...)
+	t, err := r.Concat(parts)
 	if err != nil {
 		return nil, BadInput("the pictures give tensors that do not fit one batch: %w", err)
 	}

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/forgo-ml/forgo/internal/scan"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
@@ -89,11 +88,6 @@ func (l Limits) Defaults() Limits {
 		MaxJSONDepth: cmp.Or(l.MaxJSONDepth, DefaultLimits.MaxJSONDepth),
 		Timeout:      l.Timeout,
 	}
-}
-
-// Scan reads JSON within the limits.
-func (l Limits) Scan(text []byte) *scan.Reader {
-	return scan.Limits{Depth: l.MaxJSONDepth, Elements: l.MaxElements}.New(text)
 }
 
 // Fit fails where tensors that were sent have too many elements.

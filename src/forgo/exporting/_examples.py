@@ -100,7 +100,7 @@ def from_rows(rows: Arrays, inputs: list[End], pictures: list[Example | None] | 
     counts = {len(a) for a in fitting.values()} | ({len(pictures)} if pictures is not None else set())
     if len(counts) != 1:
         raise ExportError(f"examples: the inputs have different numbers of rows: {sorted(counts)}")
-    plain = {name: (texts(a) if a.dtype.kind == "O" else a).tolist() for name, a in fitting.items()}
+    plain = {name: _as_written(a) for name, a in fitting.items()}
     examples = []
     for i in range(counts.pop()):
         picture = pictures[i] if pictures is not None else None
@@ -114,7 +114,7 @@ def from_rows(rows: Arrays, inputs: list[End], pictures: list[Example | None] | 
         value = row if len(row) > 1 else next(iter(row.values()))
         examples.append(
             Example(
-                raw=json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(),
+                raw=json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(),
                 content_type="application/json",
                 source=f"row {i}",
                 encoding=picture.encoding if picture else "row",
@@ -127,6 +127,16 @@ def from_rows(rows: Arrays, inputs: list[End], pictures: list[Example | None] | 
             )
         )
     return examples
+
+
+def _as_written(array: npt.NDArray[Any]) -> list[Any]:
+    """The values as clients write them: a float with the fewest digits of its own type."""
+    if array.dtype.kind == "O":
+        array = texts(array)
+    elif array.dtype.kind == "f":
+        array = array.astype("U32").astype(np.float64)  # 5.9, not 5.900000095367432
+    values: list[Any] = array.tolist()
+    return values
 
 
 def _fitting(rows: Arrays, end: End, inputs: list[End]) -> npt.NDArray[Any]:
@@ -146,9 +156,7 @@ def _fitting(rows: Arrays, end: End, inputs: list[End]) -> npt.NDArray[Any]:
             f"examples: input {end.name!r} has shape {array.shape}, the model takes {end.shape}"
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ExportError(
-            f"examples: input {end.name!r} has values that are not finite, which JSON cannot say"
-        )
+        raise ExportError(f"examples: input {end.name!r} has values that are not finite")
     return array
 
 

@@ -1,4 +1,4 @@
-package scan_test
+package payload_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/forgo-ml/forgo/internal/scan"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -27,13 +27,13 @@ func TestTensor(t *testing.T) {
 		`[true,false]`:                    {Shape: []int64{2}, Data: []bool{true, false}},
 		`["a","\u00e9\n","\ud83d\ude00"]`: {Shape: []int64{3}, Data: []string{"a", "é\n", "😀"}},
 	} {
-		r := scan.New([]byte(text))
+		r := payload.New([]byte(text))
 		got, err := r.Tensor(want.DType(), 0)
 		if err != nil || r.End() != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %v, %v; want %v", text, got, err, want)
 		}
 	}
-	if x, err := scan.New([]byte(`NaN`)).Tensor(tensor.Float32, 1); err != nil || !math.IsNaN(float64(x.Data.([]float32)[0])) {
+	if x, err := payload.New([]byte(`NaN`)).Tensor(tensor.Float32, 1); err != nil || !math.IsNaN(float64(x.Data.([]float32)[0])) {
 		t.Errorf("NaN: %v, %v", x, err)
 	}
 }
@@ -56,13 +56,13 @@ func TestFloatsAreTheNearest(t *testing.T) {
 			strconv.FormatFloat(halfway, 'f', random.IntN(12), 64))
 	}
 	for _, text := range texts {
-		r := scan.New([]byte(text))
+		r := payload.New([]byte(text))
 		got, err := r.Tensor(tensor.Float32, 1)
 		want, _ := strconv.ParseFloat(text, 32)
 		if err != nil || r.End() != nil || math.Float32bits(got.Data.([]float32)[0]) != math.Float32bits(float32(want)) {
 			t.Fatalf("%s as float32: got %v, %v; want %v", text, got.Data, err, want)
 		}
-		r = scan.New([]byte(text))
+		r = payload.New([]byte(text))
 		got, err = r.Tensor(tensor.Float64, 1)
 		want, _ = strconv.ParseFloat(text, 64)
 		if err != nil || r.End() != nil || math.Float64bits(got.Data.([]float64)[0]) != math.Float64bits(want) {
@@ -80,34 +80,15 @@ func TestTensorRefuses(t *testing.T) {
 		`[128]`: "128 is not an int8", `[1.0]`: "1.0 is not an int8", `[NaN]`: "NaN is not an int8",
 		strings.Repeat("[", 100): "deeper than 64",
 	} {
-		if x, err := scan.New([]byte(text)).Tensor(tensor.Int8, 1<<60); err == nil || !strings.Contains(err.Error(), says) {
+		if x, err := payload.New([]byte(text)).Tensor(tensor.Int8, 1<<60); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %v, %v; want %q", text, x, err, says)
 		}
 	}
-	if _, err := scan.New([]byte(`[1e39]`)).Tensor(tensor.Float32, 1); err == nil || !strings.Contains(err.Error(), "does not fit a float32") {
+	if _, err := payload.New([]byte(`[1e39]`)).Tensor(tensor.Float32, 1); err == nil || !strings.Contains(err.Error(), "does not fit a float32") {
 		t.Errorf("overflow: %v", err)
 	}
-	if _, err := scan.New([]byte(`[1]`)).Tensor(tensor.Float16, 1); err == nil || !strings.Contains(err.Error(), "binary") {
+	if _, err := payload.New([]byte(`[1]`)).Tensor(tensor.Float16, 1); err == nil || !strings.Contains(err.Error(), "binary") {
 		t.Errorf("float16: %v", err)
-	}
-}
-
-func TestAppend(t *testing.T) {
-	x := tensor.Tensor{Shape: []int64{2, 1, 2}, Data: []float32{0.1, float32(math.Inf(-1)), float32(math.NaN()), 1e-9}}
-	if got := string(scan.AppendFlat(nil, x)); got != `[0.1,-Infinity,NaN,1e-09]` {
-		t.Error(got)
-	}
-	if got := string(scan.AppendNested(nil, x)); got != `[[[0.1,-Infinity]],[[NaN,1e-09]]]` {
-		t.Error(got)
-	}
-	if got := string(scan.AppendNested(nil, tensor.Tensor{Shape: []int64{}, Data: []tensor.Half{0x3c00}})); got != `1` {
-		t.Error(got)
-	}
-	if got := string(scan.AppendNestedBase64(nil, []int64{2, 1}, []string{"a\x00", ""})); got != `[[{"b64":"YQA="}],[{"b64":""}]]` {
-		t.Error(got)
-	}
-	if got := string(scan.AppendFlat(nil, tensor.Tensor{Shape: []int64{2}, Data: []string{"a\"b", "é"}})); got != `["a\"b","é"]` {
-		t.Error(got)
 	}
 }
 
@@ -116,7 +97,7 @@ func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 	t.Helper()
 	var want []T
 	wantErr := json.Unmarshal(text, &want)
-	r := scan.New(text)
+	r := payload.New(text)
 	got, err := r.Tensor(dtype, 3)
 	if err == nil {
 		err = r.End()
@@ -161,8 +142,8 @@ func FuzzTensor(f *testing.F) {
 		agrees[uint64](t, text, tensor.Uint64)
 		agrees[bool](t, text, tensor.Bool)
 		agrees[string](t, text, tensor.String)
-		if x, err := scan.New(text).Tensor(tensor.Float64, 0); err == nil {
-			again, err := scan.New(scan.AppendNested(nil, x)).Tensor(tensor.Float64, 0)
+		if x, err := payload.New(text).Tensor(tensor.Float64, 0); err == nil {
+			again, err := payload.New(tensor.AppendNested(nil, x, tensor.Bare)).Tensor(tensor.Float64, 0)
 			if d, diffErr := tensor.Difference(again, x); err != nil || diffErr != nil || d != 0 {
 				t.Fatalf("%q does not come back: %v, %v, %v", text, again, err, diffErr)
 			}
@@ -176,7 +157,7 @@ func FuzzRaw(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r := scan.New(text)
+		r := payload.New(text)
 		_, err := r.Raw()
 		if err == nil {
 			err = r.End()
@@ -201,7 +182,7 @@ func BenchmarkTensor(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := scan.New(text).Tensor(tensor.Float32, 64); err != nil {
+		if _, err := payload.New(text).Tensor(tensor.Float32, 64); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,9 +1,11 @@
-// Package scan reads and writes the JSON of inference requests without reflection: objects
-// field by field, and lists of numbers straight into typed slices.
+// Package payload reads what clients send: JSON requests and rows, CSV tables and the files of
+// forms. The library, the replay at load and every protocol of the server read through it, so
+// that there is one rule for each value; spec/rows.md states them.
 //
-// It takes what encoding/json takes and, because inference protocols allow them, the bare
-// words NaN, Infinity and -Infinity as floats.
-package scan
+// JSON is read without reflection, lists of numbers straight into typed slices. Beyond what
+// encoding/json takes, a float may be null or the bare word NaN, Infinity or -Infinity. An
+// object that has a key twice is refused. package tensor writes.
+package payload
 
 import (
 	"encoding/json"
@@ -11,6 +13,8 @@ import (
 	"math"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // Limits bound what a reader takes; what is beyond them is an error. The zero value is useful.
@@ -19,7 +23,18 @@ type Limits struct {
 	Depth int
 	// Elements of all tensors together. Optional: as many as the text holds.
 	Elements int
+	// Grow is asked before so many bytes are taken for what is read, and told with a negative
+	// number what is given back; its error ends the reading. Optional: they are taken unasked.
+	Grow func(bytes int64) error
 }
+
+// What one request may hold, whatever its length.
+const (
+	// MaxFields bounds the keys of one object.
+	MaxFields = 1 << 16
+	// maxName bounds a key's length in bytes.
+	maxName = 1 << 10
+)
 
 // Reader reads one JSON text from its start to its end. Each method takes the next value.
 type Reader struct {
@@ -27,6 +42,8 @@ type Reader struct {
 	at       int
 	depth    int
 	elements int
+	pending  int   // bytes that are taken and not yet asked for
+	refused  error // what Limits.Grow said
 	limits   Limits
 }
 
@@ -49,6 +66,23 @@ func (l Limits) New(data []byte) *Reader {
 // same limits.
 func (r *Reader) Again(part []byte) *Reader {
 	return &Reader{data: part, depth: r.depth, elements: r.elements, limits: r.limits}
+}
+
+// askEvery is how many bytes are taken before memory is asked for.
+const askEvery = 4 << 10
+
+// grow asks for memory.
+func (r *Reader) grow(bytes int) error {
+	if r.limits.Grow == nil {
+		return nil
+	}
+	if r.pending += bytes; r.pending > -askEvery && r.pending < askEvery {
+		return nil
+	}
+	asked := r.pending
+	r.pending = 0
+	r.refused = r.limits.Grow(int64(asked))
+	return r.refused
 }
 
 func (r *Reader) fail(format string, args ...any) error {
@@ -107,8 +141,27 @@ func (r *Reader) enter() error {
 	return nil
 }
 
-// Object reads an object; field must read the value of each name.
+// Object reads an object; field must read the value of each name. A name that is there twice
+// is an error.
 func (r *Reader) Object(field func(name string) error) error {
+	var seen names
+	return r.object(func() error {
+		name, err := r.Name()
+		if err == nil {
+			err = seen.add(r, name)
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.expect(':'); err != nil {
+			return err
+		}
+		return field(name)
+	})
+}
+
+// object reads an object; pair must read each name and its value.
+func (r *Reader) object(pair func() error) error {
 	if r.Peek() != '{' {
 		return r.unexpected("want an object")
 	}
@@ -119,14 +172,7 @@ func (r *Reader) Object(field func(name string) error) error {
 		if r.Peek() == '}' && first {
 			break
 		}
-		name, err := r.Text()
-		if err != nil {
-			return err
-		}
-		if err := r.expect(':'); err != nil {
-			return err
-		}
-		if err := field(name); err != nil {
+		if err := pair(); err != nil {
 			return err
 		}
 		if r.Peek() != ',' {
@@ -136,6 +182,57 @@ func (r *Reader) Object(field func(name string) error) error {
 	}
 	r.depth--
 	return r.expect('}')
+}
+
+// names are the keys of an object so far.
+type names struct {
+	few  [8]string
+	n    int
+	many map[string]struct{}
+}
+
+func (s *names) add(r *Reader, name string) error {
+	if s.n < len(s.few) {
+		for _, other := range s.few[:s.n] {
+			if other == name {
+				return fmt.Errorf("the key %s is there twice", tensor.Quote(name))
+			}
+		}
+		s.few[s.n] = name
+		s.n++
+		return nil
+	}
+	if s.many == nil {
+		s.many = map[string]struct{}{}
+		for _, other := range s.few {
+			s.many[other] = struct{}{}
+		}
+	}
+	if _, ok := s.many[name]; ok {
+		return fmt.Errorf("the key %s is there twice", tensor.Quote(name))
+	}
+	if len(s.many) == MaxFields {
+		return fmt.Errorf("an object has more than %d keys", MaxFields)
+	}
+	if err := r.grow(len(name) + 64); err != nil {
+		return err
+	}
+	s.many[name] = struct{}{}
+	return nil
+}
+
+// Name reads a string that names something: of at most 1024 bytes.
+func (r *Reader) Name() (string, error) {
+	start := r.at
+	token, plain, err := r.quoted()
+	if err != nil {
+		return "", err
+	}
+	if len(token) > maxName+2 {
+		r.at = start
+		return "", r.fail("a name is longer than %d bytes", maxName)
+	}
+	return r.unquote(token, plain)
 }
 
 // List reads a list; item must read the value of each index.
@@ -192,6 +289,13 @@ func (r *Reader) Text() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := r.grow(len(token) - 2); err != nil {
+		return "", err
+	}
+	return r.unquote(token, plain)
+}
+
+func (r *Reader) unquote(token []byte, plain bool) (string, error) {
 	if plain {
 		return string(token[1 : len(token)-1]), nil
 	}
@@ -232,6 +336,30 @@ func (r *Reader) quoted() (token []byte, plain bool, err error) {
 	r.at = len(r.data)
 	return nil, false, r.fail("a string is not closed")
 }
+
+// escapes checks those of a string that is passed over.
+func (r *Reader) escapes(token []byte) error {
+	for i := 1; i < len(token)-1; i++ {
+		if token[i] != '\\' {
+			continue
+		}
+		i++
+		switch token[i] {
+		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		case 'u':
+			for range 4 {
+				if i++; i >= len(token)-1 || !isHex(token[i]) {
+					return r.fail("broken string: an escape is not \\uXXXX")
+				}
+			}
+		default:
+			return r.fail("broken string: there is no escape %q", token[i])
+		}
+	}
+	return nil
+}
+
+func isHex(c byte) bool { return c-'0' <= 9 || c|0x20-'a' <= 5 }
 
 // Int reads a whole number.
 func (r *Reader) Int() (int64, error) {
@@ -298,11 +426,28 @@ func (r *Reader) Raw() ([]byte, error) {
 	var err error
 	switch {
 	case c == '{':
-		err = r.Object(func(string) error { _, err := r.Raw(); return err })
+		err = r.object(func() error {
+			token, plain, err := r.quoted()
+			if err == nil && !plain {
+				err = r.escapes(token)
+			}
+			if err != nil {
+				return err
+			}
+			if err := r.expect(':'); err != nil {
+				return err
+			}
+			_, err = r.Raw()
+			return err
+		})
 	case c == '[':
 		err = r.List(func(int) error { _, err := r.Raw(); return err })
 	case c == '"':
-		_, err = r.Text()
+		var token []byte
+		var plain bool
+		if token, plain, err = r.quoted(); err == nil && !plain {
+			err = r.escapes(token)
+		}
 	case c == 't' || c == 'f':
 		_, err = r.Bool()
 	case c == 'n':

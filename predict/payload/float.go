@@ -1,4 +1,4 @@
-package scan
+package payload
 
 // Numbers into floats.
 
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // tens are the powers of ten that a number's digits after the point can stand for, all exact.
@@ -49,7 +51,9 @@ func (r *Reader) decimal() (x float64, ok bool) {
 }
 
 func float64s(r *Reader) (float64, error) {
-	r.Peek()
+	if r.Null() {
+		return math.NaN(), nil
+	}
 	if x, ok := r.decimal(); ok {
 		return x, nil
 	}
@@ -57,7 +61,9 @@ func float64s(r *Reader) (float64, error) {
 }
 
 func float32s(r *Reader) (float32, error) {
-	r.Peek()
+	if r.Null() {
+		return float32(math.NaN()), nil
+	}
 	at := r.at
 	x, ok := r.decimal()
 	// Rounded twice, a number ends elsewhere than rounded once only where the first rounding
@@ -81,7 +87,7 @@ func float[T float32 | float64](token string) (T, error) {
 	bits := bitsOf(T(0))
 	x, err := strconv.ParseFloat(token, bits)
 	if err != nil {
-		return 0, fmt.Errorf("%s does not fit a float%d", token, bits)
+		return 0, fmt.Errorf("%s does not fit a float%d", tensor.Cut(token), bits)
 	}
 	return T(x), nil
 }

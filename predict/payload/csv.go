@@ -1,0 +1,311 @@
+package payload
+
+// Tables in CSV.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Table reads a CSV with a header into one batch of each input. A column is named as its input
+// or, where the input's row has several elements, NAME[0], NAME[1] and so on; their order is
+// free. A cell is read as JSON reads a value, strings as they stand.
+func (l Limits) Table(text []byte, specs []tensor.Spec) (tensor.Map, error) {
+	c := cells{data: bytes.TrimPrefix(text, []byte("\ufeff")), line: 1} // the mark with which spreadsheets begin
+	r := l.New(nil)
+	columns, order, err := header(&c, r, specs)
+	if err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	rows, n := int64(0), 0
+	for ; c.next(); rows++ {
+		line := c.line
+		if n += len(order); n > r.limits.Elements {
+			return nil, fmt.Errorf("row %d: there are more than %d elements", rows, r.limits.Elements)
+		}
+		for _, col := range columns {
+			if err := col.row(r); err != nil {
+				return nil, err
+			}
+		}
+		for i, place := range order {
+			cell, last, err := c.cell()
+			if err != nil {
+				return nil, err
+			}
+			if last != (i == len(order)-1) {
+				return nil, fmt.Errorf("line %d: the number of cells is not the header's %d", line, len(order))
+			}
+			if err := place.column.set(r, place.element, cell); err != nil {
+				return nil, fmt.Errorf("line %d, column %q: %w", line, place.column.name(place.element), err)
+			}
+		}
+	}
+	out := make(tensor.Map, len(specs))
+	for i, s := range specs {
+		out[s.Name] = columns[i].tensor(rows)
+	}
+	return out, nil
+}
+
+// column gathers the elements of one input.
+type column interface {
+	size() int // elements in a row
+	name(element int) string
+	row(r *Reader) error // begins the next row
+	set(r *Reader, element int, cell []byte) error
+	tensor(rows int64) tensor.Tensor
+}
+
+type place struct {
+	column  column
+	element int
+}
+
+// maxColumns bounds a table's columns, each of which takes memory for its name.
+const maxColumns = 1 << 18
+
+// header makes a column of each input, and returns the place of each cell of a line.
+func header(c *cells, r *Reader, specs []tensor.Spec) ([]column, []place, error) {
+	var columns []column
+	known := map[string]place{}
+	for _, spec := range specs {
+		n, err := tensor.Count(spec.Shape[min(1, len(spec.Shape)):])
+		if err != nil || spec.DType == tensor.Float16 || spec.DType == tensor.BFloat16 || n > maxColumns-int64(len(known)) {
+			return nil, nil, fmt.Errorf("input %q is %s%v, which a CSV cannot give", spec.Name, spec.DType, spec.Shape)
+		}
+		if err := r.grow(int(n) * (len(spec.Name) + 128)); err != nil {
+			return nil, nil, err
+		}
+		col := columnOf(spec, int(n))
+		columns = append(columns, col)
+		for i := range int(n) {
+			known[col.name(i)] = place{col, i}
+		}
+	}
+	if !c.next() {
+		return nil, nil, errors.New("there is none")
+	}
+	var order []place
+	seen := make(map[string]bool, len(known))
+	for last := false; !last; {
+		var cell []byte
+		var err error
+		if cell, last, err = c.cell(); err != nil {
+			return nil, nil, err
+		}
+		at, ok := known[string(bytes.TrimSpace(cell))]
+		if !ok {
+			return nil, nil, fmt.Errorf("there is no column %s; the model takes %s", tensor.Quote(bytes.TrimSpace(cell)), listed(columns, len(known)))
+		}
+		name := at.column.name(at.element)
+		if seen[name] {
+			return nil, nil, fmt.Errorf("column %q is there twice", name)
+		}
+		seen[name] = true
+		order = append(order, at)
+	}
+	for _, col := range columns {
+		for i := range col.size() {
+			if name := col.name(i); !seen[name] {
+				return nil, nil, fmt.Errorf("column %q is missing", name)
+			}
+		}
+	}
+	return columns, order, nil
+}
+
+// listed names columns, the first of many.
+func listed(columns []column, n int) string {
+	const most = 20
+	var names []string
+	for _, col := range columns {
+		for i := 0; i < col.size() && len(names) < most; i++ {
+			names = append(names, fmt.Sprintf("%q", col.name(i)))
+		}
+	}
+	text := strings.Join(names, " ")
+	if n > len(names) {
+		text += fmt.Sprintf(" and %d more", n-len(names))
+	}
+	return text
+}
+
+func columnOf(spec tensor.Spec, n int) column {
+	switch spec.DType {
+	case tensor.Float32:
+		return &typed[float32]{spec: spec, n: n, element: float32s}
+	case tensor.Float64:
+		return &typed[float64]{spec: spec, n: n, element: float64s}
+	case tensor.Int8:
+		return &typed[int8]{spec: spec, n: n, element: numeral(signed[int8])}
+	case tensor.Int16:
+		return &typed[int16]{spec: spec, n: n, element: numeral(signed[int16])}
+	case tensor.Int32:
+		return &typed[int32]{spec: spec, n: n, element: numeral(signed[int32])}
+	case tensor.Int64:
+		return &typed[int64]{spec: spec, n: n, element: numeral(signed[int64])}
+	case tensor.Uint8:
+		return &typed[uint8]{spec: spec, n: n, element: numeral(unsigned[uint8])}
+	case tensor.Uint16:
+		return &typed[uint16]{spec: spec, n: n, element: numeral(unsigned[uint16])}
+	case tensor.Uint32:
+		return &typed[uint32]{spec: spec, n: n, element: numeral(unsigned[uint32])}
+	case tensor.Uint64:
+		return &typed[uint64]{spec: spec, n: n, element: numeral(unsigned[uint64])}
+	case tensor.Bool:
+		return &typed[bool]{spec: spec, n: n, element: (*Reader).Bool}
+	}
+	return &typed[string]{spec: spec, n: n, element: (*Reader).cellText}
+}
+
+// cellText is a cell as it stands.
+func (r *Reader) cellText() (string, error) {
+	if !utf8.Valid(r.data) {
+		return "", fmt.Errorf("%s is not UTF-8", tensor.Quote(r.data))
+	}
+	r.at = len(r.data)
+	return string(r.data), r.grow(len(r.data))
+}
+
+// typed is a column of one type.
+type typed[T tensor.Element] struct {
+	spec    tensor.Spec
+	n       int // elements in a row
+	element func(*Reader) (T, error)
+	data    []T
+}
+
+func (c *typed[T]) size() int { return c.n }
+
+func (c *typed[T]) name(element int) string {
+	if c.n == 1 {
+		return c.spec.Name
+	}
+	return fmt.Sprintf("%s[%d]", c.spec.Name, element)
+}
+
+func (c *typed[T]) row(r *Reader) error {
+	if len(c.data)+c.n > cap(c.data) {
+		l := lists[T]{Reader: r, data: c.data}
+		if err := l.more(max(16, 2*cap(c.data), len(c.data)+c.n)); err != nil {
+			return err
+		}
+		c.data = l.data
+	}
+	c.data = c.data[:len(c.data)+c.n]
+	return nil
+}
+
+func (c *typed[T]) set(r *Reader, element int, cell []byte) error {
+	text := cell
+	if c.spec.DType != tensor.String {
+		if text = bytes.TrimSpace(cell); len(text) == 0 {
+			return errors.New("the cell is empty")
+		}
+		if c.spec.DType == tensor.Bool {
+			text = bytes.ToLower(text[:min(len(text), len("false")+1)])
+		}
+	}
+	r.data, r.at = text, 0
+	x, err := c.element(r)
+	switch {
+	case err != nil && (r.refused != nil || c.spec.DType == tensor.String):
+		return err
+	case err != nil || r.at != len(text):
+		return fmt.Errorf("%s is not a %s", tensor.Quote(cell), c.spec.DType)
+	}
+	c.data[len(c.data)-c.n+element] = x
+	return nil
+}
+
+func (c *typed[T]) tensor(rows int64) tensor.Tensor {
+	shape := append([]int64{rows}, c.spec.Shape[min(1, len(c.spec.Shape)):]...)
+	if c.data == nil {
+		c.data = []T{}
+	}
+	return tensor.Tensor{Shape: shape, Data: c.data}
+}
+
+// cells takes a text of CSV apart, as encoding/csv does, a cell at a time and without taking
+// memory for a line: a line may have as many cells as the text has commas.
+type cells struct {
+	data []byte
+	line int
+	buf  []byte // a cell with quotes in it
+}
+
+// next reports whether there is another line, and passes over those that are empty.
+func (c *cells) next() bool {
+	for len(c.data) > 0 {
+		switch {
+		case c.data[0] == '\n':
+			c.data = c.data[1:]
+		case bytes.HasPrefix(c.data, []byte("\r\n")):
+			c.data = c.data[2:]
+		case string(c.data) == "\r":
+			c.data = nil
+		default:
+			return true
+		}
+		c.line++
+	}
+	return false
+}
+
+// cell returns the next cell of the line, in memory that later cells use again, and whether it
+// is the last.
+func (c *cells) cell() (cell []byte, last bool, err error) {
+	if len(c.data) == 0 || c.data[0] != '"' {
+		i := bytes.IndexAny(c.data, ",\n\"")
+		if i >= 0 && c.data[i] == '"' {
+			return nil, false, fmt.Errorf("line %d: a quote stands in a cell that does not begin with one", c.line)
+		}
+		if i < 0 {
+			cell, c.data = bytes.TrimSuffix(c.data, []byte{'\r'}), nil
+			return cell, true, nil
+		}
+		cell = c.data[:i]
+		last = c.data[i] == '\n'
+		c.data = c.data[i+1:]
+		if last {
+			c.line++
+			cell = bytes.TrimSuffix(cell, []byte{'\r'})
+		}
+		return cell, last, nil
+	}
+	c.buf = c.buf[:0]
+	for c.data = c.data[1:]; ; {
+		i := bytes.IndexByte(c.data, '"')
+		if i < 0 {
+			return nil, false, fmt.Errorf("line %d: a quote is not closed", c.line)
+		}
+		c.line += bytes.Count(c.data[:i], []byte{'\n'})
+		c.buf = append(c.buf, bytes.ReplaceAll(c.data[:i], []byte("\r\n"), []byte{'\n'})...)
+		c.data = c.data[i+1:]
+		switch {
+		case len(c.data) == 0:
+			return c.buf, true, nil
+		case c.data[0] == '"':
+			c.buf = append(c.buf, '"')
+			c.data = c.data[1:]
+		case c.data[0] == ',':
+			c.data = c.data[1:]
+			return c.buf, false, nil
+		case c.data[0] == '\n' || bytes.HasPrefix(c.data, []byte("\r\n")):
+			c.data = c.data[bytes.IndexByte(c.data, '\n')+1:]
+			c.line++
+			return c.buf, true, nil
+		case string(c.data) == "\r":
+			c.data = nil
+			return c.buf, true, nil
+		default:
+			return nil, false, fmt.Errorf("line %d: text follows a closed quote", c.line)
+		}
+	}
+}

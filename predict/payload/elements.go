@@ -1,0 +1,266 @@
+package payload
+
+// Lists of numbers, booleans and strings, read into typed slices.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"unsafe"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Tensor reads a value, or lists nested to any depth, as elements of dtype. The shape is
+// the nesting. elements is how many are expected, 0 where that is not known.
+func (r *Reader) Tensor(dtype tensor.DType, elements int64) (tensor.Tensor, error) {
+	return r.tensor(dtype, r.room(elements), nil)
+}
+
+// Input reads the value of a model's input: a batch of it, or one row, which becomes a batch of
+// one. Of lists that the input does not take no element is kept.
+func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
+	shape := spec.Shape
+	if shape != nil && !batch {
+		shape = shape[min(1, len(shape)):]
+	}
+	t, err := r.tensor(spec.DType, r.room(expected(shape)), shape)
+	unfit := errors.Is(err, errUnfit)
+	if err != nil && !unfit {
+		return tensor.Tensor{}, err
+	}
+	if !batch {
+		t = t.Batch()
+	}
+	if unfit {
+		return tensor.Tensor{}, spec.Unfit(t)
+	}
+	return t, spec.Match(t)
+}
+
+// expected is how many elements a shape has, 0 where a size is free.
+func expected(shape []int64) int64 {
+	n := int64(1)
+	for _, d := range shape {
+		if d < 0 {
+			return 0
+		}
+		n *= max(1, min(d, 1<<20))
+		n = min(n, 1<<40)
+	}
+	return n
+}
+
+// room is how many elements memory is set aside for, of so many that are expected: an element
+// takes two bytes or more of the text, with its comma.
+func (r *Reader) room(elements int64) int64 {
+	room := min(max(elements, 0), int64(len(r.data)-r.at)/2+1, int64(r.limits.Elements))
+	if room > 1024 {
+		room = min(room, int64(bytes.Count(r.data[r.at:], comma))+1)
+	}
+	return room
+}
+
+var comma = []byte{','}
+
+// tensor reads elements of dtype in lists nested as want says; nil is any nesting.
+func (r *Reader) tensor(dtype tensor.DType, room int64, want []int64) (tensor.Tensor, error) {
+	switch dtype {
+	case tensor.Float32:
+		return elements(r, room, want, float32s)
+	case tensor.Float64:
+		return elements(r, room, want, float64s)
+	case tensor.Int8:
+		return elements(r, room, want, numeral(signed[int8]))
+	case tensor.Int16:
+		return elements(r, room, want, numeral(signed[int16]))
+	case tensor.Int32:
+		return elements(r, room, want, numeral(signed[int32]))
+	case tensor.Int64:
+		return elements(r, room, want, numeral(signed[int64]))
+	case tensor.Uint8:
+		return elements(r, room, want, numeral(unsigned[uint8]))
+	case tensor.Uint16:
+		return elements(r, room, want, numeral(unsigned[uint16]))
+	case tensor.Uint32:
+		return elements(r, room, want, numeral(unsigned[uint32]))
+	case tensor.Uint64:
+		return elements(r, room, want, numeral(unsigned[uint64]))
+	case tensor.Bool:
+		return elements(r, room, want, func(r *Reader) (bool, error) {
+			if c := r.Peek(); c != 't' && c != 'f' {
+				return false, r.not("true or false")
+			}
+			return r.Bool()
+		})
+	case tensor.String:
+		return elements(r, room, want, func(r *Reader) (string, error) {
+			if r.Peek() != '"' {
+				return "", r.not("a string")
+			}
+			return r.Text()
+		})
+	}
+	return tensor.Tensor{}, fmt.Errorf("%s cannot be written as JSON; send it as binary data", dtype)
+}
+
+// not says of a well-formed value that it is of another kind than wanted.
+func (r *Reader) not(kind string) error {
+	value, err := r.Raw()
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s is not %s", tensor.Cut(value), kind)
+}
+
+// errUnfit says that lists are nested otherwise than wanted; their shape is returned.
+var errUnfit = errors.New("the lists are nested otherwise")
+
+var errRagged = errors.New("the lists are ragged")
+
+// Elements reads a value, or lists nested to any depth, each innermost value by element. room
+// is how many are expected.
+func Elements[T tensor.Element](r *Reader, room int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
+	return elements(r, r.room(room), nil, element)
+}
+
+func elements[T tensor.Element](r *Reader, room int64, want []int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
+	l := lists[T]{Reader: r, element: element, shape: make([]int64, 0, max(2, len(want))), leaf: -1, want: want}
+	if err := l.more(int(room)); err != nil {
+		return tensor.Tensor{}, err
+	}
+	if err := l.value(0); err != nil {
+		return tensor.Tensor{}, err
+	}
+	if l.unfit {
+		return tensor.Tensor{Shape: l.shape, Data: []T{}}, errUnfit
+	}
+	return tensor.New(l.data, l.shape...)
+}
+
+// lists are what was read of a tensor so far.
+type lists[T tensor.Element] struct {
+	*Reader
+	element func(*Reader) (T, error)
+	data    []T
+	shape   []int64 // -1 until the first list of a depth has ended
+	leaf    int     // the depth of the elements, -1 until the first is met
+	want    []int64 // nil is any
+	unfit   bool    // it is nested otherwise: only its shape is wanted still
+}
+
+// overhead is what a tensor takes beside its elements.
+const overhead = 128
+
+// more sets memory aside for so many elements.
+func (l *lists[T]) more(room int) error {
+	var zero T
+	size := int(unsafe.Sizeof(zero))
+	if err := l.grow(overhead + room*size); err != nil {
+		return err
+	}
+	old := l.data
+	l.data = append(make([]T, 0, room), old...)
+	return l.grow(-cap(old) * size)
+}
+
+func (l *lists[T]) value(depth int) error {
+	if l.Peek() != '[' {
+		if l.leaf < 0 {
+			l.leaf = depth
+		}
+		if depth != l.leaf {
+			return errRagged
+		}
+		if l.elements++; l.elements > l.limits.Elements {
+			return fmt.Errorf("there are more than %d elements", l.limits.Elements)
+		}
+		if l.unfit = l.unfit || l.want != nil && depth != len(l.want); l.unfit {
+			_, err := l.Raw()
+			return err
+		}
+		if len(l.data) == cap(l.data) {
+			if err := l.more(max(16, 2*cap(l.data))); err != nil {
+				return err
+			}
+		}
+		x, err := l.element(l.Reader)
+		l.data = append(l.data, x)
+		return err
+	}
+	if l.leaf >= 0 && depth >= l.leaf {
+		return errRagged
+	}
+	if depth == len(l.shape) {
+		l.shape = append(l.shape, -1)
+	}
+	n := int64(0)
+	most := int64(math.MaxInt64)
+	if depth < len(l.want) && l.want[depth] >= 0 {
+		most = l.want[depth]
+	}
+	err := l.List(func(int) error {
+		if n++; n > most {
+			l.unfit = true
+		}
+		return l.value(depth + 1)
+	})
+	if err != nil {
+		return err
+	}
+	if n == 0 && l.leaf < 0 {
+		l.leaf = depth + 1
+	}
+	if l.shape[depth] >= 0 && l.shape[depth] != n {
+		return errRagged
+	}
+	l.shape[depth] = n
+	return nil
+}
+
+func numeral[T tensor.Element](parse func(token string) (T, error)) func(*Reader) (T, error) {
+	return func(r *Reader) (T, error) { return parsed(r, parse) }
+}
+
+func parsed[T tensor.Element](r *Reader, parse func(token string) (T, error)) (T, error) {
+	if c := r.Peek(); c == '"' || c == '{' || c == 't' || c == 'f' || c == 'n' {
+		return *new(T), r.not("a number")
+	}
+	token, err := r.number()
+	if err != nil {
+		return *new(T), err
+	}
+	return parse(token)
+}
+
+func signed[T int8 | int16 | int32 | int64](token string) (T, error) {
+	bits := bitsOf(T(0))
+	x, err := strconv.ParseInt(token, 10, bits)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not an int%d", tensor.Cut(token), bits)
+	}
+	return T(x), nil
+}
+
+func unsigned[T uint8 | uint16 | uint32 | uint64](token string) (T, error) {
+	bits := bitsOf(T(0))
+	x, err := strconv.ParseUint(token, 10, bits)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not a uint%d", tensor.Cut(token), bits)
+	}
+	return T(x), nil
+}
+
+func bitsOf(zero any) int {
+	switch zero.(type) {
+	case int8, uint8:
+		return 8
+	case int16, uint16:
+		return 16
+	case int32, uint32, float32:
+		return 32
+	}
+	return 64
+}

@@ -1,0 +1,170 @@
+package payload
+
+// Rows in JSON: one row, a list of them, or a batch.
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Picture is what clients call the encoded picture of a model that takes one, whatever the
+// name of the input that it becomes.
+const Picture = "image"
+
+// Inputs are what a row gives.
+type Inputs struct {
+	// Specs are the inputs that are given as values.
+	Specs []tensor.Spec
+	// Picture says that an encoded picture is given beside them, by the name [Picture].
+	Picture bool
+}
+
+func (in Inputs) names() []string {
+	var list []string
+	if in.Picture {
+		list = append(list, Picture)
+	}
+	for _, s := range in.Specs {
+		list = append(list, s.Name)
+	}
+	return list[:min(len(list), 20)]
+}
+
+// Row reads one row: an object of input names to values or, where there is one input and no
+// picture, its bare value. Each tensor has a batch of one. The picture is given as
+//
+//	{"image": {"b64": "…"}, "NAME": value, …}
+//
+// and returned as the bytes of its file.
+func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
+	if r.Peek() != '{' {
+		if in.Picture {
+			return nil, nil, fmt.Errorf(`it is not an object; a row has every input by its name, the picture as %q: {"b64": "..."}`, Picture)
+		}
+		if len(in.Specs) != 1 {
+			return nil, nil, fmt.Errorf("the model has %d inputs; send an object with their names", len(in.Specs))
+		}
+		t, err := r.input(in.Specs[0])
+		return tensor.Map{in.Specs[0].Name: t}, nil, err
+	}
+	values = make(tensor.Map, len(in.Specs))
+	err = r.Object(func(name string) error {
+		if in.Picture && name == Picture {
+			text, err := r.Base64()
+			if err != nil {
+				if errors.Is(err, errNoBase64) {
+					err = errors.New(`a picture is given as {"b64": "..."}`)
+				}
+				return fmt.Errorf("input %q: %w", Picture, err)
+			}
+			picture = unsafe.Slice(unsafe.StringData(text), len(text)) // which is not kept otherwise
+			if picture == nil {
+				picture = []byte{}
+			}
+			return nil
+		}
+		for _, spec := range in.Specs {
+			if spec.Name == name {
+				values[name], err = r.input(spec)
+				return err
+			}
+		}
+		return fmt.Errorf("the model has no input %s; it takes %q", tensor.Quote(name), in.names())
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if in.Picture && picture == nil {
+		return nil, nil, fmt.Errorf("input %q, the picture, is missing", Picture)
+	}
+	for _, spec := range in.Specs {
+		if _, ok := values[spec.Name]; !ok {
+			return nil, nil, fmt.Errorf("input %q is missing", spec.Name)
+		}
+	}
+	return values, picture, nil
+}
+
+// ParseRow reads a text that is one row, within the default limits.
+func ParseRow(text []byte, in Inputs) (values tensor.Map, picture []byte, err error) {
+	r := New(text)
+	if values, picture, err = r.Row(in); err == nil {
+		err = r.End()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("parse JSON row: %w", err)
+	}
+	return values, picture, nil
+}
+
+func (r *Reader) input(spec tensor.Spec) (tensor.Tensor, error) {
+	t, err := r.Input(spec, false)
+	if err != nil {
+		return t, fmt.Errorf("input %q: %w", spec.Name, err)
+	}
+	return t, nil
+}
+
+// Deep returns how many lists begin where the next value does: the depth of its first element.
+func (r *Reader) Deep() int {
+	inner := Reader{data: r.data, at: r.at}
+	n := 0
+	for ; inner.Peek() == '['; n++ {
+		inner.at++
+	}
+	return n
+}
+
+var errNoBase64 = errors.New(`bytes are given as {"b64": "..."}`)
+
+// Base64 reads {"b64": "…"} and returns the bytes that it stands for, in memory of their own.
+func (r *Reader) Base64() (string, error) {
+	if r.Peek() != '{' {
+		return "", errNoBase64
+	}
+	var out string
+	seen := false
+	err := r.Object(func(name string) error {
+		if name != "b64" {
+			return fmt.Errorf("%w, without %s", errNoBase64, tensor.Quote(name))
+		}
+		seen = true
+		var err error
+		out, err = r.Base64Text()
+		return err
+	})
+	if err == nil && !seen {
+		err = errNoBase64
+	}
+	return out, err
+}
+
+// Base64Text reads a string of base64 and returns the bytes that it stands for, in memory of
+// their own.
+func (r *Reader) Base64Text() (string, error) {
+	token, plain, err := r.quoted()
+	if err != nil {
+		return "", fmt.Errorf("b64: %w", err)
+	}
+	text := token[1 : len(token)-1]
+	if !plain {
+		s, err := r.unquote(token, plain)
+		if err != nil {
+			return "", err
+		}
+		text = []byte(s)
+	}
+	if err := r.grow(base64.StdEncoding.DecodedLen(len(text))); err != nil {
+		return "", err
+	}
+	raw := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Decode(raw, text)
+	if err != nil {
+		return "", fmt.Errorf("b64: it is not base64: %w", err)
+	}
+	return unsafe.String(unsafe.SliceData(raw), n), nil // raw is not kept
+}

@@ -1,0 +1,284 @@
+package predict
+
+// The readers and writers that callers go through, replayed at load: what a golden case gives is
+// written in each form that a client may send, and read as the server reads it.
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"math"
+	"mime/multipart"
+	"slices"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// given replays what is given in JSON: all inputs, or those beside the picture; as it was
+// recorded, and as this process writes it: clients write floats with as few digits.
+func (r *replayer) given(g golden) error {
+	if r.m.manifest.PictureAlone() {
+		return nil
+	}
+	want := r.values(g)
+	read := func(text []byte, how string) error {
+		in, picture, err := payload.ParseRow(text, r.m.row)
+		if err != nil {
+			return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("row %s: %w", how, err))
+		}
+		if !bytes.Equal(picture, g.Picture) {
+			return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("row %s: the picture's bytes differ", how))
+		}
+		return r.compare(g, StageDecode, in, want, how)
+	}
+	if err := read(g.Raw, "as recorded"); err != nil || r.binaryOnly() {
+		return err
+	}
+	return read(r.appendRow(nil, g), "as written here")
+}
+
+// values are the inputs of a case that a row gives as values.
+func (r *replayer) values(g golden) Tensors {
+	values := Tensors{}
+	for _, s := range r.m.row.Specs {
+		values[s.Name] = g.Inputs[s.Name]
+	}
+	return values
+}
+
+// binaryOnly says of a model that it has an input that JSON cannot carry.
+func (r *replayer) binaryOnly() bool {
+	return slices.ContainsFunc(r.m.row.Specs, func(s tensor.Spec) bool {
+		return s.DType == tensor.Float16 || s.DType == tensor.BFloat16
+	})
+}
+
+func (r *replayer) appendRow(dst []byte, g golden) []byte {
+	dst = append(dst, '{')
+	if r.m.row.Picture {
+		dst = append(tensor.AppendText(dst, payload.Picture), `:{"b64":"`...)
+		dst = base64.StdEncoding.AppendEncode(dst, g.Picture)
+		dst = append(dst, `"},`...)
+	}
+	for i, s := range r.m.row.Specs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		x := g.Inputs[s.Name]
+		dst = append(tensor.AppendText(dst, s.Name), ':')
+		dst = tensor.AppendNested(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}, tensor.Bare)
+	}
+	return append(dst, '}')
+}
+
+// forms replays cases as the files of a form, as a list and as a table.
+func (r *replayer) forms(cases []golden) error {
+	if err := r.form(cases); err != nil || r.binaryOnly() || len(r.m.row.Specs) == 0 {
+		return err
+	}
+	stacked, err := bundle.Stack(cases)
+	if err != nil { // rows of different shapes are no batch
+		cases = cases[:1]
+		stacked = cases[0].Inputs
+	}
+	for _, s := range r.m.row.Specs {
+		text := tensor.AppendNested(nil, stacked[s.Name], tensor.Bare)
+		reader := payload.New(text)
+		got, err := reader.Input(s, true)
+		if err == nil {
+			err = reader.End()
+		}
+		if err := r.batched(cases, Tensors{s.Name: got}, "in a list", err); err != nil {
+			return err
+		}
+	}
+	if r.m.row.Picture {
+		return nil
+	}
+	for _, s := range r.m.row.Specs {
+		if n, err := tensor.Count(s.Shape[min(1, len(s.Shape)):]); err != nil || n > 1<<12 {
+			return nil //nolint:nilerr // it has no columns, or more than anyone sends as a table
+		}
+	}
+	got, err := payload.Limits{}.Table(r.table(cases), r.m.row.Specs)
+	return r.batched(cases, got, "in a table", err)
+}
+
+// batched compares each row of what was read of cases with its case.
+func (r *replayer) batched(cases []golden, got Tensors, how string, err error) error {
+	if err != nil {
+		return r.fail(cases[0], StageDecode, math.Inf(1), 0, fmt.Errorf("%s: %w", how, err))
+	}
+	for i, g := range cases {
+		want := Tensors{}
+		for name, t := range got {
+			if t.Rows() != len(cases) {
+				return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("%s: input %q has %d rows of %d", how, name, t.Rows(), len(cases)))
+			}
+			want[name] = g.Inputs[name]
+		}
+		if err := r.compare(g, StageDecode, rows(got, i, i+1), want, how); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// table writes cases as a CSV, the last column first.
+func (r *replayer) table(cases []golden) []byte {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	for line := -1; line < len(cases); line++ {
+		var record []string
+		for _, s := range r.m.row.Specs {
+			x := cases[max(line, 0)].Inputs[s.Name]
+			for i := range x.Len() {
+				texts, isText := x.Data.([]string)
+				switch {
+				case line < 0 && x.Len() == 1:
+					record = append(record, s.Name)
+				case line < 0:
+					record = append(record, fmt.Sprintf("%s[%d]", s.Name, i))
+				case isText:
+					record = append(record, texts[i])
+				default:
+					record = append(record, string(tensor.AppendElements(nil, x, i, i+1, tensor.Bare)))
+				}
+			}
+		}
+		slices.Reverse(record)
+		_ = w.Write(record) // to memory
+	}
+	w.Flush()
+	return b.Bytes()
+}
+
+// form replays cases as the files of a form.
+func (r *replayer) form(cases []golden) error {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, g := range cases {
+		part, err := w.CreateFormFile("file", g.ID)
+		if err == nil {
+			_, err = part.Write(g.Raw)
+		}
+		if err != nil {
+			return fmt.Errorf("write form: %w", err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("write form: %w", err)
+	}
+	files, err := payload.Limits{}.Form(&b, w.Boundary(), len(cases))
+	if err == nil && len(files) != len(cases) {
+		err = fmt.Errorf("%d files of %d", len(files), len(cases))
+	}
+	for i, g := range cases {
+		if err == nil && (files[i].Name != g.ID || !bytes.Equal(files[i].Data, g.Raw)) {
+			err = errors.New("the file differs from what was sent")
+		}
+		if err != nil {
+			return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("in a form: %w", err))
+		}
+		if !r.m.manifest.PictureAlone() {
+			continue
+		}
+		text := append([]byte(`{"b64":"`), base64.StdEncoding.EncodeToString(g.Raw)...)
+		if got, e := payload.New(append(text, `"}`...)).Base64(); e != nil || got != string(g.Raw) {
+			return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("in base64: %w", cmpErr(e)))
+		}
+	}
+	return nil
+}
+
+func cmpErr(err error) error {
+	if err == nil {
+		err = errors.New("the bytes differ")
+	}
+	return err
+}
+
+// written replays the writers: the answer as it is sent, read again, is the answer.
+func (r *replayer) written(g golden, out Tensors, answer Answer) error {
+	fail := func(err error) error {
+		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("the answer as JSON: %w", err))
+	}
+	text, err := answer.AppendJSON(nil, &g.ID)
+	if err != nil {
+		return fail(err)
+	}
+	got, file, err := ReadAnswer(&r.m.manifest, text)
+	if err != nil {
+		return fail(err)
+	}
+	if file != g.ID || len(got.Classes) != len(answer.Classes) || len(got.Outputs) != len(answer.Outputs) {
+		return fail(errors.New("it has other parts than the answer"))
+	}
+	for i, c := range answer.Classes {
+		if d := got.Classes[i]; d.Label != c.Label || d.Score != c.Score && !(c.Score-c.Score != 0 && d.Score != d.Score) {
+			return fail(fmt.Errorf("class %d is %q, %v for %q, %v", i, d.Label, d.Score, c.Label, c.Score))
+		}
+	}
+	for name, t := range answer.Outputs {
+		if err := same(got.Outputs[name], t, tensor.Null); err != nil {
+			return fail(fmt.Errorf("output %q: %w", name, err))
+		}
+	}
+	for name, t := range out { // as the inference protocols write them
+		for _, flat := range []bool{true, false} {
+			shape := t.Shape
+			text := tensor.AppendNested(nil, t, tensor.Bare)
+			if flat {
+				shape, text = []int64{int64(t.Len())}, tensor.AppendFlat(nil, t, tensor.Bare)
+			}
+			x, err := payload.New(text).Tensor(inJSON(t.DType()), 0)
+			if err == nil && !slices.Equal(x.Shape, shape) && t.Len() > 0 {
+				err = fmt.Errorf("its shape is %v, not %v", x.Shape, shape)
+			}
+			x.Shape = t.Shape
+			if err == nil {
+				err = same(x, t, tensor.Bare)
+			}
+			if err != nil {
+				return fail(fmt.Errorf("output %q: %w", name, err))
+			}
+		}
+		raw, err := t.Bytes()
+		if err == nil {
+			var x tensor.Tensor
+			if x, err = tensor.FromBytes(t.DType(), raw, t.Shape...); err == nil {
+				err = same(x, t, tensor.Bare)
+			}
+		}
+		if err != nil {
+			return fail(fmt.Errorf("output %q as bytes: %w", name, err))
+		}
+	}
+	return nil
+}
+
+// same fails unless a tensor that was written and read again is as it was. Null loses which of
+// the numbers that are not finite it was.
+func same(got, want tensor.Tensor, n tensor.NonFinite) error {
+	if got.DType() != want.DType() || n == tensor.Null {
+		a, errA := got.Floats()
+		b, errB := want.Floats()
+		if errA == nil && errB == nil {
+			for i := range b {
+				if n == tensor.Null && b[i]-b[i] != 0 {
+					b[i] = math.NaN()
+				}
+			}
+			got, want = tensor.Tensor{Shape: got.Shape, Data: a}, tensor.Tensor{Shape: want.Shape, Data: b}
+		}
+	}
+	d, err := tensor.Difference(got, want)
+	if err == nil && d > 0 {
+		err = fmt.Errorf("it differs by %.3g", d)
+	}
+	return err
+}

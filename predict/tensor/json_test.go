@@ -1,0 +1,50 @@
+package tensor_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+func TestAppend(t *testing.T) {
+	x := tensor.Tensor{Shape: []int64{2, 1, 2}, Data: []float32{0.1, float32(math.Inf(-1)), float32(math.NaN()), 1e-9}}
+	if got := string(tensor.AppendFlat(nil, x, tensor.Bare)); got != `[0.1,-Infinity,NaN,1e-09]` {
+		t.Error(got)
+	}
+	if got := string(tensor.AppendNested(nil, x, tensor.Bare)); got != `[[[0.1,-Infinity]],[[NaN,1e-09]]]` {
+		t.Error(got)
+	}
+	if got := string(tensor.AppendNested(nil, tensor.Tensor{Shape: []int64{}, Data: []tensor.Half{0x3c00}}, tensor.Bare)); got != `1` {
+		t.Error(got)
+	}
+	if got := string(tensor.AppendNestedBase64(nil, []int64{2, 1}, []string{"a\x00", ""})); got != `[[{"b64":"YQA="}],[{"b64":""}]]` {
+		t.Error(got)
+	}
+	if got := string(tensor.AppendFlat(nil, tensor.Tensor{Shape: []int64{2}, Data: []string{"a\"b", "é"}}, tensor.Bare)); got != `["a\"b","é"]` {
+		t.Error(got)
+	}
+}
+
+func TestAppendNull(t *testing.T) {
+	x := tensor.Tensor{Shape: []int64{2, 2}, Data: []float64{math.NaN(), math.Inf(1), math.Inf(-1), -0.5}}
+	if got := string(tensor.AppendNested(nil, x, tensor.Null)); got != `[[null,null],[null,-0.5]]` {
+		t.Error(got)
+	}
+	if got, err := json.Marshal(x); err != nil || string(got) != `[[null,null],[null,-0.5]]` {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// What was sent is quoted in part, however long it is.
+func TestQuotesAreShort(t *testing.T) {
+	for _, s := range []string{"", "short", strings.Repeat("x", 100), strings.Repeat("x", 101), strings.Repeat("é", 1<<20), strings.Repeat("\x00", 1<<20)} {
+		cut, quoted := tensor.Cut(s), tensor.Quote(s)
+		if len(cut) > 130 || len(quoted) > 530 || len(s) <= 100 && cut != s || !utf8.ValidString(cut) {
+			t.Errorf("%.10q... of %d bytes: %q, %q", s, len(s), cut, quoted)
+		}
+	}
+}

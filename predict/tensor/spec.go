@@ -1,0 +1,44 @@
+package tensor
+
+import "fmt"
+
+// Spec describes one input or output of a model: what a tensor must look like.
+type Spec struct {
+	Name string
+	DType
+	// Shape has -1 for a free dimension; the first is the batch. It is nil where even the
+	// number of dimensions is free, and empty for a scalar.
+	Shape []int64
+}
+
+// Match fails unless t has the spec's type and fits its shape.
+func (s Spec) Match(t Tensor) error {
+	if err := t.Check(); err != nil {
+		return fmt.Errorf("tensor %q: %w", s.Name, err)
+	}
+	if !s.Takes(t.DType(), t.Shape) {
+		return s.Unfit(t)
+	}
+	return nil
+}
+
+// Takes reports whether tensors of a type and a shape fit.
+func (s Spec) Takes(dtype DType, shape []int64) bool {
+	fits := dtype == s.DType && (s.Shape == nil || len(shape) == len(s.Shape))
+	for i := 0; fits && i < len(s.Shape); i++ {
+		fits = s.Shape[i] < 0 || s.Shape[i] == shape[i]
+	}
+	return fits
+}
+
+// Unfit is the error about a tensor that does not fit; its data is not looked at.
+func (s Spec) Unfit(t Tensor) error {
+	shape := fmt.Sprint(t.Shape)
+	if len(t.Shape) > shownSizes {
+		shape = fmt.Sprintf("[%d dimensions]", len(t.Shape))
+	}
+	return fmt.Errorf("tensor %q: got %s%s, want %s%v (-1 is free)", s.Name, t.DType(), shape, s.DType, s.Shape)
+}
+
+// shownSizes is how many dimensions of a shape that was sent an error quotes.
+const shownSizes = 16
