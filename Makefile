@@ -96,6 +96,7 @@ build/mutants/ready: mutants/_models.py $(TRAINING) | build
 conformance: build
 	$(PY) conformance/generate.py
 	$(PY) conformance/savedmodels.py
+	$(PY) conformance/hostile.py
 
 # The graphs that prepare pictures for models without a bundle.
 preprocess: .venv/ready

@@ -16,6 +16,11 @@ func choose(graphs []MetaGraph, tags []string) (*MetaGraph, error) {
 	want := slices.Sorted(slices.Values(tags))
 	var have []string
 	for i, g := range graphs {
+		if slices.ContainsFunc(graphs[:i], func(other MetaGraph) bool { return slices.Equal(other.Tags, g.Tags) }) {
+			return nil, fmt.Errorf("it has two graphs with the tags [%s]", strings.Join(g.Tags, ", "))
+		}
+	}
+	for i, g := range graphs {
 		if slices.Equal(g.Tags, want) || (len(want) == 0 && len(graphs) == 1) {
 			return &graphs[i], nil
 		}

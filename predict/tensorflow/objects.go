@@ -3,6 +3,9 @@ package tensorflow
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 )
@@ -10,66 +13,189 @@ import (
 // The field numbers here are those of TensorFlow's saved_object_graph.proto and
 // trackable_object_graph.proto.
 
-// atCreation are the functions of a resource that Python runs as it loads a SavedModel. The C
-// library, and with it [Engine], runs the graph's own initializer instead.
+// object is one of a SavedModel of TensorFlow 2, which Python makes as it loads it. The C library,
+// and with it [Engine], runs the graph's own initializer instead.
+type object struct {
+	kind      protowire.Number // which of the kinds below
+	functions []string         // their names, of a function
+	creates   bool             // whether Python runs it as it loads
+}
+
+const (
+	kindUser     protowire.Number = 4
+	kindAsset    protowire.Number = 5
+	kindFunction protowire.Number = 6
+	kindBare     protowire.Number = 8
+	kindResource protowire.Number = 10
+)
+
+// atCreation are the functions of a resource that Python runs as it loads a SavedModel.
 var atCreation = []string{"_create_resource", "_initialize", "_destroy_resource"}
 
-// objects reads the objects of a SavedModel of TensorFlow 2 for the functions that are run at
-// their creation.
+// objects reads the objects of a SavedModel of TensorFlow 2, and what their functions are bound to.
 func (g *MetaGraph) objects(b []byte) error {
-	functions := map[uint64][]string{} // by object
 	var creating []uint64
-	id := uint64(0)
 	err := wire.Fields(b, func(f wire.Field) error {
-		if f.Number != 1 {
-			return nil
+		switch f.Number {
+		case 1:
+			made, creates, err := readObject(f.Bytes)
+			g.made = append(g.made, made)
+			creating = append(creating, creates...)
+			return err
+		case 2:
+			return g.bind(f.Bytes)
 		}
-		defer func() { id++ }()
-		return wire.Fields(f.Bytes, func(f wire.Field) error { // SavedObject
-			switch f.Number {
-			case 1: // a child, by its name in the object
-				var child uint64
-				var name string
-				err := wire.Fields(f.Bytes, func(f wire.Field) error {
-					switch f.Number {
-					case 1:
-						child = f.Varint
-					case 2:
-						name = string(f.Bytes)
-					}
-					return nil
-				})
-				if slices.Contains(atCreation, name) {
-					creating = append(creating, child)
-				}
-				return err
-			case 6, 8: // SavedFunction, SavedBareConcreteFunction: its functions' names come first
-				return wire.Fields(f.Bytes, func(f wire.Field) error {
-					if f.Number == 1 {
-						functions[id] = append(functions[id], string(f.Bytes))
-					}
-					return nil
-				})
-			}
-			return nil
-		})
+		return nil
 	})
-	for _, object := range creating {
-		g.creators = append(g.creators, functions[object]...)
+	for _, id := range creating {
+		if id < uint64(len(g.made)) {
+			g.made[id].creates = true
+		}
 	}
 	return err
 }
 
-// safeToCreate refuses what creating the model's objects would run, where that reaches outside
-// the process; files that tables are read from lie where safeToLoad has seen them.
+// readObject reads a SavedObject, and which of its children are run at its creation.
+func readObject(b []byte) (made object, creates []uint64, err error) {
+	err = wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1: // a child, by its name in the object
+			var child uint64
+			var name string
+			err := wire.Fields(f.Bytes, func(f wire.Field) error {
+				switch f.Number {
+				case 1:
+					child = f.Varint
+				case 2:
+					name = string(f.Bytes)
+				}
+				return nil
+			})
+			if slices.Contains(atCreation, name) {
+				creates = append(creates, child)
+			}
+			return err
+		case kindFunction, kindBare: // SavedFunction, SavedBareConcreteFunction: its functions' names come first
+			made.kind = f.Number
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Number == 1 {
+					made.functions = append(made.functions, string(f.Bytes))
+				}
+				return nil
+			})
+		case kindUser, kindAsset, 7, 9, kindResource, 12:
+			made.kind = f.Number
+		}
+		return nil
+	})
+	return made, creates, err
+}
+
+// bind reads an entry of concrete_functions: a function's name, and the objects that it captures.
+func (g *MetaGraph) bind(b []byte) error {
+	name, value, err := wire.Entry(b)
+	if err != nil {
+		return err
+	}
+	if g.bound == nil {
+		g.bound = map[string][]uint64{}
+	}
+	return wire.Fields(value, func(f wire.Field) error {
+		if f.Number != 2 {
+			return nil
+		}
+		if f.Bytes == nil {
+			g.bound[name] = append(g.bound[name], f.Varint)
+			return nil
+		}
+		for packed := f.Bytes; len(packed) > 0; {
+			id, n := protowire.ConsumeVarint(packed)
+			if n < 0 {
+				return protowire.ParseError(n)
+			}
+			g.bound[name] = append(g.bound[name], id)
+			packed = packed[n:]
+		}
+		return nil
+	})
+}
+
+// safeToCreate refuses what Python may run as it loads the model, where that reaches for anything
+// but the variables and the assets in the model's own folder: initializers of tables, variables and
+// collections of TensorFlow 1, and functions of objects of TensorFlow 2.
 func (g *MetaGraph) safeToCreate() error {
-	w := walker{g: g, fed: map[string]bool{}, clean: map[string]bool{}, harmless: map[string]bool{
-		"InitializeTableFromTextFile": true, "InitializeTableFromTextFileV2": true,
-	}}
-	for _, name := range g.creators {
-		if err := w.function(name, &call{name: name}); err != nil {
+	w := g.initializer(g.fed())
+	w.open = true
+	for _, name := range g.collected {
+		if err := w.tensor(name); err != nil {
 			return fmt.Errorf("at load: %w", err)
 		}
 	}
+	files, err := g.reaching(loaders)
+	if err != nil {
+		return err
+	}
+	saving, err := g.reaching(savers)
+	if err != nil {
+		return err
+	}
+	for _, o := range g.made {
+		for _, name := range o.functions {
+			switch {
+			case !files[name]:
+			case saving[name] || !g.creates(name):
+				return fmt.Errorf("at load: function %q reads or writes files, and one of its objects can call it: refused", name)
+			case !g.boundToAssets(name):
+				return fmt.Errorf("at load: function %q fills a table from a file that is none of the model's assets: refused", name)
+			}
+		}
+	}
 	return nil
+}
+
+// creates tells whether a function is one that an object is created with.
+func (g *MetaGraph) creates(name string) bool {
+	return slices.ContainsFunc(g.made, func(o object) bool { return o.creates && slices.Contains(o.functions, name) })
+}
+
+// boundToAssets tells whether a function that fills a table takes its file's name from an asset: it
+// has no text of its own, and captures tables and assets alone.
+func (g *MetaGraph) boundToAssets(name string) bool {
+	f := g.functions[name]
+	if f == nil {
+		return false
+	}
+	for _, n := range f.order {
+		if len(n.inputs) > 1 && fills[n.op] && !f.isArgument(n.inputs[1]) {
+			return false
+		}
+		if called, err := (&walker{g: g}).called(n); err != nil || len(called) > 0 {
+			return false
+		}
+	}
+	for _, id := range g.bound[name] {
+		if id >= uint64(len(g.made)) {
+			return false
+		}
+		if k := g.made[id].kind; k != kindAsset && k != kindResource && k != kindUser {
+			return false
+		}
+	}
+	return true
+}
+
+// isArgument tells whether a tensor of a body is an argument, passed on unchanged.
+func (f *function) isArgument(input string) bool {
+	for range 1000 { // no honest chain is longer
+		name, _, _ := strings.Cut(input, ":") // ARGUMENT, or NODE:OUTPUT:INDEX
+		n := f.nodes[name]
+		if n == nil {
+			return slices.Contains(f.args, name)
+		}
+		if n.op != "Identity" || len(n.inputs) == 0 {
+			return false
+		}
+		input = n.inputs[0]
+	}
+	return false
 }

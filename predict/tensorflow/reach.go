@@ -10,63 +10,125 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 )
 
-// A graph may hold operations that read files, write them, or open connections, and every
-// SavedModel does: those that save and restore its variables. So what counts is what would
-// be run: for the outputs asked for, and at load.
+// A graph is held to a list of operations, wherever in it they are: in functions that nothing seems
+// to call too, since TensorFlow's optimizer may call them in place of others. Left are the operations
+// that every SavedModel holds to save and restore itself: what counts for them is where they are run
+// from, for the outputs asked for and at load.
 
-// outside are the operations that reach outside the process by what a graph says.
-var outside = set(
-	// whole files
-	"ReadFile", "WriteFile", "MatchingFiles", "ExperimentalMatchingFilesDataset", "MatchingFilesDataset",
-	// checkpoints
-	"Save", "SaveSlices", "SaveV2", "Restore", "RestoreSlice", "RestoreV2", "MergeV2Checkpoints",
-	"LoadAndRemapMatrix", "GenerateVocabRemapping", "DTensorRestoreV2", "DistributedSave",
-	// tables
-	"InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
-	// readers of TensorFlow 1
-	"WholeFileReader", "WholeFileReaderV2", "TextLineReader", "TextLineReaderV2", "TFRecordReader", "TFRecordReaderV2",
-	"FixedLengthRecordReader", "FixedLengthRecordReaderV2", "LMDBReader", "RecordInput",
-	// data sets
-	"TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2", "FixedLengthRecordDataset", "FixedLengthRecordDatasetV2",
-	"CSVDataset", "CSVDatasetV2", "ExperimentalCSVDataset", "LMDBDataset", "ExperimentalLMDBDataset",
-	"SqlDataset", "ExperimentalSqlDataset", "CacheDataset", "CacheDatasetV2", "LoadDataset", "SaveDataset", "SaveDatasetV2",
-	"SnapshotDataset", "SnapshotDatasetV2", "SnapshotDatasetReader", "SnapshotNestedDatasetReader", "SnapshotChunkDataset", "ListSnapshotChunksDataset",
-	"DatasetToTFRecord", "ExperimentalDatasetToTFRecord",
-	// a graph inside a string
-	"DatasetFromGraph", "DeserializeIterator",
-	// logs
-	"CreateSummaryFileWriter", "CreateSummaryDbWriter", "DumpTensor", "CalibrationStatisticsSaver",
-	// connections
-	"DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3", "DataServiceDatasetV4",
-	"RegisterDataset", "RegisterDatasetV2", "RpcServer", "RpcClient", "FileSystemSetConfiguration",
-	// code of the process that calls it
-	"PyFunc", "PyFuncStateless", "EagerPyFunc",
-)
+// loaders are the operations that save and restore variables and fill tables from files. Loading
+// needs some of them; nothing else may run any.
+var loaders = set(`
+Save SaveSlices SaveV2 MergeV2Checkpoints Restore RestoreSlice RestoreV2
+InitializeTableFromTextFile InitializeTableFromTextFileV2`)
 
-// places are the attributes of operations that reach outside only where the attribute says so,
-// and the values that are harmless.
+// savers are those of them that save and restore.
+var savers = set(`Save SaveSlices SaveV2 MergeV2Checkpoints Restore RestoreSlice RestoreV2`)
+
+// fills are those of them that Python runs as it creates a model's tables.
+var fills = set(`InitializeTableFromTextFile InitializeTableFromTextFileV2`)
+
+// places are the attributes of operations that are harmless with some values alone. Lines on
+// stderr would pass for forgo's own.
 var places = map[string]struct {
 	attr     string
 	harmless []string
 }{
-	"PrintV2":                      {"output_stream", []string{"", "stdout", "stderr", "log(info)", "log(warning)", "log(error)"}},
-	"DebugIdentity":                {"debug_urls", nil},
-	"DebugIdentityV2":              {"debug_urls", nil},
-	"DebugIdentityV3":              {"debug_urls", nil},
-	"DebugNanCount":                {"debug_urls", nil},
-	"DebugNumericSummary":          {"debug_urls", nil},
+	"PrintV2":                      {"output_stream", []string{"log(info)", "log(warning)", "log(error)"}},
 	"DecodeProtoV2":                {"descriptor_source", []string{"", "local://"}},
 	"EncodeProto":                  {"descriptor_source", []string{"", "local://"}},
 	"FixedUnigramCandidateSampler": {"vocab_file", []string{""}},
-	"Skipgram":                     {"filename", []string{""}},
 }
 
-func set(names ...string) map[string]bool {
-	out := map[string]bool{}
-	for _, n := range names {
-		out[n] = true
+// refuses tells why a node is refused wherever it is; "" if it is not.
+func (g *MetaGraph) refuses(n *node) string {
+	place, ok := places[n.op]
+	switch {
+	case ok && !slices.Contains(place.harmless, attrText(n.attrs[place.attr])):
+		return fmt.Sprintf("writes to or reads from %q: refused", attrText(n.attrs[place.attr]))
+	case n.op == "Const" && firstNumber(n.attrs["dtype"]) == resourceType:
+		return "holds the address of a resource: refused"
+	case !ok && !listed[n.op] && !loaders[n.op] && g.functions[n.op] == nil:
+		return "is not among those that a model may run, as it may reach files, connections, code or memory of others: refused"
 	}
-	return out
+	return ""
+}
+
+// resourceType is DT_RESOURCE.
+const resourceType = 20
+
+// safe holds every operation to the list, and keeps the functions that load and save to the
+// places that run them.
+func (g *MetaGraph) safe() error {
+	for _, n := range g.order {
+		if why := g.refuses(n); why != "" {
+			return fmt.Errorf("operation %q (%s) %s", n.name, n.op, why)
+		}
+	}
+	for _, f := range g.defs {
+		for _, n := range f.order {
+			if why := g.refuses(n); why != "" {
+				return fmt.Errorf("in function %q: operation %q (%s) %s", f.name, n.name, n.op, why)
+			}
+		}
+	}
+	// The optimizer takes functions that implement the same for each other. One that has another's
+	// name could take its place, depending on who reads the graph.
+	files, err := g.reaching(loaders)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, f := range g.defs {
+		if seen[f.name] {
+			return fmt.Errorf("it has two functions %q", f.name)
+		}
+		seen[f.name] = true
+		for _, key := range []string{"api_implements", "api_preferred_device"} {
+			if files[f.name] && f.attrs[key] {
+				return fmt.Errorf("function %q reads or writes files, and its attribute %s lets it take the place of others: refused", f.name, key)
+			}
+		}
+		if gradient := g.gradients[f.name]; files[gradient] {
+			return fmt.Errorf("the gradient of function %q, %q, reads or writes files: refused", f.name, gradient)
+		}
+	}
+	return nil
+}
+
+// reaching are the functions that hold any of some operations, or call one that does.
+func (g *MetaGraph) reaching(operations map[string]bool) (map[string]bool, error) {
+	callers := map[string][]string{} // by function
+	var found []string
+	out := map[string]bool{}
+	mark := func(name string) {
+		if !out[name] {
+			out[name] = true
+			found = append(found, name)
+		}
+	}
+	w := walker{g: g}
+	for _, f := range g.defs {
+		for _, n := range f.order {
+			if operations[n.op] {
+				mark(f.name)
+			}
+			called, err := w.called(n)
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range called {
+				callers[name] = append(callers[name], f.name)
+			}
+		}
+	}
+	for len(found) > 0 {
+		name := found[len(found)-1]
+		found = found[:len(found)-1]
+		for _, caller := range callers[name] {
+			mark(caller)
+		}
+	}
+	return out, nil
 }
 
 // safeToRun refuses outputs that cannot be computed without reaching outside the process.
@@ -86,19 +148,14 @@ func (g *MetaGraph) safeToRun(inputs, outputs []End) error {
 // safeToLoad refuses what loading would run, where that reaches for anything but the
 // variables and the assets in the model's own folder.
 func (g *MetaGraph) safeToLoad() error {
-	fed := map[string]bool{}
-	for name, file := range g.assets {
+	for _, file := range g.assets {
 		if !filepath.IsLocal(file) {
 			return fmt.Errorf("its asset %q lies outside its folder", file)
 		}
-		fed[canonical(name)] = true
 	}
-	if g.initOp != "" {
-		w := walker{g: g, fed: fed, clean: map[string]bool{}, allowed: map[string]int{
-			// by the index of the input that names the file
-			"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1,
-		}}
-		if err := w.tensor(g.initOp); err != nil {
+	fed := g.fed()
+	for _, op := range g.initOps {
+		if err := g.initializer(fed).tensor(op); err != nil {
 			return fmt.Errorf("at load: %w", err)
 		}
 	}
@@ -113,15 +170,31 @@ func (g *MetaGraph) safeToLoad() error {
 	return nil
 }
 
+// fed are the tensors that hold the places of assets.
+func (g *MetaGraph) fed() map[string]bool {
+	fed := map[string]bool{}
+	for name := range g.assets {
+		fed[canonical(name)] = true
+	}
+	return fed
+}
+
+// initializer walks what fills tables, from files whose names are fed.
+func (g *MetaGraph) initializer(fed map[string]bool) *walker {
+	return &walker{g: g, fed: fed, clean: map[string]bool{}, allowed: map[string]int{
+		// by the index of the input that names the file
+		"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1,
+	}}
+}
+
 // walker visits every operation that computing some tensors runs.
 type walker struct {
 	g       *MetaGraph
 	fed     map[string]bool // tensors whose values are given
 	allowed map[string]int  // operations that may take their file's name from a fed tensor, by that input
 	clean   map[string]bool // operations and functions that reach nothing outside
-	// operations that are let pass wherever they are
-	harmless map[string]bool
-	steps    int
+	open    bool            // whether inputs may be missing
+	steps   int
 }
 
 // Limits that no honest graph comes near: functions can call each other in exponentially many
@@ -174,14 +247,15 @@ func (w *walker) node(n *node, in *function, from *call) error {
 		return errors.New("its functions call each other in too many ways")
 	}
 	input, mayRead := w.allowed[n.op]
-	switch place, ok := places[n.op]; {
-	case n.op == "Placeholder" && in == nil:
+	if why := w.g.refuses(n); why != "" {
+		return fmt.Errorf("operation %q (%s) %s", n.name, n.op, why)
+	}
+	switch {
+	case n.op == "Placeholder" && in == nil && !w.open:
 		return fmt.Errorf("it depends on the input %q too", n.name)
 	case mayRead && input < len(n.inputs) && w.given(n.inputs[input], in, from):
-	case outside[n.op] && !w.harmless[n.op]:
-		return fmt.Errorf("operation %q (%s) reads or writes files or connections, or runs code: refused", n.name, n.op)
-	case ok && !slices.Contains(place.harmless, attrText(n.attrs[place.attr])):
-		return fmt.Errorf("operation %q (%s) writes to %q: refused", n.name, n.op, attrText(n.attrs[place.attr]))
+	case loaders[n.op]:
+		return fmt.Errorf("operation %q (%s) reads or writes files that are not the model's: refused", n.name, n.op)
 	}
 	functions, err := w.called(n)
 	if err != nil {
@@ -208,7 +282,7 @@ func (w *walker) function(name string, at *call) error {
 		return nil
 	}
 	asked := false
-	for _, n := range f.nodes {
+	for _, n := range f.order {
 		if err := w.node(n, f, at); err != nil {
 			return err
 		}
@@ -290,7 +364,7 @@ func (w *walker) kept(handle string) bool {
 		return false
 	}
 	assigned := false
-	for _, n := range w.g.nodes {
+	for _, n := range w.g.order {
 		if !slices.ContainsFunc(n.inputs, func(in string) bool { o, _ := split(in); return o == handle }) {
 			continue
 		}
@@ -304,16 +378,16 @@ func (w *walker) kept(handle string) bool {
 	}
 	// Another handle of the same name would be the same variable.
 	handles := 0
-	count := func(nodes map[string]*node) {
+	count := func(nodes []*node) {
 		for _, n := range nodes {
 			if n.op == "VarHandleOp" && attrText(n.attrs["shared_name"]) == attrText(variable.attrs["shared_name"]) {
 				handles++
 			}
 		}
 	}
-	count(w.g.nodes)
-	for _, f := range w.g.functions {
-		count(f.nodes)
+	count(w.g.order)
+	for _, f := range w.g.defs {
+		count(f.order)
 	}
 	return assigned && handles == 1
 }
@@ -371,4 +445,15 @@ func attrText(attr []byte) (text string) {
 		return nil
 	})
 	return text
+}
+
+// firstNumber reads an AttrValue that holds a type, by its number.
+func firstNumber(attr []byte) (number uint64) {
+	_ = wire.Fields(attr, func(f wire.Field) error {
+		if f.Number == 6 {
+			number = f.Varint
+		}
+		return nil
+	})
+	return number
 }

@@ -114,7 +114,7 @@ func TestSafeToLoad(t *testing.T) {
 		"a file written":              {[][]byte{asset, nodeOf("init", "WriteFile", 3, "asset", 3, "asset")}, false},
 	} {
 		g := metaGraph(t, c.nodes, body)
-		g.initOp, g.assets = "init", map[string]string{"asset": "words.txt"}
+		g.initOps, g.assets = []string{"init"}, map[string]string{"asset": "words.txt"}
 		if err := g.safeToLoad(); (err == nil) != c.safe {
 			t.Errorf("%s: got %v, want it safe: %v", name, err, c.safe)
 		}
@@ -143,7 +143,7 @@ func TestSafeToLoadEnds(t *testing.T) {
 	}
 	functions = append(functions, taking(name(depth), 3, nodeOf("t", "InitializeTableFromTextFileV2", 3, "handle", 3, "path")))
 	g := metaGraph(t, [][]byte{nodeOf("asset", "Const"), nodeOf("init", "PartitionedCall", 3, "asset", 5, calls(name(0)))}, functions...)
-	g.initOp, g.assets = "init", map[string]string{"asset": "words.txt"}
+	g.initOps, g.assets = []string{"init"}, map[string]string{"asset": "words.txt"}
 	if err := g.safeToLoad(); err == nil || !strings.Contains(err.Error(), "too many ways") {
 		t.Errorf("got %v", err)
 	}

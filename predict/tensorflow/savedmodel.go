@@ -30,14 +30,18 @@ type MetaGraph struct {
 	Results []tensor.Spec
 	Ops     map[string]int // type to count, bodies of functions included
 
-	nodes      map[string]*node
-	functions  map[string]*function
+	order      []*node
+	nodes      map[string]*node // the same, by name
+	defs       []*function
+	functions  map[string]*function // the same, by name
 	gradients  map[string]string
-	initOp     string            // run at load
-	creators   []string          // functions that Python runs at load
-	restoreOp  string            // run at load, if there are variables
-	savedPaths string            // the tensor that restoreOp takes the variables' place from
-	assets     map[string]string // tensor, without ":0", to file in assets/
+	initOps    []string            // run at load
+	collected  []string            // what Python may run at load: tensors and operations in collections
+	made       []object            // what Python makes at load
+	bound      map[string][]uint64 // what a function captures of it
+	restoreOp  string              // run at load, if there are variables
+	savedPaths string              // the tensor that restoreOp takes the variables' place from
+	assets     map[string]string   // tensor, without ":0", to file in assets/
 }
 
 // SignatureDef is a way to call a graph: names for some of its tensors.
@@ -61,8 +65,11 @@ type node struct {
 }
 
 type function struct {
+	name  string
 	args  []string
-	nodes map[string]*node
+	attrs map[string]bool
+	order []*node
+	nodes map[string]*node // the same, by name
 }
 
 // Inspect reads the structure of the SavedModel in a folder: without TensorFlow, without its
@@ -98,7 +105,7 @@ func Read(data []byte) ([]MetaGraph, error) {
 func readGraphs(dir string) ([]byte, error) {
 	data, err := os.ReadFile(filepath.Join(dir, GraphFile))
 	if err == nil {
-		return data, nil
+		return data, one(dir)
 	}
 	if info, err := os.Stat(dir); err != nil {
 		return nil, errors.New("there is no such folder")
@@ -108,10 +115,8 @@ func readGraphs(dir string) ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	for _, other := range []string{"saved_model.pbtxt", "saved_model.cpb"} {
-		if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
-			return nil, fmt.Errorf("it holds %s, a form that is not read: save it again as %s", other, GraphFile)
-		}
+	if err := one(dir); err != nil {
+		return nil, err
 	}
 	var have []string
 	entries, _ := os.ReadDir(dir)
@@ -124,13 +129,22 @@ func readGraphs(dir string) ([]byte, error) {
 	return nil, fmt.Errorf("not a SavedModel: there is no %s in it, only %s", GraphFile, list(have))
 }
 
+// one refuses a folder with a graph in another form too, which TensorFlow may take in place of
+// the one that is checked.
+func one(dir string) error {
+	for _, other := range []string{"saved_model.pbtxt", "saved_model.cpb"} {
+		if _, err := os.Lstat(filepath.Join(dir, other)); err == nil {
+			return fmt.Errorf("it holds %s, a form that is not read: save it again as %s alone", other, GraphFile)
+		}
+	}
+	return nil
+}
+
 func readMetaGraph(b []byte) (MetaGraph, error) {
 	g := MetaGraph{
 		Tags: []string{}, Signatures: []SignatureDef{}, Ops: map[string]int{}, nodes: map[string]*node{},
 		functions: map[string]*function{}, gradients: map[string]string{}, assets: map[string]string{},
 	}
-	var order []*node
-	collections := map[string]string{}
 	var oldAssets [][]byte
 	err := wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
@@ -142,7 +156,7 @@ func readMetaGraph(b []byte) (MetaGraph, error) {
 				case 1:
 					n, err := g.readNode(f.Bytes)
 					g.nodes[n.name] = n
-					order = append(order, n)
+					g.order = append(g.order, n)
 					return err
 				case 2:
 					return g.library(f.Bytes)
@@ -160,7 +174,7 @@ func readMetaGraph(b []byte) (MetaGraph, error) {
 				return nil
 			})
 		case 4:
-			return g.collection(f.Bytes, collections, &oldAssets)
+			return g.collection(f.Bytes, &oldAssets)
 		case 5:
 			s, err := readSignature(f.Bytes)
 			g.Signatures = append(g.Signatures, s)
@@ -179,18 +193,17 @@ func readMetaGraph(b []byte) (MetaGraph, error) {
 			err = errors.Join(err, g.asset(asset))
 		}
 	}
-	// As TensorFlow's loader looks for it; the signatures are bookkeeping, not ways to call.
-	g.initOp = collections["saved_model_main_op"]
-	if g.initOp == "" {
-		g.initOp = collections["legacy_init_op"]
-	}
+	// These signatures are bookkeeping, not ways to call.
 	g.Signatures = slices.DeleteFunc(g.Signatures, func(s SignatureDef) bool {
-		if s.Name == "__saved_model_init_op" && len(s.Outputs) > 0 {
-			g.initOp = s.Outputs[0].Tensor
+		hidden := strings.HasPrefix(s.Name, "__saved_model_")
+		for _, e := range s.Outputs {
+			if hidden && e.Tensor != "" {
+				g.initOps = append(g.initOps, e.Tensor)
+			}
 		}
-		return strings.HasPrefix(s.Name, "__saved_model_")
+		return hidden
 	})
-	g.ends(order)
+	g.ends(g.order)
 	return g, err
 }
 
@@ -251,15 +264,14 @@ func (g *MetaGraph) library(b []byte) error {
 }
 
 func (g *MetaGraph) function(b []byte) error {
-	made := function{nodes: map[string]*node{}}
-	name := ""
+	made := function{attrs: map[string]bool{}, nodes: map[string]*node{}}
 	err := wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
 		case 1:
 			return wire.Fields(f.Bytes, func(f wire.Field) error { // OpDef
 				switch f.Number {
 				case 1:
-					name = string(f.Bytes)
+					made.name = string(f.Bytes)
 				case 2:
 					arg, _, err := wire.Entry(f.Bytes) // its name is field 1, as a map's key is
 					made.args = append(made.args, arg)
@@ -270,16 +282,23 @@ func (g *MetaGraph) function(b []byte) error {
 		case 3:
 			n, err := g.readNode(f.Bytes)
 			made.nodes[n.name] = n
+			made.order = append(made.order, n)
+			return err
+		case 5:
+			key, _, err := wire.Entry(f.Bytes)
+			made.attrs[key] = true
 			return err
 		}
 		return nil
 	})
-	g.functions[name] = &made
+	g.functions[made.name] = &made
+	g.defs = append(g.defs, &made)
 	return err
 }
 
-// collection notes the first node of a list of them, and the assets of TensorFlow 1.
-func (g *MetaGraph) collection(b []byte, first map[string]string, assets *[][]byte) error {
+// collection notes what a list of operations, or of TensorFlow 1's variables, may have run at load,
+// and the assets of TensorFlow 1.
+func (g *MetaGraph) collection(b []byte, assets *[][]byte) error {
 	key, value, err := wire.Entry(b)
 	if err != nil {
 		return err
@@ -288,8 +307,17 @@ func (g *MetaGraph) collection(b []byte, first map[string]string, assets *[][]by
 		kind := f.Number
 		return wire.Fields(f.Bytes, func(f wire.Field) error {
 			switch {
-			case kind == 1 && first[key] == "": // names of nodes
-				first[key] = string(f.Bytes)
+			case kind == 1 && (key == "saved_model_main_op" || key == "legacy_init_op"): // names of nodes
+				g.initOps = append(g.initOps, string(f.Bytes))
+			case kind == 1:
+				g.collected = append(g.collected, string(f.Bytes))
+			case kind == 2 && key != "savers": // VariableDef: its value at first, and what assigns and reads it
+				_ = wire.Fields(f.Bytes, func(f wire.Field) error { // another message, which is not run
+					if f.Number == 2 || f.Number == 3 || f.Number == 6 {
+						g.collected = append(g.collected, string(f.Bytes))
+					}
+					return nil
+				})
 			case kind == 5 && key == "saved_model_assets":
 				_, asset, err := wire.Entry(f.Bytes) // an Any: its type, and its bytes
 				*assets = append(*assets, asset)

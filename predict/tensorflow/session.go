@@ -72,9 +72,13 @@ func config(threads int) []byte {
 	b = number(b, 2, threads)                                                           // intra_op_parallelism_threads
 	// One thread of the session's own runs the operations of runs that have a deadline; the
 	// others stay in their caller's. More of them make small models slower.
-	b = number(b, 5, 1)    // inter_op_parallelism_threads
-	b = number(b, 9, 1)    // use_per_session_threads
-	return number(b, 7, 1) // allow_soft_placement: a model may have been trained on a GPU
+	b = number(b, 5, 1) // inter_op_parallelism_threads
+	b = number(b, 9, 1) // use_per_session_threads
+	b = number(b, 7, 1) // allow_soft_placement: a model may have been trained on a GPU
+	// The optimizer does not take functions for others that are said to implement the same.
+	rewriter := number(nil, 22, 2) // implementation_selector: OFF
+	graph := protowire.AppendBytes(protowire.AppendTag(nil, 10, protowire.BytesType), rewriter)
+	return protowire.AppendBytes(protowire.AppendTag(b, 10, protowire.BytesType), graph) // graph_options
 }
 
 // find looks the ends up in the graph, and takes from there what they do not say themselves.

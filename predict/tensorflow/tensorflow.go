@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,8 +30,9 @@ type Option func(*engine)
 // Library names the TensorFlow shared library. No other place is tried.
 func Library(path string) Option { return func(e *engine) { e.library = path } }
 
-// AllowFiles lets graphs run operations that read and write files or open connections, with
-// the rights of this process. It is for models whose makers are trusted as one trusts a program.
+// AllowFiles lets graphs run every operation that TensorFlow has: those that read and write files,
+// open connections or end the process, with the rights of this process. It is for models whose makers
+// are trusted as one trusts a program.
 func AllowFiles() Option { return func(e *engine) { e.files = true } }
 
 // Engine returns the TensorFlow engine. Nothing is loaded until it is used. A process has one
@@ -60,11 +62,10 @@ func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	return s, nil
 }
 
-// Check refuses what an [Engine] without options would refuse of g before it loads anything: tags, a
-// signature, an input or an output that there is not; files of the model that are missing; and
-// operations that reach files or connections, at load or in what the outputs need. So does it for
-// what Python would run as it loads the model. It reads saved_model.pb alone: no TensorFlow is
-// needed, and nothing of the model is run.
+// Check refuses what an [Engine] without options refuses of g before it loads anything: tags, a
+// signature, an input or an output that the model lacks, files that are missing, and operations that a
+// model may not run. It also refuses a model that would reach files as Python loads it. It reads
+// saved_model.pb alone: it needs no TensorFlow and runs nothing of the model.
 func Check(g predict.Graph) error {
 	chosen, err := engine{}.check(g)
 	if err == nil {
@@ -101,6 +102,11 @@ func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	if err != nil {
 		return nil, err
 	}
+	if !e.files {
+		if err := errors.Join(meta.safeToLoad(), meta.safe()); err != nil {
+			return nil, err
+		}
+	}
 	inputs, outputs, err := e.ends(&meta, g)
 	if err != nil {
 		return nil, err
@@ -133,6 +139,11 @@ func (e engine) check(g predict.Graph) (*MetaGraph, error) {
 	if _, _, err := e.ends(chosen, g); err != nil {
 		return nil, err
 	}
+	if !e.files {
+		if err := chosen.safe(); err != nil {
+			return nil, err
+		}
+	}
 	return chosen, chosen.complete(g.Path)
 }
 
@@ -144,12 +155,32 @@ func (e engine) ends(m *MetaGraph, g predict.Graph) (inputs, outputs []End, err 
 	return inputs, outputs, m.safeToRun(inputs, outputs)
 }
 
+// inside fails unless a file of the model is there, within its folder: a link could lead to a file of
+// whoever runs it, which would fill a table.
+func inside(dir, file string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	info, err := root.Stat(filepath.FromSlash(file))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s is missing", file)
+	case err != nil:
+		return fmt.Errorf("%s is missing, or a link that leads out of the folder", file)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", file)
+	}
+	return nil
+}
+
 // complete fails where files are missing that loading needs. TensorFlow itself opens a model
 // without its variables, and fails when it runs.
 func (g *MetaGraph) complete(dir string) error {
 	for _, file := range g.assets {
-		if _, err := os.Stat(filepath.Join(dir, "assets", file)); err != nil {
-			return fmt.Errorf("assets/%s is missing", file)
+		if err := inside(dir, "assets/"+file); err != nil {
+			return err
 		}
 	}
 	if g.restoreOp == "" {
@@ -163,6 +194,11 @@ func (g *MetaGraph) complete(dir string) error {
 	for _, e := range entries {
 		index = index || e.Name() == "variables.index"
 		data = data || strings.HasPrefix(e.Name(), "variables.data-")
+	}
+	for _, e := range entries {
+		if info, err := os.Stat(filepath.Join(dir, "variables", e.Name())); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("variables/%s is not a regular file", e.Name())
+		}
 	}
 	switch {
 	case !index:

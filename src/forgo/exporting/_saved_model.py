@@ -70,6 +70,8 @@ class SavedModel(Traceable):
                 self._outs = [_pick(folder, self._outs, name) for name in outputs]
         if not trust:
             self._check()
+        # As in Go: functions do not take the place of others that are said to do the same.
+        tf.config.optimizer.set_experimental_options({"implementation_selector": False})
         try:
             self._loaded = tf.saved_model.load(str(folder), tags=self.tags)
             self._function = self._loaded.signatures[self.signature] if self.signature else self._pruned()
