@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -66,7 +67,7 @@ type Differences struct {
 // String is the parity line that every report shows.
 func (p Parity) String() string {
 	if p.Mode == "none" {
-		return "parity NOT PROVEN: the bundle has no golden cases (" + p.Reason + ")"
+		return "parity NOT PROVEN: the bundle has no golden cases (" + printable.Text(p.Reason) + ")"
 	}
 	s := fmt.Sprintf("parity proven: %d of %d cases, largest difference %.1e (tolerance %.0e)", p.Cases, p.Of, p.LargestDifference, p.Tolerance)
 	if p.Top1Agreement > 0 {

@@ -43,6 +43,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/pixels"
@@ -65,6 +66,9 @@ const (
 type Options struct {
 	// Verify is optional: VerifyFull unless set.
 	Verify Verify
+	// RequireProof refuses bundles without golden cases, with [ErrUnproven]. Optional: they load,
+	// and [Model.Parity] says that nothing is proven.
+	RequireProof bool
 	// ApproximateDecode is the largest difference in decoded JPEG pixels, in steps of 255,
 	// that is let pass. Optional; needed, as 3, only by a process built without libjpeg-turbo.
 	ApproximateDecode int
@@ -111,6 +115,9 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 		return nil, err
 	}
 	defer b.Close()
+	if o.RequireProof && len(b.Manifest.Golden.Cases) == 0 {
+		return nil, &bundle.Error{Bundle: path, Err: fmt.Errorf("%w (%s)", ErrUnproven, printable.Text(b.Manifest.Golden.None))}
+	}
 	m := &Model{manifest: b.Manifest, digest: b.Digest}
 	for _, info := range m.manifest.Inputs {
 		m.inputs = append(m.inputs, info.Spec())
@@ -140,6 +147,10 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 // ErrInput is wrapped by errors that are the fault of what the caller sent: a broken
 // picture, a tensor of the wrong shape.
 var ErrInput = errors.New("bad input")
+
+// ErrUnproven is wrapped by the error of Load for a bundle without golden cases where
+// [Options.RequireProof] asks for some.
+var ErrUnproven = errors.New("parity is not proven: it has no golden cases")
 
 type inputError struct{ error }
 

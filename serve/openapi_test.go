@@ -230,6 +230,7 @@ func TestOpenAPIPictures(t *testing.T) {
 func TestDocsPage(t *testing.T) {
 	models := everyKindOfModel(t)
 	models["<b>"] = models["iris"]
+	models["a\u202eb\x1b"] = models["iris"]
 	address := listen(t, models)
 	status, header, raw := exchange(t, "GET", address+"/docs", nil)
 	page := string(raw)
@@ -240,13 +241,13 @@ func TestDocsPage(t *testing.T) {
 		t.Errorf("policy %q", policy)
 	}
 	for _, want := range []string{
-		"curl --data-binary @picture.jpg " + address + "/models/shapes", "setosa", models["shapes"].Digest(), `href="openapi.json"`, "&lt;b&gt;",
+		"curl --data-binary @picture.jpg " + address + "/models/shapes", "setosa", models["shapes"].Digest(), `href="openapi.json"`, "&lt;b&gt;", `a\u202eb\u001b`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	for _, refused := range []string{"<b>", ` src="`, `href="http`, "url(", "@import"} {
+	for _, refused := range []string{"<b>", ` src="`, `href="http`, "url(", "@import", "\u202e", "\x1b"} {
 		if strings.Contains(strings.ReplaceAll(page, `<b class=`, ""), refused) {
 			t.Errorf("the page has %s", refused)
 		}

@@ -173,8 +173,11 @@ def test_no_examples(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "NOT PROVEN" in done.err
     assert manifest(place)["golden"] == {"cases": [], "none": "none were given when it was exported"}
-    for verb in ("verify", "inspect"):
-        done = run_forgo(verb, place)
+    done = run_forgo("verify", place)
+    assert (done.code, done.out) == (1, "")
+    assert "none were given" in done.err
+    for show in (["verify", "--allow-unproven"], ["inspect"]):
+        done = run_forgo(*show, place)
         assert done.code == 0, done.err
         assert "none were given" in done.out
     row = tmp_path / "row.json"

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/pixels"
@@ -94,25 +94,25 @@ func (d diagnosis) loaded() []predict.Library {
 func (d diagnosis) print(cmd *cobra.Command) {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	defer w.Flush()
-	fmt.Fprintf(w, "forgo\t%s, %s, %s\n", d.Version, d.Go, d.Platform)
-	fmt.Fprintf(w, "binary\t%s\n", d.Binary)
-	fmt.Fprintf(w, "threads\t%d (the CPU limit of this process)\n", d.Threads)
+	printable.Fprintf(w, "forgo\t%s, %s, %s\n", d.Version, d.Go, d.Platform)
+	printable.Fprintf(w, "binary\t%s\n", d.Binary)
+	printable.Fprintf(w, "threads\t%d (the CPU limit of this process)\n", d.Threads)
 	if d.JPEGExact {
-		fmt.Fprintf(w, "JPEG\t%s: the same pixels as in training\n", strings.TrimSpace(d.JPEG+" "+d.JPEGVersion))
+		printable.Fprintf(w, "JPEG\t%s: the same pixels as in training\n", strings.TrimSpace(d.JPEG+" "+d.JPEGVersion))
 	} else {
-		fmt.Fprintf(w, "JPEG\t%s: off by up to 3 of 255; bundles with JPEG cases need --approximate-decode 3\n", d.JPEG)
+		printable.Fprintf(w, "JPEG\t%s: off by up to 3 of 255; bundles with JPEG cases need --approximate-decode 3\n", d.JPEG)
 	}
 	if d.ONNXFailed != "" {
-		fmt.Fprintf(w, "ONNX Runtime\tMISSING: %s\n", d.ONNXFailed)
+		printable.Fprintf(w, "ONNX Runtime\tMISSING: %s\n", d.ONNXFailed)
 	} else {
-		fmt.Fprintf(w, "ONNX Runtime\t%s at %s\n", d.ONNX.Version, d.ONNX.Path)
+		printable.Fprintf(w, "ONNX Runtime\t%s at %s\n", d.ONNX.Version, d.ONNX.Path)
 	}
 	if d.TensorFlowFailed != "" {
-		fmt.Fprintf(w, "TensorFlow\tnone, which only SavedModels need: %s\n", d.TensorFlowFailed)
+		printable.Fprintf(w, "TensorFlow\tnone, which only SavedModels need: %s\n", d.TensorFlowFailed)
 	} else {
-		fmt.Fprintf(w, "TensorFlow\t%s at %s\n", d.TensorFlow.Version, d.TensorFlow.Path)
+		printable.Fprintf(w, "TensorFlow\t%s at %s\n", d.TensorFlow.Version, d.TensorFlow.Path)
 	}
 	for _, l := range d.Libraries {
-		fmt.Fprintf(w, "  %s\t%s at %s\n", filepath.Base(l.Path), cmp.Or(l.Version, "(version unknown)"), l.Path)
+		printable.Fprintf(w, "  %s\t%s at %s\n", filepath.Base(l.Path), cmp.Or(l.Version, "(version unknown)"), l.Path)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -168,38 +169,38 @@ func inspectONNX(path string) (inspection, error) {
 
 func (i inspection) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\t%s, %s\n", i.Path, i.Kind, size(i.Size))
+	printable.Fprintf(w, "%s\t%s, %s\n", i.Path, i.Kind, size(i.Size))
 	if b := i.Bundle; b != nil {
-		fmt.Fprintf(w, "name\t%s\ndigest\tsha256:%.12s\ntask\t%s\nengine\t%s\n", b.Name, b.Digest, b.Task, b.Engine)
+		printable.Fprintf(w, "name\t%s\ndigest\tsha256:%.12s\ntask\t%s\nengine\t%s\n", b.Name, b.Digest, b.Task, b.Engine)
 		if len(b.Labels) > 0 {
-			fmt.Fprintf(w, "labels\t%d: %s\n", len(b.Labels), shorten(strings.Join(b.Labels, ", "), 90))
+			printable.Fprintf(w, "labels\t%d: %s\n", len(b.Labels), shorten(strings.Join(b.Labels, ", "), 90))
 		}
 		if b.Picture != nil {
-			fmt.Fprintf(w, "pictures\t%s; EXIF orientation %s\n", strings.Join(b.Picture.Accept, ", "), b.Picture.Orientation)
+			printable.Fprintf(w, "pictures\t%s; EXIF orientation %s\n", strings.Join(b.Picture.Accept, ", "), b.Picture.Orientation)
 		}
 		if n := b.Normalization; n != nil {
-			fmt.Fprintf(w, "normalization\t%s, (pixel * %.6g - %s) / %s, in the graph\n", n.Channels, n.Scale, perChannel(n.Mean), perChannel(n.Std))
+			printable.Fprintf(w, "normalization\t%s, (pixel * %.6g - %s) / %s, in the graph\n", n.Channels, n.Scale, perChannel(n.Mean), perChannel(n.Std))
 		}
 		if b.Cases > 0 {
-			fmt.Fprintf(w, "golden cases\t%d (forgo verify replays them)\n", b.Cases)
+			printable.Fprintf(w, "golden cases\t%d (forgo verify replays them)\n", b.Cases)
 		} else {
-			fmt.Fprintf(w, "golden cases\tNONE: parity cannot be proven (%s)\n", i.manifest.Golden.None)
+			printable.Fprintf(w, "golden cases\tNONE: parity cannot be proven (%s)\n", i.manifest.Golden.None)
 		}
 		for _, name := range slices.Sorted(maps.Keys(b.Metrics)) {
-			fmt.Fprintf(w, "%s\t%.4g\n", name, b.Metrics[name])
+			printable.Fprintf(w, "%s\t%.4g\n", name, b.Metrics[name])
 		}
 		if a := b.Accuracy; a != nil {
-			fmt.Fprintf(w, "measured\ton %d labelled examples, raw, by Go: %d right; by chance %.1f%%\n", a.Examples, a.Right, 100*a.Chance)
+			printable.Fprintf(w, "measured\ton %d labelled examples, raw, by Go: %d right; by chance %.1f%%\n", a.Examples, a.Right, 100*a.Chance)
 			if a.Accepted != "" {
-				fmt.Fprintf(w, "ACCEPTED\tby --accept-accuracy: %s\n", a.Accepted)
+				printable.Fprintf(w, "ACCEPTED\tby --accept-accuracy: %s\n", a.Accepted)
 			}
 		}
 		if b.Created != "" {
-			fmt.Fprintf(w, "created\t%s\n", b.Created)
+			printable.Fprintf(w, "created\t%s\n", b.Created)
 		}
 	}
 	if k := i.Keras; k != nil {
-		fmt.Fprintf(w, "model\t%s, %s, by Keras %s\n", k.Name, k.Class, k.Version)
+		printable.Fprintf(w, "model\t%s, %s, by Keras %s\n", k.Name, k.Class, k.Version)
 	}
 	if len(i.Graphs) == 0 || i.Bundle != nil {
 		printEnds(w, "input", i.Inputs)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
@@ -116,14 +117,14 @@ func (g graphInspection) print(w io.Writer) {
 	if g.TensorFlow != "" {
 		by = ", by TensorFlow " + g.TensorFlow
 	}
-	fmt.Fprintf(w, "graph\ttags %s%s\n", strings.Join(g.Tags, ","), by)
+	printable.Fprintf(w, "graph\ttags %s%s\n", strings.Join(g.Tags, ","), by)
 	for _, s := range g.Signatures {
-		fmt.Fprintf(w, "signature\t%s\n", s.Name)
+		printable.Fprintf(w, "signature\t%s\n", s.Name)
 		printEnds(w, "  input", s.Inputs)
 		printEnds(w, "  output", s.Outputs)
 	}
 	if len(g.Signatures) == 0 {
-		fmt.Fprintf(w, "signature\tnone: name an input and an output of these\n")
+		printable.Fprintf(w, "signature\tnone: name an input and an output of these\n")
 		printEnds(w, "  placeholder", g.Placeholders)
 		printEnds(w, "  unconsumed", g.Unconsumed)
 	}
@@ -139,7 +140,7 @@ func printEnds(w io.Writer, kind string, ends []end) {
 		if e.GraphName != "" && e.GraphName != e.Name {
 			behind = "  = " + e.GraphName
 		}
-		fmt.Fprintf(w, "%s\t%s  %s %s%s\n", kind, e.Name, dtype, shapeText(e.Shape), behind)
+		printable.Fprintf(w, "%s\t%s  %s %s%s\n", kind, e.Name, dtype, shapeText(e.Shape), behind)
 	}
 }
 
@@ -148,5 +149,5 @@ func printOperations(w io.Writer, kind string, operations map[string]int) {
 	for _, op := range slices.Sorted(maps.Keys(operations)) {
 		ops = append(ops, fmt.Sprintf("%s %d", op, operations[op]))
 	}
-	fmt.Fprintf(w, "%s\t%s\n", kind, strings.Join(ops, ", "))
+	printable.Fprintf(w, "%s\t%s\n", kind, strings.Join(ops, ", "))
 }

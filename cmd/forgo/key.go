@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/serve/access"
 )
 
@@ -37,7 +38,7 @@ func keyCommand() *cobra.Command {
 			if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
 				return fmt.Errorf("write the line: %w", err)
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "the key of %s, shown this once: %s\n", args[0], key)
+			printable.Fprintf(cmd.ErrOrStderr(), "the key of %s, shown this once: %s\n", args[0], key)
 			return nil
 		},
 	}

@@ -35,6 +35,9 @@ func (f *logFlags) logger(w io.Writer) (*slog.Logger, error) {
 }
 
 func isTerminal(w io.Writer) bool {
+	if above, ok := w.(interface{ Unwrap() io.Writer }); ok {
+		w = above.Unwrap()
+	}
 	file, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
@@ -42,7 +43,15 @@ var errShown = errors.New("already reported")
 // usageError is a mistake in the command line itself.
 type usageError struct{ error }
 
+// run is the command. What it prints is printable, wherever it comes from.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out, errs := printable.NewWriter(stdout), printable.NewWriter(stderr)
+	defer out.Close()
+	defer errs.Close()
+	return execute(ctx, args, out, errs)
+}
+
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "forgo",
 		Short: "Predict with Go what was trained with Python",
@@ -85,11 +94,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "forgo: %v (see '%s --help')\n", err, cmd.CommandPath())
+		printable.Fprintf(stderr, "forgo: %v (see '%s --help')\n", err, cmd.CommandPath())
 		return exitUsage
 	case errors.Is(err, errShown):
 	default:
-		fmt.Fprintf(stderr, "forgo: %v\n", oneLine(err))
+		printable.Fprintf(stderr, "forgo: %v\n", oneLine(err))
 	}
 	return exitRefused
 }

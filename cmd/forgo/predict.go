@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 )
 
@@ -83,7 +84,7 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 		return nil, err
 	}
 	if !quiet {
-		fmt.Fprintln(cmd.ErrOrStderr(), model.Parity())
+		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", model.Parity())
 	}
 	return model, nil
 }
@@ -115,7 +116,7 @@ func predictAll(cmd *cobra.Command, model answerer, files []string, show func(st
 		r := <-results[i]
 		if r.err != nil {
 			failed = true
-			fmt.Fprintf(cmd.ErrOrStderr(), "forgo: %s: %s\n", file, oneLine(r.err))
+			printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s: %s\n", file, oneLine(r.err))
 			continue
 		}
 		if err := show(file, r.answer); err != nil {
@@ -170,14 +171,14 @@ func showTable(w io.Writer, top int) func(string, predict.Answer) error {
 			if c.Score < 0 || c.Score > 1 { // no probability: a bare model may give logits
 				score = fmt.Sprintf("%.4g", c.Score)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\n", file, c.Label, score)
+			printable.Fprintf(t, "%s\t%s\t%s\n", file, c.Label, score)
 		}
 		for _, name := range slices.Sorted(maps.Keys(a.Outputs)) {
 			text, err := a.Outputs[name].MarshalJSON()
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\n", file, name, text)
+			printable.Fprintf(t, "%s\t%s\t%s\n", file, name, text)
 		}
 		return t.Flush()
 	}

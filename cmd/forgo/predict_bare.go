@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/pixels"
@@ -105,7 +106,7 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 		}
 	}
 	if !quiet {
-		fmt.Fprintln(cmd.ErrOrStderr(), says)
+		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", says)
 	}
 	return m, nil
 }

@@ -63,6 +63,7 @@ func serveCommand() *cobra.Command {
 	flags.DurationVar(&s.watch, "watch", time.Second, "how often to look for changed models (0: only when asked to on the admin port)")
 	flags.StringVar(&s.file, "config", "", "read what is not set otherwise from a YAML `FILE`; its models are read again when it changes")
 	flags.BoolVar(&s.printOnly, "print-config", false, "print the configuration as such a file, and do nothing else")
+	flags.BoolVar(&s.load.RequireProof, "require-proof", false, "refuse bundles without golden cases")
 	s.safety.add(flags, &s.options)
 	s.load.add(flags)
 	s.log.add(flags)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forgo-ml/forgo/client/replay"
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 )
@@ -16,13 +17,14 @@ import (
 func verifyCommand() *cobra.Command {
 	var load loadFlags
 	var remote urlFlags
-	var asJSON bool
+	var asJSON, allowUnproven bool
 	cmd := &cobra.Command{
 		Use:   "verify BUNDLE",
 		Short: "Prove that this binary, or a server, answers as the training framework did",
 		Long: "Verify checks every digest of a bundle and replays its golden cases: raw inputs, with what the\n" +
 			"training framework answered. A difference is named by the stage where it begins: decode,\n" +
-			"preprocess, model or label. Exit code 0 means proven.\n\n" +
+			"preprocess, model or label. Exit code 0 means proven: a bundle without golden\n" +
+			"cases is refused, unless --allow-unproven.\n\n" +
 			"With --url the cases are sent to a server that runs, whoever's it is, in each protocol that it\n" +
 			"speaks (TensorFlow Serving's gRPC is left out), alone and in batches; a difference is named by\n" +
 			"protocol, form and batch, at stage serve. Nothing is loaded here, so that no engine is needed.",
@@ -34,7 +36,11 @@ func verifyCommand() *cobra.Command {
 			if len(remote.urls) > 0 {
 				return remote.run(cmd, args[0], asJSON)
 			}
+			load.RequireProof = !allowUnproven
 			model, err := load.load(cmd.Context(), args[0])
+			if errors.Is(err, predict.ErrUnproven) {
+				err = fmt.Errorf("%w; --allow-unproven accepts it", err)
+			}
 			if err != nil {
 				if !asJSON || errors.As(err, new(usageError)) {
 					return err
@@ -46,11 +52,13 @@ func verifyCommand() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(verified{true, model.Manifest().Name, model.Digest(), model.Parity()})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s  sha256:%.12s\n%s\n", args[0], model.Digest(), model.Parity())
+			printable.Fprintf(cmd.OutOrStdout(), "%s  sha256:%.12s\n%s\n", args[0], model.Digest(), model.Parity())
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&allowUnproven, "allow-unproven", false, "accept a bundle without golden cases")
+	commandLineOnly(cmd.Flags(), "allow-unproven")
 	load.add(cmd.Flags())
 	remote.add(cmd.Flags())
 	return cmd

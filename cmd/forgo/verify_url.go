@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/forgo-ml/forgo/client/replay"
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 )
@@ -121,7 +122,7 @@ func (f *urlFlags) run(cmd *cobra.Command, path string, asJSON bool) error {
 		return err
 	}
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "%s  sha256:%.12s: %d cases, tolerance %.0e\n", path, report.Digest, report.Cases, report.Tolerance)
+	printable.Fprintf(out, "%s  sha256:%.12s: %d cases, tolerance %.0e\n", path, report.Digest, report.Cases, report.Tolerance)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "URL\tSERVER\tPROTOCOL\tFORMS\tREQUESTS\tLARGEST DIFFERENCE\tTOP-1 AGREEMENT\tRESULT")
 	for _, r := range report.Results {
@@ -133,7 +134,7 @@ func (f *urlFlags) run(cmd *cobra.Command, path string, asJSON bool) error {
 		if r.Failure != nil {
 			result = "REFUSED"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%.1e\t%s\t%s\n", r.URL, r.Server, r.Protocol, strings.Join(r.Forms, ", "), r.Requests, r.LargestDifference, top1, result)
+		printable.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%.1e\t%s\t%s\n", r.URL, r.Server, r.Protocol, strings.Join(r.Forms, ", "), r.Requests, r.LargestDifference, top1, result)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)

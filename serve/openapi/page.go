@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
@@ -181,5 +182,5 @@ func (b *builder) writePage(w http.ResponseWriter) {
 		return
 	}
 	w.Header().Set("Content-Security-Policy", policy)
-	reply.Text(w, "text/html; charset=utf-8", out.Bytes())
+	reply.Text(w, "text/html; charset=utf-8", printable.Bytes(out.Bytes()))
 }

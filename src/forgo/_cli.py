@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from forgo._errors import ForgoError
 from forgo._launch import GO_VERBS
+from forgo._printable import Console, printable
 from forgo.training._choices import AUGMENTS, BACKBONES
 
 app = typer.Typer(
@@ -150,7 +150,7 @@ def _train(
     """
     from forgo.training import train
 
-    console = Console(stderr=True, highlight=False)
+    console = Console()
     result = train(
         data, out, recipe=recipe, annotations=annotations, attribute=attribute,
         class_names=_two(class_names), partition=partition, backbone=backbone, weights=weights, image_size=image_size, epochs=epochs,
@@ -294,7 +294,7 @@ def _export(
     if as_json:
         typer.echo(json.dumps(asdict(result)))
         return
-    console = Console(stderr=True, highlight=False)
+    console = Console()
     for line in result.refused[:3]:
         console.print(f"not used: {line}", style="yellow", soft_wrap=True)
     _show(console, result.path, result.parity)
@@ -355,7 +355,7 @@ def run(arguments: list[str]) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"forgo: {' '.join(message.split())}", file=sys.stderr)
+    print(f"forgo: {printable(' '.join(message.split()))}", file=sys.stderr)
     if os.environ.get("FORGO_TRACEBACK"):
         raise
     sys.exit(1)

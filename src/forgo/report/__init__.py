@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 from PIL import Image
 
 from forgo._bundle import name_of
 from forgo._picture import decode
+from forgo._printable import printable
 
 _THUMBNAIL = 96
 
@@ -28,15 +31,27 @@ def render(
         examples: how many were held to the training framework's answers.
         engine: what ran the graph in Python.
     """
-    templates = Environment(
-        loader=PackageLoader("forgo.report"),
-        autoescape=lambda name: name is not None and name.endswith(".html"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     values = {"name": name_of(place), "m": manifest, "t": trained, "examples": examples, "engine": engine}
-    return {name: templates.get_template(name).render(values) for name in ("report.html", "card.md")}
+    return {name: _template(name).render(values) for name in ("report.html", "card.md")}
+
+
+def _template(name: str) -> Template:
+    html = name.endswith(".html")
+    templates = Environment(
+        loader=PackageLoader("forgo.report"), autoescape=html, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, finalize=_text if html else _markdown,
+    )  # fmt: skip
+    return templates.get_template(name)
+
+
+def _text(value: Any) -> Any:
+    """What a template shows: names and labels, which may come from anywhere, as text."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _markdown(value: Any) -> Any:
+    """The same in Markdown, where some of it would begin a link, a tag or a table's cell."""
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", printable(value)) if isinstance(value, str) else value
 
 
 def example(path: Path, truth: str, answer: str, score: float) -> dict[str, Any]:

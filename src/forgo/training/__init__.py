@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from forgo import _preprocess
+from forgo import _preprocess, _printable
 from forgo._bundle import check_place
 from forgo._errors import ForgoError
 from forgo.training._choices import AUGMENTS, BACKBONES, RECIPES
@@ -116,7 +116,7 @@ def train(
     """
     place = Path(path)
     check_place(place)
-    console = console or Console(stderr=True, highlight=False)
+    console = console or _printable.Console()
     if recipe not in RECIPES:
         raise ForgoError(f"--recipe is one of {', '.join(RECIPES)}, not {recipe!r}")
     usual = RECIPES[recipe]
