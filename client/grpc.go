@@ -94,6 +94,11 @@ func (r *rpc) metadata(ctx context.Context, m model) (Metadata, error) {
 
 func (r *rpc) infer(ctx context.Context, m model, inputs tensor.Map) (answer, error) {
 	req := &pb.ModelInferRequest{ModelName: m.name, ModelVersion: m.version}
+	if r.o.Plain { // forgo's server, like Triton, answers raw unless it is told otherwise
+		req.Parameters = map[string]*pb.InferParameter{
+			"binary_data_output": {ParameterChoice: &pb.InferParameter_BoolParam{BoolParam: false}},
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		t := inputs[name]
 		if err := t.Check(); err != nil {

@@ -101,6 +101,7 @@ def attack(skew: ServeSkew, binary: Path) -> tuple[str, str]:
 REQUEST, INFER, GRPC = (f"serve/oip/{name}.go" for name in ("request", "infer", "grpc"))
 PICTURES, SCAN, GATHER = "serve/internal/served/request.go", "predict/tensor/json.go", "predict/gather.go"
 NATIVE, CSV = "serve/native/answer.go", "predict/payload/csv.go"
+CLASSES = "serve/oip/classes.go"
 TF_REQUEST, TF_ANSWER = "serve/tfserving/request.go", "serve/tfserving/answer.go"
 
 # The replay at load gathers eight rows at most: these differ only where more run together.
@@ -153,7 +154,9 @@ SWAPPED = """			if t.rows > 8 {
 SERVE_SKEWS = [
     ServeSkew("OIP JSON read column by column", "serve oip", REQUEST, "	in.base64 = seen\n", TRANSPOSED),
     ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = tensor.AppendFlat(dst, t, tensor.Bare)\n", REVERSED),
-    ServeSkew("OIP outputs swapped", "serve oip", INFER, "t := results[o.name]", "t := results[wanted[len(wanted)-1-i].name]"),
+    ServeSkew("OIP outputs swapped", "serve oip", INFER, "t, err := o.of(m, results)", "t, err := wanted[len(wanted)-1-i].of(m, results)"),
+    ServeSkew("OIP best classes are the worst", "serve oip", CLASSES, "cmp.Compare(row[b], row[a])", "cmp.Compare(row[a], row[b])"),
+    ServeSkew("OIP best classes labelled one off", "serve oip", CLASSES, "labels[i]...)", "labels[(i+1)%len(labels)]...)"),
     ServeSkew("OIP binary tensors shifted by an element", "serve oip", REQUEST, "raw := p.data[:size:size]", "raw := append(append([]byte{}, p.data[4:size]...), p.data[:4]...)"),
     ServeSkew("floats in JSON with three digits", "serve oip", SCAN, "AppendFloat(dst, x, format, -1, bits)", "AppendFloat(dst, x, format, 3, bits)"),
     ServeSkew("gRPC raw outputs in the other byte order", "serve oip-grpc", GRPC, "		data, err := t.Bytes()\n", BYTES_SWAPPED),

@@ -30,9 +30,11 @@ type Stats struct {
 	// Wait is how long a request that came now would wait, as requests were answered of late; 0
 	// where that is not known. MaxWait is 0 where any time will do.
 	Wait, MaxWait time.Duration
-	Running       int          // runs under way
-	Instances     int          // runs that may be under way at once
-	Batches       []BatchStats // smallest first
+	Running       int           // runs under way
+	Instances     int           // runs that may be under way at once
+	MaxBatchRows  int           // rows of waiting requests that run together, 1 where each request runs alone
+	MaxDelay      time.Duration // that a request waits for others to join it while the engine is free
+	Batches       []BatchStats  // smallest first
 }
 
 // BatchStats are the runs that had so many rows. Above 1024, Rows is rounded down to a power
@@ -51,6 +53,7 @@ func (m *Model) Stats() Stats {
 		QueueRows: b.queued, QueueCalls: len(b.queue), MaxQueueRows: b.queueRows,
 		QueueBytes: b.bytes, MaxQueueBytes: b.queueBytes,
 		Wait: b.pace.of(b.working), MaxWait: b.maxWait, Running: b.running, Instances: b.instances,
+		MaxBatchRows: b.batchRows, MaxDelay: b.delay,
 	}
 	b.mu.Unlock()
 	s.Batches = b.history.batches()

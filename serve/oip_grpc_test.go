@@ -78,6 +78,24 @@ func irisRequest(rows ...float32) *pb.ModelInferRequest {
 	}}
 }
 
+func intParameter(name string, n int64) map[string]*pb.InferParameter {
+	return map[string]*pb.InferParameter{name: {ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: n}}}
+}
+
+func boolParameter(name string, b bool) map[string]*pb.InferParameter {
+	return map[string]*pb.InferParameter{name: {ParameterChoice: &pb.InferParameter_BoolParam{BoolParam: b}}}
+}
+
+// rawFloats are the values of an output that came raw.
+func rawFloats(tb testing.TB, answer *pb.ModelInferResponse, i int) []float32 {
+	tb.Helper()
+	x, err := tensor.FromBytes(tensor.Float32, answer.GetRawOutputContents()[i], answer.GetOutputs()[i].GetShape()...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return x.Data.([]float32)
+}
+
 func TestGRPCMetadata(t *testing.T) {
 	client, _ := startGRPC(t)
 	ctx := t.Context()
@@ -108,7 +126,7 @@ func TestGRPCMetadata(t *testing.T) {
 	}
 }
 
-// What was sent raw is answered raw, what was not is not.
+// Whatever form was sent, the answer is raw, and typed where that is asked for.
 func TestGRPCInferDatatypes(t *testing.T) {
 	for _, s := range samples {
 		x := tensor.Tensor{Shape: []int64{1, 2}, Data: s.data}
@@ -159,6 +177,11 @@ func TestGRPCInferDatatypes(t *testing.T) {
 				return
 			}
 			answer, err = client.ModelInfer(t.Context(), request)
+			if err != nil || !bytes.Equal(answer.GetRawOutputContents()[0], raw) || answer.GetOutputs()[0].GetContents() != nil {
+				t.Errorf("contents, answered raw: %v, %v; want %x", answer, err, raw)
+			}
+			request.Parameters = boolParameter("binary_data_output", false)
+			answer, err = client.ModelInfer(t.Context(), request)
 			if err != nil || len(answer.GetRawOutputContents()) != 0 || fmt.Sprint(answer.GetOutputs()[0].GetContents()) != fmt.Sprint(in.GetContents()) {
 				t.Errorf("contents: %v, %v; want %v", answer, err, in.GetContents())
 			}
@@ -186,7 +209,7 @@ func TestGRPCInferPictures(t *testing.T) {
 		if err != nil || len(answer.GetOutputs()) != 1 {
 			t.Fatal(coding, answer, err)
 		}
-		if got := best(answer.GetOutputs()[0].GetContents().GetFp32Contents(), m.Manifest().Labels); !slices.Equal(got, labels) {
+		if got := best(rawFloats(t, answer, 0), m.Manifest().Labels); !slices.Equal(got, labels) {
 			t.Errorf("%s: %v, want %v", coding, got, labels)
 		}
 	}
@@ -243,15 +266,24 @@ func grpcFaults() []badCall {
 		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{-1, 4} }), codes.InvalidArgument, `inputs[0] "input": shape [-1 4] has a negative size`},
 		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{1 << 40, 1 << 40} }), codes.InvalidArgument, `inputs[0] "input": shape [1099511627776 1099511627776] has more than 2^40`},
 		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{4, 1} }), codes.InvalidArgument, `"input": got float32[4 1]`},
-		"raw and contents":        {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw} }), codes.InvalidArgument, "excludes contents"},
+		"raw and contents":        {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw} }), codes.InvalidArgument, "contents field must not be specified when using raw_input_contents for 'input' for model 'iris'"},
 		"raw for fewer inputs":    {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw, raw} }), codes.InvalidArgument, "raw_input_contents has 2"},
 		"raw too short":           {edit(func(r *request, in *tensorIn) { r.RawInputContents, in.Contents = [][]byte{raw[:15]}, nil }), codes.InvalidArgument, "needs 16 bytes"},
 		"unknown output": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "other"}}
 		}), codes.InvalidArgument, "outputs[0]"},
-		"classification": {edit(func(r *request, _ *tensorIn) {
+		"classification of 0": {edit(func(r *request, _ *tensorIn) {
+			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: intParameter("classification", 0)}}
+		}), codes.InvalidArgument, "outputs[0]: parameters: classification: 0 is no number of classes"},
+		"classification of half": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: map[string]*pb.InferParameter{"classification": {}}}}
-		}), codes.InvalidArgument, "outputs[0]: "},
+		}), codes.InvalidArgument, "outputs[0]: parameters: classification: it is not an int64_param"},
+		"binary_data no boolean": {edit(func(r *request, _ *tensorIn) {
+			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: intParameter("binary_data", 1)}}
+		}), codes.InvalidArgument, "outputs[0]: parameters: binary_data: it is not a bool_param"},
+		"binary_data_output": {edit(func(r *request, _ *tensorIn) {
+			r.Parameters = intParameter("binary_data_output", 1)
+		}), codes.InvalidArgument, "parameters: binary_data_output: it is not a bool_param"},
 		"sequence": {edit(func(r *request, _ *tensorIn) {
 			r.Parameters = map[string]*pb.InferParameter{"sequence_id": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "a"}}}
 		}), codes.InvalidArgument, "parameters: sequence_id: "},
@@ -416,7 +448,7 @@ func TestGRPCEqualsREST(t *testing.T) {
 	for _, x := range rest["outputs"].([]any)[0].(map[string]any)["data"].([]any) {
 		want = append(want, float32(x.(float64)))
 	}
-	if got := answer.GetOutputs()[0].GetContents().GetFp32Contents(); !reflect.DeepEqual(got, want) {
+	if got := rawFloats(t, answer, 0); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

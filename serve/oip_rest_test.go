@@ -411,7 +411,7 @@ func TestRepositoryAndStatistics(t *testing.T) {
 
 func TestServerMetadata(t *testing.T) {
 	url, _ := start(t)
-	if _, answer := call(t, "GET", url+"/v2", ""); answer["name"] != "forgo" || fmt.Sprint(answer["extensions"]) != "[binary_tensor_data model_repository statistics]" {
+	if _, answer := call(t, "GET", url+"/v2", ""); answer["name"] != "forgo" || fmt.Sprint(answer["extensions"]) != "[binary_tensor_data classification model_configuration model_repository statistics]" {
 		t.Errorf("%v", answer)
 	}
 	if _, answer := call(t, "GET", url+"/v2/models/iris", ""); fmt.Sprint(answer["versions"]) != "[1]" || answer["platform"] != "onnx_onnxv1" {

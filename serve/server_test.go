@@ -23,7 +23,7 @@ func TestHealthAndMetadata(t *testing.T) {
 		}
 	}
 	_, picture := call(t, "GET", url+"/v2/models/shapes", "")
-	if got := fmt.Sprint(picture["inputs"]); got != "[map[datatype:BYTES name:image shape:[-1]]]" {
+	if got := fmt.Sprint(picture["inputs"]); got != "[map[datatype:BYTES name:image shape:[-1 1]]]" {
 		t.Errorf("inputs of a picture model: %s", got)
 	}
 	_, rows := call(t, "GET", url+"/v2/models/iris/versions/1", "")

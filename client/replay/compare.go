@@ -13,12 +13,13 @@ import (
 )
 
 // row is what a server answered of one case: outputs by the bundle's names, with a batch of one,
-// or labels.
+// labels, or the best label.
 type row struct {
 	outputs tensor.Map
 	classes []predict.Class
-	ordered bool // the classes must come best first
-	json    bool // NaN and infinities may have come as null
+	ordered bool    // the classes must come best first
+	json    bool    // NaN and infinities may have come as null
+	label   *string // the best class alone; nil where there is more
 }
 
 // rows takes a batch of outputs, by the bundle's names, apart.
@@ -43,6 +44,10 @@ func rows(outputs tensor.Map, n int) ([]row, error) {
 func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, agrees bool, err error) {
 	if got.classes != nil {
 		return compareClasses(m, want, got)
+	}
+	if got.label != nil {
+		agrees, err = best(want, []predict.Class{{Label: *got.label}})
+		return 0, agrees, err
 	}
 	for _, o := range m.Outputs {
 		t, ok := got.outputs[o.Name]

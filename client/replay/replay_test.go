@@ -97,11 +97,12 @@ func TestThisServerIsProvenInEveryProtocol(t *testing.T) {
 			t.Fatalf("%s: %+v, %v, %v", name, report, err, report.Err())
 		}
 		forms := map[replay.Protocol][]string{
-			replay.OIP: {"json", "binary"}, replay.OIPGRPC: {"contents", "raw"},
+			replay.OIP: {"json", "binary", "classes"}, replay.OIPGRPC: {"contents", "raw"},
 			replay.TensorFlow: {"instances", "inputs", "classify"}, replay.Native: c.native,
 		}
 		if !c.top1 {
 			forms[replay.TensorFlow] = []string{"instances", "inputs"}
+			forms[replay.OIP] = []string{"json", "binary"}
 		}
 		for _, r := range report.Results {
 			if !slices.Equal(r.Forms, forms[r.Protocol]) || r.Rows < len(r.Forms)*16 || r.LargestDifference > 1e-5 || !strings.HasPrefix(r.Server, "forgo ") {
@@ -272,11 +273,24 @@ func TestAnswersThatAreChangedAreFound(t *testing.T) {
 			return each(a, func(m map[string]any) {
 				for _, o := range m["outputs"].([]any) {
 					for i, x := range o.(map[string]any)["data"].([]any) {
-						o.(map[string]any)["data"].([]any)[i] = math.Round(x.(float64)*1000) / 1000
+						if x, ok := x.(float64); ok {
+							o.(map[string]any)["data"].([]any)[i] = math.Round(x*1000) / 1000
+						}
 					}
 				}
 			})
 		}, "json", 1, "tolerance 1e-04"},
+		"the best class renamed": {replay.OIP, "/infer", func(a any) any {
+			return each(a, func(m map[string]any) {
+				for _, o := range m["outputs"].([]any) {
+					for i, x := range o.(map[string]any)["data"].([]any) {
+						if _, ok := x.(string); ok {
+							o.(map[string]any)["data"].([]any)[i] = "1.000000:0:rose"
+						}
+					}
+				}
+			})
+		}, "classes", 1, `answered "rose"`},
 		"an output left out": {replay.OIP, "/infer", func(a any) any {
 			return each(a, func(m map[string]any) { m["outputs"] = m["outputs"].([]any)[:1] })
 		}, "json", 1, `no output "logits"`},

@@ -83,7 +83,8 @@ func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest)
 	}, nil
 }
 
-// ModelInfer runs a model. The outputs come in the form that the inputs came in: raw or not.
+// ModelInfer runs a model. The outputs come raw, as from Triton, unless the request asks for none
+// of them as binary data.
 func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*pb.ModelInferResponse, error) {
 	m, err := s.models.Get(req.GetModelName(), req.GetModelVersion())
 	if err != nil {
@@ -103,7 +104,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	}
 	answer := &pb.ModelInferResponse{ModelName: m.Name, ModelVersion: m.Version, Id: req.GetId()}
 	write := func(results predict.Tensors) error {
-		return addOutputs(answer, wanted, results, len(req.GetRawInputContents()) > 0)
+		return addOutputs(answer, m, wanted, results)
 	}
 	if err := m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, write); err != nil {
 		return nil, reply.RPC(err)
@@ -119,15 +120,9 @@ func fromProto(m inputs, req *pb.ModelInferRequest) (*call, error) {
 	if id := req.GetParameters()["sequence_id"]; id.GetInt64Param() != 0 || id.GetUint64Param() != 0 || id.GetStringParam() != "" {
 		return nil, served.BadInput("parameters: %w", errNoSequences)
 	}
-	c := &call{}
-	if t, ok := req.GetParameters()["timeout"]; ok {
-		n, ok := t.GetParameterChoice().(*pb.InferParameter_Int64Param)
-		if !ok {
-			return nil, served.BadInput("parameters: timeout: it is not an int64_param")
-		}
-		if err := c.setTimeout(n.Int64Param); err != nil {
-			return nil, served.BadInput("parameters: timeout: %w", err)
-		}
+	c := &call{binary: true}
+	if err := c.setParameters(req.GetParameters()); err != nil {
+		return nil, served.BadInput("parameters: %w", err)
 	}
 	for i, in := range req.GetInputs() {
 		if err := m.tooMany(i); err != nil {
@@ -150,7 +145,8 @@ func fromProto(m inputs, req *pb.ModelInferRequest) (*call, error) {
 		var t tensor.Tensor
 		switch {
 		case len(raw) > 0 && in.GetContents() != nil:
-			err = errors.New("raw_input_contents excludes contents, which it has too")
+			err = fmt.Errorf("contents field must not be specified when using raw_input_contents for '%s' for model '%s'",
+				in.GetName(), req.GetModelName()) // Triton's words, which its examples look for
 		case len(raw) > 0:
 			t, err = tensor.FromBytes(d, raw[i], in.GetShape()...)
 		default:
@@ -165,12 +161,55 @@ func fromProto(m inputs, req *pb.ModelInferRequest) (*call, error) {
 		if err := noSharedMemory(o.GetParameters()); err != nil {
 			return nil, served.BadInput("outputs[%d]: parameters: %w", i, err)
 		}
-		if _, ok := o.GetParameters()["classification"]; ok {
-			return nil, served.BadInput("outputs[%d]: parameters: %w", i, errNoClassification)
+		wanted := output{name: o.GetName(), binary: c.binary}
+		if err := wanted.setParameters(o.GetParameters()); err != nil {
+			return nil, served.BadInput("outputs[%d]: parameters: %w", i, err)
 		}
-		c.outputs = append(c.outputs, output{name: o.GetName()})
+		c.outputs = append(c.outputs, wanted)
 	}
 	return c, nil
+}
+
+// setParameters takes those of a request.
+func (c *call) setParameters(parameters map[string]*pb.InferParameter) error {
+	if t, ok := parameters["timeout"]; ok {
+		n, ok := t.GetParameterChoice().(*pb.InferParameter_Int64Param)
+		if !ok {
+			return errors.New("timeout: it is not an int64_param")
+		}
+		if err := c.setTimeout(n.Int64Param); err != nil {
+			return fmt.Errorf("timeout: %w", err)
+		}
+	}
+	return setBinary(&c.binary, parameters, "binary_data_output")
+}
+
+// setParameters takes those of an output.
+func (o *output) setParameters(parameters map[string]*pb.InferParameter) error {
+	if p, ok := parameters["classification"]; ok {
+		n, ok := p.GetParameterChoice().(*pb.InferParameter_Int64Param)
+		if !ok {
+			return errors.New("classification: it is not an int64_param")
+		}
+		if err := o.setClasses(n.Int64Param); err != nil {
+			return fmt.Errorf("classification: %w", err)
+		}
+	}
+	return setBinary(&o.binary, parameters, "binary_data")
+}
+
+// setBinary takes the parameter of that name, if it is there.
+func setBinary(binary *bool, parameters map[string]*pb.InferParameter, name string) error {
+	p, ok := parameters[name]
+	if !ok {
+		return nil
+	}
+	b, ok := p.GetParameterChoice().(*pb.InferParameter_BoolParam)
+	if !ok {
+		return fmt.Errorf("%s: it is not a bool_param", name)
+	}
+	*binary = b.BoolParam
+	return nil
 }
 
 func noSharedMemory(parameters map[string]*pb.InferParameter) error {
@@ -255,16 +294,20 @@ func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequ
 	return answer, nil
 }
 
-// addOutputs puts the results into an answer: raw where that is wanted, or where one of them
-// cannot be given otherwise.
-func addOutputs(answer *pb.ModelInferResponse, wanted []output, results predict.Tensors, raw bool) error {
-	for _, o := range wanted {
-		if d := results[o.name].DType(); d == tensor.Float16 || d == tensor.BFloat16 {
-			raw = true
+// addOutputs puts the results into an answer: all of them raw where one is to be, or cannot be
+// given otherwise.
+func addOutputs(answer *pb.ModelInferResponse, m *served.Model, wanted []output, results predict.Tensors) error {
+	given, raw := make([]tensor.Tensor, len(wanted)), false
+	for i, o := range wanted {
+		var err error
+		if given[i], err = o.of(m, results); err != nil {
+			return err
 		}
+		d := given[i].DType()
+		raw = raw || o.binary || d == tensor.Float16 || d == tensor.BFloat16
 	}
-	for _, o := range wanted {
-		t := results[o.name]
+	for i, o := range wanted {
+		t := given[i]
 		out := &pb.ModelInferResponse_InferOutputTensor{Name: o.name, Datatype: wire.Datatype(t.DType()), Shape: t.Shape}
 		answer.Outputs = append(answer.Outputs, out)
 		if !raw {

@@ -156,7 +156,10 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 	var tail [][]byte
 	length := 0
 	for i, o := range wanted {
-		t := results[o.name]
+		t, err := o.of(m, results)
+		if err != nil {
+			return err
+		}
 		if i > 0 {
 			dst = append(dst, ',')
 		}

@@ -1,6 +1,7 @@
 // Package oip speaks the Open Inference Protocol v2
 // (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol) over
-// REST and gRPC, with its binary tensor data, model repository and statistics extensions.
+// REST and gRPC, with its binary tensor data, classification, model configuration, model
+// repository and statistics extensions.
 //
 // A request of either kind becomes a [call]; what follows, up to the outputs, is one path.
 package oip
@@ -54,7 +55,7 @@ func ready(models Models) []*served.Model {
 const Picture = bundle.PictureName
 
 // extensions are what the server's metadata says it speaks beyond the protocol's core.
-var extensions = []string{"binary_tensor_data", "model_repository", "statistics"}
+var extensions = []string{"binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"}
 
 // Platforms are the protocol's names for what the engines run.
 var Platforms = map[string]string{"onnxruntime": "onnx_onnxv1", "tensorflow": "tensorflow_savedmodel"}
@@ -84,16 +85,21 @@ type input struct {
 }
 
 type output struct {
-	name   string
-	binary bool
+	name    string
+	binary  bool
+	classes int // how many of the best are asked for in place of the values; 0: the values
 }
 
 // wanted returns the outputs to answer with.
 func (c *call) wanted(m *served.Model) ([]output, error) {
 	all := m.Manifest().Outputs
 	for i, o := range c.outputs {
-		if !slices.ContainsFunc(all, func(info bundle.TensorInfo) bool { return info.Name == o.name }) {
+		at := slices.IndexFunc(all, func(info bundle.TensorInfo) bool { return info.Name == o.name })
+		if at < 0 {
 			return nil, served.BadInput("outputs[%d]: the model has no output %s; it has %q", i, tensor.Quote(o.name), names(all))
+		}
+		if err := o.classify(all[at].DType); err != nil {
+			return nil, served.BadInput("outputs[%d]: %w", i, err)
 		}
 		if slices.ContainsFunc(c.outputs[:i], func(p output) bool { return p.name == o.name }) {
 			return nil, served.BadInput("outputs[%d]: output %q is asked for twice", i, o.name)
@@ -104,7 +110,7 @@ func (c *call) wanted(m *served.Model) ([]output, error) {
 	}
 	outputs := make([]output, len(all))
 	for i, info := range all {
-		outputs[i] = output{info.Name, c.binary}
+		outputs[i] = output{name: info.Name, binary: c.binary}
 	}
 	return outputs, nil
 }
@@ -254,7 +260,8 @@ type end struct {
 	Shape    []int64 `json:"shape"`
 }
 
-// ends lists what a model takes and gives. A picture model's input is its encoded pictures.
+// ends lists what a model takes and gives. A picture model's input is its encoded pictures, in the
+// shape that Triton's tools can give a batch of; [N] is taken too.
 func ends(m *served.Model) (inputs, outputs []end) {
 	list := func(infos []bundle.TensorInfo) []end {
 		out := make([]end, len(infos))
@@ -267,7 +274,7 @@ func ends(m *served.Model) (inputs, outputs []end) {
 	inputs = list(manifest.Inputs)
 	for i := range inputs {
 		if p := manifest.Picture; p != nil && inputs[i].Name == p.Input {
-			inputs[i] = end{Picture, "BYTES", []int64{-1}}
+			inputs[i] = end{Picture, "BYTES", []int64{-1, 1}}
 		}
 	}
 	return inputs, list(manifest.Outputs)

@@ -230,10 +230,7 @@ func (p *parser) binary(name, datatype string, shape []int64, size int64) (tenso
 	return tensor.FromBytes(d, raw, shape...)
 }
 
-var (
-	errNoClassification = errors.New("classification: this extension is not supported; POST /models/NAME answers labels")
-	errNoSequences      = errors.New("sequence_id: sequences are not supported; models keep nothing between requests")
-)
+var errNoSequences = errors.New("sequence_id: sequences are not supported; models keep nothing between requests")
 
 // output reads one element of outputs.
 func (p *parser) output() (output, error) {
@@ -255,7 +252,10 @@ func (p *parser) output() (output, error) {
 					o.binary, err = p.Bool()
 					said = true
 				case name == "classification":
-					err = errNoClassification
+					var n int64
+					if n, err = p.Int(); err == nil {
+						err = o.setClasses(n)
+					}
 				case strings.HasPrefix(name, "shared_memory"):
 					err = errors.New("shared memory is not supported")
 				default:

@@ -33,6 +33,7 @@ func Handler(models Models, manager Manager) http.Handler {
 	for _, at := range []string{"/models/{name}", "/models/{name}/versions/{version}"} {
 		r.Get(at, h.withModel(h.metadata))
 		r.Get(at+"/ready", h.modelReady)
+		r.Get(at+"/config", h.withModel(h.config))
 		r.Get(at+"/stats", h.stats)
 		r.Post(at+"/infer", h.withModel(h.infer))
 	}

@@ -27,8 +27,8 @@ type model struct {
 	labels          []string
 
 	// What all paths of a version share.
-	request, infer, metadata, tfMetadata *Schema
-	tfVerbs                              []verb
+	request, infer, metadata, config, tfMetadata *Schema
+	tfVerbs                                      []verb
 }
 
 func (b *builder) newModel(m *served.Model) *model {

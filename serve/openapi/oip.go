@@ -3,8 +3,10 @@ package openapi
 // The Open Inference Protocol v2.
 
 import (
+	"math"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -26,6 +28,7 @@ func (b *builder) oip(d *model, version string) {
 	}
 	b.infer(d, id, path+"/infer", d.again && version != "")
 	get("metadata", "", "Names, types and shapes", answers(inBody("What the model takes and gives.", media(jsonType, b.oipMetadata(d))), 404))
+	get("config", "/config", "What Triton's clients ask first", answers(inBody("The model in the terms of Triton's configuration.", media(jsonType, b.config(d))), 404))
 	ready := object(property("name", constant(d.Name)), property("ready", constant(true))).closed()
 	get("ready", "/ready", "Whether the model takes requests", answers(inBody("It does.", media(jsonType, ready)), 404, 503))
 	get("stats", "/stats", "What the model has answered", answers(inBody("Counts and times.", media(jsonType, b.statistics())), 404))
@@ -47,9 +50,14 @@ func (b *builder) oipMetadata(d *model) *Schema {
 		s.MinItems = &n
 		return s
 	}
-	inputs := d.sets()[0]
+	inputs := slices.Clone(d.sets()[0])
 	if d.picture {
 		inputs = []tensor.Spec{pictureSpec}
+	}
+	for i, in := range inputs {
+		if d.picture || d.isPicture(in) {
+			inputs[i].Shape = []int64{-1, 1}
+		}
 	}
 	labels := constant(d.Manifest().Labels)
 	if d.label == nil {
@@ -75,6 +83,31 @@ func (b *builder) oipMetadata(d *model) *Schema {
 		).closed()),
 	).closed())
 	return d.metadata
+}
+
+// config is a model in the terms of Triton's configuration.
+func (b *builder) config(d *model) *Schema {
+	if d.config != nil {
+		return d.config
+	}
+	input := object(property("name", text()), property("data_type", text()),
+		property("format", oneOfTexts([]string{"FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"})),
+		property("dims", about(list(&Schema{Type: "integer", Minimum: -1}, 0, -1), "Without the batch; -1 is free."))).closed()
+	output := object(property("name", text()), property("data_type", text()),
+		property("dims", list(&Schema{Type: "integer", Minimum: -1}, 0, -1))).closed()
+	d.config = b.schema(d.prefix+"Config", object(
+		property("name", constant(d.Name)), property("platform", text()), property("backend", text()),
+		property("max_batch_size", about(count(), "How many rows of waiting requests run together; a request with more runs alone. 0: the shapes have no batch.")),
+		property("input", list(input, 1, -1)), property("output", list(output, 1, -1)),
+		property("instance_group", list(object(
+			property("name", text()), property("kind", constant("KIND_CPU")), property("count", count())).closed(), 1, 1)),
+		property("default_model_filename", text()),
+		property("parameters", object(property("digest", object(property("string_value", text())).closed())).closed()),
+		property("model_transaction_policy", object(property("decoupled", constant(false))).closed()),
+	).with(property("dynamic_batching", object(
+		property("preferred_batch_size", list(count(), 0, 0)), property("max_queue_delay_microseconds", count()),
+	).closed())).closed())
+	return d.config
 }
 
 func (b *builder) infer(d *model, id, path string, again bool) {
@@ -147,9 +180,7 @@ func (b *builder) inferRequest(d *model) *Schema {
 	if lists == nil {
 		return nil
 	}
-	binary := (&Schema{Type: []any{"object", "null"}, Patterns: unspoken}).with(
-		property("binary_data", about(boolean(), "Give this output as binary data.")), property("classification", never()))
-	output := object(property("name", oneOfTexts(names(d.outputs)))).with(property("parameters", binary))
+	output := d.askedOutputs()
 	return b.schema(d.prefix+"InferRequest", object(property("inputs", anyOf(lists))).with(
 		property("id", about(orNull(text()), "Comes back in the answer.")),
 		property("outputs", about(orNull(list(output, 0, int64(len(d.outputs)))), "Which to give, each once, in this order; all where there is none.")),
@@ -157,6 +188,34 @@ func (b *builder) inferRequest(d *model) *Schema {
 			property("binary_data_output", about(boolean(), "Give the outputs that do not say as binary data.")))),
 	))
 }
+
+// askedOutputs are the elements of a request's outputs: best classes are for numbers.
+func (d *model) askedOutputs() *Schema {
+	var numbers, others []string
+	for _, o := range d.outputs {
+		if isNumber(o.DType) {
+			numbers = append(numbers, o.Name)
+		} else {
+			others = append(others, o.Name)
+		}
+	}
+	output := func(names []string, classification *Schema) *Schema {
+		parameters := (&Schema{Type: []any{"object", "null"}, Patterns: unspoken}).with(
+			property("binary_data", about(boolean(), "Give this output as binary data.")), property("classification", classification))
+		return object(property("name", oneOfTexts(names))).with(property("parameters", parameters))
+	}
+	var ways []*Schema
+	if numbers != nil {
+		n := &Schema{Type: "integer", Minimum: 1, Maximum: int64(math.MaxInt64)}
+		ways = append(ways, output(numbers, about(n, "Give so many of the largest of each row, as VALUE:INDEX or VALUE:INDEX:LABEL.")))
+	}
+	if others != nil {
+		ways = append(ways, output(others, never()))
+	}
+	return anyOf(ways)
+}
+
+func isNumber(d tensor.DType) bool { return d != tensor.String && d != tensor.Bool }
 
 // inferPictures are encoded pictures, in base64.
 func (d *model) inferPictures() *Schema {
@@ -202,14 +261,6 @@ func flatOrNested(items *Schema, shape []int64) *Schema {
 	return &Schema{AnyOf: []*Schema{all, full(items, shape)}}
 }
 
-func names(specs []tensor.Spec) []string {
-	var all []string
-	for _, s := range specs {
-		all = append(all, s.Name)
-	}
-	return all
-}
-
 func (b *builder) inferAnswer(d *model) *Schema {
 	var ways []*Schema
 	for _, o := range d.outputs {
@@ -222,6 +273,15 @@ func (b *builder) inferAnswer(d *model) *Schema {
 			ways = append(ways, object(append(head, data)...).closed())
 		}
 		ways = append(ways, binary)
+		if isNumber(o.DType) { // its best classes
+			ways = append(ways, object(
+				property("name", constant(o.Name)), property("datatype", constant(wire.Datatype(tensor.String))),
+				property("shape", list(count(), 2, 2)), property("data", list(text(), 0, -1)),
+			).closed(), object(
+				property("name", constant(o.Name)), property("datatype", constant(wire.Datatype(tensor.String))),
+				property("shape", list(count(), 2, 2)), property("parameters", object(property("binary_data_size", count())).closed()),
+			).closed())
+		}
 	}
 	return b.schema(d.prefix+"InferResponse", object(
 		property("model_name", constant(d.Name)), property("model_version", constant(d.Version)),

@@ -17,6 +17,7 @@ from typing import Any
 from tests.conftest import BUNDLES, FORGO, ROOT
 
 GRAPHS = ROOT / "conformance" / "graphs"
+COLOURS = ("red", "green", "blue")  # the labels of a graph that is served as a classifier
 COMMAND = FORGO if FORGO.exists() else ROOT / ".venv/bin/forgo"  # a client's environment has none
 
 
@@ -67,8 +68,10 @@ def bundle_of(model: str, folder: Path) -> Path:
         shape = [None if size < 0 else size for size in end["shape"]]
         return {"name": end["name"], "graph_name": end["name"], "dtype": end["dtype"], "shape": shape}
 
+    labels = {"labels": list(COLOURS)} if task == "classification" else {}
     manifest = json.dumps(
         {
+            **labels,
             "format": 1,
             "name": graph,
             "task": task or "tensors",

@@ -109,6 +109,7 @@ def test_calls(
         assert (said.code, json.loads(said.out)) == (0, answer), said.err
 
 
+TYPED = {"binary_data_output": {"bool_param": False}}
 A, B = [1.5, -2.0], [10.0, 0.25]
 SUM = [a + b for a, b in zip(A, B, strict=True)]
 
@@ -120,7 +121,7 @@ def raw(values: list[float]) -> str:
 def test_infer_with_contents_and_raw(serve: Serve, grpcurl: Callable[..., Said]) -> None:
     at = serve("two").grpc
     tensor = {"datatype": "FP32", "shape": [1, 2]}
-    common = {"model_name": "two", "id": "42", "outputs": [{"name": "sum"}]}
+    common: dict[str, Any] = {"model_name": "two", "id": "42", "outputs": [{"name": "sum"}]}
     head = {"modelName": "two", "modelVersion": "1", "id": "42"}
     output = {"name": "sum", "datatype": "FP32", "shape": ["1", "2"]}
     said = grpcurl(
@@ -132,15 +133,16 @@ def test_infer_with_contents_and_raw(serve: Serve, grpcurl: Callable[..., Said])
             {"name": "b", **tensor, "contents": {"fp32_contents": B}},
         ],
     )
-    assert json.loads(said.out) == {**head, "outputs": [{**output, "contents": {"fp32Contents": SUM}}]}
+    assert json.loads(said.out) == {**head, "outputs": [output], "rawOutputContents": [raw(SUM)]}
     said = grpcurl(
         at,
         f"{SERVICE}/ModelInfer",
         **common,
         inputs=[{"name": "a", **tensor}, {"name": "b", **tensor}],
         raw_input_contents=[raw(A), raw(B)],
+        parameters=TYPED,
     )
-    assert json.loads(said.out) == {**head, "outputs": [output], "rawOutputContents": [raw(SUM)]}
+    assert json.loads(said.out) == {**head, "outputs": [{**output, "contents": {"fp32Contents": SUM}}]}
 
 
 def test_encoded_pictures(serve: Serve, grpcurl: Callable[..., Said]) -> None:
@@ -153,6 +155,7 @@ def test_encoded_pictures(serve: Serve, grpcurl: Callable[..., Said]) -> None:
         model_name="shapes",
         inputs=[{"name": "image", "datatype": "BYTES", "shape": [len(pictures)], "contents": contents}],
         outputs=[{"name": "probabilities"}],
+        parameters=TYPED,
     )
     scores = json.loads(said.out)["outputs"][0]["contents"]["fp32Contents"]
     labels = server.manifest["labels"]

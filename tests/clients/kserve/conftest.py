@@ -29,12 +29,7 @@ class Form:
         return f"{self.kind}-{words[self.binary_in]}-{words[self.binary_out]}"
 
 
-# Over gRPC the outputs come in the inputs' form.
-FORMS = [
-    *(Form("rest", i, o) for i in (False, True) for o in (False, True)),
-    Form("grpc", False, False),
-    Form("grpc", True, True),
-]
+FORMS = [Form(kind, i, o) for kind in ("rest", "grpc") for i in (False, True) for o in (False, True)]
 
 
 class Client:

@@ -115,7 +115,6 @@ def test_extensions_that_are_not_spoken(connect: Connect, kind: str) -> None:
     for words, inputs, outputs in (
         ("shared_memory", [shared], None),
         ("shared_memory", [row], [output]),
-        ("classification", [row], [client.output("logits", class_count=2)]),
     ):
         with pytest.raises(InferenceServerException, match=words) as refused:
             client.call("infer", "iris", inputs, outputs=outputs)

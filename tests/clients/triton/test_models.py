@@ -55,7 +55,7 @@ def test_metadata(connect: Connect, kind: str) -> None:
             {"name": "logits", "datatype": "FP32", "shape": [-1, 3]},
         ]
     pictures = plain(connect(Form(kind), "shapes").ask("get_model_metadata", "shapes"))
-    assert pictures["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
+    assert pictures["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1, 1]}]
 
 
 @every_client
@@ -126,7 +126,6 @@ def test_models_change_on_the_admin_port_alone(connect: Connect, kind: str, meth
 @pytest.mark.parametrize(
     ("method", "arguments"),
     [
-        ("get_model_config", ["iris"]),
         ("get_trace_settings", []),
         ("update_trace_settings", []),
         ("get_log_settings", []),
