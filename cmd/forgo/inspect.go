@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forgo-ml/forgo/internal/printable"
+	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -27,8 +27,9 @@ func inspectCommand() *cobra.Command {
 		Long: "Inspect lists the inputs, outputs, shapes, types and operations of a model, with the tags and\n" +
 			"signatures of a SavedModel, without running it and without any framework. Of a graph without\n" +
 			"a signature it lists the placeholders, and the operations that nothing consumes.\n\n" +
-			"With --check it first refuses a SavedModel that forgo predict would not load: where tags, a\n" +
-			"signature or names are wrong, files are missing, or what would be run reads or writes files.",
+			"With --check it first refuses a SavedModel or an ONNX file that forgo predict would not load: where\n" +
+			"tags, a signature or names are wrong, files are missing, or the graph has operations or data that\n" +
+			"reach beyond it.",
 		Example: "  forgo inspect digits.forgo\n" +
 			"  forgo inspect saved_model\n" +
 			"  forgo inspect --check forGo --tag tags --input input_1 --output inferenceLayer/Softmax\n" +
@@ -149,7 +150,7 @@ func inspectBundle(path string) (inspection, error) {
 }
 
 func inspectONNX(path string) (inspection, error) {
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path, onnx.MaxFile)
 	if err != nil {
 		return inspection{}, err
 	}

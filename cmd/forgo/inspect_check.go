@@ -1,12 +1,13 @@
 package main
 
-// forgo inspect --check: whether a SavedModel may be loaded, before anything loads it.
+// forgo inspect --check: whether a SavedModel or an ONNX file may be loaded, before anything loads it.
 
 import (
 	"fmt"
 
 	"github.com/spf13/pflag"
 
+	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
@@ -16,7 +17,7 @@ type checkFlags struct {
 }
 
 func (f *checkFlags) add(flags *pflag.FlagSet) {
-	flags.BoolVar(&f.check, "check", false, "refuse a SavedModel that forgo predict would not load")
+	flags.BoolVar(&f.check, "check", false, "refuse a SavedModel or an ONNX file that forgo predict would not load")
 	f.graphFlags.add(flags)
 	// What is asked of one model must not come unseen from what another verb was told.
 	for _, name := range append(f.names, "check") {
@@ -24,7 +25,7 @@ func (f *checkFlags) add(flags *pflag.FlagSet) {
 	}
 }
 
-// run checks the SavedModel at a path, where --check asks for it.
+// run checks the model at a path, where --check asks for it.
 func (f *checkFlags) run(flags *pflag.FlagSet, path string) error {
 	if set := given(flags, f.names); len(set) > 0 && !f.check {
 		return usageError{fmt.Errorf("--%s goes with --check: without it, everything is shown", set[0])}
@@ -39,9 +40,12 @@ func (f *checkFlags) run(flags *pflag.FlagSet, path string) error {
 	if err != nil {
 		return err
 	}
-	if kind != kindSavedModel {
-		return usageError{fmt.Errorf("--check is for SavedModels, and %s is none", path)}
-	}
 	f.graph.Path = path
-	return tensorflow.Check(f.graph)
+	switch kind {
+	case kindSavedModel:
+		return tensorflow.Check(f.graph)
+	case kindONNX:
+		return onnx.Check(f.graph)
+	}
+	return usageError{fmt.Errorf("--check is for SavedModels and ONNX files, and %s is none", path)}
 }

@@ -48,6 +48,7 @@ func TestInspectCheckRefusesWhatPredictRefuses(t *testing.T) {
 		"swapped by the optimizer":  {[]string{conformance + "hostile/swapped"}, []string{"WriteFile", "refused"}},
 		"a constant in a file":      {[]string{conformance + "hostile/leaks"}, []string{`output "y"`, "ImmutableConst", "refused"}},
 		"ends the process":          {[]string{conformance + "hostile/aborts"}, []string{`output "y"`, "Abort", "refused"}},
+		"an ONNX file's data":       {[]string{conformance + "graphs/external-data.onnx"}, []string{"../secret.bin"}},
 		"an asset outside":          {[]string{conformance + "savedmodels/asset-outside"}, []string{"../../x.t", "outside its folder"}},
 		"restores what is asked":    {[]string{conformance + "savedmodels/keras", "--output", "save/RestoreV2"}, []string{"save/RestoreV2"}},
 		"wrong tag":                 {[]string{conformance + "savedmodels/forGo", "--tag", "serve"}, []string{"[serve]", "[tags]"}},
@@ -77,13 +78,12 @@ func TestInspectCheckWrongUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"--tag goes with --check":                        {model, "--tag", "tags"},
-		"--output goes with --check":                     {model, "--output", "inferenceLayer/Softmax"},
-		"--tag is empty":                                 {model, "--check", "--tag", ""},
-		"--signature is empty":                           {model, "--check", "--signature", ""},
-		"--check is for SavedModels, and " + iris:        {iris, "--check"},
-		"--check is for SavedModels, and " + keras:       {keras, "--check"},
-		"--check is for SavedModels, and " + conformance: {conformance + "graphs/planes.onnx", "--check"},
+		"--tag goes with --check":                                 {model, "--tag", "tags"},
+		"--output goes with --check":                              {model, "--output", "inferenceLayer/Softmax"},
+		"--tag is empty":                                          {model, "--check", "--tag", ""},
+		"--signature is empty":                                    {model, "--check", "--signature", ""},
+		"--check is for SavedModels and ONNX files, and " + iris:  {iris, "--check"},
+		"--check is for SavedModels and ONNX files, and " + keras: {keras, "--check"},
 	} {
 		code, out, errs := command(t, append([]string{"inspect"}, args...)...)
 		if code != exitUsage || out != "" || !strings.Contains(errs, want) || strings.Count(errs, "\n") != 1 {

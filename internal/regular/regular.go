@@ -1,8 +1,10 @@
-// Package regular opens regular files and nothing else. Opening a FIFO waits until somebody writes
-// to it, and reading a device may never end: what a server reads while it runs must do neither.
+// Package regular opens files that others named or made: regular files alone, and without waiting
+// for anyone. A pipe in a model's folder would else hold up whoever opens it for ever, a device
+// would have no end.
 package regular
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,16 +12,31 @@ import (
 	"syscall"
 )
 
-// Open opens a regular file, or a link to one, without waiting. Of anything else the error is an
-// [fs.PathError] that says what it is.
+// ErrIrregular is wrapped by errors about pipes, sockets, devices and folders.
+var ErrIrregular = errors.New("it is not a regular file")
+
+// Open opens a regular file for reading. Other kinds fail with [ErrIrregular].
 func Open(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	return checked(path, file, err)
+}
+
+// OpenIn is like Open, for a file below a root.
+func OpenIn(root *os.Root, path string) (*os.File, error) {
+	file, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	return checked(path, file, err)
+}
+
+func checked(path string, file *os.File, err error) (*os.File, error) {
 	if err != nil {
+		if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EOPNOTSUPP) { // a socket, or a device without a driver
+			err = &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
+		}
 		return nil, err
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("it is %s, where a regular file is needed", kind(info.Mode()))}
+		err = &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
 	}
 	if err != nil {
 		_ = file.Close()
@@ -28,31 +45,41 @@ func Open(path string) (*os.File, error) {
 	return file, nil
 }
 
-// Read returns the content of a regular file of at most limit bytes.
+// Read reads a regular file whole, unless it is longer than limit.
 func Read(path string, limit int64) ([]byte, error) {
 	file, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is longer than %d bytes", limit)}
-	}
+	return All(file, limit)
+}
+
+// All reads a file from Open to its end, unless it is longer than limit.
+func All(file *os.File, limit int64) ([]byte, error) {
+	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	return data, nil
-}
-
-func kind(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "a folder"
-	case m&fs.ModeNamedPipe != 0:
-		return "a FIFO"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
+	tooLong := &fs.PathError{Op: "read", Path: file.Name(), Err: fmt.Errorf("it is longer than %d bytes", limit)}
+	if info.Size() > limit {
+		return nil, tooLong
 	}
-	return "a device"
+	data := make([]byte, 0, info.Size()+1)
+	for {
+		n, err := file.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if errors.Is(err, io.EOF) {
+			return data, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if int64(len(data)) > limit {
+			return nil, tooLong
+		}
+		if len(data) == cap(data) { // it grows
+			data = append(data, 0)[:len(data)]
+		}
+	}
 }

@@ -1,50 +1,70 @@
-package regular
+package regular_test
 
 import (
 	"errors"
-	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/forgo-ml/forgo/internal/regular"
 )
 
-func TestRead(t *testing.T) {
-	folder := t.TempDir()
-	file, fifo, link := filepath.Join(folder, "file"), filepath.Join(folder, "fifo"), filepath.Join(folder, "link")
-	if err := errors.Join(os.WriteFile(file, []byte("twelve bytes"), 0o600), syscall.Mkfifo(fifo, 0o600), os.Symlink(file, link)); err != nil {
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct {
-		path  string
-		limit int64
-		want  string // of the error; "": it is read
-	}{
-		"a file":              {file, 12, ""},
-		"a link to it":        {link, 12, ""},
-		"a longer one":        {file, 11, "it is longer than 11 bytes"},
-		"a FIFO":              {fifo, 12, "it is a FIFO, where a regular file is needed"},
-		"a folder":            {folder, 12, "it is a folder"},
-		"a device":            {"/dev/zero", 12, "it is a device"},
-		"a file that is gone": {file + "x", 12, "no such file"},
-	} {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			data, err := Read(c.path, c.limit)
-			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || err == nil && string(data) != "twelve bytes" {
-				t.Errorf("%s: %q, %v; want %q", name, data, err, c.want)
-			}
-			if path := (*fs.PathError)(nil); err != nil && (!errors.As(err, &path) || path.Path != c.path) {
-				t.Errorf("%s: %v does not name the file", name, err)
-			}
-		}()
-		select {
-		case <-done:
-		case <-time.After(10 * time.Second):
-			t.Fatalf("%s: reading waits", name)
+	defer root.Close()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	socket, err := net.Listen("unix", filepath.Join(dir, "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pipe", "socket", "folder"} {
+		if _, err := regular.Open(filepath.Join(dir, name)); !errors.Is(err, regular.ErrIrregular) {
+			t.Errorf("open %s: %v", name, err)
 		}
+		if _, err := regular.OpenIn(root, name); !errors.Is(err, regular.ErrIrregular) {
+			t.Errorf("open %s in a root: %v", name, err)
+		}
+	}
+	if _, err := regular.Read("/dev/zero", 10); !errors.Is(err, regular.ErrIrregular) {
+		t.Errorf("read a device: %v", err)
+	}
+	if _, err := regular.Open(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("open nothing: %v", err)
+	}
+}
+
+func TestReadIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := regular.Read(path, 10); string(data) != "0123456789" || err != nil {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if _, err := regular.Read(path, 9); err == nil || !strings.Contains(err.Error(), "longer than 9 bytes") {
+		t.Errorf("got %v", err)
+	}
+	sparse := filepath.Join(t.TempDir(), "sparse")
+	if file, err := os.Create(sparse); err != nil || errors.Join(file.Truncate(1<<42), file.Close()) != nil {
+		t.Skip("no sparse files here")
+	}
+	if _, err := regular.Read(sparse, 1<<20); err == nil {
+		t.Error("terabytes were read")
+	}
+	if data, err := regular.Read("/proc/self/status", 1<<20); len(data) == 0 && err == nil { // whose size is said to be 0
+		t.Errorf("got %q, %v", data, err)
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
+	"slices"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
 
+	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict"
 )
 
@@ -77,30 +77,42 @@ func (e engine) Library() (predict.Library, error) {
 	return lib, nil
 }
 
-// domains whose operations ONNX Runtime brings itself; anything else would need a custom
-// library, which could do whatever it likes.
-var domains = []string{"ai.onnx", "ai.onnx.ml", "com.microsoft"}
+// MaxFile is how long an ONNX file may be: a protobuf message has at most 2 GiB.
+const MaxFile = 2 << 30
+
+// Check refuses what an [Engine] refuses of g before it loads anything: data outside the file,
+// operations that a model may not run, inputs and outputs that it lacks. It needs no ONNX Runtime.
+func Check(g predict.Graph) error {
+	_, _, err := check(g)
+	return err
+}
+
+// check reads the graph that is meant, and refuses what must not be loaded.
+func check(g predict.Graph) (data []byte, info Info, err error) {
+	if data = g.Data; data == nil {
+		if data, err = regular.Read(g.Path, MaxFile); err != nil {
+			return nil, info, fmt.Errorf("open ONNX graph: %w", err)
+		}
+	}
+	if info, err = Inspect(data); err == nil {
+		err = info.safe()
+	}
+	if err == nil {
+		err = info.choose(g)
+	}
+	if err != nil {
+		return nil, info, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
+	}
+	return data, info, nil
+}
 
 func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	data := g.Data
-	if data == nil {
-		var err error
-		if data, err = os.ReadFile(g.Path); err != nil {
-			return nil, fmt.Errorf("open ONNX graph: %w", err)
-		}
-	}
-	info, err := Inspect(data)
+	data, info, err := check(g)
 	if err != nil {
-		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
-	}
-	if err := info.safe(); err != nil {
-		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
-	}
-	if err := info.choose(g); err != nil {
-		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
+		return nil, err
 	}
 	if _, err := e.Library(); err != nil {
 		return nil, err
@@ -110,28 +122,24 @@ func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 
 // safe refuses what could reach outside the graph.
 func (g Info) safe() error {
-	if len(g.External) > 0 {
+	switch {
+	case len(g.External) > 0:
 		return fmt.Errorf("it keeps weights in another file (%s), which is not supported: save it as one file", g.External[0])
+	case g.outside:
+		return errors.New("it says that data lie outside of it, which is not supported: save it as one file")
+	case g.unknown != "":
+		return fmt.Errorf("it has %s, which the onnx.proto that this forgo knows does not have: refused", g.unknown)
 	}
-	for domain := range g.Opsets {
-		known := g.domains[domain]
-		for _, d := range domains {
-			known = known || d == domain
-		}
-		if !known && g.uses(domain) {
-			return fmt.Errorf("it has operations of the domain %q, which need a custom library", domain)
+	for op := range g.used {
+		switch {
+		case g.functions[op] || op.domain == "":
+		case !slices.Contains(domains, op.domain):
+			return fmt.Errorf("it has operations of the domain %q, which need a custom library", op.domain)
+		case op.domain == microsoft && !contributed[op.name]:
+			return fmt.Errorf("operation %s.%s is not among those that a model may run: refused", op.domain, op.name)
 		}
 	}
 	return nil
-}
-
-func (g Info) uses(domain string) bool {
-	for op := range g.Ops {
-		if strings.HasPrefix(op, domain+".") {
-			return true
-		}
-	}
-	return false
 }
 
 func newSession(path string, data []byte, info Info, o predict.SessionOptions) (predict.Session, error) {
@@ -147,6 +155,8 @@ func newSession(path string, data []byte, info Info, o predict.SessionOptions) (
 	err = errors.Join(
 		options.SetIntraOpNumThreads(threads),
 		options.SetInterOpNumThreads(1),
+		// What was checked was read as ONNX; the same bytes may be a file in ONNX Runtime's own format.
+		options.AddSessionConfigEntry("session.load_model_format", "ONNX"),
 		// Waiting threads sleep: a server's cores belong to its other requests.
 		options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 	)

@@ -21,15 +21,21 @@ type Info struct {
 	External []string `json:"external_data,omitempty"`
 
 	initializers map[string]bool
-	domains      map[string]bool
-	nesting      int // of graphs, while they are read
+	used         map[operation]bool
+	functions    map[operation]bool // that the file itself defines
+	outside      bool               // whether any data lies outside the file
+	unknown      string             // a field that onnx.proto does not have
+	nesting      int                // of graphs, while they are read
 }
+
+// operation is a type of node.
+type operation struct{ domain, name string }
 
 // Inspect reads the structure of an ONNX model: names, types, shapes and operations. Weights
 // are passed over, so the cost does not grow with them. The field numbers are those of
 // onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 func Inspect(model []byte) (Info, error) {
-	g := Info{Opsets: map[string]int{}, Ops: map[string]int{}, initializers: map[string]bool{}, domains: map[string]bool{}}
+	g := Info{Opsets: map[string]int{}, Ops: map[string]int{}, initializers: map[string]bool{}, used: map[operation]bool{}, functions: map[operation]bool{}}
 	sawGraph := false
 	err := wire.Fields(model, func(f wire.Field) error {
 		switch f.Number {
@@ -43,18 +49,26 @@ func Inspect(model []byte) (Info, error) {
 		case 8:
 			return g.opset(f.Bytes)
 		case 25: // a function that the model brings along
-			return wire.Fields(f.Bytes, func(f wire.Field) error {
-				if f.Number == 7 {
+			var made operation
+			err := wire.Fields(f.Bytes, func(f wire.Field) error {
+				switch f.Number {
+				case 1:
+					made.name = string(f.Bytes)
+				case 7:
 					return g.node(f.Bytes)
-				}
-				if f.Number == 10 {
-					g.domains[string(f.Bytes)] = true
+				case 10:
+					made.domain = string(f.Bytes)
 				}
 				return nil
 			})
+			g.functions[made] = true
+			return err
 		}
 		return nil
 	})
+	if err == nil {
+		err = g.walk(modelProto, model, maxMessages)
+	}
 	if err != nil || !sawGraph || g.IRVersion == 0 || len(g.Outputs) == 0 {
 		if err == nil {
 			err = errors.New("it has no graph")
@@ -76,6 +90,9 @@ func Inspect(model []byte) (Info, error) {
 // it is long.
 const maxNesting = 100
 
+// maxMessages is the same for messages: a graph is in an attribute of a node of a graph.
+const maxMessages = 3*maxNesting + 10
+
 func (g *Info) graph(b []byte, top bool) error {
 	if g.nesting == maxNesting {
 		return errors.New("its graphs are nested too deeply")
@@ -87,7 +104,7 @@ func (g *Info) graph(b []byte, top bool) error {
 		case 1:
 			return g.node(f.Bytes)
 		case 5:
-			name, err := g.tensor(f.Bytes)
+			name, err := tensorName(f.Bytes)
 			if top {
 				g.initializers[name] = true
 			}
@@ -108,7 +125,7 @@ func (g *Info) graph(b []byte, top bool) error {
 				if f.Number != 1 && f.Number != 2 {
 					return nil
 				}
-				name, err := g.tensor(f.Bytes)
+				name, err := tensorName(f.Bytes)
 				if top {
 					g.initializers[name] = true
 				}
@@ -141,13 +158,9 @@ func (g *Info) node(b []byte) error {
 			op = string(f.Bytes)
 		case 7:
 			domain = string(f.Bytes)
-		case 5: // attribute: tensors and graphs inside it count as well
+		case 5: // attribute: operations of graphs inside it count as well
 			return wire.Fields(f.Bytes, func(f wire.Field) error {
-				switch f.Number {
-				case 5, 10:
-					_, err := g.tensor(f.Bytes)
-					return err
-				case 6, 11:
+				if f.Number == 6 || f.Number == 11 {
 					return g.graph(f.Bytes, false)
 				}
 				return nil
@@ -155,6 +168,7 @@ func (g *Info) node(b []byte) error {
 		}
 		return nil
 	})
+	g.used[operation{domain, op}] = true
 	if domain != "" && domain != "ai.onnx" {
 		op = domain + "." + op
 	}
@@ -162,18 +176,11 @@ func (g *Info) node(b []byte) error {
 	return err
 }
 
-// tensor passes over a weight and notes where its data lies, if not in this file.
-func (g *Info) tensor(b []byte) (name string, err error) {
+// tensorName passes over a weight.
+func tensorName(b []byte) (name string, err error) {
 	err = wire.Fields(b, func(f wire.Field) error {
-		switch f.Number {
-		case 8:
+		if f.Number == 8 {
 			name = string(f.Bytes)
-		case 13:
-			key, value, err := wire.Entry(f.Bytes)
-			if key == "location" {
-				g.External = append(g.External, string(value))
-			}
-			return err
 		}
 		return nil
 	})
