@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants fuzz bench bench-go overload soak build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check test mutants mutations fuzz bench bench-go overload soak build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -16,6 +16,7 @@ help:
 	@echo "make check    lint, types, unit tests: the quick loop"
 	@echo "make test     everything, mutants included"
 	@echo "make mutants  plant skews and see each refused"
+	@echo "make mutations  100,000 pictures with one byte changed, in Python and Go"
 	@echo "make fuzz     every fuzz target for FUZZTIME (5m), one after another"
 	@echo "make bench    forgo beside older stacks, in turns, into docs/benchmarks: a few minutes"
 	@echo "make overload ten times more than ResNet50 answers; make soak: hot swaps for ten minutes"
@@ -64,6 +65,11 @@ soak: build
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve
+
+# MUTATIONS pictures with one byte changed, each answered by Python and by both decoders in Go.
+MUTATIONS ?= 100000
+mutations: .venv/ready
+	FORGO_MUTATIONS=$(MUTATIONS) $(GO) test -run TestMutatedPicturesAgreeWithPython -timeout 60m -v ./predict/pixels
 
 fuzz: .venv/ready
 	@scripts/fuzz.sh

@@ -11,7 +11,6 @@ import (
 	"github.com/forgo-ml/forgo/client"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
 )
@@ -22,11 +21,7 @@ const bundles = "../conformance/bundles/"
 func start() (url string, stop func()) {
 	models := serve.Models{}
 	for _, name := range []string{"shapes", "iris"} {
-		o := predict.Options{}
-		if !pixels.Exact() {
-			o.ApproximateDecode = 3
-		}
-		m, err := o.Load(context.Background(), bundles+name+".forgo", onnx.Engine())
+		m, err := predict.Load(context.Background(), bundles+name+".forgo", onnx.Engine())
 		if err != nil {
 			log.Fatal(err)
 		}

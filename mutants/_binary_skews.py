@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ class BinarySkew:
     """More changes of the file, each old and new."""
     bundle: str = "tiles.forgo"
     """That must be refused, below build/."""
+    tags: str | None = None
+    """Of the Go build, where the skew is not in what this machine builds by itself."""
 
 
 def planted(skew: BinarySkew) -> str:
@@ -48,7 +51,7 @@ def build(skew: BinarySkew, folder: Path) -> Path:
     binary = folder / "forgo"
     subprocess.run(
         [ROOT / "scripts/go.sh", "build", "-overlay", overlay, "-o", binary, "./cmd/forgo"],
-        cwd=ROOT, check=True,
+        cwd=ROOT, check=True, env=os.environ | ({} if skew.tags is None else {"FORGO_GO_TAGS": skew.tags}),
     )  # fmt: skip
     return binary
 
@@ -61,14 +64,19 @@ SESSION, GATHER, DECODED = (
     "return upright(img, h.orientation), nil",
 )
 
+PARSE, COLOUR, CAFFE = "predict/pixels/jpeg/parse.go", "predict/pixels/jpeg/colour.go", "mutants/caffe.forgo"
 ROWS, TENSORS, TEXTS = "predict/payload/elements.go", "predict/tensorflow/tensors.go", "mutants/texts.forgo"
 
 BINARY_SKEWS = [
     BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
     BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),
     BinarySkew("BGR from the decoder", "decode", TURBO, "TJPF_RGB", "TJPF_BGR"),
-    BinarySkew("Go's own JPEG decoder, undeclared", "decode", TURBO, "	out := RGB{Width: h.width", "	if true {\n		return decodeApproximate(data)\n	}\n	out := RGB{Width: h.width"),
-    BinarySkew("tables kept from the picture before", "decode", TURBO, "	tjhandle h = tjInitDecompress();", "	static tjhandle h;\n	h = h ? h : tjInitDecompress();", also=(("	tjDestroy(h);\n", ""),), bundle="mutants/caffe.forgo"),
+    BinarySkew("tables kept from the picture before, in C", "decode", TURBO, "	tjhandle h = tjInitDecompress();", "	static tjhandle h;\n	h = h ? h : tjInitDecompress();", also=(("	tjDestroy(h);\n", ""),), bundle=CAFFE),
+    BinarySkew("tables kept from the picture before", "decode", PARSE, "	p := parser{File: &File{data: data}}\n", "	p := parser{File: &File{data: data}, dht: kept}\n", also=(("p.dht[class][number] = h\n", "p.dht[class][number] = h\n		kept = p.dht\n"), ("const truncated =", "var kept [2][4]*huffmanSpec\n\nconst truncated =")), bundle=CAFFE, tags=""),
+    BinarySkew("nearest chroma upsampling in Go", "decode", "predict/pixels/jpeg/upsample.go", "		u.fancy = width > 2\n", "		u.fancy = width < 0\n", tags=""),
+    BinarySkew("inverse transform rounded down", "decode", "predict/pixels/jpeg/idct.go", "const center = 1<<17 + 128<<18", "const center = 128 << 18", tags=""),
+    BinarySkew("red and blue swapped by the decoder in Go", "decode", COLOUR, "yCbCrRow(c[0], c[1], c[2], out)\n	case cmyk", "yCbCrRow(c[0], c[2], c[1], out)\n	case cmyk", tags=""),
+    BinarySkew("CMYK taken as not inverted", "decode", COLOUR, "share := int32(255-v)*white + 128", "share := int32(v)*white + 128", bundle=CAFFE),
     BinarySkew("EXIF orientation dropped", "decode", PIXELS, DECODED, "return upright(img, 1), nil"),
     BinarySkew("EXIF orientations 6 and 8 mixed up", "decode", PIXELS, "case 6: // needs a quarter turn clockwise", "case 60:"),
     BinarySkew("EXIF mirrors ignored", "decode", PIXELS, "case 2: // mirrored left to right", "case 20:"),

@@ -50,8 +50,7 @@ type Parity struct {
 	Top1Agreement float64 `json:"top1_agreement"`
 	// Decoder that JPEG goes through; "" for models that take no pictures.
 	Decoder string `json:"decoder,omitempty"`
-	// DecodeDifference is the largest difference in decoded pixels, of 255. It is above 0
-	// only where Options.ApproximateDecode let it pass.
+	// DecodeDifference is the largest difference in decoded pixels, of 255: 0, as none passes.
 	DecodeDifference int `json:"decode_difference"`
 }
 
@@ -72,9 +71,6 @@ func (p Parity) String() string {
 	s := fmt.Sprintf("parity proven: %d of %d cases, largest difference %.1e (tolerance %.0e)", p.Cases, p.Of, p.LargestDifference, p.Tolerance)
 	if p.Top1Agreement > 0 {
 		s += fmt.Sprintf(", top-1 agreement %.0f%%", 100*p.Top1Agreement)
-	}
-	if p.DecodeDifference > 0 {
-		s += fmt.Sprintf("; JPEG decoding is APPROXIMATE, off by up to %d of 255", p.DecodeDifference)
 	}
 	return s
 }
@@ -219,18 +215,9 @@ func (r *replayer) picture(ctx context.Context, g golden) (exact bool, err error
 	for i := range got.Pix {
 		worst = max(worst, int(got.Pix[i])-int(want.Pix[i]), int(want.Pix[i])-int(got.Pix[i]))
 	}
-	allowed := 0
-	if pixels.Sniff(g.Picture) == pixels.JPEG {
-		allowed = r.o.ApproximateDecode
+	if worst > 0 {
+		return false, r.fail(g, StageDecode, float64(worst), 0, fmt.Errorf("pixels differ by %d of 255, tolerance 0", worst))
 	}
-	if worst > allowed {
-		err := fmt.Errorf("pixels differ by %d of 255, tolerance %d", worst, allowed)
-		if !pixels.Exact() && allowed == 0 {
-			err = fmt.Errorf("%w: this binary was built without libjpeg-turbo; build it with the tag turbojpeg, or accept its decoder with --approximate-decode 3", err)
-		}
-		return false, r.fail(g, StageDecode, float64(worst), float64(allowed), err)
-	}
-	r.parity.DecodeDifference = max(r.parity.DecodeDifference, worst)
 	r.differs(StageDecode, float64(worst))
 
 	in, err := r.m.preprocessed(ctx, want)

@@ -69,9 +69,6 @@ type Options struct {
 	// RequireProof refuses bundles without golden cases, with [ErrUnproven]. Optional: they load,
 	// and [Model.Parity] says that nothing is proven.
 	RequireProof bool
-	// ApproximateDecode is the largest difference in decoded JPEG pixels, in steps of 255,
-	// that is let pass. Optional; needed, as 3, only by a process built without libjpeg-turbo.
-	ApproximateDecode int
 	// Threads that one run of the model may use. Optional: as many as the process may run
 	// at once, which in a container is its CPU limit.
 	Threads int

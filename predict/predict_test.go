@@ -16,7 +16,6 @@ import (
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -25,14 +24,7 @@ const (
 	iris   = "../conformance/bundles/iris.forgo"
 )
 
-// options let JPEG bundles load in a build without libjpeg-turbo, which the tests cover too.
-func options() predict.Options {
-	o := predict.Options{Threads: 1}
-	if !pixels.Exact() {
-		o.ApproximateDecode = 3
-	}
-	return o
-}
+func options() predict.Options { return predict.Options{Threads: 1} }
 
 func load(t *testing.T, path string) *predict.Model {
 	t.Helper()
@@ -78,20 +70,6 @@ func TestGoldenShapes(t *testing.T) {
 	got := load(t, "../conformance/bundles/iris.forgo").GoldenShapes()
 	if want := map[string][]int64{"input": {1, 4}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
-func TestLoadRefusesADecoderThatIsOnlyClose(t *testing.T) {
-	if pixels.Exact() {
-		t.Skip("this build decodes exactly; the tests run once without libjpeg-turbo as well")
-	}
-	_, err := predict.Load(t.Context(), shapes, onnx.Engine())
-	var parity *predict.ParityError
-	if !errors.As(err, &parity) || parity.Stage != predict.StageDecode || !strings.Contains(err.Error(), "--approximate-decode 3") {
-		t.Errorf("got %v", err)
-	}
-	if p := load(t, shapes).Parity(); p.DecodeDifference < 1 || p.DecodeDifference > 3 || !strings.Contains(p.String(), "APPROXIMATE") {
-		t.Errorf("accepted: %+v %s", p, p)
 	}
 }
 

@@ -3,7 +3,7 @@
 # libjpeg-turbo's static library is installed.
 #   scripts/go.sh build -o OUT ./cmd/forgo    |  scripts/go.sh test ./...  |  scripts/go.sh tags
 # What it builds is position-independent, so that the system can load it at an address of its choice.
-# FORGO_GO_TAGS overrides the probe (an empty value builds the approximate decoder).
+# FORGO_GO_TAGS overrides the probe (with an empty value Go decodes JPEG itself: the same pixels, more slowly).
 set -eu
 if [ "${FORGO_GO_TAGS+set}" != set ]; then
   FORGO_GO_TAGS=

@@ -16,7 +16,7 @@ fi
 
 if [ "$(scripts/go.sh tags)" != turbojpeg ]; then
   scripts/apt.sh libturbojpeg0-dev || say "libjpeg-turbo is missing (Debian: libturbojpeg0-dev; macOS: brew install jpeg-turbo)." \
-    "Without it JPEG is decoded to within 3 of 255, and bundles with JPEG cases load only with --approximate-decode 3"
+    "Go decodes JPEG itself then: the same pixels, more slowly"
 fi
 
 uv=build/uv/bin/uv

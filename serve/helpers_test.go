@@ -17,7 +17,6 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
 )
@@ -31,9 +30,6 @@ const (
 func loadBundle(tb testing.TB, path string) *predict.Model {
 	tb.Helper()
 	o := predict.Options{Threads: 1, Verify: predict.VerifyQuick}
-	if !pixels.Exact() {
-		o.ApproximateDecode = 3
-	}
 	m, err := o.Load(tb.Context(), path, onnx.Engine())
 	if err != nil {
 		tb.Fatal(err)

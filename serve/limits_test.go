@@ -15,7 +15,7 @@ import (
 )
 
 func TestLimits(t *testing.T) {
-	small, err := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxPixels: 1 << 20, ApproximateDecode: 3}.
+	small, err := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxPixels: 1 << 20}.
 		Load(t.Context(), bundles+"shapes.forgo", onnx.Engine())
 	if err != nil {
 		t.Fatal(err)

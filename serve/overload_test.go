@@ -25,7 +25,7 @@ import (
 // small is a model of a committed bundle with little room.
 func small(t *testing.T, name string) *predict.Model {
 	t.Helper()
-	o := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxQueueRows: 4, MaxQueueBytes: 1 << 20, ApproximateDecode: 3}
+	o := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxQueueRows: 4, MaxQueueBytes: 1 << 20}
 	m, err := o.Load(t.Context(), bundles+name+".forgo", onnx.Engine())
 	if err != nil {
 		t.Fatal(err)

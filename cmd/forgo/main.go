@@ -104,7 +104,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // fromEnvironment sets the flags that the command line left out from FORGO_* variables:
-// --approximate-decode from FORGO_APPROXIMATE_DECODE.
+// --max-body from FORGO_MAX_BODY.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -139,7 +139,9 @@ type loadFlags struct {
 
 func (f *loadFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.verify, "verify", "full", "golden cases to replay before answering: full, or quick for a few")
-	flags.IntVar(&f.ApproximateDecode, "approximate-decode", 0, "accept JPEG pixels off by up to `N` of 255 (3 for a build without libjpeg-turbo)")
+	// Scripts that pass it go on working; every build decodes JPEG to the pixels that training saw.
+	flags.Int("approximate-decode", 0, "no effect")
+	_ = flags.MarkHidden("approximate-decode") // it fails where there is no such flag
 	flags.IntVar(&f.Threads, "threads", 0, "threads that one run may use (0: the CPU limit)")
 }
 

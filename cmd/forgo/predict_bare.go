@@ -16,7 +16,6 @@ import (
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
@@ -101,9 +100,6 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 			return nil, err
 		}
 		says += "; pictures: " + pictures.String()
-		if !pixels.Exact() {
-			says += "; JPEG decoding is APPROXIMATE, off by up to 3 of 255"
-		}
 	}
 	if !quiet {
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", says)

@@ -1,9 +1,10 @@
 package pixels
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strings"
+
+	"github.com/forgo-ml/forgo/predict/pixels/jpeg"
 )
 
 // header is what is read of a picture before any decoding. src/forgo/_picture.py reads the
@@ -11,8 +12,8 @@ import (
 type header struct {
 	media         string
 	width, height int
-	components    int // of a JPEG: 1 or 3
 	orientation   int // EXIF, 1 to 8
+	jpeg          *jpeg.File
 }
 
 func readHeader(data []byte) (header, error) {
@@ -43,66 +44,12 @@ func (h header) checkSize() error {
 	return nil
 }
 
-const truncatedJPEG = "it is a truncated JPEG"
-
 func readJPEGHeader(data []byte) (header, error) {
-	h := header{media: JPEG, orientation: 1}
-	sawExif := false
-	for i := 2; ; {
-		for i < len(data) && data[i] != 0xff { // bytes between segments are skipped, as libjpeg does
-			i++
-		}
-		for i < len(data) && data[i] == 0xff {
-			i++
-		}
-		if i >= len(data) {
-			return h, refuse(truncatedJPEG)
-		}
-		marker := data[i]
-		i++
-		if marker == 0x00 || marker == 0x01 || marker >= 0xd0 && marker <= 0xd8 {
-			continue // stands alone
-		}
-		if marker == 0xd9 || i+2 > len(data) {
-			return h, refuse(truncatedJPEG)
-		}
-		n := int(binary.BigEndian.Uint16(data[i:]))
-		if n < 2 || i+n > len(data) {
-			return h, refuse(truncatedJPEG)
-		}
-		segment := data[i+2 : i+n]
-		i += n
-		switch {
-		case marker == 0xda: // start of scan
-			if h.components == 0 {
-				return h, refuse("it is a JPEG without a frame header")
-			}
-			if !bytes.Contains(data[i:], []byte{0xff, 0xd9}) {
-				return h, refuse(truncatedJPEG)
-			}
-			return h, nil
-		case marker == 0xe1 && !sawExif && bytes.HasPrefix(segment, []byte("Exif\x00\x00")):
-			sawExif = true
-			h.orientation = exifOrientation(segment[6:])
-		case marker == 0xcc || marker >= 0xc3 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8:
-			return h, refuse("it is a JPEG of a kind without a stated rule (lossless, hierarchical or arithmetic)")
-		case marker >= 0xc0 && marker <= 0xc2 && h.components == 0:
-			if len(segment) < 6 {
-				return h, refuse(truncatedJPEG)
-			}
-			if segment[0] != 8 {
-				return h, refuse("it has %d bits a sample; a rule is stated for 8", segment[0])
-			}
-			h.height, h.width = int(binary.BigEndian.Uint16(segment[1:])), int(binary.BigEndian.Uint16(segment[3:]))
-			h.components = int(segment[5])
-			if h.components != 1 && h.components != 3 {
-				return h, refuse("it is a JPEG with %d components (CMYK?); a rule is stated for grey and colour", h.components)
-			}
-			if err := h.checkSize(); err != nil {
-				return h, err
-			}
-		}
+	f, err := jpeg.Parse(data, MaxPixels)
+	if err != nil {
+		return header{}, refuse("%w", err)
 	}
+	return header{media: JPEG, width: f.Width, height: f.Height, orientation: exifOrientation(f.EXIF), jpeg: f}, nil
 }
 
 func readPNGHeader(data []byte) (header, error) {

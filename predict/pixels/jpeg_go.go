@@ -2,9 +2,8 @@
 
 package pixels
 
-const (
-	jpegExact   = false
-	jpegDecoder = "image/jpeg (approximate)"
-)
+import "context"
 
-func decodeJPEG(data []byte, _ header) (RGB, error) { return decodeApproximate(data) }
+func decodeJPEG(ctx context.Context, h header) (RGB, error) { return decodeInGo(ctx, h) }
+
+const jpegDecoder = "Go"

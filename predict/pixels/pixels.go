@@ -1,10 +1,8 @@
 // Package pixels turns encoded pictures into the same pixels that training saw.
 //
-// [Decode] follows the picture rules of spec/bundle.md to the letter: what they do not
-// cover is refused, never guessed. Built with the tag turbojpeg, JPEG goes through
-// libjpeg-turbo (accurate DCT, fancy upsampling), whose pixels equal Pillow's exactly;
-// built without it, through image/jpeg with libjpeg's upsampling and colour conversion
-// redone in Go, within 3 of 255 ([Exact] tells which).
+// [Decode] follows the rules of spec/pictures.md to the letter: what they do not cover is
+// refused, never guessed. JPEG decodes in Go alone; built with the tag turbojpeg, sound files go
+// through libjpeg-turbo, faster and to the same pixels.
 package pixels
 
 import (
@@ -57,7 +55,7 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	}
 	var img RGB
 	if h.media == JPEG {
-		img, err = decodeJPEG(data, h)
+		img, err = decodeJPEG(ctx, h)
 	} else {
 		img, err = decodePNG(data)
 	}
@@ -66,9 +64,6 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	}
 	return upright(img, h.orientation), nil
 }
-
-// Exact reports whether this process decodes JPEG as training did, bit for bit.
-func Exact() bool { return jpegExact }
 
 // Decoder names the JPEG decoder in use, for reports.
 func Decoder() string { return jpegDecoder }

@@ -313,10 +313,6 @@ def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
         )
         style = "green"
     console.print(verdict, style=style, soft_wrap=True)
-    if parity["decode_difference"]:
-        console.print(
-            f"JPEG decoding is APPROXIMATE, off by up to {parity['decode_difference']} of 255", style="yellow"
-        )
     size = sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file())
     if not (Path(path) / "forgo.json").is_file():
         console.print(f"wrote {path} ({size / 1e6:.1f} MB), a SavedModel", soft_wrap=True)

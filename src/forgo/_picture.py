@@ -1,7 +1,7 @@
-"""Encoded pictures to pixels, by the picture rules of spec/bundle.md.
+"""Encoded pictures to pixels, by the rules of spec/pictures.md.
 
-The header is read here, not by Pillow, so that Python and Go (predict/pixels/header.go)
-refuse the same pictures; conformance/pictures.json holds both to it. Pixels are Pillow's.
+Files are checked here, not by Pillow, so that Python and Go (predict/pixels) refuse the same
+pictures; conformance/pictures.json holds both to it. Pixels are Pillow's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from forgo import _jpeg
 from forgo._errors import PictureError
 
 MAX_PIXELS = 89_478_485
@@ -24,7 +25,6 @@ JPEG = "image/jpeg"
 PNG = "image/png"
 SUFFIXES = {".jpg": JPEG, ".jpeg": JPEG, ".png": PNG}
 
-_TRUNCATED_JPEG = "it is a truncated JPEG"
 _TRUNCATED_PNG = "it is a truncated PNG"
 
 
@@ -51,7 +51,10 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
     Raises:
         PictureError: the picture is broken, or of a kind without a stated rule.
     """
-    header = read_header(data)
+    jpeg = _jpeg.parse(data, MAX_PIXELS) if data[:3] == b"\xff\xd8\xff" else None
+    header = read_header(data) if jpeg is None else _jpeg_header(jpeg)
+    if jpeg is not None:
+        data = jpeg.canonical
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow warns of, the header check has judged
@@ -79,7 +82,7 @@ def read_header(data: bytes) -> Header:
         PictureError: with the reason.
     """
     if data[:3] == b"\xff\xd8\xff":
-        return _jpeg_header(data)
+        return _jpeg_header(_jpeg.parse(data, MAX_PIXELS))
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return _png_header(data)
     raise PictureError("it is empty" if not data else "it is neither a JPEG nor a PNG")
@@ -92,60 +95,12 @@ def _check_size(width: int, height: int) -> None:
         raise PictureError(f"{width} x {height} pixels are more than {MAX_PIXELS}")
 
 
-def _jpeg_header(data: bytes) -> Header:
-    size: tuple[int, int] | None = None
-    orientation: int | None = None
-    encoding = ""
-    tables = False
-    i = 2
-    while True:
-        while i < len(data) and data[i] != 0xFF:  # bytes between segments are skipped, as libjpeg does
-            i += 1
-        while i < len(data) and data[i] == 0xFF:
-            i += 1
-        if i >= len(data):
-            raise PictureError(_TRUNCATED_JPEG)
-        marker = data[i]
-        i += 1
-        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
-            continue  # stands alone
-        if marker == 0xD9 or i + 2 > len(data):
-            raise PictureError(_TRUNCATED_JPEG)
-        n = int.from_bytes(data[i : i + 2], "big")
-        if n < 2 or i + n > len(data):
-            raise PictureError(_TRUNCATED_JPEG)
-        segment = data[i + 2 : i + n]
-        i += n
-        if marker == 0xDA:  # start of scan
-            if size is None:
-                raise PictureError("it is a JPEG without a frame header")
-            if data.find(b"\xff\xd9", i) < 0:
-                raise PictureError(_TRUNCATED_JPEG)
-            if not tables:
-                encoding += ", standard tables"
-            return Header(JPEG, *size, orientation or 1, encoding)
-        if marker == 0xE1 and orientation is None and segment.startswith(b"Exif\x00\x00"):
-            orientation = exif_orientation(segment[6:])
-        elif marker == 0xC4:
-            tables = True
-        elif marker == 0xCC or (0xC3 <= marker <= 0xCF and marker not in (0xC4, 0xC8)):
-            raise PictureError(
-                "it is a JPEG of a kind without a stated rule (lossless, hierarchical or arithmetic)"
-            )
-        elif 0xC0 <= marker <= 0xC2 and size is None:
-            if len(segment) < 6:
-                raise PictureError(_TRUNCATED_JPEG)
-            depth, height, width, components = struct.unpack(">BHHB", segment[:6])
-            if depth != 8:
-                raise PictureError(f"it has {depth} bits a sample; a rule is stated for 8")
-            if components not in (1, 3):
-                raise PictureError(
-                    f"it is a JPEG with {components} components (CMYK?); a rule is stated for grey and colour"
-                )
-            _check_size(width, height)
-            size = width, height
-            factors = [f"{f >> 4}x{f & 15}" for f in segment[7::3][:components]]
-            encoding = ("progressive " if marker == 0xC2 else "baseline ") + " ".join(factors)
+def _jpeg_header(jpeg: _jpeg.Jpeg) -> Header:
+    encoding = ("progressive " if jpeg.progressive else "baseline ") + " ".join(jpeg.sampling)
+    if not jpeg.own_tables:
+        encoding += ", standard tables"
+    orientation = 1 if jpeg.exif is None else exif_orientation(jpeg.exif)
+    return Header(JPEG, jpeg.width, jpeg.height, orientation, encoding)
 
 
 def _png_header(data: bytes) -> Header:

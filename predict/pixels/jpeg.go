@@ -1,0 +1,21 @@
+package pixels
+
+import (
+	"context"
+	"errors"
+
+	"github.com/forgo-ml/forgo/predict/pixels/jpeg"
+)
+
+// decodeInGo decodes a JPEG whose header was read. A build with libjpeg-turbo has it too: it judges
+// what libjpeg-turbo complains of.
+func decodeInGo(ctx context.Context, h header) (RGB, error) {
+	pix, err := h.jpeg.Decode(ctx)
+	if errors.Is(err, jpeg.ErrRefused) {
+		return RGB{}, refuse("%w", err)
+	}
+	if err != nil {
+		return RGB{}, err
+	}
+	return RGB{Width: h.width, Height: h.height, Pix: pix}, nil
+}

@@ -1,0 +1,89 @@
+package jpeg
+
+// colours says how components become pixels.
+type colours int
+
+const (
+	grey colours = iota
+	yCbCr
+	rgb
+	cmyk
+	ycck
+)
+
+// colours are judged as libjpeg does: with three components a JFIF marker beats Adobe's, which beats
+// the components' names; with four Adobe's transform counts.
+func (f *File) colours() colours {
+	c := &f.components
+	switch {
+	case f.Components == 1:
+		return grey
+	case f.Components == 4 && (!f.adobe || f.transform == 0):
+		return cmyk
+	case f.Components == 4:
+		return ycck
+	case f.jfif:
+		return yCbCr
+	case f.adobe && f.transform == 0, !f.adobe && c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B':
+		return rgb
+	}
+	return yCbCr
+}
+
+// pixelRow writes pixel row y.
+func (d *decoder) pixelRow(y int, out []byte) {
+	var c [4][]byte
+	for i := range d.Components {
+		c[i] = d.planes[i].upsampled(y, d.rows[i])[:d.Width]
+	}
+	switch d.colours() {
+	case grey:
+		for x, v := range c[0] {
+			o := (*[3]byte)(out[3*x:])
+			o[0], o[1], o[2] = v, v, v
+		}
+	case rgb:
+		for x := range d.Width {
+			o := (*[3]byte)(out[3*x:])
+			o[0], o[1], o[2] = c[0][x], c[1][x], c[2][x]
+		}
+	case yCbCr:
+		yCbCrRow(c[0], c[1], c[2], out)
+	case cmyk:
+		cmykRow(c[0], c[1], c[2], c[3], out)
+	case ycck:
+		// libjpeg makes CMYK of it by taking RGB from 255, in the order of RGB.
+		yCbCrRow(c[0], c[1], c[2], out)
+		for x, k := range c[3] {
+			o := (*[3]byte)(out[3*x:])
+			o[0], o[1], o[2] = ink(255-o[0], k), ink(255-o[1], k), ink(255-o[2], k)
+		}
+	}
+}
+
+func yCbCrRow(luma, cb, cr, out []byte) {
+	cb, cr = cb[:len(luma)], cr[:len(luma)]
+	for x, l := range luma {
+		y, b, r := int32(l)<<16+1<<15, int32(cb[x])-128, int32(cr[x])-128
+		o := (*[3]byte)(out[3*x:])
+		o[0] = clampByte((y + 91881*r) >> 16)
+		o[1] = clampByte((y - 22554*b - 46802*r) >> 16)
+		o[2] = clampByte((y + 116130*b) >> 16)
+	}
+}
+
+func cmykRow(c, m, y, k, out []byte) {
+	m, y, k = m[:len(c)], y[:len(c)], k[:len(c)]
+	for x, v := range c {
+		o := (*[3]byte)(out[3*x:])
+		o[0], o[1], o[2] = ink(v, k[x]), ink(m[x], k[x]), ink(y[x], k[x])
+	}
+}
+
+// ink is what Pillow makes of one ink and black: it takes both as stored inverted, as Adobe does, and
+// takes the ink's share of what black leaves.
+func ink(v, k byte) byte {
+	white := int32(k)
+	share := int32(255-v)*white + 128
+	return clampByte(white - (share>>8+share)>>8)
+}

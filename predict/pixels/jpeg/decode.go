@@ -1,0 +1,324 @@
+package jpeg
+
+import (
+	"context"
+	"sync"
+)
+
+// decoder has what one decoding needs besides the pixels. It is used again: a server would
+// otherwise leave megabytes for the collector with each picture.
+type decoder struct {
+	*File
+	src    source
+	tables [2][4]huffman
+	built  [2][4]*huffmanSpec
+	planes [4]plane
+	block  block
+	rows   [4][]byte // of a component each, brought to the picture's width
+}
+
+// plane holds one component while it is decoded.
+type plane struct {
+	*component
+	quant      [128]int16 // in zigzag order; past 63 the last again
+	spanX      int        // blocks in a row, with those that fill the last unit
+	coefs      []int16    // of a file with several scans: all its blocks
+	samples    []byte     // a ring of two rows of units
+	stride     int
+	rowsOfRing int
+	up         upsampling
+	previous   int32 // DC
+}
+
+// keptSize bounds what a decoder keeps for the next picture.
+const keptSize = 32 << 20
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+// Decode decodes the picture to RGB, three bytes a pixel. It ends early, with ctx's error, when ctx
+// does. Safe for concurrent use.
+func (f *File) Decode(ctx context.Context) ([]byte, error) {
+	d := decoders.Get().(*decoder)
+	d.File = f
+	pix, err := d.decode(ctx)
+	d.File = nil
+	for i := range d.planes {
+		p := &d.planes[i]
+		p.component = nil
+		if 2*cap(p.coefs) > keptSize {
+			p.coefs = nil
+		}
+		if cap(p.samples) > keptSize {
+			p.samples = nil
+		}
+	}
+	if cap(d.src.buffer) > keptSize {
+		d.src.buffer = nil
+	}
+	d.src, d.built = source{buffer: d.src.buffer}, [2][4]*huffmanSpec{}
+	decoders.Put(d)
+	return pix, err
+}
+
+// Memory is about how many bytes Decode takes beside the file, the pixels among them.
+func (f *File) Memory() int64 {
+	n := 3 * int64(f.Width) * int64(f.Height)
+	whole := !f.Interleaved()
+	for i := range f.Components {
+		c := &f.components[i]
+		blocks := int64(ceilDiv(c.blocksX, int(c.h))*int(c.h)) * 64
+		n += blocks*2*int64(c.v) + 2*int64(f.Width)
+		if whole {
+			n += 2 * blocks * int64(ceilDiv(c.blocksY, int(c.v))*int(c.v))
+		}
+	}
+	for _, s := range f.scans {
+		n = max(n, n+int64(s.data.to-s.data.from))
+	}
+	return n
+}
+
+func (d *decoder) decode(ctx context.Context) ([]byte, error) {
+	whole := !d.Interleaved()
+	for i := range d.Components {
+		p := &d.planes[i]
+		c := &d.components[i]
+		p.component = c
+		p.spanX = ceilDiv(c.blocksX, int(c.h)) * int(c.h)
+		p.stride, p.rowsOfRing = 8*p.spanX, 16*int(c.v)
+		p.samples = sized(p.samples, p.stride*p.rowsOfRing)
+		p.up = newUpsampling(d.maxH/int(c.h), d.maxV/int(c.v), c.width)
+		d.rows[i] = sized(d.rows[i], max(2*c.width, d.Width))
+		if whole {
+			p.coefs = sized(p.coefs, 64*p.spanX*ceilDiv(c.blocksY, int(c.v))*int(c.v))
+			clear(p.coefs)
+		}
+	}
+	latched := [4]bool{}
+	for i := range d.scans {
+		for _, c := range d.scans[i].components {
+			if !latched[c] {
+				latched[c] = true
+				d.planes[c].setQuant(d.scans[i].dqt[d.components[c].quant])
+			}
+		}
+		if whole {
+			if err := d.storeScan(ctx, &d.scans[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if whole {
+		return d.output(ctx, func(row int) { d.transformRow(row) })
+	}
+	units := d.units(&d.scans[0])
+	return d.output(ctx, func(row int) { d.decodeRow(units, row) })
+}
+
+func sized[T byte | int16](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+func (p *plane) setQuant(q *[64]uint16) {
+	for k := range p.quant {
+		p.quant[k] = int16(q[min(k, 63)])
+	}
+}
+
+// units counts a scan's units (MCUs) and its restart intervals.
+type units struct {
+	*scan
+	perRow, rows int
+	left         int // until the next restart marker
+}
+
+// units begins a scan: its tables, its data, its predictions.
+func (d *decoder) units(s *scan) *units {
+	u := &units{scan: s, left: s.restart}
+	if len(s.components) == 1 {
+		c := &d.components[s.components[0]]
+		u.perRow, u.rows = c.blocksX, c.blocksY
+	} else {
+		u.perRow, u.rows = ceilDiv(d.Width, 8*d.maxH), ceilDiv(d.Height, 8*d.maxV)
+	}
+	for i, c := range s.components {
+		d.planes[c].previous = 0
+		d.table(0, s.dc[i], s)
+		d.table(1, s.ac[i], s)
+	}
+	d.src.start(d.data[s.data.from:s.data.to])
+	return u
+}
+
+func (d *decoder) table(class int, number byte, s *scan) {
+	if number > 3 || s.dht[class][number] == nil || s.dht[class][number] == d.built[class][number] {
+		return
+	}
+	d.built[class][number] = s.dht[class][number]
+	d.tables[class][number].build(s.dht[class][number])
+}
+
+// next comes before each unit: it goes past a restart marker that is due, and reports whether the
+// segment has data for the unit.
+func (d *decoder) next(u *units) (restarted, ok bool) {
+	if u.restart > 0 {
+		if u.left == 0 {
+			d.src.restart()
+			for _, c := range u.components {
+				d.planes[c].previous = 0
+			}
+			u.left, restarted = u.restart, true
+		}
+		u.left--
+	}
+	return restarted, !d.src.empty
+}
+
+// decodeRow decodes one row of units of a file with a single scan into the rings.
+func (d *decoder) decodeRow(u *units, row int) {
+	b := &d.block
+	for x := range u.perRow {
+		_, ok := d.next(u)
+		for i, ci := range u.components {
+			p := &d.planes[ci]
+			dc, ac := &d.tables[0][u.dc[i]&3], &d.tables[1][u.ac[i]&3]
+			for v := range int(p.v) {
+				for h := range int(p.h) {
+					*b = block{}
+					if ok {
+						b.sequential(&d.src.bitReader, dc, ac, &p.previous, &p.quant)
+					}
+					bx, by := x*int(p.h)+h, row*int(p.v)+v
+					if bx < p.blocksX && by < p.blocksY {
+						b.inverse(p.samples[8*by%p.rowsOfRing*p.stride+8*bx:], p.stride)
+					}
+				}
+			}
+		}
+		if d.src.spent() {
+			d.src.empty = true
+		}
+	}
+}
+
+// storeScan adds one scan to the coefficients of all blocks.
+func (d *decoder) storeScan(ctx context.Context, s *scan) error {
+	u := d.units(s)
+	bands := band{ss: s.ss, se: s.se, al: s.al}
+	for row := range u.rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for x := range u.perRow {
+			restarted, ok := d.next(u)
+			if restarted {
+				bands.run = 0
+			}
+			if ok && !d.storeUnit(u, &bands, x, row) {
+				return refuse("its coefficients are out of range")
+			}
+			if d.src.spent() {
+				d.src.empty = true
+			}
+		}
+	}
+	return nil
+}
+
+func (d *decoder) storeUnit(u *units, bands *band, x, y int) bool {
+	r := &d.src.bitReader
+	for i, ci := range u.components {
+		p := &d.planes[ci]
+		h, v := int(p.h), int(p.v)
+		if len(u.components) == 1 {
+			h, v = 1, 1
+		}
+		for by := y * v; by < (y+1)*v; by++ {
+			for bx := x * h; bx < (x+1)*h; bx++ {
+				c := (*[64]int16)(p.coefs[64*(by*p.spanX+bx):])
+				switch {
+				case !d.Progressive:
+					d.block = block{}
+					d.block.sequential(r, &d.tables[0][u.dc[i]&3], &d.tables[1][u.ac[i]&3], &p.previous, &ones)
+					*c = d.block.c
+				case u.ss == 0 && u.ah == 0:
+					if !firstDC(c, r, &d.tables[0][u.dc[i]&3], &p.previous, u.al) {
+						return false
+					}
+				case u.ss == 0:
+					if r.bit() != 0 {
+						c[0] |= 1 << u.al
+					}
+				case u.ah == 0:
+					bands.first(c, r, &d.tables[1][u.ac[i]&3])
+				default:
+					bands.refine(c, r, &d.tables[1][u.ac[i]&3])
+				}
+			}
+		}
+	}
+	return true
+}
+
+var ones = func() (t [128]int16) {
+	for k := range t {
+		t[k] = 1
+	}
+	return t
+}()
+
+// transformRow brings one row of units from the stored coefficients into the rings.
+func (d *decoder) transformRow(row int) {
+	b := &d.block
+	for i := range d.Components {
+		p := &d.planes[i]
+		for by := row * int(p.v); by < min((row+1)*int(p.v), p.blocksY); by++ {
+			for bx := range p.blocksX {
+				b.load((*[64]int16)(p.coefs[64*(by*p.spanX+bx):]), &p.quant)
+				b.inverse(p.samples[8*by%p.rowsOfRing*p.stride+8*bx:], p.stride)
+			}
+		}
+	}
+}
+
+// load takes coefficients in natural order and dequantizes them.
+func (b *block) load(c *[64]int16, q *[128]int16) {
+	*b = block{}
+	sum, places := int32(0), uint8(0)
+	for k := range 64 {
+		place := natural[k] & 63
+		if v := c[place]; v != 0 {
+			v *= q[k]
+			b.c[place] = v
+			sum += abs(v)
+			places |= place
+			b.last = k
+		}
+	}
+	b.sum, b.rows = sum, places >= 8
+}
+
+// output fills the rings row of units by row of units, and writes the pixels that they give. The
+// last pixel rows of one row of units wait for the next, which is their context.
+func (d *decoder) output(ctx context.Context, fill func(row int)) ([]byte, error) {
+	pix := make([]byte, 3*d.Width*d.Height)
+	rows := ceilDiv(d.Height, 8*d.maxV)
+	done := 0
+	for row := range rows {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		fill(row)
+		ready := (row+1)*8*d.maxV - d.maxV
+		if row == rows-1 {
+			ready = d.Height
+		}
+		for ; done < ready; done++ {
+			d.pixelRow(done, pix[3*d.Width*done:][:3*d.Width])
+		}
+	}
+	return pix, nil
+}

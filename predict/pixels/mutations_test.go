@@ -1,0 +1,131 @@
+package pixels
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// python is a process that says what Python makes of pictures.
+type python struct {
+	ask    io.Writer
+	answer *bufio.Reader
+}
+
+func startPython(tb testing.TB) *python {
+	tb.Helper()
+	interpreter := filepath.Join(os.Getenv("VIRTUAL_ENV"), "bin", "python")
+	if _, err := os.Stat(interpreter); err != nil || os.Getenv("VIRTUAL_ENV") == "" {
+		tb.Skip("no Python environment: VIRTUAL_ENV is not set")
+	}
+	cmd := exec.CommandContext(tb.Context(), interpreter, "../../conformance/answer.py")
+	cmd.Stderr = os.Stderr
+	ask, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	answer, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		ask.Close()
+		cmd.Wait()
+	})
+	return &python{ask, bufio.NewReader(answer)}
+}
+
+func (p *python) decode(data []byte) (string, error) {
+	if _, err := p.ask.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), data...)); err != nil {
+		return "", err
+	}
+	line, err := p.answer.ReadString('\n')
+	return strings.TrimSuffix(line, "\n"), err
+}
+
+// verdict is what Go makes of a picture, in the words of conformance/answer.py.
+func verdict(tb testing.TB, data []byte, decode func(context.Context, []byte) (RGB, error)) string {
+	img, err := decode(tb.Context(), data)
+	switch {
+	case errors.Is(err, ErrPicture):
+		return "refused " + strings.TrimPrefix(err.Error(), ErrPicture.Error()+": ")
+	case err != nil:
+		tb.Fatal(err)
+	}
+	return fmt.Sprintf("%d %d %x", img.Width, img.Height, sha256.Sum256(img.Pix))
+}
+
+// decoders are the ways in which this build decodes.
+var decoders = map[string]func(context.Context, []byte) (RGB, error){
+	Decoder(): func(ctx context.Context, data []byte) (RGB, error) { return Decode(ctx, data, Options{}) },
+	"Go": func(ctx context.Context, data []byte) (RGB, error) {
+		h, err := readHeader(data)
+		if err != nil || h.media != JPEG {
+			return Decode(ctx, data, Options{})
+		}
+		img, err := decodeInGo(ctx, h)
+		if err != nil {
+			return RGB{}, err
+		}
+		return upright(img, h.orientation), nil
+	},
+}
+
+// Pictures with one byte changed get the same verdict in Python and in Go, and the same pixels.
+// FORGO_MUTATIONS says how many are tried, FORGO_SEED which.
+func TestMutatedPicturesAgreeWithPython(t *testing.T) {
+	number := func(name string, otherwise int) int {
+		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+			return n
+		}
+		return otherwise
+	}
+	count, seed := number("FORGO_MUTATIONS", 3000), number("FORGO_SEED", 1)
+	helper := startPython(t)
+	var files []string
+	pictures := map[string][]byte{}
+	for _, c := range cases(t) {
+		if data := picture(t, c.File); len(data) > 0 && strings.HasSuffix(c.File, ".jpg") {
+			files, pictures[c.File] = append(files, c.File), data
+		}
+	}
+	random := rand.New(rand.NewPCG(uint64(seed), 0))
+	accepted := 0
+	for range count {
+		name := files[random.IntN(len(files))]
+		data := append([]byte(nil), pictures[name]...)
+		at, to := random.IntN(len(data)), byte(random.IntN(256))
+		data[at] = to
+		want, err := helper.decode(data)
+		if err != nil {
+			t.Fatalf("%s, byte %d set to %d: Python ends: %v", name, at, to, err)
+		}
+		if !strings.HasPrefix(want, "refused") {
+			accepted++
+		}
+		for decoder, decode := range decoders {
+			got := verdict(t, data, decode)
+			if strings.HasPrefix(want, "refused it cannot be decoded") && strings.HasPrefix(got, "refused") {
+				continue
+			}
+			if got != want {
+				t.Errorf("%s, byte %d set to %d: %s says %q, Python %q", name, at, to, decoder, got, want)
+			}
+		}
+	}
+	t.Logf("%d of %d mutated pictures were accepted", accepted, count)
+}
