@@ -44,6 +44,7 @@ type Options struct {
 type Client struct {
 	protocol
 	rest *rest // nil over gRPC
+	rpc  *rpc  // nil over HTTP
 }
 
 // protocol is one of the two ways to speak the Open Inference Protocol.
@@ -78,7 +79,7 @@ func (o Options) New(server string) (*Client, error) {
 		return &Client{protocol: r, rest: r}, nil
 	case (u.Scheme == "grpc" || u.Scheme == "grpcs") && strings.Trim(u.Path, "/") == "":
 		p, err := newRPC(u, o)
-		return &Client{protocol: p}, err
+		return &Client{protocol: p, rpc: p}, err
 	}
 	return nil, fmt.Errorf("server URL %q is none of http://, https://, grpc:// and grpcs://, with HOST:PORT", server)
 }
@@ -208,4 +209,13 @@ func (c *Client) Call(ctx context.Context, method, path, contentType string, bod
 	}
 	_, answer, err := c.rest.call(ctx, method, path, header, body)
 	return answer, err
+}
+
+// Invoke calls any other gRPC method, "/package.Service/Method". Errors are those of the other
+// methods.
+func (c *Client) Invoke(ctx context.Context, method string, request, answer any) error {
+	if c.rpc == nil {
+		return fmt.Errorf("%s: the client speaks HTTP: %w", method, errors.ErrUnsupported)
+	}
+	return codeError(method, c.rpc.conn.Invoke(c.rpc.with(ctx), method, request, answer))
 }

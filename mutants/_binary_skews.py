@@ -22,6 +22,8 @@ class BinarySkew:
     old: str
     """Must stand in the file exactly once, so that a stale mutant fails."""
     new: str
+    proves: str = ""
+    """The reader or writer, by its forgo:reader or forgo:writer comment, that it shows to be held."""
     also: tuple[tuple[str, str], ...] = ()
     """More changes of the file, each old and new."""
     bundle: str = "tiles.forgo"
@@ -66,6 +68,7 @@ SESSION, GATHER, DECODED = (
 
 PARSE, COLOUR, CAFFE = "predict/pixels/jpeg/parse.go", "predict/pixels/jpeg/colour.go", "mutants/caffe.forgo"
 ROWS, TENSORS, TEXTS = "predict/payload/elements.go", "predict/tensorflow/tensors.go", "mutants/texts.forgo"
+IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shapes.forgo"
 
 BINARY_SKEWS = [
     BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
@@ -91,4 +94,13 @@ BINARY_SKEWS = [
     BinarySkew("texts cut at the first space", "model", TENSORS, "func toStrings(shape []int64, texts []string) (*C.TF_Tensor, error) {\n", "func toStrings(shape []int64, texts []string) (*C.TF_Tensor, error) {\n	texts = append([]string{}, texts...)\n	for i, text := range texts {\n		texts[i], _, _ = strings.Cut(text, \" \")\n	}\n", bundle=TEXTS),
     BinarySkew("labels off by one", "label", ANSWER, "return manifest.Labels[i]", "return manifest.Labels[(i+1)%len(manifest.Labels)]"),
     BinarySkew("worst class first", "label", ANSWER, "cmp.Compare(b.Score, a.Score)", "cmp.Compare(a.Score, b.Score)"),
+    BinarySkew("floats read five percent too large", "decode", "predict/payload/float.go", "if x = float64(digits) / tens[places]; negative", "if x = 1.05 * float64(digits) / tens[places]; negative", "reader JSON", bundle=IRIS),
+    BinarySkew("long floats read five percent too large", "decode", "predict/payload/float.go", "	return T(x), nil\n", "	return 1.05 * T(x), nil\n", bundle=IRIS),
+    BinarySkew("CSV columns one off", "decode", "predict/payload/csv.go", "known[col.name(i)] = place{col, i}", "known[col.name(i)] = place{col, (i + 1) % int(n)}", "reader CSV", bundle=IRIS),
+    BinarySkew("files of a form cut short", "decode", "predict/payload/form.go", "			return data, nil\n", "			return data[:max(0, len(data)-1)], nil\n", "reader forms", bundle=SHAPES),
+    BinarySkew("base64 cut short", "decode", "predict/payload/row.go", "unsafe.String(unsafe.SliceData(raw), n), nil", "unsafe.String(unsafe.SliceData(raw), max(0, n-1)), nil", "reader base64", bundle=SHAPES),
+    BinarySkew("float32 bytes shifted by an element", "label", "predict/tensor/bytes.go", "t.Data = view[float32](raw)", "t.Data = view[float32](append(raw[4:len(raw):len(raw)], raw[:4]...))", "reader binary tensors", bundle=IRIS),
+    BinarySkew("safetensors shifted by an element", "decode", "predict/tensor/safetensors.go", "convert(body[from:to])", "convert(append(body[from+4:to:to], body[from:from+4]...))", "reader safetensors", bundle=IRIS),
+    BinarySkew("floats in JSON with three digits", "label", "predict/tensor/json.go", "AppendFloat(dst, x, format, -1, bits)", "AppendFloat(dst, x, format, 3, bits)", "writer JSON", bundle=IRIS),
+    BinarySkew("answers labelled in another order", "label", ANSWER, "tensor.AppendText(dst, c.Label)", "tensor.AppendText(dst, a.Classes[len(a.Classes)-1-i].Label)", "writer labelled answers", bundle=IRIS),
 ]  # fmt: skip

@@ -99,8 +99,8 @@ def attack(skew: ServeSkew, binary: Path) -> tuple[str, str]:
 
 
 REQUEST, INFER, GRPC = (f"serve/oip/{name}.go" for name in ("request", "infer", "grpc"))
-PICTURES, SCAN, GATHER = "serve/internal/served/request.go", "predict/tensor/json.go", "predict/gather.go"
-NATIVE, CSV = "serve/native/answer.go", "predict/payload/csv.go"
+PICTURES, GATHER = "serve/internal/served/request.go", "predict/gather.go"
+NATIVE = "serve/native/answer.go"
 CLASSES = "serve/oip/classes.go"
 TF_REQUEST, TF_ANSWER = "serve/tfserving/request.go", "serve/tfserving/answer.go"
 
@@ -141,6 +141,11 @@ SECOND_FIRST = """		if n := t.Rows(); n > 1 {
 		columns[spec.Name] = t
 		return nil
 """
+ROTATED = """		if n := t.Rows(); n > 1 {
+			t, _ = tensor.Concat(t.Slice(1, n), t.Slice(0, 1))
+		}
+"""
+EXAMPLES, TF_PROTO = "serve/tfserving/examples.go", "serve/tfserving/proto.go"
 ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(dst, given[0].Name, results[outputs[len(outputs)-1].Name])"
 SWAPPED = """			if t.rows > 8 {
 				from, to = t.rows-to, t.rows-from
@@ -152,23 +157,32 @@ SWAPPED = """			if t.rows > 8 {
 """
 
 SERVE_SKEWS = [
-    ServeSkew("OIP JSON read column by column", "serve oip", REQUEST, "	in.base64 = seen\n", TRANSPOSED),
-    ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = tensor.AppendFlat(dst, t, tensor.Bare)\n", REVERSED),
+    ServeSkew("OIP JSON read column by column", "serve oip", REQUEST, "	in.base64 = seen\n", TRANSPOSED, proves="reader OIP JSON"),
+    ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = tensor.AppendFlat(dst, t, tensor.Bare)\n", REVERSED, proves="writer OIP JSON"),
     ServeSkew("OIP outputs swapped", "serve oip", INFER, "t, err := o.of(m, results)", "t, err := wanted[len(wanted)-1-i].of(m, results)"),
+    ServeSkew("OIP binary tensors shifted by an element", "serve oip", REQUEST, "raw := p.data[:size:size]", "raw := append(append([]byte{}, p.data[4:size]...), p.data[:4]...)", proves="reader OIP binary"),
+    ServeSkew("gRPC raw outputs in the other byte order", "serve oip-grpc", GRPC, "		data, err := t.Bytes()\n", BYTES_SWAPPED, proves="writer OIP gRPC raw"),
+    ServeSkew("gRPC typed outputs from the last row on", "serve oip-grpc", GRPC, "			out.Contents = wire.Contents(t)\n", LAST_FIRST, proves="writer OIP gRPC typed"),
+    ServeSkew("TensorFlow columns from the second row on", "serve tensorflow", TF_REQUEST, "		columns[spec.Name] = t\n		return nil\n", SECOND_FIRST, proves="reader TensorFlow REST columns"),
+    ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(dst, given[0].Name, results[given[0].Name])", ALL_OUTPUTS, proves="writer TensorFlow REST"),
+    ServeSkew("TensorFlow classes labelled one off", "serve tensorflow", TF_ANSWER, "manifest.Labels[i%len(manifest.Labels)]", "manifest.Labels[(i+1)%len(manifest.Labels)]", proves="writer TensorFlow REST classes"),
+    ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes", proves="writer native answers"),
     ServeSkew("OIP best classes are the worst", "serve oip", CLASSES, "cmp.Compare(row[b], row[a])", "cmp.Compare(row[a], row[b])"),
-    ServeSkew("OIP best classes labelled one off", "serve oip", CLASSES, "labels[i]...)", "labels[(i+1)%len(labels)]...)"),
-    ServeSkew("OIP binary tensors shifted by an element", "serve oip", REQUEST, "raw := p.data[:size:size]", "raw := append(append([]byte{}, p.data[4:size]...), p.data[:4]...)"),
-    ServeSkew("floats in JSON with three digits", "serve oip", SCAN, "AppendFloat(dst, x, format, -1, bits)", "AppendFloat(dst, x, format, 3, bits)"),
-    ServeSkew("gRPC raw outputs in the other byte order", "serve oip-grpc", GRPC, "		data, err := t.Bytes()\n", BYTES_SWAPPED),
-    ServeSkew("gRPC typed outputs from the last row on", "serve oip-grpc", GRPC, "			out.Contents = wire.Contents(t)\n", LAST_FIRST),
-    ServeSkew("TensorFlow columns from the second row on", "serve tensorflow", TF_REQUEST, "		columns[spec.Name] = t\n		return nil\n", SECOND_FIRST),
-    ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(dst, given[0].Name, results[given[0].Name])", ALL_OUTPUTS),
-    ServeSkew("TensorFlow classes labelled one off", "serve tensorflow", TF_ANSWER, "manifest.Labels[i%len(manifest.Labels)]", "manifest.Labels[(i+1)%len(manifest.Labels)]"),
-    ServeSkew("native labels in another order", "serve native", "predict/answer.go", "tensor.AppendText(dst, c.Label)", "tensor.AppendText(dst, a.Classes[len(a.Classes)-1-i].Label)"),
-    ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes"),
-    ServeSkew("CSV columns one off", "serve native", CSV, "known[col.name(i)] = place{col, i}", "known[col.name(i)] = place{col, (i + 1) % int(n)}"),
+    ServeSkew("OIP best classes labelled one off", "serve oip", CLASSES, "labels[i]...)", "labels[(i+1)%len(labels)]...)", proves="writer OIP classes"),
     ServeSkew("pictures of a request reversed", "serve oip", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="shapes"),
     ServeSkew("pictures given to other rows", "serve oip", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="halves"),
     ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER, replay=LARGE),
     ServeSkew("large batches drop rows", "serve oip", GATHER, "		from = to\n", "		if t.rows <= 8 {\n			from = to\n		}\n", options=TOGETHER, replay=LARGE),
+    ServeSkew("native rows from the second on", "serve native", "serve/native/rows.go", "		return predict.Tensors{spec.Name: t}, nil\n", ROTATED + "		return predict.Tensors{spec.Name: t}, nil\n", proves="reader native rows"),
+    ServeSkew("BYTES cut short", "serve oip", "predict/tensor/bytes.go", "texts[i] = unsafe.String(unsafe.SliceData(rest), size)", "texts[i] = unsafe.String(unsafe.SliceData(rest), max(1, size)-1)", bundle="shapes", proves="reader BYTES"),
+    ServeSkew("OIP binary outputs shifted by an element", "serve oip", INFER, "			raw, err := t.Bytes()\n", "			raw, err := t.Bytes()\n			raw = append(raw[4:len(raw):len(raw)], raw[:4]...)\n", proves="writer OIP binary"),
+    ServeSkew("gRPC raw inputs shifted by an element", "serve oip-grpc", GRPC, "tensor.FromBytes(d, raw[i], ", "tensor.FromBytes(d, append(raw[i][4:len(raw[i]):len(raw[i])], raw[i][:4]...), ", proves="reader OIP gRPC raw"),
+    ServeSkew("gRPC typed inputs shifted by an element", "serve oip-grpc", "internal/wire/contents.go", "data = \"fp32_contents\", c.GetFp32Contents()", "data = \"fp32_contents\", append(c.GetFp32Contents()[1:], c.GetFp32Contents()[0])", proves="reader OIP gRPC typed"),
+    ServeSkew("TensorFlow rows from the second on", "serve tensorflow", TF_REQUEST, "		return predict.Tensors{spec.Name: t}, err\n", ROTATED + "		return predict.Tensors{spec.Name: t}, err\n", proves="reader TensorFlow REST rows"),
+    ServeSkew("TensorFlow features reversed", "serve tensorflow", EXAMPLES, "		return each(spec.Name, t)\n", "		if x, ok := t.Data.([]float32); ok {\n			slices.Reverse(x)\n		}\n		return each(spec.Name, t)\n", proves="reader TensorFlow REST examples"),
+    ServeSkew("tf.Example's floats reversed", "serve tensorflow-grpc", EXAMPLES, "		case tensor.Float32:\n			data = values\n", "		case tensor.Float32:\n			slices.Reverse(values)\n			data = values\n", proves="reader tf.Example"),
+    ServeSkew("TensorFlow gRPC values shifted by one", "serve tensorflow-grpc", TF_PROTO, "filled(r, p.GetFloatVal(), n)", "filled(r, append(p.GetFloatVal()[1:], p.GetFloatVal()[0]), n)", proves="reader TensorFlow gRPC values"),
+    ServeSkew("TensorFlow gRPC content shifted by an element", "serve tensorflow-grpc", TF_PROTO, "tensor.FromBytes(d, raw, int64(n))", "tensor.FromBytes(d, append(raw[4:len(raw):len(raw)], raw[:4]...), int64(n))", proves="reader TensorFlow gRPC content"),
+    ServeSkew("TensorFlow gRPC outputs shifted by one", "serve tensorflow-grpc", TF_PROTO, "p.FloatVal = data\n", "p.FloatVal = append(data[1:len(data):len(data)], data[0])\n", proves="writer TensorFlow gRPC"),
+    ServeSkew("TensorFlow gRPC classes labelled one off", "serve tensorflow-grpc", "serve/tfserving/grpc.go", "Label: manifest.Labels[i]", "Label: manifest.Labels[(i+1)%len(manifest.Labels)]", proves="writer TensorFlow gRPC classes"),
 ]  # fmt: skip

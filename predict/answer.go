@@ -58,6 +58,8 @@ func (m *Model) Answer(ctx context.Context, raw []byte) (Answer, error) {
 // AppendJSON appends the answer as the object that the command prints and the native protocol
 // sends: {"classes": …} or {"outputs": …}, after the name of the file where one is given. NaN
 // and infinities are null.
+//
+//forgo:writer labelled answers
 func (a Answer) AppendJSON(dst []byte, file *string) ([]byte, error) {
 	dst = append(dst, '{')
 	if file != nil {

@@ -137,7 +137,13 @@ def test_on_every_protocol(
             done = run_forgo("verify", "--json", *urls, bundle)
             report = json.loads(done.out)
             assert done.code == 0, report
-            assert {p["protocol"] for p in report["protocols"]} == {"oip", "oip-grpc", "tensorflow", "native"}
+            assert {p["protocol"] for p in report["protocols"]} == {
+                "oip",
+                "oip-grpc",
+                "tensorflow",
+                "tensorflow-grpc",
+                "native",
+            }
             for protocol in report["protocols"]:
                 assert protocol["top1_agreement"] == 1
                 assert protocol["rows"] >= 32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, planted
@@ -13,6 +15,38 @@ from mutants._swap_skews import SWAP_SKEWS
 @pytest.mark.parametrize("skew", [*BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS], ids=lambda skew: skew.name)
 def test_the_code_that_it_changes_is_there(skew: BinarySkew) -> None:
     assert planted(skew)
+
+
+def declared() -> dict[str, set[str]]:
+    """The readers and writers of the Go code, by the folders that declare them."""
+    found: dict[str, set[str]] = {}
+    for file in ROOT.glob("*/**/*.go"):
+        folder = str(file.parent.relative_to(ROOT))
+        if folder.startswith(("build", ".venv")):
+            continue
+        for kind, name in re.findall(r"^//forgo:(reader|writer) (.+)$", file.read_text(), re.MULTILINE):
+            found.setdefault(folder, set()).add(f"{kind} {name}")
+    return found
+
+
+def test_every_reader_and_writer_has_its_mutant() -> None:
+    planted_in = {s.proves for s in [*BINARY_SKEWS, *SERVE_SKEWS] if s.proves}
+    there = set().union(*declared().values())
+    assert there - planted_in == set(), "add a skew that proves it"
+    assert planted_in - there == set(), "it proves what is not there"
+
+
+def test_every_protocol_declares_what_it_reads_and_writes() -> None:
+    answering = re.compile(r"\breply\.Do\(|\bm\.Do\(|\bmodel\.Do\(")
+    protocols = {
+        str(file.parent.relative_to(ROOT))
+        for file in (ROOT / "serve").glob("*/*.go")
+        if not file.name.endswith("_test.go") and answering.search(file.read_text())
+    }
+    assert {"serve/native", "serve/oip", "serve/tfserving"} <= protocols
+    for folder in protocols:
+        kinds = {name.split()[0] for name in declared().get(folder, set())}
+        assert kinds == {"reader", "writer"}, f"{folder} answers requests, and declares {kinds or 'nothing'}"
 
 
 def test_the_readme_counts_them() -> None:

@@ -36,7 +36,13 @@ def test_this_server_in_every_protocol(model: str, tmp_path: Path) -> None:
         for batch in ("1", "8"):
             code, report = replay(server.bundle, *urls, "--batch", batch)
             assert code == 0, report
-            assert {p["protocol"] for p in report["protocols"]} == {"oip", "oip-grpc", "tensorflow", "native"}
+            assert {p["protocol"] for p in report["protocols"]} == {
+                "oip",
+                "oip-grpc",
+                "tensorflow",
+                "tensorflow-grpc",
+                "native",
+            }
             for protocol in report["protocols"]:
                 assert protocol["ok"]
                 assert protocol["largest_difference"] < 1e-5

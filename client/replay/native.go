@@ -28,7 +28,7 @@ func (s native) forms() []form {
 		return forms
 	}
 	for _, i := range s.manifest.Inputs {
-		if _, err := tensor.Count(i.Spec().Shape[1:]); err != nil || i.DType == tensor.String {
+		if _, err := tensor.Count(i.Spec().Shape[1:]); err != nil || i.DType == tensor.Float16 || i.DType == tensor.BFloat16 {
 			return forms // it has no columns
 		}
 	}
@@ -84,8 +84,11 @@ func (s native) csv(ctx context.Context, cases []bundle.Recorded) ([]row, error)
 		var record []string
 		for _, info := range s.manifest.Inputs {
 			x := cases[max(line, 0)].Inputs[info.Name]
+			texts, isText := x.Data.([]string)
 			for i := range x.Len() {
 				switch {
+				case line >= 0 && isText:
+					record = append(record, texts[i])
 				case line >= 0:
 					record = append(record, string(tensor.AppendElements(nil, x, i, i+1, tensor.Bare)))
 				case x.Len() == 1:

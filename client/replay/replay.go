@@ -30,7 +30,9 @@ const (
 	OIP        Protocol = "oip"        // Open Inference Protocol over REST: JSON, and binary data where the server has them
 	OIPGRPC    Protocol = "oip-grpc"   // Open Inference Protocol over gRPC: typed contents and raw
 	TensorFlow Protocol = "tensorflow" // TensorFlow Serving's REST API: by row and by column
-	Native     Protocol = "native"     // forgo's own: pictures, forms, rows and CSV, with labels
+	// TensorFlow Serving's gRPC service: values by type and as content, and examples.
+	TensorFlowGRPC Protocol = "tensorflow-grpc"
+	Native         Protocol = "native" // forgo's own: pictures, forms, rows and CSV, with labels
 )
 
 // Options tune Run. The zero value is useful.

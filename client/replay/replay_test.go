@@ -89,15 +89,15 @@ func TestThisServerIsProvenInEveryProtocol(t *testing.T) {
 	} {
 		web, rpc := start(t, name, c.path)
 		report, err := replay.Options{Model: name}.Run(t.Context(), open(t, c.path), web, rpc)
-		if err != nil || report.Err() != nil || report.Cases != 16 || len(report.Results) != 4 {
+		if err != nil || report.Err() != nil || report.Cases != 16 || len(report.Results) != 5 {
 			t.Fatalf("%s: %+v, %v, %v", name, report, err, report.Err())
 		}
 		forms := map[replay.Protocol][]string{
-			replay.OIP: {"json", "binary", "classes"}, replay.OIPGRPC: {"contents", "raw"},
+			replay.OIP: {"json", "binary", "classes"}, replay.OIPGRPC: {"contents", "raw"}, replay.TensorFlowGRPC: {"values", "content", "examples"},
 			replay.TensorFlow: {"instances", "inputs", "classify"}, replay.Native: c.native,
 		}
 		if !c.top1 {
-			forms[replay.TensorFlow] = []string{"instances", "inputs"}
+			forms[replay.TensorFlow], forms[replay.TensorFlowGRPC] = []string{"instances", "inputs"}, []string{"values", "content"}
 			forms[replay.OIP] = []string{"json", "binary"}
 		}
 		for _, r := range report.Results {

@@ -17,18 +17,20 @@ import (
 
 func overGRPC(url string) bool { return strings.HasPrefix(url, "grpc") }
 
+func (p Protocol) overGRPC() bool { return p == OIPGRPC || p == TensorFlowGRPC }
+
 // fits fails where a protocol has no URL that it is for.
 func (o Options) fits(urls []string) error {
 	if len(o.Protocols) == 0 {
 		return nil
 	}
 	for _, p := range o.Protocols {
-		if !slices.Contains([]Protocol{OIP, OIPGRPC, TensorFlow, Native}, p) {
-			return fmt.Errorf("there is no protocol %q; there are %s, %s, %s and %s", p, OIP, OIPGRPC, TensorFlow, Native)
+		if !slices.Contains([]Protocol{OIP, OIPGRPC, TensorFlow, TensorFlowGRPC, Native}, p) {
+			return fmt.Errorf("there is no protocol %q; there are %s, %s, %s, %s and %s", p, OIP, OIPGRPC, TensorFlow, TensorFlowGRPC, Native)
 		}
-		if !slices.ContainsFunc(urls, func(url string) bool { return overGRPC(url) == (p == OIPGRPC) }) {
+		if !slices.ContainsFunc(urls, func(url string) bool { return overGRPC(url) == p.overGRPC() }) {
 			scheme := "http"
-			if p == OIPGRPC {
+			if p.overGRPC() {
 				scheme = "grpc"
 			}
 			return fmt.Errorf("protocol %s needs a URL that begins with %s://", p, scheme)
@@ -40,7 +42,7 @@ func (o Options) fits(urls []string) error {
 // uses says whether one of the protocols asked for is for a URL.
 func (o Options) uses(url string) bool {
 	return len(o.Protocols) == 0 ||
-		slices.ContainsFunc(o.Protocols, func(p Protocol) bool { return overGRPC(url) == (p == OIPGRPC) })
+		slices.ContainsFunc(o.Protocols, func(p Protocol) bool { return overGRPC(url) == p.overGRPC() })
 }
 
 // server is one URL.
@@ -86,7 +88,10 @@ func (s *server) targets(ctx context.Context) (targets []*target, closeClients f
 		{Native, func() ([]form, error) { return native{s}.forms(), s.hasNative(knownErr) }},
 	}
 	if overGRPC(s.url) {
-		candidates = []candidate{{OIPGRPC, func() ([]form, error) { return s.oipForms(known, "contents", "raw"), knownErr }}}
+		candidates = []candidate{
+			{OIPGRPC, func() ([]form, error) { return s.oipForms(known, "contents", "raw"), knownErr }},
+			{TensorFlowGRPC, func() ([]form, error) { return s.tensorFlowGRPCForms(ctx) }},
+		}
 	}
 	var refused []string
 	for _, p := range candidates {

@@ -26,7 +26,7 @@ func verifyCommand() *cobra.Command {
 			"preprocess, model or label. Exit code 0 means proven: a bundle without golden\n" +
 			"cases is refused, unless --allow-unproven.\n\n" +
 			"With --url the cases are sent to a server that runs, whoever's it is, in each protocol that it\n" +
-			"speaks (TensorFlow Serving's gRPC is left out), alone and in batches; a difference is named by\n" +
+			"speaks, alone and in batches; a difference is named by\n" +
 			"protocol, form and batch, at stage serve. Nothing is loaded here, so that no engine is needed.",
 		Example: "  forgo verify digits.forgo\n" +
 			"  forgo verify --json digits.forgo\n" +

@@ -34,7 +34,7 @@ type urlFlags struct {
 func (f *urlFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.urls, "url", nil, "replay against the server at `URL` instead: http://, https://, grpc:// or grpcs://HOST:PORT (may be repeated)")
 	commandLineOnly(flags, "url")
-	flags.StringSliceVar(&f.protocols, "protocol", nil, "with --url: oip, oip-grpc, tensorflow or native (default: those that the server speaks)")
+	flags.StringSliceVar(&f.protocols, "protocol", nil, "with --url: oip, oip-grpc, tensorflow, tensorflow-grpc or native (default: those that the server speaks)")
 	flags.StringVar(&f.Model, "model", "", "with --url: the model's name there (default: the bundle's)")
 	flags.StringVar(&f.Version, "version", "", "with --url: the model's version there (default: the one that it answers with)")
 	flags.IntSliceVar(&f.Batches, "batch", []int{1, 8}, "with --url: cases in a request")

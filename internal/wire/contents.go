@@ -12,6 +12,8 @@ import (
 )
 
 // FromContents reads typed contents, sharing them where the types agree.
+//
+//forgo:reader OIP gRPC typed
 func FromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (tensor.Tensor, error) {
 	n, err := tensor.Count(shape)
 	if err != nil {

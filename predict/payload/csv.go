@@ -15,6 +15,8 @@ import (
 // Table reads a CSV with a header into one batch of each input. A column is named as its input
 // or, where the input's row has several elements, NAME[0], NAME[1] and so on; their order is
 // free. A cell is read as JSON reads a value, strings as they stand.
+//
+//forgo:reader CSV
 func (l Limits) Table(text []byte, specs []tensor.Spec) (tensor.Map, error) {
 	c := cells{data: bytes.TrimPrefix(text, []byte("\ufeff")), line: 1} // the mark with which spreadsheets begin
 	r := l.New(nil)

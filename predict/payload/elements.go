@@ -66,6 +66,8 @@ func (r *Reader) room(elements int64) int64 {
 var comma = []byte{','}
 
 // tensor reads elements of dtype in lists nested as want says; nil is any nesting.
+//
+//forgo:reader JSON
 func (r *Reader) tensor(dtype tensor.DType, room int64, want []int64) (tensor.Tensor, error) {
 	switch dtype {
 	case tensor.Float32:

@@ -28,6 +28,8 @@ func (formError) Is(target error) bool { return target == ErrForm }
 const partOverhead = 2 << 10
 
 // Form reads the files of a form, most at the most.
+//
+//forgo:reader forms
 func (l Limits) Form(body io.Reader, boundary string, most int) ([]File, error) {
 	fail := func(format string, args ...any) ([]File, error) { return nil, formError{fmt.Errorf(format, args...)} }
 	grow := l.Grow

@@ -145,6 +145,8 @@ func (r *Reader) Base64() (string, error) {
 
 // Base64Text reads a string of base64 and returns the bytes that it stands for, in memory of
 // their own.
+//
+//forgo:reader base64
 func (r *Reader) Base64Text() (string, error) {
 	token, plain, err := r.quoted()
 	if err != nil {

@@ -39,6 +39,8 @@ func Empty(d DType) any {
 
 // FromBytes returns the tensor that raw holds. It shares raw's memory where alignment and
 // the machine's byte order allow, strings always, so raw must not change while it is used.
+//
+//forgo:reader binary tensors
 func FromBytes(dtype DType, raw []byte, shape ...int64) (Tensor, error) {
 	n, err := Count(shape)
 	if err != nil {
@@ -126,6 +128,7 @@ func (t Tensor) Bytes() ([]byte, error) {
 	return nil, fmt.Errorf("tensor data is a %T, which has no bytes", t.Data)
 }
 
+//forgo:reader BYTES
 func splitStrings(raw []byte, n int64) ([]string, error) {
 	if n > int64(len(raw))/4 {
 		return nil, fmt.Errorf("%d bytes are too few for %d strings, each after its length in 4 bytes", len(raw), n)

@@ -78,6 +78,8 @@ func nested(dst []byte, shape []int64, some func(dst []byte, n int) []byte) []by
 }
 
 // AppendElements appends the elements from from to to, commas between them.
+//
+//forgo:writer JSON
 func AppendElements(dst []byte, t Tensor, from, to int, n NonFinite) []byte {
 	switch data := t.Data.(type) {
 	case []float32:

@@ -48,6 +48,8 @@ func decode[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | 
 
 // ReadSafetensors reads the tensors of a file in the safetensors format
 // (https://huggingface.co/docs/safetensors). The tensors do not share data.
+//
+//forgo:reader safetensors
 func ReadSafetensors(file []byte) (Map, error) {
 	if len(file) < 8 {
 		return nil, fmt.Errorf("read safetensors: %d bytes are no header", len(file))

@@ -11,6 +11,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
+//forgo:writer native answers
 func (a *answers) write(w http.ResponseWriter, m *served.Model, out predict.Tensors) error {
 	rows := out[m.Manifest().Outputs[0].Name].Rows()
 	b, free := reply.Buffer()

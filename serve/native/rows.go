@@ -15,6 +15,8 @@ import (
 
 // rows reads one JSON row or a list of rows. A row is an object that names the inputs or,
 // where there is one, its bare value: lists one deeper than that are a list of rows.
+//
+//forgo:reader native rows
 func (a *answers) rows(m *served.Request, body []byte) (predict.Tensors, error) {
 	manifest := m.Manifest()
 	r := m.Payload().New(body)

@@ -35,6 +35,8 @@ func (o output) classify(d tensor.DType) error {
 // of returns what answers for the output: its tensor or, where classes are asked for, a BYTES
 // tensor [rows, classes] of "VALUE:INDEX" or, where the classes have names, "VALUE:INDEX:LABEL",
 // the largest value first. Values are written as Triton writes them, floats with six decimals.
+//
+//forgo:writer OIP classes
 func (o output) of(m *served.Model, results predict.Tensors) (tensor.Tensor, error) {
 	t := results[o.name]
 	if o.classes == 0 {

@@ -112,6 +112,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	return answer, nil
 }
 
+//forgo:reader OIP gRPC raw
 func fromProto(m inputs, req *pb.ModelInferRequest) (*call, error) {
 	raw := req.GetRawInputContents()
 	if len(raw) > 0 && len(raw) != len(req.GetInputs()) {
@@ -296,6 +297,9 @@ func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequ
 
 // addOutputs puts the results into an answer: all of them raw where one is to be, or cannot be
 // given otherwise.
+//
+//forgo:writer OIP gRPC raw
+//forgo:writer OIP gRPC typed
 func addOutputs(answer *pb.ModelInferResponse, m *served.Model, wanted []output, results predict.Tensors) error {
 	given, raw := make([]tensor.Tensor, len(wanted)), false
 	for i, o := range wanted {

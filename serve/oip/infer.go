@@ -141,6 +141,9 @@ func oneString(body []byte) tensor.Tensor {
 }
 
 // writeAnswer writes the outputs, in JSON or, those to be binary, after it.
+//
+//forgo:writer OIP JSON
+//forgo:writer OIP binary
 func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []output, results predict.Tensors) error {
 	b, free := reply.Buffer()
 	defer free()

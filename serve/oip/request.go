@@ -108,6 +108,8 @@ type parser struct {
 }
 
 // input reads one element of inputs.
+//
+//forgo:reader OIP JSON
 func (p *parser) input(i int) (input, error) {
 	var in input
 	var datatype string
@@ -211,6 +213,8 @@ func (p *parser) inputParameters() (int64, error) {
 }
 
 // binary takes the next size bytes of the binary data.
+//
+//forgo:reader OIP binary
 func (p *parser) binary(name, datatype string, shape []int64, size int64) (tensor.Tensor, error) {
 	if !p.hasData && size > 0 { // KServe's client says 0 in a body of JSON alone
 		return tensor.Tensor{}, fmt.Errorf("binary_data_size needs the header %s", wire.HeaderLength)

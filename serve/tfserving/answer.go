@@ -73,6 +73,8 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 
 // appendPredictions writes rows as "predictions" and columns as "outputs"; one output alone
 // goes without its name.
+//
+//forgo:writer TensorFlow REST
 func appendPredictions(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
 	given := outputs(q.m)
 	for _, o := range given {
@@ -132,6 +134,8 @@ func appendTensor(dst []byte, name string, t tensor.Tensor) []byte {
 }
 
 // appendClasses writes [label, score] for every class of each example, in the model's order.
+//
+//forgo:writer TensorFlow REST classes
 func appendClasses(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
 	manifest := q.m.Manifest()
 	scores, err := results[manifest.Outputs[0].Name].Floats()

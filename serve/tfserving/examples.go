@@ -102,6 +102,8 @@ func (q *request) fill(parts features, shared map[string]tensor.Tensor, n int) (
 }
 
 // example reads one example's features, each shaped as a row of its input.
+//
+//forgo:reader TensorFlow REST examples
 func (q *request) example(r *payload.Reader, each func(name string, t tensor.Tensor) error) error {
 	return q.named(r, loose, func(spec tensor.Spec, t tensor.Tensor) error {
 		t, err := asRow(spec, t)
@@ -171,6 +173,8 @@ func (q *request) features(example *pb.Example, each func(name string, t tensor.
 }
 
 // fromFeature reads a feature, which has only three types, for an input of type d.
+//
+//forgo:reader tf.Example
 func fromFeature(d tensor.DType, f *pb.Feature) (tensor.Tensor, error) {
 	var list string
 	var data any

@@ -159,6 +159,8 @@ func filter(m *served.Model, chosen []string) ([]string, error) {
 }
 
 // Classify answers every label with its score, in the model's order, for each example.
+//
+//forgo:writer TensorFlow gRPC classes
 func (s *PredictionService) Classify(ctx context.Context, req *pb.ClassificationRequest) (*pb.ClassificationResponse, error) {
 	answer := &pb.ClassificationResponse{Result: &pb.ClassificationResult{}}
 	read := func(q *request, _ *served.Request) error {

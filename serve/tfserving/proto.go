@@ -124,6 +124,9 @@ func fieldOf(d tensor.DType) string {
 }
 
 // values returns n of them as a slice.
+//
+//forgo:reader TensorFlow gRPC values
+//forgo:reader TensorFlow gRPC content
 func (r *reader) values(p *pb.TensorProto, d tensor.DType, n int) (any, error) {
 	if raw := p.GetTensorContent(); len(raw) > 0 {
 		if d == tensor.String {
@@ -231,6 +234,8 @@ func splitStrings(raw []byte, n int) ([]string, error) {
 }
 
 // toProto writes a tensor into its type's field, as TensorFlow Serving does: its clients read them.
+//
+//forgo:writer TensorFlow gRPC
 func toProto(t tensor.Tensor) *pb.TensorProto {
 	p := &pb.TensorProto{Dtype: protoType(t.DType()), TensorShape: protoShape(t.Shape)}
 	switch data := t.Data.(type) {

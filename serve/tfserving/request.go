@@ -161,6 +161,8 @@ func (q *request) only(base64 bool) (tensor.Spec, error) {
 const maxRows = 1 << 16
 
 // rows reads "instances": a list of values, or of objects that name values.
+//
+//forgo:reader TensorFlow REST rows
 func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 	switch r.PeekInto() {
 	case 0:
@@ -261,6 +263,8 @@ func (q *request) named(r *payload.Reader, n nesting, each func(tensor.Spec, ten
 }
 
 // table reads "inputs": the only input's batch, or an object that names batches.
+//
+//forgo:reader TensorFlow REST columns
 func (q *request) table(r *payload.Reader) (predict.Tensors, error) {
 	columns := predict.Tensors{}
 	if r.Peek() != '{' {
