@@ -1,6 +1,6 @@
 package serve
 
-// Where a server listens, and how it stops.
+// Where a server listens.
 
 import (
 	"context"
@@ -36,8 +36,10 @@ type listener struct {
 	stop  func(context.Context) error
 }
 
-// Serve listens and answers until ctx ends. Then it is not ready, takes no new connections,
-// and returns once the requests under way are answered.
+// Serve listens, loads the models where they are not, and answers until ctx ends. Until they are
+// loaded it is live and not ready. Once ctx has ended it is not ready, takes no new connections, and
+// returns when the requests under way are answered, or after Options.Drain. It fails where the models
+// do not start.
 func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	listeners, err := s.open(ctx, at)
 	if err != nil {
@@ -58,7 +60,6 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	}
 	s.warn(listeners)
 	defer access.Watch(ctx, s.options.Log, s.options.reloaders()...)()
-	s.options.Log.Info("serving", places...)
 
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -70,12 +71,40 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 			}
 		}()
 	}
-	select {
-	case err = <-failed: // one that ends by itself takes the others along
-	case <-ctx.Done():
+	delay := s.options.ShutdownDelay
+	if err = s.load(ctx, failed, places); err == nil {
+		s.options.Log.Info("serving", places...)
+		select {
+		case err = <-failed: // one that ends by itself takes the others along
+		case <-ctx.Done():
+		}
+	} else {
+		delay = 0 // nobody was told to send requests
+		if ctx.Err() != nil {
+			err = nil // it is to stop, and does
+		}
 	}
 	s.options.Log.Info("stopping")
-	return errors.Join(err, s.stop(listeners))
+	return errors.Join(err, s.stop(listeners, delay))
+}
+
+// load starts the models while the addresses are open already: one that is taken is known before,
+// and who asks meanwhile hears that the server is not ready. It leaves a load that does not end.
+func (s *Server) load(ctx context.Context, failed <-chan error, places []any) error {
+	if s.models.Started() {
+		return nil
+	}
+	s.options.Log.Info("listening; not ready until the models are loaded", places...)
+	loaded := make(chan error, 1)
+	go func() { loaded <- s.models.Start(ctx) }()
+	select {
+	case err := <-loaded:
+		return err
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // open opens every address, or none.

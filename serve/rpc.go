@@ -52,14 +52,20 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 	return server
 }
 
-func newHealth() *health.Server {
-	h := health.NewServer() // which says SERVING of the server as a whole
-	for _, service := range []grpc.ServiceDesc{
-		pb.GRPCInferenceService_ServiceDesc, tfpb.PredictionService_ServiceDesc, tfpb.ModelService_ServiceDesc,
-	} {
-		h.SetServingStatus(service.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
+// healthServices are what the health service answers for, "" being the server as a whole.
+var healthServices = []string{
+	"", pb.GRPCInferenceService_ServiceDesc.ServiceName, tfpb.PredictionService_ServiceDesc.ServiceName, tfpb.ModelService_ServiceDesc.ServiceName,
+}
+
+// setHealth says that the server is ready, or not. It does nothing once the server stops.
+func setHealth(h *health.Server, ready bool) {
+	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	if ready {
+		status = grpc_health_v1.HealthCheckResponse_SERVING
 	}
-	return h
+	for _, service := range healthServices {
+		h.SetServingStatus(service, status)
+	}
 }
 
 // recovered turns a panic into INTERNAL for that call alone.

@@ -75,13 +75,16 @@ type Options struct {
 	Hosts []string
 	// NoProfiles leaves Go's profiles and variables at /debug off the admin port.
 	NoProfiles bool
-	// Drain is how long requests under way may take once the server is to stop. Optional: 30 s.
+	// Drain bounds the time that requests under way have once the server is to stop; what is not
+	// answered then is cut. Optional: 30 s.
 	Drain time.Duration
 	// ShutdownDelay is how long a server that is to stop takes new connections, so that those
 	// who ask whether it is ready can turn their clients elsewhere first. Optional: none.
 	ShutdownDelay time.Duration
 	// Log receives what operators should know. Optional: slog.Default().
 	Log *slog.Logger
+	// LogDropped counts the lines of Log that were lost, for the metrics. Optional.
+	LogDropped func() uint64
 	// Traces makes the spans of inference requests, with their callers' as parents. Optional:
 	// without it there are none, and they cost nothing.
 	Traces trace.TracerProvider
@@ -123,17 +126,21 @@ func Repository(models *repository.Repository, o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{
-		models: models, options: o, health: newHealth(),
-		observer: observe.New(o.Log, o.Traces, func() observe.State { return state(models) }),
-	}
+	s := &Server{models: models, options: o, health: health.NewServer()}
+	s.observer = observe.New(o.Log, o.Traces, func() observe.State { return state(models, o.LogDropped) })
+	models.Notify(func() { setHealth(s.health, models.Ready()) })
+	setHealth(s.health, models.Ready())
+	return s
 }
 
-// state is what metrics say of a repository.
-func state(models *repository.Repository) observe.State {
-	var s observe.State
+// state is what metrics say of a server.
+func state(models *repository.Repository, dropped func() uint64) observe.State {
+	s := observe.State{Ready: models.Ready()}
+	if dropped != nil {
+		s.LogDropped = dropped()
+	}
 	for _, v := range models.Status() {
-		s.Versions = append(s.Versions, observe.Version{Name: v.Name, Version: v.Version, Ready: v.Model != nil})
+		s.Versions = append(s.Versions, observe.Version{Name: v.Name, Version: v.Version, Ready: v.Model != nil, Gone: v.Gone})
 		if v.Model != nil {
 			s.Models = append(s.Models, v.Model.Observed())
 		}
@@ -185,6 +192,9 @@ func (s *Server) adminRouter() chi.Router {
 	}
 	return r
 }
+
+// Reload reads keys and certificates again now, where they changed.
+func (s *Server) Reload() { access.Reload(s.options.Log, s.options.reloaders()...) }
 
 // Drain makes the server answer that it is not ready, so that no new requests are sent to it.
 // It still answers those that come.

@@ -73,15 +73,20 @@ func (t *traffic) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, n
 }
 
 // shutdown answers what comes over HTTP connections that are open, each with the word that it is
-// the connection's last, and then closes them.
+// the connection's last, and then closes them. When ctx ends it cuts those that are left.
 func (t *traffic) shutdown(server *http.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
 		t.settle(ctx, func() bool { return t.connections.Load() > 0 })
-		return server.Shutdown(ctx)
+		err := server.Shutdown(ctx)
+		if err != nil {
+			_ = server.Close()
+		}
+		return err
 	}
 }
 
 // gracefulStop waits for calls, and not for streams: those that watch a server's health end with it.
+// When ctx ends it waits for nothing: a handler whose run does not end would never return.
 func (t *traffic) gracefulStop(server *grpc.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
 		done := make(chan struct{})
@@ -97,17 +102,25 @@ func (t *traffic) gracefulStop(server *grpc.Server) func(context.Context) error 
 				return true
 			}
 		})
-		server.Stop()
-		<-done
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			server.Stop()
+			<-done
+		}()
+		select {
+		case <-stopped:
+		case <-ctx.Done():
+		}
 		return ctx.Err()
 	}
 }
 
 // stop lets the requests under way finish: first those of clients, then those of operators, who
-// see until then that the server is not ready.
-func (s *Server) stop(listeners []listener) error {
+// see until then that the server is not ready. It takes no longer than delay and Options.Drain.
+func (s *Server) stop(listeners []listener, delay time.Duration) error {
 	s.Drain()
-	time.Sleep(s.options.ShutdownDelay)
+	time.Sleep(delay)
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Drain)
 	defer cancel()
 	var errs []error
@@ -123,9 +136,13 @@ func (s *Server) stop(listeners []listener) error {
 				select {
 				case <-l.ended:
 				case <-time.After(quiet): // there are as many connections as there may be
+				case <-ctx.Done():
 				}
 				err := l.stop(ctx)
-				<-l.ended
+				select {
+				case <-l.ended:
+				case <-ctx.Done():
+				}
 				if err != nil {
 					mu.Lock()
 					defer mu.Unlock()

@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +26,8 @@ import (
 type config struct {
 	Paths  []string                       `yaml:"paths"`  // what is served, where the command line says nothing
 	Models map[string]repository.Settings `yaml:"models"` // by model name
+
+	flags map[string]string // the rest, by its keys, as YAML
 }
 
 // notConfigured are flags that have no place in the file.
@@ -68,6 +68,14 @@ func readConfig(path string, flags *pflag.FlagSet, set bool) (config, error) {
 				return c, fmt.Errorf("%s:%d: %s: %s", path, value.Line, name, oneLine(err))
 			}
 		}
+	}
+	document.flags = map[string]string{}
+	for name, value := range document.Flags {
+		text, err := yaml.Dump(&value)
+		if err != nil {
+			return c, fmt.Errorf("%s: %s: %w", path, name, err)
+		}
+		document.flags[name] = string(text)
 	}
 	if err := checkModels(document.Models); err != nil {
 		return c, fmt.Errorf("%s: models: %w", path, err)
@@ -226,31 +234,4 @@ func (c config) hasPath() bool {
 		}
 	}
 	return false
-}
-
-// configured returns what tells the models' settings when the file has changed since it was
-// last asked, and false when it has not or cannot be read, which is logged.
-func configured(path string, flags *pflag.FlagSet, log *slog.Logger) func() (map[string]repository.Settings, bool) {
-	stamp := func() string {
-		info, err := os.Stat(path)
-		if err != nil {
-			return ""
-		}
-		return fmt.Sprint(info.Size(), info.ModTime())
-	}
-	last := stamp()
-	return func() (map[string]repository.Settings, bool) {
-		now := stamp()
-		if path == "" || now == "" || now == last {
-			return nil, false
-		}
-		last = now
-		c, err := readConfig(path, flags, false)
-		if err != nil {
-			log.Error("configuration", "error", err.Error())
-			return nil, false
-		}
-		log.Info("configuration", "models", slices.Sorted(maps.Keys(c.Models)))
-		return c.Models, true
-	}
 }

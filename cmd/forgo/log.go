@@ -3,6 +3,7 @@ package main
 // What a server says while it runs.
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,19 +20,27 @@ func (f *logFlags) add(flags *pflag.FlagSet) {
 }
 
 // logger writes to w.
-func (f *logFlags) logger(w io.Writer) (*slog.Logger, error) {
+func (f *logFlags) logger(w *logWriter) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.level)); err != nil {
 		return nil, usageError{fmt.Errorf("--log-level is debug, info, warn or error, not %q", f.level)}
 	}
 	options := &slog.HandlerOptions{Level: level}
+	var handler func(io.Writer) slog.Handler
 	switch {
-	case f.format == "text", f.format == "auto" && isTerminal(w):
-		return slog.New(slog.NewTextHandler(w, options)), nil
+	case f.format == "text", f.format == "auto" && isTerminal(w.out):
+		handler = func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, options) }
 	case f.format == "json", f.format == "auto":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		handler = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, options) }
+	default:
+		return nil, usageError{fmt.Errorf("--log-format is json, text or auto, not %q", f.format)}
 	}
-	return nil, usageError{fmt.Errorf("--log-format is json, text or auto, not %q", f.format)}
+	w.lost = func(lines uint64) []byte {
+		var line bytes.Buffer
+		slog.New(handler(&line)).Warn("lines of the log were lost: nobody read them in time", "lines", lines)
+		return line.Bytes()
+	}
+	return slog.New(handler(w)), nil
 }
 
 func isTerminal(w io.Writer) bool {

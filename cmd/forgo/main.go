@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -89,6 +90,10 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 
 	cmd, err := root.ExecuteContextC(ctx)
+	if w, ok := cmd.ErrOrStderr().(*logWriter); ok {
+		stderr = w
+		defer w.Close(time.Second)
+	}
 	var usage usageError
 	switch {
 	case err == nil:

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve"
@@ -27,7 +30,12 @@ type server struct {
 	versions  repository.Policy
 	watch     time.Duration
 	file      string
+	strict    bool
+	readiness string
 	printOnly bool
+
+	fileFlags map[string]bool // set by the file
+	lines     *logWriter
 }
 
 // gcHeadroom is memory that is set aside and never touched, so that none of it is resident. A
@@ -45,7 +53,8 @@ func serveCommand() *cobra.Command {
 			"a form of files, JSON rows or a CSV as body; the Open Inference Protocol v2 over REST at /v2 and\n" +
 			"over gRPC; TensorFlow Serving's API over REST at /v1 and over gRPC. A folder of models is watched:\n" +
 			"a new version is loaded and verified beside the one that answers, and then takes its place.\n" +
-			"SIGTERM lets requests under way finish. Every flag can be set by a variable, FORGO_MAX_BATCH_ROWS\n" +
+			"It listens at once, and is ready when the models are loaded. SIGTERM lets requests under way\n" +
+			"finish; SIGHUP reads configuration, keys, certificates and models again. Every flag can be set by a variable, FORGO_MAX_BATCH_ROWS\n" +
 			"for --max-batch-rows, and in a YAML file, by max_batch_rows.",
 		Example: "  forgo serve digits.forgo\n" +
 			"  forgo serve /srv/models --versions latest:2\n" +
@@ -61,6 +70,8 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&s.name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
 	flags.Var(&s.versions, "versions", "versions of each model to load: latest, latest:N, all, or numbers such as 1,3")
 	flags.DurationVar(&s.watch, "watch", time.Second, "how often to look for changed models (0: only when asked to on the admin port)")
+	flags.BoolVar(&s.strict, "strict", false, "stop at the start where any model answers with none of its versions (default: where none does)")
+	flags.StringVar(&s.readiness, "ready", "any", "when the server is ready: while `any` model answers, or all")
 	flags.StringVar(&s.file, "config", "", "read what is not set otherwise from a YAML `FILE`; its models are read again when it changes")
 	flags.BoolVar(&s.printOnly, "print-config", false, "print the configuration as such a file, and do nothing else")
 	flags.BoolVar(&s.load.RequireProof, "require-proof", false, "refuse bundles without golden cases")
@@ -72,6 +83,8 @@ func serveCommand() *cobra.Command {
 }
 
 func (s *server) run(cmd *cobra.Command, args []string) error {
+	s.lines = newLogWriter(cmd.ErrOrStderr())
+	cmd.SetErr(s.lines) // what run says at the end, too
 	conf, err := s.configure(cmd, args)
 	if err != nil {
 		return err
@@ -86,26 +99,100 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer end()
 	s.options.Traces = provider
-	models, err := repository.Open(cmd.Context(), conf.Paths, s.name, repository.Options{
+	models, err := repository.New(conf.Paths, s.name, repository.Options{
 		Load: s.open, Defaults: s.defaults(), Models: conf.Models, Limits: s.options.Limits, Log: s.options.Log,
+		Strict: s.strict, Readiness: repository.Readiness(s.readiness),
 	})
 	if err != nil {
 		return err
-	}
-	defer models.Close()
-	if s.watch > 0 {
-		go models.Watch(cmd.Context(), s.watch, configured(s.file, cmd.Flags(), s.options.Log))
 	}
 	for _, address := range []*string{&s.at.HTTP, &s.at.GRPC, &s.at.Admin} {
 		if *address == "off" {
 			*address = ""
 		}
 	}
+	signal.Ignore(syscall.SIGPIPE) // whoever read the log has died; the server has not
+	server := serve.Repository(models, s.options)
+	go s.keepUp(cmd.Context(), server, models, &reloader{
+		path: s.file, flags: cmd.Flags(), log: s.options.Log, begun: conf, now: conf, paths: len(args) > 0,
+		given: func(flag string) bool {
+			f := cmd.Flags().Lookup(flag)
+			return f != nil && f.Changed && !s.fileFlags[flag]
+		},
+	})
 	headroom := make([]byte, gcHeadroom)
 	defer runtime.KeepAlive(headroom)
-	return serve.Repository(models, s.options).Serve(cmd.Context(), s.at)
+	done := make(chan error, 1)
+	go func() {
+		err := server.Serve(cmd.Context(), s.at)
+		within(closing, models.Close) // a load or a run that does not end is left behind
+		end()
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-cmd.Context().Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(s.options.ShutdownDelay + s.options.Drain + closing):
+		return fmt.Errorf("stop: something was still under way after --drain %s; it is left", s.options.Drain)
+	}
+}
+
+// closing is how long models may take to close once every request is answered or cut.
+const closing = time.Second
+
+// within returns when f does, or after a time.
+func within(limit time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
+}
+
+// keepUp looks for what has changed every so often, and whenever the process is told to by SIGHUP.
+func (s *server) keepUp(ctx context.Context, server *serve.Server, models *repository.Repository, conf *reloader) {
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	var tick <-chan time.Time
+	if s.watch > 0 {
+		ticker := time.NewTicker(s.watch)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for {
+		asked := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangUp:
+			asked = true
+			s.options.Log.Info("reloading, as SIGHUP asks")
+			server.Reload()
+		case <-tick:
+		}
+		settings, changed := conf.read()
+		if changed {
+			models.Configure(ctx, settings)
+		}
+		switch {
+		case asked:
+			models.Reload(ctx)
+			s.options.Log.Info("reloaded")
+		case !changed:
+			models.Refresh(ctx)
+		}
+	}
 }
 
 // configure reads the file and checks what is set, wherever it was.
@@ -114,6 +201,12 @@ func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err 
 		return conf, usageError{err}
 	}
 	if s.file != "" {
+		before := map[string]bool{}
+		cmd.Flags().Visit(func(f *pflag.Flag) { before[f.Name] = true })
+		defer func() {
+			s.fileFlags = map[string]bool{}
+			cmd.Flags().Visit(func(f *pflag.Flag) { s.fileFlags[f.Name] = !before[f.Name] })
+		}()
 		if conf, err = readConfig(s.file, cmd.Flags(), true); err != nil {
 			return conf, usageError{err}
 		}
@@ -135,7 +228,11 @@ func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err 
 	if err := s.load.check(); err != nil {
 		return conf, err
 	}
-	s.options.Log, err = s.log.logger(cmd.ErrOrStderr())
+	if s.readiness != string(repository.ReadyAny) && s.readiness != string(repository.ReadyAll) {
+		return conf, usageError{fmt.Errorf("--ready is any or all, not %q", s.readiness)}
+	}
+	s.options.LogDropped = s.lines.Dropped
+	s.options.Log, err = s.log.logger(s.lines)
 	return conf, err
 }
 

@@ -103,14 +103,19 @@ func Watch(ctx context.Context, log *slog.Logger, reloaders ...Reloader) (stop f
 				return
 			case <-tick.C:
 			}
-			for _, r := range reloaders {
-				reload(log, r)
-			}
+			Reload(log, reloaders...)
 		}
 	})
 	return func() {
 		cancel()
 		group.Wait()
+	}
+}
+
+// Reload reads files again now if they changed, and logs what [Watch] does.
+func Reload(log *slog.Logger, reloaders ...Reloader) {
+	for _, r := range reloaders {
+		reload(log, r)
 	}
 }
 

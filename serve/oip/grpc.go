@@ -41,7 +41,7 @@ func (s *Service) ServerLive(context.Context, *pb.ServerLiveRequest) (*pb.Server
 	return &pb.ServerLiveResponse{Live: true}, nil
 }
 
-// ServerReady answers false once the server is stopping.
+// ServerReady answers false until the models are loaded, where too few answer, and once the server is stopping.
 func (s *Service) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.ServerReadyResponse, error) {
 	return &pb.ServerReadyResponse{Ready: s.models.Ready()}, nil
 }
@@ -54,7 +54,7 @@ func (s *Service) ModelReady(_ context.Context, req *pb.ModelReadyRequest) (*pb.
 		return &pb.ModelReadyResponse{}, nil
 	}
 	m.Release()
-	return &pb.ModelReadyResponse{Ready: s.models.Ready()}, nil
+	return &pb.ModelReadyResponse{Ready: !s.models.Stopping()}, nil
 }
 
 // ServerMetadata names the server and its extensions.

@@ -30,8 +30,10 @@ type Models interface {
 	Get(name, version string) (*served.Model, error)
 	// Status returns every version that is known, by name and version.
 	Status() []repository.Status
-	// Ready reports whether the server takes requests: false once it is stopping.
+	// Ready reports whether requests to the server as a whole are welcome.
 	Ready() bool
+	// Stopping reports whether the server is about to stop.
+	Stopping() bool
 }
 
 // Manager loads and unloads models.

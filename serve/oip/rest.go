@@ -40,17 +40,17 @@ func Handler(models Models, manager Manager) http.Handler {
 	return r
 }
 
-// live answers 200 once the server runs: it starts only after its models are verified.
+// live answers 200 once the server listens, which is before its models are loaded.
 func (h handler) live(w http.ResponseWriter, _ *http.Request) {
 	reply.JSON(w, http.StatusOK, map[string]bool{"live": true})
 }
 
 func (h handler) ready(w http.ResponseWriter, _ *http.Request) {
-	status := http.StatusOK
-	if !h.models.Ready() {
+	status, ready := http.StatusOK, h.models.Ready()
+	if !ready {
 		status = http.StatusServiceUnavailable
 	}
-	reply.JSON(w, status, map[string]bool{"ready": h.models.Ready()})
+	reply.JSON(w, status, map[string]bool{"ready": ready})
 }
 
 func (h handler) server(w http.ResponseWriter, _ *http.Request) {
@@ -87,7 +87,7 @@ func (h handler) modelReady(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	model.Release()
-	if !h.models.Ready() {
+	if h.models.Stopping() {
 		reply.Error(w, http.StatusServiceUnavailable, errNotReady)
 		return
 	}

@@ -12,7 +12,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/served"
@@ -21,53 +20,78 @@ import (
 // ErrFixed is wrapped by the errors of changes to a repository of [Fixed] models.
 var ErrFixed = errors.New("this server answers with the models that it was started with; start it again to change them")
 
-// Open loads the models of bundles and of folders of models, and of the settings that have a
-// path of their own. name is the model's where paths are one bundle; "" is its folder's name.
-// It fails where any model has no version that can be proven to answer as it was trained.
+// Open returns a repository whose models are loaded: [New] and [Repository.Start] in one.
 func Open(ctx context.Context, paths []string, name string, o Options) (*Repository, error) {
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
-	r := &Repository{options: o, models: map[string]*model{}, counts: map[string]Counts{}}
-	if err := r.find(paths, name); err != nil {
+	r, err := New(paths, name, o)
+	if err != nil {
 		return nil, err
 	}
-	errs := []error{r.start(ctx)}
-	if len(r.models) == 0 {
-		errs = append(errs, fmt.Errorf("there are no models in %s: a folder of models has a bundle at NAME/VERSION, VERSION a number", strings.Join(paths, ", ")))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := r.Start(ctx); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-// start loads every model once. Its error has the refusals of models that then have no version
-// that answers; those of other models are logged.
-func (r *Repository) start(ctx context.Context) error {
+// New finds the models of bundles and of folders of models, and of the settings that have a path of
+// their own, and loads none. name is the model's where paths are one bundle; "" is its folder's name.
+func New(paths []string, name string, o Options) (*Repository, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	r := &Repository{options: o, models: map[string]*model{}, counts: map[string]Counts{}, told: notes{said: map[string]bool{}}}
+	if err := r.find(paths, name); err != nil {
+		return nil, err
+	}
+	if err := r.scan(); err != nil {
+		return nil, err
+	}
+	if len(r.models) == 0 {
+		return nil, fmt.Errorf("there are no models in %s: a folder of models has a bundle at NAME/VERSION, VERSION a number", strings.Join(paths, ", "))
+	}
+	for _, m := range r.models {
+		for number := range m.disk {
+			m.versions[number] = &version{state: Loading, reason: "it is not loaded yet"}
+		}
+	}
+	r.publish()
+	return r, nil
+}
+
+// Start loads every model once. It fails where no model has a version that is proven to answer as it
+// was trained or, with Options.Strict, where any model has none; other refusals are logged. Once it
+// was called it does nothing.
+func (r *Repository) Start(ctx context.Context) error {
 	r.work.Lock()
 	defer r.work.Unlock()
-	r.publish()
-	if err := r.scan(); err != nil {
-		return err
+	if r.started.Load() || r.closed {
+		return nil
 	}
-	r.opening = true
+	r.alone = len(r.models) == 1
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(r.models)) {
 		m := r.models[name]
-		if err := r.update(ctx, m, true); err != nil && r.now.Load().byName[name].serving == nil {
+		err := r.update(ctx, m, true)
+		if ctx.Err() != nil {
+			return fmt.Errorf("load models: %w", ctx.Err())
+		}
+		if err != nil && r.now.Load().byName[name].serving == nil {
 			errs = append(errs, err)
-			continue
 		}
 		for _, number := range m.byNumber() {
-			if v := m.versions[number]; v.refused != nil {
+			if v := m.versions[number]; v.refused != nil && !v.noted && r.now.Load().answering > 0 {
 				r.note(m, number, v)
 			}
 		}
 	}
-	r.opening = false
-	return errors.Join(errs...)
+	r.alone = false
+	if len(errs) > 0 && (r.options.Strict || r.now.Load().answering == 0) {
+		return errors.Join(errs...)
+	}
+	r.noteUnknown()
+	r.started.Store(true)
+	r.publish()
+	return nil
 }
 
 // find sorts out what the paths are.
@@ -105,28 +129,33 @@ func (r *Repository) find(paths []string, name string) error {
 	return nil
 }
 
-// scan looks at the places. A model that is not there any more has no versions.
+// scan looks at the places. A model that is not there any more has no versions on disk. It fails
+// where a place cannot be read, which is said once; what is known of the other places counts.
 func (r *Repository) scan() error {
 	var errs []error
-	there := map[string]found{}
-	for _, p := range r.places {
-		models, err := p.look()
-		if err != nil {
-			if p.name == "" { // its models stay as they are: nothing is known of them
-				errs = append(errs, fmt.Errorf("look for models in %s: %w", p.path, err))
-				continue
+	there, ignored := map[string]found{}, map[string]string{}
+	for i := range r.places {
+		p := &r.places[i]
+		models, passed, err := p.look()
+		if err != nil && p.name != "" {
+			// Its loading says what is wrong, unless it answers already.
+			if m := r.models[p.name]; m == nil || !m.answers() {
+				models, err = map[string]found{p.name: {single: p.path}}, nil
 			}
-			models = map[string]found{p.name: {single: p.path}} // whose loading will say what is wrong
 		}
+		r.notePlace(p, err)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("look for models in %s: %w", p.path, err))
+		}
+		maps.Copy(ignored, passed)
 		for name, f := range models {
 			if _, ok := there[name]; !ok {
 				there[name] = f
 			}
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
+	r.round()
+	r.passOver(ignored)
 	for name, f := range there {
 		if r.models[name] == nil {
 			r.models[name] = &model{name: name, versions: map[string]*version{}, settings: r.settings(name)}
@@ -138,7 +167,31 @@ func (r *Repository) scan() error {
 			m.disk = nil
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// notePlace says once that a place cannot be read, and that it can be again.
+func (r *Repository) notePlace(p *place, err error) {
+	was := p.err
+	if p.err = ""; err != nil {
+		p.err = err.Error()
+	}
+	switch {
+	case p.err == was || len(r.models) == 0: // at the start the error says so
+	case err != nil:
+		r.options.Log.Error("folder cannot be read; what was loaded from it goes on answering", "path", p.path, "error", p.err)
+	default:
+		r.options.Log.Info("folder can be read again", "path", p.path)
+	}
+}
+
+// noteUnknown says which settings are of no model.
+func (r *Repository) noteUnknown() {
+	for name := range r.options.Models {
+		if r.models[name] == nil {
+			r.options.Log.Warn("settings of a model that does not exist", "model", name, "models", slices.Sorted(maps.Keys(r.models)))
+		}
+	}
 }
 
 func (r *Repository) settings(name string) Settings {
@@ -150,38 +203,16 @@ func (r *Repository) settings(name string) Settings {
 func (r *Repository) Refresh(ctx context.Context) {
 	r.work.Lock()
 	defer r.work.Unlock()
-	if r.closed {
+	if r.closed || !r.started.Load() {
 		return
 	}
-	if err := r.scan(); err != nil {
-		r.options.Log.Error("watch", "error", err.Error())
-		return
-	}
+	_ = r.scan() // which logs what is wrong
 	for _, name := range slices.Sorted(maps.Keys(r.models)) {
 		m := r.models[name]
 		_ = r.update(ctx, m, false)
 		if len(m.versions) == 0 {
 			delete(r.models, name)
 			r.publish()
-		}
-	}
-}
-
-// Watch refreshes every so often until ctx ends. settings is asked before each time; true means
-// that those of the models are others now, see [Repository.Configure].
-func (r *Repository) Watch(ctx context.Context, every time.Duration, settings func() (map[string]Settings, bool)) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if models, changed := settings(); changed {
-				r.Configure(ctx, models)
-			} else {
-				r.Refresh(ctx)
-			}
 		}
 	}
 }
@@ -197,12 +228,15 @@ func (r *Repository) Load(ctx context.Context, name string) error {
 	if r.closed {
 		return fmt.Errorf("load model %q: %w", name, predict.ErrClosed)
 	}
-	if err := r.scan(); err != nil {
-		return err
-	}
+	err := r.scan()
 	m := r.models[name]
-	if m == nil {
+	switch {
+	case m == nil && err != nil:
+		return err
+	case m == nil:
 		return served.NotFound("there is no model %q in the repository", name)
+	case len(m.disk) == 0:
+		return fmt.Errorf("load model %q: its folder is gone; what was loaded goes on answering", name)
 	}
 	m.unloaded = false
 	return r.update(ctx, m, true)
@@ -235,6 +269,21 @@ func (r *Repository) Configure(ctx context.Context, models map[string]Settings) 
 		old.Versions, old.Labels = s.Versions, s.Labels
 		if !reflect.DeepEqual(old, s) {
 			for _, v := range m.versions {
+				v.tried = 0
+			}
+		}
+	}
+	r.noteUnknown()
+	r.work.Unlock()
+	r.Refresh(ctx)
+}
+
+// Reload is like Refresh, and tries again what was refused before.
+func (r *Repository) Reload(ctx context.Context) {
+	r.work.Lock()
+	for _, m := range r.models {
+		for _, v := range m.versions {
+			if v.refused != nil {
 				v.tried = 0
 			}
 		}

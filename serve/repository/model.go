@@ -27,11 +27,17 @@ type version struct {
 	state   State
 	reason  string
 	current *served.Model // nil unless it answers
+	path    string        // where that was loaded from
 	tried   uint64        // the fingerprint of what was loaded or refused last; 0 for never
 	refused error         // nil if that was loaded
 	noted   bool          // the refusal has been logged
 	missing bool          // it was not on disk when last looked for
+	gone    bool          // nor when looked for once more, though it answers
+	retry   retry         // of a load that failed for want of room
 }
+
+// folderGone is why a version is not what lies on disk.
+const folderGone = "its folder is gone; what was loaded answers until another version does"
 
 // labels are the names of versions, stable among them where a version answers.
 func (m *model) labels() map[string]string {
@@ -51,6 +57,16 @@ func (m *model) labels() map[string]string {
 	return labels
 }
 
+// answers says whether any version does.
+func (m *model) answers() bool {
+	for _, v := range m.versions {
+		if v.current != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // byNumber lists the versions, the highest first.
 func (m *model) byNumber() []string {
 	return highestFirst(slices.Collect(maps.Keys(m.versions)))
@@ -66,13 +82,20 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 		}
 	}
 	for number, v := range m.versions {
-		if _, there := m.disk[number]; there {
+		_, there := m.disk[number]
+		switch {
+		case there && v.gone:
+			v.missing, v.gone, v.reason = false, false, ""
+			r.options.Log.Info("folder is back", "model", m.name, "version", number)
+		case there:
 			v.missing = false
-		} else if again || v.missing || v.current == nil {
-			r.drop(m, number, "its folder is gone")
+		case v.current == nil:
 			delete(m.versions, number)
-		} else {
+		case !v.missing && !again:
 			v.missing = true // its place may be taken by another at this moment
+		case !v.gone:
+			v.missing, v.gone, v.reason = true, true, folderGone
+			r.options.Log.Warn("folder is gone", "model", m.name, "version", number, "path", v.path, "answering", !m.unloaded)
 		}
 	}
 	if m.unloaded {
@@ -96,6 +119,9 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 			errs = append(errs, fmt.Errorf("model %q has no version %s on disk", m.name, number))
 			return false
 		}
+		if v.missing {
+			return true
+		}
 		if err := r.refresh(ctx, m, number, v, again); err != nil {
 			errs = append(errs, err)
 		}
@@ -114,7 +140,7 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 	default:
 		left := max(policy.latest, 1)
 		for _, number := range m.byNumber() {
-			if left > 0 && want(number) {
+			if left > 0 && !m.versions[number].gone && want(number) {
 				left--
 			}
 		}
@@ -132,13 +158,44 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 		}
 	}
 	m.labelled = labelled
-	for number := range m.versions {
-		if !keep[number] {
-			r.drop(m, number, "not wanted by the version policy "+policy.String())
-		}
-	}
+	r.noteAbsent(m)
+	r.retire(m, keep)
 	r.publish()
 	return errors.Join(errs...)
+}
+
+// retire drops the versions that are not wanted. Those whose folder is gone answer until one that
+// is wanted does: however a folder came to be gone, traffic does not go with it.
+func (r *Repository) retire(m *model, keep map[string]bool) {
+	succeeded := false
+	for number := range keep {
+		v := m.versions[number]
+		succeeded = succeeded || v != nil && v.current != nil && !v.gone
+	}
+	for number, v := range m.versions {
+		switch {
+		case keep[number], v.gone && !succeeded:
+		case v.gone:
+			r.drop(m, number, "its folder is gone")
+			delete(m.versions, number)
+		default:
+			r.drop(m, number, "not wanted by the version policy "+m.settings.Versions.String())
+		}
+	}
+}
+
+// noteAbsent says which labels and policies name versions that are not on disk.
+func (r *Repository) noteAbsent(m *model) {
+	for label, number := range m.settings.Labels {
+		if m.versions[number] == nil {
+			r.say("no such version", "model", m.name, "label", label, "version", number, "versions", m.byNumber())
+		}
+	}
+	for _, number := range m.settings.Versions.named {
+		if m.versions[number] == nil {
+			r.say("no such version", "model", m.name, "policy", m.settings.Versions.String(), "version", number, "versions", m.byNumber())
+		}
+	}
 }
 
 // refresh makes what lies in a version's folder the version that answers, unless it is already
@@ -146,7 +203,7 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 func (r *Repository) refresh(ctx context.Context, m *model, number string, v *version, again bool) error {
 	path := m.disk[number]
 	mark := fingerprint(path)
-	if !again && v.tried == mark {
+	if !again && v.tried == mark && !v.retry.due() {
 		// A copy under way goes on changing; what has not changed since it was refused is final.
 		if v.refused != nil && !v.noted {
 			r.note(m, number, v)
@@ -154,11 +211,17 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 		return nil
 	}
 	if v.current == nil {
-		v.state, v.reason = Loading, ""
+		v.state, v.reason = Loading, "it is being loaded"
 		r.publish()
 	}
+	if !v.retry.waiting() {
+		r.options.Log.Info("loading", "model", m.name, "version", number, "path", path)
+	}
+	said := v.noted && v.retry.waiting() && v.refused != nil
 	loaded, err := r.options.Load(ctx, path, m.settings)
-	v.tried, v.refused, v.noted = mark, err, false
+	v.tried, v.noted = mark, said && err != nil && err.Error() == v.refused.Error()
+	v.refused = err
+	v.retry.after(err)
 	if err != nil {
 		if ctx.Err() != nil {
 			v.tried = 0 // it was not refused, there was no time for it
@@ -166,7 +229,7 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 		if v.reason = err.Error(); v.current == nil {
 			v.state = Unavailable
 		}
-		if !r.opening && (again || !errors.As(err, new(*bundle.Error))) {
+		if !v.noted && !r.alone && (again || v.retry.waiting() || !errors.As(err, new(*bundle.Error))) {
 			r.note(m, number, v)
 		}
 		r.publish()
@@ -174,7 +237,7 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 	}
 	old := v.current
 	v.current = r.serve(m.name, number, loaded, func() { _ = loaded.Close() })
-	v.state, v.reason = Ready, ""
+	v.state, v.reason, v.path = Ready, "", path
 	r.count(m.name, func(c *Counts) { c.Loaded++ })
 	r.options.Log.Info("loaded", "model", m.name, "version", number, "digest", loaded.Digest()[:12], "parity", loaded.Parity().String())
 	r.publish()
@@ -213,7 +276,7 @@ func (r *Repository) drop(m *model, number, reason string) {
 		return
 	}
 	old := v.current
-	v.current, v.tried, v.state, v.reason = nil, 0, Unavailable, reason
+	v.current, v.tried, v.state, v.reason, v.gone = nil, 0, Unavailable, reason, false
 	r.options.Log.Info("unloaded", "model", m.name, "version", number, "reason", reason)
 	r.publish()
 	old.Retire()

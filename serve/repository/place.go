@@ -9,44 +9,56 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/forgo-ml/forgo/internal/regular"
 )
 
 // place is a path that was given: a bundle, a model's folder of versions, or a folder of models.
 type place struct {
 	path string
 	name string // the model's; "" for a folder of models
+	err  string // why it could not be read when last looked at
 }
 
 // found are the bundles of a model by version.
 type found map[string]string
 
-// look returns the models of a place, by name.
-func (p place) look() (map[string]found, error) {
+// look returns the models of a place by name, and the folders in it that are neither models nor
+// versions, with what is wrong with them.
+func (p place) look() (models map[string]found, ignored map[string]string, err error) {
+	ignored = map[string]string{}
 	if p.name != "" {
-		f, err := lookModel(p.path)
-		return map[string]found{p.name: f}, err
+		f, err := lookModel(p.path, ignored)
+		return map[string]found{p.name: f}, ignored, err
 	}
 	entries, err := os.ReadDir(p.path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	models := map[string]found{}
+	models = map[string]found{}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") { // what is being written has such a name
+		path := filepath.Join(p.path, e.Name())
+		if hidden(e) || !isDir(path) {
 			continue
 		}
-		path := filepath.Join(p.path, e.Name())
-		f, err := lookModel(path)
-		if err != nil || len(f) == 0 {
-			continue // it may be on its way
+		f, err := lookModel(path, ignored)
+		switch {
+		case err != nil:
+			ignored[path] = "it cannot be read: " + err.Error()
+		case len(f) == 0:
+			ignored[path] = "there is no model in it: a model is a bundle, or a folder with a bundle at VERSION, a whole number"
+		default:
+			models[modelName(path)] = f
 		}
-		models[modelName(path)] = f
 	}
-	return models, nil
+	return models, ignored, nil
 }
 
+// hidden is what is being written.
+func hidden(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") }
+
 // lookModel returns a bundle as the only version, or a folder's versions.
-func lookModel(path string) (found, error) {
+func lookModel(path string, ignored map[string]string) (found, error) {
 	if isBundle(path) {
 		return found{single: path}, nil
 	}
@@ -56,8 +68,12 @@ func lookModel(path string) (found, error) {
 	}
 	f := found{}
 	for _, e := range entries {
-		if version := filepath.Join(path, e.Name()); isVersion(e.Name()) && isDir(version) {
+		switch version := filepath.Join(path, e.Name()); {
+		case hidden(e) || !isDir(version):
+		case isVersion(e.Name()):
 			f[e.Name()] = version
+		default:
+			ignored[version] = "a version is a whole number from 1, such as 3"
 		}
 	}
 	return f, nil
@@ -81,12 +97,17 @@ func modelName(path string) string {
 	return strings.TrimSuffix(filepath.Base(path), ".forgo")
 }
 
-// fingerprint changes when a file of a bundle does: its name, its size or its time.
+// fingerprint changes when a file of a bundle does: its name, its size or its time, or when another
+// bundle takes its place. It is 0 for a folder that cannot be read. The path is followed as the
+// kernel does: what lies behind /proc/PID/root has no other name here.
 func fingerprint(path string) uint64 {
-	h := fnv.New64a()
-	root, err := filepath.EvalSymlinks(path)
-	if err != nil {
+	if !isDir(path) {
 		return 0
+	}
+	h := fnv.New64a()
+	root := path + string(filepath.Separator) + "." // a link is followed
+	if identity, err := regular.Read(filepath.Join(path, "forgo.sha256"), 1<<10); err == nil {
+		_, _ = h.Write(identity)
 	}
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -97,5 +118,5 @@ func fingerprint(path string) uint64 {
 		}
 		return nil
 	})
-	return h.Sum64()
+	return h.Sum64() | 1
 }

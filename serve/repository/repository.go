@@ -41,6 +41,11 @@ type Options struct {
 	Models map[string]Settings
 	// Limits bound one request. Optional.
 	Limits served.Limits
+	// Strict makes Start fail where any model answers with none of its versions. Optional: it fails
+	// where no model answers at all.
+	Strict bool
+	// Readiness says when the repository is ready. Optional: ReadyAny.
+	Readiness Readiness
 	// Log receives what is loaded, refused and unloaded. Optional: slog.Default().
 	Log *slog.Logger
 }
@@ -51,13 +56,17 @@ type Repository struct {
 	stopping atomic.Bool
 	now      atomic.Pointer[snapshot]
 
+	started atomic.Bool // Start has returned
+	notify  atomic.Pointer[func()]
+
 	work   sync.Mutex // one change at a time; the rest needs it
 	places []place    // where models are looked for
 	models map[string]*model
 	counts map[string]Counts
 	closed bool
-	// opening leaves it to Open to say what is refused: where it fails, its error does.
-	opening bool
+	told   notes
+	// alone leaves it to Start to say why the only model is refused: its error does.
+	alone bool
 }
 
 // Counts are how often versions of a model were loaded, and refused.
@@ -81,6 +90,8 @@ type Status struct {
 	// its folder since is not what answers.
 	Reason string
 	Labels []string
+	// Gone says that the folder of a version that answers is not there any more.
+	Gone bool
 	// Model is the one that answers, nil unless the version is ready. It must not be asked to
 	// predict: that takes [Repository.Get].
 	Model *served.Model
@@ -92,6 +103,8 @@ type snapshot struct {
 	byName map[string]*entry
 	ready  []*served.Model
 	loads  map[string]Counts
+	// answering is how many of the models answer where no version is named.
+	answering int
 }
 
 type entry struct {
@@ -109,6 +122,7 @@ func Fixed(models map[string]*predict.Model, l served.Limits) *Repository {
 		v := &version{current: r.serve(name, single, m, nil), state: Ready}
 		r.models[name] = &model{name: name, fixed: true, versions: map[string]*version{single: v}}
 	}
+	r.started.Store(true)
 	r.publish()
 	return r
 }
@@ -199,11 +213,48 @@ func (r *Repository) Status() []Status { return r.now.Load().status }
 // Counts returns how often versions were loaded and refused, by model name.
 func (r *Repository) Counts() map[string]Counts { return r.now.Load().loads }
 
-// Ready reports whether requests are welcome: false once the server is stopping.
-func (r *Repository) Ready() bool { return !r.stopping.Load() }
+// Readiness says when a repository is ready.
+type Readiness string
 
-// Stop makes Ready answer false. Requests that come all the same are answered.
-func (r *Repository) Stop() { r.stopping.Store(true) }
+// When a repository is ready, once every model was tried: where any model answers, or where all do.
+// A model answers where its stable version does.
+const (
+	ReadyAny Readiness = "any"
+	ReadyAll Readiness = "all"
+)
+
+// Ready reports whether requests are welcome: once the models are loaded, while as many answer as
+// Options.Readiness asks for, and until the server stops.
+func (r *Repository) Ready() bool {
+	now := r.now.Load()
+	enough := now.answering > 0
+	if r.options.Readiness == ReadyAll {
+		enough = enough && now.answering == len(now.byName)
+	}
+	return enough && r.started.Load() && !r.stopping.Load()
+}
+
+// Started reports whether every model was tried.
+func (r *Repository) Started() bool { return r.started.Load() }
+
+// Stopping reports whether the server is about to stop. Requests that come all the same are answered.
+func (r *Repository) Stopping() bool { return r.stopping.Load() }
+
+// Stop makes Ready answer false.
+func (r *Repository) Stop() {
+	r.stopping.Store(true)
+	r.changed()
+}
+
+// Notify has f called whenever what Ready or Status return may have changed. It must not wait for
+// the repository.
+func (r *Repository) Notify(f func()) { r.notify.Store(&f) }
+
+func (r *Repository) changed() {
+	if f := r.notify.Load(); f != nil {
+		(*f)()
+	}
+}
 
 // Close retires every model and returns when those that it loaded are closed. Nothing is loaded
 // any more.
@@ -238,7 +289,7 @@ func (r *Repository) publish() {
 		labels := m.labels()
 		for _, number := range slices.SortedFunc(maps.Keys(m.versions), byNumber) {
 			v := m.versions[number]
-			status := Status{Name: name, Version: number, State: v.state, Reason: v.reason, Model: v.current}
+			status := Status{Name: name, Version: number, State: v.state, Reason: v.reason, Model: v.current, Gone: v.gone}
 			for _, label := range slices.Sorted(maps.Keys(labels)) {
 				if labels[label] == number {
 					status.Labels = append(status.Labels, label)
@@ -254,7 +305,11 @@ func (r *Repository) publish() {
 			e.labels[label] = e.versions[number].Model
 		}
 		e.serving = e.labels[Stable]
+		if e.serving != nil {
+			s.answering++
+		}
 		s.byName[name] = e
 	}
 	r.now.Store(s)
+	r.changed()
 }

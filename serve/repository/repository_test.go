@@ -332,8 +332,16 @@ func TestReplacedInPlace(t *testing.T) {
 	r.Refresh(t.Context())
 	answers(t, r, "", "-new")
 	r.Refresh(t.Context())
+	answers(t, r, "", "-new") // which is the last that can
+	if s := r.Status()[1]; !s.Gone || !strings.Contains(s.Reason, "its folder is gone") {
+		t.Errorf("its folder is gone: %+v", s)
+	}
+	if err := r.Unload(t.Context(), "iris"); err != nil {
+		t.Fatal(err)
+	}
+	r.Refresh(t.Context())
 	if _, err := r.Get("iris", ""); !errors.Is(err, served.ErrNotFound) {
-		t.Errorf("its folder is gone: %v, %s", err, states(r))
+		t.Errorf("unloaded, its folder gone: %v, %s", err, states(r))
 	}
 }
 

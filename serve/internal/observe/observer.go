@@ -24,12 +24,16 @@ type State struct {
 	Models   []Model   // that answer
 	Versions []Version // that are known
 	Loads    []Loads
+	// Ready says that requests are welcome, and LogDropped counts lines of the log that were lost.
+	Ready      bool
+	LogDropped uint64
 }
 
 // Version is one that answers, or one that does not.
 type Version struct {
 	Name, Version string
 	Ready         bool
+	Gone          bool // its folder
 }
 
 // Loads are how often versions of a model were loaded and refused.

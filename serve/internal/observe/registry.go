@@ -33,6 +33,9 @@ var (
 		"model", "version", "digest", "engine", "task")
 	modelReady       = newFamily("forgo_model_ready", "1 for each version that answers, 0 for one that is known and does not.", "model", "version")
 	loadsTotal       = newFamily("forgo_model_loads_total", "Versions that were loaded, and those that were refused.", "model", "outcome")
+	folderGone       = newFamily("forgo_model_folder_missing", "1 for each version that answers though its folder is gone, 0 for one whose folder is there.", "model", "version")
+	ready            = newFamily("forgo_ready", "1 while the server answers that it is ready, 0 while it does not.")
+	logDropped       = newFamily("forgo_log_dropped_lines_total", "Lines of the log that were lost, because nobody read them in time.")
 	parityDifference = newFamily("forgo_model_parity_difference",
 		"Largest difference in the replay at load, by stage: decode of pictures in steps of 255, otherwise as tolerances are.", "model", "version", "stage")
 	parityTolerance = newFamily("forgo_model_parity_tolerance", "What the bundle allows the largest difference of the model's outputs to be.", "model", "version")
@@ -87,12 +90,13 @@ func (o *Observer) Collect(out chan<- prometheus.Metric) {
 	one(out, buildInfo, prometheus.GaugeValue, 1, forgo.Version(), runtime.Version(), pixels.Decoder())
 	o.nowhere.collect(out, "", "")
 	state := o.state()
+	one(out, ready, prometheus.GaugeValue, truth(state.Ready))
+	one(out, logDropped, prometheus.CounterValue, float64(state.LogDropped))
 	for _, v := range state.Versions {
-		ready := 0.
+		one(out, modelReady, prometheus.GaugeValue, truth(v.Ready), v.Name, v.Version)
 		if v.Ready {
-			ready = 1
+			one(out, folderGone, prometheus.GaugeValue, truth(v.Gone), v.Name, v.Version)
 		}
-		one(out, modelReady, prometheus.GaugeValue, ready, v.Name, v.Version)
 	}
 	for _, l := range state.Loads {
 		one(out, loadsTotal, prometheus.CounterValue, float64(l.Loaded), l.Name, "loaded")
@@ -102,6 +106,13 @@ func (o *Observer) Collect(out chan<- prometheus.Metric) {
 		m.outcomes.collect(out, m.Name, m.Version)
 		m.collect(out)
 	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func one(out chan<- prometheus.Metric, f *family, kind prometheus.ValueType, value float64, labels ...string) {

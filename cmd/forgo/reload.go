@@ -1,0 +1,90 @@
+package main
+
+// A server's configuration that changes while it runs: the settings of models are taken, and what
+// takes a restart is said.
+
+import (
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/forgo-ml/forgo/serve/repository"
+)
+
+// reloader reads a configuration file again. It is used by one goroutine at a time.
+type reloader struct {
+	path   string // "": there is none
+	flags  *pflag.FlagSet
+	log    *slog.Logger
+	given  func(flag string) bool // set elsewhere than in the file
+	paths  bool                   // so are the paths
+	begun  config                 // what the server runs with
+	now    config                 // what was read last
+	failed string
+}
+
+// read returns the models' settings where they are others now. It is false where the file is as it
+// was, or cannot be read: then those of before stay, and the log says so once.
+func (r *reloader) read() (map[string]repository.Settings, bool) {
+	if r.path == "" {
+		return nil, false
+	}
+	c, err := readConfig(r.path, r.flags, false)
+	if err != nil {
+		if err.Error() != r.failed {
+			r.log.Error("configuration not reloaded, the one read before stays", "error", err.Error())
+		}
+		r.failed = err.Error()
+		return nil, false
+	}
+	r.failed = ""
+	before := r.now
+	r.now = c
+	if reflect.DeepEqual(before, c) {
+		return nil, false
+	}
+	models := differing(before.Models, c.Models)
+	r.log.Info("configuration reloaded", "models", models)
+	if late := r.needRestart(c); len(late) > 0 {
+		r.log.Warn("configuration: these take effect when the server is started again", "keys", late)
+	}
+	return c.Models, len(models) > 0
+}
+
+// needRestart lists the keys that are others than those that the server runs with.
+func (r *reloader) needRestart(c config) []string {
+	var late []string
+	for _, key := range differing(r.begun.flags, c.flags) {
+		if !r.given(strings.ReplaceAll(key, "_", "-")) {
+			late = append(late, key)
+		}
+	}
+	if !r.paths && !slices.Equal(r.begun.Paths, c.Paths) {
+		late = append(late, "paths")
+	}
+	for _, name := range differing(r.begun.Models, c.Models) {
+		if r.begun.Models[name].Path != c.Models[name].Path {
+			late = append(late, "models."+name+".path")
+		}
+	}
+	return late
+}
+
+// differing lists the keys by which two maps differ, in order.
+func differing[V any](a, b map[string]V) []string {
+	keys := map[string]bool{}
+	for _, m := range []map[string]V{a, b} {
+		for key := range m {
+			v, inA := a[key]
+			w, inB := b[key]
+			if inA != inB || !reflect.DeepEqual(v, w) {
+				keys[key] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}

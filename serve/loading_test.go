@@ -1,0 +1,127 @@
+package serve_test
+
+// A server whose models are still being loaded.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/oip/pb"
+	"github.com/forgo-ml/forgo/serve/repository"
+)
+
+func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
+	root := t.TempDir()
+	putVersion(t, root, "1")
+	held := make(chan struct{})
+	models, err := repository.New([]string{root}, "", repository.Options{
+		Log: slog.New(slog.DiscardHandler),
+		Load: func(ctx context.Context, path string, _ repository.Settings) (*predict.Model, error) {
+			<-held
+			return predict.Options{Threads: 1}.Load(ctx, path, onnx.Engine())
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := &logBook{}
+	book.grown = sync.NewCond(&book.mu)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	s := serve.Repository(models, serve.Options{Log: slog.New(slog.NewJSONHandler(book, nil))})
+	go func() { ended <- s.Serve(ctx, serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort}) }()
+	var places map[string]string
+	_ = json.Unmarshal([]byte(book.wait("listening; not ready until the models are loaded")), &places)
+	conn := connect(t, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", places["grpc"])
+	})
+	health, calls := grpc_health_v1.NewHealthClient(conn), pb.NewGRPCInferenceServiceClient(conn)
+	row := `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.9,3.2,4.8,1.8]}]}`
+	look := func(ready bool, status int) {
+		t.Helper()
+		for path, want := range map[string]int{"/v2/health/live": 200, "/v2/health/ready": status, "/v2/models/iris/ready": status, "/v2/models/iris": status} {
+			for _, port := range []string{places["url"], "http://" + places["admin"]} {
+				if got, answer := call(t, "GET", port+path, ""); got != want {
+					t.Errorf("ready %t: %s%s is %d %v, want %d", ready, port, path, got, answer, want)
+				}
+			}
+		}
+		if got, answer := call(t, "POST", places["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "it is being loaded") {
+			t.Errorf("ready %t: %d %v", ready, got, answer)
+		}
+		server, err := calls.ServerReady(t.Context(), &pb.ServerReadyRequest{})
+		live, liveErr := calls.ServerLive(t.Context(), &pb.ServerLiveRequest{})
+		model, modelErr := calls.ModelReady(t.Context(), &pb.ModelReadyRequest{Name: "iris"})
+		if errors.Join(err, liveErr, modelErr) != nil || server.GetReady() != ready || !live.GetLive() || model.GetReady() != ready {
+			t.Errorf("ready %t: %v %v %v", ready, server, live, model)
+		}
+		for _, service := range []string{"", "inference.GRPCInferenceService"} {
+			h, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
+			if want := map[bool]grpc_health_v1.HealthCheckResponse_ServingStatus{
+				true: grpc_health_v1.HealthCheckResponse_SERVING, false: grpc_health_v1.HealthCheckResponse_NOT_SERVING,
+			}[ready]; err != nil || h.GetStatus() != want {
+				t.Errorf("ready %t: health of %q is %v, %v", ready, service, h, err)
+			}
+		}
+	}
+	look(false, 503)
+	close(held)
+	book.wait("serving")
+	look(true, 200)
+	// A single model that is unloaded leaves nothing to be ready for.
+	if status, _, _ := exchange(t, "POST", "http://"+places["admin"]+"/v2/repository/models/iris/unload", nil); status != 200 {
+		t.Errorf("unload: %d", status)
+	}
+	if status, _ := call(t, "GET", places["url"]+"/v2/health/ready", ""); status != 503 {
+		t.Errorf("ready with its only model unloaded: %d", status)
+	}
+	if h, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil || h.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health with its only model unloaded: %v, %v", h, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	models.Close()
+}
+
+// TestStopsWhileItLoads has a load that does not end, which nothing waits for.
+func TestStopsWhileItLoads(t *testing.T) {
+	root := t.TempDir()
+	putVersion(t, root, "1")
+	held := make(chan struct{})
+	defer close(held)
+	models, err := repository.New([]string{root}, "", repository.Options{
+		Log: slog.New(slog.DiscardHandler),
+		Load: func(context.Context, string, repository.Settings) (*predict.Model, error) {
+			<-held
+			return nil, errors.New("let go")
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := &logBook{}
+	book.grown = sync.NewCond(&book.mu)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	s := serve.Repository(models, serve.Options{Log: slog.New(slog.NewJSONHandler(book, nil))})
+	go func() { ended <- s.Serve(ctx, serve.Addresses{HTTP: anyPort}) }()
+	book.wait("listening; not ready until the models are loaded")
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
