@@ -192,7 +192,7 @@ func (p *Pictures) complete() error {
 
 // prepare decodes one picture and makes the graph's input of it.
 func (p *preparer) prepare(ctx context.Context, raw []byte) (Tensors, error) {
-	img, err := pixels.Decode(ctx, raw, pixels.Options{})
+	img, err := pixels.Decode(ctx, raw, pixels.Options{Alpha: pixels.AlphaDropped})
 	if err != nil {
 		return nil, inputError{err}
 	}

@@ -235,7 +235,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	}
 	m.batcher = m.newBatcher(o.limits())
 	if p := m.manifest.Picture; p != nil {
-		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels}
+		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels, Alpha: pixels.Alpha(p.Alpha)}
 		if spec := m.manifest.PictureInput(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
 			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
 			m.batcher.rowBytes = n * int64(spec.ElementSize())

@@ -26,6 +26,9 @@ def test_decodes_as_recorded(case: dict[str, Any]) -> None:
     pixels = decode(data)
     assert pixels.shape == (case["height"], case["width"], 3)
     assert hashlib.sha256(pixels.tobytes()).hexdigest() == case["sha256"]
+    for ground in ("white", "black"):
+        over = decode(data, ground)
+        assert hashlib.sha256(over.tobytes()).hexdigest() == case.get(ground, case["sha256"])
 
 
 def photograph() -> Any:

@@ -64,6 +64,7 @@ type Picture struct {
 	Preprocess  string   `json:"preprocess"`
 	Channels    int      `json:"channels"`
 	Orientation string   `json:"orientation"`
+	Alpha       string   `json:"alpha,omitempty"` // drop, white or black; "" refuses transparent pixels
 	Accept      []string `json:"accept"`
 }
 

@@ -14,6 +14,7 @@ type header struct {
 	width, height int
 	orientation   int // EXIF, 1 to 8
 	jpeg          *jpeg.File
+	png           *pngFile
 }
 
 func readHeader(data []byte) (header, error) {
@@ -33,17 +34,6 @@ func readHeader(data []byte) (header, error) {
 	return h, err
 }
 
-// checkSize comes as soon as the size is known, so that it speaks before anything further on.
-func (h header) checkSize() error {
-	if h.width <= 0 || h.height <= 0 {
-		return refuse("its header gives %d x %d pixels", h.width, h.height)
-	}
-	if h.width > MaxPixels/h.height {
-		return refuse("%d x %d pixels are more than %d", h.width, h.height, MaxPixels)
-	}
-	return nil
-}
-
 func readJPEGHeader(data []byte) (header, error) {
 	f, err := jpeg.Parse(data, MaxPixels)
 	if err != nil {
@@ -53,50 +43,11 @@ func readJPEGHeader(data []byte) (header, error) {
 }
 
 func readPNGHeader(data []byte) (header, error) {
-	h := header{media: PNG, orientation: 1}
-	const truncated = "it is a truncated PNG"
-	for i := 8; ; {
-		if i+12 > len(data) {
-			return h, refuse(truncated)
-		}
-		n := binary.BigEndian.Uint32(data[i:])
-		kind := string(data[i+4 : i+8])
-		if kind == "IDAT" {
-			if h.width == 0 {
-				return h, refuse("it is a PNG without a header")
-			}
-			return h, nil
-		}
-		if uint64(n) > uint64(len(data)-i-12) {
-			return h, refuse(truncated)
-		}
-		chunk := data[i+8 : i+8+int(n)]
-		i += 12 + int(n)
-		switch kind {
-		case "IHDR":
-			if len(chunk) < 13 {
-				return h, refuse(truncated)
-			}
-			h.width, h.height = int(binary.BigEndian.Uint32(chunk)), int(binary.BigEndian.Uint32(chunk[4:]))
-			if err := h.checkSize(); err != nil {
-				return h, err
-			}
-			if chunk[8] == 16 {
-				return h, refuse("it has 16 bits a sample; a rule is stated for up to 8")
-			}
-			if chunk[9] == 4 || chunk[9] == 6 {
-				return h, refuse("it has an alpha channel, for which no rule is stated")
-			}
-		case "tRNS":
-			return h, refuse("it has transparent pixels, for which no rule is stated")
-		case "acTL":
-			return h, refuse("it is animated, for which no rule is stated")
-		case "eXIf":
-			h.orientation = exifOrientation(chunk)
-		case "IEND":
-			return h, refuse("it is a PNG without pixels")
-		}
+	f, err := parsePNG(data)
+	if err != nil {
+		return header{}, err
 	}
+	return header{media: PNG, width: f.width, height: f.height, orientation: exifOrientation(f.exif), png: f}, nil
 }
 
 // exifOrientation finds tag 0x0112 in the first directory of a TIFF block. Whatever is not

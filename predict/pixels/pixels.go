@@ -35,6 +35,8 @@ type Options struct {
 	Accept []string
 	// MaxPixels bounds width times height further than the constant does. Optional: not at all.
 	MaxPixels int
+	// Alpha is what becomes of transparent pixels. Optional: pictures that have any are refused.
+	Alpha Alpha
 }
 
 // Decode decodes one JPEG or PNG and applies its EXIF orientation. Errors wrap [ErrPicture] where
@@ -57,7 +59,7 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	if h.media == JPEG {
 		img, err = decodeJPEG(ctx, h)
 	} else {
-		img, err = decodePNG(data)
+		img, err = h.png.decode(ctx, o.Alpha)
 	}
 	if err != nil {
 		return RGB{}, err

@@ -1,6 +1,7 @@
 package pixels
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,6 +16,7 @@ type pictureCase struct {
 	File          string
 	Width, Height int
 	SHA256        string
+	White, Black  string // of pictures with transparent pixels
 	Refused       string
 }
 
@@ -44,7 +46,7 @@ func picture(tb testing.TB, name string) []byte {
 func TestDecodeAgreesWithPython(t *testing.T) {
 	for _, c := range cases(t) {
 		t.Run(c.File, func(t *testing.T) {
-			img, err := Decode(t.Context(), picture(t, c.File), Options{})
+			img, err := Decode(t.Context(), picture(t, c.File), Options{Alpha: AlphaDropped})
 			if c.Refused != "" {
 				if !errors.Is(err, ErrPicture) {
 					t.Fatalf("got %v, want it refused: %s", err, c.Refused)
@@ -60,9 +62,16 @@ func TestDecodeAgreesWithPython(t *testing.T) {
 			if img.Width != c.Width || img.Height != c.Height {
 				t.Fatalf("%d x %d pixels, want %d x %d", img.Width, img.Height, c.Width, c.Height)
 			}
-			sum := sha256.Sum256(img.Pix)
-			if hex.EncodeToString(sum[:]) != c.SHA256 {
-				t.Error("other pixels than Pillow's")
+			for alpha, want := range map[Alpha]string{AlphaDropped: c.SHA256, AlphaWhite: cmp.Or(c.White, c.SHA256), AlphaBlack: cmp.Or(c.Black, c.SHA256)} {
+				img, err := Decode(t.Context(), picture(t, c.File), Options{Alpha: alpha})
+				sum := sha256.Sum256(img.Pix)
+				if err != nil || hex.EncodeToString(sum[:]) != want {
+					t.Errorf("alpha %q: other pixels than Python's (%v)", alpha, err)
+				}
+			}
+			_, err = Decode(t.Context(), picture(t, c.File), Options{})
+			if transparent := c.White+c.Black != ""; transparent != errors.Is(err, ErrPicture) {
+				t.Errorf("transparent: %v; without a rule: %v", transparent, err)
 			}
 		})
 	}

@@ -10,12 +10,13 @@ import io
 import struct
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from forgo import _jpeg
+from forgo import _jpeg, _png
 from forgo._errors import PictureError
 
 MAX_PIXELS = 89_478_485
@@ -24,8 +25,6 @@ MAX_PIXELS = 89_478_485
 JPEG = "image/jpeg"
 PNG = "image/png"
 SUFFIXES = {".jpg": JPEG, ".jpeg": JPEG, ".png": PNG}
-
-_TRUNCATED_PNG = "it is a truncated PNG"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,12 @@ class Header:
     colour type and depth. Golden cases are chosen to cover every encoding seen."""
 
 
-def decode(data: bytes) -> npt.NDArray[np.uint8]:
+Alpha = Literal["drop", "white", "black"]
+"""What becomes of transparent pixels: their colour alone counts, as in Pillow's ``convert("RGB")``, or
+the picture is laid over a white or black ground."""
+
+
+def decode(data: bytes, alpha: Alpha = "drop") -> npt.NDArray[np.uint8]:
     """Decode one JPEG or PNG and apply its EXIF orientation.
 
     Returns:
@@ -51,18 +55,55 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
     Raises:
         PictureError: the picture is broken, or of a kind without a stated rule.
     """
-    jpeg = _jpeg.parse(data, MAX_PIXELS) if data[:3] == b"\xff\xd8\xff" else None
-    header = read_header(data) if jpeg is None else _jpeg_header(jpeg)
-    if jpeg is not None:
-        data = jpeg.canonical
+    if data[:3] == b"\xff\xd8\xff":
+        jpeg = _jpeg.parse(data, MAX_PIXELS)
+        header, pixels = _jpeg_header(jpeg), _opened(jpeg.canonical, "JPEG", "RGB")
+    elif data[:8] == _png.SIGNATURE:
+        png = _png.parse(data, MAX_PIXELS)
+        png.check_pixels()
+        header, pixels = _png_header(png), _png_pixels(png, alpha)
+    else:
+        header = read_header(data)  # which refuses it
+    return np.ascontiguousarray(_upright(pixels, header.orientation))
+
+
+def _opened(data: bytes, kind: str, mode: str | None) -> npt.NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow warns of, the header check has judged
-            with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
-                pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as e:
-        raise PictureError(f"it cannot be decoded: {e}") from None
-    return np.ascontiguousarray(_upright(pixels, header.orientation))
+            warnings.simplefilter("ignore")  # what Pillow warns of, the checks have judged
+            with Image.open(io.BytesIO(data), formats=[kind]) as image:
+                return np.asarray(image.convert(mode) if mode and image.mode != mode else image)
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
+        raise PictureError("it cannot be decoded") from None
+
+
+def _png_pixels(png: _png.Png, alpha: Alpha) -> npt.NDArray[np.uint8]:
+    if png.colour == _png.GREY:
+        grey = _opened(png.canonical(), "PNG", None if png.depth == 16 else "L")
+        if png.depth == 16:
+            grey = (grey >> 8).astype(np.uint8)  # of 16 bits a sample the upper eight count
+        pixels = np.repeat(grey[..., None], 3, axis=2)
+    elif png.colour == _png.PALETTE:
+        indices = _opened(png.canonical(), "PNG", None)
+        pixels = np.frombuffer((png.palette or b"").ljust(768, b"\x00"), np.uint8).reshape(256, 3)[indices]
+    else:
+        pixels = _opened(png.canonical(), "PNG", None)
+    if png.colour == _png.RGB_ALPHA:
+        pixels, opacity = pixels[..., :3], pixels[..., 3]
+    elif png.colour == _png.GREY_ALPHA:
+        pixels, opacity = np.repeat(pixels[..., :1], 3, axis=2), pixels[..., -1]
+    elif png.alphas is not None:
+        opacity = np.frombuffer(png.alphas, np.uint8)[indices]
+    elif png.key is not None:
+        scale = 255 // ((1 << png.depth) - 1)
+        opacity = np.where((pixels == np.array(png.key) * scale).all(axis=2), 0, 255)
+    else:
+        return pixels
+    if alpha == "drop":
+        return pixels
+    ground = 255 if alpha == "white" else 0
+    share = opacity[..., None].astype(np.uint32)
+    return ((pixels * share + ground * (255 - share) + 127) // 255).astype(np.uint8)
 
 
 def _upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
@@ -83,16 +124,9 @@ def read_header(data: bytes) -> Header:
     """
     if data[:3] == b"\xff\xd8\xff":
         return _jpeg_header(_jpeg.parse(data, MAX_PIXELS))
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return _png_header(data)
+    if data[:8] == _png.SIGNATURE:
+        return _png_header(_png.parse(data, MAX_PIXELS))
     raise PictureError("it is empty" if not data else "it is neither a JPEG nor a PNG")
-
-
-def _check_size(width: int, height: int) -> None:
-    if width <= 0 or height <= 0:
-        raise PictureError(f"its header gives {width} x {height} pixels")
-    if width * height > MAX_PIXELS:
-        raise PictureError(f"{width} x {height} pixels are more than {MAX_PIXELS}")
 
 
 def _jpeg_header(jpeg: _jpeg.Jpeg) -> Header:
@@ -103,43 +137,12 @@ def _jpeg_header(jpeg: _jpeg.Jpeg) -> Header:
     return Header(JPEG, jpeg.width, jpeg.height, orientation, encoding)
 
 
-def _png_header(data: bytes) -> Header:
-    size: tuple[int, int] | None = None
-    orientation = 1
-    encoding = ""
-    i = 8
-    while True:
-        if i + 12 > len(data):
-            raise PictureError(_TRUNCATED_PNG)
-        n = int.from_bytes(data[i : i + 4], "big")
-        kind = data[i + 4 : i + 8]
-        if kind == b"IDAT":
-            if size is None:
-                raise PictureError("it is a PNG without a header")
-            return Header(PNG, *size, orientation, encoding)
-        if n > len(data) - i - 12:
-            raise PictureError(_TRUNCATED_PNG)
-        chunk = data[i + 8 : i + 8 + n]
-        i += 12 + n
-        if kind == b"IHDR":
-            if len(chunk) < 13:
-                raise PictureError(_TRUNCATED_PNG)
-            width, height, depth, colour = struct.unpack(">IIBB", chunk[:10])
-            _check_size(width, height)
-            if depth == 16:
-                raise PictureError("it has 16 bits a sample; a rule is stated for up to 8")
-            if colour in (4, 6):
-                raise PictureError("it has an alpha channel, for which no rule is stated")
-            size = width, height
-            encoding = f"colour type {colour}, {depth} bit"
-        elif kind == b"tRNS":
-            raise PictureError("it has transparent pixels, for which no rule is stated")
-        elif kind == b"acTL":
-            raise PictureError("it is animated, for which no rule is stated")
-        elif kind == b"eXIf":
-            orientation = exif_orientation(chunk)
-        elif kind == b"IEND":
-            raise PictureError("it is a PNG without pixels")
+def _png_header(png: _png.Png) -> Header:
+    encoding = f"colour type {png.colour}, {png.depth} bit"
+    if png.key is not None or png.alphas is not None:
+        encoding += ", transparent"
+    orientation = 1 if png.exif is None else exif_orientation(png.exif)
+    return Header(PNG, png.width, png.height, orientation, encoding)
 
 
 def exif_orientation(tiff: bytes) -> int:

@@ -101,6 +101,7 @@ def run(model: Trained, request: Request) -> Result:
                 "preprocess": stage.add("preprocess.onnx", preprocess.graph),
                 "channels": 3,
                 "orientation": "applied",
+                "alpha": "drop",
                 "accept": [JPEG, PNG],
             }
         proven = request.pictures is not None or request.rows is not None
