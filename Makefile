@@ -86,7 +86,7 @@ TRAINING := $(wildcard src/forgo/*.py src/forgo/training/*.py src/forgo/exportin
 build/%.forgo/forgo.json: examples/%.py $(TRAINING) | build
 	rm -rf build/$* build/$*.forgo
 	$(PY) examples/$*.py build/$*
-	$(FORGO) train build/$* -o build/$*.forgo $(TRAIN_$*) --save-keras build/$*.keras
+	$(FORGO) train build/$* -o build/$*.forgo $(TRAIN_$*) --force --save-keras build/$*.keras
 TRAIN_digits := --image-size 32
 TRAIN_tiles := --image-size 64 --fit crop --epochs 8
 

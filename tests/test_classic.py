@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples import classic
-from forgo.training._choices import RECIPES
+from forgo.training._settings import RECIPES
 from tests.conftest import ROOT, forgo
 from tests.test_train import celeba, one_colour_pictures
 
@@ -82,9 +82,9 @@ def test_its_augmentation_and_its_optimizer(tmp_path: Path, monkeypatch: pytest.
     import numpy as np
     from rich.console import Console
 
-    from forgo.training import _fit, _network
+    from forgo.training import _augmentation, _fit
 
-    rotation, shift, shear, zoom, flip = (layer.get_config() for layer in _network.augmentation("classic", 0))
+    rotation, shift, shear, zoom, flip = (layer.get_config() for layer in _augmentation.layers("classic", 0))
     assert np.allclose(np.abs(rotation["factor"]), 40 / 360)
     assert np.allclose(np.abs([shift["height_factor"], shift["width_factor"]]), 0.2)
     for factor in (shear["x_factor"], shear["y_factor"], zoom["height_factor"]):

@@ -110,7 +110,7 @@ def test_keras_file_from_the_command_line(tmp_path: Path) -> None:
     done = run_forgo(*command, "--labels", tmp_path / "labels.txt")
     assert done.code == 0, done.err
     assert "parity proven in Go" in done.err
-    done = run_forgo(*command, "--labels", tmp_path / "labels.txt", "--tolerance", "0.01")
+    done = run_forgo(*command, "--labels", tmp_path / "labels.txt", "--tolerance", "0.01", "--force")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "0.01" in done.err
 
@@ -172,16 +172,19 @@ def test_bad_arguments(tmp_path: Path, change: dict[str, Any], says: str) -> Non
     assert leftovers(tmp_path) == []
 
 
-def test_an_older_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path) -> None:
+def test_an_older_bundle_is_replaced_by_force_and_anything_else_never(tmp_path: Path) -> None:
     place = tmp_path / "m.forgo"
     shutil.copytree(BUNDLES / "iris.forgo", place)
     before = (place / "forgo.sha256").read_text()
-    forgo.export(classifier(), place, examples=ROWS, labels=LABELS)
+    with pytest.raises(forgo.BundleError, match="pass force=True to replace it"):
+        forgo.export(classifier(), place, examples=ROWS, labels=LABELS)
+    assert (place / "forgo.sha256").read_text() == before
+    forgo.export(classifier(), place, examples=ROWS, labels=LABELS, force=True)
     assert (place / "forgo.sha256").read_text() != before
     assert leftovers(tmp_path) == ["m.forgo"]
     (tmp_path / "mine.forgo").mkdir()
     with pytest.raises(forgo.BundleError, match="not a bundle"):
-        forgo.export(classifier(), tmp_path / "mine.forgo", examples=ROWS, labels=LABELS)
+        forgo.export(classifier(), tmp_path / "mine.forgo", examples=ROWS, labels=LABELS, force=True)
 
 
 def test_golden_cases_in_onnx_form(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ def test_saved_model_of_keras_2(legacy: Path, tmp_path: Path) -> None:
         examples=PICTURES,
         labels=["a", "b", "c"],
         engine="tensorflow",
+        force=True,
     )
     assert manifest(tmp_path / "m.forgo")["outputs"][0]["name"] == "inferenceLayer"
 

@@ -21,7 +21,7 @@ from forgo._preprocess import Preprocessor, build
 from forgo.training import _data, _metrics
 from tests.conftest import FORGO, TrainedBundle, forgo
 
-PREPROCESS = Preprocessor(build(16, 16))
+SOURCE = _data.Source(Preprocessor(build(16, 16)))
 
 
 def folder_of_classes(place: Path, digits: TrainedBundle, each: int = 12) -> Path:
@@ -90,28 +90,28 @@ def test_one_tree_is_split_and_bad_files_are_set_aside_unchanged(
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
+def long_training(tmp_path: Path, digits: TrainedBundle) -> list[str | Path]:
+    """A command that trains until it is stopped."""
+    data = folder_of_classes(tmp_path / "data", digits, each=30)
+    return [
+        FORGO, "train", data, "-o", tmp_path / "m.forgo", "--image-size", "16",
+        "--epochs", "5000", "--patience", "5000", "--json",
+    ]  # fmt: skip
+
+
+def wait_for_epoch(running: subprocess.Popen[str], number: int) -> None:
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith(f"epoch {number}/"):
+            return
+    raise AssertionError("training ended before")
+
+
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_best_model_so_far(tmp_path: Path, digits: TrainedBundle) -> None:
-    data = folder_of_classes(tmp_path / "data", digits, each=30)
-    command: list[str | Path] = [
-        FORGO,
-        "train",
-        data,
-        "-o",
-        tmp_path / "m.forgo",
-        "--image-size",
-        "16",
-        "--epochs",
-        "5000",
-        "--patience",
-        "5000",
-        "--json",
-    ]
+    command = long_training(tmp_path, digits)
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        for line in running.stderr:
-            if line.startswith("epoch 3/"):
-                break
+        wait_for_epoch(running, 3)
         running.send_signal(signal.SIGINT)
         start = time.monotonic()
         out, err = running.communicate(timeout=120)
@@ -119,6 +119,58 @@ def test_ctrl_c_keeps_the_best_model_so_far(tmp_path: Path, digits: TrainedBundl
     assert "interrupted: the best model so far" in err
     assert json.loads(out)["interrupted"] is True
     assert time.monotonic() - start < 120
+    assert forgo("verify", tmp_path / "m.forgo").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signals", "code", "says"),
+    [
+        ([signal.SIGINT, signal.SIGINT, signal.SIGINT], 130, "interrupted; nothing was written"),
+        ([signal.SIGTERM], 143, ""),
+    ],
+)
+def test_signals_leave_nothing_behind(
+    tmp_path: Path, digits: TrainedBundle, signals: list[signal.Signals], code: int, says: str
+) -> None:
+    command = long_training(tmp_path, digits)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        wait_for_epoch(running, 2)
+        assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".m.forgo.")] != []
+        for s in signals:
+            running.send_signal(s)
+            time.sleep(0.01)
+        out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (code, "")
+    assert says in err
+    foreign = [x for x in err.splitlines() if x and not x.startswith(("epoch ", "forgo: interrupted"))]
+    assert foreign == []  # no traceback, and nothing of TensorFlow's
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data"]
+
+
+@pytest.mark.slow
+def test_a_model_at_chance_is_written_with_a_warning(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("heads", "tails"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(20):
+            noise = random.integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "data" / name / f"{i}.png")
+    command: list[str | Path] = ["train", tmp_path / "data", "-o", tmp_path / "m.forgo"]
+    command += ["--image-size", "8", "--epochs", "1", "--augment", "none", "--valid", "0.5", "--json"]
+    done = forgo(*command)
+    assert done.code == 0, done.err
+    (warning,) = json.loads(done.out)["warnings"]
+    assert "is no better than always answering" in warning
+    assert f"warning: {warning}" in done.err
+    assert warning in (tmp_path / "m.forgo" / "card.md").read_text()
+    report = (tmp_path / "m.forgo" / "report.html").read_text()
+    assert "is no better than always answering" in report
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert manifest["provenance"]["warnings"] == [warning]
+    # and it is replaced only when that is asked for
+    assert forgo(*command).code == 1
+    assert forgo(*command, "--force").code == 0
     assert forgo("verify", tmp_path / "m.forgo").code == 0
 
 
@@ -196,7 +248,7 @@ def test_leaks_are_found(tmp_path: Path) -> None:
             (tmp_path / part / name).mkdir(parents=True)
             image.putpixel((0, 0), (n, 0, 0))
             image.save(tmp_path / part / name / "same.png")
-    found = _data.find(tmp_path, 0.2, 0, PREPROCESS)
+    found = _data.find(tmp_path, 0.2, 0, SOURCE)
     assert len(found.leaked) == 2
 
 
@@ -233,15 +285,13 @@ def test_annotations_give_the_classes_and_the_parts(tmp_path: Path, form: str) -
     (images / "000020.png").unlink()
     (images / "unlisted.png").write_bytes((images / "000001.png").read_bytes())
     listed = _data.Annotations(attributes, "Male", None, partition)
-    found = _data.find_annotated(images, listed, 0.2, 0, PREPROCESS)
+    found = _data.find_annotated(images, listed, 0.2, 0, SOURCE)
     assert found.labels == ["not Male", "Male"]
     assert (len(found.train), len(found.valid), len(found.test)) == (12, 4, 3)
     assert [p.label for p in found.train[:4]] == [0, 1, 0, 1]
     assert [Path(p).name for p, _ in found.set_aside] == ["000020.png"]
     assert "no such file" in found.set_aside[0][1]
-    whole = _data.find_annotated(
-        images, _data.Annotations(attributes, "Male", ("f", "m")), 0.25, 0, PREPROCESS
-    )
+    whole = _data.find_annotated(images, _data.Annotations(attributes, "Male", ("f", "m")), 0.25, 0, SOURCE)
     assert whole.labels == ["f", "m"]
     assert (len(whole.train), len(whole.valid), len(whole.test)) == (15, 4, 0)
 
@@ -276,7 +326,7 @@ def test_annotations_that_cannot_be_used(tmp_path: Path, lists: dict[str, str], 
         tmp_path / "partition.txt" if "partition" in lists else None,
     )
     with pytest.raises(ForgoError, match=re.escape(says)):
-        _data.find_annotated(images, listed, 0.2, 0, PREPROCESS)
+        _data.find_annotated(images, listed, 0.2, 0, SOURCE)
 
 
 def test_arguments_that_do_not_go_together(tmp_path: Path) -> None:
@@ -293,7 +343,7 @@ def test_arguments_that_do_not_go_together(tmp_path: Path) -> None:
 
 def test_the_classic_network() -> None:
     from forgo.training import _network
-    from forgo.training._choices import RECIPES
+    from forgo.training._settings import RECIPES
 
     r = RECIPES["classic"]
     model: Any = _network.build(

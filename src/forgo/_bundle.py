@@ -10,8 +10,7 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +18,8 @@ from typing import Any
 
 import jsonschema
 
-from forgo._errors import BundleError
+from forgo import _work
+from forgo._errors import BundleError, argument
 
 FORMAT = 1
 """The format written. Raise it when a reader of the old format would misread a new bundle;
@@ -48,11 +48,16 @@ def name_of(path: Path) -> str:
     return name
 
 
-def check_place(path: Path, saved_model: bool = False) -> None:
+def check_place(path: Path, saved_model: bool = False, force: bool = False) -> None:
     """Fail early where a bundle, or a bare SavedModel, could not be written at the end.
 
+    Args:
+        path: where it goes.
+        saved_model: it is a SavedModel's folder, not a bundle.
+        force: an older one at path may be replaced.
+
     Raises:
-        BundleError: there is something else at path, or its folder is not there.
+        BundleError: there is something at path already, or its folder does not exist.
     """
     name_of(path)
     if not path.parent.is_dir():
@@ -62,6 +67,10 @@ def check_place(path: Path, saved_model: bool = False) -> None:
     what, file = ("SavedModel", "saved_model.pb") if saved_model else ("bundle", MANIFEST)
     if path.exists() and not (path / file).is_file():
         raise BundleError(f"{path}: it exists and is not a {what}; move it away, or choose another name")
+    if path.exists() and not force:
+        raise BundleError(
+            f"{path} exists: pass {argument('force', True)} to replace it, or choose another name"
+        )
 
 
 class Staging:
@@ -71,13 +80,17 @@ class Staging:
     for its proof.
     """
 
-    def __init__(self, place: Path, part: str | None = None) -> None:
-        check_place(place, part is not None)
+    def __init__(self, place: Path, part: str | None = None, *, force: bool = False) -> None:
+        check_place(place, part is not None, force)
         self.place = place
         self._part = part
-        self.folder = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-        self.folder.chmod(0o755)
+        self._force = force
         self._files: dict[str, dict[str, object]] = {}
+        with ExitStack() as stack:
+            self._work = stack.enter_context(_work.working_folder(place))
+            self.folder = self._work / place.name
+            self.folder.mkdir()
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Staging:
         return self
@@ -85,7 +98,7 @@ class Staging:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._stack.close()
 
     def add(self, name: str, data: bytes) -> str:
         """Write one file of the bundle and return its name."""
@@ -123,16 +136,10 @@ class Staging:
         (self.folder / DIGEST).write_text(f"{hashlib.sha256(data).hexdigest()}  {MANIFEST}\n")
 
     def commit(self) -> None:
-        """Put it in its place, instead of an older one if there is one."""
+        """Put it in its place, instead of an older one if that may be replaced."""
+        check_place(self.place, self._part is not None, self._force)
         for file in self.folder.rglob("*"):
             if file.is_file():
                 with file.open("rb") as f:
                     os.fsync(f.fileno())
-        made = self.folder / self._part if self._part else self.folder
-        if not self.place.exists():
-            made.rename(self.place)
-            return
-        old = Path(tempfile.mkdtemp(prefix=f".{self.place.name}.old.", dir=self.place.parent))
-        self.place.rename(old / "bundle")
-        made.rename(self.place)
-        shutil.rmtree(old)
+        _work.replace(self.folder / self._part if self._part else self.folder, self.place, self._work)

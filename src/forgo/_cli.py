@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from forgo import _child, _usage
 from forgo._errors import ForgoError
 from forgo._launch import GO_VERBS
 from forgo._printable import Console, printable
-from forgo.training._choices import AUGMENTS, BACKBONES
+from forgo.training._settings import AUGMENTS, BACKBONES
 
 app = typer.Typer(
     name="forgo",
@@ -26,7 +28,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+_INTERRUPTED = 130
+
 OutOption = Annotated[Path, typer.Option("-o", "--out", metavar="OUT.forgo", help="The bundle to write.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is at OUT.forgo already.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ResizeOption = Annotated[
     str,
@@ -65,6 +70,7 @@ def _train(
         ),
     ],
     out: OutOption,
+    force: ForceOption = False,
     recipe: Annotated[
         str,
         typer.Option(
@@ -80,7 +86,7 @@ def _train(
         ),
     ] = None,
     attribute: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The attribute to tell, such as Male.")
+        str | None, typer.Option(metavar="NAME", help="The attribute to predict, such as Male.")
     ] = None,
     class_names: Annotated[
         str | None,
@@ -109,14 +115,31 @@ def _train(
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(help="Height and width of the model's input.", show_default="64, resnet50 224"),
+        typer.Option(
+            parser=_usage.whole_number,
+            metavar="N",
+            help="Height and width of the model's input.",
+            show_default="64, resnet50 224",
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="At most; early stopping may end sooner.", show_default="20, classic 50"),
+        typer.Option(
+            parser=_usage.whole_number,
+            metavar="N",
+            help="At most; early stopping may end sooner.",
+            show_default="20, classic 50",
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Pictures a step.")] = 32,
-    seed: Annotated[int, typer.Option(help="Of the split, weights, order and augmentation.")] = 0,
+    batch_size: Annotated[
+        int, typer.Option(parser=_usage.whole_number, metavar="N", help="Pictures in each training step.")
+    ] = 32,
+    seed: Annotated[
+        int,
+        typer.Option(
+            parser=_usage.whole_number, metavar="N", help="Seeds the split, weights, order and augmentation."
+        ),
+    ] = 0,
     valid: Annotated[
         str, typer.Option(help="A folder of held-out pictures, or the share of each class to hold out.")
     ] = "0.2",
@@ -131,11 +154,22 @@ def _train(
         str | None, typer.Option(help=f"{', '.join(AUGMENTS)}.", show_default="light, classic classic")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of Adam.", show_default="0.001, resnet50 0.0001")
+        float | None,
+        typer.Option(
+            parser=_usage.number,
+            metavar="RATE",
+            help="Adam's learning rate.",
+            show_default="0.001, resnet50 0.0001",
+        ),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(help="Epochs without improvement before stopping.", show_default="5, classic 10"),
+        typer.Option(
+            parser=_usage.whole_number,
+            metavar="N",
+            help="Epochs without improvement before stopping.",
+            show_default="5, classic 10",
+        ),
     ] = None,
     resize: ResizeOption = "bilinear",
     fit: FitOption = "stretch",
@@ -152,7 +186,7 @@ def _train(
 
     console = Console()
     result = train(
-        data, out, recipe=recipe, annotations=annotations, attribute=attribute,
+        data, out, force=force, recipe=recipe, annotations=annotations, attribute=attribute,
         class_names=_two(class_names), partition=partition, backbone=backbone, weights=weights, image_size=image_size, epochs=epochs,
         batch_size=batch_size, seed=seed, valid=_share(valid), trainable=trainable, augment=augment,
         learning_rate=learning_rate, patience=patience, resize=resize, fit=fit,  # type: ignore[arg-type]
@@ -201,6 +235,7 @@ def _export(
             help="The bundle to write; with --tag, any other name is that of a bare SavedModel.",
         ),
     ],
+    force: ForceOption = False,
     examples: Annotated[
         Path | None,
         typer.Option(
@@ -274,7 +309,10 @@ def _export(
     ] = "0",
     std: Annotated[str, typer.Option(metavar="X", help="Then divide by X, or one for each channel.")] = "1",
     tolerance: Annotated[
-        float, typer.Option(help="Largest difference between two sides; at most 0.001.")
+        float,
+        typer.Option(
+            parser=_usage.number, metavar="X", help="Largest difference between two sides; at most 0.001."
+        ),
     ] = 1e-4,
     as_json: JsonOption = False,
 ) -> None:
@@ -286,7 +324,7 @@ def _export(
     from forgo.exporting import export
 
     result = export(
-        model, out, examples=examples, no_goldens=no_goldens,
+        model, out, force=force, examples=examples, no_goldens=no_goldens,
         engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
         trust=trust, onnx_test_data=onnx_test_data, labels=labels, task=task, tolerance=tolerance,
         resize=resize, fit=fit, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
@@ -339,15 +377,25 @@ for _verb, _summary in GO_VERBS.items():
 
 def run(arguments: list[str]) -> None:
     """Run a command line and exit; a user's mistake is one line on stderr, without traceback."""
+    _child.exit_on_terminate()
     try:
-        app(arguments, standalone_mode=True)
+        code = app(arguments, prog_name="forgo", standalone_mode=False)
+        if code == _INTERRUPTED:  # what typer makes of KeyboardInterrupt
+            raise KeyboardInterrupt
+        sys.exit(code)
     except ForgoError as e:
-        _fail(str(e))
+        _fail(e.as_command())
     except OSError as e:
         _fail(f"{e.filename}: {e.strerror}" if e.filename else str(e))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third Ctrl-C must not find Python half gone
         print("\nforgo: interrupted; nothing was written", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
+    except Exception as e:
+        if not _usage.is_usage_error(e):
+            raise
+        _usage.show(e, arguments)
+        sys.exit(2)
 
 
 def _fail(message: str) -> None:

@@ -9,9 +9,37 @@ ForgoError
 
 from __future__ import annotations
 
+import re
+
+# An argument in a message is kept apart from its words: Python calls it force=True, the command --force.
+_OPEN, _VALUE, _CLOSE = "\ue000", "\ue001", "\ue002"
+_ARGUMENT = re.compile(f"{_OPEN}([^{_VALUE}{_CLOSE}]*){_VALUE}?([^{_CLOSE}]*){_CLOSE}")
+
+
+def argument(name: str, value: object = None) -> str:
+    """Name an argument, and the value to give it, in the message of a :class:`ForgoError`."""
+    return f"{_OPEN}{name}{'' if value is None else f'{_VALUE}{value!r}'}{_CLOSE}"
+
 
 class ForgoError(Exception):
     """Base of all errors that forgo raises for its users. The message says what to do."""
+
+    def __str__(self) -> str:
+        return _ARGUMENT.sub(lambda m: m[1] + (f"={m[2]}" if m[2] else ""), super().__str__())
+
+    def as_command(self) -> str:
+        """Return the message with arguments named as the command line's options."""
+
+        def option(m: re.Match[str]) -> str:
+            value = "" if m[2] in ("", "True") else " " + m[2].strip("'")
+            return f"--{m[1].replace('_', '-')}{value}"
+
+        return _ARGUMENT.sub(option, super().__str__())
+
+    @property
+    def message(self) -> str:
+        """The message as it was raised, for raising it again in another process."""
+        return super().__str__()
 
 
 class PictureError(ForgoError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from forgo._bundle import check_place
 from forgo._errors import ExportError
 from forgo._preprocess import FITS, RESIZES, Fit, Resize
+from forgo._work import working_folder
 from forgo.exporting import _normalization
 from forgo.exporting._examples import find_pictures
 from forgo.exporting._model import UNNAMED, Arrays
@@ -33,6 +33,7 @@ def export(
     model: Any,
     path: str | Path,
     *,
+    force: bool = False,
     examples: Examples | None = None,
     no_goldens: bool = False,
     engine: str | None = None,
@@ -61,8 +62,9 @@ def export(
     Args:
         model: a Keras 3 model (on any backend), or the path of a ``.keras`` file, of an ``.h5``
             file of Keras 2 or 3, or of a SavedModel's folder.
-        path: where the bundle goes: ``NAME.forgo``. An older bundle there is replaced. With a tag,
-            any other name is that of a SavedModel, which is left without the bundle that proved it.
+        path: where the bundle goes: ``NAME.forgo``. With a tag, any other name is that of a
+            SavedModel, which is left without the bundle that proved it.
+        force: replace an older bundle, or SavedModel, at ``path``.
         no_goldens: write a bundle without examples. Its answers are not proven to be the training
             framework's, which is said wherever it is shown.
         engine: what runs the graph in Go: "onnxruntime", which is the default, or "tensorflow".
@@ -115,7 +117,6 @@ def export(
         raise ExportError("a tag must not be empty")
     is_folder = isinstance(model, str | Path) and Path(model).is_dir()
     bare = tags is not None and place.suffix != ".forgo"
-    check_place(place, saved_model=bare)
     if not bare and place.suffix != ".forgo":
         raise ExportError(f"{place}: a bundle's name ends in .forgo; a bare SavedModel is written with a tag")
     if engine not in (None, *ENGINES):
@@ -139,9 +140,10 @@ def export(
         )
     if examples is not None and no_goldens:
         raise ExportError("with examples there are golden cases: leave out --examples or --no-goldens")
+    check_place(place, saved_model=bare, force=force)
     pictures, picture_name, rows = _split(examples)
     request = Request(
-        place=place, pictures=pictures, picture_name=picture_name, rows=rows, labels=read_labels(labels), task=task,
+        place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=read_labels(labels), task=task,
         resize=resize, fit=fit, normalization=_normalization.read(channels, scale, mean, std),
         tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
@@ -177,8 +179,8 @@ def _export_keras(model: Any, request: Request) -> Result:
         adapter = _keras.KerasModel(model, picture=request.pictures is not None)
         examples, _ = read_examples(adapter, request, preprocessor(adapter, request))
         truth = normalized(adapter, request).predict(stack(examples)) if examples else None
-    with tempfile.TemporaryDirectory(prefix="forgo-keras-") as folder:
-        file = Path(folder) / "model.keras"
+    with working_folder(request.place) as folder:
+        file = folder / "model.keras"
         model.save(file)
         return _process.export_file(file, replace(request, truth=truth))
 

@@ -41,6 +41,17 @@ def difference(got: npt.NDArray[Any], want: npt.NDArray[Any]) -> float:
     return float(np.where(same, 0, np.where(np.isnan(scaled), np.inf, scaled)).max())
 
 
+def margin(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return how far the best class of each row lies above the second best: how certain the answer is.
+
+    Args:
+        scores: probabilities [n, classes] of two classes or more.
+    """
+    ranked = np.sort(scores, axis=1)
+    margins: npt.NDArray[Any] = ranked[:, -1] - ranked[:, -2]
+    return margins
+
+
 def choose(examples: list[Example], scores: npt.NDArray[Any] | None, tolerance: float) -> list[int]:
     """Choose the examples to record, the least certain first.
 
@@ -58,10 +69,9 @@ def choose(examples: list[Example], scores: npt.NDArray[Any] | None, tolerance: 
     chosen: dict[int, None] = {}  # a set that keeps its order
     candidates = list(range(len(examples)))
     if scores is not None and scores.shape[1] > 1:
-        ranked = np.sort(scores, axis=1)
-        margin = ranked[:, -1] - ranked[:, -2]
-        candidates = [i for i in candidates if margin[i] > 4 * tolerance]
-        for i in sorted(candidates, key=lambda i: margin[i])[:_LEAST_CERTAIN]:
+        margins = margin(scores)
+        candidates = [i for i in candidates if margins[i] > 4 * tolerance]
+        for i in sorted(candidates, key=lambda i: margins[i])[:_LEAST_CERTAIN]:
             chosen[i] = None
         _cover(chosen, candidates, [int(c) for c in scores.argmax(axis=1)])
     _cover(chosen, candidates, [e.encoding for e in examples])

@@ -35,6 +35,8 @@ class Request:
     """What to export, and as what. Pictures, rows or, of a model that takes both, both give the examples."""
 
     place: Path
+    force: bool = False
+    """Replace an older bundle in the place."""
     pictures: list[Path] | None = None
     picture_name: str = UNNAMED
     """What the examples call the input that pictures become, where there are others."""
@@ -92,7 +94,7 @@ def run(model: Trained, request: Request) -> Result:
             f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}"
         )
     model = normalized(model, request)
-    with Staging(request.place, "saved_model" if request.bare else None) as stage:
+    with Staging(request.place, "saved_model" if request.bare else None, force=request.force) as stage:
         preprocess, picture = preprocessor(model, request), None
         examples, refused = read_examples(model, request, preprocess)
         if preprocess is not None:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from forgo import _errors
+from forgo import _child, _errors
 from forgo._errors import ExportError, ForgoError, ParityError
+from forgo._work import working_folder
 from forgo.exporting import _arrays
 from forgo.exporting._model import Arrays, Trained
 from forgo.exporting._normalization import Normalization
@@ -30,8 +29,7 @@ def export_file(model: Path, request: Request) -> Result:
     Raises:
         ForgoError: as forgo.exporting._pipeline.run, or with what the process said last.
     """
-    with tempfile.TemporaryDirectory(prefix="forgo-export-") as folder:
-        job = Path(folder)
+    with working_folder(request.place) as job:
         fields = asdict(request)
         kinds = {kind: fields.pop(kind) for kind in ("rows", "truth")}
         _arrays.write(
@@ -46,14 +44,11 @@ def export_file(model: Path, request: Request) -> Result:
             "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
             "CUDA_VISIBLE_DEVICES": "",
         }
-        done = subprocess.run(
-            [sys.executable, "-m", "forgo.exporting._process", job],
-            env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        code, err = _child.run("forgo.exporting._process", job, environment)
         try:
             answer = json.loads((job / "result.json").read_text())
         except FileNotFoundError:
-            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            last = (err.strip().splitlines() or [f"exit code {code}"])[-1]
             raise ExportError(f"{model}: the exporting process failed: {last}") from None
     if "error" not in answer:
         return Result(**answer)
@@ -107,15 +102,16 @@ def _main(job: Path) -> None:
     except ParityError as e:
         answer = {
             "kind": "ParityError",
-            "error": str(e),
+            "error": e.message,
             "stage": e.stage,
             "case": e.case,
             "difference": e.difference,
         }
     except ForgoError as e:
-        answer = {"kind": type(e).__name__, "error": str(e)}
+        answer = {"kind": type(e).__name__, "error": e.message}
     (job / "result.json").write_text(json.dumps(answer))
 
 
 if __name__ == "__main__":
+    _child.end_with_parent()
     _main(Path(sys.argv[1]))

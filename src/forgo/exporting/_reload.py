@@ -7,11 +7,11 @@ for each batch, BATCH.npz; the answers are written beside them.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from forgo import _child
 from forgo._errors import ExportError
 from forgo.exporting import _arrays
 from forgo.exporting._model import Arrays, End, SavedGraph
@@ -39,12 +39,9 @@ class ReloadedModel:
             (job / "request.json").write_text(json.dumps({**self._request, "batches": len(batches)}))
             for i, batch in enumerate(batches):
                 _arrays.write(job / f"{i}.npz", batch)
-            done = subprocess.run(
-                [sys.executable, "-m", "forgo.exporting._reload", job],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            code, err = _child.run("forgo.exporting._reload", job)
+            if code:
+                last = (err.strip().splitlines() or [f"exit code {code}"])[-1]
                 raise ExportError(f"TensorFlow cannot run the SavedModel that was written: {last}")
             return [_arrays.read(job / f"{i}.answers.npz") for i in range(len(batches))]
 
@@ -62,6 +59,7 @@ def _main(job: Path) -> None:
 
 
 if __name__ == "__main__":
+    _child.end_with_parent()
     try:
         _main(Path(sys.argv[1]))
     except ExportError as e:

@@ -1,26 +1,26 @@
-"""Folders of pictures: which there are, how they are split, and reading them."""
+"""The pictures of a training run: found, split, and read."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from forgo._errors import ForgoError, PictureError
-from forgo._picture import SUFFIXES, decode
+from forgo._errors import ForgoError, PictureError, argument
+from forgo._picture import decode
 from forgo._preprocess import Preprocessor
+from forgo.training import _folders
 from forgo.training._annotations import read_attribute, read_partition
 
 CACHE_BYTES = 2 << 30
-"""Preprocessed pictures are kept in memory up to this size, and read anew each epoch beyond it."""
-
-_NOT_ACCEPTED = {".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif"}
+"""Preprocessed pictures are kept in memory up to this size; the others are read anew in each epoch."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,18 @@ class Picture:
     path: Path
     label: int
     digest: str
+    array: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """What the model takes, [height, width, 3], where memory has room for it."""
+
+
+@dataclass
+class Source:
+    """How pictures are read: the preprocessing, and the memory that is left for them."""
+
+    preprocess: Preprocessor
+    room: int = CACHE_BYTES
+    progress: Callable[[int, int], None] = lambda done, total: None
+    """Called with the number of pictures read, and of all in the part."""
 
 
 @dataclass
@@ -45,6 +57,10 @@ class Data:
     """Files that were not used, with the reason. They are never changed."""
     leaked: list[tuple[str, str]] = field(default_factory=list)
     """Held-out pictures that are also, byte for byte, in train: (held out, in train)."""
+    contradictory: list[tuple[str, str]] = field(default_factory=list)
+    """Pictures that are also, byte for byte, in another class of their part: (one, the other)."""
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    """Pictures that are also, byte for byte, in their own class and part: (copy, first)."""
 
     @property
     def held_out(self) -> list[Picture]:
@@ -65,26 +81,24 @@ class Data:
         return h.hexdigest()
 
 
-def find(folder: Path, valid: str | Path | float, seed: int, preprocess: Preprocessor) -> Data:
+def find(folder: Path, valid: str | Path | float, seed: int, source: Source) -> Data:
     """Find the pictures of class folders and split them.
 
     Args:
-        folder: holds ``train/CLASS`` and ``valid/CLASS`` (``test/CLASS`` too, if there is one),
+        folder: holds ``train/CLASS`` and ``valid/CLASS`` (``test/CLASS`` too, if it exists),
             or ``CLASS`` folders, which are then split.
         valid: another folder of ``CLASS`` folders, or the share of each class to hold out,
             between 0 and 1. Not used where ``folder`` has a ``valid`` of its own.
-        seed: of the split.
-        preprocess: every picture is read through it once, to find those that cannot be.
+        seed: seeds the split.
+        source: reads every picture once, to find those that cannot be used.
 
     Raises:
         ForgoError: there is nothing to train on.
     """
-    if not folder.is_dir():
-        raise ForgoError(f"{folder}: no such folder")
-    data = Data([], [], [], [])
+    _folders.check_folder(folder)
     has_train = (folder / "train").is_dir()
     top = folder / "train" if has_train else folder
-    data.labels = _classes(top)
+    data = Data(_folders.classes(top), [], [], [])
     if len(data.labels) < 2:
         raise ForgoError(
             f"{top}: training needs two classes or more, as folders with pictures in them; found {len(data.labels)}"
@@ -96,12 +110,16 @@ def find(folder: Path, valid: str | Path | float, seed: int, preprocess: Preproc
         parts["valid"] = Path(valid)
     if has_train and (folder / "test").is_dir():
         parts["test"] = folder / "test"
+    for at in parts.values():
+        _check_part(at, data)
     for part, at in parts.items():
-        setattr(data, part, _read_part(at, data, preprocess))
+        setattr(data, part, _read_part(at, data, source))
+    if has_train:
+        data.set_aside += _folders.beside(folder)
     if "valid" not in parts:
         assert isinstance(valid, float)
         data.train, data.valid = split(data.train, valid, seed)
-    _check(data, folder)
+    _check(data, {part: parts.get(part, folder) for part in ("train", "valid")})
     return data
 
 
@@ -119,7 +137,7 @@ class Annotations:
 
 
 def find_annotated(
-    folder: Path, annotations: Annotations, valid: str | Path | float, seed: int, preprocess: Preprocessor
+    folder: Path, annotations: Annotations, valid: str | Path | float, seed: int, source: Source
 ) -> Data:
     """Find the pictures that a list names, and split them by another list or by a share.
 
@@ -127,14 +145,13 @@ def find_annotated(
         folder: holds the pictures by the names that the list has.
         annotations: the list.
         valid: the share of each class to hold out, where there is no partition.
-        seed: of the split.
-        preprocess: every picture is read through it once, to find those that cannot be.
+        seed: seeds the split.
+        source: reads every picture once, to find those that cannot be used.
 
     Raises:
         ForgoError: there is nothing to train on, or a list cannot be read.
     """
-    if not folder.is_dir():
-        raise ForgoError(f"{folder}: no such folder")
+    _folders.check_folder(folder)
     with_it = read_attribute(annotations.file, annotations.attribute)
     parts = read_partition(annotations.partition) if annotations.partition else {}
     names = annotations.class_names or (f"not {annotations.attribute}", annotations.attribute)
@@ -152,76 +169,87 @@ def find_annotated(
         else:
             files[part].append((path, int(has)))
     for part, listed in files.items():
-        setattr(data, part, _read_files(listed, data, preprocess))
+        setattr(data, part, _read_files(listed, data, source))
     if not files["valid"]:
         if not isinstance(valid, float):
             raise ForgoError(
-                "--valid takes a share between 0 and 1 with --annotations; --partition names the pictures"
+                f"{argument('valid')} takes a share between 0 and 1 where {argument('annotations')} is given; "
+                f"{argument('partition')} names the pictures of each part"
             )
         data.train, data.valid = split(data.train, valid, seed)
-    _check(data, folder)
+    _check(data, dict.fromkeys(("train", "valid"), folder))
     return data
 
 
-def _check(data: Data, folder: Path) -> None:
-    for part in ("train", "valid"):
-        present = {p.label for p in getattr(data, part)}
-        if missing := [label for i, label in enumerate(data.labels) if i not in present]:
-            raise ForgoError(
-                f"{folder}: no usable {part} picture of class {missing[0]!r}: add pictures, or remove the class"
-            )
-    _find_leaks(data)
-
-
-def _classes(folder: Path) -> list[str]:
-    """Class folders, sorted as strings: the order of the model's output."""
-    return sorted(
-        d.name for d in folder.iterdir()
-        if d.is_dir() and not d.name.startswith(".") and any(p.suffix.lower() in SUFFIXES for p in d.rglob("*"))
-    )  # fmt: skip
-
-
-def _read_part(folder: Path, data: Data, preprocess: Preprocessor) -> list[Picture]:
-    if not folder.is_dir():
-        raise ForgoError(f"{folder}: no such folder")
-    if extra := [c for c in _classes(folder) if c not in data.labels]:
+def _check_part(folder: Path, data: Data) -> None:
+    """Hold a part's folder to the training classes before any picture is read."""
+    _folders.check_folder(folder)
+    found = _folders.classes(folder)
+    if not found:
+        raise ForgoError(f"{folder}: there are no class folders with pictures in it")
+    if extra := [c for c in found if c not in data.labels]:
         raise ForgoError(
             f"{folder / extra[0]}: this class is not among the training classes ({', '.join(data.labels)})"
         )
+
+
+def _check(data: Data, folders: dict[str, Path]) -> None:
+    for part, folder in folders.items():
+        present = {p.label for p in getattr(data, part)}
+        if missing := [label for i, label in enumerate(data.labels) if i not in present]:
+            why = next((f" ({path}: {why})" for path, why in data.set_aside if f"/{missing[0]}/" in path), "")
+            raise ForgoError(
+                f"{folder}: no usable {part} picture of class {missing[0]!r}{why}: add pictures, or remove the class"
+            )
+    _find_copies(data)
+
+
+def _read_part(folder: Path, data: Data, source: Source) -> list[Picture]:
+    data.set_aside += _folders.beside(folder)
     files = []
     for number, label in enumerate(data.labels):
-        for path in sorted((folder / label).rglob("*")) if (folder / label).is_dir() else []:
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("."):
+        for path, why in _folders.pictures(folder / label) if (folder / label).is_dir() else []:
+            if why:
+                data.set_aside.append((str(path), why))
+            else:
                 files.append((path, number))
-            elif path.suffix.lower() in _NOT_ACCEPTED:
-                data.set_aside.append(
-                    (str(path), f"{path.suffix} pictures are not accepted; convert it to PNG")
-                )
-    return _read_files(files, data, preprocess)
+    return _read_files(files, data, source)
 
 
-def _read_files(files: list[tuple[Path, int]], data: Data, preprocess: Preprocessor) -> list[Picture]:
+def _read_files(files: list[tuple[Path, int]], data: Data, source: Source) -> list[Picture]:
     """Read every picture once, and set aside those that cannot be used."""
 
-    def usable(item: tuple[Path, int]) -> Picture | str:
+    def read(item: tuple[Path, int]) -> Picture | str:
         path, label = item
         try:
             raw = path.read_bytes()
-            preprocess(decode(raw))
+            array = source.preprocess(decode(raw))
         except PictureError as e:
             return str(e)
         except OSError as e:
             return e.strerror or str(e)
-        return Picture(path, label, hashlib.sha256(raw).hexdigest())
+        kept = array if source.room >= array.nbytes else None
+        return Picture(path, label, hashlib.sha256(raw).hexdigest(), kept)
 
     pictures = []
     with ThreadPoolExecutor() as pool:
-        for (path, _), result in zip(files, pool.map(usable, files), strict=True):
+        for number, ((path, _), result) in enumerate(zip(files, pool.map(read, files), strict=True), 1):
             if isinstance(result, str):
                 data.set_aside.append((str(path), result))
             else:
-                pictures.append(result)
+                pictures.append(_within(source, result))
+            source.progress(number, len(files))
     return pictures
+
+
+def _within(source: Source, picture: Picture) -> Picture:
+    """Keep the array where there is room: threads that read ahead did not know of each other."""
+    if picture.array is None:
+        return picture
+    if picture.array.nbytes > source.room:
+        return replace(picture, array=None)
+    source.room -= picture.array.nbytes
+    return picture
 
 
 def split(pictures: list[Picture], share: float, seed: int) -> tuple[list[Picture], list[Picture]]:
@@ -231,7 +259,7 @@ def split(pictures: list[Picture], share: float, seed: int) -> tuple[list[Pictur
     metrics.
     """
     if not 0 < share < 1:
-        raise ForgoError(f"--valid takes a folder or a share between 0 and 1, not {share:g}")
+        raise ForgoError(f"{argument('valid')} takes a folder or a share between 0 and 1, not {share:g}")
     generator = np.random.default_rng(seed)
     by_class: dict[int, dict[str, list[Picture]]] = defaultdict(lambda: defaultdict(list))
     for p in pictures:
@@ -249,37 +277,36 @@ def split(pictures: list[Picture], share: float, seed: int) -> tuple[list[Pictur
     return train, valid
 
 
-def _find_leaks(data: Data) -> None:
+def _find_copies(data: Data) -> None:
+    """Note the pictures that are there more than once, byte for byte, links among them."""
     known = {p.digest: p for p in data.train}
     for p in [*data.valid, *data.test]:
         if p.digest in known:
             data.leaked.append((str(p.path), str(known[p.digest].path)))
+    for part in (data.train, data.valid, data.test):
+        first: dict[str, Picture] = {}
+        for p in part:
+            other = first.setdefault(p.digest, p)
+            if other.label != p.label:
+                data.contradictory.append((str(p.path), str(other.path)))
+            elif other is not p:
+                data.copies.append((str(p.path), str(other.path)))
 
 
 class Reader:
-    """Reads preprocessed pictures in parallel, from memory where they have all fitted."""
+    """Gives preprocessed pictures by number, from memory or, in parallel, from their files."""
 
-    def __init__(
-        self, pictures: list[Picture], preprocess: Preprocessor, shape: tuple[int, int, int]
-    ) -> None:
+    def __init__(self, pictures: list[Picture], preprocess: Preprocessor) -> None:
         self.pictures = pictures
         self.labels = np.array([p.label for p in pictures], np.int32)
-        self._shape = shape
         self._preprocess = preprocess
-        self._pool = ThreadPoolExecutor()
-        self._cached: npt.NDArray[np.float32] | None = None
-        if len(pictures) * int(np.prod(shape)) * 4 <= CACHE_BYTES:
-            self._cached = self._read(range(len(pictures)))
+        in_memory = all(p.array is not None for p in pictures)
+        self._map: Callable[..., Any] = map if in_memory else ThreadPoolExecutor().map
 
     def __call__(self, indices: Any) -> npt.NDArray[np.float32]:
         """Pictures by number, float32 [n, height, width, 3]."""
-        if self._cached is not None:
-            return np.asarray(self._cached[indices])
-        return self._read(indices)
+        return np.stack(list(self._map(self._read, indices)))
 
-    def _read(self, indices: Any) -> npt.NDArray[np.float32]:
-        out = np.empty((len(indices), *self._shape), np.float32)
-        paths = [self.pictures[i].path for i in indices]
-        for i, array in enumerate(self._pool.map(self._preprocess.read, paths)):
-            out[i] = array
-        return out
+    def _read(self, index: int) -> npt.NDArray[np.float32]:
+        picture = self.pictures[index]
+        return self._preprocess.read(picture.path) if picture.array is None else picture.array

@@ -15,9 +15,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from forgo._errors import ForgoError
-from forgo.training import _network
+from forgo._errors import ForgoError, argument
+from forgo.training import _augmentation
 from forgo.training._data import Reader
+from forgo.training._progress import Ticker
 
 
 @dataclass
@@ -62,7 +63,7 @@ def fit(
 
     Ctrl-C ends the epoch under way, measures it, and keeps the best; a second one aborts.
     """
-    model = _network.for_training(classifier, augment, seed)
+    model = _augmentation.wrap(classifier, augment, seed)
     steps = max(1, -(-len(train.pictures) // batch_size)) * epochs
     model.compile(
         optimizer=keras.optimizers.Adam(
@@ -90,7 +91,9 @@ def fit(
         )
     result.seconds = time.monotonic() - start
     if result.best_epoch == 0:
-        raise ForgoError("the loss is not a number: lower --learning-rate")
+        if result.interrupted:
+            raise KeyboardInterrupt  # before the first epoch ended: there is no model to keep
+        raise ForgoError(f"the loss is not a number: lower {argument('learning_rate')}")
     return result
 
 
@@ -113,7 +116,7 @@ class _KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _StopOnInterrupt:
-    """Turns the first Ctrl-C into an orderly end of training."""
+    """Turns the first Ctrl-C into an orderly end of training, and the second into KeyboardInterrupt."""
 
     def __init__(self, model: Any, result: Fit) -> None:
         self._model = model
@@ -125,20 +128,23 @@ class _StopOnInterrupt:
             self._before = signal.signal(signal.SIGINT, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._result.interrupted:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third must not disturb the clean-up
+            raise KeyboardInterrupt
         self._result.interrupted = True
         self._model.stop_training = True
-        signal.signal(signal.SIGINT, self._before)
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
+        if self._before is not None and signal.getsignal(signal.SIGINT) == self._stop:
             signal.signal(signal.SIGINT, self._before)
 
 
 class _Progress:
-    """A bar with epoch, loss, accuracy and time left; on a pipe, a line an epoch."""
+    """A bar with epoch, loss, accuracy and time left; on a pipe, a line an epoch and every ten seconds."""
 
     def __init__(self, console: Console, epochs: int) -> None:
         self._console = console
+        self._ticker = Ticker(console)
         self._epochs = epochs
         self._bar = Progress(
             TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"),
@@ -161,6 +167,11 @@ class _Progress:
 
     def _batch(self, batch: int, logs: dict[str, float]) -> None:
         steps = self.callback.params.get("steps") or batch + 1
+        if not self._console.is_terminal:
+            self._ticker.say(
+                f"epoch {self._done + 1}/{self._epochs}  step {batch + 1} of {steps}  "
+                f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.3f}"
+            )
         self._bar.update(
             self._task,
             completed=round(self._done + min(1, (batch + 1) / steps), 2),

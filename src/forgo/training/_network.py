@@ -1,15 +1,14 @@
-"""The networks that forgo trains, and the augmentation that is never part of them."""
+"""The networks that forgo trains."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from forgo._errors import ForgoError
+from forgo._errors import ForgoError, argument
 
 # ResNet50's ImageNet weights were trained on BGR with these means taken off ("caffe mode" of
 # keras.applications): https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py
@@ -51,10 +50,6 @@ def build(
 
 def _small(pixels: Any, weights: str, trainable: str) -> Any:
     """Four convolutions with batch normalization and global average pooling; 130,000 weights."""
-    if weights == "imagenet":
-        raise ForgoError(
-            "there are no ImageNet weights for the backbone 'small': pass --weights none, or --backbone resnet50"
-        )
     inputs = keras.Input(pixels.shape[1:])
     x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="normalization")(inputs)
     for i, (filters, stride) in enumerate([(32, 2), (64, 1), (64, 2), (128, 1)], 1):
@@ -85,7 +80,7 @@ def _resnet50(pixels: Any, weights: str, trainable: str) -> Any:
             ) from None
         raise ForgoError(
             f"the ImageNet weights could not be downloaded ({(str(e).splitlines() or [''])[0]}): "
-            "pass --weights none, or --weights FILE with a copy of them"
+            f"pass {argument('weights', 'none')}, or a file with a copy of them"
         ) from None
     if weights not in ("none", "imagenet"):
         _load(base, weights)
@@ -109,13 +104,11 @@ def caffe_normalization() -> Any:
 
 
 def _load(base: Any, file: str) -> None:
-    if not Path(file).is_file():
-        raise ForgoError(f"--weights {file}: no such file; pass none, imagenet, or a file of weights")
     try:
         base.load_weights(file)
     except Exception as e:  # Keras and h5py raise many kinds for files that do not fit
         raise ForgoError(
-            f"--weights {file}: they do not fit this backbone: {(str(e).splitlines() or [''])[0]}"
+            f"{argument('weights')}: {file} does not fit this backbone: {(str(e).splitlines() or [''])[0]}"
         ) from None
 
 
@@ -134,45 +127,13 @@ def choose_trainable(base: Any, trainable: str) -> None:
             pattern = re.compile(trainable)
         except re.error as e:
             raise ForgoError(
-                f"--trainable {trainable}: not all, head, first:N, last:N or a regular expression: {e}"
+                f"{argument('trainable')} {trainable!r} is not all, head, first:N, last:N or a regular expression: {e}"
             ) from None
         chosen = [layer for layer in layers if pattern.search(layer.name)]
         if not chosen:
             raise ForgoError(
-                f"--trainable {trainable}: no layer's name matches; they are {', '.join(x.name for x in layers[:8])} …"
+                f"{argument('trainable')} {trainable!r} matches no layer; their names are {', '.join(x.name for x in layers[:8])} …"
             )
     wanted = {id(layer) for layer in chosen}
     for layer in layers:
         layer.trainable = id(layer) in wanted
-
-
-def augmentation(kind: str, seed: int) -> list[Any]:
-    """Random changes for training pictures of 0 to 255. Flips only where asked: a mirrored 5 is no 5."""
-    layers = keras.layers
-    if kind == "light":
-        return [
-            layers.RandomRotation(0.03, fill_mode="nearest", seed=seed),
-            layers.RandomTranslation(0.08, 0.08, fill_mode="nearest", seed=seed + 1),
-            layers.RandomZoom(0.1, fill_mode="nearest", seed=seed + 2),
-        ]
-    if kind == "classic":
-        return [
-            layers.RandomRotation(40 / 360, fill_mode="nearest", seed=seed),
-            layers.RandomTranslation(0.2, 0.2, fill_mode="nearest", seed=seed + 1),
-            layers.RandomShear(0.2, 0.2, fill_mode="nearest", seed=seed + 2),
-            layers.RandomZoom(0.2, fill_mode="nearest", seed=seed + 3),
-            layers.RandomFlip("horizontal", seed=seed + 4),
-        ]
-    return []
-
-
-def for_training(classifier: Any, kind: str, seed: int) -> Any:
-    """Wrap a classifier so that its training pictures are augmented; its weights are shared."""
-    layers = augmentation(kind, seed)
-    if not layers:
-        return classifier
-    pixels = keras.Input(classifier.input_shape[1:])
-    x = pixels
-    for layer in layers:
-        x = layer(x)
-    return keras.Model(pixels, classifier(x))

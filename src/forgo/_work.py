@@ -1,0 +1,79 @@
+"""Working folders beside a bundle's place, which no ended process leaves behind for long.
+
+A folder is removed when its ``with`` block ends. A process that was killed could not: its folder
+is removed by the next one that works on the same place, which tells by the folder's lock that
+its owner is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: folders of killed processes stay
+    fcntl = None  # type: ignore[assignment]
+
+_LOCK = "lock"
+_OLD = "old"
+
+
+@contextmanager
+def working_folder(place: Path) -> Iterator[Path]:
+    """Make a hidden folder beside ``place`` and remove it at the end.
+
+    On the way in, folders that killed processes left behind are removed. One that was killed
+    while it replaced ``place`` has its old content put back.
+    """
+    _sweep(place)
+    made = Path(tempfile.mkdtemp(prefix=f".{place.name}.new-", dir=place.parent))
+    made.chmod(0o755)
+    folder = made.with_name(made.name.replace(".new-", ".work-"))
+    lock = os.open(made / _LOCK, os.O_CREAT | os.O_RDWR)
+    try:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        made.rename(folder)  # only now can another process take it for abandoned, and it is locked
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
+        os.close(lock)
+
+
+def replace(made: Path, place: Path, work: Path) -> None:
+    """Put ``made`` in the place, instead of what is there, through the working folder ``work``."""
+    if not place.exists():
+        made.rename(place)
+        return
+    place.rename(work / _OLD)
+    made.rename(place)
+
+
+def _sweep(place: Path) -> None:
+    if fcntl is None:
+        return
+    for folder in place.parent.glob(f".{_literal(place.name)}.work-*"):
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue  # its owner lives
+        else:
+            if (folder / _OLD).exists() and not place.exists():
+                (folder / _OLD).rename(place)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _literal(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
