@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from urllib.request import urlopen
 
 ROOT = Path(__file__).parent.parent
 HELLO = ROOT / "bench" / "hello"
@@ -45,6 +46,7 @@ class Server:
     versions: str
     folder: Path = ROOT
     environment: dict[str, str] = field(default_factory=dict)
+    ready: str = ""  # the path that answers 200 once it is ready, of one that listens before
 
 
 def run(*command: str | Path, folder: Path = ROOT) -> str:
@@ -179,12 +181,12 @@ def forgo() -> Server:
         "off",
     ]
     versions = f"forgo {doctor['version']}, ONNX Runtime {doctor['onnxruntime']['version']}, {doctor['go'].replace('go', 'Go ')}"
-    return Server("forgo", [str(command), *arguments], versions)
+    return Server("forgo", [str(command), *arguments], versions, ready="/v2/health/ready")
 
 
 @contextmanager
 def running(server: Server) -> Iterator[int]:
-    """Start a server, wait until it listens, and stop it in the end; gives its port."""
+    """Start a server, wait until it listens or says that it is ready, and stop it in the end; gives its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     log = HERE / f"{server.name}.log"
@@ -201,7 +203,10 @@ def running(server: Server) -> Iterator[int]:
         deadline = time.monotonic() + 60
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                if server.ready:
+                    urlopen(f"http://127.0.0.1:{port}{server.ready}", timeout=1).close()
+                else:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:

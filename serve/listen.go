@@ -72,7 +72,7 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 		}()
 	}
 	delay := s.options.ShutdownDelay
-	if err = s.load(ctx, failed, places); err == nil {
+	if err = s.load(ctx, failed); err == nil {
 		s.options.Log.Info("serving", places...)
 		select {
 		case err = <-failed: // one that ends by itself takes the others along
@@ -90,11 +90,12 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 
 // load starts the models while the addresses are open already: one that is taken is known before,
 // and who asks meanwhile hears that the server is not ready. It leaves a load that does not end.
-func (s *Server) load(ctx context.Context, failed <-chan error, places []any) error {
+func (s *Server) load(ctx context.Context, failed <-chan error) error {
 	if s.models.Started() {
 		return nil
 	}
-	s.options.Log.Info("listening; not ready until the models are loaded", places...)
+	// Without addresses: who waits for the line that has them waits for a server that answers.
+	s.options.Log.Info("listening; not ready until the models are loaded")
 	loaded := make(chan error, 1)
 	go func() { loaded <- s.models.Start(ctx) }()
 	select {

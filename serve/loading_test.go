@@ -4,7 +4,6 @@ package serve_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -40,10 +39,23 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
+	places := map[string]string{}
+	for _, kind := range []string{"http", "grpc", "admin"} {
+		l, err := net.Listen("tcp", anyPort)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close() // and hopes that nobody takes it
+		places[kind] = l.Addr().String()
+	}
+	places["url"] = "http://" + places["http"]
 	s := serve.Repository(models, serve.Options{Log: slog.New(slog.NewJSONHandler(book, nil))})
-	go func() { ended <- s.Serve(ctx, serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort}) }()
-	var places map[string]string
-	_ = json.Unmarshal([]byte(book.wait("listening; not ready until the models are loaded")), &places)
+	go func() {
+		ended <- s.Serve(ctx, serve.Addresses{HTTP: places["http"], GRPC: places["grpc"], Admin: places["admin"]})
+	}()
+	if line := book.wait("listening; not ready until the models are loaded"); strings.Contains(line, "127.0.0.1") {
+		t.Errorf("%s: whoever reads an address takes the server for ready", line)
+	}
 	conn := connect(t, func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", places["grpc"])
 	})
