@@ -24,11 +24,11 @@ func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOp
 	for _, t := range m.Outputs {
 		g.Outputs = append(g.Outputs, t.GraphName)
 	}
-	private, err := os.MkdirTemp("", "forgo-")
+	private, free, err := privateFolder()
 	if err != nil {
 		return nil, fmt.Errorf("copy %s of bundle %s: %w", g.Path, b.Path, err)
 	}
-	defer func() { _ = os.RemoveAll(private) }()
+	defer free()
 	name := g.Path
 	g.Path = filepath.Join(private, filepath.Base(name))
 	if err := os.Mkdir(g.Path, 0o700); err != nil {
