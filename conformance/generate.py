@@ -14,6 +14,7 @@ import io
 import json
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from sklearn.datasets import load_iris, load_sample_image
 
 from forgo._errors import PictureError
 from forgo._picture import decode
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from conformance.jpegs import jpegs
 
 HERE = Path(__file__).parent
 
@@ -114,7 +118,7 @@ def pictures() -> dict[str, bytes]:
     made["sixteen-bit-rgb.png"] = _png(4, 4, 16, 2, (b"\x00" + b"\x12\x34" * 12) * 4)
     save("animated.png", photograph, "PNG", save_all=True, append_images=[grey.convert("RGB")])
 
-    made |= _pngs(photograph)
+    made |= jpegs() | _pngs(photograph)
 
     # Refused: no rule is stated for them, or they are broken.
     made["no-quantization-tables.jpg"] = _without(base, 0xDB)
