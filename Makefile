@@ -36,6 +36,7 @@ lint: .venv/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(TOOL) actionlint -shellcheck= -pyflakes=
 	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "not formatted by gofumpt: $$out"; exit 1; }
 	$(TOOL) staticcheck -tags "$$($(GO) tags)" ./...
 
