@@ -369,6 +369,12 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("y", TensorProto.FLOAT, ["batch"])],
             [constant("half", np.array(0.5, np.float32)), constant("three", np.array(3, np.float32))],
         ),
+        "half-plus-two": model(  # as its quickstart has it: numbers in a column
+            [helper.make_node("Mul", ["x", "half"], ["halved"]), helper.make_node("Add", ["halved", "two"], ["y"])],
+            [value("x", TensorProto.FLOAT, ["batch", 1])],
+            [value("y", TensorProto.FLOAT, ["batch", 1])],
+            [constant("half", np.array(0.5, np.float32)), constant("two", np.array(2, np.float32))],
+        ),
         "sensors": model(  # the inputs that its example of several has, given back
             [helper.make_node("Identity", [name], [f"{name}_again"]) for name in ("tag", "signal", "sensor")],
             [

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -38,7 +39,7 @@ func needs(path string, admin bool) access.Right {
 	switch {
 	case path == "/v2/health/live", path == "/v2/health/ready", do == "ready":
 		return access.None // for probes, which have no place for secrets
-	case admin && path == "/metrics":
+	case admin && slices.Contains(metricsPaths, path):
 		return access.Metrics
 	case admin && do != "infer":
 		return access.Admin

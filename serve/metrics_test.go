@@ -336,3 +336,20 @@ func TestMetricsUnderLoad(t *testing.T) {
 	m.want(t, 0, "forgo_queue_rows", "model=slow")
 	m.wantTimes(t, 0, "forgo_request_duration_seconds", "model=slow", "protocol=native")
 }
+
+// TensorFlow Serving's scrapers find the metrics at its path, on the admin port alone.
+func TestMetricsAreWhereTensorFlowServingHasThem(t *testing.T) {
+	server := newServer(committed(t))
+	for path, want := range map[string]int{"/metrics": 200, "/monitoring/prometheus/metrics": 200} {
+		w := httptest.NewRecorder()
+		server.Admin().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+		if w.Code != want || !strings.Contains(w.Body.String(), "forgo_build_info") {
+			t.Errorf("%s on the admin port: %d %.100s", path, w.Code, w.Body)
+		}
+		w = httptest.NewRecorder()
+		server.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+		if w.Code != 404 {
+			t.Errorf("%s on the clients' port: %d", path, w.Code)
+		}
+	}
+}

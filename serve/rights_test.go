@@ -58,6 +58,7 @@ var httpRights = map[string][2]string{
 	"GET /docs":                                       {"predict", ""},
 	"GET /openapi.json":                               {"predict", ""},
 	"GET /metrics":                                    {"", "metrics"},
+	"GET /monitoring/prometheus/metrics":              {"", "metrics"},
 	"GET /debug/*":                                    {"", "admin"},
 	"POST /models/{name}":                             {"predict", ""},
 	"POST /models/{name}/versions/{version}":          {"predict", ""},

@@ -183,10 +183,16 @@ func (s *Server) Admin() http.Handler {
 	})
 }
 
+// metricsPaths are where operators find metrics: the second is TensorFlow Serving's, whose scrapers
+// need another port alone.
+var metricsPaths = []string{"/metrics", "/monitoring/prometheus/metrics"}
+
 func (s *Server) adminRouter() chi.Router {
 	r := s.router(true)
 	r.Mount("/v2", oip.Handler(s.models, s.models))
-	r.Method(http.MethodGet, "/metrics", s.observer.Metrics())
+	for _, path := range metricsPaths {
+		r.Method(http.MethodGet, path, s.observer.Metrics())
+	}
 	if !s.options.NoProfiles {
 		r.Mount("/debug", middleware.Profiler())
 	}

@@ -32,7 +32,7 @@ func rowsOf(tb testing.TB, v any) []float32 {
 func TestTFServingStatusAndMetadata(t *testing.T) {
 	url, _ := start(t)
 	url += "/v1/models/"
-	const available = "map[model_version_status:[map[state:AVAILABLE status:map[error_code:OK error_message:] version:1]]]"
+	const available = "map[model_version_status:[map[state:AVAILABLE status:map[error_code:OK error_message:] version:1]] ready:true]"
 	for _, path := range []string{"iris", "iris/versions/1", "iris/labels/stable"} {
 		if status, answer := call(t, "GET", url+path, ""); status != 200 || fmt.Sprint(answer) != available {
 			t.Errorf("%s: %d %v", path, status, answer)
@@ -120,9 +120,9 @@ func TestTFServingPredictOutputs(t *testing.T) {
 		{"bytes", `{"instances":[[{"b64":"//4="},""]]}`, `{"predictions":[[{"b64":"//4="},{"b64":""}]]}`},
 		{
 			"two", `{"instances":[{"a":[1,2],"b":[3,4]},{"b":[1,1],"a":[0,0]}]}`,
-			`{"predictions":[{"sum":[4,6],"difference":[-2,-2]},{"sum":[1,1],"difference":[-1,-1]}]}`,
+			`{"predictions":[{"sum":[4.0,6.0],"difference":[-2.0,-2.0]},{"sum":[1.0,1.0],"difference":[-1.0,-1.0]}]}`,
 		},
-		{"two", `{"inputs":{"a":[[1,2]],"b":[[3,4]]}}`, `{"outputs":{"sum":[[4,6]],"difference":[[-2,-2]]}}`},
+		{"two", `{"inputs":{"a":[[1,2]],"b":[[3,4]]}}`, `{"outputs":{"sum":[[4.0,6.0]],"difference":[[-2.0,-2.0]]}}`},
 		{"doubles", `{"instances":[[NaN,-Infinity],[Infinity,1e-9]]}`, `{"predictions":[[NaN,-Infinity],[Infinity,1e-09]]}`},
 		{"texts", `{"instances":[["a",{"b64":"Yg=="}]]}`, `{"predictions":[["a","b"]]}`},
 		{"texts", `{"inputs":{"x":[["é",{"b64":""}],["",""]]}}`, `{"outputs":[["é",""],["",""]]}`},
@@ -134,6 +134,39 @@ func TestTFServingPredictOutputs(t *testing.T) {
 	status, answer := call(t, "POST", url+"texts:predict", `{"instances":[["a",{"b64":"//4="}]]}`)
 	if message, _ := answer["error"].(string); status != 400 || !strings.Contains(message, `output "y": element 1`) {
 		t.Errorf("bytes as text: %d %v", status, answer)
+	}
+}
+
+// What TensorFlow Serving's documentation and its tests send: sizes of 1 at the end of a shape are
+// left out, and are left out of the answer.
+func TestTFServingSizesOfOne(t *testing.T) {
+	url := listen(t, serve.Models{
+		"half":  taskModel(t, "half-plus-two", "regression"),
+		"three": taskModel(t, "half-plus-three", "regression"), "two": graphModel(t, "two"),
+	}) + "/v1/models/"
+	for _, c := range []struct{ model, body, want string }{
+		{"half", `{"instances": [1.0, 2.0, 5.0]}`, `{"predictions":[2.5,3.0,4.5]}`},
+		{"half", `{"instances": [[1.0], [2.0]]}`, `{"predictions":[[2.5],[3.0]]}`},
+		{"half", `{"instances": [{"x": 1.0}, {"x": 2.0}]}`, `{"predictions":[2.5,3.0]}`},
+		{"half", `{"instances": [{"x": [1.0]}]}`, `{"predictions":[[2.5]]}`},
+		{"half", `{"inputs": [1.0, 2.0]}`, `{"outputs":[2.5,3.0]}`},
+		{"half", `{"inputs": {"x": [[1.0]]}, "more": {"a": [1]}}`, `{"outputs":[[2.5]]}`},
+		{"three", `{"instances": [1.0, 2.0, 5.0]}`, `{"predictions":[3.5,4.0,5.5]}`},
+	} {
+		if status, _, got := exchange(t, "POST", url+c.model+":predict", []byte(c.body)); status != 200 || string(got) != c.want {
+			t.Errorf("%s %s: %d %s, want %s", c.model, c.body, status, got, c.want)
+		}
+	}
+	for body, names := range map[string]string{
+		`{"instances": [[[1.0]]]}`: "got float32[1 1 1], want float32[-1 1]", `{"instances": [[1.0, 2.0]]}`: "want float32[-1 1]",
+		`{"instances": [[1.0], 2.0]}`: "ragged", `{"inputs": 1.0}`: "want float32[-1",
+	} {
+		if status, _, got := exchange(t, "POST", url+"half:predict", []byte(body)); status != 400 || !strings.Contains(string(got), names) {
+			t.Errorf("%s: %d %s, want %s", body, status, got, names)
+		}
+	}
+	if status, _, got := exchange(t, "POST", url+"two:predict", []byte(`{"instances":[{"a":1,"b":2}]}`)); status != 400 {
+		t.Errorf("a size of 2 left out: %d %s", status, got)
 	}
 }
 
@@ -171,7 +204,7 @@ func TestTFServingClassify(t *testing.T) {
 func TestTFServingRegress(t *testing.T) {
 	url := listen(t, serve.Models{"total": taskModel(t, "total", "regression")})
 	body := `{"signature_name":"tensorflow/serving/regress","context":{"x":[1,1,1]},"examples":[{"x":[1,2,3.5]},{}]}`
-	if status, _, got := exchange(t, "POST", url+"/v1/models/total:regress", []byte(body)); status != 200 || string(got) != `{"results":[6.5,3]}` {
+	if status, _, got := exchange(t, "POST", url+"/v1/models/total:regress", []byte(body)); status != 200 || string(got) != `{"results":[6.5,3.0]}` {
 		t.Errorf("%d %s", status, got)
 	}
 }
@@ -188,10 +221,12 @@ func tfservingFaults() []bad {
 		"unknown label":               {"GET", "iris/labels/canary", "", 404, `"canary"`},
 		"broken path":                 {"GET", "iris/version/1", "", 404, "versions/N"},
 		"unknown verb":                {"POST", "iris:explain", "{}", 404, `"explain"`},
+		"verb after a slash":          {"POST", "iris/predict", "{}", 404, "models/iris:predict"},
+		"verb of a version":           {"POST", "iris/versions/1/classify", "{}", 404, "models/iris/versions/1:classify"},
 		"no verb":                     {"POST", "iris", "{}", 405, ":predict"},
 		"neither form":                {"POST", "iris:predict", `{}`, 400, "neither instances nor inputs"},
 		"both forms":                  {"POST", "iris:predict", `{"instances":[[1,2,3,4]],"inputs":[[1,2,3,4]]}`, 400, "both instances and inputs"},
-		"unknown field":               {"POST", "iris:predict", `{"rows":[[1,2,3,4]]}`, 400, "rows"},
+		"unknown field":               {"POST", "iris:predict", `{"rows":[[1,2,3,4]]}`, 400, `neither instances nor inputs, only ["rows"]`},
 		"another verb's signature":    {"POST", "iris:predict", `{"signature_name":"tensorflow/serving/regress","instances":[[1,2,3,4]]}`, 400, "signature_name"},
 		"unknown signature":           {"POST", "iris:predict", `{"signature_name":"train","instances":[[1,2,3,4]]}`, 400, `"train"`},
 		"instances no list":           {"POST", "iris:predict", `{"instances":5}`, 400, "instances: it is not a list"},
@@ -211,7 +246,7 @@ func tfservingFaults() []bad {
 		"picture with more":           {"POST", "shapes:predict", `{"instances":[{"image":{"b64":"","x":1}}]}`, 400, "b64"},
 		"classify without examples":   {"POST", "iris:classify", `{}`, 400, "no examples"},
 		"classify no examples":        {"POST", "iris:classify", `{"examples":[]}`, 400, "examples: it is empty"},
-		"classify with instances":     {"POST", "iris:classify", `{"instances":[[1,2,3,4]]}`, 400, "instances"},
+		"classify with instances":     {"POST", "iris:classify", `{"instances":[[1,2,3,4]]}`, 400, `no examples, only ["instances"]`},
 		"classify an unknown feature": {"POST", "iris:classify", `{"examples":[{"other":[1]}]}`, 400, `"other"`},
 		"classify a short feature":    {"POST", "iris:classify", `{"examples":[{"input":[1]}]}`, 400, `"input"`},
 		"classify a feature left out": {"POST", "iris:classify", `{"examples":[{"input":[1,2,3,4]},{}]}`, 400, "example 1"},

@@ -110,6 +110,17 @@ func (r *Reader) PeekInto() byte {
 	return inner.Peek()
 }
 
+// Lists returns how many lists in each other the next value begins with.
+func (r *Reader) Lists() int {
+	inner := Reader{data: r.data, at: r.at}
+	n := 0
+	for n <= r.limits.Depth && inner.Peek() == '[' {
+		inner.at++
+		n++
+	}
+	return n
+}
+
 // End fails unless only white space is left.
 func (r *Reader) End() error {
 	if r.Peek() != 0 || r.at < len(r.data) {

@@ -3,6 +3,7 @@ package tensor
 // Tensors written as JSON: the one writer of the library, the command and every protocol.
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -11,25 +12,29 @@ import (
 	"unicode/utf8"
 )
 
-// NonFinite says how JSON carries NaN and the infinities, for which it has no words.
-type NonFinite bool
+// Floats says how floats are written: NaN and the infinities, for which JSON has no words, and
+// whole numbers.
+type Floats int8
 
 const (
-	// Null writes null, which every JSON parser reads.
-	Null NonFinite = false
-	// Bare writes NaN, Infinity and -Infinity, as TensorFlow Serving and Python's json module do.
-	Bare NonFinite = true
+	// Null writes null for what is not finite, which every JSON parser reads.
+	Null Floats = iota
+	// Bare writes NaN, Infinity and -Infinity, as Triton and Python's json module do.
+	Bare
+	// Decimal is Bare with a point or an exponent in every float, 1.0 and not 1, as TensorFlow
+	// Serving writes them: where no type is told, readers take numbers without one for integers.
+	Decimal
 )
 
 // AppendFlat appends the elements as one list in row-major order.
-func AppendFlat(dst []byte, t Tensor, n NonFinite) []byte {
+func AppendFlat(dst []byte, t Tensor, n Floats) []byte {
 	dst = append(dst, '[')
 	dst = AppendElements(dst, t, 0, t.Len(), n)
 	return append(dst, ']')
 }
 
 // AppendNested appends the elements as lists nested by the tensor's shape.
-func AppendNested(dst []byte, t Tensor, n NonFinite) []byte {
+func AppendNested(dst []byte, t Tensor, n Floats) []byte {
 	next := 0
 	return nested(dst, t.Shape, func(dst []byte, count int) []byte {
 		next += count
@@ -80,7 +85,7 @@ func nested(dst []byte, shape []int64, some func(dst []byte, n int) []byte) []by
 // AppendElements appends the elements from from to to, commas between them.
 //
 //forgo:writer JSON
-func AppendElements(dst []byte, t Tensor, from, to int, n NonFinite) []byte {
+func AppendElements(dst []byte, t Tensor, from, to int, n Floats) []byte {
 	switch data := t.Data.(type) {
 	case []float32:
 		return floats(dst, data[from:to], 32, n, func(x float32) float64 { return float64(x) })
@@ -114,7 +119,7 @@ func AppendElements(dst []byte, t Tensor, from, to int, n NonFinite) []byte {
 	return dst
 }
 
-func floats[T Half | Brain | float32 | float64](dst []byte, data []T, bits int, n NonFinite, wide func(T) float64) []byte {
+func floats[T Half | Brain | float32 | float64](dst []byte, data []T, bits int, n Floats, wide func(T) float64) []byte {
 	for i, x := range data {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -143,7 +148,7 @@ func appendUint[T uint8 | uint16 | uint32 | uint64](dst []byte, x T) []byte {
 }
 
 // AppendFloat appends x with the fewest digits that give it back as a float of bits bits.
-func AppendFloat(dst []byte, x float64, bits int, n NonFinite) []byte {
+func AppendFloat(dst []byte, x float64, bits int, n Floats) []byte {
 	if x-x != 0 { // not finite
 		switch {
 		case n == Null:
@@ -159,7 +164,12 @@ func AppendFloat(dst []byte, x float64, bits int, n NonFinite) []byte {
 	if a := math.Abs(x); a != 0 && (a < 1e-6 || a >= 1e21) {
 		format = 'e'
 	}
-	return strconv.AppendFloat(dst, x, format, -1, bits)
+	start := len(dst)
+	dst = strconv.AppendFloat(dst, x, format, -1, bits)
+	if n == Decimal && format == 'f' && bytes.IndexByte(dst[start:], '.') < 0 {
+		dst = append(dst, ".0"...)
+	}
+	return dst
 }
 
 // AppendText appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.

@@ -29,6 +29,24 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+// Floats have a point or an exponent, where readers know types by nothing else.
+func TestFloatsInJSON(t *testing.T) {
+	inf := math.Inf(1)
+	for _, c := range []struct {
+		t    tensor.Tensor
+		want string
+	}{
+		{tensor.Tensor{Shape: []int64{7}, Data: []float32{1, -0.5, 0, 1e21, 1e-9, float32(inf), 16777216}}, `[1.0,-0.5,0.0,1e+21,1e-09,Infinity,16777216.0]`},
+		{tensor.Tensor{Shape: []int64{2}, Data: []float64{math.Copysign(0, -1), math.NaN()}}, `[-0.0,NaN]`},
+		{tensor.Tensor{Shape: []int64{1}, Data: []tensor.Half{0x3c00}}, `[1.0]`},
+		{tensor.Tensor{Shape: []int64{2}, Data: []int64{1, -2}}, `[1,-2]`},
+	} {
+		if got := string(tensor.AppendFlat(nil, c.t, tensor.Decimal)); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+}
+
 func TestAppendNull(t *testing.T) {
 	x := tensor.Tensor{Shape: []int64{2, 2}, Data: []float64{math.NaN(), math.Inf(1), math.Inf(-1), -0.5}}
 	if got := string(tensor.AppendNested(nil, x, tensor.Null)); got != `[[null,null],[null,-0.5]]` {

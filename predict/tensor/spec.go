@@ -11,6 +11,15 @@ type Spec struct {
 	Shape []int64
 }
 
+// Without returns the spec without up to n sizes at the end of its shape that are 1; it keeps the
+// batch.
+func (s Spec) Without(n int) Spec {
+	for ; n > 0 && len(s.Shape) > 1 && s.Shape[len(s.Shape)-1] == 1; n-- {
+		s.Shape = s.Shape[:len(s.Shape)-1]
+	}
+	return s
+}
+
 // Match fails unless t has the spec's type and fits its shape.
 func (s Spec) Match(t Tensor) error {
 	if err := t.Check(); err != nil {

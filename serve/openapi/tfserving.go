@@ -65,7 +65,8 @@ func (d *model) verbs(b *builder) []verb {
 	}
 	v := verb{name: "predict", summary: "Predict: rows for rows, or columns for columns"}
 	v.request = b.schema(d.prefix+"PredictRequest", &Schema{OneOf: []*Schema{
-		d.signed("predict", property("instances", d.instances())), d.signed("predict", property("inputs", d.columns())),
+		d.signed("predict", property("instances", d.instances())).with(property("inputs", never())),
+		d.signed("predict", property("inputs", d.columns())).with(property("instances", never())),
 	}})
 	v.answer = b.schema(d.prefix+"PredictResponse", d.predicted())
 	v.piped = `{"instances":[{"b64":"%s"}]}`
@@ -98,9 +99,9 @@ func (d *model) verbs(b *builder) []verb {
 	return d.tfVerbs
 }
 
-// signed is a request's body, which may name the signature.
+// signed is a request's body, which may name the signature. Other fields are passed over.
 func (d *model) signed(verb string, p Field[*Schema]) *Schema {
-	return object(p).with(property("signature_name", oneOfTexts([]string{tfserving.Signature, tfserving.Method(verb), ""}))).closed()
+	return object(p).with(property("signature_name", oneOfTexts([]string{tfserving.Signature, tfserving.Method(verb), ""})))
 }
 
 // inBase64 is how the protocol writes bytes.
@@ -116,6 +117,26 @@ func (d *model) tfElement(t tensor.DType) *Schema {
 		return &Schema{AnyOf: []*Schema{d.element(t), inBase64()}}
 	}
 	return d.element(t)
+}
+
+// taken are lists nested by a shape, which sizes of 1 at its end may be left out of, down to least
+// dimensions.
+func (d *model) taken(t tensor.DType, shape []int64, least int) *Schema {
+	var ways []*Schema
+	for _, s := range withoutOnes(shape, least) {
+		ways = append(ways, full(d.tfElement(t), s))
+	}
+	return anyOf(ways)
+}
+
+// withoutOnes are a shape and what is left of it without sizes of 1 at its end.
+func withoutOnes(shape []int64, least int) [][]int64 {
+	all := [][]int64{shape}
+	for len(shape) > least && shape[len(shape)-1] == 1 {
+		shape = shape[:len(shape)-1]
+		all = append(all, shape)
+	}
+	return all
 }
 
 // instances are rows: values of the only input, or objects that name values.
@@ -137,14 +158,14 @@ func (d *model) instances() *Schema {
 			case d.isPicture(s):
 				named, most = append(named, property(s.Name, inBase64())), int64(d.MaxPictures)
 			case inJSON(s.DType):
-				named = append(named, property(s.Name, full(d.tfElement(s.DType), s.Shape[1:])))
+				named = append(named, property(s.Name, d.taken(s.DType, s.Shape[1:], 0)))
 			}
 		}
 		if len(named) < len(set) {
 			continue
 		}
 		if len(set) == 1 {
-			ways = append(ways, list(full(d.tfElement(set[0].DType), set[0].Shape[1:]), 1, -1))
+			ways = append(ways, list(d.taken(set[0].DType, set[0].Shape[1:], 0), 1, -1))
 		}
 		ways = append(ways, list(object(named...).closed(), 1, most))
 	}
@@ -174,7 +195,7 @@ func (d *model) columns() *Schema {
 			case d.isPicture(s):
 				named = append(named, property(s.Name, list(inBase64(), 1, int64(d.MaxPictures))))
 			case inJSON(s.DType):
-				named = append(named, property(s.Name, full(d.tfElement(s.DType), s.Shape)))
+				named = append(named, property(s.Name, d.taken(s.DType, s.Shape, 1)))
 			}
 		}
 		if len(named) < len(set) {
@@ -278,15 +299,20 @@ func (d *model) predicted() *Schema {
 	if d.label != nil {
 		outs = outs[:1]
 	}
-	of := func(o tensor.Spec, shape []int64) *Schema {
-		if o.DType == tensor.String && strings.HasSuffix(o.Name, "_bytes") {
-			return nested(inBase64(), shape)
+	of := func(o tensor.Spec, least int) *Schema {
+		var ways []*Schema
+		for _, shape := range withoutOnes(o.Shape[1-least:], least) {
+			if o.DType == tensor.String && strings.HasSuffix(o.Name, "_bytes") {
+				ways = append(ways, nested(inBase64(), shape))
+			} else {
+				ways = append(ways, nested(given(o.DType), shape))
+			}
 		}
-		return nested(given(o.DType), shape)
+		return anyOf(ways)
 	}
 	var rows, columns []Field[*Schema]
 	for _, o := range outs {
-		rows, columns = append(rows, property(o.Name, of(o, o.Shape[1:]))), append(columns, property(o.Name, of(o, o.Shape)))
+		rows, columns = append(rows, property(o.Name, of(o, 0))), append(columns, property(o.Name, of(o, 1)))
 	}
 	predictions, outputs := list(object(rows...).closed(), 0, -1), object(columns...).closed()
 	if len(outs) == 1 {
@@ -305,7 +331,7 @@ func (b *builder) tfStatus() *Schema {
 			property("version", text()),
 			property("state", oneOfTexts([]string{"START", "LOADING", "AVAILABLE", "UNLOADING", "END"})),
 			property("status", object(property("error_code", text()), property("error_message", text())).closed()),
-		).closed(), 0, -1))).closed())
+		).closed(), 0, -1)), property("ready", about(boolean(), "As KServe's V1 protocol has it."))).closed())
 	}
 	return b.status
 }

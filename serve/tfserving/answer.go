@@ -60,7 +60,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 	write := func(results predict.Tensors) error {
 		b, free := reply.Buffer()
 		defer free()
-		dst, err := f.write(b.AvailableBuffer(), q, results)
+		dst, err := f.write(b.AvailableBuffer(), q, q.answered(results))
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func appendTensor(dst []byte, name string, t tensor.Tensor) []byte {
 	if texts, err := tensor.Values[string](t); err == nil && hasBytes(name) {
 		return tensor.AppendNestedBase64(dst, t.Shape, texts)
 	}
-	return tensor.AppendNested(dst, t, tensor.Bare)
+	return tensor.AppendNested(dst, t, tensor.Decimal)
 }
 
 // appendClasses writes [label, score] for every class of each example, in the model's order.
@@ -154,7 +154,7 @@ func appendClasses(dst []byte, q *request, results predict.Tensors) ([]byte, err
 		dst = append(dst, '[')
 		dst = tensor.AppendText(dst, manifest.Labels[i%len(manifest.Labels)])
 		dst = append(dst, ',')
-		dst = tensor.AppendFloat(dst, s, 32, tensor.Bare)
+		dst = tensor.AppendFloat(dst, s, 32, tensor.Decimal)
 		dst = append(dst, ']')
 	}
 	return append(dst, "]]}"...), nil
@@ -167,7 +167,7 @@ func appendValues(dst []byte, q *request, results predict.Tensors) ([]byte, erro
 		return nil, err
 	}
 	dst = append(dst, `{"results":`...)
-	dst = tensor.AppendNested(dst, t, tensor.Bare)
+	dst = tensor.AppendNested(dst, t, tensor.Decimal)
 	return append(dst, '}'), nil
 }
 

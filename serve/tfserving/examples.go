@@ -23,6 +23,7 @@ func parseExamples(m *served.Request, verb string, body []byte) (*request, error
 	shared := map[string]tensor.Tensor{}
 	parts := features{}
 	n := -1
+	var others []string
 	err := fields(r, verb, func(name string) error {
 		switch name {
 		case "context":
@@ -46,10 +47,12 @@ func parseExamples(m *served.Request, verb string, body []byte) (*request, error
 				return nil
 			})
 		}
-		return errors.New("there is no such field; there are examples, context and signature_name")
+		others = append(others, name)
+		_, err := r.Raw() // passed over, as TensorFlow Serving does
+		return err
 	})
 	if err == nil && n < 0 {
-		err = errors.New("it has no examples")
+		err = fmt.Errorf("it has no examples%s", only(others))
 	}
 	if err == nil && n == 0 {
 		err = errors.New("examples: it is empty")

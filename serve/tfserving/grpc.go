@@ -91,7 +91,7 @@ func (s *PredictionService) infer(ctx context.Context, req message, verb string,
 		return q.inputs(r)
 	}
 	err = m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, func(results predict.Tensors) error {
-		return write(q, results, specOf(m, Signature))
+		return write(q, q.answered(results), specOf(m, Signature))
 	})
 	if verb == "predict" && errors.Is(err, errNoSignature) { // as TensorFlow Serving has it
 		return status.Error(codes.FailedPrecondition, err.Error())
@@ -111,7 +111,8 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 		q.columns = make(predict.Tensors, len(req.GetInputs()))
 		in := &reader{elements: q.m.MaxElements, room: s.maxBody, grow: r.Grow}
 		for name, p := range req.GetInputs() {
-			if _, err := q.spec(name); err != nil {
+			spec, err := q.spec(name)
+			if err != nil {
 				return served.BadInput("inputs: %w", err)
 			}
 			t, err := in.tensor(p)
@@ -121,7 +122,7 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 			if err != nil {
 				return served.BadInput("inputs: %q: %w", name, err)
 			}
-			q.columns[name] = t
+			q.columns[name] = q.complete(spec, t)
 		}
 		return nil
 	}

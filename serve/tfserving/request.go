@@ -5,6 +5,7 @@ package tfserving
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -19,6 +20,7 @@ type request struct {
 	concat   func([]tensor.Tensor) (tensor.Tensor, error)
 	columns  predict.Tensors
 	byColumn bool // it came as "inputs"
+	left     int  // how many sizes of 1 at the end of its inputs' shapes were left out
 }
 
 // inputs turns the columns into the model's inputs.
@@ -62,6 +64,7 @@ func parse(m *served.Request, verb string, body []byte) (*request, error) {
 	q := &request{m: m.Model, concat: m.Concat}
 	r := m.Payload().New(body)
 	rows, columns := false, false
+	var others []string
 	err := fields(r, verb, func(name string) error {
 		var err error
 		switch name {
@@ -72,7 +75,8 @@ func parse(m *served.Request, verb string, body []byte) (*request, error) {
 			columns, q.byColumn = true, true
 			q.columns, err = q.table(r)
 		default:
-			err = fmt.Errorf("a predict request has no such field; it has instances or inputs, and signature_name")
+			_, err = r.Raw() // passed over, as TensorFlow Serving does
+			others = append(others, name)
 		}
 		return err
 	})
@@ -81,12 +85,20 @@ func parse(m *served.Request, verb string, body []byte) (*request, error) {
 	case rows && columns:
 		err = errors.New("it has both instances and inputs; give one of them")
 	case !rows && !columns:
-		err = errors.New("it has neither instances nor inputs")
+		err = fmt.Errorf("it has neither instances nor inputs%s", only(others))
 	}
 	if err != nil {
 		return nil, served.BadInput("the body is not a predict request: %w", err)
 	}
 	return q, nil
+}
+
+// only says which fields a body has, where it has none that says anything.
+func only(others []string) string {
+	if len(others) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", only %s", tensor.Cut(fmt.Appendf(nil, "%q", others)))
 }
 
 var errNoSignature = errors.New("there is no such signature")
@@ -305,6 +317,48 @@ func (q *request) input(r *payload.Reader, spec tensor.Spec, n nesting) (tensor.
 }
 
 func (q *request) elements(r *payload.Reader, spec tensor.Spec, n nesting) (tensor.Tensor, error) {
+	if n != loose {
+		lists := len(spec.Shape) - r.Lists()
+		if n == row {
+			lists--
+		}
+		short, err := q.nested(r, spec.Without(lists), n)
+		return q.complete(spec, short), err
+	}
+	return q.nested(r, spec, n)
+}
+
+// complete gives a tensor the sizes of 1 that its input's shape ends in and that were left out, as
+// TensorFlow Serving's clients may where the graph takes either.
+func (q *request) complete(spec tensor.Spec, t tensor.Tensor) tensor.Tensor {
+	left := len(spec.Shape) - len(t.Shape)
+	if left <= 0 || t.Data == nil || len(spec.Without(left).Shape) != len(t.Shape) {
+		return t
+	}
+	q.left = max(q.left, left)
+	t.Shape = slices.Concat(t.Shape, spec.Shape[len(t.Shape):])
+	return t
+}
+
+// answered is what the request is answered with: outputs without the sizes of 1 at their end that
+// the inputs came without.
+func (q *request) answered(results predict.Tensors) predict.Tensors {
+	if q.left == 0 {
+		return results
+	}
+	out := make(predict.Tensors, len(results))
+	for name, t := range results {
+		for range q.left {
+			if n := len(t.Shape); n > 1 && t.Shape[n-1] == 1 {
+				t.Shape = t.Shape[:n-1]
+			}
+		}
+		out[name] = t
+	}
+	return out
+}
+
+func (q *request) nested(r *payload.Reader, spec tensor.Spec, n nesting) (tensor.Tensor, error) {
 	if spec.DType != tensor.String {
 		if n == loose {
 			return r.Tensor(spec.DType, 0)

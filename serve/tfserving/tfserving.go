@@ -128,7 +128,8 @@ func (h handler) status(w http.ResponseWriter, path string, m *served.Model) {
 		}
 		list = append(list, v)
 	}
-	reply.JSON(w, http.StatusOK, map[string]any{"model_version_status": list})
+	// "ready" is what KServe's V1 protocol, which is this one, asks the same path for.
+	reply.JSON(w, http.StatusOK, map[string]any{"model_version_status": list, "ready": m != nil})
 }
 
 // known lists a model's versions, the highest first: all of them, or the one asked for.
@@ -142,10 +143,17 @@ func known(models Models, name, version string) []repository.Status {
 	return list
 }
 
+var verbs = []string{"predict", "classify", "regress"}
+
 // post answers PATH:predict, PATH:classify and PATH:regress.
 func (h handler) post(w http.ResponseWriter, req *http.Request) {
 	path := chi.URLParam(req, "*")
 	at := strings.LastIndexByte(path, ':')
+	if slash := strings.LastIndexByte(path, '/'); at < 0 && slash > 0 && slices.Contains(verbs, path[slash+1:]) {
+		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at models/%s; a verb comes after a colon: models/%s:%s",
+			path, path[:slash], path[slash+1:]))
+		return
+	}
 	if at < 0 {
 		notAllowed(w, req)
 		return

@@ -22,7 +22,16 @@ collect_ignore = [
 
 
 # All that the tests ask but slow, which has a server of its own.
-MODELS = ["iris", "shapes", "halves", "two", "sensors", "regression:half-plus-three", "classification:planes"]
+MODELS = [
+    "iris",
+    "shapes",
+    "halves",
+    "two",
+    "sensors",
+    "regression:half-plus-two",
+    "regression:half-plus-three",
+    "classification:planes",
+]
 MODELS += sorted(graph.stem for graph in GRAPHS.glob("same-*.onnx"))
 
 

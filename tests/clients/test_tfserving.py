@@ -22,7 +22,8 @@ Serve = Callable[[str], Server]
 STATUS = {
     "model_version_status": [
         {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    ]
+    ],
+    "ready": True,  # which KServe's V1 clients ask for
 }
 
 
@@ -191,6 +192,16 @@ def test_the_tutorials_client(serve: Serve) -> None:
 @pytest.mark.parametrize("at", ["", "/versions/1", "/labels/stable"])
 def test_status(serve: Serve, at: str) -> None:
     assert requests.get(f"{serve('iris').url}/v1/models/iris{at}", timeout=60).json() == STATUS
+
+
+def test_the_quickstart(serve: Serve) -> None:
+    """Numbers for a signature of [-1, 1], and the answer to the letter, in which each float has a point."""
+    server = serve("regression:half-plus-two")
+    url = f"{server.url}/v1/models/{server.model}:predict"
+    answer = requests.post(url, data='{"instances": [1.0, 2.0, 5.0]}', timeout=60)
+    assert (answer.status_code, answer.text) == (200, '{"predictions":[2.5,3.0,4.5]}')
+    ignored = {"instances": [[1], [2]], "parameters": {"a": 1}}
+    assert requests.post(url, json=ignored, timeout=60).json() == {"predictions": [[2.5], [3.0]]}
 
 
 @pytest.mark.parametrize("at", ["/versions/9", "/labels/canary", "/versions/latest"])

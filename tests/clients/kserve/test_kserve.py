@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable
 from typing import Any
@@ -129,6 +130,32 @@ def test_requests_over_the_limit_are_told_so(connect: Connect, form: Form) -> No
     with pytest.raises((httpx.HTTPStatusError, grpc.RpcError), match="33554432"):
         client.infer({"x": np.zeros((16 << 20, 2), np.float32)})
     assert client.call("is_server_ready") is True
+
+
+def by_v1(server: Server, ask: Callable[[InferenceRESTClient], Any]) -> Any:
+    async def run() -> Any:
+        client = InferenceRESTClient(RESTConfig(protocol="v1"))
+        try:
+            return await ask(client)
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
+def test_ready_by_the_v1_protocol(serve: Callable[[str], Server]) -> None:
+    server = serve("iris")
+    assert by_v1(server, lambda client: client.is_model_ready(server.url, "iris")) is True
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
+        by_v1(server, lambda client: client.is_model_ready(server.url, "other"))
+
+
+def test_nan_by_the_v1_protocol(serve: Callable[[str], Server]) -> None:
+    """It sends NaN as null, which is taken. NaN comes back as a bare word, which it cannot read."""
+    server = serve("same-float32")
+    rows = {"instances": [[np.nan, 1.0]]}
+    with pytest.raises(ValueError, match="line 1 column 18"):  # {"predictions":[[NaN,1.0]]}
+        by_v1(server, lambda client: client.infer(server.url, rows, model_name="same-float32"))
 
 
 def test_predict_by_the_v1_protocol(connect: Connect, serve: Callable[[str], Server]) -> None:
