@@ -95,6 +95,9 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	if len(conf.Paths) == 0 && !conf.hasPath() {
 		return usageError{errors.New("give a bundle or a folder of models to serve")}
 	}
+	if err := noneExists(conf.Paths); err != nil && !conf.hasPath() {
+		return err
+	}
 	provider, end, err := traces(cmd.Context(), cmd.OutOrStdout(), s.options.Log)
 	if err != nil {
 		return err
@@ -141,6 +144,22 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	case <-time.After(s.options.ShutdownDelay + s.options.Drain + closing):
 		return fmt.Errorf("stop: something was still under way after --drain %s; it is left", s.options.Drain)
 	}
+}
+
+// noneExists returns an error where no path exists: a mistake, told in one line before anything is
+// listened on. A single path that is missing may yet come, and does not stop the others.
+func noneExists(paths []string) error {
+	var first error
+	for _, path := range paths {
+		_, err := os.Stat(path)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = fmt.Errorf("serve %s: %w", path, errors.Unwrap(err))
+		}
+	}
+	return first
 }
 
 // closing is how long models may take to close once every request is answered or cut.
