@@ -34,10 +34,10 @@ func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOp
 	if err := os.Mkdir(g.Path, 0o700); err != nil {
 		return nil, fmt.Errorf("copy %s of bundle %s: %w", name, b.Path, err)
 	}
-	if err := b.CopyFolder(name, g.Path); err != nil {
+	if err := b.CopyFolder(ctx, name, g.Path); err != nil {
 		return nil, err
 	}
-	s, err := engine.Open(ctx, g, o)
+	s, err := openSession(ctx, engine, g, o)
 	if err != nil {
 		return nil, &bundle.Error{Bundle: b.Path, File: name, Err: err}
 	}
@@ -49,9 +49,37 @@ func openFile(ctx context.Context, engine Engine, b *bundle.Bundle, g Graph, o S
 	if g.Data, err = b.ReadFile(g.Path); err != nil {
 		return nil, err
 	}
-	s, err := engine.Open(ctx, g, o)
+	s, err := openSession(ctx, engine, g, o)
 	if err != nil {
 		return nil, &bundle.Error{Bundle: b.Path, File: g.Path, Err: err}
 	}
 	return s, nil
+}
+
+// openSession opens a graph, and returns when ctx ends: libraries know no way to give up, and a graph
+// can keep one busy for as long as its maker likes. What is opened after that is closed.
+func openSession(ctx context.Context, engine Engine, g Graph, o SessionOptions) (Session, error) {
+	if ctx.Done() == nil {
+		return engine.Open(ctx, g, o)
+	}
+	type opened struct {
+		s   Session
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		s, err := engine.Open(ctx, g, o)
+		done <- opened{s, err}
+	}()
+	select {
+	case o := <-done:
+		return o.s, o.err
+	case <-ctx.Done():
+		go func() {
+			if o := <-done; o.err == nil {
+				_ = o.s.Close()
+			}
+		}()
+		return nil, fmt.Errorf("given up while the graph was being opened: %w", ctx.Err())
+	}
 }

@@ -199,17 +199,21 @@ func (r *replayer) picture(ctx context.Context, g golden) (exact bool, err error
 	if err != nil {
 		return false, err
 	}
-	want, err := readPixels(file)
-	if err != nil {
-		return false, &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
-	}
 	got, err := pixels.Decode(ctx, g.Picture, r.m.decode)
 	if err != nil {
 		return false, r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}
-	if got.Width != want.Width || got.Height != want.Height {
+	recorded, err := png.DecodeConfig(bytes.NewReader(file)) // before its pixels take any memory
+	if err != nil {
+		return false, &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: fmt.Errorf("read recorded pixels: %w", err)}
+	}
+	if got.Width != recorded.Width || got.Height != recorded.Height {
 		return false, r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("decoded to %d x %d pixels, training saw %d x %d",
-			got.Width, got.Height, want.Width, want.Height))
+			got.Width, got.Height, recorded.Width, recorded.Height))
+	}
+	want, err := readPixels(file)
+	if err != nil {
+		return false, &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
 	}
 	worst := 0
 	for i := range got.Pix {

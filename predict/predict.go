@@ -96,7 +96,16 @@ type Options struct {
 	// MaxPixels bounds width times height of pictures, golden ones too. Optional:
 	// [pixels.MaxPixels], which it cannot exceed.
 	MaxPixels int
+	// LoadTimeout bounds what Load takes: checking digests, opening the graph and the replay. A
+	// graph that is still being opened then is left behind, and closed when the engine has opened
+	// it. Optional: as long as it takes.
+	LoadTimeout time.Duration
 }
+
+// errLoad is the cause of a load that took too long.
+type errLoad struct{ limit time.Duration }
+
+func (e errLoad) Error() string { return fmt.Sprintf("loading it takes longer than %v", e.limit) }
 
 // Load opens a bundle, replays its golden cases and returns its model, with default options.
 // The engines are those that the process has; one of them must be the bundle's.
@@ -107,7 +116,17 @@ func Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 // Load is like the function Load, with options. The error is a [*bundle.Error] where the
 // folder is at fault, and a [*ParityError] where this process answers differently.
 func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *Model, err error) {
-	b, err := bundle.Open(path)
+	if o.LoadTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.LoadTimeout, errLoad{o.LoadTimeout})
+		defer cancel()
+		defer func() {
+			if late := (errLoad{}); err != nil && errors.As(context.Cause(ctx), &late) {
+				err = &bundle.Error{Bundle: path, Err: fmt.Errorf("%w: %w", late, err)}
+			}
+		}()
+	}
+	b, err := bundle.OpenContext(ctx, path)
 	if err != nil {
 		return nil, err
 	}

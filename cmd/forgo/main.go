@@ -147,6 +147,7 @@ func (f *loadFlags) add(flags *pflag.FlagSet) {
 	// Scripts that pass it go on working; every build decodes JPEG to the pixels that training saw.
 	flags.Int("approximate-decode", 0, "no effect")
 	_ = flags.MarkHidden("approximate-decode") // it fails where there is no such flag
+	flags.DurationVar(&f.LoadTimeout, "load-timeout", 10*time.Minute, "how long checking, opening and proving a bundle may take (0: as long as it takes)")
 	flags.IntVar(&f.Threads, "threads", 0, "threads that one run may use (0: the CPU limit)")
 }
 

@@ -12,8 +12,27 @@ import (
 	"syscall"
 )
 
-// ErrIrregular is wrapped by errors about pipes, sockets, devices and folders.
+// ErrIrregular is what errors about pipes, sockets, devices and folders are.
 var ErrIrregular = errors.New("it is not a regular file")
+
+type irregular struct{ kind string }
+
+func (e irregular) Error() string {
+	return fmt.Sprintf("it is %s, where a regular file is needed", e.kind)
+}
+func (e irregular) Is(target error) bool { return target == ErrIrregular }
+
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a folder"
+	case m&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
 
 // Open opens a regular file for reading. Other kinds fail with [ErrIrregular].
 func Open(path string) (*os.File, error) {
@@ -30,13 +49,13 @@ func OpenIn(root *os.Root, path string) (*os.File, error) {
 func checked(path string, file *os.File, err error) (*os.File, error) {
 	if err != nil {
 		if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EOPNOTSUPP) { // a socket, or a device without a driver
-			err = &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
+			err = &fs.PathError{Op: "open", Path: path, Err: irregular{"a socket or a device"}}
 		}
 		return nil, err
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
+		err = &fs.PathError{Op: "open", Path: path, Err: irregular{kind(info.Mode())}}
 	}
 	if err != nil {
 		_ = file.Close()

@@ -8,6 +8,7 @@ package bundle
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/spec"
 )
 
@@ -29,7 +31,12 @@ const (
 	manifestFile = "forgo.json"
 	digestFile   = "forgo.sha256"
 	// maxManifest bounds forgo.json, which is read whole before anything is trusted.
-	maxManifest = 64 << 20
+	maxManifest = 8 << 20
+	// maxGolden bounds the files of golden cases together, which are kept while they are replayed.
+	maxGolden = 1 << 30
+	// maxWhole bounds every other file that is read whole: graphs, which as messages are no longer,
+	// and golden cases. Those of SavedModels are copied.
+	maxWhole = 2 << 30
 )
 
 // ErrNotBundle is wrapped by the error of [Open] for a path that holds no manifest at all.
@@ -62,9 +69,14 @@ type Bundle struct {
 	root *os.Root
 }
 
-// Open opens the bundle in a folder and verifies the digest of every file. Nothing outside
-// the folder is ever read, whatever the manifest or a link says. The error is an [*Error].
-func Open(dir string) (_ *Bundle, err error) {
+// Open is [OpenContext] for callers who wait as long as it takes.
+func Open(dir string) (*Bundle, error) { return OpenContext(context.Background(), dir) }
+
+// OpenContext opens the bundle in a folder and verifies the digest of every file. Nothing outside
+// the folder is ever read, whatever the manifest or a link says, and no file that is not a regular
+// one: a pipe is refused, not waited for. The error is an [*Error], which wraps ctx.Err() where ctx
+// ended first.
+func OpenContext(ctx context.Context, dir string) (_ *Bundle, err error) {
 	fail := func(file, format string, args ...any) error {
 		return &Error{Bundle: dir, File: file, Err: fmt.Errorf(format, args...)}
 	}
@@ -107,8 +119,11 @@ func Open(dir string) (_ *Bundle, err error) {
 	if err != nil {
 		return nil, fail(manifestFile, "%w", err)
 	}
+	if size := manifest.goldenSize(); size > maxGolden {
+		return nil, fail("", "its golden cases have %d bytes, at most %d are read", size, maxGolden)
+	}
 	for name, want := range manifest.Files {
-		if err := checkFile(root, name, want, io.Discard); err != nil {
+		if err := checkFile(ctx, root, name, want, io.Discard); err != nil {
 			return nil, fail(name, "%w", err)
 		}
 	}
@@ -131,6 +146,9 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 	if !ok {
 		return nil, &Error{b.Path, name, errors.New("the manifest does not list it")}
 	}
+	if want.Size > maxWhole {
+		return nil, &Error{b.Path, name, fmt.Errorf("it has %d bytes; no file but a SavedModel's may be longer than %d", want.Size, maxWhole)}
+	}
 	data, err := readLimited(b.root, name, want.Size)
 	if err == nil && (int64(len(data)) != want.Size || hexDigest(data) != want.SHA256) {
 		err = errors.New("it was changed after the bundle was opened")
@@ -142,8 +160,9 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 }
 
 // CopyFolder writes the files that the manifest lists below a folder of the bundle into the
-// folder to, which must be there: the bytes whose digests were checked, and nothing else.
-func (b *Bundle) CopyFolder(name, to string) error {
+// folder to, which must be there: the bytes whose digests were checked, and nothing else. It gives
+// up when ctx ends.
+func (b *Bundle) CopyFolder(ctx context.Context, name, to string) error {
 	for file, want := range b.Manifest.Files {
 		rest, inside := strings.CutPrefix(file, name+"/")
 		if !inside {
@@ -157,7 +176,7 @@ func (b *Bundle) CopyFolder(name, to string) error {
 		if err != nil {
 			return err
 		}
-		err = checkFile(b.root, file, want, copied)
+		err = checkFile(ctx, b.root, file, want, copied)
 		if closed := copied.Close(); err == nil {
 			err = closed
 		}
@@ -237,9 +256,19 @@ func schemaError(err error) error {
 	return fmt.Errorf("it breaks the format at %s: %s", place, message)
 }
 
+// goldenSize is how much the files of golden cases are said to have together.
+func (m *Manifest) goldenSize() (total int64) {
+	for _, c := range m.Golden.Cases {
+		for _, name := range []string{c.Input, c.Pixels, c.Tensors} {
+			total += min(m.Files[name].Size, maxGolden+1)
+		}
+	}
+	return total
+}
+
 // checkFile holds a file to the manifest, and copies what it reads.
-func checkFile(root *os.Root, name string, want File, to io.Writer) error {
-	f, err := root.Open(name)
+func checkFile(ctx context.Context, root *os.Root, name string, want File, to io.Writer) error {
+	f, err := regular.OpenIn(root, name)
 	if err != nil {
 		return cause(err)
 	}
@@ -248,15 +277,22 @@ func checkFile(root *os.Root, name string, want File, to io.Writer) error {
 	if err != nil {
 		return cause(err)
 	}
-	switch {
-	case !info.Mode().IsRegular():
-		return errors.New("it is not a regular file")
-	case info.Size() != want.Size:
+	if info.Size() != want.Size {
 		return fmt.Errorf("it has %d bytes, the manifest says %d", info.Size(), want.Size)
 	}
 	h := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(h, to), f); err != nil {
-		return cause(err)
+	both := io.MultiWriter(h, to)
+	for { // in pieces: whoever stops the process does not wait for the rest of a large file
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := io.CopyN(both, f, 4<<20)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return cause(err)
+		}
 	}
 	if hex.EncodeToString(h.Sum(nil)) != want.SHA256 {
 		return errors.New("its content was changed: the digest is not the manifest's")
@@ -265,17 +301,14 @@ func checkFile(root *os.Root, name string, want File, to io.Writer) error {
 }
 
 func readLimited(root *os.Root, name string, limit int64) ([]byte, error) {
-	f, err := root.Open(name)
+	f, err := regular.OpenIn(root, name)
 	if err != nil {
 		return nil, cause(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := regular.All(f, limit)
 	if err != nil {
 		return nil, cause(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("it is longer than %d bytes", limit)
 	}
 	return data, nil
 }

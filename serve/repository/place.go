@@ -97,6 +97,10 @@ func modelName(path string) string {
 	return strings.TrimSuffix(filepath.Base(path), ".forgo")
 }
 
+// maxLooked is how many files are looked at for a change. No honest bundle has as many; files that no
+// manifest lists would keep a core busy.
+const maxLooked = 20_000
+
 // fingerprint changes when a file of a bundle does: its name, its size or its time, or when another
 // bundle takes its place. It is 0 for a folder that cannot be read. The path is followed as the
 // kernel does: what lies behind /proc/PID/root has no other name here.
@@ -109,7 +113,11 @@ func fingerprint(path string) uint64 {
 	if identity, err := regular.Read(filepath.Join(path, "forgo.sha256"), 1<<10); err == nil {
 		_, _ = h.Write(identity)
 	}
+	looked := 0
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if looked++; looked > maxLooked {
+			return fs.SkipAll
+		}
 		if err != nil {
 			return nil //nolint:nilerr // what cannot be read has no part in it
 		}

@@ -1,0 +1,115 @@
+package bundle_test
+
+// Bundles whose files are not what files should be.
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
+)
+
+// within fails the test, rather than hanging it, where something does not come back.
+func within(t *testing.T, limit time.Duration, what string, do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+		t.Fatalf("%s does not come back", what)
+	}
+}
+
+// Nobody writes into the pipe: whoever waited for that would wait for ever.
+func TestPipesAreNotWaitedFor(t *testing.T) {
+	for _, file := range []string{"forgo.json", "forgo.sha256", "model.onnx", "card.md"} {
+		place := bundletest.Copy(t, committed[1])
+		path := filepath.Join(place, file)
+		if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		within(t, 10*time.Second, "opening a bundle with a pipe as "+file, func() {
+			if _, err := bundle.Open(place); err == nil || !strings.Contains(err.Error(), file+": it is a FIFO") {
+				t.Errorf("%s: %v", file, err)
+			}
+		})
+	}
+	// What becomes a pipe later is not waited for either.
+	place := bundletest.Copy(t, committed[1])
+	b, err := bundle.Open(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	path := filepath.Join(place, "model.onnx")
+	if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 10*time.Second, "reading what has become a pipe", func() {
+		if _, err := b.ReadFile("model.onnx"); err == nil || !strings.Contains(err.Error(), "FIFO") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// sparse puts a file of a size in a bundle that takes no space, and lists it.
+func sparse(t *testing.T, place, file string, size int64) {
+	t.Helper()
+	path := filepath.Join(place, filepath.FromSlash(file))
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	bundletest.Edit(t, place, func(manifest map[string]any) {
+		manifest["files"].(map[string]any)[file] = map[string]any{"size": size, "sha256": strings.Repeat("0", 64)}
+	})
+	made, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(made.Truncate(size), made.Close()); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+}
+
+// The digest of a long file takes long; whoever stops the process does not wait for it.
+func TestHashingIsGivenUp(t *testing.T) {
+	place := bundletest.Copy(t, committed[1])
+	sparse(t, place, "card.md", 1<<40)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	within(t, 10*time.Second, "opening a bundle of a terabyte", func() {
+		if _, err := bundle.OpenContext(ctx, place); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "card.md") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Golden cases are kept in memory while they are replayed.
+func TestGoldenCasesOfGigabytesAreRefused(t *testing.T) {
+	place := bundletest.Copy(t, committed[1])
+	b, err := bundle.Open(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := b.Manifest.Golden.Cases[0].Tensors
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sparse(t, place, file, 2<<30)
+	within(t, 10*time.Second, "opening it", func() {
+		if _, err := bundle.Open(place); err == nil || !strings.Contains(err.Error(), "golden cases have") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
