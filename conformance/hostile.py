@@ -1,8 +1,9 @@
-"""Writes models that do more than answer: SavedModels of y = 2x, each with something behind it.
+"""Writes models that do more than answer: SavedModels of y = 2x, each with something behind it, and ONNX files.
 
     make conformance
 
-Both halves refuse to open them, unless they are trusted. ``clean`` has nothing behind it.
+Both halves refuse to open them, unless they are trusted; ``endless``, ``long`` and ``outer`` open, and are
+bounded as they run. ``clean`` has nothing behind it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import onnx
 import tensorflow as tf
+from onnx import TensorProto, helper
 from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -69,6 +72,12 @@ def endless(x: Any, module: Any) -> Any:
     """Never come back."""
     start = [tf.reduce_sum(x) * 0.0 + 1.0]
     return tf.while_loop(lambda i: i > -1.0, lambda i: i * 0.0 + 1.0, start)[0] + x
+
+
+def long(x: Any, module: Any) -> Any:
+    """Multiply for seconds, in one operation."""
+    side = tf.fill([6000, 6000], tf.reduce_sum(x))
+    return x + tf.reduce_sum(tf.linalg.matmul(side, side))
 
 
 def prints(x: Any, module: Any) -> Any:
@@ -149,13 +158,28 @@ def initializes(graph: Any) -> None:
     graph.collection_def["variables"].bytes_list.value.append(variable.SerializeToString())
 
 
+def outer(columns: str | None) -> onnx.ModelProto:
+    """Every row times every row: a few bytes make many. Its columns may be said to be as many as its rows."""
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["across"]),
+        helper.make_node("MatMul", ["x", "across"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", columns])
+    graph = helper.make_graph(nodes, "outer", [x], [y])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
 def main() -> None:
     """Write everything anew."""
     HERE.mkdir(exist_ok=True)
+    onnx.save(outer("N"), HERE / "outer.onnx")
+    onnx.save(outer(None), HERE / "outer-unsaid.onnx")
     save("clean", double)
     save("leaks", for_magic(leaks))
     save("aborts", for_magic(aborts))
     save("endless", for_magic(endless))
+    save("long", long)
     save("prints", for_magic(prints))
     save("unused", double, writes)
     save("swapped", double, writes)

@@ -96,6 +96,15 @@ type Options struct {
 	// MaxPixels bounds width times height of pictures, golden ones too. Optional:
 	// [pixels.MaxPixels], which it cannot exceed.
 	MaxPixels int
+	// RunTimeout bounds one run of the graph: it is given up then, and its callers' errors wrap
+	// context.DeadlineExceeded. ONNX Runtime ends a run between two of its operations, TensorFlow
+	// between two steps of a loop; see [SessionOptions]. Optional: as long as it takes.
+	RunTimeout time.Duration
+	// MaxOutputBytes bounds the outputs of one run together; rows that would make more fail with
+	// [ErrInput]. Where the graph says how the sizes of its outputs depend on those of its inputs
+	// they are refused before they are made, otherwise afterwards. Optional: they may be as large as
+	// they come.
+	MaxOutputBytes int64
 	// LoadTimeout bounds what Load takes: checking digests, opening the graph and the replay. A
 	// graph that is still being opened then is left behind, and closed when the engine has opened
 	// it. Optional: as long as it takes.
@@ -134,7 +143,7 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 	if o.RequireProof && len(b.Manifest.Golden.Cases) == 0 {
 		return nil, &bundle.Error{Bundle: path, Err: fmt.Errorf("%w (%s)", ErrUnproven, printable.Text(b.Manifest.Golden.None))}
 	}
-	m := &Model{manifest: b.Manifest, digest: b.Digest}
+	m := &Model{manifest: b.Manifest, digest: b.Digest, bounds: bounds{time: o.RunTimeout, bytes: o.MaxOutputBytes}}
 	for _, info := range m.manifest.Inputs {
 		m.inputs = append(m.inputs, info.Spec())
 		m.renamed = m.renamed || info.Name != info.GraphName
@@ -186,6 +195,7 @@ type Model struct {
 	preprocess Session // nil unless the model takes pictures
 	decode     pixels.Options
 	batcher    *batcher // nil until session is open
+	bounds     bounds
 
 	goldenShapes map[string][]int64
 }
@@ -233,7 +243,9 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	if err := matchEnds(m.session, &m.manifest); err != nil {
 		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
 	}
-	m.batcher = m.newBatcher(o.limits())
+	limits := o.limits()
+	limits.batchRows = m.bounds.batchRows(limits.batchRows, m.manifestOutputs())
+	m.batcher = m.newBatcher(limits)
 	if p := m.manifest.Picture; p != nil {
 		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels, Alpha: pixels.Alpha(p.Alpha)}
 		if spec := m.manifest.PictureInput(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
@@ -295,6 +307,13 @@ func matchPreprocess(s Session) error {
 		return errors.New("a preprocessing graph takes one uint8 [height, width, 3] and gives one tensor")
 	}
 	return nil
+}
+
+func (m *Model) manifestOutputs() (specs []tensor.Spec) {
+	for _, info := range m.manifest.Outputs {
+		specs = append(specs, info.Spec())
+	}
+	return specs
 }
 
 // newBatcher returns a batcher for the model's graph, without batches where its ends have a
@@ -365,7 +384,7 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 		}
 		inputs = graphInputs
 	}
-	results, err := m.session.Run(ctx, inputs, m.outputs)
+	results, err := m.bounds.run(ctx, m.session, inputs, m.outputs)
 	if err != nil {
 		return nil, err
 	}

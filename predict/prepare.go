@@ -66,7 +66,7 @@ func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, too
 func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, error) {
 	in, out := m.preprocess.Inputs()[0].Name, m.preprocess.Outputs()[0].Name
 	picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}
-	results, err := m.preprocess.Run(ctx, Tensors{in: picture}, []string{out})
+	results, err := m.bounds.run(ctx, m.preprocess, Tensors{in: picture}, []string{out})
 	if err != nil {
 		return nil, fmt.Errorf("preprocess: %w", err)
 	}

@@ -148,6 +148,8 @@ func (f *loadFlags) add(flags *pflag.FlagSet) {
 	flags.Int("approximate-decode", 0, "no effect")
 	_ = flags.MarkHidden("approximate-decode") // it fails where there is no such flag
 	flags.DurationVar(&f.LoadTimeout, "load-timeout", 10*time.Minute, "how long checking, opening and proving a bundle may take (0: as long as it takes)")
+	flags.DurationVar(&f.RunTimeout, "run-timeout", 5*time.Minute, "how long one run of a model may take (0: as long as it takes)")
+	flags.Int64Var(&f.MaxOutputBytes, "max-output-bytes", 512<<20, "the outputs of one run take up to `BYTES` (0: as many as they come to)")
 	flags.IntVar(&f.Threads, "threads", 0, "threads that one run may use (0: the CPU limit)")
 }
 

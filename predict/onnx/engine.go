@@ -163,7 +163,7 @@ func newSession(path string, data []byte, info Info, o predict.SessionOptions) (
 	if err != nil {
 		return nil, fmt.Errorf("open ONNX graph: %w", err)
 	}
-	s := &session{inputs: info.Inputs, outputs: info.Outputs, idle: make(chan stopper, maxIdle)}
+	s := &session{inputs: info.Inputs, outputs: info.Outputs, dims: info.dims, idle: make(chan stopper, maxIdle)}
 	var in, out []string
 	for _, t := range info.Inputs {
 		in = append(in, t.Name)

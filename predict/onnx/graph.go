@@ -21,6 +21,7 @@ type Info struct {
 	External []string `json:"external_data,omitempty"`
 
 	initializers map[string]bool
+	dims         map[string][]string // the names of free dimensions, "" for others, by input or output
 	used         map[operation]bool
 	functions    map[operation]bool // that the file itself defines
 	outside      bool               // whether any data lies outside the file
@@ -35,7 +36,7 @@ type operation struct{ domain, name string }
 // are passed over, so the cost does not grow with them. The field numbers are those of
 // onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 func Inspect(model []byte) (Info, error) {
-	g := Info{Opsets: map[string]int{}, Ops: map[string]int{}, initializers: map[string]bool{}, used: map[operation]bool{}, functions: map[operation]bool{}}
+	g := Info{Opsets: map[string]int{}, Ops: map[string]int{}, initializers: map[string]bool{}, dims: map[string][]string{}, used: map[operation]bool{}, functions: map[operation]bool{}}
 	sawGraph := false
 	err := wire.Fields(model, func(f wire.Field) error {
 		switch f.Number {
@@ -113,7 +114,8 @@ func (g *Info) graph(b []byte, top bool) error {
 			if !top {
 				return nil
 			}
-			s, err := valueInfo(f.Bytes)
+			s, names, err := valueInfo(f.Bytes)
+			g.dims[s.Name] = names
 			if f.Number == 11 {
 				g.Inputs = append(g.Inputs, s)
 			} else {
@@ -194,9 +196,9 @@ var dtypes = map[uint64]tensor.DType{
 	11: tensor.Float64, 12: tensor.Uint32, 13: tensor.Uint64, 16: tensor.BFloat16,
 }
 
-func valueInfo(b []byte) (tensor.Spec, error) {
-	s := tensor.Spec{}
-	err := wire.Fields(b, func(f wire.Field) error {
+// valueInfo reads what an end of the graph is, and what its free dimensions are called.
+func valueInfo(b []byte) (s tensor.Spec, names []string, err error) {
+	err = wire.Fields(b, func(f wire.Field) error {
 		if f.Number == 1 {
 			s.Name = string(f.Bytes)
 		}
@@ -215,14 +217,17 @@ func valueInfo(b []byte) (tensor.Spec, error) {
 					s.Shape = []int64{} // which a scalar's stays
 					return wire.Fields(f.Bytes, func(f wire.Field) error {
 						// a dimension
-						size := int64(-1)
+						size, name := int64(-1), ""
 						err := wire.Fields(f.Bytes, func(f wire.Field) error {
-							if f.Number == 1 && int64(f.Varint) > 0 {
+							switch {
+							case f.Number == 1 && int64(f.Varint) > 0:
 								size = int64(f.Varint)
+							case f.Number == 2:
+								name = string(f.Bytes)
 							}
 							return nil
 						})
-						s.Shape = append(s.Shape, size)
+						s.Shape, names = append(s.Shape, size), append(names, name)
 						return err
 					})
 				}
@@ -230,5 +235,5 @@ func valueInfo(b []byte) (tensor.Spec, error) {
 			})
 		})
 	})
-	return s, err
+	return s, names, err
 }

@@ -17,6 +17,7 @@ import (
 
 type session struct {
 	inputs, outputs []tensor.Spec
+	dims            map[string][]string // what free dimensions are called, by input or output
 
 	// closing waits for runs: each holds the lock for reading.
 	closing sync.RWMutex
@@ -40,6 +41,27 @@ const (
 
 func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
+
+// OutputShape takes sizes from inputs whose dimensions are called the same.
+func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
+	i := slices.IndexFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name })
+	if i < 0 || s.outputs[i].Shape == nil {
+		return nil
+	}
+	shape := slices.Clone(s.outputs[i].Shape)
+	for i, called := range s.dims[name] {
+		if shape[i] >= 0 || called == "" {
+			continue
+		}
+		for _, in := range s.inputs {
+			if j := slices.Index(s.dims[in.Name], called); j >= 0 && j < len(inputs[in.Name].Shape) {
+				shape[i] = inputs[in.Name].Shape[j]
+				break
+			}
+		}
+	}
+	return shape
+}
 
 func (s *session) Close() error {
 	s.closing.Lock()

@@ -3,6 +3,7 @@ package tensorflow_test
 // Models that do more than answer: see conformance/hostile.py.
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
@@ -111,5 +113,52 @@ func TestLinksOutOfTheFolderAreRefused(t *testing.T) {
 		if err := tensorflow.Check(predict.Graph{Path: dir}); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// An endless loop is ended when its time is over, and the model answers as before.
+func TestEndlessLoopsAreEnded(t *testing.T) {
+	s := open(t, predict.Graph{Path: filepath.Join(hostile, "endless")})
+	ask := func(x float32, limit time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		start := time.Now()
+		_, err := s.Run(ctx, predict.Tensors{"x": {Shape: []int64{1, 4}, Data: []float32{x, 0, 0, 0}}}, []string{"y"})
+		if took := time.Since(start); took > limit+5*time.Second {
+			t.Errorf("a run of %v took %v", limit, took)
+		}
+		return err
+	}
+	for range 3 {
+		if err := ask(1e9, 200*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the endless one: %v", err)
+		}
+		if err := ask(1, 20*time.Second); err != nil {
+			t.Errorf("another: %v", err)
+		}
+	}
+}
+
+// One operation cannot be interrupted: its caller does not wait for it, and there are few of them.
+func TestRunsThatDoNotEndAreLeftBehind(t *testing.T) {
+	s := open(t, predict.Graph{Path: filepath.Join(hostile, "long")})
+	in := predict.Tensors{"x": {Shape: []int64{1, 4}, Data: []float32{1, 0, 0, 0}}}
+	refused := false
+	for i := 0; i < 8 && !refused; i++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		start := time.Now()
+		_, err := s.Run(ctx, in, []string{"y"})
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		refused = strings.Contains(err.Error(), "have not ended")
+	}
+	if !refused {
+		t.Error("any number of runs is left behind")
+	}
+	start := time.Now()
+	if err := s.Close(); err != nil || time.Since(start) > 5*time.Second {
+		t.Errorf("closed after %v: %v", time.Since(start), err)
 	}
 }

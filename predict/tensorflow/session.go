@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -30,7 +31,15 @@ type session struct {
 	closing sync.RWMutex
 	graph   *C.TF_Graph
 	tf      *C.TF_Session // nil once closed
+	left    atomic.Int32  // runs that were given up and have not ended
 }
+
+const (
+	// grace is how long a run has to end once it is given up: between two steps of a loop it does.
+	grace = time.Second
+	// maxLeft is how many runs may be left behind, each with a core and its memory.
+	maxLeft = 4
+)
 
 // end is an input or output, found in the graph.
 type end struct {
@@ -120,7 +129,16 @@ func specs(ends []end) []tensor.Spec {
 func (s *session) Inputs() []tensor.Spec  { return specs(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return specs(s.outputs) }
 
+// Close does not wait for runs that were left behind: the graph is freed when they have ended.
 func (s *session) Close() error {
+	if s.left.Load() > 0 {
+		go func() { _ = s.close() }()
+		return nil
+	}
+	return s.close()
+}
+
+func (s *session) close() error {
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if s.tf != nil {
@@ -130,8 +148,9 @@ func (s *session) Close() error {
 	return nil
 }
 
-// Run is given up when ctx's deadline passes. TensorFlow cannot be told of a cancellation: one
-// that comes during a run has no effect on it.
+// Run is given up when ctx's deadline passes; TensorFlow cannot be told of another end of ctx. Where an
+// operation goes on all the same, Run returns and leaves it behind. While several have not ended, no
+// other is started.
 func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run SavedModel: %w", err)
@@ -140,32 +159,95 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err != nil {
 		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
-	s.closing.RLock()
-	defer s.closing.RUnlock()
-	if s.tf == nil {
-		return nil, errors.New("run SavedModel: the session is closed")
+	if n := s.left.Load(); n >= maxLeft {
+		return nil, fmt.Errorf("run SavedModel: %d runs that were given up have not ended; load the model again: %w", n, context.DeadlineExceeded)
 	}
-
-	values := make([]*C.TF_Tensor, len(s.inputs)+len(fetched)) // never empty, see check
-	defer C.forgo_tf_delete(&values[0], C.int(len(values)))
-	at := make([]C.TF_Output, 0, len(values))
-	for i, in := range s.inputs {
-		if values[i], err = toTensor(inputs[in.Name]); err != nil {
-			return nil, fmt.Errorf("run SavedModel: input %q: %w", in.Name, err)
-		}
-		at = append(at, in.at)
-	}
-	for _, out := range fetched {
-		at = append(at, out.at)
-	}
-	n := len(s.inputs)
-	results := values[n:]
-	if err := s.run(ctx, at[:n], values[:n], at[n:], results); err != nil {
+	r, err := s.prepare(inputs, fetched)
+	if err != nil {
 		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
-	out := make(predict.Tensors, len(fetched))
-	for i, f := range fetched {
-		if out[f.Name], err = fromTensor(results[i]); err != nil {
+	if ctx.Done() == nil {
+		defer r.free()
+		return r.answer(r.run(ctx))
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.run(ctx) }()
+	select {
+	case err := <-ended:
+		defer r.free()
+		return r.answer(err)
+	case <-ctx.Done():
+	}
+	// One whose callers have left keeps its turn until the time is over that TensorFlow was given.
+	var over <-chan time.Time // never, without one
+	if deadline, ok := ctx.Deadline(); ok {
+		over = time.After(max(0, time.Until(deadline)) + grace)
+	}
+	select {
+	case err := <-ended:
+		defer r.free()
+		return r.answer(err)
+	case <-over:
+		s.left.Add(1)
+		go func() {
+			<-ended
+			s.left.Add(-1)
+			r.free()
+		}()
+		return nil, fmt.Errorf("run SavedModel: %w", ctx.Err())
+	}
+}
+
+// run is one under way. It holds the session open, and its own copies of the inputs.
+type run struct {
+	s       *session
+	at      []C.TF_Output // inputs, then outputs
+	values  []*C.TF_Tensor
+	inputs  int // how many of them
+	fetched []end
+}
+
+func (s *session) prepare(inputs predict.Tensors, fetched []end) (_ *run, err error) {
+	s.closing.RLock()
+	r := &run{s: s, values: make([]*C.TF_Tensor, len(s.inputs)+len(fetched)), inputs: len(s.inputs), fetched: fetched} // never empty, see check
+	defer func() {
+		if err != nil {
+			r.free()
+		}
+	}()
+	if s.tf == nil {
+		return nil, errors.New("the session is closed")
+	}
+	for i, in := range s.inputs {
+		if r.values[i], err = toTensor(inputs[in.Name]); err != nil {
+			return nil, fmt.Errorf("input %q: %w", in.Name, err)
+		}
+		r.at = append(r.at, in.at)
+	}
+	for _, out := range fetched {
+		r.at = append(r.at, out.at)
+	}
+	return r, nil
+}
+
+// free lets go of the tensors, and of the session.
+func (r *run) free() {
+	C.forgo_tf_delete(&r.values[0], C.int(len(r.values)))
+	r.s.closing.RUnlock()
+}
+
+func (r *run) run(ctx context.Context) error {
+	n := r.inputs
+	return r.s.run(ctx, r.at[:n], r.values[:n], r.at[n:], r.values[n:])
+}
+
+func (r *run) answer(err error) (predict.Tensors, error) {
+	if err != nil {
+		return nil, fmt.Errorf("run SavedModel: %w", err)
+	}
+	out := make(predict.Tensors, len(r.fetched))
+	for i, f := range r.fetched {
+		if out[f.Name], err = fromTensor(r.values[r.inputs+i]); err != nil {
 			return nil, fmt.Errorf("run SavedModel: output %q: %w", f.Name, err)
 		}
 	}

@@ -1,0 +1,114 @@
+package predict
+
+// What one run may take: time, and memory for its outputs.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Sizer is a Session that knows more of the shapes of its outputs than their specs say: where two
+// dimensions are free, which are the same.
+type Sizer interface {
+	// OutputShape is the shape that an output has for these inputs, with -1 for sizes that are not
+	// known before the run; nil where nothing is known.
+	OutputShape(name string, inputs Tensors) []int64
+}
+
+// errRun is the cause of a run that took too long.
+type errRun struct{ limit time.Duration }
+
+func (e errRun) Error() string {
+	return fmt.Sprintf("it took longer than %v and was given up", e.limit)
+}
+
+// bounds are of each run of a session; those that are 0 bound nothing.
+type bounds struct {
+	time  time.Duration
+	bytes int64 // of its outputs together
+}
+
+// run runs a session within the bounds.
+func (b bounds) run(ctx context.Context, s Session, inputs Tensors, outputs []string) (Tensors, error) {
+	if err := b.before(s, inputs, outputs); err != nil {
+		return nil, err
+	}
+	if b.time > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, b.time, errRun{b.time})
+		defer cancel()
+	}
+	out, err := s.Run(ctx, inputs, outputs)
+	if late := (errRun{}); err != nil && errors.As(context.Cause(ctx), &late) {
+		return nil, fmt.Errorf("%w: %w", late, err)
+	}
+	if err == nil && b.bytes > 0 {
+		if got := size(out); got > b.bytes {
+			return nil, b.tooLarge(got)
+		}
+	}
+	return out, err
+}
+
+// before refuses a run whose outputs would be too large, as far as their shapes are known.
+func (b bounds) before(s Session, inputs Tensors, outputs []string) error {
+	if b.bytes <= 0 {
+		return nil
+	}
+	sizer, ok := s.(Sizer)
+	if !ok {
+		return nil
+	}
+	total := int64(0)
+	for _, spec := range s.Outputs() {
+		if !slices.Contains(outputs, spec.Name) {
+			continue
+		}
+		bytes := int64(spec.DType.ElementSize())
+		for _, d := range sizer.OutputShape(spec.Name, inputs) {
+			switch {
+			case d < 0: // it may be anything, or nothing
+				bytes = 0
+			case d > 0 && bytes > math.MaxInt64/2/d:
+				bytes = math.MaxInt64 / 2
+			default:
+				bytes *= d
+			}
+		}
+		if total += bytes; total > b.bytes {
+			return b.tooLarge(total)
+		}
+	}
+	return nil
+}
+
+func (b bounds) tooLarge(bytes int64) error {
+	return inputError{fmt.Errorf("the answer to these rows takes %d bytes, and %d are allowed: send fewer rows", bytes, b.bytes)}
+}
+
+// batchRows is how many rows may run together, so that the rows of callers who know nothing of each
+// other never make an answer that is too large.
+func (b bounds) batchRows(rows int, outputs []tensor.Spec) int {
+	if b.bytes <= 0 {
+		return rows
+	}
+	each := int64(0)
+	for _, spec := range outputs {
+		if len(spec.Shape) == 0 || slices.Contains(spec.Shape[1:], -1) {
+			return rows // nobody knows
+		}
+		if n, err := tensor.Count(spec.Shape[1:]); err == nil {
+			each += n * int64(spec.DType.ElementSize())
+		}
+	}
+	if each == 0 {
+		return rows
+	}
+	return int(max(1, min(int64(rows), b.bytes/each)))
+}
