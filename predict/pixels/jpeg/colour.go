@@ -61,14 +61,35 @@ func (d *decoder) pixelRow(y int, out []byte) {
 	}
 }
 
+// Three sums in one integer: red in bits 0 to 15, blue in 16 to 31, green with 16 bits of fraction
+// above. Each is biased, so that none borrows from the next.
+var (
+	fromCb, fromCr = func() (b, r [256]uint64) {
+		for i := range 256 {
+			x := int64(i) - 128
+			r[i] = uint64((91881*x+1<<15)>>16+bias) | uint64(-46802*x+bias<<16)<<32
+			b[i] = uint64((116130*x+1<<15)>>16+bias)<<16 | uint64(-22554*x+1<<15)<<32
+		}
+		return b, r
+	}()
+	clamped = func() (t [1024]byte) {
+		for i := range t {
+			t[i] = clampByte(int32(i) - bias)
+		}
+		return t
+	}()
+)
+
+const bias = 256
+
 func yCbCrRow(luma, cb, cr, out []byte) {
-	cb, cr = cb[:len(luma)], cr[:len(luma)]
+	cb, cr, out = cb[:len(luma)], cr[:len(luma)], out[:3*len(luma)]
 	for x, l := range luma {
-		y, b, r := int32(l)<<16+1<<15, int32(cb[x])-128, int32(cr[x])-128
+		sums := fromCb[cb[x]] + fromCr[cr[x]] + uint64(l)*(1+1<<16+1<<48)
 		o := (*[3]byte)(out[3*x:])
-		o[0] = clampByte((y + 91881*r) >> 16)
-		o[1] = clampByte((y - 22554*b - 46802*r) >> 16)
-		o[2] = clampByte((y + 116130*b) >> 16)
+		o[0] = clamped[sums&1023]
+		o[1] = clamped[sums>>48&1023]
+		o[2] = clamped[sums>>16&1023]
 	}
 }
 
