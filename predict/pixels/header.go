@@ -17,6 +17,19 @@ type header struct {
 	png           *pngFile
 }
 
+// memory is at most what decoding takes beside the file, of so many bytes.
+func (h header) memory(file int64) int64 {
+	picture := 3 * int64(h.width) * int64(h.height)
+	n := picture + 8*int64(h.width)*4 + 128<<10 // of a PNG two rows of up to eight bytes a pixel, and the inflater
+	if h.jpeg != nil {
+		n = h.jpeg.Memory() + file // libjpeg-turbo has a copy of the file
+	}
+	if h.orientation > 1 {
+		n += picture
+	}
+	return n
+}
+
 func readHeader(data []byte) (header, error) {
 	var h header
 	var err error

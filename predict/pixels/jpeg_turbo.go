@@ -28,10 +28,13 @@ import (
 
 const jpegDecoder = "libjpeg-turbo"
 
+// usualScans bounds what libjpeg-turbo decodes, which cannot be stopped: encoders write about ten.
+const usualScans = 20
+
 // decodeJPEG decodes with libjpeg-turbo what is sound and of the kinds that all its versions decode
 // to the same pixels. Where it complains, the decoder in Go decides.
 func decodeJPEG(ctx context.Context, h header) (RGB, error) {
-	if h.jpeg.Components == 4 {
+	if h.jpeg.Components == 4 || h.jpeg.Scans() > usualScans {
 		return decodeInGo(ctx, h)
 	}
 	data := h.jpeg.Canonical()

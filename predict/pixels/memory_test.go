@@ -2,34 +2,114 @@ package pixels
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"image"
-	"image/jpeg"
 	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"testing"
 )
 
-// A small file takes the memory of its pixels, and little more.
-func TestDecodeTakesThePixelsMemory(t *testing.T) {
-	const side = 3000
-	grey := image.NewGray(image.Rect(0, 0, side, side))
-	var asPNG, asJPEG bytes.Buffer
-	if err := png.Encode(&asPNG, grey); err != nil {
-		t.Fatal(err)
+// large are pictures of 3,000 × 3,000 pixels in small files, by their names.
+func large(tb testing.TB) map[string][]byte {
+	tb.Helper()
+	made := map[string][]byte{}
+	for name, img := range map[string]image.Image{
+		"grey.png": image.NewGray(image.Rect(0, 0, 3000, 3000)), "alpha.png": image.NewNRGBA64(image.Rect(0, 0, 3000, 3000)),
+	} {
+		var encoded bytes.Buffer
+		if err := png.Encode(&encoded, img); err != nil {
+			tb.Fatal(err)
+		}
+		made[name] = encoded.Bytes()
 	}
-	if err := jpeg.Encode(&asJPEG, grey, nil); err != nil {
-		t.Fatal(err)
+	if os.Getenv("VIRTUAL_ENV") == "" {
+		return made
 	}
-	for name, data := range map[string][]byte{"PNG": asPNG.Bytes(), "JPEG": asJPEG.Bytes()} {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		img, err := Decode(t.Context(), data, Options{})
-		runtime.ReadMemStats(&after)
+	folder := tb.TempDir()
+	script := `
+import sys
+from PIL import Image
+for name, mode, how in (("grey", "L", {}), ("colour", "RGB", {}), ("turned", "RGB", {"exif": turned}), ("progressive", "RGB", {"progressive": True})):
+    Image.new(mode, (3000, 3000)).save(f"{sys.argv[1]}/{name}.jpg", **how)
+`
+	script = "from PIL import Image\nturned = Image.Exif()\nturned[0x0112] = 6\n" + script
+	if out, err := exec.CommandContext(tb.Context(), filepath.Join(os.Getenv("VIRTUAL_ENV"), "bin/python"), "-c", script, folder).CombinedOutput(); err != nil {
+		tb.Fatalf("%v: %s", err, out)
+	}
+	for _, name := range []string{"grey.jpg", "colour.jpg", "turned.jpg", "progressive.jpg"} {
+		data, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		made[name] = data
+	}
+	return made
+}
+
+// Decoding takes what Reserve was told at most, and Reserve can refuse it.
+func TestDecodeTakesWhatIsReserved(t *testing.T) {
+	for name, data := range large(t) {
+		for decoder, decode := range map[string]func(context.Context, header) (RGB, error){Decoder(): decodeJPEG, "Go": decodeInGo} {
+			h, err := readHeader(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runtime.GC() // so that nothing is left of the picture before
+			runtime.GC()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if h.media == JPEG {
+				img, e := decode(t.Context(), h)
+				_, err = upright(img, h.orientation), e
+			} else {
+				_, err = Decode(t.Context(), data, Options{Alpha: AlphaWhite})
+			}
+			runtime.ReadMemStats(&after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, most := int64(after.TotalAlloc-before.TotalAlloc), h.memory(int64(len(data))); got > most || most > 5*3*3000*3000 {
+				t.Errorf("%s with %s: %d bytes of file took %d; %d were reserved", name, decoder, len(data), got, most)
+			}
+		}
+		full := errors.New("no room")
+		if _, err := Decode(t.Context(), data, Options{Reserve: func(int64) error { return full }}); !errors.Is(err, full) {
+			t.Errorf("%s: %v, want no room", name, err)
+		}
+	}
+}
+
+// ending is a context that ends when it was asked a number of times.
+type ending struct {
+	context.Context
+	asked, most int
+}
+
+func (e *ending) Err() error {
+	if e.asked++; e.asked > e.most {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Decoding ends with its caller, in the middle of a picture too.
+func TestDecodeEndsWithItsCaller(t *testing.T) {
+	for name, data := range large(t) {
+		h, err := readHeader(data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, most := after.TotalAlloc-before.TotalAlloc, uint64(len(img.Pix)+len(data)+2<<20); got > most {
-			t.Errorf("%s: %d bytes of file took %d, want at most %d", name, len(data), got, most)
+		decode := func(ctx context.Context) (RGB, error) { return h.png.decode(ctx, AlphaWhite) }
+		if h.media == JPEG {
+			decode = func(ctx context.Context) (RGB, error) { return decodeInGo(ctx, h) }
+		}
+		ctx := &ending{Context: t.Context(), most: 10}
+		if _, err := decode(ctx); !errors.Is(err, context.Canceled) || ctx.asked != 11 {
+			t.Errorf("%s: %v after %d questions", name, err, ctx.asked)
 		}
 	}
 }

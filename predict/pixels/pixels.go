@@ -35,6 +35,9 @@ type Options struct {
 	Accept []string
 	// MaxPixels bounds width times height further than the constant does. Optional: not at all.
 	MaxPixels int
+	// Reserve is told how many bytes decoding takes at most, beside the file, before it takes them. Its
+	// error ends the decoding, and Decode returns it. Optional.
+	Reserve func(bytes int64) error
 	// Alpha is what becomes of transparent pixels. Optional: pictures that have any are refused.
 	Alpha Alpha
 }
@@ -54,6 +57,11 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	}
 	if !allowed(h.media, o.Accept) {
 		return RGB{}, refuse("it is %s, the model accepts %v", h.media, o.Accept)
+	}
+	if o.Reserve != nil {
+		if err := o.Reserve(h.memory(int64(len(data)))); err != nil {
+			return RGB{}, err
+		}
 	}
 	var img RGB
 	if h.media == JPEG {

@@ -2,7 +2,11 @@ package pixels
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"math/rand/v2"
+	"sync"
 	"testing"
 )
 
@@ -25,4 +29,28 @@ func TestDecodeKeepsNothingOfThePictureBefore(t *testing.T) {
 			t.Errorf("without quantization tables, after %s: got %v, want it refused", before, err)
 		}
 	}
+}
+
+// A thousand pictures of all kinds, at once and in random order, decode as each does alone.
+func TestDecodeTogetherAsAlone(t *testing.T) {
+	all := cases(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 125 {
+				c := all[rand.IntN(len(all))]
+				img, err := Decode(t.Context(), picture(t, c.File), Options{Alpha: AlphaDropped})
+				if c.Refused != "" {
+					if !errors.Is(err, ErrPicture) {
+						t.Errorf("%s: %v, want it refused", c.File, err)
+					}
+					continue
+				}
+				if sum := sha256.Sum256(img.Pix); err != nil || hex.EncodeToString(sum[:]) != c.SHA256 {
+					t.Errorf("%s: other pixels than alone (%v)", c.File, err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

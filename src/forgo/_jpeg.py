@@ -14,6 +14,7 @@ from forgo._errors import PictureError
 TRUNCATED = "it is a truncated JPEG"
 
 _MAX_SCANS = 256
+_MAX_SEGMENTS = 4096
 _MAX_BLOCKS_IN_UNIT = 10
 _MAX_SIDE = 65500
 # What ends coded data: a marker that is no restart; or fill bytes before a stuffed zero, which are refused.
@@ -103,6 +104,8 @@ class _Parser:
             if marker == _SOS:
                 at = self._coded_data(segment, at)
             if marker < _APP0:
+                if len(kept) == _MAX_SEGMENTS:
+                    raise PictureError(f"it has more than {_MAX_SEGMENTS} tables and headers")
                 kept.append(data[start:at])
 
     def _canonical(self, kept: list[bytes]) -> bytes:

@@ -60,7 +60,9 @@ func (f *File) Decode(ctx context.Context) ([]byte, error) {
 	return pix, err
 }
 
-// Memory is about how many bytes Decode takes beside the file, the pixels among them.
+const decoderSize = 64 << 10 // tables and the like
+
+// Memory is at most how many bytes Decode takes beside the file, the pixels among them.
 func (f *File) Memory() int64 {
 	n := 3 * int64(f.Width) * int64(f.Height)
 	whole := !f.Interleaved()
@@ -72,10 +74,11 @@ func (f *File) Memory() int64 {
 			n += 2 * blocks * int64(ceilDiv(c.blocksY, int(c.v))*int(c.v))
 		}
 	}
+	longest := 0
 	for _, s := range f.scans {
-		n = max(n, n+int64(s.data.to-s.data.from))
+		longest = max(longest, s.data.to-s.data.from)
 	}
-	return n
+	return n + int64(longest) + decoderSize
 }
 
 func (d *decoder) decode(ctx context.Context) ([]byte, error) {

@@ -22,6 +22,7 @@ func (refusal) Is(target error) bool { return target == ErrRefused }
 // Bounds on what is decoded, stated in spec/pictures.md.
 const (
 	maxScans       = 256 // a legal progressive file needs about ten
+	maxSegments    = 4096
 	maxBlocksInMCU = 10
 	maxSide        = 65500 // libjpeg's own
 )
@@ -72,6 +73,9 @@ type huffmanSpec struct {
 func refuse(format string, args ...any) error {
 	return refusal(fmt.Sprintf(format, args...))
 }
+
+// Scans is how many passes the file makes over its coefficients.
+func (f *File) Scans() int { return len(f.scans) }
 
 // Interleaved reports whether one sequential scan has all components, so that no coefficient waits
 // for another scan.

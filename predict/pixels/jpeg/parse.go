@@ -92,6 +92,9 @@ func Parse(data []byte, maxPixels int) (*File, error) {
 			return nil, err
 		}
 		if marker < markerAPP0 {
+			if len(p.kept) == maxSegments {
+				return nil, refuse("it has more than %d tables and headers", maxSegments)
+			}
 			p.kept = append(p.kept, span{start, at})
 		}
 	}
