@@ -21,16 +21,18 @@ type Class struct {
 }
 
 // Answer is what a model says of one picture or row: classes, best first, from a
-// classifier, and the outputs by name, without their batch dimension, from any other.
+// classifier; from a multi-label model those over their thresholds, of which there may be none;
+// and the outputs by name, without their batch dimension, from any other.
 type Answer struct {
-	Classes []Class `json:"classes,omitempty"`
+	Classes []Class `json:"classes,omitzero"`
 	Outputs Tensors `json:"outputs,omitempty"`
 }
 
 // Classify answers one encoded picture or JSON row with every label and its probability,
-// best first. It fails for a model that is not a classifier.
+// best first; of a multi-label model, with those over their thresholds. It fails for a model
+// without labels.
 func (m *Model) Classify(ctx context.Context, raw []byte) ([]Class, error) {
-	if m.manifest.Task != bundle.Classification {
+	if !m.manifest.Labelled() {
 		return nil, errors.New("classify: the model's task is " + m.manifest.Task)
 	}
 	a, err := m.Answer(ctx, raw)
@@ -164,9 +166,12 @@ func (m *Model) Label(out Tensors, i int) (Answer, error) { return Label(&m.mani
 
 // Label turns row i of outputs into a labelled answer, by the manifest of their model.
 func Label(manifest *bundle.Manifest, out Tensors, i int) (Answer, error) {
-	if manifest.Task != bundle.Classification {
+	if !manifest.Labelled() {
 		a := Answer{Outputs: Tensors{}}
 		for name, t := range out {
+			if hidden(manifest, name) {
+				continue
+			}
 			row := t.Slice(i, i+1)
 			row.Shape = row.Shape[1:]
 			a.Outputs[name] = row
@@ -177,12 +182,40 @@ func Label(manifest *bundle.Manifest, out Tensors, i int) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	classes := make([]Class, len(scores))
+	classes := make([]Class, 0, len(scores))
 	for j, s := range scores {
-		classes[j] = Class{Label: label(manifest, j), Score: float32(s)}
+		if manifest.Task == bundle.Classification || s > manifest.Thresholds[j] {
+			classes = append(classes, Class{Label: label(manifest, j), Score: float32(s)})
+		}
 	}
 	slices.SortStableFunc(classes, func(a, b Class) int { return cmp.Compare(b.Score, a.Score) })
 	return Answer{Classes: classes}, nil
+}
+
+// SameLabels holds an answer's classes, best first, to what a golden case recorded: its best label or, of
+// a multi-label model, all that are over their thresholds, in any order.
+func SameLabels(manifest *bundle.Manifest, c bundle.Case, classes []Class) error {
+	if manifest.Task == bundle.Classification {
+		if best := classes[0].Label; best != c.Label {
+			return fmt.Errorf("%q, training answered %q", best, c.Label)
+		}
+		return nil
+	}
+	var got []string
+	for _, class := range classes {
+		got = append(got, class.Label)
+	}
+	want := slices.Clone(c.Labels)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("the labels %q, training answered %q", got, want)
+	}
+	return nil
+}
+
+func hidden(manifest *bundle.Manifest, name string) bool {
+	return slices.ContainsFunc(manifest.Outputs, func(o bundle.TensorInfo) bool { return o.Hidden && o.Name == name })
 }
 
 func label(manifest *bundle.Manifest, i int) string {

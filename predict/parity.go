@@ -294,19 +294,18 @@ func (r *replayer) label(ctx context.Context, g golden, exact bool) error {
 	if err := r.written(g, out, answer); err != nil {
 		return err
 	}
-	if r.m.manifest.Task != bundle.Classification {
+	if !r.m.manifest.Labelled() {
 		return nil
-	}
-	best := answer.Classes[0]
-	if best.Label != g.Label {
-		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("answered %q, training answered %q", best.Label, g.Label))
 	}
 	want, err := r.m.Label(g.Outputs, 0)
 	if err != nil {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
 	}
-	if want.Classes[0].Label != g.Label {
-		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("the recorded scores say %q, the recorded label is %q", want.Classes[0].Label, g.Label))
+	if err := SameLabels(&r.m.manifest, g.Case, answer.Classes); err != nil {
+		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("answered %w", err))
+	}
+	if err := SameLabels(&r.m.manifest, g.Case, want.Classes); err != nil {
+		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("the recorded scores say %w", err))
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ def test_regression_with_two_inputs(tmp_path: Path) -> None:
     row.write_text(json.dumps({"left": [1, 2], "right": [3, 4]}))
     done = run_forgo("predict", "--json", tmp_path / "price.forgo", row)
     assert done.code == 0, done.err
-    assert list(json.loads(done.out)["outputs"]) == ["output"]
+    assert list(json.loads(done.out)["outputs"]) == ["price"]
 
 
 def test_augmentation_layers_never_reach_the_graph(tmp_path: Path) -> None:
@@ -140,10 +140,9 @@ def test_a_bundle_that_go_refuses_is_not_left_behind(tmp_path: Path, monkeypatch
     model = _keras.KerasModel(classifier(), picture=False)
     record = _golden.record
 
-    def wrong(stage: Any, number: int, example: Any, outputs: Any, label: str | None) -> Any:
-        return record(
-            stage, number, example, {k: np.add(v, np.float32(0.01)) for k, v in outputs.items()}, label
-        )
+    def wrong(stage: Any, number: int, example: Any, outputs: Any, *rest: Any, **options: Any) -> Any:
+        off = {k: np.add(v, np.float32(0.01)) for k, v in outputs.items()}
+        return record(stage, number, example, off, *rest, **options)
 
     monkeypatch.setattr(_golden, "record", wrong)
     with pytest.raises(forgo.ParityError, match="Go binary refused"):

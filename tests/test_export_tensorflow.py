@@ -81,7 +81,7 @@ def test_h5_of_keras_2(legacy: Path, tmp_path: Path, name: str, framework: str, 
     written = manifest(place)
     assert written["engine"] == engine
     assert written["provenance"]["versions"]["framework"].startswith(f"{framework} ")
-    assert [o["name"] for o in written["outputs"]] == ["probabilities", "logits"]
+    assert [o["name"] for o in written["outputs"]] == ["inferenceLayer", "logits"]
 
 
 def test_tag_and_back(legacy: Path, tmp_path: Path) -> None:

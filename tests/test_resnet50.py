@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import requests
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
@@ -20,6 +22,7 @@ import forgo
 from forgo import _binary, _preprocess
 from forgo._picture import decode
 from mutants._bundle_skews import BundleSkew, apply, preprocess_of, values_changed
+from tests.clients.servers import running
 from tests.conftest import forgo as run_forgo
 
 pytestmark = pytest.mark.slow
@@ -130,10 +133,19 @@ def resnet50(tmp_path_factory: pytest.TempPathFactory) -> ResNet50:
 
 
 def logits(bundle: Path, photos: list[Path]) -> npt.NDArray[np.float32]:
-    """What the Go binary answers from a bundle."""
-    done = run_forgo("predict", "--json", bundle, *photos)
-    assert done.code == 0, done.err
-    return np.array([json.loads(line)["outputs"]["logits"] for line in done.out.splitlines()], np.float32)
+    """What the Go server answers from a bundle; logits are hidden, and asked for by name."""
+    rows = []
+    with running(bundle) as places:
+        for photo in photos:
+            data = [base64.b64encode(photo.read_bytes()).decode()]
+            image = {"name": "image", "datatype": "BYTES", "shape": [1, 1], "data": data}
+            done = requests.post(
+                f"http://{places['http']}/v2/models/{bundle.stem}/infer",
+                json={"inputs": [image], "outputs": [{"name": "logits"}]}, timeout=60,
+            )  # fmt: skip
+            assert done.status_code == 200, done.text
+            rows.append(done.json()["outputs"][0]["data"])
+    return np.array(rows, np.float32)
 
 
 def logits_by_names(model: Path, photos: list[Path], *options: str) -> npt.NDArray[np.float32]:

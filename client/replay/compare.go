@@ -46,7 +46,7 @@ func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, 
 		return compareClasses(m, want, got)
 	}
 	if got.label != nil {
-		agrees, err = best(want, []predict.Class{{Label: *got.label}})
+		agrees, err = best(m, want, []predict.Class{{Label: *got.label}})
 		return 0, agrees, err
 	}
 	for _, o := range m.Outputs {
@@ -69,7 +69,7 @@ func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, 
 			err = e
 		}
 	}
-	if m.Task != bundle.Classification || math.IsInf(worst, 1) {
+	if !m.Labelled() || math.IsInf(worst, 1) {
 		return worst, false, err
 	}
 	if _, ok := got.outputs[m.Outputs[0].Name]; !ok {
@@ -77,7 +77,7 @@ func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, 
 	}
 	answer, e := predict.Label(m, got.outputs, 0)
 	if e == nil {
-		agrees, e = best(want, answer.Classes)
+		agrees, e = best(m, want, answer.Classes)
 	}
 	if err == nil {
 		err = e
@@ -85,7 +85,11 @@ func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, 
 	return worst, agrees, err
 }
 
-func best(want bundle.Recorded, classes []predict.Class) (bool, error) {
+func best(m *bundle.Manifest, want bundle.Recorded, classes []predict.Class) (bool, error) {
+	if m.Task != bundle.Classification {
+		err := predict.SameLabels(m, want.Case, classes)
+		return err == nil, err
+	}
 	top := classes[0]
 	for _, c := range classes {
 		if c.Score > top.Score {
@@ -129,7 +133,7 @@ func compareClasses(m *bundle.Manifest, want bundle.Recorded, got row) (worst fl
 			err = e
 		}
 	}
-	agrees, e := best(want, got.classes)
+	agrees, e := best(m, want, got.classes)
 	if err == nil {
 		err = e
 	}

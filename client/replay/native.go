@@ -148,14 +148,14 @@ func (s native) labelled(raw []byte) (row, string, error) {
 	if err != nil {
 		return row{}, "", fmt.Errorf("the answer cannot be read: %w", err)
 	}
-	if s.manifest.Task == bundle.Classification {
+	if s.manifest.Labelled() {
 		if a.Classes == nil {
 			return row{}, "", fmt.Errorf("the answer has no classes")
 		}
 		return row{classes: a.Classes, ordered: true, json: true}, file, nil
 	}
 	r := row{outputs: tensor.Map{}, json: true}
-	for _, o := range s.manifest.Outputs {
+	for _, o := range s.manifest.Shown() {
 		t, ok := a.Outputs[o.Name]
 		if !ok {
 			return row{}, "", fmt.Errorf("the answer has no output %q", o.Name)

@@ -90,6 +90,7 @@ type end struct {
 	GraphName string       `json:"graph_name,omitempty"`
 	DType     tensor.DType `json:"dtype"`
 	Shape     []int64      `json:"shape"` // -1 is free; null where nothing is known of it
+	Hidden    bool         `json:"hidden,omitempty"`
 }
 
 func inspect(path string) (inspection, error) {
@@ -126,10 +127,10 @@ func inspectBundle(path string) (inspection, error) {
 		i.Size += f.Size
 	}
 	for _, t := range m.Inputs {
-		i.Inputs = append(i.Inputs, end{t.Name, t.GraphName, t.DType, t.Spec().Shape})
+		i.Inputs = append(i.Inputs, end{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
 	}
 	for _, t := range m.Outputs {
-		i.Outputs = append(i.Outputs, end{t.Name, t.GraphName, t.DType, t.Spec().Shape})
+		i.Outputs = append(i.Outputs, end{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
 	}
 	if m.Engine == "tensorflow" {
 		if err := i.bundledSavedModel(b); err != nil {
@@ -160,10 +161,10 @@ func inspectONNX(path string) (inspection, error) {
 	}
 	i := inspection{Kind: kindONNX, Path: path, Size: int64(len(data)), Operations: info.Ops, Opsets: info.Opsets}
 	for _, t := range info.Inputs {
-		i.Inputs = append(i.Inputs, end{t.Name, "", t.DType, t.Shape})
+		i.Inputs = append(i.Inputs, end{Name: t.Name, DType: t.DType, Shape: t.Shape})
 	}
 	for _, t := range info.Outputs {
-		i.Outputs = append(i.Outputs, end{t.Name, "", t.DType, t.Shape})
+		i.Outputs = append(i.Outputs, end{Name: t.Name, DType: t.DType, Shape: t.Shape})
 	}
 	return i, nil
 }

@@ -140,6 +140,9 @@ func printEnds(w io.Writer, kind string, ends []end) {
 		if e.GraphName != "" && e.GraphName != e.Name {
 			behind = "  = " + e.GraphName
 		}
+		if e.Hidden {
+			behind += "  (hidden: answered when asked for)"
+		}
 		printable.Fprintf(w, "%s\t%s  %s %s%s\n", kind, e.Name, dtype, shapeText(e.Shape), behind)
 	}
 }

@@ -57,7 +57,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Use:   "forgo",
 		Short: "Predict with Go what was trained with Python",
 		Long: "forgo predicts with, verifies, inspects and serves model bundles.\n" +
-			"The Python package adds the verbs train and export: pip install 'forgo[keras]'.",
+			"The Python package adds the verbs train and export: pip install '.[keras]' in the clone.",
 		Example: "  forgo predict digits.forgo seven.png\n" +
 			"  forgo serve digits.forgo",
 		Version:           forgo.Version(),

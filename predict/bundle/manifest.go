@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"slices"
 	"time"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -9,6 +10,7 @@ import (
 // Tasks that a manifest may name.
 const (
 	Classification = "classification"
+	MultiLabel     = "multi-label"
 	Regression     = "regression"
 	Embedding      = "embedding"
 	Tensors        = "tensors"
@@ -24,6 +26,7 @@ type Manifest struct {
 	Inputs     []TensorInfo    `json:"inputs"`
 	Outputs    []TensorInfo    `json:"outputs"`
 	Labels     []string        `json:"labels,omitempty"`
+	Thresholds []float64       `json:"thresholds,omitempty"`
 	Picture    *Picture        `json:"picture,omitempty"`
 	Tolerance  Tolerance       `json:"tolerance"`
 	Golden     Golden          `json:"golden"`
@@ -44,6 +47,16 @@ type TensorInfo struct {
 	GraphName string       `json:"graph_name"`
 	DType     tensor.DType `json:"dtype"`
 	Shape     []*int64     `json:"shape"` // nil for a free dimension; the first is the batch
+	// Hidden is an output that is there for the proof: clients see it only when they ask for it by name.
+	Hidden bool `json:"hidden,omitempty"`
+}
+
+// Labelled reports whether the model is answered with labels: one, or those over their thresholds.
+func (m *Manifest) Labelled() bool { return m.Task == Classification || m.Task == MultiLabel }
+
+// Shown returns the outputs that answers and metadata list: all that are not hidden.
+func (m *Manifest) Shown() []TensorInfo {
+	return slices.DeleteFunc(slices.Clone(m.Outputs), func(o TensorInfo) bool { return o.Hidden })
 }
 
 // Spec returns the tensor's type and shape with -1 for free dimensions.
@@ -90,7 +103,9 @@ type Case struct {
 	Pixels      string `json:"pixels,omitempty"`
 	Tensors     string `json:"tensors"`
 	Label       string `json:"label,omitempty"`
-	Source      string `json:"source,omitempty"`
+	// Labels are those over their thresholds, of a multi-label model; there may be none.
+	Labels []string `json:"labels,omitzero"`
+	Source string   `json:"source,omitempty"`
 }
 
 // File is the digest and size that a file of the bundle must have.

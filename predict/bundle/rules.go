@@ -18,11 +18,17 @@ func (m *Manifest) check() error {
 		}
 		seen[t.Name] = true
 	}
-	if m.Task == Classification {
+	if m.Outputs[0].Hidden {
+		return fmt.Errorf("the first output, %q, is hidden; clients see that one", m.Outputs[0].Name)
+	}
+	if m.Labelled() {
 		out := m.Outputs[0]
 		if n := len(out.Shape); n != 2 || out.Shape[1] == nil || *out.Shape[1] != int64(len(m.Labels)) {
 			return fmt.Errorf("output %q must have one score for each of the %d labels", out.Name, len(m.Labels))
 		}
+	}
+	if n := len(m.Thresholds); n > 0 && n != len(m.Labels) {
+		return fmt.Errorf("there are %d thresholds for %d labels", n, len(m.Labels))
 	}
 	if p := m.Picture; p != nil {
 		beside := m.Beside()
@@ -98,6 +104,13 @@ func (m *Manifest) checkCases() error {
 			return fmt.Errorf("golden case %s has no pixels", c.ID)
 		case m.Task == Classification && !labels[c.Label]:
 			return fmt.Errorf("golden case %s has the label %q, which is not among labels", c.ID, c.Label)
+		case m.Task == MultiLabel && c.Labels == nil:
+			return fmt.Errorf("golden case %s does not say which labels are over their thresholds", c.ID)
+		}
+		for _, l := range c.Labels {
+			if !labels[l] {
+				return fmt.Errorf("golden case %s has the label %q, which is not among labels", c.ID, l)
+			}
 		}
 		ids[c.ID] = true
 	}

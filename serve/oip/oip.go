@@ -110,8 +110,9 @@ func (c *call) wanted(m *served.Model) ([]output, error) {
 	if len(c.outputs) > 0 {
 		return c.outputs, nil
 	}
-	outputs := make([]output, len(all))
-	for i, info := range all {
+	shown := m.Manifest().Shown()
+	outputs := make([]output, len(shown))
+	for i, info := range shown {
 		outputs[i] = output{name: info.Name, binary: c.binary}
 	}
 	return outputs, nil
@@ -279,5 +280,5 @@ func ends(m *served.Model) (inputs, outputs []end) {
 			inputs[i] = end{Picture, "BYTES", []int64{-1, 1}}
 		}
 	}
-	return inputs, list(manifest.Outputs)
+	return inputs, list(manifest.Shown())
 }

@@ -47,10 +47,10 @@ func (b *builder) newModel(m *served.Model) *model {
 	if manifest.Picture == nil || d.picture {
 		d.encoded = nil
 	}
-	for _, o := range manifest.Outputs {
+	for _, o := range manifest.Shown() {
 		d.outputs = append(d.outputs, o.Spec())
 	}
-	if m.Classifier() {
+	if manifest.Labelled() {
 		d.label = b.schema(d.prefix+"Label", oneOfTexts(manifest.Labels))
 	}
 	return d

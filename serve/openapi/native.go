@@ -137,8 +137,12 @@ func (b *builder) answer(d *model) *Schema {
 		return b.schema(d.prefix+"Answer", object(property("outputs", outputs.closed())).with(file).closed())
 	}
 	score := about(orNull(given(d.outputs[0].DType)), "The probability; null where it is no finite number.")
-	classes := list(object(property("label", d.label), property("score", score)).closed(), 1, int64(len(d.Manifest().Labels)))
-	return b.schema(d.prefix+"Answer", object(property("classes", about(classes, "Best first."))).with(file).closed())
+	least, what := int64(1), "Best first."
+	if !d.Classifier() {
+		least, what = 0, "The labels over their thresholds, best first; there may be none."
+	}
+	classes := list(object(property("label", d.label), property("score", score)).closed(), least, int64(len(d.Manifest().Labels)))
+	return b.schema(d.prefix+"Answer", object(property("classes", about(classes, what))).with(file).closed())
 }
 
 // answerExample shows the first two labels, with scores made up.

@@ -60,7 +60,7 @@ func (b *builder) oipMetadata(d *model) *Schema {
 		}
 	}
 	labels := constant(d.Manifest().Labels)
-	if d.label == nil {
+	if !d.Classifier() {
 		labels = orNull(list(text(), 0, -1))
 	}
 	parity := object(

@@ -77,7 +77,7 @@ func (d *model) verbs(b *builder) []verb {
 	values := len(d.outputs[0].Shape) == 1 || len(d.outputs[0].Shape) == 2 && d.outputs[0].Shape[1] == 1
 	var results *Schema
 	switch {
-	case d.label != nil:
+	case d.Classifier():
 		v.name, v.summary = "classify", "Classify: every label with its score, in the model's order"
 		n := int64(len(d.Manifest().Labels))
 		two := int64(2)
@@ -296,7 +296,7 @@ func anyOf(ways []*Schema) *Schema {
 // predicted is the answer to predict.
 func (d *model) predicted() *Schema {
 	outs := d.outputs
-	if d.label != nil {
+	if d.Classifier() {
 		outs = outs[:1]
 	}
 	of := func(o tensor.Spec, least int) *Schema {
@@ -361,7 +361,7 @@ func (d *model) signature(b *builder) *Schema {
 	if d.picture {
 		inputs = []tensor.Spec{pictureSpec}
 	}
-	if d.label != nil {
+	if d.Classifier() {
 		outputs = outputs[:1]
 	}
 	signature := object(

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
@@ -145,8 +146,11 @@ func filter(m *served.Model, chosen []string) ([]string, error) {
 	for _, o := range outputs(m) {
 		all = append(all, o.Name)
 	}
+	hidden := func(name string) bool {
+		return slices.ContainsFunc(m.Manifest().Outputs, func(o bundle.TensorInfo) bool { return o.Hidden && o.Name == name })
+	}
 	for i, name := range chosen {
-		if !slices.Contains(all, name) {
+		if !slices.Contains(all, name) && !hidden(name) {
 			return nil, served.BadInput("output_filter: the signature has no output %q; it has %q", name, all)
 		}
 		if slices.Contains(chosen[:i], name) {

@@ -240,9 +240,8 @@ func takes(m *served.Model) []tensor.Spec {
 
 // outputs are those that the signature gives.
 func outputs(m *served.Model) []bundle.TensorInfo {
-	all := m.Manifest().Outputs
 	if m.Classifier() {
-		return all[:1]
+		return m.Manifest().Outputs[:1]
 	}
-	return all
+	return m.Manifest().Shown()
 }

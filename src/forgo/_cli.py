@@ -291,8 +291,23 @@ def _export(
     task: Annotated[
         str | None,
         typer.Option(
-            help="regression, embedding or tensors.",
+            help="multi-label (every label over its threshold), regression, embedding or tensors.",
             show_default="classification with --labels, else tensors",
+        ),
+    ] = None,
+    append: Annotated[
+        str | None,
+        typer.Option(
+            help="Put softmax or sigmoid behind the model's output, where it is logits.",
+            show_default="nothing",
+        ),
+    ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P,…",
+            help="Of multi-label: the probability above which a label is answered, one for all or for each.",
+            show_default="0.5",
         ),
     ] = None,
     resize: ResizeOption = "bilinear",
@@ -327,6 +342,7 @@ def _export(
         model, out, force=force, examples=examples, no_goldens=no_goldens,
         engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
         trust=trust, onnx_test_data=onnx_test_data, labels=labels, task=task, tolerance=tolerance,
+        append=append, thresholds=_numbers("thresholds", thresholds),  # type: ignore[arg-type]
         resize=resize, fit=fit, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
     )  # fmt: skip
     if as_json:
@@ -336,6 +352,15 @@ def _export(
     for line in result.refused[:3]:
         console.print(f"not used: {line}", style="yellow", soft_wrap=True)
     _show(console, result.path, result.parity)
+
+
+def _numbers(name: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ForgoError(f"--{name} takes numbers with commas between, not {text!r}") from None
 
 
 def _show(console: Console, path: str, parity: dict[str, Any]) -> None:

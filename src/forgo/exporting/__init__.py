@@ -16,17 +16,19 @@ from forgo._preprocess import FITS, RESIZES, Fit, Resize
 from forgo._work import working_folder
 from forgo.exporting import _normalization
 from forgo.exporting._examples import find_pictures
+from forgo.exporting._heads import APPENDS, Append
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
 from forgo.exporting._rows import SUFFIXES as ROWS
 from forgo.exporting._rows import read_rows
+from forgo.exporting._tasks import TASKS, Thresholds
+from forgo.exporting._tasks import thresholds as each_threshold
 
 __all__ = ["Result", "export"]
 
 Examples = str | Path | list[Path] | npt.NDArray[Any] | dict[str, npt.NDArray[Any] | list[Path]]
 
 ENGINES = ("onnxruntime", "tensorflow")
-TASKS = ("classification", "regression", "embedding", "tensors")
 
 
 def export(
@@ -45,6 +47,8 @@ def export(
     onnx_test_data: bool = False,
     labels: list[str] | str | Path | None = None,
     task: str | None = None,
+    append: Append | None = None,
+    thresholds: Thresholds | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "stretch",
     channels: str = "RGB",
@@ -87,8 +91,14 @@ def export(
         labels: a classifier's labels in the order of its output, as a list or a text file
             with one a line. They make the task classification: the model's first output must
             be probabilities [batch, labels].
-        task: "classification", "regression", "embedding" or "tensors"; without labels,
-            "tensors" unless given.
+        task: "classification", "multi-label", "regression", "embedding" or "tensors"; without
+            labels, "tensors" unless given. A multi-label model's first output is a probability of
+            each label by itself, [batch, labels]; it is answered with every label over its threshold.
+        append: what goes behind the model's first output, for models that end in logits: "softmax",
+            or "sigmoid" for one number of two labels and for labels that do not exclude each other.
+            Of one probability and two labels the probability of each is made without it.
+        thresholds: of a multi-label model: one for all labels, a list in their order, or a dict by
+            label; 0.5 unless given. A label is answered where its probability is above it.
         resize: how pictures are brought to the model's size: "bilinear", "bilinear-antialias",
             "bilinear-tf1" or "nearest".
         fit: "stretch", or "crop" to keep the aspect ratio.
@@ -131,6 +141,9 @@ def export(
         raise ExportError("a signature, inputs and outputs are chosen of SavedModels alone")
     if task is not None and task not in TASKS:
         raise ExportError(f"there is no task {task!r}; it is one of {', '.join(TASKS)}")
+    if append not in (None, *APPENDS):
+        raise ExportError(f"there is nothing to append called {append!r}; it is {' or '.join(APPENDS)}")
+    each_threshold(thresholds, read_labels(labels), task)
     if resize not in RESIZES or fit not in FITS:
         raise ExportError(f"resize is one of {', '.join(RESIZES)}; fit is one of {', '.join(FITS)}")
     if examples is None and not no_goldens:
@@ -144,6 +157,7 @@ def export(
     pictures, picture_name, rows = _split(examples)
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=read_labels(labels), task=task,
+        append=append, thresholds=thresholds,
         resize=resize, fit=fit, normalization=_normalization.read(channels, scale, mean, std),
         tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
@@ -170,18 +184,28 @@ def _named(request: Request, file: Path) -> Request:
 
 def _export_keras(model: Any, request: Request) -> Result:
     """Take the truth from the model in memory, then export it as it is saved."""
-    from forgo.exporting import _keras, _process
+    from forgo.exporting import _files, _keras, _pipeline, _process
     from forgo.exporting._examples import stack
-    from forgo.exporting._pipeline import normalized, preprocessor, read_examples
+    from forgo.exporting._pipeline import headed, normalized, preprocessor, read_examples
 
     truth = None
     if request.pictures is not None or request.rows is not None:
         adapter = _keras.KerasModel(model, picture=request.pictures is not None)
         examples, _ = read_examples(adapter, request, preprocessor(adapter, request))
-        truth = normalized(adapter, request).predict(stack(examples)) if examples else None
+        truth = headed(normalized(adapter, request), request).predict(stack(examples)) if examples else None
     with working_folder(request.place) as folder:
         file = folder / "model.keras"
         model.save(file)
+        if code := _files.foreign(_files.configuration(file)):  # which no other process has
+            import keras
+
+            if keras.backend.backend() != "tensorflow":
+                raise ExportError(
+                    f"{code} is code of yours, so the model is converted in this process, and that needs Keras on "
+                    f"TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
+                )
+            adapter = _process.named(_keras.KerasModel(model, picture=request.rows is None), request)
+            return _pipeline.run(adapter, replace(request, truth=truth))
         return _process.export_file(file, replace(request, truth=truth))
 
 

@@ -27,7 +27,7 @@ def check(file: Path, *, trust: bool) -> None:
         raise ExportError(f"{file}: no such file")
     if file.suffix not in KERAS:
         raise ExportError(f"{file}: it must be a .keras or .h5 file, or a SavedModel's folder")
-    code = next((c for c in _layers(_config(file)) if c.get("class_name") == "Lambda"), None)
+    code = next((c for c in _layers(configuration(file)) if c.get("class_name") == "Lambda"), None)
     if code and not trust:
         config = code.get("config")
         name = config.get("name", "lambda") if isinstance(config, dict) else "lambda"
@@ -42,7 +42,8 @@ def of_keras_2(file: Path) -> bool:
     return _version(file).startswith("2.")
 
 
-def _config(file: Path) -> Any:
+def configuration(file: Path) -> Any:
+    """A model's configuration, of a .keras or .h5 file."""
     if file.suffix == ".keras":
         return _json(file, "config.json", _member(file, "config.json"))
     config = _attribute(file, "model_config")
@@ -51,6 +52,18 @@ def _config(file: Path) -> Any:
             f"{file}: it holds weights alone, without the model; save the whole model, with model.save()"
         )
     return _json(file, "model_config", config)
+
+
+def foreign(of: Any) -> str:
+    """The first class or function in a model's configuration that is not Keras's own; "" where there is none."""
+    for part in _layers(of):
+        name, module = part["class_name"], part.get("module")
+        if name == "__lambda__" or (module == "builtins" and name == "function"):
+            return str(part.get("registered_name") or "a lambda")
+        own = module is not None and str(module).split(".")[0] in ("keras", "builtins")
+        if part.get("registered_name") is not None and not own:
+            return str(name)
+    return ""
 
 
 def _json(file: Path, name: str, text: str | bytes) -> Any:
@@ -79,7 +92,7 @@ def _attribute(file: Path, name: str) -> str:
     try:
         import h5py
     except ImportError:
-        raise ExportError(f"{file}: reading it needs Keras: pip install 'forgo[keras]'") from None
+        raise ExportError(f"{file}: reading it needs Keras: pip install '.[keras]' in forgo's clone") from None
     try:
         with h5py.File(file, "r") as stored:
             value = stored.attrs.get(name, "")

@@ -52,28 +52,33 @@ def margin(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return margins
 
 
-def choose(examples: list[Example], scores: npt.NDArray[Any] | None, tolerance: float) -> list[int]:
+def choose(
+    examples: list[Example],
+    certainty: npt.NDArray[Any] | None,
+    labels: list[list[str]] | None,
+    tolerance: float,
+) -> list[int]:
     """Choose the examples to record, the least certain first.
 
     Args:
         examples: all there are.
-        scores: of a classifier, its probabilities [n, classes]; else None.
-        tolerance: of the model stage. Examples whose two best classes lie within four times
-            of it are left out: their best label is not a fact that another machine must share.
+        certainty: of a model with labels, how far the scores of each are from another answer.
+        labels: of a model with labels, what each is answered with.
+        tolerance: of the model stage. Examples within four times of it from another answer are
+            left out: their labels are not a fact that another machine must share.
 
     Returns:
-        Indices: the least certain ones, then one of each class, of each encoding and of each
-        EXIF orientation that is not yet there, then others spread evenly, up to CASES in all. Classes
+        Indices: the least certain ones, then one of each answer, of each encoding and of each
+        EXIF orientation that is not yet there, then others spread evenly, up to CASES in all. Answers
         and encodings may need more, but at most MOST_CASES.
     """
     chosen: dict[int, None] = {}  # a set that keeps its order
     candidates = list(range(len(examples)))
-    if scores is not None and scores.shape[1] > 1:
-        margins = margin(scores)
-        candidates = [i for i in candidates if margins[i] > 4 * tolerance]
-        for i in sorted(candidates, key=lambda i: margins[i])[:_LEAST_CERTAIN]:
+    if certainty is not None and labels is not None:
+        candidates = [i for i in candidates if certainty[i] > 4 * tolerance]
+        for i in sorted(candidates, key=lambda i: certainty[i])[:_LEAST_CERTAIN]:
             chosen[i] = None
-        _cover(chosen, candidates, [int(c) for c in scores.argmax(axis=1)])
+        _cover(chosen, candidates, [tuple(found) for found in labels])
     _cover(chosen, candidates, [e.encoding for e in examples])
     _cover(chosen, candidates, [e.orientation for e in examples])
     spread = np.linspace(0, len(candidates) - 1, min(CASES, len(candidates))).round().astype(int)
@@ -93,7 +98,13 @@ def _cover(chosen: dict[int, None], candidates: list[int], kinds: list[Any]) -> 
 
 
 def record(
-    stage: Staging, number: int, example: Example, outputs: Arrays, label: str | None
+    stage: Staging,
+    number: int,
+    example: Example,
+    outputs: Arrays,
+    labels: list[str] | None,
+    *,
+    several: bool = False,
 ) -> dict[str, Any]:
     """Write one case's files and return its entry in the manifest.
 
@@ -102,10 +113,11 @@ def record(
         number: the case's place in the replay.
         example: the raw input, with its pixels and inputs.
         outputs: what the training framework answered, each with a batch of one.
-        label: a classifier's best label.
+        labels: what it is answered with, of a model with labels.
+        several: whether these are as many as there are, or the best one.
     """
     stem = f"golden/{number:03d}"
-    entry = {
+    entry: dict[str, Any] = {
         "id": f"{number:03d}",
         "input": stage.add(stem + _SUFFIX[example.content_type], example.raw),
         "content_type": example.content_type,
@@ -119,6 +131,6 @@ def record(
         f"output.{k}": v for k, v in outputs.items()
     }
     entry["tensors"] = stage.add(stem + ".safetensors", save(pack(tensors)))
-    if label is not None:
-        entry["label"] = label
+    if labels is not None:
+        entry |= {"labels": labels} if several else {"label": labels[0]}
     return entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy.typing as npt
@@ -36,12 +37,16 @@ def rename_ends(model: onnx.ModelProto, inputs: list[End], outputs: list[End]) -
     )
     if len(new_names) != len(inputs) + len(outputs):
         raise ExportError("the ONNX graph hands an input through as an output, which has no name of its own")
-    taken = {name for node in graph.node for name in [*node.input, *node.output]} | initializers
+    nodes = all_nodes(graph)
+    taken = {name for node in nodes for name in [*node.input, *node.output]} | initializers
     for new in set(new_names.values()) & (taken - set(new_names)):
         new_names[new] = f"{new}__inner"
-    for node in graph.node:
+    for node in nodes:  # also those of branches and loops, which see the names around them
         for names in (node.input, node.output):
             names[:] = [new_names.get(n, n) for n in names]
+    for inner in _subgraphs(graph):
+        for output in inner.output:
+            output.name = new_names.get(output.name, output.name)
     for initializer in graph.initializer:
         initializer.name = new_names.get(initializer.name, initializer.name)
     for values, ends in ((real, inputs), (graph.output, outputs)):
@@ -57,6 +62,19 @@ def rename_ends(model: onnx.ModelProto, inputs: list[End], outputs: list[End]) -
                     dim.dim_param = BATCH if i == 0 else f"{end.name}_{i}"
     del graph.value_info[:]  # shapes inside carry the exporter's names for free dimensions
     return model
+
+
+def all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """A graph's nodes and those of the graphs in it: branches and bodies of loops."""
+    return [*graph.node, *(node for inner in _subgraphs(graph) for node in inner.node)]
+
+
+def _subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield attribute.g
+                yield from _subgraphs(attribute.g)
 
 
 class OnnxModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import keras
 import numpy as np
 
 from forgo._errors import ExportError
-from forgo.exporting._files import of_keras_2
+from forgo.exporting import _precision
+from forgo.exporting._files import configuration, foreign, of_keras_2
 from forgo.exporting._model import STRING, Arrays, End
 from forgo.exporting._tensorflow import Traceable, logical_name
 
@@ -29,42 +31,77 @@ class KerasModel(Traceable):
 
     def __init__(self, model: Any, *, picture: bool, library: Any = keras) -> None:
         self.framework = f"{library.__name__} {library.__version__} ({library.backend.backend()})"
-        self._model = model
         if not model.built or not getattr(model, "inputs", None):
             raise ExportError(
                 "the model has no inputs yet: a Sequential or subclassed model must be called on data, "
                 "or given an Input, before it can be exported"
             )
+        self._mixed = model if library is keras and _precision.is_mixed(model) else None
+        self._model = _precision.in_float32(model) if self._mixed is not None else model
         # Keras 2 leaves the random layers out of an inference graph by itself.
-        self._graph = _with_logits(_without_random_layers(model) if library is keras else model, library)
-        inputs, outputs = self._graph.inputs, self._graph.outputs
+        self._graph = _without_random_layers(self._model) if library is keras else self._model
+        self._flatten = keras.tree.flatten if library is keras else _nest_flatten
         self.inputs = _ends(
-            inputs, ["pixels"] if picture and len(inputs) == 1 and len(inputs[0].shape) == 4 else None
+            self._graph.inputs,
+            ["pixels"] if picture and len(model.inputs) == 1 and _is_picture(model) else None,
         )
-        names = None
-        last = model.layers[-1]
-        if len(outputs) == 2 and self._graph is not model and len(model.outputs) == 1:
-            names = ["probabilities", "logits"]
-            self.softmax = True
-        elif len(outputs) == 1 and _is_softmax(last, library):
-            names = ["probabilities"]
-        self.outputs = _ends(outputs, names or _output_names(self._graph))
-        self.operations = {e.name: logical_name(t.name) for e, t in zip(self.inputs, inputs, strict=True)}
-        if names:
-            self.operations["probabilities"] = f"{logical_name(last.name)}/Softmax"
+        self._name_outputs(library)
+        self.operations |= {
+            e.name: logical_name(t.name) for e, t in zip(self.inputs, self._graph.inputs, strict=True)
+        }
+        self.rounding: float | None = None
+        """Of a model of mixed precision: how far its own answers were from those in float32."""
+
+    def _name_outputs(self, library: Any) -> None:
+        """Keep the model's own names; give a softmax its logits, which are there for the proof."""
+        self.operations: dict[str, str] = {}
+        names = output_names(self._graph)
+        last = producer(self._graph, 0)
+        if len(names) != 1 or not _is_softmax(last, library):
+            self.outputs = _ends(self._graph.outputs, names)
+            return
+        name = names[0] or "probabilities"
+        self.operations[name] = f"{logical_name(last.name)}/Softmax"
+        given, self._graph = self._graph, _with_logits(self._graph, last, library)
+        self.softmax = self._graph is not given
+        if not self.softmax:
+            self.outputs = _ends(self._graph.outputs, [name])
+            return
+        hidden = "logits" if name != "logits" else "logits_before"
+        first, second = _ends(self._graph.outputs, [name, hidden])
+        self.outputs = [first, replace(second, hidden=True)]
+
+    def call_first(self, name: str) -> None:
+        """Call the first output by another name."""
+        first = self.outputs[0]
+        if any(e.name == name for e in [*self.inputs, *self.outputs[1:]]):
+            raise ExportError(f"two inputs or outputs would be called {name!r}")
+        self.outputs[0] = replace(first, name=name)
+        if first.name in self.operations:
+            self.operations[name] = self.operations.pop(first.name)
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with Keras itself: the model as it was given, and logits from its own layers."""
         values = [_tensor(inputs[e.name]) for e in self.inputs]
-        answers = _listed(
-            self._graph.predict(values if len(values) > 1 else values[0], verbose=0, batch_size=32)
-        )
-        own = _listed(self._model.predict(values if len(values) > 1 else values[0], verbose=0, batch_size=32))
-        return dict(zip([e.name for e in self.outputs], [*own, *answers[len(own) :]], strict=True))
+        own = self._ask(self._model, values)
+        if self._graph is not self._model:
+            own += self._ask(self._graph, values)[len(own) :]
+        answers = dict(zip([e.name for e in self.outputs], own, strict=True))
+        if self._mixed is not None:
+            mixed = self._ask(self._mixed, values)
+            self.rounding = _precision.check_close(
+                answers, dict(zip([e.name for e in self.outputs], mixed, strict=False))
+            )
+        return answers
+
+    def _ask(self, model: Any, values: list[Any]) -> list[Any]:
+        given = values if len(values) > 1 else values[0]
+        return list(self._flatten(model.predict(given, verbose=0, batch_size=32)))
 
     def call(self, *values: Any) -> list[Any]:
         """Answer with tensors, in the order of the lists."""
-        return _listed(self._graph(list(values) if len(values) > 1 else values[0], training=False))
+        given = list(values) if len(values) > 1 else values[0]
+        return list(self._flatten(self._graph(given, training=False)))
 
     def tracked(self) -> Any:
         """What holds the model's variables and tables."""
@@ -80,10 +117,59 @@ def _tensor(array: Any) -> Any:
     return tf.constant(array)
 
 
-def _listed(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _nest_flatten(value: Any) -> list[Any]:
+    import tensorflow as tf
+
+    return list(tf.nest.flatten(value))
+
+
+def _is_picture(model: Any) -> bool:
+    return len(model.inputs[0].shape) == 4
+
+
+def producer(model: Any, number: int) -> Any:
+    """The layer that gives an output."""
+    history = getattr(model.outputs[number], "_keras_history", None)
+    made = getattr(history, "operation", None) or getattr(history, "layer", None)
+    if isinstance(model, keras.Sequential) or made is None:
+        return model.layers[-1]
+    return made
+
+
+def output_names(model: Any) -> list[str | None]:
+    """The model's own names for its outputs: a dict's keys, or those that its layers were given.
+
+    None is the name of an only output whose layer has the name that Keras counted for it.
+    """
+    keys = _keys(getattr(model, "_outputs_struct", getattr(model, "_nested_outputs", None)))
+    if keys is not None and len(set(keys)) == len(model.outputs):
+        return [*map(logical_name, keys)]
+    layers = [producer(model, i) for i in range(len(model.outputs))]
+    names = [logical_name(str(layer.name)) for layer in layers]
+    if len(names) == 1:
+        return [None if _counted(layers[0]) else names[0]]
+    if len(set(names)) == len(names):
+        return [*names]
+    return [f"output_{i}" for i in range(len(names))]
+
+
+def _keys(structure: Any) -> list[str] | None:
+    """The keys of a dict of outputs, in the order in which Keras lists its tensors."""
+    if not isinstance(structure, dict):
+        return None
+    names = []
+    for key in sorted(structure):
+        value = structure[key]
+        several = isinstance(value, list | tuple)
+        names += [f"{key}_{i}" for i in range(len(value))] if several else [str(key)]
+    return names
+
+
+def _counted(layer: Any) -> bool:
+    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|\W", "_", type(layer).__name__).lower()
+    return bool(
+        re.fullmatch(rf"({kind}|functional|model|sequential|.*keras_tensor|tf\..*)(_\d+)*", layer.name)
+    )
 
 
 def _is_softmax(layer: Any, library: Any) -> bool:
@@ -115,7 +201,7 @@ def _without_random_layers(model: Any) -> Any:
         )
 
     if isinstance(model, keras.Sequential):
-        inputs = [keras.Input(t.shape[1:], dtype=t.dtype) for t in model.inputs]
+        inputs = [keras.Input(t.shape[1:], dtype=t.dtype, name=t.name) for t in model.inputs]
         rebuilt = keras.Sequential([*inputs, *map(copy, model.layers)])
     else:
         rebuilt = keras.models.clone_model(model, clone_function=copy)
@@ -125,11 +211,8 @@ def _without_random_layers(model: Any) -> Any:
     return rebuilt
 
 
-def _with_logits(model: Any, library: Any) -> Any:
-    """Give a classifier a second output: what goes into its softmax."""
-    if len(model.outputs) != 1:
-        return model
-    last = model.layers[-1]
+def _with_logits(model: Any, last: Any, library: Any) -> Any:
+    """Give a classifier a second output: what goes into its softmax, where the two can be told apart."""
     if isinstance(last, library.layers.Dense) and _is_softmax(last, library):
         dense = library.layers.Dense(last.units, use_bias=last.use_bias, name=f"{last.name}_logits")
         logits = dense(last.input)
@@ -148,7 +231,7 @@ def _with_logits(model: Any, library: Any) -> Any:
     return library.Model(model.inputs, [probabilities, logits])
 
 
-def _ends(tensors: list[Any], names: list[str] | None) -> list[End]:
+def _ends(tensors: list[Any], names: list[str | None] | None) -> list[End]:
     if names is None:
         given = [logical_name(t.name) for t in tensors]
         auto = "input" if len(tensors) == 1 else "input_{}"
@@ -156,17 +239,9 @@ def _ends(tensors: list[Any], names: list[str] | None) -> list[End]:
     ends = []
     for name, t in zip(names, tensors, strict=True):
         dtype = getattr(t.dtype, "name", t.dtype)  # Keras 2 has TensorFlow's types
-        ends.append(End(name, STRING if dtype == STRING else str(np.dtype(dtype)), (None, *t.shape[1:])))
+        made = STRING if dtype == STRING else str(np.dtype(dtype))
+        ends.append(End(name or "output", made, (None, *t.shape[1:])))
     return ends
-
-
-def _output_names(model: Any) -> list[str]:
-    if len(model.outputs) == 1:
-        return ["output"]
-    names = [logical_name(str(n)) for n in getattr(model, "output_names", [])]
-    if len(set(names)) == len(model.outputs):
-        return names
-    return [f"output_{i}" for i in range(len(model.outputs))]
 
 
 def load(file: Path, *, picture: bool, trust: bool) -> KerasModel:
@@ -182,20 +257,25 @@ def load(file: Path, *, picture: bool, trust: bool) -> KerasModel:
         raise
     except Exception as e:  # Keras raises ValueError, TypeError, KeyError, OSError, … for bad files
         if not of_keras_2(file):
-            raise ExportError(f"{file}: Keras cannot load it: {_first_line(e)}") from None
+            raise ExportError(f"{file}: Keras cannot load it: {_first_line(e)}{_own_code(file)}") from None
         why = _first_line(e)
     try:
         import tf_keras
     except ImportError:
         raise ExportError(
             f"{file}: it is of Keras 2, and Keras 3 cannot load it ({why}); "
-            "tf_keras can: pip install 'forgo[legacy]', or pip install tf_keras"
+            "tf_keras can: pip install tf_keras"
         ) from None
     try:
         model = tf_keras.models.load_model(file, compile=False, safe_mode=not trust)
     except Exception as e:
         raise ExportError(f"{file}: neither Keras 3 nor tf_keras can load it: {_first_line(e)}") from None
     return KerasModel(model, picture=picture, library=tf_keras)
+
+
+def _own_code(file: Path) -> str:
+    name = foreign(configuration(file))
+    return name and f"; {name} is code of yours: load the model in Python, and give it to forgo.export"
 
 
 def _first_line(error: Exception) -> str:

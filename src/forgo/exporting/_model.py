@@ -27,6 +27,8 @@ class End:
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    hidden: bool = False
+    """Of an output: there for the proof, and shown to clients only when they ask for it by name."""
 
 
 @dataclass(frozen=True)

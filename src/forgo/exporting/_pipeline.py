@@ -17,7 +17,7 @@ from forgo import _binary, _onnxruntime, _preprocess
 from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
 from forgo._picture import JPEG, PNG
-from forgo.exporting import _golden, _normalization, _test_data, _warmup
+from forgo.exporting import _golden, _heads, _normalization, _tasks, _test_data, _warmup
 from forgo.exporting._examples import PICTURE, Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained
@@ -43,6 +43,10 @@ class Request:
     rows: Arrays | None = None
     labels: list[str] | None = None
     task: str | None = None
+    append: _heads.Append | None = None
+    """What goes behind the model's first output."""
+    thresholds: _tasks.Thresholds | None = None
+    """Of the labels of a multi-label model."""
     resize: _preprocess.Resize = "bilinear"
     fit: _preprocess.Fit = "stretch"
     normalization: _normalization.Normalization = field(default_factory=_normalization.Normalization)
@@ -55,6 +59,8 @@ class Request:
     """Which signature to call, of a model that is a SavedModel."""
     input_operations: list[str] | None = None
     output_operations: list[str] | None = None
+    first_output: str | None = None
+    """What to call the first output in place of its own name."""
     onnx_test_data: bool = False
     """Write the golden cases in ONNX's own form, too."""
     bare: bool = False
@@ -93,7 +99,7 @@ def run(model: Trained, request: Request) -> Result:
         raise ExportError(
             f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}"
         )
-    model = normalized(model, request)
+    model = headed(normalized(model, request), request)
     with Staging(request.place, "saved_model" if request.bare else None, force=request.force) as stage:
         preprocess, picture = preprocessor(model, request), None
         examples, refused = read_examples(model, request, preprocess)
@@ -114,12 +120,13 @@ def run(model: Trained, request: Request) -> Result:
             )
 
         truth = _truth(model, examples, request) if proven else None
-        task = _task(model, truth, request)
+        task = _tasks.check(model.outputs[0], request.labels, request.task, truth)
+        limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
         graph, ends, runtime = _write_graph(model, stage, request)
         worst = check(runtime, examples, truth, request.tolerance) if truth is not None else None
         golden: dict[str, Any] = {"cases": [], "none": NO_EXAMPLES}
         if truth is not None:
-            golden = {"cases": _record(model, stage, examples, truth, task, request, ends)}
+            golden = {"cases": _record(model, stage, examples, truth, limits, request, ends)}
 
         manifest = {
             "task": task,
@@ -128,6 +135,7 @@ def run(model: Trained, request: Request) -> Result:
             "inputs": [_entry(e, ends) for e in model.inputs],
             "outputs": [_entry(e, ends) for e in model.outputs],
             **({"labels": request.labels} if request.labels else {}),
+            **({"thresholds": limits} if limits else {}),
             **({"picture": picture} if picture else {}),
             "tolerance": {"decode": 0, "preprocess": _PREPROCESS_TOLERANCE, "model": request.tolerance},
             "golden": golden,
@@ -167,7 +175,10 @@ def _write_graph(
             graph["signature"] = saved.signature
         return graph, saved, ReloadedModel(folder, saved, model.inputs, model.outputs)
     onnx_graph = rename_ends(model.to_onnx(), model.inputs, model.outputs)
-    runtime = OnnxModel(onnx_graph, model.outputs)
+    try:
+        runtime = OnnxModel(onnx_graph, model.outputs)
+    except ExportError as e:
+        raise ExportError(f"{e}: --engine tensorflow runs it as it is") from None
     return {"path": stage.add("model.onnx", onnx_graph.SerializeToString())}, None, runtime
 
 
@@ -176,15 +187,19 @@ def _record(
     stage: Staging,
     examples: list[Example],
     truth: Arrays,
-    task: str,
+    limits: list[float] | None,
     request: Request,
     saved: SavedGraph | None,
 ) -> list[dict[str, Any]]:
-    scores = truth[model.outputs[0].name] if task == "classification" else None
-    chosen = _golden.choose(examples, scores, request.tolerance)
+    labels, certainty = None, None
+    if request.labels is not None:
+        scores = truth[model.outputs[0].name]
+        certainty = _tasks.certainty(scores, limits)
+        labels = _tasks.answers(scores, limits, request.labels)
+    chosen = _golden.choose(examples, certainty, labels, request.tolerance)
     if not chosen:
         raise ExportError(
-            "no example has a best class beyond doubt: give examples that the model can tell apart"
+            "no example has an answer beyond doubt: give examples that the model can tell apart"
         )
     answers = [{name: a[i : i + 1] for name, a in truth.items()} for i in chosen]
     tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
@@ -195,8 +210,8 @@ def _record(
         _test_data.write(stage, [e.name for e in model.inputs], [e.name for e in model.outputs], tensors)
     cases = []
     for number, (i, outputs) in enumerate(zip(chosen, answers, strict=True)):
-        label = request.labels[int(scores[i].argmax())] if scores is not None and request.labels else None
-        cases.append(_golden.record(stage, number, examples[i], outputs, label))
+        answer = labels[i] if labels is not None else None
+        cases.append(_golden.record(stage, number, examples[i], outputs, answer, several=limits is not None))
     return cases
 
 
@@ -293,32 +308,6 @@ def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:
     return {**saved, **request.truth}
 
 
-def _task(model: Trained, truth: Arrays | None, request: Request) -> str:
-    if request.labels is None:
-        if request.task == "classification":
-            raise ExportError("a classifier needs labels")
-        return request.task or "tensors"
-    if request.task not in (None, "classification"):
-        raise ExportError(f"labels are for classification, not for the task {request.task!r}")
-    first = model.outputs[0]
-    if len(set(request.labels)) != len(request.labels) or not all(request.labels):
-        raise ExportError("labels must not repeat or be empty")
-    shape = first.shape if truth is None else truth[first.name].shape
-    if len(shape) != 2 or shape[1] != len(request.labels):
-        raise ExportError(
-            f"there are {len(request.labels)} labels, but the output {first.name!r} has shape {list(shape[1:])}"
-        )
-    if truth is None:
-        return "classification"
-    scores = truth[first.name]
-    total = scores.astype(np.float64).sum(axis=1)
-    if scores.min() < -1e-6 or np.abs(total - 1).max() > 1e-3:
-        raise ExportError(
-            f"the output {first.name!r} is not probabilities (rows sum to {total.min():.3g} to {total.max():.3g}): end the model with a softmax"
-        )
-    return "classification"
-
-
 def check(runtime: Runtime, examples: list[Example], truth: Arrays, tolerance: float) -> float:
     """Hold the graph's engine in Python to the framework's answers, at batches of 1 and of 3.
 
@@ -348,7 +337,21 @@ def check(runtime: Runtime, examples: list[Example], truth: Arrays, tolerance: f
 
 def _entry(end: End, graph: SavedGraph | None) -> dict[str, Any]:
     inside = graph.names.get(end.name, end.name) if graph else end.name
-    return {"name": end.name, "graph_name": inside, "dtype": end.dtype, "shape": list(end.shape)}
+    entry = {"name": end.name, "graph_name": inside, "dtype": end.dtype, "shape": list(end.shape)}
+    return {**entry, "hidden": True} if end.hidden else entry
+
+
+def headed(model: Trained, request: Request) -> Trained:
+    """The model behind the head that was asked for, or that two labels of one probability need."""
+    return _heads.behind(model, request.append, request.labels, request.task == "multi-label")
+
+
+def _rounding(model: Any) -> dict[str, Any]:
+    """Of a model of mixed precision: that it was rebuilt, and how far its own answers are from these."""
+    while hasattr(model, "inner"):
+        model = model.inner
+    worst = getattr(model, "rounding", None)
+    return {} if worst is None else {"mixed_precision": {"rebuilt_in": "float32", "difference": worst}}
 
 
 def _provenance(model: Trained, request: Request, worst: float | None) -> dict[str, Any]:
@@ -368,6 +371,7 @@ def _provenance(model: Trained, request: Request, worst: float | None) -> dict[s
             "python": platform.python_version(),
         },
         **({} if worst is None else {"framework_difference": worst}),
+        **_rounding(model),
         **({} if request.normalization.nothing else {"normalization": request.normalization.entry()}),
         **request.provenance,
     }

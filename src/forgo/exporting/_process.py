@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forgo import _child, _errors
 from forgo._errors import ExportError, ForgoError, ParityError
@@ -21,6 +21,9 @@ from forgo.exporting import _arrays
 from forgo.exporting._model import Arrays, Trained
 from forgo.exporting._normalization import Normalization
 from forgo.exporting._pipeline import Request, Result
+
+if TYPE_CHECKING:
+    from forgo.exporting._keras import KerasModel
 
 
 def export_file(model: Path, request: Request) -> Result:
@@ -86,7 +89,13 @@ def _load(path: Path, request: Request) -> Trained:
         )  # fmt: skip
     from forgo.exporting import _keras
 
-    model = _keras.load(path, picture=request.rows is None, trust=request.trust)
+    return named(_keras.load(path, picture=request.rows is None, trust=request.trust), request)
+
+
+def named(model: KerasModel, request: Request) -> KerasModel:
+    """Give a model's ends the names that are asked for in place of its own."""
+    if request.first_output:
+        model.call_first(request.first_output)
     if request.bare:
         model.use_old_names()
     return model

@@ -10,7 +10,6 @@ import onnx
 
 from forgo.exporting._model import End, SavedGraph
 
-OPSET = 18
 SIGNATURE = "serving_default"
 OLD_NAMES = ("input_1", "inferenceLayer/Softmax")
 """What forgo's predecessor called the input and the output of every model."""
@@ -54,23 +53,10 @@ class Traceable:
         return answer
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Convert with tf2onnx, as Keras's own exporter does, with a free batch.
+        """Convert to ONNX; see :mod:`forgo.exporting._convert`."""
+        from forgo.exporting._convert import convert
 
-        That exporter leaves constants that a layer holds as eager tensors (Normalization's mean,
-        what ``preprocess_input`` subtracts) behind as inputs; here they become constants again.
-        """
-        import tf2onnx
-        from onnx import numpy_helper
-
-        _patch_for_numpy2()
-        answer = self._trace()
-        model: onnx.ModelProto
-        model, _ = tf2onnx.convert.from_function(answer, input_signature=answer.input_signature, opset=OPSET)
-        held = {inside.name: outside for outside, inside in answer.get_concrete_function().graph.captures}
-        for value in [v for v in model.graph.input if v.name in held]:
-            model.graph.input.remove(value)
-            model.graph.initializer.append(numpy_helper.from_array(held[value.name].numpy(), value.name))
-        return model
+        return convert(self._trace().get_concrete_function())
 
     def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
         """Write a SavedModel into a folder that is not there yet.
@@ -172,12 +158,3 @@ def logical_name(name: str) -> str:
     """A name that clients can use, from one of a graph's."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
     return name if re.match(r"[A-Za-z_]", name) else f"_{name}"
-
-
-def _patch_for_numpy2() -> None:
-    """Bring tf2onnx, which was written for NumPy 1, up to date by Keras's own patch."""
-    try:
-        from keras.src.export.tf2onnx_lib import patch_tf2onnx
-    except ImportError:  # a Keras that no longer needs it
-        return
-    patch_tf2onnx()

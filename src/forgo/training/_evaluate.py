@@ -76,6 +76,7 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
             force=force,
             pictures=[e.held_out.pictures[i].path for i in candidates],
             labels=e.data.labels,
+            first_output="probabilities",
             resize=settings["resize"],
             fit=settings["fit"],
             truth={"probabilities": e.scores[candidates]},

@@ -1,0 +1,119 @@
+"""What a model's first output means: its task, held to the framework's answers, and a case's labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forgo._errors import ExportError
+from forgo.exporting._golden import margin
+from forgo.exporting._model import Arrays, End
+
+TASKS = ("classification", "multi-label", "regression", "embedding", "tensors")
+LABELLED = ("classification", "multi-label")
+THRESHOLD = 0.5
+
+Thresholds = float | list[float] | dict[str, float]
+"""One for all labels, one for each in their order, or by label."""
+
+
+def thresholds(given: Thresholds | None, labels: list[str] | None, task: str | None) -> list[float] | None:
+    """One threshold for each label of a multi-label model, None of any other.
+
+    Raises:
+        ExportError: they do not fit the labels, or are no probabilities.
+    """
+    if task != "multi-label":
+        if given is not None:
+            raise ExportError("thresholds are for the task multi-label: give --task multi-label, too")
+        return None
+    if labels is None:
+        raise ExportError("the task multi-label needs labels")
+    if isinstance(given, dict):
+        if unknown := [name for name in given if name not in labels]:
+            raise ExportError(f"thresholds: there is no label {unknown[0]!r}; there is {', '.join(labels)}")
+        made = [float(given.get(name, THRESHOLD)) for name in labels]
+    elif isinstance(given, list):
+        made = [float(t) for t in given]
+        if len(made) == 1:
+            made *= len(labels)
+    else:
+        made = [THRESHOLD if given is None else float(given)] * len(labels)
+    if len(made) != len(labels):
+        raise ExportError(
+            f"there are {len(made)} thresholds for {len(labels)} labels: give one, or one for each"
+        )
+    if bad := [t for t in made if not 0 <= t < 1]:
+        raise ExportError(f"a threshold of {bad[0]:g} is refused: it must be at least 0 and below 1")
+    return made
+
+
+def check(first: End, labels: list[str] | None, task: str | None, truth: Arrays | None) -> str:
+    """The task; of one with labels, whether the first output is what the task says.
+
+    Raises:
+        ExportError: it is not; the message says what would make it so.
+    """
+    if labels is None:
+        if task in LABELLED:
+            raise ExportError(
+                "a classifier needs labels" if task == LABELLED[0] else "the task multi-label needs labels"
+            )
+        return task or "tensors"
+    if task not in (None, *LABELLED):
+        raise ExportError(f"labels are for classification and multi-label, not for the task {task!r}")
+    if len(set(labels)) != len(labels) or not all(labels):
+        raise ExportError("labels must not repeat or be empty")
+    shape: Any = first.shape if truth is None else truth[first.name].shape
+    if len(shape) != 2 or shape[1] != len(labels):
+        raise ExportError(
+            f"there are {len(labels)} labels, but the output {first.name!r} has shape {list(shape[1:])}"
+        )
+    if truth is not None:
+        _check_scores(first.name, truth[first.name].astype(np.float64), task == "multi-label")
+    return task or "classification"
+
+
+def _check_scores(name: str, scores: npt.NDArray[np.float64], multi_label: bool) -> None:
+    low, high = scores.min(), scores.max()
+    total = scores.sum(axis=1)
+    if multi_label:
+        if low < -1e-6 or high > 1 + 1e-6:
+            raise ExportError(
+                f"the output {name!r} is not a probability of each label (its values are {low:.3g} to {high:.3g}): "
+                "if these are logits, give --append sigmoid"
+            )
+        return
+    if low < -1e-6 and np.abs(total - 1).max() <= 1e-3 and scores.shape[1] == 2:
+        raise ExportError(
+            f"the output {name!r} is not a probability (its values are {min(low, 1 - high):.3g} to {high:.3g}): "
+            "if these are logits, give --append sigmoid"
+        )
+    if low < -1e-6 or np.abs(total - 1).max() > 1e-3:
+        raise ExportError(
+            f"the output {name!r} is not probabilities (rows sum to {total.min():.3g} to {total.max():.3g}): "
+            "if these are logits, give --append softmax; if a row may have several labels, --task multi-label"
+        )
+
+
+def over(scores: npt.NDArray[Any], limits: list[float]) -> npt.NDArray[np.bool_]:
+    """Which labels are over their thresholds, in each row."""
+    return np.asarray(scores.astype(np.float64) > np.array(limits))
+
+
+def certainty(scores: npt.NDArray[Any], limits: list[float] | None) -> npt.NDArray[Any] | None:
+    """How far each row is from another answer: its margin. None where there is but one class."""
+    if limits is not None:
+        return np.asarray(np.abs(scores.astype(np.float64) - np.array(limits)).min(axis=1))
+    if scores.shape[1] < 2:
+        return None
+    return margin(scores)
+
+
+def answers(scores: npt.NDArray[Any], limits: list[float] | None, labels: list[str]) -> list[list[str]]:
+    """The labels that each row is answered with: the best one, or all that are over their thresholds."""
+    if limits is None:
+        return [[labels[int(c)]] for c in scores.argmax(axis=1)]
+    return [[label for label, yes in zip(labels, row, strict=True) if yes] for row in over(scores, limits)]
