@@ -28,5 +28,7 @@ elif [ ! -x $uv ]; then
 fi
 # Machines behind a proxy of their own trust what the system trusts (the name changed over time).
 export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
-$uv sync --quiet --frozen --extra keras --no-python-downloads
+# Users get tensorflow; here it makes way for tensorflow-cpu, of the same version and half the size.
+[ "$(uname -sm)" = "Linux x86_64" ] && skip="--no-install-package tensorflow" || skip=
+$uv sync --quiet --frozen --extra keras $skip --no-python-downloads
 touch .venv/ready

@@ -92,7 +92,9 @@ def _attribute(file: Path, name: str) -> str:
     try:
         import h5py
     except ImportError:
-        raise ExportError(f"{file}: reading it needs Keras: pip install '.[keras]' in forgo's clone") from None
+        raise ExportError(
+            f"{file}: reading it needs Keras: pip install '.[keras]' in forgo's clone"
+        ) from None
     try:
         with h5py.File(file, "r") as stored:
             value = stored.attrs.get(name, "")
