@@ -414,7 +414,56 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("y", TensorProto.FLOAT, ["batch", 3])],
             [constant("times", np.array(2_000_000_000, np.int64))],
         ),
+        "no-inputs": model(
+            [helper.make_node("Identity", ["three"], ["y"])], [], [value("y", TensorProto.FLOAT, [3])],
+            [constant("three", np.array([1, 2, 3], np.float32))],
+        ),
+        "scalar-string": model(
+            [helper.make_node("Identity", ["x"], ["y"])],
+            [value("x", TensorProto.STRING, [])], [value("y", TensorProto.STRING, [])],
+        ),
+        "scalar-half": model(
+            [helper.make_node("Add", ["x", "x"], ["y"])],
+            [value("x", TensorProto.FLOAT16, [])], [value("y", TensorProto.FLOAT16, [])],
+        ),
+        "through-half": model(  # an output that is an input
+            [helper.make_node("Neg", ["x"], ["y"])],
+            [value("x", TensorProto.FLOAT16, [2])],
+            [value("x", TensorProto.FLOAT16, [2]), value("y", TensorProto.FLOAT16, [2])],
+        ),
+        "through-scalar": model(
+            [helper.make_node("Neg", ["x"], ["y"])],
+            [value("x", TensorProto.FLOAT, [])],
+            [value("x", TensorProto.FLOAT, []), value("y", TensorProto.FLOAT, [])],
+        ),
+        "chosen-half": model(  # of a size that only a run tells
+            [helper.make_node("Compress", ["x", "which"], ["y"], axis=0)],
+            [value("x", TensorProto.FLOAT16, ["rows", "columns"]), value("which", TensorProto.BOOL, ["rows"])],
+            [value("y", TensorProto.FLOAT16, ["some", "columns"])],
+        ),
+        "free-planes": model(  # pictures of any size, the channels at an end that the shape does not tell
+            [helper.make_node("ReduceMean", ["x", "sides"], ["y"], keepdims=0)],
+            [value("x", TensorProto.FLOAT, ["n", "c", "h", "w"])],
+            [value("y", TensorProto.FLOAT, ["n", "c"])],
+            [constant("sides", np.array([2, 3], np.int64))],
+        ),
+        "sequence": model(
+            [helper.make_node("SequenceAt", ["x", "first"], ["y"])],
+            [helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, ["n"])],
+            [value("y", TensorProto.FLOAT, ["n"])],
+            [constant("first", np.array(0, np.int64))],
+        ),
+        "optional": model(
+            [helper.make_node("OptionalGetElement", ["x"], ["y"])],
+            [
+                helper.make_value_info(
+                    "x", helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, ["n"]))
+                )
+            ],
+            [value("y", TensorProto.FLOAT, ["n"])],
+        ),
     }  # fmt: skip
+    made["zipmap"] = zipmap()
     for name, kind in ONNX_TYPES.items():
         made[f"same-{name}"] = model(
             [helper.make_node("Identity", ["x"], ["y"])],
@@ -422,6 +471,29 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("y", kind, ["batch", 2])],
         )
     return made
+
+
+def zipmap() -> onnx.ModelProto:
+    """A classifier as scikit-learn's converter writes it unless told otherwise."""
+    entry = onnx.TypeProto()
+    entry.map_type.key_type = TensorProto.INT64
+    entry.map_type.value_type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    graph = helper.make_graph(
+        [
+            helper.make_node("ArgMax", ["x"], ["label"], axis=1, keepdims=0),
+            helper.make_node(
+                "ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=[0, 1]
+            ),
+        ],
+        "conformance",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]),
+            helper.make_value_info("probabilities", helper.make_sequence_type_proto(entry)),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
 def write_graphs() -> None:

@@ -23,10 +23,15 @@ type Pictures struct {
 	Resize string
 	// Channels is the order in which the graph takes them, "RGB" or "BGR". Optional: RGB.
 	Channels string
+	// Layout is where the graph's input has the channels: "NHWC", last, or "NCHW", first. Optional
+	// where its shape tells; where that does not, NHWC is a guess, which String says.
+	Layout string
 	// Scale of pixels, which are 0 to 255. Optional: 1.
 	Scale float32
 	// Mean and Deviation of each channel, in the graph's order, or one for all. Optional: 0 and 1.
 	Mean, Deviation []float32
+
+	guessed bool // Layout, because nothing tells
 }
 
 // String says it as a formula.
@@ -41,7 +46,11 @@ func (p Pictures) String() string {
 		}
 		return strings.Join(out, ",")
 	}
-	return fmt.Sprintf("%d x %d pixels (%s), %s, (pixel * %s - %s) / %s", p.Height, p.Width, p.Resize, p.Channels,
+	layout := p.Layout
+	if p.guessed {
+		layout += " (a guess: the input's shape does not tell where the channels are)"
+	}
+	return fmt.Sprintf("%d x %d pixels (%s), %s, %s, (pixel * %s - %s) / %s", p.Height, p.Width, p.Resize, p.Channels, layout,
 		list([]float32{p.Scale}), list(p.Mean), list(p.Deviation))
 }
 
@@ -67,6 +76,7 @@ type preparer struct {
 	session  Session
 	settings Tensors
 	input    string // of the graph that takes the picture
+	dtype    tensor.DType
 }
 
 // Pictures sets the graph up to take encoded pictures, which engine prepares: ONNX Runtime. It
@@ -76,11 +86,11 @@ func (b *Bare) Pictures(ctx context.Context, engine Engine, p Pictures) (Picture
 	if b.pictures != nil {
 		return fail(errors.New("the graph takes pictures already"))
 	}
-	input, planes, err := p.fit(b.Inputs())
-	if err != nil {
+	if err := p.complete(); err != nil {
 		return fail(err)
 	}
-	if err := p.complete(); err != nil {
+	input, planes, err := p.fit(b.Inputs()) // which has one
+	if err != nil {
 		return fail(err)
 	}
 	graph, err := preparing.ReadFile("preprocess/" + p.Resize + ".onnx")
@@ -96,7 +106,7 @@ func (b *Bare) Pictures(ctx context.Context, engine Engine, p Pictures) (Picture
 	if p.Channels == "BGR" {
 		slices.Reverse(order)
 	}
-	b.pictures = &preparer{session: s, input: input, settings: Tensors{
+	b.pictures = &preparer{session: s, input: input, dtype: b.Inputs()[0].DType, settings: Tensors{
 		"size":           {Shape: []int64{2}, Data: []int64{int64(p.Height), int64(p.Width)}},
 		"order":          {Shape: []int64{3}, Data: order},
 		"scale":          {Data: []float32{p.Scale}},
@@ -121,9 +131,24 @@ func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err erro
 	if shape == nil {
 		shape = []int64{-1, -1, -1, -1}
 	}
-	planes = len(shape) == 4 && shape[3] != 3 && shape[1] == 3
-	if in.DType != tensor.Float32 || len(shape) != 4 || shape[0] > 1 || !planes && shape[3] >= 0 && shape[3] != 3 {
-		return "", false, fmt.Errorf("input %q is %s%v, not float32 pictures with three channels", in.Name, in.DType, in.Shape)
+	unfit := fmt.Errorf("input %q is %s%v, not float pictures with three channels", in.Name, in.DType, in.Shape)
+	if !floats(in.DType) || len(shape) != 4 || shape[0] > 1 {
+		return "", false, unfit
+	}
+	first, last := shape[1] == 3 || shape[1] < 0, shape[3] == 3 || shape[3] < 0 // where the channels can be
+	if p.Layout == "" {
+		p.Layout = "NHWC"
+		if shape[3] != 3 && (shape[1] == 3 || !last) {
+			p.Layout = "NCHW"
+		}
+		p.guessed = first && last && (shape[1] == 3) == (shape[3] == 3)
+	}
+	planes = p.Layout == "NCHW"
+	if planes && !first || !planes && !last {
+		if p.Layout == "NCHW" && last || p.Layout == "NHWC" && first {
+			return "", false, fmt.Errorf("%w in the layout %s", unfit, p.Layout)
+		}
+		return "", false, unfit
 	}
 	height, width := shape[1], shape[2]
 	if planes {
@@ -166,6 +191,9 @@ func (p *Pictures) complete() error {
 	if p.Channels != "RGB" && p.Channels != "BGR" {
 		return fmt.Errorf("channels are RGB or BGR, not %q", p.Channels)
 	}
+	if !slices.Contains([]string{"", "NHWC", "NCHW"}, p.Layout) {
+		return fmt.Errorf("the layout is NHWC or NCHW, not %q", p.Layout)
+	}
 	if p.Scale == 0 {
 		p.Scale = 1
 	}
@@ -204,5 +232,36 @@ func (p *preparer) prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preprocess: %w", err)
 	}
-	return Tensors{p.input: out["pixels"].Batch()}, nil
+	prepared := out["pixels"].Batch()
+	if p.dtype != tensor.Float32 {
+		if prepared, err = narrow(prepared, p.dtype); err != nil {
+			return nil, fmt.Errorf("preprocess: %w", err)
+		}
+	}
+	return Tensors{p.input: prepared}, nil
+}
+
+// floats tells whether prepared pictures can be given as a type.
+func floats(d tensor.DType) bool {
+	return d == tensor.Float32 || d == tensor.Float16 || d == tensor.BFloat16
+}
+
+// narrow rounds float32s to 16 bits.
+func narrow(t tensor.Tensor, to tensor.DType) (tensor.Tensor, error) {
+	wide, err := tensor.Values[float32](t)
+	if err != nil {
+		return t, err
+	}
+	if to == tensor.Float16 {
+		data := make([]tensor.Half, len(wide))
+		for i, x := range wide {
+			data[i] = tensor.HalfOf(float64(x))
+		}
+		return tensor.New(data, t.Shape...)
+	}
+	data := make([]tensor.Brain, len(wide))
+	for i, x := range wide {
+		data[i] = tensor.BrainOf(float64(x))
+	}
+	return tensor.New(data, t.Shape...)
 }

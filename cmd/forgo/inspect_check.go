@@ -11,6 +11,11 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
+// elsewhere is what checks the other kinds.
+var elsewhere = map[kind]string{
+	kindBundle: "a bundle, which forgo verify proves", kindKeras: "a .keras file, which forgo export reads",
+}
+
 type checkFlags struct {
 	graphFlags
 	check bool
@@ -47,5 +52,5 @@ func (f *checkFlags) run(flags *pflag.FlagSet, path string) error {
 	case kindONNX:
 		return onnx.Check(f.graph)
 	}
-	return usageError{fmt.Errorf("--check is for SavedModels and ONNX files, and %s is none", path)}
+	return usageError{fmt.Errorf("--check is for SavedModels and ONNX files, and %s is %s", path, elsewhere[kind])}
 }

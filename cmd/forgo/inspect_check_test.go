@@ -57,6 +57,8 @@ func TestInspectCheckRefusesWhatPredictRefuses(t *testing.T) {
 		"wrong output":              {[]string{conformance + "savedmodels/forGo", "--input", "input_1", "--output", "softmax"}, []string{"softmax", "inferenceLayer/Softmax"}},
 		"no names":                  {[]string{conformance + "savedmodels/forGo"}, []string{"no signature", "input_1"}},
 		"a choice that is not made": {[]string{conformance + "savedmodels/several"}, []string{"2 graphs"}},
+		"an ONNX file's outputs":    {[]string{conformance + "graphs/zipmap.onnx"}, []string{"ZipMap", "label"}},
+		"an output of none":         {[]string{conformance + "graphs/two.onnx", "--output", "product"}, []string{"product", "sum, difference"}},
 		"no variables":              {[]string{without}, []string{"variables/ is missing"}},
 	} {
 		code, out, errs := command(t, append([]string{"inspect", "--check", "--json"}, c.args...)...)

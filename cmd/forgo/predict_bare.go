@@ -30,6 +30,7 @@ type bareFlags struct {
 	mean       string
 	std        string
 	channels   string
+	layout     string
 	labels     string
 
 	all, pictures []string // names of these flags
@@ -48,6 +49,7 @@ func (f *bareFlags) add(flags *pflag.FlagSet) {
 	pictures.StringVar(&f.mean, "mean", "0", "then subtract `X`, or one for each channel: 103.939,116.779,123.68")
 	pictures.StringVar(&f.std, "std", "1", "then divide by `X`, or one for each channel")
 	pictures.StringVar(&f.channels, "channels", "RGB", "the order of the channels: RGB or BGR")
+	pictures.StringVar(&f.layout, "layout", "", "where the input has the channels: NHWC, last, or NCHW, first (default: as its shape tells, or NHWC)")
 	f.pictures = named(pictures)
 	f.all = slices.Concat(f.graphFlags.names, named(own), f.pictures)
 
@@ -110,21 +112,26 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 func (f *bareFlags) prepare(ctx context.Context, m *predict.Bare, p predict.Pictures) (predict.Pictures, error) {
 	p, err := m.Pictures(ctx, onnx.Engine(), p)
 	if err != nil {
-		return p, fmt.Errorf("%w (--input, --image-size, --resize, --scale, --mean, --std, --channels)", err)
+		return p, fmt.Errorf("%w (--input, --image-size, --resize, --scale, --mean, --std, --channels, --layout)", err)
 	}
 	return p, nil
 }
 
 // takesPictures tells whether pictures are meant where nothing is said about them.
 func takesPictures(inputs []tensor.Spec) bool {
-	if len(inputs) != 1 || inputs[0].DType != tensor.Float32 || len(inputs[0].Shape) != 4 {
+	if len(inputs) != 1 || len(inputs[0].Shape) != 4 {
+		return false
+	}
+	switch inputs[0].DType {
+	case tensor.Float32, tensor.Float16, tensor.BFloat16:
+	default:
 		return false
 	}
 	return inputs[0].Shape[1] == 3 || inputs[0].Shape[3] == 3
 }
 
 func (f *bareFlags) settings() (p predict.Pictures, err error) {
-	p = predict.Pictures{Resize: f.resize, Channels: strings.ToUpper(f.channels)}
+	p = predict.Pictures{Resize: f.resize, Channels: strings.ToUpper(f.channels), Layout: strings.ToUpper(f.layout)}
 	if f.imageSize != "" {
 		height, width, both := strings.Cut(f.imageSize, "x")
 		if !both {
@@ -152,7 +159,7 @@ func (f *bareFlags) settings() (p predict.Pictures, err error) {
 		return p, err
 	}
 	if err := p.Check(); err != nil {
-		return p, fmt.Errorf("%w (--resize, --channels, --mean, --std)", err)
+		return p, fmt.Errorf("%w (--resize, --channels, --layout, --mean, --std)", err)
 	}
 	return p, nil
 }

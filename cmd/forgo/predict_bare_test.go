@@ -63,11 +63,17 @@ func TestPredictBareSaysWhatItWasTold(t *testing.T) {
 		says []string // on stderr
 		out  string
 	}{
-		"defaults":    {byNames(photo), []string{"parity NOT PROVEN", "8 x 8 pixels (bilinear), RGB, (pixel * 1 - 0) / 1"}, "%"},
-		"said":        {byNames("--resize", "bilinear-tf1", "--channels", "BGR", "--mean", "103.939,116.779,123.68", "--image-size", "8", photo), []string{"(bilinear-tf1), BGR, (pixel * 1 - 103.939,116.779,123.68) / 1"}, "%"},
-		"fractions":   {byNames("--scale", "1/255", "--std", "0.5", photo), []string{"(pixel * 0.003921569 - 0) / 0.5"}, "%"},
-		"ONNX":        {[]string{"predict", conformance + "graphs/planes.onnx", photo}, []string{"8 x 6 pixels"}, photo},
-		"a free size": {[]string{"predict", conformance + "graphs/pictures.onnx", "--image-size", "4x5", photo}, []string{"4 x 5 pixels"}, photo},
+		"defaults":  {byNames(photo), []string{"parity NOT PROVEN", "8 x 8 pixels (bilinear), RGB, NHWC, (pixel * 1 - 0) / 1"}, "%"},
+		"said":      {byNames("--resize", "bilinear-tf1", "--channels", "BGR", "--mean", "103.939,116.779,123.68", "--image-size", "8", photo), []string{"(bilinear-tf1), BGR, NHWC, (pixel * 1 - 103.939,116.779,123.68) / 1"}, "%"},
+		"fractions": {byNames("--scale", "1/255", "--std", "0.5", photo), []string{"(pixel * 0.003921569 - 0) / 0.5"}, "%"},
+		"free channels": {
+			[]string{"predict", conformance + "graphs/free-planes.onnx", "--image-size", "8x6", photo},
+			[]string{"8 x 6 pixels", "NHWC (a guess", "shape does not tell"},
+			photo,
+		},
+		"channels first": {[]string{"predict", conformance + "graphs/free-planes.onnx", "--image-size", "8x6", "--layout", "nchw", photo}, []string{"NCHW, (pixel"}, photo},
+		"ONNX":           {[]string{"predict", conformance + "graphs/planes.onnx", photo}, []string{"8 x 6 pixels", "NCHW, (pixel"}, photo},
+		"a free size":    {[]string{"predict", conformance + "graphs/pictures.onnx", "--image-size", "4x5", photo}, []string{"4 x 5 pixels"}, photo},
 	} {
 		code, out, errs := command(t, c.args...)
 		if code != exitDone || !strings.Contains(out, c.out) {
@@ -117,6 +123,8 @@ func TestPredictBareRefusals(t *testing.T) {
 		"a bundle's flag":    {[]string{"predict", conformance + "bundles/shapes.forgo", "--mean", "117", photo}, exitUsage, []string{"--mean", "shapes.forgo"}},
 		"scale":              {byNames("--scale", "0", photo), exitUsage, []string{"--scale"}},
 		"division by nought": {byNames("--scale", "1/0", photo), exitUsage, []string{"--scale"}},
+		"layout":             {byNames("--layout", "CHW", photo), exitUsage, []string{"NHWC", `"CHW"`}},
+		"layout of others":   {[]string{"predict", conformance + "graphs/planes.onnx", "--layout", "NHWC", photo}, exitRefused, []string{"--layout", "NHWC"}},
 		"mean":               {byNames("--mean", "1,x", photo), exitUsage, []string{"--mean", `"x"`}},
 		"size":               {byNames("--image-size", "8x", photo), exitUsage, []string{"--image-size"}},
 		"resize":             {byNames("--resize", "cubic", photo), exitUsage, []string{"--resize", `"cubic"`, "bilinear-tf1"}},
@@ -171,5 +179,29 @@ func TestPredictSavedModelKeepsStderrToItself(t *testing.T) {
 		if got := errs.String(); !strings.HasPrefix(got, c.says) || strings.Count(got, "\n") != lines {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+}
+
+func TestPredictBareFloat16(t *testing.T) {
+	row := filepath.Join(t.TempDir(), "row.json")
+	if err := os.WriteFile(row, []byte("[0.1, -2]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, model := range []string{"graphs/same-float16.onnx", "graphs/same-bfloat16.onnx", "savedmodels/same-float16"} {
+		code, out, errs := command(t, "predict", "--json", conformance+model, row)
+		if code != exitDone || !strings.Contains(out, ":[0.1") && !strings.Contains(out, ":[0.099975586") || !strings.Contains(out, ",-2]") && !strings.Contains(out, ",-2.0]") {
+			t.Errorf("%s: exit code %d, %s%s", model, code, out, errs)
+		}
+	}
+}
+
+func TestPredictBareWithoutInputs(t *testing.T) {
+	row := filepath.Join(t.TempDir(), "row.json")
+	if err := os.WriteFile(row, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := command(t, "predict", "--json", conformance+"graphs/no-inputs.onnx", row)
+	if code != exitDone || !strings.Contains(out, `"y":[1,2,3]`) && !strings.Contains(out, `"y":[1.0,2.0,3.0]`) {
+		t.Errorf("exit code %d, %s%s", code, out, errs)
 	}
 }

@@ -100,6 +100,9 @@ func check(g predict.Graph) (data []byte, info Info, err error) {
 	if err == nil {
 		err = info.choose(g)
 	}
+	if err == nil {
+		err = info.tensors()
+	}
 	if err != nil {
 		return nil, info, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
 	}
@@ -164,15 +167,12 @@ func newSession(path string, data []byte, info Info, o predict.SessionOptions) (
 		return nil, fmt.Errorf("open ONNX graph: %w", err)
 	}
 	s := &session{inputs: info.Inputs, outputs: info.Outputs, dims: info.dims, idle: make(chan stopper, maxIdle)}
-	var in, out []string
-	for _, t := range info.Inputs {
-		in = append(in, t.Name)
-	}
-	for _, t := range info.Outputs {
-		out = append(out, t.Name)
-	}
-	if s.ort, err = ort.NewDynamicAdvancedSessionWithONNXData(data, in, out, options); err != nil {
+	if s.fit, err = fit(data, info); err != nil {
 		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(path), err)
 	}
+	if s.ort, err = ort.NewDynamicAdvancedSessionWithONNXData(s.fit.model, s.fit.in, s.fit.out, options); err != nil {
+		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(path), err)
+	}
+	s.fit.model = nil // which the session has a copy of
 	return s, nil
 }

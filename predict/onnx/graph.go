@@ -22,6 +22,7 @@ type Info struct {
 
 	initializers map[string]bool
 	dims         map[string][]string // the names of free dimensions, "" for others, by input or output
+	kinds        map[string]string   // of inputs and outputs that are no tensors
 	used         map[operation]bool
 	functions    map[operation]bool // that the file itself defines
 	outside      bool               // whether any data lies outside the file
@@ -36,7 +37,7 @@ type operation struct{ domain, name string }
 // are passed over, so the cost does not grow with them. The field numbers are those of
 // onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 func Inspect(model []byte) (Info, error) {
-	g := Info{Opsets: map[string]int{}, Ops: map[string]int{}, initializers: map[string]bool{}, dims: map[string][]string{}, used: map[operation]bool{}, functions: map[operation]bool{}}
+	g := Info{Opsets: map[string]int{}, Ops: map[string]int{}, initializers: map[string]bool{}, dims: map[string][]string{}, kinds: map[string]string{}, used: map[operation]bool{}, functions: map[operation]bool{}}
 	sawGraph := false
 	err := wire.Fields(model, func(f wire.Field) error {
 		switch f.Number {
@@ -115,6 +116,12 @@ func (g *Info) graph(b []byte, top bool) error {
 				return nil
 			}
 			s, names, err := valueInfo(f.Bytes)
+			if err != nil {
+				return err
+			}
+			if g.kinds[s.Name], err = kindOf(f.Bytes); err != nil {
+				return err
+			}
 			g.dims[s.Name] = names
 			if f.Number == 11 {
 				g.Inputs = append(g.Inputs, s)

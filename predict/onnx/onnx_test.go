@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,25 +58,83 @@ func TestStringWithZeroByteIsRefused(t *testing.T) {
 	}
 }
 
-// A scalar is an answer where the graph says that it gives one, and otherwise an error.
-func TestScalarOutputs(t *testing.T) {
-	x := predict.Tensors{"x": {Shape: []int64{2, 3}, Data: []float32{1, 2, 3, 4, 5, 6}}}
-	for name, want := range map[string]string{"sum": "", "sum-any": "no dimensions"} {
-		s, err := onnx.Engine().Open(t.Context(), read(t, name), predict.SessionOptions{})
-		if err != nil {
-			t.Fatal(err)
+// What a run gives is what the graph says, also where the binding cannot pass it as it is.
+func TestEndsThatTheBindingCannotPass(t *testing.T) {
+	half := func(shape []int64, data ...float64) tensor.Tensor {
+		halves := []tensor.Half{}
+		for _, x := range data {
+			halves = append(halves, tensor.HalfOf(x))
 		}
-		defer s.Close()
-		for range 2 {
-			out, err := s.Run(t.Context(), x, []string{"y"})
-			if want != "" {
-				if err == nil || !strings.Contains(err.Error(), want) {
-					t.Errorf("%s: %v, %v; want %q", name, out, err, want)
-				}
-			} else if y := out["y"]; err != nil || len(y.Shape) != 0 || !reflect.DeepEqual(y.Data, []float32{21}) {
-				t.Errorf("%s: %v, %v; want 21", name, out, err)
+		return tensor.Tensor{Shape: shape, Data: halves}
+	}
+	scalar := []int64{}
+	which := func(w ...bool) tensor.Tensor { return tensor.Tensor{Shape: []int64{int64(len(w))}, Data: w} }
+	ramp := tensor.Tensor{Shape: []int64{2, 3}, Data: []float32{1, 2, 3, 4, 5, 6}}
+	for _, c := range []struct {
+		graph      string
+		give, want predict.Tensors
+	}{
+		{"no-inputs", predict.Tensors{}, predict.Tensors{"y": {Shape: []int64{3}, Data: []float32{1, 2, 3}}}},
+		{"sum", predict.Tensors{"x": ramp}, predict.Tensors{"y": {Shape: scalar, Data: []float32{21}}}},
+		{"sum-any", predict.Tensors{"x": ramp}, predict.Tensors{"y": {Shape: scalar, Data: []float32{21}}}},
+		{"scalar-string", predict.Tensors{"x": {Shape: scalar, Data: []string{"käse"}}}, predict.Tensors{"y": {Shape: scalar, Data: []string{"käse"}}}},
+		{"scalar-string", predict.Tensors{"x": {Shape: scalar, Data: []string{""}}}, predict.Tensors{"y": {Shape: scalar, Data: []string{""}}}},
+		{"scalar-half", predict.Tensors{"x": half(scalar, 0.1)}, predict.Tensors{"y": half(scalar, 2*tensor.HalfOf(0.1).Float64())}},
+		{"through-half", predict.Tensors{"x": half([]int64{2}, 1, -2)}, predict.Tensors{"x": half([]int64{2}, 1, -2), "y": half([]int64{2}, -1, 2)}},
+		{
+			"through-scalar",
+			predict.Tensors{"x": {Shape: scalar, Data: []float32{3}}},
+			predict.Tensors{"x": {Shape: scalar, Data: []float32{3}}, "y": {Shape: scalar, Data: []float32{-3}}},
+		},
+		{"same-float16", predict.Tensors{"x": half([]int64{0, 2})}, predict.Tensors{"y": half([]int64{0, 2})}},
+		{"same-float32", predict.Tensors{"x": {Shape: []int64{0, 2}, Data: []float32{}}}, predict.Tensors{"y": {Shape: []int64{0, 2}, Data: []float32{}}}},
+		{"same-string", predict.Tensors{"x": {Shape: []int64{0, 2}, Data: []string{}}}, predict.Tensors{"y": {Shape: []int64{0, 2}, Data: []string{}}}},
+		{
+			"chosen-half",
+			predict.Tensors{"x": half([]int64{3, 2}, 1, 2, 3, 4, 5, 6), "which": which(true, false, true)},
+			predict.Tensors{"y": half([]int64{2, 2}, 1, 2, 5, 6)},
+		},
+		{
+			"chosen-half",
+			predict.Tensors{"x": half([]int64{3, 2}, 1, 2, 3, 4, 5, 6), "which": which(false, false, false)},
+			predict.Tensors{"y": half([]int64{0, 2})},
+		},
+	} {
+		var names []string
+		for name := range c.want {
+			names = append(names, name)
+		}
+		got := run(t, c.graph, c.give, names...)
+		for name, want := range c.want {
+			if !slices.Equal(got[name].Shape, want.Shape) || !reflect.DeepEqual(got[name].Data, want.Data) {
+				t.Errorf("%s: %s is %v, want %v", c.graph, name, got[name], want)
 			}
 		}
+	}
+}
+
+// What is no tensor cannot be given or taken, which opening says, with the way out.
+func TestEndsThatAreNoTensors(t *testing.T) {
+	for graph, want := range map[string][]string{
+		"sequence": {`input "x"`, "sequence", "cannot be given"},
+		"optional": {`input "x"`, "optional", "cannot be given"},
+		"zipmap":   {`output "probabilities"`, "ZipMap", "zipmap", "False", `label`},
+	} {
+		_, err := onnx.Engine().Open(t.Context(), read(t, graph), predict.SessionOptions{})
+		for _, part := range want {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %v; want %q", graph, err, part)
+			}
+		}
+	}
+	m, err := onnx.Open(t.Context(), filepath.Join(graphs, "zipmap.onnx"), onnx.Output("label"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	out, err := m.Run(t.Context(), predict.Tensors{"x": {Shape: []int64{1, 2}, Data: []float32{0.2, 0.8}}})
+	if err != nil || !reflect.DeepEqual(out["label"].Data, []int64{1}) {
+		t.Errorf("%v, %v", out, err)
 	}
 }
 

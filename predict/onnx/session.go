@@ -18,6 +18,7 @@ import (
 type session struct {
 	inputs, outputs []tensor.Spec
 	dims            map[string][]string // what free dimensions are called, by input or output
+	fit             fitted
 
 	// closing waits for runs: each holds the lock for reading.
 	closing sync.RWMutex
@@ -91,10 +92,16 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 		return nil, errors.New("run ONNX graph: the session is closed")
 	}
 
-	in := make([]ort.Value, len(s.inputs))
+	in := make([]ort.Value, len(s.fit.in))
 	defer destroy(in)
+	if len(s.inputs) == 0 {
+		var err error
+		if in[0], err = toValue(tensor.Tensor{Shape: []int64{1}, Data: []float32{0}}); err != nil {
+			return nil, fmt.Errorf("run ONNX graph: %w", err)
+		}
+	}
 	for i, spec := range s.inputs {
-		v, err := toValue(inputs[spec.Name])
+		v, err := s.fit.pass(i, inputs[spec.Name])
 		if err != nil {
 			return nil, fmt.Errorf("run ONNX graph: input %q: %w", spec.Name, err)
 		}
@@ -123,13 +130,13 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, in []ort.V
 	if err != nil {
 		return nil, err
 	}
-	out := make([]ort.Value, len(placed))
+	out := make([]ort.Value, len(s.fit.out))
 	defer destroy(out)
 	for i, t := range placed {
 		if t.Data == nil {
 			continue
 		}
-		if out[i], err = toValue(t); err != nil {
+		if out[s.fit.slot(i)], err = toValue(t); err != nil {
 			return nil, fmt.Errorf("output %q: %w", s.outputs[i].Name, err)
 		}
 	}
@@ -141,11 +148,15 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, in []ort.V
 		if !slices.Contains(outputs, spec.Name) {
 			continue
 		}
-		t := placed[i]
-		if t.Data == nil || isHalf(spec.DType) || len(t.Shape) == 0 { // whose values are copies
-			if t, err = fromValue(out[i]); err != nil {
-				return nil, fmt.Errorf("output %q: %w", spec.Name, err)
-			}
+		t, at := placed[i], s.fit.slot(i)
+		switch {
+		case s.fit.outputs[i] == flat:
+			t, err = unflat(spec.DType, out[at], out[at+1])
+		case t.Data == nil || len(t.Shape) == 0: // a scalar's value is a copy
+			t, err = fromValue(out[at])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("output %q: %w", spec.Name, err)
 		}
 		result[spec.Name] = t
 	}
@@ -154,14 +165,12 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, in []ort.V
 
 // places are tensors for the outputs whose shapes are known, empty ones for the others, which
 // ONNX Runtime allocates. Into an output that is an input as well it writes nothing. The
-// binding cannot read 16-bit floats and scalars back from where ONNX Runtime put them: they always
-// need a place.
+// binding cannot read scalars back from where ONNX Runtime put them: they always need a place.
 func (s *session) places(inputs predict.Tensors, all bool) ([]tensor.Tensor, error) {
 	placed := make([]tensor.Tensor, len(s.outputs))
 	for i, spec := range s.outputs {
-		half, size := isHalf(spec.DType), int64(spec.DType.ElementSize())
-		scalar := spec.Shape != nil && len(spec.Shape) == 0
-		if !half && (!all && !scalar || size == 0 || spec.Shape == nil || s.isInput(spec.Name)) {
+		size := int64(spec.DType.ElementSize())
+		if s.fit.outputs[i] == flat || size == 0 || s.isInput(spec.Name) || !all && len(spec.Shape) > 0 {
 			continue
 		}
 		shape := slices.Clone(spec.Shape)
@@ -169,10 +178,7 @@ func (s *session) places(inputs predict.Tensors, all bool) ([]tensor.Tensor, err
 			shape[0] = int64(inputs[s.inputs[0].Name].Rows())
 		}
 		n, err := tensor.Count(shape)
-		switch {
-		case half && err != nil:
-			return nil, fmt.Errorf("output %q is %s with free dimensions %v, which is not supported", spec.Name, spec.DType, spec.Shape)
-		case err != nil || !half && n*size > maxPlaced:
+		if err != nil || n*size > maxPlaced {
 			continue
 		}
 		if placed[i], err = tensor.FromBytes(spec.DType, make([]byte, n*size), shape...); err != nil {
@@ -185,8 +191,6 @@ func (s *session) places(inputs predict.Tensors, all bool) ([]tensor.Tensor, err
 func (s *session) isInput(name string) bool {
 	return slices.ContainsFunc(s.inputs, func(in tensor.Spec) bool { return in.Name == name })
 }
-
-func isHalf(d tensor.DType) bool { return d == tensor.Float16 || d == tensor.BFloat16 }
 
 func (s *session) check(inputs predict.Tensors, outputs []string) error {
 	for _, spec := range s.inputs {

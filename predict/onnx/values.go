@@ -3,7 +3,6 @@ package onnx
 // Tensors as ONNX Runtime's values.
 
 import (
-	"encoding/binary"
 	"fmt"
 	"reflect"
 	"slices"
@@ -48,10 +47,6 @@ func toValue(t tensor.Tensor) (ort.Value, error) {
 		return value(t.Shape, data)
 	case []float64:
 		return value(t.Shape, data)
-	case []tensor.Half:
-		return raw(t.Shape, data, ort.TensorElementDataTypeFloat16)
-	case []tensor.Brain:
-		return raw(t.Shape, data, ort.TensorElementDataTypeBFloat16)
 	case []string:
 		for _, text := range data {
 			if strings.ContainsRune(text, 0) { // the binding passes C strings, which would end there
@@ -72,14 +67,6 @@ func value[T ort.TensorData](shape []int64, data []T) (ort.Value, error) {
 		return ort.NewScalar(data[0])
 	}
 	return ort.NewTensor(ort.Shape(shape), data)
-}
-
-func raw[T tensor.Half | tensor.Brain](shape []int64, data []T, kind ort.TensorElementDataType) (ort.Value, error) {
-	buf := make([]byte, 0, 2*len(data))
-	for _, x := range data {
-		buf = binary.NativeEndian.AppendUint16(buf, uint16(x))
-	}
-	return ort.NewCustomDataTensor(ort.Shape(shape), buf, kind)
 }
 
 // fromValue takes a result's data, which the binding has put into Go's memory.
@@ -136,21 +123,6 @@ func fromValue(v ort.Value) (tensor.Tensor, error) {
 			return tensor.Tensor{}, err
 		}
 		return tensor.New(data, shape...)
-	case *ort.CustomDataTensor:
-		switch ort.TensorElementDataType(t.DataType()) {
-		case ort.TensorElementDataTypeFloat16:
-			return halves[tensor.Half](t.GetData(), shape)
-		case ort.TensorElementDataTypeBFloat16:
-			return halves[tensor.Brain](t.GetData(), shape)
-		}
 	}
 	return tensor.Tensor{}, fmt.Errorf("results of type %T are not supported", v)
-}
-
-func halves[T tensor.Half | tensor.Brain](data []byte, shape []int64) (tensor.Tensor, error) {
-	out := make([]T, len(data)/2)
-	for i := range out {
-		out[i] = T(binary.NativeEndian.Uint16(data[2*i:]))
-	}
-	return tensor.New(out, shape...)
 }

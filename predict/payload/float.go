@@ -60,6 +60,21 @@ func float64s(r *Reader) (float64, error) {
 	return parsed(r, float[float64])
 }
 
+// narrow reads 16-bit floats. As with the wider ones, a number that is too large is refused.
+func narrow[T tensor.Half | tensor.Brain](round func(float64) T, widen func(T) float64, dtype tensor.DType) func(*Reader) (T, error) {
+	return func(r *Reader) (T, error) {
+		x, err := float64s(r)
+		if err != nil {
+			return 0, err
+		}
+		y := round(x)
+		if math.IsInf(widen(y), 0) && !math.IsInf(x, 0) {
+			return 0, fmt.Errorf("%v does not fit a %s", x, dtype)
+		}
+		return y, nil
+	}
+}
+
 func float32s(r *Reader) (float32, error) {
 	if r.Null() {
 		return float32(math.NaN()), nil

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,6 +72,17 @@ func TestFloatsAreTheNearest(t *testing.T) {
 	}
 }
 
+func TestNarrowFloats(t *testing.T) {
+	x, err := payload.New([]byte(`[0.1, -65504, null, Infinity, 1e-8]`)).Tensor(tensor.Float16, 5)
+	if want := []tensor.Half{0x2e66, 0xfbff, 0x7e00, 0x7c00, 0}; err != nil || !slices.Equal(x.Data.([]tensor.Half), want) {
+		t.Errorf("float16: %v, %v; want %v", x.Data, err, want)
+	}
+	x, err = payload.New([]byte(`[[0.1], [-1]]`)).Tensor(tensor.BFloat16, 2)
+	if want := []tensor.Brain{0x3dcd, 0xbf80}; err != nil || !slices.Equal(x.Data.([]tensor.Brain), want) {
+		t.Errorf("bfloat16: %v, %v; want %v", x.Data, err, want)
+	}
+}
+
 func TestTensorRefuses(t *testing.T) {
 	for text, says := range map[string]string{
 		``: "the text ends", `[1,]`: "want a number", `[1`: "want ']'", `[1 2]`: "want ']'", `[01]`: "want",
@@ -87,8 +99,10 @@ func TestTensorRefuses(t *testing.T) {
 	if _, err := payload.New([]byte(`[1e39]`)).Tensor(tensor.Float32, 1); err == nil || !strings.Contains(err.Error(), "does not fit a float32") {
 		t.Errorf("overflow: %v", err)
 	}
-	if _, err := payload.New([]byte(`[1]`)).Tensor(tensor.Float16, 1); err == nil || !strings.Contains(err.Error(), "binary") {
-		t.Errorf("float16: %v", err)
+	for text, dtype := range map[string]tensor.DType{`[65520]`: tensor.Float16, `[-1e39]`: tensor.BFloat16} {
+		if _, err := payload.New([]byte(text)).Tensor(dtype, 1); err == nil || !strings.Contains(err.Error(), "does not fit a "+string(dtype)) {
+			t.Errorf("%s as %s: %v", text, dtype, err)
+		}
 	}
 }
 

@@ -1,0 +1,62 @@
+package onnx
+
+// Inputs and outputs that are no tensors.
+
+import (
+	"fmt"
+
+	"github.com/forgo-ml/forgo/predict/internal/wire"
+)
+
+// kinds are the fields of TypeProto that are no dense tensor's.
+var kinds = map[uint64]string{4: "sequence", 5: "map", 7: "opaque value", 8: "sparse tensor", 9: "optional value"}
+
+// kindOf returns what a ValueInfoProto is that is no tensor, or "".
+func kindOf(b []byte) (kind string, err error) {
+	err = wire.Fields(b, func(f wire.Field) error {
+		if f.Number != 2 {
+			return nil
+		}
+		return wire.Fields(f.Bytes, func(f wire.Field) error {
+			if k, ok := kinds[uint64(f.Number)]; ok {
+				kind = k
+			}
+			return nil
+		})
+	})
+	return kind, err
+}
+
+// tensors fails where an input, or an output that is meant, is no tensor. Other outputs are left alone.
+func (g Info) tensors() error {
+	for _, in := range g.Inputs {
+		if kind := g.kinds[in.Name]; kind != "" {
+			return fmt.Errorf("its input %q is a %s, which cannot be given: export the model with tensors as inputs", in.Name, kind)
+		}
+	}
+	for _, out := range g.Outputs {
+		switch kind := g.kinds[out.Name]; {
+		case kind == "":
+		case g.Ops["ai.onnx.ml.ZipMap"] > 0:
+			return fmt.Errorf("its output %q is a %s of maps, which ZipMap makes of the scores: export without it "+
+				"(options={'zipmap': False} of skl2onnx's to_onnx and of onnxmltools), or name the other outputs: %s", out.Name, kind, g.others())
+		default:
+			return fmt.Errorf("its output %q is a %s, which cannot be taken: export the model with tensors as outputs, or name the others: %s", out.Name, kind, g.others())
+		}
+	}
+	return nil
+}
+
+// others lists the outputs that are tensors.
+func (g Info) others() string {
+	others := ""
+	for _, out := range g.Outputs {
+		if g.kinds[out.Name] == "" {
+			others += ", " + out.Name
+		}
+	}
+	if others == "" {
+		return "there are none"
+	}
+	return others[2:]
+}
