@@ -53,6 +53,7 @@ type protocol interface {
 	server(ctx context.Context) (Server, error)
 	metadata(ctx context.Context, m model) (Metadata, error)
 	infer(ctx context.Context, m model, inputs tensor.Map) (answer, error)
+	classify(ctx context.Context, m model, picture []byte) ([]Class, error)
 	close() error
 }
 
@@ -183,18 +184,15 @@ type Class struct {
 	Score float32 `json:"score"`
 }
 
-// Classify sends an encoded picture, or a JSON row, to forgo's server and returns every label
-// with its probability, best first. Over gRPC there are no labels: the error wraps
-// [errors.ErrUnsupported].
+// Classify sends an encoded picture, or a JSON row, and returns every label with its probability, best
+// first. Over HTTP the server must be forgo's. Over gRPC it is any that speaks the classification
+// extension, as Triton does; scores have six decimals there, and it takes two calls.
 func (c *Client) Classify(ctx context.Context, name string, picture []byte) ([]Class, error) {
 	m, err := parse(name)
 	if err != nil {
 		return nil, err
 	}
-	if c.rest == nil {
-		return nil, fmt.Errorf("classify: labels are given over HTTP: %w", errors.ErrUnsupported)
-	}
-	return c.rest.classify(ctx, m, picture)
+	return c.classify(ctx, m, picture)
 }
 
 // Call sends any other HTTP request, to a path below the server's URL, and returns the body of

@@ -93,7 +93,12 @@ func (r *rpc) metadata(ctx context.Context, m model) (Metadata, error) {
 }
 
 func (r *rpc) infer(ctx context.Context, m model, inputs tensor.Map) (answer, error) {
-	req := &pb.ModelInferRequest{ModelName: m.name, ModelVersion: m.version}
+	return r.inferOutputs(ctx, m, inputs)
+}
+
+// inferOutputs asks for some outputs; for none it asks for all.
+func (r *rpc) inferOutputs(ctx context.Context, m model, inputs tensor.Map, outputs ...*pb.ModelInferRequest_InferRequestedOutputTensor) (answer, error) {
+	req := &pb.ModelInferRequest{ModelName: m.name, ModelVersion: m.version, Outputs: outputs}
 	if r.o.Plain { // forgo's server, like Triton, answers raw unless it is told otherwise
 		req.Parameters = map[string]*pb.InferParameter{
 			"binary_data_output": {ParameterChoice: &pb.InferParameter_BoolParam{BoolParam: false}},
