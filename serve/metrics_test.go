@@ -162,6 +162,32 @@ func TestMetricsOfEveryProtocol(t *testing.T) {
 	}
 }
 
+// TestMetricsThatSayNothing counts the series of a version that nobody has asked, and of one that was
+// asked in one protocol.
+func TestMetricsThatSayNothing(t *testing.T) {
+	models := committed(t)
+	server := newServer(models)
+	series := func() (n int) {
+		for name, family := range scrape(t, server) {
+			for _, metric := range family.GetMetric() {
+				if strings.HasPrefix(name, "forgo_") && slices.ContainsFunc(metric.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == "iris" }) {
+					n += max(1, len(metric.GetHistogram().GetBucket())+2) // with its sum and count
+				}
+			}
+		}
+		return n
+	}
+	if n := series(); n > 60 {
+		t.Errorf("%d series of a version that nobody has asked", n)
+	}
+	if w := ask(t.Context(), server.Handler(), "/models/iris", "[5.1,3.5,1.4,0.2]"); w.Code != 200 {
+		t.Fatal(w)
+	}
+	if n := series(); n < 100 || n > 220 {
+		t.Errorf("%d series of a version that was asked once", n)
+	}
+}
+
 func TestMetricsOfModels(t *testing.T) {
 	models := committed(t)
 	server := newServer(models)

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/predict"
@@ -119,15 +120,34 @@ func one(out chan<- prometheus.Metric, f *family, kind prometheus.ValueType, val
 	out <- prometheus.MustNewConstMetric(f.desc, kind, value, labels...)
 }
 
+// collect has a series for each protocol that a model could be asked in and, once a protocol is in
+// use, for each reason of failures. They begin at 0, so that the first request and the first failure
+// is an increase.
 func (c *outcomes) collect(out chan<- prometheus.Metric, name, version string) {
 	for p := range protocols {
 		total := c.answered[p].Load()
+		var failed [reasons]uint64
 		for reason := range reasons {
-			n := c.failed[p][reason].Load()
-			total += n
-			one(out, failuresTotal, prometheus.CounterValue, float64(n), name, version, p.String(), reason.String())
+			failed[reason] = c.failed[p][reason].Load()
+			total += failed[reason]
 		}
-		one(out, requestsTotal, prometheus.CounterValue, float64(total), name, version, p.String())
+		if total > 0 || name != "" && p != Other {
+			one(out, requestsTotal, prometheus.CounterValue, float64(total), name, version, p.String())
+		}
+		if total == 0 {
+			continue
+		}
+		for reason, n := range failed {
+			one(out, failuresTotal, prometheus.CounterValue, float64(n), name, version, p.String(), Reason(reason).String())
+		}
+	}
+}
+
+// observed collects a histogram that has observed something: the others would be some twenty zeros each.
+func observed(out chan<- prometheus.Metric, h prometheus.Histogram) {
+	var now dto.Metric
+	if h.Write(&now) == nil && now.GetHistogram().GetSampleCount() > 0 {
+		h.Collect(out)
 	}
 }
 
@@ -155,10 +175,10 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 	gauge(requestsInFlight, float64(m.inFlight.Load()))
 	counter(rowsTotal, float64(m.rows.Load()))
 	for _, h := range m.durations {
-		h.Collect(out)
+		observed(out, h)
 	}
 	for _, h := range m.stages {
-		h.Collect(out)
+		observed(out, h)
 	}
 
 	gauge(queueRows, float64(stats.QueueRows))
@@ -193,6 +213,8 @@ func (m Model) batches(out chan<- prometheus.Metric, list []predict.BatchStats) 
 			}
 		}
 	}
-	out <- prometheus.MustNewConstHistogram(batchRows.desc, runs, rows, buckets, m.Name, m.Version)
+	if runs > 0 {
+		out <- prometheus.MustNewConstHistogram(batchRows.desc, runs, rows, buckets, m.Name, m.Version)
+	}
 	one(out, engineTotal, prometheus.CounterValue, busy, m.Name, m.Version)
 }
