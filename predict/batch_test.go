@@ -281,7 +281,11 @@ func TestARunWithoutCallersIsGivenUp(t *testing.T) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 	}
-	<-running.Done()
+	select {
+	case <-running.Done():
+	case <-time.After(10 * time.Second): // a close would wait for the run for ever
+		t.Fatal("nobody waits for the run, and its context was not cancelled")
+	}
 	b.close()
 }
 
