@@ -124,7 +124,7 @@ func TestVerifyURL(t *testing.T) {
 		code := run(t.Context(), append([]string{"verify", iris, "--url", urls[0], "--url", urls[1]}, args...), &stdout, &stderr)
 		return code, stdout.String(), stderr.String()
 	}
-	if code, out, err := verify("--model", "flowers"); code != exitDone || strings.Count(out, "proven") != 4 || strings.Count(out, "100%") != 4 {
+	if code, out, err := verify("--model", "flowers"); code != exitDone || strings.Count(out, "proven") != 5 || strings.Count(out, "100%") != 5 {
 		t.Errorf("exit code %d, %s%s", code, out, err)
 	}
 	code, out, _ := verify("--model", "flowers", "--json", "--batch", "3", "--protocol", "oip-grpc,native")
