@@ -30,7 +30,7 @@ func TestLimits(t *testing.T) {
 	defer s.Close()
 
 	// A picture that says it has 2048 x 2048 pixels, and no more of them.
-	large := "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\x08\x00\x00\x00\x08\x00\x08\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00IDAT\x00\x00\x00\x00"
+	large := "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\x08\x00\x00\x00\x08\x00\x08\x02\x00\x00\x00\x3d\xc5\x44\x67\x00\x00\x00\x00IDAT\x00\x00\x00\x00"
 	deep := strings.Repeat("[", 9) + strings.Repeat("]", 9)
 	const infer = `{"inputs":[{"name":"input","datatype":"FP32","shape":`
 	const rows = "[[1,2,3,4],[1,2,3,4],[1,2,3,4]]"
