@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from forgo._errors import ExportError
+from forgo.exporting import _archives
 
 KERAS = (".keras", ".h5", ".hdf5")
 
@@ -27,14 +28,33 @@ def check(file: Path, *, trust: bool) -> None:
         raise ExportError(f"{file}: no such file")
     if file.suffix not in KERAS:
         raise ExportError(f"{file}: it must be a .keras or .h5 file, or a SavedModel's folder")
-    code = next((c for c in _layers(configuration(file)) if c.get("class_name") == "Lambda"), None)
-    if code and not trust:
-        config = code.get("config")
-        name = config.get("name", "lambda") if isinstance(config, dict) else "lambda"
-        raise ExportError(
-            f"{file}: its layer {name!r} is a Lambda, Python code in the file that would run here; "
-            "pass --trust if you trust whoever made it"
-        )
+    if file.suffix == ".keras":
+        _archives.check_archive(file)
+    for layer in _layers(configuration(file)):
+        if not trust and (why := _reaches_out(layer)):
+            raise ExportError(f"{file}: its {why}; pass --trust if you trust whoever made it")
+    _archives.check_weights(file)
+
+
+_CODE = {
+    "Lambda": "Python code in the file that would run here",
+    "TFSMLayer": "a SavedModel that would be loaded from another folder",
+    "TorchModuleWrapper": "a pickled PyTorch module, code that would run here",
+}
+
+
+def _reaches_out(layer: dict[str, Any]) -> str:
+    """Why a layer would run code or read files as it is loaded; "" if it does neither."""
+    kind, config = layer["class_name"], layer.get("config")
+    config = config if isinstance(config, dict) else {}
+    name = config.get("name", str(kind).lower())
+    if isinstance(kind, str) and kind.split(">")[-1] in _CODE:
+        kind = kind.split(">")[-1]
+        return f"layer {name!r} is a {kind}, {_CODE[kind]}"
+    for key in ("vocabulary", "idf_weights"):
+        if isinstance(config.get(key), str):
+            return f"layer {name!r} reads its {key} from the file {config[key]!r}"
+    return ""
 
 
 def of_keras_2(file: Path) -> bool:
