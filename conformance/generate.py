@@ -30,6 +30,7 @@ from forgo._picture import decode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from conformance.jpegs import jpegs
+from conformance.others import bmps, gifs
 
 HERE = Path(__file__).parent
 
@@ -118,16 +119,16 @@ def pictures() -> dict[str, bytes]:
     made["sixteen-bit-rgb.png"] = _png(4, 4, 16, 2, (b"\x00" + b"\x12\x34" * 12) * 4)
     save("animated.png", photograph, "PNG", save_all=True, append_images=[grey.convert("RGB")])
 
-    made |= jpegs() | _pngs(photograph)
+    made |= jpegs() | _pngs(photograph) | gifs(photograph) | bmps(photograph)
 
     # Refused: no rule is stated for them, or they are broken.
     made["no-quantization-tables.jpg"] = _without(base, 0xDB)
     upload = made["420-progressive.jpg"]
     made["started-again.jpg"] = upload[: len(upload) // 2] + upload
-    save("picture.gif", photograph, "GIF")
     made["empty.jpg"] = b""
     made["text.jpg"] = b"this is a text file named .jpg\n"
     made["header-only.jpg"] = base[:3]
+    made["other.webp"] = b"RIFF\x1a\x00\x00\x00WEBPVP8L" + bytes(14)
     for part in (20, 200, len(base) // 2, len(base) - 2):
         made[f"truncated-at-{part}.jpg"] = base[:part]
     png = made["rgb.png"]

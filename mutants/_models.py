@@ -1,7 +1,7 @@
 """Bundles to plant skews in that no trainer makes: ``python -m mutants._models FOLDER``.
 
 ``caffe.forgo`` takes pictures as ResNet50's weights want them, BGR with means taken off;
-among its cases are JPEGs without Huffman tables, one in CMYK, and PNGs with alpha and with 16 bits.
+among its cases are JPEGs without Huffman tables, one in CMYK, PNGs with alpha and with 16 bits, and an animated GIF.
 ``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
 """
 
@@ -35,7 +35,7 @@ def caffe(place: Path) -> None:
     pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
     # Two of them, so that one comes after a picture with tables, whatever the order of the cases.
     pictures += sorted((BUNDLES.parent / "pictures").glob("no-huffman-tables*.jpg"))
-    others = ("cmyk.jpg", "translucent.png", "sixteen-bit-rgb.png")
+    others = ("cmyk.jpg", "translucent.png", "sixteen-bit-rgb.png", "animated.gif")
     pictures += [BUNDLES.parent / "pictures" / name for name in others]
     forgo.export(keras.Model(pixels, scores), place, examples=pictures, labels=["cat", "dog", "horse"])
 

@@ -26,7 +26,7 @@ func predictCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "predict MODEL FILE...",
 		Short: "Label pictures, or JSON rows, with a bundle, a SavedModel or an ONNX file",
-		Long: "Predict answers each FILE: a JPEG or PNG picture, or a JSON row where the model takes tensors.\n" +
+		Long: "Predict answers each FILE: a JPEG, PNG, GIF or BMP picture, or a JSON row where the model takes tensors.\n" +
 			"A file that cannot be read is reported, the others are answered, and the exit code is 1.\n\n" +
 			"MODEL is a bundle, a SavedModel's folder or an ONNX file. A bundle's golden cases are replayed\n" +
 			"first; if an answer differs, nothing is predicted. For the others, flags say what a bundle\n" +

@@ -14,6 +14,8 @@ const (
 	AlphaBlack Alpha = "black"
 )
 
+const transparent = "it has transparent pixels, for which no rule is stated"
+
 // over gives one channel of a pixel that isn't opaque, rounded to nearest.
 func (r Alpha) over(v, a byte) byte {
 	switch r {

@@ -15,6 +15,8 @@ type header struct {
 	orientation   int // EXIF, 1 to 8
 	jpeg          *jpeg.File
 	png           *pngFile
+	gif           *gifFile
+	bmp           *bmpFile
 }
 
 // memory is at most what decoding takes beside the file, of so many bytes.
@@ -38,11 +40,21 @@ func readHeader(data []byte) (header, error) {
 		h, err = readJPEGHeader(data)
 	case PNG:
 		h, err = readPNGHeader(data)
+	case GIF:
+		var f *gifFile
+		if f, err = parseGIF(data); err == nil {
+			h = header{media: GIF, width: f.width, height: f.height, orientation: 1, gif: f}
+		}
+	case BMP:
+		var f *bmpFile
+		if f, err = parseBMP(data); err == nil {
+			h = header{media: BMP, width: f.width, height: f.height, orientation: 1, bmp: f}
+		}
 	default:
 		if len(data) == 0 {
 			return h, refuse("it is empty")
 		}
-		return h, refuse("it is neither a JPEG nor a PNG")
+		return h, refuse("it is no JPEG, PNG, GIF or BMP")
 	}
 	return h, err
 }

@@ -18,6 +18,8 @@ const MaxPixels = 89_478_485
 const (
 	JPEG = "image/jpeg"
 	PNG  = "image/png"
+	GIF  = "image/gif"
+	BMP  = "image/bmp"
 )
 
 // ErrPicture is wrapped by every error that is the picture's fault.
@@ -31,7 +33,7 @@ type RGB struct {
 
 // Options say what Decode takes. The zero value is useful.
 type Options struct {
-	// Accept lists the media types allowed. Optional: both.
+	// Accept lists the media types allowed. Optional: all.
 	Accept []string
 	// MaxPixels bounds width times height further than the constant does. Optional: not at all.
 	MaxPixels int
@@ -42,7 +44,7 @@ type Options struct {
 	Alpha Alpha
 }
 
-// Decode decodes one JPEG or PNG and applies its EXIF orientation. Errors wrap [ErrPicture] where
+// Decode decodes one picture and applies its EXIF orientation. Errors wrap [ErrPicture] where
 // the picture is at fault, or ctx's error where ctx ended first. Safe for concurrent use.
 func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	if err := ctx.Err(); err != nil {
@@ -64,10 +66,15 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 		}
 	}
 	var img RGB
-	if h.media == JPEG {
+	switch h.media {
+	case JPEG:
 		img, err = decodeJPEG(ctx, h)
-	} else {
+	case PNG:
 		img, err = h.png.decode(ctx, o.Alpha)
+	case GIF:
+		img, err = h.gif.decode(ctx, o.Alpha)
+	case BMP:
+		img, err = h.bmp.decode(ctx, o.Alpha)
 	}
 	if err != nil {
 		return RGB{}, err
@@ -85,6 +92,10 @@ func Sniff(data []byte) string {
 		return JPEG
 	case len(data) >= 8 && string(data[:8]) == "\x89PNG\r\n\x1a\n":
 		return PNG
+	case len(data) >= 6 && (string(data[:6]) == "GIF87a" || string(data[:6]) == "GIF89a"):
+		return GIF
+	case len(data) >= 2 && string(data[:2]) == "BM":
+		return BMP
 	}
 	return ""
 }

@@ -35,8 +35,8 @@ const (
 )
 
 const (
-	truncatedPNG = "it is a truncated PNG"
-	damagedPNG   = "its pixel data is damaged"
+	truncatedPNG  = "it is a truncated PNG"
+	damagedPixels = "its pixel data is damaged"
 )
 
 func parsePNG(data []byte) (*pngFile, error) {
@@ -189,7 +189,7 @@ func (f *pngFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	}
 	in, err := zlib.NewReader(io.MultiReader(parts...))
 	if err != nil {
-		return RGB{}, refuse(damagedPNG)
+		return RGB{}, refuse(damagedPixels)
 	}
 	out := RGB{Width: f.width, Height: f.height, Pix: make([]byte, 3*f.width*f.height)}
 	passes := []pass{{0, 0, 1, 1}}
@@ -213,17 +213,17 @@ func (f *pngFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 				}
 			}
 			if _, err := io.ReadFull(in, row); err != nil || !unfilter(row[0], row[1:], above[1:], back) {
-				return RGB{}, refuse(damagedPNG)
+				return RGB{}, refuse(damagedPixels)
 			}
 			opaque = f.convert(row[1:], out.Pix[3*(y*f.width+p.x):], width, 3*p.stepX, alpha) && opaque
 			row, above = above, row
 		}
 	}
 	if n, err := in.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		return RGB{}, refuse(damagedPNG)
+		return RGB{}, refuse(damagedPixels)
 	}
 	if !opaque && alpha == AlphaRefused {
-		return RGB{}, refuse("it has transparent pixels, for which no rule is stated")
+		return RGB{}, refuse(transparent)
 	}
 	return out, nil
 }

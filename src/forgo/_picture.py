@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from forgo import _jpeg, _png
+from forgo import _bmp, _gif, _jpeg, _png
 from forgo._errors import PictureError
 
 MAX_PIXELS = 89_478_485
@@ -24,7 +24,11 @@ MAX_PIXELS = 89_478_485
 
 JPEG = "image/jpeg"
 PNG = "image/png"
-SUFFIXES = {".jpg": JPEG, ".jpeg": JPEG, ".png": PNG}
+GIF = "image/gif"
+BMP = "image/bmp"
+MEDIA = (JPEG, PNG, GIF, BMP)
+"""What decodes, by a rule of spec/pictures.md."""
+SUFFIXES = {".jpg": JPEG, ".jpeg": JPEG, ".png": PNG, ".gif": GIF, ".bmp": BMP}
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,15 @@ class Header:
     colour type and depth. Golden cases are chosen to cover every encoding seen."""
 
 
+_GIF = (b"GIF87a", b"GIF89a")
+
 Alpha = Literal["drop", "white", "black"]
 """What becomes of transparent pixels: their colour alone counts, as in Pillow's ``convert("RGB")``, or
 the picture is laid over a white or black ground."""
 
 
 def decode(data: bytes, alpha: Alpha = "drop") -> npt.NDArray[np.uint8]:
-    """Decode one JPEG or PNG and apply its EXIF orientation.
+    """Decode one picture and apply its EXIF orientation.
 
     Returns:
         uint8 array [height, width, 3], RGB.
@@ -62,6 +68,12 @@ def decode(data: bytes, alpha: Alpha = "drop") -> npt.NDArray[np.uint8]:
         png = _png.parse(data, MAX_PIXELS)
         png.check_pixels()
         header, pixels = _png_header(png), _png_pixels(png, alpha)
+    elif data[:6] in _GIF:
+        gif = _gif.parse(data, MAX_PIXELS)
+        header, pixels = _gif_header(gif), _laid(*gif.pixels(_opened(gif.canonical(), "GIF", None)), alpha)
+    elif data[:2] == b"BM":
+        bmp = _bmp.parse(data, MAX_PIXELS)
+        header, pixels = _bmp_header(bmp), _laid(*bmp.pixels(), alpha)
     else:
         header = read_header(data)  # which refuses it
     return np.ascontiguousarray(_upright(pixels, header.orientation))
@@ -99,7 +111,14 @@ def _png_pixels(png: _png.Png, alpha: Alpha) -> npt.NDArray[np.uint8]:
         opacity = np.where((pixels == np.array(png.key) * scale).all(axis=2), 0, 255)
     else:
         return pixels
-    if alpha == "drop":
+    return _laid(pixels, opacity, alpha)
+
+
+def _laid(
+    pixels: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8] | None, alpha: Alpha
+) -> npt.NDArray[np.uint8]:
+    """Lay pixels over the ground that a rule names."""
+    if opacity is None or alpha == "drop":
         return pixels
     ground = 255 if alpha == "white" else 0
     share = opacity[..., None].astype(np.uint32)
@@ -126,7 +145,11 @@ def read_header(data: bytes) -> Header:
         return _jpeg_header(_jpeg.parse(data, MAX_PIXELS))
     if data[:8] == _png.SIGNATURE:
         return _png_header(_png.parse(data, MAX_PIXELS))
-    raise PictureError("it is empty" if not data else "it is neither a JPEG nor a PNG")
+    if data[:6] in _GIF:
+        return _gif_header(_gif.parse(data, MAX_PIXELS))
+    if data[:2] == b"BM":
+        return _bmp_header(_bmp.parse(data, MAX_PIXELS))
+    raise PictureError("it is empty" if not data else "it is no JPEG, PNG, GIF or BMP")
 
 
 def _jpeg_header(jpeg: _jpeg.Jpeg) -> Header:
@@ -143,6 +166,15 @@ def _png_header(png: _png.Png) -> Header:
         encoding += ", transparent"
     orientation = 1 if png.exif is None else exif_orientation(png.exif)
     return Header(PNG, png.width, png.height, orientation, encoding)
+
+
+def _gif_header(gif: _gif.Gif) -> Header:
+    encoding = "interlaced" if gif.flags & 0x40 else "GIF"
+    return Header(GIF, gif.width, gif.height, 1, encoding + ", transparent" * (gif.transparent is not None))
+
+
+def _bmp_header(bmp: _bmp.Bmp) -> Header:
+    return Header(BMP, bmp.width, bmp.height, 1, f"{bmp.bits} bit")
 
 
 def exif_orientation(tiff: bytes) -> int:

@@ -16,7 +16,7 @@ import forgo
 from forgo import _binary, _onnxruntime, _preprocess
 from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
-from forgo._picture import JPEG, PNG
+from forgo._picture import MEDIA
 from forgo.exporting import _golden, _heads, _normalization, _tasks, _test_data, _warmup
 from forgo.exporting._examples import PICTURE, Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
@@ -110,7 +110,7 @@ def run(model: Trained, request: Request) -> Result:
                 "channels": 3,
                 "orientation": "applied",
                 "alpha": "drop",
-                "accept": [JPEG, PNG],
+                "accept": list(MEDIA),
             }
         proven = request.pictures is not None or request.rows is not None
         if proven and not examples:

@@ -13,9 +13,9 @@ from forgo._picture import SUFFIXES
 _CLUTTER = {"__MACOSX", "@eaDir", "lost+found"}
 """Folders that archivers and file servers leave behind."""
 
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 _NOT_ACCEPTED = {
-    ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl",
+    ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl",
 }  # fmt: skip
 
 Left = tuple[str, str]
