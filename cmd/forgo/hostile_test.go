@@ -1,197 +1,167 @@
 package main
 
-// What comes from outside is shown as text, and nothing but a proof is called one.
+// Bundles that would hold up the command.
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"regexp"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
-	"unicode"
+	"time"
 
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 )
 
-const hostile = "\r\x1b[2K\u009b2Kparity proven: 16 of 16 cases\n\u202enevorp"
-
-// unproven is a bundle without golden cases whose strings try to look like a proof.
-func unproven(t *testing.T, path string) string {
-	t.Helper()
-	place := bundletest.Copy(t, path)
-	bundletest.Edit(t, place, func(m map[string]any) {
-		m["golden"] = map[string]any{"cases": []any{}, "none": "none" + hostile}
-		files := m["files"].(map[string]any)
-		for name := range files {
-			if strings.HasPrefix(name, "golden/") {
-				delete(files, name)
+// A terabyte is hashed for an hour; whoever stops the process does not wait for it.
+func TestSIGTERMEndsHashing(t *testing.T) {
+	place := bundletest.Copy(t, iris)
+	path := filepath.Join(place, "card.md")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	bundletest.Edit(t, place, func(manifest map[string]any) {
+		manifest["files"].(map[string]any)["card.md"] = map[string]any{"size": 1 << 40, "sha256": strings.Repeat("0", 64)}
+	})
+	if made, err := os.Create(path); err != nil || errors.Join(made.Truncate(1<<40), made.Close()) != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	command := binary(t)
+	for _, args := range [][]string{{"verify", place}, {"serve", place, "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}} {
+		cmd := exec.CommandContext(t.Context(), command, args...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		open := func() bool {
+			links, _ := filepath.Glob("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/fd/*")
+			for _, link := range links {
+				if to, _ := os.Readlink(link); to == path {
+					return true
+				}
+			}
+			return false
+		}
+		for deadline := time.Now().Add(30 * time.Second); !open(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				_ = cmd.Process.Kill()
+				t.Fatalf("%s never came to the file: %s", args[0], &stderr)
 			}
 		}
-		labels := m["labels"].([]any)
-		for i := range labels {
-			labels[i] = labels[i].(string) + hostile
+		start := time.Now()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
 		}
-	})
-	if err := os.RemoveAll(filepath.Join(place, "golden")); err != nil {
-		t.Fatal(err)
-	}
-	return place
-}
-
-// looksLikeText fails where anything but the layout is not printable, or where a line begins as
-// a proof does.
-func looksLikeText(t *testing.T, what, text string) {
-	t.Helper()
-	for _, r := range text {
-		if r != '\n' && !unicode.IsGraphic(r) {
-			t.Errorf("%s: %q has %U", what, text, r)
-			return
-		}
-	}
-	for line := range strings.SplitSeq(text, "\n") {
-		if strings.HasPrefix(line, "parity proven") {
-			t.Errorf("%s: %q", what, text)
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		select {
+		case <-done:
+			t.Logf("%s ended after %v: %s", args[0], time.Since(start), &stderr)
+		case <-time.After(20 * time.Second):
+			_ = cmd.Process.Kill()
+			t.Errorf("%s goes on hashing", args[0])
 		}
 	}
 }
 
-func TestStringsFromOutsideAreShownAsText(t *testing.T) {
-	place := unproven(t, iris)
-	row := filepath.Join(t.TempDir(), "row"+hostile+".json")
-	if err := os.WriteFile(row, []byte("[5.9, 3.2, 4.8, 1.8]"), 0o600); err != nil {
-		t.Fatal(err)
+// A pipe in a model's folder is refused at once, and named.
+func TestAPipeHoldsNobodyUp(t *testing.T) {
+	models := t.TempDir()
+	for _, name := range []string{"a.forgo", "b.forgo"} {
+		if err := os.Rename(bundletest.Copy(t, iris), filepath.Join(models, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	labels := filepath.Join(t.TempDir(), "labels.txt")
-	if err := os.WriteFile(labels, []byte("a\x1b[2K\nb\u009b\nc\u202e\n"), 0o600); err != nil {
+	pipe := filepath.Join(models, "a.forgo", "model.onnx")
+	if err := errors.Join(os.Remove(pipe), syscall.Mkfifo(pipe, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"inspect", place},
-		{"inspect", "--json", place},
-		{"predict", place, row},
-		{"predict", "--json", "--top", "0", place, row},
-		{"predict", place, row + hostile},
-		{"predict", "--labels", labels, conformance + "savedmodels/iris", row},
-		{"verify", place},
-		{"verify", "--json", place},
-		{"verify", "--allow-unproven", place},
-		{"verify", "--json", "--allow-unproven", place},
-		{"verify", place + hostile},
-		{"verify", "--" + hostile, place},
-		{hostile},
-		{"serve", "--name", hostile, place + hostile},
-		{"serve", "--log-level", hostile, place},
-		{"serve", "--print-config", "--name", hostile, place + hostile},
+		{"verify", filepath.Join(models, "a.forgo")},
+		{"inspect", filepath.Join(models, "a.forgo")},
+		{"inspect", pipe},
+		{"inspect", "--check", pipe},
+		{"predict", pipe, "row.json"},
 	} {
-		_, out, errs := command(t, args...)
-		looksLikeText(t, strings.Join(args[:min(2, len(args))], " ")+" stdout", out)
-		looksLikeText(t, strings.Join(args[:min(2, len(args))], " ")+" stderr", errs)
-		if out+errs == "" {
-			t.Errorf("%q printed nothing", args)
+		type result struct {
+			code int
+			said string
 		}
-		for line := range strings.Lines(out) {
-			if len(args) > 1 && args[1] == "--json" && args[0] != "inspect" && !json.Valid([]byte(line)) {
-				t.Errorf("%q printed %q, which is not JSON", args, line)
+		done := make(chan result, 1)
+		go func() {
+			var stderr bytes.Buffer
+			code := run(t.Context(), args, io.Discard, &stderr)
+			done <- result{code, stderr.String()}
+		}()
+		select {
+		case r := <-done:
+			if r.code != exitRefused || !strings.Contains(r.said, "FIFO") {
+				t.Errorf("%v: exit code %d, %s", args, r.code, r.said)
 			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%v waits for somebody to write into the pipe", args)
 		}
-	}
-	_, out, _ := command(t, "predict", "--json", place, row)
-	var answer struct {
-		File    string
-		Classes []struct{ Label string }
-	}
-	if err := json.Unmarshal([]byte(out), &answer); err != nil || answer.File != row || !strings.HasSuffix(answer.Classes[0].Label, hostile) {
-		t.Errorf("as JSON the strings are no longer what they were: %v, %q", err, out)
 	}
 }
 
-func TestEveryLineGoesThroughPrintable(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := regexp.MustCompile(`\bfmt\.Fprint(f|\()`)
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		source, err := os.ReadFile(name)
-		if err != nil {
+// The other models of a folder are loaded and answer.
+func TestAPipeStopsNoOtherModel(t *testing.T) {
+	models := t.TempDir()
+	for _, name := range []string{"a.forgo", "b.forgo"} {
+		if err := os.Rename(bundletest.Copy(t, iris), filepath.Join(models, name)); err != nil {
 			t.Fatal(err)
 		}
-		if found := raw.Find(source); found != nil {
-			t.Errorf("%s calls %s: printable.Fprintf escapes strings from outside", name, found)
-		}
 	}
-}
-
-func TestVerifyRefusesWhatIsNotProven(t *testing.T) {
-	place := unproven(t, iris)
-	code, out, errs := command(t, "verify", place)
-	if code != exitRefused || out != "" || !strings.Contains(errs, "not proven") || !strings.Contains(errs, "--allow-unproven") || strings.Count(errs, "\n") != 1 {
-		t.Errorf("exit code %d, %q, %q", code, out, errs)
-	}
-	code, out, _ = command(t, "verify", "--json", place)
-	var verdict struct {
-		OK    bool
-		Stage string
-	}
-	if err := json.Unmarshal([]byte(out), &verdict); err != nil || code != exitRefused || verdict.OK || verdict.Stage != "bundle" {
-		t.Errorf("as JSON: exit code %d, %v, %s", code, err, out)
-	}
-	t.Setenv("FORGO_ALLOW_UNPROVEN", "true") // it must not come from where nobody looks
-	if code, _, _ := command(t, "verify", place); code != exitRefused {
-		t.Errorf("with a variable: exit code %d", code)
-	}
-	if code, out, _ := command(t, "verify", "--allow-unproven", place); code != exitDone || !strings.Contains(out, "NOT PROVEN") {
-		t.Errorf("allowed: exit code %d, %s", code, out)
-	}
-}
-
-func TestServeRequiresProofWhereAsked(t *testing.T) {
-	place := unproven(t, iris)
-	var stderr bytes.Buffer
-	args := []string{"serve", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}
-	if code := run(t.Context(), append(args, "--require-proof", place), io.Discard, &stderr); code != exitRefused || !strings.Contains(stderr.String(), "parity is not proven") {
-		t.Errorf("exit code %d, %s", code, &stderr)
-	}
-
-	models := t.TempDir()
-	if err := os.CopyFS(filepath.Join(models, "iris", "1"), os.DirFS(iris)); err != nil {
+	pipe := filepath.Join(models, "a.forgo", "card.md")
+	if err := errors.Join(os.Remove(pipe), syscall.Mkfifo(pipe, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
-	errs := &stopper{sign: "parity is not proven", stop: stop}
-	appears := &onSign{stopper: errs, sign: `"msg":"serving"`, do: func() {
-		if err := os.CopyFS(filepath.Join(models, "iris", "2"), os.DirFS(place)); err != nil {
-			t.Error(err)
+	log := &seen{stop: stop, want: []string{"msg=refused model=a", "it is a FIFO", "msg=loaded model=b"}}
+	code := run(ctx, []string{"serve", models, "--verify", "quick", "--log-format", "text", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}, io.Discard, log)
+	if missing := log.missing(); len(missing) > 0 {
+		t.Errorf("exit code %d; the log does not say %q: %s", code, missing, log)
+	}
+}
+
+// seen is a log that ends the command once it says all that is wanted.
+type seen struct {
+	mu   sync.Mutex
+	text strings.Builder
+	want []string
+	stop func()
+}
+
+func (s *seen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	s.text.Write(p)
+	s.mu.Unlock()
+	if len(s.missing()) == 0 {
+		s.stop()
+	}
+	return len(p), nil
+}
+
+func (s *seen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func (s *seen) missing() (missing []string) {
+	for _, part := range s.want {
+		if !strings.Contains(s.String(), part) {
+			missing = append(missing, part)
 		}
-	}}
-	if code := run(ctx, append(args, "--require-proof", "--watch", "20ms", models), io.Discard, appears); code != exitDone {
-		t.Errorf("exit code %d, %s", code, errs.String())
 	}
-	if said := errs.String(); !strings.Contains(said, "parity is not proven") || strings.Contains(said, `"version":"2","digest"`) {
-		t.Errorf("the new version was not refused: %s", said)
-	}
-}
-
-// onSign does something once what is written has a sign in it.
-type onSign struct {
-	*stopper
-	sign string
-	do   func()
-	done bool
-}
-
-func (o *onSign) Write(b []byte) (int, error) {
-	if !o.done && bytes.Contains(b, []byte(o.sign)) {
-		o.done = true
-		o.do()
-	}
-	return o.stopper.Write(b)
+	return missing
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/forgo-ml/forgo/internal/regular"
 )
 
 // kind is what a path on the command line is.
@@ -42,7 +44,7 @@ func kindOf(path string) (kind, error) {
 	if filepath.Base(path) == "saved_model.pb" {
 		return "", fmt.Errorf("%s: it is part of a SavedModel: name its folder", path)
 	}
-	file, err := os.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return "", err
 	}
