@@ -111,7 +111,7 @@ type crossSite struct {
 }
 
 // pages are what people read, where links may lead.
-var pages = []string{"/docs"}
+var pages = []string{"/", "/docs"}
 
 var errCrossSite = errors.New("pages of another site may not call this server; --cors ORIGIN allows one on the ports for clients")
 

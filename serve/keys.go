@@ -24,6 +24,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/oip/pb"
 	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
+	"github.com/forgo-ml/forgo/serve/ui"
 )
 
 // ofModel is the path of a model that ends in what is done with it.
@@ -85,6 +86,11 @@ func locked(keys *access.Keys, admin bool) func(http.Handler) http.Handler {
 				return
 			}
 			request.From = req.RemoteAddr
+			if errors.Is(err, access.ErrNoKey) && ui.Wants(req) {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="forgo"`)
+				ui.AskForKey(w)
+				return
+			}
 			code, challenge := http.StatusUnauthorized, `Bearer realm="forgo"`
 			switch _, known := errors.AsType[*access.RightError](err); {
 			case known:

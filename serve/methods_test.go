@@ -12,7 +12,8 @@ func TestMethods(t *testing.T) {
 		"/v2": "GET, HEAD", "/v2/models/iris": "GET, HEAD", "/v2/models/iris/versions/1/ready": "GET, HEAD",
 		"/v2/models/iris/infer": "POST", "/v2/repository/index": "POST", "/models/iris": "POST",
 		"/v1/models/iris": "GET, HEAD", "/v1/models/iris/metadata": "GET, HEAD", "/v1/models/iris/labels/stable:predict": "POST",
-		"/openapi.json": "GET, HEAD", "/docs": "GET, HEAD",
+		"/openapi.json": "GET, HEAD", "/docs": "GET, HEAD", "/": "GET, HEAD",
+		"/models": "GET, HEAD", "/v1/models": "GET, HEAD", "/v2/models": "GET, HEAD",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"} {
 			status, header, body := exchange(t, method, url+path, nil, "Accept-Encoding", "identity")

@@ -31,6 +31,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/openapi"
 	"github.com/forgo-ml/forgo/serve/repository"
 	"github.com/forgo-ml/forgo/serve/tfserving"
+	"github.com/forgo-ml/forgo/serve/ui"
 )
 
 // Limits bound one request, beyond its length.
@@ -166,6 +167,7 @@ func (s *Server) Handler() http.Handler {
 		asks = func(path string) bool { return needs(path, false) != access.None }
 	}
 	openapi.Routes(r, s.models, asks)
+	r.Get("/", ui.Home(s.models))
 	return s.observer.TraceHTTP(r)
 }
 

@@ -15,14 +15,17 @@ import (
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Models finds a model by name, which is to be released.
+// Models finds a model by name, which is to be released, and lists them.
 type Models interface {
 	Get(name, version string) (*served.Model, error)
+	// Status returns every version that is known, by name and version.
+	Status() []repository.Status
 }
 
-// Handler serves POST /{name} and /{name}/versions/{version}. ?top=N keeps the N best classes; 0,
+// Handler serves GET /, the list of models, and POST /{name} and /{name}/versions/{version}. ?top=N keeps the N best classes; 0,
 // the default, all.
 func Handler(models Models) http.Handler {
 	r := chi.NewRouter()
@@ -43,6 +46,7 @@ func Handler(models Models) http.Handler {
 		write := func(out predict.Tensors) error { return a.write(w, m, out) }
 		reply.Do(w, req, m, prepare, write)
 	}
+	r.Get("/", list(models))
 	r.Post("/{name}", answer)
 	r.Post("/{name}/versions/{version}", answer)
 	return r

@@ -11,6 +11,7 @@ import (
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 type handler struct {
@@ -29,6 +30,7 @@ func Handler(models Models, manager Manager) http.Handler {
 	r.Post("/repository/index", h.index)
 	r.Post("/repository/models/{name}/load", h.change(Manager.Load))
 	r.Post("/repository/models/{name}/unload", h.change(Manager.Unload))
+	r.Get("/models", h.list)
 	r.Get("/models/stats", h.stats)
 	for _, at := range []string{"/models/{name}", "/models/{name}/versions/{version}"} {
 		r.Get(at, h.withModel(h.metadata))
@@ -51,6 +53,11 @@ func (h handler) ready(w http.ResponseWriter, _ *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	reply.JSON(w, status, map[string]bool{"ready": ready})
+}
+
+// list names the models, as KServe does.
+func (h handler) list(w http.ResponseWriter, _ *http.Request) {
+	reply.JSON(w, http.StatusOK, map[string][]string{"models": repository.Names(h.models.Status())})
 }
 
 func (h handler) server(w http.ResponseWriter, _ *http.Request) {

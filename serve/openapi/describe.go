@@ -248,6 +248,22 @@ func (b *builder) server() {
 	).closed()))))
 	get("stats", "/v2/models/stats", "What all models have answered", answers(inBody("Counts and times, by model.", media(jsonType, b.statistics()))))
 
+	names := object(property("models", list(text(), 0, -1))).closed()
+	get("v2_models", "/v2/models", "The models' names", answers(inBody("Those that are known, ready or not.", media(jsonType, names))))
+	get("v1_models", "/v1/models", "The models' names", answers(inBody("Those that are known, ready or not.", media(jsonType, names))))
+	states := oneOfTexts([]string{"READY", "LOADING", "UNAVAILABLE"})
+	version := object(property("version", text()), property("state", states))
+	version.Properties = append(version.Properties,
+		property("reason", about(text(), "Why it is not ready or, of one that is, what is wrong with its folder.")),
+		property("labels", list(text(), 0, -1)), property("task", text()), property("digest", about(text(), "The bundle's.")))
+	get("models", "/models", "The models and their versions", answers(inBody("Those that are known, ready or not.", media(jsonType, object(
+		property("models", list(object(
+			property("name", text()), property("path", about(text(), "Where to post to.")),
+			property("ready", about(boolean(), "Whether the version answers that is asked for where none is named.")),
+			property("versions", list(version.closed(), 1, -1)),
+		).closed(), 0, -1)),
+	).closed()))))
+
 	entry := object(
 		property("name", text()), property("version", text()),
 		property("state", oneOfTexts([]string{"READY", "LOADING", "UNLOADING", "UNAVAILABLE"})),

@@ -4,9 +4,7 @@ package openapi
 
 import (
 	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -15,31 +13,23 @@ import (
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/page"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
 var (
 	//go:embed page.html
 	pageSource string
-	//go:embed page.css
-	style string
 	//go:embed page.js
 	script string
 
 	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		"lower": strings.ToLower, "code": code,
 	}).Parse(pageSource))
-
-	// policy lets the page do what it does and no more: its own style and script, and no
-	// requests.
-	policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-		sourceHash(style), sourceHash(script))
 )
 
-func sourceHash(source string) string {
-	sum := sha256.Sum256([]byte(source))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-}
+// Script is the page's, which the page that asks for a key must let run too.
+func Script() string { return script }
 
 // code is a text in which what is between backquotes is code.
 func code(s string) template.HTML {
@@ -61,6 +51,11 @@ type section struct {
 	Pictures, Labels                    []string
 	VersionLabels                       []string // labels of the version
 	Groups                              []group
+}
+
+// Anchor is where the page at /docs describes a version, unless another's name looks the same.
+func Anchor(name, version string) string {
+	return notInNames.ReplaceAllString(name+"@"+version, "_")
 }
 
 // end is an input or an output.
@@ -87,7 +82,7 @@ type body struct{ Status, Kind, Description, Sketch string }
 func (b *builder) newSection(d *model) section {
 	manifest := d.Manifest()
 	s := section{
-		ID: b.name(b.ids, d.Name+"@"+d.Version), Title: d.Name, Version: d.Version, Summary: manifest.Task + "; " + d.Parity().String(),
+		ID: b.name(b.ids, Anchor(d.Name, d.Version)), Title: d.Name, Version: d.Version, Summary: manifest.Task + "; " + d.Parity().String(),
 		Digest: d.Digest(), Labels: manifest.Labels,
 	}
 	if d.picture {
@@ -175,12 +170,13 @@ func (b *builder) writePage(w http.ResponseWriter) {
 	var out bytes.Buffer
 	err := pageTemplate.Execute(&out, map[string]any{
 		"Info": b.doc.Info, "Sections": b.sections, "Locked": b.locked != nil,
-		"Style": template.CSS(style), "Script": template.JS(script),
+		"Style": template.CSS(page.Style), "Script": template.JS(script),
 	})
 	if err != nil {
 		reply.Failure(w, fmt.Errorf("write the page: %w", err))
 		return
 	}
-	w.Header().Set("Content-Security-Policy", policy)
+	w.Header().Set("Content-Security-Policy", page.Policy(script))
+	w.Header().Add("Vary", "Accept")
 	reply.Text(w, "text/html; charset=utf-8", printable.Bytes(out.Bytes()))
 }

@@ -97,6 +97,20 @@ type Status struct {
 	Model *served.Model
 }
 
+// Stable reports whether the version is the one that answers requests that name none.
+func (s Status) Stable() bool { return s.Model != nil && slices.Contains(s.Labels, Stable) }
+
+// Names lists the models of a status, each once.
+func Names(status []Status) []string {
+	names := []string{}
+	for _, s := range status {
+		if n := len(names); n == 0 || names[n-1] != s.Name {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
 // snapshot is never changed once it is published, so that requests need no lock.
 type snapshot struct {
 	status []Status // by name and version

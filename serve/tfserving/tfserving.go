@@ -46,10 +46,16 @@ type handler struct{ models Models }
 func Handler(models Models) http.Handler {
 	h := handler{models}
 	r := chi.NewRouter()
+	r.Get("/models", h.list)
 	r.Get("/models/*", h.get)
 	r.Post("/models/*", h.post)
 	r.MethodNotAllowed(notAllowed)
 	return r
+}
+
+// list names the models, as KServe's version 1 of the protocol does.
+func (h handler) list(w http.ResponseWriter, _ *http.Request) {
+	reply.JSON(w, http.StatusOK, map[string][]string{"models": repository.Names(h.models.Status())})
 }
 
 // notAllowed refuses a method: PATH is read, PATH:VERB is posted to.

@@ -34,6 +34,11 @@ func Bytes(w http.ResponseWriter, status int, body []byte) {
 	write(w, status, "application/json", body)
 }
 
+// Page writes a page for people.
+func Page(w http.ResponseWriter, status int, body []byte) {
+	write(w, status, "text/html; charset=utf-8", body)
+}
+
 // Text writes an answer that is not JSON.
 func Text(w http.ResponseWriter, contentType string, body []byte) {
 	write(w, http.StatusOK, contentType, body)
