@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"text/tabwriter"
@@ -16,6 +13,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 )
 
 func predictCommand() *cobra.Command {
@@ -27,12 +25,15 @@ func predictCommand() *cobra.Command {
 		Use:   "predict MODEL FILE...",
 		Short: "Label pictures, or JSON rows, with a bundle, a SavedModel or an ONNX file",
 		Long: "Predict answers each FILE: a JPEG, PNG, GIF or BMP picture, or a JSON row where the model takes tensors.\n" +
+			"It takes a folder, with all below it, and files of rows: .jsonl with a JSON row a line, pictures as\n" +
+			"{\"file\": \"PATH\"}; .npy; .csv, with a header or without. - is standard input: any of these.\n" +
 			"A file that cannot be read is reported, the others are answered, and the exit code is 1.\n\n" +
 			"MODEL is a bundle, a SavedModel's folder or an ONNX file. A bundle's golden cases are replayed\n" +
 			"first; if an answer differs, nothing is predicted. For the others, flags say what a bundle\n" +
 			"would: which graph, input and output, where the model leaves a choice, and how pictures were\n" +
 			"made in training. forgo inspect lists the names. Nothing proves the answers.",
 		Example: "  forgo predict digits.forgo seven.png\n" +
+			"  forgo predict --json prices.forgo rows.csv\n" +
 			"  forgo predict --json --top 0 digits.forgo photos/*.jpg\n" +
 			"  forgo predict forGo --tag tags --input input_1 --output inferenceLayer/Softmax photo.jpg",
 		Args: cobra.MinimumNArgs(2),
@@ -40,7 +41,7 @@ func predictCommand() *cobra.Command {
 			if top < 0 {
 				return usageError{fmt.Errorf("--top is 0 (all classes) or more, not %d", top)}
 			}
-			model, err := openModel(cmd, args[0], &load, &bare, asJSON)
+			model, takes, err := openModel(cmd, args[0], &load, &bare, asJSON)
 			if err != nil {
 				return err
 			}
@@ -49,7 +50,7 @@ func predictCommand() *cobra.Command {
 			if asJSON {
 				show = showJSON(cmd.OutOrStdout(), top)
 			}
-			return predictAll(cmd, model, args[1:], show)
+			return predictAll(cmd, model, takes, args[1:], show)
 		},
 	}
 	cmd.Flags().IntVar(&top, "top", 1, "show the `N` best classes; 0 shows all")
@@ -65,84 +66,105 @@ type answerer interface {
 	Close() error
 }
 
-// openModel opens what a path is, and says on stderr how far its answers are proven.
-func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags, quiet bool) (answerer, error) {
+// openModel opens what a path is, tells what its rows are, and says on stderr how far its answers are
+// proven.
+func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags, quiet bool) (answerer, payload.Inputs, error) {
+	var takes payload.Inputs
 	kind, err := kindOf(path)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, takes, err
 	case kind == kindKeras:
-		return nil, fmt.Errorf("%s: it is a Keras file, which only Python runs: forgo export %s -o NAME.forgo", path, path)
+		return nil, takes, fmt.Errorf("%s: it is a Keras file, which only Python runs: forgo export %s -o NAME.forgo", path, path)
 	case kind != kindBundle:
-		return bare.open(cmd, path, kind, load.Threads, quiet)
+		model, picture, err := bare.open(cmd, path, kind, load.Threads, quiet)
+		if err != nil {
+			return nil, takes, err
+		}
+		if takes.Picture = picture; !picture {
+			takes.Specs = model.Inputs()
+		}
+		return model, takes, nil
 	}
 	if err := bare.refuse(cmd, path); err != nil {
-		return nil, err
+		return nil, takes, err
 	}
 	model, err := load.load(cmd.Context(), path)
 	if err != nil {
-		return nil, err
+		return nil, takes, err
 	}
 	if !quiet {
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", model.Parity())
 	}
-	return model, nil
+	if takes.Picture = model.Manifest().Picture != nil; takes.Picture {
+		takes.Specs = model.Manifest().Beside()
+	} else {
+		takes.Specs = model.Inputs()
+	}
+	return model, takes, nil
 }
 
 type result struct {
+	question
 	answer predict.Answer
 	err    error
 }
 
-// predictAll answers the files side by side and shows them in the order given.
-func predictAll(cmd *cobra.Command, model answerer, files []string, show func(string, predict.Answer) error) error {
-	results := make([]chan result, len(files))
-	for i := range results {
-		results[i] = make(chan result, 1)
-	}
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+// predictAll answers what the files stand for side by side, and shows it in the order given. What is
+// under way is bounded, however much they hold.
+func predictAll(cmd *cobra.Command, model answerer, takes payload.Inputs, files []string, show func(question, predict.Answer) error) error {
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	width := runtime.GOMAXPROCS(0)
+	slots, results := make(chan struct{}, width), make(chan chan result, 4*width)
 	go func() {
-		for i, file := range files {
+		defer close(results)
+		push := func(q question, answer func() (predict.Answer, error)) bool {
+			r := make(chan result, 1)
+			select {
+			case results <- r:
+			case <-ctx.Done():
+				return false
+			}
 			slots <- struct{}{}
 			go func() {
-				answer, err := predictFile(cmd.Context(), model, file)
-				results[i] <- result{answer, err}
+				a, err := answer()
+				r <- result{q, a, err}
 				<-slots
 			}()
+			return true
+		}
+		asker := asker{takes: takes, stdin: cmd.InOrStdin(), ask: func(q question) bool {
+			return push(q, func() (predict.Answer, error) { return answerOne(ctx, model, q) })
+		}}
+		for _, file := range files {
+			if err := asker.file(file); err != nil {
+				push(question{file: file}, func() (predict.Answer, error) { return predict.Answer{}, err })
+			}
 		}
 	}()
 	failed := false
-	for i, file := range files {
-		r := <-results[i]
+	for next := range results {
+		if ctx.Err() != nil {
+			break
+		}
+		r := <-next
 		if r.err != nil {
 			failed = true
-			printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s: %s\n", file, oneLine(r.err))
+			printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s: %s\n", r.question, oneLine(r.err))
 			continue
 		}
-		if err := show(file, r.answer); err != nil {
+		if err := show(r.question, r.answer); err != nil {
 			return fmt.Errorf("write answer: %w", err)
 		}
+	}
+	if err := cmd.Context().Err(); err != nil {
+		return err
 	}
 	if failed {
 		return errShown
 	}
 	return nil
-}
-
-func predictFile(ctx context.Context, model answerer, file string) (predict.Answer, error) {
-	info, err := os.Stat(file)
-	if err == nil && info.IsDir() {
-		return predict.Answer{}, errors.New("it is a folder; name the files in it")
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		var p *fs.PathError
-		if errors.As(err, &p) {
-			err = p.Err
-		}
-		return predict.Answer{}, err
-	}
-	return model.Answer(ctx, raw)
 }
 
 func best(a predict.Answer, top int) predict.Answer {
@@ -152,19 +174,22 @@ func best(a predict.Answer, top int) predict.Answer {
 	return a
 }
 
-func showJSON(w io.Writer, top int) func(string, predict.Answer) error {
-	return func(file string, a predict.Answer) error {
-		line, err := best(a, top).AppendJSON(nil, &file)
+func showJSON(w io.Writer, top int) func(question, predict.Answer) error {
+	return func(q question, a predict.Answer) error {
+		line, err := best(a, top).AppendJSON(nil, &q.file)
 		if err != nil {
 			return err
+		}
+		if q.row > 0 {
+			line = fmt.Appendf(line[:len(line)-1], `,"row":%d}`, q.row)
 		}
 		_, err = w.Write(append(line, '\n'))
 		return err
 	}
 }
 
-func showTable(w io.Writer, top int) func(string, predict.Answer) error {
-	return func(file string, a predict.Answer) error {
+func showTable(w io.Writer, top int) func(question, predict.Answer) error {
+	return func(file question, a predict.Answer) error {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, c := range best(a, top).Classes {
 			score := fmt.Sprintf("%5.1f%%", 100*c.Score)

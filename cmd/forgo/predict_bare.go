@@ -65,14 +65,15 @@ func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
 	return nil
 }
 
-// open opens a SavedModel or an ONNX file, and says on stderr what it was told of it.
-func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int, quiet bool) (_ *predict.Bare, err error) {
+// open opens a SavedModel or an ONNX file, and says on stderr what it was told of it. picture tells
+// whether it takes pictures.
+func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int, quiet bool) (_ *predict.Bare, picture bool, err error) {
 	if err := f.complete(cmd.Flags()); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	pictures, err := f.settings()
 	if err != nil {
-		return nil, usageError{err}
+		return nil, false, usageError{err}
 	}
 	engine := onnx.Engine()
 	if kind == kindSavedModel {
@@ -84,7 +85,7 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 	f.graph.Path = path
 	m, err := predict.Open(cmd.Context(), engine, f.graph, predict.SessionOptions{Threads: threads})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer func() {
 		if err != nil {
@@ -93,20 +94,21 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 	}()
 	if f.labels != "" {
 		if m.Labels, err = readLabels(f.labels); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	says := "parity NOT PROVEN: this is no bundle"
 	if picturesWanted := given(cmd.Flags(), f.pictures); len(picturesWanted) > 0 || takesPictures(m.Inputs()) {
+		picture = true
 		if pictures, err = f.prepare(cmd.Context(), m, pictures); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		says += "; pictures: " + pictures.String()
 	}
 	if !quiet {
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", says)
 	}
-	return m, nil
+	return m, picture, nil
 }
 
 func (f *bareFlags) prepare(ctx context.Context, m *predict.Bare, p predict.Pictures) (predict.Pictures, error) {
