@@ -40,6 +40,12 @@ ResizeOption = Annotated[
     ),
 ]
 FitOption = Annotated[str, typer.Option(help="stretch, or crop to keep the aspect ratio.")]
+AlphaOption = Annotated[
+    str,
+    typer.Option(
+        help="What becomes of transparent pixels: drop keeps their colour; white and black lay them over that ground."
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -173,6 +179,7 @@ def _train(
     ] = None,
     resize: ResizeOption = "bilinear",
     fit: FitOption = "stretch",
+    alpha: AlphaOption = "drop",
     save_keras: Annotated[
         Path | None, typer.Option(metavar="FILE.keras", help="Keep the trained Keras model, too.")
     ] = None,
@@ -189,7 +196,7 @@ def _train(
         data, out, force=force, recipe=recipe, annotations=annotations, attribute=attribute,
         class_names=_two(class_names), partition=partition, backbone=backbone, weights=weights, image_size=image_size, epochs=epochs,
         batch_size=batch_size, seed=seed, valid=_share(valid), trainable=trainable, augment=augment,
-        learning_rate=learning_rate, patience=patience, resize=resize, fit=fit,  # type: ignore[arg-type]
+        learning_rate=learning_rate, patience=patience, resize=resize, fit=fit, alpha=alpha,  # type: ignore[arg-type]
         save_keras=save_keras, console=console,
     )  # fmt: skip
     if as_json:
@@ -312,6 +319,7 @@ def _export(
     ] = None,
     resize: ResizeOption = "bilinear",
     fit: FitOption = "stretch",
+    alpha: AlphaOption = "drop",
     channels: Annotated[
         str, typer.Option(help="The order in which MODEL was trained to take them: RGB or BGR.")
     ] = "RGB",
@@ -343,7 +351,7 @@ def _export(
         engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
         trust=trust, onnx_test_data=onnx_test_data, labels=labels, task=task, tolerance=tolerance,
         append=append, thresholds=_numbers("thresholds", thresholds),  # type: ignore[arg-type]
-        resize=resize, fit=fit, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
+        resize=resize, fit=fit, alpha=alpha, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(asdict(result)))

@@ -10,7 +10,7 @@ import io
 import struct
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,7 @@ _GIF = (b"GIF87a", b"GIF89a")
 Alpha = Literal["drop", "white", "black"]
 """What becomes of transparent pixels: their colour alone counts, as in Pillow's ``convert("RGB")``, or
 the picture is laid over a white or black ground."""
+ALPHAS: tuple[str, ...] = get_args(Alpha)
 
 
 def decode(data: bytes, alpha: Alpha = "drop") -> npt.NDArray[np.uint8]:

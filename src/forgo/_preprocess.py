@@ -21,7 +21,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from forgo._onnxruntime import session
-from forgo._picture import decode
+from forgo._picture import Alpha, decode
 
 Resize = Literal["bilinear", "bilinear-antialias", "bilinear-tf1", "nearest"]
 """``bilinear``: half-pixel centres, as ``tf.image.resize`` and Keras do it (within 0.011 of
@@ -200,7 +200,8 @@ def _crop(node, const, height: int, width: int) -> str:  # type: ignore[no-untyp
 class Preprocessor:
     """Runs a preprocessing graph in ONNX Runtime. Safe to use from many threads at once."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, alpha: Alpha = "drop") -> None:
+        self.alpha = alpha
         self.graph = model.SerializeToString()
         self._session = session(self.graph, threads=1)  # pictures are what runs side by side
 
@@ -216,7 +217,15 @@ class Preprocessor:
             PictureError: the picture is refused.
             OSError: the file cannot be read.
         """
-        return self(decode(path.read_bytes()))
+        return self(self.decode(path.read_bytes()))
+
+    def decode(self, raw: bytes) -> npt.NDArray[np.uint8]:
+        """Decode one picture, by the rule for transparent pixels that goes with the graph.
+
+        Raises:
+            PictureError: the picture is refused.
+        """
+        return decode(raw, self.alpha)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from forgo._bundle import check_place
 from forgo._errors import ExportError
+from forgo._picture import ALPHAS, Alpha
 from forgo._preprocess import FITS, RESIZES, Fit, Resize
 from forgo._work import working_folder
 from forgo.exporting import _normalization
@@ -51,6 +52,7 @@ def export(
     thresholds: Thresholds | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "stretch",
+    alpha: Alpha = "drop",
     channels: str = "RGB",
     scale: float | str = 1.0,
     mean: _normalization.Numbers = 0.0,
@@ -102,6 +104,8 @@ def export(
         resize: how pictures are brought to the model's size: "bilinear", "bilinear-antialias",
             "bilinear-tf1" or "nearest".
         fit: "stretch", or "crop" to keep the aspect ratio.
+        alpha: what becomes of transparent pixels: "drop" keeps their colour, as Pillow's
+            ``convert("RGB")`` does; "white" and "black" lay the picture over that ground.
         channels: the order in which the model was trained to take them, "RGB" or "BGR".
         scale: how pixels were normalized in training, outside the model: a value is
             (pixel x scale - mean) / std. A number, or a text such as "1/255". It is put into the
@@ -146,6 +150,8 @@ def export(
     each_threshold(thresholds, read_labels(labels), task)
     if resize not in RESIZES or fit not in FITS:
         raise ExportError(f"resize is one of {', '.join(RESIZES)}; fit is one of {', '.join(FITS)}")
+    if alpha not in ALPHAS:
+        raise ExportError(f"alpha is one of {', '.join(ALPHAS)}, not {alpha!r}")
     if examples is None and not no_goldens:
         raise ExportError(
             "parity cannot be proven without examples: give some with --examples, "
@@ -158,7 +164,7 @@ def export(
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=read_labels(labels), task=task,
         append=append, thresholds=thresholds,
-        resize=resize, fit=fit, normalization=_normalization.read(channels, scale, mean, std),
+        resize=resize, fit=fit, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
         trust=trust, onnx_test_data=onnx_test_data,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo._errors import ExportError, PictureError
-from forgo._picture import SUFFIXES, decode, read_header
+from forgo._picture import SUFFIXES, read_header
 from forgo._preprocess import Preprocessor
 from forgo.exporting._arrays import texts, typed
 from forgo.exporting._model import UNNAMED, Arrays, End
@@ -68,7 +68,7 @@ def read_pictures(
             raise ExportError(f"{path}: the example cannot be read: {e.strerror}") from None
         try:
             header = read_header(raw)
-            pixels = decode(raw)
+            pixels = preprocess.decode(raw)
         except PictureError as e:
             refused.append(f"{path}: {e}")
             examples.append(None)

@@ -16,7 +16,7 @@ import forgo
 from forgo import _binary, _onnxruntime, _preprocess
 from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
-from forgo._picture import MEDIA
+from forgo._picture import MEDIA, Alpha
 from forgo.exporting import _golden, _heads, _normalization, _tasks, _test_data, _warmup
 from forgo.exporting._examples import PICTURE, Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
@@ -49,6 +49,8 @@ class Request:
     """Of the labels of a multi-label model."""
     resize: _preprocess.Resize = "bilinear"
     fit: _preprocess.Fit = "stretch"
+    alpha: Alpha = "drop"
+    """What becomes of pictures' transparent pixels."""
     normalization: _normalization.Normalization = field(default_factory=_normalization.Normalization)
     """Put into the model's graph, before the input that pictures become."""
     tolerance: float = TOLERANCE
@@ -109,7 +111,7 @@ def run(model: Trained, request: Request) -> Result:
                 "preprocess": stage.add("preprocess.onnx", preprocess.graph),
                 "channels": 3,
                 "orientation": "applied",
-                "alpha": "drop",
+                "alpha": request.alpha,
                 "accept": list(MEDIA),
             }
         proven = request.pictures is not None or request.rows is not None
@@ -255,7 +257,7 @@ def preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor |
         return None
     _, height, width, _ = picture_input(model, request).shape
     return _preprocess.Preprocessor(
-        _preprocess.build(height or 0, width or 0, resize=request.resize, fit=request.fit)
+        _preprocess.build(height or 0, width or 0, resize=request.resize, fit=request.fit), request.alpha
     )
 
 

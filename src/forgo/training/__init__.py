@@ -14,6 +14,7 @@ from rich.console import Console
 from forgo import _preprocess, _printable
 from forgo._bundle import check_place
 from forgo._errors import ForgoError, argument
+from forgo._picture import Alpha
 from forgo._work import working_folder
 from forgo.training import _data, _folders, _settings
 from forgo.training._progress import Ticker
@@ -67,6 +68,7 @@ def train(
     patience: int | None = None,
     resize: _preprocess.Resize = "bilinear",
     fit: _preprocess.Fit = "stretch",
+    alpha: Alpha = "drop",
     save_keras: str | Path | None = None,
     console: Console | None = None,
 ) -> Trained:
@@ -109,6 +111,8 @@ def train(
         patience: epochs without a lower held-out loss before training ends; 5 by default.
         resize: "bilinear", "bilinear-antialias", "bilinear-tf1" or "nearest".
         fit: "stretch", or "crop" to keep the aspect ratio.
+        alpha: what becomes of transparent pixels: "drop" keeps their colour, as Pillow's
+            ``convert("RGB")`` does; "white" and "black" lay the picture over that ground.
         save_keras: a ``.keras`` file to keep the trained Keras model in.
         console: where progress goes; stderr unless given.
 
@@ -122,7 +126,7 @@ def train(
     settings = _settings.resolve(
         recipe=recipe, backbone=backbone, image_size=image_size, weights=weights, epochs=epochs,
         batch_size=batch_size, seed=seed, trainable=trainable, augment=augment, learning_rate=learning_rate,
-        patience=patience, resize=resize, fit=fit,
+        patience=patience, resize=resize, fit=fit, alpha=alpha,
     )  # fmt: skip
     if save_keras is not None:
         _check_keras_file(Path(save_keras), force)
@@ -134,7 +138,7 @@ def train(
     console = console or _printable.Console()
     _folders.check_folder(Path(data))
     preprocess = _preprocess.Preprocessor(
-        _preprocess.build(settings.image_size, settings.image_size, resize=resize, fit=fit)
+        _preprocess.build(settings.image_size, settings.image_size, resize=resize, fit=fit), alpha
     )
     source = _data.Source(preprocess, progress=Ticker(console).reading)
     # Pictures are read before TensorFlow is imported, which takes seconds.

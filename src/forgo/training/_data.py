@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo._errors import ForgoError, PictureError, argument
-from forgo._picture import decode
 from forgo._preprocess import Preprocessor
 from forgo.training import _folders
 from forgo.training._annotations import read_attribute, read_partition
@@ -223,7 +222,7 @@ def _read_files(files: list[tuple[Path, int]], data: Data, source: Source) -> li
         path, label = item
         try:
             raw = path.read_bytes()
-            array = source.preprocess(decode(raw))
+            array = source.preprocess(source.preprocess.decode(raw))
         except PictureError as e:
             return str(e)
         except OSError as e:

@@ -79,6 +79,7 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
             first_output="probabilities",
             resize=settings["resize"],
             fit=settings["fit"],
+            alpha=settings["alpha"],
             truth={"probabilities": e.scores[candidates]},
             provenance={
                 "command": "forgo train",

@@ -12,6 +12,7 @@ from typing import Any
 
 from forgo import _preprocess
 from forgo._errors import ForgoError, argument
+from forgo._picture import ALPHAS, Alpha
 
 BACKBONES = ("small", "resnet50")
 AUGMENTS = ("none", "light", "classic")
@@ -70,6 +71,7 @@ class Settings:
     patience: int
     resize: _preprocess.Resize
     fit: _preprocess.Fit
+    alpha: Alpha
 
     @property
     def usual(self) -> Recipe:
@@ -82,14 +84,14 @@ class Settings:
             "recipe": self.recipe, "backbone": self.backbone, "image size": self.image_size, "weights": self.weights,
             "trainable": self.trainable, "augment": self.augment, "epochs": self.epochs,
             "batch size": self.batch_size, "seed": self.seed, "learning rate": self.learning_rate,
-            "resize": self.resize, "fit": self.fit,
+            "resize": self.resize, "fit": self.fit, "alpha": self.alpha,
         }  # fmt: skip
 
 
 def resolve(
     *, recipe: str, backbone: str | None, image_size: int | None, weights: str | None, epochs: int | None,
     batch_size: int, seed: int, trainable: str | None, augment: str | None, learning_rate: float | None,
-    patience: int | None, resize: _preprocess.Resize, fit: _preprocess.Fit,
+    patience: int | None, resize: _preprocess.Resize, fit: _preprocess.Fit, alpha: Alpha,
 ) -> Settings:  # fmt: skip
     """Fill in what the caller left out, and refuse what cannot work.
 
@@ -117,10 +119,12 @@ def resolve(
         patience=_or(patience, usual.patience),
         resize=resize,
         fit=fit,
+        alpha=alpha,
     )
     _one_of("augment", settings.augment, AUGMENTS)
     _one_of("resize", resize, _preprocess.RESIZES)
     _one_of("fit", fit, _preprocess.FITS)
+    _one_of("alpha", alpha, ALPHAS)
     _between("image_size", settings.image_size, 32 if is_resnet else 8, _LARGEST_IMAGE)
     _between("epochs", settings.epochs, 1)
     _between("batch_size", settings.batch_size, 1)
