@@ -4,7 +4,6 @@ package predict
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -52,24 +51,11 @@ func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, too
 		return nil, took, fmt.Errorf("decode picture: %w", err)
 	}
 	defer decoders.leave()
-	memory := int64(0)
-	defer func() { m.batcher.budget.Give(memory) }()
-	o := m.decode
-	o.Reserve = func(bytes int64) error {
-		err := m.batcher.budget.wait(ctx, bytes+bytes) // and as much for the preprocessing graph
-		if err == nil {
-			memory += bytes + bytes
-		}
-		return err
-	}
 	start := time.Now()
-	img, err := pixels.Decode(ctx, raw, o)
+	img, err := pixels.Decode(ctx, raw, m.decode)
 	decoded := time.Now()
 	took.Decode = decoded.Sub(start)
-	switch {
-	case errors.Is(err, ErrBusy), ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return nil, took, fmt.Errorf("decode picture: %w", err)
-	case err != nil:
+	if err != nil {
 		return nil, took, inputError{err}
 	}
 	in, err = m.preprocessed(ctx, img)

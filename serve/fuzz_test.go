@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/forgo-ml/forgo/internal/corpus"
 )
 
 // fuzzed sends a body and returns the answer of a 200.
@@ -90,6 +92,7 @@ func csvAnswers[T any](t *testing.T, raw []byte) []map[string][]T {
 
 // The values that a CSV's cells have are those that encoding/csv and strconv read.
 func FuzzCSV(f *testing.F) {
+	corpus.Add(f)
 	models := committed(f)
 	models["two"], models["texts"], models["flags"] = graphModel(f, "two"), graphModel(f, "same-string"), graphModel(f, "same-bool")
 	h := newServer(models).Handler()
@@ -161,6 +164,7 @@ func float32Cell(t *testing.T, text string) float32 {
 }
 
 func FuzzForm(f *testing.F) {
+	corpus.Add(f)
 	models := committed(f)
 	h := newServer(models).Handler()
 	row, _ := golden(f, models["iris"], "iris", 0)
@@ -185,6 +189,7 @@ func FuzzForm(f *testing.F) {
 }
 
 func FuzzTFServing(f *testing.F) {
+	corpus.Add(f)
 	h := newServer(committed(f)).Handler()
 	for _, seed := range []string{
 		`{"instances":[[1,2,3,4],[NaN,2,3,4]]}`, `{"instances":[{"input":[1,2,3,4]}]}`, `{"inputs":{"input":[[1,2,3,4]]},"signature_name":"serving_default"}`,
@@ -201,6 +206,7 @@ func FuzzTFServing(f *testing.F) {
 }
 
 func FuzzInfer(f *testing.F) {
+	corpus.Add(f)
 	h := newServer(committed(f)).Handler()
 	const in = `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],`
 	f.Add([]byte(in+`"data":[1,2,3,4]}]}`), "", "")

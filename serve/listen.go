@@ -74,7 +74,6 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	delay := s.options.ShutdownDelay
 	if err = s.load(ctx, failed); err == nil {
 		s.options.Log.Info("serving", places...)
-		go s.settle(ctx)
 		select {
 		case err = <-failed: // one that ends by itself takes the others along
 		case <-ctx.Done():
@@ -151,9 +150,6 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err erro
 		}
 		g := &gentle{Listener: l.Listener}
 		l.Listener, l.end, l.ended = netutil.LimitListener(g, s.options.MaxConnections), g.end, make(chan struct{})
-		if place.kind == "grpc" {
-			l.Listener = known{l.Listener, &s.calls}
-		}
 		listeners = append(listeners, l)
 		if place.network == "unix" {
 			if err := os.Chmod(place.address, 0o600); err != nil {

@@ -101,9 +101,8 @@ type exchange struct {
 	body       io.ReadCloser
 	patience   time.Duration
 	start      time.Time
-	read, next int64     // bytes read, and how many move the deadline again
-	answered   time.Time // when the answer began
-	written    int64     // bytes of it
+	read, next int64 // bytes read, and how many move the deadline again
+	timed      bool  // the answer has its deadline already
 }
 
 func (e *exchange) Read(b []byte) (int, error) {
@@ -119,26 +118,17 @@ func (e *exchange) Read(b []byte) (int, error) {
 func (e *exchange) Close() error { return e.body.Close() }
 
 func (e *exchange) WriteHeader(status int) {
-	e.wait(0)
+	_ = e.SetWriteDeadline(time.Now().Add(e.patience))
+	e.timed = true
 	e.ResponseWriter.WriteHeader(status)
 }
 
 func (e *exchange) Write(b []byte) (int, error) {
-	e.wait(int64(len(b)))
-	return e.ResponseWriter.Write(b)
-}
-
-// wait gives the client time for so many more bytes, counted from the first: one that takes a
-// long answer too slowly on the whole is not waited for, however often it takes a little.
-func (e *exchange) wait(bytes int64) {
-	if e.answered.IsZero() {
-		e.answered = time.Now()
-	} else if bytes == 0 || e.written/slowest == (e.written+bytes)/slowest {
-		e.written += bytes
-		return
+	if !e.timed || len(b) > slowest {
+		_ = e.SetWriteDeadline(time.Now().Add(allowed(e.patience, int64(len(b)))))
 	}
-	e.written += bytes
-	_ = e.SetWriteDeadline(e.answered.Add(allowed(e.patience, e.written)))
+	e.timed = false
+	return e.ResponseWriter.Write(b)
 }
 
 // allowed is what a client may take for n bytes.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/forgo-ml/forgo/internal/corpus"
 	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
@@ -127,6 +128,7 @@ func TestTFServingGRPCBadRequests(t *testing.T) {
 
 // FuzzTensorProto: whatever a tensor's message says, it is answered or refused as the caller's fault.
 func FuzzTensorProto(f *testing.F) {
+	corpus.Add(f)
 	client := predictionService(f, committed(f))
 	for _, seed := range []*tfpb.TensorProto{
 		floatTensor([]float32{1, 2, 3, 4}, 1, 4), floatTensor([]float32{1}, 2, 4),

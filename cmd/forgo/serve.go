@@ -33,7 +33,6 @@ type server struct {
 	strict    bool
 	readiness string
 	printOnly bool
-	maxMemory int64
 
 	fileFlags map[string]bool // set by the file
 	lines     *logWriter
@@ -79,7 +78,7 @@ func serveCommand() *cobra.Command {
 	s.safety.add(flags, &s.options)
 	s.load.add(flags)
 	s.log.add(flags)
-	addLimits(flags, &s.load.Options, &s.options, &s.maxMemory)
+	addLimits(flags, &s.load.Options, &s.options)
 	return cmd
 }
 
@@ -99,7 +98,6 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	if err := noneExists(conf.Paths); err != nil && !conf.hasPath() {
 		return err
 	}
-	s.limitMemory()
 	provider, end, err := traces(cmd.Context(), cmd.OutOrStdout(), s.options.Log)
 	if err != nil {
 		return err

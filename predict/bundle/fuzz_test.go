@@ -19,6 +19,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/forgo-ml/forgo/internal/corpus"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/spec"
 )
@@ -59,6 +60,7 @@ func digestOf(data []byte) string {
 // FuzzManifest puts a value in one of a manifest's places; place 0 is the whole of it. What is no
 // JSON is put there as text.
 func FuzzManifest(f *testing.F) {
+	corpus.Add(f)
 	folder := f.TempDir()
 	entries := map[string]any{}
 	for name, text := range files {

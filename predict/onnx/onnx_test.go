@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/forgo-ml/forgo/internal/corpus"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/predicttest"
@@ -215,6 +216,7 @@ func TestInspectRefusesEndlessNesting(t *testing.T) {
 }
 
 func FuzzInspect(f *testing.F) {
+	corpus.Add(f)
 	for _, name := range []string{"affine", "slow", "external-data"} {
 		data, err := os.ReadFile(filepath.Join(graphs, name+".onnx"))
 		if err != nil {

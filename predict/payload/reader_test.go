@@ -12,6 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/forgo-ml/forgo/internal/corpus"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -137,6 +138,7 @@ func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 }
 
 func FuzzTensor(f *testing.F) {
+	corpus.Add(f)
 	for _, seed := range []string{
 		`[1,2.5,-3e2]`, `["a","\u00e9\ud800","\\\""]`, `[true,false]`, `[]`, ` [ 0 ] `, `[-0, 0.1e-45]`,
 		`[340282356779733661637539395458142568447]`, `[18446744073709551615]`, `[-128,127,128]`, `[-1]`, `[255,256]`, `[65535,65536]`, `[2147483648]`, `"AQ=="`, `[1,]`, "[\"\xff\"]", `[[1],[2]]`, `[1][2]`,
@@ -167,6 +169,7 @@ func FuzzTensor(f *testing.F) {
 
 // Raw takes what encoding/json takes.
 func FuzzRaw(f *testing.F) {
+	corpus.Add(f)
 	for _, seed := range []string{`{"a":[1,{"b":null}],"c":"d"}`, `{}`, `[{},[]]`, `{"a":1,}`, `{"a" 1}`, `nul`, `"\x"`} {
 		f.Add([]byte(seed))
 	}

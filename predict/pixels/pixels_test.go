@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/forgo-ml/forgo/internal/corpus"
 )
 
 type pictureCase struct {
@@ -85,6 +87,7 @@ func TestDecodeHoldsToAccept(t *testing.T) {
 
 // Whatever comes, nothing panics, and libjpeg-turbo and the decoder in Go answer alike.
 func FuzzDecode(f *testing.F) {
+	corpus.Add(f)
 	for _, c := range cases(f) {
 		f.Add(picture(f, c.File))
 	}

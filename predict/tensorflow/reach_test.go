@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/forgo-ml/forgo/internal/corpus"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -150,6 +151,7 @@ func TestSafeToLoadEnds(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
+	corpus.Add(f)
 	for _, name := range []string{"affine", "slow", "text", "several"} {
 		data, err := os.ReadFile(filepath.Join("../../conformance/savedmodels", name, GraphFile))
 		if err != nil {

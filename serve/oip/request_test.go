@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/corpus"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -29,6 +30,7 @@ func TestScalar(t *testing.T) {
 // Whatever is sent, the parser neither panics nor lets a tensor through that does not fill
 // its shape, and it takes only what encoding/json takes.
 func FuzzRequest(f *testing.F) {
+	corpus.Add(f)
 	const declared = `{"id":"7","inputs":[{"name":"x","shape":[1,2],"datatype":`
 	for _, seed := range []struct{ header, data string }{
 		{declared + `"FP32","data":[1,2.5]}],"outputs":[{"name":"y","parameters":{"binary_data":true}}]}`, ""},

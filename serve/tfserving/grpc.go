@@ -91,7 +91,7 @@ func (s *PredictionService) infer(ctx context.Context, req message, verb string,
 		}
 		return q.inputs(r)
 	}
-	err = m.Do(ctx, observe.From(ctx), prepare, func(results predict.Tensors) error {
+	err = m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, func(results predict.Tensors) error {
 		return write(q, q.answered(results), specOf(m, Signature))
 	})
 	if verb == "predict" && errors.Is(err, errNoSignature) { // as TensorFlow Serving has it
@@ -110,7 +110,7 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 			return err
 		}
 		q.columns = make(predict.Tensors, len(req.GetInputs()))
-		in := &reader{elements: q.m.MaxElements, room: s.maxBody, memory: r}
+		in := &reader{elements: q.m.MaxElements, room: s.maxBody, grow: r.Grow}
 		for name, p := range req.GetInputs() {
 			spec, err := q.spec(name)
 			if err != nil {
