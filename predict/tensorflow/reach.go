@@ -59,6 +59,9 @@ const resourceType = 20
 // safe holds every operation to the list, and keeps the functions that load and save to the
 // places that run them.
 func (g *MetaGraph) safe() error {
+	if g.constants > maxConstants {
+		return fmt.Errorf("its constants become %d bytes as it is loaded, more than %d: refused", g.constants, int64(maxConstants))
+	}
 	for _, n := range g.order {
 		if why := g.refuses(n); why != "" {
 			return fmt.Errorf("operation %q (%s) %s", n.name, n.op, why)
@@ -148,7 +151,7 @@ func (g *MetaGraph) safeToRun(inputs, outputs []End) error {
 // safeToLoad refuses what loading would run, where that reaches for anything but the
 // variables and the assets in the model's own folder.
 func (g *MetaGraph) safeToLoad() error {
-	for _, file := range g.assets {
+	for _, file := range g.assetFiles {
 		if !filepath.IsLocal(file) {
 			return fmt.Errorf("its asset %q lies outside its folder", file)
 		}

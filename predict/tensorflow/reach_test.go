@@ -172,3 +172,48 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// One asset lies in the folder; another, of the same tensor, does not.
+func TestEveryAssetIsHeldToTheFolder(t *testing.T) {
+	asset := func(file string) []byte { return message(1, message(1, "asset:0"), 2, file) }
+	for _, files := range [][2]string{{"words.txt", "../../secret"}, {"../../secret", "words.txt"}} {
+		g, err := readMetaGraph(message(2, message(1, nodeOf("asset", "Const")), 6, asset(files[0]), 6, asset(files[1])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.safeToLoad(); err == nil || !strings.Contains(err.Error(), "../../secret") {
+			t.Errorf("%v: got %v", files, err)
+		}
+	}
+}
+
+// One number in a file stands for a terabyte of them.
+func TestConstantsAreBounded(t *testing.T) {
+	constant := func(dims ...uint64) []byte {
+		var shape []byte
+		for _, d := range dims {
+			shape = append(shape, message(2, protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), d))...)
+		}
+		float := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 1)
+		return nodeOf("c", "Const", 5, message(1, "value", 2, message(8, append(float, message(2, shape)...))))
+	}
+	for name, c := range map[string]struct {
+		dims []uint64
+		safe bool
+	}{
+		"weights":         {[]uint64{4096, 4096}, true},
+		"a scalar":        {nil, true},
+		"terabytes":       {[]uint64{1 << 20, 1 << 20}, false},
+		"an overflow":     {[]uint64{1 << 40, 1 << 40, 1 << 40}, false},
+		"nothing, really": {[]uint64{1 << 40, 0}, true},
+	} {
+		g := metaGraph(t, [][]byte{constant(c.dims...)})
+		if err := g.safe(); (err == nil) != c.safe {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	body := metaGraph(t, nil, functionOf("f", 3, constant(1<<20, 1<<20)))
+	if err := body.safe(); err == nil {
+		t.Error("in a function: it is safe")
+	}
+}

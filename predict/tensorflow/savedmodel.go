@@ -30,6 +30,7 @@ type MetaGraph struct {
 	Results []tensor.Spec
 	Ops     map[string]int // type to count, bodies of functions included
 
+	constants  int64 // bytes that the graph's constants become
 	order      []*node
 	nodes      map[string]*node // the same, by name
 	defs       []*function
@@ -42,6 +43,7 @@ type MetaGraph struct {
 	restoreOp  string              // run at load, if there are variables
 	savedPaths string              // the tensor that restoreOp takes the variables' place from
 	assets     map[string]string   // tensor, without ":0", to file in assets/
+	assetFiles []string            // of all of them: two may be said to be of one tensor
 }
 
 // SignatureDef is a way to call a graph: names for some of its tensors.
@@ -237,7 +239,42 @@ func (g *MetaGraph) readNode(b []byte) (*node, error) {
 		return nil
 	})
 	g.Ops[n.op]++
+	if n.op == "Const" {
+		g.constants += constantSize(n.attrs["value"])
+	}
 	return &n, err
+}
+
+// maxConstants is what the constants of a graph may become: a file has at most 2 GiB, but one number in
+// it may stand for any number of them.
+const maxConstants = 2 << 30
+
+// constantSize is how many bytes a constant becomes.
+func constantSize(attr []byte) int64 {
+	size := int64(0)
+	_ = wire.Fields(attr, func(f wire.Field) error {
+		if f.Number != 8 { // TensorProto
+			return nil
+		}
+		elements, each := int64(1), int64(16)
+		_ = wire.Fields(f.Bytes, func(f wire.Field) error {
+			switch f.Number {
+			case 1:
+				if e := dtypeOf(f.Varint).ElementSize(); e > 0 {
+					each = int64(e)
+				}
+			case 2:
+				shape, _ := readShape(f.Bytes)
+				for _, d := range shape {
+					elements = min(elements*min(max(d, 0), maxConstants+1), maxConstants+1) // which no product overflows
+				}
+			}
+			return nil
+		})
+		size = elements * each
+		return nil
+	})
+	return size
 }
 
 func (g *MetaGraph) library(b []byte) error {
@@ -397,6 +434,7 @@ func (g *MetaGraph) asset(b []byte) error {
 		return nil
 	})
 	g.assets[strings.TrimSuffix(fed, ":0")] = file
+	g.assetFiles = append(g.assetFiles, file)
 	return err
 }
 

@@ -178,7 +178,7 @@ func inside(dir, file string) error {
 // complete fails where files are missing that loading needs. TensorFlow itself opens a model
 // without its variables, and fails when it runs.
 func (g *MetaGraph) complete(dir string) error {
-	for _, file := range g.assets {
+	for _, file := range g.assetFiles {
 		if err := inside(dir, "assets/"+file); err != nil {
 			return err
 		}
