@@ -6,10 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from forgo._errors import ForgoError, ParityError
+
+_MOST_FILES = 1000
+_MOST_ARGUMENTS = 256 << 10
+"""Bytes of a command line; Linux takes two million, with the environment."""
 
 
 def path() -> Path:
@@ -55,6 +60,35 @@ def check_saved_model(
     done = subprocess.run([*command, folder], env=environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ForgoError(done.stderr.strip().removeprefix("forgo: "))
+
+
+def predict(bundle: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Have the Go binary answer raw files, with the best class of each.
+
+    Raises:
+        ParityError: it refuses one of them, or the bundle.
+    """
+    answers: list[dict[str, Any]] = []
+    paths = [str(f.absolute()) for f in files]
+    while len(answers) < len(paths):
+        part: list[str] = []
+        size = 0
+        for path_ in paths[len(answers) : len(answers) + _MOST_FILES]:
+            size += len(os.fsencode(path_)) + 16
+            if part and size > _MOST_ARGUMENTS:
+                break
+            part.append(path_)
+        done = subprocess.run(
+            [path(), "predict", "--json", "--verify", "quick", bundle.absolute(), "--", *part],
+            env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise ParityError(
+                f"the Go binary refused {(done.stderr.strip().splitlines() or ['an example'])[0].removeprefix('forgo: ')}",
+                stage="decode",
+            )
+        answers += [json.loads(line) for line in done.stdout.splitlines()]
+    return answers
 
 
 def verify(bundle: Path, binary: Path | None = None) -> dict[str, Any]:

@@ -295,6 +295,22 @@ def _export(
         Path | None,
         typer.Option(metavar="FILE", help="A classifier's labels, one a line, in the order of its output."),
     ] = None,
+    expected_labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The right label of each example, one a line: the accuracy is measured. Of class folders, "
+            "DIR/LABEL/*.jpg, it is known.",
+        ),
+    ] = None,
+    accept_accuracy: Annotated[
+        bool,
+        typer.Option(
+            "--accept-accuracy",
+            help="Write the bundle though the examples' labels say that it guesses, or was trained on "
+            "pictures that were prepared otherwise.",
+        ),
+    ] = False,
     task: Annotated[
         str | None,
         typer.Option(
@@ -349,7 +365,8 @@ def _export(
     result = export(
         model, out, force=force, examples=examples, no_goldens=no_goldens,
         engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
-        trust=trust, onnx_test_data=onnx_test_data, labels=labels, task=task, tolerance=tolerance,
+        trust=trust, onnx_test_data=onnx_test_data, labels=labels, expected_labels=expected_labels,
+        accept_accuracy=accept_accuracy, task=task, tolerance=tolerance,
         append=append, thresholds=_numbers("thresholds", thresholds),  # type: ignore[arg-type]
         resize=resize, fit=fit, alpha=alpha, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
     )  # fmt: skip
@@ -359,6 +376,10 @@ def _export(
     console = Console()
     for line in result.refused[:3]:
         console.print(f"not used: {line}", style="yellow", soft_wrap=True)
+    for note in result.notes:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+    if result.accuracy:
+        _show_accuracy(console, result.accuracy)
     _show(console, result.path, result.parity)
 
 
@@ -369,6 +390,17 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise ForgoError(f"--{name} takes numbers with commas between, not {text!r}") from None
+
+
+def _show_accuracy(console: Console, measured: dict[str, Any]) -> None:
+    right, of = measured["right"], measured["examples"]
+    console.print(
+        f"accuracy {100 * right / of:.1f}% on {of} labelled examples, raw through the bundle "
+        f"(by chance {100 * measured['chance']:.1f}%)",
+        soft_wrap=True,
+    )
+    if "accepted" in measured:
+        console.print(f"ACCEPTED: {measured['accepted']}", style="yellow", soft_wrap=True)
 
 
 def _show(console: Console, path: str, parity: dict[str, Any]) -> None:

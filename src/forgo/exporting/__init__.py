@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from forgo._errors import ExportError
 from forgo._picture import ALPHAS, Alpha
 from forgo._preprocess import FITS, RESIZES, Fit, Resize
 from forgo._work import working_folder
-from forgo.exporting import _normalization
+from forgo.exporting import _accuracy, _normalization, _user_preprocess
 from forgo.exporting._examples import find_pictures
 from forgo.exporting._heads import APPENDS, Append
 from forgo.exporting._model import UNNAMED, Arrays
@@ -47,6 +48,8 @@ def export(
     trust: bool = False,
     onnx_test_data: bool = False,
     labels: list[str] | str | Path | None = None,
+    expected_labels: list[str] | list[str | None] | list[int] | str | Path | None = None,
+    accept_accuracy: bool = False,
     task: str | None = None,
     append: Append | None = None,
     thresholds: Thresholds | None = None,
@@ -57,6 +60,7 @@ def export(
     scale: float | str = 1.0,
     mean: _normalization.Numbers = 0.0,
     std: _normalization.Numbers = 1.0,
+    preprocess: Callable[[Any], Any] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Result:
     """Write a trained model as a bundle, after proving that Go answers as the framework does.
@@ -93,6 +97,12 @@ def export(
         labels: a classifier's labels in the order of its output, as a list or a text file
             with one a line. They make the task classification: the model's first output must
             be probabilities [batch, labels].
+        expected_labels: the right label of each example, in order, as texts or places in labels, None
+            where it is not known; or a text file with one a line. Of examples in a folder they are the
+            names of the folders that the pictures lie in, where these are labels. The accuracy is then
+            measured through the finished bundle, by Go on the raw examples, and recorded.
+        accept_accuracy: write the bundle even where that accuracy is near chance, or another of the
+            usual normalizations would make it clearly better. What was accepted is recorded.
         task: "classification", "multi-label", "regression", "embedding" or "tensors"; without
             labels, "tensors" unless given. A multi-label model's first output is a probability of
             each label by itself, [batch, labels]; it is answered with every label over its threshold.
@@ -112,6 +122,12 @@ def export(
             model's graph, so that clients go on sending pictures.
         mean: one number, or one for each channel in the model's order.
         std: likewise.
+        preprocess: your own function, which makes the model's input of a picture: an array [height,
+            width, 3], normalized. It is then the truth: what the framework answers to it are the golden
+            answers, and resize, fit, channels, scale, mean and std must agree with it on every example,
+            within 0.05 of 255. Otherwise the error says by how much not, and which arguments come nearest.
+            A function whose first parameter is annotated as ``str`` or ``Path`` is called with the
+            picture's path, any other with a ``PIL.Image``: RGB, upright, decoded as the bundle does it.
         tolerance: the largest |got-want| / max(1, |want|) between two sides, at most 1e-3.
 
     Returns:
@@ -119,7 +135,8 @@ def export(
         framework and the engine in Python, and the example pictures that were refused.
 
     Raises:
-        ExportError: the model or the examples cannot be used.
+        ExportError: the model or the examples cannot be used, or the labelled examples say that
+            pictures were prepared otherwise in training; it names the arguments that fit.
         ParityError: two sides answer differently; it names the stage.
 
     Example:
@@ -161,11 +178,16 @@ def export(
         raise ExportError("with examples there are golden cases: leave out --examples or --no-goldens")
     check_place(place, saved_model=bare, force=force)
     pictures, picture_name, rows = _split(examples)
+    known = read_labels(labels)
+    if preprocess is not None and pictures is None:
+        raise ExportError("preprocess is for models of pictures, with examples")
+    prepared = _user_preprocess.apply(preprocess, pictures, alpha) if preprocess and pictures else None
+    expected, notes = _expected(examples, pictures, rows, known, expected_labels)
     request = Request(
-        place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=read_labels(labels), task=task,
-        append=append, thresholds=thresholds,
+        place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
+        expected=expected, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds,
         resize=resize, fit=fit, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
-        tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
+        prepared=prepared, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
         trust=trust, onnx_test_data=onnx_test_data,
     )  # fmt: skip
@@ -191,14 +213,14 @@ def _named(request: Request, file: Path) -> Request:
 def _export_keras(model: Any, request: Request) -> Result:
     """Take the truth from the model in memory, then export it as it is saved."""
     from forgo.exporting import _files, _keras, _pipeline, _process
-    from forgo.exporting._examples import stack
-    from forgo.exporting._pipeline import headed, normalized, preprocessor, read_examples
+    from forgo.exporting._pipeline import answers, check_prepared, preprocessor, read_examples
 
     truth = None
     if request.pictures is not None or request.rows is not None:
         adapter = _keras.KerasModel(model, picture=request.pictures is not None)
         examples, _ = read_examples(adapter, request, preprocessor(adapter, request))
-        truth = headed(normalized(adapter, request), request).predict(stack(examples)) if examples else None
+        check_prepared(adapter, examples, request)
+        truth = answers(adapter, examples, request) if examples else None
     with working_folder(request.place) as folder:
         file = folder / "model.keras"
         model.save(file)
@@ -240,6 +262,36 @@ def _split(examples: Examples | None) -> tuple[list[Path] | None, str, Arrays | 
     for name, paths in pictures.items():
         return paths, name, rows or None
     return None, UNNAMED, rows
+
+
+def _expected(
+    examples: Examples | None,
+    pictures: list[Path] | None,
+    rows: Arrays | None,
+    labels: list[str] | None,
+    given: list[Any] | str | Path | None,
+) -> tuple[list[str | None] | None, list[str]]:
+    """The right label of each example, as given or by its folder; and what there is to say of them."""
+    if given is not None:
+        if examples is None:
+            raise ExportError("expected labels are those of examples: give some")
+        listed = read_labels(given) if isinstance(given, str | Path) else list(given)
+        count = len(pictures if pictures is not None else next(iter((rows or {}).values()), []))
+        return _accuracy.check_expected(listed or [], labels, count), []
+    if pictures is None or not isinstance(examples, str | Path) or not Path(examples).is_dir():
+        return None, []
+    folders = _accuracy.class_folders(pictures, Path(examples))
+    expected = _accuracy.from_folders(pictures, Path(examples), labels)
+    if not folders or (expected and all(expected)):
+        return expected, []
+    some = ", ".join(folders[:6]) + (", …" if len(folders) > 6 else "")
+    if labels is None:
+        return None, [f"the examples lie in folders ({some}): with labels their accuracy would be measured"]
+    strange = [f for f in folders if f not in labels]
+    return expected, [
+        f"the examples lie in folders ({some}), but {strange[0] if strange else 'not each'} is no label: "
+        f"{'the accuracy is not measured' if not expected else 'these count for nothing in the accuracy'}"
+    ]
 
 
 def _array(name: str, given: Any) -> npt.NDArray[Any]:

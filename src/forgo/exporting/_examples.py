@@ -35,6 +35,8 @@ class Example:
     """The model's inputs, each with a batch of one."""
     pixels: npt.NDArray[np.uint8] | None = None
     orientation: int = 1
+    index: int = 0
+    """Its place among those given; refused pictures have one, too."""
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -61,7 +63,7 @@ def read_pictures(
     """
     examples: list[Example | None] = []
     refused = []
-    for path in paths:
+    for index, path in enumerate(paths):
         try:
             raw = path.read_bytes()
         except OSError as e:
@@ -75,7 +77,9 @@ def read_pictures(
             continue
         encoding = f"{header.media} {header.encoding}"
         inputs: Arrays = {model_input.name: preprocess(pixels)[None]}
-        examples.append(Example(raw, header.media, path.name, encoding, inputs, pixels, header.orientation))
+        examples.append(
+            Example(raw, header.media, path.name, encoding, inputs, pixels, header.orientation, index)
+        )
     return examples, refused
 
 
@@ -124,6 +128,7 @@ def from_rows(rows: Arrays, inputs: list[End], pictures: list[Example | None] | 
                 },
                 pixels=picture.pixels if picture else None,
                 orientation=picture.orientation if picture else 1,
+                index=i,
             )
         )
     return examples

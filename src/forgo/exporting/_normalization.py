@@ -57,6 +57,16 @@ class Normalization:
                 said.append(f"--{flag} {','.join(f'{v:.9g}' for v in _short(values))}")
         return " ".join(said)
 
+    def arguments(self) -> list[str]:
+        """The arguments of forgo.export for it; none where there is nothing to say."""
+        said = [f"channels={self.channels!r}"] if self.channels != "RGB" else []
+        said += [f"scale={_fraction(self.scale)}"] if self.scale != 1 else []
+        for name, values, other in (("mean", self.mean, 0), ("std", self.std, 1)):
+            if any(v != other for v in values):
+                listed = ", ".join(f"{v:.9g}" for v in _short(values))
+                said.append(f"{name}=({listed})" if "," in listed else f"{name}={listed}")
+        return said
+
     def entry(self) -> dict[str, Any]:
         """For the bundle's provenance."""
         return {
@@ -104,6 +114,23 @@ class Normalization:
         return values / np.array(self.std, np.float32) if any(v != 1 for v in self.std) else values
 
 
+_CAFFE = (103.939, 116.779, 123.68)
+_TORCH = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_ONE = (1.0, 1.0, 1.0)
+
+USUAL = {
+    "pixels as they are, 0 to 255": Normalization(),
+    "pixels divided by 255": Normalization(scale=1 / 255),
+    "pixels from -1 to 1": Normalization(scale=1 / 127.5, mean=_ONE),
+    "caffe's means taken off, BGR": Normalization("BGR", mean=_CAFFE),
+    "torch's mean and deviation": Normalization("RGB", 1 / 255, *_TORCH),
+    "pixels as they are, BGR": Normalization("BGR"),
+    "pixels divided by 255, BGR": Normalization("BGR", 1 / 255),
+    "pixels from -1 to 1, BGR": Normalization("BGR", 1 / 127.5, _ONE),
+}
+"""What models are trained on, the likeliest first."""
+
+
 class Normalized(Traceable):
     """A model behind a normalization: it takes pixels from 0 to 255.
 
@@ -117,13 +144,14 @@ class Normalized(Traceable):
         self.inputs, self.outputs = inner.inputs, inner.outputs
         self.operations = getattr(inner, "operations", {})
         self.softmax = getattr(inner, "softmax", False)
-        self._name = name
+        self.name = name
+        """Of the input that pictures become."""
         self._index = [e.name for e in inner.inputs].index(name)
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with the training framework, to what NumPy makes of the pixels."""
         answers: Arrays = self.inner.predict(
-            {**inputs, self._name: self.normalization.apply(inputs[self._name])}
+            {**inputs, self.name: self.normalization.apply(inputs[self.name])}
         )
         return answers
 

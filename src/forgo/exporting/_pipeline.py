@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 import forgo
@@ -17,7 +18,16 @@ from forgo import _binary, _onnxruntime, _preprocess
 from forgo._bundle import Staging, name_of
 from forgo._errors import ExportError, ParityError
 from forgo._picture import MEDIA, Alpha
-from forgo.exporting import _golden, _heads, _normalization, _tasks, _test_data, _warmup
+from forgo.exporting import (
+    _accuracy,
+    _golden,
+    _heads,
+    _normalization,
+    _tasks,
+    _test_data,
+    _user_preprocess,
+    _warmup,
+)
 from forgo.exporting._examples import PICTURE, Example, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained
@@ -42,6 +52,10 @@ class Request:
     """What the examples call the input that pictures become, where there are others."""
     rows: Arrays | None = None
     labels: list[str] | None = None
+    expected: list[str | None] | None = None
+    """The right label of each example, where it is known."""
+    accept_accuracy: bool = False
+    """Write the bundle even where the accuracy says that its question is wrong."""
     task: str | None = None
     append: _heads.Append | None = None
     """What goes behind the model's first output."""
@@ -53,6 +67,8 @@ class Request:
     """What becomes of pictures' transparent pixels."""
     normalization: _normalization.Normalization = field(default_factory=_normalization.Normalization)
     """Put into the model's graph, before the input that pictures become."""
+    prepared: npt.NDArray[np.float32] | None = None
+    """What the user's own function made of each of the pictures, the refused ones included."""
     tolerance: float = TOLERANCE
     engine: str = "onnxruntime"
     tags: list[str] | None = None
@@ -72,6 +88,8 @@ class Request:
     """The framework's answers by output name, a row an example, where they were taken from the
     model in memory; the outputs that are missing are asked of the model as it was saved."""
     provenance: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What the caller has to say of the examples, for the result."""
     report: dict[str, Any] | None = None
     """What the report shows of the training, if there was one."""
 
@@ -88,6 +106,10 @@ class Result:
     None where there were no examples."""
     refused: list[str]
     """Example pictures that no rule covers, with the reason."""
+    accuracy: dict[str, Any] | None = None
+    """How often the bundle is right on the labelled examples, as the manifest's provenance has it."""
+    notes: list[str] = field(default_factory=list)
+    """What is to be known of the export, a line each."""
 
 
 def run(model: Trained, request: Request) -> Result:
@@ -101,7 +123,7 @@ def run(model: Trained, request: Request) -> Result:
         raise ExportError(
             f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}"
         )
-    model = headed(normalized(model, request), request)
+    given, model = model, headed(normalized(model, request), request)
     with Staging(request.place, "saved_model" if request.bare else None, force=request.force) as stage:
         preprocess, picture = preprocessor(model, request), None
         examples, refused = read_examples(model, request, preprocess)
@@ -121,7 +143,8 @@ def run(model: Trained, request: Request) -> Result:
                 f"parity cannot be proven without examples: none of those given can be used{why}"
             )
 
-        truth = _truth(model, examples, request) if proven else None
+        agreed = check_prepared(model, examples, request)
+        truth = _truth(given, examples, request) if proven else None
         task = _tasks.check(model.outputs[0], request.labels, request.task, truth)
         limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
         graph, ends, runtime = _write_graph(model, stage, request)
@@ -130,7 +153,7 @@ def run(model: Trained, request: Request) -> Result:
         if truth is not None:
             golden = {"cases": _record(model, stage, examples, truth, limits, request, ends)}
 
-        manifest = {
+        manifest: dict[str, Any] = {
             "task": task,
             "engine": request.engine,
             "graph": graph,
@@ -141,18 +164,35 @@ def run(model: Trained, request: Request) -> Result:
             **({"picture": picture} if picture else {}),
             "tolerance": {"decode": 0, "preprocess": _PREPROCESS_TOLERANCE, "model": request.tolerance},
             "golden": golden,
-            "provenance": _provenance(model, request, worst),
+            "provenance": _provenance(model, request, worst) | ({"preprocess": agreed} if agreed else {}),
         }
-        from forgo import report
-
-        for name, text in report.render(
-            request.place, manifest, request.report, len(examples), runtime.name
-        ).items():
-            stage.add(name, text.encode())
-        stage.write_manifest(manifest)
-        parity = _binary.verify(stage.folder)
+        parity = _finish(stage, manifest, request, len(examples), runtime.name)
+        found = _accuracy.Measured()
+        if truth is not None and task == "classification":
+            unnormalized, scores = headed(given, request), truth[model.outputs[0].name]
+            name = picture_input(model, request).name if preprocess is not None else None
+            found = _accuracy.judge(unnormalized, request, stage.folder, examples, scores, name)
+            _accuracy.accept_or_refuse(found, request)
+        if found.examples:
+            provenance = manifest["provenance"]
+            provenance["metrics"] = {**provenance.get("metrics", {}), "accuracy": found.accuracy}
+            provenance["accuracy"] = found.entry()
+            parity = _finish(stage, manifest, request, len(examples), runtime.name)
         stage.commit()
-    return Result(str(request.place), parity, worst, refused)
+    measured = found.entry() if found.examples else None
+    return Result(str(request.place), parity, worst, refused, measured, [*request.notes, *found.notes])
+
+
+def _finish(
+    stage: Staging, manifest: dict[str, Any], request: Request, examples: int, engine: str
+) -> dict[str, Any]:
+    """Write what describes the bundle, and have Go verify it."""
+    from forgo import report
+
+    for name, text in report.render(request.place, manifest, request.report, examples, engine).items():
+        stage.add(name, text.encode())
+    stage.write_manifest(manifest)
+    return _binary.verify(stage.folder)
 
 
 class Runtime(Protocol):
@@ -290,9 +330,29 @@ def read_examples(
     return from_rows(request.rows or {}, others, pictures), refused
 
 
+def check_prepared(model: Trained, examples: list[Example], request: Request) -> dict[str, Any]:
+    """Hold the picture rules to the user's own preprocessing, where there is one; see _user_preprocess.check."""
+    if request.prepared is None:
+        return {}
+    return _user_preprocess.check(examples, picture_input(model, request).name, request)
+
+
+def answers(model: Trained, examples: list[Example], request: Request) -> Arrays:
+    """What the training framework says, with the head that was asked for.
+
+    It is asked with pixels that NumPy normalizes or, where there is one, with what the user's own function
+    made of the pictures.
+    """
+    inputs = stack(examples)
+    if request.prepared is None:
+        return headed(normalized(model, request), request).predict(inputs)
+    prepared = request.prepared[[e.index for e in examples]]
+    return headed(model, request).predict({**inputs, picture_input(model, request).name: prepared})
+
+
 def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:
     """The framework's answers to all examples, one row each."""
-    saved = model.predict(stack(examples))
+    saved = answers(model, examples, request)
     if request.truth is None:
         return saved
     for name, given in request.truth.items():

@@ -35,6 +35,8 @@ def export_file(model: Path, request: Request) -> Result:
     with working_folder(request.place) as job:
         fields = asdict(request)
         kinds = {kind: fields.pop(kind) for kind in ("rows", "truth")}
+        prepared = fields.pop("prepared")
+        kinds["prepared"] = None if prepared is None else {"": prepared}
         _arrays.write(
             job / "arrays.npz",
             {f"{kind}/{n}": a for kind, given in kinds.items() for n, a in (given or {}).items()},
@@ -76,7 +78,8 @@ def _request(job: Path) -> tuple[Path, Request]:
     fields["normalization"] = Normalization(
         stated["channels"], stated["scale"], tuple(stated["mean"]), tuple(stated["std"])
     )
-    return model, Request(**fields, rows=arrays.get("rows"), truth=arrays.get("truth"))
+    prepared: Any = arrays.get("prepared", {}).get("")
+    return model, Request(**fields, rows=arrays.get("rows"), truth=arrays.get("truth"), prepared=prepared)
 
 
 def _load(path: Path, request: Request) -> Trained:

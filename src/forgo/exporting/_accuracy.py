@@ -1,0 +1,386 @@
+"""Whether the right question is proven: how often a classifier is right on labelled examples.
+
+Two halves that agree on wrongly prepared pictures prove nothing. The accuracy is measured on raw
+inputs through the finished bundle, by the Go binary. An export is refused
+
+- near chance: the answers are no better than the same answers in another order would be, and there are
+  enough examples to have seen it if they were (``_near_chance``);
+- where one of the usual normalizations, or another order of the labels, is clearly better
+  (``_clearly_better``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forgo import _binary
+from forgo._errors import ExportError
+from forgo.exporting._examples import Example, stack
+from forgo.exporting._model import Trained
+from forgo.exporting._normalization import USUAL, Normalization
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
+
+_CERTAIN = 0.01
+"""The chance of a wrong refusal that each rule allows itself."""
+_LEAST_KAPPA = 0.05
+"""The share of the way from chance to certainty that answers must have gone."""
+_CLEAR_GAIN = 0.05
+_DOUBTFUL = 0.05
+_SHUFFLES = 1999
+_MOST_TRIED = 256
+"""Examples that other normalizations are tried on; a whole folder would take too long."""
+_MOST_UNLABELLED = 32
+_LEAST_UNLABELLED = 8
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found out about the question that the bundle answers."""
+
+    right: int = 0
+    examples: int = 0
+    """That have a label; 0 where nothing was measured."""
+    chance: float = 0.0
+    """The share that the same answers would have right in any order."""
+    refusal: str = ""
+    """Why the bundle must not be written, unless that is accepted."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the labelled examples that is right."""
+        return self.right / self.examples
+
+    def entry(self) -> dict[str, Any]:
+        """For the bundle's provenance."""
+        made: dict[str, Any] = {"examples": self.examples, "right": self.right, "chance": self.chance}
+        return made | ({"accepted": self.refusal} if self.refusal else {})
+
+
+def from_folders(pictures: list[Path], folder: Path, labels: list[str] | None) -> list[str | None] | None:
+    """The label of each picture: the nearest folder above it, below ``folder``, that is called like one.
+
+    None where no picture lies in such a folder.
+    """
+    known = set(labels or [])
+
+    def label(picture: Path) -> str | None:
+        parts = picture.relative_to(folder).parts[:-1]
+        return next((part for part in reversed(parts) if part in known), None)
+
+    found = [label(p) for p in pictures]
+    return found if any(found) else None
+
+
+def class_folders(pictures: list[Path], folder: Path) -> list[str]:
+    """The folders that all pictures lie in, where there are several."""
+    parts = [p.relative_to(folder).parts for p in pictures]
+    found = sorted({p[0] for p in parts if len(p) > 1})
+    return found if len(found) > 1 and all(len(p) > 1 for p in parts) else []
+
+
+def check_expected(
+    expected: Sequence[str | int | None], labels: list[str] | None, count: int
+) -> list[str | None]:
+    """The expected labels as texts.
+
+    Raises:
+        ExportError: they do not fit the labels or the examples.
+    """
+    if labels is None:
+        raise ExportError("expected labels are for a classifier: give its labels, too")
+    if len(expected) != count:
+        raise ExportError(f"there are {len(expected)} expected labels, but {count} examples")
+    made: list[str | None] = []
+    for label in expected:
+        if isinstance(label, int | np.integer) and not isinstance(label, bool) and 0 <= label < len(labels):
+            made.append(labels[int(label)])
+        elif label is None or label in labels:
+            made.append(label)
+        else:
+            raise ExportError(f"the expected label {label!r} is none of {', '.join(labels[:20])}")
+    return made
+
+
+def judge(
+    model: Trained,
+    request: Request,
+    bundle: Path,
+    examples: list[Example],
+    scores: npt.NDArray[Any],
+    picture: str | None,
+) -> Measured:
+    """Measure a classifier's finished bundle, and look whether it was asked the right question.
+
+    Args:
+        model: what was exported, without its normalization.
+        request: with its labels and, where there are any, the expected ones.
+        bundle: the bundle, proven.
+        examples: all that can be used.
+        scores: the framework's probabilities for them.
+        picture: the input that pictures become, where the model takes any.
+
+    Raises:
+        ParityError: the Go binary refuses an example that Python reads.
+    """
+    labels = request.labels or []
+    expected = request.expected or []
+    labelled = [i for i, e in enumerate(examples) if expected and expected[e.index] is not None]
+    if not labelled:
+        if picture is None or request.report is not None:  # forgo trained it
+            return Measured()
+        return Measured(notes=_unlabelled(model, request, examples, scores, picture))
+    truth = np.array([labels.index(expected[examples[i].index] or "") for i in labelled])
+    said = _ask_go(bundle, request, [examples[i] for i in labelled])
+    answers = np.array([labels.index(label) for label in said])
+    right = answers == truth
+    found = Measured(int(right.sum()), len(right), _chance(answers, truth))
+    how = f"right on {_percent(found.accuracy)} of {found.examples} labelled examples, by chance {_percent(found.chance)}"
+    notes = (
+        [] if len(labelled) == len(examples) else [f"{len(examples) - len(labelled)} examples have no label"]
+    )
+    better = max(
+        _other_normalization(model, request, examples, labelled, truth, scores, picture),
+        _other_order(answers, truth, labels),
+    )[1]
+    refusal = ""
+    if better:
+        refusal = f"the bundle is {how}; {better}"
+    elif _near_chance(answers, truth, found.chance):
+        refusal = (
+            f"the bundle is {how}: it guesses. No usual normalization and no other order of the labels is clearly better; "
+            "see how pictures or rows were prepared in training"
+        )
+    elif len(set(truth)) == 1:
+        notes.append("the labelled examples are of one class, which says little of a classifier")
+    elif found.accuracy < found.chance + (1 - found.chance) / 2 and _p_value(answers, truth) >= _CERTAIN:
+        notes.append(f"the bundle is {how}: they are too few to tell whether it guesses")
+    return Measured(found.right, found.examples, found.chance, refusal, notes)
+
+
+def _ask_go(bundle: Path, request: Request, examples: list[Example]) -> list[str]:
+    """Have the Go binary answer raw inputs: picture files where they are, rows from files of their own."""
+    with tempfile.TemporaryDirectory(prefix="forgo-rows-") as folder:
+        files = []
+        for e in examples:
+            if e.content_type != "application/json" and request.pictures is not None:
+                files.append(request.pictures[e.index])
+                continue
+            file = Path(folder) / f"{e.index}.json"
+            file.write_bytes(e.raw)
+            files.append(file)
+        return [answer["classes"][0]["label"] for answer in _binary.predict(bundle, files)]
+
+
+def _chance(answers: Numbers, truth: Numbers) -> float:
+    """The share of right answers to be expected if answers and labels had nothing to do with each other."""
+    classes = max(answers.max(), truth.max()) + 1
+    said, there = (np.bincount(a, minlength=classes) / len(a) for a in (answers, truth))
+    return float(said @ there)
+
+
+def _p_value(answers: Numbers, truth: Numbers) -> float:
+    """How often the same answers, shuffled, are right as often: exact for any balance of the classes."""
+    right = (answers == truth).sum()
+    shuffle = np.random.default_rng(0).permutation
+    as_good = sum(int((shuffle(truth) == answers).sum() >= right) for _ in range(_SHUFFLES))
+    return (1 + as_good) / (1 + _SHUFFLES)
+
+
+def _near_chance(answers: Numbers, truth: Numbers, chance: float) -> bool:
+    """Whether answers are as good as guessed.
+
+    They are where shuffled answers are right as often (p >= 0.01), or where they went less than a
+    twentieth of the way from chance to certainty (Cohen's kappa). Few examples cannot show it: the upper
+    end of the accuracy's interval (Wilson, 95% one-sided) must lie below half of that way.
+    """
+    if len(set(truth.tolist())) == 1:
+        return False  # every answer's share is then its chance
+    accuracy = float((answers == truth).mean())
+    if _upper(accuracy, len(truth)) >= chance + (1 - chance) / 2:
+        return False
+    kappa = (accuracy - chance) / (1 - chance)
+    return kappa < _LEAST_KAPPA or _p_value(answers, truth) >= _CERTAIN
+
+
+def _upper(share: float, n: int) -> float:
+    z = 1.645
+    middle = share + z * z / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return (middle + spread) / (1 + z * z / n)
+
+
+def _clearly_better(now: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], tried: int) -> bool:
+    """Whether other answers to the same examples are better beyond doubt, and by enough to matter.
+
+    Beyond doubt: McNemar's exact test on the examples that one alone has right, its level of 0.01
+    shared among all that are tried. Enough: five points more, or half of the mistakes gone.
+    """
+    enough = other.mean() - now.mean() >= _CLEAR_GAIN or (~other).sum() <= (~now).sum() / 2
+    return bool(enough and _doubt(other, now) < _CERTAIN / tried)
+
+
+def _doubt(better: npt.NDArray[np.bool_], worse: npt.NDArray[np.bool_]) -> float:
+    """McNemar's exact test, one-sided: how likely one is to have so many more right by accident."""
+    gained, lost = int((better & ~worse).sum()), int((worse & ~better).sum())
+    differ = gained + lost
+    return float(sum(math.comb(differ, k) for k in range(gained, differ + 1)) / 2**differ)
+
+
+def _others(request: Request) -> dict[str, Normalization]:
+    return {name: n for name, n in USUAL.items() if n != request.normalization}
+
+
+def _least_gain(tried: int) -> int:
+    """How many examples another way must gain, losing none, to be clearly better."""
+    return math.floor(math.log2(tried / _CERTAIN)) + 1
+
+
+def _other_normalization(
+    model: Trained,
+    request: Request,
+    examples: list[Example],
+    labelled: list[int],
+    truth: Numbers,
+    scores: npt.NDArray[Any],
+    picture: str | None,
+) -> tuple[float, str]:
+    """Say which of the usual normalizations is clearly better, if one is; with its accuracy before that."""
+    if picture is None:
+        return 0.0, ""
+    others = _others(request)
+    part = _spread(truth)
+    now = scores[[labelled[i] for i in part]].argmax(axis=1) == truth[part]
+    if (~now).sum() < _least_gain(len(others)):
+        return 0.0, ""
+    chosen = [examples[labelled[i]] for i in part]
+    tried = {
+        what: _asked(model, picture, chosen, n).argmax(axis=1) == truth[part] for what, n in others.items()
+    }
+    better = {what: right for what, right in tried.items() if _clearly_better(now, right, len(others))}
+    if not better:
+        return 0.0, ""
+    best = max(better.values(), key=lambda right: right.sum())
+    # Those that the examples cannot tell from the best: which it is, training knows.
+    likely = {what: right for what, right in better.items() if _doubt(best, right) >= _DOUBTFUL}
+    said = [
+        f"{_percent(float(right.mean()))} with {what} ({others[what].flags() or 'no --scale --mean --std --channels'})"
+        for what, right in sorted(likely.items(), key=lambda item: -item[1].sum())[:3]
+    ]
+    of = "" if len(part) == len(truth) else f" of {len(part)} of them"
+    return float(best.mean()), (
+        f"the model is right on {', '.join(said)}{of}: export it {'so' if len(said) == 1 else 'as training did'}"
+    )
+
+
+def _spread(truth: Numbers) -> list[int]:
+    """Some of the examples, as many of each class as there are, in turns."""
+    turns = np.zeros(len(truth), int)
+    for c in set(truth.tolist()):
+        at = np.flatnonzero(truth == c)
+        turns[np.random.default_rng(0).permutation(at)] = np.arange(len(at))
+    return sorted(np.argsort(turns, kind="stable")[:_MOST_TRIED].tolist())
+
+
+def _asked(model: Trained, name: str, examples: list[Example], other: Normalization) -> npt.NDArray[Any]:
+    """What the training framework answers to pixels that are normalized otherwise."""
+    inputs = stack(examples)
+    answers: npt.NDArray[Any] = model.predict({**inputs, name: other.apply(inputs[name])})[
+        model.outputs[0].name
+    ]
+    return answers
+
+
+def _other_order(answers: Numbers, truth: Numbers, labels: list[str]) -> tuple[float, str]:
+    """Say which other order of the labels is clearly better, if one is; with its accuracy before that."""
+    orders = [sorted(labels), sorted(labels, key=_natural), *([labels[::-1]] if len(labels) == 2 else [])]
+    orders = [o for i, o in enumerate(orders) if o != labels and o not in orders[:i]]
+    for order in orders:
+        named = np.array([labels.index(label) for label in order])
+        right = named[answers] == truth
+        if _clearly_better(answers == truth, right, len(orders)):
+            return float(right.mean()), (
+                f"with the labels in the order {', '.join(order[:6])}{', …' if len(order) > 6 else ''} it is right on "
+                f"{_percent(float(right.mean()))}: give --labels in the order of the model's output"
+            )
+    return 0.0, ""
+
+
+def _natural(label: str) -> list[tuple[bool, int, str]]:
+    """As timm sorts: numbers in names by their size."""
+    return [
+        (not p.isdigit(), int(p) if p.isdigit() else 0, p.lower()) for p in re.split(r"(\d+)", label) if p
+    ]
+
+
+def _unlabelled(
+    model: Trained, request: Request, examples: list[Example], scores: npt.NDArray[Any], picture: str
+) -> list[str]:
+    """Warn where a usual normalization makes a classifier far surer of itself than pixels as they are.
+
+    Surer is said in the mutual information of example and answer, as a share of what there could be: a network
+    that is sure of one answer for all has none. It must be a quarter higher, or a tenth while the mean doubt,
+    one less the best probability, falls to a quarter.
+    """
+    if len(examples) < _LEAST_UNLABELLED or not request.normalization.nothing:
+        return []
+    part = np.linspace(0, len(examples) - 1, min(len(examples), _MOST_UNLABELLED)).round().astype(int)
+    now = scores[part]
+    gains: dict[str, float] = {}
+    others = _others(request)
+    for what, other in others.items():
+        then = _asked(model, picture, [examples[i] for i in part], other)
+        gain = _information(then) - _information(now)
+        if gain >= 0.25 or (gain >= 0.1 and _doubtful(then) <= _doubtful(now) / 4):
+            gains[what] = gain
+    if not gains:
+        return []
+    most = max(gains.values())
+    likely = [what for what in sorted(gains, key=lambda w: -gains[w]) if gains[what] >= most - 0.1][:3]
+    return [
+        "the model is far surer which example is what with "
+        f"{' or '.join(f'{what} ({others[what].flags()})' for what in likely)}: export it so if training did that. "
+        "Examples in folders named like their labels would settle it"
+    ]
+
+
+def _doubtful(scores: npt.NDArray[Any]) -> float:
+    return float(1 - scores.max(axis=1).mean())
+
+
+def _information(scores: npt.NDArray[Any]) -> float:
+    """Mutual information of example and answer, as a share of what there could be."""
+
+    def entropy(p: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        p = np.clip(p.astype(np.float64), 1e-12, 1)
+        return np.asarray(-(p * np.log(p)).sum(axis=-1))
+
+    most = math.log(max(2, min(scores.shape)))
+    return float(entropy(scores.mean(axis=0)) - entropy(scores).mean()) / most
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def accept_or_refuse(found: Measured, request: Request) -> None:
+    """Stop the export where its question is wrong, unless that is accepted.
+
+    Raises:
+        ExportError: with what to do.
+    """
+    if found.refusal and not request.accept_accuracy:
+        raise ExportError(f"{found.refusal}, or pass --accept-accuracy")

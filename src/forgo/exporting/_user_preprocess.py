@@ -1,0 +1,207 @@
+"""The user's own preprocessing function: the truth that the picture rules must agree with.
+
+What it makes of every example is what the framework answers, for the golden cases. The function itself
+stays in the caller's process; its arrays go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import typing
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from forgo import _preprocess
+from forgo._errors import ExportError, PictureError
+from forgo._picture import Alpha, decode
+from forgo.exporting._examples import Example
+from forgo.exporting._normalization import USUAL, Normalization, read
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
+
+AGREES = 0.05
+"""The largest difference between the function and the rules, in steps of 255 before normalization.
+Keras's and TensorFlow's bilinear are within 0.011; Pillow rounds what it resized, and is off by 0.5 and more."""
+_SEARCHED = 8
+"""Examples that other rules are tried on, before all are."""
+
+Function = Callable[[Any], Any]
+Floats = npt.NDArray[np.float32]
+
+
+def takes_path(function: Function) -> bool:
+    """Whether its first parameter is annotated as a path: ``str``, ``Path`` or ``os.PathLike``."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # builtins, and classes without a signature
+        return False
+    if not parameters:
+        return False
+    said: Any = parameters[0].annotation
+    called = function if inspect.isroutine(function) else type(function).__call__
+    with contextlib.suppress(
+        Exception
+    ):  # a name in some annotation cannot be resolved: read this one as text
+        said = typing.get_type_hints(called).get(parameters[0].name, said)
+    kinds = said.split("|") if isinstance(said, str) else typing.get_args(said) or (said,)
+    return any(
+        kind.strip().rpartition(".")[2] in ("str", "Path", "PathLike")
+        if isinstance(kind, str)
+        else isinstance(kind, type) and issubclass(kind, str | os.PathLike)
+        for kind in kinds
+    )
+
+
+def apply(function: Function, pictures: list[Path], alpha: Alpha = "drop") -> Floats:
+    """Call the function for every picture: with its path, where that is annotated, else with its pixels.
+
+    The pixels are a ``PIL.Image`` in RGB, upright, decoded as the bundle does it. Pictures that no rule covers
+    are passed over; they are no examples.
+
+    Returns:
+        float32 [pictures, height, width, 3].
+
+    Raises:
+        ExportError: it fails, or gives something else.
+    """
+    by_path = takes_path(function)
+    made: list[Floats | None] = []
+    for path in pictures:
+        try:
+            pixels = decode(path.read_bytes(), alpha)
+        except OSError as e:
+            raise ExportError(f"{path}: the example cannot be read: {e.strerror}") from None
+        except PictureError:
+            made.append(None)
+            continue
+        try:
+            given = function(path if by_path else Image.fromarray(pixels))
+            array = np.asarray(given)
+        except Exception as e:
+            raise ExportError(f"preprocess fails on {path}: {type(e).__name__}: {e}") from e
+        if array.ndim == 4 and len(array) == 1:
+            array = array[0]
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind not in "iuf":
+            raise ExportError(
+                f"preprocess gives {array.dtype}{list(array.shape)} for {path}, not numbers [height, width, 3]"
+            )
+        first = next((a for a in made if a is not None), array)
+        if array.shape != first.shape:
+            raise ExportError(
+                f"preprocess gives {list(array.shape)} for {path}, but {list(first.shape)} for another"
+            )
+        values = array.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise ExportError(f"preprocess gives values for {path} that are not finite")
+        made.append(values)
+    shape = next((a.shape for a in made if a is not None), (1, 1, 3))
+    return np.stack([np.zeros(shape, np.float32) if a is None else a for a in made])
+
+
+def check(examples: list[Example], name: str, request: Request) -> dict[str, Any]:
+    """Hold the picture rules to what the function gave, on every example.
+
+    Returns:
+        What the bundle's provenance says of it.
+
+    Raises:
+        ExportError: they differ. It says by how much, on which example, and which rules come nearest.
+    """
+    given = request.prepared
+    if given is None or not examples:
+        return {}
+    want = examples[0].inputs[name].shape[1:]
+    if given.shape[1:] != want:
+        raise ExportError(f"preprocess gives {list(given.shape[1:])}, but the model takes {list(want)}")
+    worst, where = 0.0, examples[0]
+    for e in examples:
+        d = _steps(request.normalization, e.inputs[name][0], given[e.index])
+        if d > worst:
+            worst, where = d, e
+    if worst <= AGREES:
+        return {"tolerance": AGREES, "largest_difference": worst, "examples": len(examples)}
+    raise ExportError(
+        f"preprocess gives other values than {_arguments(request.resize, request.fit, request.normalization)}: "
+        f"by up to {worst:.3g} of 255, on {where.source}. {_nearest(examples, given, want)}"
+    )
+
+
+def _steps(normalization: Normalization, pixels: Floats, given: Floats) -> float:
+    """The largest difference, in steps of 255 before normalization."""
+    off = np.abs(normalization.apply(pixels) - given) * np.abs(
+        np.array(normalization.std) / normalization.scale
+    )
+    return float(off.max())
+
+
+def _nearest(examples: list[Example], given: Floats, shape: tuple[int, ...]) -> str:
+    """Say which of all rules come nearest to the function."""
+    upright = [e for e in examples if e.orientation == 1] or examples
+    some = upright[:: max(1, len(upright) // _SEARCHED)][:_SEARCHED]
+    found: list[tuple[float, int, str, str, Normalization]] = []
+    for resize, fit in product(_preprocess.RESIZES, _preprocess.FITS):
+        graph: Any = _preprocess.build(shape[0], shape[1], resize=resize, fit=fit)  # type: ignore[arg-type]
+        prepared = [_preprocess.Preprocessor(graph)(e.pixels) for e in some if e.pixels is not None]
+        wanted = [given[e.index] for e in some if e.pixels is not None]
+        for n in [*USUAL.values(), *_fitted(np.stack(prepared), np.stack(wanted))]:
+            worst = max(_steps(n, p, w) for p, w in zip(prepared, wanted, strict=True))
+            found.append((worst, len(found), resize, fit, n))
+    _, _, resize, fit, n = min(found)
+    graph = _preprocess.build(shape[0], shape[1], resize=resize, fit=fit)  # type: ignore[arg-type]
+    preprocess = _preprocess.Preprocessor(graph)
+
+    def worst_of(part: list[Example]) -> float:
+        return max(_steps(n, preprocess(e.pixels), given[e.index]) for e in part if e.pixels is not None)
+
+    worst, rules = worst_of(examples), _arguments(resize, fit, n)
+    if worst <= AGREES:
+        return f"On all {len(examples)} examples it agrees with {rules}"
+    if len(upright) < len(examples) and worst_of(upright) <= AGREES:
+        return (
+            f"On the {len(upright)} examples without an EXIF orientation it agrees with {rules}; the others the "
+            "bundle turns upright, and the function does not: PIL.ImageOps.exif_transpose does"
+        )
+    rounded = " (Pillow rounds what it resized, these rules do not)" if 0.3 <= worst <= 1.5 else ""
+    return f"No rules agree with it; the nearest, {rules}, are off by up to {worst:.3g}{rounded}"
+
+
+def _fitted(pixels: Floats, given: Floats) -> list[Normalization]:
+    """The normalizations that a straight line through each channel comes to, in both orders."""
+    made = []
+    for channels in ("RGB", "BGR"):
+        ordered = pixels[..., ::-1] if channels == "BGR" else pixels
+        slopes, offsets = [], []
+        for c in range(3):
+            x, y = ordered[..., c].ravel().astype(np.float64), given[..., c].ravel().astype(np.float64)
+            slope = ((x - x.mean()) * (y - y.mean())).mean() / max(x.var(), 1e-12)
+            slopes.append(slope)
+            offsets.append(y.mean() - slope * x.mean())
+        if min(abs(s) for s in slopes) < 1e-9:
+            continue
+        if max(slopes) - min(slopes) < 1e-3 * abs(slopes[0]):
+            made.append(read(channels, _short(float(np.mean(slopes))), [_short(-o) for o in offsets]))
+            continue
+        std = [1 / (255 * s) for s in slopes]
+        mean = [_short(-o * d) for o, d in zip(offsets, std, strict=True)]
+        made.append(read(channels, 1 / 255, mean, [_short(d) for d in std]))
+    return made
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}") if abs(value) > 1e-6 else 0.0
+
+
+def _arguments(resize: str, fit: str, normalization: Normalization) -> str:
+    """The arguments of forgo.export for these rules."""
+    said = [f"resize={resize!r}"]
+    said += [f"fit={fit!r}"] if fit != "stretch" else []
+    return ", ".join([*said, *normalization.arguments()])

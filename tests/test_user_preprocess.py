@@ -1,0 +1,177 @@
+"""preprocess=: the user's own function is the truth, and the rules must agree with it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+import forgo
+from forgo._preprocess import Preprocessor, build
+from forgo.exporting import _user_preprocess
+from forgo.exporting._examples import read_pictures
+from forgo.exporting._model import End
+from forgo.exporting._normalization import Normalization
+from forgo.exporting._pipeline import Request
+from tests.conftest import BUNDLES
+from tests.conftest import forgo as run_forgo
+
+PICTURES = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
+SIZE = (16, 16)
+
+
+def nearest(image: Image.Image) -> Any:
+    return np.asarray(image.resize(SIZE, Image.Resampling.NEAREST), np.float32)
+
+
+def by_path(path: Path) -> Any:
+    return nearest(ImageOps.exif_transpose(Image.open(path)).convert("RGB")) / 255
+
+
+def by_text(path: str) -> Any:
+    assert isinstance(path, Path)
+    return by_path(path)
+
+
+class Loader:
+    def __call__(self, path: str | Path) -> Any:
+        return by_path(Path(path))
+
+
+@pytest.mark.parametrize(
+    ("function", "path"),
+    [(functools.partial(by_path), True), (nearest, False), (by_path, True), (by_text, True), (Loader(), True), (lambda im: im, False), (np.asarray, False)],
+)  # fmt: skip
+def test_a_path_is_given_to_those_that_say_so(function: Any, path: bool) -> None:
+    assert _user_preprocess.takes_path(function) is path
+
+
+def checked(function: Any, **rules: Any) -> dict[str, Any]:
+    """Hold rules to a function, as an export does."""
+    normalization = rules.pop("normalization", Normalization())
+    examples, _ = read_pictures(
+        PICTURES, Preprocessor(build(*SIZE, **rules)), End("x", "float32", (None, *SIZE, 3))
+    )
+    request = Request(
+        Path("m.forgo"), pictures=PICTURES, normalization=normalization,
+        prepared=_user_preprocess.apply(function, PICTURES), **rules,
+    )  # fmt: skip
+    return _user_preprocess.check([e for e in examples if e is not None], "x", request)
+
+
+def test_a_function_that_leaves_pictures_turned_is_told_so() -> None:
+    def turned(path: Path) -> Any:
+        return nearest(Image.open(path).convert("RGB"))
+
+    with pytest.raises(
+        forgo.ExportError,
+        match=r"without an EXIF orientation it agrees with resize='nearest'; .*exif_transpose",
+    ):
+        checked(turned, resize="nearest")
+
+
+def test_rules_that_agree() -> None:
+    found = checked(
+        lambda im: nearest(im) / 255, resize="nearest", normalization=Normalization(scale=1 / 255)
+    )
+    assert found["examples"] == len(PICTURES)
+    assert found["largest_difference"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("function", "rules", "says"),
+    [
+        (lambda im: nearest(im) / 255, {}, r"agrees with resize='nearest', scale=1/255$"),
+        (lambda im: nearest(im)[..., ::-1], {"resize": "nearest"}, r"agrees with resize='nearest', channels='BGR'$"),
+        (
+            lambda im: nearest(im)[..., ::-1] - np.array([103.939, 116.779, 123.68]),
+            {"normalization": Normalization(scale=1 / 255)},
+            r"agrees with resize='nearest', channels='BGR', mean=\(103.939, 116.779, 123.68\)$",
+        ),
+        (  # what no framework of note does: found by a straight line
+            lambda im: (nearest(im) / 255 - np.array([0.48145, 0.45783, 0.40821])) / np.array([0.26863, 0.2613, 0.27578]),
+            {"resize": "nearest"},
+            r"agrees with resize='nearest', scale=1/255, mean=\(0.4814\d*, 0.4578\d*, 0.4082\d*\), std=\(0.2686\d*, 0.2613\d*, 0.2757\d*\)$",
+        ),
+        (  # one pixel's channel differs
+            lambda im: nearest(im) + np.eye(16)[:, :, None] * (1, 0, 0),
+            {"resize": "nearest"},
+            r"by up to 1 of 255, .*No rules agree with it; the nearest, resize='nearest'.*, are off by up to",
+        ),
+        (
+            lambda im: np.asarray(im.resize(SIZE, Image.Resampling.BILINEAR)),
+            {},
+            r"the nearest, resize='bilinear-antialias', are off by up to 0.9.* .Pillow rounds",
+        ),
+    ],
+)  # fmt: skip
+def test_rules_that_do_not_agree_name_those_that_do(function: Any, rules: dict[str, Any], says: str) -> None:
+    with pytest.raises(forgo.ExportError, match=says) as caught:
+        checked(function, **rules)
+    assert "of 255, on 0" in str(caught.value)  # which example
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda im: 1 / 0, "preprocess fails on .*ZeroDivisionError"),
+        (lambda im: None, "preprocess gives object"),
+        (lambda im: np.asarray(im.convert("L")), r"not numbers \[height, width, 3\]"),
+        (lambda im: np.asarray(im), "but .* for another"),
+        (lambda im: nearest(im) * np.float32("nan"), "not finite"),
+    ],
+)
+def test_functions_that_fail(function: Any, says: str, tmp_path: Path) -> None:
+    files = [*PICTURES, tmp_path / "other.png"]
+    Image.new("RGB", (3, 5)).save(files[-1])
+    with pytest.raises(forgo.ExportError, match=says):
+        forgo.export("model.keras", tmp_path / "m.forgo", examples=files, preprocess=function)
+
+
+def test_it_is_for_pictures(tmp_path: Path) -> None:
+    with pytest.raises(forgo.ExportError, match="for models of pictures"):
+        forgo.export("m.keras", tmp_path / "m.forgo", examples=np.ones((3, 4)), preprocess=nearest)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_its_answers_are_the_golden_ones(tmp_path: Path, in_memory: bool) -> None:
+    keras.utils.set_random_seed(9)
+    model = keras.Sequential(
+        [
+            keras.Input((*SIZE, 3)),
+            keras.layers.Conv2D(8, 3, activation="tanh"),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.save(tmp_path / "m.keras")
+    place = tmp_path / "m.forgo"
+    calls = []
+
+    def mine(path: Path) -> Any:
+        calls.append(path)
+        return by_path(path)
+
+    given = model if in_memory else tmp_path / "m.keras"
+    arguments: dict[str, Any] = {"examples": PICTURES, "labels": ["a", "b", "c"], "preprocess": mine}
+    with pytest.raises(forgo.ExportError, match="agrees with resize='nearest', scale=1/255"):
+        forgo.export(given, place, **arguments)
+    assert not place.exists()
+    calls.clear()
+    forgo.export(given, place, resize="nearest", scale=1 / 255, **arguments)
+    assert calls == PICTURES
+    done = run_forgo("predict", "--json", "--top", "0", place, *PICTURES)
+    want = model.predict(np.stack([by_path(p) for p in PICTURES]), verbose=0)
+    for line, scores in zip(done.out.splitlines(), want, strict=True):
+        got = {c["label"]: c["score"] for c in json.loads(line)["classes"]}
+        assert [got[label] for label in "abc"] == pytest.approx(scores.tolist(), abs=1e-4)
+    said = json.loads((place / "forgo.json").read_text())["provenance"]["preprocess"]
+    assert said["examples"] == len(PICTURES)
+    assert said["largest_difference"] <= said["tolerance"] == 0.05
