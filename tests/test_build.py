@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import struct
 import subprocess
 import sys
@@ -73,3 +74,41 @@ def test_an_audit_that_reached_no_database_says_so() -> None:
     done = audit(UV_OFFLINE="1", HTTPS_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
     assert done.returncode == 3
     assert "NOT CHECKED: the Python packages" in done.stderr
+
+
+def test_a_build_without_cgo_says_what_is_missing() -> None:
+    for package in ("./cmd/forgo", "./predict/onnx", "./predict/tensorflow"):
+        done = subprocess.run(
+            ["go", "build", "-o", os.devnull, package],
+            cwd=ROOT, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode != 0
+        assert "build_with_CGO_ENABLED_1_and_a_C_compiler" in done.stderr
+        assert "build constraints exclude" not in done.stderr
+        assert done.stderr.count("\n") == 2, done.stderr
+
+
+@linux
+@pytest.mark.slow
+def test_a_static_program_refuses_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "main.go").write_text(
+        "package main\n\n"
+        'import (\n\t"fmt"\n\t"os"\n\n\t"github.com/forgo-ml/forgo/predict/onnx"\n)\n\n'
+        "func main() {\n\t_, err := onnx.Engine().Library()\n\tfmt.Println(err)\n\tos.Exit(1)\n}\n"
+    )
+    (tmp_path / "go.mod").write_text(
+        (ROOT / "go.mod").read_text().replace("module github.com/forgo-ml/forgo", "module example.com/static")
+        + f"\nrequire github.com/forgo-ml/forgo v0.0.0\nreplace github.com/forgo-ml/forgo => {ROOT}\n"
+    )
+    shutil.copy(ROOT / "go.sum", tmp_path)
+    built = subprocess.run(
+        ["go", "build", "-mod=mod", "-o", "static", "-ldflags", "-extldflags -static", "."],
+        cwd=tmp_path, env={**os.environ, "CGO_ENABLED": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "cannot find -l" in built.stderr:
+        pytest.skip("the C library's static form is not installed")
+    assert built.returncode == 0, built.stderr
+    done = subprocess.run([tmp_path / "static"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("load ONNX Runtime: this program is linked statically")
+    assert "-extldflags -static" in done.stdout

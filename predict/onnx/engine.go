@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Package onnx runs ONNX graphs with ONNX Runtime.
 //
 //	m, err := predict.Load(ctx, "digits.forgo", onnx.Engine())

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package onnx
 
 // What the binding cannot pass as it is: a run without inputs, scalar strings, 16-bit floats, and

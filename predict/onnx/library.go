@@ -1,3 +1,5 @@
+//go:build cgo
+
 package onnx
 
 /*
@@ -35,6 +37,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"unsafe"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -65,7 +68,9 @@ func find(option string) (predict.Library, error) {
 	}
 	return sharedlib.Search{
 		Name: "ONNX Runtime", Env: EnvLibrary, Files: files, Wheel: "onnxruntime/capi",
-		System: []string{"/opt/onnxruntime/lib"}, Install: "pip install onnxruntime", Probe: probe,
+		System:  []string{"/opt/onnxruntime/lib"},
+		Install: fmt.Sprintf("put its shared library (%s, 1.%d or newer) beside the binary, pip install onnxruntime", strings.TrimSuffix(files[0], "*"), apiVersion),
+		Probe:   probe,
 	}.Find(option)
 }
 

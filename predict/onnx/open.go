@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
+	_ "github.com/forgo-ml/forgo/predict/internal/needscgo"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 

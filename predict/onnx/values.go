@@ -1,3 +1,5 @@
+//go:build cgo
+
 package onnx
 
 // Tensors as ONNX Runtime's values.

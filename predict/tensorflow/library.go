@@ -54,7 +54,9 @@ func find(option string) (predict.Library, error) {
 	}
 	return sharedlib.Search{
 		Name: "TensorFlow", Env: EnvLibrary, Files: files, Wheel: "tensorflow",
-		System: []string{"/opt/tensorflow/lib"}, Install: "pip install tensorflow-cpu", Probe: open,
+		System:  []string{"/opt/tensorflow/lib"},
+		Install: "put its shared libraries (libtensorflow_cc, libtensorflow_framework) beside the binary, pip install tensorflow-cpu",
+		Probe:   open,
 	}.Find(option)
 }
 

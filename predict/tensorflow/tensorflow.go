@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
+	_ "github.com/forgo-ml/forgo/predict/internal/needscgo"
 )
 
 // Option changes how the engine is set up.

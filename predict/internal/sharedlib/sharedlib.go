@@ -20,7 +20,7 @@ type Search struct {
 	Files  []string // patterns of its file's name, best first
 	Wheel  string   // the folder in site-packages where its wheel keeps it
 	System []string // folders besides the system's usual ones
-	// Install is what to install when there is none: "pip install onnxruntime".
+	// Install is what to do where there is none, beside setting Env: "put libx.so beside the binary".
 	Install string
 	// Probe loads the library at a path and returns its version, or why it is unfit.
 	Probe func(path string) (version string, err error)
@@ -84,6 +84,10 @@ func multiarch() string {
 // Find returns the first library that loads and is fit. Its error names every place looked
 // at, and why those found are unfit.
 func (s Search) Find(option string) (predict.Library, error) {
+	if static() {
+		return predict.Library{}, fmt.Errorf("load %s: this program is linked statically and cannot open shared libraries: "+
+			"build it without -extldflags -static", s.Name)
+	}
 	if path, where := s.asked(option); path != "" {
 		version, err := s.Probe(path) // a bare name is the dynamic linker's to find
 		if err != nil {
@@ -109,6 +113,6 @@ func (s Search) Find(option string) (predict.Library, error) {
 	if len(unfit) > 0 {
 		return predict.Library{}, fmt.Errorf("load %s: %s", s.Name, strings.Join(unfit, "; "))
 	}
-	return predict.Library{}, fmt.Errorf("no %s found: %s, or set %s to its shared library (looked for %s in %s)",
+	return predict.Library{}, fmt.Errorf("no %s found: %s, or set %s to it (looked for %s in %s)",
 		s.Name, s.Install, s.Env, strings.Join(s.Files, " and "), strings.Join(dirs, ", "))
 }

@@ -1,0 +1,17 @@
+package sharedlib
+
+import (
+	"debug/elf"
+	"slices"
+)
+
+// static tells whether this program has no dynamic linker. glibc's dlopen then loads a second C library,
+// and the program dies in it.
+func static() bool {
+	file, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return false // as where /proc is not mounted
+	}
+	defer file.Close()
+	return !slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
