@@ -40,7 +40,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/forgo-ml/forgo/internal/printable"
@@ -357,7 +359,7 @@ func (m *Model) check(inputs Tensors) (int, error) {
 	for _, spec := range m.inputs {
 		t, ok := inputs[spec.Name]
 		if !ok {
-			return 0, fmt.Errorf("input %q is missing", spec.Name)
+			return 0, fmt.Errorf("input %q is missing: got %s, the model takes %s", spec.Name, m.namesOf(inputs), m.namesOf(nil))
 		}
 		if err := spec.Match(t); err != nil {
 			return 0, err
@@ -373,6 +375,20 @@ func (m *Model) check(inputs Tensors) (int, error) {
 		}
 	}
 	return rows, nil
+}
+
+// namesOf lists the names of inputs or, for nil, those that the model takes.
+func (m *Model) namesOf(inputs Tensors) string {
+	names := slices.Sorted(maps.Keys(inputs))
+	if inputs == nil {
+		for _, spec := range m.inputs {
+			names = append(names, spec.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return tensor.Cut(strings.Trim(fmt.Sprintf("%q", names), "[]"))
 }
 
 // compute runs the graph, whose names for things clients do not know.

@@ -136,21 +136,36 @@ func commonFaults(t *testing.T) []bad {
 		bad{kind: "timeout below 0", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":-1}}`, names: "parameters: timeout: -1"},
 		bad{kind: "timeout no number", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":"1s"}}`, names: "parameters: timeout"},
 	)
+	for _, b := range []bad{
+		{path: "/v2/models/strings/infer", body: `{"inputs":[{"name":"x","datatype":"BYTES","shape":[1,2],"data":["a","\ud800"]}]}`},
+		{path: "/v1/models/strings:predict", body: `{"instances":[["\udc00\ud800","a"]]}`},
+		{path: "/models/strings", body: `["\ud83dx","a"]`},
+	} {
+		b.kind, b.names = "half a character", "half of a character"
+		all = append(all, b)
+	}
+	for _, b := range []bad{
+		{path: "/v2/models/iris/infer", body: `{"inputs":[{"name":"input","datatype":"FP32","shape":[2,4],"data":[[1,2,3,4],[1,2,3]]}]}`, names: "ragged: [1] has 3 elements, those before it 4"},
+		{path: "/v1/models/iris:predict", body: `{"instances":[[1,2,3,4],5]}`, names: "ragged: [1] is no list"},
+	} {
+		b.kind = "ragged lists"
+		all = append(all, b)
+	}
 	for _, b := range []bad{ // the first dimension is the batch: there is none without it
-		{path: "/v2/models/iris/infer", body: `{"inputs":[{"name":"input","datatype":"FP32","shape":[],"data":[5]}]}`, names: `"input": got float32[], want float32[-1 4]`},
-		{path: "/v2/models/iris/infer", body: `{"inputs":[{"name":"input","datatype":"FP32","shape":[],"data":5}]}`, names: `"input": got float32[], want float32[-1 4]`},
+		{path: "/v2/models/iris/infer", body: `{"inputs":[{"name":"input","datatype":"FP32","shape":[],"data":[5]}]}`, names: `"input": got FP32[], want FP32[-1 4]`},
+		{path: "/v2/models/iris/infer", body: `{"inputs":[{"name":"input","datatype":"FP32","shape":[],"data":5}]}`, names: `"input": got FP32[], want FP32[-1 4]`},
 		binaryRequest("/v2/models/iris/infer", `"name":"input","datatype":"FP32","shape":[]`, "0000"),
-		{path: "/v1/models/iris:predict", body: `{"inputs":5}`, names: `"input": got float32[], want float32[-1 4]`},
+		{path: "/v1/models/iris:predict", body: `{"inputs":5}`, names: `"input": got DT_FLOAT[], want DT_FLOAT[-1 4]`},
 		{path: "/v1/models/iris:predict", body: `{"inputs":{"input":5}}`, names: `inputs: input "input": give a list, whose first dimension is the batch`},
 	} {
 		if b.kind = "scalar"; b.names == "" {
-			b.names = `"input": got float32[], want float32[-1 4]`
+			b.names = `"input": got FP32[], want FP32[-1 4]`
 		}
 		all = append(all, b)
 	}
 	for _, element := range []struct{ kind, model, datatype, value, names string }{
-		{"number over its type", "whole", "INT32", "3000000000", "3000000000 is not an int32"},
-		{"fraction for a whole number", "whole", "INT32", "1.5", "1.5 is not an int32"},
+		{"number over its type", "whole", "INT32", "3000000000", "3000000000 does not fit "},
+		{"fraction for a whole number", "whole", "INT32", "1.5", "1.5 does not fit "},
 		{"string with zero", "strings", "BYTES", `"a\u0000b"`, "zero byte"},
 		{"JSON in another charset", "strings", "BYTES", "\"Gr\xfcn\"", "not UTF-8"},
 	} {
@@ -237,8 +252,8 @@ func commonCalls(t *testing.T) []badCall {
 		}}, names: `"b" is missing`},
 		badCall{kind: "too few numbers", request: predictCall{shortRow}, names: `"input"`},
 		badCall{kind: "too many numbers", request: predictCall{longRow}, names: `"input"`},
-		badCall{kind: "scalar", request: predictCall{scalarRow}, names: `"input": got float32[], want float32[-1 4]`},
-		badCall{kind: "scalar", request: inferCall{scalar}, names: `"input": got float32[], want float32[-1 4]`},
+		badCall{kind: "scalar", request: predictCall{scalarRow}, names: `"input": got DT_FLOAT[], want DT_FLOAT[-1 4]`},
+		badCall{kind: "scalar", request: inferCall{scalar}, names: `"input": got FP32[], want FP32[-1 4]`},
 		badCall{kind: "output twice", request: inferCall{twice}, names: "outputs[1]"},
 		badCall{kind: "too few numbers", request: inferCall{few}, names: `"input"`},
 		badCall{kind: "too many numbers", request: inferCall{many}, names: `"input"`},

@@ -252,20 +252,20 @@ func grpcFaults() []badCall {
 		"input twice":      {edit(func(r *request, in *tensorIn) { r.Inputs = append(r.Inputs, in) }), codes.InvalidArgument, `inputs[1]: input "input" is given twice`},
 		"unknown datatype": {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP99" }), codes.InvalidArgument, `inputs[0] "input": there is no datatype "FP99"`},
 		"no datatype":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "" }), codes.InvalidArgument, `inputs[0] "input": there is no datatype ""`},
-		"wrong field":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP64" }), codes.InvalidArgument, "got float64[1 4], want float32"},
+		"wrong field":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP64" }), codes.InvalidArgument, "got FP64[1 4], want FP32"},
 		"wrong datatype": {edit(func(_ *request, in *tensorIn) {
 			in.Datatype, in.Contents = "INT64", &pb.InferTensorContents{Int64Contents: []int64{1, 2, 3, 4}}
-		}), codes.InvalidArgument, `"input": got int64[1 4]`},
+		}), codes.InvalidArgument, `"input": got INT64[1 4]`},
 		"number over its type": {edit(func(r *request, in *tensorIn) {
 			r.ModelName, in.Name, in.Shape = "bytes", "x", []int64{1, 2}
 			in.Datatype, in.Contents = "INT8", &pb.InferTensorContents{IntContents: []int32{1, 400}}
 		}), codes.InvalidArgument, `inputs[0] "x": int_contents: element 1`},
-		"FP16 in contents":        {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP16" }), codes.InvalidArgument, "got float16[1 4], want float32"},
+		"FP16 in contents":        {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP16" }), codes.InvalidArgument, "got FP16[1 4], want FP32"},
 		"no data":                 {edit(func(_ *request, in *tensorIn) { in.Contents = nil }), codes.InvalidArgument, "neither contents"},
 		"shape and data":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{2, 4} }), codes.InvalidArgument, `inputs[0] "input": shape [2 4] needs 8 elements`},
 		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{-1, 4} }), codes.InvalidArgument, `inputs[0] "input": shape [-1 4] has a negative size`},
 		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{1 << 40, 1 << 40} }), codes.InvalidArgument, `inputs[0] "input": shape [1099511627776 1099511627776] has more than 2^40`},
-		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{4, 1} }), codes.InvalidArgument, `"input": got float32[4 1]`},
+		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.Shape = []int64{4, 1} }), codes.InvalidArgument, `"input": got FP32[4 1]`},
 		"raw and contents":        {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw} }), codes.InvalidArgument, "contents field must not be specified when using raw_input_contents for 'input' for model 'iris'"},
 		"raw for fewer inputs":    {edit(func(r *request, _ *tensorIn) { r.RawInputContents = [][]byte{raw, raw} }), codes.InvalidArgument, "raw_input_contents has 2"},
 		"raw too short":           {edit(func(r *request, in *tensorIn) { r.RawInputContents, in.Contents = [][]byte{raw[:15]}, nil }), codes.InvalidArgument, "needs 16 bytes"},
@@ -277,7 +277,7 @@ func grpcFaults() []badCall {
 		}), codes.InvalidArgument, "outputs[0]: parameters: classification: 0 is no number of classes"},
 		"classification of half": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: map[string]*pb.InferParameter{"classification": {}}}}
-		}), codes.InvalidArgument, "outputs[0]: parameters: classification: it is not an int64_param"},
+		}), codes.InvalidArgument, "outputs[0]: parameters: classification: it does not fit int64_param"},
 		"binary_data no boolean": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: intParameter("binary_data", 1)}}
 		}), codes.InvalidArgument, "outputs[0]: parameters: binary_data: it is not a bool_param"},

@@ -239,7 +239,7 @@ func TestInferRawBody(t *testing.T) {
 	if status != 200 || best(floats(t, body[n:n+12]), models["shapes"].Manifest().Labels)[0] != label {
 		t.Errorf("picture: %d %q, want %s", status, body, label)
 	}
-	if status, _, body := exchange(t, "POST", url+"/v2/models/texts/infer", []byte("a"), headerLength, "0"); status != 400 || !strings.Contains(string(body), "want string[-1 2]") {
+	if status, _, body := exchange(t, "POST", url+"/v2/models/texts/infer", []byte("a"), headerLength, "0"); status != 400 || !strings.Contains(string(body), "want BYTES[-1 2]") {
 		t.Errorf("one string for two: %d %s", status, body)
 	}
 }

@@ -133,7 +133,7 @@ func oipFaults(t *testing.T, models serve.Models) []bad {
 		"unknown input":                {"POST", infer, inferBody(t, "other", "FP32", []int{1, 4}, row), 400, `no input "other"`},
 		"input twice":                  {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]},{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`, 400, `inputs[1]: input "input" is given twice`},
 		"unknown datatype":             {"POST", infer, inferBody(t, "input", "FP99", []int{1, 4}, row), 400, `inputs[0] "input": data: there is no datatype "FP99"`},
-		"wrong datatype":               {"POST", infer, inferBody(t, "input", "INT64", []int{1, 4}, []int{1, 2, 3, 4}), 400, `"input": got int64`},
+		"wrong datatype":               {"POST", infer, inferBody(t, "input", "INT64", []int{1, 4}, []int{1, 2, 3, 4}), 400, `"input": got INT64`},
 		"no shape":                     {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","data":[1,2,3,4]}]}`, 400, `inputs[0] "input": it has no shape`},
 		"no data":                      {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4]}]}`, 400, `inputs[0] "input": it has no data`},
 		"shape and data":               {"POST", infer, inferBody(t, "input", "FP32", []int{2, 4}, row), 400, `inputs[0] "input": data: shape [2 4] needs 8 elements`},

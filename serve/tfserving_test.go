@@ -158,8 +158,8 @@ func TestTFServingSizesOfOne(t *testing.T) {
 		}
 	}
 	for body, names := range map[string]string{
-		`{"instances": [[[1.0]]]}`: "got float32[1 1 1], want float32[-1 1]", `{"instances": [[1.0, 2.0]]}`: "want float32[-1 1]",
-		`{"instances": [[1.0], 2.0]}`: "ragged", `{"inputs": 1.0}`: "want float32[-1",
+		`{"instances": [[[1.0]]]}`: "got DT_FLOAT[1 1 1], want DT_FLOAT[-1 1]", `{"instances": [[1.0, 2.0]]}`: "want DT_FLOAT[-1 1]",
+		`{"instances": [[1.0], 2.0]}`: "ragged", `{"inputs": 1.0}`: "want DT_FLOAT[-1",
 	} {
 		if status, _, got := exchange(t, "POST", url+"half:predict", []byte(body)); status != 400 || !strings.Contains(string(got), names) {
 			t.Errorf("%s: %d %s, want %s", body, status, got, names)
@@ -236,7 +236,7 @@ func tfservingFaults() []bad {
 		"an input left out":           {"POST", "two:predict", `{"instances":[{"a":[1,2],"b":[1,2]},{"a":[1,2]}]}`, 400, "instance 1"},
 		"input left out":              {"POST", "two:predict", `{"instances":[{"a":[1,2]}]}`, 400, `"b"`},
 		"bare rows for two inputs":    {"POST", "two:predict", `{"instances":[[1,2]]}`, 400, `["a" "b"]`},
-		"rows of two shapes":          {"POST", "two:predict", `{"instances":[{"a":[1,2],"b":[1,2]},{"a":[1],"b":[1]}]}`, 400, "got float32[1 1], want float32[-1 2]"},
+		"rows of two shapes":          {"POST", "two:predict", `{"instances":[{"a":[1,2],"b":[1,2]},{"a":[1],"b":[1]}]}`, 400, "got DT_FLOAT[1 1], want DT_FLOAT[-1 2]"},
 		"columns of two lengths":      {"POST", "two:predict", `{"inputs":{"a":[[1,2]],"b":[[1,2],[3,4]]}}`, 400, "rows"},
 		"column without batch":        {"POST", "two:predict", `{"inputs":{"a":1,"b":[[1,2]]}}`, 400, `"a"`},
 		"input twice":                 {"POST", "two:predict", `{"inputs":{"a":[[1,2]],"a":[[1,2]]}}`, 400, "twice"},

@@ -4,6 +4,7 @@ package payload
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -124,7 +125,17 @@ func (r *Reader) not(kind string) error {
 // errUnfit says that lists are nested otherwise than wanted; their shape is returned.
 var errUnfit = errors.New("the lists are nested otherwise")
 
+// errRagged is wrapped by errors about lists that are no tensor.
 var errRagged = errors.New("the lists are ragged")
+
+// ragged says where lists stop being a tensor.
+func (l *lists[T]) ragged(depth int, what string, args ...any) error {
+	place := ""
+	for _, i := range l.path[:depth] {
+		place += fmt.Sprintf("[%d]", i)
+	}
+	return fmt.Errorf("%w: %s %s", errRagged, cmp.Or(place, "the whole"), fmt.Sprintf(what, args...))
+}
 
 // Elements reads a value, or lists nested to any depth, each innermost value by element. room
 // is how many are expected.
@@ -152,6 +163,7 @@ type lists[T tensor.Element] struct {
 	element func(*Reader) (T, error)
 	data    []T
 	shape   []int64 // -1 until the first list of a depth has ended
+	path    []int   // where in the lists the reader is
 	leaf    int     // the depth of the elements, -1 until the first is met
 	want    []int64 // nil is any
 	unfit   bool    // it is nested otherwise: only its shape is wanted still
@@ -178,7 +190,7 @@ func (l *lists[T]) value(depth int) error {
 			l.leaf = depth
 		}
 		if depth != l.leaf {
-			return errRagged
+			return l.ragged(depth, "is no list, as others there are")
 		}
 		if l.elements++; l.elements > l.limits.Elements {
 			return fmt.Errorf("there are more than %d elements", l.limits.Elements)
@@ -197,17 +209,18 @@ func (l *lists[T]) value(depth int) error {
 		return err
 	}
 	if l.leaf >= 0 && depth >= l.leaf {
-		return errRagged
+		return l.ragged(depth, "is a list, others there are none")
 	}
 	if depth == len(l.shape) {
-		l.shape = append(l.shape, -1)
+		l.shape, l.path = append(l.shape, -1), append(l.path, 0)
 	}
 	n := int64(0)
 	most := int64(math.MaxInt64)
 	if depth < len(l.want) && l.want[depth] >= 0 {
 		most = l.want[depth]
 	}
-	err := l.List(func(int) error {
+	err := l.List(func(i int) error {
+		l.path[depth] = i
 		if n++; n > most {
 			l.unfit = true
 		}
@@ -220,7 +233,7 @@ func (l *lists[T]) value(depth int) error {
 		l.leaf = depth + 1
 	}
 	if l.shape[depth] >= 0 && l.shape[depth] != n {
-		return errRagged
+		return l.ragged(depth, "has %d elements, those before it %d", n, l.shape[depth])
 	}
 	l.shape[depth] = n
 	return nil
@@ -245,7 +258,7 @@ func signed[T int8 | int16 | int32 | int64](token string) (T, error) {
 	bits := bitsOf(T(0))
 	x, err := strconv.ParseInt(token, 10, bits)
 	if err != nil {
-		return 0, fmt.Errorf("%s is not an int%d", tensor.Cut(token), bits)
+		return 0, misfit(token, tensor.DType(fmt.Sprintf("int%d", bits)))
 	}
 	return T(x), nil
 }
@@ -254,9 +267,15 @@ func unsigned[T uint8 | uint16 | uint32 | uint64](token string) (T, error) {
 	bits := bitsOf(T(0))
 	x, err := strconv.ParseUint(token, 10, bits)
 	if err != nil {
-		return 0, fmt.Errorf("%s is not a uint%d", tensor.Cut(token), bits)
+		return 0, misfit(token, tensor.DType(fmt.Sprintf("uint%d", bits)))
 	}
 	return T(x), nil
+}
+
+// misfit says of a number that it is none of a type's.
+func misfit(token string, d tensor.DType) error {
+	token = tensor.Cut(token)
+	return tensor.Worded(func(name func(tensor.DType) string) string { return token + " does not fit " + name(d) })
 }
 
 func bitsOf(zero any) int {

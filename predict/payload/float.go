@@ -102,7 +102,7 @@ func float[T float32 | float64](token string) (T, error) {
 	bits := bitsOf(T(0))
 	x, err := strconv.ParseFloat(token, bits)
 	if err != nil {
-		return 0, fmt.Errorf("%s does not fit a float%d", tensor.Cut(token), bits)
+		return 0, misfit(token, tensor.DType(fmt.Sprintf("float%d", bits)))
 	}
 	return T(x), nil
 }

@@ -11,6 +11,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
 
@@ -141,7 +144,30 @@ func (r *Reader) unexpected(want string) error {
 	if r.Peek() == 0 && r.at >= len(r.data) {
 		return r.fail("%s, the text ends", want)
 	}
+	if kind := r.kind(); kind != "" && want != "want "+kind && !strings.HasPrefix(want, "want '") {
+		return fmt.Errorf("at byte %d: %s, got %s", r.at, want, kind)
+	}
 	return r.fail("%s, got %q", want, r.data[r.at])
+}
+
+// kind says what the next value is; "" where it is none.
+func (r *Reader) kind() string {
+	peek := *r
+	switch c := r.data[r.at]; {
+	case c == '{':
+		return "an object"
+	case c == '[':
+		return "a list"
+	case c == '"':
+		return "a string"
+	case peek.word("true"), peek.word("false"):
+		return "a boolean"
+	case peek.word("null"):
+		return "null"
+	case c == '-' || c-'0' <= 9 || peek.word("NaN") || peek.word("Infinity"):
+		return "a number"
+	}
+	return ""
 }
 
 func (r *Reader) enter() error {
@@ -314,7 +340,40 @@ func (r *Reader) unquote(token []byte, plain bool) (string, error) {
 	if err := json.Unmarshal(token, &s); err != nil {
 		return "", r.fail("broken string: %v", err)
 	}
+	if strings.Contains(s, "\uFFFD") { // which is what encoding/json makes of half a character
+		if half := half(token); half != "" {
+			return "", fmt.Errorf("a string holds %s, half of a character without its other half", half)
+		}
+	}
 	return s, nil
+}
+
+// half returns the first escape of a surrogate that is not one of a pair.
+func half(token []byte) string {
+	for i := 0; i+5 < len(token); i++ {
+		if token[i] != '\\' {
+			continue
+		}
+		if token[i+1] != 'u' {
+			i++ // what is escaped is no escape
+			continue
+		}
+		first, _ := strconv.ParseUint(string(token[i+2:i+6]), 16, 16)
+		switch {
+		case !utf16.IsSurrogate(rune(first)):
+		case i+11 < len(token) && token[i+6] == '\\' && token[i+7] == 'u' && isPair(rune(first), token[i+8:i+12]):
+			i += 6
+		default:
+			return string(token[i : i+6])
+		}
+		i += 5
+	}
+	return ""
+}
+
+func isPair(first rune, hex []byte) bool {
+	second, _ := strconv.ParseUint(string(hex), 16, 16)
+	return utf16.DecodeRune(first, rune(second)) != utf8.RuneError
 }
 
 // quoted takes a string with its quotes; plain means that it stands for itself.

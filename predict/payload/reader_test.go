@@ -90,14 +90,14 @@ func TestTensorRefuses(t *testing.T) {
 		`[1.]`: "point", `[1e]`: "exponent", `[+1]`: "want a number", `[.5]`: "want a number", `[0x1]`: "want ']'",
 		`["a"]`: "\"a\" is not a number", `[null]`: "null is not a number", `[{"a":1}]`: "is not a number",
 		`[[1],[1,2]]`: "ragged", `[1,[2]]`: "ragged", `[[1],2]`: "ragged", `[[],[1]]`: "ragged",
-		`[128]`: "128 is not an int8", `[1.0]`: "1.0 is not an int8", `[NaN]`: "NaN is not an int8",
+		`[128]`: "128 does not fit int8", `[1.0]`: "1.0 does not fit int8", `[NaN]`: "NaN does not fit int8",
 		strings.Repeat("[", 100): "deeper than 64",
 	} {
 		if x, err := payload.New([]byte(text)).Tensor(tensor.Int8, 1<<60); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %v, %v; want %q", text, x, err, says)
 		}
 	}
-	if _, err := payload.New([]byte(`[1e39]`)).Tensor(tensor.Float32, 1); err == nil || !strings.Contains(err.Error(), "does not fit a float32") {
+	if _, err := payload.New([]byte(`[1e39]`)).Tensor(tensor.Float32, 1); err == nil || !strings.Contains(err.Error(), "does not fit float32") {
 		t.Errorf("overflow: %v", err)
 	}
 	for text, dtype := range map[string]tensor.DType{`[65520]`: tensor.Float16, `[-1e39]`: tensor.BFloat16} {
@@ -125,6 +125,9 @@ func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 	}
 	if err != nil && !utf8.Valid(text) {
 		return // encoding/json changes such strings
+	}
+	if err != nil && strings.Contains(err.Error(), "half of a character") {
+		return // encoding/json takes it for U+FFFD
 	}
 	if dtype == tensor.Uint8 && bytes.HasPrefix(bytes.TrimSpace(text), []byte{'"'}) {
 		return // base64, to encoding/json

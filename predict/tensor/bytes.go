@@ -141,7 +141,7 @@ func splitStrings(raw []byte, n int64) ([]string, error) {
 		}
 		size := binary.LittleEndian.Uint32(rest)
 		if rest = rest[4:]; uint64(size) > uint64(len(rest)) {
-			return nil, fmt.Errorf("string %d claims %d bytes of the %d left", i, size, len(rest))
+			return nil, fmt.Errorf("string %d claims %d bytes of the %d left; each string comes after its length, 4 bytes little-endian", i, size, len(rest))
 		}
 		texts[i] = unsafe.String(unsafe.SliceData(rest), size)
 		rest = rest[size:]

@@ -1,6 +1,10 @@
 package tensor
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Spec describes one input or output of a model: what a tensor must look like.
 type Spec struct {
@@ -46,8 +50,42 @@ func (s Spec) Unfit(t Tensor) error {
 	if len(t.Shape) > shownSizes {
 		shape = fmt.Sprintf("[%d dimensions]", len(t.Shape))
 	}
-	return fmt.Errorf("tensor %q: got %s%s, want %s%v (-1 is free)", s.Name, t.DType(), shape, s.DType, s.Shape)
+	got := t.DType()
+	return Worded(func(name func(DType) string) string {
+		return fmt.Sprintf("tensor %q: got %s%s, want %s%v (-1 is free)", s.Name, name(got), shape, name(s.DType), s.Shape)
+	})
 }
+
+// Worded returns an error that names element types, for which a protocol may have names of its
+// own: words is given the names to use.
+func Worded(words func(name func(DType) string) string) error {
+	return &worded{words(func(d DType) string { return string(d) }), words}
+}
+
+type worded struct {
+	text  string
+	words func(name func(DType) string) string
+}
+
+func (w *worded) Error() string { return w.text }
+
+// Reword returns an error with another's kinds, in which a [Worded] one it wraps names element
+// types as name does.
+func Reword(err error, name func(DType) string) error {
+	var w *worded
+	if !errors.As(err, &w) {
+		return err
+	}
+	return reworded{err, strings.Replace(err.Error(), w.text, w.words(name), 1)}
+}
+
+type reworded struct {
+	error
+	text string
+}
+
+func (r reworded) Error() string { return r.text }
+func (r reworded) Unwrap() error { return r.error }
 
 // shownSizes is how many dimensions of a shape that was sent an error quotes.
 const shownSizes = 16

@@ -93,6 +93,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	defer m.Release()
 	var wanted []output
 	prepare := func(r *served.Request) (predict.Tensors, error) {
+		r.Types = wire.Datatype
 		c, err := fromProto(inputsOf(r.Model), req)
 		if err != nil {
 			return nil, err
@@ -156,7 +157,11 @@ func fromProto(m inputs, req *pb.ModelInferRequest) (*call, error) {
 		if err != nil {
 			return nil, served.BadInput("%s: %w", field, err)
 		}
-		c.inputs = append(c.inputs, input{name: in.GetName(), tensor: t})
+		read := input{name: in.GetName(), tensor: t}
+		if err := read.decode(in.GetParameters()["content_type"].GetStringParam(), false); err != nil {
+			return nil, served.BadInput("%s: %w", field, err)
+		}
+		c.inputs = append(c.inputs, read)
 	}
 	for i, o := range req.GetOutputs() {
 		if err := noSharedMemory(o.GetParameters()); err != nil {
@@ -176,7 +181,7 @@ func (c *call) setParameters(parameters map[string]*pb.InferParameter) error {
 	if t, ok := parameters["timeout"]; ok {
 		n, ok := t.GetParameterChoice().(*pb.InferParameter_Int64Param)
 		if !ok {
-			return errors.New("timeout: it is not an int64_param")
+			return errors.New("timeout: it does not fit int64_param")
 		}
 		if err := c.setTimeout(n.Int64Param); err != nil {
 			return fmt.Errorf("timeout: %w", err)
@@ -190,7 +195,7 @@ func (o *output) setParameters(parameters map[string]*pb.InferParameter) error {
 	if p, ok := parameters["classification"]; ok {
 		n, ok := p.GetParameterChoice().(*pb.InferParameter_Int64Param)
 		if !ok {
-			return errors.New("classification: it is not an int64_param")
+			return errors.New("classification: it does not fit int64_param")
 		}
 		if err := o.setClasses(n.Int64Param); err != nil {
 			return fmt.Errorf("classification: %w", err)

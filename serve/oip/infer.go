@@ -21,6 +21,7 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 	var wanted []output
 	var free func()
 	prepare := func(r *served.Request) (predict.Tensors, error) {
+		r.Types = wire.Datatype
 		c, given, err := readCall(req, r)
 		if err != nil {
 			return nil, err

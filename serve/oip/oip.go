@@ -86,6 +86,28 @@ type input struct {
 	base64 bool // BYTES elements that came as JSON text
 }
 
+// decode reads elements that the parameter content_type says are base64, as MLServer's codec of
+// that name sends bytes. A picture in JSON is base64 without being said to be.
+func (in *input) decode(contentType string, picture bool) error {
+	if contentType != "base64" || picture && in.base64 {
+		return nil
+	}
+	texts, err := tensor.Values[string](in.tensor)
+	if err != nil {
+		return fmt.Errorf("parameters: content_type: base64 is for BYTES, not %s", wire.Datatype(in.tensor.DType()))
+	}
+	raw := make([]string, len(texts))
+	for i, text := range texts {
+		decoded, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return fmt.Errorf("element %d is not base64, as content_type says: %w", i, err)
+		}
+		raw[i] = string(decoded)
+	}
+	in.tensor.Data = raw
+	return nil
+}
+
 type output struct {
 	name    string
 	binary  bool
@@ -139,6 +161,11 @@ func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 			return nil, served.BadInput("inputs[%d]: input %q is given twice", i, in.name)
 		}
 		if picture == nil || in.name != Picture || in.name == picture.Input && in.tensor.DType() != tensor.String {
+			for _, spec := range r.Inputs() {
+				if spec.Name == in.name {
+					in.tensor.Shape = cut(in.tensor.Shape, spec)
+				}
+			}
 			inputs[in.name] = in.tensor
 			continue
 		}
@@ -202,7 +229,7 @@ func (in inputs) takes(name string, d tensor.DType, shape []int64) error {
 			continue
 		}
 		n, err := tensor.Count(shape)
-		if err == nil && !spec.Takes(d, shape) {
+		if err == nil && !spec.Takes(d, cut(shape, spec)) {
 			err = spec.Unfit(tensor.Tensor{Shape: shape, Data: tensor.Empty(d)})
 		}
 		if err == nil && n > int64(in.maxElements) {
@@ -211,6 +238,15 @@ func (in inputs) takes(name string, d tensor.DType, shape []int64) error {
 		return err
 	}
 	return fmt.Errorf("the model has no input %s; it takes %s", tensor.Quote(name), in.all())
+}
+
+// cut is a shape without sizes of 1 at its end that a spec's has not: MLServer's codecs send [N,1]
+// for a row of one value.
+func cut(shape []int64, spec tensor.Spec) []int64 {
+	for n := len(shape); n > len(spec.Shape) && n > 1 && shape[n-1] == 1; n-- {
+		shape = shape[:n-1]
+	}
+	return shape
 }
 
 // tooMany fails where a request has input i, and the model could not take so many.

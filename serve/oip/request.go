@@ -116,7 +116,7 @@ func (p *parser) input(i int) (input, error) {
 	var shape []int64
 	var later []byte // data that came before what says how to read them
 	var seen bool
-	size := int64(-1)
+	size, contentType := int64(-1), ""
 	err := p.Object(func(name string) error {
 		var err error
 		switch name {
@@ -146,7 +146,7 @@ func (p *parser) input(i int) (input, error) {
 			if p.Null() {
 				return nil
 			}
-			size, err = p.inputParameters()
+			size, contentType, err = p.inputParameters()
 		default:
 			_, err = p.Raw()
 		}
@@ -171,6 +171,9 @@ func (p *parser) input(i int) (input, error) {
 		err = within("data", err)
 	}
 	in.base64 = seen
+	if err == nil {
+		err = in.decode(contentType, p.model.picture != "" && in.name == Picture)
+	}
 	if err != nil {
 		err = within(fmt.Sprintf("inputs[%d] %q", i, in.name), err)
 	}
@@ -192,10 +195,10 @@ func (p *parser) elements(r *payload.Reader, name, datatype string, shape []int6
 	return wire.Elements(r, d, shape)
 }
 
-// inputParameters returns binary_data_size, or -1.
-func (p *parser) inputParameters() (int64, error) {
-	size := int64(-1)
-	err := p.Object(func(name string) error {
+// inputParameters returns binary_data_size, or -1, and content_type, or "".
+func (p *parser) inputParameters() (size int64, contentType string, err error) {
+	size = -1
+	err = p.Object(func(name string) error {
 		var err error
 		switch {
 		case name == "binary_data_size":
@@ -204,12 +207,14 @@ func (p *parser) inputParameters() (int64, error) {
 			}
 		case strings.HasPrefix(name, "shared_memory"):
 			err = errors.New("shared memory is not supported; send the data")
+		case name == "content_type" && p.Peek() == '"':
+			contentType, err = p.Text()
 		default:
 			_, err = p.Raw()
 		}
 		return within(name, err)
 	})
-	return size, err
+	return size, contentType, err
 }
 
 // binary takes the next size bytes of the binary data.

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
@@ -171,7 +172,7 @@ func (r *Repository) Labelled(name, label string) (*served.Model, error) {
 func (s *snapshot) find(name, version string) (*served.Model, error) {
 	e, ok := s.byName[name]
 	if !ok {
-		return nil, served.NotFound("there is no model %q", name)
+		return nil, served.NotFound("there is no model %s; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(s.byName))))
 	}
 	if version == "" {
 		if e.serving != nil {
@@ -192,7 +193,7 @@ func (s *snapshot) find(name, version string) (*served.Model, error) {
 func (s *snapshot) labelled(name, label string) (*served.Model, error) {
 	e, ok := s.byName[name]
 	if !ok {
-		return nil, served.NotFound("there is no model %q", name)
+		return nil, served.NotFound("there is no model %s; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(s.byName))))
 	}
 	m, ok := e.labels[label]
 	switch {
@@ -202,6 +203,36 @@ func (s *snapshot) labelled(name, label string) (*served.Model, error) {
 		return nil, served.NotReady("the version of model %q labelled %q is not ready: %s", name, label, e.reasons())
 	}
 	return m, nil
+}
+
+// mostNames is how many models an error lists.
+const mostNames = 10
+
+// there lists the models that there are, those first whose names begin as one that is not there.
+func there(name string, names []string) string {
+	if len(names) == 0 {
+		return "there are none"
+	}
+	alike := func(other string) int {
+		n := 0
+		for n < min(len(name), len(other)) && name[n] == other[n] {
+			n++
+		}
+		return n
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(alike(b)-alike(a), strings.Compare(a, b)) })
+	list := make([]string, 0, mostNames)
+	for _, other := range names[:min(len(names), mostNames)] {
+		list = append(list, tensor.Quote(other))
+	}
+	text := strings.Join(list, ", ")
+	if more := len(names) - mostNames; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	if len(names) == 1 {
+		return "there is " + text
+	}
+	return "there are " + text
 }
 
 func (e *entry) names() []string { return slices.SortedFunc(maps.Keys(e.versions), byNumber) }

@@ -44,6 +44,7 @@ func isRegression(m *served.Model) error {
 func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format) {
 	var q *request
 	prepare := func(r *served.Request) (predict.Tensors, error) {
+		r.Types = TypeName
 		if err := f.check(m); err != nil {
 			return nil, err
 		}

@@ -83,6 +83,7 @@ func (s *PredictionService) infer(ctx context.Context, req message, verb string,
 	q := &request{m: m}
 	prepare := func(r *served.Request) (predict.Tensors, error) {
 		q.concat = r.Concat
+		r.Types = TypeName
 		if err := checkSignature(req.GetModelSpec().GetSignatureName(), verb); err != nil {
 			return nil, served.BadInput("model_spec: signature_name: %w", err)
 		}

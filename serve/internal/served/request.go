@@ -20,6 +20,9 @@ import (
 // used by one goroutine at a time.
 type Request struct {
 	*Model
+	// Types are the protocol's names for element types, in errors. Optional: the library's.
+	Types func(tensor.DType) string
+
 	seen   *observe.Request
 	place  predict.Reservation
 	start  time.Time
@@ -85,6 +88,9 @@ func (m *Model) Do(ctx context.Context, seen *observe.Request, bytes int64, prep
 		r.place.Release()
 		if r.cancel != nil {
 			r.cancel()
+		}
+		if r.Types != nil {
+			err = tensor.Reword(err, r.Types)
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("the request's time was up after %s: %w", o.total.Round(time.Millisecond), err)
