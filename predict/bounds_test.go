@@ -2,7 +2,9 @@ package predict_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,5 +81,21 @@ func TestRunsAreBounded(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
+	}
+}
+
+// Recorded pixels are as many as the picture has: a file that says otherwise is refused before it is
+// decoded.
+func TestRecordedPixelsAreNotABomb(t *testing.T) {
+	header := []byte("IHDR\x00\x00\x75\x30\x00\x00\x75\x30\x08\x02\x00\x00\x00") // 30,000 x 30,000
+	bomb := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d")
+	bomb = binary.BigEndian.AppendUint32(append(bomb, header...), crc32.ChecksumIEEE(header))
+	place := bundletest.Copy(t, shapes)
+	m := load(t, shapes)
+	bundletest.Write(t, place, m.Manifest().Golden.Cases[0].Pixels, bomb)
+	bundletest.Edit(t, place, func(map[string]any) {})
+	_, err := options().Load(t.Context(), place, onnx.Engine())
+	if err == nil || !strings.Contains(err.Error(), "training saw 30000 x 30000") {
+		t.Errorf("got %v", err)
 	}
 }
