@@ -376,11 +376,12 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def accept_or_refuse(found: Measured, request: Request) -> None:
+def accept_or_refuse(found: Measured, request: Request, hints: list[str]) -> None:
     """Stop the export where its question is wrong, unless that is accepted.
 
     Raises:
         ExportError: with what to do.
     """
     if found.refusal and not request.accept_accuracy:
-        raise ExportError(f"{found.refusal}, or pass --accept-accuracy")
+        hint = f" ({hints[0]})" if hints else ""
+        raise ExportError(f"{found.refusal}{hint}, or pass --accept-accuracy")

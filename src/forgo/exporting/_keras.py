@@ -37,9 +37,9 @@ class KerasModel(Traceable):
                 "or given an Input, before it can be exported"
             )
         self._mixed = model if library is keras and _precision.is_mixed(model) else None
-        self._model = _precision.in_float32(model) if self._mixed is not None else model
+        self.model = _precision.in_float32(model) if self._mixed is not None else model
         # Keras 2 leaves the random layers out of an inference graph by itself.
-        self._graph = _without_random_layers(self._model) if library is keras else self._model
+        self._graph = _without_random_layers(self.model) if library is keras else self.model
         self._flatten = keras.tree.flatten if library is keras else _nest_flatten
         self.inputs = _ends(
             self._graph.inputs,
@@ -83,8 +83,8 @@ class KerasModel(Traceable):
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with Keras itself: the model as it was given, and logits from its own layers."""
         values = [_tensor(inputs[e.name]) for e in self.inputs]
-        own = self._ask(self._model, values)
-        if self._graph is not self._model:
+        own = self._ask(self.model, values)
+        if self._graph is not self.model:
             own += self._ask(self._graph, values)[len(own) :]
         answers = dict(zip([e.name for e in self.outputs], own, strict=True))
         if self._mixed is not None:

@@ -20,6 +20,7 @@ from forgo._errors import ExportError, ParityError
 from forgo._picture import MEDIA, Alpha
 from forgo.exporting import (
     _accuracy,
+    _conventions,
     _golden,
     _heads,
     _normalization,
@@ -167,12 +168,14 @@ def run(model: Trained, request: Request) -> Result:
             "provenance": _provenance(model, request, worst) | ({"preprocess": agreed} if agreed else {}),
         }
         parity = _finish(stage, manifest, request, len(examples), runtime.name)
-        found = _accuracy.Measured()
+        found, hints = _accuracy.Measured(), []
+        if preprocess is not None and request.report is None:  # forgo did not train it
+            hints = _conventions.notes(given, request.normalization)
         if truth is not None and task == "classification":
             unnormalized, scores = headed(given, request), truth[model.outputs[0].name]
             name = picture_input(model, request).name if preprocess is not None else None
             found = _accuracy.judge(unnormalized, request, stage.folder, examples, scores, name)
-            _accuracy.accept_or_refuse(found, request)
+            _accuracy.accept_or_refuse(found, request, hints)
         if found.examples:
             provenance = manifest["provenance"]
             provenance["metrics"] = {**provenance.get("metrics", {}), "accuracy": found.accuracy}
@@ -180,7 +183,9 @@ def run(model: Trained, request: Request) -> Result:
             parity = _finish(stage, manifest, request, len(examples), runtime.name)
         stage.commit()
     measured = found.entry() if found.examples else None
-    return Result(str(request.place), parity, worst, refused, measured, [*request.notes, *found.notes])
+    return Result(
+        str(request.place), parity, worst, refused, measured, [*request.notes, *hints, *found.notes]
+    )
 
 
 def _finish(

@@ -45,6 +45,9 @@ class SavedModel(Traceable):
         self.folder = folder
         meta = _choose_graph(folder, tags, retag)
         self._nodes = {n.name: n for n in meta.graph_def.node}
+        inside = [n.name for f in meta.graph_def.library.function for n in f.node_def]
+        self.scopes = {scope for name in [*self._nodes, *inside] for scope in name.split("/")}
+        """The names of layers, among those of other scopes and of operations."""
         self._retag = retag
         self.tags = list(meta.meta_info_def.tags)
         self.framework = f"tensorflow {tf.__version__}"
