@@ -160,6 +160,27 @@ def _normalization(kernel: Any, offset: Any) -> Callable[[onnx.ModelProto], None
     return change
 
 
+def _prepended(**constants: Any) -> Callable[[onnx.ModelProto], None]:
+    """Other constants in the normalization that export put before the graph."""
+
+    def change(model: onnx.ModelProto) -> None:
+        for name, value in constants.items():
+            (held,) = [i for i in model.graph.initializer if i.name == f"forgo_pixels_{name}"]
+            was = numpy_helper.to_array(held)
+            held.CopyFrom(numpy_helper.from_array(np.full(was.shape, value, was.dtype), held.name))
+
+    return change
+
+
+def _mean_before_scale(model: onnx.ModelProto) -> None:
+    """Take the mean off pixels from 0 to 255, and scale what is left."""
+    scale, mean = (
+        next(n for n in model.graph.node if n.name == f"forgo_pixels_{s}") for s in ("scale", "mean")
+    )
+    scale.op_type, mean.op_type = mean.op_type, scale.op_type
+    scale.input[1], mean.input[1] = mean.input[1], scale.input[1]
+
+
 def _graph_of(**entries: Any) -> Callable[[Path, Manifest], None]:
     """Another graph of the same SavedModel, whose ends are the same."""
 
@@ -202,7 +223,7 @@ def _answers_of_another_run(bundle: Path, manifest: Manifest) -> None:
         save_file(tensors, bundle / case["tensors"])
 
 
-CAFFE, TAGGED = "mutants/caffe.forgo", "mutants/tags.forgo"
+CAFFE, TAGGED, PREPENDED = "mutants/caffe.forgo", "mutants/tags.forgo", "mutants/normalized.forgo"
 
 BUNDLE_SKEWS = [
     BundleSkew("BGR for RGB in preprocess.onnx", "preprocess", values_changed("Gather", np.array([2, 1, 0], np.int64), axis=2)),
@@ -225,6 +246,14 @@ BUNDLE_SKEWS = [
     BundleSkew("RGB for caffe's BGR", "model", _graph("model.onnx", _normalization(np.eye(3), None)), CAFFE),
     BundleSkew("117 subtracted for caffe's means", "model", _graph("model.onnx", _normalization(None, [-117] * 3)), CAFFE),
     BundleSkew("labels from another class order", "label", _labels(lambda labels: [*labels[1:], labels[0]]), CAFFE),
+    BundleSkew("the scale before the model lost", "model", _graph("model.onnx", _prepended(scale=1)), PREPENDED),
+    BundleSkew("the mean before the model in RGB's order", "model", _graph("model.onnx", _prepended(mean=[0.485, 0.456, 0.406])), PREPENDED),
+    BundleSkew("the std before the model in RGB's order", "model", _graph("model.onnx", _prepended(std=[0.229, 0.224, 0.225])), PREPENDED),
+    BundleSkew("RGB for BGR before the model", "model", _graph("model.onnx", _prepended(order=[0, 1, 2])), PREPENDED),
+    BundleSkew("the mean before the scale", "model", _graph("model.onnx", _mean_before_scale), PREPENDED),
+    BundleSkew("divided by 255 for torch's mean and std", "model", _graph("model.onnx", _prepended(mean=0, std=1)), PREPENDED),
+    BundleSkew("-1 to 1 for torch's mean and std", "model", _graph("model.onnx", _prepended(scale=1 / 127.5, mean=1, std=1)), PREPENDED),
+    BundleSkew("caffe's means for torch's mean and std", "model", _graph("model.onnx", _prepended(scale=1, mean=[103.939, 116.779, 123.68], std=1)), PREPENDED),
     BundleSkew("another signature of the same shape", "model", _graph_of(signature=SIGNATURES[1]), TAGGED),
     BundleSkew("another tag of the same shape", "model", _graph_of(tags=TAGS[1]), TAGGED),
     BundleSkew("an edited tolerance", "bundle", _loose_tolerance),

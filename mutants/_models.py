@@ -2,7 +2,7 @@
 
 ``caffe.forgo`` takes pictures as ResNet50's weights want them, BGR with means taken off;
 among its cases are JPEGs without Huffman tables, one in CMYK, PNGs with alpha and with 16 bits, and an animated GIF.
-``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
+``normalized.forgo`` does not normalize them itself: export put that before its graph. ``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
 """
 
 from __future__ import annotations
@@ -38,6 +38,21 @@ def caffe(place: Path) -> None:
     others = ("cmyk.jpg", "translucent.png", "sixteen-bit-rgb.png", "animated.gif")
     pictures += [BUNDLES.parent / "pictures" / name for name in others]
     forgo.export(keras.Model(pixels, scores), place, examples=pictures, labels=["cat", "dog", "horse"])
+
+
+def normalized(place: Path) -> None:
+    """Write the bundle of a network whose pixels were normalized outside it, in all the ways there are at once."""
+    import keras
+
+    keras.utils.set_random_seed(13)
+    pixels = keras.Input((16, 16, 3))
+    x = keras.layers.GlobalMaxPooling2D()(keras.layers.Conv2D(16, 3, activation="tanh")(pixels))
+    scores = keras.layers.Dense(3, activation="softmax")(x)
+    forgo.export(
+        keras.Model(pixels, scores), place, examples=sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg")),
+        labels=["cat", "dog", "horse"],
+        channels="BGR", scale=1 / 255, mean=(0.406, 0.456, 0.485), std=(0.225, 0.224, 0.229),
+    )  # fmt: skip
 
 
 def tags(place: Path) -> None:
@@ -93,6 +108,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     caffe(folder / "caffe.forgo")
+    normalized(folder / "normalized.forgo")
     tags(folder / "tags.forgo")
     texts(folder / "texts.forgo")
     (folder / "ready").touch()
