@@ -287,7 +287,11 @@ func matchEnds(s Session, m *bundle.Manifest) error {
 			if i < 0 {
 				return fmt.Errorf("the graph has no %s %q", kind, w.GraphName)
 			}
-			if have[i].DType != w.DType || (have[i].Shape != nil && len(have[i].Shape) != len(w.Shape)) {
+			rank := len(w.Shape)
+			if batch := m.Graph.Batch; batch != nil && *batch == 0 {
+				rank--
+			}
+			if have[i].DType != w.DType || (have[i].Shape != nil && len(have[i].Shape) != rank) {
 				return fmt.Errorf("the graph's %s %q is %s%v, the manifest says %s%v", kind, w.GraphName,
 					have[i].DType, have[i].Shape, w.DType, w.Spec().Shape)
 			}
@@ -400,7 +404,16 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 		}
 		inputs = graphInputs
 	}
-	results, err := m.bounds.run(ctx, m.session, inputs, m.outputs)
+	once := func(ctx context.Context, inputs Tensors) (Tensors, error) {
+		return m.bounds.run(ctx, m.session, inputs, m.outputs)
+	}
+	var results Tensors
+	var err error
+	if batch := m.manifest.Graph.Batch; batch != nil {
+		results, err = parts(ctx, *batch, inputs, rows, once)
+	} else {
+		results, err = once(ctx, inputs)
+	}
 	if err != nil {
 		return nil, err
 	}

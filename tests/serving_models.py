@@ -88,15 +88,23 @@ def counter(place: Path) -> Path:
         delta = v1.placeholder(tf.float32, [], "delta")
         with tf.control_dependencies([value.assign_add(delta)]):
             answer = tf.identity(value.read_value(), name="output")
-        signature = v1.saved_model.predict_signature_def
+        info = v1.saved_model.build_tensor_info
+
+        def signature(inputs: dict[str, Any], output: Any) -> Any:
+            return v1.saved_model.build_signature_def(
+                {name: info(t) for name, t in inputs.items()},
+                {"output": info(output)},
+                "tensorflow/serving/predict",
+            )
+
         session.run(v1.global_variables_initializer())
         builder = v1.saved_model.Builder(str(place))
         builder.add_meta_graph_and_variables(
             session,
             ["serve"],
             signature_def_map={
-                "get_counter": signature({}, {"output": tf.identity(value.read_value(), name="now")}),
-                "incr_counter_by": signature({"delta": delta}, {"output": answer}),
+                "get_counter": signature({}, tf.identity(value.read_value(), name="now")),
+                "incr_counter_by": signature({"delta": delta}, answer),
             },
         )
         builder.save()

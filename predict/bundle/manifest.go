@@ -39,6 +39,9 @@ type Graph struct {
 	Path      string   `json:"path"`
 	Tags      []string `json:"tags,omitempty"`
 	Signature string   `json:"signature,omitempty"`
+	// Batch is how many rows the graph takes at once, where it takes no other number; nil for any. 0 is
+	// one row without a dimension for it.
+	Batch *int `json:"batch,omitempty"`
 }
 
 // TensorInfo is one input or output. Clients see Name; the graph knows GraphName.

@@ -246,9 +246,9 @@ def _export(
     examples: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Pictures as clients will send them, or rows in a .npy file or, a JSON row a line, in a "
-            ".jsonl file: what parity is proven on.",
+            metavar="PATH",
+            help="What clients will send, on which parity is proven: a folder of pictures, a picture, or rows in a "
+            ".jsonl, .json, .csv, .npy or .npz file; - is .jsonl on stdin.",
         ),
     ] = None,
     no_goldens: Annotated[

@@ -1,7 +1,7 @@
 """preprocess.onnx: decoded pixels to the model's input, one graph for training and serving.
 
-The graph takes ``image``, uint8 [H, W, 3], and gives ``pixels``, float32 [height, width, 3]
-with values from 0 to 255: crop, resize, cast. Normalization is the model's own.
+The graph takes ``image``, uint8 [H, W, 3], and gives ``pixels``, float32 [height, width, 3] or, of a
+model with one channel, [height, width, 1], with values from 0 to 255: crop, grey, resize, cast. Normalization is the model's own.
 
 Models that come without a bundle have graphs too, one for each way to resize, which the Go library
 carries: their settings are inputs, see :func:`build_bare`. ``python -m forgo._preprocess FOLDER``
@@ -65,20 +65,24 @@ class _Graph:
         return model
 
 
-def build(height: int, width: int, *, resize: Resize = "bilinear", fit: Fit = "stretch") -> onnx.ModelProto:
-    """Build the preprocessing graph for one picture."""
+def build(
+    height: int, width: int, *, resize: Resize = "bilinear", fit: Fit = "stretch", channels: int = 3
+) -> onnx.ModelProto:
+    """Build the preprocessing graph for one picture; with one channel it is made grey before it is resized."""
     g = _Graph()
     picture = INPUT
     if fit == "crop":
         picture = _crop(g.node, g.const, height, width)
+    if channels == 1:
+        picture = _grey(g, picture)
 
     def size(before: list[int], after: list[int]) -> str:
         return g.const("size", *before, height, width, *after)
 
-    _resize(g, picture, resize, size, OUTPUT)
+    _resize(g, picture, resize, size, OUTPUT, channels)
     return g.model(
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["height", "width", 3])],
-        helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [height, width, 3]),
+        helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [height, width, channels]),
     )
 
 
@@ -125,7 +129,12 @@ def build_bare(resize: Resize) -> onnx.ModelProto:
 
 
 def _resize(
-    g: _Graph, picture: str, resize: Resize, size: Callable[[list[int], list[int]], str], output: str
+    g: _Graph,
+    picture: str,
+    resize: Resize,
+    size: Callable[[list[int], list[int]], str],
+    output: str,
+    channels: int = 3,
 ) -> None:
     """Bring a picture to a size, as float32. ``size`` makes a shape with sizes before and after it."""
     if resize == "nearest":
@@ -135,16 +144,33 @@ def _resize(
     origin = "asymmetric" if resize == "bilinear-tf1" else "half_pixel"
     linear: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": origin}
     if resize != "bilinear-antialias":
-        g.node("Resize", [picture, "", "", size([], [3])], output, **linear)
+        g.node("Resize", [picture, "", "", size([], [channels])], output, **linear)
         return
     picture = g.node("Transpose", [picture], "as_planes", perm=[2, 0, 1])
     picture = g.node("Unsqueeze", [picture, g.const("axis_0", 0)], "as_batch")
     # Without exclude_outside the edges are off by 4 to 7 of 255 from Pillow's.
     picture = g.node(
-        "Resize", [picture, "", "", size([1, 3], [])], "resized", antialias=1, exclude_outside=1, **linear
+        "Resize",
+        [picture, "", "", size([1, channels], [])],
+        "resized",
+        antialias=1,
+        exclude_outside=1,
+        **linear,
     )
     picture = g.node("Squeeze", [picture, "axis_0"], "as_one")
     g.node("Transpose", [picture], output, perm=[1, 2, 0])
+
+
+def _grey(g: _Graph, picture: str) -> str:
+    """Weigh the colours as Pillow's ``convert("L")``: whole numbers, (19595 R + 38470 G + 7471 B + 2^15) >> 16."""
+    g.constants.append(numpy_helper.from_array(np.array([19595, 38470, 7471], np.int32), "grey_weights"))
+    g.constants.append(numpy_helper.from_array(np.array(1 << 15, np.int32), "grey_half"))
+    g.constants.append(numpy_helper.from_array(np.array(1 << 16, np.int32), "grey_one"))
+    weighed = g.node(
+        "Mul", [g.node("Cast", [picture], "as_int", to=TensorProto.INT32), "grey_weights"], "weighed"
+    )
+    total = g.node("ReduceSum", [weighed, g.const("axis_2", 2)], "grey_sum", keepdims=1)
+    return g.node("Div", [g.node("Add", [total, "grey_half"], "grey_rounded"), "grey_one"], "grey")
 
 
 def _nearest(g: _Graph, picture: str, size: str, output: str) -> None:

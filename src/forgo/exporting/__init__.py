@@ -17,12 +17,11 @@ from forgo._picture import ALPHAS, Alpha
 from forgo._preprocess import FITS, RESIZES, Fit, Resize
 from forgo._work import working_folder
 from forgo.exporting import _accuracy, _normalization, _user_preprocess
-from forgo.exporting._examples import find_pictures
 from forgo.exporting._heads import APPENDS, Append
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
-from forgo.exporting._rows import SUFFIXES as ROWS
-from forgo.exporting._rows import read_rows
+from forgo.exporting._rows import Cells
+from forgo.exporting._rows import read_examples as read_file
 from forgo.exporting._tasks import TASKS, Thresholds
 from forgo.exporting._tasks import thresholds as each_threshold
 
@@ -92,8 +91,9 @@ def export(
             and PNG files; the model must take float32 [batch, height, width, 3]: values from 0 to
             255, RGB, unless channels, scale, mean and std say otherwise. For any other model an array [rows, …] of numbers or texts, or a dict
             of such arrays by input name. In it a list of ``pathlib.Path`` is pictures, for a model
-            that takes one beside other inputs. Rows may also be in a ``.npy`` file or, a JSON row a
-            line, in a ``.jsonl`` file.
+            that takes one beside other inputs. Rows may also be in a file, as ``forgo predict`` and servers
+            take them: ``.jsonl`` with a JSON row a line (a picture is ``{"file": "PATH"}`` or ``{"b64": "…"}``),
+            ``.json``, ``.csv``, ``.npy``, ``.npz`` with an array an input; "-" is ``.jsonl`` on stdin.
         labels: a classifier's labels in the order of its output, as a list or a text file
             with one a line. They make the task classification: the model's first output must
             be probabilities [batch, labels].
@@ -177,7 +177,7 @@ def export(
     if examples is not None and no_goldens:
         raise ExportError("with examples there are golden cases: leave out --examples or --no-goldens")
     check_place(place, saved_model=bare, force=force)
-    pictures, picture_name, rows = _split(examples)
+    pictures, picture_name, rows, table = _split(examples)
     known = read_labels(labels)
     if preprocess is not None and pictures is None:
         raise ExportError("preprocess is for models of pictures, with examples")
@@ -185,7 +185,7 @@ def export(
     expected, notes = _expected(examples, pictures, rows, known, expected_labels)
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
-        expected=expected, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds,
+        expected=expected, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
         resize=resize, fit=fit, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         prepared=prepared, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
@@ -237,20 +237,19 @@ def _export_keras(model: Any, request: Request) -> Result:
         return _process.export_file(file, replace(request, truth=truth))
 
 
-def _split(examples: Examples | None) -> tuple[list[Path] | None, str, Arrays | None]:
-    """The pictures, what their input is called, and the rows of other inputs."""
+def _split(examples: Examples | None) -> tuple[list[Path] | None, str, Arrays | None, bool]:
+    """The pictures, what their input is called, the rows of other inputs, and whether these are a table's cells."""
     if examples is None:
-        return None, UNNAMED, None
+        return None, UNNAMED, None, False
     if isinstance(examples, str | Path):
-        if Path(examples).suffix not in ROWS:
-            return find_pictures(Path(examples)), UNNAMED, None
-        examples = read_rows(Path(examples))
+        read: Any = read_file(Path(examples))
+        examples = read
     if isinstance(examples, list) and examples and all(isinstance(e, str | Path) for e in examples):
-        return [Path(e) for e in examples], UNNAMED, None
+        return [Path(e) for e in examples], UNNAMED, None, False
     if isinstance(examples, dict) and not examples:
         raise ExportError("examples: there are none in it")
     if not isinstance(examples, dict):
-        return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}
+        return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}, False
     pictures = {
         name: list(given)
         for name, given in examples.items()
@@ -260,8 +259,8 @@ def _split(examples: Examples | None) -> tuple[list[Path] | None, str, Arrays | 
     if len(pictures) > 1:
         raise ExportError(f"examples: {' and '.join(pictures)} are pictures; a model takes one")
     for name, paths in pictures.items():
-        return paths, name, rows or None
-    return None, UNNAMED, rows
+        return paths, name, rows or None, False
+    return None, UNNAMED, rows, any(isinstance(given, Cells) for given in examples.values())
 
 
 def _expected(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from forgo._errors import ExportError, PictureError
 from forgo._picture import SUFFIXES, read_header
 from forgo._preprocess import Preprocessor
 from forgo.exporting._arrays import texts, typed
-from forgo.exporting._model import UNNAMED, Arrays, End
+from forgo.exporting._model import STRING, UNNAMED, Arrays, End
 
 PICTURE = "image"
 """What clients call an encoded picture, whatever the name of the input that it becomes."""
@@ -45,8 +46,6 @@ def find_pictures(folder: Path) -> list[Path]:
     Raises:
         ExportError: there are none.
     """
-    if not folder.is_dir():
-        raise ExportError(f"{folder}: the examples must be a folder of pictures")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not found:
         raise ExportError(f"{folder}: there are no pictures in it ({', '.join(SUFFIXES)})")
@@ -142,6 +141,42 @@ def _as_written(array: npt.NDArray[Any]) -> list[Any]:
         array = array.astype("U32").astype(np.float64)  # 5.9, not 5.900000095367432
     values: list[Any] = array.tolist()
     return values
+
+
+def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:
+    """Read a table's cells, texts [rows, elements], as the values of the inputs that they are of.
+
+    Raises:
+        ExportError: a cell is no value of its input's type, or a row has other elements than the input.
+    """
+    made = dict(cells)
+    for end in inputs:
+        given: Any = cells.get(end.name)
+        if given is None:
+            continue
+        sizes = [size if size is not None else -1 for size in end.shape[1:]]
+        if -1 in sizes or math.prod(sizes) != given.shape[1]:
+            raise ExportError(
+                f"examples: there are {given.shape[1]} columns of {end.name!r}, whose rows have the shape {end.shape[1:]}"
+            )
+        values = [[_cell(cell, end, row) for cell in line] for row, line in enumerate(given.tolist())]
+        kind = object if end.dtype == STRING else None
+        made[end.name] = np.array(values, dtype=kind).reshape(len(given), *sizes)
+    return made
+
+
+def _cell(text: str, end: End, row: int) -> Any:
+    if end.dtype == STRING:
+        return text
+    try:
+        value = json.loads(text.strip().lower() if end.dtype == "bool" else text.strip())
+    except ValueError:
+        value = text
+    if value is None:
+        return float("nan")
+    if isinstance(value, bool) != (end.dtype == "bool") or not isinstance(value, int | float):
+        raise ExportError(f"examples: row {row} of column {end.name!r}: {text!r} is no {end.dtype}")
+    return value
 
 
 def _fitting(rows: Arrays, end: End, inputs: list[End]) -> npt.NDArray[Any]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 
 from forgo._errors import ExportError
 from forgo._onnxruntime import session
 from forgo.exporting._arrays import texts, typed
+from forgo.exporting._batches import in_parts, inner_shape
 from forgo.exporting._model import STRING, Arrays, End
 
 BATCH = "batch"
 
 
-def rename_ends(model: onnx.ModelProto, inputs: list[End], outputs: list[End]) -> onnx.ModelProto:
+def rename_ends(
+    model: onnx.ModelProto, inputs: list[End], outputs: list[End], batch: int | None = None
+) -> onnx.ModelProto:
     """Give a graph's inputs and outputs their logical names and shapes, in place.
 
     Exporters invent names (``Identity:0``, ``keras_tensor_2``); clients should never see them.
@@ -54,12 +58,12 @@ def rename_ends(model: onnx.ModelProto, inputs: list[End], outputs: list[End]) -
             value.name = end.name
             shape = value.type.tensor_type.shape
             del shape.dim[:]
-            for i, size in enumerate(end.shape):
+            for i, size in enumerate(inner_shape(end.shape, batch)):
                 dim = shape.dim.add()
                 if size is not None:
                     dim.dim_value = size
                 else:
-                    dim.dim_param = BATCH if i == 0 else f"{end.name}_{i}"
+                    dim.dim_param = BATCH if i == 0 and batch is None else f"{end.name}_{i}"
     del graph.value_info[:]  # shapes inside carry the exporter's names for free dimensions
     return model
 
@@ -82,7 +86,8 @@ class OnnxModel:
 
     name = "ONNX Runtime"
 
-    def __init__(self, model: onnx.ModelProto, outputs: list[End]) -> None:
+    def __init__(self, model: onnx.ModelProto, outputs: list[End], batch: int | None = None) -> None:
+        self._batch = batch
         self._outputs = [o.name for o in outputs]
         try:
             self._session = session(model.SerializeToString())
@@ -95,13 +100,16 @@ class OnnxModel:
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Run one batch."""
+        return in_parts(self._run, inputs, self._batch)
+
+    def _run(self, inputs: Arrays) -> Arrays:
         try:
-            answers = self._session.run(self._outputs, {k: _plain(v) for k, v in inputs.items()})
+            answers = self._session.run(self._outputs, {k: _plain(np.asarray(v)) for k, v in inputs.items()})
         except Exception as e:
             raise ExportError(f"ONNX Runtime cannot run the exported graph: {_first_line(e)}") from None
         return {
             name: typed(a, STRING) if a.dtype.kind == "O" else a
-            for name, a in zip(self._outputs, answers, strict=True)
+            for name, a in zip(self._outputs, map(np.asarray, answers), strict=True)
         }
 
 

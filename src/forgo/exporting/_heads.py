@@ -40,6 +40,7 @@ class Headed(Traceable):
         self.inner = inner
         self.steps = steps
         self.framework = inner.framework
+        self.batch = inner.batch
         self.inputs = inner.inputs
         self.operations = getattr(inner, "operations", {})
         own = inner.outputs[0]

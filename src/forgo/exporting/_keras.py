@@ -12,6 +12,7 @@ import numpy as np
 
 from forgo._errors import ExportError
 from forgo.exporting import _precision
+from forgo.exporting._batches import in_parts
 from forgo.exporting._files import configuration, foreign, of_keras_2
 from forgo.exporting._model import STRING, Arrays, End
 from forgo.exporting._tensorflow import Traceable, logical_name
@@ -36,6 +37,9 @@ class KerasModel(Traceable):
                 "the model has no inputs yet: a Sequential or subclassed model must be called on data, "
                 "or given an Input, before it can be exported"
             )
+        self.batch = model.inputs[0].shape[0]
+        if any(t.shape[0] != self.batch for t in model.inputs):
+            raise ExportError("the model's inputs have batches of different sizes")
         self._mixed = model if library is keras and _precision.is_mixed(model) else None
         self.model = _precision.in_float32(model) if self._mixed is not None else model
         # Keras 2 leaves the random layers out of an inference graph by itself.
@@ -82,6 +86,9 @@ class KerasModel(Traceable):
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with Keras itself: the model as it was given, and logits from its own layers."""
+        return in_parts(self._predict, inputs, self.batch)
+
+    def _predict(self, inputs: Arrays) -> Arrays:
         values = [_tensor(inputs[e.name]) for e in self.inputs]
         own = self._ask(self.model, values)
         if self._graph is not self.model:
@@ -96,7 +103,7 @@ class KerasModel(Traceable):
 
     def _ask(self, model: Any, values: list[Any]) -> list[Any]:
         given = values if len(values) > 1 else values[0]
-        return list(self._flatten(model.predict(given, verbose=0, batch_size=32)))
+        return list(self._flatten(model.predict(given, verbose=0, batch_size=self.batch or 32)))
 
     def call(self, *values: Any) -> list[Any]:
         """Answer with tensors, in the order of the lists."""

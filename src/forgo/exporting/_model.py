@@ -50,6 +50,8 @@ class Trained(Protocol):
     inputs: list[End]
     outputs: list[End]
     """A classifier's probabilities come first; its logits, where it has any, second."""
+    batch: int | None
+    """How many rows the graph takes at once; None for any number, 0 for one without a dimension for it."""
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with the training framework itself."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,27 @@ class Normalization:
     channels: str = "RGB"
     """The order in which the model takes them."""
     scale: float = 1.0
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     @property
     def nothing(self) -> bool:
         """Whether pixels stay as they are."""
         return self == Normalization()
+
+    def of(self, channels: int) -> Normalization:
+        """The same of so many channels, one or three.
+
+        Raises:
+            ExportError: it tells apart the channels of a model that has one.
+        """
+        if channels != 1:
+            return self
+        if self.channels != "RGB" or len(set(self.mean)) > 1 or len(set(self.std)) > 1:
+            raise ExportError(
+                f"{self.flags()}: the model takes grey pictures; give one number for its one channel"
+            )
+        return replace(self, mean=self.mean[:1], std=self.std[:1])
 
     def apply(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Normalize float32 [..., 3] in NumPy: the golden answers are taken on these, not on the graph's."""
@@ -141,6 +155,7 @@ class Normalized(Traceable):
         self.inner = inner
         self.normalization = normalization
         self.framework = inner.framework
+        self.batch = inner.batch
         self.inputs, self.outputs = inner.inputs, inner.outputs
         self.operations = getattr(inner, "operations", {})
         self.softmax = getattr(inner, "softmax", False)
@@ -216,7 +231,7 @@ def _number(flag: str, part: Any) -> float:
     return value
 
 
-def _three(values: list[float]) -> tuple[float, float, float]:
+def _three(values: list[float]) -> tuple[float, ...]:
     first, second, third = values * 3 if len(values) == 1 else values
     return first, second, third
 

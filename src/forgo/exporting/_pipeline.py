@@ -29,11 +29,13 @@ from forgo.exporting import (
     _user_preprocess,
     _warmup,
 )
-from forgo.exporting._examples import PICTURE, Example, from_rows, read_pictures, stack
+from forgo.exporting._examples import PICTURE, Example, from_cells, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained
 from forgo.exporting._reload import ReloadedModel
 
+CHANNELS = (1, 3)
+"""Of a model's pictures: grey, or RGB."""
 TOLERANCE = 1e-4
 LOOSEST_TOLERANCE = 1e-3
 NO_EXAMPLES = "none were given when it was exported"
@@ -52,6 +54,8 @@ class Request:
     picture_name: str = UNNAMED
     """What the examples call the input that pictures become, where there are others."""
     rows: Arrays | None = None
+    table: bool = False
+    """Whether rows are a table's cells, texts [rows, elements]."""
     labels: list[str] | None = None
     expected: list[str | None] | None = None
     """The right label of each example, where it is known."""
@@ -149,6 +153,8 @@ def run(model: Trained, request: Request) -> Result:
         task = _tasks.check(model.outputs[0], request.labels, request.task, truth)
         limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
         graph, ends, runtime = _write_graph(model, stage, request)
+        if model.batch is not None:
+            graph["batch"] = model.batch
         worst = check(runtime, examples, truth, request.tolerance) if truth is not None else None
         golden: dict[str, Any] = {"cases": [], "none": NO_EXAMPLES}
         if truth is not None:
@@ -221,9 +227,9 @@ def _write_graph(
         if saved.signature:
             graph["signature"] = saved.signature
         return graph, saved, ReloadedModel(folder, saved, model.inputs, model.outputs)
-    onnx_graph = rename_ends(model.to_onnx(), model.inputs, model.outputs)
+    onnx_graph = rename_ends(model.to_onnx(), model.inputs, model.outputs, model.batch)
     try:
-        runtime = OnnxModel(onnx_graph, model.outputs)
+        runtime = OnnxModel(onnx_graph, model.outputs, model.batch)
     except ExportError as e:
         raise ExportError(f"{e}: --engine tensorflow runs it as it is") from None
     return {"path": stage.add("model.onnx", onnx_graph.SerializeToString())}, None, runtime
@@ -250,9 +256,11 @@ def _record(
         )
     answers = [{name: a[i : i + 1] for name, a in truth.items()} for i in chosen]
     tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
-    if saved and saved.signature and not request.bare:
+    if saved and saved.signature and not request.bare and model.batch in (None, 1):
         _warmup.write(stage.folder / "saved_model", name_of(request.place), saved, tensors)
         stage.adopt("saved_model/assets.extra")
+    if request.onnx_test_data and model.batch not in (None, 1):
+        raise ExportError("test data in ONNX's form has one row a case, which this model does not take")
     if request.onnx_test_data:
         _test_data.write(stage, [e.name for e in model.inputs], [e.name for e in model.outputs], tensors)
     cases = []
@@ -263,10 +271,10 @@ def _record(
 
 
 def takes_pictures(model: Trained) -> bool:
-    """Whether a model's only input has the form of a picture: float32 [batch, height, width, 3]."""
+    """Whether a model's only input has the form of a picture: float32 [batch, height, width, channels]."""
     end = model.inputs[0]
     return (
-        len(model.inputs) == 1 and end.dtype == "float32" and len(end.shape) == 4 and end.shape[3] == 3
+        len(model.inputs) == 1 and end.dtype == "float32" and len(end.shape) == 4 and end.shape[3] in CHANNELS
         and None not in end.shape[1:]
     )  # fmt: skip
 
@@ -277,14 +285,16 @@ def picture_input(model: Trained, request: Request) -> End:
     Raises:
         ExportError: there is none that they could become.
     """
-    fitting = [e for e in model.inputs if e.dtype == "float32" and len(e.shape) == 4 and e.shape[3] == 3]
+    fitting = [
+        e for e in model.inputs if e.dtype == "float32" and len(e.shape) == 4 and e.shape[3] in CHANNELS
+    ]
     named = [e for e in fitting if e.name == request.picture_name]
     if len(model.inputs) == 1 or (request.picture_name == PICTURE and len(fitting) == 1):
         named = fitting
     if not named:
         which = "one input" if request.picture_name in (UNNAMED, PICTURE) else repr(request.picture_name)
         raise ExportError(
-            f"pictures need a model with {which} of float32 [batch, height, width, 3]; "
+            f"pictures need a model with {which} of float32 [batch, height, width, 3] or, in grey, [batch, height, width, 1]; "
             f"this one has {', '.join(f'{e.name} {e.dtype}{list(e.shape)}' for e in model.inputs)}"
         )
     if named[0].shape[1] is None or named[0].shape[2] is None:
@@ -300,9 +310,12 @@ def preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor |
     """The preprocessing of a model that takes pictures, None of others."""
     if request.pictures is None and (request.rows is not None or not takes_pictures(model)):
         return None
-    _, height, width, _ = picture_input(model, request).shape
+    _, height, width, channels = picture_input(model, request).shape
     return _preprocess.Preprocessor(
-        _preprocess.build(height or 0, width or 0, resize=request.resize, fit=request.fit), request.alpha
+        _preprocess.build(
+            height or 0, width or 0, resize=request.resize, fit=request.fit, channels=channels or 3
+        ),
+        request.alpha,
     )
 
 
@@ -318,7 +331,8 @@ def normalized(model: Trained, request: Request) -> Trained:
         raise ExportError(
             f"{request.normalization.flags()}: they say how pictures were normalized; this model takes none"
         )
-    return _normalization.behind(model, picture_input(model, request).name, request.normalization)
+    end = picture_input(model, request)
+    return _normalization.behind(model, end.name, request.normalization.of(end.shape[3] or 3))
 
 
 def read_examples(
@@ -326,7 +340,10 @@ def read_examples(
 ) -> tuple[list[Example], list[str]]:
     """The raw inputs that were given, read as serving reads them; and a line for each refused picture."""
     if preprocess is None:
-        return (from_rows(request.rows, model.inputs) if request.rows is not None else []), []
+        rows = request.rows
+        if rows is not None and request.table:
+            rows = from_cells(rows, model.inputs)
+        return (from_rows(rows, model.inputs) if rows is not None else []), []
     end = picture_input(model, request)
     pictures, refused = read_pictures(request.pictures or [], preprocess, end)
     if len(model.inputs) == 1:
@@ -358,6 +375,13 @@ def answers(model: Trained, examples: list[Example], request: Request) -> Arrays
 def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:
     """The framework's answers to all examples, one row each."""
     saved = answers(model, examples, request)
+    again = answers(model, examples[:1], request)
+    for name, a in again.items():
+        if _golden.difference(a, saved[name][:1]) > request.tolerance:
+            raise ExportError(
+                f"the model answers {name!r} of {examples[0].source} otherwise when it is asked again: it keeps a "
+                "state, or its rows depend on one another; no replay can prove that"
+            )
     if request.truth is None:
         return saved
     for name, given in request.truth.items():

@@ -86,10 +86,12 @@ def _load(path: Path, request: Request) -> Trained:
     if path.is_dir():
         from forgo.exporting._saved_model import SavedModel
 
-        return SavedModel(
+        saved = SavedModel(
             path, tags=request.tags, signature=request.signature, inputs=request.input_operations,
             outputs=request.output_operations, trust=request.trust, retag=request.bare,
         )  # fmt: skip
+        saved.settle(request.rows)
+        return saved
     from forgo.exporting import _keras
 
     return named(_keras.load(path, picture=request.rows is None, trust=request.trust), request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import numpy as np
 
 from forgo import _binary
 from forgo._errors import ExportError, ForgoError
-from forgo.exporting._model import Arrays, End, SavedGraph
+from forgo.exporting._arrays import typed
+from forgo.exporting._batches import SINGLE, in_parts
+from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph
 from forgo.exporting._tensorflow import SIGNATURE, Traceable, logical_name
 
 _MOST_NAMES = 20
+_UNKNOWN = (-1,)
+"""The shape of what may have any rank."""
 
 
 class SavedModel(Traceable):
@@ -90,28 +95,88 @@ class SavedModel(Traceable):
                 ends[:] = [
                     (name, _end_of(folder, name, t)) for (name, _), t in zip(ends, tensors, strict=False)
                 ]
-        self.inputs, self.outputs = [e for _, e in self._ins], [e for _, e in self._outs]
+        if not self._ins:
+            raise ExportError(f"{folder}: {self.signature!r} takes no inputs, so there is nothing to ask it")
+        self.batch = self._batch()
+        self.inputs = [self._batched(e) for _, e in self._ins]
+        self.outputs = [self._batched(e) for _, e in self._outs]
         # Where a normalization goes before it, the graph is written anew: operations keep their names.
         named = [] if self.signature else [*self._ins, *self._outs]
         self.operations = {e.name: _operation(name) for name, e in named}
 
+    def _batch(self) -> int | None:
+        """How many rows the graph takes at once, by the shapes of its inputs."""
+        shapes = {end.name: end.shape for _, end in self._ins}
+        if any(shape == () for shape in shapes.values()):
+            return SINGLE
+        sizes = {shape[0] for shape in shapes.values() if shape != _UNKNOWN} - {None}
+        if len(sizes) > 1:
+            raise ExportError(f"{self.folder}: its inputs have batches of different sizes: {shapes}")
+        return sizes.pop() if sizes else None
+
+    def _batched(self, end: End) -> End:
+        """An end as a bundle has it: the first dimension is the batch, and free."""
+        if end.shape == _UNKNOWN:
+            return end
+        if self.batch == SINGLE:
+            return replace(end, shape=(None, *end.shape))
+        if not end.shape or end.shape[0] not in (None, self.batch):
+            raise ExportError(
+                f"{self.folder}: {end.name!r} has no batch: its shape is {list(end.shape)}, "
+                f"where the inputs have {self.batch or 'any number of'} rows"
+            )
+        return replace(end, shape=(None, *end.shape[1:]))
+
+    def settle(self, rows: Arrays | None) -> None:
+        """Tell ranks that the graph leaves open by the examples, and by what it answers to the first of them.
+
+        Raises:
+            ExportError: there are no examples of such an input.
+        """
+        if all(end.shape != _UNKNOWN for end in [*self.inputs, *self.outputs]):
+            return
+        given = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
+        for i, end in enumerate(self.inputs):
+            row = given[end.name]
+            if row is None or row.ndim == 0:
+                raise ExportError(
+                    f"{self.folder}: {end.name!r} takes tensors of any rank; give rows as examples, which say it"
+                )
+            if end.shape == _UNKNOWN:
+                self.inputs[i] = replace(end, shape=(None,) * row.ndim)
+        try:
+            first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
+        except (TypeError, ValueError):
+            return  # of which the examples' own check says more
+        answers = self.predict(first)
+        for i, end in enumerate(self.outputs):
+            if end.shape == _UNKNOWN:
+                self.outputs[i] = replace(end, shape=(None,) * answers[end.name].ndim)
+
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with TensorFlow, 32 rows at a time."""
-        import tensorflow as tf
+        return in_parts(self._predict, inputs, self.batch)
 
+    def _predict(self, inputs: Arrays) -> Arrays:
+        if self.batch is not None:
+            return {e.name: a.numpy() for e, a in zip(self.outputs, self._ask(inputs), strict=True)}
         rows = len(next(iter(inputs.values())))
         parts: dict[str, list[Any]] = {e.name: [] for e in self.outputs}
         for start in range(0, rows, 32):
-            values = [tf.constant(inputs[e.name][start : start + 32]) for e in self.inputs]
-            try:
-                answers = self.call(*values)
-            except tf.errors.OpError as e:
-                raise ExportError(
-                    f"{self.folder}: TensorFlow cannot run it: {e.message.splitlines()[0]}"
-                ) from None
+            answers = self._ask({name: a[start : start + 32] for name, a in inputs.items()})
             for end, answer in zip(self.outputs, answers, strict=True):
                 parts[end.name].append(answer.numpy())
         return {name: np.concatenate(part) for name, part in parts.items()}
+
+    def _ask(self, inputs: Arrays) -> list[Any]:
+        import tensorflow as tf
+
+        try:
+            return self.call(*(tf.constant(inputs[e.name]) for e in self.inputs))
+        except tf.errors.OpError as e:
+            raise ExportError(
+                f"{self.folder}: TensorFlow cannot run it: {e.message.splitlines()[0]}"
+            ) from None
 
     def call(self, *values: Any) -> list[Any]:
         """Answer with tensors, in the order of the lists."""
@@ -260,13 +325,7 @@ def _end_of(folder: Path, name: str, tensor: Any) -> End:
 
 
 def _checked(folder: Path, name: str, dtype: Any, shape: Any) -> End:
-    if shape.rank is None or shape.rank == 0:
-        raise ExportError(f"{folder}: {name!r} has no batch: its shape is {shape}")
-    if shape[0] is not None:
-        raise ExportError(
-            f"{folder}: {name!r} takes a batch of exactly {shape[0]}; forgo needs a free one, [None, …]"
-        )
-    return End(logical_name(name), dtype.name, (None, *shape.as_list()[1:]))
+    return End(logical_name(name), dtype.name, _UNKNOWN if shape.rank is None else tuple(shape.as_list()))
 
 
 def _operation(name: str) -> str:

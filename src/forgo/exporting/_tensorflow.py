@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 
+from forgo.exporting._batches import inner_shape
 from forgo.exporting._model import End, SavedGraph
 
 SIGNATURE = "serving_default"
@@ -22,6 +23,8 @@ class Traceable:
     outputs: list[End]
     operations: dict[str, str]
     """The names of operations in a SavedModel, by logical name; those that are missing are called the same."""
+    batch: int | None = None
+    """How many rows the graph takes at once: see forgo.exporting._batches."""
     softmax = False
     """Whether the first output is the softmax of the second."""
 
@@ -43,7 +46,9 @@ class Traceable:
     def _trace(self, named: bool = False) -> Any:
         import tensorflow as tf
 
-        signature = [tf.TensorSpec((None, *e.shape[1:]), e.dtype, name=e.name) for e in self.inputs]
+        signature = [
+            tf.TensorSpec(inner_shape(e.shape, self.batch), e.dtype, name=e.name) for e in self.inputs
+        ]
 
         @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
         def answer(*values: Any) -> Any:
