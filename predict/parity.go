@@ -38,6 +38,8 @@ type Parity struct {
 	Mode string `json:"mode"`
 	// Reason is why there are no cases.
 	Reason string `json:"reason,omitempty"`
+	// Made says whose answers the cases hold, where their pictures were made for them.
+	Made string `json:"made,omitempty"`
 	// Cases replayed, of how many the bundle has.
 	Cases int `json:"cases"`
 	Of    int `json:"of"`
@@ -71,6 +73,9 @@ func (p Parity) String() string {
 	s := fmt.Sprintf("parity proven: %d of %d cases, largest difference %.1e (tolerance %.0e)", p.Cases, p.Of, p.LargestDifference, p.Tolerance)
 	if p.Top1Agreement > 0 {
 		s += fmt.Sprintf(", top-1 agreement %.0f%%", 100*p.Top1Agreement)
+	}
+	if p.Made != "" {
+		s += ", on made pictures (" + printable.Text(p.Made) + ")"
 	}
 	return s
 }
@@ -114,7 +119,7 @@ type golden = bundle.Recorded
 
 func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity, error) {
 	all := m.manifest.Golden.Cases
-	r := replayer{m: m, b: b, o: o, parity: Parity{Mode: "full", Of: len(all), Tolerance: m.manifest.Tolerance.Model}}
+	r := replayer{m: m, b: b, o: o, parity: Parity{Mode: "full", Of: len(all), Tolerance: m.manifest.Tolerance.Model, Made: m.manifest.Golden.Made}}
 	if m.manifest.Picture != nil {
 		r.parity.Decoder = pixels.Decoder()
 	}

@@ -185,6 +185,9 @@ func (i inspection) print(out io.Writer) error {
 		}
 		if b.Cases > 0 {
 			printable.Fprintf(w, "golden cases\t%d (forgo verify replays them)\n", b.Cases)
+			if made := i.manifest.Golden.Made; made != "" {
+				printable.Fprintf(w, "\tof made pictures: %s\n", made)
+			}
 		} else {
 			printable.Fprintf(w, "golden cases\tNONE: parity cannot be proven (%s)\n", i.manifest.Golden.None)
 		}

@@ -92,10 +92,12 @@ type Tolerance struct {
 	Model      float64 `json:"model"`
 }
 
-// Golden lists the recorded cases; None gives the reason where there are none.
+// Golden lists the recorded cases; None gives the reason where there are none. Made says whose answers
+// they hold where their pictures were made, in place of the examples'.
 type Golden struct {
 	Cases []Case `json:"cases"`
 	None  string `json:"none,omitempty"`
+	Made  string `json:"made,omitempty"`
 }
 
 // Case is one raw input and what the training side saw of it, by file name.

@@ -285,6 +285,13 @@ def _export(
     trust: Annotated[
         bool, typer.Option("--trust", help="Run code that MODEL carries, such as Lambda layers.")
     ] = False,
+    slim: Annotated[
+        bool,
+        typer.Option(
+            "--slim",
+            help="Leave out the report and the examples' pictures; made pictures are the golden cases.",
+        ),
+    ] = False,
     onnx_test_data: Annotated[
         bool,
         typer.Option(
@@ -365,7 +372,7 @@ def _export(
     result = export(
         model, out, force=force, examples=examples, no_goldens=no_goldens,
         engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
-        trust=trust, onnx_test_data=onnx_test_data, labels=labels, expected_labels=expected_labels,
+        trust=trust, slim=slim, onnx_test_data=onnx_test_data, labels=labels, expected_labels=expected_labels,
         accept_accuracy=accept_accuracy, task=task, tolerance=tolerance,
         append=append, thresholds=_numbers("thresholds", thresholds),  # type: ignore[arg-type]
         resize=resize, fit=fit, alpha=alpha, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
@@ -381,6 +388,26 @@ def _export(
     if result.accuracy:
         _show_accuracy(console, result.accuracy)
     _show(console, result.path, result.parity)
+
+
+@app.command("slim", epilog="Example: forgo slim faces.forgo -o faces-slim.forgo")
+def _slim(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle with golden cases.")],
+    out: OutOption,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a bundle again without its report and without pictures of people, and prove it.
+
+    Made pictures take the place of the examples'. The bundle's own graph answers them, once it is proven.
+    """
+    from forgo.exporting._slim import slim
+
+    result = slim(bundle, out, force=force)
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+        return
+    _show(Console(), result.path, result.parity)
 
 
 def _numbers(name: str, text: str | None) -> list[float] | None:
@@ -413,6 +440,7 @@ def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
         verdict = (
             f"parity proven in Go: {parity['cases']} cases, "
             f"largest difference {parity['largest_difference']:.1e}{agreement}"
+            + (f", on made pictures ({parity['made']})" if parity.get("made") else "")
         )
         style = "green"
     console.print(verdict, style=style, soft_wrap=True)
@@ -420,7 +448,8 @@ def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
     if not (Path(path) / "forgo.json").is_file():
         console.print(f"wrote {path} ({size / 1e6:.1f} MB), a SavedModel", soft_wrap=True)
         return
-    console.print(f"wrote {path} ({size / 1e6:.1f} MB); its report is {path}/report.html", soft_wrap=True)
+    report = f"; its report is {path}/report.html" if (Path(path) / "report.html").is_file() else ""
+    console.print(f"wrote {path} ({size / 1e6:.1f} MB){report}", soft_wrap=True)
     console.print(f"next: forgo predict {path} FILE   or   forgo serve {path}", soft_wrap=True)
 
 

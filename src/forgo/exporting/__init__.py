@@ -45,6 +45,7 @@ def export(
     inputs: list[str] | None = None,
     outputs: list[str] | None = None,
     trust: bool = False,
+    slim: bool = False,
     onnx_test_data: bool = False,
     labels: list[str] | str | Path | None = None,
     expected_labels: list[str] | list[str | None] | list[int] | str | Path | None = None,
@@ -85,6 +86,9 @@ def export(
             operations, as ``inferenceLayer/Softmax``.
         trust: run Python code that the file carries (Lambda layers), and operations of SavedModels
             that reach files.
+        slim: leave out the report and, of a model of pictures, the examples' pictures: the golden cases take
+            pictures that were made, which the training framework answers, too. The examples prove the graph
+            all the same, before they are left out.
         onnx_test_data: write the golden cases in ONNX's own form as well, as ``test_data_set_N/``
             beside ``model.onnx``.
         examples: what clients will send. For a model of pictures, a folder or a list of JPEG
@@ -156,6 +160,8 @@ def export(
         raise ExportError("a tag is for SavedModels: give the engine tensorflow, too")
     if bare and engine == "onnxruntime":
         raise ExportError(f"{place}: with a tag it becomes a SavedModel, which onnxruntime does not run")
+    if slim and (bare or no_goldens):
+        raise ExportError("a slim bundle is proven: it needs examples, and is no bare SavedModel")
     if onnx_test_data and (bare or engine == "tensorflow" or no_goldens):
         raise ExportError("test data in ONNX's form is for ONNX models with examples")
     if not is_folder and (signature or inputs or outputs):
@@ -189,7 +195,7 @@ def export(
         resize=resize, fit=fit, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         prepared=prepared, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
-        trust=trust, onnx_test_data=onnx_test_data,
+        trust=trust, slim=slim, onnx_test_data=onnx_test_data,
     )  # fmt: skip
 
     from forgo.exporting import _files, _process

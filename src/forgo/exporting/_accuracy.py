@@ -240,8 +240,12 @@ def _doubt(better: npt.NDArray[np.bool_], worse: npt.NDArray[np.bool_]) -> float
     return float(sum(math.comb(differ, k) for k in range(gained, differ + 1)) / 2**differ)
 
 
-def _others(request: Request) -> dict[str, Normalization]:
-    return {name: n for name, n in USUAL.items() if n != request.normalization}
+def _others(request: Request, pixels: npt.NDArray[Any]) -> dict[str, Normalization]:
+    others = {name: n for name, n in USUAL.items() if n != request.normalization}
+    if pixels.shape[-1] != 1:
+        return others
+    alike = {name: n for name, n in others.items() if n.channels == "RGB" and len({*n.mean}) == len({*n.std}) == 1}
+    return {name: n.of(1) for name, n in alike.items()}
 
 
 def _least_gain(tried: int) -> int:
@@ -261,7 +265,7 @@ def _other_normalization(
     """Say which of the usual normalizations is clearly better, if one is; with its accuracy before that."""
     if picture is None:
         return 0.0, ""
-    others = _others(request)
+    others = _others(request, examples[0].inputs[picture])
     part = _spread(truth)
     now = scores[[labelled[i] for i in part]].argmax(axis=1) == truth[part]
     if (~now).sum() < _least_gain(len(others)):
@@ -340,7 +344,7 @@ def _unlabelled(
     part = np.linspace(0, len(examples) - 1, min(len(examples), _MOST_UNLABELLED)).round().astype(int)
     now = scores[part]
     gains: dict[str, float] = {}
-    others = _others(request)
+    others = _others(request, examples[0].inputs[picture])
     for what, other in others.items():
         then = _asked(model, picture, [examples[i] for i in part], other)
         gain = _information(then) - _information(now)

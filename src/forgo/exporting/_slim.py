@@ -1,0 +1,174 @@
+"""Slim bundles: without a report, and without pictures of people, and still proven.
+
+Golden cases take pictures that were made for them (``_patterns``) in place of the examples'. An export has the
+training framework answer these. A bundle that is made slim later has no framework: there its own graph
+answers, once it is proven on the bundle's own cases, and the new bundle says so.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from safetensors.numpy import load_file
+
+from forgo import _binary
+from forgo._bundle import MANIFEST, Staging, check_place
+from forgo._errors import ExportError, ParityError
+from forgo._preprocess import Preprocessor
+from forgo.exporting import _golden, _patterns, _tasks, _warmup
+from forgo.exporting._arrays import unpack
+from forgo.exporting._examples import Example, from_rows, read_pictures, stack
+from forgo.exporting._graph import OnnxModel
+from forgo.exporting._model import Arrays, End, SavedGraph
+from forgo.exporting._pipeline import Result
+
+_LEFT_OUT = ("golden/", "report.html", "test_data_set_", "saved_model/assets.extra/")
+
+
+def made_examples(preprocess: Preprocessor, end: End, others: list[End], rows: Arrays) -> list[Example]:
+    """Examples of made pictures; of a model that takes more than a picture, beside the rows given in turn."""
+    with tempfile.TemporaryDirectory(prefix="forgo-made-") as folder:
+        pictures, refused = read_pictures(_patterns.write(Path(folder)), preprocess, end)
+    if refused:
+        raise ExportError(f"a picture that forgo made is refused: {refused[0]}")
+    if not others:
+        return [e for e in pictures if e is not None]
+    turns = {name: a[np.arange(len(pictures)) % len(a)] for name, a in rows.items()}
+    return from_rows(turns, others, pictures)
+
+
+def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result:
+    """Write a bundle again without its report and without pictures of people.
+
+    Of a model that takes no pictures the cases are kept. Else pictures that were made take the place of the
+    examples', answered by the bundle's own graph, once this is proven on the bundle's own cases.
+
+    Args:
+        bundle: the bundle, proven: it must have golden cases.
+        path: where the slim one goes: ``NAME.forgo``.
+        force: replace a bundle that is there.
+
+    Returns:
+        The slim bundle's path and the Go binary's verdict on it.
+
+    Raises:
+        BundleError: there is something at path already.
+        ExportError: the bundle has no cases, or is slim already.
+        ParityError: the bundle is refused.
+    """
+    source, place = Path(bundle), Path(path)
+    check_place(place, force=force)
+    if place.suffix != ".forgo":
+        raise ExportError(f"{place}: a bundle's name ends in .forgo")
+    if not (source / MANIFEST).is_file():
+        raise ExportError(f"{source}: it is not a bundle: there is no {MANIFEST} in it")
+    proven = _binary.verify(source)
+    if proven["mode"] != "full":
+        raise ExportError(f"{source}: it has no golden cases, so what a slim bundle answers cannot be proven")
+    manifest = json.loads((source / MANIFEST).read_text())
+    if manifest["golden"].get("made"):
+        raise ExportError(f"{source}: its pictures were made already")
+    with Staging(place, force=force) as stage:
+        pictures = "picture" in manifest
+        for name in manifest["files"]:
+            kept = not name.startswith(_LEFT_OUT if pictures else _LEFT_OUT[1:2])
+            if kept and (source / name).is_file():
+                stage.add(name, (source / name).read_bytes())
+        worst = 0.0
+        if pictures:
+            manifest["golden"], worst = _cases(source, manifest, stage, proven)
+        manifest["provenance"]["slim"] = {
+            "of": (source / "forgo.sha256").read_text()[:64],
+            "cases": proven["cases"],
+            "largest_difference": max(worst, proven["largest_difference"]),
+        }
+        for key in ("format", "name", "files"):
+            manifest.pop(key)
+        stage.write_manifest(manifest)
+        parity = _binary.verify(stage.folder)
+        stage.commit()
+    return Result(path=str(place), parity=parity, framework_difference=None, refused=[])
+
+
+def _cases(
+    source: Path, manifest: dict[str, Any], stage: Staging, proven: dict[str, Any]
+) -> tuple[dict[str, Any], float]:
+    """Cases of made pictures for a bundle, once its graph is proven here too; and the worst difference there."""
+    inputs, outputs = (
+        [End(e["name"], e["dtype"], tuple(e["shape"])) for e in manifest[kind]]
+        for kind in ("inputs", "outputs")
+    )
+    tolerance = manifest["tolerance"]["model"]
+    ask, saved = _runtime(source, manifest, inputs, outputs)
+    given: list[Arrays] = []
+    wanted: list[Arrays] = []
+    for case in manifest["golden"]["cases"]:
+        tensors = unpack(load_file(source / case["tensors"]))
+        for kind, into in (("input.", given), ("output.", wanted)):
+            into.append({k.removeprefix(kind): v for k, v in tensors.items() if k.startswith(kind)})
+    worst = 0.0
+    for case, got, want in zip(manifest["golden"]["cases"], ask(given), wanted, strict=True):
+        for name, a in want.items():
+            d = _golden.difference(got[name], a)
+            worst = max(worst, d)
+            if d > tolerance:
+                raise ParityError(
+                    f"{source}: {name!r} of case {case['id']} differs by {d:.3g} in Python",
+                    stage="model",
+                    difference=d,
+                )
+    end = next(e for e in inputs if e.name == manifest["picture"]["input"])
+    others = [e for e in inputs if e is not end]
+    rows = {e.name: np.concatenate([g[e.name] for g in given]) for e in others}
+    preprocess = Preprocessor(onnx.load(source / manifest["picture"]["preprocess"]))
+    examples = made_examples(preprocess, end, others, rows)
+    answers = ask([stack([e]) for e in examples])
+    truth = {o.name: np.concatenate([a[o.name] for a in answers]) for o in outputs}
+    limits, labels, certainty = manifest.get("thresholds"), None, None
+    if "labels" in manifest:
+        labels = _tasks.answers(truth[outputs[0].name], limits, manifest["labels"])
+        certainty = _tasks.certainty(truth[outputs[0].name], limits)
+    chosen = _golden.choose(examples, certainty, labels, tolerance)
+    if not chosen:
+        raise ExportError(f"{source}: the model answers no made picture beyond doubt")
+    cases = [
+        _golden.record(
+            stage, number, examples[i], answers[i], labels[i] if labels else None, several=limits is not None
+        )
+        for number, i in enumerate(chosen)
+    ]
+    if saved is not None and "saved_model/" + _warmup.FILE in manifest["files"]:
+        tensors_of = [(examples[i].inputs, answers[i]) for i in chosen]
+        _warmup.write(
+            stage.folder / "saved_model", stage.place.name.removesuffix(".forgo"), saved, tensors_of
+        )
+        stage.adopt("saved_model/assets.extra")
+    made = f"answered by the bundle's own graph, after it was proven on the {proven['cases']} cases of the whole bundle"
+    return {"cases": cases, "made": made}, worst
+
+
+def _runtime(
+    source: Path, manifest: dict[str, Any], inputs: list[End], outputs: list[End]
+) -> tuple[Any, SavedGraph | None]:
+    """What answers batches of one in Python, and how the graph is called where it is a SavedModel."""
+    graph = manifest["graph"]
+    names = {e["name"]: e["graph_name"] for e in [*manifest["inputs"], *manifest["outputs"]]}
+    batch = graph.get("batch")
+    if manifest["engine"] == "onnxruntime":
+        ends = [End(names[o.name], o.dtype, o.shape) for o in outputs]
+        session = OnnxModel(onnx.load(source / graph["path"]), ends, batch)
+
+        def ask(batches: list[Arrays]) -> list[Arrays]:
+            said = session.answer([{names[k]: v for k, v in b.items()} for b in batches])
+            return [{o.name: a[names[o.name]] for o in outputs} for a in said]
+
+        return ask, None
+    from forgo.exporting._reload import ReloadedModel
+
+    saved = SavedGraph(graph["tags"], graph.get("signature"), names)
+    return ReloadedModel(source / graph["path"], saved, inputs, outputs).answer, saved
