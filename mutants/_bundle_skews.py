@@ -223,7 +223,24 @@ def _answers_of_another_run(bundle: Path, manifest: Manifest) -> None:
         save_file(tensors, bundle / case["tensors"])
 
 
-CAFFE, TAGGED, PREPENDED = "mutants/caffe.forgo", "mutants/tags.forgo", "mutants/normalized.forgo"
+def _both_swapped(model: onnx.ModelProto) -> None:
+    """Each label gets the probability of the other."""
+    both = next(n for n in model.graph.node if n.op_type == "Concat" and n.name == "forgo_head_both")
+    both.input[:] = [both.input[1], both.input[0]]
+
+
+def _grey_of_bgr(model: onnx.ModelProto) -> None:
+    weights = next(i for i in model.graph.initializer if i.name == "grey_weights")
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights)[::-1].copy(), weights.name))
+
+
+def _thresholds_reversed(bundle: Path, manifest: Manifest) -> None:
+    manifest["thresholds"].reverse()
+
+
+CAFFE, TAGGED, PREPENDED, GREY, RIPE = (
+    f"mutants/{name}.forgo" for name in ("caffe", "tags", "normalized", "grey", "ripe")
+)
 
 BUNDLE_SKEWS = [
     BundleSkew("BGR for RGB in preprocess.onnx", "preprocess", values_changed("Gather", np.array([2, 1, 0], np.int64), axis=2)),
@@ -256,6 +273,9 @@ BUNDLE_SKEWS = [
     BundleSkew("caffe's means for torch's mean and std", "model", _graph("model.onnx", _prepended(scale=1, mean=[103.939, 116.779, 123.68], std=1)), PREPENDED),
     BundleSkew("another signature of the same shape", "model", _graph_of(signature=SIGNATURES[1]), TAGGED),
     BundleSkew("another tag of the same shape", "model", _graph_of(tags=TAGS[1]), TAGGED),
+    BundleSkew("p for 1 - p of two labels", "model", _graph("model.onnx", _both_swapped), GREY),
+    BundleSkew("grey weighed as BGR", "preprocess", _graph("preprocess.onnx", _grey_of_bgr), GREY),
+    BundleSkew("thresholds of other labels", "label", _thresholds_reversed, RIPE),
     BundleSkew("an edited tolerance", "bundle", _loose_tolerance),
     BundleSkew("golden pictures saved again", "decode", _pictures_saved_again),
 ]  # fmt: skip

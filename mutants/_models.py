@@ -3,6 +3,7 @@
 ``caffe.forgo`` takes pictures as ResNet50's weights want them, BGR with means taken off;
 among its cases are JPEGs without Huffman tables, one in CMYK, PNGs with alpha and with 16 bits, and an animated GIF.
 ``normalized.forgo`` does not normalize them itself: export put that before its graph. ``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
+``grey.forgo`` takes grey pictures, ``ripe.forgo`` three rows at once, with several labels.
 """
 
 from __future__ import annotations
@@ -104,6 +105,32 @@ def texts(place: Path) -> None:
     )
 
 
+def grey(place: Path) -> None:
+    """Write the bundle of a classifier of grey pictures whose one sigmoid tells two labels apart."""
+    import keras
+
+    keras.utils.set_random_seed(13)
+    pixels = keras.Input((16, 16, 1))
+    x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Rescaling(1 / 64)(pixels))
+    p = keras.layers.Dense(1, activation="sigmoid", name="is_dog")(keras.layers.GlobalMaxPooling2D()(x))
+    pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
+    forgo.export(keras.Model(pixels, p), place, examples=pictures, labels=["cat", "dog"])
+
+
+def ripe(place: Path) -> None:
+    """Write the bundle of a multi-label model of rows that takes three at once."""
+    import keras
+
+    keras.utils.set_random_seed(14)
+    row = keras.Input(batch_shape=(3, 4), name="row")
+    scores = keras.layers.Dense(3, activation="sigmoid", name="scores")(row)
+    rows = np.random.default_rng(14).normal(size=(40, 4)).astype(np.float32)
+    forgo.export(
+        keras.Model(row, scores), place, examples=rows, labels=["red", "round", "ripe"],
+        task="multi-label", thresholds=[0.3, 0.5, 0.7],
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,4 +138,6 @@ if __name__ == "__main__":
     normalized(folder / "normalized.forgo")
     tags(folder / "tags.forgo")
     texts(folder / "texts.forgo")
+    grey(folder / "grey.forgo")
+    ripe(folder / "ripe.forgo")
     (folder / "ready").touch()
