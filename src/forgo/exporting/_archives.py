@@ -70,7 +70,9 @@ def _check_hdf5(file: Path, opened: IO[bytes], most: int) -> None:
     try:
         import h5py
     except ImportError:
-        raise ExportError(f"{file}: reading it needs Keras: pip install 'forgo[keras]'") from None
+        raise ExportError(
+            f"{file}: reading it needs Keras: in forgo's clone, pip install '.[keras]'"
+        ) from None
     try:
         with h5py.File(opened, "r") as stored:
             _check_size(file, sum(_size(file, d) for d in _datasets(file, stored, h5py)), most)

@@ -125,7 +125,8 @@ def _cases(
     end = next(e for e in inputs if e.name == manifest["picture"]["input"])
     others = [e for e in inputs if e is not end]
     rows = {e.name: np.concatenate([g[e.name] for g in given]) for e in others}
-    preprocess = Preprocessor(onnx.load(source / manifest["picture"]["preprocess"]))
+    picture = manifest["picture"]
+    preprocess = Preprocessor(onnx.load(source / picture["preprocess"]), picture.get("alpha"))
     examples = made_examples(preprocess, end, others, rows)
     answers = ask([stack([e]) for e in examples])
     truth = {o.name: np.concatenate([a[o.name] for a in answers]) for o in outputs}
