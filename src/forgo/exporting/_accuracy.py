@@ -244,7 +244,9 @@ def _others(request: Request, pixels: npt.NDArray[Any]) -> dict[str, Normalizati
     others = {name: n for name, n in USUAL.items() if n != request.normalization}
     if pixels.shape[-1] != 1:
         return others
-    alike = {name: n for name, n in others.items() if n.channels == "RGB" and len({*n.mean}) == len({*n.std}) == 1}
+    alike = {
+        name: n for name, n in others.items() if n.channels == "RGB" and len({*n.mean}) == len({*n.std}) == 1
+    }
     return {name: n.of(1) for name, n in alike.items()}
 
 
