@@ -139,11 +139,22 @@ func (g *MetaGraph) safeToCreate() error {
 	if err != nil {
 		return err
 	}
+	creators := map[string]bool{} // functions that an object is created with
 	for _, o := range g.made {
 		for _, name := range o.functions {
+			creators[name] = creators[name] || o.creates
+		}
+	}
+	checked := map[string]bool{}
+	for _, o := range g.made {
+		for _, name := range o.functions {
+			if checked[name] {
+				continue
+			}
+			checked[name] = true
 			switch {
 			case !files[name]:
-			case saving[name] || !g.creates(name):
+			case saving[name] || !creators[name]:
 				return fmt.Errorf("at load: function %q reads or writes files, and one of its objects can call it: refused", name)
 			case !g.boundToAssets(name):
 				return fmt.Errorf("at load: function %q fills a table from a file that is none of the model's assets: refused", name)
@@ -151,11 +162,6 @@ func (g *MetaGraph) safeToCreate() error {
 		}
 	}
 	return nil
-}
-
-// creates tells whether a function is one that an object is created with.
-func (g *MetaGraph) creates(name string) bool {
-	return slices.ContainsFunc(g.made, func(o object) bool { return o.creates && slices.Contains(o.functions, name) })
 }
 
 // boundToAssets tells whether a function that fills a table takes its file's name from an asset: it

@@ -157,8 +157,9 @@ func (g *MetaGraph) safeToLoad() error {
 		}
 	}
 	fed := g.fed()
+	w := g.initializer(fed)
 	for _, op := range g.initOps {
-		if err := g.initializer(fed).tensor(op); err != nil {
+		if err := w.tensor(op); err != nil {
 			return fmt.Errorf("at load: %w", err)
 		}
 	}
@@ -203,7 +204,7 @@ type walker struct {
 // Limits that no honest graph comes near: functions can call each other in exponentially many
 // ways, and messages can nest as deep as a file is long.
 const (
-	maxSteps   = 4_000_000
+	maxSteps   = 1_000_000
 	maxNesting = 100
 )
 
@@ -362,6 +363,7 @@ func (w *walker) given(input string, in *function, from *call) bool {
 // kept tells whether a variable only ever holds a fed tensor: TensorFlow 2 keeps the places of
 // assets in variables.
 func (w *walker) kept(handle string) bool {
+	w.steps += len(w.g.order) / 16 // it looks at all of them
 	variable := w.g.nodes[handle]
 	if variable == nil || variable.op != "VarHandleOp" {
 		return false

@@ -1,10 +1,13 @@
 package tensorflow
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -215,5 +218,26 @@ func TestConstantsAreBounded(t *testing.T) {
 	body := metaGraph(t, nil, functionOf("f", 3, constant(1<<20, 1<<20)))
 	if err := body.safe(); err == nil {
 		t.Error("in a function: it is safe")
+	}
+}
+
+// What is to be run at load is walked once, however often it is named.
+func TestWalksEnd(t *testing.T) {
+	const many = 20_000
+	var nodes [][]byte
+	for i := range many {
+		nodes = append(nodes, nodeOf(fmt.Sprint("n", i), "NoOp", 3, fmt.Sprint("^n", i+1)))
+	}
+	g := metaGraph(t, append(nodes, nodeOf(fmt.Sprint("n", many), "NoOp")))
+	for i := range many {
+		g.initOps = append(g.initOps, fmt.Sprint("n", i))
+	}
+	g.collected = g.initOps
+	start := time.Now()
+	if err := errors.Join(g.safeToLoad(), g.safeToCreate(), g.safe()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
