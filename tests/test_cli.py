@@ -191,3 +191,18 @@ def test_the_command_is_the_binary_itself() -> None:
         finally:
             server.terminate()
         assert server.wait(timeout=40) == 0
+
+
+def test_help_version_and_completion_are_words_too() -> None:
+    version = forgo("--version").out
+    assert forgo("version").out == version
+    assert "Available" not in forgo("help").out
+    assert forgo("help").out == forgo("--help").out
+    assert forgo("help", "train").out == forgo("train", "--help").out
+    assert forgo("help", "predict").out == forgo("predict", "--help").out
+    script = forgo("completion", "bash")
+    assert script.code == 0
+    subprocess.run(["bash", "-n"], input=script.out, text=True, check=True)
+    completed = forgo("__complete", "").out
+    assert {"train", "export", *GO_VERBS} <= {line.split("\t")[0] for line in completed.splitlines()}
+    assert "--json" in forgo("__complete", "predict", "--js").out

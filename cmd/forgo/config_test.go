@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	forgo "github.com/forgo-ml/forgo"
 )
 
 func writeConfig(t *testing.T, text string) string {
@@ -204,5 +206,58 @@ func TestConfigIsReadAgain(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+func TestSizesHaveUnits(t *testing.T) {
+	printed := func(args ...string) string {
+		code, out, errs := command(t, append([]string{"serve", "--print-config"}, args...)...)
+		if code != exitDone {
+			t.Fatalf("%v: exit code %d, %s", args, code, errs)
+		}
+		return out
+	}
+	t.Setenv("FORGO_MAX_OUTPUT_BYTES", "64MiB")
+	file := filepath.Join(t.TempDir(), "forgo.yaml")
+	if err := os.WriteFile(file, []byte("max_queue_bytes: 2 GB\nmodels:\n  iris:\n    max_queue_bytes: 5kB\n  two:\n    max_queue_bytes: 7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := printed("--max-body", "10MB", "--config", file)
+	for _, want := range []string{"max_body: 10000000\n", "max_output_bytes: 67108864\n", "max_queue_bytes: 2000000000\n", "max_queue_bytes: 5000\n", "max_queue_bytes: 7\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in %s", want, out)
+		}
+	}
+	for _, args := range [][]string{{"--max-body", "10 parsecs"}, {"--max-body", "-1"}, {"--max-queue-bytes", "-5MB"}, {"--max-output-bytes", "many"}} {
+		code, _, errs := command(t, append([]string{"serve", iris}, args...)...)
+		if code != exitUsage || !strings.Contains(errs, args[0]) || !strings.Contains(errs, strings.TrimPrefix(args[1], "-")) {
+			t.Errorf("%v: exit code %d, %s", args, code, errs)
+		}
+	}
+	if err := os.WriteFile(file, []byte("models:\n  iris:\n    max_queue_bytes: many\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := command(t, "serve", "--print-config", "--config", file); code != exitUsage || !strings.Contains(errs, "64MiB") || strings.Contains(errs, "bytesize") {
+		t.Errorf("in a model's settings: exit code %d, %s", code, errs)
+	}
+}
+
+func TestVersionAndCompletion(t *testing.T) {
+	if code, out, _ := command(t, "version"); code != exitDone || out != "forgo "+forgo.Version()+"\n" {
+		t.Errorf("version: exit code %d, %q", code, out)
+	}
+	if code, out, _ := command(t, "completion", "bash"); code != exitDone || !strings.Contains(out, "__complete") {
+		t.Errorf("completion: exit code %d, %.100s", code, out)
+	}
+	if code, out, _ := command(t, "help", "predict"); code != exitDone || !strings.Contains(out, "forgo predict") {
+		t.Errorf("help: exit code %d, %.100s", code, out)
+	}
+	t.Setenv("FORGO_PYTHON", "")
+	if _, out, _ := command(t, "__complete", ""); !strings.Contains(out, "predict\t") || strings.Contains(out, "train\t") {
+		t.Errorf("verbs: %s", out)
+	}
+	t.Setenv("FORGO_PYTHON", "/usr")
+	if _, out, _ := command(t, "__complete", ""); !strings.Contains(out, "predict\t") || !strings.Contains(out, "train\t") {
+		t.Errorf("verbs with Python's: %s", out)
 	}
 }

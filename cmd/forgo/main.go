@@ -60,16 +60,16 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			"The Python package adds the verbs train and export: pip install '.[keras]' in the clone.",
 		Example: "  forgo predict digits.forgo seven.png\n" +
 			"  forgo serve digits.forgo",
-		Version:           forgo.Version(),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version:       forgo.Version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("there is no verb %q", args[0])
 			}
 			return nil
 		},
+		ValidArgsFunction: pythonVerbs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
@@ -78,7 +78,13 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetVersionTemplate("forgo {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), keyCommand(), doctorCommand())
+	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), keyCommand(), doctorCommand(), versionCommand())
+	root.InitDefaultCompletionCmd(args...)
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Example = "  source <(forgo completion bash)"
+		}
+	}
 	for _, c := range append(root.Commands(), root) {
 		check := c.Args
 		c.Args = func(cmd *cobra.Command, args []string) error {
@@ -106,6 +112,24 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		printable.Fprintf(stderr, "forgo: %v\n", oneLine(err))
 	}
 	return exitRefused
+}
+
+// pythonVerbs completes the verbs that the Python command adds where it has handed over.
+func pythonVerbs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	if os.Getenv("FORGO_PYTHON") == "" {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return []string{"train\tTrain a classifier on pictures", "export\tWrite a trained model as a bundle"}, cobra.ShellCompDirectiveNoFileComp
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Example: "  forgo version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := printable.Fprintf(cmd.OutOrStdout(), "forgo %s\n", forgo.Version())
+			return err
+		},
+	}
 }
 
 // fromEnvironment sets the flags that the command line left out from FORGO_* variables:
@@ -149,7 +173,7 @@ func (f *loadFlags) add(flags *pflag.FlagSet) {
 	_ = flags.MarkHidden("approximate-decode") // it fails where there is no such flag
 	flags.DurationVar(&f.LoadTimeout, "load-timeout", 10*time.Minute, "how long checking, opening and proving a bundle may take (0: as long as it takes)")
 	flags.DurationVar(&f.RunTimeout, "run-timeout", 5*time.Minute, "how long one run of a model may take (0: as long as it takes)")
-	flags.Int64Var(&f.MaxOutputBytes, "max-output-bytes", 512<<20, "the outputs of one run take up to `BYTES` (0: as many as they come to)")
+	sizeVar(flags, &f.MaxOutputBytes, "max-output-bytes", 512<<20, "the outputs of one run take up to `SIZE` (0: as much as they come to)")
 	flags.IntVar(&f.Threads, "threads", 0, "threads that one run may use (0: the CPU limit)")
 }
 

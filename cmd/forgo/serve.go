@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/forgo-ml/forgo/internal/bytesize"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -260,7 +261,7 @@ func (s *server) defaults() repository.Settings {
 	o := s.load.Options
 	return repository.Settings{
 		Versions: s.versions, Threads: o.Threads, Instances: o.Instances, MaxBatchRows: o.MaxBatchRows, MaxDelay: o.MaxDelay,
-		MaxQueueRows: o.MaxQueueRows, MaxQueueBytes: o.MaxQueueBytes, MaxWait: o.MaxWait,
+		MaxQueueRows: o.MaxQueueRows, MaxQueueBytes: bytesize.Size(o.MaxQueueBytes), MaxWait: o.MaxWait,
 	}
 }
 
@@ -268,7 +269,7 @@ func (s *server) defaults() repository.Settings {
 func (s *server) open(ctx context.Context, path string, m repository.Settings) (*predict.Model, error) {
 	o := s.load.Options
 	o.Threads, o.Instances, o.MaxBatchRows, o.MaxDelay = m.Threads, m.Instances, m.MaxBatchRows, m.MaxDelay
-	o.MaxQueueRows, o.MaxQueueBytes, o.MaxWait = m.MaxQueueRows, m.MaxQueueBytes, m.MaxWait
+	o.MaxQueueRows, o.MaxQueueBytes, o.MaxWait = m.MaxQueueRows, int64(m.MaxQueueBytes), m.MaxWait
 	return o.Load(ctx, path, engines()...)
 }
 

@@ -100,9 +100,12 @@ func (w *Writer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close writes what is left of a character that never ended. The writer below stays open.
+// Close writes what is left of a character that never ended. The writer below stays open. It does not
+// wait for a Write that is stuck there.
 func (w *Writer) Close() error {
-	w.mu.Lock()
+	if !w.mu.TryLock() {
+		return nil
+	}
 	defer w.mu.Unlock()
 	if len(w.rest) == 0 {
 		return nil

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/forgo-ml/forgo/internal/printable"
@@ -82,4 +84,29 @@ func FuzzText(f *testing.F) {
 			t.Errorf("%q: %q", s, got)
 		}
 	})
+}
+
+func TestCloseDoesNotWaitForAStuckWrite(t *testing.T) {
+	reader, writer := io.Pipe()
+	w := printable.NewWriter(writer)
+	wrote := make(chan struct{})
+	go func() {
+		_, _ = w.Write([]byte("ab")) // of which one byte is read
+		close(wrote)
+	}()
+	if _, err := reader.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error)
+	go func() { closed <- w.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("Close waits")
+	}
+	_ = reader.Close()
+	<-wrote
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/forgo-ml/forgo/internal/bytesize"
 )
 
 // Settings are a model's own. What is left out is as the repository's defaults say.
@@ -29,7 +31,7 @@ type Settings struct {
 	MaxBatchRows  int           `yaml:"max_batch_rows,omitempty"`
 	MaxDelay      time.Duration `yaml:"max_delay,omitempty"`
 	MaxQueueRows  int           `yaml:"max_queue_rows,omitempty"`
-	MaxQueueBytes int64         `yaml:"max_queue_bytes,omitempty"`
+	MaxQueueBytes bytesize.Size `yaml:"max_queue_bytes,omitempty"`
 	MaxWait       time.Duration `yaml:"max_wait,omitempty"`
 }
 

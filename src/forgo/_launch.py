@@ -11,13 +11,20 @@ GO_VERBS = {
     "serve": "Answer over HTTP and gRPC, once parity is proven",
     "key": "Make an API key for forgo serve",
     "doctor": "Show what this machine and the binary can do",
+    "completion": "Write a script that completes commands in a shell",
+    "version": "Print the version",
 }
+
+COMPLETING = ("__complete", "__completeNoDesc")
+"""What those scripts call."""
 
 
 def main() -> None:
     """Run the command line."""
     arguments = sys.argv[1:]
-    if arguments and arguments[0] in GO_VERBS:
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
+    if arguments and arguments[0] in (*GO_VERBS, *COMPLETING):
         from forgo._binary import hand_over
         from forgo._errors import ForgoError
 
