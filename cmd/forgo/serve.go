@@ -118,7 +118,10 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	}
 	signal.Ignore(syscall.SIGPIPE) // whoever read the log has died; the server has not
 	server := serve.Repository(models, s.options)
-	go s.keepUp(cmd.Context(), server, models, &reloader{
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	go s.keepUp(cmd.Context(), hangUp, server, models, &reloader{
 		path: s.file, flags: cmd.Flags(), log: s.options.Log, begun: conf, now: conf, paths: len(args) > 0,
 		given: func(flag string) bool {
 			f := cmd.Flags().Lookup(flag)
@@ -131,13 +134,19 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	go func() {
 		err := server.Serve(cmd.Context(), s.at)
 		within(closing, models.Close) // a load or a run that does not end is left behind
-		end()
 		done <- err
 	}()
+	err = s.ended(cmd.Context(), done)
+	end() // which has a bound of its own, for a collector that does not answer
+	return err
+}
+
+// ended returns what the server does, and no later than it has time to stop.
+func (s *server) ended(ctx context.Context, done <-chan error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-cmd.Context().Done():
+	case <-ctx.Done():
 	}
 	select {
 	case err := <-done:
@@ -180,10 +189,7 @@ func within(limit time.Duration, f func()) {
 }
 
 // keepUp looks for what has changed every so often, and whenever the process is told to by SIGHUP.
-func (s *server) keepUp(ctx context.Context, server *serve.Server, models *repository.Repository, conf *reloader) {
-	hangUp := make(chan os.Signal, 1)
-	signal.Notify(hangUp, syscall.SIGHUP)
-	defer signal.Stop(hangUp)
+func (s *server) keepUp(ctx context.Context, hangUp <-chan os.Signal, server *serve.Server, models *repository.Repository, conf *reloader) {
 	var tick <-chan time.Time
 	if s.watch > 0 {
 		ticker := time.NewTicker(s.watch)
