@@ -70,7 +70,7 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 				}
 			}
 		}
-		if got, answer := call(t, "POST", places["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "it is being loaded") {
+		if got, answer := call(t, "POST", places["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "loaded") {
 			t.Errorf("ready %t: %d %v", ready, got, answer)
 		}
 		server, err := calls.ServerReady(t.Context(), &pb.ServerReadyRequest{})
