@@ -80,7 +80,6 @@ BINARY_SKEWS = [
     BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
     BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),
     BinarySkew("BGR from the decoder", "decode", TURBO, "TJPF_RGB", "TJPF_BGR"),
-    BinarySkew("tables kept from the picture before, in C", "decode", TURBO, "	tjhandle h = tjInitDecompress();", "	static tjhandle h;\n	h = h ? h : tjInitDecompress();", also=(("	tjDestroy(h);\n", ""),), bundle=CAFFE),
     BinarySkew("tables kept from the picture before", "decode", PARSE, "	p := parser{File: &File{data: data}}\n", "	p := parser{File: &File{data: data}, dht: kept}\n", also=(("p.dht[class][number] = h\n", "p.dht[class][number] = h\n		kept = p.dht\n"), ("const truncated =", "var kept [2][4]*huffmanSpec\n\nconst truncated =")), bundle=CAFFE, tags=""),
     BinarySkew("nearest chroma upsampling in Go", "decode", "predict/pixels/jpeg/upsample.go", "		u.fancy = width > 2\n", "		u.fancy = width < 0\n", tags=""),
     BinarySkew("inverse transform rounded down", "decode", "predict/pixels/jpeg/idct.go", "const center = 1<<17 + 128<<18", "const center = 128 << 18", tags=""),
