@@ -30,7 +30,7 @@ from forgo._picture import decode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from conformance.jpegs import jpegs
-from conformance.others import bmps, gifs
+from conformance.others import bmps, gifs, tiffs
 
 HERE = Path(__file__).parent
 
@@ -119,7 +119,7 @@ def pictures() -> dict[str, bytes]:
     made["sixteen-bit-rgb.png"] = _png(4, 4, 16, 2, (b"\x00" + b"\x12\x34" * 12) * 4)
     save("animated.png", photograph, "PNG", save_all=True, append_images=[grey.convert("RGB")])
 
-    made |= jpegs() | _pngs(photograph) | gifs(photograph) | bmps(photograph)
+    made |= jpegs() | _pngs(photograph) | gifs(photograph) | bmps(photograph) | tiffs(photograph)
 
     # Refused: no rule is stated for them, or they are broken.
     made["no-quantization-tables.jpg"] = _without(base, 0xDB)

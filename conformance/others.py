@@ -68,6 +68,82 @@ def gifs(photograph: Image.Image) -> dict[str, bytes]:
     return made
 
 
+def tiffs(photograph: Image.Image) -> dict[str, bytes]:
+    """TIFFs by their names."""
+    made: dict[str, bytes] = {}
+    translucent = photograph.convert("RGBA")
+    translucent.putalpha(Image.linear_gradient("L").resize(photograph.size))
+    modes = {
+        "rgb": photograph,
+        "grey": photograph.convert("L"),
+        "palette": photograph.quantize(99),
+        "alpha": translucent,
+    }
+    for name, image in modes.items():
+        for how, compression in {"plain": None, "deflated": "tiff_adobe_deflate"}.items():
+            out = io.BytesIO()
+            image.save(out, "TIFF", compression=compression)
+            made[f"{name}-{how}.tif"] = out.getvalue()
+    saved: dict[str, dict[str, Any]] = {
+        "strips": {"strip_size": 700}, "strips-deflated": {"strip_size": 700, "compression": "tiff_deflate"},
+        "lzw": {"compression": "tiff_lzw"}, "packbits": {"compression": "packbits"}, "jpeg": {"compression": "jpeg"},
+        "differences": {"compression": "tiff_adobe_deflate", "tiffinfo": {317: 2}},
+        **{f"orientation-{n}": {"tiffinfo": {274: n}} for n in range(1, 10)},
+        "pages": {"save_all": True, "append_images": [photograph.convert("L")]},
+    }  # fmt: skip
+    for name, options in saved.items():
+        out = io.BytesIO()
+        photograph.save(out, "TIFF", **options)
+        made[f"{name}.tif"] = out.getvalue()
+    for mode in ("1", "CMYK", "I;16"):
+        out = io.BytesIO()
+        image = photograph.convert("L") if mode == "I;16" else photograph
+        image = Image.fromarray(np.asarray(image).astype(np.uint16)) if mode == "I;16" else image
+        (image if mode == "I;16" else image.convert(mode)).save(out, "TIFF")
+        made[f"mode-{mode.replace(';', '-').lower()}.tif"] = out.getvalue()
+
+    def tiff(
+        order: str = "<", pixels: bytes = bytes(range(60)), left: int = 0, **other: tuple[int, ...]
+    ) -> bytes:
+        tags: dict[str, tuple[int, ...]] = {
+            "256": (5,),
+            "257": (4,),
+            "258": (8, 8, 8),
+            "259": (1,),
+            "262": (2,),
+            "273": (8,),
+            "277": (3,),
+            "279": (60,),
+        }
+        tags |= {name.lstrip("t"): values for name, values in other.items()}
+        tags = {name: values for name, values in sorted(tags.items()) if values}
+        head = (b"II*\x00" if order == "<" else b"MM\x00*") + struct.pack(order + "I", 8 + len(pixels))
+        start = 8 + len(pixels) + 2 + 12 * len(tags) + 4
+        entries, far = b"", b""
+        for name, values in tags.items():
+            kind = "I" if max(values) > 65535 else "H"
+            packed = struct.pack(f"{order}{len(values)}{kind}", *values)
+            entries += struct.pack(order + "HHI", int(name), 4 if kind == "I" else 3, len(values))
+            entries += (
+                packed.ljust(4, b"\x00") if len(packed) <= 4 else struct.pack(order + "I", start + len(far))
+            )
+            far += packed if len(packed) > 4 else b""
+        whole = head + pixels + struct.pack(order + "H", len(tags)) + entries + bytes(4) + far
+        return whole[: len(whole) - left]
+
+    white: dict[str, Any] = {"t258": (8,), "t262": (0,), "t277": (1,), "t279": (20,)}
+    made |= {
+        "little.tif": tiff(), "big.tif": tiff(">"), "white-is-0.tif": tiff(**white | {"pixels": bytes(range(20))}), "cut.tif": tiff(left=3), "header-alone.tif": b"MM\x00*\x00\x00",
+        "no-width.tif": tiff(t256=()), "no-strips.tif": tiff(t273=()), "two-strips.tif": tiff(t278=(2,), t273=(8, 38), t279=(30, 30)),
+        "strips-alike.tif": tiff(t278=(2,), t273=(8, 8), t279=(30, 30)), "no-rows.tif": tiff(t278=(0,)), "rows-unbounded.tif": tiff(t278=(2**32 - 1,)),
+        "short-strip.tif": tiff(t279=(59,)), "far-strip.tif": tiff(t273=(1 << 20,)), "planes.tif": tiff(t284=(2,)), "tiles.tif": tiff(t322=(16,)),
+        "predictor-plain.tif": tiff(t317=(2,)), "predictor-3.tif": tiff(t317=(3,), t259=(8,)), "floating.tif": tiff(t339=(3, 3, 3)), "extra.tif": tiff(t338=(0,)),
+        "sixteen.tif": tiff(t258=(16, 16, 16)), "mixed-bits.tif": tiff(t258=(8, 8, 4)), "bits-of-one.tif": tiff(t258=(8,)), "no-samples.tif": tiff(t277=(0,), t258=()),
+        "huge.tif": tiff(t256=(1 << 20,), t257=(1 << 20,)), "damaged.tif": tiff(t259=(8,)), "odd-orientation.tif": tiff(t274=(6, 6)), "palette-short.tif": tiff(**white | {"t262": (3,), "t320": (1, 2, 3)}),
+    }  # fmt: skip
+    return made
+
+
 def bmps(photograph: Image.Image) -> dict[str, bytes]:
     """BMPs by their names."""
     made: dict[str, bytes] = {}

@@ -23,7 +23,14 @@ def test_a_bundle_takes_every_kind_by_the_alpha_it_names(tmp_path: Path, alpha: 
     keras.utils.set_random_seed(1)
     layers = [keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
     model = keras.Sequential([*layers, keras.layers.Dense(2, activation="softmax")])
-    names = ["translucent.png", "transparent.gif", "masks-bgra.bmp", "cmyk.jpg", "sixteen-bit-rgb.png"]
+    names = [
+        "translucent.png",
+        "transparent.gif",
+        "masks-bgra.bmp",
+        "alpha-deflated.tif",
+        "cmyk.jpg",
+        "sixteen-bit-rgb.png",
+    ]
     bundle = tmp_path / "kinds.forgo"
     forgo.export(model, bundle, examples=[PICTURES / n for n in names], labels=["a", "b"], alpha=alpha)  # type: ignore[arg-type]
     manifest = json.loads((bundle / "forgo.json").read_text())
@@ -34,6 +41,7 @@ def test_a_bundle_takes_every_kind_by_the_alpha_it_names(tmp_path: Path, alpha: 
         "image/png",
         "image/gif",
         "image/bmp",
+        "image/tiff",
     }
     for name in names:
         recorded = np.asarray(Image.open(io.BytesIO((bundle / cases[name]["pixels"]).read_bytes())))

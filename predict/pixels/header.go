@@ -17,6 +17,7 @@ type header struct {
 	png           *pngFile
 	gif           *gifFile
 	bmp           *bmpFile
+	tiff          *tiffFile
 }
 
 // memory is at most what decoding takes beside the file, of so many bytes.
@@ -45,6 +46,11 @@ func readHeader(data []byte) (header, error) {
 		if f, err = parseGIF(data); err == nil {
 			h = header{media: GIF, width: f.width, height: f.height, orientation: 1, gif: f}
 		}
+	case TIFF:
+		var f *tiffFile
+		if f, err = parseTIFF(data); err == nil {
+			h = header{media: TIFF, width: f.width, height: f.height, orientation: f.orientation, tiff: f}
+		}
 	case BMP:
 		var f *bmpFile
 		if f, err = parseBMP(data); err == nil {
@@ -54,7 +60,7 @@ func readHeader(data []byte) (header, error) {
 		if len(data) == 0 {
 			return h, refuse("it is empty")
 		}
-		return h, refuse("it is no JPEG, PNG, GIF or BMP")
+		return h, refuse("it is no JPEG, PNG, GIF, BMP or TIFF")
 	}
 	return h, err
 }

@@ -20,6 +20,7 @@ const (
 	PNG  = "image/png"
 	GIF  = "image/gif"
 	BMP  = "image/bmp"
+	TIFF = "image/tiff"
 )
 
 // ErrPicture is wrapped by every error that is the picture's fault.
@@ -75,6 +76,8 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 		img, err = h.gif.decode(ctx, o.Alpha)
 	case BMP:
 		img, err = h.bmp.decode(ctx, o.Alpha)
+	case TIFF:
+		img, err = h.tiff.decode(ctx, o.Alpha)
 	}
 	if err != nil {
 		return RGB{}, err
@@ -96,6 +99,8 @@ func Sniff(data []byte) string {
 		return GIF
 	case len(data) >= 2 && string(data[:2]) == "BM":
 		return BMP
+	case len(data) >= 4 && (string(data[:4]) == "II*\x00" || string(data[:4]) == "MM\x00*"):
+		return TIFF
 	}
 	return ""
 }

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from forgo import _bmp, _gif, _jpeg, _png
+from forgo import _bmp, _gif, _jpeg, _png, _tiff
 from forgo._errors import PictureError
 
 MAX_PIXELS = 89_478_485
@@ -26,9 +26,10 @@ JPEG = "image/jpeg"
 PNG = "image/png"
 GIF = "image/gif"
 BMP = "image/bmp"
-MEDIA = (JPEG, PNG, GIF, BMP)
+TIFF = "image/tiff"
+MEDIA = (JPEG, PNG, GIF, BMP, TIFF)
 """What decodes, by a rule of spec/pictures.md."""
-SUFFIXES = {".jpg": JPEG, ".jpeg": JPEG, ".png": PNG, ".gif": GIF, ".bmp": BMP}
+SUFFIXES = {".jpg": JPEG, ".jpeg": JPEG, ".png": PNG, ".gif": GIF, ".bmp": BMP, ".tif": TIFF, ".tiff": TIFF}
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def decode(data: bytes, alpha: Alpha = "drop") -> npt.NDArray[np.uint8]:
     elif data[:6] in _GIF:
         gif = _gif.parse(data, MAX_PIXELS)
         header, pixels = _gif_header(gif), _laid(*gif.pixels(_opened(gif.canonical(), "GIF", None)), alpha)
+    elif data[:4] in _tiff.STARTS:
+        tiff = _tiff.parse(data, MAX_PIXELS)
+        header, pixels = _tiff_header(tiff), _laid(*tiff.pixels(), alpha)
     elif data[:2] == b"BM":
         bmp = _bmp.parse(data, MAX_PIXELS)
         header, pixels = _bmp_header(bmp), _laid(*bmp.pixels(), alpha)
@@ -148,9 +152,11 @@ def read_header(data: bytes) -> Header:
         return _png_header(_png.parse(data, MAX_PIXELS))
     if data[:6] in _GIF:
         return _gif_header(_gif.parse(data, MAX_PIXELS))
+    if data[:4] in _tiff.STARTS:
+        return _tiff_header(_tiff.parse(data, MAX_PIXELS))
     if data[:2] == b"BM":
         return _bmp_header(_bmp.parse(data, MAX_PIXELS))
-    raise PictureError("it is empty" if not data else "it is no JPEG, PNG, GIF or BMP")
+    raise PictureError("it is empty" if not data else "it is no JPEG, PNG, GIF, BMP or TIFF")
 
 
 def _jpeg_header(jpeg: _jpeg.Jpeg) -> Header:
@@ -176,6 +182,11 @@ def _gif_header(gif: _gif.Gif) -> Header:
 
 def _bmp_header(bmp: _bmp.Bmp) -> Header:
     return Header(BMP, bmp.width, bmp.height, 1, f"{bmp.bits} bit")
+
+
+def _tiff_header(tiff: _tiff.Tiff) -> Header:
+    encoding = f"photometric {tiff.photometric}, {tiff.samples} samples, compressed {tiff.deflated}"
+    return Header(TIFF, tiff.width, tiff.height, tiff.orientation, encoding)
 
 
 def exif_orientation(tiff: bytes) -> int:

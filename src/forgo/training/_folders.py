@@ -13,9 +13,9 @@ from forgo._picture import SUFFIXES
 _CLUTTER = {"__MACOSX", "@eaDir", "lost+found"}
 """Folders that archivers and file servers leave behind."""
 
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
 _NOT_ACCEPTED = {
-    ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl",
+    ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl",
 }  # fmt: skip
 
 Left = tuple[str, str]
