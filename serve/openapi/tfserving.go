@@ -101,7 +101,7 @@ func (d *model) verbs(b *builder) []verb {
 
 // signed is a request's body, which may name the signature. Other fields are passed over.
 func (d *model) signed(verb string, p Field[*Schema]) *Schema {
-	return object(p).with(property("signature_name", oneOfTexts([]string{tfserving.Signature, tfserving.Method(verb), ""})))
+	return object(p).with(property("signature_name", oneOfTexts(append(tfserving.Signatures(d.Model), tfserving.Method(verb), ""))))
 }
 
 // inBase64 is how the protocol writes bytes.
@@ -367,12 +367,16 @@ func (d *model) signature(b *builder) *Schema {
 	signature := object(
 		property("inputs", ends(inputs)), property("outputs", ends(outputs)), property("method_name", constant("tensorflow/serving/predict")),
 	).closed()
+	var signatures []Field[*Schema]
+	for _, name := range tfserving.Signatures(d.Model) {
+		signatures = append(signatures, property(name, signature))
+	}
 	within := func(name string, s *Schema) *Schema { return object(property(name, s)).closed() }
 	d.tfMetadata = b.schema(d.prefix+"SignatureMetadata", object(
 		property("model_spec", object(
 			property("name", constant(d.Name)), property("signature_name", text()), property("version", constant(d.Version)),
 		).closed()),
-		property("metadata", within("signature_def", within("signature_def", within(tfserving.Signature, signature)))),
+		property("metadata", within("signature_def", within("signature_def", object(signatures...).closed()))),
 	).closed())
 	return d.tfMetadata
 }

@@ -24,7 +24,7 @@ func parseExamples(m *served.Request, verb string, body []byte) (*request, error
 	parts := features{}
 	n := -1
 	var others []string
-	err := fields(r, verb, func(name string) error {
+	err := q.fields(r, verb, func(name string) error {
 		switch name {
 		case "context":
 			return q.example(r, func(name string, t tensor.Tensor) error {

@@ -84,7 +84,7 @@ func (s *PredictionService) infer(ctx context.Context, req message, verb string,
 	prepare := func(r *served.Request) (predict.Tensors, error) {
 		q.concat = r.Concat
 		r.Types = TypeName
-		if err := checkSignature(req.GetModelSpec().GetSignatureName(), verb); err != nil {
+		if err := q.checkSignature(req.GetModelSpec().GetSignatureName(), verb); err != nil {
 			return nil, served.BadInput("model_spec: signature_name: %w", err)
 		}
 		if err := read(q, r); err != nil {
@@ -93,7 +93,11 @@ func (s *PredictionService) infer(ctx context.Context, req message, verb string,
 		return q.inputs(r)
 	}
 	err = m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, func(results predict.Tensors) error {
-		return write(q, q.answered(results), specOf(m, Signature))
+		signature := Signature
+		if asked := req.GetModelSpec().GetSignatureName(); slices.Contains(Signatures(m), asked) {
+			signature = asked
+		}
+		return write(q, q.answered(results), specOf(m, signature))
 	})
 	if verb == "predict" && errors.Is(err, errNoSignature) { // as TensorFlow Serving has it
 		return status.Error(codes.FailedPrecondition, err.Error())
@@ -261,7 +265,11 @@ func (s *PredictionService) GetModelMetadata(_ context.Context, req *pb.GetModel
 	for _, o := range outputs(m) {
 		signature.Outputs[o.Name] = describe(o.Spec())
 	}
-	packed, err := anypb.New(&pb.SignatureDefMap{SignatureDef: map[string]*pb.SignatureDef{Signature: signature}})
+	signatures := map[string]*pb.SignatureDef{}
+	for _, name := range Signatures(m) {
+		signatures[name] = signature
+	}
+	packed, err := anypb.New(&pb.SignatureDefMap{SignatureDef: signatures})
 	if err != nil {
 		return nil, reply.RPC(fmt.Errorf("pack the signature: %w", err))
 	}

@@ -65,7 +65,7 @@ func parse(m *served.Request, verb string, body []byte) (*request, error) {
 	r := m.Payload().New(body)
 	rows, columns := false, false
 	var others []string
-	err := fields(r, verb, func(name string) error {
+	err := q.fields(r, verb, func(name string) error {
 		var err error
 		switch name {
 		case "instances":
@@ -103,21 +103,31 @@ func only(others []string) string {
 
 var errNoSignature = errors.New("there is no such signature")
 
-func checkSignature(name, verb string) error {
-	if name != "" && name != Signature && name != Method(verb) {
-		return fmt.Errorf("%s: %w, only %q and %q", tensor.Quote(name), errNoSignature, Signature, Method(verb))
+// Signatures are the names of the one signature that a model has: the name that clients ask for
+// where they name none and, where it has one in its SavedModel, its own.
+func Signatures(m *served.Model) []string {
+	if own := m.Manifest().Graph.Signature; own != "" && own != Signature {
+		return []string{Signature, own}
+	}
+	return []string{Signature}
+}
+
+func (q *request) checkSignature(name, verb string) error {
+	names := append(Signatures(q.m), Method(verb))
+	if name != "" && !slices.Contains(names, name) {
+		return fmt.Errorf("%s: %w, only %q", tensor.Quote(name), errNoSignature, names)
 	}
 	return nil
 }
 
 // fields reads the outer object, and what all verbs share of it.
-func fields(r *payload.Reader, verb string, field func(name string) error) error {
+func (q *request) fields(r *payload.Reader, verb string, field func(name string) error) error {
 	err := r.Object(func(name string) error {
 		var err error
 		if name == "signature_name" {
 			var s string
 			if s, err = r.Name(); err == nil {
-				err = checkSignature(s, verb)
+				err = q.checkSignature(s, verb)
 			}
 		} else {
 			err = field(name)

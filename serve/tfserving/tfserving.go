@@ -2,8 +2,9 @@
 // (https://www.tensorflow.org/tfx/serving/api_rest), and its gRPC services: status, metadata,
 // predict, classify and regress.
 //
-// A model has one signature, serving_default. A classifier's gives its probabilities alone,
-// so that predictions are bare rows of them; another model's gives all its outputs.
+// A model has one signature: serving_default and, where its SavedModel calls it otherwise, by that
+// name too. A classifier's gives its probabilities alone, so that predictions are bare rows of them;
+// another model's gives all its outputs.
 package tfserving
 
 import (
@@ -33,7 +34,7 @@ type Models interface {
 // Picture is the string input that a picture model takes encoded pictures by.
 const Picture = bundle.PictureName
 
-// Signature is the only one that a model has.
+// Signature is the one that a model has, by the name that clients mean where they name none.
 const Signature = "serving_default"
 
 // Method is the name that clients give the signature of a verb other than predict by, since
@@ -223,11 +224,13 @@ func metadata(m *served.Model) map[string]any {
 	for _, o := range outputs(m) {
 		outs[o.Name] = info(o.Spec())
 	}
+	signatures := map[string]any{}
+	for _, name := range Signatures(m) {
+		signatures[name] = map[string]any{"inputs": inputs, "outputs": outs, "method_name": Method("predict")}
+	}
 	return map[string]any{
 		"model_spec": map[string]any{"name": m.Name, "signature_name": "", "version": m.Version},
-		"metadata": map[string]any{"signature_def": map[string]any{"signature_def": map[string]any{
-			Signature: map[string]any{"inputs": inputs, "outputs": outs, "method_name": Method("predict")},
-		}}},
+		"metadata":   map[string]any{"signature_def": map[string]any{"signature_def": signatures}},
 	}
 }
 
