@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 
 
-def half_plus_two(place: Path) -> Path:
-    """TensorFlow 1: y = x / 2 + 2, three outputs behind four signatures; x is parsed out of a tf.Example."""
+def half_plus_two(place: Path, *, references: bool = False) -> Path:
+    """TensorFlow 1: y = x / 2 + 2, three outputs behind four signatures; x is parsed out of a tf.Example.
+
+    With references its variables are of the kind that TensorFlow 1 had first, as in TensorFlow Serving's own copy.
+    """
     import tensorflow as tf
 
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
-        a, b, c = v1.Variable(0.5, name="a"), v1.Variable(2.0, name="b"), v1.Variable(3.0, name="c")
+        a, b, c = (
+            v1.Variable(value, name=name, use_resource=not references)
+            for name, value in (("a", 0.5), ("b", 2.0), ("c", 3.0))
+        )
         serialized = v1.placeholder(tf.string, [None], name="tf_example")
         features = {
             "x": tf.io.FixedLenFeature([1], tf.float32),

@@ -112,6 +112,7 @@ def test_a_row_with_no_label_over_its_threshold(tmp_path: Path) -> None:
     none = next(c for c in manifest["golden"]["cases"] if not c["labels"])
     done = run_forgo("predict", "--json", place, place / none["input"])
     assert json.loads(done.out)["classes"] == []
+    assert "no label is over its threshold" in run_forgo("predict", place, place / none["input"]).out
     with running(place) as places:
         url = f"http://{places['http']}"
         done = run_forgo("verify", "--json", "--url", url, "--url", f"grpc://{places['grpc']}", place)

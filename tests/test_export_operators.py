@@ -124,6 +124,10 @@ def test_half_plus_two_with_the_default_engine(tmp_path: Path) -> None:
     with pytest.raises(forgo.ExportError, match=r"--engine tensorflow") as caught:
         forgo.export(saved, tmp_path / "n.forgo", no_goldens=True, signature="regress_x_to_y")
     assert "ParseExample" in str(caught.value)
+    old = serving_models.half_plus_two(tmp_path / "old", references=True)
+    with pytest.raises(forgo.ExportError, match=r"--engine tensorflow"):
+        forgo.export(old, tmp_path / "n.forgo", examples=rows)
+    forgo.export(old, tmp_path / "n.forgo", examples=rows, engine="tensorflow")
 
 
 def test_mixed_precision_is_rebuilt_in_float32(tmp_path: Path) -> None:

@@ -191,6 +191,9 @@ func showJSON(w io.Writer, top int) func(question, predict.Answer) error {
 func showTable(w io.Writer, top int) func(question, predict.Answer) error {
 	return func(file question, a predict.Answer) error {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		if a.Classes != nil && len(a.Classes) == 0 {
+			printable.Fprintf(t, "%s\t(no label is over its threshold)\n", file)
+		}
 		for _, c := range best(a, top).Classes {
 			score := fmt.Sprintf("%5.1f%%", 100*c.Score)
 			if c.Score < 0 || c.Score > 1 { // no probability: a bare model may give logits
