@@ -2,11 +2,13 @@ package main
 
 import (
 	"archive/zip"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 
@@ -63,11 +65,17 @@ func inspectKeras(path string) (inspection, error) {
 		return fail(err)
 	}
 	i.Size = info.Size()
-	archive, err := zip.OpenReader(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return fail(err)
 	}
-	defer archive.Close()
+	defer file.Close()
+	directory := &boundedAt{ReaderAt: file, left: maxDirectory}
+	archive, err := zip.NewReader(directory, i.Size)
+	if err != nil {
+		return fail(err)
+	}
+	directory.left = math.MaxInt64 // members have bounds of their own
 	var metadata struct {
 		Version string `json:"keras_version"`
 		Saved   string `json:"date_saved"`
@@ -97,20 +105,43 @@ func inspectKeras(path string) (inspection, error) {
 	return i, nil
 }
 
-// readMember reads a JSON file of the archive, which no honest one has larger than this.
-func readMember(archive *zip.ReadCloser, name string, into any) error {
-	const most = 256 << 20
+// What no honest file has more of. A byte of a zip archive can stand for a thousand of its member, and a
+// byte of JSON for a hundred in memory.
+const (
+	maxDirectory = 8 << 20  // bytes of the archive's list of members
+	maxStructure = 16 << 20 // bytes of a JSON member
+	maxObjects   = 100_000  // in a JSON member
+	maxValues    = 1 << 20
+)
+
+// boundedAt ends with an error once so many bytes were read.
+type boundedAt struct {
+	io.ReaderAt
+	left int64
+}
+
+func (b *boundedAt) ReadAt(p []byte, at int64) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, fmt.Errorf("its list of members is longer than %d bytes", maxDirectory)
+	}
+	return b.ReaderAt.ReadAt(p, at)
+}
+
+// readMember reads a JSON file of the archive.
+func readMember(archive *zip.Reader, name string, into any) error {
 	file, err := archive.Open(name)
 	if err != nil {
 		return fmt.Errorf("there is no %s in it", name)
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err != nil {
+	data, err := io.ReadAll(io.LimitReader(file, maxStructure+1))
+	switch {
+	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
-	}
-	if len(data) > most {
-		return fmt.Errorf("%s: it is longer than %d bytes", name, most)
+	case len(data) > maxStructure:
+		return fmt.Errorf("%s: it is longer than %d bytes once it is unpacked", name, maxStructure)
+	case bytes.Count(data, []byte{'{'}) > maxObjects || bytes.Count(data, []byte{','})+bytes.Count(data, []byte{'['}) > maxValues:
+		return fmt.Errorf("%s: it has more parts than a model's structure: over %d objects or %d values", name, maxObjects, maxValues)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
