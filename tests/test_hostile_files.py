@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+import forgo
 from forgo._errors import ExportError
 from forgo.exporting import _files
 
@@ -126,3 +128,21 @@ def test_a_pipe_is_no_model(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.keras")
     with pytest.raises(ExportError, match="no such file"):
         _files.check(tmp_path / "m.keras", trust=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [("link", "leads out of the SavedModel"), ("pipe", "neither a file")]
+)
+def test_what_is_no_part_of_a_saved_model_is_not_copied(tmp_path: Path, kind: str, says: str) -> None:
+    """A link to a secret of whoever exports would carry it into the bundle."""
+    model = tmp_path / "model"
+    shutil.copytree(Path(__file__).parents[1] / "conformance" / "hostile" / "clean", model)
+    secret = tmp_path / "secret"
+    secret.write_text("a secret")
+    if kind == "link":
+        (model / "variables" / "more.txt").symlink_to(secret)
+    else:
+        os.mkfifo(model / "variables" / "more.txt")
+    with pytest.raises(ExportError, match=f"more.txt: .*{says}"):
+        forgo.export(model, tmp_path / "m.forgo", no_goldens=True, engine="tensorflow")
+    assert not (tmp_path / "m.forgo").exists()

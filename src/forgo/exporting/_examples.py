@@ -63,6 +63,8 @@ def read_pictures(
     examples: list[Example | None] = []
     refused = []
     for index, path in enumerate(paths):
+        if path.exists() and not path.is_file():
+            raise ExportError(f"{path}: the example is not a regular file")
         try:
             raw = path.read_bytes()
         except OSError as e:

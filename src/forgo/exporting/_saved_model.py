@@ -209,6 +209,15 @@ class SavedModel(Traceable):
 
     def _check(self) -> None:
         """Have the Go half, which serves it, say whether it would: before anything of it is run here."""
+        within = self.folder.resolve()
+        for file in self.folder.rglob("*"):  # all of it is copied into the bundle
+            if not file.resolve().is_relative_to(within):
+                raise ExportError(
+                    f"{file}: it is a link that leads out of the SavedModel; copy the folder with cp -rL if what "
+                    "it leads to belongs in the bundle"
+                )
+            if not file.is_file() and not file.is_dir():
+                raise ExportError(f"{file}: it is neither a file nor a folder")
         try:
             _binary.check_saved_model(
                 self.folder, self.tags, self.signature,
