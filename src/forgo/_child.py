@@ -61,3 +61,13 @@ def exit_on_terminate() -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
+
+
+def interrupt_once() -> None:
+    """Raise KeyboardInterrupt at the first Ctrl-C alone: a second must not disturb the clean-up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -472,6 +471,7 @@ for _verb, _summary in GO_VERBS.items():
 def run(arguments: list[str]) -> None:
     """Run a command line and exit; a user's mistake is one line on stderr, without traceback."""
     _child.exit_on_terminate()
+    _child.interrupt_once()
     try:
         code = app(arguments, prog_name="forgo", standalone_mode=False)
         if code == _INTERRUPTED:  # what typer makes of KeyboardInterrupt
@@ -482,7 +482,6 @@ def run(arguments: list[str]) -> None:
     except OSError as e:
         _fail(f"{e.filename}: {e.strerror}" if e.filename else str(e))
     except (KeyboardInterrupt, typer.Abort):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third Ctrl-C must not find Python half gone
         print("\nforgo: interrupted; nothing was written", file=sys.stderr)
         sys.exit(_INTERRUPTED)
     except Exception as e:
