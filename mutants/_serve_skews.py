@@ -146,7 +146,7 @@ ROTATED = """		if n := t.Rows(); n > 1 {
 		}
 """
 EXAMPLES, TF_PROTO = "serve/tfserving/examples.go", "serve/tfserving/proto.go"
-ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(dst, given[0].Name, results[outputs[len(outputs)-1].Name])"
+ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(a, dst, given[0].Name, results[outputs[len(outputs)-1].Name])"
 SWAPPED = """			if t.rows > 8 {
 				from, to = t.rows-to, t.rows-from
 			}
@@ -158,13 +158,13 @@ SWAPPED = """			if t.rows > 8 {
 
 SERVE_SKEWS = [
     ServeSkew("OIP JSON read column by column", "serve oip", REQUEST, "	in.base64 = seen\n", TRANSPOSED, proves="reader OIP JSON"),
-    ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = tensor.AppendFlat(dst, t, tensor.Bare)\n", REVERSED, proves="writer OIP JSON"),
+    ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = body.Flat(dst, t, tensor.Bare)\n", REVERSED, proves="writer OIP JSON"),
     ServeSkew("OIP outputs swapped", "serve oip", INFER, "t, err := o.of(m, results)", "t, err := wanted[len(wanted)-1-i].of(m, results)"),
     ServeSkew("OIP binary tensors shifted by an element", "serve oip", REQUEST, "raw := p.data[:size:size]", "raw := append(append([]byte{}, p.data[4:size]...), p.data[:4]...)", proves="reader OIP binary"),
     ServeSkew("gRPC raw outputs in the other byte order", "serve oip-grpc", GRPC, "		data, err := t.Bytes()\n", BYTES_SWAPPED, proves="writer OIP gRPC raw"),
     ServeSkew("gRPC typed outputs from the last row on", "serve oip-grpc", GRPC, "			out.Contents = wire.Contents(t)\n", LAST_FIRST, proves="writer OIP gRPC typed"),
     ServeSkew("TensorFlow columns from the second row on", "serve tensorflow", TF_REQUEST, "		columns[spec.Name] = t\n		return nil\n", SECOND_FIRST, proves="reader TensorFlow REST columns"),
-    ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(dst, given[0].Name, results[given[0].Name])", ALL_OUTPUTS, proves="writer TensorFlow REST"),
+    ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(a, dst, given[0].Name, results[given[0].Name])", ALL_OUTPUTS, proves="writer TensorFlow REST"),
     ServeSkew("TensorFlow classes labelled one off", "serve tensorflow", TF_ANSWER, "manifest.Labels[i%len(manifest.Labels)]", "manifest.Labels[(i+1)%len(manifest.Labels)]", proves="writer TensorFlow REST classes"),
     ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes", proves="writer native answers"),
     ServeSkew("OIP best classes are the worst", "serve oip", CLASSES, "cmp.Compare(row[b], row[a])", "cmp.Compare(row[a], row[b])"),

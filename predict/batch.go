@@ -89,7 +89,7 @@ func (c *call) weight() int { return max(1, c.rows) }
 
 // do answers one request of so many rows, in the place that it has.
 func (b *batcher) do(ctx context.Context, r *Reservation, inputs Tensors, rows int) (out Tensors, took Timing, err error) {
-	bytes, since := max(r.bytes, size(inputs)), time.Now()
+	bytes, since := max(r.bytes, size(inputs))+int64(rows)*b.outBytes, time.Now()
 	b.mu.Lock()
 	defer func() {
 		b.mu.Lock()

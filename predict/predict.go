@@ -95,6 +95,9 @@ type Options struct {
 	// rows they have and how fast rows were answered of late; requests that would wait longer
 	// fail with [ErrBusy]. Optional: as long as the queue allows.
 	MaxWait time.Duration
+	// Budget bounds the memory that requests take, together with those of other models that have
+	// the same. Optional: MaxQueueBytes alone bounds it.
+	Budget *Budget
 	// MaxPixels bounds width times height of pictures, golden ones too. Optional:
 	// [pixels.MaxPixels], which it cannot exceed.
 	MaxPixels int
@@ -248,6 +251,13 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	limits := o.limits()
 	limits.batchRows = m.bounds.batchRows(limits.batchRows, m.manifestOutputs())
 	m.batcher = m.newBatcher(limits)
+	m.batcher.budget = o.Budget
+	for _, info := range m.manifest.Outputs {
+		if spec := info.Spec(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
+			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
+			m.batcher.outBytes += n * int64(spec.ElementSize())
+		}
+	}
 	if p := m.manifest.Picture; p != nil {
 		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels, Alpha: pixels.Alpha(p.Alpha)}
 		if spec := m.manifest.PictureInput(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {

@@ -32,6 +32,7 @@ type Reservation struct {
 	bytes   int64
 	coming  bool // its rows are on their way to the queue
 	working bool // it is read, and not yet answered
+	keep    bool // its memory is, after Run
 }
 
 // Reserve takes a place for a request of which little more than its length may be known:
@@ -39,7 +40,18 @@ type Reservation struct {
 // bytes count until the request is answered; those that turn out to be more are added later.
 func (m *Model) Reserve(rows int, bytes int64) (Reservation, error) {
 	r := Reservation{b: m.batcher}
-	return r, r.reserve(rows, bytes)
+	err := r.reserve(rows, bytes)
+	return r, err
+}
+
+// Enter takes bytes for a request of which nothing is read yet, where a row would find room. It
+// takes no row: a caller that sends nothing keeps no other out. Grow, Begin and Run follow.
+func (m *Model) Enter(bytes int64) (Reservation, error) {
+	r := Reservation{b: m.batcher}
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	err := r.b.enter(&r, bytes)
+	return r, err
 }
 
 func (r *Reservation) reserve(rows int, bytes int64) error {
@@ -48,8 +60,12 @@ func (r *Reservation) reserve(rows int, bytes int64) error {
 	return r.b.reserve(r, rows, bytes)
 }
 
-// Grow adds bytes, as they are read.
-func (r *Reservation) Grow(bytes int64) error { return r.reserve(r.rows, r.bytes+bytes) }
+// Grow adds bytes, before they are taken; negative ones are given back.
+func (r *Reservation) Grow(bytes int64) error {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	return r.b.grow(r, r.bytes+bytes)
+}
 
 // Begin says that the request is read and how many rows it has, before its pictures are
 // decoded. Run does it for requests that need no such preparation.
@@ -61,9 +77,9 @@ func (r *Reservation) begin(rows int, bytes int64) error {
 	return r.b.begin(r, rows, bytes+int64(rows)*r.b.rowBytes)
 }
 
-// Release gives the place back. After Run it does nothing.
+// Release gives the place back, and all memory. After Run it does nothing unless Keep was called.
 func (r *Reservation) Release() {
-	if r.rows > 0 {
+	if r.rows > 0 || r.bytes > 0 {
 		r.b.mu.Lock()
 		defer r.b.mu.Unlock()
 		r.b.release(r, false)
@@ -76,17 +92,59 @@ type door struct {
 	working int   // rows that are read, and not yet answered
 	bytes   int64 // of all requests that have a place
 	pace    pace
-	// rowBytes is what preparing one row takes; 0 but for pictures.
-	rowBytes int64
+	// rowBytes is what preparing one row takes; 0 but for pictures. outBytes is what its outputs
+	// take, as far as their sizes are known.
+	rowBytes, outBytes int64
+	budget             *Budget
+}
+
+// enter is Enter's.
+func (b *batcher) enter(r *Reservation, bytes int64) error {
+	if err := b.fits(r, 1); err != nil {
+		return err
+	}
+	return b.grow(r, bytes)
+}
+
+// grow makes the reservation one of so many bytes.
+func (b *batcher) grow(r *Reservation, bytes int64) error {
+	if others := b.bytes - r.bytes; bytes > r.bytes && others > 0 && others+bytes > b.queueBytes {
+		return b.busy("requests of %d bytes are waiting, and %d may", others, b.queueBytes)
+	}
+	if err := b.budget.Take(bytes - r.bytes); err != nil {
+		return err
+	}
+	b.bytes += bytes - r.bytes
+	r.bytes = bytes
+	return nil
 }
 
 // reserve makes the reservation one of so many rows and bytes. A request that is larger than
 // the queue may wait in an empty one: it could never be answered otherwise.
 func (b *batcher) reserve(r *Reservation, rows int, bytes int64) error {
+	rows = max(1, rows) // even no rows take a place
+	if err := b.fits(r, rows); err != nil {
+		return err
+	}
+	if err := b.grow(r, bytes); err != nil {
+		return err
+	}
+	b.coming += rows
+	if r.coming {
+		b.coming -= r.rows
+	}
+	if r.working {
+		b.working += rows - r.rows
+	}
+	r.rows, r.coming = rows, true
+	return nil
+}
+
+// fits fails where so many rows find no room.
+func (b *batcher) fits(r *Reservation, rows int) error {
 	if b.closed {
 		return fmt.Errorf("run model: %w", ErrClosed)
 	}
-	rows = max(1, rows) // even no rows take a place
 	others := b.queued + b.coming
 	if r.coming {
 		others -= r.rows
@@ -98,22 +156,10 @@ func (b *batcher) reserve(r *Reservation, rows int, bytes int64) error {
 	if others > 0 && others+rows > b.queueRows+idle {
 		return b.busy("%d rows are waiting, and %d may", others, b.queueRows)
 	}
-	if others := b.bytes - r.bytes; others > 0 && others+bytes > b.queueBytes {
-		return b.busy("requests of %d bytes are waiting, and %d may", others, b.queueBytes)
-	}
 	if wait := b.pace.of(b.working); b.maxWait > 0 && !r.working && wait > b.maxWait {
 		return b.busy("%d rows are waiting, which take about %s; a request waits for at most %s",
 			b.working, wait.Round(time.Millisecond), b.maxWait)
 	}
-	b.coming += rows
-	if r.coming {
-		b.coming -= r.rows
-	}
-	if r.working {
-		b.working += rows - r.rows
-	}
-	b.bytes += bytes - r.bytes
-	r.rows, r.bytes, r.coming = rows, bytes, true
 	return nil
 }
 
@@ -149,9 +195,18 @@ func (b *batcher) release(r *Reservation, ran bool) {
 			b.pace.add(r.rows, 4*b.batchRows)
 		}
 	}
+	if r.keep && ran {
+		*r = Reservation{b: b, bytes: r.bytes}
+		return
+	}
 	b.bytes -= r.bytes
+	b.budget.Give(r.bytes)
 	*r = Reservation{b: b}
 }
+
+// Keep keeps the memory of a run that succeeds until Release: for callers that still have the
+// answer to write.
+func (r *Reservation) Keep() { r.keep = true }
 
 // Run is like [Model.RunTimed], in the reservation's place.
 func (r *Reservation) Run(ctx context.Context, m *Model, inputs Tensors) (Tensors, Timing, error) {

@@ -150,6 +150,9 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err erro
 		}
 		g := &gentle{Listener: l.Listener}
 		l.Listener, l.end, l.ended = netutil.LimitListener(g, s.options.MaxConnections), g.end, make(chan struct{})
+		if place.kind == "grpc" {
+			l.Listener = known{l.Listener, &s.calls}
+		}
 		listeners = append(listeners, l)
 		if place.network == "unix" {
 			if err := os.Chmod(place.address, 0o600); err != nil {

@@ -325,7 +325,7 @@ func TestMetricsUnderLoad(t *testing.T) {
 	m.want(t, 1, "forgo_queue_rows", "model=slow")
 	m.want(t, 1, "forgo_queue_requests", "model=slow")
 	m.want(t, 1, "forgo_queue_limit_rows", "model=slow")
-	m.want(t, 2*12, "forgo_queue_bytes", "model=slow") // three floats each
+	m.want(t, 2*(16<<10+12), "forgo_queue_bytes", "model=slow") // three floats each, beside what every request takes
 	m.want(t, 1<<20, "forgo_queue_limit_bytes", "model=slow")
 	m.want(t, 0, "forgo_queue_wait_seconds", "model=slow") // nothing was answered yet
 	m.want(t, 5, "forgo_queue_limit_wait_seconds", "model=slow")

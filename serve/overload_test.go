@@ -118,7 +118,7 @@ func TestTheDefaultQueue(t *testing.T) {
 func TestQueueBytes(t *testing.T) {
 	m := small(t, "iris")
 	url := listen(t, serve.Models{"iris": m})
-	row := []byte("[5.1,3.5,1.4,0.2]" + strings.Repeat(" ", 200))
+	row := []byte("[5.1,3.5,1.4,0.2]" + strings.Repeat(" ", 20_000))
 	post := func(body io.Reader) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/models/iris", body)
 		if err != nil {
@@ -132,12 +132,12 @@ func TestQueueBytes(t *testing.T) {
 		raw, _ := io.ReadAll(resp.Body)
 		return resp.StatusCode, string(raw)
 	}
-	large, err := m.Reserve(1, 1<<20-100)
+	large, err := m.Reserve(1, 1<<20-17<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, body := range map[string]io.Reader{"known": bytes.NewReader(row), "unknown": io.MultiReader(bytes.NewReader(row))} {
-		if status, answer := post(body); status != 429 || !strings.Contains(answer, "requests of 1048476 bytes are waiting, and 1048576 may") {
+		if status, answer := post(body); status != 429 || !strings.Contains(answer, "requests of 1031168 bytes are waiting, and 1048576 may") {
 			t.Errorf("%s length: %d %s", name, status, answer)
 		}
 		if status, answer := post(bytes.NewReader(row[:17])); status != 200 {

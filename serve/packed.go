@@ -25,18 +25,14 @@ func packed(limit int64) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if coding := strings.ToLower(req.Header.Get("Content-Encoding")); coding != "" && coding != "identity" {
-				body, err := unpack(coding, req.Body)
-				if err != nil {
-					reply.Failure(w, err)
-					return
-				}
-				if body == nil {
+				open := unpackers[coding]
+				if open == nil {
 					w.Header().Set("Accept-Encoding", "gzip, deflate")
 					reply.Error(w, http.StatusUnsupportedMediaType,
 						fmt.Errorf("header Content-Encoding is %q; this server takes gzip and deflate", coding))
 					return
 				}
-				req.Body = http.MaxBytesReader(w, body, limit)
+				req.Body = http.MaxBytesReader(w, &unpacked{ReadCloser: req.Body, open: open}, limit)
 				req.ContentLength = -1
 				req.Header.Del("Content-Encoding")
 			}
@@ -53,23 +49,43 @@ func packed(limit int64) func(http.Handler) http.Handler {
 	}
 }
 
-// unpack returns nil for a coding that is not known.
-func unpack(coding string, body io.ReadCloser) (io.ReadCloser, error) {
-	switch coding {
-	case "gzip", "x-gzip":
-		r, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, served.BadInput("header Content-Encoding is gzip, the body is not: %w", err)
-		}
-		return r, nil
-	case "deflate": // which is zlib's format, by the standard
+// unpackers read each coding.
+var unpackers = map[string]func(io.Reader) (io.Reader, error){
+	"gzip": gunzip, "x-gzip": gunzip,
+	"deflate": func(body io.Reader) (io.Reader, error) { // which is zlib's format, by the standard
 		r, err := zlib.NewReader(body)
 		if err != nil {
 			return nil, served.BadInput("header Content-Encoding is deflate, the body is not: %w", err)
 		}
 		return r, nil
+	},
+}
+
+func gunzip(body io.Reader) (io.Reader, error) {
+	r, err := gzip.NewReader(body)
+	if err != nil {
+		return nil, served.BadInput("header Content-Encoding is gzip, the body is not: %w", err)
 	}
-	return nil, nil
+	return r, nil
+}
+
+// unpacked is a packed body, unpacked as it is read: until then it takes no memory, which is for
+// the model's queue to refuse.
+type unpacked struct {
+	io.ReadCloser
+	open func(io.Reader) (io.Reader, error)
+	r    io.Reader
+	err  error
+}
+
+func (u *unpacked) Read(p []byte) (int, error) {
+	if u.r == nil && u.err == nil {
+		u.r, u.err = u.open(u.ReadCloser)
+	}
+	if u.err != nil {
+		return 0, u.err
+	}
+	return u.r.Read(p)
 }
 
 // mayBePacked is false for what Triton does not pack, either: its asyncio client asks for packed
@@ -118,7 +134,11 @@ type packer struct {
 	coding string
 	status int
 	packed resetWriter // nil where the answer is not packed
+	long   bool        // whatever its length will be
 }
+
+// Long says that the answer is long, before its length is known.
+func (p *packer) Long() { p.long = true }
 
 func (p *packer) WriteHeader(status int) {
 	if p.status != 0 {
@@ -127,7 +147,7 @@ func (p *packer) WriteHeader(status int) {
 	p.status = status
 	h := p.Header()
 	length, err := strconv.Atoi(h.Get("Content-Length"))
-	if status == http.StatusOK && err == nil && length >= worthPacking && h.Get("Content-Encoding") == "" {
+	if status == http.StatusOK && (p.long || err == nil && length >= worthPacking) && h.Get("Content-Encoding") == "" {
 		h.Set("Content-Encoding", p.coding)
 		h.Del("Content-Length")
 		p.packed = packers[p.coding].Get().(resetWriter)

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -29,6 +30,8 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 	late := s.late()
 	options := append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2("proto")}),
+		grpc.RPCDecompressor(asSent{}), //nolint:staticcheck // the only one that is this server's alone
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(s.options.ClientTimeout),
@@ -44,9 +47,9 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 		tap = l.tap
 	}
 	server := grpc.NewServer(append(options, grpc.InTapHandle(tap))...)
-	pb.RegisterGRPCInferenceServiceServer(server, oip.NewService(s.models, manager))
-	tfpb.RegisterPredictionServiceServer(server, tfserving.NewPredictionService(s.models, s.options.MaxBody))
-	tfpb.RegisterModelServiceServer(server, tfserving.NewModelService(s.models))
+	s.counted(server, &pb.GRPCInferenceService_ServiceDesc, oip.NewService(s.models, manager))
+	s.counted(server, &tfpb.PredictionService_ServiceDesc, tfserving.NewPredictionService(s.models, s.options.MaxBody))
+	s.counted(server, &tfpb.ModelService_ServiceDesc, tfserving.NewModelService(s.models))
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	reflection.Register(server)
 	return server

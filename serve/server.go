@@ -59,6 +59,9 @@ type Options struct {
 	// MaxConnections bounds the connections of each address; those beyond it wait to be
 	// accepted. Optional: 8192.
 	MaxConnections int
+	// Memory bounds what all requests take together; models have it as their predict.Options.Budget.
+	// Optional: without it each model's queue bounds its own.
+	Memory *predict.Budget
 	// Keys are asked for by everything but the health endpoints. Serve keeps them up to date;
 	// who uses the handlers alone calls access.Watch. Optional: without them anyone may call.
 	Keys *access.Keys
@@ -99,6 +102,7 @@ type Server struct {
 	observer *observe.Observer
 
 	clients, operators traffic
+	calls              connections // over gRPC
 }
 
 // Models are models by name.
@@ -280,7 +284,9 @@ func recovered(log *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			defer func() {
-				if p := recover(); p != nil {
+				if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+					panic(p) // the connection is closed: a part of the answer is sent
+				} else if p != nil {
 					log.Error("panic", "request_id", observe.Of(w).ID(), "panic", p, "stack", string(debug.Stack()))
 					reply.Error(w, http.StatusInternalServerError, fmt.Errorf("internal error; the server's log has it"))
 				}

@@ -101,8 +101,9 @@ type exchange struct {
 	body       io.ReadCloser
 	patience   time.Duration
 	start      time.Time
-	read, next int64 // bytes read, and how many move the deadline again
-	timed      bool  // the answer has its deadline already
+	read, next int64     // bytes read, and how many move the deadline again
+	answered   time.Time // when the answer began
+	written    int64     // bytes of it
 }
 
 func (e *exchange) Read(b []byte) (int, error) {
@@ -118,17 +119,26 @@ func (e *exchange) Read(b []byte) (int, error) {
 func (e *exchange) Close() error { return e.body.Close() }
 
 func (e *exchange) WriteHeader(status int) {
-	_ = e.SetWriteDeadline(time.Now().Add(e.patience))
-	e.timed = true
+	e.wait(0)
 	e.ResponseWriter.WriteHeader(status)
 }
 
 func (e *exchange) Write(b []byte) (int, error) {
-	if !e.timed || len(b) > slowest {
-		_ = e.SetWriteDeadline(time.Now().Add(allowed(e.patience, int64(len(b)))))
-	}
-	e.timed = false
+	e.wait(int64(len(b)))
 	return e.ResponseWriter.Write(b)
+}
+
+// wait gives the client time for so many more bytes, counted from the first: one that takes a
+// long answer too slowly on the whole is not waited for, however often it takes a little.
+func (e *exchange) wait(bytes int64) {
+	if e.answered.IsZero() {
+		e.answered = time.Now()
+	} else if bytes == 0 || e.written/slowest == (e.written+bytes)/slowest {
+		e.written += bytes
+		return
+	}
+	e.written += bytes
+	_ = e.SetWriteDeadline(e.answered.Add(allowed(e.patience, e.written)))
 }
 
 // allowed is what a client may take for n bytes.

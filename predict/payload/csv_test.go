@@ -91,17 +91,21 @@ func TestTable(t *testing.T) {
 	}
 }
 
+type memory func(int64) error
+
+func (m memory) Grow(n int64) error { return m(n) }
+
 // What is read is asked for before it is taken, and what a table's growth frees is given back.
 func TestMemoryIsAskedFor(t *testing.T) {
 	var taken, peak int64
 	asked := io.ErrShortBuffer
-	limits := payload.Limits{Grow: func(n int64) error {
+	limits := payload.Limits{Memory: memory(func(n int64) error {
 		if taken += n; taken > 1<<20 {
 			return asked
 		}
 		peak = max(peak, taken)
 		return nil
-	}}
+	})}
 	spec := tensor.Spec{Name: "x", DType: tensor.Float64, Shape: []int64{-1}}
 	small := "[" + strings.Repeat("0,", 20_000) + "0]"
 	if _, err := limits.New([]byte(small)).Input(spec, true); err != nil || taken < 20_000*8 || taken > 20_000*8*3 {

@@ -32,9 +32,9 @@ const partOverhead = 2 << 10
 //forgo:reader forms
 func (l Limits) Form(body io.Reader, boundary string, most int) ([]File, error) {
 	fail := func(format string, args ...any) ([]File, error) { return nil, formError{fmt.Errorf(format, args...)} }
-	grow := l.Grow
-	if grow == nil {
-		grow = func(int64) error { return nil }
+	grow := func(int64) error { return nil }
+	if l.Memory != nil {
+		grow = l.Memory.Grow
 	}
 	form := multipart.NewReader(body, boundary)
 	var files []File

@@ -26,9 +26,15 @@ type Limits struct {
 	Depth int
 	// Elements of all tensors together. Optional: as many as the text holds.
 	Elements int
-	// Grow is asked before so many bytes are taken for what is read, and told with a negative
-	// number what is given back; its error ends the reading. Optional: they are taken unasked.
-	Grow func(bytes int64) error
+	// Memory is asked before bytes are taken for what is read. Optional: they are taken unasked.
+	Memory Memory
+}
+
+// Memory is what reading takes memory from.
+type Memory interface {
+	// Grow reserves bytes before they are taken, and gives negative ones back. Its error ends the
+	// reading.
+	Grow(bytes int64) error
 }
 
 // What one request may hold, whatever its length.
@@ -46,7 +52,7 @@ type Reader struct {
 	depth    int
 	elements int
 	pending  int   // bytes that are taken and not yet asked for
-	refused  error // what Limits.Grow said
+	refused  error // what Limits.Memory said
 	limits   Limits
 }
 
@@ -71,12 +77,15 @@ func (r *Reader) Again(part []byte) *Reader {
 	return &Reader{data: part, depth: r.depth, elements: r.elements, limits: r.limits}
 }
 
+// Grow asks for memory that somebody else takes for what is read.
+func (r *Reader) Grow(bytes int64) error { return r.grow(int(bytes)) }
+
 // askEvery is how many bytes are taken before memory is asked for.
 const askEvery = 4 << 10
 
 // grow asks for memory.
 func (r *Reader) grow(bytes int) error {
-	if r.limits.Grow == nil {
+	if r.limits.Memory == nil {
 		return nil
 	}
 	if r.pending += bytes; r.pending > -askEvery && r.pending < askEvery {
@@ -84,7 +93,7 @@ func (r *Reader) grow(bytes int) error {
 	}
 	asked := r.pending
 	r.pending = 0
-	r.refused = r.limits.Grow(int64(asked))
+	r.refused = r.limits.Memory.Grow(int64(asked))
 	return r.refused
 }
 

@@ -14,16 +14,14 @@ import (
 //forgo:writer native answers
 func (a *answers) write(w http.ResponseWriter, m *served.Model, out predict.Tensors) error {
 	rows := out[m.Manifest().Outputs[0].Name].Rows()
-	b, free := reply.Buffer()
-	defer free()
-	dst := b.AvailableBuffer()
+	body, dst := reply.Begin(w)
 	if a.list {
 		dst = append(dst, '[')
 	}
 	for i := range rows {
 		answer, err := m.Label(out, i)
 		if err != nil {
-			return fmt.Errorf("label row %d: %w", i, err)
+			return body.Fail(fmt.Errorf("label row %d: %w", i, err))
 		}
 		if a.top > 0 && a.top < len(answer.Classes) {
 			answer.Classes = answer.Classes[:a.top]
@@ -36,14 +34,13 @@ func (a *answers) write(w http.ResponseWriter, m *served.Model, out predict.Tens
 			file = &a.files[i].Name
 		}
 		if dst, err = answer.AppendJSON(dst, file); err != nil {
-			return err
+			return body.Fail(err)
 		}
+		dst = body.Piece(dst)
 	}
 	if a.list {
 		dst = append(dst, ']')
 	}
-	dst = append(dst, '\n')
-	_, _ = b.Write(dst) // keeps the grown memory for the next answer
-	reply.Bytes(w, http.StatusOK, dst)
+	body.End(append(dst, '\n'))
 	return nil
 }

@@ -85,7 +85,7 @@ func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, e
 	case kind == "text/csv" && m.Manifest().Picture != nil:
 		return nil, served.BadInput("header Content-Type is text/csv, but model %q takes pictures", m.Name)
 	}
-	body, free, err := reply.Body(req)
+	body, free, err := reply.Body(req, m)
 	if err != nil {
 		return nil, err
 	}

@@ -10,11 +10,11 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
@@ -94,7 +94,7 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	var wanted []output
 	prepare := func(r *served.Request) (predict.Tensors, error) {
 		r.Types = wire.Datatype
-		c, err := fromProto(inputsOf(r.Model), req)
+		c, err := fromProto(r, inputsOf(r.Model), req)
 		if err != nil {
 			return nil, err
 		}
@@ -107,14 +107,14 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 	write := func(results predict.Tensors) error {
 		return addOutputs(answer, m, wanted, results)
 	}
-	if err := m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, write); err != nil {
+	if err := m.Do(ctx, observe.From(ctx), prepare, write); err != nil {
 		return nil, reply.RPC(err)
 	}
 	return answer, nil
 }
 
 //forgo:reader OIP gRPC raw
-func fromProto(m inputs, req *pb.ModelInferRequest) (*call, error) {
+func fromProto(memory payload.Memory, m inputs, req *pb.ModelInferRequest) (*call, error) {
 	raw := req.GetRawInputContents()
 	if len(raw) > 0 && len(raw) != len(req.GetInputs()) {
 		return nil, served.BadInput("raw_input_contents has %d elements for %d inputs", len(raw), len(req.GetInputs()))
@@ -143,6 +143,15 @@ func fromProto(m inputs, req *pb.ModelInferRequest) (*call, error) {
 		}
 		if err := noSharedMemory(in.GetParameters()); err != nil {
 			return nil, served.BadInput("%s: parameters: %w", field, err)
+		}
+		if d == tensor.String {
+			n := 4 * len(in.GetContents().GetBytesContents())
+			if len(raw) > 0 {
+				n = len(raw[i])
+			}
+			if err := memory.Grow(4 * int64(n)); err != nil { // 16 bytes for each
+				return nil, err
+			}
 		}
 		var t tensor.Tensor
 		switch {

@@ -3,9 +3,7 @@ package oip
 // Infer over REST: the request line by line, and the answer.
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -46,7 +44,7 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 func readCall(req *http.Request, r *served.Request) (c *call, id string, err error) {
 	lengths := req.Header.Values(wire.HeaderLength)
 	if len(lengths) == 0 {
-		body, free, err := reply.Body(req)
+		body, free, err := reply.Body(req, r)
 		if err != nil {
 			return nil, "", err
 		}
@@ -58,29 +56,26 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 		return nil, "", served.BadInput("header %s is %q, which is no length", wire.HeaderLength, lengths)
 	}
 	if n == 0 {
-		c, err := rawCall(req, r.Model)
+		c, err := rawCall(req, r)
 		return c, "", err
 	}
 	if req.ContentLength >= 0 && n > req.ContentLength {
 		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, req.ContentLength)
 	}
 	// The JSON is read apart, so that the first tensor starts at an address that suits it.
-	header, free := reply.Buffer()
-	defer free()
-	if _, err := io.CopyN(header, req.Body, n); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, header.Len())
-		}
-		return nil, "", reply.BodyError(err)
-	}
-	if req.ContentLength > 0 {
-		req.ContentLength -= n // of what is left
-	}
-	data, freeData, err := reply.OwnBody(req)
+	header, free, err := reply.Head(req, n, r)
 	if err != nil {
 		return nil, "", err
 	}
-	if c, id, err = parse(r.Payload(), inputsOf(r.Model), header.Bytes(), data); err != nil {
+	defer free()
+	if int64(len(header)) < n {
+		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, len(header))
+	}
+	data, freeData, err := reply.OwnBody(req, r)
+	if err != nil {
+		return nil, "", err
+	}
+	if c, id, err = parse(r.Payload(), inputsOf(r.Model), header, data); err != nil {
 		return nil, "", err
 	}
 	c.free = freeData
@@ -90,8 +85,9 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 // rawCall takes the whole body for the model's only input. The shape is the model's, of
 // which one size, the batch's or one that is free, follows from the body's length; BYTES are
 // one element, without its length in front.
-func rawCall(req *http.Request, m *served.Model) (*call, error) {
-	body, freeBody, err := reply.OwnBody(req)
+func rawCall(req *http.Request, r *served.Request) (*call, error) {
+	m := r.Model
+	body, freeBody, err := reply.OwnBody(req, r)
 	if err != nil {
 		return nil, err
 	}
@@ -146,9 +142,8 @@ func oneString(body []byte) tensor.Tensor {
 //forgo:writer OIP JSON
 //forgo:writer OIP binary
 func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []output, results predict.Tensors) error {
-	b, free := reply.Buffer()
-	defer free()
-	dst := append(b.AvailableBuffer(), `{"model_name":`...)
+	body, dst := reply.Begin(w)
+	dst = append(dst, `{"model_name":`...)
 	dst = tensor.AppendText(dst, m.Name)
 	dst = append(dst, `,"model_version":`...)
 	dst = tensor.AppendText(dst, m.Version)
@@ -157,13 +152,29 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 		dst = tensor.AppendText(dst, id)
 	}
 	dst = append(dst, `,"outputs":[`...)
+	given := make([]tensor.Tensor, len(wanted))
+	anyBinary := false
+	for i, o := range wanted { // before anything is sent
+		anyBinary = anyBinary || o.binary
+		var err error
+		if given[i], err = o.of(m, results); err != nil {
+			return body.Fail(err)
+		}
+		d := given[i].DType()
+		switch {
+		case o.binary:
+		case d == tensor.Float16 || d == tensor.BFloat16:
+			return body.Fail(served.BadInput("output %q is %s, which JSON cannot carry; ask for it with the parameter binary_data", o.name, wire.Datatype(d)))
+		default:
+			if err := tensor.CheckText(given[i]); err != nil {
+				return body.Fail(served.BadInput("output %q: %w; ask for it with the parameter binary_data", o.name, err))
+			}
+		}
+	}
 	var tail [][]byte
 	length := 0
 	for i, o := range wanted {
-		t, err := o.of(m, results)
-		if err != nil {
-			return err
-		}
+		t := given[i]
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -173,36 +184,34 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 		dst = append(dst, wire.Datatype(t.DType())...)
 		dst = append(dst, `","shape":`...)
 		dst = tensor.AppendShape(dst, t.Shape)
-		switch {
-		case o.binary:
+		if o.binary {
 			raw, err := t.Bytes()
 			if err != nil {
-				return fmt.Errorf("output %q: %w", o.name, err)
+				return body.Fail(fmt.Errorf("output %q: %w", o.name, err))
 			}
 			tail = append(tail, raw)
 			length += len(raw)
 			dst = append(dst, `,"parameters":{"binary_data_size":`...)
 			dst = strconv.AppendInt(dst, int64(len(raw)), 10)
 			dst = append(dst, `}}`...)
-		case t.DType() == tensor.Float16 || t.DType() == tensor.BFloat16:
-			return served.BadInput("output %q is %s, which JSON cannot carry; ask for it with the parameter binary_data",
-				o.name, wire.Datatype(t.DType()))
-		default:
-			if err := tensor.CheckText(t); err != nil {
-				return served.BadInput("output %q: %w; ask for it with the parameter binary_data", o.name, err)
-			}
-			dst = append(dst, `,"data":`...)
-			dst = tensor.AppendFlat(dst, t, tensor.Bare)
-			dst = append(dst, '}')
+			continue
 		}
+		dst = append(dst, `,"data":`...)
+		if anyBinary {
+			dst = tensor.AppendFlat(dst, t, tensor.Bare) // the JSON's length goes before it
+		} else {
+			dst = body.Flat(dst, t, tensor.Bare)
+		}
+		dst = append(dst, '}')
 	}
 	dst = append(dst, ']', '}')
-	_, _ = b.Write(dst) // keeps the grown memory for the next answer
-	w.Header().Set("Content-Type", "application/json")
-	if tail != nil {
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set(wire.HeaderLength, strconv.Itoa(len(dst)))
+	if tail == nil {
+		body.End(dst)
+		return nil
 	}
+	defer body.Free()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set(wire.HeaderLength, strconv.Itoa(len(dst)))
 	w.Header().Set("Content-Length", strconv.Itoa(len(dst)+length))
 	// A client that has gone needs no answer.
 	_, _ = w.Write(dst)

@@ -234,6 +234,11 @@ func (p *parser) binary(name, datatype string, shape []int64, size int64) (tenso
 	if err := p.model.takes(name, d, shape); err != nil {
 		return tensor.Tensor{}, err
 	}
+	if d == tensor.String {
+		if err := p.Grow(4 * size); err != nil { // 16 bytes for each of 4, a length
+			return tensor.Tensor{}, err
+		}
+	}
 	raw := p.data[:size:size]
 	p.data = p.data[size:]
 	return tensor.FromBytes(d, raw, shape...)

@@ -18,7 +18,7 @@ type format struct {
 	verb  string
 	check func(m *served.Model) error
 	parse func(r *served.Request, verb string, body []byte) (*request, error)
-	write func(dst []byte, q *request, results predict.Tensors) ([]byte, error)
+	write func(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error)
 }
 
 var (
@@ -48,7 +48,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 		if err := f.check(m); err != nil {
 			return nil, err
 		}
-		body, free, err := reply.Body(req)
+		body, free, err := reply.Body(req, r)
 		if err != nil {
 			return nil, err
 		}
@@ -59,14 +59,12 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 		return q.inputs(r)
 	}
 	write := func(results predict.Tensors) error {
-		b, free := reply.Buffer()
-		defer free()
-		dst, err := f.write(b.AvailableBuffer(), q, q.answered(results))
+		body, dst := reply.Begin(w)
+		dst, err := f.write(&body, dst, q, q.answered(results))
 		if err != nil {
-			return err
+			return body.Fail(err)
 		}
-		_, _ = b.Write(dst) // keeps the grown memory for the next answer
-		reply.Bytes(w, http.StatusOK, dst)
+		body.End(dst)
 		return nil
 	}
 	reply.Do(w, req, m, prepare, write)
@@ -76,7 +74,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 // goes without its name.
 //
 //forgo:writer TensorFlow REST
-func appendPredictions(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
+func appendPredictions(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error) {
 	given := outputs(q.m)
 	for _, o := range given {
 		if err := tensor.CheckText(results[o.Name]); err != nil && !hasBytes(o.Name) {
@@ -90,16 +88,16 @@ func appendPredictions(dst []byte, q *request, results predict.Tensors) ([]byte,
 	}
 	switch {
 	case len(given) == 1:
-		dst = appendTensor(dst, given[0].Name, results[given[0].Name])
+		dst = appendTensor(a, dst, given[0].Name, results[given[0].Name])
 	case q.byColumn:
-		dst = appendObject(dst, given, func(name string) tensor.Tensor { return results[name] })
+		dst = appendObject(a, dst, given, func(name string) tensor.Tensor { return results[name] })
 	default:
 		dst = append(dst, '[')
 		for i := range results[given[0].Name].Rows() {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendObject(dst, given, func(name string) tensor.Tensor {
+			dst = appendObject(a, dst, given, func(name string) tensor.Tensor {
 				row := results[name].Slice(i, i+1)
 				row.Shape = row.Shape[1:]
 				return row
@@ -110,7 +108,7 @@ func appendPredictions(dst []byte, q *request, results predict.Tensors) ([]byte,
 	return append(dst, '}'), nil
 }
 
-func appendObject(dst []byte, given []bundle.TensorInfo, of func(name string) tensor.Tensor) []byte {
+func appendObject(a *reply.Answer, dst []byte, given []bundle.TensorInfo, of func(name string) tensor.Tensor) []byte {
 	dst = append(dst, '{')
 	for i, o := range given {
 		if i > 0 {
@@ -118,7 +116,7 @@ func appendObject(dst []byte, given []bundle.TensorInfo, of func(name string) te
 		}
 		dst = tensor.AppendText(dst, o.Name)
 		dst = append(dst, ':')
-		dst = appendTensor(dst, o.Name, of(o.Name))
+		dst = appendTensor(a, dst, o.Name, of(o.Name))
 	}
 	return append(dst, '}')
 }
@@ -127,17 +125,17 @@ func appendObject(dst []byte, given []bundle.TensorInfo, of func(name string) te
 func hasBytes(name string) bool { return strings.HasSuffix(name, "_bytes") }
 
 // appendTensor writes strings that are bytes as {"b64": …}.
-func appendTensor(dst []byte, name string, t tensor.Tensor) []byte {
+func appendTensor(a *reply.Answer, dst []byte, name string, t tensor.Tensor) []byte {
 	if texts, err := tensor.Values[string](t); err == nil && hasBytes(name) {
 		return tensor.AppendNestedBase64(dst, t.Shape, texts)
 	}
-	return tensor.AppendNested(dst, t, tensor.Decimal)
+	return a.Nested(dst, t, tensor.Decimal)
 }
 
 // appendClasses writes [label, score] for every class of each example, in the model's order.
 //
 //forgo:writer TensorFlow REST classes
-func appendClasses(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
+func appendClasses(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error) {
 	manifest := q.m.Manifest()
 	scores, err := results[manifest.Outputs[0].Name].Floats()
 	if err != nil {
@@ -156,19 +154,19 @@ func appendClasses(dst []byte, q *request, results predict.Tensors) ([]byte, err
 		dst = tensor.AppendText(dst, manifest.Labels[i%len(manifest.Labels)])
 		dst = append(dst, ',')
 		dst = tensor.AppendFloat(dst, s, 32, tensor.Decimal)
-		dst = append(dst, ']')
+		dst = a.Piece(append(dst, ']'))
 	}
 	return append(dst, "]]}"...), nil
 }
 
 // appendValues writes one number for each example.
-func appendValues(dst []byte, q *request, results predict.Tensors) ([]byte, error) {
+func appendValues(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error) {
 	t, err := q.values(results)
 	if err != nil {
 		return nil, err
 	}
 	dst = append(dst, `{"results":`...)
-	dst = tensor.AppendNested(dst, t, tensor.Decimal)
+	dst = a.Nested(dst, t, tensor.Decimal)
 	return append(dst, '}'), nil
 }
 

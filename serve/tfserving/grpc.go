@@ -92,7 +92,7 @@ func (s *PredictionService) infer(ctx context.Context, req message, verb string,
 		}
 		return q.inputs(r)
 	}
-	err = m.Do(ctx, observe.From(ctx), int64(proto.Size(req)), prepare, func(results predict.Tensors) error {
+	err = m.Do(ctx, observe.From(ctx), prepare, func(results predict.Tensors) error {
 		signature := Signature
 		if asked := req.GetModelSpec().GetSignatureName(); slices.Contains(Signatures(m), asked) {
 			signature = asked
@@ -115,7 +115,7 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 			return err
 		}
 		q.columns = make(predict.Tensors, len(req.GetInputs()))
-		in := &reader{elements: q.m.MaxElements, room: s.maxBody, grow: r.Grow}
+		in := &reader{elements: q.m.MaxElements, room: s.maxBody, memory: r}
 		for name, p := range req.GetInputs() {
 			spec, err := q.spec(name)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/forgo-ml/forgo/internal/wire"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
@@ -34,9 +35,9 @@ func protoShape(shape []int64) *pb.TensorShapeProto {
 
 // reader reads tensors of one request.
 type reader struct {
-	elements int                   // that it may still have
-	room     int64                 // bytes that may still be made beyond those that were sent
-	grow     func(bytes int) error // asked before they are
+	elements int            // that it may still have
+	room     int64          // bytes that may still be made beyond those that were sent
+	memory   payload.Memory // asked before they are
 }
 
 // tensor reads one, sharing its values where the types agree.
@@ -130,6 +131,9 @@ func fieldOf(d tensor.DType) string {
 func (r *reader) values(p *pb.TensorProto, d tensor.DType, n int) (any, error) {
 	if raw := p.GetTensorContent(); len(raw) > 0 {
 		if d == tensor.String {
+			if err := r.memory.Grow(24 * int64(min(n, len(raw)))); err != nil {
+				return nil, err
+			}
 			return splitStrings(raw, n)
 		}
 		t, err := tensor.FromBytes(d, raw, int64(n))
@@ -162,6 +166,9 @@ func (r *reader) values(p *pb.TensorProto, d tensor.DType, n int) (any, error) {
 		return filled(r, p.GetFloatVal(), n)
 	case tensor.Float64:
 		return filled(r, p.GetDoubleVal(), n)
+	}
+	if err := r.memory.Grow(int64(16 * len(p.GetStringVal()))); err != nil {
+		return nil, err
 	}
 	texts := make([]string, len(p.GetStringVal()))
 	for i, b := range p.GetStringVal() {
@@ -196,7 +203,7 @@ func filled[T tensor.Element](r *reader, given []T, n int) (any, error) {
 	if r.room -= int64(more); r.room < 0 {
 		return nil, fmt.Errorf("it has %d values for %d elements, which written out are longer than a request may be", len(given), n)
 	}
-	if err := r.grow(more); err != nil {
+	if err := r.memory.Grow(int64(more)); err != nil {
 		return nil, err
 	}
 	out := make([]T, n)

@@ -6,18 +6,15 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"sync"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
 // maxKept bounds the buffers that are kept for later requests.
-const maxKept = 1 << 20
-
-// maxOwned bounds what is set aside for a body on the word of its Content-Length.
-const maxOwned = 64 << 20
+const maxKept = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
@@ -33,50 +30,97 @@ func Buffer() (b *bytes.Buffer, free func()) {
 }
 
 // Body reads a request's body into a buffer that is reused: nothing may keep its bytes after
-// free. The error is the caller's.
-func Body(req *http.Request) (body []byte, free func(), err error) {
-	b, free := Buffer()
-	b.Grow(room(req))
-	if body, err = readAll(b.AvailableBuffer(), req); err != nil {
-		free()
+// free. Memory beyond what small bodies take is reserved from memory before it is taken, and
+// given back by free. The error is the caller's, or memory's.
+func Body(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
+	b, put := Buffer()
+	b.Grow(room(req.ContentLength))
+	body, taken, err := readAll(b.AvailableBuffer(), req.Body, req.ContentLength, memory)
+	if err != nil {
+		put()
 		return nil, nil, err
 	}
-	_, _ = b.Write(body) // keeps the grown memory for the next body
-	return b.Bytes(), free, nil
+	*b = *bytes.NewBuffer(body) // keeps the grown memory for the next body
+	if taken == 0 {
+		return body, put, nil
+	}
+	return body, func() {
+		put()
+		_ = memory.Grow(-taken) // to give back never fails
+	}, nil
+}
+
+// Head reads the first n bytes of a request's body as Body does all of it. There may be fewer.
+func Head(req *http.Request, n int64, memory payload.Memory) (head []byte, free func(), err error) {
+	rest, length := req.Body, req.ContentLength
+	req.Body, req.ContentLength = io.NopCloser(io.LimitReader(rest, n)), n
+	head, free, err = Body(req, memory)
+	req.Body, req.ContentLength = rest, length
+	if length > 0 {
+		req.ContentLength = max(0, length-n) // of what is left
+	}
+	return head, free, err
 }
 
 // OwnBody reads a request's body into memory that tensors may share; it is never nil. free gives it
 // back once the engine has answered the request, and must not be called where it has not: of a
 // request that was given up in a batch the engine may still be reading the strings. An error is the
-// client's.
-func OwnBody(req *http.Request) (body []byte, free func(), err error) {
+// client's, or memory's.
+func OwnBody(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
 	b, free := Buffer()
-	b.Grow(room(req))
-	if body, err = readAll(b.AvailableBuffer(), req); err != nil {
+	b.Grow(room(req.ContentLength))
+	if body, _, err = readAll(b.AvailableBuffer(), req.Body, req.ContentLength, memory); err != nil {
 		free()
 		return nil, nil, err
 	}
+	*b = *bytes.NewBuffer(body)
 	return body, free, nil
 }
 
 // spare is for the read that finds the end.
 const spare = 64
 
-// room is what is set aside before the body comes.
-func room(req *http.Request) int { return int(min(max(req.ContentLength, 0), maxKept)) + spare }
+// unasked is how large a buffer for a body grows on the request's [served.Overhead].
+const unasked = served.Overhead / 2
 
-func readAll(body []byte, req *http.Request) ([]byte, error) {
+// room is what is set aside before the body comes.
+func room(length int64) int { return int(min(max(length, 0), unasked-spare)) + spare }
+
+// readAll reads what has come, and takes memory only for as much again. It returns how much was
+// reserved.
+func readAll(body []byte, from io.Reader, length int64, memory payload.Memory) (_ []byte, taken int64, err error) {
+	if kept := int64(cap(body)); kept > unasked && (length < 0 || length > unasked) { // of an earlier body
+		if err := memory.Grow(kept); err != nil {
+			return nil, 0, err
+		}
+		taken = kept
+	}
 	for {
-		n, err := req.Body.Read(body[len(body):cap(body)])
+		if len(body) == cap(body) {
+			larger := max(2*cap(body), 512)
+			if whole := length + spare; whole > int64(len(body)) && whole <= int64(larger)+spare {
+				larger = int(whole)
+			}
+			if larger > unasked {
+				if err := memory.Grow(int64(larger)); err != nil {
+					return nil, taken, err
+				}
+				taken += int64(larger)
+			}
+			before := int64(cap(body))
+			body = append(make([]byte, 0, larger), body...)
+			if larger > unasked && before > unasked {
+				_ = memory.Grow(-before) // to give back never fails
+				taken -= before
+			}
+		}
+		n, err := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if errors.Is(err, io.EOF) {
-			return body, nil
+			return body, taken, nil
 		}
 		if err != nil {
-			return nil, BodyError(err)
-		}
-		if len(body) == cap(body) { // memory for all of it only once a part has come
-			body = slices.Grow(body, int(min(max(req.ContentLength-int64(len(body)), 0), maxOwned))+spare)
+			return nil, taken, BodyError(err)
 		}
 	}
 }
@@ -84,7 +128,7 @@ func readAll(body []byte, req *http.Request) ([]byte, error) {
 // BodyError names the body as what is at fault for a failed read.
 func BodyError(err error) error {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) || errors.Is(err, predict.ErrBusy) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.As(err, &tooLarge) || errors.Is(err, predict.ErrBusy) || errors.Is(err, predict.ErrInput) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {

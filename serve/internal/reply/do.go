@@ -4,7 +4,6 @@ package reply
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -18,7 +17,7 @@ import (
 func Do(w http.ResponseWriter, req *http.Request, m *served.Model,
 	prepare func(*served.Request) (predict.Tensors, error), write func(predict.Tensors) error,
 ) {
-	err := m.Do(req.Context(), observe.Of(w), max(0, req.ContentLength), func(r *served.Request) (predict.Tensors, error) {
+	err := m.Do(req.Context(), observe.Of(w), func(r *served.Request) (predict.Tensors, error) {
 		if given := req.Header.Values(Timeout); len(given) > 0 {
 			d, err := parseTimeout(given[0])
 			if err != nil {
@@ -26,30 +25,11 @@ func Do(w http.ResponseWriter, req *http.Request, m *served.Model,
 			}
 			r.Within(d)
 		}
-		if req.ContentLength < 0 {
-			req.Body = &growing{req.Body, r}
-		}
 		return prepare(r)
 	}, write)
 	if err != nil {
 		Failure(w, err)
 	}
-}
-
-// growing adds what is read of a body of unknown length to the request's place.
-type growing struct {
-	io.ReadCloser
-	request *served.Request
-}
-
-func (g *growing) Read(p []byte) (int, error) {
-	n, err := g.ReadCloser.Read(p)
-	if n > 0 {
-		if busy := g.request.Grow(n); busy != nil {
-			return n, busy
-		}
-	}
-	return n, err
 }
 
 // Timeout is gRPC's header, which its gateways take over HTTP too: how long the client is
@@ -60,12 +40,18 @@ var units = map[byte]time.Duration{
 	'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
 }
 
+// longestTimeout is what longer ones count as: a year.
+const longestTimeout = 365 * 24 * time.Hour
+
 func parseTimeout(text string) (time.Duration, error) {
 	last := max(0, len(text)-1)
 	n, err := strconv.ParseUint(text[:last], 10, 32)
 	unit := units[(text + " ")[last]]
 	if unit == 0 || err != nil || len(text) > 9 {
 		return 0, fmt.Errorf("%.20q is not up to 8 digits with one of the units H, M, S, m, u and n after them", text)
+	}
+	if n > uint64(longestTimeout/unit) { // as good as never; the product would overflow
+		return longestTimeout, nil
 	}
 	return time.Duration(n) * unit, nil
 }

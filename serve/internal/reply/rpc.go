@@ -19,10 +19,10 @@ func RPC(err error) error {
 		return nil
 	case errors.Is(err, served.ErrNotFound):
 		code = codes.NotFound
-	case errors.Is(err, predict.ErrInput):
-		code = codes.InvalidArgument
 	case errors.Is(err, predict.ErrBusy):
 		code = codes.ResourceExhausted
+	case errors.Is(err, predict.ErrInput):
+		code = codes.InvalidArgument
 	case errors.Is(err, predict.ErrClosed), errors.Is(err, served.ErrNotReady):
 		code = codes.Unavailable
 	case errors.Is(err, context.DeadlineExceeded):

@@ -45,12 +45,15 @@ func (r *Request) Within(d time.Duration) {
 	}
 }
 
-// Grow adds bytes that were read, where the request's length was not known.
-func (r *Request) Grow(bytes int) error { return r.place.Grow(int64(bytes)) }
+// Grow reserves bytes before they are taken; negative ones are given back.
+func (r *Request) Grow(bytes int64) error { return r.place.Grow(bytes) }
+
+// Overhead is what every request reserves before anything of it is read: it covers small ones.
+const Overhead = 16 << 10
 
 // Payload reads what was sent, within the limits, and takes its memory out of the request's place.
 func (r *Request) Payload() payload.Limits {
-	return payload.Limits{Depth: r.MaxJSONDepth, Elements: r.MaxElements, Grow: r.place.Grow}
+	return payload.Limits{Depth: r.MaxJSONDepth, Elements: r.MaxElements, Memory: r}
 }
 
 // Concat joins tensors along their first dimension, in memory that is reserved first.
@@ -68,10 +71,11 @@ func (r *Request) Concat(parts []tensor.Tensor) (tensor.Tensor, error) {
 	return tensor.Concat(parts...)
 }
 
-// Do answers one request of so many bytes in three steps, timed apart: prepare makes the
-// inputs, the model runs, write encodes the outputs. The first error ends it; where there is no
-// room for the request, that is before prepare.
-func (m *Model) Do(ctx context.Context, seen *observe.Request, bytes int64, prepare func(*Request) (predict.Tensors, error),
+// Do answers one request in three steps, timed apart: prepare reads it and makes the inputs, the
+// model runs, write encodes the outputs. The first error ends it; where there is no room for the
+// request, that is before prepare. What prepare takes it reserves by Grow; it is given back
+// once the answer is written.
+func (m *Model) Do(ctx context.Context, seen *observe.Request, prepare func(*Request) (predict.Tensors, error),
 	write func(predict.Tensors) error,
 ) (err error) {
 	o := observation{failed: true}
@@ -96,9 +100,10 @@ func (m *Model) Do(ctx context.Context, seen *observe.Request, bytes int64, prep
 			err = fmt.Errorf("the request's time was up after %s: %w", o.total.Round(time.Millisecond), err)
 		}
 	}()
-	if r.place, err = m.Reserve(1, bytes); err != nil {
+	if r.place, err = m.Enter(Overhead); err != nil {
 		return err
 	}
+	r.place.Keep()
 	inputs, err := prepare(r)
 	if err != nil {
 		return err

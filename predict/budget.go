@@ -1,0 +1,49 @@
+package predict
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// Budget bounds the memory that the requests of several models take together: what is read,
+// parsed, decoded and answered. It is safe for concurrent use; a nil one bounds nothing.
+type Budget struct {
+	max  int64
+	used atomic.Int64
+	peak atomic.Int64 // since Peak was asked last
+}
+
+// NewBudget returns a budget of so many bytes.
+func NewBudget(bytes int64) *Budget { return &Budget{max: bytes} }
+
+// Max is what it was made with.
+func (b *Budget) Max() int64 { return b.max }
+
+// Used is how many bytes are taken now.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// Peak is the most that was taken at once since it was asked last.
+func (b *Budget) Peak() int64 { return b.peak.Swap(b.used.Load()) }
+
+// Take takes bytes, which are given back by Give. The error is a [*BusyError].
+func (b *Budget) Take(bytes int64) error {
+	if b == nil || bytes == 0 {
+		return nil
+	}
+	used := b.used.Add(bytes)
+	if bytes > 0 && used > b.max {
+		b.used.Add(-bytes)
+		return &BusyError{Reason: fmt.Sprintf("requests take %d bytes of memory, and %d more than the limit of %d are needed",
+			used-bytes, used-b.max, b.max)}
+	}
+	for peak := b.peak.Load(); used > peak && !b.peak.CompareAndSwap(peak, used); peak = b.peak.Load() {
+	}
+	return nil
+}
+
+// Give gives bytes back.
+func (b *Budget) Give(bytes int64) {
+	if b != nil {
+		b.used.Add(-bytes)
+	}
+}
