@@ -159,7 +159,7 @@ SWAPPED = """			if t.rows > 8 {
 SERVE_SKEWS = [
     ServeSkew("OIP JSON read column by column", "serve oip", REQUEST, "	in.base64 = seen\n", TRANSPOSED, proves="reader OIP JSON"),
     ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = body.Flat(dst, t, tensor.Bare)\n", REVERSED, proves="writer OIP JSON"),
-    ServeSkew("OIP outputs swapped", "serve oip", INFER, "t, err := o.of(m, results)", "t, err := wanted[len(wanted)-1-i].of(m, results)"),
+    ServeSkew("OIP outputs swapped", "serve oip", INFER, "if given[i], err = o.of(m, results)", "if given[i], err = wanted[len(wanted)-1-i].of(m, results)"),
     ServeSkew("OIP binary tensors shifted by an element", "serve oip", REQUEST, "raw := p.data[:size:size]", "raw := append(append([]byte{}, p.data[4:size]...), p.data[:4]...)", proves="reader OIP binary"),
     ServeSkew("gRPC raw outputs in the other byte order", "serve oip-grpc", GRPC, "		data, err := t.Bytes()\n", BYTES_SWAPPED, proves="writer OIP gRPC raw"),
     ServeSkew("gRPC typed outputs from the last row on", "serve oip-grpc", GRPC, "			out.Contents = wire.Contents(t)\n", LAST_FIRST, proves="writer OIP gRPC typed"),

@@ -1,8 +1,11 @@
 package predict
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // Budget bounds the memory that the requests of several models take together: what is read,
@@ -25,10 +28,14 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Peak is the most that was taken at once since it was asked last.
 func (b *Budget) Peak() int64 { return b.peak.Swap(b.used.Load()) }
 
-// Take takes bytes, which are given back by Give. The error is a [*BusyError].
+// Take takes bytes, which are given back by Give. The error is a [*BusyError] or, of more than the
+// whole budget, wraps [ErrInput].
 func (b *Budget) Take(bytes int64) error {
 	if b == nil || bytes == 0 {
 		return nil
+	}
+	if bytes > b.max {
+		return inputError{fmt.Errorf("it needs %d bytes of memory, and requests may take %d", bytes, b.max)}
 	}
 	used := b.used.Add(bytes)
 	if bytes > 0 && used > b.max {
@@ -45,5 +52,23 @@ func (b *Budget) Take(bytes int64) error {
 func (b *Budget) Give(bytes int64) {
 	if b != nil {
 		b.used.Add(-bytes)
+	}
+}
+
+// waitForMemory is how long a picture waits for others to give memory back.
+const waitForMemory = 5 * time.Second
+
+// wait takes bytes once others have given back enough, within ctx.
+func (b *Budget) wait(ctx context.Context, bytes int64) error {
+	for until := time.Now().Add(waitForMemory); ; {
+		err := b.Take(bytes)
+		if err == nil || !errors.Is(err, ErrBusy) || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }

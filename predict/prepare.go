@@ -4,6 +4,7 @@ package predict
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -51,11 +52,24 @@ func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, too
 		return nil, took, fmt.Errorf("decode picture: %w", err)
 	}
 	defer decoders.leave()
+	memory := int64(0)
+	defer func() { m.batcher.budget.Give(memory) }()
+	o := m.decode
+	o.Reserve = func(bytes int64) error {
+		err := m.batcher.budget.wait(ctx, bytes+bytes) // and as much for the preprocessing graph
+		if err == nil {
+			memory += bytes + bytes
+		}
+		return err
+	}
 	start := time.Now()
-	img, err := pixels.Decode(ctx, raw, m.decode)
+	img, err := pixels.Decode(ctx, raw, o)
 	decoded := time.Now()
 	took.Decode = decoded.Sub(start)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrBusy), ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return nil, took, fmt.Errorf("decode picture: %w", err)
+	case err != nil:
 		return nil, took, inputError{err}
 	}
 	in, err = m.preprocessed(ctx, img)

@@ -74,6 +74,7 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	delay := s.options.ShutdownDelay
 	if err = s.load(ctx, failed); err == nil {
 		s.options.Log.Info("serving", places...)
+		go s.settle(ctx)
 		select {
 		case err = <-failed: // one that ends by itself takes the others along
 		case <-ctx.Done():

@@ -31,7 +31,8 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 	options := append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2("proto")}),
-		grpc.RPCDecompressor(asSent{}), //nolint:staticcheck // the only one that is this server's alone
+		//lint:ignore SA1019 it is the only one that is this server's alone
+		grpc.RPCDecompressor(asSent{}),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(s.options.ClientTimeout),

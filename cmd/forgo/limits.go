@@ -12,11 +12,12 @@ import (
 	"github.com/forgo-ml/forgo/serve"
 )
 
-func addLimits(flags *pflag.FlagSet, p *predict.Options, s *serve.Options) {
+func addLimits(flags *pflag.FlagSet, p *predict.Options, s *serve.Options, maxMemory *int64) {
 	flags.IntVar(&p.MaxBatchRows, "max-batch-rows", predict.DefaultMaxBatchRows, "waiting requests run together, up to `ROWS`")
 	flags.DurationVar(&p.MaxDelay, "max-delay", 0, "how long a request may wait for others to fill its batch while the engine is free")
 	flags.IntVar(&p.MaxQueueRows, "max-queue-rows", predict.DefaultMaxQueueRows, "up to `ROWS` may wait for a model; requests beyond them are refused")
 	sizeVar(flags, &p.MaxQueueBytes, "max-queue-bytes", predict.DefaultMaxQueueBytes, "requests that wait for a model take up to `SIZE`")
+	sizeVar(flags, maxMemory, "max-memory", 0, "requests to all models take up to `SIZE` (0: half of the memory there is, by the cgroup's limit, and 2 GiB at most)")
 	flags.DurationVar(&p.MaxWait, "max-wait", 0, "a request that would wait longer for those before it is refused (0: as long as the queue allows)")
 	flags.IntVar(&p.Instances, "instances", 0, "up to `N` runs of a model at once (0: one, or as many as the cores hold with --threads each)")
 	flags.IntVar(&p.MaxPixels, "max-pixels", 0, "a picture's width times height is up to `N` (0: 89478485)")

@@ -34,6 +34,7 @@ type server struct {
 	strict    bool
 	readiness string
 	printOnly bool
+	maxMemory int64
 
 	fileFlags map[string]bool // set by the file
 	lines     *logWriter
@@ -79,7 +80,7 @@ func serveCommand() *cobra.Command {
 	s.safety.add(flags, &s.options)
 	s.load.add(flags)
 	s.log.add(flags)
-	addLimits(flags, &s.load.Options, &s.options)
+	addLimits(flags, &s.load.Options, &s.options, &s.maxMemory)
 	return cmd
 }
 
@@ -99,6 +100,7 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	if err := noneExists(conf.Paths); err != nil && !conf.hasPath() {
 		return err
 	}
+	s.limitMemory()
 	provider, end, err := traces(cmd.Context(), cmd.OutOrStdout(), s.options.Log)
 	if err != nil {
 		return err

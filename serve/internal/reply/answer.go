@@ -91,7 +91,7 @@ func (a *Answer) End(dst []byte) {
 }
 
 // Nested appends a tensor's elements as lists nested by its shape.
-func (a *Answer) Nested(dst []byte, t tensor.Tensor, n tensor.NonFinite) []byte {
+func (a *Answer) Nested(dst []byte, t tensor.Tensor, n tensor.Floats) []byte {
 	if t.Len() <= pieceElements || len(t.Shape) == 0 {
 		return a.Piece(tensor.AppendNested(dst, t, n))
 	}
@@ -112,12 +112,12 @@ func (a *Answer) Nested(dst []byte, t tensor.Tensor, n tensor.NonFinite) []byte 
 }
 
 // Flat appends a tensor's elements as one list.
-func (a *Answer) Flat(dst []byte, t tensor.Tensor, n tensor.NonFinite) []byte {
+func (a *Answer) Flat(dst []byte, t tensor.Tensor, n tensor.Floats) []byte {
 	dst = append(dst, '[')
 	return append(a.elements(dst, t, n), ']')
 }
 
-func (a *Answer) elements(dst []byte, t tensor.Tensor, n tensor.NonFinite) []byte {
+func (a *Answer) elements(dst []byte, t tensor.Tensor, n tensor.Floats) []byte {
 	for from := 0; from < t.Len(); from += pieceElements {
 		if from > 0 {
 			dst = append(dst, ',')

@@ -97,7 +97,7 @@ func readAll(body []byte, from io.Reader, length int64, memory payload.Memory) (
 	}
 	for {
 		if len(body) == cap(body) {
-			larger := max(2*cap(body), 512)
+			larger := max(2*cap(body)+spare, 512)
 			if whole := length + spare; whole > int64(len(body)) && whole <= int64(larger)+spare {
 				larger = int(whole)
 			}
