@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants mutations fuzz bench bench-go overload soak build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -20,6 +20,7 @@ help:
 	@echo "make fuzz     every fuzz target for FUZZTIME (5m), one after another"
 	@echo "make bench    forgo beside older stacks, in turns, into docs/benchmarks: a few minutes"
 	@echo "make overload ten times more than ResNet50 answers; make soak: hot swaps for ten minutes"
+	@echo "make floods   requests that are small on the wire and large in memory, into docs/benchmarks"
 	@echo "make audit    known vulnerabilities in what forgo depends on; make sbom: what that is"
 	@echo "make build    the Go binary, for the Python command to hand over to"
 
@@ -60,6 +61,9 @@ bench: build
 # OVERLOAD_SECONDS and SOAK_SECONDS make them shorter; python -m stress.soak --help has the rest.
 overload: build
 	@$(PY) -m stress.overload
+
+floods: build
+	@$(PY) -m stress.floods -o docs/benchmarks/floods.md
 
 soak: build
 	@$(PY) -m stress.soak

@@ -18,6 +18,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,6 +32,8 @@ type Options struct {
 	Header http.Header
 	// TLS is for https and grpcs URLs. Optional: the system's certificates are trusted.
 	TLS *tls.Config
+	// MaxAnswer bounds one answer in bytes; a longer one is an error. Optional: 1 GiB.
+	MaxAnswer int64
 	// Plain sends tensors in the protocol's core form, JSON over HTTP and typed contents over
 	// gRPC, to servers that lack its binary forms. Optional: tensors go as binary data.
 	Plain bool
@@ -69,6 +72,9 @@ func New(server string) (*Client, error) { return Options{}.New(server) }
 
 // New is like the function New, with options.
 func (o Options) New(server string) (*Client, error) {
+	if o.MaxAnswer <= 0 || o.MaxAnswer > math.MaxInt32 {
+		o.MaxAnswer = 1 << 30
+	}
 	u, err := url.Parse(server)
 	if err != nil {
 		return nil, fmt.Errorf("server URL: %w", err)

@@ -163,6 +163,26 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+// A server that never ends its answer is no reason to run out of memory.
+func TestEndlessAnswers(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		for req.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	}))
+	defer web.Close()
+	c, err := client.Options{MaxAnswer: 1 << 20}.New(web.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Metadata(t.Context(), "m"); err == nil || !strings.Contains(err.Error(), "longer than 1048576 bytes") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestErrorsSayWhatTheServerSays(t *testing.T) {
 	for body, says := range map[string]string{
 		`{"error":"bad thing"}`:                 "400 Bad Request: bad thing",

@@ -33,7 +33,7 @@ func newRPC(u *url.URL, o Options) (*rpc, error) {
 	}
 	conn, err := grpc.NewClient(u.Host,
 		grpc.WithTransportCredentials(creds),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(int(o.MaxAnswer)), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("server URL: %w", err)

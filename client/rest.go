@@ -74,7 +74,10 @@ func (r *rest) call(ctx context.Context, method, path string, header http.Header
 		return nil, nil, &Error{Call: call, Code: "no answer", Message: err.Error(), kind: ErrUnavailable}
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, r.o.MaxAnswer+1))
+	if err == nil && int64(len(answer)) > r.o.MaxAnswer {
+		err = fmt.Errorf("it is longer than %d bytes", r.o.MaxAnswer)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: read the answer: %w", call, err)
 	}

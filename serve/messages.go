@@ -127,7 +127,10 @@ type answer struct {
 // hangUp closes the connection of a client that does not take the answer in time.
 func (a *answer) hangUp() {
 	if conn := a.conn; conn != nil {
-		a.account.timer.Store(time.AfterFunc(a.wait, func() { _ = conn.Close() }))
+		a.account.timer.Store(time.AfterFunc(a.wait, func() {
+			_ = conn.Close()
+			a.account.release() // with the connection what it holds is garbage
+		}))
 	}
 }
 

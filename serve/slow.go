@@ -111,7 +111,12 @@ func (e *exchange) Read(b []byte) (int, error) {
 	// After the end the connection has no deadline: net/http waits for the client to go away.
 	if e.read += int64(n); e.read >= e.next && err == nil {
 		e.next = e.read + slowest
-		_ = e.SetReadDeadline(e.start.Add(allowed(e.patience, e.read)))
+		// What has come fast is no reason to wait long for the rest.
+		end := e.start.Add(allowed(e.patience, e.read))
+		if latest := time.Now().Add(e.patience); end.After(latest) {
+			end = latest
+		}
+		_ = e.SetReadDeadline(end)
 	}
 	return n, err
 }
@@ -124,8 +129,18 @@ func (e *exchange) WriteHeader(status int) {
 }
 
 func (e *exchange) Write(b []byte) (int, error) {
+	written := 0
+	for len(b) > slowest {
+		e.wait(slowest)
+		n, err := e.ResponseWriter.Write(b[:slowest])
+		if written += n; err != nil {
+			return written, err
+		}
+		b = b[slowest:]
+	}
 	e.wait(int64(len(b)))
-	return e.ResponseWriter.Write(b)
+	n, err := e.ResponseWriter.Write(b)
+	return written + n, err
 }
 
 // wait gives the client time for so many more bytes, counted from the first: one that takes a
@@ -138,7 +153,11 @@ func (e *exchange) wait(bytes int64) {
 		return
 	}
 	e.written += bytes
-	_ = e.SetWriteDeadline(e.answered.Add(allowed(e.patience, e.written)))
+	end := e.answered.Add(allowed(e.patience, e.written))
+	if latest := time.Now().Add(e.patience + time.Second); end.After(latest) {
+		end = latest // one that has stopped taking it
+	}
+	_ = e.SetWriteDeadline(end)
 }
 
 // allowed is what a client may take for n bytes.

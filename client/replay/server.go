@@ -56,10 +56,13 @@ type server struct {
 	who           client.Server // the zero value of a server that does not say
 }
 
+// maxAnswer bounds an answer, which no golden cases make so long.
+const maxAnswer = 64 << 20
+
 // targets finds the protocols to replay.
 func (s *server) targets(ctx context.Context) (targets []*target, closeClients func(), err error) {
 	closeClients = func() {}
-	options := client.Options{Header: s.o.Header, TLS: s.o.TLS}
+	options := client.Options{Header: s.o.Header, TLS: s.o.TLS, MaxAnswer: maxAnswer}
 	if s.binary, err = options.New(s.url); err != nil {
 		return nil, closeClients, err
 	}

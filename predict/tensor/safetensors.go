@@ -2,9 +2,11 @@ package tensor
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unsafe"
 )
 
@@ -66,6 +68,7 @@ func ReadSafetensors(file []byte) (Map, error) {
 	body := file[8+n:]
 	total := int64(0)
 	out := Map{}
+	var spans [][2]int64
 	for name, raw := range header {
 		if name == "__metadata__" {
 			continue
@@ -87,11 +90,24 @@ func ReadSafetensors(file []byte) (Map, error) {
 		if total += to - from; total > int64(len(body)) {
 			return nil, fmt.Errorf("read safetensors: its tensors have more than the %d bytes that there are", len(body))
 		}
+		spans = append(spans, entry.Offsets)
 		t := Tensor{Shape: entry.Shape, Data: convert(body[from:to])}
 		if err := t.Check(); err != nil {
 			return nil, fmt.Errorf("read safetensors: tensor %q: %w", name, err)
 		}
 		out[name] = t
+	}
+	// The format has every byte belong to one tensor.
+	slices.SortFunc(spans, func(a, b [2]int64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	end := int64(0)
+	for _, span := range spans {
+		if span[0] != end {
+			return nil, fmt.Errorf("read safetensors: a tensor begins at byte %d, the one before it ends at %d", span[0], end)
+		}
+		end = span[1]
+	}
+	if end != int64(len(body)) {
+		return nil, fmt.Errorf("read safetensors: %d bytes are left after the last tensor", int64(len(body))-end)
 	}
 	return out, nil
 }

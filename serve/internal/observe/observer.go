@@ -44,6 +44,7 @@ type Loads struct {
 
 // Observer watches a server's requests. It is safe for concurrent use.
 type Observer struct {
+	refusals rate
 	log      *slog.Logger
 	traces   trace.TracerProvider // nil where requests are not traced
 	registry *prometheus.Registry
@@ -90,8 +91,11 @@ func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 	if r.traced {
 		r.describe(ctx, method)
 	}
-	if !o.log.Enabled(ctx, level) {
+	if !o.log.Enabled(ctx, level) || r.err != nil && r.reason != Internal && !o.refusals.allow(ctx, o.log) {
 		return
+	}
+	if len(path) > longestPath {
+		path = path[:longestPath] + "..."
 	}
 	attrs := append(make([]slog.Attr, 0, 12), slog.String("request_id", r.id), slog.String("protocol", r.Protocol.String()))
 	if r.calls != nil {

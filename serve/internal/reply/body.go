@@ -95,7 +95,20 @@ func readAll(body []byte, from io.Reader, length int64, memory payload.Memory) (
 		}
 		taken = kept
 	}
+	slow, watched := memory.(interface {
+		Reading(bytes int64)
+		Read()
+	})
+	if watched && (length < 0 || length > unasked) {
+		slow.Reading(0)
+		defer slow.Read()
+	} else {
+		watched = false
+	}
 	for {
+		if watched {
+			slow.Reading(int64(len(body)))
+		}
 		if len(body) == cap(body) {
 			larger := max(2*cap(body)+spare, 512)
 			if whole := length + spare; whole > int64(len(body)) && whole <= int64(larger)+spare {

@@ -18,6 +18,7 @@ func Do(w http.ResponseWriter, req *http.Request, m *served.Model,
 	prepare func(*served.Request) (predict.Tensors, error), write func(predict.Tensors) error,
 ) {
 	err := m.Do(req.Context(), observe.Of(w), func(r *served.Request) (predict.Tensors, error) {
+		r.Writer = w
 		if given := req.Header.Values(Timeout); len(given) > 0 {
 			d, err := parseTimeout(given[0])
 			if err != nil {

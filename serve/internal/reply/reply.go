@@ -54,6 +54,7 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 // Error writes {"error": …}, the form that the Open Inference Protocol and TensorFlow
 // Serving share. The request has failed then, for metrics and the log too.
 func Error(w http.ResponseWriter, status int, err error) {
+	err = Short(err)
 	observe.Failed(w, status, err)
 	JSON(w, status, map[string]string{"error": err.Error()})
 }
@@ -91,4 +92,28 @@ func Failure(w http.ResponseWriter, err error) {
 	default:
 		Error(w, http.StatusInternalServerError, err)
 	}
+}
+
+// longest is how many bytes of an error are sent and logged: whatever a client sends, an answer
+// and a line of the log stay short.
+const longest = 1000
+
+type cut struct {
+	error
+	text string
+}
+
+func (c cut) Error() string { return c.text }
+func (c cut) Unwrap() error { return c.error }
+
+// Short returns an error that says at most 1000 bytes.
+func Short(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if len(text) <= longest {
+		return err
+	}
+	return cut{err, strings.ToValidUTF8(text[:longest], "") + "..."}
 }

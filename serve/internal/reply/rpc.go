@@ -30,5 +30,5 @@ func RPC(err error) error {
 	case errors.Is(err, context.Canceled):
 		code = codes.Canceled
 	}
-	return status.Error(code, err.Error())
+	return status.Error(code, Short(err).Error())
 }

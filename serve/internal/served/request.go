@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,8 @@ type Request struct {
 	start  time.Time
 	ctx    context.Context
 	cancel context.CancelFunc // nil where the request has no time of its own
+	// Writer answers a request over HTTP; its body can be given up through it. Optional.
+	Writer http.ResponseWriter
 }
 
 // Context ends when the caller leaves or the request's time is up.
@@ -46,7 +49,12 @@ func (r *Request) Within(d time.Duration) {
 }
 
 // Grow reserves bytes before they are taken; negative ones are given back.
-func (r *Request) Grow(bytes int64) error { return r.place.Grow(bytes) }
+func (r *Request) Grow(bytes int64) error {
+	if bytes <= 0 {
+		return r.place.Grow(bytes)
+	}
+	return r.within(func() error { return r.place.Grow(bytes) })
+}
 
 // Overhead is what every request reserves before anything of it is read: it covers small ones.
 const Overhead = 16 << 10
@@ -100,7 +108,13 @@ func (m *Model) Do(ctx context.Context, seen *observe.Request, prepare func(*Req
 			err = fmt.Errorf("the request's time was up after %s: %w", o.total.Round(time.Millisecond), err)
 		}
 	}()
-	if r.place, err = m.Enter(Overhead); err != nil {
+	if r.place, err = m.Enter(Overhead); errors.Is(err, predict.ErrBusy) {
+		err = r.within(func() (err error) {
+			r.place, err = m.Enter(Overhead)
+			return err
+		})
+	}
+	if err != nil {
 		return err
 	}
 	r.place.Keep()
