@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,21 @@ def test_a_function_that_leaves_pictures_turned_is_told_so() -> None:
         checked(turned, resize="nearest")
 
 
+def test_grey() -> None:
+    def grey(image: Image.Image) -> Any:
+        return nearest(image)[..., 1] / 255
+
+    given = _user_preprocess.apply(grey, PICTURES)
+    assert given.shape == (len(PICTURES), *SIZE, 1)
+    preprocess = Preprocessor(build(*SIZE, resize="nearest"))
+    examples, _ = read_pictures(PICTURES, preprocess, End("x", "float32", (None, *SIZE, 3)))
+    one = [replace(e, inputs={"x": e.inputs["x"][..., 1:2]}) for e in examples if e is not None]
+    by_255 = Request(Path("m.forgo"), prepared=given, normalization=Normalization(scale=1 / 255))
+    assert _user_preprocess.check(one, "x", by_255)["largest_difference"] < 1e-3
+    with pytest.raises(forgo.ExportError, match="gives other values than resize='bilinear': by up to"):
+        _user_preprocess.check(one, "x", Request(Path("m.forgo"), prepared=given))
+
+
 def test_rules_that_agree() -> None:
     found = checked(
         lambda im: nearest(im) / 255, resize="nearest", normalization=Normalization(scale=1 / 255)
@@ -122,7 +138,7 @@ def test_rules_that_do_not_agree_name_those_that_do(function: Any, rules: dict[s
     [
         (lambda im: 1 / 0, "preprocess fails on .*ZeroDivisionError"),
         (lambda im: None, "preprocess gives object"),
-        (lambda im: np.asarray(im.convert("L")), r"not numbers \[height, width, 3\]"),
+        (lambda im: np.asarray(im.convert("CMYK")), r"not numbers \[height, width, 3\]"),
         (lambda im: np.asarray(im), "but .* for another"),
         (lambda im: nearest(im) * np.float32("nan"), "not finite"),
     ],

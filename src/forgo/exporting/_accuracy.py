@@ -26,7 +26,7 @@ from forgo import _binary
 from forgo._errors import ExportError
 from forgo.exporting._examples import Example, stack
 from forgo.exporting._model import Trained
-from forgo.exporting._normalization import USUAL, Normalization
+from forgo.exporting._normalization import Normalization, usual_of
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
@@ -241,13 +241,9 @@ def _doubt(better: npt.NDArray[np.bool_], worse: npt.NDArray[np.bool_]) -> float
 
 
 def _others(request: Request, pixels: npt.NDArray[Any]) -> dict[str, Normalization]:
-    others = {name: n for name, n in USUAL.items() if n != request.normalization}
-    if pixels.shape[-1] != 1:
-        return others
-    alike = {
-        name: n for name, n in others.items() if n.channels == "RGB" and len({*n.mean}) == len({*n.std}) == 1
+    return {
+        k: n for k, n in usual_of(pixels.shape[-1]).items() if n != request.normalization.of(pixels.shape[-1])
     }
-    return {name: n.of(1) for name, n in alike.items()}
 
 
 def _least_gain(tried: int) -> int:

@@ -145,6 +145,14 @@ USUAL = {
 """What models are trained on, the likeliest first."""
 
 
+def usual_of(channels: int) -> dict[str, Normalization]:
+    """Those of USUAL that mean something for so many channels, one or three."""
+    if channels != 1:
+        return USUAL
+    alike = {k: n for k, n in USUAL.items() if n.channels == "RGB" and len({*n.mean}) == len({*n.std}) == 1}
+    return {k: n.of(1) for k, n in alike.items()}
+
+
 class Normalized(Traceable):
     """A model behind a normalization: it takes pixels from 0 to 255.
 

@@ -23,7 +23,7 @@ from forgo import _preprocess
 from forgo._errors import ExportError, PictureError
 from forgo._picture import Alpha, decode
 from forgo.exporting._examples import Example
-from forgo.exporting._normalization import USUAL, Normalization, read
+from forgo.exporting._normalization import Normalization, read, usual_of
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
@@ -68,7 +68,7 @@ def apply(function: Function, pictures: list[Path], alpha: Alpha = "drop") -> Fl
     are passed over; they are no examples.
 
     Returns:
-        float32 [pictures, height, width, 3].
+        float32 [pictures, height, width, 3], or 1 of grey.
 
     Raises:
         ExportError: it fails, or gives something else.
@@ -90,9 +90,11 @@ def apply(function: Function, pictures: list[Path], alpha: Alpha = "drop") -> Fl
             raise ExportError(f"preprocess fails on {path}: {type(e).__name__}: {e}") from e
         if array.ndim == 4 and len(array) == 1:
             array = array[0]
-        if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind not in "iuf":
+        if array.ndim == 2:
+            array = array[:, :, None]
+        if array.ndim != 3 or array.shape[2] not in (1, 3) or array.dtype.kind not in "iuf":
             raise ExportError(
-                f"preprocess gives {array.dtype}{list(array.shape)} for {path}, not numbers [height, width, 3]"
+                f"preprocess gives {array.dtype}{list(array.shape)} for {path}, not numbers [height, width, 3], or [height, width] of grey"
             )
         first = next((a for a in made if a is not None), array)
         if array.shape != first.shape:
@@ -122,9 +124,10 @@ def check(examples: list[Example], name: str, request: Request) -> dict[str, Any
     want = examples[0].inputs[name].shape[1:]
     if given.shape[1:] != want:
         raise ExportError(f"preprocess gives {list(given.shape[1:])}, but the model takes {list(want)}")
+    normalization = request.normalization.of(want[-1])
     worst, where = 0.0, examples[0]
     for e in examples:
-        d = _steps(request.normalization, e.inputs[name][0], given[e.index])
+        d = _steps(normalization, e.inputs[name][0], given[e.index])
         if d > worst:
             worst, where = d, e
     if worst <= AGREES:
@@ -149,14 +152,14 @@ def _nearest(examples: list[Example], given: Floats, shape: tuple[int, ...]) -> 
     some = upright[:: max(1, len(upright) // _SEARCHED)][:_SEARCHED]
     found: list[tuple[float, int, str, str, Normalization]] = []
     for resize, fit in product(_preprocess.RESIZES, _preprocess.FITS):
-        graph: Any = _preprocess.build(shape[0], shape[1], resize=resize, fit=fit)  # type: ignore[arg-type]
+        graph: Any = _preprocess.build(shape[0], shape[1], resize=resize, fit=fit, channels=shape[2])  # type: ignore[arg-type]
         prepared = [_preprocess.Preprocessor(graph)(e.pixels) for e in some if e.pixels is not None]
         wanted = [given[e.index] for e in some if e.pixels is not None]
-        for n in [*USUAL.values(), *_fitted(np.stack(prepared), np.stack(wanted))]:
+        for n in [*usual_of(shape[2]).values(), *_fitted(np.stack(prepared), np.stack(wanted))]:
             worst = max(_steps(n, p, w) for p, w in zip(prepared, wanted, strict=True))
             found.append((worst, len(found), resize, fit, n))
     _, _, resize, fit, n = min(found)
-    graph = _preprocess.build(shape[0], shape[1], resize=resize, fit=fit)  # type: ignore[arg-type]
+    graph = _preprocess.build(shape[0], shape[1], resize=resize, fit=fit, channels=shape[2])  # type: ignore[arg-type]
     preprocess = _preprocess.Preprocessor(graph)
 
     def worst_of(part: list[Example]) -> float:
@@ -177,10 +180,10 @@ def _nearest(examples: list[Example], given: Floats, shape: tuple[int, ...]) -> 
 def _fitted(pixels: Floats, given: Floats) -> list[Normalization]:
     """The normalizations that a straight line through each channel comes to, in both orders."""
     made = []
-    for channels in ("RGB", "BGR"):
+    for channels in ("RGB", "BGR")[: pixels.shape[-1]]:
         ordered = pixels[..., ::-1] if channels == "BGR" else pixels
         slopes, offsets = [], []
-        for c in range(3):
+        for c in range(pixels.shape[-1]):
             x, y = ordered[..., c].ravel().astype(np.float64), given[..., c].ravel().astype(np.float64)
             slope = ((x - x.mean()) * (y - y.mean())).mean() / max(x.var(), 1e-12)
             slopes.append(slope)
@@ -188,7 +191,9 @@ def _fitted(pixels: Floats, given: Floats) -> list[Normalization]:
         if min(abs(s) for s in slopes) < 1e-9:
             continue
         if max(slopes) - min(slopes) < 1e-3 * abs(slopes[0]):
-            made.append(read(channels, _short(float(np.mean(slopes))), [_short(-o) for o in offsets]))
+            made.append(
+                read(channels, _short(float(np.mean(slopes))), [_short(-o) for o in offsets]).of(len(slopes))
+            )
             continue
         std = [1 / (255 * s) for s in slopes]
         mean = [_short(-o * d) for o, d in zip(offsets, std, strict=True)]
