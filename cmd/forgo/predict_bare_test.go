@@ -205,3 +205,18 @@ func TestPredictBareWithoutInputs(t *testing.T) {
 		t.Errorf("exit code %d, %s%s", code, out, errs)
 	}
 }
+
+func TestPredictSaysWhatARowLacks(t *testing.T) {
+	for row, want := range map[string]string{
+		`{"a": [1, 2]}`: `input "b" is missing; the model takes ["a" "b"]`,
+		`[1, 2]`:        `the model has 2 inputs; send an object with their names: ["a" "b"]`,
+	} {
+		path := filepath.Join(t.TempDir(), "row.json")
+		if err := os.WriteFile(path, []byte(row), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, errs := command(t, "predict", "--json", conformance+"graphs/two.onnx", path); code != exitRefused || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit code %d, %s; want %q", row, code, errs, want)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 			return nil, nil, fmt.Errorf(`it is not an object; a row has every input by its name, the picture as %q: {"b64": "..."}`, Picture)
 		}
 		if len(in.Specs) != 1 {
-			return nil, nil, fmt.Errorf("the model has %d inputs; send an object with their names", len(in.Specs))
+			return nil, nil, fmt.Errorf("the model has %d inputs; send an object with their names: %q", len(in.Specs), in.names())
 		}
 		t, err := r.input(in.Specs[0])
 		return tensor.Map{in.Specs[0].Name: t}, nil, err
@@ -83,7 +83,7 @@ func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 	}
 	for _, spec := range in.Specs {
 		if _, ok := values[spec.Name]; !ok {
-			return nil, nil, fmt.Errorf("input %q is missing", spec.Name)
+			return nil, nil, fmt.Errorf("input %q is missing; the model takes %q", spec.Name, in.names())
 		}
 	}
 	return values, picture, nil
