@@ -245,7 +245,7 @@ INVALID = "INVALID_ARGUMENT"
         ({"input": ROW}, {"outputs": ("wrong",)}, INVALID, '"wrong"'),
         ({}, {}, INVALID, '"input"'),
         ({"wrong": ROW}, {}, INVALID, '"wrong"'),
-        ({"input": ROW.astype(np.float64)}, {}, INVALID, "float64"),
+        ({"input": ROW.astype(np.float64)}, {}, INVALID, "DT_DOUBLE"),
         ({"input": ROW[:, :3]}, {}, INVALID, '"input"'),
         ({"input": ROW.astype(np.complex64)}, {}, INVALID, "DT_COMPLEX64"),
     ],
