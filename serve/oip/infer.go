@@ -152,7 +152,12 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 		dst = tensor.AppendText(dst, id)
 	}
 	dst = append(dst, `,"outputs":[`...)
-	given := make([]tensor.Tensor, len(wanted))
+	var few [4]tensor.Tensor
+	given := few[:0]
+	if len(wanted) > len(few) {
+		given = make([]tensor.Tensor, 0, len(wanted))
+	}
+	given = given[:len(wanted)]
 	anyBinary := false
 	for i, o := range wanted { // before anything is sent
 		anyBinary = anyBinary || o.binary

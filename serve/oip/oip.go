@@ -201,13 +201,13 @@ type inputs struct {
 	outputs     int
 	maxPictures int
 	maxElements int
-	all         func() string // lists them
+	model       *served.Model // nil in tests of the reading alone
 }
 
 func inputsOf(m *served.Model) inputs {
 	in := inputs{
 		specs: m.Inputs(), outputs: len(m.Manifest().Outputs), maxPictures: m.MaxPictures, maxElements: m.MaxElements,
-		all: func() string { return described(m) },
+		model: m,
 	}
 	if p := m.Manifest().Picture; p != nil {
 		in.picture = p.Input
@@ -247,6 +247,14 @@ func cut(shape []int64, spec tensor.Spec) []int64 {
 		shape = shape[:n-1]
 	}
 	return shape
+}
+
+// all lists them, for error messages.
+func (in inputs) all() string {
+	if in.model == nil {
+		return "inputs"
+	}
+	return described(in.model)
 }
 
 // tooMany fails where a request has input i, and the model could not take so many.

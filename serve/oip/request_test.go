@@ -13,7 +13,7 @@ import (
 
 // taking is a model that takes inputs of some specs.
 func taking(specs ...tensor.Spec) inputs {
-	return inputs{specs: specs, outputs: 2, maxPictures: 4, maxElements: 1 << 20, all: func() string { return "inputs" }}
+	return inputs{specs: specs, outputs: 2, maxPictures: 4, maxElements: 1 << 20}
 }
 
 // A scalar has the shape [] and one element, in a list or not.
