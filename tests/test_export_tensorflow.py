@@ -122,7 +122,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
     assert manifest(place)["graph"]["tags"] == ["tags"]
     done = run_forgo(
         "export", legacy / "flat.h5", "-o", place, "--tag", "tags", "--engine", "tensorflow",
-        "--examples", PICTURES[0].parent,
+        "--examples", PICTURES[0].parent, "--force",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert manifest(place)["graph"] == {
