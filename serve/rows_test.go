@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -438,4 +439,30 @@ func TestKeysThatAreThereTwice(t *testing.T) {
 			t.Errorf("%s %s: %d %s", c.path, c.body, status, answer)
 		}
 	}
+}
+
+// The memory of a body is another's only once it is parsed: callers at once are each answered with
+// what they sent.
+func TestJSONBodiesAreNotMixedUp(t *testing.T) {
+	m := graphModel(t, "same-int64")
+	h := newServer(serve.Models{"same": m}).Handler()
+	var callers sync.WaitGroup
+	for caller := range 8 {
+		callers.Go(func() {
+			for turn := range 200 {
+				x := fmt.Sprintf("%d,%d", caller*1_000_000+turn, turn)
+				for path, body := range map[string]string{
+					"/models/same":            "[" + x + "]",
+					"/v1/models/same:predict": `{"instances":[[` + x + "]]}",
+					"/v2/models/same/infer":   `{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[` + x + "]}]}",
+				} {
+					if w := ask(t.Context(), h, path, body); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "["+x+"]") {
+						t.Errorf("%s: sent %s: %d %s", path, x, w.Code, w.Body)
+						return
+					}
+				}
+			}
+		})
+	}
+	callers.Wait()
 }
