@@ -173,7 +173,7 @@ def test_examples_in_a_file(mixed_model: tuple[Any, dict[str, Any], Path], tmp_p
     assert "000.jpg" in done.err
     assert json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())["engine"] == "onnxruntime"
     file.write_text(json.dumps(rows[1]) + "\n" + json.dumps({"ink": rows[1]["ink"]}))
-    done = run_forgo(*command)
+    done = run_forgo(*command, "--force")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "line 2 does not name the same inputs as the first" in done.err
 

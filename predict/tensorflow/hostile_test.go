@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,6 +142,7 @@ func TestEndlessLoopsAreEnded(t *testing.T) {
 
 // One operation cannot be interrupted: its caller does not wait for it, and there are few of them.
 func TestRunsThatDoNotEndAreLeftBehind(t *testing.T) {
+	before := runtime.NumGoroutine()
 	s := open(t, predict.Graph{Path: filepath.Join(hostile, "long")})
 	in := predict.Tensors{"x": {Shape: []int64{1, 4}, Data: []float32{1, 0, 0, 0}}}
 	refused := false
@@ -160,5 +162,10 @@ func TestRunsThatDoNotEndAreLeftBehind(t *testing.T) {
 	start := time.Now()
 	if err := s.Close(); err != nil || time.Since(start) > 5*time.Second {
 		t.Errorf("closed after %v: %v", time.Since(start), err)
+	}
+	for end := time.Now().Add(2 * time.Minute); runtime.NumGoroutine() > before; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("what was left behind goes on after its operations have ended")
+		}
 	}
 }

@@ -32,6 +32,7 @@ type session struct {
 	graph   *C.TF_Graph
 	tf      *C.TF_Session // nil once closed
 	left    atomic.Int32  // runs that were given up and have not ended
+	idle    chan func()   // to goroutines that have run before and wait; closed with the session
 }
 
 const (
@@ -57,7 +58,7 @@ func load(dir string, tags []string, threads int) (*session, []byte, error) {
 		defer C.free(unsafe.Pointer(names[i]))
 	}
 	settings := config(threads)
-	var s session
+	s := session{idle: make(chan func())}
 	var meta C.TF_Buffer
 	err := failed(C.forgo_tf_load(path, &names[0], C.int(len(tags)), unsafe.Pointer(&settings[0]), C.size_t(len(settings)),
 		&s.graph, &s.tf, &meta))
@@ -143,6 +144,7 @@ func (s *session) close() error {
 	defer s.closing.Unlock()
 	if s.tf != nil {
 		C.forgo_tf_close(s.graph, s.tf)
+		close(s.idle)
 	}
 	s.tf = nil
 	return nil
@@ -171,7 +173,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 		return r.answer(r.run(ctx))
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- r.run(ctx) }()
+	s.aside(func() { ended <- r.run(ctx) })
 	select {
 	case err := <-ended:
 		defer r.free()
@@ -195,6 +197,19 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 			r.free()
 		}()
 		return nil, fmt.Errorf("run SavedModel: %w", ctx.Err())
+	}
+}
+
+// aside calls f in a goroutine that is used again for the next call. The session must be held open.
+func (s *session) aside(f func()) {
+	select {
+	case s.idle <- f:
+	default:
+		go func() {
+			for ; f != nil; f = <-s.idle {
+				f()
+			}
+		}()
 	}
 }
 

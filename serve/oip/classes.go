@@ -24,6 +24,19 @@ func (o *output) setClasses(n int64) error {
 	return nil
 }
 
+// readClasses takes it from JSON, where 3 and 3.0 are one number.
+func (o *output) readClasses(number []byte) error {
+	n, err := strconv.ParseInt(string(number), 10, 64)
+	if err != nil {
+		f, err := strconv.ParseFloat(string(number), 64)
+		if err != nil || f != math.Trunc(f) || math.Abs(f) >= 1<<63 {
+			return fmt.Errorf("%s is no number of classes; ask for 1 or more", tensor.Cut(string(number)))
+		}
+		n = int64(f)
+	}
+	return o.setClasses(n)
+}
+
 // classify fails where an output of type d has no best values.
 func (o output) classify(d tensor.DType) error {
 	if o.classes > 0 && (d == tensor.String || d == tensor.Bool) {

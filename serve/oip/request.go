@@ -266,9 +266,9 @@ func (p *parser) output() (output, error) {
 					o.binary, err = p.Bool()
 					said = true
 				case name == "classification":
-					var n int64
-					if n, err = p.Int(); err == nil {
-						err = o.setClasses(n)
+					var number []byte
+					if number, err = p.Raw(); err == nil {
+						err = o.readClasses(number)
 					}
 				case strings.HasPrefix(name, "shared_memory"):
 					err = errors.New("shared memory is not supported")

@@ -76,6 +76,9 @@ func (d *model) sets() [][]tensor.Spec {
 // element is one element of an input. ONNX Runtime takes strings as C does.
 func (d *model) element(t tensor.DType) *Schema {
 	s := element(t)
+	if s.Type == "number" {
+		s = orNull(s) // which is read as NaN
+	}
 	if t == tensor.String && d.Manifest().Engine == "onnxruntime" {
 		s.Pattern = `^[^\x00]*$`
 	}

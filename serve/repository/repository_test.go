@@ -285,6 +285,9 @@ func TestCopyUnderWay(t *testing.T) {
 		}
 		relative, _ := filepath.Rel(source, path)
 		to := filepath.Join(place, relative)
+		if relative == "report.html" {
+			return nil // the last one, and a bundle is whole without it
+		}
 		if d.IsDir() {
 			return os.MkdirAll(to, 0o755)
 		}
