@@ -89,6 +89,9 @@ func goodCaller(t *testing.T, url string) time.Duration {
 }
 
 func TestFloodsTakeNoMoreThanTheirMemory(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector takes ten times the memory and the time; the run without it measures both")
+	}
 	s, budget := flooded(t, serve.Options{})
 	room := floodBody - 4096
 	oip := func(datatype, data string, n int) string {

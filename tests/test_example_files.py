@@ -1,4 +1,4 @@
-"""What export takes as examples is what predict and serve take as input, in every form."""
+"""Examples in files of every form that export takes."""
 
 from __future__ import annotations
 

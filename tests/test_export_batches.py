@@ -55,6 +55,20 @@ def test_a_fixed_batch(tmp_path: Path, engine: str, batch: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dtype", "engine"), [("int32", "onnxruntime"), ("int32", "tensorflow"), ("float16", "onnxruntime")]
+)
+def test_types_that_are_not_float32(tmp_path: Path, dtype: str, engine: str) -> None:
+    rows = np.arange(24).reshape(8, 3).astype(dtype)
+    place = tmp_path / "m.forgo"
+    saved = SavedModel(serving_models.typed_sum(tmp_path / "saved", dtype))
+    result = _pipeline.run(saved, _pipeline.Request(place, rows={"x": rows}, engine=engine))
+    assert result.parity["mode"] == "full"
+    manifest = json.loads((place / "forgo.json").read_text())
+    assert [manifest["inputs"][0]["dtype"], manifest["outputs"][0]["dtype"]] == [dtype, dtype]
+    np.testing.assert_array_equal(answered(place, rows[5].tolist(), tmp_path)["y"], rows[5] + 1)
+
+
+@pytest.mark.parametrize(
     ("make", "engine", "rows", "shape"),
     [
         (serving_models.half_plus_three, "tensorflow", NUMBERS, [None]),

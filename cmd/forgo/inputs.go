@@ -73,14 +73,19 @@ func (a *asker) file(path string) error {
 		defer file.Close()
 		return a.stream(path, kind, file)
 	}
+	a.whole(path)
+	return nil
+}
+
+// whole asks a file's content: a picture, or a row, which may name its picture's file.
+func (a *asker) whole(path string) {
 	a.send(question{file: path, read: func() ([]byte, error) {
 		raw, err := readFile(path)
-		if err == nil && kind == ".json" {
+		if err == nil && strings.EqualFold(filepath.Ext(path), ".json") {
 			raw, err = a.withPicture(filepath.Dir(path), raw)
 		}
 		return raw, err
 	}})
-	return nil
 }
 
 func (a *asker) send(q question) { a.ended = a.ended || !a.ask(q) }
@@ -89,7 +94,7 @@ func (a *asker) send(q question) { a.ended = a.ended || !a.ask(q) }
 func (a *asker) folder(root string) error {
 	endings, what := []string{".json"}, "rows (.json)"
 	if a.pictureAlone() {
-		endings, what = []string{".jpg", ".jpeg", ".png", ".gif", ".bmp"}, "pictures (.jpg, .jpeg, .png, .gif, .bmp)"
+		endings, what = []string{".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff"}, "pictures (.jpg, .png, .gif, .bmp, .tif)"
 	}
 	found := false
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -109,7 +114,7 @@ func (a *asker) folder(root string) error {
 		for _, ending := range endings {
 			if strings.EqualFold(filepath.Ext(path), ending) {
 				found = true
-				a.send(question{file: path, read: func() ([]byte, error) { return readFile(path) }})
+				a.whole(path)
 				return nil
 			}
 		}

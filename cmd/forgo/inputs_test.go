@@ -189,7 +189,7 @@ func must(b []byte, err error) []byte {
 func TestPredictFoldersAndPicturesInRows(t *testing.T) {
 	dir := t.TempDir()
 	picture := must(os.ReadFile(filepath.Join(shapes, "golden/000.jpg")))
-	for _, name := range []string{"b/2.JPG", "a.jpeg", "b/c/3.jpg", ".hidden/x.jpg", "__MACOSX/y.jpg", "notes.txt", ".z.jpg"} {
+	for _, name := range []string{"b/2.JPG", "a.jpeg", "b/c/3.jpg", "d.TIF", ".hidden/x.jpg", "__MACOSX/y.jpg", "notes.txt", ".z.jpg"} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -203,7 +203,7 @@ func TestPredictFoldersAndPicturesInRows(t *testing.T) {
 	for _, a := range got {
 		names = append(names, strings.TrimPrefix(a.File, dir+"/"))
 	}
-	if code != exitDone || strings.Join(names, " ") != "a.jpeg b/2.JPG b/c/3.jpg" {
+	if code != exitDone || strings.Join(names, " ") != "a.jpeg b/2.JPG b/c/3.jpg d.TIF" {
 		t.Errorf("exit code %d, %s, %v", code, errs, names)
 	}
 	want := fmt.Sprint(got[0].Classes)

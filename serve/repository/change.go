@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
@@ -234,7 +235,7 @@ func (r *Repository) Load(ctx context.Context, name string) error {
 	case m == nil && err != nil:
 		return err
 	case m == nil:
-		return served.NotFound("there is no model %q in the repository", name)
+		return served.NotFound("there is no model %s in the repository; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(r.models))))
 	case len(m.disk) == 0:
 		return fmt.Errorf("load model %q: its folder is gone; what was loaded goes on answering", name)
 	}
@@ -249,7 +250,7 @@ func (r *Repository) Unload(ctx context.Context, name string) error {
 	m := r.models[name]
 	switch {
 	case m == nil:
-		return served.NotFound("there is no model %q", name)
+		return served.NotFound("there is no model %s; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(r.models))))
 	case m.fixed:
 		return ErrFixed
 	}

@@ -1,4 +1,4 @@
-"""Examples in files, in every form that ``forgo predict`` and ``forgo serve`` take them."""
+"""Examples in files: ``.jsonl``, ``.json``, ``.csv`` with a header, ``.npy`` and ``.npz``."""
 
 from __future__ import annotations
 
