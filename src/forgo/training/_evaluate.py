@@ -18,10 +18,12 @@ from forgo.exporting._process import export_file
 from forgo.training import _metrics
 from forgo.training._data import Data, Reader
 from forgo.training._fit import Fit
+from forgo.training._progress import Ticker
 
 _CANDIDATES = 256
 """Held-out pictures that golden cases are chosen from: half of them the least certain ones."""
 _HARDEST = 12
+_ANSWERED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,11 @@ def evaluate(model: Path, data: Data, run: Fit, held_out: Reader, console: Conso
     """Measure a saved model on the held-out pictures, and say how good it is."""
     best = keras.saving.load_model(model, compile=False)
     order = np.arange(len(held_out.pictures))
-    scores = np.concatenate(
-        [best.predict(held_out(part), verbose=0) for part in np.array_split(order, -(-len(order) // 256))]
-    )
+    ticker, answers = Ticker(console), []
+    for part in np.array_split(order, -(-len(order) // _ANSWERED_AT_ONCE)):
+        answers.append(best.predict(held_out(part), verbose=0))
+        ticker.say(f"  {part[-1] + 1} of {len(order)} held-out pictures answered")
+    scores = np.concatenate(answers)
     measured = _metrics.measure(scores, held_out.labels, data.labels)
     console.print(
         f"held out ({data.held_out_part}, {len(order)} pictures): accuracy {100 * measured['accuracy']:.2f}%  "

@@ -151,7 +151,7 @@ class _Progress:
             TimeRemainingColumn(compact=True), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self.callback = keras.callbacks.LambdaCallback(
-            on_train_batch_end=self._batch, on_epoch_end=self._epoch
+            on_train_batch_end=self._batch, on_test_batch_end=self._held_out, on_epoch_end=self._epoch
         )
         self._done = 0
         self._steps: int | None = None
@@ -177,6 +177,10 @@ class _Progress:
             completed=round(self._done + min(1, (batch + 1) / steps), 2),
             description=f"epoch {self._done + 1}/{self._epochs}  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.3f}{self._last}",
         )
+
+    def _held_out(self, batch: int, logs: dict[str, float]) -> None:
+        if not self._console.is_terminal:
+            self._ticker.say(f"epoch {self._done + 1}/{self._epochs}  held out: step {batch + 1}")
 
     def _epoch(self, epoch: int, logs: dict[str, float]) -> None:
         self._done = epoch + 1
