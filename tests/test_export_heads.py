@@ -59,7 +59,7 @@ def test_logits_are_offered_a_softmax(tmp_path: Path) -> None:
         exported(model, tmp_path / "m.forgo", labels=labels)
     assert list(tmp_path.iterdir()) == []
     for engine in ("onnxruntime", "tensorflow"):
-        exported(model, tmp_path / "m.forgo", labels=labels, append="softmax", engine=engine)
+        exported(model, tmp_path / "m.forgo", labels=labels, append="softmax", engine=engine, force=True)
         logits = model.predict(ROWS[:1], verbose=0)[0]
         want = np.exp(logits) / np.exp(logits).sum()
         got = dict(asked(tmp_path / "m.forgo", ROWS[0], tmp_path))

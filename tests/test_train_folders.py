@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,9 +133,13 @@ def test_a_file_as_the_folder_is_called_a_file(tmp_path: Path) -> None:
 
 def test_pictures_are_decoded_once_and_kept(two_classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    from forgo._picture import decode as real
+    real = Preprocessor.decode
 
-    monkeypatch.setattr(_data, "decode", lambda raw: decoded.append(1) or real(raw))  # type: ignore[func-returns-value]
+    def decode(self: Preprocessor, raw: bytes) -> Any:
+        decoded.append(raw)
+        return real(self, raw)
+
+    monkeypatch.setattr(Preprocessor, "decode", decode)
     found = find(two_classes)
     reader = _data.Reader(found.train, source().preprocess)
     batch = reader([0, 1])
