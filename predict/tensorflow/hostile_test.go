@@ -163,7 +163,7 @@ func TestRunsThatDoNotEndAreLeftBehind(t *testing.T) {
 	if err := s.Close(); err != nil || time.Since(start) > 5*time.Second {
 		t.Errorf("closed after %v: %v", time.Since(start), err)
 	}
-	for end := time.Now().Add(2 * time.Minute); runtime.NumGoroutine() > before; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); runtime.NumGoroutine() > before; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("what was left behind goes on after its operations have ended")
 		}
