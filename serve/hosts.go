@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // listening is in the contexts of requests: the address that the server listens on.
@@ -70,7 +72,7 @@ func (h hosts) check(req *http.Request) error {
 	if asked, err := netip.ParseAddr(name); err == nil && (asked.IsLoopback() || asked.Unmap() == ownIP || !atIP.IsLoopback()) {
 		return nil
 	}
-	return fmt.Errorf("host %q is not a name of this server: call it by localhost or its address, or start it with --allowed-hosts %s", cut(name), cut(name))
+	return fmt.Errorf("host %q is not a name of this server: call it by localhost or its address, or start it with --allowed-hosts %s", tensor.Cut(name), tensor.Cut(name))
 }
 
 func (h hosts) allows(name string) bool {
@@ -94,14 +96,6 @@ func ip(a net.Addr) netip.Addr {
 		return tcp.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}
-}
-
-// cut is a text that a caller chose, at a length that may be repeated.
-func cut(text string) string {
-	if len(text) > 100 {
-		return text[:100] + "…"
-	}
-	return text
 }
 
 // crossSite are requests that a browser sends for a page of another site.

@@ -15,7 +15,7 @@ import (
 )
 
 // loadedLibraries lists the shared libraries of this process by path, in the order of their names.
-// known are those that told their version themselves. A version that nothing tells is "".
+// known has the versions that libraries report themselves. A version that cannot be found is "".
 func loadedLibraries(known ...predict.Library) []predict.Library {
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {

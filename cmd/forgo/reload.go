@@ -55,7 +55,7 @@ func (r *reloader) read() (map[string]repository.Settings, bool) {
 	return c.Models, len(models) > 0
 }
 
-// needRestart lists the keys that are others than those that the server runs with.
+// needRestart lists the keys whose values differ from those that the server runs with.
 func (r *reloader) needRestart(c config) []string {
 	var late []string
 	for _, key := range differing(r.begun.flags, c.flags) {

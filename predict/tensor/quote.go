@@ -14,11 +14,7 @@ func Cut[T ~string | ~[]byte](s T) string {
 	if len(s) <= shown {
 		return string(s)
 	}
-	head := string(s[:shown])
-	for len(head) > shown-utf8.UTFMax && !utf8.ValidString(head) {
-		head = head[:len(head)-1]
-	}
-	return fmt.Sprintf("%s... (%d bytes)", head, len(s))
+	return fmt.Sprintf("%s... (%d bytes)", head(s), len(s))
 }
 
 // Quote is Cut, quoted as Go quotes strings.
@@ -26,9 +22,14 @@ func Quote[T ~string | ~[]byte](s T) string {
 	if len(s) <= shown {
 		return fmt.Sprintf("%q", string(s))
 	}
+	return fmt.Sprintf("%q... (%d bytes)", head(s), len(s))
+}
+
+// head is what is shown of a longer s, without a part of a character at its end.
+func head[T ~string | ~[]byte](s T) string {
 	head := string(s[:shown])
 	for len(head) > shown-utf8.UTFMax && !utf8.ValidString(head) {
 		head = head[:len(head)-1]
 	}
-	return fmt.Sprintf("%q... (%d bytes)", head, len(s))
+	return head
 }

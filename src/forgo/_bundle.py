@@ -67,6 +67,15 @@ def check_place(path: Path, saved_model: bool = False, force: bool = False) -> N
     what, file = ("SavedModel", "saved_model.pb") if saved_model else ("bundle", MANIFEST)
     if path.exists() and not (path / file).is_file():
         raise BundleError(f"{path}: it exists and is not a {what}; move it away, or choose another name")
+    check_free(path, force)
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Refuse to replace what is at path, unless that is asked for.
+
+    Raises:
+        BundleError: something is there.
+    """
     if path.exists() and not force:
         raise BundleError(
             f"{path} exists: pass {argument('force', True)} to replace it, or choose another name"

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from forgo import _preprocess, _printable
-from forgo._bundle import check_place
+from forgo._bundle import check_free, check_place
 from forgo._errors import ForgoError, argument
 from forgo._picture import Alpha
 from forgo._work import working_folder
@@ -211,10 +211,7 @@ def _check_keras_file(file: Path, force: bool) -> None:
         raise ForgoError(f"{argument('save_keras')}: the folder {file.parent} does not exist")
     if file.suffix != ".keras":
         raise ForgoError(f"{argument('save_keras')}: {file} must end in .keras")
-    if file.exists() and not force:
-        raise ForgoError(
-            f"{file} exists: pass {argument('force', True)} to replace it, or choose another name"
-        )
+    check_free(file, force)
 
 
 def _free(file: Path) -> Path:

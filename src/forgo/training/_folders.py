@@ -14,9 +14,7 @@ _CLUTTER = {"__MACOSX", "@eaDir", "lost+found"}
 """Folders that archivers and file servers leave behind."""
 
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
-_NOT_ACCEPTED = {
-    ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl",
-}  # fmt: skip
+_NOT_ACCEPTED = {".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl"}
 
 Left = tuple[str, str]
 """A file that is left out, and why."""
