@@ -13,9 +13,9 @@ import (
 	"strconv"
 	"strings"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 func (r *rpc) classify(ctx context.Context, m model, picture []byte) ([]Class, error) {

@@ -23,8 +23,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/forgo-ml/forgo/client"
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 func TestNewRefusesURLs(t *testing.T) {

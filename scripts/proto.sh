@@ -1,5 +1,5 @@
 #!/bin/sh
-# Generates serve/oip/pb and serve/tfserving/pb from spec/proto, with pinned generators in
+# Generates internal/oippb and internal/tfpb from spec/proto, with pinned generators in
 # build/proto. The results are committed: only a change of a .proto file needs this script.
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,7 +19,15 @@ generate() { # into a folder, from files
     --go_out="$folder" --go_opt=paths=source_relative \
     --go-grpc_out="$folder" --go-grpc_opt=paths=source_relative \
     "$@"
+  for file in "$folder"/*.pb.go; do # whose names are others' too: see internal/pbregistry
+    if grep -q 'protoimpl.TypeBuilder{' "$file"; then
+      sed -i -e 's|protoimpl.TypeBuilder{|&\n\t\tTypeRegistry: pbregistry.Types,|' \
+        -e 's|protoimpl.DescBuilder{|&\n\t\t\tFileRegistry: pbregistry.Files,|' \
+        -e '0,/^import (/s||&\n\t"github.com/forgo-ml/forgo/internal/pbregistry"|' "$file"
+    fi
+  done
+  go tool -modfile=go.tool.mod gofumpt -w "$folder"/*.pb.go
 }
 
-generate serve/oip/pb open_inference_grpc.proto
-generate serve/tfserving/pb tensorflow.proto tensorflow_error.proto tensorflow_serving.proto
+generate internal/oippb open_inference_grpc.proto
+generate internal/tfpb tensorflow.proto tensorflow_error.proto tensorflow_serving.proto

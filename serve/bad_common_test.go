@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/forgo-ml/forgo/serve/oip/pb"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 )
 
 // badRows are JSON in place of one row of iris's four numbers.

@@ -28,9 +28,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/serve"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // bad is a bad request over HTTP.

@@ -13,10 +13,10 @@ import (
 
 	"google.golang.org/grpc"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // discard is an answer that goes nowhere.

@@ -13,10 +13,10 @@ import (
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 

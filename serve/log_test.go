@@ -18,8 +18,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/serve"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 // logged is a server whose log can be read.

@@ -24,13 +24,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 	"github.com/forgo-ml/forgo/serve/repository"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // metrics are what /metrics answers.

@@ -23,10 +23,10 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 func connect(tb testing.TB, dial func(context.Context) (net.Conn, error)) *grpc.ClientConn {
@@ -388,6 +388,18 @@ func TestGRPCHealthAndReflection(t *testing.T) {
 	list, err := stream.Recv()
 	if err != nil || !strings.Contains(list.String(), "inference.GRPCInferenceService") {
 		t.Errorf("reflection: %v, %v", list, err)
+	}
+	for _, symbol := range []string{"inference.GRPCInferenceService", "tensorflow.serving.PredictionService", "grpc.health.v1.Health"} {
+		err := stream.Send(&grpc_reflection_v1.ServerReflectionRequest{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{
+			FileContainingSymbol: symbol,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := stream.Recv()
+		if err != nil || len(file.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
+			t.Errorf("reflection of %s: %v, %v", symbol, file, err)
+		}
 	}
 	server.Drain()
 	got, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/serve"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 // Elements that are said to be base64 are decoded, in JSON and over gRPC; a picture in JSON is

@@ -15,11 +15,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // small is a model of a committed bundle with little room.

@@ -15,11 +15,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // ways are the ways to send rows of an input x of two elements and to read the output y, which is

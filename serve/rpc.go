@@ -14,13 +14,16 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/pbregistry"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/oip"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 	"github.com/forgo-ml/forgo/serve/tfserving"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // GRPC answers clients over gRPC.
@@ -52,8 +55,16 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 	s.counted(server, &tfpb.PredictionService_ServiceDesc, tfserving.NewPredictionService(s.models, s.options.MaxBody))
 	s.counted(server, &tfpb.ModelService_ServiceDesc, tfserving.NewModelService(s.models))
 	grpc_health_v1.RegisterHealthServer(server, s.health)
-	reflection.Register(server)
+	registerReflection(server)
 	return server
+}
+
+// registerReflection is [reflection.Register] of services that the process's registry does not have.
+func registerReflection(server *grpc.Server) {
+	options := reflection.ServerOptions{Services: server, DescriptorResolver: pbregistry.Files}
+	reflectionv1.RegisterServerReflectionServer(server, reflection.NewServerV1(options))
+	// Older clients ask for it.
+	reflectionv1alpha.RegisterServerReflectionServer(server, reflection.NewServer(options))
 }
 
 // healthServices are what the health service answers for, "" being the server as a whole.

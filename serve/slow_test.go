@@ -16,11 +16,11 @@ import (
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/credentials/insecure"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 func dial(t *testing.T, address string) net.Conn {

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/forgo-ml/forgo/internal/corpus"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 )
 
 // tfservingGRPCFaults are those of TensorFlow Serving's services.

@@ -16,10 +16,10 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 func predictionService(tb testing.TB, models serve.Models) tfpb.PredictionServiceClient {

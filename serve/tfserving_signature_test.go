@@ -14,11 +14,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 	"github.com/forgo-ml/forgo/serve"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // signedModel is one signature of a SavedModel that has several.

@@ -20,10 +20,10 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/access"
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 const anyPort = "127.0.0.1:0"

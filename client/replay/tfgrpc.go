@@ -14,10 +14,10 @@ import (
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	pb "github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // prediction is a model as the service offers it.

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/forgo-ml/forgo/serve/oip/pb"
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 )
 
 // TestEveryRequestThatWasReadIsAnswered stops a server under load, over connections that are

@@ -23,8 +23,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/forgo-ml/forgo/serve/oip/pb"
-	tfpb "github.com/forgo-ml/forgo/serve/tfserving/pb"
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 )
 
 // spans is a collector.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"unsafe"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 // FromContents reads typed contents, sharing them where the types agree.

@@ -8,9 +8,9 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
-	"github.com/forgo-ml/forgo/serve/oip/pb"
 )
 
 // backends are Triton's names for what the engines run: its platform and its backend.

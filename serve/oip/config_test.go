@@ -3,7 +3,7 @@ package oip
 import (
 	"testing"
 
-	"github.com/forgo-ml/forgo/serve/oip/pb"
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 )
 
 // A format is said only where the sizes leave no doubt which is the channels'.

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"slices"
 
+	pb "github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
-	"github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 // parseExamples reads the body of a classify or regress request: examples that name their

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"unsafe"
 
+	pb "github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/serve/tfserving/pb"
 )
 
 func protoType(d tensor.DType) pb.DataType { return pb.DataType(pb.DataType_value[typeNames[d]]) }
