@@ -77,6 +77,7 @@ BINARY_SKEWS = [
     BinarySkew("thresholds of the labels in order of score", "label", "predict/answer.go", "s > manifest.Thresholds[j]", "s > manifest.Thresholds[len(scores)-1-j]", bundle=RIPE),
     BinarySkew("a part's copies answered for its rows", "model", "predict/parts.go", "t.Slice(0, have)", "t.Slice(size-have, size)", bundle=RIPE),
     BinarySkew("the first part answered again", "model", "predict/parts.go", "rows(inputs, start, start+have)", "rows(inputs, 0, have)", bundle=RIPE),
+    BinarySkew("the first rows of a long request answered again", "model", "predict/split.go", "rows(inputs, from, from+n)", "rows(inputs, 0, n)", bundle=IRIS),
     BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
     BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),
     BinarySkew("BGR from the decoder", "decode", TURBO, "TJPF_RGB", "TJPF_BGR"),

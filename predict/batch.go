@@ -23,6 +23,8 @@ type batcher struct {
 	compute func(ctx context.Context, inputs Tensors, rows int) (Tensors, error)
 	memory  sync.Pool // of *joined
 	history history
+	splitter
+	runTime time.Duration // of all parts of a request; 0 bounds nothing
 
 	mu      sync.Mutex // never held while rows are copied or the engine runs
 	queue   []*call    // oldest first
@@ -101,6 +103,15 @@ func (b *batcher) do(ctx context.Context, r *Reservation, inputs Tensors, rows i
 		return nil, took, err
 	}
 	b.arrive(r)
+	if b.parts(rows) {
+		b.mu.Unlock()
+		return b.inParts(ctx, inputs, rows)
+	}
+	return b.one(ctx, since, inputs, rows)
+}
+
+// one runs rows together, alone or with others. It needs the lock, and gives it up.
+func (b *batcher) one(ctx context.Context, since time.Time, inputs Tensors, rows int) (out Tensors, took Timing, err error) {
 	if !b.closed && b.held == 0 && b.running < b.instances && len(b.queue) == 0 && (b.delay <= 0 || rows >= b.batchRows) {
 		b.running++
 		if rows >= b.batchRows || !b.others() {

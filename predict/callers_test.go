@@ -278,9 +278,9 @@ func TestTheCheckFindsPlantedFaults(t *testing.T) {
 // where only requests of several callers that run together are mixed up.
 func TestLoadRefusesMixedUpRows(t *testing.T) {
 	for name, fault := range faults {
-		for where, after := range map[string]int64{"anywhere": 0, "among callers only": 2} {
+		for where, after := range map[string]int64{"anywhere": 0, "among callers only": 10} {
 			t.Run(name+" "+where, func(t *testing.T) {
-				var runs atomic.Int64 // of several rows; the first two replay 16 cases as requests of 8 rows
+				var runs atomic.Int64 // of several rows; the first ten replay 16 cases as requests of 8 rows, whole and in parts of 2
 				_, err := options().Load(t.Context(), iris, faulty(fault, func() bool { return runs.Add(1) > after }))
 				var parity *predict.ParityError
 				if !errors.As(err, &parity) || parity.Stage != predict.StageModel {

@@ -328,7 +328,14 @@ func (r *replayer) batch(ctx context.Context, cases []golden) error {
 	if err != nil {
 		return r.fail(cases[0], StageModel, math.Inf(1), 0, fmt.Errorf("as a batch of %d: %w", len(cases), err))
 	}
-	return r.rows(cases, out, fmt.Sprintf("in a batch of %d", len(cases)))
+	if err := r.rows(cases, out, fmt.Sprintf("in a batch of %d", len(cases))); err != nil || !r.m.batcher.enabled {
+		return err
+	}
+	defer r.m.batcher.partsOf(max(1, len(cases)/3))()
+	if out, err = r.m.Run(ctx, inputs); err != nil {
+		return r.fail(cases[0], StageModel, math.Inf(1), 0, fmt.Errorf("in parts: %w", err))
+	}
+	return r.rows(cases, out, "in parts")
 }
 
 // readPixels reads recorded pixels, an 8-bit colour PNG that the Python side wrote.

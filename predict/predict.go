@@ -80,7 +80,10 @@ type Options struct {
 	// Threads is not, the instances share the cores.
 	Instances int
 	// MaxBatchRows is how many rows of waiting requests are run together. Optional: 32. With 1
-	// every request runs alone. A request with more rows than this runs alone, whole.
+	// every request runs alone, whole. Otherwise one with more rows than this runs in parts of at
+	// least so many, larger ones where they take no longer than a few milliseconds; other callers
+	// have their turn between them. It runs whole where the model's outputs have further free
+	// dimensions.
 	MaxBatchRows int
 	// MaxDelay is how long a request may wait for others to fill its batch while the engine is
 	// free. Optional: not at all. Without it, requests gather only while the engine is busy.
@@ -101,11 +104,11 @@ type Options struct {
 	// MaxPixels bounds width times height of pictures, golden ones too. Optional:
 	// [pixels.MaxPixels], which it cannot exceed.
 	MaxPixels int
-	// RunTimeout bounds one run of the graph: it is given up then, and its callers' errors wrap
+	// RunTimeout bounds one run of the graph, and all those of one request together: it is given up then, and its callers' errors wrap
 	// context.DeadlineExceeded. ONNX Runtime ends a run between two of its operations, TensorFlow
 	// between two steps of a loop; see [SessionOptions]. Optional: as long as it takes.
 	RunTimeout time.Duration
-	// MaxOutputBytes bounds the outputs of one run together; rows that would make more fail with
+	// MaxOutputBytes bounds the outputs of one request together; rows that would make more fail with
 	// [ErrInput]. Where the graph says how the sizes of its outputs depend on those of its inputs
 	// they are refused before they are made, otherwise afterwards. Optional: they may be as large as
 	// they come.
@@ -249,14 +252,21 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
 	}
 	limits := o.limits()
+	together := limits.batchRows > 1
 	limits.batchRows = m.bounds.batchRows(limits.batchRows, m.manifestOutputs())
 	m.batcher = m.newBatcher(limits)
-	m.batcher.budget = o.Budget
+	m.batcher.budget, m.batcher.runTime = o.Budget, m.bounds.time
+	known := true // what its outputs take for a row
 	for _, info := range m.manifest.Outputs {
 		if spec := info.Spec(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
 			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
 			m.batcher.outBytes += n * int64(spec.ElementSize())
+		} else {
+			known = false
 		}
+	}
+	if together && known && m.freeRows() {
+		m.batcher.split(m.batcher.batchRows)
 	}
 	if p := m.manifest.Picture; p != nil {
 		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels, Alpha: pixels.Alpha(p.Alpha)}
@@ -336,15 +346,20 @@ func (m *Model) manifestOutputs() (specs []tensor.Spec) {
 // fixed first dimension.
 func (m *Model) newBatcher(l limits) *batcher {
 	var names []string
-	for _, info := range slices.Concat(m.manifest.Inputs, m.manifest.Outputs) {
-		if len(info.Shape) == 0 || info.Shape[0] != nil {
-			l.batchRows = 1
-		}
+	if !m.freeRows() {
+		l.batchRows = 1
 	}
 	for _, s := range m.inputs {
 		names = append(names, s.Name)
 	}
 	return newBatcher(l, names, m.compute)
+}
+
+// freeRows says whether the graph takes any number of rows.
+func (m *Model) freeRows() bool {
+	return !slices.ContainsFunc(slices.Concat(m.manifest.Inputs, m.manifest.Outputs), func(info bundle.TensorInfo) bool {
+		return len(info.Shape) == 0 || info.Shape[0] != nil
+	})
 }
 
 // Run computes the model's outputs for a batch, by logical names, where the first dimension

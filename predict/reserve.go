@@ -214,6 +214,9 @@ func (r *Reservation) Run(ctx context.Context, m *Model, inputs Tensors) (Tensor
 	if err != nil {
 		return nil, Timing{}, inputError{err}
 	}
+	if bytes := int64(rows) * r.b.outBytes; m.bounds.bytes > 0 && bytes > m.bounds.bytes {
+		return nil, Timing{}, m.bounds.tooLarge(bytes)
+	}
 	return r.b.do(ctx, r, inputs, rows)
 }
 

@@ -90,3 +90,23 @@ func joinAs[T Element](old any, parts []Tensor, n int) any {
 	}
 	return all
 }
+
+// AppendRows puts the rows of a part behind those that came before, in memory for as many rows as
+// there will be. all is the zero Tensor at first.
+func AppendRows(all, part Tensor, rows int) (Tensor, error) {
+	if all.Data == nil {
+		if len(part.Shape) == 0 {
+			return Tensor{}, errors.New("rows of a scalar")
+		}
+		data := reflect.ValueOf(part.Data)
+		per := data.Len() / max(1, part.Rows())
+		all = Tensor{Shape: slices.Clone(part.Shape), Data: reflect.MakeSlice(data.Type(), 0, per*rows).Interface()}
+		all.Shape[0] = 0
+	}
+	if part.DType() != all.DType() || len(part.Shape) != len(all.Shape) || !slices.Equal(part.Shape[1:], all.Shape[1:]) {
+		return Tensor{}, fmt.Errorf("%s%v after %s%v", part.DType(), part.Shape, all.DType(), all.Shape)
+	}
+	all.Shape[0] += part.Shape[0]
+	all.Data = reflect.AppendSlice(reflect.ValueOf(all.Data), reflect.ValueOf(part.Data)).Interface()
+	return all, nil
+}
