@@ -253,6 +253,6 @@ func (s *Server) overGRPC(certificates *access.Certificates) listener {
 	if certificates != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(certificates.Config("h2"))))
 	}
-	server := s.rpc(nil, options...)
+	server := s.rpc(false, options...)
 	return listener{tls: certificates != nil, serve: server.Serve, stop: s.clients.gracefulStop(server)}
 }

@@ -1,6 +1,6 @@
 package serve
 
-// The gRPC server: the Open Inference Protocol, TensorFlow Serving, health and reflection.
+// The gRPC server: the services of all protocols, health and reflection.
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -18,18 +17,15 @@ import (
 	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
 
-	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/internal/pbregistry"
-	"github.com/forgo-ml/forgo/internal/tfpb"
+	"github.com/forgo-ml/forgo/serve/internal/authorization"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
-	"github.com/forgo-ml/forgo/serve/oip"
-	"github.com/forgo-ml/forgo/serve/tfserving"
 )
 
 // GRPC answers clients over gRPC.
-func (s *Server) GRPC() *grpc.Server { return s.rpc(nil) }
+func (s *Server) GRPC() *grpc.Server { return s.rpc(false) }
 
-func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Server {
+func (s *Server) rpc(operators bool, more ...grpc.ServerOption) *grpc.Server {
 	late := s.late()
 	options := append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
@@ -41,19 +37,19 @@ func (s *Server) rpc(manager oip.Manager, more ...grpc.ServerOption) *grpc.Serve
 		grpc.ConnectionTimeout(s.options.ClientTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle, Time: pingAfter, Timeout: s.options.ClientTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingsApart, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.traffic(manager != nil).unary, late.unary, s.observer.Unary, s.recovered),
+		grpc.ChainUnaryInterceptor(s.traffic(operators).unary, late.unary, s.observer.Unary, s.recovered),
 		grpc.ChainStreamInterceptor(late.stream),
 	}, slices.Concat(s.observer.TraceGRPC(), more)...)
 	tap := late.tap
 	if s.options.Keys != nil {
-		l := &lock{s.options.Keys, manager != nil, s.observer, late.tap}
-		options = append(options, grpc.ChainUnaryInterceptor(l.unary), grpc.ChainStreamInterceptor(l.stream))
-		tap = l.tap
+		a := &authorization.GRPC{Keys: s.options.Keys, Rights: s.rights(operators), Observer: s.observer, Next: late.tap}
+		options = append(options, grpc.ChainUnaryInterceptor(a.Unary), grpc.ChainStreamInterceptor(a.Stream))
+		tap = a.Tap
 	}
 	server := grpc.NewServer(append(options, grpc.InTapHandle(tap))...)
-	s.counted(server, &pb.GRPCInferenceService_ServiceDesc, oip.NewService(s.models, manager))
-	s.counted(server, &tfpb.PredictionService_ServiceDesc, tfserving.NewPredictionService(s.models, s.options.MaxBody))
-	s.counted(server, &tfpb.ModelService_ServiceDesc, tfserving.NewModelService(s.models))
+	for _, service := range s.protocols.Services() {
+		s.counted(server, service.Description, service.New(s.with(operators)))
+	}
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	registerReflection(server)
 	return server
@@ -67,19 +63,14 @@ func registerReflection(server *grpc.Server) {
 	reflectionv1alpha.RegisterServerReflectionServer(server, reflection.NewServer(options))
 }
 
-// healthServices are what the health service answers for, "" being the server as a whole.
-var healthServices = []string{
-	"", pb.GRPCInferenceService_ServiceDesc.ServiceName, tfpb.PredictionService_ServiceDesc.ServiceName, tfpb.ModelService_ServiceDesc.ServiceName,
-}
-
 // setHealth says that the server is ready, or not. It does nothing once the server stops.
-func setHealth(h *health.Server, ready bool) {
+func (s *Server) setHealth(ready bool) {
 	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
 	if ready {
 		status = grpc_health_v1.HealthCheckResponse_SERVING
 	}
-	for _, service := range healthServices {
-		h.SetServingStatus(service, status)
+	for _, service := range healthServices(s.protocols) {
+		s.health.SetServingStatus(service, status)
 	}
 }
 

@@ -23,14 +23,14 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/access"
+	"github.com/forgo-ml/forgo/serve/internal/authorization"
+	"github.com/forgo-ml/forgo/serve/internal/compress"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
-	"github.com/forgo-ml/forgo/serve/native"
-	"github.com/forgo-ml/forgo/serve/oip"
 	"github.com/forgo-ml/forgo/serve/openapi"
+	"github.com/forgo-ml/forgo/serve/protocol"
 	"github.com/forgo-ml/forgo/serve/repository"
-	"github.com/forgo-ml/forgo/serve/tfserving"
 	"github.com/forgo-ml/forgo/serve/ui"
 )
 
@@ -48,6 +48,8 @@ var DefaultLimits = served.DefaultLimits
 
 // Options configure a server. The zero value is useful.
 type Options struct {
+	// Protocols are the ways to call the server. Optional: [Protocols].
+	Protocols []protocol.Protocol
 	// MaxBody bounds a request's body in bytes, as it is sent and once it is unpacked.
 	// Optional: 32 MiB.
 	MaxBody int64
@@ -96,10 +98,11 @@ type Options struct {
 
 // Server answers with models. It is safe for concurrent use.
 type Server struct {
-	models   *repository.Repository
-	options  Options
-	health   *health.Server
-	observer *observe.Observer
+	models    *repository.Repository
+	options   Options
+	protocols protocol.Set
+	health    *health.Server
+	observer  *observe.Observer
 
 	clients, operators traffic
 	calls              connections // over gRPC
@@ -131,10 +134,13 @@ func Repository(models *repository.Repository, o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Server{models: models, options: o, health: health.NewServer()}
-	s.observer = observe.New(o.Log, o.Traces, func() observe.State { return state(models, o.LogDropped) })
-	models.Notify(func() { setHealth(s.health, models.Ready()) })
-	setHealth(s.health, models.Ready())
+	if o.Protocols == nil {
+		o.Protocols = Protocols()
+	}
+	s := &Server{models: models, options: o, protocols: o.Protocols, health: health.NewServer()}
+	s.observer = observe.New(o.Log, o.Traces, observed(s.protocols), func() observe.State { return state(models, o.LogDropped) })
+	models.Notify(func() { s.setHealth(models.Ready()) })
+	s.setHealth(models.Ready())
 	return s
 }
 
@@ -159,12 +165,14 @@ func state(models *repository.Repository, dropped func() uint64) observe.State {
 // Handler answers clients over HTTP, in every protocol.
 func (s *Server) Handler() http.Handler {
 	r := s.router(false)
-	r.Mount("/v2", oip.Handler(s.models, nil))
-	r.Mount("/v1", tfserving.Handler(s.models))
-	r.Mount("/models", native.Handler(s.models))
+	for _, p := range s.protocols {
+		if p.HTTP.Handler != nil {
+			r.Mount(p.HTTP.Prefix, p.HTTP.Handler(s.with(false)))
+		}
+	}
 	var asks func(path string) bool
 	if s.options.Keys != nil {
-		asks = func(path string) bool { return needs(path, false) != access.None }
+		asks = func(path string) bool { return s.rights(false).Path(path) != access.None }
 	}
 	openapi.Routes(r, s.models, asks)
 	r.Get("/", ui.Home(s.models))
@@ -177,7 +185,7 @@ func (s *Server) Handler() http.Handler {
 // For gRPC the HTTP server must speak HTTP/2 without TLS.
 func (s *Server) Admin() http.Handler {
 	r := s.observer.TraceHTTP(s.adminRouter())
-	rpc := s.rpc(s.models) // which traces its calls itself
+	rpc := s.rpc(true) // which traces its calls itself
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// No guard: a page cannot make a browser speak HTTP/2 without TLS, nor send this type unasked.
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
@@ -189,13 +197,26 @@ func (s *Server) Admin() http.Handler {
 	})
 }
 
+// with is what protocols answer with.
+func (s *Server) with(operators bool) protocol.Server {
+	return protocol.Server{Models: s.models, Operators: operators, MaxBody: s.options.MaxBody}
+}
+
+func (s *Server) rights(operators bool) authorization.Rights {
+	return authorization.Rights{Protocols: s.protocols, Operators: operators, Metrics: metricsPaths}
+}
+
 // metricsPaths are where operators find metrics: the second is TensorFlow Serving's, whose scrapers
 // need another port alone.
 var metricsPaths = []string{"/metrics", "/monitoring/prometheus/metrics"}
 
 func (s *Server) adminRouter() chi.Router {
 	r := s.router(true)
-	r.Mount("/v2", oip.Handler(s.models, s.models))
+	for _, p := range s.protocols {
+		if p.HTTP.Operators {
+			r.Mount(p.HTTP.Prefix, p.HTTP.Handler(s.with(true)))
+		}
+	}
 	for _, path := range metricsPaths {
 		r.Method(http.MethodGet, path, s.observer.Metrics())
 	}
@@ -233,9 +254,9 @@ func (s *Server) router(admin bool) chi.Router {
 	}
 	r.Use(s.newGuard(admin).middleware)
 	if s.options.Keys != nil {
-		r.Use(locked(s.options.Keys, admin))
+		r.Use(authorization.HTTP(s.options.Keys, s.rights(admin)))
 	}
-	r.Use(packed(s.options.MaxBody), headIsGet)
+	r.Use(compress.HTTP(s.options.MaxBody, s.protocols.Compresses), headIsGet)
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at %s", req.URL.Path))
 	})

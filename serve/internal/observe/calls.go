@@ -3,6 +3,7 @@ package observe
 // What is counted of one model version.
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,17 +30,36 @@ var stageNames = [stages]string{"read", "decode", "preprocess", "queue", "infer"
 type Calls struct {
 	Name, Version string
 
-	inFlight  atomic.Int64
-	rows      atomic.Uint64
-	outcomes  outcomes
-	durations [protocols]prometheus.Histogram
-	stages    [stages]prometheus.Histogram
+	inFlight atomic.Int64
+	rows     atomic.Uint64
+	outcomes outcomes
+	stages   [stages]prometheus.Histogram
 }
 
-// outcomes count requests by protocol and the reason why they failed.
+// outcomes count requests by protocol. The zero value counts none yet.
 type outcomes struct {
-	answered [protocols]atomic.Uint64
-	failed   [protocols][reasons]atomic.Uint64
+	durations func(protocol string) prometheus.Histogram // nil: none are kept
+	counts    sync.Map                                   // a protocol's key to *counts
+}
+
+// counts are those of one protocol.
+type counts struct {
+	answered atomic.Uint64
+	failed   [reasons]atomic.Uint64
+	duration prometheus.Histogram // nil: it is not kept
+}
+
+// of returns the counts of a protocol. Only the first request in each protocol takes memory for them.
+func (o *outcomes) of(p *Protocol) *counts {
+	if c, ok := o.counts.Load(p.key); ok {
+		return c.(*counts)
+	}
+	c := new(counts)
+	if o.durations != nil {
+		c.duration = o.durations(p.Name)
+	}
+	kept, _ := o.counts.LoadOrStore(p.key, c)
+	return kept.(*counts)
 }
 
 // seconds are the bounds of every histogram of times: a small model's run takes some ten
@@ -55,9 +75,7 @@ func NewCalls(name, version string) *Calls {
 			ConstLabels: prometheus.Labels{"model": name, "version": version, label: value},
 		})
 	}
-	for p := range c.durations {
-		c.durations[p] = histogram(requestSeconds, "protocol", protocolNames[p])
-	}
+	c.outcomes.durations = func(protocol string) prometheus.Histogram { return histogram(requestSeconds, "protocol", protocol) }
 	for s := range c.stages {
 		c.stages[s] = histogram(stageSeconds, "stage", stageNames[s])
 	}

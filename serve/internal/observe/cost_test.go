@@ -14,6 +14,8 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 )
 
+var testProtocols = []Protocol{{Name: "native", Prefix: "/models"}, {Name: "oip_grpc", Services: []string{"inference.GRPCInferenceService"}}}
+
 // through is a request's way through a model.
 func through(ctx context.Context, r *Request, calls *Calls) {
 	r.Enter(calls)
@@ -26,7 +28,7 @@ func through(ctx context.Context, r *Request, calls *Calls) {
 
 func watched(ctx context.Context) (o *Observer, calls *Calls, ask func()) {
 	calls = NewCalls("iris", "1")
-	o = New(slog.New(slog.NewJSONHandler(io.Discard, nil)), nil, func() State { return State{} })
+	o = New(slog.New(slog.NewJSONHandler(io.Discard, nil)), nil, testProtocols, func() State { return State{} })
 	h := o.TraceHTTP(o.HTTP(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { through(req.Context(), Of(w), calls) })))
 	req, w := httptest.NewRequestWithContext(ctx, http.MethodPost, "/models/iris", nil), httptest.NewRecorder()
 	return o, calls, func() { h.ServeHTTP(w, req) }
@@ -50,7 +52,7 @@ func TestWatchingCostsNoMemory(t *testing.T) {
 	if len(o.TraceGRPC()) != 0 {
 		t.Error("a gRPC server has a handler of traces that nobody collects")
 	}
-	if n := calls.outcomes.answered[Native].Load() + calls.outcomes.answered[OIPGRPC].Load(); n != 2002 {
+	if n := calls.outcomes.of(o.protocols[0]).answered.Load() + calls.outcomes.of(o.protocols[1]).answered.Load(); n != 2002 {
 		t.Errorf("%d requests were counted", n)
 	}
 }

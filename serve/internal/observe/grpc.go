@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"path"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -36,20 +35,9 @@ func From(ctx context.Context) *Request {
 	return new(Request)
 }
 
-// services are the beginnings of the inference services' methods.
-var services = []struct {
-	prefix   string
-	protocol Protocol
-}{{"/inference.", OIPGRPC}, {"/tensorflow.serving.", TFServingGRPC}}
-
 // Unary watches the calls of a gRPC server's inference services.
 func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	protocol := Other
-	for _, s := range services {
-		if strings.HasPrefix(info.FullMethod, s.prefix) {
-			protocol = s.protocol
-		}
-	}
+	protocol := o.ofMethod(info.FullMethod)
 	if protocol == Other {
 		return next(ctx, req)
 	}

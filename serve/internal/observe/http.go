@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -42,7 +41,7 @@ func (o *Observer) HTTP(next http.Handler) http.Handler {
 		x.ResponseWriter = w
 		x.body = body{req.Body, &x.received}
 		req.Body = &x.body
-		x.Protocol = protocolOf(req.URL.Path)
+		x.Protocol = o.ofPath(req.URL.Path)
 		var chosen string
 		given := req.Header[idHeader]
 		if len(given) > 0 {
@@ -94,18 +93,4 @@ func Failed(w http.ResponseWriter, status int, err error) {
 	x.ID()
 	x.showID()
 	x.fail(ofStatus(status), fmt.Sprint(status), err)
-}
-
-// protocolOf is what a path belongs to.
-func protocolOf(path string) Protocol {
-	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	switch first {
-	case "v2":
-		return OIPHTTP
-	case "v1":
-		return TFServing
-	case "models":
-		return Native
-	}
-	return Other
 }

@@ -44,18 +44,23 @@ type Loads struct {
 
 // Observer watches a server's requests. It is safe for concurrent use.
 type Observer struct {
-	refusals rate
-	log      *slog.Logger
-	traces   trace.TracerProvider // nil where requests are not traced
-	registry *prometheus.Registry
-	state    func() State
-	nowhere  outcomes // requests that came to no model
+	refusals  rate
+	log       *slog.Logger
+	protocols []*Protocol
+	traces    trace.TracerProvider // nil where requests are not traced
+	registry  *prometheus.Registry
+	state     func() State
+	nowhere   outcomes // requests that came to no model
 }
 
-// New returns an observer. traces is nil where nobody collects them. state is asked for whenever
-// metrics are read: of what is not in it any more nothing is shown.
-func New(log *slog.Logger, traces trace.TracerProvider, state func() State) *Observer {
+// New returns an observer of requests in some protocols. traces is nil where nobody collects them.
+// state is called whenever metrics are read: of what is not in it any more nothing is shown.
+func New(log *slog.Logger, traces trace.TracerProvider, protocols []Protocol, state func() State) *Observer {
 	o := &Observer{log: log, traces: traces, state: state}
+	for _, p := range protocols {
+		p.key = p.Name
+		o.protocols = append(o.protocols, &p)
+	}
 	o.registry = newRegistry(o)
 	return o
 }
@@ -82,11 +87,12 @@ func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 	level := slog.LevelDebug
 	switch {
 	case r.err != nil:
-		counts.failed[r.Protocol][r.reason].Add(1)
+		counts.of(r.Protocol).failed[r.reason].Add(1)
 		level = r.reason.level()
 	case r.calls != nil:
-		counts.answered[r.Protocol].Add(1)
-		r.calls.durations[r.Protocol].Observe(took.Seconds())
+		c := counts.of(r.Protocol)
+		c.answered.Add(1)
+		c.duration.Observe(took.Seconds())
 	}
 	if r.traced {
 		r.describe(ctx, method)
@@ -97,7 +103,7 @@ func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 	if len(path) > longestPath {
 		path = path[:longestPath] + "..."
 	}
-	attrs := append(make([]slog.Attr, 0, 12), slog.String("request_id", r.id), slog.String("protocol", r.Protocol.String()))
+	attrs := append(make([]slog.Attr, 0, 12), slog.String("request_id", r.id), slog.String("protocol", r.Protocol.Name))
 	if r.calls != nil {
 		attrs = append(attrs, slog.String("model", r.calls.Name), slog.String("version", r.calls.Version))
 	}

@@ -89,7 +89,7 @@ func (o *Observer) Describe(chan<- *prometheus.Desc) {}
 // Collect implements [prometheus.Collector].
 func (o *Observer) Collect(out chan<- prometheus.Metric) {
 	one(out, buildInfo, prometheus.GaugeValue, 1, forgo.Version(), runtime.Version(), pixels.Decoder())
-	o.nowhere.collect(out, "", "")
+	o.nowhere.collect(out, o.protocols, "", "")
 	state := o.state()
 	one(out, ready, prometheus.GaugeValue, truth(state.Ready))
 	one(out, logDropped, prometheus.CounterValue, float64(state.LogDropped))
@@ -104,7 +104,7 @@ func (o *Observer) Collect(out chan<- prometheus.Metric) {
 		one(out, loadsTotal, prometheus.CounterValue, float64(l.Refused), l.Name, "refused")
 	}
 	for _, m := range state.Models {
-		m.outcomes.collect(out, m.Name, m.Version)
+		m.outcomes.collect(out, o.protocols, m.Name, m.Version)
 		m.collect(out)
 	}
 }
@@ -123,22 +123,29 @@ func one(out chan<- prometheus.Metric, f *family, kind prometheus.ValueType, val
 // collect has a series for each protocol that a model could be asked in and, once a protocol is in
 // use, for each reason of failures. They begin at 0, so that the first request and the first failure
 // is an increase.
-func (c *outcomes) collect(out chan<- prometheus.Metric, name, version string) {
-	for p := range protocols {
-		total := c.answered[p].Load()
+func (o *outcomes) collect(out chan<- prometheus.Metric, protocols []*Protocol, name, version string) {
+	for _, p := range append([]*Protocol{Other}, protocols...) {
+		c := new(counts)
+		if used, ok := o.counts.Load(p.key); ok {
+			c = used.(*counts)
+		}
+		total := c.answered.Load()
 		var failed [reasons]uint64
 		for reason := range reasons {
-			failed[reason] = c.failed[p][reason].Load()
+			failed[reason] = c.failed[reason].Load()
 			total += failed[reason]
 		}
 		if total > 0 || name != "" && p != Other {
-			one(out, requestsTotal, prometheus.CounterValue, float64(total), name, version, p.String())
+			one(out, requestsTotal, prometheus.CounterValue, float64(total), name, version, p.Name)
 		}
 		if total == 0 {
 			continue
 		}
 		for reason, n := range failed {
-			one(out, failuresTotal, prometheus.CounterValue, float64(n), name, version, p.String(), Reason(reason).String())
+			one(out, failuresTotal, prometheus.CounterValue, float64(n), name, version, p.Name, Reason(reason).String())
+		}
+		if c.duration != nil {
+			observed(out, c.duration)
 		}
 	}
 }
@@ -174,9 +181,6 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 
 	gauge(requestsInFlight, float64(m.inFlight.Load()))
 	counter(rowsTotal, float64(m.rows.Load()))
-	for _, h := range m.durations {
-		observed(out, h)
-	}
 	for _, h := range m.stages {
 		observed(out, h)
 	}

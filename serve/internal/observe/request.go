@@ -12,24 +12,6 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Protocol is what a request was made in.
-type Protocol int
-
-// The protocols. Other is what belongs to none of them, such as a path that does not exist.
-const (
-	Other Protocol = iota
-	OIPHTTP
-	OIPGRPC
-	TFServing
-	TFServingGRPC
-	Native
-	protocols
-)
-
-var protocolNames = [protocols]string{"other", "oip_http", "oip_grpc", "tfserving", "tfserving_grpc", "native"}
-
-func (p Protocol) String() string { return protocolNames[p] }
-
 // Reason is why a request failed.
 type Reason int
 
@@ -111,7 +93,7 @@ func ofCode(code codes.Code) Reason {
 
 // Request is one request, as far as it has come. But for Picture it is its goroutine's alone.
 type Request struct {
-	Protocol Protocol
+	Protocol *Protocol
 	// Client is the name of the key that the client showed, and From the address of one that was
 	// refused for its key. Optional.
 	Client, From string

@@ -39,7 +39,7 @@ func (r *Request) Pictures(took time.Duration) { r.pictures += took }
 // Prepared notes that the inputs are made, and returns how long the server itself took: the
 // wait for the body is not its own.
 func (r *Request) Prepared(ctx context.Context, start time.Time, took time.Duration) time.Duration {
-	if r.Protocol != OIPGRPC && r.Protocol != TFServingGRPC { // whose messages are read before they are calls
+	if !r.Protocol.overGRPC() { // whose messages are read before they are calls
 		r.calls.took(Read, r.received)
 	}
 	own := took - r.received

@@ -5,11 +5,9 @@ package observe
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -28,7 +26,8 @@ func (o *Observer) TraceHTTP(h http.Handler) http.Handler {
 		otelhttp.WithPropagators(propagation.TraceContext{}),
 		otelhttp.WithSpanNameFormatter(func(_ string, req *http.Request) string { return req.Method }),
 		otelhttp.WithFilter(func(req *http.Request) bool {
-			return req.Method == http.MethodPost && protocolOf(req.URL.Path) != Other && !strings.HasPrefix(req.URL.Path, "/v2/repository/")
+			p := o.ofPath(req.URL.Path)
+			return req.Method == http.MethodPost && p != Other && p.Infers(req.URL.Path)
 		}))
 }
 
@@ -40,9 +39,7 @@ func (o *Observer) TraceGRPC() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.StatsHandler(otelgrpc.NewServerHandler(
 		otelgrpc.WithTracerProvider(o.traces), otelgrpc.WithMeterProvider(noop.MeterProvider{}),
 		otelgrpc.WithPropagators(propagation.TraceContext{}),
-		otelgrpc.WithFilter(filters.Any(
-			filters.MethodName("ModelInfer"),
-			filters.MethodName("Predict"), filters.MethodName("Classify"), filters.MethodName("Regress")))))}
+		otelgrpc.WithFilter(o.infers)))}
 }
 
 // describe adds what is known of a request at its end to its span.
@@ -54,7 +51,7 @@ func (r *Request) describe(ctx context.Context, method string) {
 			span.SetAttributes(attribute.String("http.route", pattern))
 		}
 	}
-	span.SetAttributes(attribute.String("forgo.protocol", r.Protocol.String()))
+	span.SetAttributes(attribute.String("forgo.protocol", r.Protocol.Name))
 	if r.id != "" {
 		span.SetAttributes(attribute.String("forgo.request.id", r.id))
 	}

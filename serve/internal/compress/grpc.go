@@ -1,6 +1,6 @@
-package serve
+package compress
 
-// Packed messages over gRPC: gzip, and deflate, which clients in C++ and Python offer beside it
+// Compressed messages over gRPC: gzip, and deflate, which clients in C++ and Python offer beside it
 // and Go's gRPC does not bring.
 
 import (

@@ -1,0 +1,193 @@
+// Package authorization refuses requests and calls whose key lacks the right that they need, before
+// anything of their bodies is read. [Rights] says which right that is.
+package authorization
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+
+	"github.com/forgo-ml/forgo/serve/access"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/protocol"
+	"github.com/forgo-ml/forgo/serve/ui"
+)
+
+// Rights says which right a call needs on one kind of port.
+type Rights struct {
+	Protocols protocol.Set
+	// Operators says that the port is for operators.
+	Operators bool
+	// Metrics are the paths of metrics there.
+	Metrics []string
+}
+
+// Path returns the right that a path needs, for every path that there is or will be: predict on the
+// ports for clients and admin on the operators' port, but for metrics and for what a protocol says.
+func (r Rights) Path(path string) access.Right {
+	purpose := protocol.Manage
+	if h, ok := r.Protocols.OfPath(path); ok && (h.Operators || !r.Operators) {
+		purpose = h.PurposeOf(path)
+	}
+	if r.Operators && slices.Contains(r.Metrics, path) {
+		return access.Metrics
+	}
+	return r.of(purpose)
+}
+
+// Method returns the right that a full method over gRPC needs.
+func (r Rights) Method(method string) access.Right {
+	switch method {
+	case grpc_health_v1.Health_Check_FullMethodName, grpc_health_v1.Health_Watch_FullMethodName:
+		return access.None
+	}
+	for _, p := range r.Protocols {
+		if purpose := p.GRPC.Method(method); purpose != protocol.Manage {
+			return r.of(purpose)
+		}
+	}
+	return r.of(protocol.Manage)
+}
+
+func (r Rights) of(p protocol.Purpose) access.Right {
+	switch {
+	case p == protocol.Probe:
+		return access.None // probes have no place for secrets
+	case p == protocol.Manage && r.Operators:
+		return access.Admin
+	}
+	return access.Predict
+}
+
+// HTTP lets requests through whose key has the right that they need.
+func HTTP(keys *access.Keys, rights Rights) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			path := req.URL.RawPath // what chi routes by: the two must see the same path
+			if path == "" {
+				path = req.URL.Path
+			}
+			need := rights.Path(path)
+			if need == access.None {
+				next.ServeHTTP(w, req)
+				return
+			}
+			name, err := keys.Check(req.Header.Get("Authorization"), req.Header.Get("X-API-Key"), need)
+			request := observe.Of(w)
+			request.Client = name
+			if err == nil {
+				next.ServeHTTP(w, req)
+				return
+			}
+			request.From = req.RemoteAddr
+			if errors.Is(err, access.ErrNoKey) && ui.Wants(req) {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="forgo"`)
+				ui.AskForKey(w)
+				return
+			}
+			code, challenge := http.StatusUnauthorized, `Bearer realm="forgo"`
+			switch _, known := errors.AsType[*access.RightError](err); {
+			case known:
+				code = http.StatusForbidden
+				challenge += fmt.Sprintf(`, error="insufficient_scope", scope=%q`, need)
+			case errors.Is(err, access.ErrWrongKey):
+				challenge += `, error="invalid_token"`
+			}
+			w.Header().Set("WWW-Authenticate", challenge)
+			reply.Error(w, code, err)
+		})
+	}
+}
+
+// GRPC lets calls through whose key has the right that they need.
+type GRPC struct {
+	Keys     *access.Keys
+	Rights   Rights
+	Observer *observe.Observer
+	// Next handles the calls that Tap lets through.
+	Next tap.ServerInHandle
+}
+
+// authorized is in the context of a call that Tap has let through: the name of its key.
+type authorized struct{}
+
+// Tap refuses a call by its headers, before any of its message is read. Not every transport asks
+// it (net/http's does not), so that the interceptors ask again.
+func (g *GRPC) Tap(ctx context.Context, info *tap.Info) (context.Context, error) {
+	name, err := g.check(info.FullMethodName, info.Header)
+	if err != nil { // which no interceptor sees
+		_, err = g.Observer.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: info.FullMethodName}, func(ctx context.Context, _ any) (any, error) {
+			return nil, refused(ctx, name, err)
+		})
+		return nil, err
+	}
+	return g.Next(context.WithValue(ctx, authorized{}, name), info)
+}
+
+// Unary is an interceptor.
+func (g *GRPC) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	name, err := g.ask(ctx, info.FullMethod)
+	if err != nil {
+		return nil, refused(ctx, name, err)
+	}
+	observe.From(ctx).Client = name
+	return next(ctx, req)
+}
+
+// refused notes whose call it was.
+func refused(ctx context.Context, name string, err error) error {
+	request := observe.From(ctx)
+	request.Client = name
+	if p, ok := peer.FromContext(ctx); ok {
+		request.From = p.Addr.String()
+	}
+	return err
+}
+
+// Stream is an interceptor.
+func (g *GRPC) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if _, err := g.ask(stream.Context(), info.FullMethod); err != nil {
+		return err
+	}
+	return next(srv, stream)
+}
+
+func (g *GRPC) ask(ctx context.Context, method string) (name string, err error) {
+	if name, ok := ctx.Value(authorized{}).(string); ok {
+		return name, nil
+	}
+	headers, _ := metadata.FromIncomingContext(ctx)
+	return g.check(method, headers)
+}
+
+func (g *GRPC) check(method string, headers metadata.MD) (name string, err error) {
+	need := g.Rights.Method(method)
+	if need == access.None {
+		return "", nil
+	}
+	first := func(header string) string {
+		if values := headers.Get(header); len(values) > 0 {
+			return values[0]
+		}
+		return ""
+	}
+	if name, err = g.Keys.Check(first("authorization"), first("x-api-key"), need); err == nil {
+		return name, nil
+	}
+	code := codes.Unauthenticated
+	if _, known := errors.AsType[*access.RightError](err); known {
+		code = codes.PermissionDenied
+	}
+	return name, status.Error(code, err.Error())
+}

@@ -1,0 +1,13 @@
+package native
+
+import (
+	"net/http"
+
+	"github.com/forgo-ml/forgo/serve/protocol"
+)
+
+// Protocol is forgo's own, over HTTP.
+var Protocol = protocol.Protocol{HTTP: protocol.HTTP{
+	Name: "native", Prefix: "/models",
+	Handler: func(s protocol.Server) http.Handler { return Handler(s.Models) },
+}}
