@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -21,6 +21,7 @@ help:
 	@echo "make bench    forgo beside older stacks, in turns, into docs/benchmarks: a few minutes"
 	@echo "make overload ten times more than ResNet50 answers; make soak: hot swaps for ten minutes"
 	@echo "make floods   requests that are small on the wire and large in memory, into docs/benchmarks"
+	@echo "make history  a random history of copies, damage, signals and errors, SECONDS (3600) from SEED (random)"
 	@echo "make audit    known vulnerabilities in what forgo depends on; make sbom: what that is"
 	@echo "make build    the Go binary, for the Python command to hand over to"
 
@@ -67,6 +68,14 @@ floods: build
 
 soak: build
 	@$(PY) -m stress.soak
+
+# A history of SECONDS from SEED (0: a random one, which is printed), with the race detector in the server. One that
+# fails stays in build/stress/history.
+SECONDS ?= 3600
+SEED ?= 0
+history: build
+	@$(GO) build -race -o build/stress/forgo-race ./cmd/forgo
+	@$(GO) run ./stress/history -binary build/stress/forgo-race -seconds $(SECONDS) -seed $(SEED)
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve

@@ -40,7 +40,7 @@ func New(paths []string, name string, o Options) (*Repository, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	r := &Repository{options: o, models: map[string]*model{}, counts: map[string]Counts{}, told: notes{said: map[string]bool{}}}
+	r := &Repository{options: o, models: map[string]*model{}, counts: map[string]Counts{}, unloaded: map[string]bool{}, told: notes{said: map[string]bool{}}}
 	if err := r.find(paths, name); err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (r *Repository) scan() error {
 	r.passOver(ignored)
 	for name, f := range there {
 		if r.models[name] == nil {
-			r.models[name] = &model{name: name, versions: map[string]*version{}, settings: r.settings(name)}
+			r.models[name] = &model{name: name, versions: map[string]*version{}, settings: r.settings(name), unloaded: r.unloaded[name]}
 		}
 		r.models[name].disk = f
 	}
@@ -213,6 +213,7 @@ func (r *Repository) Refresh(ctx context.Context) {
 		_ = r.update(ctx, m, false)
 		if len(m.versions) == 0 {
 			delete(r.models, name)
+			r.unloaded[name] = m.unloaded
 			r.publish()
 		}
 	}
@@ -240,6 +241,7 @@ func (r *Repository) Load(ctx context.Context, name string) error {
 		return fmt.Errorf("load model %q: its folder is gone; what was loaded goes on answering", name)
 	}
 	m.unloaded = false
+	delete(r.unloaded, name)
 	return r.update(ctx, m, true)
 }
 

@@ -48,6 +48,27 @@ func TestRollbackByDeleting(t *testing.T) {
 	}
 }
 
+// Where all versions answer, one whose folder is deleted is one no more; the last one answers on.
+func TestRollbackByDeletingOneOfAll(t *testing.T) {
+	root := t.TempDir()
+	for _, version := range []string{"1", "2"} {
+		put(t, bundle(t, "-"+version), root, "iris", version)
+	}
+	o := options(&log{})
+	o.Defaults.Versions = policy(t, "all")
+	r := open(t, o, root)
+	for _, c := range []struct{ deleted, mark string }{{"2", "-1"}, {"1", "-1"}} {
+		if err := os.RemoveAll(filepath.Join(root, "iris", c.deleted)); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			r.Refresh(t.Context())
+		}
+		answers(t, r, "", c.mark)
+		wantStates(t, r, "iris/1=READY")
+	}
+}
+
 // TestRollbackToABadVersion deletes what answers where nothing else does.
 func TestRollbackToABadVersion(t *testing.T) {
 	root, l := t.TempDir(), &log{}

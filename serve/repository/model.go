@@ -131,7 +131,9 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 	switch {
 	case policy.all:
 		for _, number := range m.byNumber() {
-			want(number)
+			if !m.versions[number].gone { // a version that was deleted is not one of all
+				want(number)
+			}
 		}
 	case policy.named != nil:
 		for _, number := range policy.named {
@@ -160,12 +162,13 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 	m.labelled = labelled
 	r.noteAbsent(m)
 	r.retire(m, keep)
+	m.labelled = m.labels() // with stable, which settings may move to a version that does not answer yet
 	r.publish()
 	return errors.Join(errs...)
 }
 
-// retire drops the versions that are not wanted. Those whose folder is gone answer until one that
-// is wanted does: however a folder came to be gone, traffic does not go with it.
+// retire drops the versions that are not wanted, once one that is wanted answers: however the one that answers
+// came to be unwanted, traffic does not go with it.
 func (r *Repository) retire(m *model, keep map[string]bool) {
 	succeeded := false
 	for number := range keep {
@@ -174,7 +177,7 @@ func (r *Repository) retire(m *model, keep map[string]bool) {
 	}
 	for number, v := range m.versions {
 		switch {
-		case keep[number], v.gone && !succeeded:
+		case keep[number], v.current != nil && !succeeded:
 		case v.gone:
 			r.drop(m, number, "its folder is gone")
 			delete(m.versions, number)

@@ -64,8 +64,11 @@ type Repository struct {
 	places []place    // where models are looked for
 	models map[string]*model
 	counts map[string]Counts
-	closed bool
-	told   notes
+	// unloaded are models that were unloaded on request and whose folders are gone since: another folder
+	// of the name does not load them.
+	unloaded map[string]bool
+	closed   bool
+	told     notes
 	// alone leaves it to Start to say why the only model is refused: its error does.
 	alone bool
 }

@@ -346,6 +346,55 @@ func TestReplacedInPlace(t *testing.T) {
 	if _, err := r.Get("iris", ""); !errors.Is(err, served.ErrNotFound) {
 		t.Errorf("unloaded, its folder gone: %v, %s", err, states(r))
 	}
+	put(t, bundle(t, "-6"), root, "iris", "6")
+	r.Refresh(t.Context())
+	if _, err := r.Get("iris", ""); !errors.Is(err, served.ErrNotReady) {
+		t.Errorf("unloaded, and another folder in its place: %v, %s", err, states(r))
+	}
+	if err := r.Load(t.Context(), "iris"); err != nil {
+		t.Fatal(err)
+	}
+	answers(t, r, "", "-6")
+}
+
+// Settings that name versions which do not answer take no traffic from the one that does.
+func TestSettingsTakeEffectWhenTheVersionAnswers(t *testing.T) {
+	for name, s := range map[string]repository.Settings{
+		"a policy": {Versions: policy(t, "2")},
+		"stable":   {Labels: map[string]string{"stable": "2"}},
+		"both":     {Versions: policy(t, "2"), Labels: map[string]string{"stable": "2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			put(t, bundle(t, "-1"), root, "iris", "1")
+			o := options(&log{})
+			var r *repository.Repository
+			load := o.Load
+			o.Load = func(ctx context.Context, path string, s repository.Settings) (*predict.Model, error) {
+				if r != nil {
+					answers(t, r, "", "-1") // while the other is loaded
+				}
+				return load(ctx, path, s)
+			}
+			r = open(t, o, root)
+			r.Configure(t.Context(), map[string]repository.Settings{"iris": s})
+			answers(t, r, "", "-1")
+			damaged := put(t, bundle(t, "-2"), root, "iris", "2")
+			model, err := os.ReadFile(filepath.Join(damaged, "model.onnx"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bundletest.Write(t, damaged, "model.onnx", model[1:])
+			r.Refresh(t.Context())
+			answers(t, r, "", "-1")
+			bundletest.Write(t, damaged, "model.onnx", model)
+			r.Refresh(t.Context())
+			answers(t, r, "", "-2")
+			if name != "stable" {
+				wantStates(t, r, "iris/1=UNAVAILABLE iris/2=READY")
+			}
+		})
+	}
 }
 
 func TestLabels(t *testing.T) {

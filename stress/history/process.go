@@ -1,0 +1,200 @@
+package main
+
+// The server: a real process, its signals, its limits, and what the system refuses it.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// addresses are where a process answers.
+type addresses struct{ http, grpc, admin string }
+
+// process is one forgo serve.
+type process struct {
+	cmd  *exec.Cmd
+	at   addresses
+	log  string // "" where it goes to a full device
+	done chan struct{}
+	err  error // after done
+}
+
+// freeAddress is one that nobody listens on now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// launch starts a process; it may not be ready yet. With full its log goes to a device that is full.
+func launch(ctx context.Context, binary, folder string, number int, full bool) (*process, error) {
+	p := &process{done: make(chan struct{})}
+	for _, a := range []*string{&p.at.http, &p.at.grpc, &p.at.admin} {
+		var err error
+		if *a, err = freeAddress(); err != nil {
+			return nil, err
+		}
+	}
+	p.cmd = exec.CommandContext(ctx, binary, "serve", filepath.Join(folder, "models"), "--config", filepath.Join(folder, "forgo.yaml"),
+		"--watch", watch.String(), "--http", p.at.http, "--grpc", p.at.grpc, "--admin", p.at.admin, "--log-format", "json", "--drain", "20s")
+	p.cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(folder, "tmp"))
+	path := filepath.Join(folder, fmt.Sprintf("server-%d.log", number))
+	if full {
+		path = "/dev/full"
+	} else {
+		p.log = path
+	}
+	log, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd.Stderr = log
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.done)
+		p.err = p.cmd.Wait()
+	}()
+	return p, nil
+}
+
+// ready waits until the process answers that it is.
+func (p *process) ready(ctx context.Context, within time.Duration) error {
+	client := http.Client{Timeout: within}
+	defer client.CloseIdleConnections()
+	for end := time.Now().Add(within); time.Now().Before(end); {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.at.http+"/v2/health/ready", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := client.Do(req); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("forgo serve ended at its start: %w%s", p.err, p.tail())
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("forgo serve is not ready after %s%s", within, p.tail())
+}
+
+// end sends a signal and waits for the process.
+func (p *process) end(signal syscall.Signal, within time.Duration) error {
+	_ = p.cmd.Process.Signal(signal)
+	select {
+	case <-p.done:
+	case <-time.After(within):
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // which writes where it is
+		<-p.done
+		return fmt.Errorf("forgo serve had not ended %s after %s%s", within, signal, p.tail())
+	}
+	if signal == syscall.SIGKILL {
+		return nil
+	}
+	if p.err != nil {
+		return fmt.Errorf("after %s forgo serve ended with %w%s", signal, p.err, p.tail())
+	}
+	return nil
+}
+
+// tail is the end of its log.
+func (p *process) tail() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return ""
+	}
+	return "\n" + string(text[max(0, len(text)-4000):])
+}
+
+// complaints are lines of the log that no server should write.
+func (p *process) complaints() []string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for _, line := range strings.Split(string(text), "\n") {
+		for _, sign := range []string{`"msg":"panic"`, "panic:", "DATA RACE", "fatal error:", "goroutine stack exceeds"} {
+			if strings.Contains(line, sign) {
+				found = append(found, fmt.Sprintf("the server's log %s has: %s", p.log, line[:min(len(line), 2000)]))
+				break
+			}
+		}
+	}
+	return found
+}
+
+// descriptors is how many it has open.
+func (p *process) descriptors() (int, error) {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	return len(list), err
+}
+
+// starve leaves the process no more than so many more descriptors, for a time.
+func (p *process) starve(more int, long time.Duration) error {
+	n, err := p.descriptors()
+	if err != nil {
+		return err
+	}
+	var old unix.Rlimit
+	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_NOFILE, nil, &old); err != nil {
+		return err
+	}
+	few := old
+	few.Cur = uint64(n + more)
+	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
+		return err
+	}
+	time.Sleep(long)
+	return unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_NOFILE, &old, nil)
+}
+
+// errNoInjection is why the system's errors are not injected.
+var errNoInjection = errors.New("strace is not installed or may not attach")
+
+// inject makes system calls on files fail, for a time.
+func (p *process) inject(ctx context.Context, calls, failure string, files []string, long time.Duration) error {
+	path, err := exec.LookPath("strace")
+	if err != nil {
+		return errNoInjection
+	}
+	args := []string{"-f", "-qq", "-o", "/dev/null", "-p", fmt.Sprint(p.cmd.Process.Pid), "-e", "inject=" + calls + ":error=" + failure}
+	for _, f := range files {
+		args = append(args, "-P", f)
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	if err := cmd.Start(); err != nil {
+		return errNoInjection
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-ended:
+		return errNoInjection
+	case <-time.After(long):
+	}
+	_ = cmd.Process.Signal(syscall.SIGINT)
+	<-ended
+	return nil
+}
