@@ -174,7 +174,7 @@ func (s *Server) Handler() http.Handler {
 	if s.options.Keys != nil {
 		asks = func(path string) bool { return s.rights(false).Path(path) != access.None }
 	}
-	openapi.Routes(r, s.models, asks)
+	openapi.Routes(r, s.models, s.protocols.OpenAPI(), asks)
 	r.Get("/", ui.Home(s.models))
 	return s.observer.TraceHTTP(r)
 }

@@ -8,6 +8,6 @@ import (
 
 // Protocol is forgo's own, over HTTP.
 var Protocol = protocol.Protocol{HTTP: protocol.HTTP{
-	Name: "native", Prefix: "/models",
+	Name: "native", Prefix: "/models", OpenAPI: document,
 	Handler: func(s protocol.Server) http.Handler { return Handler(s.Models) },
 }}

@@ -12,7 +12,7 @@ import (
 // Protocol is the Open Inference Protocol, over REST and gRPC.
 var Protocol = protocol.Protocol{
 	HTTP: protocol.HTTP{
-		Name: "oip_http", Prefix: "/v2", Operators: true, Purpose: purpose, Compress: compresses,
+		Name: "oip_http", Prefix: "/v2", Operators: true, Purpose: purpose, Compress: compresses, OpenAPI: document,
 		Handler: func(s protocol.Server) http.Handler { return Handler(s.Models, manager(s)) },
 	},
 	GRPC: protocol.GRPC{Name: "oip_grpc", Services: []protocol.Service{{

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
@@ -16,41 +17,74 @@ import (
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
+// Media types of bodies.
 const (
-	jsonType   = "application/json"
-	binaryType = "application/octet-stream"
-	csvType    = "text/csv"
-	formType   = "multipart/form-data"
+	JSONType   = "application/json"
+	BinaryType = "application/octet-stream"
+	CSVType    = "text/csv"
+	FormType   = "multipart/form-data"
 )
 
-// builder gathers a document.
-type builder struct {
+// Builder gathers a document. It is for one goroutine.
+type Builder struct {
 	doc    Document
 	base   string                 // SCHEME://HOST, for commands
 	locked func(path string) bool // nil: nothing is
 
 	components, ids map[string]bool // the names that are taken
 
-	stats, status *Schema   // once they are components
-	sections      []section // of the page
+	protocols []Protocol
+	title     string    // of the protocol whose operations are being added
+	sections  []section // of the page
+
+	Memo
+}
+
+// Protocol is a protocol's part of the document.
+type Protocol struct {
+	// Title is the heading of the protocol's operations on the page.
+	Title string
+	// About is what the introduction says of the protocol.
+	About string
+	// Model adds the operations of one version of a model, at one of the ways to name it. Optional.
+	Model func(*Builder, *Model, At)
+	// Server adds the operations that concern no single model. Optional.
+	Server func(*Builder)
+}
+
+// At is a way to name a version of a model.
+type At struct {
+	Kind string // "": the version that is served by default; "versions" or "labels"
+	Name string // which version or label
+}
+
+// Memo keeps what operations share.
+type Memo map[string]any
+
+// Once returns what made returned when a memo was first asked for a key.
+func Once[T any](m Memo, key string, made func() T) T {
+	if kept, ok := m[key]; ok {
+		return kept.(T)
+	}
+	value := made()
+	m[key] = value
+	return value
 }
 
 // Describe makes the document of all models. base is the server's SCHEME://HOST; locked is as
 // [Routes] has it.
-func Describe(models Models, base string, locked func(path string) bool) *Document {
-	return &describe(models, base, locked).doc
+func Describe(models Models, protocols []Protocol, base string, locked func(path string) bool) *Document {
+	return &describe(models, protocols, base, locked).doc
 }
 
-func describe(models Models, base string, locked func(path string) bool) *builder {
-	b := &builder{base: base, locked: locked, components: map[string]bool{}, ids: map[string]bool{}, doc: Document{
+func describe(models Models, protocols []Protocol, base string, locked func(path string) bool) *Builder {
+	b := &Builder{protocols: protocols, base: base, locked: locked, Memo: Memo{}, components: map[string]bool{}, ids: map[string]bool{}, doc: Document{
 		OpenAPI: "3.1.1",
 		Info: Info{
 			Title:   "forgo",
 			Summary: "Predictions of verified models",
 			Description: "These are the models that this server has loaded; each says how its answers to its golden cases compare with the training framework's. " +
-				"Each answers in three protocols: forgo's own, which takes the thing itself and gives the labelled answer, " +
-				"the Open Inference Protocol v2, and TensorFlow Serving's API; these two are spoken over gRPC as well. " +
-				"Request bodies may be packed with gzip or deflate.",
+				"Each answers in these protocols: " + abouts(protocols) + ". Request bodies may be compressed with gzip or deflate.",
 			Version: forgo.Version(),
 		},
 		Servers: []Server{{URL: "/"}},
@@ -77,12 +111,42 @@ func describe(models Models, base string, locked func(path string) bool) *builde
 		b.model(ready[:n])
 		ready = ready[n:]
 	}
-	b.server()
+	b.sections = append(b.sections, section{ID: b.name(b.ids, "the-server"), Title: "The server"})
+	b.doc.Tags = append(b.doc.Tags, Tag{Name: serverTag, Description: "Health, and what there is. Models are loaded and unloaded on the admin port alone."})
+	for _, p := range protocols {
+		if b.title = p.Title; p.Server != nil {
+			p.Server(b)
+		}
+	}
 	return b
 }
 
+func abouts(protocols []Protocol) string {
+	var list []string
+	for _, p := range protocols {
+		if p.About != "" {
+			list = append(list, p.About)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+// serverTag groups the operations that concern no single model.
+const serverTag = "the server"
+
+// ServerOperation adds an operation that concerns no single model.
+func (b *Builder) ServerOperation(method, path string, op *Operation, arguments string) {
+	op.Tags, op.Samples = []string{serverTag}, []Sample{b.Curl(op.Summary, path, arguments)}
+	b.Add(method, path, op)
+}
+
+// ServerGet adds a GET that concerns no single model.
+func (b *Builder) ServerGet(id, path, summary string, responses Ordered[*Response]) {
+	b.ServerOperation(http.MethodGet, path, &Operation{ID: id, Summary: summary, Responses: responses}, "")
+}
+
 // model adds a model by its versions: each by number, and the stable one without.
-func (b *builder) model(versions []repository.Status) {
+func (b *Builder) model(versions []repository.Status) {
 	current := versions[len(versions)-1]
 	for _, v := range versions {
 		if slices.Contains(v.Labels, repository.Stable) {
@@ -93,23 +157,28 @@ func (b *builder) model(versions []repository.Status) {
 	for _, v := range versions {
 		m := v.Model
 		d := b.newModel(m)
-		d.again, d.labels = v.Version == current.Version, v.Labels
+		d.Again, d.VersionLabels = v.Version == current.Version, v.Labels
 		b.sections = append(b.sections, b.newSection(d))
-		if d.again {
-			b.native(d)
-			b.oip(d, "")
-			b.tfserving(d, "", "")
+		if d.Again {
+			b.at(d, At{})
 		}
-		b.oip(d, m.Version)
-		b.tfserving(d, "versions", m.Version)
+		b.at(d, At{"versions", m.Version})
 		for _, label := range v.Labels {
-			b.tfserving(d, "labels", label)
+			b.at(d, At{"labels", label})
 		}
 	}
 }
 
-// add puts an operation at a path.
-func (b *builder) add(method, path string, op *Operation) {
+func (b *Builder) at(d *Model, at At) {
+	for _, p := range b.protocols {
+		if b.title = p.Title; p.Model != nil {
+			p.Model(b, d, at)
+		}
+	}
+}
+
+// Add puts an operation at a path.
+func (b *Builder) Add(method, path string, op *Operation) {
 	op.ID = b.name(b.ids, op.ID)
 	b.lock(path, op)
 	place := &Path{}
@@ -119,7 +188,7 @@ func (b *builder) add(method, path string, op *Operation) {
 		place.Post = op
 	}
 	b.doc.Paths = append(b.doc.Paths, Field[*Path]{path, place})
-	if !op.again {
+	if !op.Again {
 		b.show(method, path, op)
 	}
 }
@@ -127,7 +196,7 @@ func (b *builder) add(method, path string, op *Operation) {
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // name makes of a text a name that is used once: of a component, or of an operation or section.
-func (b *builder) name(used map[string]bool, text string) string {
+func (b *Builder) name(used map[string]bool, text string) string {
 	text = notInNames.ReplaceAllString(text, "_")
 	free := text
 	for i := 2; used[free]; i++ {
@@ -137,10 +206,10 @@ func (b *builder) name(used map[string]bool, text string) string {
 	return free
 }
 
-// schema puts a schema among the components and returns a reference to it.
-func (b *builder) schema(name string, s *Schema) *Schema {
+// Schema puts a schema among the components and returns a reference to it.
+func (b *Builder) Schema(name string, s *Schema) *Schema {
 	name = b.name(b.components, name)
-	b.doc.Components.Schemas = append(b.doc.Components.Schemas, property(name, s))
+	b.doc.Components.Schemas = append(b.doc.Components.Schemas, Property(name, s))
 	return &Schema{Ref: "#/components/schemas/" + name}
 }
 
@@ -163,34 +232,34 @@ var failures = []struct {
 }
 
 // shared adds the components that every model uses.
-func (b *builder) shared() {
-	failure := b.schema("Error", object(property("error", about(text(), "What is wrong, and where."))))
+func (b *Builder) shared() {
+	failure := b.Schema("Error", Object(Property("error", About(Text(), "What is wrong, and where."))))
 	for _, f := range failures {
 		if b.locked == nil && (f.status == http.StatusUnauthorized || f.status == http.StatusForbidden) {
 			continue
 		}
-		r := &Response{Description: f.description, Content: Ordered[*Media]{{jsonType, &Media{Schema: failure}}}}
+		r := &Response{Description: f.description, Content: Ordered[*Media]{{JSONType, &Media{Schema: failure}}}}
 		if f.status == http.StatusTooManyRequests || f.status == http.StatusServiceUnavailable {
-			r.Headers = Ordered[*Header]{{"Retry-After", &Header{"Seconds to wait.", count()}}}
+			r.Headers = Ordered[*Header]{{"Retry-After", &Header{"Seconds to wait.", Count()}}}
 		}
 		b.doc.Components.Responses = append(b.doc.Components.Responses, Field[*Response]{f.name, r})
 	}
 }
 
 // lock says of an operation whether it asks for a key.
-func (b *builder) lock(path string, op *Operation) {
+func (b *Builder) lock(path string, op *Operation) {
 	switch {
 	case b.locked == nil:
 	case !b.locked(path):
 		op.Security = &[]Requirement{}
 	default:
-		op.Responses = append(op.Responses, answers(nil, http.StatusUnauthorized, http.StatusForbidden)[1:]...)
+		op.Responses = append(op.Responses, Answers(nil, http.StatusUnauthorized, http.StatusForbidden)[1:]...)
 		slices.SortStableFunc(op.Responses, func(x, y Field[*Response]) int { return cmp.Compare(x.Name, y.Name) })
 	}
 }
 
-// answers are an operation's responses: its 200, and those of failures.
-func answers(good *Response, failed ...int) Ordered[*Response] {
+// Answers are an operation's responses: its 200, and those of failures.
+func Answers(good *Response, failed ...int) Ordered[*Response] {
 	all := Ordered[*Response]{{"200", good}}
 	for _, f := range failures {
 		for _, status := range failed {
@@ -202,12 +271,12 @@ func answers(good *Response, failed ...int) Ordered[*Response] {
 	return all
 }
 
-// predictions are the statuses with which a request to predict may fail.
-var predictions = []int{400, 404, 408, 413, 415, 429, 500, 503, 504}
+// Predictions are the statuses with which a request to predict may fail.
+var Predictions = []int{400, 404, 408, 413, 415, 429, 500, 503, 504}
 
-// deadline is the parameter of requests to predict.
-func deadline() Parameter {
-	s := text()
+// Deadline is the parameter of requests to predict.
+func Deadline() Parameter {
+	s := Text()
 	s.Pattern = "^[0-9]{1,8}[HMSmun]$"
 	return Parameter{
 		Name: reply.Timeout, In: "header", Schema: s,
@@ -215,93 +284,19 @@ func deadline() Parameter {
 	}
 }
 
-func inBody(description string, content ...Field[*Media]) *Response {
+// InBody is a response with a body of one of several kinds.
+func InBody(description string, content ...Field[*Media]) *Response {
 	return &Response{Description: description, Content: content}
 }
 
-func media(kind string, s *Schema, examples ...Field[*Example]) Field[*Media] {
+// Content is a body of one media type.
+func Content(kind string, s *Schema, examples ...Field[*Example]) Field[*Media] {
 	return Field[*Media]{kind, &Media{Schema: s, Examples: examples}}
 }
 
-func example(name, summary string, value any) Field[*Example] {
+// NewExample is an example of a body.
+func NewExample(name, summary string, value any) Field[*Example] {
 	return Field[*Example]{name, &Example{summary, value}}
-}
-
-// server adds what concerns no single model.
-func (b *builder) server() {
-	const tag = "the server"
-	b.sections = append(b.sections, section{ID: b.name(b.ids, "the-server"), Title: "The server"})
-	b.doc.Tags = append(b.doc.Tags, Tag{Name: tag, Description: "Health, and what there is. Models are loaded and unloaded on the admin port alone."})
-	get := func(id, path, summary string, responses Ordered[*Response]) {
-		b.add(http.MethodGet, path, &Operation{
-			ID: id, Tags: []string{tag}, Summary: summary, Responses: responses,
-			Samples: []Sample{b.curl(summary, path, "")},
-		})
-	}
-	one := func(name string, value bool) *Schema { return object(property(name, constant(value))).closed() }
-	get("live", "/v2/health/live", "Whether the server runs", answers(inBody("It does.", media(jsonType, one("live", true)))))
-	ready := answers(inBody("It takes requests.", media(jsonType, one("ready", true))))
-	ready = append(ready, Field[*Response]{"503", inBody("It is stopping.", media(jsonType, one("ready", false)))})
-	get("ready", "/v2/health/ready", "Whether the server takes requests", ready)
-	get("metadata", "/v2", "The server's version and extensions", answers(inBody("What the server is.", media(jsonType, object(
-		property("name", constant("forgo")), property("version", text()), property("extensions", list(text(), 0, -1)),
-	).closed()))))
-	get("stats", "/v2/models/stats", "What all models have answered", answers(inBody("Counts and times, by model.", media(jsonType, b.statistics()))))
-
-	names := object(property("models", list(text(), 0, -1))).closed()
-	get("v2_models", "/v2/models", "The models' names", answers(inBody("Those that are known, ready or not.", media(jsonType, names))))
-	get("v1_models", "/v1/models", "The models' names", answers(inBody("Those that are known, ready or not.", media(jsonType, names))))
-	states := oneOfTexts([]string{"READY", "LOADING", "UNAVAILABLE"})
-	version := object(property("version", text()), property("state", states))
-	version.Properties = append(version.Properties,
-		property("reason", about(text(), "Why it is not ready or, of one that is, what is wrong with its folder.")),
-		property("labels", list(text(), 0, -1)), property("task", text()), property("digest", about(text(), "The bundle's.")))
-	get("models", "/models", "The models and their versions", answers(inBody("Those that are known, ready or not.", media(jsonType, object(
-		property("models", list(object(
-			property("name", text()), property("path", about(text(), "Where to post to.")),
-			property("ready", about(boolean(), "Whether the version answers that is asked for where none is named.")),
-			property("versions", list(version.closed(), 1, -1)),
-		).closed(), 0, -1)),
-	).closed()))))
-
-	entry := object(
-		property("name", text()), property("version", text()),
-		property("state", oneOfTexts([]string{"READY", "LOADING", "UNLOADING", "UNAVAILABLE"})),
-		property("reason", about(text(), "Why it is not ready.")),
-	).closed()
-	const path, sum = "/v2/repository/index", "The models and their states"
-	b.add(http.MethodPost, path, &Operation{
-		ID: "index", Tags: []string{tag}, Summary: sum,
-		Body: &Body{Content: Ordered[*Media]{media(jsonType, (&Schema{Type: "object"}).with(
-			property("ready", about(boolean(), "List the ready ones alone.")),
-		), example("ready", "The ready ones", map[string]any{"ready": true}))}},
-		Responses: answers(inBody("A list.", media(jsonType, list(entry, 0, -1))), 400, 408, 413, 415),
-		Samples:   []Sample{b.curl("All models", path, "-X POST")},
-	})
-}
-
-// statistics is the answer of the statistics extension.
-func (b *builder) statistics() *Schema {
-	if b.stats == nil {
-		duration := b.schema("Duration", object(property("count", count()), property("ns", about(count(), "Nanoseconds in all."))).closed())
-		times := object()
-		for _, name := range []string{"success", "fail", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss"} {
-			times.Properties = append(times.Properties, property(name, duration))
-			times.Required = append(times.Required, name)
-		}
-		b.stats = b.schema("Statistics", object(property("model_stats", list(object(
-			property("name", text()), property("version", text()),
-			property("last_inference", about(count(), "Milliseconds since 1970, 0 for none.")),
-			property("inference_count", about(count(), "Rows answered.")),
-			property("execution_count", about(count(), "Runs of the model.")),
-			property("inference_stats", times.closed()),
-			property("batch_stats", about(list(object(
-				property("batch_size", count()), property("compute_input", duration),
-				property("compute_infer", duration), property("compute_output", duration),
-			).closed(), 0, -1), "Runs of the model, by their rows.")),
-		).closed(), 0, -1))).closed())
-	}
-	return b.stats
 }
 
 // summary is one line about a model.

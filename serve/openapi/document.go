@@ -55,7 +55,7 @@ type Operation struct {
 	Security    *[]Requirement     `json:"security,omitempty"`
 	Samples     []Sample           `json:"x-codeSamples,omitempty"` // as several viewers show them
 
-	again bool // the same is at another path, without the version
+	Again bool `json:"-"` // the same is at another path, without the version
 }
 
 // Parameter is one part of a request outside its body.
@@ -130,6 +130,18 @@ type Ordered[T any] []Field[T]
 type Field[T any] struct {
 	Name  string
 	Value T
+}
+
+// NewField is one of the parts of an [Ordered].
+func NewField[T any](name string, value T) Field[T] { return Field[T]{name, value} }
+
+// JSON is an object of names and values in turn, in that order.
+func JSON(pairs ...any) Ordered[any] {
+	var o Ordered[any]
+	for i := 0; i+1 < len(pairs); i += 2 {
+		o = append(o, Field[any]{pairs[i].(string), pairs[i+1]})
+	}
+	return o
 }
 
 // MarshalJSON writes the fields in order.

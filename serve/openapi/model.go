@@ -12,72 +12,70 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// model is one version of a model, as it is being described.
-type model struct {
+// Model is one version of a model, as it is being described.
+type Model struct {
 	*served.Model
-	tag             string
-	id              string        // the beginning of its operations' ids
-	prefix          string        // of its components' names
-	inputs, outputs []tensor.Spec // as the graph has them
-	encoded         []tensor.Spec // of a model that takes a picture beside others: the inputs with the encoded picture
-	examples        []tensor.Spec // the inputs with the sizes of an example row
-	picture         bool          // a picture is all that it takes
-	label           *Schema       // of a classifier
-	again           bool          // it is also at paths without a version
-	labels          []string
+	Tag                     string
+	ID                      string        // the beginning of its operations' ids
+	Prefix                  string        // of its components' names
+	InputSpecs, OutputSpecs []tensor.Spec // as the graph has them
+	Encoded                 []tensor.Spec // of a model that takes a picture beside others: the inputs with the encoded picture
+	Examples                []tensor.Spec // the inputs with the sizes of an example row
+	PictureAlone            bool          // a picture is all that it takes
+	Label                   *Schema       // of a classifier
+	Again                   bool          // it is also at paths without a version
+	VersionLabels           []string
 
-	// What all paths of a version share.
-	request, infer, metadata, config, tfMetadata *Schema
-	tfVerbs                                      []verb
+	Memo // what all paths of the version share
 }
 
-func (b *builder) newModel(m *served.Model) *model {
+func (b *Builder) newModel(m *served.Model) *Model {
 	manifest := m.Manifest()
-	d := &model{Model: m, tag: m.Name, id: m.Name, prefix: m.Name + "." + m.Version + ".", picture: manifest.PictureAlone()}
+	d := &Model{Memo: Memo{}, Model: m, Tag: m.Name, ID: m.Name, Prefix: m.Name + "." + m.Version + ".", PictureAlone: manifest.PictureAlone()}
 	shapes := m.GoldenShapes()
 	for _, i := range manifest.Inputs {
 		spec := i.Spec()
-		d.inputs = append(d.inputs, spec)
-		if p := manifest.Picture; p != nil && !d.picture && spec.Name == p.Input {
-			spec = pictureSpec
+		d.InputSpecs = append(d.InputSpecs, spec)
+		if p := manifest.Picture; p != nil && !d.PictureAlone && spec.Name == p.Input {
+			spec = PictureSpec
 		}
-		d.encoded = append(d.encoded, spec)
-		d.examples = append(d.examples, exampleSpec(spec, shapes[spec.Name]))
+		d.Encoded = append(d.Encoded, spec)
+		d.Examples = append(d.Examples, exampleSpec(spec, shapes[spec.Name]))
 	}
-	if manifest.Picture == nil || d.picture {
-		d.encoded = nil
+	if manifest.Picture == nil || d.PictureAlone {
+		d.Encoded = nil
 	}
 	for _, o := range manifest.Shown() {
-		d.outputs = append(d.outputs, o.Spec())
+		d.OutputSpecs = append(d.OutputSpecs, o.Spec())
 	}
 	if manifest.Labelled() {
-		d.label = b.schema(d.prefix+"Label", oneOfTexts(manifest.Labels))
+		d.Label = b.Schema(d.Prefix+"Label", OneOfTexts(manifest.Labels))
 	}
 	return d
 }
 
-// pictureSpec is how clients know an encoded picture.
-var pictureSpec = tensor.Spec{Name: bundle.PictureName, DType: tensor.String, Shape: []int64{-1}}
+// PictureSpec is how clients know an encoded picture.
+var PictureSpec = tensor.Spec{Name: bundle.PictureName, DType: tensor.String, Shape: []int64{-1}}
 
-// isPicture tells the encoded picture among the inputs of a model that has others.
-func (d *model) isPicture(s tensor.Spec) bool {
-	return d.encoded != nil && s.Name == pictureSpec.Name && s.DType == tensor.String
+// IsPicture tells the encoded picture among the inputs of a model that has others.
+func (d *Model) IsPicture(s tensor.Spec) bool {
+	return d.Encoded != nil && s.Name == PictureSpec.Name && s.DType == tensor.String
 }
 
-// sets are the ways to name the inputs: with the encoded picture, where there is one beside
+// Sets are the ways to name the inputs: with the encoded picture, where there is one beside
 // others, and as the graph has them.
-func (d *model) sets() [][]tensor.Spec {
-	if d.encoded != nil {
-		return [][]tensor.Spec{d.encoded, d.inputs}
+func (d *Model) Sets() [][]tensor.Spec {
+	if d.Encoded != nil {
+		return [][]tensor.Spec{d.Encoded, d.InputSpecs}
 	}
-	return [][]tensor.Spec{d.inputs}
+	return [][]tensor.Spec{d.InputSpecs}
 }
 
-// element is one element of an input. ONNX Runtime takes strings as C does.
-func (d *model) element(t tensor.DType) *Schema {
-	s := element(t)
+// Element is one element of an input. ONNX Runtime takes strings as C does.
+func (d *Model) Element(t tensor.DType) *Schema {
+	s := Element(t)
 	if s.Type == "number" {
-		s = orNull(s) // which is read as NaN
+		s = OrNull(s) // which is read as NaN
 	}
 	if t == tensor.String && d.Manifest().Engine == "onnxruntime" {
 		s.Pattern = `^[^\x00]*$`
@@ -101,17 +99,17 @@ func exampleSpec(s tensor.Spec, golden []int64) tensor.Spec {
 	return s
 }
 
-// takes are the media types of the model's pictures.
-func (d *model) takes() []string { return d.Manifest().Picture.Accept }
+// PictureTypes are the media types of the model's pictures.
+func (d *Model) PictureTypes() []string { return d.Manifest().Picture.Accept }
 
 // maxExample bounds the elements of an example: longer ones are not read by people.
 const maxExample = 64
 
-// short reports whether the model's rows are short enough to be shown.
-func (d *model) short() bool {
+// Short reports whether the model's rows are short enough to be shown.
+func (d *Model) Short() bool {
 	n := int64(0)
-	for _, s := range d.examples {
-		if !inJSON(s.DType) {
+	for _, s := range d.Examples {
+		if !InJSON(s.DType) {
 			return false
 		}
 		row, err := tensor.Count(s.Shape[1:])
@@ -123,9 +121,9 @@ func (d *model) short() bool {
 	return n <= maxExample
 }
 
-// row is an example of one row of an input, nested; %s is in place of a picture in base64.
-func (d *model) row(s tensor.Spec) any {
-	if d.isPicture(s) {
+// Row is an example of one row of an input, nested; %s is in place of a picture in base64.
+func (d *Model) Row(s tensor.Spec) any {
+	if d.IsPicture(s) {
 		return Ordered[any]{{"b64", "%s"}}
 	}
 	return filled(s.DType, s.Shape[1:])
@@ -150,9 +148,9 @@ func filled(dtype tensor.DType, shape []int64) any {
 	return 1
 }
 
-// flat is an example's elements without nesting.
-func (d *model) flat(s tensor.Spec) []any {
-	if d.isPicture(s) {
+// Flat is an example's elements without nesting.
+func (d *Model) Flat(s tensor.Spec) []any {
+	if d.IsPicture(s) {
 		return []any{"%s"}
 	}
 	n, err := tensor.Count(s.Shape[1:])
@@ -162,21 +160,21 @@ func (d *model) flat(s tensor.Spec) []any {
 	return filled(s.DType, []int64{n}).([]any)
 }
 
-// byName is an object with a value for each input.
-func (d *model) byName(value func(tensor.Spec) any) any {
+// ByName is an object with a value for each input.
+func (d *Model) ByName(value func(tensor.Spec) any) any {
 	o := Ordered[any]{}
-	for _, s := range d.examples {
+	for _, s := range d.Examples {
 		o = append(o, Field[any]{s.Name, value(s)})
 	}
 	return o
 }
 
-// bare is one input's value without its name, or else an object of all inputs' values.
-func (d *model) bare(value func(tensor.Spec) any) any {
-	if len(d.examples) == 1 {
-		return value(d.examples[0])
+// Bare is one input's value without its name, or else an object of all inputs' values.
+func (d *Model) Bare(value func(tensor.Spec) any) any {
+	if len(d.Examples) == 1 {
+		return value(d.Examples[0])
 	}
-	return d.byName(value)
+	return d.ByName(value)
 }
 
 // Sample is a command to copy.
@@ -188,8 +186,8 @@ type Sample struct {
 
 var plainAddress = regexp.MustCompile(`^[A-Za-z0-9.:/%_-]+$`)
 
-// curl is a command that calls a path.
-func (b *builder) curl(label, path, arguments string) Sample {
+// Curl is a command that calls a path.
+func (b *Builder) Curl(label, path, arguments string) Sample {
 	if arguments != "" {
 		arguments += " "
 	}
@@ -198,29 +196,29 @@ func (b *builder) curl(label, path, arguments string) Sample {
 	}
 	address := b.base + path
 	if !plainAddress.MatchString(address) {
-		address = quote(address)
+		address = Quote(address)
 	}
 	return Sample{"Shell", label, "curl " + arguments + address}
 }
 
-// piped is a command that sends JSON with a picture in base64 in place of %s.
-func (b *builder) piped(label, path, body string) Sample {
-	s := b.curl(label, path, "--data-binary @-")
-	s.Source = "printf " + quote(body) + " \"$(base64 -w0 picture.jpg)\" | " + s.Source
+// Piped is a command that sends JSON with a picture in base64 in place of %s.
+func (b *Builder) Piped(label, path, body string) Sample {
+	s := b.Curl(label, path, "--data-binary @-")
+	s.Source = "printf " + Quote(body) + " \"$(base64 -w0 picture.jpg)\" | " + s.Source
 	return s
 }
 
-// post is a command that sends JSON, and a picture in it where the model takes one.
-func (b *builder) post(d *model, label, path string, body any) Sample {
+// Post is a command that sends JSON, and a picture in it where the model takes one.
+func (b *Builder) Post(d *Model, label, path string, body any) Sample {
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return b.curl(label, path, "")
+		return b.Curl(label, path, "")
 	}
-	if d.encoded != nil {
-		return b.piped(label, path, string(raw))
+	if d.Encoded != nil {
+		return b.Piped(label, path, string(raw))
 	}
-	return b.curl(label, path, "-d "+quote(string(raw)))
+	return b.Curl(label, path, "-d "+Quote(string(raw)))
 }
 
-// quote makes one word of a text for a shell.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// Quote makes one word of a text for a shell.
+func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

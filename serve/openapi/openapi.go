@@ -23,16 +23,16 @@ type Models interface {
 	Status() []repository.Status
 }
 
-// Routes adds /openapi.json and /docs to r. locked says which paths ask for a key; nil for a server
+// Routes adds /openapi.json and /docs to r, of what protocols offer. locked says which paths ask for a key; nil for a server
 // that asks for none.
-func Routes(r chi.Router, models Models, locked func(path string) bool) {
+func Routes(r chi.Router, models Models, protocols []Protocol, locked func(path string) bool) {
 	r.Get("/openapi.json", func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache") // models come and go
-		reply.JSON(w, http.StatusOK, Describe(models, address(req), locked))
+		reply.JSON(w, http.StatusOK, Describe(models, protocols, address(req), locked))
 	})
 	r.Get("/docs", func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
-		describe(models, address(req), locked).writePage(w)
+		describe(models, protocols, address(req), locked).writePage(w)
 	})
 }
 

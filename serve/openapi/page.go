@@ -79,23 +79,23 @@ type operation struct {
 // body is a request's or an answer's, of one kind.
 type body struct{ Status, Kind, Description, Sketch string }
 
-func (b *builder) newSection(d *model) section {
+func (b *Builder) newSection(d *Model) section {
 	manifest := d.Manifest()
 	s := section{
 		ID: b.name(b.ids, Anchor(d.Name, d.Version)), Title: d.Name, Version: d.Version, Summary: manifest.Task + "; " + d.Parity().String(),
 		Digest: d.Digest(), Labels: manifest.Labels,
 	}
-	if d.picture {
-		s.Pictures = d.takes()
+	if d.PictureAlone {
+		s.Pictures = d.PictureTypes()
 	}
-	for _, in := range d.sets()[0] {
+	for _, in := range d.Sets()[0] {
 		s.Inputs = append(s.Inputs, newEnd(in))
 	}
-	for _, o := range d.outputs {
+	for _, o := range d.OutputSpecs {
 		s.Outputs = append(s.Outputs, newEnd(o))
 	}
-	if d.again {
-		s.VersionLabels = d.labels
+	if d.Again {
+		s.VersionLabels = d.VersionLabels
 	}
 	return s
 }
@@ -115,15 +115,8 @@ func newEnd(s tensor.Spec) end {
 	return end{s.Name, wire.Datatype(s.DType), strings.Join(sizes, " × ")}
 }
 
-// protocols are the groups, by how their paths begin.
-var protocols = []struct{ prefix, title string }{
-	{"/models/", "forgo's own protocol"},
-	{"/v2", "Open Inference Protocol v2"},
-	{"/v1/", "TensorFlow Serving's REST API"},
-}
-
 // show puts an operation into the section that is being written.
-func (b *builder) show(method, path string, op *Operation) {
+func (b *Builder) show(method, path string, op *Operation) {
 	o := operation{Operation: op, Method: method, Path: path}
 	if op.Body != nil {
 		for _, m := range op.Body.Content {
@@ -144,20 +137,15 @@ func (b *builder) show(method, path string, op *Operation) {
 		}
 	}
 	s := &b.sections[len(b.sections)-1]
-	for _, p := range protocols {
-		if !strings.HasPrefix(path, p.prefix) {
-			continue
-		}
-		if n := len(s.Groups); n == 0 || s.Groups[n-1].Title != p.title {
-			s.Groups = append(s.Groups, group{Title: p.title})
-		}
-		g := &s.Groups[len(s.Groups)-1]
-		g.Operations = append(g.Operations, o)
+	if n := len(s.Groups); n == 0 || s.Groups[n-1].Title != b.title {
+		s.Groups = append(s.Groups, group{Title: b.title})
 	}
+	g := &s.Groups[len(s.Groups)-1]
+	g.Operations = append(g.Operations, o)
 }
 
 // failure is what a shared response's reference means.
-func (b *builder) failure(ref string) string {
+func (b *Builder) failure(ref string) string {
 	for _, r := range b.doc.Components.Responses {
 		if strings.HasSuffix(ref, "/"+r.Name) {
 			return r.Value.Description
@@ -166,7 +154,7 @@ func (b *builder) failure(ref string) string {
 	return ""
 }
 
-func (b *builder) writePage(w http.ResponseWriter) {
+func (b *Builder) writePage(w http.ResponseWriter) {
 	var out bytes.Buffer
 	err := pageTemplate.Execute(&out, map[string]any{
 		"Info": b.doc.Info, "Sections": b.sections, "Locked": b.locked != nil,

@@ -39,8 +39,8 @@ type Schema struct {
 	no bool // nothing meets it
 }
 
-// never is the schema that nothing meets.
-func never() *Schema { return &Schema{no: true} }
+// Never is the schema that nothing meets.
+func Never() *Schema { return &Schema{no: true} }
 
 // MarshalJSON writes the schema that nothing meets as false.
 func (s *Schema) MarshalJSON() ([]byte, error) {
@@ -51,19 +51,26 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 	return json.Marshal((*plain)(s))
 }
 
-func text() *Schema          { return &Schema{Type: "string"} }
-func boolean() *Schema       { return &Schema{Type: "boolean"} }
-func constant(v any) *Schema { return &Schema{Const: v} }
-func about(s *Schema, description string) *Schema {
+// Text is a string.
+func Text() *Schema { return &Schema{Type: "string"} }
+
+// Boolean is true or false.
+func Boolean() *Schema { return &Schema{Type: "boolean"} }
+
+// Constant is one value alone.
+func Constant(v any) *Schema { return &Schema{Const: v} }
+
+// About describes a schema, which it changes.
+func About(s *Schema, description string) *Schema {
 	s.Description = description
 	return s
 }
 
-// count is a whole number from 0.
-func count() *Schema { return &Schema{Type: "integer", Minimum: 0} }
+// Count is a whole number from 0.
+func Count() *Schema { return &Schema{Type: "integer", Minimum: 0} }
 
-// oneOfTexts is a string that is one of several.
-func oneOfTexts(values []string) *Schema {
+// OneOfTexts is a string that is one of several.
+func OneOfTexts(values []string) *Schema {
 	s := &Schema{Type: "string"}
 	for _, v := range values {
 		s.Enum = append(s.Enum, v)
@@ -71,13 +78,14 @@ func oneOfTexts(values []string) *Schema {
 	return s
 }
 
-func orNull(s *Schema) *Schema {
+// OrNull lets null meet a schema, which it changes.
+func OrNull(s *Schema) *Schema {
 	s.Type = []any{s.Type, "null"}
 	return s
 }
 
-// list is an array; most < 0 is no bound.
-func list(items *Schema, least, most int64) *Schema {
+// List is an array; most < 0 is no bound.
+func List(items *Schema, least, most int64) *Schema {
 	s := &Schema{Type: "array", Items: items}
 	if least > 0 {
 		s.MinItems = &least
@@ -88,11 +96,11 @@ func list(items *Schema, least, most int64) *Schema {
 	return s
 }
 
-// property is one of an object's fields.
-func property(name string, s *Schema) Field[*Schema] { return Field[*Schema]{name, s} }
+// Property is one of an object's fields.
+func Property(name string, s *Schema) Field[*Schema] { return Field[*Schema]{name, s} }
 
-// object is one that has all the properties, and may have others.
-func object(properties ...Field[*Schema]) *Schema {
+// Object is one that has all the properties, and may have others.
+func Object(properties ...Field[*Schema]) *Schema {
 	s := &Schema{Type: "object", Properties: properties}
 	for _, p := range properties {
 		s.Required = append(s.Required, p.Name)
@@ -100,31 +108,31 @@ func object(properties ...Field[*Schema]) *Schema {
 	return s
 }
 
-// with adds properties that may be left out.
-func (s *Schema) with(properties ...Field[*Schema]) *Schema {
+// With adds properties that may be left out.
+func (s *Schema) With(properties ...Field[*Schema]) *Schema {
 	s.Properties = append(s.Properties, properties...)
 	return s
 }
 
-// closed forbids properties that are not named.
-func (s *Schema) closed() *Schema {
-	s.Additional = never()
+// Closed forbids properties that are not named.
+func (s *Schema) Closed() *Schema {
+	s.Additional = Never()
 	return s
 }
 
 // halfOver is what a float32 holds at most, and half a step: numbers up to it are rounded down.
 const halfOver = 0x1.ffffffp127
 
-// element is one element of a tensor that a model takes, as JSON writes it.
-func element(d tensor.DType) *Schema {
+// Element is one element of a tensor that a model takes, as JSON writes it.
+func Element(d tensor.DType) *Schema {
 	integer := func(format string, least, most any) *Schema {
 		return &Schema{Type: "integer", Format: format, Minimum: least, Maximum: most}
 	}
 	switch d {
 	case tensor.Bool:
-		return boolean()
+		return Boolean()
 	case tensor.String:
-		return text()
+		return Text()
 	case tensor.Int8:
 		return integer("int8", math.MinInt8, math.MaxInt8)
 	case tensor.Int16:
@@ -149,35 +157,53 @@ func element(d tensor.DType) *Schema {
 	return &Schema{Type: "number"}
 }
 
-// given is one element of a tensor that a model gives. Floats have no bounds: the shortest
+// Given is one element of a tensor that a model gives. Floats have no bounds: the shortest
 // number that is read as the largest float32 is more than that.
-func given(d tensor.DType) *Schema {
-	s := element(d)
+func Given(d tensor.DType) *Schema {
+	s := Element(d)
 	if s.Type == "number" {
 		s.Minimum, s.Maximum = nil, nil
 	}
 	return s
 }
 
-// inJSON reports whether requests can carry a type in JSON.
-func inJSON(d tensor.DType) bool { return d != tensor.Float16 && d != tensor.BFloat16 }
+// InJSON reports whether requests can carry a type in JSON.
+func InJSON(d tensor.DType) bool { return d != tensor.Float16 && d != tensor.BFloat16 }
 
-// nested is lists nested by shape, -1 for a size that is free.
-func nested(items *Schema, shape []int64) *Schema { return nest(items, shape, 0) }
+// Nested is lists nested by shape, -1 for a size that is free.
+func Nested(items *Schema, shape []int64) *Schema { return nest(items, shape, 0) }
 
-// full is like nested, without empty lists around others: they would have fewer dimensions.
-func full(items *Schema, shape []int64) *Schema { return nest(items, shape, 1) }
+// Full is like nested, without empty lists around others: they would have fewer dimensions.
+func Full(items *Schema, shape []int64) *Schema { return nest(items, shape, 1) }
 
 func nest(items *Schema, shape []int64, least int64) *Schema {
 	for i := len(shape) - 1; i >= 0; i-- {
 		switch {
 		case shape[i] >= 0:
-			items = list(items, shape[i], shape[i])
+			items = List(items, shape[i], shape[i])
 		case i < len(shape)-1:
-			items = list(items, least, -1)
+			items = List(items, least, -1)
 		default:
-			items = list(items, 0, -1)
+			items = List(items, 0, -1)
 		}
 	}
 	return items
+}
+
+// InBase64 is how the protocol writes bytes.
+func InBase64() *Schema {
+	t := Text()
+	t.ContentEncoding = "base64"
+	return Object(Property("b64", t)).Closed()
+}
+
+// AnyOf is what meets one of several schemas, or nothing where there is none.
+func AnyOf(ways []*Schema) *Schema {
+	switch len(ways) {
+	case 0:
+		return Never() // the model's inputs cannot be written in JSON
+	case 1:
+		return ways[0]
+	}
+	return &Schema{AnyOf: ways}
 }

@@ -14,7 +14,7 @@ const fewest = 6
 
 // sketch writes a schema as a type: {name: string, data: float[4][]}. Objects that it refers to
 // follow it, once each.
-func (b *builder) sketch(s *Schema) string {
+func (b *Builder) sketch(s *Schema) string {
 	p := sketcher{b: b}
 	if s.Ref != "" {
 		s = b.resolve(s.Ref)
@@ -27,7 +27,7 @@ func (b *builder) sketch(s *Schema) string {
 }
 
 type sketcher struct {
-	b     *builder
+	b     *Builder
 	named []string // references to what follows
 }
 
@@ -152,7 +152,7 @@ func shortName(ref string) string {
 	return ref[strings.LastIndexAny(ref, "/.")+1:]
 }
 
-func (b *builder) resolve(ref string) *Schema {
+func (b *Builder) resolve(ref string) *Schema {
 	for _, f := range b.doc.Components.Schemas {
 		if strings.HasSuffix(ref, "/"+f.Name) {
 			return f.Value

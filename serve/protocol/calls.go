@@ -3,6 +3,8 @@ package protocol
 import (
 	"slices"
 	"strings"
+
+	"github.com/forgo-ml/forgo/serve/openapi"
 )
 
 // Set is the protocols of one server.
@@ -34,6 +36,15 @@ func (h HTTP) PurposeOf(path string) Purpose {
 func (s Set) Compresses(path string) bool {
 	h, ok := s.OfPath(path)
 	return !ok || h.Compress == nil || h.Compress(path)
+}
+
+// OpenAPI is what the protocols add to the OpenAPI document.
+func (s Set) OpenAPI() []openapi.Protocol {
+	var all []openapi.Protocol
+	for _, p := range s {
+		all = append(all, p.HTTP.OpenAPI)
+	}
+	return all
 }
 
 // Services are those of all protocols, in order.

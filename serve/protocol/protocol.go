@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/forgo-ml/forgo/serve/openapi"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
@@ -43,6 +44,8 @@ type HTTP struct {
 	Purpose func(path string) Purpose
 	// Compress reports whether the answer at a path may be compressed. Optional: all may.
 	Compress func(path string) bool
+	// OpenAPI describes the protocol in /openapi.json and /docs. Optional: it is not described.
+	OpenAPI openapi.Protocol
 }
 
 // GRPC is a protocol's part over gRPC. The zero value has none.

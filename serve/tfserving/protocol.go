@@ -10,7 +10,7 @@ import (
 // Protocol is TensorFlow Serving's API, over REST and gRPC.
 var Protocol = protocol.Protocol{
 	HTTP: protocol.HTTP{
-		Name: "tfserving", Prefix: "/v1",
+		Name: "tfserving", Prefix: "/v1", OpenAPI: document,
 		Handler: func(s protocol.Server) http.Handler { return Handler(s.Models) },
 	},
 	GRPC: protocol.GRPC{Name: "tfserving_grpc", Services: []protocol.Service{
