@@ -3,6 +3,7 @@ package serve
 import (
 	"slices"
 
+	"github.com/forgo-ml/forgo/client/replay"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/native"
 	"github.com/forgo-ml/forgo/serve/oip"
@@ -17,6 +18,15 @@ func Protocols() []protocol.Protocol {
 		oip.Protocol,
 		tfserving.Protocol,
 	}
+}
+
+// Replays are the ways to replay golden cases against a running server, of all protocols.
+func Replays() []replay.Protocol {
+	var all []replay.Protocol
+	for _, p := range Protocols() {
+		all = append(all, p.Replays...)
+	}
+	return all
 }
 
 // observed are the server's protocols as metrics, logs and traces tell them apart.

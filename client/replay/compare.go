@@ -12,28 +12,27 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// row is what a server answered of one case: outputs by the bundle's names, with a batch of one,
-// labels, or the best label.
-type row struct {
-	outputs tensor.Map
-	classes []predict.Class
-	ordered bool    // the classes must come best first
-	json    bool    // NaN and infinities may have come as null
-	label   *string // the best class alone; nil where there is more
+// Row is what a server answered of one case: Outputs, Classes or Label.
+type Row struct {
+	Outputs tensor.Map      // by the bundle's names, with a batch of one
+	Classes []predict.Class // labels with scores
+	Label   *string         // the best class alone
+	Ordered bool            // Classes must come best first
+	JSON    bool            // NaN and infinities may have come as null
 }
 
-// rows takes a batch of outputs, by the bundle's names, apart.
-func rows(outputs tensor.Map, n int) ([]row, error) {
-	list := make([]row, n)
+// Rows takes a batch of outputs, by the bundle's names, apart.
+func Rows(outputs tensor.Map, n int) ([]Row, error) {
+	list := make([]Row, n)
 	for name, t := range outputs {
 		if t.Rows() != n {
 			return nil, fmt.Errorf("tensor %q has shape %v for %d cases", name, t.Shape, n)
 		}
 		for i := range list {
-			if list[i].outputs == nil {
-				list[i].outputs = tensor.Map{}
+			if list[i].Outputs == nil {
+				list[i].Outputs = tensor.Map{}
 			}
-			list[i].outputs[name] = t.Slice(i, i+1)
+			list[i].Outputs[name] = t.Slice(i, i+1)
 		}
 	}
 	return list, nil
@@ -41,21 +40,21 @@ func rows(outputs tensor.Map, n int) ([]row, error) {
 
 // compare returns the largest difference between an answer and what was recorded, and whether
 // the best label is the recorded one. The error says what is beyond the tolerance.
-func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, agrees bool, err error) {
-	if got.classes != nil {
+func compare(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, agrees bool, err error) {
+	if got.Classes != nil {
 		return compareClasses(m, want, got)
 	}
-	if got.label != nil {
-		agrees, err = best(m, want, []predict.Class{{Label: *got.label}})
+	if got.Label != nil {
+		agrees, err = best(m, want, []predict.Class{{Label: *got.Label}})
 		return 0, agrees, err
 	}
 	for _, o := range m.Outputs {
-		t, ok := got.outputs[o.Name]
+		t, ok := got.Outputs[o.Name]
 		if !ok {
 			continue // what must be there, the protocol's reader knows
 		}
 		recorded := want.Outputs[o.Name]
-		if got.json {
+		if got.JSON {
 			t, recorded = finite(t), finite(recorded)
 		}
 		d, e := difference(t, recorded)
@@ -72,10 +71,10 @@ func compare(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, 
 	if !m.Labelled() || math.IsInf(worst, 1) {
 		return worst, false, err
 	}
-	if _, ok := got.outputs[m.Outputs[0].Name]; !ok {
+	if _, ok := got.Outputs[m.Outputs[0].Name]; !ok {
 		return worst, false, err
 	}
-	answer, e := predict.Label(m, got.outputs, 0)
+	answer, e := predict.Label(m, got.Outputs, 0)
 	if e == nil {
 		agrees, e = best(m, want, answer.Classes)
 	}
@@ -102,19 +101,19 @@ func best(m *bundle.Manifest, want bundle.Recorded, classes []predict.Class) (bo
 	return true, nil
 }
 
-func compareClasses(m *bundle.Manifest, want bundle.Recorded, got row) (worst float64, agrees bool, err error) {
+func compareClasses(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, agrees bool, err error) {
 	recorded, err := predict.Label(m, want.Outputs, 0)
 	if err != nil {
 		return math.Inf(1), false, err
 	}
-	if len(got.classes) != len(recorded.Classes) {
-		return math.Inf(1), false, fmt.Errorf("%d labels, the bundle has %d", len(got.classes), len(recorded.Classes))
+	if len(got.Classes) != len(recorded.Classes) {
+		return math.Inf(1), false, fmt.Errorf("%d labels, the bundle has %d", len(got.Classes), len(recorded.Classes))
 	}
 	scores := map[string]float32{}
 	for _, c := range recorded.Classes {
 		scores[c.Label] = c.Score
 	}
-	for i, c := range got.classes {
+	for i, c := range got.Classes {
 		score, ok := scores[c.Label]
 		if !ok {
 			return math.Inf(1), false, fmt.Errorf("label %q is not the bundle's, or comes twice", c.Label)
@@ -125,7 +124,7 @@ func compareClasses(m *bundle.Manifest, want bundle.Recorded, got row) (worst fl
 		if e == nil && d > m.Tolerance.Model {
 			e = fmt.Errorf("the score of label %q differs by %.3g, tolerance %.0e", c.Label, d, m.Tolerance.Model)
 		}
-		if e == nil && got.ordered && i > 0 && c.Score > got.classes[i-1].Score {
+		if e == nil && got.Ordered && i > 0 && c.Score > got.Classes[i-1].Score {
 			e = fmt.Errorf("label %q comes after one with a lower score", c.Label)
 		}
 		worst = max(worst, d)
@@ -133,7 +132,7 @@ func compareClasses(m *bundle.Manifest, want bundle.Recorded, got row) (worst fl
 			err = e
 		}
 	}
-	agrees, e := best(m, want, got.classes)
+	agrees, e := best(m, want, got.Classes)
 	if err == nil {
 		err = e
 	}

@@ -77,14 +77,14 @@ func TestMatch(t *testing.T) {
 		"a picture's tensor":    {picture, []tensor.Spec{float("pixels", -1, 2, 3)}, "", map[string]string{"x": "pixels"}, ""},
 		"text, and no pictures": {row, []tensor.Spec{{Name: "x", DType: tensor.String, Shape: []int64{-1}}}, "", nil, "is string[-1]"},
 	} {
-		e, err := match(&c.manifest, c.inputs, nil)
+		e, err := Match(&c.manifest, c.inputs, nil)
 		if c.says != "" {
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s: %v; want %q", name, err, c.says)
 			}
 			continue
 		}
-		if err != nil || e.picture != c.picture || fmt.Sprint(e.inputs) != fmt.Sprint(c.sent) {
+		if err != nil || e.Picture != c.picture || fmt.Sprint(e.Inputs) != fmt.Sprint(c.sent) {
 			t.Errorf("%s: %+v, %v", name, e, err)
 		}
 	}

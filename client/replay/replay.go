@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,21 +23,13 @@ import (
 	"github.com/forgo-ml/forgo/predict/bundle"
 )
 
-// Protocol is a way to call a server.
-type Protocol string
-
-// The protocols that a server can be held to.
-const (
-	OIP        Protocol = "oip"        // Open Inference Protocol over REST: JSON, and binary data where the server has them
-	OIPGRPC    Protocol = "oip-grpc"   // Open Inference Protocol over gRPC: typed contents and raw
-	TensorFlow Protocol = "tensorflow" // TensorFlow Serving's REST API: by row and by column
-	// TensorFlow Serving's gRPC service: values by type and as content, and examples.
-	TensorFlowGRPC Protocol = "tensorflow-grpc"
-	Native         Protocol = "native" // forgo's own: pictures, forms, rows and CSV, with labels
-)
-
-// Options tune Run. The zero value is useful.
+// Options tune Run.
 type Options struct {
+	// Protocols are those that are known here. Required: [github.com/forgo-ml/forgo/serve.Replays] has
+	// those of forgo's server.
+	Protocols []Protocol
+	// Only names the protocols that the server must speak. Optional: those in which it offers the model.
+	Only []string
 	// Header is sent with every request. Optional.
 	Header http.Header
 	// TLS is for https and grpcs URLs. Optional: the system's certificates are trusted.
@@ -45,8 +38,6 @@ type Options struct {
 	Model string
 	// Version of the model. Optional: the one that the server answers with by itself.
 	Version string
-	// Protocols to replay. Optional: those in which the server knows the model.
-	Protocols []Protocol
 	// Batches are how many cases go in one request; where there are fewer, they are repeated.
 	// Optional: 1 and 8.
 	Batches []int
@@ -78,8 +69,8 @@ func (r Report) Err() error {
 
 // Result says how a server's answers in one protocol compare with the recorded ones.
 type Result struct {
-	URL      string   `json:"url"`
-	Protocol Protocol `json:"protocol"`
+	URL      string `json:"url"`
+	Protocol string `json:"protocol"`
 	// Server is how the server names itself; "" where it does not.
 	Server string   `json:"server,omitempty"`
 	Forms  []string `json:"forms"`
@@ -100,7 +91,7 @@ type Result struct {
 
 // Failure says where a server and the training framework parted.
 type Failure struct {
-	Protocol Protocol
+	Protocol string
 	Form     string // "" where it concerns all
 	Batch    int    // cases in the request; 0 where it concerns all
 	Callers  int    // requests under way at once
@@ -145,15 +136,16 @@ func (o Options) Run(ctx context.Context, b *bundle.Bundle, urls ...string) (Rep
 	if report.Cases = len(cases); len(cases) == 0 {
 		return report, fmt.Errorf("nothing to replay: the bundle has no golden cases (%s)", b.Manifest.Golden.None)
 	}
-	if err := o.fits(urls); err != nil {
+	protocols, err := o.protocols(urls)
+	if err != nil {
 		return report, err
 	}
 	for _, url := range urls {
-		if !o.uses(url) {
+		if len(o.Only) > 0 && !slices.ContainsFunc(protocols, func(p Protocol) bool { return overGRPC(url) == p.GRPC }) {
 			continue
 		}
-		s := server{url: url, o: o, manifest: &b.Manifest, digest: b.Digest}
-		targets, closeClients, err := s.targets(ctx)
+		s := Server{URL: url, Model: o.Model, Manifest: &b.Manifest, Asked: len(o.Only) > 0, options: o, digest: b.Digest}
+		targets, closeClients, err := s.targets(ctx, protocols)
 		if err != nil {
 			closeClients()
 			return report, err
@@ -175,26 +167,19 @@ func (o Options) Run(ctx context.Context, b *bundle.Bundle, urls ...string) (Rep
 // target is one protocol of one server.
 type target struct {
 	Result
-	forms []form
-}
-
-// form is one way of a protocol to send cases and to read the answers.
-type form struct {
-	name  string
-	alone bool // it takes one case a request
-	ask   func(ctx context.Context, cases []bundle.Recorded) ([]row, error)
+	forms []Form
 }
 
 func (t *target) run(ctx context.Context, o Options, m *bundle.Manifest, cases []bundle.Recorded) error {
 	for _, f := range t.forms {
-		t.Forms = append(t.Forms, f.name)
+		t.Forms = append(t.Forms, f.Name)
 		for _, n := range o.Batches {
-			if f.alone && n != 1 {
+			if f.Alone && n != 1 {
 				continue
 			}
 			for _, callers := range []int{1, o.Callers} {
 				if err := t.pass(ctx, o, m, f, requests(cases, n, callers), callers); err != nil {
-					return fmt.Errorf("%s (%s) at %s: %w", t.Protocol, f.name, t.URL, err)
+					return fmt.Errorf("%s (%s) at %s: %w", t.Protocol, f.Name, t.URL, err)
 				}
 				if o.Callers == 1 {
 					break
@@ -238,10 +223,10 @@ next:
 }
 
 // pass sends requests, several at once, and compares what comes back.
-func (t *target) pass(ctx context.Context, o Options, m *bundle.Manifest, f form, requests [][]bundle.Recorded, callers int) error {
+func (t *target) pass(ctx context.Context, o Options, m *bundle.Manifest, f Form, requests [][]bundle.Recorded, callers int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make([][]row, len(requests))
+	answers := make([][]Row, len(requests))
 	errs := make([]error, len(requests))
 	slots := make(chan struct{}, callers)
 	var group sync.WaitGroup
@@ -251,7 +236,7 @@ func (t *target) pass(ctx context.Context, o Options, m *bundle.Manifest, f form
 			defer func() { <-slots }()
 			ctx, cancelOne := context.WithTimeout(ctx, o.Timeout)
 			defer cancelOne()
-			if answers[i], errs[i] = f.ask(ctx, cases); silent(errs[i]) {
+			if answers[i], errs[i] = f.Ask(ctx, cases); silent(errs[i]) {
 				cancel() // the others would wait as long
 			}
 		})
@@ -287,10 +272,10 @@ func (t *target) pass(ctx context.Context, o Options, m *bundle.Manifest, f form
 				t.agreed++
 			}
 			if err != nil && t.Failure == nil {
-				t.Failure = &Failure{t.Protocol, f.name, len(cases), callers, &predict.ParityError{
+				t.Failure = &Failure{t.Protocol, f.Name, len(cases), callers, &predict.ParityError{
 					Stage: predict.StageServe, Case: c.ID, Source: c.Source,
 					Difference: difference, Tolerance: m.Tolerance.Model,
-					Err: fmt.Errorf("%s (%s) at %s, row %d %s: %w", t.Protocol, f.name, t.URL, j, how, err),
+					Err: fmt.Errorf("%s (%s) at %s, row %d %s: %w", t.Protocol, f.Name, t.URL, j, how, err),
 				}}
 			}
 		}

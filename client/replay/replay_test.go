@@ -88,17 +88,17 @@ func TestThisServerIsProvenInEveryProtocol(t *testing.T) {
 		"tensors": {tensorsOf(t, bundles+"iris.forgo"), []string{"body", "rows", "csv"}, false},
 	} {
 		web, rpc := start(t, name, c.path)
-		report, err := replay.Options{Model: name}.Run(t.Context(), open(t, c.path), web, rpc)
+		report, err := replay.Options{Protocols: serve.Replays(), Model: name}.Run(t.Context(), open(t, c.path), web, rpc)
 		if err != nil || report.Err() != nil || report.Cases != 16 || len(report.Results) != 5 {
 			t.Fatalf("%s: %+v, %v, %v", name, report, err, report.Err())
 		}
-		forms := map[replay.Protocol][]string{
-			replay.OIP: {"json", "binary", "classes"}, replay.OIPGRPC: {"contents", "raw"}, replay.TensorFlowGRPC: {"values", "content", "examples"},
-			replay.TensorFlow: {"instances", "inputs", "classify"}, replay.Native: c.native,
+		forms := map[string][]string{
+			"oip": {"json", "binary", "classes"}, "oip-grpc": {"contents", "raw"}, "tensorflow-grpc": {"values", "content", "examples"},
+			"tensorflow": {"instances", "inputs", "classify"}, "native": c.native,
 		}
 		if !c.top1 {
-			forms[replay.TensorFlow], forms[replay.TensorFlowGRPC] = []string{"instances", "inputs"}, []string{"values", "content"}
-			forms[replay.OIP] = []string{"json", "binary"}
+			forms["tensorflow"], forms["tensorflow-grpc"] = []string{"instances", "inputs"}, []string{"values", "content"}
+			forms["oip"] = []string{"json", "binary"}
 		}
 		for _, r := range report.Results {
 			if !slices.Equal(r.Forms, forms[r.Protocol]) || r.Rows < len(r.Forms)*16 || r.LargestDifference > 1e-5 || !strings.HasPrefix(r.Server, "forgo ") {
@@ -143,22 +143,22 @@ func TestServersThatDifferAreRefused(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		change   func(m map[string]any)
-		protocol replay.Protocol
+		protocol string
 		says     string // "" where the server is right
 	}{
-		"another digest":    {rename("inputs", "other"), replay.OIP, "answers with the bundle sha256:"},
-		"outputs swapped":   {swapOutputs, replay.OIPGRPC, `tensor "probabilities" differs by`},
-		"labels reversed":   {reverseLabels, replay.Native, "answers with the bundle"},
-		"input renamed":     {rename("inputs", "other"), replay.OIPGRPC, ""},
-		"an output renamed": {rename("outputs", "other"), replay.OIPGRPC, `the answer has no output "probabilities", only `},
+		"another digest":    {rename("inputs", "other"), "oip", "answers with the bundle sha256:"},
+		"outputs swapped":   {swapOutputs, "oip-grpc", `tensor "probabilities" differs by`},
+		"labels reversed":   {reverseLabels, "native", "answers with the bundle"},
+		"input renamed":     {rename("inputs", "other"), "oip-grpc", ""},
+		"an output renamed": {rename("outputs", "other"), "oip-grpc", `the answer has no output "probabilities", only `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			web, rpc := start(t, "iris", skewed(t, c.change))
 			url := web
-			if c.protocol == replay.OIPGRPC {
+			if c.protocol == "oip-grpc" {
 				url = rpc
 			}
-			report, err := replay.Options{Protocols: []replay.Protocol{c.protocol}}.Run(t.Context(), open(t, bundles+"iris.forgo"), url)
+			report, err := replay.Options{Protocols: serve.Replays(), Only: []string{c.protocol}}.Run(t.Context(), open(t, bundles+"iris.forgo"), url)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,38 +234,38 @@ func TestAnswersThatAreChangedAreFound(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		protocol replay.Protocol
+		protocol string
 		verb     string // how the paths end whose answers are changed
 		change   func(answer any) any
 		form     string
 		batch    int
 		says     string
 	}{
-		"rows reversed":    {replay.TensorFlow, ":predict", reverse("predictions"), "instances", 8, "row 0 in a batch of 8: tensor \"probabilities\" differs by"},
-		"columns reversed": {replay.TensorFlow, ":predict", reverse("outputs"), "inputs", 8, "differs by"},
-		"a row too few": {replay.TensorFlow, ":predict", func(a any) any {
+		"rows reversed":    {"tensorflow", ":predict", reverse("predictions"), "instances", 8, "row 0 in a batch of 8: tensor \"probabilities\" differs by"},
+		"columns reversed": {"tensorflow", ":predict", reverse("outputs"), "inputs", 8, "differs by"},
+		"a row too few": {"tensorflow", ":predict", func(a any) any {
 			return each(a, func(m map[string]any) {
 				if rows, ok := m["predictions"].([]any); ok {
 					m["predictions"] = rows[1:]
 				}
 			})
 		}, "instances", 1, "has shape [0] for 1 cases"},
-		"labels renamed": {replay.TensorFlow, ":classify", func(a any) any {
+		"labels renamed": {"tensorflow", ":classify", func(a any) any {
 			return each(a, func(m map[string]any) {
 				for _, result := range m["results"].([]any) {
 					result.([]any)[0].([]any)[0] = "rose"
 				}
 			})
 		}, "classify", 1, `label "rose" is not the bundle's`},
-		"worst first":      {replay.Native, "/iris", classes(func(l []any) []any { slices.Reverse(l); return l }), "body", 1, "comes after one with a lower score"},
-		"a label left out": {replay.Native, "/iris", classes(func(l []any) []any { return l[:2] }), "body", 1, "2 labels, the bundle has 3"},
-		"scores shifted": {replay.Native, "/iris", classes(func(l []any) []any {
+		"worst first":      {"native", "/iris", classes(func(l []any) []any { slices.Reverse(l); return l }), "body", 1, "comes after one with a lower score"},
+		"a label left out": {"native", "/iris", classes(func(l []any) []any { return l[:2] }), "body", 1, "2 labels, the bundle has 3"},
+		"scores shifted": {"native", "/iris", classes(func(l []any) []any {
 			for _, c := range l {
 				c.(map[string]any)["score"] = c.(map[string]any)["score"].(float64) + 0.001
 			}
 			return l
 		}), "body", 1, "differs by 0.001, tolerance 1e-04"},
-		"digits dropped": {replay.OIP, "/infer", func(a any) any {
+		"digits dropped": {"oip", "/infer", func(a any) any {
 			return each(a, func(m map[string]any) {
 				for _, o := range m["outputs"].([]any) {
 					for i, x := range o.(map[string]any)["data"].([]any) {
@@ -276,7 +276,7 @@ func TestAnswersThatAreChangedAreFound(t *testing.T) {
 				}
 			})
 		}, "json", 1, "tolerance 1e-04"},
-		"the best class renamed": {replay.OIP, "/infer", func(a any) any {
+		"the best class renamed": {"oip", "/infer", func(a any) any {
 			return each(a, func(m map[string]any) {
 				for _, o := range m["outputs"].([]any) {
 					for i, x := range o.(map[string]any)["data"].([]any) {
@@ -287,7 +287,7 @@ func TestAnswersThatAreChangedAreFound(t *testing.T) {
 				}
 			})
 		}, "classes", 1, `answered "rose"`},
-		"an output left out": {replay.OIP, "/infer", func(a any) any {
+		"an output left out": {"oip", "/infer", func(a any) any {
 			return each(a, func(m map[string]any) { m["outputs"] = m["outputs"].([]any)[:1] })
 		}, "json", 1, `no output "logits"`},
 	} {
@@ -301,7 +301,7 @@ func TestAnswersThatAreChangedAreFound(t *testing.T) {
 				}
 				return answer
 			})
-			report, err := replay.Options{Protocols: []replay.Protocol{c.protocol}, Callers: 1}.Run(t.Context(), open(t, bundles+"iris.forgo"), at)
+			report, err := replay.Options{Protocols: serve.Replays(), Only: []string{c.protocol}, Callers: 1}.Run(t.Context(), open(t, bundles+"iris.forgo"), at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -325,16 +325,16 @@ func TestWhatCannotBeReplayed(t *testing.T) {
 		url  string
 		says string
 	}{
-		"unknown model":            {replay.Options{Model: "roses"}, "iris", web, `does not offer model "roses": oip: `},
-		"unknown version":          {replay.Options{Version: "7"}, "iris", web, `no version "7"`},
-		"unknown model over gRPC":  {replay.Options{Model: "roses"}, "iris", rpc, `NotFound: there is no model "roses"`},
-		"another kind of server":   {replay.Options{}, "iris", nothing.URL, "does not offer model"},
-		"no server":                {replay.Options{}, "iris", "http://127.0.0.1:1", "connection refused"},
-		"no key":                   {replay.Options{}, "iris", denied.URL, "401 Unauthorized"},
-		"no URL":                   {replay.Options{}, "iris", "127.0.0.1:80", "server URL"},
-		"unknown protocol":         {replay.Options{Protocols: []replay.Protocol{"soap"}}, "iris", web, `no protocol "soap"`},
-		"a protocol without a URL": {replay.Options{Protocols: []replay.Protocol{replay.OIP, replay.OIPGRPC}}, "iris", web, "oip-grpc needs a URL that begins with grpc://"},
-		"no cases":                 {replay.Options{}, skewed(t, func(map[string]any) {}), web, "nothing to replay"},
+		"unknown model":            {replay.Options{Protocols: serve.Replays(), Model: "roses"}, "iris", web, `; oip: GET `},
+		"unknown version":          {replay.Options{Protocols: serve.Replays(), Version: "7"}, "iris", web, `no version "7"`},
+		"unknown model over gRPC":  {replay.Options{Protocols: serve.Replays(), Model: "roses"}, "iris", rpc, `NotFound: there is no model "roses"`},
+		"another kind of server":   {replay.Options{Protocols: serve.Replays()}, "iris", nothing.URL, "does not offer model"},
+		"no server":                {replay.Options{Protocols: serve.Replays()}, "iris", "http://127.0.0.1:1", "connection refused"},
+		"no key":                   {replay.Options{Protocols: serve.Replays()}, "iris", denied.URL, "401 Unauthorized"},
+		"no URL":                   {replay.Options{Protocols: serve.Replays()}, "iris", "127.0.0.1:80", "server URL"},
+		"unknown protocol":         {replay.Options{Protocols: serve.Replays(), Only: []string{"soap"}}, "iris", web, `no protocol "soap"`},
+		"a protocol without a URL": {replay.Options{Protocols: serve.Replays(), Only: []string{"oip", "oip-grpc"}}, "iris", web, "oip-grpc needs a URL that begins with grpc://"},
+		"no cases":                 {replay.Options{Protocols: serve.Replays()}, skewed(t, func(map[string]any) {}), web, "nothing to replay"},
 	} {
 		path := c.path
 		if path == "iris" {
@@ -347,7 +347,7 @@ func TestWhatCannotBeReplayed(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (replay.Options{}).Run(ctx, open(t, bundles+"iris.forgo"), web); !errors.Is(err, context.Canceled) {
+	if _, err := (replay.Options{Protocols: serve.Replays()}).Run(ctx, open(t, bundles+"iris.forgo"), web); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

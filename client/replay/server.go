@@ -1,10 +1,9 @@
 package replay
 
-// Which protocols a server speaks, and what its model takes and gives.
+// What a protocol declares to be replayed, and what it is given of a server.
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,154 +14,185 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
+// Protocol is a way to call a server.
+type Protocol struct {
+	// Name is what users call it, as "oip-grpc".
+	Name string
+	// GRPC says that it needs a URL that begins with grpc:// or grpcs://; others need http:// or https://.
+	GRPC bool
+	// Forms returns the ways of the protocol to send cases to a server. The error says why the server
+	// does not offer its model in the protocol.
+	Forms func(ctx context.Context, s *Server) ([]Form, error)
+}
+
+// Form is one way of a protocol to send cases and to read the answers.
+type Form struct {
+	Name string
+	// Alone says that it takes one case a request.
+	Alone bool
+	// Ask sends cases as one request and returns one row for each. Many goroutines call it at once.
+	Ask func(ctx context.Context, cases []bundle.Recorded) ([]Row, error)
+}
+
+// Failed are the forms of a server whose model cannot be asked at all: one, which fails.
+func Failed(name string, err error) []Form {
+	return []Form{{Name: name, Ask: func(context.Context, []bundle.Recorded) ([]Row, error) { return nil, err }}}
+}
+
 func overGRPC(url string) bool { return strings.HasPrefix(url, "grpc") }
 
-func (p Protocol) overGRPC() bool { return p == OIPGRPC || p == TensorFlowGRPC }
-
-// fits fails where a protocol has no URL that it is for.
-func (o Options) fits(urls []string) error {
-	if len(o.Protocols) == 0 {
-		return nil
+// protocols are those to replay. It fails for a name that is none, and where a protocol has no URL
+// that it is for.
+func (o Options) protocols(urls []string) ([]Protocol, error) {
+	if len(o.Only) == 0 {
+		return o.Protocols, nil
 	}
-	for _, p := range o.Protocols {
-		if !slices.Contains([]Protocol{OIP, OIPGRPC, TensorFlow, TensorFlowGRPC, Native}, p) {
-			return fmt.Errorf("there is no protocol %q; there are %s, %s, %s, %s and %s", p, OIP, OIPGRPC, TensorFlow, TensorFlowGRPC, Native)
+	var chosen []Protocol
+	for _, name := range o.Only {
+		i := slices.IndexFunc(o.Protocols, func(p Protocol) bool { return p.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no protocol %q; there are %s", name, Names(o.Protocols))
 		}
-		if !slices.ContainsFunc(urls, func(url string) bool { return overGRPC(url) == p.overGRPC() }) {
+		p := o.Protocols[i]
+		if !slices.ContainsFunc(urls, func(url string) bool { return overGRPC(url) == p.GRPC }) {
 			scheme := "http"
-			if p.overGRPC() {
+			if p.GRPC {
 				scheme = "grpc"
 			}
-			return fmt.Errorf("protocol %s needs a URL that begins with %s://", p, scheme)
+			return nil, fmt.Errorf("protocol %s needs a URL that begins with %s://", name, scheme)
 		}
 	}
-	return nil
+	for _, p := range o.Protocols {
+		if slices.Contains(o.Only, p.Name) {
+			chosen = append(chosen, p)
+		}
+	}
+	return chosen, nil
 }
 
-// uses says whether one of the protocols asked for is for a URL.
-func (o Options) uses(url string) bool {
-	return len(o.Protocols) == 0 ||
-		slices.ContainsFunc(o.Protocols, func(p Protocol) bool { return overGRPC(url) == p.overGRPC() })
+// Names lists protocols for people: "a, b and c".
+func Names(protocols []Protocol) string {
+	var list []string
+	for _, p := range protocols {
+		list = append(list, p.Name)
+	}
+	if n := len(list); n > 1 {
+		return strings.Join(list[:n-1], ", ") + " and " + list[n-1]
+	}
+	return strings.Join(list, "")
 }
 
-// server is one URL.
-type server struct {
-	url      string
-	o        Options
-	manifest *bundle.Manifest
-	digest   string
+// Server is one URL that cases are replayed against.
+type Server struct {
+	URL string
+	// Model is the model's name there, with its version where one was asked for.
+	Model string
+	// Manifest is that of the bundle whose cases are sent.
+	Manifest *bundle.Manifest
+	// Plain is a client that sends tensors in the protocol's core form, Binary one that sends binary data.
+	Plain, Binary *client.Client
+	// Who is what the server says of itself, the zero value where it says nothing.
+	Who client.Server
+	// Known is what the server says of the model, and KnownErr why it says nothing.
+	Known    client.Metadata
+	KnownErr error
+	// Asked says that the user named the protocols to replay.
+	Asked bool
 
-	plain, binary *client.Client
-	who           client.Server // the zero value of a server that does not say
+	options Options
+	digest  string
 }
+
+// OverGRPC reports whether the server is called over gRPC.
+func (s *Server) OverGRPC() bool { return overGRPC(s.URL) }
+
+// IsForgo reports whether the server says that it is forgo's.
+func (s *Server) IsForgo() bool { return s.Who.Name == "forgo" }
 
 // maxAnswer bounds an answer, which no golden cases make so long.
 const maxAnswer = 64 << 20
 
-// targets finds the protocols to replay.
-func (s *server) targets(ctx context.Context) (targets []*target, closeClients func(), err error) {
+// targets finds which of the protocols to replay.
+func (s *Server) targets(ctx context.Context, protocols []Protocol) (targets []*target, closeClients func(), err error) {
 	closeClients = func() {}
-	options := client.Options{Header: s.o.Header, TLS: s.o.TLS, MaxAnswer: maxAnswer}
-	if s.binary, err = options.New(s.url); err != nil {
+	options := client.Options{Header: s.options.Header, TLS: s.options.TLS, MaxAnswer: maxAnswer}
+	if s.Binary, err = options.New(s.URL); err != nil {
 		return nil, closeClients, err
 	}
 	options.Plain = true
-	if s.plain, err = options.New(s.url); err != nil {
+	if s.Plain, err = options.New(s.URL); err != nil {
 		return nil, closeClients, err
 	}
 	closeClients = func() {
-		_ = s.binary.Close()
-		_ = s.plain.Close()
+		_ = s.Binary.Close()
+		_ = s.Plain.Close()
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	known, knownErr := s.plain.Metadata(ctx, s.o.Model)
-	if silent(knownErr) {
-		return nil, closeClients, knownErr
+	if s.Known, s.KnownErr = s.Plain.Metadata(ctx, s.Model); silent(s.KnownErr) {
+		return nil, closeClients, s.KnownErr
 	}
-	s.who, _ = s.plain.Server(ctx) // one that does not say is a stranger
-	type candidate struct {
-		protocol Protocol
-		forms    func() ([]form, error)
-	}
-	candidates := []candidate{
-		{OIP, func() ([]form, error) { return s.oipForms(known, "json", "binary"), knownErr }},
-		{TensorFlow, func() ([]form, error) { return s.tensorFlowForms(ctx) }},
-		{Native, func() ([]form, error) { return native{s}.forms(), s.hasNative(knownErr) }},
-	}
-	if overGRPC(s.url) {
-		candidates = []candidate{
-			{OIPGRPC, func() ([]form, error) { return s.oipForms(known, "contents", "raw"), knownErr }},
-			{TensorFlowGRPC, func() ([]form, error) { return s.tensorFlowGRPCForms(ctx) }},
-		}
-	}
+	s.Who, _ = s.Plain.Server(ctx) // one that does not say is a stranger
 	var refused []string
-	for _, p := range candidates {
-		if !s.wants(p.protocol) {
+	for _, p := range protocols {
+		if p.GRPC != s.OverGRPC() {
 			continue
 		}
-		forms, err := p.forms()
+		forms, err := p.Forms(ctx, s)
 		if silent(err) {
 			return nil, closeClients, err
 		}
 		if err != nil {
-			refused = append(refused, fmt.Sprintf("%s: %v", p.protocol, err))
+			refused = append(refused, fmt.Sprintf("%s: %v", p.Name, err))
 			continue
 		}
-		targets = append(targets, s.target(p.protocol, forms, known))
+		targets = append(targets, s.target(p.Name, forms))
 	}
-	if len(refused) > 0 && (len(targets) == 0 || len(s.o.Protocols) > 0) {
-		return nil, closeClients, fmt.Errorf("%s does not offer model %q: %s", s.url, s.o.Model, strings.Join(refused, "; "))
+	if len(refused) > 0 && (len(targets) == 0 || s.Asked) {
+		return nil, closeClients, fmt.Errorf("%s does not offer model %q: %s", s.URL, s.Model, strings.Join(refused, "; "))
 	}
 	return targets, closeClients, nil
 }
 
-// hasNative fails for servers other than forgo's, unless their user knows better.
-func (s *server) hasNative(known error) error {
-	if len(s.o.Protocols) > 0 {
-		return nil
-	}
-	if !s.isForgo() {
-		return errors.New("the server is not forgo's")
-	}
-	return known
-}
-
-func (s *server) isForgo() bool { return s.who.Name == "forgo" }
-
-func (s *server) wants(p Protocol) bool {
-	return len(s.o.Protocols) == 0 || slices.Contains(s.o.Protocols, p)
-}
-
 // target is a protocol to replay. A server that tells which bundle it answers with is held to it.
-func (s *server) target(p Protocol, forms []form, known client.Metadata) *target {
-	t := &target{Result: Result{URL: s.url, Protocol: p, Server: strings.TrimSpace(s.who.Name + " " + s.who.Version), Forms: []string{}}, forms: forms}
-	if known.Digest != "" && known.Digest != s.digest {
-		t.Failure = &Failure{Protocol: p, ParityError: &predict.ParityError{
-			Stage: predict.StageServe, Tolerance: s.manifest.Tolerance.Model, Err: fmt.Errorf(
-				"%s at %s answers with the bundle sha256:%.12s, this one is sha256:%.12s", p, s.url, known.Digest, s.digest),
+func (s *Server) target(protocol string, forms []Form) *target {
+	t := &target{Result: Result{URL: s.URL, Protocol: protocol, Server: strings.TrimSpace(s.Who.Name + " " + s.Who.Version), Forms: []string{}}, forms: forms}
+	if s.Known.Digest != "" && s.Known.Digest != s.digest {
+		t.Failure = &Failure{Protocol: protocol, ParityError: &predict.ParityError{
+			Stage: predict.StageServe, Tolerance: s.Manifest.Tolerance.Model, Err: fmt.Errorf(
+				"%s at %s answers with the bundle sha256:%.12s, this one is sha256:%.12s", protocol, s.URL, s.Known.Digest, s.digest),
 		}}
 	}
 	return t
 }
 
-// ends maps the bundle's inputs to the server's. Servers may name a single one as they like.
-type ends struct {
-	picture string            // the BYTES input that takes encoded pictures; "" where tensors are sent
-	inputs  map[string]string // the bundle's names to the server's
-	outputs []string          // the bundle's that the server says it gives; nil where it says nothing
+// Ends maps a bundle's inputs and outputs to a server's. Servers may name a single input as they like.
+type Ends struct {
+	Picture string            // the BYTES input that takes encoded pictures; "" where tensors are sent
+	Inputs  map[string]string // the bundle's names to the server's; a picture's has none
+	Outputs []string          // the bundle's that the server says it gives; nil where it says nothing
 }
 
-func match(m *bundle.Manifest, inputs, outputs []tensor.Spec) (ends, error) {
-	e := ends{inputs: map[string]string{}}
+// Sent is what the server calls an input of the bundle.
+func (e Ends) Sent(name string) string {
+	if sent := e.Inputs[name]; sent != "" {
+		return sent
+	}
+	return e.Picture
+}
+
+// Match maps the inputs and outputs of a bundle to those that a server says its model has. The error
+// names an input that the server's model does not take.
+func Match(m *bundle.Manifest, inputs, outputs []tensor.Spec) (Ends, error) {
+	e := Ends{Inputs: map[string]string{}}
 	for _, want := range m.Inputs {
 		if len(inputs) == 0 { // a server that says nothing
-			e.inputs[want.Name] = want.Name
+			e.Inputs[want.Name] = want.Name
 			continue
 		}
 		if m.Picture != nil && want.Name == m.Picture.Input {
 			if i := slices.IndexFunc(inputs, encoded(m)); i >= 0 {
-				e.picture = inputs[i].Name
+				e.Picture = inputs[i].Name
 				continue
 			}
 		}
@@ -176,11 +206,11 @@ func match(m *bundle.Manifest, inputs, outputs []tensor.Spec) (ends, error) {
 		if err := accepts(inputs[i], want.Spec()); err != nil {
 			return e, err
 		}
-		e.inputs[want.Name] = inputs[i].Name
+		e.Inputs[want.Name] = inputs[i].Name
 	}
 	for _, o := range m.Outputs {
 		if slices.ContainsFunc(outputs, func(s tensor.Spec) bool { return s.Name == o.Name }) {
-			e.outputs = append(e.outputs, o.Name)
+			e.Outputs = append(e.Outputs, o.Name)
 		}
 	}
 	return e, nil
@@ -214,8 +244,8 @@ func names(specs []tensor.Spec) string {
 	return strings.Join(quoted, ", ")
 }
 
-// named gives a server's outputs the bundle's names.
-func (e ends) named(m *bundle.Manifest, given tensor.Map) (tensor.Map, error) {
+// Named gives a server's outputs the bundle's names.
+func (e Ends) Named(m *bundle.Manifest, given tensor.Map) (tensor.Map, error) {
 	out := tensor.Map{}
 	var have []tensor.Spec
 	for name, t := range given {
@@ -227,7 +257,7 @@ func (e ends) named(m *bundle.Manifest, given tensor.Map) (tensor.Map, error) {
 	if len(out) == 0 && len(given) == 1 {
 		return tensor.Map{m.Outputs[0].Name: given[have[0].Name]}, nil
 	}
-	for _, name := range append(slices.Clone(e.outputs), m.Outputs[0].Name) {
+	for _, name := range append(slices.Clone(e.Outputs), m.Outputs[0].Name) {
 		if _, ok := out[name]; !ok {
 			return nil, fmt.Errorf("the answer has no output %q, only %s", name, names(have))
 		}
@@ -235,13 +265,8 @@ func (e ends) named(m *bundle.Manifest, given tensor.Map) (tensor.Map, error) {
 	return out, nil
 }
 
-// failed are the forms of a server whose model cannot be asked at all.
-func failed(name string, err error) []form {
-	return []form{{name: name, ask: func(context.Context, []bundle.Recorded) ([]row, error) { return nil, err }}}
-}
-
-// pictures are the encoded pictures of cases as one tensor.
-func pictures(cases []bundle.Recorded) tensor.Tensor {
+// Pictures are the encoded pictures of cases as one tensor.
+func Pictures(cases []bundle.Recorded) tensor.Tensor {
 	texts := make([]string, len(cases))
 	for i, c := range cases {
 		texts[i] = string(c.Picture)

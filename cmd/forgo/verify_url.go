@@ -22,19 +22,20 @@ import (
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/serve"
 )
 
 type urlFlags struct {
 	replay.Options
-	urls, protocols, headers []string
-	apiKey                   string
-	ca, cert, key            string
+	urls, headers []string
+	apiKey        string
+	ca, cert, key string
 }
 
 func (f *urlFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.urls, "url", nil, "replay against the server at `URL` instead: http://, https://, grpc:// or grpcs://HOST:PORT (may be repeated)")
 	commandLineOnly(flags, "url")
-	flags.StringSliceVar(&f.protocols, "protocol", nil, "with --url: oip, oip-grpc, tensorflow, tensorflow-grpc or native (default: those that the server speaks)")
+	flags.StringSliceVar(&f.Only, "protocol", nil, "with --url: "+replay.Names(serve.Replays())+", one or several (default: those that the server speaks)")
 	flags.StringVar(&f.Model, "model", "", "with --url: the model's name there (default: the bundle's)")
 	flags.StringVar(&f.Version, "version", "", "with --url: the model's version there (default: the one that it answers with)")
 	flags.IntSliceVar(&f.Batches, "batch", []int{1, 8}, "with --url: cases in a request")
@@ -50,9 +51,7 @@ func (f *urlFlags) add(flags *pflag.FlagSet) {
 // options checks the flags and fills the options that they give in another form.
 func (f *urlFlags) options() (replay.Options, error) {
 	o := f.Options
-	for _, p := range f.protocols {
-		o.Protocols = append(o.Protocols, replay.Protocol(p))
-	}
+	o.Protocols = serve.Replays()
 	for _, n := range o.Batches {
 		if n < 1 {
 			return o, usageError{fmt.Errorf("--batch is 1 or more, not %d", n)}

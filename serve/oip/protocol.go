@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/forgo-ml/forgo/client/replay"
 	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/serve/protocol"
 )
@@ -22,6 +23,7 @@ var Protocol = protocol.Protocol{
 			"ServerLive": protocol.Probe, "ServerReady": protocol.Probe, "ModelReady": protocol.Probe, "ModelInfer": protocol.Infer,
 		},
 	}}},
+	Replays: []replay.Protocol{Replay, ReplayGRPC},
 }
 
 // manager loads and unloads models, on the operators' port alone.

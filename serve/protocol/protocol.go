@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/forgo-ml/forgo/client/replay"
 	"github.com/forgo-ml/forgo/serve/openapi"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
@@ -27,6 +28,8 @@ type Server struct {
 type Protocol struct {
 	HTTP HTTP
 	GRPC GRPC
+	// Replays send golden cases to a running server in the protocol. Optional: verify --url does not know it.
+	Replays []replay.Protocol
 }
 
 // HTTP is a protocol's part over HTTP. The zero value has none.

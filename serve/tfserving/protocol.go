@@ -3,6 +3,7 @@ package tfserving
 import (
 	"net/http"
 
+	"github.com/forgo-ml/forgo/client/replay"
 	pb "github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/serve/protocol"
 )
@@ -24,4 +25,5 @@ var Protocol = protocol.Protocol{
 			New:         func(s protocol.Server) any { return NewModelService(s.Models) },
 		},
 	}},
+	Replays: []replay.Protocol{Replay, ReplayGRPC},
 }

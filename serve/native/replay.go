@@ -1,52 +1,67 @@
-package replay
+package native
 
-// The native protocol of forgo's server.
+// The protocol's part of verify --url. It shares no code with the server's side, so that a fault of one
+// shows in the other.
 
 import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"mime/multipart"
 	"net/http"
 
+	"github.com/forgo-ml/forgo/client/replay"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// native is the protocol at one server.
-type native struct{ *server }
-
-func (s native) forms() []form {
-	if s.manifest.PictureAlone() {
-		return []form{{name: "body", alone: true, ask: s.body}, {name: "form", ask: s.form}}
+// Replay sends golden cases to a server in the protocol: pictures, forms, rows and CSV, with labels.
+var Replay = replay.Protocol{Name: "native", Forms: func(_ context.Context, s *replay.Server) ([]replay.Form, error) {
+	switch {
+	case s.Asked:
+	case !s.IsForgo():
+		return nil, errors.New("the server is not forgo's")
+	case s.KnownErr != nil:
+		return nil, s.KnownErr
 	}
-	forms := []form{{name: "body", alone: true, ask: s.body}, {name: "rows", ask: s.rows}}
-	if s.manifest.Picture != nil {
+	return calls{s}.forms(), nil
+}}
+
+// calls are requests to one server.
+type calls struct{ *replay.Server }
+
+func (s calls) forms() []replay.Form {
+	if s.Manifest.PictureAlone() {
+		return []replay.Form{{Name: "body", Alone: true, Ask: s.body}, {Name: "form", Ask: s.form}}
+	}
+	forms := []replay.Form{{Name: "body", Alone: true, Ask: s.body}, {Name: "rows", Ask: s.rows}}
+	if s.Manifest.Picture != nil {
 		return forms
 	}
-	for _, i := range s.manifest.Inputs {
+	for _, i := range s.Manifest.Inputs {
 		if _, err := tensor.Count(i.Spec().Shape[1:]); err != nil || i.DType == tensor.Float16 || i.DType == tensor.BFloat16 {
 			return forms // it has no columns
 		}
 	}
-	return append(forms, form{name: "csv", ask: s.csv})
+	return append(forms, replay.Form{Name: "csv", Ask: s.csv})
 }
 
 // body sends what a client would: the picture or the row itself.
-func (s native) body(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (s calls) body(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	answer, err := s.post(ctx, cases[0].ContentType, cases[0].Raw)
 	if err != nil {
 		return nil, err
 	}
 	one, _, err := s.labelled(answer)
-	return []row{one}, err
+	return []replay.Row{one}, err
 }
 
 // form sends pictures as the files of a form.
-func (s native) form(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (s calls) form(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
 	var names []string
@@ -67,7 +82,7 @@ func (s native) form(ctx context.Context, cases []bundle.Recorded) ([]row, error
 }
 
 // rows sends a list of JSON rows.
-func (s native) rows(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (s calls) rows(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	raw := make([][]byte, len(cases))
 	for i, c := range cases {
 		raw[i] = c.Raw
@@ -77,12 +92,12 @@ func (s native) rows(ctx context.Context, cases []bundle.Recorded) ([]row, error
 }
 
 // csv sends a table, a column for each element of each input.
-func (s native) csv(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (s calls) csv(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	var body bytes.Buffer
 	w := csv.NewWriter(&body)
 	for line := -1; line < len(cases); line++ {
 		var record []string
-		for _, info := range s.manifest.Inputs {
+		for _, info := range s.Manifest.Inputs {
 			x := cases[max(line, 0)].Inputs[info.Name]
 			texts, isText := x.Data.([]string)
 			for i := range x.Len() {
@@ -106,17 +121,17 @@ func (s native) csv(ctx context.Context, cases []bundle.Recorded) ([]row, error)
 	return s.list(ctx, "text/csv", body.Bytes(), nil)
 }
 
-func (s native) post(ctx context.Context, contentType string, body []byte) ([]byte, error) {
-	return s.plain.Call(ctx, http.MethodPost, "models/"+s.o.Model, contentType, body)
+func (s calls) post(ctx context.Context, contentType string, body []byte) ([]byte, error) {
+	return s.Plain.Call(ctx, http.MethodPost, "models/"+s.Model, contentType, body)
 }
 
 // list reads a list of answers, those of files with their names.
-func (s native) list(ctx context.Context, contentType string, body []byte, names []string) ([]row, error) {
+func (s calls) list(ctx context.Context, contentType string, body []byte, names []string) ([]replay.Row, error) {
 	answer, err := s.post(ctx, contentType, body)
 	if err != nil {
 		return nil, err
 	}
-	var list []row
+	var list []replay.Row
 	r := payload.New(answer)
 	err = r.List(func(i int) error {
 		raw, err := r.Raw()
@@ -143,24 +158,24 @@ func (s native) list(ctx context.Context, contentType string, body []byte, names
 }
 
 // labelled reads one answer: classes, or outputs by name.
-func (s native) labelled(raw []byte) (row, string, error) {
-	a, file, err := predict.ReadAnswer(s.manifest, raw)
+func (s calls) labelled(raw []byte) (replay.Row, string, error) {
+	a, file, err := predict.ReadAnswer(s.Manifest, raw)
 	if err != nil {
-		return row{}, "", fmt.Errorf("the answer cannot be read: %w", err)
+		return replay.Row{}, "", fmt.Errorf("the answer cannot be read: %w", err)
 	}
-	if s.manifest.Labelled() {
+	if s.Manifest.Labelled() {
 		if a.Classes == nil {
-			return row{}, "", fmt.Errorf("the answer has no classes")
+			return replay.Row{}, "", fmt.Errorf("the answer has no classes")
 		}
-		return row{classes: a.Classes, ordered: true, json: true}, file, nil
+		return replay.Row{Classes: a.Classes, Ordered: true, JSON: true}, file, nil
 	}
-	r := row{outputs: tensor.Map{}, json: true}
-	for _, o := range s.manifest.Shown() {
+	r := replay.Row{Outputs: tensor.Map{}, JSON: true}
+	for _, o := range s.Manifest.Shown() {
 		t, ok := a.Outputs[o.Name]
 		if !ok {
-			return row{}, "", fmt.Errorf("the answer has no output %q", o.Name)
+			return replay.Row{}, "", fmt.Errorf("the answer has no output %q", o.Name)
 		}
-		r.outputs[o.Name] = t.Batch()
+		r.Outputs[o.Name] = t.Batch()
 	}
 	return r, file, nil
 }

@@ -1,6 +1,7 @@
-package replay
+package tfserving
 
-// TensorFlow Serving's REST API.
+// The protocol's part of verify --url. It shares no code with the server's side, so that a fault of one
+// shows in the other.
 
 import (
 	"context"
@@ -13,23 +14,31 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/forgo-ml/forgo/client/replay"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// tensorFlow is a model as the API offers it.
-type tensorFlow struct {
-	*server
-	ends
+// Replay and ReplayGRPC send golden cases to a server over REST, by row and by column, and over gRPC, by
+// value and as content. Both send examples to forgo's server.
+var (
+	Replay     = replay.Protocol{Name: "tensorflow", Forms: restForms}
+	ReplayGRPC = replay.Protocol{Name: "tensorflow-grpc", GRPC: true, Forms: grpcForms}
+)
+
+// rest is a model as the REST API offers it.
+type rest struct {
+	*replay.Server
+	replay.Ends
 	path string
 }
 
-// tensorFlowForms asks for the model's signature. The error means that there is no such model.
-func (s *server) tensorFlowForms(ctx context.Context) ([]form, error) {
-	t := tensorFlow{server: s, path: "v1/models/" + s.o.Model}
-	body, err := s.plain.Call(ctx, http.MethodGet, t.path+"/metadata", "", nil)
+// restForms asks for the model's signature. The error means that there is no such model.
+func restForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
+	t := rest{Server: s, path: "v1/models/" + s.Model}
+	body, err := s.Plain.Call(ctx, http.MethodGet, t.path+"/metadata", "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -37,13 +46,13 @@ func (s *server) tensorFlowForms(ctx context.Context) ([]form, error) {
 	if err != nil {
 		return nil, fmt.Errorf("GET %s/metadata: %w", t.path, err)
 	}
-	if t.ends, err = match(s.manifest, inputs, outputs); err != nil {
-		return failed("instances", err), nil
+	if t.Ends, err = replay.Match(s.Manifest, inputs, outputs); err != nil {
+		return replay.Failed("instances", err), nil
 	}
-	forms := []form{{name: "instances", ask: t.byRow}, {name: "inputs", ask: t.byColumn}}
+	forms := []replay.Form{{Name: "instances", Ask: t.byRow}, {Name: "inputs", Ask: t.byColumn}}
 	// Elsewhere the verb needs a signature of its own.
-	if s.isForgo() && s.manifest.Task == bundle.Classification {
-		forms = append(forms, form{name: "classify", ask: t.classify})
+	if s.IsForgo() && s.Manifest.Task == bundle.Classification {
+		forms = append(forms, replay.Form{Name: "classify", Ask: t.classify})
 	}
 	return forms, nil
 }
@@ -101,7 +110,7 @@ func readSignature(body []byte) (inputs, outputs []tensor.Spec, err error) {
 }
 
 // byRow sends a list of instances: bare where the model has one input, by name otherwise.
-func (t tensorFlow) byRow(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (t rest) byRow(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	body := []byte(`{"instances":[`)
 	for i, c := range cases {
 		if i > 0 {
@@ -112,38 +121,30 @@ func (t tensorFlow) byRow(ctx context.Context, cases []bundle.Recorded) ([]row, 
 	return t.ask(ctx, append(body, "]}"...), "predictions", len(cases))
 }
 
-func (t tensorFlow) appendInstance(dst []byte, c bundle.Recorded) []byte {
+func (t rest) appendInstance(dst []byte, c bundle.Recorded) []byte {
 	if len(c.Inputs) > 1 {
 		return t.appendNamed(dst, c)
 	}
-	return t.appendValue(dst, c, t.manifest.Inputs[0].Name)
+	return t.appendValue(dst, c, t.Manifest.Inputs[0].Name)
 }
 
 // appendNamed appends a case's row of each input, in an object.
-func (t tensorFlow) appendNamed(dst []byte, c bundle.Recorded) []byte {
+func (t rest) appendNamed(dst []byte, c bundle.Recorded) []byte {
 	dst = append(dst, '{')
-	for i, info := range t.manifest.Inputs {
+	for i, info := range t.Manifest.Inputs {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = tensor.AppendText(dst, t.sent(info.Name))
+		dst = tensor.AppendText(dst, t.Sent(info.Name))
 		dst = append(dst, ':')
 		dst = t.appendValue(dst, c, info.Name)
 	}
 	return append(dst, '}')
 }
 
-// sent is what the server calls an input.
-func (t tensorFlow) sent(name string) string {
-	if name = t.inputs[name]; name == "" {
-		return t.picture
-	}
-	return name
-}
-
 // appendValue appends a case's row of one input, as a picture where it is sent as one.
-func (t tensorFlow) appendValue(dst []byte, c bundle.Recorded, name string) []byte {
-	if t.inputs[name] == "" {
+func (t rest) appendValue(dst []byte, c bundle.Recorded, name string) []byte {
+	if t.Inputs[name] == "" {
 		return appendBase64(dst, c.Picture)
 	}
 	x := c.Inputs[name]
@@ -157,19 +158,19 @@ func appendBase64(dst, raw []byte) []byte {
 }
 
 // byColumn sends each input's batch by its name.
-func (t tensorFlow) byColumn(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (t rest) byColumn(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	body := []byte(`{"inputs":{`)
 	stacked, err := bundle.Stack(cases)
 	if err != nil {
 		return nil, err
 	}
-	for i, info := range t.manifest.Inputs {
+	for i, info := range t.Manifest.Inputs {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = tensor.AppendText(body, t.sent(info.Name))
+		body = tensor.AppendText(body, t.Sent(info.Name))
 		body = append(body, ':')
-		if t.inputs[info.Name] != "" {
+		if t.Inputs[info.Name] != "" {
 			body = tensor.AppendNested(body, stacked[info.Name], tensor.Bare)
 			continue
 		}
@@ -186,8 +187,8 @@ func (t tensorFlow) byColumn(ctx context.Context, cases []bundle.Recorded) ([]ro
 }
 
 // ask sends a predict request and reads the field of its answer that holds the outputs.
-func (t tensorFlow) ask(ctx context.Context, body []byte, field string, n int) ([]row, error) {
-	answer, err := t.plain.Call(ctx, http.MethodPost, t.path+":predict", "application/json", body)
+func (t rest) ask(ctx context.Context, body []byte, field string, n int) ([]replay.Row, error) {
+	answer, err := t.Plain.Call(ctx, http.MethodPost, t.path+":predict", "application/json", body)
 	if err != nil {
 		return nil, err
 	}
@@ -219,24 +220,24 @@ func (t tensorFlow) ask(ctx context.Context, body []byte, field string, n int) (
 	if err != nil {
 		return nil, fmt.Errorf("the answer is not that of a predict request: %w", err)
 	}
-	outputs, err := t.named(t.manifest, given)
+	outputs, err := t.Named(t.Manifest, given)
 	if err != nil {
 		return nil, err
 	}
-	return rows(outputs, n)
+	return replay.Rows(outputs, n)
 }
 
 // only is the output that comes without its name.
-func (t tensorFlow) only() string {
-	if len(t.outputs) == 1 {
-		return t.outputs[0]
+func (t rest) only() string {
+	if len(t.Outputs) == 1 {
+		return t.Outputs[0]
 	}
-	return t.manifest.Outputs[0].Name
+	return t.Manifest.Outputs[0].Name
 }
 
 // dtype is the type to read an output as: JSON does not say.
-func (t tensorFlow) dtype(name string) tensor.DType {
-	for _, o := range t.manifest.Outputs {
+func (t rest) dtype(name string) tensor.DType {
+	for _, o := range t.Manifest.Outputs {
 		if o.Name == name {
 			return inJSON(o.DType)
 		}
@@ -253,7 +254,7 @@ func inJSON(d tensor.DType) tensor.DType {
 }
 
 // columns reads outputs by name, passing over those that the bundle has not.
-func (t tensorFlow) columns(r *payload.Reader, into tensor.Map) error {
+func (t rest) columns(r *payload.Reader, into tensor.Map) error {
 	return r.Object(func(name string) error {
 		d := t.dtype(name)
 		if d == "" {
@@ -270,7 +271,7 @@ func (t tensorFlow) columns(r *payload.Reader, into tensor.Map) error {
 }
 
 // rows reads a list of rows, each an object of outputs.
-func (t tensorFlow) rows(r *payload.Reader, into tensor.Map) error {
+func (t rest) rows(r *payload.Reader, into tensor.Map) error {
 	parts := map[string][]tensor.Tensor{}
 	err := r.List(func(int) error {
 		one := tensor.Map{}
@@ -291,7 +292,7 @@ func (t tensorFlow) rows(r *payload.Reader, into tensor.Map) error {
 }
 
 // classify sends examples, and reads the labels with their scores.
-func (t tensorFlow) classify(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (t rest) classify(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	body := []byte(`{"examples":[`)
 	for i, c := range cases {
 		if i > 0 {
@@ -299,7 +300,7 @@ func (t tensorFlow) classify(ctx context.Context, cases []bundle.Recorded) ([]ro
 		}
 		body = t.appendNamed(body, c)
 	}
-	answer, err := t.plain.Call(ctx, http.MethodPost, t.path+":classify", "application/json", append(body, "]}"...))
+	answer, err := t.Plain.Call(ctx, http.MethodPost, t.path+":classify", "application/json", append(body, "]}"...))
 	if err != nil {
 		return nil, err
 	}
@@ -309,9 +310,9 @@ func (t tensorFlow) classify(ctx context.Context, cases []bundle.Recorded) ([]ro
 	if err := json.Unmarshal(answer, &said); err != nil {
 		return nil, fmt.Errorf("the answer is not that of a classify request: %w", err)
 	}
-	list := make([]row, len(said.Results))
+	list := make([]replay.Row, len(said.Results))
 	for i, result := range said.Results {
-		list[i].classes = []predict.Class{}
+		list[i].Classes = []predict.Class{}
 		for _, pair := range result {
 			var c predict.Class
 			if err := json.Unmarshal(pair[0], &c.Label); err != nil {
@@ -322,7 +323,7 @@ func (t tensorFlow) classify(ctx context.Context, cases []bundle.Recorded) ([]ro
 				return nil, fmt.Errorf("the answer is not that of a classify request: %w", err)
 			}
 			c.Score = float32(score)
-			list[i].classes = append(list[i].classes, c)
+			list[i].Classes = append(list[i].Classes, c)
 		}
 	}
 	return list, nil

@@ -1,4 +1,4 @@
-package replay
+package tfserving
 
 // TensorFlow Serving's PredictionService over gRPC. Its messages are written and read here by code
 // of their own: the server's would hide its own faults.
@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/forgo-ml/forgo/client/replay"
 	pb "github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
@@ -22,15 +23,15 @@ import (
 
 // prediction is a model as the service offers it.
 type prediction struct {
-	*server
-	ends
+	*replay.Server
+	replay.Ends
 }
 
 const service = "/tensorflow.serving.PredictionService/"
 
 // spec names the model, and the version where one was asked for.
 func (p prediction) spec(signature string) (*pb.ModelSpec, error) {
-	name, version, ok := strings.Cut(p.o.Model, "/versions/")
+	name, version, ok := strings.Cut(p.Model, "/versions/")
 	spec := &pb.ModelSpec{Name: name, SignatureName: signature}
 	if ok {
 		n, err := strconv.ParseInt(version, 10, 64)
@@ -42,16 +43,16 @@ func (p prediction) spec(signature string) (*pb.ModelSpec, error) {
 	return spec, nil
 }
 
-// tensorFlowGRPCForms asks for the model's signature. The error means that there is no such model.
-func (s *server) tensorFlowGRPCForms(ctx context.Context) ([]form, error) {
-	p := prediction{server: s}
+// grpcForms asks for the model's signature. The error means that there is no such model.
+func grpcForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
+	p := prediction{Server: s}
 	spec, err := p.spec("")
 	if err != nil {
 		return nil, err
 	}
 	var known pb.GetModelMetadataResponse
 	request := &pb.GetModelMetadataRequest{ModelSpec: spec, MetadataField: []string{"signature_def"}}
-	if err := s.plain.Invoke(ctx, service+"GetModelMetadata", request, &known); err != nil {
+	if err := s.Plain.Invoke(ctx, service+"GetModelMetadata", request, &known); err != nil {
 		return nil, err
 	}
 	var signatures pb.SignatureDefMap
@@ -72,29 +73,21 @@ func (s *server) tensorFlowGRPCForms(ctx context.Context) ([]form, error) {
 		}
 		return list
 	}
-	if p.ends, err = match(s.manifest, specs(def.GetInputs()), specs(def.GetOutputs())); err != nil {
-		return failed("values", err), nil
+	if p.Ends, err = replay.Match(s.Manifest, specs(def.GetInputs()), specs(def.GetOutputs())); err != nil {
+		return replay.Failed("values", err), nil
 	}
-	forms := []form{{name: "values", ask: p.predict(false)}, {name: "content", ask: p.predict(true)}}
+	forms := []replay.Form{{Name: "values", Ask: p.predict(false)}, {Name: "content", Ask: p.predict(true)}}
 	// Elsewhere the method needs a signature of its own; and features have three types only.
-	if s.isForgo() && s.manifest.Task == bundle.Classification && !slices.ContainsFunc(s.manifest.Beside(), func(s tensor.Spec) bool {
+	if s.IsForgo() && s.Manifest.Task == bundle.Classification && !slices.ContainsFunc(s.Manifest.Beside(), func(s tensor.Spec) bool {
 		return !slices.Contains([]tensor.DType{tensor.Float32, tensor.Int32, tensor.Int64, tensor.String}, s.DType)
 	}) {
-		forms = append(forms, form{name: "examples", ask: p.classify})
+		forms = append(forms, replay.Form{Name: "examples", Ask: p.classify})
 	}
 	return forms, nil
 }
 
-// sent is what the server calls an input.
-func (p prediction) sent(name string) string {
-	if name = p.inputs[name]; name == "" {
-		return p.picture
-	}
-	return name
-}
-
-func (p prediction) predict(asContent bool) func(context.Context, []bundle.Recorded) ([]row, error) {
-	return func(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (p prediction) predict(asContent bool) func(context.Context, []bundle.Recorded) ([]replay.Row, error) {
+	return func(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 		spec, err := p.spec("serving_default")
 		if err != nil {
 			return nil, err
@@ -105,33 +98,33 @@ func (p prediction) predict(asContent bool) func(context.Context, []bundle.Recor
 			return nil, err
 		}
 		for name, t := range stacked {
-			if p.inputs[name] == "" {
-				t = pictures(cases)
+			if p.Inputs[name] == "" {
+				t = replay.Pictures(cases)
 			}
-			if request.Inputs[p.sent(name)], err = message(t, asContent); err != nil {
+			if request.Inputs[p.Sent(name)], err = writeTensor(t, asContent); err != nil {
 				return nil, err
 			}
 		}
 		var answer pb.PredictResponse
-		if err := p.plain.Invoke(ctx, service+"Predict", request, &answer); err != nil {
+		if err := p.Plain.Invoke(ctx, service+"Predict", request, &answer); err != nil {
 			return nil, err
 		}
 		given := tensor.Map{}
 		for name, m := range answer.GetOutputs() {
-			if given[name], err = values(m); err != nil {
+			if given[name], err = readTensor(m); err != nil {
 				return nil, fmt.Errorf("output %q of the answer: %w", name, err)
 			}
 		}
-		outputs, err := p.named(p.manifest, given)
+		outputs, err := p.Named(p.Manifest, given)
 		if err != nil {
 			return nil, err
 		}
-		return rows(outputs, len(cases))
+		return replay.Rows(outputs, len(cases))
 	}
 }
 
-// message writes a tensor, strings always by value.
-func message(t tensor.Tensor, asContent bool) (*pb.TensorProto, error) {
+// writeTensor writes a tensor, strings always by value.
+func writeTensor(t tensor.Tensor, asContent bool) (*pb.TensorProto, error) {
 	m := &pb.TensorProto{TensorShape: &pb.TensorShapeProto{}}
 	for name, d := range typeOf {
 		if d == t.DType() {
@@ -183,8 +176,8 @@ func message(t tensor.Tensor, asContent bool) (*pb.TensorProto, error) {
 	return m, nil
 }
 
-// values reads a tensor.
-func values(m *pb.TensorProto) (tensor.Tensor, error) {
+// readTensor reads a tensor.
+func readTensor(m *pb.TensorProto) (tensor.Tensor, error) {
 	d := typeOf[m.GetDtype().String()]
 	t := tensor.Tensor{Shape: make([]int64, len(m.GetTensorShape().GetDim()))}
 	for i, dim := range m.GetTensorShape().GetDim() {
@@ -248,7 +241,7 @@ func whole[T int8 | int16 | int32 | uint8 | uint16](numbers []float64) []T {
 }
 
 // classify sends examples, and reads the labels with their scores.
-func (p prediction) classify(ctx context.Context, cases []bundle.Recorded) ([]row, error) {
+func (p prediction) classify(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	spec, err := p.spec("")
 	if err != nil {
 		return nil, err
@@ -257,23 +250,23 @@ func (p prediction) classify(ctx context.Context, cases []bundle.Recorded) ([]ro
 	for _, c := range cases {
 		features := map[string]*pb.Feature{}
 		for name, t := range c.Inputs {
-			features[p.sent(name)] = feature(t)
-			if p.inputs[name] == "" {
-				features[p.sent(name)] = feature(tensor.Tensor{Data: []string{string(c.Picture)}})
+			features[p.Sent(name)] = feature(t)
+			if p.Inputs[name] == "" {
+				features[p.Sent(name)] = feature(tensor.Tensor{Data: []string{string(c.Picture)}})
 			}
 		}
 		list.Examples = append(list.Examples, &pb.Example{Features: &pb.Features{Feature: features}})
 	}
 	request := &pb.ClassificationRequest{ModelSpec: spec, Input: &pb.Input{Kind: &pb.Input_ExampleList{ExampleList: list}}}
 	var answer pb.ClassificationResponse
-	if err := p.plain.Invoke(ctx, service+"Classify", request, &answer); err != nil {
+	if err := p.Plain.Invoke(ctx, service+"Classify", request, &answer); err != nil {
 		return nil, err
 	}
-	var out []row
+	var out []replay.Row
 	for _, one := range answer.GetResult().GetClassifications() {
-		r := row{classes: []predict.Class{}}
+		r := replay.Row{Classes: []predict.Class{}}
 		for _, c := range one.GetClasses() {
-			r.classes = append(r.classes, predict.Class{Label: c.GetLabel(), Score: c.GetScore()})
+			r.Classes = append(r.Classes, predict.Class{Label: c.GetLabel(), Score: c.GetScore()})
 		}
 		out = append(out, r)
 	}
