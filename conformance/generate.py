@@ -14,7 +14,9 @@ import io
 import json
 import os
 import struct
+import subprocess
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ from forgo._picture import decode
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from conformance.jpegs import jpegs
 from conformance.others import bmps, gifs, tiffs
+from conformance.webps import webps
+from tests.environments import environment
 
 HERE = Path(__file__).parent
 
@@ -120,6 +124,7 @@ def pictures() -> dict[str, bytes]:
     save("animated.png", photograph, "PNG", save_all=True, append_images=[grey.convert("RGB")])
 
     made |= jpegs() | _pngs(photograph) | gifs(photograph) | bmps(photograph) | tiffs(photograph)
+    made |= webps(photograph) | encoded(photograph)
 
     # Refused: no rule is stated for them, or they are broken.
     made["no-quantization-tables.jpg"] = _without(base, 0xDB)
@@ -138,6 +143,17 @@ def pictures() -> dict[str, bytes]:
     made["huge.png"] = png[:8] + _chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
     made["no-pixels.png"] = _png(0, 5, 8, 2, b"")
     return made
+
+
+def encoded(photograph: Image.Image) -> dict[str, bytes]:
+    """Pictures by encoders that live in an environment of their own."""
+    folder = HERE / "encoders"
+    with tempfile.TemporaryDirectory() as place:
+        source, made = Path(place) / "photograph.png", Path(place) / "made"
+        photograph.save(source)
+        made.mkdir()
+        subprocess.run([environment(folder), folder / "encode.py", source, made], check=True)
+        return {p.name: p.read_bytes() for p in sorted(made.iterdir())}
 
 
 def _without(jpeg: bytes, marker: int) -> bytes:

@@ -28,6 +28,7 @@ def test_a_bundle_takes_every_kind_by_the_alpha_it_names(tmp_path: Path, alpha: 
         "transparent.gif",
         "masks-bgra.bmp",
         "alpha-deflated.tif",
+        "lossy-alpha.webp",
         "cmyk.jpg",
         "sixteen-bit-rgb.png",
     ]
@@ -42,6 +43,7 @@ def test_a_bundle_takes_every_kind_by_the_alpha_it_names(tmp_path: Path, alpha: 
         "image/gif",
         "image/bmp",
         "image/tiff",
+        "image/webp",
     }
     for name in names:
         recorded = np.asarray(Image.open(io.BytesIO((bundle / cases[name]["pixels"]).read_bytes())))

@@ -64,13 +64,13 @@ def test_a_picture_is_known_by_its_content(two_classes: Path) -> None:
 def test_what_is_left_out_is_said(two_classes: Path) -> None:
     picture(two_classes / "lost.png", 9)
     (two_classes / "a" / "gone.jpg").symlink_to("nowhere.jpg")
-    (two_classes / "a" / "new.webp").write_bytes(b"RIFF")
+    (two_classes / "a" / "new.heic").write_bytes(b"ftyp")
     os.mkfifo(two_classes / "b" / "pipe.jpg")
     reasons = {Path(path).name: why for path, why in find(two_classes).set_aside}
     assert reasons == {
         "lost.png": "it lies beside the class folders, so it has no class",
         "gone.jpg": "it is a link to nothing",
-        "new.webp": ".webp pictures are not accepted; convert it to PNG",
+        "new.heic": ".heic pictures are not accepted; convert it to PNG",
         "pipe.jpg": "it is not a regular file",
     }
 

@@ -94,7 +94,11 @@ func (a *asker) send(q question) { a.ended = a.ended || !a.ask(q) }
 func (a *asker) folder(root string) error {
 	endings, what := []string{".json"}, "rows (.json)"
 	if a.pictureAlone() {
-		endings, what = []string{".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff"}, "pictures (.jpg, .png, .gif, .bmp, .tif)"
+		endings = nil
+		for _, f := range pixels.Formats {
+			endings = append(endings, f.Endings...)
+		}
+		what = "pictures (" + strings.Join(endings, ", ") + ")"
 	}
 	found := false
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -130,7 +134,7 @@ func (a *asker) folder(root string) error {
 func (a *asker) stream(path, kind string, from io.Reader) error {
 	in := bufio.NewReaderSize(from, 64<<10)
 	if kind == "" {
-		start, err := in.Peek(8)
+		start, err := in.Peek(12)
 		switch {
 		case len(start) == 0 && errors.Is(err, io.EOF):
 			return errors.New("it is empty")

@@ -24,7 +24,7 @@ func predictCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "predict MODEL FILE...",
 		Short: "Label pictures, or JSON rows, with a bundle, a SavedModel or an ONNX file",
-		Long: "Predict answers each FILE: a JPEG, PNG, GIF, BMP or TIFF picture, or a JSON row where the model takes tensors.\n" +
+		Long: "Predict answers each FILE: a JPEG, PNG, GIF, BMP, TIFF or WebP picture, or a JSON row where the model takes tensors.\n" +
 			"It takes a folder, with all below it, and files of rows: .jsonl with a JSON row a line, pictures as\n" +
 			"{\"file\": \"PATH\"}; .npy; .csv, with a header or without. - is standard input: any of these.\n" +
 			"A file that cannot be read is reported, the others are answered, and the exit code is 1.\n\n" +

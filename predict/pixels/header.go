@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/pixels/jpeg"
+	"github.com/forgo-ml/forgo/predict/pixels/webp"
 )
 
 // header is what is read of a picture before any decoding. src/forgo/_picture.py reads the
@@ -18,6 +19,7 @@ type header struct {
 	gif           *gifFile
 	bmp           *bmpFile
 	tiff          *tiffFile
+	webp          *webp.File
 }
 
 // memory is at most what decoding takes beside the file, of so many bytes.
@@ -26,6 +28,9 @@ func (h header) memory(file int64) int64 {
 	n := picture + 8*int64(h.width)*4 + 128<<10 // of a PNG two rows of up to eight bytes a pixel, and the inflater
 	if h.jpeg != nil {
 		n = h.jpeg.Memory() + file // libjpeg-turbo has a copy of the file
+	}
+	if h.webp != nil {
+		n = picture + h.webp.Memory()
 	}
 	if h.orientation > 1 {
 		n += picture
@@ -56,11 +61,14 @@ func readHeader(data []byte) (header, error) {
 		if f, err = parseBMP(data); err == nil {
 			h = header{media: BMP, width: f.width, height: f.height, orientation: 1, bmp: f}
 		}
-	default:
-		if len(data) == 0 {
-			return h, refuse("it is empty")
+	case WebP:
+		var f *webp.File
+		if f, err = webp.Parse(data, MaxPixels); err == nil {
+			return header{media: WebP, width: f.Width, height: f.Height, orientation: webpOrientation(f.EXIF), webp: f}, nil
 		}
-		return h, refuse("it is no JPEG, PNG, GIF, BMP or TIFF")
+		err = refuse("%w", err)
+	default:
+		err = unknown(data)
 	}
 	return h, err
 }

@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/forgo-ml/forgo/predict/pixels/webp"
 )
 
 // MaxPixels is the largest width times height that is decoded: Pillow's own limit.
@@ -21,7 +23,25 @@ const (
 	GIF  = "image/gif"
 	BMP  = "image/bmp"
 	TIFF = "image/tiff"
+	WebP = "image/webp"
 )
+
+// Formats are the kinds of files that Decode takes: each with its name, media type and the endings that files
+// of it have.
+var Formats = []Format{
+	{"JPEG", JPEG, []string{".jpg", ".jpeg"}},
+	{"PNG", PNG, []string{".png"}},
+	{"GIF", GIF, []string{".gif"}},
+	{"BMP", BMP, []string{".bmp"}},
+	{"TIFF", TIFF, []string{".tif", ".tiff"}},
+	{"WebP", WebP, []string{".webp"}},
+}
+
+// Format is a kind of picture file.
+type Format struct {
+	Name, Media string
+	Endings     []string // with their dots, in lower case
+}
 
 // ErrPicture is wrapped by every error that is the picture's fault.
 var ErrPicture = errors.New("picture refused")
@@ -78,6 +98,8 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 		img, err = h.bmp.decode(ctx, o.Alpha)
 	case TIFF:
 		img, err = h.tiff.decode(ctx, o.Alpha)
+	case WebP:
+		img, err = decodeWebP(ctx, h.webp, o.Alpha)
 	}
 	if err != nil {
 		return RGB{}, err
@@ -101,6 +123,8 @@ func Sniff(data []byte) string {
 		return BMP
 	case len(data) >= 4 && (string(data[:4]) == "II*\x00" || string(data[:4]) == "MM\x00*"):
 		return TIFF
+	case webp.Starts(data):
+		return WebP
 	}
 	return ""
 }

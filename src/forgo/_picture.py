@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from forgo import _bmp, _gif, _jpeg, _png, _tiff
+from forgo import _bmp, _gif, _jpeg, _png, _tiff, _webp
 from forgo._errors import PictureError
 
 MAX_PIXELS = 89_478_485
@@ -27,9 +27,33 @@ PNG = "image/png"
 GIF = "image/gif"
 BMP = "image/bmp"
 TIFF = "image/tiff"
-MEDIA = (JPEG, PNG, GIF, BMP, TIFF)
-"""What decodes, by a rule of spec/pictures.md."""
-SUFFIXES = {".jpg": JPEG, ".jpeg": JPEG, ".png": PNG, ".gif": GIF, ".bmp": BMP, ".tif": TIFF, ".tiff": TIFF}
+WEBP = "image/webp"
+FORMATS = {
+    "JPEG": (JPEG, ".jpg", ".jpeg"),
+    "PNG": (PNG, ".png"),
+    "GIF": (GIF, ".gif"),
+    "BMP": (BMP, ".bmp"),
+    "TIFF": (TIFF, ".tif", ".tiff"),
+    "WebP": (WEBP, ".webp"),
+}
+"""What decodes, by a rule of spec/pictures.md: a name, its media type, and the endings of its files."""
+MEDIA = tuple(media for media, *_ in FORMATS.values())
+SUFFIXES = {ending: media for media, *endings in FORMATS.values() for ending in endings}
+_NAMES = ", ".join([*FORMATS][:-1]) + f" or {[*FORMATS][-1]}"
+_OTHERS = {
+    b"\x00\x00\x00\x0cjP  \r\n\x87\n": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\x00\x00\x00\x0cJXL \r\n\x87\n": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
+    b"II\x2b\x00": "BigTIFF",
+    b"MM\x00\x2b": "BigTIFF",
+    b"8BPS": "a Photoshop document",
+    b"%PDF-": "a PDF document",
+    b"\x00\x00\x01\x00": "an icon",
+    b"<svg": "SVG",
+    b"<?xml": "XML",
+}
+"""Formats for which no rule is stated, by their first bytes."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +103,10 @@ def decode(data: bytes, alpha: Alpha = "drop") -> npt.NDArray[np.uint8]:
     elif data[:2] == b"BM":
         bmp = _bmp.parse(data, MAX_PIXELS)
         header, pixels = _bmp_header(bmp), _laid(*bmp.pixels(), alpha)
+    elif _webp.starts(data):
+        webp = _webp.parse(data, MAX_PIXELS)
+        frame = _opened(webp.canonical(), "WEBP", "RGBA" if webp.transparent else "RGB")
+        header, pixels = _webp_header(webp), _laid(*webp.pixels(frame), alpha)
     else:
         header = read_header(data)  # which refuses it
     return np.ascontiguousarray(_upright(pixels, header.orientation))
@@ -156,7 +184,25 @@ def read_header(data: bytes) -> Header:
         return _tiff_header(_tiff.parse(data, MAX_PIXELS))
     if data[:2] == b"BM":
         return _bmp_header(_bmp.parse(data, MAX_PIXELS))
-    raise PictureError("it is empty" if not data else "it is no JPEG, PNG, GIF, BMP or TIFF")
+    if _webp.starts(data):
+        return _webp_header(_webp.parse(data, MAX_PIXELS))
+    if not data:
+        raise PictureError("it is empty")
+    if name := _other_format(data):
+        raise PictureError(f"it is {name}, which is not decoded: convert it to PNG or JPEG")
+    raise PictureError(f"it is no {_NAMES}")
+
+
+def _other_format(data: bytes) -> str:
+    for start, name in _OTHERS.items():
+        if data.startswith(start):
+            return name
+    if len(data) < 12 or data[4:8] != b"ftyp":
+        return ""
+    brands = data[8:64]
+    if b"avif" in brands or b"avis" in brands:
+        return "AVIF"
+    return "HEIC" if brands.startswith((b"he", b"mif1", b"msf1")) else "a video"
 
 
 def _jpeg_header(jpeg: _jpeg.Jpeg) -> Header:
@@ -182,6 +228,15 @@ def _gif_header(gif: _gif.Gif) -> Header:
 
 def _bmp_header(bmp: _bmp.Bmp) -> Header:
     return Header(BMP, bmp.width, bmp.height, 1, f"{bmp.bits} bit")
+
+
+def _webp_header(webp: _webp.Webp) -> Header:
+    encoding = "lossless" if webp.frame.kind == b"VP8L" else "lossy"
+    if webp.transparent:
+        encoding += ", alpha"
+    exif = None if webp.exif is None else webp.exif.removeprefix(b"Exif\x00\x00")
+    orientation = 1 if exif is None else exif_orientation(exif)
+    return Header(WEBP, webp.width, webp.height, orientation, encoding)
 
 
 def _tiff_header(tiff: _tiff.Tiff) -> Header:

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from forgo._bundle import Staging
-from forgo._picture import BMP, GIF, JPEG, PNG, TIFF
+from forgo._picture import FORMATS
 from forgo.exporting._arrays import pack
 from forgo.exporting._examples import Example
 from forgo.exporting._model import Arrays
@@ -20,7 +20,7 @@ CASES = 16
 """Recorded at least, where there are as many examples."""
 MOST_CASES = 64
 _LEAST_CERTAIN = 8
-_SUFFIX = {JPEG: ".jpg", PNG: ".png", GIF: ".gif", BMP: ".bmp", TIFF: ".tif", "application/json": ".json"}
+_SUFFIX = {media: ending for media, ending, *_ in FORMATS.values()} | {"application/json": ".json"}
 
 
 def difference(got: npt.NDArray[Any], want: npt.NDArray[Any]) -> float:

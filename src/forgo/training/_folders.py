@@ -14,7 +14,7 @@ _CLUTTER = {"__MACOSX", "@eaDir", "lost+found"}
 """Folders that archivers and file servers leave behind."""
 
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
-_NOT_ACCEPTED = {".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl"}
+_NOT_ACCEPTED = {".heic", ".heif", ".avif", ".jp2", ".jxl"}
 
 Left = tuple[str, str]
 """A file that is left out, and why."""
@@ -91,10 +91,10 @@ def _judge(path: Path) -> str | None:
         return ""
     try:
         with path.open("rb") as f:
-            start = f.read(8)
+            start = f.read(12)
     except OSError as e:
         return e.strerror or str(e)
-    if start.startswith(_STARTS):
+    if start.startswith(_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WEBP"):
         return ""
     return f"{suffix} pictures are not accepted; convert it to PNG" if suffix in _NOT_ACCEPTED else None
 
