@@ -115,7 +115,8 @@ func (d *lossy) header(data []byte) bool {
 	}
 	d.simple = r.flag()
 	d.level, d.sharpness = r.number(6), r.number(3)
-	if r.flag() && r.flag() {
+	differs := r.flag()
+	if differs && r.flag() {
 		for i := range 8 {
 			if !r.flag() {
 				continue
