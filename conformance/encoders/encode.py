@@ -9,7 +9,7 @@ import struct
 import sys
 from pathlib import Path
 
-import webp
+import webp  # type: ignore[import-not-found]
 from PIL import Image
 
 # The fields of libwebp's WebPConfig, each of four bytes; the package names a few of them only.
