@@ -74,7 +74,7 @@ soak: build
 SECONDS ?= 3600
 SEED ?= 0
 history: build
-	@$(GO) build -race -o build/stress/forgo-race ./cmd/forgo
+	@$(GO) build -race -buildmode=exe -o build/stress/forgo-race ./cmd/forgo
 	@$(GO) run ./stress/history -binary build/stress/forgo-race -seconds $(SECONDS) -seed $(SEED)
 
 bench-go: .venv/ready
