@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history refusals build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -76,6 +76,10 @@ SEED ?= 0
 history: build
 	@$(GO) build -race -buildmode=exe -o build/stress/forgo-race ./cmd/forgo
 	@$(GO) run ./stress/history -binary build/stress/forgo-race -seconds $(SECONDS) -seed $(SEED)
+
+# What a hundred of each refused request leave behind, into docs/refusals.md.
+refusals: .venv/ready
+	FORGO_UPDATE_REFUSALS=1 $(GO) test -count=1 -run TestRefusedRequestsLeaveNothing ./serve
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve
