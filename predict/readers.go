@@ -100,6 +100,9 @@ func (r *replayer) forms(cases []golden) error {
 	if r.m.row.Picture {
 		return nil
 	}
+	if err := r.arrays(cases, stacked); err != nil {
+		return err
+	}
 	for _, s := range r.m.row.Specs {
 		if n, err := tensor.Count(s.Shape[min(1, len(s.Shape)):]); err != nil || n > 1<<12 {
 			return nil //nolint:nilerr // it has no columns, or more than anyone sends as a table
@@ -108,8 +111,12 @@ func (r *replayer) forms(cases []golden) error {
 	if !tabular(cases, r.m.row.Specs) {
 		return nil
 	}
-	got, err := payload.Limits{}.Table(r.table(cases), r.m.row.Specs)
-	return r.batched(cases, got, "in a table", err)
+	got, err := payload.Limits{}.Table(r.table(cases, true), r.m.row.Specs, "")
+	if err := r.batched(cases, got, "in a table", err); err != nil {
+		return err
+	}
+	got, err = payload.Limits{}.Table(r.table(cases, false), r.m.row.Specs, payload.HeaderAbsent)
+	return r.batched(cases, got, "in a table without header", err)
 }
 
 // tabular says whether a CSV can carry the cases: it changes carriage returns in texts, and a line
@@ -148,11 +155,15 @@ func (r *replayer) batched(cases []golden, got Tensors, how string, err error) e
 	return nil
 }
 
-// table writes cases as a CSV, the last column first.
-func (r *replayer) table(cases []golden) []byte {
+// table writes cases as a CSV, with a header the last column first.
+func (r *replayer) table(cases []golden, header bool) []byte {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	for line := -1; line < len(cases); line++ {
+	line := 0
+	if header {
+		line = -1
+	}
+	for ; line < len(cases); line++ {
 		var record []string
 		for _, s := range r.m.row.Specs {
 			x := cases[max(line, 0)].Inputs[s.Name]
@@ -170,11 +181,32 @@ func (r *replayer) table(cases []golden) []byte {
 				}
 			}
 		}
-		slices.Reverse(record)
+		if header {
+			slices.Reverse(record)
+		}
 		_ = w.Write(record) // to memory
 	}
 	w.Flush()
 	return b.Bytes()
+}
+
+// arrays replays cases as NumPy saves them, each in one of the ways in which it may.
+func (r *replayer) arrays(cases []golden, stacked Tensors) error {
+	for way := range 3 {
+		file, err := numpyFile(stacked, way)
+		if file == nil || err != nil {
+			return err
+		}
+		rows, err := payload.Limits{}.NPZ(bytes.NewReader(file), int64(len(file)), r.m.row.Specs)
+		var got Tensors
+		if err == nil {
+			got, err = rows.Next(rows.Len())
+		}
+		if err := r.batched(cases, got, "in NumPy's arrays", err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // form replays cases as the files of a form.

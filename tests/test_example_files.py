@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import forgo
-from forgo.exporting import _split
+from forgo.exporting import _is_table, _split
 from forgo.exporting._examples import from_cells, from_rows
 from forgo.exporting._model import End
 from forgo.exporting._rows import read_examples
@@ -25,9 +25,10 @@ WANT: dict[str, list[Any]] = {"size": [[1.5, -2], [0, 1e3]], "rooms": [3, 4], "k
 
 def rows(path: Path) -> dict[str, Any]:
     """The rows of a file as the model takes them, told by what a golden case's raw input says."""
-    _, _, given, table = _split(path)
+    read = read_examples(path)
+    _, _, given = _split(read)
     assert given is not None
-    made = from_rows(from_cells(given, INPUTS) if table else given, INPUTS)
+    made = from_rows(from_cells(given, INPUTS) if _is_table(read) else given, INPUTS)
     return {e.name: [json.loads(x.raw)[e.name] for x in made] for e in INPUTS}
 
 
@@ -70,7 +71,7 @@ def test_pictures_in_every_form(tmp_path: Path) -> None:
         (tmp_path / "p.jsonl", ""),
         (tmp_path / "q.jsonl", "image"),
     ):
-        pictures, picture_name, _, _ = _split(examples)
+        pictures, picture_name, _ = _split(read_examples(examples))
         assert pictures
         assert picture_name == name
         assert {p.read_bytes() for p in pictures} == {PICTURE.read_bytes()}

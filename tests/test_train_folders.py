@@ -64,14 +64,14 @@ def test_a_picture_is_known_by_its_content(two_classes: Path) -> None:
 def test_what_is_left_out_is_said(two_classes: Path) -> None:
     picture(two_classes / "lost.png", 9)
     (two_classes / "a" / "gone.jpg").symlink_to("nowhere.jpg")
-    (two_classes / "a" / "new.heic").write_bytes(b"ftyp")
+    (two_classes / "a" / "new.heic").write_bytes(b"\0\0\0\x18ftypheic")
     os.mkfifo(two_classes / "b" / "pipe.jpg")
     reasons = {Path(path).name: why for path, why in find(two_classes).set_aside}
     assert reasons == {
         "lost.png": "it lies beside the class folders, so it has no class",
-        "gone.jpg": "it is a link to nothing",
-        "new.heic": ".heic pictures are not accepted; convert it to PNG",
-        "pipe.jpg": "it is not a regular file",
+        "gone.jpg": "a link to nothing",
+        "new.heic": "it is HEIC, which is not decoded: convert it to PNG or JPEG",
+        "pipe.jpg": "no regular file",
     }
 
 

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/pixels"
@@ -48,6 +49,7 @@ type asker struct {
 	stdin io.Reader
 	ask   func(question) bool // false ends it
 	ended bool
+	notes []string // what is to be said once all is asked
 }
 
 // file asks what one argument stands for. Its error is about the argument as a whole, or about what
@@ -65,22 +67,25 @@ func (a *asker) file(path string) error {
 	}
 	kind := strings.ToLower(filepath.Ext(path))
 	switch kind {
-	case ".jsonl", ".npy", ".csv":
+	case ".jsonl", ".ndjson", ".json", ".npy", ".npz", ".csv":
 		file, err := os.Open(path)
 		if err != nil {
 			return reason(err)
 		}
 		defer file.Close()
+		if kind == ".npz" && info.Mode().IsRegular() {
+			return a.archive(path, file, info.Size())
+		}
 		return a.stream(path, kind, file)
 	}
-	a.whole(path)
+	a.whole(path, readNamed)
 	return nil
 }
 
 // whole asks a file's content: a picture, or a row, which may name its picture's file.
-func (a *asker) whole(path string) {
+func (a *asker) whole(path string, read func(string) ([]byte, error)) {
 	a.send(question{file: path, read: func() ([]byte, error) {
-		raw, err := readFile(path)
+		raw, err := read(path)
 		if err == nil && strings.EqualFold(filepath.Ext(path), ".json") {
 			raw, err = a.withPicture(filepath.Dir(path), raw)
 		}
@@ -90,50 +95,10 @@ func (a *asker) whole(path string) {
 
 func (a *asker) send(q question) { a.ended = a.ended || !a.ask(q) }
 
-// folder asks the pictures below a folder, or the rows for a model that takes no pictures alone.
-func (a *asker) folder(root string) error {
-	endings, what := []string{".json"}, "rows (.json)"
-	if a.pictureAlone() {
-		endings = nil
-		for _, f := range pixels.Formats {
-			endings = append(endings, f.Endings...)
-		}
-		what = "pictures (" + strings.Join(endings, ", ") + ")"
-	}
-	found := false
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return reason(err)
-		case a.ended:
-			return fs.SkipAll
-		case path != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "__MACOSX"):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case entry.IsDir():
-			return nil
-		}
-		for _, ending := range endings {
-			if strings.EqualFold(filepath.Ext(path), ending) {
-				found = true
-				a.whole(path)
-				return nil
-			}
-		}
-		return nil
-	})
-	if err == nil && !found {
-		err = fmt.Errorf("there are no %s in the folder", what)
-	}
-	return err
-}
-
 // stream asks the rows of a file; kind is its ending, or "" to look at how it begins.
 func (a *asker) stream(path, kind string, from io.Reader) error {
 	in := bufio.NewReaderSize(from, 64<<10)
-	if kind == "" {
+	if kind == "" || kind == ".npz" {
 		start, err := in.Peek(12)
 		switch {
 		case len(start) == 0 && errors.Is(err, io.EOF):
@@ -146,8 +111,14 @@ func (a *asker) stream(path, kind string, from io.Reader) error {
 				a.send(question{file: path, read: func() ([]byte, error) { return raw, nil }})
 			}
 			return err
-		case string(start[:min(6, len(start))]) == npyMagic:
+		case bytes.HasPrefix(start, []byte(payload.NPYMagic)):
 			kind = ".npy"
+		case bytes.HasPrefix(start, []byte(payload.ZipMagic)):
+			raw, err := readAll(in)
+			if err != nil {
+				return err
+			}
+			return a.archive(path, bytes.NewReader(raw), int64(len(raw)))
 		case bytes.ContainsAny(bytes.TrimLeft(start, " \t\r\n\ufeff")[:min(1, len(bytes.TrimLeft(start, " \t\r\n\ufeff")))], `{["`):
 			kind = ".jsonl"
 		default:
@@ -156,11 +127,56 @@ func (a *asker) stream(path, kind string, from io.Reader) error {
 	}
 	switch kind {
 	case ".npy":
-		return a.array(path, in)
+		return a.array(path, in, -1)
 	case ".csv":
 		return a.table(path, in)
+	case ".json":
+		return a.value(path, in)
 	}
 	return a.lines(path, in)
+}
+
+// value asks a file's one JSON value, a row or a list of rows.
+func (a *asker) value(path string, in io.Reader) error {
+	raw, err := readAll(in)
+	if err != nil {
+		return err
+	}
+	rows, list := a.rows(raw)
+	for i, row := range rows {
+		number := i + 1
+		if !list {
+			number = 0
+		}
+		a.send(question{file: path, row: number, read: func() ([]byte, error) { return a.withPicture(filepath.Dir(path), row) }})
+	}
+	if len(rows) == 0 {
+		return errNoRows
+	}
+	return nil
+}
+
+// rows takes a list of rows apart, as the server tells it from one row: it holds objects, or is one
+// deeper than a row of the one input.
+func (a *asker) rows(text []byte) (rows [][]byte, list bool) {
+	r := payload.New(text)
+	specs := a.takes.Specs
+	deeper := !a.takes.Picture && len(specs) == 1 && specs[0].Shape != nil && r.Peek() == '[' && r.Deep() == len(specs[0].Shape)
+	if r.PeekInto() != '{' && !deeper {
+		return [][]byte{text}, false
+	}
+	err := r.List(func(int) error {
+		row, err := r.Raw()
+		rows = append(rows, row)
+		return err
+	})
+	if err == nil {
+		err = r.End()
+	}
+	if err != nil { // which reading it as a row says, too
+		return [][]byte{text}, false
+	}
+	return rows, true
 }
 
 // lines asks each line of JSON. A picture is {"file": "PATH"}, from the folder of the file of rows on.
@@ -172,16 +188,19 @@ func (a *asker) lines(path string, in *bufio.Reader) error {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("line %d: %w", row, err)
 		}
-		if text := bytes.TrimSpace(line); len(text) > 0 {
+		if text := bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\ufeff"))); len(text) > 0 {
 			found = true
-			a.send(question{file: path, row: row, read: func() ([]byte, error) { return a.withPicture(folder, text) }})
+			rows, _ := a.rows(text)
+			for _, one := range rows {
+				a.send(question{file: path, row: row, read: func() ([]byte, error) { return a.withPicture(folder, one) }})
+			}
 		}
 		if err != nil {
 			break
 		}
 	}
 	if !found && !a.ended {
-		return errors.New("there are no rows in it")
+		return errNoRows
 	}
 	return nil
 }
@@ -197,8 +216,8 @@ func (a *asker) withPicture(folder string, row []byte) ([]byte, error) {
 	if err := json.Unmarshal(row, &values); err != nil {
 		return nil, fmt.Errorf(`want {"%s": {"file": "PATH"}}: %w`, payload.Picture, err)
 	}
-	if file, ok := values["file"]; ok && len(values) == 1 {
-		values = map[string]json.RawMessage{payload.Picture: json.RawMessage(`{"file":` + string(file) + `}`)}
+	if len(values) == 1 && (values["file"] != nil || values["b64"] != nil) {
+		values = map[string]json.RawMessage{payload.Picture: row}
 	}
 	for name, value := range values {
 		var picture struct {
@@ -252,8 +271,19 @@ func readLine(in *bufio.Reader) (line []byte, err error) {
 	}
 }
 
-func readFile(path string) ([]byte, error) {
+// readNamed reads a file that the command line names, which may be a pipe.
+func readNamed(path string) ([]byte, error) {
 	file, err := os.Open(path)
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer file.Close()
+	return readAll(file)
+}
+
+// readFile reads a file that was found, or that a row names: nothing that may block.
+func readFile(path string) ([]byte, error) {
+	file, err := regular.Open(path)
 	if err != nil {
 		return nil, reason(err)
 	}

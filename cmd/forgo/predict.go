@@ -26,7 +26,8 @@ func predictCommand() *cobra.Command {
 		Short: "Label pictures, or JSON rows, with a bundle, a SavedModel or an ONNX file",
 		Long: "Predict answers each FILE: a JPEG, PNG, GIF, BMP, TIFF or WebP picture, or a JSON row where the model takes tensors.\n" +
 			"It takes a folder, with all below it, and files of rows: .jsonl with a JSON row a line, pictures as\n" +
-			"{\"file\": \"PATH\"}; .npy; .csv, with a header or without. - is standard input: any of these.\n" +
+			"{\"file\": \"PATH\"}; .json, a row or a list of rows; .npy, and .npz with an array for each input; .csv, with a\n" +
+			"header or without. - is standard input: any of these files. What a folder has beside them is said.\n" +
 			"A file that cannot be read is reported, the others are answered, and the exit code is 1.\n\n" +
 			"MODEL is a bundle, a SavedModel's folder or an ONNX file. A bundle's golden cases are replayed\n" +
 			"first; if an answer differs, nothing is predicted. For the others, flags say what a bundle\n" +
@@ -117,6 +118,7 @@ func predictAll(cmd *cobra.Command, model answerer, takes payload.Inputs, files 
 	defer stop()
 	width := runtime.GOMAXPROCS(0)
 	slots, results := make(chan struct{}, width), make(chan chan result, 4*width)
+	var asking asker
 	go func() {
 		defer close(results)
 		push := func(q question, answer func() (predict.Answer, error)) bool {
@@ -134,11 +136,11 @@ func predictAll(cmd *cobra.Command, model answerer, takes payload.Inputs, files 
 			}()
 			return true
 		}
-		asker := asker{takes: takes, stdin: cmd.InOrStdin(), ask: func(q question) bool {
+		asking = asker{takes: takes, stdin: cmd.InOrStdin(), ask: func(q question) bool {
 			return push(q, func() (predict.Answer, error) { return answerOne(ctx, model, q) })
 		}}
 		for _, file := range files {
-			if err := asker.file(file); err != nil {
+			if err := asking.file(file); err != nil {
 				push(question{file: file}, func() (predict.Answer, error) { return predict.Answer{}, err })
 			}
 		}
@@ -160,6 +162,9 @@ func predictAll(cmd *cobra.Command, model answerer, takes payload.Inputs, files 
 	}
 	if err := cmd.Context().Err(); err != nil {
 		return err
+	}
+	for _, note := range asking.notes {
+		printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s\n", note)
 	}
 	if failed {
 		return errShown

@@ -5,166 +5,80 @@ package main
 import (
 	"bufio"
 	"bytes"
-	byteorder "encoding/binary"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-const (
-	npyMagic   = "\x93NUMPY"
-	maxColumns = 1 << 18
-)
-
-// npyHeader finds what NumPy writes of an array: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-var npyHeader = regexp.MustCompile(`^\{'descr': '([<>|=][a-zA-Z]\d+)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \}\s*$`)
-
-// npyTypes are the element types, by NumPy's kind and size.
-var npyTypes = map[string]tensor.DType{
-	"b1": tensor.Bool, "i1": tensor.Int8, "i2": tensor.Int16, "i4": tensor.Int32, "i8": tensor.Int64,
-	"u1": tensor.Uint8, "u2": tensor.Uint16, "u4": tensor.Uint32, "u8": tensor.Uint64,
-	"f2": tensor.Float16, "f4": tensor.Float32, "f8": tensor.Float64,
-}
+const maxColumns = 1 << 18
 
 // array asks each row of a NumPy array, whose first dimension is the rows.
-func (a *asker) array(path string, in *bufio.Reader) error {
-	if a.takes.Picture || len(a.takes.Specs) != 1 {
-		return errors.New("an array gives the rows of one input, not those of this model: give JSON rows in a .jsonl file")
+func (a *asker) array(path string, in io.Reader, length int64) error {
+	if a.takes.Picture {
+		return errors.New("an array has no pictures, which this model takes: give JSON rows in a .jsonl file")
 	}
-	descr, shape, err := readNPYHeader(in)
+	rows, err := payload.Limits{}.NPY(in, length, a.takes.Specs)
 	if err != nil {
 		return err
 	}
-	if len(shape) == 0 {
-		return errors.New("the array is one number: its first dimension is the rows")
+	return a.arrays(path, rows)
+}
+
+// archive asks each row of the arrays in an .npz file.
+func (a *asker) archive(path string, in io.ReaderAt, length int64) error {
+	if a.takes.Picture {
+		return errors.New("arrays have no pictures, which this model takes: give JSON rows in a .jsonl file")
 	}
-	elements, err := tensor.Count(shape[1:])
+	rows, err := payload.Limits{}.NPZ(in, length, a.takes.Specs)
 	if err != nil {
 		return err
 	}
-	size := int64(0)
-	dtype, known := npyTypes[descr[1:]]
-	switch {
-	case known:
-		size = int64(dtype.ElementSize())
-	case descr[1] == 'U' || descr[1] == 'S':
-		if size, err = strconv.ParseInt(descr[2:], 10, 64); err == nil && descr[1] == 'U' {
-			size *= 4
-		}
-		dtype = tensor.String
-	default:
-		return fmt.Errorf("an array of NumPy's type %s is not taken", descr)
+	return a.arrays(path, rows)
+}
+
+func (a *asker) arrays(path string, rows *payload.Rows) error {
+	if rows.RowBytes() > maxLine {
+		return fmt.Errorf("a row is longer than %d bytes", maxLine)
 	}
-	if err != nil || size < 0 || elements > 0 && size > maxLine/elements {
-		return fmt.Errorf("a row of shape %v is longer than %d bytes", shape[1:], maxLine)
+	if rows.Len() == 0 {
+		return errNoRows
 	}
-	raw := make([]byte, size*elements)
-	for row := 1; int64(row) <= shape[0] && !a.ended; row++ {
-		if _, err := io.ReadFull(in, raw); err != nil {
-			return fmt.Errorf("row %d: the array ends too soon", row)
+	for row := 1; !a.ended; row++ {
+		values, err := rows.Next(1)
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		t, err := npyRow(dtype, descr, raw, shape[1:], int(size))
 		if err != nil {
-			return fmt.Errorf("row %d: %w", row, err)
+			return err
 		}
-		text := tensor.AppendNested(nil, t, tensor.Bare)
+		text := a.row(values)
 		a.send(question{file: path, row: row, read: func() ([]byte, error) { return text, nil }})
-	}
-	if shape[0] == 0 {
-		return errors.New("there are no rows in it")
 	}
 	return nil
 }
 
-func readNPYHeader(in *bufio.Reader) (descr string, shape []int64, err error) {
-	bad := errors.New("it is no complete .npy file")
-	head := make([]byte, 8)
-	if _, err := io.ReadFull(in, head); err != nil || string(head[:6]) != npyMagic {
-		return "", nil, bad
-	}
-	length := make([]byte, 2)
-	if head[6] > 1 {
-		length = make([]byte, 4)
-	}
-	if _, err := io.ReadFull(in, length); err != nil {
-		return "", nil, bad
-	}
-	n := uint32(byteorder.LittleEndian.Uint16(length))
-	if len(length) == 4 {
-		n = byteorder.LittleEndian.Uint32(length)
-	}
-	const longest = 1 << 16
-	text := make([]byte, min(n, longest))
-	if _, err := io.ReadFull(in, text); err != nil || n > longest {
-		return "", nil, bad
-	}
-	found := npyHeader.FindSubmatch(text)
-	switch {
-	case found == nil:
-		return "", nil, errors.New("arrays of one plain type are taken; this one holds objects or fields")
-	case string(found[2]) == "True":
-		return "", nil, errors.New("the array is in Fortran's order: save numpy.ascontiguousarray(x)")
-	}
-	for size := range strings.SplitSeq(string(found[3]), ",") {
-		if size = strings.TrimSpace(size); size == "" {
-			continue
+var errNoRows = errors.New("there are no rows in it")
+
+// row writes a batch of one as a JSON row.
+func (a *asker) row(values tensor.Map) []byte {
+	row := []byte{'{'}
+	for i, spec := range a.takes.Specs {
+		if i > 0 {
+			row = append(row, ',')
 		}
-		n, err := strconv.ParseInt(size, 10, 64)
-		if err != nil {
-			return "", nil, bad
-		}
-		shape = append(shape, n)
+		t := values[spec.Name]
+		row = append(tensor.AppendText(row, spec.Name), ':')
+		row = tensor.AppendNested(row, tensor.Tensor{Shape: t.Shape[1:], Data: t.Data}, tensor.Bare)
 	}
-	return string(found[1]), shape, nil
+	return append(row, '}')
 }
 
-// npyRow is a row of an array. Its bytes are copied.
-func npyRow(dtype tensor.DType, descr string, raw []byte, shape []int64, size int) (tensor.Tensor, error) {
-	if dtype == tensor.String {
-		var texts []string
-		for item := range slices.Chunk(raw, max(size, 1)) {
-			texts = append(texts, npyText(descr, item))
-		}
-		return tensor.New(texts, shape...)
-	}
-	raw = bytes.Clone(raw)
-	if descr[0] == '>' {
-		for item := range slices.Chunk(raw, size) {
-			slices.Reverse(item)
-		}
-	}
-	return tensor.FromBytes(dtype, raw, shape...)
-}
-
-// npyText is a string of fixed room: UTF-32 or bytes, filled up with zeros.
-func npyText(descr string, item []byte) string {
-	if descr[1] == 'S' {
-		return string(bytes.TrimRight(item, "\x00"))
-	}
-	var b strings.Builder
-	for char := range slices.Chunk(item, 4) {
-		if len(char) < 4 {
-			break
-		}
-		n := byteorder.LittleEndian.Uint32(char)
-		if descr[0] == '>' {
-			n = byteorder.BigEndian.Uint32(char)
-		}
-		b.WriteRune(rune(n))
-	}
-	return strings.TrimRight(b.String(), "\x00")
-}
-
-// table asks each row of a CSV. With a header its columns are named as the server's; without, they are
-// the elements of the inputs in their order.
+// table asks each row of a CSV, with a header or without, as [payload.IsHeader] tells.
 func (a *asker) table(path string, in *bufio.Reader) error {
 	if a.takes.Picture {
 		return errors.New("a CSV has no pictures, which this model takes: give JSON rows in a .jsonl file")
@@ -179,7 +93,7 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 	records := csv.NewReader(&bounded{in: in})
 	records.FieldsPerRecord = -1 // which Table says better
 	records.ReuseRecord = true
-	header, begun := "", false
+	header, begun, found := "", false, false
 	for row := 1; !a.ended; row++ {
 		record, err := records.Read()
 		if errors.Is(err, io.EOF) {
@@ -190,7 +104,7 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 		}
 		if !begun {
 			begun = true
-			if slices.Contains(names, strings.TrimSpace(record[0])) {
+			if payload.IsHeader(record, a.takes.Specs) {
 				if header, err = csvLine(record); err != nil {
 					return err
 				}
@@ -206,31 +120,23 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 			return err
 		}
 		header := header
+		found = true
 		a.send(question{file: path, row: row, read: func() ([]byte, error) { return a.record(header, line) }})
 	}
-	if header == "" && !a.ended {
-		return errors.New("there are no rows in it")
+	if !found && !a.ended {
+		return errNoRows
 	}
 	return nil
 }
 
 // record reads one line of a table as the server reads a table, and writes it as a JSON row.
 func (a *asker) record(header, line string) ([]byte, error) {
-	values, err := payload.Limits{}.Table([]byte(header+line), a.takes.Specs)
+	values, err := payload.Limits{}.Table([]byte(header+line), a.takes.Specs, payload.HeaderPresent)
 	if err != nil {
 		text := strings.TrimPrefix(err.Error(), "line 2, ")
 		return nil, errors.New(strings.TrimPrefix(text, "line 2: "))
 	}
-	row := []byte{'{'}
-	for i, spec := range a.takes.Specs {
-		if i > 0 {
-			row = append(row, ',')
-		}
-		t := values[spec.Name]
-		row = append(tensor.AppendText(row, spec.Name), ':')
-		row = tensor.AppendNested(row, tensor.Tensor{Shape: t.Shape[1:], Data: t.Data}, tensor.Bare)
-	}
-	return append(row, '}'), nil
+	return a.row(values), nil
 }
 
 // columns are the names of a table's columns.

@@ -6,22 +6,57 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Table reads a CSV with a header into one batch of each input. A column is named as its input
-// or, where the input's row has several elements, NAME[0], NAME[1] and so on; their order is
-// free. A cell is read as JSON reads a value, strings as they stand.
+// Header says whether the first line of a CSV names its columns.
+type Header string
+
+// By default [IsHeader] tells it.
+const (
+	HeaderPresent Header = "present"
+	HeaderAbsent  Header = "absent"
+)
+
+var value = regexp.MustCompile(`^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NaN|-?Infinity|null|(?i:true|false))$`)
+
+// IsHeader reports whether a line of a CSV names columns: it has no cell with a number, a boolean, null
+// or NaN. Where the model has an input of such a name, the first line always is the header.
+func IsHeader(line []string, specs []tensor.Spec) bool {
+	return valueNamed(specs) || !slices.ContainsFunc(line, isValue)
+}
+
+func isValue[T ~string | ~[]byte](cell T) bool { return value.Match(bytes.TrimSpace([]byte(cell))) }
+
+func valueNamed(specs []tensor.Spec) bool {
+	return slices.ContainsFunc(specs, func(s tensor.Spec) bool { return isValue(s.Name) })
+}
+
+// Table reads a CSV into one batch of each input. A column is named as its input or, where the input's
+// row has several elements, NAME[0], NAME[1] and so on; their order is free. Without a header the
+// columns are the elements of the inputs in their order. A cell is read as JSON reads a value, strings
+// as they stand.
 //
 //forgo:reader CSV
-func (l Limits) Table(text []byte, specs []tensor.Spec) (tensor.Map, error) {
+func (l Limits) Table(text []byte, specs []tensor.Spec, header Header) (tensor.Map, error) {
 	c := cells{data: bytes.TrimPrefix(text, []byte("\ufeff")), line: 1} // the mark with which spreadsheets begin
 	r := l.New(nil)
-	columns, order, err := header(&c, r, specs)
+	columns, known, err := columnsOf(r, specs)
 	if err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	if header == "" {
+		header = c.header(specs)
+	}
+	var order []place
+	if header == HeaderAbsent {
+		order = inOrder(columns)
+	} else if order, err = named(&c, columns, known); err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
 	rows, n := int64(0), 0
@@ -41,7 +76,7 @@ func (l Limits) Table(text []byte, specs []tensor.Spec) (tensor.Map, error) {
 				return nil, err
 			}
 			if last != (i == len(order)-1) {
-				return nil, fmt.Errorf("line %d: the number of cells is not the header's %d", line, len(order))
+				return nil, fmt.Errorf("line %d: the number of cells is not %s %d", line, whose(header), len(order))
 			}
 			if err := place.column.set(r, place.element, cell); err != nil {
 				return nil, fmt.Errorf("line %d, column %q: %w", line, place.column.name(place.element), err)
@@ -72,8 +107,43 @@ type place struct {
 // maxColumns bounds a table's columns, each of which takes memory for its name.
 const maxColumns = 1 << 18
 
-// header makes a column of each input, and returns the place of each cell of a line.
-func header(c *cells, r *Reader, specs []tensor.Spec) ([]column, []place, error) {
+// whose says whose number of cells a line must have.
+func whose(h Header) string {
+	if h == HeaderAbsent {
+		return "the model's"
+	}
+	return "the header's"
+}
+
+// header looks at the first line as [IsHeader] does.
+func (c *cells) header(specs []tensor.Spec) Header {
+	if valueNamed(specs) {
+		return HeaderPresent
+	}
+	ahead := cells{data: c.data, line: c.line}
+	for last := !ahead.next(); !last; {
+		var cell []byte
+		var err error
+		if cell, last, err = ahead.cell(); err == nil && isValue(cell) {
+			return HeaderAbsent
+		}
+		last = last || err != nil
+	}
+	return HeaderPresent
+}
+
+// inOrder are the places of the cells of a line without a header.
+func inOrder(columns []column) (order []place) {
+	for _, col := range columns {
+		for i := range col.size() {
+			order = append(order, place{col, i})
+		}
+	}
+	return order
+}
+
+// columnsOf makes a column of each input, and the place of each name.
+func columnsOf(r *Reader, specs []tensor.Spec) ([]column, map[string]place, error) {
 	var columns []column
 	known := map[string]place{}
 	for _, spec := range specs {
@@ -90,8 +160,13 @@ func header(c *cells, r *Reader, specs []tensor.Spec) ([]column, []place, error)
 			known[col.name(i)] = place{col, i}
 		}
 	}
+	return columns, known, nil
+}
+
+// named reads the header, and returns the place of each cell of a line.
+func named(c *cells, columns []column, known map[string]place) ([]place, error) {
 	if !c.next() {
-		return nil, nil, errors.New("there is none")
+		return nil, errors.New("there is none")
 	}
 	var order []place
 	seen := make(map[string]bool, len(known))
@@ -99,15 +174,15 @@ func header(c *cells, r *Reader, specs []tensor.Spec) ([]column, []place, error)
 		var cell []byte
 		var err error
 		if cell, last, err = c.cell(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		at, ok := known[string(bytes.TrimSpace(cell))]
 		if !ok {
-			return nil, nil, fmt.Errorf("there is no column %s; the model takes %s", tensor.Quote(bytes.TrimSpace(cell)), listed(columns, len(known)))
+			return nil, fmt.Errorf("there is no column %s; the model takes %s", tensor.Quote(bytes.TrimSpace(cell)), listed(columns, len(known)))
 		}
 		name := at.column.name(at.element)
 		if seen[name] {
-			return nil, nil, fmt.Errorf("column %q is there twice", name)
+			return nil, fmt.Errorf("column %q is there twice", name)
 		}
 		seen[name] = true
 		order = append(order, at)
@@ -115,11 +190,11 @@ func header(c *cells, r *Reader, specs []tensor.Spec) ([]column, []place, error)
 	for _, col := range columns {
 		for i := range col.size() {
 			if name := col.name(i); !seen[name] {
-				return nil, nil, fmt.Errorf("column %q is missing", name)
+				return nil, fmt.Errorf("column %q is missing", name)
 			}
 		}
 	}
-	return columns, order, nil
+	return order, nil
 }
 
 // listed names columns, the first of many.

@@ -39,7 +39,7 @@ func (in Inputs) names() []string {
 //
 //	{"image": {"b64": "…"}, "NAME": value, …}
 //
-// and returned as the bytes of its file.
+// and returned as the bytes of its file. Of a model that takes nothing else, {"b64": "…"} is a row, too.
 func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 	if r.Peek() != '{' {
 		if in.Picture {
@@ -53,10 +53,15 @@ func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 	}
 	values = make(tensor.Map, len(in.Specs))
 	err = r.Object(func(name string) error {
+		if in.Picture && len(in.Specs) == 0 && name == "b64" && picture == nil {
+			text, err := r.Base64Text()
+			picture = append(make([]byte, 0, len(text)), text...)
+			return err
+		}
 		if in.Picture && name == Picture {
 			text, err := r.Base64()
 			if err != nil {
-				if errors.Is(err, errNoBase64) {
+				if errors.Is(err, errNoBase64) && !errors.Is(err, errFile) {
 					err = errors.New(`a picture is given as {"b64": "..."}`)
 				}
 				return fmt.Errorf("input %q: %w", Picture, err)
@@ -72,6 +77,9 @@ func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 				values[name], err = r.input(spec)
 				return err
 			}
+		}
+		if in.Picture && name == "file" {
+			return errFile
 		}
 		return fmt.Errorf("the model has no input %s; it takes %q", tensor.Quote(name), in.names())
 	})
@@ -121,6 +129,9 @@ func (r *Reader) Deep() int {
 
 var errNoBase64 = errors.New(`bytes are given as {"b64": "..."}`)
 
+// errFile is about a picture that is named and not sent. The command line's rows name files.
+var errFile = fmt.Errorf("a server opens no files: %w", errNoBase64)
+
 // Base64 reads {"b64": "…"} and returns the bytes that it stands for, in memory of their own.
 func (r *Reader) Base64() (string, error) {
 	if r.Peek() != '{' {
@@ -129,6 +140,9 @@ func (r *Reader) Base64() (string, error) {
 	var out string
 	seen := false
 	err := r.Object(func(name string) error {
+		if name == "file" {
+			return errFile
+		}
 		if name != "b64" {
 			return fmt.Errorf("%w, without %s", errNoBase64, tensor.Quote(name))
 		}

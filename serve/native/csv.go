@@ -3,13 +3,23 @@ package native
 // Tables in CSV.
 
 import (
+	"strings"
+
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// table reads a CSV with a header: see [payload.Limits.Table].
-func table(m *served.Request, body []byte) (predict.Tensors, error) {
-	inputs, err := m.Payload().Table(body, m.Manifest().Beside())
+// table reads a CSV: see [payload.Limits.Table]. Its first line is told by what is in it, unless the
+// type's parameter says, as RFC 4180 has it, that there is a header or none.
+func table(m *served.Request, body []byte, parameter string) (predict.Tensors, error) {
+	header := payload.Header(strings.ToLower(parameter))
+	switch header {
+	case "", payload.HeaderPresent, payload.HeaderAbsent:
+	default:
+		return nil, served.BadInput("header Content-Type: header=%q is neither present nor absent", parameter)
+	}
+	inputs, err := m.Payload().Table(body, m.Manifest().Beside(), header)
 	if err != nil {
 		return nil, served.BadInput("parse CSV: %w", err)
 	}

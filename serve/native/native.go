@@ -1,10 +1,12 @@
 // Package native is forgo's own protocol: POST the thing itself, get the labelled answer.
 //
-// A picture or a JSON row is answered with one [predict.Answer] as JSON; a list of rows, a
-// CSV and a form with files with a list of them, in order, those of files with the file's name.
+// A picture or a JSON row is answered with one [predict.Answer] as JSON; a list of rows, lines of JSON,
+// a CSV, NumPy's arrays and a form with files with a list of them, in order, those of files with the
+// file's name.
 package native
 
 import (
+	"bytes"
 	"mime"
 	"net/http"
 	"strconv"
@@ -72,29 +74,68 @@ func (a *answers) readTop(req *http.Request) error {
 	return nil
 }
 
-// read turns a body of whatever kind into the model's inputs. A form and a CSV say what they
-// are; any other body is a picture to a model that takes nothing else, and JSON to others.
+// What a body is, by its Content-Type or, where that names none of these, by its first bytes.
+const (
+	formBody    = "a form"
+	tableBody   = "CSV"
+	linesBody   = "JSON lines"
+	npyBody     = "an array"
+	npzBody     = "arrays"
+	pictureBody = "a picture"
+	rowsBody    = "JSON"
+)
+
+var bodies = map[string]string{
+	"multipart/form-data": formBody, "text/csv": tableBody, "application/json": rowsBody,
+	"application/x-ndjson": linesBody, "application/ndjson": linesBody, "application/jsonl": linesBody, "application/x-jsonlines": linesBody,
+	"application/x-npy": npyBody, "application/npy": npyBody, "application/x-npz": npzBody, "application/npz": npzBody,
+}
+
+// sniff tells what a body is of which the header does not say it.
+func sniff(body []byte, m *served.Request) string {
+	switch start := bytes.TrimLeft(body, " \t\r\n"); {
+	case bytes.HasPrefix(body, []byte(payload.NPYMagic)):
+		return npyBody
+	case bytes.HasPrefix(body, []byte(payload.ZipMagic)):
+		return npzBody
+	case m.Manifest().PictureAlone() && !bytes.HasPrefix(start, []byte("{")) && !bytes.HasPrefix(start, []byte("[")):
+		return pictureBody
+	}
+	return rowsBody
+}
+
+// read turns a body of whatever kind into the model's inputs.
 func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, error) {
 	kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	what := bodies[kind]
 	switch {
-	case kind == "multipart/form-data":
+	case what == formBody:
 		if err != nil || parameters["boundary"] == "" {
 			return nil, served.BadInput("header Content-Type: the form has no boundary")
 		}
 		return a.form(m, req, parameters["boundary"])
-	case kind == "text/csv" && m.Manifest().Picture != nil:
-		return nil, served.BadInput("header Content-Type is text/csv, but model %q takes pictures", m.Name)
+	case (what == tableBody || what == npyBody || what == npzBody) && m.Manifest().Picture != nil:
+		return nil, served.BadInput("header Content-Type is %s, but model %q takes pictures", kind, m.Name)
 	}
 	body, free, err := reply.Body(req, m)
 	if err != nil {
 		return nil, err
 	}
 	defer free() // what is parsed does not share it
-	switch {
-	case kind == "text/csv":
+	if what == "" || what == rowsBody {
+		what = sniff(body, m)
+	}
+	switch what {
+	case tableBody:
 		a.list = true
-		return table(m, body)
-	case m.Manifest().PictureAlone():
+		return table(m, body, parameters["header"])
+	case npyBody, npzBody:
+		a.list = true
+		return arrays(m, body, what == npzBody)
+	case linesBody:
+		a.list = true
+		return lines(m, body)
+	case pictureBody:
 		return m.Picture(body)
 	}
 	return a.rows(m, body)

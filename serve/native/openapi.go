@@ -39,15 +39,16 @@ func (b builder) model(d model) {
 	if d.PictureAlone {
 		op.Description = "The body is one encoded picture, or a form with files that are pictures. " +
 			"A picture is answered with one answer, a form with a list, in order, each with its file's name. " +
-			"Any other Content-Type is taken for a picture too."
+			"JSON rows (application/json) and lines of them (application/x-ndjson) give pictures in base64: {\"b64\": \"…\"}. " +
+			"Any other Content-Type is taken for a picture too, unless it begins as JSON."
 		b.pictureBodies(d, op, path)
 	} else {
-		table := "a CSV with a header, "
+		table := "lines of JSON (application/x-ndjson), a CSV, NumPy's files (application/x-npy, application/x-npz), "
 		if d.Encoded != nil {
-			table = ""
+			table = "lines of JSON (application/x-ndjson), "
 		}
 		op.Description = "The body is a JSON row or a list of rows, " + table + "or a form with files that are JSON rows. " +
-			"One row is answered with one answer, anything else with a list, in order. Any other Content-Type is taken for JSON."
+			"One row is answered with one answer, anything else with a list, in order. Of another Content-Type the first bytes tell a NumPy file; the rest is JSON."
 		b.rowBodies(d, op, path)
 	}
 	if d.Label != nil {

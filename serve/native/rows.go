@@ -3,6 +3,7 @@ package native
 // Rows in JSON.
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 
@@ -82,6 +83,39 @@ func together(m *served.Request, rows [][]byte, of func(i int) string) (predict.
 			return nil, served.BadInput("parse JSON row: %w", err)
 		}
 	}
+	return j.inputs()
+}
+
+// lines reads a JSON row of each line; empty ones are passed over.
+func lines(m *served.Request, body []byte) (predict.Tensors, error) {
+	j := joiner{m: m, row: m.Manifest().Row()}
+	line := 0
+	j.at = func(_ int, err error) error { return fmt.Errorf("line %d: %w", line, err) }
+	var numbers []int // the lines of the rows
+	for text := range bytes.Lines(body) {
+		line++
+		if text = bytes.TrimSpace(text); len(text) == 0 {
+			continue
+		}
+		if j.n == maxRows {
+			return nil, served.BadInput("%w", errTooMany)
+		}
+		numbers = append(numbers, line)
+		r := m.Payload().New(text)
+		err := j.add(r)
+		if err == nil {
+			if err = r.End(); err != nil {
+				err = j.at(0, err)
+			}
+		}
+		if err != nil {
+			return nil, served.BadInput("parse JSON lines: %w", err)
+		}
+	}
+	if j.n == 0 {
+		return nil, served.BadInput("there are no rows in the body")
+	}
+	j.at = func(i int, err error) error { return fmt.Errorf("line %d: %w", numbers[i], err) }
 	return j.inputs()
 }
 

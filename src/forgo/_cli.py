@@ -247,7 +247,7 @@ def _export(
         typer.Option(
             metavar="PATH",
             help="What clients will send, on which parity is proven: a folder of pictures, a picture, or rows in a "
-            ".jsonl, .json, .csv, .npy or .npz file; - is .jsonl on stdin.",
+            ".jsonl, .json, .csv, .npy or .npz file; - is any of these files on stdin.",
         ),
     ] = None,
     no_goldens: Annotated[

@@ -168,6 +168,21 @@ def _upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.
     return pixels
 
 
+class _UnknownFormatError(PictureError):
+    """The first bytes are of no format that is decoded."""
+
+
+def is_picture(start: bytes) -> bool:
+    """Whether a file begins as one of a format that is decoded, whatever becomes of it; 32 bytes are enough."""
+    try:
+        read_header(start)
+    except _UnknownFormatError:
+        return False
+    except PictureError:
+        pass
+    return True
+
+
 def read_header(data: bytes) -> Header:
     """Read a picture's header and refuse what no rule covers.
 
@@ -187,10 +202,10 @@ def read_header(data: bytes) -> Header:
     if _webp.starts(data):
         return _webp_header(_webp.parse(data, MAX_PIXELS))
     if not data:
-        raise PictureError("it is empty")
+        raise _UnknownFormatError("it is empty")
     if name := _other_format(data):
-        raise PictureError(f"it is {name}, which is not decoded: convert it to PNG or JPEG")
-    raise PictureError(f"it is no {_NAMES}")
+        raise _UnknownFormatError(f"it is {name}, which is not decoded: convert it to PNG or JPEG")
+    raise _UnknownFormatError(f"it is no {_NAMES}")
 
 
 def _other_format(data: bytes) -> str:

@@ -29,7 +29,7 @@ func handler(s protocol.Server) http.Handler {
 				return nil, err
 			}
 			defer free()
-			inputs, err := r.Payload().Table(body, m.Manifest().Beside())
+			inputs, err := r.Payload().Table(body, m.Manifest().Beside(), "")
 			if err != nil {
 				return nil, served.BadInput("parse CSV: %w", err)
 			}

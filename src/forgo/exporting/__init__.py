@@ -20,7 +20,7 @@ from forgo.exporting import _accuracy, _normalization, _user_preprocess
 from forgo.exporting._heads import APPENDS, Append
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
-from forgo.exporting._rows import Cells
+from forgo.exporting._rows import Bare, Cells, Pictures
 from forgo.exporting._rows import read_examples as read_file
 from forgo.exporting._tasks import TASKS, Thresholds
 from forgo.exporting._tasks import thresholds as each_threshold
@@ -97,7 +97,7 @@ def export(
             of such arrays by input name. In it a list of ``pathlib.Path`` is pictures, for a model
             that takes one beside other inputs. Rows may also be in a file, as ``forgo predict`` and servers
             take them: ``.jsonl`` with a JSON row a line (a picture is ``{"file": "PATH"}`` or ``{"b64": "…"}``),
-            ``.json``, ``.csv``, ``.npy``, ``.npz`` with an array an input; "-" is ``.jsonl`` on stdin.
+            ``.json``, ``.csv``, ``.npy``, ``.npz`` with an array an input; "-" is any of these files on stdin.
         labels: a classifier's labels in the order of its output, as a list or a text file
             with one a line. They make the task classification: the model's first output must
             be probabilities [batch, labels].
@@ -183,15 +183,23 @@ def export(
     if examples is not None and no_goldens:
         raise ExportError("with examples there are golden cases: leave out --examples or --no-goldens")
     check_place(place, saved_model=bare, force=force)
-    pictures, picture_name, rows, table = _split(examples)
+    given = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
+    pictures, picture_name, rows = _split(given)
+    table, lists = _is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
     known = read_labels(labels)
     if preprocess is not None and pictures is None:
         raise ExportError("preprocess is for models of pictures, with examples")
     prepared = _user_preprocess.apply(preprocess, pictures, alpha) if preprocess and pictures else None
-    expected, notes = _expected(examples, pictures, rows, known, expected_labels)
+    count = (
+        None if lists else len(pictures if pictures is not None else next(iter((rows or {}).values()), []))
+    )
+    expected, notes = _expected(examples, pictures, count, known, expected_labels)
+    if isinstance(given, Pictures) and given.note:
+        notes.append(given.note)
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
         expected=expected, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
+        lists=lists,
         resize=resize, fit=fit, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         prepared=prepared, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
@@ -243,19 +251,20 @@ def _export_keras(model: Any, request: Request) -> Result:
         return _process.export_file(file, replace(request, truth=truth))
 
 
-def _split(examples: Examples | None) -> tuple[list[Path] | None, str, Arrays | None, bool]:
-    """The pictures, what their input is called, the rows of other inputs, and whether these are a table's cells."""
+def _is_table(given: Any) -> bool:
+    return isinstance(given, dict) and any(isinstance(of, Cells) for of in given.values())
+
+
+def _split(examples: Any) -> tuple[list[Path] | None, str, Arrays | None]:
+    """The pictures, what their input is called, and the rows of other inputs."""
     if examples is None:
-        return None, UNNAMED, None, False
-    if isinstance(examples, str | Path):
-        read: Any = read_file(Path(examples))
-        examples = read
+        return None, UNNAMED, None
     if isinstance(examples, list) and examples and all(isinstance(e, str | Path) for e in examples):
-        return [Path(e) for e in examples], UNNAMED, None, False
+        return [Path(e) for e in examples], UNNAMED, None
     if isinstance(examples, dict) and not examples:
         raise ExportError("examples: there are none in it")
     if not isinstance(examples, dict):
-        return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}, False
+        return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}
     pictures = {
         name: list(given)
         for name, given in examples.items()
@@ -265,14 +274,14 @@ def _split(examples: Examples | None) -> tuple[list[Path] | None, str, Arrays | 
     if len(pictures) > 1:
         raise ExportError(f"examples: {' and '.join(pictures)} are pictures; a model takes one")
     for name, paths in pictures.items():
-        return paths, name, rows or None, False
-    return None, UNNAMED, rows, any(isinstance(given, Cells) for given in examples.values())
+        return paths, name, rows or None
+    return None, UNNAMED, rows
 
 
 def _expected(
     examples: Examples | None,
     pictures: list[Path] | None,
-    rows: Arrays | None,
+    count: int | None,
     labels: list[str] | None,
     given: list[Any] | str | Path | None,
 ) -> tuple[list[str | None] | None, list[str]]:
@@ -281,7 +290,6 @@ def _expected(
         if examples is None:
             raise ExportError("expected labels are those of examples: give some")
         listed = read_labels(given) if isinstance(given, str | Path) else list(given)
-        count = len(pictures if pictures is not None else next(iter((rows or {}).values()), []))
         return _accuracy.check_expected(listed or [], labels, count), []
     if pictures is None or not isinstance(examples, str | Path) or not Path(examples).is_dir():
         return None, []

@@ -92,18 +92,33 @@ def class_folders(pictures: list[Path], folder: Path) -> list[str]:
     return found if len(found) > 1 and all(len(p) > 1 for p in parts) else []
 
 
+def check_count(expected: Sequence[Any], count: int) -> None:
+    """Refuse other expected labels than one an example.
+
+    Raises:
+        ExportError: there are more, or fewer.
+    """
+    if len(expected) != count:
+        raise ExportError(f"there are {len(expected)} expected labels, but {count} examples")
+
+
 def check_expected(
-    expected: Sequence[str | int | None], labels: list[str] | None, count: int
+    expected: Sequence[str | int | None], labels: list[str] | None, count: int | None
 ) -> list[str | None]:
     """The expected labels as texts.
+
+    Args:
+        expected: as they were given.
+        labels: the model's.
+        count: of the examples, None where it is not known yet.
 
     Raises:
         ExportError: they do not fit the labels or the examples.
     """
     if labels is None:
         raise ExportError("expected labels are for a classifier: give its labels, too")
-    if len(expected) != count:
-        raise ExportError(f"there are {len(expected)} expected labels, but {count} examples")
+    if count is not None:
+        check_count(expected, count)
     made: list[str | None] = []
     for label in expected:
         if isinstance(label, int | np.integer) and not isinstance(label, bool) and 0 <= label < len(labels):

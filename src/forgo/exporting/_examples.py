@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo._errors import ExportError, PictureError
-from forgo._picture import SUFFIXES, read_header
+from forgo._picture import read_header
 from forgo._preprocess import Preprocessor
 from forgo.exporting._arrays import texts, typed
 from forgo.exporting._model import STRING, UNNAMED, Arrays, End
+from forgo.exporting._rows import is_value
 
 PICTURE = "image"
 """What clients call an encoded picture, whatever the name of the input that it becomes."""
@@ -38,18 +39,6 @@ class Example:
     orientation: int = 1
     index: int = 0
     """Its place among those given; refused pictures have one, too."""
-
-
-def find_pictures(folder: Path) -> list[Path]:
-    """All pictures below a folder, in a stable order.
-
-    Raises:
-        ExportError: there are none.
-    """
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not found:
-        raise ExportError(f"{folder}: there are no pictures in it ({', '.join(SUFFIXES)})")
-    return found
 
 
 def read_pictures(
@@ -84,7 +73,9 @@ def read_pictures(
     return examples, refused
 
 
-def from_rows(rows: Arrays, inputs: list[End], pictures: list[Example | None] | None = None) -> list[Example]:
+def from_rows(
+    rows: Arrays, inputs: list[End], pictures: list[Example | None] | None = None, *, lists: bool = False
+) -> list[Example]:
     """Make one example a row: a JSON object of input names, or the bare value of a single input.
 
     Args:
@@ -92,12 +83,16 @@ def from_rows(rows: Arrays, inputs: list[End], pictures: list[Example | None] | 
         inputs: the model's, without the one that pictures become.
         pictures: one a row, where the model takes them beside the other inputs; rows whose
             picture is None are left out.
+        lists: whether bare values may be lists of rows, told by their depth.
 
     Raises:
         ExportError: the arrays do not fit the model.
     """
     if list(rows) == [UNNAMED] and len(inputs) == 1:
         rows = {inputs[0].name: rows[UNNAMED]}
+        given = rows[inputs[0].name]
+        if lists and given.ndim == len(inputs[0].shape) + 1:  # a list of rows
+            rows = {inputs[0].name: given.reshape(-1, *given.shape[2:])}
     known = {e.name for e in inputs}
     if unknown := [name for name in rows if name not in known]:
         raise ExportError(f"examples: the model has no input {unknown[0]!r}; it has {sorted(known)}")
@@ -151,7 +146,8 @@ def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:
     Raises:
         ExportError: a cell is no value of its input's type, or a row has other elements than the input.
     """
-    made = dict(cells)
+    made = _in_order(cells[UNNAMED], inputs) if list(cells) == [UNNAMED] else dict(cells)
+    cells = dict(made)
     for end in inputs:
         given: Any = cells.get(end.name)
         if given is None:
@@ -164,6 +160,27 @@ def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:
         values = [[_cell(cell, end, row) for cell in line] for row, line in enumerate(given.tolist())]
         kind = object if end.dtype == STRING else None
         made[end.name] = np.array(values, dtype=kind).reshape(len(given), *sizes)
+    return made
+
+
+def _in_order(lines: npt.NDArray[Any], inputs: list[End]) -> Arrays:
+    """Cells of a table without a header, [rows, columns]: the elements of the inputs in their order."""
+    if named := next((e.name for e in inputs if is_value(e.name)), None):
+        raise ExportError(
+            f"examples: the model has an input called {named!r}, so a CSV's header cannot be told from a row: give .jsonl"
+        )
+    made: Arrays = {}
+    at = 0
+    for end in inputs:
+        if None in end.shape[1:]:
+            raise ExportError(f"examples: a CSV cannot give {end.name!r} of shape {end.shape}: give .jsonl")
+        size = math.prod(size or 0 for size in end.shape[1:])
+        made[end.name] = lines[:, at : at + size]
+        at += size
+    if at != lines.shape[1]:
+        raise ExportError(
+            f"examples: the CSV has {lines.shape[1]} columns without names, the model's rows have {at} elements"
+        )
     return made
 
 

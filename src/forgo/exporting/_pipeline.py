@@ -56,6 +56,8 @@ class Request:
     rows: Arrays | None = None
     table: bool = False
     """Whether rows are a table's cells, texts [rows, elements]."""
+    lists: bool = False
+    """Whether bare values may be lists of rows, as in JSON."""
     labels: list[str] | None = None
     expected: list[str | None] | None = None
     """The right label of each example, where it is known."""
@@ -363,7 +365,10 @@ def read_examples(
         rows = request.rows
         if rows is not None and request.table:
             rows = from_cells(rows, model.inputs)
-        return (from_rows(rows, model.inputs) if rows is not None else []), []
+        found = from_rows(rows, model.inputs, lists=request.lists) if rows is not None else []
+        if request.expected is not None:
+            _accuracy.check_count(request.expected, len(found))
+        return found, []
     end = picture_input(model, request)
     pictures, refused = read_pictures(request.pictures or [], preprocess, end)
     if len(model.inputs) == 1:

@@ -1,4 +1,4 @@
-"""Examples in files: ``.jsonl``, ``.json``, ``.csv`` with a header, ``.npy`` and ``.npz``."""
+"""Examples in files: pictures, folders, and rows in ``.jsonl``, ``.json``, ``.csv``, ``.npy`` and ``.npz``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import binascii
 import csv
 import io
 import json
+import os
 import re
 import sys
 import tempfile
@@ -14,69 +15,131 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from forgo._errors import ExportError
 from forgo._picture import SUFFIXES as PICTURES
-from forgo.exporting._examples import find_pictures
+from forgo._picture import is_picture
+from forgo._walk import NO_PICTURE, Found, left_out, walk
+from forgo.exporting import _numpy_files
 from forgo.exporting._model import UNNAMED
 
 STDIN = "-"
-TABLE = ".csv"
+LINES, JSON, TABLE, ARRAY, ARCHIVE, PICTURE = "lines", "json", "table", "array", "archive", "picture"
+KINDS = {
+    ".jsonl": LINES, ".ndjson": LINES, ".json": JSON, ".csv": TABLE, ".npy": ARRAY, ".npz": ARCHIVE,
+    **dict.fromkeys(PICTURES, PICTURE),
+}  # fmt: skip
+"""What a file is by the end of its name."""
+_LONGEST = 1 << 30
 _ELEMENT = re.compile(r"(.*)\[(\d+)\]")
+_VALUE = re.compile(
+    r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NaN|-?Infinity|null|(?i:true|false)"
+)
+"""A cell that is no column's name."""
+
+
+class Pictures(list[Path]):
+    """The pictures of a folder, and what is to be said of the files that are left out."""
+
+    note = ""
 
 
 def read_examples(path: Path) -> list[Path] | dict[str, Any]:
     """Read pictures as a list of paths, or a list or an array for each input; pictures in it are lists of paths.
 
     Args:
-        path: a folder of pictures or of ``.json`` rows; a picture; a ``.json`` row; a ``.jsonl`` file of rows, or
-            ``-`` for one on stdin; a ``.csv`` with a header; a ``.npy`` file, or ``.npz`` with an array an input.
+        path: a folder of pictures or of ``.json`` rows; a picture; a file of rows; ``-`` for any of these files
+            on stdin. What a name's end does not tell, the first bytes do.
 
     Raises:
         ExportError: it cannot be read, or its rows are of different kinds.
     """
-    if str(path) == STDIN:
-        return _lines(path)
-    if path.suffix.lower() in PICTURES and path.is_file():
-        return [path]
-    if path.is_dir():
-        rows = sorted(p for p in path.rglob("*.json") if p.is_file())
-        if rows and not any(p.suffix.lower() in PICTURES for p in path.rglob("*")):
-            return _columns([(_parsed(_text(p), f"{p}"), p) for p in rows], path)
-        return find_pictures(path)
-    read = {".jsonl": _lines, ".json": _row, TABLE: _table, ".npy": _arrays, ".npz": _arrays}.get(path.suffix)
-    if read is None:
-        if not path.exists():
-            raise ExportError(f"{path}: no such file or folder; the examples are missing")
+    if path.is_dir() and str(path) != STDIN:
+        return _folder(path)
+    data = _bytes(path)
+    kind = "" if str(path) == STDIN else KINDS.get(path.suffix.lower(), "")
+    kind = kind or _kind(data, guess=str(path) == STDIN)
+    if kind == PICTURE:
+        return [path if str(path) != STDIN else _kept(data)]
+    if kind in (ARRAY, ARCHIVE):
+        return _arrays(path, data, kind)
+    if not kind:
         raise ExportError(
             f"{path}: the examples must be a folder of pictures, a picture, or rows in a .jsonl, .json, .csv, .npy "
-            f"or .npz file (- for .jsonl on stdin)"
+            f"or .npz file, or - for any of these files on stdin"
         )
-    return read(path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise ExportError(f"{path}: the rows cannot be read: {e}") from None
+    return {LINES: _lines, JSON: _row, TABLE: _table}[kind](path, text)
+
+
+def _kind(data: bytes, *, guess: bool) -> str:
+    """Tell what a file is by how it begins."""
+    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if is_picture(data[:64]):
+        return PICTURE
+    if data.startswith(_numpy_files.MAGIC):
+        return ARRAY
+    if data.startswith(_numpy_files.ZIP):
+        return ARCHIVE
+    if not guess:
+        return ""
+    return LINES if start[:1] in (b"{", b"[", b'"') else TABLE
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if str(path) == STDIN:
+            data = sys.stdin.buffer.read(_LONGEST + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(_LONGEST + 1)
+    except FileNotFoundError:
+        raise ExportError(f"{path}: no such file or folder; the examples are missing") from None
+    except OSError as e:
+        raise ExportError(f"{path}: the examples cannot be read: {e.strerror or e}") from None
+    if len(data) > _LONGEST:
+        raise ExportError(
+            f"{path}: the examples are longer than {_LONGEST} bytes; some of them prove as much"
+        )
+    return data
+
+
+def _folder(folder: Path) -> list[Path] | dict[str, Any]:
+    found = list(walk(folder))
+    pictures = Pictures(path for path, why in found if not why)
+    rows = [path for path, why in found if why == NO_PICTURE and path.suffix.lower() == ".json"]
+    if rows and not pictures:
+        return _columns([(_parsed(_text(p), f"{p}"), p) for p in rows], folder)
+    left: list[Found] = [f for f in found if f[1]]
+    if not pictures:
+        why = f" ({left_out(folder, left, 0)})" if left else ""
+        raise ExportError(f"{folder}: there are no pictures in it ({', '.join(PICTURES)}){why}")
+    pictures.note = left_out(folder, left, len(pictures))
+    return pictures
 
 
 def _text(path: Path) -> str:
     try:
-        if str(path) == STDIN:
-            return sys.stdin.buffer.read().decode()
-        return path.read_bytes().decode("utf-8-sig")
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(opened, "rb") as file:
+            return file.read(_LONGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
         raise ExportError(f"{path}: the rows cannot be read: {getattr(e, 'strerror', None) or e}") from None
 
 
-def _arrays(file: Path) -> dict[str, Any]:
+def _arrays(file: Path, data: bytes, kind: str) -> dict[str, Any]:
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if file.suffix == ".npy":
-            return {UNNAMED: loaded}
-        with loaded:
-            named = {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError) as e:
-        raise ExportError(f"{file}: the rows cannot be read: {getattr(e, 'strerror', None) or e}") from None
-    if not named:
+        if kind == ARRAY:
+            named = {UNNAMED: _numpy_files.read_array(io.BytesIO(data), len(data))}
+        else:
+            named = _numpy_files.read_archive(io.BytesIO(data), len(data))
+    except ExportError as e:
+        raise ExportError(f"{file}: the rows cannot be read: {e.message}") from None
+    if not all(len(a) for a in named.values()):
         raise ExportError(f"{file}: there are no rows in it")
-    return {UNNAMED: named["arr_0"]} if list(named) == ["arr_0"] else named
+    return dict(named)
 
 
 def _parsed(text: str, where: str) -> Any:
@@ -86,17 +149,23 @@ def _parsed(text: str, where: str) -> Any:
         raise ExportError(f"{where} is not JSON: {e}") from None
 
 
-def _row(file: Path) -> dict[str, Any]:
-    return _columns([(_parsed(_text(file), f"{file}: it"), file)], file)
+def _row(file: Path, text: str) -> dict[str, Any]:
+    value = _parsed(text, f"{file}: it")
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return _columns([(row, file) for row in value], file)
+    return _columns([(value, file)], file)
 
 
-def _lines(file: Path) -> dict[str, Any]:
-    numbered = [(n, line) for n, line in enumerate(_text(file).splitlines(), 1) if line.strip()]
-    rows = []
-    for number, line in numbered:
-        rows.append((_parsed(line, f"{file}: line {number}"), file))
-        if not _alike(rows[-1][0], rows[0][0]):
-            raise ExportError(f"{file}: line {number} does not name the same inputs as the first")
+def _lines(file: Path, text: str) -> dict[str, Any]:
+    rows: list[tuple[Any, Path]] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        value = _parsed(line, f"{file}: line {number}")
+        for row in value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]:
+            rows.append((row, file))
+            if not _alike(row, rows[0][0]):
+                raise ExportError(f"{file}: line {number} does not name the same inputs as the first")
     return _columns(rows, file)
 
 
@@ -106,7 +175,8 @@ def _columns(rows: list[tuple[Any, Path]], source: Path) -> dict[str, Any]:
         raise ExportError(f"{source}: there are no rows in it")
     first = rows[0][0]
     if not isinstance(first, dict) or _is_picture(first):
-        return {UNNAMED: _column(rows)}
+        column = _column(rows)
+        return {UNNAMED: column if _is_picture(first) else Bare(column)}
     for row, file in rows:
         if not _alike(row, first):
             raise ExportError(f"{file}: it does not name the same inputs as the first")
@@ -145,6 +215,10 @@ def _picture(value: dict[str, str], file: Path, number: int) -> Path:
         data = base64.b64decode(value["b64"], validate=True)
     except (ValueError, binascii.Error) as e:
         raise ExportError(f"{file}: picture {number} is not base64: {e}") from None
+    return _kept(data)
+
+
+def _kept(data: bytes) -> Path:
     if not _decoded:
         _decoded.append(tempfile.TemporaryDirectory(prefix="forgo-pictures-"))
     place = Path(_decoded[0].name) / f"{len(list(Path(_decoded[0].name).iterdir())):06d}"
@@ -152,16 +226,33 @@ def _picture(value: dict[str, str], file: Path, number: int) -> Path:
     return place
 
 
+class Bare(list[Any]):
+    """Values of the one input, a row each or, where they are one list deeper than that, rows each."""
+
+
 class Cells(list[Any]):
-    """One input's cells of a table, a list of texts a row: what they mean, the input's type says."""
+    """One input's cells of a table, a list of texts a row: what they mean, the input's type says.
+
+    Those of a table without a header are of all inputs, in their order, and have no name.
+    """
 
 
-def _table(file: Path) -> dict[str, Any]:
-    """Read columns named NAME or NAME[0], NAME[1], … as spec/rows.md has them."""
+def is_value(cell: str) -> bool:
+    """Whether a cell is a number, a boolean, null or NaN, which names no column."""
+    return _VALUE.fullmatch(cell.strip()) is not None
+
+
+def _table(file: Path, text: str) -> dict[str, Any]:
+    """Read columns named NAME or NAME[0], NAME[1], … as spec/rows.md has them, or a table without names."""
     try:
-        lines = [row for row in csv.reader(io.StringIO(_text(file), newline=""), strict=True) if row]
+        lines = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except csv.Error as e:
         raise ExportError(f"{file}: it is no CSV: {e}") from None
+    if lines and any(map(is_value, lines[0])):
+        for number, row in enumerate(lines, 1):
+            if len(row) != len(lines[0]):
+                raise ExportError(f"{file}: line {number} has {len(row)} cells, the first {len(lines[0])}")
+        return {UNNAMED: Cells(lines)}
     if len(lines) < 2:
         raise ExportError(f"{file}: there are no rows in it")
     places: dict[str, dict[int, int]] = {}

@@ -15,6 +15,7 @@ from forgo import _preprocess, _printable
 from forgo._bundle import check_free, check_place
 from forgo._errors import ForgoError, argument
 from forgo._picture import Alpha
+from forgo._walk import left_out
 from forgo._work import working_folder
 from forgo.training import _data, _folders, _settings
 from forgo.training._progress import Ticker
@@ -149,7 +150,7 @@ def train(
         found = _data.find_annotated(Path(data), listed, valid, seed, source)
     else:
         found = _data.find(Path(data), valid, seed, source)
-    _describe(found, console)
+    _describe(found, Path(data), console)
     _import_keras()
     import keras
 
@@ -223,7 +224,7 @@ def _free(file: Path) -> Path:
     return file
 
 
-def _describe(data: _data.Data, console: Console) -> None:
+def _describe(data: _data.Data, folder: Path, console: Console) -> None:
     test = f" · {len(data.test)} test" if data.test else ""
     console.print(
         f"{len(data.train)} train · {len(data.valid)} valid{test} pictures, {len(data.labels)} classes"
@@ -238,3 +239,5 @@ def _describe(data: _data.Data, console: Console) -> None:
             console.print(f"  {what}: {path}: {why}", style="yellow", soft_wrap=True)
         if len(pairs) > 3:
             console.print(f"  … and {len(pairs) - 3} more; the bundle's report lists them", style="yellow")
+    if note := left_out(folder, data.passed, len(data.train) + len(data.valid) + len(data.test)):
+        console.print(f"  {note}", style="yellow", soft_wrap=True)

@@ -54,6 +54,8 @@ class Data:
     """Empty unless the folder has one: then the held-out metrics come from valid."""
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     """Files that were not used, with the reason. They are never changed."""
+    passed: list[tuple[Path, str]] = field(default_factory=list)
+    """Files of other kinds and folders that archivers left, with the reason."""
     leaked: list[tuple[str, str]] = field(default_factory=list)
     """Held-out pictures that are also, byte for byte, in train: (held out, in train)."""
     contradictory: list[tuple[str, str]] = field(default_factory=list)
@@ -207,7 +209,7 @@ def _read_part(folder: Path, data: Data, source: Source) -> list[Picture]:
     data.set_aside += _folders.beside(folder)
     files = []
     for number, label in enumerate(data.labels):
-        for path, why in _folders.pictures(folder / label) if (folder / label).is_dir() else []:
+        for path, why in _folders.pictures(folder / label, data.passed) if (folder / label).is_dir() else []:
             if why:
                 data.set_aside.append((str(path), why))
             else:

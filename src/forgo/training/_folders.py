@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from forgo._errors import ForgoError
-from forgo._picture import SUFFIXES
-
-_CLUTTER = {"__MACOSX", "@eaDir", "lost+found"}
-"""Folders that archivers and file servers leave behind."""
-
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
-_NOT_ACCEPTED = {".heic", ".heif", ".avif", ".jp2", ".jxl"}
+from forgo._walk import CLUTTER, NO_PICTURE, VISITED, Found, is_clutter, judge, walk
 
 Left = tuple[str, str]
 """A file that is left out, and why."""
@@ -36,68 +28,27 @@ def classes(folder: Path) -> list[str]:
     """Return the folders that hold pictures, sorted as strings: the order of the model's output."""
     return sorted(
         d.name for d in folder.iterdir()
-        if d.is_dir() and not _is_clutter(d.name) and any(p for p, why in pictures(d) if not why)
+        if d.is_dir() and not is_clutter(d.name) and any(p for p, why in walk(d) if not why)
     )  # fmt: skip
 
 
 def beside(folder: Path) -> list[Left]:
     """Return the pictures that lie beside the class folders, and so have no class."""
-    found = (p for p in sorted(folder.iterdir()) if not p.is_dir() and not _is_clutter(p.name))
+    found = (p for p in sorted(folder.iterdir()) if not p.is_dir() and not is_clutter(p.name))
     return [
         (str(p), "it lies beside the class folders, so it has no class")
         for p in found
-        if _judge(p) is not None
+        if judge(p) != NO_PICTURE
     ]
 
 
-def pictures(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the picture files below a folder in a stable order, each with the reason to leave it out, or "".
+def pictures(folder: Path, passed: list[Found] | None = None) -> Iterator[Found]:
+    """Yield the picture files below a folder, each with the reason to leave it out, or "".
 
-    A file is a picture by its suffix or by its first bytes. Links are followed, a folder that was
-    visited already is not visited again.
+    Files of other kinds, which are not worth a line each, go to ``passed``.
     """
-    yield from _walk(folder, set())
-
-
-def _walk(folder: Path, visited: set[str]) -> Iterator[tuple[Path, str]]:
-    real = os.path.realpath(folder)
-    if real in visited:
-        return
-    visited.add(real)
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as e:
-        yield folder, e.strerror or str(e)
-        return
-    for path in entries:
-        if _is_clutter(path.name):
-            continue
-        if path.is_dir():
-            yield from _walk(path, visited)
-        elif (why := _judge(path)) is not None:
+    for path, why in walk(folder):
+        if why not in (NO_PICTURE, CLUTTER, VISITED):
             yield path, why
-
-
-def _judge(path: Path) -> str | None:
-    """Return "" for a picture, the reason to leave it out, or None for a file of another kind."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as e:
-        return "it is a link to nothing" if path.is_symlink() else e.strerror or str(e)
-    suffix = path.suffix.lower()
-    if not stat.S_ISREG(mode):
-        return "it is not a regular file" if suffix in SUFFIXES else None
-    if suffix in SUFFIXES:
-        return ""
-    try:
-        with path.open("rb") as f:
-            start = f.read(12)
-    except OSError as e:
-        return e.strerror or str(e)
-    if start.startswith(_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WEBP"):
-        return ""
-    return f"{suffix} pictures are not accepted; convert it to PNG" if suffix in _NOT_ACCEPTED else None
-
-
-def _is_clutter(name: str) -> bool:
-    return name.startswith(".") or name in _CLUTTER
+        elif passed is not None:
+            passed.append((path, why))

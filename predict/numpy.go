@@ -1,0 +1,118 @@
+package predict
+
+// Golden cases as NumPy saves arrays, for the replay of what reads them.
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// The ways in which NumPy saves the same array.
+const (
+	asTheyLie = iota
+	mostSignificantFirst
+	firstSizeFastest
+)
+
+var numpyTypes = map[tensor.DType]string{
+	tensor.Bool: "b1", tensor.Int8: "i1", tensor.Int16: "i2", tensor.Int32: "i4", tensor.Int64: "i8",
+	tensor.Uint8: "u1", tensor.Uint16: "u2", tensor.Uint32: "u4", tensor.Uint64: "u8",
+	tensor.Float16: "f2", tensor.Float32: "f4", tensor.Float64: "f8",
+}
+
+// numpyFile writes an .npz file; nil where NumPy has no such arrays.
+func numpyFile(tensors Tensors, way int) ([]byte, error) {
+	var b bytes.Buffer
+	archive := zip.NewWriter(&b)
+	for name, t := range tensors {
+		file, err := archive.Create(name + ".npy")
+		if err != nil {
+			return nil, fmt.Errorf("write arrays: %w", err)
+		}
+		array, ok, err := numpyArray(t, way)
+		if err != nil || !ok {
+			return nil, err
+		}
+		if _, err := file.Write(array); err != nil {
+			return nil, fmt.Errorf("write arrays: %w", err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		return nil, fmt.Errorf("write arrays: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func numpyArray(t Tensor, way int) (_ []byte, ok bool, err error) {
+	raw, size, kind, order := []byte(nil), t.DType().ElementSize(), numpyTypes[t.DType()], "<"
+	if texts, is := t.Data.([]string); is {
+		if raw, size = fixedRoom(texts); raw == nil {
+			return nil, false, nil
+		}
+		kind, order = fmt.Sprintf("S%d", size), "|"
+	} else if raw, err = t.Bytes(); err != nil || kind == "" {
+		return nil, false, err
+	}
+	fortran := "False"
+	switch way {
+	case mostSignificantFirst:
+		if order == "<" {
+			order = ">"
+			raw = bytes.Clone(raw)
+			for item := range slices.Chunk(raw, size) {
+				slices.Reverse(item)
+			}
+		}
+	case firstSizeFastest:
+		fortran, raw = "True", columnsFirst(raw, size, t.Shape)
+	}
+	shape := strings.Trim(strings.ReplaceAll(fmt.Sprint(t.Shape), " ", ", "), "[]")
+	header := fmt.Sprintf("{'descr': '%s%s', 'fortran_order': %s, 'shape': (%s,), }\n", order, kind, fortran, shape)
+	head := append([]byte("\x93NUMPY\x01\x00"), byte(len(header)), byte(len(header)>>8))
+	return slices.Concat(head, []byte(header), raw), true, nil
+}
+
+// fixedRoom writes strings in as many bytes each as the longest has; nil where they end in zeros, which
+// are not kept, or where that is far more than they take.
+func fixedRoom(texts []string) (raw []byte, size int) {
+	all := 0
+	for _, text := range texts {
+		if strings.HasSuffix(text, "\x00") {
+			return nil, 0
+		}
+		size, all = max(size, len(text)), all+len(text)
+	}
+	if size == 0 || size*len(texts) > 4*all+1<<16 {
+		return nil, 0
+	}
+	raw = make([]byte, size*len(texts))
+	for i, text := range texts {
+		copy(raw[i*size:], text)
+	}
+	return raw, size
+}
+
+// columnsFirst puts elements in the order in which the first size changes fastest.
+func columnsFirst(raw []byte, size int, shape []int64) []byte {
+	out := make([]byte, 0, len(raw))
+	at := make([]int64, len(shape))
+	for range len(raw) / max(1, size) {
+		place := int64(0)
+		for d, n := range shape {
+			place = place*n + at[d]
+		}
+		out = append(out, raw[place*int64(size):][:size]...)
+		for d := range at {
+			if at[d]++; at[d] < shape[d] {
+				break
+			}
+			at[d] = 0
+		}
+	}
+	return out
+}

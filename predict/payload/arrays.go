@@ -1,0 +1,159 @@
+package payload
+
+// Rows in NumPy's files: an array is the rows of the one input, an archive has an array for each.
+
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// ZipMagic begins an .npz file, which is a zip archive.
+const ZipMagic = "PK\x03\x04"
+
+const (
+	// maxDirectory bounds what is read to list an archive: a few bytes there take hundreds in memory.
+	maxDirectory = 1 << 20
+	// mostInflated is how many times its own length deflated data can become.
+	mostInflated = 1032
+	unnamed      = "arr_0" // what numpy.savez calls an array that is given no name
+)
+
+// Rows are the rows of arrays in a file that NumPy saved, a batch of each input.
+type Rows struct {
+	limits Limits
+	arrays []*array
+	rows   int64
+	next   int64
+}
+
+// NPY opens an array in a .npy file, which gives the rows of the one input. length is the file's; -1
+// where it is not known. Nothing of it is ever unpickled.
+func (l Limits) NPY(in io.Reader, length int64, specs []tensor.Spec) (*Rows, error) {
+	if len(specs) != 1 {
+		return nil, fmt.Errorf("one array gives the rows of one input; the model takes %q: send an .npz file with an array for each", Inputs{Specs: specs}.names())
+	}
+	a, err := l.openArray(in, length, specs[0])
+	if err != nil {
+		return nil, err
+	}
+	return &Rows{limits: l, arrays: []*array{a}, rows: a.shape[0]}, nil
+}
+
+// NPZ opens the arrays in an .npz file, each of which has the name of its input; one that numpy.savez
+// had to name is the one input's.
+func (l Limits) NPZ(in io.ReaderAt, length int64, specs []tensor.Spec) (*Rows, error) {
+	if err := l.grow(maxDirectory); err != nil {
+		return nil, err
+	}
+	part := &reading{ReaderAt: in, left: maxDirectory}
+	archive, err := zip.NewReader(part, length)
+	if err != nil {
+		return nil, fmt.Errorf("it is no .npz file: %w", err)
+	}
+	part.free = true
+	members := map[string]*zip.File{}
+	for _, f := range archive.File {
+		name := strings.TrimSuffix(f.Name, ".npy")
+		if members[name] != nil {
+			return nil, fmt.Errorf("array %s is there twice", tensor.Quote(name))
+		}
+		members[name] = f
+	}
+	if f := members[unnamed]; f != nil && len(members) == 1 && len(specs) == 1 {
+		members = map[string]*zip.File{specs[0].Name: f}
+	}
+	r := &Rows{limits: l}
+	for _, spec := range specs {
+		f := members[spec.Name]
+		if f == nil {
+			return nil, fmt.Errorf("there is no array %s in it; the model takes %q", tensor.Quote(spec.Name), Inputs{Specs: specs}.names())
+		}
+		delete(members, spec.Name)
+		a, err := l.member(f, length, spec)
+		if err != nil {
+			return nil, fmt.Errorf("array %s: %w", tensor.Quote(spec.Name), err)
+		}
+		if r.arrays = append(r.arrays, a); len(r.arrays) > 1 && a.shape[0] != r.rows {
+			return nil, fmt.Errorf("array %s has %d rows, another %d", tensor.Quote(spec.Name), a.shape[0], r.rows)
+		}
+		r.rows = a.shape[0]
+	}
+	for name := range members {
+		return nil, fmt.Errorf("the model has no input %s; it takes %q", tensor.Quote(name), Inputs{Specs: specs}.names())
+	}
+	return r, nil
+}
+
+func (l Limits) member(f *zip.File, length int64, spec tensor.Spec) (*array, error) {
+	if f.Flags&1 != 0 {
+		return nil, errors.New("it is encrypted")
+	}
+	in, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	return l.openArray(in, min(length, 1<<40)*mostInflated, spec)
+}
+
+// reading bounds how much is read until it is free.
+type reading struct {
+	io.ReaderAt
+	left int
+	free bool
+}
+
+func (r *reading) ReadAt(p []byte, at int64) (int, error) {
+	if r.left -= len(p); r.left < 0 && !r.free {
+		return 0, fmt.Errorf("its list of files is longer than %d bytes", maxDirectory)
+	}
+	return r.ReaderAt.ReadAt(p, at)
+}
+
+// Len returns how many rows there are.
+func (r *Rows) Len() int64 { return r.rows }
+
+// RowBytes returns how many bytes a row has in the file, of its longest input.
+func (r *Rows) RowBytes() (most int64) {
+	for _, a := range r.arrays {
+		most = max(most, a.row)
+	}
+	return most
+}
+
+// Next returns the next n rows, or as many as there are left, and io.EOF with none.
+//
+//forgo:reader arrays
+func (r *Rows) Next(n int64) (tensor.Map, error) {
+	n = min(n, r.rows-r.next)
+	if n == 0 {
+		return nil, io.EOF
+	}
+	out := make(tensor.Map, len(r.arrays))
+	for _, a := range r.arrays {
+		t, err := a.read(r.limits, r.next, n)
+		if err == nil {
+			t, err = a.convert(r.limits, t)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("input %q: %w", a.spec.Name, err)
+		}
+		out[a.spec.Name] = t
+	}
+	if r.next += n; r.next < r.rows {
+		return out, nil
+	}
+	for _, a := range r.arrays { // an archive's checksum is looked at where its file ends
+		switch m, err := io.CopyN(io.Discard, a.in, 1); {
+		case m > 0:
+			return nil, fmt.Errorf("input %q: more follows the array's last element", a.spec.Name)
+		case !errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("input %q: %w", a.spec.Name, err)
+		}
+	}
+	return out, nil
+}

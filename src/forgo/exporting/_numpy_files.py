@@ -1,0 +1,95 @@
+"""Arrays that NumPy saved, from anyone: what a file announces is held to what it has before memory is taken.
+
+predict/payload reads the same files in Go, by the same rules; tests/test_forms.py holds both to them.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forgo._errors import ExportError
+
+MAGIC = b"\x93NUMPY"
+ZIP = b"PK\x03\x04"
+ROOM = 1 << 30
+"""Bytes that the arrays of any archive may become."""
+GROWTH = 20
+"""How many times its own length an archive may become."""
+_UNNAMED = "arr_0"
+"""What ``numpy.savez`` calls an array that is given no name."""
+
+
+def read_array(file: IO[bytes], length: int) -> npt.NDArray[Any]:
+    """Read a .npy file.
+
+    Args:
+        file: at its start.
+        length: how many bytes its data can have at most.
+
+    Raises:
+        ExportError: it is refused.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ExportError("arrays of one plain type are taken; this one has fields")
+        header = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = header(file)
+    except (ValueError, EOFError) as e:
+        raise ExportError(f"it is no complete .npy file: {e}") from None
+    if dtype.hasobject:
+        raise ExportError(
+            "the array holds Python objects, which are never loaded: save numbers or texts, as with "
+            "x.astype(numpy.float32)"
+        )
+    if dtype.kind not in "biufSU" or (dtype.kind == "f" and dtype.itemsize > 8):
+        raise ExportError(f"an array of NumPy's type {dtype.str!r} is not taken")
+    if not shape:
+        raise ExportError("the array is one number: its first dimension is the rows")
+    count = math.prod(shape)
+    if count * dtype.itemsize > length:
+        raise ExportError("the array ends too soon")
+    if not dtype.itemsize or not count:
+        return np.zeros(shape if count <= 1 << 16 and len(shape) < 33 else (0,), dtype)
+    data = file.read(count * dtype.itemsize)
+    if len(data) < count * dtype.itemsize:
+        raise ExportError("the array ends too soon")
+    if file.read(1):
+        raise ExportError("more follows the array's last element")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def read_archive(file: IO[bytes], length: int) -> dict[str, npt.NDArray[Any]]:
+    """Read an .npz file, an array for each input; the name "" is that of one that has none.
+
+    Raises:
+        ExportError: it is refused.
+    """
+    most = ROOM + GROWTH * length
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if sum(m.file_size for m in archive.infolist()) > most:
+                raise ExportError(f"its arrays would become more than {most:,} bytes")
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                if name in arrays:
+                    raise ExportError(f"array {name!r} is there twice")
+                with archive.open(member) as opened:
+                    try:
+                        arrays[name] = read_array(opened, member.file_size)
+                    except ExportError as e:
+                        raise ExportError(f"array {name!r}: {e.message}") from None
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error, OSError) as e:
+        raise ExportError(f"it is no .npz file: {e}") from None
+    if not arrays:
+        raise ExportError("there are no arrays in it")
+    return {"": arrays[_UNNAMED]} if list(arrays) == [_UNNAMED] else arrays
