@@ -40,23 +40,24 @@ const (
 	mayReside = 64      // MB of resident memory, after all of them
 )
 
-// firstLine takes a log's first line with the message serving, and nothing else.
+// firstLine takes a log's first line with the message serving, and hands the others on.
 type firstLine struct {
 	once sync.Once
 	line chan []byte
+	rest io.Writer
 }
 
 func (f *firstLine) Write(b []byte) (int, error) {
 	if bytes.Contains(b, []byte(`"msg":"serving"`)) {
 		f.once.Do(func() { f.line <- bytes.Clone(b) })
 	}
-	return len(b), nil
+	return f.rest.Write(b)
 }
 
 // unlogged runs a server whose log takes no memory, until the test ends.
-func unlogged(t *testing.T, models serve.Models, o serve.Options) map[string]string {
+func unlogged(t testing.TB, models serve.Models, o serve.Options, log io.Writer) map[string]string {
 	t.Helper()
-	first := &firstLine{line: make(chan []byte, 1)}
+	first := &firstLine{line: make(chan []byte, 1), rest: log}
 	o.Log = slog.New(slog.NewJSONHandler(first, nil))
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -226,7 +227,7 @@ func residentMB(t *testing.T) int {
 func payloadRefusals(t *testing.T) []refusal {
 	t.Helper()
 	models := badModels(t)
-	url := unlogged(t, models, serve.Options{MaxBody: maxBody, Memory: predict.NewBudget(floodMemory)})["url"]
+	url := unlogged(t, models, serve.Options{MaxBody: maxBody, Memory: predict.NewBudget(floodMemory)}, io.Discard)["url"]
 	seen := map[[2]string]bool{}
 	var all []refusal
 	for _, b := range slices.Concat(oipFaults(t, models), binaryFaults(t, models), nativeFaults(t, models), tfservingFaults(), commonFaults(t)) {
@@ -248,7 +249,7 @@ func payloadRefusals(t *testing.T) []refusal {
 
 func callRefusals(t *testing.T) []refusal {
 	t.Helper()
-	conn := dialUnlogged(t, unlogged(t, badModels(t), serve.Options{MaxBody: maxBody, Memory: predict.NewBudget(floodMemory)})["grpc"])
+	conn := dialUnlogged(t, unlogged(t, badModels(t), serve.Options{MaxBody: maxBody, Memory: predict.NewBudget(floodMemory)}, io.Discard)["grpc"])
 	seen := map[[2]string]bool{}
 	var all []refusal
 	for _, b := range slices.Concat(grpcFaults(), tfservingGRPCFaults(), commonCalls(t)) {
@@ -285,9 +286,9 @@ func connectionRefusals(t *testing.T) []refusal {
 	key := secrets["metrics"]
 	models := committed(t)
 	small := serve.Options{MaxBody: maxBody, Memory: predict.NewBudget(floodMemory), ClientTimeout: 50 * time.Millisecond}
-	open := unlogged(t, models, small)
+	open := unlogged(t, models, small, io.Discard)
 	small.Keys = keys
-	locked := unlogged(t, models, small)
+	locked := unlogged(t, models, small, io.Discard)
 	lockedCalls := dialUnlogged(t, locked["grpc"])
 	openCalls := dialUnlogged(t, open["grpc"])
 
