@@ -90,6 +90,8 @@ def tiffs(photograph: Image.Image) -> dict[str, bytes]:
         "differences": {"compression": "tiff_adobe_deflate", "tiffinfo": {317: 2}},
         **{f"orientation-{n}": {"tiffinfo": {274: n}} for n in range(1, 10)},
         "pages": {"save_all": True, "append_images": [photograph.convert("L")]},
+        "lzw-strips": {"strip_size": 700, "compression": "tiff_lzw"}, "packbits-strips": {"strip_size": 700, "compression": "packbits"},
+        "lzw-differences": {"compression": "tiff_lzw", "tiffinfo": {317: 2}}, "zstd": {"compression": "zstd"}, "lzma": {"compression": "lzma"},
     }  # fmt: skip
     for name, options in saved.items():
         out = io.BytesIO()
@@ -101,6 +103,15 @@ def tiffs(photograph: Image.Image) -> dict[str, bytes]:
         image = Image.fromarray(np.asarray(image).astype(np.uint16)) if mode == "I;16" else image
         (image if mode == "I;16" else image.convert(mode)).save(out, "TIFF")
         made[f"mode-{mode.replace(';', '-').lower()}.tif"] = out.getvalue()
+    for mode in ("1", "CMYK", "LA", "P"):
+        for compression in ("tiff_lzw", "packbits", "group4"):
+            if (compression == "group4") != (mode == "1" and compression == "group4"):
+                continue
+            out = io.BytesIO()
+            photograph.convert("L" if mode == "LA" else "RGB").convert(mode).save(
+                out, "TIFF", compression=compression
+            )
+            made[f"mode-{mode.lower()}-{compression.removeprefix('tiff_')}.tif"] = out.getvalue()
 
     def tiff(
         order: str = "<", pixels: bytes = bytes(range(60)), left: int = 0, **other: tuple[int, ...]
@@ -139,7 +150,15 @@ def tiffs(photograph: Image.Image) -> dict[str, bytes]:
         "short-strip.tif": tiff(t279=(59,)), "far-strip.tif": tiff(t273=(1 << 20,)), "planes.tif": tiff(t284=(2,)), "tiles.tif": tiff(t322=(16,)),
         "predictor-plain.tif": tiff(t317=(2,)), "predictor-3.tif": tiff(t317=(3,), t259=(8,)), "floating.tif": tiff(t339=(3, 3, 3)), "extra.tif": tiff(t338=(0,)),
         "sixteen.tif": tiff(t258=(16, 16, 16)), "mixed-bits.tif": tiff(t258=(8, 8, 4)), "bits-of-one.tif": tiff(t258=(8,)), "no-samples.tif": tiff(t277=(0,), t258=()),
-        "huge.tif": tiff(t256=(1 << 20,), t257=(1 << 20,)), "damaged.tif": tiff(t259=(8,)), "odd-orientation.tif": tiff(t274=(6, 6)), "palette-short.tif": tiff(**white | {"t262": (3,), "t320": (1, 2, 3)}),
+        **{f"grey-{bits}-bit.tif": tiff(pixels=bytes(range(7, 120, 9))[: 4 * -(-5 * bits // 8)], t258=(bits,), t262=(1,), t277=(), t279=(4 * -(-5 * bits // 8),)) for bits in (1, 2, 4)},
+        **{f"white-is-0-{bits}-bit.tif": tiff(pixels=bytes(range(7, 120, 9))[: 4 * -(-5 * bits // 8)], t258=(bits,), t262=(0,), t277=(), t279=(4 * -(-5 * bits // 8),)) for bits in (1, 2, 4)},
+        **{f"palette-{bits}-bit.tif": tiff(pixels=bytes(range(7, 120, 9))[: 4 * -(-5 * bits // 8)], t258=(bits,), t262=(3,), t277=(), t279=(4 * -(-5 * bits // 8),), t320=tuple(range(300, 300 + 1000 * (3 << bits), 1000))) for bits in (1, 2, 4)},
+        "fill-order-2.tif": tiff(t266=(2,)), "long-strip.tif": tiff(pixels=bytes(range(70)), t279=(70,)), "tile-of-nothing.tif": tiff(t322=(0,), t323=(16,)),
+        "tiles-huge.tif": tiff(t322=(65535,), t323=(65535,)), "tiles-missing.tif": tiff(t322=(16,), t323=(16,)), "planes-3.tif": tiff(t284=(3,)), "no-bits.tif": tiff(t258=(), t262=(1,), t277=(), t279=(4,), pixels=bytes([0xA8, 0x50, 0xF8, 0])),
+        "lzw-old.tif": tiff(pixels=b"\x00\x01" + bytes(20), t259=(5,), t279=(22,)), "lzw-no-clear.tif": tiff(pixels=b"\x10" * 22, t259=(5,), t279=(22,)), "lzw-short.tif": tiff(pixels=b"\x80\x00\x01\x01", t259=(5,), t279=(4,)),
+        "packbits-nothing.tif": tiff(pixels=b"\x80\x80\xc5\x07\x80", t259=(32773,), t279=(5,)), "packbits-long.tif": tiff(pixels=b"\xc4\x07", t259=(32773,), t279=(2,)), "packbits-short.tif": tiff(pixels=b"\xc6\x07", t259=(32773,), t279=(2,)),
+        "alpha-unsaid.tif": tiff(pixels=bytes(range(80)), t258=(8,) * 4, t277=(4,), t279=(80,)), "two-extras.tif": tiff(pixels=bytes(range(100)), t258=(8,) * 5, t277=(5,), t279=(100,), t338=(2, 0)),
+        "fax.tif": tiff(t259=(4,)), "old-jpeg.tif": tiff(t259=(6,)), "ycbcr.tif": tiff(t262=(6,)), "lab.tif": tiff(t262=(8,)), "signed.tif": tiff(t339=(2, 2, 2)), "huge.tif": tiff(t256=(1 << 20,), t257=(1 << 20,)), "damaged.tif": tiff(t259=(8,)), "odd-orientation.tif": tiff(t274=(6, 6)), "palette-short.tif": tiff(**white | {"t262": (3,), "t320": (1, 2, 3)}),
     }  # fmt: skip
     return made
 

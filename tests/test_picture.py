@@ -44,6 +44,9 @@ def test_pixels_are_pillows() -> None:
         "type-0-16-bit-interlaced.png",
         "exif-as-long.jpg",
         "odd-orientation.tif",
+        "mode-i-16.tif",
+        "encoded-grey-16-big.tif",
+        "encoded-grey-16-little.tif",
     }
     compared = 0
     for case in CASES:

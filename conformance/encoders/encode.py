@@ -5,10 +5,13 @@ python conformance/encoders/encode.py PHOTOGRAPH FOLDER
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 from pathlib import Path
 
+import numpy as np
+import tifffile  # type: ignore[import-not-found]
 import webp  # type: ignore[import-not-found]
 from PIL import Image
 
@@ -86,8 +89,100 @@ def webps(photograph: Image.Image) -> dict[str, bytes]:
     return made
 
 
+def tiffs(photograph: Image.Image) -> dict[str, bytes]:
+    """TIFFs in tiles and planes, of many compressions and depths, in both byte orders."""
+    made: dict[str, bytes] = {}
+    rgb, grey = np.asarray(photograph), np.asarray(photograph.convert("L"))
+    alpha = np.dstack([rgb, np.asarray(Image.linear_gradient("L").resize(photograph.size))])
+    wide = rgb.astype(np.uint16) * 257 - np.arange(rgb.shape[1], dtype=np.uint16)[:, None]
+
+    def save(name: str, pixels: np.ndarray, **options: object) -> None:
+        out = io.BytesIO()
+        tifffile.imwrite(out, pixels, metadata=None, software=False, **options)
+        made[f"encoded-{name}.tif"] = out.getvalue()
+
+    for how in ("lzw", "packbits", "deflate", None):
+        save(f"rgb-{how}", rgb, compression=how)
+        save(f"tiles-{how}", rgb, compression=how, tile=(16, 16))
+        save(f"strips-{how}", rgb, compression=how, rowsperstrip=7)
+        save(
+            f"planes-{how}",
+            rgb.transpose(2, 0, 1).copy(),
+            compression=how,
+            planarconfig="separate",
+            rowsperstrip=9,
+        )
+    for how in ("lzw", "deflate"):
+        for order in "<>":
+            end = "little" if order == "<" else "big"
+            save(f"differences-{how}-{end}", rgb, compression=how, predictor=2, byteorder=order)
+            save(f"differences-16-{how}-{end}", wide, compression=how, predictor=2, byteorder=order)
+            save(
+                f"differences-tiles-16-{how}-{end}",
+                wide,
+                compression=how,
+                predictor=2,
+                byteorder=order,
+                tile=(32, 16),
+            )
+    for order in "<>":
+        end = "little" if order == "<" else "big"
+        save(f"rgb-16-{end}", wide, byteorder=order)
+        save(f"grey-16-{end}", wide[..., 0].copy(), byteorder=order, compression="lzw")
+    save(
+        "planes-tiles",
+        rgb.transpose(2, 0, 1).copy(),
+        planarconfig="separate",
+        tile=(16, 32),
+        compression="lzw",
+    )
+    save(
+        "planes-alpha",
+        alpha.transpose(2, 0, 1).copy(),
+        planarconfig="separate",
+        extrasamples=["unassalpha"],
+        photometric="rgb",
+    )
+    save("alpha-lzw", alpha, extrasamples=["unassalpha"], compression="lzw", predictor=2)
+    save("alpha-16", np.dstack([wide, alpha[..., 3].astype(np.uint16) * 257]), extrasamples=["unassalpha"])
+    save("alpha-associated", alpha, extrasamples=["assocalpha"])
+    save("unspecified", alpha, extrasamples=["unspecified"])
+    save(
+        "grey-alpha",
+        np.dstack([grey, alpha[..., 3]]),
+        photometric="minisblack",
+        extrasamples=["unassalpha"],
+        compression="lzw",
+    )
+    save(
+        "grey-unspecified",
+        np.dstack([grey, alpha[..., 3]]),
+        photometric="minisblack",
+        extrasamples=["unspecified"],
+    )
+    save("white-is-0", grey, photometric="miniswhite", compression="packbits")
+    save("white-is-0-16", wide[..., 0].copy(), photometric="miniswhite")
+    save("bilevel", grey > 128, compression="packbits", photometric="minisblack")
+    save("bilevel-tiles", grey > 128, compression="lzw", photometric="minisblack", tile=(16, 32))
+    save("bilevel-white-is-0", grey > 128, photometric="miniswhite")
+    save("cmyk-lzw", alpha, photometric="separated", compression="lzw")
+    save("cmyk-16", np.dstack([wide, wide[..., :1]]), photometric="separated")
+    save("float", grey.astype(np.float32), photometric="minisblack")
+    save("32-bit", grey.astype(np.uint32), photometric="minisblack")
+    save("big", rgb, bigtiff=True)
+    save("jpeg", rgb, compression="jpeg", tile=(16, 16))
+    save("lzma", rgb, compression="lzma")
+    save("zstd", rgb, compression="zstd")
+    save("webp", rgb, compression="webp", tile=(16, 16))
+    save("pages", np.stack([rgb, rgb[::-1]]), photometric="rgb", compression="lzw")
+    noise = np.random.default_rng(8).integers(0, 256, (70, 90), np.uint8)
+    save("noise-lzw", noise, compression="lzw")
+    save("flat-lzw", np.zeros((200, 300), np.uint8), compression="lzw")
+    return made
+
+
 if __name__ == "__main__":
     with Image.open(sys.argv[1]) as image:
         photograph = image.convert("RGB")
-    for name, data in webps(photograph).items():
+    for name, data in (webps(photograph) | tiffs(photograph)).items():
         (Path(sys.argv[2]) / name).write_bytes(data)

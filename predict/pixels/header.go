@@ -32,6 +32,9 @@ func (h header) memory(file int64) int64 {
 	if h.webp != nil {
 		n = picture + h.webp.Memory()
 	}
+	if h.tiff != nil {
+		n += h.tiff.memory()
+	}
 	if h.orientation > 1 {
 		n += picture
 	}

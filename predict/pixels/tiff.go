@@ -1,42 +1,70 @@
 package pixels
 
 import (
-	"bytes"
-	"compress/zlib"
-	"context"
 	"encoding/binary"
-	"io"
 	"slices"
 )
 
 // tiffFile is what the first directory of a TIFF says. src/forgo/_tiff.py reads it by the same rules.
 type tiffFile struct {
 	width, height int
+	order         binary.ByteOrder
 	samples       int
+	bits          int // of a sample
 	photometric   int
-	deflated      bool
+	alpha         bool // the last sample is one
+	planar        bool // each sample has parts of its own
+	compression   int
 	differences   bool // each sample is the difference from the one to its left
-	rowsPerStrip  int
-	strips        [][]byte
+	parts         []tiffPart
 	palette       [256][3]byte
 	orientation   int
 }
 
-const maxTIFFValues = 1 << 16 // of one tag
+// tiffPart is a strip or a tile.
+type tiffPart struct {
+	data          []byte
+	plane         int // of the samples, where they are apart
+	x, y          int // where it lies in the picture
+	width, height int // of the whole tile
+}
 
-const truncatedTIFF = "it is a truncated TIFF"
+const (
+	maxTIFFValues = 1 << 16     // of one tag
+	maxLZW        = 178_956_970 // bytes of a part, which Pillow unpacks at once
+	truncatedTIFF = "it is a truncated TIFF"
+)
 
 // Tags of TIFF 6.0.
 const (
 	tiffWidth, tiffHeight, tiffBits, tiffCompression, tiffPhotometric = 256, 257, 258, 259, 262
-	tiffOffsets, tiffOrientation, tiffSamples, tiffRows, tiffCounts   = 273, 274, 277, 278, 279
-	tiffPlanar, tiffPredictor, tiffColours, tiffTiles, tiffExtra      = 284, 317, 320, 322, 338
-	tiffFormat                                                        = 339
+	tiffFill, tiffOffsets, tiffOrientation, tiffSamples               = 266, 273, 274, 277
+	tiffRows, tiffCounts, tiffPlanar, tiffPredictor, tiffColours      = 278, 279, 284, 317, 320
+	tiffTileWidth, tiffTileHeight, tiffTileOffsets, tiffTileCounts    = 322, 323, 324, 325
+	tiffExtra, tiffFormat                                             = 338, 339
 )
 
-func parseTIFF(data []byte) (*tiffFile, error) {
+var tiffRead = []int{
+	tiffWidth, tiffHeight, tiffBits, tiffCompression, tiffPhotometric, tiffFill, tiffOffsets, tiffOrientation, tiffSamples,
+	tiffRows, tiffCounts, tiffPlanar, tiffPredictor, tiffColours, tiffTileWidth, tiffTileHeight, tiffTileOffsets, tiffTileCounts,
+	tiffExtra, tiffFormat,
+}
+
+// Compressions of TIFF that decode.
+const (
+	tiffPlain, tiffLZW, tiffDeflate, tiffOldDeflate, tiffPackBits = 1, 5, 8, 32946, 32773
+)
+
+// tiffOther names the compressions that don't.
+var tiffOther = map[int]string{
+	2: "fax codes", 3: "fax codes", 4: "fax codes", 6: "JPEG of the old kind", 7: "JPEG", 34712: "JPEG 2000", 34892: "JPEG",
+	34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+}
+
+// tiffTags reads the first directory.
+func tiffTags(data []byte) (map[int][]int, binary.ByteOrder, error) {
 	if len(data) < 8 {
-		return nil, refuse(truncatedTIFF)
+		return nil, nil, refuse(truncatedTIFF)
 	}
 	var order binary.ByteOrder = binary.LittleEndian
 	if data[0] == 'M' {
@@ -44,12 +72,12 @@ func parseTIFF(data []byte) (*tiffFile, error) {
 	}
 	at := uint64(order.Uint32(data[4:]))
 	if at+2 > uint64(len(data)) {
-		return nil, refuse(truncatedTIFF)
+		return nil, nil, refuse(truncatedTIFF)
 	}
 	count := int(order.Uint16(data[at:]))
 	entries := data[at+2:]
 	if len(entries) < 12*count {
-		return nil, refuse(truncatedTIFF)
+		return nil, nil, refuse(truncatedTIFF)
 	}
 	tags := map[int][]int{}
 	for i := range count {
@@ -60,10 +88,10 @@ func parseTIFF(data []byte) (*tiffFile, error) {
 			continue // no number, or of no concern
 		}
 		if n > maxTIFFValues {
-			return nil, refuse("its tag %d has %d values", tag, n)
+			return nil, nil, refuse("its tag %d has %d values", tag, n)
 		}
 		if _, twice := tags[tag]; twice {
-			return nil, refuse("it has the tag %d twice", tag)
+			return nil, nil, refuse("it has the tag %d twice", tag)
 		}
 		from := uint64(0)
 		field := e[8:12]
@@ -71,7 +99,7 @@ func parseTIFF(data []byte) (*tiffFile, error) {
 			from, field = uint64(order.Uint32(e[8:])), data
 		}
 		if from+n*size > uint64(len(field)) {
-			return nil, refuse(truncatedTIFF)
+			return nil, nil, refuse(truncatedTIFF)
 		}
 		values := make([]int, n)
 		for k := range values {
@@ -83,6 +111,14 @@ func parseTIFF(data []byte) (*tiffFile, error) {
 		}
 		tags[tag] = values
 	}
+	return tags, order, nil
+}
+
+func parseTIFF(data []byte) (*tiffFile, error) {
+	tags, order, err := tiffTags(data)
+	if err != nil {
+		return nil, err
+	}
 	one := func(tag, otherwise int) int {
 		if v := tags[tag]; len(v) > 0 {
 			return v[0]
@@ -90,8 +126,9 @@ func parseTIFF(data []byte) (*tiffFile, error) {
 		return otherwise
 	}
 	f := &tiffFile{
-		width: one(tiffWidth, 0), height: one(tiffHeight, 0), samples: one(tiffSamples, 1), photometric: one(tiffPhotometric, -1),
-		orientation: one(tiffOrientation, 1),
+		width: one(tiffWidth, 0), height: one(tiffHeight, 0), samples: one(tiffSamples, 1), bits: one(tiffBits, 1),
+		photometric: one(tiffPhotometric, -1), orientation: one(tiffOrientation, 1), order: order,
+		compression: one(tiffCompression, 1), differences: one(tiffPredictor, 1) == 2,
 	}
 	if f.width == 0 || f.height == 0 {
 		return nil, refuse("its header gives %d x %d pixels", f.width, f.height)
@@ -102,117 +139,141 @@ func parseTIFF(data []byte) (*tiffFile, error) {
 	if f.orientation < 1 || f.orientation > 8 || len(tags[tiffOrientation]) > 1 {
 		f.orientation = 1
 	}
-	compression, predictor, planar := one(tiffCompression, 1), one(tiffPredictor, 1), one(tiffPlanar, 1)
-	f.deflated, f.differences = compression != 1, predictor == 2
-	if compression != 1 && compression != 8 && compression != 32946 || predictor > 2 || predictor < 1 || f.differences && !f.deflated || planar != 1 || tags[tiffTiles] != nil {
-		return nil, refuse("it is a TIFF with compression %d, predictor %d, planes %d or tiles, for which no rule is stated", compression, predictor, planar)
+	if name, known := tiffOther[f.compression]; known {
+		return nil, refuse("it is a TIFF compressed by %s, which is not decoded: convert it to PNG", name)
 	}
-	legal := f.samples > 0 && f.samples == map[int]int{0: 1, 1: 1, 2: 3, 3: 1}[f.photometric] && tags[tiffExtra] == nil ||
-		f.photometric == 2 && f.samples == 4 && slices.Equal(tags[tiffExtra], []int{2})
-	for _, bits := range tags[tiffBits] {
-		legal = legal && bits == 8
+	predictor, planar, fill := one(tiffPredictor, 1), one(tiffPlanar, 1), one(tiffFill, 1)
+	known := slices.Contains([]int{tiffPlain, tiffLZW, tiffDeflate, tiffOldDeflate, tiffPackBits}, f.compression)
+	differing := predictor == 2 && f.bits >= 8 && f.compression != tiffPlain && f.compression != tiffPackBits
+	if !known || predictor != 1 && !differing || planar < 1 || planar > 2 || fill != 1 {
+		return nil, refuse("it is a TIFF with compression %d, predictor %d, planes %d and fill order %d, for which no rule is stated", f.compression, predictor, planar, fill)
 	}
-	for _, format := range tags[tiffFormat] {
-		legal = legal && format == 1
+	if !f.legal(tags[tiffExtra], tags[tiffBits], tags[tiffFormat]) || planar == 2 && f.samples > 1 && f.bits != 8 {
+		return nil, refuse("it is a TIFF of photometric %d with %d samples of %d bits, for which no rule is stated", f.photometric, f.samples, f.bits)
 	}
-	if !legal || len(tags[tiffBits]) != f.samples {
-		return nil, refuse("it is a TIFF of photometric %d with %d samples of %d bits, for which no rule is stated", f.photometric, f.samples, one(tiffBits, 1))
-	}
+	f.planar = planar == 2 && f.samples > 1
 	if f.photometric == 3 {
-		if len(tags[tiffColours]) != 3*256 {
+		entries := 1 << f.bits
+		if len(tags[tiffColours]) != 3*entries {
 			return nil, refuse("its palette is damaged")
 		}
-		for i := range f.palette {
+		for i := range entries {
 			for c := range 3 {
-				f.palette[i][c] = byte(tags[tiffColours][256*c+i] >> 8)
+				f.palette[i][c] = byte(tags[tiffColours][entries*c+i] >> 8)
 			}
 		}
 	}
-	f.rowsPerStrip = min(one(tiffRows, f.height), f.height)
-	if f.rowsPerStrip == 0 {
-		return nil, refuse("its strips have no rows")
+	return f, f.divide(data, tags, one)
+}
+
+// legal tells whether pixels are of a kind that has a rule, and notes whether they have alpha.
+func (f *tiffFile) legal(extra, bits, formats []int) bool {
+	for _, b := range bits {
+		if b != f.bits {
+			return false
+		}
 	}
-	strips, offsets, counts := (f.height+f.rowsPerStrip-1)/f.rowsPerStrip, tags[tiffOffsets], tags[tiffCounts]
-	if len(offsets) != strips || len(counts) != strips {
-		return nil, refuse("it has %d strips, and places of %d and sizes of %d", strips, len(offsets), len(counts))
+	for _, format := range formats {
+		if format != 1 {
+			return false
+		}
+	}
+	if len(bits) > 1 && len(bits) != f.samples {
+		return false
+	}
+	colours, depths, extras := 1, []int{1, 2, 4, 8, 16}, true
+	switch f.photometric {
+	case 0:
+		depths, extras = depths[:4], false
+	case 1:
+	case 2:
+		colours, depths = 3, depths[3:]
+	case 3:
+		depths, extras = depths[:4], false
+	case 5:
+		colours, depths, extras = 4, depths[3:], false
+	default:
+		return false
+	}
+	if !slices.Contains(depths, f.bits) {
+		return false
+	}
+	switch {
+	case f.samples == colours:
+		return len(extra) == 0
+	case f.samples != colours+1 || !extras || colours == 1 && f.bits != 8:
+		return false
+	case len(extra) == 0:
+		f.alpha = true
+		return colours == 3
+	}
+	f.alpha = extra[0] == 2
+	return len(extra) == 1 && (extra[0] == 2 || extra[0] == 0)
+}
+
+// divide finds the strips or tiles.
+func (f *tiffFile) divide(data []byte, tags map[int][]int, one func(tag, otherwise int) int) error {
+	width, height, kind, offsets, counts := f.width, min(one(tiffRows, f.height), f.height), "strips", tags[tiffOffsets], tags[tiffCounts]
+	tiled := tags[tiffTileWidth] != nil || tags[tiffTileHeight] != nil
+	if tiled {
+		width, height = one(tiffTileWidth, 0), one(tiffTileHeight, 0)
+		kind, offsets, counts = "tiles", tags[tiffTileOffsets], tags[tiffTileCounts]
+	}
+	if width == 0 || height == 0 {
+		return refuse("its %s have no rows", kind)
+	}
+	across, down, planes := (f.width+width-1)/width, (f.height+height-1)/height, 1
+	if f.planar {
+		planes = f.samples
+	}
+	if tiled && (across > MaxPixels/width || down > MaxPixels/height || across*width > MaxPixels/(down*height)) {
+		return refuse("its tiles of %d x %d pixels are too large", width, height)
+	}
+	n := across * down * planes
+	if len(offsets) != n || len(counts) != n {
+		return refuse("it has %d %s, and places of %d and sizes of %d", n, kind, len(offsets), len(counts))
 	}
 	for i, offset := range offsets {
 		if offset+counts[i] > len(data) {
-			return nil, refuse(truncatedTIFF)
+			return refuse(truncatedTIFF)
 		}
-		strip := data[offset:][:counts[i]]
-		if !f.deflated && len(strip) != f.width*f.samples*f.rows(i) {
-			return nil, refuse(damagedPixels)
+		at := i % (across * down)
+		p := tiffPart{
+			data: data[offset:][:counts[i]], plane: i / (across * down), x: at % across * width, y: at / across * height,
+			width: width, height: height,
 		}
-		f.strips = append(f.strips, strip)
+		if !tiled {
+			p.height = min(height, f.height-p.y)
+		}
+		size := f.rowBytes(&p) * p.height
+		switch {
+		case f.compression == tiffPlain && len(p.data) < size:
+			return refuse(damagedPixels)
+		case f.compression == tiffLZW && size > maxLZW:
+			return refuse("its %s of %d bytes are more than %d", kind, size, maxLZW)
+		case f.compression == tiffLZW && len(p.data) > 1 && p.data[0] == 0 && p.data[1]&1 == 1:
+			return refuse("it is a TIFF compressed by LZW of the old kind, which is not decoded: convert it to PNG")
+		}
+		f.parts = append(f.parts, p)
 	}
-	return f, nil
+	return nil
 }
 
-var tiffRead = []int{
-	tiffWidth, tiffHeight, tiffBits, tiffCompression, tiffPhotometric, tiffOffsets, tiffOrientation, tiffSamples,
-	tiffRows, tiffCounts, tiffPlanar, tiffPredictor, tiffColours, tiffTiles, tiffExtra, tiffFormat,
+// perPixel is how many samples a pixel of a part has.
+func (f *tiffFile) perPixel() int {
+	if f.planar {
+		return 1
+	}
+	return f.samples
 }
 
-// rows is how many rows strip i has.
-func (f *tiffFile) rows(i int) int { return min(f.rowsPerStrip, f.height-i*f.rowsPerStrip) }
+func (f *tiffFile) rowBytes(p *tiffPart) int { return (p.width*f.perPixel()*f.bits + 7) / 8 }
 
-func (f *tiffFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
-	out := RGB{Width: f.width, Height: f.height, Pix: make([]byte, 3*f.width*f.height)}
-	row, opaque := make([]byte, f.width*f.samples), true
-	for i, strip := range f.strips {
-		var in io.Reader = bytes.NewReader(strip)
-		if f.deflated {
-			var err error
-			if in, err = zlib.NewReader(in); err != nil {
-				return RGB{}, refuse(damagedPixels)
-			}
-		}
-		for y := range f.rows(i) {
-			if y%64 == 0 {
-				if err := ctx.Err(); err != nil {
-					return RGB{}, err
-				}
-			}
-			if _, err := io.ReadFull(in, row); err != nil {
-				return RGB{}, refuse(damagedPixels)
-			}
-			if f.differences {
-				for x := f.samples; x < len(row); x++ {
-					row[x] += row[x-f.samples]
-				}
-			}
-			opaque = f.convert(row, out.Pix[3*f.width*(i*f.rowsPerStrip+y):], alpha) && opaque
-		}
-		if n, err := in.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-			return RGB{}, refuse(damagedPixels)
-		}
+// memory is what decoding takes besides the picture.
+func (f *tiffFile) memory() int64 {
+	widest := 0
+	for i := range f.parts {
+		widest = max(widest, f.rowBytes(&f.parts[i])+f.parts[i].width*f.perPixel())
 	}
-	if !opaque && alpha == AlphaRefused {
-		return RGB{}, refuse(transparent)
-	}
-	return out, nil
-}
-
-// convert writes a row's pixels and reports whether all are opaque.
-func (f *tiffFile) convert(row, out []byte, alpha Alpha) bool {
-	opaque := true
-	for x := range f.width {
-		o, p := (*[3]byte)(out[3*x:]), row[f.samples*x:]
-		switch f.photometric {
-		case 0:
-			o[0], o[1], o[2] = 255-p[0], 255-p[0], 255-p[0]
-		case 1:
-			o[0], o[1], o[2] = p[0], p[0], p[0]
-		case 3:
-			*o = f.palette[p[0]]
-		default:
-			o[0], o[1], o[2] = p[0], p[1], p[2]
-			if f.samples == 4 && p[3] != 255 {
-				opaque = false
-				o[0], o[1], o[2] = alpha.over(p[0], p[3]), alpha.over(p[1], p[3]), alpha.over(p[2], p[3])
-			}
-		}
-	}
-	return opaque
+	return int64(f.samples)*int64(f.width)*int64(f.height) + int64(widest) + 256<<10
 }

@@ -255,7 +255,10 @@ def _webp_header(webp: _webp.Webp) -> Header:
 
 
 def _tiff_header(tiff: _tiff.Tiff) -> Header:
-    encoding = f"photometric {tiff.photometric}, {tiff.samples} samples, compressed {tiff.deflated}"
+    encoding = (
+        f"photometric {tiff.photometric}, {tiff.samples} samples of {tiff.bits} bit, compression "
+        f"{tiff.compression}, predictor {1 + tiff.differences}"
+    )
     return Header(TIFF, tiff.width, tiff.height, tiff.orientation, encoding)
 
 
