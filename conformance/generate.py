@@ -346,6 +346,26 @@ def graphs() -> dict[str, onnx.ModelProto]:
             [value("y", TensorProto.FLOAT, ["batch", 3])],
             [constant("two", np.array([2], np.float32)), constant("one", np.array([1], np.float32))],
         ),
+        "network": model(  # as a small classifier is, with noise for its weights
+            [
+                helper.make_node("Gemm", ["x", "w0", "b0"], ["h0"], transB=1),
+                helper.make_node("Relu", ["h0"], ["h1"]),
+                helper.make_node("MatMul", ["h1", "w1"], ["h2"]),
+                helper.make_node("Add", ["h2", "b1"], ["h3"]),
+                helper.make_node("Relu", ["h3"], ["h4"]),
+                helper.make_node("MatMul", ["h4", "w2"], ["h5"]),
+                helper.make_node("Add", ["h5", "b2"], ["h6"]),
+                helper.make_node("Softmax", ["h6"], ["y"]),
+            ],
+            [value("x", TensorProto.FLOAT, ["batch", 64])],
+            [value("y", TensorProto.FLOAT, ["batch", 10])],
+            [
+                constant(name, np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+                for seed, (name, shape) in enumerate(
+                    {"w0": (32, 64), "b0": (32,), "w1": (32, 32), "b1": (32,), "w2": (32, 10), "b2": (10,)}.items()
+                )
+            ],
+        ),
         "total": model(  # one number a row: what the server's tests take for a regression
             [helper.make_node("ReduceSum", ["x", "last"], ["y"], keepdims=0)],
             [value("x", TensorProto.FLOAT, ["batch", 3])],

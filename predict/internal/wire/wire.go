@@ -7,7 +7,7 @@ import "google.golang.org/protobuf/encoding/protowire"
 // Field is one field of a message.
 type Field struct {
 	Number protowire.Number
-	Varint uint64
+	Varint uint64 // or the bits of a number of four or eight bytes
 	Bytes  []byte // shared with the message
 }
 
@@ -23,6 +23,12 @@ func Fields(message []byte, visit func(Field) error) error {
 		switch kind {
 		case protowire.VarintType:
 			f.Varint, n = protowire.ConsumeVarint(message)
+		case protowire.Fixed32Type:
+			var bits uint32
+			bits, n = protowire.ConsumeFixed32(message)
+			f.Varint = uint64(bits)
+		case protowire.Fixed64Type:
+			f.Varint, n = protowire.ConsumeFixed64(message)
 		case protowire.BytesType:
 			f.Bytes, n = protowire.ConsumeBytes(message)
 		default:

@@ -1,0 +1,176 @@
+package pure
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+var cast = operator{since: 6, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n *node) (kernel, error) {
+	s := n.settings()
+	to := dtypes[s.integer("to", 0)]
+	s.ignore("saturate", "round_mode") // of 8-bit floats alone
+	if to == "" {
+		return nil, fmt.Errorf("its type %d is not supported", s.integer("to", 0))
+	}
+	return func(in, out []*value) error { return castTo(out[0], in[0], to) }, s.end()
+}}
+
+// castTo converts elements: to integers as C does, towards 0; to bool whether they are not 0.
+func castTo(out, in *value, to tensor.DType) error {
+	if in.dtype() == to {
+		return out.copy(in, in.shape)
+	}
+	switch x := in.data.(type) {
+	case *[]float32:
+		return castFrom(out, in, *x, to)
+	case *[]float64:
+		return castFrom(out, in, *x, to)
+	case *[]int8:
+		return castFrom(out, in, *x, to)
+	case *[]int16:
+		return castFrom(out, in, *x, to)
+	case *[]int32:
+		return castFrom(out, in, *x, to)
+	case *[]int64:
+		return castFrom(out, in, *x, to)
+	case *[]uint8:
+		return castFrom(out, in, *x, to)
+	case *[]uint16:
+		return castFrom(out, in, *x, to)
+	case *[]uint32:
+		return castFrom(out, in, *x, to)
+	case *[]uint64:
+		return castFrom(out, in, *x, to)
+	case *[]bool:
+		n := make([]uint8, len(*x))
+		for i, v := range *x {
+			if v {
+				n[i] = 1
+			}
+		}
+		return castFrom(out, in, n, to)
+	case *[]tensor.Half:
+		return castFrom(out, in, wideOf(*x), to)
+	case *[]tensor.Brain:
+		return castFrom(out, in, wideOf(*x), to)
+	case *[]string:
+		return parseTo(out, in, *x, to)
+	}
+	return unsupported(in)
+}
+
+func castFrom[F number](out, in *value, x []F, to tensor.DType) error {
+	switch to {
+	case tensor.Float32:
+		return convert[F, float32](out, in, x)
+	case tensor.Float64:
+		return convert[F, float64](out, in, x)
+	case tensor.Int8:
+		return convert[F, int8](out, in, x)
+	case tensor.Int16:
+		return convert[F, int16](out, in, x)
+	case tensor.Int32:
+		return convert[F, int32](out, in, x)
+	case tensor.Int64:
+		return convert[F, int64](out, in, x)
+	case tensor.Uint8:
+		return convert[F, uint8](out, in, x)
+	case tensor.Uint16:
+		return convert[F, uint16](out, in, x)
+	case tensor.Uint32:
+		return convert[F, uint32](out, in, x)
+	case tensor.Uint64:
+		return convert[F, uint64](out, in, x)
+	case tensor.Bool:
+		y, err := place[bool](out, in.shape...)
+		if err != nil {
+			return err
+		}
+		for i, v := range x {
+			y[i] = v != 0
+		}
+		return nil
+	case tensor.Float16:
+		y, err := place[tensor.Half](out, in.shape...)
+		if err != nil {
+			return err
+		}
+		for i, v := range x {
+			y[i] = tensor.HalfOf(float64(v))
+		}
+		return nil
+	case tensor.BFloat16:
+		y, err := place[tensor.Brain](out, in.shape...)
+		if err != nil {
+			return err
+		}
+		for i, v := range x {
+			y[i] = tensor.BrainOf(float64(v))
+		}
+		return nil
+	}
+	return fmt.Errorf("from %s to %s is not supported", in.dtype(), to)
+}
+
+// wideOf converts 16-bit numbers, which float64 holds all of.
+func wideOf[T interface{ Float64() float64 }](x []T) []float64 {
+	wide := make([]float64, len(x))
+	for i, v := range x {
+		wide[i] = v.Float64()
+	}
+	return wide
+}
+
+func convert[F, T number](out, in *value, x []F) error {
+	y, err := place[T](out, in.shape...)
+	if err != nil {
+		return err
+	}
+	for i, v := range x {
+		y[i] = T(v)
+	}
+	return nil
+}
+
+// parseTo reads numbers from texts.
+func parseTo(out, in *value, x []string, to tensor.DType) error {
+	wide := make([]float64, len(x))
+	whole := make([]int64, len(x))
+	for i, text := range x {
+		var err error
+		switch to {
+		case tensor.Int64, tensor.Int32:
+			whole[i], err = strconv.ParseInt(text, 10, 64)
+		default:
+			wide[i], err = strconv.ParseFloat(text, 64)
+		}
+		if err != nil {
+			return fmt.Errorf("%s is no %s", tensor.Quote(text), to)
+		}
+	}
+	switch to {
+	case tensor.Int64:
+		return convert[int64, int64](out, in, whole)
+	case tensor.Int32:
+		for _, v := range whole {
+			if v != int64(int32(v)) {
+				return fmt.Errorf("%d is no %s", v, to)
+			}
+		}
+		return convert[int64, int32](out, in, whole)
+	case tensor.Float32:
+		for i := range wide {
+			wide[i] = float64(float32(wide[i]))
+		}
+		return convert[float64, float32](out, in, wide)
+	case tensor.Float64:
+		return convert[float64, float64](out, in, wide)
+	}
+	return fmt.Errorf("from %s to %s is not supported", in.dtype(), to)
+}
+
+// nan is what a missing number is.
+var nan = math.NaN()

@@ -1,0 +1,162 @@
+package pure
+
+import (
+	"errors"
+	"fmt"
+)
+
+var conv = operator{since: 1, inputs: [2]int{2, 3}, outputs: 1, scratch: 1, prepare: func(n *node) (kernel, error) {
+	s := n.settings()
+	group, kernelShape := s.integer("group", 1), s.integers("kernel_shape")
+	if group < 1 {
+		return nil, fmt.Errorf("its group %d is none", group)
+	}
+	if kernelShape == nil {
+		if n.constant[1] == nil || len(n.constant[1].shape) < 3 {
+			return nil, errors.New("it has no kernel_shape, and its weights are not constant")
+		}
+		kernelShape = n.constant[1].shape[2:]
+	}
+	w, err := readWindow(s, kernelShape)
+	if err != nil {
+		return nil, err
+	}
+	return func(in, out []*value) error {
+		switch in[0].data.(type) {
+		case *[]float32:
+			return convOf[float32](w, group, in, out)
+		case *[]float64:
+			return convOf[float64](w, group, in, out)
+		}
+		return unsupported(in[0])
+	}, s.end()
+}}
+
+// convOf lays what lies under the window at each place out as a matrix, out[1], and multiplies
+// the weights with it.
+func convOf[T float](w *window, group int64, in, out []*value) error {
+	x, okX := of[T](in[0])
+	weights, okW := of[T](in[1])
+	if !okX || !okW {
+		return errTypes
+	}
+	xs, ws := in[0].shape, in[1].shape
+	if len(xs) != w.rank+2 || len(ws) != w.rank+2 || xs[1] != ws[1]*group || ws[0]%group != 0 {
+		return fmt.Errorf("weights %v do not fit an input %v in %d groups", ws, xs, group)
+	}
+	for i, k := range ws[2:] {
+		if k != w.kernel[i] {
+			return fmt.Errorf("weights %v do not fit a window of %v", ws, w.kernel[:w.rank])
+		}
+	}
+	var bias []T
+	if in[2] != nil {
+		var ok bool
+		if bias, ok = of[T](in[2]); !ok || int64(len(bias)) != ws[0] {
+			return fmt.Errorf("its bias does not fit weights %v", ws)
+		}
+	}
+	fit, steps, err := w.over(xs[2:])
+	if err != nil {
+		return err
+	}
+	shape := append(out[0].shape[:0], xs[0], ws[0])
+	shape = append(shape, steps[:w.rank]...)
+	z, err := place[T](out[0], shape...)
+	if err != nil {
+		return err
+	}
+	places, plane := size(steps[:w.rank]), size(xs[2:])
+	channels, filters := ws[1], ws[0]/group
+	under := channels * size(ws[2:])
+	columns, err := place[T](out[1], under*places)
+	if err != nil || len(z) == 0 {
+		return err
+	}
+	for b := range xs[0] {
+		for g := range group {
+			first := (b*xs[1] + g*channels) * plane
+			layOut(&fit, columns, x[first:first+channels*plane], xs[2:], steps, channels, places)
+			to := z[(b*ws[0]+g*filters)*places:][:filters*places]
+			for f := range filters {
+				fill := T(0)
+				if bias != nil {
+					fill = bias[g*filters+f]
+				}
+				row := to[f*places:][:places]
+				for i := range row {
+					row[i] = fill
+				}
+			}
+			multiply(to, weights[g*filters*under:][:filters*under], columns, int(filters), int(under), int(places))
+		}
+	}
+	return nil
+}
+
+// layOut writes a row for each element of the window, a column for each place that it takes.
+func layOut[T float](w *window, columns, x []T, sizes []int64, steps [maxWindow]int64, channels, places int64) {
+	plane, under := size(sizes), int64(1)
+	for i := range w.rank {
+		under *= w.kernel[i]
+	}
+	last := w.rank - 1
+	lines := places / steps[last]
+	row := int64(0)
+	for c := range channels {
+		from := x[c*plane:][:plane]
+		var k [maxWindow]int64
+		for range under {
+			to := columns[row*places:][:places]
+			var at [maxWindow]int64
+			for l := range lines {
+				line := to[l*steps[last]:][:steps[last]]
+				offset, inside := int64(0), true
+				for i := range last {
+					p := at[i]*w.stride[i] - w.before[i] + k[i]*w.dilate[i]
+					inside = inside && p >= 0 && p < sizes[i]
+					offset = (offset + p) * sizes[i+1]
+				}
+				if inside {
+					copyLine(line, from[offset:offset+sizes[last]], k[last]*w.dilate[last]-w.before[last], w.stride[last])
+				} else {
+					clear(line)
+				}
+				for i := last - 1; i >= 0; i-- {
+					if at[i]++; at[i] < steps[i] {
+						break
+					}
+					at[i] = 0
+				}
+			}
+			row++
+			for i := last; i >= 0; i-- {
+				if k[i]++; k[i] < w.kernel[i] {
+					break
+				}
+				k[i] = 0
+			}
+		}
+	}
+}
+
+// copyLine takes every stride-th element from start on; 0 outside of the line.
+func copyLine[T float](to, from []T, start, stride int64) {
+	if stride == 1 {
+		i := min(int64(len(to)), max(0, -start))
+		clear(to[:i])
+		if first := start + i; first < int64(len(from)) {
+			i += int64(copy(to[i:], from[first:]))
+		}
+		clear(to[i:])
+		return
+	}
+	for i := range to {
+		p := start + int64(i)*stride
+		if p >= 0 && p < int64(len(from)) {
+			to[i] = from[p]
+		} else {
+			to[i] = 0
+		}
+	}
+}

@@ -1,0 +1,405 @@
+package pure
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/forgo-ml/forgo/predict/internal/wire"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// graph is an ONNX model as it is in its file.
+type graph struct {
+	opsets          map[string]int // by domain; "" is ONNX's own
+	nodes           []*node
+	constants       map[string]*value
+	inputs, outputs []end
+}
+
+// end is an input or an output of a graph.
+type end struct {
+	tensor.Spec
+	dims []string // the names of free dimensions, "" for others
+}
+
+// node is one step of a graph.
+type node struct {
+	domain, op, name string
+	in, out          []string
+	attributes       map[string]attribute
+
+	version  int // of the node's domain, in this model
+	constant []*value
+}
+
+// attribute is one setting of a node.
+type attribute struct {
+	f       float32
+	i       int64
+	s       string
+	t       *value
+	floats  []float32
+	ints    []int64
+	strings []string
+}
+
+// errOutside refuses data that the file does not hold.
+var errOutside = errors.New("it keeps data outside of the file, which is not supported: save it as one file")
+
+// decode reads a model. The field numbers are those of onnx.proto
+// (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). A field that is not known here may
+// change what a graph means, so it is refused; those that only describe are passed over.
+func decode(model []byte) (*graph, error) {
+	g := &graph{opsets: map[string]int{}, constants: map[string]*value{}}
+	var body []byte
+	err := wire.Fields(model, func(f wire.Field) error {
+		switch f.Number {
+		case 1, 2, 3, 4, 5, 6, 14: // versions, producer, domain, doc, metadata
+		case 7:
+			body = f.Bytes
+		case 8:
+			return g.opset(f.Bytes)
+		case 25:
+			return errors.New("functions of the model's own are not supported")
+		default:
+			return unknown("ModelProto", f)
+		}
+		return nil
+	})
+	if err == nil && body == nil {
+		err = errors.New("it has no graph")
+	}
+	if err == nil {
+		err = g.body(body)
+	}
+	if err == nil && len(g.outputs) == 0 {
+		err = errors.New("its graph has no outputs")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func unknown(message string, f wire.Field) error {
+	return fmt.Errorf("%s has a field %d that is not supported", message, f.Number)
+}
+
+func (g *graph) opset(b []byte) error {
+	domain, version := "", 0
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			domain = string(f.Bytes)
+		case 2:
+			version = int(f.Varint)
+		}
+		return nil
+	})
+	if domain == "ai.onnx" {
+		domain = ""
+	}
+	g.opsets[domain] = version
+	return err
+}
+
+func (g *graph) body(b []byte) error {
+	return wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			n, err := decodeNode(f.Bytes)
+			g.nodes = append(g.nodes, n)
+			return err
+		case 5:
+			name, t, err := decodeTensor(f.Bytes)
+			if err != nil {
+				return fmt.Errorf("initializer %s: %w", tensor.Quote(name), err)
+			}
+			g.constants[name], err = constant(t)
+			return err
+		case 11, 12:
+			e, err := decodeEnd(f.Bytes)
+			if err != nil {
+				return err
+			}
+			if f.Number == 11 {
+				g.inputs = append(g.inputs, e)
+			} else {
+				g.outputs = append(g.outputs, e)
+			}
+		case 2, 10, 13, 14, 16: // name, doc, types of values inside, quantization notes, metadata
+		default:
+			return unknown("GraphProto", f)
+		}
+		return nil
+	})
+}
+
+func decodeNode(b []byte) (*node, error) {
+	n := &node{attributes: map[string]attribute{}}
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			n.in = append(n.in, string(f.Bytes))
+		case 2:
+			n.out = append(n.out, string(f.Bytes))
+		case 3:
+			n.name = string(f.Bytes)
+		case 4:
+			n.op = string(f.Bytes)
+		case 5:
+			return n.attribute(f.Bytes)
+		case 6, 9, 10: // doc, metadata, device notes
+		case 7:
+			if n.domain = string(f.Bytes); n.domain == "ai.onnx" {
+				n.domain = ""
+			}
+		default:
+			return unknown("NodeProto", f)
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (n *node) attribute(b []byte) error {
+	var a attribute
+	name := ""
+	err := wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			name = string(f.Bytes)
+		case 2:
+			a.f = math.Float32frombits(uint32(f.Varint))
+		case 3:
+			a.i = int64(f.Varint)
+		case 4:
+			a.s = string(f.Bytes)
+		case 5:
+			_, t, err := decodeTensor(f.Bytes)
+			if err != nil {
+				return err
+			}
+			a.t, err = constant(t)
+			return err
+		case 7:
+			return packed32(f, func(x uint32) { a.floats = append(a.floats, math.Float32frombits(x)) })
+		case 8:
+			return packedVarints(f, func(x uint64) { a.ints = append(a.ints, int64(x)) })
+		case 9:
+			a.strings = append(a.strings, string(f.Bytes))
+		case 13, 20: // doc, kind: told by the field that is there
+		default: // graphs, types, sparse tensors, references to a function's attributes
+			return unknown("AttributeProto", f)
+		}
+		return nil
+	})
+	n.attributes[name] = a
+	if err != nil {
+		return fmt.Errorf("attribute %s of %s: %w", tensor.Quote(name), n.op, err)
+	}
+	return nil
+}
+
+// packed32 reads a field of four-byte numbers, one or many.
+func packed32(f wire.Field, visit func(uint32)) error {
+	if f.Bytes == nil {
+		visit(uint32(f.Varint))
+		return nil
+	}
+	if len(f.Bytes)%4 != 0 {
+		return errors.New("packed numbers are cut off")
+	}
+	for b := f.Bytes; len(b) > 0; b = b[4:] {
+		visit(binary.LittleEndian.Uint32(b))
+	}
+	return nil
+}
+
+// packed64 is packed32 for eight-byte numbers.
+func packed64(f wire.Field, visit func(uint64)) error {
+	if f.Bytes == nil {
+		visit(f.Varint)
+		return nil
+	}
+	if len(f.Bytes)%8 != 0 {
+		return errors.New("packed numbers are cut off")
+	}
+	for b := f.Bytes; len(b) > 0; b = b[8:] {
+		visit(binary.LittleEndian.Uint64(b))
+	}
+	return nil
+}
+
+// packedVarints is packed32 for numbers of varying length.
+func packedVarints(f wire.Field, visit func(uint64)) error {
+	if f.Bytes == nil {
+		visit(f.Varint)
+		return nil
+	}
+	for b := f.Bytes; len(b) > 0; {
+		x, n := protowire.ConsumeVarint(b)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		visit(x)
+		b = b[n:]
+	}
+	return nil
+}
+
+// dtypes are TensorProto.DataType's numbers.
+var dtypes = map[int64]tensor.DType{
+	1: tensor.Float32, 2: tensor.Uint8, 3: tensor.Int8, 4: tensor.Uint16, 5: tensor.Int16,
+	6: tensor.Int32, 7: tensor.Int64, 8: tensor.String, 9: tensor.Bool, 10: tensor.Float16,
+	11: tensor.Float64, 12: tensor.Uint32, 13: tensor.Uint64, 16: tensor.BFloat16,
+}
+
+// decodeTensor reads a weight. Its elements are in raw_data, or in the field of its type.
+func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
+	var raw []byte
+	var bits []uint64 // of elements in a typed field
+	var texts []string
+	var dtype tensor.DType
+	t.Shape = []int64{}
+	hasRaw := false
+	err = wire.Fields(b, func(f wire.Field) error {
+		wide := func(x uint64) { bits = append(bits, x) }
+		switch f.Number {
+		case 1:
+			return packedVarints(f, func(x uint64) { t.Shape = append(t.Shape, int64(x)) })
+		case 2:
+			dtype = dtypes[int64(f.Varint)]
+		case 4:
+			return packed32(f, func(x uint32) { wide(uint64(x)) })
+		case 5, 7, 11:
+			return packedVarints(f, wide)
+		case 6:
+			texts = append(texts, string(f.Bytes))
+		case 8:
+			name = string(f.Bytes)
+		case 9:
+			raw, hasRaw = f.Bytes, true
+		case 10:
+			return packed64(f, wide)
+		case 12, 16: // doc, metadata
+		case 13, 14:
+			return errOutside
+		default:
+			return unknown("TensorProto", f)
+		}
+		return nil
+	})
+	if err != nil {
+		return name, t, err
+	}
+	if dtype == "" {
+		return name, t, errors.New("its element type is not supported")
+	}
+	if hasRaw {
+		t, err = tensor.FromBytes(dtype, append([]byte{}, raw...), t.Shape...)
+		return name, t, err
+	}
+	t.Data = fromBits(dtype, bits, texts)
+	return name, t, t.Check()
+}
+
+// fromBits makes elements of the numbers in a typed field, of which the lower bits count.
+func fromBits(dtype tensor.DType, bits []uint64, texts []string) any {
+	switch dtype {
+	case tensor.Bool:
+		return each(bits, func(x uint64) bool { return x != 0 })
+	case tensor.Int8:
+		return each(bits, func(x uint64) int8 { return int8(x) })
+	case tensor.Int16:
+		return each(bits, func(x uint64) int16 { return int16(x) })
+	case tensor.Int32:
+		return each(bits, func(x uint64) int32 { return int32(x) })
+	case tensor.Int64:
+		return each(bits, func(x uint64) int64 { return int64(x) })
+	case tensor.Uint8:
+		return each(bits, func(x uint64) uint8 { return uint8(x) })
+	case tensor.Uint16:
+		return each(bits, func(x uint64) uint16 { return uint16(x) })
+	case tensor.Uint32:
+		return each(bits, func(x uint64) uint32 { return uint32(x) })
+	case tensor.Uint64:
+		return bits
+	case tensor.Float16:
+		return each(bits, func(x uint64) tensor.Half { return tensor.Half(x) })
+	case tensor.BFloat16:
+		return each(bits, func(x uint64) tensor.Brain { return tensor.Brain(x) })
+	case tensor.Float32:
+		return each(bits, func(x uint64) float32 { return math.Float32frombits(uint32(x)) })
+	case tensor.Float64:
+		return each(bits, math.Float64frombits)
+	case tensor.String:
+		return append([]string{}, texts...)
+	}
+	return nil
+}
+
+func each[T any](bits []uint64, make1 func(uint64) T) []T {
+	out := make([]T, len(bits))
+	for i, x := range bits {
+		out[i] = make1(x)
+	}
+	return out
+}
+
+// decodeEnd reads what an input or output is.
+func decodeEnd(b []byte) (e end, err error) {
+	isTensor := false
+	err = wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			e.Name = string(f.Bytes)
+		case 2:
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Number != 1 {
+					return nil
+				}
+				isTensor = true
+				return e.kind(f.Bytes)
+			})
+		}
+		return nil
+	})
+	if err == nil && !isTensor {
+		err = fmt.Errorf("its input or output %s is no tensor", tensor.Quote(e.Name))
+	}
+	if err == nil && e.DType == "" {
+		err = fmt.Errorf("its input or output %s has an element type that is not supported", tensor.Quote(e.Name))
+	}
+	return e, err
+}
+
+func (e *end) kind(b []byte) error {
+	return wire.Fields(b, func(f wire.Field) error {
+		switch f.Number {
+		case 1:
+			e.DType = dtypes[int64(f.Varint)]
+		case 2:
+			e.Shape = []int64{} // which a scalar's stays
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				size, name := int64(-1), ""
+				err := wire.Fields(f.Bytes, func(f wire.Field) error {
+					switch {
+					case f.Number == 1 && int64(f.Varint) > 0:
+						size = int64(f.Varint)
+					case f.Number == 2:
+						name = string(f.Bytes)
+					}
+					return nil
+				})
+				e.Shape, e.dims = append(e.Shape, size), append(e.dims, name)
+				return err
+			})
+		}
+		return nil
+	})
+}

@@ -1,0 +1,106 @@
+// Package pure runs small ONNX graphs in Go alone: no shared library, no cgo.
+//
+//	m, err := predict.Load(ctx, "digits.forgo", pure.Engine())
+//
+// It has the operators that trees, linear models, dense and small convolutional networks and
+// their preprocessing are made of; [Operators] lists them. A graph with any other operator is
+// refused with its name, so that another engine can be tried.
+//
+// A run happens in its caller's goroutine. Its memory is kept for the next one, so that nothing
+// but the answer is allocated.
+package pure
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+
+	"github.com/forgo-ml/forgo/internal/regular"
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Engine returns the engine. There is nothing to load.
+func Engine() predict.Engine { return engine{} }
+
+type engine struct{}
+
+func (engine) Name() string { return "pure" }
+
+// Library reports the package itself, and the module's version where the build recorded it.
+func (engine) Library() (predict.Library, error) {
+	version := "(devel)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	return predict.Library{Path: "github.com/forgo-ml/forgo/predict/pure", Version: version}, nil
+}
+
+// maxFile is how long an ONNX file may be, in bytes: the engine is for small graphs.
+const maxFile = 512 << 20
+
+// Open reads and plans a graph. Its options are not needed: a run takes one goroutine.
+func (engine) Open(ctx context.Context, g predict.Graph, _ predict.SessionOptions) (predict.Session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s, err := open(ctx, g)
+	if err != nil {
+		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, want predict.Graph) (*session, error) {
+	data := want.Data
+	if data == nil {
+		var err error
+		if data, err = regular.Read(want.Path, maxFile); err != nil {
+			return nil, err
+		}
+	}
+	g, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(want.Tags) > 0 || want.Signature != "" {
+		return nil, fmt.Errorf("tags and signatures are a SavedModel's; an ONNX graph has none")
+	}
+	if len(want.Outputs) > 0 {
+		if err := g.choose(want.Outputs); err != nil {
+			return nil, err
+		}
+	}
+	p, err := planGraph(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{plan: p, dims: map[string][]string{}}
+	for _, in := range g.inputs {
+		if _, isConstant := g.constants[in.Name]; !isConstant {
+			s.inputs = append(s.inputs, in.Spec)
+			s.dims[in.Name] = in.dims
+		}
+	}
+	for _, out := range g.outputs {
+		s.outputs = append(s.outputs, out.Spec)
+		s.dims[out.Name] = out.dims
+	}
+	return s, nil
+}
+
+// choose keeps the outputs that are meant.
+func (g *graph) choose(names []string) error {
+	var chosen []end
+	for _, name := range names {
+		i := slices.IndexFunc(g.outputs, func(e end) bool { return e.Name == name })
+		if i < 0 {
+			return fmt.Errorf("the graph has no output %s", tensor.Quote(name))
+		}
+		chosen = append(chosen, g.outputs[i])
+	}
+	g.outputs = chosen
+	return nil
+}

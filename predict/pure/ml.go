@@ -1,0 +1,145 @@
+package pure
+
+// What the operators of ai.onnx.ml share: rows of numbers, labels, and what is made of scores.
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// rows returns a value as rows of numbers of one type, converted in scratch where it has another.
+func rows[T float](in, scratch *value) (x []T, n, columns int, err error) {
+	switch len(in.shape) {
+	case 1:
+		n, columns = 1, int(in.shape[0])
+	case 2:
+		n, columns = int(in.shape[0]), int(in.shape[1])
+	default:
+		return nil, 0, 0, fmt.Errorf("an input %v has no rows", in.shape)
+	}
+	if d, ok := of[T](in); ok {
+		return d, n, columns, nil
+	}
+	switch d := in.data.(type) {
+	case *[]float32:
+		err = convert[float32, T](scratch, in, *d)
+	case *[]float64:
+		err = convert[float64, T](scratch, in, *d)
+	case *[]int64:
+		err = convert[int64, T](scratch, in, *d)
+	case *[]int32:
+		err = convert[int32, T](scratch, in, *d)
+	default:
+		err = unsupported(in)
+	}
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	x, _ = of[T](scratch)
+	return x, n, columns, nil
+}
+
+// classes are a classifier's labels, of one kind or the other.
+type classes struct {
+	texts    []string
+	integers []int64
+}
+
+func readClasses(s *settings, texts, integers string) (classes, error) {
+	c := classes{s.texts(texts), s.integers(integers)}
+	if (len(c.texts) > 0) == (len(c.integers) > 0) {
+		return c, errors.New("it has no labels, or two kinds of them")
+	}
+	return c, nil
+}
+
+func (c *classes) len() int { return max(len(c.texts), len(c.integers)) }
+
+// place makes the output of labels, and returns a function that sets one of them.
+func (c *classes) place(out *value, n int) (texts []string, integers []int64, err error) {
+	if c.texts != nil {
+		texts, err = place[string](out, int64(n))
+	} else {
+		integers, err = place[int64](out, int64(n))
+	}
+	return texts, integers, err
+}
+
+// transform is what is made of scores at the end.
+type transform int
+
+const (
+	noTransform transform = iota
+	logisticTransform
+	softmaxTransform
+	softmaxZeroTransform
+)
+
+func readTransform(s *settings) (transform, error) {
+	switch name := s.text("post_transform", "NONE"); name {
+	case "NONE":
+		return noTransform, nil
+	case "LOGISTIC":
+		return logisticTransform, nil
+	case "SOFTMAX":
+		return softmaxTransform, nil
+	case "SOFTMAX_ZERO":
+		return softmaxZeroTransform, nil
+	default:
+		return 0, fmt.Errorf("its post_transform %q is not supported", name)
+	}
+}
+
+// all transforms the scores of one row, in place.
+func (t transform) all(scores []float32) {
+	switch t {
+	case logisticTransform:
+		for i, v := range scores {
+			scores[i] = float32(sigmoid64(float64(v)))
+		}
+	case softmaxTransform, softmaxZeroTransform:
+		most := float32(-math.MaxFloat32)
+		for _, v := range scores {
+			most = max(most, v)
+		}
+		// Scores of 0 stay near it where that is asked for.
+		zero, sum := math.Exp(-float64(most)), 0.0
+		for i, v := range scores {
+			if t == softmaxZeroTransform && v <= 1e-7 && v >= -1e-7 {
+				scores[i] = float32(float64(v) * zero)
+				continue
+			}
+			e := math.Exp(float64(v - most))
+			scores[i] = float32(e)
+			sum += e
+		}
+		for i, v := range scores {
+			scores[i] = float32(float64(v) / sum)
+		}
+	}
+}
+
+// sides says what the score of two classes, given as one number, is made into.
+type sides int
+
+const (
+	complement sides = iota // 1-s, s
+	opposite                // -s, s
+)
+
+// pair writes the scores of two classes that s stands for. Softmax leaves them as they are.
+func (t transform) pair(to []float32, s float32, by sides) {
+	switch {
+	case t == logisticTransform && by == complement:
+		s = float32(sigmoid64(float64(s)))
+		to[0], to[1] = 1-s, s
+	case by == complement:
+		to[0], to[1] = 1-s, s
+	default:
+		to[0], to[1] = -s, s
+		if t == logisticTransform {
+			t.all(to[:2])
+		}
+	}
+}

@@ -1,0 +1,370 @@
+package pure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// kernel computes a node's outputs from its inputs. An input that is left out is nil, and so is
+// an output that nobody asked for. Inputs are only read. Where an operator is marked inPlace, an
+// output may share the first input's memory: a kernel takes its inputs' elements before it
+// places its outputs.
+type kernel func(in, out []*value) error
+
+// operator is one type of node as a range of opset versions defines it.
+type operator struct {
+	since, until int    // the first and the last version, 0 for the newest
+	inputs       [2]int // at least and at most, -1 for any number
+	outputs      int    // at most, -1 for any number
+	scratch      int    // values that a kernel uses beside its outputs, behind them
+	// prepare reads a node's attributes and constant inputs once.
+	prepare func(n *node) (kernel, error)
+	// inPlace is set where each element of the output depends on no element of the first input
+	// but the one at its own place.
+	inPlace bool
+	// view is set instead of prepare where the output is the first input in another shape.
+	view func(n *node) (shaper, error)
+}
+
+// shaper computes the shape of a view.
+type shaper func(in []*value, shape []int64) ([]int64, error)
+
+// newestOpset is the last version of ONNX's own domain that the kernels were written for.
+const newestOpset = 28
+
+// newestML is the same for the domain ai.onnx.ml.
+const newestML = 5
+
+// ref says where a value is: an index into a run's values, the complement of one into the
+// plan's constants, or none.
+type ref int
+
+const none ref = 1 << 30
+
+// step is one node, ready to run.
+type step struct {
+	kernel  kernel
+	view    shaper
+	in, out []ref
+	// share is set where the output takes the first input's memory over.
+	share bool
+	what  string
+}
+
+// plan is a graph, ready to run.
+type plan struct {
+	steps     []step
+	constants []*value
+	values    int // that a run has
+	inputs    []ref
+	outputs   []ref // in the graph's order
+}
+
+// maxNodes bounds how long a graph is.
+const maxNodes = 1 << 16
+
+// planGraph looks the nodes' operators up, runs those whose inputs are constant, and decides
+// which outputs take their inputs' memory over.
+func planGraph(ctx context.Context, g *graph) (*plan, error) {
+	if len(g.nodes) > maxNodes {
+		return nil, fmt.Errorf("it has %d nodes (limit %d)", len(g.nodes), maxNodes)
+	}
+	if err := g.known(); err != nil {
+		return nil, err
+	}
+	p := &plan{}
+	p.fill(g)
+	place := map[string]ref{"": none}
+	fold := &memory{maxMemory}
+	for name, c := range g.constants {
+		if _, twice := place[name]; twice {
+			return nil, fmt.Errorf("it has two values called %s", tensor.Quote(name))
+		}
+		place[name] = p.addConstant(c)
+	}
+	for _, in := range g.inputs {
+		if _, isConstant := g.constants[in.Name]; isConstant {
+			continue
+		}
+		if _, twice := place[in.Name]; twice {
+			return nil, fmt.Errorf("it has two values called %s", tensor.Quote(in.Name))
+		}
+		place[in.Name] = p.addValue()
+		p.inputs = append(p.inputs, place[in.Name])
+	}
+	for _, n := range g.nodes {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := p.add(g, n, place, fold); err != nil {
+			return nil, fmt.Errorf("node %s: %w", n.what(), err)
+		}
+	}
+	for _, out := range g.outputs {
+		r, ok := place[out.Name]
+		if !ok || r == none {
+			return nil, fmt.Errorf("nothing computes its output %s", tensor.Quote(out.Name))
+		}
+		p.outputs = append(p.outputs, r)
+	}
+	p.shareMemory()
+	return p, nil
+}
+
+// known refuses a graph with operators that there is no kernel for.
+func (g *graph) known() error {
+	for _, n := range g.nodes {
+		version, ok := g.opsets[n.domain]
+		if !ok {
+			return fmt.Errorf("it does not say which version of the domain %s it uses", tensor.Quote(n.domain))
+		}
+		n.version = version
+		if n.operator() == nil {
+			return fmt.Errorf("operator %s, version %d, is not supported", n.what(), version)
+		}
+	}
+	return nil
+}
+
+// what names the operator.
+func (n *node) what() string {
+	if n.domain != "" {
+		return tensor.Cut(n.domain + "." + n.op)
+	}
+	return tensor.Cut(n.op)
+}
+
+func (n *node) operator() *operator {
+	newest := newestOpset
+	name := n.op
+	if n.domain != "" {
+		newest, name = newestML, n.domain+"."+n.op
+	}
+	for i, o := range operators[name] {
+		if n.version >= o.since && (o.until == 0 && n.version <= newest || n.version <= o.until) {
+			return &operators[name][i]
+		}
+	}
+	return nil
+}
+
+func (p *plan) fill(g *graph) {
+	p.steps = make([]step, 0, len(g.nodes))
+	p.constants = make([]*value, 0, len(g.constants))
+}
+
+func (p *plan) addConstant(v *value) ref {
+	p.constants = append(p.constants, v)
+	return ^ref(len(p.constants) - 1)
+}
+
+func (p *plan) addValue() ref {
+	p.values++
+	return ref(p.values - 1)
+}
+
+// add plans one node.
+func (p *plan) add(g *graph, n *node, place map[string]ref, fold *memory) error {
+	o := n.operator()
+	if err := o.arity(n); err != nil {
+		return err
+	}
+	s := step{what: n.what()}
+	isConstant := true
+	n.constant = make([]*value, len(n.in))
+	for i, name := range n.in {
+		r, ok := place[name]
+		if !ok {
+			return fmt.Errorf("its input %s is computed by no node before it", tensor.Quote(name))
+		}
+		s.in = append(s.in, r)
+		if r < 0 {
+			n.constant[i] = p.constants[^r]
+		} else if r != none {
+			isConstant = false
+		}
+	}
+	var err error
+	if o.view != nil {
+		s.view, err = o.view(n)
+	} else {
+		s.kernel, err = o.prepare(n)
+	}
+	if err != nil {
+		return err
+	}
+	s.share = o.inPlace // narrowed by shareMemory
+	if isConstant {
+		return p.fold(s, n, place, fold)
+	}
+	for _, name := range n.out {
+		if _, twice := place[name]; twice && name != "" {
+			return fmt.Errorf("it has two values called %s", tensor.Quote(name))
+		}
+		r := none
+		if name != "" {
+			r = p.addValue()
+			place[name] = r
+		}
+		s.out = append(s.out, r)
+	}
+	for len(s.out) < o.outputs {
+		s.out = append(s.out, none)
+	}
+	for range o.scratch {
+		s.out = append(s.out, p.addValue())
+	}
+	p.steps = append(p.steps, s)
+	return nil
+}
+
+// arity fails unless a node has as many inputs and outputs as its operator. Inputs that it may
+// leave out at its end are added as missing.
+func (o *operator) arity(n *node) error {
+	least, most := o.inputs[0], o.inputs[1]
+	if len(n.in) < least || most >= 0 && len(n.in) > most {
+		return fmt.Errorf("it has %d inputs, the operator takes %d to %d", len(n.in), least, most)
+	}
+	for i, name := range n.in[:least] {
+		if name == "" {
+			return fmt.Errorf("its input %d is missing", i)
+		}
+	}
+	for len(n.in) < most {
+		n.in = append(n.in, "")
+	}
+	if most < 0 && slices.Contains(n.in, "") {
+		return errors.New("an input is missing")
+	}
+	if len(n.out) == 0 || n.out[0] == "" || o.outputs >= 0 && len(n.out) > o.outputs {
+		return fmt.Errorf("it has %d outputs, the operator has up to %d, and the first is needed", len(n.out), o.outputs)
+	}
+	return nil
+}
+
+// fold runs a node whose inputs are constant, once.
+func (p *plan) fold(s step, n *node, place map[string]ref, fold *memory) error {
+	o := n.operator()
+	out := make([]*value, max(o.outputs, len(n.out))+o.scratch)
+	for i := range out[len(out)-o.scratch:] {
+		out[len(out)-o.scratch+i] = &value{memory: fold}
+	}
+	for i, name := range n.out {
+		if _, twice := place[name]; twice && name != "" {
+			return fmt.Errorf("it has two values called %s", tensor.Quote(name))
+		}
+		if name != "" {
+			out[i] = &value{memory: fold}
+		}
+	}
+	s.share = false
+	if err := s.run(n.constant, out); err != nil {
+		return err
+	}
+	for i, name := range n.out {
+		if name != "" {
+			place[name] = p.addConstant(out[i])
+		}
+	}
+	return nil
+}
+
+// shareMemory lets an output take over its input's memory where nothing reads the input later.
+func (p *plan) shareMemory() {
+	root := make([]ref, p.values) // of the chain of views that a value belongs to
+	owned := make([]bool, p.values)
+	last := make([]int, p.values) // the last step that reads a root's memory
+	for i := range root {
+		root[i] = ref(i)
+	}
+	for _, s := range p.steps {
+		for _, r := range s.out {
+			if r != none {
+				owned[r] = true
+			}
+		}
+	}
+	isOutput := map[ref]bool{}
+	for _, r := range p.outputs {
+		isOutput[r] = true
+	}
+	for i := range p.steps {
+		s := &p.steps[i]
+		for _, r := range s.in {
+			if r >= 0 && r != none {
+				last[root[r]] = i
+			}
+		}
+		if s.view == nil || s.out[0] == none {
+			continue
+		}
+		if s.share = !isOutput[s.out[0]]; !s.share {
+			continue
+		}
+		if s.in[0] < 0 {
+			owned[s.out[0]] = false
+		} else {
+			root[s.out[0]] = root[s.in[0]]
+		}
+	}
+	for _, r := range p.outputs {
+		if r >= 0 {
+			last[root[r]] = len(p.steps)
+		}
+	}
+	for i := range p.steps {
+		s := &p.steps[i]
+		if s.view != nil || !s.share {
+			continue
+		}
+		r := s.in[0]
+		s.share = r >= 0 && r != none && s.out[0] != none && !isOutput[s.out[0]] &&
+			owned[root[r]] && last[root[r]] == i && !p.readsTwice(s, root)
+	}
+}
+
+// readsTwice reports whether a step reads the memory of its first input through another input too.
+func (p *plan) readsTwice(s *step, root []ref) bool {
+	for _, r := range s.in[1:] {
+		if r >= 0 && r != none && root[r] == root[s.in[0]] {
+			return true
+		}
+	}
+	return false
+}
+
+// run computes a step's outputs.
+func (s *step) run(in, out []*value) error {
+	if s.view == nil {
+		if s.share {
+			out[0].data = in[0].data
+		}
+		return s.kernel(in, out)
+	}
+	if len(out) == 0 || out[0] == nil {
+		return nil
+	}
+	if in[0] == nil {
+		return errors.New("its first input is missing")
+	}
+	shape, err := s.view(in, out[0].shape[:0])
+	if err != nil {
+		return err
+	}
+	n, err := tensor.Count(shape)
+	if err != nil {
+		return err
+	}
+	if n != int64(in[0].count()) {
+		return fmt.Errorf("%v has %d elements, %v has %d", in[0].shape, in[0].count(), shape, n)
+	}
+	if s.share {
+		out[0].data, out[0].shape = in[0].data, shape
+		return nil
+	}
+	return out[0].copy(in[0], shape)
+}

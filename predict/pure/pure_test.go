@@ -1,0 +1,129 @@
+package pure
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/predicttest"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+const graphs = "../../conformance/graphs"
+
+func read(t testing.TB, name string) predict.Graph {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(graphs, name+".onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return predict.Graph{Data: data, Path: name + ".onnx"}
+}
+
+func TestConformance(t *testing.T) {
+	predicttest.Run(t, Engine(), predicttest.Graphs{
+		Open: func(t *testing.T, name string) predict.Graph { return read(t, name) },
+		Types: []tensor.DType{
+			tensor.Bool, tensor.Int8, tensor.Int16, tensor.Int32, tensor.Int64, tensor.Uint8, tensor.Uint16,
+			tensor.Uint32, tensor.Uint64, tensor.Float16, tensor.BFloat16, tensor.Float32, tensor.Float64, tensor.String,
+		},
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	for graph, want := range map[string]string{
+		"external-data": "data outside of the file",
+		"zipmap":        "is no tensor",
+		"sequence":      "is no tensor",
+		"optional":      "is no tensor",
+	} {
+		_, err := Engine().Open(t.Context(), read(t, graph), predict.SessionOptions{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want a refusal with %q", graph, err, want)
+		}
+	}
+}
+
+// A model of another's making neither panics nor takes more memory than a run may.
+func FuzzOpen(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join(graphs, "*.onnx"))
+	if err != nil || len(files) == 0 {
+		f.Fatal(err, "no graphs")
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if len(data) < 1<<12 {
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, model []byte) {
+		s, err := Engine().Open(t.Context(), predict.Graph{Data: model, Path: "fuzzed.onnx"}, predict.SessionOptions{})
+		if err != nil {
+			return
+		}
+		inputs, outputs := predict.Tensors{}, []string{}
+		for _, in := range s.Inputs() {
+			shape := make([]int64, len(in.Shape))
+			for i, d := range in.Shape {
+				shape[i] = max(1, min(d, 3))
+				if d > 3 {
+					return
+				}
+			}
+			n, err := tensor.Count(shape)
+			if err != nil || in.DType == tensor.String || n > 1<<12 {
+				return
+			}
+			x, err := tensor.FromBytes(in.DType, make([]byte, n*int64(in.DType.ElementSize())), shape...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inputs[in.Name] = x
+		}
+		for _, out := range s.Outputs() {
+			outputs = append(outputs, out.Name)
+		}
+		_, _ = s.Run(t.Context(), inputs, outputs)
+	})
+}
+
+// network is 64-32-32-10 with softmax, as the digits bundle has.
+func network(t testing.TB) predict.Session {
+	t.Helper()
+	s, err := Engine().Open(t.Context(), predict.Graph{Path: filepath.Join(graphs, "network.onnx")}, predict.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestAllocations(t *testing.T) {
+	s, x := network(t), predict.Tensors{"x": {Shape: []int64{1, 64}, Data: make([]float32, 64)}}
+	outputs := []string{"y"}
+	run := func() {
+		if _, err := s.Run(t.Context(), x, outputs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	// The map of the answer, its shape, its elements and their slice.
+	if n := testing.AllocsPerRun(200, run); n > 6 {
+		t.Errorf("a run allocates %v times", n)
+	}
+}
+
+func BenchmarkNetwork(b *testing.B) {
+	s, x := network(b), predict.Tensors{"x": {Shape: []int64{1, 64}, Data: make([]float32, 64)}}
+	outputs := []string{"y"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Run(b.Context(), x, outputs); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

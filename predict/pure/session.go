@@ -1,0 +1,201 @@
+package pure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+type session struct {
+	inputs, outputs []tensor.Spec
+	dims            map[string][]string
+	plan            *plan
+	idle            sync.Pool // of *run
+	closed          atomic.Bool
+}
+
+// run is the memory of one run, kept for the next.
+type run struct {
+	memory memory
+	values []value
+	in     [][]*value // by step
+	out    [][]*value
+}
+
+// maxKept is how much memory a run may leave for the next one, in bytes.
+const maxKept = 16 << 20
+
+func newRun(p *plan) *run {
+	r := &run{memory: memory{maxMemory}, values: make([]value, p.values)}
+	for i := range r.values {
+		r.values[i].memory = &r.memory
+	}
+	for _, s := range p.steps {
+		r.in = append(r.in, r.refer(p, s.in))
+		r.out = append(r.out, r.refer(p, s.out))
+	}
+	return r
+}
+
+func (r *run) refer(p *plan, refs []ref) []*value {
+	values := make([]*value, len(refs))
+	for i, at := range refs {
+		values[i] = r.at(p, at)
+	}
+	return values
+}
+
+func (r *run) at(p *plan, at ref) *value {
+	switch {
+	case at == none:
+		return nil
+	case at < 0:
+		return p.constants[^at]
+	}
+	return &r.values[at]
+}
+
+func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
+func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
+
+// OutputShape takes sizes from inputs whose dimensions are called the same.
+func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
+	i := slices.IndexFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name })
+	if i < 0 || s.outputs[i].Shape == nil {
+		return nil
+	}
+	shape := slices.Clone(s.outputs[i].Shape)
+	for i, called := range s.dims[name] {
+		if shape[i] >= 0 || called == "" {
+			continue
+		}
+		for _, in := range s.inputs {
+			if j := slices.Index(s.dims[in.Name], called); j >= 0 && j < len(inputs[in.Name].Shape) {
+				shape[i] = inputs[in.Name].Shape[j]
+				break
+			}
+		}
+	}
+	return shape
+}
+
+// Close lets the graph go; there is nothing to free.
+func (s *session) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	result, err := s.answer(ctx, inputs, outputs)
+	if err != nil {
+		return nil, fmt.Errorf("run ONNX graph: %w", err)
+	}
+	return result, nil
+}
+
+func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if s.closed.Load() {
+		return nil, errors.New("the session is closed")
+	}
+	if err := s.check(inputs, outputs); err != nil {
+		return nil, err
+	}
+	r, ok := s.idle.Get().(*run)
+	if !ok {
+		r = newRun(s.plan)
+	}
+	defer s.giveBack(r)
+	for i, spec := range s.inputs {
+		if err := r.values[s.plan.inputs[i]].set(inputs[spec.Name]); err != nil {
+			return nil, err
+		}
+	}
+	interruptible := ctx.Done() != nil
+	for i := range s.plan.steps {
+		if interruptible {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+		}
+		step := &s.plan.steps[i]
+		if err := step.run(r.in[i], r.out[i]); err != nil {
+			return nil, fmt.Errorf("node %s: %w", step.what, err)
+		}
+	}
+	return s.take(r, outputs)
+}
+
+// take hands the outputs over.
+func (s *session) take(r *run, outputs []string) (predict.Tensors, error) {
+	result := make(predict.Tensors, len(outputs))
+	for i, spec := range s.outputs {
+		if !slices.Contains(outputs, spec.Name) {
+			continue
+		}
+		v := r.at(s.plan, s.plan.outputs[i])
+		if v.dtype() != spec.DType || spec.Shape != nil && len(spec.Shape) != len(v.shape) {
+			return nil, fmt.Errorf("output %s: computed %s%v, the graph says %s%v", tensor.Quote(spec.Name), v.dtype(), v.shape, spec.DType, spec.Shape)
+		}
+		if !s.owns(i) {
+			c := value{memory: &r.memory}
+			if err := c.copy(v, v.shape); err != nil {
+				return nil, err
+			}
+			v = &c
+		}
+		result[spec.Name] = v.tensor()
+	}
+	return result, nil
+}
+
+// owns reports whether an output is memory that a run made for it alone.
+func (s *session) owns(output int) bool {
+	at := s.plan.outputs[output]
+	return at >= 0 && !slices.Contains(s.plan.inputs, at) && slices.Index(s.plan.outputs, at) == output
+}
+
+// giveBack keeps a run's memory for the next, without what belongs to callers.
+func (s *session) giveBack(r *run) {
+	for _, at := range s.plan.inputs {
+		r.values[at].forget()
+	}
+	for _, at := range s.plan.outputs {
+		if at >= 0 {
+			r.values[at].forget()
+		}
+	}
+	if maxMemory-r.memory.left > maxKept {
+		return
+	}
+	s.idle.Put(r)
+}
+
+func (s *session) check(inputs predict.Tensors, outputs []string) error {
+	for _, spec := range s.inputs {
+		t, ok := inputs[spec.Name]
+		if !ok {
+			return fmt.Errorf("input %q is missing", spec.Name)
+		}
+		if err := spec.Match(t); err != nil {
+			return err
+		}
+	}
+	if len(inputs) > len(s.inputs) {
+		return fmt.Errorf("%d inputs given, the graph has %d", len(inputs), len(s.inputs))
+	}
+	for _, name := range outputs {
+		if !slices.ContainsFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name }) {
+			return fmt.Errorf("the graph has no output %s", tensor.Quote(name))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package pure
+
+// What Conv and the pooling operators share: where their windows lie.
+
+import (
+	"errors"
+	"fmt"
+)
+
+// maxWindow is how many dimensions a window may have.
+const maxWindow = 3
+
+// window is how a kernel moves over the dimensions behind batch and channel.
+type window struct {
+	rank                   int
+	kernel, stride, dilate [maxWindow]int64
+	before, after          [maxWindow]int64
+	auto                   string
+	ceil                   bool
+}
+
+// readWindow reads the settings; kernel is nil where the weights say it.
+func readWindow(s *settings, kernel []int64) (*window, error) {
+	w := &window{auto: s.text("auto_pad", "NOTSET")}
+	strides, dilations, pads := s.integers("strides"), s.integers("dilations"), s.integers("pads")
+	w.rank = max(len(kernel), len(strides), len(dilations), len(pads)/2)
+	if kernel != nil {
+		w.rank = len(kernel)
+	}
+	if w.rank > maxWindow {
+		return nil, fmt.Errorf("windows of %d dimensions are not supported (limit %d)", w.rank, maxWindow)
+	}
+	for i := range maxWindow {
+		w.kernel[i], w.stride[i], w.dilate[i] = 1, 1, 1
+	}
+	for _, given := range []struct {
+		what string
+		from []int64
+		to   *[maxWindow]int64
+	}{{"kernel_shape", kernel, &w.kernel}, {"strides", strides, &w.stride}, {"dilations", dilations, &w.dilate}} {
+		if given.from != nil && len(given.from) != w.rank {
+			return nil, fmt.Errorf("its %s %v do not fit %d dimensions", given.what, given.from, w.rank)
+		}
+		for i, x := range given.from {
+			if x < 1 || x > 1<<20 {
+				return nil, fmt.Errorf("its %s %v are not supported", given.what, given.from)
+			}
+			given.to[i] = x
+		}
+	}
+	if pads != nil {
+		if len(pads) != 2*w.rank || w.auto != "NOTSET" {
+			return nil, fmt.Errorf("its pads %v do not fit %d dimensions", pads, w.rank)
+		}
+		for i := range w.rank {
+			w.before[i], w.after[i] = pads[i], pads[w.rank+i]
+			if w.before[i] < 0 || w.after[i] < 0 || w.before[i] > 1<<20 || w.after[i] > 1<<20 {
+				return nil, fmt.Errorf("its pads %v are not supported", pads)
+			}
+		}
+	}
+	switch w.auto {
+	case "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID":
+	default:
+		return nil, fmt.Errorf("its auto_pad %q is not supported", w.auto)
+	}
+	return w, nil
+}
+
+// over fits the window to the sizes of a picture: its pads and how many steps it takes.
+func (w *window) over(sizes []int64) (fit window, steps [maxWindow]int64, err error) {
+	fit = *w
+	if len(sizes) != w.rank {
+		return fit, steps, fmt.Errorf("%d dimensions for windows of %d", len(sizes), w.rank)
+	}
+	for i, n := range sizes {
+		reach := (w.kernel[i]-1)*w.dilate[i] + 1
+		if w.auto == "SAME_UPPER" || w.auto == "SAME_LOWER" {
+			steps[i] = (n + w.stride[i] - 1) / w.stride[i]
+			pad := max(0, (steps[i]-1)*w.stride[i]+reach-n)
+			fit.before[i] = pad / 2
+			if w.auto == "SAME_LOWER" {
+				fit.before[i] = pad - pad/2
+			}
+			fit.after[i] = pad - fit.before[i]
+			continue
+		}
+		room := n + fit.before[i] + fit.after[i] - reach
+		if room < 0 {
+			return fit, steps, errors.New("its window is larger than what it moves over")
+		}
+		steps[i] = room/w.stride[i] + 1
+		if w.ceil && room%w.stride[i] != 0 {
+			// A window that would start behind the picture is none.
+			if steps[i]*w.stride[i] < n+fit.before[i] {
+				steps[i]++
+			}
+		}
+	}
+	return fit, steps, nil
+}
+
+// positions calls visit with the offset in a plane of each element under the window at a place,
+// and its index in the window; -1 as the offset outside of the plane.
+func (w *window) positions(sizes []int64, at [maxWindow]int64, visit func(offset int64, index int64)) {
+	var k [maxWindow]int64
+	total := int64(1)
+	for i := range w.rank {
+		total *= w.kernel[i]
+	}
+	for index := range total {
+		offset, inside := int64(0), true
+		for i := range w.rank {
+			p := at[i]*w.stride[i] - w.before[i] + k[i]*w.dilate[i]
+			inside = inside && p >= 0 && p < sizes[i]
+			offset = offset*sizes[i] + p
+		}
+		if !inside {
+			offset = -1
+		}
+		visit(offset, index)
+		for i := w.rank - 1; i >= 0; i-- {
+			if k[i]++; k[i] < w.kernel[i] {
+				break
+			}
+			k[i] = 0
+		}
+	}
+}
