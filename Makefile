@@ -119,6 +119,7 @@ build/mutants/ready: mutants/_models.py $(TRAINING) | build
 
 conformance: build
 	$(PY) conformance/generate.py
+	$(PY) conformance/prepared.py
 	$(PY) conformance/savedmodels.py
 	$(PY) conformance/hostile.py
 

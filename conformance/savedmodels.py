@@ -5,7 +5,6 @@
 savedmodels/: the graphs of the engine conformance kit, models with and without signatures, of
 TensorFlow 1 and 2, and some that reach for files.
 savedmodels.json: inputs, and the outputs that this TensorFlow gives for them.
-prepared.json: a picture as TensorFlow and Pillow resize it for models without a bundle.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ import numpy as np
 import onnx
 import tensorflow as tf
 from onnx import numpy_helper
-from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from conformance import prepared
 
 v1 = tf.compat.v1
 HERE = Path(__file__).parent / "savedmodels"
@@ -240,34 +242,6 @@ def keras_classifier() -> dict[str, Any]:
     return {"inputs": {"measurements": x.tolist()}, "outputs": {"output_0": np.asarray(model(x)).tolist()}}
 
 
-def prepared() -> dict[str, Any]:
-    """What each way to prepare a picture gives, by those whose way it is."""
-    file = HERE.parent / "pictures" / "rgb.png"
-    image = Image.open(file)
-    rgb = np.asarray(image, np.float32)
-    ways: dict[str, tuple[Any, dict[str, Any]]] = {
-        "bilinear": (tf.image.resize(rgb, (8, 8)), {}),
-        "bilinear-tf1": (
-            v1.image.resize_bilinear(rgb[None], (8, 8))[0],
-            {"channels": "BGR", "mean": [103.939, 116.779, 123.68]},
-        ),
-        "bilinear-antialias": (
-            tf.image.resize(rgb, (8, 8), antialias=True),
-            {"scale": 1 / 255, "mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]},
-        ),
-        "nearest": (image.resize((8, 8), Image.Resampling.NEAREST), {"scale": 1 / 127.5, "mean": [1]}),
-    }
-    cases = []
-    for resize, (resized, settings) in ways.items():
-        pixels = np.asarray(resized, np.float64)
-        if settings.get("channels") == "BGR":
-            pixels = pixels[..., ::-1]
-        values = pixels * settings.get("scale", 1) - np.array(settings.get("mean", 0))
-        values /= np.array(settings.get("deviation", 1))
-        cases.append({"resize": resize, **settings, "values": values.astype(np.float32).tolist()})
-    return {"file": f"pictures/{file.name}", "cases": cases}
-
-
 def main() -> None:
     """Write everything anew."""
     HERE.mkdir(exist_ok=True)
@@ -287,7 +261,7 @@ def main() -> None:
     several()
     text()
     picture = np.random.default_rng(7).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
-    picture[1] = np.array(prepared()["cases"][0]["values"])
+    picture[1] = np.array(prepared.cases()[0]["values"])
     answers = {
         "forGo": {
             "inputs": {"input_1": picture.tolist()},
@@ -298,7 +272,6 @@ def main() -> None:
         "keras": keras_classifier(),
     }
     (HERE.parent / "savedmodels.json").write_text(json.dumps(answers) + "\n")
-    (HERE.parent / "prepared.json").write_text(json.dumps(prepared()) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from forgo import _preprocess
-from mutants._models import SIGNATURES, TAGS
+from mutants._models import CUT, SIGNATURES, TAGS
 
 Manifest = dict[str, Any]
 
@@ -238,8 +238,19 @@ def _thresholds_reversed(bundle: Path, manifest: Manifest) -> None:
     manifest["thresholds"].reverse()
 
 
-CAFFE, TAGGED, PREPENDED, GREY, RIPE = (
-    f"mutants/{name}.forgo" for name in ("caffe", "tags", "normalized", "grey", "ripe")
+def _constant(name: str, value: object) -> Callable[[onnx.ModelProto], None]:
+    """Another value for a constant of the graph that has a name."""
+
+    def change(model: onnx.ModelProto) -> None:
+        (tensor,) = [i for i in model.graph.initializer if i.name == name]
+        old = numpy_helper.to_array(tensor)
+        tensor.CopyFrom(numpy_helper.from_array(np.array(value, old.dtype).reshape(old.shape), name))
+
+    return change
+
+
+CAFFE, TAGGED, PREPENDED, GREY, RIPE, CUT_OUT, PADDED = (
+    f"mutants/{name}.forgo" for name in ("caffe", "tags", "normalized", "grey", "ripe", "cut", "padded")
 )
 
 BUNDLE_SKEWS = [
@@ -271,6 +282,15 @@ BUNDLE_SKEWS = [
     BundleSkew("divided by 255 for torch's mean and std", "model", _graph("model.onnx", _prepended(mean=0, std=1)), PREPENDED),
     BundleSkew("-1 to 1 for torch's mean and std", "model", _graph("model.onnx", _prepended(scale=1 / 127.5, mean=1, std=1)), PREPENDED),
     BundleSkew("caffe's means for torch's mean and std", "model", _graph("model.onnx", _prepended(scale=1, mean=[103.939, 116.779, 123.68], std=1)), PREPENDED),
+    BundleSkew("a filter without antialias", "preprocess", preprocess_of(resize="bicubic", fit="shorter-side", shorter_side=CUT), CUT_OUT),
+    BundleSkew("another filter with antialias", "preprocess", preprocess_of(resize="lanczos-pillow", fit="shorter-side", shorter_side=CUT), CUT_OUT),
+    BundleSkew("resized without rounding", "preprocess", preprocess_of(resize="bicubic-antialias", fit="shorter-side", shorter_side=CUT), CUT_OUT),
+    BundleSkew("crop before resize", "preprocess", preprocess_of(resize="bicubic-pillow", fit="crop"), CUT_OUT),
+    BundleSkew("a shorter side that is one pixel shorter", "preprocess", preprocess_of(resize="bicubic-pillow", fit="shorter-side", shorter_side=CUT - 1), CUT_OUT),
+    BundleSkew("PyTorch's bicubic for Pillow's (a = -0.75)", "preprocess", _graph("preprocess.onnx", _constant("cubic_a", -0.75)), CUT_OUT),
+    BundleSkew("half a pixel off in a filter", "preprocess", _graph("preprocess.onnx", _constant("centre", 0)), CUT_OUT),
+    BundleSkew("another pad colour", "preprocess", preprocess_of(resize="bilinear-pillow", fit="pad", pad_colour=(0, 0, 0)), PADDED),
+    BundleSkew("stretch for pad", "preprocess", preprocess_of(resize="bilinear-pillow"), PADDED),
     BundleSkew("another signature of the same shape", "model", _graph_of(signature=SIGNATURES[1]), TAGGED),
     BundleSkew("another tag of the same shape", "model", _graph_of(tags=TAGS[1]), TAGGED),
     BundleSkew("p for 1 - p of two labels", "model", _graph("model.onnx", _both_swapped), GREY),

@@ -3,6 +3,7 @@
 ``caffe.forgo`` takes pictures as ResNet50's weights want them, BGR with means taken off;
 among its cases are JPEGs without Huffman tables, one in CMYK, PNGs with alpha and with 16 bits, and an animated GIF.
 ``normalized.forgo`` does not normalize them itself: export put that before its graph. ``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
+``cut.forgo`` and ``padded.forgo`` bring pictures to their size as torchvision and Pillow's ImageOps.pad do.
 ``grey.forgo`` takes grey pictures, ``ripe.forgo`` three rows at once, with several labels.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ import forgo
 
 BUNDLES = Path(__file__).parent.parent / "conformance" / "bundles"
 SIGNATURES = ("serving_default", "other")
+CUT, GROUND = 19, (114, 114, 114)
 TAGS = (["serve"], ["serve", "other"])
 
 
@@ -54,6 +57,20 @@ def normalized(place: Path) -> None:
         labels=["cat", "dog", "horse"],
         channels="BGR", scale=1 / 255, mean=(0.406, 0.456, 0.485), std=(0.225, 0.224, 0.229),
     )  # fmt: skip
+
+
+def resized(place: Path, **rules: Any) -> None:
+    """Write the bundle of a small network whose pictures are brought to its size by other rules than the usual ones."""
+    import keras
+
+    keras.utils.set_random_seed(15)
+    pixels = keras.Input((16, 16, 3))
+    x = keras.layers.GlobalMaxPooling2D()(keras.layers.Conv2D(16, 3, activation="tanh")(pixels))
+    scores = keras.layers.Dense(3, activation="softmax")(keras.layers.Rescaling(1 / 255)(x))
+    pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
+    forgo.export(
+        keras.Model(pixels, scores), place, examples=pictures, labels=["cat", "dog", "horse"], **rules
+    )
 
 
 def tags(place: Path) -> None:
@@ -136,6 +153,8 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     caffe(folder / "caffe.forgo")
     normalized(folder / "normalized.forgo")
+    resized(folder / "cut.forgo", resize="bicubic-pillow", fit="shorter-side", shorter_side=CUT)
+    resized(folder / "padded.forgo", resize="bilinear-pillow", fit="pad", pad_colour=GROUND)
     tags(folder / "tags.forgo")
     texts(folder / "texts.forgo")
     grey(folder / "grey.forgo")

@@ -21,6 +21,13 @@ type Pictures struct {
 	Height, Width int
 	// Resize is how, one of [Resizes]. Optional: "bilinear".
 	Resize string
+	// Fit is what becomes of the aspect ratio, one of [Fits]. Optional: "stretch".
+	Fit string
+	// ShorterSide, of the fit "shorter-side", is what that side is resized to before the centre is
+	// cut out. Optional: the larger of Height and Width.
+	ShorterSide int
+	// PadColour, of the fit "pad", is the ground: red, green and blue. Optional: black.
+	PadColour [3]uint8
 	// Channels is the order in which the graph takes them, "RGB" or "BGR". Optional: RGB.
 	Channels string
 	// Layout is where the graph's input has the channels: "NHWC", last, or "NCHW", first. Optional
@@ -50,7 +57,16 @@ func (p Pictures) String() string {
 	if p.guessed {
 		layout += " (a guess: the input's shape does not tell where the channels are)"
 	}
-	return fmt.Sprintf("%d x %d pixels (%s), %s, %s, (pixel * %s - %s) / %s", p.Height, p.Width, p.Resize, p.Channels, layout,
+	how := p.Resize
+	switch p.Fit {
+	case "crop":
+		how += ", crop"
+	case "shorter-side":
+		how += fmt.Sprintf(", shorter-side %d", p.ShorterSide)
+	case "pad":
+		how += fmt.Sprintf(", pad %d,%d,%d", p.PadColour[0], p.PadColour[1], p.PadColour[2])
+	}
+	return fmt.Sprintf("%d x %d pixels (%s), %s, %s, (pixel * %s - %s) / %s", p.Height, p.Width, how, p.Channels, layout,
 		list([]float32{p.Scale}), list(p.Mean), list(p.Deviation))
 }
 
@@ -60,9 +76,10 @@ func (p Pictures) String() string {
 //go:embed preprocess/*.onnx
 var preparing embed.FS
 
-// Resizes are the ways to resize: "bilinear" with half-pixel centres as Keras does it,
-// "bilinear-antialias" as Pillow does it, "bilinear-tf1" with the corner as origin as
-// TensorFlow 1 does it, and "nearest" as Pillow, and so Keras's load_img, does it.
+// Resizes are the ways to resize. A filter's name alone is TensorFlow's and Keras's, with "-antialias"
+// behind it the same with antialias=True, with "-pillow" Pillow's; "bilinear-tf1" has the corner as origin as
+// TensorFlow 1 does it, "bicubic-torch" is PyTorch's, and "nearest" is Pillow's, and so Keras's load_img's.
+// docs/pictures.md has the calls that they stand for.
 func Resizes() []string {
 	files, _ := fs.Glob(preparing, "preprocess/*.onnx")
 	for i, f := range files {
@@ -70,6 +87,11 @@ func Resizes() []string {
 	}
 	return files
 }
+
+// Fits are the ways to fit a picture into a size: "stretch" gives its aspect ratio up, "crop" cuts out
+// the largest centred part of the size's aspect ratio before it is resized, "shorter-side" resizes the
+// shorter side and cuts the centre out, "pad" lays the whole picture on a ground.
+func Fits() []string { return []string{"stretch", "crop", "shorter-side", "pad"} } // in the graphs' order
 
 // preparer runs one of those graphs, with its settings.
 type preparer struct {
@@ -108,6 +130,9 @@ func (b *Bare) Pictures(ctx context.Context, engine Engine, p Pictures) (Picture
 	}
 	b.pictures = &preparer{session: s, input: input, dtype: b.Inputs()[0].DType, settings: Tensors{
 		"size":           {Shape: []int64{2}, Data: []int64{int64(p.Height), int64(p.Width)}},
+		"fit":            {Data: []int64{int64(slices.Index(Fits(), p.Fit))}},
+		"shorter_side":   {Data: []int64{int64(p.ShorterSide)}},
+		"pad_colour":     {Shape: []int64{3}, Data: slices.Clone(p.PadColour[:])},
 		"order":          {Shape: []int64{3}, Data: order},
 		"scale":          {Data: []float32{p.Scale}},
 		"mean":           {Shape: []int64{3}, Data: p.Mean},
@@ -171,8 +196,21 @@ func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err erro
 	if p.Height > pixels.MaxPixels/p.Width {
 		return "", false, fmt.Errorf("%d x %d are more pixels than pictures may have", p.Height, p.Width)
 	}
+	if p.Fit == "shorter-side" {
+		largest := max(p.Height, p.Width)
+		if p.ShorterSide == 0 {
+			p.ShorterSide = largest
+		}
+		if p.ShorterSide < largest {
+			return "", false, fmt.Errorf("the shorter side is %d, less than the %d x %d pixels that are cut out of it: give %d or more",
+				p.ShorterSide, p.Height, p.Width, largest)
+		}
+	}
 	return in.Name, planes, nil
 }
+
+// maxShorterSide is what the manifest's schema allows, too.
+const maxShorterSide = 1 << 16
 
 // Check fails where the settings are wrong whatever the graph is.
 func (p Pictures) Check() error { return p.complete() }
@@ -184,6 +222,21 @@ func (p *Pictures) complete() error {
 	}
 	if ways := Resizes(); !slices.Contains(ways, p.Resize) {
 		return fmt.Errorf("there is no way to resize named %q, but %s", p.Resize, strings.Join(ways, ", "))
+	}
+	if p.Fit == "" {
+		p.Fit = "stretch"
+	}
+	if !slices.Contains(Fits(), p.Fit) {
+		return fmt.Errorf("there is no way to fit pictures named %q, but %s", p.Fit, strings.Join(Fits(), ", "))
+	}
+	if p.ShorterSide != 0 && p.Fit != "shorter-side" {
+		return errors.New("a shorter side goes with the fit shorter-side")
+	}
+	if p.ShorterSide < 0 || p.ShorterSide > maxShorterSide {
+		return fmt.Errorf("the shorter side is from 1 to %d, not %d", maxShorterSide, p.ShorterSide)
+	}
+	if p.PadColour != [3]uint8{} && p.Fit != "pad" {
+		return errors.New("a pad colour goes with the fit pad")
 	}
 	if p.Channels == "" {
 		p.Channels = "RGB"

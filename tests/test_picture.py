@@ -10,7 +10,8 @@ import pytest
 
 from forgo import PictureError
 from forgo._picture import decode
-from forgo._preprocess import RESIZES, Preprocessor, build, build_bare
+from forgo._preprocess import Preprocessor, build, build_bare
+from forgo._rules import FITS, RESIZES
 from tests.conftest import ROOT
 
 CASES = json.loads((ROOT / "conformance" / "pictures.json").read_text())
@@ -84,33 +85,6 @@ def test_orientation_is_applied_as_pillow_does() -> None:
         assert (decode(data) == np.asarray(upright)).all()
 
 
-def test_bilinear_is_tensorflows() -> None:
-    import tensorflow as tf
-
-    image = photograph()
-    ours = Preprocessor(build(224, 224))(image)
-    theirs = tf.image.resize(image, (224, 224)).numpy()
-    assert np.abs(ours - theirs).max() < 0.02
-
-
-def test_antialiased_is_pillows() -> None:
-    from PIL import Image
-
-    image = photograph()
-    ours = Preprocessor(build(224, 224, resize="bilinear-antialias"))(image)
-    theirs = np.asarray(Image.fromarray(image).resize((224, 224), Image.Resampling.BILINEAR), np.float32)
-    assert np.abs(ours - theirs).max() <= 1
-
-
-def test_tf1_bilinear_is_tensorflow_1s() -> None:
-    import tensorflow as tf
-
-    image = photograph()
-    ours = Preprocessor(build(224, 224, resize="bilinear-tf1"))(image)
-    theirs = tf.compat.v1.image.resize_bilinear(image[None], (224, 224)).numpy()[0]
-    assert np.abs(ours - theirs).max() < 0.03
-
-
 def test_nearest_is_pillows() -> None:
     from PIL import Image
 
@@ -140,8 +114,9 @@ def test_crop_keeps_the_largest_centred_part(height: int, width: int, size: tupl
     assert (Preprocessor(build(height, width, fit="crop"))(image) == want).all()
 
 
-def test_graph_needs_nothing_but_standard_operations() -> None:
-    for fit in ("stretch", "crop"):
-        graph = build(8, 8, fit=fit)
-        assert {o.domain for o in graph.opset_import} == {""}
-        onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+@pytest.mark.parametrize("resize", RESIZES)
+@pytest.mark.parametrize("fit", FITS)
+def test_graph_needs_nothing_but_standard_operations(resize: Any, fit: Any) -> None:
+    graph = build(8, 8, resize=resize, fit=fit)
+    assert {o.domain for o in graph.opset_import} == {""}
+    onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])

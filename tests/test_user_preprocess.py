@@ -40,6 +40,15 @@ def by_text(path: str) -> Any:
     return by_path(path)
 
 
+def torchvisions(image: Image.Image, side: int, size: tuple[int, int], way: Image.Resampling) -> Any:
+    """What torchvision's Resize(side) and CenterCrop(size) make of a Pillow image."""
+    w, h = image.size
+    image = image.resize((side, int(side * h / w)) if w <= h else (int(side * w / h), side), way)
+    height, width = size
+    top, left = round((image.height - height) / 2.0), round((image.width - width) / 2.0)
+    return image.crop((left, top, left + width, top + height))
+
+
 class Loader:
     def __call__(self, path: str | Path) -> Any:
         return by_path(Path(path))
@@ -123,7 +132,22 @@ def test_rules_that_agree() -> None:
         (
             lambda im: np.asarray(im.resize(SIZE, Image.Resampling.BILINEAR)),
             {},
-            r"the nearest, resize='bilinear-antialias', are off by up to 0.9.* .Pillow rounds",
+            r"agrees with resize='bilinear-pillow'$",
+        ),
+        (
+            lambda im: np.asarray(im.resize(SIZE, Image.Resampling.LANCZOS)) / 127.5 - 1,
+            {"resize": "bicubic-pillow", "normalization": Normalization(scale=1 / 127.5, mean=(1, 1, 1))},
+            r"agrees with resize='lanczos-pillow', scale=1/127.5, mean=1$",
+        ),
+        (
+            lambda im: np.asarray(torchvisions(im, 18, SIZE, Image.Resampling.BICUBIC)),
+            {"resize": "bicubic-pillow"},
+            r"agrees with resize='bicubic-pillow', fit='shorter-side', shorter_side=18$",
+        ),
+        (
+            lambda im: np.asarray(ImageOps.pad(im, SIZE, Image.Resampling.BILINEAR, (114, 114, 114))),
+            {"resize": "bilinear-pillow", "fit": "pad"},
+            r"agrees with resize='bilinear-pillow', fit='pad', pad_colour=\(114, 114, 114\)$",
         ),
     ],
 )  # fmt: skip

@@ -179,6 +179,9 @@ func (i inspection) print(out io.Writer) error {
 		}
 		if b.Picture != nil {
 			printable.Fprintf(w, "pictures\t%s; EXIF orientation %s\n", strings.Join(b.Picture.Accept, ", "), b.Picture.Orientation)
+			if rules := b.Picture.Rules; rules != nil {
+				printable.Fprintf(w, "\tresized by %s\n", rules)
+			}
 		}
 		if n := b.Normalization; n != nil {
 			printable.Fprintf(w, "normalization\t%s, (pixel * %.6g - %s) / %s, in the graph\n", n.Channels, n.Scale, perChannel(n.Mean), perChannel(n.Std))

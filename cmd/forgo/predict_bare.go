@@ -26,6 +26,9 @@ type bareFlags struct {
 	allowFiles bool
 	imageSize  string
 	resize     string
+	fit        string
+	shorter    int
+	padColour  string
 	scale      string
 	mean       string
 	std        string
@@ -45,6 +48,9 @@ func (f *bareFlags) add(flags *pflag.FlagSet) {
 	pictures := pflag.NewFlagSet("", pflag.ContinueOnError)
 	pictures.StringVar(&f.imageSize, "image-size", "", "resize pictures to `N` or HEIGHTxWIDTH (default: the input's size)")
 	pictures.StringVar(&f.resize, "resize", "bilinear", "how: "+strings.Join(predict.Resizes(), ", "))
+	pictures.StringVar(&f.fit, "fit", "stretch", "stretch; crop, before resizing, to keep the aspect ratio; shorter-side: resize it, then cut the centre out; pad: the whole picture on a ground")
+	pictures.IntVar(&f.shorter, "shorter-side", 0, "of --fit shorter-side: what it is resized to, in pixels, `N` (default: the larger side of the input)")
+	pictures.StringVar(&f.padColour, "pad-colour", "0,0,0", "of --fit pad: the ground, `R,G,B` from 0 to 255")
 	pictures.StringVar(&f.scale, "scale", "1", "multiply pixels, 0 to 255, by `X`, such as 1/255")
 	pictures.StringVar(&f.mean, "mean", "0", "then subtract `X`, or one for each channel: 103.939,116.779,123.68")
 	pictures.StringVar(&f.std, "std", "1", "then divide by `X`, or one for each channel")
@@ -114,7 +120,7 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 func (f *bareFlags) prepare(ctx context.Context, m *predict.Bare, p predict.Pictures) (predict.Pictures, error) {
 	p, err := m.Pictures(ctx, onnx.Engine(), p)
 	if err != nil {
-		return p, fmt.Errorf("%w (--input, --image-size, --resize, --scale, --mean, --std, --channels, --layout)", err)
+		return p, fmt.Errorf("%w (--input, --image-size, --resize, --fit, --shorter-side, --scale, --mean, --std, --channels, --layout)", err)
 	}
 	return p, nil
 }
@@ -133,7 +139,7 @@ func takesPictures(inputs []tensor.Spec) bool {
 }
 
 func (f *bareFlags) settings() (p predict.Pictures, err error) {
-	p = predict.Pictures{Resize: f.resize, Channels: strings.ToUpper(f.channels), Layout: strings.ToUpper(f.layout)}
+	p = predict.Pictures{Resize: f.resize, Fit: f.fit, ShorterSide: f.shorter, Channels: strings.ToUpper(f.channels), Layout: strings.ToUpper(f.layout)}
 	if f.imageSize != "" {
 		height, width, both := strings.Cut(f.imageSize, "x")
 		if !both {
@@ -145,6 +151,14 @@ func (f *bareFlags) settings() (p predict.Pictures, err error) {
 		if errors.Join(errs[:]...) != nil || p.Height < 1 || p.Width < 1 {
 			return p, fmt.Errorf("--image-size %q is neither N nor HEIGHTxWIDTH", f.imageSize)
 		}
+	}
+	colour := strings.Split(f.padColour, ",")
+	for i, part := range colour {
+		value, err := strconv.ParseUint(strings.TrimSpace(part), 10, 8)
+		if err != nil || len(colour) != len(p.PadColour) {
+			return p, fmt.Errorf("--pad-colour %q is not red, green and blue from 0 to 255 with commas between", f.padColour)
+		}
+		p.PadColour[i] = uint8(value)
 	}
 	scale, err := numbers("scale", f.scale)
 	if err != nil {
@@ -161,7 +175,7 @@ func (f *bareFlags) settings() (p predict.Pictures, err error) {
 		return p, err
 	}
 	if err := p.Check(); err != nil {
-		return p, fmt.Errorf("%w (--resize, --channels, --layout, --mean, --std)", err)
+		return p, fmt.Errorf("%w (--resize, --fit, --shorter-side, --pad-colour, --channels, --layout, --mean, --std)", err)
 	}
 	return p, nil
 }

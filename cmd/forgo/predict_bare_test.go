@@ -64,6 +64,7 @@ func TestPredictBareSaysWhatItWasTold(t *testing.T) {
 		out  string
 	}{
 		"defaults":  {byNames(photo), []string{"parity NOT PROVEN", "8 x 8 pixels (bilinear), RGB, NHWC, (pixel * 1 - 0) / 1"}, "%"},
+		"padded":    {byNames("--resize", "bicubic-pillow", "--fit", "pad", "--pad-colour", "114,114,114", photo), []string{"8 x 8 pixels (bicubic-pillow, pad 114,114,114), RGB"}, "%"},
 		"said":      {byNames("--resize", "bilinear-tf1", "--channels", "BGR", "--mean", "103.939,116.779,123.68", "--image-size", "8", photo), []string{"(bilinear-tf1), BGR, NHWC, (pixel * 1 - 103.939,116.779,123.68) / 1"}, "%"},
 		"fractions": {byNames("--scale", "1/255", "--std", "0.5", photo), []string{"(pixel * 0.003921569 - 0) / 0.5"}, "%"},
 		"free channels": {
@@ -127,6 +128,11 @@ func TestPredictBareRefusals(t *testing.T) {
 		"layout of others":   {[]string{"predict", conformance + "graphs/planes.onnx", "--layout", "NHWC", photo}, exitRefused, []string{"--layout", "NHWC"}},
 		"mean":               {byNames("--mean", "1,x", photo), exitUsage, []string{"--mean", `"x"`}},
 		"size":               {byNames("--image-size", "8x", photo), exitUsage, []string{"--image-size"}},
+		"fit":                {byNames("--fit", "letterbox", photo), exitUsage, []string{"--fit", `"letterbox"`, "shorter-side"}},
+		"shorter side alone": {byNames("--shorter-side", "256", photo), exitUsage, []string{"--shorter-side", "goes with the fit shorter-side"}},
+		"short side":         {byNames("--fit", "shorter-side", "--shorter-side", "7", photo), exitRefused, []string{"7, less than the 8 x 8", "give 8 or more"}},
+		"pad colour":         {byNames("--fit", "pad", "--pad-colour", "1,2,256", photo), exitUsage, []string{"--pad-colour", `"1,2,256"`}},
+		"pad colour alone":   {byNames("--pad-colour", "1,2,3", photo), exitUsage, []string{"goes with the fit pad"}},
 		"resize":             {byNames("--resize", "cubic", photo), exitUsage, []string{"--resize", `"cubic"`, "bilinear-tf1"}},
 		"channels":           {byNames("--channels", "RBG", photo), exitUsage, []string{"--channels", `"RBG"`}},
 		"two means":          {byNames("--mean", "1,2", photo), exitUsage, []string{"--mean", "2 values"}},

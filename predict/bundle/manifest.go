@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -81,7 +82,28 @@ type Picture struct {
 	Channels    int      `json:"channels"`
 	Orientation string   `json:"orientation"`
 	Alpha       string   `json:"alpha,omitempty"` // drop, white or black; "" refuses transparent pixels
+	Rules       *Rules   `json:"rules,omitempty"` // nil of bundles that do not say it
 	Accept      []string `json:"accept"`
+}
+
+// Rules say, for people, what the preprocessing graph does: it alone is run.
+type Rules struct {
+	Resize      string `json:"resize"`
+	Fit         string `json:"fit"` // stretch, crop, shorter-side or pad
+	ShorterSide int    `json:"shorter_side,omitempty"`
+	PadColour   []int  `json:"pad_colour,omitempty"` // red, green and blue
+}
+
+// String says them in a line.
+func (r Rules) String() string {
+	said := r.Resize + ", " + r.Fit
+	switch {
+	case r.ShorterSide > 0:
+		return fmt.Sprintf("%s %d", said, r.ShorterSide)
+	case r.PadColour != nil:
+		return fmt.Sprintf("%s %v", said, r.PadColour)
+	}
+	return said
 }
 
 // Tolerance bounds each stage's difference, measured as [tensor.Difference] does; decode

@@ -35,10 +35,32 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 ResizeOption = Annotated[
     str,
     typer.Option(
-        help="bilinear; bilinear-antialias or nearest as Pillow does it; bilinear-tf1 as TensorFlow 1 does it."
+        help="bilinear, bicubic, lanczos3, lanczos5, each also with -antialias behind it, area or nearest-tf, as "
+        "TensorFlow and Keras do it; bilinear-, bicubic-, lanczos-, box- or hamming-pillow or nearest, as Pillow "
+        "does it; bicubic-torch; bilinear-tf1 as TensorFlow 1 does it. See docs/pictures.md.",
+        metavar="FILTER",
     ),
 ]
-FitOption = Annotated[str, typer.Option(help="stretch, or crop to keep the aspect ratio.")]
+FitOption = Annotated[
+    str,
+    typer.Option(
+        help="stretch; crop, before resizing, to keep the aspect ratio; shorter-side: resize it, then cut the centre "
+        "out; pad: the whole picture on a ground.",
+        metavar="FIT",
+    ),
+]
+ShorterSideOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=_usage.whole_number,
+        metavar="N",
+        help="Of --fit shorter-side: what it is resized to, in pixels.",
+        show_default="the size of MODEL's pictures",
+    ),
+]
+PadColourOption = Annotated[
+    str, typer.Option(metavar="R,G,B", help="Of --fit pad: the ground, from 0 to 255.")
+]
 AlphaOption = Annotated[
     str,
     typer.Option(
@@ -178,6 +200,8 @@ def _train(
     ] = None,
     resize: ResizeOption = "bilinear",
     fit: FitOption = "stretch",
+    shorter_side: ShorterSideOption = None,
+    pad_colour: PadColourOption = "0,0,0",
     alpha: AlphaOption = "drop",
     save_keras: Annotated[
         Path | None, typer.Option(metavar="FILE.keras", help="Keep the trained Keras model, too.")
@@ -195,7 +219,7 @@ def _train(
         data, out, force=force, recipe=recipe, annotations=annotations, attribute=attribute,
         class_names=_two(class_names), partition=partition, backbone=backbone, weights=weights, image_size=image_size, epochs=epochs,
         batch_size=batch_size, seed=seed, valid=_share(valid), trainable=trainable, augment=augment,
-        learning_rate=learning_rate, patience=patience, resize=resize, fit=fit, alpha=alpha,  # type: ignore[arg-type]
+        learning_rate=learning_rate, patience=patience, resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=_colour(pad_colour), alpha=alpha,  # type: ignore[arg-type]
         save_keras=save_keras, console=console,
     )  # fmt: skip
     if as_json:
@@ -211,6 +235,15 @@ def _two(text: str | None) -> tuple[str, str] | None:
     if len(names) != 2 or not all(names) or names[0] == names[1]:
         raise ForgoError(f"--class-names takes two names with a comma between, not {text!r}")
     return names[0], names[1]
+
+
+def _colour(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ForgoError(
+            f"--pad-colour takes red, green and blue from 0 to 255 with commas between, not {text!r}"
+        ) from None
 
 
 def _share(text: str) -> float | str:
@@ -341,6 +374,8 @@ def _export(
     ] = None,
     resize: ResizeOption = "bilinear",
     fit: FitOption = "stretch",
+    shorter_side: ShorterSideOption = None,
+    pad_colour: PadColourOption = "0,0,0",
     alpha: AlphaOption = "drop",
     channels: Annotated[
         str, typer.Option(help="The order in which MODEL was trained to take them: RGB or BGR.")
@@ -374,7 +409,7 @@ def _export(
         trust=trust, slim=slim, onnx_test_data=onnx_test_data, labels=labels, expected_labels=expected_labels,
         accept_accuracy=accept_accuracy, task=task, tolerance=tolerance,
         append=append, thresholds=_numbers("thresholds", thresholds),  # type: ignore[arg-type]
-        resize=resize, fit=fit, alpha=alpha, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
+        resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=_colour(pad_colour), alpha=alpha, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(asdict(result)))

@@ -1,7 +1,8 @@
 """preprocess.onnx: decoded pixels to the model's input, one graph for training and serving.
 
 The graph takes ``image``, uint8 [H, W, 3], and gives ``pixels``, float32 [height, width, 3] or, of a
-model with one channel, [height, width, 1], with values from 0 to 255: crop, grey, resize, cast. Normalization is the model's own.
+model with one channel, [height, width, 1], with values from 0 to 255: crop, grey, resize, pad, cast.
+Normalization is the model's own.
 
 Models that come without a bundle have graphs too, one for each way to resize, which the Go library
 carries: their settings are inputs, see :func:`build_bare`. ``python -m forgo._preprocess FOLDER``
@@ -11,76 +12,47 @@ writes them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from forgo import _resample
+from forgo._nodes import BOOL, DOUBLE, FLOAT, INT32, INT64, UINT8, Nodes, Value
 from forgo._onnxruntime import session
 from forgo._picture import Alpha, decode
-
-Resize = Literal["bilinear", "bilinear-antialias", "bilinear-tf1", "nearest"]
-"""``bilinear``: half-pixel centres, as ``tf.image.resize`` and Keras do it (within 0.011 of
-255). ``bilinear-antialias``: as Pillow's bilinear, but not rounded to whole numbers.
-``bilinear-tf1``: corners are the origin, as TensorFlow 1's ``resize_bilinear`` does it unless told
-otherwise. ``nearest``: as Pillow's, which Keras's ``load_img`` and generators use unless told
-otherwise."""
-
-Fit = Literal["stretch", "crop"]
-"""``stretch``: the whole picture, its aspect ratio given up. ``crop``: the largest centred
-part of the target's aspect ratio, as Keras's ``smart_resize``."""
-
-RESIZES: tuple[str, ...] = get_args(Resize)
-FITS: tuple[str, ...] = get_args(Fit)
+from forgo._resample import Axis
+from forgo._rules import FITS, Fit, Resize, Rules
 
 INPUT = "image"
 OUTPUT = "pixels"
 
 
-class _Graph:
-    """A graph under construction. Nodes are named after their output."""
+def build(height: int, width: int, rules: Rules | None = None, *, channels: int = 3, **of_rules: Any) -> onnx.ModelProto:  # fmt: skip
+    """Build the preprocessing graph for one picture; with one channel it is made grey before it is resized.
 
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+    The rules are given whole or one by one.
 
-    def const(self, name: str, *values: int) -> str:
-        self.constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
-        return name
-
-    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
-        return output
-
-    def model(self, inputs: list[onnx.ValueInfoProto], output: onnx.ValueInfoProto) -> onnx.ModelProto:
-        graph = helper.make_graph(self.nodes, "forgo_preprocess", inputs, [output], self.constants)
-        model = helper.make_model(
-            graph, producer_name="forgo", opset_imports=[helper.make_opsetid("", 18)], ir_version=8
-        )
-        onnx.checker.check_model(model, full_check=True)
-        return model
-
-
-def build(
-    height: int, width: int, *, resize: Resize = "bilinear", fit: Fit = "stretch", channels: int = 3
-) -> onnx.ModelProto:
-    """Build the preprocessing graph for one picture; with one channel it is made grey before it is resized."""
-    g = _Graph()
-    picture = INPUT
-    if fit == "crop":
-        picture = _crop(g.node, g.const, height, width)
-    if channels == 1:
-        picture = _grey(g, picture)
-
-    def size(before: list[int], after: list[int]) -> str:
-        return g.const("size", *before, height, width, *after)
-
-    _resize(g, picture, resize, size, OUTPUT, channels)
-    return g.model(
+    Raises:
+        ForgoError: as :meth:`Rules.of_size`.
+    """
+    rules = (rules or Rules(**of_rules)).of_size(height, width)
+    n = Nodes()
+    axes, shown = _fitted(
+        n, rules.fit, (n.scalar(height), n.scalar(width)), n.scalar(rules.shorter_side or 0)
+    )
+    colours = _grey if channels == 1 else _coloured
+    pixels = _resample.resize(n, rules.resize, INPUT, *axes, colours)
+    if rules.fit == "pad":
+        ground = n.array(np.array(rules.pad_colour, np.uint8))
+        pixels = n("Where", shown, pixels, n.cast(colours(n, ground), FLOAT))
+    # Says how large it is, which nothing else in the graph does.
+    pixels = n("Reshape", pixels, n.ints(height, width, channels))
+    n("Identity", pixels, name=OUTPUT)
+    return n.model(
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["height", "width", 3])],
         helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [height, width, channels]),
     )
@@ -89,146 +61,129 @@ def build(
 def build_bare(resize: Resize) -> onnx.ModelProto:
     """Build the graph that prepares pictures for a model without a bundle.
 
-    Beside ``image`` its inputs are ``size`` (int64: height, width), ``order`` (int64 [3]: where each
+    Beside ``image`` its inputs are ``size`` (int64: height, width), ``fit`` (int64: which of :data:`FITS`),
+    ``shorter_side`` (int64), ``pad_colour`` (uint8 [3], RGB), ``order`` (int64 [3]: where each
     of the model's channels is in RGB), ``scale`` (float32), ``mean`` and ``deviation`` (float32 [3], in
     the model's order) and ``channels_first`` (bool). The values are (pixel x scale - mean) / deviation.
     """
-    g = _Graph()
+    n = Nodes()
+    size = (n("Gather", "size", 0, axis=0), n("Gather", "size", 1, axis=0))
+    made = [_fitted(n, fit, size, "shorter_side") for fit in get_args(Fit)]
+    chosen = [n("Equal", "fit", number) for number in range(len(FITS))]
 
-    def size(before: list[int], after: list[int]) -> str:
-        parts = [g.const("before", *before)] if before else []
-        parts += ["size", *([g.const("after", *after)] if after else [])]
-        return g.node("Concat", parts, "sizes", axis=0) if len(parts) > 1 else "size"
+    def choose(values: list[str]) -> str:
+        value = values[0]
+        for is_it, other in zip(chosen[1:], values[1:], strict=True):
+            value = n("Where", is_it, other, value)
+        return value
 
-    _resize(g, INPUT, resize, size, "resized_rgb")
-    g.node("Gather", ["resized_rgb", "order"], "ordered", axis=2)
-    g.node("Mul", ["ordered", "scale"], "scaled")
-    g.node("Sub", ["scaled", "mean"], "centred")
-    g.node("Div", ["centred", "deviation"], "values")
+    rows, columns = (
+        Axis(*(choose([getattr(axes[side], part) for axes, _ in made]) for part in Axis.__match_args__))
+        for side in (0, 1)
+    )
+    pixels = _resample.resize(n, resize, INPUT, rows, columns, _coloured)
+    outside = n("And", chosen[FITS.index("pad")], n("Not", made[FITS.index("pad")][1]))
+    pixels = n("Where", outside, n.cast("pad_colour", FLOAT), pixels)
+    pixels = n("Gather", pixels, "order", axis=2)
+    pixels = n("Sub", n("Mul", pixels, "scale"), "mean")
+    values = n("Div", pixels, "deviation", name="values")
+    pixels = n.choose(
+        "channels_first",
+        lambda inside: inside("Transpose", values, perm=[2, 0, 1]),
+        lambda inside: inside("Identity", values),
+    )
+    n("Identity", pixels, name=OUTPUT)
     value = helper.make_tensor_value_info
-    branches = {
-        name: helper.make_graph([node], name, [], [value(f"{name}_out", TensorProto.FLOAT, [None] * 3)])
-        for name, node in {
-            "then_branch": helper.make_node("Transpose", ["values"], ["then_branch_out"], perm=[2, 0, 1]),
-            "else_branch": helper.make_node("Identity", ["values"], ["else_branch_out"]),
-        }.items()
-    }
-    g.node("If", ["channels_first"], OUTPUT, **branches)
-    return g.model(
+    return n.model(
         [
-            value(INPUT, TensorProto.UINT8, ["height", "width", 3]),
-            value("size", TensorProto.INT64, [2]),
-            value("order", TensorProto.INT64, [3]),
-            value("scale", TensorProto.FLOAT, []),
-            value("mean", TensorProto.FLOAT, [3]),
-            value("deviation", TensorProto.FLOAT, [3]),
-            value("channels_first", TensorProto.BOOL, []),
+            value(INPUT, UINT8, ["height", "width", 3]),
+            value("size", INT64, [2]),
+            value("fit", INT64, []),
+            value("shorter_side", INT64, []),
+            value("pad_colour", UINT8, [3]),
+            value("order", INT64, [3]),
+            value("scale", FLOAT, []),
+            value("mean", FLOAT, [3]),
+            value("deviation", FLOAT, [3]),
+            value("channels_first", BOOL, []),
         ],
-        value(OUTPUT, TensorProto.FLOAT, [None, None, None]),
+        value(OUTPUT, FLOAT, [None, None, None]),
     )
 
 
-def _resize(
-    g: _Graph,
-    picture: str,
-    resize: Resize,
-    size: Callable[[list[int], list[int]], str],
-    output: str,
-    channels: int = 3,
-) -> None:
-    """Bring a picture to a size, as float32. ``size`` makes a shape with sizes before and after it."""
-    if resize == "nearest":
-        _nearest(g, picture, size([], []), output)
-        return
-    picture = g.node("Cast", [picture], "as_float", to=TensorProto.FLOAT)
-    origin = "asymmetric" if resize == "bilinear-tf1" else "half_pixel"
-    linear: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": origin}
-    if resize != "bilinear-antialias":
-        g.node("Resize", [picture, "", "", size([], [channels])], output, **linear)
-        return
-    picture = g.node("Transpose", [picture], "as_planes", perm=[2, 0, 1])
-    picture = g.node("Unsqueeze", [picture, g.const("axis_0", 0)], "as_batch")
-    # Without exclude_outside the edges are off by 4 to 7 of 255 from Pillow's.
-    picture = g.node(
-        "Resize",
-        [picture, "", "", size([1, channels], [])],
-        "resized",
-        antialias=1,
-        exclude_outside=1,
-        **linear,
-    )
-    picture = g.node("Squeeze", [picture, "axis_0"], "as_one")
-    g.node("Transpose", [picture], output, perm=[1, 2, 0])
+def _coloured(n: Nodes, pixels: str) -> str:
+    del n
+    return pixels
 
 
-def _grey(g: _Graph, picture: str) -> str:
+def _grey(n: Nodes, pixels: str) -> str:
     """Weigh the colours as Pillow's ``convert("L")``: whole numbers, (19595 R + 38470 G + 7471 B + 2^15) >> 16."""
-    g.constants.append(numpy_helper.from_array(np.array([19595, 38470, 7471], np.int32), "grey_weights"))
-    g.constants.append(numpy_helper.from_array(np.array(1 << 15, np.int32), "grey_half"))
-    g.constants.append(numpy_helper.from_array(np.array(1 << 16, np.int32), "grey_one"))
-    weighed = g.node(
-        "Mul", [g.node("Cast", [picture], "as_int", to=TensorProto.INT32), "grey_weights"], "weighed"
-    )
-    total = g.node("ReduceSum", [weighed, g.const("axis_2", 2)], "grey_sum", keepdims=1)
-    return g.node("Div", [g.node("Add", [total, "grey_half"], "grey_rounded"), "grey_one"], "grey")
+    weights = n.array(np.array([19595, 38470, 7471], np.int32), "grey_weights")
+    total = n("ReduceSum", n("Mul", n.cast(pixels, INT32), weights), n.ints(-1), keepdims=1)
+    half, one = n.scalar(1 << 15, np.int32), n.scalar(1 << 16, np.int32)
+    return n.cast(n("Div", n("Add", total, half), one), UINT8)
 
 
-def _nearest(g: _Graph, picture: str, size: str, output: str) -> None:
-    """Take the nearest pixel, where Pillow finds it: it adds up steps in double precision."""
-    g.node("Shape", [picture], "picture_shape", start=0, end=2)
-    for number in (0, 1, 2):
-        g.const(f"at_{number}", number)
-    g.constants.append(numpy_helper.from_array(np.array([0.5]), "half"))
-    g.constants.append(numpy_helper.from_array(np.array(0, np.int64), "along"))
-    g.constants.append(numpy_helper.from_array(np.array(1, np.int64), "each"))
-    for axis, side in enumerate(("rows", "columns")):
+def _fitted(n: Nodes, fit: Fit, size: tuple[str, str], shorter_side: str) -> tuple[tuple[Axis, Axis], str]:
+    """How rows and columns fit into a size.
 
-        def step(op: str, inputs: list[str], name: str, side: str = side, **attributes: Any) -> str:
-            return g.node(op, inputs, f"{side}_{name}", **attributes)
+    Returns:
+        The axes; and of ``pad``, bool [height, width, 1]: where the picture is. Elsewhere the places repeat its edge.
+    """
+    shape = n("Shape", INPUT)
+    have = [n("Gather", shape, side, axis=0) for side in (0, 1)]
+    begin = [n.scalar(0), n.scalar(0)]
+    total = list(size)
+    skipped: list[Value] = [0, 0]
+    if fit == "crop":
+        for side in (0, 1):
+            wanted = n("Div", n("Mul", have[1 - side], size[side]), size[1 - side])
+            total[side] = n("Min", n("Max", wanted, 1), have[side])
+        begin = [n("Div", n("Sub", all_, part), 2) for all_, part in zip(have, total, strict=True)]
+        have, total = total, list(size)
+    if fit == "shorter-side":
+        for side in (0, 1):
+            longer = n("Div", n("Mul", shorter_side, have[side]), have[1 - side])
+            upright = n("LessOrEqual", have[side], have[1 - side])
+            total[side] = n("Where", upright, shorter_side, longer)
+            skipped[side] = _half(n, n("Sub", total[side], size[side]))
+    shown = ""
+    if fit == "pad":
+        ratio, target = (n("Div", n.cast(s[1], DOUBLE), n.cast(s[0], DOUBLE)) for s in (have, size))
+        for side, tight in ((0, n("Greater", ratio, target)), (1, n("Less", ratio, target))):
+            other = 1 - side
+            share = n("Div", n.cast(have[side], DOUBLE), n.cast(have[other], DOUBLE))
+            part = n.cast(n("Round", n("Mul", share, n.cast(size[other], DOUBLE))), INT64)
+            total[side] = n("Where", tight, part, size[side])
+    places = []
+    for side in (0, 1):
+        at = n("Range", 0, size[side], 1)
+        if fit == "pad":
+            before = _half(n, n("Sub", size[side], total[side]))
+            at = n("Sub", at, before)
+            inside = n("And", n("GreaterOrEqual", at, 0), n("Less", at, total[side]))
+            inside = n("Unsqueeze", inside, n.ints(*((1, 2) if side == 0 else (0, 2))))
+            shown = n("And", shown, inside) if shown else inside
+            total[side] = n("Max", total[side], 1)
+            at = n("Min", n("Max", at, 0), n("Sub", total[side], 1))
+        places.append(n("Add", at, skipped[side]))
+    axes = [Axis(*of) for of in zip(begin, have, total, places, strict=True)]
+    return (axes[0], axes[1]), shown
 
-        have = step("Slice", ["picture_shape", f"at_{axis}", f"at_{axis + 1}"], "have")
-        want = step("Slice", [size, f"at_{axis}", f"at_{axis + 1}"], "want")
-        one = step(
-            "Div",
-            [step("Cast", [n], f"{n}_f", to=TensorProto.DOUBLE) for n in (have, want)],
-            "step",
-        )
-        first = step("Mul", [one, "half"], "first")
-        numbers = step("Range", ["along", step("Squeeze", [want], "count"), "each"], "numbers")
-        steps = step("Where", [step("Equal", [numbers, "along"], "is_first"), first, one], "steps")
-        found = step("Cast", [step("CumSum", [steps, "along"], "places")], "found", to=TensorProto.INT64)
-        inside = step("Min", [found, step("Sub", [have, "at_1"], "last")], "inside")
-        picture = step("Gather", [picture, inside], "taken", axis=axis)
-    g.node("Cast", [picture], output, to=TensorProto.FLOAT)
 
-
-def _crop(node, const, height: int, width: int) -> str:  # type: ignore[no-untyped-def]
-    """Slice the largest centred part whose sides are as height to width, in whole pixels."""
-    node("Shape", [INPUT], "shape", start=0, end=2)
-    zero, one, two = const("zero", 0), const("one", 1), const("two", 2)
-    node("Slice", ["shape", zero, one], "h")
-    node("Slice", ["shape", one, two], "w")
-    target_h, target_w = const("target_h", height), const("target_w", width)
-    for side, other, to, frm in (("h", "w", target_h, target_w), ("w", "h", target_w, target_h)):
-        node("Mul", [other, to], f"{side}_scaled")
-        node("Div", [f"{side}_scaled", frm], f"{side}_wanted")
-        node("Max", [f"{side}_wanted", one], f"{side}_some")
-        node("Min", [f"{side}_some", side], f"{side}_cropped")
-        node("Sub", [side, f"{side}_cropped"], f"{side}_spare")
-        node("Div", [f"{side}_spare", two], f"{side}_start")
-        node("Add", [f"{side}_start", f"{side}_cropped"], f"{side}_end")
-    node("Concat", ["h_start", "w_start"], "starts", axis=0)
-    node("Concat", ["h_end", "w_end"], "ends", axis=0)
-    node("Slice", [INPUT, "starts", "ends", const("axes", 0, 1)], "cropped")
-    return "cropped"
+def _half(n: Nodes, whole: str) -> str:
+    """Half of it, rounded to the even number, as Python's round does it."""
+    return n.cast(n("Round", n("Mul", n.cast(whole, DOUBLE), 0.5)), INT64)
 
 
 class Preprocessor:
     """Runs a preprocessing graph in ONNX Runtime. Safe to use from many threads at once."""
 
-    def __init__(self, model: onnx.ModelProto, alpha: Alpha = "drop") -> None:
+    def __init__(self, model: onnx.ModelProto, alpha: Alpha = "drop", rules: Rules | None = None) -> None:
         self.alpha = alpha
-        self.graph = model.SerializeToString()
+        self.rules = rules or Rules()
+        """What the graph was built from, of its size."""
+        self.graph = model.SerializeToString(deterministic=True)
         self._session = session(self.graph, threads=1)  # pictures are what runs side by side
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo._bundle import check_place
-from forgo._errors import ExportError
+from forgo._errors import ExportError, ForgoError
 from forgo._picture import ALPHAS, Alpha
-from forgo._preprocess import FITS, RESIZES, Fit, Resize
+from forgo._rules import Colour, Fit, Resize, Rules
 from forgo._work import working_folder
 from forgo.exporting import _accuracy, _normalization, _user_preprocess
 from forgo.exporting._heads import APPENDS, Append
@@ -55,6 +55,8 @@ def export(
     thresholds: Thresholds | None = None,
     resize: Resize = "bilinear",
     fit: Fit = "stretch",
+    shorter_side: int | None = None,
+    pad_colour: Colour = (0, 0, 0),
     alpha: Alpha = "drop",
     channels: str = "RGB",
     scale: float | str = 1.0,
@@ -115,9 +117,16 @@ def export(
             Of one probability and two labels the probability of each is made without it.
         thresholds: of a multi-label model: one for all labels, a list in their order, or a dict by
             label; 0.5 unless given. A label is answered where its probability is above it.
-        resize: how pictures are brought to the model's size: "bilinear", "bilinear-antialias",
-            "bilinear-tf1" or "nearest".
-        fit: "stretch", or "crop" to keep the aspect ratio.
+        resize: how pictures are brought to the model's size: "bilinear", "bicubic", "lanczos3", "lanczos5",
+            "area" or "nearest-tf" as TensorFlow and Keras do it; the first four with "-antialias" behind them as
+            with its ``antialias=True``; "bilinear-pillow", "bicubic-pillow", "lanczos-pillow", "box-pillow",
+            "hamming-pillow" or "nearest" as Pillow, and torchvision on its pictures, do it; "bicubic-torch" as
+            PyTorch does it without antialias; "bilinear-tf1" as TensorFlow 1 does it.
+        fit: "stretch"; "crop" to keep the aspect ratio, cutting before resizing; "shorter-side" to resize the
+            shorter side to ``shorter_side`` and cut the centre out, as torchvision's Resize and CenterCrop; "pad" to
+            lay the whole picture on a ground of ``pad_colour``, as Pillow's ImageOps.pad.
+        shorter_side: pixels; the larger side of the model's size unless given.
+        pad_colour: red, green and blue, from 0 to 255.
         alpha: what becomes of transparent pixels: "drop" keeps their colour, as Pillow's
             ``convert("RGB")`` does; "white" and "black" lay the picture over that ground.
         channels: the order in which the model was trained to take them, "RGB" or "BGR".
@@ -128,7 +137,7 @@ def export(
         std: likewise.
         preprocess: your own function, which makes the model's input of a picture: an array [height,
             width, 3], normalized. It is then the truth: what the framework answers to it are the golden
-            answers, and resize, fit, channels, scale, mean and std must agree with it on every example,
+            answers, and resize, fit, shorter_side, pad_colour, channels, scale, mean and std must agree with it on every example,
             within 0.05 of 255. Otherwise the error says by how much not, and which arguments come nearest.
             A function whose first parameter is annotated as ``str`` or ``Path`` is called with the
             picture's path, any other with a ``PIL.Image``: RGB, upright, decoded as the bundle does it.
@@ -171,8 +180,10 @@ def export(
     if append not in (None, *APPENDS):
         raise ExportError(f"there is nothing to append called {append!r}; it is {' or '.join(APPENDS)}")
     each_threshold(thresholds, read_labels(labels), task)
-    if resize not in RESIZES or fit not in FITS:
-        raise ExportError(f"resize is one of {', '.join(RESIZES)}; fit is one of {', '.join(FITS)}")
+    try:
+        Rules(resize, fit, shorter_side, pad_colour).check()
+    except ForgoError as e:
+        raise ExportError(e.message) from None
     if alpha not in ALPHAS:
         raise ExportError(f"alpha is one of {', '.join(ALPHAS)}, not {alpha!r}")
     if examples is None and not no_goldens:
@@ -200,7 +211,7 @@ def export(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
         expected=expected, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
         lists=lists,
-        resize=resize, fit=fit, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
+        resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         prepared=prepared, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
         trust=trust, slim=slim, onnx_test_data=onnx_test_data,

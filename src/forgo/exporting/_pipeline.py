@@ -14,9 +14,9 @@ import numpy.typing as npt
 import onnx
 
 import forgo
-from forgo import _binary, _onnxruntime, _preprocess
+from forgo import _binary, _onnxruntime, _preprocess, _rules
 from forgo._bundle import Staging, name_of
-from forgo._errors import ExportError, ParityError
+from forgo._errors import ExportError, ForgoError, ParityError
 from forgo._picture import MEDIA, Alpha
 from forgo.exporting import (
     _accuracy,
@@ -68,8 +68,12 @@ class Request:
     """What goes behind the model's first output."""
     thresholds: _tasks.Thresholds | None = None
     """Of the labels of a multi-label model."""
-    resize: _preprocess.Resize = "bilinear"
-    fit: _preprocess.Fit = "stretch"
+    resize: _rules.Resize = "bilinear"
+    fit: _rules.Fit = "stretch"
+    shorter_side: int | None = None
+    """Of the fit shorter-side."""
+    pad_colour: _rules.Colour = (0, 0, 0)
+    """Of the fit pad."""
     alpha: Alpha = "drop"
     """What becomes of pictures' transparent pixels."""
     normalization: _normalization.Normalization = field(default_factory=_normalization.Normalization)
@@ -101,6 +105,12 @@ class Request:
     """What the caller has to say of the examples, for the result."""
     report: dict[str, Any] | None = None
     """What the report shows of the training, if there was one."""
+
+    @property
+    def rules(self) -> _rules.Rules:
+        """How pictures are brought to the model's size."""
+        red, green, blue = self.pad_colour  # a list, where it comes from another process
+        return _rules.Rules(self.resize, self.fit, self.shorter_side, (red, green, blue))
 
 
 @dataclass(frozen=True)
@@ -143,6 +153,7 @@ def run(model: Trained, request: Request) -> Result:
                 "channels": 3,
                 "orientation": "applied",
                 "alpha": request.alpha,
+                "rules": preprocess.rules.recorded(),
                 "accept": list(MEDIA),
             }
         proven = request.pictures is not None or request.rows is not None
@@ -333,12 +344,12 @@ def preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor |
     if request.pictures is None and (request.rows is not None or not takes_pictures(model)):
         return None
     _, height, width, channels = picture_input(model, request).shape
-    return _preprocess.Preprocessor(
-        _preprocess.build(
-            height or 0, width or 0, resize=request.resize, fit=request.fit, channels=channels or 3
-        ),
-        request.alpha,
-    )
+    try:
+        rules = request.rules.of_size(height or 0, width or 0)
+        graph = _preprocess.build(height or 0, width or 0, rules, channels=channels or 3)
+    except ForgoError as e:
+        raise ExportError(e.message) from None
+    return _preprocess.Preprocessor(graph, request.alpha, rules)
 
 
 def normalized(model: Trained, request: Request) -> Trained:

@@ -15,6 +15,7 @@ from forgo import _preprocess, _printable
 from forgo._bundle import check_free, check_place
 from forgo._errors import ForgoError, argument
 from forgo._picture import Alpha
+from forgo._rules import Colour, Fit, Resize, Rules
 from forgo._walk import left_out
 from forgo._work import working_folder
 from forgo.training import _data, _folders, _settings
@@ -67,8 +68,10 @@ def train(
     augment: str | None = None,
     learning_rate: float | None = None,
     patience: int | None = None,
-    resize: _preprocess.Resize = "bilinear",
-    fit: _preprocess.Fit = "stretch",
+    resize: Resize = "bilinear",
+    fit: Fit = "stretch",
+    shorter_side: int | None = None,
+    pad_colour: Colour = (0, 0, 0),
     alpha: Alpha = "drop",
     save_keras: str | Path | None = None,
     console: Console | None = None,
@@ -110,8 +113,10 @@ def train(
         learning_rate: Adam's, with cosine decay, above 0 and at most 1; 1e-3 for small, 1e-4 for
             resnet50.
         patience: epochs without a lower held-out loss before training ends; 5 by default.
-        resize: "bilinear", "bilinear-antialias", "bilinear-tf1" or "nearest".
-        fit: "stretch", or "crop" to keep the aspect ratio.
+        resize: "bilinear", or any other that :func:`forgo.export` has.
+        fit: "stretch", "crop", "shorter-side" or "pad", as :func:`forgo.export` has them.
+        shorter_side: of "shorter-side": pixels; the image size unless given.
+        pad_colour: of "pad": red, green and blue, from 0 to 255.
         alpha: what becomes of transparent pixels: "drop" keeps their colour, as Pillow's
             ``convert("RGB")`` does; "white" and "black" lay the picture over that ground.
         save_keras: a ``.keras`` file to keep the trained Keras model in.
@@ -127,7 +132,7 @@ def train(
     settings = _settings.resolve(
         recipe=recipe, backbone=backbone, image_size=image_size, weights=weights, epochs=epochs,
         batch_size=batch_size, seed=seed, trainable=trainable, augment=augment, learning_rate=learning_rate,
-        patience=patience, resize=resize, fit=fit, alpha=alpha,
+        patience=patience, rules=Rules(resize, fit, shorter_side, pad_colour), alpha=alpha,
     )  # fmt: skip
     if save_keras is not None:
         _check_keras_file(Path(save_keras), force)
@@ -139,7 +144,7 @@ def train(
     console = console or _printable.Console()
     _folders.check_folder(Path(data))
     preprocess = _preprocess.Preprocessor(
-        _preprocess.build(settings.image_size, settings.image_size, resize=resize, fit=fit), alpha
+        _preprocess.build(settings.image_size, settings.image_size, settings.rules), alpha, settings.rules
     )
     source = _data.Source(preprocess, progress=Ticker(console).reading)
     # Pictures are read before TensorFlow is imported, which takes seconds.

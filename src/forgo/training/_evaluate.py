@@ -83,6 +83,8 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
             first_output="probabilities",
             resize=settings["resize"],
             fit=settings["fit"],
+            shorter_side=settings.get("shorter side"),
+            pad_colour=tuple(settings.get("pad colour", (0, 0, 0))),
             alpha=settings["alpha"],
             truth={"probabilities": e.scores[candidates]},
             provenance={

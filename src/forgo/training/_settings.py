@@ -6,13 +6,13 @@ This module imports no framework: a wrong value is refused at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from forgo import _preprocess
 from forgo._errors import ForgoError, argument
 from forgo._picture import ALPHAS, Alpha
+from forgo._rules import Rules
 
 BACKBONES = ("small", "resnet50")
 AUGMENTS = ("none", "light", "classic")
@@ -69,8 +69,7 @@ class Settings:
     seed: int
     learning_rate: float
     patience: int
-    resize: _preprocess.Resize
-    fit: _preprocess.Fit
+    rules: Rules
     alpha: Alpha
 
     @property
@@ -84,14 +83,15 @@ class Settings:
             "recipe": self.recipe, "backbone": self.backbone, "image size": self.image_size, "weights": self.weights,
             "trainable": self.trainable, "augment": self.augment, "epochs": self.epochs,
             "batch size": self.batch_size, "seed": self.seed, "learning rate": self.learning_rate,
-            "resize": self.resize, "fit": self.fit, "alpha": self.alpha,
+            "alpha": self.alpha,
+            **{name.replace("_", " "): value for name, value in self.rules.recorded().items()},
         }  # fmt: skip
 
 
 def resolve(
     *, recipe: str, backbone: str | None, image_size: int | None, weights: str | None, epochs: int | None,
     batch_size: int, seed: int, trainable: str | None, augment: str | None, learning_rate: float | None,
-    patience: int | None, resize: _preprocess.Resize, fit: _preprocess.Fit, alpha: Alpha,
+    patience: int | None, rules: Rules, alpha: Alpha,
 ) -> Settings:  # fmt: skip
     """Fill in what the caller left out, and refuse what cannot work.
 
@@ -117,15 +117,13 @@ def resolve(
         seed=seed,
         learning_rate=_or(learning_rate, usual.learning_rate, 1e-4 if is_resnet else 1e-3),
         patience=_or(patience, usual.patience),
-        resize=resize,
-        fit=fit,
+        rules=rules,
         alpha=alpha,
     )
     _one_of("augment", settings.augment, AUGMENTS)
-    _one_of("resize", resize, _preprocess.RESIZES)
-    _one_of("fit", fit, _preprocess.FITS)
     _one_of("alpha", alpha, ALPHAS)
     _between("image_size", settings.image_size, 32 if is_resnet else 8, _LARGEST_IMAGE)
+    settings = replace(settings, rules=rules.of_size(settings.image_size, settings.image_size))
     _between("epochs", settings.epochs, 1)
     _between("batch_size", settings.batch_size, 1)
     _between("patience", settings.patience, 1)
