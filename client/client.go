@@ -32,6 +32,9 @@ type Options struct {
 	Header http.Header
 	// TLS is for https and grpcs URLs. Optional: the system's certificates are trusted.
 	TLS *tls.Config
+	// HTTP sends the requests to http and https URLs; its transport has TLS settings of its own, and Close
+	// leaves its connections open. Optional: a client of this one's own.
+	HTTP *http.Client
 	// MaxAnswer bounds one answer in bytes; a longer one is an error. Optional: 1 GiB.
 	MaxAnswer int64
 	// Plain sends tensors in the protocol's core form, JSON over HTTP and typed contents over
@@ -74,6 +77,9 @@ func New(server string) (*Client, error) { return Options{}.New(server) }
 func (o Options) New(server string) (*Client, error) {
 	if o.MaxAnswer <= 0 || o.MaxAnswer > math.MaxInt32 {
 		o.MaxAnswer = 1 << 30
+	}
+	if o.HTTP != nil && o.TLS != nil {
+		return nil, errors.New("TLS is set beside HTTP: set it in the transport of HTTP")
 	}
 	u, err := url.Parse(server)
 	if err != nil {

@@ -28,12 +28,28 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 )
 
+// Code is an HTTP status or a gRPC code. Codes may be compared.
+type Code struct {
+	// HTTP is the status; 0 over gRPC, and where no answer came.
+	HTTP int
+	// GRPC is the code of a call over gRPC; OK over HTTP.
+	GRPC codes.Code
+
+	text string
+}
+
+// String returns the code as the protocol writes it: "429 Too Many Requests", "ResourceExhausted", or
+// "no answer".
+func (c Code) String() string { return c.text }
+
+func grpcCode(c codes.Code) Code { return Code{GRPC: c, text: c.String()} }
+
 // Error is a call that failed at the server, or on the way to it.
 type Error struct {
 	// Call is the method and URL, or the gRPC method.
 	Call string
-	// Code is the HTTP status ("429 Too Many Requests") or the gRPC code ("ResourceExhausted").
-	Code string
+	// Code is what the protocol calls the failure.
+	Code Code
 	// Message is the server's.
 	Message string
 	// RetryAfter is how long the server asks to wait; 0 where it does not say.
@@ -62,7 +78,7 @@ var statusKinds = map[int]error{
 
 // statusError is an answer that is none of 2xx.
 func statusError(call string, resp *http.Response, body []byte) error {
-	e := &Error{Call: call, Code: resp.Status, Message: message(body), kind: statusKinds[resp.StatusCode]}
+	e := &Error{Call: call, Code: Code{HTTP: resp.StatusCode, text: resp.Status}, Message: message(body), kind: statusKinds[resp.StatusCode]}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 		e.RetryAfter = time.Duration(seconds) * time.Second
 	}
@@ -111,5 +127,5 @@ func codeError(method string, err error) error {
 		return nil
 	}
 	s := status.Convert(err)
-	return &Error{Call: method, Code: s.Code().String(), Message: s.Message(), kind: codeKinds[s.Code()]}
+	return &Error{Call: method, Code: grpcCode(s.Code()), Message: s.Message(), kind: codeKinds[s.Code()]}
 }

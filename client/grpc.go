@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -64,7 +65,7 @@ func (r *rpc) ready(ctx context.Context, m model) error {
 		answer, err = r.calls.ModelReady(r.with(ctx), &pb.ModelReadyRequest{Name: m.name, Version: m.version})
 	}
 	if err == nil && !answer.GetReady() {
-		return &Error{Call: call, Code: "OK", Message: "not ready", kind: ErrUnavailable}
+		return &Error{Call: call, Code: grpcCode(codes.OK), Message: "not ready", kind: ErrUnavailable}
 	}
 	return codeError(call, err)
 }

@@ -24,24 +24,31 @@ import (
 )
 
 type rest struct {
-	base  string // with a slash at its end
-	o     Options
-	http  http.Client
-	conns *http.Transport
+	base string // with a slash at its end
+	o    Options
+	http *http.Client
+	own  *http.Transport // nil where the caller gave the client
 }
 
 // conns is how many connections are kept for later calls.
 const conns = 256
 
 func newREST(u *url.URL, o Options) *rest {
+	r := &rest{base: u.JoinPath("/").String(), o: o, http: o.HTTP}
+	if r.http != nil {
+		return r
+	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = o.TLS
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = conns, conns
-	return &rest{base: u.JoinPath("/").String(), o: o, http: http.Client{Transport: t}, conns: t}
+	r.http, r.own = &http.Client{Transport: t}, t
+	return r
 }
 
 func (r *rest) close() error {
-	r.conns.CloseIdleConnections()
+	if r.own != nil {
+		r.own.CloseIdleConnections()
+	}
 	return nil
 }
 
@@ -71,7 +78,7 @@ func (r *rest) call(ctx context.Context, method, path string, header http.Header
 		if ctx.Err() != nil {
 			return nil, nil, fmt.Errorf("%s: %w", call, ctx.Err())
 		}
-		return nil, nil, &Error{Call: call, Code: "no answer", Message: err.Error(), kind: ErrUnavailable}
+		return nil, nil, &Error{Call: call, Code: Code{text: "no answer"}, Message: err.Error(), kind: ErrUnavailable}
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, r.o.MaxAnswer+1))

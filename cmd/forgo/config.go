@@ -103,31 +103,24 @@ func checkVariables(root *cobra.Command, environment []string) error {
 	for _, entry := range environment {
 		name, _, _ := strings.Cut(entry, "=")
 		if strings.HasPrefix(name, "FORGO_") && !slices.Contains(known, name) && !serviceLink.MatchString(entry) {
-			nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(edits(name, a), edits(name, b)) })
-			return fmt.Errorf("%s: there is no such variable; the nearest is %s", name, nearest)
+			return fmt.Errorf("%s: there is no such variable; the nearest is %s", name, nearest(name, known))
 		}
 	}
 	return nil
 }
 
-// edits is how many letters must be put in, left out or changed to make b of a.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1) // of a's letters so far to the beginnings of b
-	for j := range row {
-		row[j] = j
+// nearest returns the name that is likeliest to be meant, as cobra suggests commands.
+func nearest(name string, known []string) string {
+	names := &cobra.Command{}
+	for _, k := range known {
+		names.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
 	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := before
-			if a[i] != b[j] {
-				changed++
-			}
-			before, row[j+1] = row[j+1], min(changed, row[j]+1, row[j+1]+1)
+	for {
+		names.SuggestionsMinimumDistance++
+		if found := names.SuggestionsFor(name); len(found) > 0 {
+			return found[0]
 		}
 	}
-	return row[len(b)]
 }
 
 // plain says what is wrong with a file without the names of Go's types.

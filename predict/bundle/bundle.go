@@ -143,9 +143,6 @@ func OpenContext(ctx context.Context, dir string) (_ *Bundle, err error) {
 // Close releases the folder. The bundle's files cannot be read afterwards.
 func (b *Bundle) Close() error { return b.root.Close() }
 
-// Dir is the bundle's absolute folder, for engines that open a graph by path.
-func (b *Bundle) Dir() (string, error) { return filepath.Abs(b.Path) }
-
 // ReadFile returns a file that the manifest lists. The bytes returned are the bytes whose
 // digest was checked, even if the file has been changed since Open.
 func (b *Bundle) ReadFile(name string) ([]byte, error) {
