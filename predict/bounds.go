@@ -58,11 +58,14 @@ func (b bounds) run(ctx context.Context, s Session, inputs Tensors, outputs []st
 
 // before refuses a run whose outputs would be too large, as far as their shapes are known.
 func (b bounds) before(s Session, inputs Tensors, outputs []string) error {
-	if b.bytes <= 0 {
-		return nil
-	}
+	return CheckOutputs(s, inputs, outputs, b.bytes)
+}
+
+// CheckOutputs refuses, with [ErrInput], a run whose outputs would take more than most bytes together,
+// as far as the session is a [Sizer] and knows. Most of 0 bounds nothing.
+func CheckOutputs(s Session, inputs Tensors, outputs []string, most int64) error {
 	sizer, ok := s.(Sizer)
-	if !ok {
+	if !ok || most <= 0 {
 		return nil
 	}
 	total := int64(0)
@@ -81,8 +84,8 @@ func (b bounds) before(s Session, inputs Tensors, outputs []string) error {
 				bytes *= d
 			}
 		}
-		if total += bytes; total > b.bytes {
-			return b.tooLarge(total)
+		if total += bytes; total > most {
+			return bounds{bytes: most}.tooLarge(total)
 		}
 	}
 	return nil

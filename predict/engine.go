@@ -2,6 +2,8 @@ package predict
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -52,7 +54,26 @@ type SessionOptions struct {
 	// Threads that one run may use. 0 means as many as the process may run at once, which
 	// in a container is its CPU limit.
 	Threads int
+	// RunTimeout is how long one run may take, for engines that can end one by force. It ends the
+	// session with it: see [Mortal]. Optional: none is ended so.
+	RunTimeout time.Duration
+	// MaxOutputBytes is what the outputs of one run may take together, for engines whose answers come
+	// from elsewhere. Optional: they may be as large as they come.
+	MaxOutputBytes int64
 }
+
+// Mortal is a Session whose engine is a process of its own, which may end. Runs fail with
+// [ErrUnavailable] then. A [Model] opens its graphs again.
+type Mortal interface {
+	Session
+	// Gone is closed when the engine has ended; Err says why then.
+	Gone() <-chan struct{}
+	Err() error
+}
+
+// ErrUnavailable is wrapped by the errors of runs whose engine has ended, or has no memory left. The
+// same call may succeed later.
+var ErrUnavailable = errors.New("the model's engine is not available")
 
 // Session is an opened graph. Run may be called from many goroutines at once.
 type Session interface {

@@ -43,6 +43,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/forgo-ml/forgo/internal/printable"
@@ -132,7 +133,16 @@ func Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 
 // Load is like the function Load, with options. The error is a [*bundle.Error] where the
 // folder is at fault, and a [*ParityError] where this process answers differently.
-func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *Model, err error) {
+func (o Options) Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
+	m, err := o.load(ctx, path, engines)
+	if err != nil {
+		return nil, err
+	}
+	m.attend(func(ctx context.Context) (*Model, error) { return o.load(ctx, path, engines) })
+	return m, nil
+}
+
+func (o Options) load(ctx context.Context, path string, engines []Engine) (_ *Model, err error) {
 	if o.LoadTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.LoadTimeout, errLoad{o.LoadTimeout})
@@ -152,6 +162,7 @@ func (o Options) Load(ctx context.Context, path string, engines ...Engine) (_ *M
 		return nil, &bundle.Error{Bundle: path, Err: fmt.Errorf("%w (%s)", ErrUnproven, printable.Text(b.Manifest.Golden.None))}
 	}
 	m := &Model{manifest: b.Manifest, digest: b.Digest, bounds: bounds{time: o.RunTimeout, bytes: o.MaxOutputBytes}}
+	m.graphs.Store(&graphs{})
 	for _, info := range m.manifest.Inputs {
 		m.inputs = append(m.inputs, info.Spec())
 		m.renamed = m.renamed || info.Name != info.GraphName
@@ -192,20 +203,43 @@ func (e inputError) Unwrap() error        { return e.error }
 
 // Model answers. It is safe for concurrent use. Close it when done.
 type Model struct {
-	manifest   bundle.Manifest
-	digest     string
-	parity     Parity
-	inputs     []tensor.Spec  // by logical names
-	row        payload.Inputs // what a JSON row gives
-	outputs    []string       // graph names
-	renamed    bool           // where a graph name is not the logical one
-	session    Session
-	preprocess Session // nil unless the model takes pictures
-	decode     pixels.Options
-	batcher    *batcher // nil until session is open
-	bounds     bounds
+	manifest  bundle.Manifest
+	digest    string
+	parity    Parity
+	inputs    []tensor.Spec  // by logical names
+	row       payload.Inputs // what a JSON row gives
+	outputs   []string       // graph names
+	renamed   bool           // where a graph name is not the logical one
+	graphs    atomic.Pointer[graphs]
+	attendant attendant
+	decode    pixels.Options
+	batcher   *batcher // nil until the graph is open
+	bounds    bounds
 
 	goldenShapes map[string][]int64
+}
+
+// graphs are those that a model runs.
+type graphs struct {
+	model      Session // nil until it is open
+	preprocess Session // nil unless the model takes pictures
+}
+
+func (g *graphs) list() (open []Session) {
+	for _, s := range []Session{g.model, g.preprocess} {
+		if s != nil {
+			open = append(open, s)
+		}
+	}
+	return open
+}
+
+func (g *graphs) close() error {
+	var errs []error
+	for _, s := range g.list() {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Manifest returns what the bundle says of itself. It must not be changed.
@@ -228,16 +262,11 @@ func (m *Model) GoldenShapes() map[string][]int64 { return m.goldenShapes }
 // Close frees the graphs. Calls that run or wait are answered first; later ones fail, with
 // [ErrClosed] or an error of the engine.
 func (m *Model) Close() error {
+	m.attendant.leave()
 	if m.batcher != nil {
 		m.batcher.close()
 	}
-	var errs []error
-	for _, s := range []Session{m.session, m.preprocess} {
-		if s != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
+	return m.graphs.Load().close()
 }
 
 func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines []Engine) error {
@@ -245,10 +274,12 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	if err != nil {
 		return &bundle.Error{Bundle: b.Path, Err: err}
 	}
-	if m.session, err = openGraph(ctx, engine, b, SessionOptions{Threads: o.threads()}); err != nil {
+	g := m.graphs.Load() // nobody else has it yet
+	settings := SessionOptions{Threads: o.threads(), RunTimeout: o.RunTimeout, MaxOutputBytes: o.MaxOutputBytes}
+	if g.model, err = openGraph(ctx, engine, b, settings); err != nil {
 		return err
 	}
-	if err := matchEnds(m.session, &m.manifest); err != nil {
+	if err := matchEnds(g.model, &m.manifest); err != nil {
 		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
 	}
 	limits := o.limits()
@@ -278,10 +309,11 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
 		}
 		// One thread: pictures of concurrent callers are what runs side by side.
-		if m.preprocess, err = openFile(ctx, engine, b, Graph{Path: p.Preprocess}, SessionOptions{Threads: 1}); err != nil {
+		settings.Threads = 1
+		if g.preprocess, err = openFile(ctx, engine, b, Graph{Path: p.Preprocess}, settings); err != nil {
 			return err
 		}
-		if err := matchPreprocess(m.preprocess); err != nil {
+		if err := matchPreprocess(g.preprocess); err != nil {
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
 		}
 	}
@@ -430,7 +462,9 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 		inputs = graphInputs
 	}
 	once := func(ctx context.Context, inputs Tensors) (Tensors, error) {
-		return m.bounds.run(ctx, m.session, inputs, m.outputs)
+		g := m.graphs.Load()
+		out, err := m.bounds.run(ctx, g.model, inputs, m.outputs)
+		return out, m.replaced(g, err)
 	}
 	var results Tensors
 	var err error

@@ -18,8 +18,7 @@ import (
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/tensorflow"
+	"github.com/forgo-ml/forgo/predict/isolated"
 )
 
 // Exit codes, the same for every verb.
@@ -30,6 +29,7 @@ const (
 )
 
 func main() {
+	isolated.Main(engines()...)
 	useCPULimit()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends at once
@@ -162,7 +162,8 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 
 // loadFlags are the flags of every verb that loads a bundle.
 type loadFlags struct {
-	verify string
+	verify  string
+	isolate isolateFlags
 	predict.Options
 }
 
@@ -174,6 +175,7 @@ func (f *loadFlags) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.LoadTimeout, "load-timeout", 10*time.Minute, "how long checking, opening and proving a bundle may take (0: as long as it takes)")
 	flags.DurationVar(&f.RunTimeout, "run-timeout", 5*time.Minute, "how long one run of a model may take (0: as long as it takes)")
 	sizeVar(flags, &f.MaxOutputBytes, "max-output-bytes", 512<<20, "the outputs of one run take up to `SIZE` (0: as much as they come to)")
+	f.isolate.add(flags)
 	flags.IntVar(&f.Threads, "threads", 0, "threads that one run may use (0: the CPU limit)")
 }
 
@@ -186,16 +188,12 @@ func (f *loadFlags) check() error {
 	default:
 		return usageError{fmt.Errorf("--verify is full or quick, not %q", f.verify)}
 	}
-	return nil
+	return f.isolate.check()
 }
 
 func (f *loadFlags) load(ctx context.Context, path string) (*predict.Model, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	return f.Load(ctx, path, engines()...)
+	return f.Load(ctx, path, f.isolate.engines(engines()...)...)
 }
-
-// engines are what this binary runs models with. A library that a model does not need is not
-// looked for.
-func engines() []predict.Engine { return []predict.Engine{onnx.Engine(), tensorflow.Engine()} }

@@ -78,7 +78,7 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 	case kind == kindKeras:
 		return nil, takes, fmt.Errorf("%s: it is a Keras file, which only Python runs: forgo export %s -o NAME.forgo", path, path)
 	case kind != kindBundle:
-		model, picture, err := bare.open(cmd, path, kind, load.Threads, quiet)
+		model, picture, err := bare.open(cmd, path, kind, load, quiet)
 		if err != nil {
 			return nil, takes, err
 		}

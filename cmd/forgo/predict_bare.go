@@ -73,7 +73,7 @@ func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
 
 // open opens a SavedModel or an ONNX file, and says on stderr what it was told of it. picture tells
 // whether it takes pictures.
-func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int, quiet bool) (_ *predict.Bare, picture bool, err error) {
+func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadFlags, quiet bool) (_ *predict.Bare, picture bool, err error) {
 	if err := f.complete(cmd.Flags()); err != nil {
 		return nil, false, err
 	}
@@ -88,8 +88,15 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 			engine = tensorflow.Engine(tensorflow.AllowFiles())
 		}
 	}
+	if f.allowFiles && load.isolate.mode != together {
+		return nil, false, usageError{errors.New("--allow-files and --isolate exclude each other")}
+	}
+	if err := load.isolate.check(); err != nil {
+		return nil, false, err
+	}
 	f.graph.Path = path
-	m, err := predict.Open(cmd.Context(), engine, f.graph, predict.SessionOptions{Threads: threads})
+	apart := load.isolate.engines(engine, onnx.Engine())
+	m, err := predict.Open(cmd.Context(), apart[0], f.graph, predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout})
 	if err != nil {
 		return nil, false, err
 	}
@@ -106,7 +113,7 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 	says := "parity NOT PROVEN: this is no bundle"
 	if picturesWanted := given(cmd.Flags(), f.pictures); len(picturesWanted) > 0 || takesPictures(m.Inputs()) {
 		picture = true
-		if pictures, err = f.prepare(cmd.Context(), m, pictures); err != nil {
+		if pictures, err = f.prepare(cmd.Context(), m, apart[1], pictures); err != nil {
 			return nil, false, err
 		}
 		says += "; pictures: " + pictures.String()
@@ -117,8 +124,8 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, threads int
 	return m, picture, nil
 }
 
-func (f *bareFlags) prepare(ctx context.Context, m *predict.Bare, p predict.Pictures) (predict.Pictures, error) {
-	p, err := m.Pictures(ctx, onnx.Engine(), p)
+func (f *bareFlags) prepare(ctx context.Context, m *predict.Bare, engine predict.Engine, p predict.Pictures) (predict.Pictures, error) {
+	p, err := m.Pictures(ctx, engine, p)
 	if err != nil {
 		return p, fmt.Errorf("%w (--input, --image-size, --resize, --fit, --shorter-side, --scale, --mean, --std, --channels, --layout)", err)
 	}

@@ -101,6 +101,7 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	s.limitMemory()
+	s.load.isolate.say(s.options.Log)
 	provider, end, err := traces(cmd.Context(), cmd.OutOrStdout(), s.options.Log)
 	if err != nil {
 		return err
@@ -278,7 +279,7 @@ func (s *server) open(ctx context.Context, path string, m repository.Settings) (
 	o := s.load.Options
 	o.Threads, o.Instances, o.MaxBatchRows, o.MaxDelay = m.Threads, m.Instances, m.MaxBatchRows, m.MaxDelay
 	o.MaxQueueRows, o.MaxQueueBytes, o.MaxWait = m.MaxQueueRows, int64(m.MaxQueueBytes), m.MaxWait
-	return o.Load(ctx, path, engines()...)
+	return o.Load(ctx, path, s.load.isolate.engines(engines()...)...)
 }
 
 func checkAddress(address string) error {

@@ -130,6 +130,9 @@ func specs(ends []end) []tensor.Spec {
 func (s *session) Inputs() []tensor.Spec  { return specs(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return specs(s.outputs) }
 
+// Left is how many runs that were given up have not ended.
+func (s *session) Left() int { return int(s.left.Load()) }
+
 // Close does not wait for runs that were left behind: the graph is freed when they have ended.
 func (s *session) Close() error {
 	if s.left.Load() > 0 {

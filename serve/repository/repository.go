@@ -101,6 +101,20 @@ type Status struct {
 	Model *served.Model
 }
 
+// now is the status of this moment: a version whose engine has ended does not answer until it was
+// started again.
+func (s Status) now() Status {
+	if s.Model != nil {
+		if down := s.Model.Engine().Down; down != nil {
+			s.State, s.Reason, s.Model = Loading, down.Error(), nil
+		}
+	}
+	return s
+}
+
+// answers reports whether there is a model, and its engine runs.
+func answers(m *served.Model) bool { return m != nil && m.Engine().Down == nil }
+
 // Stable reports whether the version is the one that answers requests that name none.
 func (s Status) Stable() bool { return s.Model != nil && slices.Contains(s.Labels, Stable) }
 
@@ -146,7 +160,24 @@ func Fixed(models map[string]*predict.Model, l served.Limits) *Repository {
 }
 
 func (r *Repository) serve(name, version string, m *predict.Model, close func()) *served.Model {
+	m.NotifyEngine(r.engine(name, version, m))
 	return served.New(m, name, version, r.options.Limits, close)
+}
+
+// engine says in the log what becomes of a model's engine that runs in a process of its own.
+func (r *Repository) engine(name, version string, m *predict.Model) func(predict.EngineStatus) {
+	var before predict.EngineStatus
+	return func(s predict.EngineStatus) {
+		log := r.options.Log.With("model", name, "version", version)
+		switch {
+		case s.Down == nil:
+			log.Info("engine started again", "restarts", s.Restarts, "parity", m.Parity().String())
+		case before.Down == nil || before.Down.Error() != s.Down.Error():
+			log.Error("engine has ended", "error", s.Down.Error())
+		}
+		before = s
+		r.changed()
+	}
 }
 
 // Get returns a model that answers until it is released; version "" is the stable one. It fails
@@ -178,12 +209,13 @@ func (s *snapshot) find(name, version string) (*served.Model, error) {
 		return nil, served.NotFound("there is no model %s; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(s.byName))))
 	}
 	if version == "" {
-		if e.serving != nil {
+		if answers(e.serving) {
 			return e.serving, nil
 		}
 		return nil, served.NotReady("model %q is not ready: %s", name, e.reasons())
 	}
 	v, ok := e.versions[version]
+	v = v.now()
 	switch {
 	case !ok:
 		return nil, served.NotFound("model %q has no version %q, only %q", name, version, e.names())
@@ -202,7 +234,7 @@ func (s *snapshot) labelled(name, label string) (*served.Model, error) {
 	switch {
 	case !ok:
 		return nil, served.NotFound("model %q has no version labelled %q, only %q", name, label, slices.Sorted(maps.Keys(e.labels)))
-	case m == nil:
+	case !answers(m):
 		return nil, served.NotReady("the version of model %q labelled %q is not ready: %s", name, label, e.reasons())
 	}
 	return m, nil
@@ -243,7 +275,7 @@ func (e *entry) names() []string { return slices.SortedFunc(maps.Keys(e.versions
 func (e *entry) reasons() string {
 	var list []string
 	for _, version := range e.names() {
-		v := e.versions[version]
+		v := e.versions[version].now()
 		list = append(list, fmt.Sprintf("version %s: %s", version, cmp.Or(v.Reason, string(v.State))))
 	}
 	if list == nil {
@@ -256,7 +288,19 @@ func (e *entry) reasons() string {
 func (r *Repository) All() []*served.Model { return r.now.Load().ready }
 
 // Status returns every version that is known, by name and version.
-func (r *Repository) Status() []Status { return r.now.Load().status }
+func (r *Repository) Status() []Status {
+	status := r.now.Load().status
+	for i, s := range status {
+		if s.Model != nil && !answers(s.Model) {
+			status = slices.Clone(status) // which is not to be changed
+			for j := range status[i:] {
+				status[i+j] = status[i+j].now()
+			}
+			break
+		}
+	}
+	return status
+}
 
 // Counts returns how often versions were loaded and refused, by model name.
 func (r *Repository) Counts() map[string]Counts { return r.now.Load().loads }
@@ -275,9 +319,15 @@ const (
 // Options.Readiness asks for, and until the server stops.
 func (r *Repository) Ready() bool {
 	now := r.now.Load()
-	enough := now.answering > 0
+	answering := now.answering
+	for _, e := range now.byName {
+		if e.serving != nil && !answers(e.serving) {
+			answering--
+		}
+	}
+	enough := answering > 0
 	if r.options.Readiness == ReadyAll {
-		enough = enough && now.answering == len(now.byName)
+		enough = enough && answering == len(now.byName)
 	}
 	return enough && r.started.Load() && !r.stopping.Load()
 }

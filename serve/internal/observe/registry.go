@@ -63,6 +63,9 @@ var (
 	queueWaitLimit  = newFamily("forgo_queue_limit_wait_seconds",
 		"Time that it may be; requests beyond it are refused. Not there without --max-wait.", "model", "version")
 
+	engineRestarts = newFamily("forgo_engine_restarts_total",
+		"How often the model's engine ended and was started again, golden cases replayed. Not there without --isolate.", "model", "version")
+
 	batchRows   = newFamily("forgo_batch_rows", "Rows of each run of the engine.", "model", "version")
 	engineTotal = newFamily("forgo_engine_busy_seconds_total", "Time of all runs of the engine; its rate is how many are under way.", "model", "version")
 	engineRuns  = newFamily("forgo_engine_runs_in_flight", "Runs of the engine under way.", "model", "version")
@@ -196,6 +199,9 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 	}
 	gauge(engineRuns, float64(stats.Running))
 	gauge(engineLimit, float64(stats.Instances))
+	if engine := m.Engine(); engine.Apart {
+		counter(engineRestarts, float64(engine.Restarts))
+	}
 	m.batches(out, stats.Batches)
 }
 

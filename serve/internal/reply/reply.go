@@ -82,7 +82,7 @@ func Failure(w http.ResponseWriter, err error) {
 		Error(w, http.StatusTooManyRequests, err)
 	case errors.Is(err, predict.ErrInput):
 		Error(w, http.StatusBadRequest, err)
-	case errors.Is(err, predict.ErrClosed), errors.Is(err, served.ErrNotReady):
+	case errors.Is(err, predict.ErrClosed), errors.Is(err, predict.ErrUnavailable), errors.Is(err, served.ErrNotReady):
 		w.Header().Set("Retry-After", "1")
 		Error(w, http.StatusServiceUnavailable, err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -23,7 +23,7 @@ func RPC(err error) error {
 		code = codes.ResourceExhausted
 	case errors.Is(err, predict.ErrInput):
 		code = codes.InvalidArgument
-	case errors.Is(err, predict.ErrClosed), errors.Is(err, served.ErrNotReady):
+	case errors.Is(err, predict.ErrClosed), errors.Is(err, predict.ErrUnavailable), errors.Is(err, served.ErrNotReady):
 		code = codes.Unavailable
 	case errors.Is(err, context.DeadlineExceeded):
 		code = codes.DeadlineExceeded

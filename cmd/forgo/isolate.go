@@ -1,0 +1,101 @@
+package main
+
+// The flags that run engines in processes of their own.
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/isolated"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/tensorflow"
+)
+
+// isolation says whether engines run apart.
+type isolation string
+
+const (
+	together  isolation = "off"
+	strict    isolation = "strict"
+	available isolation = "available"
+)
+
+func (i *isolation) String() string { return string(*i) }
+func (i *isolation) Type() string   { return "isolation" }
+
+func (i *isolation) Set(value string) error {
+	switch value {
+	case "off", "false":
+		*i = together
+	case "strict", "true":
+		*i = strict
+	case "available":
+		*i = available
+	default:
+		return fmt.Errorf("it is off, strict or available, not %q", value)
+	}
+	return nil
+}
+
+type isolateFlags struct {
+	mode   isolation
+	memory int64
+}
+
+func (f *isolateFlags) add(flags *pflag.FlagSet) {
+	f.mode = together
+	flags.Var(&f.mode, "isolate", "run each model's engine in a process of its own, without network and files: `strict`, or available for what the kernel has")
+	flags.Lookup("isolate").NoOptDefVal = string(strict)
+	sizeVar(flags, &f.memory, "isolate-memory", 0, "with --isolate, a model and its runs take up to `SIZE` (0: half of the memory there is, by the cgroup's limit)")
+}
+
+// check refuses --isolate where the kernel cannot do what it says.
+func (f *isolateFlags) check() error {
+	if f.mode != strict {
+		return nil
+	}
+	if err := isolated.Kernel().Err(); err != nil {
+		return fmt.Errorf("--isolate: %w; --isolate=available runs engines apart with what there is", err)
+	}
+	return nil
+}
+
+// engines are those that the binary has, apart where the flags say so.
+func (f *isolateFlags) engines(all ...predict.Engine) []predict.Engine {
+	if f.mode == together {
+		return all
+	}
+	for i, e := range all {
+		all[i] = isolated.Engine(e, isolated.Options{Memory: f.bytes(), Available: f.mode == available})
+	}
+	return all
+}
+
+// say has one line in the log of how models are confined.
+func (f *isolateFlags) say(log *slog.Logger) {
+	if f.mode == together {
+		return
+	}
+	kernel := isolated.Kernel()
+	attributes := []any{"isolate", string(f.mode), "landlock", kernel.Landlock, "seccomp", kernel.Seccomp, "memory", f.bytes()}
+	if err := kernel.Err(); err != nil {
+		log.Warn("engines run in processes of their own, not fully confined", append(attributes, "error", err.Error())...)
+		return
+	}
+	log.Info("engines run in processes of their own", attributes...)
+}
+
+func (f *isolateFlags) bytes() int64 {
+	if f.memory > 0 {
+		return f.memory
+	}
+	return availableMemory(os.ReadFile) / 2
+}
+
+// engines are what this binary runs models with. A library that a model does not need is not
+// looked for.
+func engines() []predict.Engine { return []predict.Engine{onnx.Engine(), tensorflow.Engine()} }

@@ -1,0 +1,242 @@
+package main
+
+// The real binary with engines in processes of their own.
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict/isolated"
+)
+
+// childrenOf lists the engines' processes of a server.
+func childrenOf(t *testing.T, pid int) (children []int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range stats {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		_, after, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(after); len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(pid) {
+			child, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			children = append(children, child)
+		}
+	}
+	return children
+}
+
+// soon waits for something, for as long as a busy machine may take.
+func soon(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("in two minutes not: " + what)
+		}
+	}
+}
+
+func TestEnginesApart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the binary")
+	}
+	if err := isolated.Kernel().Err(); err != nil {
+		t.Skip(err)
+	}
+	p := launch(t, binary(t), iris, "--name", "iris", "--isolate", "--isolate-memory", "512MiB")
+	if !strings.Contains(p.log.String(), "engines run in processes of their own") {
+		t.Errorf("the log does not say so: %s", &p.log)
+	}
+	metrics := fmt.Sprintf("http://%v/metrics", p.places["admin"])
+	row := "[[5.9,3.2,4.8,1.8]]"
+	want := scores(t, ask(t, p.url("/models/iris"), row))
+
+	var right, without atomic.Int64
+	stop := make(chan struct{})
+	var callers sync.WaitGroup
+	for range 32 {
+		callers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				resp, err := http.Post(p.url("/models/iris"), "application/json", strings.NewReader(row))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				switch {
+				case err != nil:
+					t.Error(err)
+				case resp.StatusCode == http.StatusOK:
+					for i, score := range scores(t, body) {
+						if math.Abs(score-want[i]) > 1e-4 {
+							t.Errorf("got %s", body)
+						}
+					}
+					right.Add(1)
+				case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
+					without.Add(1)
+				default:
+					t.Errorf("%s: %s", resp.Status, body)
+				}
+			}
+		})
+	}
+	soon(t, "callers are answered", func() bool { return right.Load() > 200 })
+	children := childrenOf(t, p.Process.Pid)
+	if len(children) != 1 {
+		t.Fatalf("the server has %d children", len(children))
+	}
+	if err := syscall.Kill(children[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if line := p.wait(t, `"msg":"engine has ended"`); line["level"] != "ERROR" || line["model"] != "iris" || !strings.Contains(fmt.Sprint(line["error"]), "killed") {
+		t.Errorf("got %v", line)
+	}
+	if line := p.wait(t, `"msg":"engine started again"`); line["restarts"] != 1.0 || !strings.Contains(fmt.Sprint(line["parity"]), "parity proven") {
+		t.Errorf("got %v", line)
+	}
+	before := right.Load()
+	soon(t, "callers are answered again", func() bool { return right.Load() > before+200 })
+	close(stop)
+	callers.Wait()
+	if without.Load() == 0 {
+		t.Error("nobody heard of it")
+	}
+	if _, text := get(t, metrics); !strings.Contains(text, `forgo_engine_restarts_total{model="iris",version="1"} 1`) {
+		t.Errorf("metrics do not count it: %s", text)
+	}
+	if status, _ := get(t, p.url("/v2/models/iris/ready")); status != http.StatusOK {
+		t.Errorf("ready is %d", status)
+	}
+
+	// The server ends without a word to anybody.
+	children = childrenOf(t, p.Process.Pid)
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = p.Process.Wait()
+	for _, child := range children {
+		soon(t, "the child has ended", func() bool {
+			err := syscall.Kill(child, 0)
+			return errors.Is(err, syscall.ESRCH) || zombie(child)
+		})
+	}
+}
+
+// A model whose engine cannot be started again says so, and is not ready; the server is alive.
+func TestAnEngineThatStaysAway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the binary")
+	}
+	if err := isolated.Kernel().Err(); err != nil {
+		t.Skip(err)
+	}
+	place := filepath.Join(t.TempDir(), "iris.forgo")
+	if err := os.CopyFS(place, os.DirFS(iris)); err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, binary(t), place, "--isolate", "--watch", "0s")
+	if err := os.Rename(place, place+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, child := range childrenOf(t, p.Process.Pid) {
+		if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if line := p.wait(t, `could not be started again`); line["msg"] != "engine has ended" {
+		t.Errorf("got %v", line)
+	}
+	for path, want := range map[string]int{"/v2/health/live": 200, "/v2/health/ready": 503, "/v2/models/iris/ready": 503, "/v2/models/iris": 503} {
+		if status, body := get(t, p.url(path)); status != want {
+			t.Errorf("%s is %d %s, want %d", path, status, body, want)
+		}
+	}
+	resp, err := http.Post(p.url("/v2/repository/index"), "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || !bytes.Contains(body, []byte("its engine has ended")) {
+		t.Errorf("the index says %s: %v", body, err)
+	}
+	if err := os.Rename(place+"-away", place); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t, `"msg":"engine started again"`)
+	if status, body := get(t, p.url("/v2/health/ready")); status != http.StatusOK {
+		t.Errorf("ready is %d %s", status, body)
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.ended(t, time.Minute); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return err == nil && strings.HasPrefix(after, "Z")
+}
+
+func ask(t *testing.T, url, body string) []byte {
+	t.Helper()
+	resp, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %v", resp.Status, got, err)
+	}
+	return got
+}
+
+// scores are those of a labelled answer, best first.
+func scores(t *testing.T, body []byte) (all []float64) {
+	t.Helper()
+	var answers []struct{ Classes []struct{ Score float64 } }
+	if err := json.Unmarshal(body, &answers); err != nil {
+		var one struct{ Classes []struct{ Score float64 } }
+		if err := json.Unmarshal(body, &one); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+		answers = append(answers, one)
+	}
+	for _, a := range answers {
+		for _, c := range a.Classes {
+			all = append(all, c.Score)
+		}
+	}
+	return all
+}

@@ -1,0 +1,204 @@
+package predict
+
+// What becomes of a model whose engine runs in a process of its own, and has ended.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// EngineStatus is how the engine of a model fares.
+type EngineStatus struct {
+	// Apart says that it runs in a process of its own: see the package isolated.
+	Apart bool
+	// Restarts is how often it was started again, golden cases replayed, since the model was loaded.
+	Restarts int
+	// Down is nil while it answers. Otherwise it says why it does not, and wraps [ErrUnavailable].
+	Down error
+}
+
+// attendant sees to it that a model whose engine has ended gets another.
+type attendant struct {
+	stop context.CancelFunc // nil where nothing is attended to
+	done chan struct{}
+
+	mu     sync.Mutex
+	status EngineStatus
+	tell   func(EngineStatus)
+}
+
+const (
+	firstPause = time.Second // before the second start in a row
+	mostPause  = time.Minute
+	calm       = time.Minute // a process that has lived as long has done well
+)
+
+// Engine returns how the model's engine fares.
+func (m *Model) Engine() EngineStatus {
+	if m.attendant.stop == nil {
+		return EngineStatus{}
+	}
+	m.attendant.mu.Lock()
+	defer m.attendant.mu.Unlock()
+	return m.attendant.status
+}
+
+// NotifyEngine has f called whenever what Engine returns has changed, from one goroutine at a time. It
+// must not call the model's Close.
+func (m *Model) NotifyEngine(f func(EngineStatus)) {
+	m.attendant.mu.Lock()
+	defer m.attendant.mu.Unlock()
+	m.attendant.tell = f
+}
+
+func (a *attendant) set(change func(*EngineStatus)) {
+	a.mu.Lock()
+	change(&a.status)
+	status, tell := a.status, a.tell
+	a.mu.Unlock()
+	if tell != nil {
+		tell(status)
+	}
+}
+
+// leave ends what attend began.
+func (a *attendant) leave() {
+	if a.stop != nil {
+		a.stop()
+		<-a.done
+	}
+}
+
+// attend watches over the model's graphs where they can end without it. again loads the bundle as it
+// was loaded, replay included.
+func (m *Model) attend(again func(context.Context) (*Model, error)) {
+	a := &m.attendant
+	if gone(m.graphs.Load()) == nil {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop, a.done, a.status.Apart = stop, make(chan struct{}), true
+	go func() {
+		defer close(a.done)
+		for pause := time.Duration(0); ; {
+			since := time.Now()
+			reason := wait(ctx, m.graphs.Load())
+			if reason == nil {
+				return
+			}
+			a.set(func(s *EngineStatus) { s.Down = down{reason: reason} })
+			if time.Since(since) > calm {
+				pause = 0
+			}
+			for sleep(ctx, pause) {
+				pause = min(max(firstPause, 2*pause), mostPause)
+				err := m.renew(ctx, again)
+				if err == nil {
+					break
+				}
+				if ctx.Err() == nil {
+					a.set(func(s *EngineStatus) { s.Down = down{reason, err} })
+				}
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			a.set(func(s *EngineStatus) { s.Down, s.Restarts = nil, s.Restarts+1 })
+		}
+	}()
+}
+
+// renew gives the model the graphs of one that was loaded anew, and proven, from the same bundle.
+func (m *Model) renew(ctx context.Context, again func(context.Context) (*Model, error)) error {
+	fresh, err := again(ctx)
+	if err != nil {
+		return err
+	}
+	if fresh.digest != m.digest {
+		_ = fresh.Close()
+		return errors.New("its folder holds another bundle now")
+	}
+	fresh.batcher.close()
+	old := m.graphs.Swap(fresh.graphs.Load())
+	go func() { _ = old.close() }() // one of them may still be running
+	return nil
+}
+
+// replaced is the error of a run in graphs that may have been closed meanwhile, for others.
+func (m *Model) replaced(g *graphs, err error) error {
+	if errors.Is(err, ErrClosed) && m.graphs.Load() != g {
+		return down{reason: err}
+	}
+	return err
+}
+
+// down is the error of a model without an engine.
+type down struct {
+	reason error // why it ended
+	again  error // why it could not be started again; nil before it was tried
+}
+
+func (d down) Error() string {
+	if d.again != nil {
+		return fmt.Sprintf("its engine has ended (%v), and could not be started again yet: %v", d.reason, d.again)
+	}
+	return fmt.Sprintf("its engine has ended (%v) and is being started again", d.reason)
+}
+func (d down) Unwrap() error        { return d.reason }
+func (d down) Is(target error) bool { return target == ErrUnavailable }
+
+// gone is a channel that is closed when one of the graphs can answer no more; nil where none can end.
+func gone(g *graphs) <-chan struct{} {
+	var any []Mortal
+	for _, s := range g.list() {
+		if m, ok := s.(Mortal); ok {
+			any = append(any, m)
+		}
+	}
+	switch len(any) {
+	case 0:
+		return nil
+	case 1:
+		return any[0].Gone()
+	}
+	either := make(chan struct{})
+	go func() {
+		defer close(either)
+		select {
+		case <-any[0].Gone():
+		case <-any[1].Gone():
+		}
+	}()
+	return either
+}
+
+// wait returns why one of the graphs has ended, or nil when ctx ends.
+func wait(ctx context.Context, g *graphs) error {
+	select {
+	case <-gone(g):
+	case <-ctx.Done():
+		return nil
+	}
+	for _, s := range g.list() {
+		if m, ok := s.(Mortal); ok {
+			select {
+			case <-m.Gone():
+				return m.Err()
+			default:
+			}
+		}
+	}
+	return nil // not reached
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

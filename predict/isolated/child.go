@@ -1,0 +1,288 @@
+package isolated
+
+// The child: loads the library, gives up its rights, opens the graph and runs it.
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// opening is what the child is told first.
+type opening struct {
+	Engine string
+	Graph  bool // false: only the library is asked for
+
+	Path            string // as in predict.Graph
+	Data            int64  // bytes of the file, which follow; -1 for a folder
+	Tags            []string
+	Signature       string
+	Inputs, Outputs []string
+
+	Threads        int
+	MaxOutputBytes int64
+	Memory         int64
+	Available      bool
+}
+
+// opened is what it answers.
+type opened struct {
+	Library         predict.Library
+	Sandbox         Sandbox
+	Inputs, Outputs []tensor.Spec
+}
+
+// child serves one graph.
+type child struct {
+	conn    net.Conn
+	r       *bufio.Reader
+	session predict.Session
+	limits  limits // of inputs; the parent is trusted
+	outputs []tensor.Spec
+	most    int64 // bytes of outputs
+
+	writing sync.Mutex
+
+	mu      sync.Mutex
+	cancels map[uint64]context.CancelFunc
+	left    []uint64 // runs that were answered and may not have ended
+}
+
+// lefts is a Session that may leave runs behind that were given up.
+type lefts interface {
+	// Left is how many of them have not ended.
+	Left() int
+}
+
+// serve is the child's life. It returns its exit code.
+func serve(engines []predict.Engine) int {
+	// The parent drains and then ends its children; signals to the whole group are not for them.
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
+	debug.SetGCPercent(400)
+	closeInherited()
+	file := os.NewFile(socketFD, "parent")
+	if file == nil {
+		return 1
+	}
+	conn, err := net.FileConn(file)
+	_ = file.Close()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s is set, and descriptor %d is no socket: %v\n", envChild, socketFD, err)
+		return 1
+	}
+	c := &child{conn: conn, r: bufio.NewReaderSize(conn, 64<<10), cancels: map[uint64]context.CancelFunc{}}
+	first, err := readFrame(c.r)
+	if err != nil || first.kind != kindOpen {
+		fmt.Fprintf(os.Stderr, "the parent says nothing: %v\n", err)
+		return 1
+	}
+	answer, err := c.open(first.meta, engines)
+	if err != nil {
+		c.fail(0, false, err)
+		return 1
+	}
+	meta, err := json.Marshal(answer)
+	if err == nil && len(meta) > maxMeta {
+		err = fmt.Errorf("the names of the graph's inputs and outputs take more than %d bytes", maxMeta)
+	}
+	if err != nil {
+		c.fail(0, false, err)
+		return 1
+	}
+	c.send(frame{kind: kindOpened, meta: meta}, nil)
+	debug.FreeOSMemory() // what the file took
+	for {
+		f, err := readFrame(c.r)
+		if err == nil {
+			err = c.handle(f)
+		}
+		if err != nil {
+			return 0 // the parent has gone, or closed the session; what runs ends with the process
+		}
+	}
+}
+
+func (c *child) open(meta []byte, engines []predict.Engine) (opened, error) {
+	var o opening
+	if err := json.Unmarshal(meta, &o); err != nil {
+		return opened{}, fmt.Errorf("read what to open: %w", err)
+	}
+	i := slices.IndexFunc(engines, func(e predict.Engine) bool { return e.Name() == o.Engine })
+	if i < 0 {
+		return opened{}, fmt.Errorf("start an engine's process: isolated.Main was not called with the engine %s", o.Engine)
+	}
+	var answer opened
+	var err error
+	// The library is found and loaded while files can be opened. Nothing of the graph has been read yet.
+	if answer.Library, err = engines[i].Library(); err != nil || !o.Graph {
+		return answer, err
+	}
+	if err := os.Chdir("/"); err != nil { // paths of libraries may have been relative
+		return answer, err
+	}
+	folder := ""
+	if o.Data < 0 {
+		folder = o.Path
+	}
+	if answer.Sandbox, err = confine(folder, o); err != nil {
+		return answer, err
+	}
+	g := predict.Graph{Path: o.Path, Tags: o.Tags, Signature: o.Signature, Inputs: o.Inputs, Outputs: o.Outputs}
+	if o.Data >= 0 {
+		if g.Data, err = readData(c.r, o.Data); err != nil {
+			return answer, err
+		}
+	}
+	if c.session, err = engines[i].Open(context.Background(), g, predict.SessionOptions{Threads: o.Threads}); err != nil {
+		return answer, err
+	}
+	answer.Inputs, answer.Outputs = c.session.Inputs(), c.session.Outputs()
+	c.limits, c.outputs, c.most = limits{specs: answer.Inputs, bytes: 1 << 62}, answer.Outputs, o.MaxOutputBytes
+	return answer, nil
+}
+
+func (c *child) handle(f frame) error {
+	switch f.kind {
+	case kindCancel:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if cancel := c.cancels[f.id]; cancel != nil {
+			cancel()
+		}
+		return nil
+	case kindRun:
+	default:
+		return fmt.Errorf("kind %d is none of the parent's", f.kind)
+	}
+	in, rest, err := readEnds(f.meta, c.r, c.limits)
+	if err != nil {
+		return err
+	}
+	m := reader{b: rest}
+	limit := time.Duration(m.number(8))
+	wanted := make([]int, m.number(2))
+	for i := range wanted {
+		wanted[i] = int(m.number(2))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if limit > 0 {
+		ctx, cancel = context.WithTimeout(context.Background(), limit)
+	}
+	c.mu.Lock()
+	c.cancels[f.id] = cancel
+	c.mu.Unlock()
+	go c.run(ctx, f.id, in, wanted)
+	return nil
+}
+
+func (c *child) run(ctx context.Context, id uint64, in ends, wanted []int) {
+	inputs, names := make(predict.Tensors, len(in.at)), make([]string, len(wanted))
+	for i, at := range in.at {
+		inputs[c.limits.specs[at].Name] = in.tensors[i]
+	}
+	for i, at := range wanted {
+		names[i] = c.outputs[at].Name
+	}
+	err := predict.CheckOutputs(c.session, inputs, names, c.most)
+	var results predict.Tensors
+	if err == nil {
+		results, err = c.session.Run(ctx, inputs, names)
+	}
+	c.mu.Lock()
+	c.cancels[id]()
+	delete(c.cancels, id)
+	c.mu.Unlock()
+	if err != nil {
+		s, ok := c.session.(lefts)
+		more := ok && s.Left() > 0 // it may be this run that goes on; the parent hears when none does
+		c.fail(id, more, err)
+		if more {
+			c.leave(s, id)
+		}
+		return
+	}
+	out := ends{at: wanted}
+	for _, name := range names {
+		out.tensors = append(out.tensors, results[name])
+	}
+	meta, data, err := out.append(nil)
+	if err != nil {
+		c.fail(id, false, err)
+		return
+	}
+	c.send(frame{kind: kindResult, id: id, meta: meta}, data)
+}
+
+// leave tells the parent when the runs that were answered before they ended have ended.
+func (c *child) leave(s lefts, id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left = append(c.left, id); len(c.left) > 1 {
+		return // somebody watches already
+	}
+	go func() {
+		for s.Left() > 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		c.mu.Lock()
+		ended := c.left
+		c.left = nil
+		c.mu.Unlock()
+		for _, id := range ended {
+			c.send(frame{kind: kindEnded, id: id}, nil)
+		}
+	}()
+}
+
+// fail sends an error.
+func (c *child) fail(id uint64, more bool, err error) {
+	f := faultOther
+	switch {
+	case errors.Is(err, predict.ErrInput):
+		f = faultInput
+	case errors.Is(err, context.DeadlineExceeded):
+		f = faultDeadline
+	case errors.Is(err, context.Canceled):
+		f = faultCanceled
+	case noMemory.MatchString(err.Error()):
+		f = faultMemory
+	}
+	c.send(frame{kind: kindFailed, more: more, id: id, meta: appendFault(nil, f, err.Error())}, nil)
+}
+
+// noMemory is how ONNX Runtime and TensorFlow say that they could not allocate.
+var noMemory = regexp.MustCompile(`(?i)bad_?alloc|bad allocation|failed to allocate|OOM when allocating|out of memory|cannot allocate`)
+
+// send writes a message, whole. A parent that does not read ends the child by closing its socket.
+func (c *child) send(f frame, data [][]byte) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = write(c.conn, f, data) // where the parent has gone, reading ends the child
+}
+
+func write(w io.Writer, f frame, data [][]byte) error {
+	buffers := make(net.Buffers, 0, 1+len(data))
+	buffers = append(buffers, f.head())
+	for _, d := range data {
+		if len(d) > 0 {
+			buffers = append(buffers, d)
+		}
+	}
+	_, err := buffers.WriteTo(w)
+	return err
+}

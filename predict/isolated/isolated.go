@@ -1,0 +1,127 @@
+// Package isolated runs engines in processes of their own.
+//
+//	func main() {
+//		isolated.Main(onnx.Engine()) // first, before anything else
+//		...
+//		m, err := predict.Load(ctx, "digits.forgo", isolated.Engine(onnx.Engine(), isolated.Options{}))
+//	}
+//
+// Each graph that is opened gets a child process: this program, started again. The child loads the
+// engine's library, gives up what it does not need, and only then opens the graph. It has no network, no
+// environment but what engines read, no file but its graph, and a bound on its memory (see [Options]).
+// It ends with its parent. What it sends back is checked before any memory is taken for it.
+//
+// When the child ends, runs fail with [predict.ErrUnavailable]; a [predict.Model] opens its graphs
+// again, replays its golden cases, and answers on. A run that goes on after
+// [predict.SessionOptions.RunTimeout] ends the child.
+package isolated
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/forgo-ml/forgo/predict"
+)
+
+// Options say how a child is confined. The zero value is useful.
+type Options struct {
+	// Memory in bytes that the graph and its runs may take, beside what the engine's library takes by
+	// itself. It counts private memory that may be written, resident or not. Optional: 4 GiB.
+	Memory int64
+	// Available lets graphs be opened where the kernel lacks a part of what confines a child. Optional:
+	// opening fails there, with [ErrUnconfined].
+	Available bool
+}
+
+// DefaultMemory is what Options.Memory of 0 means.
+const DefaultMemory = 4 << 30
+
+// ErrUnconfined is wrapped by the errors of systems that cannot confine a child.
+var ErrUnconfined = errors.New("this system cannot confine an engine's process")
+
+// Sandbox says what confines a child.
+type Sandbox struct {
+	// Landlock is the version of the kernel's Landlock, which keeps the child from files; 0 for none.
+	Landlock int `json:"landlock"`
+	// Seccomp says that the child may make only the system calls of a list: no sockets, no programs.
+	Seccomp bool `json:"seccomp"`
+}
+
+// Err is nil where nothing is missing, and otherwise says what is. It wraps [ErrUnconfined].
+func (s Sandbox) Err() error {
+	switch {
+	case s.Landlock == 0 && !s.Seccomp:
+		return fmt.Errorf("%w: its kernel offers neither Landlock nor seccomp", ErrUnconfined)
+	case s.Landlock == 0:
+		return fmt.Errorf("%w: its kernel offers no Landlock (since Linux 5.13, unless it is off), so that a graph could read files", ErrUnconfined)
+	case !s.Seccomp:
+		return fmt.Errorf("%w: its kernel offers no seccomp, so that a graph could open connections", ErrUnconfined)
+	}
+	return nil
+}
+
+// Engine returns an engine that runs graphs as inner does, each in a process of its own. [Main] must have
+// been called with an engine of the same name, which is the one that runs there.
+func Engine(inner predict.Engine, o Options) predict.Engine {
+	if o.Memory <= 0 {
+		o.Memory = DefaultMemory
+	}
+	return engine{inner.Name(), o}
+}
+
+type engine struct {
+	name    string
+	options Options
+}
+
+func (e engine) Name() string { return e.name }
+
+// Library is that of a child which ends at once.
+func (e engine) Library() (predict.Library, error) {
+	c, opened, err := start(context.Background(), e.opening(), nil)
+	if err != nil {
+		return predict.Library{}, err
+	}
+	c.kill(errClosed)
+	return opened.Library, nil
+}
+
+func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+	s, err := e.open(ctx, g, o)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+const (
+	// envChild marks a child. Its value is no secret: it says what the process is for.
+	envChild = "FORGO_ISOLATED_ENGINE"
+	socketFD = 3
+)
+
+var mainCalled atomic.Bool
+
+// Main must be called first thing in a program's main function, with the engines that may run apart. In
+// the program itself it returns at once. In a child it runs an engine, and does not return.
+func Main(engines ...predict.Engine) {
+	mainCalled.Store(true)
+	if os.Getenv(envChild) == "" {
+		return
+	}
+	os.Exit(serve(engines))
+}
+
+// ready fails where a child would run the program from its start instead of an engine.
+func ready() error {
+	switch {
+	case os.Getenv(envChild) != "":
+		return errors.New("start an engine's process: this is one itself: call isolated.Main first thing in main")
+	case !mainCalled.Load():
+		return errors.New("start an engine's process: call isolated.Main first thing in main")
+	}
+	return nil
+}

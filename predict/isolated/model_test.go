@@ -1,0 +1,226 @@
+package isolated
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+func load(t testing.TB, path string, o predict.Options, engine predict.Engine) *predict.Model {
+	t.Helper()
+	m, err := o.Load(t.Context(), path, engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+func recorded(t testing.TB, path string) (all []bundle.Recorded) {
+	t.Helper()
+	b, err := bundle.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, c := range b.Manifest.Golden.Cases {
+		g, err := b.ReadCase(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
+// spy is an engine that keeps what it opened.
+type spy struct {
+	predict.Engine
+	mu       sync.Mutex
+	sessions []*session
+}
+
+func (s *spy) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+	opened, err := s.Engine.Open(ctx, g, o)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.sessions = append(s.sessions, opened.(*session))
+	}
+	return opened, err
+}
+
+func (s *spy) last() *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[len(s.sessions)-1]
+}
+
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("in two minutes not: " + what)
+		}
+	}
+}
+
+// A model whose engine is killed again and again answers right or not at all, and comes back proven.
+func TestAModelGetsAnotherEngine(t *testing.T) {
+	for _, name := range []string{"iris", "shapes"} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(conformance, "bundles", name+".forgo")
+			engine := &spy{Engine: Engine(onnx.Engine(), Options{})}
+			m := load(t, path, predict.Options{}, engine)
+			if s := m.Engine(); !s.Apart || s.Down != nil || s.Restarts != 0 {
+				t.Fatalf("got %+v", s)
+			}
+			var told atomic.Int64
+			m.NotifyEngine(func(predict.EngineStatus) { told.Add(1) })
+			cases := recorded(t, path)
+			var right, without atomic.Int64
+			ctx, stop := context.WithCancel(t.Context())
+			var callers sync.WaitGroup
+			for caller := range 32 {
+				callers.Go(func() {
+					for i := caller; ctx.Err() == nil; i++ {
+						g := cases[i%len(cases)]
+						in, err := m.Prepare(t.Context(), g.Raw)
+						var out predict.Tensors
+						if err == nil {
+							out, err = m.Run(t.Context(), in)
+						}
+						if errors.Is(err, predict.ErrUnavailable) {
+							without.Add(1)
+							continue
+						}
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						for name, want := range g.Outputs {
+							if d, err := tensor.Difference(out[name], want); err != nil || d > m.Parity().Tolerance {
+								t.Errorf("case %s: output %s differs by %v: %v", g.ID, name, d, err)
+							}
+						}
+						right.Add(1)
+					}
+				})
+			}
+			for round := range 2 {
+				before := right.Load()
+				until(t, "callers are answered", func() bool { return right.Load() > before+50 })
+				if err := engine.last().cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+				until(t, "it is there again", func() bool { s := m.Engine(); return s.Down == nil && s.Restarts == round+1 })
+			}
+			before := right.Load()
+			until(t, "callers are answered again", func() bool { return right.Load() > before+50 })
+			stop()
+			callers.Wait()
+			if without.Load() == 0 || told.Load() < 4 {
+				t.Errorf("%d callers heard of it, and %d times those who asked to be told", without.Load(), told.Load())
+			}
+		})
+	}
+}
+
+// What does not prove itself again does not answer.
+func TestAModelThatCannotComeBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "iris.forgo")
+	if err := os.CopyFS(path, os.DirFS(filepath.Join(conformance, "bundles/iris.forgo"))); err != nil {
+		t.Fatal(err)
+	}
+	engine := &spy{Engine: Engine(onnx.Engine(), Options{})}
+	m := load(t, path, predict.Options{}, engine)
+	in := recorded(t, path)[0].Inputs
+	if err := os.Rename(path, path+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.last().cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is tried", func() bool {
+		down := m.Engine().Down
+		return down != nil && errors.Is(down, predict.ErrUnavailable) && strings.Contains(down.Error(), "could not be started again")
+	})
+	if _, err := m.Run(t.Context(), in); !errors.Is(err, predict.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Rename(path+"-away", path); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it comes back with its folder", func() bool { return m.Engine().Down == nil })
+	if _, err := m.Run(t.Context(), in); err != nil {
+		t.Error(err)
+	}
+}
+
+// Closing a model that is being started again does not wait for that.
+func TestClosingWhileItIsStartedAgain(t *testing.T) {
+	path := filepath.Join(conformance, "bundles/iris.forgo")
+	engine := &spy{Engine: Engine(onnx.Engine(), Options{})}
+	m, err := predict.Load(t.Context(), path, engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.last().cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, s := range engine.sessions {
+		until(t, "every process has ended", func() bool { return s.cmd.ProcessState != nil })
+	}
+}
+
+func benchmark(b *testing.B, engine predict.Engine) {
+	for _, name := range []string{"iris", "shapes"} {
+		for _, callers := range []int{1, 32} {
+			b.Run(name+map[int]string{1: "/one caller", 32: "/32 callers"}[callers], func(b *testing.B) {
+				path := filepath.Join(conformance, "bundles", name+".forgo")
+				m := load(b, path, predict.Options{}, engine)
+				in := recorded(b, path)[0].Inputs
+				b.SetParallelism(callers)
+				b.ReportAllocs()
+				b.ResetTimer()
+				if callers == 1 {
+					for b.Loop() {
+						if _, err := m.Run(b.Context(), in); err != nil {
+							b.Fatal(err)
+						}
+					}
+					return
+				}
+				b.RunParallel(func(p *testing.PB) {
+					for p.Next() {
+						if _, err := m.Run(b.Context(), in); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func BenchmarkInProcess(b *testing.B) { benchmark(b, onnx.Engine()) }
+func BenchmarkIsolated(b *testing.B)  { benchmark(b, Engine(onnx.Engine(), Options{})) }

@@ -1,0 +1,24 @@
+//go:build !linux
+
+package isolated
+
+import (
+	"os"
+	"syscall"
+)
+
+func program() (string, error) { return os.Executable() }
+
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+func closeInherited() {}
+
+// Kernel says what this system offers to confine a child.
+func Kernel() Sandbox { return Sandbox{} }
+
+func confine(_ string, o opening) (Sandbox, error) {
+	if o.Available {
+		return Sandbox{}, nil
+	}
+	return Sandbox{}, Sandbox{}.Err()
+}

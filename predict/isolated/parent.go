@@ -1,0 +1,363 @@
+package isolated
+
+// The parent's side of a child process: starting it, hearing it, and ending it.
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/forgo-ml/forgo/internal/printable"
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// process is a child. What it says is not trusted.
+type process struct {
+	conn    net.Conn
+	cmd     *exec.Cmd
+	said    tail
+	writing sync.Mutex
+
+	mu    sync.Mutex
+	cause error         // why it was ended; nil where it ended by itself
+	gone  chan struct{} // closed once it has ended
+	err   error         // why; only to be read after that
+}
+
+const (
+	// stall is how long a child may leave what is written to it unread, all the while.
+	stall = 30 * time.Second
+	// patience is how long a run may go on beyond its bound before the child is ended.
+	patience = 2 * time.Second
+	maxEnds  = 1 << 12 // inputs, and outputs, that a graph may have
+)
+
+var errClosed = fmt.Errorf("the session is closed: %w", predict.ErrClosed)
+
+// unavailable is the error of runs whose process has ended.
+type unavailable struct{ reason error }
+
+func (u unavailable) Error() string        { return fmt.Sprintf("the model's engine has ended: %v", u.reason) }
+func (u unavailable) Unwrap() error        { return u.reason }
+func (u unavailable) Is(target error) bool { return target == predict.ErrUnavailable }
+
+// starter runs what it is given on one thread that lives as long as the program: a child is ended when
+// the thread that started it ends.
+var starter = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})
+
+// start runs a child and has it open what o says. Where ctx ends first the child is ended.
+func start(ctx context.Context, o opening, data []byte) (_ *process, _ opened, err error) {
+	if err := errors.Join(ctx.Err(), ready()); err != nil {
+		return nil, opened{}, err
+	}
+	p, err := spawn(o.Engine)
+	if err != nil {
+		return nil, opened{}, fmt.Errorf("start an engine's process: %w", err)
+	}
+	meta, err := json.Marshal(o)
+	if err != nil || len(meta) > maxMeta {
+		p.kill(errClosed)
+		return nil, opened{}, fmt.Errorf("start an engine's process: what to open takes %d bytes: %w", len(meta), err)
+	}
+	// What is written at first may be gigabytes, read only once the library is loaded; ctx bounds it.
+	stop := context.AfterFunc(ctx, func() { p.kill(context.Cause(ctx)) })
+	defer stop()
+	answer, err := p.hello(frame{kind: kindOpen, meta: meta}, data)
+	if err != nil {
+		remote := refusal{}
+		if errors.As(err, &remote) {
+			p.kill(err)
+			<-p.gone
+			return nil, opened{}, err
+		}
+		p.fail(err)
+		if ctx.Err() != nil {
+			return nil, opened{}, ctx.Err()
+		}
+		return nil, opened{}, unavailable{p.err}
+	}
+	return p, answer, nil
+}
+
+// refusal is what a child says it could not do.
+type refusal struct {
+	kind fault
+	text string
+}
+
+func (r refusal) Error() string { return r.text }
+
+func (r refusal) Is(target error) bool {
+	switch r.kind {
+	case faultInput:
+		return target == predict.ErrInput
+	case faultDeadline:
+		return target == context.DeadlineExceeded
+	case faultCanceled:
+		return target == context.Canceled
+	case faultMemory:
+		return target == predict.ErrUnavailable
+	}
+	return false
+}
+
+func spawn(name string) (*process, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "child"), os.NewFile(uintptr(fds[1]), "parent")
+	defer ours.Close()
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return nil, err
+	}
+	path, err := program()
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	p := &process{conn: conn, gone: make(chan struct{})}
+	p.cmd = exec.Command(path)
+	p.cmd.Args = []string{"forgo-engine", name}
+	p.cmd.Env = environment(os.Environ())
+	p.cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
+	p.cmd.Stderr = &p.said
+	p.cmd.WaitDelay = time.Second
+	p.cmd.SysProcAttr = attributes()
+	started := make(chan error, 1)
+	starter() <- func() { started <- p.cmd.Start() }
+	if err := <-started; err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	go p.wait()
+	return p, nil
+}
+
+// passedOn are the variables that engines, their search for a library and the C library read. Of those
+// that end in _ every one that begins so.
+var passedOn = []string{
+	"PATH", "HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "FORGO_PYTHON",
+	"FORGO_ONNXRUNTIME", "FORGO_TENSORFLOW", "GODEBUG", "LANG", "LC_", "TZ", "TMPDIR",
+	"TF_", "ORT_", "OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "OPENBLAS_", "MALLOC_", "GLIBC_",
+}
+
+func environment(all []string) []string {
+	out := []string{envChild + "=1", "GOMAXPROCS=" + strconv.Itoa(runtime.GOMAXPROCS(0))}
+	for _, entry := range all {
+		name, _, _ := strings.Cut(entry, "=")
+		if slices.ContainsFunc(passedOn, func(p string) bool {
+			return name == p || strings.HasSuffix(p, "_") && strings.HasPrefix(name, p)
+		}) {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
+// kill ends the child, for the first cause that there is.
+func (p *process) kill(cause error) {
+	p.mu.Lock()
+	if p.cause == nil {
+		p.cause = cause
+	}
+	p.mu.Unlock()
+	_ = p.conn.Close()
+	_ = p.cmd.Process.Kill() // which fails where it has ended
+}
+
+// fail ends the child because of an error of reading or writing, and returns when it has ended. Where it is
+// the connection's, how the child ended says more.
+func (p *process) fail(err error) {
+	if broken := new(net.OpError); errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		_ = p.conn.Close() // it ends then, if it has not
+		select {
+		case <-p.gone:
+			return
+		case <-time.After(patience):
+			err = errors.New("it closed its connection")
+		}
+	} else {
+		err = fmt.Errorf("what it sent makes no sense: %w", err)
+	}
+	p.kill(err)
+	<-p.gone
+}
+
+// wait is called once, and closes gone.
+func (p *process) wait() {
+	err := p.cmd.Wait()
+	_ = p.conn.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err = p.cause; p.err == nil {
+		if err == nil {
+			err = errors.New("it closed its connection")
+		}
+		p.err = err
+		if line := p.said.last(); line != "" {
+			p.err = fmt.Errorf("%w: %s", err, line)
+		}
+	}
+	close(p.gone)
+}
+
+// write passes a message on, whole. A child that leaves it unread for long is ended.
+func (p *process) write(f frame, data [][]byte) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	watch := time.AfterFunc(stall, func() { p.kill(fmt.Errorf("it read nothing for %v", stall)) })
+	defer watch.Stop()
+	return write(p.conn, f, data)
+}
+
+// hello says what to open and hears what became of it.
+func (p *process) hello(f frame, data []byte) (o opened, err error) {
+	sent := make(chan error, 1)
+	go func() { sent <- write(p.conn, f, [][]byte{data}) }()
+	answer, err := readFrame(p.conn)
+	if err != nil {
+		return o, err
+	}
+	switch answer.kind {
+	case kindFailed:
+		f, text, err := readFault(answer.meta)
+		if err != nil {
+			return o, err
+		}
+		return o, refusal{f, text}
+	case kindOpened:
+	default:
+		return o, fmt.Errorf("it answered with a message of kind %d", answer.kind)
+	}
+	if err := <-sent; err != nil {
+		return o, err
+	}
+	if err := json.Unmarshal(answer.meta, &o); err != nil {
+		return o, err
+	}
+	for _, list := range [][]tensor.Spec{o.Inputs, o.Outputs} {
+		if err := plausible(list); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// plausible refuses inputs or outputs that no graph has.
+func plausible(specs []tensor.Spec) error {
+	if len(specs) > maxEnds {
+		return fmt.Errorf("the graph has %d inputs or outputs, and %d are the most that there may be", len(specs), maxEnds)
+	}
+	names := map[string]bool{}
+	for _, s := range specs {
+		if names[s.Name] || len(s.Shape) > maxRank || tensor.Empty(s.DType) == nil ||
+			slices.ContainsFunc(s.Shape, func(d int64) bool { return d < -1 }) {
+			return fmt.Errorf("the graph has an input or output %q of type %q and shape %v", s.Name, s.DType, s.Shape)
+		}
+		names[s.Name] = true
+	}
+	return nil
+}
+
+func (e engine) opening() opening {
+	return opening{Engine: e.name, Data: -1, Available: e.options.Available}
+}
+
+func (e engine) open(ctx context.Context, g predict.Graph, so predict.SessionOptions) (*session, error) {
+	o := e.opening()
+	o.Graph, o.Path, o.Tags, o.Signature, o.Inputs, o.Outputs = true, g.Path, g.Tags, g.Signature, g.Inputs, g.Outputs
+	o.Memory, o.MaxOutputBytes = e.options.Memory, so.MaxOutputBytes
+	if o.Threads = so.Threads; o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if g.Data != nil {
+		o.Data = int64(len(g.Data))
+	} else if path, err := filepath.Abs(g.Path); err == nil { // the child has another working directory
+		o.Path = path
+	}
+	p, answer, err := start(ctx, o, g.Data)
+	if remote := (refusal{}); errors.As(err, &remote) {
+		return nil, err // whose words the child has chosen
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open graph in a process of its own: %w", err)
+	}
+	s := &session{process: p, inputs: answer.Inputs, outputs: answer.Outputs, sandbox: answer.Sandbox, runTimeout: so.RunTimeout}
+	if s.most = so.MaxOutputBytes; s.most <= 0 {
+		s.most = e.options.Memory // it has no more to send
+	}
+	s.pending = map[uint64]*pending{}
+	go s.hear(bufio.NewReaderSize(p.conn, 64<<10))
+	return s, nil
+}
+
+// tail keeps the beginning and the end of what a child writes on its standard error.
+type tail struct {
+	mu         sync.Mutex
+	begin, end []byte
+}
+
+const maxTail = 2 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := len(b)
+	first := min(n, maxTail-len(t.begin))
+	t.begin, b = append(t.begin, b[:first]...), b[first:]
+	t.end = append(t.end, b[max(0, len(b)-maxTail):]...)
+	t.end = slices.Delete(t.end, 0, max(0, len(t.end)-maxTail))
+	return n, nil
+}
+
+// last is the line that tells most: the one that begins as Go and C++ begin when they die, or the last one.
+func (t *tail) last() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	line := ""
+	for l := range bytes.Lines(slices.Concat(t.begin, t.end)) {
+		l = bytes.TrimSpace(l)
+		if len(l) == 0 {
+			continue
+		}
+		line = string(l)
+		if slices.ContainsFunc(lastWords, func(w string) bool { return strings.HasPrefix(line, w) }) {
+			break
+		}
+	}
+	return printable.Text(tensor.Cut(line))
+}
+
+var lastWords = []string{"fatal error:", "panic:", "terminate called", "what():", "SIG"}

@@ -1,0 +1,265 @@
+package isolated
+
+// A session whose runs are in a child.
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+type session struct {
+	*process
+	inputs, outputs []tensor.Spec
+	sandbox         Sandbox
+	most            int64 // bytes of the outputs of one run
+	runTimeout      time.Duration
+
+	// closing waits for runs: each holds the lock for reading.
+	closing sync.RWMutex
+	closed  bool
+
+	waiting sync.Mutex
+	pending map[uint64]*pending // runs that have not ended
+	last    uint64
+}
+
+// pending is a run.
+type pending struct {
+	want     []int // of the outputs
+	answered bool
+	answer   chan answer // has room for the one that comes
+	late     *time.Timer // ends the child; nil without a bound
+}
+
+type answer struct {
+	out ends
+	err error
+}
+
+func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
+func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
+
+// Gone and Err make it a [predict.Mortal].
+func (s *session) Gone() <-chan struct{} { return s.gone }
+
+// Err is only to be called once Gone is closed.
+func (s *session) Err() error { return s.err }
+
+// Close returns when the runs under way are answered and the child has ended.
+func (s *session) Close() error {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	s.closed = true
+	s.kill(errClosed)
+	<-s.gone
+	return nil
+}
+
+// Run is given up when ctx ends; where its deadline has passed too, and the operation goes on all the
+// same, Run returns and leaves it behind. One that goes on after the session's bound ends the child.
+func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	fail := func(err error) (predict.Tensors, error) { return nil, fmt.Errorf("run graph: %w", err) }
+	if err := ctx.Err(); err != nil {
+		return fail(err)
+	}
+	meta, data, want, err := s.request(ctx, inputs, outputs)
+	if err != nil {
+		return fail(err)
+	}
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if s.closed {
+		return fail(errClosed)
+	}
+	id, p := s.begin(want)
+	if err := s.write(frame{kind: kindRun, id: id, meta: meta}, data); err != nil {
+		s.fail(err)
+		return fail(s.ended())
+	}
+	var got answer
+	select {
+	case got = <-p.answer:
+	case <-s.gone:
+		return fail(s.ended())
+	case <-ctx.Done():
+		if got, err = s.giveUp(ctx, id, p); err != nil {
+			return fail(err)
+		}
+	}
+	if got.err != nil {
+		if given := ctx.Err(); given != nil && (errors.Is(got.err, context.Canceled) || errors.Is(got.err, context.DeadlineExceeded)) {
+			return fail(given)
+		}
+		return fail(got.err)
+	}
+	out := make(predict.Tensors, len(want))
+	for i, at := range want {
+		out[s.outputs[at].Name] = got.out.tensors[i]
+	}
+	return out, nil
+}
+
+// giveUp waits for a run whose caller's time is over, for as long as it takes the engine to notice.
+func (s *session) giveUp(ctx context.Context, id uint64, p *pending) (answer, error) {
+	if err := s.write(frame{kind: kindCancel, id: id}, nil); err != nil {
+		s.fail(err)
+	}
+	var over <-chan time.Time // never, without a deadline: then the run's bound ends it
+	if deadline, ok := ctx.Deadline(); ok {
+		over = time.After(max(0, time.Until(deadline)) + patience)
+	}
+	select {
+	case got := <-p.answer:
+		return got, nil
+	case <-s.gone:
+		return answer{}, s.ended()
+	case <-over:
+		return answer{}, ctx.Err()
+	}
+}
+
+// ended is the error of runs of a child that is no more.
+func (s *session) ended() error {
+	<-s.gone
+	return unavailable{s.err}
+}
+
+// request holds a call to the graph and writes it.
+func (s *session) request(ctx context.Context, inputs predict.Tensors, outputs []string) (meta []byte, data [][]byte, want []int, err error) {
+	in := ends{}
+	for i, spec := range s.inputs {
+		t, ok := inputs[spec.Name]
+		if !ok {
+			return nil, nil, nil, fmt.Errorf("input %q is missing", spec.Name)
+		}
+		if err := spec.Match(t); err != nil {
+			return nil, nil, nil, err
+		}
+		in.at, in.tensors = append(in.at, i), append(in.tensors, t)
+	}
+	if len(inputs) > len(s.inputs) {
+		return nil, nil, nil, fmt.Errorf("%d inputs given, the graph has %d", len(inputs), len(s.inputs))
+	}
+	for _, name := range outputs {
+		i := slices.IndexFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name })
+		if i < 0 {
+			return nil, nil, nil, fmt.Errorf("the graph has no output %q", name)
+		}
+		if !slices.Contains(want, i) {
+			want = append(want, i)
+		}
+	}
+	if len(want) == 0 {
+		return nil, nil, nil, errors.New("no output is asked for")
+	}
+	if meta, data, err = in.append(nil); err != nil {
+		return nil, nil, nil, err
+	}
+	var limit int64
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = max(1, int64(time.Until(deadline)))
+	}
+	meta = binary.LittleEndian.AppendUint64(meta, uint64(limit))
+	meta = binary.LittleEndian.AppendUint16(meta, uint16(len(want)))
+	for _, at := range want {
+		meta = binary.LittleEndian.AppendUint16(meta, uint16(at))
+	}
+	return meta, data, want, nil
+}
+
+func (s *session) begin(want []int) (uint64, *pending) {
+	p := &pending{want: want, answer: make(chan answer, 1)}
+	if s.runTimeout > 0 {
+		p.late = time.AfterFunc(s.runTimeout+patience, func() {
+			s.kill(fmt.Errorf("a run went on for %v after the %v that it may take", patience, s.runTimeout))
+		})
+	}
+	s.waiting.Lock()
+	defer s.waiting.Unlock()
+	s.last++
+	s.pending[s.last] = p
+	return s.last, p
+}
+
+// find returns a run that the child speaks of, and forgets it once it has ended.
+func (s *session) find(f frame) (*pending, error) {
+	s.waiting.Lock()
+	defer s.waiting.Unlock()
+	p := s.pending[f.id]
+	switch {
+	case p == nil:
+		return nil, fmt.Errorf("it answers run %d, which is none", f.id)
+	case p.answered != (f.kind == kindEnded):
+		return nil, fmt.Errorf("it answers run %d twice, or ends it without an answer", f.id)
+	}
+	p.answered = true
+	if !f.more {
+		delete(s.pending, f.id)
+		if p.late != nil {
+			p.late.Stop()
+		}
+	}
+	return p, nil
+}
+
+// hear reads what the child says until it ends. What is not what it should say ends it.
+func (s *session) hear(r *bufio.Reader) {
+	err := s.next(r)
+	for err == nil {
+		err = s.next(r)
+	}
+	s.fail(err)
+	s.waiting.Lock()
+	defer s.waiting.Unlock()
+	for _, p := range s.pending {
+		if p.late != nil {
+			p.late.Stop()
+		}
+	}
+}
+
+func (s *session) next(r io.Reader) error {
+	f, err := readFrame(r)
+	if err != nil {
+		return err
+	}
+	if f.kind != kindResult && f.kind != kindFailed && f.kind != kindEnded {
+		return fmt.Errorf("a message of kind %d is none of a child's", f.kind)
+	}
+	p, err := s.find(f)
+	if err != nil {
+		return err
+	}
+	switch f.kind {
+	case kindResult:
+		out, rest, err := readEnds(f.meta, r, limits{specs: s.outputs, want: p.want, bytes: s.most})
+		if err != nil {
+			return err
+		}
+		if len(rest) > 0 {
+			return fmt.Errorf("%d bytes are left after the heads of tensors", len(rest))
+		}
+		p.answer <- answer{out: out}
+	case kindFailed:
+		kind, text, err := readFault(f.meta)
+		if err != nil {
+			return err
+		}
+		p.answer <- answer{err: refusal{kind, text}}
+	default:
+		if len(f.meta) > 0 {
+			return errors.New("the end of a run says more than that")
+		}
+	}
+	return nil
+}
