@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -19,8 +20,9 @@ from mutants._swap_skews import attack as attack_swap
 BUILD = ROOT / "build"
 
 
-def verdict(bundle: Path, binary: Path) -> tuple[str, str]:
+def verdict(bundle: Path, binary: Path, isolated: bool = False) -> tuple[str, str]:
     """The stage that a binary refuses a bundle at, and what it says; "accepted" if it does not."""
+    os.environ["FORGO_ISOLATE"] = "available" if isolated else "off"
     try:
         return "accepted", f"{_binary.verify(bundle, binary)['cases']} cases"
     except ParityError as e:
@@ -41,17 +43,18 @@ def attack(skew: Skew, folder: Path) -> tuple[str, str]:
     binary = build(skew, folder)
     if isinstance(skew, SwapSkew):
         return attack_swap(binary, folder)
-    return (
-        attack_served(skew, binary) if isinstance(skew, ServeSkew) else verdict(BUILD / skew.bundle, binary)
-    )
+    if isinstance(skew, ServeSkew):
+        return attack_served(skew, binary)
+    return verdict(BUILD / skew.bundle, binary, skew.isolated)
 
 
 def sound() -> str:
     """What is wrong before any skew is planted."""
     for bundle in sorted({s.bundle for s in BUNDLE_SKEWS} | {s.bundle for s in BINARY_SKEWS}):
-        stage, message = verdict(BUILD / bundle, _binary.path())
-        if stage != "accepted":
-            return f"{bundle} without a skew is refused: {message}"
+        for isolated in (True, False):
+            stage, message = verdict(BUILD / bundle, _binary.path(), isolated)
+            if stage != "accepted":
+                return f"{bundle} without a skew is refused: {message}"
     for name in sorted({skew.bundle for skew in SERVE_SKEWS}):
         stage, message = attack_served(ServeSkew("none", "accepted", "", "", "", bundle=name), _binary.path())
         if stage != "accepted":

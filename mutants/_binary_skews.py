@@ -28,6 +28,8 @@ class BinarySkew:
     """More changes of the file, each old and new."""
     bundle: str = "tiles.forgo"
     """That must be refused, below build/."""
+    isolated: bool = False
+    """Whether the engine runs in a process of its own, where the skew is."""
     tags: str | None = None
     """Of the Go build, where the skew is not in what this machine builds by itself."""
 
@@ -72,7 +74,11 @@ IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shap
 
 RIPE = "mutants/ripe.forgo"
 
+WIRE = "predict/isolated/wire.go"
+
 BINARY_SKEWS = [
+    BinarySkew("tensors shifted on their way between processes", "model", WIRE, "data = append(data, raw)", "data = append(data, append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...))", "writer isolated tensors", bundle=IRIS, isolated=True),
+    BinarySkew("tensors of another process read from the second element", "model", WIRE, "tensor.FromBytes(h.dtype, raw, h.shape...)", "tensor.FromBytes(h.dtype, append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...), h.shape...)", "reader isolated tensors", bundle=IRIS, isolated=True),
     BinarySkew("labels below their thresholds", "label", "predict/answer.go", "s > manifest.Thresholds[j]", "s < manifest.Thresholds[j]", bundle=RIPE),
     BinarySkew("thresholds of the labels in order of score", "label", "predict/answer.go", "s > manifest.Thresholds[j]", "s > manifest.Thresholds[len(scores)-1-j]", bundle=RIPE),
     BinarySkew("a part's copies answered for its rows", "model", "predict/parts.go", "t.Slice(0, have)", "t.Slice(size-have, size)", bundle=RIPE),

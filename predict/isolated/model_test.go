@@ -224,3 +224,47 @@ func benchmark(b *testing.B, engine predict.Engine) {
 
 func BenchmarkInProcess(b *testing.B) { benchmark(b, onnx.Engine()) }
 func BenchmarkIsolated(b *testing.B)  { benchmark(b, Engine(onnx.Engine(), Options{})) }
+
+// changed is an engine whose process answers otherwise each time that it is started again.
+type changed struct {
+	*spy
+	opened atomic.Int64
+}
+
+func (c *changed) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+	s, err := c.spy.Open(ctx, g, o)
+	if c.opened.Add(1) > 1 && err == nil {
+		return otherwise{s.(*session)}, nil
+	}
+	return s, err
+}
+
+type otherwise struct{ *session }
+
+func (o otherwise) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	out, err := o.session.Run(ctx, inputs, outputs)
+	for _, t := range out {
+		if values, ok := t.Data.([]float32); ok {
+			values[0]++
+		}
+	}
+	return out, err
+}
+
+// Golden cases are replayed before a process that was started again answers.
+func TestAnEngineThatComesBackChanged(t *testing.T) {
+	path := filepath.Join(conformance, "bundles/iris.forgo")
+	engine := &changed{spy: &spy{Engine: Engine(onnx.Engine(), Options{Available: true})}}
+	m := load(t, path, predict.Options{}, engine)
+	in := recorded(t, path)[0].Inputs
+	if err := engine.last().cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is refused", func() bool {
+		down := m.Engine().Down
+		return down != nil && strings.Contains(down.Error(), "parity refused")
+	})
+	if out, err := m.Run(t.Context(), in); !errors.Is(err, predict.ErrUnavailable) {
+		t.Errorf("got %v, %v", out, err)
+	}
+}
