@@ -76,8 +76,6 @@ func open(t testing.TB, engine predict.Engine, g predict.Graph, o predict.Sessio
 	return s
 }
 
-var x = predict.Tensors{"x": {Shape: []int64{1, 3}, Data: []float32{1, 2, 3}}}
-
 // An engine that Main was not given, and a graph that is none, are refused with what the child says.
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	if _, err := Engine(named{onnx.Engine(), "abacus"}, Options{}).Library(); err == nil {

@@ -4,7 +4,6 @@ package isolated
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -77,8 +76,11 @@ func confine(folder string, o opening) (Sandbox, error) {
 	return has, nil
 }
 
-// stack is what the C library sets aside for each thread.
-const stack = 8 << 20
+const (
+	stack   = 8 << 20   // that the C library sets aside for each thread
+	reserve = 128 << 20 // of addresses that its allocator sets aside for each thread
+	others  = 1 << 30   // addresses of Go's heap and of files
+)
 
 // limit bounds memory and files. Memory counts on top of what the process has now.
 func limit(o opening) error {
@@ -86,17 +88,26 @@ func limit(o opening) error {
 	if err != nil {
 		return err
 	}
-	_, after, _ := bytes.Cut(status, []byte("\nVmData:"))
-	fields := strings.Fields(string(after))
-	if len(fields) == 0 {
-		return errors.New("/proc/self/status has no VmData")
+	now := map[string]uint64{}
+	for _, field := range []string{"VmData", "VmSize"} {
+		_, after, _ := bytes.Cut(status, []byte("\n"+field+":"))
+		words := strings.Fields(string(after))
+		if len(words) == 0 {
+			return fmt.Errorf("/proc/self/status has no %s", field)
+		}
+		kib, err := strconv.ParseUint(words[0], 10, 64)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", field, err)
+		}
+		now[field] = kib << 10
 	}
-	now, err := strconv.ParseUint(fields[0], 10, 64) // in KiB
-	if err != nil {
-		return fmt.Errorf("read VmData: %w", err)
-	}
-	data := now<<10 + uint64(o.Memory) + uint64(2*o.Threads+16)*stack
-	for resource, most := range map[int]uint64{unix.RLIMIT_DATA: data, unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: 0} {
+	memory, threads := uint64(o.Memory), uint64(2*o.Threads+16)
+	for resource, most := range map[int]uint64{
+		unix.RLIMIT_DATA: now["VmData"] + memory + threads*stack,
+		// What is only read takes little but page tables; this bounds those.
+		unix.RLIMIT_AS:   now["VmSize"] + 2*memory + threads*(stack+reserve) + others,
+		unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: 0,
+	} {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most}); err != nil {
 			return err
 		}
@@ -156,11 +167,12 @@ func restrictCalls() error {
 	}
 	when("openat", without(2, unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC|unix.O_APPEND))
 	when("open", without(1, unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC|unix.O_APPEND))
-	when("clone", with(0, unix.CLONE_THREAD)) // threads, no processes
-	when("tgkill", is(0, self))               // Go's signals between its threads, and abort
+	when("clone", with(0, unix.CLONE_THREAD), without(0, namespaces)) // threads, no processes
+	when("tgkill", is(0, self))                                       // Go's signals between its threads, and abort
 	when("kill", is(0, self))
-	when("mmap", with(3, unix.MAP_PRIVATE), without(3, unix.MAP_SHARED)) // shared memory is not counted
-	when("prlimit64", is(0, 0), is(2, 0))                                // reading
+	// Other memory than this is not counted as data.
+	when("mmap", with(3, unix.MAP_PRIVATE), without(3, unix.MAP_SHARED|unix.MAP_GROWSDOWN|unix.MAP_HUGETLB))
+	when("prlimit64", is(0, 0), is(2, 0)) // reading
 	for _, command := range []uint64{unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_DUPFD_CLOEXEC} {
 		when("fcntl", is(1, command))
 	}
@@ -179,6 +191,9 @@ func restrictCalls() error {
 		},
 	})
 }
+
+const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
+	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
 // calls may be made with any arguments. None of them makes a file, a connection or a process, or reaches
 // another process.

@@ -113,6 +113,13 @@ var attacks = []attack{
 		}
 		return number(err)
 	}, true},
+	{"take memory as a stack", func() int {
+		m, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_GROWSDOWN)
+		if err == nil {
+			_ = unix.Munmap(m)
+		}
+		return number(err)
+	}, true},
 	{"make a file in memory", func() int { return closed(unix.MemfdCreate("x", 0)) }, true},
 	{"outlive the parent", func() int { return call(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0) }, true},
 	{"have signals sent by a descriptor", func() int {

@@ -64,7 +64,7 @@ var (
 		"Time that it may be; requests beyond it are refused. Not there without --max-wait.", "model", "version")
 
 	engineRestarts = newFamily("forgo_engine_restarts_total",
-		"How often the model's engine ended and was started again, golden cases replayed. Not there without --isolate.", "model", "version")
+		"How often the model's engine ended and was started again, golden cases replayed; 0 without --isolate.", "model", "version")
 
 	batchRows   = newFamily("forgo_batch_rows", "Rows of each run of the engine.", "model", "version")
 	engineTotal = newFamily("forgo_engine_busy_seconds_total", "Time of all runs of the engine; its rate is how many are under way.", "model", "version")
@@ -199,9 +199,7 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 	}
 	gauge(engineRuns, float64(stats.Running))
 	gauge(engineLimit, float64(stats.Instances))
-	if engine := m.Engine(); engine.Apart {
-		counter(engineRestarts, float64(engine.Restarts))
-	}
+	counter(engineRestarts, float64(m.Engine().Restarts))
 	m.batches(out, stats.Batches)
 }
 
