@@ -24,7 +24,7 @@ func addLimits(flags *pflag.FlagSet, p *predict.Options, s *serve.Options, maxMe
 	sizeVar(flags, &s.MaxBody, "max-body", serve.DefaultMaxBody, "a request's body is up to `SIZE`, as it is sent and once it is unpacked")
 	flags.DurationVar(&s.Timeout, "timeout", 0, "how long a request may take where its caller gives it no less (0: as long as it takes)")
 	flags.DurationVar(&s.Drain, "drain", serve.DefaultDrain, "how long requests under way may take once the server is to stop")
-	flags.DurationVar(&s.ShutdownDelay, "shutdown-delay", 0, "how long a server that is to stop, and says that it is not ready, takes new connections")
+	flags.DurationVar(&s.ShutdownDelay, "shutdown-delay", 0, "after SIGTERM, keep accepting connections this long while reporting not ready")
 	flags.IntVar(&s.MaxPictures, "max-pictures", serve.DefaultLimits.MaxPictures, "a request has up to `N` pictures")
 	flags.IntVar(&s.MaxElements, "max-elements", serve.DefaultLimits.MaxElements, "a request's tensors have up to `N` elements")
 	flags.IntVar(&s.MaxJSONDepth, "max-json-depth", serve.DefaultLimits.MaxJSONDepth, "lists and objects in JSON are up to `N` deep in each other")

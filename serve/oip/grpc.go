@@ -46,8 +46,8 @@ func (s *Service) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.Serv
 	return &pb.ServerReadyResponse{Ready: s.models.Ready()}, nil
 }
 
-// ModelReady answers whether a model's version answers, and the server takes requests. For one
-// that there is not it answers false, as Triton does: clients ask until a model is there.
+// ModelReady answers whether a model's version answers, and the server takes requests. Where
+// no such model exists it answers false, as Triton does: clients ask until it does.
 func (s *Service) ModelReady(_ context.Context, req *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
 	m, err := s.models.Get(req.GetName(), req.GetVersion())
 	if err != nil {

@@ -33,10 +33,10 @@ var (
 	modelInfo = newFamily("forgo_model_info", "1 for each version of a model that is served, with its bundle's digest.",
 		"model", "version", "digest", "engine", "task")
 	modelReady       = newFamily("forgo_model_ready", "1 for each version that answers, 0 for one that is known and does not.", "model", "version")
-	loadsTotal       = newFamily("forgo_model_loads_total", "Versions that were loaded, and those that were refused.", "model", "outcome")
+	loadsTotal       = newFamily("forgo_model_loads_total", "Loads of model versions, by outcome: loaded or refused.", "model", "outcome")
 	folderGone       = newFamily("forgo_model_folder_missing", "1 for each version that answers though its folder is gone, 0 for one whose folder is there.", "model", "version")
 	ready            = newFamily("forgo_ready", "1 while the server answers that it is ready, 0 while it does not.")
-	logDropped       = newFamily("forgo_log_dropped_lines_total", "Lines of the log that were lost, because nobody read them in time.")
+	logDropped       = newFamily("forgo_log_dropped_lines_total", "Log lines that were dropped because nothing read them in time.")
 	parityDifference = newFamily("forgo_model_parity_difference",
 		"Largest difference in the replay at load, by stage: decode of pictures in steps of 255, otherwise as tolerances are.", "model", "version", "stage")
 	parityTolerance = newFamily("forgo_model_parity_tolerance", "What the bundle allows the largest difference of the model's outputs to be.", "model", "version")
@@ -45,12 +45,12 @@ var (
 	parityCases = newFamily("forgo_model_parity_cases", "Golden cases that were replayed at load.", "model", "version")
 
 	requestsTotal = newFamily("forgo_requests_total",
-		"Inference requests that are over, and failed ones of any kind; model is empty for those that came to none.", "model", "version", "protocol")
+		"Completed inference requests, and failed requests of any kind; model is empty where none was found.", "model", "version", "protocol")
 	failuresTotal = newFamily("forgo_request_failures_total", "Requests that were answered with an error, by reason.",
 		"model", "version", "protocol", "reason")
 	requestSeconds   = newFamily("forgo_request_duration_seconds", "Time of requests that were answered without an error.", "model", "version", "protocol")
 	requestsInFlight = newFamily("forgo_requests_in_flight", "Inference requests under way.", "model", "version")
-	rowsTotal        = newFamily("forgo_rows_total", "Rows, or pictures, that were answered.", "model", "version")
+	rowsTotal        = newFamily("forgo_rows_total", "Rows, or pictures, answered.", "model", "version")
 	stageSeconds     = newFamily("forgo_stage_duration_seconds",
 		"Time of a request's stages: read (waiting for the body), decode, preprocess, queue, infer, encode.", "model", "version", "stage")
 

@@ -16,24 +16,24 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 )
 
-// ErrNotFound is wrapped by errors about a model, version or label that there is not.
+// ErrNotFound is wrapped where there is no such model, version or label.
 var ErrNotFound = errors.New("not found")
 
 type notFound struct{ error }
 
 func (notFound) Is(target error) bool { return target == ErrNotFound }
 
-// NotFound marks an error as one about something that there is not.
+// NotFound returns an error that wraps [ErrNotFound].
 func NotFound(format string, args ...any) error { return notFound{fmt.Errorf(format, args...)} }
 
-// ErrNotReady is wrapped by errors about a model or version that there is, but does not answer.
+// ErrNotReady is wrapped where a model or version exists and does not answer.
 var ErrNotReady = errors.New("not ready")
 
 type notReady struct{ error }
 
 func (notReady) Is(target error) bool { return target == ErrNotReady }
 
-// NotReady marks an error as one about something that does not answer now.
+// NotReady returns an error that wraps [ErrNotReady].
 func NotReady(format string, args ...any) error { return notReady{fmt.Errorf(format, args...)} }
 
 type badInput struct{ error }
