@@ -1,0 +1,171 @@
+package serve
+
+// The minimum rate and draining, by a clock that moves only when all wait for it.
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener of connections in memory.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix"} }
+
+// TestMinimumRate sends bodies at different rates: each has 20 s, and a second more for each 64 KiB that has come, and
+// may pause for no longer than these 20 s.
+func TestMinimumRate(t *testing.T) {
+	for name, c := range map[string]struct {
+		piece int           // bytes
+		every time.Duration // a piece
+		whole int           // bytes that the body has
+		after time.Duration // when it is answered
+		want  int
+	}{
+		"a byte a second":             {1, time.Second, 1000, 20 * time.Second, http.StatusRequestTimeout},
+		"nothing":                     {0, time.Hour, 1000, 20 * time.Second, http.StatusRequestTimeout},
+		"64 KiB a second":             {64 << 10, time.Second, 100 * 64 << 10, 100 * time.Second, http.StatusNotFound},
+		"much, and then nothing":      {1 << 20, time.Hour, 2 << 20, 20 * time.Second, http.StatusRequestTimeout},
+		"half of it, for a short one": {32 << 10, time.Second, 10 * 32 << 10, 10 * time.Second, http.StatusNotFound},
+		"half of it, for a long one":  {32 << 10, time.Second, 200 * 32 << 10, 39 * time.Second, http.StatusRequestTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := slog.New(slog.DiscardHandler)
+				read := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+					if _, err := io.Copy(io.Discard, req.Body); err != nil {
+						w.WriteHeader(http.StatusRequestTimeout)
+						return
+					}
+					w.WriteHeader(http.StatusNotFound)
+				})
+				server := &http.Server{Handler: paced(20 * time.Second)(read), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+				listener := make(pipes, 1)
+				served := make(chan struct{})
+				go func() {
+					defer close(served)
+					_ = server.Serve(listener)
+				}()
+				ours, theirs := net.Pipe()
+				listener <- theirs
+				start := time.Now()
+				go func() {
+					_, err := fmt.Fprintf(ours, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", c.whole)
+					for sent := 0; err == nil && c.piece > 0 && sent < c.whole; sent += c.piece {
+						_, err = io.WriteString(ours, strings.Repeat(" ", c.piece))
+						time.Sleep(c.every)
+					}
+				}()
+				resp, err := http.ReadResponse(bufio.NewReader(ours), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				took := time.Since(start)
+				// The last piece is read when it is sent; it has been slept for after.
+				if resp.StatusCode != c.want || took > c.after || took < c.after-2*time.Second {
+					t.Errorf("%d after %v, want %d after %v", resp.StatusCode, took, c.want, c.after)
+				}
+				_ = ours.Close()
+				close(listener)
+				_ = server.Close()
+				<-served
+				time.Sleep(2 * time.Hour) // by when the sender is done
+			})
+		})
+	}
+}
+
+// TestDrainingWaitsUntilItIsQuiet stops while requests are under way, while others follow, and while nobody is.
+func TestDrainingWaitsUntilItIsQuiet(t *testing.T) {
+	tick := quiet / 100
+	for name, c := range map[string]struct {
+		busy  []time.Duration // when a request begins and ends, in turn
+		drain time.Duration
+		want  time.Duration
+	}{
+		"nothing under way":           {nil, time.Minute, quiet},
+		"one request":                 {[]time.Duration{0, 5 * time.Second}, time.Minute, 5*time.Second + quiet},
+		"another in the last moment":  {[]time.Duration{0, 5 * time.Second, 5*time.Second + quiet/2, 7 * time.Second}, time.Minute, 7*time.Second + quiet},
+		"another after it was closed": {[]time.Duration{0, 5 * time.Second, 5*time.Second + 2*quiet, time.Minute}, time.Hour, 5*time.Second + quiet},
+		"one that does not end":       {[]time.Duration{0, time.Hour}, time.Minute, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var of traffic
+				of.stopping.Store(true)
+				start := time.Now()
+				for i := 0; i < len(c.busy); i += 2 {
+					if c.busy[i] == 0 {
+						of.begin()
+					} else {
+						time.AfterFunc(c.busy[i], of.begin)
+					}
+					time.AfterFunc(c.busy[i+1], of.end)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), c.drain)
+				defer cancel()
+				of.settle(ctx, func() bool { return true })
+				if took := time.Since(start); took < c.want || took > c.want+2*tick {
+					t.Errorf("it took %v, want %v", took, c.want)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		new(traffic).settle(t.Context(), func() bool { return false })
+		if time.Since(start) != 0 {
+			t.Errorf("with nobody connected it took %v", time.Since(start))
+		}
+	})
+}
+
+// TestLateCallsAreEnded ends a call over gRPC whose message does not come, and no other.
+func TestLateCallsAreEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := late(time.Minute)
+		for name, c := range map[string]struct {
+			comes time.Duration // after which the message does; 0 is never
+			ends  bool
+		}{"in time": {59 * time.Second, false}, "never": {0, true}} {
+			ctx, cancel := context.WithCancel(t.Context())
+			call, err := l.tap(ctx, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.comes > 0 {
+				time.AfterFunc(c.comes, func() { l.came(call) })
+			}
+			start := time.Now()
+			select {
+			case <-call.Done():
+				if !c.ends || time.Since(start) != time.Minute {
+					t.Errorf("%s: ended after %v", name, time.Since(start))
+				}
+			case <-time.After(time.Hour):
+				if c.ends {
+					t.Errorf("%s: it goes on", name)
+				}
+			}
+			cancel()
+		}
+	})
+}
