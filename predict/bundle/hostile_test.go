@@ -3,6 +3,7 @@ package bundle_test
 // Bundles whose files are not what files should be.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -112,4 +113,32 @@ func TestGoldenCasesOfGigabytesAreRefused(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// What changes between a bundle's check and the copy that an engine opens is not copied.
+func TestCopiesAreHeldToTheirDigests(t *testing.T) {
+	place := bundletest.Copy(t, "../../conformance/bundles/iris.forgo")
+	b, err := bundle.Open(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.CopyFolder(t.Context(), "golden", t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(data []byte) []byte{
+		"a byte":      func(data []byte) []byte { data[len(data)-1] ^= 1; return data },
+		"cut short":   func(data []byte) []byte { return data[:len(data)-1] },
+		"made longer": func(data []byte) []byte { return append(data, 0) },
+	} {
+		file := filepath.Join(place, "golden", "003.safetensors")
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundletest.Write(t, place, "golden/003.safetensors", change(bytes.Clone(data)))
+		if err := b.CopyFolder(t.Context(), "golden", t.TempDir()); err == nil || !strings.Contains(err.Error(), "golden/003.safetensors") {
+			t.Errorf("%s: copied with %v", name, err)
+		}
+		bundletest.Write(t, place, "golden/003.safetensors", data)
+	}
 }
