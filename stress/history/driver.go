@@ -383,9 +383,12 @@ func (d *driver) unload(ctx context.Context, model string) {
 // load asks for a load. Where all is known it is known afterwards what answers.
 func (d *driver) load(ctx context.Context, model string) {
 	e := d.asker.change(ctx, d.record, Load, model)
+	if e.Status == 404 {
+		return // there is nothing to load, and what was unloaded stays so
+	}
 	s := d.shelves[model]
 	s.unloaded, s.unsure = false, false
-	if e.Status == 200 && d.sure && d.whole(model) {
+	if e.Status == 200 && d.sure && d.whole(model) && d.named(model) {
 		d.exact(model, e.Start, e.End)
 	}
 }
@@ -399,6 +402,22 @@ func (d *driver) whole(model string) bool {
 		}
 	}
 	return len(disk) > 0
+}
+
+// named says whether the versions that the settings name are on disk: one whose folder is gone may answer on.
+func (d *driver) named(model string) bool {
+	disk, s := d.shelves[model].disk, d.config[model]
+	for v := range strings.SplitSeq(s.policy, ",") {
+		if isVersion := v[0] >= '0' && v[0] <= '9'; isVersion && disk[v] == 0 {
+			return false
+		}
+	}
+	for _, v := range s.labels {
+		if disk[v] == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // race has many callers load and unload a model at once.
