@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
 # are enough.
-.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history refusals build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history refusals mutation build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -22,6 +22,7 @@ help:
 	@echo "make overload ten times more than ResNet50 answers; make soak: hot swaps for ten minutes"
 	@echo "make floods   requests that are small on the wire and large in memory, into docs/benchmarks"
 	@echo "make history  a random history of copies, damage, signals and errors, SECONDS (3600) from SEED (random)"
+	@echo "make mutation  changes in the code, one at a time, which tests should notice"
 	@echo "make audit    known vulnerabilities in what forgo depends on; make sbom: what that is"
 	@echo "make build    the Go binary, for the Python command to hand over to"
 
@@ -80,6 +81,12 @@ history: build
 # What a hundred of each refused request leave behind, into docs/refusals.md.
 refusals: .venv/ready
 	FORGO_UPDATE_REFUSALS=1 $(GO) test -count=1 -run TestRefusedRequestsLeaveNothing ./serve
+
+# Code with one thing changed at a time, of which the tests should notice every one: MUTANTS drawn by SEED, into
+# docs/mutation.md.
+MUTANTS ?= 60
+mutation: build
+	@$(PY) scripts/mutation.py --sample $(MUTANTS) --seed $(or $(filter-out 0,$(SEED)),1)
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve

@@ -189,7 +189,7 @@ def noticed_in_python(mutant: Mutant, work: Path) -> bool | None:
     try:
         tests = PYTHON_TESTS[Path(mutant.file).stem]
         command = [
-            ROOT / ".venv/bin/python",
+            str(ROOT / ".venv/bin/python"),
             "-m",
             "pytest",
             "-q",

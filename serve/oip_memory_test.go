@@ -89,7 +89,8 @@ func TestBinaryBodiesAreNotCopied(t *testing.T) {
 					t.Fatalf("%d rows, length known %v: %d %.200q", rows, known, w.Code, w.Body)
 				}
 				seen := unsafe.Slice((*byte)(unsafe.Pointer(&ran[0])), 4*len(ran))
-				if at := len(seen) - len(body.last); len(seen) != len(data) || at < 0 || &seen[at] != &body.last[0] {
+				// Of many rows, which run in parts, it is the last part.
+				if &seen[len(seen)-1] != &body.last[len(body.last)-1] {
 					t.Errorf("%d rows, length known %v, header %q: the engine reads a copy", rows, known, form)
 				}
 			}
