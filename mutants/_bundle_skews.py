@@ -238,6 +238,24 @@ def _thresholds_reversed(bundle: Path, manifest: Manifest) -> None:
     manifest["thresholds"].reverse()
 
 
+def _signatures(change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Callable[[Path, Manifest], None]:
+    """Change the two signatures of the same input whose outputs differ."""
+
+    def plant(bundle: Path, manifest: Manifest) -> None:
+        by_name = {s["name"]: s for s in manifest["signatures"]}
+        change(by_name["regress_x_to_y"], by_name["regress_x_to_y2"])
+
+    return plant
+
+
+def _swapped(key: str) -> Callable[[Path, Manifest], None]:
+    def swap(a: dict[str, Any], b: dict[str, Any]) -> None:
+        a[key], b[key] = b[key], a[key]
+
+    return _signatures(swap)
+
+
+HALF = "../conformance/bundles/half_plus_two.forgo"
 def _constant(name: str, value: object) -> Callable[[onnx.ModelProto], None]:
     """Another value for a constant of the graph that has a name."""
 
@@ -292,6 +310,11 @@ BUNDLE_SKEWS = [
     BundleSkew("another pad colour", "preprocess", preprocess_of(resize="bilinear-pillow", fit="pad", pad_colour=(0, 0, 0)), PADDED),
     BundleSkew("stretch for pad", "preprocess", preprocess_of(resize="bilinear-pillow"), PADDED),
     BundleSkew("another signature of the same shape", "model", _graph_of(signature=SIGNATURES[1]), TAGGED),
+    BundleSkew("a signature proven by another's cases", "model", _swapped("golden"), HALF),
+    BundleSkew("two signatures in each other's names", "model", _swapped("name"), HALF),
+    BundleSkew("a signature with another's output", "model", _signatures(lambda a, b: a["outputs"][0].update(graph_name="y2")), HALF),
+    BundleSkew("a signature with the cases of another", "bundle", _signatures(lambda a, b: a.update(golden=b["golden"])), HALF),
+    BundleSkew("a signature without cases", "bundle", _signatures(lambda a, b: a.update(golden={"cases": [], "none": "trust me"})), HALF),
     BundleSkew("another tag of the same shape", "model", _graph_of(tags=TAGS[1]), TAGGED),
     BundleSkew("p for 1 - p of two labels", "model", _graph("model.onnx", _both_swapped), GREY),
     BundleSkew("grey weighed as BGR", "preprocess", _graph("preprocess.onnx", _grey_of_bgr), GREY),

@@ -145,6 +145,7 @@ ROTATED = """		if n := t.Rows(); n > 1 {
 			t, _ = tensor.Concat(t.Slice(1, n), t.Slice(0, 1))
 		}
 """
+SIGNATURES, SERIALIZED = "serve/tfserving/signatures.go", "serve/tfserving/serialized.go"
 EXAMPLES, TF_PROTO = "serve/tfserving/examples.go", "serve/tfserving/proto.go"
 ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(a, dst, given[0].Name, results[outputs[len(outputs)-1].Name])"
 SWAPPED = """			if t.rows > 8 {
@@ -165,7 +166,7 @@ SERVE_SKEWS = [
     ServeSkew("gRPC typed outputs from the last row on", "serve oip-grpc", GRPC, "			out.Contents = wire.Contents(t)\n", LAST_FIRST, proves="writer OIP gRPC typed"),
     ServeSkew("TensorFlow columns from the second row on", "serve tensorflow", TF_REQUEST, "		columns[spec.Name] = t\n		return nil\n", SECOND_FIRST, proves="reader TensorFlow REST columns"),
     ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(a, dst, given[0].Name, results[given[0].Name])", ALL_OUTPUTS, proves="writer TensorFlow REST"),
-    ServeSkew("TensorFlow classes labelled one off", "serve tensorflow", TF_ANSWER, "manifest.Labels[i%len(manifest.Labels)]", "manifest.Labels[(i+1)%len(manifest.Labels)]", proves="writer TensorFlow REST classes"),
+    ServeSkew("TensorFlow classes labelled one off", "serve tensorflow", TF_ANSWER, "		label = c.labels[i]\n", "		label = c.labels[(i+1)%c.each]\n", proves="writer TensorFlow REST classes"),
     ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes", proves="writer native answers"),
     ServeSkew("OIP best classes are the worst", "serve oip", CLASSES, "cmp.Compare(row[b], row[a])", "cmp.Compare(row[a], row[b])"),
     ServeSkew("OIP best classes labelled one off", "serve oip", CLASSES, "labels[i]...)", "labels[(i+1)%len(labels)]...)", proves="writer OIP classes"),
@@ -184,5 +185,8 @@ SERVE_SKEWS = [
     ServeSkew("TensorFlow gRPC values shifted by one", "serve tensorflow-grpc", TF_PROTO, "filled(r, p.GetFloatVal(), n)", "filled(r, append(p.GetFloatVal()[1:], p.GetFloatVal()[0]), n)", proves="reader TensorFlow gRPC values"),
     ServeSkew("TensorFlow gRPC content shifted by an element", "serve tensorflow-grpc", TF_PROTO, "tensor.FromBytes(d, raw, int64(n))", "tensor.FromBytes(d, append(raw[4:len(raw):len(raw)], raw[:4]...), int64(n))", proves="reader TensorFlow gRPC content"),
     ServeSkew("TensorFlow gRPC outputs shifted by one", "serve tensorflow-grpc", TF_PROTO, "p.FloatVal = data\n", "p.FloatVal = append(data[1:len(data):len(data)], data[0])\n", proves="writer TensorFlow gRPC"),
-    ServeSkew("TensorFlow gRPC classes labelled one off", "serve tensorflow-grpc", "serve/tfserving/grpc.go", "Label: manifest.Labels[i]", "Label: manifest.Labels[(i+1)%len(manifest.Labels)]", proves="writer TensorFlow gRPC classes"),
+    ServeSkew("TensorFlow gRPC classes labelled one off", "serve tensorflow-grpc", "serve/tfserving/grpc.go", "			label, score := given.class(row, i)\n", "			_, score := given.class(row, i)\n			label, _ := given.class(row, (i+1)%given.each)\n", proves="writer TensorFlow gRPC classes"),
+    ServeSkew("another signature answers", "serve tensorflow", SIGNATURES, "	if s, ok := all[name]; ok {\n", "	if s, ok := all[strings.TrimSuffix(name, \"2\")]; ok {\n", also=(('	"slices"\n', '	"slices"\n	"strings"\n'),), bundle="half_plus_two"),
+    ServeSkew("serialized tf.Examples in another order", "serve tensorflow-grpc", SERIALIZED, "		texts[i] = text(data)\n", "		texts[len(texts)-1-i] = text(data)\n", bundle="half_plus_two", replay=("--protocol", "tensorflow-grpc"), proves="writer tf.Example"),
+    ServeSkew("floats of features rounded to integers", "serve tensorflow", SERIALIZED, "		values, _ := t.Data.([]float32)\n", "		values, _ := t.Data.([]float32)\n		for i := range values {\n			values[i] = float32(int(values[i]))\n		}\n", bundle="half_plus_two", proves="reader TensorFlow REST serialized examples"),
 ]  # fmt: skip

@@ -47,6 +47,22 @@ type Graph struct {
 	// operations instead, as in "input_1" or "softmax:0".
 	Signature       string
 	Inputs, Outputs []string
+	// Signatures are others of the same graph that are to be opened with it, for a [Signed] session.
+	Signatures []GraphSignature
+}
+
+// GraphSignature is a signature of a SavedModel, with those of its inputs and outputs that are meant.
+type GraphSignature struct {
+	Name            string
+	Inputs, Outputs []string
+}
+
+// Signed is a [Session] that was opened with several signatures.
+type Signed interface {
+	Session
+	// Signed returns a session of one of [Graph.Signatures], nil for another name. It shares the graph,
+	// which Close of the session that it comes from frees; its own Close does nothing.
+	Signed(name string) Session
 }
 
 // SessionOptions tune one session. The zero value is useful.

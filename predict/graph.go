@@ -24,6 +24,16 @@ func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOp
 	for _, t := range m.Outputs {
 		g.Outputs = append(g.Outputs, t.GraphName)
 	}
+	for _, s := range m.Signatures {
+		signed := GraphSignature{Name: s.Name}
+		for _, t := range s.Inputs {
+			signed.Inputs = append(signed.Inputs, t.GraphName)
+		}
+		for _, t := range s.Outputs {
+			signed.Outputs = append(signed.Outputs, t.GraphName)
+		}
+		g.Signatures = append(g.Signatures, signed)
+	}
 	private, free, err := privateFolder()
 	if err != nil {
 		return nil, fmt.Errorf("copy %s of bundle %s: %w", g.Path, b.Path, err)

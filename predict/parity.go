@@ -54,6 +54,23 @@ type Parity struct {
 	Decoder string `json:"decoder,omitempty"`
 	// DecodeDifference is the largest difference in decoded pixels, of 255: 0, as none passes.
 	DecodeDifference int `json:"decode_difference"`
+	// Signatures are how many others of the SavedModel have cases of their own, which Cases, Of and the
+	// differences include.
+	Signatures int `json:"signatures,omitempty"`
+}
+
+// add includes the replay of another signature.
+func (p *Parity) add(s Parity) {
+	p.Signatures++
+	p.Cases += s.Cases
+	p.Of += s.Of
+	if s.Mode == "quick" {
+		p.Mode = s.Mode
+	}
+	p.Differences.Preprocess = max(p.Differences.Preprocess, s.Differences.Preprocess)
+	p.Differences.Model = max(p.Differences.Model, s.Differences.Model)
+	p.Differences.Label = max(p.Differences.Label, s.Differences.Label)
+	p.LargestDifference = max(p.LargestDifference, s.LargestDifference)
 }
 
 // Differences are one number for each stage, as tensor.Difference measures them; that of
@@ -70,7 +87,11 @@ func (p Parity) String() string {
 	if p.Mode == "none" {
 		return "parity NOT PROVEN: the bundle has no golden cases (" + printable.Text(p.Reason) + ")"
 	}
-	s := fmt.Sprintf("parity proven: %d of %d cases, largest difference %.1e (tolerance %.0e)", p.Cases, p.Of, p.LargestDifference, p.Tolerance)
+	of := ""
+	if p.Signatures > 0 {
+		of = fmt.Sprintf(" of %d signatures", 1+p.Signatures)
+	}
+	s := fmt.Sprintf("parity proven: %d of %d cases"+of+", largest difference %.1e (tolerance %.0e)", p.Cases, p.Of, p.LargestDifference, p.Tolerance)
 	if p.Top1Agreement > 0 {
 		s += fmt.Sprintf(", top-1 agreement %.0f%%", 100*p.Top1Agreement)
 	}

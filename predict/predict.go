@@ -161,6 +161,25 @@ func (o Options) load(ctx context.Context, path string, engines []Engine) (_ *Mo
 	if o.RequireProof && len(b.Manifest.Golden.Cases) == 0 {
 		return nil, &bundle.Error{Bundle: path, Err: fmt.Errorf("%w (%s)", ErrUnproven, printable.Text(b.Manifest.Golden.None))}
 	}
+	m := newModel(b, o)
+	defer func() {
+		if err != nil {
+			_ = m.Close()
+		}
+	}()
+	if err := m.open(ctx, b, o, engines); err != nil {
+		return nil, err
+	}
+	if err := m.prove(ctx, b, o); err != nil {
+		return nil, err
+	}
+	if err := m.openSigned(ctx, b, o); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func newModel(b *bundle.Bundle, o Options) *Model {
 	m := &Model{manifest: b.Manifest, digest: b.Digest, bounds: bounds{time: o.RunTimeout, bytes: o.MaxOutputBytes}}
 	m.graphs.Store(&graphs{})
 	for _, info := range m.manifest.Inputs {
@@ -172,20 +191,17 @@ func (o Options) load(ctx context.Context, path string, engines []Engine) (_ *Mo
 		m.outputs = append(m.outputs, info.GraphName)
 		m.renamed = m.renamed || info.Name != info.GraphName
 	}
-	defer func() {
-		if err != nil {
-			_ = m.Close()
-		}
-	}()
-	if err := m.open(ctx, b, o, engines); err != nil {
-		return nil, err
-	}
+	return m
+}
+
+// prove replays the golden cases.
+func (m *Model) prove(ctx context.Context, b *bundle.Bundle, o Options) (err error) {
 	if m.parity, err = m.replay(ctx, b, o); err != nil {
-		return nil, err
+		return err
 	}
 	m.batcher.pace = m.batcher.history.pace()
 	m.batcher.history.forget()
-	return m, nil
+	return nil
 }
 
 // ErrInput is wrapped by errors that are the fault of what the caller sent: a broken
@@ -217,6 +233,8 @@ type Model struct {
 	bounds    bounds
 
 	goldenShapes map[string][]int64
+
+	signed []*Model // other signatures, which run the same graph
 }
 
 // graphs are those that a model runs.
@@ -263,6 +281,9 @@ func (m *Model) GoldenShapes() map[string][]int64 { return m.goldenShapes }
 // [ErrClosed] or an error of the engine.
 func (m *Model) Close() error {
 	m.attendant.leave()
+	for _, s := range m.signed {
+		_ = s.Close() // which owns no graph
+	}
 	if m.batcher != nil {
 		m.batcher.close()
 	}
@@ -279,25 +300,8 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 	if g.model, err = openGraph(ctx, engine, b, settings); err != nil {
 		return err
 	}
-	if err := matchEnds(g.model, &m.manifest); err != nil {
-		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
-	}
-	limits := o.limits()
-	together := limits.batchRows > 1
-	limits.batchRows = m.bounds.batchRows(limits.batchRows, m.manifestOutputs())
-	m.batcher = m.newBatcher(limits)
-	m.batcher.budget, m.batcher.runTime = o.Budget, m.bounds.time
-	known := true // what its outputs take for a row
-	for _, info := range m.manifest.Outputs {
-		if spec := info.Spec(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
-			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
-			m.batcher.outBytes += n * int64(spec.ElementSize())
-		} else {
-			known = false
-		}
-	}
-	if together && known && m.freeRows() {
-		m.batcher.split(m.batcher.batchRows)
+	if err := m.take(b, o); err != nil {
+		return err
 	}
 	if p := m.manifest.Picture; p != nil {
 		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels, Alpha: pixels.Alpha(p.Alpha)}
@@ -316,6 +320,31 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 		if err := matchPreprocess(g.preprocess); err != nil {
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
 		}
+	}
+	return nil
+}
+
+// take holds the session to the manifest, and opens the queue to it.
+func (m *Model) take(b *bundle.Bundle, o Options) error {
+	if err := matchEnds(m.graphs.Load().model, &m.manifest); err != nil {
+		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
+	}
+	limits := o.limits()
+	together := limits.batchRows > 1
+	limits.batchRows = m.bounds.batchRows(limits.batchRows, m.manifestOutputs())
+	m.batcher = m.newBatcher(limits)
+	m.batcher.budget, m.batcher.runTime = o.Budget, m.bounds.time
+	known := true // what its outputs take for a row
+	for _, info := range m.manifest.Outputs {
+		if spec := info.Spec(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
+			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
+			m.batcher.outBytes += n * int64(spec.ElementSize())
+		} else {
+			known = false
+		}
+	}
+	if together && known && m.freeRows() {
+		m.batcher.split(m.batcher.batchRows)
 	}
 	return nil
 }

@@ -71,9 +71,17 @@ func (r *replayer) appendRow(dst []byte, g golden) []byte {
 		}
 		x := g.Inputs[s.Name]
 		dst = append(tensor.AppendText(dst, s.Name), ':')
-		dst = tensor.AppendNested(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}, tensor.Bare)
+		dst = appendGiven(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data})
 	}
 	return append(dst, '}')
+}
+
+// appendGiven writes values as clients do: strings that are no text in base64.
+func appendGiven(dst []byte, t tensor.Tensor) []byte {
+	if texts, ok := t.Data.([]string); ok && tensor.CheckText(t) != nil {
+		return tensor.AppendNestedBase64(dst, t.Shape, texts)
+	}
+	return tensor.AppendNested(dst, t, tensor.Bare)
 }
 
 // forms replays cases as the files of a form, as a list and as a table.
@@ -87,7 +95,7 @@ func (r *replayer) forms(cases []golden) error {
 		stacked = cases[0].Inputs
 	}
 	for _, s := range r.m.row.Specs {
-		text := tensor.AppendNested(nil, stacked[s.Name], tensor.Bare)
+		text := appendGiven(nil, stacked[s.Name])
 		reader := payload.New(text)
 		got, err := reader.Input(s, true)
 		if err == nil {
@@ -125,6 +133,9 @@ func tabular(cases []golden, specs []tensor.Spec) bool {
 	for _, g := range cases {
 		for _, s := range specs {
 			texts, _ := g.Inputs[s.Name].Data.([]string)
+			if tensor.CheckText(g.Inputs[s.Name]) != nil {
+				return false
+			}
 			for _, text := range texts {
 				if strings.Contains(text, "\r") || text == "" && len(texts) == 1 && len(specs) == 1 {
 					return false

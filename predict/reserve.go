@@ -208,16 +208,31 @@ func (b *batcher) release(r *Reservation, ran bool) {
 // answer to write.
 func (r *Reservation) Keep() { r.keep = true }
 
-// Run is like [Model.RunTimed], in the reservation's place.
+// Run is like [Model.RunTimed], in the reservation's place. m is the model that the place is of, or one
+// of its signatures.
 func (r *Reservation) Run(ctx context.Context, m *Model, inputs Tensors) (Tensors, Timing, error) {
 	rows, err := m.check(inputs)
 	if err != nil {
 		return nil, Timing{}, inputError{err}
 	}
+	if err := r.move(m.batcher); err != nil {
+		return nil, Timing{}, err
+	}
 	if bytes := int64(rows) * r.b.outBytes; m.bounds.bytes > 0 && bytes > m.bounds.bytes {
 		return nil, Timing{}, m.bounds.tooLarge(bytes)
 	}
 	return r.b.do(ctx, r, inputs, rows)
+}
+
+// move takes the place in the queue to another signature, for a request that named it once it was read.
+func (r *Reservation) move(to *batcher) error {
+	if r.b == to {
+		return nil
+	}
+	bytes, keep := r.bytes, r.keep
+	r.Release()
+	*r = Reservation{b: to, keep: keep}
+	return r.Grow(bytes)
 }
 
 // pace is how fast requests are answered while there are any.

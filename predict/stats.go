@@ -57,7 +57,31 @@ func (m *Model) Stats() Stats {
 	}
 	b.mu.Unlock()
 	s.Batches = b.history.batches()
+	for _, signed := range m.signed {
+		s.add(signed.Stats())
+	}
 	return s
+}
+
+// add includes another signature's queue: each has its own.
+func (s *Stats) add(o Stats) {
+	s.QueueRows += o.QueueRows
+	s.QueueCalls += o.QueueCalls
+	s.MaxQueueRows += o.MaxQueueRows
+	s.QueueBytes += o.QueueBytes
+	s.MaxQueueBytes += o.MaxQueueBytes
+	s.Wait = max(s.Wait, o.Wait)
+	s.Running += o.Running
+	s.Instances += o.Instances
+	for _, b := range o.Batches {
+		i, found := slices.BinarySearchFunc(s.Batches, b, func(a, b BatchStats) int { return cmp.Compare(a.Rows, b.Rows) })
+		if !found {
+			s.Batches = slices.Insert(s.Batches, i, b)
+			continue
+		}
+		s.Batches[i].Runs += b.Runs
+		s.Batches[i].Infer += b.Infer
+	}
 }
 
 // history is a batcher's runs by their size.

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def half_plus_two(place: Path, *, references: bool = False) -> Path:
-    """TensorFlow 1: y = x / 2 + 2, three outputs behind four signatures; x is parsed out of a tf.Example.
+    """TensorFlow 1: y = x / 2 + 2, three outputs behind six signatures; x is parsed out of a tf.Example.
 
     With references its variables are of the kind that TensorFlow 1 had first, as in TensorFlow Serving's own copy.
     """
@@ -42,12 +42,21 @@ def half_plus_two(place: Path, *, references: bool = False) -> Path:
                 saved.signature_constants.REGRESS_METHOD_NAME,
             )
 
+        def classify(given: Any, answer: Any) -> Any:
+            return saved.build_signature_def(
+                {"inputs": info(given)},
+                {"scores": info(answer)},
+                saved.signature_constants.CLASSIFY_METHOD_NAME,
+            )
+
         session.run(v1.global_variables_initializer())
         builder = saved.Builder(str(place))
         builder.add_meta_graph_and_variables(
             session,
             ["serve"],
             signature_def_map={
+                "classify_x_to_y": classify(serialized, y),
+                "classify_x2_to_y3": classify(x2, y3),
                 "serving_default": saved.predict_signature_def({"x": x}, {"y": y}),
                 "regress_x_to_y": regress(serialized, y),
                 "regress_x_to_y2": regress(serialized, y2),

@@ -140,11 +140,15 @@ func (o Options) Run(ctx context.Context, b *bundle.Bundle, urls ...string) (Rep
 	if err != nil {
 		return report, err
 	}
+	signed, err := readSigned(b)
+	if err != nil {
+		return report, err
+	}
 	for _, url := range urls {
 		if len(o.Only) > 0 && !slices.ContainsFunc(protocols, func(p Protocol) bool { return overGRPC(url) == p.GRPC }) {
 			continue
 		}
-		s := Server{URL: url, Model: o.Model, Manifest: &b.Manifest, Asked: len(o.Only) > 0, options: o, digest: b.Digest}
+		s := Server{URL: url, Model: o.Model, Manifest: &b.Manifest, Signed: signed, Asked: len(o.Only) > 0, options: o, digest: b.Digest}
 		targets, closeClients, err := s.targets(ctx, protocols)
 		if err != nil {
 			closeClients()
@@ -173,6 +177,10 @@ type target struct {
 func (t *target) run(ctx context.Context, o Options, m *bundle.Manifest, cases []bundle.Recorded) error {
 	for _, f := range t.forms {
 		t.Forms = append(t.Forms, f.Name)
+		m, cases := m, cases
+		if f.Of != nil {
+			m, cases = f.Of.Manifest, f.Of.Cases
+		}
 		for _, n := range o.Batches {
 			if f.Alone && n != 1 {
 				continue

@@ -32,6 +32,8 @@ type Form struct {
 	Alone bool
 	// Ask sends cases as one request and returns one row for each. Many goroutines call it at once.
 	Ask func(ctx context.Context, cases []bundle.Recorded) ([]Row, error)
+	// Of is the signature whose cases are sent. Optional: the bundle's own.
+	Of *Signed
 }
 
 // Failed are the forms of a server whose model cannot be asked at all: one, which fails.
@@ -89,6 +91,8 @@ type Server struct {
 	Model string
 	// Manifest is that of the bundle whose cases are sent.
 	Manifest *bundle.Manifest
+	// Signed are the bundle's other signatures, for protocols that name them.
+	Signed []Signed
 	// Plain is a client that sends tensors in the protocol's core form, Binary one that sends binary data.
 	Plain, Binary *client.Client
 	// Who is what the server says of itself, the zero value where it says nothing.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -83,6 +84,26 @@ type bundleSummary struct {
 
 	Normalization *bundle.Normalization `json:"normalization,omitempty"`
 	Accuracy      *bundle.Accuracy      `json:"accuracy,omitempty"`
+	// Signatures are those of a SavedModel that clients can ask for, the bundle's own first.
+	Signatures []bundledSignature `json:"signatures,omitempty"`
+}
+
+// bundledSignature is a signature that a bundle holds.
+type bundledSignature struct {
+	Name   string `json:"name"`
+	Method string `json:"method"`
+	Cases  int    `json:"golden_cases"`
+}
+
+// signaturesOf are those that a bundle holds.
+func signaturesOf(m *bundle.Manifest) (list []bundledSignature) {
+	if m.Graph.Signature != "" {
+		list = append(list, bundledSignature{m.Graph.Signature, cmp.Or(m.Graph.Method, bundle.Predict), len(m.Golden.Cases)})
+	}
+	for _, s := range m.Signatures {
+		list = append(list, bundledSignature{s.Name, s.Method, len(s.Golden.Cases)})
+	}
+	return list
 }
 
 type end struct {
@@ -118,7 +139,7 @@ func inspectBundle(path string) (inspection, error) {
 	i := inspection{Kind: kindBundle, Path: path, manifest: m, Bundle: &bundleSummary{
 		Name: m.Name, Digest: b.Digest, Task: m.Task, Engine: m.Engine, Labels: m.Labels,
 		Cases: len(m.Golden.Cases), Picture: m.Picture, Metrics: m.Provenance.Metrics,
-		Normalization: m.Provenance.Normalization, Accuracy: m.Provenance.Accuracy,
+		Normalization: m.Provenance.Normalization, Accuracy: m.Provenance.Accuracy, Signatures: signaturesOf(m),
 	}}
 	if !m.Provenance.Created.IsZero() {
 		i.Bundle.Created = m.Provenance.Created.Format("2006-01-02 15:04:05 MST")
@@ -215,7 +236,7 @@ func (i inspection) print(out io.Writer) error {
 		printEnds(w, "output", i.Outputs)
 	}
 	for _, g := range i.Graphs {
-		g.print(w)
+		g.print(w, i.Bundle)
 	}
 	switch {
 	case i.Keras != nil:

@@ -111,15 +111,31 @@ func signedEnds(signed []tensorflow.End) []end {
 	return out
 }
 
+// held says of a graph's signature what a bundle makes of it; nothing without a bundle.
+func (b *bundleSummary) held(name string) string {
+	if b == nil || len(b.Signatures) == 0 {
+		return ""
+	}
+	for i, s := range b.Signatures {
+		switch {
+		case s.Name == name && i == 0:
+			return fmt.Sprintf(" (%s; answers where none is named; %d golden cases)", s.Method, s.Cases)
+		case s.Name == name:
+			return fmt.Sprintf(" (%s; %d golden cases)", s.Method, s.Cases)
+		}
+	}
+	return " (not in the bundle)"
+}
+
 // print shows the graph with its tags, and how to call it.
-func (g graphInspection) print(w io.Writer) {
+func (g graphInspection) print(w io.Writer, b *bundleSummary) {
 	by := ""
 	if g.TensorFlow != "" {
 		by = ", by TensorFlow " + g.TensorFlow
 	}
 	printable.Fprintf(w, "graph\ttags %s%s\n", strings.Join(g.Tags, ","), by)
 	for _, s := range g.Signatures {
-		printable.Fprintf(w, "signature\t%s\n", s.Name)
+		printable.Fprintf(w, "signature\t%s%s\n", s.Name, b.held(s.Name))
 		printEnds(w, "  input", s.Inputs)
 		printEnds(w, "  output", s.Outputs)
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -90,9 +92,15 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 	if err := bare.refuse(cmd, path); err != nil {
 		return nil, takes, err
 	}
-	model, err := load.load(cmd.Context(), path)
+	loaded, err := load.load(cmd.Context(), path)
 	if err != nil {
 		return nil, takes, err
+	}
+	model, ok := loaded.Signature(bare.graph.Signature)
+	if !ok {
+		_ = loaded.Close()
+		return nil, takes, fmt.Errorf("%s: it has no signature %q; there is %s", path, bare.graph.Signature,
+			cmp.Or(strings.Join(loaded.Signatures(), ", "), "none that goes by a name"))
 	}
 	if !quiet {
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", model.Parity())
@@ -102,8 +110,16 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 	} else {
 		takes.Specs = model.Inputs()
 	}
-	return model, takes, nil
+	return ofBundle{model, loaded}, takes, nil
 }
+
+// ofBundle is one signature of a bundle, which Close closes.
+type ofBundle struct {
+	*predict.Model
+	whole *predict.Model
+}
+
+func (b ofBundle) Close() error { return b.whole.Close() }
 
 type result struct {
 	question

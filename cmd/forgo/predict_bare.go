@@ -63,9 +63,13 @@ func (f *bareFlags) add(flags *pflag.FlagSet) {
 	flags.AddFlagSet(pictures)
 }
 
-// refuse fails where one of the flags was given for a bundle.
+// refuse fails where one of the flags was given for a bundle, of which --signature alone leaves a choice.
 func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
-	if set := given(cmd.Flags(), f.all); len(set) > 0 {
+	if err := f.complete(cmd.Flags()); err != nil {
+		return err
+	}
+	set := slices.DeleteFunc(given(cmd.Flags(), f.all), func(name string) bool { return name == "signature" })
+	if len(set) > 0 {
 		return usageError{fmt.Errorf("--%s is for models without a bundle; %s says it itself", set[0], bundle)}
 	}
 	return nil

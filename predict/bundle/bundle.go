@@ -262,7 +262,7 @@ func schemaError(err error) error {
 
 // goldenSize is how much the files of golden cases are said to have together.
 func (m *Manifest) goldenSize() (total int64) {
-	for _, c := range m.Golden.Cases {
+	for _, c := range m.AllCases() {
 		for _, name := range []string{c.Input, c.Pixels, c.Tensors} {
 			total += min(m.Files[name].Size, maxGolden+1)
 		}

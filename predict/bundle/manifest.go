@@ -19,18 +19,20 @@ const (
 
 // Manifest is forgo.json; spec/bundle.md says what each key means.
 type Manifest struct {
-	Format     int             `json:"format"`
-	Name       string          `json:"name"`
-	Task       string          `json:"task"`
-	Engine     string          `json:"engine"`
-	Graph      Graph           `json:"graph"`
-	Inputs     []TensorInfo    `json:"inputs"`
-	Outputs    []TensorInfo    `json:"outputs"`
-	Labels     []string        `json:"labels,omitempty"`
-	Thresholds []float64       `json:"thresholds,omitempty"`
-	Picture    *Picture        `json:"picture,omitempty"`
-	Tolerance  Tolerance       `json:"tolerance"`
-	Golden     Golden          `json:"golden"`
+	Format     int          `json:"format"`
+	Name       string       `json:"name"`
+	Task       string       `json:"task"`
+	Engine     string       `json:"engine"`
+	Graph      Graph        `json:"graph"`
+	Inputs     []TensorInfo `json:"inputs"`
+	Outputs    []TensorInfo `json:"outputs"`
+	Labels     []string     `json:"labels,omitempty"`
+	Thresholds []float64    `json:"thresholds,omitempty"`
+	Picture    *Picture     `json:"picture,omitempty"`
+	Tolerance  Tolerance    `json:"tolerance"`
+	Golden     Golden       `json:"golden"`
+	// Signatures are others of the SavedModel, which clients ask for by name.
+	Signatures []Signature     `json:"signatures,omitempty"`
 	Files      map[string]File `json:"files"`
 	Provenance Provenance      `json:"provenance"`
 }
@@ -40,6 +42,8 @@ type Graph struct {
 	Path      string   `json:"path"`
 	Tags      []string `json:"tags,omitempty"`
 	Signature string   `json:"signature,omitempty"`
+	// Method is what the signature is for: [Predict] where it is empty.
+	Method string `json:"method,omitempty"`
 	// Batch is how many rows the graph takes at once, where it takes no other number; nil for any. 0 is
 	// one row without a dimension for it.
 	Batch *int `json:"batch,omitempty"`

@@ -41,7 +41,10 @@ func (m *Manifest) check() error {
 			}
 		}
 	}
-	return m.checkCases()
+	if err := m.checkCases(); err != nil {
+		return err
+	}
+	return m.checkSignatures()
 }
 
 func (m *Manifest) checkFiles() error {

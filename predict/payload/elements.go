@@ -27,7 +27,13 @@ func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 	if shape != nil && !batch {
 		shape = shape[min(1, len(shape)):]
 	}
-	t, err := r.tensor(spec.DType, r.room(expected(shape)), shape)
+	var t tensor.Tensor
+	var err error
+	if spec.DType == tensor.String {
+		t, err = elements(r, r.room(expected(shape)), shape, bytesOrText)
+	} else {
+		t, err = r.tensor(spec.DType, r.room(expected(shape)), shape)
+	}
 	unfit := errors.Is(err, errUnfit)
 	if err != nil && !unfit {
 		return tensor.Tensor{}, err
@@ -39,6 +45,17 @@ func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 		return tensor.Tensor{}, spec.Unfit(t)
 	}
 	return t, spec.Match(t)
+}
+
+// bytesOrText reads a string, or bytes that are none: {"b64": "…"}.
+func bytesOrText(r *Reader) (string, error) {
+	switch r.Peek() {
+	case '"':
+		return r.Text()
+	case '{':
+		return r.Base64()
+	}
+	return "", r.not("a string")
 }
 
 // expected is how many elements a shape has, 0 where a size is free.

@@ -8,6 +8,7 @@
 package payload
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -131,6 +132,13 @@ func (r *Reader) Lists() int {
 		n++
 	}
 	return n
+}
+
+// Whole reports whether the next value is a number without point or exponent, or a list of such numbers.
+func (r *Reader) Whole() bool {
+	inner := Reader{data: r.data, at: r.at, limits: r.limits}
+	value, err := inner.Raw()
+	return err == nil && !bytes.ContainsAny(value, ".eEaIl") // NaN, Infinity, null and true are none
 }
 
 // End fails unless only white space is left.

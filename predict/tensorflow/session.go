@@ -24,9 +24,16 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
+// session is a signature of a loaded graph.
 type session struct {
+	*opened
 	inputs, outputs []end
+	// others are the graph's other signatures; nil for one of these, which does not own the graph.
+	others map[string]*session
+}
 
+// opened is a graph that TensorFlow has loaded.
+type opened struct {
 	// closing waits for runs: each holds the lock for reading.
 	closing sync.RWMutex
 	graph   *C.TF_Graph
@@ -40,6 +47,8 @@ const (
 	grace = time.Second
 	// maxLeft is how many runs may be left behind, each with a core and its memory.
 	maxLeft = 4
+	// invalidArgument is TensorFlow's code for values that an operation does not take.
+	invalidArgument = 3
 )
 
 // end is an input or output, found in the graph.
@@ -58,7 +67,7 @@ func load(dir string, tags []string, threads int) (*session, []byte, error) {
 		defer C.free(unsafe.Pointer(names[i]))
 	}
 	settings := config(threads)
-	s := session{idle: make(chan func())}
+	s := &session{opened: &opened{idle: make(chan func())}, others: map[string]*session{}}
 	var meta C.TF_Buffer
 	err := failed(C.forgo_tf_load(path, &names[0], C.int(len(tags)), unsafe.Pointer(&settings[0]), C.size_t(len(settings)),
 		&s.graph, &s.tf, &meta))
@@ -66,7 +75,7 @@ func load(dir string, tags []string, threads int) (*session, []byte, error) {
 		return nil, nil, err
 	}
 	defer C.forgo_tf_free_buffer(&meta)
-	return &s, slices.Clone(unsafe.Slice((*byte)(meta.data), int(meta.length))), nil
+	return s, slices.Clone(unsafe.Slice((*byte)(meta.data), int(meta.length))), nil
 }
 
 // config is a serialized ConfigProto.
@@ -92,7 +101,7 @@ func config(threads int) []byte {
 }
 
 // find looks the ends up in the graph, and takes from there what they do not say themselves.
-func (s *session) find(ends []End) ([]end, error) {
+func (s *opened) find(ends []End) ([]end, error) {
 	var out []end
 	for _, e := range ends {
 		operation, index := split(e.Tensor)
@@ -131,10 +140,21 @@ func (s *session) Inputs() []tensor.Spec  { return specs(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return specs(s.outputs) }
 
 // Left is how many runs that were given up have not ended.
-func (s *session) Left() int { return int(s.left.Load()) }
+func (s *opened) Left() int { return int(s.left.Load()) }
+
+// Signed returns the session of another signature.
+func (s *session) Signed(name string) predict.Session {
+	if other := s.others[name]; other != nil {
+		return other
+	}
+	return nil
+}
 
 // Close does not wait for runs that were left behind: the graph is freed when they have ended.
 func (s *session) Close() error {
+	if s.others == nil {
+		return nil
+	}
 	if s.left.Load() > 0 {
 		go func() { _ = s.close() }()
 		return nil
@@ -142,7 +162,7 @@ func (s *session) Close() error {
 	return s.close()
 }
 
-func (s *session) close() error {
+func (s *opened) close() error {
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if s.tf != nil {
@@ -204,7 +224,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 }
 
 // aside calls f in a goroutine that is used again for the next call. The session must be held open.
-func (s *session) aside(f func()) {
+func (s *opened) aside(f func()) {
 	select {
 	case s.idle <- f:
 	default:
@@ -304,7 +324,12 @@ func (s *session) check(inputs predict.Tensors, outputs []string) ([]end, error)
 	return fetched, nil
 }
 
-func (s *session) run(ctx context.Context, inputs []C.TF_Output, values []*C.TF_Tensor, outputs []C.TF_Output, results []*C.TF_Tensor) error {
+// badInput is the caller's fault.
+type badInput struct{ error }
+
+func (badInput) Is(target error) bool { return target == predict.ErrInput }
+
+func (s *opened) run(ctx context.Context, inputs []C.TF_Output, values []*C.TF_Tensor, outputs []C.TF_Output, results []*C.TF_Tensor) error {
 	var limit int64
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = max(1, time.Until(deadline).Milliseconds())
@@ -314,6 +339,9 @@ func (s *session) run(ctx context.Context, inputs []C.TF_Output, values []*C.TF_
 	err := failed(e)
 	if e.code == C.FORGO_DEADLINE_EXCEEDED && limit > 0 {
 		return context.DeadlineExceeded
+	}
+	if e.code == invalidArgument {
+		return badInput{err}
 	}
 	return err
 }

@@ -108,15 +108,39 @@ func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 			return nil, err
 		}
 	}
-	inputs, outputs, err := e.ends(&meta, g)
-	if err != nil {
+	if err := s.call(e, &meta, g); err != nil {
 		return nil, err
+	}
+	for _, other := range others(g) {
+		signed := &session{opened: s.opened}
+		if err := signed.call(e, &meta, other); err != nil {
+			return nil, fmt.Errorf("signature %q: %w", other.Signature, err)
+		}
+		s.others[other.Signature] = signed
+	}
+	return s, nil
+}
+
+// call finds the inputs and outputs that are meant.
+func (s *session) call(e engine, m *MetaGraph, g predict.Graph) error {
+	inputs, outputs, err := e.ends(m, g)
+	if err != nil {
+		return err
 	}
 	if s.inputs, err = s.find(inputs); err != nil {
-		return nil, err
+		return err
 	}
 	s.outputs, err = s.find(outputs)
-	return s, err
+	return err
+}
+
+// others are the graph's other signatures that are meant, each as the one that is.
+func others(g predict.Graph) []predict.Graph {
+	var list []predict.Graph
+	for _, s := range g.Signatures {
+		list = append(list, predict.Graph{Path: g.Path, Tags: g.Tags, Signature: s.Name, Inputs: s.Inputs, Outputs: s.Outputs})
+	}
+	return list
 }
 
 // check finds the graph that is meant in its folder, and refuses what must not be loaded.
@@ -139,6 +163,11 @@ func (e engine) check(g predict.Graph) (*MetaGraph, error) {
 	}
 	if _, _, err := e.ends(chosen, g); err != nil {
 		return nil, err
+	}
+	for _, other := range others(g) {
+		if _, _, err := e.ends(chosen, other); err != nil {
+			return nil, fmt.Errorf("signature %q: %w", other.Signature, err)
+		}
 	}
 	if !e.files {
 		if err := chosen.safe(); err != nil {

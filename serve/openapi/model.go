@@ -23,10 +23,18 @@ type Model struct {
 	Examples                []tensor.Spec // the inputs with the sizes of an example row
 	PictureAlone            bool          // a picture is all that it takes
 	Label                   *Schema       // of a classifier
+	Other                   bool          // it is another signature of its model than its own
 	Again                   bool          // it is also at paths without a version
 	VersionLabels           []string
 
 	Memo // what all paths of the version share
+}
+
+// Signed describes another signature of a model: its operations are the model's.
+func (b *Builder) Signed(of *Model, m *served.Model) *Model {
+	d := b.newModel(m)
+	d.Prefix, d.Other = of.Prefix+m.Manifest().Graph.Signature+".", true
+	return d
 }
 
 func (b *Builder) newModel(m *served.Model) *Model {

@@ -4,6 +4,7 @@ package tfserving
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -13,46 +14,39 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// format is one verb: which models have it, how its body is read, and its answer written.
+// format is one verb: how its body is read, and its answer written.
 type format struct {
 	verb  string
-	check func(m *served.Model) error
 	parse func(r *served.Request, verb string, body []byte) (*request, error)
 	write func(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error)
 }
 
 var (
-	predictFormat  = format{"predict", func(*served.Model) error { return nil }, parse, appendPredictions}
-	classifyFormat = format{"classify", isClassifier, parseExamples, appendClasses}
-	regressFormat  = format{"regress", isRegression, parseExamples, appendValues}
+	predictFormat  = format{bundle.Predict, parse, appendPredictions}
+	classifyFormat = format{bundle.Classify, parseExamples, appendClasses}
+	regressFormat  = format{bundle.Regress, parseExamples, appendValues}
 )
-
-func isClassifier(m *served.Model) error {
-	if !m.Classifier() {
-		return served.BadInput("classify: the model's task is %s; ask for predict", m.Manifest().Task)
-	}
-	return nil
-}
-
-func isRegression(m *served.Model) error {
-	if task := m.Manifest().Task; task != bundle.Regression {
-		return served.BadInput("regress: the model's task is %s; ask for predict", task)
-	}
-	return nil
-}
 
 func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format) {
 	var q *request
 	prepare := func(r *served.Request) (predict.Tensors, error) {
 		r.Types = TypeName
-		if err := f.check(m); err != nil {
-			return nil, err
+		if len(m.Signed()) == 0 { // the body says which, otherwise
+			if err := Answers(m, f.verb); err != nil {
+				return nil, err
+			}
 		}
 		body, free, err := reply.Body(req, r)
 		if err != nil {
 			return nil, err
 		}
 		defer free() // what is parsed does not share it
+		if err := use(r, f.verb, body); err != nil {
+			return nil, err
+		}
+		if err := Answers(r.Model, f.verb); err != nil {
+			return nil, err
+		}
 		if q, err = f.parse(r, f.verb, body); err != nil {
 			return nil, err
 		}
@@ -136,27 +130,94 @@ func appendTensor(a *reply.Answer, dst []byte, name string, t tensor.Tensor) []b
 //
 //forgo:writer TensorFlow REST classes
 func appendClasses(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error) {
-	manifest := q.m.Manifest()
-	scores, err := results[manifest.Outputs[0].Name].Floats()
+	given, err := q.classes(results)
 	if err != nil {
 		return nil, err
 	}
 	dst = append(dst, `{"results":[`...)
-	for i, s := range scores {
-		if label := i % len(manifest.Labels); label > 0 {
+	for row := range given.rows {
+		if row > 0 {
 			dst = append(dst, ',')
-		} else if i > 0 {
-			dst = append(dst, "],["...)
-		} else {
-			dst = append(dst, '[')
 		}
 		dst = append(dst, '[')
-		dst = tensor.AppendText(dst, manifest.Labels[i%len(manifest.Labels)])
-		dst = append(dst, ',')
-		dst = tensor.AppendFloat(dst, s, 32, tensor.Decimal)
-		dst = a.Piece(append(dst, ']'))
+		for i := range given.each {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			label, score := given.class(row, i)
+			dst = append(dst, '[')
+			dst = tensor.AppendText(dst, label)
+			dst = append(dst, ',')
+			dst = tensor.AppendFloat(dst, score, 32, tensor.Decimal)
+			dst = a.Piece(append(dst, ']'))
+		}
+		dst = append(dst, ']')
 	}
-	return append(dst, "]]}"...), nil
+	return append(dst, "]}"...), nil
+}
+
+// classes are what classify answers: so many for each row.
+type classes struct {
+	rows, each int
+	labels     []string // each of them for every row, of a classifier; of a signature all, or none
+	scores     []float64
+}
+
+func (c classes) class(row, i int) (label string, score float64) {
+	at := row*c.each + i
+	switch {
+	case len(c.labels) == c.each:
+		label = c.labels[i]
+	case len(c.labels) > 0:
+		label = c.labels[at]
+	}
+	if len(c.scores) > 0 {
+		score = c.scores[at]
+	}
+	return label, score
+}
+
+// Outputs of a signature for classify: it has one of them, or both.
+const (
+	classesOutput = "classes"
+	scoresOutput  = "scores"
+)
+
+func (q *request) classes(results predict.Tensors) (c classes, err error) {
+	manifest := q.m.Manifest()
+	if q.m.Classifier() {
+		first := results[manifest.Outputs[0].Name]
+		c.rows, c.each, c.labels = first.Rows(), len(manifest.Labels), manifest.Labels
+		c.scores, err = first.Floats()
+		return c, err
+	}
+	var shape []int64
+	for _, name := range []string{classesOutput, scoresOutput} {
+		t, ok := results[name]
+		if !ok {
+			continue
+		}
+		if len(t.Shape) != 2 || shape != nil && !slices.Equal(shape, t.Shape) {
+			return c, served.BadInput("classify: the signature's output %q has the shape %v, not one of rows and classes; ask for predict", name, t.Shape)
+		}
+		shape = t.Shape
+		if name == classesOutput {
+			c.labels, err = tensor.Values[string](t)
+		} else {
+			c.scores, err = t.Floats()
+		}
+		if err != nil {
+			return c, served.BadInput("classify: the signature's output %q: %w; ask for predict", name, err)
+		}
+		if err := tensor.CheckText(t); err != nil {
+			return c, served.BadInput("classify: the signature's output %q: %w", name, err)
+		}
+	}
+	if shape == nil {
+		return c, served.BadInput("classify: the signature has neither the output %q nor %q; ask for predict", classesOutput, scoresOutput)
+	}
+	c.rows, c.each = int(shape[0]), int(shape[1])
+	return c, nil
 }
 
 // appendValues writes one number for each example.

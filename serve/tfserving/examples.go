@@ -18,6 +18,9 @@ import (
 // parseExamples reads the body of a classify or regress request: examples that name their
 // features, and a context of those that all share. A feature's values fill the input's row.
 func parseExamples(m *served.Request, verb string, body []byte) (*request, error) {
+	if input, ok := Examples(m.Model); ok {
+		return parseSerialized(m, input, verb, body)
+	}
 	q := &request{m: m.Model, concat: m.Concat}
 	r := m.Payload().New(body)
 	shared := map[string]tensor.Tensor{}
@@ -129,7 +132,7 @@ func asRow(spec tensor.Spec, t tensor.Tensor) (tensor.Tensor, error) {
 }
 
 // examples reads those of a message.
-func (q *request) examples(in *pb.Input) error {
+func (q *request) examples(r *served.Request, in *pb.Input) error {
 	list, context := in.GetExampleList().GetExamples(), (*pb.Example)(nil)
 	if with := in.GetExampleListWithContext(); with != nil {
 		list, context = with.GetExamples(), with.GetContext()
@@ -139,6 +142,11 @@ func (q *request) examples(in *pb.Input) error {
 	}
 	if len(list) > maxRows {
 		return served.BadInput("input: examples: there are more than %d", maxRows)
+	}
+	if input, ok := Examples(q.m); ok {
+		t, err := serialized(r, list, context)
+		q.columns = predict.Tensors{input: t}
+		return err
 	}
 	parts, shared := features{}, map[string]tensor.Tensor{}
 	err := q.features(context, func(name string, t tensor.Tensor) { shared[name] = t })

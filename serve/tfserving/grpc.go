@@ -84,18 +84,26 @@ func (s *PredictionService) infer(ctx context.Context, req message, verb string,
 	prepare := func(r *served.Request) (predict.Tensors, error) {
 		q.concat = r.Concat
 		r.Types = TypeName
-		if err := q.checkSignature(req.GetModelSpec().GetSignatureName(), verb); err != nil {
+		var err error
+		if q.m, err = choose(m, req.GetModelSpec().GetSignatureName(), verb); err != nil {
 			return nil, served.BadInput("model_spec: signature_name: %w", err)
 		}
+		if err := Answers(q.m, verb); err != nil {
+			return nil, err
+		}
+		r.Use(q.m)
 		if err := read(q, r); err != nil {
 			return nil, err
 		}
 		return q.inputs(r)
 	}
 	err = m.Do(ctx, observe.From(ctx), prepare, func(results predict.Tensors) error {
-		signature := Signature
-		if asked := req.GetModelSpec().GetSignatureName(); slices.Contains(Signatures(m), asked) {
-			signature = asked
+		signature := req.GetModelSpec().GetSignatureName()
+		if _, listed := Signatures(m)[signature]; !listed {
+			signature = Signature
+			if q.m != m {
+				signature = own(q.m)
+			}
 		}
 		return write(q, q.answered(results), specOf(m, signature))
 	})
@@ -128,7 +136,14 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 			if err != nil {
 				return served.BadInput("inputs: %q: %w", name, err)
 			}
+			if len(t.Shape) == 0 && q.single(spec) {
+				t.Shape = []int64{1}
+				q.bare++
+			}
 			q.columns[name] = q.complete(spec, t)
+		}
+		if err := q.allBare(q.columns); err != nil {
+			return served.BadInput("inputs: %w", err)
 		}
 		return nil
 	}
@@ -173,23 +188,18 @@ func filter(m *served.Model, chosen []string) ([]string, error) {
 //forgo:writer TensorFlow gRPC classes
 func (s *PredictionService) Classify(ctx context.Context, req *pb.ClassificationRequest) (*pb.ClassificationResponse, error) {
 	answer := &pb.ClassificationResponse{Result: &pb.ClassificationResult{}}
-	read := func(q *request, _ *served.Request) error {
-		if err := isClassifier(q.m); err != nil {
-			return err
-		}
-		return q.examples(req.GetInput())
-	}
+	read := func(q *request, r *served.Request) error { return q.examples(r, req.GetInput()) }
 	write := func(q *request, results predict.Tensors, by *pb.ModelSpec) error {
 		answer.ModelSpec = by
-		manifest := q.m.Manifest()
-		scores, err := results[manifest.Outputs[0].Name].Floats()
+		given, err := q.classes(results)
 		if err != nil {
 			return err
 		}
-		for row := range slices.Chunk(scores, len(manifest.Labels)) {
-			classes := make([]*pb.Class, len(row))
-			for i, score := range row {
-				classes[i] = &pb.Class{Label: manifest.Labels[i], Score: float32(score)}
+		for row := range given.rows {
+			classes := make([]*pb.Class, given.each)
+			for i := range classes {
+				label, score := given.class(row, i)
+				classes[i] = &pb.Class{Label: label, Score: float32(score)}
 			}
 			answer.Result.Classifications = append(answer.Result.Classifications, &pb.Classifications{Classes: classes})
 		}
@@ -204,12 +214,7 @@ func (s *PredictionService) Classify(ctx context.Context, req *pb.Classification
 // Regress answers one number for each example.
 func (s *PredictionService) Regress(ctx context.Context, req *pb.RegressionRequest) (*pb.RegressionResponse, error) {
 	answer := &pb.RegressionResponse{Result: &pb.RegressionResult{}}
-	read := func(q *request, _ *served.Request) error {
-		if err := isRegression(q.m); err != nil {
-			return err
-		}
-		return q.examples(req.GetInput())
-	}
+	read := func(q *request, r *served.Request) error { return q.examples(r, req.GetInput()) }
 	write := func(q *request, results predict.Tensors, by *pb.ModelSpec) error {
 		answer.ModelSpec = by
 		t, err := q.values(results)
@@ -231,7 +236,7 @@ func (s *PredictionService) Regress(ctx context.Context, req *pb.RegressionReque
 	return answer, nil
 }
 
-// MultiInference is refused: a model has one signature.
+// MultiInference is refused: each task is a request of its own.
 func (s *PredictionService) MultiInference(context.Context, *pb.MultiInferenceRequest) (*pb.MultiInferenceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "MultiInference is not spoken; call Classify or Regress for each task")
 }
@@ -255,18 +260,18 @@ func (s *PredictionService) GetModelMetadata(_ context.Context, req *pb.GetModel
 		return nil, reply.RPC(err)
 	}
 	defer m.Release()
-	signature := &pb.SignatureDef{Inputs: map[string]*pb.TensorInfo{}, Outputs: map[string]*pb.TensorInfo{}, MethodName: Method("predict")}
 	describe := func(s tensor.Spec) *pb.TensorInfo {
 		return &pb.TensorInfo{Name: s.Name, Dtype: protoType(s.DType), TensorShape: protoShape(s.Shape)}
 	}
-	for _, i := range takes(m) {
-		signature.Inputs[i.Name] = describe(i)
-	}
-	for _, o := range outputs(m) {
-		signature.Outputs[o.Name] = describe(o.Spec())
-	}
 	signatures := map[string]*pb.SignatureDef{}
-	for _, name := range Signatures(m) {
+	for name, s := range Signatures(m) {
+		signature := &pb.SignatureDef{Inputs: map[string]*pb.TensorInfo{}, Outputs: map[string]*pb.TensorInfo{}, MethodName: MethodOf(s)}
+		for _, i := range takes(s) {
+			signature.Inputs[i.Name] = describe(i)
+		}
+		for _, o := range outputs(s) {
+			signature.Outputs[o.Name] = describe(o.Spec())
+		}
 		signatures[name] = signature
 	}
 	packed, err := anypb.New(&pb.SignatureDefMap{SignatureDef: signatures})

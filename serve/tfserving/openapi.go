@@ -4,8 +4,10 @@ package tfserving
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
@@ -83,45 +85,87 @@ func (d model) verbs(b builder) []verb {
 }
 
 func (d model) newVerbs(b builder) (verbs []verb) {
-	v := verb{name: "predict", summary: "Predict: rows for rows, or columns for columns"}
-	v.request = b.Schema(d.Prefix+"PredictRequest", &openapi.Schema{OneOf: []*openapi.Schema{
-		d.signed("predict", openapi.Property("instances", d.instances())).With(openapi.Property("inputs", openapi.Never())),
-		d.signed("predict", openapi.Property("inputs", d.columns())).With(openapi.Property("instances", openapi.Never())),
-	}})
-	v.answer = b.Schema(d.Prefix+"PredictResponse", d.predicted())
-	v.piped = `{"instances":[{"b64":"%s"}]}`
-	if !d.PictureAlone && d.Short() {
-		v.sent = openapi.JSON("instances", []any{d.Bare(d.Row)})
+	all := []model{d}
+	for _, m := range d.Signed() {
+		all = append(all, model{b.Signed(d.Model, m)})
 	}
-	verbs = append(verbs, v)
-	values := len(d.OutputSpecs[0].Shape) == 1 || len(d.OutputSpecs[0].Shape) == 2 && d.OutputSpecs[0].Shape[1] == 1
-	var results *openapi.Schema
-	switch {
-	case d.Classifier():
-		v.name, v.summary = "classify", "Classify: every label with its score, in the model's order"
-		n := int64(len(d.Manifest().Labels))
-		two := int64(2)
-		pair := &openapi.Schema{Type: "array", PrefixItems: []*openapi.Schema{d.Label, openapi.Given(d.OutputSpecs[0].DType)}, Items: openapi.Never(), MinItems: &two}
-		results = openapi.List(openapi.List(pair, n, n), 1, -1)
-	case d.Manifest().Task == bundle.Regression && values:
-		v.name, v.summary = "regress", "Regress: one number for each example"
-		results = openapi.List(openapi.Given(d.OutputSpecs[0].DType), 1, -1)
-	default:
-		return verbs
+	for _, v := range []verb{
+		{name: "predict", summary: "Predict: rows for rows, or columns for columns", piped: `{"instances":[{"b64":"%s"}]}`},
+		{name: "classify", summary: "Classify: every label with its score, in the model's order", piped: `{"examples":[{"b64":"%s"}]}`},
+		{name: "regress", summary: "Regress: one number for each example", piped: `{"examples":[{"b64":"%s"}]}`},
+	} {
+		var requests, answers []*openapi.Schema
+		for _, s := range all {
+			if request, answer := s.way(v.name); request != nil {
+				requests, answers = append(requests, request), append(answers, answer)
+			}
+		}
+		if len(requests) == 0 {
+			continue
+		}
+		request, answer := "ExamplesRequest", "Results"
+		if v.name == bundle.Predict {
+			request, answer = "PredictRequest", "PredictResponse"
+		}
+		v.request, v.answer = b.Schema(d.Prefix+request, openapi.AnyOf(requests)), b.Schema(d.Prefix+answer, openapi.AnyOf(answers))
+		own, _ := d.way(v.name)
+		_, serialized := Examples(d.Model.Model) // whose features only the graph knows
+		switch {
+		case own == nil || d.PictureAlone || !d.Short():
+		case v.name == bundle.Predict:
+			v.sent = openapi.JSON("instances", []any{d.Bare(d.Row)})
+		case !serialized:
+			v.sent = openapi.JSON("examples", []any{d.ByName(d.featureValue)})
+		}
+		verbs = append(verbs, v)
 	}
-	v.request = b.Schema(d.Prefix+"ExamplesRequest", d.examplesRequest(v.name))
-	v.answer = b.Schema(d.Prefix+"Results", openapi.Object(openapi.Property("results", results)).Closed())
-	v.piped = `{"examples":[{"b64":"%s"}]}`
-	if v.sent != nil {
-		v.sent = openapi.JSON("examples", []any{d.ByName(d.featureValue)})
-	}
-	verbs = append(verbs, v)
 	return verbs
 }
 
-// signed is a request's body, which may name the signature. Other fields are passed over.
+// way is the request and the answer of a verb to this signature; nil where it is not for that.
+func (d model) way(verb string) (request, answer *openapi.Schema) {
+	if Answers(d.Model.Model, verb) != nil {
+		return nil, nil
+	}
+	switch {
+	case verb == bundle.Predict:
+		return &openapi.Schema{OneOf: []*openapi.Schema{
+			d.signed(verb, openapi.Property("instances", d.instances())).With(openapi.Property("inputs", openapi.Never())),
+			d.signed(verb, openapi.Property("inputs", d.columns())).With(openapi.Property("instances", openapi.Never())),
+		}}, d.predicted()
+	case verb == bundle.Classify && d.Classifier():
+		n := int64(len(d.Manifest().Labels))
+		answer = openapi.List(openapi.List(pair(d.Label, openapi.Given(d.OutputSpecs[0].DType)), n, n), 1, -1)
+	case verb == bundle.Classify:
+		answer = openapi.List(openapi.List(pair(openapi.Text(), openapi.Given(tensor.Float32)), 0, -1), 1, -1)
+	case len(d.OutputSpecs[0].Shape) == 1 || len(d.OutputSpecs[0].Shape) == 2 && d.OutputSpecs[0].Shape[1] == 1:
+		answer = openapi.List(openapi.Given(d.OutputSpecs[0].DType), 1, -1)
+	default:
+		return nil, nil
+	}
+	return d.examplesRequest(verb), openapi.Object(openapi.Property("results", answer)).Closed()
+}
+
+// pair is a label with its score.
+func pair(label, score *openapi.Schema) *openapi.Schema {
+	two := int64(2)
+	return &openapi.Schema{Type: "array", PrefixItems: []*openapi.Schema{label, score}, Items: openapi.Never(), MinItems: &two}
+}
+
+// signed is a request's body, which may name the model's own signature, and must name another. Other
+// fields are passed over.
 func (d model) signed(verb string, p openapi.Field[*openapi.Schema]) *openapi.Schema {
-	return openapi.Object(p).With(openapi.Property("signature_name", openapi.OneOfTexts(append(Signatures(d.Model.Model), Method(verb), ""))))
+	if d.Other {
+		return openapi.Object(p, openapi.Property("signature_name", openapi.Constant(d.Manifest().Graph.Signature)))
+	}
+	var names []string
+	for name, m := range Signatures(d.Model.Model) {
+		if m == d.Model.Model {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return openapi.Object(p).With(openapi.Property("signature_name", openapi.OneOfTexts(append(names, Method(verb), ""))))
 }
 
 // tfElement is one element; bytes are text, or in base64.
@@ -228,6 +272,11 @@ const mostSplit = 3
 // examplesRequest is the body of classify and regress: features in each example or, where all
 // share them, in the context.
 func (d model) examplesRequest(verb string) *openapi.Schema {
+	if _, serialized := Examples(d.Model.Model); serialized { // only the graph knows the features
+		value := &openapi.Schema{AnyOf: []*openapi.Schema{{Type: "number"}, openapi.Text(), openapi.InBase64()}}
+		features := &openapi.Schema{Type: "object", Additional: &openapi.Schema{AnyOf: []*openapi.Schema{value, openapi.List(value, 0, -1)}}}
+		return d.signed(verb, openapi.Property("examples", openapi.List(features, 1, -1))).With(openapi.Property("context", features))
+	}
 	var ways []*openapi.Schema
 	for _, set := range d.featureSets() {
 		if len(set) > mostSplit {
@@ -356,19 +405,27 @@ func (d model) signature(b builder) *openapi.Schema {
 		}
 		return s
 	}
-	inputs, outputs := d.Sets()[0], d.OutputSpecs
-	if d.PictureAlone {
-		inputs = []tensor.Spec{openapi.PictureSpec}
+	described := func(d *openapi.Model) *openapi.Schema {
+		inputs, outputs := d.Sets()[0], d.OutputSpecs
+		if d.PictureAlone {
+			inputs = []tensor.Spec{openapi.PictureSpec}
+		}
+		if d.Classifier() {
+			outputs = outputs[:1]
+		}
+		return openapi.Object(
+			openapi.Property("inputs", ends(inputs)), openapi.Property("outputs", ends(outputs)),
+			openapi.Property("method_name", openapi.Constant(MethodOf(d.Model))),
+		).Closed()
 	}
-	if d.Classifier() {
-		outputs = outputs[:1]
-	}
-	signature := openapi.Object(
-		openapi.Property("inputs", ends(inputs)), openapi.Property("outputs", ends(outputs)), openapi.Property("method_name", openapi.Constant("tensorflow/serving/predict")),
-	).Closed()
 	var signatures []openapi.Field[*openapi.Schema]
-	for _, name := range Signatures(d.Model.Model) {
-		signatures = append(signatures, openapi.Property(name, signature))
+	all := Signatures(d.Model.Model)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		of := d.Model
+		if all[name] != of.Model {
+			of = b.Signed(of, all[name])
+		}
+		signatures = append(signatures, openapi.Property(name, described(of)))
 	}
 	within := func(name string, s *openapi.Schema) *openapi.Schema {
 		return openapi.Object(openapi.Property(name, s)).Closed()

@@ -32,7 +32,8 @@ var (
 type rest struct {
 	*replay.Server
 	replay.Ends
-	path string
+	path      string
+	signature string // "" for the bundle's own
 }
 
 // restForms asks for the model's signature. The error means that there is no such model.
@@ -42,7 +43,7 @@ func restForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs, outputs, err := readSignature(body)
+	inputs, outputs, err := readSignature(body, ownSignature)
 	if err != nil {
 		return nil, fmt.Errorf("GET %s/metadata: %w", t.path, err)
 	}
@@ -54,6 +55,30 @@ func restForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 	if s.IsForgo() && s.Manifest.Task == bundle.Classification {
 		forms = append(forms, replay.Form{Name: "classify", Ask: t.classify})
 	}
+	for i := range s.Signed {
+		signed := &s.Signed[i]
+		its, err := restFormsOf(signed, s, body)
+		if err != nil {
+			its = replay.Failed("instances", err)
+		}
+		forms = append(forms, signed.Forms(its...)...)
+	}
+	return forms, nil
+}
+
+func restFormsOf(signed *replay.Signed, s *replay.Server, metadata []byte) ([]replay.Form, error) {
+	t := rest{Server: signed.At(s), path: "v1/models/" + s.Model, signature: signed.Name()}
+	inputs, outputs, err := readSignature(metadata, t.signature)
+	if err != nil {
+		return nil, err
+	}
+	if t.Ends, err = replay.Match(t.Manifest, inputs, outputs); err != nil {
+		return nil, err
+	}
+	forms := []replay.Form{{Name: "instances", Ask: t.byRow}, {Name: "inputs", Ask: t.byColumn}}
+	if takesExamples(t.Manifest) {
+		forms = append(forms, replay.Form{Name: "examples", Ask: t.examples})
+	}
 	return forms, nil
 }
 
@@ -64,8 +89,8 @@ var typeOf = map[string]tensor.DType{
 	"DT_HALF": tensor.Float16, "DT_BFLOAT16": tensor.BFloat16, "DT_FLOAT": tensor.Float32, "DT_DOUBLE": tensor.Float64,
 }
 
-// readSignature reads the inputs and outputs of serving_default.
-func readSignature(body []byte) (inputs, outputs []tensor.Spec, err error) {
+// readSignature reads the inputs and outputs of a signature.
+func readSignature(body []byte, name string) (inputs, outputs []tensor.Spec, err error) {
 	type info struct {
 		DType string `json:"dtype"`
 		Shape struct {
@@ -88,9 +113,9 @@ func readSignature(body []byte) (inputs, outputs []tensor.Spec, err error) {
 	if err := json.Unmarshal(body, &said); err != nil {
 		return nil, nil, fmt.Errorf("it is not a model's metadata: %w", err)
 	}
-	def, ok := said.Metadata.SignatureDef.SignatureDef["serving_default"]
+	def, ok := said.Metadata.SignatureDef.SignatureDef[name]
 	if !ok {
-		return nil, nil, fmt.Errorf("the model has no signature serving_default")
+		return nil, nil, fmt.Errorf("the model has no signature %q", name)
 	}
 	specs := func(infos map[string]info) (list []tensor.Spec) {
 		for _, name := range slices.Sorted(maps.Keys(infos)) {
@@ -148,7 +173,27 @@ func (t rest) appendValue(dst []byte, c bundle.Recorded, name string) []byte {
 		return appendBase64(dst, c.Picture)
 	}
 	x := c.Inputs[name]
-	return tensor.AppendNested(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}, tensor.Bare)
+	if texts, ok := x.Data.([]string); ok && t.signature != "" {
+		return tensor.AppendNestedBase64(dst, x.Shape[1:], texts) // a list of instances has one form for all
+	}
+	return appendGiven(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data})
+}
+
+// appendGiven appends values: strings that are no text in base64.
+func appendGiven(dst []byte, t tensor.Tensor) []byte {
+	if texts, ok := t.Data.([]string); ok && tensor.CheckText(t) != nil {
+		return tensor.AppendNestedBase64(dst, t.Shape, texts)
+	}
+	return tensor.AppendNested(dst, t, tensor.Bare)
+}
+
+// naming is the body with the signature's name, where it is not the bundle's own.
+func (t rest) naming(body []byte) []byte {
+	if t.signature == "" {
+		return body
+	}
+	named := append(tensor.AppendText([]byte(`{"signature_name":`), t.signature), ',')
+	return append(named, body[1:]...)
 }
 
 func appendBase64(dst, raw []byte) []byte {
@@ -171,7 +216,7 @@ func (t rest) byColumn(ctx context.Context, cases []bundle.Recorded) ([]replay.R
 		body = tensor.AppendText(body, t.Sent(info.Name))
 		body = append(body, ':')
 		if t.Inputs[info.Name] != "" {
-			body = tensor.AppendNested(body, stacked[info.Name], tensor.Bare)
+			body = appendGiven(body, stacked[info.Name])
 			continue
 		}
 		body = append(body, '[')
@@ -188,7 +233,7 @@ func (t rest) byColumn(ctx context.Context, cases []bundle.Recorded) ([]replay.R
 
 // ask sends a predict request and reads the field of its answer that holds the outputs.
 func (t rest) ask(ctx context.Context, body []byte, field string, n int) ([]replay.Row, error) {
-	answer, err := t.Plain.Call(ctx, http.MethodPost, t.path+":predict", "application/json", body)
+	answer, err := t.Plain.Call(ctx, http.MethodPost, t.path+":predict", "application/json", t.naming(body))
 	if err != nil {
 		return nil, err
 	}

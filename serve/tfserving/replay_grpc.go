@@ -4,6 +4,7 @@ package tfserving
 // of their own: the server's would hide its own faults.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 type prediction struct {
 	*replay.Server
 	replay.Ends
+	signature string // "" for the bundle's own
 }
 
 const service = "/tensorflow.serving.PredictionService/"
@@ -59,9 +61,42 @@ func grpcForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 	if err := known.GetMetadata()["signature_def"].UnmarshalTo(&signatures); err != nil {
 		return nil, fmt.Errorf("GetModelMetadata: %w", err)
 	}
-	def, ok := signatures.GetSignatureDef()["serving_default"]
+	if err := p.find(&signatures, ownSignature); errors.Is(err, errNotListed) {
+		return nil, err
+	} else if err != nil {
+		return replay.Failed("values", err), nil
+	}
+	forms := []replay.Form{{Name: "values", Ask: p.predict(false)}, {Name: "content", Ask: p.predict(true)}}
+	// Elsewhere the method needs a signature of its own; and features have three types only.
+	if s.IsForgo() && s.Manifest.Task == bundle.Classification && !slices.ContainsFunc(s.Manifest.Beside(), func(s tensor.Spec) bool {
+		return !slices.Contains([]tensor.DType{tensor.Float32, tensor.Int32, tensor.Int64, tensor.String}, s.DType)
+	}) {
+		forms = append(forms, replay.Form{Name: "examples", Ask: p.classify})
+	}
+	for i := range s.Signed {
+		signed := &s.Signed[i]
+		p := prediction{Server: signed.At(s), signature: signed.Name()}
+		var its []replay.Form
+		if err := p.find(&signatures, p.signature); err != nil {
+			its = replay.Failed("values", err)
+		} else {
+			its = []replay.Form{{Name: "values", Ask: p.predict(false)}, {Name: "content", Ask: p.predict(true)}}
+			if takesExamples(p.Manifest) {
+				its = append(its, replay.Form{Name: "examples", Ask: p.examples})
+			}
+		}
+		forms = append(forms, signed.Forms(its...)...)
+	}
+	return forms, nil
+}
+
+var errNotListed = errors.New("the model has no such signature")
+
+// find matches a signature of the server's with the bundle's.
+func (p *prediction) find(signatures *pb.SignatureDefMap, name string) (err error) {
+	def, ok := signatures.GetSignatureDef()[name]
 	if !ok {
-		return nil, errors.New("the model has no signature serving_default")
+		return fmt.Errorf("%w: %q", errNotListed, name)
 	}
 	specs := func(infos map[string]*pb.TensorInfo) (list []tensor.Spec) {
 		for name, info := range infos {
@@ -73,22 +108,13 @@ func grpcForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 		}
 		return list
 	}
-	if p.Ends, err = replay.Match(s.Manifest, specs(def.GetInputs()), specs(def.GetOutputs())); err != nil {
-		return replay.Failed("values", err), nil
-	}
-	forms := []replay.Form{{Name: "values", Ask: p.predict(false)}, {Name: "content", Ask: p.predict(true)}}
-	// Elsewhere the method needs a signature of its own; and features have three types only.
-	if s.IsForgo() && s.Manifest.Task == bundle.Classification && !slices.ContainsFunc(s.Manifest.Beside(), func(s tensor.Spec) bool {
-		return !slices.Contains([]tensor.DType{tensor.Float32, tensor.Int32, tensor.Int64, tensor.String}, s.DType)
-	}) {
-		forms = append(forms, replay.Form{Name: "examples", Ask: p.classify})
-	}
-	return forms, nil
+	p.Ends, err = replay.Match(p.Manifest, specs(def.GetInputs()), specs(def.GetOutputs()))
+	return err
 }
 
 func (p prediction) predict(asContent bool) func(context.Context, []bundle.Recorded) ([]replay.Row, error) {
 	return func(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
-		spec, err := p.spec("serving_default")
+		spec, err := p.spec(cmp.Or(p.signature, ownSignature))
 		if err != nil {
 			return nil, err
 		}

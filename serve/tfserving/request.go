@@ -21,6 +21,7 @@ type request struct {
 	columns  predict.Tensors
 	byColumn bool // it came as "inputs"
 	left     int  // how many sizes of 1 at the end of its inputs' shapes were left out
+	bare     int  // how many inputs came as a value without a list around it: one row
 }
 
 // inputs turns the columns into the model's inputs.
@@ -101,22 +102,27 @@ func only(others []string) string {
 	return fmt.Sprintf(", only %s", tensor.Cut(fmt.Appendf(nil, "%q", others)))
 }
 
-var errNoSignature = errors.New("there is no such signature")
-
-// Signatures are the names of the one signature that a model has: the name that clients ask for
-// where they name none and, where it has one in its SavedModel, its own.
-func Signatures(m *served.Model) []string {
-	if own := m.Manifest().Graph.Signature; own != "" && own != Signature {
-		return []string{Signature, own}
+// use makes the request one for the signature that its body names, which may stand behind all else. A
+// body that cannot be read so far is refused where it is read.
+func use(r *served.Request, verb string, body []byte) error {
+	if len(r.Signed()) == 0 {
+		return nil
 	}
-	return []string{Signature}
-}
-
-func (q *request) checkSignature(name, verb string) error {
-	names := append(Signatures(q.m), Method(verb))
-	if name != "" && !slices.Contains(names, name) {
-		return fmt.Errorf("%s: %w, only %q", tensor.Quote(name), errNoSignature, names)
+	named := ""
+	outer := r.Payload().New(body)
+	_ = outer.Object(func(name string) (err error) {
+		if name == "signature_name" {
+			named, err = outer.Name()
+		} else {
+			_, err = outer.Raw()
+		}
+		return err
+	})
+	s, err := choose(r.Model, named, verb)
+	if err != nil {
+		return served.BadInput("signature_name: %w", err)
 	}
+	r.Use(s)
 	return nil
 }
 
@@ -127,7 +133,7 @@ func (q *request) fields(r *payload.Reader, verb string, field func(name string)
 		if name == "signature_name" {
 			var s string
 			if s, err = r.Name(); err == nil {
-				err = q.checkSignature(s, verb)
+				_, err = choose(q.m, s, verb)
 			}
 		} else {
 			err = field(name)
@@ -273,7 +279,7 @@ func (q *request) named(r *payload.Reader, n nesting, each func(tensor.Spec, ten
 		if err != nil {
 			return err
 		}
-		if n == batch && r.Peek() != '[' {
+		if n == batch && r.Peek() != '[' && !q.single(spec) {
 			return fmt.Errorf("input %q: give a list, whose first dimension is the batch", spec.Name)
 		}
 		t, err := q.input(r, spec, n)
@@ -289,7 +295,7 @@ func (q *request) named(r *payload.Reader, n nesting, each func(tensor.Spec, ten
 //forgo:reader TensorFlow REST columns
 func (q *request) table(r *payload.Reader) (predict.Tensors, error) {
 	columns := predict.Tensors{}
-	if r.Peek() != '{' {
+	if r.Peek() != '{' { // a list, or the value of one row
 		spec, err := q.only(r.PeekInto() == '{')
 		if err != nil {
 			return nil, err
@@ -305,7 +311,24 @@ func (q *request) table(r *payload.Reader) (predict.Tensors, error) {
 		columns[spec.Name] = t
 		return nil
 	})
+	if err == nil {
+		err = q.allBare(columns)
+	}
 	return columns, err
+}
+
+// single reports whether a value without a list around it may be an input's only row: an element, of
+// an input whose rows are elements. TensorFlow Serving takes it as a scalar.
+func (q *request) single(spec tensor.Spec) bool {
+	return len(spec.Shape) == 1 && (q.m.Manifest().Picture == nil || spec.Name != Picture)
+}
+
+// allBare fails where some inputs came as a bare value, and others as rows.
+func (q *request) allBare(columns predict.Tensors) error {
+	if q.bare > 0 && q.bare < len(columns) {
+		return errors.New("some inputs are a value and others lists of them; give each as a list, or none")
+	}
+	return nil
 }
 
 // nesting is what a value's lists are.
@@ -327,6 +350,13 @@ func (q *request) input(r *payload.Reader, spec tensor.Spec, n nesting) (tensor.
 }
 
 func (q *request) elements(r *payload.Reader, spec tensor.Spec, n nesting) (tensor.Tensor, error) {
+	if n == batch && q.single(spec) && r.Peek() != '[' {
+		t, err := q.nested(r, spec, row)
+		if err == nil {
+			q.bare++
+		}
+		return t, err
+	}
 	if n != loose {
 		lists := len(spec.Shape) - r.Lists()
 		if n == row {
@@ -351,8 +381,16 @@ func (q *request) complete(spec tensor.Spec, t tensor.Tensor) tensor.Tensor {
 }
 
 // answered is what the request is answered with: outputs without the sizes of 1 at their end that
-// the inputs came without.
+// the inputs came without, and of one row that came without a list around it without that.
 func (q *request) answered(results predict.Tensors) predict.Tensors {
+	if q.bare > 0 {
+		out := make(predict.Tensors, len(results))
+		for name, t := range results {
+			t.Shape = t.Shape[1:]
+			out[name] = t
+		}
+		return out
+	}
 	if q.left == 0 {
 		return results
 	}

@@ -2,9 +2,9 @@
 // (https://www.tensorflow.org/tfx/serving/api_rest), and its gRPC services: status, metadata,
 // predict, classify and regress.
 //
-// A model has one signature: serving_default and, where its SavedModel calls it otherwise, by that
-// name too. A classifier's gives its probabilities alone, so that predictions are bare rows of them;
-// another model's gives all its outputs.
+// A model's own signature goes by serving_default and, where its SavedModel calls it otherwise, by that
+// name too; others that its bundle holds go by their names. A classifier's gives its probabilities alone,
+// so that predictions are bare rows of them; another model's gives all its outputs.
 package tfserving
 
 import (
@@ -34,7 +34,7 @@ type Models interface {
 // Picture is the string input that a picture model takes encoded pictures by.
 const Picture = bundle.PictureName
 
-// Signature is the one that a model has, by the name that clients mean where they name none.
+// Signature is a model's own, by the name that clients mean where they name none.
 const Signature = "serving_default"
 
 // Method is the name that clients give the signature of a verb other than predict by, since
@@ -217,16 +217,16 @@ func info(s tensor.Spec) tensorInfo {
 }
 
 func metadata(m *served.Model) map[string]any {
-	inputs, outs := map[string]tensorInfo{}, map[string]tensorInfo{}
-	for _, i := range takes(m) {
-		inputs[i.Name] = info(i)
-	}
-	for _, o := range outputs(m) {
-		outs[o.Name] = info(o.Spec())
-	}
 	signatures := map[string]any{}
-	for _, name := range Signatures(m) {
-		signatures[name] = map[string]any{"inputs": inputs, "outputs": outs, "method_name": Method("predict")}
+	for name, s := range Signatures(m) {
+		inputs, outs := map[string]tensorInfo{}, map[string]tensorInfo{}
+		for _, i := range takes(s) {
+			inputs[i.Name] = info(i)
+		}
+		for _, o := range outputs(s) {
+			outs[o.Name] = info(o.Spec())
+		}
+		signatures[name] = map[string]any{"inputs": inputs, "outputs": outs, "method_name": MethodOf(s)}
 	}
 	return map[string]any{
 		"model_spec": map[string]any{"name": m.Name, "signature_name": "", "version": m.Version},

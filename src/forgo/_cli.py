@@ -298,7 +298,22 @@ def _export(
         ),
     ] = None,
     signature: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a SavedModel: how it is called.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of a SavedModel: how it is called; several with commas between are kept with --engine "
+            "tensorflow, and the first answers where a client names none.",
+            show_default="serving_default; with --engine tensorflow all that can be proven",
+        ),
+    ] = None,
+    signature_examples: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signature-examples",
+            metavar="NAME=PATH",
+            help="What clients will send to another signature: rows, as --examples takes them.",
+            show_default="the rows of --examples, as they are or as tf.Examples",
+        ),
     ] = None,
     inputs: Annotated[
         list[str] | None,
@@ -405,7 +420,7 @@ def _export(
 
     result = export(
         model, out, force=force, examples=examples, no_goldens=no_goldens,
-        engine=engine, tag=tag, signature=signature, inputs=inputs or None, outputs=outputs or None,
+        engine=engine, tag=tag, signature=signature, signature_examples=_by_signature(signature_examples), inputs=inputs or None, outputs=outputs or None,
         trust=trust, slim=slim, onnx_test_data=onnx_test_data, labels=labels, expected_labels=expected_labels,
         accept_accuracy=accept_accuracy, task=task, tolerance=tolerance,
         append=append, thresholds=_numbers("thresholds", thresholds),  # type: ignore[arg-type]
@@ -442,6 +457,18 @@ def _slim(
         typer.echo(json.dumps(asdict(result)))
         return
     _show(Console(), result.path, result.parity)
+
+
+def _by_signature(given: list[str] | None) -> dict[str, Any] | None:
+    named = {}
+    for one in given or []:
+        name, _, path = one.rpartition("=")
+        if not name or not path:
+            raise ForgoError(f"--signature-examples takes NAME=PATH, not {one!r}")
+        if name in named:
+            raise ForgoError(f"--signature-examples names {name!r} twice")
+        named[name] = Path(path)
+    return named or None
 
 
 def _numbers(name: str, text: str | None) -> list[float] | None:

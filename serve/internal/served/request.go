@@ -48,6 +48,9 @@ func (r *Request) Within(d time.Duration) {
 	}
 }
 
+// Use answers the request with another signature of its model.
+func (r *Request) Use(signed *Model) { r.Model = signed }
+
 // Grow reserves bytes before they are taken; negative ones are given back.
 func (r *Request) Grow(bytes int64) error {
 	if bytes <= 0 {
@@ -125,7 +128,7 @@ func (m *Model) Do(ctx context.Context, seen *observe.Request, prepare func(*Req
 	prepared := time.Now()
 	o.rows = rows(inputs)
 	o.input = seen.Prepared(ctx, r.start, prepared.Sub(r.start))
-	outputs, took, err := r.place.Run(r.ctx, m.Model, inputs)
+	outputs, took, err := r.place.Run(r.ctx, r.Model.Model, inputs)
 	ran := time.Now()
 	o.queue, o.infer = took.Queue, took.Infer
 	if err != nil {

@@ -51,11 +51,12 @@ type Model struct {
 	Version string
 	Limits
 
-	stats  stats
+	stats  *stats
 	calls  *observe.Calls
 	users  atomic.Int64 // requests under way, and one until it is retired
 	close  func()
 	closed chan struct{}
+	signed []*Model // its other signatures
 }
 
 // Observed returns the model with what is counted of it.
@@ -106,11 +107,18 @@ func (l Limits) Fit(inputs predict.Tensors) error {
 func New(m *predict.Model, name, version string, l Limits, close func()) *Model {
 	s := &Model{
 		Model: m, Name: name, Version: version, Limits: l.Defaults(),
-		calls: observe.NewCalls(name, version), close: close, closed: make(chan struct{}),
+		calls: observe.NewCalls(name, version), stats: &stats{}, close: close, closed: make(chan struct{}),
+	}
+	for _, signed := range m.Signed() {
+		s.signed = append(s.signed, &Model{Model: signed, Name: name, Version: version, Limits: s.Limits, calls: s.calls, stats: s.stats})
 	}
 	s.users.Store(1)
 	return s
 }
+
+// Signed returns the model's other signatures: each a model under the same name, counted with it, and
+// usable for as long as the model is acquired. Only the model itself is acquired, released and retired.
+func (m *Model) Signed() []*Model { return m.signed }
 
 // Acquire keeps the model open until Release; false means that it is retired already.
 func (m *Model) Acquire() bool {

@@ -48,7 +48,7 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 }
 
 func TestStatsCountSuccessAndFailureApart(t *testing.T) {
-	var m Model
+	m := Model{stats: &stats{}}
 	m.stats.add(observation{rows: 3, total: 10 * time.Millisecond, queue: time.Millisecond, infer: 6 * time.Millisecond})
 	m.stats.add(observation{rows: 2, total: time.Millisecond, failed: true})
 	s := m.Calls()

@@ -42,6 +42,7 @@ def export(
     engine: str | None = None,
     tag: str | None = None,
     signature: str | None = None,
+    signature_examples: dict[str, Examples] | None = None,
     inputs: list[str] | None = None,
     outputs: list[str] | None = None,
     trust: bool = False,
@@ -82,7 +83,12 @@ def export(
         engine: what runs the graph in Go: "onnxruntime", which is the default, or "tensorflow".
         tag: of the SavedModel that is written or, where the model is one, of the graph that is
             meant; several with commas between.
-        signature: of a model that is a SavedModel: how it is called.
+        signature: of a model that is a SavedModel: how it is called. Unless it is given, the engine "tensorflow"
+            keeps every signature that can be proven, ``serving_default`` as the one that answers where a
+            client names none, and the result's notes say which were left out and why. With one name the
+            bundle has that signature alone; with several and commas between, those, and the first answers.
+        signature_examples: what clients will send to its other signatures, by their names: rows, as examples
+            takes them. A signature that has none is asked the examples, as they are or as tf.Examples.
         inputs: of such a model: operations in place of a signature's inputs, as ``input_1``.
         outputs: of such a model: those of the signature's outputs that are wanted, in order; or
             operations, as ``inferenceLayer/Softmax``.
@@ -173,7 +179,7 @@ def export(
         raise ExportError("a slim bundle is proven: it needs examples, and is no bare SavedModel")
     if onnx_test_data and (bare or engine == "tensorflow" or no_goldens):
         raise ExportError("test data in ONNX's form is for ONNX models with examples")
-    if not is_folder and (signature or inputs or outputs):
+    if not is_folder and (signature or signature_examples or inputs or outputs):
         raise ExportError("a signature, inputs and outputs are chosen of SavedModels alone")
     if task is not None and task not in TASKS:
         raise ExportError(f"there is no task {task!r}; it is one of {', '.join(TASKS)}")
@@ -194,6 +200,10 @@ def export(
     if examples is not None and no_goldens:
         raise ExportError("with examples there are golden cases: leave out --examples or --no-goldens")
     check_place(place, saved_model=bare, force=force)
+    if signature_examples and no_goldens:
+        raise ExportError(
+            "with examples there are golden cases: leave out --signature-examples or --no-goldens"
+        )
     given = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
     pictures, picture_name, rows = _split(given)
     table, lists = _is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
@@ -207,17 +217,19 @@ def export(
     expected, notes = _expected(examples, pictures, count, known, expected_labels)
     if isinstance(given, Pictures) and given.note:
         notes.append(given.note)
+    from forgo.exporting import _files, _process, _signatures
+
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
         expected=expected, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
         lists=lists,
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         prepared=prepared, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
-        tags=tags, signature=signature, input_operations=inputs, output_operations=outputs, bare=bare,
+        tags=tags, signature=signature,
+        signature_rows={name: _signatures.rows_of(name, given) for name, given in (signature_examples or {}).items()},
+        input_operations=inputs, output_operations=outputs, bare=bare,
         trust=trust, slim=slim, onnx_test_data=onnx_test_data,
     )  # fmt: skip
-
-    from forgo.exporting import _files, _process
 
     if isinstance(model, str | Path):
         _files.check(Path(model), trust=trust)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forgo._errors import ExportError
 from forgo.exporting._model import STRING, Arrays
 
 LENGTHS = ":lengths"
@@ -15,7 +16,7 @@ LENGTHS = ":lengths"
 
 
 def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
-    """Values as an array of a type; strings are objects, each the UTF-8 bytes of a text.
+    """Values as an array of a type; strings are objects, each bytes: those of a text are UTF-8.
 
     Floating-point numbers are rounded, as those of JSON are. Nothing else changes a value.
 
@@ -28,7 +29,6 @@ def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
     made = np.empty(given.shape, dtype=object)
     for i, text in np.ndenumerate(given):
         if isinstance(text, bytes):
-            text.decode()  # other bytes cannot be said in JSON
             made[i] = text
         elif isinstance(text, str):
             made[i] = text.encode()
@@ -50,10 +50,19 @@ def _numbers(given: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
 
 
 def texts(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A string array with str elements, which JSON and ONNX Runtime take."""
+    """A string array with str elements, which ONNX Runtime takes.
+
+    Raises:
+        ExportError: one is bytes that are no text.
+    """
     made = np.empty(array.shape, dtype=object)
     for i, text in np.ndenumerate(array):
-        made[i] = text.decode()
+        try:
+            made[i] = text.decode()
+        except UnicodeDecodeError:
+            raise ExportError(
+                "a string is bytes that are not UTF-8, which ONNX Runtime does not take here: --engine tensorflow does"
+            ) from None
     return made
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from forgo._errors import ExportError, PictureError
 from forgo._picture import read_header
 from forgo._preprocess import Preprocessor
-from forgo.exporting._arrays import texts, typed
+from forgo.exporting._arrays import typed
 from forgo.exporting._model import STRING, UNNAMED, Arrays, End
 from forgo.exporting._rows import is_value
 
@@ -73,6 +73,23 @@ def read_pictures(
     return examples, refused
 
 
+def as_bytes(paths: list[Path]) -> npt.NDArray[Any]:
+    """Files as they are, for an input that takes strings.
+
+    Raises:
+        ExportError: one cannot be read.
+    """
+    made = np.empty(len(paths), dtype=object)
+    for i, path in enumerate(paths):
+        if path.exists() and not path.is_file():
+            raise ExportError(f"{path}: the example is not a regular file")
+        try:
+            made[i] = path.read_bytes()
+        except OSError as e:
+            raise ExportError(f"{path}: the example cannot be read: {e.strerror}") from None
+    return made
+
+
 def from_rows(
     rows: Arrays, inputs: list[End], pictures: list[Example | None] | None = None, *, lists: bool = False
 ) -> list[Example]:
@@ -112,6 +129,8 @@ def from_rows(
         for name in fitting:
             row[name] = plain[name][i]
         value = row if len(row) > 1 else next(iter(row.values()))
+        if isinstance(value, dict):  # of bytes, which a bare row would take for names
+            value = row
         examples.append(
             Example(
                 raw=json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(),
@@ -133,11 +152,21 @@ def from_rows(
 def _as_written(array: npt.NDArray[Any]) -> list[Any]:
     """The values as clients write them: a float with the fewest digits of its own type."""
     if array.dtype.kind == "O":
-        array = texts(array)
+        given = np.empty(array.shape, dtype=object)
+        for i, element in np.ndenumerate(array):
+            given[i] = _text_or_bytes(element)
+        array = given
     elif array.dtype.kind == "f":
         array = array.astype("U32").astype(np.float64)  # 5.9, not 5.900000095367432
     values: list[Any] = array.tolist()
     return values
+
+
+def _text_or_bytes(element: bytes) -> str | dict[str, str]:
+    try:
+        return element.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(element).decode()}
 
 
 def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:

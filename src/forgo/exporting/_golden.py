@@ -105,6 +105,7 @@ def record(
     labels: list[str] | None,
     *,
     several: bool = False,
+    folder: str = "golden",
 ) -> dict[str, Any]:
     """Write one case's files and return its entry in the manifest.
 
@@ -115,8 +116,9 @@ def record(
         outputs: what the training framework answered, each with a batch of one.
         labels: what it is answered with, of a model with labels.
         several: whether these are as many as there are, or the best one.
+        folder: of the bundle, for the files.
     """
-    stem = f"golden/{number:03d}"
+    stem = f"{folder}/{number:03d}"
     entry: dict[str, Any] = {
         "id": f"{number:03d}",
         "input": stage.add(stem + _SUFFIX[example.content_type], example.raw),

@@ -40,6 +40,8 @@ class SavedGraph:
     """None where ``names`` are those of operations."""
     names: dict[str, str] = field(default_factory=dict)
     """What the graph calls its ends, by logical name; those that are missing are called the same."""
+    method: str = "predict"
+    """What the signature is for, as TensorFlow Serving has it."""
 
 
 class Trained(Protocol):

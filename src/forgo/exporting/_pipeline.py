@@ -24,6 +24,7 @@ from forgo.exporting import (
     _golden,
     _heads,
     _normalization,
+    _signatures,
     _tasks,
     _test_data,
     _user_preprocess,
@@ -85,7 +86,9 @@ class Request:
     tags: list[str] | None = None
     """Of the SavedModel that is written or, where the model is one, of its graph."""
     signature: str | None = None
-    """Which signature to call, of a model that is a SavedModel."""
+    """Which signature to call, of a model that is a SavedModel; those to keep, with commas between."""
+    signature_rows: dict[str, Arrays] = field(default_factory=dict)
+    """Examples of its other signatures, by their names."""
     input_operations: list[str] | None = None
     output_operations: list[str] | None = None
     first_output: str | None = None
@@ -168,9 +171,13 @@ def run(model: Trained, request: Request) -> Result:
         task = _tasks.check(model.outputs[0], request.labels, request.task, truth)
         limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
         graph, ends, runtime = _write_graph(model, stage, request)
+        kept, said_of = _beside(model, request, examples if preprocess is None else [], proven=proven)
         if model.batch is not None:
             graph["batch"] = model.batch
         worst = check(runtime, examples, truth, request.tolerance) if truth is not None else None
+        if kept:
+            beside = _signatures.prove(stage.folder / "saved_model", kept, request.tolerance)
+            worst = max(worst, beside) if worst is not None else None
         golden: dict[str, Any] = {"cases": [], "none": NO_EXAMPLES}
         if truth is not None:
             recorded, said = examples, truth
@@ -185,13 +192,18 @@ def run(model: Trained, request: Request) -> Result:
             "task": task,
             "engine": request.engine,
             "graph": graph,
-            "inputs": [_entry(e, ends) for e in model.inputs],
-            "outputs": [_entry(e, ends) for e in model.outputs],
+            "inputs": [entry(e, ends) for e in model.inputs],
+            "outputs": [entry(e, ends) for e in model.outputs],
             **({"labels": request.labels} if request.labels else {}),
             **({"thresholds": limits} if limits else {}),
             **({"picture": picture} if picture else {}),
             "tolerance": {"decode": 0, "preprocess": _PREPROCESS_TOLERANCE, "model": request.tolerance},
             "golden": golden,
+            **(
+                {"signatures": _signatures.record(stage, kept, request.tolerance, NO_EXAMPLES)}
+                if kept
+                else {}
+            ),
             "provenance": _provenance(model, request, worst) | ({"preprocess": agreed} if agreed else {}),
         }
         parity = _finish(stage, manifest, request, len(examples), runtime.name)
@@ -211,8 +223,41 @@ def run(model: Trained, request: Request) -> Result:
         stage.commit()
     measured = found.entry() if found.examples else None
     return Result(
-        str(request.place), parity, worst, refused, measured, [*request.notes, *hints, *found.notes]
+        str(request.place), parity, worst, refused, measured, [*request.notes, *said_of, *hints, *found.notes]
     )
+
+
+def _beside(
+    model: Trained, request: Request, examples: list[Example], *, proven: bool
+) -> tuple[list[_signatures.Beside], list[str]]:
+    """The other signatures of a SavedModel that the bundle keeps, and what is to be said of them all."""
+    inner: Any = model
+    while hasattr(inner, "inner"):
+        inner = inner.inner
+    others = getattr(inner, "others", [])
+    if request.bare or not others:
+        if request.signature_rows:
+            raise ExportError("examples of other signatures are for a SavedModel that has some, in a bundle")
+        return [], []
+    why = None
+    if request.engine != "tensorflow":
+        why = "--engine tensorflow keeps them"
+    elif inner is not model:
+        why = "the graph is written anew, with what goes before the model or behind it"
+    if why is not None:
+        if request.signature_rows or (request.signature and request.signature != inner.signature):
+            raise ExportError(
+                f"{inner.folder}: of its signatures only {inner.signature!r} can be kept: {why}"
+            )
+        names = ", ".join(others)
+        return [], [f"of the signatures {inner.signature} alone is kept, not {names}: {why}"]
+    kept, left_out = _signatures.keep(
+        inner, examples, request.signature_rows, request.tolerance, proven=proven
+    )
+    if request.signature and left_out:
+        name, reason = next(iter(left_out.items()))
+        raise ExportError(f"{inner.folder}: signature {name!r} cannot be kept: {reason}")
+    return kept, _signatures.notes(inner, kept, left_out)
 
 
 def _finish(
@@ -259,13 +304,20 @@ def _write_graph(
         graph: dict[str, Any] = {"path": stage.adopt("saved_model"), "tags": saved.tags}
         if saved.signature:
             graph["signature"] = saved.signature
+        if saved.method != "predict":
+            graph["method"] = saved.method
         return graph, saved, ReloadedModel(folder, saved, model.inputs, model.outputs)
     onnx_graph = rename_ends(model.to_onnx(), model.inputs, model.outputs, model.batch)
     try:
         runtime = OnnxModel(onnx_graph, model.outputs, model.batch)
     except ExportError as e:
         raise ExportError(f"{e}: --engine tensorflow runs it as it is") from None
-    return {"path": stage.add("model.onnx", onnx_graph.SerializeToString())}, None, runtime
+    graph = {"path": stage.add("model.onnx", onnx_graph.SerializeToString())}
+    while hasattr(model, "inner"):
+        model = model.inner
+    if signature := getattr(model, "signature", None):  # clients ask for it by this name
+        graph["signature"] = signature
+    return graph, None, runtime
 
 
 def _record(
@@ -444,16 +496,27 @@ def check(runtime: Runtime, examples: list[Example], truth: Arrays, tolerance: f
     Raises:
         ParityError: it is above the tolerance.
     """
+    parts = batches(examples)
+    return hold(parts, runtime.answer([stack(batch) for _, batch in parts]), truth, tolerance, runtime.name)
+
+
+def batches(examples: list[Example]) -> list[tuple[int, list[Example]]]:
+    """Examples alone, and three together; each with the number of its first."""
+    return [(start, examples[start : start + n]) for n in (1, 3) for start in range(0, len(examples), n)]
+
+
+def hold(
+    parts: list[tuple[int, list[Example]]], answers: list[Arrays], truth: Arrays, tolerance: float, who: str
+) -> float:
+    """Hold answers to batches to the framework's, as check does."""
     worst = 0.0
-    batches = [(start, examples[start : start + n]) for n in (1, 3) for start in range(0, len(examples), n)]
-    answers = runtime.answer([stack(batch) for _, batch in batches])
-    for (start, batch), got in zip(batches, answers, strict=True):
+    for (start, batch), got in zip(parts, answers, strict=True):
         for name, want in truth.items():
             d = _golden.difference(got[name], want[start : start + len(batch)])
             if d > tolerance:
                 raise ParityError(
                     f"parity refused at stage model: {name!r} of {batch[0].source} in a batch of {len(batch)} differs by "
-                    f"{d:.3g} between the training framework and {runtime.name}, tolerance {tolerance:.0e}",
+                    f"{d:.3g} between the training framework and {who}, tolerance {tolerance:.0e}",
                     stage="model",
                     case=batch[0].source,
                     difference=d,
@@ -462,7 +525,8 @@ def check(runtime: Runtime, examples: list[Example], truth: Arrays, tolerance: f
     return worst
 
 
-def _entry(end: End, graph: SavedGraph | None) -> dict[str, Any]:
+def entry(end: End, graph: SavedGraph | None) -> dict[str, Any]:
+    """An input or output as the manifest has it."""
     inside = graph.names.get(end.name, end.name) if graph else end.name
     entry = {"name": end.name, "graph_name": inside, "dtype": end.dtype, "shape": list(end.shape)}
     return {**entry, "hidden": True} if end.hidden else entry

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from forgo import _child, _errors
 from forgo._errors import ExportError, ForgoError, ParityError
 from forgo._work import working_folder
 from forgo.exporting import _arrays
-from forgo.exporting._model import Arrays, Trained
+from forgo.exporting._examples import as_bytes
+from forgo.exporting._model import STRING, UNNAMED, Arrays, Trained
 from forgo.exporting._normalization import Normalization
 from forgo.exporting._pipeline import Request, Result
 
@@ -36,12 +37,16 @@ def export_file(model: Path, request: Request) -> Result:
         fields = asdict(request)
         kinds = {kind: fields.pop(kind) for kind in ("rows", "truth")}
         prepared = fields.pop("prepared")
+        signed = fields.pop("signature_rows")
+        kinds |= {f"signature {i}": rows for i, rows in enumerate(signed.values())}
         kinds["prepared"] = None if prepared is None else {"": prepared}
         _arrays.write(
             job / "arrays.npz",
             {f"{kind}/{n}": a for kind, given in kinds.items() for n, a in (given or {}).items()},
         )
-        (job / "request.json").write_text(json.dumps({"model": str(model), **fields}, default=str))
+        (job / "request.json").write_text(
+            json.dumps({"model": str(model), "signed": list(signed), **fields}, default=str)
+        )
         environment = {
             **os.environ,
             "KERAS_BACKEND": "tensorflow",
@@ -78,23 +83,38 @@ def _request(job: Path) -> tuple[Path, Request]:
     fields["normalization"] = Normalization(
         stated["channels"], stated["scale"], tuple(stated["mean"]), tuple(stated["std"])
     )
+    signed = {name: arrays[f"signature {i}"] for i, name in enumerate(fields.pop("signed"))}
     prepared: Any = arrays.get("prepared", {}).get("")
-    return model, Request(**fields, rows=arrays.get("rows"), truth=arrays.get("truth"), prepared=prepared)
+    return model, Request(
+        **fields, rows=arrays.get("rows"), truth=arrays.get("truth"), prepared=prepared, signature_rows=signed
+    )
 
 
-def _load(path: Path, request: Request) -> Trained:
+def _load(path: Path, request: Request) -> tuple[Trained, Request]:
     if path.is_dir():
         from forgo.exporting._saved_model import SavedModel
 
         saved = SavedModel(
             path, tags=request.tags, signature=request.signature, inputs=request.input_operations,
             outputs=request.output_operations, trust=request.trust, retag=request.bare,
+            several=request.engine == "tensorflow" and not request.bare,
         )  # fmt: skip
+        request = _of_bytes(saved, request)
         saved.settle(request.rows)
-        return saved
+        return saved, request
     from forgo.exporting import _keras
 
-    return named(_keras.load(path, picture=request.rows is None, trust=request.trust), request)
+    return named(_keras.load(path, picture=request.rows is None, trust=request.trust), request), request
+
+
+def _of_bytes(model: Trained, request: Request) -> Request:
+    """Where files or base64 are given of an input that takes strings, they are its rows, and no pictures."""
+    name, alone = request.picture_name, len(model.inputs) == 1
+    ends = [e for e in model.inputs if e.name == name or (alone and name == UNNAMED)]
+    if request.pictures is None or not ends or ends[0].dtype != STRING:
+        return request
+    rows = {**(request.rows or {}), ends[0].name: as_bytes(request.pictures)}
+    return replace(request, pictures=None, picture_name=UNNAMED, rows=rows)
 
 
 def named(model: KerasModel, request: Request) -> KerasModel:
@@ -112,7 +132,7 @@ def _main(job: Path) -> None:
     answer: dict[str, Any]
     try:
         path, request = _request(job)
-        answer = asdict(_pipeline.run(_load(path, request), request))
+        answer = asdict(_pipeline.run(*_load(path, request)))
     except ParityError as e:
         answer = {
             "kind": "ParityError",

@@ -9,12 +9,58 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from forgo import _child
 from forgo._errors import ExportError
 from forgo.exporting import _arrays
 from forgo.exporting._model import Arrays, End, SavedGraph
+
+
+@dataclass(frozen=True)
+class Call:
+    """Batches for one way to call a graph."""
+
+    graph: SavedGraph
+    inputs: list[End]
+    outputs: list[End]
+    batches: list[Arrays]
+
+    def request(self) -> dict[str, Any]:
+        """Say it in JSON, but for the arrays."""
+        names = self.graph.names
+        return {
+            "signature": self.graph.signature,
+            "inputs": None if self.graph.signature else [names.get(e.name, e.name) for e in self.inputs],
+            "outputs": [names.get(e.name, e.name) for e in self.outputs],
+            "batches": len(self.batches),
+        }
+
+
+def answer(folder: Path, calls: list[Call]) -> list[list[Arrays]]:
+    """Run batches of each call, each by itself, in one clean process.
+
+    Args:
+        folder: the SavedModel's.
+        calls: at least one; all are of the same graph. The first alone may name operations.
+    """
+    with tempfile.TemporaryDirectory(prefix="forgo-reload-") as place:
+        job = Path(place)
+        request = {"folder": str(folder), "tags": calls[0].graph.tags, "calls": [c.request() for c in calls]}
+        (job / "request.json").write_text(json.dumps(request))
+        for c, call in enumerate(calls):
+            for i, batch in enumerate(call.batches):
+                _arrays.write(job / f"{c}.{i}.npz", batch)
+        code, err = _child.run("forgo.exporting._reload", job)
+        if code:
+            last = (err.strip().splitlines() or [f"exit code {code}"])[-1]
+            raise ExportError(f"TensorFlow cannot run the SavedModel that was written: {last}")
+        return [
+            [_arrays.read(job / f"{c}.{i}.answers.npz") for i in range(len(call.batches))]
+            for c, call in enumerate(calls)
+        ]
 
 
 class ReloadedModel:
@@ -23,39 +69,28 @@ class ReloadedModel:
     name = "TensorFlow"
 
     def __init__(self, folder: Path, graph: SavedGraph, inputs: list[End], outputs: list[End]) -> None:
-        self._outputs = outputs
-        self._request = {
-            "folder": str(folder),
-            "tags": graph.tags,
-            "signature": graph.signature,
-            "inputs": None if graph.signature else [graph.names.get(e.name, e.name) for e in inputs],
-            "outputs": [graph.names.get(e.name, e.name) for e in outputs],
-        }
+        self._folder, self._graph, self._inputs, self._outputs = folder, graph, inputs, outputs
 
     def answer(self, batches: list[Arrays]) -> list[Arrays]:
         """Run batches, each by itself."""
-        with tempfile.TemporaryDirectory(prefix="forgo-reload-") as folder:
-            job = Path(folder)
-            (job / "request.json").write_text(json.dumps({**self._request, "batches": len(batches)}))
-            for i, batch in enumerate(batches):
-                _arrays.write(job / f"{i}.npz", batch)
-            code, err = _child.run("forgo.exporting._reload", job)
-            if code:
-                last = (err.strip().splitlines() or [f"exit code {code}"])[-1]
-                raise ExportError(f"TensorFlow cannot run the SavedModel that was written: {last}")
-            return [_arrays.read(job / f"{i}.answers.npz") for i in range(len(batches))]
+        return answer(self._folder, [Call(self._graph, self._inputs, self._outputs, batches)])[0]
 
 
 def _main(job: Path) -> None:
     from forgo.exporting._saved_model import SavedModel
 
     request = json.loads((job / "request.json").read_text())
-    model = SavedModel(
-        Path(request["folder"]), tags=request["tags"], signature=request["signature"],
-        inputs=request["inputs"], outputs=request["outputs"], trust=True,
-    )  # fmt: skip
-    for i in range(request["batches"]):
-        _arrays.write(job / f"{i}.answers.npz", model.predict(_arrays.read(job / f"{i}.npz")))
+    first: SavedModel | None = None
+    for c, call in enumerate(request["calls"]):
+        if first is None:
+            model = first = SavedModel(
+                Path(request["folder"]), tags=request["tags"], signature=call["signature"],
+                inputs=call["inputs"], outputs=call["outputs"], trust=True,
+            )  # fmt: skip
+        else:
+            model = first.sibling(call["signature"])
+        for i in range(call["batches"]):
+            _arrays.write(job / f"{c}.{i}.answers.npz", model.predict(_arrays.read(job / f"{c}.{i}.npz")))
 
 
 if __name__ == "__main__":

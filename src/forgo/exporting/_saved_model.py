@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from forgo.exporting._batches import SINGLE, in_parts
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph
 from forgo.exporting._tensorflow import SIGNATURE, Traceable, logical_name
 
+METHODS = ("predict", "classify", "regress")
 _MOST_NAMES = 20
 _UNKNOWN = (-1,)
 """The shape of what may have any rank."""
@@ -27,12 +29,17 @@ class SavedModel(Traceable):
     Args:
         folder: the SavedModel's.
         tags: of the graph; may be left out where there is one.
-        signature: may be left out where there is one, or one named ``serving_default``.
+        signature: may be left out where there is one, or one named ``serving_default``; several with commas
+            between, of which the first is called.
         inputs: operations in place of a signature's inputs.
         outputs: names of the signature's outputs in the order wanted, or operations.
         trust: whether operations that reach files may be run here.
         retag: where there is one graph, of other tags than those asked for, write it with these.
+        several: the bundle can hold several signatures, so that none of them need be chosen.
     """
+
+    others: list[str]
+    """Its other signatures, those alone that were asked for."""
 
     def __init__(
         self,
@@ -44,6 +51,7 @@ class SavedModel(Traceable):
         outputs: list[str] | None = None,
         trust: bool = False,
         retag: bool = False,
+        several: bool = False,
     ) -> None:
         import tensorflow as tf
 
@@ -57,7 +65,10 @@ class SavedModel(Traceable):
         self.tags = list(meta.meta_info_def.tags)
         self.framework = f"tensorflow {tf.__version__}"
         by_operations = bool(inputs) or not _signatures(meta)
-        self.signature = None if by_operations else _choose_signature(folder, meta, signature)
+        self._trust, self._signed = trust, dict(meta.signature_def)
+        self.signature, self.others = None, []
+        if not by_operations:
+            self.signature, self.others = _choose_signatures(folder, meta, signature, several)
         if by_operations:
             if signature:
                 raise ExportError(
@@ -67,13 +78,7 @@ class SavedModel(Traceable):
             self._ins = self._by_operation("input", inputs, self._placeholders())
             self._outs = self._by_operation("output", outputs, self._results())
         else:
-            signed = meta.signature_def[self.signature]
-            self._ins = [
-                (k, _end(folder, k, v)) for k, v in sorted(signed.inputs.items())
-            ]  # TensorFlow keeps no order
-            self._outs = [
-                (k, _end(folder, k, v)) for k, v in sorted(signed.outputs.items(), key=self._softmax_first)
-            ]
+            self._sign()
             if outputs:
                 self._outs = [_pick(folder, self._outs, name) for name in outputs]
         if not trust:
@@ -95,14 +100,51 @@ class SavedModel(Traceable):
                 ends[:] = [
                     (name, _end_of(folder, name, t)) for (name, _), t in zip(ends, tensors, strict=False)
                 ]
-        if not self._ins:
-            raise ExportError(f"{folder}: {self.signature!r} takes no inputs, so there is nothing to ask it")
-        self.batch = self._batch()
-        self.inputs = [self._batched(e) for _, e in self._ins]
-        self.outputs = [self._batched(e) for _, e in self._outs]
+        self._open()
         # Where a normalization goes before it, the graph is written anew: operations keep their names.
         named = [] if self.signature else [*self._ins, *self._outs]
         self.operations = {e.name: _operation(name) for name, e in named}
+
+    def _sign(self) -> None:
+        """Take the inputs and outputs of the signature."""
+        signed = self._signed[self.signature]
+        # TensorFlow keeps no order.
+        self._ins = [(k, _end(self.folder, k, v)) for k, v in sorted(signed.inputs.items())]
+        self._outs = [
+            (k, _end(self.folder, k, v)) for k, v in sorted(signed.outputs.items(), key=self._softmax_first)
+        ]
+
+    def _open(self) -> None:
+        if not self._ins:
+            raise ExportError(
+                f"{self.folder}: {self.signature!r} takes no inputs, so there is nothing to ask it: its answers depend "
+                "on what was asked before, or are always the same, and a replay proves neither"
+            )
+        self.batch = self._batch()
+        self.inputs = [self._batched(e) for _, e in self._ins]
+        self.outputs = [self._batched(e) for _, e in self._outs]
+
+    @property
+    def method(self) -> str:
+        """What its signature is for: predict, classify or regress."""
+        name = self._signed[self.signature].method_name if self.signature else ""
+        method = name.removeprefix("tensorflow/serving/")
+        return method if method in METHODS else METHODS[0]
+
+    def sibling(self, signature: str) -> SavedModel:
+        """The same model by another of its signatures; nothing is loaded again.
+
+        Raises:
+            ExportError: it cannot be called, or reaches files.
+        """
+        other = copy.copy(self)
+        other.signature, other.others, other.operations = signature, [], {}
+        other._sign()
+        if not self._trust:
+            other._check()
+        other._function = self._loaded.signatures[signature]
+        other._open()
+        return other
 
     def _batch(self) -> int | None:
         """How many rows the graph takes at once, by the shapes of its inputs."""
@@ -204,8 +246,12 @@ class SavedModel(Traceable):
             saved.meta_graphs[0].meta_info_def.tags[:] = tags
             file.write_bytes(saved.SerializeToString(deterministic=True))
             self.tags = tags
+        return self.graph()
+
+    def graph(self) -> SavedGraph:
+        """How it is called in its folder."""
         names = {e.name: name for name, e in [*self._ins, *self._outs]}
-        return SavedGraph(self.tags, self.signature, names)
+        return SavedGraph(self.tags, self.signature, names, self.method)
 
     def _check(self) -> None:
         """Have the Go half, which serves it, say whether it would: before anything of it is run here."""
@@ -305,13 +351,21 @@ def _signatures(meta: Any) -> list[str]:
     )
 
 
-def _choose_signature(folder: Path, meta: Any, name: str | None) -> str:
+def _choose_signatures(folder: Path, meta: Any, named: str | None, several: bool) -> tuple[str, list[str]]:
+    """The signature that is called where none is named, and the others."""
     have = _signatures(meta)
-    if name is not None and name not in have:
-        raise ExportError(f"{folder}: it has no signature {name!r}; there is {_list(have)}")
-    if name is None and SIGNATURE not in have and len(have) != 1:
+    if named is not None:
+        names = [named] if named in have else [name.strip() for name in named.split(",")]
+        for i, name in enumerate(names):
+            if name not in have:
+                raise ExportError(f"{folder}: it has no signature {name!r}; there is {_list(have)}")
+            if name in names[:i]:
+                raise ExportError(f"{folder}: signature {name!r} is named twice")
+        return names[0], names[1:]
+    if SIGNATURE not in have and len(have) != 1 and not several:
         raise ExportError(f"{folder}: choose one of its signatures with --signature: {_list(have)}")
-    return name or (SIGNATURE if SIGNATURE in have else have[0])
+    first = SIGNATURE if SIGNATURE in have else have[0]
+    return first, [name for name in have if name != first]
 
 
 def _pick(folder: Path, ends: list[tuple[str, End]], name: str) -> tuple[str, End]:

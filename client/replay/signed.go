@@ -1,0 +1,46 @@
+package replay
+
+// The other signatures of a bundle, for protocols that name them.
+
+import "github.com/forgo-ml/forgo/predict/bundle"
+
+// Signed is a signature with its own cases.
+type Signed struct {
+	// Manifest is that of a bundle with this signature alone.
+	Manifest *bundle.Manifest
+	Cases    []bundle.Recorded
+}
+
+func readSigned(b *bundle.Bundle) ([]Signed, error) {
+	var list []Signed
+	for _, one := range b.Signed() {
+		s := Signed{Manifest: &one.Manifest}
+		for _, c := range one.Manifest.Golden.Cases {
+			recorded, err := one.ReadCase(c)
+			if err != nil {
+				return nil, err
+			}
+			s.Cases = append(s.Cases, recorded)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// Name is the signature's.
+func (s *Signed) Name() string { return s.Manifest.Graph.Signature }
+
+// At is the server as one that is asked for this signature.
+func (s *Signed) At(server *Server) *Server {
+	at := *server
+	at.Manifest, at.Signed = s.Manifest, nil
+	return &at
+}
+
+// Forms names forms by the signature, SIGNATURE/FORM, and has them sent its cases.
+func (s *Signed) Forms(forms ...Form) []Form {
+	for i := range forms {
+		forms[i].Name, forms[i].Of = s.Name()+"/"+forms[i].Name, s
+	}
+	return forms
+}

@@ -1,0 +1,95 @@
+package predict
+
+// Several signatures of one SavedModel.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+)
+
+// Signature returns the model of another signature of the bundle's SavedModel, by its name: it takes
+// and gives what the manifest says of that signature, and is proven by cases of its own. Its manifest
+// is that of a bundle with this signature alone. The model's own signature is the model itself, also by
+// the name "". ok is false for a name that the bundle has not. Close closes it with the model.
+func (m *Model) Signature(name string) (signed *Model, ok bool) {
+	if name == "" || name == m.manifest.Graph.Signature {
+		return m, true
+	}
+	for _, s := range m.signed {
+		if s.manifest.Graph.Signature == name {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// Signatures are the names that Signature knows beside "", the model's own first; none of a model
+// whose graph no signature calls.
+func (m *Model) Signatures() []string {
+	var names []string
+	if own := m.manifest.Graph.Signature; own != "" {
+		names = append(names, own)
+	}
+	for _, s := range m.signed {
+		names = append(names, s.manifest.Graph.Signature)
+	}
+	return names
+}
+
+// Signed are the models of the signatures beside the model's own. They must not be changed.
+func (m *Model) Signed() []*Model {
+	if m == nil {
+		return nil
+	}
+	return m.signed
+}
+
+// openSigned opens the other signatures, once the graph is, and proves each.
+func (m *Model) openSigned(ctx context.Context, b *bundle.Bundle, o Options) error {
+	all := b.Signed()
+	if len(all) == 0 {
+		return nil
+	}
+	graph, ok := m.graphs.Load().model.(Signed)
+	if !ok { // as an engine in a process of its own
+		return &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("the engine opens one signature here, not %d: load it without --isolate, or export it with --signature NAME",
+			1+len(all))}
+	}
+	for _, one := range all {
+		s := newModel(one, o)
+		name := s.manifest.Graph.Signature
+		session := graph.Signed(name)
+		if session == nil {
+			return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: fmt.Errorf("the engine has not opened signature %q", name)}
+		}
+		s.graphs.Store(&graphs{model: session})
+		err := s.take(one, o)
+		if err == nil {
+			m.signed = append(m.signed, s)
+			err = s.prove(ctx, one, o)
+		}
+		if err != nil {
+			return ofSignature(name, err)
+		}
+		m.parity.add(s.parity)
+	}
+	return nil
+}
+
+// ofSignature says which signature an error is about.
+func ofSignature(name string, err error) error {
+	var parity *ParityError
+	var folder *bundle.Error
+	switch {
+	case errors.As(err, &parity):
+		of := *parity
+		of.Err = fmt.Errorf("signature %q: %w", name, parity.Err)
+		return &of
+	case errors.As(err, &folder):
+		return &bundle.Error{Bundle: folder.Bundle, File: folder.File, Err: fmt.Errorf("signature %q: %w", name, folder.Err)}
+	}
+	return fmt.Errorf("signature %q: %w", name, err)
+}

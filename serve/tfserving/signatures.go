@@ -1,0 +1,101 @@
+package tfserving
+
+// Which of a model's signatures a request is for.
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/served"
+)
+
+var errNoSignature = errors.New("there is no such signature")
+
+// Signatures are a model's, by the names that they are listed by: its own as serving_default too,
+// unless another is called so.
+func Signatures(m *served.Model) map[string]*served.Model {
+	all := map[string]*served.Model{Signature: m}
+	for _, s := range m.Signed() {
+		all[own(s)] = s
+	}
+	if name := own(m); name != "" {
+		all[name] = m
+	}
+	return all
+}
+
+// own is the name that a signature has in its SavedModel; "" where no signature calls the graph.
+func own(m *served.Model) string { return m.Manifest().Graph.Signature }
+
+// method is what a signature is for.
+func method(m *served.Model) string { return cmp.Or(m.Manifest().Graph.Method, bundle.Predict) }
+
+// MethodOf is TensorFlow's name for what a signature is for.
+func MethodOf(m *served.Model) string { return Method(method(m)) }
+
+// choose returns the signature that a request names; "" is the model's own, and the verb's method the
+// one that is for it.
+func choose(m *served.Model, name, verb string) (*served.Model, error) {
+	all := Signatures(m)
+	if s, ok := all[name]; ok {
+		return s, nil
+	}
+	switch name {
+	case "":
+		return m, nil
+	case Method(verb):
+		if Answers(m, verb) == nil {
+			return m, nil
+		}
+		for _, s := range m.Signed() {
+			if Answers(s, verb) == nil {
+				return s, nil
+			}
+		}
+		return m, nil
+	}
+	names := append(slices.Sorted(maps.Keys(all)), Method(verb))
+	return nil, fmt.Errorf("%s: %w, only %q", tensor.Quote(name), errNoSignature, names)
+}
+
+// Answers fails where a signature is not for a verb. Every one is for predict.
+func Answers(m *served.Model, verb string) error {
+	manifest := m.Manifest()
+	switch {
+	case verb == bundle.Predict || method(m) == verb:
+		return nil
+	case verb == bundle.Classify && m.Classifier(), verb == bundle.Regress && manifest.Task == bundle.Regression:
+		return nil
+	case len(m.Signed()) > 0 || method(m) != bundle.Predict || manifest.Task == bundle.Tensors && own(m) != "":
+		return served.BadInput("%s: signature %s is for %s; %s", verb, tensor.Quote(cmp.Or(own(m), Signature)), method(m), instead(m, verb))
+	}
+	return served.BadInput("%s: the model's task is %s; ask for predict", verb, manifest.Task)
+}
+
+// instead says what a client may ask for.
+func instead(m *served.Model, verb string) string {
+	var names []string
+	for _, s := range m.Signed() {
+		if method(s) == verb {
+			names = append(names, own(s))
+		}
+	}
+	if len(names) == 0 {
+		return "ask for " + method(m)
+	}
+	return fmt.Sprintf("name one that is for %s: %s", verb, tensor.Cut(fmt.Appendf(nil, "%q", names)))
+}
+
+// Examples is the input that takes tf.Examples, as bytes, of a signature that is for classify or regress.
+func Examples(m *served.Model) (name string, ok bool) {
+	inputs := m.Manifest().Inputs
+	if m.Manifest().Graph.Method == "" || method(m) == bundle.Predict || len(inputs) != 1 || inputs[0].DType != tensor.String || len(inputs[0].Shape) != 1 {
+		return "", false
+	}
+	return inputs[0].Name, true
+}

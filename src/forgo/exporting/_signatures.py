@@ -1,0 +1,243 @@
+"""The other signatures of a SavedModel: those that can be proven go into the bundle beside its own.
+
+Each is proven by examples of its own. Where none are given, the model's are asked of it: as they are, where it
+takes the same; as its only input, where that is alike; as tf.Examples, where it parses these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forgo._bundle import Staging
+from forgo._errors import ExportError
+from forgo.exporting import _golden, _reload
+from forgo.exporting._examples import Example, as_bytes, from_rows, stack
+from forgo.exporting._model import STRING, UNNAMED, Arrays, End
+from forgo.exporting._rows import read_examples
+from forgo.exporting._saved_model import SavedModel
+
+FOLDER = "signatures"
+"""Where their golden cases lie."""
+MOST = 64
+"""In a bundle, beside its own."""
+_FEATURES = {"f": "float_list", "i": "int64_list", "u": "int64_list", "b": "int64_list", "O": "bytes_list"}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A signature that is kept."""
+
+    model: SavedModel
+    examples: list[Example]
+    truth: Arrays | None
+    """What TensorFlow answers to the examples; None where there are none."""
+
+    @property
+    def name(self) -> str:
+        """Of the signature."""
+        return self.model.signature or ""
+
+
+def keep(
+    model: SavedModel, examples: list[Example], given: dict[str, Arrays], tolerance: float, *, proven: bool
+) -> tuple[list[Beside], dict[str, str]]:
+    """Choose the signatures that can be kept, and ask TensorFlow what proves each.
+
+    Args:
+        model: by its own signature.
+        examples: of that, where they are rows.
+        given: rows of others, by signature.
+        tolerance: of the model stage.
+        proven: whether there are golden cases at all.
+
+    Returns:
+        The signatures kept; and of each other the reason why it is not.
+
+    Raises:
+        ExportError: rows are given of a signature that is not there, or that cannot be asked them.
+    """
+    for name in given:
+        if name not in model.others:
+            raise ExportError(
+                f"{model.folder}: examples are given of the signature {name!r}; beside {model.signature!r} there is "
+                f"{', '.join(model.others) or 'none'}"
+            )
+    kept: list[Beside] = []
+    left_out: dict[str, str] = {}
+    for name in model.others:
+        try:
+            if len(kept) == MOST:
+                raise ExportError(f"{model.folder}: a bundle holds {MOST} beside its own")
+            kept.append(_ask(model, name, examples, given.get(name), tolerance, proven))
+        except ExportError as e:
+            if name in given:
+                raise
+            left_out[name] = e.message.removeprefix(f"{model.folder}: ")
+    return kept, left_out
+
+
+def _ask(
+    model: SavedModel, name: str, examples: list[Example], rows: Arrays | None, tolerance: float, proven: bool
+) -> Beside:
+    sibling = model.sibling(name)
+    ends = [e.name for e in [*sibling.inputs, *sibling.outputs]]
+    if len(set(ends)) < len(ends):
+        raise ExportError("inputs and outputs of it have the same name")
+    if not proven:
+        sibling.settle(None)
+        return Beside(sibling, [], None)
+    if rows is None:
+        rows = _alike(sibling, model, examples)
+    sibling.settle(rows)
+    own = from_rows(rows, sibling.inputs, lists=list(rows) == [UNNAMED])
+    inputs = stack(own)
+    truth = sibling.predict(inputs)
+    once = sibling.predict({n: a[:1] for n, a in inputs.items()})
+    for output, a in truth.items():
+        if len(a) != len(own):
+            raise ExportError(f"its output {output!r} has {len(a)} rows for {len(own)}")
+        if _golden.difference(once[output], a[:1]) > tolerance:
+            raise ExportError(
+                f"it answers {output!r} otherwise when it is asked again: it keeps a state, or its rows depend on one "
+                "another; no replay can prove that"
+            )
+    return Beside(sibling, own, truth)
+
+
+def _alike(sibling: SavedModel, model: SavedModel, examples: list[Example]) -> Arrays:
+    """Rows for a signature out of those of another.
+
+    Raises:
+        ExportError: they give nothing that it takes.
+    """
+    have = stack(examples) if examples else {}
+    if all(e.name in have and _fits(have[e.name], e) for e in sibling.inputs):
+        return {e.name: have[e.name] for e in sibling.inputs}
+    if len(sibling.inputs) == 1 and have:
+        (end,) = sibling.inputs
+        (first, *more) = have.values()
+        if not more and _fits(first, end):
+            return {end.name: first}
+        if end.dtype == STRING and end.shape == (None,):
+            return {end.name: _as_examples(have)}
+    takes = ", ".join(f"{e.name} {e.dtype}{list(e.shape)}" for e in sibling.inputs)
+    raise ExportError(
+        f"no example gives what it takes ({takes}): --signature-examples {sibling.signature}=FILE does"
+    )
+
+
+def _fits(array: Any, end: End) -> bool:
+    kind = STRING if array.dtype.kind == "O" else array.dtype.name
+    return kind == end.dtype and (
+        end.shape == (-1,)
+        or (
+            len(end.shape) == array.ndim
+            and all(want in (None, size) for want, size in zip(end.shape[1:], array.shape[1:], strict=True))
+        )
+    )
+
+
+def _as_examples(rows: Arrays) -> Any:
+    """Serialize each row as a tf.Example, whose features are the inputs."""
+    import tensorflow as tf
+
+    made = np.empty(len(next(iter(rows.values()))), dtype=object)
+    for i in range(len(made)):
+        example = tf.train.Example()
+        for name, array in rows.items():
+            values = getattr(example.features.feature[name], _FEATURES[array.dtype.kind]).value
+            values.extend(array[i].ravel().tolist())
+        made[i] = example.SerializeToString(deterministic=True)
+    return made
+
+
+def prove(folder: Path, kept: list[Beside], tolerance: float) -> float:
+    """Hold the SavedModel that was written to TensorFlow's answers, by each signature.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        ParityError: it is above the tolerance.
+    """
+    from forgo.exporting._pipeline import batches, hold
+
+    asked = [b for b in kept if b.truth is not None]
+    if not asked:
+        return 0.0
+    calls = [
+        _reload.Call(
+            b.model.graph(), b.model.inputs, b.model.outputs, [stack(part) for _, part in batches(b.examples)]
+        )
+        for b in asked
+    ]
+    said = _reload.answer(folder, calls)
+    return max(
+        hold(batches(b.examples), got, b.truth or {}, tolerance, f"TensorFlow, by signature {b.name!r}")
+        for b, got in zip(asked, said, strict=True)
+    )
+
+
+def record(stage: Staging, kept: list[Beside], tolerance: float, none: str) -> list[dict[str, Any]]:
+    """Write the golden cases of each, and return their entries in the manifest."""
+    from forgo.exporting._pipeline import entry
+
+    entries = []
+    for number, beside in enumerate(kept):
+        graph = beside.model.graph()
+        golden: dict[str, Any] = {"cases": [], "none": none}
+        if beside.truth is not None:
+            truth = beside.truth
+            chosen = _golden.choose(beside.examples, None, None, tolerance)
+            golden = {
+                "cases": [
+                    _golden.record(
+                        stage, i, beside.examples[e], {n: a[e : e + 1] for n, a in truth.items()}, None,
+                        folder=f"{FOLDER}/{number}",
+                    )
+                    for i, e in enumerate(chosen)
+                ]
+            }  # fmt: skip
+        entries.append(
+            {
+                "name": beside.name,
+                "method": graph.method,
+                **({} if beside.model.batch is None else {"batch": beside.model.batch}),
+                "inputs": [entry(e, graph) for e in beside.model.inputs],
+                "outputs": [entry(e, graph) for e in beside.model.outputs],
+                "golden": golden,
+            }
+        )
+    return entries
+
+
+def notes(model: SavedModel, kept: list[Beside], left_out: dict[str, str]) -> list[str]:
+    """What is to be known of it, a line each."""
+    lines = []
+    if kept:
+        lines.append(
+            f"{1 + len(kept)} signatures are kept: {model.signature}, which answers where none is named, "
+            + ", ".join(b.name for b in kept)
+        )
+    return lines + [f"signature {name} is left out: {why}" for name, why in left_out.items()]
+
+
+def rows_of(name: str, given: Any) -> Arrays:
+    """Rows of a signature as they were given for it, a file or arrays.
+
+    Raises:
+        ExportError: they cannot be read.
+    """
+    from forgo.exporting import _is_table, _split
+
+    read = read_examples(Path(given)) if isinstance(given, str | Path) else given
+    if _is_table(read):
+        raise ExportError(
+            f"examples of the signature {name!r} are rows in a .jsonl, .json, .npy or .npz file"
+        )
+    pictures, picture_name, rows = _split(read)
+    return {**(rows or {}), **({picture_name: as_bytes(pictures)} if pictures else {})}
