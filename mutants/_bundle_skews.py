@@ -256,6 +256,8 @@ def _swapped(key: str) -> Callable[[Path, Manifest], None]:
 
 
 HALF = "../conformance/bundles/half_plus_two.forgo"
+
+
 def _constant(name: str, value: object) -> Callable[[onnx.ModelProto], None]:
     """Another value for a constant of the graph that has a name."""
 

@@ -16,7 +16,8 @@ func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOp
 	m := &b.Manifest
 	g := Graph{Path: m.Graph.Path, Tags: m.Graph.Tags, Signature: m.Graph.Signature}
 	if _, isFile := m.Files[g.Path]; isFile {
-		return openFile(ctx, engine, b, g, o)
+		// The names are those of the file: what the manifest calls its signature by is for clients.
+		return openFile(ctx, engine, b, Graph{Path: g.Path}, o)
 	}
 	for _, t := range m.Inputs {
 		g.Inputs = append(g.Inputs, t.GraphName)

@@ -201,8 +201,14 @@ func (r *replayer) table(cases []golden, header bool) []byte {
 	return b.Bytes()
 }
 
-// arrays replays cases as NumPy saves them, each in one of the ways in which it may.
+// arrays replays cases as NumPy saves them, each in one of the ways in which it may. Its strings are
+// Unicode: bytes that are none are not sent so.
 func (r *replayer) arrays(cases []golden, stacked Tensors) error {
+	for _, t := range stacked {
+		if tensor.CheckText(t) != nil {
+			return nil
+		}
+	}
 	for way := range 3 {
 		file, err := numpyFile(stacked, way)
 		if file == nil || err != nil {

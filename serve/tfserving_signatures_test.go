@@ -13,10 +13,10 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	tfpb "github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 	"github.com/forgo-ml/forgo/serve"
-	tfpb "github.com/forgo-ml/forgo/internal/tfpb"
 )
 
 func halfPlusTwo(t *testing.T) serve.Models {

@@ -133,7 +133,7 @@ func (f *urlFlags) run(cmd *cobra.Command, path string, asJSON bool) error {
 		if r.Failure != nil {
 			result = "REFUSED"
 		}
-		printable.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%.1e\t%s\t%s\n", r.URL, r.Server, r.Protocol, strings.Join(r.Forms, ", "), r.Requests, r.LargestDifference, top1, result)
+		printable.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%.1e\t%s\t%s\n", r.URL, r.Server, r.Protocol, formsText(r.Forms), r.Requests, r.LargestDifference, top1, result)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)
@@ -187,4 +187,22 @@ func writeReplay(cmd *cobra.Command, report replay.Report, err error) error {
 		Protocols []replayed `json:"protocols"`
 	}{why, list})
 	return errShown
+}
+
+// formsText lists the forms: those of other signatures, SIGNATURE/FORM, by how many signatures they are of.
+func formsText(forms []string) string {
+	var own []string
+	others := map[string]bool{}
+	for _, form := range forms {
+		if i := strings.LastIndexByte(form, '/'); i >= 0 {
+			others[form[:i]] = true
+		} else {
+			own = append(own, form)
+		}
+	}
+	text := strings.Join(own, ", ")
+	if len(others) > 0 {
+		text += fmt.Sprintf("; of %d other signatures", len(others))
+	}
+	return text
 }

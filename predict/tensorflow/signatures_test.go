@@ -105,11 +105,15 @@ func TestSignaturesRefused(t *testing.T) {
 			signature(m, 3)["golden"] = map[string]any{"cases": []any{}, "none": "trust me"}
 		}, []string{`"regress_x_to_y"`, "nothing else is proven"}},
 		"one with no cases and no reason": {func(m map[string]any) { signature(m, 3)["golden"] = map[string]any{"cases": []any{}} }, []string{"/signatures/3/golden"}},
-		"cases of another": {func(m map[string]any) { signature(m, 3)["golden"] = signature(m, 1)["golden"] },
-			[]string{`"regress_x_to_y"`, "another signature's", "signatures/1/"}},
+		"cases of another": {
+			func(m map[string]any) { signature(m, 3)["golden"] = signature(m, 1)["golden"] },
+			[]string{`"regress_x_to_y"`, "another signature's", "signatures/1/"},
+		},
 		"the bundle's own cases": {func(m map[string]any) { signature(m, 2)["golden"] = m["golden"] }, []string{`"regress_x2_to_y3"`, "another signature's"}},
-		"one that the graph has not": {func(m map[string]any) { signature(m, 0)["name"] = "nowhere\x1b[2J" },
-			[]string{`"nowhere\x1b[2J"`, "it has no signature", "regress_x_to_y2"}},
+		"one that the graph has not": {
+			func(m map[string]any) { signature(m, 0)["name"] = "nowhere\x1b[2J" },
+			[]string{`"nowhere\x1b[2J"`, "it has no signature", "regress_x_to_y2"},
+		},
 		"goldens of another":         {func(m map[string]any) { swap(m, 3, 4, "golden") }, []string{"stage model", `"outputs" differs by`, "regress_x_to_y"}},
 		"names of each other":        {func(m map[string]any) { swap(m, 3, 4, "name") }, []string{"stage model", `"outputs" differs`}},
 		"another output's":           {func(m map[string]any) { ofFirst(signature(m, 4), "outputs")["graph_name"] = "y3" }, []string{`signature "regress_x_to_y2"`, "stage model"}},

@@ -8,10 +8,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	pb "github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
-	pb "github.com/forgo-ml/forgo/internal/tfpb"
 )
 
 // serialized makes a tf.Example of each of a list, with the context's features where it has none of

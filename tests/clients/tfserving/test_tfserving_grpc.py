@@ -186,6 +186,56 @@ def test_classify_and_regress(connect: Connect) -> None:
     assert [r.value for r in answer.result.regressions] == [3.5, 5.0]
 
 
+def test_several_signatures(tmp_path: Path) -> None:
+    """half_plus_two by each of its signatures, as TensorFlow Serving's own tests call it."""
+    bundle = bundle_of("half_plus_two", tmp_path)
+    with running(bundle) as places:
+        client = Client(Server("half_plus_two", bundle, **places))
+        x = np.array([[1], [2], [5]], np.float32)
+        for name in ("", "serving_default"):
+            outputs = client.predict({"x": x}, signature_name=name).outputs
+            assert tf.make_ndarray(outputs["y"]).tolist() == [[2.5], [3.0], [4.5]]
+        answer = client.predict({"inputs": x}, signature_name="regress_x2_to_y3")
+        assert tf.make_ndarray(answer.outputs["outputs"]).tolist() == [[3.5], [4.0], [5.5]]
+        assert answer.model_spec.signature_name == "regress_x2_to_y3"
+        serialized = np.array([example({"x": floats(1)}).SerializeToString()], np.object_)
+        answer = client.predict({"inputs": serialized}, signature_name="regress_x_to_y2")
+        assert tf.make_ndarray(answer.outputs["outputs"]).tolist() == [[3.5]]
+
+        request = client.request(regression_pb2.RegressionRequest, signature_name="regress_x_to_y")
+        request.input.example_list.examples.extend([example({"x": floats(80)}), example({"x": floats(20)})])
+        regressed = client.predictions.Regress(request, timeout=60)
+        assert [r.value for r in regressed.result.regressions] == [42, 12]
+        classified = client.classify(
+            {"x": floats(80)}, {"x": floats(20)}, signature_name="classify_x_to_y"
+        ).result
+        assert [[(c.label, c.score) for c in one.classes] for one in classified.classifications] == [
+            [("", 42)],
+            [("", 12)],
+        ]
+
+        request = client.request(get_model_metadata_pb2.GetModelMetadataRequest)
+        request.metadata_field.append("signature_def")
+        described = client.predictions.GetModelMetadata(request, timeout=60)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        assert described.metadata["signature_def"].Unpack(signatures)
+        assert {
+            name: (s.method_name.split("/")[-1], list(s.inputs), list(s.outputs))
+            for name, s in signatures.signature_def.items()
+        } == {
+            "serving_default": ("predict", ["x"], ["y"]),
+            "regress_x_to_y": ("regress", ["inputs"], ["outputs"]),
+            "regress_x_to_y2": ("regress", ["inputs"], ["outputs"]),
+            "regress_x2_to_y3": ("regress", ["inputs"], ["outputs"]),
+            "classify_x_to_y": ("classify", ["inputs"], ["scores"]),
+            "classify_x2_to_y3": ("classify", ["inputs"], ["scores"]),
+        }
+        with pytest.raises(grpc.RpcError, match="regress_x_to_y2") as refused:
+            client.predict({"x": x}, signature_name="nowhere")
+        assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        client.channel.close()
+
+
 def test_metadata(connect: Connect) -> None:
     for model, name, dtype, shape in (
         ("iris", "input", tf.float32, [None, 4]),
