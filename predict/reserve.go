@@ -154,7 +154,7 @@ func (b *batcher) fits(r *Reservation, rows int) error {
 		idle = b.instances - b.running
 	}
 	if others > 0 && others+rows > b.queueRows+idle {
-		return b.busy("the queue is full: %d rows (limit %d)", others, b.queueRows)
+		return b.busy("the queue is full: %d rows are waiting (limit %d)", others, b.queueRows)
 	}
 	if wait := b.pace.of(b.working); b.maxWait > 0 && !r.working && wait > b.maxWait {
 		return b.busy("%d rows are waiting, which take about %s; a request waits for at most %s",

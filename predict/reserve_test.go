@@ -37,7 +37,7 @@ func TestReservationsBoundRowsAndBytes(t *testing.T) {
 	r, err := fill(b, 3, 60)
 	first := wantPlace(t, r, err)
 	_, err = fill(b, 2, 1)
-	wantBusy(t, err, "the queue is full: 3 rows (limit 4)")
+	wantBusy(t, err, "the queue is full: 3 rows are waiting (limit 4)")
 	_, err = fill(b, 1, 41)
 	wantBusy(t, err, "requests of 60 bytes are waiting, and 100 may")
 	r, err = fill(b, 0, 10) // no rows take a place too
@@ -77,7 +77,7 @@ func TestReservationsCountWhatWaits(t *testing.T) {
 	r, err = fill(b, 1, 0)
 	fifth := wantPlace(t, r, err) // the engine is idle, and will take one at once
 	_, err = fill(b, 1, 0)
-	wantBusy(t, err, "the queue is full: 5 rows (limit 4)")
+	wantBusy(t, err, "the queue is full: 5 rows are waiting (limit 4)")
 	four.Release()
 	fifth.Release()
 

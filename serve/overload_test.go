@@ -78,7 +78,7 @@ func TestBusyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 		for _, length := range []int64{100, -1} {
 			req.ContentLength = length
 			w := record(handler, req)
-			if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "the queue is full: 1000 rows (limit 4)") {
+			if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "the queue is full: 1000 rows are waiting (limit 4)") {
 				t.Errorf("%s, length %d: %d %v %s", path, length, w.Code, w.Header(), w.Body)
 			}
 		}
