@@ -180,7 +180,7 @@ def bmps(photograph: Image.Image) -> dict[str, bytes]:
 
     def bmp(
         bits: int, height: int = 5, compression: int = 0, size: int = 40, colours: int = 0, after: bytes = b"",
-        entries: int | None = None, start: int = 0, cut: int = 0, width: int = 7,
+        entries: int | None = None, start: int = 0, cut: int = 0, width: int = 7, rows: bytes | None = None,
     ) -> bytes:  # fmt: skip
         entries = (1 << bits if bits <= 8 else 0) if entries is None else entries
         head = struct.pack("<IiiHHIIiiII", size, width, height, 1, bits, compression, 0, 0, 0, colours, 0)
@@ -191,6 +191,7 @@ def bmps(photograph: Image.Image) -> dict[str, bytes]:
         pixels = generator.integers(
             0, 256, abs(height) * ((abs(width) * bits + 31) // 32 * 4), np.uint8
         ).tobytes()
+        pixels = pixels if rows is None else rows
         offset = 14 + len(body) if start == 0 else start
         return (b"BM" + struct.pack("<IHHI", 0, 0, 0, offset) + body + pixels)[: -cut or None]
 
@@ -218,5 +219,21 @@ def bmps(photograph: Image.Image) -> dict[str, bytes]:
         "pixels-in-header.bmp": bmp(24, start=50), "pixels-far-away.bmp": bmp(24, start=1 << 30), "huge.bmp": bmp(1, cut=20)[:18] + b"\xff\xff\x00\x00\xff\xff\x00\x00" + bmp(1)[26:],
         "empty.bmp": bmp(24, height=0), "narrow.bmp": bmp(24, width=-7), "more.bmp": bmp(24) + b"more",
         "lowest.bmp": bmp(24)[:22] + b"\x00\x00\x00\x80" + bmp(24)[26:],
+    }  # fmt: skip
+    eight = b"\x05\x09\x02\x03\x00\x00" + b"\x00\x03\x01\x02\x03\x00\x00\x04\x07\x08\x09\x0a\x00\x00"
+    four = b"\x07\x3c\x00\x00\x00\x05\x12\x34\x50\x00\x02\xab\x00\x00\x00\x07\x12\x34\x56\x70\x00\x00"
+    coded = {
+        "whole": eight + b"\x07\x01\x00\x00\x07\x02\x00\x00\x07\x03\x00\x01", "short": eight + b"\x03\x04\x00\x01",
+        "rows-left-out": b"\x07\x01\x00\x00\x00\x00\x07\x02\x00\x01", "jump": b"\x02\x09\x00\x02\x03\x02\x02\x0a\x00\x01",
+        "beyond-the-row": b"\x08\x01\x00\x01", "beyond-the-picture": b"\x00\x00" * 5 + b"\x01\x01\x00\x01", "jump-beyond": b"\x00\x02\x09\x00\x01\x01\x00\x01",
+        "no-end": eight, "cut": eight[:-3], "literal-beyond": b"\x00\x08" + bytes(8) + b"\x00\x01", "empty": b"", "end-alone": b"\x00\x01", "more": b"\x07\x01\x00\x01more",
+        "cut-jump": b"\x00\x02\x01",
+    }  # fmt: skip
+    made |= {f"runs-8-{name}.bmp": bmp(8, compression=1, rows=rows) for name, rows in coded.items()}
+    made |= {
+        "runs-4-whole.bmp": bmp(4, compression=2, rows=four + b"\x07\x12\x00\x00\x07\x34\x00\x01"), "runs-4-short.bmp": bmp(4, compression=2, rows=four + b"\x00\x01"),
+        "runs-4-cut.bmp": bmp(4, compression=2, rows=four[:-3]), "runs-4-beyond.bmp": bmp(4, compression=2, rows=b"\x08\x12\x00\x01"),
+        "runs-top-down.bmp": bmp(8, compression=1, height=-5, rows=b"\x00\x01"), "runs-4-of-8-bits.bmp": bmp(8, compression=2, rows=b"\x00\x01"),
+        "runs-few-colours.bmp": bmp(8, compression=1, colours=4, entries=4, rows=eight + b"\x00\x01"), "runs-far-away.bmp": bmp(8, compression=1, start=1 << 20, rows=b"\x00\x01"),
     }  # fmt: skip
     return made

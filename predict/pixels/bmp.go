@@ -13,6 +13,7 @@ type bmpFile struct {
 	bits          int
 	palette       [256][3]byte
 	masks         [4]uint32 // red, green, blue, alpha; of 16 and 32 bits
+	runs          bool // rows are coded in runs
 	stride        int
 	data          []byte
 }
@@ -62,7 +63,8 @@ func parseBMP(data []byte) (*bmpFile, error) {
 	f.width, f.height = int(width), int(height)
 	legal := compression == 0 && slices.Contains([]int{1, 4, 8, 16, 24, 32}, f.bits) ||
 		compression == 3 && size != 64 && (f.bits == 16 || f.bits == 32)
-	if !legal {
+	f.runs = compression == 1 && f.bits == 8 || compression == 2 && f.bits == 4
+	if !legal && !f.runs || f.runs && f.topDown {
 		return nil, refuse("it has %d bits a pixel and compression %d, for which no rule is stated", f.bits, compression)
 	}
 	switch {
@@ -108,15 +110,21 @@ func parseBMP(data []byte) (*bmpFile, error) {
 	if start < uint64(at) {
 		return nil, refuse("its pixels begin inside its header")
 	}
-	if start+uint64(f.stride)*uint64(f.height) > uint64(len(data)) {
+	if start > uint64(len(data)) || !f.runs && start+uint64(f.stride)*uint64(f.height) > uint64(len(data)) {
 		return nil, refuse(truncatedBMP)
 	}
 	f.data = data[start:]
+	if f.runs && width*height > 128*int64(len(f.data)) {
+		return nil, refuse("its runs have %d bytes for %d x %d pixels", len(f.data), width, height)
+	}
 	return f, nil
 }
 
 func (f *bmpFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	out := RGB{Width: f.width, Height: f.height, Pix: make([]byte, 3*f.width*f.height)}
+	if f.runs {
+		return out, f.decodeRuns(ctx, out.Pix)
+	}
 	opaque := true
 	for y := range f.height {
 		if y%64 == 0 {
@@ -169,4 +177,62 @@ func (f *bmpFile) pixel(row []byte, x int) (r, g, b, a byte) {
 func spread(v, mask uint32) byte {
 	low := mask & -mask
 	return byte(v & mask / low * 255 / (mask / low))
+}
+
+// decodeRuns decodes rows that are coded in runs. What they leave has index 0.
+func (f *bmpFile) decodeRuns(ctx context.Context, pix []byte) error {
+	for i := range f.width * f.height {
+		copy(pix[3*i:], f.palette[0][:])
+	}
+	x, y, in := 0, 0, f.data
+	put := func(index byte) {
+		copy(pix[3*((f.height-1-y)*f.width+x):], f.palette[index][:])
+		x++
+	}
+	// index is the i-th of those in packed bytes, or of one that is repeated.
+	index := func(b byte, i int) byte {
+		if f.bits == 8 {
+			return b
+		}
+		return b >> (4 * (1 - i%2)) & 15
+	}
+	for len(in) >= 2 {
+		count, value := int(in[0]), in[1]
+		in = in[2:]
+		if count > 0 {
+			if y >= f.height || x+count > f.width {
+				return refuse(damagedPixels)
+			}
+			for i := range count {
+				put(index(value, i))
+			}
+			continue
+		}
+		switch value {
+		case 0: // the row ends
+			x, y = 0, y+1
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		case 1: // the picture ends
+			return nil
+		case 2: // pixels are left out
+			if len(in) < 2 {
+				return refuse(damagedPixels)
+			}
+			x, y = x+int(in[0]), y+int(in[1])
+			in = in[2:]
+		default:
+			n := int(value)
+			size := (n*f.bits + 7) / 8
+			if y >= f.height || x+n > f.width || len(in) < size+size%2 {
+				return refuse(damagedPixels)
+			}
+			for i := range n {
+				put(index(in[i*f.bits/8], i))
+			}
+			in = in[size+size%2:]
+		}
+	}
+	return refuse(damagedPixels)
 }

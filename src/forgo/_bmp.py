@@ -30,10 +30,14 @@ class Bmp:
     palette: bytes
     """Blue, green, red of 256 entries."""
     masks: tuple[int, ...]
+    runs: bool
+    """Rows are coded in runs."""
     data: bytes
 
     def pixels(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
         """Colours [height, width, 3] and, where there is any, opacity [height, width]."""
+        if self.runs:
+            return self._coded()
         stride = (self.width * self.bits + 31) // 32 * 4
         rows = np.frombuffer(self.data, np.uint8, stride * self.height).reshape(self.height, stride)
         rows = rows if self.top_down else rows[::-1]
@@ -48,6 +52,38 @@ class Bmp:
         values = np.ascontiguousarray(rows).view("<u2" if self.bits == 16 else "<u4")[:, : self.width]
         colours = np.stack([_spread(values, mask) for mask in self.masks[:3]], axis=2)
         return colours, _spread(values, self.masks[3]) if self.masks[3] else None
+
+    def _coded(self) -> tuple[npt.NDArray[np.uint8], None]:
+        """Pixels of rows that are coded in runs. What they leave has index 0."""
+        indices = np.zeros((self.height, self.width), np.uint8)
+        data, x, y, at = self.data, 0, 0, 0
+        while at + 2 <= len(data):
+            count, value = data[at], data[at + 1]
+            at += 2
+            size = (value * self.bits + 7) // 8
+            if count == 0 and value == 0:  # the row ends
+                x, y = 0, y + 1
+                continue
+            if count == 0 and value == 1:  # the picture ends
+                colours = np.frombuffer(self.palette, np.uint8).reshape(256, 3)[:, ::-1]
+                return colours[indices[::-1]], None
+            if count == 0 and value == 2:  # pixels are left out
+                if at + 2 > len(data):
+                    break
+                x, y, at = x + data[at], y + data[at + 1], at + 2
+                continue
+            if count == 0:
+                run = np.frombuffer(data[at : at + size], np.uint8)
+                count, at = value, at + size + size % 2
+            else:
+                run = np.full(count, value, np.uint8)
+            if y >= self.height or x + count > self.width or at > len(data):
+                break
+            if self.bits == 4:
+                run = np.stack([run >> 4, run & 15], axis=1).reshape(-1)
+            indices[y, x : x + count] = run[:count]
+            x += count
+        raise PictureError("its pixel data is damaged")
 
 
 def _spread(values: npt.NDArray[np.integer], mask: int) -> npt.NDArray[np.uint8]:
@@ -82,7 +118,8 @@ def parse(data: bytes, max_pixels: int) -> Bmp:
     if width * height > max_pixels:
         raise PictureError(f"{width} x {height} pixels are more than {max_pixels}")
     plain = compression == 0 and bits in (1, 4, 8, 16, 24, 32)
-    if not plain and not (compression == 3 and size != 64 and bits in (16, 32)):
+    runs = not top_down and (compression, bits) in ((1, 8), (2, 4))
+    if not plain and not runs and not (compression == 3 and size != 64 and bits in (16, 32)):
         raise PictureError(
             f"it has {bits} bits a pixel and compression {compression}, for which no rule is stated"
         )
@@ -111,6 +148,8 @@ def parse(data: bytes, max_pixels: int) -> Bmp:
             )
     if start < at:
         raise PictureError("its pixels begin inside its header")
-    if start + (width * bits + 31) // 32 * 4 * height > len(data):
+    if start > len(data) or (not runs and start + (width * bits + 31) // 32 * 4 * height > len(data)):
         raise PictureError(_TRUNCATED)
-    return Bmp(width, height, top_down, bits, palette.ljust(768, b"\x00"), masks, data[start:])
+    if runs and width * height > 128 * (len(data) - start):
+        raise PictureError(f"its runs have {len(data) - start} bytes for {width} x {height} pixels")
+    return Bmp(width, height, top_down, bits, palette.ljust(768, b"\x00"), masks, runs, data[start:])
