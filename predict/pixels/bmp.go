@@ -13,7 +13,7 @@ type bmpFile struct {
 	bits          int
 	palette       [256][3]byte
 	masks         [4]uint32 // red, green, blue, alpha; of 16 and 32 bits
-	runs          bool // rows are coded in runs
+	runs          bool      // rows are coded in runs
 	stride        int
 	data          []byte
 }
