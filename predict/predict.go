@@ -232,6 +232,8 @@ type Model struct {
 	batcher   *batcher // nil until the graph is open
 	bounds    bounds
 
+	preprocessing preprocessing
+
 	goldenShapes map[string][]int64
 
 	signed []*Model // other signatures, which run the same graph
@@ -308,6 +310,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 		if spec := m.manifest.PictureInput(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
 			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
 			m.batcher.rowBytes = n * int64(spec.ElementSize())
+			m.preprocessing = preprocessing{rules: p.Rules, height: spec.Shape[1], width: spec.Shape[2]}
 		}
 		if engine, err = pick(engines, "onnxruntime"); err != nil {
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}

@@ -55,10 +55,11 @@ func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, too
 	memory := int64(0)
 	defer func() { m.batcher.budget.Give(memory) }()
 	o := m.decode
-	o.Reserve = func(bytes int64) error {
-		err := m.batcher.budget.wait(ctx, bytes+bytes) // and as much for the preprocessing graph
+	o.Reserve = func(bytes int64, width, height int) error {
+		bytes += m.preprocessing.memory(width, height)
+		err := m.batcher.budget.wait(ctx, bytes)
 		if err == nil {
-			memory += bytes + bytes
+			memory += bytes
 		}
 		return err
 	}

@@ -7,8 +7,14 @@ conformance/pictures, on photographs and on noise of odd sizes.
 from __future__ import annotations
 
 import functools
+import os
 import re
+import struct
+import subprocess
+import sys
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +26,7 @@ from forgo import ForgoError, PictureError
 from forgo._picture import decode
 from forgo._preprocess import Preprocessor, build
 from forgo._rules import FITS, RESIZES, Rules
-from tests.conftest import ROOT
+from tests.conftest import FORGO, ROOT
 
 R = Image.Resampling
 
@@ -145,3 +151,49 @@ def test_what_is_cropped_away_does_not_count(resize: Any) -> None:
 def test_rules_that_cannot_be(rules: dict[str, Any], says: str) -> None:
     with pytest.raises(ForgoError, match=says):
         build(24, 32, **rules)
+
+
+SIDE = 9459
+"""Of the largest square picture that is taken."""
+
+
+@pytest.fixture(scope="module")
+def large_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grey PNG of a hundred kilobytes, written row by row."""
+    row = b"\0" + bytes(range(256)) * (SIDE // 256 + 1)
+    packer = zlib.compressobj(1)
+    data = b"".join(packer.compress(row[: SIDE + 1]) for _ in range(SIDE)) + packer.flush()
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)
+    place = tmp_path_factory.mktemp("large") / "large.png"
+    with place.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for name, content in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b"")):
+            file.write(struct.pack(">I", len(content)) + name + content)
+            file.write(struct.pack(">I", zlib.crc32(name + content)))
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+@pytest.mark.parametrize("resize", RESIZES)
+def test_a_large_picture_takes_no_float_copy(large_picture: Path, resize: str) -> None:
+    """The whole process stays below what two bytes a sample would take; floats take four."""
+    model = ROOT / "conformance" / "graphs" / "free-planes.onnx"
+    command: list[str | Path] = [
+        FORGO,
+        "predict",
+        model,
+        "--image-size",
+        "224",
+        "--resize",
+        resize,
+        "--json",
+        large_picture,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    assert used.ru_maxrss * 1024 < 2 * 3 * SIDE * SIDE

@@ -77,7 +77,7 @@ func TestDecodeTakesWhatIsReserved(t *testing.T) {
 			}
 		}
 		full := errors.New("no room")
-		if _, err := Decode(t.Context(), data, Options{Reserve: func(int64) error { return full }}); !errors.Is(err, full) {
+		if _, err := Decode(t.Context(), data, Options{Reserve: func(int64, int, int) error { return full }}); !errors.Is(err, full) {
 			t.Errorf("%s: %v, want no room", name, err)
 		}
 	}

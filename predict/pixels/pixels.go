@@ -58,9 +58,9 @@ type Options struct {
 	Accept []string
 	// MaxPixels bounds width times height further than the constant does. Optional: not at all.
 	MaxPixels int
-	// Reserve is told how many bytes decoding takes at most, beside the file, before it takes them. Its
-	// error ends the decoding, and Decode returns it. Optional.
-	Reserve func(bytes int64) error
+	// Reserve is told how many bytes decoding takes at most, beside the file, before it takes them, and the
+	// picture's size as it is stored. Its error ends the decoding, and Decode returns it. Optional.
+	Reserve func(bytes int64, width, height int) error
 	// Alpha is what becomes of transparent pixels. Optional: pictures that have any are refused.
 	Alpha Alpha
 }
@@ -82,7 +82,7 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 		return RGB{}, refuse("it is %s, the model accepts %v", h.media, o.Accept)
 	}
 	if o.Reserve != nil {
-		if err := o.Reserve(h.memory(int64(len(data)))); err != nil {
+		if err := o.Reserve(h.memory(int64(len(data))), h.width, h.height); err != nil {
 			return RGB{}, err
 		}
 	}
