@@ -28,20 +28,32 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Peak is the most that was taken at once since it was asked last.
 func (b *Budget) Peak() int64 { return b.peak.Swap(b.used.Load()) }
 
+// small is what requests may take that the last eighth of a budget is kept for: large ones cannot
+// keep them out.
+const small = 64 << 10
+
 // Take takes bytes, which are given back by Give. The error is a [*BusyError] or, of more than the
 // whole budget, wraps [ErrInput].
-func (b *Budget) Take(bytes int64) error {
+func (b *Budget) Take(bytes int64) error { return b.More(0, bytes) }
+
+// More takes bytes like Take, for one who has taken some already: an eighth of the budget is there
+// only for those who take no more than 64 KiB in all.
+func (b *Budget) More(held, bytes int64) error {
 	if b == nil || bytes == 0 {
 		return nil
 	}
-	if bytes > b.max {
-		return inputError{fmt.Errorf("it needs %d bytes of memory, and requests may take %d", bytes, b.max)}
+	most := b.max
+	if held+bytes > small {
+		most -= b.max / 8
+	}
+	if held+bytes > most {
+		return inputError{fmt.Errorf("it needs %d bytes of memory, and a request may take %d", held+bytes, most)}
 	}
 	used := b.used.Add(bytes)
-	if bytes > 0 && used > b.max {
+	if bytes > 0 && used > most {
 		b.used.Add(-bytes)
 		return &BusyError{Reason: fmt.Sprintf("requests take %d bytes of memory, and %d more than the limit of %d are needed",
-			used-bytes, used-b.max, b.max)}
+			used-bytes, used-most, most)}
 	}
 	for peak := b.peak.Load(); used > peak && !b.peak.CompareAndSwap(peak, used); peak = b.peak.Load() {
 	}

@@ -67,6 +67,9 @@ func (r *Reservation) Grow(bytes int64) error {
 	return r.b.grow(r, r.bytes+bytes)
 }
 
+// Bytes is what is taken for the request now.
+func (r *Reservation) Bytes() int64 { return r.bytes }
+
 // Begin says that the request is read and how many rows it has, before its pictures are
 // decoded. Run does it for requests that need no such preparation.
 func (r *Reservation) Begin(rows int) error { return r.begin(rows, r.bytes) }
@@ -111,7 +114,7 @@ func (b *batcher) grow(r *Reservation, bytes int64) error {
 	if others := b.bytes - r.bytes; bytes > r.bytes && others > 0 && others+bytes > b.queueBytes {
 		return b.busy("requests of %d bytes are waiting, and %d may", others, b.queueBytes)
 	}
-	if err := b.budget.Take(bytes - r.bytes); err != nil {
+	if err := b.budget.More(r.bytes, bytes-r.bytes); err != nil {
 		return err
 	}
 	b.bytes += bytes - r.bytes

@@ -6,6 +6,9 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/forgo-ml/forgo/serve/internal/connection"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
 // lingering counts requests and answers them at once, and then takes what is still sent of the request and throws it
@@ -17,6 +20,13 @@ func lingering(patience time.Duration, t *traffic) func(http.Handler) http.Handl
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			t.begin()
 			defer t.end()
+			r, err := connection.Begin(req)
+			if err != nil {
+				w.Header().Set("Connection", "close")
+				reply.Failure(w, err)
+				return
+			}
+			defer r.End()
 			if t.stopping.Load() {
 				w.Header().Set("Connection", "close")
 			}

@@ -12,11 +12,11 @@ import (
 	"net/http"
 	"os"
 
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/forgo-ml/forgo/serve/access"
+	"github.com/forgo-ml/forgo/serve/internal/connection"
 )
 
 // Addresses are where a server listens; "" is nowhere.
@@ -150,10 +150,7 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []listener, err erro
 			return listeners, fmt.Errorf("listen on --%s %s: %w", place.kind, place.address, err)
 		}
 		g := &gentle{Listener: l.Listener}
-		l.Listener, l.end, l.ended = netutil.LimitListener(g, s.options.MaxConnections), g.end, make(chan struct{})
-		if place.kind == "grpc" {
-			l.Listener = known{l.Listener, &s.calls}
-		}
+		l.Listener, l.end, l.ended = s.table.Listen(g, s.options.MaxConnections, l.tls), g.end, make(chan struct{})
 		listeners = append(listeners, l)
 		if place.network == "unix" {
 			if err := os.Chmod(place.address, 0o600); err != nil {
@@ -234,6 +231,7 @@ func (s *Server) overHTTP(h http.Handler, t *traffic, certificates *access.Certi
 		ReadHeaderTimeout: s.options.ClientTimeout, // bodies and answers: paced
 		IdleTimeout:       idle,
 		ConnState:         t.connection,
+		ConnContext:       connection.Context,
 		BaseContext:       listenerAddress,
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn),
 	}
@@ -249,10 +247,10 @@ func (s *Server) overHTTP(h http.Handler, t *traffic, certificates *access.Certi
 }
 
 func (s *Server) overGRPC(certificates *access.Certificates) listener {
-	var options []grpc.ServerOption
+	var secure credentials.TransportCredentials
 	if certificates != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(certificates.Config("h2"))))
+		secure = credentials.NewTLS(certificates.Config("h2"))
 	}
-	server := s.rpc(false, options...)
+	server := s.rpc(false, grpc.Creds(connection.Credentials(secure, s.options.ClientTimeout)))
 	return listener{tls: certificates != nil, serve: server.Serve, stop: s.clients.gracefulStop(server)}
 }

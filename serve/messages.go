@@ -10,9 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,14 +19,15 @@ import (
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that this one stands on
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/connection"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/slow"
 )
 
 // asSent hands packed messages on as they are: nothing that begins as gzip does is a message.
@@ -98,10 +97,13 @@ type account struct {
 	budget *predict.Budget
 	taken  atomic.Int64
 	timer  atomic.Pointer[time.Timer]
+	client atomic.Pointer[slow.Client] // who takes an answer
 }
 
+// take takes bytes, where clients that are slow can make room for them, or gives some back.
 func (a *account) take(n int64) error {
-	if err := a.budget.Take(n); err != nil {
+	more := func() error { return a.budget.More(a.taken.Load(), n) }
+	if err := slow.Within(nil, more); err != nil {
 		return err
 	}
 	a.taken.Add(n)
@@ -113,6 +115,9 @@ func (a *account) release() {
 	if t := a.timer.Swap(nil); t != nil {
 		t.Stop()
 	}
+	if c := a.client.Swap(nil); c != nil {
+		c.End()
+	}
 }
 
 // answer is a message on its way out.
@@ -120,7 +125,7 @@ type answer struct {
 	proto.Message
 	size    int
 	account *account
-	conn    net.Conn // nil where it is not known
+	conn    *connection.Conn // nil where it is not known
 	wait    time.Duration
 }
 
@@ -131,6 +136,12 @@ func (a *answer) hangUp() {
 			_ = conn.Close()
 			a.account.release() // with the connection what it holds is garbage
 		}))
+		if a.size >= slow.Worthwhile {
+			a.account.client.Store(slow.Begin(conn.Moved, func() {
+				_ = conn.Close()
+				a.account.release()
+			}))
+		}
 	}
 }
 
@@ -170,7 +181,7 @@ func (s *Server) countedCall(next grpc.MethodHandler) grpc.MethodHandler {
 		}
 		return &answer{
 			Message: message, size: size, account: a,
-			conn: s.connectionOf(ctx), wait: allowed(s.options.ClientTimeout, int64(size)),
+			conn: connection.Of(ctx), wait: allowed(s.options.ClientTimeout, int64(size)),
 		}, nil
 	}
 }
@@ -317,56 +328,4 @@ func packedSize(kind protoreflect.Kind, value []byte) int64 {
 		}
 	}
 	return n * wide
-}
-
-// connections are those of a listener, by their clients' addresses.
-type connections struct {
-	mu  sync.Mutex
-	all map[string]net.Conn
-}
-
-// connectionOf is the connection that a call came on; nil where it is not known.
-func (s *Server) connectionOf(ctx context.Context) net.Conn {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return nil
-	}
-	s.calls.mu.Lock()
-	defer s.calls.mu.Unlock()
-	return s.calls.all[p.Addr.String()]
-}
-
-// known is a listener whose connections are known.
-type known struct {
-	net.Listener
-	*connections
-}
-
-func (k known) Accept() (net.Conn, error) {
-	conn, err := k.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.all == nil {
-		k.all = map[string]net.Conn{}
-	}
-	c := &knownConn{Conn: conn, of: k.connections}
-	k.all[conn.RemoteAddr().String()] = c
-	return c, nil
-}
-
-type knownConn struct {
-	net.Conn
-	of *connections
-}
-
-func (c *knownConn) Close() error {
-	c.of.mu.Lock()
-	if c.of.all[c.RemoteAddr().String()] == net.Conn(c) {
-		delete(c.of.all, c.RemoteAddr().String())
-	}
-	c.of.mu.Unlock()
-	return c.Conn.Close()
 }

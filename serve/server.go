@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -25,6 +26,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/access"
 	"github.com/forgo-ml/forgo/serve/internal/authorization"
 	"github.com/forgo-ml/forgo/serve/internal/compress"
+	"github.com/forgo-ml/forgo/serve/internal/connection"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
@@ -58,8 +60,9 @@ type Options struct {
 	// ClientTimeout is how long a client may take to send a request's headers, its body, and to
 	// take the answer; a body or an answer has a second more for each 64 KiB. Optional: 20 s.
 	ClientTimeout time.Duration
-	// MaxConnections bounds the connections of each address; those beyond it wait to be
-	// accepted. Optional: 8192.
+	// MaxConnections bounds the connections of each address, and a quarter of Memory those of all,
+	// 24 KiB each, 48 KiB with TLS. Beyond it those make room that ask for nothing, and then those that
+	// take longest to; a client with few connections is the last to be cut. Optional: 8192.
 	MaxConnections int
 	// Memory bounds what all requests take together; models have it as their predict.Options.Budget.
 	// Optional: without it each model's queue bounds its own.
@@ -105,7 +108,8 @@ type Server struct {
 	observer  *observe.Observer
 
 	clients, operators traffic
-	calls              connections // over gRPC
+	table              *connection.Table
+	toldFull           atomic.Int64 // when, in Unix seconds
 }
 
 // Models are models by name.
@@ -138,6 +142,7 @@ func Repository(models *repository.Repository, o Options) *Server {
 		o.Protocols = Protocols()
 	}
 	s := &Server{models: models, options: o, protocols: o.Protocols, health: health.NewServer()}
+	s.table = connection.New(o.Memory, s.connectionsAreFull)
 	s.observer = observe.New(o.Log, o.Traces, observed(s.protocols), func() observe.State { return state(models, o.LogDropped) })
 	models.Notify(func() { s.setHealth(models.Ready()) })
 	s.setHealth(models.Ready())
@@ -189,8 +194,7 @@ func (s *Server) Admin() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// No guard: a page cannot make a browser speak HTTP/2 without TLS, nor send this type unasked.
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {
-			pace(w, req, s.options.ClientTimeout)
-			rpc.ServeHTTP(w, req)
+			s.overAdmin(rpc, w, req)
 			return
 		}
 		r.ServeHTTP(w, req)

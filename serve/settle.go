@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -26,6 +27,7 @@ func (s *Server) settle(ctx context.Context) {
 		peak, used := s.options.Memory.Peak(), s.options.Memory.Used()
 		high = max(high, peak)
 		if high > worthReturning && peak < high/4 && used < high/4 {
+			runtime.GC() // the first empties pools of buffers by half: what they held is garbage for the second
 			debug.FreeOSMemory()
 			high = used
 		}

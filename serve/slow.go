@@ -6,10 +6,13 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/tap"
+
+	"github.com/forgo-ml/forgo/serve/internal/connection"
 )
 
 // What a connection may hold and how it is kept, over HTTP and gRPC alike.
@@ -31,6 +34,7 @@ func paced(patience time.Duration) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if e := pace(w, req, patience); e != nil {
 				w = e
+				defer e.turn.Client()
 			}
 			next.ServeHTTP(w, req)
 		})
@@ -45,7 +49,10 @@ func pace(w http.ResponseWriter, req *http.Request, patience time.Duration) *exc
 	if e.deadlines, ok = w.(deadlines); !ok {
 		return nil
 	}
-	if req.Body != nil && req.Body != http.NoBody {
+	e.turn.Of(req)
+	if req.Body == nil || req.Body == http.NoBody {
+		e.turn.Server()
+	} else {
 		e.body, e.start, e.next = req.Body, time.Now(), slowest
 		_ = e.SetReadDeadline(e.start.Add(patience))
 		req.Body = e
@@ -101,13 +108,17 @@ type exchange struct {
 	body       io.ReadCloser
 	patience   time.Duration
 	start      time.Time
-	read, next int64     // bytes read, and how many move the deadline again
-	answered   time.Time // when the answer began
-	written    int64     // bytes of it
+	read, next int64        // bytes read, and how many move the deadline again
+	answered   time.Time    // when the answer began
+	written    atomic.Int64 // bytes of it
+	turn       connection.Turn
 }
 
 func (e *exchange) Read(b []byte) (int, error) {
 	n, err := e.body.Read(b)
+	if err != nil {
+		e.turn.Server()
+	}
 	// After the end the connection has no deadline: net/http waits for the client to go away.
 	if e.read += int64(n); e.read >= e.next && err == nil {
 		e.next = e.read + slowest
@@ -148,17 +159,20 @@ func (e *exchange) Write(b []byte) (int, error) {
 func (e *exchange) wait(bytes int64) {
 	if e.answered.IsZero() {
 		e.answered = time.Now()
-	} else if bytes == 0 || e.written/slowest == (e.written+bytes)/slowest {
-		e.written += bytes
+		e.turn.Client()
+	} else if before := e.written.Load(); bytes == 0 || before/slowest == (before+bytes)/slowest {
+		e.written.Add(bytes)
 		return
 	}
-	e.written += bytes
-	end := e.answered.Add(allowed(e.patience, e.written))
+	end := e.answered.Add(allowed(e.patience, e.written.Add(bytes)))
 	if latest := time.Now().Add(e.patience + time.Second); end.After(latest) {
 		end = latest // one that has stopped taking it
 	}
 	_ = e.SetWriteDeadline(end)
 }
+
+// Written is how many bytes of the answer were taken or are about to be.
+func (e *exchange) Written() int64 { return e.written.Load() }
 
 // allowed is what a client may take for n bytes.
 func allowed(patience time.Duration, n int64) time.Duration {

@@ -222,42 +222,6 @@ func (f *frames) read() http2.Frame {
 	return frame
 }
 
-// TestConnectionsAreCounted holds the one connection that a server takes, and lets it go.
-func TestConnectionsAreCounted(t *testing.T) {
-	s := runWith(t, committed(t), serve.Options{MaxConnections: 1}, serve.Addresses{HTTP: anyPort})
-	const ask = "GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
-	one, two := dial(t, s.places["http"]), dial(t, s.places["http"])
-	answers := bufio.NewReader(one)
-	for i := range 50 {
-		if _, err := io.WriteString(one, ask); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.ReadResponse(answers, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		if i == 0 {
-			if _, err := io.WriteString(two, ask); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := two.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
-	if n, _ := two.Read(make([]byte, 1)); n != 0 {
-		t.Error("a second connection is answered beside the first")
-	}
-	if err := two.SetReadDeadline(time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	_ = one.Close()
-	if resp, err := http.ReadResponse(bufio.NewReader(two), nil); err != nil || resp.StatusCode != 200 {
-		t.Errorf("after the first: %v, %v", resp, err)
-	}
-}
-
 // TestTheServersOwnTimeIsNotTheClients has a model work for longer than clients may be slow.
 func TestTheServersOwnTimeIsNotTheClients(t *testing.T) {
 	const patience = 100 * time.Millisecond

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/forgo-ml/forgo/serve/internal/connection"
 )
 
 // quiet is how long the connections that clients keep open must have carried nothing before
@@ -69,6 +71,7 @@ func (t *traffic) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, n
 	defer t.end()
 	t.read.Add(1)
 	defer t.answered.Add(1)
+	defer connection.Of(ctx).Busy()()
 	return next(ctx, req)
 }
 

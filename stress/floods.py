@@ -1,7 +1,7 @@
 """Floods of a server that runs with little memory: what each takes, and whether it comes back.
 
 Every flood runs against ``forgo serve`` on loopback with ``--max-memory``, while a good caller asks
-ten times a second. The table has the peak resident memory, the good caller's worst wait, and the
+for a prediction ten times a second. The table has the peak resident memory, the good caller's worst wait, and the
 memory after the flood: ``make floods`` writes it to ``docs/benchmarks/floods.md``.
 """
 
@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import gzip
 import http.client
+import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -22,7 +26,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 from forgo import _binary
+from stress._holding import HTTP, Place, Trickle, post
 
 ROOT = Path(__file__).parent.parent
 BUNDLES = ROOT / "conformance" / "bundles"
@@ -43,6 +50,20 @@ class Flood:
     content_type: str = "application/json"
     read: bool = True
     """Whether the answer is read."""
+    over: str = "HTTP"
+    """gRPC sends the body as a message to ModelInfer."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Callers that open connections, send something on each, and then hold them for ten seconds."""
+
+    name: str
+    callers: int
+    sent: bytes | Trickle
+    place: Place = "http"
+    answer: bool = False
+    """Whether each waits for an answer first."""
 
 
 def _oip(datatype: str, data: bytes, elements: int) -> bytes:
@@ -70,7 +91,7 @@ def _png() -> bytes:
 
 
 INFER, IRIS, SHAPES = "/v2/models/iris/infer", "/models/iris", "/models/shapes"
-FLOODS = [
+FLOODS: list[Flood | Held] = [
     Flood("numbers of a shape that cannot be", 32, INFER, lambda: _oip("FP64", b"0" + b",0" * 15_900_000, 16_000_000)),
     Flood("spaces for strings", 32, INFER, lambda: _oip("BYTES", b" " * (BODY - 200), 16_000_000)),
     Flood("empty parts of a form", 16, IRIS, _parts, "multipart/form-data; boundary=b"),
@@ -79,6 +100,18 @@ FLOODS = [
     Flood("a long number", 4, IRIS, lambda: b"[" + b"1" * BODY + b"]"),
     Flood("a wide table", 16, IRIS, lambda: b"," * BODY, "text/csv"),
     Flood("pictures of 89 million pixels", 8, SHAPES, _png, "image/png"),
+    Flood("empty inputs over gRPC", 8, "", lambda: b"\x0a\x04iris" + b"\x2a\x00" * 10_000_000, over="gRPC"),
+    Flood("empty parameters over gRPC", 8, "", lambda: b"\x0a\x04iris" + b"\x22\x00" * 10_000_000, over="gRPC"),
+    Held("messages over gRPC that do not end", 100, Trickle(BODY, 8 << 20), "grpc"),
+    Held("bodies that do not come", 33, post(32 << 20)),
+    Held("bodies that stop", 33, post(32 << 20) + b" " * (16 << 20)),
+    Held("bodies of 1 KB that do not end", 600, post(1000) + b" " * 900),
+    Held("connections that stay", 8300, HTTP, answer=True),
+    Held("headers that do not end", 4000, HTTP[:-2] + b"X: " + b"x" * 60_000),
+    Held("headers on the admin port", 1000, HTTP[:-2] + b"X: " + b"x" * 60_000, "admin"),
+    Held("connections to the Unix socket", 1000, HTTP, "socket", answer=True),
+    Held("TLS handshakes that do not end", 4000, b"\x16\x03\x01\x02\x00\x01", "tls"),
+    Held("gRPC with TLS, handshakes that do not end", 4000, b"\x16\x03\x01\x02\x00\x01", "grpc tls"),
 ]  # fmt: skip
 
 
@@ -91,13 +124,17 @@ class Measured:
     peak: int
     after: int
     worst: float
+    refused: int
+    """Requests of the good caller that were not answered with 200."""
     answers: dict[str, int]
 
     @property
     def held(self) -> bool:
         """Whether the memory stayed within the limit and came back, and the good caller was answered."""
         most = self.before + (MEMORY >> 20) + MARGIN
-        return self.peak <= most and self.after <= self.before + MARGIN and self.worst <= 1
+        return (
+            self.peak <= most and self.after <= self.before + MARGIN and self.worst <= 1 and not self.refused
+        )
 
 
 def resident(pid: int) -> int:
@@ -106,108 +143,224 @@ def resident(pid: int) -> int:
     return int(status.split("VmRSS:")[1].split()[0]) // 1024
 
 
-@contextlib.contextmanager
-def serving() -> Iterator[tuple[int, int]]:
-    """A server of the committed bundles: its port and its process."""
+ROW = b"[5.1,3.5,1.4,0.2]"
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server of the committed bundles listens, and its process."""
+
+    addresses: dict[Place, tuple[str, int] | str]
+    pid: int
+    tls: ssl.SSLContext | None
+
+    def connect(self, place: Place) -> socket.socket:
+        """Open a connection, without TLS."""
+        address = self.addresses[place]
+        if isinstance(address, str):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(address)
+            return s
+        return socket.create_connection(address, timeout=20)
+
+    def at(self, place: Place) -> str:
+        """HOST:PORT."""
+        return "{}:{}".format(*self.addresses[place])
+
+    def good(self) -> bool:
+        """Ask for a prediction on a new connection, as one who should be answered does."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            host, port = next(iter(a for a in self.addresses.values() if not isinstance(a, str)))
+            c = (
+                http.client.HTTPSConnection(host, port, timeout=10, context=self.tls)
+                if self.tls
+                else http.client.HTTPConnection(host, port, timeout=10)
+            )
+            with contextlib.closing(c):
+                c.request("POST", IRIS, ROW)
+                return c.getresponse().status == 200
+        return False
+
+
+def _port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    options = ["--http", f"127.0.0.1:{port}", "--grpc", "off", "--admin", "off", "--max-memory", str(MEMORY)]
-    with subprocess.Popen(
-        [_binary.path(), "serve", BUNDLES / "iris.forgo", BUNDLES / "shapes.forgo", *options],
-        env=_binary.environment(), stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        try:
-            for _ in range(300):
-                with (
-                    contextlib.suppress(OSError),
-                    contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as c,
-                ):
-                    c.request("GET", "/v2/health/ready")
-                    if c.getresponse().status == 200:
-                        break
-                time.sleep(0.1)
-            yield port, process.pid
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+        return int(s.getsockname()[1])
 
 
-def _ask(port: int, flood: Flood, packed: bytes, answers: dict[str, int], lock: threading.Lock) -> None:
-    try:
-        c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        c.request(
-            "POST", flood.path, packed, {"Content-Type": flood.content_type, "Content-Encoding": "gzip"}
-        )
-        if not flood.read:
-            time.sleep(30)
-            c.close()
-            said = "not read"
+@contextlib.contextmanager
+def serving(tls: bool) -> Iterator[Server]:
+    """Serve the committed bundles, with a certificate of its own or without."""
+    with tempfile.TemporaryDirectory() as folder:
+        names: list[Place] = ["tls", "grpc tls"] if tls else ["http", "grpc", "admin"]
+        addresses: dict[Place, tuple[str, int] | str] = {name: ("127.0.0.1", _port()) for name in names}
+        options = []
+        for flag, name in zip(("--http", "--grpc", "--admin"), names, strict=False):
+            options += [flag, "{}:{}".format(*addresses[name])]
+        context = None
+        if tls:
+            cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+            subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+            kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+            subprocess.run(
+                ["openssl", "req", "-x509", *kind, *subject, "-keyout", key, "-out", cert],
+                check=True, capture_output=True,
+            )  # fmt: skip
+            context = ssl.create_default_context(cafile=cert)
+            options += ["--tls-cert", cert, "--tls-key", key, "--admin", "off"]
         else:
-            response = c.getresponse()
-            while response.read(1 << 20):
-                pass
-            said = str(response.status)
-    except OSError as e:
-        said = type(e).__name__
-    with lock:
-        answers[said] = answers.get(said, 0) + 1
+            addresses["socket"] = f"{folder}/s"
+            options += ["--socket", f"{folder}/s"]
+        with subprocess.Popen(
+            [_binary.path(), "serve", BUNDLES / "iris.forgo", BUNDLES / "shapes.forgo", *options, "--max-memory", str(MEMORY)],
+            env=_binary.environment(), stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            try:
+                server = Server(addresses, process.pid, context)
+                end = time.monotonic() + 60
+                while not server.good() and time.monotonic() < end:
+                    time.sleep(0.1)
+                yield server
+            finally:
+                process.terminate()
+                process.wait(timeout=60)
 
 
-def measure(flood: Flood, port: int, pid: int) -> Measured:
+def _ask(server: Server, flood: Flood, packed: bytes) -> str:
+    if flood.over == "gRPC":
+        options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+        with grpc.insecure_channel(server.at("grpc"), options) as channel:
+            call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer", _same, _same)
+            try:
+                call(packed, timeout=60, compression=grpc.Compression.Gzip)
+            except grpc.RpcError as e:
+                return str(e.code().name)
+            return "OK"
+    c = http.client.HTTPConnection(server.at("http"), timeout=60)
+    headers = {"Content-Type": flood.content_type, "Content-Encoding": "gzip"}
+    c.request("POST", flood.path, packed, headers)
+    if not flood.read:
+        time.sleep(30)
+        c.close()
+        return "not read"
+    response = c.getresponse()
+    while response.read(1 << 20):
+        pass
+    return str(response.status)
+
+
+def _same(message: bytes) -> bytes:
+    return message
+
+
+def _hold(server: Server, held: Held, until: threading.Event) -> str:
+    with contextlib.closing(server.connect(held.place)) as s:
+        if isinstance(held.sent, Trickle):
+            held.sent(s, until)
+        else:
+            s.sendall(held.sent)
+        if held.answer and not s.recv(4096).startswith(b"HTTP/1.1 200"):
+            return "not answered"
+        until.wait()
+        s.setblocking(False)
+        try:
+            return "closed" if not s.recv(1) else "answered"
+        except BlockingIOError:
+            return "kept"
+
+
+def measure(flood: Flood | Held, server: Server) -> Measured:
     """Run one flood."""
-    packed = gzip.compress(flood.body())
-    before, peak, worst = resident(pid), 0, 0.0
+    held = isinstance(flood, Held)
+    packed = b""
+    if isinstance(flood, Flood):
+        packed = flood.body() if flood.over == "gRPC" else gzip.compress(flood.body())
+    before, peak, worst, refused = resident(server.pid), 0, 0.0, 0
     answers: dict[str, int] = {}
-    lock = threading.Lock()
-    threads = [
-        threading.Thread(target=_ask, args=(port, flood, packed, answers, lock)) for _ in range(flood.callers)
-    ]
-    for t in threads:
-        t.start()
-    end = time.monotonic() + 120
-    while any(t.is_alive() for t in threads) and time.monotonic() < end:
-        peak = max(peak, resident(pid))
-        start = time.monotonic()
-        with (
-            contextlib.suppress(OSError),
-            contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as c,
-        ):
-            c.request("GET", "/v2/models/iris")
-            c.getresponse().read()
-        worst = max(worst, time.monotonic() - start)
+    lock, over = threading.Lock(), threading.Event()
+
+    def one() -> None:
+        try:
+            said = _hold(server, flood, over) if isinstance(flood, Held) else _ask(server, flood, packed)
+        except OSError as e:
+            said = type(e).__name__
+        with lock:
+            answers[said] = answers.get(said, 0) + 1
+
+    threading.stack_size(256 << 10)
+    threads = [threading.Thread(target=one) for _ in range(flood.callers)]
+
+    def begin() -> None:
+        for t in threads:
+            t.start()
+
+    starter = threading.Thread(target=begin)
+    starter.start()
+    start = time.monotonic()
+    while time.monotonic() < start + 120:
+        if held and not starter.is_alive() and time.monotonic() > start + 15:
+            over.set()
+        if not starter.is_alive() and not any(t.is_alive() for t in threads):
+            break
+        peak = max(peak, resident(server.pid))
+        asked = time.monotonic()
+        refused += not server.good()
+        worst = max(worst, time.monotonic() - asked)
         time.sleep(0.1)
+    over.set()
     time.sleep(5)
-    return Measured(flood.name, before, peak, resident(pid), worst, answers)
+    return Measured(flood.name, before, peak, resident(server.pid), worst, refused, answers)
 
 
 def main() -> int:
     """Run them all and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, help="the table's file (default: standard output)")
+    parser.add_argument(
+        "--no-times", action="store_true", help="leave latencies out, on a machine that is busy"
+    )
     parser.add_argument("words", nargs="*", help="floods with one of these words in their names")
     arguments = parser.parse_args()
     lines = [
         "# Floods",
         "",
-        f"`make floods`: many callers at once send what is small on the wire and large once it is unpacked, to a\n"
-        f"server with `--max-memory {MEMORY}` ({MEMORY >> 20} MB), while a good caller asks ten times a second.",
+        f"`make floods`: many callers at once send what is small on the wire and large once it is unpacked, or\n"
+        f"hold connections, against a server with `--max-memory {MEMORY}` ({MEMORY >> 20} MB), while a good caller\n"
+        f"asks for a prediction ten times a second, on a new connection each. Held means: at most {MEMORY >> 20} +\n"
+        f"{MARGIN} MB above the start, {MARGIN} MB or less of it left after 5 s, and the good caller always answered"
+        + (".\n" if arguments.no_times else ",\nwithin a second.\n")
+        + f"Measured on {os.cpu_count()} cores.",
         "",
         "| flood | callers | resident before | peak | after 5 s | good caller at worst | answers | held |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     held = True
-    with serving() as (port, pid):
-        for flood in FLOODS:
-            if arguments.words and not any(w in flood.name for w in arguments.words):
-                continue
-            m = measure(flood, port, pid)
-            held = held and m.held
-            said = ", ".join(f"{n} × {code}" for code, n in sorted(m.answers.items()))
-            lines.append(
-                f"| {m.name} | {flood.callers} | {m.before} MB | {m.peak} MB | {m.after} MB | {m.worst:.2f} s | {said} | {'yes' if m.held else 'NO'} |"
-            )
-            print(lines[-1], file=sys.stderr, flush=True)
+    for tls in (False, True):
+        floods = [
+            f
+            for f in FLOODS
+            if (isinstance(f, Held) and "tls" in f.place) == tls
+            and (not arguments.words or any(w in f.name for w in arguments.words))
+        ]
+        if not floods:
+            continue
+        with serving(tls) as server:
+            for flood in floods:
+                m = measure(flood, server)
+                kept = m.held if not arguments.no_times else dataclasses.replace(m, worst=0).held
+                held = held and kept
+                said = ", ".join(f"{n} × {code}" for code, n in sorted(m.answers.items()))
+                worst = (
+                    f"{m.refused} refused"
+                    if m.refused
+                    else "answered"
+                    if arguments.no_times
+                    else f"{m.worst:.2f} s"
+                )
+                lines.append(
+                    f"| {m.name} | {flood.callers} | {m.before} MB | {m.peak} MB | {m.after} MB | {worst} | {said} | {'yes' if kept else 'NO'} |"
+                )
+                print(lines[-1], f"({m.worst:.2f} s)", file=sys.stderr, flush=True)
     text = "\n".join(lines) + "\n"
     if arguments.output:
         arguments.output.write_text(text)

@@ -15,6 +15,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
+	"github.com/forgo-ml/forgo/serve/internal/slow"
 )
 
 // Request is a call on its way through a model: its place in the queue, and its time. It is
@@ -31,6 +32,8 @@ type Request struct {
 	cancel context.CancelFunc // nil where the request has no time of its own
 	// Writer answers a request over HTTP; its body can be given up through it. Optional.
 	Writer http.ResponseWriter
+	client *slow.Client // while its body is read
+	came   atomic.Int64 // bytes of the body
 }
 
 // Context ends when the caller leaves or the request's time is up.
@@ -76,7 +79,7 @@ func (r *Request) Concat(parts []tensor.Tensor) (tensor.Tensor, error) {
 	for _, p := range parts {
 		bytes += p.Size()
 	}
-	if err := r.place.Grow(bytes); err != nil {
+	if err := r.Grow(bytes); err != nil {
 		return tensor.Tensor{}, err
 	}
 	return tensor.Concat(parts...)
@@ -135,7 +138,9 @@ func (m *Model) Do(ctx context.Context, seen *observe.Request, prepare func(*Req
 		return err
 	}
 	seen.Ran(ctx, prepared, took)
+	taken := r.writing()
 	err = write(outputs)
+	taken()
 	o.output, o.failed = time.Since(ran), err != nil
 	if err == nil {
 		seen.Answered(ctx, ran, o.output, o.rows)

@@ -1,87 +1,57 @@
 package served
 
-// Callers who send slowly, when there is no memory for others.
+// Callers who send slowly, or take their answers slowly, when there is no memory for others.
 
 import (
-	"errors"
 	"net/http"
-	"sync"
 	"time"
 
-	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/slow"
 )
-
-// readers are the requests of which a long body is being read.
-var readers struct {
-	sync.Mutex
-	all map[*Request]*reading
-}
-
-type reading struct {
-	start time.Time
-	bytes int64
-}
-
-// patient is how long every caller may take before it can be shed.
-const patient = time.Second
 
 // Reading says that so many bytes of the request's body have come, and that more are to come.
 func (r *Request) Reading(bytes int64) {
-	readers.Lock()
-	defer readers.Unlock()
-	if readers.all == nil {
-		readers.all = map[*Request]*reading{}
+	r.came.Store(bytes)
+	if r.client == nil && r.Writer != nil {
+		w := r.Writer
+		r.client = slow.Begin(r.came.Load, func() {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // its read fails now
+		})
 	}
-	if seen, ok := readers.all[r]; ok {
-		seen.bytes = bytes
-		return
-	}
-	readers.all[r] = &reading{r.start, bytes}
 }
 
 // Read says that nothing more is to come.
 func (r *Request) Read() {
-	readers.Lock()
-	defer readers.Unlock()
-	delete(readers.all, r)
+	if r.client != nil {
+		r.client.End()
+		r.client = nil
+	}
 }
 
-// shed interrupts the caller that sends the slowest, for another's sake, and reports whether there
-// is one.
-func shed(sake *Request) bool {
-	readers.Lock()
-	defer readers.Unlock()
-	var slowest *Request
-	least := 0.0
-	for r, seen := range readers.all {
-		took := time.Since(seen.start)
-		if r == sake || took < patient {
-			continue
+// writing says that the answer is being written, until end.
+func (r *Request) writing() (end func()) {
+	w := r.Writer
+	if w == nil || r.place.Bytes() < slow.Worthwhile {
+		return func() {}
+	}
+	return slow.Begin(written(w), func() {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now())
+	}).End
+}
+
+// written is how many bytes of an answer were taken, for other goroutines.
+func written(w http.ResponseWriter) func() int64 {
+	for {
+		if c, ok := w.(interface{ Written() int64 }); ok {
+			return c.Written
 		}
-		if rate := float64(seen.bytes) / took.Seconds(); slowest == nil || rate < least {
-			slowest, least = r, rate
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return func() int64 { return 0 }
 		}
+		w = u.Unwrap()
 	}
-	if slowest == nil {
-		return false
-	}
-	delete(readers.all, slowest)
-	if slowest.Writer != nil {
-		_ = http.NewResponseController(slowest.Writer).SetReadDeadline(time.Now()) // its read fails now
-	}
-	return true
 }
 
 // within tries to take memory again, as long as slow callers can make room for it.
-func (r *Request) within(take func() error) error {
-	err := take()
-	for errors.Is(err, predict.ErrBusy) && shed(r) {
-		for range 20 {
-			time.Sleep(5 * time.Millisecond)
-			if err = take(); !errors.Is(err, predict.ErrBusy) {
-				break
-			}
-		}
-	}
-	return err
-}
+func (r *Request) within(take func() error) error { return slow.Within(r.client, take) }

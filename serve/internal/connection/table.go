@@ -1,0 +1,353 @@
+// Package connection keeps the connections of a server: how many there are, what memory they take,
+// and which one can be closed for another's sake. While there is room no client is told to go,
+// however many connections it has: behind a proxy's address there may be many callers. Once there is
+// none, those go that ask for nothing, then those that take the longest to ask or to take an answer,
+// of the client with the most connections first.
+package connection
+
+import (
+	"cmp"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/slow"
+)
+
+// What a connection takes: buffers, its goroutines and what the kernel tells of it.
+const (
+	plainBytes = 24 << 10
+	tlsBytes   = 48 << 10
+)
+
+// Table is the connections of a server. It is safe for concurrent use.
+type Table struct {
+	budget *predict.Budget
+	share  int64 // bytes that connections may take together
+	full   func(closed int)
+
+	mu      sync.Mutex
+	all     map[*Conn]struct{}
+	clients map[netip.Addr]int // connections of each
+	bytes   int64
+	freed   chan struct{} // has one once a connection is closed
+}
+
+// New returns a table whose connections take a quarter of a budget at most. The budget may be nil.
+// full is told when connections were closed because there was no room.
+func New(budget *predict.Budget, full func(closed int)) *Table {
+	t := &Table{budget: budget, full: full, all: map[*Conn]struct{}{}, clients: map[netip.Addr]int{}, freed: make(chan struct{}, 1)}
+	if budget != nil {
+		t.share = budget.Max() / 4
+	}
+	return t
+}
+
+// Listen returns a listener that has so many connections at most, for which others make room.
+func (t *Table) Listen(l net.Listener, most int, tls bool) *Listener {
+	bytes := int64(plainBytes)
+	if tls {
+		bytes = tlsBytes
+	}
+	return &Listener{Listener: l, table: t, most: most, bytes: bytes, closed: make(chan struct{})}
+}
+
+// Listener is one of a table.
+type Listener struct {
+	net.Listener
+	table  *Table
+	most   int
+	bytes  int64 // of each connection
+	count  int   // of connections; guarded by table.mu
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Close ends Accept, also where it waits for room.
+func (l *Listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// again is how long a connection waits for others to be closed before it is looked again whether
+// one can be.
+const again = 20 * time.Millisecond
+
+// Accept returns the next connection once there is room for it.
+func (l *Listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{Conn: conn, of: l, client: clientOf(conn)}
+	for {
+		err := l.table.add(c)
+		if err == nil {
+			return c, nil
+		}
+		if l.table.makeRoom(l, c.client, errors.Is(err, errMost)) {
+			continue
+		}
+		select {
+		case <-l.table.freed:
+		case <-time.After(again):
+		case <-l.closed:
+			_ = conn.Close()
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+// clientOf is the address of the one who connects, without its port; of IPv6 what one client has,
+// its first 64 bits.
+func clientOf(c net.Conn) netip.Addr {
+	address, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	ip := address.AddrPort().Addr().Unmap()
+	if ip.Is6() {
+		if p, err := ip.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return ip
+}
+
+var (
+	errMost   = errors.New("the listener has as many connections as it may")
+	errMemory = errors.New("there is no memory for a connection")
+)
+
+func (t *Table) add(c *Conn) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := c.of
+	if l.count >= l.most {
+		return errMost
+	}
+	if t.share > 0 && len(t.all) > 0 && t.bytes+l.bytes > t.share {
+		return errMemory
+	}
+	if t.budget.Take(l.bytes) != nil {
+		return errMemory
+	}
+	l.count++
+	t.bytes += l.bytes
+	t.all[c] = struct{}{}
+	t.clients[c.client]++
+	c.turn()
+	return nil
+}
+
+func (t *Table) remove(c *Conn) {
+	t.mu.Lock()
+	delete(t.all, c)
+	c.of.count--
+	t.bytes -= c.of.bytes
+	if t.clients[c.client]--; t.clients[c.client] == 0 {
+		delete(t.clients, c.client)
+	}
+	t.mu.Unlock()
+	t.budget.Give(c.of.bytes)
+	select {
+	case t.freed <- struct{}{}:
+	default:
+	}
+}
+
+// A connection's kind, the first to be closed first.
+type kind int
+
+const (
+	waiting kind = iota // it asks for nothing, or takes long to ask
+	recent              // it has not had the time to ask
+	sending             // a request is on its way, or an answer is taken
+	working             // the server works on a request: never closed
+)
+
+type candidate struct {
+	*Conn
+	kind   kind
+	others int // connections of its client
+	rate   float64
+	since  int64
+}
+
+// makeRoom closes connections, of one listener where that is full, and reports whether it did.
+func (t *Table) makeRoom(l *Listener, newcomer netip.Addr, alone bool) bool {
+	now := time.Now().UnixNano()
+	t.mu.Lock()
+	list := make([]candidate, 0, len(t.all))
+	for c := range t.all {
+		if alone && c.of != l {
+			continue
+		}
+		k := candidate{Conn: c, others: t.clients[c.client], since: c.since.Load()}
+		if k.kind = c.kind(now - k.since); k.kind == working {
+			continue
+		}
+		k.rate = float64(c.moved.Load()) / float64(max(1, now-k.since))
+		list = append(list, k)
+	}
+	own := t.clients[newcomer]
+	t.mu.Unlock()
+	slices.SortFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(b.others, a.others), cmp.Compare(a.rate, b.rate), cmp.Compare(a.since, b.since))
+	})
+	n := 0
+	for _, k := range list {
+		// One that has only begun makes room for those of clients with fewer alone.
+		if k.kind == recent && k.others < own {
+			break
+		}
+		if n > 0 && (n >= len(list)/64 || k.kind == sending || k.kind != list[0].kind) {
+			break
+		}
+		_ = k.Close()
+		n++
+	}
+	if n > 0 && t.full != nil {
+		t.full(n)
+	}
+	return n > 0
+}
+
+// Conn is a connection of a [Table].
+type Conn struct {
+	net.Conn
+	of     *Listener
+	client netip.Addr
+	since  atomic.Int64 // when its turn began, in Unix nanoseconds
+	moved  atomic.Int64 // bytes since then, both ways
+	open   atomic.Int32 // requests under way
+	busy   atomic.Int32 // of which the server has all and has not begun to answer
+	extra  atomic.Int64 // bytes of the budget that headers take
+	once   sync.Once
+	closed atomic.Bool
+	// counted says that others count what comes.
+	counted atomic.Bool
+	err     error  // of Close
+	ended   func() // called once it is closed; nil for most
+}
+
+// turn says that from now on other bytes count.
+func (c *Conn) turn() {
+	c.moved.Store(0)
+	c.since.Store(time.Now().UnixNano())
+}
+
+func (c *Conn) kind(age int64) kind {
+	switch {
+	case c.busy.Load() > 0:
+		return working
+	case c.open.Load() > 0 && age < int64(slow.Patient):
+		return working // it may have sent all of it
+	case c.open.Load() > 0:
+		return sending
+	case age < int64(slow.Patient):
+		return recent
+	}
+	return waiting
+}
+
+// headers is how much of them every connection may send without being asked.
+const headers = 4 << 10
+
+// Read counts what comes, and what headers take before anybody can say whose they are.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		moved := c.moved.Add(int64(n))
+		if moved > headers && c.open.Load() == 0 && !c.counted.Load() {
+			if err := c.hold(2 * moved); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return n, err
+}
+
+// hold takes memory for headers, of which there are so many bytes.
+func (c *Conn) hold(bytes int64) error {
+	have := c.extra.Load()
+	if bytes <= have {
+		return nil
+	}
+	budget := c.of.table.budget
+	// As one who has much: what is kept for small requests is not for headers.
+	take := func() error {
+		return slow.Within(nil, func() error { return budget.More(slow.Worthwhile, bytes-have) })
+	}
+	if err := take(); err != nil {
+		c.of.table.makeRoom(c.of, c.client, false)
+		if err := take(); err != nil {
+			return err
+		}
+	}
+	c.extra.Add(bytes - have)
+	if c.closed.Load() {
+		budget.Give(c.extra.Swap(0))
+	}
+	return nil
+}
+
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.moved.Add(int64(n))
+	return n, err
+}
+
+// CloseWrite tells the client that nothing more comes, so that it reads a last answer before it hears
+// that the connection is gone.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Moved is how many bytes came and went since the connection's turn last changed.
+func (c *Conn) Moved() int64 { return c.moved.Load() }
+
+// begin says that a request has begun, end that it is over.
+func (c *Conn) begin() {
+	if c.open.Add(1) == 1 {
+		c.turn()
+	}
+}
+
+func (c *Conn) end() {
+	if c.open.Add(-1) == 0 {
+		c.turn()
+		c.of.table.budget.Give(c.extra.Swap(0))
+	}
+}
+
+// work says that the server has a request, rest that its answer begins or is not needed.
+func (c *Conn) work() { c.busy.Add(1) }
+
+func (c *Conn) rest() {
+	if c.busy.Add(-1) == 0 {
+		c.turn()
+	}
+}
+
+// Close gives back what the connection takes.
+func (c *Conn) Close() error {
+	c.once.Do(func() {
+		c.closed.Store(true)
+		c.err = c.Conn.Close()
+		c.of.table.remove(c)
+		c.of.table.budget.Give(c.extra.Swap(0))
+		if c.ended != nil {
+			c.ended()
+		}
+	})
+	return c.err
+}
