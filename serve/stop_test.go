@@ -118,3 +118,42 @@ func TestStopDoesNotWaitForWatchers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The port for operators goes on while requests of clients are under way: who watches the server sees that it stops.
+func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
+	s := runWith(t, committed(t), serve.Options{Drain: time.Minute}, serve.Addresses{HTTP: anyPort, Admin: anyPort})
+	conn, answers := wire(t, s.places["http"])
+	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := answers.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" { // it reads the body now
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := answers.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	for end := time.Now().Add(30 * time.Second); ; { // until clients cannot connect
+		another, err := net.Dial("tcp", s.places["http"])
+		if err != nil {
+			break
+		}
+		_ = another.Close()
+		if time.Now().After(end) {
+			t.Fatal("the port for clients does not close")
+		}
+	}
+	operator, heard := wire(t, s.places["admin"])
+	if resp := send(t, operator, heard, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
+		t.Errorf("operators hear %s", resp.Status)
+	}
+	if _, err := io.WriteString(conn, "[5.1,3.5,1.4,0.2]"); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.ReadResponse(answers, nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("the request under way: %v, %v", resp, err)
+	}
+	if err := <-s.ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -357,6 +357,12 @@ func TestReplacedInPlace(t *testing.T) {
 	answers(t, r, "", "-6")
 }
 
+// A bundle that is given as a relative path has its folder's name all the same.
+func TestABundleIsNamedByItsFolder(t *testing.T) {
+	t.Chdir(bundle(t, ""))
+	wantStates(t, open(t, options(&log{}), "."), "iris/1=READY")
+}
+
 // Settings that name versions which do not answer take no traffic from the one that does.
 func TestSettingsTakeEffectWhenTheVersionAnswers(t *testing.T) {
 	for name, s := range map[string]repository.Settings{
