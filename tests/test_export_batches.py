@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import ml_dtypes  # noqa: F401 - NumPy knows bfloat16 with it
 import numpy as np
 import pytest
 from keras import layers
@@ -55,10 +56,16 @@ def test_a_fixed_batch(tmp_path: Path, engine: str, batch: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "engine"), [("int32", "onnxruntime"), ("int32", "tensorflow"), ("float16", "onnxruntime")]
+    ("dtype", "engine"),
+    [
+        ("int32", "onnxruntime"),
+        ("int32", "tensorflow"),
+        ("float16", "onnxruntime"),
+        ("bfloat16", "tensorflow"),
+    ],
 )
 def test_types_that_are_not_float32(tmp_path: Path, dtype: str, engine: str) -> None:
-    rows = np.arange(24).reshape(8, 3).astype(dtype)
+    rows = (np.arange(24).reshape(8, 3) * (0.1 if dtype == "bfloat16" else 1)).astype(dtype)
     place = tmp_path / "m.forgo"
     saved = SavedModel(serving_models.typed_sum(tmp_path / "saved", dtype))
     result = _pipeline.run(saved, _pipeline.Request(place, rows={"x": rows}, engine=engine))
@@ -66,6 +73,13 @@ def test_types_that_are_not_float32(tmp_path: Path, dtype: str, engine: str) -> 
     manifest = json.loads((place / "forgo.json").read_text())
     assert [manifest["inputs"][0]["dtype"], manifest["outputs"][0]["dtype"]] == [dtype, dtype]
     np.testing.assert_array_equal(answered(place, rows[5].tolist(), tmp_path)["y"], rows[5] + 1)
+
+
+def test_bfloat16_names_the_engine_that_runs_it(tmp_path: Path) -> None:
+    saved = SavedModel(serving_models.typed_sum(tmp_path / "saved", "bfloat16"))
+    rows = np.arange(24, dtype=np.float32).reshape(8, 3)
+    with pytest.raises(forgo.ExportError, match="--engine tensorflow runs it as it is"):
+        _pipeline.run(saved, _pipeline.Request(tmp_path / "m.forgo", rows={"x": rows}))
 
 
 @pytest.mark.parametrize(

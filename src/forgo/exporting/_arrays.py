@@ -11,6 +11,7 @@ import numpy.typing as npt
 from forgo._errors import ExportError
 from forgo.exporting._model import STRING, Arrays
 
+BFLOAT16 = "bfloat16"
 LENGTHS = ":lengths"
 """Ends the name of a string array's second half; no input or output has a colon in its name."""
 
@@ -39,11 +40,17 @@ def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
 
 def _numbers(given: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     wanted = np.dtype(dtype)
+    if given.dtype.name == BFLOAT16:  # which is of no kind that NumPy knows
+        given = given.astype(np.float32)
     if (given.dtype.kind == "b") != (wanted.kind == "b") or given.dtype.kind not in "biuf":
         raise TypeError(f"the values are {'texts' if given.dtype.kind in 'OSU' else given.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
         made = given.astype(wanted)
-        same = np.isfinite(made) == np.isfinite(given) if wanted.kind == "f" else made == given
+        same = (
+            np.isfinite(made) == np.isfinite(given)
+            if wanted.kind == "f" or dtype == BFLOAT16
+            else made == given
+        )
     if not same.all():
         raise ValueError(f"{given[~same].ravel()[0]} does not fit it")
     return made
@@ -87,7 +94,7 @@ def unpack(packed: Arrays) -> Arrays:
         if name.endswith(LENGTHS):
             continue
         if lengths is None:
-            arrays[name] = array
+            arrays[name] = _bfloat16(array)
             continue
         ends = np.cumsum(lengths.ravel())
         joined = array.tobytes()
@@ -95,6 +102,15 @@ def unpack(packed: Arrays) -> Arrays:
         strings[:] = [joined[end - n : end] for end, n in zip(ends, lengths.ravel(), strict=True)]
         arrays[name] = strings.reshape(lengths.shape)
     return arrays
+
+
+def _bfloat16(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What NumPy's files keep of bfloat16, which they do not know, is two bytes without a type."""
+    if array.dtype != np.dtype("V2"):
+        return array
+    import ml_dtypes
+
+    return array.view(ml_dtypes.bfloat16)
 
 
 def write(file: Path, arrays: Arrays) -> None:
