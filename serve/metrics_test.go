@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -177,6 +178,23 @@ func TestMetricsThatSayNothing(t *testing.T) {
 		}
 		return n
 	}
+	// Of what was never counted only totals that a rate is made of are there, from the start.
+	silent := func() string {
+		zero := map[string]int{}
+		for name, family := range scrape(t, server) {
+			for _, metric := range family.GetMetric() {
+				ofIris := slices.ContainsFunc(metric.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == "iris" })
+				if ofIris && (metric.GetCounter() != nil && metric.GetCounter().GetValue() == 0 ||
+					metric.GetHistogram() != nil && metric.GetHistogram().GetSampleCount() == 0) {
+					zero[name]++
+				}
+			}
+		}
+		return fmt.Sprint(zero)
+	}
+	if got := silent(); got != "map[forgo_engine_busy_seconds_total:1 forgo_requests_total:5 forgo_rows_total:1]" {
+		t.Errorf("series that have counted nothing: %s", got)
+	}
 	if n := series(); n > 60 {
 		t.Errorf("%d series of a version that nobody has asked", n)
 	}
@@ -185,6 +203,9 @@ func TestMetricsThatSayNothing(t *testing.T) {
 	}
 	if n := series(); n < 100 || n > 230 {
 		t.Errorf("%d series of a version that was asked once", n)
+	}
+	if got := silent(); got != "map[forgo_request_failures_total:11 forgo_requests_total:4]" {
+		t.Errorf("series that have counted nothing after a request: %s", got)
 	}
 }
 

@@ -271,3 +271,58 @@ def test_expected_labels_that_do_not_fit(tmp_path: Path, change: dict[str, Any],
     arguments: dict[str, Any] = {"examples": np.ones((3, 4), "f"), "labels": ["a", "b"], **change}
     with pytest.raises(forgo.ExportError, match=says):
         forgo.export("m.keras", tmp_path / "m.forgo", **arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [w for w in WAYS if "255" in w or "BGR" in w][:3])
+def test_class_folders_without_labels_are_judged(tmp_path: Path, pictures: Path, way: str) -> None:
+    """The outputs are taken for the folders in sorted order, as Keras' image_dataset_from_directory has them."""
+    right = WAYS[way]
+    trained_on(pictures, right).save(tmp_path / "m.keras")
+    place = tmp_path / "m.forgo"
+    with pytest.raises(forgo.ExportError, match="taken for the folders in sorted order") as caught:
+        forgo.export(tmp_path / "m.keras", place, examples=pictures)
+    assert f"({right.flags()})" in str(caught.value)
+    assert not place.exists()
+    result = forgo.export(
+        tmp_path / "m.keras", place, examples=pictures, channels=right.channels, scale=right.scale,
+        mean=list(right.mean), std=list(right.std),
+    )  # fmt: skip
+    assert result.accuracy is not None
+    assert result.accuracy["right"] >= 78
+    assert result.accuracy["assumed_labels"] == LABELS
+    assert any("give them as labels, and the bundle answers with them" in note for note in result.notes)
+    recorded = json.loads((place / "forgo.json").read_text())["provenance"]["accuracy"]
+    assert recorded["assumed_labels"] == LABELS
+
+
+@pytest.mark.slow
+def test_one_probability_of_two_folders_is_judged(tmp_path: Path, pictures: Path) -> None:
+    for label in ("bright_red", "dark_red"):
+        (tmp_path / "two").mkdir(exist_ok=True)
+        (tmp_path / "two" / label).symlink_to(pictures / label)
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.layers[-1].set_weights([np.full((3, 1), -0.05, "f"), np.array([16.0], "f")])  # dark, of 0 to 255
+    result = forgo.export(model, tmp_path / "m.forgo", examples=tmp_path / "two")
+    assert result.accuracy is not None
+    assert result.accuracy["right"] == result.accuracy["examples"] == 2 * EACH
+    guesses = keras.models.clone_model(model)
+    guesses.layers[-1].set_weights([np.zeros((3, 1), "f"), np.array([0.01], "f")])
+    with pytest.raises(forgo.ExportError, match=r"labelled examples, by chance 50\.0%"):
+        forgo.export(guesses, tmp_path / "n.forgo", examples=tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_folders_that_are_not_the_outputs_warn(tmp_path: Path, pictures: Path) -> None:
+    model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.GlobalAveragePooling2D()])
+    result = forgo.export(model, tmp_path / "m.forgo", examples=pictures)
+    assert result.accuracy is None
+    assert [n for n in result.notes if n.startswith("NOT MEASURED: the examples lie in 4 class folders")]
+    result = forgo.export(model, tmp_path / "e.forgo", examples=pictures, task="embedding")
+    assert not [n for n in result.notes if "NOT MEASURED" in n]

@@ -222,7 +222,7 @@ def export(
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
         expected=expected, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
-        lists=lists,
+        lists=lists, folders=_folders(examples, pictures, known, expected_labels),
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         prepared=prepared, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature,
@@ -301,6 +301,15 @@ def _split(examples: Any) -> tuple[list[Path] | None, str, Arrays | None]:
     return None, UNNAMED, rows
 
 
+def _folders(
+    examples: Any, pictures: list[Path] | None, labels: list[str] | None, given: Any
+) -> list[str] | None:
+    """The class folders of examples without labels."""
+    if labels is not None or given is not None or pictures is None or not isinstance(examples, str | Path):
+        return None
+    return _accuracy.class_folders(pictures, Path(examples)) or None if Path(examples).is_dir() else None
+
+
 def _expected(
     examples: Examples | None,
     pictures: list[Path] | None,
@@ -320,9 +329,8 @@ def _expected(
     expected = _accuracy.from_folders(pictures, Path(examples), labels)
     if not folders or (expected and all(expected)):
         return expected, []
+    assert labels is not None  # without them the folders are called like themselves
     some = ", ".join(folders[:6]) + (", …" if len(folders) > 6 else "")
-    if labels is None:
-        return None, [f"the examples lie in folders ({some}): with labels their accuracy would be measured"]
     strange = [f for f in folders if f not in labels]
     return expected, [
         f"the examples lie in folders ({some}), but {strange[0] if strange else 'not each'} is no label: "

@@ -15,7 +15,7 @@ import math
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo import _binary
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 from forgo.exporting._examples import Example, stack
-from forgo.exporting._model import Trained
+from forgo.exporting._model import End, Trained
 from forgo.exporting._normalization import Normalization, usual_of
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Measured:
     refusal: str = ""
     """Why the bundle must not be written, unless that is accepted."""
     notes: list[str] = field(default_factory=list)
+    assumed: list[str] | None = None
+    """The labels in the order that was taken for the output's, where none were given."""
 
     @property
     def accuracy(self) -> float:
@@ -67,15 +69,16 @@ class Measured:
     def entry(self) -> dict[str, Any]:
         """For the bundle's provenance."""
         made: dict[str, Any] = {"examples": self.examples, "right": self.right, "chance": self.chance}
+        made |= {"assumed_labels": self.assumed} if self.assumed else {}
         return made | ({"accepted": self.refusal} if self.refusal else {})
 
 
 def from_folders(pictures: list[Path], folder: Path, labels: list[str] | None) -> list[str | None] | None:
     """The label of each picture: the nearest folder above it, below ``folder``, that is called like one.
 
-    None where no picture lies in such a folder.
+    None where no picture lies in such a folder. Without labels the class folders are called like themselves.
     """
-    known = set(labels or [])
+    known = set(labels or class_folders(pictures, folder))
 
     def label(picture: Path) -> str | None:
         parts = picture.relative_to(folder).parts[:-1]
@@ -90,6 +93,38 @@ def class_folders(pictures: list[Path], folder: Path) -> list[str]:
     parts = [p.relative_to(folder).parts for p in pictures]
     found = sorted({p[0] for p in parts if len(p) > 1})
     return found if len(found) > 1 and all(len(p) > 1 for p in parts) else []
+
+
+def assumed_labels(request: Request, scores: npt.NDArray[Any]) -> list[str] | None:
+    """The class folders in sorted order, as Keras' ``image_dataset_from_directory`` has them, where the output fits.
+
+    It fits where it is one number for each folder, or one probability of two folders. None where labels or
+    another task were given, or the examples lie in no class folders.
+    """
+    if request.labels is not None or request.task is not None or not request.folders:
+        return None
+    one_of_two = (
+        len(request.folders) == 2
+        and scores.ndim == 2
+        and scores.shape[1] == 1
+        and scores.min() >= 0
+        and scores.max() <= 1
+    )
+    fits = scores.ndim == 2 and scores.shape[1] == len(request.folders)
+    return request.folders if fits or one_of_two else None
+
+
+def unmeasured(folders: list[str], output: End) -> str:
+    """Say that class folders could not be taken for the outputs."""
+    return (
+        f"NOT MEASURED: the examples lie in {len(folders)} class folders, but {output.name!r} has the shape "
+        f"{list(output.shape[1:])}, so nothing says whether the bundle is right; give labels"
+    )
+
+
+def _of_each(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """One number for each class: of one probability, that of each of the two."""
+    return np.hstack([1 - scores, scores]) if scores.shape[1] == 1 else scores
 
 
 def check_count(expected: Sequence[Any], count: int) -> None:
@@ -151,7 +186,9 @@ def judge(
     Raises:
         ParityError: the Go binary refuses an example that Python reads.
     """
-    labels = request.labels or []
+    scores = _of_each(scores)
+    assumed = None if request.labels else request.folders
+    labels = request.labels or request.folders or []
     expected = request.expected or []
     labelled = [i for i, e in enumerate(examples) if expected and expected[e.index] is not None]
     if not labelled:
@@ -159,14 +196,22 @@ def judge(
             return Measured()
         return Measured(notes=_unlabelled(model, request, examples, scores, picture))
     truth = np.array([labels.index(expected[examples[i].index] or "") for i in labelled])
-    said = _ask_go(bundle, request, [examples[i] for i in labelled])
-    answers = np.array([labels.index(label) for label in said])
+    answers = _ask_go(bundle, request, [examples[i] for i in labelled], model.outputs[0].name)
     right = answers == truth
     found = Measured(int(right.sum()), len(right), _chance(answers, truth))
+    if assumed:
+        found = replace(found, assumed=assumed)
     how = f"right on {_percent(found.accuracy)} of {found.examples} labelled examples, by chance {_percent(found.chance)}"
     notes = (
         [] if len(labelled) == len(examples) else [f"{len(examples) - len(labelled)} examples have no label"]
     )
+    if assumed:
+        order = ", ".join(assumed[:6]) + (", …" if len(assumed) > 6 else "")
+        how += f", the outputs being taken for the folders in sorted order ({order}); give the labels, if theirs is another"
+        notes.append(
+            f"the accuracy takes the outputs for the folders in sorted order ({order}): give them as labels, "
+            "and the bundle answers with them"
+        )
     better = max(
         _other_normalization(model, request, examples, labelled, truth, scores, picture),
         _other_order(answers, truth, labels),
@@ -183,10 +228,10 @@ def judge(
         notes.append("the labelled examples are of one class, which says little of a classifier")
     elif found.accuracy < found.chance + (1 - found.chance) / 2 and _p_value(answers, truth) >= _CERTAIN:
         notes.append(f"the bundle is {how}: they are too few to tell whether it guesses")
-    return Measured(found.right, found.examples, found.chance, refusal, notes)
+    return replace(found, refusal=refusal, notes=notes)
 
 
-def _ask_go(bundle: Path, request: Request, examples: list[Example]) -> list[str]:
+def _ask_go(bundle: Path, request: Request, examples: list[Example], output: str) -> Numbers:
     """Have the Go binary answer raw inputs: picture files where they are, rows from files of their own."""
     with tempfile.TemporaryDirectory(prefix="forgo-rows-") as folder:
         files = []
@@ -197,7 +242,11 @@ def _ask_go(bundle: Path, request: Request, examples: list[Example]) -> list[str
             file = Path(folder) / f"{e.index}.json"
             file.write_bytes(e.raw)
             files.append(file)
-        return [answer["classes"][0]["label"] for answer in _binary.predict(bundle, files)]
+        answers = _binary.predict(bundle, files)
+    if request.labels:
+        return np.array([request.labels.index(a["classes"][0]["label"]) for a in answers])
+    best: Numbers = _of_each(np.array([a["outputs"][output] for a in answers], float)).argmax(axis=1)
+    return best
 
 
 def _chance(answers: Numbers, truth: Numbers) -> float:
@@ -285,7 +334,8 @@ def _other_normalization(
         return 0.0, ""
     chosen = [examples[labelled[i]] for i in part]
     tried = {
-        what: _asked(model, picture, chosen, n).argmax(axis=1) == truth[part] for what, n in others.items()
+        what: _of_each(_asked(model, picture, chosen, n)).argmax(axis=1) == truth[part]
+        for what, n in others.items()
     }
     better = {what: right for what, right in tried.items() if _clearly_better(now, right, len(others))}
     if not better:
@@ -331,7 +381,7 @@ def _other_order(answers: Numbers, truth: Numbers, labels: list[str]) -> tuple[f
         if _clearly_better(answers == truth, right, len(orders)):
             return float(right.mean()), (
                 f"with the labels in the order {', '.join(order[:6])}{', …' if len(order) > 6 else ''} it is right on "
-                f"{_percent(float(right.mean()))}: give --labels in the order of the model's output"
+                f"{_percent(float(right.mean()))}: give the labels in the order of the model's output"
             )
     return 0.0, ""
 
@@ -401,4 +451,4 @@ def accept_or_refuse(found: Measured, request: Request, hints: list[str]) -> Non
     """
     if found.refusal and not request.accept_accuracy:
         hint = f" ({hints[0]})" if hints else ""
-        raise ExportError(f"{found.refusal}{hint}, or pass --accept-accuracy")
+        raise ExportError(f"{found.refusal}{hint}, or pass {argument('accept_accuracy', True)}")

@@ -62,6 +62,8 @@ class Request:
     labels: list[str] | None = None
     expected: list[str | None] | None = None
     """The right label of each example, where it is known."""
+    folders: list[str] | None = None
+    """The class folders that the examples lie in, sorted, where there are no labels."""
     accept_accuracy: bool = False
     """Write the bundle even where the accuracy says that its question is wrong."""
     task: str | None = None
@@ -210,8 +212,12 @@ def run(model: Trained, request: Request) -> Result:
         found, hints = _accuracy.Measured(), []
         if preprocess is not None and request.report is None:  # forgo did not train it
             hints = _conventions.notes(given, request.normalization)
-        if truth is not None and task == "classification":
-            unnormalized, scores = headed(given, request), truth[model.outputs[0].name]
+        scores = None if truth is None else truth[model.outputs[0].name]
+        assumed = None if scores is None else _accuracy.assumed_labels(request, scores)
+        if request.folders and not assumed and request.task is None:
+            found = _accuracy.Measured(notes=[_accuracy.unmeasured(request.folders, model.outputs[0])])
+        if scores is not None and (task == "classification" or assumed):
+            unnormalized = headed(given, request)
             name = picture_input(model, request).name if preprocess is not None else None
             found = _accuracy.judge(unnormalized, request, stage.folder, examples, scores, name)
             _accuracy.accept_or_refuse(found, request, hints)
