@@ -91,10 +91,12 @@ mutation: build
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve
 
-# MUTATIONS pictures with one byte changed, each answered by Python and by both decoders in Go.
+# MUTATIONS pictures with one byte changed, each answered by Python and by both decoders in Go. PICTURES is a pattern
+# of their files: `make mutations MUTATIONS=1000000 PICTURES='*.jpg'` holds the JPEG decoder to libjpeg-turbo.
+PICTURES ?= *
 MUTATIONS ?= 100000
 mutations: .venv/ready
-	FORGO_MUTATIONS=$(MUTATIONS) $(GO) test -run TestMutatedPicturesAgreeWithPython -timeout 60m -v ./predict/pixels
+	FORGO_MUTATIONS=$(MUTATIONS) FORGO_PICTURES='$(PICTURES)' $(GO) test -run TestMutatedPicturesAgreeWithPython -timeout 60m -v ./predict/pixels
 
 fuzz: .venv/ready
 	@scripts/fuzz.sh

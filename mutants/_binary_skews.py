@@ -100,6 +100,8 @@ BINARY_SKEWS = [
     BinarySkew("transparent pixels laid over white", "decode", "predict/pixels/alpha.go", "	switch r {\n", "	if r == AlphaDropped {\n		r = AlphaWhite\n	}\n	switch r {\n", bundle=CAFFE),
     BinarySkew("the last frame of an animation", "decode", "predict/pixels/gif.go", "			return f, nil\n		case ';':", "			if at < len(data) && data[at] != ';' {\n				continue\n			}\n			return f, nil\n		case ';':", bundle=CAFFE),
     BinarySkew("the lower eight of 16 bits", "decode", PNG, "	return p[0], p[wide], p[2*wide], a\n", "	return p[wide-1], p[2*wide-1], p[3*wide-1], a\n", bundle=CAFFE),
+    BinarySkew("nearest chroma upsampling in WebP", "decode", "predict/pixels/webp/upsample.go", "		out[2*x-1] = byte(((sum+2*(n1+f))>>3 + n) >> 1)\n", "		out[2*x-1] = byte(n + 0*sum)\n", bundle=CAFFE),
+    BinarySkew("TIFF's predictor forgotten", "decode", "predict/pixels/tiff.go", "differences: one(tiffPredictor, 1) == 2,", "differences: one(tiffPredictor, 1) == 3,", bundle=CAFFE),
     BinarySkew("height and width swapped", "preprocess", "predict/prepare.go", "Shape: []int64{int64(img.Height), int64(img.Width), 3}", "Shape: []int64{int64(img.Width), int64(img.Height), 3}"),
     BinarySkew("outputs rounded", "model", PREDICT, "		t := results[info.GraphName]\n", "		t := results[info.GraphName]\n		for i, x := range t.Data.([]float32) {\n			t.Data.([]float32)[i] = float32(int(x*1000)) / 1000\n		}\n"),
     BinarySkew("batch rows swapped between callers", "model", GATHER, "c.finish(rows(out, from, to), nil)", "c.finish(rows(out, t.rows-to, t.rows-from), nil)"),

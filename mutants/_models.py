@@ -1,7 +1,8 @@
 """Bundles to plant skews in that no trainer makes: ``python -m mutants._models FOLDER``.
 
 ``caffe.forgo`` takes pictures as ResNet50's weights want them, BGR with means taken off;
-among its cases are JPEGs without Huffman tables, one in CMYK, PNGs with alpha and with 16 bits, and an animated GIF.
+among its cases are JPEGs without Huffman tables, one in CMYK, PNGs with alpha and with 16 bits, an
+animated GIF, a lossy WebP and a TIFF with a predictor.
 ``normalized.forgo`` does not normalize them itself: export put that before its graph. ``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
 ``cut.forgo`` and ``padded.forgo`` bring pictures to their size as torchvision and Pillow's ImageOps.pad do.
 ``grey.forgo`` takes grey pictures, ``ripe.forgo`` three rows at once, with several labels.
@@ -39,7 +40,14 @@ def caffe(place: Path) -> None:
     pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
     # Two of them, so that one comes after a picture with tables, whatever the order of the cases.
     pictures += sorted((BUNDLES.parent / "pictures").glob("no-huffman-tables*.jpg"))
-    others = ("cmyk.jpg", "translucent.png", "sixteen-bit-rgb.png", "animated.gif")
+    others = (
+        "cmyk.jpg",
+        "translucent.png",
+        "sixteen-bit-rgb.png",
+        "animated.gif",
+        "lossy-10.webp",
+        "differences.tif",
+    )
     pictures += [BUNDLES.parent / "pictures" / name for name in others]
     forgo.export(keras.Model(pixels, scores), place, examples=pictures, labels=["cat", "dog", "horse"])
 
