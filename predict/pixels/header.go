@@ -30,7 +30,10 @@ func (h header) memory(file int64) int64 {
 		n = h.jpeg.Memory() + file // libjpeg-turbo has a copy of the file
 	}
 	if h.webp != nil {
-		n = picture + h.webp.Memory()
+		n = h.webp.Memory()
+		if h.webp.FrameWidth != h.width || h.webp.FrameHeight != h.height {
+			n += picture // the frame, and the canvas around it
+		}
 	}
 	if h.tiff != nil {
 		n += h.tiff.memory()

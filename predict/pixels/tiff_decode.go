@@ -11,8 +11,9 @@ import (
 // decode brings all samples to eight bits, and those to pixels.
 func (f *tiffFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	samples := make([]byte, f.width*f.height*f.samples)
+	var u unpacker
 	for i := range f.parts {
-		if err := f.decodePart(ctx, &f.parts[i], samples); err != nil {
+		if err := f.decodePart(ctx, &f.parts[i], &u, samples); err != nil {
 			return RGB{}, err
 		}
 	}
@@ -36,22 +37,42 @@ func (f *tiffFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	return out, nil
 }
 
+// unpacker is used again for each part.
+type unpacker struct {
+	packed, row []byte
+	lzw         *lzw
+	zlib        io.ReadCloser
+}
+
 // decodePart puts a strip's or tile's samples into their places.
-func (f *tiffFile) decodePart(ctx context.Context, p *tiffPart, samples []byte) error {
+func (f *tiffFile) decodePart(ctx context.Context, p *tiffPart, u *unpacker, samples []byte) error {
 	var in io.Reader = bytes.NewReader(p.data)
 	switch f.compression {
 	case tiffLZW:
-		in = newLZW(p.data)
+		if u.lzw == nil {
+			u.lzw = newLZW()
+		}
+		u.lzw.reset(p.data)
+		in = u.lzw
 	case tiffPackBits:
 		in = &packBits{data: p.data}
 	case tiffDeflate, tiffOldDeflate:
 		var err error
-		if in, err = zlib.NewReader(in); err != nil {
+		if u.zlib == nil {
+			u.zlib, err = zlib.NewReader(in)
+		} else {
+			err = u.zlib.(zlib.Resetter).Reset(in, nil)
+		}
+		if err != nil {
 			return refuse(damagedPixels)
 		}
+		in = u.zlib
 	}
 	n := f.perPixel()
-	packed, row := make([]byte, f.rowBytes(p)), make([]byte, p.width*n)
+	if u.packed == nil { // all parts are of one width
+		u.packed, u.row = make([]byte, f.rowBytes(p)), make([]byte, p.width*n)
+	}
+	packed, row := u.packed, u.row
 	for y := range p.height {
 		if y%64 == 0 {
 			if err := ctx.Err(); err != nil {
@@ -207,12 +228,17 @@ const (
 	lzwMost                    = 4095 + 1024
 )
 
-func newLZW(data []byte) *lzw {
-	r := &lzw{data: data, next: -1, size: 9}
+func newLZW() *lzw {
+	r := &lzw{}
 	for i := range 256 {
 		r.suffix[i], r.first[i], r.length[i] = byte(i), byte(i), 1
 	}
 	return r
+}
+
+// reset begins another part.
+func (r *lzw) reset(data []byte) {
+	r.data, r.acc, r.have, r.next, r.size, r.ready = data, 0, 0, -1, 9, nil
 }
 
 func (r *lzw) code() int {

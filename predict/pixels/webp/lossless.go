@@ -4,7 +4,7 @@ import "context"
 
 // tableMemory bounds what a lossless picture's codes take. Those that libwebp's encoder writes stay below a
 // tenth of it.
-func tableMemory(file int) int { return 4<<20 + 16*file }
+func tableMemory(file int) int { return 4<<20 + min(16*file, 28<<20) }
 
 // losslessMemory is at most what decoding takes, without the result.
 func losslessMemory(pixels int64, file int) int64 {
