@@ -233,7 +233,7 @@ REFUSED: dict[str, tuple[str, bytes, str, str]] = {
     "one number": (".npy", npy(np.float32(1)), "application/x-npy", "first dimension"),
     "complex": (".npy", npy(X.astype("c8")), "application/x-npy", "c8"),
     "fields": (".npy", npy(np.zeros(3, [("a", "f4")])), "application/x-npy", "fields|V4|void"),
-    "terabytes": (".npy", npy(X).replace(b"(3, 4), }" + b" " * 10, b"(99999999999, 4), }"), "application/x-npy", "ends too soon"),
+    "terabytes": (".npy", npy(X).replace(b"(3, 4), }" + b" " * 10, b"(99999999999, 4), }"), "application/x-npy", "ends too soon|elements; at most"),
     "cut short": (".npy", npy(X)[:-5], "application/x-npy", "ends too soon"),
     "more than an array": (".npy", npy(X) + b"1", "application/x-npy", "more follows"),
     "beyond the type": (".npy", npy(X * 1e39), "application/x-npy", "does not fit"),
