@@ -160,9 +160,7 @@ func Fixed(models map[string]*predict.Model, l served.Limits) *Repository {
 }
 
 func (r *Repository) serve(name, version string, m *predict.Model, close func()) *served.Model {
-	if m != nil { // a test has one that panics in each request
-		m.NotifyEngine(r.engine(name, version, m))
-	}
+	m.NotifyEngine(r.engine(name, version, m))
 	return served.New(m, name, version, r.options.Limits, close)
 }
 
