@@ -38,7 +38,7 @@ const (
 
 // Engine returns how the model's engine fares.
 func (m *Model) Engine() EngineStatus {
-	if m.attendant.stop == nil {
+	if m == nil || m.attendant.stop == nil {
 		return EngineStatus{}
 	}
 	m.attendant.mu.Lock()
@@ -49,6 +49,9 @@ func (m *Model) Engine() EngineStatus {
 // NotifyEngine has f called whenever what Engine returns has changed, from one goroutine at a time. It
 // must not call the model's Close.
 func (m *Model) NotifyEngine(f func(EngineStatus)) {
+	if m == nil {
+		return // as with every server's model that is missing, its requests fail, one by one
+	}
 	m.attendant.mu.Lock()
 	defer m.attendant.mu.Unlock()
 	m.attendant.tell = f

@@ -177,7 +177,7 @@ func TestGRPCRequestsAreLogged(t *testing.T) {
 
 // The line of a panic and that of the failed request have the id that the client was told.
 func TestPanicsAreFoundByTheirID(t *testing.T) {
-	server, log := logged(serve.Models{"broken": {}}, slog.LevelInfo)
+	server, log := logged(serve.Models{"broken": nil}, slog.LevelInfo)
 	w := ask(context.Background(), server.Handler(), "/models/broken", "x")
 	lines := log.take(t)
 	if w.Code != http.StatusInternalServerError || len(lines) != 2 {

@@ -331,7 +331,7 @@ func TestGRPCDeadline(t *testing.T) {
 
 func TestGRPCPanicIsThatCallsAlone(t *testing.T) {
 	var log bytes.Buffer
-	server := serve.New(serve.Models{"broken": {}}, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	server := serve.New(serve.Models{"broken": nil}, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	conn := dialGRPC(t, server)
 	client, prediction := pb.NewGRPCInferenceServiceClient(conn), tfpb.NewPredictionServiceClient(conn)
 	spec := &tfpb.ModelSpec{Name: "broken"}

@@ -164,7 +164,7 @@ func TestScalarOutputsAreRefused(t *testing.T) {
 
 func TestPanicIsThatRequestsAlone(t *testing.T) {
 	var log bytes.Buffer
-	h := serve.New(serve.Models{"broken": {}}, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}).Handler()
+	h := serve.New(serve.Models{"broken": nil}, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}).Handler()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("POST", "/models/broken", strings.NewReader("x")))
 	if w.Code != 500 || !strings.Contains(w.Body.String(), "internal error") || !strings.Contains(log.String(), "stack") {
