@@ -192,7 +192,9 @@ func (t *Table) makeRoom(l *Listener, newcomer netip.Addr, alone bool) bool {
 		if k.kind = c.kind(now - k.since); k.kind == working {
 			continue
 		}
-		k.rate = float64(c.moved.Load()) / float64(max(1, now-k.since))
+		if k.kind != recent { // of these the oldest goes: one that has just come has sent nothing yet
+			k.rate = float64(c.moved.Load()) / float64(max(1, now-k.since))
+		}
 		list = append(list, k)
 	}
 	own := t.clients[newcomer]
