@@ -33,6 +33,7 @@ from forgo._picture import decode
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from conformance.jpegs import jpegs
 from conformance.others import bmps, gifs, tiffs
+from conformance.unknown import unknown
 from conformance.webps import webps
 from tests.environments import environment
 
@@ -124,7 +125,7 @@ def pictures() -> dict[str, bytes]:
     save("animated.png", photograph, "PNG", save_all=True, append_images=[grey.convert("RGB")])
 
     made |= jpegs() | _pngs(photograph) | gifs(photograph) | bmps(photograph) | tiffs(photograph)
-    made |= webps(photograph) | encoded(photograph)
+    made |= webps(photograph) | encoded(photograph) | unknown(photograph)
 
     # Refused: no rule is stated for them, or they are broken.
     made["no-quantization-tables.jpg"] = _without(base, 0xDB)
