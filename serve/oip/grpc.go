@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	forgo "github.com/forgo-ml/forgo"
 	pb "github.com/forgo-ml/forgo/internal/oippb"
@@ -155,7 +156,7 @@ func fromProto(memory payload.Memory, m inputs, req *pb.ModelInferRequest) (*cal
 		}
 		var t tensor.Tensor
 		switch {
-		case len(raw) > 0 && in.GetContents() != nil:
+		case len(raw) > 0 && proto.Size(in.GetContents()) > 0: // MLServer sends empty ones beside raw data
 			err = fmt.Errorf("contents field must not be specified when using raw_input_contents for '%s' for model '%s'",
 				in.GetName(), req.GetModelName()) // Triton's words, which its examples look for
 		case len(raw) > 0:

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -87,8 +88,13 @@ type input struct {
 }
 
 // decode reads elements that the parameter content_type says are base64, as MLServer's codec of
-// that name sends bytes. A picture in JSON is base64 without being said to be.
+// that name sends bytes. A picture in JSON is base64 without being said to be. Elements that are
+// packed as JSON, as its pandas codec sends columns of mixed values, are refused: taken as they are,
+// a text would reach the model in quotes.
 func (in *input) decode(contentType string, picture bool) error {
+	if strings.HasSuffix(contentType, "_json") {
+		return fmt.Errorf("parameters: content_type: elements packed as JSON (%s) are not taken; send them as strings or numbers", tensor.Quote(contentType))
+	}
 	if contentType != "base64" || picture && in.base64 {
 		return nil
 	}

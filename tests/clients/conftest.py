@@ -16,6 +16,7 @@ collect_ignore = [
         ("triton", "tritonclient"),
         ("kserve", "kserve"),
         ("tfserving", "tensorflow_serving"),
+        ("mlserver", "mlserver"),
     )
     if not find_spec(client)
 ]

@@ -1,4 +1,4 @@
-"""The clients of Triton, KServe and TensorFlow Serving, each in an environment of its own.
+"""The clients of Triton, KServe, TensorFlow Serving and MLServer, each in an environment of its own.
 
 Their packages and this project's ask for different versions of protobuf, and the two cannot be in
 one process: both bring the protocol's messages.
@@ -15,13 +15,17 @@ from tests.conftest import ROOT
 from tests.environments import environment
 
 HERE = Path(__file__).parent
+ENVIRONMENTS = {
+    **{client: HERE / client for client in ("triton", "kserve", "tfserving")},
+    "mlserver": ROOT / "tests" / "mlserver",  # whose server the tests of verify --url run, too
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("client", ["triton", "kserve", "tfserving"])
+@pytest.mark.parametrize("client", ENVIRONMENTS)
 def test_client(client: str) -> None:
     done = subprocess.run(
-        [environment(HERE / client), "-m", "pytest", "-q", HERE / client],
+        [environment(ENVIRONMENTS[client]), "-m", "pytest", "-q", HERE / client],
         cwd=ROOT,
         capture_output=True,
         text=True,
