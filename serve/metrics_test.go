@@ -192,7 +192,7 @@ func TestMetricsThatSayNothing(t *testing.T) {
 		}
 		return fmt.Sprint(zero)
 	}
-	if got := silent(); got != "map[forgo_engine_busy_seconds_total:1 forgo_requests_total:5 forgo_rows_total:1]" {
+	if got := silent(); got != "map[forgo_engine_busy_seconds_total:1 forgo_engine_restarts_total:1 forgo_requests_total:5 forgo_rows_total:1]" {
 		t.Errorf("series that have counted nothing: %s", got)
 	}
 	if n := series(); n > 60 {
@@ -204,7 +204,7 @@ func TestMetricsThatSayNothing(t *testing.T) {
 	if n := series(); n < 100 || n > 230 {
 		t.Errorf("%d series of a version that was asked once", n)
 	}
-	if got := silent(); got != "map[forgo_request_failures_total:11 forgo_requests_total:4]" {
+	if got := silent(); got != "map[forgo_engine_restarts_total:1 forgo_request_failures_total:11 forgo_requests_total:4]" {
 		t.Errorf("series that have counted nothing after a request: %s", got)
 	}
 }

