@@ -214,7 +214,7 @@ func tooMuch(err error) error {
 	return status.Errorf(codes.InvalidArgument, "the message cannot be unpacked: %v", err)
 }
 
-var errTooLong = errors.New("the message is longer than the server's --max-body once it is unpacked")
+var errTooLong = errors.New("the message is larger than max, the server's --max-body, once it is unpacked")
 
 // gunzipMessage unpacks a message of at most so many bytes.
 func gunzipMessage(raw []byte, most int64, grow func(int64) error) ([]byte, error) {
