@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 import forgo
-from forgo.exporting import _accuracy, _keras, _pipeline
+from forgo.exporting import _accuracy, _guessing, _keras, _pipeline
 from forgo.exporting._normalization import USUAL, Normalization
 from tests.conftest import forgo as run_forgo
 
@@ -49,18 +49,18 @@ def answers(right: int, of: int, classes: int = 2) -> tuple[Any, Any]:
 )
 def test_near_chance(right: int, of: int, classes: int, guesses: bool) -> None:
     said, truth = answers(right, of, classes)
-    assert _accuracy._near_chance(said, truth, _accuracy._chance(said, truth)) is guesses
+    assert _guessing.near_chance(said, truth, _guessing.chance(said, truth)) is guesses
 
 
 def test_near_chance_of_unbalanced_classes() -> None:
     truth = np.array([0] * 180 + [1] * 20)
     always = np.zeros(200, int)
-    assert _accuracy._near_chance(always, truth, _accuracy._chance(always, truth))  # 90%, and says nothing
+    assert _guessing.near_chance(always, truth, _guessing.chance(always, truth))  # 90%, and says nothing
     said = truth.copy()
     said[:30], said[180:184] = 1, 0  # 83%, and finds most of the rare ones
-    assert not _accuracy._near_chance(said, truth, _accuracy._chance(said, truth))
+    assert not _guessing.near_chance(said, truth, _guessing.chance(said, truth))
     alone = np.zeros(200, int)
-    assert not _accuracy._near_chance(alone, alone, 1.0)
+    assert not _guessing.near_chance(alone, alone, 1.0)
 
 
 def test_clearly_better_is_beyond_doubt_and_enough() -> None:
@@ -69,7 +69,7 @@ def test_clearly_better_is_beyond_doubt_and_enough() -> None:
         now[:now_right] = other[:now_right] = True
         now[:lost], other[:lost] = True, False
         other[now_right : now_right + gained] = True
-        return _accuracy._clearly_better(now, other, 7)
+        return _guessing.clearly_better(now, other, 7)
 
     assert better(100, 0, 240, 120)
     assert better(10, 0, 20, 10)

@@ -220,6 +220,9 @@ func (i inspection) print(out io.Writer) error {
 		}
 		if a := b.Accuracy; a != nil {
 			printable.Fprintf(w, "measured\ton %d labelled examples, raw, by Go: %d right; by chance %.1f%%\n", a.Examples, a.Right, 100*a.Chance)
+			if a.Balanced != nil {
+				printable.Fprintf(w, "balanced\taccuracy, the labels' mean: %.1f%%; by chance 50.0%%\n", 100**a.Balanced)
+			}
 			if a.Accepted != "" {
 				printable.Fprintf(w, "ACCEPTED\tby --accept-accuracy: %s\n", a.Accepted)
 			}

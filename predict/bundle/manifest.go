@@ -166,13 +166,15 @@ type Normalization struct {
 	Std      []float64 `json:"std"`
 }
 
-// Accuracy is how often a classifier's best label was right, on labelled examples that went
-// through the finished bundle as clients send them.
+// Accuracy is how often a classifier's best label was right, or all labels of a multi-label model, on
+// labelled examples that went through the finished bundle as clients send them.
 type Accuracy struct {
 	Examples int `json:"examples"`
 	Right    int `json:"right"`
 	// Chance is the share that the same answers would have had right in any order.
 	Chance float64 `json:"chance"`
+	// Balanced is the mean of the labels' balanced accuracies, 0.5 by chance; nil of other models than multi-label ones.
+	Balanced *float64 `json:"balanced,omitempty"`
 	// Accepted is what export would have refused, had it not been told to accept the accuracy.
 	Accepted string `json:"accepted,omitempty"`
 }

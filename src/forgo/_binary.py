@@ -62,8 +62,8 @@ def check_saved_model(
         raise ForgoError(done.stderr.strip().removeprefix("forgo: "))
 
 
-def predict(bundle: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
-    """Have the Go binary answer raw files, with the best class of each.
+def predict(bundle: Path, files: Sequence[Path], *, every: bool = False) -> list[dict[str, Any]]:
+    """Have the Go binary answer raw files, with the best class of each, or every one.
 
     Raises:
         ParityError: it refuses one of them, or the bundle.
@@ -79,7 +79,7 @@ def predict(bundle: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
                 break
             part.append(path_)
         done = subprocess.run(
-            [path(), "predict", "--json", "--verify", "quick", bundle.absolute(), "--", *part],
+            [path(), "predict", "--json", "--verify", "quick", "--top", "0" if every else "1", bundle.absolute(), "--", *part],
             env=environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:

@@ -353,8 +353,8 @@ def _export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The right label of each example, one a line: the accuracy is measured. Of class folders, "
-            "DIR/LABEL/*.jpg, it is known.",
+            help="The right label of each example, one a line: the accuracy is measured. Of multi-label, all of "
+            "its labels, with commas between. Of class folders, DIR/LABEL/*.jpg, it is known.",
         ),
     ] = None,
     accept_accuracy: Annotated[
@@ -482,6 +482,11 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
 
 def _show_accuracy(console: Console, measured: dict[str, Any]) -> None:
     right, of = measured["right"], measured["examples"]
+    if "balanced" in measured:
+        console.print(
+            f"balanced accuracy {100 * measured['balanced']:.1f}%, the labels' mean (by chance 50.0%)",
+            soft_wrap=True,
+        )
     console.print(
         f"accuracy {100 * right / of:.1f}% on {of} labelled examples, raw through the bundle "
         f"(by chance {100 * measured['chance']:.1f}%)",

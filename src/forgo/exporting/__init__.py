@@ -16,7 +16,7 @@ from forgo._errors import ExportError, ForgoError
 from forgo._picture import ALPHAS, Alpha
 from forgo._rules import Colour, Fit, Resize, Rules
 from forgo._work import working_folder
-from forgo.exporting import _accuracy, _normalization, _user_preprocess
+from forgo.exporting import _accuracy, _label_sets, _normalization, _user_preprocess
 from forgo.exporting._heads import APPENDS, Append
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
@@ -49,7 +49,7 @@ def export(
     slim: bool = False,
     onnx_test_data: bool = False,
     labels: list[str] | str | Path | None = None,
-    expected_labels: list[str] | list[str | None] | list[int] | str | Path | None = None,
+    expected_labels: list[Any] | npt.NDArray[Any] | str | Path | None = None,
     accept_accuracy: bool = False,
     task: str | None = None,
     append: Append | None = None,
@@ -112,7 +112,9 @@ def export(
         expected_labels: the right label of each example, in order, as texts or places in labels, None
             where it is not known; or a text file with one a line. Of examples in a folder they are the
             names of the folders that the pictures lie in, where these are labels. The accuracy is then
-            measured through the finished bundle, by Go on the raw examples, and recorded.
+            measured through the finished bundle, by Go on the raw examples, and recorded. Of a multi-label model
+            each example has a list of them, which may be empty; or they are an array [examples, labels] of 0 and
+            1; or a line of the file has them with commas between, or as a JSON list.
         accept_accuracy: write the bundle even where that accuracy is near chance, or another of the
             usual normalizations would make it clearly better. What was accepted is recorded.
         task: "classification", "multi-label", "regression", "embedding" or "tensors"; without
@@ -214,7 +216,9 @@ def export(
     count = (
         None if lists else len(pictures if pictures is not None else next(iter((rows or {}).values()), []))
     )
-    expected, notes = _expected(examples, pictures, count, known, expected_labels)
+    expected, notes = _expected(
+        examples, pictures, count, known, expected_labels, several=task == "multi-label"
+    )
     if isinstance(given, Pictures) and given.note:
         notes.append(given.note)
     from forgo.exporting import _files, _process, _signatures
@@ -315,18 +319,27 @@ def _expected(
     pictures: list[Path] | None,
     count: int | None,
     labels: list[str] | None,
-    given: list[Any] | str | Path | None,
-) -> tuple[list[str | None] | None, list[str]]:
+    given: Any,
+    *,
+    several: bool,
+) -> tuple[list[Any] | None, list[str]]:
     """The right label of each example, as given or by its folder; and what there is to say of them."""
     if given is not None:
         if examples is None:
             raise ExportError("expected labels are those of examples: give some")
-        listed = read_labels(given) if isinstance(given, str | Path) else list(given)
-        return _accuracy.check_expected(listed or [], labels, count), []
+        listed = given
+        if isinstance(given, str | Path):
+            listed = _label_sets.read(Path(given), labels) if several and labels else read_labels(given)
+        return _accuracy.check_expected(listed, labels, count, several=several), []
     if pictures is None or not isinstance(examples, str | Path) or not Path(examples).is_dir():
         return None, []
     folders = _accuracy.class_folders(pictures, Path(examples))
     expected = _accuracy.from_folders(pictures, Path(examples), labels)
+    if several and expected:
+        return None, [
+            "NOT MEASURED: the examples lie in class folders, which say one label of each; "
+            "give all that each has, as expected labels"
+        ]
     if not folders or (expected and all(expected)):
         return expected, []
     assert labels is not None  # without them the folders are called like themselves

@@ -1,12 +1,12 @@
-"""Whether the right question is proven: how often a classifier is right on labelled examples.
+"""Whether the right question is proven: how often a model with labels is right on labelled examples.
 
 Two halves that agree on wrongly prepared pictures prove nothing. The accuracy is measured on raw
 inputs through the finished bundle, by the Go binary. An export is refused
 
 - near chance: the answers are no better than the same answers in another order would be, and there are
-  enough examples to have seen it if they were (``_near_chance``);
+  enough examples to have seen it if they were (``_guessing.near_chance``);
 - where one of the usual normalizations, or another order of the labels, is clearly better
-  (``_clearly_better``).
+  (``_guessing.clearly_better``).
 """
 
 from __future__ import annotations
@@ -17,33 +17,27 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from forgo import _binary
 from forgo._errors import ExportError, argument
+from forgo.exporting import _guessing, _label_sets, _tasks
 from forgo.exporting._examples import Example, stack
+from forgo.exporting._guessing import Numbers
 from forgo.exporting._model import End, Trained
 from forgo.exporting._normalization import Normalization, usual_of
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
 
-_CERTAIN = 0.01
-"""The chance of a wrong refusal that each rule allows itself."""
-_LEAST_KAPPA = 0.05
-"""The share of the way from chance to certainty that answers must have gone."""
-_CLEAR_GAIN = 0.05
 _DOUBTFUL = 0.05
-_SHUFFLES = 1999
 _MOST_TRIED = 256
 """Examples that other normalizations are tried on; a whole folder would take too long."""
 _MOST_UNLABELLED = 32
 _LEAST_UNLABELLED = 8
-
-Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,7 @@ class Measured:
     """What was found out about the question that the bundle answers."""
 
     right: int = 0
+    """Of a multi-label model, those that have all of their labels, and no other."""
     examples: int = 0
     """That have a label; 0 where nothing was measured."""
     chance: float = 0.0
@@ -58,6 +53,8 @@ class Measured:
     refusal: str = ""
     """Why the bundle must not be written, unless that is accepted."""
     notes: list[str] = field(default_factory=list)
+    balanced: float | None = None
+    """Of a multi-label model: the mean of its labels' balanced accuracies, 0.5 by chance."""
     assumed: list[str] | None = None
     """The labels in the order that was taken for the output's, where none were given."""
 
@@ -69,8 +66,14 @@ class Measured:
     def entry(self) -> dict[str, Any]:
         """For the bundle's provenance."""
         made: dict[str, Any] = {"examples": self.examples, "right": self.right, "chance": self.chance}
+        made |= {} if self.balanced is None else {"balanced": self.balanced}
         made |= {"assumed_labels": self.assumed} if self.assumed else {}
         return made | ({"accepted": self.refusal} if self.refusal else {})
+
+    def metrics(self) -> dict[str, float]:
+        """For the metrics in the bundle's provenance."""
+        also = {} if self.balanced is None else {"balanced_accuracy": self.balanced}
+        return {"accuracy": self.accuracy, **also}
 
 
 def from_folders(pictures: list[Path], folder: Path, labels: list[str] | None) -> list[str | None] | None:
@@ -138,14 +141,15 @@ def check_count(expected: Sequence[Any], count: int) -> None:
 
 
 def check_expected(
-    expected: Sequence[str | int | None], labels: list[str] | None, count: int | None
-) -> list[str | None]:
-    """The expected labels as texts.
+    expected: Sequence[Any], labels: list[str] | None, count: int | None, *, several: bool = False
+) -> list[Any]:
+    """The expected labels as texts, or as lists of texts.
 
     Args:
         expected: as they were given.
         labels: the model's.
         count: of the examples, None where it is not known yet.
+        several: whether an example may have several; see ``_label_sets.check``.
 
     Raises:
         ExportError: they do not fit the labels or the examples.
@@ -154,15 +158,152 @@ def check_expected(
         raise ExportError("expected labels are for a classifier: give its labels, too")
     if count is not None:
         check_count(expected, count)
+    if several:
+        return list(_label_sets.check(expected, labels))
     made: list[str | None] = []
     for label in expected:
         if isinstance(label, int | np.integer) and not isinstance(label, bool) and 0 <= label < len(labels):
             made.append(labels[int(label)])
+        elif isinstance(label, list | tuple | set | np.ndarray):
+            raise ExportError(
+                f"the expected labels {label!r} are several: if an example may have several, --task multi-label"
+            )
         elif label is None or label in labels:
             made.append(label)
         else:
             raise ExportError(f"the expected label {label!r} is none of {', '.join(labels[:20])}")
     return made
+
+
+class Grading(Protocol):
+    """What answers and labels are, and how right ones are told from wrong ones.
+
+    Answers are an array with a row for each example; the truth is one like it.
+    """
+
+    @property
+    def labels(self) -> list[str]:
+        """In the order of the output."""
+        ...
+
+    @property
+    def measure(self) -> str:
+        """What the mean of the grades is, before its figure."""
+        ...
+
+    def truth(self, expected: list[Any]) -> npt.NDArray[Any]:
+        """What the labels say."""
+        ...
+
+    def answered(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What the framework's probabilities say."""
+        ...
+
+    def read(self, answers: list[dict[str, Any]], output: str) -> npt.NDArray[Any]:
+        """What the Go binary says, all classes of its answers being there."""
+        ...
+
+    def grades(self, answers: Any, truth: Any) -> npt.NDArray[Any]:
+        """How right each answer is: what other answers are held to."""
+        ...
+
+    def turns(self, truth: Any) -> Numbers:
+        """What examples are taken from in turns."""
+        ...
+
+    def renamed(self, answers: Any, places: Numbers) -> npt.NDArray[Any]:
+        """Take the output at i for that of the label at places[i]."""
+        ...
+
+    def right(self, answers: Any, truth: Any) -> tuple[int, float]:
+        """How many answers are right in all, and the share of them by chance."""
+        ...
+
+    def balanced(self, answers: Any, truth: Any) -> float | None:
+        """The mean of the labels' balanced accuracies, where an example may have several."""
+        ...
+
+    def says_little(self, truth: Any) -> str:
+        """Why the examples cannot say whether it guesses, however many there are."""
+        ...
+
+    def guesses(self, answers: Any, truth: Any) -> bool:
+        """Whether answers are as good as guessed."""
+        ...
+
+    def cannot_tell(self, answers: Any, truth: Any) -> bool:
+        """Whether the examples are too few to tell."""
+        ...
+
+    def told(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
+        """How good the answers are, in words."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Answers with one class each: places in the labels, int64 [n]."""
+
+    labels: list[str]
+    assumed: bool = False
+    """Whether the bundle has no labels."""
+    measure = "is right on"
+
+    def truth(self, expected: list[Any]) -> Numbers:
+        """See Grading."""
+        return np.array([self.labels.index(label) for label in expected])
+
+    def answered(self, scores: npt.NDArray[Any]) -> Numbers:
+        """See Grading."""
+        best: Numbers = _of_each(scores).argmax(axis=1)
+        return best
+
+    def read(self, answers: list[dict[str, Any]], output: str) -> Numbers:
+        """See Grading."""
+        if self.assumed:
+            return self.answered(np.array([a["outputs"][output] for a in answers], float))
+        return self.truth([a["classes"][0]["label"] for a in answers])
+
+    def grades(self, answers: Numbers, truth: Numbers) -> npt.NDArray[np.bool_]:
+        """See Grading."""
+        return np.asarray(answers == truth)
+
+    def turns(self, truth: Numbers) -> Numbers:
+        """See Grading."""
+        return truth
+
+    def renamed(self, answers: Numbers, places: Numbers) -> Numbers:
+        """See Grading."""
+        return places[answers]
+
+    def right(self, answers: Numbers, truth: Numbers) -> tuple[int, float]:
+        """See Grading."""
+        return int((answers == truth).sum()), _guessing.chance(answers, truth)
+
+    def balanced(self, answers: Numbers, truth: Numbers) -> None:
+        """See Grading."""
+
+    def says_little(self, truth: Numbers) -> str:
+        """See Grading."""
+        if len(set(truth.tolist())) > 1:
+            return ""
+        return "the labelled examples are of one class, which says little of a classifier"
+
+    def guesses(self, answers: Numbers, truth: Numbers) -> bool:
+        """See Grading."""
+        return _guessing.near_chance(answers, truth, _guessing.chance(answers, truth))
+
+    def cannot_tell(self, answers: Numbers, truth: Numbers) -> bool:
+        """See Grading."""
+        halfway = _guessing.halfway(_guessing.chance(answers, truth))
+        return (
+            float((answers == truth).mean()) < halfway
+            and _guessing.p_value(answers, truth) >= _guessing.CERTAIN
+        )
+
+    def told(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
+        """See Grading."""
+        return f"right on {_percent(right)} of {examples} labelled examples, by chance {_percent(by_chance)}"
 
 
 def judge(
@@ -173,7 +314,7 @@ def judge(
     scores: npt.NDArray[Any],
     picture: str | None,
 ) -> Measured:
-    """Measure a classifier's finished bundle, and look whether it was asked the right question.
+    """Measure the finished bundle of a model with labels, and look whether it was asked the right question.
 
     Args:
         model: what was exported, without its normalization.
@@ -186,22 +327,23 @@ def judge(
     Raises:
         ParityError: the Go binary refuses an example that Python reads.
     """
-    scores = _of_each(scores)
     assumed = None if request.labels else request.folders
     labels = request.labels or request.folders or []
+    limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
+    grading: Grading = Classes(labels, bool(assumed)) if limits is None else _label_sets.Sets(labels, limits)
     expected = request.expected or []
     labelled = [i for i, e in enumerate(examples) if expected and expected[e.index] is not None]
     if not labelled:
-        if picture is None or request.report is not None:  # forgo trained it
+        if picture is None or limits is not None or request.report is not None:  # forgo trained it
             return Measured()
-        return Measured(notes=_unlabelled(model, request, examples, scores, picture))
-    truth = np.array([labels.index(expected[examples[i].index] or "") for i in labelled])
-    answers = _ask_go(bundle, request, [examples[i] for i in labelled], model.outputs[0].name)
-    right = answers == truth
-    found = Measured(int(right.sum()), len(right), _chance(answers, truth))
-    if assumed:
-        found = replace(found, assumed=assumed)
-    how = f"right on {_percent(found.accuracy)} of {found.examples} labelled examples, by chance {_percent(found.chance)}"
+        return Measured(notes=_unlabelled(model, request, examples, _of_each(scores), picture))
+    truth = grading.truth([expected[examples[i].index] for i in labelled])
+    given = _ask_go(bundle, request, [examples[i] for i in labelled], every=limits is not None)
+    answers = grading.read(given, model.outputs[0].name)
+    found = Measured(
+        *_counted(grading, answers, truth), balanced=grading.balanced(answers, truth), assumed=assumed
+    )
+    how = grading.told(found.accuracy, found.examples, found.chance, found.balanced)
     notes = (
         [] if len(labelled) == len(examples) else [f"{len(examples) - len(labelled)} examples have no label"]
     )
@@ -213,25 +355,30 @@ def judge(
             "and the bundle answers with them"
         )
     better = max(
-        _other_normalization(model, request, examples, labelled, truth, scores, picture),
-        _other_order(answers, truth, labels),
+        _other_normalization(model, request, examples, labelled, grading, truth, scores, picture),
+        _other_order(grading, answers, truth),
     )[1]
     refusal = ""
     if better:
         refusal = f"the bundle is {how}; {better}"
-    elif _near_chance(answers, truth, found.chance):
+    elif grading.guesses(answers, truth):
         refusal = (
             f"the bundle is {how}: it guesses. No usual normalization and no other order of the labels is clearly better; "
             "see how pictures or rows were prepared in training"
         )
-    elif len(set(truth)) == 1:
-        notes.append("the labelled examples are of one class, which says little of a classifier")
-    elif found.accuracy < found.chance + (1 - found.chance) / 2 and _p_value(answers, truth) >= _CERTAIN:
+    elif little := grading.says_little(truth):
+        notes.append(little)
+    elif grading.cannot_tell(answers, truth):
         notes.append(f"the bundle is {how}: they are too few to tell whether it guesses")
     return replace(found, refusal=refusal, notes=notes)
 
 
-def _ask_go(bundle: Path, request: Request, examples: list[Example], output: str) -> Numbers:
+def _counted(grading: Grading, answers: Any, truth: Any) -> tuple[int, int, float]:
+    right, by_chance = grading.right(answers, truth)
+    return right, len(truth), by_chance
+
+
+def _ask_go(bundle: Path, request: Request, examples: list[Example], *, every: bool) -> list[dict[str, Any]]:
     """Have the Go binary answer raw inputs: picture files where they are, rows from files of their own."""
     with tempfile.TemporaryDirectory(prefix="forgo-rows-") as folder:
         files = []
@@ -242,66 +389,7 @@ def _ask_go(bundle: Path, request: Request, examples: list[Example], output: str
             file = Path(folder) / f"{e.index}.json"
             file.write_bytes(e.raw)
             files.append(file)
-        answers = _binary.predict(bundle, files)
-    if request.labels:
-        return np.array([request.labels.index(a["classes"][0]["label"]) for a in answers])
-    best: Numbers = _of_each(np.array([a["outputs"][output] for a in answers], float)).argmax(axis=1)
-    return best
-
-
-def _chance(answers: Numbers, truth: Numbers) -> float:
-    """The share of right answers to be expected if answers and labels had nothing to do with each other."""
-    classes = max(answers.max(), truth.max()) + 1
-    said, there = (np.bincount(a, minlength=classes) / len(a) for a in (answers, truth))
-    return float(said @ there)
-
-
-def _p_value(answers: Numbers, truth: Numbers) -> float:
-    """How often the same answers, shuffled, are right as often: exact for any balance of the classes."""
-    right = (answers == truth).sum()
-    shuffle = np.random.default_rng(0).permutation
-    as_good = sum(int((shuffle(truth) == answers).sum() >= right) for _ in range(_SHUFFLES))
-    return (1 + as_good) / (1 + _SHUFFLES)
-
-
-def _near_chance(answers: Numbers, truth: Numbers, chance: float) -> bool:
-    """Whether answers are as good as guessed.
-
-    They are where shuffled answers are right as often (p >= 0.01), or where they went less than a
-    twentieth of the way from chance to certainty (Cohen's kappa). Few examples cannot show it: the upper
-    end of the accuracy's interval (Wilson, 95% one-sided) must lie below half of that way.
-    """
-    if len(set(truth.tolist())) == 1:
-        return False  # every answer's share is then its chance
-    accuracy = float((answers == truth).mean())
-    if _upper(accuracy, len(truth)) >= chance + (1 - chance) / 2:
-        return False
-    kappa = (accuracy - chance) / (1 - chance)
-    return kappa < _LEAST_KAPPA or _p_value(answers, truth) >= _CERTAIN
-
-
-def _upper(share: float, n: int) -> float:
-    z = 1.645
-    middle = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle + spread) / (1 + z * z / n)
-
-
-def _clearly_better(now: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], tried: int) -> bool:
-    """Whether other answers to the same examples are better beyond doubt, and by enough to matter.
-
-    Beyond doubt: McNemar's exact test on the examples that one alone has right, its level of 0.01
-    shared among all that are tried. Enough: five points more, or half of the mistakes gone.
-    """
-    enough = other.mean() - now.mean() >= _CLEAR_GAIN or (~other).sum() <= (~now).sum() / 2
-    return bool(enough and _doubt(other, now) < _CERTAIN / tried)
-
-
-def _doubt(better: npt.NDArray[np.bool_], worse: npt.NDArray[np.bool_]) -> float:
-    """McNemar's exact test, one-sided: how likely one is to have so many more right by accident."""
-    gained, lost = int((better & ~worse).sum()), int((worse & ~better).sum())
-    differ = gained + lost
-    return float(sum(math.comb(differ, k) for k in range(gained, differ + 1)) / 2**differ)
+        return _binary.predict(bundle, files, every=every)
 
 
 def _others(request: Request, pixels: npt.NDArray[Any]) -> dict[str, Normalization]:
@@ -310,17 +398,13 @@ def _others(request: Request, pixels: npt.NDArray[Any]) -> dict[str, Normalizati
     }
 
 
-def _least_gain(tried: int) -> int:
-    """How many examples another way must gain, losing none, to be clearly better."""
-    return math.floor(math.log2(tried / _CERTAIN)) + 1
-
-
 def _other_normalization(
     model: Trained,
     request: Request,
     examples: list[Example],
     labelled: list[int],
-    truth: Numbers,
+    grading: Grading,
+    truth: npt.NDArray[Any],
     scores: npt.NDArray[Any],
     picture: str | None,
 ) -> tuple[float, str]:
@@ -328,28 +412,31 @@ def _other_normalization(
     if picture is None:
         return 0.0, ""
     others = _others(request, examples[0].inputs[picture])
-    part = _spread(truth)
-    now = scores[[labelled[i] for i in part]].argmax(axis=1) == truth[part]
-    if (~now).sum() < _least_gain(len(others)):
+    part = _spread(grading.turns(truth))
+    some = truth[part]
+    now = grading.grades(grading.answered(scores[[labelled[i] for i in part]]), some)
+    if (now < grading.grades(some, some)).sum() < _guessing.least_gain(len(others)):
         return 0.0, ""
     chosen = [examples[labelled[i]] for i in part]
     tried = {
-        what: _of_each(_asked(model, picture, chosen, n)).argmax(axis=1) == truth[part]
+        what: grading.grades(grading.answered(_asked(model, picture, chosen, n)), some)
         for what, n in others.items()
     }
-    better = {what: right for what, right in tried.items() if _clearly_better(now, right, len(others))}
+    better = {
+        what: right for what, right in tried.items() if _guessing.clearly_better(now, right, len(others))
+    }
     if not better:
         return 0.0, ""
     best = max(better.values(), key=lambda right: right.sum())
     # Those that the examples cannot tell from the best: which it is, training knows.
-    likely = {what: right for what, right in better.items() if _doubt(best, right) >= _DOUBTFUL}
+    likely = {what: right for what, right in better.items() if _guessing.doubt(best, right) >= _DOUBTFUL}
     said = [
         f"{_percent(float(right.mean()))} with {what} ({others[what].flags() or 'no --scale --mean --std --channels'})"
         for what, right in sorted(likely.items(), key=lambda item: -item[1].sum())[:3]
     ]
     of = "" if len(part) == len(truth) else f" of {len(part)} of them"
     return float(best.mean()), (
-        f"the model is right on {', '.join(said)}{of}: export it {'so' if len(said) == 1 else 'as training did'}"
+        f"the model {grading.measure} {', '.join(said)}{of}: export it {'so' if len(said) == 1 else 'as training did'}"
     )
 
 
@@ -371,16 +458,18 @@ def _asked(model: Trained, name: str, examples: list[Example], other: Normalizat
     return answers
 
 
-def _other_order(answers: Numbers, truth: Numbers, labels: list[str]) -> tuple[float, str]:
+def _other_order(grading: Grading, answers: npt.NDArray[Any], truth: npt.NDArray[Any]) -> tuple[float, str]:
     """Say which other order of the labels is clearly better, if one is; with its accuracy before that."""
+    labels = grading.labels
     orders = [sorted(labels), sorted(labels, key=_natural), *([labels[::-1]] if len(labels) == 2 else [])]
     orders = [o for i, o in enumerate(orders) if o != labels and o not in orders[:i]]
+    now = grading.grades(answers, truth)
     for order in orders:
-        named = np.array([labels.index(label) for label in order])
-        right = named[answers] == truth
-        if _clearly_better(answers == truth, right, len(orders)):
+        places = np.array([labels.index(label) for label in order])
+        right = grading.grades(grading.renamed(answers, places), truth)
+        if _guessing.clearly_better(now, right, len(orders)):
             return float(right.mean()), (
-                f"with the labels in the order {', '.join(order[:6])}{', …' if len(order) > 6 else ''} it is right on "
+                f"with the labels in the order {', '.join(order[:6])}{', …' if len(order) > 6 else ''} it {grading.measure} "
                 f"{_percent(float(right.mean()))}: give the labels in the order of the model's output"
             )
     return 0.0, ""

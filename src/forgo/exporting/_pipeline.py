@@ -60,8 +60,8 @@ class Request:
     lists: bool = False
     """Whether bare values may be lists of rows, as in JSON."""
     labels: list[str] | None = None
-    expected: list[str | None] | None = None
-    """The right label of each example, where it is known."""
+    expected: list[Any] | None = None
+    """The right label of each example, where it is known; of a multi-label model, a list of them."""
     folders: list[str] | None = None
     """The class folders that the examples lie in, sorted, where there are no labels."""
     accept_accuracy: bool = False
@@ -216,14 +216,14 @@ def run(model: Trained, request: Request) -> Result:
         assumed = None if scores is None else _accuracy.assumed_labels(request, scores)
         if request.folders and not assumed and request.task is None:
             found = _accuracy.Measured(notes=[_accuracy.unmeasured(request.folders, model.outputs[0])])
-        if scores is not None and (task == "classification" or assumed):
+        if scores is not None and (task in _tasks.LABELLED or assumed):
             unnormalized = headed(given, request)
             name = picture_input(model, request).name if preprocess is not None else None
             found = _accuracy.judge(unnormalized, request, stage.folder, examples, scores, name)
             _accuracy.accept_or_refuse(found, request, hints)
         if found.examples:
             provenance = manifest["provenance"]
-            provenance["metrics"] = {**provenance.get("metrics", {}), "accuracy": found.accuracy}
+            provenance["metrics"] = {**provenance.get("metrics", {}), **found.metrics()}
             provenance["accuracy"] = found.entry()
             parity = _finish(stage, manifest, request, len(examples), runtime.name)
         stage.commit()
