@@ -78,7 +78,7 @@ def test_types_that_are_not_float32(tmp_path: Path, dtype: str, engine: str) -> 
 def test_bfloat16_names_the_engine_that_runs_it(tmp_path: Path) -> None:
     saved = SavedModel(serving_models.typed_sum(tmp_path / "saved", "bfloat16"))
     rows = np.arange(24, dtype=np.float32).reshape(8, 3)
-    with pytest.raises(forgo.ExportError, match="--engine tensorflow runs it as it is"):
+    with pytest.raises(forgo.ExportError, match="engine='tensorflow' runs it as it is"):
         _pipeline.run(saved, _pipeline.Request(tmp_path / "m.forgo", rows={"x": rows}))
 
 

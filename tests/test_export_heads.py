@@ -55,7 +55,7 @@ def test_one_probability_for_two_labels(tmp_path: Path, engine: str) -> None:
 
 def test_logits_are_offered_a_softmax(tmp_path: Path) -> None:
     model, labels = ending(3), ["a", "b", "c"]
-    with pytest.raises(forgo.ExportError, match=r"--append softmax.*--task multi-label"):
+    with pytest.raises(forgo.ExportError, match=r"append='softmax'.*task='multi-label'"):
         exported(model, tmp_path / "m.forgo", labels=labels)
     assert list(tmp_path.iterdir()) == []
     for engine in ("onnxruntime", "tensorflow"):
@@ -68,9 +68,9 @@ def test_logits_are_offered_a_softmax(tmp_path: Path) -> None:
 
 def test_one_logit_for_two_labels(tmp_path: Path) -> None:
     model, labels = ending(1), ["no", "yes"]
-    with pytest.raises(forgo.ExportError, match=r"not a probability.*--append sigmoid"):
+    with pytest.raises(forgo.ExportError, match=r"not a probability.*append='sigmoid'"):
         exported(model, tmp_path / "m.forgo", labels=labels)
-    with pytest.raises(forgo.ExportError, match=r"always 1.*--append sigmoid"):
+    with pytest.raises(forgo.ExportError, match=r"always 1.*append='sigmoid'"):
         exported(model, tmp_path / "m.forgo", labels=labels, append="softmax")
     exported(model, tmp_path / "m.forgo", labels=labels, append="sigmoid")
     p = 1 / (1 + np.exp(-float(model.predict(ROWS[:1], verbose=0)[0, 0])))
@@ -102,7 +102,7 @@ def test_a_row_with_no_label_over_its_threshold(tmp_path: Path) -> None:
     from tests.clients.servers import running
 
     model, labels = ending(2), ["red", "round"]
-    with pytest.raises(forgo.ExportError, match=r"--append sigmoid"):
+    with pytest.raises(forgo.ExportError, match=r"append='sigmoid'"):
         exported(model, tmp_path / "m.forgo", labels=labels, task="multi-label")
     place = tmp_path / "m.forgo"
     manifest = exported(
@@ -156,7 +156,7 @@ def rows_file(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"thresholds": 0.5}, "--task multi-label"),
+        ({"thresholds": 0.5}, "task='multi-label'"),
         ({"task": "multi-label", "labels": None}, "needs labels"),
         ({"task": "multi-label", "thresholds": [0.5, 0.5]}, "2 thresholds for 3 labels"),
         ({"task": "multi-label", "thresholds": 1.0}, "a threshold of 1 is refused"),

@@ -102,7 +102,7 @@ def test_the_engine_that_is_needed_is_named(
     model = keras.Model(given, layer()(given))
     with pytest.raises(forgo.ExportError, match=says) as caught:
         _keras.KerasModel(model, picture=False).to_onnx()
-    assert "--engine tensorflow" in str(caught.value)
+    assert "engine='tensorflow'" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -111,7 +111,7 @@ def test_text_models_from_beginning_to_end(tmp_path: Path) -> None:
     vectorize = layers.TextVectorization(vocabulary=["go", "python"], output_mode="multi_hot")
     model = keras.Sequential([keras.Input((), dtype="string", name="text"), vectorize, layers.Dense(2)])
     rows = np.array(["go", "python go", "neither\r\nof them", ""])  # not all of which a CSV can carry
-    with pytest.raises(forgo.ExportError, match="--engine tensorflow"):
+    with pytest.raises(forgo.ExportError, match="engine='tensorflow'"):
         forgo.export(model, tmp_path / "m.forgo", examples=rows)
     assert list(tmp_path.iterdir()) == []
     assert forgo.export(model, tmp_path / "m.forgo", examples=rows, engine="tensorflow").parity["cases"] == 4
@@ -121,11 +121,11 @@ def test_half_plus_two_with_the_default_engine(tmp_path: Path) -> None:
     saved = serving_models.half_plus_two(tmp_path / "half_plus_two")
     rows = np.array([[1.0], [2.0], [5.0]], np.float32)
     forgo.export(saved, tmp_path / "m.forgo", examples=rows)
-    with pytest.raises(forgo.ExportError, match=r"--engine tensorflow") as caught:
+    with pytest.raises(forgo.ExportError, match=r"engine='tensorflow'") as caught:
         forgo.export(saved, tmp_path / "n.forgo", no_goldens=True, signature="regress_x_to_y")
     assert "ParseExample" in str(caught.value)
     old = serving_models.half_plus_two(tmp_path / "old", references=True)
-    with pytest.raises(forgo.ExportError, match=r"--engine tensorflow"):
+    with pytest.raises(forgo.ExportError, match=r"engine='tensorflow'"):
         forgo.export(old, tmp_path / "n.forgo", examples=rows)
     forgo.export(old, tmp_path / "n.forgo", examples=rows, engine="tensorflow")
 

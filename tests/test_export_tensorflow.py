@@ -206,21 +206,21 @@ def test_code_in_a_file_needs_trust(legacy: Path, tmp_path: Path) -> None:
     ("model", "change", "says"),
     [
         ("two", {"tag": "tags"}, r"no graph with the tags \[tags\]; there is \[serve\]"),
-        ("several", {}, r"choose one by its tags with --tag: \[serve\], \[serve, tpu\]"),
-        ("several", {"tag": "serve"}, "with --signature: difference, sum"),
+        ("several", {}, r"choose one by its tags with tag: \[serve\], \[serve, tpu\]"),
+        ("several", {"tag": "serve"}, "with signature: difference, sum"),
         ("several", {"tag": "serve", "signature": "product"}, "no signature 'product'; there is difference, sum"),
         ("two", {"outputs": ["product"]}, "no output 'product'; there is difference, sum"),
         ("forGo", {"outputs": ["scores"]}, "no output 'scores'; there is inferenceLayer/Softmax"),
         ("forGo", {"signature": "serving_default"}, "it has none at all"),
-        ("reads", {}, "ReadFile.*--trust"),
-        ("prints", {}, "PrintV2.*--trust"),
-        ("table-outside", {}, "InitializeTableFromTextFileV2.*--trust"),
-        ("writes-at-load", {}, "WriteFile.*--trust"),
-        ("../hostile/swapped", {}, "WriteFile.*--trust"),
-        ("../hostile/leaks", {}, "ImmutableConst.*--trust"),
-        ("../hostile/aborts", {}, "Abort.*--trust"),
-        ("../hostile/restored-by-saving", {}, "one of its objects can call it.*--trust"),
-        ("../hostile/initialized-by-saving", {}, "SaveV2.*--trust|MergeV2Checkpoints.*--trust"),
+        ("reads", {}, "ReadFile.*trust=True"),
+        ("prints", {}, "PrintV2.*trust=True"),
+        ("table-outside", {}, "InitializeTableFromTextFileV2.*trust=True"),
+        ("writes-at-load", {}, "WriteFile.*trust=True"),
+        ("../hostile/swapped", {}, "WriteFile.*trust=True"),
+        ("../hostile/leaks", {}, "ImmutableConst.*trust=True"),
+        ("../hostile/aborts", {}, "Abort.*trust=True"),
+        ("../hostile/restored-by-saving", {}, "one of its objects can call it.*trust=True"),
+        ("../hostile/initialized-by-saving", {}, "SaveV2.*trust=True|MergeV2Checkpoints.*trust=True"),
         ("missing", {}, "no such file"),
         ("", {}, "there is no saved_model.pb"),
     ],
@@ -273,7 +273,7 @@ def test_what_creating_an_object_would_write_is_not_written(tmp_path: Path) -> N
     tf.saved_model.load(str(tmp_path / "writes"))
     assert target.exists()  # so it would be
     target.unlink()
-    with pytest.raises(forgo.ExportError, match=r"WriteFile.*--trust"):
+    with pytest.raises(forgo.ExportError, match=r"WriteFile.*trust=True"):
         forgo.export(
             tmp_path / "writes",
             tmp_path / "m.forgo",

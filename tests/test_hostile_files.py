@@ -120,7 +120,7 @@ def test_layers_that_reach_out(tmp_path: Path, layer: dict[str, Any], says: str)
     inner = {"class_name": "Functional", "config": {"layers": [layer]}}
     for layers in ([layer], [LAYER, inner]):
         file = keras_file(tmp_path / "m.keras", layers)
-        with pytest.raises(ExportError, match=f"{says}.*--trust"):
+        with pytest.raises(ExportError, match=f"{says}.*trust=True"):
             _files.check(file, trust=False)
 
 

@@ -80,15 +80,15 @@ def test_flags_say_it_again() -> None:
 @pytest.mark.parametrize(
     ("said", "complains"),
     [
-        ({"scale": 0}, "--scale is 0"),
+        ({"scale": 0}, "scale is 0"),
         ({"scale": "1/0"}, "'1/0' is not a number"),
         ({"scale": "nan"}, "'nan' is not a number"),
         ({"scale": 1e39}, "not a number"),
-        ({"scale": "1,2,3"}, "--scale takes one number, not 3"),
-        ({"mean": "1,2"}, "--mean takes one number, or one for each of three channels, not 2"),
+        ({"scale": "1,2,3"}, "scale takes one number, not 3"),
+        ({"mean": "1,2"}, "mean takes one number, or one for each of three channels, not 2"),
         ({"mean": "1,,2"}, "'' is not a number"),
-        ({"std": [1, 0, 1]}, "--std has a 0"),
-        ({"channels": "RBG"}, "--channels is RGB or BGR, not 'RBG'"),
+        ({"std": [1, 0, 1]}, "std has a 0"),
+        ({"channels": "RBG"}, "channels is RGB or BGR, not 'RBG'"),
     ],
 )
 def test_what_is_no_normalization_is_refused(said: dict[str, Any], complains: str, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_bundle_says_it(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_model_without_pictures_takes_none(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    with pytest.raises(forgo.ExportError, match=r"--scale 1/255: .* this model takes none"):
+    with pytest.raises(forgo.ExportError, match=r"scale='1/255': .* this model takes none"):
         forgo.export(model, tmp_path / "m.forgo", examples=np.ones((3, 4), np.float32), scale=1 / 255)
     assert not list(tmp_path.iterdir())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,32 @@ def test_errors_name_arguments_in_python_and_options_on_the_command_line(tmp_pat
     assert str(error) == "pass weights='none' or force=True, see fit"
     assert error.as_command() == "pass --weights none or --force, see --fit"
     assert str(ForgoError(error.message)) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "python", "command"),
+    [
+        (
+            {"channels": "GRB", "no_goldens": True},
+            "channels is RGB or BGR, not 'GRB'",
+            "--channels is RGB or BGR, not 'GRB'",
+        ),
+        ({"scale": "x", "no_goldens": True}, "scale: 'x' is not a number", "--scale: 'x' is not a number"),
+        (
+            {},
+            "give some with examples, or no_goldens=True for",
+            "give some with --examples, or --no-goldens for",
+        ),
+        ({"thresholds": 0.5}, "give task='multi-label', too", "give --task multi-label, too"),
+    ],
+)
+def test_export_names_arguments_as_its_caller_knows_them(
+    tmp_path: Path, mistake: dict[str, Any], python: str, command: str
+) -> None:
+    with pytest.raises(ForgoError) as error:
+        library.export(object(), tmp_path / "m.forgo", **mistake)
+    assert python in str(error.value)
+    assert command in error.value.as_command()
 
 
 def test_an_existing_bundle_is_kept_without_force(tmp_path: Path) -> None:

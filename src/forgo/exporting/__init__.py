@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo._bundle import check_place
-from forgo._errors import ExportError, ForgoError
+from forgo._errors import ExportError, ForgoError, argument
 from forgo._picture import ALPHAS, Alpha
 from forgo._rules import Colour, Fit, Resize, Rules
 from forgo._work import working_folder
@@ -196,15 +196,17 @@ def export(
         raise ExportError(f"alpha is one of {', '.join(ALPHAS)}, not {alpha!r}")
     if examples is None and not no_goldens:
         raise ExportError(
-            "parity cannot be proven without examples: give some with --examples, "
-            "or --no-goldens for a bundle that says that it is not proven"
+            f"parity cannot be proven without examples: give some with {argument('examples')}, "
+            f"or {argument('no_goldens', True)} for a bundle that says that it is not proven"
         )
     if examples is not None and no_goldens:
-        raise ExportError("with examples there are golden cases: leave out --examples or --no-goldens")
+        raise ExportError(
+            f"with examples there are golden cases: leave out {argument('examples')} or {argument('no_goldens')}"
+        )
     check_place(place, saved_model=bare, force=force)
     if signature_examples and no_goldens:
         raise ExportError(
-            "with examples there are golden cases: leave out --signature-examples or --no-goldens"
+            f"with examples there are golden cases: leave out {argument('signature_examples')} or {argument('no_goldens')}"
         )
     given = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
     pictures, picture_name, rows = _split(given)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 from forgo.exporting._model import STRING, Arrays
 
 BFLOAT16 = "bfloat16"
@@ -68,7 +68,8 @@ def texts(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
             made[i] = text.decode()
         except UnicodeDecodeError:
             raise ExportError(
-                "a string is bytes that are not UTF-8, which ONNX Runtime does not take here: --engine tensorflow does"
+                "a string is bytes that are not UTF-8, which ONNX Runtime does not take here: "
+                f"{argument('engine', 'tensorflow')} does"
             ) from None
     return made
 

@@ -8,11 +8,11 @@ from typing import Any
 import onnx
 from onnx import numpy_helper
 
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 from forgo.exporting._graph import all_nodes
 
 OPSET = 18
-WAY_OUT = "--engine tensorflow runs it as it is"
+WAY_OUT = f"{argument('engine', 'tensorflow')} runs it as it is"
 _SHOWN = 3
 
 

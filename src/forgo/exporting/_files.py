@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 from forgo.exporting import _archives
 
 KERAS = (".keras", ".h5", ".hdf5")
@@ -32,7 +32,9 @@ def check(file: Path, *, trust: bool) -> None:
         _archives.check_archive(file)
     for layer in _layers(configuration(file)):
         if not trust and (why := _reaches_out(layer)):
-            raise ExportError(f"{file}: its {why}; pass --trust if you trust whoever made it")
+            raise ExportError(
+                f"{file}: its {why}; pass {argument('trust', True)} if you trust whoever made it"
+            )
     _archives.check_weights(file)
 
 

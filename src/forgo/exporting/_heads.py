@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 from forgo.exporting._model import Arrays, End, Trained
 from forgo.exporting._tensorflow import Traceable
 
@@ -143,7 +143,7 @@ def behind(model: Trained, append: Append | None, labels: list[str] | None, mult
         if append == "softmax":
             raise ExportError(
                 f"the softmax of one number is always 1, and the output {own.name!r} is one number for each row: "
-                "give --append sigmoid, or nothing if it is a probability already"
+                f"give {argument('append', 'sigmoid')}, or nothing if it is a probability already"
             )
         steps += ("both",)
     if not steps:

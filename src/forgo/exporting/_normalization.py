@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 from forgo.exporting._model import Arrays, Trained
 from forgo.exporting._tensorflow import Traceable
 
@@ -52,7 +52,7 @@ class Normalization:
             return self
         if self.channels != "RGB" or len(set(self.mean)) > 1 or len(set(self.std)) > 1:
             raise ExportError(
-                f"{self.flags()}: the model takes grey pictures; give one number for its one channel"
+                f"{self.named()}: the model takes grey pictures; give one number for its one channel"
             )
         return replace(self, mean=self.mean[:1], std=self.std[:1])
 
@@ -64,12 +64,19 @@ class Normalization:
 
     def flags(self) -> str:
         """The command line's flags for it; "" where there is nothing to say."""
-        said = [f"--channels {self.channels}"] if self.channels != "RGB" else []
-        said += [f"--scale {_fraction(self.scale)}"] if self.scale != 1 else []
+        return " ".join(f"--{flag} {value}" for flag, value in self._given())
+
+    def named(self) -> str:
+        """The same for the message of an error, where Python and the command line call it differently."""
+        return " ".join(argument(flag, value) for flag, value in self._given())
+
+    def _given(self) -> list[tuple[str, str]]:
+        said = [("channels", self.channels)] if self.channels != "RGB" else []
+        said += [("scale", _fraction(self.scale))] if self.scale != 1 else []
         for flag, values, other in (("mean", self.mean, 0), ("std", self.std, 1)):
             if any(v != other for v in values):
-                said.append(f"--{flag} {','.join(f'{v:.9g}' for v in _short(values))}")
-        return " ".join(said)
+                said.append((flag, ",".join(f"{v:.9g}" for v in _short(values))))
+        return said
 
     def arguments(self) -> list[str]:
         """The arguments of forgo.export for it; none where there is nothing to say."""
@@ -208,13 +215,13 @@ def read(
         ExportError: it is none.
     """
     if channels.upper() not in ("RGB", "BGR"):
-        raise ExportError(f"--channels is RGB or BGR, not {channels!r}")
+        raise ExportError(f"{argument('channels')} is RGB or BGR, not {channels!r}")
     (by,) = _numbers("scale", scale, (1,))
     if by == 0:
-        raise ExportError("--scale is 0, which would leave nothing of the pixels")
+        raise ExportError(f"{argument('scale')} is 0, which would leave nothing of the pixels")
     means, deviations = _numbers("mean", mean, (1, 3)), _numbers("std", std, (1, 3))
     if 0 in deviations:
-        raise ExportError("--std has a 0 in it, by which nothing can be divided")
+        raise ExportError(f"{argument('std')} has a 0 in it, by which nothing can be divided")
     return Normalization(channels.upper(), by, _three(means), _three(deviations))
 
 
@@ -223,7 +230,7 @@ def _numbers(flag: str, given: Numbers, counts: tuple[int, ...]) -> list[float]:
     found = [_number(flag, part) for part in parts]
     if len(found) not in counts:
         wants = "one number" if counts == (1,) else "one number, or one for each of three channels"
-        raise ExportError(f"--{flag} takes {wants}, not {len(found)}")
+        raise ExportError(f"{argument(flag)} takes {wants}, not {len(found)}")
     return found
 
 
@@ -235,7 +242,7 @@ def _number(flag: str, part: Any) -> float:
     except (ValueError, ZeroDivisionError):
         value = math.nan
     if not abs(value) <= float(np.finfo(np.float32).max):
-        raise ExportError(f"--{flag}: {str(part).strip()!r} is not a number")
+        raise ExportError(f"{argument(flag)}: {str(part).strip()!r} is not a number")
     return value
 
 

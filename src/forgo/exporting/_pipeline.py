@@ -16,7 +16,7 @@ import onnx
 import forgo
 from forgo import _binary, _onnxruntime, _preprocess, _rules
 from forgo._bundle import Staging, name_of
-from forgo._errors import ExportError, ForgoError, ParityError
+from forgo._errors import ExportError, ForgoError, ParityError, argument
 from forgo._picture import MEDIA, Alpha
 from forgo.exporting import (
     _accuracy,
@@ -252,6 +252,8 @@ def _beside(
         why = "the graph is written anew, with what goes before the model or behind it"
     if why is not None:
         if request.signature_rows or (request.signature and request.signature != inner.signature):
+            if request.engine != "tensorflow":
+                why = f"{argument('engine', 'tensorflow')} keeps them"
             raise ExportError(
                 f"{inner.folder}: of its signatures only {inner.signature!r} can be kept: {why}"
             )
@@ -317,7 +319,7 @@ def _write_graph(
     try:
         runtime = OnnxModel(onnx_graph, model.outputs, model.batch)
     except ExportError as e:
-        raise ExportError(f"{e}: --engine tensorflow runs it as it is") from None
+        raise ExportError(f"{e.message}: {argument('engine', 'tensorflow')} runs it as it is") from None
     graph = {"path": stage.add("model.onnx", onnx_graph.SerializeToString())}
     while hasattr(model, "inner"):
         model = model.inner
@@ -420,7 +422,7 @@ def normalized(model: Trained, request: Request) -> Trained:
         return model
     if request.pictures is None and (request.rows is not None or not takes_pictures(model)):
         raise ExportError(
-            f"{request.normalization.flags()}: they say how pictures were normalized; this model takes none"
+            f"{request.normalization.named()}: they say how pictures were normalized; this model takes none"
         )
     end = picture_input(model, request)
     return _normalization.behind(model, end.name, request.normalization.of(end.shape[3] or 3))

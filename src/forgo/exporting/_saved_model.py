@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from forgo import _binary
-from forgo._errors import ExportError, ForgoError
+from forgo._errors import ExportError, ForgoError, argument
 from forgo.exporting._arrays import typed
 from forgo.exporting._batches import SINGLE, in_parts
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph
@@ -73,7 +73,7 @@ class SavedModel(Traceable):
             if signature:
                 raise ExportError(
                     f"{folder}: it has no signature {signature!r}: "
-                    + ("--input names operations in place of one" if inputs else "it has none at all")
+                    + ("operations are named as inputs in place of one" if inputs else "it has none at all")
                 )
             self._ins = self._by_operation("input", inputs, self._placeholders())
             self._outs = self._by_operation("output", outputs, self._results())
@@ -270,7 +270,9 @@ class SavedModel(Traceable):
                 [] if self.signature else [name for name, _ in self._ins], [name for name, _ in self._outs],
             )  # fmt: skip
         except ForgoError as e:
-            raise ExportError(f"{e}; pass --trust if you trust whoever made it") from None
+            raise ExportError(
+                f"{e.message}; pass {argument('trust', True)} if you trust whoever made it"
+            ) from None
 
     def _pruned(self) -> Any:
         if not hasattr(self._loaded, "prune"):
@@ -333,7 +335,7 @@ def _choose_graph(folder: Path, tags: list[str] | None, retag: bool) -> Any:
     if tags is None:
         if len(graphs) != 1:
             raise ExportError(
-                f"{folder}: it has {len(graphs)} graphs, choose one by its tags with --tag: {have}"
+                f"{folder}: it has {len(graphs)} graphs, choose one by its tags with {argument('tag')}: {have}"
             )
         return graphs[0]
     for g in graphs:
@@ -363,7 +365,9 @@ def _choose_signatures(folder: Path, meta: Any, named: str | None, several: bool
                 raise ExportError(f"{folder}: signature {name!r} is named twice")
         return names[0], names[1:]
     if SIGNATURE not in have and len(have) != 1 and not several:
-        raise ExportError(f"{folder}: choose one of its signatures with --signature: {_list(have)}")
+        raise ExportError(
+            f"{folder}: choose one of its signatures with {argument('signature')}: {_list(have)}"
+        )
     first = SIGNATURE if SIGNATURE in have else have[0]
     return first, [name for name in have if name != first]
 

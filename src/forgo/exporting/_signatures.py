@@ -76,7 +76,7 @@ def keep(
         except ExportError as e:
             if name in given:
                 raise
-            left_out[name] = e.message.removeprefix(f"{model.folder}: ")
+            left_out[name] = e.as_command().removeprefix(f"{model.folder}: ")
     return kept, left_out
 
 

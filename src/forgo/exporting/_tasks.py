@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 from forgo.exporting._golden import margin
 from forgo.exporting._model import Arrays, End
 
@@ -27,7 +27,9 @@ def thresholds(given: Thresholds | None, labels: list[str] | None, task: str | N
     """
     if task != "multi-label":
         if given is not None:
-            raise ExportError("thresholds are for the task multi-label: give --task multi-label, too")
+            raise ExportError(
+                f"thresholds are for the task multi-label: give {argument('task', 'multi-label')}, too"
+            )
         return None
     if labels is None:
         raise ExportError("the task multi-label needs labels")
@@ -83,18 +85,19 @@ def _check_scores(name: str, scores: npt.NDArray[np.float64], multi_label: bool)
         if low < -1e-6 or high > 1 + 1e-6:
             raise ExportError(
                 f"the output {name!r} is not a probability of each label (its values are {low:.3g} to {high:.3g}): "
-                "if these are logits, give --append sigmoid"
+                f"if these are logits, give {argument('append', 'sigmoid')}"
             )
         return
     if low < -1e-6 and np.abs(total - 1).max() <= 1e-3 and scores.shape[1] == 2:
         raise ExportError(
             f"the output {name!r} is not a probability (its values are {min(low, 1 - high):.3g} to {high:.3g}): "
-            "if these are logits, give --append sigmoid"
+            f"if these are logits, give {argument('append', 'sigmoid')}"
         )
     if low < -1e-6 or np.abs(total - 1).max() > 1e-3:
         raise ExportError(
             f"the output {name!r} is not probabilities (rows sum to {total.min():.3g} to {total.max():.3g}): "
-            "if these are logits, give --append softmax; if a row may have several labels, --task multi-label"
+            f"if these are logits, give {argument('append', 'softmax')}; "
+            f"if a row may have several labels, {argument('task', 'multi-label')}"
         )
 
 

@@ -12,7 +12,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from forgo._errors import ForgoError
+from forgo._errors import ForgoError, argument
 
 PARTS = {"0": "train", "1": "valid", "2": "test"}
 
@@ -32,7 +32,7 @@ def read_attribute(file: Path, attribute: str) -> dict[str, bool]:
     names = first[1 - offset :]
     if attribute not in names:
         known = ", ".join(names[:40]) or "none"
-        raise ForgoError(f"--attribute {attribute}: {file} has no such attribute; it has {known}")
+        raise ForgoError(f"{argument('attribute', attribute)}: {file} has no such attribute; it has {known}")
     column = names.index(attribute) + 1
     values: dict[str, bool] = {}
     for line, row in rows:
