@@ -41,6 +41,9 @@ type Pictures struct {
 	guessed bool // Layout, because nothing tells
 }
 
+// Guessed reports whether nothing tells the layout, so that it is a guess.
+func (p Pictures) Guessed() bool { return p.guessed }
+
 // String says it as a formula.
 func (p Pictures) String() string {
 	list := func(values []float32) string {

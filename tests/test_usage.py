@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -139,3 +142,17 @@ def test_a_wrong_path_is_told_before_tensorflow_is_imported(tmp_path: Path) -> N
     )  # fmt: skip
     assert done.stdout == f"{tmp_path / 'missing'}: no such folder []\n"
     assert time.monotonic() - start < 60
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks at what a process has mapped")
+def test_an_interruption_while_importing_prints_nothing() -> None:
+    command = [sys.executable, "-c", "from forgo._launch import main; main()", "train", "pictures"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        deadline = time.monotonic() + 120
+        while "numpy" not in Path(f"/proc/{process.pid}/maps").read_text():
+            assert process.poll() is None, "it ended before it had imported anything"
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=120)
+    assert said == ""
+    assert process.returncode == -signal.SIGINT

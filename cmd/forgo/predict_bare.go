@@ -122,7 +122,7 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 		}
 		says += "; pictures: " + pictures.String()
 	}
-	if !quiet {
+	if !quiet || pictures.Guessed() { // a program that reads the results cannot see a guess in them
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", says)
 	}
 	return m, picture, nil

@@ -88,6 +88,43 @@ func TestPredictBareSaysWhatItWasTold(t *testing.T) {
 	}
 }
 
+// A scalar is given as one, by itself or by its name.
+func TestPredictBareScalars(t *testing.T) {
+	folder := t.TempDir()
+	for name, c := range map[string]struct{ graph, row, out string }{
+		"float16":         {"scalar-half", "1.5", `"y":3`},
+		"float16 by name": {"scalar-half", `{"x": 1.5}`, `"y":3`},
+		"a string":        {"scalar-string", `"forgo"`, "forgo"},
+	} {
+		path := filepath.Join(folder, "row.json")
+		if err := os.WriteFile(path, []byte(c.row), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, out, errs := command(t, "predict", "--json", conformance+"graphs/"+c.graph+".onnx", path)
+		if code != exitDone || !strings.Contains(out, c.out) {
+			t.Errorf("%s: exit code %d, %q, %q", name, code, out, errs)
+		}
+	}
+	path := filepath.Join(folder, "row.json")
+	if err := os.WriteFile(path, []byte("[1.5]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := command(t, "predict", conformance+"graphs/scalar-half.onnx", path); code != exitRefused || !strings.Contains(errs, "want float16[]") {
+		t.Errorf("a list: exit code %d, %q", code, errs)
+	}
+}
+
+// What guesses says so, also to programs.
+func TestPredictBareSaysItsGuessWithJSON(t *testing.T) {
+	guess := []string{"predict", "--json", conformance + "graphs/free-planes.onnx", "--image-size", "8x6", photo}
+	if code, _, errs := command(t, guess...); code != exitDone || !strings.Contains(errs, "NHWC (a guess") {
+		t.Errorf("exit code %d, %q", code, errs)
+	}
+	if code, _, errs := command(t, append(guess, "--layout", "nhwc")...); code != exitDone || errs != "" {
+		t.Errorf("told: exit code %d, %q", code, errs)
+	}
+}
+
 func TestPredictBareRows(t *testing.T) {
 	row := filepath.Join(t.TempDir(), "row.json")
 	if err := os.WriteFile(row, []byte(`{"words": ["serve", "forgo"]}`), 0o600); err != nil {

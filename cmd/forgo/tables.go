@@ -73,7 +73,7 @@ func (a *asker) row(values tensor.Map) []byte {
 		}
 		t := values[spec.Name]
 		row = append(tensor.AppendText(row, spec.Name), ':')
-		row = tensor.AppendNested(row, tensor.Tensor{Shape: t.Shape[1:], Data: t.Data}, tensor.Bare)
+		row = tensor.AppendNested(row, tensor.Tensor{Shape: t.Shape[min(1, len(t.Shape)):], Data: t.Data}, tensor.Bare)
 	}
 	return append(row, '}')
 }

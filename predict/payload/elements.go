@@ -21,7 +21,7 @@ func (r *Reader) Tensor(dtype tensor.DType, elements int64) (tensor.Tensor, erro
 }
 
 // Input reads the value of a model's input: a batch of it, or one row, which becomes a batch of
-// one. Of lists that the input does not take no element is kept.
+// one, unless the input is a scalar, which has no batches. Of lists that the input does not take no element is kept.
 func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 	shape := spec.Shape
 	if shape != nil && !batch {
@@ -38,7 +38,7 @@ func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 	if err != nil && !unfit {
 		return tensor.Tensor{}, err
 	}
-	if !batch {
+	if scalar := spec.Shape != nil && len(spec.Shape) == 0; !batch && !scalar {
 		t = t.Batch()
 	}
 	if unfit {

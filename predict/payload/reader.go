@@ -189,7 +189,7 @@ func (r *Reader) kind() string {
 
 func (r *Reader) enter() error {
 	if r.depth++; r.depth > r.limits.Depth {
-		return r.fail("lists and objects are nested deeper than %d", r.limits.Depth)
+		return fmt.Errorf("at byte %d: lists and objects are nested deeper than %d", r.at, r.limits.Depth)
 	}
 	r.at++
 	return nil

@@ -234,6 +234,8 @@ func (s *snapshot) labelled(name, label string) (*served.Model, error) {
 	switch {
 	case !ok:
 		return nil, served.NotFound("model %q has no version labelled %q, only %q", name, label, slices.Sorted(maps.Keys(e.labels)))
+	case m == nil:
+		return nil, served.NotReady("the version of model %q labelled %q is not there, only %q", name, label, e.names())
 	case !answers(m):
 		return nil, served.NotReady("the version of model %q labelled %q is not ready: %s", name, label, e.reasons())
 	}

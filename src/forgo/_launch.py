@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 GO_VERBS = {
@@ -32,6 +33,12 @@ def main() -> None:
             hand_over(arguments)
         except (ForgoError, OSError) as e:
             sys.exit(f"forgo: {e}")
+    # Importing takes seconds. Ctrl-C ends it as it ends any command: without a traceback.
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from forgo._cli import run
 
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     run(arguments)

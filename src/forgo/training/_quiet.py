@@ -21,7 +21,7 @@ def native_stderr_held() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # not an interruption, which is nothing that these lines explain
             held.seek(0)
             os.write(kept, held.read())
             raise

@@ -1,0 +1,5 @@
+//go:build race
+
+package pure
+
+const underRace = true
