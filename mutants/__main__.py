@@ -12,6 +12,8 @@ from forgo import _binary
 from forgo._errors import ForgoError, ParityError
 from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, build
 from mutants._bundle_skews import BUNDLE_SKEWS, BundleSkew, apply
+from mutants._export_skews import EXPORT_SKEWS, ExportSkew
+from mutants._export_skews import attack as attack_export
 from mutants._serve_skews import SERVE_SKEWS, ServeSkew
 from mutants._serve_skews import attack as attack_served
 from mutants._swap_skews import SWAP_SKEWS, SwapSkew
@@ -29,7 +31,7 @@ def verdict(bundle: Path, binary: Path, isolated: bool = False) -> tuple[str, st
         return e.stage, str(e).rpartition("stage ")[2] or str(e)
 
 
-Skew = BundleSkew | BinarySkew
+Skew = BundleSkew | BinarySkew | ExportSkew
 
 
 def attack(skew: Skew, folder: Path) -> tuple[str, str]:
@@ -40,6 +42,8 @@ def attack(skew: Skew, folder: Path) -> tuple[str, str]:
         shutil.copytree(sound, bundle)
         apply(skew, bundle)
         return verdict(bundle, _binary.path())
+    if isinstance(skew, ExportSkew):
+        return attack_export(skew, folder)
     binary = build(skew, folder)
     if isinstance(skew, SwapSkew):
         return attack_swap(binary, folder)
@@ -59,6 +63,11 @@ def sound() -> str:
         stage, message = attack_served(ServeSkew("none", "accepted", "", "", "", bundle=name), _binary.path())
         if stage != "accepted":
             return f"the server without a skew is refused: {message}"
+    for several in (False, True):
+        with tempfile.TemporaryDirectory(prefix="forgo-mutant-") as folder:
+            stage, message = attack_export(ExportSkew("none", {}, several), Path(folder))
+        if stage != "accepted":
+            return f"the export without a skew is refused: {message}"
     with tempfile.TemporaryDirectory(prefix="forgo-mutant-") as folder:
         stage, message = attack_swap(_binary.path(), Path(folder))
     return "" if stage == "accepted" else f"the swap without a skew is refused: {message}"
@@ -69,7 +78,7 @@ def main() -> int:
     if problem := sound():
         print(problem)
         return 1
-    skews: list[Skew] = [*BUNDLE_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS]
+    skews: list[Skew] = [*BUNDLE_SKEWS, *EXPORT_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS]
     if words := sys.argv[1:]:
         skews = [s for s in skews if any(word in f"{s.name} {s.stage}" for word in words)]
     escaped = 0
@@ -82,9 +91,9 @@ def main() -> int:
                 stage, message = "broken", str(e)
         right = stage == skew.stage
         escaped += not right
-        where = {BundleSkew: "bundle", BinarySkew: "binary", ServeSkew: "server", SwapSkew: "server"}[
-            type(skew)
-        ]
+        where = {
+            BundleSkew: "bundle", ExportSkew: "export", BinarySkew: "binary", ServeSkew: "server", SwapSkew: "server",
+        }[type(skew)]  # fmt: skip
         note = "" if right else f"  <- MUST BE {skew.stage}"
         print(f"{skew.name:<44} {where:<7} {stage:<17} {message[:90]}{note}", flush=True)
     print(f"mutants: {len(skews) - escaped} passed, {escaped} failed")

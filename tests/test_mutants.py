@@ -8,6 +8,7 @@ import pytest
 
 from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, planted
 from mutants._bundle_skews import BUNDLE_SKEWS
+from mutants._export_skews import EXPORT_SKEWS
 from mutants._serve_skews import SERVE_SKEWS
 from mutants._swap_skews import SWAP_SKEWS
 
@@ -50,5 +51,5 @@ def test_every_protocol_declares_what_it_reads_and_writes() -> None:
 
 
 def test_the_readme_counts_them() -> None:
-    n = len([*BUNDLE_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS])
+    n = len([*BUNDLE_SKEWS, *EXPORT_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS])
     assert f"{n} planted skews" in (ROOT / "README.md").read_text()
