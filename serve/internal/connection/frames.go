@@ -44,7 +44,11 @@ func (c *counting) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 	}
 	f := &framed{Conn: conn, under: under, patience: c.patience, held: map[uint32]stream{}}
 	f.in.skip = len(http2.ClientPreface)
-	under.ended = f.release
+	release := f.release
+	under.ended.Store(&release)
+	if under.closed.Load() { // meanwhile, to make room: Close may not have seen it
+		f.release()
+	}
 	under.counted.Store(true)
 	return f, authenticated{info, under}, nil
 }

@@ -234,8 +234,8 @@ type Conn struct {
 	closed atomic.Bool
 	// counted says that others count what comes.
 	counted atomic.Bool
-	err     error  // of Close
-	ended   func() // called once it is closed; nil for most
+	err     error                  // of Close
+	ended   atomic.Pointer[func()] // called once it is closed; nil for most
 }
 
 // turn says that from now on other bytes count.
@@ -347,8 +347,8 @@ func (c *Conn) Close() error {
 		c.err = c.Conn.Close()
 		c.of.table.remove(c)
 		c.of.table.budget.Give(c.extra.Swap(0))
-		if c.ended != nil {
-			c.ended()
+		if ended := c.ended.Load(); ended != nil {
+			(*ended)()
 		}
 	})
 	return c.err
