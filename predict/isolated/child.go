@@ -93,16 +93,14 @@ func serve(engines []predict.Engine) int {
 	}
 	answer, err := c.open(first.meta, engines)
 	if err != nil {
-		c.fail(0, false, err)
-		return 1
+		return c.refuse(err)
 	}
 	meta, err := json.Marshal(answer)
 	if err == nil && len(meta) > maxMeta {
 		err = fmt.Errorf("the names of the graph's inputs and outputs take more than %d bytes", maxMeta)
 	}
 	if err != nil {
-		c.fail(0, false, err)
-		return 1
+		return c.refuse(err)
 	}
 	c.send(frame{kind: kindOpened, meta: meta}, nil)
 	debug.FreeOSMemory() // what the file took
@@ -115,6 +113,14 @@ func serve(engines []predict.Engine) int {
 			return 0 // the parent has gone, or closed the session; what runs ends with the process
 		}
 	}
+}
+
+// refuse says why nothing was opened, and waits until the parent has heard it and closes the connection:
+// what a process has left in one may be lost when it ends.
+func (c *child) refuse(err error) int {
+	c.fail(0, false, err)
+	_, _ = io.Copy(io.Discard, c.r)
+	return 1
 }
 
 func (c *child) open(meta []byte, engines []predict.Engine) (opened, error) {
