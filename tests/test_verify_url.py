@@ -72,7 +72,8 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     settings = {"host": "127.0.0.1", "http_port": http, "grpc_port": grpc, "metrics_port": metrics, "parallel_workers": 0}  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(settings))
     models = 0
-    for bundle in sorted(BUNDLES.glob("*.forgo")):
+    for graph in sorted(BUNDLES.glob("*.forgo/model.onnx")):
+        bundle = graph.parent
         manifest = json.loads((bundle / "forgo.json").read_text())
         for name, skew in SKEWS.items():
             place = folder / f"{manifest['name']}-{name}"
@@ -82,7 +83,7 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
                     {
                         "name": place.name,
                         "implementation": "runtime.OnnxRuntime",
-                        "parameters": {"uri": str(bundle / "model.onnx"), "extra": {"skew": skew}},
+                        "parameters": {"uri": str(graph), "extra": {"skew": skew}},
                         "inputs": ends(manifest["inputs"]),
                         "outputs": ends(manifest["outputs"]),
                     }
