@@ -54,11 +54,13 @@ def attack(skew: Skew, folder: Path) -> tuple[str, str]:
 
 def sound() -> str:
     """What is wrong before any skew is planted."""
-    for bundle in sorted({s.bundle for s in BUNDLE_SKEWS} | {s.bundle for s in BINARY_SKEWS}):
-        for isolated in (True, False):
-            stage, message = verdict(BUILD / bundle, _binary.path(), isolated)
-            if stage != "accepted":
-                return f"{bundle} without a skew is refused: {message}"
+    together = {(s.bundle, False) for s in BUNDLE_SKEWS}
+    for bundle, isolated in sorted(
+        together | {(s.bundle, way) for s in BINARY_SKEWS for way in (False, s.isolated)}
+    ):
+        stage, message = verdict(BUILD / bundle, _binary.path(), isolated)
+        if stage != "accepted":
+            return f"{bundle} without a skew is refused: {message}"
     for name in sorted({skew.bundle for skew in SERVE_SKEWS}):
         stage, message = attack_served(ServeSkew("none", "accepted", "", "", "", bundle=name), _binary.path())
         if stage != "accepted":
