@@ -255,6 +255,8 @@ def _swapped(key: str) -> Callable[[Path, Manifest], None]:
     return _signatures(swap)
 
 
+OLD = "../conformance/bundles/shapes.forgo"
+"""Of format 1's first days: its graph resizes by ONNX's Resize."""
 HALF = "../conformance/bundles/half_plus_two.forgo"
 
 
@@ -275,11 +277,11 @@ CAFFE, TAGGED, PREPENDED, GREY, RIPE, CUT_OUT, PADDED = (
 
 BUNDLE_SKEWS = [
     BundleSkew("BGR for RGB in preprocess.onnx", "preprocess", values_changed("Gather", np.array([2, 1, 0], np.int64), axis=2)),
-    BundleSkew("nearest for bilinear resize", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "mode", "nearest"))),
-    BundleSkew("cubic for bilinear resize", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "mode", "cubic"))),
-    BundleSkew("half a pixel off (asymmetric)", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "coordinate_transformation_mode", "asymmetric"))),
-    BundleSkew("corners aligned", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "coordinate_transformation_mode", "align_corners"))),
-    BundleSkew("crop off by one", "preprocess", _graph("preprocess.onnx", _crop_off_by_one)),
+    BundleSkew("nearest for bilinear resize", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "mode", "nearest")), OLD),
+    BundleSkew("cubic for bilinear resize", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "mode", "cubic")), OLD),
+    BundleSkew("half a pixel off (asymmetric)", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "coordinate_transformation_mode", "asymmetric")), OLD),
+    BundleSkew("corners aligned", "preprocess", _graph("preprocess.onnx", _attribute("Resize", "coordinate_transformation_mode", "align_corners")), OLD),
+    BundleSkew("crop off by one", "preprocess", _graph("preprocess.onnx", _crop_off_by_one), OLD),
     BundleSkew("a stale preprocess.onnx (stretch for crop)", "preprocess", preprocess_of(fit="stretch")),
     BundleSkew("antialiased resize", "preprocess", preprocess_of(resize="bilinear-antialias", fit="crop")),
     BundleSkew("117 subtracted in preprocess.onnx", "preprocess", values_changed("Sub", np.array(117, np.float32))),
