@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -550,12 +552,24 @@ def run(arguments: list[str]) -> None:
         _fail(f"{e.filename}: {e.strerror}" if e.filename else str(e))
     except (KeyboardInterrupt, typer.Abort):
         print("\nforgo: interrupted; nothing was written", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
+        _leave(_INTERRUPTED)
+    except SystemExit as e:
+        if e.code != 128 + signal.SIGTERM:
+            raise
+        _leave(e.code)
     except Exception as e:
         if not _usage.is_usage_error(e):
             raise
         _usage.show(e, arguments)
         sys.exit(2)
+
+
+def _leave(code: int) -> None:
+    """Exit without C++'s destructors, which crash where TensorFlow's threads were interrupted at work."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _fail(message: str) -> None:
