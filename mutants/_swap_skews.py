@@ -89,9 +89,9 @@ FIRST_OF_GRPC = """	if err == nil && req.GetModelVersion() == "" {
 LOOK_UP = "	m, err := s.models.Get(req.GetModelName(), req.GetModelVersion())\n"
 
 SWAP_SKEWS = [
-    SwapSkew("a stale version after a swap", "serve oip", REPOSITORY, "e.serving = e.labels[Stable]", "e.serving = e.labels[Stable]\n		if was := r.now.Load(); was != nil && was.byName[name] != nil && was.byName[name].serving != nil {\n			e.serving = was.byName[name].serving\n		}"),
+    SwapSkew("a stale version after a swap", "serve native", REPOSITORY, "e.serving = e.labels[Stable]", "e.serving = e.labels[Stable]\n		if was := r.now.Load(); was != nil && was.byName[name] != nil && was.byName[name].serving != nil {\n			e.serving = was.byName[name].serving\n		}"),
     SwapSkew("a stale version for inferences over REST", "serve oip", REST, "	return func(w http.ResponseWriter, req *http.Request) {\n		model, err", "	var first *served.Model\n	return func(w http.ResponseWriter, req *http.Request) {\n		model, err", also=(("		if err != nil {\n			reply.Failure(w, err)\n			return\n		}\n		defer model.Release()\n		next(", FIRST_OF_REST),)),
     SwapSkew("a stale version for inferences over gRPC", "serve oip-grpc", GRPC, LOOK_UP, LOOK_UP + FIRST_OF_GRPC, also=(("// ModelInfer runs a model.", "var first *served.Model\n\n// ModelInfer runs a model."),)),
     SwapSkew("labels of another version after a swap", "serve native", NATIVE, "	answer := func(w", "	var first *served.Model\n	answer := func(w", also=(("return a.write(w, m, out)", "if first == nil {\n				first = m\n			}\n			return a.write(w, first, out)"),)),
-    SwapSkew("another version than the one asked for", "serve oip", REPOSITORY, '	if version == "" {\n', "	if e.serving != nil {\n"),
+    SwapSkew("another version than the one asked for", "serve native", REPOSITORY, '	if version == "" {\n', "	if e.serving != nil {\n"),
 ]  # fmt: skip
