@@ -13,6 +13,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -236,7 +237,7 @@ func shapeAttribute(sizes ...int64) []byte {
 
 // number is TensorProto.DataType's.
 func number(dtype tensor.DType) uint64 {
-	for n, d := range dtypes {
+	for n, d := range onnxends.DTypes {
 		if d == dtype {
 			return n
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 
+	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -196,13 +197,6 @@ func tensorName(b []byte) (name string, err error) {
 	return name, err
 }
 
-// dtypes are TensorProto.DataType's numbers.
-var dtypes = map[uint64]tensor.DType{
-	1: tensor.Float32, 2: tensor.Uint8, 3: tensor.Int8, 4: tensor.Uint16, 5: tensor.Int16,
-	6: tensor.Int32, 7: tensor.Int64, 8: tensor.String, 9: tensor.Bool, 10: tensor.Float16,
-	11: tensor.Float64, 12: tensor.Uint32, 13: tensor.Uint64, 16: tensor.BFloat16,
-}
-
 // valueInfo reads what an end of the graph is, and what its free dimensions are called.
 func valueInfo(b []byte) (s tensor.Spec, names []string, err error) {
 	err = wire.Fields(b, func(f wire.Field) error {
@@ -219,7 +213,7 @@ func valueInfo(b []byte) (s tensor.Spec, names []string, err error) {
 			return wire.Fields(f.Bytes, func(f wire.Field) error { // its tensor type
 				switch f.Number {
 				case 1:
-					s.DType = dtypes[f.Varint]
+					s.DType = onnxends.DTypes[f.Varint]
 				case 2:
 					s.Shape = []int64{} // which a scalar's stays
 					return wire.Fields(f.Bytes, func(f wire.Field) error {

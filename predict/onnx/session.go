@@ -14,6 +14,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -47,23 +48,7 @@ func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
 
 // OutputShape takes sizes from inputs whose dimensions are called the same.
 func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
-	i := slices.IndexFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name })
-	if i < 0 || s.outputs[i].Shape == nil {
-		return nil
-	}
-	shape := slices.Clone(s.outputs[i].Shape)
-	for i, called := range s.dims[name] {
-		if shape[i] >= 0 || called == "" {
-			continue
-		}
-		for _, in := range s.inputs {
-			if j := slices.Index(s.dims[in.Name], called); j >= 0 && j < len(inputs[in.Name].Shape) {
-				shape[i] = inputs[in.Name].Shape[j]
-				break
-			}
-		}
-	}
-	return shape
+	return onnxends.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
 }
 
 func (s *session) Close() error {
@@ -85,7 +70,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
-	if err := s.check(inputs, outputs); err != nil {
+	if err := onnxends.Check(s.inputs, s.outputs, inputs, outputs); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
 	s.closing.RLock()
@@ -192,27 +177,6 @@ func (s *session) places(inputs predict.Tensors, all bool) ([]tensor.Tensor, err
 
 func (s *session) isInput(name string) bool {
 	return slices.ContainsFunc(s.inputs, func(in tensor.Spec) bool { return in.Name == name })
-}
-
-func (s *session) check(inputs predict.Tensors, outputs []string) error {
-	for _, spec := range s.inputs {
-		t, ok := inputs[spec.Name]
-		if !ok {
-			return fmt.Errorf("input %q is missing", spec.Name)
-		}
-		if err := spec.Match(t); err != nil {
-			return err
-		}
-	}
-	if len(inputs) > len(s.inputs) {
-		return fmt.Errorf("%d inputs given, the graph has %d", len(inputs), len(s.inputs))
-	}
-	for _, name := range outputs {
-		if !slices.ContainsFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name }) {
-			return fmt.Errorf("the graph has no output %q", name)
-		}
-	}
-	return nil
 }
 
 // run lets the end of ctx stop ONNX Runtime between two operations.

@@ -5,12 +5,13 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 var cast = operator{since: 6, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
-	to := dtypes[s.integer("to", 0)]
+	to := onnxends.DTypes[uint64(s.integer("to", 0))]
 	s.ignore("saturate", "round_mode") // of 8-bit floats alone
 	if to == "" {
 		return nil, fmt.Errorf("its type %d is not supported", s.integer("to", 0))

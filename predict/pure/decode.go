@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -252,13 +253,6 @@ func packedVarints(f wire.Field, visit func(uint64)) error {
 	return nil
 }
 
-// dtypes are TensorProto.DataType's numbers.
-var dtypes = map[int64]tensor.DType{
-	1: tensor.Float32, 2: tensor.Uint8, 3: tensor.Int8, 4: tensor.Uint16, 5: tensor.Int16,
-	6: tensor.Int32, 7: tensor.Int64, 8: tensor.String, 9: tensor.Bool, 10: tensor.Float16,
-	11: tensor.Float64, 12: tensor.Uint32, 13: tensor.Uint64, 16: tensor.BFloat16,
-}
-
 // decodeTensor reads a weight. Its elements are in raw_data, or in the field of its type.
 func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 	var raw []byte
@@ -273,7 +267,7 @@ func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 		case 1:
 			return packedVarints(f, func(x uint64) { t.Shape = append(t.Shape, int64(x)) })
 		case 2:
-			dtype = dtypes[int64(f.Varint)]
+			dtype = onnxends.DTypes[f.Varint]
 		case 4:
 			return packed32(f, func(x uint32) { wide(uint64(x)) })
 		case 5, 7, 11:
@@ -382,7 +376,7 @@ func (e *end) kind(b []byte) error {
 	return wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
 		case 1:
-			e.DType = dtypes[int64(f.Varint)]
+			e.DType = onnxends.DTypes[f.Varint]
 		case 2:
 			e.Shape = []int64{} // which a scalar's stays
 			return wire.Fields(f.Bytes, func(f wire.Field) error {

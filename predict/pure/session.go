@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -66,23 +67,7 @@ func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
 
 // OutputShape takes sizes from inputs whose dimensions are called the same.
 func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
-	i := slices.IndexFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name })
-	if i < 0 || s.outputs[i].Shape == nil {
-		return nil
-	}
-	shape := slices.Clone(s.outputs[i].Shape)
-	for i, called := range s.dims[name] {
-		if shape[i] >= 0 || called == "" {
-			continue
-		}
-		for _, in := range s.inputs {
-			if j := slices.Index(s.dims[in.Name], called); j >= 0 && j < len(inputs[in.Name].Shape) {
-				shape[i] = inputs[in.Name].Shape[j]
-				break
-			}
-		}
-	}
-	return shape
+	return onnxends.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
 }
 
 // Close lets the graph go; there is nothing to free.
@@ -106,7 +91,7 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []
 	if s.closed.Load() {
 		return nil, errors.New("the session is closed")
 	}
-	if err := s.check(inputs, outputs); err != nil {
+	if err := onnxends.Check(s.inputs, s.outputs, inputs, outputs); err != nil {
 		return nil, err
 	}
 	r, ok := s.idle.Get().(*run)
@@ -177,25 +162,4 @@ func (s *session) giveBack(r *run) {
 		return
 	}
 	s.idle.Put(r)
-}
-
-func (s *session) check(inputs predict.Tensors, outputs []string) error {
-	for _, spec := range s.inputs {
-		t, ok := inputs[spec.Name]
-		if !ok {
-			return fmt.Errorf("input %q is missing", spec.Name)
-		}
-		if err := spec.Match(t); err != nil {
-			return err
-		}
-	}
-	if len(inputs) > len(s.inputs) {
-		return fmt.Errorf("%d inputs given, the graph has %d", len(inputs), len(s.inputs))
-	}
-	for _, name := range outputs {
-		if !slices.ContainsFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name }) {
-			return fmt.Errorf("the graph has no output %s", tensor.Quote(name))
-		}
-	}
-	return nil
 }

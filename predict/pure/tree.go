@@ -140,7 +140,7 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 	reached := make([]bool, n)
 	child := func(i int, node int64) (int32, error) {
 		c, ok := at[id{t.trees[i], node}]
-		if !ok || reached[c] || c == e.root(t, i) {
+		if !ok || reached[c] || c == e.root(i) {
 			return 0, fmt.Errorf("node %d of tree %d is missing, or reached twice", node, t.trees[i])
 		}
 		reached[c] = true
@@ -183,7 +183,7 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 }
 
 // root is the first node of the tree that node i belongs to.
-func (e *ensemble[T]) root(_ *treeSettings, i int) int32 {
+func (e *ensemble[T]) root(i int) int32 {
 	low, high := 0, len(e.roots)
 	for low+1 < high {
 		if mid := (low + high) / 2; int(e.roots[mid]) <= i {

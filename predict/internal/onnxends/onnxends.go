@@ -1,0 +1,60 @@
+// Package onnxends has what every engine for ONNX graphs knows of their inputs and outputs.
+package onnxends
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// DTypes are the numbers of TensorProto.DataType.
+var DTypes = map[uint64]tensor.DType{
+	1: tensor.Float32, 2: tensor.Uint8, 3: tensor.Int8, 4: tensor.Uint16, 5: tensor.Int16,
+	6: tensor.Int32, 7: tensor.Int64, 8: tensor.String, 9: tensor.Bool, 10: tensor.Float16,
+	11: tensor.Float64, 12: tensor.Uint32, 13: tensor.Uint64, 16: tensor.BFloat16,
+}
+
+// OutputShape returns the shape of the output called name, with sizes taken from those given inputs whose
+// dimensions are called the same; nil where the rank is free. dims names the free dimensions by input or output.
+func OutputShape(name string, inputs, outputs []tensor.Spec, dims map[string][]string, given tensor.Map) []int64 {
+	i := slices.IndexFunc(outputs, func(o tensor.Spec) bool { return o.Name == name })
+	if i < 0 || outputs[i].Shape == nil {
+		return nil
+	}
+	shape := slices.Clone(outputs[i].Shape)
+	for i, called := range dims[name] {
+		if shape[i] >= 0 || called == "" {
+			continue
+		}
+		for _, in := range inputs {
+			if j := slices.Index(dims[in.Name], called); j >= 0 && j < len(given[in.Name].Shape) {
+				shape[i] = given[in.Name].Shape[j]
+				break
+			}
+		}
+	}
+	return shape
+}
+
+// Check fails unless each input is given as it must be, nothing else is, and the wanted outputs exist.
+func Check(inputs, outputs []tensor.Spec, given tensor.Map, wanted []string) error {
+	for _, spec := range inputs {
+		t, ok := given[spec.Name]
+		if !ok {
+			return fmt.Errorf("input %q is missing", spec.Name)
+		}
+		if err := spec.Match(t); err != nil {
+			return err
+		}
+	}
+	if len(given) > len(inputs) {
+		return fmt.Errorf("%d inputs given, the graph has %d", len(given), len(inputs))
+	}
+	for _, name := range wanted {
+		if !slices.ContainsFunc(outputs, func(o tensor.Spec) bool { return o.Name == name }) {
+			return fmt.Errorf("the graph has no output %s", tensor.Quote(name))
+		}
+	}
+	return nil
+}
