@@ -1,5 +1,4 @@
-# Every target does its own set-up: on a fresh machine, Python 3.11+, Go 1.26+ and a C compiler
-# are enough.
+# Every target sets up what it needs. A fresh machine needs Python 3.11+, Go 1.26+ and a C compiler.
 .PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history refusals mutation build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
@@ -12,19 +11,22 @@ TOOL := go tool -modfile=go.tool.mod
 export VIRTUAL_ENV := $(VENV)
 
 help:
-	@echo "make demo     train on real digits, verify, predict, serve: about two minutes"
-	@echo "make check    lint, types, unit tests: the quick loop"
-	@echo "make test     everything, mutants included"
-	@echo "make mutants  plant skews and see each refused"
-	@echo "make mutations  100,000 pictures with one byte changed, in Python and Go"
-	@echo "make fuzz     every fuzz target for FUZZTIME (5m), one after another"
-	@echo "make bench    forgo beside older stacks, in turns, into docs/benchmarks: a few minutes"
-	@echo "make overload ten times more than ResNet50 answers; make soak: hot swaps for ten minutes"
-	@echo "make floods   requests that are small on the wire and large in memory, into docs/benchmarks"
-	@echo "make history  a random history of copies, damage, signals and errors, SECONDS (3600) from SEED (random)"
-	@echo "make mutation  changes in the code, one at a time, which tests should notice"
-	@echo "make audit    known vulnerabilities in what forgo depends on; make sbom: what that is"
-	@echo "make build    the Go binary, for the Python command to hand over to"
+	@echo "make demo       train on real digits, verify, predict and serve: about two minutes"
+	@echo "make check      lint, types and unit tests: the quick loop"
+	@echo "make test       everything, mutants included"
+	@echo "make mutants    plant faults and check that each is refused"
+	@echo "make mutations  change one byte in 100,000 pictures; Python and Go must decode alike"
+	@echo "make fuzz       every fuzz target for FUZZTIME (5m), one after another"
+	@echo "make bench      benchmark forgo beside older stacks, into docs/benchmarks: a few minutes"
+	@echo "make overload   send ten times the load that a ResNet50 can answer"
+	@echo "make soak       swap a model under load for ten minutes"
+	@echo "make floods     send requests that are small on the wire and large in memory"
+	@echo "make history    a random history of copies, damage, signals and errors, SECONDS (3600) from SEED (random)"
+	@echo "make refusals   send each refused request 100 times and measure what is left behind"
+	@echo "make mutation   change one thing in the code at a time and see whether a test notices"
+	@echo "make audit      known vulnerabilities in forgo's dependencies"
+	@echo "make sbom       forgo's dependencies, as CycloneDX"
+	@echo "make build      the Go binary, which the Python command hands verbs to"
 
 .venv/ready: pyproject.toml uv.lock scripts/setup.sh
 	@scripts/setup.sh
@@ -56,11 +58,11 @@ test: lint build
 mutants: build build/tiles.forgo/forgo.json build/mutants/ready
 	@$(PY) -m mutants
 
-# BENCH_SECONDS a turn, BENCH_ROUNDS of turns; python -m bench --help has the rest.
+# BENCH_SECONDS sets the length of a turn, BENCH_ROUNDS the number of rounds; see python -m bench --help.
 bench: build
 	@$(PY) -m bench
 
-# OVERLOAD_SECONDS and SOAK_SECONDS make them shorter; python -m stress.soak --help has the rest.
+# OVERLOAD_SECONDS and SOAK_SECONDS set their lengths; see python -m stress.soak --help.
 overload: build
 	@$(PY) -m stress.overload
 
@@ -70,19 +72,19 @@ floods: build
 soak: build
 	@$(PY) -m stress.soak
 
-# A history of SECONDS from SEED (0: a random one, which is printed), with the race detector in the server. One that
-# fails stays in build/stress/history.
+# A history of SECONDS from SEED (0 picks a random seed and prints it), against a server with the race detector. A
+# history that fails stays in build/stress/history.
 SECONDS ?= 3600
 SEED ?= 0
 history: build
 	@$(GO) build -race -buildmode=exe -o build/stress/forgo-race ./cmd/forgo
 	@$(GO) run ./stress/history -binary build/stress/forgo-race -seconds $(SECONDS) -seed $(SEED)
 
-# What a hundred of each refused request leave behind, into docs/refusals.md.
+# Sends each refused request a hundred times and writes what they leave behind into docs/refusals.md.
 refusals: .venv/ready
 	FORGO_UPDATE_REFUSALS=1 $(GO) test -count=1 -run TestRefusedRequestsLeaveNothing ./serve
 
-# Code with one thing changed at a time, of which the tests should notice every one: MUTANTS drawn by SEED, into
+# Changes one thing in the code at a time; a test should notice each change. Draws MUTANTS changes by SEED and writes
 # docs/mutation.md.
 MUTANTS ?= 60
 mutation: build
@@ -91,8 +93,8 @@ mutation: build
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve
 
-# MUTATIONS pictures with one byte changed, each answered by Python and by both decoders in Go. PICTURES is a pattern
-# of their files: `make mutations MUTATIONS=1000000 PICTURES='*.jpg'` holds the JPEG decoder to libjpeg-turbo.
+# Changes one byte in each of MUTATIONS pictures; Python and both Go decoders must answer alike. PICTURES chooses files
+# by pattern: `make mutations MUTATIONS=1000000 PICTURES='*.jpg'` compares the JPEG decoder with libjpeg-turbo.
 PICTURES ?= *
 MUTATIONS ?= 100000
 mutations: .venv/ready
@@ -101,14 +103,14 @@ mutations: .venv/ready
 fuzz: .venv/ready
 	@scripts/fuzz.sh
 
-# Both are asked even where the first finds something.
+# Runs both audits even when the first finds something.
 audit: .venv/ready
 	@scripts/audit.sh go; go=$$?; scripts/audit.sh python && exit $$go
 
 sbom: build
 	@$(PY) scripts/sbom.py build/sbom
 
-# Trained bundles that tests and mutants share.
+# The trained bundles that tests and mutants share.
 TRAINING := $(wildcard src/forgo/*.py src/forgo/training/*.py src/forgo/exporting/*.py)
 build/%.forgo/forgo.json: examples/%.py $(TRAINING) | build
 	rm -rf build/$* build/$*.forgo
@@ -117,11 +119,11 @@ build/%.forgo/forgo.json: examples/%.py $(TRAINING) | build
 TRAIN_digits := --image-size 32
 TRAIN_tiles := --image-size 64 --fit crop --epochs 8
 
-# What older Go programs made of a photograph, into docs/coming-from-a-go-predictor.md.
+# Measures what older Go programs made of a photograph, into docs/coming-from-a-go-predictor.md.
 skew: build/tiles.forgo/forgo.json
 	@$(PY) examples/skew.py build/tiles.keras build/tiles.forgo -o build/skew --page docs/coming-from-a-go-predictor.md
 
-# Bundles that mutants alone need.
+# The bundles that only mutants need.
 build/mutants/ready: mutants/_models.py $(TRAINING) | build
 	rm -rf build/mutants
 	$(PY) -m mutants._models build/mutants
@@ -132,7 +134,7 @@ conformance: build
 	$(PY) conformance/savedmodels.py
 	$(PY) conformance/hostile.py
 
-# The graphs that prepare pictures for models without a bundle.
+# The graphs that preprocess pictures for models without a bundle.
 preprocess: .venv/ready
 	$(PY) -m forgo._preprocess predict/preprocess
 
