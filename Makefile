@@ -78,7 +78,7 @@ SECONDS ?= 3600
 SEED ?= 0
 history: build
 	@$(GO) build -race -buildmode=exe -o build/stress/forgo-race ./cmd/forgo
-	@$(GO) run ./stress/history -binary build/stress/forgo-race -seconds $(SECONDS) -seed $(SEED)
+	@$(GO) run ./stress/history -binary build/stress/forgo-race -isolating src/forgo/bin/forgo -seconds $(SECONDS) -seed $(SEED)
 
 # Sends each refused request a hundred times and writes what they leave behind into docs/refusals.md.
 refusals: .venv/ready

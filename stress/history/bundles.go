@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -42,6 +43,29 @@ func answer(k int, x float32) float32 { return 2*x + float32(k) }
 // files are those of a bundle that answers 2x+k. One that is skewed was recorded as answering
 // otherwise: its digests are right and its golden case is not.
 func (g graph) files(model string, k int, skewed bool) map[string][]byte {
+	network := map[string][]byte{"model.onnx": bytes.Replace(g, float(1), float(float32(k)), 1)}
+	return bundle(model, "onnxruntime", map[string]any{"path": "model.onnx"}, network, k, skewed)
+}
+
+// savedModel is the content of TensorFlow's model, which never changes: it answers 2x+1.
+const savedModel = 1
+
+// savedModelFiles are those of its bundle. TensorFlow opens a copy, so that each load of it writes in TMPDIR.
+func savedModelFiles(root string) (map[string][]byte, error) {
+	network := map[string][]byte{}
+	folder := filepath.Join(root, "conformance", "savedmodels", "affine")
+	for _, name := range []string{"saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"} {
+		data, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, err
+		}
+		network["saved_model/"+name] = data
+	}
+	opened := map[string]any{"path": "saved_model", "tags": []string{"serve"}, "signature": "serving_default"}
+	return bundle(still, "tensorflow", opened, network, savedModel, false), nil
+}
+
+func bundle(model, engine string, opened map[string]any, network map[string][]byte, k int, skewed bool) map[string][]byte {
 	row := []float32{1, -2, 3}
 	var expected []float32
 	for _, x := range row {
@@ -51,11 +75,9 @@ func (g graph) files(model string, k int, skewed bool) map[string][]byte {
 		}
 		expected = append(expected, y)
 	}
-	files := map[string][]byte{
-		"model.onnx":             bytes.Replace(g, float(1), float(float32(k)), 1),
-		"golden/000.json":        []byte("[1,-2,3]"),
-		"golden/000.safetensors": safetensors(row, expected),
-	}
+	files := maps.Clone(network)
+	files["golden/000.json"] = []byte("[1,-2,3]")
+	files["golden/000.safetensors"] = safetensors(row, expected)
 	listed := map[string]any{}
 	for name, data := range files {
 		sum := sha256.Sum256(data)
@@ -65,7 +87,7 @@ func (g graph) files(model string, k int, skewed bool) map[string][]byte {
 		return []any{map[string]any{"name": name, "graph_name": name, "dtype": "float32", "shape": []any{nil, columns}}}
 	}
 	manifest, err := json.Marshal(map[string]any{
-		"format": 1, "name": model, "task": "tensors", "engine": "onnxruntime", "graph": map[string]any{"path": "model.onnx"},
+		"format": 1, "name": model, "task": "tensors", "engine": engine, "graph": opened,
 		"inputs": end("x"), "outputs": end("y"), "tolerance": map[string]any{"decode": 0, "preprocess": 1e-5, "model": 1e-4},
 		"golden": map[string]any{"cases": []any{map[string]any{
 			"id": "000", "input": "golden/000.json", "content_type": "application/json", "tensors": "golden/000.safetensors",

@@ -64,6 +64,7 @@ type checker struct {
 	contents  map[int]Event
 	models    map[string]*timeline
 	downs     []Event
+	kills     []Event
 	faults    []Event
 	shared    []Event // changes of no single model
 	ready     []Event
@@ -103,8 +104,10 @@ func (c *checker) sort(e Event) {
 	case Exact:
 		m := c.model(e.Model)
 		m.exact = append(m.exact, e)
-	case Down, Fault, Disturb:
+	case Down, Fault, Disturb, Kill:
 		switch e.Kind {
+		case Kill:
+			c.kills = append(c.kills, e)
 		case Down:
 			c.downs = append(c.downs, e)
 		case Fault:
@@ -161,7 +164,7 @@ func (c *checker) answer(m *timeline, e Event) {
 // nothing happened that may take the model away.
 func (c *checker) answered(m *timeline, e Event) (Event, bool) {
 	from := int64(0)
-	for _, list := range [][]Event{m.unloads, c.downs} {
+	for _, list := range [][]Event{m.unloads, c.downs, c.kills} {
 		for _, b := range list {
 			if b.Start < e.End {
 				from = max(from, b.End)
@@ -269,7 +272,7 @@ func (c *checker) operator(e Event) {
 	if e.Kind == Load {
 		allowed = append(allowed, 409)
 	}
-	if overlaps(c.downs, e) || overlaps(c.faults, e) {
+	if overlaps(c.downs, e) || overlaps(c.faults, e) || overlaps(c.kills, e) {
 		allowed = append(allowed, 0, 409, 503)
 	}
 	if !slices.Contains(allowed, e.Status) {

@@ -263,8 +263,8 @@ func (c *client) overGRPC(ctx context.Context, q question, e *Event) []float32 {
 		if s.Code() == codes.InvalidArgument && strings.HasPrefix(s.Message(), "model_spec: version_label:") {
 			e.Status = http.StatusNotFound // which TensorFlow Serving calls so
 		}
-		// What the server says of a model names it; the rest comes from this side's transport.
-		if s.Code() == codes.Unavailable && !strings.Contains(s.Message(), q.model) {
+		// What the server says of a model names it, or its engine; the rest comes from this side's transport.
+		if s.Code() == codes.Unavailable && !strings.Contains(s.Message(), q.model) && !strings.Contains(s.Message(), "engine has ended") {
 			e.Status = lost
 		}
 		return nil

@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/forgo-ml/forgo/predict/isolated"
 )
 
 const (
@@ -31,7 +33,12 @@ const (
 	spare       = 40                    // descriptors that may be open beyond those at the first rest
 )
 
+// models are changed all the time. still is TensorFlow's and never changes.
 var models = []string{"m0", "m1"}
+
+const still = "t0"
+
+var served = append([]string{still}, models...)
 
 // shelf is what the driver knows of one model.
 type shelf struct {
@@ -48,10 +55,11 @@ type settings struct {
 }
 
 type driver struct {
-	folder, binary string
-	graph          graph
-	chance         *rand.Rand
-	record         *record
+	folder  string
+	started start
+	graph   graph
+	chance  *rand.Rand
+	record  *record
 
 	server    *process
 	asker     *client // the driver's own
@@ -67,7 +75,7 @@ type driver struct {
 	found     []string
 }
 
-func newDriver(folder, binary, root string, seed uint64) (*driver, error) {
+func newDriver(folder string, binaries binaries, root string, seed uint64) (*driver, error) {
 	g, err := readGraph(root)
 	if err != nil {
 		return nil, err
@@ -78,13 +86,19 @@ func newDriver(folder, binary, root string, seed uint64) (*driver, error) {
 		}
 	}
 	d := &driver{
-		folder: folder, binary: binary, graph: g, chance: rand.New(rand.NewPCG(seed, 0)), record: newRecord(), content: 1,
+		folder: folder, started: start{binaries: binaries, folder: folder}, graph: g, chance: rand.New(rand.NewPCG(seed, 0)), record: newRecord(), content: 1,
 		shelves: map[string]*shelf{}, config: map[string]settings{}, performed: map[string]int{}, skipped: map[string]string{},
 	}
-	for _, m := range models {
+	for _, m := range served {
 		d.shelves[m] = &shelf{disk: map[string]int{}}
 	}
-	return d, nil
+	files, err := savedModelFiles(root)
+	if err != nil {
+		return nil, err
+	}
+	d.shelves[still].disk["1"] = savedModel
+	d.record.add(Event{Kind: Write, Model: still, Version: "1", Content: savedModel, Proven: true})
+	return d, write(d.path(still, "1"), files, d.chance, func() {})
 }
 
 // operation is something that operators or the system may do at any time.
@@ -104,8 +118,8 @@ var operations = []operation{
 	{"delete a version", 4, (*driver).deleteVersion},
 	{"delete a model", 2, func(d *driver, _ context.Context) error { return d.deleteModel(d.model()) }},
 	{"take the folder away and bring it back", 2, (*driver).unmount},
-	{"unload", 5, func(d *driver, ctx context.Context) error { d.unload(ctx, d.model()); return nil }},
-	{"load", 6, func(d *driver, ctx context.Context) error { d.load(ctx, d.model()); return nil }},
+	{"unload", 5, func(d *driver, ctx context.Context) error { d.unload(ctx, d.any()); return nil }},
+	{"load", 6, func(d *driver, ctx context.Context) error { d.load(ctx, d.any()); return nil }},
 	{"race loads and unloads", 3, (*driver).race},
 	{"configure", 5, func(d *driver, _ context.Context) error { return d.configure(d.settings(false), d.chance.IntN(2) == 0) }},
 	{"configure wrongly", 2, (*driver).misconfigure},
@@ -115,6 +129,8 @@ var operations = []operation{
 	{"SIGSTOP and SIGCONT", 2, (*driver).freeze},
 	{"EMFILE", 3, (*driver).starve},
 	{"EIO", 3, (*driver).damage},
+	{"ENOSPC in TMPDIR", 3, (*driver).fill},
+	{"SIGKILL of an engine's process", 4, (*driver).killEngine},
 }
 
 // run performs operations until the time is over, or as many as there may be, and comes to rest.
@@ -153,7 +169,7 @@ func (d *driver) operate(ctx context.Context, end time.Time, most int) error {
 			pick -= operations[i].weight
 		}
 		o := operations[i]
-		if err := o.do(d, ctx); errors.Is(err, errNoInjection) {
+		if err := o.do(d, ctx); errors.Is(err, errNoInjection) || errors.Is(err, errNoMount) {
 			d.skipped[o.name] = err.Error()
 		} else if err != nil {
 			return fmt.Errorf("operation %d, %s: %w", n, o.name, err)
@@ -208,7 +224,7 @@ func (d *driver) client(ctx context.Context, chance *rand.Rand) {
 		case 1:
 			rude(ctx, *at, chance)
 		default:
-			c.ask(context.WithoutCancel(ctx), d.record, newQuestion(chance, models, versions))
+			c.ask(context.WithoutCancel(ctx), d.record, newQuestion(chance, served, versions))
 		}
 		select {
 		case <-ctx.Done():
@@ -220,7 +236,10 @@ func (d *driver) client(ctx context.Context, chance *rand.Rand) {
 	}
 }
 
+// model draws one that changes, any one of all.
 func (d *driver) model() string { return models[d.chance.IntN(len(models))] }
+
+func (d *driver) any() string { return served[d.chance.IntN(len(served))] }
 
 func (d *driver) version() string { return strconv.Itoa(1 + d.chance.IntN(versions)) }
 
@@ -422,7 +441,7 @@ func (d *driver) named(model string) bool {
 
 // race has many callers load and unload a model at once.
 func (d *driver) race(ctx context.Context) error {
-	model := d.model()
+	model := d.any()
 	kinds := make([][]Kind, 2+d.chance.IntN(4))
 	for i := range kinds {
 		for range 1 + d.chance.IntN(4) {
@@ -463,6 +482,7 @@ func (d *driver) settings(good bool) map[string]settings {
 		}
 		all[m] = s
 	}
+	all[still] = settings{policy: "latest"} // which nothing says: it is the default
 	return all
 }
 
@@ -530,8 +550,9 @@ func (d *driver) restart(ctx context.Context, signal syscall.Signal) error {
 				return err
 			}
 		}
-		d.shelves[m].unloaded = false
-		d.shelves[m].unsure = false
+	}
+	for _, s := range d.shelves {
+		s.unloaded, s.unsure = false, false
 	}
 	if err := d.configure(d.settings(true), true); err != nil {
 		return err
@@ -541,13 +562,14 @@ func (d *driver) restart(ctx context.Context, signal syscall.Signal) error {
 
 // start starts a process. since is when the one before was told to end.
 func (d *driver) start(ctx context.Context, since int64) error {
-	full := d.chance.IntN(4) == 0 && d.starts > 0
+	d.started.full = d.chance.IntN(4) == 0 && d.starts > 0
+	d.started.isolate = d.chance.IntN(2) == 0 && isolated.Kernel().Err() == nil
 	if d.asker != nil {
 		d.asker.close()
 	}
 	var err error
 	for range 5 { // another program may take an address meanwhile
-		if d.server, err = launch(ctx, d.binary, d.folder, d.starts, full); err != nil {
+		if d.server, err = launch(ctx, d.started, d.starts); err != nil {
 			return err
 		}
 		d.starts++
@@ -608,6 +630,38 @@ func (d *driver) damage(ctx context.Context) error {
 	return d.fault("EIO", func() error { return d.server.inject(ctx, "openat,read,pread64", "EIO", files, long) })
 }
 
+// fill leaves no room in TMPDIR, where a load of TensorFlow's model makes a copy.
+func (d *driver) fill(ctx context.Context) error {
+	unload, long := d.chance.IntN(2) == 0, time.Duration(d.chance.IntN(400))*time.Millisecond
+	return d.fault("ENOSPC in TMPDIR", func() error {
+		free, err := d.server.fill()
+		if err != nil {
+			return err
+		}
+		if unload {
+			d.unload(ctx, still)
+		}
+		e := d.asker.change(ctx, d.record, Load, still)
+		d.shelves[still].unsure = e.Status != 200
+		time.Sleep(long)
+		return free()
+	})
+}
+
+// killEngine kills the process of one of the engines, where they have some.
+func (d *driver) killEngine(context.Context) error {
+	which := d.chance.Int()
+	engines, err := d.server.engines()
+	if err != nil || len(engines) == 0 {
+		return err
+	}
+	e := Event{Kind: Kill, Start: d.record.now()}
+	err = kill(engines[which%len(engines)], stopTime)
+	e.End = d.record.now()
+	d.record.add(e)
+	return err
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
@@ -641,7 +695,7 @@ func (d *driver) settle(ctx context.Context) error {
 	if err := d.configure(d.settings(true), true); err != nil {
 		return err
 	}
-	for _, m := range models {
+	for _, m := range served {
 		if s := d.shelves[m]; s.unloaded || s.unsure {
 			e := d.asker.change(ctx, d.record, Load, m)
 			if e.Status != 200 && e.Status != 409 { // the configuration of before may want what is not there
@@ -656,7 +710,7 @@ func (d *driver) settle(ctx context.Context) error {
 		why := d.unsettled(ctx)
 		if why == "" {
 			d.sure = true
-			for _, m := range models {
+			for _, m := range served {
 				d.exact(m, since, d.record.now())
 			}
 			return d.leaks()
@@ -690,8 +744,10 @@ func (d *driver) unsettled(ctx context.Context) string {
 	if e := d.asker.isReady(ctx, d.record); e.Status != 200 {
 		return "the server is not ready"
 	}
-	for _, m := range models {
+	answering := 0
+	for _, m := range served {
 		want, labels := d.expected(m)
+		answering += len(want)
 		for _, label := range []string{"stable", "canary"} {
 			k := want[labels[label]]
 			e := d.asker.ask(ctx, d.record, question{protocol: "tfserving", model: m, label: label, rows: one})
@@ -706,6 +762,9 @@ func (d *driver) unsettled(ctx context.Context) string {
 				return fmt.Sprintf("version %s of %s is to answer %d: %s", version, m, k, e)
 			}
 		}
+	}
+	if engines, err := d.server.engines(); err == nil && d.started.isolate && len(engines) != answering {
+		return fmt.Sprintf("%d processes run the engines of %d versions", len(engines), answering)
 	}
 	return ""
 }

@@ -24,6 +24,7 @@ const (
 	Unload  Kind = "unload"
 	Down    Kind = "down"  // from a signal that ends the process until the next one is ready
 	Fault   Kind = "fault" // the system refuses the process something
+	Kill    Kind = "kill"  // an engine's process is killed, until it is gone
 	Exact   Kind = "exact" // from End on it is known which version answers what, until something changes
 )
 

@@ -35,7 +35,8 @@ func TestHistory(t *testing.T) {
 	const seed, seconds = 7, 20
 	var out bytes.Buffer
 	keep := t.TempDir()
-	err := run(t.Context(), &out, build(t), root, keep, seed, seconds)
+	binary := build(t)
+	err := run(t.Context(), &out, binaries{binary, binary}, root, keep, seed, seconds)
 	t.Logf("%s", &out)
 	if err != nil {
 		files, _ := filepath.Glob(filepath.Join(keep, "*"))
@@ -51,7 +52,7 @@ func TestHistory(t *testing.T) {
 func TestASeedGivesTheSameFolder(t *testing.T) {
 	folder := func() map[string]string {
 		place := t.TempDir()
-		d, err := newDriver(place, "", root, 42)
+		d, err := newDriver(place, binaries{}, root, 42)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -37,6 +38,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	seed := flags.Uint64("seed", 0, "of the operations and requests (0: a random one)")
 	seconds := flags.Float64("seconds", 20, "of operations")
 	binary := flags.String("binary", "src/forgo/bin/forgo", "the forgo command to test")
+	isolating := flags.String("isolating", "", "the one that runs engines in processes of their own (default: the same; one with the race detector cannot)")
 	root := flags.String("root", ".", "the repository")
 	keep := flags.String("o", "build/stress/history", "a failing history goes to this folder")
 	again := flags.String("check", "", "check the history in a `FILE` again, and run nothing")
@@ -53,21 +55,25 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if *seed == 0 {
 		*seed = rand.Uint64N(1 << 32)
 	}
-	path, err := filepath.Abs(*binary)
-	if err != nil {
+	var b binaries
+	var err error
+	if b.plain, err = filepath.Abs(*binary); err != nil {
 		return err
 	}
-	return run(ctx, out, path, *root, *keep, *seed, *seconds)
+	if b.isolating, err = filepath.Abs(cmp.Or(*isolating, *binary)); err != nil {
+		return err
+	}
+	return run(ctx, out, b, *root, *keep, *seed, *seconds)
 }
 
 // run runs one history and checks it. One that fails is kept.
-func run(ctx context.Context, out io.Writer, binary, root, keep string, seed uint64, seconds float64) error {
+func run(ctx context.Context, out io.Writer, b binaries, root, keep string, seed uint64, seconds float64) error {
 	fmt.Fprintf(out, "history: seed %d, %g s\n", seed, seconds)
 	folder, err := os.MkdirTemp("", "forgo-history-")
 	if err != nil {
 		return err
 	}
-	d, err := newDriver(folder, binary, root, seed)
+	d, err := newDriver(folder, b, root, seed)
 	if err != nil {
 		return err
 	}

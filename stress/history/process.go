@@ -11,7 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,9 +24,21 @@ import (
 // addresses are where a process answers.
 type addresses struct{ http, grpc, admin string }
 
+// binaries are the forgo commands to test: isolating the one that runs engines in processes of their own,
+// which the race detector needs too much memory for.
+type binaries struct{ plain, isolating string }
+
+// start is how a process is started.
+type start struct {
+	binaries
+	folder        string
+	full, isolate bool // its log goes to a device that is full; engines run in processes of their own
+}
+
 // process is one forgo serve.
 type process struct {
 	cmd  *exec.Cmd
+	tmp  string // TMPDIR, as this process reaches it; "" where it cannot be filled
 	at   addresses
 	log  string // "" where it goes to a full device
 	done chan struct{}
@@ -39,8 +54,23 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// launch starts a process; it may not be ready yet. With full its log goes to a device that is full.
-func launch(ctx context.Context, binary, folder string, number int, full bool) (*process, error) {
+// ownTMPDIR runs a command with a TMPDIR of a megabyte, which nobody else sees and which goes with it.
+var ownTMPDIR = []string{"unshare", "--user", "--map-root-user", "--mount", "sh", "-c", `mount -t tmpfs -o size=1m none "$TMPDIR" && exec "$@"`, "sh"}
+
+// mayMount says whether the system lets a command have such a folder.
+var mayMount = sync.OnceValue(func() bool {
+	folder, err := os.MkdirTemp("", "forgo-history-mount-")
+	if err != nil {
+		return false
+	}
+	defer os.RemoveAll(folder)
+	cmd := exec.Command(ownTMPDIR[0], append(ownTMPDIR[1:], "true")...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+folder)
+	return cmd.Run() == nil
+})
+
+// launch starts a process; it may not be ready yet.
+func launch(ctx context.Context, s start, number int) (*process, error) {
 	p := &process{done: make(chan struct{})}
 	for _, a := range []*string{&p.at.http, &p.at.grpc, &p.at.admin} {
 		var err error
@@ -48,11 +78,23 @@ func launch(ctx context.Context, binary, folder string, number int, full bool) (
 			return nil, err
 		}
 	}
-	p.cmd = exec.CommandContext(ctx, binary, "serve", filepath.Join(folder, "models"), "--config", filepath.Join(folder, "forgo.yaml"),
-		"--watch", watch.String(), "--http", p.at.http, "--grpc", p.at.grpc, "--admin", p.at.admin, "--log-format", "json", "--drain", "20s")
-	p.cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(folder, "tmp"))
-	path := filepath.Join(folder, fmt.Sprintf("server-%d.log", number))
-	if full {
+	command := []string{s.plain}
+	if s.isolate {
+		command = []string{s.isolating}
+	}
+	command = append(command, "serve", filepath.Join(s.folder, "models"), "--config", filepath.Join(s.folder, "forgo.yaml"), "--watch", watch.String(),
+		"--http", p.at.http, "--grpc", p.at.grpc, "--admin", p.at.admin, "--log-format", "json", "--drain", "20s")
+	if s.isolate {
+		command = append(command, "--isolate")
+	}
+	tmp := filepath.Join(s.folder, "tmp")
+	if mayMount() {
+		command = slices.Concat(ownTMPDIR, command)
+	}
+	p.cmd = exec.CommandContext(ctx, command[0], command[1:]...)
+	p.cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	path := filepath.Join(s.folder, fmt.Sprintf("server-%d.log", number))
+	if s.full {
 		path = "/dev/full"
 	} else {
 		p.log = path
@@ -65,6 +107,9 @@ func launch(ctx context.Context, binary, folder string, number int, full bool) (
 	p.cmd.Stderr = log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
+	}
+	if mayMount() {
+		p.tmp = fmt.Sprintf("/proc/%d/root%s", p.cmd.Process.Pid, tmp)
 	}
 	go func() {
 		defer close(p.done)
@@ -151,6 +196,71 @@ func (p *process) descriptors() (int, error) {
 	return len(list), err
 }
 
+// engines are the processes that run its engines, in order.
+func (p *process) engines() (pids []int, err error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid)) // a child is of the thread that started it
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range tasks {
+		list, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range strings.Fields(string(list)) {
+			pid, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, err
+			}
+			if !ended(pid) {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	slices.Sort(pids)
+	return pids, nil
+}
+
+// ended says whether a process is no more, or waits for its parent to hear of its end.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return err != nil || strings.HasPrefix(after, "Z")
+}
+
+// kill returns when the process is no more.
+func kill(pid int, within time.Duration) error {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	for end := time.Now().Add(within); !ended(pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("process %d has not ended %s after SIGKILL", pid, within)
+		}
+	}
+	return nil
+}
+
+// fill takes all the room in TMPDIR, until free.
+func (p *process) fill() (free func() error, err error) {
+	if p.tmp == "" {
+		return nil, errNoMount
+	}
+	f, err := os.Create(filepath.Join(p.tmp, "filled"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for size := 64 << 10; size > 0; {
+		if _, err = f.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return func() error { return os.Remove(f.Name()) }, nil
+}
+
 // starve leaves the process no more than so many more descriptors, for a time.
 func (p *process) starve(more int, long time.Duration) error {
 	n, err := p.descriptors()
@@ -172,6 +282,9 @@ func (p *process) starve(more int, long time.Duration) error {
 
 // errNoInjection is why the system's errors are not injected.
 var errNoInjection = errors.New("strace is not installed or may not attach")
+
+// errNoMount is why TMPDIR is not filled.
+var errNoMount = errors.New("unshare is not installed or may not mount")
 
 // inject makes system calls on files fail, for a time.
 func (p *process) inject(ctx context.Context, calls, failure string, files []string, long time.Duration) error {
