@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -35,6 +36,7 @@ type server struct {
 	readiness string
 	printOnly bool
 	maxMemory int64
+	withStdin bool
 
 	fileFlags map[string]bool // set by the file
 	lines     *logWriter
@@ -77,6 +79,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&s.file, "config", "", "read what is not set otherwise from a YAML `FILE`; its models are read again when it changes")
 	flags.BoolVar(&s.printOnly, "print-config", false, "print the configuration as such a file, and do nothing else")
 	flags.BoolVar(&s.load.RequireProof, "require-proof", false, "refuse bundles without golden cases")
+	flags.BoolVar(&s.withStdin, "stop-with-stdin", false, "stop when standard input ends: a program that starts forgo leaves no server behind")
 	s.safety.add(flags, &s.options)
 	s.load.add(flags)
 	s.log.add(flags)
@@ -99,6 +102,15 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	}
 	if err := noneExists(conf.Paths); err != nil && !conf.hasPath() {
 		return err
+	}
+	if s.withStdin {
+		ctx, stop := context.WithCancel(cmd.Context())
+		defer stop()
+		go func() {
+			defer stop()
+			_, _ = io.Copy(io.Discard, cmd.InOrStdin()) // an error is its end, too
+		}()
+		cmd.SetContext(ctx)
 	}
 	s.limitMemory()
 	s.load.isolate.say(s.options.Log)

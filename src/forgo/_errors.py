@@ -4,7 +4,8 @@ ForgoError
 ├── PictureError    a picture that no rule of the bundle format covers
 ├── BundleError     a bundle that cannot be written where it should be
 ├── ExportError     a model that cannot be exported
-└── ParityError     two halves that answer differently: stage, case, difference
+├── ParityError     two halves that answer differently: stage, case, difference
+└── RequestError    a server that refuses a request or can't be reached: status
 """
 
 from __future__ import annotations
@@ -70,3 +71,15 @@ class ParityError(ForgoError):
         self.stage = stage
         self.case = case
         self.difference = difference
+
+
+class RequestError(ForgoError):
+    """A server refused a request, or could not be reached.
+
+    Attributes:
+        status: the HTTP status, or None where there was no answer.
+    """
+
+    def __init__(self, message: str, *, status: int | None) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,338 @@
+"""Clients of a running server, sync and async: rows and pictures in, arrays and labelled answers out.
+
+What a client asks and makes of the answers is written once, as steps (generators that yield requests and are sent
+the answers); the two clients only carry the requests, through httpx.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import ssl
+import threading
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+
+from forgo import _inputs, _wire
+from forgo._errors import ForgoError, RequestError
+from forgo._wire import Array, Input
+
+T = TypeVar("T")
+
+_PATIENCE = 60.0
+"""Seconds for which a server that has no room is asked again."""
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """A request; the step that yields it is sent an httpx.Response."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    files: list[tuple[str, tuple[str, bytes, str]]] | None = None
+
+
+_Steps = Generator[_Ask | float, "httpx.Response | None", T]
+"""Yields requests, and seconds to wait for before the next."""
+
+
+class _Model:
+    """A model of a server: what to ask for an answer, and what to make of what comes back."""
+
+    def __init__(self, model: str | None, version: str | int | None) -> None:
+        self._name = model
+        self._version = version
+        self._inputs: list[Input] | None = None
+        self._outputs: list[str] = []
+
+    def _path(self, kind: str) -> str:
+        version = "" if self._version is None else f"/versions/{quote(str(self._version), safe='')}"
+        return f"{kind}/{quote(self._name or '', safe='')}{version}"
+
+    def _ask(self, ask: _Ask) -> _Steps[httpx.Response]:
+        """One request, made again while the server has no room for it."""
+        waited = 0.0
+        while True:
+            answer = yield ask
+            assert answer is not None
+            if answer.status_code != 429 or waited >= _PATIENCE:
+                break
+            pause = min(max(_seconds(answer), 0.05), 5.0)
+            waited += pause
+            yield pause
+        if answer.is_success:
+            return answer
+        raise RequestError(_reason(answer), status=answer.status_code)
+
+    def _know(self) -> _Steps[list[Input]]:
+        """The model's inputs, asked for once."""
+        if self._inputs is not None:
+            return self._inputs
+        if self._name is None:
+            names = (yield from self._ask(_Ask("GET", "/v2/models"))).json()["models"]
+            if len(names) != 1:
+                raise ForgoError(
+                    f"the server has {len(names)} models: give model=, one of {', '.join(names) or 'none'}"
+                )
+            self._name = names[0]
+        metadata = (yield from self._ask(_Ask("GET", self._path("/v2/models")))).json()
+        self._outputs = [o["name"] for o in metadata["outputs"]]
+        self._inputs = [Input(i["name"], i["datatype"], tuple(i["shape"])) for i in metadata["inputs"]]
+        return self._inputs
+
+    def _run(self, given: Any, first: bool) -> _Steps[dict[str, Array]]:
+        """Every output, or the first alone."""
+        inputs = yield from self._know()
+        rows = _inputs.read(given, inputs)
+        answers: list[dict[str, Array]] = []
+        for part in rows.parts():
+            body, headers = _wire.request(
+                {n: (rows.inputs[n].datatype, a) for n, a in part.items()},
+                self._outputs[:1] if first else None,
+            )
+            answer = yield from self._ask(_Ask("POST", self._path("/v2/models") + "/infer", body, headers))
+            answers.append(
+                _wire.response(answer.content, int(answer.headers["Inference-Header-Content-Length"]))
+            )
+        if len(answers) == 1:
+            return answers[0]
+        return {n: np.concatenate([a[n] for a in answers]) for n in answers[0]}
+
+    def _classify(self, given: Any, top: int) -> _Steps[list[dict[str, Any]]]:
+        """The native call's answers: what a row is goes in the form that loses nothing of it."""
+        if isinstance(top, bool) or not isinstance(top, int) or top < 0:
+            raise ForgoError(f"top={top!r}: the number of classes of each answer, or 0 for all")
+        inputs = yield from self._know()
+        rows = _inputs.read(given, inputs)
+        if rows.size == 0:
+            return []
+        path = f"{self._path('/models')}?top={top}"
+        answers: list[dict[str, Any]] = []
+        for part in rows.parts():
+            files = part.pop(_inputs.IMAGE, None) if rows.pictures is not None else None
+            if files is None:
+                out = io.BytesIO()
+                np.savez(out, **{n: _saved(a) for n, a in part.items()})  # type: ignore[arg-type]
+                ask = _Ask("POST", path, out.getvalue(), {"Content-Type": "application/x-npz"})
+            elif not part:
+                ask = _Ask(
+                    "POST",
+                    path,
+                    files=[
+                        ("file", (str(n), f, "application/octet-stream")) for n, f in enumerate(files[:, 0])
+                    ],
+                )
+            else:
+                listed = [
+                    {n: a[k].tolist() for n, a in part.items()}
+                    | {_inputs.IMAGE: {"b64": base64.b64encode(files[k, 0]).decode()}}
+                    for k in range(len(files))
+                ]
+                ask = _Ask("POST", path, json.dumps(listed).encode(), {"Content-Type": "application/json"})
+            for got in (yield from self._ask(ask)).json():
+                got.pop("file", None)
+                if "classes" not in got:
+                    raise ForgoError(f"{self._name} is no classifier: use predict or run")
+                answers.append(got)
+        return answers
+
+
+def _saved(array: Array) -> Array:
+    """Texts as NumPy keeps them without pickling."""
+    return array.astype(np.str_) if array.dtype == object else array
+
+
+def _seconds(answer: httpx.Response) -> float:
+    try:
+        return float(answer.headers.get("Retry-After", "0"))
+    except ValueError:
+        return 0.0
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        text = answer.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        text = answer.text[:200].strip() or answer.reason_phrase
+    return str(text)
+
+
+def _first(outputs: dict[str, Array]) -> Array:
+    return next(iter(outputs.values()))
+
+
+class Client(_Model):
+    """A client of a forgo server. Threads may share it; ``with`` closes its connections.
+
+    Args:
+        url: the server's address, such as ``http://127.0.0.1:8080``.
+        model: the model's name. A server of one model needs none.
+        version: a version of it; without one, the server's default answers.
+        key: an API key, for a server that asks for one.
+        timeout: seconds that a request may take.
+        tls: what verifies the server's certificate and holds the client's own; the system's authorities by default.
+
+    Raises:
+        RequestError: from every call, where the server refuses it (``status``) or can't be reached (``status`` is None).
+        ForgoError: from every call, where the rows don't fit the model.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        version: str | int | None = None,
+        key: str | None = None,
+        timeout: float = 60.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(model, version)
+        self._http = httpx.Client(**_options(url, key, timeout), verify=True if tls is None else tls)
+        self._waiting = threading.Event()
+
+    def predict(self, rows: Any) -> Array:
+        """Answer rows, or pictures, with the model's first output.
+
+        Args:
+            rows: for a model of one input an array ``[rows, …]``; for several a dict of arrays by the inputs' names;
+                a list of dicts; a pandas or Polars frame. For a picture model a path, the bytes of a file or a Pillow
+                image, or a list of these.
+
+        Returns:
+            An array ``[rows, …]``; a classifier's float32 probabilities ``[rows, classes]``, in the order of its labels.
+        """
+        return _first(self._drive(self._run(rows, True)))
+
+    def run(self, rows: Any) -> dict[str, Array]:
+        """Answer rows, or pictures, with all outputs by their names, each ``[rows, …]``."""
+        return self._drive(self._run(rows, False))
+
+    def classify(self, rows: Any, top: int = 1) -> list[dict[str, Any]]:
+        """Answer rows, or pictures, with the ``top`` best classes of each, all with 0.
+
+        Returns:
+            For each row ``{"classes": [{"label": …, "score": …}, …]}``, best first.
+        """
+        return self._drive(self._classify(rows, top))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _drive(self, steps: _Steps[T]) -> T:
+        answer: httpx.Response | None = None
+        while True:
+            try:
+                ask = steps.send(answer)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            if isinstance(ask, float):
+                self._waiting.wait(ask)
+                answer = None
+            else:
+                answer = self._send(ask)
+
+    def _send(self, ask: _Ask) -> httpx.Response:
+        try:
+            return self._http.request(ask.method, ask.path, **_parts(ask))
+        except httpx.HTTPError as e:
+            raise _unreached(self._http.base_url, e) from None
+
+
+class AsyncClient(_Model):
+    """:class:`Client` for asyncio: the same calls, awaited; ``async with`` closes its connections."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        version: str | int | None = None,
+        key: str | None = None,
+        timeout: float = 60.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(model, version)
+        self._http = httpx.AsyncClient(**_options(url, key, timeout), verify=True if tls is None else tls)
+
+    async def predict(self, rows: Any) -> Array:
+        """See :meth:`Client.predict`."""
+        return _first(await self._drive(self._run(rows, True)))
+
+    async def run(self, rows: Any) -> dict[str, Array]:
+        """See :meth:`Client.run`."""
+        return await self._drive(self._run(rows, False))
+
+    async def classify(self, rows: Any, top: int = 1) -> list[dict[str, Any]]:
+        """See :meth:`Client.classify`."""
+        return await self._drive(self._classify(rows, top))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _drive(self, steps: _Steps[T]) -> T:
+        import asyncio
+
+        answer: httpx.Response | None = None
+        while True:
+            try:
+                ask = steps.send(answer)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            if isinstance(ask, float):
+                await asyncio.sleep(ask)
+                answer = None
+                continue
+            try:
+                answer = await self._http.request(ask.method, ask.path, **_parts(ask))
+            except httpx.HTTPError as e:
+                raise _unreached(self._http.base_url, e) from None
+
+
+def _options(url: str, key: str | None, timeout: float) -> dict[str, Any]:
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise ForgoError(f"url={url!r}: give the server's address, such as http://127.0.0.1:8080")
+    return {
+        "base_url": url.rstrip("/"),
+        "headers": {} if key is None else {"Authorization": f"Bearer {key}"},
+        "timeout": timeout,
+    }
+
+
+def _parts(ask: _Ask) -> dict[str, Any]:
+    if ask.files is not None:
+        return {"files": ask.files}
+    return {"content": ask.body, "headers": dict(ask.headers)}
+
+
+def _unreached(url: httpx.URL, e: httpx.HTTPError) -> RequestError:
+    return RequestError(f"{url}: {str(e) or type(e).__name__}", status=None)

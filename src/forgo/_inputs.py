@@ -1,0 +1,187 @@
+"""What users give a model: arrays, columns by name, data frames, dicts, pictures; brought to a model's inputs."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forgo._errors import ForgoError
+from forgo._wire import Array, Input, convert
+
+_MOST_BYTES = 4 << 20
+"""Of one request, where it has more than one row."""
+_MOST_PICTURES = 64
+"""Of one request; a server takes 256."""
+
+IMAGE = "image"
+"""The name that a picture has among a model's inputs."""
+
+
+def is_picture(i: Input) -> bool:
+    """Whether an input is a picture as its file."""
+    return i.name == IMAGE and i.datatype == "BYTES" and i.shape == (-1, 1)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a model: an array for each input, and pictures as they were given until they are sent."""
+
+    inputs: dict[str, Input]
+    arrays: dict[str, Array]
+    pictures: list[Any] | None
+    size: int
+
+    def parts(self) -> Iterator[dict[str, Array]]:
+        """The rows in order, in as many parts as requests are to be; pictures as the bytes of their files."""
+        if self.size == 0:
+            yield dict(self.arrays.items()) | ({} if self.pictures is None else {IMAGE: _column([])})
+        each = [a.nbytes // max(len(a), 1) for a in self.arrays.values() if a.dtype != object]
+        texts = [a for a in self.arrays.values() if a.dtype == object]
+        start = 0
+        while start < self.size:
+            files: list[bytes] = []
+            end = size = 0
+            for end in count(start):
+                if end == self.size or (end - start == _MOST_PICTURES and self.pictures is not None):
+                    break
+                file = b"" if self.pictures is None else _file(self.pictures[end])
+                size += sum(each) + len(file) + sum(_length(t[end]) for t in texts)
+                if size > _MOST_BYTES and end > start:
+                    break
+                files.append(file)
+            part = {n: a[start:end] for n, a in self.arrays.items()}
+            if self.pictures is not None:
+                part[IMAGE] = _column(files)
+            yield part
+            start = end
+
+
+def read(given: Any, inputs: Sequence[Input]) -> Rows:
+    """Bring what a user gave to a model's inputs.
+
+    Raises:
+        ForgoError: it is not rows of this model; the message names the input and what it needs.
+    """
+    by_name = {i.name: i for i in inputs}
+    columns = _columns(given, list(by_name.values()))
+    pictures: list[Any] | None = None
+    arrays: dict[str, Array] = {}
+    if missing := [n for n in by_name if n not in columns]:
+        raise ForgoError(f"the input {missing[0]!r} is missing; the model takes {', '.join(by_name)}")
+    if unknown := [str(c) for c in columns if c not in by_name]:
+        raise ForgoError(f"no input {unknown[0]!r}; the model takes {', '.join(by_name)}")
+    for name, i in by_name.items():
+        if is_picture(i):
+            pictures = [columns[name]] if _is_one_picture(columns[name]) else list(columns[name])
+            for p in pictures:
+                if not _is_one_picture(p):
+                    raise ForgoError(f"a picture is a path, bytes or a Pillow image, not {type(p).__name__}")
+        else:
+            arrays[name] = _shaped(convert(columns[name], i), i)
+    sizes = {n: len(a) for n, a in arrays.items()} | ({} if pictures is None else {IMAGE: len(pictures)})
+    if len(set(sizes.values())) > 1:
+        raise ForgoError(
+            f"inputs have different numbers of rows: {', '.join(f'{n} {s}' for n, s in sizes.items())}"
+        )
+    return Rows(by_name, arrays, pictures, next(iter(sizes.values())))
+
+
+def _columns(given: Any, inputs: list[Input]) -> Mapping[Any, Any]:
+    if isinstance(given, Mapping):
+        return given
+    if hasattr(given, "columns") and hasattr(given, "to_numpy"):  # of pandas or Polars
+        return _frame(given, inputs)
+    if isinstance(given, list | tuple) and given and all(isinstance(r, Mapping) for r in given):
+        names = list(given[0])
+        for number, row in enumerate(given):
+            if set(row) != set(names):
+                raise ForgoError(
+                    f"row {number} has {', '.join(map(str, row)) or 'nothing'}; the first has {', '.join(map(str, names))}"
+                )
+        return {n: [row[n] for row in given] for n in names}
+    if len(inputs) > 1:
+        raise ForgoError(
+            f"the model has several inputs: give a dict with {', '.join(i.name for i in inputs)}, or a list of such"
+        )
+    return {inputs[0].name: given}
+
+
+def _frame(frame: Any, inputs: list[Input]) -> dict[str, Any]:
+    """The columns of a data frame, by the rule of tables: NAME, or NAME[0], NAME[1] and so on, in any order.
+
+    A model with one input takes columns of other names too, in their order.
+    """
+    names = [str(c) for c in frame.columns]
+    columns = {n: frame[c].to_numpy() for n, c in zip(names, frame.columns, strict=True)}
+    if len(columns) != len(names):
+        raise ForgoError("two columns of the frame have one name")
+    taken: dict[str, Any] = {}
+    for i in inputs:
+        elements = [n for n in (f"{i.name}[{k}]" for k in range(len(names))) if n in columns]
+        if i.name in columns:
+            taken[i.name] = columns.pop(i.name)
+        elif elements:
+            taken[i.name] = np.stack([columns.pop(n) for n in elements], axis=1)
+    if taken:
+        return taken | columns  # what is left over is refused by its name
+    if len(inputs) == 1:
+        return {inputs[0].name: np.stack(list(columns.values()), axis=1) if columns else np.empty((0, 0))}
+    return columns
+
+
+def _shaped(array: Array, i: Input) -> Array:
+    """The array with the dimensions of its input: sizes of 1 at the end may be left out."""
+    wanted = i.shape
+    if array.ndim < len(wanted) and array.ndim > 0 and all(s == 1 for s in wanted[array.ndim :]):
+        array = array.reshape(array.shape + (1,) * (len(wanted) - array.ndim))
+    if array.ndim != len(wanted) or any(
+        w not in (-1, s) for w, s in zip(wanted[1:], array.shape[1:], strict=True)
+    ):
+        shape = ", ".join("rows" if n == 0 else "any" if s == -1 else str(s) for n, s in enumerate(wanted))
+        one = "; put one row into a list" if array.ndim == len(wanted) - 1 else ""
+        raise ForgoError(f"{i.name}: an array of shape [{shape}] is needed, not {list(array.shape)}{one}")
+    return array
+
+
+def _is_one_picture(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(value, "getexif")
+
+
+def _file(picture: Any) -> bytes:
+    """The bytes of a picture's file. A Pillow image becomes a PNG of what it shows, its EXIF orientation applied."""
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return bytes(picture)
+    if isinstance(picture, str | os.PathLike):
+        try:
+            return Path(picture).read_bytes()
+        except OSError as e:
+            raise ForgoError(f"read {os.fspath(picture)!r}: {e.strerror}") from None
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        raise ForgoError(
+            f"a Pillow image of mode {picture.mode} has no exact PNG; convert it to RGB, or give its file"
+        )
+    out = io.BytesIO()
+    upright.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _column(files: list[bytes]) -> Array:
+    made = np.empty((len(files), 1), object)
+    for n, f in enumerate(files):
+        made[n, 0] = f
+    return made
+
+
+def _length(element: Any) -> int:
+    flat = element.ravel() if isinstance(element, np.ndarray) else [element]
+    return sum(len(e) if isinstance(e, str | bytes) else 8 for e in flat)

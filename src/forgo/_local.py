@@ -1,0 +1,212 @@
+"""A bundle in this process, answered by the Go binary over a Unix socket of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+import time
+import weakref
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from forgo import _binary
+from forgo._client import Client, _Ask, _parts
+from forgo._errors import ForgoError
+
+_PREFIX = "forgo-load-"
+_DRAIN = 2
+"""Seconds that requests under way have when the server is to end."""
+
+_lifelines: weakref.WeakSet[_Lifeline] = weakref.WeakSet()
+
+
+class _Lifeline:
+    """The writing end of the server's standard input. The server ends when the last copy of it is closed."""
+
+    def __init__(self, end: IO[bytes]) -> None:
+        self.end = end
+        _lifelines.add(self)
+
+    def drop(self) -> None:
+        with contextlib.suppress(OSError):
+            self.end.close()
+
+
+def _drop_lifelines() -> None:
+    """A forked process must not keep its parent's servers alive."""
+    for line in list(_lifelines):
+        line.drop()
+
+
+os.register_at_fork(after_in_child=_drop_lifelines)
+
+
+class Model(Client):
+    """A bundle that the Go binary answers, as it does in production. Threads may share it.
+
+    :func:`load` makes one. It is a context manager, and ends with the process however that ends.
+    """
+
+    def __init__(self, path: Path, verify: str, threads: int) -> None:
+        _clean_up()
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        log = tempfile.TemporaryFile()  # noqa: SIM115, it is open as long as the server writes
+        options = ["--verify", verify, "--threads", str(threads), "--watch", "0", "--drain", f"{_DRAIN}s"]
+        off = [w for port in ("http", "grpc", "admin") for w in (f"--{port}", "off")]
+        try:
+            self._process = subprocess.Popen(
+                [_binary.path(), "serve", "--socket", self._socket, "--stop-with-stdin", *off, *options, "--log-level", "error", "--", path.absolute()],
+                env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            self._folder.rmdir()
+            raise
+        self._log = log
+        assert self._process.stdin is not None
+        lifeline = _Lifeline(self._process.stdin)
+        self._finalizer = weakref.finalize(
+            self, _end, os.getpid(), self._process, lifeline, self._folder, log
+        )
+        super().__init__("http://forgo", timeout=600)
+        self._connect()
+        try:
+            self._wait()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _socket(self) -> str:
+        return str(self._folder / "s")
+
+    def _connect(self) -> None:
+        self._http.close()
+        self._http = httpx.Client(
+            base_url="http://localhost", timeout=600, trust_env=False,
+            transport=httpx.HTTPTransport(uds=self._socket),
+        )  # fmt: skip
+        self._pid = os.getpid()
+
+    def _wait(self) -> None:
+        """Return once the server has replayed the golden cases."""
+        pause = 0.001
+        while True:
+            if self._process.poll() is not None:
+                raise self._ended()
+            with contextlib.suppress(httpx.HTTPError):
+                if self._http.get("/v2/health/ready").is_success:
+                    return
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
+
+    def _send(self, ask: _Ask) -> httpx.Response:
+        if not self._finalizer.alive:
+            raise ForgoError("the model is closed: load it again")
+        if self._pid != os.getpid():
+            self._connect()  # a forked process does not share its parent's connections
+        try:
+            return self._http.request(ask.method, ask.path, **_parts(ask))
+        except httpx.HTTPError:
+            if self._pid == os.getpid():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(1)
+            raise self._ended() from None
+
+    def _ended(self) -> ForgoError:
+        """What to say of a server that has ended, or does not answer."""
+        code = self._process.poll()
+        if code is None:
+            return ForgoError(
+                f"the Go binary (process {self._process.pid}) does not answer: load the bundle again"
+            )
+        if code < 0:
+            return ForgoError(f"the Go binary was ended by signal {-code}: load the bundle again")
+        return ForgoError(_last_error(self._log) or f"the Go binary ended with exit code {code}")
+
+    def close(self) -> None:
+        """End the server. The model answers no more."""
+        self._http.close()
+        self._finalizer()
+
+
+def load(path: str | os.PathLike[str], *, verify: str = "full", threads: int = 0) -> Model:
+    """Load a bundle into the Go binary, which proves it and then answers as it does in production.
+
+    The binary runs beside this process and ends with it. It listens on a Unix socket that only this user can reach.
+
+    Args:
+        path: the bundle, ``NAME.forgo``.
+        verify: the golden cases to replay first: ``"full"``, or ``"quick"`` for a few.
+        threads: threads that one run may use; 0 for the CPU limit.
+
+    Returns:
+        A model with ``predict``, ``run`` and ``classify``, as :class:`Client` has them; a context manager.
+
+    Raises:
+        ForgoError: there is no such bundle, or the Go binary refuses it.
+
+    Example:
+        >>> with forgo.load("digits.forgo") as digits:  # doctest: +SKIP
+        ...     digits.classify("seven.png")
+        [{'classes': [{'label': '7', 'score': 0.9998}]}]
+    """
+    place = Path(path)
+    if not (place / "forgo.json").is_file():
+        raise ForgoError(
+            f"load {os.fspath(path)!r}: {'not a bundle: it has no forgo.json' if place.exists() else 'no such bundle'}"
+        )
+    if verify not in ("full", "quick"):
+        raise ForgoError(f"verify={verify!r}: give 'full' or 'quick'")
+    return Model(place, verify, threads)
+
+
+def _environment() -> dict[str, str]:
+    """The binary's, without the variables that set flags of servers that others start."""
+    kept = ("FORGO_PYTHON", "FORGO_ONNXRUNTIME", "FORGO_TENSORFLOW")
+    return {n: v for n, v in _binary.environment().items() if not n.startswith("FORGO_") or n in kept}
+
+
+def _last_error(log: IO[bytes]) -> str:
+    """The last line of a server that ended, without what belongs to logs."""
+    log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))
+    lines = log.read().decode(errors="replace").splitlines()
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            entry: dict[str, Any] = json.loads(line)
+            return str(entry.get("error") or entry["msg"])
+        if line.strip():
+            return line.removeprefix("forgo: ")
+    return ""
+
+
+def _end(
+    owner: int, process: subprocess.Popen[bytes], lifeline: _Lifeline, folder: Path, log: IO[bytes]
+) -> None:
+    lifeline.drop()
+    log.close()
+    if os.getpid() != owner:
+        return
+    try:
+        process.wait(_DRAIN + 2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    with contextlib.suppress(OSError):
+        (folder / "s").unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _clean_up() -> None:
+    """Remove the empty folders of processes that were killed; their servers have removed the sockets."""
+    before = time.time() - 60
+    with contextlib.suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
+            with contextlib.suppress(OSError):
+                if folder.stat(follow_symlinks=False).st_mtime < before:
+                    folder.rmdir()  # fails where a socket is in it

@@ -1,0 +1,149 @@
+"""The Open Inference Protocol's tensors: NumPy arrays to and from the bytes of a request or an answer."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forgo._errors import ForgoError
+
+Array = NDArray[Any]
+
+_TYPES = {
+    "BOOL": "?", "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
+    "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
+    "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a model, as its metadata lists it: the first of ``shape`` is the rows, -1 is free."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+def convert(values: Any, to: Input) -> Array:
+    """Make an array of an input's type: floats are rounded once, integers must be whole and fit.
+
+    Raises:
+        ForgoError: a value that the type does not hold.
+    """
+    try:
+        # Texts as they are: NumPy's own strings lose zero bytes at their end. Integers beyond int64 would be floats.
+        exact = to.datatype in ("BYTES", "UINT64") and not isinstance(values, np.ndarray)
+        given = np.array(values, object) if exact else np.asarray(values)
+    except ValueError as e:  # rows of different lengths
+        raise ForgoError(f"{to.name}: {e}") from None
+    if to.datatype == "BYTES":
+        return given.astype(object)
+    if given.dtype == object:  # None is a missing number, as in a column of a data frame
+        flat = [np.nan if v is None else v for v in given.ravel().tolist()]
+        fit = to.datatype == "UINT64" and all(type(v) is int and 0 <= v < 2**64 for v in flat)
+        given = np.array(flat, np.uint64 if fit else None).reshape(given.shape)
+    if given.dtype.name == "bfloat16":  # of ml_dtypes
+        given = given.astype(np.float32)
+    if given.dtype.kind not in "biuf" or (given.dtype.kind == "b") != (to.datatype == "BOOL"):
+        raise ForgoError(f"{to.name}: {to.datatype} is needed, not {_example(given)}")
+    if to.datatype == "BF16":
+        return _to_bfloat16(given)
+    wanted = np.dtype(_TYPES[to.datatype])
+    with np.errstate(all="ignore"):
+        made = given.astype(wanted, copy=False)
+        if wanted.kind == "f":
+            wrong = np.isinf(made) & np.isfinite(given)
+        elif wanted.kind == "b":
+            wrong = np.zeros(given.shape, bool)
+        else:
+            least, most = int(np.iinfo(wanted).min), int(np.iinfo(wanted).max)
+            # The largest integer plus one is a float exactly; the integer itself may not be.
+            above = given >= float(most) + 1 if given.dtype.kind == "f" else given > most
+            wrong = (given < least) | above | (given != np.trunc(given))
+    if wrong.any():
+        raise ForgoError(f"{to.name}: {to.datatype} does not hold {given[wrong].ravel()[0].item()!r}")
+    return made
+
+
+def _example(given: Array) -> str:
+    values = given.ravel()[:1000].tolist()
+    odd = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values[:1])
+    text = repr(odd)
+    return text if len(text) <= 100 else text[:100] + "…"
+
+
+def _to_bfloat16(given: Array) -> Array:
+    """The upper halves of float32, rounded to nearest, ties to even, as uint16."""
+    bits = given.astype("<f4").view("<u4")
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return np.where(np.isnan(given), 0x7FC0, rounded).astype("<u2")
+
+
+def pack(array: Array, datatype: str) -> bytes:
+    """The bytes of a tensor: little-endian, BYTES as four bytes of length and the element."""
+    if datatype != "BYTES":
+        return np.ascontiguousarray(array).tobytes()
+    parts = []
+    for element in array.ravel():
+        data = element.encode() if isinstance(element, str) else bytes(element)
+        parts += [struct.pack("<I", len(data)), data]
+    return b"".join(parts)
+
+
+def unpack(data: memoryview, datatype: str, shape: list[int]) -> Array:
+    """The array of a tensor's bytes: BF16 as float32, BYTES as objects, str where they are UTF-8."""
+    if datatype == "BF16":
+        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
+    if datatype != "BYTES":
+        return np.frombuffer(data, _TYPES[datatype]).reshape(shape).copy()
+    elements: list[str | bytes] = []
+    at = 0
+    while at < len(data):
+        (size,) = struct.unpack_from("<I", data, at)
+        raw = bytes(data[at + 4 : at + 4 + size])
+        try:
+            elements.append(raw.decode())
+        except UnicodeDecodeError:
+            elements.append(raw)
+        at += 4 + size
+    made = np.empty(len(elements), object)
+    made[:] = elements
+    return made.reshape(shape)
+
+
+def request(inputs: dict[str, tuple[str, Array]], outputs: list[str] | None) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of an inference request: every tensor in binary, both ways."""
+    listed, tensors = [], []
+    for name, (datatype, array) in inputs.items():
+        data = pack(array, datatype)
+        tensors.append(data)
+        listed.append(
+            {"name": name, "datatype": datatype, "shape": list(array.shape), "parameters": {"binary_data_size": len(data)}}
+        )  # fmt: skip
+    head: dict[str, Any] = {"inputs": listed, "parameters": {"binary_data_output": True}}
+    if outputs is not None:
+        head["outputs"] = [{"name": n} for n in outputs]
+    start = json.dumps(head).encode()
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Inference-Header-Content-Length": str(len(start)),
+    }
+    return b"".join([start, *tensors]), headers
+
+
+def response(body: bytes, head_size: int) -> dict[str, Array]:
+    """The outputs of an inference answer, by their names in the model's order."""
+    head = json.loads(body[:head_size])
+    data = memoryview(body)
+    outputs, at = {}, head_size
+    for o in head["outputs"]:
+        size = o["parameters"]["binary_data_size"]
+        outputs[o["name"]] = unpack(data[at : at + size], o["datatype"], o["shape"])
+        at += size
+    return outputs
