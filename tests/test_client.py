@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ import forgo
 from forgo import _binary
 from forgo._wire import Input, convert, pack, unpack
 from mutants._serve_skews import Server, serving
-from tests.conftest import BUNDLES
+from tests.conftest import BUNDLES, ROOT
 
 ROWS = np.array([[5.9, 3.2, 4.8, 1.8], [5.1, 3.5, 1.4, 0.2]])
 
@@ -149,3 +152,15 @@ def test_floats_are_rounded_once_and_bfloat16_to_even() -> None:
         unpack(memoryview(pack(convert(values, x), "BF16")), "BF16", [3]), [1, 1 + 2**-6, 1 + 2**-7]
     )
     assert convert([None, 1], Input("x", "FP32", (-1,))).tolist()[1] == 1
+
+
+def test_the_page_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (program,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), flags=re.DOTALL
+    )
+    bundle = shutil.copytree(BUNDLES / "shapes.forgo", tmp_path / "digits.forgo")
+    for name, golden in zip(("one", "seven"), sorted((bundle / "golden").glob("*.jpg")), strict=False):
+        shutil.copy(golden, tmp_path / f"{name}.png")  # recognized by content
+    monkeypatch.chdir(tmp_path)
+    with serving(_binary.path(), bundle) as server:
+        exec(program.replace("https://models.example.com", server.http), {})
