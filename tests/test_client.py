@@ -111,6 +111,9 @@ def test_a_server_that_is_not_there() -> None:
     assert "http://127.0.0.1:9" in str(refused.value)
     with pytest.raises(forgo.ForgoError, match="url='iris'"):
         forgo.Client("iris")
+    for key in ("forgo_…", "a\r\nX-Other: b"):
+        with pytest.raises(forgo.ForgoError, match="key: an API key is printable ASCII text"):
+            forgo.Client("http://127.0.0.1:9", key=key)
 
 
 def test_both_clients_have_the_same_calls() -> None:

@@ -321,6 +321,8 @@ class AsyncClient(_Model):
 def _options(url: str, key: str | None, timeout: float) -> dict[str, Any]:
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise ForgoError(f"url={url!r}: give the server's address, such as http://127.0.0.1:8080")
+    if key is not None and not (isinstance(key, str) and key.isascii() and key.isprintable()):
+        raise ForgoError("key: an API key is printable ASCII text, such as forgo key makes")
     return {
         "base_url": url.rstrip("/"),
         "headers": {} if key is None else {"Authorization": f"Bearer {key}"},
