@@ -58,7 +58,7 @@ NAMED = [
      "if err := SameLabels(&r.m.manifest, g.Case, answer.Classes); err != nil && false {"),
     ("a SavedModel's private copy is not held to its digests", "predict/bundle/bundle.go",
      "err = checkFile(ctx, b.root, file, want, copied)\n", "if _ = checkFile(ctx, b.root, file, want, copied); false {\n\t\t}\n"),
-    ("the port for operators stops before the clients'", "serve/stop.go", "range []bool{false, true}", "range []bool{true, false}"),
+    ("the port for operators stops before the clients'", "serve/life.go", "range []bool{false, true}", "range []bool{true, false}"),
     ("a batch that nobody waits for runs on", "predict/batch.go", "if t.stay--; t.stay == 0 {", "if t.stay--; t.stay < 0 {"),
     ("Retry-After is rounded down", "serve/internal/reply/reply.go", "math.Ceil(busy.RetryAfter.Seconds())", "math.Floor(busy.RetryAfter.Seconds())"),
     ("the tolerance is relative alone", "predict/tensor/compare.go", "max(1, math.Abs(want))", "math.Abs(want)"),

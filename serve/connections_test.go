@@ -27,7 +27,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
-	"github.com/forgo-ml/forgo/serve/internal/slow"
+	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
 const live = "GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -188,7 +188,7 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 	}
 	third := dial(t, s.places["http"])
 	go func() { answers <- isAnswered(third, live) }()
-	time.Sleep(2 * slow.Patient) // by when it would have been let in
+	time.Sleep(2 * shed.Patient) // by when it would have been let in
 	end()
 	for range 3 {
 		if !<-answers {

@@ -100,17 +100,6 @@ func TestLongHostsAreNotRepeated(t *testing.T) {
 	}
 }
 
-func TestCheckHost(t *testing.T) {
-	for host, ok := range map[string]bool{
-		"*": true, "example.com": true, "*.example.com": true, "::1": true, "[::1]": true, "10.0.0.1": true,
-		"": false, "*.": false, "https://example.com": false, "example.com:80": false, "a.*.example.com": false, "example.com/": false, "a b": false,
-	} {
-		if err := serve.CheckHost(host); (err == nil) != ok {
-			t.Errorf("%q: %v", host, err)
-		}
-	}
-}
-
 // TestPagesOfOtherSitesMayNotCall sends what browsers send for pages, GETs too, to both ports.
 func TestPagesOfOtherSitesMayNotCall(t *testing.T) {
 	clients, admin := browse(t, serve.Options{})

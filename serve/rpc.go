@@ -3,56 +3,78 @@ package serve
 // The gRPC server: the services of all protocols, health and reflection.
 
 import (
-	"context"
-	"runtime/debug"
+	"net/http"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
-	"google.golang.org/grpc/status"
 
 	"github.com/forgo-ml/forgo/internal/pbregistry"
 	"github.com/forgo-ml/forgo/serve/internal/authorization"
-	"github.com/forgo-ml/forgo/serve/internal/observe"
+	"github.com/forgo-ml/forgo/serve/internal/connection"
+	"github.com/forgo-ml/forgo/serve/internal/messages"
+	"github.com/forgo-ml/forgo/serve/internal/minrate"
+	"github.com/forgo-ml/forgo/serve/internal/recovery"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
 // GRPC answers clients over gRPC.
 func (s *Server) GRPC() *grpc.Server { return s.rpc(false) }
 
 func (s *Server) rpc(operators bool, more ...grpc.ServerOption) *grpc.Server {
-	late := s.late()
-	options := append([]grpc.ServerOption{
-		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
-		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2("proto")}),
-		//lint:ignore SA1019 it is the only one that is this server's alone
-		grpc.RPCDecompressor(asSent{}),
+	o := s.options
+	late := minrate.GRPC(o.ClientTimeout, o.MaxBody)
+	counted := messages.New(o.Memory, o.MaxBody, o.ClientTimeout)
+	options := slices.Concat(counted.Options(), []grpc.ServerOption{
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.ConnectionTimeout(s.options.ClientTimeout),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle, Time: pingAfter, Timeout: s.options.ClientTimeout}),
+		grpc.ConnectionTimeout(o.ClientTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle, Time: pingAfter, Timeout: o.ClientTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingsApart, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.traffic(operators).unary, late.unary, s.observer.Unary, s.recovered),
-		grpc.ChainStreamInterceptor(late.stream),
-	}, slices.Concat(s.observer.TraceGRPC(), more)...)
-	tap := late.tap
-	if s.options.Keys != nil {
-		a := &authorization.GRPC{Keys: s.options.Keys, Rights: s.rights(operators), Observer: s.observer, Next: late.tap}
+		grpc.ChainUnaryInterceptor(s.traffic(operators).Unary, late.Unary, s.observer.Unary, recovery.Unary(o.Log)),
+		grpc.ChainStreamInterceptor(late.Stream),
+	}, s.observer.TraceGRPC(), more)
+	tap := late.Tap
+	if o.Keys != nil {
+		a := &authorization.GRPC{Keys: o.Keys, Rights: s.rights(operators), Observer: s.observer, Next: late.Tap}
 		options = append(options, grpc.ChainUnaryInterceptor(a.Unary), grpc.ChainStreamInterceptor(a.Stream))
 		tap = a.Tap
 	}
 	server := grpc.NewServer(append(options, grpc.InTapHandle(tap))...)
 	for _, service := range s.protocols.Services() {
-		s.counted(server, service.Description, service.New(s.with(operators)))
+		counted.Register(server, service.Description, service.New(s.with(operators)))
 	}
 	grpc_health_v1.RegisterHealthServer(server, s.health)
 	registerReflection(server)
 	return server
+}
+
+// overAdmin answers a call of gRPC on the admin port.
+func (s *Server) overAdmin(rpc *grpc.Server, w http.ResponseWriter, req *http.Request) {
+	r, err := connection.Begin(req)
+	if err != nil {
+		reply.Failure(w, err)
+		return
+	}
+	defer r.End()
+	if e := minrate.Begin(w, req, s.options.ClientTimeout); e != nil {
+		defer e.End()
+		if !endless(req.URL.Path) {
+			w = e.Flushing()
+		}
+	}
+	req.Body = r.Counted(req.Body)
+	rpc.ServeHTTP(w, req)
+}
+
+// endless says which calls answer for as long as the client likes.
+func endless(method string) bool {
+	return strings.HasPrefix(method, "/grpc.health.") || strings.HasPrefix(method, "/grpc.reflection.")
 }
 
 // registerReflection is [reflection.Register] of services that the process's registry does not have.
@@ -72,15 +94,4 @@ func (s *Server) setHealth(ready bool) {
 	for _, service := range healthServices(s.protocols) {
 		s.health.SetServingStatus(service, status)
 	}
-}
-
-// recovered turns a panic into INTERNAL for that call alone.
-func (s *Server) recovered(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.options.Log.Error("panic", "request_id", observe.From(ctx).ID(), "panic", p, "stack", string(debug.Stack()))
-			err = status.Error(codes.Internal, "internal error; the server's log has it")
-		}
-	}()
-	return next(ctx, req)
 }

@@ -8,13 +8,10 @@ package serve
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -25,9 +22,15 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/access"
 	"github.com/forgo-ml/forgo/serve/internal/authorization"
+	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/compress"
 	"github.com/forgo-ml/forgo/serve/internal/connection"
+	"github.com/forgo-ml/forgo/serve/internal/crosssite"
+	"github.com/forgo-ml/forgo/serve/internal/drain"
+	"github.com/forgo-ml/forgo/serve/internal/hosts"
+	"github.com/forgo-ml/forgo/serve/internal/minrate"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
+	"github.com/forgo-ml/forgo/serve/internal/recovery"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/openapi"
@@ -99,6 +102,14 @@ type Options struct {
 	Traces trace.TracerProvider
 }
 
+// CheckOrigin refuses what is no origin of web pages: SCHEME://HOST[:PORT], where HOST may begin
+// with *., or * for all.
+func CheckOrigin(origin string) error { return crosssite.Valid(origin) }
+
+// CheckHost refuses what is no name for [Options.Hosts]: NAME, *.NAME for the names below it, an
+// address, or * for all.
+func CheckHost(host string) error { return hosts.Valid(host) }
+
 // Server answers with models. It is safe for concurrent use.
 type Server struct {
 	models    *repository.Repository
@@ -107,9 +118,8 @@ type Server struct {
 	health    *health.Server
 	observer  *observe.Observer
 
-	clients, operators traffic
+	clients, operators drain.Traffic
 	table              *connection.Table
-	toldFull           atomic.Int64 // when, in Unix seconds
 }
 
 // Models are models by name.
@@ -142,7 +152,7 @@ func Repository(models *repository.Repository, o Options) *Server {
 		o.Protocols = Protocols()
 	}
 	s := &Server{models: models, options: o, protocols: o.Protocols, health: health.NewServer()}
-	s.table = connection.New(o.Memory, s.connectionsAreFull)
+	s.table = connection.New(o.Memory, o.Log)
 	s.observer = observe.New(o.Log, o.Traces, observed(s.protocols), func() observe.State { return state(models, o.LogDropped) })
 	models.Notify(func() { s.setHealth(models.Ready()) })
 	s.setHealth(models.Ready())
@@ -210,6 +220,9 @@ func (s *Server) rights(operators bool) authorization.Rights {
 	return authorization.Rights{Protocols: s.protocols, Operators: operators, Metrics: metricsPaths}
 }
 
+// pages are what people read, where links on other sites may lead.
+var pages = []string{"/", "/docs"}
+
 // metricsPaths are where operators find metrics: the second is TensorFlow Serving's, whose scrapers
 // need another port alone.
 var metricsPaths = []string{"/metrics", "/monitoring/prometheus/metrics"}
@@ -236,14 +249,14 @@ func (s *Server) Reload() { access.Reload(s.options.Log, s.options.reloaders()..
 // Drain makes the server answer that it is not ready, so that no new requests are sent to it.
 // It still answers those that come.
 func (s *Server) Drain() {
-	s.clients.stopping.Store(true)
-	s.operators.stopping.Store(true)
+	s.clients.Stop()
+	s.operators.Stop()
 	s.models.Stop()
 	s.health.Shutdown()
 }
 
 // traffic is that of the ports for operators, or of those for clients.
-func (s *Server) traffic(admin bool) *traffic {
+func (s *Server) traffic(admin bool) *drain.Traffic {
 	if admin {
 		return &s.operators
 	}
@@ -252,15 +265,30 @@ func (s *Server) traffic(admin bool) *traffic {
 
 func (s *Server) router(admin bool) chi.Router {
 	r := chi.NewRouter()
-	r.Use(lingering(s.options.ClientTimeout, s.traffic(admin)), limited(s.options.MaxBody), paced(s.options.ClientTimeout), unsniffed, s.observer.HTTP, recovered(s.options.Log))
-	if !admin && len(s.options.Origins) > 0 {
-		r.Use(newCORS(s.options.Origins).Handler)
+	o := s.options
+	r.Use(
+		s.traffic(admin).HTTP(o.ClientTimeout),
+		bodies.Limit(o.MaxBody),
+		minrate.HTTP(o.ClientTimeout),
+		crosssite.NoSniff,
+		s.observer.HTTP,
+		recovery.HTTP(o.Log),
+	)
+	var origins, linked []string // no page of another site may call operators' ports
+	if !admin {
+		origins, linked = o.Origins, pages
 	}
-	r.Use(s.newGuard(admin).middleware)
-	if s.options.Keys != nil {
-		r.Use(authorization.HTTP(s.options.Keys, s.rights(admin)))
+	if len(origins) > 0 {
+		r.Use(crosssite.CORS(origins).Handler)
 	}
-	r.Use(compress.HTTP(s.options.MaxBody, s.protocols.Compresses), headIsGet)
+	r.Use(
+		hosts.HTTP(hosts.Options{Allowed: o.Hosts, Operators: admin, Keys: o.Keys != nil}),
+		crosssite.HTTP(origins, linked),
+	)
+	if o.Keys != nil {
+		r.Use(authorization.HTTP(o.Keys, s.rights(admin)))
+	}
+	r.Use(compress.HTTP(o.MaxBody, s.protocols.Compresses), headIsGet)
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at %s", req.URL.Path))
 	})
@@ -303,41 +331,3 @@ func headIsGet(next http.Handler) http.Handler {
 		next.ServeHTTP(w, req)
 	})
 }
-
-// recovered turns a panic into a 500 for that request alone.
-func recovered(log *slog.Logger) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			defer func() {
-				if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
-					panic(p) // the connection is closed: a part of the answer is sent
-				} else if p != nil {
-					log.Error("panic", "request_id", observe.Of(w).ID(), "panic", p, "stack", string(debug.Stack()))
-					reply.Error(w, http.StatusInternalServerError, fmt.Errorf("internal error; the server's log has it"))
-				}
-			}()
-			next.ServeHTTP(w, req)
-		})
-	}
-}
-
-func limited(limit int64) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			if req.ContentLength > limit {
-				req.Body = tooLong{req.Body, limit}
-			} else {
-				req.Body = http.MaxBytesReader(w, req.Body, limit)
-			}
-			next.ServeHTTP(w, req)
-		})
-	}
-}
-
-// tooLong is a body of a length over the limit, which need not be read to be refused.
-type tooLong struct {
-	io.ReadCloser
-	limit int64
-}
-
-func (t tooLong) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: t.limit} }

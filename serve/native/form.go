@@ -9,7 +9,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
-	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
@@ -24,7 +24,7 @@ func (a *answers) form(m *served.Request, req *http.Request, boundary string) (p
 	case errors.Is(err, payload.ErrForm):
 		return nil, served.BadInput("%w", err)
 	case err != nil:
-		return nil, reply.BodyError(err)
+		return nil, bodies.Error(err)
 	}
 	a.list, a.files = true, files
 	data := make([][]byte, len(files))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
+	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -85,7 +86,7 @@ const (
 	rowsBody    = "JSON"
 )
 
-var bodies = map[string]string{
+var kinds = map[string]string{
 	"multipart/form-data": formBody, "text/csv": tableBody, "application/json": rowsBody,
 	"application/x-ndjson": linesBody, "application/ndjson": linesBody, "application/jsonl": linesBody, "application/x-jsonlines": linesBody,
 	"application/x-npy": npyBody, "application/npy": npyBody, "application/x-npz": npzBody, "application/npz": npzBody,
@@ -107,7 +108,7 @@ func sniff(body []byte, m *served.Request) string {
 // read turns a body of whatever kind into the model's inputs.
 func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, error) {
 	kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
-	what := bodies[kind]
+	what := kinds[kind]
 	switch {
 	case what == formBody:
 		if err != nil || parameters["boundary"] == "" {
@@ -117,7 +118,7 @@ func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, e
 	case (what == tableBody || what == npyBody || what == npzBody) && m.Manifest().Picture != nil:
 		return nil, served.BadInput("header Content-Type is %s, but model %q takes pictures", kind, m.Name)
 	}
-	body, free, err := reply.Body(req, m)
+	body, free, err := bodies.Read(req, m)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
+	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -65,7 +66,7 @@ func (small) Grow(bytes int64) error {
 
 // object reads a body that is a JSON object, or nothing at all.
 func object(req *http.Request, kind string, field func(r *payload.Reader, name string) error) error {
-	body, free, err := reply.Body(req, small{})
+	body, free, err := bodies.Read(req, small{})
 	if err != nil {
 		return err
 	}

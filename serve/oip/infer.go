@@ -10,6 +10,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -44,7 +45,7 @@ func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model
 func readCall(req *http.Request, r *served.Request) (c *call, id string, err error) {
 	lengths := req.Header.Values(wire.HeaderLength)
 	if len(lengths) == 0 {
-		body, free, err := reply.Body(req, r)
+		body, free, err := bodies.Read(req, r)
 		if err != nil {
 			return nil, "", err
 		}
@@ -63,7 +64,7 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, req.ContentLength)
 	}
 	// The JSON is read apart, so that the first tensor starts at an address that suits it.
-	header, free, err := reply.Head(req, n, r)
+	header, free, err := bodies.Head(req, n, r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -71,7 +72,7 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 	if int64(len(header)) < n {
 		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, len(header))
 	}
-	data, freeData, err := reply.OwnBody(req, r)
+	data, freeData, err := bodies.Own(req, r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -87,7 +88,7 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 // one element, without its length in front.
 func rawCall(req *http.Request, r *served.Request) (*call, error) {
 	m := r.Model
-	body, freeBody, err := reply.OwnBody(req, r)
+	body, freeBody, err := bodies.Own(req, r)
 	if err != nil {
 		return nil, err
 	}

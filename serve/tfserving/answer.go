@@ -10,6 +10,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -36,7 +37,7 @@ func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format)
 				return nil, err
 			}
 		}
-		body, free, err := reply.Body(req, r)
+		body, free, err := bodies.Read(req, r)
 		if err != nil {
 			return nil, err
 		}

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/peer"
 
-	"github.com/forgo-ml/forgo/serve/internal/slow"
+	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
 // frameBytes is what a frame takes beside what is in it.
@@ -95,7 +95,7 @@ type framed struct {
 	partial int64             // of those that the client has not ended
 	taken   int64             // of the budget
 	came    atomic.Int64      // bytes since client
-	client  *slow.Client      // while much is partial
+	client  *shed.Client      // while much is partial
 	over    bool
 }
 
@@ -182,7 +182,7 @@ func (f *framed) give() {
 		f.under.of.table.budget.Give(f.taken - f.sum)
 		f.taken = f.sum
 	}
-	if f.client != nil && f.partial < slow.Worthwhile {
+	if f.client != nil && f.partial < shed.Worthwhile {
 		f.client.End()
 		f.client = nil
 	}
@@ -206,15 +206,15 @@ func (f *framed) settle(came int64) bool {
 	}
 	f.mu.Lock()
 	f.came.Add(came)
-	if f.client == nil && f.partial >= slow.Worthwhile && !f.over {
+	if f.client == nil && f.partial >= shed.Worthwhile && !f.over {
 		f.came.Store(f.partial)
-		f.client = slow.Begin(f.came.Load, func() { _ = f.under.Close() })
+		f.client = shed.Begin(f.came.Load, func() { _ = f.under.Close() })
 	}
 	client := f.client
 	f.give()
 	f.mu.Unlock()
 	for end := time.Now().Add(f.patience); ; {
-		err := slow.Within(client, take)
+		err := shed.Within(client, take)
 		if err == nil {
 			return true
 		}

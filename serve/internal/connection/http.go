@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
-	"github.com/forgo-ml/forgo/serve/internal/slow"
+	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
 type key struct{}
@@ -55,7 +55,7 @@ func Begin(req *http.Request) (Request, error) {
 		bytes += streamBytes
 	}
 	if budget := conn.of.table.budget; bytes > 0 {
-		if err := slow.Within(nil, func() error { return budget.Take(bytes) }); err != nil {
+		if err := shed.Within(nil, func() error { return budget.Take(bytes) }); err != nil {
 			return Request{}, err
 		}
 	}
@@ -93,7 +93,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	if c.free -= int64(n); c.free < 0 {
 		r := c.request
 		budget := r.conn.of.table.budget
-		if err := slow.Within(nil, func() error { return budget.More(r.bytes, countedStep) }); err != nil {
+		if err := shed.Within(nil, func() error { return budget.More(r.bytes, countedStep) }); err != nil {
 			return 0, err
 		}
 		r.bytes += countedStep

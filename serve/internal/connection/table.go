@@ -8,6 +8,7 @@ package connection
 import (
 	"cmp"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,7 +17,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/serve/internal/slow"
+	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
 // What a connection takes: buffers, its goroutines and what the kernel tells of it.
@@ -29,7 +30,8 @@ const (
 type Table struct {
 	budget *predict.Budget
 	share  int64 // bytes that connections may take together
-	full   func(closed int)
+	log    *slog.Logger
+	told   atomic.Int64 // when the log last heard that there is no room, in Unix seconds
 
 	mu      sync.Mutex
 	all     map[*Conn]struct{}
@@ -39,9 +41,9 @@ type Table struct {
 }
 
 // New returns a table whose connections take a quarter of a budget at most. The budget may be nil.
-// full is told when connections were closed because there was no room.
-func New(budget *predict.Budget, full func(closed int)) *Table {
-	t := &Table{budget: budget, full: full, all: map[*Conn]struct{}{}, clients: map[netip.Addr]int{}, freed: make(chan struct{}, 1)}
+// The log hears once a minute that connections were closed because there was no room.
+func New(budget *predict.Budget, log *slog.Logger) *Table {
+	t := &Table{budget: budget, log: log, all: map[*Conn]struct{}{}, clients: map[netip.Addr]int{}, freed: make(chan struct{}, 1)}
 	if budget != nil {
 		t.share = budget.Max() / 4
 	}
@@ -214,10 +216,17 @@ func (t *Table) makeRoom(l *Listener, newcomer netip.Addr, alone bool) bool {
 		_ = k.Close()
 		n++
 	}
-	if n > 0 && t.full != nil {
+	if n > 0 {
 		t.full(n)
 	}
 	return n > 0
+}
+
+func (t *Table) full(closed int) {
+	now := time.Now().Unix()
+	if last := t.told.Load(); now-last >= 60 && t.told.CompareAndSwap(last, now) {
+		t.log.Warn("there is no room for more connections: those that ask for nothing are closed", "closed", closed)
+	}
 }
 
 // Conn is a connection of a [Table].
@@ -248,11 +257,11 @@ func (c *Conn) kind(age int64) kind {
 	switch {
 	case c.busy.Load() > 0:
 		return working
-	case c.open.Load() > 0 && age < int64(slow.Patient):
+	case c.open.Load() > 0 && age < int64(shed.Patient):
 		return working // it may have sent all of it
 	case c.open.Load() > 0:
 		return sending
-	case age < int64(slow.Patient):
+	case age < int64(shed.Patient):
 		return recent
 	}
 	return waiting
@@ -284,7 +293,7 @@ func (c *Conn) hold(bytes int64) error {
 	budget := c.of.table.budget
 	// As one who has much: what is kept for small requests is not for headers.
 	take := func() error {
-		return slow.Within(nil, func() error { return budget.More(slow.Worthwhile, bytes-have) })
+		return shed.Within(nil, func() error { return budget.More(shed.Worthwhile, bytes-have) })
 	}
 	if err := take(); err != nil {
 		c.of.table.makeRoom(c.of, c.client, false)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 )
 
@@ -30,7 +31,7 @@ type Answer struct {
 // Begin returns an answer and where it begins. End it, or Free it.
 func Begin(w http.ResponseWriter) (Answer, []byte) {
 	a := Answer{w: w}
-	a.b, a.free = Buffer()
+	a.b, a.free = bodies.Buffer()
 	return a, a.b.AvailableBuffer()
 }
 

@@ -59,6 +59,12 @@ func Error(w http.ResponseWriter, status int, err error) {
 	JSON(w, status, map[string]string{"error": err.Error()})
 }
 
+// Forbidden refuses a request for where it comes from, which the log then has.
+func Forbidden(w http.ResponseWriter, req *http.Request, err error) {
+	observe.Of(w).From = req.RemoteAddr
+	Error(w, http.StatusForbidden, err)
+}
+
 // NotAllowed refuses a request's method, and says which ones there are.
 func NotAllowed(w http.ResponseWriter, err error, methods ...string) {
 	w.Header().Set("Allow", strings.Join(methods, ", "))

@@ -15,7 +15,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
-	"github.com/forgo-ml/forgo/serve/internal/slow"
+	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
 // Request is a call on its way through a model: its place in the queue, and its time. It is
@@ -32,7 +32,7 @@ type Request struct {
 	cancel context.CancelFunc // nil where the request has no time of its own
 	// Writer answers a request over HTTP; its body can be given up through it. Optional.
 	Writer http.ResponseWriter
-	client *slow.Client // while its body is read
+	client *shed.Client // while its body is read
 	came   atomic.Int64 // bytes of the body
 }
 

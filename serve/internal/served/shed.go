@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/forgo-ml/forgo/serve/internal/slow"
+	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
 // Reading says that so many bytes of the request's body have come, and that more are to come.
@@ -14,7 +14,7 @@ func (r *Request) Reading(bytes int64) {
 	r.came.Store(bytes)
 	if r.client == nil && r.Writer != nil {
 		w := r.Writer
-		r.client = slow.Begin(r.came.Load, func() {
+		r.client = shed.Begin(r.came.Load, func() {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // its read fails now
 		})
 	}
@@ -31,10 +31,10 @@ func (r *Request) Read() {
 // writing says that the answer is being written, until end.
 func (r *Request) writing() (end func()) {
 	w := r.Writer
-	if w == nil || r.place.Bytes() < slow.Worthwhile {
+	if w == nil || r.place.Bytes() < shed.Worthwhile {
 		return func() {}
 	}
-	return slow.Begin(written(w), func() {
+	return shed.Begin(written(w), func() {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now())
 	}).End
 }
@@ -54,4 +54,4 @@ func written(w http.ResponseWriter) func() int64 {
 }
 
 // within tries to take memory again, as long as slow callers can make room for it.
-func (r *Request) within(take func() error) error { return slow.Within(r.client, take) }
+func (r *Request) within(take func() error) error { return shed.Within(r.client, take) }

@@ -7,6 +7,7 @@ import (
 	"path"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/protocol"
@@ -24,7 +25,7 @@ func handler(s protocol.Server) http.Handler {
 		}
 		defer m.Release()
 		reply.Do(w, req, m, func(r *served.Request) (predict.Tensors, error) {
-			body, free, err := reply.Body(req, r)
+			body, free, err := bodies.Read(req, r)
 			if err != nil {
 				return nil, err
 			}

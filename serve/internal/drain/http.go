@@ -1,4 +1,4 @@
-package serve
+package drain
 
 // Requests that are answered before they are read to their end.
 
@@ -11,11 +11,11 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
-// lingering counts requests and answers them at once, and then takes what is still sent of the request and throws it
-// away, as long as patience lasts. A connection that is closed on it would be reset: a client
-// that sends everything before it reads an answer would never learn why it is refused.
+// HTTP counts requests and answers them at once. It then reads what the client still sends, and
+// discards it, for as long as patience. Closing the connection instead would reset it: a client that
+// sends everything before it reads the answer would never learn why it is refused.
 // When the server stops, connections end with their next answer.
-func lingering(patience time.Duration, t *traffic) func(http.Handler) http.Handler {
+func (t *Traffic) HTTP(patience time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			t.begin()
@@ -54,11 +54,11 @@ func lingering(patience time.Duration, t *traffic) func(http.Handler) http.Handl
 	}
 }
 
-// followed is a body of which it is known whether it was read, and to its end.
+// followed is a body that notes whether it was read, and whether to its end.
 type followed struct {
 	io.ReadCloser
 	begun, ended, whole bool
-	traffic             *traffic
+	traffic             *Traffic
 }
 
 func (f *followed) Read(b []byte) (int, error) {

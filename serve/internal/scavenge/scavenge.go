@@ -1,19 +1,22 @@
-package serve
+// Package scavenge gives memory back to the system once a flood of requests has ended.
+package scavenge
 
 import (
 	"context"
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/forgo-ml/forgo/predict"
 )
 
 // worthReturning is how much requests must have taken for their memory to be given back at once:
 // Go would keep it for minutes.
 const worthReturning = 32 << 20
 
-// settle gives memory back to the system once a flood of requests has ended, until ctx does.
-func (s *Server) settle(ctx context.Context) {
-	if s.options.Memory == nil {
+// Watch watches what requests take of a budget, which may be nil, until ctx ends.
+func Watch(ctx context.Context, memory *predict.Budget) {
+	if memory == nil {
 		return
 	}
 	tick := time.NewTicker(time.Second)
@@ -24,7 +27,7 @@ func (s *Server) settle(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		peak, used := s.options.Memory.Peak(), s.options.Memory.Used()
+		peak, used := memory.Peak(), memory.Used()
 		high = max(high, peak)
 		if high > worthReturning && peak < high/4 && used < high/4 {
 			runtime.GC() // the first empties pools of buffers by half: what they held is garbage for the second

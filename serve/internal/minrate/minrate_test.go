@@ -1,6 +1,6 @@
-package serve
+package minrate_test
 
-// The minimum rate and draining, by a clock that moves only when all wait for it.
+// The minimum rate, by a clock that moves only when all wait for it.
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/forgo-ml/forgo/serve/internal/minrate"
 )
 
 // pipes is a listener of connections in memory.
@@ -57,7 +59,7 @@ func TestMinimumRate(t *testing.T) {
 					}
 					w.WriteHeader(http.StatusNotFound)
 				})
-				server := &http.Server{Handler: paced(20 * time.Second)(read), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+				server := &http.Server{Handler: minrate.HTTP(20 * time.Second)(read), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 				listener := make(pipes, 1)
 				served := make(chan struct{})
 				go func() {
@@ -93,66 +95,21 @@ func TestMinimumRate(t *testing.T) {
 	}
 }
 
-// TestDrainingWaitsUntilItIsQuiet stops while requests are under way, while others follow, and while nobody is.
-func TestDrainingWaitsUntilItIsQuiet(t *testing.T) {
-	tick := quiet / 100
-	for name, c := range map[string]struct {
-		busy  []time.Duration // when a request begins and ends, in turn
-		drain time.Duration
-		want  time.Duration
-	}{
-		"nothing under way":           {nil, time.Minute, quiet},
-		"one request":                 {[]time.Duration{0, 5 * time.Second}, time.Minute, 5*time.Second + quiet},
-		"another in the last moment":  {[]time.Duration{0, 5 * time.Second, 5*time.Second + quiet/2, 7 * time.Second}, time.Minute, 7*time.Second + quiet},
-		"another after it was closed": {[]time.Duration{0, 5 * time.Second, 5*time.Second + 2*quiet, time.Minute}, time.Hour, 5*time.Second + quiet},
-		"one that does not end":       {[]time.Duration{0, time.Hour}, time.Minute, time.Minute},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var of traffic
-				of.stopping.Store(true)
-				start := time.Now()
-				for i := 0; i < len(c.busy); i += 2 {
-					if c.busy[i] == 0 {
-						of.begin()
-					} else {
-						time.AfterFunc(c.busy[i], of.begin)
-					}
-					time.AfterFunc(c.busy[i+1], of.end)
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), c.drain)
-				defer cancel()
-				of.settle(ctx, func() bool { return true })
-				if took := time.Since(start); took < c.want || took > c.want+2*tick {
-					t.Errorf("it took %v, want %v", took, c.want)
-				}
-			})
-		})
-	}
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		new(traffic).settle(t.Context(), func() bool { return false })
-		if time.Since(start) != 0 {
-			t.Errorf("with nobody connected it took %v", time.Since(start))
-		}
-	})
-}
-
 // TestLateCallsAreEnded ends a call over gRPC whose message does not come, and no other.
 func TestLateCallsAreEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := late(time.Minute)
+		l := minrate.Calls(time.Minute)
 		for name, c := range map[string]struct {
 			comes time.Duration // after which the message does; 0 is never
 			ends  bool
 		}{"in time": {59 * time.Second, false}, "never": {0, true}} {
 			ctx, cancel := context.WithCancel(t.Context())
-			call, err := l.tap(ctx, nil)
+			call, err := l.Tap(ctx, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if c.comes > 0 {
-				time.AfterFunc(c.comes, func() { l.came(call) })
+				time.AfterFunc(c.comes, func() { _, _ = l.Unary(call, nil, nil, func(context.Context, any) (any, error) { return nil, nil }) })
 			}
 			start := time.Now()
 			select {

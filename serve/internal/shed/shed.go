@@ -1,5 +1,5 @@
-// Package slow gives up the clients that are slowest, where memory is needed that they hold.
-package slow
+// Package shed gives up the slowest clients where others need the memory that they hold.
+package shed
 
 import (
 	"errors"

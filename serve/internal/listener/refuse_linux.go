@@ -1,4 +1,4 @@
-package serve
+package listener
 
 import (
 	"net"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuse lets a listener have no new connections: a socket filter drops the packets that begin
-// one. Without it a connection that is made in the moment before the listener closes would be
-// reset. Those that have begun are made.
+// refuse keeps new connections from a listener: a socket filter drops the packets that begin one.
+// Without it, closing the listener would reset a connection made in the moment before. Connections
+// that have begun are still made.
 func refuse(l net.Listener) {
 	socket, ok := l.(syscall.Conn)
 	if !ok {

@@ -1,4 +1,6 @@
-package reply
+// Package bodies reads the bodies of requests over HTTP into memory that is reserved first, and bounds
+// their length.
+package bodies
 
 import (
 	"bytes"
@@ -29,10 +31,10 @@ func Buffer() (b *bytes.Buffer, free func()) {
 	}
 }
 
-// Body reads a request's body into a buffer that is reused: nothing may keep its bytes after
+// Read reads a request's body into a buffer that is reused: nothing may keep its bytes after
 // free. Memory beyond what small bodies take is reserved from memory before it is taken, and
 // given back by free. The error is the caller's, or memory's.
-func Body(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
+func Read(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
 	b, put := Buffer()
 	b.Grow(room(req.ContentLength))
 	body, taken, err := readAll(b.AvailableBuffer(), req.Body, req.ContentLength, memory)
@@ -50,11 +52,11 @@ func Body(req *http.Request, memory payload.Memory) (body []byte, free func(), e
 	}, nil
 }
 
-// Head reads the first n bytes of a request's body as Body does all of it. There may be fewer.
+// Head reads the first n bytes of a request's body as Read does all of it. There may be fewer.
 func Head(req *http.Request, n int64, memory payload.Memory) (head []byte, free func(), err error) {
 	rest, length := req.Body, req.ContentLength
 	req.Body, req.ContentLength = io.NopCloser(io.LimitReader(rest, n)), n
-	head, free, err = Body(req, memory)
+	head, free, err = Read(req, memory)
 	req.Body, req.ContentLength = rest, length
 	if length > 0 {
 		req.ContentLength = max(0, length-n) // of what is left
@@ -62,11 +64,11 @@ func Head(req *http.Request, n int64, memory payload.Memory) (head []byte, free 
 	return head, free, err
 }
 
-// OwnBody reads a request's body into memory that tensors may share; it is never nil. free gives it
+// Own reads a request's body into memory that tensors may share; it is never nil. free gives it
 // back once the engine has answered the request, and must not be called where it has not: of a
 // request that was given up in a batch the engine may still be reading the strings. An error is the
 // client's, or memory's.
-func OwnBody(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
+func Own(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
 	b, free := Buffer()
 	b.Grow(room(req.ContentLength))
 	if body, _, err = readAll(b.AvailableBuffer(), req.Body, req.ContentLength, memory); err != nil {
@@ -133,13 +135,13 @@ func readAll(body []byte, from io.Reader, length int64, memory payload.Memory) (
 			return body, taken, nil
 		}
 		if err != nil {
-			return nil, taken, BodyError(err)
+			return nil, taken, Error(err)
 		}
 	}
 }
 
-// BodyError names the body as what is at fault for a failed read.
-func BodyError(err error) error {
+// Error names the body as what is at fault for a failed read.
+func Error(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) || errors.Is(err, predict.ErrBusy) || errors.Is(err, predict.ErrInput) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
@@ -149,3 +151,25 @@ func BodyError(err error) error {
 	}
 	return served.BadInput("read the body: %w", err)
 }
+
+// Limit makes a body of more than limit bytes fail with an [http.MaxBytesError].
+func Limit(limit int64) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.ContentLength > limit {
+				req.Body = tooLong{req.Body, limit}
+			} else {
+				req.Body = http.MaxBytesReader(w, req.Body, limit)
+			}
+			next.ServeHTTP(w, req)
+		})
+	}
+}
+
+// tooLong is a body of a length over the limit, which need not be read to be refused.
+type tooLong struct {
+	io.ReadCloser
+	limit int64
+}
+
+func (t tooLong) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: t.limit} }

@@ -1,7 +1,7 @@
-package serve
-
-// gRPC messages within the memory that requests may take. grpc-go unpacks and unmarshals a message
-// before anybody is asked; here both happen under the budget, and an answer counts until it is sent.
+// Package messages keeps gRPC messages within the memory that requests may take. grpc-go decompresses and
+// unmarshals a message before anybody is asked; here both happen under the budget, and an answer counts
+// until it is sent.
+package messages
 
 import (
 	"bytes"
@@ -20,15 +20,37 @@ import (
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that this one stands on
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/connection"
+	"github.com/forgo-ml/forgo/serve/internal/minrate"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
-	"github.com/forgo-ml/forgo/serve/internal/slow"
+	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
+
+// Messages are those of a server.
+type Messages struct {
+	memory   *predict.Budget
+	maxBody  int64
+	patience time.Duration
+}
+
+// New returns messages of up to maxBody bytes each that take their memory from a budget, which may be nil. A
+// client has patience to take an answer, and longer for a long one.
+func New(memory *predict.Budget, maxBody int64, patience time.Duration) *Messages {
+	return &Messages{memory, maxBody, patience}
+}
+
+// Options are the server's, so that services that Register registers count their messages.
+func (m *Messages) Options() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(int(m.maxBody)),
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2("proto")}),
+		//lint:ignore SA1019 it is the only one that is this server's alone
+		grpc.RPCDecompressor(asSent{}),
+	}
+}
 
 // asSent hands packed messages on as they are: nothing that begins as gzip does is a message.
 type asSent struct{}
@@ -97,13 +119,13 @@ type account struct {
 	budget *predict.Budget
 	taken  atomic.Int64
 	timer  atomic.Pointer[time.Timer]
-	client atomic.Pointer[slow.Client] // who takes an answer
+	client atomic.Pointer[shed.Client] // who takes an answer
 }
 
 // take takes bytes, where clients that are slow can make room for them, or gives some back.
 func (a *account) take(n int64) error {
 	more := func() error { return a.budget.More(a.taken.Load(), n) }
-	if err := slow.Within(nil, more); err != nil {
+	if err := shed.Within(nil, more); err != nil {
 		return err
 	}
 	a.taken.Add(n)
@@ -136,8 +158,8 @@ func (a *answer) hangUp() {
 			_ = conn.Close()
 			a.account.release() // with the connection what it holds is garbage
 		}))
-		if a.size >= slow.Worthwhile {
-			a.account.client.Store(slow.Begin(conn.Moved, func() {
+		if a.size >= shed.Worthwhile {
+			a.account.client.Store(shed.Begin(conn.Moved, func() {
 				_ = conn.Close()
 				a.account.release()
 			}))
@@ -145,25 +167,25 @@ func (a *answer) hangUp() {
 	}
 }
 
-// counted registers a service whose messages are counted.
-func (s *Server) counted(server *grpc.Server, desc *grpc.ServiceDesc, service any) {
+// Register registers a service whose messages are counted.
+func (m *Messages) Register(server *grpc.Server, desc *grpc.ServiceDesc, service any) {
 	d := *desc
 	d.Methods = make([]grpc.MethodDesc, len(desc.Methods))
-	for i, m := range desc.Methods {
-		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: s.countedCall(m.Handler)}
+	for i, method := range desc.Methods {
+		d.Methods[i] = grpc.MethodDesc{MethodName: method.MethodName, Handler: m.counted(method.Handler)}
 	}
 	server.RegisterService(&d, service)
 }
 
-func (s *Server) countedCall(next grpc.MethodHandler) grpc.MethodHandler {
+func (m *Messages) counted(next grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		a := &account{budget: s.options.Memory}
+		a := &account{budget: m.memory}
 		out, err := next(srv, ctx, func(v any) error {
 			message, ok := v.(proto.Message)
 			if !ok {
 				return status.Errorf(codes.Internal, "a %T is no message", v)
 			}
-			f := frame{read: func(raw []byte) error { return s.unmarshal(raw, message, a) }}
+			f := frame{read: func(raw []byte) error { return m.unmarshal(raw, message, a) }}
 			if err := dec(&f); err != nil {
 				return err
 			}
@@ -181,16 +203,16 @@ func (s *Server) countedCall(next grpc.MethodHandler) grpc.MethodHandler {
 		}
 		return &answer{
 			Message: message, size: size, account: a,
-			conn: connection.Of(ctx), wait: allowed(s.options.ClientTimeout, int64(size)),
+			conn: connection.Of(ctx), wait: minrate.Allowed(m.patience, int64(size)),
 		}, nil
 	}
 }
 
 // unmarshal reads a message, what it takes reserved first.
-func (s *Server) unmarshal(raw []byte, message proto.Message, a *account) error {
+func (m *Messages) unmarshal(raw []byte, message proto.Message, a *account) error {
 	if bytes.HasPrefix(raw, gzipMagic) {
 		var err error
-		if raw, err = gunzipMessage(raw, s.options.MaxBody, a.take); err != nil {
+		if raw, err = gunzipMessage(raw, m.maxBody, a.take); err != nil {
 			return tooMuch(err)
 		}
 	}
@@ -250,82 +272,4 @@ func gunzipMessage(raw []byte, most int64, grow func(int64) error) ([]byte, erro
 			return nil, err
 		}
 	}
-}
-
-// What the parts of a message take beside their bytes, generously.
-const (
-	messageSize = 192
-	entrySize   = 256
-	pointerSize = 24
-	maxNested   = 64
-)
-
-// cost is the memory that a message will take.
-func cost(raw []byte, d protoreflect.MessageDescriptor, depth int) (int64, error) {
-	if depth > maxNested {
-		return 0, fmt.Errorf("messages are nested deeper than %d", maxNested)
-	}
-	total := int64(messageSize)
-	for len(raw) > 0 {
-		number, kind, n := protowire.ConsumeTag(raw)
-		if n < 0 {
-			return 0, protowire.ParseError(n)
-		}
-		raw = raw[n:]
-		field := d.Fields().ByNumber(number)
-		if kind != protowire.BytesType {
-			if n = protowire.ConsumeFieldValue(number, kind, raw); n < 0 {
-				return 0, protowire.ParseError(n)
-			}
-			raw = raw[n:]
-			total += pointerSize
-			continue
-		}
-		value, n := protowire.ConsumeBytes(raw)
-		if n < 0 {
-			return 0, protowire.ParseError(n)
-		}
-		raw = raw[n:]
-		switch {
-		case field == nil:
-			total += int64(len(value)) + pointerSize
-		case field.Message() != nil:
-			inner, err := cost(value, field.Message(), depth+1)
-			if err != nil {
-				return 0, err
-			}
-			total += inner + pointerSize
-			if field.IsMap() {
-				total += entrySize
-			}
-		case field.Kind() == protoreflect.StringKind || field.Kind() == protoreflect.BytesKind:
-			total += int64(len(value)) + 2*pointerSize
-		default:
-			total += packedSize(field.Kind(), value) + pointerSize
-		}
-	}
-	return total, nil
-}
-
-// packedSize is what packed numbers take.
-func packedSize(kind protoreflect.Kind, value []byte) int64 {
-	wide := int64(0)
-	switch kind {
-	case protoreflect.FloatKind, protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind,
-		protoreflect.DoubleKind, protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
-		return int64(len(value))
-	case protoreflect.BoolKind:
-		wide = 1
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Uint32Kind, protoreflect.EnumKind:
-		wide = 4
-	default:
-		wide = 8
-	}
-	n := int64(0)
-	for _, b := range value {
-		if b < 0x80 {
-			n++
-		}
-	}
-	return n * wide
 }

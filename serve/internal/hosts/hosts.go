@@ -1,0 +1,118 @@
+// Package hosts refuses requests sent to a name that is not the server's. It stops DNS rebinding: when
+// the name evil.example comes to mean 127.0.0.1, a browser takes a page of it to be of the same origin as
+// the server that listens there. Only the Host header tells the two apart.
+package hosts
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/reply"
+)
+
+// listening is in the contexts of requests: the address that the server listens on.
+type listening struct{}
+
+// BaseContext is for http.Server.BaseContext.
+func BaseContext(l net.Listener) context.Context {
+	return context.WithValue(context.Background(), listening{}, l.Addr())
+}
+
+// Valid refuses what is no name for [Options.Allowed]: NAME, *.NAME for the names below it, an
+// address, or * for all.
+func Valid(host string) error {
+	name := strings.TrimPrefix(host, "*.")
+	if host == "*" || name != "" && !strings.ContainsAny(name, "*/@ \t") && (!strings.Contains(name, ":") || isAddress(name)) {
+		return nil
+	}
+	return fmt.Errorf("%q is no host: give NAME, *.NAME for the names below it, an address, or * for all, without a port", host)
+}
+
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	return err == nil
+}
+
+// Options say which names a server is called by, on one of its ports.
+type Options struct {
+	// Allowed are names beside localhost and the server's own address. Where there are any, the header
+	// is checked on every address. Optional.
+	Allowed []string
+	// Operators says that the port is the operators', where the header is checked on every address.
+	Operators bool
+	// Keys says that callers show a key, which no page has: only Allowed names cause a check then, but for
+	// operators.
+	Keys bool
+}
+
+// HTTP refuses requests by the names that they were sent to: on every address where the options say
+// so, and otherwise on the loopback.
+func HTTP(o Options) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if err := o.check(req); err != nil {
+				reply.Forbidden(w, req, err)
+				return
+			}
+			next.ServeHTTP(w, req)
+		})
+	}
+}
+
+// check lets requests over a Unix socket, and to a handler without a connection, through: no page
+// reaches them.
+func (o Options) check(req *http.Request) error {
+	always := o.Operators || len(o.Allowed) > 0
+	if o.Keys && !always {
+		return nil
+	}
+	ctx := req.Context()
+	at, listens := ctx.Value(listening{}).(net.Addr)
+	own, connected := ctx.Value(http.LocalAddrContextKey).(net.Addr)
+	if at == nil {
+		at = own
+	}
+	ownIP, atIP := ip(own), ip(at)
+	if !connected || !ownIP.IsValid() || !always && (!listens || !atIP.IsLoopback()) {
+		return nil
+	}
+	name := hostname(req.Host)
+	if name == "" || name == "localhost" || strings.HasSuffix(name, ".localhost") || o.allows(name) {
+		return nil // a browser always names a host
+	}
+	// An address cannot be rebound. One that is not the server's own reaches it through a port
+	// that is forwarded, which is expected of servers that listen to a network.
+	if asked, err := netip.ParseAddr(name); err == nil && (asked.IsLoopback() || asked.Unmap() == ownIP || !atIP.IsLoopback()) {
+		return nil
+	}
+	return fmt.Errorf("host %q is not a name of this server: call it by localhost or its address, or start it with --allowed-hosts %s", tensor.Cut(name), tensor.Cut(name))
+}
+
+func (o Options) allows(name string) bool {
+	return slices.ContainsFunc(o.Allowed, func(allowed string) bool {
+		allowed = strings.ToLower(strings.Trim(allowed, "[]"))
+		below, wild := strings.CutPrefix(allowed, "*")
+		return allowed == name || wild && strings.HasSuffix(name, below)
+	})
+}
+
+// hostname is a Host header without its port, in lower case.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+}
+
+func ip(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,101 @@
+// Package listener opens the addresses that a server accepts connections on. A listener that ends
+// resets no connection that a client has made: it accepts those first.
+package listener
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// Listener is an open address.
+type Listener struct {
+	net.Listener
+	ending atomic.Bool
+	last   bool // used by Accept alone
+}
+
+// Open listens on the network tcp at HOST:PORT, or on unix at a path, which only this user may
+// connect to. It removes a socket that another server left behind.
+func Open(ctx context.Context, network, address string) (*Listener, error) {
+	if network == "unix" {
+		if err := clearSocket(ctx, address); err != nil {
+			return nil, err
+		}
+	}
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // whose listeners take no socket filter: see refuse
+	l, err := config.Listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if network == "unix" {
+		if err := os.Chmod(address, 0o600); err != nil {
+			_ = l.Close()
+			return nil, err
+		}
+	}
+	return &Listener{Listener: l}, nil
+}
+
+// clearSocket removes a socket that a server left behind, and nothing else.
+func clearSocket(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return errors.New("there is a file that is no socket")
+	}
+	if conn, err := new(net.Dialer).DialContext(ctx, "unix", path); err == nil {
+		_ = conn.Close()
+		return errors.New("another server answers there")
+	}
+	return os.Remove(path)
+}
+
+// backlog is how long a listener that ends waits for one more of the connections that were made
+// before.
+const backlog = 20 * time.Millisecond
+
+type deadliner interface{ SetDeadline(time.Time) error }
+
+// Accept is called by one goroutine. The listener is closed after its first error.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err == nil {
+			l.last = false
+			return c, nil
+		}
+		if !l.ending.Load() {
+			return nil, err
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && !l.last {
+			l.last = true
+			_ = l.Listener.(deadliner).SetDeadline(time.Now().Add(backlog))
+			continue
+		}
+		_ = l.Close()
+		return nil, net.ErrClosed
+	}
+}
+
+// End makes Accept fail once it has returned the connections that clients made before.
+func (l *Listener) End() {
+	l.ending.Store(true)
+	if unix, ok := l.Listener.(*net.UnixListener); ok {
+		_ = os.Remove(unix.Addr().String())
+		unix.SetUnlinkOnClose(false)
+	} else {
+		refuse(l.Listener)
+	}
+	_ = l.Listener.(deadliner).SetDeadline(time.Now().Add(backlog))
+}
