@@ -39,20 +39,31 @@ func Handler(models Models) http.Handler {
 			return
 		}
 		defer m.Release()
-		var a answers
-		prepare := func(r *served.Request) (predict.Tensors, error) {
-			if err := a.readTop(req); err != nil {
-				return nil, err
-			}
-			return a.read(r, req)
+		if err := m.HTTP(w, req, func(r *served.Request) error { return infer(w, req, r) }); err != nil {
+			reply.Failure(w, err)
 		}
-		write := func(out predict.Tensors) error { return a.write(w, m, out) }
-		reply.Do(w, req, m, prepare, write)
 	}
 	r.Get("/", list(models))
 	r.Post("/{name}", answer)
 	r.Post("/{name}/versions/{version}", answer)
 	return r
+}
+
+// infer answers one request.
+func infer(w http.ResponseWriter, req *http.Request, r *served.Request) error {
+	var a answers
+	if err := a.readTop(req); err != nil {
+		return err
+	}
+	inputs, err := a.read(r, req)
+	if err != nil {
+		return err
+	}
+	out, err := r.Run(inputs)
+	if err != nil {
+		return err
+	}
+	return a.write(w, r.Model, out)
 }
 
 // answers says how a request is to be answered.

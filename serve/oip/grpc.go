@@ -92,23 +92,20 @@ func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*p
 		return nil, reply.RPC(err)
 	}
 	defer m.Release()
-	var wanted []output
-	prepare := func(r *served.Request) (predict.Tensors, error) {
+	answer := &pb.ModelInferResponse{ModelName: m.Name, ModelVersion: m.Version, Id: req.GetId()}
+	err = m.Do(ctx, observe.From(ctx), func(r *served.Request) error {
 		r.Types = wire.Datatype
 		c, err := fromProto(r, inputsOf(r.Model), req)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if wanted, err = c.wanted(m); err != nil {
-			return nil, err
+		wanted, results, err := c.run(r)
+		if err != nil {
+			return err
 		}
-		return c.prepare(r)
-	}
-	answer := &pb.ModelInferResponse{ModelName: m.Name, ModelVersion: m.Version, Id: req.GetId()}
-	write := func(results predict.Tensors) error {
 		return addOutputs(answer, m, wanted, results)
-	}
-	if err := m.Do(ctx, observe.From(ctx), prepare, write); err != nil {
+	})
+	if err != nil {
 		return nil, reply.RPC(err)
 	}
 	return answer, nil

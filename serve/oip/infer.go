@@ -16,28 +16,25 @@ import (
 )
 
 func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model) {
-	var id string
-	var wanted []output
-	var free func()
-	prepare := func(r *served.Request) (predict.Tensors, error) {
-		r.Types = wire.Datatype
-		c, given, err := readCall(req, r)
-		if err != nil {
-			return nil, err
-		}
-		id, free = given, c.free
-		if wanted, err = c.wanted(m); err != nil {
-			return nil, err
-		}
-		return c.prepare(r)
+	if err := m.HTTP(w, req, func(r *served.Request) error { return infer(w, req, r) }); err != nil {
+		reply.Failure(w, err)
 	}
-	write := func(results predict.Tensors) error {
-		if free != nil {
-			free() // the run has ended, and results share nothing with its inputs
-		}
-		return writeAnswer(w, m, id, wanted, results)
+}
+
+func infer(w http.ResponseWriter, req *http.Request, r *served.Request) error {
+	r.Types = wire.Datatype
+	c, id, err := readCall(req, r)
+	if err != nil {
+		return err
 	}
-	reply.Do(w, req, m, prepare, write)
+	wanted, results, err := c.run(r)
+	if err != nil {
+		return err
+	}
+	if c.free != nil {
+		c.free() // the run has ended, and results share nothing with its inputs
+	}
+	return writeAnswer(w, r.Model, id, wanted, results)
 }
 
 // readCall reads a request of any of the three forms: JSON, JSON with binary data after it,

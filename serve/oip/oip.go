@@ -154,6 +154,19 @@ func names(infos []bundle.TensorInfo) []string {
 	return list
 }
 
+// run runs the model on the call's inputs, and says which outputs it is to answer with.
+func (c *call) run(r *served.Request) (wanted []output, results predict.Tensors, err error) {
+	if wanted, err = c.wanted(r.Model); err != nil {
+		return nil, nil, err
+	}
+	inputs, err := c.prepare(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	results, err = r.Run(inputs)
+	return wanted, results, err
+}
+
 // prepare turns what was sent into the model's inputs.
 func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 	if c.timeout > 0 {

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	forgo "github.com/forgo-ml/forgo"
-	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
@@ -279,7 +278,7 @@ func Deadline() Parameter {
 	s := Text()
 	s.Pattern = "^[0-9]{1,8}[HMSmun]$"
 	return Parameter{
-		Name: reply.Timeout, In: "header", Schema: s,
+		Name: served.Timeout, In: "header", Schema: s,
 		Description: "How long the client is going to wait: digits and a unit, H, M, S, m, u or n, from hours to nanoseconds.",
 	}
 }

@@ -29,40 +29,47 @@ var (
 )
 
 func answer(w http.ResponseWriter, req *http.Request, m *served.Model, f format) {
-	var q *request
-	prepare := func(r *served.Request) (predict.Tensors, error) {
-		r.Types = TypeName
-		if len(m.Signed()) == 0 { // the body says which, otherwise
-			if err := Answers(m, f.verb); err != nil {
-				return nil, err
-			}
-		}
-		body, free, err := bodies.Read(req, r)
-		if err != nil {
-			return nil, err
-		}
-		defer free() // what is parsed does not share it
-		if err := use(r, f.verb, body); err != nil {
-			return nil, err
-		}
+	if err := m.HTTP(w, req, func(r *served.Request) error { return f.answer(w, req, r) }); err != nil {
+		reply.Failure(w, err)
+	}
+}
+
+func (f format) answer(w http.ResponseWriter, req *http.Request, r *served.Request) error {
+	r.Types = TypeName
+	q, err := f.read(req, r)
+	if err != nil {
+		return err
+	}
+	results, err := q.run(r)
+	if err != nil {
+		return err
+	}
+	body, dst := reply.Begin(w)
+	if dst, err = f.write(&body, dst, q, results); err != nil {
+		return body.Fail(err)
+	}
+	body.End(dst)
+	return nil
+}
+
+func (f format) read(req *http.Request, r *served.Request) (*request, error) {
+	if len(r.Signed()) == 0 { // the body says which, otherwise
 		if err := Answers(r.Model, f.verb); err != nil {
 			return nil, err
 		}
-		if q, err = f.parse(r, f.verb, body); err != nil {
-			return nil, err
-		}
-		return q.inputs(r)
 	}
-	write := func(results predict.Tensors) error {
-		body, dst := reply.Begin(w)
-		dst, err := f.write(&body, dst, q, q.answered(results))
-		if err != nil {
-			return body.Fail(err)
-		}
-		body.End(dst)
-		return nil
+	body, free, err := bodies.Read(req, r)
+	if err != nil {
+		return nil, err
 	}
-	reply.Do(w, req, m, prepare, write)
+	defer free() // what is parsed does not share it
+	if err := use(r, f.verb, body); err != nil {
+		return nil, err
+	}
+	if err := Answers(r.Model, f.verb); err != nil {
+		return nil, err
+	}
+	return f.parse(r, f.verb, body)
 }
 
 // appendPredictions writes rows as "predictions" and columns as "outputs"; one output alone

@@ -71,41 +71,33 @@ type message interface {
 	GetModelSpec() *pb.ModelSpec
 }
 
-// infer answers one request: read makes the columns of its inputs, write encodes the outputs.
+// infer answers one request: answer reads it into q, runs that, and writes the outputs of the model that by names.
 func (s *PredictionService) infer(ctx context.Context, req message, verb string,
-	read func(*request, *served.Request) error, write func(*request, predict.Tensors, *pb.ModelSpec) error,
+	answer func(q *request, r *served.Request, by *pb.ModelSpec) error,
 ) error {
 	m, err := find(s.models, req.GetModelSpec())
 	if err != nil {
 		return reply.RPC(err)
 	}
 	defer m.Release()
-	q := &request{m: m}
-	prepare := func(r *served.Request) (predict.Tensors, error) {
-		q.concat = r.Concat
+	err = m.Do(ctx, observe.From(ctx), func(r *served.Request) error {
 		r.Types = TypeName
-		var err error
-		if q.m, err = choose(m, req.GetModelSpec().GetSignatureName(), verb); err != nil {
-			return nil, served.BadInput("model_spec: signature_name: %w", err)
+		chosen, err := choose(m, req.GetModelSpec().GetSignatureName(), verb)
+		if err != nil {
+			return served.BadInput("model_spec: signature_name: %w", err)
 		}
-		if err := Answers(q.m, verb); err != nil {
-			return nil, err
+		if err := Answers(chosen, verb); err != nil {
+			return err
 		}
-		r.Use(q.m)
-		if err := read(q, r); err != nil {
-			return nil, err
-		}
-		return q.inputs(r)
-	}
-	err = m.Do(ctx, observe.From(ctx), prepare, func(results predict.Tensors) error {
+		r.Use(chosen)
 		signature := req.GetModelSpec().GetSignatureName()
 		if _, listed := Signatures(m)[signature]; !listed {
 			signature = Signature
-			if q.m != m {
-				signature = own(q.m)
+			if chosen != m {
+				signature = own(chosen)
 			}
 		}
-		return write(q, q.answered(results), specOf(m, signature))
+		return answer(&request{m: chosen, concat: r.Concat}, r, specOf(m, signature))
 	})
 	if verb == "predict" && errors.Is(err, errNoSignature) { // as TensorFlow Serving has it
 		return status.Error(codes.FailedPrecondition, err.Error())
@@ -115,49 +107,57 @@ func (s *PredictionService) infer(ctx context.Context, req message, verb string,
 
 // Predict runs a model on tensors.
 func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest) (*pb.PredictResponse, error) {
-	var wanted []string
-	answer := &pb.PredictResponse{Outputs: map[string]*pb.TensorProto{}}
-	read := func(q *request, r *served.Request) error {
-		var err error
-		if wanted, err = filter(q.m, req.GetOutputFilter()); err != nil {
+	response := &pb.PredictResponse{Outputs: map[string]*pb.TensorProto{}}
+	err := s.infer(ctx, req, "predict", func(q *request, r *served.Request, by *pb.ModelSpec) error {
+		wanted, err := filter(q.m, req.GetOutputFilter())
+		if err != nil {
 			return err
 		}
-		q.columns = make(predict.Tensors, len(req.GetInputs()))
-		in := &reader{elements: q.m.MaxElements, room: s.maxBody, memory: r}
-		for name, p := range req.GetInputs() {
-			spec, err := q.spec(name)
-			if err != nil {
-				return served.BadInput("inputs: %w", err)
-			}
-			t, err := in.tensor(p)
-			if errors.Is(err, predict.ErrBusy) {
-				return err
-			}
-			if err != nil {
-				return served.BadInput("inputs: %q: %w", name, err)
-			}
-			if len(t.Shape) == 0 && q.single(spec) {
-				t.Shape = []int64{1}
-				q.bare++
-			}
-			q.columns[name] = q.complete(spec, t)
+		if err := q.tensors(r, req.GetInputs(), s.maxBody); err != nil {
+			return err
 		}
-		if err := q.allBare(q.columns); err != nil {
-			return served.BadInput("inputs: %w", err)
+		results, err := q.run(r)
+		if err != nil {
+			return err
 		}
-		return nil
-	}
-	write := func(_ *request, results predict.Tensors, by *pb.ModelSpec) error {
-		answer.ModelSpec = by
+		response.ModelSpec = by
 		for _, name := range wanted {
-			answer.Outputs[name] = toProto(results[name])
+			response.Outputs[name] = toProto(results[name])
 		}
 		return nil
-	}
-	if err := s.infer(ctx, req, "predict", read, write); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
-	return answer, nil
+	return response, nil
+}
+
+// tensors makes columns of tensors. Values that stand for more of them may take room bytes.
+func (q *request) tensors(r *served.Request, inputs map[string]*pb.TensorProto, room int64) error {
+	q.columns = make(predict.Tensors, len(inputs))
+	in := &reader{elements: q.m.MaxElements, room: room, memory: r}
+	for name, p := range inputs {
+		spec, err := q.spec(name)
+		if err != nil {
+			return served.BadInput("inputs: %w", err)
+		}
+		t, err := in.tensor(p)
+		if errors.Is(err, predict.ErrBusy) {
+			return err
+		}
+		if err != nil {
+			return served.BadInput("inputs: %q: %w", name, err)
+		}
+		if len(t.Shape) == 0 && q.single(spec) {
+			t.Shape = []int64{1}
+			q.bare++
+		}
+		q.columns[name] = q.complete(spec, t)
+	}
+	if err := q.allBare(q.columns); err != nil {
+		return served.BadInput("inputs: %w", err)
+	}
+	return nil
 }
 
 // filter returns the outputs to answer with.
@@ -187,36 +187,47 @@ func filter(m *served.Model, chosen []string) ([]string, error) {
 //
 //forgo:writer TensorFlow gRPC classes
 func (s *PredictionService) Classify(ctx context.Context, req *pb.ClassificationRequest) (*pb.ClassificationResponse, error) {
-	answer := &pb.ClassificationResponse{Result: &pb.ClassificationResult{}}
-	read := func(q *request, r *served.Request) error { return q.examples(r, req.GetInput()) }
-	write := func(q *request, results predict.Tensors, by *pb.ModelSpec) error {
-		answer.ModelSpec = by
+	response := &pb.ClassificationResponse{Result: &pb.ClassificationResult{}}
+	err := s.infer(ctx, req, "classify", func(q *request, r *served.Request, by *pb.ModelSpec) error {
+		if err := q.examples(r, req.GetInput()); err != nil {
+			return err
+		}
+		results, err := q.run(r)
+		if err != nil {
+			return err
+		}
 		given, err := q.classes(results)
 		if err != nil {
 			return err
 		}
+		response.ModelSpec = by
 		for row := range given.rows {
 			classes := make([]*pb.Class, given.each)
 			for i := range classes {
 				label, score := given.class(row, i)
 				classes[i] = &pb.Class{Label: label, Score: float32(score)}
 			}
-			answer.Result.Classifications = append(answer.Result.Classifications, &pb.Classifications{Classes: classes})
+			response.Result.Classifications = append(response.Result.Classifications, &pb.Classifications{Classes: classes})
 		}
 		return nil
-	}
-	if err := s.infer(ctx, req, "classify", read, write); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
-	return answer, nil
+	return response, nil
 }
 
 // Regress answers one number for each example.
 func (s *PredictionService) Regress(ctx context.Context, req *pb.RegressionRequest) (*pb.RegressionResponse, error) {
-	answer := &pb.RegressionResponse{Result: &pb.RegressionResult{}}
-	read := func(q *request, r *served.Request) error { return q.examples(r, req.GetInput()) }
-	write := func(q *request, results predict.Tensors, by *pb.ModelSpec) error {
-		answer.ModelSpec = by
+	response := &pb.RegressionResponse{Result: &pb.RegressionResult{}}
+	err := s.infer(ctx, req, "regress", func(q *request, r *served.Request, by *pb.ModelSpec) error {
+		if err := q.examples(r, req.GetInput()); err != nil {
+			return err
+		}
+		results, err := q.run(r)
+		if err != nil {
+			return err
+		}
 		t, err := q.values(results)
 		if err != nil {
 			return err
@@ -225,15 +236,16 @@ func (s *PredictionService) Regress(ctx context.Context, req *pb.RegressionReque
 		if err != nil {
 			return err
 		}
+		response.ModelSpec = by
 		for _, value := range values {
-			answer.Result.Regressions = append(answer.Result.Regressions, &pb.Regression{Value: float32(value)})
+			response.Result.Regressions = append(response.Result.Regressions, &pb.Regression{Value: float32(value)})
 		}
 		return nil
-	}
-	if err := s.infer(ctx, req, "regress", read, write); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
-	return answer, nil
+	return response, nil
 }
 
 // MultiInference is refused: each task is a request of its own.

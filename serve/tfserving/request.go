@@ -24,6 +24,19 @@ type request struct {
 	bare     int  // how many inputs came as a value without a list around it: one row
 }
 
+// run runs the model on the columns.
+func (q *request) run(r *served.Request) (predict.Tensors, error) {
+	inputs, err := q.inputs(r)
+	if err != nil {
+		return nil, err
+	}
+	results, err := r.Run(inputs)
+	if err != nil {
+		return nil, err
+	}
+	return q.answered(results), nil
+}
+
 // inputs turns the columns into the model's inputs.
 func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 	pictures, ok := q.columns[Picture]

@@ -29,11 +29,13 @@ type Request struct {
 	place  predict.Reservation
 	start  time.Time
 	ctx    context.Context
-	cancel context.CancelFunc // nil where the request has no time of its own
-	// Writer answers a request over HTTP; its body can be given up through it. Optional.
-	Writer http.ResponseWriter
-	client *shed.Client // while its body is read
-	came   atomic.Int64 // bytes of the body
+	cancel context.CancelFunc  // nil where the request has no time of its own
+	writer http.ResponseWriter // of a request over HTTP, which can be given up through it; nil for others
+	client *shed.Client        // while its body is read or its answer written; nil for small ones
+	came   atomic.Int64        // bytes of the body
+
+	noted observation
+	ran   time.Time // when the run ended
 }
 
 // Context ends when the caller leaves or the request's time is up.
@@ -85,65 +87,73 @@ func (r *Request) Concat(parts []tensor.Tensor) (tensor.Tensor, error) {
 	return tensor.Concat(parts...)
 }
 
-// Do answers one request in three steps, timed apart: prepare reads it and makes the inputs, the
-// model runs, write encodes the outputs. The first error ends it; where there is no room for the
-// request, that is before prepare. What prepare takes it reserves by Grow; it is given back
-// once the answer is written.
-func (m *Model) Do(ctx context.Context, seen *observe.Request, prepare func(*Request) (predict.Tensors, error),
-	write func(predict.Tensors) error,
-) (err error) {
-	o := observation{failed: true}
+// Do answers one request: it is admitted, or refused before anything of it is read; answer then reads it,
+// calls [Request.Run] once, and writes the outputs. The three are timed apart, and the first error ends the
+// request. What answer takes it reserves by Grow; Do gives it back.
+func (m *Model) Do(ctx context.Context, seen *observe.Request, answer func(*Request) error) (err error) {
 	calls := m.Observed().Calls
 	seen.Enter(calls)
 	defer calls.Leave()
-	r := &Request{Model: m, seen: seen, start: time.Now(), ctx: ctx}
+	r := &Request{Model: m, seen: seen, start: time.Now(), ctx: ctx, noted: observation{failed: true}}
+	defer func() { err = r.end(err) }()
 	if m.Timeout > 0 {
 		r.Within(m.Timeout)
 	}
-	defer func() {
-		o.total = time.Since(r.start)
-		m.stats.add(o)
-		r.place.Release()
-		if r.cancel != nil {
-			r.cancel()
-		}
-		if r.Types != nil {
-			err = tensor.Reword(err, r.Types)
-		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("the request's time was up after %s: %w", o.total.Round(time.Millisecond), err)
-		}
-	}()
-	if r.place, err = m.Enter(Overhead); errors.Is(err, predict.ErrBusy) {
+	if err := r.enter(); err != nil {
+		return err
+	}
+	if err := answer(r); err != nil {
+		return err
+	}
+	r.noted.output, r.noted.failed = time.Since(r.ran), false
+	seen.Answered(r.ctx, r.ran, r.noted.output, r.noted.rows)
+	return nil
+}
+
+// enter asks for a place in the queue.
+func (r *Request) enter() (err error) {
+	if r.place, err = r.Enter(Overhead); errors.Is(err, predict.ErrBusy) {
 		err = r.within(func() (err error) {
-			r.place, err = m.Enter(Overhead)
+			r.place, err = r.Enter(Overhead)
 			return err
 		})
 	}
-	if err != nil {
-		return err
-	}
-	r.place.Keep()
-	inputs, err := prepare(r)
-	if err != nil {
-		return err
-	}
-	prepared := time.Now()
-	o.rows = rows(inputs)
-	o.input = seen.Prepared(ctx, r.start, prepared.Sub(r.start))
-	outputs, took, err := r.place.Run(r.ctx, r.Model.Model, inputs)
-	ran := time.Now()
-	o.queue, o.infer = took.Queue, took.Infer
-	if err != nil {
-		return err
-	}
-	seen.Ran(ctx, prepared, took)
-	taken := r.writing()
-	err = write(outputs)
-	taken()
-	o.output, o.failed = time.Since(ran), err != nil
 	if err == nil {
-		seen.Answered(ctx, ran, o.output, o.rows)
+		r.place.Keep()
+	}
+	return err
+}
+
+// Run runs the model on what was read. What follows, until answer returns, is the writing of the outputs.
+func (r *Request) Run(inputs predict.Tensors) (predict.Tensors, error) {
+	prepared := time.Now()
+	r.noted.rows = rows(inputs)
+	r.noted.input = r.seen.Prepared(r.ctx, r.start, prepared.Sub(r.start))
+	outputs, took, err := r.place.Run(r.ctx, r.Model.Model, inputs)
+	r.ran = time.Now()
+	r.noted.queue, r.noted.infer = took.Queue, took.Infer
+	if err != nil {
+		return nil, err
+	}
+	r.seen.Ran(r.ctx, prepared, took)
+	r.writing()
+	return outputs, nil
+}
+
+// end gives back what the request took, also of one that panics, and words its error.
+func (r *Request) end(err error) error {
+	r.Read()
+	r.noted.total = time.Since(r.start)
+	r.stats.add(r.noted)
+	r.place.Release()
+	if r.cancel != nil {
+		r.cancel()
+	}
+	if r.Types != nil {
+		err = tensor.Reword(err, r.Types)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("the request's time was up after %s: %w", r.noted.total.Round(time.Millisecond), err)
 	}
 	return err
 }

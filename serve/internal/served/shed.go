@@ -12,15 +12,15 @@ import (
 // Reading says that so many bytes of the request's body have come, and that more are to come.
 func (r *Request) Reading(bytes int64) {
 	r.came.Store(bytes)
-	if r.client == nil && r.Writer != nil {
-		w := r.Writer
+	if r.client == nil && r.writer != nil {
+		w := r.writer
 		r.client = shed.Begin(r.came.Load, func() {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // its read fails now
 		})
 	}
 }
 
-// Read says that nothing more is to come.
+// Read says that nothing more is to come, or that the answer is written.
 func (r *Request) Read() {
 	if r.client != nil {
 		r.client.End()
@@ -28,15 +28,15 @@ func (r *Request) Read() {
 	}
 }
 
-// writing says that the answer is being written, until end.
-func (r *Request) writing() (end func()) {
-	w := r.Writer
+// writing says that the answer is being written from now on.
+func (r *Request) writing() {
+	w := r.writer
 	if w == nil || r.place.Bytes() < shed.Worthwhile {
-		return func() {}
+		return
 	}
-	return shed.Begin(written(w), func() {
+	r.client = shed.Begin(written(w), func() {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now())
-	}).End
+	})
 }
 
 // written is how many bytes of an answer were taken, for other goroutines.

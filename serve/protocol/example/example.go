@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"path"
 
-	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/bodies"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
@@ -24,28 +23,34 @@ func handler(s protocol.Server) http.Handler {
 			return
 		}
 		defer m.Release()
-		reply.Do(w, req, m, func(r *served.Request) (predict.Tensors, error) {
-			body, free, err := bodies.Read(req, r)
-			if err != nil {
-				return nil, err
-			}
-			defer free()
-			inputs, err := r.Payload().Table(body, m.Manifest().Beside(), "")
-			if err != nil {
-				return nil, served.BadInput("parse CSV: %w", err)
-			}
-			return inputs, nil
-		}, func(out predict.Tensors) error {
-			var lines []byte
-			for i := range out[m.Manifest().Outputs[0].Name].Rows() {
-				answer, err := m.Label(out, i)
-				if err != nil {
-					return err
-				}
-				lines = append(append(lines, answer.Classes[0].Label...), '\n')
-			}
-			reply.Text(w, "text/plain; charset=utf-8", lines)
-			return nil
-		})
+		if err := m.HTTP(w, req, func(r *served.Request) error { return best(w, req, r) }); err != nil {
+			reply.Failure(w, err)
+		}
 	})
+}
+
+func best(w http.ResponseWriter, req *http.Request, r *served.Request) error {
+	body, free, err := bodies.Read(req, r)
+	if err != nil {
+		return err
+	}
+	defer free()
+	inputs, err := r.Payload().Table(body, r.Manifest().Beside(), "")
+	if err != nil {
+		return served.BadInput("parse CSV: %w", err)
+	}
+	out, err := r.Run(inputs)
+	if err != nil {
+		return err
+	}
+	var lines []byte
+	for i := range out[r.Manifest().Outputs[0].Name].Rows() {
+		answer, err := r.Label(out, i)
+		if err != nil {
+			return err
+		}
+		lines = append(append(lines, answer.Classes[0].Label...), '\n')
+	}
+	reply.Text(w, "text/plain; charset=utf-8", lines)
+	return nil
 }

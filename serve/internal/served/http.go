@@ -1,6 +1,6 @@
-package reply
+package served
 
-// What requests over HTTP share on their way to a model.
+// Requests over HTTP.
 
 import (
 	"fmt"
@@ -8,29 +8,23 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
-	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// Do answers a request as [served.Model.Do] does. A write that fails has written nothing.
-func Do(w http.ResponseWriter, req *http.Request, m *served.Model,
-	prepare func(*served.Request) (predict.Tensors, error), write func(predict.Tensors) error,
-) {
-	err := m.Do(req.Context(), observe.Of(w), func(r *served.Request) (predict.Tensors, error) {
-		r.Writer = w
+// HTTP answers a request as Do does, within the time that its header gives. Where it returns an error,
+// answer has written nothing.
+func (m *Model) HTTP(w http.ResponseWriter, req *http.Request, answer func(*Request) error) error {
+	return m.Do(req.Context(), observe.Of(w), func(r *Request) error {
+		r.writer = w
 		if given := req.Header.Values(Timeout); len(given) > 0 {
 			d, err := parseTimeout(given[0])
 			if err != nil {
-				return nil, served.BadInput("header %s: %w", Timeout, err)
+				return BadInput("header %s: %w", Timeout, err)
 			}
 			r.Within(d)
 		}
-		return prepare(r)
-	}, write)
-	if err != nil {
-		Failure(w, err)
-	}
+		return answer(r)
+	})
 }
 
 // Timeout is gRPC's header, which its gateways take over HTTP too: how long the client is
