@@ -15,7 +15,7 @@ import pytest
 
 import forgo
 from forgo._errors import ExportError
-from forgo.exporting import _files
+from forgo.exporting import _keras_files as _files
 
 LAYER = {"class_name": "Dense", "config": {"name": "dense", "units": 2}}
 

@@ -264,7 +264,7 @@ def _export(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="A .keras file, an .h5 file of Keras 2 or 3, or a SavedModel's folder."
+            metavar="MODEL", help="A trained model: its file, or a SavedModel's folder. See docs/models.md."
         ),
     ],
     out: Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,8 @@ from forgo._errors import ExportError, ForgoError, argument
 from forgo._picture import ALPHAS, Alpha
 from forgo._rules import Colour, Fit, Resize, Rules
 from forgo._work import working_folder
-from forgo.exporting import _accuracy, _label_sets, _normalization, _user_preprocess
+from forgo.exporting import _accuracy, _adapters, _label_sets, _normalization, _user_preprocess
+from forgo.exporting._adapter import ENGINES, Adapter
 from forgo.exporting._heads import APPENDS, Append
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
@@ -28,8 +28,6 @@ from forgo.exporting._tasks import thresholds as each_threshold
 __all__ = ["Result", "export"]
 
 Examples = str | Path | list[Path] | npt.NDArray[Any] | dict[str, npt.NDArray[Any] | list[Path]]
-
-ENGINES = ("onnxruntime", "tensorflow")
 
 
 def export(
@@ -167,13 +165,19 @@ def export(
     tags = [t.strip() for t in tag.split(",") if t.strip()] if tag is not None else None
     if tags == []:
         raise ExportError("a tag must not be empty")
-    is_folder = isinstance(model, str | Path) and Path(model).is_dir()
+    adapter = _adapters.of(model)
+    chooses = adapter is not None and adapter.chooses
     bare = tags is not None and place.suffix != ".forgo"
     if not bare and place.suffix != ".forgo":
         raise ExportError(f"{place}: a bundle's name ends in .forgo; a bare SavedModel is written with a tag")
     if engine not in (None, *ENGINES):
         raise ExportError(f"there is no engine {engine!r}; it is one of {', '.join(ENGINES)}")
-    if tags and not bare and not is_folder and engine != "tensorflow":
+    if adapter is not None and (engine or ("tensorflow" if bare else ENGINES[0])) not in adapter.engines:
+        raise ExportError(
+            f"{adapter.files or adapter.models} is run by {' or '.join(adapter.engines)} alone, not by the engine "
+            f"{engine or 'tensorflow'}"
+        )
+    if tags and not bare and not chooses and engine != "tensorflow":
         raise ExportError("a tag is for SavedModels: give the engine tensorflow, too")
     if bare and engine == "onnxruntime":
         raise ExportError(f"{place}: with a tag it becomes a SavedModel, which onnxruntime does not run")
@@ -181,7 +185,7 @@ def export(
         raise ExportError("a slim bundle is proven: it needs examples, and is no bare SavedModel")
     if onnx_test_data and (bare or engine == "tensorflow" or no_goldens):
         raise ExportError("test data in ONNX's form is for ONNX models with examples")
-    if not is_folder and (signature or signature_examples or inputs or outputs):
+    if not chooses and (signature or signature_examples or inputs or outputs):
         raise ExportError("a signature, inputs and outputs are chosen of SavedModels alone")
     if task is not None and task not in TASKS:
         raise ExportError(f"there is no task {task!r}; it is one of {', '.join(TASKS)}")
@@ -223,7 +227,7 @@ def export(
     )
     if isinstance(given, Pictures) and given.note:
         notes.append(given.note)
-    from forgo.exporting import _files, _process, _signatures
+    from forgo.exporting import _process, _signatures
 
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
@@ -237,47 +241,34 @@ def export(
         trust=trust, slim=slim, onnx_test_data=onnx_test_data,
     )  # fmt: skip
 
+    if adapter is None:
+        raise _adapters.refused(model)
     if isinstance(model, str | Path):
-        _files.check(Path(model), trust=trust)
-        return _process.export_file(Path(model), _named(request, Path(model)))
-    keras = sys.modules.get("keras")
-    if keras is None or not isinstance(model, keras.Model):
-        raise ExportError(
-            f"a {type(model).__module__}.{type(model).__name__} cannot be exported; "
-            "give a Keras 3 model, a .keras or .h5 file, or a SavedModel's folder"
-        )
-    return _export_keras(model, request)
+        adapter.check(Path(model), trust)
+        return _process.export_file(adapter, Path(model), _named(request, Path(model)))
+    return _export_model(adapter, model, request)
 
 
 def _named(request: Request, file: Path) -> Request:
     return replace(request, provenance={"model": file.name, **request.provenance})
 
 
-def _export_keras(model: Any, request: Request) -> Result:
+def _export_model(adapter: Adapter, model: Any, request: Request) -> Result:
     """Take the truth from the model in memory, then export it as it is saved."""
-    from forgo.exporting import _files, _keras, _pipeline, _process
-    from forgo.exporting._pipeline import answers, check_prepared, preprocessor, read_examples
+    from forgo.exporting import _pipeline, _process
 
-    truth = None
+    trained = adapter.adapt(model, request)
     if request.pictures is not None or request.rows is not None:
-        adapter = _keras.KerasModel(model, picture=request.pictures is not None)
-        examples, _ = read_examples(adapter, request, preprocessor(adapter, request))
-        check_prepared(adapter, examples, request)
-        truth = answers(adapter, examples, request) if examples else None
+        preprocess = _pipeline.preprocessor(trained, request)
+        examples, _ = _pipeline.read_examples(trained, request, preprocess)
+        _pipeline.check_prepared(trained, examples, request)
+        if examples:
+            request = replace(request, truth=_pipeline.answers(trained, examples, request))
     with working_folder(request.place) as folder:
-        file = folder / "model.keras"
-        model.save(file)
-        if code := _files.foreign(_files.configuration(file)):  # which no other process has
-            import keras
-
-            if keras.backend.backend() != "tensorflow":
-                raise ExportError(
-                    f"{code} is code of yours, so the model is converted in this process, and that needs Keras on "
-                    f"TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
-                )
-            adapter = _process.named(_keras.KerasModel(model, picture=request.rows is None), request)
-            return _pipeline.run(adapter, replace(request, truth=truth))
-        return _process.export_file(file, replace(request, truth=truth))
+        file = adapter.save(model, folder)
+        if file is None:
+            return _pipeline.run(trained, request)
+        return _process.export_file(adapter, file, request)
 
 
 def _is_table(given: Any) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from forgo._errors import ExportError
 from forgo.exporting import _precision
 from forgo.exporting._batches import in_parts
-from forgo.exporting._files import configuration, foreign, of_keras_2
+from forgo.exporting._keras_files import configuration, foreign, of_keras_2
 from forgo.exporting._model import STRING, Arrays, End
 from forgo.exporting._tensorflow import Traceable, logical_name
 
@@ -53,8 +53,6 @@ class KerasModel(Traceable):
         self.operations |= {
             e.name: logical_name(t.name) for e, t in zip(self.inputs, self._graph.inputs, strict=True)
         }
-        self.rounding: float | None = None
-        """Of a model of mixed precision: how far its own answers were from those in float32."""
 
     def _name_outputs(self, library: Any) -> None:
         """Keep the model's own names; give a softmax its logits, which are there for the proof."""
@@ -96,9 +94,10 @@ class KerasModel(Traceable):
         answers = dict(zip([e.name for e in self.outputs], own, strict=True))
         if self._mixed is not None:
             mixed = self._ask(self._mixed, values)
-            self.rounding = _precision.check_close(
+            worst = _precision.check_close(
                 answers, dict(zip([e.name for e in self.outputs], mixed, strict=False))
             )
+            self.provenance = {"mixed_precision": {"rebuilt_in": "float32", "difference": worst}}
         return answers
 
     def _ask(self, model: Any, values: list[Any]) -> list[Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +47,11 @@ class SavedGraph:
 
 
 class Trained(Protocol):
-    """A trained model. One adapter a framework implements it (``exporting/_keras.py``, …)."""
+    """A trained model, as an adapter gives it to the export (``exporting/_adapter.py``).
+
+    What else it may have: ``signature``, the name that clients call it by, ``others`` and ``folder``, a
+    SavedModel's other signatures (``_signatures``); ``inner``, the model that a head or a normalization is put to.
+    """
 
     framework: str
     """The framework and its version, for provenance."""
@@ -54,6 +60,11 @@ class Trained(Protocol):
     """A classifier's probabilities come first; its logits, where it has any, second."""
     batch: int | None
     """How many rows the graph takes at once; None for any number, 0 for one without a dimension for it."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What else the manifest's provenance has of it, once it has answered."""
+        ...
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with the training framework itself."""
@@ -66,3 +77,24 @@ class Trained(Protocol):
     def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
         """Write a SavedModel into a folder that is not there yet."""
         ...
+
+
+class OnnxOnly:
+    """The half of ``Trained`` that models share whose graph can be ONNX and nothing else, of any number of rows."""
+
+    framework: str
+    inputs: list[End]
+    outputs: list[End]
+    batch: int | None = None
+    provenance: Mapping[str, Any] = MappingProxyType({})
+
+    def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
+        """Not called: its adapter has no engine that takes a SavedModel."""
+        raise NotImplementedError
+
+
+def innermost(model: Any) -> Any:
+    """The adapter's own model, without what was put before it or behind it."""
+    while hasattr(model, "inner"):
+        model = model.inner
+    return model

@@ -30,9 +30,10 @@ from forgo.exporting import (
     _user_preprocess,
     _warmup,
 )
+from forgo.exporting._adapter import ENGINES
 from forgo.exporting._examples import PICTURE, Example, from_cells, from_rows, read_pictures, stack
 from forgo.exporting._graph import OnnxModel, rename_ends
-from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained
+from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained, innermost
 from forgo.exporting._reload import ReloadedModel
 
 CHANNELS = (1, 3)
@@ -84,7 +85,7 @@ class Request:
     prepared: npt.NDArray[np.float32] | None = None
     """What the user's own function made of each of the pictures, the refused ones included."""
     tolerance: float = TOLERANCE
-    engine: str = "onnxruntime"
+    engine: str = ENGINES[0]
     tags: list[str] | None = None
     """Of the SavedModel that is written or, where the model is one, of its graph."""
     signature: str | None = None
@@ -173,7 +174,9 @@ def run(model: Trained, request: Request) -> Result:
         task = _tasks.check(model.outputs[0], request.labels, request.task, truth)
         limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
         graph, ends, runtime = _write_graph(model, stage, request)
-        kept, said_of = _beside(model, request, examples if preprocess is None else [], proven=proven)
+        kept, said_of = _signatures.beside(
+            model, request, examples if preprocess is None else [], proven=proven
+        )
         if model.batch is not None:
             graph["batch"] = model.batch
         worst = check(runtime, examples, truth, request.tolerance) if truth is not None else None
@@ -233,41 +236,6 @@ def run(model: Trained, request: Request) -> Result:
     )
 
 
-def _beside(
-    model: Trained, request: Request, examples: list[Example], *, proven: bool
-) -> tuple[list[_signatures.Beside], list[str]]:
-    """The other signatures of a SavedModel that the bundle keeps, and what is to be said of them all."""
-    inner: Any = model
-    while hasattr(inner, "inner"):
-        inner = inner.inner
-    others = getattr(inner, "others", [])
-    if request.bare or not others:
-        if request.signature_rows:
-            raise ExportError("examples of other signatures are for a SavedModel that has some, in a bundle")
-        return [], []
-    why = None
-    if request.engine != "tensorflow":
-        why = "--engine tensorflow keeps them"
-    elif inner is not model:
-        why = "the graph is written anew, with what goes before the model or behind it"
-    if why is not None:
-        if request.signature_rows or (request.signature and request.signature != inner.signature):
-            if request.engine != "tensorflow":
-                why = f"{argument('engine', 'tensorflow')} keeps them"
-            raise ExportError(
-                f"{inner.folder}: of its signatures only {inner.signature!r} can be kept: {why}"
-            )
-        names = ", ".join(others)
-        return [], [f"of the signatures {inner.signature} alone is kept, not {names}: {why}"]
-    kept, left_out = _signatures.keep(
-        inner, examples, request.signature_rows, request.tolerance, proven=proven
-    )
-    if request.signature and left_out:
-        name, reason = next(iter(left_out.items()))
-        raise ExportError(f"{inner.folder}: signature {name!r} cannot be kept: {reason}")
-    return kept, _signatures.notes(inner, kept, left_out)
-
-
 def _finish(
     stage: Staging, manifest: dict[str, Any], request: Request, examples: int, engine: str
 ) -> dict[str, Any]:
@@ -321,9 +289,7 @@ def _write_graph(
     except ExportError as e:
         raise ExportError(f"{e.message}: {argument('engine', 'tensorflow')} runs it as it is") from None
     graph = {"path": stage.add("model.onnx", onnx_graph.SerializeToString())}
-    while hasattr(model, "inner"):
-        model = model.inner
-    if signature := getattr(model, "signature", None):  # clients ask for it by this name
+    if signature := getattr(innermost(model), "signature", None):  # clients ask for it by this name
         graph["signature"] = signature
     return graph, None, runtime
 
@@ -545,14 +511,6 @@ def headed(model: Trained, request: Request) -> Trained:
     return _heads.behind(model, request.append, request.labels, request.task == "multi-label")
 
 
-def _rounding(model: Any) -> dict[str, Any]:
-    """Of a model of mixed precision: that it was rebuilt, and how far its own answers are from these."""
-    while hasattr(model, "inner"):
-        model = model.inner
-    worst = getattr(model, "rounding", None)
-    return {} if worst is None else {"mixed_precision": {"rebuilt_in": "float32", "difference": worst}}
-
-
 def _provenance(model: Trained, request: Request, worst: float | None) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -570,7 +528,7 @@ def _provenance(model: Trained, request: Request, worst: float | None) -> dict[s
             "python": platform.python_version(),
         },
         **({} if worst is None else {"framework_difference": worst}),
-        **_rounding(model),
+        **innermost(model).provenance,
         **({} if request.normalization.nothing else {"normalization": request.normalization.entry()}),
         **request.provenance,
     }

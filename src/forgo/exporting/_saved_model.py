@@ -6,16 +6,21 @@ import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from forgo import _binary
 from forgo._errors import ExportError, ForgoError, argument
+from forgo.exporting._adapter import Adapter
 from forgo.exporting._arrays import typed
 from forgo.exporting._batches import SINGLE, in_parts
-from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph
+from forgo.exporting._examples import as_bytes
+from forgo.exporting._model import STRING, UNNAMED, Arrays, End, SavedGraph, Trained
 from forgo.exporting._tensorflow import SIGNATURE, Traceable, logical_name
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
 
 METHODS = ("predict", "classify", "regress")
 _MOST_NAMES = 20
@@ -406,3 +411,39 @@ def _tensor(name: str) -> str:
 def _list(names: list[str]) -> str:
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return (", ".join(names[:_MOST_NAMES]) or "none") + more
+
+
+def _check(folder: Path, trust: bool) -> None:
+    if not (folder / "saved_model.pb").is_file():
+        raise ExportError(f"{folder}: a folder must be a SavedModel; there is no saved_model.pb in it")
+
+
+def _load(path: Path, request: Request) -> tuple[Trained, Request]:
+    saved = SavedModel(
+        path, tags=request.tags, signature=request.signature, inputs=request.input_operations,
+        outputs=request.output_operations, trust=request.trust, retag=request.bare,
+        several=request.engine == "tensorflow" and not request.bare,
+    )  # fmt: skip
+    request = _of_bytes(saved, request)
+    saved.settle(request.rows)
+    return saved, request
+
+
+def _of_bytes(model: Trained, request: Request) -> Request:
+    """Where files or base64 are given of an input that takes strings, they are its rows, and no pictures."""
+    name, alone = request.picture_name, len(model.inputs) == 1
+    ends = [e for e in model.inputs if e.name == name or (alone and name == UNNAMED)]
+    if request.pictures is None or not ends or ends[0].dtype != STRING:
+        return request
+    rows = {**(request.rows or {}), ends[0].name: as_bytes(request.pictures)}
+    return replace(request, pictures=None, picture_name=UNNAMED, rows=rows)
+
+
+ADAPTER = Adapter(
+    module=__name__,
+    files="a SavedModel's folder",
+    chooses=True,
+    is_file=Path.is_dir,
+    check=_check,
+    load=_load,
+)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from forgo._bundle import Staging
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 from forgo.exporting import _golden, _reload
 from forgo.exporting._examples import Example, as_bytes, from_rows, stack
-from forgo.exporting._model import STRING, UNNAMED, Arrays, End
+from forgo.exporting._model import STRING, UNNAMED, Arrays, End, Trained, innermost
 from forgo.exporting._rows import read_examples
 from forgo.exporting._saved_model import SavedModel
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
 
 FOLDER = "signatures"
 """Where their golden cases lie."""
@@ -40,6 +43,37 @@ class Beside:
     def name(self) -> str:
         """Of the signature."""
         return self.model.signature or ""
+
+
+def beside(
+    model: Trained, request: Request, examples: list[Example], *, proven: bool
+) -> tuple[list[Beside], list[str]]:
+    """The other signatures of a SavedModel that the bundle keeps, and what is to be said of them all."""
+    inner = innermost(model)
+    others = getattr(inner, "others", [])
+    if request.bare or not others:
+        if request.signature_rows:
+            raise ExportError("examples of other signatures are for a SavedModel that has some, in a bundle")
+        return [], []
+    why = None
+    if request.engine != "tensorflow":
+        why = "--engine tensorflow keeps them"
+    elif inner is not model:
+        why = "the graph is written anew, with what goes before the model or behind it"
+    if why is not None:
+        if request.signature_rows or (request.signature and request.signature != inner.signature):
+            if request.engine != "tensorflow":
+                why = f"{argument('engine', 'tensorflow')} keeps them"
+            raise ExportError(
+                f"{inner.folder}: of its signatures only {inner.signature!r} can be kept: {why}"
+            )
+        names = ", ".join(others)
+        return [], [f"of the signatures {inner.signature} alone is kept, not {names}: {why}"]
+    kept, left_out = keep(inner, examples, request.signature_rows, request.tolerance, proven=proven)
+    if request.signature and left_out:
+        name, reason = next(iter(left_out.items()))
+        raise ExportError(f"{inner.folder}: signature {name!r} cannot be kept: {reason}")
+    return kept, notes(inner, kept, left_out)
 
 
 def keep(

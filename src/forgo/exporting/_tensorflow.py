@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import onnx
@@ -25,6 +27,7 @@ class Traceable:
     """The names of operations in a SavedModel, by logical name; those that are missing are called the same."""
     batch: int | None = None
     """How many rows the graph takes at once: see forgo.exporting._batches."""
+    provenance: Mapping[str, Any] = MappingProxyType({})
     softmax = False
     """Whether the first output is the softmax of the second."""
 

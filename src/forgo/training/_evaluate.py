@@ -13,6 +13,7 @@ from rich.console import Console
 
 from forgo import report
 from forgo.exporting import _golden
+from forgo.exporting._keras_files import ADAPTER
 from forgo.exporting._pipeline import Request, Result
 from forgo.exporting._process import export_file
 from forgo.training import _metrics
@@ -74,6 +75,7 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
     parts = ("train", "valid", "test")
     counts = {p: len(getattr(e.data, p)) for p in parts}
     return export_file(
+        ADAPTER,
         e.model,
         Request(
             place=place,

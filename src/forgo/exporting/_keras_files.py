@@ -1,17 +1,24 @@
-"""Files of trained models: what they are, told without loading them or a framework."""
+"""Keras: the adapter, and what is told of its files without loading them."""
 
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forgo._errors import ExportError, argument
 from forgo.exporting import _archives
+from forgo.exporting._adapter import Adapter
+from forgo.exporting._model import Trained
 
-KERAS = (".keras", ".h5", ".hdf5")
+if TYPE_CHECKING:
+    from forgo.exporting._keras import KerasModel
+    from forgo.exporting._pipeline import Request
+
+SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 def check(file: Path, *, trust: bool) -> None:
@@ -20,14 +27,8 @@ def check(file: Path, *, trust: bool) -> None:
     Raises:
         ExportError: it is refused.
     """
-    if file.is_dir():
-        if (file / "saved_model.pb").is_file():
-            return
-        raise ExportError(f"{file}: a folder must be a SavedModel; there is no saved_model.pb in it")
     if not file.is_file():
         raise ExportError(f"{file}: no such file")
-    if file.suffix not in KERAS:
-        raise ExportError(f"{file}: it must be a .keras or .h5 file, or a SavedModel's folder")
     if file.suffix == ".keras":
         _archives.check_archive(file)
     for layer in _layers(configuration(file)):
@@ -135,3 +136,60 @@ def _layers(config: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(config, list):
         for value in config:
             yield from _layers(value)
+
+
+def _is_model(model: Any) -> bool:
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(model, keras.Model)
+
+
+def _load(path: Path, request: Request) -> tuple[Trained, Request]:
+    from forgo.exporting import _keras
+
+    return _named(_keras.load(path, picture=request.rows is None, trust=request.trust), request), request
+
+
+def _adapt(model: Any, request: Request) -> Trained:
+    from forgo.exporting._keras import KerasModel
+
+    return _named(KerasModel(model, picture=request.rows is None), request)
+
+
+def _named(model: KerasModel, request: Request) -> KerasModel:
+    """Give a model's ends the names that are asked for in place of its own."""
+    if request.first_output:
+        model.call_first(request.first_output)
+    if request.bare:
+        model.use_old_names()
+    return model
+
+
+def _save(model: Any, folder: Path) -> Path | None:
+    """Save it, unless it has code that no other process has."""
+    import keras
+
+    file = folder / "model.keras"
+    model.save(file)
+    code = foreign(configuration(file))
+    if not code:
+        return file
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"{code} is code of yours, so the model is converted in this process, and that needs Keras on "
+            f"TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
+        )
+    return None
+
+
+ADAPTER = Adapter(
+    module=__name__,
+    models="a Keras 3 model",
+    files="a .keras or .h5 file",
+    is_file=lambda path: path.suffix in SUFFIXES and not path.is_dir(),
+    check=lambda path, trust: check(path, trust=trust),
+    load=_load,
+    environment={"KERAS_BACKEND": "tensorflow"},
+    is_model=_is_model,
+    adapt=_adapt,
+    save=_save,
+)
