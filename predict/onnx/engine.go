@@ -1,5 +1,3 @@
-//go:build cgo
-
 // Package onnx runs ONNX graphs with ONNX Runtime.
 //
 //	m, err := predict.Load(ctx, "digits.forgo", onnx.Engine())
@@ -17,14 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 
-	ort "github.com/yalue/onnxruntime_go"
-
 	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
 )
 
 // Option changes how the engine is set up.
@@ -51,32 +47,33 @@ func (e engine) Name() string { return "onnxruntime" }
 var loaded struct {
 	sync.Mutex
 	library predict.Library
+	ort     *ort.Library
 }
 
 func (e engine) Library() (predict.Library, error) {
+	library, _, err := e.load()
+	return library, err
+}
+
+func (e engine) load() (predict.Library, *ort.Library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
-	if loaded.library.Path != "" {
+	if loaded.ort != nil {
 		if e.library != "" && e.library != loaded.library.Path {
-			return predict.Library{}, fmt.Errorf("load ONNX Runtime from %s: this process already has %s", e.library, loaded.library.Path)
+			return predict.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: this process already has %s", e.library, loaded.library.Path)
 		}
-		return loaded.library, nil
+		return loaded.library, loaded.ort, nil
 	}
 	lib, err := find(e.library)
 	if err != nil {
-		return predict.Library{}, err
+		return predict.Library{}, nil, err
 	}
-	ort.SetSharedLibraryPath(lib.Path)
-	// What matters comes back as an error; a library does not write to stderr.
-	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
-		return predict.Library{}, fmt.Errorf("load ONNX Runtime from %s: %w", lib.Path, err)
+	opened, err := ort.Open(lib.Path)
+	if err != nil {
+		return predict.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: %w", lib.Path, err)
 	}
-	// A library that the program itself opened first did not see the variable.
-	if err := ort.DisableTelemetry(); err != nil {
-		return predict.Library{}, fmt.Errorf("turn ONNX Runtime's telemetry off: %w", err)
-	}
-	loaded.library = lib
-	return lib, nil
+	loaded.library, loaded.ort = lib, opened
+	return lib, opened, nil
 }
 
 // MaxFile is how long an ONNX file may be: a protobuf message has at most 2 GiB.
@@ -119,10 +116,15 @@ func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	if err != nil {
 		return nil, err
 	}
-	if _, err := e.Library(); err != nil {
+	_, lib, err := e.load()
+	if err != nil {
 		return nil, err
 	}
-	return newSession(g.Path, data, info, o)
+	s, err := newSession(lib, data, info, o)
+	if err != nil {
+		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
+	}
+	return s, nil
 }
 
 // safe refuses what could reach outside the graph.
@@ -145,36 +147,4 @@ func (g Info) safe() error {
 		}
 	}
 	return nil
-}
-
-func newSession(path string, data []byte, info Info, o predict.SessionOptions) (predict.Session, error) {
-	options, err := ort.NewSessionOptions()
-	if err != nil {
-		return nil, fmt.Errorf("open ONNX graph: %w", err)
-	}
-	defer func() { _ = options.Destroy() }()
-	threads := o.Threads
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	err = errors.Join(
-		options.SetIntraOpNumThreads(threads),
-		options.SetInterOpNumThreads(1),
-		// What was checked was read as ONNX; the same bytes may be a file in ONNX Runtime's own format.
-		options.AddSessionConfigEntry("session.load_model_format", "ONNX"),
-		// Waiting threads sleep: a server's cores belong to its other requests.
-		options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("open ONNX graph: %w", err)
-	}
-	s := &session{inputs: info.Inputs, outputs: info.Outputs, dims: info.dims, idle: make(chan stopper, maxIdle)}
-	if s.fit, err = fit(data, info); err != nil {
-		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(path), err)
-	}
-	if s.ort, err = ort.NewDynamicAdvancedSessionWithONNXData(s.fit.model, s.fit.in, s.fit.out, options); err != nil {
-		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(path), err)
-	}
-	s.fit.model = nil // which the session has a copy of
-	return s, nil
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
-	_ "github.com/forgo-ml/forgo/predict/internal/needscgo"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 

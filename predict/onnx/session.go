@@ -1,5 +1,3 @@
-//go:build cgo
-
 package onnx
 
 import (
@@ -10,38 +8,49 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	ort "github.com/yalue/onnxruntime_go"
+	"unsafe"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 type session struct {
 	inputs, outputs []tensor.Spec
 	dims            map[string][]string // what free dimensions are called, by input or output
-	fit             fitted
 
 	// closing waits for runs: each holds the lock for reading.
 	closing sync.RWMutex
-	ort     *ort.DynamicAdvancedSession // nil once closed
-	idle    chan stopper                // of runs that have ended
+	lib     *ort.Library
+	ort     *ort.Session // nil once closed
+	idle    bindings
 
 	// ownShapes is set where an output had another shape than the graph's ends let expect.
 	ownShapes atomic.Bool
 }
 
-// stopper ends a run.
-type stopper struct {
-	*ort.RunOptions
-	stopped chan struct{} // holds one once the run was told to end
-}
+// maxPlaced is how many bytes of an output are set aside on the word of its shape.
+const maxPlaced = 64 << 20
 
-const (
-	maxIdle   = 8        // stoppers that are kept for later runs
-	maxPlaced = 64 << 20 // bytes of an output that are set aside on the word of its shape
-)
+func newSession(lib *ort.Library, data []byte, info Info, o predict.SessionOptions) (*session, error) {
+	threads := o.Threads
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	names := func(specs []tensor.Spec) []string {
+		out := make([]string, len(specs))
+		for i, s := range specs {
+			out[i] = s.Name
+		}
+		return out
+	}
+	opened, err := lib.NewSession(data, threads, names(info.Inputs), names(info.Outputs))
+	if err != nil {
+		return nil, err
+	}
+	return &session{inputs: info.Inputs, outputs: info.Outputs, dims: info.dims, lib: lib, ort: opened}, nil
+}
 
 func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
@@ -57,13 +66,10 @@ func (s *session) Close() error {
 	if s.ort == nil {
 		return nil
 	}
-	err := s.ort.Destroy()
+	s.idle.close()
+	s.ort.Close()
 	s.ort = nil
-	close(s.idle)
-	for stop := range s.idle {
-		err = errors.Join(err, stop.Destroy())
-	}
-	return err
+	return nil
 }
 
 func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
@@ -78,143 +84,131 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if s.ort == nil {
 		return nil, errors.New("run ONNX graph: the session is closed")
 	}
-
-	in := make([]ort.Value, len(s.fit.in))
-	defer destroy(in)
-	if len(s.inputs) == 0 {
-		var err error
-		if in[0], err = toValue(tensor.Tensor{Shape: []int64{1}, Data: []float32{0}}); err != nil {
-			return nil, fmt.Errorf("run ONNX graph: %w", err)
-		}
-	}
-	for i, spec := range s.inputs {
-		v, err := s.fit.pass(i, inputs[spec.Name])
-		if err != nil {
-			return nil, fmt.Errorf("run ONNX graph: input %q: %w", spec.Name, err)
-		}
-		in[i] = v
-	}
-	places := !s.ownShapes.Load()
-	result, err := s.answer(ctx, inputs, in, outputs, places)
-	if err != nil && places && ctx.Err() == nil {
-		// It may have been the shapes; they matter no more if it was.
-		var again error
-		if result, again = s.answer(ctx, inputs, in, outputs, false); again == nil {
-			s.ownShapes.Store(true)
-			err = nil
-		}
-	}
+	result, err := s.run(ctx, inputs, outputs)
 	if err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
-	runtime.KeepAlive(inputs) // ONNX Runtime read the callers' memory in place
 	return result, nil
 }
 
-// answer runs the graph, into memory of our own where places says so and the shapes are known.
-func (s *session) answer(ctx context.Context, inputs predict.Tensors, in []ort.Value, outputs []string, places bool) (predict.Tensors, error) {
-	placed, err := s.places(inputs, places)
-	if err != nil {
+// run takes memory of its own for outputs whose shapes the graph's ends let expect, which costs least.
+func (s *session) run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	if s.ownShapes.Load() {
+		return s.place(ctx, inputs, outputs, nil)
+	}
+	result, err, bound := s.runBound(ctx, inputs, outputs)
+	if !bound {
+		result, err = s.place(ctx, inputs, outputs, s.shapes(inputs))
+	}
+	if err == nil || ctx.Err() != nil {
+		return result, err
+	}
+	// It may have been the shapes; they matter no more if it was.
+	result, again := s.place(ctx, inputs, outputs, nil)
+	if again != nil {
 		return nil, err
 	}
-	out := make([]ort.Value, len(s.fit.out))
-	defer destroy(out)
-	for i, t := range placed {
-		if t.Data == nil {
+	s.ownShapes.Store(true)
+	return result, nil
+}
+
+// shapes are those that the outputs are expected to have, nil for those that ONNX Runtime allocates. Into
+// an output that is an input as well it writes nothing.
+func (s *session) shapes(inputs predict.Tensors) [][]int64 {
+	shapes := make([][]int64, len(s.outputs))
+	for i, spec := range s.outputs {
+		size := int64(spec.DType.ElementSize())
+		if size == 0 || spec.Shape == nil || slices.ContainsFunc(s.inputs, func(in tensor.Spec) bool { return in.Name == spec.Name }) {
 			continue
 		}
-		if out[s.fit.slot(i)], err = toValue(t); err != nil {
-			return nil, fmt.Errorf("output %q: %w", s.outputs[i].Name, err)
+		shape := append(make([]int64, 0, len(spec.Shape)), spec.Shape...)
+		if len(shape) > 0 && shape[0] < 0 && len(s.inputs) > 0 {
+			shape[0] = int64(inputs[s.inputs[0].Name].Rows())
+		}
+		if n, err := tensor.Count(shape); err == nil && n*size <= maxPlaced {
+			shapes[i] = shape
 		}
 	}
-	if err := s.run(ctx, in, out); err != nil {
-		return nil, err
+	return shapes
+}
+
+// place runs the graph on the callers' memory in place, into new memory for outputs whose shapes are given.
+func (s *session) place(ctx context.Context, inputs predict.Tensors, outputs []string, shapes [][]int64) (_ predict.Tensors, err error) {
+	var pinned runtime.Pinner
+	defer pinned.Unpin()
+	in, out := make([]ort.Value, len(s.inputs)), make([]ort.Value, 0, len(outputs))
+	defer func() {
+		for _, v := range slices.Concat(in, out) {
+			s.lib.Free(v)
+		}
+	}()
+	for i, spec := range s.inputs {
+		if in[i], err = s.give(&pinned, inputs[spec.Name]); err != nil {
+			return nil, fmt.Errorf("input %q: %w", spec.Name, err)
+		}
 	}
-	result := make(predict.Tensors, len(outputs))
+	var wanted []int
+	placed := make([][]byte, len(s.outputs))
 	for i, spec := range s.outputs {
 		if !slices.Contains(outputs, spec.Name) {
 			continue
 		}
-		t, at := placed[i], s.fit.slot(i)
-		switch {
-		case s.fit.outputs[i] == flat:
-			t, err = unflat(spec.DType, out[at], out[at+1])
-		case t.Data == nil || len(t.Shape) == 0: // a scalar's value is a copy
-			t, err = fromValue(out[at])
+		var v ort.Value
+		if shapes != nil && shapes[i] != nil {
+			n, err := tensor.Count(shapes[i])
+			if err != nil {
+				return nil, err
+			}
+			placed[i] = make([]byte, n*int64(spec.DType.ElementSize()))
+			if v, err = s.view(&pinned, spec.DType, shapes[i], placed[i]); err != nil {
+				return nil, fmt.Errorf("output %q: %w", spec.Name, err)
+			}
+		}
+		wanted, out = append(wanted, i), append(out, v)
+	}
+	var stop *ort.Stop
+	if ctx.Done() != nil {
+		if stop, err = s.lib.NewStop(); err != nil {
+			return nil, err
+		}
+		defer stop.Close()
+	}
+	if err := s.ort.Run(ctx, stop, in, wanted, out); err != nil {
+		return nil, err
+	}
+	result := make(predict.Tensors, len(outputs))
+	for i, at := range wanted {
+		spec := s.outputs[at]
+		var t tensor.Tensor
+		if placed[at] != nil {
+			t, err = tensor.FromBytes(spec.DType, placed[at], shapes[at]...)
+		} else {
+			t, err = s.lib.Read(out[i])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("output %q: %w", spec.Name, err)
 		}
 		result[spec.Name] = t
 	}
+	runtime.KeepAlive(inputs)
 	return result, nil
 }
 
-// places are tensors for the outputs whose shapes are known, empty ones for the others, which
-// ONNX Runtime allocates. Into an output that is an input as well it writes nothing. The
-// binding cannot read scalars back from where ONNX Runtime put them: they always need a place.
-func (s *session) places(inputs predict.Tensors, all bool) ([]tensor.Tensor, error) {
-	placed := make([]tensor.Tensor, len(s.outputs))
-	for i, spec := range s.outputs {
-		size := int64(spec.DType.ElementSize())
-		if s.fit.outputs[i] == flat || size == 0 || s.isInput(spec.Name) || !all && len(spec.Shape) > 0 {
-			continue
-		}
-		shape := slices.Clone(spec.Shape)
-		if len(shape) > 0 && shape[0] < 0 && len(s.inputs) > 0 {
-			shape[0] = int64(inputs[s.inputs[0].Name].Rows())
-		}
-		n, err := tensor.Count(shape)
-		if err != nil || n*size > maxPlaced {
-			continue
-		}
-		if placed[i], err = tensor.FromBytes(spec.DType, make([]byte, n*size), shape...); err != nil {
-			return nil, fmt.Errorf("output %q: %w", spec.Name, err)
-		}
+// give makes a value of an input, which shares its memory where it can.
+func (s *session) give(pinned *runtime.Pinner, t tensor.Tensor) (ort.Value, error) {
+	if texts, ok := t.Data.([]string); ok {
+		return s.lib.Strings(t.Shape, texts)
 	}
-	return placed, nil
-}
-
-func (s *session) isInput(name string) bool {
-	return slices.ContainsFunc(s.inputs, func(in tensor.Spec) bool { return in.Name == name })
-}
-
-// run lets the end of ctx stop ONNX Runtime between two operations.
-func (s *session) run(ctx context.Context, in, out []ort.Value) error {
-	if ctx.Done() == nil {
-		return s.ort.Run(in, out)
-	}
-	stop, err := s.stopper()
+	raw, err := t.Bytes()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	unneeded := context.AfterFunc(ctx, func() {
-		_ = stop.Terminate()
-		stop.stopped <- struct{}{}
-	})
-	err = s.ort.RunWithOptions(in, out, stop.RunOptions)
-	if !unneeded() {
-		<-stop.stopped // it may be freed only after Terminate has returned
-		_ = stop.Destroy()
-		if err != nil {
-			return ctx.Err()
-		}
-		return nil
-	}
-	select {
-	case s.idle <- stop:
-	default:
-		_ = stop.Destroy()
-	}
-	return err
+	return s.view(pinned, t.DType(), t.Shape, raw)
 }
 
-func (s *session) stopper() (stopper, error) {
-	select {
-	case stop := <-s.idle:
-		return stop, nil
-	default:
+func (s *session) view(pinned *runtime.Pinner, dtype tensor.DType, shape []int64, raw []byte) (ort.Value, error) {
+	if len(raw) > 0 {
+		pinned.Pin(unsafe.SliceData(raw))
 	}
-	options, err := ort.NewRunOptions()
-	return stopper{options, make(chan struct{}, 1)}, err
+	return s.lib.View(dtype, shape, raw)
 }

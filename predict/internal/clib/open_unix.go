@@ -1,0 +1,22 @@
+//go:build unix
+
+package clib
+
+import "github.com/ebitengine/purego"
+
+// Open loads the shared library at a path, or one that the system finds by its name.
+func Open(path string) (library uintptr, err error) {
+	return purego.Dlopen(path, purego.RTLD_LAZY|purego.RTLD_LOCAL)
+}
+
+// Symbol returns the address of a function or variable, 0 where the library has none of that name.
+func Symbol(library uintptr, name string) uintptr {
+	address, err := purego.Dlsym(library, name)
+	if err != nil {
+		return 0
+	}
+	return address
+}
+
+// Close lets go of a library.
+func Close(library uintptr) { _ = purego.Dlclose(library) }

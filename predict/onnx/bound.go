@@ -1,0 +1,144 @@
+package onnx
+
+// Small runs: their inputs are copied to memory that is bound to the session, and their outputs from there.
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+const (
+	maxBound = 64 << 10 // bytes of inputs and outputs of a small run
+	maxIdle  = 16       // bindings that a session keeps for later runs
+)
+
+// binding is one for inputs of certain shapes.
+type binding struct {
+	*ort.Binding
+	inputs, outputs [][]int64
+}
+
+// bindings are those that no run uses, the latest last.
+type bindings struct {
+	mu   sync.Mutex
+	list []*binding
+}
+
+// take returns one for these inputs, nil where there is none.
+func (b *bindings) take(specs []tensor.Spec, inputs predict.Tensors) *binding {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+next:
+	for i := len(b.list) - 1; i >= 0; i-- {
+		found := b.list[i]
+		for j, spec := range specs {
+			if !slices.Equal(found.inputs[j], inputs[spec.Name].Shape) {
+				continue next
+			}
+		}
+		b.list = slices.Delete(b.list, i, i+1)
+		return found
+	}
+	return nil
+}
+
+// put keeps one for later, in place of the one that has waited longest where there are many.
+func (b *bindings) put(used *binding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.list) == maxIdle {
+		b.list[0].Close()
+		b.list = slices.Delete(b.list, 0, 1)
+	}
+	b.list = append(b.list, used)
+}
+
+func (b *bindings) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, idle := range b.list {
+		idle.Close()
+	}
+	b.list = nil
+}
+
+// runBound runs the graph unless bound is false: the run is no small one then.
+func (s *session) runBound(ctx context.Context, inputs predict.Tensors, outputs []string) (_ predict.Tensors, err error, bound bool) { //nolint:revive // it is the last that decides
+	b := s.idle.take(s.inputs, inputs)
+	if b == nil {
+		if b, err = s.bind(inputs); b == nil || err != nil {
+			return nil, err, b != nil
+		}
+	}
+	for i, spec := range s.inputs {
+		raw, err := inputs[spec.Name].Bytes()
+		if err != nil {
+			s.idle.put(b)
+			return nil, fmt.Errorf("input %q: %w", spec.Name, err), true
+		}
+		copy(b.Inputs[i], raw)
+	}
+	for _, memory := range b.Outputs {
+		clear(memory) // nothing of another caller's answer is there, whatever the graph writes
+	}
+	alive, err := b.Run(ctx)
+	if !alive {
+		defer b.Close()
+	} else {
+		defer s.idle.put(b)
+	}
+	if err != nil {
+		return nil, err, true
+	}
+	result := make(predict.Tensors, len(outputs))
+	for i, spec := range s.outputs {
+		if !slices.Contains(outputs, spec.Name) {
+			continue
+		}
+		t, err := tensor.FromBytes(spec.DType, append([]byte(nil), b.Outputs[i]...), slices.Clone(b.outputs[i])...)
+		if err != nil {
+			return nil, fmt.Errorf("output %q: %w", spec.Name, err), true
+		}
+		result[spec.Name] = t
+	}
+	return result, nil, true
+}
+
+// bind makes a binding for inputs like these, nil where a run on them is no small one.
+func (s *session) bind(inputs predict.Tensors) (*binding, error) {
+	made := &binding{outputs: s.shapes(inputs)}
+	most := int64(maxBound)
+	whole := func(specs []tensor.Spec, shape func(i int) []int64) []tensor.Spec {
+		out := slices.Clone(specs)
+		for i := range out {
+			out[i].Shape = shape(i)
+			n, err := tensor.Count(out[i].Shape)
+			size := n * int64(out[i].DType.ElementSize())
+			if most -= size; err != nil || size == 0 || out[i].Shape == nil || most < 0 {
+				return nil
+			}
+		}
+		return out
+	}
+	in := whole(s.inputs, func(i int) []int64 {
+		shape := append([]int64{}, inputs[s.inputs[i].Name].Shape...)
+		made.inputs = append(made.inputs, shape)
+		return shape
+	})
+	if in == nil && len(s.inputs) > 0 {
+		return nil, nil
+	}
+	out := whole(s.outputs, func(i int) []int64 { return made.outputs[i] })
+	if out == nil {
+		return nil, nil
+	}
+	var err error
+	made.Binding, err = s.ort.Bind(in, out)
+	return made, err
+}

@@ -1,0 +1,256 @@
+package onnx_test
+
+// What C holds, and for how long.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+func open(t *testing.T, name string) predict.Session {
+	t.Helper()
+	s, err := onnx.Engine().Open(t.Context(), read(t, name), predict.SessionOptions{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func short(n int) int {
+	if testing.Short() {
+		return n / 20
+	}
+	return n
+}
+
+// Answers are right while Go's collector runs all the time and moves stacks, threads are interrupted by
+// signals, runs are given up, others fail, and sessions come and go.
+func TestRightUnderStress(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(1))
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1)
+	defer signal.Stop(signals)
+	numbers, texts, shared := open(t, "affine"), open(t, "same-string"), open(t, "two")
+	ended := make(chan struct{})
+	var around, callers sync.WaitGroup
+	around.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-signals:
+			default:
+				_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+				runtime.Gosched()
+			}
+		}
+	})
+	around.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+			}
+			s, err := onnx.Engine().Open(context.Background(), read(t, "affine"), predict.SessionOptions{Threads: 1})
+			if err == nil {
+				err = s.Close()
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for caller := range 32 {
+		callers.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(caller)))
+			for range short(100) {
+				if err := deep(random.IntN(50), func() error { return askOne(t.Context(), random, numbers, texts, shared) }); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	callers.Wait()
+	close(ended)
+	around.Wait()
+}
+
+// deep calls f on a stack that has just grown, and moved.
+func deep(n int, f func() error) error {
+	var room [256]byte
+	if n > 0 {
+		err := deep(n-1, f)
+		room[n] = 1
+		return err
+	}
+	return f()
+}
+
+func askOne(ctx context.Context, random *rand.Rand, numbers, texts, two predict.Session) error {
+	rows := int64(1 + random.IntN(5))
+	if random.IntN(20) == 0 {
+		rows = 10_000 // too many for a binding
+	}
+	switch random.IntN(5) {
+	case 0: // a failing call
+		x := predict.Tensors{"a": {Shape: []int64{2, 2}, Data: make([]float32, 4)}, "b": {Shape: []int64{3, 2}, Data: make([]float32, 6)}}
+		if out, err := two.Run(ctx, x, []string{"sum"}); err == nil {
+			return fmt.Errorf("2 rows and 3 rows were added: %v", out)
+		}
+		return nil
+	case 1: // one that may be given up
+		soon, cancel := context.WithTimeout(ctx, time.Duration(random.IntN(20_000)))
+		defer cancel()
+		x := predict.Tensors{"x": {Shape: []int64{rows, 3}, Data: make([]float32, 3*rows)}}
+		out, err := numbers.Run(soon, x, []string{"y"})
+		if err == nil && out["y"].Data.([]float32)[0] != 1 || err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("given up: %v, %w", out["y"].Shape, err)
+		}
+		return nil
+	case 2:
+		x := make([]string, 2*rows)
+		for i := range x {
+			x[i] = strings.Repeat(string(rune('a'+random.IntN(26))), random.IntN(100)) + "\x00é"
+		}
+		out, err := texts.Run(ctx, predict.Tensors{"x": {Shape: []int64{rows, 2}, Data: slices.Clone(x)}}, []string{"y"})
+		if err != nil || !slices.Equal(out["y"].Data.([]string), x) {
+			return fmt.Errorf("%q came back as %v: %w", x, out, err)
+		}
+		return nil
+	}
+	x := make([]float32, 3*rows)
+	for i := range x {
+		x[i] = float32(random.IntN(1 << 20))
+	}
+	out, err := numbers.Run(ctx, predict.Tensors{"x": {Shape: []int64{rows, 3}, Data: x}}, []string{"y"})
+	if err != nil || len(out["y"].Data.([]float32)) != len(x) {
+		return fmt.Errorf("%d rows: %v, %w", rows, out["y"].Shape, err)
+	}
+	for i, y := range out["y"].Data.([]float32) {
+		if y != 2*x[i]+1 {
+			return fmt.Errorf("2 × %v + 1 = %v", x[i], y)
+		}
+	}
+	return nil
+}
+
+// Memory does not grow with runs that succeed, fail or are given up, nor with sessions.
+func TestMemoryDoesNotGrow(t *testing.T) {
+	numbers, texts, two := open(t, "affine"), open(t, "same-string"), open(t, "two")
+	slow := open(t, "slow")
+	row := predict.Tensors{"x": {Shape: []int64{1, 3}, Data: make([]float32, 3)}}
+	rows := int64(0)
+	for name, c := range map[string]struct {
+		times int
+		do    func() error
+	}{
+		"runs of many shapes": {6_000, func() error {
+			rows = rows%200 + 1
+			_, err := numbers.Run(t.Context(), predict.Tensors{"x": {Shape: []int64{rows, 3}, Data: make([]float32, 3*rows)}}, []string{"y"})
+			return err
+		}},
+		"large runs": {2_000, func() error {
+			_, err := numbers.Run(t.Context(), predict.Tensors{"x": {Shape: []int64{20_000, 3}, Data: make([]float32, 60_000)}}, []string{"y"})
+			return err
+		}},
+		"strings": {6_000, func() error {
+			x := tensor.Tensor{Shape: []int64{1, 2}, Data: []string{strings.Repeat("long", 500), ""}}
+			_, err := texts.Run(t.Context(), predict.Tensors{"x": x}, []string{"y"})
+			return err
+		}},
+		"failing runs": {6_000, func() error {
+			x := predict.Tensors{"a": {Shape: []int64{2, 2}, Data: make([]float32, 4)}, "b": {Shape: []int64{3, 2}, Data: make([]float32, 6)}}
+			if out, err := two.Run(t.Context(), x, []string{"sum"}); err == nil {
+				return fmt.Errorf("got %v", out)
+			}
+			return nil
+		}},
+		"runs that are given up": {200, func() error {
+			soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			if _, err := slow.Run(soon, row, []string{"y"}); !errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("got %w", err)
+			}
+			return nil
+		}},
+		"sessions": {1_000, func() error {
+			s, err := onnx.Engine().Open(t.Context(), read(t, "affine"), predict.SessionOptions{Threads: 1})
+			if err != nil {
+				return err
+			}
+			_, err = s.Run(t.Context(), row, []string{"y"})
+			return errors.Join(err, s.Close())
+		}},
+		"sessions that are refused": {2_000, func() error {
+			g := read(t, "affine")
+			g.Data = append(slices.Clone(g.Data), message(7, message(1, message(2, "y", 4, "NoSuchOperation")))...)
+			if s, err := onnx.Engine().Open(t.Context(), g, predict.SessionOptions{Threads: 1}); err == nil {
+				_ = s.Close()
+				return errors.New("it was opened")
+			}
+			return nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			times := max(short(c.times), 20)
+			resident := func(n int) int {
+				for range n {
+					if err := c.do(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				debug.FreeOSMemory()
+				statm, err := os.ReadFile("/proc/self/statm")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var size, pages int
+				if _, err := fmt.Sscan(string(statm), &size, &pages); err != nil {
+					t.Fatal(err)
+				}
+				return pages * os.Getpagesize() >> 10
+			}
+			before := resident(times)
+			after := []int{resident(times), resident(times), resident(times)}
+			t.Logf("%d KiB after %d, then %v", before, times, after)
+			if after[2] > before+2048+before/20 {
+				t.Errorf("memory went from %d to %v KiB", before, after)
+			}
+		})
+	}
+}
+
+// What ONNX Runtime says of a graph is one printable line, however long the names in it.
+func TestErrorsAreBoundedAndPrintable(t *testing.T) {
+	g := read(t, "affine")
+	name := "\x1b[2J\n" + strings.Repeat("x", 1<<20)
+	g.Data = append(slices.Clone(g.Data), message(7, message(1, message(2, "other", 3, name, 4, "NoSuchOperation")))...)
+	s, err := onnx.Engine().Open(t.Context(), g, predict.SessionOptions{})
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("it was opened")
+	}
+	if text := err.Error(); len(text) > 8<<10 || strings.ContainsAny(text, "\x1b\n") || !strings.Contains(text, `\u001b[2J`) {
+		t.Errorf("%d bytes: %.300q", len(text), text)
+	}
+}
