@@ -27,7 +27,7 @@ import (
 type Option func(*engine)
 
 // Library names the ONNX Runtime shared library. No other place is tried.
-func Library(path string) Option { return func(e *engine) { e.library = path } }
+func Library(path string) Option { return func(e *engine) { e.path = path } }
 
 // Engine returns the ONNX Runtime engine. Nothing is loaded until it is used. A process has
 // one ONNX Runtime: the first engine used decides which.
@@ -39,15 +39,15 @@ func Engine(options ...Option) predict.Engine {
 	return e
 }
 
-type engine struct{ library string }
+type engine struct{ path string }
 
 func (e engine) Name() string { return "onnxruntime" }
 
 // loaded is the process's one ONNX Runtime.
 var loaded struct {
 	sync.Mutex
-	library predict.Library
-	ort     *ort.Library
+	info predict.Library
+	ort  *ort.Library
 }
 
 func (e engine) Library() (predict.Library, error) {
@@ -59,12 +59,12 @@ func (e engine) load() (predict.Library, *ort.Library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
 	if loaded.ort != nil {
-		if e.library != "" && e.library != loaded.library.Path {
-			return predict.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: this process already has %s", e.library, loaded.library.Path)
+		if e.path != "" && e.path != loaded.info.Path {
+			return predict.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: this process already has %s", e.path, loaded.info.Path)
 		}
-		return loaded.library, loaded.ort, nil
+		return loaded.info, loaded.ort, nil
 	}
-	lib, err := find(e.library)
+	lib, err := find(e.path)
 	if err != nil {
 		return predict.Library{}, nil, err
 	}
@@ -72,7 +72,7 @@ func (e engine) load() (predict.Library, *ort.Library, error) {
 	if err != nil {
 		return predict.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: %w", lib.Path, err)
 	}
-	loaded.library, loaded.ort = lib, opened
+	loaded.info, loaded.ort = lib, opened
 	return lib, opened, nil
 }
 
