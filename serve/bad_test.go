@@ -286,7 +286,7 @@ func TestBadRequestsAreListed(t *testing.T) {
 		note(b.kind, b.protocol(), len(b.ways()))
 	}
 	var page strings.Builder
-	fmt.Fprintf(&page, "# Bad requests\n\nEach of these %d kinds of bad request is sent by the tests in [`serve/`](../serve) over the protocols\nmarked, as it is, in chunks and packed, to the model and to its version by name: %d requests. Each is\nrefused with a 4xx, or its gRPC code, and an error that names the field; after each a good request is\nanswered.\n\n", len(kinds), sent)
+	fmt.Fprintf(&page, "# Bad requests\n\nThe tests in [`serve/`](../serve) send each of these %d kinds of bad request over the marked protocols:\nplain, in chunks and compressed, to the model and to its version by name, %d requests in all. The server refuses\neach with a 4xx or its gRPC code and an error that names the field. After each it still answers a good request.\n\n", len(kinds), sent)
 	fmt.Fprintf(&page, "| kind | %s |\n|%s\n", strings.Join(protocols, " | "), strings.Repeat(" --- |", len(protocols)+1))
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		fmt.Fprintf(&page, "| %s |", kind)

@@ -175,15 +175,15 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 	}
 	var page strings.Builder
 	fmt.Fprintf(&page, "# What refused requests leave behind\n\n"+
-		"`make refusals`: each kind of request that is refused is sent %d times to one process, which then holds no\n"+
-		"goroutine and no descriptor more, and less than 1 MiB more of live heap. `TestRefusedRequestsLeaveNothing`\n"+
-		"fails otherwise. The figures are those of one run.\n\n"+
-		"| way | kinds | most that the heap grew after %d | by |\n| --- | --- | --- | --- |\n", refusals, refusals)
+		"`make refusals` sends each kind of refused request %d times to one process. Afterwards the process holds no more\n"+
+		"goroutines or descriptors than before, and less than 1 MiB more of live heap; otherwise\n"+
+		"`TestRefusedRequestsLeaveNothing` fails. The figures are from one run.\n\n"+
+		"| protocol | kinds | largest growth of the heap after %d | caused by |\n| --- | --- | --- | --- |\n", refusals, refusals)
 	protocols := []string{"OIP REST", "OIP gRPC", "TensorFlow Serving REST", "TensorFlow Serving gRPC", "native", connections}
 	for _, p := range protocols {
 		fmt.Fprintf(&page, "| %s | %d | %.0f KiB | %s |\n", p, len(kinds[p]), max(0, float64(worst[p])/1024), worstKind[p])
 	}
-	fmt.Fprintf(&page, "\nThe kinds of the first five are those of [bad-requests.md](bad-requests.md). Of connections, keys and limits they are:\n\n")
+	fmt.Fprintf(&page, "\n[bad-requests.md](bad-requests.md) lists the kinds of the first five. The kinds of connections, keys and limits are:\n\n")
 	for _, kind := range kinds[connections] {
 		fmt.Fprintf(&page, "- %s\n", kind)
 	}
@@ -359,13 +359,13 @@ func connectionRefusals(t *testing.T) []refusal {
 		{"a key without the right", request("POST", locked["url"]+"/models/iris", "[5.1,3.5,1.4,0.2]", 403, "X-API-Key", key)},
 		{"no key, over gRPC", infer(lockedCalls, codes.Unauthenticated, as(""))},
 		{"a key without the right, over gRPC", infer(lockedCalls, codes.PermissionDenied, as(key))},
-		{"another host's name", request("POST", open["url"]+"/models/iris", "[5.1,3.5,1.4,0.2]", 403, "Host", "evil.example")},
+		{"another host name", request("POST", open["url"]+"/models/iris", "[5.1,3.5,1.4,0.2]", 403, "Host", "evil.example")},
 		{"a page of another site", request("POST", open["url"]+"/models/iris", "[5.1,3.5,1.4,0.2]", 403, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")},
-		{"a path that is nothing", request("GET", open["url"]+"/nothing", "", 404)},
-		{"a method that is not taken", request("DELETE", open["url"]+"/models/iris", "", 405)},
-		{"an unload on the port for clients", request("POST", open["url"]+"/v2/repository/models/iris/unload", "", 403)},
+		{"an unknown path", request("GET", open["url"]+"/nothing", "", 404)},
+		{"a method not allowed", request("DELETE", open["url"]+"/models/iris", "", 405)},
+		{"an unload on a client port", request("POST", open["url"]+"/v2/repository/models/iris/unload", "", 403)},
 		{"a body over the limit", request("POST", open["url"]+"/models/iris", long, 413)},
-		{"a body that unpacks to more than the limit", request("POST", open["url"]+"/models/iris", string(zipped(t, long)), 413, "Content-Encoding", "gzip")},
+		{"a body that decompresses past the limit", request("POST", open["url"]+"/models/iris", string(zipped(t, long)), 413, "Content-Encoding", "gzip")},
 		{"a message over the limit, over gRPC", infer(openCalls, codes.ResourceExhausted, func(ctx context.Context, r *oippb.ModelInferRequest) (context.Context, context.CancelFunc) {
 			r.Id = long
 			return ctx, func() {}
@@ -374,25 +374,25 @@ func connectionRefusals(t *testing.T) []refusal {
 		{"a deadline that has passed, over gRPC", infer(openCalls, codes.DeadlineExceeded, func(ctx context.Context, _ *oippb.ModelInferRequest) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, time.Nanosecond)
 		})},
-		{"a method that there is not, over gRPC", func(int) error {
+		{"an unknown method, over gRPC", func(int) error {
 			err := openCalls.Invoke(t.Context(), "/inference.GRPCInferenceService/Nothing", &oippb.ServerLiveRequest{}, &oippb.ServerLiveResponse{})
 			if status.Code(err) != codes.Unimplemented {
 				return fmt.Errorf("%w, want UNIMPLEMENTED", err)
 			}
 			return nil
 		}},
-		{"what is no HTTP", bytesTo(open["http"], "nonsense\r\n\r\n", "400 Bad Request")},
+		{"bytes that are not HTTP", bytesTo(open["http"], "nonsense\r\n\r\n", "400 Bad Request")},
 		{"headers over the limit", bytesTo(open["http"], "GET / HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 100<<10)+"\r\n\r\n", "431")},
-		{"a body that stops in its middle", bytesTo(open["http"], head+"[", "408")},
+		{"a body that stops halfway", bytesTo(open["http"], head+"[", "408")},
 		{"a chunk without a length", bytesTo(open["http"], "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400")},
-		{"a client that goes away before its body", bytesTo(open["http"], head, "")},
-		{"a client that goes away in its body", bytesTo(open["http"], head+"[5.1,", "")},
-		{"a client that goes away before its answer", bytesTo(open["http"], "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: 17\r\n\r\n[5.1,3.5,1.4,0.2]", "")},
-		{"a client that says nothing", bytesTo(open["http"], "", "")},
-		{"a gRPC client that goes away after its greeting", bytesTo(open["grpc"], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00", "")},
-		{"what is no gRPC", bytesTo(open["grpc"], "GET / HTTP/1.1\r\n\r\n", "")},
-		{"what is no gRPC, on the port for operators", bytesTo(open["admin"], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x01\x01\x05\x00\x00\x00\x01\xff", "")},
-		{"a call that its caller gives up", func(int) error {
+		{"a client that leaves before its body", bytesTo(open["http"], head, "")},
+		{"a client that leaves in its body", bytesTo(open["http"], head+"[5.1,", "")},
+		{"a client that leaves before its answer", bytesTo(open["http"], "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: 17\r\n\r\n[5.1,3.5,1.4,0.2]", "")},
+		{"a silent client", bytesTo(open["http"], "", "")},
+		{"a gRPC client that leaves after its preface", bytesTo(open["grpc"], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00", "")},
+		{"bytes that are not gRPC", bytesTo(open["grpc"], "GET / HTTP/1.1\r\n\r\n", "")},
+		{"bytes that are not gRPC, on the admin port", bytesTo(open["admin"], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x01\x01\x05\x00\x00\x00\x01\xff", "")},
+		{"a cancelled call", func(int) error {
 			ctx, cancel := context.WithCancel(t.Context())
 			stream, err := openCalls.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/inference.GRPCInferenceService/ModelInfer")
 			if err != nil {

@@ -29,47 +29,47 @@ func newFamily(name, help string, labels ...string) *family {
 
 // docs/operations.md has these as a table, which a test holds to what is here.
 var (
-	buildInfo = newFamily("forgo_build_info", "1, with the version of forgo, of Go, and the JPEG decoder.", "version", "go_version", "decoder")
-	modelInfo = newFamily("forgo_model_info", "1 for each version of a model that is served, with its bundle's digest.",
+	buildInfo = newFamily("forgo_build_info", "Always 1; the labels give the versions of forgo and Go, and the JPEG decoder.", "version", "go_version", "decoder")
+	modelInfo = newFamily("forgo_model_info", "Always 1 for a served model version; the labels give its bundle's digest, engine and task.",
 		"model", "version", "digest", "engine", "task")
-	modelReady       = newFamily("forgo_model_ready", "1 for each version that answers, 0 for one that is known and does not.", "model", "version")
+	modelReady       = newFamily("forgo_model_ready", "1 if a model version answers, 0 if it does not.", "model", "version")
 	loadsTotal       = newFamily("forgo_model_loads_total", "Loads of model versions, by outcome: loaded or refused.", "model", "outcome")
-	folderGone       = newFamily("forgo_model_folder_missing", "1 for each version that answers though its folder is gone, 0 for one whose folder is there.", "model", "version")
-	ready            = newFamily("forgo_ready", "1 while the server answers that it is ready, 0 while it does not.")
-	logDropped       = newFamily("forgo_log_dropped_lines_total", "Log lines that were dropped because nothing read them in time.")
+	folderGone       = newFamily("forgo_model_folder_missing", "1 if a model version answers although its folder is gone, 0 if the folder is there.", "model", "version")
+	ready            = newFamily("forgo_ready", "1 while the server reports ready, 0 while it does not.")
+	logDropped       = newFamily("forgo_log_dropped_lines_total", "Log lines dropped because nothing read them in time.")
 	parityDifference = newFamily("forgo_model_parity_difference",
-		"Largest difference in the replay at load, by stage: decode of pictures in steps of 255, otherwise as tolerances are.", "model", "version", "stage")
-	parityTolerance = newFamily("forgo_model_parity_tolerance", "What the bundle allows the largest difference of the model's outputs to be.", "model", "version")
+		"Largest difference in the replay at load, by stage: in steps of 255 for decoded pictures, otherwise in the units of the tolerances.", "model", "version", "stage")
+	parityTolerance = newFamily("forgo_model_parity_tolerance", "Largest difference in the model's outputs that the bundle allows.", "model", "version")
 	parityTop1      = newFamily("forgo_model_parity_top1_ratio",
-		"Share of golden cases, 0 to 1, whose best label the replay at load found; of classifiers alone.", "model", "version")
-	parityCases = newFamily("forgo_model_parity_cases", "Golden cases that were replayed at load.", "model", "version")
+		"Share of golden cases, 0 to 1, whose best label was right in the replay at load. Only for classifiers.", "model", "version")
+	parityCases = newFamily("forgo_model_parity_cases", "Golden cases replayed at load.", "model", "version")
 
 	requestsTotal = newFamily("forgo_requests_total",
-		"Completed inference requests, and failed requests of any kind; model is empty where none was found.", "model", "version", "protocol")
-	failuresTotal = newFamily("forgo_request_failures_total", "Requests that were answered with an error, by reason.",
+		"Completed inference requests, and failed requests of any kind. The model is empty if none was found.", "model", "version", "protocol")
+	failuresTotal = newFamily("forgo_request_failures_total", "Requests answered with an error, by reason.",
 		"model", "version", "protocol", "reason")
-	requestSeconds   = newFamily("forgo_request_duration_seconds", "Time of requests that were answered without an error.", "model", "version", "protocol")
-	requestsInFlight = newFamily("forgo_requests_in_flight", "Inference requests under way.", "model", "version")
-	rowsTotal        = newFamily("forgo_rows_total", "Rows, or pictures, answered.", "model", "version")
+	requestSeconds   = newFamily("forgo_request_duration_seconds", "Duration of requests answered without an error.", "model", "version", "protocol")
+	requestsInFlight = newFamily("forgo_requests_in_flight", "Inference requests in flight.", "model", "version")
+	rowsTotal        = newFamily("forgo_rows_total", "Rows or pictures answered.", "model", "version")
 	stageSeconds     = newFamily("forgo_stage_duration_seconds",
-		"Time of a request's stages: read (waiting for the body), decode, preprocess, queue, infer, encode.", "model", "version", "stage")
+		"Duration of a request's stages: read (waiting for the body), decode, preprocess, queue, infer, encode.", "model", "version", "stage")
 
-	queueRows       = newFamily("forgo_queue_rows", "Rows that wait for the engine.", "model", "version")
-	queueRequests   = newFamily("forgo_queue_requests", "Requests that wait for the engine.", "model", "version")
-	queueRowsLimit  = newFamily("forgo_queue_limit_rows", "Rows that may wait; requests beyond it are refused.", "model", "version")
-	queueBytes      = newFamily("forgo_queue_bytes", "Memory of requests that are being read, wait or run.", "model", "version")
-	queueBytesLimit = newFamily("forgo_queue_limit_bytes", "Memory that they may take; requests beyond it are refused.", "model", "version")
-	queueWait       = newFamily("forgo_queue_wait_seconds", "Time that a request that came now would wait, as requests were answered of late.", "model", "version")
+	queueRows       = newFamily("forgo_queue_rows", "Rows waiting for the engine.", "model", "version")
+	queueRequests   = newFamily("forgo_queue_requests", "Requests waiting for the engine.", "model", "version")
+	queueRowsLimit  = newFamily("forgo_queue_limit_rows", "Limit of forgo_queue_rows; requests beyond it are refused.", "model", "version")
+	queueBytes      = newFamily("forgo_queue_bytes", "Memory of requests that are being read, waiting or running.", "model", "version")
+	queueBytesLimit = newFamily("forgo_queue_limit_bytes", "Limit of forgo_queue_bytes; requests beyond it are refused.", "model", "version")
+	queueWait       = newFamily("forgo_queue_wait_seconds", "Expected wait of a request that arrives now, estimated from recent requests.", "model", "version")
 	queueWaitLimit  = newFamily("forgo_queue_limit_wait_seconds",
-		"Time that it may be; requests beyond it are refused. Not there without --max-wait.", "model", "version")
+		"Limit of forgo_queue_wait_seconds; requests beyond it are refused. Absent without --max-wait.", "model", "version")
 
 	engineRestarts = newFamily("forgo_engine_restarts_total",
-		"How often the model's engine ended and was started again, golden cases replayed; 0 without --isolate.", "model", "version")
+		"Restarts of the model's isolated engine, each with a replay of the golden cases; 0 without --isolate.", "model", "version")
 
-	batchRows   = newFamily("forgo_batch_rows", "Rows of each run of the engine.", "model", "version")
-	engineTotal = newFamily("forgo_engine_busy_seconds_total", "Time of all runs of the engine; its rate is how many are under way.", "model", "version")
-	engineRuns  = newFamily("forgo_engine_runs_in_flight", "Runs of the engine under way.", "model", "version")
-	engineLimit = newFamily("forgo_engine_limit_runs", "Runs of the engine that may be under way at once.", "model", "version")
+	batchRows   = newFamily("forgo_batch_rows", "Rows in each run of the engine.", "model", "version")
+	engineTotal = newFamily("forgo_engine_busy_seconds_total", "Total duration of all engine runs; its rate is the average number in flight.", "model", "version")
+	engineRuns  = newFamily("forgo_engine_runs_in_flight", "Engine runs in flight.", "model", "version")
+	engineLimit = newFamily("forgo_engine_limit_runs", "Limit of forgo_engine_runs_in_flight.", "model", "version")
 )
 
 // batchBounds are those of forgo_batch_rows.
