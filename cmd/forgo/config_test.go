@@ -7,10 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	forgo "github.com/forgo-ml/forgo"
+
+	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 func writeConfig(t *testing.T, text string) string {
@@ -62,25 +65,30 @@ func TestConfigPrecedence(t *testing.T) {
 
 func TestConfigRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"\nmax_bacth_rows: 3":                "forgo.yaml:2: there is no key max_bacth_rows; there are paths, models, admin",
-		"max-batch-rows: 3":                  "there is no key max-batch-rows",
-		"config: other.yaml":                 "there is no key config",
-		"http: [a]":                          "forgo.yaml:1: http: it takes one value",
-		"threads:":                           "threads: it takes one value",
-		"max_batch_rows: many":               "max_batch_rows: invalid argument \"many\"",
-		"max_batch_rows: -1":                 "--max-batch-rows is -1; it is 0 or more",
-		"http: nowhere":                      "--http: \"nowhere\" is neither HOST:PORT nor off",
-		"http: a\nhttp: b":                   "line 2: mapping key \"http\" already defined at line 1",
-		"- a":                                "line 1: keys and values are needed",
-		"a: b: c":                            "mapping values are not allowed",
-		"paths: x":                           "line 1: a list is needed",
-		"models: {iris: {thread: 1}}":        "line 1: there is no key thread in a model's settings",
-		"models: {iris: {threads: x}}":       "line 1: a whole number is needed",
-		"models: {iris: {threads: -1}}":      "are 0 or more",
-		"models: {iris: {max_delay: 3}}":     "line 1: a duration is needed, such as 5ms",
-		"models: {iris: {versions: newest}}": "\"newest\" is neither latest",
-		"models: {iris: {labels: {a: b}}}":   "models: iris: labels: a is \"b\", which is no version",
-		"":                                   "give a bundle or a folder of models to serve",
+		"\nmax_bacth_rows: 3":                   "forgo.yaml:2:17: unknown key max_bacth_rows; the keys are paths, models, admin",
+		"max-batch-rows: 3":                     "unknown key max-batch-rows",
+		"config: other.yaml":                    "unknown key config",
+		"http: [a]":                             "forgo.yaml:1:7: http: expected one value",
+		"threads:":                              "threads: expected one value",
+		"max_batch_rows: many":                  "max_batch_rows: invalid argument \"many\"",
+		"max_batch_rows: -1":                    "--max-batch-rows is -1; it is 0 or more",
+		"http: nowhere":                         "--http: \"nowhere\" is neither HOST:PORT nor off",
+		"http: a\nhttp: b":                      "forgo.yaml:2:1: mapping key \"http\" already defined at line 1",
+		"- a":                                   "forgo.yaml:1:1: expected keys and values",
+		"a: b: c":                               "forgo.yaml:1:5: mapping values are not allowed",
+		"paths: x":                              "forgo.yaml:1:8: paths: \"x\" is not a list",
+		"models: {iris: {thread: 1}}":           "forgo.yaml:1:25: models.iris: unknown setting thread; the settings are instances, labels",
+		"models: {iris: {threads: x}}":          "forgo.yaml:1:26: models.iris.threads: \"x\" is not a whole number",
+		"models: {iris: {threads: -1}}":         "must not be negative",
+		"models: {iris: {max_delay: 3}}":        "forgo.yaml:1:28: models.iris.max_delay: \"3\" is not a duration, such as 5ms",
+		"models: {iris: {versions: newest}}":    "models.iris.versions: \"newest\" is not latest, latest:N",
+		"models: {iris: {labels: {a: b}}}":      "models.iris: labels: a is \"b\", which is not a version",
+		"models: [a]":                           "forgo.yaml:1:9: models: expected keys and values",
+		"models: {a: {threads: 1, threads: 2}}": "already defined at line 1",
+		"models: {a: 3}":                        "forgo.yaml:1:13: models.a: expected keys and values",
+		"models: {a: {labels: 3}}":              "models.a.labels: \"3\" is not a mapping of labels to versions",
+		"models: {a: {path: [b]}}":              "models.a.path: a list is not a path",
+		"":                                      "give a bundle or a folder of models to serve",
 	} {
 		var errs bytes.Buffer
 		code := run(t.Context(), []string{"serve", "--config", writeConfig(t, text)}, io.Discard, &errs)
@@ -97,14 +105,14 @@ func TestConfigRefuses(t *testing.T) {
 // A variable that nothing reads is a mistake, but for those that are set for others.
 func TestUnknownVariablesAreRefused(t *testing.T) {
 	for entry, want := range map[string]string{
-		"FORGO_MAX_BACTH_ROWS=3":   "FORGO_MAX_BACTH_ROWS: there is no such variable; the nearest is FORGO_MAX_BATCH_ROWS",
-		"FORGO_MAX_BATCH_ROW=3":    "the nearest is FORGO_MAX_BATCH_ROWS",
-		"FORGO_MAX-BATCH-ROWS=3":   "FORGO_MAX-BATCH-ROWS: there is no such variable; the nearest is FORGO_MAX_BATCH_ROWS",
-		"FORGO_HTPP=a:1":           "the nearest is FORGO_HTTP",
-		"FORGO_PORT=9000":          "FORGO_PORT: there is no such variable", // which only a service's address is
-		"FORGO_PORT_FOR_HTTP=9000": "FORGO_PORT_FOR_HTTP: there is no such variable",
-		"FORGO_MODELS=/srv":        "FORGO_MODELS: there is no such variable",
-		"FORGO_=":                  "FORGO_: there is no such variable",
+		"FORGO_MAX_BACTH_ROWS=3":   "FORGO_MAX_BACTH_ROWS: unknown variable; did you mean FORGO_MAX_BATCH_ROWS?",
+		"FORGO_MAX_BATCH_ROW=3":    "did you mean FORGO_MAX_BATCH_ROWS?",
+		"FORGO_MAX-BATCH-ROWS=3":   "FORGO_MAX-BATCH-ROWS: unknown variable; did you mean FORGO_MAX_BATCH_ROWS?",
+		"FORGO_HTPP=a:1":           "did you mean FORGO_HTTP?",
+		"FORGO_PORT=9000":          "FORGO_PORT: unknown variable", // which only a service's address is
+		"FORGO_PORT_FOR_HTTP=9000": "FORGO_PORT_FOR_HTTP: unknown variable",
+		"FORGO_MODELS=/srv":        "FORGO_MODELS: unknown variable",
+		"FORGO_=":                  "FORGO_: unknown variable",
 	} {
 		t.Run(entry, func(t *testing.T) {
 			name, value, _ := strings.Cut(entry, "=")
@@ -259,5 +267,21 @@ func TestVersionAndCompletion(t *testing.T) {
 	t.Setenv("FORGO_PYTHON", "/usr")
 	if _, out, _ := command(t, "__complete", ""); !strings.Contains(out, "predict\t") || !strings.Contains(out, "train\t") {
 		t.Errorf("verbs with Python's: %s", out)
+	}
+}
+
+// The file knows every setting that --print-config writes.
+func TestEverySettingOfAModelIsRead(t *testing.T) {
+	var s repository.Settings
+	known := settings(&s)
+	for field := range reflect.TypeFor[repository.Settings]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+		if _, ok := known[name]; !ok {
+			t.Errorf("models.NAME.%s is not read", name)
+		}
+		delete(known, name)
+	}
+	for name := range known {
+		t.Errorf("models.NAME.%s is read and never written", name)
 	}
 }

@@ -54,11 +54,11 @@ func (s Settings) or(d Settings) Settings {
 func (s Settings) Check() error {
 	for label, version := range s.Labels {
 		if !isVersion(version) {
-			return fmt.Errorf("labels: %s is %q, which is no version", label, version)
+			return fmt.Errorf("labels: %s is %q, which is not a version", label, version)
 		}
 	}
 	if min(s.Threads, s.Instances, s.MaxBatchRows, s.MaxQueueRows) < 0 || min(s.MaxDelay, s.MaxWait) < 0 || s.MaxQueueBytes < 0 {
-		return errors.New("threads, instances and what begins with max_ are 0 or more")
+		return errors.New("threads, instances and the limits max_… must not be negative")
 	}
 	return nil
 }
