@@ -8,10 +8,14 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // EngineStatus is how the engine of a model fares.
 type EngineStatus struct {
+	// Info describes it.
+	Info engines.Info
 	// Apart says that it runs in a process of its own: see the package isolated.
 	Apart bool
 	// Restarts is how often it was started again, golden cases replayed, since the model was loaded.
@@ -38,12 +42,14 @@ const (
 
 // Engine returns how the model's engine fares.
 func (m *Model) Engine() EngineStatus {
-	if m == nil || m.attendant.stop == nil {
+	if m == nil {
 		return EngineStatus{}
 	}
 	m.attendant.mu.Lock()
-	defer m.attendant.mu.Unlock()
-	return m.attendant.status
+	status := m.attendant.status
+	m.attendant.mu.Unlock()
+	status.Info = m.graphs.Load().engine
+	return status
 }
 
 // NotifyEngine has f called whenever what Engine returns has changed, from one goroutine at a time. It

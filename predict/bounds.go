@@ -13,14 +13,6 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Sizer is a Session that knows more of the shapes of its outputs than their specs say: where two
-// dimensions are free, which are the same.
-type Sizer interface {
-	// OutputShape is the shape that an output has for these inputs, with -1 for sizes that are not
-	// known before the run; nil where nothing is known.
-	OutputShape(name string, inputs Tensors) []int64
-}
-
 // errRun is the cause of a run that took too long.
 type errRun struct{ limit time.Duration }
 

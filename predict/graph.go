@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // openGraph opens a bundle's model: a file by its bytes, a folder by a copy of them. An engine
@@ -14,6 +15,9 @@ import (
 // so it gets a private copy, which it needs only until it has opened it.
 func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOptions) (Session, error) {
 	m := &b.Manifest
+	if err := matchFormat(engine.Info().Format, m); err != nil {
+		return nil, &bundle.Error{Bundle: b.Path, File: bundle.ManifestFile, Err: err}
+	}
 	g := Graph{Path: m.Graph.Path, Tags: m.Graph.Tags, Signature: m.Graph.Signature}
 	if _, isFile := m.Files[g.Path]; isFile {
 		// The names are those of the file: what the manifest calls its signature by is for clients.
@@ -53,6 +57,20 @@ func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOp
 		return nil, &bundle.Error{Bundle: b.Path, File: name, Err: err}
 	}
 	return s, nil
+}
+
+// matchFormat holds what the manifest says of its graph to the format that it names.
+func matchFormat(f engines.Format, m *bundle.Manifest) error {
+	_, isFile := m.Files[m.Graph.Path]
+	switch {
+	case isFile && f.Folder:
+		return fmt.Errorf("graph names the file %q; %s is a folder", m.Graph.Path, f.Noun)
+	case !isFile && !f.Folder:
+		return fmt.Errorf("graph names the folder %q; %s is a file", m.Graph.Path, f.Noun)
+	case f.Tags && len(m.Graph.Tags) == 0:
+		return fmt.Errorf("graph names %s, %q, without its tags", f.Noun, m.Graph.Path)
+	}
+	return nil
 }
 
 func openFile(ctx context.Context, engine Engine, b *bundle.Bundle, g Graph, o SessionOptions) (Session, error) {

@@ -48,6 +48,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -204,10 +205,6 @@ func (m *Model) prove(ctx context.Context, b *bundle.Bundle, o Options) (err err
 	return nil
 }
 
-// ErrInput is wrapped by errors that are the fault of what the caller sent: a broken
-// picture, a tensor of the wrong shape.
-var ErrInput = errors.New("bad input")
-
 // ErrUnproven is wrapped by the error of Load for a bundle without golden cases where
 // [Options.RequireProof] asks for some.
 var ErrUnproven = errors.New("parity is not proven: it has no golden cases")
@@ -242,6 +239,7 @@ type Model struct {
 // graphs are those that a model runs.
 type graphs struct {
 	model      Session // nil until it is open
+	engine     engines.Info
 	preprocess Session // nil unless the model takes pictures
 }
 
@@ -292,14 +290,15 @@ func (m *Model) Close() error {
 	return m.graphs.Load().close()
 }
 
-func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines []Engine) error {
-	engine, err := pick(engines, m.manifest.Engine)
+func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, all []Engine) error {
+	some, err := candidates(all, m.manifest.Engine)
 	if err != nil {
 		return &bundle.Error{Bundle: b.Path, Err: err}
 	}
 	g := m.graphs.Load() // nobody else has it yet
 	settings := SessionOptions{Threads: o.threads(), RunTimeout: o.RunTimeout, MaxOutputBytes: o.MaxOutputBytes}
-	if g.model, err = openGraph(ctx, engine, b, settings); err != nil {
+	g.model, g.engine, err = firstOf(some, func(e Engine) (Session, error) { return openGraph(ctx, e, b, settings) })
+	if err != nil {
 		return err
 	}
 	if err := m.take(b, o); err != nil {
@@ -312,12 +311,15 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, engines [
 			m.batcher.rowBytes = n * int64(spec.ElementSize())
 			m.preprocessing = preprocessing{rules: p.Rules, height: spec.Shape[1], width: spec.Shape[2]}
 		}
-		if engine, err = pick(engines, "onnxruntime"); err != nil {
+		if some, err = candidates(all, bundle.PreprocessEngine); err != nil {
 			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
 		}
 		// One thread: pictures of concurrent callers are what runs side by side.
 		settings.Threads = 1
-		if g.preprocess, err = openFile(ctx, engine, b, Graph{Path: p.Preprocess}, settings); err != nil {
+		g.preprocess, _, err = firstOf(some, func(e Engine) (Session, error) {
+			return openFile(ctx, e, b, Graph{Path: p.Preprocess}, settings)
+		})
+		if err != nil {
 			return err
 		}
 		if err := matchPreprocess(g.preprocess); err != nil {
@@ -350,17 +352,6 @@ func (m *Model) take(b *bundle.Bundle, o Options) error {
 		m.batcher.split(m.batcher.batchRows)
 	}
 	return nil
-}
-
-func pick(engines []Engine, name string) (Engine, error) {
-	var have []string
-	for _, e := range engines {
-		if e.Name() == name {
-			return e, nil
-		}
-		have = append(have, e.Name())
-	}
-	return nil, fmt.Errorf("it needs the engine %s; this process has %v", name, have)
 }
 
 // matchEnds holds the graph's inputs and outputs to the manifest.

@@ -65,7 +65,7 @@ func (m *Model) openSigned(ctx context.Context, b *bundle.Bundle, o Options) err
 		if session == nil {
 			return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: fmt.Errorf("the engine has not opened signature %q", name)}
 		}
-		s.graphs.Store(&graphs{model: session})
+		s.graphs.Store(&graphs{model: session, engine: m.graphs.Load().engine})
 		err := s.take(one, o)
 		if err == nil {
 			m.signed = append(m.signed, s)

@@ -32,10 +32,10 @@ var notConfigured = []string{"config", "print-config", "help"}
 // key is a flag's name in the file.
 func key(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 
-// otherVariables lists the FORGO_* variables that set no flag: the paths of the engines' libraries, those that
-// Python and the build read, and the version of an image.
+// otherVariables lists the FORGO_* variables that set no flag: those that Python and the build read, and the
+// version of an image. Engines name theirs.
 var otherVariables = []string{
-	"FORGO_ONNXRUNTIME", "FORGO_TENSORFLOW", "FORGO_PYTHON", "FORGO_BINARY", "FORGO_TRACEBACK", "FORGO_GO_TAGS", "FORGO_UPDATE", "FORGO_VERSION",
+	"FORGO_PYTHON", "FORGO_BINARY", "FORGO_TRACEBACK", "FORGO_GO_TAGS", "FORGO_UPDATE", "FORGO_VERSION",
 }
 
 // serviceLink matches the variables that Kubernetes and Docker set in every container beside a service that is
@@ -45,6 +45,9 @@ var serviceLink = regexp.MustCompile(`^FORGO_(\w+_)?(SERVICE_HOST=|SERVICE_PORT(
 // checkVariables refuses FORGO_* variables that no flag of any verb reads: a misspelt limit would limit nothing.
 func checkVariables(root *cobra.Command, environment []string) error {
 	known := slices.Clone(otherVariables)
+	for _, e := range allEngines() {
+		known = append(known, e.Info().Environment...)
+	}
 	for _, c := range root.Commands() {
 		c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, variable(f.Name)) })
 	}

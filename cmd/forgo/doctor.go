@@ -14,26 +14,46 @@ import (
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/pixels"
-	"github.com/forgo-ml/forgo/predict/tensorflow"
+	"github.com/forgo-ml/forgo/serve/openapi"
 )
 
 type diagnosis struct {
-	Version          string          `json:"version"`
-	Go               string          `json:"go"`
-	Platform         string          `json:"platform"`
-	Binary           string          `json:"binary"`
-	Threads          int             `json:"threads"`
-	JPEG             string          `json:"jpeg_decoder"`
-	JPEGVersion      string          `json:"jpeg_decoder_version,omitempty"` // of a C library
-	JPEGExact        bool            `json:"jpeg_exact"`
-	ONNX             predict.Library `json:"onnxruntime"`
-	ONNXFailed       string          `json:"onnxruntime_error,omitempty"`
-	TensorFlow       predict.Library `json:"tensorflow"`
-	TensorFlowFailed string          `json:"tensorflow_error,omitempty"`
+	Version     string
+	Go          string
+	Platform    string
+	Binary      string
+	Threads     int
+	JPEG        string
+	JPEGVersion string // of a C library
+	JPEGExact   bool
+	Engines     []foundEngine
 	// Libraries are the shared libraries of this process, those of C and C++ among them.
-	Libraries []predict.Library `json:"libraries"`
+	Libraries []predict.Library
+}
+
+// foundEngine is an engine with its library, or why there is none.
+type foundEngine struct {
+	engines.Info
+	lib predict.Library
+	err error
+}
+
+// report is the JSON object, with each engine under its name, and why it is missing under NAME_error.
+func (d diagnosis) report() openapi.Ordered[any] {
+	o := openapi.JSON("version", d.Version, "go", d.Go, "platform", d.Platform, "binary", d.Binary, "threads", d.Threads, "jpeg_decoder", d.JPEG)
+	if d.JPEGVersion != "" {
+		o = append(o, openapi.JSON("jpeg_decoder_version", d.JPEGVersion)...)
+	}
+	o = append(o, openapi.JSON("jpeg_exact", d.JPEGExact)...)
+	for _, e := range d.Engines {
+		o = append(o, openapi.JSON(e.Name, e.lib)...)
+		if e.err != nil {
+			o = append(o, openapi.JSON(e.Name+"_error", oneLine(e.err))...)
+		}
+	}
+	return append(o, openapi.JSON("libraries", d.Libraries)...)
 }
 
 func doctorCommand() *cobra.Command {
@@ -51,26 +71,24 @@ func doctorCommand() *cobra.Command {
 				Threads: runtime.GOMAXPROCS(0), JPEG: pixels.Decoder(), JPEGVersion: linkedTurbo(), JPEGExact: true,
 			}
 			d.Binary, _ = os.Executable()
-			var err error
-			if d.ONNX, err = onnx.Engine().Library(); err != nil {
-				d.ONNXFailed = oneLine(err)
-			}
-			// Only SavedModels need it, so that its absence is no failure.
-			var noTensorFlow error
-			if d.TensorFlow, noTensorFlow = tensorflow.Engine().Library(); noTensorFlow != nil {
-				d.TensorFlowFailed = oneLine(noTensorFlow)
+			missing := false
+			for _, e := range allEngines() {
+				found := foundEngine{Info: e.Info()}
+				found.lib, found.err = e.Library()
+				missing = missing || found.err != nil && found.OnlyFor == ""
+				d.Engines = append(d.Engines, found)
 			}
 			d.Libraries = d.loaded()
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
-				if err := enc.Encode(d); err != nil {
+				if err := enc.Encode(d.report()); err != nil {
 					return err
 				}
 			} else {
 				d.print(cmd)
 			}
-			if err != nil {
+			if missing {
 				return errShown
 			}
 			return nil
@@ -83,9 +101,9 @@ func doctorCommand() *cobra.Command {
 // loaded are the libraries of this process, once the engines' are.
 func (d diagnosis) loaded() []predict.Library {
 	var known []predict.Library
-	for _, l := range []predict.Library{d.ONNX, d.TensorFlow} {
-		if l.Path != "" {
-			known = append(known, l)
+	for _, e := range d.Engines {
+		if e.lib.Path != "" {
+			known = append(known, e.lib)
 		}
 	}
 	return loadedLibraries(known...)
@@ -98,15 +116,15 @@ func (d diagnosis) print(cmd *cobra.Command) {
 	printable.Fprintf(w, "binary\t%s\n", d.Binary)
 	printable.Fprintf(w, "threads\t%d (the CPU limit of this process)\n", d.Threads)
 	printable.Fprintf(w, "JPEG\t%s: the same pixels as in training\n", strings.TrimSpace(d.JPEG+" "+d.JPEGVersion))
-	if d.ONNXFailed != "" {
-		printable.Fprintf(w, "ONNX Runtime\tMISSING: %s\n", d.ONNXFailed)
-	} else {
-		printable.Fprintf(w, "ONNX Runtime\t%s at %s\n", d.ONNX.Version, d.ONNX.Path)
-	}
-	if d.TensorFlowFailed != "" {
-		printable.Fprintf(w, "TensorFlow\tnone, which only SavedModels need: %s\n", d.TensorFlowFailed)
-	} else {
-		printable.Fprintf(w, "TensorFlow\t%s at %s\n", d.TensorFlow.Version, d.TensorFlow.Path)
+	for _, e := range d.Engines {
+		switch {
+		case e.err == nil:
+			printable.Fprintf(w, "%s\t%s at %s\n", e.Title, e.lib.Version, e.lib.Path)
+		case e.OnlyFor == "":
+			printable.Fprintf(w, "%s\tMISSING: %s\n", e.Title, oneLine(e.err))
+		default:
+			printable.Fprintf(w, "%s\tnone, which only %s need: %s\n", e.Title, e.OnlyFor, oneLine(e.err))
+		}
 	}
 	for _, l := range d.Libraries {
 		printable.Fprintf(w, "  %s\t%s at %s\n", filepath.Base(l.Path), cmp.Or(l.Version, "(version unknown)"), l.Path)

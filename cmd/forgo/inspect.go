@@ -13,10 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forgo-ml/forgo/internal/printable"
-	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict/bundle"
-	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 func inspectCommand() *cobra.Command {
@@ -58,17 +56,13 @@ func inspectCommand() *cobra.Command {
 }
 
 type inspection struct {
-	Kind       kind              `json:"kind"`
-	Path       string            `json:"path"`
-	Size       int64             `json:"size"` // bytes, of all files
-	Inputs     []end             `json:"inputs"`
-	Outputs    []end             `json:"outputs"`
-	Operations map[string]int    `json:"operations"` // layers, of a .keras file
-	Opsets     map[string]int    `json:"opsets,omitempty"`
-	Graphs     []graphInspection `json:"graphs,omitempty"` // of a SavedModel
-	Keras      *kerasSummary     `json:"keras,omitempty"`
-	Bundle     *bundleSummary    `json:"bundle,omitempty"`
-	manifest   *bundle.Manifest  `json:"-"`
+	Kind string `json:"kind"`
+	Path string `json:"path"`
+	Size int64  `json:"size"` // bytes, of all files
+	engines.Inspection
+	Keras    *kerasSummary    `json:"keras,omitempty"`
+	Bundle   *bundleSummary   `json:"bundle,omitempty"`
+	manifest *bundle.Manifest `json:"-"`
 }
 
 type bundleSummary struct {
@@ -106,23 +100,13 @@ func signaturesOf(m *bundle.Manifest) (list []bundledSignature) {
 	return list
 }
 
-type end struct {
-	Name      string       `json:"name"`
-	GraphName string       `json:"graph_name,omitempty"`
-	DType     tensor.DType `json:"dtype"`
-	Shape     []int64      `json:"shape"` // -1 is free; null where nothing is known of it
-	Hidden    bool         `json:"hidden,omitempty"`
-}
-
 func inspect(path string) (inspection, error) {
 	kind, err := kindOf(path)
 	switch {
 	case err != nil:
 		return inspection{}, err
-	case kind == kindONNX:
-		return inspectONNX(path)
-	case kind == kindSavedModel:
-		return inspectSavedModel(path)
+	case kind.isGraph():
+		return inspectGraph(path, kind)
 	case kind == kindKeras:
 		return inspectKeras(path)
 	}
@@ -136,7 +120,7 @@ func inspectBundle(path string) (inspection, error) {
 	}
 	defer b.Close()
 	m := &b.Manifest
-	i := inspection{Kind: kindBundle, Path: path, manifest: m, Bundle: &bundleSummary{
+	i := inspection{Kind: kindBundle.name, Path: path, manifest: m, Bundle: &bundleSummary{
 		Name: m.Name, Digest: b.Digest, Task: m.Task, Engine: m.Engine, Labels: m.Labels,
 		Cases: len(m.Golden.Cases), Picture: m.Picture, Metrics: m.Provenance.Metrics,
 		Normalization: m.Provenance.Normalization, Accuracy: m.Provenance.Accuracy, Signatures: signaturesOf(m),
@@ -147,45 +131,15 @@ func inspectBundle(path string) (inspection, error) {
 	for _, f := range m.Files {
 		i.Size += f.Size
 	}
-	for _, t := range m.Inputs {
-		i.Inputs = append(i.Inputs, end{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
-	}
-	for _, t := range m.Outputs {
-		i.Outputs = append(i.Outputs, end{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
-	}
-	if m.Engine == "tensorflow" {
-		if err := i.bundledSavedModel(b); err != nil {
-			return inspection{}, err
-		}
-	} else {
-		data, err := b.ReadFile(m.Graph.Path)
-		if err != nil {
-			return inspection{}, err
-		}
-		info, err := onnx.Inspect(data)
-		if err != nil {
-			return inspection{}, &bundle.Error{Bundle: path, File: m.Graph.Path, Err: err}
-		}
-		i.Operations, i.Opsets = info.Ops, info.Opsets
-	}
-	return i, nil
-}
-
-func inspectONNX(path string) (inspection, error) {
-	data, err := regular.Read(path, onnx.MaxFile)
-	if err != nil {
+	if err := i.bundledGraph(b); err != nil {
 		return inspection{}, err
 	}
-	info, err := onnx.Inspect(data)
-	if err != nil {
-		return inspection{}, fmt.Errorf("%s: %w", path, err)
+	i.Inputs, i.Outputs = nil, nil // the manifest's are what clients see
+	for _, t := range m.Inputs {
+		i.Inputs = append(i.Inputs, engines.End{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
 	}
-	i := inspection{Kind: kindONNX, Path: path, Size: int64(len(data)), Operations: info.Ops, Opsets: info.Opsets}
-	for _, t := range info.Inputs {
-		i.Inputs = append(i.Inputs, end{Name: t.Name, DType: t.DType, Shape: t.Shape})
-	}
-	for _, t := range info.Outputs {
-		i.Outputs = append(i.Outputs, end{Name: t.Name, DType: t.DType, Shape: t.Shape})
+	for _, t := range m.Outputs {
+		i.Outputs = append(i.Outputs, engines.End{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
 	}
 	return i, nil
 }
@@ -239,7 +193,7 @@ func (i inspection) print(out io.Writer) error {
 		printEnds(w, "output", i.Outputs)
 	}
 	for _, g := range i.Graphs {
-		g.print(w, i.Bundle)
+		printGraph(w, g, i.Bundle)
 	}
 	switch {
 	case i.Keras != nil:

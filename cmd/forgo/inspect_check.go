@@ -6,14 +6,11 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
-
-	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
 // elsewhere is what checks the other kinds.
-var elsewhere = map[kind]string{
-	kindBundle: "a bundle, which forgo verify proves", kindKeras: "a .keras file, which forgo export reads",
+var elsewhere = map[string]string{
+	kindBundle.name: ", which forgo verify proves", kindKeras.name: ", which forgo export reads",
 }
 
 type checkFlags struct {
@@ -46,11 +43,8 @@ func (f *checkFlags) run(flags *pflag.FlagSet, path string) error {
 		return err
 	}
 	f.graph.Path = path
-	switch kind {
-	case kindSavedModel:
-		return tensorflow.Check(f.graph)
-	case kindONNX:
-		return onnx.Check(f.graph)
+	if read := reader(kind.format); read != nil {
+		return read.Check(f.graph)
 	}
-	return usageError{fmt.Errorf("--check is for SavedModels and ONNX files, and %s is %s", path, elsewhere[kind])}
+	return usageError{fmt.Errorf("--check is for SavedModels and ONNX files, and %s is %s%s", path, kind.noun, elsewhere[kind.name])}
 }

@@ -10,38 +10,22 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/internal/printable"
+	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
-	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/predict/tensorflow"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
-// graphInspection is one graph of a SavedModel.
-type graphInspection struct {
-	Tags       []string              `json:"tags"`
-	TensorFlow string                `json:"tensorflow_version,omitempty"`
-	Signatures []signatureInspection `json:"signatures"`
-	// What the graph itself takes and gives, by operations: what --input and --output may name
-	// where there is no signature.
-	Placeholders []end          `json:"placeholders"`
-	Unconsumed   []end          `json:"unconsumed"`
-	Operations   map[string]int `json:"operations"`
-}
-
-type signatureInspection struct {
-	Name    string `json:"name"`
-	Method  string `json:"method,omitempty"`
-	Inputs  []end  `json:"inputs"`
-	Outputs []end  `json:"outputs"`
-}
-
-// inspectSavedModel reads a SavedModel's folder; no TensorFlow is needed for it.
-func inspectSavedModel(path string) (inspection, error) {
-	graphs, err := tensorflow.Inspect(path)
-	if err != nil {
+// inspectGraph reads a graph outside of a bundle; no library is needed for it.
+func inspectGraph(path string, kind kind) (inspection, error) {
+	i := inspection{Kind: kind.name, Path: path}
+	read := reader(kind.format)
+	if read == nil {
+		return i, fmt.Errorf("%s: no engine of this forgo inspects %s", path, kind.noun)
+	}
+	var err error
+	if i.Inspection, err = read.Inspect(predict.Graph{Path: path}); err != nil {
 		return inspection{}, fmt.Errorf("%s: %w", path, err)
 	}
-	i := inspection{Kind: kindSavedModel, Path: path}
-	i.savedModel(graphs)
 	err = filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -55,60 +39,24 @@ func inspectSavedModel(path string) (inspection, error) {
 	return i, err
 }
 
-// savedModel notes the graphs; and the inputs, outputs and operations where there is one graph.
-func (i *inspection) savedModel(graphs []tensorflow.MetaGraph) {
-	for _, g := range graphs {
-		found := graphInspection{
-			Tags: g.Tags, TensorFlow: g.Version, Operations: g.Ops, Signatures: []signatureInspection{},
-			Placeholders: ends(g.Placeholders), Unconsumed: ends(g.Results),
-		}
-		in, out := found.Placeholders, found.Unconsumed
-		for _, s := range g.Signatures {
-			signature := signatureInspection{Name: s.Name, Method: s.Method, Inputs: signedEnds(s.Inputs), Outputs: signedEnds(s.Outputs)}
-			found.Signatures = append(found.Signatures, signature)
-			if s.Name == tensorflow.DefaultSignature || len(g.Signatures) == 1 {
-				in, out = signature.Inputs, signature.Outputs
-			}
-		}
-		i.Graphs = append(i.Graphs, found)
-		if len(graphs) == 1 && i.Bundle == nil {
-			i.Inputs, i.Outputs = in, out
-		}
-		if len(graphs) == 1 {
-			i.Operations = g.Ops
-		}
+// bundledGraph reads the graph of a bundle, whose digest it checks again.
+func (i *inspection) bundledGraph(b *bundle.Bundle) error {
+	read := reader(b.Manifest.Engine)
+	if read == nil {
+		return nil // which a binary with the engine may know more of
 	}
-}
-
-// bundledSavedModel reads the graph of a bundle, whose digest it checks again.
-func (i *inspection) bundledSavedModel(b *bundle.Bundle) error {
-	name := b.Manifest.Graph.Path + "/" + tensorflow.GraphFile
+	name := b.Manifest.Graph.Path
+	if f := read.Info().Format; f.Folder {
+		name += "/" + f.Files[0]
+	}
 	data, err := b.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	graphs, err := tensorflow.Read(data)
-	if err != nil {
+	if i.Inspection, err = read.Inspect(predict.Graph{Data: data, Path: name}); err != nil {
 		return &bundle.Error{Bundle: b.Path, File: name, Err: err}
 	}
-	i.savedModel(graphs)
 	return nil
-}
-
-func ends(specs []tensor.Spec) []end {
-	out := []end{}
-	for _, s := range specs {
-		out = append(out, end{Name: s.Name, DType: s.DType, Shape: s.Shape})
-	}
-	return out
-}
-
-func signedEnds(signed []tensorflow.End) []end {
-	out := []end{}
-	for _, e := range signed {
-		out = append(out, end{Name: e.Name, GraphName: e.Tensor, DType: e.DType, Shape: e.Shape})
-	}
-	return out
 }
 
 // held says of a graph's signature what a bundle makes of it; nothing without a bundle.
@@ -127,8 +75,8 @@ func (b *bundleSummary) held(name string) string {
 	return " (not in the bundle)"
 }
 
-// print shows the graph with its tags, and how to call it.
-func (g graphInspection) print(w io.Writer, b *bundleSummary) {
+// printGraph shows a graph with its tags, and how to call it.
+func printGraph(w io.Writer, g engines.InspectedGraph, b *bundleSummary) {
 	by := ""
 	if g.TensorFlow != "" {
 		by = ", by TensorFlow " + g.TensorFlow
@@ -147,7 +95,7 @@ func (g graphInspection) print(w io.Writer, b *bundleSummary) {
 	printOperations(w, "operations", g.Operations)
 }
 
-func printEnds(w io.Writer, kind string, ends []end) {
+func printEnds(w io.Writer, kind string, ends []engines.End) {
 	for _, e := range ends {
 		dtype, behind := string(e.DType), ""
 		if dtype == "" {

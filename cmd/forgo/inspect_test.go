@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 const conformance = "../../conformance/"
@@ -36,7 +38,7 @@ func inspected(t *testing.T, path string) inspection {
 	return i
 }
 
-func sameEnd(t *testing.T, got []end, name, dtype string, shape ...int64) {
+func sameEnd(t *testing.T, got []engines.End, name, dtype string, shape ...int64) {
 	t.Helper()
 	for _, e := range got {
 		if e.Name == name {
@@ -52,7 +54,7 @@ func sameEnd(t *testing.T, got []end, name, dtype string, shape ...int64) {
 
 func TestInspectSavedModels(t *testing.T) {
 	old := inspected(t, conformance+"savedmodels/forGo")
-	if g := old.Graphs[0]; old.Kind != kindSavedModel || len(old.Graphs) != 1 || len(g.Signatures) != 0 || strings.Join(g.Tags, ",") != "tags" {
+	if g := old.Graphs[0]; old.Kind != "savedmodel" || len(old.Graphs) != 1 || len(g.Signatures) != 0 || strings.Join(g.Tags, ",") != "tags" {
 		t.Errorf("forGo: %+v", old)
 	}
 	// Without a signature: placeholders, and operations that nothing consumes.

@@ -11,8 +11,6 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/isolated"
-	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
 // isolation says whether engines run apart.
@@ -95,7 +93,3 @@ func (f *isolateFlags) bytes() int64 {
 	}
 	return availableMemory(os.ReadFile) / 2
 }
-
-// engines are what this binary runs models with. A library that a model does not need is not
-// looked for.
-func engines() []predict.Engine { return []predict.Engine{onnx.Engine(), tensorflow.Engine()} }

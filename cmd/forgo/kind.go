@@ -6,64 +6,97 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/forgo-ml/forgo/internal/regular"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
-// kind is what a path on the command line is.
-type kind string
+// kind is what a path on the command line is: a bundle, a .keras file, or a graph of a format.
+type kind struct {
+	name   string
+	noun   string
+	format string // of a graph
+}
 
-const (
-	kindBundle     kind = "bundle"
-	kindSavedModel kind = "savedmodel"
-	kindONNX       kind = "onnx"
-	kindKeras      kind = "keras"
+var (
+	kindBundle = kind{name: "bundle", noun: "a bundle"}
+	kindKeras  = kind{name: "keras", noun: "a .keras file"}
 )
+
+// isGraph says that an engine opens it as it is.
+func (k kind) isGraph() bool { return k.format != "" }
+
+// formats are those of the engines, each once, whose graphs are folders or are files.
+func formats(folders bool) (list []engines.Format) {
+	for _, e := range allEngines() {
+		f := e.Info().Format
+		if f.Folder == folders && !slices.ContainsFunc(list, func(o engines.Format) bool { return o.Name == f.Name }) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func graphKind(f engines.Format) kind { return kind{name: f.Kind, noun: f.Noun, format: f.Name} }
 
 // kindOf looks at what is there; at names where that is nothing it knows, to say what it is not.
-// All other files are ONNX, for their reader to refuse.
+// All other files are of the first format, for its reader to refuse.
 func kindOf(path string) (kind, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("%s: no such file or folder", path)
-	}
-	has := func(name string) bool {
-		_, err := os.Stat(filepath.Join(path, name))
-		return err == nil
+		return kind{}, fmt.Errorf("%s: no such file or folder", path)
 	}
 	if info.IsDir() {
-		switch {
-		case has("forgo.json"):
-			return kindBundle, nil
-		case has("saved_model.pb"), has("saved_model.pbtxt"), has("saved_model.cpb"):
-			return kindSavedModel, nil
-		}
-		return "", fmt.Errorf("%s: it is neither a bundle nor a SavedModel: there is no forgo.json and no saved_model.pb in it", path)
+		return kindOfFolder(path)
 	}
-	if filepath.Base(path) == "saved_model.pb" {
-		return "", fmt.Errorf("%s: it is part of a SavedModel: name its folder", path)
+	for _, f := range formats(true) {
+		if filepath.Base(path) == f.Files[0] {
+			return kind{}, fmt.Errorf("%s: it is part of %s: name its folder", path, f.Noun)
+		}
 	}
 	file, err := regular.Open(path)
 	if err != nil {
-		return "", err
+		return kind{}, err
 	}
 	defer file.Close()
 	start := make([]byte, 8)
 	if _, err := io.ReadFull(file, start); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return "", err
+		return kind{}, err
 	}
 	switch {
 	case string(start[:4]) == "PK\x03\x04":
 		return kindKeras, nil
 	case string(start) == "\x89HDF\r\n\x1a\n":
-		return "", fmt.Errorf("%s: it is an HDF5 file, which only Python reads: forgo export %s -o NAME.forgo", path, path)
+		return kind{}, fmt.Errorf("%s: it is an HDF5 file, which only Python reads: forgo export %s -o NAME.forgo", path, path)
 	}
-	switch strings.ToLower(filepath.Ext(path)) {
+	extension := strings.ToLower(filepath.Ext(path))
+	switch extension {
 	case ".keras":
-		return "", fmt.Errorf("%s: no .keras file: it does not begin as a zip archive; save or copy the model again", path)
+		return kind{}, fmt.Errorf("%s: no .keras file: it does not begin as a zip archive; save or copy the model again", path)
 	case ".h5", ".hdf5":
-		return "", fmt.Errorf("%s: no HDF5 file: it does not begin as one; save or copy the model again, then forgo export %s -o NAME.forgo", path, path)
+		return kind{}, fmt.Errorf("%s: no HDF5 file: it does not begin as one; save or copy the model again, then forgo export %s -o NAME.forgo", path, path)
 	}
-	return kindONNX, nil
+	files := formats(false)
+	i := slices.IndexFunc(files, func(f engines.Format) bool { return slices.Contains(f.Files, extension) })
+	return graphKind(files[max(i, 0)]), nil
+}
+
+func kindOfFolder(path string) (kind, error) {
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(path, name))
+		return err == nil
+	}
+	if has("forgo.json") {
+		return kindBundle, nil
+	}
+	kinds, files := "neither a bundle", "no forgo.json"
+	for _, f := range formats(true) {
+		if slices.ContainsFunc(f.Files, has) {
+			return graphKind(f), nil
+		}
+		kinds, files = kinds+" nor "+f.Noun, files+" and no "+f.Files[0]
+	}
+	return kind{}, fmt.Errorf("%s: it is %s: there is %s in it", path, kinds, files)
 }

@@ -55,8 +55,7 @@ func libraryVersion(path string, known []predict.Library) string {
 		if k.Path == path || err == nil && real == path {
 			return k.Version
 		}
-		// TensorFlow comes in two libraries.
-		if filepath.Dir(k.Path) == filepath.Dir(path) && strings.HasPrefix(filepath.Base(path), "libtensorflow") {
+		if filepath.Dir(k.Path) == filepath.Dir(path) && stem(k.Path) == stem(path) { // of an engine that comes in several
 			return k.Version
 		}
 	}
@@ -86,6 +85,15 @@ func libraryVersion(path string, known []predict.Library) string {
 		}
 	}
 	return newest
+}
+
+// stem is how the names of an engine's libraries begin: "libtensorflow" of libtensorflow_cc.so.2.
+func stem(path string) string {
+	name := filepath.Base(path)
+	if i := strings.IndexAny(name, "_-."); i >= 0 {
+		name = name[:i]
+	}
+	return name
 }
 
 // glibcVersion reads the C library of a folder: the libraries beside it are of the same release.

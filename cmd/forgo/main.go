@@ -29,7 +29,7 @@ const (
 )
 
 func main() {
-	isolated.Main(engines()...)
+	isolated.Main(allEngines()...)
 	useCPULimit()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends at once
@@ -195,5 +195,5 @@ func (f *loadFlags) load(ctx context.Context, path string) (*predict.Model, erro
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	return f.Load(ctx, path, f.isolate.engines(engines()...)...)
+	return f.Load(ctx, path, f.isolate.engines(allEngines()...)...)
 }

@@ -15,9 +15,9 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensor"
-	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
 // bareFlags say of a model without a bundle what a bundle says itself.
@@ -85,13 +85,6 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 	if err != nil {
 		return nil, false, usageError{err}
 	}
-	engine := onnx.Engine()
-	if kind == kindSavedModel {
-		engine = tensorflow.Engine()
-		if f.allowFiles {
-			engine = tensorflow.Engine(tensorflow.AllowFiles())
-		}
-	}
 	if f.allowFiles && load.isolate.mode != together {
 		return nil, false, usageError{errors.New("--allow-files and --isolate exclude each other")}
 	}
@@ -99,8 +92,16 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 		return nil, false, err
 	}
 	f.graph.Path = path
-	apart := load.isolate.engines(engine, onnx.Engine())
-	m, err := predict.Open(cmd.Context(), apart[0], f.graph, predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout})
+	all := allEngines()
+	if f.allowFiles {
+		for i, e := range all {
+			if t, ok := e.(engines.Truster); ok {
+				all[i] = t.AllowFiles()
+			}
+		}
+	}
+	all = load.isolate.engines(all...)
+	m, err := predict.Open(cmd.Context(), engineOf(all, kind.format), f.graph, predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout})
 	if err != nil {
 		return nil, false, err
 	}
@@ -117,7 +118,7 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 	says := "parity NOT PROVEN: this is no bundle"
 	if picturesWanted := given(cmd.Flags(), f.pictures); len(picturesWanted) > 0 || takesPictures(m.Inputs()) {
 		picture = true
-		if pictures, err = f.prepare(cmd.Context(), m, apart[1], pictures); err != nil {
+		if pictures, err = f.prepare(cmd.Context(), m, engineOf(all, bundle.PreprocessEngine), pictures); err != nil {
 			return nil, false, err
 		}
 		says += "; pictures: " + pictures.String()

@@ -291,7 +291,7 @@ func (s *server) open(ctx context.Context, path string, m repository.Settings) (
 	o := s.load.Options
 	o.Threads, o.Instances, o.MaxBatchRows, o.MaxDelay = m.Threads, m.Instances, m.MaxBatchRows, m.MaxDelay
 	o.MaxQueueRows, o.MaxQueueBytes, o.MaxWait = m.MaxQueueRows, int64(m.MaxQueueBytes), m.MaxWait
-	return o.Load(ctx, path, s.load.isolate.engines(engines()...)...)
+	return o.Load(ctx, path, s.load.isolate.engines(allEngines()...)...)
 }
 
 func checkAddress(address string) error {

@@ -27,9 +27,11 @@ import (
 	"github.com/forgo-ml/forgo/spec"
 )
 
+// ManifestFile is the file in a bundle's folder that says what is in it.
+const ManifestFile = "forgo.json"
+
 const (
-	manifestFile = "forgo.json"
-	digestFile   = "forgo.sha256"
+	digestFile = "forgo.sha256"
 	// maxManifest bounds forgo.json, which is read whole before anything is trusted.
 	maxManifest = 8 << 20
 	// maxGolden bounds the files of golden cases together, which are kept while they are replayed.
@@ -100,27 +102,27 @@ func OpenContext(ctx context.Context, dir string) (_ *Bundle, err error) {
 		}
 	}()
 
-	raw, err := readLimited(root, manifestFile, maxManifest)
+	raw, err := readLimited(root, ManifestFile, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fail("", "%w: there is no %s in it", ErrNotBundle, manifestFile)
+		return nil, fail("", "%w: there is no %s in it", ErrNotBundle, ManifestFile)
 	} else if err != nil {
-		return nil, fail(manifestFile, "%w", err)
+		return nil, fail(ManifestFile, "%w", err)
 	}
 	sum, err := readLimited(root, digestFile, 4096)
 	if err != nil {
 		return nil, fail(digestFile, "%w", err)
 	}
 	digest := hexDigest(raw)
-	if want := digest + "  " + manifestFile + "\n"; string(sum) != want {
+	if want := digest + "  " + ManifestFile + "\n"; string(sum) != want {
 		if len(sum) == len(want) && strings.HasSuffix(string(sum), want[64:]) {
-			return nil, fail(manifestFile, "its digest is not the one in %s: one of the two was changed", digestFile)
+			return nil, fail(ManifestFile, "its digest is not the one in %s: one of the two was changed", digestFile)
 		}
-		return nil, fail(digestFile, "it must be one line, as sha256sum writes it for %s", manifestFile)
+		return nil, fail(digestFile, "it must be one line, as sha256sum writes it for %s", ManifestFile)
 	}
 
 	manifest, err := parse(raw)
 	if err != nil {
-		return nil, fail(manifestFile, "%w", err)
+		return nil, fail(ManifestFile, "%w", err)
 	}
 	if size := manifest.goldenSize(); size > maxGolden {
 		return nil, fail("", "its golden cases have %d bytes, at most %d are read", size, maxGolden)
@@ -135,7 +137,7 @@ func OpenContext(ctx context.Context, dir string) (_ *Bundle, err error) {
 		}
 	}
 	if err := manifest.check(); err != nil {
-		return nil, fail(manifestFile, "%w", err)
+		return nil, fail(ManifestFile, "%w", err)
 	}
 	return &Bundle{Manifest: manifest, Path: dir, Digest: digest, root: root}, nil
 }

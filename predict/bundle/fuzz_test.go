@@ -251,7 +251,8 @@ func keepsTheRules(t *testing.T, folder string, raw []byte, b *bundle.Bundle) {
 		}
 	}
 	named := []string{}
-	if m.Engine == "onnxruntime" {
+	inside := m.Graph.Path + "/"
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(m.Files)), func(file string) bool { return strings.HasPrefix(file, inside) }) {
 		named = append(named, m.Graph.Path)
 	}
 	if m.Picture != nil {

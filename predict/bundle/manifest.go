@@ -17,6 +17,9 @@ const (
 	Tensors        = "tensors"
 )
 
+// PreprocessEngine is what the engine key would say of a picture's preprocessing graph.
+const PreprocessEngine = "onnxruntime"
+
 // Manifest is forgo.json; spec/bundle.md says what each key means.
 type Manifest struct {
 	Format     int          `json:"format"`

@@ -54,14 +54,10 @@ func (m *Manifest) checkFiles() error {
 		}
 		return nil
 	}
-	if m.Engine == "onnxruntime" {
+	if !m.hasFolder(m.Graph.Path) { // whether it should be one is for the engine's format to say
 		if err := need(m.Graph.Path, "graph"); err != nil {
 			return err
 		}
-	} else if !m.hasFolder(m.Graph.Path) {
-		return fmt.Errorf("graph names the folder %q, of which files lists nothing", m.Graph.Path)
-	} else if len(m.Graph.Tags) == 0 {
-		return fmt.Errorf("graph names the SavedModel %q without its tags", m.Graph.Path)
 	}
 	if m.Picture != nil {
 		if err := need(m.Picture.Preprocess, "picture"); err != nil {

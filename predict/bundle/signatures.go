@@ -58,7 +58,7 @@ func (m *Manifest) checkSignatures() error {
 	if len(m.Signatures) == 0 {
 		return nil
 	}
-	if m.Engine != "tensorflow" || m.Graph.Signature == "" {
+	if !m.hasFolder(m.Graph.Path) || m.Graph.Signature == "" {
 		return fmt.Errorf("signatures are of a SavedModel that graph calls by a signature")
 	}
 	seen := map[string]bool{m.Graph.Signature: true}

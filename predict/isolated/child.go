@@ -20,13 +20,15 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // opening is what the child is told first.
 type opening struct {
-	Engine string
-	Graph  bool // false: only the library is asked for
+	Engine      string
+	environment []string // that the engine reads; the child has it already
+	Graph       bool     // false: only the library is asked for
 
 	Path            string // as in predict.Graph
 	Data            int64  // bytes of the file, which follow; -1 for a folder
@@ -128,7 +130,7 @@ func (c *child) open(meta []byte, engines []predict.Engine) (opened, error) {
 	if err := json.Unmarshal(meta, &o); err != nil {
 		return opened{}, fmt.Errorf("read what to open: %w", err)
 	}
-	i := slices.IndexFunc(engines, func(e predict.Engine) bool { return e.Name() == o.Engine })
+	i := slices.IndexFunc(engines, func(e predict.Engine) bool { return e.Info().Name == o.Engine })
 	if i < 0 {
 		return opened{}, fmt.Errorf("start an engine's process: isolated.Main was not called with the engine %s", o.Engine)
 	}
@@ -261,6 +263,8 @@ func (c *child) fail(id uint64, more bool, err error) {
 	switch {
 	case errors.Is(err, predict.ErrInput):
 		f = faultInput
+	case errors.Is(err, engines.ErrUnsupported):
+		f = faultUnsupported
 	case errors.Is(err, context.DeadlineExceeded):
 		f = faultDeadline
 	case errors.Is(err, context.Canceled):

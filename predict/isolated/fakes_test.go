@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -17,7 +18,7 @@ type fake struct {
 	run  func(ctx context.Context, x []float32) (float32, error)
 }
 
-func (f fake) Name() string { return f.name }
+func (f fake) Info() engines.Info { return engines.Info{Name: f.name} }
 func (f fake) Library() (predict.Library, error) {
 	return predict.Library{Path: "none", Version: "0"}, nil
 }

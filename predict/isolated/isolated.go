@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // Options say how a child is confined. The zero value is useful.
@@ -69,15 +70,15 @@ func Engine(inner predict.Engine, o Options) predict.Engine {
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
 	}
-	return engine{inner.Name(), o}
+	return engine{inner.Info(), o}
 }
 
 type engine struct {
-	name    string
+	info    engines.Info
 	options Options
 }
 
-func (e engine) Name() string { return e.name }
+func (e engine) Info() engines.Info { return e.info }
 
 // Library is that of a child which ends at once.
 func (e engine) Library() (predict.Library, error) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/predicttest"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -20,7 +21,11 @@ type named struct {
 	name string
 }
 
-func (n named) Name() string { return n.name }
+func (n named) Info() engines.Info {
+	info := n.Engine.Info()
+	info.Name = n.name
+	return info
+}
 
 // unchecked is TensorFlow without forgo's check of operations, so that the sandbox alone holds a model.
 const unchecked = "tensorflow-unchecked"

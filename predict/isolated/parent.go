@@ -25,6 +25,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -76,7 +77,7 @@ func start(ctx context.Context, o opening, data []byte) (_ *process, _ opened, e
 	if err := errors.Join(ctx.Err(), ready()); err != nil {
 		return nil, opened{}, err
 	}
-	p, err := spawn(o.Engine)
+	p, err := spawn(o.Engine, o.environment)
 	if err != nil {
 		return nil, opened{}, fmt.Errorf("start an engine's process: %w", err)
 	}
@@ -121,13 +122,15 @@ func (r refusal) Is(target error) bool {
 		return target == context.DeadlineExceeded
 	case faultCanceled:
 		return target == context.Canceled
+	case faultUnsupported:
+		return target == engines.ErrUnsupported
 	case faultMemory:
 		return target == predict.ErrUnavailable
 	}
 	return false
 }
 
-func spawn(name string) (*process, error) {
+func spawn(name string, variables []string) (*process, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, err
@@ -150,7 +153,7 @@ func spawn(name string) (*process, error) {
 	p := &process{conn: conn, gone: make(chan struct{})}
 	p.cmd = exec.Command(path)
 	p.cmd.Args = []string{"forgo-engine", name}
-	p.cmd.Env = environment(os.Environ())
+	p.cmd.Env = environment(os.Environ(), variables)
 	p.cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
 	p.cmd.Stderr = &p.said
 	p.cmd.WaitDelay = time.Second
@@ -165,19 +168,20 @@ func spawn(name string) (*process, error) {
 	return p, nil
 }
 
-// passedOn are the variables that engines, their search for a library and the C library read. Of those
-// that end in _ every one that begins so.
+// passedOn are the variables that the search for a library, the libraries below an engine's and the C library
+// read. Of those that end in _ every one that begins so.
 var passedOn = []string{
 	"PATH", "HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "FORGO_PYTHON",
-	"FORGO_ONNXRUNTIME", "FORGO_TENSORFLOW", "GODEBUG", "LANG", "LC_", "TZ", "TMPDIR",
-	"TF_", "ORT_", "OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "OPENBLAS_", "MALLOC_", "GLIBC_",
+	"GODEBUG", "LANG", "LC_", "TZ", "TMPDIR",
+	"OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "OPENBLAS_", "MALLOC_", "GLIBC_",
 }
 
-func environment(all []string) []string {
+// environment is what a child gets of all variables; engine are those that its engine reads.
+func environment(all, engine []string) []string {
 	out := []string{envChild + "=1", "GOMAXPROCS=" + strconv.Itoa(runtime.GOMAXPROCS(0))}
 	for _, entry := range all {
 		name, _, _ := strings.Cut(entry, "=")
-		if slices.ContainsFunc(passedOn, func(p string) bool {
+		if slices.ContainsFunc(slices.Concat(passedOn, engine), func(p string) bool {
 			return name == p || strings.HasSuffix(p, "_") && strings.HasPrefix(name, p)
 		}) {
 			out = append(out, entry)
@@ -292,7 +296,7 @@ func plausible(specs []tensor.Spec) error {
 }
 
 func (e engine) opening() opening {
-	return opening{Engine: e.name, Data: -1, Available: e.options.Available}
+	return opening{Engine: e.info.Name, environment: e.info.Environment, Data: -1, Available: e.options.Available}
 }
 
 func (e engine) open(ctx context.Context, g predict.Graph, so predict.SessionOptions) (*session, error) {

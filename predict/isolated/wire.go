@@ -225,11 +225,12 @@ func (m *reader) number(bytes int) uint64 {
 type fault uint8
 
 const (
-	faultOther    fault = iota
-	faultInput          // the caller's
-	faultDeadline       // the run was given up at its deadline
-	faultCanceled       // or because its caller had left
-	faultMemory         // the engine had no memory for it
+	faultOther       fault = iota
+	faultInput             // the caller's
+	faultDeadline          // the run was given up at its deadline
+	faultCanceled          // or because its caller had left
+	faultMemory            // the engine had no memory for it
+	faultUnsupported       // another engine may open the graph
 )
 
 const maxErrorText = 4 << 10
@@ -239,7 +240,7 @@ func appendFault(meta []byte, f fault, text string) []byte {
 }
 
 func readFault(meta []byte) (fault, string, error) {
-	if len(meta) == 0 || len(meta) > 1+maxErrorText || meta[0] > byte(faultMemory) {
+	if len(meta) == 0 || len(meta) > 1+maxErrorText || meta[0] > byte(faultUnsupported) {
 		return 0, "", errors.New("a message of an error is none")
 	}
 	return fault(meta[0]), string(meta[1:]), nil

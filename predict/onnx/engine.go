@@ -41,8 +41,6 @@ func Engine(options ...Option) predict.Engine {
 
 type engine struct{ path string }
 
-func (e engine) Name() string { return "onnxruntime" }
-
 // loaded is the process's one ONNX Runtime.
 var loaded struct {
 	sync.Mutex

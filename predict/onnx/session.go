@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -76,7 +77,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
-	if err := onnxends.Check(s.inputs, s.outputs, inputs, outputs); err != nil {
+	if err := engines.Check(s, inputs, outputs); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
 	s.closing.RLock()

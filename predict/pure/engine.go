@@ -19,6 +19,8 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
+	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -27,7 +29,9 @@ func Engine() predict.Engine { return engine{} }
 
 type engine struct{}
 
-func (engine) Name() string { return "pure" }
+func (engine) Info() engines.Info {
+	return engines.Info{Name: "pure", Title: "pure Go", Format: onnxends.Format, OnlyFor: "machines without ONNX Runtime"}
+}
 
 // Library reports the package itself, and the module's version where the build recorded it.
 func (engine) Library() (predict.Library, error) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/internal/onnxends"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -91,7 +92,7 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []
 	if s.closed.Load() {
 		return nil, errors.New("the session is closed")
 	}
-	if err := onnxends.Check(s.inputs, s.outputs, inputs, outputs); err != nil {
+	if err := engines.Check(s, inputs, outputs); err != nil {
 		return nil, err
 	}
 	r, ok := s.idle.Get().(*run)

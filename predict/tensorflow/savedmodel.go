@@ -131,10 +131,13 @@ func readGraphs(dir string) ([]byte, error) {
 	return nil, fmt.Errorf("not a SavedModel: there is no %s in it, only %s", GraphFile, list(have))
 }
 
+// otherForms are files that may hold a SavedModel's graphs in place of GraphFile.
+var otherForms = []string{"saved_model.pbtxt", "saved_model.cpb"}
+
 // one refuses a folder with a graph in another form too, which TensorFlow may take in place of
 // the one that is checked.
 func one(dir string) error {
-	for _, other := range []string{"saved_model.pbtxt", "saved_model.cpb"} {
+	for _, other := range otherForms {
 		if _, err := os.Lstat(filepath.Join(dir, other)); err == nil {
 			return fmt.Errorf("it holds %s, a form that is not read: save it again as %s alone", other, GraphFile)
 		}

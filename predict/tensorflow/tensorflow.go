@@ -51,8 +51,6 @@ type engine struct {
 	files   bool
 }
 
-func (e engine) Name() string { return "tensorflow" }
-
 // Open opens a graph of a SavedModel's folder. Its ends are those of the signature, or the
 // tensors that g names.
 func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {

@@ -265,6 +265,6 @@ func runAffine(t *testing.T, engine predict.Engine, g predict.Graph) {
 	x := tensor.Tensor{Shape: []int64{1, 3}, Data: []float32{1, 2, 3}}
 	out, err := s.Run(t.Context(), predict.Tensors{"x": x}, []string{"y"})
 	if err != nil || !slices.Equal(out["y"].Data.([]float32), []float32{3, 5, 7}) {
-		t.Errorf("%s answered %v, %v", engine.Name(), out, err)
+		t.Errorf("%s answered %v, %v", engine.Info().Name, out, err)
 	}
 }

@@ -13,16 +13,10 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// backends are Triton's names for what the engines run: its platform and its backend.
-var backends = map[string][2]string{
-	"onnxruntime": {"onnxruntime_onnx", "onnxruntime"},
-	"tensorflow":  {"tensorflow_savedmodel", "tensorflow"},
-}
-
 // configOf describes a model in Triton's terms. max_batch_size is how many rows of waiting
 // requests run together; a request may have more, and then runs alone.
 func configOf(m *served.Model) *pb.ModelConfig {
-	stats, manifest := m.Stats(), m.Manifest()
+	stats, manifest, graph := m.Stats(), m.Manifest(), m.Engine().Info.Format
 	inputs, outputs := ends(m)
 	batch := int32(stats.MaxBatchRows)
 	for _, e := range append(inputs, outputs...) {
@@ -37,7 +31,7 @@ func configOf(m *served.Model) *pb.ModelConfig {
 		return e.Shape
 	}
 	c := &pb.ModelConfig{
-		Name: m.Name, Platform: backends[manifest.Engine][0], Backend: backends[manifest.Engine][1], MaxBatchSize: batch,
+		Name: m.Name, Platform: graph.TritonPlatform, Backend: graph.TritonBackend, MaxBatchSize: batch,
 		InstanceGroup:          []*pb.ModelInstanceGroup{{Name: m.Name, Kind: pb.ModelInstanceGroup_KIND_CPU, Count: int32(stats.Instances)}},
 		DefaultModelFilename:   manifest.Graph.Path,
 		Parameters:             map[string]*pb.ModelParameter{"digest": {StringValue: m.Digest()}},

@@ -79,7 +79,7 @@ func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest)
 	}
 	inputs, outputs := ends(m)
 	return &pb.ModelMetadataResponse{
-		Name: m.Name, Versions: versions(s.models, m.Name), Platform: Platforms[m.Manifest().Engine],
+		Name: m.Name, Versions: versions(s.models, m.Name), Platform: m.Engine().Info.Format.Platform,
 		Inputs: list(inputs), Outputs: list(outputs),
 	}, nil
 }

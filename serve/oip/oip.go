@@ -60,9 +60,6 @@ const Picture = bundle.PictureName
 // extensions are what the server's metadata says it speaks beyond the protocol's core.
 var extensions = []string{"binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"}
 
-// Platforms are the protocol's names for what the engines run.
-var Platforms = map[string]string{"onnxruntime": "onnx_onnxv1", "tensorflow": "tensorflow_savedmodel"}
-
 // call is one inference in the protocol's terms.
 type call struct {
 	inputs  []input

@@ -87,7 +87,7 @@ func (b builder) metadata(d model) *openapi.Schema {
 	).With(openapi.Property("reason", openapi.Text()), openapi.Property("decoder", openapi.Text())).Closed()
 	return b.Schema(d.Prefix+"Metadata", openapi.Object(
 		openapi.Property("name", openapi.Constant(d.Name)), openapi.Property("versions", openapi.List(openapi.Text(), 1, -1)),
-		openapi.Property("platform", openapi.Constant(Platforms[d.Manifest().Engine])),
+		openapi.Property("platform", openapi.Constant(d.Engine().Info.Format.Platform)),
 		openapi.Property("inputs", ends(inputs)), openapi.Property("outputs", ends(d.OutputSpecs)),
 		openapi.Property("parameters", openapi.Object(
 			openapi.Property("digest", openapi.About(openapi.Text(), "The SHA-256 of the bundle's manifest: the model's identity.")),

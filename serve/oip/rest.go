@@ -105,7 +105,7 @@ func (h handler) metadata(w http.ResponseWriter, _ *http.Request, m *served.Mode
 	inputs, outputs := ends(m)
 	manifest := m.Manifest()
 	reply.JSON(w, http.StatusOK, map[string]any{
-		"name": m.Name, "versions": versions(h.models, m.Name), "platform": Platforms[manifest.Engine],
+		"name": m.Name, "versions": versions(h.models, m.Name), "platform": m.Engine().Info.Format.Platform,
 		"inputs": inputs, "outputs": outputs,
 		"parameters": map[string]any{"digest": m.Digest(), "labels": manifest.Labels, "parity": m.Parity()},
 	})

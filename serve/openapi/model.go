@@ -79,13 +79,13 @@ func (d *Model) Sets() [][]tensor.Spec {
 	return [][]tensor.Spec{d.InputSpecs}
 }
 
-// Element is one element of an input. ONNX Runtime takes strings as C does.
+// Element is one element of an input.
 func (d *Model) Element(t tensor.DType) *Schema {
 	s := Element(t)
 	if s.Type == "number" {
 		s = OrNull(s) // which is read as NaN
 	}
-	if t == tensor.String && d.Manifest().Engine == "onnxruntime" {
+	if t == tensor.String && d.Engine().Info.CStrings {
 		s.Pattern = `^[^\x00]*$`
 	}
 	return s

@@ -2,7 +2,6 @@
 package onnxends
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -35,26 +34,4 @@ func OutputShape(name string, inputs, outputs []tensor.Spec, dims map[string][]s
 		}
 	}
 	return shape
-}
-
-// Check fails unless each input is given as it must be, nothing else is, and the wanted outputs exist.
-func Check(inputs, outputs []tensor.Spec, given tensor.Map, wanted []string) error {
-	for _, spec := range inputs {
-		t, ok := given[spec.Name]
-		if !ok {
-			return fmt.Errorf("input %q is missing", spec.Name)
-		}
-		if err := spec.Match(t); err != nil {
-			return err
-		}
-	}
-	if len(given) > len(inputs) {
-		return fmt.Errorf("%d inputs given, the graph has %d", len(given), len(inputs))
-	}
-	for _, name := range wanted {
-		if !slices.ContainsFunc(outputs, func(o tensor.Spec) bool { return o.Name == name }) {
-			return fmt.Errorf("the graph has no output %s", tensor.Quote(name))
-		}
-	}
-	return nil
 }

@@ -1,0 +1,9 @@
+package onnxends
+
+import "github.com/forgo-ml/forgo/predict/engines"
+
+// Format is that of ONNX graphs.
+var Format = engines.Format{
+	Name: "onnxruntime", Kind: "onnx", Noun: "an ONNX file", Files: []string{".onnx"},
+	Platform: "onnx_onnxv1", TritonPlatform: "onnxruntime_onnx", TritonBackend: "onnxruntime",
+}

@@ -1,0 +1,66 @@
+package tensorflow
+
+// What the engine is to those who list engines.
+
+import (
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
+)
+
+func (e engine) Info() engines.Info {
+	return engines.Info{
+		Name: "tensorflow", Title: "TensorFlow", OnlyFor: "SavedModels",
+		Environment: []string{EnvLibrary, "TF_"},
+		Format: engines.Format{
+			Name: "tensorflow", Kind: "savedmodel", Noun: "a SavedModel", Folder: true, Tags: true,
+			Files:    append([]string{GraphFile}, otherForms...),
+			Platform: "tensorflow_savedmodel", TritonPlatform: "tensorflow_savedmodel", TritonBackend: "tensorflow",
+		},
+	}
+}
+
+func (e engine) AllowFiles() predict.Engine {
+	e.files = true
+	return e
+}
+
+func (e engine) Check(g predict.Graph) error { return Check(g) }
+
+func (e engine) Inspect(g predict.Graph) (i engines.Inspection, err error) {
+	var graphs []MetaGraph
+	if g.Data != nil {
+		graphs, err = Read(g.Data)
+	} else {
+		graphs, err = Inspect(g.Path)
+	}
+	if err != nil {
+		return i, err
+	}
+	for _, g := range graphs {
+		found := engines.InspectedGraph{
+			Tags: g.Tags, TensorFlow: g.Version, Operations: g.Ops, Signatures: []engines.InspectedSignature{},
+			Placeholders: engines.Ends(g.Placeholders), Unconsumed: engines.Ends(g.Results),
+		}
+		in, out := found.Placeholders, found.Unconsumed
+		for _, s := range g.Signatures {
+			signature := engines.InspectedSignature{Name: s.Name, Method: s.Method, Inputs: signedEnds(s.Inputs), Outputs: signedEnds(s.Outputs)}
+			found.Signatures = append(found.Signatures, signature)
+			if s.Name == DefaultSignature || len(g.Signatures) == 1 {
+				in, out = signature.Inputs, signature.Outputs
+			}
+		}
+		i.Graphs = append(i.Graphs, found)
+		if len(graphs) == 1 {
+			i.Inputs, i.Outputs, i.Operations = in, out, g.Ops
+		}
+	}
+	return i, nil
+}
+
+func signedEnds(signed []End) []engines.End {
+	out := []engines.End{}
+	for _, e := range signed {
+		out = append(out, engines.End{Name: e.Name, GraphName: e.Tensor, DType: e.DType, Shape: e.Shape})
+	}
+	return out
+}
