@@ -70,15 +70,17 @@ GO_TESTS = {
     "predict/bundle": ["./predict/bundle", "./predict"],
     "predict/payload": ["./predict/payload"],
     "predict/tensor": ["./predict/tensor", "./predict"],
-    "serve": ["./serve"],
+    "serve": ["./serve", "./serve/internal/..."],
     "serve/repository": ["./serve/repository"],
     "serve/access": ["./serve/access"],
-    "serve/internal/reply": ["./serve/internal/...", "./serve"],
-    "serve/internal/served": ["./serve/internal/...", "./serve"],
-    "serve/native": ["./serve"],
-    "serve/oip": ["./serve/oip/...", "./serve"],
-    "serve/tfserving": ["./serve/tfserving/...", "./serve"],
+    "serve/openapi": ["./serve/openapi"],
+    "serve/native": ["./serve/native", "./serve"],
+    "serve/oip": ["./serve/oip", "./serve"],
+    "serve/tfserving": ["./serve/tfserving", "./serve"],
 }
+ROOMS = "authorization bodies compress connection crosssite drain hosts listener messages minrate observe recovery reply served shed"
+for room in ROOMS.split():
+    GO_TESTS[f"serve/internal/{room}"] = [f"./serve/internal/{room}", "./serve"]
 PYTHON = "src/forgo/exporting"
 PYTHON_TESTS = {
     "_golden": ["tests/test_golden.py"], "_normalization": ["tests/test_normalization.py"],

@@ -4,7 +4,6 @@ package serve_test
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/internal/tfpb"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // badRows are JSON in place of one row of iris's four numbers.
@@ -87,11 +87,6 @@ func badPictures(t *testing.T) map[string]struct{ data, names string } {
 	return pictures
 }
 
-// asBytes is a BYTES element as binary data has it.
-func asBytes(s string) string {
-	return string(binary.LittleEndian.AppendUint32(nil, uint32(len(s)))) + s
-}
-
 func commonFaults(t *testing.T) []bad {
 	t.Helper()
 	var all []bad
@@ -106,17 +101,17 @@ func commonFaults(t *testing.T) []bad {
 			}
 			all = append(all, bad{kind: r.kind, path: c.path, body: c.before + r.row + c.after, names: names})
 		}
-		body, kind := form(t, [2]string{"row.json", r.row})
+		body, kind := servetest.Form(t, [2]string{"row.json", r.row})
 		all = append(all, bad{kind: r.kind, path: "/models/iris", body: string(body), headers: []string{"Content-Type", kind}, names: `file "row.json"`})
 	}
 	for kind, p := range badPictures(t) {
 		text := base64.StdEncoding.EncodeToString([]byte(p.data))
-		body, contentType := form(t, [2]string{"a.jpg", p.data})
+		body, contentType := servetest.Form(t, [2]string{"a.jpg", p.data})
 		const oip, tfs, native = "/v2/models/shapes/infer", "/v1/models/shapes:predict", "/models/shapes"
 		for _, b := range []bad{
 			{path: oip, body: `{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["` + text + `"]}]}`},
-			binaryRequest(oip, `"name":"image","datatype":"BYTES","shape":[1,1]`, asBytes(p.data)),
-			{path: oip, body: p.data, headers: []string{headerLength, "0"}},
+			binaryRequest(oip, `"name":"image","datatype":"BYTES","shape":[1,1]`, servetest.AsBytes(p.data)),
+			{path: oip, body: p.data, headers: []string{servetest.HeaderLength, "0"}},
 			{path: tfs, body: `{"instances":[{"b64":"` + text + `"}]}`},
 			{path: tfs, body: `{"instances":[{"image":{"b64":"` + text + `"}}]}`},
 			{path: tfs, body: `{"inputs":{"image":[{"b64":"` + text + `"}]}}`},
@@ -194,7 +189,7 @@ func commonFaults(t *testing.T) []bad {
 			bad{kind: "not JSON", path: g.path, body: "hello", names: "JSON"},
 			bad{kind: "empty body", path: g.path, names: "text ends"},
 			bad{kind: "two JSON values", path: g.path, body: g.body + g.body, names: "more than one"},
-			bad{kind: "body over the limit", path: g.path, body: strings.Repeat(" ", 2*maxBody), status: http.StatusRequestEntityTooLarge, names: "longer"},
+			bad{kind: "body over the limit", path: g.path, body: strings.Repeat(" ", 2*servetest.MaxBody), status: http.StatusRequestEntityTooLarge, names: "longer"},
 			bad{kind: "body that is no gzip", path: g.path, body: "hello", headers: []string{"Content-Encoding", "gzip"}, names: "Content-Encoding"},
 			bad{kind: "body that is no deflate", path: g.path, body: "hello", headers: []string{"Content-Encoding", "deflate"}, names: "Content-Encoding"},
 			bad{kind: "gzip cut short", path: g.path, body: "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", headers: []string{"Content-Encoding", "gzip"}, names: "body"},
@@ -211,36 +206,36 @@ func commonCalls(t *testing.T) []badCall {
 	t.Helper()
 	var all []badCall
 	for kind, p := range badPictures(t) {
-		contents := protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte(p.data)}}, 1)
-		raw := protoInput("image", "BYTES", nil, 1, 1)
+		contents := servetest.ProtoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte(p.data)}}, 1)
+		raw := servetest.ProtoInput("image", "BYTES", nil, 1, 1)
 		all = append(
 			all,
 			badCall{kind: kind, names: p.names, request: inferCall{&pb.ModelInferRequest{ModelName: "shapes", Inputs: []*pb.ModelInferRequest_InferInputTensor{contents}}}},
 			badCall{kind: kind, names: p.names, request: inferCall{&pb.ModelInferRequest{
-				ModelName: "shapes", Inputs: []*pb.ModelInferRequest_InferInputTensor{raw}, RawInputContents: [][]byte{[]byte(asBytes(p.data))},
+				ModelName: "shapes", Inputs: []*pb.ModelInferRequest_InferInputTensor{raw}, RawInputContents: [][]byte{[]byte(servetest.AsBytes(p.data))},
 			}}},
 			badCall{kind: kind, names: p.names, request: predictCall{&tfpb.PredictRequest{
-				ModelSpec: &tfpb.ModelSpec{Name: "shapes"}, Inputs: map[string]*tfpb.TensorProto{"image": pictureTensor([][]byte{[]byte(p.data)})},
+				ModelSpec: &tfpb.ModelSpec{Name: "shapes"}, Inputs: map[string]*tfpb.TensorProto{"image": servetest.PictureTensor([][]byte{[]byte(p.data)})},
 			}}},
 		)
 	}
 	parameter := func(p *pb.InferParameter) *pb.ModelInferRequest {
-		r := irisRequest(1, 2, 3, 4)
+		r := servetest.IrisRequest(1, 2, 3, 4)
 		r.Parameters = map[string]*pb.InferParameter{"timeout": p}
 		return r
 	}
-	alone := &pb.ModelInferRequest{ModelName: "two", Inputs: []*pb.ModelInferRequest_InferInputTensor{protoInput("a", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1, 2}}, 1, 2)}}
-	pictures := protoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: make([][]byte, 300)}, 300)
-	twice := irisRequest(1, 2, 3, 4)
+	alone := &pb.ModelInferRequest{ModelName: "two", Inputs: []*pb.ModelInferRequest_InferInputTensor{servetest.ProtoInput("a", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1, 2}}, 1, 2)}}
+	pictures := servetest.ProtoInput("image", "BYTES", &pb.InferTensorContents{BytesContents: make([][]byte, 300)}, 300)
+	twice := servetest.IrisRequest(1, 2, 3, 4)
 	for range 2 {
 		twice.Outputs = append(twice.Outputs, &pb.ModelInferRequest_InferRequestedOutputTensor{Name: "probabilities"})
 	}
-	few, many := irisRequest(1, 2), irisRequest(1, 2, 3, 4, 5)
+	few, many := servetest.IrisRequest(1, 2), servetest.IrisRequest(1, 2, 3, 4, 5)
 	few.Inputs[0].Shape, many.Inputs[0].Shape = []int64{1, 2}, []int64{1, 5}
-	scalar, scalarRow := irisRequest(5), predictIris()
-	scalar.Inputs[0].Shape, scalarRow.Inputs["input"] = nil, floatTensor([]float32{5})
-	shortRow, longRow := predictIris(1, 2, 3, 4), predictIris(1, 2, 3, 4)
-	shortRow.Inputs["input"], longRow.Inputs["input"] = floatTensor([]float32{1, 2}, 1, 2), floatTensor([]float32{1, 2, 3, 4, 5}, 1, 5)
+	scalar, scalarRow := servetest.IrisRequest(5), servetest.PredictIris()
+	scalar.Inputs[0].Shape, scalarRow.Inputs["input"] = nil, servetest.FloatTensor([]float32{5})
+	shortRow, longRow := servetest.PredictIris(1, 2, 3, 4), servetest.PredictIris(1, 2, 3, 4)
+	shortRow.Inputs["input"], longRow.Inputs["input"] = servetest.FloatTensor([]float32{1, 2}, 1, 2), servetest.FloatTensor([]float32{1, 2, 3, 4, 5}, 1, 5)
 	return append(
 		all,
 		badCall{kind: "timeout below 0", request: inferCall{parameter(&pb.InferParameter{ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: -1}})}, names: "parameters: timeout: -1"},
@@ -248,10 +243,10 @@ func commonCalls(t *testing.T) []badCall {
 		badCall{kind: "input left out", request: inferCall{alone}, names: `"b" is missing`},
 		badCall{kind: "too many pictures", request: inferCall{&pb.ModelInferRequest{ModelName: "shapes", Inputs: []*pb.ModelInferRequest_InferInputTensor{pictures}}}, names: "at most 256"},
 		badCall{kind: "too many pictures", request: predictCall{&tfpb.PredictRequest{
-			ModelSpec: &tfpb.ModelSpec{Name: "shapes"}, Inputs: map[string]*tfpb.TensorProto{"image": pictureTensor(make([][]byte, 300))},
+			ModelSpec: &tfpb.ModelSpec{Name: "shapes"}, Inputs: map[string]*tfpb.TensorProto{"image": servetest.PictureTensor(make([][]byte, 300))},
 		}}, names: "at most 256"},
 		badCall{kind: "input left out", request: predictCall{&tfpb.PredictRequest{
-			ModelSpec: &tfpb.ModelSpec{Name: "two"}, Inputs: map[string]*tfpb.TensorProto{"a": floatTensor([]float32{1, 2}, 1, 2)},
+			ModelSpec: &tfpb.ModelSpec{Name: "two"}, Inputs: map[string]*tfpb.TensorProto{"a": servetest.FloatTensor([]float32{1, 2}, 1, 2)},
 		}}, names: `"b" is missing`},
 		badCall{kind: "too few numbers", request: predictCall{shortRow}, names: `"input"`},
 		badCall{kind: "too many numbers", request: predictCall{longRow}, names: `"input"`},
@@ -265,6 +260,6 @@ func commonCalls(t *testing.T) []badCall {
 
 func TestBadRequestsOfSeveralProtocols(t *testing.T) {
 	models := badModels(t)
-	refuse(t, listen(t, models), commonFaults(t))
-	refuseCalls(t, dialGRPC(t, newServer(models)), commonCalls(t))
+	refuse(t, servetest.Listen(t, models), commonFaults(t))
+	refuseCalls(t, servetest.DialGRPC(t, servetest.New(models)), commonCalls(t))
 }

@@ -31,6 +31,7 @@ import (
 	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // bad is a bad request over HTTP.
@@ -105,11 +106,11 @@ func asVersion[R interface {
 // badModels are those that bad requests are for.
 func badModels(t *testing.T) serve.Models {
 	t.Helper()
-	models := committed(t)
+	models := servetest.Committed(t)
 	for name, graph := range map[string]string{"two": "two", "flags": "same-bool", "halves": "same-float16", "strings": "same-string", "whole": "same-int32", "bytes": "same-int8"} {
-		models[name] = graphModel(t, graph)
+		models[name] = servetest.GraphModel(t, graph)
 	}
-	models["values"], models["half"] = taskModel(t, "affine", "regression"), taskModel(t, "half-plus-three", "regression")
+	models["values"], models["half"] = servetest.TaskModel(t, "affine", "regression"), servetest.TaskModel(t, "half-plus-three", "regression")
 	return models
 }
 
@@ -246,9 +247,9 @@ func refuseCalls(t *testing.T, conn grpc.ClientConnInterface, calls []badCall) {
 				if err := way(t.Context(), conn); status.Code(err) != want || !strings.Contains(err.Error(), b.names) {
 					t.Errorf("way %d: %v, want %s naming %q", i, err, want, b.names)
 				}
-				afterwards := caller(inferCall{irisRequest(5.1, 3.5, 1.4, 0.2)})
+				afterwards := caller(inferCall{servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)})
 				if b.protocol() == "TensorFlow Serving gRPC" {
-					afterwards = predictCall{predictIris(5.1, 3.5, 1.4, 0.2)}
+					afterwards = predictCall{servetest.PredictIris(5.1, 3.5, 1.4, 0.2)}
 				}
 				if err := afterwards.call(t.Context(), conn, ""); err != nil {
 					t.Errorf("way %d: a good call afterwards: %v", i, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // discard is an answer that goes nowhere.
@@ -25,13 +26,15 @@ type discard struct {
 	status int
 }
 
-func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Header() http.Header { return d.header }
+
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
-func (d *discard) WriteHeader(status int)      { d.status = status }
+
+func (d *discard) WriteHeader(status int) { d.status = status }
 
 func BenchmarkRequest(b *testing.B) {
-	models := committed(b)
-	h := newServer(models).Handler()
+	models := servetest.Committed(b)
+	h := servetest.New(models).Handler()
 	rows := make([]float32, 64)
 	for i := range rows {
 		rows[i] = float32(i) / 17
@@ -65,7 +68,7 @@ func BenchmarkRequest(b *testing.B) {
 			body := bytes.NewReader(nil)
 			req := httptest.NewRequestWithContext(b.Context(), http.MethodPost, c.path, nil)
 			if c.length != "" {
-				req.Header.Set(headerLength, c.length)
+				req.Header.Set(servetest.HeaderLength, c.length)
 			}
 			w := &discard{header: http.Header{}}
 			for b.Loop() {
@@ -81,17 +84,17 @@ func BenchmarkRequest(b *testing.B) {
 			}
 		})
 	}
-	benchmarkCalls(b, dialGRPC(b, newServer(models)), x, raw)
+	benchmarkCalls(b, servetest.DialGRPC(b, servetest.New(models)), x, raw)
 }
 
 func benchmarkCalls(b *testing.B, conn *grpc.ClientConn, x tensor.Tensor, raw []byte) {
 	b.Helper()
 	infer := &pb.ModelInferRequest{
 		ModelName: "iris", RawInputContents: [][]byte{raw},
-		Inputs: []*pb.ModelInferRequest_InferInputTensor{protoInput("input", "FP32", nil, x.Shape...)},
+		Inputs: []*pb.ModelInferRequest_InferInputTensor{servetest.ProtoInput("input", "FP32", nil, x.Shape...)},
 	}
 	predictRequest := &tfpb.PredictRequest{ModelSpec: &tfpb.ModelSpec{Name: "iris"}, Inputs: map[string]*tfpb.TensorProto{
-		"input": {Dtype: tfpb.DataType_DT_FLOAT, TensorShape: dims(x.Shape...), TensorContent: raw},
+		"input": {Dtype: tfpb.DataType_DT_FLOAT, TensorShape: servetest.Dims(x.Shape...), TensorContent: raw},
 	}}
 	for _, c := range []struct {
 		name    string

@@ -11,13 +11,14 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // halves is a model of a picture and a row, with a golden case: the picture in base64, and the row.
 func halves(t *testing.T) (models serve.Models, picture, row string, raw []byte, label string) {
 	t.Helper()
-	m := loadBundle(t, bundles+"halves.forgo")
-	raw, label = golden(t, m, "halves", 0)
+	m := servetest.Load(t, servetest.Bundles+"halves.forgo")
+	raw, label = servetest.Golden(t, m, "halves", 0)
 	var sent struct {
 		Image struct{ B64 string }
 		Ink   json.RawMessage
@@ -31,7 +32,7 @@ func halves(t *testing.T) (models serve.Models, picture, row string, raw []byte,
 // Every way to ask is in the document, and gives the golden case's answer.
 func TestAPictureBesideOtherInputs(t *testing.T) {
 	models, picture, row, raw, label := halves(t)
-	d := readDocument(t, listen(t, models))
+	d := servetest.ReadDocument(t, servetest.Listen(t, models))
 	named := fmt.Sprintf(`{"image":{"b64":"%s"},"ink":%s}`, picture, row)
 	inputs := fmt.Sprintf(`{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]},{"name":"ink","datatype":"FP32","shape":[1,4],"data":%s}`, picture, row)
 	for path, bodies := range map[string][]string{
@@ -43,17 +44,17 @@ func TestAPictureBesideOtherInputs(t *testing.T) {
 		},
 	} {
 		for _, body := range bodies {
-			d.conforms(t, []byte(body), "paths", path, "post", "requestBody", "content", "application/json", "schema")
-			d.answers(t, "post", path, "application/json", []byte(body))
-			_, _, answer := exchange(t, "POST", d.url+path, []byte(body), "Content-Type", "application/json")
+			d.Conforms(t, []byte(body), "paths", path, "post", "requestBody", "content", "application/json", "schema")
+			d.Answers(t, "post", path, "application/json", []byte(body))
+			_, _, answer := servetest.Exchange(t, "POST", d.URL+path, []byte(body), "Content-Type", "application/json")
 			if got := bestOf(t, answer, models["halves"].Manifest().Labels); got != label {
 				t.Errorf("%s %.60s: label %q, want %q: %s", path, body, got, label, answer)
 			}
 		}
 	}
-	body, kind := form(t, [2]string{"a.json", named}, [2]string{"b.json", named})
-	d.answers(t, "post", "/models/halves", kind, body)
-	status, _, answer := exchange(t, "GET", d.url+"/v2/models/halves", nil)
+	body, kind := servetest.Form(t, [2]string{"a.json", named}, [2]string{"b.json", named})
+	d.Answers(t, "post", "/models/halves", kind, body)
+	status, _, answer := servetest.Exchange(t, "GET", d.URL+"/v2/models/halves", nil)
 	var metadata struct {
 		Inputs []struct{ Name, Datatype string }
 	}
@@ -75,22 +76,22 @@ func bestOf(t *testing.T, answer []byte, labels []string) string {
 	if list, ok := value.([]any); ok {
 		value = list[0]
 	}
-	if classes, ok := at(value, "classes").([]any); ok {
+	if classes, ok := servetest.At(value, "classes").([]any); ok {
 		return classes[0].(map[string]any)["label"].(string)
 	}
 	first := func(v any) []any { return v.([]any)[0].([]any) }
 	var scores []any
 	switch {
-	case at(value, "model_name") != nil:
-		scores = at(at(value, "outputs").([]any)[0], "data").([]any)
-	case at(value, "results") != nil:
-		for _, pair := range first(at(value, "results")) {
+	case servetest.At(value, "model_name") != nil:
+		scores = servetest.At(servetest.At(value, "outputs").([]any)[0], "data").([]any)
+	case servetest.At(value, "results") != nil:
+		for _, pair := range first(servetest.At(value, "results")) {
 			scores = append(scores, pair.([]any)[1])
 		}
-	case at(value, "predictions") != nil:
-		scores = first(at(value, "predictions"))
+	case servetest.At(value, "predictions") != nil:
+		scores = first(servetest.At(value, "predictions"))
 	default:
-		scores = first(at(value, "outputs"))
+		scores = first(servetest.At(value, "outputs"))
 	}
 	best := 0
 	for i, score := range scores {
@@ -103,7 +104,7 @@ func bestOf(t *testing.T, answer []byte, labels []string) string {
 
 func TestAPictureBesideOtherInputsIsRefused(t *testing.T) {
 	models, picture, row, _, _ := halves(t)
-	url := listen(t, models)
+	url := servetest.Listen(t, models)
 	image := fmt.Sprintf(`"image":{"b64":"%s"}`, picture)
 	pixels := fmt.Sprintf(`{"name":"photo","datatype":"FP32","shape":[1,16,32,3],"data":[%s]}`, strings.TrimSuffix(strings.Repeat("0,", 16*32*3), ","))
 	bytes := fmt.Sprintf(`{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]}`, picture)
@@ -126,7 +127,7 @@ func TestAPictureBesideOtherInputsIsRefused(t *testing.T) {
 		{"/v1/models/halves:predict", `{"instances":[{"b64":"` + picture + `"}]}`, "give each by name"},
 		{"/v1/models/halves:predict", `{"inputs":{"image":[{"b64":"` + picture + `"}],"photo":[],"ink":[` + row + `]}}`, "photo"},
 	} {
-		status, _, answer := exchange(t, "POST", url+test.path, []byte(test.body), "Content-Type", "application/json")
+		status, _, answer := servetest.Exchange(t, "POST", url+test.path, []byte(test.body), "Content-Type", "application/json")
 		if status != http.StatusBadRequest || !strings.Contains(strings.ReplaceAll(string(answer), `\"`, `"`), test.says) {
 			t.Errorf("%s %.80s: %d %s, want 400 with %q", test.path, test.body, status, answer, test.says)
 		}

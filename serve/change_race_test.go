@@ -27,6 +27,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
@@ -50,12 +51,12 @@ func TestChangesAndShutdownAtOnce(t *testing.T) {
 
 func changeAndStop(t *testing.T, round int) {
 	root := t.TempDir()
-	putVersion(t, root, "1")
-	putVersion(t, root, "2")
+	servetest.PutVersion(t, root, "1")
+	servetest.PutVersion(t, root, "2")
 	aside := filepath.Join(t.TempDir(), "2")
 	var loaded atomic.Int64
 	models, err := repository.New([]string{root}, "", repository.Options{
-		Log: slog.New(slog.DiscardHandler), Defaults: repository.Settings{Versions: policy(t, "latest:2")},
+		Log: slog.New(slog.DiscardHandler), Defaults: repository.Settings{Versions: servetest.Policy(t, "latest:2")},
 		Load: func(ctx context.Context, path string, s repository.Settings) (*predict.Model, error) {
 			m, err := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxBatchRows: s.MaxBatchRows}.Load(ctx, path, onnx.Engine())
 			if err == nil {
@@ -70,15 +71,16 @@ func changeAndStop(t *testing.T, round int) {
 	if err := models.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	book := &logBook{}
-	book.grown = sync.NewCond(&book.mu)
+	book := servetest.NewLogBook()
 	serving, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
 	s := serve.Repository(models, serve.Options{Log: slog.New(slog.NewJSONHandler(book, nil)), Drain: time.Minute})
-	go func() { ended <- s.Serve(serving, serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort}) }()
+	go func() {
+		ended <- s.Serve(serving, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort, Admin: servetest.AnyPort})
+	}()
 	var places map[string]any
-	if err := json.Unmarshal([]byte(book.wait("serving")), &places); err != nil {
+	if err := json.Unmarshal([]byte(book.Wait("serving")), &places); err != nil {
 		t.Fatal(err)
 	}
 	url, rpc, admin := places["url"].(string), places["grpc"].(string), "http://"+places["admin"].(string)
@@ -144,7 +146,7 @@ func changeAndStop(t *testing.T, round int) {
 			}
 		})
 	}
-	conn := connect(t, func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", rpc) })
+	conn := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", rpc) })
 	calls := pb.NewGRPCInferenceServiceClient(conn)
 	repeat(func(int) {
 		a, err := calls.ModelInfer(t.Context(), &pb.ModelInferRequest{ModelName: "iris", Inputs: []*pb.ModelInferRequest_InferInputTensor{{

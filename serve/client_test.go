@@ -17,12 +17,13 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // clients returns a client for each protocol and form.
 func clients(tb testing.TB, models serve.Models) map[string]*client.Client {
 	tb.Helper()
-	server := newServer(models)
+	server := servetest.New(models)
 	web := httptest.NewServer(server.Handler())
 	tb.Cleanup(web.Close)
 	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
@@ -48,10 +49,10 @@ func clients(tb testing.TB, models serve.Models) map[string]*client.Client {
 }
 
 func TestClientCarriesEveryDatatype(t *testing.T) {
-	for _, s := range samples {
-		x := tensor.Tensor{Shape: []int64{1, 2}, Data: s.data}
+	for _, s := range servetest.Samples {
+		x := tensor.Tensor{Shape: []int64{1, 2}, Data: s.Data}
 		name := "same-" + string(x.DType())
-		for form, c := range clients(t, serve.Models{name: graphModel(t, name)}) {
+		for form, c := range clients(t, serve.Models{name: servetest.GraphModel(t, name)}) {
 			out, err := c.Infer(t.Context(), name, tensor.Map{"x": x})
 			if strings.HasSuffix(form, "plain") && (x.DType() == tensor.Float16 || x.DType() == tensor.BFloat16) {
 				if err == nil || !strings.Contains(err.Error(), "cannot carry") {
@@ -72,7 +73,7 @@ func TestClientCarriesEveryDatatype(t *testing.T) {
 
 func TestClientCarriesWhatIsNotFinite(t *testing.T) {
 	x := tensor.Tensor{Shape: []int64{3, 2}, Data: []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), 0, math.MaxFloat32, math.SmallestNonzeroFloat32}}
-	for form, c := range clients(t, serve.Models{"same": graphModel(t, "same-float32")}) {
+	for form, c := range clients(t, serve.Models{"same": servetest.GraphModel(t, "same-float32")}) {
 		out, err := c.Infer(t.Context(), "same", tensor.Map{"x": x})
 		if err != nil {
 			t.Fatalf("%s: %v", form, err)
@@ -84,10 +85,10 @@ func TestClientCarriesWhatIsNotFinite(t *testing.T) {
 }
 
 func TestClientClassifiesAndInfersPictures(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	m := models["shapes"]
-	first, label := golden(t, m, "shapes", 0)
-	second, _ := golden(t, m, "shapes", 1)
+	first, label := servetest.Golden(t, m, "shapes", 0)
+	second, _ := servetest.Golden(t, m, "shapes", 1)
 	want, err := m.Classify(t.Context(), first)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func TestClientClassifiesAndInfersPictures(t *testing.T) {
 			}
 		}
 		out, err := c.Infer(t.Context(), "shapes/versions/1", tensor.Map{"image": {Shape: []int64{2}, Data: []string{string(first), string(second)}}})
-		if err != nil || out["probabilities"].Rows() != 2 || best(out["probabilities"].Data.([]float32)[:3], m.Manifest().Labels)[0] != label {
+		if err != nil || out["probabilities"].Rows() != 2 || servetest.Best(out["probabilities"].Data.([]float32)[:3], m.Manifest().Labels)[0] != label {
 			t.Errorf("%s: %v, %v", form, out, err)
 		}
 	}
@@ -115,7 +116,7 @@ func TestClientClassifiesAndInfersPictures(t *testing.T) {
 
 // Rows are classified over both protocols, as an object and bare; what is none is refused.
 func TestClientClassifiesRows(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	for form, c := range clients(t, models) {
 		for _, row := range []string{`{"input":[5.9,3.2,4.8,1.8]}`, " [5.9, 3.2, 4.8, 1.8]"} {
 			classes, err := c.Classify(t.Context(), "iris/versions/1", []byte(row))
@@ -135,7 +136,7 @@ func TestClientClassifiesRows(t *testing.T) {
 }
 
 func TestClientMetadata(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	for form, c := range clients(t, models) {
 		m, err := c.Metadata(t.Context(), "shapes")
 		if err != nil || m.Name != "shapes" || m.Versions[0] != "1" || m.Inputs[0].Name != "image" || m.Inputs[0].DType != tensor.String ||
@@ -154,8 +155,8 @@ func TestClientMetadata(t *testing.T) {
 }
 
 func TestClientErrorsByKind(t *testing.T) {
-	models := committed(t)
-	models["slow"] = graphModel(t, "slow")
+	models := servetest.Committed(t)
+	models["slow"] = servetest.GraphModel(t, "slow")
 	row := tensor.Map{"input": {Shape: []int64{1, 4}, Data: make([]float32, 4)}}
 	for form, c := range clients(t, models) {
 		for _, name := range []string{"other", "iris/versions/7"} {
@@ -186,7 +187,7 @@ func TestClientErrorsByKind(t *testing.T) {
 
 // While one row runs and one waits, where only one may, a third is refused at once.
 func TestClientIsToldThatTheServerIsBusy(t *testing.T) {
-	m, err := predict.Options{Instances: 1, MaxBatchRows: 1, MaxQueueRows: 1}.Load(t.Context(), graphBundle(t, "slow", "tensors"), onnx.Engine())
+	m, err := predict.Options{Instances: 1, MaxBatchRows: 1, MaxQueueRows: 1}.Load(t.Context(), servetest.GraphBundle(t, "slow", "tensors"), onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,11 +31,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
-)
-
-const (
-	floodMemory = 48 << 20 // for all requests
-	floodBody   = 8 << 20
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 func zipped(tb testing.TB, text string) []byte {
@@ -54,38 +50,24 @@ func zipped(tb testing.TB, text string) []byte {
 // flooded runs a server with little memory.
 func flooded(t *testing.T, o serve.Options) (s places, budget *predict.Budget) {
 	t.Helper()
-	budget = predict.NewBudget(floodMemory)
-	m, err := predict.Options{Threads: 1, Budget: budget}.Load(t.Context(), bundles+"iris.forgo", onnx.Engine())
+	budget = predict.NewBudget(servetest.FloodMemory)
+	m, err := predict.Options{Threads: 1, Budget: budget}.Load(t.Context(), servetest.Bundles+"iris.forgo", onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
-	o.Memory, o.MaxBody, o.Log = budget, floodBody, slog.New(slog.DiscardHandler)
-	at := runWith(t, serve.Models{"iris": m}, o, serve.Addresses{HTTP: anyPort, GRPC: anyPort})
-	return places{at.places["http"], at.places["grpc"]}, budget
+	o.Memory, o.MaxBody, o.Log = budget, servetest.FloodBody, slog.New(slog.DiscardHandler)
+	at := servetest.RunWith(t, serve.Models{"iris": m}, o, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort})
+	return places{at.Places["http"], at.Places["grpc"]}, budget
 }
 
 type places struct{ http, grpc string }
-
-// aConnection is what one takes while it is open.
-const aConnection = 24 << 10
-
-// returned waits until all memory is given back but that of so many connections.
-func returned(t *testing.T, name string, budget *predict.Budget, connections int64) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); budget.Used() > connections*aConnection; time.Sleep(10 * time.Millisecond) {
-		http.DefaultClient.CloseIdleConnections()
-		if time.Now().After(end) {
-			t.Fatalf("%s: %d bytes are never given back", name, budget.Used())
-		}
-	}
-}
 
 // goodCaller is one who must be answered within a second.
 func goodCaller(t *testing.T, url string) time.Duration {
 	t.Helper()
 	begin := time.Now()
-	status, _, answer := exchange(t, http.MethodPost, "http://"+url+"/models/iris", []byte("[5.1,3.5,1.4,0.2]"))
+	status, _, answer := servetest.Exchange(t, http.MethodPost, "http://"+url+"/models/iris", []byte("[5.1,3.5,1.4,0.2]"))
 	if status != http.StatusOK {
 		t.Errorf("a good caller: %d %s", status, answer)
 	}
@@ -97,7 +79,7 @@ func TestFloodsTakeNoMoreThanTheirMemory(t *testing.T) {
 		t.Skip("the race detector takes ten times the memory and the time; the run without it measures both")
 	}
 	s, budget := flooded(t, serve.Options{})
-	room := floodBody - 4096
+	room := servetest.FloodBody - 4096
 	oip := func(datatype, data string, n int) string {
 		return fmt.Sprintf(`{"inputs":[{"name":"input","datatype":%q,"shape":[1,%d],"data":[`, datatype, n) + data + "]}]}"
 	}
@@ -132,7 +114,7 @@ func TestFloodsTakeNoMoreThanTheirMemory(t *testing.T) {
 		runtime.GC()
 		var base runtime.MemStats
 		runtime.ReadMemStats(&base)
-		debug.SetMemoryLimit(int64(base.HeapInuse+base.StackInuse) + floodMemory + 16<<20)
+		debug.SetMemoryLimit(int64(base.HeapInuse+base.StackInuse) + servetest.FloodMemory + 16<<20)
 		var callers sync.WaitGroup
 		for range 12 {
 			callers.Go(func() {
@@ -172,11 +154,11 @@ func TestFloodsTakeNoMoreThanTheirMemory(t *testing.T) {
 				worst = max(worst, askQuickly(s.http))
 			}
 		}
-		returned(t, f.name, budget, 0)
-		if peak := budget.Peak(); peak > floodMemory {
+		servetest.Returned(t, f.name, budget, 0)
+		if peak := budget.Peak(); peak > servetest.FloodMemory {
 			t.Errorf("%s: %d bytes were taken", f.name, peak)
 		}
-		if most := base.HeapInuse + floodMemory + 64<<20; highest > most {
+		if most := base.HeapInuse + servetest.FloodMemory + 64<<20; highest > most {
 			t.Errorf("%s: the heap grew from %d to %d MB", f.name, base.HeapInuse>>20, highest>>20)
 		}
 		if worst > 5*time.Second {
@@ -208,7 +190,7 @@ func TestFloodsOfMessages(t *testing.T) {
 	defer conn.Close()
 	repeat := func(field protowire.Number, value []byte) []byte {
 		one := protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), value)
-		return bytes.Repeat(one, (floodBody-64)/len(one))
+		return bytes.Repeat(one, (servetest.FloodBody-64)/len(one))
 	}
 	name := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), "iris")
 	for kind, c := range map[string]struct {
@@ -232,24 +214,26 @@ func TestFloodsOfMessages(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		returned(t, kind, budget, 1)
-		if peak := budget.Peak(); peak > floodMemory {
+		servetest.Returned(t, kind, budget, 1)
+		if peak := budget.Peak(); peak > servetest.FloodMemory {
 			t.Errorf("%s: %d bytes were taken", kind, peak)
 		}
 	}
-	answer, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2), grpc.UseCompressor(grpcgz.Name))
+	answer, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2), grpc.UseCompressor(grpcgz.Name))
 	if err != nil || len(answer.GetOutputs()) == 0 {
 		t.Errorf("a good caller: %v", err)
 	}
-	returned(t, "a good caller", budget, 1)
+	servetest.Returned(t, "a good caller", budget, 1)
 }
 
 type rawMessage []byte
 
 type rawCodec struct{}
 
-func (rawCodec) Name() string                  { return "proto" }
+func (rawCodec) Name() string { return "proto" }
+
 func (rawCodec) Marshal(v any) ([]byte, error) { return v.(rawMessage), nil }
+
 func (rawCodec) Unmarshal(raw []byte, v any) error {
 	*v.(*rawMessage) = raw
 	return nil
@@ -265,13 +249,13 @@ func TestIdleCallersKeepNobodyOut(t *testing.T) {
 		callers int
 		sent    string
 	}{
-		"bodies that do not come":        {40, post(floodBody)},
+		"bodies that do not come":        {40, post(servetest.FloodBody)},
 		"bodies of 1 KB that do not end": {600, post(1000) + strings.Repeat(" ", 900)},
-		"bodies that stop":               {20, post(floodBody) + strings.Repeat(" ", floodBody-1<<20)},
+		"bodies that stop":               {20, post(servetest.FloodBody) + strings.Repeat(" ", servetest.FloodBody-1<<20)},
 	} {
 		var all []net.Conn
 		for range c.callers {
-			conn := dial(t, s.http)
+			conn := servetest.Dial(t, s.http)
 			go func() { _, _ = io.WriteString(conn, c.sent) }()
 			all = append(all, conn)
 		}
@@ -281,14 +265,14 @@ func TestIdleCallersKeepNobodyOut(t *testing.T) {
 				t.Errorf("%s: a good caller waited %s", name, took)
 			}
 			body := append(bytes.Repeat([]byte(" "), 1<<20), "[5.1,3.5,1.4,0.2]"...)
-			if status, _, answer := exchange(t, http.MethodPost, "http://"+s.http+"/models/iris", body); status != http.StatusOK {
+			if status, _, answer := servetest.Exchange(t, http.MethodPost, "http://"+s.http+"/models/iris", body); status != http.StatusOK {
 				t.Errorf("%s: a good caller with 1 MiB: %d %s", name, status, answer)
 			}
 		}
 		for _, conn := range all {
 			_ = conn.Close()
 		}
-		returned(t, name, budget, 0)
+		servetest.Returned(t, name, budget, 0)
 	}
 }
 
@@ -298,7 +282,7 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 	row := "[0,0,0,0],"
 	rows := "[" + strings.Repeat(row, 100_000) + "[0,0,0,0]]"
 	for range 4 {
-		conn := dial(t, s.http)
+		conn := servetest.Dial(t, s.http)
 		if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 			t.Fatal(err)
 		}
@@ -307,7 +291,7 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 		}()
 	}
 	time.Sleep(500 * time.Millisecond)
-	returned(t, "HTTP", budget, 4)
+	servetest.Returned(t, "HTTP", budget, 4)
 
 	stalled := func(ctx context.Context, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -318,12 +302,12 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	request := irisRequest(make([]float32, 4*6000)...)
+	request := servetest.IrisRequest(make([]float32, 4*6000)...)
 	request.Inputs[0].Shape = []int64{6000, 4}
 	if _, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(t.Context(), request); err == nil {
 		t.Error("the answer was taken")
 	}
-	returned(t, "gRPC", budget, 1)
+	servetest.Returned(t, "gRPC", budget, 1)
 }
 
 // stalling is a connection that is read no further than so many bytes.
@@ -344,7 +328,7 @@ func (s *stalling) Read(p []byte) (int, error) {
 
 // An error says no more of what was sent than a hundred characters of it, over gRPC too.
 func TestErrorsAreShort(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	h := httptest.NewServer(serve.New(models, serve.Options{Log: slog.New(slog.DiscardHandler)}).Handler())
 	defer h.Close()
 	long := strings.Repeat("9", 1<<20)
@@ -359,14 +343,14 @@ func TestErrorsAreShort(t *testing.T) {
 		{"/v1/models/iris:predict", "", `{"signature_name":"` + long[:900] + `"}`},
 		{"/v1/models/iris:predict", "", `{"instances":["` + long + `"]}`},
 	} {
-		status, _, answer := exchange(t, http.MethodPost, h.URL+c.path, []byte(c.body), "Content-Type", c.kind)
+		status, _, answer := servetest.Exchange(t, http.MethodPost, h.URL+c.path, []byte(c.body), "Content-Type", c.kind)
 		if status != http.StatusBadRequest || len(answer) > 1200 {
 			t.Errorf("%s %.40s: %d, %d bytes %.300s", c.path, c.body, status, len(answer), answer)
 		}
 	}
-	request := irisRequest(1, 2, 3, 4)
+	request := servetest.IrisRequest(1, 2, 3, 4)
 	request.Inputs[0].Datatype = long
-	client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, newServer(models)))
+	client := pb.NewGRPCInferenceServiceClient(servetest.DialGRPC(t, servetest.New(models)))
 	request.Inputs[0].Datatype = long[:500_000]
 	if _, err := client.ModelInfer(t.Context(), request); err == nil || len(err.Error()) > 1200 {
 		t.Errorf("%d bytes", len(fmt.Sprint(err)))
@@ -375,9 +359,9 @@ func TestErrorsAreShort(t *testing.T) {
 
 // A timeout that a duration cannot hold is as good as none.
 func TestTimeoutsThatAreTooLong(t *testing.T) {
-	url, _ := start(t)
+	url, _ := servetest.Start(t)
 	for _, timeout := range []string{"2562048H", "99999999H", "99999999M", "8760H"} {
-		if status, _, answer := exchange(t, http.MethodPost, url+"/models/iris", []byte("[1,2,3,4]"), "Grpc-Timeout", timeout); status != http.StatusOK {
+		if status, _, answer := servetest.Exchange(t, http.MethodPost, url+"/models/iris", []byte("[1,2,3,4]"), "Grpc-Timeout", timeout); status != http.StatusOK {
 			t.Errorf("%s: %d %s", timeout, status, answer)
 		}
 	}

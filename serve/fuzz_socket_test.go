@@ -29,6 +29,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/corpus"
 	"github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // noPanics is a log that fails a fuzz target where the server recovered from a panic.
@@ -73,9 +74,9 @@ var _ encoding.CodecV2 = asBytesCodec{}
 func FuzzInferMessage(f *testing.F) {
 	corpus.Add(f)
 	log := noPanics{make(chan string, 1)}
-	models := committed(f)
-	models["strings"], models["halves"] = graphModel(f, "same-string"), graphModel(f, "same-float16")
-	conn := dialGRPC(f, serve.New(models, serve.Options{MaxBody: maxBody, Log: slog.New(slog.NewJSONHandler(log, nil))}))
+	models := servetest.Committed(f)
+	models["strings"], models["halves"] = servetest.GraphModel(f, "same-string"), servetest.GraphModel(f, "same-float16")
+	conn := servetest.DialGRPC(f, serve.New(models, serve.Options{MaxBody: servetest.MaxBody, Log: slog.New(slog.NewJSONHandler(log, nil))}))
 	add := func(req proto.Message) {
 		message, err := proto.Marshal(req)
 		if err != nil {
@@ -83,9 +84,9 @@ func FuzzInferMessage(f *testing.F) {
 		}
 		f.Add(message, uint8(0))
 	}
-	good := irisRequest(5.1, 3.5, 1.4, 0.2)
+	good := servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)
 	add(good)
-	raw := irisRequest()
+	raw := servetest.IrisRequest()
 	raw.RawInputContents = [][]byte{make([]byte, 16)}
 	raw.Inputs[0].Contents = nil
 	add(raw)
@@ -155,7 +156,7 @@ func spoken(t *testing.T, address string, sent []byte) []byte {
 func FuzzHTTPConnection(f *testing.F) {
 	corpus.Add(f)
 	log := noPanics{make(chan string, 1)}
-	at := unlogged(f, committed(f), serve.Options{MaxBody: maxBody, ClientTimeout: time.Second}, log)
+	at := unlogged(f, servetest.Committed(f), serve.Options{MaxBody: servetest.MaxBody, ClientTimeout: time.Second}, log)
 	row := "[5.1,3.5,1.4,0.2]"
 	post := func(path, more, body string) string {
 		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s", path, more, body)
@@ -199,7 +200,7 @@ func FuzzHTTPConnection(f *testing.F) {
 			}
 		}
 		log.check(t)
-		if code, _, body := exchange(t, "POST", at["url"]+"/models/iris", []byte(row)); code != http.StatusOK {
+		if code, _, body := servetest.Exchange(t, "POST", at["url"]+"/models/iris", []byte(row)); code != http.StatusOK {
 			t.Fatalf("a good request after %q: %d %s", sent, code, body)
 		}
 	})
@@ -209,11 +210,11 @@ func FuzzHTTPConnection(f *testing.F) {
 func FuzzGRPCConnection(f *testing.F) {
 	corpus.Add(f)
 	log := noPanics{make(chan string, 1)}
-	at := unlogged(f, committed(f), serve.Options{MaxBody: maxBody, ClientTimeout: time.Second}, log)
-	conn := connect(f, func(ctx context.Context) (net.Conn, error) {
+	at := unlogged(f, servetest.Committed(f), serve.Options{MaxBody: servetest.MaxBody, ClientTimeout: time.Second}, log)
+	conn := servetest.Connect(f, func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", at["grpc"])
 	})
-	good := irisRequest(5.1, 3.5, 1.4, 0.2)
+	good := servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)
 	message, err := proto.Marshal(good)
 	if err != nil {
 		f.Fatal(err)

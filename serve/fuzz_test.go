@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/internal/corpus"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // fuzzed sends a body and returns the answer of a 200.
@@ -93,9 +94,9 @@ func csvAnswers[T any](t *testing.T, raw []byte) []map[string][]T {
 // The values that a CSV's cells have are those that encoding/csv and strconv read.
 func FuzzCSV(f *testing.F) {
 	corpus.Add(f)
-	models := committed(f)
-	models["two"], models["texts"], models["flags"] = graphModel(f, "two"), graphModel(f, "same-string"), graphModel(f, "same-bool")
-	h := newServer(models).Handler()
+	models := servetest.Committed(f)
+	models["two"], models["texts"], models["flags"] = servetest.GraphModel(f, "two"), servetest.GraphModel(f, "same-string"), servetest.GraphModel(f, "same-bool")
+	h := servetest.New(models).Handler()
 	const header = "input[0],input[1],input[2],input[3]\n"
 	for _, seed := range []string{
 		header + "1,2,3,4\n", header, header + "1,2,3\n", "input[0]\n1\n", "\"input[0]\" ,\n", header + "\"1\",NaN,-0,1e9\n", "\ufeff" + header,
@@ -165,17 +166,17 @@ func float32Cell(t *testing.T, text string) float32 {
 
 func FuzzForm(f *testing.F) {
 	corpus.Add(f)
-	models := committed(f)
-	h := newServer(models).Handler()
-	row, _ := golden(f, models["iris"], "iris", 0)
-	good, _ := form(f, [2]string{"a.json", string(row)}, [2]string{"b.json", string(row)})
+	models := servetest.Committed(f)
+	h := servetest.New(models).Handler()
+	row, _ := servetest.Golden(f, models["iris"], "iris", 0)
+	good, _ := servetest.Form(f, [2]string{"a.json", string(row)}, [2]string{"b.json", string(row)})
 	boundary := string(good[2:bytes.IndexByte(good, '\r')])
 	f.Add(good, boundary)
 	f.Add(good[:len(good)-9], boundary)
 	f.Add([]byte("--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n[1,2,3,4]\r\n--x--\r\n"), "x")
 	f.Add([]byte("--x\r\n\r\n\r\n--x--"), "x")
-	picture, _ := golden(f, models["shapes"], "shapes", 0)
-	pictures, _ := form(f, [2]string{"a.jpg", string(picture)}, [2]string{"b.jpg", string(picture)})
+	picture, _ := servetest.Golden(f, models["shapes"], "shapes", 0)
+	pictures, _ := servetest.Form(f, [2]string{"a.jpg", string(picture)}, [2]string{"b.jpg", string(picture)})
 	f.Add(pictures, string(pictures[2:bytes.IndexByte(pictures, '\r')]))
 	f.Fuzz(func(t *testing.T, body []byte, boundary string) {
 		for _, path := range []string{"/models/iris", "/models/shapes"} {
@@ -190,7 +191,7 @@ func FuzzForm(f *testing.F) {
 
 func FuzzTFServing(f *testing.F) {
 	corpus.Add(f)
-	h := newServer(committed(f)).Handler()
+	h := servetest.New(servetest.Committed(f)).Handler()
 	for _, seed := range []string{
 		`{"instances":[[1,2,3,4],[NaN,2,3,4]]}`, `{"instances":[{"input":[1,2,3,4]}]}`, `{"inputs":{"input":[[1,2,3,4]]},"signature_name":"serving_default"}`,
 		`{"examples":[{"input":[1,2,3,4]},{}],"context":{"input":[1,2,3,4]}}`, `{"instances":[{"b64":"YQ=="}]}`, `{"inputs":[]}`,
@@ -207,7 +208,7 @@ func FuzzTFServing(f *testing.F) {
 
 func FuzzInfer(f *testing.F) {
 	corpus.Add(f)
-	h := newServer(committed(f)).Handler()
+	h := servetest.New(servetest.Committed(f)).Handler()
 	const in = `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],`
 	f.Add([]byte(in+`"data":[1,2,3,4]}]}`), "", "")
 	f.Add([]byte(in+`"parameters":{"binary_data_size":16}}]}`+"0000111122223333"), "90", "")
@@ -217,7 +218,7 @@ func FuzzInfer(f *testing.F) {
 		for _, model := range []string{"iris", "shapes"} {
 			headers := []string{"Content-Encoding", coding}
 			if length != "" {
-				headers = append(headers, headerLength, length)
+				headers = append(headers, servetest.HeaderLength, length)
 			}
 			fuzzed(t, h, "/v2/models/"+model+"/infer", body, headers...)
 		}

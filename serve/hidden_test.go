@@ -1,5 +1,7 @@
 package serve_test
 
+// Outputs that a bundle hides.
+
 import (
 	"fmt"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // A hidden output is proven at load, and answered only to who asks for it by name: a model with one
@@ -28,7 +31,7 @@ func TestHiddenOutputs(t *testing.T) {
 	if m.Parity().LargestDifference == 0 {
 		t.Error("the replay compared nothing")
 	}
-	url := listen(t, serve.Models{"iris": m})
+	url := servetest.Listen(t, serve.Models{"iris": m})
 
 	row := `[5.1,3.5,1.4,0.2]`
 	oip := `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":` + row + `}]`
@@ -40,12 +43,12 @@ func TestHiddenOutputs(t *testing.T) {
 		{"POST", "/v1/models/iris:predict", `{"instances":[` + row + `]}`, "predictions:[[0."},
 		{"GET", "/openapi.json", "", "probabilities"},
 	} {
-		status, answer := call(t, c.method, url+c.path, c.body)
+		status, answer := servetest.Call(t, c.method, url+c.path, c.body)
 		if text := fmt.Sprint(answer); status != 200 || !strings.Contains(text, c.has) || strings.Contains(text, "logits") {
 			t.Errorf("%s %s: %d %s", c.method, c.path, status, text)
 		}
 	}
-	status, answer := call(t, "POST", url+"/v2/models/iris/infer", oip+`,"outputs":[{"name":"logits"}]}`)
+	status, answer := servetest.Call(t, "POST", url+"/v2/models/iris/infer", oip+`,"outputs":[{"name":"logits"}]}`)
 	if status != 200 || !strings.Contains(fmt.Sprint(answer), "logits") {
 		t.Errorf("asked for by name: %d %v", status, answer)
 	}

@@ -12,19 +12,20 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 func TestLimits(t *testing.T) {
 	small, err := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxPixels: 1 << 20}.
-		Load(t.Context(), bundles+"shapes.forgo", onnx.Engine())
+		Load(t.Context(), servetest.Bundles+"shapes.forgo", onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer small.Close()
-	models := committed(t)
-	models["small"], models["two"] = small, graphModel(t, "two")
+	models := servetest.Committed(t)
+	models["small"], models["two"] = small, servetest.GraphModel(t, "two")
 	s := httptest.NewServer(serve.New(models, serve.Options{
-		MaxBody: maxBody, Log: slog.New(slog.DiscardHandler),
+		MaxBody: servetest.MaxBody, Log: slog.New(slog.DiscardHandler),
 		Limits: serve.Limits{MaxElements: 8, MaxJSONDepth: 5, MaxPictures: 2},
 	}).Handler())
 	defer s.Close()
@@ -34,7 +35,7 @@ func TestLimits(t *testing.T) {
 	deep := strings.Repeat("[", 9) + strings.Repeat("]", 9)
 	const infer = `{"inputs":[{"name":"input","datatype":"FP32","shape":`
 	const rows = "[[1,2,3,4],[1,2,3,4],[1,2,3,4]]"
-	pictures, kind := form(t, [2]string{"a", "x"}, [2]string{"b", "x"}, [2]string{"c", "x"})
+	pictures, kind := servetest.Form(t, [2]string{"a", "x"}, [2]string{"b", "x"}, [2]string{"c", "x"})
 	iris, two := "/v2/models/iris/infer", "/models/two"
 	for name, c := range map[string]struct {
 		path, body string
@@ -43,7 +44,7 @@ func TestLimits(t *testing.T) {
 	}{
 		"elements, JSON":             {iris, infer + `[3,4],"data":` + rows + `}]}`, nil, `inputs[0] "input": data: there are more than 8 elements`},
 		"elements, data first":       {iris, `{"inputs":[{"data":` + rows + `,"name":"input","datatype":"FP32","shape":[3,4]}]}`, nil, `inputs[0] "input": data: there are more than 8 elements`},
-		"elements, binary":           {iris, strings.Repeat("x", 48), []string{headerLength, "0"}, `input "input": the request has more than 8 elements`},
+		"elements, binary":           {iris, strings.Repeat("x", 48), []string{servetest.HeaderLength, "0"}, `input "input": the request has more than 8 elements`},
 		"elements, of two inputs":    {"/v2/models/two/infer", `{"inputs":[{"name":"a","datatype":"FP32","shape":[3,2],"data":[1,2,3,4,5,6]},{"name":"b","datatype":"FP32","shape":[3,2],"data":[1,2,3,4,5,6]}]}`, nil, "more than 8 elements"},
 		"elements, instances":        {"/v1/models/iris:predict", `{"instances":` + rows + `}`, nil, `instances: input "input": there are more than 8 elements`},
 		"elements, columns":          {"/v1/models/iris:predict", `{"inputs":{"input":` + rows + `}}`, nil, `input "input": there are more than 8 elements`},
@@ -58,12 +59,12 @@ func TestLimits(t *testing.T) {
 		"depth, a row":               {"/models/iris", deep, nil, "nested deeper than 5"},
 		"depth, a row by name":       {two, `{"a":` + deep + `,"b":1}`, nil, "nested deeper than 5"},
 		"pixels, native":             {"/models/small", large, nil, "2048 x 2048 pixels are more than 1048576"},
-		"pixels, tensor":             {"/v2/models/small/infer", large, []string{headerLength, "0"}, `"image": element 0: picture refused: 2048 x 2048 pixels are more than 1048576`},
+		"pixels, tensor":             {"/v2/models/small/infer", large, []string{servetest.HeaderLength, "0"}, `"image": element 0: picture refused: 2048 x 2048 pixels are more than 1048576`},
 		"pictures, form":             {"/models/shapes", string(pictures), []string{"Content-Type", kind}, "too many files in the form; at most 2"},
 		"pictures, instances":        {"/v1/models/shapes:predict", `{"instances":[{"b64":"eA=="},{"b64":"eA=="},{"b64":"eA=="}]}`, nil, "3 pictures in one request; at most 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, _, raw := exchange(t, "POST", s.URL+c.path, []byte(c.body), c.headers...)
+			status, _, raw := servetest.Exchange(t, "POST", s.URL+c.path, []byte(c.body), c.headers...)
 			var answer struct {
 				Error string `json:"error"`
 			}

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
@@ -14,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -22,125 +20,40 @@ import (
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
-// running is a server that listens.
-type running struct {
-	places map[string]string // what its log says of its addresses
-	log    *logBook
-	stop   context.CancelFunc
-	ended  chan error
-}
-
-// logBook is a log that can be waited for.
-type logBook struct {
-	mu    sync.Mutex
-	grown *sync.Cond
-	text  []byte
-	read  int // as far as wait has come
-}
-
-func (l *logBook) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, b...)
-	l.grown.Broadcast()
-	return len(b), nil
-}
-
-func (l *logBook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
-}
-
-// wait returns the next line with one of these messages, once it is written.
-func (l *logBook) wait(messages ...string) (line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		end := bytes.IndexByte(l.text[l.read:], '\n')
-		if end < 0 {
-			l.grown.Wait()
-			continue
-		}
-		line = string(l.text[l.read : l.read+end])
-		l.read += end + 1
-		for _, message := range messages {
-			if strings.Contains(line, `"msg":"`+message+`"`) {
-				return line
-			}
-		}
-	}
-}
-
-func run(t *testing.T, models serve.Models, at serve.Addresses) *running {
-	t.Helper()
-	return runWith(t, models, serve.Options{}, at)
-}
-
-func runWith(t *testing.T, models serve.Models, o serve.Options, at serve.Addresses) *running {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	t.Cleanup(stop)
-	out := &running{log: &logBook{}, stop: stop, ended: make(chan error, 1), places: map[string]string{}}
-	out.log.grown = sync.NewCond(&out.log.mu)
-	o.Log = slog.New(slog.NewJSONHandler(out.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	go func() {
-		err := serve.New(models, o).Serve(ctx, at)
-		if err != nil {
-			o.Log.Error("serving failed", "error", err) // for wait, in case it never served
-		}
-		out.ended <- err
-	}()
-	var entry map[string]any
-	line := out.log.wait("serving", "serving failed")
-	if err := json.Unmarshal([]byte(line), &entry); err != nil || entry["error"] != nil {
-		t.Fatal(line)
-	}
-	for name, v := range entry {
-		out.places[name], _ = v.(string)
-	}
-	return out
-}
-
-func overSocket(path string) *http.Client {
-	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}}
-}
-
 func TestServeListensAndDrains(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	socket := filepath.Join(t.TempDir(), "forgo.sock")
 	const any0 = "127.0.0.1:0"
-	s := run(t, models, serve.Addresses{HTTP: any0, GRPC: any0, Admin: any0, Socket: socket})
+	s := servetest.Run(t, models, serve.Addresses{HTTP: any0, GRPC: any0, Admin: any0, Socket: socket})
 
-	if status, _ := call(t, "GET", s.places["url"]+"/v2/health/ready", ""); status != 200 {
+	if status, _ := servetest.Call(t, "GET", s.Places["url"]+"/v2/health/ready", ""); status != 200 {
 		t.Errorf("http: %d", status)
 	}
-	if status, _ := call(t, "POST", "http://"+s.places["admin"]+"/v2/repository/models/iris/load", ""); status != 501 {
+	if status, _ := servetest.Call(t, "POST", "http://"+s.Places["admin"]+"/v2/repository/models/iris/load", ""); status != 501 {
 		t.Errorf("admin: %d", status)
 	}
 	clients := map[string]pb.GRPCInferenceServiceClient{}
 	for _, place := range []string{"grpc", "admin"} {
-		conn := connect(t, func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", s.places[place])
+		conn := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", s.Places[place])
 		})
 		clients[place] = pb.NewGRPCInferenceServiceClient(conn)
-		if _, err := clients[place].ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+		if _, err := clients[place].ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
 			t.Errorf("gRPC on %s: %v", place, err)
 		}
 	}
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v", info, err)
 	}
-	row, label := golden(t, models["iris"], "iris", 0)
+	row, label := servetest.Golden(t, models["iris"], "iris", 0)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://forgo/models/iris", bytes.NewReader(row))
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := overSocket(socket).Do(req)
+	resp, err := servetest.OverSocket(socket).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +64,7 @@ func TestServeListensAndDrains(t *testing.T) {
 	_ = resp.Body.Close()
 
 	// A request whose body is still on its way when the server is to stop is answered.
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.places["http"])
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Places["http"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,9 +76,9 @@ func TestServeListensAndDrains(t *testing.T) {
 	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // it reads the body now
 		t.Fatalf("%q, %v", line, err)
 	}
-	s.stop()
+	s.Stop()
 	for { // until it has closed
-		another, err := net.Dial("tcp", s.places["http"])
+		another, err := net.Dial("tcp", s.Places["http"])
 		if err != nil {
 			break
 		}
@@ -178,7 +91,7 @@ func TestServeListensAndDrains(t *testing.T) {
 	if err != nil || !strings.Contains(string(rest), "200 OK") || !strings.Contains(string(rest), "setosa") {
 		t.Errorf("the request under way: %q, %v", rest, err)
 	}
-	if err := <-s.ended; err != nil {
+	if err := <-s.Ended; err != nil {
 		t.Errorf("stopped with %v", err)
 	}
 	if _, err := clients["grpc"].ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
@@ -224,9 +137,9 @@ func TestServeRefusesAddresses(t *testing.T) {
 	}
 	left.SetUnlinkOnClose(false)
 	_ = left.Close()
-	s := run(t, nil, serve.Addresses{Socket: stale})
-	s.stop()
-	if err := <-s.ended; err != nil {
+	s := servetest.Run(t, nil, serve.Addresses{Socket: stale})
+	s.Stop()
+	if err := <-s.Ended; err != nil {
 		t.Errorf("a socket left behind: %v", err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -17,12 +16,13 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
 func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 	root := t.TempDir()
-	putVersion(t, root, "1")
+	servetest.PutVersion(t, root, "1")
 	held := make(chan struct{})
 	models, err := repository.New([]string{root}, "", repository.Options{
 		Log: slog.New(slog.DiscardHandler),
@@ -34,14 +34,13 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book := &logBook{}
-	book.grown = sync.NewCond(&book.mu)
+	book := servetest.NewLogBook()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
 	places := map[string]string{}
 	for _, kind := range []string{"http", "grpc", "admin"} {
-		l, err := net.Listen("tcp", anyPort)
+		l, err := net.Listen("tcp", servetest.AnyPort)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,10 +52,10 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 	go func() {
 		ended <- s.Serve(ctx, serve.Addresses{HTTP: places["http"], GRPC: places["grpc"], Admin: places["admin"]})
 	}()
-	if line := book.wait("listening; not ready until the models are loaded"); strings.Contains(line, "127.0.0.1") {
+	if line := book.Wait("listening; not ready until the models are loaded"); strings.Contains(line, "127.0.0.1") {
 		t.Errorf("%s: whoever reads an address takes the server for ready", line)
 	}
-	conn := connect(t, func(ctx context.Context) (net.Conn, error) {
+	conn := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", places["grpc"])
 	})
 	health, calls := grpc_health_v1.NewHealthClient(conn), pb.NewGRPCInferenceServiceClient(conn)
@@ -65,12 +64,12 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 		t.Helper()
 		for path, want := range map[string]int{"/v2/health/live": 200, "/v2/health/ready": status, "/v2/models/iris/ready": status, "/v2/models/iris": status} {
 			for _, port := range []string{places["url"], "http://" + places["admin"]} {
-				if got, answer := call(t, "GET", port+path, ""); got != want {
+				if got, answer := servetest.Call(t, "GET", port+path, ""); got != want {
 					t.Errorf("ready %t: %s%s is %d %v, want %d", ready, port, path, got, answer, want)
 				}
 			}
 		}
-		if got, answer := call(t, "POST", places["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "loaded") {
+		if got, answer := servetest.Call(t, "POST", places["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "loaded") {
 			t.Errorf("ready %t: %d %v", ready, got, answer)
 		}
 		server, err := calls.ServerReady(t.Context(), &pb.ServerReadyRequest{})
@@ -90,13 +89,13 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 	}
 	look(false, 503)
 	close(held)
-	book.wait("serving")
+	book.Wait("serving")
 	look(true, 200)
 	// A single model that is unloaded leaves nothing to be ready for.
-	if status, _, _ := exchange(t, "POST", "http://"+places["admin"]+"/v2/repository/models/iris/unload", nil); status != 200 {
+	if status, _, _ := servetest.Exchange(t, "POST", "http://"+places["admin"]+"/v2/repository/models/iris/unload", nil); status != 200 {
 		t.Errorf("unload: %d", status)
 	}
-	if status, _ := call(t, "GET", places["url"]+"/v2/health/ready", ""); status != 503 {
+	if status, _ := servetest.Call(t, "GET", places["url"]+"/v2/health/ready", ""); status != 503 {
 		t.Errorf("ready with its only model unloaded: %d", status)
 	}
 	if h, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil || h.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
@@ -112,7 +111,7 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 // TestStopsWhileItLoads has a load that does not end, which nothing waits for.
 func TestStopsWhileItLoads(t *testing.T) {
 	root := t.TempDir()
-	putVersion(t, root, "1")
+	servetest.PutVersion(t, root, "1")
 	held := make(chan struct{})
 	defer close(held)
 	models, err := repository.New([]string{root}, "", repository.Options{
@@ -125,13 +124,12 @@ func TestStopsWhileItLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book := &logBook{}
-	book.grown = sync.NewCond(&book.mu)
+	book := servetest.NewLogBook()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	s := serve.Repository(models, serve.Options{Log: slog.New(slog.NewJSONHandler(book, nil))})
-	go func() { ended <- s.Serve(ctx, serve.Addresses{HTTP: anyPort}) }()
-	book.wait("listening; not ready until the models are loaded")
+	go func() { ended <- s.Serve(ctx, serve.Addresses{HTTP: servetest.AnyPort}) }()
+	book.Wait("listening; not ready until the models are loaded")
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -4,10 +4,12 @@ package serve_test
 
 import (
 	"testing"
+
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 func TestMethods(t *testing.T) {
-	url, _ := start(t)
+	url, _ := servetest.Start(t)
 	for path, want := range map[string]string{
 		"/v2": "GET, HEAD", "/v2/models/iris": "GET, HEAD", "/v2/models/iris/versions/1/ready": "GET, HEAD",
 		"/v2/models/iris/infer": "POST", "/v2/repository/index": "POST", "/models/iris": "POST",
@@ -16,7 +18,7 @@ func TestMethods(t *testing.T) {
 		"/models": "GET, HEAD", "/v1/models": "GET, HEAD", "/v2/models": "GET, HEAD",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"} {
-			status, header, body := exchange(t, method, url+path, nil, "Accept-Encoding", "identity")
+			status, header, body := servetest.Exchange(t, method, url+path, nil, "Accept-Encoding", "identity")
 			switch {
 			case method == "POST" && want == "POST":
 				if status != 400 && status != 200 {

@@ -20,6 +20,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
@@ -31,7 +32,7 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(bundletest.Copy(t, bundles+"iris.forgo"), place); err != nil {
+		if err := os.Rename(bundletest.Copy(t, servetest.Bundles+"iris.forgo"), place); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -39,7 +40,7 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 	repo, err := repository.Open(t.Context(), []string{models}, "", repository.Options{
 		Log: log,
 		Load: func(_ context.Context, path string, _ repository.Settings) (*predict.Model, error) {
-			return loadBundle(t, path), nil
+			return servetest.Load(t, path), nil
 		},
 	})
 	if err != nil {
@@ -49,14 +50,14 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 	s := serve.Repository(repo, serve.Options{Log: log})
 	clients := httptest.NewServer(s.Handler())
 	defer clients.Close()
-	adminURL, adminConn := startAdmin(t, s)
-	conn := dialGRPC(t, s)
+	adminURL, adminConn := servetest.StartAdmin(t, s)
+	conn := servetest.DialGRPC(t, s)
 	rpc, prediction, modelService := pb.NewGRPCInferenceServiceClient(conn), tfpb.NewPredictionServiceClient(conn), tfpb.NewModelServiceClient(conn)
 	adminRPC := pb.NewGRPCInferenceServiceClient(adminConn)
 
 	row := []byte("[5.1,3.5,1.4,0.2]")
 	infer := []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}`)
-	if code, _, body := exchange(t, "POST", clients.URL+"/v2/models/iris/infer", infer); code != 200 {
+	if code, _, body := servetest.Exchange(t, "POST", clients.URL+"/v2/models/iris/infer", infer); code != 200 {
 		t.Fatalf("the model that there is: %d %s", code, body)
 	}
 	for _, name := range []string{
@@ -90,7 +91,7 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 				{"POST", adminURL + "/v2/repository/models/" + in + "/load", nil},
 				{"POST", adminURL + "/v2/repository/models/" + in + "/unload", nil},
 			} {
-				code, _, body := exchange(t, c.method, c.url, c.body)
+				code, _, body := servetest.Exchange(t, c.method, c.url, c.body)
 				if code < 400 || code >= 500 || strings.Contains(string(body), models) {
 					t.Errorf("%s %s: %d %s", c.method, c.url, code, body)
 				}
@@ -98,7 +99,7 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 		}
 
 		ctx := t.Context()
-		request := irisRequest(5.1, 3.5, 1.4, 0.2)
+		request := servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)
 		request.ModelName = name
 		_, err1 := rpc.ModelInfer(ctx, request)
 		_, err2 := rpc.ModelMetadata(ctx, &pb.ModelMetadataRequest{Name: name})
@@ -108,7 +109,7 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 		_, err3 := adminRPC.RepositoryModelLoad(ctx, &pb.RepositoryModelLoadRequest{ModelName: name})
 		_, err4 := adminRPC.RepositoryModelUnload(ctx, &pb.RepositoryModelUnloadRequest{ModelName: name})
 		spec := &tfpb.ModelSpec{Name: name}
-		_, err5 := prediction.Predict(ctx, &tfpb.PredictRequest{ModelSpec: spec, Inputs: predictIris(5.1, 3.5, 1.4, 0.2).GetInputs()})
+		_, err5 := prediction.Predict(ctx, &tfpb.PredictRequest{ModelSpec: spec, Inputs: servetest.PredictIris(5.1, 3.5, 1.4, 0.2).GetInputs()})
 		_, err6 := prediction.Classify(ctx, &tfpb.ClassificationRequest{ModelSpec: spec})
 		_, err7 := prediction.Regress(ctx, &tfpb.RegressionRequest{ModelSpec: spec})
 		_, err8 := prediction.GetModelMetadata(ctx, &tfpb.GetModelMetadataRequest{ModelSpec: spec, MetadataField: []string{"signature_def"}})
@@ -123,7 +124,7 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 			if _, err := rpc.ModelInfer(ctx, request); status.Code(err) != codes.NotFound {
 				t.Errorf("version %q over gRPC: %v", name, err)
 			}
-			labelled := predictIris(5.1, 3.5, 1.4, 0.2)
+			labelled := servetest.PredictIris(5.1, 3.5, 1.4, 0.2)
 			labelled.ModelSpec.VersionChoice = &tfpb.ModelSpec_VersionLabel{VersionLabel: name}
 			if _, err := prediction.Predict(ctx, labelled); status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), models) {
 				t.Errorf("label %q over gRPC: %v", name, err)

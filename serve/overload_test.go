@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -20,13 +19,14 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // small is a model of a committed bundle with little room.
 func small(t *testing.T, name string) *predict.Model {
 	t.Helper()
 	o := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxQueueRows: 4, MaxQueueBytes: 1 << 20}
-	m, err := o.Load(t.Context(), bundles+name+".forgo", onnx.Engine())
+	m, err := o.Load(t.Context(), servetest.Bundles+name+".forgo", onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,13 +44,6 @@ func fill(t *testing.T, m *predict.Model, bytes int64) (release func()) {
 	return r.Release
 }
 
-// record is one request's answer.
-func record(h http.Handler, req *http.Request) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, req)
-	return w
-}
-
 var quiet = slog.New(slog.DiscardHandler)
 
 // unread is a body that fails the test where it is read.
@@ -63,7 +56,7 @@ func (u unread) Read([]byte) (int, error) {
 
 func TestBusyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 	models := serve.Models{"iris": small(t, "iris"), "shapes": small(t, "shapes")}
-	handler := newServer(models).Handler()
+	handler := servetest.New(models).Handler()
 	for _, m := range models {
 		defer fill(t, m, 1)()
 	}
@@ -77,16 +70,16 @@ func TestBusyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 		}
 		for _, length := range []int64{100, -1} {
 			req.ContentLength = length
-			w := record(handler, req)
+			w := servetest.Record(handler, req)
 			if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "the queue is full: 1000 rows are waiting (limit 4)") {
 				t.Errorf("%s, length %d: %d %v %s", path, length, w.Code, w.Header(), w.Body)
 			}
 		}
 	}
-	conn := dialGRPC(t, newServer(models))
+	conn := servetest.DialGRPC(t, servetest.New(models))
 	spec := &tfpb.ModelSpec{Name: "iris"}
 	for _, c := range []caller{ // which are bad, but that is not looked at
-		inferCall{irisRequest(1)},
+		inferCall{servetest.IrisRequest(1)},
 		predictCall{&tfpb.PredictRequest{ModelSpec: spec}},
 		classifyCall{&tfpb.ClassificationRequest{ModelSpec: spec}},
 		regressCall{&tfpb.RegressionRequest{ModelSpec: spec}},
@@ -99,15 +92,15 @@ func TestBusyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 
 // The default queue has room for 64 callers with 8 rows each.
 func TestTheDefaultQueue(t *testing.T) {
-	models := committed(t)
-	url := listen(t, models)
+	models := servetest.Committed(t)
+	url := servetest.Listen(t, models)
 	const eight = `{"instances":[[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4]]}`
 	for others, want := range map[int]int{63 * 8: 200, 64 * 8: 429} {
 		r, err := models["iris"].Reserve(others, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status, answer := call(t, "POST", url+"/v1/models/iris:predict", eight); status != want {
+		if status, answer := servetest.Call(t, "POST", url+"/v1/models/iris:predict", eight); status != want {
 			t.Errorf("behind %d rows: %d %v, want %d", others, status, answer, want)
 		}
 		r.Release()
@@ -117,7 +110,7 @@ func TestTheDefaultQueue(t *testing.T) {
 // A body counts while it comes, also where its length is not known before.
 func TestQueueBytes(t *testing.T) {
 	m := small(t, "iris")
-	url := listen(t, serve.Models{"iris": m})
+	url := servetest.Listen(t, serve.Models{"iris": m})
 	row := []byte("[5.1,3.5,1.4,0.2]" + strings.Repeat(" ", 20_000))
 	post := func(body io.Reader) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/models/iris", body)
@@ -156,7 +149,7 @@ func TestQueueBytes(t *testing.T) {
 }
 
 func TestDeadlines(t *testing.T) {
-	slow := serve.Models{"slow": graphModel(t, "slow"), "iris": loadBundle(t, bundles+"iris.forgo")}
+	slow := serve.Models{"slow": servetest.GraphModel(t, "slow"), "iris": servetest.Load(t, servetest.Bundles+"iris.forgo")}
 	server := func(timeout time.Duration) *serve.Server {
 		return serve.New(slow, serve.Options{Log: quiet, Limits: serve.Limits{Timeout: timeout}})
 	}
@@ -192,7 +185,7 @@ func TestDeadlines(t *testing.T) {
 			if c.header != "" {
 				req.Header.Set("Grpc-Timeout", c.header)
 			}
-			if w := record(server(c.timeout).Handler(), req); w.Code != c.status || !strings.Contains(w.Body.String(), c.names) {
+			if w := servetest.Record(server(c.timeout).Handler(), req); w.Code != c.status || !strings.Contains(w.Body.String(), c.names) {
 				t.Errorf("%d %s, want %d naming %q", w.Code, w.Body, c.status, c.names)
 			}
 		})
@@ -211,9 +204,9 @@ func TestDeadlines(t *testing.T) {
 		"gRPC parameter no int":  {map[string]*pb.InferParameter{"timeout": {}}, 0, codes.InvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, server(c.timeout)))
+			client := pb.NewGRPCInferenceServiceClient(servetest.DialGRPC(t, server(c.timeout)))
 			_, err := client.ModelInfer(t.Context(), &pb.ModelInferRequest{ModelName: "slow", Parameters: c.parameters, Inputs: []*pb.ModelInferRequest_InferInputTensor{
-				protoInput("x", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1, 2, 3}}, 1, 3),
+				servetest.ProtoInput("x", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1, 2, 3}}, 1, 3),
 			}})
 			if status.Code(err) != c.code || c.code == codes.InvalidArgument && !strings.Contains(err.Error(), "timeout") {
 				t.Errorf("%v, want %s", err, c.code)

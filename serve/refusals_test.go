@@ -31,6 +31,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 const (
@@ -62,7 +63,7 @@ func unlogged(t testing.TB, models serve.Models, o serve.Options, log io.Writer)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serve.New(models, o).Serve(ctx, serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort})
+		ended <- serve.New(models, o).Serve(ctx, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort, Admin: servetest.AnyPort})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -227,7 +228,7 @@ func residentMB(t *testing.T) int {
 func payloadRefusals(t *testing.T) []refusal {
 	t.Helper()
 	models := badModels(t)
-	url := unlogged(t, models, serve.Options{MaxBody: maxBody, Memory: predict.NewBudget(floodMemory)}, io.Discard)["url"]
+	url := unlogged(t, models, serve.Options{MaxBody: servetest.MaxBody, Memory: predict.NewBudget(servetest.FloodMemory)}, io.Discard)["url"]
 	seen := map[[2]string]bool{}
 	var all []refusal
 	for _, b := range slices.Concat(oipFaults(t, models), binaryFaults(t, models), nativeFaults(t, models), tfservingFaults(), commonFaults(t)) {
@@ -249,7 +250,7 @@ func payloadRefusals(t *testing.T) []refusal {
 
 func callRefusals(t *testing.T) []refusal {
 	t.Helper()
-	conn := dialUnlogged(t, unlogged(t, badModels(t), serve.Options{MaxBody: maxBody, Memory: predict.NewBudget(floodMemory)}, io.Discard)["grpc"])
+	conn := dialUnlogged(t, unlogged(t, badModels(t), serve.Options{MaxBody: servetest.MaxBody, Memory: predict.NewBudget(servetest.FloodMemory)}, io.Discard)["grpc"])
 	seen := map[[2]string]bool{}
 	var all []refusal
 	for _, b := range slices.Concat(grpcFaults(), tfservingGRPCFaults(), commonCalls(t)) {
@@ -274,7 +275,7 @@ func callRefusals(t *testing.T) []refusal {
 
 func dialUnlogged(t *testing.T, address string) *grpc.ClientConn {
 	t.Helper()
-	return connect(t, func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) })
+	return servetest.Connect(t, func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) })
 }
 
 const connections = "connections, keys and limits"
@@ -282,10 +283,10 @@ const connections = "connections, keys and limits"
 // connectionRefusals are refused for what surrounds a request, or break off.
 func connectionRefusals(t *testing.T) []refusal {
 	t.Helper()
-	keys, secrets := keyring(t)
+	keys, secrets := servetest.Keyring(t)
 	key := secrets["metrics"]
-	models := committed(t)
-	small := serve.Options{MaxBody: maxBody, Memory: predict.NewBudget(floodMemory), ClientTimeout: 50 * time.Millisecond}
+	models := servetest.Committed(t)
+	small := serve.Options{MaxBody: servetest.MaxBody, Memory: predict.NewBudget(servetest.FloodMemory), ClientTimeout: 50 * time.Millisecond}
 	open := unlogged(t, models, small, io.Discard)
 	small.Keys = keys
 	locked := unlogged(t, models, small, io.Discard)
@@ -333,7 +334,7 @@ func connectionRefusals(t *testing.T) []refusal {
 	}
 	infer := func(conn grpc.ClientConnInterface, want codes.Code, change func(context.Context, *oippb.ModelInferRequest) (context.Context, context.CancelFunc)) func(int) error {
 		return func(int) error {
-			req := irisRequest(5.1, 3.5, 1.4, 0.2)
+			req := servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)
 			ctx, cancel := change(t.Context(), req)
 			defer cancel()
 			if _, err := oippb.NewGRPCInferenceServiceClient(conn).ModelInfer(ctx, req); status.Code(err) != want {
@@ -347,7 +348,7 @@ func connectionRefusals(t *testing.T) []refusal {
 			return metadata.AppendToOutgoingContext(ctx, "x-api-key", key), func() {}
 		}
 	}
-	long := strings.Repeat(" ", maxBody+1)
+	long := strings.Repeat(" ", servetest.MaxBody+1)
 	head := "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 	var all []refusal
 	for _, r := range []struct {

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +25,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/forgo-ml/forgo/serve"
-	"github.com/forgo-ml/forgo/serve/access"
-	"github.com/forgo-ml/forgo/serve/access/accesstest"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // The rights that routes need: on the ports of clients, and on the admin port. A new route has
@@ -95,28 +93,6 @@ var rpcRights = map[string][2]string{
 	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {"predict", "admin"},
 }
 
-// keyring is a file of one key for each right, and the keys by that; "wrong" is none of it.
-func keyring(t *testing.T) (*access.Keys, map[string]string) {
-	t.Helper()
-	keys := map[string]string{"no": "", "wrong": "forgo_" + strings.Repeat("A", 26)}
-	var file strings.Builder
-	for _, right := range []access.Right{access.Predict, access.Admin, access.Metrics} {
-		key, line, err := access.NewKey("the-"+string(right)+"-key", []access.Right{right})
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys[string(right)] = key
-		fmt.Fprintln(&file, line)
-	}
-	path := filepath.Join(t.TempDir(), "keys")
-	accesstest.Replace(t, path, []byte(file.String()))
-	opened, err := access.OpenKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return opened, keys
-}
-
 // verdict is what a caller with a key is to hear where a right is needed.
 func verdict(key, need string) string {
 	switch {
@@ -129,9 +105,9 @@ func verdict(key, need string) string {
 }
 
 func TestRightsHTTP(t *testing.T) {
-	keyFile, keys := keyring(t)
+	keyFile, keys := servetest.Keyring(t)
 	var log bytes.Buffer
-	s := serve.New(committed(t), serve.Options{Keys: keyFile, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	s := serve.New(servetest.Committed(t), serve.Options{Keys: keyFile, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	seen := map[string]bool{}
 	for port, p := range []struct {
 		handler http.Handler
@@ -169,7 +145,7 @@ func TestRightsHTTP(t *testing.T) {
 					if header == "Authorization" && key != "" {
 						value = "bearer " + key
 					}
-					code, h, body := exchange(t, method, server.URL+path, nil, header, value)
+					code, h, body := servetest.Exchange(t, method, server.URL+path, nil, header, value)
 					want, challenge := verdict(name, need), h.Get("WWW-Authenticate")
 					got := map[bool]string{true: "let through", false: "?"}[challenge == ""]
 					switch {
@@ -212,19 +188,19 @@ func noSecrets(t *testing.T, text string, keys map[string]string) {
 }
 
 func TestRightsGRPC(t *testing.T) {
-	keyFile, keys := keyring(t)
+	keyFile, keys := servetest.Keyring(t)
 	var log bytes.Buffer
-	s := serve.New(committed(t), serve.Options{Keys: keyFile, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	s := serve.New(servetest.Committed(t), serve.Options{Keys: keyFile, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	admin := httptest.NewUnstartedServer(s.Admin())
 	admin.Config.Protocols = new(http.Protocols)
 	admin.Config.Protocols.SetUnencryptedHTTP2(true)
 	admin.Start()
 	defer admin.Close()
-	overAdmin := connect(t, func(ctx context.Context) (net.Conn, error) {
+	overAdmin := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", admin.Listener.Addr().String())
 	})
 	seen := map[string]bool{}
-	for port, conn := range []*grpc.ClientConn{dialGRPC(t, s), overAdmin} {
+	for port, conn := range []*grpc.ClientConn{servetest.DialGRPC(t, s), overAdmin} {
 		for service, info := range s.GRPC().GetServiceInfo() {
 			for _, m := range info.Methods {
 				method := "/" + service + "/" + m.Name
@@ -262,7 +238,7 @@ func TestRightsGRPC(t *testing.T) {
 	// All of the above may come within a second, of which not every line is logged.
 	const last = "client=the-predict-key method=ModelInfer"
 	for end := time.Now().Add(5 * time.Second); !strings.Contains(log.String(), last) && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		_ = invoke(metadata.AppendToOutgoingContext(t.Context(), "x-api-key", keys["predict"]), dialGRPC(t, s), "/inference.GRPCInferenceService/ModelInfer", false)
+		_ = invoke(metadata.AppendToOutgoingContext(t.Context(), "x-api-key", keys["predict"]), servetest.DialGRPC(t, s), "/inference.GRPCInferenceService/ModelInfer", false)
 	}
 	noSecrets(t, log.String(), keys)
 	for _, want := range []string{"reason=unauthenticated", "reason=forbidden", "client=the-admin-key from=", last} {
@@ -292,9 +268,9 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, method string, streams b
 
 // TestRefusedBeforeTheBody sends headers and nothing more.
 func TestRefusedBeforeTheBody(t *testing.T) {
-	keys, _ := keyring(t)
-	s := runWith(t, committed(t), serve.Options{Keys: keys}, serve.Addresses{HTTP: anyPort, GRPC: anyPort})
-	conn := dial(t, s.places["http"])
+	keys, _ := servetest.Keyring(t)
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Keys: keys}, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort})
+	conn := servetest.Dial(t, s.Places["http"])
 	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nContent-Encoding: gzip\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -302,11 +278,11 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		t.Errorf("%v, %v", resp, err)
 	}
 
-	h2 := newFrames(t, dial(t, s.places["grpc"]))
-	h2.headers(":method", "POST", ":scheme", "http", ":path", "/inference.GRPCInferenceService/ModelInfer",
+	h2 := servetest.NewFrames(t, servetest.Dial(t, s.Places["grpc"]))
+	h2.Headers(":method", "POST", ":scheme", "http", ":path", "/inference.GRPCInferenceService/ModelInfer",
 		":authority", "x", "content-type", "application/grpc", "te", "trailers")
 	for {
-		frame, ok := h2.read().(*http2.MetaHeadersFrame)
+		frame, ok := h2.Read().(*http2.MetaHeadersFrame)
 		if !ok {
 			continue
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // ways are the ways to send rows of an input x of two elements and to read the output y, which is
@@ -33,11 +34,11 @@ type way struct {
 func everyWay(t *testing.T, name string, m *predict.Model) []way {
 	t.Helper()
 	models := serve.Models{name: m}
-	url := listen(t, models)
-	rpc := tfpb.NewPredictionServiceClient(dialGRPC(t, newServer(models)))
+	url := servetest.Listen(t, models)
+	rpc := tfpb.NewPredictionServiceClient(servetest.DialGRPC(t, servetest.New(models)))
 	spec := m.Manifest().Inputs[0].Spec()
 	post := func(t *testing.T, path, kind string, body []byte) []byte {
-		status, _, answer := exchange(t, http.MethodPost, url+path, body, "Content-Type", kind)
+		status, _, answer := servetest.Exchange(t, http.MethodPost, url+path, body, "Content-Type", kind)
 		if status != http.StatusOK {
 			t.Fatalf("%s %.300q: %d %s", path, body, status, answer)
 		}
@@ -144,7 +145,7 @@ func everyWay(t *testing.T, name string, m *predict.Model) []way {
 			for i := range x.Rows() {
 				files = append(files, [2]string{fmt.Sprint(i), string(row(x, i))})
 			}
-			body, kind := form(t, files...)
+			body, kind := servetest.Form(t, files...)
 			return labelled(t, post(t, "/models/"+name, kind, body))
 		}},
 		{"native, CSV", true, func(t *testing.T, x tensor.Tensor) (tensor.Tensor, error) {
@@ -305,7 +306,7 @@ func TestRandomRowsAgree(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	for d := range tfNames {
 		name := "same-" + string(d)
-		for _, w := range everyWay(t, name, graphModel(t, name)) {
+		for _, w := range everyWay(t, name, servetest.GraphModel(t, name)) {
 			for range 4 {
 				x := randomRows(r, d, 1+r.IntN(9))
 				if got, err := w.ask(t, x); err != nil || !sameBits(got, x, w.null) {
@@ -359,15 +360,15 @@ func TestOneRuleForEachValue(t *testing.T) {
 	models := serve.Models{}
 	datatypes := map[string]string{"same-float32": "FP32", "same-int64": "INT64", "same-uint64": "UINT64", "same-bool": "BOOL"}
 	for name := range datatypes {
-		models[name] = graphModel(t, name)
+		models[name] = servetest.GraphModel(t, name)
 	}
-	url := listen(t, models)
+	url := servetest.Listen(t, models)
 	for name, datatype := range datatypes {
 		d := models[name].Manifest().Inputs[0].DType
 		for _, v := range values {
 			want := map[string]string{"FP32": v.float, "INT64": v.integer, "UINT64": v.unsigned, "BOOL": v.boolean}[datatype]
 			row := "[" + v.text + "," + v.text + "]"
-			file, kind := form(t, [2]string{"row.json", `{"x":` + row + "}"})
+			file, kind := servetest.Form(t, [2]string{"row.json", `{"x":` + row + "}"})
 			for _, w := range []struct{ path, kind, body string }{
 				{"/models/" + name, "", row},
 				{"/models/" + name, "", "[" + row + "]"},
@@ -385,7 +386,7 @@ func TestOneRuleForEachValue(t *testing.T) {
 				if w.kind == "text/csv" && strings.ContainsAny(v.text, `"[`) {
 					continue // of which CSV makes other text
 				}
-				status, _, answer := exchange(t, http.MethodPost, url+w.path, []byte(w.body), "Content-Type", w.kind)
+				status, _, answer := servetest.Exchange(t, http.MethodPost, url+w.path, []byte(w.body), "Content-Type", w.kind)
 				element := regexpElement(string(answer))
 				shown := want
 				if strings.HasPrefix(w.path, "/models/") && strings.Trim(want, "-") != want && want[len(want)-1] == 'y' || strings.HasPrefix(w.path, "/models/") && (want == "NaN" || want == "Infinity") {
@@ -419,9 +420,9 @@ func regexpElement(answer string) string {
 
 // A key that is there twice is refused wherever an object is read.
 func TestKeysThatAreThereTwice(t *testing.T) {
-	models := committed(t)
-	models["two"] = graphModel(t, "two")
-	url := listen(t, models)
+	models := servetest.Committed(t)
+	models["two"] = servetest.GraphModel(t, "two")
+	url := servetest.Listen(t, models)
 	picture := base64.StdEncoding.EncodeToString([]byte("x"))
 	for _, c := range []struct{ path, body string }{
 		{"/models/two", `{"a":[1,2],"b":[1,2],"a":[3,4]}`},
@@ -434,7 +435,7 @@ func TestKeysThatAreThereTwice(t *testing.T) {
 		{"/v2/models/iris/infer", `{"inputs":[],"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`},
 		{"/v2/models/iris/infer", `{"inputs":[{"name":"x","name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`},
 	} {
-		status, _, answer := exchange(t, http.MethodPost, url+c.path, []byte(c.body))
+		status, _, answer := servetest.Exchange(t, http.MethodPost, url+c.path, []byte(c.body))
 		if status != http.StatusBadRequest || !strings.Contains(string(answer), "twice") {
 			t.Errorf("%s %s: %d %s", c.path, c.body, status, answer)
 		}
@@ -444,8 +445,8 @@ func TestKeysThatAreThereTwice(t *testing.T) {
 // The memory of a body is another's only once it is parsed: callers at once are each answered with
 // what they sent.
 func TestJSONBodiesAreNotMixedUp(t *testing.T) {
-	m := graphModel(t, "same-int64")
-	h := newServer(serve.Models{"same": m}).Handler()
+	m := servetest.GraphModel(t, "same-int64")
+	h := servetest.New(serve.Models{"same": m}).Handler()
 	var callers sync.WaitGroup
 	for caller := range 8 {
 		callers.Go(func() {
@@ -456,7 +457,7 @@ func TestJSONBodiesAreNotMixedUp(t *testing.T) {
 					"/v1/models/same:predict": `{"instances":[[` + x + "]]}",
 					"/v2/models/same/infer":   `{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[` + x + "]}]}",
 				} {
-					if w := ask(t.Context(), h, path, body); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "["+x+"]") {
+					if w := servetest.Ask(t.Context(), h, path, body); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "["+x+"]") {
 						t.Errorf("%s: sent %s: %d %s", path, x, w.Code, w.Body)
 						return
 					}

@@ -3,7 +3,6 @@ package serve_test
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -13,20 +12,21 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 func TestHealthAndMetadata(t *testing.T) {
-	url, models := start(t)
+	url, models := servetest.Start(t)
 	for _, path := range []string{"/v2/health/live", "/v2/health/ready", "/v2/models/iris/ready", "/v2/models/iris/versions/1/ready", "/v2"} {
-		if status, answer := call(t, "GET", url+path, ""); status != 200 {
+		if status, answer := servetest.Call(t, "GET", url+path, ""); status != 200 {
 			t.Errorf("%s: %d %v", path, status, answer)
 		}
 	}
-	_, picture := call(t, "GET", url+"/v2/models/shapes", "")
+	_, picture := servetest.Call(t, "GET", url+"/v2/models/shapes", "")
 	if got := fmt.Sprint(picture["inputs"]); got != "[map[datatype:BYTES name:image shape:[-1 1]]]" {
 		t.Errorf("inputs of a picture model: %s", got)
 	}
-	_, rows := call(t, "GET", url+"/v2/models/iris/versions/1", "")
+	_, rows := servetest.Call(t, "GET", url+"/v2/models/iris/versions/1", "")
 	if got := fmt.Sprint(rows["inputs"]); got != "[map[datatype:FP32 name:input shape:[-1 4]]]" {
 		t.Errorf("inputs of a row model: %s", got)
 	}
@@ -41,44 +41,33 @@ func TestHealthAndMetadata(t *testing.T) {
 }
 
 func TestNative(t *testing.T) {
-	url, models := start(t)
+	url, models := servetest.Start(t)
 	for name, m := range models {
 		for i := range m.Manifest().Golden.Cases {
-			raw, label := golden(t, m, name, i)
-			status, answer := call(t, "POST", url+"/models/"+name, string(raw))
+			raw, label := servetest.Golden(t, m, name, i)
+			status, answer := servetest.Call(t, "POST", url+"/models/"+name, string(raw))
 			classes, _ := answer["classes"].([]any)
 			if status != 200 || len(classes) != 3 || classes[0].(map[string]any)["label"] != label {
 				t.Errorf("%s case %d: %d %v, want %s first", name, i, status, answer, label)
 			}
 		}
 	}
-	raw, _ := golden(t, models["iris"], "iris", 0)
-	if _, answer := call(t, "POST", url+"/models/iris?top=1", string(raw)); len(answer["classes"].([]any)) != 1 {
+	raw, _ := servetest.Golden(t, models["iris"], "iris", 0)
+	if _, answer := servetest.Call(t, "POST", url+"/models/iris?top=1", string(raw)); len(answer["classes"].([]any)) != 1 {
 		t.Errorf("top=1: %v", answer)
 	}
 }
 
-func inferBody(t *testing.T, name, datatype string, shape []int, data any) string {
-	t.Helper()
-	body, err := json.Marshal(map[string]any{
-		"id": "caller-7", "inputs": []any{map[string]any{"name": name, "datatype": datatype, "shape": shape, "data": data}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
-}
-
 // Pictures as BYTES, in one batch, are answered row by row as one by one.
 func TestInferPictures(t *testing.T) {
-	url, models := start(t)
+	url, models := servetest.Start(t)
 	m := models["shapes"]
 	var texts, labels []string
 	for i := range m.Manifest().Golden.Cases {
-		raw, label := golden(t, m, "shapes", i)
+		raw, label := servetest.Golden(t, m, "shapes", i)
 		texts, labels = append(texts, base64.StdEncoding.EncodeToString(raw)), append(labels, label)
 	}
-	status, answer := call(t, "POST", url+"/v2/models/shapes/infer", inferBody(t, "image", "BYTES", []int{len(texts)}, texts))
+	status, answer := servetest.Call(t, "POST", url+"/v2/models/shapes/infer", servetest.InferBody(t, "image", "BYTES", []int{len(texts)}, texts))
 	if status != 200 || answer["id"] != "caller-7" || answer["model_name"] != "shapes" {
 		t.Fatalf("%d %v", status, answer)
 	}
@@ -100,63 +89,25 @@ func TestInferPictures(t *testing.T) {
 }
 
 func TestInferTensors(t *testing.T) {
-	url, _ := start(t)
+	url, _ := servetest.Start(t)
 	flat := []float64{5.1, 3.5, 1.4, 0.2, 6.7, 3.0, 5.2, 2.3}
 	nested := [][]float64{flat[:4], flat[4:]}
-	_, one := call(t, "POST", url+"/v2/models/iris/infer", inferBody(t, "input", "FP32", []int{2, 4}, flat))
-	status, two := call(t, "POST", url+"/v2/models/iris/versions/1/infer", inferBody(t, "input", "FP32", []int{2, 4}, nested))
+	_, one := servetest.Call(t, "POST", url+"/v2/models/iris/infer", servetest.InferBody(t, "input", "FP32", []int{2, 4}, flat))
+	status, two := servetest.Call(t, "POST", url+"/v2/models/iris/versions/1/infer", servetest.InferBody(t, "input", "FP32", []int{2, 4}, nested))
 	if status != 200 || fmt.Sprint(one) != fmt.Sprint(two) {
 		t.Errorf("flat and nested data differ: %v, %v", one, two)
 	}
 	body := `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}],"outputs":[{"name":"logits"}]}`
-	_, chosen := call(t, "POST", url+"/v2/models/iris/infer", body)
+	_, chosen := servetest.Call(t, "POST", url+"/v2/models/iris/infer", body)
 	if outputs := chosen["outputs"].([]any); len(outputs) != 1 || outputs[0].(map[string]any)["name"] != "logits" {
 		t.Errorf("asked for logits, got %v", chosen)
 	}
 }
 
-// Every mistake is answered with a 4xx and an error that names what is wrong, and a good
-// request after it with 200.
-// oipFaults are those of the Open Inference Protocol's JSON.
-func oipFaults(t *testing.T, models serve.Models) []bad {
-	t.Helper()
-	row := []float64{1, 2, 3, 4}
-	infer, pictures := "/v2/models/iris/infer", "/v2/models/shapes/infer"
-	var all []bad
-	for kind, c := range map[string]struct {
-		method, path, body string
-		status             int
-		names              string
-	}{
-		"metadata of an unknown model": {"GET", "/v2/models/other", "", 404, "other"},
-		"no inputs":                    {"POST", infer, "{}", 400, "inputs: the request has none"},
-		"unknown input":                {"POST", infer, inferBody(t, "other", "FP32", []int{1, 4}, row), 400, `no input "other"`},
-		"input twice":                  {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]},{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`, 400, `inputs[1]: input "input" is given twice`},
-		"unknown datatype":             {"POST", infer, inferBody(t, "input", "FP99", []int{1, 4}, row), 400, `inputs[0] "input": data: there is no datatype "FP99"`},
-		"wrong datatype":               {"POST", infer, inferBody(t, "input", "INT64", []int{1, 4}, []int{1, 2, 3, 4}), 400, `"input": got INT64`},
-		"no shape":                     {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","data":[1,2,3,4]}]}`, 400, `inputs[0] "input": it has no shape`},
-		"no data":                      {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4]}]}`, 400, `inputs[0] "input": it has no data`},
-		"shape and data":               {"POST", infer, inferBody(t, "input", "FP32", []int{2, 4}, row), 400, `inputs[0] "input": data: shape [2 4] needs 8 elements`},
-		"negative shape":               {"POST", infer, inferBody(t, "input", "FP32", []int{-1, 4}, row), 400, `inputs[0] "input": data: shape [-1 4] has a negative size`},
-		"overflowing shape":            {"POST", infer, inferBody(t, "input", "FP32", []int{1 << 40, 1 << 40}, row), 400, `inputs[0] "input": data: shape [1099511627776 1099511627776] has more than 2^40`},
-		"unknown output":               {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}],"outputs":[{"name":"other"}]}`, 400, `outputs[0]: the model has no output "other"`},
-		"no base64":                    {"POST", pictures, inferBody(t, "image", "BYTES", []int{1}, []string{"***"}), 400, `inputs[0] "image": element 0 is not base64`},
-		"picture as numbers":           {"POST", pictures, inferBody(t, "image", "FP32", []int{1}, []int{1}), 400, `inputs[0]: "image" takes datatype BYTES`},
-	} {
-		all = append(all, bad{kind, c.method, c.path, c.body, nil, c.status, c.names})
-	}
-	return all
-}
-
-func TestBadRequests(t *testing.T) {
-	models := badModels(t)
-	refuse(t, listen(t, models), oipFaults(t, models))
-}
-
 // A bundle whose graph gives a scalar, where the manifest has the batch first, is refused when it
 // is loaded.
 func TestScalarOutputsAreRefused(t *testing.T) {
-	_, err := predict.Options{Verify: predict.VerifyQuick}.Load(t.Context(), graphBundle(t, "sum", "tensors"), onnx.Engine())
+	_, err := predict.Options{Verify: predict.VerifyQuick}.Load(t.Context(), servetest.GraphBundle(t, "sum", "tensors"), onnx.Engine())
 	if err == nil || !strings.Contains(err.Error(), `output "y" is float32[], the manifest says float32[-1]`) {
 		t.Errorf("got %v", err)
 	}

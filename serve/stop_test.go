@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 func wire(t *testing.T, address string) (net.Conn, *bufio.Reader) {
@@ -49,25 +50,25 @@ func send(t *testing.T, conn net.Conn, answers *bufio.Reader, method, path, body
 // Until the shutdown delay is over the server says that it is not ready, and answers as before,
 // but for asking that connections be closed.
 func TestShutdownDelay(t *testing.T) {
-	s := runWith(t, committed(t), serve.Options{ShutdownDelay: time.Hour}, serve.Addresses{HTTP: anyPort, Admin: anyPort})
-	conn, answers := wire(t, s.places["http"])
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ShutdownDelay: time.Hour}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
+	conn, answers := wire(t, s.Places["http"])
 	if resp := send(t, conn, answers, "GET", "/v2/health/ready", ""); resp.StatusCode != 200 || resp.Close {
 		t.Fatalf("%+v", resp)
 	}
-	s.stop()
+	s.Stop()
 	for { // until it is told so
-		conn, answers = wire(t, s.places["http"])
+		conn, answers = wire(t, s.Places["http"])
 		if send(t, conn, answers, "GET", "/v2/health/ready", "").StatusCode == 503 {
 			break
 		}
 	}
 	for _, place := range []string{"http", "admin"} {
-		conn, answers := wire(t, s.places[place])
+		conn, answers := wire(t, s.Places[place])
 		if resp := send(t, conn, answers, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
 			t.Errorf("%s: %+v", place, resp)
 		}
 	}
-	conn, answers = wire(t, s.places["http"])
+	conn, answers = wire(t, s.Places["http"])
 	if resp := send(t, conn, answers, "POST", "/models/iris", "[5.1,3.5,1.4,0.2]"); resp.StatusCode != 200 || !resp.Close {
 		t.Errorf("%+v", resp)
 	}
@@ -75,17 +76,17 @@ func TestShutdownDelay(t *testing.T) {
 
 // While a client's request is under way, operators see that the server is not ready.
 func TestOperatorsSeeThatItStops(t *testing.T) {
-	s := run(t, committed(t), serve.Addresses{HTTP: anyPort, Admin: anyPort})
-	conn, answers := wire(t, s.places["http"])
+	s := servetest.Run(t, servetest.Committed(t), serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
+	conn, answers := wire(t, s.Places["http"])
 	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := answers.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" { // it reads the body now
 		t.Fatalf("%q, %v", line, err)
 	}
-	s.stop()
+	s.Stop()
 	for {
-		operator, status := wire(t, s.places["admin"])
+		operator, status := wire(t, s.Places["admin"])
 		if send(t, operator, status, "GET", "/v2/health/ready", "").StatusCode == 503 {
 			break
 		}
@@ -93,16 +94,16 @@ func TestOperatorsSeeThatItStops(t *testing.T) {
 	if _, err := io.WriteString(conn, "[5.1,3.5,1.4,0.2]"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-s.ended; err != nil {
+	if err := <-s.Ended; err != nil {
 		t.Error(err)
 	}
 }
 
 // Those who watch a server's health do not keep it from stopping.
 func TestStopDoesNotWaitForWatchers(t *testing.T) {
-	s := runWith(t, committed(t), serve.Options{Drain: time.Hour}, serve.Addresses{GRPC: anyPort})
-	conn := connect(t, func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", s.places["grpc"])
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Drain: time.Hour}, serve.Addresses{GRPC: servetest.AnyPort})
+	conn := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", s.Places["grpc"])
 	})
 	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 	if err != nil {
@@ -112,17 +113,17 @@ func TestStopDoesNotWaitForWatchers(t *testing.T) {
 		if got, err := watch.Recv(); err != nil || got.GetStatus() != want {
 			t.Errorf("%v, %v, want %v", got, err, want)
 		}
-		s.stop()
+		s.Stop()
 	}
-	if err := <-s.ended; err != nil {
+	if err := <-s.Ended; err != nil {
 		t.Error(err)
 	}
 }
 
 // The port for operators goes on while requests of clients are under way: who watches the server sees that it stops.
 func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
-	s := runWith(t, committed(t), serve.Options{Drain: time.Minute}, serve.Addresses{HTTP: anyPort, Admin: anyPort})
-	conn, answers := wire(t, s.places["http"])
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Drain: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
+	conn, answers := wire(t, s.Places["http"])
 	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -132,9 +133,9 @@ func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
 	if _, err := answers.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	s.stop()
+	s.Stop()
 	for end := time.Now().Add(30 * time.Second); ; { // until clients cannot connect
-		another, err := net.Dial("tcp", s.places["http"])
+		another, err := net.Dial("tcp", s.Places["http"])
 		if err != nil {
 			break
 		}
@@ -143,7 +144,7 @@ func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
 			t.Fatal("the port for clients does not close")
 		}
 	}
-	operator, heard := wire(t, s.places["admin"])
+	operator, heard := wire(t, s.Places["admin"])
 	if resp := send(t, operator, heard, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
 		t.Errorf("operators hear %s", resp.Status)
 	}
@@ -153,7 +154,7 @@ func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
 	if resp, err := http.ReadResponse(answers, nil); err != nil || resp.StatusCode != 200 {
 		t.Errorf("the request under way: %v, %v", resp, err)
 	}
-	if err := <-s.ended; err != nil {
+	if err := <-s.Ended; err != nil {
 		t.Error(err)
 	}
 }

@@ -24,18 +24,8 @@ import (
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/access"
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
-
-const anyPort = "127.0.0.1:0"
-
-func certificates(t *testing.T, cert, key, ca string) *access.Certificates {
-	t.Helper()
-	c, err := access.OpenCertificates(cert, key, ca)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
 
 // https is a client that speaks HTTP/2 where two is set, else HTTP/1.1.
 func https(t *testing.T, config *tls.Config, two bool) *http.Client {
@@ -65,50 +55,40 @@ func get(t *testing.T, client *http.Client, url string) (string, error) {
 	return fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Proto, name), nil
 }
 
-func grpcClient(t *testing.T, address string, c credentials.TransportCredentials) pb.GRPCInferenceServiceClient {
-	t.Helper()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(c))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return pb.NewGRPCInferenceServiceClient(conn)
-}
-
 func TestTLSOnEveryPort(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	a := accesstest.New(t)
 	cert, key, _ := a.Files(t.TempDir(), "server")
 	socket := filepath.Join(t.TempDir(), "forgo.sock")
-	s := runWith(t, models, serve.Options{TLS: certificates(t, cert, key, "")},
-		serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort, Socket: socket})
+	s := servetest.RunWith(t, models, serve.Options{TLS: servetest.Certificates(t, cert, key, "")},
+		serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort, Admin: servetest.AnyPort, Socket: socket})
 
-	if s.places["url"] != "https://"+s.places["http"] {
-		t.Errorf("the log says %v", s.places)
+	if s.Places["url"] != "https://"+s.Places["http"] {
+		t.Errorf("the log says %v", s.Places)
 	}
 	for _, place := range []string{"http", "admin"} {
 		for two, want := range map[bool]string{false: "200 HTTP/1.1 server", true: "200 HTTP/2.0 server"} {
-			if got, err := get(t, https(t, a.Client(""), two), "https://"+s.places[place]+"/v2/health/ready"); got != want || err != nil {
+			if got, err := get(t, https(t, a.Client(""), two), "https://"+s.Places[place]+"/v2/health/ready"); got != want || err != nil {
 				t.Errorf("%s: %q, %v; want %q", place, got, err, want)
 			}
 		}
-		if got, err := get(t, http.DefaultClient, "http://"+s.places[place]+"/v2/health/ready"); !strings.HasPrefix(got, "400 ") {
+		if got, err := get(t, http.DefaultClient, "http://"+s.Places[place]+"/v2/health/ready"); !strings.HasPrefix(got, "400 ") {
 			t.Errorf("%s without TLS: %q, %v", place, got, err)
 		}
-		if _, err := get(t, https(t, accesstest.New(t).Client(""), true), "https://"+s.places[place]+"/v2/health/ready"); err == nil {
+		if _, err := get(t, https(t, accesstest.New(t).Client(""), true), "https://"+s.Places[place]+"/v2/health/ready"); err == nil {
 			t.Errorf("%s: a client that does not trust the server's authority takes its answer", place)
 		}
 	}
 	for _, place := range []string{"grpc", "admin"} {
-		answer, err := grpcClient(t, s.places[place], credentials.NewTLS(a.Client(""))).ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2))
+		answer, err := servetest.GRPCClient(t, s.Places[place], credentials.NewTLS(a.Client(""))).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2))
 		if err != nil || len(answer.GetOutputs()) == 0 {
 			t.Errorf("gRPC on %s: %v", place, err)
 		}
-		if _, err := grpcClient(t, s.places[place], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
+		if _, err := servetest.GRPCClient(t, s.Places[place], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
 			t.Errorf("gRPC on %s without TLS: %v", place, err)
 		}
 	}
-	if got, err := get(t, overSocket(socket), "http://forgo/v2/health/ready"); got != "200 HTTP/1.1 nobody" {
+	if got, err := get(t, servetest.OverSocket(socket), "http://forgo/v2/health/ready"); got != "200 HTTP/1.1 nobody" {
 		t.Errorf("the socket: %q, %v", got, err)
 	}
 }
@@ -116,14 +96,14 @@ func TestTLSOnEveryPort(t *testing.T) {
 func TestPlainAdmin(t *testing.T) {
 	a := accesstest.New(t)
 	cert, key, ca := a.Files(t.TempDir(), "server")
-	s := runWith(t, committed(t), serve.Options{TLS: certificates(t, cert, key, ca), PlainAdmin: true}, serve.Addresses{HTTP: anyPort, Admin: anyPort})
-	if got, err := get(t, http.DefaultClient, "http://"+s.places["admin"]+"/metrics"); got != "200 HTTP/1.1 nobody" {
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{TLS: servetest.Certificates(t, cert, key, ca), PlainAdmin: true}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
+	if got, err := get(t, http.DefaultClient, "http://"+s.Places["admin"]+"/metrics"); got != "200 HTTP/1.1 nobody" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := grpcClient(t, s.places["admin"], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); err != nil {
+	if _, err := servetest.GRPCClient(t, s.Places["admin"], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); err != nil {
 		t.Error(err)
 	}
-	if got, err := get(t, https(t, a.Client("client"), true), "https://"+s.places["http"]+"/v2/health/ready"); got != "200 HTTP/2.0 server" {
+	if got, err := get(t, https(t, a.Client("client"), true), "https://"+s.Places["http"]+"/v2/health/ready"); got != "200 HTTP/2.0 server" {
 		t.Errorf("the clients' port: %q, %v", got, err)
 	}
 }
@@ -131,7 +111,7 @@ func TestPlainAdmin(t *testing.T) {
 func TestClientsShowCertificates(t *testing.T) {
 	a, other := accesstest.New(t), accesstest.New(t)
 	cert, key, ca := a.Files(t.TempDir(), "server")
-	s := runWith(t, committed(t), serve.Options{TLS: certificates(t, cert, key, ca)}, serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{TLS: servetest.Certificates(t, cert, key, ca)}, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort, Admin: servetest.AnyPort})
 	stranger := a.Client("")
 	stranger.Certificates = other.Client("stranger").Certificates
 	for name, c := range map[string]struct {
@@ -140,13 +120,13 @@ func TestClientsShowCertificates(t *testing.T) {
 	}{"a client": {a.Client("client"), true}, "nobody": {a.Client(""), false}, "a stranger": {stranger, false}} {
 		for _, place := range []string{"http", "admin"} {
 			for _, two := range []bool{false, true} {
-				if got, err := get(t, https(t, c.config, two), "https://"+s.places[place]+"/v2/health/live"); (err == nil) != c.in {
+				if got, err := get(t, https(t, c.config, two), "https://"+s.Places[place]+"/v2/health/live"); (err == nil) != c.in {
 					t.Errorf("%s on %s: %q, %v", name, place, got, err)
 				}
 			}
 		}
 		for _, place := range []string{"grpc", "admin"} {
-			_, err := grpcClient(t, s.places[place], credentials.NewTLS(c.config)).ServerLive(t.Context(), &pb.ServerLiveRequest{})
+			_, err := servetest.GRPCClient(t, s.Places[place], credentials.NewTLS(c.config)).ServerLive(t.Context(), &pb.ServerLiveRequest{})
 			if want := map[bool]codes.Code{true: codes.OK, false: codes.Unavailable}[c.in]; status.Code(err) != want {
 				t.Errorf("%s over gRPC on %s: %v", name, place, err)
 			}
@@ -176,12 +156,12 @@ func TestFilesReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := runWith(t, committed(t), serve.Options{TLS: certificates(t, cert, key, ""), Keys: keys}, serve.Addresses{HTTP: anyPort, GRPC: anyPort})
-	health := "https://" + s.places["http"] + "/v2/health/ready"
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{TLS: servetest.Certificates(t, cert, key, ""), Keys: keys}, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort})
+	health := "https://" + s.Places["http"] + "/v2/health/ready"
 
 	// What is open stays open: a connection of each kind is used throughout.
 	open := https(t, a.Client(""), true)
-	conn := grpcClient(t, s.places["grpc"], credentials.NewTLS(a.Client("")))
+	conn := servetest.GRPCClient(t, s.Places["grpc"], credentials.NewTLS(a.Client("")))
 	stays := func() {
 		t.Helper()
 		if got, err := get(t, open, health); got != "200 HTTP/2.0 first" {
@@ -198,7 +178,7 @@ func TestFilesReload(t *testing.T) {
 	stays()
 	shown := func() string {
 		t.Helper()
-		conn, err := tls.Dial("tcp", s.places["http"], a.Client(""))
+		conn, err := tls.Dial("tcp", s.Places["http"], a.Client(""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,12 +188,12 @@ func TestFilesReload(t *testing.T) {
 
 	second, secondKey := a.Issue("second", time.Time{})
 	accesstest.Replace(t, cert, second)
-	if line := s.log.wait("certificates not reloaded, those read before stay"); !strings.Contains(line, "private key does not match") || shown() != "first" {
+	if line := s.Log.Wait("certificates not reloaded, those read before stay"); !strings.Contains(line, "private key does not match") || shown() != "first" {
 		t.Errorf("half of a pair: %s, and %q is shown", line, shown())
 	}
 	stays()
 	accesstest.Replace(t, key, secondKey)
-	if line := s.log.wait("certificates reloaded"); !strings.Contains(line, "second") || shown() != "second" {
+	if line := s.Log.Wait("certificates reloaded"); !strings.Contains(line, "second") || shown() != "second" {
 		t.Errorf("a new pair: %s, and %q is shown", line, shown())
 	}
 	stays()
@@ -223,24 +203,24 @@ func TestFilesReload(t *testing.T) {
 		return status.Code(err)
 	}
 	accesstest.Replace(t, keysFile, []byte(bobLine+"\nalice predict "+alice))
-	if line := s.log.wait("keys not reloaded, those read before stay"); !strings.Contains(line, "keys:2: the third word") || known(alice) != codes.OK || known(bob) != codes.Unauthenticated {
+	if line := s.Log.Wait("keys not reloaded, those read before stay"); !strings.Contains(line, "keys:2: the third word") || known(alice) != codes.OK || known(bob) != codes.Unauthenticated {
 		t.Errorf("a broken file of keys: %s; alice %v, bob %v", line, known(alice), known(bob))
 	}
 	accesstest.Replace(t, keysFile, []byte(bobLine))
-	if line := s.log.wait("keys reloaded"); !strings.Contains(line, "bob") || known(alice) != codes.Unauthenticated || known(bob) != codes.OK {
+	if line := s.Log.Wait("keys reloaded"); !strings.Contains(line, "bob") || known(alice) != codes.Unauthenticated || known(bob) != codes.OK {
 		t.Errorf("another file of keys: %s; alice %v, bob %v", line, known(alice), known(bob))
 	}
 	stays()
-	s.stop()
-	if err := <-s.ended; err != nil {
+	s.Stop()
+	if err := <-s.Ended; err != nil {
 		t.Error(err)
 	}
 	for _, secret := range secrets {
-		if strings.Contains(s.log.String(), secret) {
+		if strings.Contains(s.Log.String(), secret) {
 			t.Error("a key is in the log")
 		}
 	}
-	if strings.Contains(s.log.String(), "PRIVATE") {
+	if strings.Contains(s.Log.String(), "PRIVATE") {
 		t.Error("the private key is in the log")
 	}
 }

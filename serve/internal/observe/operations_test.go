@@ -1,4 +1,4 @@
-package serve_test
+package observe_test
 
 // What operators are promised in docs/operations.md.
 
@@ -15,11 +15,12 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // The table of docs/operations.md is what the server says of its metrics.
 func TestMetricsAreDocumented(t *testing.T) {
-	text, err := os.ReadFile("../docs/operations.md")
+	text, err := os.ReadFile("../../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		documented[row[1]] = row[2]
 	}
 	server, _, _ := folder(t)
-	if w := ask(t.Context(), server.Handler(), "/models/iris", "[5.1,3.5,1.4,0.2]"); w.Code != 200 { // histograms begin with the first request
+	if w := servetest.Ask(t.Context(), server.Handler(), "/models/iris", "[5.1,3.5,1.4,0.2]"); w.Code != 200 { // histograms begin with the first request
 		t.Fatal(w)
 	}
 	m := scrape(t, server)
@@ -80,9 +81,9 @@ func TestProfilesCanBeSwitchedOff(t *testing.T) {
 }
 
 func TestRefusedKeysAreSeen(t *testing.T) {
-	keys, secrets := keyring(t)
+	keys, secrets := servetest.Keyring(t)
 	var lines logLines
-	server := serve.New(committed(t), serve.Options{Keys: keys, Log: slog.New(slog.NewJSONHandler(&lines, nil))})
+	server := serve.New(servetest.Committed(t), serve.Options{Keys: keys, Log: slog.New(slog.NewJSONHandler(&lines, nil))})
 	h := server.Handler()
 	for name, want := range map[string]string{"": "unauthenticated", "metrics": "forbidden", "predict": "bad_input"} {
 		req := httptest.NewRequestWithContext(t.Context(), "POST", "/models/iris", strings.NewReader("{"))

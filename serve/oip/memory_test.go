@@ -1,4 +1,4 @@
-package serve_test
+package oip_test
 
 // The memory of binary tensor data: the engine reads it where it was received, and later requests
 // have it again, but never too early.
@@ -21,28 +21,8 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
-
-// shown is an engine that shows the inputs of each run.
-type shown struct {
-	predict.Engine
-	saw func(predict.Tensors)
-}
-
-func (w shown) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
-	s, err := w.Engine.Open(ctx, g, o)
-	return shownSession{s, w.saw}, err
-}
-
-type shownSession struct {
-	predict.Session
-	saw func(predict.Tensors)
-}
-
-func (w shownSession) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
-	w.saw(inputs)
-	return w.Session.Run(ctx, inputs, outputs)
-}
 
 // placed notes where the last part of a body was read to.
 type placed struct {
@@ -62,8 +42,8 @@ func (p *placed) Close() error { return nil }
 
 func TestBinaryBodiesAreNotCopied(t *testing.T) {
 	var ran []float32
-	m, err := predict.Options{Threads: 1}.Load(t.Context(), graphBundle(t, "same-float32", "tensors"),
-		shown{onnx.Engine(), func(in predict.Tensors) { ran = in["x"].Data.([]float32) }})
+	m, err := predict.Options{Threads: 1}.Load(t.Context(), servetest.GraphBundle(t, "same-float32", "tensors"),
+		servetest.Shown{Engine: onnx.Engine(), Saw: func(in predict.Tensors) { ran = in["x"].Data.([]float32) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +63,8 @@ func TestBinaryBodiesAreNotCopied(t *testing.T) {
 				if known {
 					req.ContentLength = int64(len(form) + len(data))
 				}
-				req.Header.Set(headerLength, strconv.Itoa(len(form)))
-				w := record(h, req)
+				req.Header.Set(servetest.HeaderLength, strconv.Itoa(len(form)))
+				w := servetest.Record(h, req)
 				if w.Code != http.StatusOK || !bytes.HasSuffix(w.Body.Bytes(), data) {
 					t.Fatalf("%d rows, length known %v: %d %.200q", rows, known, w.Code, w.Body)
 				}
@@ -104,21 +84,21 @@ func TestBinaryBodiesAreNotMixedUp(t *testing.T) {
 	o := predict.Options{Threads: 1, MaxBatchRows: 8}
 	models := serve.Models{}
 	for _, name := range []string{"same-float32", "same-string"} {
-		m, err := o.Load(t.Context(), graphBundle(t, name, "tensors"), onnx.Engine())
+		m, err := o.Load(t.Context(), servetest.GraphBundle(t, name, "tensors"), onnx.Engine())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer m.Close()
 		models[name] = m
 	}
-	h := newServer(models).Handler()
+	h := servetest.New(models).Handler()
 	var callers sync.WaitGroup
 	for caller := range 8 {
 		callers.Go(func() {
 			for turn := range 100 {
 				name, datatype, data := "same-float32", "FP32", strings.Repeat(string(binary.LittleEndian.AppendUint32(nil, uint32(caller<<16+turn))), 2*(1+turn%3))
 				if turn%2 == 0 {
-					name, datatype, data = "same-string", "BYTES", strings.Repeat(asBytes(fmt.Sprintf("%d of caller %d", turn, caller)), 2*(1+turn%3))
+					name, datatype, data = "same-string", "BYTES", strings.Repeat(servetest.AsBytes(fmt.Sprintf("%d of caller %d", turn, caller)), 2*(1+turn%3))
 				}
 				header := fmt.Sprintf(`{"inputs":[{"name":"x","datatype":%q,"shape":[%d,2],"parameters":{"binary_data_size":%d}}],"parameters":{"binary_data_output":true}}`,
 					datatype, 1+turn%3, len(data))
@@ -127,8 +107,8 @@ func TestBinaryBodiesAreNotMixedUp(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, time.Duration(turn)*2*time.Microsecond)
 				}
 				req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v2/models/"+name+"/infer", strings.NewReader(header+data))
-				req.Header.Set(headerLength, strconv.Itoa(len(header)))
-				w := record(h, req)
+				req.Header.Set(servetest.HeaderLength, strconv.Itoa(len(header)))
+				w := servetest.Record(h, req)
 				gone := ctx.Err() != nil
 				cancel()
 				if !(w.Code == http.StatusOK && strings.HasSuffix(w.Body.String(), "}"+data) || gone && w.Code == http.StatusGatewayTimeout) {

@@ -1,4 +1,4 @@
-package serve_test
+package observe_test
 
 // Traces; that they reach a collector is tested with the command, in cmd/forgo.
 
@@ -20,19 +20,20 @@ import (
 	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // Each picture of a request is decoded and preprocessed in spans of its own.
 func TestTracesOfPictures(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	spans := tracetest.NewInMemoryExporter()
 	server := serve.New(models, serve.Options{
 		Log: slog.New(slog.DiscardHandler), Traces: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)),
 	})
-	picture, _ := golden(t, models["shapes"], "shapes", 0)
+	picture, _ := servetest.Golden(t, models["shapes"], "shapes", 0)
 	texts := slices.Repeat([]string{base64.StdEncoding.EncodeToString(picture)}, 3)
-	body := inferBody(t, "image", "BYTES", []int{3}, texts)
-	if w := ask(t.Context(), server.Handler(), "/v2/models/shapes/infer", body); w.Code != 200 {
+	body := servetest.InferBody(t, "image", "BYTES", []int{3}, texts)
+	if w := servetest.Ask(t.Context(), server.Handler(), "/v2/models/shapes/infer", body); w.Code != 200 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	var names []string
@@ -56,8 +57,8 @@ func TestTracesOfPictures(t *testing.T) {
 // Inference has one span for each request, in every protocol that has it, for clients and on the
 // port for operators alike.
 func TestTracesOfEveryProtocol(t *testing.T) {
-	models := committed(t)
-	models["half"] = taskModel(t, "half-plus-three", "regression")
+	models := servetest.Committed(t)
+	models["half"] = servetest.TaskModel(t, "half-plus-three", "regression")
 	spans := tracetest.NewInMemoryExporter()
 	server := serve.New(models, serve.Options{
 		Log: slog.New(slog.DiscardHandler), Traces: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)),
@@ -66,38 +67,38 @@ func TestTracesOfEveryProtocol(t *testing.T) {
 	const traceparent = "00-" + trace + "-" + parent + "-01"
 	clients := httptest.NewServer(server.Handler())
 	defer clients.Close()
-	adminURL, adminConn := startAdmin(t, server)
+	adminURL, adminConn := servetest.StartAdmin(t, server)
 	row := []float32{5.1, 3.5, 1.4, 0.2}
 	calls := map[string]func(context.Context, *grpc.ClientConn) error{
 		"inference.GRPCInferenceService/ModelInfer": func(ctx context.Context, conn *grpc.ClientConn) error {
-			_, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(ctx, irisRequest(row...))
+			_, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(ctx, servetest.IrisRequest(row...))
 			return err
 		},
 		"tensorflow.serving.PredictionService/Predict": func(ctx context.Context, conn *grpc.ClientConn) error {
-			_, err := tfpb.NewPredictionServiceClient(conn).Predict(ctx, predictIris(row...))
+			_, err := tfpb.NewPredictionServiceClient(conn).Predict(ctx, servetest.PredictIris(row...))
 			return err
 		},
 		"tensorflow.serving.PredictionService/Classify": func(ctx context.Context, conn *grpc.ClientConn) error {
 			_, err := tfpb.NewPredictionServiceClient(conn).Classify(ctx, &tfpb.ClassificationRequest{
-				ModelSpec: &tfpb.ModelSpec{Name: "iris"}, Input: exampleList(floatList(row...), "input"),
+				ModelSpec: &tfpb.ModelSpec{Name: "iris"}, Input: servetest.ExampleList(servetest.FloatList(row...), "input"),
 			})
 			return err
 		},
 		"tensorflow.serving.PredictionService/Regress": func(ctx context.Context, conn *grpc.ClientConn) error {
 			_, err := tfpb.NewPredictionServiceClient(conn).Regress(ctx, &tfpb.RegressionRequest{
-				ModelSpec: &tfpb.ModelSpec{Name: "half"}, Input: exampleList(floatList(1), "x"),
+				ModelSpec: &tfpb.ModelSpec{Name: "half"}, Input: servetest.ExampleList(servetest.FloatList(1), "x"),
 			})
 			return err
 		},
 	}
 	post := func(path, body string) func(url string) {
 		return func(url string) {
-			if status, _, answer := exchange(t, http.MethodPost, url+path, []byte(body), "Traceparent", traceparent); status != http.StatusOK {
+			if status, _, answer := servetest.Exchange(t, http.MethodPost, url+path, []byte(body), "Traceparent", traceparent); status != http.StatusOK {
 				t.Errorf("%s: %d %s", path, status, answer)
 			}
 		}
 	}
-	infer := post("/v2/models/iris/infer", inferBody(t, "input", "FP32", []int{1, 4}, row))
+	infer := post("/v2/models/iris/infer", servetest.InferBody(t, "input", "FP32", []int{1, 4}, row))
 	for _, c := range []struct {
 		name, protocol, model string
 		send                  func()
@@ -114,7 +115,7 @@ func TestTracesOfEveryProtocol(t *testing.T) {
 		sends := []func(){c.send}
 		if call := calls[c.name]; call != nil {
 			sends = nil
-			for _, conn := range []*grpc.ClientConn{dialGRPC(t, server), adminConn} {
+			for _, conn := range []*grpc.ClientConn{servetest.DialGRPC(t, server), adminConn} {
 				sends = append(sends, func() {
 					if err := call(metadata.AppendToOutgoingContext(t.Context(), "traceparent", traceparent), conn); err != nil {
 						t.Errorf("%s: %v", c.name, err)
@@ -148,7 +149,7 @@ func TestTracesOfEveryProtocol(t *testing.T) {
 // Probes, metadata and changes of the repository are not traced, and neither is a request whose caller is not sampled.
 func TestWhatIsNotTraced(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
-	server := serve.New(committed(t), serve.Options{
+	server := serve.New(servetest.Committed(t), serve.Options{
 		Log: slog.New(slog.DiscardHandler), Traces: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)),
 	})
 	h := server.Handler()
@@ -159,10 +160,10 @@ func TestWhatIsNotTraced(t *testing.T) {
 			t.Errorf("%s: %d", path, w.Code)
 		}
 	}
-	adminURL, _ := startAdmin(t, server)
+	adminURL, _ := servetest.StartAdmin(t, server)
 	for _, url := range []string{"/v2/repository/index", "/v2/repository/models/iris/load"} {
-		exchange(t, http.MethodPost, adminURL+url, nil)
-		ask(t.Context(), h, url, "")
+		servetest.Exchange(t, http.MethodPost, adminURL+url, nil)
+		servetest.Ask(t.Context(), h, url, "")
 	}
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/models/iris", strings.NewReader("[1,2,3,4]"))
 	req.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")

@@ -1,4 +1,4 @@
-package serve_test
+package oip_test
 
 // The Open Inference Protocol over REST, with its extensions.
 
@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/http/httptest"
 	"slices"
 	"strconv"
@@ -21,9 +20,8 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
-
-const headerLength = "Inference-Header-Content-Length"
 
 // inferBinary sends a request of which tail is the binary data, and splits the answer.
 func inferBinary(tb testing.TB, url string, request any, tail []byte) (status int, answer map[string]any, data []byte) {
@@ -32,9 +30,9 @@ func inferBinary(tb testing.TB, url string, request any, tail []byte) (status in
 	if err != nil {
 		tb.Fatal(err)
 	}
-	status, h, raw := exchange(tb, "POST", url, append(header, tail...), headerLength, strconv.Itoa(len(header)))
+	status, h, raw := servetest.Exchange(tb, "POST", url, append(header, tail...), servetest.HeaderLength, strconv.Itoa(len(header)))
 	n := len(raw)
-	if length := h.Get(headerLength); length != "" {
+	if length := h.Get(servetest.HeaderLength); length != "" {
 		if n, err = strconv.Atoi(length); err != nil {
 			tb.Fatal(err)
 		}
@@ -55,37 +53,14 @@ var datatypeOf = map[tensor.DType]string{
 	tensor.Float16: "FP16", tensor.BFloat16: "BF16", tensor.Float32: "FP32", tensor.Float64: "FP64",
 }
 
-// samples hold the extremes of every type, and what JSON says of them.
-var samples = []struct {
-	data any
-	json string
-}{
-	{[]bool{true, false}, `[true,false]`},
-	{[]int8{-128, 127}, `[-128,127]`},
-	{[]int16{-32768, 32767}, `[-32768,32767]`},
-	{[]int32{math.MinInt32, math.MaxInt32}, `[-2147483648,2147483647]`},
-	{[]int64{math.MinInt64, math.MaxInt64}, `[-9223372036854775808,9223372036854775807]`},
-	{[]uint8{0, 255}, `[0,255]`},
-	{[]uint16{0, 65535}, `[0,65535]`},
-	{[]uint32{0, math.MaxUint32}, `[0,4294967295]`},
-	{[]uint64{0, math.MaxUint64}, `[0,18446744073709551615]`},
-	{[]float32{0.1, -1e-30}, `[0.1,-1e-30]`},
-	{[]float32{float32(math.Inf(1)), float32(math.Inf(-1))}, `[Infinity,-Infinity]`},
-	{[]float64{0.1, math.MaxFloat64}, `[0.1,1.7976931348623157e+308]`},
-	{[]float64{math.NaN(), math.Inf(-1)}, `[NaN,-Infinity]`},
-	{[]string{"", "é \"quoted\""}, `["","é \"quoted\""]`},
-	{[]tensor.Half{0x3c00, 0xfc00}, ""},
-	{[]tensor.Brain{0x3f80, 0x7fc0}, ""},
-}
-
 // Every datatype comes back as it was sent, in JSON and as binary data, whatever the input's
 // place in the body.
 func TestInferDatatypes(t *testing.T) {
-	for _, s := range samples {
-		x := tensor.Tensor{Shape: []int64{1, 2}, Data: s.data}
+	for _, s := range servetest.Samples {
+		x := tensor.Tensor{Shape: []int64{1, 2}, Data: s.Data}
 		name := "same-" + string(x.DType())
 		t.Run(name, func(t *testing.T) {
-			url := listen(t, serve.Models{name: graphModel(t, name)}) + "/v2/models/" + name + "/infer"
+			url := servetest.Listen(t, serve.Models{name: servetest.GraphModel(t, name)}) + "/v2/models/" + name + "/infer"
 			datatype := datatypeOf[x.DType()]
 			raw, err := x.Bytes()
 			if err != nil {
@@ -102,12 +77,12 @@ func TestInferDatatypes(t *testing.T) {
 					t.Fatalf("binary: %d %v %x, want %x", status, answer, data, raw)
 				}
 			}
-			want := fmt.Sprintf(`{"model_name":%q,"model_version":"1","outputs":[{"name":"y","datatype":%q,"shape":[1,2],"data":%s}]}`, name, datatype, s.json)
-			body := fmt.Sprintf(`{"inputs":[{"name":"x","shape":[1,2],"datatype":%q,"data":%s}]}`, datatype, s.json)
-			nested := fmt.Sprintf(`{"inputs":[{"data":[%s],"name":"x","datatype":%q,"shape":[1,2],"more":{"a":[1]}}],"parameters":null}`, s.json, datatype)
-			if s.json == "" {
+			want := fmt.Sprintf(`{"model_name":%q,"model_version":"1","outputs":[{"name":"y","datatype":%q,"shape":[1,2],"data":%s}]}`, name, datatype, s.JSON)
+			body := fmt.Sprintf(`{"inputs":[{"name":"x","shape":[1,2],"datatype":%q,"data":%s}]}`, datatype, s.JSON)
+			nested := fmt.Sprintf(`{"inputs":[{"data":[%s],"name":"x","datatype":%q,"shape":[1,2],"more":{"a":[1]}}],"parameters":null}`, s.JSON, datatype)
+			if s.JSON == "" {
 				body = fmt.Sprintf(`{"inputs":[{"name":"x","shape":[1,2],"datatype":%q,"data":[1,2]}]}`, datatype)
-				if status, _, answer := exchange(t, "POST", url, []byte(body)); status != 400 || !strings.Contains(string(answer), "binary") {
+				if status, _, answer := servetest.Exchange(t, "POST", url, []byte(body)); status != 400 || !strings.Contains(string(answer), "binary") {
 					t.Errorf("JSON in: %d %s", status, answer)
 				}
 				status, answer, _ := inferBinary(t, url, map[string]any{"inputs": []any{binaryInput("x", datatype, len(raw), 1, 2)}}, raw)
@@ -117,7 +92,7 @@ func TestInferDatatypes(t *testing.T) {
 				return
 			}
 			for _, body := range []string{body, nested} {
-				if status, _, answer := exchange(t, "POST", url, []byte(body)); status != 200 || string(answer) != want {
+				if status, _, answer := servetest.Exchange(t, "POST", url, []byte(body)); status != 200 || string(answer) != want {
 					t.Errorf("JSON: %d %s, want %s", status, answer, want)
 				}
 			}
@@ -126,13 +101,13 @@ func TestInferDatatypes(t *testing.T) {
 }
 
 func TestInferEmptyBatch(t *testing.T) {
-	url, _ := start(t)
+	url, _ := servetest.Start(t)
 	for _, c := range []struct{ model, in string }{
 		{"iris", `{"name":"input","datatype":"FP32","shape":[0,4],"data":[]}`},
 		{"iris", `{"name":"input","datatype":"FP32","shape":[0,4],"data":null,"parameters":{"binary_data_size":0}}`},
 		{"shapes", `{"name":"image","datatype":"BYTES","shape":[0],"data":[]}`},
 	} {
-		status, answer := call(t, "POST", url+"/v2/models/"+c.model+"/infer", `{"inputs":[`+c.in+`],"outputs":[{"name":"probabilities"}]}`)
+		status, answer := servetest.Call(t, "POST", url+"/v2/models/"+c.model+"/infer", `{"inputs":[`+c.in+`],"outputs":[{"name":"probabilities"}]}`)
 		if got := fmt.Sprint(answer["outputs"]); status != 200 || got != "[map[data:[] datatype:FP32 name:probabilities shape:[0 3]]]" {
 			t.Errorf("%s: %d %v", c.in, status, answer)
 		}
@@ -141,7 +116,7 @@ func TestInferEmptyBatch(t *testing.T) {
 
 // The answer mixes JSON and binary outputs as asked, in the order asked.
 func TestInferBinaryOutputs(t *testing.T) {
-	url, models := start(t)
+	url, models := servetest.Start(t)
 	url += "/v2/models/iris/infer"
 	row := []float32{5.1, 3.5, 1.4, 0.2}
 	raw, err := tensor.Tensor{Shape: []int64{1, 4}, Data: row}.Bytes()
@@ -179,7 +154,7 @@ func TestInferBinaryOutputs(t *testing.T) {
 		t.Errorf("binary_data_output: %v %x", answer, data)
 	}
 	// A JSON request may ask for binary outputs.
-	status, h, body := exchange(t, "POST", url, []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}],
+	status, h, body := servetest.Exchange(t, "POST", url, []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}],
 		"outputs":[{"name":"logits","parameters":{"binary_data":true}}]}`))
 	if status != 200 || h.Get("Content-Type") != "application/octet-stream" || !bytes.HasSuffix(body, logits) {
 		t.Errorf("JSON in, binary out: %d %v %q", status, h, body)
@@ -187,7 +162,7 @@ func TestInferBinaryOutputs(t *testing.T) {
 }
 
 func TestInferTwoBinaryInputs(t *testing.T) {
-	url := listen(t, serve.Models{"two": graphModel(t, "two")})
+	url := servetest.Listen(t, serve.Models{"two": servetest.GraphModel(t, "two")})
 	raw, err := tensor.Tensor{Data: []float32{1, 2, 10, 20}}.Bytes()
 	if err != nil {
 		t.Fatal(err)
@@ -218,28 +193,28 @@ func floats(tb testing.TB, raw []byte) []float32 {
 
 // Inference-Header-Content-Length: 0 makes the whole body the only input's data.
 func TestInferRawBody(t *testing.T) {
-	models := committed(t)
-	models["texts"] = graphModel(t, "same-string")
-	url := listen(t, models)
+	models := servetest.Committed(t)
+	models["texts"] = servetest.GraphModel(t, "same-string")
+	url := servetest.Listen(t, models)
 	rows, err := tensor.Tensor{Data: []float32{5.1, 3.5, 1.4, 0.2, 6.7, 3.0, 5.2, 2.3}}.Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, h, body := exchange(t, "POST", url+"/v2/models/iris/infer", rows, headerLength, "0")
-	n, err := strconv.Atoi(h.Get(headerLength))
+	status, h, body := servetest.Exchange(t, "POST", url+"/v2/models/iris/infer", rows, servetest.HeaderLength, "0")
+	n, err := strconv.Atoi(h.Get(servetest.HeaderLength))
 	if status != 200 || err != nil || len(body)-n != 2*(12+12) {
 		t.Fatalf("rows: %d %v %q", status, h, body)
 	}
-	if got := best(floats(t, body[n:n+24]), models["iris"].Manifest().Labels); !slices.Equal(got, []string{"setosa", "virginica"}) {
+	if got := servetest.Best(floats(t, body[n:n+24]), models["iris"].Manifest().Labels); !slices.Equal(got, []string{"setosa", "virginica"}) {
 		t.Errorf("rows: %v", got)
 	}
-	picture, label := golden(t, models["shapes"], "shapes", 0)
-	status, h, body = exchange(t, "POST", url+"/v2/models/shapes/infer", picture, headerLength, "0")
-	n, _ = strconv.Atoi(h.Get(headerLength))
-	if status != 200 || best(floats(t, body[n:n+12]), models["shapes"].Manifest().Labels)[0] != label {
+	picture, label := servetest.Golden(t, models["shapes"], "shapes", 0)
+	status, h, body = servetest.Exchange(t, "POST", url+"/v2/models/shapes/infer", picture, servetest.HeaderLength, "0")
+	n, _ = strconv.Atoi(h.Get(servetest.HeaderLength))
+	if status != 200 || servetest.Best(floats(t, body[n:n+12]), models["shapes"].Manifest().Labels)[0] != label {
 		t.Errorf("picture: %d %q, want %s", status, body, label)
 	}
-	if status, _, body := exchange(t, "POST", url+"/v2/models/texts/infer", []byte("a"), headerLength, "0"); status != 400 || !strings.Contains(string(body), "want BYTES[-1 2]") {
+	if status, _, body := servetest.Exchange(t, "POST", url+"/v2/models/texts/infer", []byte("a"), servetest.HeaderLength, "0"); status != 400 || !strings.Contains(string(body), "want BYTES[-1 2]") {
 		t.Errorf("one string for two: %d %s", status, body)
 	}
 }
@@ -247,14 +222,14 @@ func TestInferRawBody(t *testing.T) {
 // Pictures as raw bytes in binary data, and the preprocessed tensor by its logical name,
 // are answered as pictures in JSON.
 func TestInferPictureForms(t *testing.T) {
-	url, models := start(t)
+	url, models := servetest.Start(t)
 	url += "/v2/models/shapes/infer"
 	m := models["shapes"]
 	var texts, encoded, labels []string
 	var tensors []tensor.Tensor
 	input := m.Manifest().Picture.Input
 	for i := range m.Manifest().Golden.Cases {
-		raw, label := golden(t, m, "shapes", i)
+		raw, label := servetest.Golden(t, m, "shapes", i)
 		texts, encoded, labels = append(texts, string(raw)), append(encoded, base64.StdEncoding.EncodeToString(raw)), append(labels, label)
 		in, err := m.Prepare(t.Context(), raw)
 		if err != nil {
@@ -271,7 +246,7 @@ func TestInferPictureForms(t *testing.T) {
 		for _, x := range answer["outputs"].([]any)[0].(map[string]any)["data"].([]any) {
 			scores = append(scores, float32(x.(float64)))
 		}
-		if got := best(scores, m.Manifest().Labels); !slices.Equal(got, labels) {
+		if got := servetest.Best(scores, m.Manifest().Labels); !slices.Equal(got, labels) {
 			t.Errorf("%s: %v, want %v", form, got, labels)
 		}
 	}
@@ -283,7 +258,7 @@ func TestInferPictureForms(t *testing.T) {
 	for _, shape := range [][]int{{n}, {n, 1}} {
 		status, answer, _ := inferBinary(t, url, map[string]any{"inputs": []any{binaryInput("image", "BYTES", len(raw), shape...)}}, raw)
 		check(fmt.Sprint("binary ", shape), status, answer)
-		status, answer = call(t, "POST", url, inferBody(t, "image", "BYTES", shape, encoded))
+		status, answer = servetest.Call(t, "POST", url, servetest.InferBody(t, "image", "BYTES", shape, encoded))
 		check(fmt.Sprint("JSON ", shape), status, answer)
 	}
 	batch, err := tensor.Concat(tensors...)
@@ -302,14 +277,14 @@ func TestInferPictureForms(t *testing.T) {
 }
 
 func TestPackedBodies(t *testing.T) {
-	url, _ := start(t)
+	url, _ := servetest.Start(t)
 	url += "/v2/models/iris/infer"
 	rows := make([][]float64, 100)
 	for i := range rows {
 		rows[i] = []float64{5.1, 3.5, 1.4, 0.2}
 	}
-	body := []byte(inferBody(t, "input", "FP32", []int{len(rows), 4}, rows))
-	_, _, want := exchange(t, "POST", url, body, "Accept-Encoding", "identity")
+	body := []byte(servetest.InferBody(t, "input", "FP32", []int{len(rows), 4}, rows))
+	_, _, want := servetest.Exchange(t, "POST", url, body, "Accept-Encoding", "identity")
 	var gz, z bytes.Buffer
 	g, zw := gzip.NewWriter(&gz), zlib.NewWriter(&z)
 	for _, w := range []io.WriteCloser{g, zw} {
@@ -330,7 +305,7 @@ func TestPackedBodies(t *testing.T) {
 			"deflate, gzip;q=0.5": "gzip", "gzip": "gzip", "deflate": "deflate", "gzip;q=0, deflate": "deflate",
 			"gzip;q=0": "", "br": "", "": "",
 		} {
-			status, h, got := exchange(t, "POST", url, packed, "Content-Encoding", coding, "Accept-Encoding", accept)
+			status, h, got := servetest.Exchange(t, "POST", url, packed, "Content-Encoding", coding, "Accept-Encoding", accept)
 			if status != 200 || h.Get("Content-Encoding") != given {
 				t.Fatalf("%s, %q: %d %v %s", coding, accept, status, h, got)
 			}
@@ -343,15 +318,15 @@ func TestPackedBodies(t *testing.T) {
 			}
 		}
 	}
-	if _, h, _ := exchange(t, "GET", url[:len(url)-len("/infer")]+"/ready", nil, "Accept-Encoding", "gzip"); h.Get("Content-Encoding") != "" {
+	if _, h, _ := servetest.Exchange(t, "GET", url[:len(url)-len("/infer")]+"/ready", nil, "Accept-Encoding", "gzip"); h.Get("Content-Encoding") != "" {
 		t.Error("a short answer was packed")
 	}
 	// Triton's asyncio client asks for packed answers always, and unpacks those of infer alone.
-	models := committed(t)
+	models := servetest.Committed(t)
 	for i := range 10 {
 		models[fmt.Sprintf("iris-%d", i)] = models["iris"]
 	}
-	url = listen(t, models)
+	url = servetest.Listen(t, models)
 	wrong := []byte(`{"inputs":[],"outputs":[{"name":"` + strings.Repeat("x", 2000) + `"}]}`)
 	for _, ask := range []struct {
 		method, path string
@@ -360,36 +335,36 @@ func TestPackedBodies(t *testing.T) {
 		{"GET", "/v2/models/stats", nil},
 		{"POST", "/v2/models/iris/infer", wrong},
 	} {
-		if _, h, got := exchange(t, ask.method, url+ask.path, ask.body, "Accept-Encoding", "gzip, deflate"); !json.Valid(got) {
+		if _, h, got := servetest.Exchange(t, ask.method, url+ask.path, ask.body, "Accept-Encoding", "gzip, deflate"); !json.Valid(got) {
 			t.Errorf("%s %s: %v %.100q", ask.method, ask.path, h, got)
 		}
 	}
 }
 
 func TestRepositoryAndStatistics(t *testing.T) {
-	models := committed(t)
-	server := newServer(models)
+	models := servetest.Committed(t)
+	server := servetest.New(models)
 	public, admin := httptest.NewServer(server.Handler()), httptest.NewServer(server.Admin())
 	t.Cleanup(public.Close)
 	t.Cleanup(admin.Close)
 	const index = `[{"name":"iris","version":"1","state":"READY","reason":""},{"name":"shapes","version":"1","state":"READY","reason":""}]`
 	for _, url := range []string{public.URL, admin.URL} {
 		for _, body := range []string{"", `{"ready":true}`} {
-			if status, _, got := exchange(t, "POST", url+"/v2/repository/index", []byte(body)); status != 200 || strings.TrimSpace(string(got)) != index {
+			if status, _, got := servetest.Exchange(t, "POST", url+"/v2/repository/index", []byte(body)); status != 200 || strings.TrimSpace(string(got)) != index {
 				t.Errorf("index: %d %s", status, got)
 			}
 		}
 	}
 	for url, want := range map[string]int{public.URL: 403, admin.URL: 501} {
 		for _, change := range []string{"load", "unload"} {
-			if status, answer := call(t, "POST", url+"/v2/repository/models/iris/"+change, ""); status != want || answer["error"] == "" {
+			if status, answer := servetest.Call(t, "POST", url+"/v2/repository/models/iris/"+change, ""); status != want || answer["error"] == "" {
 				t.Errorf("%s: %d %v, want %d", change, status, answer, want)
 			}
 		}
 	}
-	call(t, "POST", public.URL+"/v2/models/iris/infer", inferBody(t, "input", "FP32", []int{3, 4}, make([]float32, 12)))
-	call(t, "POST", public.URL+"/v2/models/iris/infer", inferBody(t, "input", "FP32", []int{1, 3}, make([]float32, 3)))
-	status, answer := call(t, "GET", admin.URL+"/v2/models/iris/stats", "")
+	servetest.Call(t, "POST", public.URL+"/v2/models/iris/infer", servetest.InferBody(t, "input", "FP32", []int{3, 4}, make([]float32, 12)))
+	servetest.Call(t, "POST", public.URL+"/v2/models/iris/infer", servetest.InferBody(t, "input", "FP32", []int{1, 3}, make([]float32, 3)))
+	status, answer := servetest.Call(t, "GET", admin.URL+"/v2/models/iris/stats", "")
 	stats := answer["model_stats"].([]any)[0].(map[string]any)
 	kinds := stats["inference_stats"].(map[string]any)
 	count := func(kind string) any { return kinds[kind].(map[string]any)["count"] }
@@ -398,23 +373,23 @@ func TestRepositoryAndStatistics(t *testing.T) {
 		!strings.HasPrefix(fmt.Sprint(stats["batch_stats"]), "[map[batch_size:3 compute_infer:map[count:1 ns:") {
 		t.Errorf("stats: %d %v", status, stats)
 	}
-	if _, answer := call(t, "GET", admin.URL+"/v2/models/stats", ""); len(answer["model_stats"].([]any)) != 2 {
+	if _, answer := servetest.Call(t, "GET", admin.URL+"/v2/models/stats", ""); len(answer["model_stats"].([]any)) != 2 {
 		t.Errorf("all stats: %v", answer)
 	}
 	server.Drain()
 	for path, want := range map[string]int{"/v2/health/live": 200, "/v2/health/ready": 503, "/v2/models/iris/ready": 503, "/v2/models/iris": 200} {
-		if status, _ := call(t, "GET", public.URL+path, ""); status != want {
+		if status, _ := servetest.Call(t, "GET", public.URL+path, ""); status != want {
 			t.Errorf("%s while stopping: %d, want %d", path, status, want)
 		}
 	}
 }
 
 func TestServerMetadata(t *testing.T) {
-	url, _ := start(t)
-	if _, answer := call(t, "GET", url+"/v2", ""); answer["name"] != "forgo" || fmt.Sprint(answer["extensions"]) != "[binary_tensor_data classification model_configuration model_repository statistics]" {
+	url, _ := servetest.Start(t)
+	if _, answer := servetest.Call(t, "GET", url+"/v2", ""); answer["name"] != "forgo" || fmt.Sprint(answer["extensions"]) != "[binary_tensor_data classification model_configuration model_repository statistics]" {
 		t.Errorf("%v", answer)
 	}
-	if _, answer := call(t, "GET", url+"/v2/models/iris", ""); fmt.Sprint(answer["versions"]) != "[1]" || answer["platform"] != "onnx_onnxv1" {
+	if _, answer := servetest.Call(t, "GET", url+"/v2/models/iris", ""); fmt.Sprint(answer["versions"]) != "[1]" || answer["platform"] != "onnx_onnxv1" {
 		t.Errorf("%v", answer)
 	}
 }

@@ -1,13 +1,9 @@
-package serve_test
+package repository_test
 
 // What clients and operators see of models that change.
 
 import (
-	"context"
 	"encoding/json"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,69 +15,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
-	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
-	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
-
-// putVersion puts a copy of iris, with labels that end in -VERSION, into a folder of models.
-func putVersion(t *testing.T, root, version string) {
-	t.Helper()
-	place := bundletest.Copy(t, bundles+"iris.forgo")
-	bundletest.Edit(t, place, func(m map[string]any) {
-		for i, label := range m["labels"].([]any) {
-			m["labels"].([]any)[i] = label.(string) + "-" + version
-		}
-		for _, c := range m["golden"].(map[string]any)["cases"].([]any) {
-			c.(map[string]any)["label"] = c.(map[string]any)["label"].(string) + "-" + version
-		}
-	})
-	to := filepath.Join(root, "iris", version)
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(place, to); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// watched serves a folder of models, for clients and for operators.
-func watched(t *testing.T, root string, settings map[string]repository.Settings) (*repository.Repository, string, string) {
-	t.Helper()
-	models, err := repository.Open(t.Context(), []string{root}, "", repository.Options{
-		Load: func(ctx context.Context, path string, s repository.Settings) (*predict.Model, error) {
-			return predict.Options{Threads: 1}.Load(ctx, path, onnx.Engine())
-		},
-		Defaults: repository.Settings{Versions: policy(t, "latest:2")},
-		Models:   settings, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(models.Close)
-	s := serve.Repository(models, serve.Options{MaxBody: maxBody, Log: slog.New(slog.DiscardHandler)})
-	clients, admin := httptest.NewServer(s.Handler()), httptest.NewUnstartedServer(s.Admin())
-	admin.Config.Protocols = protocols()
-	admin.Start()
-	t.Cleanup(clients.Close)
-	t.Cleanup(admin.Close)
-	return models, clients.URL, admin.URL
-}
-
-func policy(t *testing.T, text string) (p repository.Policy) {
-	t.Helper()
-	if err := p.Set(text); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
 
 // index is what the repository index says, as VERSION=STATE.
 func index(t *testing.T, url, body string) string {
 	t.Helper()
-	status, _, raw := exchange(t, "POST", url+"/v2/repository/index", []byte(body))
+	status, _, raw := servetest.Exchange(t, "POST", url+"/v2/repository/index", []byte(body))
 	var list []struct{ Name, Version, State, Reason string }
 	if err := json.Unmarshal(raw, &list); err != nil || status != 200 {
 		t.Fatalf("%d %s: %v", status, raw, err)
@@ -96,9 +37,9 @@ func index(t *testing.T, url, body string) string {
 func TestRepositoryVersions(t *testing.T) {
 	root := t.TempDir()
 	for _, version := range []string{"1", "2", "3"} {
-		putVersion(t, root, version)
+		servetest.PutVersion(t, root, version)
 	}
-	_, url, _ := watched(t, root, map[string]repository.Settings{"iris": {Labels: map[string]string{"stable": "2", "canary": "3"}}})
+	_, url, _ := servetest.Watched(t, root, map[string]repository.Settings{"iris": {Labels: map[string]string{"stable": "2", "canary": "3"}}})
 	row := `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.9,3.2,4.8,1.8]}]}`
 	for place, want := range map[string]struct {
 		status  int
@@ -107,36 +48,36 @@ func TestRepositoryVersions(t *testing.T) {
 		"": {200, "2"}, "/versions/2": {200, "2"}, "/versions/3": {200, "3"},
 		"/versions/1": {503, "policy latest:2"}, "/versions/9": {404, "no version"},
 	} {
-		status, answer := call(t, "POST", url+"/v2/models/iris"+place+"/infer", row)
+		status, answer := servetest.Call(t, "POST", url+"/v2/models/iris"+place+"/infer", row)
 		text, _ := json.Marshal(answer)
 		if status != want.status || !strings.Contains(string(text), want.version) {
 			t.Errorf("infer%s: %d %s, want %d %s", place, status, text, want.status, want.version)
 		}
-		if status, _, _ := exchange(t, "GET", url+"/v2/models/iris"+place+"/ready", nil); status != want.status {
+		if status, _, _ := servetest.Exchange(t, "GET", url+"/v2/models/iris"+place+"/ready", nil); status != want.status {
 			t.Errorf("ready%s: %d, want %d", place, status, want.status)
 		}
 	}
 	for place, want := range map[string]string{
 		"": "-2", "/versions/3": "-3", "/labels/stable": "-2", "/labels/canary": "-3",
 	} {
-		_, _, raw := exchange(t, "POST", url+"/v1/models/iris"+place+":classify", []byte(`{"examples":[{"input":[5.9,3.2,4.8,1.8]}]}`))
+		_, _, raw := servetest.Exchange(t, "POST", url+"/v1/models/iris"+place+":classify", []byte(`{"examples":[{"input":[5.9,3.2,4.8,1.8]}]}`))
 		if !strings.Contains(string(raw), "virginica"+want) {
 			t.Errorf("classify%s: %s, want the labels of %s", place, raw, want)
 		}
 	}
-	if status, answer := call(t, "POST", url+"/v1/models/iris/labels/next:predict", "{}"); status != 404 || !strings.Contains(answer["error"].(string), "canary") {
+	if status, answer := servetest.Call(t, "POST", url+"/v1/models/iris/labels/next:predict", "{}"); status != 404 || !strings.Contains(answer["error"].(string), "canary") {
 		t.Errorf("label next: %d %v", status, answer)
 	}
-	_, _, raw := exchange(t, "GET", url+"/v1/models/iris", nil)
+	_, _, raw := servetest.Exchange(t, "GET", url+"/v1/models/iris", nil)
 	for _, want := range []string{`"version":"3","state":"AVAILABLE"`, `"version":"1","state":"END","status":{"error_code":"UNAVAILABLE"`} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("status: %s, want %s", raw, want)
 		}
 	}
-	if _, _, raw := exchange(t, "GET", url+"/v1/models/iris/versions/1", nil); strings.Count(string(raw), "state") != 1 || !strings.Contains(string(raw), "END") {
+	if _, _, raw := servetest.Exchange(t, "GET", url+"/v1/models/iris/versions/1", nil); strings.Count(string(raw), "state") != 1 || !strings.Contains(string(raw), "END") {
 		t.Errorf("status of one version: %s", raw)
 	}
-	_, answer := call(t, "GET", url+"/v2/models/iris", "")
+	_, answer := servetest.Call(t, "GET", url+"/v2/models/iris", "")
 	if versions, _ := json.Marshal(answer["versions"]); string(versions) != `["2","3"]` {
 		t.Errorf("versions %s", versions)
 	}
@@ -150,11 +91,11 @@ func TestRepositoryVersions(t *testing.T) {
 
 func TestRepositoryLoadAndUnload(t *testing.T) {
 	root := t.TempDir()
-	putVersion(t, root, "1")
-	_, url, admin := watched(t, root, nil)
+	servetest.PutVersion(t, root, "1")
+	_, url, admin := servetest.Watched(t, root, nil)
 	change := func(where, what, body string, want int, words string) {
 		t.Helper()
-		status, _, raw := exchange(t, "POST", where+"/v2/repository/models/"+what, []byte(body))
+		status, _, raw := servetest.Exchange(t, "POST", where+"/v2/repository/models/"+what, []byte(body))
 		if status != want || !strings.Contains(string(raw), words) {
 			t.Errorf("%s %s: %d %s, want %d %q", what, body, status, raw, want, words)
 		}
@@ -164,10 +105,10 @@ func TestRepositoryLoadAndUnload(t *testing.T) {
 	if got := index(t, url, ""); got != "1=UNAVAILABLE" {
 		t.Error(got)
 	}
-	if status, answer := call(t, "POST", url+"/models/iris", `{"input":[1,2,3,4]}`); status != 503 || !strings.Contains(answer["error"].(string), "unloaded on request") {
+	if status, answer := servetest.Call(t, "POST", url+"/models/iris", `{"input":[1,2,3,4]}`); status != 503 || !strings.Contains(answer["error"].(string), "unloaded on request") {
 		t.Errorf("unloaded: %d %v", status, answer)
 	}
-	putVersion(t, root, "2")
+	servetest.PutVersion(t, root, "2")
 	change(admin, "iris/load", "", 200, "")
 	if got := index(t, url, ""); got != "1=READY 2=READY" {
 		t.Error(got)
@@ -177,7 +118,7 @@ func TestRepositoryLoadAndUnload(t *testing.T) {
 	change(admin, "..%2firis/load", "", 404, "")
 	change(admin, "iris/load", `{"parameters":{"config":"{}"}}`, 400, "config")
 	change(admin, "iris/load", `[]`, 400, "repository load")
-	putVersion(t, root, "3")
+	servetest.PutVersion(t, root, "3")
 	if err := os.WriteFile(filepath.Join(root, "iris", "3", "model.onnx"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -189,8 +130,8 @@ func TestRepositoryLoadAndUnload(t *testing.T) {
 
 func TestGRPCRepositoryLoadAndUnload(t *testing.T) {
 	root := t.TempDir()
-	putVersion(t, root, "1")
-	_, _, admin := watched(t, root, nil)
+	servetest.PutVersion(t, root, "1")
+	_, _, admin := servetest.Watched(t, root, nil)
 	conn, err := grpc.NewClient(strings.TrimPrefix(admin, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -242,12 +183,4 @@ func TestGRPCRepositoryLoadAndUnload(t *testing.T) {
 	if err != nil || len(list.GetModels()) != 1 || !strings.Contains(list.GetModels()[0].GetReason(), "model.onnx") {
 		t.Errorf("index: %v, %v", list, err)
 	}
-}
-
-// protocols are those of the admin port: HTTP/2 without TLS too, for gRPC.
-func protocols() *http.Protocols {
-	p := new(http.Protocols)
-	p.SetHTTP1(true)
-	p.SetUnencryptedHTTP2(true)
-	return p
 }

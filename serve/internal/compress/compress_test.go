@@ -1,4 +1,4 @@
-package serve_test
+package compress_test
 
 // Packed bodies in the protocols beside the Open Inference Protocol, which TestPackedBodies is of,
 // and of what operators and people read.
@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // packings are the codings by name.
@@ -59,14 +61,14 @@ func unpackedFrom(t *testing.T, coding string, body []byte) []byte {
 
 // What comes packed is answered as what comes plain, and a long answer is packed as it is asked for.
 func TestPackedBodiesOfEveryProtocol(t *testing.T) {
-	url, models := start(t)
+	url, models := servetest.Start(t)
 	rows, err := json.Marshal(slices.Repeat([][]float64{{5.1, 3.5, 1.4, 0.2}, {6.7, 3, 5.2, 2.3}}, 50))
 	if err != nil {
 		t.Fatal(err)
 	}
 	table := "input[0],input[1],input[2],input[3]\n" + strings.Repeat("5.1,3.5,1.4,0.2\n", 100)
-	picture, _ := golden(t, models["shapes"], "shapes", 0)
-	files, kind := form(t, [2]string{"a.jpg", string(picture)}, [2]string{"b.jpg", string(picture)})
+	picture, _ := servetest.Golden(t, models["shapes"], "shapes", 0)
+	files, kind := servetest.Form(t, [2]string{"a.jpg", string(picture)}, [2]string{"b.jpg", string(picture)})
 	examples := `{"examples":[` + strings.Repeat(`{"input":[5.1,3.5,1.4,0.2]},`, 99) + `{"input":[6.7,3,5.2,2.3]}]}`
 	for name, c := range map[string]struct {
 		path, contentType string
@@ -83,12 +85,12 @@ func TestPackedBodiesOfEveryProtocol(t *testing.T) {
 		"native, a form":               {"/models/shapes", kind, files, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, h, want := exchange(t, "POST", url+c.path, c.body, "Content-Type", c.contentType, "Accept-Encoding", "identity")
+			status, h, want := servetest.Exchange(t, "POST", url+c.path, c.body, "Content-Type", c.contentType, "Accept-Encoding", "identity")
 			if status != http.StatusOK || h.Get("Content-Encoding") != "" {
 				t.Fatalf("as it is: %d %v %.200s", status, h, want)
 			}
 			for coding := range packings {
-				status, h, got := exchange(t, "POST", url+c.path, packedIn(t, coding, c.body), "Content-Type", c.contentType, "Content-Encoding", coding, "Accept-Encoding", coding)
+				status, h, got := servetest.Exchange(t, "POST", url+c.path, packedIn(t, coding, c.body), "Content-Type", c.contentType, "Content-Encoding", coding, "Accept-Encoding", coding)
 				if status != http.StatusOK || (h.Get("Content-Encoding") == coding) != c.long || h.Get("Vary") != "Accept-Encoding" {
 					t.Fatalf("%s: %d %v %.200q", coding, status, h, got)
 				}
@@ -102,17 +104,17 @@ func TestPackedBodiesOfEveryProtocol(t *testing.T) {
 		})
 	}
 
-	server := newServer(models)
+	server := servetest.New(models)
 	admin := httptest.NewServer(server.Admin())
 	defer admin.Close()
 	for path, want := range map[string]string{
 		url + "/openapi.json": `"openapi":`, url + "/docs": "<html", url + "/v1/models/iris/metadata": "", admin.URL + "/metrics": "forgo_build_info",
 	} {
-		status, h, got := exchange(t, "GET", path, nil, "Accept-Encoding", "gzip")
+		status, h, got := servetest.Exchange(t, "GET", path, nil, "Accept-Encoding", "gzip")
 		if want != "" && (h.Get("Content-Encoding") != "gzip" || !strings.Contains(string(unpackedFrom(t, "gzip", got)), want)) {
 			t.Errorf("%s: %d %v", path, status, h)
 		}
-		if status, h, got = exchange(t, "GET", path, nil, "Accept-Encoding", "identity"); status != http.StatusOK || h.Get("Content-Encoding") != "" || !strings.Contains(string(got), want) {
+		if status, h, got = servetest.Exchange(t, "GET", path, nil, "Accept-Encoding", "identity"); status != http.StatusOK || h.Get("Content-Encoding") != "" || !strings.Contains(string(got), want) {
 			t.Errorf("%s, as it is: %d %v", path, status, h)
 		}
 	}

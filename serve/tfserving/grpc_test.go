@@ -1,4 +1,4 @@
-package serve_test
+package tfserving_test
 
 // TensorFlow Serving's gRPC services.
 
@@ -20,35 +20,8 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
-
-func predictionService(tb testing.TB, models serve.Models) tfpb.PredictionServiceClient {
-	tb.Helper()
-	return tfpb.NewPredictionServiceClient(dialGRPC(tb, newServer(models)))
-}
-
-func dims(sizes ...int64) *tfpb.TensorShapeProto {
-	s := &tfpb.TensorShapeProto{}
-	for _, size := range sizes {
-		s.Dim = append(s.Dim, &tfpb.TensorShapeProto_Dim{Size: size})
-	}
-	return s
-}
-
-func floatTensor(values []float32, sizes ...int64) *tfpb.TensorProto {
-	return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_FLOAT, TensorShape: dims(sizes...), FloatVal: values}
-}
-
-func pictureTensor(pictures [][]byte) *tfpb.TensorProto {
-	return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(int64(len(pictures))), StringVal: pictures}
-}
-
-func predictIris(rows ...float32) *tfpb.PredictRequest {
-	return &tfpb.PredictRequest{
-		ModelSpec: &tfpb.ModelSpec{Name: "iris"},
-		Inputs:    map[string]*tfpb.TensorProto{"input": floatTensor(rows, int64(len(rows)/4), 4)},
-	}
-}
 
 // typed are data in the field that their type has.
 func typed(data any) *tfpb.TensorProto {
@@ -115,14 +88,14 @@ func contentOf(t *testing.T, x tensor.Tensor) []byte {
 // Every type comes back in the field that it has, whether it was sent there or as content; fewer
 // values than elements stand for more of the last.
 func TestTFServingGRPCPredictTypes(t *testing.T) {
-	for _, s := range samples {
-		x := tensor.Tensor{Shape: []int64{1, 2}, Data: s.data}
+	for _, s := range servetest.Samples {
+		x := tensor.Tensor{Shape: []int64{1, 2}, Data: s.Data}
 		name := "same-" + string(x.DType())
 		t.Run(name, func(t *testing.T) {
-			client := predictionService(t, serve.Models{name: graphModel(t, name)})
-			want := typed(s.data)
-			want.TensorShape = dims(1, 2)
-			content := &tfpb.TensorProto{Dtype: want.GetDtype(), TensorShape: dims(1, 2), TensorContent: contentOf(t, x)}
+			client := servetest.PredictionService(t, serve.Models{name: servetest.GraphModel(t, name)})
+			want := typed(s.Data)
+			want.TensorShape = servetest.Dims(1, 2)
+			content := &tfpb.TensorProto{Dtype: want.GetDtype(), TensorShape: servetest.Dims(1, 2), TensorContent: contentOf(t, x)}
 			for form, in := range map[string]*tfpb.TensorProto{"field": want, "content": content} {
 				answer, err := client.Predict(t.Context(), &tfpb.PredictRequest{
 					ModelSpec: &tfpb.ModelSpec{Name: name}, Inputs: map[string]*tfpb.TensorProto{"x": in},
@@ -132,7 +105,7 @@ func TestTFServingGRPCPredictTypes(t *testing.T) {
 					t.Errorf("%s: %v, %v; want %v", form, answer, err, want)
 				}
 			}
-			in := typed(s.data)
+			in := typed(s.Data)
 			switch { // the last of the two alone
 			case len(in.GetStringVal()) > 0:
 				in.StringVal = in.GetStringVal()[1:]
@@ -143,7 +116,7 @@ func TestTFServingGRPCPredictTypes(t *testing.T) {
 			default:
 				return
 			}
-			in.TensorShape = dims(2, 2)
+			in.TensorShape = servetest.Dims(2, 2)
 			answer, err := client.Predict(t.Context(), &tfpb.PredictRequest{
 				ModelSpec: &tfpb.ModelSpec{Name: name}, Inputs: map[string]*tfpb.TensorProto{"x": in},
 			})
@@ -161,8 +134,8 @@ func four[T any](one []T) []T { return slices.Repeat(one, 4) }
 // Whatever names the model, its version and its signature gives the answer that the library does,
 // under the name of what answered.
 func TestTFServingGRPCPredictRows(t *testing.T) {
-	models := committed(t)
-	client := predictionService(t, models)
+	models := servetest.Committed(t)
+	client := servetest.PredictionService(t, models)
 	flat := []float32{5.1, 3.5, 1.4, 0.2, 6.7, 3.0, 5.2, 2.3}
 	out, err := models["iris"].Run(t.Context(), predict.Tensors{"input": {Shape: []int64{2, 4}, Data: flat}})
 	if err != nil {
@@ -176,7 +149,7 @@ func TestTFServingGRPCPredictRows(t *testing.T) {
 		{Name: "iris", VersionChoice: &tfpb.ModelSpec_Version{Version: wrapperspb.Int64(1)}},
 		{Name: "iris", VersionChoice: &tfpb.ModelSpec_VersionLabel{VersionLabel: "stable"}},
 	} {
-		request := predictIris(flat...)
+		request := servetest.PredictIris(flat...)
 		request.ModelSpec = spec
 		answer, err := client.Predict(t.Context(), request)
 		if err != nil || len(answer.GetOutputs()) != 1 || !slices.Equal(answer.GetOutputs()["probabilities"].GetFloatVal(), want) {
@@ -186,17 +159,17 @@ func TestTFServingGRPCPredictRows(t *testing.T) {
 			t.Errorf("%v: answered by %v", spec, by)
 		}
 	}
-	empty, err := client.Predict(t.Context(), predictIris())
-	if err != nil || !proto.Equal(empty.GetOutputs()["probabilities"].GetTensorShape(), dims(0, 3)) {
+	empty, err := client.Predict(t.Context(), servetest.PredictIris())
+	if err != nil || !proto.Equal(empty.GetOutputs()["probabilities"].GetTensorShape(), servetest.Dims(0, 3)) {
 		t.Errorf("an empty batch: %v, %v", empty, err)
 	}
 }
 
 func TestTFServingGRPCPredictOutputs(t *testing.T) {
-	client := predictionService(t, serve.Models{"two": graphModel(t, "two")})
+	client := servetest.PredictionService(t, serve.Models{"two": servetest.GraphModel(t, "two")})
 	request := &tfpb.PredictRequest{
 		ModelSpec: &tfpb.ModelSpec{Name: "two"},
-		Inputs:    map[string]*tfpb.TensorProto{"a": floatTensor([]float32{1, 2}, 1, 2), "b": floatTensor([]float32{3, 4}, 1, 2)},
+		Inputs:    map[string]*tfpb.TensorProto{"a": servetest.FloatTensor([]float32{1, 2}, 1, 2), "b": servetest.FloatTensor([]float32{3, 4}, 1, 2)},
 	}
 	for filter, want := range map[string]string{"": "difference sum", "sum": "sum"} {
 		request.OutputFilter = strings.Fields(filter)
@@ -214,23 +187,23 @@ func TestTFServingGRPCPredictOutputs(t *testing.T) {
 
 // Pictures go encoded by the name image, and as their preprocessed tensor by its own.
 func TestTFServingGRPCPredictPictures(t *testing.T) {
-	models := committed(t)
-	client, m := predictionService(t, models), models["shapes"]
+	models := servetest.Committed(t)
+	client, m := servetest.PredictionService(t, models), models["shapes"]
 	var pictures [][]byte
 	var labels []string
 	for i := range m.Manifest().Golden.Cases {
-		raw, label := golden(t, m, "shapes", i)
+		raw, label := servetest.Golden(t, m, "shapes", i)
 		pictures, labels = append(pictures, raw), append(labels, label)
 	}
 	spec := &tfpb.ModelSpec{Name: "shapes"}
 	answer, err := client.Predict(t.Context(), &tfpb.PredictRequest{
-		ModelSpec: spec, Inputs: map[string]*tfpb.TensorProto{"image": pictureTensor(pictures)},
+		ModelSpec: spec, Inputs: map[string]*tfpb.TensorProto{"image": servetest.PictureTensor(pictures)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	encoded := answer.GetOutputs()["probabilities"].GetFloatVal()
-	if got := best(encoded, m.Manifest().Labels); !slices.Equal(got, labels) {
+	if got := servetest.Best(encoded, m.Manifest().Labels); !slices.Equal(got, labels) {
 		t.Errorf("%v, want %v", got, labels)
 	}
 	prepared, err := m.Prepare(t.Context(), pictures[0])
@@ -239,12 +212,12 @@ func TestTFServingGRPCPredictPictures(t *testing.T) {
 	}
 	input := m.Manifest().Picture.Input
 	answer, err = client.Predict(t.Context(), &tfpb.PredictRequest{ModelSpec: spec, Inputs: map[string]*tfpb.TensorProto{
-		input: {Dtype: tfpb.DataType_DT_FLOAT, TensorShape: dims(prepared[input].Shape...), TensorContent: contentOf(t, prepared[input])},
+		input: {Dtype: tfpb.DataType_DT_FLOAT, TensorShape: servetest.Dims(prepared[input].Shape...), TensorContent: contentOf(t, prepared[input])},
 	}})
-	if got := best(answer.GetOutputs()["probabilities"].GetFloatVal(), m.Manifest().Labels); err != nil || got[0] != labels[0] {
+	if got := servetest.Best(answer.GetOutputs()["probabilities"].GetFloatVal(), m.Manifest().Labels); err != nil || got[0] != labels[0] {
 		t.Errorf("preprocessed: %v, %v; want %s", got, err, labels[0])
 	}
-	classes, err := client.Classify(t.Context(), &tfpb.ClassificationRequest{ModelSpec: spec, Input: exampleList(&tfpb.Feature{
+	classes, err := client.Classify(t.Context(), &tfpb.ClassificationRequest{ModelSpec: spec, Input: servetest.ExampleList(&tfpb.Feature{
 		Kind: &tfpb.Feature_BytesList{BytesList: &tfpb.BytesList{Value: pictures[:1]}},
 	}, "image")})
 	if err != nil {
@@ -257,29 +230,17 @@ func TestTFServingGRPCPredictPictures(t *testing.T) {
 	}
 }
 
-func exampleOf(f *tfpb.Feature, name string) *tfpb.Example {
-	return &tfpb.Example{Features: &tfpb.Features{Feature: map[string]*tfpb.Feature{name: f}}}
-}
-
-func exampleList(f *tfpb.Feature, name string) *tfpb.Input {
-	return &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{exampleOf(f, name)}}}}
-}
-
-func floatList(values ...float32) *tfpb.Feature {
-	return &tfpb.Feature{Kind: &tfpb.Feature_FloatList{FloatList: &tfpb.FloatList{Value: values}}}
-}
-
 func TestTFServingGRPCClassifyAndRegress(t *testing.T) {
-	models := committed(t)
-	models["half"] = taskModel(t, "half-plus-three", "regression")
-	client := predictionService(t, models)
+	models := servetest.Committed(t)
+	models["half"] = servetest.TaskModel(t, "half-plus-three", "regression")
+	client := servetest.PredictionService(t, models)
 	row := []float32{5.1, 3.5, 1.4, 0.2}
-	want, err := client.Predict(t.Context(), predictIris(row...))
+	want, err := client.Predict(t.Context(), servetest.PredictIris(row...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	answer, err := client.Classify(t.Context(), &tfpb.ClassificationRequest{
-		ModelSpec: &tfpb.ModelSpec{Name: "iris", SignatureName: "tensorflow/serving/classify"}, Input: exampleList(floatList(row...), "input"),
+		ModelSpec: &tfpb.ModelSpec{Name: "iris", SignatureName: "tensorflow/serving/classify"}, Input: servetest.ExampleList(servetest.FloatList(row...), "input"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +254,7 @@ func TestTFServingGRPCClassifyAndRegress(t *testing.T) {
 	regressed, err := client.Regress(t.Context(), &tfpb.RegressionRequest{
 		ModelSpec: &tfpb.ModelSpec{Name: "half"}, Input: &tfpb.Input{Kind: &tfpb.Input_ExampleListWithContext{
 			ExampleListWithContext: &tfpb.ExampleListWithContext{
-				Context: exampleOf(floatList(4), "x"), Examples: []*tfpb.Example{exampleOf(floatList(1), "x"), {}},
+				Context: servetest.ExampleOf(servetest.FloatList(4), "x"), Examples: []*tfpb.Example{servetest.ExampleOf(servetest.FloatList(1), "x"), {}},
 			},
 		}},
 	})
@@ -303,11 +264,11 @@ func TestTFServingGRPCClassifyAndRegress(t *testing.T) {
 }
 
 func TestTFServingGRPCMetadataAndStatus(t *testing.T) {
-	conn := dialGRPC(t, newServer(committed(t)))
+	conn := servetest.DialGRPC(t, servetest.New(servetest.Committed(t)))
 	client, models := tfpb.NewPredictionServiceClient(conn), tfpb.NewModelServiceClient(conn)
 	for model, input := range map[string]*tfpb.TensorInfo{
-		"iris":   {Name: "input", Dtype: tfpb.DataType_DT_FLOAT, TensorShape: dims(-1, 4)},
-		"shapes": {Name: "image", Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(-1)},
+		"iris":   {Name: "input", Dtype: tfpb.DataType_DT_FLOAT, TensorShape: servetest.Dims(-1, 4)},
+		"shapes": {Name: "image", Dtype: tfpb.DataType_DT_STRING, TensorShape: servetest.Dims(-1)},
 	} {
 		answer, err := client.GetModelMetadata(t.Context(), &tfpb.GetModelMetadataRequest{
 			ModelSpec: &tfpb.ModelSpec{Name: model}, MetadataField: []string{"signature_def"},
@@ -344,11 +305,11 @@ func TestTFServingGRPCMetadataAndStatus(t *testing.T) {
 }
 
 func TestTFServingGRPCDeadline(t *testing.T) {
-	client := predictionService(t, serve.Models{"slow": graphModel(t, "slow")})
+	client := servetest.PredictionService(t, serve.Models{"slow": servetest.GraphModel(t, "slow")})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := client.Predict(ctx, &tfpb.PredictRequest{
-		ModelSpec: &tfpb.ModelSpec{Name: "slow"}, Inputs: map[string]*tfpb.TensorProto{"x": floatTensor([]float32{1, 2, 3}, 1, 3)},
+		ModelSpec: &tfpb.ModelSpec{Name: "slow"}, Inputs: map[string]*tfpb.TensorProto{"x": servetest.FloatTensor([]float32{1, 2, 3}, 1, 3)},
 	})
 	if status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("got %v", err)

@@ -1,4 +1,4 @@
-package serve_test
+package oip_test
 
 // Several versions of one model in the Open Inference Protocol.
 
@@ -18,6 +18,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
@@ -26,7 +27,7 @@ func versioned(t *testing.T) *serve.Server {
 	t.Helper()
 	folder := t.TempDir()
 	for _, version := range []string{"1", "2"} {
-		if err := os.CopyFS(filepath.Join(folder, "iris", version), os.DirFS(bundles+"iris.forgo")); err != nil {
+		if err := os.CopyFS(filepath.Join(folder, "iris", version), os.DirFS(servetest.Bundles+"iris.forgo")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,9 +53,9 @@ func TestStatisticsOfEveryVersion(t *testing.T) {
 	server := versioned(t)
 	rest := httptest.NewServer(server.Handler())
 	t.Cleanup(rest.Close)
-	rpc := pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
+	rpc := pb.NewGRPCInferenceServiceClient(servetest.DialGRPC(t, server))
 	const body = `{"inputs":[{"name":"input","datatype":"FP32","shape":[3,4],"data":[1,2,3,4,1,2,3,4,1,2,3,4]}]}`
-	if code, answer := call(t, "POST", rest.URL+"/v2/models/iris/versions/1/infer", body); code != 200 {
+	if code, answer := servetest.Call(t, "POST", rest.URL+"/v2/models/iris/versions/1/infer", body); code != 200 {
 		t.Fatal(code, answer)
 	}
 	for at, want := range map[[2]string]string{
@@ -69,7 +70,7 @@ func TestStatisticsOfEveryVersion(t *testing.T) {
 			path += "/versions/" + at[1]
 		}
 		got := ""
-		code, answer := call(t, "GET", rest.URL+path+"/stats", "")
+		code, answer := servetest.Call(t, "GET", rest.URL+path+"/stats", "")
 		if code == 404 {
 			got = "not found"
 		} else {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // binaryFaults are those of the Open Inference Protocol's extensions over REST.
@@ -27,12 +28,12 @@ func binaryFaults(t *testing.T, models serve.Models) []bad {
 		status             int
 		names              string
 	}{
-		"length no number":        {path: iris, header: binary(16), tail: ones, length: "many", status: 400, names: headerLength},
-		"length below 0":          {path: iris, header: binary(16), tail: ones, length: "-1", status: 400, names: headerLength},
-		"length over the body":    {path: iris, header: binary(16), tail: ones, length: "4000", status: 400, names: headerLength},
+		"length no number":        {path: iris, header: binary(16), tail: ones, length: "many", status: 400, names: servetest.HeaderLength},
+		"length below 0":          {path: iris, header: binary(16), tail: ones, length: "-1", status: 400, names: servetest.HeaderLength},
+		"length over the body":    {path: iris, header: binary(16), tail: ones, length: "4000", status: 400, names: servetest.HeaderLength},
 		"length cuts the JSON":    {path: iris, header: binary(16), tail: ones, length: "20", status: 400, names: "not JSON at byte 20"},
 		"length takes data along": {path: iris, header: binary(16), tail: ones, length: strconv.Itoa(len(binary(16)) + 1), status: 400, names: "binary_data_size is 16"},
-		"size without length":     {path: iris, tail: binary(16), status: 400, names: headerLength},
+		"size without length":     {path: iris, tail: binary(16), status: 400, names: servetest.HeaderLength},
 		"size over the data":      {path: iris, header: binary(17), tail: ones, status: 400, names: `inputs[0] "input": binary_data_size is 17`},
 		"size under the data":     {path: iris, header: binary(12), tail: ones, status: 400, names: `inputs[0] "input": shape [1 4] of float32 needs 16 bytes`},
 		"size below 0":            {path: iris, header: binary(-1), tail: ones, status: 400, names: "binary_data_size: -1 is no size"},
@@ -70,21 +71,21 @@ func binaryFaults(t *testing.T, models serve.Models) []bad {
 		"pictures in a square":    {path: shapes, header: in(`"name":"image","datatype":"BYTES","shape":[1,2],"parameters":{"binary_data_size":8}`), tail: "\x00\x00\x00\x00\x00\x00\x00\x00", status: 400, names: "[N] or [N,1]"},
 		"too many pictures":       {path: shapes, header: in(`"name":"image","datatype":"BYTES","shape":[300],"parameters":{"binary_data_size":1200}`), tail: strings.Repeat("\x00", 1200), status: 400, names: "at most 256"},
 		"picture and more":        {path: shapes, header: `{"inputs":[{"name":"pixels","datatype":"FP32","shape":[0,16,16,3],"data":[]},{"name":"image","datatype":"BYTES","shape":[0],"data":[]}]}`, status: 400, names: `inputs[1]: "image" is the only input`},
-		"raw for two inputs":      {path: two, tail: ones, length: "0", status: 400, names: headerLength},
+		"raw for two inputs":      {path: two, tail: ones, length: "0", status: 400, names: servetest.HeaderLength},
 		"raw of a broken length":  {path: iris, tail: ones + "x", length: "0", status: 400, names: "a multiple of 16"},
 		"index no object":         {path: "repository/index", tail: "[]", status: 400, names: "repository index"},
 		"index ready no boolean":  {path: "repository/index", tail: `{"ready":"yes"}`, status: 400, names: "repository index"},
 		"load here":               {path: "repository/models/iris/load", status: 403, names: "admin port"},
 		"unload here":             {path: "repository/models/iris/unload", status: 403, names: "admin port"},
-		"binary over the limit":   {path: iris, header: binary(16), tail: strings.Repeat("x", 2*maxBody), status: 413, names: "longer"},
-		"raw over the limit":      {path: iris, tail: strings.Repeat("x", 2*maxBody), length: "0", status: 413, names: "longer"},
+		"binary over the limit":   {path: iris, header: binary(16), tail: strings.Repeat("x", 2*servetest.MaxBody), status: 413, names: "longer"},
+		"raw over the limit":      {path: iris, tail: strings.Repeat("x", 2*servetest.MaxBody), length: "0", status: 413, names: "longer"},
 	} {
 		headers := c.headers
 		if length := c.length; length != "" || c.header != "" {
 			if length == "" {
 				length = strconv.Itoa(len(c.header))
 			}
-			headers = append(headers, headerLength, length)
+			headers = append(headers, servetest.HeaderLength, length)
 		}
 		all = append(all, bad{kind, "", "/v2/" + c.path, c.header + c.tail, headers, c.status, c.names})
 	}
@@ -94,10 +95,10 @@ func binaryFaults(t *testing.T, models serve.Models) []bad {
 // binaryRequest has one input's binary data after its JSON.
 func binaryRequest(path, input, data string) bad {
 	header := `{"inputs":[{` + input + `,"parameters":{"binary_data_size":` + strconv.Itoa(len(data)) + `}}]}`
-	return bad{path: path, body: header + data, headers: []string{headerLength, strconv.Itoa(len(header))}}
+	return bad{path: path, body: header + data, headers: []string{servetest.HeaderLength, strconv.Itoa(len(header))}}
 }
 
 func TestBadBinaryRequests(t *testing.T) {
 	models := badModels(t)
-	refuse(t, listen(t, models), binaryFaults(t, models))
+	refuse(t, servetest.Listen(t, models), binaryFaults(t, models))
 }

@@ -1,4 +1,4 @@
-package serve_test
+package observe_test
 
 // What Prometheus is told, after real requests.
 
@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -31,6 +30,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
@@ -89,45 +89,38 @@ func (m metrics) wantTimes(t *testing.T, count uint64, name string, labels ...st
 	}
 }
 
-// ask sends one request to a handler in this process: all is counted when it returns.
-func ask(ctx context.Context, h http.Handler, path, body string) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", path, strings.NewReader(body)))
-	return w
-}
-
 func TestMetricsOfEveryProtocol(t *testing.T) {
-	models := committed(t)
-	server := newServer(models)
-	conn := dialGRPC(t, server)
+	models := servetest.Committed(t)
+	server := servetest.New(models)
+	conn := servetest.DialGRPC(t, server)
 	h, client, overTFServing := server.Handler(), pb.NewGRPCInferenceServiceClient(conn), tfpb.NewPredictionServiceClient(conn)
-	picture, _ := golden(t, models["shapes"], "shapes", 0)
+	picture, _ := servetest.Golden(t, models["shapes"], "shapes", 0)
 	const rows = `[[5.1,3.5,1.4,0.2],[6.7,3.0,5.2,2.3]]`
 	good := []struct{ path, body string }{
-		{"/v2/models/iris/infer", inferBody(t, "input", "FP32", []int{3, 4}, make([]float32, 12))},
+		{"/v2/models/iris/infer", servetest.InferBody(t, "input", "FP32", []int{3, 4}, make([]float32, 12))},
 		{"/v1/models/iris:predict", `{"instances":` + rows + `}`},
 		{"/models/iris", rows},
 		{"/models/shapes", string(picture)},
-		{"/v2/models/shapes/infer", inferBody(t, "image", "BYTES", []int{2}, slices.Repeat([]string{base64.StdEncoding.EncodeToString(picture)}, 2))},
+		{"/v2/models/shapes/infer", servetest.InferBody(t, "image", "BYTES", []int{2}, slices.Repeat([]string{base64.StdEncoding.EncodeToString(picture)}, 2))},
 	}
 	for _, c := range good {
-		if w := ask(t.Context(), h, c.path, c.body); w.Code != 200 {
+		if w := servetest.Ask(t.Context(), h, c.path, c.body); w.Code != 200 {
 			t.Fatalf("%s: %d %s", c.path, w.Code, w.Body)
 		}
 	}
-	if _, err := client.ModelInfer(t.Context(), irisRequest(make([]float32, 8)...)); err != nil {
+	if _, err := client.ModelInfer(t.Context(), servetest.IrisRequest(make([]float32, 8)...)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := overTFServing.Predict(t.Context(), predictIris(make([]float32, 8)...)); err != nil {
+	if _, err := overTFServing.Predict(t.Context(), servetest.PredictIris(make([]float32, 8)...)); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/v2/models/iris/infer", "/v1/models/iris:predict", "/models/iris", "/models/none", "/nothing"} {
-		ask(t.Context(), h, path, "{")
+		servetest.Ask(t.Context(), h, path, "{")
 	}
-	if _, err := client.ModelInfer(t.Context(), irisRequest(1)); status.Code(err) != codes.InvalidArgument {
+	if _, err := client.ModelInfer(t.Context(), servetest.IrisRequest(1)); status.Code(err) != codes.InvalidArgument {
 		t.Fatal(err)
 	}
-	if _, err := overTFServing.Predict(t.Context(), predictIris(1)); status.Code(err) != codes.InvalidArgument {
+	if _, err := overTFServing.Predict(t.Context(), servetest.PredictIris(1)); status.Code(err) != codes.InvalidArgument {
 		t.Fatal(err)
 	}
 
@@ -166,8 +159,8 @@ func TestMetricsOfEveryProtocol(t *testing.T) {
 // TestMetricsThatSayNothing counts the series of a version that nobody has asked, and of one that was
 // asked in one protocol.
 func TestMetricsThatSayNothing(t *testing.T) {
-	models := committed(t)
-	server := newServer(models)
+	models := servetest.Committed(t)
+	server := servetest.New(models)
 	series := func() (n int) {
 		for name, family := range scrape(t, server) {
 			for _, metric := range family.GetMetric() {
@@ -198,7 +191,7 @@ func TestMetricsThatSayNothing(t *testing.T) {
 	if n := series(); n > 60 {
 		t.Errorf("%d series of a version that nobody has asked", n)
 	}
-	if w := ask(t.Context(), server.Handler(), "/models/iris", "[5.1,3.5,1.4,0.2]"); w.Code != 200 {
+	if w := servetest.Ask(t.Context(), server.Handler(), "/models/iris", "[5.1,3.5,1.4,0.2]"); w.Code != 200 {
 		t.Fatal(w)
 	}
 	if n := series(); n < 100 || n > 230 {
@@ -210,8 +203,8 @@ func TestMetricsThatSayNothing(t *testing.T) {
 }
 
 func TestMetricsOfModels(t *testing.T) {
-	models := committed(t)
-	server := newServer(models)
+	models := servetest.Committed(t)
+	server := servetest.New(models)
 	m := scrape(t, server)
 	for name, loaded := range models {
 		p := loaded.Parity()
@@ -236,7 +229,7 @@ func folder(t *testing.T) (s *serve.Server, models *repository.Repository, put f
 	root := t.TempDir()
 	put = func(version string, spoil ...func(string)) {
 		t.Helper()
-		bundle := bundletest.Copy(t, bundles+"iris.forgo")
+		bundle := bundletest.Copy(t, servetest.Bundles+"iris.forgo")
 		for _, f := range spoil {
 			f(bundle)
 		}
@@ -274,7 +267,7 @@ func TestMetricsFollowTheVersions(t *testing.T) {
 		}
 		return names
 	}
-	ask(t.Context(), h, "/models/iris", "[1,2,3,4]")
+	servetest.Ask(t.Context(), h, "/models/iris", "[1,2,3,4]")
 	m := scrape(t, server)
 	m.want(t, 1, "forgo_requests_total", "model=iris", "version=1", "protocol=native")
 	m.want(t, 1, "forgo_model_ready", "model=iris", "version=1")
@@ -303,7 +296,7 @@ func TestMetricsFollowTheVersions(t *testing.T) {
 	if err := models.Unload(t.Context(), "iris"); err != nil {
 		t.Fatal(err)
 	}
-	if w := ask(t.Context(), h, "/models/iris", "[1,2,3,4]"); w.Code != 503 {
+	if w := servetest.Ask(t.Context(), h, "/models/iris", "[1,2,3,4]"); w.Code != 503 {
 		t.Errorf("unloaded: %d %s", w.Code, w.Body)
 	}
 	m = scrape(t, server)
@@ -327,18 +320,18 @@ func waitUntil(t *testing.T, done func() bool) {
 // A busy engine, a full queue, callers that leave or have no time, and a model that is closed.
 func TestMetricsUnderLoad(t *testing.T) {
 	o := predict.Options{Instances: 1, MaxBatchRows: 1, MaxQueueRows: 1, MaxQueueBytes: 1 << 20, MaxWait: 5 * time.Second}
-	slow, err := o.Load(t.Context(), graphBundle(t, "slow", "tensors"), onnx.Engine())
+	slow, err := o.Load(t.Context(), servetest.GraphBundle(t, "slow", "tensors"), onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	server := newServer(serve.Models{"slow": slow})
+	server := servetest.New(serve.Models{"slow": slow})
 	h := server.Handler()
 	const path, body = "/models/slow", "[[1,2,3]]"
 	ctx, cancel := context.WithCancel(t.Context())
 	answers := make(chan int, 2)
 	for waiting := range 2 { // one runs, one waits
-		go func() { answers <- ask(ctx, h, path, body).Code }()
+		go func() { answers <- servetest.Ask(ctx, h, path, body).Code }()
 		waitUntil(t, func() bool { s := slow.Stats(); return s.Running == 1 && s.QueueRows == waiting })
 	}
 	m := scrape(t, server)
@@ -353,7 +346,7 @@ func TestMetricsUnderLoad(t *testing.T) {
 	m.want(t, 1, "forgo_engine_runs_in_flight", "model=slow")
 	m.want(t, 1, "forgo_engine_limit_runs", "model=slow")
 
-	if w := ask(t.Context(), h, path, body); w.Code != 429 {
+	if w := servetest.Ask(t.Context(), h, path, body); w.Code != 429 {
 		t.Errorf("a full queue: %d %s", w.Code, w.Body)
 	}
 	cancel()
@@ -364,14 +357,14 @@ func TestMetricsUnderLoad(t *testing.T) {
 	}
 	late, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if w := ask(late, h, path, body); w.Code != 504 {
+	if w := servetest.Ask(late, h, path, body); w.Code != 504 {
 		t.Errorf("no time left: %d %s", w.Code, w.Body)
 	}
-	if w := ask(t.Context(), h, path, strings.Repeat(" ", maxBody+1)); w.Code != 413 {
+	if w := servetest.Ask(t.Context(), h, path, strings.Repeat(" ", servetest.MaxBody+1)); w.Code != 413 {
 		t.Errorf("a long body: %d %s", w.Code, w.Body)
 	}
 	_ = slow.Close()
-	if w := ask(t.Context(), h, path, body); w.Code != 503 {
+	if w := servetest.Ask(t.Context(), h, path, body); w.Code != 503 {
 		t.Errorf("closed: %d %s", w.Code, w.Body)
 	}
 	m = scrape(t, server)
@@ -386,7 +379,7 @@ func TestMetricsUnderLoad(t *testing.T) {
 
 // TensorFlow Serving's scrapers find the metrics at its path, on the admin port alone.
 func TestMetricsAreWhereTensorFlowServingHasThem(t *testing.T) {
-	server := newServer(committed(t))
+	server := servetest.New(servetest.Committed(t))
 	for path, want := range map[string]int{"/metrics": 200, "/monitoring/prometheus/metrics": 200} {
 		w := httptest.NewRecorder()
 		server.Admin().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))

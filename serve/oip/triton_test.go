@@ -1,4 +1,4 @@
-package serve_test
+package oip_test
 
 // What Triton's clients ask for beyond the protocol: a model's configuration, an output's best
 // classes, and the form that outputs come in.
@@ -22,14 +22,15 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // The configuration over REST has what Triton's has: every field by its own name, numbers as
 // numbers, enums by name.
 func TestModelConfig(t *testing.T) {
-	url, models := start(t)
+	url, models := servetest.Start(t)
 	for _, path := range []string{"/v2/models/iris/config", "/v2/models/iris/versions/1/config"} {
-		status, got := call(t, "GET", url+path, "")
+		status, got := servetest.Call(t, "GET", url+path, "")
 		var want map[string]any
 		err := json.Unmarshal(fmt.Appendf(nil, `{
 			"name": "iris", "platform": "onnxruntime_onnx", "backend": "onnxruntime", "max_batch_size": 32,
@@ -48,7 +49,7 @@ func TestModelConfig(t *testing.T) {
 			t.Errorf("%s: %d %v, want %v (%v)", path, status, got, want, err)
 		}
 	}
-	if status, answer := call(t, "GET", url+"/v2/models/other/config", ""); status != 404 {
+	if status, answer := servetest.Call(t, "GET", url+"/v2/models/other/config", ""); status != 404 {
 		t.Errorf("%d %v", status, answer)
 	}
 }
@@ -62,12 +63,12 @@ func TestModelConfigIsTheModels(t *testing.T) {
 		"instances and delay": {predict.Options{Threads: 1, Instances: 3, MaxDelay: 2 * time.Millisecond, MaxBatchRows: 7}, "7 3&{2000}"},
 		"no batches":          {predict.Options{Threads: 1, Instances: 1, MaxBatchRows: 1}, "1 1<nil>"},
 	} {
-		m, err := c.options.Load(t.Context(), graphBundle(t, "affine", "tensors"), onnx.Engine())
+		m, err := c.options.Load(t.Context(), servetest.GraphBundle(t, "affine", "tensors"), onnx.Engine())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = m.Close() })
-		client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, newServer(serve.Models{"m": m})))
+		client := pb.NewGRPCInferenceServiceClient(servetest.DialGRPC(t, servetest.New(serve.Models{"m": m})))
 		answer, err := client.ModelConfig(t.Context(), &pb.ModelConfigRequest{Name: "m", Version: "1"})
 		if err != nil {
 			t.Fatal(err)
@@ -84,15 +85,15 @@ func TestModelConfigIsTheModels(t *testing.T) {
 
 // Every datatype has its name in a configuration; the two protocols say the same.
 func TestModelConfigDatatypes(t *testing.T) {
-	models := serve.Models{"shapes": loadBundle(t, bundles+"shapes.forgo")}
+	models := serve.Models{"shapes": servetest.Load(t, servetest.Bundles+"shapes.forgo")}
 	want := map[string]string{"shapes": "TYPE_STRING FORMAT_NONE [1]"}
 	for d, name := range datatypeOf {
 		graph := "same-" + string(d)
-		models[graph] = graphModel(t, graph)
+		models[graph] = servetest.GraphModel(t, graph)
 		want[graph] = "TYPE_" + strings.ReplaceAll(name, "BYTES", "STRING") + " FORMAT_NONE [2]"
 	}
-	url := listen(t, models)
-	client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, newServer(models)))
+	url := servetest.Listen(t, models)
+	client := pb.NewGRPCInferenceServiceClient(servetest.DialGRPC(t, servetest.New(models)))
 	for name := range models {
 		answer, err := client.ModelConfig(t.Context(), &pb.ModelConfigRequest{Name: name})
 		if err != nil {
@@ -102,7 +103,7 @@ func TestModelConfigDatatypes(t *testing.T) {
 		if got := fmt.Sprint(in.GetDataType(), " ", in.GetFormat(), " ", in.GetDims()); got != want[name] {
 			t.Errorf("%s: %s, want %s", name, got, want[name])
 		}
-		status, _, raw := exchange(t, "GET", url+"/v2/models/"+name+"/config", nil)
+		status, _, raw := servetest.Exchange(t, "GET", url+"/v2/models/"+name+"/config", nil)
 		var rest pb.ModelConfig
 		if err := protojson.Unmarshal(raw, &rest); status != 200 || err != nil || rest.String() != answer.GetConfig().String() {
 			t.Errorf("%s: REST %d %s, gRPC %v (%v)", name, status, raw, answer.GetConfig(), err)
@@ -140,7 +141,7 @@ func TestClassificationOfEveryDatatype(t *testing.T) {
 	for _, c := range classificationCases {
 		x := tensor.Tensor{Shape: []int64{1, 2}, Data: c.data}
 		name := "same-" + string(x.DType())
-		models := serve.Models{name: graphModel(t, name)}
+		models := serve.Models{name: servetest.GraphModel(t, name)}
 		raw, err := x.Bytes()
 		if err != nil {
 			t.Fatal(err)
@@ -149,16 +150,16 @@ func TestClassificationOfEveryDatatype(t *testing.T) {
 			"inputs":  []any{binaryInput("x", datatypeOf[x.DType()], len(raw), 1, 2)},
 			"outputs": []any{map[string]any{"name": "y", "parameters": map[string]any{"classification": c.n}}},
 		}
-		code, answer, _ := inferBinary(t, listen(t, models)+"/v2/models/"+name+"/infer", request, raw)
+		code, answer, _ := inferBinary(t, servetest.Listen(t, models)+"/v2/models/"+name+"/infer", request, raw)
 		want := fmt.Sprint(map[string]any{"name": "y", "datatype": "BYTES", "shape": []any{1, len(c.want)}, "data": c.want})
 		if got := fmt.Sprint(answer["outputs"].([]any)[0]); code != 200 || got != want {
 			t.Errorf("%s: %d %s, want %s", name, code, got, want)
 		}
-		client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, newServer(models)))
+		client := pb.NewGRPCInferenceServiceClient(servetest.DialGRPC(t, servetest.New(models)))
 		over, err := client.ModelInfer(t.Context(), &pb.ModelInferRequest{
 			ModelName: name, RawInputContents: [][]byte{raw},
-			Inputs:  []*pb.ModelInferRequest_InferInputTensor{protoInput("x", datatypeOf[x.DType()], nil, 1, 2)},
-			Outputs: []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "y", Parameters: intParameter("classification", int64(c.n))}},
+			Inputs:  []*pb.ModelInferRequest_InferInputTensor{servetest.ProtoInput("x", datatypeOf[x.DType()], nil, 1, 2)},
+			Outputs: []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "y", Parameters: servetest.IntParameter("classification", int64(c.n))}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -173,12 +174,12 @@ func TestClassificationOfEveryDatatype(t *testing.T) {
 // A classifier's first output has labels, whatever else is asked for beside it; a batch has a row
 // of classes each.
 func TestClassificationHasLabels(t *testing.T) {
-	url, models := start(t)
+	url, models := servetest.Start(t)
 	m := models["iris"]
 	var rows []json.RawMessage
 	var labels []string
 	for i := range m.Manifest().Golden.Cases {
-		row, label := golden(t, m, "iris", i)
+		row, label := servetest.Golden(t, m, "iris", i)
 		rows, labels = append(rows, row), append(labels, label)
 	}
 	data, err := json.Marshal(rows)
@@ -187,7 +188,7 @@ func TestClassificationHasLabels(t *testing.T) {
 	}
 	body := fmt.Sprintf(`{"inputs":[{"name":"input","datatype":"FP32","shape":[%d,4],"data":%s}],"outputs":[
 		{"name":"probabilities","parameters":{"classification":2}},{"name":"logits","parameters":{"classification":1}}]}`, len(rows), data)
-	status, answer := call(t, "POST", url+"/v2/models/iris/infer", body)
+	status, answer := servetest.Call(t, "POST", url+"/v2/models/iris/infer", body)
 	if status != 200 {
 		t.Fatal(status, answer)
 	}
@@ -206,7 +207,7 @@ func TestClassificationHasLabels(t *testing.T) {
 			t.Errorf("row %d: logits %q", i, parts)
 		}
 	}
-	status, answer = call(t, "POST", url+"/v2/models/iris/infer", `{"inputs":[{"name":"input","datatype":"FP32","shape":[0,4],"data":[]}],"outputs":[
+	status, answer = servetest.Call(t, "POST", url+"/v2/models/iris/infer", `{"inputs":[{"name":"input","datatype":"FP32","shape":[0,4],"data":[]}],"outputs":[
 		{"name":"probabilities","parameters":{"classification":2}}]}`)
 	if got := fmt.Sprint(answer["outputs"]); status != 200 || got != "[map[data:[] datatype:BYTES name:probabilities shape:[0 2]]]" {
 		t.Errorf("no rows: %d %s", status, got)
@@ -231,7 +232,7 @@ func TestGRPCOutputsAreTypedWhereAllAre(t *testing.T) {
 		{boolParameter("binary_data_output", false), nil, raw, 2},
 		{boolParameter("binary_data_output", true), typed, typed, 0},
 	} {
-		request := irisRequest(5.1, 3.5, 1.4, 0.2)
+		request := servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)
 		request.Parameters = c.whole
 		request.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{output("logits", c.first), output("probabilities", c.second)}
 		answer, err := client.ModelInfer(t.Context(), request)

@@ -1,4 +1,4 @@
-package serve_test
+package connection_test
 
 // More connections than there is room for: a good caller is answered all the same.
 
@@ -27,6 +27,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
@@ -53,15 +54,15 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	a := accesstest.New(t)
 	cert, key, _ := a.Files(t.TempDir(), "server")
 	socket := filepath.Join(t.TempDir(), "s")
-	budget := predict.NewBudget(floodMemory)
+	budget := predict.NewBudget(servetest.FloodMemory)
 	o := serve.Options{ClientTimeout: 5 * time.Minute, MaxConnections: most, Memory: budget}
-	at := serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort}
-	models := committed(t)
+	at := serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort, Admin: servetest.AnyPort}
+	models := servetest.Committed(t)
 	secure := o
-	secure.TLS = certificates(t, cert, key, "")
-	ended := runWith(t, models, secure, at).places
+	secure.TLS = servetest.Certificates(t, cert, key, "")
+	ended := servetest.RunWith(t, models, secure, at).Places
 	at.Socket = socket
-	plain := runWith(t, models, o, at).places
+	plain := servetest.RunWith(t, models, o, at).Places
 	plain["socket"] = socket
 
 	connect := func(place string) net.Conn {
@@ -86,8 +87,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 	post := "POST /v2/models/iris/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"
 	message := func(conn net.Conn) { // the beginning of one
-		h2 := newFrames(t, conn)
-		h2.headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
+		h2 := servetest.NewFrames(t, conn)
+		h2.Headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
 			":authority", "x", "content-type", "application/grpc", "te", "trailers")
 		_ = h2.WriteData(1, false, []byte{0, 0, 0, 1, 0, 'x'})
 	}
@@ -126,8 +127,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 					if c.tls {
 						creds = credentials.NewTLS(a.Client(""))
 					}
-					conn := grpcClient(t, c.place, creds)
-					_, err := conn.ModelInfer(ctx, irisRequest(5.1, 3.5, 1.4, 0.2))
+					conn := servetest.GRPCClient(t, c.place, creds)
+					_, err := conn.ModelInfer(ctx, servetest.IrisRequest(5.1, 3.5, 1.4, 0.2))
 					done <- err
 				case c.tls:
 					config := a.Client("")
@@ -161,7 +162,7 @@ func okay(ok bool) error {
 func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 	var blocks atomic.Bool
 	goOn := make(chan struct{})
-	m, err := predict.Options{Threads: 1, Instances: 1, MaxBatchRows: 1}.Load(t.Context(), bundles+"iris.forgo", shown{onnx.Engine(), func(predict.Tensors) {
+	m, err := predict.Options{Threads: 1, Instances: 1, MaxBatchRows: 1}.Load(t.Context(), servetest.Bundles+"iris.forgo", servetest.Shown{Engine: onnx.Engine(), Saw: func(predict.Tensors) {
 		if blocks.Load() {
 			<-goOn
 		}
@@ -173,12 +174,12 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 	end := sync.OnceFunc(func() { close(goOn) })
 	defer end()
 	blocks.Store(true)
-	s := runWith(t, serve.Models{"iris": m}, serve.Options{MaxConnections: 2}, serve.Addresses{HTTP: anyPort})
+	s := servetest.RunWith(t, serve.Models{"iris": m}, serve.Options{MaxConnections: 2}, serve.Addresses{HTTP: servetest.AnyPort})
 	const row = "[5.1,3.5,1.4,0.2]"
 	ask := fmt.Sprintf("POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(row), row)
 	answers := make(chan bool)
 	for range 2 {
-		conn := dial(t, s.places["http"])
+		conn := servetest.Dial(t, s.Places["http"])
 		go func() { answers <- isAnswered(conn, ask) }()
 	}
 	for late := time.Now().Add(time.Minute); m.Stats().QueueCalls < 1 || m.Stats().Running < 1; time.Sleep(time.Millisecond) {
@@ -186,7 +187,7 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 			t.Fatal("two requests are not under way")
 		}
 	}
-	third := dial(t, s.places["http"])
+	third := servetest.Dial(t, s.Places["http"])
 	go func() { answers <- isAnswered(third, live) }()
 	time.Sleep(2 * shed.Patient) // by when it would have been let in
 	end()
@@ -195,15 +196,15 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 			t.Error("a request is not answered")
 		}
 	}
-	s.stop()
-	<-s.ended
+	s.Stop()
+	<-s.Ended
 }
 
 // Who holds most connections loses them first, and one who has few keeps them.
 func TestOneClientDoesNotCloseOthers(t *testing.T) {
-	s := runWith(t, committed(t), serve.Options{MaxConnections: 16, ClientTimeout: time.Minute}, serve.Addresses{HTTP: anyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{MaxConnections: 16, ClientTimeout: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort})
 	from := func(ip string) net.Conn {
-		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext(t.Context(), "tcp", s.places["http"])
+		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext(t.Context(), "tcp", s.Places["http"])
 		if err != nil {
 			t.Skipf("this machine has no %s: %v", ip, err)
 		}
@@ -231,10 +232,10 @@ func TestOneClientDoesNotCloseOthers(t *testing.T) {
 // Connections are memory: those of a server that may take little are fewer.
 func TestConnectionsAreMemory(t *testing.T) {
 	budget := predict.NewBudget(8 << 20)
-	s := runWith(t, committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{HTTP: anyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort})
 	var all []net.Conn
 	for range 300 {
-		conn := dial(t, s.places["http"])
+		conn := servetest.Dial(t, s.Places["http"])
 		if !isAnswered(conn, live) {
 			t.Fatal("not answered")
 		}
@@ -246,16 +247,16 @@ func TestConnectionsAreMemory(t *testing.T) {
 	for _, conn := range all {
 		_ = conn.Close()
 	}
-	returned(t, "connections", budget, 0)
+	servetest.Returned(t, "connections", budget, 0)
 }
 
 // Headers count while they come, and when the connection is gone no more.
 func TestHeadersAreMemory(t *testing.T) {
 	budget := predict.NewBudget(8 << 20)
-	s := runWith(t, committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{HTTP: anyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort})
 	var all []net.Conn
 	for range 80 {
-		conn := dial(t, s.places["http"])
+		conn := servetest.Dial(t, s.Places["http"])
 		go func() {
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 60<<10))
 		}()
@@ -266,7 +267,7 @@ func TestHeadersAreMemory(t *testing.T) {
 			t.Fatalf("they take %d bytes", budget.Used())
 		}
 	}
-	conn := dial(t, s.places["http"])
+	conn := servetest.Dial(t, s.Places["http"])
 	if !isAnswered(conn, live) {
 		t.Error("a good caller is not answered")
 	}
@@ -276,21 +277,21 @@ func TestHeadersAreMemory(t *testing.T) {
 	for _, conn := range append(all, conn) {
 		_ = conn.Close()
 	}
-	returned(t, "headers", budget, 0)
+	servetest.Returned(t, "headers", budget, 0)
 }
 
 // What comes of a message over gRPC counts while it comes, stream by stream, until it is answered or
 // given up.
 func TestMessagesAreMemoryAsTheyCome(t *testing.T) {
 	budget := predict.NewBudget(8 << 20)
-	s := runWith(t, committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{GRPC: anyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{GRPC: servetest.AnyPort})
 	const part = 48 << 10 // within HTTP/2's first windows
 	var all []net.Conn
 	for range 40 {
-		conn := dial(t, s.places["grpc"])
+		conn := servetest.Dial(t, s.Places["grpc"])
 		all = append(all, conn)
-		h2 := newFrames(t, conn)
-		h2.headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
+		h2 := servetest.NewFrames(t, conn)
+		h2.Headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
 			":authority", "x", "content-type", "application/grpc", "te", "trailers")
 		for from := 0; from < part; from += 12 << 10 {
 			data := make([]byte, 12<<10)
@@ -302,12 +303,12 @@ func TestMessagesAreMemoryAsTheyCome(t *testing.T) {
 			}
 		}
 	}
-	for end := time.Now().Add(20 * time.Second); budget.Used() < 40*(part+aConnection+(8<<10)); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); budget.Used() < 40*(part+servetest.AConnection+(8<<10)); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d bytes are counted", budget.Used())
 		}
 	}
-	h2 := &frames{http2.NewFramer(all[0], all[0]), t}
+	h2 := http2.NewFramer(all[0], all[0])
 	before := budget.Used()
 	if err := h2.WriteRSTStream(1, http2.ErrCodeCancel); err != nil {
 		t.Fatal(err)
@@ -317,14 +318,14 @@ func TestMessagesAreMemoryAsTheyCome(t *testing.T) {
 			t.Fatalf("%d bytes, %d before a stream was given up", budget.Used(), before)
 		}
 	}
-	client := grpcClient(t, s.places["grpc"], insecure.NewCredentials())
+	client := servetest.GRPCClient(t, s.Places["grpc"], insecure.NewCredentials())
 	for range 20 { // answered calls hold nothing
-		if _, err := client.ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+		if _, err := client.ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, conn := range all {
 		_ = conn.Close()
 	}
-	returned(t, "messages", budget, 1)
+	servetest.Returned(t, "messages", budget, 1)
 }

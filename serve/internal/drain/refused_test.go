@@ -1,4 +1,4 @@
-package serve_test
+package drain_test
 
 // Clients that send all of a large request before they read why it was refused.
 
@@ -11,10 +11,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 func TestRefusedClientsReadWhy(t *testing.T) {
-	url, _ := start(t)
+	url, _ := servetest.Start(t)
 	address := strings.TrimPrefix(url, "http://")
 	const large = 64 << 20 // more than what sockets buffer
 	body := make([]byte, 1<<20)
@@ -67,7 +69,7 @@ func TestRefusedClientsReadWhy(t *testing.T) {
 
 // A client that waits for leave to send its body is refused without being asked for it.
 func TestRefusedBeforeTheBodyIsAskedFor(t *testing.T) {
-	url, _ := start(t)
+	url, _ := servetest.Start(t)
 	for path, status := range map[string]int{"/models/other": 404, "/models/iris": 413, "/v1/models/iris:predict": 413, "/v2/models/iris/infer": 413} {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {

@@ -1,10 +1,9 @@
-package serve_test
+package minrate_test
 
 // Clients that take their time, and those that are too many.
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/credentials/insecure"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
@@ -21,17 +19,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
-
-func dial(t *testing.T, address string) net.Conn {
-	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
 
 // drip sends a byte at a time, a tenth of the server's patience apart, until the server hangs
 // up, and returns what it said. Without the server's doing it ends never.
@@ -61,8 +50,8 @@ func TestSlowClientsAreCut(t *testing.T) {
 	const patience = 200 * time.Millisecond
 	a := accesstest.New(t)
 	cert, key, _ := a.Files(t.TempDir(), "server")
-	s := runWith(t, committed(t), serve.Options{ClientTimeout: patience, TLS: certificates(t, cert, key, ""), PlainAdmin: true},
-		serve.Addresses{HTTP: anyPort, GRPC: anyPort, Admin: anyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: patience, TLS: servetest.Certificates(t, cert, key, ""), PlainAdmin: true},
+		serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort, Admin: servetest.AnyPort})
 	const post = "POST /v2/models/iris/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
 	for name, c := range map[string]struct{ place, atOnce, slowly, answer string }{
 		"a TLS handshake":                    {"http", "\x16\x03\x01", "", ""},
@@ -79,7 +68,7 @@ func TestSlowClientsAreCut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conn := dial(t, s.places[c.place])
+			conn := servetest.Dial(t, s.Places[c.place])
 			if _, err := io.WriteString(conn, c.atOnce); err != nil {
 				t.Fatal(err)
 			}
@@ -110,11 +99,11 @@ func (b *slowBody) Read(p []byte) (int, error) {
 // TestClientsThatSendEnoughMayBeSlow sends a body that takes longer than the server's patience.
 func TestClientsThatSendEnoughMayBeSlow(t *testing.T) {
 	const patience = 500 * time.Millisecond
-	s := runWith(t, committed(t), serve.Options{ClientTimeout: patience}, serve.Addresses{HTTP: anyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: patience}, serve.Addresses{HTTP: servetest.AnyPort})
 	body := []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]` + strings.Repeat(" ", 2<<20) + "}")
 	tick := time.NewTicker(patience / 20)
 	defer tick.Stop()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.places["url"]+"/v2/models/iris/infer", &slowBody{body, len(body) / 30, tick})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Places["url"]+"/v2/models/iris/infer", &slowBody{body, len(body) / 30, tick})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,18 +119,18 @@ func TestClientsThatSendEnoughMayBeSlow(t *testing.T) {
 
 // TestClientsThatDoNotReadAreCut asks and never listens.
 func TestClientsThatDoNotReadAreCut(t *testing.T) {
-	s := runWith(t, committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond}, serve.Addresses{HTTP: anyPort, Admin: anyPort})
-	conn := dial(t, s.places["http"])
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
+	conn := servetest.Dial(t, s.Places["http"])
 	for { // until what lies between them is full, and the server hangs up
 		if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			break
 		}
 	}
 
-	h2 := newFrames(t, dial(t, s.places["admin"]), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-	h2.headers(":method", "GET", ":scheme", "http", ":path", "/v2", ":authority", "x")
+	h2 := servetest.NewFrames(t, servetest.Dial(t, s.Places["admin"]), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	h2.Headers(":method", "GET", ":scheme", "http", ":path", "/v2", ":authority", "x")
 	for {
-		switch f := h2.read().(type) {
+		switch f := h2.Read().(type) {
 		case *http2.RSTStreamFrame:
 			return
 		case *http2.DataFrame:
@@ -154,9 +143,9 @@ func TestClientsThatDoNotReadAreCut(t *testing.T) {
 
 // TestSlowMessagesAreCut begins a message over gRPC and never ends it.
 func TestSlowMessagesAreCut(t *testing.T) {
-	s := runWith(t, committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond, MaxBody: 1 << 10}, serve.Addresses{GRPC: anyPort, Admin: anyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond, MaxBody: 1 << 10}, serve.Addresses{GRPC: servetest.AnyPort, Admin: servetest.AnyPort})
 	for _, c := range []struct{ place, deadline string }{{"grpc", ""}, {"grpc", "10m"}, {"grpc", "1H"}, {"admin", ""}} {
-		h2 := newFrames(t, dial(t, s.places[c.place]))
+		h2 := servetest.NewFrames(t, servetest.Dial(t, s.Places[c.place]))
 		headers := []string{
 			":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
 			":authority", "x", "content-type", "application/grpc", "te", "trailers",
@@ -164,12 +153,12 @@ func TestSlowMessagesAreCut(t *testing.T) {
 		if c.deadline != "" {
 			headers = append(headers, "grpc-timeout", c.deadline)
 		}
-		h2.headers(headers...)
+		h2.Headers(headers...)
 		if err := h2.WriteData(1, false, []byte{0, 0, 0, 1, 0, 'x'}); err != nil { // the first of 256 bytes
 			t.Fatal(err)
 		}
 		for ended := false; !ended; {
-			switch f := h2.read().(type) {
+			switch f := h2.Read().(type) {
 			case *http2.RSTStreamFrame:
 				ended = true
 			case *http2.MetaHeadersFrame:
@@ -179,80 +168,37 @@ func TestSlowMessagesAreCut(t *testing.T) {
 	}
 }
 
-// frames is a client of HTTP/2 that does only as it is told.
-type frames struct {
-	*http2.Framer
-	t *testing.T
-}
-
-func newFrames(t *testing.T, conn net.Conn, settings ...http2.Setting) *frames {
-	t.Helper()
-	f := &frames{http2.NewFramer(conn, conn), t}
-	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.WriteSettings(settings...); err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-// headers begins the first request.
-func (f *frames) headers(namesAndValues ...string) {
-	f.t.Helper()
-	var block bytes.Buffer
-	encoder := hpack.NewEncoder(&block)
-	for i := 0; i < len(namesAndValues); i += 2 {
-		if err := encoder.WriteField(hpack.HeaderField{Name: namesAndValues[i], Value: namesAndValues[i+1]}); err != nil {
-			f.t.Fatal(err)
-		}
-	}
-	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: namesAndValues[1] == "GET"}); err != nil {
-		f.t.Fatal(err)
-	}
-}
-
-func (f *frames) read() http2.Frame {
-	f.t.Helper()
-	frame, err := f.ReadFrame()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return frame
-}
-
 // TestTheServersOwnTimeIsNotTheClients has a model work for longer than clients may be slow.
 func TestTheServersOwnTimeIsNotTheClients(t *testing.T) {
 	const patience = 100 * time.Millisecond
-	m, err := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxDelay: 3 * patience}.Load(t.Context(), bundles+"iris.forgo", onnx.Engine())
+	m, err := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxDelay: 3 * patience}.Load(t.Context(), servetest.Bundles+"iris.forgo", onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s := runWith(t, serve.Models{"iris": m}, serve.Options{ClientTimeout: patience, MaxBody: 1 << 10}, serve.Addresses{HTTP: anyPort, GRPC: anyPort})
-	if code, _, body := exchange(t, http.MethodPost, s.places["url"]+"/models/iris", []byte("[5.1,3.5,1.4,0.2]")); code != 200 {
+	s := servetest.RunWith(t, serve.Models{"iris": m}, serve.Options{ClientTimeout: patience, MaxBody: 1 << 10}, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort})
+	if code, _, body := servetest.Exchange(t, http.MethodPost, s.Places["url"]+"/models/iris", []byte("[5.1,3.5,1.4,0.2]")); code != 200 {
 		t.Errorf("%d %s", code, body)
 	}
-	if _, err := grpcClient(t, s.places["grpc"], insecure.NewCredentials()).ModelInfer(t.Context(), irisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+	if _, err := servetest.GRPCClient(t, s.Places["grpc"], insecure.NewCredentials()).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
 		t.Error(err)
 	}
-	s.stop()
-	<-s.ended
+	s.Stop()
+	<-s.Ended
 }
 
 // TestHeadersAreBounded sends headers that never end, as many bytes as a server reads of them.
 func TestHeadersAreBounded(t *testing.T) {
-	s := runWith(t, nil, serve.Options{}, serve.Addresses{HTTP: anyPort})
+	s := servetest.RunWith(t, nil, serve.Options{}, serve.Addresses{HTTP: servetest.AnyPort})
 	const begin = "GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nX-Long: "
-	conn := dial(t, s.places["http"])
+	conn := servetest.Dial(t, s.Places["http"])
 	if _, err := io.WriteString(conn, begin+strings.Repeat("x", 64<<10+4096-len(begin))); err != nil { // net/http adds 4096
 		t.Fatal(err)
 	}
 	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("%v, %v", resp, err)
 	}
-	if code, _, _ := exchange(t, http.MethodGet, s.places["url"]+"/v2/health/live", nil, "X-Long", strings.Repeat("x", 60<<10)); code != 200 {
+	if code, _, _ := servetest.Exchange(t, http.MethodGet, s.Places["url"]+"/v2/health/live", nil, "X-Long", strings.Repeat("x", 60<<10)); code != 200 {
 		t.Errorf("60 KiB of headers: %d", code)
 	}
 }

@@ -14,13 +14,14 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/corpus"
 	"github.com/forgo-ml/forgo/internal/tfpb"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // tfservingGRPCFaults are those of TensorFlow Serving's services.
 func tfservingGRPCFaults() []badCall {
 	var all []badCall
 	edit := func(change func(r *tfpb.PredictRequest, in *tfpb.TensorProto)) *tfpb.PredictRequest {
-		r := predictIris(5.1, 3.5, 1.4, 0.2)
+		r := servetest.PredictIris(5.1, 3.5, 1.4, 0.2)
 		change(r, r.GetInputs()["input"])
 		return r
 	}
@@ -56,22 +57,24 @@ func tfservingGRPCFaults() []badCall {
 		"content and a field":     {edit(func(_ *request, in *tensorIn) { in.TensorContent = make([]byte, 16) }), invalid, `inputs: "input": DT_FLOAT is given in tensor_content or float_val, one of them, but float_val has values`},
 		"content too short":       {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorContent = nil, make([]byte, 15) }), invalid, `inputs: "input": shape [1 4]: tensor_content: shape [4] of float32 needs 16 bytes`},
 		"no data":                 {edit(func(_ *request, in *tensorIn) { in.FloatVal = nil }), invalid, `inputs: "input": shape [1 4]: float_val: it has no values`},
-		"too many values":         {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1, 2) }), invalid, `inputs: "input": shape [1 2]: float_val: it has 4 values`},
+		"too many values":         {edit(func(_ *request, in *tensorIn) { in.TensorShape = servetest.Dims(1, 2) }), invalid, `inputs: "input": shape [1 2]: float_val: it has 4 values`},
 		"no shape":                {edit(func(_ *request, in *tensorIn) { in.TensorShape = nil }), invalid, `inputs: "input": shape []: float_val: it has 4 values`},
-		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(4, 1) }), invalid, `"input": got DT_FLOAT[4 1]`},
+		"shape of the wrong rank": {edit(func(_ *request, in *tensorIn) { in.TensorShape = servetest.Dims(4, 1) }), invalid, `"input": got DT_FLOAT[4 1]`},
 		"unknown rank":            {edit(func(_ *request, in *tensorIn) { in.TensorShape = &tfpb.TensorShapeProto{UnknownRank: true} }), invalid, `inputs: "input": tensor_shape: its rank`},
-		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(-1, 4) }), invalid, `inputs: "input": shape [-1 4] has a negative size`},
-		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<40, 1<<40) }), invalid, `inputs: "input": shape [1099511627776 1099511627776] has more than 2^40`},
-		"one value for too many":  {edit(func(_ *request, in *tensorIn) { in.TensorShape = dims(1<<30, 4) }), invalid, "more elements"},
-		"one value for too long":  {edit(func(_ *request, in *tensorIn) { in.FloatVal, in.TensorShape = []float32{1}, dims(maxBody, 4) }), invalid, `inputs: "input": shape [1048576 4]: float_val: `},
-		"number over its type":    {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: dims(1, 2), IntVal: []int32{1, 400}}), invalid, `inputs: "x": shape [1 2]: int_val: element 1`},
-		"strings without length":  {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{0x80, 0x80}}), invalid, `inputs: "x": shape [1 2]: tensor_content: the length of element 0 is no varint`},
-		"strings too long":        {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte{1, 9, 'a'}}), invalid, `inputs: "x": shape [1 2]: tensor_content: element 1`},
-		"bytes after strings":     {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1, 2), TensorContent: []byte("\x01\x01abc")}), invalid, `inputs: "x": shape [1 2]: tensor_content: 1 bytes are left`},
-		"broken picture":          {to("shapes", "image", pictureTensor([][]byte{[]byte("hello")})), invalid, `"image": picture 0`},
-		"pictures in a square":    {to("shapes", "image", &tensorIn{Dtype: 7, TensorShape: dims(1, 2), StringVal: [][]byte{{}, {}}}), invalid, `"image" has shape [N]`},
-		"picture as numbers":      {to("shapes", "image", floatTensor([]float32{1}, 1)), invalid, `"image": tensor is float32`},
-		"body over the limit":     {edit(func(r *request, _ *tensorIn) { r.ModelSpec.Name = strings.Repeat("x", 2*maxBody) }), codes.ResourceExhausted, "than"},
+		"negative shape":          {edit(func(_ *request, in *tensorIn) { in.TensorShape = servetest.Dims(-1, 4) }), invalid, `inputs: "input": shape [-1 4] has a negative size`},
+		"overflowing shape":       {edit(func(_ *request, in *tensorIn) { in.TensorShape = servetest.Dims(1<<40, 1<<40) }), invalid, `inputs: "input": shape [1099511627776 1099511627776] has more than 2^40`},
+		"one value for too many":  {edit(func(_ *request, in *tensorIn) { in.TensorShape = servetest.Dims(1<<30, 4) }), invalid, "more elements"},
+		"one value for too long": {edit(func(_ *request, in *tensorIn) {
+			in.FloatVal, in.TensorShape = []float32{1}, servetest.Dims(servetest.MaxBody, 4)
+		}), invalid, `inputs: "input": shape [1048576 4]: float_val: `},
+		"number over its type":   {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: servetest.Dims(1, 2), IntVal: []int32{1, 400}}), invalid, `inputs: "x": shape [1 2]: int_val: element 1`},
+		"strings without length": {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: servetest.Dims(1, 2), TensorContent: []byte{0x80, 0x80}}), invalid, `inputs: "x": shape [1 2]: tensor_content: the length of element 0 is no varint`},
+		"strings too long":       {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: servetest.Dims(1, 2), TensorContent: []byte{1, 9, 'a'}}), invalid, `inputs: "x": shape [1 2]: tensor_content: element 1`},
+		"bytes after strings":    {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: servetest.Dims(1, 2), TensorContent: []byte("\x01\x01abc")}), invalid, `inputs: "x": shape [1 2]: tensor_content: 1 bytes are left`},
+		"broken picture":         {to("shapes", "image", servetest.PictureTensor([][]byte{[]byte("hello")})), invalid, `"image": picture 0`},
+		"pictures in a square":   {to("shapes", "image", &tensorIn{Dtype: 7, TensorShape: servetest.Dims(1, 2), StringVal: [][]byte{{}, {}}}), invalid, `"image" has shape [N]`},
+		"picture as numbers":     {to("shapes", "image", servetest.FloatTensor([]float32{1}, 1)), invalid, `"image": tensor is float32`},
+		"body over the limit":    {edit(func(r *request, _ *tensorIn) { r.ModelSpec.Name = strings.Repeat("x", 2*servetest.MaxBody) }), codes.ResourceExhausted, "than"},
 	} {
 		all = append(all, badCall{kind, predictCall{c.request}, c.code, c.names})
 	}
@@ -82,17 +85,17 @@ func tfservingGRPCFaults() []badCall {
 		names string
 	}{
 		"no examples":          {"iris", nil, "input: it has no examples"},
-		"an unknown feature":   {"iris", exampleList(floatList(1, 2, 3, 4), "other"), `input: example 0: the model has no input "other"`},
-		"a short feature":      {"iris", exampleList(floatList(1), "input"), `input: example 0: feature "input" has 1 values`},
-		"an empty feature":     {"iris", exampleList(&tfpb.Feature{}, "input"), `input: example 0: feature "input": it has no values`},
-		"numbers of no use":    {"iris", exampleList(int64s, "input"), `input: example 0: feature "input": int64_list`},
-		"a feature left out":   {"iris", &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{exampleOf(floatList(1, 2, 3, 4), "input"), {}}}}}, `input: example 1: feature "input" is missing`},
-		"a model of something": {"strings", exampleList(floatList(1), "x"), "task is tensors"},
+		"an unknown feature":   {"iris", servetest.ExampleList(servetest.FloatList(1, 2, 3, 4), "other"), `input: example 0: the model has no input "other"`},
+		"a short feature":      {"iris", servetest.ExampleList(servetest.FloatList(1), "input"), `input: example 0: feature "input" has 1 values`},
+		"an empty feature":     {"iris", servetest.ExampleList(&tfpb.Feature{}, "input"), `input: example 0: feature "input": it has no values`},
+		"numbers of no use":    {"iris", servetest.ExampleList(int64s, "input"), `input: example 0: feature "input": int64_list`},
+		"a feature left out":   {"iris", &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{servetest.ExampleOf(servetest.FloatList(1, 2, 3, 4), "input"), {}}}}}, `input: example 1: feature "input" is missing`},
+		"a model of something": {"strings", servetest.ExampleList(servetest.FloatList(1), "x"), "task is tensors"},
 	} {
 		r := &tfpb.ClassificationRequest{ModelSpec: &tfpb.ModelSpec{Name: c.model}, Input: c.input}
 		all = append(all, badCall{"classify " + kind, classifyCall{r}, invalid, c.names})
 	}
-	one := exampleList(floatList(1), "x")
+	one := servetest.ExampleList(servetest.FloatList(1), "x")
 	for kind, c := range map[string]struct {
 		spec  *tfpb.ModelSpec
 		input *tfpb.Input
@@ -100,12 +103,12 @@ func tfservingGRPCFaults() []badCall {
 		names string
 	}{
 		"no examples":           {&tfpb.ModelSpec{Name: "half"}, nil, invalid, "input: it has no examples"},
-		"an unknown feature":    {&tfpb.ModelSpec{Name: "half"}, exampleList(floatList(1), "other"), invalid, `input: example 0: the model has no input "other"`},
-		"a long feature":        {&tfpb.ModelSpec{Name: "half"}, exampleList(floatList(1, 2), "x"), invalid, `input: example 0: feature "x" has 2 values`},
-		"numbers of no use":     {&tfpb.ModelSpec{Name: "half"}, exampleList(int64s, "x"), invalid, `input: example 0: feature "x": int64_list`},
-		"a feature left out":    {&tfpb.ModelSpec{Name: "half"}, &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{exampleOf(floatList(1), "x"), {}}}}}, invalid, `input: example 1: feature "x" is missing`},
-		"with a classifier":     {&tfpb.ModelSpec{Name: "iris"}, exampleList(floatList(1, 2, 3, 4), "input"), invalid, "task is classification"},
-		"with three numbers":    {&tfpb.ModelSpec{Name: "values"}, exampleList(floatList(1, 2, 3), "x"), invalid, "one number a row"},
+		"an unknown feature":    {&tfpb.ModelSpec{Name: "half"}, servetest.ExampleList(servetest.FloatList(1), "other"), invalid, `input: example 0: the model has no input "other"`},
+		"a long feature":        {&tfpb.ModelSpec{Name: "half"}, servetest.ExampleList(servetest.FloatList(1, 2), "x"), invalid, `input: example 0: feature "x" has 2 values`},
+		"numbers of no use":     {&tfpb.ModelSpec{Name: "half"}, servetest.ExampleList(int64s, "x"), invalid, `input: example 0: feature "x": int64_list`},
+		"a feature left out":    {&tfpb.ModelSpec{Name: "half"}, &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{servetest.ExampleOf(servetest.FloatList(1), "x"), {}}}}}, invalid, `input: example 1: feature "x" is missing`},
+		"with a classifier":     {&tfpb.ModelSpec{Name: "iris"}, servetest.ExampleList(servetest.FloatList(1, 2, 3, 4), "input"), invalid, "task is classification"},
+		"with three numbers":    {&tfpb.ModelSpec{Name: "values"}, servetest.ExampleList(servetest.FloatList(1, 2, 3), "x"), invalid, "one number a row"},
 		"an unknown model":      {&tfpb.ModelSpec{Name: "other"}, one, codes.NotFound, `"other"`},
 		"without a model":       {nil, one, invalid, "model_spec is missing"},
 		"with Predict's method": {&tfpb.ModelSpec{Name: "half", SignatureName: "tensorflow/serving/predict"}, one, invalid, "model_spec: signature_name: "},
@@ -118,7 +121,7 @@ func tfservingGRPCFaults() []badCall {
 
 func TestTFServingGRPCBadRequests(t *testing.T) {
 	models := badModels(t)
-	conn := dialGRPC(t, newServer(models))
+	conn := servetest.DialGRPC(t, servetest.New(models))
 	refuseCalls(t, conn, tfservingGRPCFaults())
 	client := tfpb.NewPredictionServiceClient(conn)
 	if _, err := client.MultiInference(t.Context(), &tfpb.MultiInferenceRequest{}); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "Classify") {
@@ -129,12 +132,12 @@ func TestTFServingGRPCBadRequests(t *testing.T) {
 // FuzzTensorProto: whatever a tensor's message says, it is answered or refused as the caller's fault.
 func FuzzTensorProto(f *testing.F) {
 	corpus.Add(f)
-	client := predictionService(f, committed(f))
+	client := servetest.PredictionService(f, servetest.Committed(f))
 	for _, seed := range []*tfpb.TensorProto{
-		floatTensor([]float32{1, 2, 3, 4}, 1, 4), floatTensor([]float32{1}, 2, 4),
-		{Dtype: 1, TensorShape: dims(1, 4), TensorContent: bytes.Repeat([]byte{1}, 16)},
-		{Dtype: 7, TensorShape: dims(1, 1), TensorContent: []byte("\x01a")},
-		{Dtype: 6, TensorShape: dims(1, 2), IntVal: []int32{300}},
+		servetest.FloatTensor([]float32{1, 2, 3, 4}, 1, 4), servetest.FloatTensor([]float32{1}, 2, 4),
+		{Dtype: 1, TensorShape: servetest.Dims(1, 4), TensorContent: bytes.Repeat([]byte{1}, 16)},
+		{Dtype: 7, TensorShape: servetest.Dims(1, 1), TensorContent: []byte("\x01a")},
+		{Dtype: 6, TensorShape: servetest.Dims(1, 2), IntVal: []int32{300}},
 	} {
 		raw, err := proto.Marshal(seed)
 		if err != nil {

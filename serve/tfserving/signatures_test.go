@@ -1,4 +1,4 @@
-package serve_test
+package tfserving_test
 
 // Several signatures of one SavedModel, by their names: what TensorFlow Serving's tests ask of half_plus_two,
 // and what it answers.
@@ -17,11 +17,12 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 func halfPlusTwo(t *testing.T) serve.Models {
 	t.Helper()
-	m, err := predict.Load(t.Context(), bundles+"half_plus_two.forgo", tensorflow.Engine())
+	m, err := predict.Load(t.Context(), servetest.Bundles+"half_plus_two.forgo", tensorflow.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func halfPlusTwo(t *testing.T) serve.Models {
 }
 
 func TestTFServingSignatures(t *testing.T) {
-	url := listen(t, halfPlusTwo(t)) + "/v1/models/half"
+	url := servetest.Listen(t, halfPlusTwo(t)) + "/v1/models/half"
 	for _, c := range []struct{ verb, body, answer string }{
 		{"predict", `{"instances":[1.0,2.0,5.0]}`, `{"predictions":[2.5,3.0,4.5]}`},
 		{"predict", `{"instances":[{"x":[1.0]},{"x":[2.0]}]}`, `{"predictions":[[2.5],[3.0]]}`},
@@ -43,7 +44,7 @@ func TestTFServingSignatures(t *testing.T) {
 		{"regress", `{"signature_name":"tensorflow/serving/regress","examples":[{"inputs":2.0}]}`, `{"results":[4.0]}`},
 		{"classify", `{"signature_name":"classify_x_to_y","examples":[{"x":20.0},{"x":[80.0]}]}`, `{"results":[[["",12.0]],[["",42.0]]]}`},
 	} {
-		if status, _, got := exchange(t, "POST", url+":"+c.verb, []byte(c.body)); status != 200 || string(got) != c.answer {
+		if status, _, got := servetest.Exchange(t, "POST", url+":"+c.verb, []byte(c.body)); status != 200 || string(got) != c.answer {
 			t.Errorf("%s %s: %d %s", c.verb, c.body, status, got)
 		}
 	}
@@ -60,15 +61,15 @@ func TestTFServingSignatures(t *testing.T) {
 		{"predict", `{"signature_name":"regress_x_to_y","signature_name":"regress_x_to_y2","instances":[[1.0]]}`, "twice"},
 		{"predict", `{"signature_name":"regress_x_to_y`, "JSON"},
 	} {
-		if status, _, got := exchange(t, "POST", url+":"+c.verb, []byte(c.body)); status != 400 || !strings.Contains(string(got), c.says) {
+		if status, _, got := servetest.Exchange(t, "POST", url+":"+c.verb, []byte(c.body)); status != 400 || !strings.Contains(string(got), c.says) {
 			t.Errorf("%s %s: %d %s", c.verb, c.body, status, got)
 		}
 	}
-	_, answer := call(t, "GET", url+"/metadata", "")
-	signatures := at(answer, "metadata", "signature_def", "signature_def").(map[string]any)
+	_, answer := servetest.Call(t, "GET", url+"/metadata", "")
+	signatures := servetest.At(answer, "metadata", "signature_def", "signature_def").(map[string]any)
 	methods := map[string]string{}
 	for name := range signatures {
-		methods[name] = at(signatures, name, "method_name").(string)
+		methods[name] = servetest.At(signatures, name, "method_name").(string)
 	}
 	const p = "tensorflow/serving/"
 	want := map[string]string{
@@ -79,13 +80,13 @@ func TestTFServingSignatures(t *testing.T) {
 	if expected, _ := json.Marshal(want); string(got) != string(expected) {
 		t.Errorf("%s", got)
 	}
-	if at(signatures, "regress_x_to_y", "inputs", "inputs", "dtype") != "DT_STRING" || at(signatures, "classify_x_to_y", "outputs", "scores", "dtype") != "DT_FLOAT" {
+	if servetest.At(signatures, "regress_x_to_y", "inputs", "inputs", "dtype") != "DT_STRING" || servetest.At(signatures, "classify_x_to_y", "outputs", "scores", "dtype") != "DT_FLOAT" {
 		t.Errorf("%v", answer)
 	}
 }
 
 func TestTFServingGRPCSignatures(t *testing.T) {
-	client := tfpb.NewPredictionServiceClient(dialGRPC(t, newServer(halfPlusTwo(t))))
+	client := tfpb.NewPredictionServiceClient(servetest.DialGRPC(t, servetest.New(halfPlusTwo(t))))
 	spec := func(signature string) *tfpb.ModelSpec {
 		return &tfpb.ModelSpec{Name: "half", SignatureName: signature}
 	}
@@ -113,7 +114,7 @@ func TestTFServingGRPCSignatures(t *testing.T) {
 	}
 	serialized, _ := proto.Marshal(example("x", 1))
 	predicted, err := client.Predict(t.Context(), &tfpb.PredictRequest{ModelSpec: spec("regress_x_to_y2"), Inputs: map[string]*tfpb.TensorProto{
-		"inputs": {Dtype: tfpb.DataType_DT_STRING, TensorShape: dims(1), StringVal: [][]byte{serialized}},
+		"inputs": {Dtype: tfpb.DataType_DT_STRING, TensorShape: servetest.Dims(1), StringVal: [][]byte{serialized}},
 	}})
 	if err != nil || !slices.Equal(predicted.GetOutputs()["outputs"].GetFloatVal(), []float32{3.5}) {
 		t.Errorf("%v, %v", predicted, err)
@@ -139,8 +140,8 @@ func TestTFServingGRPCSignatures(t *testing.T) {
 
 // A value without a list around it is a scalar, as TensorFlow Serving has it: one row, answered without one.
 func TestTFServingScalars(t *testing.T) {
-	models := serve.Models{"half": graphModel(t, "half-plus-three")}
-	url := listen(t, models) + "/v1/models/half"
+	models := serve.Models{"half": servetest.GraphModel(t, "half-plus-three")}
+	url := servetest.Listen(t, models) + "/v1/models/half"
 	for body, answer := range map[string]string{
 		`{"inputs":1.0}`:              `{"outputs":3.5}`,
 		`{"inputs":{"x":1.0}}`:        `{"outputs":3.5}`,
@@ -148,11 +149,11 @@ func TestTFServingScalars(t *testing.T) {
 		`{"instances":[1.0,2.0,5.0]}`: `{"predictions":[3.5,4.0,5.5]}`,
 		`{"instances":[{"x":1.0}]}`:   `{"predictions":[3.5]}`,
 	} {
-		if status, _, got := exchange(t, "POST", url+":predict", []byte(body)); status != 200 || string(got) != answer {
+		if status, _, got := servetest.Exchange(t, "POST", url+":predict", []byte(body)); status != 200 || string(got) != answer {
 			t.Errorf("%s: %d %s", body, status, got)
 		}
 	}
-	client := tfpb.NewPredictionServiceClient(dialGRPC(t, newServer(models)))
+	client := tfpb.NewPredictionServiceClient(servetest.DialGRPC(t, servetest.New(models)))
 	out, err := client.Predict(t.Context(), &tfpb.PredictRequest{ModelSpec: &tfpb.ModelSpec{Name: "half"}, Inputs: map[string]*tfpb.TensorProto{
 		"x": {Dtype: tfpb.DataType_DT_FLOAT, TensorShape: &tfpb.TensorShapeProto{}, FloatVal: []float32{1}},
 	}})

@@ -1,4 +1,4 @@
-package serve_test
+package observe_test
 
 // What the log says of requests, and the ids by which its lines are found.
 
@@ -20,13 +20,14 @@ import (
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // logged is a server whose log can be read.
 func logged(models serve.Models, level slog.Level) (*serve.Server, *logLines) {
 	var out logLines
 	log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: level}))
-	return serve.New(models, serve.Options{MaxBody: maxBody, Log: log}), &out
+	return serve.New(models, serve.Options{MaxBody: servetest.MaxBody, Log: log}), &out
 }
 
 type logLines struct{ bytes.Buffer }
@@ -55,10 +56,10 @@ func wantFields(t *testing.T, line map[string]any, want map[string]any) {
 }
 
 func TestFailedRequestsAreLogged(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	server, log := logged(models, slog.LevelInfo)
 	h := server.Handler()
-	row, _ := golden(t, models["iris"], "iris", 0)
+	row, _ := servetest.Golden(t, models["iris"], "iris", 0)
 	for _, c := range []struct {
 		path, body string
 		want       map[string]any
@@ -69,9 +70,9 @@ func TestFailedRequestsAreLogged(t *testing.T) {
 		{"/v2/models/iris/infer", "{}", map[string]any{"status": "400", "model": "iris", "protocol": "oip_http"}},
 		{"/v2/models/none/infer", "{}", map[string]any{"status": "404", "reason": "not_found", "model": nil, "protocol": "oip_http"}},
 		{"/nowhere", "", map[string]any{"status": "404", "reason": "not_found", "model": nil, "protocol": "other"}},
-		{"/models/shapes", strings.Repeat("x", maxBody+1), map[string]any{"status": "413", "reason": "too_large", "model": "shapes"}},
+		{"/models/shapes", strings.Repeat("x", servetest.MaxBody+1), map[string]any{"status": "413", "reason": "too_large", "model": "shapes"}},
 	} {
-		w := ask(t.Context(), h, c.path, c.body)
+		w := servetest.Ask(t.Context(), h, c.path, c.body)
 		lines := log.take(t)
 		id := w.Header().Get("X-Request-Id")
 		if c.want == nil {
@@ -97,10 +98,10 @@ func TestFailedRequestsAreLogged(t *testing.T) {
 }
 
 func TestEveryRequestIsLoggedAtDebug(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	server, log := logged(models, slog.LevelDebug)
-	row, _ := golden(t, models["iris"], "iris", 0)
-	w := ask(t.Context(), server.Handler(), "/models/iris", string(row))
+	row, _ := servetest.Golden(t, models["iris"], "iris", 0)
+	w := servetest.Ask(t.Context(), server.Handler(), "/models/iris", string(row))
 	lines := log.take(t)
 	if len(lines) != 1 {
 		t.Fatalf("%v", lines)
@@ -115,10 +116,10 @@ func TestEveryRequestIsLoggedAtDebug(t *testing.T) {
 }
 
 func TestRequestIDsOfClients(t *testing.T) {
-	models := committed(t)
+	models := servetest.Committed(t)
 	server, log := logged(models, slog.LevelInfo)
 	h := server.Handler()
-	row, _ := golden(t, models["iris"], "iris", 0)
+	row, _ := servetest.Golden(t, models["iris"], "iris", 0)
 	with := func(id, body string) *httptest.ResponseRecorder {
 		req := httptest.NewRequestWithContext(t.Context(), "POST", "/models/iris", strings.NewReader(body))
 		req.Header.Set("X-Request-Id", id)
@@ -143,8 +144,8 @@ func TestRequestIDsOfClients(t *testing.T) {
 }
 
 func TestGRPCRequestsAreLogged(t *testing.T) {
-	server, log := logged(committed(t), slog.LevelInfo)
-	client := pb.NewGRPCInferenceServiceClient(dialGRPC(t, server))
+	server, log := logged(servetest.Committed(t), slog.LevelInfo)
+	client := pb.NewGRPCInferenceServiceClient(servetest.DialGRPC(t, server))
 	infer := func(id string, req *pb.ModelInferRequest) (string, error) {
 		ctx := t.Context()
 		if id != "" {
@@ -154,7 +155,7 @@ func TestGRPCRequestsAreLogged(t *testing.T) {
 		_, err := client.ModelInfer(ctx, req, grpc.Header(&header))
 		return strings.Join(header.Get("x-request-id"), " "), err
 	}
-	good, bad := irisRequest(5.1, 3.5, 1.4, 0.2), irisRequest(1)
+	good, bad := servetest.IrisRequest(5.1, 3.5, 1.4, 0.2), servetest.IrisRequest(1)
 	if id, err := infer("client-7", good); err != nil || id != "client-7" {
 		t.Errorf("%q, %v", id, err)
 	}
@@ -178,7 +179,7 @@ func TestGRPCRequestsAreLogged(t *testing.T) {
 // The line of a panic and that of the failed request have the id that the client was told.
 func TestPanicsAreFoundByTheirID(t *testing.T) {
 	server, log := logged(serve.Models{"broken": nil}, slog.LevelInfo)
-	w := ask(context.Background(), server.Handler(), "/models/broken", "x")
+	w := servetest.Ask(context.Background(), server.Handler(), "/models/broken", "x")
 	lines := log.take(t)
 	if w.Code != http.StatusInternalServerError || len(lines) != 2 {
 		t.Fatalf("%d %v", w.Code, lines)

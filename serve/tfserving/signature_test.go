@@ -1,4 +1,4 @@
-package serve_test
+package tfserving_test
 
 // A SavedModel's signature goes by its own name, as TensorFlow Serving's mnist_client asks for
 // predict_images.
@@ -19,17 +19,18 @@ import (
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 // signedModel is one signature of a SavedModel that has several.
 func signedModel(t *testing.T, signature string) *predict.Model {
 	t.Helper()
-	place := bundletest.Copy(t, bundles+"iris.forgo")
+	place := bundletest.Copy(t, servetest.Bundles+"iris.forgo")
 	if err := os.Remove(filepath.Join(place, "model.onnx")); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]any{}
-	model := os.DirFS("../conformance/savedmodels/several")
+	model := os.DirFS("../../conformance/savedmodels/several")
 	err := fs.WalkDir(model, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -61,29 +62,29 @@ func signedModel(t *testing.T, signature string) *predict.Model {
 }
 
 func TestTFServingSignatureByItsOwnName(t *testing.T) {
-	models := serve.Models{"several": signedModel(t, "sum"), "iris": loadBundle(t, bundles+"iris.forgo")}
-	url := listen(t, models) + "/v1/models/"
+	models := serve.Models{"several": signedModel(t, "sum"), "iris": servetest.Load(t, servetest.Bundles+"iris.forgo")}
+	url := servetest.Listen(t, models) + "/v1/models/"
 	const body = `"instances":[{"a":[1,2],"b":[3,4]}]}`
 	for _, name := range []string{"sum", "serving_default", ""} {
-		if status, _, got := exchange(t, "POST", url+"several:predict", []byte(`{"signature_name":"`+name+`",`+body)); status != 200 || string(got) != `{"predictions":[[4.0,6.0]]}` {
+		if status, _, got := servetest.Exchange(t, "POST", url+"several:predict", []byte(`{"signature_name":"`+name+`",`+body)); status != 200 || string(got) != `{"predictions":[[4.0,6.0]]}` {
 			t.Errorf("%q: %d %s", name, status, got)
 		}
 	}
-	if status, _, got := exchange(t, "POST", url+"several:predict", []byte(`{"signature_name":"difference",`+body)); status != 400 ||
+	if status, _, got := servetest.Exchange(t, "POST", url+"several:predict", []byte(`{"signature_name":"difference",`+body)); status != 400 ||
 		!strings.Contains(string(got), `there is no such signature, only [\"serving_default\" \"sum\"`) {
 		t.Errorf("%d %s", status, got)
 	}
-	if status, _, got := exchange(t, "POST", url+"iris:predict", []byte(`{"signature_name":"sum","instances":[[1,2,3,4]]}`)); status != 400 {
+	if status, _, got := servetest.Exchange(t, "POST", url+"iris:predict", []byte(`{"signature_name":"sum","instances":[[1,2,3,4]]}`)); status != 400 {
 		t.Errorf("a signature of another model: %d %s", status, got)
 	}
-	_, answer := call(t, "GET", url+"several/metadata", "")
-	signatures := at(answer, "metadata", "signature_def", "signature_def").(map[string]any)
-	if len(signatures) != 2 || at(signatures, "sum", "outputs", "sum") == nil || at(signatures, "serving_default", "outputs", "sum") == nil {
+	_, answer := servetest.Call(t, "GET", url+"several/metadata", "")
+	signatures := servetest.At(answer, "metadata", "signature_def", "signature_def").(map[string]any)
+	if len(signatures) != 2 || servetest.At(signatures, "sum", "outputs", "sum") == nil || servetest.At(signatures, "serving_default", "outputs", "sum") == nil {
 		t.Errorf("%v", answer)
 	}
-	client := tfpb.NewPredictionServiceClient(dialGRPC(t, newServer(models)))
+	client := tfpb.NewPredictionServiceClient(servetest.DialGRPC(t, servetest.New(models)))
 	row := func(x ...float32) *tfpb.TensorProto {
-		return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_FLOAT, TensorShape: dims(1, 2), FloatVal: x}
+		return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_FLOAT, TensorShape: servetest.Dims(1, 2), FloatVal: x}
 	}
 	request := &tfpb.PredictRequest{
 		ModelSpec: &tfpb.ModelSpec{Name: "several", SignatureName: "sum"},
