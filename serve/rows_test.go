@@ -17,6 +17,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve"
@@ -443,22 +444,31 @@ func TestKeysThatAreThereTwice(t *testing.T) {
 }
 
 // The memory of a body is another's only once it is parsed: callers at once are each answered with
-// what they sent.
+// what they sent, in bodies so long that parsing them is interrupted.
 func TestJSONBodiesAreNotMixedUp(t *testing.T) {
-	m := servetest.GraphModel(t, "same-int64")
+	const rows = 4000
+	o := predict.Options{Threads: 1, Verify: predict.VerifyQuick, MaxQueueRows: 8 * rows}
+	m, err := o.Load(t.Context(), servetest.GraphBundle(t, "same-int64", "tensors"), onnx.Engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
 	h := servetest.New(serve.Models{"same": m}).Handler()
 	var callers sync.WaitGroup
 	for caller := range 8 {
 		callers.Go(func() {
-			for turn := range 200 {
-				x := fmt.Sprintf("%d,%d", caller*1_000_000+turn, turn)
+			row := fmt.Sprintf("[%d,%d]", 1_000_000+caller, caller)
+			many := strings.Repeat(row+",", rows-1) + row
+			for range 15 {
 				for path, body := range map[string]string{
-					"/models/same":            "[" + x + "]",
-					"/v1/models/same:predict": `{"instances":[[` + x + "]]}",
-					"/v2/models/same/infer":   `{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[` + x + "]}]}",
+					"/models/same":            "[" + many + "]",
+					"/v1/models/same:predict": `{"instances":[` + many + "]}",
+					"/v2/models/same/infer":   fmt.Sprintf(`{"inputs":[{"name":"x","datatype":"INT64","shape":[%d,2],"data":[%s]}]}`, rows, many),
 				} {
-					if w := servetest.Ask(t.Context(), h, path, body); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "["+x+"]") {
-						t.Errorf("%s: sent %s: %d %s", path, x, w.Code, w.Body)
+					w := servetest.Ask(t.Context(), h, path, body)
+					got := strings.NewReplacer("[", "", "]", "").Replace(w.Body.String())
+					if n := strings.Count(got, strings.Trim(row, "[]")); w.Code != http.StatusOK || n != rows {
+						t.Errorf("%s: %d: %d of %d rows are the caller's: %.200s", path, w.Code, n, rows, got)
 						return
 					}
 				}

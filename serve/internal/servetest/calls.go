@@ -83,16 +83,19 @@ func Form(tb testing.TB, files ...[2]string) (body []byte, contentType string) {
 	return b.Bytes(), w.FormDataContentType()
 }
 
+// ProtoInput is an input of the Open Inference Protocol over gRPC.
 func ProtoInput(name, datatype string, contents *pb.InferTensorContents, shape ...int64) *pb.ModelInferRequest_InferInputTensor {
 	return &pb.ModelInferRequest_InferInputTensor{Name: name, Datatype: datatype, Shape: shape, Contents: contents}
 }
 
+// IrisRequest asks iris for rows over gRPC.
 func IrisRequest(rows ...float32) *pb.ModelInferRequest {
 	return &pb.ModelInferRequest{ModelName: "iris", Inputs: []*pb.ModelInferRequest_InferInputTensor{
 		ProtoInput("input", "FP32", &pb.InferTensorContents{Fp32Contents: rows}, int64(len(rows)/4), 4),
 	}}
 }
 
+// IntParameter is one parameter of a request over gRPC.
 func IntParameter(name string, n int64) map[string]*pb.InferParameter {
 	return map[string]*pb.InferParameter{name: {ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: n}}}
 }
@@ -107,6 +110,7 @@ func Record(h http.Handler, req *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
+// InferBody asks for one input in the Open Inference Protocol over REST.
 func InferBody(t *testing.T, name, datatype string, shape []int, data any) string {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
@@ -118,6 +122,7 @@ func InferBody(t *testing.T, name, datatype string, shape []int, data any) strin
 	return string(body)
 }
 
+// Dims is a shape as TensorFlow has it.
 func Dims(sizes ...int64) *tfpb.TensorShapeProto {
 	s := &tfpb.TensorShapeProto{}
 	for _, size := range sizes {
@@ -126,14 +131,17 @@ func Dims(sizes ...int64) *tfpb.TensorShapeProto {
 	return s
 }
 
+// FloatTensor is a tensor of TensorFlow.
 func FloatTensor(values []float32, sizes ...int64) *tfpb.TensorProto {
 	return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_FLOAT, TensorShape: Dims(sizes...), FloatVal: values}
 }
 
+// PictureTensor has encoded pictures as strings.
 func PictureTensor(pictures [][]byte) *tfpb.TensorProto {
 	return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_STRING, TensorShape: Dims(int64(len(pictures))), StringVal: pictures}
 }
 
+// PredictIris asks iris for rows as clients of TensorFlow Serving do.
 func PredictIris(rows ...float32) *tfpb.PredictRequest {
 	return &tfpb.PredictRequest{
 		ModelSpec: &tfpb.ModelSpec{Name: "iris"},
@@ -141,14 +149,17 @@ func PredictIris(rows ...float32) *tfpb.PredictRequest {
 	}
 }
 
+// ExampleOf is a tf.Example of one feature.
 func ExampleOf(f *tfpb.Feature, name string) *tfpb.Example {
 	return &tfpb.Example{Features: &tfpb.Features{Feature: map[string]*tfpb.Feature{name: f}}}
 }
 
+// ExampleList is the input of one tf.Example.
 func ExampleList(f *tfpb.Feature, name string) *tfpb.Input {
 	return &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{ExampleOf(f, name)}}}}
 }
 
+// FloatList is a feature's values.
 func FloatList(values ...float32) *tfpb.Feature {
 	return &tfpb.Feature{Kind: &tfpb.Feature_FloatList{FloatList: &tfpb.FloatList{Value: values}}}
 }

@@ -42,6 +42,7 @@ type Shown struct {
 	Saw func(predict.Tensors)
 }
 
+// Open opens a graph whose runs are shown.
 func (w Shown) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
 	s, err := w.Engine.Open(ctx, g, o)
 	return shownSession{s, w.Saw}, err
@@ -57,6 +58,7 @@ func (w shownSession) Run(ctx context.Context, inputs predict.Tensors, outputs [
 	return w.Session.Run(ctx, inputs, outputs)
 }
 
+// Dial connects, for a minute at most.
 func Dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
@@ -73,6 +75,7 @@ type Frames struct {
 	t *testing.T
 }
 
+// NewFrames begins a connection.
 func NewFrames(t *testing.T, conn net.Conn, settings ...http2.Setting) *Frames {
 	t.Helper()
 	f := &Frames{http2.NewFramer(conn, conn), t}
@@ -101,6 +104,7 @@ func (f *Frames) Headers(namesAndValues ...string) {
 	}
 }
 
+// Read reads the next frame.
 func (f *Frames) Read() http2.Frame {
 	f.t.Helper()
 	frame, err := f.ReadFrame()

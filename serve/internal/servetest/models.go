@@ -39,6 +39,7 @@ func conformance(name string) string {
 // MaxBody is what servers here take.
 const MaxBody = 1 << 20
 
+// Load loads a bundle.
 func Load(tb testing.TB, path string) *predict.Model {
 	tb.Helper()
 	o := predict.Options{Threads: 1, Verify: predict.VerifyQuick}
@@ -72,6 +73,7 @@ func TaskModel(tb testing.TB, graph, task string, edits ...func(manifest map[str
 	return Load(tb, GraphBundle(tb, graph, task, edits...))
 }
 
+// GraphBundle is a copy of iris around one of the conformance graphs.
 func GraphBundle(tb testing.TB, graph, task string, edits ...func(manifest map[string]any)) string {
 	tb.Helper()
 	data, err := os.ReadFile(Graphs + graph + ".onnx")
@@ -111,6 +113,7 @@ func GraphBundle(tb testing.TB, graph, task string, edits ...func(manifest map[s
 	return place
 }
 
+// Golden is a case's raw input, and the label that it has.
 func Golden(tb testing.TB, m *predict.Model, name string, i int) (raw []byte, label string) {
 	tb.Helper()
 	c := m.Manifest().Golden.Cases[i]

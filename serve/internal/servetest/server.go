@@ -47,6 +47,7 @@ func Browse(t *testing.T, o serve.Options) (clients, admin string) {
 	return urls[0], urls[1]
 }
 
+// New is a server without a log.
 func New(models serve.Models) *serve.Server {
 	return serve.New(models, serve.Options{MaxBody: MaxBody, Log: slog.New(slog.DiscardHandler)})
 }
@@ -123,11 +124,13 @@ func (l *LogBook) Wait(messages ...string) (line string) {
 	}
 }
 
+// Run serves until the test ends.
 func Run(t *testing.T, models serve.Models, at serve.Addresses) *Running {
 	t.Helper()
 	return RunWith(t, models, serve.Options{}, at)
 }
 
+// RunWith is Run with options.
 func RunWith(t *testing.T, models serve.Models, o serve.Options, at serve.Addresses) *Running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -152,12 +155,14 @@ func RunWith(t *testing.T, models serve.Models, o serve.Options, at serve.Addres
 	return out
 }
 
+// OverSocket is a client that connects to a Unix socket, whatever the address.
 func OverSocket(path string) *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}}
 }
 
+// Connect is a client over gRPC that connects by dial.
 func Connect(tb testing.TB, dial func(context.Context) (net.Conn, error)) *grpc.ClientConn {
 	tb.Helper()
 	conn, err := grpc.NewClient("passthrough:///server", grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -235,6 +240,7 @@ func Watched(t *testing.T, root string, settings map[string]repository.Settings)
 	return models, clients.URL, admin.URL
 }
 
+// Policy reads a version policy.
 func Policy(t *testing.T, text string) (p repository.Policy) {
 	t.Helper()
 	if err := p.Set(text); err != nil {
@@ -273,13 +279,16 @@ func Keyring(t *testing.T) (*access.Keys, map[string]string) {
 	return opened, keys
 }
 
+// PredictionService is a client of TensorFlow Serving's API.
 func PredictionService(tb testing.TB, models serve.Models) tfpb.PredictionServiceClient {
 	tb.Helper()
 	return tfpb.NewPredictionServiceClient(DialGRPC(tb, New(models)))
 }
 
+// AnyPort is an address of this machine alone, with a port that is free.
 const AnyPort = "127.0.0.1:0"
 
+// Certificates opens files of certificates.
 func Certificates(t *testing.T, cert, key, ca string) *access.Certificates {
 	t.Helper()
 	c, err := access.OpenCertificates(cert, key, ca)
@@ -289,6 +298,7 @@ func Certificates(t *testing.T, cert, key, ca string) *access.Certificates {
 	return c
 }
 
+// GRPCClient is a client of the Open Inference Protocol.
 func GRPCClient(t *testing.T, address string, c credentials.TransportCredentials) pb.GRPCInferenceServiceClient {
 	t.Helper()
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(c))
