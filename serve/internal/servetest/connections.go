@@ -58,7 +58,7 @@ func (w shownSession) Run(ctx context.Context, inputs predict.Tensors, outputs [
 	return w.Session.Run(ctx, inputs, outputs)
 }
 
-// Dial connects, for a minute at most.
+// Dial connects to an address. The connection closes with the test.
 func Dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
