@@ -11,16 +11,21 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import _go, _report
+from bench import _go, _peers, _peers_report, _report
 from bench._cases import CASES, Case, WrongAnswerError, verify, write_requests
 from bench._results import LoadError, Result, turn
-from bench._servers import HERE, ROOT, MissingError, need, run, running
+from bench._servers import HERE, ROOT, MissingError, need, run, running, say
 
 
 def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", metavar="NAME,…", help=f"of {', '.join(c.name for c in CASES)}")
+    parser.add_argument(
+        "--only", metavar="NAME,…", help=f"of {', '.join(c.name for c in [*CASES, *_peers.CASES])}"
+    )
+    parser.add_argument(
+        "--part", choices=["web", "peers"], help="one of the two: older stacks, or other model servers"
+    )
     parser.add_argument(
         "--seconds", type=int, default=os.environ.get("BENCH_SECONDS", "3"), help="a turn (BENCH_SECONDS)"
     )
@@ -30,18 +35,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", metavar="FOLDER")
     parser.add_argument("--no-go", action="store_true", help="leave out the Go benchmarks")
     a = parser.parse_args()
-    names = a.only.split(",") if a.only else [c.name for c in CASES]
-    if unknown := [name for name in names if name not in {c.name for c in CASES}]:
+    everything = [*CASES, *_peers.CASES]
+    names = a.only.split(",") if a.only else [c.name for c in everything]
+    if unknown := [name for name in names if name not in {c.name for c in everything}]:
         parser.error(f"there is no {unknown[0]!r}")
     if a.seconds < 1 or a.rounds < 1:
         parser.error("--seconds and --rounds are 1 or more")
-    a.cases = [c for c in CASES if c.name in names]
+    a.cases = [c for c in CASES if c.name in names and a.part != "peers"]
+    a.peers = [c for c in _peers.CASES if c.name in names and a.part != "web"]
     return a
-
-
-def say(text: str) -> None:
-    """Progress, on stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def train() -> None:
@@ -108,24 +110,32 @@ def main() -> int:
     """Install, measure, write."""
     a = arguments()
     HERE.mkdir(parents=True, exist_ok=True)
+    missing: dict[str, str] = {}
     try:
         wrk = need("wrk", "wrk")
         train()
-        cases, missing = install(a.cases)
-        results = measure(cases, missing, wrk, a.seconds, a.rounds)
-        if not results:
-            raise MissingError("there is no server to measure")
-        costs = [] if a.no_go else _go.measure(1, a.rounds)
+        about = {
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "seconds": a.seconds,
+            "rounds": a.rounds,
+            "load": wrk_version(wrk),
+        }
+        if a.cases:
+            cases, gone = install(a.cases)
+            results = measure(cases, gone, wrk, a.seconds, a.rounds)
+            if not results:
+                raise MissingError("there is no server to measure")
+            costs = [] if a.no_go else _go.measure(1, a.rounds)
+            _report.write(a.out, results, gone, costs, about)
+            missing |= gone
+        if a.peers:
+            cases, gone = install(a.peers)
+            peers = _peers.measure(cases, gone, wrk, a.seconds, a.rounds)
+            _peers_report.write(a.out, peers, gone, about)
+            missing |= gone
     except (MissingError, WrongAnswerError, LoadError) as e:
         say(f"bench: {e}")
         return 1
-    about = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seconds": a.seconds,
-        "rounds": a.rounds,
-        "load": wrk_version(wrk),
-    }
-    _report.write(a.out, results, missing, costs, about)
     say(f"wrote {a.out}")
     if missing:
         say(f"bench: not measured: {', '.join(missing)}")

@@ -2,7 +2,7 @@
 
     python -m bench._model FOLDER
 
-writes ``digits.forgo``, and ``digits.npz`` with held-out rows and Keras's answers to them.
+writes ``digits.forgo`` and ``digits.keras``, and ``digits.npz`` with held-out rows and Keras's answers to them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def main(folder: Path) -> None:
     model.fit(train, train_y, epochs=30, verbose=0)
     print(f"accuracy on {len(rows)} held-out rows: {model.evaluate(rows, rows_y, verbose=0)[1]:.3f}")
     forgo.export(model, folder / "digits.forgo", examples=train, labels=[str(digit) for digit in range(10)])
+    model.save(folder / "digits.keras")
     np.savez(folder / "digits.npz", rows=rows, answers=model.predict(rows, verbose=0))
 
 

@@ -17,9 +17,9 @@ from bench._go import Cost
 from bench._results import CONNECTIONS, Result
 from bench._servers import CORES
 
-COLOURS = {"hello": "#9aa5b1", "echo": "#c9a227", "prediction": "#0b7285"}
+COLOURS = {"hello": "#9aa5b1", "echo": "#c9a227", "peer": "#9aa5b1", "prediction": "#0b7285"}
 AIM = 0.40  # of chi's hello world: what forgo's JSON predictions are to reach
-KINDS = {"hello": "hello world", "echo": "reads a POST", "prediction": "prediction"}
+KINDS = {"hello": "hello world", "echo": "reads a POST", "peer": "others", "prediction": "forgo"}
 
 
 def write(

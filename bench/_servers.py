@@ -37,6 +37,11 @@ class MissingError(Exception):
     """Something that a server needs is not there and could not be installed."""
 
 
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
 @dataclass(frozen=True)
 class Server:
     """An installed server. ``{port}`` in the command is where it is to listen."""
@@ -49,10 +54,15 @@ class Server:
     ready: str = ""  # the path that answers 200 once it is ready, of one that listens before
 
 
-def run(*command: str | Path, folder: Path = ROOT) -> str:
+def run(*command: str | Path, folder: Path = ROOT, environment: dict[str, str] | None = None) -> str:
     """Run a command and return what it printed; its last words become the error."""
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | TOOLS, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env=os.environ | TOOLS | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
@@ -185,12 +195,11 @@ def forgo() -> Server:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[int]:
-    """Start a server, wait until it listens or says that it is ready, and stop it in the end; gives its port."""
+def starting(server: Server) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start a server and stop it in the end; gives its process and its port, where nothing may listen yet."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
-    log = HERE / f"{server.name}.log"
-    with log.open("wb") as out:
+    with log(server).open("wb") as out:
         process = subprocess.Popen(
             [part.format(port=port) for part in server.command],
             cwd=server.folder,
@@ -200,6 +209,26 @@ def running(server: Server) -> Iterator[int]:
             start_new_session=True,  # a group of its own, workers included
         )
     try:
+        yield process, port
+    finally:
+        with suppress(ProcessLookupError):  # it ended by itself, and all of its group
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def log(server: Server) -> Path:
+    """Where a server's output goes."""
+    return HERE / f"{server.name}.log"
+
+
+@contextmanager
+def running(server: Server) -> Iterator[int]:
+    """Start a server, wait until it listens or says that it is ready, and stop it in the end; gives its port."""
+    with starting(server) as (process, port):
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -210,14 +239,6 @@ def running(server: Server) -> Iterator[int]:
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise MissingError(f"{server.name} did not start; its log is {log}") from None
+                    raise MissingError(f"{server.name} did not start; its log is {log(server)}") from None
                 time.sleep(0.05)
         yield port
-    finally:
-        with suppress(ProcessLookupError):  # it ended by itself, and all of its group
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

@@ -55,6 +55,23 @@ def test_a_run_writes_page_figures_and_chart(wrk: str, tmp_path: Path) -> None:
     assert ElementTree.parse(tmp_path / "chart.svg").getroot().tag.endswith("svg")
 
 
+def test_peers_are_started_checked_and_measured(wrk: str, tmp_path: Path) -> None:
+    names = ["fastapi-1", "gohand", "peers-json", "peers-binary"]
+    command = [sys.executable, "-m", "bench", "--only", ",".join(names), "--seconds", "1", "--rounds", "1"]
+    done = subprocess.run(
+        [*command, "--out", tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    servers = {row["name"]: row for row in json.loads((tmp_path / "peers.json").read_text())["servers"]}
+    assert list(servers) == names
+    for row in servers.values():
+        for figure in ("requests_a_second", "forgo_times", "first_answer_s", "memory_mib", "disk_mib"):
+            assert row[figure] > 0, figure
+    assert servers["peers-json"]["forgo_times"] == 1
+    assert "| **forgo, JSON** |" in (tmp_path / "peers.md").read_text()
+    assert not (tmp_path / "README.md").exists()
+
+
 def test_the_committed_page_is_that_of_the_committed_figures() -> None:
     here = ROOT / "docs" / "benchmarks"
     assert (here / "README.md").read_text() == _report.page(json.loads((here / "results.json").read_text()))
