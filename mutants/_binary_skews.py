@@ -71,6 +71,7 @@ SESSION, GATHER, DECODED = (
 PARSE, COLOUR, CAFFE = "predict/pixels/jpeg/parse.go", "predict/pixels/jpeg/colour.go", "mutants/caffe.forgo"
 ROWS, TENSORS, TEXTS = "predict/payload/elements.go", "predict/tensorflow/tensors.go", "mutants/texts.forgo"
 IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shapes.forgo"
+HALF = "../conformance/bundles/half_plus_two.forgo"
 
 RIPE = "mutants/ripe.forgo"
 
@@ -79,6 +80,7 @@ WIRE = "predict/isolated/wire.go"
 BINARY_SKEWS = [
     BinarySkew("tensors shifted on their way between processes", "model", WIRE, "data = append(data, raw)", "data = append(data, append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...))", "writer isolated tensors", bundle=IRIS, isolated=True),
     BinarySkew("tensors of another process read from the second element", "model", WIRE, "tensor.FromBytes(h.dtype, raw, h.shape...)", "tensor.FromBytes(h.dtype, append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...), h.shape...)", "reader isolated tensors", bundle=IRIS, isolated=True),
+    BinarySkew("another signature run in another process", "model", "predict/isolated/child.go", "session, face := c.signed[signature], c", "session, face := c.signed[signature^signature>>2], c", bundle=HALF, isolated=True),
     BinarySkew("labels below their thresholds", "label", "predict/answer.go", "s > manifest.Thresholds[j]", "s < manifest.Thresholds[j]", bundle=RIPE),
     BinarySkew("thresholds of the labels in order of score", "label", "predict/answer.go", "s > manifest.Thresholds[j]", "s > manifest.Thresholds[len(scores)-1-j]", bundle=RIPE),
     BinarySkew("a part's copies answered for its rows", "model", "predict/parts.go", "t.Slice(0, have)", "t.Slice(size-have, size)", bundle=RIPE),

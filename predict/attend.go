@@ -131,6 +131,10 @@ func (m *Model) renew(ctx context.Context, again func(context.Context) (*Model, 
 		return errors.New("its folder holds another bundle now")
 	}
 	fresh.batcher.close()
+	for i, s := range fresh.signed { // the same ones: it is the same bundle
+		s.batcher.close()
+		m.signed[i].graphs.Store(s.graphs.Load())
+	}
 	old := m.graphs.Swap(fresh.graphs.Load())
 	go func() { _ = old.close() }() // one of them may still be running
 	return nil

@@ -54,9 +54,8 @@ func (m *Model) openSigned(ctx context.Context, b *bundle.Bundle, o Options) err
 		return nil
 	}
 	graph, ok := m.graphs.Load().model.(Signed)
-	if !ok { // as an engine in a process of its own
-		return &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("the engine opens one signature here, not %d: load it without --isolate, or export it with --signature NAME",
-			1+len(all))}
+	if !ok {
+		return &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("the engine opens one signature of a graph, not %d: export it with --signature NAME", 1+len(all))}
 	}
 	for _, one := range all {
 		s := newModel(one, o)

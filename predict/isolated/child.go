@@ -35,6 +35,7 @@ type opening struct {
 	Tags            []string
 	Signature       string
 	Inputs, Outputs []string
+	Signatures      []predict.GraphSignature
 
 	Threads        int
 	MaxOutputBytes int64
@@ -44,19 +45,23 @@ type opening struct {
 
 // opened is what it answers.
 type opened struct {
-	Library         predict.Library
-	Sandbox         Sandbox
-	Inputs, Outputs []tensor.Spec
+	Library predict.Library
+	Sandbox Sandbox
+	face
+	Signed []face // of the other signatures, in the order that they were asked for
 }
+
+// face is what a signature of a graph takes and gives.
+type face struct{ Inputs, Outputs []tensor.Spec }
 
 // child serves one graph.
 type child struct {
 	conn    net.Conn
 	r       *bufio.Reader
 	session predict.Session
-	limits  limits // of inputs; the parent is trusted
-	outputs []tensor.Spec
-	most    int64 // bytes of outputs
+	signed  []predict.Session // of each signature, the session's own first
+	faces   []face            // of these
+	most    int64             // bytes of outputs
 
 	writing sync.Mutex
 
@@ -150,7 +155,7 @@ func (c *child) open(meta []byte, engines []predict.Engine) (opened, error) {
 	if answer.Sandbox, err = confine(folder, o); err != nil {
 		return answer, err
 	}
-	g := predict.Graph{Path: o.Path, Tags: o.Tags, Signature: o.Signature, Inputs: o.Inputs, Outputs: o.Outputs}
+	g := predict.Graph{Path: o.Path, Tags: o.Tags, Signature: o.Signature, Inputs: o.Inputs, Outputs: o.Outputs, Signatures: o.Signatures}
 	if o.Data >= 0 {
 		if g.Data, err = readData(c.r, o.Data); err != nil {
 			return answer, err
@@ -159,8 +164,22 @@ func (c *child) open(meta []byte, engines []predict.Engine) (opened, error) {
 	if c.session, err = engines[i].Open(context.Background(), g, predict.SessionOptions{Threads: o.Threads}); err != nil {
 		return answer, err
 	}
-	answer.Inputs, answer.Outputs = c.session.Inputs(), c.session.Outputs()
-	c.limits, c.outputs, c.most = limits{specs: answer.Inputs, bytes: 1 << 62}, answer.Outputs, o.MaxOutputBytes
+	c.signed, c.most = []predict.Session{c.session}, o.MaxOutputBytes
+	for _, s := range o.Signatures {
+		graph, ok := c.session.(predict.Signed)
+		if !ok {
+			return answer, fmt.Errorf("the engine %s opens one signature of a graph, not %d", o.Engine, 1+len(o.Signatures))
+		}
+		one := graph.Signed(s.Name)
+		if one == nil {
+			return answer, fmt.Errorf("the engine has not opened signature %q", s.Name)
+		}
+		c.signed = append(c.signed, one)
+	}
+	for _, s := range c.signed {
+		c.faces = append(c.faces, face{s.Inputs(), s.Outputs()})
+	}
+	answer.face, answer.Signed = c.faces[0], c.faces[1:]
 	return answer, nil
 }
 
@@ -177,11 +196,16 @@ func (c *child) handle(f frame) error {
 	default:
 		return fmt.Errorf("kind %d is none of the parent's", f.kind)
 	}
-	in, rest, err := readEnds(f.meta, c.r, c.limits)
+	m := reader{b: f.meta}
+	signature := int(m.number(2))
+	if signature >= len(c.signed) {
+		return fmt.Errorf("a run of signature %d of %d", signature, len(c.signed))
+	}
+	in, rest, err := readEnds(m.b, c.r, limits{specs: c.faces[signature].Inputs, bytes: 1 << 62}) // the parent is trusted
 	if err != nil {
 		return err
 	}
-	m := reader{b: rest}
+	m = reader{b: rest}
 	limit := time.Duration(m.number(8))
 	wanted := make([]int, m.number(2))
 	for i := range wanted {
@@ -194,22 +218,23 @@ func (c *child) handle(f frame) error {
 	c.mu.Lock()
 	c.cancels[f.id] = cancel
 	c.mu.Unlock()
-	go c.run(ctx, f.id, in, wanted)
+	go c.run(ctx, f.id, signature, in, wanted)
 	return nil
 }
 
-func (c *child) run(ctx context.Context, id uint64, in ends, wanted []int) {
+func (c *child) run(ctx context.Context, id uint64, signature int, in ends, wanted []int) {
+	session, face := c.signed[signature], c.faces[signature]
 	inputs, names := make(predict.Tensors, len(in.at)), make([]string, len(wanted))
 	for i, at := range in.at {
-		inputs[c.limits.specs[at].Name] = in.tensors[i]
+		inputs[face.Inputs[at].Name] = in.tensors[i]
 	}
 	for i, at := range wanted {
-		names[i] = c.outputs[at].Name
+		names[i] = face.Outputs[at].Name
 	}
-	err := predict.CheckOutputs(c.session, inputs, names, c.most)
+	err := predict.CheckOutputs(session, inputs, names, c.most)
 	var results predict.Tensors
 	if err == nil {
-		results, err = c.session.Run(ctx, inputs, names)
+		results, err = session.Run(ctx, inputs, names)
 	}
 	c.mu.Lock()
 	c.cancels[id]()

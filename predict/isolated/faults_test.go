@@ -257,6 +257,7 @@ var openings = []struct {
 	{"many inputs", frame{kind: kindOpened, meta: []byte(`{"Inputs":[` + strings.Repeat("{},", 1<<13) + `{}]}`)}.head()},
 	{"a type that is none", frame{kind: kindOpened, meta: []byte(`{"Inputs":[{"Name":"x","DType":"complex64","Shape":[1]}]}`)}.head()},
 	{"a negative size", frame{kind: kindOpened, meta: []byte(`{"Inputs":[{"Name":"x","DType":"float32","Shape":[-7]}]}`)}.head()},
+	{"signatures that nobody asked for", frame{kind: kindOpened, meta: []byte(`{"Signed":[{}]}`)}.head()},
 	{"a name twice", frame{kind: kindOpened, meta: []byte(`{"Outputs":[{"Name":"x","DType":"float32"},{"Name":"x","DType":"float32"}]}`)}.head()},
 }
 

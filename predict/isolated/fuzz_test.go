@@ -16,9 +16,10 @@ func FuzzHear(f *testing.F) {
 	f.Add(result(1, heads(0, float32Type, 1, 4, 1), 0, 0, 128, 63))
 	f.Add(frame{kind: kindFailed, more: true, id: 1, meta: appendFault(nil, faultMemory, "no memory")}.head())
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		s := &session{outputs: fakeSession{}.Outputs(), most: 1 << 30, pending: map[uint64]*pending{}}
-		one, p := s.begin([]int{0})
-		_, _ = s.begin([]int{1, 2})
+		outputs := fakeSession{}.Outputs()
+		s := &session{most: 1 << 30, pending: map[uint64]*pending{}}
+		one, p := s.begin(outputs, []int{0})
+		_, _ = s.begin(outputs, []int{1, 2})
 		r := bufio.NewReader(bytes.NewReader(sent))
 		for s.next(r) == nil {
 		}

@@ -90,6 +90,9 @@ func start(ctx context.Context, o opening, data []byte) (_ *process, _ opened, e
 	stop := context.AfterFunc(ctx, func() { p.kill(context.Cause(ctx)) })
 	defer stop()
 	answer, err := p.hello(frame{kind: kindOpen, meta: meta}, data)
+	if err == nil && len(answer.Signed) != len(o.Signatures) {
+		err = fmt.Errorf("it opened %d signatures where %d are due", 1+len(answer.Signed), 1+len(o.Signatures))
+	}
 	if err != nil {
 		remote := refusal{}
 		if errors.As(err, &remote) {
@@ -271,9 +274,11 @@ func (p *process) hello(f frame, data []byte) (o opened, err error) {
 	if err := json.Unmarshal(answer.meta, &o); err != nil {
 		return o, err
 	}
-	for _, list := range [][]tensor.Spec{o.Inputs, o.Outputs} {
-		if err := plausible(list); err != nil {
-			return o, err
+	for _, f := range append([]face{o.face}, o.Signed...) {
+		for _, list := range [][]tensor.Spec{f.Inputs, f.Outputs} {
+			if err := plausible(list); err != nil {
+				return o, err
+			}
 		}
 	}
 	return o, nil
@@ -302,6 +307,7 @@ func (e engine) opening() opening {
 func (e engine) open(ctx context.Context, g predict.Graph, so predict.SessionOptions) (*session, error) {
 	o := e.opening()
 	o.Graph, o.Path, o.Tags, o.Signature, o.Inputs, o.Outputs = true, g.Path, g.Tags, g.Signature, g.Inputs, g.Outputs
+	o.Signatures = g.Signatures
 	o.Memory, o.MaxOutputBytes = e.options.Memory, so.MaxOutputBytes
 	if o.Threads = so.Threads; o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
@@ -318,9 +324,12 @@ func (e engine) open(ctx context.Context, g predict.Graph, so predict.SessionOpt
 	if err != nil {
 		return nil, fmt.Errorf("open graph in a process of its own: %w", err)
 	}
-	s := &session{process: p, inputs: answer.Inputs, outputs: answer.Outputs, sandbox: answer.Sandbox, runTimeout: so.RunTimeout}
+	s := &session{process: p, face: answer.face, sandbox: answer.Sandbox, runTimeout: so.RunTimeout}
 	if s.most = so.MaxOutputBytes; s.most <= 0 {
 		s.most = e.options.Memory // it has no more to send
+	}
+	for i, f := range answer.Signed {
+		s.others = append(s.others, &signed{face: f, session: s, name: g.Signatures[i].Name, number: 1 + i})
 	}
 	s.pending = map[uint64]*pending{}
 	go s.hear(bufio.NewReaderSize(p.conn, 64<<10))

@@ -19,10 +19,11 @@ import (
 
 type session struct {
 	*process
-	inputs, outputs []tensor.Spec
-	sandbox         Sandbox
-	most            int64 // bytes of the outputs of one run
-	runTimeout      time.Duration
+	face
+	others     []*signed // of other signatures
+	sandbox    Sandbox
+	most       int64 // bytes of the outputs of one run
+	runTimeout time.Duration
 
 	// closing waits for runs: each holds the lock for reading.
 	closing sync.RWMutex
@@ -33,9 +34,18 @@ type session struct {
 	last    uint64
 }
 
+// signed is a session of another signature of the same graph.
+type signed struct {
+	face
+	*session
+	name   string
+	number int // 0 is the graph's own
+}
+
 // pending is a run.
 type pending struct {
-	want     []int // of the outputs
+	outputs  []tensor.Spec // of its signature
+	want     []int         // of these
 	answered bool
 	answer   chan answer // has room for the one that comes
 	late     *time.Timer // ends the child; nil without a bound
@@ -46,8 +56,28 @@ type answer struct {
 	err error
 }
 
-func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
-func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
+func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.face.Inputs) }
+func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.face.Outputs) }
+func (s *signed) Inputs() []tensor.Spec   { return slices.Clone(s.face.Inputs) }
+func (s *signed) Outputs() []tensor.Spec  { return slices.Clone(s.face.Outputs) }
+
+// Signed makes it a [predict.Signed].
+func (s *session) Signed(name string) predict.Session {
+	for _, other := range s.others {
+		if other.name == name {
+			return other
+		}
+	}
+	return nil
+}
+
+// Close does nothing: the child is the session's that it comes from.
+func (s *signed) Close() error { return nil }
+
+// Run is like the session's.
+func (s *signed) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	return s.run(ctx, s.number, s.face, inputs, outputs)
+}
 
 // Gone and Err make it a [predict.Mortal].
 func (s *session) Gone() <-chan struct{} { return s.gone }
@@ -68,11 +98,15 @@ func (s *session) Close() error {
 // Run is given up when ctx ends; where its deadline has passed too, and the operation goes on all the
 // same, Run returns and leaves it behind. One that goes on after the session's bound ends the child.
 func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	return s.run(ctx, 0, s.face, inputs, outputs)
+}
+
+func (s *session) run(ctx context.Context, signature int, f face, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
 	fail := func(err error) (predict.Tensors, error) { return nil, fmt.Errorf("run graph: %w", err) }
 	if err := ctx.Err(); err != nil {
 		return fail(err)
 	}
-	meta, data, want, err := s.request(ctx, inputs, outputs)
+	meta, data, want, err := f.request(ctx, signature, inputs, outputs)
 	if err != nil {
 		return fail(err)
 	}
@@ -81,7 +115,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if s.closed {
 		return fail(errClosed)
 	}
-	id, p := s.begin(want)
+	id, p := s.begin(f.Outputs, want)
 	if err := s.write(frame{kind: kindRun, id: id, meta: meta}, data); err != nil {
 		s.fail(err)
 		return fail(s.ended())
@@ -104,7 +138,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	}
 	out := make(predict.Tensors, len(want))
 	for i, at := range want {
-		out[s.outputs[at].Name] = got.out.tensors[i]
+		out[f.Outputs[at].Name] = got.out.tensors[i]
 	}
 	return out, nil
 }
@@ -134,10 +168,10 @@ func (s *session) ended() error {
 	return unavailable{s.err}
 }
 
-// request holds a call to the graph and writes it.
-func (s *session) request(ctx context.Context, inputs predict.Tensors, outputs []string) (meta []byte, data [][]byte, want []int, err error) {
+// request holds a call to the graph's signature and writes it.
+func (f face) request(ctx context.Context, signature int, inputs predict.Tensors, outputs []string) (meta []byte, data [][]byte, want []int, err error) {
 	in := ends{}
-	for i, spec := range s.inputs {
+	for i, spec := range f.Inputs {
 		t, ok := inputs[spec.Name]
 		if !ok {
 			return nil, nil, nil, fmt.Errorf("input %q is missing", spec.Name)
@@ -147,11 +181,11 @@ func (s *session) request(ctx context.Context, inputs predict.Tensors, outputs [
 		}
 		in.at, in.tensors = append(in.at, i), append(in.tensors, t)
 	}
-	if len(inputs) > len(s.inputs) {
-		return nil, nil, nil, fmt.Errorf("%d inputs given, the graph has %d", len(inputs), len(s.inputs))
+	if len(inputs) > len(f.Inputs) {
+		return nil, nil, nil, fmt.Errorf("%d inputs given, the graph has %d", len(inputs), len(f.Inputs))
 	}
 	for _, name := range outputs {
-		i := slices.IndexFunc(s.outputs, func(o tensor.Spec) bool { return o.Name == name })
+		i := slices.IndexFunc(f.Outputs, func(o tensor.Spec) bool { return o.Name == name })
 		if i < 0 {
 			return nil, nil, nil, fmt.Errorf("the graph has no output %q", name)
 		}
@@ -162,7 +196,7 @@ func (s *session) request(ctx context.Context, inputs predict.Tensors, outputs [
 	if len(want) == 0 {
 		return nil, nil, nil, errors.New("no output is asked for")
 	}
-	if meta, data, err = in.append(nil); err != nil {
+	if meta, data, err = in.append(binary.LittleEndian.AppendUint16(nil, uint16(signature))); err != nil {
 		return nil, nil, nil, err
 	}
 	var limit int64
@@ -177,8 +211,8 @@ func (s *session) request(ctx context.Context, inputs predict.Tensors, outputs [
 	return meta, data, want, nil
 }
 
-func (s *session) begin(want []int) (uint64, *pending) {
-	p := &pending{want: want, answer: make(chan answer, 1)}
+func (s *session) begin(outputs []tensor.Spec, want []int) (uint64, *pending) {
+	p := &pending{outputs: outputs, want: want, answer: make(chan answer, 1)}
 	if s.runTimeout > 0 {
 		p.late = time.AfterFunc(s.runTimeout+patience, func() {
 			s.kill(fmt.Errorf("a run went on for %v after the %v that it may take", patience, s.runTimeout))
@@ -242,7 +276,7 @@ func (s *session) next(r io.Reader) error {
 	}
 	switch f.kind {
 	case kindResult:
-		out, rest, err := readEnds(f.meta, r, limits{specs: s.outputs, want: p.want, bytes: s.most})
+		out, rest, err := readEnds(f.meta, r, limits{specs: p.outputs, want: p.want, bytes: s.most})
 		if err != nil {
 			return err
 		}
