@@ -32,6 +32,13 @@ HEADERS = {
 }  # fmt: skip
 
 
+def call(data: bytes) -> bytes:
+    """A call over gRPC on a new connection, with its message whole."""
+    block = b"".join(_literal(k, v) for k, v in HEADERS.items())
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b"")
+    return preface + _frame(1, 4, 1, block) + _frame(0, 1, 1, data)
+
+
 @dataclass(frozen=True)
 class Trickle:
     """A call over gRPC that announces a message and sends a part of it, as fast as the server takes it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -25,12 +26,23 @@ class Server:
     process: subprocess.Popen[bytes]
     http: str
     admin: str
+    grpc: str | None = None
     memory: list[tuple[float, int]] = field(default_factory=list)
 
     def resident(self) -> int:
         """The memory that it uses now, in bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def certificate(folder: Path) -> tuple[Path, Path, ssl.SSLContext]:
+    """Make a certificate for 127.0.0.1 and its key; return their files, and what trusts it."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    command: list[str | Path] = ["openssl", "req", "-x509", *kind, *subject, "-keyout", key, "-out", cert]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key, ssl.create_default_context(cafile=str(cert))
 
 
 def on(cores: set[int]) -> list[str | Path]:
@@ -40,12 +52,12 @@ def on(cores: set[int]) -> list[str | Path]:
 
 @contextmanager
 def serving(
-    *arguments: str | Path, log: Path, every: float = 0.2, cores: set[int] | None = None
+    *arguments: str | Path, log: Path, every: float = 0.2, cores: set[int] | None = None, grpc: bool = False
 ) -> Iterator[Server]:
     """Start a server, on these cores, sample its memory, and in the end stop it; its log goes to a file."""
     tied = on(cores) if cores else []
     command = [*tied, Path(sys.executable).with_name("forgo"), "serve", *arguments, "--log-format", "json"]
-    places = ["--http", "127.0.0.1:0", "--grpc", "off", "--admin", "127.0.0.1:0"]
+    places = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0" if grpc else "off", "--admin", "127.0.0.1:0"]
     with log.open("w") as out:
         process = subprocess.Popen([*command, *places], stderr=out)
     over = threading.Event()
@@ -57,7 +69,7 @@ def serving(
         time.sleep(0.05)
         whole = log.read_text().rpartition("\n")[0].splitlines()
         said = next((line for line in map(json.loads, whole) if line["msg"] == "serving"), None)
-    server = Server(process, said["url"], "http://" + said["admin"])
+    server = Server(process, said["url"], "http://" + said["admin"], said.get("grpc"))
 
     def watch() -> None:
         while not over.wait(every):

@@ -30,6 +30,7 @@ import grpc
 
 from forgo import _binary
 from stress._holding import HTTP, Place, Trickle, post
+from stress._server import certificate
 
 ROOT = Path(__file__).parent.parent
 BUNDLES = ROOT / "conformance" / "bundles"
@@ -199,15 +200,8 @@ def serving(tls: bool) -> Iterator[Server]:
             options += [flag, "{}:{}".format(*addresses[name])]
         context = None
         if tls:
-            cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
-            subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-            kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-            subprocess.run(
-                ["openssl", "req", "-x509", *kind, *subject, "-keyout", key, "-out", cert],
-                check=True, capture_output=True,
-            )  # fmt: skip
-            context = ssl.create_default_context(cafile=cert)
-            options += ["--tls-cert", cert, "--tls-key", key, "--admin", "off"]
+            cert, key, context = certificate(Path(folder))
+            options += ["--tls-cert", str(cert), "--tls-key", str(key), "--admin", "off"]
         else:
             addresses["socket"] = f"{folder}/s"
             options += ["--socket", f"{folder}/s"]

@@ -1,7 +1,8 @@
 """A model that is swapped every second, under load (``make soak``).
 
 Each second one of three networks becomes the model's next version; every tenth is broken in one
-way or another, and must change nothing. Clients ask all the time, by three protocols. No request
+way or another, and must change nothing. Clients ask all the time, by three protocols, half of them over
+TLS, while others crash, or stop to read or to write (``_rude``), over HTTP and gRPC, with TLS and without. No request
 may fail or stay away, every answer must be that of the last version or of one that came since the
 request was sent, the one it names where its protocol names it, and memory may not grow.
 """
@@ -15,6 +16,8 @@ import json
 import os
 import random
 import shutil
+import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -28,13 +31,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stress import _page
-from stress._server import HERE, ROOT, Server, serving
+from stress import _page, _rude
+from stress._server import HERE, ROOT, Server, certificate, serving
 
 NETWORKS = HERE / "versions"
 MODELS = HERE / "models"
+SOCKET = HERE / "socket"
 LABELS = ["setosa", "versicolor", "virginica"]
 CLIENTS, RATE = 8, 200  # requests a second of all clients
+RUDE = 12  # clients that misbehave
+CLIENT_TIMEOUT = "5s"  # the server's patience with them
 TOLERANCE = 1e-4  # the bundles' own; the networks differ by far more
 BROKEN = 10  # every so many versions
 ENOUGH = 0.95  # of the requests that the rate comes to must have been answered
@@ -44,7 +50,9 @@ JUDGED = 300  # seconds from which on memory is judged: the server's collector h
 TEXT = """
 For {} s a small network is swapped every second for another of three, as its model's next version, while
 clients ask all the time, by the Open Inference Protocol, TensorFlow Serving's and forgo's own, over REST; every
-tenth version is broken: a changed bit, a file cut short or missing. Every answer is compared with Keras's for
+tenth version is broken: a changed bit, a file cut short or missing. Half of the clients have TLS. Beside them {}
+others misbehave, over HTTP and gRPC, with TLS and without: their connections end in the middle of a message, or stay
+and are not written or not read any more. Every answer is compared with Keras's for
 the last version that was loaded and those that came since the request was sent: where the protocol names
 a version, for that one. At least 95% of the requests must have come about. Memory must stay within 10% of that after the
 first minute, without an upward slope: in the second half it may rise by 1% along the line through it.
@@ -156,16 +164,57 @@ def post(connection: http.client.HTTPConnection, path: str, body: object = None)
     return answer.status, answer.read()
 
 
-def connect(url: str) -> http.client.HTTPConnection:
+class UnixConnection(http.client.HTTPConnection):
+    """One to a Unix socket."""
+
+    def connect(self) -> None:
+        """Open it."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(str(SOCKET))
+
+
+def connect(url: str, tls: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
     """A connection that is kept."""
+    if tls:
+        return http.client.HTTPSConnection(urlsplit(url).netloc, timeout=60, context=tls)
     return http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
 
 
-def ask(server: Server, state: State, number: int) -> None:
-    """One client: requests at a constant rate, each checked."""
+def ask(server: Server, state: State, number: int, tls: ssl.SSLContext) -> None:
+    """One client: requests at a constant rate, each checked; every second one asks without TLS, on the Unix socket."""
     chance = random.Random(number)
-    with state.told(f"client {number}"), closing(connect(server.http)) as connection:
+    asked = connect(server.http, tls) if number % 2 else UnixConnection("localhost")
+    with state.told(f"client {number}"), closing(asked) as connection:
         keep_asking(connection, chance, state)
+
+
+def crowd(server: Server, over: threading.Event, cert: Path) -> _rude.Crowd:
+    """Those who misbehave, wherever the server listens. The admin port takes gRPC without TLS."""
+
+    def place(name: str, url: str | None, protocol: str | None) -> _rude.Place:
+        host, _, port = str(url).rpartition("/")[2].rpartition(":")
+        tls = None
+        if protocol:
+            tls = ssl.create_default_context(cafile=str(cert))
+            tls.set_alpn_protocols([protocol])
+        return _rude.Place(name, (host, int(port)), tls, name.startswith("gRPC"))
+
+    places = [place("HTTP with TLS", server.http, "http/1.1"), place("gRPC with TLS", server.grpc, "h2")]
+    places += [_rude.Place("HTTP", str(SOCKET), None, False), place("gRPC", server.admin, None)]
+    return _rude.Crowd(places, RUDE, over)
+
+
+def settled(server: Server) -> str | None:
+    """What is still under way, once nobody asks any more and the server's patience is over."""
+    for _ in range(60):
+        with closing(connect(server.admin)) as connection:
+            connection.request("GET", "/metrics")
+            left = _rude.in_flight(connection.getresponse().read().decode())
+        if not left:
+            return None
+        time.sleep(0.5)
+    return f"{left:g} requests of clients that misbehaved are under way half a minute after they had gone"
 
 
 def keep_asking(connection: http.client.HTTPConnection, chance: random.Random, state: State) -> None:
@@ -242,19 +291,27 @@ class Figures:
     versions: int
     of_them_broken: int
     versions_that_answered: int
+    misbehaved: dict[str, int]  # connections, by what became of them
+    misbehaved_by_port: dict[str, int]
     memory_after_a_minute: float
     memory_at_the_end: float
     memory_most: float  # after the first minute
     memory_least: float
     memory_grown: float  # in the second half, along the line through it
 
+    @staticmethod
+    def by(counts: dict[str, int]) -> str:
+        """How many of which."""
+        return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
     def rows(self) -> dict[str, str]:
         """The figures in words."""
-        by = ", ".join(f"{name} {count:,}" for name, count in self.requests_by_protocol.items())
+        by = self.by(self.requests_by_protocol)
         judged = "" if self.seconds >= JUDGED else "; not judged in so short a time"
         return {
             "requests": f"{self.requests:,}, {CLIENTS} clients, {RATE} a second: {by}",
             "versions": f"{self.versions}, of which {self.of_them_broken} were broken; {self.versions_that_answered} answered",
+            "connections that misbehaved": self.by(self.misbehaved) + "; " + self.by(self.misbehaved_by_port),
             "failed requests, wrong answers, answers of a stale or broken version": "0",
             "memory": f"{self.memory_after_a_minute:.1f} MiB after the first minute, from then on {self.memory_least:.1f} to {self.memory_most:.1f} MiB, {self.memory_at_the_end:.1f} MiB at the end",
             "its slope": f"{self.memory_grown:+.2f} MiB in the second half{judged}",
@@ -318,10 +375,19 @@ def main() -> int:
             assert max(abs(p - q) for p, q in zip(x, y, strict=True)) > 100 * TOLERANCE, "the networks agree"
     shutil.rmtree(MODELS, ignore_errors=True)
     shutil.copytree(NETWORKS / f"{state.network(1)}.forgo", MODELS / "irises" / "1")
-    with serving(MODELS, log=HERE / "soak.log") as server:
-        clients = [threading.Thread(target=ask, args=(server, state, i)) for i in range(CLIENTS)]
+    cert, key, tls = certificate(HERE)
+    options: list[str | Path] = ["--tls-cert", cert, "--tls-key", key, "--admin-plain", "--socket", SOCKET]
+    # Long requests that misbehave take no place from the good ones: that is what overload measures.
+    options += ["--client-timeout", CLIENT_TIMEOUT, "--max-queue-rows", "65536"]
+    with serving(MODELS, *options, log=HERE / "soak.log", grpc=True) as server:
+        clients = [threading.Thread(target=ask, args=(server, state, i, tls)) for i in range(CLIENTS)]
+        rude = crowd(server, state.over, cert)
+        state.faults += [
+            f"{p.name}: the request that they begin is refused" for p in rude.places if not _rude.answers(p)
+        ]
         for client in clients:
             client.start()
+        rude.start()
         started = time.monotonic()
         version = 1
         while (now := time.monotonic() - started) < a.seconds and not state.faults:
@@ -332,14 +398,18 @@ def main() -> int:
         state.over.set()
         for client in clients:
             client.join()
+        rude.join()
+        state.faults += rude.faults
+        if not state.faults and (left := settled(server)):
+            state.faults.append(left)
     if not state.faults:
-        report(a.out, a.seconds, version, server, state)
+        report(a.out, a.seconds, version, server, state, rude)
     for fault in state.faults[:10]:
         print(f"soak: {fault}", file=sys.stderr)
     return 1 if state.faults else 0
 
 
-def report(out: Path, seconds: int, versions: int, server: Server, state: State) -> None:
+def report(out: Path, seconds: int, versions: int, server: Server, state: State, rude: _rude.Crowd) -> None:
     """Judge the whole, and write what was found."""
     figures = Figures(
         seconds=seconds,
@@ -348,11 +418,13 @@ def report(out: Path, seconds: int, versions: int, server: Server, state: State)
         versions=versions,
         of_them_broken=len(state.broken),
         versions_that_answered=len(state.seen),
+        misbehaved=rude.by(1),
+        misbehaved_by_port=rude.by(0),
         **growth(server.memory, seconds),
     )
     state.faults += figures.faults()
     rounded = {k: round(v, 2) if isinstance(v, float) else v for k, v in asdict(figures).items()}
-    _page.write(out / "soak", "Soak", TEXT.format(seconds), rounded, figures.rows(), state.faults)
+    _page.write(out / "soak", "Soak", TEXT.format(seconds, RUDE), rounded, figures.rows(), state.faults)
     print((out / "soak.md").read_text())
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stress import overload, soak
+from stress import _rude, overload, soak
 from stress._server import Server, serving
 
 
@@ -41,6 +41,9 @@ def test_a_short_soak(soaked: Path) -> None:
     assert figures["versions"] >= 12
     assert figures["of_them_broken"] == 1
     assert figures["versions_that_answered"] >= figures["versions"] - 2
+    assert set(figures["misbehaved"]) == {*_rude.WAYS, _rude.HANDSHAKE}
+    assert set(figures["misbehaved_by_port"]) == {"HTTP", "HTTP with TLS", "gRPC", "gRPC with TLS"}
+    assert sum(figures["misbehaved"].values()) > 50
 
 
 @pytest.mark.slow
@@ -66,10 +69,10 @@ class Cut(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def cutting(*arguments: str | Path, log: Path) -> Iterator[Server]:
+def cutting(*arguments: str | Path, log: Path, grpc: bool) -> Iterator[Server]:
     """A server whose operators reach it and whose clients do not."""
     with (
-        serving(*arguments, log=log) as server,
+        serving(*arguments, log=log, grpc=grpc) as server,
         socketserver.ThreadingTCPServer(("127.0.0.1", 0), Cut) as cut,
     ):
         threading.Thread(target=cut.serve_forever).start()
@@ -88,7 +91,7 @@ def test_cut_connections_are_found(
     assert soak.main() == 1
     said = capsys.readouterr().err
     assert "soak: client " in said
-    assert "RemoteDisconnected" in said or "ConnectionReset" in said
+    assert "SSLEOFError" in said or "ConnectionReset" in said
 
 
 def test_answers_without_a_version_are_held_to_those_that_may_answer() -> None:
@@ -121,7 +124,7 @@ def test_memory_that_grows_is_seen() -> None:
 def test_soak_names_what_is_wrong() -> None:
     right = soak.Figures(
         seconds=600, requests=114000, requests_by_protocol={}, versions=601, of_them_broken=60,
-        versions_that_answered=541, memory_after_a_minute=100, memory_at_the_end=101, memory_most=109,
+        versions_that_answered=541, misbehaved={}, misbehaved_by_port={}, memory_after_a_minute=100, memory_at_the_end=101, memory_most=109,
         memory_least=91, memory_grown=0.9,
     )  # fmt: skip
     assert right.faults() == []
