@@ -1,5 +1,5 @@
 # Every target sets up what it needs. A fresh machine needs Python 3.11+, Go 1.26+ and a C compiler.
-.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history refusals mutation build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -79,6 +79,10 @@ SEED ?= 0
 history: build
 	@$(GO) build -race -buildmode=exe -o build/stress/forgo-race ./cmd/forgo
 	@$(GO) run ./stress/history -binary build/stress/forgo-race -isolating src/forgo/bin/forgo -seconds $(SECONDS) -seed $(SEED)
+
+# The address sanitizer over the packages that are C, or hand memory to C.
+asan: .venv/ready
+	ASAN_OPTIONS=detect_leaks=0 $(GO) test -asan -count=1 -timeout 30m ./predict/pixels/... ./predict/onnx ./predict/tensorflow
 
 # Sends each refused request a hundred times and writes what they leave behind into docs/refusals.md.
 refusals: .venv/ready

@@ -53,8 +53,20 @@ func (o Options) threads() int {
 }
 
 // decoders bounds how many pictures of the process are pixels at once, to as many as it may run
-// at once: pixels take far more memory than anything else of a request.
-var decoders gate
+// at once: pixels take far more memory than anything else of a request. Small pictures do not wait
+// for large ones, of which few bytes can take seconds.
+var decoders struct{ small, large gate }
+
+// largePicture is more pixels than pictures for a model usually have.
+const largePicture = 2 << 20
+
+// decoder is the gate for a picture of a size.
+func decoder(width, height int) *gate {
+	if width > largePicture/height {
+		return &decoders.large
+	}
+	return &decoders.small
+}
 
 type gate struct {
 	once   sync.Once

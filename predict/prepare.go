@@ -48,22 +48,26 @@ func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took 
 // PreparePicture turns one encoded picture into the input that it becomes, with a batch of one,
 // for a model that takes pictures. It says how long decoding and preprocessing took.
 func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
-	if err := decoders.enter(ctx); err != nil {
-		return nil, took, fmt.Errorf("decode picture: %w", err)
-	}
-	defer decoders.leave()
-	memory := int64(0)
-	defer func() { m.batcher.budget.Give(memory) }()
+	start, memory := time.Now(), int64(0)
+	leave := func() {}
+	defer func() {
+		m.batcher.budget.Give(memory)
+		leave()
+	}()
 	o := m.decode
 	o.Reserve = func(bytes int64, width, height int) error {
-		bytes += m.preprocessing.memory(width, height)
-		err := m.batcher.budget.wait(ctx, bytes)
-		if err == nil {
-			memory += bytes
+		gate := decoder(width, height)
+		if err := gate.enter(ctx); err != nil {
+			return err
 		}
-		return err
+		leave = gate.leave
+		bytes += m.preprocessing.memory(width, height)
+		if err := m.batcher.budget.wait(ctx, bytes); err != nil {
+			return err
+		}
+		memory, start = bytes, time.Now()
+		return nil
 	}
-	start := time.Now()
 	img, err := pixels.Decode(ctx, raw, o)
 	decoded := time.Now()
 	took.Decode = decoded.Sub(start)
