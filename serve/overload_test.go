@@ -19,6 +19,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/access/accesstest"
 	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
@@ -87,6 +88,40 @@ func TestBusyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 		if err := c.call(t.Context(), conn, ""); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "1000 rows are waiting") {
 			t.Errorf("%T: %v", c, err)
 		}
+	}
+}
+
+// Large requests that take all they may leave room for small ones.
+func TestSmallRequestsHaveMemoryOfTheirOwn(t *testing.T) {
+	budget := predict.NewBudget(64 << 20)
+	m, err := predict.Options{Threads: 1, Budget: budget}.Load(t.Context(), servetest.Bundles+"iris.forgo", onnx.Engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	a := accesstest.New(t)
+	cert, key, _ := a.Files(t.TempDir(), "server")
+	if err := budget.Take(56 << 20); err != nil {
+		t.Fatal(err)
+	}
+	defer budget.Give(56 << 20)
+	row := "[5.1,3.5,1.4,0.2]"
+	for name, o := range map[string]serve.Options{"plain": {Memory: budget}, "TLS": {Memory: budget, TLS: servetest.Certificates(t, cert, key, "")}} {
+		s := servetest.RunWith(t, serve.Models{"iris": m}, o, serve.Addresses{HTTP: servetest.AnyPort})
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: a.Client(""), MaxConnsPerHost: 1}} // which is kept
+		for _, c := range []struct{ before, want int }{{0, 200}, {10 << 10, 200}, {10 << 10, 200}, {1 << 20, 429}, {0, 200}, {1 << 20, 429}, {200 << 10, 429}, {10 << 10, 200}} {
+			resp, err := client.Post(s.Places["url"]+"/models/iris", "application/json", strings.NewReader(strings.Repeat(" ", c.before)+row))
+			if err != nil {
+				t.Errorf("%s, after %d bytes: %v", name, c.before, err)
+				continue
+			}
+			answer, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode != c.want {
+				t.Errorf("%s, after %d bytes: %d %s, want %d", name, c.before, resp.StatusCode, answer, c.want)
+			}
+		}
+		client.CloseIdleConnections()
 	}
 }
 

@@ -14,18 +14,19 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/pixels/pixelstest"
 	"github.com/forgo-ml/forgo/serve"
+	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
 func TestScansKeepNobodyOut(t *testing.T) {
 	budget := predict.NewBudget(1 << 30)
-	m, err := predict.Options{Threads: 1, Budget: budget}.Load(t.Context(), bundles+"shapes.forgo", onnx.Engine())
+	m, err := predict.Options{Threads: 1, Budget: budget}.Load(t.Context(), servetest.Bundles+"shapes.forgo", onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s := runWith(t, serve.Models{"shapes": m}, serve.Options{Memory: budget}, serve.Addresses{HTTP: anyPort})
+	s := servetest.RunWith(t, serve.Models{"shapes": m}, serve.Options{Memory: budget}, serve.Addresses{HTTP: servetest.AnyPort})
 	post := func(ctx context.Context, picture []byte) (int, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.places["url"]+"/models/shapes", bytes.NewReader(picture))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Places["url"]+"/models/shapes", bytes.NewReader(picture))
 		if err != nil {
 			return 0, err
 		}
@@ -35,7 +36,7 @@ func TestScansKeepNobodyOut(t *testing.T) {
 		}
 		return resp.StatusCode, resp.Body.Close()
 	}
-	small, _ := golden(t, m, "shapes", 0)
+	small, _ := servetest.Golden(t, m, "shapes", 0)
 	for name, picture := range map[string][]byte{ // 2,000 and 19,651 scans in 24 and 240 KB, and as many as there may be
 		"2,000 scans": pixelstest.Scans(500, 500, 2_000, false), "19,651 scans": pixelstest.Scans(500, 500, 19_651, false),
 	} {
@@ -75,7 +76,7 @@ func TestScansKeepNobodyOut(t *testing.T) {
 	others.Wait()
 	until("decoding has ended with its callers", func() bool {
 		http.DefaultClient.CloseIdleConnections()
-		return budget.Used() <= callers*aConnection && m.Stats().QueueBytes == 0
+		return budget.Used() <= callers*servetest.AConnection && m.Stats().QueueBytes == 0
 	})
 	if status, err := post(t.Context(), small); status != http.StatusOK {
 		t.Errorf("afterwards: %d, %v", status, err)

@@ -33,6 +33,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/recovery"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
+	"github.com/forgo-ml/forgo/serve/internal/shed"
 	"github.com/forgo-ml/forgo/serve/openapi"
 	"github.com/forgo-ml/forgo/serve/protocol"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -153,28 +154,28 @@ func Repository(models *repository.Repository, o Options) *Server {
 	}
 	s := &Server{models: models, options: o, protocols: o.Protocols, health: health.NewServer()}
 	s.table = connection.New(o.Memory, o.Log)
-	s.observer = observe.New(o.Log, o.Traces, observed(s.protocols), func() observe.State { return state(models, o.LogDropped) })
+	s.observer = observe.New(o.Log, o.Traces, observed(s.protocols), s.state)
 	models.Notify(func() { s.setHealth(models.Ready()) })
 	s.setHealth(models.Ready())
 	return s
 }
 
 // state is what metrics say of a server.
-func state(models *repository.Repository, dropped func() uint64) observe.State {
-	s := observe.State{Ready: models.Ready()}
-	if dropped != nil {
-		s.LogDropped = dropped()
+func (s *Server) state() observe.State {
+	now := observe.State{Ready: s.models.Ready(), Closed: s.table.Closed(), GivenUp: shed.Given()}
+	if s.options.LogDropped != nil {
+		now.LogDropped = s.options.LogDropped()
 	}
-	for _, v := range models.Status() {
-		s.Versions = append(s.Versions, observe.Version{Name: v.Name, Version: v.Version, Ready: v.Model != nil, Gone: v.Gone})
+	for _, v := range s.models.Status() {
+		now.Versions = append(now.Versions, observe.Version{Name: v.Name, Version: v.Version, Ready: v.Model != nil, Gone: v.Gone})
 		if v.Model != nil {
-			s.Models = append(s.Models, v.Model.Observed())
+			now.Models = append(now.Models, v.Model.Observed())
 		}
 	}
-	for name, c := range models.Counts() {
-		s.Loads = append(s.Loads, observe.Loads{Name: name, Loaded: c.Loaded, Refused: c.Refused})
+	for name, c := range s.models.Counts() {
+		now.Loads = append(now.Loads, observe.Loads{Name: name, Loaded: c.Loaded, Refused: c.Refused})
 	}
-	return s
+	return now
 }
 
 // Handler answers clients over HTTP, in every protocol.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,8 +20,10 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict"
@@ -202,7 +205,7 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 
 // Who holds most connections loses them first, and one who has few keeps them.
 func TestOneClientDoesNotCloseOthers(t *testing.T) {
-	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{MaxConnections: 16, ClientTimeout: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort})
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{MaxConnections: 16, ClientTimeout: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
 	from := func(ip string) net.Conn {
 		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext(t.Context(), "tcp", s.Places["http"])
 		if err != nil {
@@ -226,6 +229,14 @@ func TestOneClientDoesNotCloseOthers(t *testing.T) {
 		if !isAnswered(conn, live) {
 			t.Error("the modest one has lost a connection")
 		}
+	}
+	resp, err := http.Get("http://" + s.Places["admin"] + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(text), "\nforgo_clients_given_up_total{reason=\"connections\"} 87\n") {
+		t.Errorf("87 connections made room; the metrics say %v %s", err, regexp.MustCompile("forgo_clients_given_up_total{.*").FindAll(text, -1))
 	}
 }
 
@@ -280,6 +291,53 @@ func TestHeadersAreMemory(t *testing.T) {
 	servetest.Returned(t, "headers", budget, 0)
 }
 
+// The admin port takes messages through another server, which reads them whole: they count there too.
+func TestMessagesToTheAdminPortAreMemory(t *testing.T) {
+	budget := predict.NewBudget(8 << 20)
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{Admin: servetest.AnyPort})
+	const part, callers = 48 << 10, 20
+	var all []net.Conn
+	for range callers {
+		conn := servetest.Dial(t, s.Places["admin"])
+		all = append(all, conn)
+		h2 := servetest.NewFrames(t, conn)
+		h2.Headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
+			":authority", "x", "content-type", "application/grpc", "te", "trailers")
+		data := make([]byte, part/4)
+		copy(data, []byte{0, 1, 0, 0, 0}) // of 16 MiB
+		for range 4 {
+			if err := h2.WriteData(1, false, data); err != nil {
+				t.Fatal(err)
+			}
+			data = make([]byte, part/4)
+		}
+	}
+	for end := time.Now().Add(20 * time.Second); budget.Used() < callers*(part+servetest.AConnection); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d bytes are counted", budget.Used())
+		}
+	}
+	for _, conn := range all {
+		_ = conn.Close()
+	}
+	servetest.Returned(t, "messages to the admin port", budget, 0)
+
+	// Where there is no memory for one it is refused.
+	if err := budget.Take(7 << 20); err != nil {
+		t.Fatal(err)
+	}
+	large := servetest.IrisRequest(make([]float32, 4*20_000)...)
+	large.Inputs[0].Shape = []int64{20_000, 4}
+	client := servetest.GRPCClient(t, s.Places["admin"], insecure.NewCredentials())
+	if _, err := client.ModelInfer(t.Context(), large); err == nil || status.Code(err) == codes.DeadlineExceeded {
+		t.Errorf("%v", err)
+	}
+	budget.Give(7 << 20)
+	if _, err := client.ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+		t.Error(err)
+	}
+}
+
 // What comes of a message over gRPC counts while it comes, stream by stream, until it is answered or
 // given up.
 func TestMessagesAreMemoryAsTheyCome(t *testing.T) {
@@ -313,7 +371,7 @@ func TestMessagesAreMemoryAsTheyCome(t *testing.T) {
 	if err := h2.WriteRSTStream(1, http2.ErrCodeCancel); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); budget.Used() > before-part; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); budget.Used() > before-part/4; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d bytes, %d before a stream was given up", budget.Used(), before)
 		}

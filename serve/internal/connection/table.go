@@ -31,7 +31,8 @@ type Table struct {
 	budget *predict.Budget
 	share  int64 // bytes that connections may take together
 	log    *slog.Logger
-	told   atomic.Int64 // when the log last heard that there is no room, in Unix seconds
+	gone   atomic.Uint64 // connections that were closed for others
+	told   atomic.Int64  // when the log last heard that there is no room, in Unix seconds
 
 	mu      sync.Mutex
 	all     map[*Conn]struct{}
@@ -50,13 +51,16 @@ func New(budget *predict.Budget, log *slog.Logger) *Table {
 	return t
 }
 
+// Closed is how many connections were closed to make room for others.
+func (t *Table) Closed() uint64 { return t.gone.Load() }
+
 // Listen returns a listener that has so many connections at most, for which others make room.
 func (t *Table) Listen(l net.Listener, most int, tls bool) *Listener {
-	bytes := int64(plainBytes)
+	bytes, first := int64(plainBytes), int64(headers)
 	if tls {
-		bytes = tlsBytes
+		bytes, first = tlsBytes, records+headers
 	}
-	return &Listener{Listener: l, table: t, most: most, bytes: bytes, closed: make(chan struct{})}
+	return &Listener{Listener: l, table: t, most: most, bytes: bytes, first: first, closed: make(chan struct{})}
 }
 
 // Listener is one of a table.
@@ -65,6 +69,7 @@ type Listener struct {
 	table  *Table
 	most   int
 	bytes  int64 // of each connection
+	first  int64 // that may come, of these, before it is known whose they are
 	count  int   // of connections; guarded by table.mu
 	once   sync.Once
 	closed chan struct{}
@@ -223,6 +228,7 @@ func (t *Table) makeRoom(l *Listener, newcomer netip.Addr, alone bool) bool {
 }
 
 func (t *Table) full(closed int) {
+	t.gone.Add(uint64(closed))
 	now := time.Now().Unix()
 	if last := t.told.Load(); now-last >= 60 && t.told.CompareAndSwap(last, now) {
 		t.log.Warn("there is no room for more connections: those that ask for nothing are closed", "closed", closed)
@@ -236,6 +242,7 @@ type Conn struct {
 	client netip.Addr
 	since  atomic.Int64 // when its turn began, in Unix nanoseconds
 	moved  atomic.Int64 // bytes since then, both ways
+	came   atomic.Int64 // of these, from the client: an answer may still be on its way
 	open   atomic.Int32 // requests under way
 	busy   atomic.Int32 // of which the server has all and has not begun to answer
 	extra  atomic.Int64 // bytes of the budget that headers take
@@ -250,6 +257,7 @@ type Conn struct {
 // turn says that from now on other bytes count.
 func (c *Conn) turn() {
 	c.moved.Store(0)
+	c.came.Store(0)
 	c.since.Store(time.Now().UnixNano())
 }
 
@@ -267,16 +275,20 @@ func (c *Conn) kind(age int64) kind {
 	return waiting
 }
 
-// headers is how much of them every connection may send without being asked.
-const headers = 4 << 10
+// headers is how much of them every connection may send without being asked, which is what net/http reads at
+// once. With TLS a record is read at once, and a handshake has come before.
+const (
+	headers = 4 << 10
+	records = 16<<10 + 4<<10
+)
 
 // Read counts what comes, and what headers take before anybody can say whose they are.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		moved := c.moved.Add(int64(n))
-		if moved > headers && c.open.Load() == 0 && !c.counted.Load() {
-			if err := c.hold(2 * moved); err != nil {
+		c.moved.Add(int64(n))
+		if came := c.came.Add(int64(n)); came > c.of.first && c.open.Load() == 0 && !c.counted.Load() {
+			if err := c.hold(2 * came); err != nil {
 				return 0, err
 			}
 		}

@@ -27,6 +27,9 @@ type State struct {
 	// Ready says that requests are welcome, and LogDropped counts lines of the log that were lost.
 	Ready      bool
 	LogDropped uint64
+	// Closed counts connections that were closed to make room for others, and GivenUp requests that were too slow
+	// while others needed their memory.
+	Closed, GivenUp uint64
 }
 
 // Version is one that answers, or one that does not.

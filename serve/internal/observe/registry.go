@@ -32,11 +32,13 @@ var (
 	buildInfo = newFamily("forgo_build_info", "Always 1; the labels give the versions of forgo and Go, and the JPEG decoder.", "version", "go_version", "decoder")
 	modelInfo = newFamily("forgo_model_info", "Always 1 for a served model version; the labels give its bundle's digest, engine and task.",
 		"model", "version", "digest", "engine", "task")
-	modelReady       = newFamily("forgo_model_ready", "1 if a model version answers, 0 if it does not.", "model", "version")
-	loadsTotal       = newFamily("forgo_model_loads_total", "Loads of model versions, by outcome: loaded or refused.", "model", "outcome")
-	folderGone       = newFamily("forgo_model_folder_missing", "1 if a model version answers although its folder is gone, 0 if the folder is there.", "model", "version")
-	ready            = newFamily("forgo_ready", "1 while the server reports ready, 0 while it does not.")
-	logDropped       = newFamily("forgo_log_dropped_lines_total", "Log lines dropped because nothing read them in time.")
+	modelReady     = newFamily("forgo_model_ready", "1 if a model version answers, 0 if it does not.", "model", "version")
+	loadsTotal     = newFamily("forgo_model_loads_total", "Loads of model versions, by outcome: loaded or refused.", "model", "outcome")
+	folderGone     = newFamily("forgo_model_folder_missing", "1 if a model version answers although its folder is gone, 0 if the folder is there.", "model", "version")
+	ready          = newFamily("forgo_ready", "1 while the server reports ready, 0 while it does not.")
+	logDropped     = newFamily("forgo_log_dropped_lines_total", "Log lines dropped because nothing read them in time.")
+	clientsGivenUp = newFamily("forgo_clients_given_up_total",
+		"Clients dropped in favour of others, by reason: connections closed to make room, slow requests ended to free memory.", "reason")
 	parityDifference = newFamily("forgo_model_parity_difference",
 		"Largest difference in the replay at load, by stage: in steps of 255 for decoded pictures, otherwise in the units of the tolerances.", "model", "version", "stage")
 	parityTolerance = newFamily("forgo_model_parity_tolerance", "Largest difference in the model's outputs that the bundle allows.", "model", "version")
@@ -96,6 +98,8 @@ func (o *Observer) Collect(out chan<- prometheus.Metric) {
 	state := o.state()
 	one(out, ready, prometheus.GaugeValue, truth(state.Ready))
 	one(out, logDropped, prometheus.CounterValue, float64(state.LogDropped))
+	one(out, clientsGivenUp, prometheus.CounterValue, float64(state.Closed), "connections")
+	one(out, clientsGivenUp, prometheus.CounterValue, float64(state.GivenUp), "memory")
 	for _, v := range state.Versions {
 		one(out, modelReady, prometheus.GaugeValue, truth(v.Ready), v.Name, v.Version)
 		if v.Ready {

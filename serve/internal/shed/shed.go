@@ -4,6 +4,7 @@ package shed
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -21,6 +22,12 @@ type Client struct {
 	moved func() int64
 	cut   func()
 }
+
+// given counts the clients that were given up.
+var given atomic.Uint64
+
+// Given is how many clients the process has given up.
+func Given() uint64 { return given.Load() }
 
 // clients are those of the process, whose memory is one.
 var clients struct {
@@ -67,6 +74,7 @@ func shed(sake *Client) bool {
 	if slowest == nil {
 		return false
 	}
+	given.Add(1)
 	slowest.cut()
 	return true
 }
