@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	little "encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +22,13 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict/isolated"
 )
 
@@ -201,6 +210,101 @@ func TestAnEngineThatStaysAway(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// A SavedModel's callers over gRPC hear UNAVAILABLE while its engine is away, and all of its signatures come back.
+func TestASavedModelApart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the binary")
+	}
+	if err := isolated.Kernel().Err(); err != nil {
+		t.Skip(err)
+	}
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	place := filepath.Join(t.TempDir(), "half.forgo")
+	if err := os.CopyFS(place, os.DirFS("../../conformance/bundles/half_plus_two.forgo")); err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, binary(t), place, "--name", "half", "--isolate", "--watch", "0s", "--grpc", "127.0.0.1:0")
+	conn, err := grpc.NewClient(p.places["grpc"].(string), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	infer := func() ([]float32, error) {
+		a, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(t.Context(), &pb.ModelInferRequest{
+			ModelName: "half", Inputs: []*pb.ModelInferRequest_InferInputTensor{{
+				Name: "x", Datatype: "FP32", Shape: []int64{2, 1}, Contents: &pb.InferTensorContents{Fp32Contents: []float32{1, 5}},
+			}},
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(a.RawOutputContents) > 0 {
+			raw := a.RawOutputContents[0]
+			return []float32{math.Float32frombits(binary32(raw)), math.Float32frombits(binary32(raw[4:]))}, nil
+		}
+		return a.Outputs[0].Contents.GetFp32Contents(), nil
+	}
+	regress := func() (float32, error) {
+		a, err := tfpb.NewPredictionServiceClient(conn).Predict(t.Context(), &tfpb.PredictRequest{
+			ModelSpec: &tfpb.ModelSpec{Name: "half", SignatureName: "regress_x2_to_y3"},
+			Inputs: map[string]*tfpb.TensorProto{"inputs": {
+				Dtype: tfpb.DataType_DT_FLOAT, FloatVal: []float32{2},
+				TensorShape: &tfpb.TensorShapeProto{Dim: []*tfpb.TensorShapeProto_Dim{{Size: 1}, {Size: 1}}},
+			}},
+		})
+		if err != nil {
+			return 0, err
+		}
+		out := a.Outputs["outputs"]
+		if raw := out.GetTensorContent(); len(raw) == 4 {
+			return math.Float32frombits(binary32(raw)), nil
+		}
+		return out.GetFloatVal()[0], nil
+	}
+	answers := func() {
+		t.Helper()
+		if y, err := infer(); err != nil || !slices.Equal(y, []float32{2.5, 4.5}) {
+			t.Errorf("%v, %v", y, err)
+		}
+		if y, err := regress(); err != nil || y != 4 {
+			t.Errorf("%v, %v", y, err)
+		}
+	}
+	answers()
+	if err := os.Rename(place, place+"-away"); err != nil { // so that it stays away for as long as is asked
+		t.Fatal(err)
+	}
+	for _, child := range childrenOf(t, p.Process.Pid) {
+		if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.wait(t, `could not be started again`)
+	if _, err := infer(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "engine has ended") {
+		t.Errorf("while it is away: %v", err)
+	}
+	if _, err := regress(); status.Code(err) != codes.Unavailable {
+		t.Errorf("another signature while it is away: %v", err)
+	}
+	if err := os.Rename(place+"-away", place); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t, `"msg":"engine started again"`)
+	answers()
+	if left, _ := os.ReadDir(temporary); len(left) > 0 {
+		t.Errorf("copies of the graph were left behind: %v", left)
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.ended(t, time.Minute); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func binary32(raw []byte) uint32 { return little.LittleEndian.Uint32(raw) }
 
 func zombie(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
