@@ -40,6 +40,9 @@ type Parity struct {
 	Reason string `json:"reason,omitempty"`
 	// Made says whose answers the cases hold, where their pictures were made for them.
 	Made string `json:"made,omitempty"`
+	// ExpectedFrom is bundle.ConvertedGraph where the cases hold the answers of the graph itself, and not
+	// the training framework's.
+	ExpectedFrom string `json:"expected_from,omitempty"`
 	// Cases replayed, of how many the bundle has.
 	Cases int `json:"cases"`
 	Of    int `json:"of"`
@@ -98,6 +101,9 @@ func (p Parity) String() string {
 	if p.Made != "" {
 		s += ", on made pictures (" + printable.Text(p.Made) + ")"
 	}
+	if p.ExpectedFrom == bundle.ConvertedGraph {
+		s += ", against the converted graph's own answers, not the training framework's"
+	}
 	return s
 }
 
@@ -140,7 +146,7 @@ type golden = bundle.Recorded
 
 func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity, error) {
 	all := m.manifest.Golden.Cases
-	r := replayer{m: m, b: b, o: o, parity: Parity{Mode: "full", Of: len(all), Tolerance: m.manifest.Tolerance.Model, Made: m.manifest.Golden.Made}}
+	r := replayer{m: m, b: b, o: o, parity: Parity{Mode: "full", Of: len(all), Tolerance: m.manifest.Tolerance.Model, Made: m.manifest.Golden.Made, ExpectedFrom: m.manifest.Golden.ExpectedFrom}}
 	if m.manifest.Picture != nil {
 		r.parity.Decoder = pixels.Decoder()
 	}

@@ -66,12 +66,15 @@ type inspection struct {
 }
 
 type bundleSummary struct {
-	Name    string             `json:"name"`
-	Digest  string             `json:"digest"`
-	Task    string             `json:"task"`
-	Engine  string             `json:"engine"`
-	Labels  []string           `json:"labels,omitempty"`
-	Cases   int                `json:"golden_cases"`
+	Name   string   `json:"name"`
+	Digest string   `json:"digest"`
+	Task   string   `json:"task"`
+	Engine string   `json:"engine"`
+	Labels []string `json:"labels,omitempty"`
+	Cases  int      `json:"golden_cases"`
+	// ExpectedFrom is bundle.ConvertedGraph where the cases hold the answers of the graph itself.
+	ExpectedFrom string `json:"expected_from,omitempty"`
+
 	Picture *bundle.Picture    `json:"picture,omitempty"`
 	Metrics map[string]float64 `json:"metrics,omitempty"`
 	Created string             `json:"created,omitempty"`
@@ -122,7 +125,7 @@ func inspectBundle(path string) (inspection, error) {
 	m := &b.Manifest
 	i := inspection{Kind: kindBundle.name, Path: path, manifest: m, Bundle: &bundleSummary{
 		Name: m.Name, Digest: b.Digest, Task: m.Task, Engine: m.Engine, Labels: m.Labels,
-		Cases: len(m.Golden.Cases), Picture: m.Picture, Metrics: m.Provenance.Metrics,
+		Cases: len(m.Golden.Cases), ExpectedFrom: m.Golden.ExpectedFrom, Picture: m.Picture, Metrics: m.Provenance.Metrics,
 		Normalization: m.Provenance.Normalization, Accuracy: m.Provenance.Accuracy, Signatures: signaturesOf(m),
 	}}
 	if !m.Provenance.Created.IsZero() {
@@ -165,6 +168,9 @@ func (i inspection) print(out io.Writer) error {
 			printable.Fprintf(w, "golden cases\t%d (forgo verify replays them)\n", b.Cases)
 			if made := i.manifest.Golden.Made; made != "" {
 				printable.Fprintf(w, "\tof made pictures: %s\n", made)
+			}
+			if b.ExpectedFrom == bundle.ConvertedGraph {
+				printable.Fprintf(w, "\texpected answers are the converted graph's own, not the training framework's\n")
 			}
 		} else {
 			printable.Fprintf(w, "golden cases\tNONE: parity cannot be proven (%s)\n", i.manifest.Golden.None)

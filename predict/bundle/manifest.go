@@ -122,12 +122,18 @@ type Tolerance struct {
 }
 
 // Golden lists the recorded cases; None gives the reason where there are none. Made says whose answers
-// they hold where their pictures were made, in place of the examples'.
+// they hold where their pictures were made, in place of the examples'. ExpectedFrom is [ConvertedGraph]
+// where nobody had the training framework's answers, and "" where the cases hold them.
 type Golden struct {
-	Cases []Case `json:"cases"`
-	None  string `json:"none,omitempty"`
-	Made  string `json:"made,omitempty"`
+	Cases        []Case `json:"cases"`
+	None         string `json:"none,omitempty"`
+	Made         string `json:"made,omitempty"`
+	ExpectedFrom string `json:"expected_from,omitempty"`
 }
+
+// ConvertedGraph is what expected_from says of cases that hold the answers of the graph itself: they
+// prove that it answers here as it did at export, not that it was converted well.
+const ConvertedGraph = "converted graph"
 
 // Case is one raw input and what the training side saw of it, by file name.
 type Case struct {

@@ -84,7 +84,8 @@ func (b builder) metadata(d model) *openapi.Schema {
 			openapi.Property("model", &openapi.Schema{Type: "number"}), openapi.Property("label", &openapi.Schema{Type: "number"}),
 		).Closed(), "The largest of each stage.")),
 		openapi.Property("top1_agreement", &openapi.Schema{Type: "number"}), openapi.Property("decode_difference", openapi.Count()),
-	).With(openapi.Property("reason", openapi.Text()), openapi.Property("decoder", openapi.Text())).Closed()
+	).With(openapi.Property("reason", openapi.Text()), openapi.Property("decoder", openapi.Text()), openapi.Property("expected_from", openapi.About(openapi.Text(),
+		"converted graph: the golden cases hold the graph's own answers, not the training framework's."))).Closed()
 	return b.Schema(d.Prefix+"Metadata", openapi.Object(
 		openapi.Property("name", openapi.Constant(d.Name)), openapi.Property("versions", openapi.List(openapi.Text(), 1, -1)),
 		openapi.Property("platform", openapi.Constant(d.Engine().Info.Format.Platform)),

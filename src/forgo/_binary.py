@@ -62,6 +62,20 @@ def check_saved_model(
         raise ForgoError(done.stderr.strip().removeprefix("forgo: "))
 
 
+def check_onnx(file: Path) -> None:
+    """Ask the Go binary whether it would open an ONNX file, which it tells without running any of it.
+
+    Raises:
+        ForgoError: it refuses, as where operations reach files.
+    """
+    done = subprocess.run(
+        [path(), "inspect", "--check", "--json", "--", file],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise ForgoError((done.stderr.strip().splitlines() or ["it is refused"])[-1].removeprefix("forgo: "))
+
+
 def predict(bundle: Path, files: Sequence[Path], *, every: bool = False) -> list[dict[str, Any]]:
     """Have the Go binary answer raw files, with the best class of each, or every one.
 

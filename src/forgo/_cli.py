@@ -347,6 +347,18 @@ def _export(
             "--onnx-test-data", help="Write the golden cases in ONNX's own form, too: test_data_set_N/."
         ),
     ] = False,
+    expected: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="The training framework's answers to the examples, an array for each output. Without them an .onnx file "
+            "answers for itself, which the bundle says.",
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="What the numbers of a table are: float32 or float64.", show_default="float32"),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A classifier's labels, one a line, in the order of its output."),
@@ -423,7 +435,7 @@ def _export(
     result = export(
         model, out, force=force, examples=examples, no_goldens=no_goldens,
         engine=engine, tag=tag, signature=signature, signature_examples=_by_signature(signature_examples), inputs=inputs or None, outputs=outputs or None,
-        trust=trust, slim=slim, onnx_test_data=onnx_test_data, labels=labels, expected_labels=expected_labels,
+        trust=trust, slim=slim, onnx_test_data=onnx_test_data, expected=expected, precision=precision, labels=labels, expected_labels=expected_labels,  # type: ignore[arg-type]
         accept_accuracy=accept_accuracy, task=task, tolerance=tolerance,
         append=append, thresholds=_numbers("thresholds", thresholds),  # type: ignore[arg-type]
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=_colour(pad_colour), alpha=alpha, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
@@ -511,6 +523,9 @@ def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
             + (f", on made pictures ({parity['made']})" if parity.get("made") else "")
         )
         style = "green"
+        if parity.get("expected_from"):
+            verdict += ", against the converted graph's own answers, not the training framework's"
+            style = "yellow"
     console.print(verdict, style=style, soft_wrap=True)
     size = sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file())
     if not (Path(path) / "forgo.json").is_file():

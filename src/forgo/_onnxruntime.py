@@ -10,14 +10,17 @@ onnxruntime.disable_telemetry_events()
 VERSION: str = onnxruntime.__version__
 
 
-def session(graph: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+def session(graph: bytes, threads: int = 0, *, optimize: bool = True) -> onnxruntime.InferenceSession:
     """Open a graph on the CPU.
 
     Args:
         graph: a serialized ONNX model.
         threads: how many one run may use; 0 leaves it to ONNX Runtime.
+        optimize: whether ONNX Runtime may put other nodes in the place of the graph's.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -57,6 +57,6 @@ ADAPTER = Adapter(
     is_file=lambda path: path.suffix == ".polynomial",
     load=lambda path, request: (load(path), request),
     is_model=lambda model: isinstance(model, Polynomial),
-    adapt=lambda model, request: Evaluated(model),
+    adapt=lambda model, request, examples: Evaluated(model),
     save=save,
 )

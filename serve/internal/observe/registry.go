@@ -14,6 +14,7 @@ import (
 
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/pixels"
 )
 
@@ -45,6 +46,8 @@ var (
 	parityTop1      = newFamily("forgo_model_parity_top1_ratio",
 		"Share of golden cases, 0 to 1, whose best label was right in the replay at load. Only for classifiers.", "model", "version")
 	parityCases = newFamily("forgo_model_parity_cases", "Golden cases replayed at load.", "model", "version")
+	parityGraph = newFamily("forgo_model_parity_expected_from_graph",
+		"1 if a model version's golden cases hold the converted graph's own answers, 0 if they hold the training framework's.", "model", "version")
 
 	requestsTotal = newFamily("forgo_requests_total",
 		"Completed inference requests, and failed requests of any kind. The model is empty if none was found.", "model", "version", "protocol")
@@ -182,6 +185,7 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 	}
 	gauge(parityTolerance, parity.Tolerance)
 	gauge(parityCases, float64(parity.Cases))
+	gauge(parityGraph, truth(parity.ExpectedFrom == bundle.ConvertedGraph))
 	if parity.Top1Agreement > 0 {
 		gauge(parityTop1, parity.Top1Agreement)
 	}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +15,20 @@ from forgo._errors import ExportError, ForgoError, argument
 from forgo._picture import ALPHAS, Alpha
 from forgo._rules import Colour, Fit, Resize, Rules
 from forgo._work import working_folder
-from forgo.exporting import _accuracy, _adapters, _label_sets, _normalization, _user_preprocess
+from forgo.exporting import _accuracy, _adapters, _label_sets, _normalization, _tables, _user_preprocess
 from forgo.exporting._adapter import ENGINES, Adapter
 from forgo.exporting._heads import APPENDS, Append
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
 from forgo.exporting._rows import Bare, Cells, Pictures
 from forgo.exporting._rows import read_examples as read_file
-from forgo.exporting._tasks import TASKS, Thresholds
+from forgo.exporting._tasks import LABELLED, TASKS, Thresholds
 from forgo.exporting._tasks import thresholds as each_threshold
 
 __all__ = ["Result", "export"]
 
-Examples = str | Path | list[Path] | npt.NDArray[Any] | dict[str, npt.NDArray[Any] | list[Path]]
+Examples = Any
+"""What export takes as examples: its docstring says what."""
 
 
 def export(
@@ -46,6 +47,8 @@ def export(
     trust: bool = False,
     slim: bool = False,
     onnx_test_data: bool = False,
+    expected: dict[str, npt.NDArray[Any]] | str | Path | None = None,
+    precision: Literal["float32", "float64"] | None = None,
     labels: list[str] | str | Path | None = None,
     expected_labels: list[Any] | npt.NDArray[Any] | str | Path | None = None,
     accept_accuracy: bool = False,
@@ -71,8 +74,9 @@ def export(
     bundle is left behind. Some of the examples become the bundle's golden cases.
 
     Args:
-        model: a Keras 3 model (on any backend), or the path of a ``.keras`` file, of an ``.h5``
-            file of Keras 2 or 3, or of a SavedModel's folder.
+        model: a Keras 3 model (on any backend), a fitted estimator or pipeline of scikit-learn; or the path of a
+            ``.keras`` file, of an ``.h5`` file of Keras 2 or 3, of a SavedModel's folder, or of an ``.onnx`` file.
+            docs/models.md has them all.
         path: where the bundle goes: ``NAME.forgo``. With a tag, any other name is that of a
             SavedModel, which is left without the bundle that proved it.
         force: replace an older bundle, or SavedModel, at ``path``.
@@ -100,10 +104,15 @@ def export(
         examples: what clients will send. For a model of pictures, a folder or a list of JPEG
             and PNG files; the model must take float32 [batch, height, width, 3]: values from 0 to
             255, RGB, unless channels, scale, mean and std say otherwise. For any other model an array [rows, …] of numbers or texts, or a dict
-            of such arrays by input name. In it a list of ``pathlib.Path`` is pictures, for a model
+            of such arrays by input name, or a DataFrame with a column an input. In it a list of ``pathlib.Path`` is pictures, for a model
             that takes one beside other inputs. Rows may also be in a file, as ``forgo predict`` and servers
             take them: ``.jsonl`` with a JSON row a line (a picture is ``{"file": "PATH"}`` or ``{"b64": "…"}``),
             ``.json``, ``.csv``, ``.npy``, ``.npz`` with an array an input; "-" is any of these files on stdin.
+        expected: of a model in a file: the training framework's answers to the examples, an array [rows, …] for each
+            output by its name, or the ``.npz`` file of them. They become the golden answers, and the model in the file must
+            give them. An ``.onnx`` file without them answers for itself, which the bundle says; ONNX's own test data,
+            ``test_data_set_N`` beside the file, are examples and expected answers where no examples are given.
+        precision: of an estimator of tables: what its numeric inputs are, "float32" unless given, or "float64".
         labels: a classifier's labels in the order of its output, as a list or a text file
             with one a line. They make the task classification: the model's first output must
             be probabilities [batch, labels].
@@ -191,7 +200,24 @@ def export(
         raise ExportError(f"there is no task {task!r}; it is one of {', '.join(TASKS)}")
     if append not in (None, *APPENDS):
         raise ExportError(f"there is nothing to append called {append!r}; it is {' or '.join(APPENDS)}")
-    each_threshold(thresholds, read_labels(labels), task)
+    known = read_labels(labels)
+    if adapter is not None and not isinstance(model, str | Path):
+        told, meant = adapter.means(model)
+        if task is None and (known is None or meant == "multi-label"):
+            task = meant
+        known = told if known is None and task in (None, *LABELLED) else known
+    each_threshold(thresholds, known, task)
+    answers = None
+    if (
+        isinstance(model, str | Path)
+        and adapter is not None
+        and examples is None
+        and not no_goldens
+        and expected is None
+    ):
+        found = adapter.test_data(Path(model)) if Path(model).is_file() else None
+        if found:
+            examples, answers = found
     try:
         Rules(resize, fit, shorter_side, pad_colour).check()
     except ForgoError as e:
@@ -213,28 +239,33 @@ def export(
             f"with examples there are golden cases: leave out {argument('signature_examples')} or {argument('no_goldens')}"
         )
     given = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
-    pictures, picture_name, rows = _split(given)
+    tables = adapter is not None and adapter.tables
+    pictures, picture_name, rows = (None, UNNAMED, None) if tables else _split(given)
     table, lists = _is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
-    known = read_labels(labels)
     if preprocess is not None and pictures is None:
         raise ExportError("preprocess is for models of pictures, with examples")
     prepared = _user_preprocess.apply(preprocess, pictures, alpha) if preprocess and pictures else None
     count = (
-        None if lists else len(pictures if pictures is not None else next(iter((rows or {}).values()), []))
+        None
+        if lists or tables
+        else len(pictures if pictures is not None else next(iter((rows or {}).values()), []))
     )
-    expected, notes = _expected(
-        examples, pictures, count, known, expected_labels, several=task == "multi-label"
-    )
+    source = None
+    if expected is not None:
+        answers, source = _answers(model, expected, examples)
+    elif answers is not None:
+        source = "the test data beside it"
+    right, notes = _expected(examples, pictures, count, known, expected_labels, several=task == "multi-label")
     if isinstance(given, Pictures) and given.note:
         notes.append(given.note)
     from forgo.exporting import _process, _signatures
 
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
-        expected=expected, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
+        expected=right, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
         lists=lists, folders=_folders(examples, pictures, known, expected_labels),
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
-        prepared=prepared, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
+        prepared=prepared, missing=tables, precision=precision, truth=answers, answers_from=source, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
         tags=tags, signature=signature,
         signature_rows={name: _signatures.rows_of(name, given) for name, given in (signature_examples or {}).items()},
         input_operations=inputs, output_operations=outputs, bare=bare,
@@ -246,29 +277,53 @@ def export(
     if isinstance(model, str | Path):
         adapter.check(Path(model), trust)
         return _process.export_file(adapter, Path(model), _named(request, Path(model)))
-    return _export_model(adapter, model, request)
+    return _export_model(adapter, model, request, given)
 
 
 def _named(request: Request, file: Path) -> Request:
     return replace(request, provenance={"model": file.name, **request.provenance})
 
 
-def _export_model(adapter: Adapter, model: Any, request: Request) -> Result:
+def _export_model(adapter: Adapter, model: Any, request: Request, examples: Any) -> Result:
     """Take the truth from the model in memory, then export it as it is saved."""
     from forgo.exporting import _pipeline, _process
 
-    trained = adapter.adapt(model, request)
+    trained = adapter.adapt(model, request, examples)
+    if adapter.tables:
+        table: Any = trained
+        request = replace(request, rows=table.rows, notes=[*request.notes, *table.notes])
+        return _pipeline.run(trained, request)
     if request.pictures is not None or request.rows is not None:
         preprocess = _pipeline.preprocessor(trained, request)
-        examples, _ = _pipeline.read_examples(trained, request, preprocess)
-        _pipeline.check_prepared(trained, examples, request)
-        if examples:
-            request = replace(request, truth=_pipeline.answers(trained, examples, request))
+        read, _ = _pipeline.read_examples(trained, request, preprocess)
+        _pipeline.check_prepared(trained, read, request)
+        if read:
+            request = replace(request, truth=_pipeline.answers(trained, read, request))
     with working_folder(request.place) as folder:
         file = adapter.save(model, folder)
         if file is None:
             return _pipeline.run(trained, request)
         return _process.export_file(adapter, file, request)
+
+
+def _answers(model: Any, expected: Any, examples: Any) -> tuple[Arrays, str]:
+    """The training framework's answers, as arrays or in a file, and what to call them."""
+    if not isinstance(model, str | Path):
+        raise ExportError(
+            f"{argument('expected')} is for models in files: a model in memory answers for itself"
+        )
+    if examples is None:
+        raise ExportError(
+            f"{argument('expected')} has the answers to examples: give these with {argument('examples')}"
+        )
+    if not isinstance(expected, str | Path):
+        if not isinstance(expected, dict) or not expected:
+            raise ExportError("expected is a dict of arrays by output, or an .npz file of them")
+        return {name: np.asarray(a) for name, a in expected.items()}, "expected"
+    path = Path(expected)
+    if path.suffix != ".npz":
+        raise ExportError(f"{path}: expected answers are an .npz file with an array for each output")
+    return {n: np.asarray(a) for n, a in read_file(path).items()}, str(path)  # type: ignore[union-attr]
 
 
 def _is_table(given: Any) -> bool:
@@ -279,6 +334,9 @@ def _split(examples: Any) -> tuple[list[Path] | None, str, Arrays | None]:
     """The pictures, what their input is called, and the rows of other inputs."""
     if examples is None:
         return None, UNNAMED, None
+    if _tables.is_frame(examples):
+        frame = _tables.as_pandas(examples)
+        return None, UNNAMED, _tables.rows(frame, _tables.columns(frame))
     if isinstance(examples, list) and examples and all(isinstance(e, str | Path) for e in examples):
         return [Path(e) for e in examples], UNNAMED, None
     if isinstance(examples, dict) and not examples:

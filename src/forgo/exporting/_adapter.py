@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgo._errors import ExportError
-from forgo.exporting._model import Trained
+from forgo.exporting._model import Arrays, Trained
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
@@ -33,8 +33,16 @@ def _loads_no_file(path: Path, request: Request) -> tuple[Trained, Request]:
     raise ExportError(f"{path}: it is loaded by no adapter")
 
 
-def _takes_no_model(model: Any, request: Request) -> Trained:
+def _takes_no_model(model: Any, request: Request, examples: Any) -> Trained:
     raise ExportError(f"a {type(model).__name__} is taken by no adapter")
+
+
+def _no_meaning(model: Any) -> tuple[list[str] | None, str | None]:
+    return None, None
+
+
+def _no_test_data(path: Path) -> tuple[Arrays, Arrays] | None:
+    return None
 
 
 def _stays(model: Any, folder: Path) -> Path | None:
@@ -65,8 +73,16 @@ class Adapter:
     """Variables of the clean process."""
     is_model: Callable[[Any], bool] = _no
     """Whether an object is one of its models. It imports nothing: whoever has a model has its framework."""
-    adapt: Callable[[Any, Request], Trained] = _takes_no_model
-    """Take a model in memory, in the user's process, where it gives the answers that the bundle is held to."""
+    adapt: Callable[[Any, Request, Any], Trained] = _takes_no_model
+    """Take a model in memory, in the user's process, where it gives the answers that the bundle is held to. The
+    examples come as the user gave them."""
+    tables: bool = False
+    """Whether its rows are a table: a DataFrame or a matrix, where numbers may be missing. Its models have ``rows``,
+    the examples by input, and ``notes``."""
+    means: Callable[[Any], tuple[list[str] | None, str | None]] = _no_meaning
+    """The labels and the task that a model in memory tells of itself, where the user says neither."""
+    test_data: Callable[[Path], tuple[Arrays, Arrays] | None] = _no_test_data
+    """Rows and the framework's answers to them that lie beside a file, by input and output; None where none do."""
     save: Callable[[Any, Path], Path | None] = _stays
     """Save a model in memory as a file for ``load``, in a folder that is removed later. None, where it cannot
     be saved or needs no clean process: it is then converted in the user's."""

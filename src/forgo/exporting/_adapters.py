@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from forgo._errors import ExportError
-from forgo.exporting import _keras_files, _saved_model
+from forgo.exporting import _keras_files, _onnx, _saved_model, _sklearn
 from forgo.exporting._adapter import Adapter
 
 ADAPTERS: tuple[Adapter, ...] = (
     _saved_model.ADAPTER,
     _keras_files.ADAPTER,
+    _onnx.ADAPTER,
+    _sklearn.ADAPTER,
 )
 
 

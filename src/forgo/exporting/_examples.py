@@ -91,7 +91,12 @@ def as_bytes(paths: list[Path]) -> npt.NDArray[Any]:
 
 
 def from_rows(
-    rows: Arrays, inputs: list[End], pictures: list[Example | None] | None = None, *, lists: bool = False
+    rows: Arrays,
+    inputs: list[End],
+    pictures: list[Example | None] | None = None,
+    *,
+    lists: bool = False,
+    missing: bool = False,
 ) -> list[Example]:
     """Make one example a row: a JSON object of input names, or the bare value of a single input.
 
@@ -101,6 +106,7 @@ def from_rows(
         pictures: one a row, where the model takes them beside the other inputs; rows whose
             picture is None are left out.
         lists: whether bare values may be lists of rows, told by their depth.
+        missing: whether numbers may be NaN, which clients write as null.
 
     Raises:
         ExportError: the arrays do not fit the model.
@@ -113,7 +119,7 @@ def from_rows(
     known = {e.name for e in inputs}
     if unknown := [name for name in rows if name not in known]:
         raise ExportError(f"examples: the model has no input {unknown[0]!r}; it has {sorted(known)}")
-    fitting = {end.name: _fitting(rows, end, inputs) for end in inputs}
+    fitting = {end.name: _fitting(rows, end, inputs, missing=missing) for end in inputs}
     counts = {len(a) for a in fitting.values()} | ({len(pictures)} if pictures is not None else set())
     if len(counts) != 1:
         raise ExportError(f"examples: the inputs have different numbers of rows: {sorted(counts)}")
@@ -158,8 +164,17 @@ def _as_written(array: npt.NDArray[Any]) -> list[Any]:
         array = given
     elif array.dtype.kind == "f":
         array = array.astype("U32").astype(np.float64)  # 5.9, not 5.900000095367432
+        if np.isnan(array).any():
+            array = _null(array)
     values: list[Any] = array.tolist()
     return values
+
+
+def _null(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Missing numbers as clients write them."""
+    made = array.astype(object)
+    made[np.isnan(array)] = None
+    return made
 
 
 def _text_or_bytes(element: bytes) -> str | dict[str, str]:
@@ -227,7 +242,7 @@ def _cell(text: str, end: End, row: int) -> Any:
     return value
 
 
-def _fitting(rows: Arrays, end: End, inputs: list[End]) -> npt.NDArray[Any]:
+def _fitting(rows: Arrays, end: End, inputs: list[End], *, missing: bool = False) -> npt.NDArray[Any]:
     if end.name not in rows:
         raise ExportError(
             f"examples: the input {end.name!r} is missing; the model has {[e.name for e in inputs]}"
@@ -243,7 +258,7 @@ def _fitting(rows: Arrays, end: End, inputs: list[End]) -> npt.NDArray[Any]:
         raise ExportError(
             f"examples: input {end.name!r} has shape {array.shape}, the model takes {end.shape}"
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not (np.isfinite(array) | (np.isnan(array) & missing)).all():
         raise ExportError(f"examples: input {end.name!r} has values that are not finite")
     return array
 

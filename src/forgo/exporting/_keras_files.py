@@ -149,7 +149,7 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
     return _named(_keras.load(path, picture=request.rows is None, trust=request.trust), request), request
 
 
-def _adapt(model: Any, request: Request) -> Trained:
+def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     from forgo.exporting._keras import KerasModel
 
     return _named(KerasModel(model, picture=request.rows is None), request)

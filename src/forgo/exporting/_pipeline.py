@@ -40,6 +40,8 @@ CHANNELS = (1, 3)
 """Of a model's pictures: grey, or RGB."""
 TOLERANCE = 1e-4
 LOOSEST_TOLERANCE = 1e-3
+CONVERTED_GRAPH = "converted graph"
+"""What the manifest says of golden cases that hold the graph's own answers."""
 NO_EXAMPLES = "none were given when it was exported"
 _PREPROCESS_TOLERANCE = 1e-5
 """Both sides run the same graph; only the machine's arithmetic may differ."""
@@ -58,6 +60,12 @@ class Request:
     rows: Arrays | None = None
     table: bool = False
     """Whether rows are a table's cells, texts [rows, elements]."""
+    missing: bool = False
+    """Whether numbers of rows may be missing: NaN."""
+    precision: str | None = None
+    """Of the numbers that a model of tables takes: "float32" or "float64"."""
+    answers_from: str | None = None
+    """Where ``truth`` came from, if not from the model in memory."""
     lists: bool = False
     """Whether bare values may be lists of rows, as in JSON."""
     labels: list[str] | None = None
@@ -192,6 +200,8 @@ def run(model: Trained, request: Request) -> Result:
             golden = {"cases": _record(model, stage, recorded, said, limits, request, ends)}
             if recorded is not examples:
                 golden["made"] = "answered by the training framework"
+            if request.truth is None and getattr(innermost(model), "own_answers", False):
+                golden["expected_from"] = CONVERTED_GRAPH
 
         manifest: dict[str, Any] = {
             "task": task,
@@ -402,7 +412,9 @@ def read_examples(
         rows = request.rows
         if rows is not None and request.table:
             rows = from_cells(rows, model.inputs)
-        found = from_rows(rows, model.inputs, lists=request.lists) if rows is not None else []
+        found = []
+        if rows is not None:
+            found = from_rows(rows, model.inputs, lists=request.lists, missing=request.missing)
         if request.expected is not None:
             _accuracy.check_count(request.expected, len(found))
         return found, []
@@ -447,18 +459,33 @@ def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:
     if request.truth is None:
         return saved
     for name, given in request.truth.items():
+        if name not in saved:
+            raise ExportError(
+                f"the answers given name {name!r}; the model has the outputs {', '.join(saved)}"
+            )
         if len(given) != len(examples):
             raise ExportError(
                 f"the answers given for {name!r} are {len(given)}, the usable examples {len(examples)}"
             )
         worst = _golden.difference(saved[name], given)
         if worst > request.tolerance:
+            rows = [
+                i
+                for i in range(len(given))
+                if _golden.difference(saved[name][i : i + 1], given[i : i + 1]) > request.tolerance
+            ]
             raise ParityError(
-                f"the model as saved answers differently from the model in memory: {name!r} by {worst:.3g}",
+                f"{request.answers_from} has other answers than the model gives: {name!r} of {examples[rows[0]].source} "
+                f"({len(rows)} of {len(given)} rows), by up to {worst:.3g}, tolerance {request.tolerance:.0e}"
+                if request.answers_from
+                else f"the model as saved answers differently from the model in memory: {name!r} by {worst:.3g}",
                 stage="model",
                 difference=worst,
             )
-    return {**saved, **request.truth}
+    own = getattr(innermost(model), "own_answers", False)
+    if own and (lacking := [e.name for e in innermost(model).outputs if e.name not in request.truth]):
+        raise ExportError(f"the answers given lack the output {lacking[0]!r}: give all, or choose outputs")
+    return {**saved, **{name: given.astype(saved[name].dtype) for name, given in request.truth.items()}}
 
 
 def check(runtime: Runtime, examples: list[Example], truth: Arrays, tolerance: float) -> float:

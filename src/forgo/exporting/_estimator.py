@@ -1,0 +1,362 @@
+"""Estimators of tables, of whatever library: how rows reach them, and the proof of a conversion on all rows given.
+
+The framework answers to the rows as they were given. The graph gets them as clients send them, in the types of its
+inputs: float32, unless ``precision`` says float64. Where that parts them, the refusal names the rows and the cause, and
+offers what was proven on all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from forgo._errors import ExportError, ParityError, argument
+from forgo.exporting import _tables
+from forgo.exporting._arrays import typed
+from forgo.exporting._golden import difference
+from forgo.exporting._graph import OnnxModel, rename_ends
+from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly
+
+_INPUT = "input"
+_SHOWN = 5
+_KINDS = {
+    "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL,
+    STRING: TensorProto.STRING,
+}  # fmt: skip
+Answer = Callable[[Any], npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """The examples as the user gave them."""
+
+    frame: Any = None
+    array: npt.NDArray[Any] | None = None
+    columns: tuple[_tables.Column, ...] = ()
+
+    @property
+    def whole(self) -> Any:
+        """What the framework is asked."""
+        return self.frame if self.frame is not None else self.array
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def ends(self, precision: str) -> list[End]:
+        """The inputs of the model."""
+        if self.frame is not None:
+            return [c.end(precision) for c in self.columns]
+        assert self.array is not None
+        dtype = STRING if self.array.dtype.kind in "OSU" else precision
+        return [End(_INPUT, dtype, (None, *self.array.shape[1:]))]
+
+    def rows(self) -> Arrays:
+        """The rows by input."""
+        if self.frame is not None:
+            return _tables.rows(self.frame, list(self.columns))
+        assert self.array is not None
+        return {_INPUT: self.array}
+
+    def inputs(self, precision: str) -> Arrays:
+        """The rows as the graph takes them."""
+        rows = self.rows()
+        return {e.name: typed(rows[e.name], e.dtype) for e in self.ends(precision)}
+
+    def back(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Any:
+        """What the framework is asked for rows that the graph takes."""
+        if self.frame is not None:
+            return _tables.frame_of(inputs, list(self.columns), self.frame)
+        assert self.array is not None
+        cells = inputs[_INPUT]
+        if cells.dtype.kind == "O":
+            return np.array([c.decode() for c in cells.ravel()], dtype=object).reshape(cells.shape)
+        return cells.astype(self.array.dtype if self.array.dtype.kind == "f" else np.float64)
+
+
+def given(examples: Any, what: str) -> Given:
+    """Examples of a model of tables.
+
+    Raises:
+        ExportError: there are none, or they are no rows.
+    """
+    if isinstance(examples, dict) and list(examples) == [UNNAMED]:
+        examples = examples[UNNAMED]
+    if examples is None:
+        raise ExportError(
+            f"{what} is exported with examples, whose columns are its inputs: give rows with {argument('examples')}"
+        )
+    if _tables.is_frame(examples):
+        frame = _tables.as_pandas(examples)
+        if not len(frame):
+            raise ExportError("examples: there are none in it")
+        return Given(frame, columns=tuple(_tables.columns(frame)))
+    if isinstance(examples, dict):
+        raise ExportError(f"examples of {what} are a DataFrame or an array, [rows, columns]")
+    array = np.asarray(examples)
+    if array.dtype.kind not in "biufOSU" or array.ndim not in (1, 2) or not len(array):
+        raise ExportError(
+            f"examples of {what} are a DataFrame or an array, [rows, columns], not {array.dtype}{list(array.shape)}"
+        )
+    if array.dtype.kind == "O" and not all(isinstance(v, str) for v in array.ravel()):
+        raise ExportError("examples: an array holds numbers or texts; give mixed columns as a DataFrame")
+    return Given(array=array)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How a library's model becomes ONNX, and what the outputs of that graph are."""
+
+    answers: Mapping[str, Answer]
+    """What the framework answers for each output that is kept, by its logical name, first output first."""
+    convert: Callable[[str], onnx.ModelProto]
+    """The graph at a precision; its inputs are those of Given, a column each [rows, 1], or one matrix."""
+    outputs: Mapping[str, int]
+    """Which of the graph's outputs each is."""
+    precisions: tuple[str, ...] = _tables.PRECISIONS
+
+
+class Estimator(OnnxOnly):
+    """A model of tables: the framework's answers to the rows given, and a graph held to them on all."""
+
+    def __init__(
+        self,
+        framework: str,
+        given: Given,
+        conversion: Conversion,
+        precision: str | None,
+        tolerance: float,
+        provenance: Mapping[str, Any],
+    ) -> None:
+        self.framework = framework
+        self._given, self._conversion, self._tolerance = given, conversion, tolerance
+        self.precision = precision or conversion.precisions[0]
+        if self.precision not in conversion.precisions:
+            raise ExportError(
+                f"{argument('precision')} is {' or '.join(conversion.precisions)} for this model, not {precision!r}"
+            )
+        self.provenance = {**provenance, "precision": self.precision}
+        self.columns = [c.entry() for c in given.columns]
+        self.inputs = given.ends(self.precision)
+        self.rows = given.rows()
+        self.notes: list[str] = []
+        self._places = {key: i for i, key in enumerate(_keys(given.inputs(self.precision)))}
+        self._truth = self._ask(given.whole)
+        again = self._ask(given.whole[:1])
+        if any(difference(a, self._truth[name][:1]) > tolerance for name, a in again.items()):
+            raise ExportError(
+                "the model answers row 0 otherwise when it is asked alone: its rows depend on one another, or it is random; no "
+                "replay can prove that"
+            )
+        self.outputs: list[End] = []
+        self._model = self._proven()
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Answer with the framework."""
+        keys = _keys(inputs)
+        if not all(key in self._places for key in keys):
+            answers = self._ask(self._given.back(inputs))
+        else:  # rows as they were given, which float32 may have rounded
+            places = [self._places[key] for key in keys]
+            answers = {name: a[places] for name, a in self._truth.items()}
+        return {
+            e.name: answers[e.name].astype(e.dtype) if e.dtype != STRING else answers[e.name]
+            for e in self.outputs
+        }
+
+    def _ask(self, rows: Any) -> Arrays:
+        made: Arrays = {}
+        for name, answer in self._conversion.answers.items():
+            got = np.asarray(answer(rows))
+            made[name] = typed(got, STRING) if got.dtype.kind in "OSU" else got
+        return made
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The graph that was proven."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        return model
+
+    def _graph(self, precision: str) -> tuple[onnx.ModelProto, list[End]]:
+        try:
+            model = self._conversion.convert(precision)
+        except ExportError:
+            raise
+        except Exception as e:  # converters raise whatever they meet
+            raise ExportError(f"its converter cannot turn it into ONNX: {_first_line(e)}") from None
+        kept = [model.graph.output[i] for i in self._conversion.outputs.values()]
+        kinds = [_dtype(o) for o in kept]
+        del model.graph.output[:]
+        model.graph.output.extend(kept)
+        before(model, self._given.ends(precision), precision)
+        ends = []
+        for name, kind in zip(self._conversion.outputs, kinds, strict=True):
+            want = self._truth[name]
+            ends.append(End(name, kind, (None, *want.shape[1:])))
+        _shaped(model, ends)
+        return model, ends
+
+    def _proven(self) -> onnx.ModelProto:
+        """Convert, and hold the graph to the framework on every row given.
+
+        Raises:
+            ParityError: it answers otherwise; the message has the rows, the cause and the ways out.
+        """
+        model, ends = self._graph(self.precision)
+        apart, worst, got = self._apart(model, ends, self.precision)
+        self.outputs = ends
+        if not apart:
+            return model
+        ways = []
+        for precision in self._conversion.precisions:
+            if precision != self.precision and self._holds(precision):
+                ways.append(f"{argument('precision', precision)} is proven on all {len(self._given)} rows")
+        shown = ", ".join(map(str, apart[:_SHOWN])) + (", …" if len(apart) > _SHOWN else "")
+        raise ParityError(
+            f"parity refused at stage model: {len(apart)} of {len(self._given)} rows differ by up to {worst:.3g} between "
+            f"{self.framework.split()[0]} and the converted graph, tolerance {self._tolerance:.0e}: rows {shown}; "
+            f"{self._cause(apart, got, bool(ways))}; {'; '.join(ways) or 'no other conversion answers alike either'}",
+            stage="model", case=f"row {apart[0]}", difference=worst,
+        )  # fmt: skip
+
+    def _holds(self, precision: str) -> bool:
+        try:
+            model, ends = self._graph(precision)
+            return not self._apart(model, ends, precision)[0]
+        except ExportError:
+            return False
+
+    def _apart(
+        self, model: onnx.ModelProto, ends: list[End], precision: str
+    ) -> tuple[list[int], float, Arrays]:
+        """The rows on which the graph answers otherwise, by how much, and what it answers."""
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        rename_ends(copy, self._given.ends(precision), ends)
+        got = OnnxModel(copy, ends).predict(self._given.inputs(precision))
+        rows: set[int] = set()
+        worst = 0.0
+        for end in ends:
+            answer, want = got[end.name], self._truth[end.name]
+            if answer.shape != want.shape:
+                raise ExportError(
+                    f"its converter gives {end.name!r} the shape {list(answer.shape)}, where {self.framework.split()[0]} has {list(want.shape)}"
+                )
+            for i in range(len(want)):
+                d = difference(answer[i : i + 1], want[i : i + 1])
+                if d > self._tolerance:
+                    rows.add(i)
+                    worst = max(worst, d)
+        return sorted(rows), worst, got
+
+    def _cause(self, apart: list[int], got: Arrays, rounding: bool) -> str:
+        """What in the rows or the model parts the two, where that can be told."""
+        cells = {n: a[apart] for n, a in self._given.inputs(self.precision).items()}
+        if self.precision == "float32":
+            rounded = self._ask(self._given.back(cells))
+            if rounding or all(difference(got[n][apart], a) <= self._tolerance for n, a in rounded.items()):
+                return (
+                    "the model tells numbers apart that float32 rounds together, at a threshold between them"
+                )
+        missing = [
+            n
+            for n, a in cells.items()
+            if a.dtype.kind == "f" and np.isnan(a).reshape(len(apart), -1).any(1).all()
+        ]
+        if missing:
+            return f"all of them have a missing value in {missing[0]!r}, which the converter takes otherwise"
+        texts = [c.name for c in self._given.columns if c.type in (_tables.TEXT, _tables.CATEGORY)]
+        return f"the converter is wrong for this model{', or for a category of ' + ', '.join(texts[:3]) if texts else ''}"
+
+
+def _keys(inputs: Mapping[str, npt.NDArray[Any]]) -> list[bytes]:
+    """What tells rows apart."""
+    parts = [a.reshape(len(a), -1) for a in inputs.values()]
+
+    def key(row: int) -> bytes:
+        return b"\0".join(
+            repr(p[row].tolist()).encode() if p.dtype.kind == "O" else p[row].tobytes() for p in parts
+        )
+
+    return [key(i) for i in range(len(parts[0]))]
+
+
+def before(model: onnx.ModelProto, ends: list[End], precision: str) -> None:
+    """Put before a graph what makes its inputs, a column [rows, 1] each or one matrix, of a bundle's inputs."""
+    graph = model.graph
+    held = {i.name for i in graph.initializer}
+    old = [v for v in graph.input if v.name not in held]
+    kind = _KINDS[precision]
+    nodes: list[onnx.NodeProto] = []
+    new = []
+    made: list[str] = []
+    column = "forgo_column"
+    graph.initializer.append(numpy_helper.from_array(np.array([-1, 1], np.int64), column))
+    for i, end in enumerate(ends):
+        at = f"forgo_in_{i}"
+        new.append(helper.make_tensor_value_info(at, _KINDS[end.dtype], ["batch", *end.shape[1:]]))
+        if len(end.shape) == 1:
+            nodes.append(helper.make_node("Reshape", [at, column], [f"{at}_column"], name=f"{at}_column"))
+            at = f"{at}_column"
+        if end.dtype not in (precision, STRING):
+            nodes.append(helper.make_node("Cast", [at], [f"{at}_cast"], name=f"{at}_cast", to=kind))
+            at = f"{at}_cast"
+        made.append(at)
+    if len(old) == len(made):
+        for v, at in zip(old, made, strict=True):
+            nodes.append(helper.make_node("Identity", [at], [v.name], name=f"{at}_given"))
+    elif len(old) == 1:
+        nodes.append(helper.make_node("Concat", made, [old[0].name], name="forgo_columns", axis=1))
+    else:
+        raise ExportError(f"its converter made {len(old)} inputs of {len(made)} columns")
+    kept = [v for v in graph.input if v.name in held]
+    del graph.input[:]
+    graph.input.extend([*new, *kept])
+    for i, node in enumerate(nodes):
+        graph.node.insert(i, node)
+    if not any(o.domain in ("", "ai.onnx") for o in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("", 18))
+
+
+def _shaped(model: onnx.ModelProto, ends: list[End]) -> None:
+    """Give outputs the shapes that the framework's answers have, and the types that the converter declares."""
+    for value, end in zip(model.graph.output, ends, strict=True):
+        at = f"forgo_{value.name}"
+        shape = numpy_helper.from_array(
+            np.array([-1, *(s or 0 for s in end.shape[1:])], np.int64), f"{at}_shape"
+        )
+        model.graph.initializer.append(shape)
+        last = end.dtype == STRING
+        model.graph.node.append(
+            helper.make_node(
+                "Reshape", [value.name, shape.name], [at if last else f"{at}_shaped"], name=f"{at}_shaped"
+            )
+        )
+        if not last:  # converters declare types at times that their operators do not have
+            cast = helper.make_node("Cast", [f"{at}_shaped"], [at], name=at, to=_KINDS[end.dtype])
+            model.graph.node.append(cast)
+        value.name = at
+
+
+def _dtype(value: Any) -> str:
+    """The type that a converter declares of an output; _shaped makes it true."""
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        raise ExportError(
+            f"its converter gives {value.name!r} as a {str(kind).removesuffix('_type')}, which is no tensor"
+        )
+    number = value.type.tensor_type.elem_type
+    found = [name for name, k in _KINDS.items() if k == number]
+    if not found:
+        raise ExportError(f"its converter gives {value.name!r} in a type that no output of a table has")
+    return found[0]
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:300]

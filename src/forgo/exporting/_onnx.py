@@ -1,0 +1,431 @@
+"""Existing ONNX files: the adapter. ONNX Runtime answers, unless the framework's own answers are given.
+
+What a file says of itself is taken from its protobuf; the Go half, which serves it, says first whether it would
+open it: operations that reach files, data outside the file and fields that onnx.proto does not have are refused
+before ONNX Runtime sees any of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, helper, numpy_helper
+
+from forgo import _binary, _onnxruntime
+from forgo._errors import ExportError, ForgoError, argument
+from forgo.exporting._adapter import ENGINES, Adapter
+from forgo.exporting._arrays import texts, typed
+from forgo.exporting._batches import SINGLE, in_parts
+from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly, Trained
+from forgo.exporting._tensorflow import logical_name
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
+
+SUFFIX = ".onnx"
+_MOST = (2 << 30) - 1
+"""Bytes that a protobuf message has at most."""
+_MOST_SETS = 4096
+_MOST_SET = 1 << 30
+"""Bytes of ONNX's own test data that are read at most."""
+_PICTURE_TYPES = ("float32", "float16")
+_LAYOUT = "forgo_layout"
+_TYPES = {
+    number: np.dtype(helper.tensor_dtype_to_np_dtype(number)).name
+    for number in (
+        TensorProto.BOOL, TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8,
+        TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64, TensorProto.FLOAT16, TensorProto.FLOAT,
+        TensorProto.DOUBLE,
+    )
+} | {TensorProto.STRING: STRING}  # fmt: skip
+
+Shape = tuple[int | None, ...] | None
+"""None is of any rank."""
+
+
+class OnnxFile(OnnxOnly):
+    """A graph in ONNX, which is the model itself: it is written as it came, but for the names of its ends.
+
+    Args:
+        model: the graph.
+        file: where it came from, for messages.
+        outputs: the names of those that are wanted, in order.
+        labels: of a classifier. An output that can be their probabilities comes first.
+    """
+
+    own_answers = True
+    """Its answers are those of the graph that is exported, and of no framework."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        file: Path,
+        *,
+        outputs: list[str] | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        self.framework = f"onnxruntime {_onnxruntime.VERSION}"
+        self._file, self._model = file, model
+        graph = model.graph
+        given = {i.name for i in graph.initializer} | {i.values.name for i in graph.sparse_initializer}
+        ins = [i for i in graph.input if i.name not in given]
+        if not ins:
+            raise ExportError(f"{file}: the graph takes no inputs, so there is nothing to ask it")
+        outs = _wanted(file, list(graph.output), outputs)
+        names = _unique([v.name for v in [*ins, *outs]])
+        self._ins = [(v.name, *_tensor(file, v)) for v in ins]
+        self._outs = [(v.name, *_tensor(file, v)) for v in outs]
+        self._outs = _probabilities_first(self._outs, labels) if outputs is None else self._outs
+        if scalar := [n for n, kind, shape in self._ins if kind == STRING and shape == ()]:
+            raise ExportError(
+                f"{file}: {scalar[0]!r} is a scalar string, which ONNX Runtime does not take from Python; give it the shape [1]"
+            )
+        self.batch = self._batch()
+        self.inputs = [self._end(names[n], kind, shape) for n, kind, shape in self._ins]
+        self._names = names
+        self._first_channels: str | None = None
+        self.provenance: Mapping[str, Any] = {"onnx": _said(model)}
+        try:
+            self._session = _onnxruntime.session(model.SerializeToString(), optimize=False)
+        except Exception as e:  # the library's exceptions have no common base
+            raise ExportError(f"{file}: ONNX Runtime refuses it: {_first_line(e)}") from None
+        self.outputs = [self._end(names[n], kind, shape) for n, kind, shape in self._outs]
+
+    def _batch(self) -> int | None:
+        shapes = [shape for _, _, shape in self._ins]
+        if any(shape == () for shape in shapes):
+            return SINGLE
+        sizes = {shape[0] for shape in shapes if shape}
+        if None in sizes and len(sizes) == 1:
+            return None
+        return sizes.pop() if len(sizes) == 1 else SINGLE
+
+    def _end(self, name: str, kind: str, shape: Shape) -> End:
+        if shape is None:
+            return End(name, kind, (None,))  # settled by the examples
+        if self.batch == SINGLE:
+            return End(name, kind, (None, *shape))
+        return End(name, kind, (None, *shape[1:]))
+
+    def settle(self, rows: Arrays | None) -> None:
+        """Tell what the file leaves open, or says wrongly, of its ends by what it answers to the first rows.
+
+        Raises:
+            ExportError: an output has not a row for each row that goes in.
+        """
+        open_ = [e for e, (_, _, shape) in zip(self.inputs, self._ins, strict=True) if shape is None]
+        given = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
+        for end in open_:
+            row = given[end.name]
+            if row is None:
+                raise ExportError(
+                    f"{self._file}: {end.name!r} takes tensors of any rank; give rows as examples, which say it"
+                )
+            at = self.inputs.index(end)
+            self.inputs[at] = replace(end, shape=(None,) * (row.ndim or 1))
+        try:
+            first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
+        except (TypeError, ValueError):
+            return  # the examples' own check says more
+        if any(len(a) == 0 for a in first.values()):
+            return
+        count = min(len(a) for a in first.values())
+        try:
+            answers = self.predict({name: a[:count] for name, a in first.items()})
+        except ExportError:
+            return  # so do the examples' own check and the export
+        for i, end in enumerate(self.outputs):
+            got = answers[end.name]
+            if got.ndim == 0 or len(got) != count:
+                raise ExportError(
+                    f"{self._file}: the output {end.name!r} has the shape {list(got.shape)} for {count} rows: it has not a "
+                    f"row for each row, which every output must have; choose others with {argument('outputs')}"
+                )
+            sizes = end.shape if len(end.shape) == got.ndim else (None,) * got.ndim
+            told = tuple(
+                None if s is not None and s != have else s for s, have in zip(sizes, got.shape, strict=True)
+            )
+            self.outputs[i] = replace(end, shape=(None, *told[1:]))
+
+    def take_pictures(self, name: str) -> None:
+        """Have the input that pictures become take channels last, in float32, as preprocessing gives them."""
+        alone = len(self.inputs) == 1
+        for i, end in enumerate(self.inputs):
+            s = end.shape
+            if len(s) != 4 or not (alone or end.name == name) or end.dtype not in _PICTURE_TYPES:
+                continue
+            first = s[3] not in (1, 3) and s[1] in (1, 3)
+            if first or end.dtype != "float32":
+                self._first_channels = end.name if first else None
+                self._half = end.name if end.dtype != "float32" else None
+                self.inputs[i] = End(end.name, "float32", (None, s[2], s[3], s[1]) if first else s)
+
+    _half: str | None = None
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Answer with ONNX Runtime, which leaves the graph as it is."""
+        given = dict(inputs)
+        if self._first_channels is not None:
+            given[self._first_channels] = given[self._first_channels].transpose(0, 3, 1, 2)
+        if self._half is not None:
+            given[self._half] = given[self._half].astype(np.float16)
+        return in_parts(self._run, given, self.batch)
+
+    def _run(self, inputs: Arrays) -> Arrays:
+        fed = {}
+        for (name, kind, _), end in zip(self._ins, self.inputs, strict=True):
+            array = np.asarray(inputs[end.name], order="C")
+            fed[name] = texts(array) if kind == STRING else array
+        try:
+            answers = self._session.run([name for name, _, _ in self._outs], fed)
+        except Exception as e:
+            raise ExportError(f"{self._file}: ONNX Runtime cannot run it: {_first_line(e)}") from None
+        return {
+            end.name: typed(a, STRING) if end.dtype == STRING else np.asarray(a)
+            for end, a in zip(self.outputs, answers, strict=True)
+        }
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The graph as it came, with the ends that are wanted; and the layout of pictures before it."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        kept = {o.name: o for o in model.graph.output}
+        wanted = [onnx.ValueInfoProto.FromString(kept[n].SerializeToString()) for n, _, _ in self._outs]
+        del model.graph.output[:]
+        model.graph.output.extend(wanted)
+        for (inside, _, _), end in zip(self._ins, self.inputs, strict=True):
+            if end.name in (self._first_channels, self._half):
+                self._relay(model.graph, inside, end)
+        return model
+
+    def _relay(self, graph: onnx.GraphProto, inside: str, end: End) -> None:
+        value = next(v for v in graph.input if v.name == inside)
+        value.name = at = f"{_LAYOUT}_pixels"
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+        del value.type.tensor_type.shape.dim[:]
+        for size in end.shape:
+            dim = value.type.tensor_type.shape.dim.add()
+            if size is not None:
+                dim.dim_value = size
+        nodes = []
+        if end.name == self._first_channels:
+            out = inside if end.name != self._half else f"{_LAYOUT}_turned"
+            nodes.append(
+                helper.make_node("Transpose", [at], [out], name=f"{_LAYOUT}_turn", perm=[0, 3, 1, 2])
+            )
+            at = out
+        if end.name == self._half:
+            nodes.append(
+                helper.make_node("Cast", [at], [inside], name=f"{_LAYOUT}_cast", to=TensorProto.FLOAT16)
+            )
+        for i, node in enumerate(nodes):
+            graph.node.insert(i, node)
+
+
+def _wanted(file: Path, have: list[Any], names: list[str] | None) -> list[Any]:
+    if names is None:
+        return have
+    found = []
+    for name in names:
+        of = [v for v in have if name in (v.name, logical_name(v.name))]
+        if not of:
+            raise ExportError(
+                f"{file}: it has no output {name!r}; there is {', '.join(v.name for v in have)}"
+            )
+        found.append(of[0])
+    return found
+
+
+def _unique(names: list[str]) -> dict[str, str]:
+    """Names that clients can use, by the graph's own."""
+    made: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        new = base = logical_name(name)[:120]
+        number = 1
+        while new in made.values():
+            number += 1
+            new = f"{base}_{number}"
+        made[name] = new
+    return made
+
+
+def _tensor(file: Path, value: Any) -> tuple[str, Shape]:
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        more = (
+            "; convert the model with zipmap off, so that it gives tensors" if kind == "sequence_type" else ""
+        )
+        raise ExportError(
+            f"{file}: {value.name!r} is a {str(kind or 'value without a type').removesuffix('_type')}, not a tensor{more}"
+        )
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in _TYPES:
+        named = (
+            TensorProto.DataType.Name(tensor.elem_type)
+            if tensor.elem_type in TensorProto.DataType.values()
+            else "?"
+        )
+        raise ExportError(
+            f"{file}: {value.name!r} is a tensor of {named.lower()}, which a bundle of an ONNX file does not take; cast it to "
+            "float32 in the graph"
+        )
+    if not tensor.HasField("shape"):
+        return _TYPES[tensor.elem_type], None
+    sizes = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in tensor.shape.dim]
+    return _TYPES[tensor.elem_type], tuple(sizes)
+
+
+def _probabilities_first(outs: list[Any], labels: list[str] | None) -> list[Any]:
+    """Of a classifier's outputs the one that can be the probabilities of its labels, first."""
+    if labels is None:
+        return outs
+
+    def fits(shape: Shape) -> bool:
+        return shape is not None and len(shape) == 2 and shape[1] in (None, len(labels))
+
+    fitting = [o for o in outs if o[1] in ("float32", "float64") and fits(o[2])]
+    if len(fitting) != 1 or fitting[0] is outs[0]:
+        return outs
+    return [fitting[0], *(o for o in outs if o is not fitting[0])]
+
+
+def _said(model: onnx.ModelProto) -> dict[str, Any]:
+    """What a file says of how it was made."""
+    producer = f"{model.producer_name} {model.producer_version}".strip()
+    return {
+        **({"producer": producer[:200]} if producer else {}),
+        "ir_version": model.ir_version,
+        "opsets": {o.domain or "ai.onnx": o.version for o in model.opset_import},
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _bytes(file: Path, most: int, what: str) -> bytes:
+    """A regular file's bytes, within a limit that holds before any is read."""
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise ExportError(f"{file}: no such file") from None
+    except OSError as e:
+        raise ExportError(f"{file}: {what} cannot be read: {e.strerror}") from None
+    with os.fdopen(opened, "rb") as f:
+        about = os.fstat(f.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ExportError(f"{file}: it is not a regular file")
+        if about.st_size > most:
+            raise ExportError(f"{file}: {what} is {about.st_size} bytes, more than {most}")
+        data = f.read(most + 1)
+    if len(data) > most:
+        raise ExportError(f"{file}: {what} is more than {most} bytes")
+    return data
+
+
+def check(file: Path, trust: bool) -> None:
+    """Have Go, which serves it, say whether it would open the file; trust changes nothing of that.
+
+    Raises:
+        ExportError: it would not.
+    """
+    _bytes(file, _MOST, "the model")
+    try:
+        _binary.check_onnx(file)
+    except ForgoError as e:
+        raise ExportError(e.message if str(file) in e.message else f"{file}: {e.message}") from None
+
+
+def load(file: Path, request: Request) -> tuple[Trained, Request]:
+    """Load a file, which check has passed."""
+    if request.tags or request.signature or request.input_operations:
+        raise ExportError(
+            f"{file}: a tag, a signature and inputs are chosen of SavedModels; an ONNX file has outputs alone"
+        )
+    try:
+        model = onnx.ModelProto.FromString(_bytes(file, _MOST, "the model"))
+    except DecodeError as e:
+        raise ExportError(f"{file}: it is no ONNX model: {e}") from None
+    loaded = OnnxFile(model, file, outputs=request.output_operations, labels=request.labels)
+    if request.pictures is not None:
+        loaded.take_pictures(request.picture_name)
+    else:
+        loaded.settle(request.rows)
+    return loaded, request
+
+
+def test_data(file: Path) -> tuple[Arrays, Arrays] | None:
+    """Rows and answers of the ``test_data_set_N`` folders beside a file, by the graph's own names.
+
+    Raises:
+        ExportError: there are some, and they cannot be read.
+    """
+    folders = sorted(
+        (f for f in file.parent.glob("test_data_set_*") if f.is_dir() and f.name[14:].isdigit()),
+        key=lambda f: int(f.name[14:]),
+    )
+    if not folders:
+        return None
+    if len(folders) > _MOST_SETS:
+        raise ExportError(
+            f"{file}: there are {len(folders)} sets of test data beside it, more than {_MOST_SETS}"
+        )
+    try:
+        model = onnx.ModelProto.FromString(_bytes(file, _MOST, "the model"))
+    except DecodeError as e:
+        raise ExportError(f"{file}: it is no ONNX model: {e}") from None
+    bare = OnnxFile(model, file)
+    parts: dict[str, list[npt.NDArray[Any]]] = {}
+    room = _MOST_SET
+    for folder in folders:
+        for kind, ends in (("input", bare.inputs), ("output", bare.outputs)):
+            for i, end in enumerate(ends):
+                path = folder / f"{kind}_{i}.pb"
+                data = _bytes(path, room, "the test data")
+                room -= len(data)
+                array = _array(path, data)
+                parts.setdefault(end.name, []).append(array[None] if bare.batch == SINGLE else array)
+    try:
+        joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    except ValueError as e:
+        raise ExportError(
+            f"{file}: its sets of test data have other shapes each: {e}; give examples in a file"
+        ) from None
+    return {e.name: joined[e.name] for e in bare.inputs}, {e.name: joined[e.name] for e in bare.outputs}
+
+
+def _array(path: Path, data: bytes) -> npt.NDArray[Any]:
+    try:
+        tensor = TensorProto.FromString(data)
+    except DecodeError as e:
+        raise ExportError(f"{path}: it is no tensor: {e}") from None
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+        raise ExportError(f"{path}: its data lie in another file, which is not read")
+    if tensor.data_type not in _TYPES:
+        raise ExportError(f"{path}: it is no tensor of a type that bundles take")
+    try:
+        made = numpy_helper.to_array(tensor)
+    except Exception as e:  # whatever onnx makes of a tensor that is not whole
+        raise ExportError(f"{path}: it cannot be read: {_first_line(e)}") from None
+    return typed(made, STRING) if tensor.data_type == TensorProto.STRING else made
+
+
+ADAPTER = Adapter(
+    module=__name__,
+    files="an .onnx file",
+    engines=ENGINES[:1],
+    chooses=True,
+    is_file=lambda path: path.suffix == SUFFIX and not path.is_dir(),
+    check=check,
+    load=load,
+    test_data=test_data,
+)

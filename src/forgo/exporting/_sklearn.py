@@ -1,0 +1,290 @@
+"""scikit-learn: the adapter of estimators and whole pipelines, by sklearn-onnx."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from forgo._errors import ExportError
+from forgo.exporting import _estimator, _tables, _trees
+from forgo.exporting._adapter import ENGINES, Adapter
+from forgo.exporting._model import Trained
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
+
+OPSET = {"": 18, "ai.onnx.ml": 3}
+_EXTRA = "pip install '.[sklearn]' in forgo's clone"
+
+
+def _is_model(model: Any) -> bool:
+    base = sys.modules.get("sklearn.base")
+    return base is not None and isinstance(model, base.BaseEstimator) and not isinstance(model, type)
+
+
+def _adapt(model: Any, request: Request, examples: Any) -> Trained:
+    """Take a fitted estimator, and prove its conversion on all rows given."""
+    what = f"a {type(model).__name__}"
+    _check_fitted(model, what)
+    given = _estimator.given(examples, what)
+    _check_columns(model, given)
+    try:
+        import skl2onnx  # noqa: F401
+    except ImportError:
+        raise ExportError(f"{what} becomes ONNX by skl2onnx, which is not installed: {_EXTRA}") from None
+    answers, notes = _answers(model, given.whole)
+    conversion = _estimator.Conversion(
+        answers={name: of for name, (of, _) in answers.items()},
+        outputs={name: place for name, (_, place) in answers.items()},
+        convert=lambda precision: _convert(model, given, precision, scores="scores" in answers),
+    )
+    made = _estimator.Estimator(
+        f"scikit-learn {version('scikit-learn')}", given, conversion, request.precision, request.tolerance,
+        {"estimator": re.sub(r"\s+", " ", str(model))[:500], "skl2onnx": version("skl2onnx")},
+    )  # fmt: skip
+    made.notes = notes
+    return made
+
+
+def _check_fitted(model: Any, what: str) -> None:
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(model)
+    except NotFittedError:
+        raise ExportError(f"{what} is not fitted: call fit before it is exported") from None
+    except TypeError as e:
+        raise ExportError(f"{what} cannot be exported: {e}") from None
+
+
+def _check_columns(model: Any, given: _estimator.Given) -> None:
+    """Refuse examples with other columns than the model was fitted on."""
+    want = getattr(model, "n_features_in_", None)
+    names = getattr(model, "feature_names_in_", None)
+    if given.frame is None:
+        assert given.array is not None
+        have = given.array.shape[1] if given.array.ndim == 2 else 1
+        if want is not None and have != want:
+            raise ExportError(f"examples: the model was fitted on {want} columns, and these have {have}")
+        if names is not None and given.array.ndim == 2:
+            raise ExportError(
+                f"examples: the model was fitted on a DataFrame with the columns {', '.join(map(str, names[:6]))}"
+                f"{', …' if len(names) > 6 else ''}: give one with these as examples"
+            )
+        return
+    have_names = [str(n) for n in given.frame.columns]
+    if names is not None and list(names) != have_names:
+        missing = [n for n in names if n not in have_names]
+        more = [n for n in have_names if n not in set(names)]
+        raise ExportError(
+            "examples: the model was fitted on other columns: "
+            + (
+                f"{missing[0]!r} is missing"
+                if missing
+                else f"{more[0]!r} is not among them"
+                if more
+                else "these, in another order"
+            )
+            + f"; give examples[{list(map(str, names[:6]))!r}]".replace(
+                "]]", ", …]]" if len(names) > 6 else "]]"
+            )
+        )
+    if names is None and want is not None and len(have_names) != want:
+        raise ExportError(
+            f"examples: the model was fitted on {want} columns, and these have {len(have_names)}"
+        )
+
+
+Answers = dict[str, tuple[_estimator.Answer, int]]
+
+
+def _answers(model: Any, rows: Any) -> tuple[Answers, list[str]]:
+    """What a model answers, by output, with the place of each among those that sklearn-onnx gives."""
+    from sklearn.base import is_classifier, is_outlier_detector, is_regressor
+
+    def column(of: Any) -> _estimator.Answer:
+        return lambda x: _column(of(x))
+
+    if is_classifier(model):
+        return _classifier(model, rows)
+    if is_outlier_detector(model):
+        if not hasattr(model, "predict"):
+            raise ExportError(f"a {type(model).__name__} cannot answer new rows: build it with novelty=True")
+        return {"label": (column(model.predict), 0), "scores": (column(model.decision_function), 1)}, []
+    if is_regressor(model):
+        return {"value": (column(model.predict), 0)}, []
+    if hasattr(model, "predict") and hasattr(model, "transform"):
+        return {"label": (column(model.predict), 0), "distances": (model.transform, 1)}, []
+    if hasattr(model, "predict"):
+        return {"label": (column(model.predict), 0)}, []
+    if hasattr(model, "transform"):
+        return {"output": (lambda x: _dense(model.transform(x)), 0)}, []
+    raise ExportError(
+        f"a {type(model).__name__} neither predicts nor transforms rows, so there is nothing to export"
+    )
+
+
+def _classifier(model: Any, rows: Any) -> tuple[Answers, list[str]]:
+    if not hasattr(model, "predict_proba"):
+        if not hasattr(model, "decision_function"):
+            raise ExportError(f"a {type(model).__name__} has neither probabilities nor scores to export")
+        note = (
+            f"a {type(model).__name__} has no probabilities: the bundle gives its label and scores, as tensors; "
+            "CalibratedClassifierCV gives it some"
+        )
+        answers: Answers = {
+            "label": (lambda x: _column(model.predict(x)), 0),
+            "scores": (lambda x: _column(model.decision_function(x)), 1),
+        }
+        return answers, [note]
+    probabilities = model.predict_proba(rows)
+    if isinstance(probabilities, list):
+        raise ExportError(
+            f"a {type(model).__name__} of several outputs gives probabilities of each by itself, which is no one answer: export "
+            "a model for each output, or one that is fitted on labels of 0 and 1 by OneVsRestClassifier"
+        )
+    if _multilabel(model):
+        return {"probabilities": (model.predict_proba, 1)}, []
+    said = np.asarray(model.classes_)[probabilities.argmax(axis=1)]
+    other = int((np.asarray(model.predict(rows)) != said).sum())
+    notes = []
+    if other:
+        notes = [
+            f"predict of {type(model).__name__} is not the class of the largest probability on {other} of {len(said)} rows; "
+            "the bundle answers by probability"
+        ]
+    return {"probabilities": (model.predict_proba, 1)}, notes
+
+
+def _means(model: Any) -> tuple[list[str] | None, str | None]:
+    """The labels and the task of a fitted estimator."""
+    from sklearn.base import is_classifier, is_regressor
+
+    if is_classifier(model):
+        classes = getattr(model, "classes_", None)
+        if not hasattr(model, "predict_proba") or classes is None or isinstance(classes, list):
+            return None, None
+        return [str(c) for c in classes], "multi-label" if _multilabel(model) else None
+    if is_regressor(model):
+        return None, "regression"
+    return None, None if hasattr(model, "predict") or not hasattr(model, "transform") else "embedding"
+
+
+def _multilabel(model: Any) -> bool:
+    while hasattr(model, "steps"):
+        model = model.steps[-1][1]
+    several = getattr(model, "out_activation_", None) == "logistic" and getattr(model, "n_outputs_", 1) > 1
+    return bool(getattr(model, "multilabel_", False)) or several
+
+
+def _column(values: Any) -> npt.NDArray[Any]:
+    array = np.asarray(values)
+    return array.reshape(-1, 1) if array.ndim == 1 else array
+
+
+def _dense(values: Any) -> npt.NDArray[Any]:
+    return np.asarray(values.todense() if hasattr(values, "todense") else values)
+
+
+def _by_column(model: Any) -> bool:
+    """Whether the first thing that rows meet chooses columns by their names."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    while isinstance(model, Pipeline):
+        model = model.steps[0][1]
+    return isinstance(model, ColumnTransformer)
+
+
+def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: bool) -> onnx.ModelProto:
+    import skl2onnx
+    from skl2onnx.common import data_types
+    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+    from sklearn.base import is_classifier
+
+    number = data_types.DoubleTensorType if precision == "float64" else data_types.FloatTensorType
+
+    def typed(text: bool, width: int) -> Any:
+        return (data_types.StringTensorType if text else number)([None, width])
+
+    if given.frame is None:
+        assert given.array is not None
+        text = given.array.dtype.kind in "OSU"
+        types = [("input", typed(text, given.array.shape[1] if given.array.ndim == 2 else 1))]
+    else:
+        texts = [c.type not in _tables.NUMERIC for c in given.columns]
+        if _by_column(model):
+            types = [(c.name, typed(text, 1)) for c, text in zip(given.columns, texts, strict=True)]
+        elif len(set(texts)) == 1:
+            types = [("input", typed(texts[0], len(texts)))]
+        else:
+            raise ExportError(
+                f"a {type(model).__name__} takes columns of numbers and of texts at once, which ONNX has no tensor for: put a "
+                "ColumnTransformer first"
+            )
+    options: dict[str, Any] = {}
+    if is_classifier(model):
+        options = {"raw_scores": True} if scores else {"zipmap": False}
+    with _plain_attributes():
+        try:
+            made: onnx.ModelProto = skl2onnx.convert_sklearn(
+                model,
+                initial_types=types,
+                options={id(model): options} if options else None,
+                target_opset=OPSET,
+            )
+        except (MissingConverter, MissingShapeCalculator) as e:
+            found = re.search(r"type '<class '([^']+)'>'", str(e)) or re.search(r"<class '([^']+)'>", str(e))
+            raise ExportError(
+                f"sklearn-onnx has no converter for {found[1] if found else type(model).__name__}: register one with "
+                "skl2onnx.update_registered_converter, or put its work before forgo"
+            ) from None
+    return _trees.exact(made, model) if precision == "float64" else made
+
+
+@contextmanager
+def _plain_attributes() -> Iterator[None]:
+    """Give ONNX's helper numbers of Python: sklearn-onnx hands NumPy's over, which newer protobuf refuses."""
+    from skl2onnx.common import _container
+
+    given = _container.make_node
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.bool_ | bool):
+            return int(value)
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, np.ndarray):
+            return plain(value.tolist())
+        if isinstance(value, list | tuple):
+            return [plain(v) for v in value]
+        return value
+
+    def make_node(*ends: Any, **attributes: Any) -> Any:
+        return given(*ends, **{name: plain(value) for name, value in attributes.items()})
+
+    _container.make_node = make_node
+    try:
+        yield
+    finally:
+        _container.make_node = given
+
+
+ADAPTER = Adapter(
+    module=__name__,
+    models="a fitted estimator or pipeline of scikit-learn",
+    engines=ENGINES[:1],
+    is_model=_is_model,
+    adapt=_adapt,
+    tables=True,
+    means=_means,
+)

@@ -1,0 +1,141 @@
+"""Tables: the columns of a DataFrame, their types, and how they become a model's inputs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forgo._errors import ExportError
+from forgo.exporting._model import STRING, Arrays, End
+from forgo.exporting._tensorflow import logical_name
+
+NUMBER, INTEGER, BOOL, TEXT, CATEGORY = "number", "integer", "bool", "text", "category"
+NUMERIC = (NUMBER, INTEGER, BOOL)
+PRECISIONS = ("float32", "float64")
+_MOST_CATEGORIES = 10_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name in the frame, the input that it becomes, and what its cells may be."""
+
+    name: str
+    input: str
+    type: str
+    missing: bool = False
+    """Whether a cell may be missing; of a number alone."""
+    values: tuple[str, ...] | None = None
+    """Of a category: all that a cell may be."""
+
+    def end(self, precision: str) -> End:
+        """The model's input: a value a row."""
+        dtype = {NUMBER: precision, INTEGER: "int64", BOOL: "bool"}.get(self.type, STRING)
+        return End(self.input, dtype, (None,))
+
+    def entry(self) -> dict[str, Any]:
+        """The column as the manifest has it."""
+        return {
+            "name": self.name, "input": self.input, "type": self.type, "missing": self.missing,
+            **({"values": list(self.values)} if self.values is not None else {}),
+        }  # fmt: skip
+
+
+def is_frame(given: Any) -> bool:
+    """Whether something is a DataFrame of pandas or Polars; nothing is imported for the question."""
+    for library in ("pandas", "polars"):
+        module = sys.modules.get(library)
+        if module is not None and isinstance(given, module.DataFrame):
+            return True
+    return False
+
+
+def as_pandas(frame: Any) -> Any:
+    """A frame as pandas has it, with row numbers as its index."""
+    return (frame if hasattr(frame, "iloc") else frame.to_pandas()).reset_index(drop=True)
+
+
+def columns(frame: Any) -> list[Column]:
+    """The columns of a frame of pandas.
+
+    Raises:
+        ExportError: one has a type, or missing cells, that a bundle has no way to say.
+    """
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise ExportError(f"examples: the column {twice!r} is there twice")
+    found: list[Column] = []
+    for name, of in zip(names, (frame.iloc[:, i] for i in range(len(names))), strict=True):
+        missing, values = bool(of.isna().any()), None
+        kind = _type(name, of, missing)
+        if missing and kind in (TEXT, CATEGORY):
+            raise ExportError(
+                f"examples: column {name!r}, {kind}, has missing cells (row {int(np.flatnonzero(of.isna())[0])}), which only "
+                "numbers may have: fill them, before training too"
+            )
+        if kind == CATEGORY:
+            values = tuple(str(v) for v in of.cat.categories)
+            if len(values) > _MOST_CATEGORIES:
+                raise ExportError(
+                    f"examples: column {name!r} has {len(values)} categories, more than {_MOST_CATEGORIES}"
+                )
+        taken = {c.input for c in found}
+        base = logical_name(name)[:120] or "column"
+        new = next(n for n in (base, *(f"{base}_{i}" for i in range(2, len(names) + 2))) if n not in taken)
+        found.append(Column(name, new, kind, kind == NUMBER and missing, values))
+    return found
+
+
+def _type(name: str, of: Any, missing: bool) -> str:
+    kind = getattr(of.dtype, "kind", "O")
+    if hasattr(of, "cat"):
+        if not all(isinstance(v, str) for v in of.cat.categories):
+            raise ExportError(
+                f"examples: column {name!r} has categories that are no texts; turn them into texts, before training too"
+            )
+        return CATEGORY
+    if kind == "b":
+        return NUMBER if missing else BOOL
+    if kind in "iu":
+        return NUMBER if missing else INTEGER
+    if kind == "f":
+        return NUMBER
+    if all(isinstance(v, str) for v in of.dropna()):
+        return TEXT
+    raise ExportError(
+        f"examples: column {name!r} is of {of.dtype}; a column is numbers, booleans, texts or categories"
+    )
+
+
+def rows(frame: Any, of: list[Column]) -> Arrays:
+    """A frame's rows, an array for each input."""
+    made: Arrays = {}
+    for i, column in enumerate(of):
+        cells = frame.iloc[:, i]
+        if column.type == NUMBER:
+            made[column.input] = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        elif column.type == INTEGER:
+            made[column.input] = cells.to_numpy(dtype=np.int64)
+        elif column.type == BOOL:
+            made[column.input] = cells.to_numpy(dtype=bool)
+        else:
+            made[column.input] = np.array([str(v) for v in cells], dtype=object)
+    return made
+
+
+def frame_of(inputs: Mapping[str, npt.NDArray[Any]], of: list[Column], like: Any) -> Any:
+    """A frame of the types of another, with the rows of inputs."""
+    import pandas as pd
+
+    made = {}
+    for i, column in enumerate(of):
+        cells = inputs[column.input]
+        if column.type in (TEXT, CATEGORY):
+            cells = np.array([c.decode() if isinstance(c, bytes) else c for c in cells], dtype=object)
+        made[like.columns[i]] = pd.Series(cells).astype(like.dtypes.iloc[i])
+    return pd.DataFrame(made)

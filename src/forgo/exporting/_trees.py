@@ -1,0 +1,82 @@
+"""Trees whose thresholds are float64: sklearn-onnx cuts them to float32, and here they are put back.
+
+ONNX's tree operators take float64 thresholds, as tensors, where their input is float64. A value then goes the way in the
+tree that it goes in scikit-learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+_TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
+_SINCE = 3
+"""The version of ai.onnx.ml that has thresholds as tensors."""
+_WIDENED = ("nodes_values", "class_weights", "target_weights", "base_values")
+
+
+def exact(model: onnx.ModelProto, estimator: Any) -> onnx.ModelProto:
+    """Give the trees of HistGradientBoosting estimators in a graph the thresholds that they were fitted with."""
+    fitted = [_thresholds(e) for e in _within(estimator)]
+    for node in model.graph.node:
+        if node.op_type not in _TREES:
+            continue
+        attributes = {a.name: a for a in node.attribute}
+        places = list(zip(attributes["nodes_treeids"].ints, attributes["nodes_nodeids"].ints, strict=True))
+        cut = np.array(attributes["nodes_values"].floats, np.float32)
+        for thresholds in fitted:
+            if thresholds.keys() != set(places):
+                continue
+            whole = np.array([thresholds[place] for place in places])
+            if np.allclose(whole, cut, rtol=1e-6, atol=1e-30):
+                _widen(node, attributes, whole)
+                for opset in model.opset_import:
+                    if opset.domain == "ai.onnx.ml":
+                        opset.version = max(opset.version, _SINCE)
+                break
+    return model
+
+
+def _within(estimator: Any) -> Iterator[Any]:
+    """The estimators of HistGradientBoosting in a model, itself included."""
+    from sklearn.base import BaseEstimator
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    seen: set[int] = set()
+    left = [estimator]
+    while left:
+        at = left.pop()
+        if isinstance(at, dict):
+            left += at.values()
+        elif isinstance(at, list | tuple):
+            left += at
+        elif isinstance(at, BaseEstimator) and id(at) not in seen:
+            seen.add(id(at))
+            if isinstance(at, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+                yield at
+            else:
+                left += vars(at).values()
+
+
+def _thresholds(estimator: Any) -> dict[tuple[int, int], float]:
+    trees = [tree for iteration in estimator._predictors for tree in iteration]
+    return {
+        (t, n): 0.0 if node["is_leaf"] else float(node["num_threshold"])
+        for t, tree in enumerate(trees)
+        for n, node in enumerate(tree.nodes)
+    }
+
+
+def _widen(node: onnx.NodeProto, attributes: dict[str, Any], thresholds: npt.NDArray[np.float64]) -> None:
+    kept = [a for name, a in attributes.items() if name not in (*_WIDENED, "nodes_hitrates")]
+    for name in _WIDENED:
+        if name in attributes:
+            values = thresholds if name == "nodes_values" else np.array(attributes[name].floats, np.float64)
+            kept.append(helper.make_attribute(f"{name}_as_tensor", numpy_helper.from_array(values, name)))
+    del node.attribute[:]
+    node.attribute.extend(kept)

@@ -1,0 +1,27 @@
+"""The scripts in docs/models-*.md run as they are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("models-*.md")), ids=lambda p: p.stem)
+def test_the_script_runs(page: Path, tmp_path: Path) -> None:
+    scripts = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert scripts
+    for script in scripts:
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"\d+ golden cases", done.stdout)
+    assert list(tmp_path.glob("*.forgo"))

@@ -1,0 +1,164 @@
+"""scikit-learn: Python and Go answer alike on all rows, and what cannot be proven is refused with a reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import forgo
+from forgo import _binary
+
+pytestmark = pytest.mark.slow
+
+IRIS = load_iris()
+
+
+def answers(bundle: Path, rows: list[Any], folder: Path) -> list[dict[str, Any]]:
+    """What Go answers to rows, raw, as clients send them."""
+    for i, row in enumerate(rows):
+        (folder / f"{i:04d}.json").write_text(json.dumps(row))
+    return _binary.predict(bundle, sorted(folder.glob("*.json")), every=True)
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
+def test_go_answers_as_python_on_all_rows(load: Any, tmp_path: Path) -> None:
+    data = load(as_frame=True)
+    names = [str(data.target_names[t]) for t in data.target]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(data.data, names)
+    forgo.export(model, tmp_path / "m.forgo", examples=data.data)
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert manifest["labels"] == list(model.classes_)
+    assert manifest["outputs"][0]["name"] == "probabilities"
+    inputs = [i["name"] for i in manifest["inputs"]]
+    rows = [dict(zip(inputs, row, strict=True)) for row in data.data.to_numpy().tolist()]
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    got = answers(tmp_path / "m.forgo", rows, folder)
+    assert [a["classes"][0]["label"] for a in got] == list(model.predict(data.data))
+    scores = [[{c["label"]: c["score"] for c in a["classes"]}[n] for n in model.classes_] for a in got]
+    assert np.abs(np.array(scores) - model.predict_proba(data.data)).max() < 1e-5
+
+
+def test_regression_is_within_1e_5_on_all_rows(tmp_path: Path) -> None:
+    data = load_diabetes()
+    model = Ridge().fit(data.data, data.target)
+    result = forgo.export(model, tmp_path / "m.forgo", examples=data.data)
+    assert result.framework_difference is not None
+    assert result.framework_difference < 1e-5
+    assert json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())["task"] == "regression"
+
+
+def near(count: int = 2000) -> tuple[Any, Any]:
+    """Numbers that differ where float32 does not tell them apart, and a target that hangs on that."""
+    rng = np.random.default_rng(0)
+    rows = np.round(rng.normal(size=(count, 3)), 3) + 1e-9 * rng.normal(size=(count, 3))
+    return rows, (np.sin(rows[:, 0] * 1e9) > 0).astype(int)
+
+
+def test_a_float64_threshold_is_refused_with_its_rows_and_passes_by_the_way_that_is_offered(
+    tmp_path: Path,
+) -> None:
+    rows, target = near()
+    model = HistGradientBoostingClassifier(max_iter=50, random_state=0).fit(rows, target)
+    with pytest.raises(forgo.ParityError) as caught:
+        forgo.export(model, tmp_path / "m.forgo", examples=rows)
+    said = str(caught.value)
+    assert "of 2000 rows differ by up to" in said
+    assert "tells numbers apart that float32 rounds together" in said
+    assert "precision='float64' is proven on all 2000 rows" in said
+    assert list(tmp_path.iterdir()) == []
+    forgo.export(model, tmp_path / "m.forgo", examples=rows, precision="float64")
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert manifest["inputs"][0]["dtype"] == "float64"
+
+
+def mixed() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "age (years)": rng.integers(18, 80, 300),
+            "income": rng.normal(3e4, 1e4, 300).round(2),
+            "city": rng.choice(["Oslo", "Rome", "Lima"], 300),
+            "member": rng.random(300) > 0.5,
+            "plan": pd.Categorical(rng.choice(["a", "b"], 300)),
+        }
+    )
+    frame.loc[5, "income"] = np.nan
+    return frame
+
+
+def pipeline(frame: pd.DataFrame) -> Any:
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), ["age (years)", "income"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["city", "plan"]),
+        ("passthrough", ["member"]),
+    )
+    return make_pipeline(columns, LogisticRegression()).fit(frame, frame["age (years)"] > 40)
+
+
+def test_a_pipeline_of_numbers_texts_categories_and_missing_values(tmp_path: Path) -> None:
+    frame = mixed()
+    model = pipeline(frame)
+    forgo.export(model, tmp_path / "m.forgo", examples=frame)
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert [(i["name"], i["dtype"]) for i in manifest["inputs"]] == [
+        ("age__years_", "int64"), ("income", "float32"), ("city", "string"), ("member", "bool"), ("plan", "string"),
+    ]  # fmt: skip
+    inputs = [i["name"] for i in manifest["inputs"]]
+    rows = [dict(zip(inputs, row, strict=True)) for row in frame.astype(object).to_numpy().tolist()]
+    rows[5]["income"] = None
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    got = answers(tmp_path / "m.forgo", rows[:60], folder)
+    assert [a["classes"][0]["label"] for a in got] == [str(p) for p in model.predict(frame)[:60]]
+
+
+class Doubled(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A transformer of the user's, which sklearn-onnx does not know."""
+
+    def fit(self, rows: Any, target: Any = None) -> Doubled:
+        self.fitted_ = True
+        return self
+
+    def transform(self, rows: Any) -> Any:
+        return np.asarray(rows) * 2
+
+
+FITTED = LogisticRegression(max_iter=500).fit(IRIS.data, IRIS.target)
+OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "says"),
+    [
+        (LogisticRegression(), {"examples": IRIS.data}, "is not fitted: call fit before"),
+        (FITTED, {}, "cannot be proven without examples"),
+        (FITTED, {"no_goldens": True}, "is exported with examples, whose columns are its inputs"),
+        (FITTED, {"examples": IRIS.data[:, :3]}, "was fitted on 4 columns, and these have 3"),
+        (pipeline(mixed()), {"examples": mixed()[["income", "age (years)", "city", "member", "plan"]]}, "in another order"),
+        (pipeline(mixed()), {"examples": mixed().drop(columns="city")}, "'city' is missing"),
+        (pipeline(mixed()), {"examples": OTHER}, "column 'city', text, has missing cells .row 3."),
+        (make_pipeline(Doubled(), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "has no converter for .*Doubled"),
+        (RandomForestClassifier(3).fit(IRIS.data, np.c_[IRIS.target, IRIS.target]), {"examples": IRIS.data}, "several outputs"),
+        (FITTED, {"examples": IRIS.data, "precision": "float16"}, "precision is float32 or float64"),
+        (FITTED, {"examples": IRIS.data, "engine": "tensorflow"}, "is run by onnxruntime alone"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(model: Any, options: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(forgo.ForgoError, match=says) as caught:
+        forgo.export(model, tmp_path / "m.forgo", **options)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
