@@ -205,6 +205,8 @@ func TestDeadlines(t *testing.T) {
 		"other protocol":    {"/v1/models/slow:predict", `{"instances":[[1,2,3]]}`, "50m", 0, 504, "time was up"},
 		"native":            {"/models/slow", "[1,2,3]", "50m", 0, 504, "time was up"},
 		"enough":            {"/models/iris", "[1,2,3,4]", "10S", time.Minute, 200, ""},
+		"past an int64":     {"/models/iris", "[1,2,3,4]", "2562048H", time.Minute, 200, ""},
+		"the longest":       {"/models/iris", "[1,2,3,4]", "99999999H", time.Minute, 200, ""},
 		"no unit":           {infer, body + "}", "50", 0, 400, "header Grpc-Timeout"},
 		"no number":         {infer, body + "}", "xS", 0, 400, "header Grpc-Timeout"},
 		"nine digits":       {infer, body + "}", "123456789S", 0, 400, "header Grpc-Timeout"},

@@ -34,6 +34,25 @@ func fourAndABadOne(t *testing.T) string {
 	return models
 }
 
+// What has no golden cases is refused where proof is asked for, and by verify unless it is told otherwise.
+func TestUnprovenBundlesAreRefused(t *testing.T) {
+	place := slowBundle(t)
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"serve --require-proof":   {[]string{"serve", place, "--require-proof", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}, exitRefused, "parity is not proven: it has no golden cases (it would take minutes)"},
+		"verify":                  {[]string{"verify", place}, exitRefused, "it would take minutes"},
+		"verify --allow-unproven": {[]string{"verify", "--allow-unproven", place}, exitDone, "it would take minutes"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), c.args, &stdout, &stderr); code != c.code || !strings.Contains(stdout.String()+stderr.String(), c.says) {
+			t.Errorf("%s: exit code %d, want %d: %s%s", name, code, c.code, &stdout, &stderr)
+		}
+	}
+}
+
 func post(t *testing.T, url, body string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,6 +86,36 @@ func sparse(t *testing.T, place, file string, size int64) {
 }
 
 // The digest of a long file takes long; whoever stops the process does not wait for it.
+// Files that the manifest does not list are never looked at, however many there are.
+func TestUnlistedFilesCostNothing(t *testing.T) {
+	place := bundletest.Copy(t, "../../conformance/bundles/iris.forgo")
+	cost := func() uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		b, err := bundle.OpenContext(t.Context(), place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.Mallocs - before.Mallocs
+	}
+	cost() // what is made once
+	without := cost()
+	for _, folder := range []string{"", "golden"} {
+		for i := range 10_000 {
+			if err := os.WriteFile(filepath.Join(place, folder, fmt.Sprint("unlisted", i)), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if with := cost(); with > without+without/2 {
+		t.Errorf("opening it takes %d allocations with 20,000 unlisted files, %d without", with, without)
+	}
+}
+
 func TestHashingIsGivenUp(t *testing.T) {
 	place := bundletest.Copy(t, committed[1])
 	sparse(t, place, "card.md", 1<<40)

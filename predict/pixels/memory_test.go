@@ -63,7 +63,7 @@ image.convert("L").quantize(7).save(f"{sys.argv[1]}/packbits.tif", compression="
 // Decoding takes what Reserve was told at most, and Reserve can refuse it.
 func TestDecodeTakesWhatIsReserved(t *testing.T) {
 	if underASan {
-		t.Skip("the address sanitizer puts zones around what is allocated, which Go counts with it")
+		t.Skip("under the address sanitizer Go allocates more, zones around what is asked for among it")
 	}
 	for name, data := range large(t) {
 		for decoder, decode := range map[string]func(context.Context, header) (RGB, error){Decoder(): decodeJPEG, "Go": decodeInGo} {
