@@ -99,7 +99,7 @@ func (p Parity) String() string {
 		s += fmt.Sprintf(", top-1 agreement %.0f%%", 100*p.Top1Agreement)
 	}
 	if p.Made != "" {
-		s += ", on made pictures (" + printable.Text(p.Made) + ")"
+		s += ", on generated pictures (" + printable.Text(p.Made) + ")"
 	}
 	if p.ExpectedFrom == bundle.ConvertedGraph {
 		s += ", against the converted graph's own answers, not the training framework's"

@@ -26,10 +26,10 @@ from tests.conftest import BUNDLES, forgo
         (["train", ".", "-o", "x.forgo", "--zzz"], "no such option: --zzz (see"),
         (
             ["train", ".", "-o", "x.forgo", "--epochs", "ten"],
-            "--epochs: want a whole number, not 'ten' (see forgo train --help)",
+            "--epochs: must be a whole number, not 'ten' (see forgo train --help)",
         ),
-        (["train", ".", "-o", "x.forgo", "--learning-rate", "fast"], "want a number, not 'fast'"),
-        (["export", "x", "-o", "y.forgo", "--tolerance", "1e"], "--tolerance: want a number, not '1e'"),
+        (["train", ".", "-o", "x.forgo", "--learning-rate", "fast"], "must be a number, not 'fast'"),
+        (["export", "x", "-o", "y.forgo", "--tolerance", "1e"], "--tolerance: must be a number, not '1e'"),
         (["train", "."], "missing option"),
         (["train"], "missing argument 'DIR'"),
         (["trian"], "did you mean 'train'?"),

@@ -71,7 +71,7 @@ func TestConfigRefuses(t *testing.T) {
 		"http: [a]":                             "forgo.yaml:1:7: http: expected one value",
 		"threads:":                              "threads: expected one value",
 		"max_batch_rows: many":                  "max_batch_rows: invalid argument \"many\"",
-		"max_batch_rows: -1":                    "--max-batch-rows is -1; it is 0 or more",
+		"max_batch_rows: -1":                    "--max-batch-rows must not be negative, but is -1",
 		"http: nowhere":                         "--http: \"nowhere\" is neither HOST:PORT nor off",
 		"http: a\nhttp: b":                      "forgo.yaml:2:1: mapping key \"http\" already defined at line 1",
 		"- a":                                   "forgo.yaml:1:1: expected keys and values",

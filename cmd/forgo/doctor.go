@@ -61,8 +61,8 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Show what this machine and this binary can do",
-		Long: "Doctor shows the libraries that were found, what is lost where one is missing, and the version\n" +
-			"of every C library that is linked or loaded. Exit code 1 means that nothing could be predicted on this machine as it is.",
+		Long: "Doctor shows which libraries it found, what does not work without a missing one, and the version of\n" +
+			"every C library that is linked or loaded. Exit code 1 means that this machine can predict nothing yet.",
 		Example: "  forgo doctor",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -123,7 +123,7 @@ func (d diagnosis) print(cmd *cobra.Command) {
 		case e.OnlyFor == "":
 			printable.Fprintf(w, "%s\tMISSING: %s\n", e.Title, oneLine(e.err))
 		default:
-			printable.Fprintf(w, "%s\tnone, which only %s need: %s\n", e.Title, e.OnlyFor, oneLine(e.err))
+			printable.Fprintf(w, "%s\tnone, needed only for %s: %s\n", e.Title, e.OnlyFor, oneLine(e.err))
 		}
 	}
 	for _, l := range d.Libraries {

@@ -18,10 +18,10 @@ type graphFlags struct {
 
 func (f *graphFlags) add(flags *pflag.FlagSet) {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
-	own.StringSliceVar(&f.graph.Tags, "tag", nil, "`TAGS` of the graph in a SavedModel that has several")
-	own.StringVar(&f.graph.Signature, "signature", "", "signature of a SavedModel, or of a bundle that holds several, by `NAME` (default serving_default)")
-	own.StringSliceVar(&f.graph.Inputs, "input", nil, "the input's `NAME`: of the signature, or an operation as in input_1")
-	own.StringSliceVar(&f.graph.Outputs, "output", nil, "the output's `NAME`, as in inferenceLayer/Softmax")
+	own.StringSliceVar(&f.graph.Tags, "tag", nil, "`TAGS` of the graph, if a SavedModel has several graphs")
+	own.StringVar(&f.graph.Signature, "signature", "", "`NAME` of the signature, for a SavedModel or a bundle with several (default serving_default)")
+	own.StringSliceVar(&f.graph.Inputs, "input", nil, "`NAME` of the input: the signature's, or an operation such as input_1")
+	own.StringSliceVar(&f.graph.Outputs, "output", nil, "`NAME` of the output, such as inferenceLayer/Softmax")
 	f.names = named(own)
 	flags.AddFlagSet(own)
 }

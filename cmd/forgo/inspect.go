@@ -23,12 +23,11 @@ func inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect PATH",
 		Short: "Show what is in a bundle, an ONNX file, a SavedModel or a .keras file",
-		Long: "Inspect lists the inputs, outputs, shapes, types and operations of a model, with the tags and\n" +
-			"signatures of a SavedModel, without running it and without any framework. Of a graph without\n" +
-			"a signature it lists the placeholders, and the operations that nothing consumes.\n\n" +
-			"With --check it first refuses a SavedModel or an ONNX file that forgo predict would not load: where\n" +
-			"tags, a signature or names are wrong, files are missing, or the graph has operations or data that\n" +
-			"reach beyond it.",
+		Long: "Inspect lists the inputs, outputs, shapes, types and operations of a model, and the tags and\n" +
+			"signatures of a SavedModel. It neither runs the model nor needs a framework. For a graph without a\n" +
+			"signature it lists the placeholders, and the operations whose results nothing consumes.\n\n" +
+			"With --check it first refuses a SavedModel or an ONNX file that forgo predict would not load: one with\n" +
+			"wrong tags, signature or names, missing files, or operations or data that reach outside the model.",
 		Example: "  forgo inspect digits.forgo\n" +
 			"  forgo inspect saved_model\n" +
 			"  forgo inspect --check forGo --tag tags --input input_1 --output inferenceLayer/Softmax\n" +
@@ -92,7 +91,7 @@ type bundledSignature struct {
 	Cases  int    `json:"golden_cases"`
 }
 
-// signaturesOf are those that a bundle holds.
+// signaturesOf lists the signatures that a bundle holds, its own first.
 func signaturesOf(m *bundle.Manifest) (list []bundledSignature) {
 	if m.Graph.Signature != "" {
 		list = append(list, bundledSignature{m.Graph.Signature, cmp.Or(m.Graph.Method, bundle.Predict), len(m.Golden.Cases)})
@@ -167,7 +166,7 @@ func (i inspection) print(out io.Writer) error {
 		if b.Cases > 0 {
 			printable.Fprintf(w, "golden cases\t%d (forgo verify replays them)\n", b.Cases)
 			if made := i.manifest.Golden.Made; made != "" {
-				printable.Fprintf(w, "\tof made pictures: %s\n", made)
+				printable.Fprintf(w, "\tof generated pictures: %s\n", made)
 			}
 			if b.ExpectedFrom == bundle.ConvertedGraph {
 				printable.Fprintf(w, "\texpected answers are the converted graph's own, not the training framework's\n")

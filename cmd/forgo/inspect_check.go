@@ -30,7 +30,7 @@ func (f *checkFlags) add(flags *pflag.FlagSet) {
 // run checks the model at a path, where --check asks for it.
 func (f *checkFlags) run(flags *pflag.FlagSet, path string) error {
 	if set := given(flags, f.names); len(set) > 0 && !f.check {
-		return usageError{fmt.Errorf("--%s goes with --check: without it, everything is shown", set[0])}
+		return usageError{fmt.Errorf("--%s needs --check; without it, inspect shows everything", set[0])}
 	}
 	if !f.check {
 		return nil

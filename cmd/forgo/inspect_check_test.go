@@ -80,10 +80,10 @@ func TestInspectCheckWrongUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"--tag goes with --check":                                 {model, "--tag", "tags"},
-		"--output goes with --check":                              {model, "--output", "inferenceLayer/Softmax"},
-		"--tag is empty":                                          {model, "--check", "--tag", ""},
-		"--signature is empty":                                    {model, "--check", "--signature", ""},
+		"--tag needs --check":    {model, "--tag", "tags"},
+		"--output needs --check": {model, "--output", "inferenceLayer/Softmax"},
+		"--tag is empty":         {model, "--check", "--tag", ""},
+		"--signature is empty":   {model, "--check", "--signature", ""},
 		"--check is for SavedModels and ONNX files, and " + iris:  {iris, "--check"},
 		"--check is for SavedModels and ONNX files, and " + keras: {keras, "--check"},
 	} {

@@ -20,7 +20,7 @@ func inspectGraph(path string, kind kind) (inspection, error) {
 	i := inspection{Kind: kind.name, Path: path}
 	read := reader(kind.format)
 	if read == nil {
-		return i, fmt.Errorf("%s: no engine of this forgo inspects %s", path, kind.noun)
+		return i, fmt.Errorf("%s: no engine in this build inspects %s", path, kind.noun)
 	}
 	var err error
 	if i.Inspection, err = read.Inspect(predict.Graph{Path: path}); err != nil {

@@ -124,7 +124,7 @@ type boundedAt struct {
 
 func (b *boundedAt) ReadAt(p []byte, at int64) (int, error) {
 	if b.left -= int64(len(p)); b.left < 0 {
-		return 0, fmt.Errorf("its list of members is longer than %d bytes", maxDirectory)
+		return 0, fmt.Errorf("its list of members exceeds %d bytes", maxDirectory)
 	}
 	return b.ReaderAt.ReadAt(p, at)
 }
@@ -133,7 +133,7 @@ func (b *boundedAt) ReadAt(p []byte, at int64) (int, error) {
 func readMember(archive *zip.Reader, name string, into any) error {
 	file, err := archive.Open(name)
 	if err != nil {
-		return fmt.Errorf("there is no %s in it", name)
+		return fmt.Errorf("it contains no %s", name)
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxStructure+1))
@@ -141,9 +141,9 @@ func readMember(archive *zip.Reader, name string, into any) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	case len(data) > maxStructure:
-		return fmt.Errorf("%s: it is longer than %d bytes once it is unpacked", name, maxStructure)
+		return fmt.Errorf("%s: it exceeds %d bytes when decompressed", name, maxStructure)
 	case bytes.Count(data, []byte{'{'}) > maxObjects || bytes.Count(data, []byte{','})+bytes.Count(data, []byte{'['}) > maxValues:
-		return fmt.Errorf("%s: it has more parts than a model's structure: over %d objects or %d values", name, maxObjects, maxValues)
+		return fmt.Errorf("%s: it has more than %d objects or %d values, too many for a model's structure", name, maxObjects, maxValues)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("%s: %w", name, err)

@@ -34,7 +34,7 @@ func (i *isolation) Set(value string) error {
 	case "available":
 		*i = available
 	default:
-		return fmt.Errorf("it is off, strict or available, not %q", value)
+		return fmt.Errorf("must be off, strict or available, not %q", value)
 	}
 	return nil
 }
@@ -46,9 +46,9 @@ type isolateFlags struct {
 
 func (f *isolateFlags) add(flags *pflag.FlagSet) {
 	f.mode = together
-	flags.Var(&f.mode, "isolate", "run each model's engine in a process of its own, without network and files: `strict`, or available for what the kernel has")
+	flags.Var(&f.mode, "isolate", "run each model's engine in a process of its own, without network or files: `strict`, or available to use only what the kernel offers")
 	flags.Lookup("isolate").NoOptDefVal = string(strict)
-	sizeVar(flags, &f.memory, "isolate-memory", 0, "with --isolate, a model and its runs take up to `SIZE` (0: half of the memory there is, by the cgroup's limit)")
+	sizeVar(flags, &f.memory, "isolate-memory", 0, "with --isolate: a model and its runs may take up to `SIZE` (0: half of the cgroup's or the machine's memory)")
 }
 
 // check refuses --isolate where the kernel cannot do what it says.
@@ -57,7 +57,7 @@ func (f *isolateFlags) check() error {
 		return nil
 	}
 	if err := isolated.Kernel().Err(); err != nil {
-		return fmt.Errorf("--isolate: %w; --isolate=available runs engines apart with what there is", err)
+		return fmt.Errorf("--isolate: %w; --isolate=available uses only what the kernel offers", err)
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (f *isolateFlags) say(log *slog.Logger) {
 	kernel := isolated.Kernel()
 	attributes := []any{"isolate", string(f.mode), "landlock", kernel.Landlock, "seccomp", kernel.Seccomp, "memory", f.bytes()}
 	if err := kernel.Err(); err != nil {
-		log.Warn("engines run in processes of their own, not fully confined", append(attributes, "error", err.Error())...)
+		log.Warn("engines run in processes of their own, not fully sandboxed", append(attributes, "error", err.Error())...)
 		return
 	}
 	log.Info("engines run in processes of their own", attributes...)

@@ -16,10 +16,11 @@ func keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key NAME",
 		Short: "Make an API key for forgo serve",
-		Long: "Key makes an API key. The key is shown once, on standard error: give it to whom it is for. The\n" +
-			"line for the file that serve reads with --keys goes to standard output. It has the key's digest,\n" +
-			"from which the key cannot be found again.\n\n" +
-			"The right predict is for clients, admin for the admin port, metrics for its /metrics alone.",
+		Long: "Key makes an API key and shows it once, on standard error: pass it to its user. The line for the file\n" +
+			"that serve reads with --keys goes to standard output. The line holds a digest, from which nobody can\n" +
+			"recover the key.\n\n" +
+			"Clients need the right predict, operators admin for the admin port. The right metrics allows only its\n" +
+			"/metrics.",
 		Example: "  forgo key phone-app --rights predict >> keys.txt\n" +
 			"  forgo serve digits.forgo --keys keys.txt",
 		Args: cobra.ExactArgs(1),
@@ -38,11 +39,11 @@ func keyCommand() *cobra.Command {
 			if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
 				return fmt.Errorf("write the line: %w", err)
 			}
-			printable.Fprintf(cmd.ErrOrStderr(), "the key of %s, shown this once: %s\n", args[0], key)
+			printable.Fprintf(cmd.ErrOrStderr(), "the key of %s, shown only once: %s\n", args[0], key)
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&rights, "rights", "predict", "`RIGHTS` with commas between them: predict, admin, metrics")
+	cmd.Flags().StringVar(&rights, "rights", "predict", "comma-separated `RIGHTS`: predict, admin, metrics")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object, with the key and the line")
 	return cmd
 }

@@ -53,7 +53,7 @@ func kindOf(path string) (kind, error) {
 	}
 	for _, f := range formats(true) {
 		if filepath.Base(path) == f.Files[0] {
-			return kind{}, fmt.Errorf("%s: it is part of %s: name its folder", path, f.Noun)
+			return kind{}, fmt.Errorf("%s: this is part of %s: name its folder", path, f.Noun)
 		}
 	}
 	file, err := regular.Open(path)
@@ -69,14 +69,14 @@ func kindOf(path string) (kind, error) {
 	case string(start[:4]) == "PK\x03\x04":
 		return kindKeras, nil
 	case string(start) == "\x89HDF\r\n\x1a\n":
-		return kind{}, fmt.Errorf("%s: it is an HDF5 file, which only Python reads: forgo export %s -o NAME.forgo", path, path)
+		return kind{}, fmt.Errorf("%s: only Python reads HDF5 files; export it first: forgo export %s -o NAME.forgo", path, path)
 	}
 	extension := strings.ToLower(filepath.Ext(path))
 	switch extension {
 	case ".keras":
-		return kind{}, fmt.Errorf("%s: no .keras file: it does not begin as a zip archive; save or copy the model again", path)
+		return kind{}, fmt.Errorf("%s: not a .keras file: it does not start like a zip archive; save or copy the model again", path)
 	case ".h5", ".hdf5":
-		return kind{}, fmt.Errorf("%s: no HDF5 file: it does not begin as one; save or copy the model again, then forgo export %s -o NAME.forgo", path, path)
+		return kind{}, fmt.Errorf("%s: not an HDF5 file: it does not start like one; save or copy the model again, then forgo export %s -o NAME.forgo", path, path)
 	}
 	files := formats(false)
 	i := slices.IndexFunc(files, func(f engines.Format) bool { return slices.Contains(f.Files, extension) })

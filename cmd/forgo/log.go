@@ -16,14 +16,14 @@ type logFlags struct{ format, level string }
 
 func (f *logFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.format, "log-format", "auto", "json, text, or auto: text on a terminal and json elsewhere")
-	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error; at debug each request has a line, otherwise failed ones have")
+	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error; debug logs every request, the others only failed ones")
 }
 
 // logger writes to w.
 func (f *logFlags) logger(w *logWriter) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.level)); err != nil {
-		return nil, usageError{fmt.Errorf("--log-level is debug, info, warn or error, not %q", f.level)}
+		return nil, usageError{fmt.Errorf("--log-level must be debug, info, warn or error, not %q", f.level)}
 	}
 	options := &slog.HandlerOptions{Level: level}
 	var handler func(io.Writer) slog.Handler
@@ -33,7 +33,7 @@ func (f *logFlags) logger(w *logWriter) (*slog.Logger, error) {
 	case f.format == "json", f.format == "auto":
 		handler = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, options) }
 	default:
-		return nil, usageError{fmt.Errorf("--log-format is json, text or auto, not %q", f.format)}
+		return nil, usageError{fmt.Errorf("--log-format must be json, text or auto, not %q", f.format)}
 	}
 	w.lost = func(lines uint64) []byte {
 		var line bytes.Buffer

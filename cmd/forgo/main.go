@@ -65,7 +65,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("there is no verb %q", args[0])
+				return fmt.Errorf("unknown verb %q", args[0])
 			}
 			return nil
 		},
@@ -168,15 +168,15 @@ type loadFlags struct {
 }
 
 func (f *loadFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.verify, "verify", "full", "golden cases to replay before answering: full, or quick for a few")
+	flags.StringVar(&f.verify, "verify", "full", "golden cases to replay before answering: full for all, quick for a few")
 	// Scripts that pass it go on working; every build decodes JPEG to the pixels that training saw.
 	flags.Int("approximate-decode", 0, "no effect")
 	_ = flags.MarkHidden("approximate-decode") // it fails where there is no such flag
-	flags.DurationVar(&f.LoadTimeout, "load-timeout", 10*time.Minute, "how long checking, opening and proving a bundle may take (0: as long as it takes)")
-	flags.DurationVar(&f.RunTimeout, "run-timeout", 5*time.Minute, "how long one run of a model may take (0: as long as it takes)")
-	sizeVar(flags, &f.MaxOutputBytes, "max-output-bytes", 512<<20, "the outputs of one run take up to `SIZE` (0: as much as they come to)")
+	flags.DurationVar(&f.LoadTimeout, "load-timeout", 10*time.Minute, "how long checking, opening and proving a bundle may take (0: no limit)")
+	flags.DurationVar(&f.RunTimeout, "run-timeout", 5*time.Minute, "how long one run of a model may take (0: no limit)")
+	sizeVar(flags, &f.MaxOutputBytes, "max-output-bytes", 512<<20, "the outputs of one run may take up to `SIZE` (0: no limit)")
 	f.isolate.add(flags)
-	flags.IntVar(&f.Threads, "threads", 0, "threads that one run may use (0: the CPU limit)")
+	flags.IntVar(&f.Threads, "threads", 0, "threads of one run (0: as many as the CPU limit allows)")
 }
 
 func (f *loadFlags) check() error {
@@ -186,7 +186,7 @@ func (f *loadFlags) check() error {
 	case "quick":
 		f.Verify = predict.VerifyQuick
 	default:
-		return usageError{fmt.Errorf("--verify is full or quick, not %q", f.verify)}
+		return usageError{fmt.Errorf("--verify must be full or quick, not %q", f.verify)}
 	}
 	return f.isolate.check()
 }

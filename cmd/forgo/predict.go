@@ -25,16 +25,17 @@ func predictCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "predict MODEL FILE...",
-		Short: "Label pictures, or JSON rows, with a bundle, a SavedModel or an ONNX file",
-		Long: "Predict answers each FILE: a JPEG, PNG, GIF, BMP, TIFF or WebP picture, or a JSON row where the model takes tensors.\n" +
-			"It takes a folder, with all below it, and files of rows: .jsonl with a JSON row a line, pictures as\n" +
-			"{\"file\": \"PATH\"}; .json, a row or a list of rows; .npy, and .npz with an array for each input; .csv, with a\n" +
-			"header or without. - is standard input: any of these files. What a folder has beside them is said.\n" +
-			"A file that cannot be read is reported, the others are answered, and the exit code is 1.\n\n" +
-			"MODEL is a bundle, a SavedModel's folder or an ONNX file. A bundle's golden cases are replayed\n" +
-			"first; if an answer differs, nothing is predicted. For the others, flags say what a bundle\n" +
-			"would: which graph, input and output, where the model leaves a choice, and how pictures were\n" +
-			"made in training. forgo inspect lists the names. Nothing proves the answers.",
+		Short: "Label pictures or JSON rows with a bundle, a SavedModel or an ONNX file",
+		Long: "Predict answers each FILE: a JPEG, PNG, GIF, BMP, TIFF or WebP picture, or a JSON row if the model takes\n" +
+			"tensors. It also takes folders, with everything in them, and files of rows: .jsonl with a JSON row per\n" +
+			"line, pictures as {\"file\": \"PATH\"}; .json with a row or a list of rows; .npy; .npz with an array for each\n" +
+			"input; .csv with a header or without. - is standard input, in any of these forms. Predict reports the\n" +
+			"files in a folder that it skips. If a file cannot be read, it reports that file, answers the others, and\n" +
+			"exits with code 1.\n\n" +
+			"MODEL is a bundle, a SavedModel's folder or an ONNX file. Predict first replays a bundle's golden cases,\n" +
+			"and predicts nothing if an answer differs. For other models, flags say what a bundle would: the graph, input\n" +
+			"and output, if the model leaves a choice, and how training prepared pictures. forgo inspect lists the\n" +
+			"names. Nothing proves such answers.",
 		Example: "  forgo predict digits.forgo seven.png\n" +
 			"  forgo predict --json prices.forgo rows.csv\n" +
 			"  forgo predict --json --top 0 digits.forgo photos/*.jpg\n" +
@@ -42,7 +43,7 @@ func predictCommand() *cobra.Command {
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if top < 0 {
-				return usageError{fmt.Errorf("--top is 0 (all classes) or more, not %d", top)}
+				return usageError{fmt.Errorf("--top must be 0 (all classes) or more, not %d", top)}
 			}
 			model, takes, err := openModel(cmd, args[0], &load, &bare, asJSON)
 			if err != nil {
@@ -57,7 +58,7 @@ func predictCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&top, "top", 1, "show the `N` best classes; 0 shows all")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
 	load.add(cmd.Flags())
 	bare.add(cmd.Flags())
 	return cmd
@@ -78,7 +79,7 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 	case err != nil:
 		return nil, takes, err
 	case kind == kindKeras:
-		return nil, takes, fmt.Errorf("%s: it is a Keras file, which only Python runs: forgo export %s -o NAME.forgo", path, path)
+		return nil, takes, fmt.Errorf("%s: a Keras file runs only in Python; export it first: forgo export %s -o NAME.forgo", path, path)
 	case kind != kindBundle:
 		model, picture, err := bare.open(cmd, path, kind, load, quiet)
 		if err != nil {
@@ -99,8 +100,8 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 	model, ok := loaded.Signature(bare.graph.Signature)
 	if !ok {
 		_ = loaded.Close()
-		return nil, takes, fmt.Errorf("%s: it has no signature %q; there is %s", path, bare.graph.Signature,
-			cmp.Or(strings.Join(loaded.Signatures(), ", "), "none that goes by a name"))
+		return nil, takes, fmt.Errorf("%s: no signature %q; the bundle has %s", path, bare.graph.Signature,
+			cmp.Or(strings.Join(loaded.Signatures(), ", "), "none with a name"))
 	}
 	if !quiet {
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", model.Parity())

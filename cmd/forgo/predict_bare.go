@@ -42,20 +42,20 @@ type bareFlags struct {
 func (f *bareFlags) add(flags *pflag.FlagSet) {
 	f.graphFlags.add(flags)
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
-	own.BoolVar(&f.allowFiles, "allow-files", false, "let a SavedModel read and write files; only where you trust it as a program")
-	own.StringVar(&f.labels, "labels", "", "`FILE` of labels, one a line, in the order of the output")
+	own.BoolVar(&f.allowFiles, "allow-files", false, "let a SavedModel read and write files; only if you trust it as you trust a program")
+	own.StringVar(&f.labels, "labels", "", "`FILE` of labels, one per line, in the order of the output")
 
 	pictures := pflag.NewFlagSet("", pflag.ContinueOnError)
 	pictures.StringVar(&f.imageSize, "image-size", "", "resize pictures to `N` or HEIGHTxWIDTH (default: the input's size)")
-	pictures.StringVar(&f.resize, "resize", "bilinear", "how: "+strings.Join(predict.Resizes(), ", "))
-	pictures.StringVar(&f.fit, "fit", "stretch", "stretch; crop, before resizing, to keep the aspect ratio; shorter-side: resize it, then cut the centre out; pad: the whole picture on a ground")
-	pictures.IntVar(&f.shorter, "shorter-side", 0, "of --fit shorter-side: what it is resized to, in pixels, `N` (default: the larger side of the input)")
-	pictures.StringVar(&f.padColour, "pad-colour", "0,0,0", "of --fit pad: the ground, `R,G,B` from 0 to 255")
-	pictures.StringVar(&f.scale, "scale", "1", "multiply pixels, 0 to 255, by `X`, such as 1/255")
-	pictures.StringVar(&f.mean, "mean", "0", "then subtract `X`, or one for each channel: 103.939,116.779,123.68")
-	pictures.StringVar(&f.std, "std", "1", "then divide by `X`, or one for each channel")
+	pictures.StringVar(&f.resize, "resize", "bilinear", "filter for resizing: "+strings.Join(predict.Resizes(), ", "))
+	pictures.StringVar(&f.fit, "fit", "stretch", "stretch; crop: cut to the aspect ratio, then resize; shorter-side: resize the shorter side, then cut out the centre; pad: fit the whole picture and fill the rest")
+	pictures.IntVar(&f.shorter, "shorter-side", 0, "with --fit shorter-side: resize the shorter side to `N` pixels (default: the larger side of the input)")
+	pictures.StringVar(&f.padColour, "pad-colour", "0,0,0", "with --fit pad: fill with the colour `R,G,B`, from 0 to 255")
+	pictures.StringVar(&f.scale, "scale", "1", "multiply pixel values, 0 to 255, by `X`, such as 1/255")
+	pictures.StringVar(&f.mean, "mean", "0", "then subtract `X`, or one value per channel: 103.939,116.779,123.68")
+	pictures.StringVar(&f.std, "std", "1", "then divide by `X`, or one value per channel")
 	pictures.StringVar(&f.channels, "channels", "RGB", "the order of the channels: RGB or BGR")
-	pictures.StringVar(&f.layout, "layout", "", "where the input has the channels: NHWC, last, or NCHW, first (default: as its shape tells, or NHWC)")
+	pictures.StringVar(&f.layout, "layout", "", "order of the input's dimensions: NHWC (channels last) or NCHW (channels first) (default: from its shape, or NHWC)")
 	f.pictures = named(pictures)
 	f.all = slices.Concat(f.graphFlags.names, named(own), f.pictures)
 
@@ -70,7 +70,7 @@ func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
 	}
 	set := slices.DeleteFunc(given(cmd.Flags(), f.all), func(name string) bool { return name == "signature" })
 	if len(set) > 0 {
-		return usageError{fmt.Errorf("--%s is for models without a bundle; %s says it itself", set[0], bundle)}
+		return usageError{fmt.Errorf("--%s is only for models without a bundle; %s defines it", set[0], bundle)}
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func (f *bareFlags) settings() (p predict.Pictures, err error) {
 	for i, part := range colour {
 		value, err := strconv.ParseUint(strings.TrimSpace(part), 10, 8)
 		if err != nil || len(colour) != len(p.PadColour) {
-			return p, fmt.Errorf("--pad-colour %q is not red, green and blue from 0 to 255 with commas between", f.padColour)
+			return p, fmt.Errorf("--pad-colour %q is not R,G,B from 0 to 255", f.padColour)
 		}
 		p.PadColour[i] = uint8(value)
 	}
@@ -225,7 +225,7 @@ func readLabels(path string) ([]string, error) {
 		case label == "":
 			continue
 		case slices.Contains(labels, label):
-			return nil, fmt.Errorf("read labels: %s: %q is there twice", path, label)
+			return nil, fmt.Errorf("read labels: %s: label %q appears twice", path, label)
 		}
 		labels = append(labels, label)
 	}

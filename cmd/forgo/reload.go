@@ -36,7 +36,7 @@ func (r *reloader) read() (map[string]repository.Settings, bool) {
 	c, err := readConfig(r.path, r.flags, false)
 	if err != nil {
 		if err.Error() != r.failed {
-			r.log.Error("configuration not reloaded, the one read before stays", "error", err.Error())
+			r.log.Error("configuration not reloaded, the previous one stays in force", "error", err.Error())
 		}
 		r.failed = err.Error()
 		return nil, false
@@ -50,7 +50,7 @@ func (r *reloader) read() (map[string]repository.Settings, bool) {
 	models := differing(before.Models, c.Models)
 	r.log.Info("configuration reloaded", "models", models)
 	if late := r.needRestart(c); len(late) > 0 {
-		r.log.Warn("configuration: these take effect when the server is started again", "keys", late)
+		r.log.Warn("configuration: these keys take effect after a restart", "keys", late)
 	}
 	return c.Models, len(models) > 0
 }

@@ -30,8 +30,8 @@ func TestSafetyFlagsRefuse(t *testing.T) {
 		"--cors: \"example.com\" is no origin":                {[]string{"--cors", "example.com"}, exitUsage},
 		"--cors: \"https://example.com/page\" is no":          {[]string{"--cors", "https://a.example", "--cors", "https://example.com/page"}, exitUsage},
 		"--allowed-hosts: \"a.example:80\" is no host":        {[]string{"--allowed-hosts", "a.example:80"}, exitUsage},
-		"--client-timeout is more than 0":                     {[]string{"--client-timeout", "0s"}, exitUsage},
-		"--max-connections is 1 or more":                      {[]string{"--max-connections", "0"}, exitUsage},
+		"--client-timeout must be more than 0":                {[]string{"--client-timeout", "0s"}, exitUsage},
+		"--max-connections must be 1 or more":                 {[]string{"--max-connections", "0"}, exitUsage},
 		"certificate " + key + " and key " + cert:             {[]string{"--tls-cert", key, "--tls-key", cert}, exitRefused},
 		"there is no certificate in PEM in it":                {[]string{"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", key}, exitRefused},
 		"read keys: open /nowhere: no such file or directory": {[]string{"--keys", "/nowhere"}, exitRefused},
@@ -57,7 +57,7 @@ func TestKeyVerb(t *testing.T) {
 	if !strings.HasPrefix(stdout.String(), "phone-app predict,admin sha256:") || strings.Contains(stdout.String(), "forgo_") {
 		t.Errorf("the line is %s", &stdout)
 	}
-	if !strings.Contains(stderr.String(), "the key of phone-app, shown this once: forgo_") {
+	if !strings.Contains(stderr.String(), "the key of phone-app, shown only once: forgo_") {
 		t.Errorf("standard error: %s", &stderr)
 	}
 

@@ -51,15 +51,17 @@ func serveCommand() *cobra.Command {
 	var s server
 	cmd := &cobra.Command{
 		Use:   "serve BUNDLE... | MODELS",
-		Short: "Answer over HTTP and gRPC, once parity is proven",
-		Long: "Serve loads bundles, or a folder of models with a bundle at NAME/VERSION, replays their golden\n" +
-			"cases in the process that will serve, and only then answers: POST /models/NAME with a picture,\n" +
-			"a form of files, JSON rows or a CSV as body; the Open Inference Protocol v2 over REST at /v2 and\n" +
-			"over gRPC; TensorFlow Serving's API over REST at /v1 and over gRPC. A folder of models is watched:\n" +
-			"a new version is loaded and verified beside the one that answers, and then takes its place.\n" +
-			"It listens at once, and is ready when the models are loaded. SIGTERM lets requests under way\n" +
-			"finish; SIGHUP reads configuration, keys, certificates and models again. Every flag can be set by a variable, FORGO_MAX_BATCH_ROWS\n" +
-			"for --max-batch-rows, and in a YAML file, by max_batch_rows.",
+		Short: "Serve models over HTTP and gRPC, once parity is proven",
+		Long: "Serve loads bundles, or a folder of models with a bundle at NAME/VERSION, and replays their golden cases\n" +
+			"in the process that will serve. Only then does it answer:\n" +
+			"  POST /models/NAME with a picture, a form of files, JSON rows or CSV as the body;\n" +
+			"  the Open Inference Protocol v2, over REST at /v2 and over gRPC;\n" +
+			"  TensorFlow Serving's API, over REST at /v1 and over gRPC.\n" +
+			"It watches a folder of models: it loads and verifies a new version while the old one answers, then\n" +
+			"switches over. It listens at once, and is ready when the models are loaded.\n\n" +
+			"SIGTERM lets requests in flight finish; SIGHUP reads configuration, keys, certificates and models again.\n" +
+			"You can also set each flag by a variable, FORGO_MAX_BATCH_ROWS for --max-batch-rows, and in a YAML file,\n" +
+			"as max_batch_rows.",
 		Example: "  forgo serve digits.forgo\n" +
 			"  forgo serve /srv/models --versions latest:2\n" +
 			"  curl --data-binary @seven.png http://127.0.0.1:8080/models/digits",
@@ -67,19 +69,19 @@ func serveCommand() *cobra.Command {
 		RunE: s.run,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&s.at.HTTP, "http", "127.0.0.1:8080", "`HOST:PORT` to answer on over HTTP, or off")
-	flags.StringVar(&s.at.GRPC, "grpc", "127.0.0.1:8081", "`HOST:PORT` to answer on over gRPC, or off")
-	flags.StringVar(&s.at.Admin, "admin", "127.0.0.1:8082", "`HOST:PORT` for operators, or off")
-	flags.StringVar(&s.at.Socket, "socket", "", "`PATH` of a Unix socket to answer on over HTTP as well")
+	flags.StringVar(&s.at.HTTP, "http", "127.0.0.1:8080", "listen for HTTP on `HOST:PORT`, or off")
+	flags.StringVar(&s.at.GRPC, "grpc", "127.0.0.1:8081", "listen for gRPC on `HOST:PORT`, or off")
+	flags.StringVar(&s.at.Admin, "admin", "127.0.0.1:8082", "listen for operators on `HOST:PORT`, or off")
+	flags.StringVar(&s.at.Socket, "socket", "", "also listen for HTTP on a Unix socket at `PATH`")
 	flags.StringVar(&s.name, "name", "", "the model's name in URLs (default: the bundle's folder name without .forgo)")
 	flags.Var(&s.versions, "versions", "versions of each model to load: latest, latest:N, all, or numbers such as 1,3")
-	flags.DurationVar(&s.watch, "watch", time.Second, "how often to look for changed models (0: only when asked to on the admin port)")
-	flags.BoolVar(&s.strict, "strict", false, "stop at the start where any model answers with none of its versions (default: where none does)")
-	flags.StringVar(&s.readiness, "ready", "any", "when the server is ready: while `any` model answers, or all")
-	flags.StringVar(&s.file, "config", "", "read what is not set otherwise from a YAML `FILE`; its models are read again when it changes")
-	flags.BoolVar(&s.printOnly, "print-config", false, "print the configuration as such a file, and do nothing else")
+	flags.DurationVar(&s.watch, "watch", time.Second, "how often to look for changed models (0: only on request, on the admin port)")
+	flags.BoolVar(&s.strict, "strict", false, "fail at the start if any model has no version that answers (default: only if no model has)")
+	flags.StringVar(&s.readiness, "ready", "any", "the server is ready while `any` model answers, or while all do")
+	flags.StringVar(&s.file, "config", "", "YAML `FILE` of settings; the command line and variables override it; its models are read again when it changes")
+	flags.BoolVar(&s.printOnly, "print-config", false, "print the configuration as a YAML file and exit")
 	flags.BoolVar(&s.load.RequireProof, "require-proof", false, "refuse bundles without golden cases")
-	flags.BoolVar(&s.withStdin, "stop-with-stdin", false, "stop when standard input ends: a program that starts forgo leaves no server behind")
+	flags.BoolVar(&s.withStdin, "stop-with-stdin", false, "stop when standard input ends, so that a program that starts forgo leaves no server behind")
 	s.safety.add(flags, &s.options)
 	s.load.add(flags)
 	s.log.add(flags)
@@ -167,7 +169,7 @@ func (s *server) ended(ctx context.Context, done <-chan error) error {
 	case err := <-done:
 		return err
 	case <-time.After(s.options.ShutdownDelay + s.options.Drain + closing):
-		return fmt.Errorf("stop: something was still under way after --drain %s; it is left", s.options.Drain)
+		return fmt.Errorf("stop: cut off what was still in flight after --drain %s", s.options.Drain)
 	}
 }
 
@@ -218,7 +220,7 @@ func (s *server) keepUp(ctx context.Context, hangUp <-chan os.Signal, server *se
 			return
 		case <-hangUp:
 			asked = true
-			s.options.Log.Info("reloading, as SIGHUP asks")
+			s.options.Log.Info("reloading on SIGHUP")
 			server.Reload()
 		case <-tick:
 		}
@@ -270,7 +272,7 @@ func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err 
 		return conf, err
 	}
 	if s.readiness != string(repository.ReadyAny) && s.readiness != string(repository.ReadyAll) {
-		return conf, usageError{fmt.Errorf("--ready is any or all, not %q", s.readiness)}
+		return conf, usageError{fmt.Errorf("--ready must be any or all, not %q", s.readiness)}
 	}
 	s.options.LogDropped = s.lines.Dropped
 	s.options.Log, err = s.log.logger(s.lines)

@@ -173,7 +173,7 @@ func TestReadyWithAModelUnloaded(t *testing.T) {
 	}
 	out, err := exec.CommandContext(t.Context(), command, "serve", iris, "--ready", "some").CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitUsage || !strings.Contains(string(out), `--ready is any or all, not "some"`) {
+	if !errors.As(err, &exit) || exit.ExitCode() != exitUsage || !strings.Contains(string(out), `--ready must be any or all, not "some"`) {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -20,7 +20,7 @@ const maxColumns = 1 << 18
 // array asks each row of a NumPy array, whose first dimension is the rows.
 func (a *asker) array(path string, in io.Reader, length int64) error {
 	if a.takes.Picture {
-		return errors.New("an array has no pictures, which this model takes: give JSON rows in a .jsonl file")
+		return errors.New("an array cannot hold pictures, which this model needs: give JSON rows in a .jsonl file")
 	}
 	rows, err := payload.Limits{}.NPY(in, length, a.takes.Specs)
 	if err != nil {
@@ -32,7 +32,7 @@ func (a *asker) array(path string, in io.Reader, length int64) error {
 // archive asks each row of the arrays in an .npz file.
 func (a *asker) archive(path string, in io.ReaderAt, length int64) error {
 	if a.takes.Picture {
-		return errors.New("arrays have no pictures, which this model takes: give JSON rows in a .jsonl file")
+		return errors.New("arrays cannot hold pictures, which this model needs: give JSON rows in a .jsonl file")
 	}
 	rows, err := payload.Limits{}.NPZ(in, length, a.takes.Specs)
 	if err != nil {
@@ -81,7 +81,7 @@ func (a *asker) row(values tensor.Map) []byte {
 // table asks each row of a CSV, with a header or without, as [payload.IsHeader] tells.
 func (a *asker) table(path string, in *bufio.Reader) error {
 	if a.takes.Picture {
-		return errors.New("a CSV has no pictures, which this model takes: give JSON rows in a .jsonl file")
+		return errors.New("a CSV cannot hold pictures, which this model needs: give JSON rows in a .jsonl file")
 	}
 	names, err := columns(a.takes.Specs)
 	if err != nil {
@@ -145,7 +145,7 @@ func columns(specs []tensor.Spec) (names []string, err error) {
 		n, err := tensor.Count(s.Shape[min(1, len(s.Shape)):])
 		switch {
 		case err != nil || s.Shape == nil || n > maxColumns-int64(len(names)):
-			return nil, fmt.Errorf("input %q is %s%v, which a CSV cannot give: give JSON rows in a .jsonl file", s.Name, s.DType, s.Shape)
+			return nil, fmt.Errorf("input %q is %s%v, which a CSV cannot hold: give JSON rows in a .jsonl file", s.Name, s.DType, s.Shape)
 		case n == 1:
 			names = append(names, s.Name)
 			continue

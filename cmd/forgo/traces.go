@@ -62,7 +62,7 @@ func traceExporter(ctx context.Context, stdout io.Writer) (sdktrace.SpanExporter
 	case name == "console":
 		return stdouttrace.New(stdouttrace.WithWriter(stdout))
 	case name != "" && name != "otlp":
-		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER is otlp, console or none, not %q", name)
+		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER must be otlp, console or none, not %q", name)
 	}
 	switch protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")); protocol {
 	case "", "http/protobuf":
@@ -70,6 +70,6 @@ func traceExporter(ctx context.Context, stdout io.Writer) (sdktrace.SpanExporter
 	case "grpc":
 		return otlptracegrpc.New(ctx)
 	default:
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf or grpc, not %q", protocol)
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf or grpc, not %q", protocol)
 	}
 }

@@ -274,8 +274,8 @@ func TestNoTraces(t *testing.T) {
 
 func TestTracesThatCannotBe(t *testing.T) {
 	for variable, want := range map[string]string{
-		"OTEL_TRACES_EXPORTER":        "OTEL_TRACES_EXPORTER is otlp, console or none, not \"jaeger\"",
-		"OTEL_EXPORTER_OTLP_PROTOCOL": "OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf or grpc, not \"jaeger\"",
+		"OTEL_TRACES_EXPORTER":        "OTEL_TRACES_EXPORTER must be otlp, console or none, not \"jaeger\"",
+		"OTEL_EXPORTER_OTLP_PROTOCOL": "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf or grpc, not \"jaeger\"",
 		"OTEL_RESOURCE_ATTRIBUTES":    "OTEL_RESOURCE_ATTRIBUTES",
 	} {
 		t.Run(variable, func(t *testing.T) {

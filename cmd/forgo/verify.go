@@ -21,13 +21,13 @@ func verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify BUNDLE",
 		Short: "Prove that this binary, or a server, answers as the training framework did",
-		Long: "Verify checks every digest of a bundle and replays its golden cases: raw inputs, with what the\n" +
-			"training framework answered. A difference is named by the stage where it begins: decode,\n" +
-			"preprocess, model or label. Exit code 0 means proven: a bundle without golden\n" +
-			"cases is refused, unless --allow-unproven.\n\n" +
-			"With --url the cases are sent to a server that runs, whoever's it is, in each protocol that it\n" +
-			"speaks, alone and in batches; a difference is named by\n" +
-			"protocol, form and batch, at stage serve. Nothing is loaded here, so that no engine is needed.",
+		Long: "Verify checks every digest of a bundle and replays its golden cases: raw inputs with the training\n" +
+			"framework's answers. If an answer differs, it names the stage where the difference begins: decode,\n" +
+			"preprocess, model or label. Exit code 0 means proven; a bundle without golden cases is refused unless\n" +
+			"you pass --allow-unproven.\n\n" +
+			"With --url, verify sends the cases to a running server, forgo's or another, in each protocol that it\n" +
+			"speaks, alone and in batches. It reports a difference by protocol, form and batch, at stage serve. It loads\n" +
+			"nothing itself, so it needs no engine.",
 		Example: "  forgo verify digits.forgo\n" +
 			"  forgo verify --json digits.forgo\n" +
 			"  forgo verify --url http://127.0.0.1:8080 --url grpc://127.0.0.1:8081 digits.forgo",

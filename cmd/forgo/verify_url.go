@@ -33,19 +33,19 @@ type urlFlags struct {
 }
 
 func (f *urlFlags) add(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.urls, "url", nil, "replay against the server at `URL` instead: http://, https://, grpc:// or grpcs://HOST:PORT (may be repeated)")
+	flags.StringArrayVar(&f.urls, "url", nil, "replay against the server at `URL`: http://, https://, grpc:// or grpcs://HOST:PORT (may be repeated)")
 	commandLineOnly(flags, "url")
-	flags.StringSliceVar(&f.Only, "protocol", nil, "with --url: "+replay.Names(serve.Replays())+", one or several (default: those that the server speaks)")
-	flags.StringVar(&f.Model, "model", "", "with --url: the model's name there (default: the bundle's)")
-	flags.StringVar(&f.Version, "version", "", "with --url: the model's version there (default: the one that it answers with)")
-	flags.IntSliceVar(&f.Batches, "batch", []int{1, 8}, "with --url: cases in a request")
-	flags.IntVar(&f.Callers, "callers", 8, "with --url: requests under way at once, after each was sent alone")
+	flags.StringSliceVar(&f.Only, "protocol", nil, "with --url: "+replay.Names(serve.Replays())+" (default: all that the server speaks)")
+	flags.StringVar(&f.Model, "model", "", "with --url: the model's name on the server (default: the bundle's)")
+	flags.StringVar(&f.Version, "version", "", "with --url: the model's version on the server (default: the one that answers)")
+	flags.IntSliceVar(&f.Batches, "batch", []int{1, 8}, "with --url: numbers of cases in a request")
+	flags.IntVar(&f.Callers, "callers", 8, "with --url: concurrent requests, after each was sent alone")
 	flags.DurationVar(&f.Timeout, "timeout", 30*time.Second, "with --url: how long one request may take")
 	flags.StringArrayVar(&f.headers, "header", nil, "with --url: send `'NAME: VALUE'` with every request (may be repeated)")
-	flags.StringVar(&f.apiKey, "api-key", "", "with --url: send Authorization: Bearer `KEY`; better set as FORGO_API_KEY, which others do not see")
-	flags.StringVar(&f.ca, "ca", "", "with --url: `FILE` of certificates to trust, in PEM, instead of the system's")
-	flags.StringVar(&f.cert, "cert", "", "with --url: `FILE` of a certificate to show the server, in PEM")
-	flags.StringVar(&f.key, "key", "", "with --url: `FILE` of the certificate's key in PEM")
+	flags.StringVar(&f.apiKey, "api-key", "", "with --url: send Authorization: Bearer `KEY`; FORGO_API_KEY hides it from other users")
+	flags.StringVar(&f.ca, "ca", "", "with --url: PEM `FILE` of certificates to trust instead of the system's")
+	flags.StringVar(&f.cert, "cert", "", "with --url: PEM `FILE` with a certificate to show the server")
+	flags.StringVar(&f.key, "key", "", "with --url: PEM `FILE` with the certificate's key")
 }
 
 // options checks the flags and fills the options that they give in another form.
@@ -54,11 +54,11 @@ func (f *urlFlags) options() (replay.Options, error) {
 	o.Protocols = serve.Replays()
 	for _, n := range o.Batches {
 		if n < 1 {
-			return o, usageError{fmt.Errorf("--batch is 1 or more, not %d", n)}
+			return o, usageError{fmt.Errorf("--batch must be 1 or more, not %d", n)}
 		}
 	}
 	if o.Callers < 1 {
-		return o, usageError{fmt.Errorf("--callers is 1 or more, not %d", o.Callers)}
+		return o, usageError{fmt.Errorf("--callers must be 1 or more, not %d", o.Callers)}
 	}
 	o.Header = http.Header{}
 	for _, h := range f.headers {

@@ -17,8 +17,8 @@ import (
 
 func TestVerifyURLRefusesBadFlags(t *testing.T) {
 	for want, args := range map[string][]string{
-		"--batch is 1 or more, not 0":          {"--batch", "0"},
-		"--callers is 1 or more, not -1":       {"--callers", "-1"},
+		"--batch must be 1 or more, not 0":     {"--batch", "0"},
+		"--callers must be 1 or more, not -1":  {"--callers", "-1"},
 		"--header \"nothing\" is not 'NAME: V": {"--header", "nothing"},
 		"--cert and --key go together":         {"--cert", iris},
 	} {

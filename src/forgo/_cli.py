@@ -1,4 +1,4 @@
-"""The command line: train and export here, every other verb in the Go binary."""
+"""The command line: train, export and slim run here, every other verb in the Go binary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from forgo.training._settings import AUGMENTS, BACKBONES
 
 app = typer.Typer(
     name="forgo",
-    help="Train with Python, predict with Go: bundles whose answers are proven the same on both sides.",
+    help="Train with Python, predict with Go, with answers that are proven equal.",
     epilog="Example: forgo train pictures -o animals.forgo, then forgo predict animals.forgo cat.jpg",
     no_args_is_help=True,
     add_completion=False,
@@ -32,22 +32,22 @@ app = typer.Typer(
 _INTERRUPTED = 130
 
 OutOption = Annotated[Path, typer.Option("-o", "--out", metavar="OUT.forgo", help="The bundle to write.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is at OUT.forgo already.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace OUT.forgo if it exists.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ResizeOption = Annotated[
     str,
     typer.Option(
-        help="bilinear, bicubic, lanczos3, lanczos5, each also with -antialias behind it, area or nearest-tf, as "
-        "TensorFlow and Keras do it; bilinear-, bicubic-, lanczos-, box- or hamming-pillow or nearest, as Pillow "
-        "does it; bicubic-torch; bilinear-tf1 as TensorFlow 1 does it. See docs/pictures.md.",
+        help="TensorFlow's and Keras's filters: bilinear, bicubic, lanczos3, lanczos5, each also with -antialias, area and "
+        "nearest-tf; Pillow's: bilinear-, bicubic-, lanczos-, box- and hamming-pillow, and nearest; PyTorch's: "
+        "bicubic-torch; TensorFlow 1's: bilinear-tf1. See docs/pictures.md.",
         metavar="FILTER",
     ),
 ]
 FitOption = Annotated[
     str,
     typer.Option(
-        help="stretch; crop, before resizing, to keep the aspect ratio; shorter-side: resize it, then cut the centre "
-        "out; pad: the whole picture on a ground.",
+        help="stretch; crop: cut to the aspect ratio, then resize; shorter-side: resize the shorter side, then cut out "
+        "the centre; pad: fit the whole picture and fill the rest.",
         metavar="FIT",
     ),
 ]
@@ -56,17 +56,17 @@ ShorterSideOption = Annotated[
     typer.Option(
         parser=_usage.whole_number,
         metavar="N",
-        help="Of --fit shorter-side: what it is resized to, in pixels.",
+        help="With --fit shorter-side: the length of the shorter side, in pixels.",
         show_default="the size of MODEL's pictures",
     ),
 ]
 PadColourOption = Annotated[
-    str, typer.Option(metavar="R,G,B", help="Of --fit pad: the ground, from 0 to 255.")
+    str, typer.Option(metavar="R,G,B", help="With --fit pad: the colour to fill with, from 0 to 255.")
 ]
 AlphaOption = Annotated[
     str,
     typer.Option(
-        help="What becomes of transparent pixels: drop keeps their colour; white and black lay them over that ground."
+        help="How to treat transparent pixels: drop keeps their colour; white and black put them on that background."
     ),
 ]
 
@@ -94,8 +94,8 @@ def _train(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Folders of pictures: train/CLASS and valid/CLASS, or CLASS folders to be split; "
-            "with --annotations the folder of the pictures.",
+            help="Folders of pictures: train/CLASS and valid/CLASS, or CLASS folders to split; "
+            "with --annotations, the folder of the pictures.",
         ),
     ],
     out: OutOption,
@@ -103,15 +103,15 @@ def _train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="standard, or classic: ResNet50 fine-tuned in its first 30 layers. "
-            "What else is given comes before the recipe."
+            help="standard, or classic: ResNet50 with its first 30 layers fine-tuned. "
+            "Other options override the recipe."
         ),
     ] = "standard",
     annotations: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A list of attributes, as CelebA's list_attr_celeba.txt, in place of class folders.",
+            help="A list of attributes instead of class folders, as CelebA's list_attr_celeba.txt.",
         ),
     ] = None,
     attribute: Annotated[
@@ -129,7 +129,7 @@ def _train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Which pictures are train, valid and test, as CelebA's list_eval_partition.txt.",
+            help="A list that says which pictures are train, valid and test, as CelebA's list_eval_partition.txt.",
         ),
     ] = None,
     backbone: Annotated[
@@ -156,7 +156,7 @@ def _train(
         typer.Option(
             parser=_usage.whole_number,
             metavar="N",
-            help="At most; early stopping may end sooner.",
+            help="The most epochs to train; early stopping may end sooner.",
             show_default="20, classic 50",
         ),
     ] = None,
@@ -206,13 +206,13 @@ def _train(
     pad_colour: PadColourOption = "0,0,0",
     alpha: AlphaOption = "drop",
     save_keras: Annotated[
-        Path | None, typer.Option(metavar="FILE.keras", help="Keep the trained Keras model, too.")
+        Path | None, typer.Option(metavar="FILE.keras", help="Also write the trained Keras model.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a classifier on pictures and write it as a proven bundle.
 
-    Ctrl-C keeps the best model so far. Pictures that cannot be read are listed, never changed.
+    Ctrl-C keeps the best model so far. Unreadable pictures are listed and left alone.
     """
     from forgo.training import train
 
@@ -235,7 +235,7 @@ def _two(text: str | None) -> tuple[str, str] | None:
         return None
     names = [name.strip() for name in text.split(",")]
     if len(names) != 2 or not all(names) or names[0] == names[1]:
-        raise ForgoError(f"--class-names takes two names with a comma between, not {text!r}")
+        raise ForgoError(f"--class-names must be two names with a comma between them, not {text!r}")
     return names[0], names[1]
 
 
@@ -243,9 +243,7 @@ def _colour(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ForgoError(
-            f"--pad-colour takes red, green and blue from 0 to 255 with commas between, not {text!r}"
-        ) from None
+        raise ForgoError(f"--pad-colour must be R,G,B from 0 to 255, not {text!r}") from None
 
 
 def _share(text: str) -> float | str:
@@ -273,7 +271,7 @@ def _export(
             "-o",
             "--out",
             metavar="OUT.forgo",
-            help="The bundle to write; with --tag, any other name is that of a bare SavedModel.",
+            help="The bundle to write; with --tag, any other name writes a bare SavedModel.",
         ),
     ],
     force: ForceOption = False,
@@ -281,30 +279,33 @@ def _export(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="What clients will send, on which parity is proven: a folder of pictures, a picture, or rows in a "
-            ".jsonl, .json, .csv, .npy or .npz file; - is any of these files on stdin.",
+            help="Inputs as clients will send them, to prove parity on: a folder of pictures, a picture, or rows in a "
+            ".jsonl, .json, .csv, .npy or .npz file; - reads such a file from stdin.",
         ),
     ] = None,
     no_goldens: Annotated[
-        bool, typer.Option("--no-goldens", help="Write a bundle without examples, marked as not proven.")
+        bool, typer.Option("--no-goldens", help="Write a bundle without golden cases, marked as not proven.")
     ] = False,
     engine: Annotated[
         str | None,
-        typer.Option(help="What runs it in Go: onnxruntime or tensorflow.", show_default="onnxruntime"),
+        typer.Option(
+            help="The engine that runs the model in Go: onnxruntime or tensorflow.",
+            show_default="onnxruntime",
+        ),
     ] = None,
     tag: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The tag of the SavedModel to write; of a MODEL that is one, of the graph that is meant.",
+            help="The tag of the SavedModel to write; if MODEL is a SavedModel, the tag of the graph to export.",
         ),
     ] = None,
     signature: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of a SavedModel: how it is called; several with commas between are kept with --engine "
-            "tensorflow, and the first answers where a client names none.",
+            help="For a SavedModel: the signature to call. With --engine tensorflow, several with commas between them; "
+            "the first answers clients that name none.",
             show_default="serving_default; with --engine tensorflow all that can be proven",
         ),
     ] = None,
@@ -313,14 +314,16 @@ def _export(
         typer.Option(
             "--signature-examples",
             metavar="NAME=PATH",
-            help="What clients will send to another signature: rows, as --examples takes them.",
+            help="Rows as clients will send them to another signature, in the forms that --examples takes.",
             show_default="the rows of --examples, as they are or as tf.Examples",
         ),
     ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option(
-            "--input", metavar="NAME", help="Of a SavedModel without signature: an operation, as input_1."
+            "--input",
+            metavar="NAME",
+            help="For a SavedModel without a signature: an operation, such as input_1.",
         ),
     ] = None,
     outputs: Annotated[
@@ -328,7 +331,7 @@ def _export(
         typer.Option(
             "--output",
             metavar="NAME",
-            help="Of a SavedModel: an output of its signature, or an operation, as inferenceLayer/Softmax.",
+            help="For a SavedModel: an output of its signature, or an operation, such as inferenceLayer/Softmax.",
         ),
     ] = None,
     trust: Annotated[
@@ -338,13 +341,13 @@ def _export(
         bool,
         typer.Option(
             "--slim",
-            help="Leave out the report and the examples' pictures; made pictures are the golden cases.",
+            help="Leave out the report and the examples' pictures; generated pictures become the golden cases.",
         ),
     ] = False,
     onnx_test_data: Annotated[
         bool,
         typer.Option(
-            "--onnx-test-data", help="Write the golden cases in ONNX's own form, too: test_data_set_N/."
+            "--onnx-test-data", help="Also write the golden cases in ONNX's own form: test_data_set_N/."
         ),
     ] = False,
     expected: Annotated[
@@ -361,35 +364,35 @@ def _export(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A classifier's labels, one a line, in the order of its output."),
+        typer.Option(metavar="FILE", help="A classifier's labels, one per line, in the order of its output."),
     ] = None,
     expected_labels: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The right label of each example, one a line: the accuracy is measured. Of multi-label, all of "
-            "its labels, with commas between. Of class folders, DIR/LABEL/*.jpg, it is known.",
+            help="The right label of each example, one per line, to measure the accuracy. For multi-label, all labels of "
+            "an example, with commas between them. Class folders, DIR/LABEL/*.jpg, need no file.",
         ),
     ] = None,
     accept_accuracy: Annotated[
         bool,
         typer.Option(
             "--accept-accuracy",
-            help="Write the bundle though the examples' labels say that it guesses, or was trained on "
-            "pictures that were prepared otherwise.",
+            help="Write the bundle even if the examples' labels show that it guesses, or that training prepared "
+            "pictures differently.",
         ),
     ] = False,
     task: Annotated[
         str | None,
         typer.Option(
-            help="multi-label (every label over its threshold), regression, embedding or tensors.",
+            help="multi-label (every label above its threshold), regression, embedding or tensors.",
             show_default="classification with --labels, else tensors",
         ),
     ] = None,
     append: Annotated[
         str | None,
         typer.Option(
-            help="Put softmax or sigmoid behind the model's output, where it is logits.",
+            help="Append softmax or sigmoid to a model whose output is logits.",
             show_default="nothing",
         ),
     ] = None,
@@ -397,7 +400,7 @@ def _export(
         str | None,
         typer.Option(
             metavar="P,…",
-            help="Of multi-label: the probability above which a label is answered, one for all or for each.",
+            help="For multi-label: the probability above which a label is answered; one value for all labels, or one each.",
             show_default="0.5",
         ),
     ] = None,
@@ -407,28 +410,30 @@ def _export(
     pad_colour: PadColourOption = "0,0,0",
     alpha: AlphaOption = "drop",
     channels: Annotated[
-        str, typer.Option(help="The order in which MODEL was trained to take them: RGB or BGR.")
+        str, typer.Option(help="The order of the channels that MODEL was trained with: RGB or BGR.")
     ] = "RGB",
     scale: Annotated[
-        str, typer.Option(metavar="X", help="Multiply pixels, 0 to 255, by X, such as 1/255.")
+        str, typer.Option(metavar="X", help="Multiply pixel values, 0 to 255, by X, such as 1/255.")
     ] = "1",
     mean: Annotated[
         str,
-        typer.Option(metavar="X", help="Then subtract X, or one for each channel: 103.939,116.779,123.68."),
+        typer.Option(metavar="X", help="Then subtract X, or one value per channel: 103.939,116.779,123.68."),
     ] = "0",
-    std: Annotated[str, typer.Option(metavar="X", help="Then divide by X, or one for each channel.")] = "1",
+    std: Annotated[str, typer.Option(metavar="X", help="Then divide by X, or one value per channel.")] = "1",
     tolerance: Annotated[
         float,
         typer.Option(
-            parser=_usage.number, metavar="X", help="Largest difference between two sides; at most 0.001."
+            parser=_usage.number,
+            metavar="X",
+            help="The largest difference allowed between Python and Go; at most 0.001.",
         ),
     ] = 1e-4,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a trained model as a bundle, after proving that Go answers as its framework does.
+    """Write a trained model as a bundle, after proving that Go gives its framework's answers.
 
-    Pixels reach MODEL as 0 to 255, RGB, float32, unless --channels, --scale, --mean and --std say how they
-    were normalized in training, outside MODEL: (pixel * scale - mean) / std, which goes into the graph.
+    Pixels reach MODEL as RGB, float32, 0 to 255. If training normalized them outside MODEL, describe that with
+    --channels, --scale, --mean and --std: (pixel * scale - mean) / std becomes part of the graph.
     """
     from forgo.exporting import export
 
@@ -457,12 +462,12 @@ def _export(
 def _slim(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle with golden cases.")],
     out: OutOption,
-    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.forgo if it exists.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a bundle again without its report and without pictures of people, and prove it.
+    """Copy a bundle without its report and without pictures of people, and prove the copy.
 
-    Made pictures take the place of the examples'. The bundle's own graph answers them, once it is proven.
+    Generated pictures replace the examples'. The bundle's own graph answers them, once it is proven.
     """
     from forgo.exporting._slim import slim
 
@@ -478,7 +483,7 @@ def _by_signature(given: list[str] | None) -> dict[str, Any] | None:
     for one in given or []:
         name, _, path = one.rpartition("=")
         if not name or not path:
-            raise ForgoError(f"--signature-examples takes NAME=PATH, not {one!r}")
+            raise ForgoError(f"--signature-examples must be NAME=PATH, not {one!r}")
         if name in named:
             raise ForgoError(f"--signature-examples names {name!r} twice")
         named[name] = Path(path)
@@ -491,7 +496,7 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ForgoError(f"--{name} takes numbers with commas between, not {text!r}") from None
+        raise ForgoError(f"--{name} must be numbers with commas between them, not {text!r}") from None
 
 
 def _show_accuracy(console: Console, measured: dict[str, Any]) -> None:
@@ -520,7 +525,7 @@ def _show(console: Console, path: str, parity: dict[str, Any]) -> None:
         verdict = (
             f"parity proven in Go: {parity['cases']} cases, "
             f"largest difference {parity['largest_difference']:.1e}{agreement}"
-            + (f", on made pictures ({parity['made']})" if parity.get("made") else "")
+            + (f", on generated pictures ({parity['made']})" if parity.get("made") else "")
         )
         style = "green"
         if parity.get("expected_from"):
@@ -553,12 +558,12 @@ for _verb, _summary in GO_VERBS.items():
 
 
 def run(arguments: list[str]) -> None:
-    """Run a command line and exit; a user's mistake is one line on stderr, without traceback."""
+    """Run a command line and exit. A user's mistake gets one line on stderr and no traceback."""
     _child.exit_on_terminate()
     _child.interrupt_once()
     try:
         code = app(arguments, prog_name="forgo", standalone_mode=False)
-        if code == _INTERRUPTED:  # what typer makes of KeyboardInterrupt
+        if code == _INTERRUPTED:  # typer's code for KeyboardInterrupt
             raise KeyboardInterrupt
         sys.exit(code)
     except ForgoError as e:

@@ -6,18 +6,18 @@ import signal
 import sys
 
 GO_VERBS = {
-    "predict": "Label pictures, or JSON rows, with a bundle, a SavedModel or an ONNX file",
+    "predict": "Label pictures or JSON rows with a bundle, a SavedModel or an ONNX file",
     "verify": "Prove that the Go binary answers as the training framework did",
     "inspect": "Show what is in a bundle, an ONNX file, a SavedModel or a .keras file",
-    "serve": "Answer over HTTP and gRPC, once parity is proven",
+    "serve": "Serve models over HTTP and gRPC, once parity is proven",
     "key": "Make an API key for forgo serve",
     "doctor": "Show what this machine and the binary can do",
-    "completion": "Write a script that completes commands in a shell",
+    "completion": "Write a shell completion script",
     "version": "Print the version",
 }
 
 COMPLETING = ("__complete", "__completeNoDesc")
-"""What those scripts call."""
+"""The verbs that completion scripts call."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Wrong usage of the command line: one line that says which word is wrong and what would work."""
+"""Usage errors: one line that says which word is wrong and what would work."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ def whole_number(text: str) -> int:
     """Read an option's whole number.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: The text is not a whole number.
     """
     try:
         return int(text)
     except ValueError:
-        raise typer.BadParameter(f"want a whole number, not {text!r}") from None
+        raise typer.BadParameter(f"must be a whole number, not {text!r}") from None
 
 
 def number(text: str) -> float:
     """Read an option's number.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: The text is not a number.
     """
     try:
         return float(text)
     except ValueError:
-        raise typer.BadParameter(f"want a number, not {text!r}") from None
+        raise typer.BadParameter(f"must be a number, not {text!r}") from None
 
 
 def is_usage_error(error: Exception) -> bool:
@@ -75,7 +75,7 @@ def _lower(text: str) -> str:
 
 
 def nearest(given: str, known: list[str]) -> str | None:
-    """Return the option that was probably meant: by its initials (--lr), a part (--size), or its spelling."""
+    """Return the closest option: by its initials (--lr), a part of it (--size), or its spelling."""
     word = given.lstrip("-").split("=")[0]
     options = {o.lstrip("-"): o for o in known if o.startswith("--")}
     for name, option in options.items():
