@@ -46,13 +46,19 @@ func (m *model) labels() map[string]string {
 		labels = map[string]string{}
 	}
 	if _, ok := m.settings.Labels[Stable]; !ok {
-		delete(labels, Stable)
+		before := m.versions[labels[Stable]]
 		for _, number := range m.byNumber() {
-			if m.versions[number].current != nil {
-				labels[Stable] = number
-				break
+			v := m.versions[number]
+			if v.current == nil {
+				continue
 			}
+			// As with every label: it stays where it is until the engine of the next one is back.
+			if before == nil || !answers(before.current) || answers(v.current) {
+				labels[Stable] = number
+			}
+			return labels
 		}
+		delete(labels, Stable)
 	}
 	return labels
 }
@@ -148,13 +154,16 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 		}
 	}
 	labelled := map[string]string{}
+	if stable, on := m.labelled[Stable]; on { // from which it moves, where nothing says to which
+		labelled[Stable] = stable
+	}
 	for label, number := range m.settings.Labels {
 		labelled[label] = number
-		if want(number) {
+		if want(number) && answers(m.versions[number].current) {
 			continue
 		}
 		// The label stays where it is until the version that it is to move to answers.
-		if old := m.versions[m.labelled[label]]; old != nil && old.current != nil {
+		if old := m.versions[m.labelled[label]]; old != nil && answers(old.current) {
 			labelled[label] = m.labelled[label]
 			keep[labelled[label]] = true
 		}
@@ -168,12 +177,12 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 }
 
 // retire drops the versions that are not wanted, once one that is wanted answers: however the one that answers
-// came to be unwanted, traffic does not go with it.
+// came to be unwanted, traffic does not go with it. One whose engine has ended does not answer.
 func (r *Repository) retire(m *model, keep map[string]bool) {
 	succeeded := false
 	for number := range keep {
 		v := m.versions[number]
-		succeeded = succeeded || v != nil && v.current != nil && !v.gone
+		succeeded = succeeded || v != nil && !v.gone && answers(v.current)
 	}
 	for number, v := range m.versions {
 		switch {
