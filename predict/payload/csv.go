@@ -142,14 +142,36 @@ func inOrder(columns []column) (order []place) {
 	return order
 }
 
+// Tabular reports whether a table can give inputs: each has columns of a known number, and of a type that CSV has.
+func Tabular(specs []tensor.Spec) bool {
+	total := int64(0)
+	for _, spec := range specs {
+		n, err := tabular(spec, maxColumns-total)
+		if err != nil {
+			return false
+		}
+		total += n
+	}
+	return true
+}
+
+// tabular returns how many columns an input has, which are at most so many.
+func tabular(spec tensor.Spec, most int64) (int64, error) {
+	n, err := tensor.Count(spec.Shape[min(1, len(spec.Shape)):])
+	if err != nil || spec.DType == tensor.Float16 || spec.DType == tensor.BFloat16 || n > most {
+		return 0, fmt.Errorf("input %q is %s%v, which a CSV cannot give", spec.Name, spec.DType, spec.Shape)
+	}
+	return n, nil
+}
+
 // columnsOf makes a column of each input, and the place of each name.
 func columnsOf(r *Reader, specs []tensor.Spec) ([]column, map[string]place, error) {
 	var columns []column
 	known := map[string]place{}
 	for _, spec := range specs {
-		n, err := tensor.Count(spec.Shape[min(1, len(spec.Shape)):])
-		if err != nil || spec.DType == tensor.Float16 || spec.DType == tensor.BFloat16 || n > maxColumns-int64(len(known)) {
-			return nil, nil, fmt.Errorf("input %q is %s%v, which a CSV cannot give", spec.Name, spec.DType, spec.Shape)
+		n, err := tabular(spec, maxColumns-int64(len(known)))
+		if err != nil {
+			return nil, nil, err
 		}
 		if err := r.grow(int(n) * (len(spec.Name) + 128)); err != nil {
 			return nil, nil, err

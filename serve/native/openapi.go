@@ -3,13 +3,15 @@ package native
 // The protocol's part of the OpenAPI document.
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
 	"net/url"
 	"strings"
 
-	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/serve/openapi"
 )
 
@@ -22,6 +24,13 @@ var document = openapi.Protocol{
 	},
 	Server: func(b *openapi.Builder) { builder{b}.server() },
 }
+
+// Media types of rows; the reader takes other names of theirs too.
+var (
+	lineTypes = []string{"application/x-ndjson", "application/jsonl"}
+	npyType   = "application/x-npy"
+	npzType   = "application/x-npz"
+)
 
 type (
 	builder struct{ *openapi.Builder }
@@ -37,17 +46,12 @@ func (b builder) model(d model) {
 	answer := b.answer(d)
 	both := &openapi.Schema{OneOf: []*openapi.Schema{answer, openapi.List(answer, 0, -1)}}
 	if d.PictureAlone {
-		op.Description = "The body is one encoded picture, or a form with files that are pictures. " +
-			"A picture is answered with one answer, a form with a list, in order, each with its file's name. " +
-			"JSON rows (application/json) and lines of them (application/x-ndjson) give pictures in base64: {\"b64\": \"…\"}. " +
-			"Any other Content-Type is taken for a picture too, unless it begins as JSON."
+		op.Description = "The body is one encoded picture, a form with files that are pictures, or JSON that gives pictures in base64: " +
+			"a row, a list of rows, or lines of them. One picture is answered with one answer, anything else with a list, in order, " +
+			"of a form each with its file's name. Any other Content-Type is taken for a picture too, unless it begins as JSON."
 		b.pictureBodies(d, op, path)
 	} else {
-		table := "lines of JSON (application/x-ndjson), a CSV, NumPy's files (application/x-npy, application/x-npz), "
-		if d.Encoded != nil {
-			table = "lines of JSON (application/x-ndjson), "
-		}
-		op.Description = "The body is a JSON row or a list of rows, " + table + "or a form with files that are JSON rows. " +
+		op.Description = "The body is a JSON row or a list of rows, one of the other forms below, or a form with files that are JSON rows. " +
 			"One row is answered with one answer, anything else with a list, in order. Of another Content-Type the first bytes tell a NumPy file; the rest is JSON."
 		b.rowBodies(d, op, path)
 	}
@@ -66,7 +70,13 @@ func (b builder) pictureBodies(d model, op *openapi.Operation, path string) {
 	for _, kind := range d.PictureTypes() {
 		op.Body.Content = append(op.Body.Content, openapi.Content(kind, &openapi.Schema{ContentMediaType: kind}))
 	}
-	op.Body.Content = append(op.Body.Content, form(strings.Join(d.PictureTypes(), ", "), int64(d.MaxPictures)))
+	most := int64(d.MaxPictures)
+	row := &openapi.Schema{OneOf: []*openapi.Schema{openapi.InBase64(), openapi.Object(openapi.Property(bundle.PictureName, openapi.InBase64())).Closed()}}
+	rows := b.Schema(d.Prefix+"Rows", &openapi.Schema{OneOf: []*openapi.Schema{row, openapi.List(row, 1, most)}})
+	op.Body.Content = append(op.Body.Content, form(strings.Join(d.PictureTypes(), ", "), most), openapi.Content(openapi.JSONType, rows))
+	for _, kind := range lineTypes {
+		op.Body.Content = append(op.Body.Content, openapi.Content(kind, openapi.Text()))
+	}
 	op.Samples = []openapi.Sample{
 		b.Curl("One picture", path, "--data-binary @picture.jpg"),
 		b.Curl("Several pictures", path, "-F file=@picture.jpg -F file=@picture.jpg"),
@@ -89,6 +99,7 @@ func (b builder) rowBodies(d model, op *openapi.Operation, path string) {
 		s := d.InputSpecs[0]
 		forms = append(forms, openapi.Full(d.Element(s.DType), s.Shape[1:]), openapi.Full(d.Element(s.DType), s.Shape))
 	}
+	var lines []openapi.Field[*openapi.Example]
 	body := openapi.Content(openapi.JSONType, b.Schema(d.Prefix+"Rows", &openapi.Schema{AnyOf: forms}))
 	if d.Short() {
 		one := d.Bare(d.Row)
@@ -96,13 +107,31 @@ func (b builder) rowBodies(d model, op *openapi.Operation, path string) {
 		if d.Encoded == nil {
 			body.Value.Examples = append(
 				body.Value.Examples, openapi.NewExample("row", "One row", one), openapi.NewExample("rows", "Two rows", []any{one, one}))
+			lines = twoLines(one)
 			op.Samples = append(op.Samples, b.Post(d.Model, "Two rows", path, []any{one, one}))
 		}
 	}
 	op.Body.Content = openapi.Ordered[*openapi.Media]{body}
-	if table, ok := d.csv(); ok {
-		op.Body.Content = append(op.Body.Content, openapi.Content(openapi.CSVType, openapi.Text(), openapi.NewExample("table", "A header and one row", table)))
-		op.Samples = append(op.Samples, b.Curl("CSV", path, "-H 'Content-Type: text/csv' --data-binary "+openapi.Quote(table)))
+	for _, kind := range lineTypes {
+		op.Body.Content = append(op.Body.Content, openapi.Content(kind, openapi.Text(), lines...))
+	}
+	if d.tables() {
+		content := openapi.Content(openapi.CSVType, openapi.Text())
+		if d.Short() {
+			table := d.csv()
+			content.Value.Examples = openapi.Ordered[*openapi.Example]{openapi.NewExample("table", "A header and one row", table)}
+			op.Samples = append(op.Samples, b.Curl("CSV", path, "-H 'Content-Type: text/csv' --data-binary "+openapi.Quote(table)))
+		}
+		op.Body.Content = append(op.Body.Content, content)
+	}
+	if d.Encoded == nil {
+		kinds := []string{npzType}
+		if len(d.InputSpecs) == 1 {
+			kinds = []string{npyType, npzType}
+		}
+		for _, kind := range kinds {
+			op.Body.Content = append(op.Body.Content, openapi.Content(kind, &openapi.Schema{ContentMediaType: kind}))
+		}
 	}
 	op.Body.Content = append(op.Body.Content, form(openapi.JSONType, most))
 }
@@ -116,26 +145,34 @@ func form(kinds string, most int64) openapi.Field[*openapi.Media] {
 	})
 }
 
-// csv is an example of a table, of a model that takes tables that people can read.
-func (d model) csv() (string, bool) {
-	if d.Encoded != nil {
-		return "", false
+// twoLines is an example of lines of JSON.
+func twoLines(row any) []openapi.Field[*openapi.Example] {
+	line, err := json.Marshal(row)
+	if err != nil {
+		return nil
 	}
+	return []openapi.Field[*openapi.Example]{openapi.NewExample("lines", "Two rows", string(line)+"\n"+string(line))}
+}
+
+// tables reports whether the model takes rows in CSV.
+func (d model) tables() bool {
+	return d.Encoded == nil && payload.Tabular(d.InputSpecs)
+}
+
+// csv is an example of a table.
+func (d model) csv() string {
 	var names, cells []string
 	for i, s := range d.InputSpecs {
-		n, err := tensor.Count(s.Shape[1:])
-		if err != nil || !d.Short() {
-			return "", false
-		}
-		for j, cell := range d.Flat(d.Examples[i]) {
+		flat := d.Flat(d.Examples[i])
+		for j, cell := range flat {
 			name := s.Name
-			if n > 1 {
+			if len(flat) > 1 {
 				name = fmt.Sprintf("%s[%d]", s.Name, j)
 			}
 			names, cells = append(names, name), append(cells, fmt.Sprint(cell))
 		}
 	}
-	return strings.Join(names, ",") + "\n" + strings.Join(cells, ","), true
+	return strings.Join(names, ",") + "\n" + strings.Join(cells, ",")
 }
 
 // answer is the labelled answer.

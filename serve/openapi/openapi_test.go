@@ -4,6 +4,8 @@ package openapi_test
 // answers are as it says, to the last field.
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +28,7 @@ func everyKindOfModel(t *testing.T) serve.Models {
 	t.Helper()
 	models := servetest.Committed(t)
 	for _, graph := range []string{
-		"two", "same-string", "same-bool", "same-int8", "same-int64", "same-uint64", "same-float16", "same-float64",
+		"two", "same-string", "same-bool", "same-int8", "same-int64", "same-uint64", "same-float16", "same-float64", "half-plus-three",
 	} {
 		models[graph] = servetest.GraphModel(t, graph)
 	}
@@ -84,6 +87,12 @@ func TestOpenAPIPictures(t *testing.T) {
 	raw, _ := servetest.Golden(t, models["shapes"], "shapes", 0)
 	b64 := base64.StdEncoding.EncodeToString(raw)
 	d.Answers(t, "post", "/models/shapes", "image/jpeg", raw)
+	asRow, named := `{"b64":"`+b64+`"}`, `{"image":{"b64":"`+b64+`"}}`
+	for _, body := range []string{asRow, named, "[" + asRow + "," + named + "]"} {
+		d.Conforms(t, []byte(body), "paths", "/models/shapes", "post", "requestBody", "content", "application/json", "schema")
+		d.Answers(t, "post", "/models/shapes", "application/json", []byte(body))
+	}
+	d.Answers(t, "post", "/models/shapes", "application/x-ndjson", []byte(asRow+"\n"+named))
 	body, kind := servetest.Form(t, [2]string{"a.jpg", string(raw)}, [2]string{"b.jpg", string(raw)})
 	d.Answers(t, "post", "/models/shapes", kind, body)
 	d.Answers(t, "post", "/v2/models/shapes/infer", "application/octet-stream", raw, servetest.HeaderLength, "0")
@@ -99,6 +108,78 @@ func TestOpenAPIPictures(t *testing.T) {
 		"/v1/models/shapes/labels/stable:classify": {
 			`{"examples":[{"b64":"` + b64 + `"}]}`, `{"examples":[{"image":{"b64":"` + b64 + `"}},{}],"context":{"image":{"b64":"` + b64 + `"}}}`,
 		},
+	} {
+		for _, body := range bodies {
+			d.Conforms(t, []byte(body), "paths", path, "post", "requestBody", "content", "application/json", "schema")
+			d.Answers(t, "post", path, "application/json", []byte(body))
+		}
+	}
+}
+
+// Every form that the server takes is in the document, also of models whose rows are too long to be shown, and
+// none that it refuses.
+func TestOpenAPIHasEveryForm(t *testing.T) {
+	models := everyKindOfModel(t)
+	d := servetest.ReadDocument(t, servetest.Listen(t, models))
+	npy := func(descr, shape, data string) []byte {
+		header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }\n", descr, shape)
+		return []byte("\x93NUMPY\x01\x00" + string([]byte{byte(len(header)), 0}) + header + data)
+	}
+	bodies := map[string][]byte{
+		"application/json":     []byte("[5.1,3.5,1.4,0.2]"),
+		"application/x-ndjson": []byte("[5.1,3.5,1.4,0.2]\n[5.1,3.5,1.4,0.2]"),
+		"application/jsonl":    []byte(`{"input":[5.1,3.5,1.4,0.2]}`),
+		"text/csv":             []byte("5.1,3.5,1.4,0.2"),
+		"application/x-npy":    npy("|u1", "(1, 4)", "\x05\x03\x01\x00"),
+	}
+	var packed bytes.Buffer
+	w := zip.NewWriter(&packed)
+	f, err := w.Create("input.npy")
+	if err == nil {
+		_, err = f.Write(bodies["application/x-npy"])
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies["application/x-npz"] = packed.Bytes()
+	form, kind := servetest.Form(t, [2]string{"a.json", "[5.1,3.5,1.4,0.2]"})
+	content := func(model string) map[string]any {
+		return servetest.At(d.Whole, "paths", "/models/"+model, "post", "requestBody", "content").(map[string]any)
+	}
+	if said := slices.Sorted(maps.Keys(content("iris"))); len(said) != len(bodies)+1 || content("iris")["multipart/form-data"] == nil {
+		t.Errorf("the document has the forms %q", said)
+	}
+	d.Answers(t, "post", "/models/iris", kind, form)
+	for kind, body := range bodies {
+		if content("iris")[kind] == nil {
+			t.Errorf("%s is not said", kind)
+		}
+		d.Answers(t, "post", "/models/iris", kind, body)
+	}
+	for model, m := range models { // a table of nothing tells by its refusal whether tables are taken
+		for kind, refusal := range map[string]string{"text/csv": "which a CSV cannot give", "application/x-npy": "one array", "application/x-npz": "takes pictures"} {
+			body := bodies[kind]
+			if kind == "text/csv" {
+				body = []byte("a,b\nc,d")
+			}
+			_, _, answer := servetest.Exchange(t, "POST", d.URL+"/models/"+url.PathEscape(model), body, "Content-Type", kind)
+			refused := strings.Contains(string(answer), refusal) || strings.Contains(string(answer), "takes pictures")
+			if said := content(url.PathEscape(model))[kind] != nil; said == refused {
+				t.Errorf("%s (%v) with %s: said %v, answered %s", model, m.Manifest().Inputs, kind, said, answer)
+			}
+		}
+	}
+}
+
+// A value without a list around it is one row of TensorFlow Serving's columns, and so is its answer.
+func TestOpenAPIBareValues(t *testing.T) {
+	d := servetest.ReadDocument(t, servetest.Listen(t, serve.Models{"half": servetest.GraphModel(t, "half-plus-three")}))
+	for path, bodies := range map[string][]string{
+		"/v1/models/half:predict": {`{"inputs":1.0}`, `{"inputs":{"x":1.0}}`, `{"inputs":[1.0]}`, `{"instances":[1.0,2.0]}`, `{"instances":[{"x":1.0}]}`},
+		"/models/half":            {`1.0`, `[1.0,2.0]`, `{"x":1.0}`, `[{"x":1.0}]`},
 	} {
 		for _, body := range bodies {
 			d.Conforms(t, []byte(body), "paths", path, "post", "requestBody", "content", "application/json", "schema")

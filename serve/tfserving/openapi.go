@@ -262,8 +262,26 @@ func (d model) columns() *openapi.Schema {
 			ways = append(ways, named[0].Value)
 		}
 		ways = append(ways, openapi.Object(named...).Closed())
+		if bare := d.bare(set); bare != nil {
+			if len(set) == 1 {
+				ways = append(ways, bare[0].Value)
+			}
+			ways = append(ways, openapi.Object(bare...).Closed())
+		}
 	}
 	return openapi.AnyOf(ways)
+}
+
+// bare are inputs that may each be given as the only row's element, without a list around it; nil where one
+// may not.
+func (d model) bare(set []tensor.Spec) (named []openapi.Field[*openapi.Schema]) {
+	for _, s := range set {
+		if len(s.Shape) != 1 || !openapi.InJSON(s.DType) || d.IsPicture(s) || d.Manifest().Picture != nil && s.Name == Picture {
+			return nil
+		}
+		named = append(named, openapi.Property(s.Name, d.tfElement(s.DType)))
+	}
+	return named
 }
 
 // mostSplit is how many inputs at most are told apart by where they stand: the ways double with each.
@@ -369,6 +387,13 @@ func (d model) predicted() *openapi.Schema {
 	predictions, outputs := openapi.List(openapi.Object(rows...).Closed(), 0, -1), openapi.Object(columns...).Closed()
 	if len(outs) == 1 {
 		predictions, outputs = openapi.List(rows[0].Value, 0, -1), columns[0].Value
+	}
+	if slices.ContainsFunc(d.Sets(), func(set []tensor.Spec) bool { return d.bare(set) != nil }) { // whose answers have no list around them either
+		one := openapi.Object(rows...).Closed()
+		if len(outs) == 1 {
+			one = rows[0].Value
+		}
+		outputs = openapi.AnyOf([]*openapi.Schema{outputs, one})
 	}
 	return &openapi.Schema{OneOf: []*openapi.Schema{
 		openapi.Object(openapi.Property("predictions", openapi.About(predictions, "Of instances."))).Closed(),

@@ -8,11 +8,13 @@ every one of them must be answered. Requests that are meant to be bad are sent a
 from __future__ import annotations
 
 import base64
+import io
 import json
 import math
 import os
 import re
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,10 @@ ELEMENTS: dict[str, tuple[str, Any, bytes]] = {
     "bool": ("BOOL", True, b"\1"),
     "string": ("BYTES", "text", struct.pack("<I", 4) + b"text"),
 }
+
+LINES = ("application/x-ndjson", "application/jsonl")
+ARRAYS = {"float32": ("<f4", ELEMENTS["float32"][2]), "int64": ("<i8", ELEMENTS["int64"][2]), "bool": ("|b1", b"\1"),
+          "string": ("<U4", "text".encode("utf-32-le"))}  # fmt: skip
 
 
 class Model:
@@ -69,6 +75,30 @@ class Model:
                 cells[name if n == 1 else f"{name}[{i}]"] = str(ELEMENTS[dtype][1])
         return ",".join(cells) + "\n" + ",".join(cells.values())
 
+    def lines(self) -> bytes:
+        """Two rows, each a line of JSON."""
+        picture = {"b64": base64.b64encode(self.pictures[0]).decode()} if self.pictures else None
+        row = self.row() if self.beside or picture is None else {"image": picture}
+        return "\n".join([json.dumps(row)] * 2).encode()
+
+    def arrays(self) -> dict[str, bytes]:
+        """A file of NumPy for each input, with one row."""
+        files = {}
+        for name, (dtype, shape) in self.inputs.items():
+            kind, data = ARRAYS[dtype]
+            sizes = ", ".join(map(str, [1, *shape])) + ","
+            head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sizes}), }}\n".encode()
+            files[name] = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data * math.prod(shape)
+        return files
+
+    def archive(self) -> bytes:
+        """The same in one archive."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as z:
+            for name, data in self.arrays().items():
+                z.writestr(f"{name}.npy", data)
+        return packed.getvalue()
+
     def binary(self) -> tuple[int, bytes]:
         """A request with binary tensors, and the length of its JSON."""
         tensors = {name: (*ELEMENTS[dtype], shape) for name, (dtype, shape) in self.inputs.items()}
@@ -96,9 +126,11 @@ class Model:
             value["outputs"] = list({o["name"]: o for o in value["outputs"]}.values())
         inputs = value.get("inputs")
         if isinstance(inputs, dict):
+            if not all(isinstance(column, list) for column in inputs.values()):
+                return value  # bare values: one row
             least = min(map(len, inputs.values()))
             value["inputs"] = {name: column[:least] for name, column in inputs.items()}
-        elif inputs and isinstance(inputs[0], dict) and "datatype" in inputs[0]:
+        elif isinstance(inputs, list) and inputs and isinstance(inputs[0], dict) and "datatype" in inputs[0]:
             inputs = list({i["name"]: i for i in inputs}.values())
             least = min(self.rows(i) for i in inputs)
             value["inputs"] = [self.tensor(i, least) for i in inputs]
@@ -124,6 +156,9 @@ MODELS = {path.stem: Model(path) for path in map(Path, os.environ["FORGO_TEST_BU
 for kind, start in {"image/jpeg": b"\xff\xd8", "image/png": b"\x89PNG"}.items():
     pictures = [p for model in MODELS.values() for p in model.pictures if p.startswith(start)]
     schemathesis.openapi.media_type(kind, st.sampled_from(pictures))
+
+for kind in (*LINES, "application/x-npy", "application/x-npz"):
+    schemathesis.openapi.media_type(kind, st.binary(max_size=64))
 
 # 4.32.5 rewrites prefixItems for drafts before 2020-12, then reads the result as 2020-12.
 rewrite = responses.to_json_schema
@@ -161,6 +196,12 @@ def before_call(_: Any, case: Any, **__: Any) -> None:
             }
         case "text/csv":
             case.body = model.table()
+        case kind if kind in LINES:
+            case.body = model.lines()
+        case "application/x-npy":
+            case.body = next(iter(model.arrays().values()))
+        case "application/x-npz":
+            case.body = model.archive()
         case "application/json":
             case.body = model.fitting(case.body)
     case._record_starting_state()  # as good as it was: of binary bodies schemathesis could not tell
