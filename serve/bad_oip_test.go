@@ -77,7 +77,6 @@ func grpcFaults() []badCall {
 			r.Parameters = map[string]*pb.InferParameter{"sequence_id": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "a"}}}
 		}), codes.InvalidArgument, "parameters: sequence_id: "},
 		"shared memory":       {edit(func(_ *request, in *tensorIn) { in.Parameters = parameter }), codes.InvalidArgument, "shared_memory_region"},
-		"string with zero":    {&request{ModelName: "strings", Inputs: []*tensorIn{servetest.ProtoInput("x", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("a\x00b"), nil}}, 1, 2)}}, codes.InvalidArgument, `input "x": bad input: ONNX Runtime takes no string with a zero byte`},
 		"picture as numbers":  {&request{ModelName: "shapes", Inputs: []*tensorIn{servetest.ProtoInput("image", "FP32", &pb.InferTensorContents{Fp32Contents: []float32{1}}, 1)}}, codes.InvalidArgument, `inputs[0]: "image" takes datatype BYTES`},
 		"body over the limit": {edit(func(r *request, _ *tensorIn) { r.Id = strings.Repeat("x", 2*servetest.MaxBody) }), codes.ResourceExhausted, "than"},
 	} {

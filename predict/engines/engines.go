@@ -39,8 +39,6 @@ type Info struct {
 	// Environment has the variables that the engine and its library read: names, or the beginnings
 	// of names. A process that runs the engine alone is given no other. Optional.
 	Environment []string
-	// CStrings says that strings end at their first zero byte.
-	CStrings bool
 }
 
 // Format is a kind of graph.

@@ -11,7 +11,7 @@ import (
 
 func (e engine) Info() engines.Info {
 	return engines.Info{
-		Name: "onnxruntime", Title: "ONNX Runtime", Format: onnxends.Format, CStrings: true,
+		Name: "onnxruntime", Title: "ONNX Runtime", Format: onnxends.Format,
 		Environment: []string{EnvLibrary, "ORT_"},
 	}
 }

@@ -75,7 +75,7 @@ func (b builder) pictureBodies(d model, op *openapi.Operation, path string) {
 	rows := b.Schema(d.Prefix+"Rows", &openapi.Schema{OneOf: []*openapi.Schema{row, openapi.List(row, 1, most)}})
 	op.Body.Content = append(op.Body.Content, form(strings.Join(d.PictureTypes(), ", "), most), openapi.Content(openapi.JSONType, rows))
 	for _, kind := range lineTypes {
-		op.Body.Content = append(op.Body.Content, openapi.Content(kind, openapi.Text()))
+		op.Body.Content = append(op.Body.Content, openapi.Content(kind, &openapi.Schema{ContentMediaType: kind}))
 	}
 	op.Samples = []openapi.Sample{
 		b.Curl("One picture", path, "--data-binary @picture.jpg"),
@@ -113,7 +113,7 @@ func (b builder) rowBodies(d model, op *openapi.Operation, path string) {
 	}
 	op.Body.Content = openapi.Ordered[*openapi.Media]{body}
 	for _, kind := range lineTypes {
-		op.Body.Content = append(op.Body.Content, openapi.Content(kind, openapi.Text(), lines...))
+		op.Body.Content = append(op.Body.Content, openapi.Content(kind, &openapi.Schema{ContentMediaType: kind}, lines...))
 	}
 	if d.tables() {
 		content := openapi.Content(openapi.CSVType, openapi.Text())

@@ -85,9 +85,6 @@ func (d *Model) Element(t tensor.DType) *Schema {
 	if s.Type == "number" {
 		s = OrNull(s) // which is read as NaN
 	}
-	if t == tensor.String && d.Engine().Info.CStrings {
-		s.Pattern = `^[^\x00]*$`
-	}
 	return s
 }
 

@@ -158,6 +158,7 @@ var Samples = []struct {
 	{[]float64{0.1, math.MaxFloat64}, `[0.1,1.7976931348623157e+308]`},
 	{[]float64{math.NaN(), math.Inf(-1)}, `[NaN,-Infinity]`},
 	{[]string{"", "é \"quoted\""}, `["","é \"quoted\""]`},
+	{[]string{"a\x00b", "\x00"}, `["a\u0000b","\u0000"]`},
 	{[]tensor.Half{0x3c00, 0xfc00}, ""},
 	{[]tensor.Brain{0x3f80, 0x7fc0}, ""},
 }
