@@ -95,6 +95,69 @@ func TestMinimumRate(t *testing.T) {
 	}
 }
 
+// TestAnswersHaveAMinimumRate takes a long answer at different rates: a client that takes some of it, and then stops,
+// is given no time for what it has taken.
+func TestAnswersHaveAMinimumRate(t *testing.T) {
+	const whole = 8 << 20
+	for name, c := range map[string]struct {
+		piece int           // bytes
+		every time.Duration // a piece
+		most  int           // bytes that the client takes
+		ended bool          // by the server
+		after time.Duration
+	}{
+		"64 KiB a second":    {64 << 10, time.Second, whole, false, 128 * time.Second},
+		"all at once":        {whole, time.Second, whole, false, 0},
+		"nothing":            {1, time.Hour, 0, true, 21 * time.Second},
+		"1 MiB, and nothing": {1 << 20, time.Second, 1 << 20, true, 22 * time.Second},
+		"a tenth of it":      {6 << 10, time.Second, whole, true, 22 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var failed error
+				var took time.Duration
+				answered := make(chan struct{})
+				server := &http.Server{Handler: minrate.HTTP(20 * time.Second)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					defer close(answered)
+					begin := time.Now()
+					_, failed = w.Write(make([]byte, whole))
+					took = time.Since(begin)
+				}))}
+				listener, served := make(pipes, 1), make(chan struct{})
+				go func() {
+					defer close(served)
+					_ = server.Serve(listener)
+				}()
+				ours, theirs := net.Pipe()
+				listener <- theirs
+				if _, err := io.WriteString(ours, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					for taken := 0; taken < c.most; taken += c.piece {
+						if _, err := io.CopyN(io.Discard, ours, int64(c.piece)); err != nil {
+							return
+						}
+						time.Sleep(c.every)
+					}
+					if c.most == whole {
+						_, _ = io.Copy(io.Discard, ours) // the headers made it longer
+					}
+				}()
+				<-answered
+				if (failed != nil) != c.ended || took < c.after-2*time.Second || took > c.after+3*time.Second {
+					t.Errorf("ended by the server: %v (%v) after %v, want %v after %v", failed != nil, failed, took, c.ended, c.after)
+				}
+				_ = ours.Close()
+				close(listener)
+				_ = server.Close()
+				<-served
+				time.Sleep(2 * time.Hour) // by when the client is done
+			})
+		})
+	}
+}
+
 // TestLateCallsAreEnded ends a call over gRPC whose message does not come, and no other.
 func TestLateCallsAreEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

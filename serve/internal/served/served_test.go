@@ -3,6 +3,7 @@ package served
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -54,5 +55,17 @@ func TestStatsCountSuccessAndFailureApart(t *testing.T) {
 	s := m.Calls()
 	if s.Inferences != 3 || s.Success.Count != 1 || s.Fail.Count != 1 || s.Queue.NS != time.Millisecond || s.Infer.NS != 6*time.Millisecond || s.LastInference.IsZero() {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A request that has ended is nobody's to give up, also where its answer broke off.
+func TestARequestThatEndsIsNotGivenUp(t *testing.T) {
+	r := &Request{Model: &Model{stats: &stats{}}, start: time.Now(), writer: httptest.NewRecorder()}
+	r.Reading(1)
+	if r.client == nil {
+		t.Fatal("a client that sends cannot be given up")
+	}
+	if _ = r.end(nil); r.client != nil {
+		t.Error("it can be given up after its end")
 	}
 }
