@@ -78,18 +78,6 @@ def test_an_audit_that_reached_no_database_says_so() -> None:
     assert "NOT CHECKED: the Python packages" in done.stderr
 
 
-def test_a_build_without_cgo_says_what_is_missing() -> None:
-    for package in ("./cmd/forgo", "./predict/tensorflow"):
-        done = subprocess.run(
-            ["go", "build", "-o", os.devnull, package],
-            cwd=ROOT, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode != 0
-        assert "build_with_CGO_ENABLED_1_and_a_C_compiler" in done.stderr
-        assert "build constraints exclude" not in done.stderr
-        assert done.stderr.count("\n") == 2, done.stderr
-
-
 @linux
 @pytest.mark.slow
 def test_a_static_program_refuses_in_one_line(tmp_path: Path) -> None:

@@ -1,12 +1,5 @@
 package tensorflow
 
-/*
-#cgo linux LDFLAGS: -ldl
-#include <stdlib.h>
-#include "capi.h"
-*/
-import "C"
-
 import (
 	"errors"
 	"fmt"
@@ -14,9 +7,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"unsafe"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/internal/clib"
 	"github.com/forgo-ml/forgo/predict/internal/sharedlib"
 )
 
@@ -48,6 +41,9 @@ func (e engine) Library() (predict.Library, error) {
 
 // find loads the first TensorFlow that has what is needed: of a wheel, or a release for C.
 func find(option string) (predict.Library, error) {
+	if runtime.GOOS == "windows" {
+		return predict.Library{}, errors.New("load TensorFlow: on Windows forgo runs no SavedModels; export the model as ONNX")
+	}
 	files := []string{"libtensorflow_cc.so*", "libtensorflow.so*"}
 	if runtime.GOOS == "darwin" {
 		files = []string{"libtensorflow_cc*.dylib", "libtensorflow.*dylib"}
@@ -64,23 +60,45 @@ func find(option string) (predict.Library, error) {
 // it may be lost where wheels are repacked, so it is opened first, from the same folder.
 var frameworks = []string{"libtensorflow_framework.so.2", "libtensorflow_framework.2.dylib"}
 
-// open loads the library at a path into the process.
+// open loads the library at a path into the process. It is not for concurrent use.
 func open(path string) (version string, err error) {
-	var first *C.char
+	first := ""
 	for _, name := range frameworks {
 		name = filepath.Join(filepath.Dir(path), name)
 		if _, err := os.Stat(name); err == nil {
-			first = C.CString(name)
-			defer C.free(unsafe.Pointer(first))
+			first = name
 		}
 	}
-	name := C.CString(path)
-	defer C.free(unsafe.Pointer(name))
-	var reason *C.char
-	v := C.forgo_tf_open(first, name, &reason)
-	if v == nil {
-		defer C.free(unsafe.Pointer(reason))
-		return "", errors.New(C.GoString(reason))
+	var library uintptr
+	quietly(func() {
+		// A library does not write to stderr, unless whoever runs the process asks for it.
+		// Each session has the threads it was given; otherwise the first one's count is every one's.
+		if err = errors.Join(ask("TF_CPP_MIN_LOG_LEVEL", "3"), ask("TF_OVERRIDE_GLOBAL_THREADPOOL", "1")); err != nil {
+			return
+		}
+		if first != "" {
+			if _, err = clib.Open(first); err != nil {
+				return
+			}
+		}
+		library, err = clib.Open(path)
+	})
+	if err != nil {
+		return "", err
 	}
-	return C.GoString(v), nil
+	found, err := bind(library)
+	if err != nil {
+		clib.Close(library)
+		return "", err
+	}
+	tf = found
+	return clib.Text(clib.Call(tf.Version)), nil
+}
+
+// ask sets a variable, for C too, unless it is set.
+func ask(name, value string) error {
+	if _, set := os.LookupEnv(name); set {
+		return nil
+	}
+	return os.Setenv(name, value)
 }

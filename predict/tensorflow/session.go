@@ -1,22 +1,14 @@
 package tensorflow
 
-/*
-#include <stdlib.h>
-#include "capi.h"
-*/
-import "C"
-
 import (
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -36,10 +28,10 @@ type session struct {
 type opened struct {
 	// closing waits for runs: each holds the lock for reading.
 	closing sync.RWMutex
-	graph   *C.TF_Graph
-	tf      *C.TF_Session // nil once closed
-	left    atomic.Int32  // runs that were given up and have not ended
-	idle    chan func()   // to goroutines that have run before and wait; closed with the session
+	graph   uintptr
+	tf      uintptr      // 0 once closed
+	left    atomic.Int32 // runs that were given up and have not ended
+	idle    chan func()  // to goroutines that have run before and wait; closed with the session
 }
 
 const (
@@ -47,35 +39,22 @@ const (
 	grace = time.Second
 	// maxLeft is how many runs may be left behind, each with a core and its memory.
 	maxLeft = 4
-	// invalidArgument is TensorFlow's code for values that an operation does not take.
-	invalidArgument = 3
 )
 
 // end is an input or output, found in the graph.
 type end struct {
 	tensor.Spec
-	at C.TF_Output
+	at output
 }
 
 // load opens a graph of the SavedModel in dir, and returns its MetaGraphDef.
 func load(dir string, tags []string, threads int) (*session, []byte, error) {
-	path := C.CString(dir)
-	defer C.free(unsafe.Pointer(path))
-	names := make([]*C.char, len(tags)+1)
-	for i, tag := range tags {
-		names[i] = C.CString(tag)
-		defer C.free(unsafe.Pointer(names[i]))
-	}
-	settings := config(threads)
-	s := &session{opened: &opened{idle: make(chan func())}, others: map[string]*session{}}
-	var meta C.TF_Buffer
-	err := failed(C.forgo_tf_load(path, &names[0], C.int(len(tags)), unsafe.Pointer(&settings[0]), C.size_t(len(settings)),
-		&s.graph, &s.tf, &meta))
+	graph, opening, meta, err := loadModel(dir, tags, config(threads))
 	if err != nil {
 		return nil, nil, err
 	}
-	defer C.forgo_tf_free_buffer(&meta)
-	return s, slices.Clone(unsafe.Slice((*byte)(meta.data), int(meta.length))), nil
+	s := &session{opened: &opened{graph: graph, tf: opening, idle: make(chan func())}, others: map[string]*session{}}
+	return s, meta, nil
 }
 
 // config is a serialized ConfigProto.
@@ -105,23 +84,17 @@ func (s *opened) find(ends []End) ([]end, error) {
 	var out []end
 	for _, e := range ends {
 		operation, index := split(e.Tensor)
-		name := C.CString(operation)
-		defer C.free(unsafe.Pointer(name))
 		found := end{Spec: e.Spec}
-		var rank C.int
-		var dims [C.FORGO_MAX_RANK]C.int64_t
-		number := C.forgo_tf_find(s.graph, name, C.int(index), &found.at, &rank, &dims[0])
+		at, number, shape, known := findOutput(s.graph, operation, index)
 		if number == 0 {
 			return nil, fmt.Errorf("operation %q has no output %d", operation, index)
 		}
+		found.at = at
 		if found.DType = dtypeOf(uint64(number)); found.DType == "" {
 			return nil, fmt.Errorf("%q is of TensorFlow's type number %d, which is not supported", e.Name, number)
 		}
-		if found.Shape == nil && rank >= 0 {
-			found.Shape = make([]int64, rank)
-			for i := range found.Shape {
-				found.Shape[i] = int64(dims[i])
-			}
+		if found.Shape == nil && known {
+			found.Shape = shape
 		}
 		out = append(out, found)
 	}
@@ -165,11 +138,11 @@ func (s *session) Close() error {
 func (s *opened) close() error {
 	s.closing.Lock()
 	defer s.closing.Unlock()
-	if s.tf != nil {
-		C.forgo_tf_close(s.graph, s.tf)
+	if s.tf != 0 {
+		closeModel(s.graph, s.tf)
 		close(s.idle)
 	}
-	s.tf = nil
+	s.tf = 0
 	return nil
 }
 
@@ -239,21 +212,21 @@ func (s *opened) aside(f func()) {
 // run is one under way. It holds the session open, and its own copies of the inputs.
 type run struct {
 	s       *session
-	at      []C.TF_Output // inputs, then outputs
-	values  []*C.TF_Tensor
+	at      []output // inputs, then outputs
+	values  []uintptr
 	inputs  int // how many of them
 	fetched []end
 }
 
 func (s *session) prepare(inputs predict.Tensors, fetched []end) (_ *run, err error) {
 	s.closing.RLock()
-	r := &run{s: s, values: make([]*C.TF_Tensor, len(s.inputs)+len(fetched)), inputs: len(s.inputs), fetched: fetched} // never empty, see check
+	r := &run{s: s, values: make([]uintptr, len(s.inputs)+len(fetched)), inputs: len(s.inputs), fetched: fetched} // never empty, see check
 	defer func() {
 		if err != nil {
 			r.free()
 		}
 	}()
-	if s.tf == nil {
+	if s.tf == 0 {
 		return nil, errors.New("the session is closed")
 	}
 	for i, in := range s.inputs {
@@ -270,7 +243,7 @@ func (s *session) prepare(inputs predict.Tensors, fetched []end) (_ *run, err er
 
 // free lets go of the tensors, and of the session.
 func (r *run) free() {
-	C.forgo_tf_delete(&r.values[0], C.int(len(r.values)))
+	freeTensors(r.values...)
 	r.s.closing.RUnlock()
 }
 
@@ -329,29 +302,18 @@ type badInput struct{ error }
 
 func (badInput) Is(target error) bool { return target == predict.ErrInput }
 
-func (s *opened) run(ctx context.Context, inputs []C.TF_Output, values []*C.TF_Tensor, outputs []C.TF_Output, results []*C.TF_Tensor) error {
-	var limit int64
+func (s *opened) run(ctx context.Context, inputs []output, values []uintptr, outputs []output, results []uintptr) error {
+	var options []byte
 	if deadline, ok := ctx.Deadline(); ok {
-		limit = max(1, time.Until(deadline).Milliseconds())
+		limit := max(1, time.Until(deadline).Milliseconds())
+		options = protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), uint64(limit)) // timeout_in_ms
 	}
-	e := C.forgo_tf_run(s.tf, C.int64_t(limit), unsafe.SliceData(inputs), unsafe.SliceData(values), C.int(len(inputs)),
-		unsafe.SliceData(outputs), unsafe.SliceData(results), C.int(len(outputs)))
-	err := failed(e)
-	if e.code == C.FORGO_DEADLINE_EXCEEDED && limit > 0 {
+	f := runModel(s.tf, options, inputs, values, outputs, results)
+	switch {
+	case f.code == deadlineExceeded && options != nil:
 		return context.DeadlineExceeded
+	case f.code == invalidArgument:
+		return badInput{f.error}
 	}
-	if e.code == invalidArgument {
-		return badInput{err}
-	}
-	return err
-}
-
-// failed makes an error of what TensorFlow says, the first line of it: the others are traces.
-func failed(e C.forgo_error) error {
-	if e.message == nil {
-		return nil
-	}
-	defer C.free(unsafe.Pointer(e.message))
-	text, _, _ := strings.Cut(C.GoString(e.message), "\n")
-	return errors.New(strings.TrimSpace(text))
+	return f.error
 }

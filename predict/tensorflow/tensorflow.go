@@ -22,7 +22,6 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
-	_ "github.com/forgo-ml/forgo/predict/internal/needscgo"
 )
 
 // Option changes how the engine is set up.

@@ -1,17 +1,12 @@
 package tensorflow
 
-/*
-#include "capi.h"
-*/
-import "C"
-
 import (
+	"errors"
 	"fmt"
-	"strings"
-	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/forgo-ml/forgo/predict/internal/clib"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -36,28 +31,24 @@ func dtypeOf(number uint64) tensor.DType {
 }
 
 // toTensor copies t into TensorFlow's memory.
-func toTensor(t tensor.Tensor) (*C.TF_Tensor, error) {
+func toTensor(t tensor.Tensor) (uintptr, error) {
 	if texts, ok := t.Data.([]string); ok {
 		return toStrings(t.Shape, texts)
 	}
 	raw, err := t.Bytes() // shares the memory where it can
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	var dims *C.int64_t
-	if len(t.Shape) > 0 {
-		dims = (*C.int64_t)(&t.Shape[0])
-	}
-	made := C.forgo_tf_tensor(C.int(types[t.DType()]), dims, C.int(len(t.Shape)), unsafe.Pointer(unsafe.SliceData(raw)), C.size_t(len(raw)))
-	if made == nil {
-		return nil, fmt.Errorf("TensorFlow makes no tensor of %s%v", t.DType(), t.Shape)
+	made := makeTensor(types[t.DType()], t.Shape, raw)
+	if made == 0 {
+		return 0, fmt.Errorf("TensorFlow makes no tensor of %s%v", t.DType(), t.Shape)
 	}
 	return made, nil
 }
 
 // toStrings hands strings over as a serialized TensorProto, so that TensorFlow makes the
 // strings itself, and frees them when the last part of it that holds the tensor lets go.
-func toStrings(shape []int64, texts []string) (*C.TF_Tensor, error) {
+func toStrings(shape []int64, texts []string) (uintptr, error) {
 	var dims []byte
 	for _, d := range shape {
 		dim := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(d))
@@ -68,52 +59,43 @@ func toStrings(shape []int64, texts []string) (*C.TF_Tensor, error) {
 	for _, text := range texts {
 		proto = protowire.AppendString(protowire.AppendTag(proto, 8, protowire.BytesType), text)
 	}
-	var made *C.TF_Tensor
-	if err := failed(C.forgo_tf_strings(unsafe.Pointer(&proto[0]), C.size_t(len(proto)), &made)); err != nil {
-		return nil, err
-	}
-	return made, nil
+	return makeFromProto(proto)
 }
 
 // fromTensor copies a result into Go's memory.
-func fromTensor(t *C.TF_Tensor) (tensor.Tensor, error) {
-	var rank C.int
-	var dims [C.FORGO_MAX_RANK]C.int64_t
-	var data unsafe.Pointer
-	var size C.size_t
-	number := int(C.forgo_tf_describe(t, &rank, &dims[0], &data, &size))
-	if rank > C.FORGO_MAX_RANK {
+func fromTensor(t uintptr) (tensor.Tensor, error) {
+	if t == 0 {
+		return tensor.Tensor{}, errors.New("it has no value")
+	}
+	rank := int(int32(clib.Call(tf.NumDims, t)))
+	if rank > maxRank {
 		return tensor.Tensor{}, fmt.Errorf("it has %d dimensions, more than are supported", rank)
 	}
-	shape := make([]int64, rank)
+	shape := make([]int64, max(rank, 0))
 	for i := range shape {
-		shape[i] = int64(dims[i])
+		shape[i] = int64(clib.Call(tf.Dim, t, uintptr(i)))
 	}
 	n, err := tensor.Count(shape)
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
+	number := int(int32(clib.Call(tf.TensorType, t)))
 	dtype, known := dtypes[number]
+	data, size := clib.Call(tf.TensorData, t), int(clib.Call(tf.TensorByteSize, t))
 	switch {
 	case !known:
 		return tensor.Tensor{}, fmt.Errorf("its type, number %d of TensorFlow's, is not supported", number)
 	case dtype == tensor.String:
-		return tensor.New(fromStrings(data, int(n)), shape...)
+		if int64(size) < n*stringSize {
+			return tensor.Tensor{}, fmt.Errorf("its %d strings lie in %d bytes", n, size)
+		}
+		texts := make([]string, n)
+		for i := range texts {
+			texts[i] = string(textAt(data, i))
+		}
+		return tensor.New(texts, shape...)
 	}
 	raw := make([]byte, size)
-	copy(raw, unsafe.Slice((*byte)(data), int(size)))
+	copy(raw, clib.Bytes(data, size))
 	return tensor.FromBytes(dtype, raw, shape...)
-}
-
-func fromStrings(data unsafe.Pointer, n int) []string {
-	out := make([]string, n)
-	if n == 0 {
-		return out
-	}
-	texts, sizes := make([]*C.char, n), make([]C.size_t, n)
-	C.forgo_tf_split(data, C.size_t(n), &texts[0], &sizes[0])
-	for i := range out {
-		out[i] = strings.Clone(unsafe.String((*byte)(unsafe.Pointer(texts[i])), int(sizes[i])))
-	}
-	return out
 }

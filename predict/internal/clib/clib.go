@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/ebitengine/purego"
+
 	"github.com/forgo-ml/forgo/internal/printable"
 )
 
@@ -30,11 +32,19 @@ func Bytes(address uintptr, size int) []byte {
 // String returns a copy of s as C has strings. It must not hold a zero byte.
 func String(s string) []byte { return append([]byte(s), 0) }
 
+// Call calls a C function. Pointers to Go's memory among the arguments must be converted in the call
+// itself, which keeps what they point to until it returns.
+//
+//go:uintptrescapes
+func Call(function uintptr, args ...uintptr) uintptr {
+	result, _, _ := purego.SyscallN(function, args...)
+	return result
+}
+
 // maxText is how much is read of a text that a library hands over.
 const maxText = 4 << 10
 
-// Text copies a string of C: 4 KiB of it at most, on one line and printable.
-func Text(address uintptr) string {
+func text(address uintptr) string {
 	if address == 0 {
 		return ""
 	}
@@ -42,5 +52,14 @@ func Text(address uintptr) string {
 	for n < maxText && *(*byte)(unsafe.Add(at, n)) != 0 {
 		n++
 	}
-	return printable.Text(strings.TrimSpace(string(unsafe.Slice((*byte)(at), n))))
+	return string(unsafe.Slice((*byte)(at), n))
+}
+
+// Text copies a string of C: 4 KiB of it at most, on one line and printable.
+func Text(address uintptr) string { return printable.Text(strings.TrimSpace(text(address))) }
+
+// Line is [Text] up to the first line break.
+func Line(address uintptr) string {
+	line, _, _ := strings.Cut(text(address), "\n")
+	return printable.Text(strings.TrimSpace(line))
 }

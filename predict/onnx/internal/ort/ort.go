@@ -12,8 +12,6 @@ import (
 	"strings"
 	"unsafe"
 
-	"github.com/ebitengine/purego"
-
 	"github.com/forgo-ml/forgo/predict/internal/clib"
 )
 
@@ -41,8 +39,8 @@ func base(path string) (at uintptr, version string, err error) {
 	if get == 0 {
 		return 0, "", errors.New("it is not ONNX Runtime: it has no OrtGetApiBase")
 	}
-	at, _, _ = purego.SyscallN(get)
-	text, _, _ := purego.SyscallN(clib.At[uintptr](at, int(unsafe.Sizeof(at))))
+	at = clib.Call(get)
+	text := clib.Call(clib.At[uintptr](at, int(unsafe.Sizeof(at))))
 	return at, clib.Text(text), nil
 }
 
@@ -84,7 +82,7 @@ func Open(path string) (*Library, error) {
 		return nil, err
 	}
 	l := &Library{}
-	if l.table, _, _ = purego.SyscallN(clib.At[uintptr](at, 0), APIVersion); l.table == 0 {
+	if l.table = clib.Call(clib.At[uintptr](at, 0), APIVersion); l.table == 0 {
 		return nil, fmt.Errorf("it is ONNX Runtime %s, and has no API version %d", version, APIVersion)
 	}
 	name := clib.String("forgo")
@@ -112,7 +110,7 @@ func Open(path string) (*Library, error) {
 //
 //go:uintptrescapes
 func (l *Library) call(f function, args ...uintptr) error {
-	if status, _, _ := purego.SyscallN(l.at(f), args...); status != 0 {
+	if status := clib.Call(l.at(f), args...); status != 0 {
 		return l.failed(status)
 	}
 	return nil
@@ -125,18 +123,18 @@ func (l *Library) at(f function) uintptr {
 // release calls a function that frees what it is given.
 func (l *Library) release(f function, what uintptr) {
 	if what != 0 {
-		_, _, _ = purego.SyscallN(l.at(f), what)
+		_ = clib.Call(l.at(f), what)
 	}
 }
 
 // failed makes an error of a status, and frees it.
 func (l *Library) failed(status uintptr) error {
 	defer l.release(releaseStatus, status)
-	text, _, _ := purego.SyscallN(l.at(getErrorMessage), status)
+	text := clib.Call(l.at(getErrorMessage), status)
 	if message := clib.Text(text); message != "" {
 		return errors.New(message)
 	}
-	code, _, _ := purego.SyscallN(l.at(getErrorCode), status)
+	code := clib.Call(l.at(getErrorCode), status)
 	return fmt.Errorf("ONNX Runtime failed with its error code %d", uint32(code))
 }
 
