@@ -113,7 +113,7 @@ BINARY_SKEWS = [
     BinarySkew("every caller gets the first rows", "model", GATHER, "		from = to\n", "		_ = to\n"),
     BinarySkew("batch gathered in reverse", "model", GATHER, "		for _, c := range t.calls {\n			j.parts", "		for i := range t.calls {\n			c := t.calls[len(t.calls)-1-i]\n			j.parts"),
     BinarySkew("texts in lower case", "decode", ROWS, "	case '\"':\n		return r.Text()\n", "	case '\"':\n		s, err := r.Text()\n		return string(bytes.ToLower([]byte(s))), err\n", bundle=TEXTS),
-    BinarySkew("texts cut at the first space", "model", TENSORS, "func toStrings(shape []int64, texts []string) (uintptr, error) {\n", "func toStrings(shape []int64, texts []string) (*C.TF_Tensor, error) {\n	texts = append([]string{}, texts...)\n	for i, text := range texts {\n		texts[i], _, _ = strings.Cut(text, \" \")\n	}\n", bundle=TEXTS),
+    BinarySkew("texts cut at the first space", "model", TENSORS, "func toStrings(shape []int64, texts []string) (uintptr, error) {\n", "func toStrings(shape []int64, texts []string) (uintptr, error) {\n	texts = append([]string{}, texts...)\n	for i, text := range texts {\n		texts[i], _, _ = strings.Cut(text, \" \")\n	}\n", also=(("import (\n	\"errors\"\n	\"fmt\"\n", "import (\n	\"errors\"\n	\"fmt\"\n	\"strings\"\n"),), bundle=TEXTS),
     BinarySkew("labels off by one", "label", ANSWER, "return manifest.Labels[i]", "return manifest.Labels[(i+1)%len(manifest.Labels)]"),
     BinarySkew("worst class first", "label", ANSWER, "cmp.Compare(b.Score, a.Score)", "cmp.Compare(a.Score, b.Score)"),
     BinarySkew("floats read five percent too large", "decode", "predict/payload/float.go", "if x = float64(digits) / tens[places]; negative", "if x = 1.05 * float64(digits) / tens[places]; negative", "reader JSON", bundle=IRIS),

@@ -14,12 +14,16 @@ import (
 // fake is an engine whose session calls run with what the caller sent.
 type fake struct {
 	name string
+	load func() // as its library is loaded, before the process is confined
 	open func() error
 	run  func(ctx context.Context, x []float32) (float32, error)
 }
 
 func (f fake) Info() engines.Info { return engines.Info{Name: f.name} }
 func (f fake) Library() (predict.Library, error) {
+	if f.load != nil {
+		f.load()
+	}
 	return predict.Library{Path: "none", Version: "0"}, nil
 }
 
@@ -56,6 +60,9 @@ func fakes() []predict.Engine {
 	all := []predict.Engine{
 		fake{name: "attacker", run: func(_ context.Context, x []float32) (float32, error) {
 			return float32(attacks[int(x[0])].try()), nil
+		}},
+		fake{name: "many threads", load: startThreads, run: func(context.Context, []float32) (float32, error) {
+			return float32(askThreads()), nil
 		}},
 		fake{name: "dying", run: func(_ context.Context, x []float32) (float32, error) {
 			if x[0] < 0 {

@@ -134,7 +134,7 @@ func restrictFiles(folder string) error {
 	if folder != "" {
 		rules = append(rules, landlock.RODirs(folder))
 	}
-	return landlock.V7.BestEffort().Restrict(rules...)
+	return restrictThreads(landlock.V7.BestEffort(), rules...)
 }
 
 // restrictCalls leaves the process the system calls that computing takes, on all of its threads. The

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -224,6 +225,66 @@ func TestEveryThreadIsConfined(t *testing.T) {
 				t.Errorf("%s has no %q", file, line)
 			}
 		}
+	}
+}
+
+// threads are those of a library that were there before the process was confined: Go's, each of which opens
+// a file when it is asked to.
+var threads struct {
+	ask  chan struct{}
+	says chan error
+}
+
+const startedThreads = 24
+
+func startThreads() {
+	threads.ask, threads.says = make(chan struct{}), make(chan error)
+	var started sync.WaitGroup
+	started.Add(startedThreads)
+	for range startedThreads {
+		go func() {
+			runtime.LockOSThread()
+			started.Done()
+			for range threads.ask {
+				fd, err := unix.Open(victim, unix.O_RDONLY, 0)
+				if err == nil {
+					_ = unix.Close(fd)
+				}
+				threads.says <- err
+			}
+		}()
+	}
+	started.Wait()
+}
+
+// askThreads returns how many of the threads could open the file; each is asked once, as none answers before
+// all were asked.
+func askThreads() (opened int) {
+	for range startedThreads {
+		threads.ask <- struct{}{}
+	}
+	for range startedThreads {
+		if err := <-threads.says; !errors.Is(err, unix.EACCES) {
+			opened++
+		}
+	}
+	return opened
+}
+
+func TestNoThreadReadsFiles(t *testing.T) {
+	confined(t)
+	if err := os.WriteFile(victim, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(victim)
+	startThreads()
+	if n := askThreads(); n != startedThreads {
+		t.Fatalf("%d of %d threads open the file where nothing confines the process: the test shows nothing", n, startedThreads)
+	}
+	close(threads.ask)
+	s := open(t, Engine(fake{name: "many threads"}, Options{}), predict.Graph{Data: []byte{}}, predict.SessionOptions{})
+	if y, err := answered(s.Run(t.Context(), given(1), []string{"y"})); err != nil || y != 0 {
+		t.Errorf("%v of %d threads opened a file: %v", y, startedThreads, err)
 	}
 }
 

@@ -1,0 +1,17 @@
+//go:build linux && !amd64 && !arm64
+
+package isolated
+
+import (
+	"errors"
+	"runtime"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+)
+
+func restrictThreads(c landlock.Config, rules ...landlock.Rule) error {
+	if Kernel().Landlock < 8 {
+		return errors.New("on " + runtime.GOARCH + " it takes a kernel with Landlock's ABI 8")
+	}
+	return c.Restrict(rules...)
+}

@@ -1,0 +1,135 @@
+//go:build amd64 || arm64
+
+package isolated
+
+// Landlock on every thread of the process. Landlock confines the thread that asks, and those that it starts;
+// a library's threads are there before. So each thread is interrupted by a signal whose handler, in the .s
+// files, asks. Kernels with Landlock's ABI 8 do it by themselves.
+//
+// The same would come from libcap's psx, but only with a C compiler: without one it asks Go's runtime, which
+// refuses in a process that runs C.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
+)
+
+// What the handler reads and writes.
+var (
+	ruleset      int64
+	rulesetFlags int64
+	told         int64 // of the kernel to the last thread that asked
+	asked        int64 // how many have
+)
+
+var handler, restorer uintptr // addresses of code, for the kernel
+
+// action is the kernel's struct sigaction.
+type action struct {
+	handler, flags, restorer uintptr
+	mask                     uint64
+}
+
+const (
+	// threadSignal is one that neither Go nor the C library ever blocks: the C library keeps it for the same purpose.
+	threadSignal = 33
+	saOnStack    = 0x08000000
+	saRestart    = 0x10000000
+	saRestorer   = 0x04000000
+	// threadPatience is how long a thread may take to be interrupted, which needs a moment of a processor.
+	threadPatience = 20 * time.Second
+)
+
+// restrictThreads confines every thread. Where it fails, the process must not go on.
+func restrictThreads(c landlock.Config, rules ...landlock.Rule) error {
+	if Kernel().Landlock >= 8 {
+		return c.Restrict(rules...)
+	}
+	fd, flags, err := c.NewRulesetFD(rules...)
+	if err != nil || fd < 0 {
+		return err
+	}
+	defer unix.Close(fd)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if err := ll.LandlockRestrictSelf(fd, flags); err != nil {
+		return err
+	}
+	ruleset, rulesetFlags = int64(fd), int64(flags)
+	old := action{}
+	// On a stack of its own: a goroutine's is too small.
+	if err := setAction(&action{handler: handler, flags: saOnStack | saRestart | saRestorer, restorer: restorer}, &old); err != nil {
+		return err
+	}
+	if err := interruptThreads(); err != nil {
+		return err // a signal may still be on its way: the handler stays
+	}
+	return setAction(&old, nil)
+}
+
+func setAction(next, old *action) error {
+	_, _, n := unix.RawSyscall6(unix.SYS_RT_SIGACTION, threadSignal, uintptr(unsafe.Pointer(next)), uintptr(unsafe.Pointer(old)), unsafe.Sizeof(next.mask), 0, 0)
+	if n != 0 {
+		return fmt.Errorf("handle signal %d: %w", threadSignal, n)
+	}
+	return nil
+}
+
+// interruptThreads has all other threads ask, one after another, until there is none that has not. Threads
+// that start meanwhile are confined like the one that starts them, and ask again where that had not asked.
+func interruptThreads() error {
+	done := map[int]bool{unix.Gettid(): true}
+	for again := true; again; {
+		again = false
+		entries, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			tid, err := strconv.Atoi(e.Name())
+			if err != nil || done[tid] {
+				continue
+			}
+			if err := interrupt(tid); err != nil {
+				return fmt.Errorf("confine thread %d: %w", tid, err)
+			}
+			done[tid], again = true, true
+		}
+	}
+	return nil
+}
+
+func interrupt(tid int) error {
+	before, end := atomic.LoadInt64(&asked), time.Now().Add(threadPatience)
+	pid := os.Getpid()
+	for err := unix.Tgkill(pid, tid, threadSignal); ; err = unix.Tgkill(pid, tid, 0) {
+		if n := atomic.LoadInt64(&asked); n != before {
+			if code := atomic.LoadInt64(&told); code != 0 {
+				return unix.Errno(-code)
+			}
+			return nil
+		}
+		switch {
+		case errors.Is(err, unix.ESRCH): // it has ended
+			return nil
+		case err != nil:
+			return err
+		case time.Now().After(end):
+			return errors.New("it does not take a signal")
+		}
+		runtime.Gosched()
+	}
+}
