@@ -68,7 +68,8 @@ func restrictThreads(c landlock.Config, rules ...landlock.Rule) error {
 	if err := ll.LandlockRestrictSelf(fd, flags); err != nil {
 		return err
 	}
-	ruleset, rulesetFlags = int64(fd), int64(flags)
+	atomic.StoreInt64(&ruleset, int64(fd))
+	atomic.StoreInt64(&rulesetFlags, int64(flags))
 	old := action{}
 	// On a stack of its own: a goroutine's is too small.
 	if err := setAction(&action{handler: handler, flags: saOnStack | saRestart | saRestorer, restorer: restorer}, &old); err != nil {

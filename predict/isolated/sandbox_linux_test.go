@@ -18,7 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
 // attack is something that a graph which owns its process would do. try returns 0 where it worked, and
@@ -207,7 +209,7 @@ func TestAConfinedProcessReachesNothing(t *testing.T) {
 // Threads that the engine's library started before the process was confined are confined too.
 func TestEveryThreadIsConfined(t *testing.T) {
 	confined(t)
-	s := open(t, Engine(named{nil, "tensorflow"}, Options{}), predict.Graph{Path: filepath.Join(conformance, "savedmodels/affine")}, predict.SessionOptions{Threads: 3}).(*session)
+	s := open(t, Engine(tensorflow.Engine(), Options{}), predict.Graph{Path: filepath.Join(conformance, "savedmodels/affine")}, predict.SessionOptions{Threads: 3}).(*session)
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", s.cmd.Process.Pid))
 	if err != nil || len(files) < 4 {
 		t.Fatalf("%d threads: %v", len(files), err)
@@ -300,7 +302,7 @@ func TestHostileModelsAreHeld(t *testing.T) {
 	for name, signature := range map[string]string{"leaks": "", "aborts": "", "unused": "other"} {
 		t.Run(name, func(t *testing.T) {
 			g := predict.Graph{Path: filepath.Join(conformance, "hostile", name), Signature: signature}
-			s := open(t, Engine(named{nil, unchecked}, Options{}), g, predict.SessionOptions{})
+			s := open(t, Engine(named{tensorflow.Engine(), unchecked}, Options{}), g, predict.SessionOptions{})
 			if signature == "" {
 				if out, err := s.Run(t.Context(), plain, []string{"y"}); err != nil || out["y"].Data.([]float32)[3] != 8 {
 					t.Fatalf("the rows of golden cases: got %v, %v", out, err)
@@ -389,7 +391,7 @@ func TestMemoryOfARunIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, Engine(named{nil, "onnxruntime"}, Options{Memory: 256 << 20}), predict.Graph{Data: data, Path: "outer"}, predict.SessionOptions{Threads: 1})
+	s := open(t, Engine(onnx.Engine(), Options{Memory: 256 << 20}), predict.Graph{Data: data, Path: "outer"}, predict.SessionOptions{Threads: 1})
 	in := s.Inputs()[0]
 	ask := func(n int64) error {
 		shape := make([]int64, max(1, len(in.Shape)))
