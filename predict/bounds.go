@@ -31,21 +31,31 @@ func (b bounds) run(ctx context.Context, s Session, inputs Tensors, outputs []st
 	if err := b.before(s, inputs, outputs); err != nil {
 		return nil, err
 	}
-	if b.time > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, b.time, errRun{b.time})
-		defer cancel()
-	}
-	out, err := s.Run(ctx, inputs, outputs)
-	if late := (errRun{}); err != nil && errors.As(context.Cause(ctx), &late) {
-		return nil, fmt.Errorf("%w: %w", late, err)
-	}
+	var out Tensors
+	err := b.within(ctx, func(ctx context.Context) (err error) {
+		out, err = s.Run(ctx, inputs, outputs)
+		return err
+	})
 	if err == nil && b.bytes > 0 {
 		if got := size(out); got > b.bytes {
 			return nil, b.tooLarge(got)
 		}
 	}
 	return out, err
+}
+
+// within bounds the time that run takes.
+func (b bounds) within(ctx context.Context, run func(context.Context) error) error {
+	if b.time > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, b.time, errRun{b.time})
+		defer cancel()
+	}
+	err := run(ctx)
+	if late := (errRun{}); err != nil && errors.As(context.Cause(ctx), &late) {
+		return fmt.Errorf("%w: %w", late, err)
+	}
+	return err
 }
 
 // before refuses a run whose outputs would be too large, as far as their shapes are known.

@@ -240,7 +240,7 @@ type Model struct {
 type graphs struct {
 	model      Session // nil until it is open
 	engine     engines.Info
-	preprocess Session // nil unless the model takes pictures
+	preprocess Session // nil unless an engine prepares the model's pictures
 }
 
 func (g *graphs) list() (open []Session) {
@@ -306,25 +306,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, all []Eng
 	}
 	if p := m.manifest.Picture; p != nil {
 		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels, Alpha: pixels.Alpha(p.Alpha)}
-		if spec := m.manifest.PictureInput(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
-			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
-			m.batcher.rowBytes = n * int64(spec.ElementSize())
-			m.preprocessing = preprocessing{rules: p.Rules, height: spec.Shape[1], width: spec.Shape[2]}
-		}
-		if some, err = candidates(all, bundle.PreprocessEngine); err != nil {
-			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
-		}
-		// One thread: pictures of concurrent callers are what runs side by side.
-		settings.Threads = 1
-		g.preprocess, _, err = firstOf(some, func(e Engine) (Session, error) {
-			return openFile(ctx, e, b, Graph{Path: p.Preprocess}, settings)
-		})
-		if err != nil {
-			return err
-		}
-		if err := matchPreprocess(g.preprocess); err != nil {
-			return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
-		}
+		return m.openPreprocessing(ctx, b, all, settings)
 	}
 	return nil
 }
@@ -380,14 +362,6 @@ func matchEnds(s Session, m *bundle.Manifest) error {
 		return fmt.Errorf("the graph has %d inputs, the manifest says %d", n, len(m.Inputs))
 	}
 	return check("output", m.Outputs, s.Outputs())
-}
-
-func matchPreprocess(s Session) error {
-	in, out := s.Inputs(), s.Outputs()
-	if len(in) != 1 || len(out) != 1 || in[0].DType != tensor.Uint8 || len(in[0].Shape) != 3 {
-		return errors.New("a preprocessing graph takes one uint8 [height, width, 3] and gives one tensor")
-	}
-	return nil
 }
 
 func (m *Model) manifestOutputs() (specs []tensor.Spec) {

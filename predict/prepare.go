@@ -81,15 +81,3 @@ func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, too
 	took.Preprocess = time.Since(decoded)
 	return in, took, err
 }
-
-func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, error) {
-	g := m.graphs.Load()
-	preprocess := g.preprocess
-	in, out := preprocess.Inputs()[0].Name, preprocess.Outputs()[0].Name
-	picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}
-	results, err := m.bounds.run(ctx, preprocess, Tensors{in: picture}, []string{out})
-	if err := m.replaced(g, err); err != nil {
-		return nil, fmt.Errorf("preprocess: %w", err)
-	}
-	return Tensors{m.manifest.Picture.Input: results[out].Batch()}, nil
-}

@@ -1,51 +1,135 @@
 package predict
 
 import (
-	"strings"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/pixels"
+	"github.com/forgo-ml/forgo/predict/preprocess"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// preprocessing knows how much memory a model's preprocessing graph takes for a picture.
+// preprocessing is how a model's preprocessing graph is run: by a kernel where the graph is the one that the
+// bundle's rules give, otherwise by an engine.
 type preprocessing struct {
-	rules         *bundle.Rules // nil of bundles that do not say them
-	height, width int64         // of the model's input
+	kernel        *preprocess.Kernel // nil where an engine runs the graph
+	height, width int64              // of the model's input, as far as they are known
 }
 
-// memory is the most that the graph takes for a stored picture of a size, beside it, in bytes.
+// openPreprocessing reads the graph and opens it, unless a kernel does what it does.
+func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, all []Engine, o SessionOptions) error {
+	p := m.manifest.Picture
+	data, err := b.ReadFile(p.Preprocess)
+	if err != nil {
+		return err
+	}
+	spec := m.manifest.PictureInput()
+	if len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
+		n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
+		m.batcher.rowBytes = n * int64(spec.ElementSize())
+		if len(spec.Shape) == 4 {
+			m.preprocessing.height, m.preprocessing.width = spec.Shape[1], spec.Shape[2]
+			m.preprocessing.kernel = kernelFor(p, spec, data)
+		}
+	}
+	if m.preprocessing.kernel != nil {
+		return nil
+	}
+	some, err := candidates(all, bundle.PreprocessEngine)
+	if err != nil {
+		return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
+	}
+	// One thread: pictures of concurrent callers are what runs side by side.
+	o.Threads = 1
+	s, _, err := firstOf(some, func(e Engine) (Session, error) {
+		return openSession(ctx, e, Graph{Path: p.Preprocess, Data: data}, o)
+	})
+	if err == nil {
+		m.graphs.Load().preprocess = s
+		err = matchPreprocess(s)
+	}
+	if err != nil {
+		return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
+	}
+	return nil
+}
+
+// kernelFor returns the kernel that does what a bundle's graph does, or nil: what the bundle says of the graph counts only
+// where the graph is that.
+func kernelFor(p *bundle.Picture, input tensor.Spec, graph []byte) *preprocess.Kernel {
+	if p.Rules == nil || input.DType != tensor.Float32 {
+		return nil
+	}
+	r := preprocess.Rules{
+		Height: int(input.Shape[1]), Width: int(input.Shape[2]), Channels: int(input.Shape[3]),
+		Resize: p.Rules.Resize, Fit: p.Rules.Fit, ShorterSide: p.Rules.ShorterSide,
+	}
+	if len(p.Rules.PadColour) == 3 {
+		for i, v := range p.Rules.PadColour {
+			r.PadColour[i] = uint8(v)
+		}
+	}
+	if !r.Is(graph) {
+		return nil
+	}
+	k, err := preprocess.New(r)
+	if err != nil {
+		return nil
+	}
+	return k
+}
+
+func matchPreprocess(s Session) error {
+	in, out := s.Inputs(), s.Outputs()
+	if len(in) != 1 || len(out) != 1 || in[0].DType != tensor.Uint8 || len(in[0].Shape) != 3 {
+		return errors.New("a preprocessing graph takes one uint8 [height, width, 3] and gives one tensor")
+	}
+	return nil
+}
+
+// memory is the most that preprocessing takes for a stored picture of a size, beside it, in bytes.
 // A picture may be turned upright first, so both ways round are counted.
 func (p preprocessing) memory(width, height int) int64 {
-	w, h := int64(width), int64(height)
-	return max(p.upright(h, w), p.upright(w, h))
+	if p.kernel != nil {
+		return max(p.kernel.Memory(width, height), p.kernel.Memory(height, width))
+	}
+	return max(p.ofEngine(int64(height), int64(width)), p.ofEngine(int64(width), int64(height)))
 }
 
-// upright follows what src/forgo/_resample.py builds: see there.
-func (p preprocessing) upright(h, w int64) int64 {
-	const (
-		overhead = 8 << 20 // of the engine, whatever the size
-		block    = 256     // rows that one of Pillow's filters turns at once
-		index    = 8       // int64 and double
-	)
-	if p.rules == nil { // ONNX's Resize, which takes floats; antialiased, in another layout
-		return overhead + 40*h*w
+// ofEngine is for graphs of which nothing is known but that they resize: ten floats for each pixel of the picture, and
+// what filters that take one axis after the other keep between them.
+func (p preprocessing) ofEngine(h, w int64) int64 {
+	const overhead = 8 << 20 // of the engine, whatever the size
+	return overhead + 40*h*w + 64*p.height*p.width + 96*(p.height*w+h*p.width) + 2048*(h+w+p.height+p.width)
+}
+
+// preprocessed makes the model's input of a decoded picture.
+func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, error) {
+	var made Tensor
+	var err error
+	if k := m.preprocessing.kernel; k != nil {
+		err = m.bounds.within(ctx, func(ctx context.Context) error {
+			data, err := k.Run(ctx, img.Pix, img.Width, img.Height)
+			made = Tensor{Shape: k.Shape(), Data: data}
+			return err
+		})
+	} else {
+		g := m.graphs.Load()
+		in, out := g.preprocess.Inputs()[0].Name, g.preprocess.Outputs()[0].Name
+		picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}
+		var results Tensors
+		results, err = m.bounds.run(ctx, g.preprocess, Tensors{in: picture}, []string{out})
+		err = m.replaced(g, err)
+		made = results[out]
 	}
-	resize := p.rules.Resize
-	made := 64 * p.height * p.width // 3 channels, a few floats of each at a time
-	total := overhead + made
-	places := int64(0) // of the longest axis, once it is resized whole
-	if p.rules.Fit == "shorter-side" {
-		places = int64(p.rules.ShorterSide) * max(h/w, w/h, 1)
-	}
-	taps := 16 * index * (12*max(h, w) + 12*max(p.height, p.width)) // 5 on either side at most, times the widening
 	switch {
-	case strings.HasPrefix(resize, "nearest"):
-		return total + 3*p.height*w + 4*index*(places+p.height+p.width)
-	case resize == "bilinear", resize == "bilinear-tf1":
-		return total + 3*p.height*w*6
-	case strings.HasSuffix(resize, "-pillow"):
-		rowsFirst := 3 * p.height * w * 16
-		columnsFirst := 3*min(block, h)*w*3 + 3*block*p.width*16 + 3*(h+block)*p.width*3
-		return total + taps + max(rowsFirst, columnsFirst)
+	case errors.Is(err, preprocess.ErrTooLong):
+		return nil, inputError{err}
+	case err != nil:
+		return nil, fmt.Errorf("preprocess: %w", err)
 	}
-	return total + taps + 3*p.height*w*24
+	return Tensors{m.manifest.Picture.Input: made.Batch()}, nil
 }

@@ -6,11 +6,13 @@ Normalization is the model's own.
 
 Models that come without a bundle have graphs too, one for each way to resize, which the Go library
 carries: their settings are inputs, see :func:`build_bare`. ``python -m forgo._preprocess FOLDER``
-writes them.
+writes them, and ``graphs.json``, by which Go knows the graphs of bundles again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -25,7 +27,7 @@ from forgo._nodes import BOOL, DOUBLE, FLOAT, INT32, INT64, UINT8, Nodes, Value
 from forgo._onnxruntime import session
 from forgo._picture import Alpha, decode
 from forgo._resample import Axis
-from forgo._rules import FITS, Fit, Resize, Rules
+from forgo._rules import FITS, RESIZES, Fit, Resize, Rules
 
 INPUT = "image"
 OUTPUT = "pixels"
@@ -41,21 +43,47 @@ def build(height: int, width: int, rules: Rules | None = None, *, channels: int 
     """
     rules = (rules or Rules(**of_rules)).of_size(height, width)
     n = Nodes()
-    axes, shown = _fitted(
-        n, rules.fit, (n.scalar(height), n.scalar(width)), n.scalar(rules.shorter_side or 0)
-    )
+    # What a bundle chooses has a name of its own, so that nothing else depends on it: see digest.
+    size = (n.array(np.array(height), "rows"), n.array(np.array(width), "columns"))
+    shorter_side = n.array(np.array(rules.shorter_side), "shorter_side") if rules.shorter_side else ""
+    axes, shown = _fitted(n, rules.fit, size, shorter_side)
     colours = _grey if channels == 1 else _coloured
     pixels = _resample.resize(n, rules.resize, INPUT, *axes, colours)
     if rules.fit == "pad":
-        ground = n.array(np.array(rules.pad_colour, np.uint8))
+        ground = n.array(np.array(rules.pad_colour, np.uint8), "pad_colour")
         pixels = n("Where", shown, pixels, n.cast(colours(n, ground), FLOAT))
     # Says how large it is, which nothing else in the graph does.
-    pixels = n("Reshape", pixels, n.ints(height, width, channels))
+    pixels = n("Reshape", pixels, n.array(np.array([height, width, channels]), "size"))
     n("Identity", pixels, name=OUTPUT)
     return n.model(
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["height", "width", 3])],
         helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [height, width, channels]),
     )
+
+
+CHOSEN = ("rows", "columns", "size", "shorter_side", "pad_colour")
+"""Constants of a graph that the bundle chooses."""
+
+
+def digest(model: onnx.ModelProto) -> str:
+    """The SHA-256 of a graph without what the bundle chooses: its size, shorter side and ground."""
+    same = onnx.ModelProto()
+    same.CopyFrom(model)
+    for constant in same.graph.initializer:
+        if constant.name in CHOSEN:
+            constant.CopyFrom(onnx.TensorProto(name=constant.name))
+    del same.graph.output[:]
+    return hashlib.sha256(same.SerializeToString(deterministic=True)).hexdigest()
+
+
+def digests() -> dict[str, str]:
+    """The digest of each graph that :func:`build` builds, by way to resize, fit and channels."""
+    return {
+        f"{resize} {fit} {channels}": digest(build(8, 8, resize=resize, fit=fit, channels=channels))
+        for resize in RESIZES
+        for fit in FITS
+        for channels in (1, 3)
+    }
 
 
 def build_bare(resize: Resize) -> onnx.ModelProto:
@@ -212,3 +240,4 @@ class Preprocessor:
 if __name__ == "__main__":
     for way in get_args(Resize):
         (Path(sys.argv[1]) / f"{way}.onnx").write_bytes(build_bare(way).SerializeToString(deterministic=True))
+    (Path(sys.argv[1]) / "graphs.json").write_text(json.dumps(digests(), indent=1) + "\n")

@@ -166,6 +166,12 @@ def _taps(n: Nodes, axis: Axis, count: str, position: str, weights: str) -> Taps
     return Taps(count, index, n("Unsqueeze", n("Transpose", weights, perm=[1, 0]), n.ints(2, 3)))
 
 
+def _normalized(n: Nodes, weights: str) -> str:
+    """Weights by their sum, which is made in double precision: in any order it is the same number then."""
+    total = n("ReduceSum", n.cast(weights, DOUBLE), n.ints(1), keepdims=1)
+    return n("Div", weights, n.cast(total, FLOAT))
+
+
 def _columns(n: Nodes, values: str) -> str:
     return n("Unsqueeze", values, n.ints(1))
 
@@ -217,7 +223,7 @@ def _spans(kernel: Callable[[Nodes, str], str], radius: float, *, antialias: boo
         inside = n("LessOrEqual", position, _columns(n, last))
         inside = n("And", inside, n("LessOrEqual", distance, _f(n, radius)))
         weights = n("Where", inside, kernel(n, distance), _f(n, 0))
-        weights = n("Div", weights, n("ReduceSum", weights, n.ints(1), keepdims=1))
+        weights = _normalized(n, weights)
         return _taps(n, axis, count, position, weights)
 
     return taps
@@ -247,7 +253,7 @@ def _four(a: float, *, table: bool) -> Callable[[Nodes, Axis], Taps]:
             end = n("Sub", axis.have, 1)
             there = n("Equal", position, n("Min", n("Max", position, 0), end))
             weights = n("Where", there, weights, one(0))
-            weights = n("Div", weights, n("ReduceSum", weights, n.ints(1), keepdims=1))
+            weights = _normalized(n, weights)
         return _taps(n, axis, n.scalar(4), position, weights)
 
     return taps

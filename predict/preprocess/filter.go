@@ -1,0 +1,146 @@
+package preprocess
+
+import "context"
+
+// filter is one way to resize.
+type filter struct {
+	run     func(ctx context.Context, p picture, o output, rows, columns axis) error
+	support float64 // on either side; 0 of those without sums
+	rounds  bool    // to whole numbers, after each axis
+	steps   bool    // counts the pixels of a resized axis one by one
+}
+
+// memory is what the taps of an axis take.
+func (f filter) memory(a axis) int64 {
+	return 8 * int64(float64(a.wanted())*(a.reach(f.support)+4))
+}
+
+// work is what lies between the picture and the output.
+func (f filter) work(rows, columns axis, width, channels int) int64 {
+	line := int64(width)*int64(channels) + 8
+	made := int64(columns.wanted())*int64(channels) + 8
+	switch {
+	case f.support == 0:
+		return 0
+	case f.rounds:
+		return 2*line + int64(rows.have)*made + 8*line + 2*made
+	}
+	return 4 * line
+}
+
+var filters = map[string]filter{
+	"nearest":            {run: nearest(nearestPillow), steps: true},
+	"nearest-tf":         {run: nearest(nearestTF)},
+	"bilinear":           {run: bilinear(true)},
+	"bilinear-tf1":       {run: bilinear(false)},
+	"bilinear-antialias": spans(1, true, triangle),
+	"bicubic":            summed(2, func(a axis) taps[float32] { return fourTaps(a, -0.5, true) }),
+	"bicubic-antialias":  spans(2, true, cubic),
+	"bicubic-torch":      summed(2, func(a axis) taps[float32] { return fourTaps(a, -0.75, false) }),
+	"lanczos3":           spans(3, false, lanczosOf(3)),
+	"lanczos3-antialias": spans(3, true, lanczosOf(3)),
+	"lanczos5":           spans(5, false, lanczosOf(5)),
+	"lanczos5-antialias": spans(5, true, lanczosOf(5)),
+	"area":               summed(0.5, areaTaps),
+	"box-pillow":         rounded(0.5, pillowBox),
+	"bilinear-pillow":    rounded(1, pillowTriangle),
+	"hamming-pillow":     rounded(1, pillowHamming),
+	"bicubic-pillow":     rounded(2, pillowCubic),
+	"lanczos-pillow":     rounded(3, pillowLanczos),
+}
+
+func nearest(find func(axis) []int) func(context.Context, picture, output, axis, axis) error {
+	return func(ctx context.Context, p picture, o output, rows, columns axis) error {
+		across := find(columns)
+		for i, y := range find(rows) {
+			if err := ended(ctx, i); err != nil {
+				return err
+			}
+			row, made := p.row(y), o.row(i)
+			for j, x := range across {
+				for c := range p.channels {
+					made[j*p.channels+c] = float32(row[x*p.channels+c])
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// ended asks ctx now and then.
+func ended(ctx context.Context, row int) error {
+	if row%64 == 0 {
+		return ctx.Err()
+	}
+	return nil
+}
+
+func bilinear(halfPixel bool) func(context.Context, picture, output, axis, axis) error {
+	mixed := func(a, b, share float32) float32 { return a + float32((b-a)*share) }
+	return func(ctx context.Context, p picture, o output, rows, columns axis) error {
+		across := betweens(columns, halfPixel)
+		for i, down := range betweens(rows, halfPixel) {
+			if err := ended(ctx, i); err != nil {
+				return err
+			}
+			upper, lower, made := p.row(down.lower), p.row(down.upper), o.row(i)
+			for j := range across {
+				b := &across[j]
+				l, r, to := b.lower*p.channels, b.upper*p.channels, j*p.channels
+				for c := range p.channels {
+					above := mixed(float32(upper[l+c]), float32(upper[r+c]), b.share)
+					below := mixed(float32(lower[l+c]), float32(lower[r+c]), b.share)
+					made[to+c] = mixed(above, below, down.share)
+				}
+			}
+		}
+		return nil
+	}
+}
+
+func spans(radius float32, antialias bool, kernel func(float32) float32) filter {
+	return summed(float64(radius), func(a axis) taps[float32] { return spanTaps(a, radius, antialias, kernel) })
+}
+
+// floats are what bytes are.
+var floats = func() (t [256]float32) {
+	for i := range t {
+		t[i] = float32(i)
+	}
+	return t
+}()
+
+// summed sums up in single precision: rows first, one wanted row at a time.
+func summed(support float64, tapsOf func(axis) taps[float32]) filter {
+	return filter{support: support, run: func(ctx context.Context, p picture, o output, rows, columns axis) error {
+		down, along := tapsOf(rows), tapsOf(columns)
+		from, to := along.span()
+		line := make([]float32, p.stride)
+		for i := range rows.wanted() {
+			if err := ended(ctx, i); err != nil {
+				return err
+			}
+			part := line[from*p.channels : to*p.channels]
+			clear(part)
+			places, weights := down.of(i)
+			for t, y := range places {
+				weight := weights[t]
+				for x, v := range p.row(int(y))[from*p.channels:][:len(part)] {
+					part[x] += float32(floats[v] * weight)
+				}
+			}
+			made := o.row(i)
+			for j := range columns.wanted() {
+				places, weights := along.of(j)
+				for c := range p.channels {
+					sum := float32(0)
+					for t, x := range places {
+						sum += float32(line[int(x)*p.channels+c] * weights[t])
+					}
+					made[j*p.channels+c] = sum
+				}
+			}
+		}
+		return nil
+	}}
+}
