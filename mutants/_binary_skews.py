@@ -74,6 +74,8 @@ IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shap
 HALF = "../conformance/bundles/half_plus_two.forgo"
 
 RIPE = "mutants/ripe.forgo"
+CUT_OUT, PADDED, GREY = (f"mutants/{name}.forgo" for name in ("cut", "padded", "grey"))
+FIT, KERNEL_TAPS, KERNEL_SUMS = (f"predict/preprocess/{name}.go" for name in ("fit", "taps", "rounded"))
 
 WIRE = "predict/isolated/wire.go"
 
@@ -107,7 +109,18 @@ BINARY_SKEWS = [
     BinarySkew("the lower eight of 16 bits", "decode", PNG, "	return p[0], p[wide], p[2*wide], a\n", "	return p[wide-1], p[2*wide-1], p[3*wide-1], a\n", bundle=CAFFE),
     BinarySkew("nearest chroma upsampling in WebP", "decode", "predict/pixels/webp/upsample.go", "		out[2*x-1] = byte(((sum+2*(n1+f))>>3 + n) >> 1)\n", "		out[2*x-1] = byte(n + 0*sum)\n", bundle=CAFFE),
     BinarySkew("TIFF's predictor forgotten", "decode", "predict/pixels/tiff.go", "differences: one(tiffPredictor, 1) == 2,", "differences: one(tiffPredictor, 1) == 3,", bundle=CAFFE),
-    BinarySkew("height and width swapped", "preprocess", "predict/prepare.go", "Shape: []int64{int64(img.Height), int64(img.Width), 3}", "Shape: []int64{int64(img.Width), int64(img.Height), 3}"),
+    BinarySkew("height and width swapped for the graph", "preprocess", "predict/preprocessing.go", "Shape: []int64{int64(img.Height), int64(img.Width), 3}", "Shape: []int64{int64(img.Width), int64(img.Height), 3}", bundle=SHAPES),
+    BinarySkew("height and width swapped for the kernel", "preprocess", "predict/preprocessing.go", "k.Run(ctx, img.Pix, img.Width, img.Height)", "k.Run(ctx, img.Pix, img.Height, img.Width)"),
+    BinarySkew("the crop begins a pixel late", "preprocess", FIT, "a.start = (have[side] - a.have) / 2", "a.start = (have[side] - a.have + 2) / 2"),
+    BinarySkew("bilinear from the corners", "preprocess", KERNEL_TAPS, "\t\tif halfPixel {", "\t\tif false {"),
+    BinarySkew("a filter's taps off by one", "preprocess", KERNEL_TAPS, "t.add(a.start+first+i, int32", "t.add(a.start+max(first-1, 0)+i, int32", bundle=CUT_OUT),
+    BinarySkew("a filter's weights cut off, not rounded", "preprocess", KERNEL_TAPS, "rounding := 0.5\n", "rounding := 0.0\n", bundle=CUT_OUT),
+    BinarySkew("a filter's sums cut off, not rounded", "preprocess", KERNEL_SUMS, "rounding = 1 << (weightBits - 1)", "rounding = 1", bundle=CUT_OUT),
+    BinarySkew("a sum's sign lost beside its neighbour's", "preprocess", KERNEL_SUMS, "(sums - uint64(int64(l))) >> 32", "sums >> 32", bundle=CUT_OUT),
+    BinarySkew("the shorter side rounded up", "preprocess", FIT, "a.total = r.ShorterSide * have[side] / have[1-side]", "a.total = (r.ShorterSide*have[side] + have[1-side] - 1) / have[1-side]", bundle=CUT_OUT),
+    BinarySkew("the ground of a padded picture black", "preprocess", "predict/preprocess/preprocess.go", "ground := r.PadColour[:]", "ground := make([]byte, 3)", bundle=PADDED),
+    BinarySkew("a picture padded from the corner", "preprocess", FIT, "a.at = half(size[side] - a.total)", "a.at = 0", bundle=PADDED),
+    BinarySkew("grey weighed evenly", "preprocess", "predict/preprocess/preprocess.go", "19595*uint32(p[0]) + 38470*uint32(p[1]) + 7471*uint32(p[2])", "21845*uint32(p[0]) + 21846*uint32(p[1]) + 21845*uint32(p[2])", bundle=GREY),
     BinarySkew("outputs rounded", "model", PREDICT, "		t := results[info.GraphName]\n", "		t := results[info.GraphName]\n		for i, x := range t.Data.([]float32) {\n			t.Data.([]float32)[i] = float32(int(x*1000)) / 1000\n		}\n"),
     BinarySkew("batch rows swapped between callers", "model", GATHER, "c.finish(rows(out, from, to), nil)", "c.finish(rows(out, t.rows-to, t.rows-from), nil)"),
     BinarySkew("every caller gets the first rows", "model", GATHER, "		from = to\n", "		_ = to\n"),

@@ -37,6 +37,7 @@ class Server:
     http: str
     grpc: str
     log: SimpleQueue[str]
+    pid: int
 
     def logs(self, pattern: str) -> re.Match[str]:
         """Wait for a line; ValueError where there comes none."""
@@ -69,7 +70,7 @@ def serving(binary: Path, path: Path, *options: str) -> Iterator[Server]:
         Thread(target=read, daemon=True).start()
         try:
             at = _logs(log, r"serving.*\bhttp\W+(127\.0\.0\.1:\d+).*\bgrpc\W+(127\.0\.0\.1:\d+)")
-            yield Server(f"http://{at[1]}", f"grpc://{at[2]}", log)
+            yield Server(f"http://{at[1]}", f"grpc://{at[2]}", log, process.pid)
         finally:
             process.terminate()
             process.wait(timeout=60)

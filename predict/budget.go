@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -65,6 +66,18 @@ func (b *Budget) Give(bytes int64) {
 	if b != nil {
 		b.used.Add(-bytes)
 	}
+}
+
+// large is what is collected before it is given back.
+const large = 16 << 20
+
+// giveBack gives back what a picture took and nothing refers to any more. Of a large one it is garbage first, which the
+// collector would leave for a while: others would take as much again beside it.
+func (b *Budget) giveBack(bytes int64) {
+	if b != nil && bytes >= large {
+		runtime.GC()
+	}
+	b.Give(bytes)
 }
 
 // waitForMemory is how long a picture waits for others to give memory back.

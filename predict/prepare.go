@@ -51,7 +51,7 @@ func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, too
 	start, memory := time.Now(), int64(0)
 	leave := func() {}
 	defer func() {
-		m.batcher.budget.Give(memory)
+		m.batcher.budget.giveBack(memory)
 		leave()
 	}()
 	o := m.decode

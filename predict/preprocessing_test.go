@@ -6,29 +6,52 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/preprocess"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// What is reserved for a large picture is far less than a float copy of it, but where the graph makes
-// one, and grows with what the graph holds: it never overflows.
+// What is reserved for a large picture is far less than a float copy of it where a kernel prepares it, and more than one
+// where an engine runs a graph of which nothing is known. It never overflows.
 func TestPreprocessingIsReservedByTheHeader(t *testing.T) {
 	const large, whole = 9459, 9459 * 9459 * 3
-	reserved := func(resize, fit string, w, h int) int64 {
-		return preprocessing{rules: &bundle.Rules{Resize: resize, Fit: fit, ShorterSide: 256}, height: 224, width: 224}.memory(w, h)
-	}
 	for _, resize := range Resizes() {
-		n := reserved(resize, "shorter-side", large, large)
-		if n <= 0 || n > 4*whole*8/10 {
-			t.Errorf("%s reserves %d bytes for a picture of %d; a float copy takes %d", resize, n, whole, 4*whole)
+		kernel, err := preprocess.New(preprocess.Rules{Height: 224, Width: 224, Channels: 3, Resize: resize, Fit: "shorter-side", ShorterSide: 256})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if strings.HasPrefix(resize, "bilinear") && !strings.Contains(resize, "-antialias") && !strings.Contains(resize, "-pillow") && n > whole {
-			t.Errorf("%s reserves %d bytes, more than the picture's %d", resize, n, whole)
+		p := preprocessing{kernel: kernel, height: 224, width: 224}
+		n := p.memory(large, large)
+		if n <= 224*224*3*4 || n > whole/8 {
+			t.Errorf("%s reserves %d bytes for a picture of %d", resize, n, whole)
 		}
-		// One pixel wide: what the filter makes of it is larger than the picture.
-		if tall := reserved(resize, "shorter-side", 1, 89_478_485); tall < 224*89_478_485 || tall > math.MaxInt64/1000 {
+		// One pixel wide: what the filter makes of it may be larger than the picture.
+		const line = 89_478_485
+		if tall := p.memory(1, line); tall > 300*line || tall != p.memory(line, 1) {
 			t.Errorf("%s reserves %d bytes for a line of pixels", resize, tall)
 		}
 	}
-	if n := (preprocessing{height: 224, width: 224}).memory(large, large); n < 4*whole {
-		t.Errorf("a bundle that does not say its rules reserves %d bytes, less than a float copy", n)
+	p := preprocessing{height: 224, width: 224}
+	if n := p.memory(large, large); n < 40*large*large {
+		t.Errorf("an unknown graph reserves %d bytes, less than the floats that it may make", n)
+	}
+	if n := p.memory(1, 89_478_485); n > math.MaxInt64/1000 {
+		t.Errorf("an unknown graph reserves %d bytes for a line of pixels", n)
+	}
+}
+
+// A bundle that says rules which its graph does not follow gets no kernel, and so nothing is reserved by these rules.
+func TestRulesDoNotCountWithoutTheirGraph(t *testing.T) {
+	graph, err := preparing.ReadFile("preprocess/nearest.onnx") // forgo's own, but no bundle's
+	if err != nil {
+		t.Fatal(err)
+	}
+	input := tensor.Spec{DType: tensor.Float32, Shape: []int64{-1, 224, 224, 3}}
+	for _, rules := range []*bundle.Rules{nil, {Resize: "nearest", Fit: "stretch"}} {
+		if kernelFor(&bundle.Picture{Rules: rules}, input, graph) != nil {
+			t.Errorf("rules %v get a kernel for another graph", rules)
+		}
+	}
+	if !strings.HasPrefix(string(graph), "\b") {
+		t.Error("the graph is no graph")
 	}
 }

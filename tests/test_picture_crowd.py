@@ -1,12 +1,17 @@
-"""A thousand pictures of all kinds at once: each gets the answer that it has alone in a fresh process."""
+"""Pictures of all kinds, and the largest ones, at once: answers are those of a fresh process, and memory is what is reserved."""
 
 from __future__ import annotations
 
 import json
 import random
+import re
+import shutil
+import struct
 import subprocess
+import sys
 import urllib.error
 import urllib.request
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +20,8 @@ import pytest
 
 import forgo
 from forgo import _binary
-from mutants._serve_skews import serving
+from mutants._bundle_skews import BundleSkew, Manifest, apply
+from mutants._serve_skews import Server, serving
 from tests.conftest import ROOT
 
 PICTURES = ROOT / "conformance" / "pictures"
@@ -80,3 +86,88 @@ def test_a_thousand_pictures_at_once_are_answered_as_alone(tmp_path: Path) -> No
         url = f"{server.http}/models/sums"
         for picture, got in zip(crowd, pool.map(lambda p: crowded(url, p), crowd), strict=True):
             assert got == want[picture], picture.name
+
+
+LARGE = 9459
+"""The side of the largest square picture that is taken."""
+MB = 1 << 20
+ROOM, MARGIN = 512 * MB, 64 * MB
+
+
+def large_picture() -> bytes:
+    """A grey PNG of less than a megabyte."""
+    row = b"\0" + bytes(range(256)) * (LARGE // 256 + 1)
+    packer = zlib.compressobj(1)
+    data = b"".join(packer.compress(row[: LARGE + 1]) for _ in range(LARGE)) + packer.flush()
+    made = b"\x89PNG\r\n\x1a\n"
+    for name, content in (
+        (b"IHDR", struct.pack(">IIBBBBB", LARGE, LARGE, 8, 0, 0, 0, 0)),
+        (b"IDAT", data),
+        (b"IEND", b""),
+    ):
+        made += struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return made
+
+
+def resident(server: Server, what: str) -> int:
+    """The server's VmRSS, or VmHWM: the most that it ever was."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(status.split(f"{what}:")[1].split()[0]) << 10
+
+
+def asked(url: str, picture: bytes) -> tuple[int, bytes]:
+    ask = urllib.request.Request(url, picture, {"Content-Type": "application/octet-stream"})
+    try:
+        with urllib.request.urlopen(ask, timeout=300) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read()
+
+
+def crowd_of_large_ones(bundle: Path) -> tuple[list[tuple[int, bytes]], int, int]:
+    """The answers to four of the largest pictures at once, how far the server's memory rose, and what stays of it."""
+    picture = large_picture()
+    with (
+        serving(_binary.path(), bundle, "--max-memory", f"{ROOM // MB}MiB") as server,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        url = f"{server.http}/models/{bundle.stem}"
+        before = resident(server, "VmRSS")
+        answers = list(pool.map(lambda _: asked(url, picture), range(4)))
+        return answers, resident(server, "VmHWM") - before, resident(server, "VmRSS") - before
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize("resize", ["bilinear", "lanczos-pillow"])
+def test_the_largest_pictures_at_once_take_what_is_reserved(tmp_path: Path, resize: Any) -> None:
+    bundle = tmp_path / "large.forgo"
+    forgo.export(averaging(), bundle, examples=[PICTURES / "420-baseline.jpg"], resize=resize)
+    answers, rise, stays = crowd_of_large_ones(bundle)
+    assert {status for status, _ in answers} <= {200, 429}
+    assert [status for status, _ in answers].count(200) >= 1
+    assert rise < ROOM + MARGIN
+    assert stays < ROOM
+
+
+def lying(bundle: Path, manifest: Manifest) -> None:
+    """Say of a graph that makes floats of the whole picture that it takes single pixels."""
+    del bundle
+    manifest["picture"]["rules"] = {"resize": "nearest", "fit": "crop"}
+
+
+@linux
+@pytest.mark.slow
+def test_a_bundle_that_lies_about_its_graph_takes_no_more(tmp_path: Path) -> None:
+    """What is reserved for preprocessing is not what the rules say, where the graph is another."""
+    bundle = tmp_path / "lying.forgo"
+    shutil.copytree(ROOT / "conformance" / "bundles" / "shapes.forgo", bundle)
+    apply(BundleSkew("rules of another graph", "", lying), bundle)
+    answers, rise, _ = crowd_of_large_ones(bundle)
+    for status, said in answers:
+        assert status == 400
+        assert re.search(rb"needs \d{10} bytes of memory, and a request may take", said)
+    assert rise < ROOM + MARGIN

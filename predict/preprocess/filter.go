@@ -23,7 +23,8 @@ func (f filter) work(rows, columns axis, width, channels int) int64 {
 	case f.support == 0:
 		return 0
 	case f.rounds:
-		return 2*line + int64(rows.have)*made + 8*line + 2*made
+		taken := float64(rows.wanted())*float64(rows.have)/float64(max(rows.total, 1)) + rows.reach(f.support) + 2
+		return 2*line + int64(min(float64(rows.have), taken))*made + 8*line + 2*made
 	}
 	return 4 * line
 }

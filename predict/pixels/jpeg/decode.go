@@ -31,7 +31,7 @@ type plane struct {
 }
 
 // keptSize bounds what a decoder keeps for the next picture.
-const keptSize = 32 << 20
+const keptSize = 8 << 20
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
