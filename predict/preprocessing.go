@@ -72,7 +72,7 @@ func kernelFor(p *bundle.Picture, input tensor.Spec, graph []byte) *preprocess.K
 			r.PadColour[i] = uint8(v)
 		}
 	}
-	if !r.Is(graph) {
+	if r.Height > pixels.MaxPixels/max(r.Width, 1) || !r.Is(graph) {
 		return nil
 	}
 	k, err := preprocess.New(r)

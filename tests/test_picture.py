@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from forgo import PictureError
 from forgo._picture import FORMATS, decode
-from forgo._preprocess import Preprocessor, build, build_bare
+from forgo._preprocess import Preprocessor, build, build_bare, digests
 from forgo._rules import FITS, RESIZES
 from tests.conftest import ROOT
 
@@ -152,6 +152,11 @@ def test_nearest_is_pillows() -> None:
 def test_graphs_of_the_go_library_are_these(resize: Any) -> None:
     written = (ROOT / "predict" / "preprocess" / f"{resize}.onnx").read_bytes()
     assert written == build_bare(resize).SerializeToString(deterministic=True), "run make preprocess"
+
+
+def test_go_knows_the_graphs_of_bundles() -> None:
+    written = (ROOT / "predict" / "preprocess" / "graphs.json").read_text()
+    assert json.loads(written) == digests(), "run make preprocess"
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (20, 40), (48, 16)])

@@ -105,7 +105,9 @@ def large_picture() -> bytes:
         (b"IDAT", data),
         (b"IEND", b""),
     ):
-        made += struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        made += (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
     return made
 
 

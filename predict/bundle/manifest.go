@@ -93,7 +93,7 @@ type Picture struct {
 	Accept      []string `json:"accept"`
 }
 
-// Rules say, for people, what the preprocessing graph does: it alone is run.
+// Rules say what the preprocessing graph does. They count only where the graph is the one that forgo writes for them.
 type Rules struct {
 	Resize      string `json:"resize"`
 	Fit         string `json:"fit"` // stretch, crop, shorter-side or pad
