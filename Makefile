@@ -1,5 +1,5 @@
 # Every target sets up what it needs. A fresh machine needs Python 3.11+, Go 1.26+ and a C compiler.
-.PHONY: help demo check test mutants mutations fuzz bench bench-go overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check test mutants mutations fuzz bench bench-go bench-pictures overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -18,6 +18,7 @@ help:
 	@echo "make mutations  change one byte in 100,000 pictures; Python and Go must decode alike"
 	@echo "make fuzz       every fuzz target for FUZZTIME (5m), one after another"
 	@echo "make bench      benchmark forgo beside older stacks, into docs/benchmarks: a few minutes"
+	@echo "make bench-pictures  a JPEG decoded and resized, Pillow beside forgo, into docs/benchmarks"
 	@echo "make overload   send ten times the load that a ResNet50 can answer"
 	@echo "make soak       swap a model under load for ten minutes"
 	@echo "make floods     send requests that are small on the wire and large in memory"
@@ -93,6 +94,10 @@ refusals: .venv/ready
 MUTANTS ?= 60
 mutation: build
 	@$(PY) scripts/mutation.py --sample $(MUTANTS) --seed $(or $(filter-out 0,$(SEED)),1)
+
+# A JPEG decoded and resized: Pillow and NumPy beside forgo's Go library, in turns.
+bench-pictures: .venv/ready
+	@$(PY) -m bench.pictures
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve

@@ -3,8 +3,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
+import urllib.request
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,11 @@ import onnxruntime
 import pytest
 from PIL import Image, ImageOps
 
-from forgo import PictureError
+from forgo import PictureError, _binary
 from forgo._picture import FORMATS, decode
 from forgo._preprocess import Preprocessor, build, build_bare, digests
 from forgo._rules import FITS, RESIZES
-from tests.conftest import ROOT
+from tests.conftest import FORGO, ROOT
 
 CASES = json.loads((ROOT / "conformance" / "pictures.json").read_text())
 
@@ -178,3 +181,36 @@ def test_graph_needs_nothing_but_standard_operations(resize: Any, fit: Any) -> N
     graph = build(8, 8, resize=resize, fit=fit)
     assert {o.domain for o in graph.opset_import} == {""}
     onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.slow
+def test_what_training_saw_is_said(tmp_path: Path) -> None:
+    """A bundle whose training saw JPEG alone says so wherever it is looked at, and takes other formats as before."""
+    import forgo
+    from mutants._serve_skews import serving
+    from tests.test_picture_crowd import averaging
+
+    pictures = ROOT / "conformance" / "pictures"
+    says = "training saw only image/jpeg"
+    for names, only in ((["420-baseline.jpg", "grey.jpg"], True), (["420-baseline.jpg", "rgb.png"], False)):
+        bundle = tmp_path / f"{'one' if only else 'both'}.forgo"
+        forgo.export(
+            averaging(), bundle, examples=[pictures / name for name in names], resize="bicubic-pillow"
+        )
+        formats = ["image/jpeg"] if only else ["image/jpeg", "image/png"]
+        assert json.loads((bundle / "forgo.json").read_text())["provenance"]["formats"] == formats
+        assert (says in (bundle / "card.md").read_text().replace("Training", "training")) == only
+        for verb in ("inspect", "verify"):
+            done = subprocess.run([FORGO, verb, bundle], capture_output=True, text=True, check=True)
+            assert (says in done.stdout) == only, done.stdout
+            done = subprocess.run([FORGO, verb, "--json", bundle], capture_output=True, text=True, check=True)
+            told = json.loads(done.stdout)
+            assert told.get("bundle", told)["formats"] == formats
+        with serving(_binary.path(), bundle) as server:
+            with urllib.request.urlopen(f"{server.http}/v2/models/{bundle.stem}") as answer:
+                picture = json.load(answer)["parameters"]["picture"]
+            assert picture["formats"] == formats
+            assert picture["rules"] == {"resize": "bicubic-pillow", "fit": "stretch"}
+            assert picture["alpha"] == "drop"
+            assert "image/webp" in picture["accept"]
+        subprocess.run([FORGO, "predict", bundle, pictures / "rgb.png"], check=True)

@@ -75,6 +75,7 @@ type bundleSummary struct {
 	ExpectedFrom string `json:"expected_from,omitempty"`
 
 	Picture *bundle.Picture    `json:"picture,omitempty"`
+	Formats []string           `json:"formats,omitempty"` // media types of the pictures that training saw
 	Metrics map[string]float64 `json:"metrics,omitempty"`
 	Created string             `json:"created,omitempty"`
 
@@ -124,7 +125,7 @@ func inspectBundle(path string) (inspection, error) {
 	m := &b.Manifest
 	i := inspection{Kind: kindBundle.name, Path: path, manifest: m, Bundle: &bundleSummary{
 		Name: m.Name, Digest: b.Digest, Task: m.Task, Engine: m.Engine, Labels: m.Labels,
-		Cases: len(m.Golden.Cases), ExpectedFrom: m.Golden.ExpectedFrom, Picture: m.Picture, Metrics: m.Provenance.Metrics,
+		Cases: len(m.Golden.Cases), ExpectedFrom: m.Golden.ExpectedFrom, Picture: m.Picture, Formats: m.Provenance.Formats, Metrics: m.Provenance.Metrics,
 		Normalization: m.Provenance.Normalization, Accuracy: m.Provenance.Accuracy, Signatures: signaturesOf(m),
 	}}
 	if !m.Provenance.Created.IsZero() {
@@ -156,6 +157,9 @@ func (i inspection) print(out io.Writer) error {
 		}
 		if b.Picture != nil {
 			printable.Fprintf(w, "pictures\t%s; EXIF orientation %s\n", strings.Join(b.Picture.Accept, ", "), b.Picture.Orientation)
+			if only := i.manifest.OnlyFormat(); only != "" {
+				printable.Fprintf(w, "\ttraining saw only %s\n", only)
+			}
 			if rules := b.Picture.Rules; rules != nil {
 				printable.Fprintf(w, "\tresized by %s\n", rules)
 			}

@@ -50,9 +50,13 @@ func verifyCommand() *cobra.Command {
 			}
 			defer model.Close()
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(verified{true, model.Manifest().Name, model.Digest(), model.Parity()})
+				m := model.Manifest()
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(verified{true, m.Name, model.Digest(), model.Parity(), m.Provenance.Formats})
 			}
 			printable.Fprintf(cmd.OutOrStdout(), "%s  sha256:%.12s\n%s\n", args[0], model.Digest(), model.Parity())
+			if only := model.Manifest().OnlyFormat(); only != "" {
+				printable.Fprintf(cmd.OutOrStdout(), "training saw only %s pictures; others are accepted\n", only)
+			}
 			return nil
 		},
 	}
@@ -69,6 +73,8 @@ type verified struct {
 	Name   string         `json:"name"`
 	Digest string         `json:"digest"`
 	Parity predict.Parity `json:"parity"`
+	// Formats are the media types of the pictures that training saw.
+	Formats []string `json:"formats,omitempty"`
 }
 
 type refused struct {

@@ -62,6 +62,14 @@ type TensorInfo struct {
 	Hidden bool `json:"hidden,omitempty"`
 }
 
+// OnlyFormat is the media type of all pictures that training saw, where the model takes others too and it is known; or "".
+func (m *Manifest) OnlyFormat() string {
+	if m.Picture == nil || len(m.Provenance.Formats) != 1 || len(m.Picture.Accept) == 1 {
+		return ""
+	}
+	return m.Provenance.Formats[0]
+}
+
 // Labelled reports whether the model is answered with labels: one, or those over their thresholds.
 func (m *Manifest) Labelled() bool { return m.Task == Classification || m.Task == MultiLabel }
 
@@ -160,6 +168,9 @@ type Provenance struct {
 	Created time.Time          `json:"created,omitzero"`
 	Command string             `json:"command,omitempty"`
 	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// Formats are the media types of the pictures that training saw or, where forgo did not train the model, of export's
+	// examples. Others are decoded as exactly, but look otherwise: JPEG leaves traces, for one.
+	Formats []string `json:"formats,omitempty"`
 	// Normalization is what export put into the model's graph; nil where the model came with its own.
 	Normalization *Normalization `json:"normalization,omitempty"`
 	// Accuracy is what export measured; nil where the examples had no labels.

@@ -93,8 +93,23 @@ func (b builder) metadata(d model) *openapi.Schema {
 		openapi.Property("parameters", openapi.Object(
 			openapi.Property("digest", openapi.About(openapi.Text(), "The SHA-256 of the bundle's manifest: the model's identity.")),
 			openapi.Property("labels", labels), openapi.Property("parity", openapi.About(parity, "What the replay of the golden cases found.")),
-		).Closed()),
+		).With(pictureOf(d)...).Closed()),
 	).Closed())
+}
+
+// pictureOf describes what the metadata says of a model's pictures.
+func pictureOf(d model) []openapi.Field[*openapi.Schema] {
+	if d.Manifest().Picture == nil {
+		return nil
+	}
+	rules := openapi.Object(openapi.Property("resize", openapi.Text()), openapi.Property("fit", openapi.Text())).
+		With(openapi.Property("shorter_side", openapi.Count()), openapi.Property("pad_colour", openapi.List(openapi.Count(), 3, 3))).Closed()
+	media := openapi.List(openapi.Text(), 0, -1)
+	return []openapi.Field[*openapi.Schema]{openapi.Property("picture", openapi.Object(openapi.Property("accept", media)).With(
+		openapi.Property("formats", openapi.About(media, "The media types that training saw; others are accepted, and decoded as exactly.")),
+		openapi.Property("alpha", openapi.About(openapi.Text(), "What becomes of transparent pixels; without it they are refused.")),
+		openapi.Property("rules", openapi.About(rules, "How pictures are brought to the model's size.")),
+	).Closed())}
 }
 
 // config is a model in the terms of Triton's configuration.

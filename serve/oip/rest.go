@@ -9,6 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -104,11 +105,23 @@ func (h handler) modelReady(w http.ResponseWriter, req *http.Request) {
 func (h handler) metadata(w http.ResponseWriter, _ *http.Request, m *served.Model) {
 	inputs, outputs := ends(m)
 	manifest := m.Manifest()
+	parameters := map[string]any{"digest": m.Digest(), "labels": manifest.Labels, "parity": m.Parity()}
+	if p := manifest.Picture; p != nil {
+		parameters["picture"] = picture{Accept: p.Accept, Formats: manifest.Provenance.Formats, Alpha: p.Alpha, Rules: p.Rules}
+	}
 	reply.JSON(w, http.StatusOK, map[string]any{
 		"name": m.Name, "versions": versions(h.models, m.Name), "platform": m.Engine().Info.Format.Platform,
 		"inputs": inputs, "outputs": outputs,
-		"parameters": map[string]any{"digest": m.Digest(), "labels": manifest.Labels, "parity": m.Parity()},
+		"parameters": parameters,
 	})
+}
+
+// picture is what the metadata says of the pictures that a model takes.
+type picture struct {
+	Accept  []string      `json:"accept"`
+	Formats []string      `json:"formats,omitempty"` // that training saw
+	Alpha   string        `json:"alpha,omitempty"`
+	Rules   *bundle.Rules `json:"rules,omitempty"`
 }
 
 func versions(models Models, name string) []string {

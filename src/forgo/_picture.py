@@ -183,6 +183,21 @@ def is_picture(start: bytes) -> bool:
     return True
 
 
+def media_of(start: bytes) -> str | None:
+    """The media type that a file's first bytes claim."""
+    for media, begins in (
+        ("image/jpeg", start[:3] == b"\xff\xd8\xff"),
+        ("image/png", start[:8] == _png.SIGNATURE),
+        ("image/gif", start[:6] in _GIF),
+        ("image/tiff", start[:4] in _tiff.STARTS),
+        ("image/bmp", start[:2] == b"BM"),
+        ("image/webp", _webp.starts(start)),
+    ):
+        if begins:
+            return media
+    return None
+
+
 def read_header(data: bytes) -> Header:
     """Read a picture's header and refuse what no rule covers.
 

@@ -219,7 +219,11 @@ def run(model: Trained, request: Request) -> Result:
                 if kept
                 else {}
             ),
-            "provenance": _provenance(model, request, worst) | ({"preprocess": agreed} if agreed else {}),
+            "provenance": {
+                **({"formats": _formats(examples)} if preprocess is not None and examples else {}),
+                **_provenance(model, request, worst),
+                **({"preprocess": agreed} if agreed else {}),
+            },
         }
         parity = _finish(stage, manifest, request, len(examples), runtime.name)
         found, hints = _accuracy.Measured(), []
@@ -536,6 +540,11 @@ def entry(end: End, graph: SavedGraph | None) -> dict[str, Any]:
 def headed(model: Trained, request: Request) -> Trained:
     """The model behind the head that was asked for, or that two labels of one probability need."""
     return _heads.behind(model, request.append, request.labels, request.task == "multi-label")
+
+
+def _formats(examples: list[Example]) -> list[str]:
+    """The media types of the examples' pictures. Training says those of its own in their place."""
+    return sorted({e.encoding.split()[0] for e in examples if e.pixels is not None})
 
 
 def _provenance(model: Trained, request: Request, worst: float | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo._errors import ForgoError, PictureError, argument
+from forgo._picture import media_of
 from forgo._preprocess import Preprocessor
 from forgo.training import _folders
 from forgo.training._annotations import read_attribute, read_partition
@@ -80,6 +81,14 @@ class Data:
             for line in sorted(f"{part} {self.labels[p.label]} {p.digest}" for p in pictures):
                 h.update(line.encode() + b"\n")
         return h.hexdigest()
+
+    def formats(self) -> list[str]:
+        """The media types of the pictures that training sees."""
+        seen: set[str] = set()
+        for picture in self.train:
+            with picture.path.open("rb") as file:
+                seen.add(media_of(file.read(16)) or "unknown")
+        return sorted(seen)
 
 
 def find(folder: Path, valid: str | Path | float, seed: int, source: Source) -> Data:

@@ -93,6 +93,7 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
                 "command": "forgo train",
                 "settings": settings,
                 "data": {"sha256": e.data.digest(), **counts},
+                "formats": e.data.formats(),
                 "metrics": {"accuracy": e.measured["accuracy"], "loss": e.measured["loss"]},
                 "held_out": e.data.held_out_part,
                 "best_epoch": e.run.best_epoch,
