@@ -74,8 +74,9 @@ def export(
     bundle is left behind. Some of the examples become the bundle's golden cases.
 
     Args:
-        model: a Keras 3 model (on any backend), a fitted estimator or pipeline of scikit-learn; or the path of a
-            ``.keras`` file, of an ``.h5`` file of Keras 2 or 3, of a SavedModel's folder, or of an ``.onnx`` file.
+        model: a Keras 3 model (on any backend), a fitted model of scikit-learn, XGBoost or LightGBM; or the path
+            of a ``.keras`` file, of an ``.h5`` file of Keras 2 or 3, of a SavedModel's folder, of an ``.onnx`` file, or of
+            one that XGBoost or LightGBM saved.
             docs/models.md has them all.
         path: where the bundle goes: ``NAME.forgo``. With a tag, any other name is that of a
             SavedModel, which is left without the bundle that proved it.
@@ -239,7 +240,8 @@ def export(
             f"with examples there are golden cases: leave out {argument('signature_examples')} or {argument('no_goldens')}"
         )
     given = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
-    tables = adapter is not None and adapter.tables
+    in_file = isinstance(model, str | Path)
+    tables = adapter is not None and adapter.tables and not in_file
     pictures, picture_name, rows = (None, UNNAMED, None) if tables else _split(given)
     table, lists = _is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
     if preprocess is not None and pictures is None:

@@ -7,9 +7,12 @@ offers what was proven on all rows.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +24,10 @@ from forgo.exporting import _tables
 from forgo.exporting._arrays import typed
 from forgo.exporting._golden import difference
 from forgo.exporting._graph import OnnxModel, rename_ends
-from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly
+from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly, Trained
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
 
 _INPUT = "input"
 _SHOWN = 5
@@ -29,7 +35,10 @@ _KINDS = {
     "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL,
     STRING: TensorProto.STRING,
 }  # fmt: skip
+_HEAD = 4096
 Answer = Callable[[Any], npt.NDArray[Any]]
+Answers = dict[str, tuple[Answer, int]]
+"""What the framework answers, by output, and which of the converted graph's outputs each is."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,29 @@ class Given:
 
     def __len__(self) -> int:
         return len(self.whole)
+
+    def check(self, count: int, names: list[str] | None, what: str, spaces: str = " ") -> None:
+        """Refuse rows with other columns than a model was fitted on.
+
+        Args:
+            count: of its columns.
+            names: theirs, where it knows them.
+            what: the model, for messages.
+            spaces: what it has in its names in place of spaces.
+        """
+        if self.frame is None:
+            assert self.array is not None
+            have = self.array.shape[1] if self.array.ndim == 2 else 1
+            if have != count:
+                raise ExportError(f"examples: {what} was fitted on {count} columns, and these have {have}")
+            return
+        mine = [str(n) for n in self.frame.columns]
+        if names is not None and [n.replace(" ", spaces) for n in mine] != list(names):
+            other = next((n for n in names if n not in {m.replace(" ", spaces) for m in mine}), None)
+            why = f"{other!r} is missing" if other else "these are in another order, or more"
+            raise ExportError(f"examples: {what} was fitted on other columns: {why}")
+        if len(mine) != count:
+            raise ExportError(f"examples: {what} was fitted on {count} columns, and these have {len(mine)}")
 
     def ends(self, precision: str) -> list[End]:
         """The inputs of the model."""
@@ -188,7 +220,7 @@ class Estimator(OnnxOnly):
         except ExportError:
             raise
         except Exception as e:  # converters raise whatever they meet
-            raise ExportError(f"its converter cannot turn it into ONNX: {_first_line(e)}") from None
+            raise ExportError(f"its converter cannot turn it into ONNX: {first_line(e)}") from None
         kept = [model.graph.output[i] for i in self._conversion.outputs.values()]
         kinds = [_dtype(o) for o in kept]
         del model.graph.output[:]
@@ -286,6 +318,65 @@ def _keys(inputs: Mapping[str, npt.NDArray[Any]]) -> list[bytes]:
     return [key(i) for i in range(len(parts[0]))]
 
 
+def conversion(
+    answers: Answers,
+    convert: Callable[[str], onnx.ModelProto],
+    precisions: tuple[str, ...] = _tables.PRECISIONS,
+) -> Conversion:
+    """A conversion of answers, each with its place among the graph's outputs."""
+    return Conversion(
+        {n: of for n, (of, _) in answers.items()},
+        convert,
+        {n: at for n, (_, at) in answers.items()},
+        precisions,
+    )
+
+
+def head(path: Path) -> bytes:
+    """The first bytes of a regular file, which tell what it is; none of anything else."""
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    with os.fdopen(opened, "rb") as file:
+        return file.read(_HEAD) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+
+
+def from_file(
+    path: Path, request: Request, names: list[str] | None, estimate: Callable[[Given], Trained]
+) -> tuple[Trained, Request]:
+    """A model out of a file, with rows as a file or a matrix gave them: numbers, [rows, columns].
+
+    Raises:
+        ExportError: they are none, or in other columns.
+    """
+    rows = request.rows or {}
+    if not rows:
+        raise ExportError(
+            f"{path}: it is exported with examples, whose columns are its inputs: give rows with {argument('examples')}"
+        )
+    if list(rows) != [UNNAMED] and names is not None and list(rows) != list(names):
+        other = next((n for n in names if n not in rows), None)
+        raise ExportError(
+            f"examples: the model was fitted on other columns: {f'{other!r} is missing' if other else 'these, in another order'}"
+        )
+    try:
+        columns = [np.asarray(a).reshape(len(a), -1) for a in rows.values()]
+        matrix = np.concatenate([_numbers(c) for c in columns], axis=1)
+    except ValueError as e:
+        raise ExportError(f"examples: they are not numbers, [rows, columns]: {e}") from None
+    made: Any = estimate(Given(array=matrix))
+    return made, replace(
+        request, rows=made.rows, table=False, missing=True, notes=[*request.notes, *made.notes]
+    )
+
+
+def _numbers(cells: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    if cells.dtype.kind in "OSU":
+        cells = np.where(np.isin(cells.astype(str), ("", "null", "None")), "nan", cells.astype(str))
+    return cells.astype(np.float64)
+
+
 def before(model: onnx.ModelProto, ends: list[End], precision: str) -> None:
     """Put before a graph what makes its inputs, a column [rows, 1] each or one matrix, of a bundle's inputs."""
     graph = model.graph
@@ -357,6 +448,7 @@ def _dtype(value: Any) -> str:
     return found[0]
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says first."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:300]

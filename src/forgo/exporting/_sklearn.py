@@ -231,17 +231,14 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
                 f"a {type(model).__name__} takes columns of numbers and of texts at once, which ONNX has no tensor for: put a "
                 "ColumnTransformer first"
             )
-    options: dict[str, Any] = {}
-    if is_classifier(model):
-        options = {"raw_scores": True} if scores else {"zipmap": False}
+    wanted: list[dict[str, Any]] = [{}]
+    if is_classifier(model):  # not every converter has both options
+        wanted = [{"zipmap": False}]
+        if scores:
+            wanted = [{"zipmap": False, "raw_scores": True}, {"raw_scores": True}, *wanted]
     with _plain_attributes():
         try:
-            made: onnx.ModelProto = skl2onnx.convert_sklearn(
-                model,
-                initial_types=types,
-                options={id(model): options} if options else None,
-                target_opset=OPSET,
-            )
+            made = _first(skl2onnx.convert_sklearn, model, types, wanted)
         except (MissingConverter, MissingShapeCalculator) as e:
             found = re.search(r"type '<class '([^']+)'>'", str(e)) or re.search(r"<class '([^']+)'>", str(e))
             raise ExportError(
@@ -249,6 +246,23 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
                 "skl2onnx.update_registered_converter, or put its work before forgo"
             ) from None
     return _trees.exact(made, model) if precision == "float64" else made
+
+
+def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -> onnx.ModelProto:
+    """Convert with the first of several options that the model's converter has."""
+    for i, options in enumerate(wanted):
+        try:
+            made: onnx.ModelProto = convert(
+                model,
+                initial_types=types,
+                options={id(model): options} if options else None,
+                target_opset=OPSET,
+            )
+            return made
+        except NameError:  # what sklearn-onnx raises for an option that it does not have
+            if i == len(wanted) - 1:
+                raise
+    raise AssertionError
 
 
 @contextmanager

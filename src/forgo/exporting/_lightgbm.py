@@ -1,0 +1,142 @@
+"""LightGBM: the adapter of its estimators, boosters and model files, by onnxmltools."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from forgo._errors import ExportError
+from forgo.exporting import _estimator
+from forgo.exporting._adapter import ENGINES, Adapter
+from forgo.exporting._estimator import Answers
+from forgo.exporting._model import Trained
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
+
+_EXTRA = "pip install '.[lightgbm]' in forgo's clone"
+
+
+def _module() -> Any:
+    return sys.modules.get("lightgbm")
+
+
+def _is_model(model: Any) -> bool:
+    lightgbm = _module()
+    return lightgbm is not None and isinstance(model, lightgbm.Booster | getattr(lightgbm, "LGBMModel", ()))
+
+
+def _is_file(path: Path) -> bool:
+    return path.suffix == ".txt" and _estimator.head(path).startswith(b"tree\n")
+
+
+def _load(path: Path, request: Request) -> tuple[Trained, Request]:
+    try:
+        import lightgbm
+    except ImportError:
+        raise ExportError(f"{path}: reading it needs LightGBM: {_EXTRA}") from None
+    try:
+        booster = lightgbm.Booster(model_file=str(path))
+    except Exception as e:
+        raise ExportError(f"{path}: LightGBM cannot load it: {_estimator.first_line(e)}") from None
+    return _estimator.from_file(path, request, None, lambda given: _estimate(booster, request, given))
+
+
+def _adapt(model: Any, request: Request, examples: Any) -> Trained:
+    what = f"a {type(model).__name__} of LightGBM"
+    given = _estimator.given(examples, what)
+    if not isinstance(model, _module().Booster) and getattr(model, "_Booster", None) is None:
+        raise ExportError(f"{what} is not fitted: call fit before it is exported")
+    return _estimate(model, request, given)
+
+
+def _objective(booster: Any) -> str:
+    line = next(
+        (x for x in booster.model_to_string(num_iteration=1).splitlines() if x.startswith("objective=")), ""
+    )
+    return str(line.removeprefix("objective="))
+
+
+def _means(model: Any) -> tuple[list[str] | None, str | None]:
+    native = isinstance(model, _module().Booster)
+    booster = model if native else getattr(model, "_Booster", None)
+    if booster is None:
+        return None, None
+    objective = _objective(booster)
+    if not objective.startswith(("binary", "multiclass ")):
+        return None, None if objective.startswith(("lambdarank", "rank")) else "regression"
+    if native:
+        return [str(i) for i in range(max(2, booster.num_model_per_iteration()))], None
+    return [str(c) for c in model.classes_], None
+
+
+def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
+    import lightgbm
+
+    native = isinstance(model, lightgbm.Booster)
+    booster = model if native else model.booster_
+    given.check(
+        booster.num_feature(),
+        booster.feature_name() if given.frame is not None else None,
+        "the model",
+        spaces="_",
+    )
+    objective = _objective(booster)
+    probable = objective.startswith(("binary", "multiclass "))
+
+    def ask(rows: Any) -> npt.NDArray[Any]:
+        if not native:
+            got = np.asarray(model.predict_proba(rows) if probable else model.predict(rows))
+        else:
+            got = np.asarray(booster.predict(rows))
+            if objective.startswith("binary"):
+                got = np.stack([1 - got, got], axis=1)
+        return got.reshape(-1, 1) if got.ndim == 1 else got
+
+    answers: Answers = {"probabilities" if probable else "value": (ask, 1 if probable else 0)}
+    conversion = _estimator.conversion(answers, lambda precision: _convert(model, booster), ("float32",))
+    return _estimator.Estimator(
+        f"lightgbm {version('lightgbm')}", given, conversion, request.precision, request.tolerance,
+        {"estimator": f"{type(model).__name__}, {objective}", "onnxmltools": version("onnxmltools")},
+    )  # fmt: skip
+
+
+def _convert(model: Any, booster: Any) -> onnx.ModelProto:
+    try:
+        import onnxmltools
+        from onnxmltools.convert.common.data_types import FloatTensorType
+    except ImportError:
+        raise ExportError(
+            f"LightGBM's models become ONNX by onnxmltools, which is not installed: {_EXTRA}"
+        ) from None
+    if "linear_tree=1" in booster.model_to_string() or "is_linear=1" in booster.model_to_string():
+        raise ExportError(
+            "its leaves are linear models, which ONNX's trees have not: train it with linear_tree=False"
+        )
+    made: onnx.ModelProto = onnxmltools.convert_lightgbm(
+        model,
+        initial_types=[("input", FloatTensorType([None, booster.num_feature()]))],
+        target_opset=15,
+        zipmap=False,
+    )
+    return made
+
+
+ADAPTER = Adapter(
+    module=__name__,
+    models="a fitted model of LightGBM",
+    files="a LightGBM .txt file",
+    engines=ENGINES[:1],
+    tables=True,
+    is_file=_is_file,
+    load=_load,
+    is_model=_is_model,
+    adapt=_adapt,
+    means=_means,
+)

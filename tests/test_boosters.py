@@ -1,0 +1,100 @@
+"""XGBoost and LightGBM: Python and Go answer alike on all rows, from estimators, boosters and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost as xgb
+from sklearn.datasets import load_breast_cancer, load_wine
+
+import forgo
+from forgo import _binary
+from tests.conftest import forgo as run_forgo
+
+pytestmark = pytest.mark.slow
+
+ROWS, TARGET = load_breast_cancer(return_X_y=True)
+HOLES = ROWS.copy()
+HOLES[::7, 1] = np.nan
+WINE = load_wine(as_frame=True)
+XGB = xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(ROWS, TARGET), 10)
+LGB = lgb.train({"objective": "binary", "verbose": -1}, lgb.Dataset(ROWS, TARGET), 10)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [xgb.XGBClassifier(n_estimators=20), lgb.LGBMClassifier(n_estimators=20, verbose=-1)],
+    ids=["xgboost", "lightgbm"],
+)
+def test_go_answers_as_python_on_all_rows_missing_values_too(model: Any, tmp_path: Path) -> None:
+    model.fit(
+        HOLES, np.array(["malignant", "benign"])[TARGET] if isinstance(model, lgb.LGBMClassifier) else TARGET
+    )
+    forgo.export(model, tmp_path / "m.forgo", examples=HOLES)
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for i, row in enumerate(HOLES.tolist()):
+        (folder / f"{i:04d}.json").write_text(json.dumps([None if v != v else v for v in row]))
+    got = _binary.predict(tmp_path / "m.forgo", sorted(folder.glob("*.json")), every=True)
+    labels = [str(c) for c in model.classes_]
+    scores = np.array([[{c["label"]: c["score"] for c in a["classes"]}[n] for n in labels] for a in got])
+    want = model.predict_proba(HOLES)
+    assert np.abs(scores - want).max() < 1e-5
+    assert [a["classes"][0]["label"] for a in got] == [labels[i] for i in want.argmax(1)]
+
+
+def test_a_missing_value_is_no_zero(tmp_path: Path) -> None:
+    """The golden cases have rows with null, so that a reader that makes zeros of them is refused."""
+    forgo.export(xgb.XGBClassifier(n_estimators=20).fit(HOLES, TARGET), tmp_path / "m.forgo", examples=HOLES)
+    assert any("null" in f.read_text() for f in (tmp_path / "m.forgo" / "golden").glob("*.json"))
+
+
+@pytest.mark.parametrize(("name", "model"), [("m.json", XGB), ("m.ubj", XGB), ("m.txt", LGB)])
+def test_files(name: str, model: Any, tmp_path: Path) -> None:
+    model.save_model(str(tmp_path / name))
+    np.save(tmp_path / "rows.npy", ROWS)
+    (tmp_path / "labels.txt").write_text("malignant\nbenign\n")
+    done = run_forgo(
+        "export", tmp_path / name, "-o", tmp_path / "m.forgo", "--examples", tmp_path / "rows.npy", "--labels", tmp_path / "labels.txt"
+    )  # fmt: skip
+    assert "parity proven in Go" in done.err, done.err
+    (tmp_path / "row.json").write_text(json.dumps(ROWS[20].tolist()))
+    answer = json.loads(
+        run_forgo("predict", "--json", "--top", "0", tmp_path / "m.forgo", tmp_path / "row.json").out
+    )
+    want = float(
+        model.predict(xgb.DMatrix(ROWS[20:21]) if isinstance(model, xgb.Booster) else ROWS[20:21])[0]
+    )
+    assert {c["label"]: c["score"] for c in answer["classes"]}["benign"] == pytest.approx(want, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "says"),
+    [
+        (xgb.XGBClassifier(), {"examples": ROWS}, "is not fitted: call fit before"),
+        (lgb.LGBMClassifier(), {"examples": ROWS}, "is not fitted: call fit before"),
+        (XGB, {}, "cannot be proven without examples"),
+        (XGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, and these have 5"),
+        (LGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, and these have 5"),
+        (xgb.XGBClassifier(n_estimators=2).fit(WINE.data, WINE.target), {"examples": WINE.data.iloc[:, ::-1]}, "in another order"),
+        (lgb.LGBMClassifier(n_estimators=2, verbose=-1).fit(WINE.data, WINE.target),
+         {"examples": WINE.data.rename(columns={"hue": "shade"})}, "'hue' is missing"),
+        (lgb.LGBMRegressor(n_estimators=2, linear_tree=True, verbose=-1).fit(ROWS, TARGET), {"examples": ROWS}, "linear_tree=False"),
+        (xgb.XGBClassifier(n_estimators=2, enable_categorical=True).fit(
+            pd.DataFrame({"c": pd.Categorical(["a", "b", "c"] * 20)}), np.arange(60) % 2),
+         {"examples": pd.DataFrame({"c": pd.Categorical(["a", "b", "c"] * 20)})}, "splits by categories"),
+        (xgb.XGBClassifier(n_estimators=2, booster="gblinear").fit(ROWS, TARGET), {"examples": ROWS}, "cannot turn it into ONNX"),
+        (XGB, {"examples": ROWS, "precision": "float64"}, "precision is float32 for this model"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(model: Any, options: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(forgo.ForgoError, match=says) as caught:
+        forgo.export(model, tmp_path / "m.forgo", **options)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
