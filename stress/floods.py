@@ -108,7 +108,7 @@ def _scans() -> bytes:
     def scan(first: int, last: int, bits: int, data: int) -> None:
         out.append(segment(0xDA, bytes([1, 1, 0, first, last, bits])) + bytes(data))
 
-    scan(0, 0, 0, (side // 8) ** 2 // 8)
+    scan(0, 0, 0, -(-((side // 8) ** 2) // 8))
     for i in range(
         scans - 1
     ):  # each coefficient in fourteen steps, from its highest bit down; the rest in the last ones
