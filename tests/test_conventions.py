@@ -94,5 +94,5 @@ def test_export_says_it(tmp_path: Path) -> None:
 
 def test_the_help_names_the_convention() -> None:
     shown = " ".join(run_forgo("export", "--help").out.replace("│", " ").split())
-    assert "Pixels reach MODEL as 0 to 255, RGB, float32, unless" in shown
+    assert "Pixels reach MODEL as RGB, float32, 0 to 255." in shown
     assert "(pixel * scale - mean) / std" in shown
