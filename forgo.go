@@ -8,6 +8,11 @@ import (
 	"strings"
 )
 
+// License is the text of forgo's licence.
+//
+//go:embed LICENSE
+var License []byte
+
 //go:embed VERSION
 var version string
 

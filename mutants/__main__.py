@@ -22,8 +22,9 @@ from mutants._swap_skews import attack as attack_swap
 BUILD = ROOT / "build"
 
 
-def verdict(bundle: Path, binary: Path, isolated: bool = False) -> tuple[str, str]:
+def verdict(bundle: Path, binary: Path, isolated: bool = False, engine: str = "auto") -> tuple[str, str]:
     """The stage that a binary refuses a bundle at, and what it says; "accepted" if it does not."""
+    os.environ["FORGO_ENGINE"] = engine
     os.environ["FORGO_ISOLATE"] = "available" if isolated else "off"
     try:
         return "accepted", f"{_binary.verify(bundle, binary)['cases']} cases"
@@ -49,16 +50,16 @@ def attack(skew: Skew, folder: Path) -> tuple[str, str]:
         return attack_swap(binary, folder)
     if isinstance(skew, ServeSkew):
         return attack_served(skew, binary)
-    return verdict(BUILD / skew.bundle, binary, skew.isolated)
+    return verdict(BUILD / skew.bundle, binary, skew.isolated, skew.engine)
 
 
 def sound() -> str:
     """What is wrong before any skew is planted."""
-    together = {(s.bundle, False) for s in BUNDLE_SKEWS}
-    for bundle, isolated in sorted(
-        together | {(s.bundle, way) for s in BINARY_SKEWS for way in (False, s.isolated)}
+    together = {(s.bundle, False, "auto") for s in BUNDLE_SKEWS}
+    for bundle, isolated, engine in sorted(
+        together | {(s.bundle, way, s.engine) for s in BINARY_SKEWS for way in (False, s.isolated)}
     ):
-        stage, message = verdict(BUILD / bundle, _binary.path(), isolated)
+        stage, message = verdict(BUILD / bundle, _binary.path(), isolated, engine)
         if stage != "accepted":
             return f"{bundle} without a skew is refused: {message}"
     for name in sorted({skew.bundle for skew in SERVE_SKEWS}):

@@ -30,6 +30,8 @@ class BinarySkew:
     """That must be refused, below build/."""
     isolated: bool = False
     """Whether the engine runs in a process of its own, where the skew is."""
+    engine: str = "auto"
+    """That runs the graph: where another could take its place, a fault in one is only warned of."""
     tags: str | None = None
     """Of the Go build, where the skew is not in what this machine builds by itself."""
 
@@ -79,7 +81,28 @@ FIT, KERNEL_TAPS, KERNEL_SUMS = (f"predict/preprocess/{name}.go" for name in ("f
 
 WIRE = "predict/isolated/wire.go"
 
+TREE, CONV, MATMUL, KERNELS = (
+    "predict/pure/tree.go",
+    "predict/pure/conv.go",
+    "predict/pure/matmul.go",
+    "mutants/kernels.forgo",
+)
+
+
+def pure(name: str, file: str, old: str, new: str, bundle: str = KERNELS, stage: str = "model") -> BinarySkew:
+    """Return a skew of a kernel of the engine in pure Go."""
+    return BinarySkew(name, stage, file, old, new, bundle=bundle, engine="pure")
+
+
 BINARY_SKEWS = [
+    pure("a missing value sent the other way", TREE, "			yes = true\n", "			yes = false\n"),
+    pure("less for less or equal in a tree", TREE, "			yes = v <= node.threshold\n", "			yes = v < node.threshold\n"),
+    pure("a tree's base value lost", TREE, "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
+    pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
+    pure("a fused bias forgotten", MATMUL, "			copy(z[:n], x)\n", "			clear(z[:n])\n"),
+    pure("a broadcast read after its memory was taken over", "predict/pure/broadcast.go", "if out.data == a.data && size(shape) != int64(a.count()) {", "if false {", "mutants/padded.forgo", "preprocess"),
+    pure("a loop's state of the turn before", "predict/pure/control.go", "				inputs[2+k] = v\n", "				if made > 0 {\n					inputs[2+k] = &kept[1-made%2][k]\n				} else {\n					inputs[2+k] = v\n				}\n", "mutants/cut.forgo", "preprocess"),
+    pure("the other branch", "predict/pure/control.go", "if !condition {", "if condition {", "mutants/cut.forgo", "preprocess"),
     BinarySkew("tensors shifted on their way between processes", "model", WIRE, "data = append(data, raw)", "data = append(data, append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...))", "writer isolated tensors", bundle=IRIS, isolated=True),
     BinarySkew("tensors of another process read from the second element", "model", WIRE, "tensor.FromBytes(h.dtype, raw, h.shape...)", "tensor.FromBytes(h.dtype, append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...), h.shape...)", "reader isolated tensors", bundle=IRIS, isolated=True),
     BinarySkew("another signature run in another process", "model", "predict/isolated/child.go", "session, face := c.signed[signature], c", "session, face := c.signed[signature^signature>>2], c", bundle=HALF, isolated=True),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from forgo import _preprocess
-from mutants._models import CUT, SIGNATURES, TAGS
+from mutants._models import CUT, SIGNATURES, TAGS, seal
 
 Manifest = dict[str, Any]
 
@@ -38,12 +37,7 @@ def apply(skew: BundleSkew, bundle: Path) -> None:
     """Plant a skew in a copy of a bundle, then make all digests right."""
     manifest: Manifest = json.loads((bundle / "forgo.json").read_text())
     skew.plant(bundle, manifest)
-    for name, entry in manifest["files"].items():
-        data = (bundle / name).read_bytes()
-        entry.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-    text = json.dumps(manifest).encode()
-    (bundle / "forgo.json").write_bytes(text)
-    (bundle / "forgo.sha256").write_text(f"{hashlib.sha256(text).hexdigest()}  forgo.json\n")
+    seal(bundle, manifest)
 
 
 def _graph(file: str, change: Callable[[onnx.ModelProto], None]) -> Callable[[Path, Manifest], None]:

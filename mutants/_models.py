@@ -5,11 +5,16 @@ among its cases are JPEGs without Huffman tables, one in CMYK, PNGs with alpha a
 animated GIF, a lossy WebP and a TIFF with a predictor.
 ``normalized.forgo`` does not normalize them itself: export put that before its graph. ``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
 ``cut.forgo`` and ``padded.forgo`` bring pictures to their size as torchvision and Pillow's ImageOps.pad do.
+``kernels.forgo`` has what the kernels of the engine in pure Go can get wrong, in one graph; its cases hold what
+ONNX Runtime answers.
 ``grey.forgo`` takes grey pictures, ``ripe.forgo`` three rows at once, with several labels.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -156,6 +161,96 @@ def ripe(place: Path) -> None:
     )  # fmt: skip
 
 
+def seal(bundle: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest with every digest made right."""
+    for name, entry in manifest["files"].items():
+        data = (bundle / name).read_bytes()
+        entry.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    text = json.dumps(manifest).encode()
+    (bundle / "forgo.json").write_bytes(text)
+    (bundle / "forgo.sha256").write_text(f"{hashlib.sha256(text).hexdigest()}  forgo.json\n")
+
+
+def _kernels() -> bytes:
+    """Make a graph of iris's ends: trees with missing values and rows on their thresholds, a padded convolution, and
+    matrices whose sizes are no multiple of a vector's.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(21)
+    nodes, constants = [], []
+
+    def constant(name: str, array: Any) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def normal(name: str, *shape: int) -> str:
+        return constant(name, rng.normal(size=shape).astype(np.float32))
+
+    def node(op: str, inputs: list[str], output: str, domain: str = "", **settings: Any) -> str:
+        nodes.append(helper.make_node(op, inputs, [output], domain=domain, **settings))
+        return output
+
+    # Whole numbers lie on the thresholds, and small ones are missing.
+    whole = node("Floor", ["input"], "whole")
+    small = node("Less", [whole, constant("one", np.float32(1))], "small")
+    gaps = node("Where", [small, constant("nan", np.float32(np.nan)), whole], "gaps")
+    trees = range(7)
+    each = {"ids": [0, 1, 2], "yes": [1, 0, 0], "no": [2, 0, 0], "modes": ["BRANCH_LEQ", "LEAF", "LEAF"]}
+    scores = node(
+        "TreeEnsembleRegressor", [gaps], "trees", "ai.onnx.ml", n_targets=3, post_transform="NONE",
+        base_values=[0.5, -0.25, 0.125],
+        nodes_treeids=[t for t in trees for _ in range(3)], nodes_nodeids=each["ids"] * 7,
+        nodes_featureids=[f for t in trees for f in (t % 4, 0, 0)],
+        nodes_truenodeids=each["yes"] * 7, nodes_falsenodeids=each["no"] * 7, nodes_modes=each["modes"] * 7,
+        nodes_values=[v for t in trees for v in (float((6, 3, 4, 1)[t % 4] - t // 4), 0.0, 0.0)],
+        nodes_missing_value_tracks_true=[m for t in trees for m in (t % 2, 0, 0)],
+        target_treeids=[t for t in trees for _ in range(2)], target_nodeids=[1, 2] * 7,
+        target_ids=[t % 3 for t in trees for _ in range(2)],
+        target_weights=[float(w) for w in rng.normal(size=14)],
+    )  # fmt: skip
+
+    plane = node("Reshape", ["input", constant("plane", np.array([-1, 1, 2, 2]))], "picture")
+    convolved = node(
+        "Conv", [plane, normal("filters", 3, 1, 3, 3), normal("shift", 3)], "convolved", pads=[1, 1, 1, 1]
+    )
+    active = node("Relu", [convolved], "active")
+    flat = node("Flatten", [active], "flat")
+    wide = node("Gemm", [flat, normal("wide_weights", 12, 21), normal("wide_bias", 21)], "wide")
+    turned = node("Tanh", [wide], "turned")
+    narrow = node("MatMul", [turned, normal("narrow_weights", 21, 3)], "narrow")
+    logits = node("Add", [scores, narrow], "logits")
+    node("Softmax", [logits], "probabilities")
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "kernels", [value("input", TensorProto.FLOAT, [None, 4])],
+        [value(name, TensorProto.FLOAT, [None, 3]) for name in ("probabilities", "logits")], constants,
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    model: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    return model
+
+
+def kernels(place: Path) -> None:
+    """Write a copy of iris's bundle with another graph."""
+    import onnxruntime
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(BUNDLES / "iris.forgo", place)
+    manifest = json.loads((place / "forgo.json").read_text())
+    manifest["name"] = "kernels"
+    (place / "model.onnx").write_bytes(_kernels())
+    session = onnxruntime.InferenceSession(place / "model.onnx")
+    for case in manifest["golden"]["cases"]:
+        tensors = load_file(place / case["tensors"])
+        names = ["probabilities", "logits"]
+        made = session.run(names, {"input": tensors["input.input"]})
+        tensors.update({f"output.{name}": array for name, array in zip(names, made, strict=True)})
+        save_file(tensors, place / case["tensors"])
+        case["label"] = manifest["labels"][int(made[0].argmax())]
+    seal(place, manifest)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,4 +262,5 @@ if __name__ == "__main__":
     texts(folder / "texts.forgo")
     grey(folder / "grey.forgo")
     ripe(folder / "ripe.forgo")
+    kernels(folder / "kernels.forgo")
     (folder / "ready").touch()

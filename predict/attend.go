@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/engines"
 )
 
@@ -16,6 +17,10 @@ import (
 type EngineStatus struct {
 	// Info describes it.
 	Info engines.Info
+	// Preprocess is the engine that prepares the model's pictures; "" where it takes none.
+	Preprocess string
+	// Passed are the engines of the process that could have run the graphs, and do not.
+	Passed []PassedOver
 	// Apart says that it runs in a process of its own: see the package isolated.
 	Apart bool
 	// Restarts is how often it was started again, golden cases replayed, since the model was loaded.
@@ -61,6 +66,14 @@ func (m *Model) NotifyEngine(f func(EngineStatus)) {
 	m.attendant.mu.Lock()
 	defer m.attendant.mu.Unlock()
 	m.attendant.tell = f
+}
+
+// chose takes over which engines were chosen for a bundle's graphs.
+func (s *EngineStatus) chose(b *bundle.Bundle, c *choice) {
+	s.Passed = c.passed
+	if p := b.Manifest.Picture; p != nil {
+		s.Preprocess = c.chosen[p.Preprocess].Name
+	}
 }
 
 func (a *attendant) set(change func(*EngineStatus)) {
@@ -135,6 +148,10 @@ func (m *Model) renew(ctx context.Context, again func(context.Context) (*Model, 
 		s.batcher.close()
 		m.signed[i].graphs.Store(s.graphs.Load())
 	}
+	now := fresh.Engine()
+	m.attendant.mu.Lock()
+	m.attendant.status.Preprocess, m.attendant.status.Passed = now.Preprocess, now.Passed
+	m.attendant.mu.Unlock()
 	old := m.graphs.Swap(fresh.graphs.Load())
 	go func() { _ = old.close() }() // one of them may still be running
 	return nil

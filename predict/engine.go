@@ -1,9 +1,6 @@
 package predict
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -42,35 +39,3 @@ var (
 	// same call may succeed later.
 	ErrUnavailable = engines.ErrUnavailable
 )
-
-// candidates are the engines that open a format, in the order in which they are tried.
-func candidates(all []Engine, format string) ([]Engine, error) {
-	var some []Engine
-	var have []string
-	for _, e := range all {
-		if info := e.Info(); info.Format.Name == format {
-			some = append(some, e)
-		} else {
-			have = append(have, info.Name)
-		}
-	}
-	if len(some) == 0 {
-		return nil, fmt.Errorf("it needs the engine %s; this process has %v", format, have)
-	}
-	return some, nil
-}
-
-// firstOf opens a graph in the first of the engines that can run it.
-func firstOf(some []Engine, open func(Engine) (Session, error)) (Session, engines.Info, error) {
-	var errs []error
-	for _, e := range some {
-		s, err := open(e)
-		if err == nil {
-			return s, e.Info(), nil
-		}
-		if errs = append(errs, err); !errors.Is(err, engines.ErrUnsupported) {
-			return nil, engines.Info{}, err
-		}
-	}
-	return nil, engines.Info{}, errors.Join(errs...)
-}

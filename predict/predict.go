@@ -40,7 +40,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -127,7 +129,9 @@ type errLoad struct{ limit time.Duration }
 func (e errLoad) Error() string { return fmt.Sprintf("loading it takes longer than %v", e.limit) }
 
 // Load opens a bundle, replays its golden cases and returns its model, with default options.
-// The engines are those that the process has; one of them must be the bundle's.
+// The engines are those that the process has. Where several open a graph, the one that the bundle names
+// runs it, unless another answers the golden cases clearly faster. Whichever it is proves itself; one
+// whose answers differ is passed over, which [Model.Engine] says.
 func Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 	return Options{}.Load(ctx, path, engines...)
 }
@@ -135,15 +139,32 @@ func Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 // Load is like the function Load, with options. The error is a [*bundle.Error] where the
 // folder is at fault, and a [*ParityError] where this process answers differently.
 func (o Options) Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
-	m, err := o.load(ctx, path, engines)
+	return o.attended(ctx, path, func(ctx context.Context) (*bundle.Bundle, error) { return bundle.OpenContext(ctx, path) }, engines)
+}
+
+// LoadFS is like [Load], for a bundle in a folder of any file system: a program that embeds one is whole
+// in one file. name is the folder's, "." for the file system's own.
+func LoadFS(ctx context.Context, fsys fs.FS, name string, engines ...Engine) (*Model, error) {
+	return Options{}.LoadFS(ctx, fsys, name, engines...)
+}
+
+// LoadFS is like the function LoadFS, with options.
+func (o Options) LoadFS(ctx context.Context, fsys fs.FS, name string, engines ...Engine) (*Model, error) {
+	return o.attended(ctx, name, func(ctx context.Context) (*bundle.Bundle, error) { return bundle.OpenFS(ctx, fsys, name) }, engines)
+}
+
+type opener = func(context.Context) (*bundle.Bundle, error)
+
+func (o Options) attended(ctx context.Context, path string, open opener, all []Engine) (*Model, error) {
+	m, err := o.load(ctx, path, open, all)
 	if err != nil {
 		return nil, err
 	}
-	m.attend(func(ctx context.Context) (*Model, error) { return o.load(ctx, path, engines) })
+	m.attend(func(ctx context.Context) (*Model, error) { return o.load(ctx, path, open, all) })
 	return m, nil
 }
 
-func (o Options) load(ctx context.Context, path string, engines []Engine) (_ *Model, err error) {
+func (o Options) load(ctx context.Context, path string, open opener, all []Engine) (_ *Model, err error) {
 	if o.LoadTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.LoadTimeout, errLoad{o.LoadTimeout})
@@ -154,7 +175,7 @@ func (o Options) load(ctx context.Context, path string, engines []Engine) (_ *Mo
 			}
 		}()
 	}
-	b, err := bundle.OpenContext(ctx, path)
+	b, err := open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -162,13 +183,27 @@ func (o Options) load(ctx context.Context, path string, engines []Engine) (_ *Mo
 	if o.RequireProof && len(b.Manifest.Golden.Cases) == 0 {
 		return nil, &bundle.Error{Bundle: path, Err: fmt.Errorf("%w (%s)", ErrUnproven, printable.Text(b.Manifest.Golden.None))}
 	}
+	c := choice{all: all, chosen: map[string]engines.Info{}}
+	for {
+		m, err := o.prove(ctx, b, &c)
+		if err == nil {
+			return m, nil
+		}
+		if ctx.Err() != nil || !c.again(&b.Manifest, err) {
+			return nil, err
+		}
+	}
+}
+
+// prove opens the graphs of a bundle with the engines that are chosen for them, and replays its cases.
+func (o Options) prove(ctx context.Context, b *bundle.Bundle, c *choice) (_ *Model, err error) {
 	m := newModel(b, o)
 	defer func() {
 		if err != nil {
 			_ = m.Close()
 		}
 	}()
-	if err := m.open(ctx, b, o, engines); err != nil {
+	if err := m.open(ctx, b, o, c); err != nil {
 		return nil, err
 	}
 	if err := m.prove(ctx, b, o); err != nil {
@@ -177,6 +212,7 @@ func (o Options) load(ctx context.Context, path string, engines []Engine) (_ *Mo
 	if err := m.openSigned(ctx, b, o); err != nil {
 		return nil, err
 	}
+	m.attendant.status.chose(b, c)
 	return m, nil
 }
 
@@ -290,23 +326,22 @@ func (m *Model) Close() error {
 	return m.graphs.Load().close()
 }
 
-func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, all []Engine) error {
-	some, err := candidates(all, m.manifest.Engine)
-	if err != nil {
-		return &bundle.Error{Bundle: b.Path, Err: err}
-	}
+func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, c *choice) (err error) {
 	g := m.graphs.Load() // nobody else has it yet
 	settings := SessionOptions{Threads: o.threads(), RunTimeout: o.RunTimeout, MaxOutputBytes: o.MaxOutputBytes}
-	g.model, g.engine, err = firstOf(some, func(e Engine) (Session, error) { return openGraph(ctx, e, b, settings) })
+	g.model, err = c.open(ctx, b, m.manifest.Engine, m.manifest.Graph.Path, func(e Engine) (Session, error) {
+		return openGraph(ctx, e, b, settings)
+	}, func() ([]trial, error) { return m.trials(b) })
 	if err != nil {
 		return err
 	}
+	g.engine = c.chosen[m.manifest.Graph.Path]
 	if err := m.take(b, o); err != nil {
 		return err
 	}
 	if p := m.manifest.Picture; p != nil {
 		m.decode = pixels.Options{Accept: p.Accept, MaxPixels: o.MaxPixels, Alpha: pixels.Alpha(p.Alpha)}
-		return m.openPreprocessing(ctx, b, all, settings)
+		return m.openPreprocessing(ctx, b, c, settings)
 	}
 	return nil
 }
@@ -317,6 +352,9 @@ func (m *Model) take(b *bundle.Bundle, o Options) error {
 		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
 	}
 	limits := o.limits()
+	if s, ok := m.graphs.Load().model.(interface{ Threads() int }); ok && o.Threads <= 0 && o.Instances <= 0 {
+		limits.instances = max(1, runtime.GOMAXPROCS(0)/s.Threads()) // whose runs leave cores to others
+	}
 	together := limits.batchRows > 1
 	limits.batchRows = m.bounds.batchRows(limits.batchRows, m.manifestOutputs())
 	m.batcher = m.newBatcher(limits)
@@ -451,6 +489,12 @@ func (m *Model) namesOf(inputs Tensors) string {
 
 // compute runs the graph, whose names for things clients do not know.
 func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors, error) {
+	g := m.graphs.Load()
+	out, err := m.computeIn(ctx, g.model, inputs, rows)
+	return out, m.replaced(g, err)
+}
+
+func (m *Model) computeIn(ctx context.Context, s Session, inputs Tensors, rows int) (Tensors, error) {
 	if m.renamed {
 		graphInputs := make(Tensors, len(inputs))
 		for _, info := range m.manifest.Inputs {
@@ -459,9 +503,7 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 		inputs = graphInputs
 	}
 	once := func(ctx context.Context, inputs Tensors) (Tensors, error) {
-		g := m.graphs.Load()
-		out, err := m.bounds.run(ctx, g.model, inputs, m.outputs)
-		return out, m.replaced(g, err)
+		return m.bounds.run(ctx, s, inputs, m.outputs)
 	}
 	var results Tensors
 	var err error

@@ -20,7 +20,7 @@ type preprocessing struct {
 }
 
 // openPreprocessing reads the graph and opens it, unless a kernel does what it does.
-func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, all []Engine, o SessionOptions) error {
+func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, c *choice, o SessionOptions) error {
 	p := m.manifest.Picture
 	data, err := b.ReadFile(p.Preprocess)
 	if err != nil {
@@ -38,22 +38,24 @@ func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, all []E
 	if m.preprocessing.kernel != nil {
 		return nil
 	}
-	some, err := candidates(all, bundle.PreprocessEngine)
-	if err != nil {
-		return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
-	}
 	// One thread: pictures of concurrent callers are what runs side by side.
 	o.Threads = 1
-	s, _, err := firstOf(some, func(e Engine) (Session, error) {
-		return openSession(ctx, e, Graph{Path: p.Preprocess, Data: data}, o)
-	})
-	if err == nil {
-		m.graphs.Load().preprocess = s
-		err = matchPreprocess(s)
-	}
+	s, err := c.open(ctx, b, bundle.PreprocessEngine, p.Preprocess, func(e Engine) (Session, error) {
+		s, err := openSession(ctx, e, Graph{Path: p.Preprocess, Data: data}, o)
+		if err == nil {
+			if err = matchPreprocess(s); err != nil {
+				_ = s.Close()
+			}
+		}
+		if err != nil {
+			return nil, &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
+		}
+		return s, nil
+	}, func() ([]trial, error) { return m.pictureTrials(ctx, b) })
 	if err != nil {
-		return &bundle.Error{Bundle: b.Path, File: p.Preprocess, Err: err}
+		return err
 	}
+	m.graphs.Load().preprocess = s
 	return nil
 }
 
@@ -118,12 +120,8 @@ func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, erro
 		})
 	} else {
 		g := m.graphs.Load()
-		in, out := g.preprocess.Inputs()[0].Name, g.preprocess.Outputs()[0].Name
-		picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}
-		var results Tensors
-		results, err = m.bounds.run(ctx, g.preprocess, Tensors{in: picture}, []string{out})
+		made, err = m.preprocessedIn(ctx, g.preprocess, img)
 		err = m.replaced(g, err)
-		made = results[out]
 	}
 	switch {
 	case errors.Is(err, preprocess.ErrTooLong):
@@ -132,4 +130,12 @@ func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, erro
 		return nil, fmt.Errorf("preprocess: %w", err)
 	}
 	return Tensors{m.manifest.Picture.Input: made.Batch()}, nil
+}
+
+// preprocessedIn makes it in a graph.
+func (m *Model) preprocessedIn(ctx context.Context, s Session, img pixels.RGB) (Tensor, error) {
+	in, out := s.Inputs()[0].Name, s.Outputs()[0].Name
+	picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}
+	results, err := m.bounds.run(ctx, s, Tensors{in: picture}, []string{out})
+	return results[out], err
 }

@@ -1,21 +1,47 @@
 package main
 
+// The engines that this binary has, and the flag that chooses among them.
+
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/pure"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
-// allEngines are what this binary runs models with, those of one format in the order in which they are
-// tried. A library that a model does not need is not looked for.
-func allEngines() []predict.Engine { return []predict.Engine{onnx.Engine(), tensorflow.Engine()} }
+// allEngines are what this binary runs models with. A library that a model does not need is not looked for.
+func allEngines() []predict.Engine {
+	return []predict.Engine{onnx.Engine(), pure.Engine(), tensorflow.Engine()}
+}
 
-// engineOf is the first of a format among engines, which has one.
-func engineOf(all []predict.Engine, format string) predict.Engine {
-	return all[slices.IndexFunc(all, func(e predict.Engine) bool { return e.Info().Format.Name == format })]
+// engineOf is the engine of a format that runs graphs outside of bundles: the first whose library is there.
+func engineOf(all []predict.Engine, format string) (first predict.Engine, err error) {
+	for _, e := range all {
+		if e.Info().Format.Name != format {
+			continue
+		}
+		if _, err := e.Library(); err == nil {
+			return e, nil
+		}
+		if first == nil {
+			first = e // whose error says what is missing
+		}
+	}
+	if first == nil {
+		return nil, usageError{fmt.Errorf("--engine leaves no engine for what %s runs", format)}
+	}
+	return first, nil
 }
 
 // reader is the first engine of a format that reads graphs outside of bundles; nil where there is none.
@@ -26,4 +52,90 @@ func reader(format string) engines.Inspector {
 		}
 	}
 	return nil
+}
+
+// engineFlag is which engine runs models; "" leaves it to Load.
+type engineFlag string
+
+func (f *engineFlag) String() string { return cmp.Or(string(*f), "auto") }
+func (f *engineFlag) Type() string   { return "engine" }
+
+func (f *engineFlag) Set(value string) error {
+	switch value {
+	case "auto":
+		*f = ""
+	case "onnxruntime":
+		*f = "onnx"
+	default:
+		for _, e := range allEngines() {
+			if value == flagOf(e) {
+				*f = engineFlag(value)
+				return nil
+			}
+		}
+		return fmt.Errorf("it is onnx, pure, tensorflow or auto, not %q", value)
+	}
+	return nil
+}
+
+func (f *engineFlag) add(flags *pflag.FlagSet) {
+	flags.Var(f, "engine", "run models with `onnx` (ONNX Runtime), pure (Go alone) or tensorflow; auto takes the faster one that can")
+}
+
+// engines are those that the flags leave.
+func (f *loadFlags) engines() []predict.Engine { return f.isolate.engines(f.among(allEngines())...) }
+
+// among are the engines of a list that --engine leaves. What prepares pictures stays where it cannot be the
+// engine itself.
+func (f *loadFlags) among(all []predict.Engine) []predict.Engine {
+	if f.engine == "" {
+		return all
+	}
+	i := slices.IndexFunc(all, func(e predict.Engine) bool { return flagOf(e) == string(f.engine) })
+	chosen := []predict.Engine{all[i]}
+	for _, e := range all {
+		if format := e.Info().Format.Name; format == bundle.PreprocessEngine && format != all[i].Info().Format.Name {
+			chosen = append(chosen, e)
+		}
+	}
+	return chosen
+}
+
+// flagOf is how --engine names an engine.
+func flagOf(e predict.Engine) string {
+	if name := e.Info().Name; name != "onnxruntime" {
+		return name
+	}
+	return "onnx"
+}
+
+// engineNames says which engines run a model's graphs, and preprocess is "" where it takes no pictures.
+type engineNames struct {
+	Model      string   `json:"model"`
+	Preprocess string   `json:"preprocess,omitempty"`
+	Passed     []string `json:"passed_over,omitempty"`
+}
+
+func engineReport(s predict.EngineStatus) engineNames {
+	e := engineNames{Model: s.Info.Name, Preprocess: s.Preprocess}
+	for _, p := range s.Passed {
+		e.Passed = append(e.Passed, p.String())
+	}
+	return e
+}
+
+func (e engineNames) String() string {
+	if e.Preprocess != "" && e.Preprocess != e.Model {
+		return e.Model + ", pictures by " + e.Preprocess
+	}
+	return e.Model
+}
+
+// warnOfEngines says on stderr which engine was expected to run the model and does not, or must not.
+func warnOfEngines(cmd *cobra.Command, m *predict.Model) {
+	for _, p := range m.Engine().Passed {
+		if p.Warn() {
+			printable.Fprintf(cmd.ErrOrStderr(), "forgo: WARNING: engine %s\n", oneLine(errors.New(p.String())))
+		}
+	}
 }

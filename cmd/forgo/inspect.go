@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,8 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forgo-ml/forgo/internal/printable"
+	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/engines"
+	"github.com/forgo-ml/forgo/predict/pure"
 )
 
 func inspectCommand() *cobra.Command {
@@ -61,6 +64,7 @@ type inspection struct {
 	engines.Inspection
 	Keras    *kerasSummary    `json:"keras,omitempty"`
 	Bundle   *bundleSummary   `json:"bundle,omitempty"`
+	Pure     *pureSummary     `json:"pure,omitempty"` // of ONNX graphs
 	manifest *bundle.Manifest `json:"-"`
 }
 
@@ -92,6 +96,41 @@ type bundledSignature struct {
 	Cases  int    `json:"golden_cases"`
 }
 
+// pureSummary says whether the engine in pure Go runs a graph, and why not.
+type pureSummary struct {
+	Runs bool   `json:"runs"`
+	Why  string `json:"why,omitempty"`
+}
+
+// pureRuns tries to open graphs of a path in pure Go.
+func pureRuns(graphs ...predict.Graph) *pureSummary {
+	for _, g := range graphs {
+		s, err := pure.Engine().Open(context.Background(), g, predict.SessionOptions{})
+		if err != nil {
+			return &pureSummary{Why: oneLine(err)}
+		}
+		_ = s.Close()
+	}
+	return &pureSummary{Runs: true}
+}
+
+// bundleInPure is pureRuns for the graphs of a bundle.
+func bundleInPure(b *bundle.Bundle) (*pureSummary, error) {
+	files := []string{b.Manifest.Graph.Path}
+	if p := b.Manifest.Picture; p != nil {
+		files = append(files, p.Preprocess)
+	}
+	var graphs []predict.Graph
+	for _, file := range files {
+		data, err := b.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		graphs = append(graphs, predict.Graph{Data: data, Path: file})
+	}
+	return pureRuns(graphs...), nil
+}
+
 // signaturesOf lists the signatures that a bundle holds, its own first.
 func signaturesOf(m *bundle.Manifest) (list []bundledSignature) {
 	if m.Graph.Signature != "" {
@@ -117,7 +156,7 @@ func inspect(path string) (inspection, error) {
 }
 
 func inspectBundle(path string) (inspection, error) {
-	b, err := bundle.Open(path)
+	b, err := openBundle(context.Background(), path)
 	if err != nil {
 		return inspection{}, err
 	}
@@ -136,6 +175,11 @@ func inspectBundle(path string) (inspection, error) {
 	}
 	if err := i.bundledGraph(b); err != nil {
 		return inspection{}, err
+	}
+	if m.Engine == pure.Engine().Info().Format.Name {
+		if i.Pure, err = bundleInPure(b); err != nil {
+			return inspection{}, err
+		}
 	}
 	i.Inputs, i.Outputs = nil, nil // the manifest's are what clients see
 	for _, t := range m.Inputs {
@@ -193,6 +237,11 @@ func (i inspection) print(out io.Writer) error {
 		if b.Created != "" {
 			printable.Fprintf(w, "created\t%s\n", b.Created)
 		}
+	}
+	if p := i.Pure; p != nil && p.Runs {
+		printable.Fprintf(w, "pure Go\truns it, without a library\n")
+	} else if p != nil {
+		printable.Fprintf(w, "pure Go\tdoes not run it: %s\n", p.Why)
 	}
 	if k := i.Keras; k != nil {
 		printable.Fprintf(w, "model\t%s, %s, by Keras %s\n", k.Name, k.Class, k.Version)

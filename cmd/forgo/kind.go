@@ -44,6 +44,9 @@ func graphKind(f engines.Format) kind { return kind{name: f.Kind, noun: f.Noun, 
 // kindOf looks at what is there; at names where that is nothing it knows, to say what it is not.
 // All other files are of the first format, for its reader to refuse.
 func kindOf(path string) (kind, error) {
+	if path == own.name() {
+		return kindBundle, nil
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return kind{}, fmt.Errorf("%s: no such file or folder", path)

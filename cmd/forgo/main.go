@@ -31,9 +31,14 @@ const (
 func main() {
 	isolated.Main(allEngines()...)
 	useCPULimit()
+	var err error
+	if own, err = unpack(); err != nil {
+		printable.Fprintf(os.Stderr, "forgo: %v\n", err)
+		os.Exit(exitRefused)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends at once
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, own.arguments(os.Args[1:]), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -78,7 +83,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetVersionTemplate("forgo {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), keyCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), packCommand(), keyCommand(), doctorCommand(), versionCommand())
 	root.InitDefaultCompletionCmd(args...)
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
@@ -163,6 +168,7 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 // loadFlags are the flags of every verb that loads a bundle.
 type loadFlags struct {
 	verify  string
+	engine  engineFlag
 	isolate isolateFlags
 	predict.Options
 }
@@ -175,6 +181,7 @@ func (f *loadFlags) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.LoadTimeout, "load-timeout", 10*time.Minute, "how long checking, opening and proving a bundle may take (0: no limit)")
 	flags.DurationVar(&f.RunTimeout, "run-timeout", 5*time.Minute, "how long one run of a model may take (0: no limit)")
 	sizeVar(flags, &f.MaxOutputBytes, "max-output-bytes", 512<<20, "the outputs of one run may take up to `SIZE` (0: no limit)")
+	f.engine.add(flags)
 	f.isolate.add(flags)
 	flags.IntVar(&f.Threads, "threads", 0, "threads of one run (0: as many as the CPU limit allows)")
 }
@@ -195,5 +202,13 @@ func (f *loadFlags) load(ctx context.Context, path string) (*predict.Model, erro
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	return f.Load(ctx, path, f.isolate.engines(allEngines()...)...)
+	return f.open(ctx, f.Options, path)
+}
+
+// open loads a bundle from a folder or from this program.
+func (f *loadFlags) open(ctx context.Context, o predict.Options, path string) (*predict.Model, error) {
+	if path == own.name() {
+		return o.LoadFS(ctx, own.archive, own.folder, f.engines()...)
+	}
+	return o.Load(ctx, path, f.engines()...)
 }

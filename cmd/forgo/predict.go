@@ -103,6 +103,7 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 		return nil, takes, fmt.Errorf("%s: no signature %q; the bundle has %s", path, bare.graph.Signature,
 			cmp.Or(strings.Join(loaded.Signatures(), ", "), "none with a name"))
 	}
+	warnOfEngines(cmd, loaded)
 	if !quiet {
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", model.Parity())
 	}

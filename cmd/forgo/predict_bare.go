@@ -100,8 +100,12 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 			}
 		}
 	}
-	all = load.isolate.engines(all...)
-	m, err := predict.Open(cmd.Context(), engineOf(all, kind.format), f.graph, predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout})
+	all = load.isolate.engines(load.among(all)...)
+	engine, err := engineOf(all, kind.format)
+	if err != nil {
+		return nil, false, err
+	}
+	m, err := predict.Open(cmd.Context(), engine, f.graph, predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout})
 	if err != nil {
 		return nil, false, err
 	}
@@ -118,7 +122,10 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 	says := "parity NOT PROVEN: this is no bundle"
 	if picturesWanted := given(cmd.Flags(), f.pictures); len(picturesWanted) > 0 || takesPictures(m.Inputs()) {
 		picture = true
-		if pictures, err = f.prepare(cmd.Context(), m, engineOf(all, bundle.PreprocessEngine), pictures); err != nil {
+		if engine, err = engineOf(all, bundle.PreprocessEngine); err != nil {
+			return nil, false, err
+		}
+		if pictures, err = f.prepare(cmd.Context(), m, engine, pictures); err != nil {
 			return nil, false, err
 		}
 		says += "; pictures: " + pictures.String()

@@ -123,7 +123,7 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	s.options.Traces = provider
 	models, err := repository.New(conf.Paths, s.name, repository.Options{
 		Load: s.open, Defaults: s.defaults(), Models: conf.Models, Limits: s.options.Limits, Log: s.options.Log,
-		Strict: s.strict, Readiness: repository.Readiness(s.readiness),
+		Strict: s.strict, Readiness: repository.Readiness(s.readiness), Packed: own.name(),
 	})
 	if err != nil {
 		return err
@@ -178,6 +178,9 @@ func (s *server) ended(ctx context.Context, done <-chan error) error {
 func noneExists(paths []string) error {
 	var first error
 	for _, path := range paths {
+		if path == own.name() {
+			return nil
+		}
 		_, err := os.Stat(path)
 		if err == nil {
 			return nil
@@ -293,7 +296,7 @@ func (s *server) open(ctx context.Context, path string, m repository.Settings) (
 	o := s.load.Options
 	o.Threads, o.Instances, o.MaxBatchRows, o.MaxDelay = m.Threads, m.Instances, m.MaxBatchRows, m.MaxDelay
 	o.MaxQueueRows, o.MaxQueueBytes, o.MaxWait = m.MaxQueueRows, int64(m.MaxQueueBytes), m.MaxWait
-	return o.Load(ctx, path, s.load.isolate.engines(allEngines()...)...)
+	return s.load.open(ctx, o, path)
 }
 
 func checkAddress(address string) error {

@@ -49,11 +49,12 @@ func verifyCommand() *cobra.Command {
 				return errShown
 			}
 			defer model.Close()
+			warnOfEngines(cmd, model)
 			if asJSON {
 				m := model.Manifest()
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(verified{true, m.Name, model.Digest(), model.Parity(), m.Provenance.Formats})
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(verified{true, m.Name, model.Digest(), model.Parity(), m.Provenance.Formats, engineReport(model.Engine())})
 			}
-			printable.Fprintf(cmd.OutOrStdout(), "%s  sha256:%.12s\n%s\n", args[0], model.Digest(), model.Parity())
+			printable.Fprintf(cmd.OutOrStdout(), "%s  sha256:%.12s\n%s\nengine: %s\n", args[0], model.Digest(), model.Parity(), engineReport(model.Engine()))
 			if only := model.Manifest().OnlyFormat(); only != "" {
 				printable.Fprintf(cmd.OutOrStdout(), "training saw only %s pictures; others are accepted\n", only)
 			}
@@ -74,7 +75,8 @@ type verified struct {
 	Digest string         `json:"digest"`
 	Parity predict.Parity `json:"parity"`
 	// Formats are the media types of the pictures that training saw.
-	Formats []string `json:"formats,omitempty"`
+	Formats []string    `json:"formats,omitempty"`
+	Engine  engineNames `json:"engine"`
 }
 
 type refused struct {

@@ -21,7 +21,6 @@ import (
 	"github.com/forgo-ml/forgo/client/replay"
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
-	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/serve"
 )
 
@@ -107,7 +106,7 @@ func (f *urlFlags) run(cmd *cobra.Command, path string, asJSON bool) error {
 		return err
 	}
 	report, err := func() (replay.Report, error) {
-		b, err := bundle.Open(path)
+		b, err := openBundle(cmd.Context(), path)
 		if err != nil {
 			return replay.Report{}, err
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"syscall"
 )
 
@@ -46,6 +47,47 @@ func OpenIn(root *os.Root, path string) (*os.File, error) {
 	return checked(path, file, err)
 }
 
+// OpenFS is like Open, for a file of any file system. What a file is, is asked before it is opened, for a
+// file system of the machine's waits for whoever writes into a pipe.
+func OpenFS(fsys fs.FS, name string) (fs.File, error) {
+	info, err := stat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: irregular{kind(info.Mode())}}
+	}
+	file, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err = file.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: irregular{kind(info.Mode())}}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// stat asks without opening the file, as fs.Stat would where the file system cannot tell.
+func stat(fsys fs.FS, name string) (fs.FileInfo, error) {
+	if s, ok := fsys.(fs.StatFS); ok {
+		return s.Stat(name)
+	}
+	entries, err := fs.ReadDir(fsys, path.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Name() == path.Base(name) {
+			return e.Info()
+		}
+	}
+	return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
+}
+
 func checked(path string, file *os.File, err error) (*os.File, error) {
 	if err != nil {
 		if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EOPNOTSUPP) { // a socket, or a device without a driver
@@ -71,16 +113,20 @@ func Read(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return All(file, limit)
+	data, err := All(file, limit)
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		p.Path = path
+	}
+	return data, err
 }
 
-// All reads a file from Open to its end, unless it is longer than limit.
-func All(file *os.File, limit int64) ([]byte, error) {
+// All reads a file that Open or OpenFS has opened to its end, unless it is longer than limit.
+func All(file fs.File, limit int64) ([]byte, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	tooLong := &fs.PathError{Op: "read", Path: file.Name(), Err: fmt.Errorf("it is longer than %d bytes", limit)}
+	tooLong := &fs.PathError{Op: "read", Path: info.Name(), Err: fmt.Errorf("it is longer than %d bytes", limit)}
 	if info.Size() > limit {
 		return nil, tooLong
 	}

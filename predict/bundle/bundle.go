@@ -16,8 +16,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -71,7 +73,7 @@ type Bundle struct {
 	// Digest is the SHA-256 of forgo.json in hex: the bundle's identity.
 	Digest string
 
-	root *os.Root
+	files files
 }
 
 // Open is [OpenContext] for callers who wait as long as it takes.
@@ -81,20 +83,35 @@ func Open(dir string) (*Bundle, error) { return OpenContext(context.Background()
 // the folder is ever read, whatever the manifest or a link says, and no file that is not a regular
 // one: a pipe is refused, not waited for. The error is an [*Error], which wraps ctx.Err() where ctx
 // ended first.
-func OpenContext(ctx context.Context, dir string) (_ *Bundle, err error) {
-	fail := func(file, format string, args ...any) error {
-		return &Error{Bundle: dir, File: file, Err: fmt.Errorf(format, args...)}
-	}
+func OpenContext(ctx context.Context, dir string) (*Bundle, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
-		return nil, fail("", "%w", cause(err))
+		return nil, &Error{Bundle: dir, Err: cause(err)}
 	}
 	if !info.IsDir() {
-		return nil, fail("", "%w: a bundle is a folder", ErrNotBundle)
+		return nil, &Error{Bundle: dir, Err: fmt.Errorf("%w: a bundle is a folder", ErrNotBundle)}
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fail("", "%w", cause(err))
+		return nil, &Error{Bundle: dir, Err: cause(err)}
+	}
+	return open(ctx, dir, folder{root})
+}
+
+// OpenFS is like OpenContext, for a folder of any file system, as one that go:embed fills. name is as in
+// [fs.ValidPath]. What its links lead to is the file system's to decide; files that are not regular are refused
+// before they are opened.
+func OpenFS(ctx context.Context, fsys fs.FS, name string) (*Bundle, error) {
+	if !fs.ValidPath(name) {
+		return nil, &Error{Bundle: name, Err: fs.ErrInvalid}
+	}
+	return open(ctx, name, below{fsys, name})
+}
+
+// open opens the bundle in a folder, which it closes where that fails.
+func open(ctx context.Context, dir string, root files) (_ *Bundle, err error) {
+	fail := func(file, format string, args ...any) error {
+		return &Error{Bundle: dir, File: file, Err: fmt.Errorf(format, args...)}
 	}
 	defer func() {
 		if err != nil {
@@ -139,11 +156,11 @@ func OpenContext(ctx context.Context, dir string) (_ *Bundle, err error) {
 	if err := manifest.check(); err != nil {
 		return nil, fail(ManifestFile, "%w", err)
 	}
-	return &Bundle{Manifest: manifest, Path: dir, Digest: digest, root: root}, nil
+	return &Bundle{Manifest: manifest, Path: dir, Digest: digest, files: root}, nil
 }
 
 // Close releases the folder. The bundle's files cannot be read afterwards.
-func (b *Bundle) Close() error { return b.root.Close() }
+func (b *Bundle) Close() error { return b.files.Close() }
 
 // ReadFile returns a file that the manifest lists. The bytes returned are the bytes whose
 // digest was checked, even if the file has been changed since Open.
@@ -155,7 +172,7 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 	if want.Size > maxWhole {
 		return nil, &Error{b.Path, name, fmt.Errorf("it has %d bytes; no file but a SavedModel's may be longer than %d", want.Size, maxWhole)}
 	}
-	data, err := readLimited(b.root, name, want.Size)
+	data, err := readLimited(b.files, name, want.Size)
 	if err == nil && (int64(len(data)) != want.Size || hexDigest(data) != want.SHA256) {
 		err = errors.New("it was changed after the bundle was opened")
 	}
@@ -163,6 +180,37 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 		return nil, &Error{b.Path, name, err}
 	}
 	return data, nil
+}
+
+// Each calls visit with every file of the bundle, the manifest and its digest first: the bytes whose digests
+// were checked. Files that only people read may be missing.
+func (b *Bundle) Each(visit func(name string, data []byte) error) error {
+	raw, err := readLimited(b.files, ManifestFile, maxManifest)
+	if err == nil && hexDigest(raw) != b.Digest {
+		err = errors.New("it was changed after the bundle was opened")
+	}
+	if err != nil {
+		return &Error{b.Path, ManifestFile, err}
+	}
+	if err := visit(ManifestFile, raw); err != nil {
+		return err
+	}
+	if err := visit(digestFile, []byte(b.Digest+"  "+ManifestFile+"\n")); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Manifest.Files)) {
+		data, err := b.ReadFile(name)
+		if forPeople[name] && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := visit(name, data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CopyFolder writes the files that the manifest lists below a folder of the bundle into the
@@ -182,7 +230,7 @@ func (b *Bundle) CopyFolder(ctx context.Context, name, to string) error {
 		if err != nil {
 			return err
 		}
-		err = checkFile(ctx, b.root, file, want, copied)
+		err = checkFile(ctx, b.files, file, want, copied)
 		if closed := copied.Close(); err == nil {
 			err = closed
 		}
@@ -273,8 +321,8 @@ func (m *Manifest) goldenSize() (total int64) {
 }
 
 // checkFile holds a file to the manifest, and copies what it reads.
-func checkFile(ctx context.Context, root *os.Root, name string, want File, to io.Writer) error {
-	f, err := regular.OpenIn(root, name)
+func checkFile(ctx context.Context, root files, name string, want File, to io.Writer) error {
+	f, err := root.open(name)
 	if err != nil {
 		return cause(err)
 	}
@@ -287,12 +335,12 @@ func checkFile(ctx context.Context, root *os.Root, name string, want File, to io
 		return fmt.Errorf("it has %d bytes, the manifest says %d", info.Size(), want.Size)
 	}
 	h := sha256.New()
-	both := io.MultiWriter(h, to)
-	for { // in pieces: whoever stops the process does not wait for the rest of a large file
+	both, within := io.MultiWriter(h, to), io.LimitReader(f, want.Size+1) // whatever the file says of itself
+	for {                                                                 // in pieces: whoever stops the process does not wait for the rest of a large file
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_, err := io.CopyN(both, f, 4<<20)
+		_, err := io.CopyN(both, within, 4<<20)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -306,8 +354,8 @@ func checkFile(ctx context.Context, root *os.Root, name string, want File, to io
 	return nil
 }
 
-func readLimited(root *os.Root, name string, limit int64) ([]byte, error) {
-	f, err := regular.OpenIn(root, name)
+func readLimited(root files, name string, limit int64) ([]byte, error) {
+	f, err := root.open(name)
 	if err != nil {
 		return nil, cause(err)
 	}

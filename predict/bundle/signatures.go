@@ -38,7 +38,7 @@ func (m *Manifest) signed(s Signature) Manifest {
 func (b *Bundle) Signed() []*Bundle {
 	var list []*Bundle
 	for _, s := range b.Manifest.Signatures {
-		list = append(list, &Bundle{Manifest: b.Manifest.signed(s), Path: b.Path, Digest: b.Digest, root: b.root})
+		list = append(list, &Bundle{Manifest: b.Manifest.signed(s), Path: b.Path, Digest: b.Digest, files: b.files})
 	}
 	return list
 }

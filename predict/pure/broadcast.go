@@ -117,7 +117,12 @@ func combine[T, R tensor.Element](out, a, b *value, x, y []T, f *runs[T, R]) err
 	if err != nil {
 		return err
 	}
-	// Shapes are compared before out gets its own: out may share a's memory, never its shape.
+	// Shapes are compared before out gets its own: out may share a's memory, never its shape. Where each
+	// element of a is read more than once, it must not share that either.
+	if out.data == a.data && size(shape) != int64(a.count()) {
+		out.data = out.own
+		defer func() { out.own = out.data }()
+	}
 	z, err := place[R](out, shape...)
 	if err != nil || len(z) == 0 {
 		return err

@@ -19,6 +19,7 @@ type graph struct {
 	nodes           []*node
 	constants       map[string]*value
 	inputs, outputs []end
+	depth           int // of a body, in how many others it lies
 }
 
 // end is an input or an output of a graph.
@@ -35,6 +36,7 @@ type node struct {
 
 	version  int // of the node's domain, in this model
 	constant []*value
+	bodies   []*body
 }
 
 // attribute is one setting of a node.
@@ -43,6 +45,7 @@ type attribute struct {
 	i       int64
 	s       string
 	t       *value
+	g       *graph
 	floats  []float32
 	ints    []int64
 	strings []string
@@ -112,7 +115,7 @@ func (g *graph) body(b []byte) error {
 	return wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
 		case 1:
-			n, err := decodeNode(f.Bytes)
+			n, err := decodeNode(f.Bytes, g.depth)
 			g.nodes = append(g.nodes, n)
 			return err
 		case 5:
@@ -123,7 +126,7 @@ func (g *graph) body(b []byte) error {
 			g.constants[name], err = constant(t)
 			return err
 		case 11, 12:
-			e, err := decodeEnd(f.Bytes)
+			e, err := decodeEnd(f.Bytes, g.depth > 0)
 			if err != nil {
 				return err
 			}
@@ -140,7 +143,7 @@ func (g *graph) body(b []byte) error {
 	})
 }
 
-func decodeNode(b []byte) (*node, error) {
+func decodeNode(b []byte, depth int) (*node, error) {
 	n := &node{attributes: map[string]attribute{}}
 	err := wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
@@ -153,7 +156,7 @@ func decodeNode(b []byte) (*node, error) {
 		case 4:
 			n.op = string(f.Bytes)
 		case 5:
-			return n.attribute(f.Bytes)
+			return n.attribute(f.Bytes, depth)
 		case 6, 9, 10: // doc, metadata, device notes
 		case 7:
 			if n.domain = string(f.Bytes); n.domain == "ai.onnx" {
@@ -167,7 +170,7 @@ func decodeNode(b []byte) (*node, error) {
 	return n, err
 }
 
-func (n *node) attribute(b []byte) error {
+func (n *node) attribute(b []byte, depth int) error {
 	var a attribute
 	name := ""
 	err := wire.Fields(b, func(f wire.Field) error {
@@ -187,6 +190,12 @@ func (n *node) attribute(b []byte) error {
 			}
 			a.t, err = constant(t)
 			return err
+		case 6:
+			if depth >= maxDepth {
+				return fmt.Errorf("graphs lie more than %d deep in each other", maxDepth)
+			}
+			a.g = &graph{constants: map[string]*value{}, depth: depth + 1}
+			return a.g.body(f.Bytes)
 		case 7:
 			return packed32(f, func(x uint32) { a.floats = append(a.floats, math.Float32frombits(x)) })
 		case 8:
@@ -194,7 +203,7 @@ func (n *node) attribute(b []byte) error {
 		case 9:
 			a.strings = append(a.strings, string(f.Bytes))
 		case 13, 20: // doc, kind: told by the field that is there
-		default: // graphs, types, sparse tensors, references to a function's attributes
+		default: // lists of graphs, types, sparse tensors, references to a function's attributes
 			return unknown("AttributeProto", f)
 		}
 		return nil
@@ -345,8 +354,8 @@ func each[T any](bits []uint64, make1 func(uint64) T) []T {
 	return out
 }
 
-// decodeEnd reads what an input or output is.
-func decodeEnd(b []byte) (e end, err error) {
+// decodeEnd reads what an input or output is. Those of bodies need not say it.
+func decodeEnd(b []byte, ofBody bool) (e end, err error) {
 	isTensor := false
 	err = wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
@@ -363,6 +372,9 @@ func decodeEnd(b []byte) (e end, err error) {
 		}
 		return nil
 	})
+	if ofBody { // whose types follow from the graphs around it
+		return e, err
+	}
 	if err == nil && !isTensor {
 		err = fmt.Errorf("its input or output %s is no tensor", tensor.Quote(e.Name))
 	}

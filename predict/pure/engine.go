@@ -77,7 +77,7 @@ func open(ctx context.Context, want predict.Graph) (*session, error) {
 			return nil, err
 		}
 	}
-	p, err := planGraph(ctx, g)
+	p, err := planGraph(ctx, g, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ var gemmOp = operator{since: 7, inputs: [2]int{2, 3}, outputs: 1, scratch: 2, pr
 	s := n.settings()
 	g := gemm{float64(s.float("alpha", 1)), float64(s.float("beta", 1)), s.integer("transA", 0) != 0, s.integer("transB", 0) != 0, nil}
 	if w := n.constant[1]; w != nil && g.transB && len(w.shape) == 2 { // turned once
-		g.turned = &value{memory: &memory{maxMemory}}
+		g.turned = &value{memory: &memory{left: maxMemory}}
 		if err := turn(g.turned, w); err != nil {
 			return nil, err
 		}

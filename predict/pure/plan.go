@@ -28,6 +28,10 @@ type operator struct {
 	inPlace bool
 	// view is set instead of prepare where the output is the first input in another shape.
 	view func(n *node) (shaper, error)
+	// bodies are the attributes that are graphs.
+	bodies []string
+	// optional is set where any of a free number of inputs may be left out.
+	optional bool
 }
 
 // shaper computes the shape of a view.
@@ -59,9 +63,38 @@ type step struct {
 type plan struct {
 	steps     []step
 	constants []*value
-	values    int // that a run has
-	inputs    []ref
+	values    int   // that a run has
+	inputs    []ref // those that a body captures at the end
 	outputs   []ref // in the graph's order
+}
+
+// scope is where the names of a graph are, and of those around it.
+type scope struct {
+	plan     *plan
+	place    map[string]ref
+	outer    *scope // nil of the graph that is opened
+	captured []string
+	fold     *memory // for what is computed once
+}
+
+// find returns where a value is. What a body takes of the graphs around it becomes an input of its own.
+func (s *scope) find(name string) (ref, bool) {
+	if r, ok := s.place[name]; ok || s.outer == nil {
+		return r, ok
+	}
+	r, ok := s.outer.find(name)
+	if !ok {
+		return r, false
+	}
+	if r < 0 {
+		r = s.plan.addConstant(s.outer.plan.constants[^r])
+	} else {
+		r = s.plan.addValue()
+		s.plan.inputs = append(s.plan.inputs, r)
+		s.captured = append(s.captured, name)
+	}
+	s.place[name] = r
+	return r, true
 }
 
 // maxNodes bounds how long a graph is.
@@ -69,20 +102,30 @@ const maxNodes = 1 << 16
 
 // planGraph looks the nodes' operators up, runs those whose inputs are constant, and decides
 // which outputs take their inputs' memory over.
-func planGraph(ctx context.Context, g *graph) (*plan, error) {
+func planGraph(ctx context.Context, g *graph, outer *scope) (*plan, error) {
+	p, _, err := planScope(ctx, g, outer)
+	return p, err
+}
+
+func planScope(ctx context.Context, g *graph, outer *scope) (*plan, *scope, error) {
 	if len(g.nodes) > maxNodes {
-		return nil, fmt.Errorf("it has %d nodes (limit %d)", len(g.nodes), maxNodes)
+		return nil, nil, fmt.Errorf("it has %d nodes (limit %d)", len(g.nodes), maxNodes)
 	}
 	if err := g.known(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p := &plan{}
 	p.fill(g)
 	place := map[string]ref{"": none}
-	fold := &memory{maxMemory}
+	at := &scope{plan: p, place: place, outer: outer}
+	fold := &memory{left: maxMemory, ctx: ctx}
+	if outer != nil {
+		fold = outer.fold
+	}
+	at.fold = fold
 	for name, c := range g.constants {
 		if _, twice := place[name]; twice {
-			return nil, fmt.Errorf("it has two values called %s", tensor.Quote(name))
+			return nil, nil, fmt.Errorf("it has two values called %s", tensor.Quote(name))
 		}
 		place[name] = p.addConstant(c)
 	}
@@ -91,28 +134,28 @@ func planGraph(ctx context.Context, g *graph) (*plan, error) {
 			continue
 		}
 		if _, twice := place[in.Name]; twice {
-			return nil, fmt.Errorf("it has two values called %s", tensor.Quote(in.Name))
+			return nil, nil, fmt.Errorf("it has two values called %s", tensor.Quote(in.Name))
 		}
 		place[in.Name] = p.addValue()
 		p.inputs = append(p.inputs, place[in.Name])
 	}
 	for _, n := range g.nodes {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if err := p.add(g, n, place, fold); err != nil {
-			return nil, fmt.Errorf("node %s: %w", n.what(), err)
+		if err := p.add(ctx, n, at); err != nil {
+			return nil, nil, fmt.Errorf("node %s: %w", n.what(), err)
 		}
 	}
 	for _, out := range g.outputs {
-		r, ok := place[out.Name]
+		r, ok := at.find(out.Name)
 		if !ok || r == none {
-			return nil, fmt.Errorf("nothing computes its output %s", tensor.Quote(out.Name))
+			return nil, nil, fmt.Errorf("nothing computes its output %s", tensor.Quote(out.Name))
 		}
 		p.outputs = append(p.outputs, r)
 	}
 	p.shareMemory()
-	return p, nil
+	return p, at, nil
 }
 
 // known refuses a graph with operators that there is no kernel for.
@@ -123,8 +166,22 @@ func (g *graph) known() error {
 			return fmt.Errorf("it does not say which version of the domain %s it uses", tensor.Quote(n.domain))
 		}
 		n.version = version
-		if n.operator() == nil {
+		o := n.operator()
+		if o == nil {
 			return fmt.Errorf("operator %s, version %d, is not supported", n.what(), version)
+		}
+		for _, name := range o.bodies {
+			inner := n.attributes[name].g
+			if inner == nil {
+				return fmt.Errorf("node %s has no %s", n.what(), name)
+			}
+			if inner.depth = g.depth + 1; inner.depth > maxDepth {
+				return fmt.Errorf("its graphs lie more than %d deep in each other", maxDepth)
+			}
+			inner.opsets = g.opsets
+			if err := inner.known(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -168,8 +225,8 @@ func (p *plan) addValue() ref {
 }
 
 // add plans one node.
-func (p *plan) add(g *graph, n *node, place map[string]ref, fold *memory) error {
-	o := n.operator()
+func (p *plan) add(ctx context.Context, n *node, at *scope) error {
+	o, place := n.operator(), at.place
 	if err := o.arity(n); err != nil {
 		return err
 	}
@@ -177,7 +234,7 @@ func (p *plan) add(g *graph, n *node, place map[string]ref, fold *memory) error 
 	isConstant := true
 	n.constant = make([]*value, len(n.in))
 	for i, name := range n.in {
-		r, ok := place[name]
+		r, ok := at.find(name)
 		if !ok {
 			return fmt.Errorf("its input %s is computed by no node before it", tensor.Quote(name))
 		}
@@ -186,6 +243,18 @@ func (p *plan) add(g *graph, n *node, place map[string]ref, fold *memory) error 
 			n.constant[i] = p.constants[^r]
 		} else if r != none {
 			isConstant = false
+		}
+	}
+	for _, name := range o.bodies {
+		isConstant = false
+		inner, of, err := planScope(ctx, n.attributes[name].g, at)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		n.bodies = append(n.bodies, &body{inner, of.captured})
+		for _, outside := range of.captured {
+			r, _ := at.find(outside)
+			s.in = append(s.in, r)
 		}
 	}
 	var err error
@@ -199,7 +268,7 @@ func (p *plan) add(g *graph, n *node, place map[string]ref, fold *memory) error 
 	}
 	s.share = o.inPlace // narrowed by shareMemory
 	if isConstant {
-		return p.fold(s, n, place, fold)
+		return p.fold(s, n, place, at.fold)
 	}
 	for _, name := range n.out {
 		if _, twice := place[name]; twice && name != "" {
@@ -230,14 +299,14 @@ func (o *operator) arity(n *node) error {
 		return fmt.Errorf("it has %d inputs, the operator takes %d to %d", len(n.in), least, most)
 	}
 	for i, name := range n.in[:least] {
-		if name == "" {
+		if name == "" && !o.optional {
 			return fmt.Errorf("its input %d is missing", i)
 		}
 	}
 	for len(n.in) < most {
 		n.in = append(n.in, "")
 	}
-	if most < 0 && slices.Contains(n.in, "") {
+	if most < 0 && !o.optional && slices.Contains(n.in, "") {
 		return errors.New("an input is missing")
 	}
 	if len(n.out) == 0 || n.out[0] == "" || o.outputs >= 0 && len(n.out) > o.outputs {
@@ -262,6 +331,9 @@ func (p *plan) fold(s step, n *node, place map[string]ref, fold *memory) error {
 		}
 	}
 	s.share = false
+	if err := fold.ended(); err != nil {
+		return err
+	}
 	if err := s.run(n.constant, out); err != nil {
 		return err
 	}

@@ -130,3 +130,38 @@ func BenchmarkNetwork(b *testing.B) {
 		}
 	}
 }
+
+// An output that may take over its input's memory must not where the input is repeated, however much room
+// a larger run has left there.
+func TestRepeatedInPlace(t *testing.T) {
+	spec := func(name string) end {
+		return end{Spec: tensor.Spec{Name: name, DType: tensor.Float32, Shape: []int64{-1, -1}}}
+	}
+	p, err := planGraph(t.Context(), &graph{
+		opsets: map[string]int{"": 18}, constants: map[string]*value{}, inputs: []end{spec("a"), spec("b")}, outputs: []end{spec("y")},
+		nodes: []*node{
+			{op: "Neg", in: []string{"a"}, out: []string{"n"}, attributes: map[string]attribute{}},
+			{op: "Add", in: []string{"n", "b"}, out: []string{"s"}, attributes: map[string]attribute{}},
+			{op: "Neg", in: []string{"s"}, out: []string{"y"}, attributes: map[string]attribute{}},
+		},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{plan: p, inputs: []tensor.Spec{spec("a").Spec, spec("b").Spec}, outputs: []tensor.Spec{spec("y").Spec}}
+	for _, n := range []int64{9, 3, 2, 9, 1, 4} {
+		in := predict.Tensors{"a": {Shape: []int64{n, 1}, Data: make([]float32, n)}, "b": {Shape: []int64{1, n}, Data: make([]float32, n)}}
+		for i := range n {
+			in["a"].Data.([]float32)[i], in["b"].Data.([]float32)[i] = float32(10*i), float32(i)
+		}
+		out, err := s.Run(t.Context(), in, []string{"y"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, y := range out["y"].Data.([]float32) {
+			if want := float32(10*(int64(i)/n) - int64(i)%n); y != want {
+				t.Fatalf("%d x %d: element %d is %v, want %v", n, n, i, y, want)
+			}
+		}
+	}
+}

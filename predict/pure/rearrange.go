@@ -394,7 +394,7 @@ func padded(out, in, fill *value, mode string, pads, axes []int64) error {
 }
 
 func zeroLike(v, like *value) error {
-	v.memory = &memory{64}
+	v.memory = &memory{left: 64}
 	if err := makeLike(v, like, nil); err != nil {
 		return err
 	}

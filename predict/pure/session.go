@@ -24,7 +24,7 @@ type session struct {
 
 // run is the memory of one run, kept for the next.
 type run struct {
-	memory memory
+	memory *memory
 	values []value
 	in     [][]*value // by step
 	out    [][]*value
@@ -33,10 +33,10 @@ type run struct {
 // maxKept is how much memory a run may leave for the next one, in bytes.
 const maxKept = 16 << 20
 
-func newRun(p *plan) *run {
-	r := &run{memory: memory{maxMemory}, values: make([]value, p.values)}
+func newRun(p *plan, m *memory) *run {
+	r := &run{memory: m, values: make([]value, p.values)}
 	for i := range r.values {
-		r.values[i].memory = &r.memory
+		r.values[i].memory = m
 	}
 	for _, s := range p.steps {
 		r.in = append(r.in, r.refer(p, s.in))
@@ -63,8 +63,11 @@ func (r *run) at(p *plan, at ref) *value {
 	return &r.values[at]
 }
 
-func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
-func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
+func (s *session) Inputs() []tensor.Spec  { return s.inputs }
+func (s *session) Outputs() []tensor.Spec { return s.outputs }
+
+// Threads is how many a run uses.
+func (s *session) Threads() int { return 1 }
 
 // OutputShape takes sizes from inputs whose dimensions are called the same.
 func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
@@ -97,7 +100,7 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []
 	}
 	r, ok := s.idle.Get().(*run)
 	if !ok {
-		r = newRun(s.plan)
+		r = newRun(s.plan, &memory{left: maxMemory})
 	}
 	defer s.giveBack(r)
 	for i, spec := range s.inputs {
@@ -105,19 +108,27 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []
 			return nil, err
 		}
 	}
-	interruptible := ctx.Done() != nil
-	for i := range s.plan.steps {
-		if interruptible {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-		}
-		step := &s.plan.steps[i]
-		if err := step.run(r.in[i], r.out[i]); err != nil {
-			return nil, fmt.Errorf("node %s: %w", step.what, err)
-		}
+	if ctx.Done() != nil {
+		r.memory.ctx = ctx
+	}
+	if err := s.plan.execute(r); err != nil {
+		return nil, err
 	}
 	return s.take(r, outputs)
+}
+
+// execute runs every step.
+func (p *plan) execute(r *run) error {
+	for i := range p.steps {
+		if err := r.memory.ended(); err != nil {
+			return err
+		}
+		step := &p.steps[i]
+		if err := step.run(r.in[i], r.out[i]); err != nil {
+			return fmt.Errorf("node %s: %w", step.what, err)
+		}
+	}
+	return nil
 }
 
 // take hands the outputs over.
@@ -132,7 +143,7 @@ func (s *session) take(r *run, outputs []string) (predict.Tensors, error) {
 			return nil, fmt.Errorf("output %s: computed %s%v, the graph says %s%v", tensor.Quote(spec.Name), v.dtype(), v.shape, spec.DType, spec.Shape)
 		}
 		if !s.owns(i) {
-			c := value{memory: &r.memory}
+			c := value{memory: r.memory}
 			if err := c.copy(v, v.shape); err != nil {
 				return nil, err
 			}
@@ -151,6 +162,7 @@ func (s *session) owns(output int) bool {
 
 // giveBack keeps a run's memory for the next, without what belongs to callers.
 func (s *session) giveBack(r *run) {
+	r.memory.ctx = nil
 	for _, at := range s.plan.inputs {
 		r.values[at].forget()
 	}

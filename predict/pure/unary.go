@@ -125,6 +125,7 @@ var (
 	ceil64, floor64, round64 = math.Ceil, math.Floor, math.RoundToEven
 	exp64, log64, sqrt64     = math.Exp, math.Log, math.Sqrt
 	tanh64, erf64            = math.Tanh, math.Erf
+	cos64, sin64             = math.Cos, math.Sin
 
 	abs32   = narrow(math.Abs)
 	ceil32  = narrow(math.Ceil)
@@ -135,6 +136,8 @@ var (
 	sqrt32  = narrow(math.Sqrt)
 	tanh32  = narrow(math.Tanh)
 	erf32   = narrow(math.Erf)
+	cos32   = narrow(math.Cos)
+	sin32   = narrow(math.Sin)
 
 	sigmoid32, softplus32, softsign32 = narrow(sigmoid64), narrow(softplus64), narrow(softsign64)
 )

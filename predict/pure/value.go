@@ -1,6 +1,7 @@
 package pure
 
 import (
+	"context"
 	"fmt"
 	"unsafe"
 
@@ -12,11 +13,23 @@ import (
 type value struct {
 	shape  []int64
 	data   any     // a *[]T, so that the slice can change without an allocation
+	own    any     // a buffer for runs whose shapes do not let data be another value's
 	memory *memory // what its buffer is taken from; nil where it only shares others' memory
 }
 
-// memory is what a run, or the folding of constants, may still take.
-type memory struct{ left int64 }
+// memory is what a run, or the folding of constants, may still take, and when it is given up.
+type memory struct {
+	left int64
+	ctx  context.Context // nil where nothing ends it
+}
+
+// ended returns why the run is given up.
+func (m *memory) ended() error {
+	if m.ctx == nil {
+		return nil
+	}
+	return m.ctx.Err()
+}
 
 // errMemory says that a run would take more than a graph may.
 var errMemory = fmt.Errorf("the graph needs more than %d MB for what it computes", maxMemory>>20)
@@ -55,6 +68,7 @@ func place[T tensor.Element](v *value, shape ...int64) ([]T, error) {
 	}
 	if int64(cap(*p)) < n {
 		var one T
+		v.memory.left += int64(cap(*p)) * int64(unsafe.Sizeof(one)) // which it gives up
 		if v.memory.left -= n * int64(unsafe.Sizeof(one)); v.memory.left < 0 {
 			return nil, errMemory
 		}
@@ -107,6 +121,14 @@ func (v *value) set(t tensor.Tensor) error {
 		return fmt.Errorf("tensors of %T are not supported", t.Data)
 	}
 	return nil
+}
+
+// release gives up what v holds.
+func (v *value) release() {
+	if size := v.dtype().ElementSize(); size > 0 {
+		v.memory.left += int64(size) * int64(v.count())
+	}
+	v.data, v.shape = nil, v.shape[:0]
 }
 
 func share[T tensor.Element](v *value, data []T) {

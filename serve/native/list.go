@@ -25,6 +25,7 @@ type listedVersion struct {
 	Labels  []string         `json:"labels,omitempty"`
 	Task    string           `json:"task,omitempty"`   // of one that answers
 	Digest  string           `json:"digest,omitempty"` // of its bundle
+	Engine  string           `json:"engine,omitempty"` // that runs its graph
 }
 
 // list answers with every model that is known, by name, each with its versions.
@@ -38,7 +39,7 @@ func list(models Models) http.HandlerFunc {
 			m := &all[len(all)-1]
 			v := listedVersion{Version: s.Version, State: s.State, Reason: s.Reason, Labels: s.Labels}
 			if s.Model != nil {
-				v.Task, v.Digest = s.Model.Manifest().Task, s.Model.Digest()
+				v.Task, v.Digest, v.Engine = s.Model.Manifest().Task, s.Model.Digest(), s.Model.Engine().Info.Name
 				m.Ready = m.Ready || s.Stable()
 			}
 			m.Versions = append(m.Versions, v)

@@ -219,7 +219,8 @@ func (b builder) server() {
 	version := openapi.Object(openapi.Property("version", openapi.Text()), openapi.Property("state", states))
 	version.Properties = append(version.Properties,
 		openapi.Property("reason", openapi.About(openapi.Text(), "Why it is not ready or, of one that is, what is wrong with its folder.")),
-		openapi.Property("labels", openapi.List(openapi.Text(), 0, -1)), openapi.Property("task", openapi.Text()), openapi.Property("digest", openapi.About(openapi.Text(), "The bundle's.")))
+		openapi.Property("labels", openapi.List(openapi.Text(), 0, -1)), openapi.Property("task", openapi.Text()), openapi.Property("digest", openapi.About(openapi.Text(), "The bundle's.")),
+		openapi.Property("engine", openapi.About(openapi.Text(), "What runs its graph.")))
 	b.ServerGet("models", "/models", "The models and their versions", openapi.Answers(openapi.InBody("Those that are known, ready or not.", openapi.Content(openapi.JSONType, openapi.Object(
 		openapi.Property("models", openapi.List(openapi.Object(
 			openapi.Property("name", openapi.Text()), openapi.Property("path", openapi.About(openapi.Text(), "Where to post to.")),

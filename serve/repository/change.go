@@ -99,7 +99,7 @@ func (r *Repository) Start(ctx context.Context) error {
 func (r *Repository) find(paths []string, name string) error {
 	for _, path := range paths {
 		p := place{path: path}
-		if isBundle(path) || !isDir(path) {
+		if p.here = r.options.Packed != "" && path == r.options.Packed; p.here || isBundle(path) || !isDir(path) {
 			p.name = cmp.Or(name, modelName(path))
 		} else if name != "" {
 			return fmt.Errorf("%s is a folder of models, each with a name of its own: a name is for one bundle", path)

@@ -214,7 +214,10 @@ func (r *Repository) noteAbsent(m *model) {
 // or was refused before.
 func (r *Repository) refresh(ctx context.Context, m *model, number string, v *version, again bool) error {
 	path := m.disk[number]
-	mark := fingerprint(path)
+	mark := uint64(1)
+	if path != r.options.Packed {
+		mark = fingerprint(path)
+	}
 	if !again && v.tried == mark && !v.retry.due() {
 		// A copy under way goes on changing; what has not changed since it was refused is final.
 		if v.refused != nil && !v.noted {
@@ -251,7 +254,12 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 	v.current = r.serve(m.name, number, loaded, func() { _ = loaded.Close() })
 	v.state, v.reason, v.path = Ready, "", path
 	r.count(m.name, func(c *Counts) { c.Loaded++ })
-	r.options.Log.Info("loaded", "model", m.name, "version", number, "digest", loaded.Digest()[:12], "parity", loaded.Parity().String())
+	r.options.Log.Info("loaded", "model", m.name, "version", number, "digest", loaded.Digest()[:12], "engine", loaded.Engine().Info.Name, "parity", loaded.Parity().String())
+	for _, p := range loaded.Engine().Passed {
+		if p.Warn() {
+			r.options.Log.Warn("engine passed over", "model", m.name, "version", number, "engine", p.Engine, "file", p.File, "error", p.Err.Error())
+		}
+	}
 	r.publish()
 	if old != nil {
 		old.Retire()

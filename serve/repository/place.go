@@ -17,6 +17,7 @@ import (
 type place struct {
 	path string
 	name string // the model's; "" for a folder of models
+	here bool   // it is in the program, and never changes
 	err  string // why it could not be read when last looked at
 }
 
@@ -27,6 +28,9 @@ type found map[string]string
 // versions, with what is wrong with them.
 func (p place) look() (models map[string]found, ignored map[string]string, err error) {
 	ignored = map[string]string{}
+	if p.here {
+		return map[string]found{p.name: {single: p.path}}, ignored, nil
+	}
 	if p.name != "" {
 		f, err := lookModel(p.path, ignored)
 		return map[string]found{p.name: f}, ignored, err

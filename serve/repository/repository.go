@@ -47,6 +47,8 @@ type Options struct {
 	Strict bool
 	// Readiness says when the repository is ready. Optional: ReadyAny.
 	Readiness Readiness
+	// Packed is a path that Load opens though it is none on disk: a bundle in the program. Optional.
+	Packed string
 	// Log receives what is loaded, refused and unloaded. Optional: slog.Default().
 	Log *slog.Logger
 }

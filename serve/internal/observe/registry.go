@@ -176,7 +176,7 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 		one(out, f, prometheus.CounterValue, value, m.Name, m.Version)
 	}
 	manifest, parity, stats := m.Manifest(), m.Parity(), m.Model.Stats()
-	gauge(modelInfo, 1, m.Digest(), manifest.Engine, manifest.Task)
+	gauge(modelInfo, 1, m.Digest(), m.Engine().Info.Name, manifest.Task)
 	for stage, d := range map[predict.Stage]float64{
 		predict.StageDecode: parity.Differences.Decode, predict.StagePreprocess: parity.Differences.Preprocess,
 		predict.StageModel: parity.Differences.Model, predict.StageLabel: parity.Differences.Label,

@@ -1,0 +1,276 @@
+package predict
+
+// Which of several engines runs a graph.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
+)
+
+// PassedOver says why an engine that a process has does not run a graph of a bundle.
+type PassedOver struct {
+	File   string // the graph, as in "model.onnx"
+	Engine string
+	// Err is a [*ParityError] where the engine's answers differ from the training framework's, which
+	// is a fault of the engine: another one is proven in its place.
+	Err error
+
+	named bool // by the manifest
+}
+
+// Warn reports whether somebody should know: the engine's answers differ, or it is the one that the
+// bundle names and could not open the graph.
+func (p PassedOver) Warn() bool { return p.Differs() || p.named && !errors.As(p.Err, new(spare)) }
+
+// Differs reports whether the engine answered, and not as the training framework did.
+func (p PassedOver) Differs() bool { return errors.As(p.Err, new(*ParityError)) }
+
+func (p PassedOver) String() string {
+	return fmt.Sprintf("%s does not run %s: %v", p.Engine, p.File, p.Err)
+}
+
+// choice finds an engine for each graph of a bundle.
+type choice struct {
+	all    []Engine
+	chosen map[string]engines.Info // by file
+	passed []PassedOver
+}
+
+// largeGraph is the size of a graph's file, in bytes, from which one engine alone opens it: the one that the
+// manifest names, if it can. Weights would be there twice for as long as engines are compared.
+const largeGraph = 16 << 20
+
+// candidate is an engine that has opened a graph.
+type candidate struct {
+	engine engines.Info
+	s      Session
+}
+
+// open opens a graph with the engine that runs it: the one that the manifest names, unless another
+// answers the trials clearly faster, or it cannot open the graph. trials is called where there is a choice.
+func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string, openWith func(Engine) (Session, error), trials func() ([]trial, error)) (Session, error) {
+	var have []string
+	var able []Engine // the one that the manifest names first
+	for _, e := range c.all {
+		info := e.Info()
+		if have = append(have, info.Name); info.Format.Name != format || c.refused(file, info.Name) {
+			continue
+		}
+		if info.Name == format {
+			able = slices.Insert(able, 0, e)
+		} else {
+			able = append(able, e)
+		}
+	}
+	if len(able) == 0 {
+		return nil, &bundle.Error{Bundle: b.Path, File: file, Err: fmt.Errorf("it needs the engine %s; this process has %v", format, have)}
+	}
+	var opened []candidate
+	var failed []error
+	for _, e := range able {
+		if len(opened) > 0 && b.Manifest.Files[file].Size >= largeGraph {
+			c.pass(format, file, e.Info().Name, spare{fmt.Errorf("the graph is large, and %s runs it", opened[0].engine.Name)})
+			continue
+		}
+		s, err := openWith(e)
+		if ctx.Err() != nil || err == nil && len(able) == 1 {
+			c.chosen[file] = e.Info()
+			return s, err
+		}
+		if err != nil {
+			failed = append(failed, err)
+			c.pass(format, file, e.Info().Name, cause(err))
+			continue
+		}
+		opened = append(opened, candidate{e.Info(), s})
+	}
+	if len(opened) == 0 {
+		return nil, together(failed)
+	}
+	best := 0
+	if len(opened) > 1 {
+		var err error
+		if best, err = c.compare(ctx, format, file, opened, trials); err != nil {
+			best = -1 // which closes them all
+		}
+		for i, o := range opened {
+			if i != best {
+				_ = o.s.Close()
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	c.chosen[file] = opened[best].engine
+	return opened[best].s, nil
+}
+
+func (c *choice) pass(format, file, engine string, err error) {
+	c.passed = append(c.passed, PassedOver{file, engine, err, format == engine})
+}
+
+func (c *choice) refused(file, engine string) bool {
+	return slices.ContainsFunc(c.passed, func(p PassedOver) bool { return p.File == file && p.Engine == engine })
+}
+
+// again prepares for another attempt after a replay that failed, and reports whether there is an engine
+// to make it with. The engine whose answers differ is not tried again.
+func (c *choice) again(m *bundle.Manifest, err error) bool {
+	var parity *ParityError
+	if !errors.As(err, &parity) || parity.Stage == StageDecode {
+		return false
+	}
+	file, format := m.Graph.Path, m.Engine
+	if parity.Stage == StagePreprocess {
+		file, format = m.Picture.Preprocess, bundle.PreprocessEngine
+	}
+	if _, engine := c.chosen[file]; !engine {
+		return false // as where forgo prepares pictures itself
+	}
+	// Of the others, those stay that could not be opened or differed.
+	c.passed = slices.DeleteFunc(c.passed, func(p PassedOver) bool { return errors.As(p.Err, new(spare)) })
+	c.pass(format, file, c.chosen[file].Name, err)
+	return slices.ContainsFunc(c.all, func(e Engine) bool {
+		return e.Info().Format.Name == format && !c.refused(file, e.Info().Name)
+	})
+}
+
+// cause is what an error says beside the bundle and the file.
+func cause(err error) error {
+	var folder *bundle.Error
+	if errors.As(err, &folder) {
+		return folder.Err
+	}
+	return err
+}
+
+// together is the first error, which is of the engine that the manifest names, with the others behind it.
+func together(errs []error) error {
+	var others []string
+	for _, err := range errs[1:] {
+		others = append(others, cause(err).Error())
+	}
+	if len(others) == 0 {
+		return errs[0]
+	}
+	all := fmt.Errorf("%w; and %s", cause(errs[0]), strings.Join(others, "; and "))
+	if folder := (*bundle.Error)(nil); errors.As(errs[0], &folder) {
+		return &bundle.Error{Bundle: folder.Bundle, File: folder.File, Err: all}
+	}
+	return all
+}
+
+// trial is a run of a session that engines are compared by.
+type trial func(context.Context, Session) error
+
+const (
+	// margin is how many times as fast as the manifest's engine another has to be: what two loads of
+	// a bundle measure differs, and should not decide differently.
+	margin = 1.25
+	// patience bounds one run of a trial, and turnTime how long each engine is measured in a turn.
+	patience = 250 * time.Millisecond
+	turnTime = 300 * time.Microsecond
+	turns    = 9
+	// measuring ends after the turn in which it has taken as long.
+	measuring = 60 * time.Millisecond
+)
+
+// spare is why an engine that could run a graph does not.
+type spare struct{ error }
+
+// compare returns which of the candidates runs the graph. One whose trial fails or takes longer than
+// patience is passed over, unless it is the last.
+func (c *choice) compare(ctx context.Context, format, file string, from []candidate, trials func() ([]trial, error)) (int, error) {
+	runs, err := trials()
+	if err != nil {
+		return 0, err
+	}
+	best := 0
+	for i := 1; i < len(from) && len(runs) > 0; i++ {
+		firm, err := duel(ctx, from[best].s, from[i].s, runs)
+		if err != nil {
+			return 0, err
+		}
+		winner, loser := best, i
+		if !firm {
+			winner, loser = i, best
+		}
+		best = winner
+		c.pass(format, file, from[loser].engine.Name, spare{fmt.Errorf("%s answers faster, or about as fast", from[winner].engine.Name)})
+	}
+	return best, nil
+}
+
+// duel reports whether a session stays the one that runs a graph, beside another.
+func duel(ctx context.Context, own, other Session, trials []trial) (stays bool, err error) {
+	var took [2][][]time.Duration // by trial, a time for each turn
+	once := func(s Session, t trial) (time.Duration, error) {
+		ctx, stop := context.WithTimeout(ctx, patience)
+		defer stop()
+		start := time.Now()
+		err := t(ctx, s)
+		return time.Since(start), err
+	}
+	for _, t := range trials {
+		var estimate [2]time.Duration
+		for i, s := range []Session{own, other} {
+			for range 2 { // the first run finds its memory
+				var failed error
+				if estimate[i], failed = once(s, t); failed != nil {
+					if err := ctx.Err(); err != nil {
+						return false, err
+					}
+					return i == 1, nil
+				}
+			}
+		}
+		var times [2][]time.Duration
+		start := time.Now()
+		for turn := 0; turn < turns && (turn < 3 || time.Since(start) < measuring); turn++ {
+			for side := range 2 {
+				i := (side + turn) % 2 // neither is always the first
+				s := [2]Session{own, other}[i]
+				runs := 1 + int(turnTime/max(estimate[i], 1))
+				begun := time.Now()
+				for range min(runs, 200) {
+					if _, failed := once(s, t); failed != nil {
+						if err := ctx.Err(); err != nil {
+							return false, err
+						}
+						return i == 1, nil
+					}
+				}
+				times[i] = append(times[i], time.Since(begun)/time.Duration(min(runs, 200)))
+			}
+		}
+		for i := range took {
+			took[i] = append(took[i], times[i])
+		}
+	}
+	return !overtakes(took[0], took[1]), nil
+}
+
+// overtakes decides by the medians of each trial: another engine is clearly faster in the first, and not
+// slower in any.
+func overtakes(own, other [][]time.Duration) bool {
+	for i := range own {
+		a, b := median(own[i]), median(other[i])
+		if b > a || i == 0 && float64(a) < margin*float64(b) {
+			return false
+		}
+	}
+	return len(own) > 0
+}
+
+func median(times []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[len(sorted)/2]
+}

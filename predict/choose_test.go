@@ -1,0 +1,108 @@
+package predict_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/pure"
+)
+
+// absent is ONNX Runtime where its library is not installed.
+type absent struct{ predict.Engine }
+
+func (absent) Open(context.Context, predict.Graph, predict.SessionOptions) (predict.Session, error) {
+	return nil, errors.New("no library")
+}
+
+// stuck is a real engine whose first run does not come back by itself: it loses every comparison.
+func stuck(e predict.Engine) predict.Engine {
+	var ran atomic.Bool
+	return tampered{e, func(ctx context.Context, s predict.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
+		if ran.CompareAndSwap(false, true) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return s.Run(ctx, in, out)
+	}}
+}
+
+// wrong is a real engine whose answers differ.
+func wrong(e predict.Engine) predict.Engine {
+	return tampered{e, func(ctx context.Context, s predict.Session, in predict.Tensors, names []string) (predict.Tensors, error) {
+		out, err := s.Run(ctx, in, names)
+		for _, t := range out {
+			if x, ok := t.Data.([]float32); ok {
+				x[0] += 0.1
+			}
+		}
+		return out, err
+	}}
+}
+
+// passed are the engines that were passed over, each with why.
+func passed(m *predict.Model) string {
+	var all []string
+	for _, p := range m.Engine().Passed {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, "\n")
+}
+
+func TestEngineIsChosen(t *testing.T) {
+	for name, c := range map[string]struct {
+		engines []predict.Engine
+		runs    string
+		why     string // an engine is passed over
+		warn    bool
+	}{
+		"pure alone":                 {[]predict.Engine{pure.Engine()}, "pure", "", false},
+		"no library":                 {[]predict.Engine{absent{onnx.Engine()}, pure.Engine()}, "pure", "onnxruntime does not run model.onnx: no library", true},
+		"ONNX Runtime hangs":         {[]predict.Engine{stuck(onnx.Engine()), pure.Engine()}, "pure", "pure answers faster", false},
+		"pure comes to nothing":      {[]predict.Engine{onnx.Engine(), stuck(pure.Engine())}, "onnxruntime", "onnxruntime answers faster", false},
+		"pure answers wrong":         {[]predict.Engine{stuck(onnx.Engine()), wrong(pure.Engine())}, "onnxruntime", "parity refused at stage model", true},
+		"ONNX Runtime answers wrong": {[]predict.Engine{wrong(onnx.Engine()), stuck(pure.Engine())}, "pure", "onnxruntime does not run model.onnx: parity refused", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := options().Load(t.Context(), iris, c.engines...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			s := m.Engine()
+			if s.Info.Name != c.runs || !strings.Contains(passed(m), c.why) || c.why == "" && len(s.Passed) > 0 {
+				t.Errorf("%s runs it; %s", s.Info.Name, passed(m))
+			}
+			warn := false
+			for _, p := range s.Passed {
+				warn = warn || p.Warn()
+			}
+			if warn != c.warn {
+				t.Errorf("warns: %v; %s", warn, passed(m))
+			}
+			if m.Parity().Mode != "full" {
+				t.Error(m.Parity())
+			}
+		})
+	}
+}
+
+// No engine is trusted: where each differs, the bundle is refused, and the stage is named.
+func TestNoEngineAnswers(t *testing.T) {
+	_, err := options().Load(t.Context(), iris, wrong(onnx.Engine()), wrong(pure.Engine()))
+	var parity *predict.ParityError
+	if !errors.As(err, &parity) || parity.Stage != predict.StageModel {
+		t.Errorf("got %v", err)
+	}
+	_, err = options().Load(t.Context(), iris, absent{onnx.Engine()}, absent{pure.Engine()})
+	if err == nil || !strings.Contains(err.Error(), "model.onnx: no library; and no library") {
+		t.Errorf("got %v", err)
+	}
+	if _, err = options().Load(t.Context(), iris); err == nil || !strings.Contains(err.Error(), "it needs the engine onnxruntime") {
+		t.Errorf("got %v", err)
+	}
+}
