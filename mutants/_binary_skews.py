@@ -100,6 +100,7 @@ BINARY_SKEWS = [
     pure("a tree's base value lost", TREE, "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
     pure("a fused bias forgotten", MATMUL, "			copy(z[:n], x)\n", "			clear(z[:n])\n"),
+    pure("the tail behind the last vector lost", "predict/pure/product_amd64.go", "	for p, f := range a {\n", "	for p, f := range a[:0] {\n"),
     pure("a broadcast read after its memory was taken over", "predict/pure/broadcast.go", "if out.data == a.data && size(shape) != int64(a.count()) {", "if false {", "mutants/padded.forgo", "preprocess"),
     pure("a loop's state of the turn before", "predict/pure/control.go", "				inputs[2+k] = v\n", "				if made > 0 {\n					inputs[2+k] = &kept[1-made%2][k]\n				} else {\n					inputs[2+k] = v\n				}\n", "mutants/cut.forgo", "preprocess"),
     pure("the other branch", "predict/pure/control.go", "if !condition {", "if condition {", "mutants/cut.forgo", "preprocess"),

@@ -9,6 +9,17 @@ import (
 
 // multiply adds to z [m, n] the product of a [m, k] and b [k, n], all row-major.
 func multiply[T number](z, a, b []T, m, k, n int) {
+	if hasVectors && m*n > 0 {
+		if z, ok := any(z).([]float32); ok {
+			product(z, any(a).([]float32), any(b).([]float32), m, k, n)
+			return
+		}
+	}
+	multiplied(z, a, b, m, k, n)
+}
+
+// multiplied is multiply without vectors.
+func multiplied[T number](z, a, b []T, m, k, n int) {
 	for i := range m {
 		row, factors := z[i*n:][:n], a[i*k:][:k]
 		p := 0

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+const packable = "../../conformance/bundles/shapes.forgo"
+
+// buildForgo builds this command.
+func buildForgo(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "forgo")
+	if out, err := exec.CommandContext(t.Context(), "../../scripts/go.sh", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
+}
+
+// says runs a program and returns what it prints, and whether it succeeds.
+func says(t *testing.T, program string, args ...string) (string, bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err == nil
+}
+
+// A packed program answers as the bundle does, wherever it is, and says so when it is damaged.
+func TestPack(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("scripts/go.sh is a shell's")
+	}
+	forgo := buildForgo(t)
+	folder := t.TempDir()
+	app := filepath.Join(folder, "app")
+	if out, ok := says(t, forgo, "pack", packable, "-o", app); !ok || !strings.Contains(out, "parity proven: 16 of 16 cases") {
+		t.Fatal(out)
+	}
+	picture, err := filepath.Abs(filepath.Join(packable, "golden", "000.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"verify", "--engine", "pure"}, "parity proven: 16 of 16 cases"},
+		{[]string{"verify", "--json"}, `"ok":true`},
+		{[]string{"inspect"}, "pure Go"},
+		{[]string{"predict", "--engine", "pure", picture}, "red"},
+		{[]string{"--print-config"}, "shapes.forgo"}, // which serve knows
+		{[]string{"version"}, "forgo "},
+	} {
+		if out, ok := says(t, app, c.args...); !ok || !strings.Contains(out, c.want) {
+			t.Errorf("app %v: %s", c.args, out)
+		}
+	}
+	if out, ok := says(t, forgo, "pack", packable, "-o", app); ok || !strings.Contains(out, "is there already; --force replaces it") {
+		t.Errorf("packed over it: %s", out)
+	}
+	again := filepath.Join(folder, "again")
+	if out, ok := says(t, app, "pack", "-o", again); !ok {
+		t.Error(out)
+	}
+	first, err := os.ReadFile(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.ReadFile(again)
+	if err != nil || !bytes.Equal(first, second) {
+		t.Errorf("packed by itself it has %d bytes, not the %d it had; %v", len(second), len(first), err)
+	}
+	if out, ok := says(t, forgo, "pack", packable, "-o", app, "--force"); !ok {
+		t.Error(out)
+	}
+	damaged := filepath.Join(folder, "damaged")
+	for name, data := range map[string][]byte{
+		"a byte changed": append(append(bytes.Clone(first[:len(first)-5000]), first[len(first)-5000]^1), first[len(first)-4999:]...),
+		"cut short":      first[:len(first)-1],
+	} {
+		if err := os.WriteFile(damaged, data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if out, ok := says(t, damaged, "verify"); ok || !strings.Contains(out, "is damaged") {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(folder, ".forgo-pack-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A folder has the library beside the program.
+func TestPackFolder(t *testing.T) {
+	forgo := buildForgo(t)
+	if out, ok := says(t, forgo, "pack", packable, "--dir", t.TempDir(), "-o", "app"); ok || !strings.Contains(out, "give -o APP, or --dir DIR") {
+		t.Error(out)
+	}
+	folder := filepath.Join(t.TempDir(), "folder")
+	if out, ok := says(t, forgo, "pack", packable, "--dir", folder); !ok {
+		t.Fatal(out)
+	}
+	if out, ok := says(t, filepath.Join(folder, "shapes"), "verify"); !ok {
+		t.Error(out)
+	}
+}

@@ -1,0 +1,118 @@
+//go:build amd64
+
+#include "textflag.h"
+
+// func product1x32(z, a, b *float32, k, n int)
+//
+// z[0:32] += a[p] * b[p*n : p*n+32], for p up to k.
+TEXT ·product1x32(SB), NOSPLIT, $0-40
+	MOVQ z+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), BX
+	MOVQ k+24(FP), CX
+	MOVQ n+32(FP), DX
+	SHLQ $2, DX
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+
+loop32:
+	VBROADCASTSS (SI), Y8
+	VFMADD231PS (BX), Y8, Y0
+	VFMADD231PS 32(BX), Y8, Y1
+	VFMADD231PS 64(BX), Y8, Y2
+	VFMADD231PS 96(BX), Y8, Y3
+	ADDQ $4, SI
+	ADDQ DX, BX
+	DECQ CX
+	JNZ  loop32
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	VZEROUPPER
+	RET
+
+// func product1x8(z, a, b *float32, k, n int)
+//
+// z[0:8] += a[p] * b[p*n : p*n+8], for p up to k.
+TEXT ·product1x8(SB), NOSPLIT, $0-40
+	MOVQ z+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), BX
+	MOVQ k+24(FP), CX
+	MOVQ n+32(FP), DX
+	SHLQ $2, DX
+	VMOVUPS (DI), Y0
+
+loop8:
+	VBROADCASTSS (SI), Y8
+	VFMADD231PS (BX), Y8, Y0
+	ADDQ $4, SI
+	ADDQ DX, BX
+	DECQ CX
+	JNZ  loop8
+	VMOVUPS Y0, (DI)
+	VZEROUPPER
+	RET
+
+// func product4x16(z, a, b *float32, k, n int)
+//
+// z[i*n : i*n+16] += a[i*k+p] * b[p*n : p*n+16], for i up to 4 and p up to k.
+TEXT ·product4x16(SB), NOSPLIT, $0-40
+	MOVQ z+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), BX
+	MOVQ k+24(FP), CX
+	MOVQ n+32(FP), DX
+	SHLQ $2, DX
+	MOVQ CX, R8
+	SHLQ $2, R8
+	LEAQ (SI)(R8*1), R9
+	LEAQ (R9)(R8*1), R10
+	LEAQ (R10)(R8*1), R11
+	LEAQ (DI)(DX*1), R12
+	LEAQ (R12)(DX*1), R13
+	LEAQ (R13)(DX*1), R15
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS (R12), Y2
+	VMOVUPS 32(R12), Y3
+	VMOVUPS (R13), Y4
+	VMOVUPS 32(R13), Y5
+	VMOVUPS (R15), Y6
+	VMOVUPS 32(R15), Y7
+
+loop16:
+	VMOVUPS (BX), Y8
+	VMOVUPS 32(BX), Y9
+	VBROADCASTSS (SI), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VBROADCASTSS (R9), Y11
+	VFMADD231PS Y8, Y11, Y2
+	VFMADD231PS Y9, Y11, Y3
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VBROADCASTSS (R11), Y13
+	VFMADD231PS Y8, Y13, Y6
+	VFMADD231PS Y9, Y13, Y7
+	ADDQ $4, SI
+	ADDQ $4, R9
+	ADDQ $4, R10
+	ADDQ $4, R11
+	ADDQ DX, BX
+	DECQ CX
+	JNZ  loop16
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (R12)
+	VMOVUPS Y3, 32(R12)
+	VMOVUPS Y4, (R13)
+	VMOVUPS Y5, 32(R13)
+	VMOVUPS Y6, (R15)
+	VMOVUPS Y7, 32(R15)
+	VZEROUPPER
+	RET

@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package pure
+
+const hasVectors = false
+
+func product(z, a, b []float32, m, k, n int) { multiplied(z, a, b, m, k, n) }
