@@ -196,7 +196,12 @@ def _kernels() -> bytes:
     small = node("Less", [whole, constant("one", np.float32(1))], "small")
     gaps = node("Where", [small, constant("nan", np.float32(np.nan)), whole], "gaps")
     trees = range(7)
-    each = {"ids": [0, 1, 2], "yes": [1, 0, 0], "no": [2, 0, 0], "modes": ["BRANCH_LEQ", "LEAF", "LEAF"]}
+    each: dict[str, list[Any]] = {
+        "ids": [0, 1, 2],
+        "yes": [1, 0, 0],
+        "no": [2, 0, 0],
+        "modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
+    }
     scores = node(
         "TreeEnsembleRegressor", [gaps], "trees", "ai.onnx.ml", n_targets=3, post_transform="NONE",
         base_values=[0.5, -0.25, 0.125],
