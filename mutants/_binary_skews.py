@@ -97,6 +97,7 @@ def pure(name: str, file: str, old: str, new: str, bundle: str = KERNELS, stage:
 BINARY_SKEWS = [
     pure("a missing value sent the other way", TREE, "			yes = true\n", "			yes = false\n"),
     pure("less for less or equal in a tree", TREE, "			yes = v <= node.threshold\n", "			yes = v < node.threshold\n"),
+    pure("less for less or equal in four trees at once", TREE, "if x[node.feature] <= node.threshold { // no", "if x[node.feature] < node.threshold { // no"),
     pure("a tree's base value lost", TREE, "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
     pure("a fused bias forgotten", MATMUL, "			copy(z[:n], x)\n", "			clear(z[:n])\n"),

@@ -10,6 +10,7 @@ GO_VERBS = {
     "verify": "Prove that the Go binary answers as the training framework did",
     "inspect": "Show what is in a bundle, an ONNX file, a SavedModel or a .keras file",
     "serve": "Serve models over HTTP and gRPC, once parity is proven",
+    "pack": "Write one program that has a bundle inside",
     "key": "Make an API key for forgo serve",
     "doctor": "Show what this machine and the binary can do",
     "completion": "Write a shell completion script",
