@@ -1,5 +1,5 @@
 # Every target sets up what it needs. A fresh machine needs Python 3.11+, Go 1.26+ and a C compiler.
-.PHONY: help demo check test mutants mutations fuzz bench bench-go bench-pictures overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -105,6 +105,10 @@ bench-pictures: .venv/ready
 
 bench-go: .venv/ready
 	$(GO) test -run '^$$' -bench '^Benchmark(Request|Run)$$' -benchmem ./predict ./serve
+
+# The engine in pure Go against ONNX Runtime, in turns: how many times as fast it is. On a quiet machine.
+bench-pure: .venv/ready
+	$(GO) test -run '^$$' -bench . ./predict/pure
 
 # Changes one byte in each of MUTATIONS pictures; Python and both Go decoders must answer alike. PICTURES chooses files
 # by pattern: `make mutations MUTATIONS=1000000 PICTURES='*.jpg'` compares the JPEG decoder with libjpeg-turbo.
