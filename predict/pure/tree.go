@@ -382,27 +382,39 @@ var treeRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scratch
 	}, s.end()
 }}
 
+// sums are the rows that an ensemble is asked for, and room for the scores of one.
+type sums[T float] struct {
+	x          []T
+	n, columns int
+	scores     []T
+	scored     []bool
+}
+
+func (e *ensemble[T]) sums(in *value, scratch []*value) (s sums[T], err error) {
+	if s.x, s.n, s.columns, err = rows[T](in, scratch[0]); err != nil {
+		return s, err
+	}
+	if err = checkColumns(e.columns, s.columns); err != nil {
+		return s, err
+	}
+	if s.scores, err = place[T](scratch[1], int64(e.targets)); err != nil {
+		return s, err
+	}
+	s.scored, err = place[bool](scratch[2], int64(e.targets))
+	return s, err
+}
+
 func regress[T float](e *ensemble[T], how string, post transform, in, out []*value) error {
-	x, n, columns, err := rows[T](in[0], out[1])
-	if err == nil {
-		err = checkColumns(e.columns, columns)
-	}
+	s, err := e.sums(in[0], out[1:])
 	if err != nil {
 		return err
 	}
-	y, err := place[float32](out[0], int64(n), int64(e.targets))
+	x, columns, scores, scored := s.x, s.columns, s.scores, s.scored
+	y, err := place[float32](out[0], int64(s.n), int64(e.targets))
 	if err != nil {
 		return err
 	}
-	scores, err := place[T](out[2], int64(e.targets))
-	if err != nil {
-		return err
-	}
-	scored, err := place[bool](out[3], int64(e.targets))
-	if err != nil {
-		return err
-	}
-	for i := range n {
+	for i := range s.n {
 		e.aggregate(scores, scored, x[i*columns:][:columns], how)
 		row := y[i*e.targets:][:e.targets]
 		for j, v := range scores {
@@ -502,33 +514,23 @@ type treeClasses struct {
 }
 
 func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
-	x, n, columns, err := rows[T](in[0], out[2])
-	if err == nil {
-		err = checkColumns(e.columns, columns)
-	}
+	s, err := e.sums(in[0], out[2:])
 	if err != nil {
 		return err
 	}
-	texts, integers, err := c.labels.place(out[0], n)
-	if err != nil {
-		return err
-	}
-	scores, err := place[T](out[3], int64(e.targets))
-	if err != nil {
-		return err
-	}
-	scored, err := place[bool](out[4], int64(e.targets))
+	x, columns, scores, scored := s.x, s.columns, s.scores, s.scored
+	texts, integers, err := c.labels.place(out[0], s.n)
 	if err != nil {
 		return err
 	}
 	var y []float32
 	if out[1] != nil {
-		if y, err = place[float32](out[1], int64(n), int64(e.targets)); err != nil {
+		if y, err = place[float32](out[1], int64(s.n), int64(e.targets)); err != nil {
 			return err
 		}
 	}
 	spare := make([]float32, 0)
-	for i := range n {
+	for i := range s.n {
 		clear(scores)
 		clear(scored)
 		for first := 0; first < len(e.roots); first += 4 {
