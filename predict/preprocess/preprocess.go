@@ -107,7 +107,7 @@ type (
 	}
 )
 
-func (p picture) row(y int) []byte  { return p.pix[y*p.stride : (y+1)*p.stride : (y+1)*p.stride] }
+func (p picture) row(y int) []byte   { return p.pix[y*p.stride : (y+1)*p.stride : (y+1)*p.stride] }
 func (o output) row(y int) []float32 { return o.values[y*o.stride:] }
 
 // grey weighs the colours as Pillow's convert("L") does.
