@@ -32,8 +32,8 @@ type Options struct {
 	Header http.Header
 	// TLS is for https and grpcs URLs. Optional: the system's certificates are trusted.
 	TLS *tls.Config
-	// HTTP sends the requests to http and https URLs; its transport has TLS settings of its own, and Close
-	// leaves its connections open. Optional: a client of this one's own.
+	// HTTP sends requests to http and https URLs. Its transport has its own TLS settings, and Close leaves
+	// its connections open. Optional: New makes one.
 	HTTP *http.Client
 	// MaxAnswer bounds one answer in bytes; a longer one is an error. Optional: 1 GiB.
 	MaxAnswer int64
@@ -44,7 +44,7 @@ type Options struct {
 
 // Client calls one server. It is safe for concurrent use. Close it when done.
 //
-// A context that ends, ends the call. Errors of the server are [*Error] and wrap [ErrBusy],
+// When its context ends, so does a call. Errors of the server are [*Error] and wrap [ErrBusy],
 // [ErrNotFound], [ErrInput], [ErrDenied] or [ErrUnavailable]; those of a deadline, the caller's or
 // the server's, wrap [context.DeadlineExceeded].
 type Client struct {
@@ -63,7 +63,7 @@ type protocol interface {
 	close() error
 }
 
-// answer is what came back of an inference.
+// answer is the answer to an inference.
 type answer struct {
 	version string // of the model that answered; "" where the server does not say
 	outputs tensor.Map
@@ -97,7 +97,7 @@ func (o Options) New(server string) (*Client, error) {
 	return nil, fmt.Errorf("server URL %q is none of http://, https://, grpc:// and grpcs://, with HOST:PORT", server)
 }
 
-// Close closes the connections. Calls under way over gRPC fail.
+// Close closes the connections. gRPC calls in flight fail.
 func (c *Client) Close() error { return c.close() }
 
 // model is a model's name as callers give it, in its parts.
@@ -124,7 +124,7 @@ func (m model) path() string {
 	return url.PathEscape(m.name) + "/versions/" + url.PathEscape(m.version)
 }
 
-// Ready returns nil where a model takes requests or, with name "", where the server does.
+// Ready returns nil if a model or, with name "", the server takes requests.
 func (c *Client) Ready(ctx context.Context, name string) error {
 	if name == "" {
 		return c.ready(ctx, model{})
@@ -136,31 +136,30 @@ func (c *Client) Ready(ctx context.Context, name string) error {
 	return c.ready(ctx, m)
 }
 
-// Server is what a server says of itself.
+// Server is a server's metadata.
 type Server struct {
 	Name       string   `json:"name"`
 	Version    string   `json:"version"`
 	Extensions []string `json:"extensions"`
 }
 
-// Server asks the server who it is and what it speaks beyond the protocol's core.
+// Server asks for the server's name, version and protocol extensions.
 func (c *Client) Server(ctx context.Context) (Server, error) { return c.server(ctx) }
 
-// Metadata is what a server says of a model.
+// Metadata describes a model.
 type Metadata struct {
 	Name     string
 	Versions []string
 	Platform string
-	// Inputs and Outputs have -1 for free sizes. Their types are "" where the server names one
-	// that there is not.
+	// Inputs and Outputs have -1 for free sizes. Their types are "" if the server names an unknown type.
 	Inputs, Outputs []tensor.Spec
-	// Digest is the identity of the bundle that is served, and Labels are its classes. Only
-	// forgo's server tells them, over REST.
+	// Digest is the identity of the served bundle, and Labels are its classes. Only forgo's server reports
+	// them, over REST.
 	Digest string
 	Labels []string
 }
 
-// Metadata asks what a model takes and gives.
+// Metadata asks for a model's inputs and outputs.
 func (c *Client) Metadata(ctx context.Context, name string) (Metadata, error) {
 	m, err := parse(name)
 	if err != nil {
@@ -169,12 +168,12 @@ func (c *Client) Metadata(ctx context.Context, name string) (Metadata, error) {
 	return c.metadata(ctx, m)
 }
 
-// Infer runs a model on a batch and returns its outputs, all that the server gives. The inputs
-// are only read; the outputs are the caller's. Where a version was asked for and the server says
-// that another answered, that is an error.
+// Infer runs a model on a batch and returns all outputs that the server sends. It only reads the inputs;
+// the caller owns the outputs. If the server reports another version than the one that was asked for, that
+// is an error.
 //
-// With [Options.Plain] over HTTP, strings that are no UTF-8, which JSON cannot carry, go as
-// base64: that is how forgo and KServe take pictures.
+// With [Options.Plain] over HTTP, strings that are not UTF-8, which JSON cannot carry, are sent as base64,
+// the way forgo and KServe take pictures.
 func (c *Client) Infer(ctx context.Context, name string, inputs tensor.Map) (tensor.Map, error) {
 	m, err := parse(name)
 	if err != nil {
@@ -197,8 +196,8 @@ type Class struct {
 }
 
 // Classify sends an encoded picture, or a JSON row, and returns every label with its probability, best
-// first. Over HTTP the server must be forgo's. Over gRPC it is any that speaks the classification
-// extension, as Triton does; scores have six decimals there, and it takes two calls.
+// first. Over HTTP the server must be forgo's. Over gRPC it may be any that speaks the classification
+// extension, such as Triton; this takes two calls, and scores have six decimals.
 func (c *Client) Classify(ctx context.Context, name string, picture []byte) ([]Class, error) {
 	m, err := parse(name)
 	if err != nil {
@@ -208,7 +207,7 @@ func (c *Client) Classify(ctx context.Context, name string, picture []byte) ([]C
 }
 
 // Call sends any other HTTP request, to a path below the server's URL, and returns the body of
-// its answer. The content type is left out where it is "". Errors are those of the other methods.
+// its answer. An empty content type is left out. Errors are those of the other methods.
 func (c *Client) Call(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
 	if c.rest == nil {
 		return nil, fmt.Errorf("%s %s: the client speaks gRPC: %w", method, path, errors.ErrUnsupported)

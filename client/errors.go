@@ -14,23 +14,23 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// What errors of the server wrap, by their kind.
+// Errors of the server wrap one of these.
 var (
 	// ErrBusy: too many requests wait; ask again after [Error.RetryAfter].
 	ErrBusy = errors.New("busy")
-	// ErrNotFound: there is no such model, version or place.
+	// ErrNotFound: no such model, version or path.
 	ErrNotFound = errors.New("not found")
-	// ErrInput: what was sent is at fault.
+	// ErrInput: the request is at fault.
 	ErrInput = errors.New("bad input")
-	// ErrDenied: the server does not let this caller do that.
+	// ErrDenied: this caller may not do that.
 	ErrDenied = errors.New("denied")
-	// ErrUnavailable: the server is not ready, is stopping, or is not there.
+	// ErrUnavailable: the server is not ready, stopping or unreachable.
 	ErrUnavailable = errors.New("unavailable")
 )
 
 // Code is an HTTP status or a gRPC code. Codes may be compared.
 type Code struct {
-	// HTTP is the status; 0 over gRPC, and where no answer came.
+	// HTTP is the status; 0 over gRPC, or if there was no answer.
 	HTTP int
 	// GRPC is the code of a call over gRPC; OK over HTTP.
 	GRPC codes.Code
@@ -48,11 +48,11 @@ func grpcCode(c codes.Code) Code { return Code{GRPC: c, text: c.String()} }
 type Error struct {
 	// Call is the method and URL, or the gRPC method.
 	Call string
-	// Code is what the protocol calls the failure.
+	// Code is the protocol's code for the failure.
 	Code Code
-	// Message is the server's.
+	// Message is the server's message.
 	Message string
-	// RetryAfter is how long the server asks to wait; 0 where it does not say.
+	// RetryAfter is how long the server asks to wait; 0 if it does not say.
 	RetryAfter time.Duration
 
 	kind error
@@ -76,7 +76,7 @@ var statusKinds = map[int]error{
 	http.StatusServiceUnavailable:    ErrUnavailable,
 }
 
-// statusError is an answer that is none of 2xx.
+// statusError is an answer with a status other than 2xx.
 func statusError(call string, resp *http.Response, body []byte) error {
 	e := &Error{Call: call, Code: Code{HTTP: resp.StatusCode, text: resp.Status}, Message: message(body), kind: statusKinds[resp.StatusCode]}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
@@ -85,7 +85,7 @@ func statusError(call string, resp *http.Response, body []byte) error {
 	return e
 }
 
-// message finds what a server says in the body of an error.
+// message finds the server's message in the body of an error.
 func message(body []byte) string {
 	var said struct {
 		Error  json.RawMessage `json:"error"`

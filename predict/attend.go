@@ -1,6 +1,6 @@
 package predict
 
-// What becomes of a model whose engine runs in a process of its own, and has ended.
+// Restarting isolated engines that have died.
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/engines"
 )
 
-// EngineStatus is how the engine of a model fares.
+// EngineStatus is the state of a model's engine.
 type EngineStatus struct {
 	// Info describes it.
 	Info engines.Info
@@ -23,13 +23,13 @@ type EngineStatus struct {
 	Passed []PassedOver
 	// Apart says that it runs in a process of its own: see the package isolated.
 	Apart bool
-	// Restarts is how often it was started again, golden cases replayed, since the model was loaded.
+	// Restarts counts the engine's restarts since the model was loaded, each with a replay.
 	Restarts int
-	// Down is nil while it answers. Otherwise it says why it does not, and wraps [ErrUnavailable].
+	// Down is nil while the engine answers. Otherwise it says why not, and wraps [ErrUnavailable].
 	Down error
 }
 
-// attendant sees to it that a model whose engine has ended gets another.
+// attendant restarts a model's engine after it died.
 type attendant struct {
 	stop context.CancelFunc // nil where nothing is attended to
 	done chan struct{}
@@ -45,7 +45,7 @@ const (
 	calm       = time.Minute // a process that has lived as long has done well
 )
 
-// Engine returns how the model's engine fares.
+// Engine returns the state of the model's engine.
 func (m *Model) Engine() EngineStatus {
 	if m == nil {
 		return EngineStatus{}
@@ -57,8 +57,8 @@ func (m *Model) Engine() EngineStatus {
 	return status
 }
 
-// NotifyEngine has f called whenever what Engine returns has changed, from one goroutine at a time. It
-// must not call the model's Close.
+// NotifyEngine calls f whenever the result of Engine changes, from one goroutine at a time. f must not call the
+// model's Close.
 func (m *Model) NotifyEngine(f func(EngineStatus)) {
 	if m == nil {
 		return // as with every server's model that is missing, its requests fail, one by one
@@ -86,7 +86,7 @@ func (a *attendant) set(change func(*EngineStatus)) {
 	}
 }
 
-// leave ends what attend began.
+// leave stops the attendant.
 func (a *attendant) leave() {
 	if a.stop != nil {
 		a.stop()
@@ -165,7 +165,7 @@ func (m *Model) replaced(g *graphs, err error) error {
 	return err
 }
 
-// down is the error of a model without an engine.
+// down returns the error for a model whose engine is down.
 type down struct {
 	reason error // why it ended
 	again  error // why it could not be started again; nil before it was tried

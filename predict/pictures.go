@@ -14,26 +14,26 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Pictures say how decoded, upright pictures become the input of a graph without a bundle:
-// resized, then each value is (pixel × Scale − Mean) / Deviation.
+// Pictures describes how decoded, upright pictures become the input of a graph without a bundle: they are
+// resized, and then each value is (pixel × Scale − Mean) / Deviation.
 type Pictures struct {
-	// Height and Width to resize to. Optional where the graph's input has them.
+	// Height and Width to resize to. Optional if the graph's input fixes them.
 	Height, Width int
-	// Resize is how, one of [Resizes]. Optional: "bilinear".
+	// Resize is the filter, one of [Resizes]. Optional: "bilinear".
 	Resize string
-	// Fit is what becomes of the aspect ratio, one of [Fits]. Optional: "stretch".
+	// Fit says how to treat the aspect ratio, one of [Fits]. Optional: "stretch".
 	Fit string
 	// ShorterSide, of the fit "shorter-side", is what that side is resized to before the centre is
 	// cut out. Optional: the larger of Height and Width.
 	ShorterSide int
-	// PadColour, of the fit "pad", is the ground: red, green and blue. Optional: black.
+	// PadColour fills the rest for the fit "pad": red, green and blue. Optional: black.
 	PadColour [3]uint8
-	// Channels is the order in which the graph takes them, "RGB" or "BGR". Optional: RGB.
+	// Channels is the order of the graph's channels, "RGB" or "BGR". Optional: RGB.
 	Channels string
 	// Layout is where the graph's input has the channels: "NHWC", last, or "NCHW", first. Optional
 	// where its shape tells; where that does not, NHWC is a guess, which String says.
 	Layout string
-	// Scale of pixels, which are 0 to 255. Optional: 1.
+	// Scale multiplies pixel values, 0 to 255. Optional: 1.
 	Scale float32
 	// Mean and Deviation of each channel, in the graph's order, or one for all. Optional: 0 and 1.
 	Mean, Deviation []float32
@@ -41,10 +41,10 @@ type Pictures struct {
 	guessed bool // Layout, because nothing tells
 }
 
-// Guessed reports whether nothing tells the layout, so that it is a guess.
+// Guessed reports whether the layout is a guess, because nothing determines it.
 func (p Pictures) Guessed() bool { return p.guessed }
 
-// String says it as a formula.
+// String returns the settings as a formula.
 func (p Pictures) String() string {
 	list := func(values []float32) string {
 		if slices.Equal(values, slices.Repeat(values[:1], len(values))) {
@@ -215,10 +215,10 @@ func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err erro
 // maxShorterSide is what the manifest's schema allows, too.
 const maxShorterSide = 1 << 16
 
-// Check fails where the settings are wrong whatever the graph is.
+// Check fails if the settings are wrong for any graph.
 func (p Pictures) Check() error { return p.complete() }
 
-// complete fills in what is optional.
+// complete fills in the optional settings.
 func (p *Pictures) complete() error {
 	if p.Resize == "" {
 		p.Resize = "bilinear"

@@ -1,6 +1,6 @@
 package predict
 
-// What calls and runs took, for those who watch a model.
+// Statistics of calls and runs.
 
 import (
 	"cmp"
@@ -20,14 +20,14 @@ type Timing struct {
 	BatchRows  int           // of that run: the call's own and those that ran with them; 0 where there was none
 }
 
-// Stats are what a model is doing, and what it has done since its replay.
+// Stats are a model's current state, and its totals since the replay.
 type Stats struct {
 	QueueRows     int   // waiting
 	QueueCalls    int   // that wait, with these rows
 	MaxQueueRows  int   // may wait
 	QueueBytes    int64 // of all requests that are being read, wait or run
 	MaxQueueBytes int64 // may be
-	// Wait is how long a request that came now would wait, as requests were answered of late; 0
+	// Wait is the expected wait of a request that arrives now, estimated from recent requests; 0
 	// where that is not known. MaxWait is 0 where any time will do.
 	Wait, MaxWait time.Duration
 	Running       int           // runs under way
@@ -37,7 +37,7 @@ type Stats struct {
 	Batches       []BatchStats  // smallest first
 }
 
-// BatchStats are the runs that had so many rows. Above 1024, Rows is rounded down to a power
+// BatchStats counts the runs with a given number of rows. Above 1024, Rows is rounded down to a power
 // of two.
 type BatchStats struct {
 	Rows  int
@@ -45,7 +45,7 @@ type BatchStats struct {
 	Infer time.Duration // what these runs took in all
 }
 
-// Stats returns a snapshot. It costs a call to Run nothing but a lock that is held briefly.
+// Stats returns a snapshot. It holds a lock that Run needs, but only briefly.
 func (m *Model) Stats() Stats {
 	b := m.batcher
 	b.mu.Lock()

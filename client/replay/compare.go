@@ -1,6 +1,6 @@
 package replay
 
-// Answers against recorded ones.
+// Comparing answers with the recorded ones.
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Row is what a server answered of one case: Outputs, Classes or Label.
+// Row is a server's answer to one case: Outputs, Classes or Label.
 type Row struct {
 	Outputs tensor.Map      // by the bundle's names, with a batch of one
 	Classes []predict.Class // labels with scores
@@ -21,7 +21,7 @@ type Row struct {
 	JSON    bool            // NaN and infinities may have come as null
 }
 
-// Rows takes a batch of outputs, by the bundle's names, apart.
+// Rows splits a batch of outputs, by the bundle's names, into rows.
 func Rows(outputs tensor.Map, n int) ([]Row, error) {
 	list := make([]Row, n)
 	for name, t := range outputs {
@@ -38,8 +38,8 @@ func Rows(outputs tensor.Map, n int) ([]Row, error) {
 	return list, nil
 }
 
-// compare returns the largest difference between an answer and what was recorded, and whether
-// the best label is the recorded one. The error says what is beyond the tolerance.
+// compare returns the largest difference between an answer and the recorded one, and whether the best
+// labels are equal. The error says what exceeds the tolerance.
 func compare(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, agrees bool, err error) {
 	if got.Classes != nil {
 		return compareClasses(m, want, got)

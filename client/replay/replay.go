@@ -1,10 +1,9 @@
-// Package replay holds a running server, whoever's it is, to a bundle's golden cases: it sends
-// what they record as inputs and compares what comes back with what the training framework
-// answered.
+// Package replay checks a running server, forgo's or another, against a bundle's golden cases: it sends
+// their recorded inputs and compares the answers with the training framework's.
 //
-// Every case is sent in each [Protocol] that the server speaks and in each form that the protocol
-// has, alone and in batches, by one caller and by several at once. The tolerance is the bundle's
-// own. Nothing is loaded: neither an engine nor the model is needed here.
+// It sends every case in each [Protocol] that the server speaks and in each of the protocol's forms,
+// alone and in batches, from one caller and from several at once. The tolerance is the bundle's own. It
+// loads no model and needs no engine.
 package replay
 
 import (
@@ -25,24 +24,24 @@ import (
 
 // Options tune Run.
 type Options struct {
-	// Protocols are those that are known here. Required: [github.com/forgo-ml/forgo/serve.Replays] has
-	// those of forgo's server.
+	// Protocols that may be replayed. Required: [github.com/forgo-ml/forgo/serve.Replays] returns those of
+	// forgo's server.
 	Protocols []Protocol
-	// Only names the protocols that the server must speak. Optional: those in which it offers the model.
+	// Only names the protocols to replay, which the server must speak. Optional: all in which it offers the model.
 	Only []string
 	// Header is sent with every request. Optional.
 	Header http.Header
 	// TLS is for https and grpcs URLs. Optional: the system's certificates are trusted.
 	TLS *tls.Config
-	// Model is the model's name at the server. Optional: the bundle's.
+	// Model is the model's name on the server. Optional: the bundle's.
 	Model string
-	// Version of the model. Optional: the one that the server answers with by itself.
+	// Version of the model. Optional: the server's default.
 	Version string
-	// Batches are how many cases go in one request; where there are fewer, they are repeated.
+	// Batches lists the numbers of cases in one request; a bundle with fewer cases repeats them.
 	// Optional: 1 and 8.
 	Batches []int
-	// Callers are how many requests are under way at once, after each has been sent alone.
-	// Optional: 8. With 1 they are only sent alone.
+	// Callers is the number of concurrent requests, after each request was sent alone. Optional: 8. With
+	// 1, requests are only sent alone.
 	Callers int
 	// Timeout bounds one request. Optional: 30 seconds.
 	Timeout time.Duration
@@ -57,7 +56,7 @@ type Report struct {
 	Results   []Result
 }
 
-// Err returns the first failure, nil where the server answers as it should.
+// Err returns the first failure, or nil if every answer is right.
 func (r Report) Err() error {
 	for _, result := range r.Results {
 		if result.Failure != nil {
@@ -71,17 +70,17 @@ func (r Report) Err() error {
 type Result struct {
 	URL      string `json:"url"`
 	Protocol string `json:"protocol"`
-	// Server is how the server names itself; "" where it does not.
+	// Server is the name that the server reports, or "".
 	Server string   `json:"server,omitempty"`
 	Forms  []string `json:"forms"`
 	// Requests sent, and Rows compared.
 	Requests int `json:"requests"`
 	Rows     int `json:"rows"`
-	// LargestDifference among all rows, as [tensor.Difference] measures it; +Inf where an answer
-	// had no number to compare.
+	// LargestDifference among all rows, as [tensor.Difference] measures it; +Inf if an answer had no number
+	// to compare.
 	LargestDifference float64 `json:"largest_difference"`
-	// Top1Agreement is the share of rows, 0 to 1, whose best label is the recorded one; nil where
-	// the model is no classifier.
+	// Top1Agreement is the share of rows, 0 to 1, whose best label is the recorded one; nil unless
+	// the model is a classifier.
 	Top1Agreement *float64 `json:"top1_agreement,omitempty"`
 	// Failure is the first difference above the tolerance.
 	Failure *Failure `json:"-"`
@@ -89,7 +88,7 @@ type Result struct {
 	agreed int
 }
 
-// Failure says where a server and the training framework parted.
+// Failure says where a server's answers differ from the training framework's.
 type Failure struct {
 	Protocol string
 	Form     string // "" where it concerns all
@@ -120,8 +119,8 @@ func (o Options) withDefaults(b *bundle.Bundle) Options {
 }
 
 // Run replays a bundle's golden cases against the server at some URLs, as [client.New] takes
-// them. The error means that it could not: the server is not there, say, or knows no such model.
-// What it answered otherwise than it should is in the report.
+// them. An error means that the replay could not run: the server is unreachable, say, or does not know the
+// model. Wrong answers are in the report.
 func (o Options) Run(ctx context.Context, b *bundle.Bundle, urls ...string) (Report, error) {
 	o = o.withDefaults(b)
 	report := Report{Name: b.Manifest.Name, Digest: b.Digest, Tolerance: b.Manifest.Tolerance.Model}
@@ -291,7 +290,7 @@ func (t *target) pass(ctx context.Context, o Options, m *bundle.Manifest, f Form
 	return stopped
 }
 
-// silent says of an error that it tells nothing of how the server answers.
+// silent reports whether an error says nothing about the server's answers.
 func silent(err error) bool {
 	for _, kind := range []error{client.ErrUnavailable, client.ErrDenied, client.ErrBusy, context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, kind) {

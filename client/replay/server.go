@@ -1,6 +1,6 @@
 package replay
 
-// What a protocol declares to be replayed, and what it is given of a server.
+// What a protocol declares in order to be replayed, and what it learns about a server.
 
 import (
 	"context"
@@ -16,35 +16,34 @@ import (
 
 // Protocol is a way to call a server.
 type Protocol struct {
-	// Name is what users call it, as "oip-grpc".
+	// Name is the name that users give it, such as "oip-grpc".
 	Name string
-	// GRPC says that it needs a URL that begins with grpc:// or grpcs://; others need http:// or https://.
+	// GRPC says that it needs a grpc:// or grpcs:// URL; other protocols need http:// or https://.
 	GRPC bool
-	// Forms returns the ways of the protocol to send cases to a server. The error says why the server
-	// does not offer its model in the protocol.
+	// Forms returns the protocol's ways to send cases to a server. An error says why the server does not
+	// offer its model in the protocol.
 	Forms func(ctx context.Context, s *Server) ([]Form, error)
 }
 
-// Form is one way of a protocol to send cases and to read the answers.
+// Form is one of a protocol's ways to send cases and read the answers.
 type Form struct {
 	Name string
-	// Alone says that it takes one case a request.
+	// Alone says that a request holds only one case.
 	Alone bool
 	// Ask sends cases as one request and returns one row for each. Many goroutines call it at once.
 	Ask func(ctx context.Context, cases []bundle.Recorded) ([]Row, error)
-	// Of is the signature whose cases are sent. Optional: the bundle's own.
+	// Of is the signature whose cases it sends. Optional: the bundle's own.
 	Of *Signed
 }
 
-// Failed are the forms of a server whose model cannot be asked at all: one, which fails.
+// Failed returns the one form, which fails, of a server that cannot be asked about its model.
 func Failed(name string, err error) []Form {
 	return []Form{{Name: name, Ask: func(context.Context, []bundle.Recorded) ([]Row, error) { return nil, err }}}
 }
 
 func overGRPC(url string) bool { return strings.HasPrefix(url, "grpc") }
 
-// protocols are those to replay. It fails for a name that is none, and where a protocol has no URL
-// that it is for.
+// protocols returns the protocols to replay. It fails for an unknown name, and for a protocol without a URL.
 func (o Options) protocols(urls []string) ([]Protocol, error) {
 	if len(o.Only) == 0 {
 		return o.Protocols, nil
@@ -87,20 +86,20 @@ func Names(protocols []Protocol) string {
 // Server is one URL that cases are replayed against.
 type Server struct {
 	URL string
-	// Model is the model's name there, with its version where one was asked for.
+	// Model is the model's name on the server, with a version if the user asked for one.
 	Model string
-	// Manifest is that of the bundle whose cases are sent.
+	// Manifest of the bundle whose cases are sent.
 	Manifest *bundle.Manifest
 	// Signed are the bundle's other signatures, for protocols that name them.
 	Signed []Signed
 	// Plain is a client that sends tensors in the protocol's core form, Binary one that sends binary data.
 	Plain, Binary *client.Client
-	// Who is what the server says of itself, the zero value where it says nothing.
+	// Who is the server's own metadata, or the zero value.
 	Who client.Server
-	// Known is what the server says of the model, and KnownErr why it says nothing.
+	// Known is the server's metadata for the model; KnownErr says why there is none.
 	Known    client.Metadata
 	KnownErr error
-	// Asked says that the user named the protocols to replay.
+	// Asked says that the user named the protocols.
 	Asked bool
 
 	options Options
@@ -110,13 +109,13 @@ type Server struct {
 // OverGRPC reports whether the server is called over gRPC.
 func (s *Server) OverGRPC() bool { return overGRPC(s.URL) }
 
-// IsForgo reports whether the server says that it is forgo's.
+// IsForgo reports whether the server identifies itself as forgo.
 func (s *Server) IsForgo() bool { return s.Who.Name == "forgo" }
 
-// maxAnswer bounds an answer, which no golden cases make so long.
+// maxAnswer bounds an answer; golden cases have much shorter ones.
 const maxAnswer = 64 << 20
 
-// targets finds which of the protocols to replay.
+// targets finds the protocols to replay.
 func (s *Server) targets(ctx context.Context, protocols []Protocol) (targets []*target, closeClients func(), err error) {
 	closeClients = func() {}
 	options := client.Options{Header: s.options.Header, TLS: s.options.TLS, MaxAnswer: maxAnswer}
@@ -158,7 +157,7 @@ func (s *Server) targets(ctx context.Context, protocols []Protocol) (targets []*
 	return targets, closeClients, nil
 }
 
-// target is a protocol to replay. A server that tells which bundle it answers with is held to it.
+// target returns a protocol to replay. If a server reports its bundle, it must be this one.
 func (s *Server) target(protocol string, forms []Form) *target {
 	t := &target{Result: Result{URL: s.URL, Protocol: protocol, Server: strings.TrimSpace(s.Who.Name + " " + s.Who.Version), Forms: []string{}}, forms: forms}
 	if s.Known.Digest != "" && s.Known.Digest != s.digest {
@@ -177,7 +176,7 @@ type Ends struct {
 	Outputs []string          // the bundle's that the server says it gives; nil where it says nothing
 }
 
-// Sent is what the server calls an input of the bundle.
+// Sent returns the server's name for an input of the bundle.
 func (e Ends) Sent(name string) string {
 	if sent := e.Inputs[name]; sent != "" {
 		return sent
@@ -185,8 +184,8 @@ func (e Ends) Sent(name string) string {
 	return e.Picture
 }
 
-// Match maps the inputs and outputs of a bundle to those that a server says its model has. The error
-// names an input that the server's model does not take.
+// Match maps a bundle's inputs and outputs to those that a server reports for its model. An error names an
+// input that the server's model does not take.
 func Match(m *bundle.Manifest, inputs, outputs []tensor.Spec) (Ends, error) {
 	e := Ends{Inputs: map[string]string{}}
 	for _, want := range m.Inputs {

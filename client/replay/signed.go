@@ -27,17 +27,17 @@ func readSigned(b *bundle.Bundle) ([]Signed, error) {
 	return list, nil
 }
 
-// Name is the signature's.
+// Name returns the signature's name.
 func (s *Signed) Name() string { return s.Manifest.Graph.Signature }
 
-// At is the server as one that is asked for this signature.
+// At returns a copy of the server whose requests go to this signature.
 func (s *Signed) At(server *Server) *Server {
 	at := *server
 	at.Manifest, at.Signed = s.Manifest, nil
 	return &at
 }
 
-// Forms names forms by the signature, SIGNATURE/FORM, and has them sent its cases.
+// Forms renames forms to SIGNATURE/FORM and makes them send the signature's cases.
 func (s *Signed) Forms(forms ...Form) []Form {
 	for i := range forms {
 		forms[i].Name, forms[i].Of = s.Name()+"/"+forms[i].Name, s

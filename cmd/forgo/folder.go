@@ -17,7 +17,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/pixels"
 )
 
-// Why files are left out.
+// Reasons to skip a file.
 const (
 	noPicture = "no picture"
 	noRow     = "no row (.json)"
@@ -27,8 +27,8 @@ const (
 	visited   = "a link to a folder that is walked already"
 )
 
-// pictureNames end the names of pictures: of those that are decoded, and of those that are refused one
-// by one, not passed over.
+// pictureNames lists the endings of picture files: of formats that forgo decodes, and of formats that it refuses
+// file by file instead of skipping them.
 func pictureNames() (endings []string) {
 	for _, f := range pixels.Formats {
 		endings = append(endings, f.Endings...)
@@ -36,7 +36,7 @@ func pictureNames() (endings []string) {
 	return append(endings, ".heic", ".heif", ".avif", ".jp2", ".jxl")
 }
 
-// leftOut counts what is left out of a folder, by the reason, each with its first file.
+// leftOut counts a folder's skipped files by reason, and remembers the first file for each.
 type leftOut struct {
 	root    string
 	reasons []string

@@ -1,7 +1,6 @@
 package main
 
-// The log's way out. Whoever reads it may have died or be stuck, and nothing that the server does
-// may wait for that.
+// Writing the log. Its reader may hang or die, and the server must never wait for it.
 
 import (
 	"bytes"
@@ -10,14 +9,14 @@ import (
 	"time"
 )
 
-// logRoom is the bytes of log that may wait to be read; lines beyond it are dropped, and counted.
+// logRoom is how many bytes of log may wait for the reader; further lines are dropped and counted.
 const logRoom = 1 << 20
 
-// logWriter writes what it is given in a goroutine of its own. Write never waits and never fails.
+// logWriter writes lines in a goroutine of its own. Write never waits and never fails.
 // It is safe for concurrent use; each Write is one line.
 type logWriter struct {
 	out io.Writer
-	// lost is what the log says of lines that were dropped. Optional.
+	// lost returns the line that reports dropped lines. Optional.
 	lost func(lines uint64) []byte
 
 	mu      sync.Mutex
@@ -57,7 +56,7 @@ func (w *logWriter) Dropped() uint64 {
 	return w.dropped
 }
 
-// Close returns once everything is written, or after patience. What is written later is dropped.
+// Close returns once everything is written, or after patience. Later lines are dropped.
 func (w *logWriter) Close(patience time.Duration) {
 	timer := time.AfterFunc(patience, func() {
 		w.mu.Lock()

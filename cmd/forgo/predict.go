@@ -64,13 +64,13 @@ func predictCommand() *cobra.Command {
 	return cmd
 }
 
-// answerer is a model that predict asks: of a bundle, or a bare one.
+// answerer is a model that answers, from a bundle or bare.
 type answerer interface {
 	Answer(ctx context.Context, raw []byte) (predict.Answer, error)
 	Close() error
 }
 
-// openModel opens what a path is, tells what its rows are, and says on stderr how far its answers are
+// openModel opens the model at a path, returns what its rows hold, and prints on stderr whether its answers are
 // proven.
 func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags, quiet bool) (answerer, payload.Inputs, error) {
 	var takes payload.Inputs
@@ -129,8 +129,7 @@ type result struct {
 	err    error
 }
 
-// predictAll answers what the files stand for side by side, and shows it in the order given. What is
-// under way is bounded, however much they hold.
+// predictAll answers files concurrently and shows the answers in order. It bounds the number in flight.
 func predictAll(cmd *cobra.Command, model answerer, takes payload.Inputs, files []string, show func(question, predict.Answer) error) error {
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()

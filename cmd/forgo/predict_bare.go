@@ -20,7 +20,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// bareFlags say of a model without a bundle what a bundle says itself.
+// bareFlags describe a model without a bundle.
 type bareFlags struct {
 	graphFlags
 	allowFiles bool
@@ -63,7 +63,7 @@ func (f *bareFlags) add(flags *pflag.FlagSet) {
 	flags.AddFlagSet(pictures)
 }
 
-// refuse fails where one of the flags was given for a bundle, of which --signature alone leaves a choice.
+// refuse fails if one of the flags was given for a bundle. Only --signature makes sense for those.
 func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
 	if err := f.complete(cmd.Flags()); err != nil {
 		return err
@@ -75,8 +75,8 @@ func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
 	return nil
 }
 
-// open opens a SavedModel or an ONNX file, and says on stderr what it was told of it. picture tells
-// whether it takes pictures.
+// open opens a SavedModel or an ONNX file, and prints on stderr how it prepares pictures. picture reports whether
+// the model takes pictures.
 func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadFlags, quiet bool) (_ *predict.Bare, picture bool, err error) {
 	if err := f.complete(cmd.Flags()); err != nil {
 		return nil, false, err
@@ -144,7 +144,7 @@ func (f *bareFlags) prepare(ctx context.Context, m *predict.Bare, engine predict
 	return p, nil
 }
 
-// takesPictures tells whether pictures are meant where nothing is said about them.
+// takesPictures reports whether inputs look like a picture's, when no flag says so.
 func takesPictures(inputs []tensor.Spec) bool {
 	if len(inputs) != 1 || len(inputs[0].Shape) != 4 {
 		return false

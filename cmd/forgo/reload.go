@@ -1,7 +1,7 @@
 package main
 
-// A server's configuration that changes while it runs: the settings of models are taken, and what
-// takes a restart is said.
+// Reloading a running server's configuration. It applies the settings of models, and logs the keys that need a
+// restart.
 
 import (
 	"log/slog"
@@ -17,18 +17,18 @@ import (
 
 // reloader reads a configuration file again. It is used by one goroutine at a time.
 type reloader struct {
-	path   string // "": there is none
+	path   string // "": no file
 	flags  *pflag.FlagSet
 	log    *slog.Logger
-	given  func(flag string) bool // set elsewhere than in the file
-	paths  bool                   // so are the paths
+	given  func(flag string) bool // whether a flag was set outside the file
+	paths  bool                   // whether the paths were
 	begun  config                 // what the server runs with
 	now    config                 // what was read last
 	failed string
 }
 
-// read returns the models' settings where they are others now. It is false where the file is as it
-// was, or cannot be read: then those of before stay, and the log says so once.
+// read returns the models' settings if they have changed. It returns false if the file is unchanged or unreadable;
+// an unreadable file is logged once, and the previous settings stay.
 func (r *reloader) read() (map[string]repository.Settings, bool) {
 	if r.path == "" {
 		return nil, false
@@ -55,7 +55,7 @@ func (r *reloader) read() (map[string]repository.Settings, bool) {
 	return c.Models, len(models) > 0
 }
 
-// needRestart lists the keys whose values differ from those that the server runs with.
+// needRestart lists the keys whose values differ from those that the server started with.
 func (r *reloader) needRestart(c config) []string {
 	var late []string
 	for _, key := range differing(r.begun.flags, c.flags) {

@@ -21,7 +21,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// server is what the flags of serve, the variables and the file say.
+// server holds the settings of serve from flags, variables and the file.
 type server struct {
 	load      loadFlags
 	log       logFlags
@@ -42,9 +42,9 @@ type server struct {
 	lines     *logWriter
 }
 
-// gcHeadroom is memory that is set aside and never touched, so that none of it is resident. A
-// server's own heap is a few megabytes (models are the engine's memory) and would be collected
-// for every 300 requests; with this, only once as much again was set aside for requests.
+// gcHeadroom is allocated and never touched, so that none of it is resident. The server's own heap is a few
+// megabytes, because models live in the engine's memory, so Go would collect it every 300 requests. With the
+// headroom it collects only once requests have allocated as much again.
 const gcHeadroom = 16 << 20
 
 func serveCommand() *cobra.Command {
@@ -192,7 +192,7 @@ func noneExists(paths []string) error {
 	return first
 }
 
-// closing is how long models may take to close once every request is answered or cut.
+// closing is how long models may take to close after the last request.
 const closing = time.Second
 
 // within returns when f does, or after a time.
@@ -208,7 +208,7 @@ func within(limit time.Duration, f func()) {
 	}
 }
 
-// keepUp looks for what has changed every so often, and whenever the process is told to by SIGHUP.
+// keepUp looks for changes at every --watch interval, and on SIGHUP.
 func (s *server) keepUp(ctx context.Context, hangUp <-chan os.Signal, server *serve.Server, models *repository.Repository, conf *reloader) {
 	var tick <-chan time.Time
 	if s.watch > 0 {
@@ -241,7 +241,7 @@ func (s *server) keepUp(ctx context.Context, hangUp <-chan os.Signal, server *se
 	}
 }
 
-// configure reads the file and checks what is set, wherever it was.
+// configure reads the file and checks all settings, wherever they come from.
 func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err error) {
 	if err := checkVariables(cmd.Root(), os.Environ()); err != nil {
 		return conf, usageError{err}
@@ -282,7 +282,7 @@ func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err 
 	return conf, err
 }
 
-// defaults are the settings of models that have none of their own.
+// defaults returns the settings of models without their own.
 func (s *server) defaults() repository.Settings {
 	o := s.load.Options
 	return repository.Settings{

@@ -6,13 +6,13 @@
 //		m, err := predict.Load(ctx, "digits.forgo", isolated.Engine(onnx.Engine(), isolated.Options{}))
 //	}
 //
-// Each graph that is opened gets a child process: this program, started again. The child loads the
-// engine's library, gives up what it does not need, and only then opens the graph. It has no network, no
-// environment but what engines read, no file but its graph, and a bound on its memory (see [Options]).
-// It ends with its parent. What it sends back is checked before any memory is taken for it.
+// Each graph gets a child process that runs this program again. The child loads the engine's library, drops the
+// privileges that it does not need, and only then opens the graph. It has no network, only the environment variables
+// that engines read, no file but its graph, and a memory limit (see [Options]). It ends with its parent. The parent
+// checks what the child sends before it allocates memory for it.
 //
-// When the child ends, runs fail with [predict.ErrUnavailable]; a [predict.Model] opens its graphs
-// again, replays its golden cases, and answers on. A run that goes on after
+// When the child dies, runs fail with [predict.ErrUnavailable]; a [predict.Model] opens its graphs
+// again, replays its golden cases, and goes on answering. A run that goes on after
 // [predict.SessionOptions.RunTimeout] ends the child.
 package isolated
 
@@ -27,7 +27,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/engines"
 )
 
-// Options say how a child is confined. The zero value is useful.
+// Options configure the sandbox. The zero value is useful.
 type Options struct {
 	// Memory in bytes that the graph and its runs may take, beside what the engine's library takes by
 	// itself. It counts private memory that may be written, resident or not. Optional: 4 GiB.
@@ -37,13 +37,13 @@ type Options struct {
 	Available bool
 }
 
-// DefaultMemory is what Options.Memory of 0 means.
+// DefaultMemory is the limit if Options.Memory is 0.
 const DefaultMemory = 4 << 30
 
-// ErrUnconfined is wrapped by the errors of systems that cannot confine a child.
+// ErrUnconfined is wrapped by errors on systems that lack a part of the sandbox.
 var ErrUnconfined = errors.New("this system cannot confine an engine's process")
 
-// Sandbox says what confines a child.
+// Sandbox describes what confines a child.
 type Sandbox struct {
 	// Landlock is the version of the kernel's Landlock, which keeps the child from files; 0 for none.
 	Landlock int `json:"landlock"`
@@ -51,7 +51,7 @@ type Sandbox struct {
 	Seccomp bool `json:"seccomp"`
 }
 
-// Err is nil where nothing is missing, and otherwise says what is. It wraps [ErrUnconfined].
+// Err is nil if the sandbox is complete, and otherwise says what is missing. It wraps [ErrUnconfined].
 func (s Sandbox) Err() error {
 	switch {
 	case s.Landlock == 0 && !s.Seccomp:
