@@ -61,6 +61,10 @@ NAMED = [
     ("the port for operators stops before the clients'", "serve/life.go", "range []bool{false, true}", "range []bool{true, false}"),
     ("a batch that nobody waits for runs on", "predict/batch.go", "if t.stay--; t.stay == 0 {", "if t.stay--; t.stay < 0 {"),
     ("Retry-After is rounded down", "serve/internal/reply/reply.go", "math.Ceil(busy.RetryAfter.Seconds())", "math.Floor(busy.RetryAfter.Seconds())"),
+    ("an answer that breaks off looks whole", "serve/internal/recovery/recovery.go", "p == http.ErrAbortHandler {", "p == http.ErrAbortHandler && false {"),
+    ("forgo's own bodies are freed before they are parsed", "serve/native/native.go", "defer free() //", "free() //"),
+    ("OIP's bodies are freed before they are parsed", "serve/oip/infer.go", "defer free() //", "free() //"),
+    ("TensorFlow's bodies are freed before they are parsed", "serve/tfserving/answer.go", "defer free() //", "free() //"),
     ("the tolerance is relative alone", "predict/tensor/compare.go", "max(1, math.Abs(want))", "math.Abs(want)"),
 ]  # fmt: skip
 
