@@ -15,15 +15,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/engines"
-	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/pure"
-	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
-
-// allEngines are what this binary runs models with. A library that a model does not need is not looked for.
-func allEngines() []predict.Engine {
-	return []predict.Engine{onnx.Engine(), pure.Engine(), tensorflow.Engine()}
-}
 
 // engineOf is the engine of a format that runs graphs outside of bundles: the first whose library is there.
 func engineOf(all []predict.Engine, format string) (first predict.Engine, err error) {

@@ -22,7 +22,6 @@ import (
 	"github.com/forgo-ml/forgo/internal/packed"
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict/bundle"
-	"github.com/forgo-ml/forgo/predict/onnx"
 )
 
 func packCommand() *cobra.Command {
@@ -87,7 +86,11 @@ func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) erro
 			return fmt.Errorf("pack: %w", err)
 		}
 		if needs != "" {
-			library, err := onnx.Engine().Library()
+			engine, err := engineOf(allEngines(), b.Manifest.Engine)
+			if err != nil {
+				return err
+			}
+			library, err := engine.Library()
 			if err != nil {
 				return err
 			}
@@ -105,7 +108,7 @@ func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) erro
 		return err
 	}
 	if why := needsLoader(exe); why != "" {
-		printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s needs %s where it runs: a forgo that was built with CGO_ENABLED=0 needs nothing\n", app, why)
+		printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s needs %s where it runs: a forgo built with CGO_ENABLED=0 and -tags static needs nothing\n", app, why)
 	}
 	if err := writeFile(app, p.force, func(to io.Writer) error { return writeApp(to, exe, b, bundleName(path)) }); err != nil {
 		return err
