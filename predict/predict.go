@@ -223,6 +223,7 @@ func newModel(b *bundle.Bundle, o Options) *Model {
 		m.inputs = append(m.inputs, info.Spec())
 		m.renamed = m.renamed || info.Name != info.GraphName
 	}
+	m.table = newTable(m.manifest.Columns)
 	m.row = m.manifest.Row()
 	for _, info := range m.manifest.Outputs {
 		m.outputs = append(m.outputs, info.GraphName)
@@ -256,6 +257,7 @@ type Model struct {
 	digest    string
 	parity    Parity
 	inputs    []tensor.Spec  // by logical names
+	table     table          // what the columns of a model of tables may hold
 	row       payload.Inputs // what a JSON row gives
 	outputs   []string       // graph names
 	renamed   bool           // where a graph name is not the logical one
@@ -458,6 +460,9 @@ func (m *Model) check(inputs Tensors) (int, error) {
 			return 0, fmt.Errorf("input %q is missing: got %s, the model takes %s", spec.Name, m.namesOf(inputs), m.namesOf(nil))
 		}
 		if err := spec.Match(t); err != nil {
+			return 0, err
+		}
+		if err := m.table.check(spec.Name, t); err != nil {
 			return 0, err
 		}
 		if rows >= 0 && t.Rows() != rows {

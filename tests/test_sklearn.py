@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import forgo
 from forgo import _binary
+from tests.clients.servers import running
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +127,44 @@ def test_a_pipeline_of_numbers_texts_categories_and_missing_values(tmp_path: Pat
     folder.mkdir()
     got = answers(tmp_path / "m.forgo", rows[:60], folder)
     assert [a["classes"][0]["label"] for a in got] == [str(p) for p in model.predict(frame)[:60]]
+
+
+def test_columns_have_names_and_types_and_refuse_what_they_never_had(tmp_path: Path) -> None:
+    """An unknown category, or a missing number, is a 400 that names row and column; the graph is not asked."""
+    frame = mixed()
+    columns = make_column_transformer(
+        (StandardScaler(), ["age (years)"]), (OneHotEncoder(), ["city", "plan"]), remainder="drop"
+    )
+    model = make_pipeline(columns, LogisticRegression()).fit(frame, frame["member"])
+    forgo.export(model, tmp_path / "m.forgo", examples=frame)
+    told = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())["columns"]
+    assert [(c["name"], c["type"], c["missing"]) for c in told] == [
+        ("age (years)", "integer", False), ("income", "number", True), ("city", "category", False),
+        ("member", "bool", False), ("plan", "category", False),
+    ]  # fmt: skip
+    assert told[2]["values"] == ["Lima", "Oslo", "Rome"]
+    good = {"age__years_": 30, "income": None, "city": "Oslo", "member": True, "plan": "a"}
+    table = "plan,city,member,income,age__years_\na,Oslo,true,null,30\nb,Paris,true,null,30\n"
+    with running(tmp_path / "m.forgo") as ports:
+
+        def ask(body: str, kind: str) -> tuple[int, str]:
+            request = urllib.request.Request(
+                f"http://{ports['http']}/models/m", body.encode(), {"Content-Type": kind}
+            )
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as e:
+                return e.code, e.read().decode()
+
+        assert ask(json.dumps(good), "application/json")[0] == 200
+        code, said = ask(json.dumps([good, {**good, "city": "Paris"}]), "application/json")
+        assert code == 400
+        assert 'row 1, column \\"city\\"' in said, said
+        assert "Lima, Oslo, Rome" in said
+        code, said = ask(table, "text/csv")
+        assert code == 400
+        assert 'row 1, column \\"city\\"' in said, said
 
 
 class Doubled(TransformerMixin, BaseEstimator):  # type: ignore[misc]

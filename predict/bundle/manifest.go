@@ -22,22 +22,45 @@ const PreprocessEngine = "onnxruntime"
 
 // Manifest is forgo.json; spec/bundle.md says what each key means.
 type Manifest struct {
-	Format     int          `json:"format"`
-	Name       string       `json:"name"`
-	Task       string       `json:"task"`
-	Engine     string       `json:"engine"`
-	Graph      Graph        `json:"graph"`
-	Inputs     []TensorInfo `json:"inputs"`
-	Outputs    []TensorInfo `json:"outputs"`
-	Labels     []string     `json:"labels,omitempty"`
-	Thresholds []float64    `json:"thresholds,omitempty"`
-	Picture    *Picture     `json:"picture,omitempty"`
-	Tolerance  Tolerance    `json:"tolerance"`
-	Golden     Golden       `json:"golden"`
+	Format  int          `json:"format"`
+	Name    string       `json:"name"`
+	Task    string       `json:"task"`
+	Engine  string       `json:"engine"`
+	Graph   Graph        `json:"graph"`
+	Inputs  []TensorInfo `json:"inputs"`
+	Outputs []TensorInfo `json:"outputs"`
+	// Columns are those of a model of tables, in the order of the frame that it was trained on.
+	Columns    []Column  `json:"columns,omitempty"`
+	Labels     []string  `json:"labels,omitempty"`
+	Thresholds []float64 `json:"thresholds,omitempty"`
+	Picture    *Picture  `json:"picture,omitempty"`
+	Tolerance  Tolerance `json:"tolerance"`
+	Golden     Golden    `json:"golden"`
 	// Signatures are others of the SavedModel, which clients ask for by name.
 	Signatures []Signature     `json:"signatures,omitempty"`
 	Files      map[string]File `json:"files"`
 	Provenance Provenance      `json:"provenance"`
+}
+
+// Types of columns.
+const (
+	Number   = "number"
+	Integer  = "integer"
+	Bool     = "bool"
+	Text     = "text"
+	Category = "category"
+)
+
+// Column is a column of a table: the name that the training side has for it, the input that it becomes, and what its
+// cells may be.
+type Column struct {
+	Name  string `json:"name"`
+	Input string `json:"input"`
+	Type  string `json:"type"`
+	// Missing says whether a number may be NaN.
+	Missing bool `json:"missing"`
+	// Values are all that a category may be.
+	Values []string `json:"values,omitempty"`
 }
 
 // Graph is the file, or the SavedModel folder, that the engine opens.

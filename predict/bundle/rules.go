@@ -3,7 +3,10 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // check holds the rules between the manifest's parts, which the schema cannot say.
@@ -41,10 +44,41 @@ func (m *Manifest) check() error {
 			}
 		}
 	}
+	if err := m.checkColumns(); err != nil {
+		return err
+	}
 	if err := m.checkCases(); err != nil {
 		return err
 	}
 	return m.checkSignatures()
+}
+
+// checkColumns holds columns to the inputs that they become: one each, of the type's own, a value a row.
+func (m *Manifest) checkColumns() error {
+	types := map[string][]tensor.DType{
+		Number: {tensor.Float32, tensor.Float64}, Integer: {tensor.Int64}, Bool: {tensor.Bool}, Text: {tensor.String}, Category: {tensor.String},
+	}
+	seen := map[string]bool{}
+	for _, c := range m.Columns {
+		at := slices.IndexFunc(m.Inputs, func(i TensorInfo) bool { return i.Name == c.Input })
+		switch {
+		case at < 0:
+			return fmt.Errorf("column %q becomes the input %q, which is not among inputs", c.Name, c.Input)
+		case seen[c.Input]:
+			return fmt.Errorf("two columns become the input %q", c.Input)
+		case !slices.Contains(types[c.Type], m.Inputs[at].DType) || len(m.Inputs[at].Shape) != 1:
+			return fmt.Errorf("column %q is of the type %s, and its input %q is not", c.Name, c.Type, c.Input)
+		case (c.Type == Category) != (len(c.Values) > 0):
+			return fmt.Errorf("column %q: a category has values, and nothing else has", c.Name)
+		case c.Missing && c.Type != Number:
+			return fmt.Errorf("column %q: only numbers may be missing", c.Name)
+		}
+		seen[c.Input] = true
+	}
+	if n := len(m.Columns); n > 0 && n != len(m.Inputs) {
+		return fmt.Errorf("there are %d columns for %d inputs", n, len(m.Inputs))
+	}
+	return nil
 }
 
 func (m *Manifest) checkFiles() error {

@@ -209,6 +209,7 @@ def run(model: Trained, request: Request) -> Result:
             "graph": graph,
             "inputs": [entry(e, ends) for e in model.inputs],
             "outputs": [entry(e, ends) for e in model.outputs],
+            **({"columns": columns} if (columns := getattr(innermost(model), "columns", None)) else {}),
             **({"labels": request.labels} if request.labels else {}),
             **({"thresholds": limits} if limits else {}),
             **({"picture": picture} if picture else {}),

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     _check_fitted(model, what)
     given = _estimator.given(examples, what)
     _check_columns(model, given)
+    given = _closed(model, given)
     try:
         import skl2onnx  # noqa: F401
     except ImportError:
@@ -52,6 +54,44 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     )  # fmt: skip
     made.notes = notes
     return made
+
+
+def _closed(model: Any, given: _estimator.Given) -> _estimator.Given:
+    """Make categories of the texts whose encoder refuses others than it was fitted on: the graph would not."""
+    if given.frame is None:
+        return given
+    names = [c.name for c in given.columns]
+    known: dict[str, tuple[str, ...]] = {}
+
+    def walk(step: Any, columns: list[str]) -> None:
+        if hasattr(step, "transformers_"):
+            for _, inner, chosen in step.transformers_:
+                if not isinstance(inner, str):
+                    walk(inner, _names(chosen, columns))
+        elif hasattr(step, "steps"):
+            walk(step.steps[0][1], columns)
+        elif getattr(step, "handle_unknown", None) == "error" and hasattr(step, "categories_"):
+            for name, values in zip(columns, step.categories_, strict=False):
+                known[name] = tuple(map(str, values))
+
+    walk(model, names)
+    columns = tuple(
+        replace(c, type=_tables.CATEGORY, values=known[c.name])
+        if c.name in known and c.type == _tables.TEXT
+        else c
+        for c in given.columns
+    )
+    return replace(given, columns=columns)
+
+
+def _names(chosen: Any, columns: list[str]) -> list[str]:
+    """The names of the columns that a ColumnTransformer chose, by name, number or mask."""
+    if isinstance(chosen, slice):
+        return columns[chosen] if isinstance(chosen.start, int | None) else columns
+    given = [chosen] if isinstance(chosen, str | int) else list(chosen)
+    if given and all(isinstance(c, bool | np.bool_) for c in given):
+        return [name for name, yes in zip(columns, given, strict=True) if yes]
+    return [columns[c] if isinstance(c, int | np.integer) else str(c) for c in given]
 
 
 def _check_fitted(model: Any, what: str) -> None:

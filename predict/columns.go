@@ -1,0 +1,77 @@
+package predict
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// table holds the columns of a model of tables to what their cells may be, by input.
+type table map[string]column
+
+type column struct {
+	bundle.Column
+	values map[string]bool
+}
+
+func newTable(columns []bundle.Column) table {
+	made := make(table, len(columns))
+	for _, c := range columns {
+		var values map[string]bool
+		if c.Type == bundle.Category {
+			values = make(map[string]bool, len(c.Values))
+			for _, v := range c.Values {
+				values[v] = true
+			}
+		}
+		made[c.Input] = column{c, values}
+	}
+	return made
+}
+
+// check refuses a cell that the model was never asked at export: an unknown category, or a number that is
+// missing in a column where none was. The graph would answer it, and the training framework might not.
+func (t table) check(name string, in tensor.Tensor) error {
+	c, ok := t[name]
+	if !ok {
+		return nil
+	}
+	if !c.Missing {
+		for row, missing := range nans(in) {
+			if missing {
+				return fmt.Errorf("row %d, column %q: the number is missing, and this column has no missing numbers", row, c.Name)
+			}
+		}
+	}
+	if texts, ok := in.Data.([]string); ok && c.values != nil {
+		for row, v := range texts {
+			if !c.values[v] {
+				return fmt.Errorf("row %d, column %q: %q is no known category; it is one of %s", row, c.Name, tensor.Cut(v), tensor.Cut(strings.Join(c.Values, ", ")))
+			}
+		}
+	}
+	return nil
+}
+
+// nans yields of each float whether it is NaN.
+func nans(in tensor.Tensor) func(yield func(int, bool) bool) {
+	return func(yield func(int, bool) bool) {
+		switch data := in.Data.(type) {
+		case []float32:
+			for i, v := range data {
+				if !yield(i, v != v) {
+					return
+				}
+			}
+		case []float64:
+			for i, v := range data {
+				if !yield(i, math.IsNaN(v)) {
+					return
+				}
+			}
+		}
+	}
+}
