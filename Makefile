@@ -1,5 +1,5 @@
-# Every target sets up what it needs. A fresh machine needs Python 3.11+, Go 1.26+ and a C compiler.
-.PHONY: help demo check test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
+# Every target sets up what it needs. A fresh machine needs Python 3.11+ and Go 1.26+.
+.PHONY: help demo check cross test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -46,7 +46,13 @@ lint: .venv/ready
 	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "not formatted by gofumpt: $$out"; exit 1; }
 	$(TOOL) staticcheck -tags "$$($(GO) tags)" ./...
 
-check: lint build
+# Whole builds for other systems; they are compiled here, and run nowhere.
+CROSS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
+cross:
+	@for target in $(CROSS); do echo "build for $$target" && \
+	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} FORGO_GO_TAGS= go build -buildvcs=false ./client/... ./cmd/... ./predict/... ./serve/... || exit 1; done
+
+check: lint build cross
 	$(GO) test -short ./...
 	$(PY) -m pytest -q -m "not slow"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sysconfig
@@ -19,9 +18,8 @@ class GoBinaryHook(BuildHookInterface):  # type: ignore[type-arg]
         """Build src/forgo/bin/forgo; an editable install leaves that to 'make build'."""
         if version == "editable":
             return
-        for tool, what in (("go", "Go 1.26 or newer"), (os.environ.get("CC", "cc"), "a C compiler")):
-            if shutil.which(tool) is None:
-                raise RuntimeError(f"building forgo from source needs {what}: '{tool}' was not found")
+        if shutil.which("go") is None:
+            raise RuntimeError("building forgo from source needs Go 1.26 or newer: 'go' was not found")
         root = Path(self.root)
         binary = root / "src/forgo/bin/forgo"
         subprocess.run([root / "scripts/go.sh", "build", "-o", binary, "./cmd/forgo"], cwd=root, check=True)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -33,19 +32,6 @@ func privateFolder() (path string, free func(), err error) {
 	}, nil
 }
 
-// lockFolder fails where another process has the lock, which goes with the process.
-func lockFolder(path string) (*os.File, error) {
-	folder, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = folder.Close()
-		return nil, err
-	}
-	return folder, nil
-}
-
 // unlocked is the age below which a folder may not have been locked yet.
 const unlocked = time.Minute
 
@@ -61,7 +47,7 @@ func sweep() {
 		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < unlocked {
 			continue
 		}
-		if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Getuid() {
+		if !ownedByUser(info) {
 			continue
 		}
 		if lock, err := lockFolder(path); err == nil {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The one place that knows how forgo's Go is built: cgo on, and the tag turbojpeg where
-# libjpeg-turbo's static library is installed.
+# The one place that knows how forgo's Go is built. It needs no C compiler. Where there is one, and libjpeg-turbo's
+# static library, the tag turbojpeg decodes JPEG with that: the same pixels, sooner.
 #   scripts/go.sh build -o OUT ./cmd/forgo    |  scripts/go.sh test ./...  |  scripts/go.sh tags
 # What it builds is position-independent, so that the system can load it at an address of its choice.
 # FORGO_GO_TAGS overrides the probe (with an empty value Go decodes JPEG itself: the same pixels, more slowly).
@@ -27,6 +27,11 @@ case $verb in
   tags) echo "$FORGO_GO_TAGS"; exit ;;
   build) set -- -trimpath -buildmode=pie -ldflags=-s "$@" ;;
 esac
-export CGO_ENABLED=1
+# cgo is for libjpeg-turbo alone, and for the race detector. CGO_ENABLED overrides that.
+case " $FORGO_GO_TAGS $* " in
+  *turbojpeg* | *" -race "*) needs=1 ;;
+  *) needs=0 ;;
+esac
+export CGO_ENABLED="${CGO_ENABLED:-$needs}"
 # -buildvcs=false: the build must not depend on git, and the version is in the VERSION file.
 go "$verb" -buildvcs=false -tags "$FORGO_GO_TAGS" "$@"

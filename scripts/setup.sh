@@ -10,12 +10,8 @@ die() { say "$*"; exit 1; }
 command -v python3 >/dev/null 2>&1 || die "Python 3.11 or newer is missing: there is no python3"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed; python3 is $(python3 --version)"
 command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is missing: see https://go.dev/dl"
-if ! command -v "${CC:-cc}" >/dev/null 2>&1; then
-  scripts/apt.sh gcc libc6-dev || die "a C compiler is missing: install gcc or clang"
-fi
-
 if [ "$(scripts/go.sh tags)" != turbojpeg ]; then
-  scripts/apt.sh libturbojpeg0-dev || say "libjpeg-turbo is missing (Debian: libturbojpeg0-dev; macOS: brew install jpeg-turbo)." \
+  scripts/apt.sh gcc libc6-dev libturbojpeg0-dev || say "a C compiler or libjpeg-turbo is missing (Debian: gcc, libturbojpeg0-dev; macOS: brew install jpeg-turbo)." \
     "Go decodes JPEG itself then: the same pixels, more slowly"
 fi
 

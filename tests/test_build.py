@@ -78,6 +78,39 @@ def test_an_audit_that_reached_no_database_says_so() -> None:
     assert "NOT CHECKED: the Python packages" in done.stderr
 
 
+@pytest.mark.slow
+def test_go_builds_and_answers_without_a_c_compiler(tmp_path: Path) -> None:
+    go = shutil.which("go")
+    assert go is not None
+    (tmp_path / "go").symlink_to(go)
+    env = {**os.environ, "CGO_ENABLED": "0", "PATH": str(tmp_path), "VIRTUAL_ENV": sys.prefix}
+    for compiler in ("cc", "gcc", "clang"):
+        assert shutil.which(compiler, path=env["PATH"]) is None
+    # JPEG parity is in predict and in pixels, isolation is Landlock on threads that C started.
+    packages = [
+        "./predict",
+        "./predict/pixels/...",
+        "./predict/onnx/...",
+        "./predict/tensorflow",
+        "./predict/isolated",
+    ]
+    done = subprocess.run(
+        ["go", "test", "-short", "-count=1", *packages],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    binary = tmp_path / "forgo"
+    build = ["go", "build", "-buildvcs=false", "-buildmode=pie", "-o", str(binary), "./cmd/forgo"]
+    assert subprocess.run(build, cwd=ROOT, env=env, check=False).returncode == 0
+    assert binary.read_bytes()[16] == 3  # ELF's type of position-independent programs
+    for bundle in ("iris", "shapes"):
+        subprocess.run([binary, "verify", ROOT / f"conformance/bundles/{bundle}.forgo"], env=env, check=True)
+
+
 @linux
 @pytest.mark.slow
 def test_a_static_program_refuses_in_one_line(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -79,7 +78,7 @@ type lefts interface {
 // serve is the child's life. It returns its exit code.
 func serve(engines []predict.Engine) int {
 	// The parent drains and then ends its children; signals to the whole group are not for them.
-	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
+	signal.Ignore(fromTerminal...)
 	debug.SetGCPercent(400)
 	closeInherited()
 	file := os.NewFile(socketFD, "parent")

@@ -1,3 +1,5 @@
+//go:build linux
+
 package isolated
 
 // What confines a child on Linux.

@@ -2,14 +2,9 @@
 
 package isolated
 
-import (
-	"os"
-	"syscall"
-)
+import "os"
 
 func program() (string, error) { return os.Executable() }
-
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 func closeInherited() {}
 

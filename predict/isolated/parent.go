@@ -21,8 +21,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
@@ -134,14 +132,10 @@ func (r refusal) Is(target error) bool {
 }
 
 func spawn(name string, variables []string) (*process, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	ours, theirs, err := pair()
 	if err != nil {
 		return nil, err
 	}
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "child"), os.NewFile(uintptr(fds[1]), "parent")
 	defer ours.Close()
 	defer theirs.Close()
 	conn, err := net.FileConn(ours)
