@@ -158,11 +158,88 @@ def from_rows(
 def _as_written(array: npt.NDArray[Any]) -> list[Any]:
     """The values as clients write them: a float with the fewest digits of its own type."""
     if array.dtype.kind == "O":
-        array = texts(array)
+        given = np.empty(array.shape, dtype=object)
+        for i, element in np.ndenumerate(array):
+            given[i] = _text_or_bytes(element)
+        array = given
     elif array.dtype.kind == "f":
         array = array.astype("U32").astype(np.float64)  # 5.9, not 5.900000095367432
+        if np.isnan(array).any():
+            array = _null(array)
     values: list[Any] = array.tolist()
     return values
+
+
+def _null(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Missing numbers as clients write them."""
+    made = array.astype(object)
+    made[np.isnan(array)] = None
+    return made
+
+
+def _text_or_bytes(element: bytes) -> str | dict[str, str]:
+    try:
+        return element.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(element).decode()}
+
+
+def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:
+    """Read a table's cells, texts [rows, elements], as the values of the inputs that they are of.
+
+    Raises:
+        ExportError: a cell is no value of its input's type, or a row has other elements than the input.
+    """
+    made = _in_order(cells[UNNAMED], inputs) if list(cells) == [UNNAMED] else dict(cells)
+    cells = dict(made)
+    for end in inputs:
+        given: Any = cells.get(end.name)
+        if given is None:
+            continue
+        sizes = [size if size is not None else -1 for size in end.shape[1:]]
+        if -1 in sizes or math.prod(sizes) != given.shape[1]:
+            raise ExportError(
+                f"examples: there are {given.shape[1]} columns of {end.name!r}, whose rows have the shape {end.shape[1:]}"
+            )
+        values = [[_cell(cell, end, row) for cell in line] for row, line in enumerate(given.tolist())]
+        kind = object if end.dtype == STRING else None
+        made[end.name] = np.array(values, dtype=kind).reshape(len(given), *sizes)
+    return made
+
+
+def _in_order(lines: npt.NDArray[Any], inputs: list[End]) -> Arrays:
+    """Cells of a table without a header, [rows, columns]: the elements of the inputs in their order."""
+    if named := next((e.name for e in inputs if is_value(e.name)), None):
+        raise ExportError(
+            f"examples: the model has an input called {named!r}, so a CSV's header cannot be told from a row: give .jsonl"
+        )
+    made: Arrays = {}
+    at = 0
+    for end in inputs:
+        if None in end.shape[1:]:
+            raise ExportError(f"examples: a CSV cannot give {end.name!r} of shape {end.shape}: give .jsonl")
+        size = math.prod(size or 0 for size in end.shape[1:])
+        made[end.name] = lines[:, at : at + size]
+        at += size
+    if at != lines.shape[1]:
+        raise ExportError(
+            f"examples: the CSV has {lines.shape[1]} columns without names, the model's rows have {at} elements"
+        )
+    return made
+
+
+def _cell(text: str, end: End, row: int) -> Any:
+    if end.dtype == STRING:
+        return text
+    try:
+        value = json.loads(text.strip().lower() if end.dtype == "bool" else text.strip())
+    except ValueError:
+        value = text
+    if value is None:
+        return float("nan")
+    if isinstance(value, bool) != (end.dtype == "bool") or not isinstance(value, int | float):
+        raise ExportError(f"examples: row {row} of column {end.name!r}: {text!r} is no {end.dtype}")
+    return value
 
 
 def _fitting(rows: Arrays, end: End, inputs: list[End], *, missing: bool = False) -> npt.NDArray[Any]:
