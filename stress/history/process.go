@@ -308,6 +308,16 @@ func (p *process) inject(ctx context.Context, calls, failure string, files []str
 	case <-time.After(long):
 	}
 	_ = cmd.Process.Signal(syscall.SIGINT)
-	<-ended
+	select {
+	case <-ended:
+	case <-time.After(detachPatience):
+		// It waits for a child that the server is in the middle of starting, which waits for it. The kernel lets go of
+		// both when strace dies.
+		_ = cmd.Process.Kill()
+		<-ended
+	}
 	return nil
 }
+
+// detachPatience is how long strace may take to let go of the server.
+const detachPatience = 5 * time.Second
