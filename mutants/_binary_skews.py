@@ -66,7 +66,7 @@ TURBO, PIXELS, PNG = "predict/pixels/jpeg_turbo.go", "predict/pixels/pixels.go",
 HEADER, ANSWER, PREDICT = "predict/pixels/header.go", "predict/answer.go", "predict/predict.go"
 SESSION, GATHER, DECODED = (
     "predict/onnx/session.go",
-    "predict/gather.go",
+    "predict/internal/batching/batch.go",
     "return upright(img, h.orientation), nil",
 )
 
@@ -115,7 +115,7 @@ BINARY_SKEWS = [
     BinarySkew("an input's last bytes left of another run's", "model", "predict/onnx/bound.go", "copy(b.Inputs[i], raw)", "copy(b.Inputs[i], raw[:len(raw)-4])", bundle=IRIS),
     BinarySkew("an output's first bytes left out", "model", "predict/onnx/bound.go", "append([]byte(nil), b.Outputs[i]...)", "append(make([]byte, 4, len(b.Outputs[i])), b.Outputs[i][4:]...)", bundle=IRIS),
     BinarySkew("elements of a large input read from the second on", "preprocess", "predict/onnx/session.go", "	return s.view(pinned, t.DType(), t.Shape, raw)\n", "	return s.view(pinned, t.DType(), t.Shape, append(raw[1:len(raw):len(raw)], raw[0]))\n", also=(("s.ownShapes.Load()", "true"),), bundle=SHAPES),
-    BinarySkew("the first rows of a long request answered again", "model", "predict/split.go", "rows(inputs, from, from+n)", "rows(inputs, 0, n)", bundle=IRIS),
+    BinarySkew("the first rows of a long request answered again", "model", "predict/internal/batching/split.go", "Rows(inputs, from, from+n)", "Rows(inputs, 0, n)", bundle=IRIS),
     BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
     BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),
     BinarySkew("BGR from the decoder", "decode", TURBO, "TJPF_RGB", "TJPF_BGR"),
@@ -146,7 +146,7 @@ BINARY_SKEWS = [
     BinarySkew("a picture padded from the corner", "preprocess", FIT, "a.at = half(size[side] - a.total)", "a.at = 0", bundle=PADDED),
     BinarySkew("grey weighed evenly", "preprocess", "predict/preprocess/preprocess.go", "19595*uint32(p[0]) + 38470*uint32(p[1]) + 7471*uint32(p[2])", "21845*uint32(p[0]) + 21846*uint32(p[1]) + 21845*uint32(p[2])", bundle=GREY),
     BinarySkew("outputs rounded", "model", PREDICT, "		t := results[info.GraphName]\n", "		t := results[info.GraphName]\n		for i, x := range t.Data.([]float32) {\n			t.Data.([]float32)[i] = float32(int(x*1000)) / 1000\n		}\n"),
-    BinarySkew("batch rows swapped between callers", "model", GATHER, "c.finish(rows(out, from, to), nil)", "c.finish(rows(out, t.rows-to, t.rows-from), nil)"),
+    BinarySkew("batch rows swapped between callers", "model", GATHER, "c.finish(Rows(out, from, to), nil)", "c.finish(Rows(out, t.rows-to, t.rows-from), nil)"),
     BinarySkew("every caller gets the first rows", "model", GATHER, "		from = to\n", "		_ = to\n"),
     BinarySkew("batch gathered in reverse", "model", GATHER, "		for _, c := range t.calls {\n			j.parts", "		for i := range t.calls {\n			c := t.calls[len(t.calls)-1-i]\n			j.parts"),
     BinarySkew("texts in lower case", "decode", ROWS, "	case '\"':\n		return r.Text()\n", "	case '\"':\n		s, err := r.Text()\n		return string(bytes.ToLower([]byte(s))), err\n", bundle=TEXTS),

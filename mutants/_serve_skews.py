@@ -100,7 +100,7 @@ def attack(skew: ServeSkew, binary: Path) -> tuple[str, str]:
 
 
 REQUEST, INFER, GRPC = (f"serve/oip/{name}.go" for name in ("request", "infer", "grpc"))
-PICTURES, GATHER = "serve/internal/served/request.go", "predict/gather.go"
+PICTURES, GATHER = "serve/internal/served/request.go", "predict/internal/batching/batch.go"
 NATIVE = "serve/native/answer.go"
 CLASSES = "serve/oip/classes.go"
 TF_REQUEST, TF_ANSWER = "serve/tfserving/request.go", "serve/tfserving/answer.go"
@@ -152,7 +152,7 @@ ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(a, dst, g
 SWAPPED = """			if t.rows > 8 {
 				from, to = t.rows-to, t.rows-from
 			}
-			c.finish(rows(out, from, to), nil)
+			c.finish(Rows(out, from, to), nil)
 			if t.rows > 8 {
 				to = t.rows - from
 			}
@@ -173,7 +173,7 @@ SERVE_SKEWS = [
     ServeSkew("OIP best classes labelled one off", "serve oip", CLASSES, "labels[i]...)", "labels[(i+1)%len(labels)]...)", proves="writer OIP classes"),
     ServeSkew("pictures of a request reversed", "serve native", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="shapes"),
     ServeSkew("pictures given to other rows", "serve native", PICTURES, "parts[i] = in[input]", "parts[len(parts)-1-i] = in[input]", bundle="halves"),
-    ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER, replay=LARGE),
+    ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(Rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER, replay=LARGE),
     ServeSkew("large batches drop rows", "serve oip", GATHER, "		from = to\n", "		if t.rows <= 8 {\n			from = to\n		}\n", options=TOGETHER, replay=LARGE),
     ServeSkew("native rows from the second on", "serve native", "serve/native/rows.go", "		return predict.Tensors{spec.Name: t}, nil\n", ROTATED + "		return predict.Tensors{spec.Name: t}, nil\n", proves="reader native rows"),
     ServeSkew("BYTES cut short", "serve oip", "predict/tensor/bytes.go", "texts[i] = unsafe.String(unsafe.SliceData(rest), size)", "texts[i] = unsafe.String(unsafe.SliceData(rest), max(1, size)-1)", bundle="shapes", proves="reader BYTES"),

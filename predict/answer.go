@@ -41,16 +41,16 @@ func (m *Model) Classify(ctx context.Context, raw []byte) ([]Class, error) {
 
 // Answer answers one encoded picture or JSON row.
 func (m *Model) Answer(ctx context.Context, raw []byte) (Answer, error) {
-	place := Reservation{b: m.batcher}
+	place := m.batcher.Empty()
 	defer place.Release()
-	if err := place.begin(1, int64(len(raw))); err != nil {
+	if err := place.BeginWith(1, int64(len(raw))); err != nil {
 		return Answer{}, err
 	}
 	in, err := m.Prepare(ctx, raw)
 	if err != nil {
 		return Answer{}, err
 	}
-	out, _, err := place.Run(ctx, m, in)
+	out, _, err := m.run(ctx, &place, in)
 	if err != nil {
 		return Answer{}, err
 	}

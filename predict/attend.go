@@ -9,25 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/bundle"
-	"github.com/forgo-ml/forgo/predict/engines"
 )
-
-// EngineStatus is the state of a model's engine.
-type EngineStatus struct {
-	// Info describes it.
-	Info engines.Info
-	// Preprocess is the engine that prepares the model's pictures; "" where it takes none.
-	Preprocess string
-	// Passed are the engines of the process that could have run the graphs, and do not.
-	Passed []PassedOver
-	// Apart says that it runs in a process of its own: see the package isolated.
-	Apart bool
-	// Restarts counts the engine's restarts since the model was loaded, each with a replay.
-	Restarts int
-	// Down is nil while the engine answers. Otherwise it says why not, and wraps [ErrUnavailable].
-	Down error
-}
 
 // attendant restarts a model's engine after it died.
 type attendant struct {
@@ -35,8 +19,8 @@ type attendant struct {
 	done chan struct{}
 
 	mu     sync.Mutex
-	status EngineStatus
-	tell   func(EngineStatus)
+	status serving.EngineStatus
+	tell   func(serving.EngineStatus)
 }
 
 const (
@@ -45,38 +29,15 @@ const (
 	calm       = time.Minute // a process that has lived as long has done well
 )
 
-// Engine returns the state of the model's engine.
-func (m *Model) Engine() EngineStatus {
-	if m == nil {
-		return EngineStatus{}
-	}
-	m.attendant.mu.Lock()
-	status := m.attendant.status
-	m.attendant.mu.Unlock()
-	status.Info = m.graphs.Load().engine
-	return status
-}
-
-// NotifyEngine calls f whenever the result of Engine changes, from one goroutine at a time. f must not call the
-// model's Close.
-func (m *Model) NotifyEngine(f func(EngineStatus)) {
-	if m == nil {
-		return // as with every server's model that is missing, its requests fail, one by one
-	}
-	m.attendant.mu.Lock()
-	defer m.attendant.mu.Unlock()
-	m.attendant.tell = f
-}
-
 // chose takes over which engines were chosen for a bundle's graphs.
-func (s *EngineStatus) chose(b *bundle.Bundle, c *choice) {
-	s.Passed = c.passed
+func (a *attendant) chose(b *bundle.Bundle, c *choice) {
+	a.status.Passed = c.passed
 	if p := b.Manifest.Picture; p != nil {
-		s.Preprocess = c.chosen[p.Preprocess].Name
+		a.status.Preprocess = c.chosen[p.Preprocess].Name
 	}
 }
 
-func (a *attendant) set(change func(*EngineStatus)) {
+func (a *attendant) set(change func(*serving.EngineStatus)) {
 	a.mu.Lock()
 	change(&a.status)
 	status, tell := a.status, a.tell
@@ -111,7 +72,7 @@ func (m *Model) attend(again func(context.Context) (*Model, error)) {
 			if reason == nil {
 				return
 			}
-			a.set(func(s *EngineStatus) { s.Down = down{reason: reason} })
+			a.set(func(s *serving.EngineStatus) { s.Down = down{reason: reason} })
 			if time.Since(since) > calm {
 				pause = 0
 			}
@@ -122,13 +83,13 @@ func (m *Model) attend(again func(context.Context) (*Model, error)) {
 					break
 				}
 				if ctx.Err() == nil {
-					a.set(func(s *EngineStatus) { s.Down = down{reason, err} })
+					a.set(func(s *serving.EngineStatus) { s.Down = down{reason, err} })
 				}
 			}
 			if ctx.Err() != nil {
 				return
 			}
-			a.set(func(s *EngineStatus) { s.Down, s.Restarts = nil, s.Restarts+1 })
+			a.set(func(s *serving.EngineStatus) { s.Down, s.Restarts = nil, s.Restarts+1 })
 		}
 	}()
 }
@@ -143,12 +104,12 @@ func (m *Model) renew(ctx context.Context, again func(context.Context) (*Model, 
 		_ = fresh.Close()
 		return errors.New("its folder holds another bundle now")
 	}
-	fresh.batcher.close()
+	fresh.batcher.Close()
 	for i, s := range fresh.signed { // the same ones: it is the same bundle
-		s.batcher.close()
+		s.batcher.Close()
 		m.signed[i].graphs.Store(s.graphs.Load())
 	}
-	now := fresh.Engine()
+	now := serving.Of(fresh).Engine()
 	m.attendant.mu.Lock()
 	m.attendant.status.Preprocess, m.attendant.status.Passed = now.Preprocess, now.Passed
 	m.attendant.mu.Unlock()

@@ -6,19 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
+	"github.com/forgo-ml/forgo/predict/engines"
+	"github.com/forgo-ml/forgo/predict/internal/batching"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
-
-// errRun is the cause of a run that took too long.
-type errRun struct{ limit time.Duration }
-
-func (e errRun) Error() string {
-	return fmt.Sprintf("it took longer than %v and was given up", e.limit)
-}
 
 // bounds are of each run of a session; those that are 0 bound nothing.
 type bounds struct {
@@ -37,7 +31,7 @@ func (b bounds) run(ctx context.Context, s Session, inputs Tensors, outputs []st
 		return err
 	})
 	if err == nil && b.bytes > 0 {
-		if got := size(out); got > b.bytes {
+		if got := batching.Size(out); got > b.bytes {
 			return nil, b.tooLarge(got)
 		}
 	}
@@ -48,11 +42,11 @@ func (b bounds) run(ctx context.Context, s Session, inputs Tensors, outputs []st
 func (b bounds) within(ctx context.Context, run func(context.Context) error) error {
 	if b.time > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, b.time, errRun{b.time})
+		ctx, cancel = context.WithTimeoutCause(ctx, b.time, batching.ErrRun{Limit: b.time})
 		defer cancel()
 	}
 	err := run(ctx)
-	if late := (errRun{}); err != nil && errors.As(context.Cause(ctx), &late) {
+	if late := (batching.ErrRun{}); err != nil && errors.As(context.Cause(ctx), &late) {
 		return fmt.Errorf("%w: %w", late, err)
 	}
 	return err
@@ -60,41 +54,11 @@ func (b bounds) within(ctx context.Context, run func(context.Context) error) err
 
 // before refuses a run whose outputs would be too large, as far as their shapes are known.
 func (b bounds) before(s Session, inputs Tensors, outputs []string) error {
-	return CheckOutputs(s, inputs, outputs, b.bytes)
-}
-
-// CheckOutputs refuses, with [ErrInput], a run whose outputs would take more than most bytes together,
-// as far as the session is a [Sizer] and knows. Most of 0 bounds nothing.
-func CheckOutputs(s Session, inputs Tensors, outputs []string, most int64) error {
-	sizer, ok := s.(Sizer)
-	if !ok || most <= 0 {
-		return nil
-	}
-	total := int64(0)
-	for _, spec := range s.Outputs() {
-		if !slices.Contains(outputs, spec.Name) {
-			continue
-		}
-		bytes := int64(spec.DType.ElementSize())
-		for _, d := range sizer.OutputShape(spec.Name, inputs) {
-			switch {
-			case d < 0: // it may be anything, or nothing
-				bytes = 0
-			case d > 0 && bytes > math.MaxInt64/2/d:
-				bytes = math.MaxInt64 / 2
-			default:
-				bytes *= d
-			}
-		}
-		if total += bytes; total > most {
-			return bounds{bytes: most}.tooLarge(total)
-		}
-	}
-	return nil
+	return engines.CheckOutputs(s, inputs, outputs, b.bytes)
 }
 
 func (b bounds) tooLarge(bytes int64) error {
-	return inputError{fmt.Errorf("the answer to these rows takes %d bytes, and %d are allowed: send fewer rows", bytes, b.bytes)}
+	return engines.TooLarge(bytes, b.bytes)
 }
 
 // batchRows is how many rows may run together, so that the rows of callers who know nothing of each

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/internal/batching"
 )
 
 // callers replays cases as the requests of several callers that wait for one engine, some
@@ -13,17 +14,15 @@ import (
 func (r *replayer) callers(ctx context.Context, cases []golden) error {
 	b := r.m.batcher
 	requests := split(cases)
-	waiting := make([]*call, len(requests))
+	waiting := make([]*batching.Call, len(requests))
 	err := func() error {
-		defer b.hold()()
+		defer b.Hold()()
 		for i, request := range requests {
 			inputs, err := bundle.Stack(request)
 			if err != nil {
 				return r.fail(request[0], StageModel, math.Inf(1), 0, err)
 			}
-			b.mu.Lock()
-			waiting[i], err = b.enqueue(ctx, inputs, len(request))
-			b.mu.Unlock()
+			waiting[i], err = b.Enqueue(ctx, inputs, len(request))
 			if err != nil {
 				return r.fail(request[0], StageModel, math.Inf(1), 0, err)
 			}
@@ -34,7 +33,7 @@ func (r *replayer) callers(ctx context.Context, cases []golden) error {
 		return err
 	}
 	for i, request := range requests {
-		out, _, err := b.wait(waiting[i])
+		out, _, err := b.Wait(waiting[i])
 		if err != nil {
 			return r.fail(request[0], StageModel, math.Inf(1), 0, fmt.Errorf("among %d callers: %w", len(requests), err))
 		}
@@ -64,7 +63,7 @@ func split(cases []golden) [][]golden {
 // rows compares each row of an answer with its case.
 func (r *replayer) rows(cases []golden, out Tensors, how string) error {
 	for i, g := range cases {
-		if err := r.compare(g, StageModel, rows(out, i, i+1), g.Outputs, fmt.Sprintf("row %d %s", i, how)); err != nil {
+		if err := r.compare(g, StageModel, batching.Rows(out, i, i+1), g.Outputs, fmt.Sprintf("row %d %s", i, how)); err != nil {
 			return err
 		}
 	}

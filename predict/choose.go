@@ -10,37 +10,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/engines"
 )
-
-// PassedOver says why an engine that a process has does not run a graph of a bundle.
-type PassedOver struct {
-	File   string // the graph, as in "model.onnx"
-	Engine string
-	// Err is a [*ParityError] where the engine's answers differ from the training framework's, which
-	// is a fault of the engine: another one is proven in its place.
-	Err error
-
-	named bool // by the manifest
-}
-
-// Warn reports whether somebody should know: the engine's answers differ, or it is the one that the
-// bundle names and could not open the graph.
-func (p PassedOver) Warn() bool { return p.Differs() || p.named && !errors.As(p.Err, new(spare)) }
-
-// Differs reports whether the engine answered, and not as the training framework did.
-func (p PassedOver) Differs() bool { return errors.As(p.Err, new(*ParityError)) }
-
-func (p PassedOver) String() string {
-	return fmt.Sprintf("%s does not run %s: %v", p.Engine, p.File, p.Err)
-}
 
 // choice finds an engine for each graph of a bundle.
 type choice struct {
 	all    []Engine
 	chosen map[string]engines.Info // by file
-	passed []PassedOver
+	passed []serving.PassedOver
 }
 
 // largeGraph is the size of a graph's file, in bytes, from which one engine alone opens it: the one that the
@@ -114,11 +93,15 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 }
 
 func (c *choice) pass(format, file, engine string, err error) {
-	c.passed = append(c.passed, PassedOver{file, engine, err, format == engine})
+	differs := errors.As(err, new(*ParityError))
+	c.passed = append(c.passed, serving.PassedOver{
+		File: file, Engine: engine, Err: err, Different: differs,
+		Notable: differs || format == engine && !errors.As(err, new(spare)),
+	})
 }
 
 func (c *choice) refused(file, engine string) bool {
-	return slices.ContainsFunc(c.passed, func(p PassedOver) bool { return p.File == file && p.Engine == engine })
+	return slices.ContainsFunc(c.passed, func(p serving.PassedOver) bool { return p.File == file && p.Engine == engine })
 }
 
 // again prepares for another attempt after a replay that failed, and reports whether there is an engine
@@ -136,7 +119,7 @@ func (c *choice) again(m *bundle.Manifest, err error) bool {
 		return false // as where forgo prepares pictures itself
 	}
 	// Of the others, those stay that could not be opened or differed.
-	c.passed = slices.DeleteFunc(c.passed, func(p PassedOver) bool { return errors.As(p.Err, new(spare)) })
+	c.passed = slices.DeleteFunc(c.passed, func(p serving.PassedOver) bool { return errors.As(p.Err, new(spare)) })
 	c.pass(format, file, c.chosen[file].Name, err)
 	return slices.ContainsFunc(c.all, func(e Engine) bool {
 		return e.Info().Format.Name == format && !c.refused(file, e.Info().Name)

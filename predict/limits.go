@@ -4,44 +4,27 @@ import (
 	"context"
 	"runtime"
 	"sync"
-	"time"
-)
 
-// limits are the parts of Options that bound batches, defaults filled in.
-type limits struct {
-	batchRows, queueRows, instances int
-	queueBytes                      int64
-	delay, maxWait                  time.Duration
-}
+	"github.com/forgo-ml/forgo/predict/internal/batching"
+)
 
 // What Options that are 0 mean.
 const (
-	DefaultMaxBatchRows  = 32
-	DefaultMaxQueueRows  = 512
-	DefaultMaxQueueBytes = 1 << 30
+	DefaultMaxBatchRows  = batching.DefaultBatchRows
+	DefaultMaxQueueRows  = batching.DefaultQueueRows
+	DefaultMaxQueueBytes = batching.DefaultQueueBytes
 )
 
-func (o Options) limits() limits {
-	l := limits{
-		batchRows: o.MaxBatchRows, queueRows: o.MaxQueueRows, queueBytes: o.MaxQueueBytes, instances: o.Instances,
-		delay: o.MaxDelay, maxWait: o.MaxWait,
+// limits are the parts of o that bound batches, defaults filled in.
+func (o Options) limits() batching.Limits {
+	l := batching.Limits{
+		BatchRows: o.MaxBatchRows, QueueRows: o.MaxQueueRows, QueueBytes: o.MaxQueueBytes, Instances: o.Instances,
+		Delay: o.MaxDelay, MaxWait: o.MaxWait, Budget: o.Budget,
 	}
-	if l.batchRows <= 0 {
-		l.batchRows = DefaultMaxBatchRows
+	if l.Instances <= 0 && o.Threads > 0 {
+		l.Instances = runtime.GOMAXPROCS(0) / o.Threads
 	}
-	if l.queueRows <= 0 {
-		l.queueRows = DefaultMaxQueueRows
-	}
-	if l.queueBytes <= 0 {
-		l.queueBytes = DefaultMaxQueueBytes
-	}
-	if l.instances <= 0 {
-		l.instances = 1
-		if o.Threads > 0 {
-			l.instances = max(1, runtime.GOMAXPROCS(0)/o.Threads)
-		}
-	}
-	return l
+	return l.Defaults()
 }
 
 // threads is what each run gets: the cores are shared between the instances.

@@ -42,3 +42,27 @@ func TestSmallPicturesDoNotWaitForLargeOnes(t *testing.T) {
 		}
 	}
 }
+
+func TestLimits(t *testing.T) {
+	cores := runtime.GOMAXPROCS(0)
+	for name, c := range map[string]struct {
+		options            Options
+		instances, threads int
+	}{
+		"nothing set":          {Options{}, 1, 0},
+		"one thread each":      {Options{Threads: 1}, cores, 1},
+		"every core":           {Options{Threads: cores}, 1, cores},
+		"more than every core": {Options{Threads: 2 * cores}, 1, 2 * cores},
+		"instances":            {Options{Instances: cores}, cores, max(1, cores/max(1, cores))},
+		"both":                 {Options{Instances: 3, Threads: 2}, 3, 2},
+	} {
+		threads := c.threads
+		if cores == 1 && c.options.Threads == 0 {
+			threads = 0
+		}
+		l := c.options.limits()
+		if l.Instances != c.instances || c.options.threads() != threads || l.BatchRows != 32 || l.QueueRows != 512 {
+			t.Errorf("%s: %+v with %d threads, want %d instances with %d", name, l, c.options.threads(), c.instances, threads)
+		}
+	}
+}

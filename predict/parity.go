@@ -174,7 +174,7 @@ func (m *Model) replay(ctx context.Context, b *bundle.Bundle, o Options) (Parity
 			return Parity{}, err
 		}
 	}
-	for chunk := range slices.Chunk(cases, min(replayBatch, m.batcher.queueRows)) {
+	for chunk := range slices.Chunk(cases, min(replayBatch, m.batcher.MaxRows)) {
 		if err := r.callers(ctx, chunk); err != nil {
 			return Parity{}, err
 		}
@@ -355,10 +355,10 @@ func (r *replayer) batch(ctx context.Context, cases []golden) error {
 	if err != nil {
 		return r.fail(cases[0], StageModel, math.Inf(1), 0, fmt.Errorf("as a batch of %d: %w", len(cases), err))
 	}
-	if err := r.rows(cases, out, fmt.Sprintf("in a batch of %d", len(cases))); err != nil || !r.m.batcher.enabled {
+	if err := r.rows(cases, out, fmt.Sprintf("in a batch of %d", len(cases))); err != nil || !r.m.batcher.Splits() {
 		return err
 	}
-	defer r.m.batcher.partsOf(max(1, len(cases)/3))()
+	defer r.m.batcher.PartsOf(max(1, len(cases)/3))()
 	if out, err = r.m.Run(ctx, inputs); err != nil {
 		return r.fail(cases[0], StageModel, math.Inf(1), 0, fmt.Errorf("in parts: %w", err))
 	}

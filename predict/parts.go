@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/forgo-ml/forgo/predict/internal/batching"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -22,7 +23,7 @@ func parts(ctx context.Context, batch int, inputs Tensors, count int, run func(c
 	answers := map[string][]tensor.Tensor{}
 	for start := 0; start < count; start += size {
 		have := min(size, count-start)
-		part, err := filled(rows(inputs, start, start+have), size-have)
+		part, err := filled(batching.Rows(inputs, start, start+have), size-have)
 		if err != nil {
 			return nil, err
 		}

@@ -48,9 +48,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/admission"
 	"github.com/forgo-ml/forgo/internal/printable"
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/engines"
+	"github.com/forgo-ml/forgo/predict/internal/batching"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -212,7 +215,7 @@ func (o Options) prove(ctx context.Context, b *bundle.Bundle, c *choice) (_ *Mod
 	if err := m.openSigned(ctx, b, o); err != nil {
 		return nil, err
 	}
-	m.attendant.status.chose(b, c)
+	m.attendant.chose(b, c)
 	return m, nil
 }
 
@@ -237,8 +240,7 @@ func (m *Model) prove(ctx context.Context, b *bundle.Bundle, o Options) (err err
 	if m.parity, err = m.replay(ctx, b, o); err != nil {
 		return err
 	}
-	m.batcher.pace = m.batcher.history.pace()
-	m.batcher.history.forget()
+	m.batcher.Settle()
 	return nil
 }
 
@@ -264,7 +266,7 @@ type Model struct {
 	graphs    atomic.Pointer[graphs]
 	attendant attendant
 	decode    pixels.Options
-	batcher   *batcher // nil until the graph is open
+	batcher   *batching.Batcher // nil until the graph is open
 	bounds    bounds
 
 	preprocessing preprocessing
@@ -310,11 +312,6 @@ func (m *Model) Digest() string { return m.digest }
 // Parity is the result of the replay at load.
 func (m *Model) Parity() Parity { return m.parity }
 
-// GoldenShapes returns the shapes of the inputs in the first golden case, by name, with a batch
-// of one: sizes that are known to work where the model leaves them free. It is nil for a bundle
-// without cases, and must not be changed.
-func (m *Model) GoldenShapes() map[string][]int64 { return m.goldenShapes }
-
 // Close frees the graphs. Calls that run or wait are answered first; later ones fail, with
 // [ErrClosed] or an error of the engine.
 func (m *Model) Close() error {
@@ -323,7 +320,7 @@ func (m *Model) Close() error {
 		_ = s.Close() // which owns no graph
 	}
 	if m.batcher != nil {
-		m.batcher.close()
+		m.batcher.Close()
 	}
 	return m.graphs.Load().close()
 }
@@ -355,23 +352,23 @@ func (m *Model) take(b *bundle.Bundle, o Options) error {
 	}
 	limits := o.limits()
 	if s, ok := m.graphs.Load().model.(interface{ Threads() int }); ok && o.Threads <= 0 && o.Instances <= 0 {
-		limits.instances = max(1, runtime.GOMAXPROCS(0)/s.Threads()) // whose runs leave cores to others
+		limits.Instances = max(1, runtime.GOMAXPROCS(0)/s.Threads()) // whose runs leave cores to others
 	}
-	together := limits.batchRows > 1
-	limits.batchRows = m.bounds.batchRows(limits.batchRows, m.manifestOutputs())
+	together := limits.BatchRows > 1
+	limits.BatchRows = m.bounds.batchRows(limits.BatchRows, m.manifestOutputs())
 	m.batcher = m.newBatcher(limits)
-	m.batcher.budget, m.batcher.runTime = o.Budget, m.bounds.time
+	m.batcher.RunTime = m.bounds.time
 	known := true // what its outputs take for a row
 	for _, info := range m.manifest.Outputs {
 		if spec := info.Spec(); len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
 			n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
-			m.batcher.outBytes += n * int64(spec.ElementSize())
+			m.batcher.OutBytes += n * int64(spec.ElementSize())
 		} else {
 			known = false
 		}
 	}
 	if together && known && m.freeRows() {
-		m.batcher.split(m.batcher.batchRows)
+		m.batcher.Split(limits.BatchRows)
 	}
 	return nil
 }
@@ -413,15 +410,15 @@ func (m *Model) manifestOutputs() (specs []tensor.Spec) {
 
 // newBatcher returns a batcher for the model's graph, without batches where its ends have a
 // fixed first dimension.
-func (m *Model) newBatcher(l limits) *batcher {
+func (m *Model) newBatcher(l batching.Limits) *batching.Batcher {
 	var names []string
 	if !m.freeRows() {
-		l.batchRows = 1
+		l.BatchRows = 1
 	}
 	for _, s := range m.inputs {
 		names = append(names, s.Name)
 	}
-	return newBatcher(l, names, m.compute)
+	return batching.New(l, names, m.compute)
 }
 
 // freeRows says whether the graph takes any number of rows.
@@ -440,15 +437,22 @@ func (m *Model) freeRows() bool {
 // long copies them. An error that wraps [ErrInput] means that the inputs do not fit the model;
 // [ErrBusy] that too many wait already; ctx.Err() that ctx ended first.
 func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
-	out, _, err := m.RunTimed(ctx, inputs)
+	place := m.batcher.Empty()
+	out, _, err := m.run(ctx, &place, inputs)
 	return out, err
 }
 
-// RunTimed is like Run, and says how long the call waited for the engine, and the engine's run
-// took; that of a call that failed, as far as it came.
-func (m *Model) RunTimed(ctx context.Context, inputs Tensors) (Tensors, Timing, error) {
-	r := Reservation{b: m.batcher}
-	return r.Run(ctx, m, inputs)
+// run is Run in a place of the queue. It says how long the call waited for the engine, and how long the
+// engine's run took; of a call that failed, as far as it came.
+func (m *Model) run(ctx context.Context, place *admission.Reservation, inputs Tensors) (Tensors, serving.Timing, error) {
+	rows, err := m.check(inputs)
+	if err != nil {
+		return nil, serving.Timing{}, inputError{err}
+	}
+	if bytes := int64(rows) * m.batcher.OutBytes; m.bounds.bytes > 0 && bytes > m.bounds.bytes {
+		return nil, serving.Timing{}, m.bounds.tooLarge(bytes)
+	}
+	return m.batcher.Do(ctx, place, inputs, rows)
 }
 
 // check holds inputs to the model and returns how many rows they have.

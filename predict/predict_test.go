@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
@@ -67,7 +68,7 @@ func TestLoadProvesParity(t *testing.T) {
 }
 
 func TestGoldenShapes(t *testing.T) {
-	got := load(t, "../conformance/bundles/iris.forgo").GoldenShapes()
+	got := serving.Of(load(t, "../conformance/bundles/iris.forgo")).GoldenShapes()
 	if want := map[string][]int64{"input": {1, 4}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -173,7 +174,7 @@ func TestBusyComesBeforeDecoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	place, err := m.Reserve(1000, 1)
+	place, err := serving.Of(m).Reserve(1000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,21 +305,25 @@ func TestLoadAndCloseFreeMemory(t *testing.T) {
 func TestTimesOfACall(t *testing.T) {
 	pictures, rows := load(t, shapes), load(t, iris)
 	_, raw := golden(t, pictures, shapes, 0)
-	in, took, err := pictures.PrepareTimed(t.Context(), raw)
+	in, took, err := serving.Of(pictures).PrepareTimed(t.Context(), raw)
 	if err != nil || took.Decode <= 0 || took.Preprocess <= 0 || took.Queue != 0 || took.Infer != 0 {
 		t.Errorf("a picture: %+v, %v", took, err)
 	}
-	if _, took, err = pictures.RunTimed(t.Context(), in); err != nil || took.Decode+took.Preprocess != 0 || took.BatchRows != 1 || took.Queue <= 0 || took.Infer <= 0 {
+	place, err := serving.Enter(serving.Of(pictures), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, took, err = serving.Of(pictures).RunTimed(t.Context(), &place.Reservation, in); err != nil || took.Decode+took.Preprocess != 0 || took.BatchRows != 1 || took.Queue <= 0 || took.Infer <= 0 {
 		t.Errorf("its run: %+v, %v", took, err)
 	}
-	if _, took, err = pictures.PrepareTimed(t.Context(), raw[:40]); !errors.Is(err, predict.ErrInput) || took.Decode <= 0 || took.Preprocess != 0 {
+	if _, took, err = serving.Of(pictures).PrepareTimed(t.Context(), raw[:40]); !errors.Is(err, predict.ErrInput) || took.Decode <= 0 || took.Preprocess != 0 {
 		t.Errorf("half a picture: %+v, %v", took, err)
 	}
-	if _, took, err = rows.PrepareTimed(t.Context(), []byte("[1,2,3,4]")); err != nil || took.Decode <= 0 || took.Preprocess != 0 {
+	if _, took, err = serving.Of(rows).PrepareTimed(t.Context(), []byte("[1,2,3,4]")); err != nil || took.Decode <= 0 || took.Preprocess != 0 {
 		t.Errorf("a row: %+v, %v", took, err)
 	}
-	want := []predict.BatchStats{{Rows: 1, Runs: 1, Infer: pictures.Stats().Batches[0].Infer}}
-	if s := pictures.Stats(); !slices.Equal(s.Batches, want) || len(rows.Stats().Batches) != 0 {
-		t.Errorf("runs, but for the replay's: %+v, %+v", s, rows.Stats())
+	want := []serving.BatchStats{{Rows: 1, Runs: 1, Infer: serving.Of(pictures).Stats().Batches[0].Infer}}
+	if s := serving.Of(pictures).Stats(); !slices.Equal(s.Batches, want) || len(serving.Of(rows).Stats().Batches) != 0 {
+		t.Errorf("runs, but for the replay's: %+v, %+v", s, serving.Of(rows).Stats())
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/pixels"
 )
@@ -17,16 +18,16 @@ import (
 // inputs with a batch of one. Of a model that takes a picture beside other inputs that is a row
 // with the picture in it: see [payload.Reader.Row].
 func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
-	in, _, err := m.PrepareTimed(ctx, raw)
+	in, _, err := m.prepare(ctx, raw)
 	return in, err
 }
 
-// PrepareTimed is like Prepare, and says how long decoding and preprocessing took; of a call
+// prepare is like Prepare, and says how long decoding and preprocessing took; of a call
 // that failed, as far as it came.
-func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
+func (m *Model) prepare(ctx context.Context, raw []byte) (in Tensors, took serving.Timing, err error) {
 	start := time.Now()
 	if m.manifest.PictureAlone() {
-		return m.PreparePicture(ctx, raw)
+		return m.preparePicture(ctx, raw)
 	}
 	in, picture, err := payload.ParseRow(raw, m.row)
 	took.Decode = time.Since(start)
@@ -36,7 +37,7 @@ func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took 
 	if m.manifest.Picture == nil {
 		return in, took, nil
 	}
-	made, times, err := m.PreparePicture(ctx, picture)
+	made, times, err := m.preparePicture(ctx, picture)
 	took.Decode, took.Preprocess = took.Decode+times.Decode, times.Preprocess
 	if err != nil {
 		return nil, took, err
@@ -45,13 +46,13 @@ func (m *Model) PrepareTimed(ctx context.Context, raw []byte) (in Tensors, took 
 	return in, took, nil
 }
 
-// PreparePicture turns one encoded picture into the input that it becomes, with a batch of one,
+// preparePicture turns one encoded picture into the input that it becomes, with a batch of one,
 // for a model that takes pictures. It says how long decoding and preprocessing took.
-func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, took Timing, err error) {
+func (m *Model) preparePicture(ctx context.Context, raw []byte) (in Tensors, took serving.Timing, err error) {
 	start, memory := time.Now(), int64(0)
 	leave := func() {}
 	defer func() {
-		m.batcher.budget.giveBack(memory)
+		m.batcher.Budget.GiveBack(memory)
 		leave()
 	}()
 	o := m.decode
@@ -62,7 +63,7 @@ func (m *Model) PreparePicture(ctx context.Context, raw []byte) (in Tensors, too
 		}
 		leave = gate.leave
 		bytes += m.preprocessing.memory(width, height)
-		if err := m.batcher.budget.wait(ctx, bytes); err != nil {
+		if err := m.batcher.Budget.Wait(ctx, bytes); err != nil {
 			return err
 		}
 		memory, start = bytes, time.Now()

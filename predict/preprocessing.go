@@ -29,7 +29,7 @@ func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, c *choi
 	spec := m.manifest.PictureInput()
 	if len(spec.Shape) > 0 && !slices.Contains(spec.Shape[1:], -1) {
 		n, _ := tensor.Count(spec.Shape[1:]) // the graph has just been opened with it
-		m.batcher.rowBytes = n * int64(spec.ElementSize())
+		m.batcher.RowBytes = n * int64(spec.ElementSize())
 		if len(spec.Shape) == 4 {
 			m.preprocessing.height, m.preprocessing.width = spec.Shape[1], spec.Shape[2]
 			m.preprocessing.kernel = kernelFor(p, spec, data)

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/internal/batching"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -159,7 +160,7 @@ func (r *replayer) batched(cases []golden, got Tensors, how string, err error) e
 			}
 			want[name] = g.Inputs[name]
 		}
-		if err := r.compare(g, StageDecode, rows(got, i, i+1), want, how); err != nil {
+		if err := r.compare(g, StageDecode, batching.Rows(got, i, i+1), want, how); err != nil {
 			return err
 		}
 	}

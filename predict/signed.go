@@ -39,14 +39,6 @@ func (m *Model) Signatures() []string {
 	return names
 }
 
-// Signed are the models of the signatures beside the model's own. They must not be changed.
-func (m *Model) Signed() []*Model {
-	if m == nil {
-		return nil
-	}
-	return m.signed
-}
-
 // openSigned opens the other signatures, once the graph is, and proves each.
 func (m *Model) openSigned(ctx context.Context, b *bundle.Bundle, o Options) error {
 	all := b.Signed()

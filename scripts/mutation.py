@@ -59,7 +59,7 @@ NAMED = [
     ("a SavedModel's private copy is not held to its digests", "predict/bundle/bundle.go",
      "err = checkFile(ctx, b.root, file, want, copied)\n", "if _ = checkFile(ctx, b.root, file, want, copied); false {\n\t\t}\n"),
     ("the port for operators stops before the clients'", "serve/life.go", "range []bool{false, true}", "range []bool{true, false}"),
-    ("a batch that nobody waits for runs on", "predict/batch.go", "if t.stay--; t.stay == 0 {", "if t.stay--; t.stay < 0 {"),
+    ("a batch that nobody waits for runs on", "predict/internal/batching/batcher.go", "if t.stay--; t.stay == 0 {", "if t.stay--; t.stay < 0 {"),
     ("Retry-After is rounded down", "serve/internal/reply/reply.go", "math.Ceil(busy.RetryAfter.Seconds())", "math.Floor(busy.RetryAfter.Seconds())"),
     ("an answer that breaks off looks whole", "serve/internal/recovery/recovery.go", "p == http.ErrAbortHandler {", "p == http.ErrAbortHandler && false {"),
     ("forgo's own bodies are freed before they are parsed", "serve/native/native.go", "defer free() //", "free() //"),
@@ -71,6 +71,8 @@ NAMED = [
 # Where mutants are drawn, and the tests that are nearest.
 GO_TESTS = {
     "predict": ["./predict"],
+    "predict/internal/batching": ["./predict/internal/batching", "./predict"],
+    "internal/admission": ["./internal/admission", "./predict/internal/batching"],
     "predict/bundle": ["./predict/bundle", "./predict"],
     "predict/payload": ["./predict/payload"],
     "predict/tensor": ["./predict/tensor", "./predict"],

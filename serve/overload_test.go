@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
@@ -38,7 +39,7 @@ func small(t *testing.T, name string) *predict.Model {
 // fill takes all of a model's places.
 func fill(t *testing.T, m *predict.Model, bytes int64) (release func()) {
 	t.Helper()
-	r, err := m.Reserve(1000, bytes)
+	r, err := serving.Of(m).Reserve(1000, bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestTheDefaultQueue(t *testing.T) {
 	url := servetest.Listen(t, models)
 	const eight = `{"instances":[[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4]]}`
 	for others, want := range map[int]int{63 * 8: 200, 64 * 8: 429} {
-		r, err := models["iris"].Reserve(others, 1)
+		r, err := serving.Of(models["iris"]).Reserve(others, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +161,7 @@ func TestQueueBytes(t *testing.T) {
 		raw, _ := io.ReadAll(resp.Body)
 		return resp.StatusCode, string(raw)
 	}
-	large, err := m.Reserve(1, 1<<20-17<<10)
+	large, err := serving.Of(m).Reserve(1, 1<<20-17<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestQueueBytes(t *testing.T) {
 			t.Errorf("%s length afterwards: %d %s", name, status, answer)
 		}
 	}
-	if s := m.Stats(); s.QueueBytes != 0 {
+	if s := serving.Of(m).Stats(); s.QueueBytes != 0 {
 		t.Errorf("left over: %+v", s)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/pixels/pixelstest"
@@ -76,7 +77,7 @@ func TestScansKeepNobodyOut(t *testing.T) {
 	others.Wait()
 	until("decoding has ended with its callers", func() bool {
 		http.DefaultClient.CloseIdleConnections()
-		return budget.Used() <= callers*servetest.AConnection && m.Stats().QueueBytes == 0
+		return budget.Used() <= callers*servetest.AConnection && serving.Of(m).Stats().QueueBytes == 0
 	})
 	if status, err := post(t.Context(), small); status != http.StatusOK {
 		t.Errorf("afterwards: %d, %v", status, err)

@@ -2,6 +2,7 @@ package engines
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -29,3 +30,43 @@ func Check(s Session, given tensor.Map, wanted []string) error {
 	}
 	return nil
 }
+
+// CheckOutputs refuses, with [ErrInput], a run whose outputs would take more than most bytes together,
+// as far as the session is a [Sizer] and knows. Most of 0 bounds nothing.
+func CheckOutputs(s Session, inputs tensor.Map, outputs []string, most int64) error {
+	sizer, ok := s.(Sizer)
+	if !ok || most <= 0 {
+		return nil
+	}
+	total := int64(0)
+	for _, spec := range s.Outputs() {
+		if !slices.Contains(outputs, spec.Name) {
+			continue
+		}
+		bytes := int64(spec.DType.ElementSize())
+		for _, d := range sizer.OutputShape(spec.Name, inputs) {
+			switch {
+			case d < 0: // it may be anything, or nothing
+				bytes = 0
+			case d > 0 && bytes > math.MaxInt64/2/d:
+				bytes = math.MaxInt64 / 2
+			default:
+				bytes *= d
+			}
+		}
+		if total += bytes; total > most {
+			return TooLarge(total, most)
+		}
+	}
+	return nil
+}
+
+// TooLarge refuses, with [ErrInput], rows whose outputs take more than most bytes.
+func TooLarge(bytes, most int64) error {
+	return inputError{fmt.Errorf("the answer to these rows takes %d bytes, and %d are allowed: send fewer rows", bytes, most)}
+}
+
+type inputError struct{ error }
+
+func (inputError) Is(target error) bool { return target == ErrInput }
+func (e inputError) Unwrap() error      { return e.error }

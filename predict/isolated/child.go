@@ -230,7 +230,7 @@ func (c *child) run(ctx context.Context, id uint64, signature int, in ends, want
 	for i, at := range wanted {
 		names[i] = face.Outputs[at].Name
 	}
-	err := predict.CheckOutputs(session, inputs, names, c.most)
+	err := engines.CheckOutputs(session, inputs, names, c.most)
 	var results predict.Tensors
 	if err == nil {
 		results, err = session.Run(ctx, inputs, names)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/onnx"
@@ -87,11 +88,11 @@ func TestAModelGetsAnotherEngine(t *testing.T) {
 			path := filepath.Join(conformance, "bundles", name+".forgo")
 			engine := &spy{Engine: Engine(onnx.Engine(), Options{})}
 			m := load(t, path, predict.Options{}, engine)
-			if s := m.Engine(); !s.Apart || s.Down != nil || s.Restarts != 0 {
+			if s := serving.Of(m).Engine(); !s.Apart || s.Down != nil || s.Restarts != 0 {
 				t.Fatalf("got %+v", s)
 			}
 			var told atomic.Int64
-			m.NotifyEngine(func(predict.EngineStatus) { told.Add(1) })
+			serving.Of(m).NotifyEngine(func(serving.EngineStatus) { told.Add(1) })
 			cases := recorded(t, path)
 			var right, without atomic.Int64
 			ctx, stop := context.WithCancel(t.Context())
@@ -128,7 +129,7 @@ func TestAModelGetsAnotherEngine(t *testing.T) {
 				if err := engine.last().cmd.Process.Kill(); err != nil {
 					t.Fatal(err)
 				}
-				until(t, "it is there again", func() bool { s := m.Engine(); return s.Down == nil && s.Restarts == round+1 })
+				until(t, "it is there again", func() bool { s := serving.Of(m).Engine(); return s.Down == nil && s.Restarts == round+1 })
 			}
 			before := right.Load()
 			until(t, "callers are answered again", func() bool { return right.Load() > before+50 })
@@ -157,7 +158,7 @@ func TestAModelThatCannotComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "it is tried", func() bool {
-		down := m.Engine().Down
+		down := serving.Of(m).Engine().Down
 		return down != nil && errors.Is(down, predict.ErrUnavailable) && strings.Contains(down.Error(), "could not be started again")
 	})
 	if _, err := m.Run(t.Context(), in); !errors.Is(err, predict.ErrUnavailable) {
@@ -166,7 +167,7 @@ func TestAModelThatCannotComeBack(t *testing.T) {
 	if err := os.Rename(path+"-away", path); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it comes back with its folder", func() bool { return m.Engine().Down == nil })
+	until(t, "it comes back with its folder", func() bool { return serving.Of(m).Engine().Down == nil })
 	if _, err := m.Run(t.Context(), in); err != nil {
 		t.Error(err)
 	}
@@ -261,7 +262,7 @@ func TestAnEngineThatComesBackChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "it is refused", func() bool {
-		down := m.Engine().Down
+		down := serving.Of(m).Engine().Down
 		return down != nil && strings.Contains(down.Error(), "parity refused")
 	})
 	if out, err := m.Run(t.Context(), in); !errors.Is(err, predict.ErrUnavailable) {

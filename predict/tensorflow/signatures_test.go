@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
@@ -61,20 +62,23 @@ func TestSignaturesOfOneSavedModel(t *testing.T) {
 	if _, ok := m.Signature("nowhere"); ok {
 		t.Error("a signature that there is not")
 	}
-	if stats := m.Stats(); stats.Instances != 6 {
+	if stats := serving.Of(m).Stats(); stats.Instances != 6 {
 		t.Errorf("%+v", stats)
 	}
 	// A place in the model's queue moves to that of the signature that a request turns out to name.
-	place, err := m.Enter(100)
+	place, err := serving.Enter(serving.Of(m), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	other, _ := m.Signature("regress_x2_to_y3")
-	if _, _, err := place.Run(t.Context(), other, predict.Tensors{"inputs": x}); err != nil {
+	if place.Use("nowhere") || !place.Use("regress_x2_to_y3") {
+		t.Error("it moves elsewhere")
+	}
+	if _, _, err := place.Run(t.Context(), predict.Tensors{"inputs": x}); err != nil {
 		t.Error(err)
 	}
 	place.Release()
-	if stats := m.Stats(); stats.QueueBytes != 0 || stats.QueueRows != 0 || stats.Running != 0 {
+	if stats := serving.Of(m).Stats(); stats.QueueBytes != 0 || stats.QueueRows != 0 || stats.Running != 0 {
 		t.Errorf("%+v", stats)
 	}
 	if err := m.Close(); err != nil {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -44,7 +45,7 @@ func TestModelConfig(t *testing.T) {
 			"dynamic_batching": {"preferred_batch_size": [], "max_queue_delay_microseconds": 0},
 			"parameters": {"digest": {"string_value": %q}},
 			"model_transaction_policy": {"decoupled": false}
-		}`, models["iris"].Stats().Instances, models["iris"].Digest()), &want)
+		}`, serving.Of(models["iris"]).Stats().Instances, models["iris"].Digest()), &want)
 		if err != nil || status != 200 || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %d %v, want %v (%v)", path, status, got, want, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
@@ -254,8 +255,8 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 	v.current = r.serve(m.name, number, loaded, func() { _ = loaded.Close() })
 	v.state, v.reason, v.path = Ready, "", path
 	r.count(m.name, func(c *Counts) { c.Loaded++ })
-	r.options.Log.Info("loaded", "model", m.name, "version", number, "digest", loaded.Digest()[:12], "engine", loaded.Engine().Info.Name, "parity", loaded.Parity().String())
-	for _, p := range loaded.Engine().Passed {
+	r.options.Log.Info("loaded", "model", m.name, "version", number, "digest", loaded.Digest()[:12], "engine", serving.Of(loaded).Engine().Info.Name, "parity", loaded.Parity().String())
+	for _, p := range serving.Of(loaded).Engine().Passed {
 		if p.Warn() {
 			r.options.Log.Warn("engine passed over", "model", m.name, "version", number, "engine", p.Engine, "file", p.File, "error", p.Err.Error())
 		}

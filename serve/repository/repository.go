@@ -19,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/served"
@@ -162,14 +163,14 @@ func Fixed(models map[string]*predict.Model, l served.Limits) *Repository {
 }
 
 func (r *Repository) serve(name, version string, m *predict.Model, close func()) *served.Model {
-	m.NotifyEngine(r.engine(name, version, m))
+	serving.Of(m).NotifyEngine(r.engine(name, version, m))
 	return served.New(m, name, version, r.options.Limits, close)
 }
 
 // engine says in the log what becomes of a model's engine that runs in a process of its own.
-func (r *Repository) engine(name, version string, m *predict.Model) func(predict.EngineStatus) {
-	var before predict.EngineStatus
-	return func(s predict.EngineStatus) {
+func (r *Repository) engine(name, version string, m *predict.Model) func(serving.EngineStatus) {
+	var before serving.EngineStatus
+	return func(s serving.EngineStatus) {
 		log := r.options.Log.With("model", name, "version", version)
 		switch {
 		case s.Down == nil:

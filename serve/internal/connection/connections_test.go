@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
@@ -185,7 +186,7 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 		conn := servetest.Dial(t, s.Places["http"])
 		go func() { answers <- isAnswered(conn, ask) }()
 	}
-	for late := time.Now().Add(time.Minute); m.Stats().QueueCalls < 1 || m.Stats().Running < 1; time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(time.Minute); serving.Of(m).Stats().QueueCalls < 1 || serving.Of(m).Stats().Running < 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(late) {
 			t.Fatal("two requests are not under way")
 		}

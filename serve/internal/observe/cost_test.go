@@ -11,7 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/internal/serving"
 )
 
 var testProtocols = []Protocol{{Name: "native", Prefix: "/models"}, {Name: "oip_grpc", Services: []string{"inference.GRPCInferenceService"}}}
@@ -22,7 +22,7 @@ func through(ctx context.Context, r *Request, calls *Calls) {
 	defer calls.Leave()
 	now := time.Now()
 	r.Prepared(ctx, now, time.Millisecond)
-	r.Ran(ctx, now, predict.Timing{Infer: time.Millisecond, BatchRows: 1})
+	r.Ran(ctx, now, serving.Timing{Infer: time.Millisecond, BatchRows: 1})
 	r.Answered(ctx, now, time.Millisecond, 1)
 }
 

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
@@ -332,7 +333,7 @@ func TestMetricsUnderLoad(t *testing.T) {
 	answers := make(chan int, 2)
 	for waiting := range 2 { // one runs, one waits
 		go func() { answers <- servetest.Ask(ctx, h, path, body).Code }()
-		waitUntil(t, func() bool { s := slow.Stats(); return s.Running == 1 && s.QueueRows == waiting })
+		waitUntil(t, func() bool { s := serving.Of(slow).Stats(); return s.Running == 1 && s.QueueRows == waiting })
 	}
 	m := scrape(t, server)
 	m.want(t, 2, "forgo_requests_in_flight", "model=slow")

@@ -10,12 +10,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 )
 
 // Model is one version of a model, as it is watched.
 type Model struct {
 	*predict.Model
+	serving.Access // of the same model
 	*Calls
 }
 

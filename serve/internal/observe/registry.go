@@ -13,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	forgo "github.com/forgo-ml/forgo"
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/pixels"
@@ -175,7 +176,7 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 	counter := func(f *family, value float64) {
 		one(out, f, prometheus.CounterValue, value, m.Name, m.Version)
 	}
-	manifest, parity, stats := m.Manifest(), m.Parity(), m.Model.Stats()
+	manifest, parity, stats := m.Manifest(), m.Parity(), m.Stats()
 	gauge(modelInfo, 1, m.Digest(), m.Engine().Info.Name, manifest.Task)
 	for stage, d := range map[predict.Stage]float64{
 		predict.StageDecode: parity.Differences.Decode, predict.StagePreprocess: parity.Differences.Preprocess,
@@ -212,7 +213,7 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 }
 
 // batches makes a histogram of what is known by exact size.
-func (m Model) batches(out chan<- prometheus.Metric, list []predict.BatchStats) {
+func (m Model) batches(out chan<- prometheus.Metric, list []serving.BatchStats) {
 	var runs uint64
 	var rows, busy float64
 	buckets := map[float64]uint64{}

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/internal/serving"
 )
 
 // Enter notes that the request reached a model. It is under way there until c.Leave.
@@ -24,7 +24,7 @@ func (c *Calls) Leave() { c.inFlight.Add(-1) }
 
 // Picture notes that a picture was decoded and preprocessed. Unlike the other methods it may
 // be called from many goroutines.
-func (r *Request) Picture(ctx context.Context, start time.Time, took predict.Timing) {
+func (r *Request) Picture(ctx context.Context, start time.Time, took serving.Timing) {
 	r.decode.Add(int64(took.Decode))
 	r.preprocess.Add(int64(took.Preprocess))
 	if r.traced {
@@ -53,7 +53,7 @@ func (r *Request) Prepared(ctx context.Context, start time.Time, took time.Durat
 }
 
 // Ran notes that the engine has answered.
-func (r *Request) Ran(ctx context.Context, start time.Time, took predict.Timing) {
+func (r *Request) Ran(ctx context.Context, start time.Time, took serving.Timing) {
 	r.calls.took(Queue, took.Queue)
 	r.calls.took(Infer, took.Infer)
 	if r.traced {

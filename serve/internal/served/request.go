@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -26,7 +27,7 @@ type Request struct {
 	Types func(tensor.DType) string
 
 	seen   *observe.Request
-	place  predict.Reservation
+	place  serving.Place
 	start  time.Time
 	ctx    context.Context
 	cancel context.CancelFunc  // nil where the request has no time of its own
@@ -54,7 +55,12 @@ func (r *Request) Within(d time.Duration) {
 }
 
 // Use answers the request with another signature of its model.
-func (r *Request) Use(signed *Model) { r.Model = signed }
+func (r *Request) Use(signed *Model) {
+	if !r.place.Use(signed.Manifest().Graph.Signature) {
+		panic("served: a signature of another model") // a caller finds it among the request's own
+	}
+	r.Model = signed
+}
 
 // Grow reserves bytes before they are taken; negative ones are given back.
 func (r *Request) Grow(bytes int64) error {
@@ -112,9 +118,9 @@ func (m *Model) Do(ctx context.Context, seen *observe.Request, answer func(*Requ
 
 // enter asks for a place in the queue.
 func (r *Request) enter() (err error) {
-	if r.place, err = r.Enter(Overhead); errors.Is(err, predict.ErrBusy) {
+	if r.place, err = serving.Enter(r.Access, Overhead); errors.Is(err, predict.ErrBusy) {
 		err = r.within(func() (err error) {
-			r.place, err = r.Enter(Overhead)
+			r.place, err = serving.Enter(r.Access, Overhead)
 			return err
 		})
 	}
@@ -129,7 +135,7 @@ func (r *Request) Run(inputs predict.Tensors) (predict.Tensors, error) {
 	prepared := time.Now()
 	r.noted.rows = rows(inputs)
 	r.noted.input = r.seen.Prepared(r.ctx, r.start, prepared.Sub(r.start))
-	outputs, took, err := r.place.Run(r.ctx, r.Model.Model, inputs)
+	outputs, took, err := r.place.Run(r.ctx, inputs)
 	r.ran = time.Now()
 	r.noted.queue, r.noted.infer = took.Queue, took.Infer
 	if err != nil {

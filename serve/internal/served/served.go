@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/serve/internal/observe"
@@ -47,8 +48,9 @@ func BadInput(format string, args ...any) error { return badInput{fmt.Errorf(for
 // Model is one version of a model that a server offers. It is safe for concurrent use.
 type Model struct {
 	*predict.Model
-	Name    string
-	Version string
+	serving.Access // of the same model
+	Name           string
+	Version        string
 	Limits
 
 	stats  *stats
@@ -61,7 +63,7 @@ type Model struct {
 
 // Observed returns the model with what is counted of it.
 func (m *Model) Observed() observe.Model {
-	return observe.Model{Model: m.Model, Calls: m.calls}
+	return observe.Model{Model: m.Model, Access: m.Access, Calls: m.calls}
 }
 
 // Limits bound one request, beyond its length.
@@ -106,13 +108,20 @@ func (l Limits) Fit(inputs predict.Tensors) error {
 // needs it any more.
 func New(m *predict.Model, name, version string, l Limits, close func()) *Model {
 	s := &Model{
-		Model: m, Name: name, Version: version, Limits: l.Defaults(),
+		Model: m, Access: serving.Of(m), Name: name, Version: version, Limits: l.Defaults(),
 		calls: observe.NewCalls(name, version), stats: &stats{}, close: close, closed: make(chan struct{}),
 	}
-	for _, signed := range m.Signed() {
-		s.signed = append(s.signed, &Model{Model: signed, Name: name, Version: version, Limits: s.Limits, calls: s.calls, stats: s.stats})
-	}
 	s.users.Store(1)
+	if m == nil {
+		return s // of a server's model that is missing, whose requests fail, one by one
+	}
+	for _, other := range m.Signatures() {
+		signed, _ := m.Signature(other)
+		if signed == m {
+			continue
+		}
+		s.signed = append(s.signed, &Model{Model: signed, Access: serving.Of(signed), Name: name, Version: version, Limits: s.Limits, calls: s.calls, stats: s.stats})
+	}
 	return s
 }
 

@@ -18,7 +18,7 @@ func (d *Duration) add(took time.Duration) {
 	d.NS += took
 }
 
-// Stats are the counts of a model's calls; those of the engine's runs are [predict.Stats].
+// Stats are the counts of a model's calls; those of the engine's runs are [serving.Stats].
 type Stats struct {
 	LastInference time.Time
 	Inferences    uint64 // rows answered

@@ -1,4 +1,4 @@
-package predict
+package batching
 
 import (
 	"context"
@@ -6,10 +6,12 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // numbered has rows whose values are their numbers.
-func numbered(rows int) Tensors {
+func numbered(rows int) tensor.Map {
 	in := request(0, rows, 2)
 	for i := range in["x"].Data.([]float32) {
 		in["x"].Data.([]float32)[i] = float32(i / 2)
@@ -20,8 +22,8 @@ func numbered(rows int) Tensors {
 // A request of many rows runs in parts, which grow while they are fast, and has its rows in order.
 func TestLongRequestsRunInParts(t *testing.T) {
 	e := &engine{}
-	b := e.batcher(Options{MaxBatchRows: 4})
-	b.split(4)
+	b := e.batcher(Limits{BatchRows: 4})
+	b.Split(4)
 	const rows = 10_003
 	for range 3 {
 		in := numbered(rows)
@@ -52,7 +54,7 @@ func TestLongRequestsRunInParts(t *testing.T) {
 // Parts that are slow stay as small as a batch.
 func TestPartsFollowTheirTime(t *testing.T) {
 	var s splitter
-	s.split(32)
+	s.Split(32)
 	const each = 64
 	for range 40 {
 		s.ran(s.some(1<<30, each), partTime/10)
@@ -82,13 +84,13 @@ func TestPartsFollowTheirTime(t *testing.T) {
 // Other callers have their turn between two parts.
 func TestALongRequestKeepsNobodyWaiting(t *testing.T) {
 	e, started, goOn := blocked()
-	b := e.batcher(Options{MaxBatchRows: 1 << 10})
-	b.split(8)
+	b := e.batcher(Limits{BatchRows: 1 << 10})
+	b.Split(8)
 	b.fixed = true
 	long := make(chan error, 1)
 	go func() {
-		r := Reservation{b: b}
-		_, _, err := b.do(t.Context(), &r, numbered(80), 80)
+		r := b.Empty()
+		_, _, err := b.Do(t.Context(), &r, numbered(80), 80)
 		long <- err
 	}()
 	<-started
@@ -113,10 +115,10 @@ func TestALongRequestKeepsNobodyWaiting(t *testing.T) {
 
 // What bounds a run bounds a request's runs together, and its caller can leave between them.
 func TestPartsAreBounded(t *testing.T) {
-	e := &engine{before: func(context.Context, Tensors) error { time.Sleep(2 * time.Millisecond); return nil }}
-	b := e.batcher(Options{MaxBatchRows: 4})
-	b.split(4)
-	b.fixed, b.runTime = true, 20*time.Millisecond
+	e := &engine{before: func(context.Context, tensor.Map) error { time.Sleep(2 * time.Millisecond); return nil }}
+	b := e.batcher(Limits{BatchRows: 4})
+	b.Split(4)
+	b.fixed, b.RunTime = true, 20*time.Millisecond
 	if _, _, err := do(t, b, numbered(4000), 4000); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
@@ -125,28 +127,28 @@ func TestPartsAreBounded(t *testing.T) {
 	}
 
 	ctx, leave := context.WithCancel(t.Context())
-	e.runs, b.runTime = nil, 0
-	e.before = func(context.Context, Tensors) error {
+	e.runs, b.RunTime = nil, 0
+	e.before = func(context.Context, tensor.Map) error {
 		if len(e.runs) == 3 {
 			leave()
 		}
 		return ctx.Err()
 	}
-	r := Reservation{b: b}
-	if _, _, err := b.do(ctx, &r, numbered(4000), 4000); !errors.Is(err, context.Canceled) || len(e.runs) != 3 {
+	r := b.Empty()
+	if _, _, err := b.Do(ctx, &r, numbered(4000), 4000); !errors.Is(err, context.Canceled) || len(e.runs) != 3 {
 		t.Errorf("got %v after %d runs", err, len(e.runs))
 	}
-	if b.coming != 0 || b.working != 0 || b.bytes != 0 || b.queued != 0 {
-		t.Errorf("left over: %+v", b.door)
+	if !nothingTaken(b) || b.Queued != 0 {
+		t.Errorf("left over: %v", taken(b))
 	}
 }
 
 // Outputs that depend on how many rows there are cannot be put together.
 func TestPartsThatDoNotFit(t *testing.T) {
-	b := newBatcher(Options{MaxBatchRows: 4}.limits(), []string{"x"}, func(_ context.Context, in Tensors, n int) (Tensors, error) {
-		return Tensors{"y": {Shape: []int64{int64(n), int64(n)}, Data: make([]float32, n*n)}}, nil
+	b := New(Limits{BatchRows: 4}, []string{"x"}, func(_ context.Context, in tensor.Map, n int) (tensor.Map, error) {
+		return tensor.Map{"y": {Shape: []int64{int64(n), int64(n)}, Data: make([]float32, n*n)}}, nil
 	})
-	b.split(4)
+	b.Split(4)
 	b.fixed = true
 	if _, _, err := do(t, b, numbered(6), 6); err == nil {
 		t.Error("they were")

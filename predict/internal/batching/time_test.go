@@ -1,4 +1,4 @@
-package predict
+package batching
 
 // Batching, admission and deadlines by a clock that moves only when all wait for it.
 
@@ -9,13 +9,16 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/forgo-ml/forgo/internal/admission"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // inBubble runs a test by that clock. Channels belong to their bubble, so that no call is left to other tests.
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	fresh := func() {
-		calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+		calls = sync.Pool{New: func() any { return &Call{done: make(chan struct{}, 1)} }}
 	}
 	fresh()
 	defer fresh()
@@ -24,7 +27,7 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 
 // taking is an engine whose runs take so long for each row.
 func taking(each time.Duration) *engine {
-	return &engine{before: func(ctx context.Context, in Tensors) error {
+	return &engine{before: func(ctx context.Context, in tensor.Map) error {
 		select {
 		case <-time.After(time.Duration(in["x"].Rows()) * each):
 			return nil
@@ -37,7 +40,7 @@ func taking(each time.Duration) *engine {
 func TestALoneRequestWaitsForExactlyTheDelay(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const delay = 20 * time.Millisecond
-		b := (&engine{}).batcher(Options{MaxDelay: delay})
+		b := (&engine{}).batcher(Limits{Delay: delay})
 		for range 3 { // the timer is used again
 			start := time.Now()
 			_, took, err := do(t, b, request(1, 1, 2), 1)
@@ -52,7 +55,7 @@ func TestTheDelayIsTheOldestRequests(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const delay = 20 * time.Millisecond
 		e := &engine{}
-		b := e.batcher(Options{MaxDelay: delay})
+		b := e.batcher(Limits{Delay: delay})
 		start := time.Now()
 		var group sync.WaitGroup
 		for _, after := range []time.Duration{0, 5 * time.Millisecond, 19 * time.Millisecond, 21 * time.Millisecond} {
@@ -79,7 +82,7 @@ func TestADeadlineEndsAWaitOnTime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const long, soon = time.Second, 30 * time.Millisecond
 		e := taking(long)
-		b := e.batcher(Options{})
+		b := e.batcher(Limits{})
 		start := time.Now()
 		var group sync.WaitGroup
 		group.Go(func() {
@@ -92,8 +95,8 @@ func TestADeadlineEndsAWaitOnTime(t *testing.T) {
 			group.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()
-				r := Reservation{b: b}
-				_, _, err := b.do(ctx, &r, request(2, 1, 2), 1)
+				r := b.Empty()
+				_, _, err := b.Do(ctx, &r, request(2, 1, 2), 1)
 				if ended := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || ended != limit {
 					t.Errorf("%v after %v, want the deadline after %v", err, ended, limit)
 				}
@@ -105,7 +108,7 @@ func TestADeadlineEndsAWaitOnTime(t *testing.T) {
 			}
 		})
 		group.Wait()
-		b.close()
+		b.Close()
 	})
 }
 
@@ -113,7 +116,7 @@ func TestADeadlineEndsAWaitOnTime(t *testing.T) {
 func TestAdmissionByWaitIsExact(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const each = 10 * time.Millisecond
-		b := taking(each).batcher(Options{MaxBatchRows: 1, MaxWait: 5 * each})
+		b := taking(each).batcher(Limits{BatchRows: 1, MaxWait: 5 * each})
 		for range 4 { // from which it learns the pace
 			if _, _, err := do(t, b, request(1, 1, 2), 1); err != nil {
 				t.Fatal(err)
@@ -136,7 +139,7 @@ func TestAdmissionByWaitIsExact(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		_, _, err := do(t, b, request(1, 1, 2), 1)
-		var busy *BusyError
+		var busy *admission.BusyError
 		if !errors.As(err, &busy) || busy.RetryAfter != 6*each || time.Since(start) != 0 {
 			t.Errorf("%v, %+v after %v; want to be refused at once, for %v", err, busy, time.Since(start), 6*each)
 		}

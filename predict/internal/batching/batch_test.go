@@ -1,4 +1,4 @@
-package predict
+package batching
 
 import (
 	"context"
@@ -10,18 +10,22 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/forgo-ml/forgo/internal/admission"
+	"github.com/forgo-ml/forgo/internal/serving"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // engine stands for a session: it answers what it was asked, and notes each run's inputs.
 // The tests with real engines are in callers_test.go.
 type engine struct {
 	mu   sync.Mutex
-	runs []Tensors
+	runs []tensor.Map
 	// before is called in each run; an error ends it.
-	before func(ctx context.Context, in Tensors) error
+	before func(ctx context.Context, in tensor.Map) error
 }
 
-func (e *engine) compute(ctx context.Context, in Tensors, n int) (Tensors, error) {
+func (e *engine) compute(ctx context.Context, in tensor.Map, n int) (tensor.Map, error) {
 	e.mu.Lock()
 	e.runs = append(e.runs, maps.Clone(in)) // the map is used again
 	e.mu.Unlock()
@@ -34,27 +38,27 @@ func (e *engine) compute(ctx context.Context, in Tensors, n int) (Tensors, error
 	if data, ok := x.Data.([]float32); ok {
 		x.Data = slices.Clone(data) // the inputs' memory is used again
 	}
-	return Tensors{"y": x}, nil
+	return tensor.Map{"y": x}, nil
 }
 
-func (e *engine) batcher(o Options) *batcher {
-	return newBatcher(o.limits(), []string{"x"}, e.compute)
+func (e *engine) batcher(o Limits) *Batcher {
+	return New(o, []string{"x"}, e.compute)
 }
 
 // request has rows of so many columns, all with one value.
-func request(value float32, rows, columns int) Tensors {
+func request(value float32, rows, columns int) tensor.Map {
 	data := slices.Repeat([]float32{value}, rows*columns)
-	return Tensors{"x": {Shape: []int64{int64(rows), int64(columns)}, Data: data}}
+	return tensor.Map{"x": {Shape: []int64{int64(rows), int64(columns)}, Data: data}}
 }
 
 // queue lets requests wait, as they do while the engine is busy, until release.
-func queue(t *testing.T, b *batcher, ctx context.Context, requests ...Tensors) (waiting []*call, release func()) {
+func queue(t *testing.T, b *Batcher, ctx context.Context, requests ...tensor.Map) (waiting []*Call, release func()) {
 	t.Helper()
-	release = b.hold()
+	release = b.Hold()
 	for _, in := range requests {
-		b.mu.Lock()
+		b.Lock()
 		c, err := b.enqueue(ctx, in, in["x"].Rows())
-		b.mu.Unlock()
+		b.Unlock()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,16 +67,26 @@ func queue(t *testing.T, b *batcher, ctx context.Context, requests ...Tensors) (
 	return waiting, release
 }
 
-func do(t *testing.T, b *batcher, in Tensors, rows int) (Tensors, Timing, error) {
-	t.Helper()
-	r := Reservation{b: b}
-	return b.do(t.Context(), &r, in, rows)
+// taken is what requests have taken of a queue.
+func taken(b *Batcher) string {
+	b.Lock()
+	defer b.Unlock()
+	coming, working, bytes := b.Taken()
+	return fmt.Sprintf("%d rows are coming, %d wait, %d bytes are taken", coming, working, bytes)
 }
 
-func wantAnswer(t *testing.T, b *batcher, c *call, in Tensors) {
+func nothingTaken(b *Batcher) bool { return taken(b) == "0 rows are coming, 0 wait, 0 bytes are taken" }
+
+func do(t *testing.T, b *Batcher, in tensor.Map, rows int) (tensor.Map, serving.Timing, error) {
+	t.Helper()
+	r := b.Empty()
+	return b.Do(t.Context(), &r, in, rows)
+}
+
+func wantAnswer(t *testing.T, b *Batcher, c *Call, in tensor.Map) {
 	t.Helper()
 	want := in["x"]
-	out, _, err := b.wait(c)
+	out, _, err := b.Wait(c)
 	if err != nil {
 		t.Errorf("%v: %v", want, err)
 		return
@@ -84,57 +98,57 @@ func wantAnswer(t *testing.T, b *batcher, c *call, in Tensors) {
 }
 
 func TestBatches(t *testing.T) {
-	other := func(rows int) Tensors {
-		return Tensors{"x": {Shape: []int64{int64(rows), 2}, Data: make([]int64, 2*rows)}}
+	other := func(rows int) tensor.Map {
+		return tensor.Map{"x": {Shape: []int64{int64(rows), 2}, Data: make([]int64, 2*rows)}}
 	}
 	for name, c := range map[string]struct {
-		options  Options
-		requests []Tensors
+		options  Limits
+		requests []tensor.Map
 		want     [][]int // which requests run together, in which order
 	}{
 		"rows are counted, not requests": {
-			Options{MaxBatchRows: 8},
-			[]Tensors{request(1, 3, 2), request(2, 4, 2), request(3, 3, 2), request(4, 1, 2)},
+			Limits{BatchRows: 8},
+			[]tensor.Map{request(1, 3, 2), request(2, 4, 2), request(3, 3, 2), request(4, 1, 2)},
 			[][]int{{0, 1}, {2, 3}},
 		},
 		"a full batch": {
-			Options{MaxBatchRows: 4},
-			[]Tensors{request(1, 2, 2), request(2, 2, 2), request(3, 2, 2)},
+			Limits{BatchRows: 4},
+			[]tensor.Map{request(1, 2, 2), request(2, 2, 2), request(3, 2, 2)},
 			[][]int{{0, 1}, {2}},
 		},
 		"a request above the maximum runs alone and whole": {
-			Options{MaxBatchRows: 4},
-			[]Tensors{request(1, 2, 2), request(2, 9, 2), request(3, 1, 2), request(4, 1, 2)},
+			Limits{BatchRows: 4},
+			[]tensor.Map{request(1, 2, 2), request(2, 9, 2), request(3, 1, 2), request(4, 1, 2)},
 			[][]int{{0}, {1}, {2, 3}},
 		},
 		"a small request does not overtake one that no longer fitted": {
-			Options{MaxBatchRows: 4},
-			[]Tensors{request(1, 3, 2), request(2, 3, 2), request(3, 1, 2)},
+			Limits{BatchRows: 4},
+			[]tensor.Map{request(1, 3, 2), request(2, 3, 2), request(3, 1, 2)},
 			[][]int{{0}, {1, 2}},
 		},
 		"batching switched off": {
-			Options{MaxBatchRows: 1},
-			[]Tensors{request(1, 1, 2), request(2, 1, 2), request(3, 5, 2)},
+			Limits{BatchRows: 1},
+			[]tensor.Map{request(1, 1, 2), request(2, 1, 2), request(3, 5, 2)},
 			[][]int{{0}, {1}, {2}},
 		},
 		"other widths wait for their own batch": {
-			Options{},
-			[]Tensors{request(1, 1, 2), request(2, 1, 3), request(3, 2, 2), request(4, 2, 3)},
+			Limits{},
+			[]tensor.Map{request(1, 1, 2), request(2, 1, 3), request(3, 2, 2), request(4, 2, 3)},
 			[][]int{{0, 2}, {1, 3}},
 		},
 		"other types wait for their own batch": {
-			Options{},
-			[]Tensors{request(1, 1, 2), other(2), request(3, 2, 2), other(1)},
+			Limits{},
+			[]tensor.Map{request(1, 1, 2), other(2), request(3, 2, 2), other(1)},
 			[][]int{{0, 2}, {1, 3}},
 		},
 		"requests without rows run alone": {
-			Options{},
-			[]Tensors{request(1, 1, 2), request(2, 0, 2), request(3, 1, 2)},
+			Limits{},
+			[]tensor.Map{request(1, 1, 2), request(2, 0, 2), request(3, 1, 2)},
 			[][]int{{0, 2}, {1}},
 		},
 		"the default maximum": {
-			Options{},
-			[]Tensors{request(1, 30, 2), request(2, 2, 2), request(3, 1, 2)},
+			Limits{},
+			[]tensor.Map{request(1, 30, 2), request(2, 2, 2), request(3, 1, 2)},
 			[][]int{{0, 1}, {2}},
 		},
 	} {
@@ -146,7 +160,7 @@ func TestBatches(t *testing.T) {
 			for i, in := range c.requests {
 				wantAnswer(t, b, waiting[i], in)
 			}
-			b.close()
+			b.Close()
 			var got, want []int
 			for _, in := range e.runs {
 				got = append(got, in["x"].Rows())
@@ -168,7 +182,7 @@ func TestBatches(t *testing.T) {
 func TestAnIdleEngineRunsTheCallersOwnMemory(t *testing.T) {
 	e := &engine{}
 	in := request(1, 2, 2)
-	if _, _, err := do(t, e.batcher(Options{}), in, 2); err != nil {
+	if _, _, err := do(t, e.batcher(Limits{}), in, 2); err != nil {
 		t.Fatal(err)
 	}
 	if &e.runs[0]["x"].Data.([]float32)[0] != &in["x"].Data.([]float32)[0] {
@@ -180,7 +194,7 @@ func TestAnIdleEngineRunsTheCallersOwnMemory(t *testing.T) {
 func TestCallersOnOneCoreRunTogether(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	e := &engine{}
-	b := e.batcher(Options{})
+	b := e.batcher(Limits{})
 	const callers = 8
 	var group sync.WaitGroup
 	for i := range callers {
@@ -200,11 +214,11 @@ func TestCallersOnOneCoreRunTogether(t *testing.T) {
 
 func TestAppendingToAnAnswerLeavesTheOthers(t *testing.T) {
 	e := &engine{}
-	b := e.batcher(Options{})
+	b := e.batcher(Limits{})
 	first, second := request(1, 1, 2), request(2, 1, 2)
 	waiting, release := queue(t, b, t.Context(), first, second)
 	release()
-	out, _, err := b.wait(waiting[0])
+	out, _, err := b.Wait(waiting[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,28 +228,28 @@ func TestAppendingToAnAnswerLeavesTheOthers(t *testing.T) {
 
 func TestACancelledCallLeavesTheQueue(t *testing.T) {
 	e := &engine{}
-	b := e.batcher(Options{})
+	b := e.batcher(Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
 	leaver, release := queue(t, b, ctx, request(1, 2, 2))
 	stayer := request(2, 3, 2)
 	waiting, releaseToo := queue(t, b, t.Context(), stayer)
 	cancel()
-	if _, _, err := b.wait(leaver[0]); !errors.Is(err, context.Canceled) {
+	if _, _, err := b.Wait(leaver[0]); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v while the engine is busy, want context.Canceled", err)
 	}
 	release()
 	releaseToo()
 	wantAnswer(t, b, waiting[0], stayer)
-	b.close()
-	if len(e.runs) != 1 || e.runs[0]["x"].Rows() != 3 || b.queued != 0 {
-		t.Errorf("ran %v, %d rows left in the queue", e.runs, b.queued)
+	b.Close()
+	if len(e.runs) != 1 || e.runs[0]["x"].Rows() != 3 || b.Queued != 0 {
+		t.Errorf("ran %v, %d rows left in the queue", e.runs, b.Queued)
 	}
 }
 
 // blocked returns an engine whose runs report their context and then wait to be let on.
 func blocked() (e *engine, started chan context.Context, goOn chan struct{}) {
 	started, goOn = make(chan context.Context), make(chan struct{})
-	return &engine{before: func(ctx context.Context, _ Tensors) error {
+	return &engine{before: func(ctx context.Context, _ tensor.Map) error {
 		started <- ctx
 		select {
 		case <-goOn:
@@ -248,7 +262,7 @@ func blocked() (e *engine, started chan context.Context, goOn chan struct{}) {
 
 func TestARunSurvivesACallerThatLeaves(t *testing.T) {
 	e, started, goOn := blocked()
-	b := e.batcher(Options{})
+	b := e.batcher(Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	leaver, release := queue(t, b, ctx, request(1, 1, 2))
@@ -258,7 +272,7 @@ func TestARunSurvivesACallerThatLeaves(t *testing.T) {
 	releaseToo()
 	running := <-started
 	cancel()
-	if _, _, err := b.wait(leaver[0]); !errors.Is(err, context.Canceled) {
+	if _, _, err := b.Wait(leaver[0]); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v while the batch ran, want context.Canceled", err)
 	}
 	if running.Err() != nil {
@@ -270,14 +284,14 @@ func TestARunSurvivesACallerThatLeaves(t *testing.T) {
 
 func TestARunWithoutCallersIsGivenUp(t *testing.T) {
 	e, started, _ := blocked()
-	b := e.batcher(Options{})
+	b := e.batcher(Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting, release := queue(t, b, ctx, request(1, 1, 2), request(2, 1, 2))
 	release()
 	running := <-started
 	cancel()
 	for _, c := range waiting {
-		if _, _, err := b.wait(c); !errors.Is(err, context.Canceled) {
+		if _, _, err := b.Wait(c); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 	}
@@ -286,20 +300,20 @@ func TestARunWithoutCallersIsGivenUp(t *testing.T) {
 	case <-time.After(10 * time.Second): // a close would wait for the run for ever
 		t.Fatal("nobody waits for the run, and its context was not cancelled")
 	}
-	b.close()
+	b.Close()
 }
 
 // A call that waited and then runs alone is read in place: its caller has its memory back
 // only when the engine is done.
 func TestALoneCallIsEndedByItsContext(t *testing.T) {
 	e, started, _ := blocked()
-	b := e.batcher(Options{})
+	b := e.batcher(Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting, release := queue(t, b, ctx, request(1, 1, 2))
 	release()
 	<-started
 	cancel()
-	if _, _, err := b.wait(waiting[0]); !errors.Is(err, context.Canceled) {
+	if _, _, err := b.Wait(waiting[0]); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
@@ -311,20 +325,20 @@ func TestErrorsReachOnlyTheirOwnCaller(t *testing.T) {
 		"panic": func() error { panic(bad) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &engine{before: func(_ context.Context, in Tensors) error {
+			e := &engine{before: func(_ context.Context, in tensor.Map) error {
 				if slices.Contains(in["x"].Data.([]float32), 666) {
 					return fail()
 				}
 				return nil
 			}}
-			b := e.batcher(Options{})
-			good := []Tensors{request(1, 2, 2), request(2, 1, 2), request(3, 3, 2)}
+			b := e.batcher(Limits{})
+			good := []tensor.Map{request(1, 2, 2), request(2, 1, 2), request(3, 3, 2)}
 			waiting, release := queue(t, b, t.Context(), good[0], request(666, 2, 2), good[1], good[2])
 			release()
-			if out, _, err := b.wait(waiting[1]); err == nil {
+			if out, _, err := b.Wait(waiting[1]); err == nil {
 				t.Errorf("the bad request was answered %v", out)
 			}
-			for i, c := range []*call{waiting[0], waiting[2], waiting[3]} {
+			for i, c := range []*Call{waiting[0], waiting[2], waiting[3]} {
 				wantAnswer(t, b, c, good[i])
 			}
 			if _, _, err := do(t, b, request(666, 1, 2), 1); err == nil {
@@ -338,11 +352,11 @@ func TestErrorsReachOnlyTheirOwnCaller(t *testing.T) {
 }
 
 func TestTheQueueIsBounded(t *testing.T) {
-	b := (&engine{}).batcher(Options{MaxQueueRows: 8})
+	b := (&engine{}).batcher(Limits{QueueRows: 8})
 	large := request(1, 20, 2)
 	waiting, release := queue(t, b, t.Context(), large)
-	if _, _, err := do(t, b, request(2, 1, 2), 1); !errors.Is(err, ErrBusy) {
-		t.Errorf("got %v behind a request larger than the queue, want ErrBusy", err)
+	if _, _, err := do(t, b, request(2, 1, 2), 1); !errors.Is(err, admission.ErrBusy) {
+		t.Errorf("got %v behind a request larger than the queue, want admission.ErrBusy", err)
 	}
 	release()
 	wantAnswer(t, b, waiting[0], large)
@@ -350,8 +364,8 @@ func TestTheQueueIsBounded(t *testing.T) {
 	first, second := request(1, 5, 2), request(2, 3, 2)
 	waiting, release = queue(t, b, t.Context(), first, second)
 	for _, n := range []int{0, 1, 8} {
-		if _, _, err := do(t, b, request(3, n, 2), n); !errors.Is(err, ErrBusy) {
-			t.Errorf("%d rows more: got %v, want ErrBusy", n, err)
+		if _, _, err := do(t, b, request(3, n, 2), n); !errors.Is(err, admission.ErrBusy) {
+			t.Errorf("%d rows more: got %v, want admission.ErrBusy", n, err)
 		}
 	}
 	release()
@@ -363,19 +377,19 @@ func TestTheQueueIsBounded(t *testing.T) {
 }
 
 func TestCloseAnswersThoseWhoCame(t *testing.T) {
-	for name, o := range map[string]Options{"no delay": {}, "a long delay": {MaxDelay: time.Hour}} {
+	for name, o := range map[string]Limits{"no delay": {}, "a long delay": {Delay: time.Hour}} {
 		t.Run(name, func(t *testing.T) {
 			b := (&engine{}).batcher(o)
 			in := request(1, 2, 2)
 			waiting, release := queue(t, b, t.Context(), in, in)
 			release()
-			b.close()
-			b.close()
+			b.Close()
+			b.Close()
 			for _, c := range waiting {
 				wantAnswer(t, b, c, in)
 			}
-			if _, _, err := do(t, b, in, 2); !errors.Is(err, ErrClosed) {
-				t.Errorf("got %v after close, want ErrClosed", err)
+			if _, _, err := do(t, b, in, 2); !errors.Is(err, admission.ErrClosed) {
+				t.Errorf("got %v after close, want admission.ErrClosed", err)
 			}
 		})
 	}
@@ -384,7 +398,7 @@ func TestCloseAnswersThoseWhoCame(t *testing.T) {
 func TestMaxDelay(t *testing.T) {
 	t.Run("a full batch does not wait", func(t *testing.T) {
 		e := &engine{}
-		b := e.batcher(Options{MaxDelay: time.Hour, MaxBatchRows: 6})
+		b := e.batcher(Limits{Delay: time.Hour, BatchRows: 6})
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
@@ -403,7 +417,7 @@ func TestMaxDelay(t *testing.T) {
 	})
 	t.Run("a lone request waits as long as it must", func(t *testing.T) {
 		const delay = 20 * time.Millisecond
-		b := (&engine{}).batcher(Options{MaxDelay: delay})
+		b := (&engine{}).batcher(Limits{Delay: delay})
 		for range 3 { // the timer is used again
 			start := time.Now()
 			if _, _, err := do(t, b, request(1, 1, 2), 1); err != nil {
@@ -418,7 +432,7 @@ func TestMaxDelay(t *testing.T) {
 
 func TestInstances(t *testing.T) {
 	e, started, goOn := blocked()
-	b := e.batcher(Options{Instances: 2})
+	b := e.batcher(Limits{Instances: 2})
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
@@ -431,28 +445,4 @@ func TestInstances(t *testing.T) {
 	<-started // both are under way at once
 	close(goOn)
 	wg.Wait()
-}
-
-func TestLimits(t *testing.T) {
-	cores := runtime.GOMAXPROCS(0)
-	for name, c := range map[string]struct {
-		options            Options
-		instances, threads int
-	}{
-		"nothing set":          {Options{}, 1, 0},
-		"one thread each":      {Options{Threads: 1}, cores, 1},
-		"every core":           {Options{Threads: cores}, 1, cores},
-		"more than every core": {Options{Threads: 2 * cores}, 1, 2 * cores},
-		"instances":            {Options{Instances: cores}, cores, max(1, cores/max(1, cores))},
-		"both":                 {Options{Instances: 3, Threads: 2}, 3, 2},
-	} {
-		threads := c.threads
-		if cores == 1 && c.options.Threads == 0 {
-			threads = 0
-		}
-		l := c.options.limits()
-		if l.instances != c.instances || c.options.threads() != threads || l.batchRows != 32 || l.queueRows != 512 {
-			t.Errorf("%s: %+v with %d threads, want %d instances with %d", name, l, c.options.threads(), c.instances, threads)
-		}
-	}
 }

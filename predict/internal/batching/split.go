@@ -1,4 +1,4 @@
-package predict
+package batching
 
 // Requests of many rows, run in parts: what an engine takes for a run is not counted in any budget,
 // so no run has more rows than it needs to be fast. Between two parts other callers have their turn.
@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -28,17 +29,20 @@ type splitter struct {
 	fixed   bool         // rows stay as they are
 }
 
-// split lets requests run in parts of at least so many rows.
-func (s *splitter) split(least int) {
+// Split lets requests run in parts of at least so many rows.
+func (s *splitter) Split(least int) {
 	s.enabled, s.least = true, least
 	s.rows.Store(int64(least))
 }
 
+// Splits says whether requests run in parts.
+func (s *splitter) Splits() bool { return s.enabled }
+
 // parts says whether a request of so many rows runs in parts.
 func (s *splitter) parts(rows int) bool { return s.enabled && int64(rows) > s.rows.Load() }
 
-// partsOf lets requests run in parts of so many rows, until the end of the replay that it is for.
-func (s *splitter) partsOf(rows int) (end func()) {
+// PartsOf lets requests run in parts of so many rows, until the end of the replay that it is for.
+func (s *splitter) PartsOf(rows int) (end func()) {
 	before := s.rows.Swap(int64(rows))
 	s.fixed = true
 	return func() {
@@ -64,15 +68,22 @@ func (s *splitter) ran(rows int, took time.Duration) {
 	}
 }
 
+// ErrRun is the cause of a run that took too long.
+type ErrRun struct{ Limit time.Duration }
+
+func (e ErrRun) Error() string {
+	return fmt.Sprintf("it took longer than %v and was given up", e.Limit)
+}
+
 // inParts answers a request part by part, each in a turn of its own.
-func (b *batcher) inParts(ctx context.Context, inputs Tensors, count int) (Tensors, Timing, error) {
-	var took Timing
-	out := Tensors{}
-	each := size(inputs)/int64(count) + b.outBytes
+func (b *Batcher) inParts(ctx context.Context, inputs tensor.Map, count int) (tensor.Map, serving.Timing, error) {
+	var took serving.Timing
+	out := tensor.Map{}
+	each := Size(inputs)/int64(count) + b.OutBytes
 	for from := 0; from < count; {
 		n := b.some(count-from, each)
-		b.mu.Lock()
-		part, t, err := b.one(ctx, time.Now(), rows(inputs, from, from+n), n)
+		b.Lock()
+		part, t, err := b.one(ctx, time.Now(), Rows(inputs, from, from+n), n)
 		took.Queue, took.Infer, took.BatchRows = took.Queue+t.Queue, took.Infer+t.Infer, max(took.BatchRows, t.BatchRows)
 		if err != nil {
 			return nil, took, err
@@ -83,8 +94,8 @@ func (b *batcher) inParts(ctx context.Context, inputs Tensors, count int) (Tenso
 				return nil, took, fmt.Errorf("output %q: rows %d to %d: %w", name, from, from+n-1, err)
 			}
 		}
-		if from += n; from < count && b.runTime > 0 && took.Infer > b.runTime {
-			return nil, took, fmt.Errorf("run model: %w: %w", errRun{b.runTime}, context.DeadlineExceeded)
+		if from += n; from < count && b.RunTime > 0 && took.Infer > b.RunTime {
+			return nil, took, fmt.Errorf("run model: %w: %w", ErrRun{b.RunTime}, context.DeadlineExceeded)
 		}
 	}
 	return out, took, nil

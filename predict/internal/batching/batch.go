@@ -1,4 +1,4 @@
-package predict
+package batching
 
 import (
 	"context"
@@ -6,24 +6,25 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // batch is what runs next.
 type batch struct {
-	calls []*call
+	calls []*Call
 	rows  int
 	// copied is locked until the callers' inputs are: only then may a caller leave, whose
 	// memory it is.
 	copied sync.Mutex
 	ctx    context.Context
 	cancel context.CancelFunc
-	stay   int // callers that have not left; guarded by batcher.mu
+	stay   int // callers that have not left; guarded by Batcher.Mutex
 }
 
 // answer runs a batch and gives every caller its rows. When the run fails, the requests run
 // one by one, so that only the caller at fault has its error.
-func (b *batcher) answer(t *batch) {
+func (b *Batcher) answer(t *batch) {
 	if len(t.calls) == 1 {
 		c := t.calls[0]
 		c.finish(b.run(c.ctx, c.since, c.inputs, c.rows, &c.took))
@@ -33,8 +34,8 @@ func (b *batcher) answer(t *batch) {
 	defer b.memory.Put(j)
 	err := j.gather(b.names, t)
 	t.copied.Unlock()
-	var out Tensors
-	var took Timing
+	var out tensor.Map
+	var took serving.Timing
 	started, gathered := time.Now(), err == nil
 	if gathered {
 		out, err = b.run(t.ctx, started, j.inputs, t.rows, &took)
@@ -47,13 +48,13 @@ func (b *batcher) answer(t *batch) {
 		c.took.Queue = started.Sub(c.since)
 		switch {
 		case err == nil:
-			c.finish(rows(out, from, to), nil)
+			c.finish(Rows(out, from, to), nil)
 		case !gathered:
 			c.finish(nil, err)
 		case c.ctx.Err() != nil:
 			c.finish(nil, fmt.Errorf("run model: %w", c.ctx.Err()))
 		default:
-			c.finish(b.run(c.ctx, c.since, rows(j.inputs, from, to), c.rows, &c.took))
+			c.finish(b.run(c.ctx, c.since, Rows(j.inputs, from, to), c.rows, &c.took))
 		}
 		from = to
 	}
@@ -61,10 +62,10 @@ func (b *batcher) answer(t *batch) {
 
 // run notes how long the run was waited for and took, and turns a panic of an engine into an
 // error: in the batcher's own goroutine it would end the process.
-func (b *batcher) run(ctx context.Context, since time.Time, inputs Tensors, rows int, took *Timing) (out Tensors, err error) {
+func (b *Batcher) run(ctx context.Context, since time.Time, inputs tensor.Map, rows int, took *serving.Timing) (out tensor.Map, err error) {
 	start := time.Now()
 	defer func() {
-		*took = Timing{Queue: start.Sub(since), Infer: time.Since(start), BatchRows: rows}
+		*took = serving.Timing{Queue: start.Sub(since), Infer: time.Since(start), BatchRows: rows}
 		b.history.add(rows, took.Infer)
 		if p := recover(); p != nil {
 			out, err = nil, fmt.Errorf("run model: panic: %v", p)
@@ -75,8 +76,8 @@ func (b *batcher) run(ctx context.Context, since time.Time, inputs Tensors, rows
 
 // joined is the memory of a batch's inputs, used again by later batches.
 type joined struct {
-	parts  []Tensor
-	inputs Tensors
+	parts  []tensor.Tensor
+	inputs tensor.Map
 }
 
 func (j *joined) gather(names []string, t *batch) error {
@@ -98,9 +99,9 @@ func (j *joined) gather(names []string, t *batch) error {
 	return nil
 }
 
-// rows of each tensor, sharing its memory.
-func rows(tensors Tensors, from, to int) Tensors {
-	part := make(Tensors, len(tensors))
+// Rows of each tensor, sharing its memory.
+func Rows(tensors tensor.Map, from, to int) tensor.Map {
+	part := make(tensor.Map, len(tensors))
 	for name, t := range tensors {
 		part[name] = t.Slice(from, to)
 	}

@@ -1,4 +1,4 @@
-package predict
+package admission
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func (b *Budget) Peak() int64 { return b.peak.Swap(b.used.Load()) }
 const small = 64 << 10
 
 // Take takes bytes, which are given back by Give. The error is a [*BusyError] or, of more than the
-// whole budget, wraps [ErrInput].
+// whole budget, wraps engines.ErrInput.
 func (b *Budget) Take(bytes int64) error { return b.More(0, bytes) }
 
 // More takes bytes like Take, for one who has taken some already: an eighth of the budget is there
@@ -71,9 +71,9 @@ func (b *Budget) Give(bytes int64) {
 // large is what is collected before it is given back.
 const large = 16 << 20
 
-// giveBack gives back what a picture took and nothing refers to any more. Of a large one it is garbage first, which the
+// GiveBack gives back what a picture took and nothing refers to any more. Of a large one it is garbage first, which the
 // collector would leave for a while: others would take as much again beside it.
-func (b *Budget) giveBack(bytes int64) {
+func (b *Budget) GiveBack(bytes int64) {
 	if b != nil && bytes >= large {
 		runtime.GC()
 	}
@@ -83,8 +83,8 @@ func (b *Budget) giveBack(bytes int64) {
 // waitForMemory is how long a picture waits for others to give memory back.
 const waitForMemory = 5 * time.Second
 
-// wait takes bytes once others have given back enough, within ctx.
-func (b *Budget) wait(ctx context.Context, bytes int64) error {
+// Wait takes bytes once others have given back enough, within ctx.
+func (b *Budget) Wait(ctx context.Context, bytes int64) error {
 	for until := time.Now().Add(waitForMemory); ; {
 		err := b.Take(bytes)
 		if err == nil || !errors.Is(err, ErrBusy) || time.Now().After(until) {

@@ -1,16 +1,18 @@
-package predict
+package admission
 
 import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // An eighth of the memory is there only for requests that take little in all.
 func TestTheLastEighthIsForSmallRequests(t *testing.T) {
 	const max, most = 64 << 20, 56 << 20
 	b := NewBudget(max)
-	if err := b.Take(most + 1); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "a request may take 58720256") {
+	if err := b.Take(most + 1); !errors.Is(err, engines.ErrInput) || !strings.Contains(err.Error(), "a request may take 58720256") {
 		t.Errorf("more than a request may ever take: %v", err)
 	}
 	if err := b.Take(most); err != nil {

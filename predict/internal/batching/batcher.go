@@ -1,0 +1,397 @@
+// Package batching runs the requests of many callers together.
+package batching
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/forgo-ml/forgo/internal/admission"
+	"github.com/forgo-ml/forgo/internal/serving"
+	"github.com/forgo-ml/forgo/predict/tensor"
+)
+
+// Limits bound batches and the queue that they are formed of. What is 0 means the default.
+type Limits struct {
+	// BatchRows is how many rows of waiting requests run together.
+	BatchRows int
+	// QueueRows and QueueBytes are how much may wait.
+	QueueRows  int
+	QueueBytes int64
+	// Instances is how many runs may be under way at once. Its default is 1.
+	Instances int
+	// Delay is how long a request waits for others while the engine is free; MaxWait how long one may have
+	// to wait, if that is not 0.
+	Delay, MaxWait time.Duration
+	// Budget is shared with other models. Optional.
+	Budget *admission.Budget
+}
+
+// What limits that are 0 mean.
+const (
+	DefaultBatchRows  = 32
+	DefaultQueueRows  = 512
+	DefaultQueueBytes = 1 << 30
+)
+
+// Defaults fills in what is 0.
+func (l Limits) Defaults() Limits {
+	if l.BatchRows <= 0 {
+		l.BatchRows = DefaultBatchRows
+	}
+	if l.QueueRows <= 0 {
+		l.QueueRows = DefaultQueueRows
+	}
+	if l.QueueBytes <= 0 {
+		l.QueueBytes = DefaultQueueBytes
+	}
+	if l.Instances <= 0 {
+		l.Instances = 1
+	}
+	return l
+}
+
+// Compute runs the graph on so many rows.
+type Compute func(ctx context.Context, inputs tensor.Map, rows int) (tensor.Map, error)
+
+// Batcher runs the requests of many callers. One that finds the engine free, and nobody else
+// ready to run, runs at once, in its caller's goroutine and on its caller's memory. The others
+// run together; whichever run ends next leaves a goroutine behind for those that came
+// meanwhile, until none are waiting.
+type Batcher struct {
+	admission.Queue // its lock is never held while rows are copied or the engine runs
+	limits          Limits
+	names           []string // of the inputs
+	compute         Compute
+	memory          sync.Pool // of *joined
+	history         history
+	splitter
+	// RunTime bounds all parts of a request together. 0 bounds nothing. It is set before use.
+	RunTime time.Duration
+
+	queue   []*Call // oldest first
+	running int
+	held    int         // above 0, nothing is started
+	timer   *time.Timer // fires when the oldest call has waited for limits.Delay
+	ended   sync.Cond   // signalled when a run ends after the queue is closed
+}
+
+// New returns a batcher for a graph with inputs of these names.
+func New(l Limits, names []string, compute Compute) *Batcher {
+	l = l.Defaults()
+	b := &Batcher{limits: l, names: names, compute: compute, history: history{sizes: map[int]*serving.BatchStats{}}}
+	b.MaxRows, b.MaxBytes, b.MaxWait, b.Budget, b.PaceRows = l.QueueRows, l.QueueBytes, l.MaxWait, l.Budget, 4*l.BatchRows
+	b.Idle = b.idle
+	b.memory.New = func() any { return &joined{inputs: make(tensor.Map, len(names))} }
+	b.ended.L = &b.Mutex
+	return b
+}
+
+// idle is how many more runs may begin. It needs the lock.
+func (b *Batcher) idle() int {
+	if b.held > 0 {
+		return 0
+	}
+	return b.limits.Instances - b.running
+}
+
+// Call is a request that waits. Its caller reads out, took and err after done.
+type Call struct {
+	ctx    context.Context
+	inputs tensor.Map
+	rows   int
+	since  time.Time
+	batch  *batch // nil while it waits in the queue; guarded by Batcher.Mutex
+	out    tensor.Map
+	took   serving.Timing
+	err    error
+	done   chan struct{} // has room for one, so that nobody waits for a caller that left
+}
+
+// calls that were answered. One that was left behind is not put back: its batch may still
+// write to it.
+var calls = sync.Pool{New: func() any { return &Call{done: make(chan struct{}, 1)} }}
+
+func newCall(ctx context.Context, since time.Time, inputs tensor.Map, rows int) *Call {
+	c := calls.Get().(*Call)
+	*c = Call{ctx: ctx, inputs: inputs, rows: rows, since: since, done: c.done}
+	return c
+}
+
+func (c *Call) finish(out tensor.Map, err error) {
+	c.out, c.err = out, err
+	c.done <- struct{}{}
+}
+
+// fits says whether the requests may run as one.
+func (c *Call) fits(o *Call) bool {
+	if c == o {
+		return true
+	}
+	for name, t := range c.inputs {
+		u := o.inputs[name]
+		if t.Rows() == 0 || u.Rows() == 0 || t.DType() != u.DType() || !slices.Equal(t.Shape[1:], u.Shape[1:]) {
+			return false
+		}
+	}
+	return true
+}
+
+// weight is what the call counts for in the queue, where even no rows take a place.
+func (c *Call) weight() int { return max(1, c.rows) }
+
+// Do answers one request of so many rows, in the place that it has: in this batcher's queue, to which it is
+// taken where it was another's.
+func (b *Batcher) Do(ctx context.Context, r *admission.Reservation, inputs tensor.Map, rows int) (out tensor.Map, took serving.Timing, err error) {
+	if err := r.Move(&b.Queue); err != nil {
+		return nil, took, err
+	}
+	bytes, since := max(r.Bytes(), Size(inputs))+int64(rows)*b.OutBytes, time.Now()
+	b.Lock()
+	defer func() {
+		b.Lock()
+		defer b.Unlock()
+		b.Leave(r, err == nil)
+	}()
+	if err := b.Begin(r, rows, bytes); err != nil {
+		b.Unlock()
+		return nil, took, err
+	}
+	b.Arrive(r)
+	if b.parts(rows) {
+		b.Unlock()
+		return b.inParts(ctx, inputs, rows)
+	}
+	return b.one(ctx, since, inputs, rows)
+}
+
+// one runs rows together, alone or with others. It needs the lock, and gives it up.
+func (b *Batcher) one(ctx context.Context, since time.Time, inputs tensor.Map, rows int) (out tensor.Map, took serving.Timing, err error) {
+	if !b.Closed && b.held == 0 && b.running < b.limits.Instances && len(b.queue) == 0 && (b.limits.Delay <= 0 || rows >= b.limits.BatchRows) {
+		b.running++
+		if rows >= b.limits.BatchRows || !b.others() {
+			b.Unlock()
+			defer b.pass()
+			out, err = b.run(ctx, since, inputs, rows, &took)
+			return out, took, err
+		}
+		c := newCall(ctx, since, inputs, rows)
+		b.queue = slices.Insert(b.queue, 0, c)
+		b.Queued += c.weight()
+		go b.work(b.take())
+		b.Unlock()
+		return b.Wait(c)
+	}
+	c, err := b.enqueue(ctx, inputs, rows)
+	b.Unlock()
+	if err != nil {
+		return nil, took, err
+	}
+	return b.Wait(c)
+}
+
+// others lets callers that are ready to run come first, and says whether any wait for the run
+// that is about to start. It needs the lock, and gives it up meanwhile.
+func (b *Batcher) others() bool {
+	b.Unlock()
+	runtime.Gosched()
+	b.Lock()
+	return len(b.queue) > 0 && b.held == 0
+}
+
+// Enqueue puts a request at the end of the queue, for Wait.
+func (b *Batcher) Enqueue(ctx context.Context, inputs tensor.Map, rows int) (*Call, error) {
+	b.Lock()
+	defer b.Unlock()
+	return b.enqueue(ctx, inputs, rows)
+}
+
+// enqueue needs the lock.
+func (b *Batcher) enqueue(ctx context.Context, inputs tensor.Map, rows int) (*Call, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("run model: %w", err)
+	}
+	if b.Closed {
+		return nil, fmt.Errorf("run model: %w", admission.ErrClosed)
+	}
+	c := newCall(ctx, time.Now(), inputs, rows)
+	b.queue = append(b.queue, c)
+	b.Queued += c.weight()
+	b.start()
+	return c, nil
+}
+
+// Wait returns the answer of a call.
+func (b *Batcher) Wait(c *Call) (tensor.Map, serving.Timing, error) {
+	select {
+	case <-c.done:
+	case <-c.ctx.Done():
+		if b.leave(c) {
+			return nil, serving.Timing{Queue: time.Since(c.since)}, fmt.Errorf("run model: %w", c.ctx.Err())
+		}
+		<-c.done
+	}
+	out, took, err := c.out, c.took, c.err
+	*c = Call{done: c.done}
+	calls.Put(c)
+	return out, took, err
+}
+
+// leave takes a call out of the queue or gives up its part of a batch, or returns false
+// where it runs alone: the engine is reading its inputs, and its own context ends that run.
+func (b *Batcher) leave(c *Call) bool {
+	b.Lock()
+	defer b.Unlock()
+	if c.batch == nil {
+		i := slices.Index(b.queue, c)
+		b.queue = slices.Delete(b.queue, i, i+1)
+		b.Queued -= c.weight()
+		return true
+	}
+	t := c.batch
+	if len(t.calls) == 1 {
+		return false
+	}
+	b.Unlock()
+	t.copied.Lock()
+	//lint:ignore SA2001 only the wait matters
+	t.copied.Unlock()
+	b.Lock()
+	if t.stay--; t.stay == 0 {
+		t.cancel()
+	}
+	return true
+}
+
+// start runs what the queue holds, as far as there are instances free. It needs the lock.
+func (b *Batcher) start() {
+	for b.running < b.limits.Instances && b.ready() {
+		b.running++
+		go b.work(b.take())
+	}
+}
+
+// ready says whether the queue should run now; where it may fill up first, it sets the timer.
+// It needs the lock.
+func (b *Batcher) ready() bool {
+	if len(b.queue) == 0 || b.held > 0 {
+		return false
+	}
+	if b.limits.Delay <= 0 || b.Closed || b.Queued >= b.limits.BatchRows {
+		return true
+	}
+	left := b.limits.Delay - time.Since(b.queue[0].since)
+	if left <= 0 {
+		return true
+	}
+	if b.timer == nil {
+		b.timer = time.AfterFunc(left, func() {
+			b.Lock()
+			defer b.Unlock()
+			b.start()
+		})
+	} else {
+		b.timer.Reset(left)
+	}
+	return false
+}
+
+// take makes a batch of the oldest call and of those behind it that fit. Calls of other
+// shapes keep their places; one that is too large for the rest of the batch closes it, so
+// that smaller ones do not overtake it for ever. It needs the lock.
+func (b *Batcher) take() *batch {
+	t := &batch{calls: make([]*Call, 0, min(len(b.queue), b.limits.BatchRows)), ctx: context.Background(), cancel: func() {}}
+	oldest, rest, full, endless := b.queue[0], b.queue[:0], false, false
+	for _, c := range b.queue {
+		if full || !c.fits(oldest) {
+			rest = append(rest, c)
+			continue
+		}
+		if len(t.calls) > 0 && t.rows+c.rows > b.limits.BatchRows {
+			full = true
+			rest = append(rest, c)
+			continue
+		}
+		t.calls = append(t.calls, c)
+		t.rows += c.rows
+		c.batch = t
+		b.Queued -= c.weight()
+		endless = endless || c.ctx.Done() == nil
+	}
+	clear(b.queue[len(rest):])
+	b.queue = rest
+	if len(t.calls) > 1 {
+		t.copied.Lock()
+		t.stay = len(t.calls)
+		if !endless { // a run is given up when all its callers have left, never for one
+			t.ctx, t.cancel = context.WithCancel(context.Background())
+		}
+	}
+	return t
+}
+
+// pass is called when a run ends in its caller's goroutine.
+func (b *Batcher) pass() {
+	if t := b.next(); t != nil {
+		go b.work(t)
+	}
+}
+
+func (b *Batcher) work(t *batch) {
+	for ; t != nil; t = b.next() {
+		b.answer(t)
+		if b.limits.BatchRows > 1 {
+			runtime.Gosched() // the answered callers' next requests may join the next batch
+		}
+	}
+}
+
+// next is what an ended run makes way for.
+func (b *Batcher) next() *batch {
+	b.Lock()
+	defer b.Unlock()
+	if b.ready() {
+		return b.take()
+	}
+	b.running--
+	if b.Closed {
+		b.ended.Broadcast()
+	}
+	return nil
+}
+
+// Close refuses new calls and returns when those that came before are answered.
+func (b *Batcher) Close() {
+	b.Lock()
+	defer b.Unlock()
+	b.Closed = true
+	b.start() // what waits for a delay need wait no longer
+	for b.running > 0 || len(b.queue) > 0 {
+		b.ended.Wait()
+	}
+}
+
+// Hold lets requests wait, as they do while the engine is busy, until release.
+func (b *Batcher) Hold() (release func()) {
+	b.Lock()
+	defer b.Unlock()
+	b.held++
+	return func() {
+		b.Lock()
+		defer b.Unlock()
+		b.held--
+		b.start()
+	}
+}
+
+// Size is the memory that tensors take.
+func Size(tensors tensor.Map) int64 {
+	var n int64
+	for _, t := range tensors {
+		n += t.Size()
+	}
+	return n
+}
