@@ -14,23 +14,61 @@ import (
 
 // Bare is an opened graph that came without a bundle: its names are the graph's own, nothing
 // says how its inputs are made but its user, and nothing proves its answers. It is safe for
-// concurrent use once it is set up; requests are not batched. Close it when done.
+// concurrent use; requests are not batched. Close it when done.
 type Bare struct {
-	// Labels of a classifier's output, in its order. Optional: a label is its index, then.
+	// Labels of a classifier's output, in its order. Optional: a label is its index, then. They are set
+	// before the first answer.
 	Labels []string
 
 	session  Session
 	pictures *preparer // nil unless it takes pictures
 }
 
+// Opening is a graph without a bundle, and what its user says of it.
+type Opening struct {
+	Graph
+	// Session tunes how it runs. Optional.
+	Session SessionOptions
+	// Pictures say how it takes encoded pictures. Optional: it takes JSON rows.
+	Pictures *Pictures
+	// PreparedBy prepares the pictures: an engine for ONNX graphs. Required with Pictures.
+	PreparedBy Engine
+	// Where decides by the graph's inputs whether it takes Pictures. Optional: it does.
+	Where func(inputs []tensor.Spec) bool
+}
+
+// ErrPictures is wrapped by the error of Open for a graph that does not take pictures as [Opening.Pictures] says.
+var ErrPictures = errors.New("prepare pictures")
+
 // Open opens a graph that came without a bundle. The Open of the packages onnx and tensorflow
 // is short for it.
-func Open(ctx context.Context, engine Engine, g Graph, o SessionOptions) (*Bare, error) {
-	s, err := engine.Open(ctx, g, o)
+func Open(ctx context.Context, engine Engine, o Opening) (_ *Bare, err error) {
+	s, err := engine.Open(ctx, o.Graph, o.Session)
 	if err != nil {
 		return nil, err
 	}
-	return &Bare{session: s}, nil
+	b := &Bare{session: s}
+	if o.Pictures == nil || o.Where != nil && !o.Where(s.Inputs()) {
+		return b, nil
+	}
+	if o.PreparedBy == nil {
+		err = errors.New("no engine is given for it, as onnx.Engine()")
+	} else {
+		b.pictures, err = preparing(ctx, o.PreparedBy, s.Inputs(), *o.Pictures)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrPictures, err), s.Close())
+	}
+	return b, nil
+}
+
+// Pictures returns how the graph takes encoded pictures, with what was left out of it; ok is false where it
+// takes rows.
+func (b *Bare) Pictures() (p Pictures, ok bool) {
+	if b.pictures == nil {
+		return Pictures{}, false
+	}
+	return b.pictures.how, true
 }
 
 // Inputs and Outputs describe the graph's ends.
@@ -68,8 +106,8 @@ func (b *Bare) Run(ctx context.Context, inputs Tensors, outputs ...string) (Tens
 	return b.session.Run(ctx, inputs, outputs)
 }
 
-// Prepare turns an encoded picture or, unless [Bare.Pictures] was called, a JSON row, into the
-// graph's inputs with a batch of one.
+// Prepare turns an encoded picture or, where the graph takes none, a JSON row, into the graph's inputs
+// with a batch of one.
 func (b *Bare) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	if b.pictures != nil {
 		return b.pictures.prepare(ctx, raw)

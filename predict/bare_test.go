@@ -31,10 +31,11 @@ func bareGraph(t *testing.T, name string, options ...onnx.OpenOption) *predict.B
 
 // oldModel is the SavedModel that the old way of serving ran: its tag and its layers' names
 // have to be known.
-func oldModel(t *testing.T) *predict.Bare {
+func oldModel(t *testing.T, p predict.Pictures) *predict.Bare {
 	t.Helper()
 	m, err := tensorflow.Open(t.Context(), filepath.Join(conformance, "savedmodels/forGo"),
-		tensorflow.Tags("tags"), tensorflow.Input("input_1"), tensorflow.Output("inferenceLayer/Softmax"))
+		tensorflow.Tags("tags"), tensorflow.Input("input_1"), tensorflow.Output("inferenceLayer/Softmax"),
+		tensorflow.Pictures(onnx.Engine(), p))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,14 +83,11 @@ func TestBarePicturesAreThoseOfTraining(t *testing.T) {
 	}
 	for _, c := range recorded.Cases {
 		t.Run(c.Resize+" "+c.Fit, func(t *testing.T) {
-			m := oldModel(t)
-			set, err := m.Pictures(t.Context(), onnx.Engine(), predict.Pictures{
+			m := oldModel(t, predict.Pictures{
 				Resize: c.Resize, Fit: c.Fit, ShorterSide: c.ShorterSide, PadColour: c.PadColour, Channels: c.Channels, Scale: c.Scale, Mean: c.Mean, Deviation: c.Deviation,
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if set.Height != 8 || set.Width != 8 {
+			set, taken := m.Pictures()
+			if !taken || set.Height != 8 || set.Width != 8 {
 				t.Errorf("pictures are %v, not of the input's size", set)
 			}
 			in, err := m.Prepare(t.Context(), picture)
@@ -127,11 +125,8 @@ func TestBareClassifiesAsTensorFlowDid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := oldModel(t)
+	m := oldModel(t, predict.Pictures{})
 	m.Labels = []string{"female", "male"}
-	if _, err := m.Pictures(t.Context(), onnx.Engine(), predict.Pictures{}); err != nil {
-		t.Fatal(err)
-	}
 	classes, err := m.Classify(t.Context(), picture)
 	if err != nil {
 		t.Fatal(err)
@@ -157,18 +152,12 @@ func TestBareChannelsFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := bareGraph(t, "planes")
-	if _, err := m.Pictures(t.Context(), onnx.Engine(), predict.Pictures{Channels: "BGR", Mean: []float32{0, 10, 20}}); err != nil {
-		t.Fatal(err)
-	}
+	m := bareGraph(t, "planes", onnx.Pictures(predict.Pictures{Channels: "BGR", Mean: []float32{0, 10, 20}}))
 	in, err := m.Prepare(t.Context(), picture)
 	if err != nil || !slices.Equal(in["x"].Shape, []int64{1, 3, 8, 6}) {
 		t.Fatalf("prepared %v, %v", in["x"].Shape, err)
 	}
-	last := bareGraph(t, "pictures")
-	if _, err := last.Pictures(t.Context(), onnx.Engine(), predict.Pictures{Height: 8, Width: 6}); err != nil {
-		t.Fatal(err)
-	}
+	last := bareGraph(t, "pictures", onnx.Pictures(predict.Pictures{Height: 8, Width: 6}))
 	rgb, err := last.Prepare(t.Context(), picture)
 	if err != nil {
 		t.Fatal(err)
@@ -200,8 +189,11 @@ func TestBareRows(t *testing.T) {
 }
 
 func TestBareRefusals(t *testing.T) {
-	pictures := func(m *predict.Bare, p predict.Pictures) error {
-		_, err := m.Pictures(t.Context(), onnx.Engine(), p)
+	pictures := func(name string, p predict.Pictures) error {
+		_, err := onnx.Open(t.Context(), filepath.Join(conformance, "graphs", name+".onnx"), onnx.Pictures(p))
+		if !errors.Is(err, predict.ErrPictures) {
+			t.Errorf("%s: %v is no ErrPictures", name, err)
+		}
 		return err
 	}
 	opened := func(_ *predict.Bare, err error) error { return err }
@@ -211,10 +203,7 @@ func TestBareRefusals(t *testing.T) {
 	}
 	labelled := bareGraph(t, "affine")
 	labelled.Labels = []string{"a", "b"}
-	taken := bareGraph(t, "planes")
-	if err := pictures(taken, predict.Pictures{}); err != nil {
-		t.Fatal(err)
-	}
+	taken := bareGraph(t, "planes", onnx.Pictures(predict.Pictures{}))
 	_, extra := bareGraph(t, "affine").Run(t.Context(), predict.Tensors{"x": {Shape: []int64{1, 2}, Data: []float32{1, 2}}})
 	if !errors.Is(extra, predict.ErrInput) {
 		t.Errorf("a wrong shape gave %v, not ErrInput", extra)
@@ -227,22 +216,22 @@ func TestBareRefusals(t *testing.T) {
 		"unknown output":     {opened(onnx.Open(t.Context(), graph, onnx.Output("product"))), []string{"two.onnx", `"product"`, "sum, difference"}},
 		"unknown input":      {opened(onnx.Open(t.Context(), graph, onnx.Input("a", "c"))), []string{"two.onnx", `"c"`, "a, b"}},
 		"an input left out":  {opened(onnx.Open(t.Context(), graph, onnx.Input("a"))), []string{"two.onnx", "a, b"}},
-		"tags for ONNX":      {opened(predict.Open(t.Context(), onnx.Engine(), predict.Graph{Path: graph, Tags: []string{"serve"}}, predict.SessionOptions{})), []string{"two.onnx", "tags"}},
+		"tags for ONNX":      {opened(predict.Open(t.Context(), onnx.Engine(), predict.Opening{Graph: predict.Graph{Path: graph, Tags: []string{"serve"}}})), []string{"two.onnx", "tags"}},
 		"no file":            {opened(onnx.Open(t.Context(), "nowhere.onnx")), []string{"nowhere.onnx"}},
 		"several outputs":    {classify(bareGraph(t, "two"), `{"a": [1, 2], "b": [1, 2]}`), []string{"one output", "sum", "difference"}},
 		"too few labels":     {classify(labelled, "[1, 2, 3]"), []string{"2 labels", "3 scores", `"y"`}},
 		"no picture":         {classify(taken, "[1, 2, 3]"), []string{"picture refused"}},
-		"no pictures":        {pictures(bareGraph(t, "affine"), predict.Pictures{}), []string{`"x"`, "float32[-1 3]", "pictures"}},
-		"several inputs":     {pictures(bareGraph(t, "two"), predict.Pictures{}), []string{"2 inputs", "a, b"}},
-		"another size":       {pictures(bareGraph(t, "planes"), predict.Pictures{Height: 9}), []string{"height 8", "not 9"}},
-		"no size":            {pictures(bareGraph(t, "pictures"), predict.Pictures{}), []string{"any height"}},
-		"no width":           {pictures(bareGraph(t, "pictures"), predict.Pictures{Height: 4}), []string{"any width"}},
-		"too large":          {pictures(bareGraph(t, "pictures"), predict.Pictures{Height: 1 << 30, Width: 1 << 30}), []string{"more pixels"}},
-		"unknown way":        {pictures(bareGraph(t, "planes"), predict.Pictures{Resize: "../bicubic"}), []string{`"../bicubic"`, "bilinear-tf1"}},
-		"unknown channels":   {pictures(bareGraph(t, "planes"), predict.Pictures{Channels: "GBR"}), []string{"GBR"}},
-		"two means":          {pictures(bareGraph(t, "planes"), predict.Pictures{Mean: []float32{1, 2}}), []string{"mean has 2 values"}},
-		"division by 0":      {pictures(bareGraph(t, "planes"), predict.Pictures{Deviation: []float32{1, 0, 1}}), []string{"deviation is 0"}},
-		"pictures set twice": {pictures(taken, predict.Pictures{}), []string{"already"}},
+		"no pictures":        {pictures("affine", predict.Pictures{}), []string{`"x"`, "float32[-1 3]", "pictures"}},
+		"several inputs":     {pictures("two", predict.Pictures{}), []string{"2 inputs", "a, b"}},
+		"another size":       {pictures("planes", predict.Pictures{Height: 9}), []string{"height 8", "not 9"}},
+		"no size":            {pictures("pictures", predict.Pictures{}), []string{"any height"}},
+		"no width":           {pictures("pictures", predict.Pictures{Height: 4}), []string{"any width"}},
+		"too large":          {pictures("pictures", predict.Pictures{Height: 1 << 30, Width: 1 << 30}), []string{"more pixels"}},
+		"unknown way":        {pictures("planes", predict.Pictures{Resize: "../bicubic"}), []string{`"../bicubic"`, "bilinear-tf1"}},
+		"unknown channels":   {pictures("planes", predict.Pictures{Channels: "GBR"}), []string{"GBR"}},
+		"two means":          {pictures("planes", predict.Pictures{Mean: []float32{1, 2}}), []string{"mean has 2 values"}},
+		"division by 0":      {pictures("planes", predict.Pictures{Deviation: []float32{1, 0, 1}}), []string{"deviation is 0"}},
+		"no engine for them": {opened(predict.Open(t.Context(), onnx.Engine(), predict.Opening{Graph: predict.Graph{Path: graph}, Pictures: &predict.Pictures{}})), []string{"onnx.Engine()"}},
 	} {
 		if c.err == nil || slices.ContainsFunc(c.says, func(part string) bool { return !strings.Contains(c.err.Error(), part) }) {
 			t.Errorf("%s: got %v, want %q", name, c.err, c.says)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/pure"
@@ -47,7 +48,7 @@ func wrong(e predict.Engine) predict.Engine {
 // passed are the engines that were passed over, each with why.
 func passed(m *predict.Model) string {
 	var all []string
-	for _, p := range m.Engine().Passed {
+	for _, p := range serving.Of(m).Engine().Passed {
 		all = append(all, p.String())
 	}
 	return strings.Join(all, "\n")
@@ -73,7 +74,7 @@ func TestEngineIsChosen(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer m.Close()
-			s := m.Engine()
+			s := serving.Of(m).Engine()
 			if s.Info.Name != c.runs || !strings.Contains(passed(m), c.why) || c.why == "" && len(s.Passed) > 0 {
 				t.Errorf("%s runs it; %s", s.Info.Name, passed(m))
 			}

@@ -77,14 +77,14 @@ func (p Pictures) String() string {
 // (make preprocess): there is one implementation of each way to resize.
 //
 //go:embed preprocess/*.onnx
-var preparing embed.FS
+var preprocessors embed.FS
 
 // Resizes are the ways to resize. A filter's name alone is TensorFlow's and Keras's, with "-antialias"
 // behind it the same with antialias=True, with "-pillow" Pillow's; "bilinear-tf1" has the corner as origin as
 // TensorFlow 1 does it, "bicubic-torch" is PyTorch's, and "nearest" is Pillow's, and so Keras's load_img's.
 // docs/pictures.md has the calls that they stand for.
 func Resizes() []string {
-	files, _ := fs.Glob(preparing, "preprocess/*.onnx")
+	files, _ := fs.Glob(preprocessors, "preprocess/*.onnx")
 	for i, f := range files {
 		files[i] = strings.TrimSuffix(strings.TrimPrefix(f, "preprocess/"), ".onnx")
 	}
@@ -98,40 +98,36 @@ func Fits() []string { return []string{"stretch", "crop", "shorter-side", "pad"}
 
 // preparer runs one of those graphs, with its settings.
 type preparer struct {
+	how      Pictures
 	session  Session
 	settings Tensors
 	input    string // of the graph that takes the picture
 	dtype    tensor.DType
 }
 
-// Pictures sets the graph up to take encoded pictures, which engine prepares: ONNX Runtime. It
-// returns the settings with what was left out. Call it before the first answer, once.
-func (b *Bare) Pictures(ctx context.Context, engine Engine, p Pictures) (Pictures, error) {
-	fail := func(err error) (Pictures, error) { return Pictures{}, fmt.Errorf("prepare pictures: %w", err) }
-	if b.pictures != nil {
-		return fail(errors.New("the graph takes pictures already"))
-	}
+// preparing opens the graph that prepares pictures for a graph with these inputs.
+func preparing(ctx context.Context, engine Engine, inputs []tensor.Spec, p Pictures) (*preparer, error) {
 	if err := p.complete(); err != nil {
-		return fail(err)
+		return nil, err
 	}
-	input, planes, err := p.fit(b.Inputs()) // which has one
+	input, planes, err := p.fit(inputs) // which has one
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	graph, err := preparing.ReadFile("preprocess/" + p.Resize + ".onnx")
+	graph, err := preprocessors.ReadFile("preprocess/" + p.Resize + ".onnx")
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	// One thread: pictures of concurrent callers are what runs side by side.
 	s, err := engine.Open(ctx, Graph{Data: graph, Path: p.Resize}, SessionOptions{Threads: 1})
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	order := []int64{0, 1, 2}
 	if p.Channels == "BGR" {
 		slices.Reverse(order)
 	}
-	b.pictures = &preparer{session: s, input: input, dtype: b.Inputs()[0].DType, settings: Tensors{
+	return &preparer{how: p, session: s, input: input, dtype: inputs[0].DType, settings: Tensors{
 		"size":           {Shape: []int64{2}, Data: []int64{int64(p.Height), int64(p.Width)}},
 		"fit":            {Data: []int64{int64(slices.Index(Fits(), p.Fit))}},
 		"shorter_side":   {Data: []int64{int64(p.ShorterSide)}},
@@ -141,8 +137,7 @@ func (b *Bare) Pictures(ctx context.Context, engine Engine, p Pictures) (Picture
 		"mean":           {Shape: []int64{3}, Data: p.Mean},
 		"deviation":      {Shape: []int64{3}, Data: p.Deviation},
 		"channels_first": {Data: []bool{planes}},
-	}}
-	return p, nil
+	}}, nil
 }
 
 // fit holds the settings to the graph's input, and takes the size from it.

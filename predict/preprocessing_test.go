@@ -41,7 +41,7 @@ func TestPreprocessingIsReservedByTheHeader(t *testing.T) {
 
 // A bundle that says rules which its graph does not follow gets no kernel, and so nothing is reserved by these rules.
 func TestRulesDoNotCountWithoutTheirGraph(t *testing.T) {
-	graph, err := preparing.ReadFile("preprocess/nearest.onnx") // forgo's own, but no bundle's
+	graph, err := preprocessors.ReadFile("preprocess/nearest.onnx") // forgo's own, but no bundle's
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/forgo-ml/forgo/internal/printable"
-	"github.com/forgo-ml/forgo/internal/serving"
+	access "github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/engines"
@@ -109,7 +109,7 @@ type engineNames struct {
 	Passed     []string `json:"passed_over,omitempty"`
 }
 
-func engineReport(s serving.EngineStatus) engineNames {
+func engineReport(s access.EngineStatus) engineNames {
 	e := engineNames{Model: s.Info.Name, Preprocess: s.Preprocess}
 	for _, p := range s.Passed {
 		e.Passed = append(e.Passed, p.String())
@@ -126,7 +126,7 @@ func (e engineNames) String() string {
 
 // warnOfEngines says on stderr which engine was expected to run the model and does not, or must not.
 func warnOfEngines(cmd *cobra.Command, m *predict.Model) {
-	for _, p := range serving.Of(m).Engine().Passed {
+	for _, p := range access.Of(m).Engine().Passed {
 		if p.Warn() {
 			printable.Fprintf(cmd.ErrOrStderr(), "forgo: WARNING: engine %s\n", oneLine(errors.New(p.String())))
 		}

@@ -21,6 +21,7 @@ import (
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/internal/packed"
 	"github.com/forgo-ml/forgo/internal/printable"
+	access "github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/bundle"
 )
 
@@ -46,7 +47,7 @@ func packCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			engine := engineReport(model.Engine())
+			engine := engineReport(access.Of(model).Engine())
 			printable.Fprintf(cmd.ErrOrStderr(), "%s\n", model.Parity())
 			if err := model.Close(); err != nil {
 				return err

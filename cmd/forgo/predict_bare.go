@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -105,7 +104,23 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 	if err != nil {
 		return nil, false, err
 	}
-	m, err := predict.Open(cmd.Context(), engine, f.graph, predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout})
+	opening := predict.Opening{
+		Graph: f.graph, Session: predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout}, Pictures: &pictures,
+	}
+	preparer, none := engineOf(all, bundle.PreprocessEngine)
+	if none == nil {
+		opening.PreparedBy = preparer
+	}
+	if len(given(cmd.Flags(), f.pictures)) == 0 {
+		opening.Where = takesPictures
+	}
+	m, err := predict.Open(cmd.Context(), engine, opening)
+	switch {
+	case errors.Is(err, predict.ErrPictures) && none != nil:
+		err = none
+	case errors.Is(err, predict.ErrPictures):
+		err = fmt.Errorf("%w (--input, --image-size, --resize, --fit, --shorter-side, --scale, --mean, --std, --channels, --layout)", err)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -120,28 +135,13 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 		}
 	}
 	says := "parity NOT PROVEN: this is no bundle"
-	if picturesWanted := given(cmd.Flags(), f.pictures); len(picturesWanted) > 0 || takesPictures(m.Inputs()) {
-		picture = true
-		if engine, err = engineOf(all, bundle.PreprocessEngine); err != nil {
-			return nil, false, err
-		}
-		if pictures, err = f.prepare(cmd.Context(), m, engine, pictures); err != nil {
-			return nil, false, err
-		}
+	if pictures, picture = m.Pictures(); picture {
 		says += "; pictures: " + pictures.String()
 	}
 	if !quiet || pictures.Guessed() { // a program that reads the results cannot see a guess in them
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", says)
 	}
 	return m, picture, nil
-}
-
-func (f *bareFlags) prepare(ctx context.Context, m *predict.Bare, engine predict.Engine, p predict.Pictures) (predict.Pictures, error) {
-	p, err := m.Pictures(ctx, engine, p)
-	if err != nil {
-		return p, fmt.Errorf("%w (--input, --image-size, --resize, --fit, --shorter-side, --scale, --mean, --std, --channels, --layout)", err)
-	}
-	return p, nil
 }
 
 // takesPictures reports whether inputs look like a picture's, when no flag says so.

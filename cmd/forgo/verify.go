@@ -10,6 +10,7 @@ import (
 
 	"github.com/forgo-ml/forgo/client/replay"
 	"github.com/forgo-ml/forgo/internal/printable"
+	access "github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 )
@@ -52,9 +53,9 @@ func verifyCommand() *cobra.Command {
 			warnOfEngines(cmd, model)
 			if asJSON {
 				m := model.Manifest()
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(verified{true, m.Name, model.Digest(), model.Parity(), m.Provenance.Formats, engineReport(model.Engine())})
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(verified{true, m.Name, model.Digest(), model.Parity(), m.Provenance.Formats, engineReport(access.Of(model).Engine())})
 			}
-			printable.Fprintf(cmd.OutOrStdout(), "%s  sha256:%.12s\n%s\nengine: %s\n", args[0], model.Digest(), model.Parity(), engineReport(model.Engine()))
+			printable.Fprintf(cmd.OutOrStdout(), "%s  sha256:%.12s\n%s\nengine: %s\n", args[0], model.Digest(), model.Parity(), engineReport(access.Of(model).Engine()))
 			if only := model.Manifest().OnlyFormat(); only != "" {
 				printable.Fprintf(cmd.OutOrStdout(), "training saw only %s pictures; others are accepted\n", only)
 			}

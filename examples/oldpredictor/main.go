@@ -68,16 +68,15 @@ func runBundle(ctx context.Context, model string, photos []string) error {
 }
 
 func run(ctx context.Context, model string, photos []string, tag, input, output string, mean float32, corner, byForgo bool) error {
-	m, err := tensorflow.Open(ctx, model, tensorflow.Tags(tag), tensorflow.Input(input), tensorflow.Output(output))
+	options := []tensorflow.OpenOption{tensorflow.Tags(tag), tensorflow.Input(input), tensorflow.Output(output)}
+	if byForgo {
+		options = append(options, tensorflow.Pictures(onnx.Engine(), predict.Pictures{}))
+	}
+	m, err := tensorflow.Open(ctx, model, options...)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if byForgo {
-		if _, err := m.Pictures(ctx, onnx.Engine(), predict.Pictures{}); err != nil {
-			return err
-		}
-	}
 	in, out := m.Inputs()[0], m.Outputs()[0]
 	return each(photos, func(photo []byte) (x, scores predict.Tensor, err error) {
 		inputs := predict.Tensors{}

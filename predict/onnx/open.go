@@ -12,23 +12,28 @@ import (
 )
 
 // OpenOption says what of an ONNX file is meant.
-type OpenOption func(*predict.Graph)
+type OpenOption func(*predict.Opening)
 
 // Input names the graph's inputs. Optional: they are all needed anyway.
-func Input(names ...string) OpenOption { return func(g *predict.Graph) { g.Inputs = names } }
+func Input(names ...string) OpenOption { return func(o *predict.Opening) { o.Inputs = names } }
 
 // Output names the outputs to compute. Optional: all of them.
-func Output(names ...string) OpenOption { return func(g *predict.Graph) { g.Outputs = names } }
+func Output(names ...string) OpenOption { return func(o *predict.Opening) { o.Outputs = names } }
+
+// Pictures has the graph take encoded pictures in place of rows.
+func Pictures(p predict.Pictures) OpenOption {
+	return func(o *predict.Opening) { o.Pictures, o.PreparedBy = &p, Engine() }
+}
 
 // Open opens an ONNX file that came without a bundle.
 //
 //	m, err := onnx.Open(ctx, "model.onnx", onnx.Output("probabilities"))
 func Open(ctx context.Context, path string, options ...OpenOption) (*predict.Bare, error) {
-	g := predict.Graph{Path: path}
+	opening := predict.Opening{Graph: predict.Graph{Path: path}}
 	for _, o := range options {
-		o(&g)
+		o(&opening)
 	}
-	return predict.Open(ctx, Engine(), g, predict.SessionOptions{})
+	return predict.Open(ctx, Engine(), opening)
 }
 
 // choose keeps the outputs that are meant.

@@ -15,15 +15,13 @@ import (
 func byThreeNames(ctx context.Context, photo []byte) ([]predict.Class, error) {
 	// The same model by its three names. You say once how its trainer prepared pictures.
 	m, err := tensorflow.Open(ctx, "forGo",
-		tensorflow.Tags("tags"), tensorflow.Input("input_1"), tensorflow.Output("inferenceLayer/Softmax"))
+		tensorflow.Tags("tags"), tensorflow.Input("input_1"), tensorflow.Output("inferenceLayer/Softmax"),
+		tensorflow.Pictures(onnx.Engine(), predict.Pictures{Channels: "BGR", Mean: []float32{103.939, 116.779, 123.68}}))
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
 	m.Labels = []string{"female", "male"}
-	if _, err := m.Pictures(ctx, onnx.Engine(), predict.Pictures{Channels: "BGR", Mean: []float32{103.939, 116.779, 123.68}}); err != nil {
-		return nil, err
-	}
 	return m.Classify(ctx, photo) // labels with scores, best first
 }
 

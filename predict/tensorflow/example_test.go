@@ -16,15 +16,13 @@ import (
 func ExampleOpen() {
 	ctx := context.Background()
 	m, err := tensorflow.Open(ctx, "../../conformance/savedmodels/forGo",
-		tensorflow.Tags("tags"), tensorflow.Input("input_1"), tensorflow.Output("inferenceLayer/Softmax"))
+		tensorflow.Tags("tags"), tensorflow.Input("input_1"), tensorflow.Output("inferenceLayer/Softmax"),
+		tensorflow.Pictures(onnx.Engine(), predict.Pictures{Resize: "bilinear-tf1", Mean: []float32{117}}))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer m.Close()
 	m.Labels = []string{"female", "male"}
-	if _, err := m.Pictures(ctx, onnx.Engine(), predict.Pictures{Resize: "bilinear-tf1", Mean: []float32{117}}); err != nil {
-		log.Fatal(err)
-	}
 	picture, err := os.ReadFile("../../conformance/pictures/rgb.png")
 	if err != nil {
 		log.Fatal(err)
