@@ -27,9 +27,9 @@ case $verb in
   tags) echo "$FORGO_GO_TAGS"; exit ;;
   build) set -- -trimpath -buildmode=pie -ldflags=-s "$@" ;;
 esac
-# cgo is for libjpeg-turbo alone, and for the race detector. CGO_ENABLED overrides that.
+# cgo is for libjpeg-turbo alone, and for sanitizers. CGO_ENABLED overrides that.
 case " $FORGO_GO_TAGS $* " in
-  *turbojpeg* | *" -race "*) needs=1 ;;
+  *turbojpeg* | *" -race "* | *" -asan "*) needs=1 ;;
   *) needs=0 ;;
 esac
 export CGO_ENABLED="${CGO_ENABLED:-$needs}"
