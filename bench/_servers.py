@@ -213,11 +213,11 @@ def starting(server: Server) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     finally:
         with suppress(ProcessLookupError):  # it ended by itself, and all of its group
             os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):  # workers may outlive it
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 def log(server: Server) -> Path:
