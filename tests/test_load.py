@@ -31,7 +31,7 @@ PICTURES = sorted((SHAPES / "golden").glob("*.jpg"))[:4]
 
 @pytest.fixture(scope="module")
 def iris() -> Any:
-    with forgo.load(IRIS) as model:
+    with forgo.load(IRIS, engine="onnx") as model:  # as the command, below, answers
         yield model
 
 
@@ -80,7 +80,7 @@ def test_rows_of_every_kind_have_the_same_answers(iris: forgo.Model, rows: Any) 
 
 def test_it_answers_as_the_command_does(iris: forgo.Model, tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps(ROWS.tolist()))
-    done = command("predict", IRIS, tmp_path / "rows.json", "--json", "--top", "0")
+    done = command("predict", IRIS, tmp_path / "rows.json", "--json", "--top", "0", "--engine", "onnx")
     said = [json.loads(line)["classes"] for line in done.out.splitlines()]
     assert [a["classes"] for a in iris.classify(ROWS, top=0)] == said
 
@@ -196,6 +196,8 @@ def test_bundles_that_are_refused(tmp_path: Path) -> None:
         forgo.load(tmp_path)
     with pytest.raises(forgo.ForgoError, match="verify='no'"):
         forgo.load(IRIS, verify="no")
+    with pytest.raises(forgo.ForgoError, match="engine='tpu'"):
+        forgo.load(IRIS, engine="tpu")
     damaged = shutil.copytree(IRIS, tmp_path / "damaged.forgo")
     with (damaged / "model.onnx").open("r+b") as f:
         f.seek(200)

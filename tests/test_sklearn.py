@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
@@ -127,6 +128,13 @@ def test_a_pipeline_of_numbers_texts_categories_and_missing_values(tmp_path: Pat
     folder.mkdir()
     got = answers(tmp_path / "m.forgo", rows[:60], folder)
     assert [a["classes"][0]["label"] for a in got] == [str(p) for p in model.predict(frame)[:60]]
+    with forgo.load(tmp_path / "m.forgo") as loaded:  # by the frame's own names, in any order
+        shuffled = frame[["city", "plan", "income", "member", "age (years)"]]
+        np.testing.assert_allclose(loaded.predict(shuffled), model.predict_proba(frame), atol=1e-5)
+        polars = pl.DataFrame({c: shuffled[c].tolist() for c in shuffled})
+        assert loaded.predict(polars).tobytes() == loaded.predict(frame).tobytes()
+        with pytest.raises(forgo.ForgoError, match="no input 'town'"):
+            loaded.predict(frame.assign(town="Bonn"))
 
 
 def test_columns_have_names_and_types_and_refuse_what_they_never_had(tmp_path: Path) -> None:

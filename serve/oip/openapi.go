@@ -94,7 +94,7 @@ func (b builder) metadata(d model) *openapi.Schema {
 			openapi.Property("digest", openapi.About(openapi.Text(), "The SHA-256 of the bundle's manifest: the model's identity.")),
 			openapi.Property("labels", labels), openapi.Property("parity", openapi.About(parity, "What the replay of the golden cases found.")),
 			openapi.Property("engine", openapi.About(openapi.Text(), "What runs the model's graph in this process: onnxruntime, pure or tensorflow.")),
-		).With(pictureOf(d)...).Closed()),
+		).With(pictureOf(d)...).With(columnsOf(d)...).Closed()),
 	).Closed())
 }
 
@@ -111,6 +111,20 @@ func pictureOf(d model) []openapi.Field[*openapi.Schema] {
 		openapi.Property("alpha", openapi.About(openapi.Text(), "What becomes of transparent pixels; without it they are refused.")),
 		openapi.Property("rules", openapi.About(rules, "How pictures are brought to the model's size.")),
 	).Closed())}
+}
+
+// columnsOf describes what the metadata says of a table's columns.
+func columnsOf(d model) []openapi.Field[*openapi.Schema] {
+	if len(d.Manifest().Columns) == 0 {
+		return nil
+	}
+	column := openapi.Object(
+		openapi.Property("name", openapi.About(openapi.Text(), "The column's name in the frame that the examples came in.")),
+		openapi.Property("input", openapi.About(openapi.Text(), "The input that it becomes.")),
+		openapi.Property("type", openapi.OneOfTexts([]string{"number", "integer", "bool", "text", "category"})),
+		openapi.Property("missing", &openapi.Schema{Type: "boolean"}),
+	).With(openapi.Property("values", openapi.About(openapi.List(openapi.Text(), 0, -1), "Every value of a category."))).Closed()
+	return []openapi.Field[*openapi.Schema]{openapi.Property("columns", openapi.List(column, 1, -1))}
 }
 
 // config is a model in the terms of Triton's configuration.

@@ -109,6 +109,9 @@ func (h handler) metadata(w http.ResponseWriter, _ *http.Request, m *served.Mode
 	if p := manifest.Picture; p != nil {
 		parameters["picture"] = picture{Accept: p.Accept, Formats: manifest.Provenance.Formats, Alpha: p.Alpha, Rules: p.Rules}
 	}
+	if len(manifest.Columns) > 0 {
+		parameters["columns"] = manifest.Columns
+	}
 	reply.JSON(w, http.StatusOK, map[string]any{
 		"name": m.Name, "versions": versions(h.models, m.Name), "platform": m.Engine().Info.Format.Platform,
 		"inputs": inputs, "outputs": outputs,

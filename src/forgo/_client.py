@@ -53,6 +53,7 @@ class _Model:
         self._version = version
         self._inputs: list[Input] | None = None
         self._outputs: list[str] = []
+        self._columns: dict[str, str] = {}
 
     def _path(self, kind: str) -> str:
         version = "" if self._version is None else f"/versions/{quote(str(self._version), safe='')}"
@@ -86,13 +87,15 @@ class _Model:
             self._name = names[0]
         metadata = (yield from self._ask(_Ask("GET", self._path("/v2/models")))).json()
         self._outputs = [o["name"] for o in metadata["outputs"]]
+        columns = metadata.get("parameters", {}).get("columns", [])
+        self._columns = {c["name"]: c["input"] for c in columns}
         self._inputs = [Input(i["name"], i["datatype"], tuple(i["shape"])) for i in metadata["inputs"]]
         return self._inputs
 
     def _run(self, given: Any, first: bool) -> _Steps[dict[str, Array]]:
         """Every output, or the first alone."""
         inputs = yield from self._know()
-        rows = _inputs.read(given, inputs)
+        rows = _inputs.read(given, inputs, self._columns)
         answers: list[dict[str, Array]] = []
         for part in rows.parts():
             body, headers = _wire.request(
@@ -112,7 +115,7 @@ class _Model:
         if isinstance(top, bool) or not isinstance(top, int) or top < 0:
             raise ForgoError(f"top={top!r}: the number of classes of each answer, or 0 for all")
         inputs = yield from self._know()
-        rows = _inputs.read(given, inputs)
+        rows = _inputs.read(given, inputs, self._columns)
         if rows.size == 0:
             return []
         path = f"{self._path('/models')}?top={top}"

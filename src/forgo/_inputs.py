@@ -63,14 +63,16 @@ class Rows:
             start = end
 
 
-def read(given: Any, inputs: Sequence[Input]) -> Rows:
+def read(given: Any, inputs: Sequence[Input], names: Mapping[str, str] | None = None) -> Rows:
     """Bring what a user gave to a model's inputs.
+
+    ``names`` are the inputs of a table's columns, by the names that these have in data frames.
 
     Raises:
         ForgoError: it is not rows of this model; the message names the input and what it needs.
     """
     by_name = {i.name: i for i in inputs}
-    columns = _columns(given, list(by_name.values()))
+    columns = _columns(given, list(by_name.values()), names or {})
     pictures: list[Any] | None = None
     arrays: dict[str, Array] = {}
     if missing := [n for n in by_name if n not in columns]:
@@ -93,11 +95,11 @@ def read(given: Any, inputs: Sequence[Input]) -> Rows:
     return Rows(by_name, arrays, pictures, next(iter(sizes.values())))
 
 
-def _columns(given: Any, inputs: list[Input]) -> Mapping[Any, Any]:
+def _columns(given: Any, inputs: list[Input], known: Mapping[str, str]) -> Mapping[Any, Any]:
     if isinstance(given, Mapping):
-        return given
+        return {known.get(n, n): values for n, values in given.items()}
     if hasattr(given, "columns") and hasattr(given, "to_numpy"):  # of pandas or Polars
-        return _frame(given, inputs)
+        return _frame(given, inputs, known)
     if isinstance(given, list | tuple) and given and all(isinstance(r, Mapping) for r in given):
         names = list(given[0])
         for number, row in enumerate(given):
@@ -105,7 +107,7 @@ def _columns(given: Any, inputs: list[Input]) -> Mapping[Any, Any]:
                 raise ForgoError(
                     f"row {number} has {', '.join(map(str, row)) or 'nothing'}; the first has {', '.join(map(str, names))}"
                 )
-        return {n: [row[n] for row in given] for n in names}
+        return {known.get(n, n): [row[n] for row in given] for n in names}
     if len(inputs) > 1:
         raise ForgoError(
             f"the model has several inputs: give a dict with {', '.join(i.name for i in inputs)}, or a list of such"
@@ -113,12 +115,12 @@ def _columns(given: Any, inputs: list[Input]) -> Mapping[Any, Any]:
     return {inputs[0].name: given}
 
 
-def _frame(frame: Any, inputs: list[Input]) -> dict[str, Any]:
+def _frame(frame: Any, inputs: list[Input], known: Mapping[str, str]) -> dict[str, Any]:
     """The columns of a data frame, by the rule of tables: NAME, or NAME[0], NAME[1] and so on, in any order.
 
     A model with one input takes columns of other names too, in their order.
     """
-    names = [str(c) for c in frame.columns]
+    names = [known.get(str(c), str(c)) for c in frame.columns]
     columns = {n: frame[c].to_numpy() for n, c in zip(names, frame.columns, strict=True)}
     if len(columns) != len(names):
         raise ForgoError("two columns of the frame have one name")

@@ -52,11 +52,12 @@ class Model(Client):
     :func:`load` makes one. It is a context manager, and ends with the process however that ends.
     """
 
-    def __init__(self, path: Path, verify: str, threads: int) -> None:
+    def __init__(self, path: Path, verify: str, threads: int, engine: str) -> None:
         _clean_up()
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         log = tempfile.TemporaryFile()  # noqa: SIM115, it is open as long as the server writes
-        options = ["--verify", verify, "--threads", str(threads), "--watch", "0", "--drain", f"{_DRAIN}s"]
+        options = ["--verify", verify, "--threads", str(threads), "--engine", engine]
+        options += ["--watch", "0", "--drain", f"{_DRAIN}s"]
         off = [w for port in ("http", "grpc", "admin") for w in (f"--{port}", "off")]
         try:
             self._process = subprocess.Popen(
@@ -135,7 +136,9 @@ class Model(Client):
         self._finalizer()
 
 
-def load(path: str | os.PathLike[str], *, verify: str = "full", threads: int = 0) -> Model:
+def load(
+    path: str | os.PathLike[str], *, verify: str = "full", threads: int = 0, engine: str = "auto"
+) -> Model:
     """Load a bundle into the Go binary, which proves it and then answers as it does in production.
 
     The binary runs beside this process and ends with it. It listens on a Unix socket that only this user can reach.
@@ -144,6 +147,8 @@ def load(path: str | os.PathLike[str], *, verify: str = "full", threads: int = 0
         path: the bundle, ``NAME.forgo``.
         verify: the golden cases to replay first: ``"full"``, or ``"quick"`` for a few.
         threads: threads that one run may use; 0 for the CPU limit.
+        engine: ``"onnx"``, ``"pure"`` or ``"tensorflow"``; by default the faster of those that can run the graph.
+            Engines answer within the tolerance, not bit for bit alike.
 
     Returns:
         A model with ``predict``, ``run`` and ``classify``, as :class:`Client` has them; a context manager.
@@ -163,7 +168,9 @@ def load(path: str | os.PathLike[str], *, verify: str = "full", threads: int = 0
         )
     if verify not in ("full", "quick"):
         raise ForgoError(f"verify={verify!r}: give 'full' or 'quick'")
-    return Model(place, verify, threads)
+    if engine not in ("auto", "onnx", "pure", "tensorflow"):
+        raise ForgoError(f"engine={engine!r}: give 'auto', 'onnx', 'pure' or 'tensorflow'")
+    return Model(place, verify, threads, engine)
 
 
 def _environment() -> dict[str, str]:
