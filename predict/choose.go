@@ -3,6 +3,7 @@ package predict
 // Which of several engines runs a graph.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,16 +60,17 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 			continue
 		}
 		s, err := openWith(e)
-		if ctx.Err() != nil || err == nil && len(able) == 1 {
-			c.chosen[file] = e.Info()
-			return s, err
+		if err == nil {
+			opened = append(opened, candidate{e.Info(), s})
+		}
+		if ctx.Err() != nil {
+			closeBut(-1, opened)
+			return nil, cmp.Or(err, ctx.Err())
 		}
 		if err != nil {
 			failed = append(failed, err)
 			c.pass(format, file, e.Info().Name, cause(err))
-			continue
 		}
-		opened = append(opened, candidate{e.Info(), s})
 	}
 	if len(opened) == 0 {
 		return nil, together(failed)
@@ -79,17 +81,22 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 		if best, err = c.compare(ctx, format, file, opened, trials); err != nil {
 			best = -1 // which closes them all
 		}
-		for i, o := range opened {
-			if i != best {
-				_ = o.s.Close()
-			}
-		}
+		closeBut(best, opened)
 		if err != nil {
 			return nil, err
 		}
 	}
 	c.chosen[file] = opened[best].engine
 	return opened[best].s, nil
+}
+
+// closeBut closes the sessions of all candidates but one.
+func closeBut(best int, opened []candidate) {
+	for i, o := range opened {
+		if i != best {
+			_ = o.s.Close()
+		}
+	}
 }
 
 func (c *choice) pass(format, file, engine string, err error) {

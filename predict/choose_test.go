@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
@@ -105,5 +106,55 @@ func TestNoEngineAnswers(t *testing.T) {
 	}
 	if _, err = options().Load(t.Context(), iris); err == nil || !strings.Contains(err.Error(), "it needs the engine onnxruntime") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// counted is a real engine whose open sessions are counted; its opening ends the load's context, if it has one to end.
+type counted struct {
+	predict.Engine
+	open *atomic.Int32
+	end  context.CancelFunc
+}
+
+type openSession struct {
+	predict.Session
+	open *atomic.Int32
+}
+
+func (c counted) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+	s, err := c.Engine.Open(ctx, g, o)
+	if err != nil {
+		return nil, err
+	}
+	c.open.Add(1)
+	if c.end != nil {
+		c.end()
+	}
+	return openSession{s, c.open}, nil
+}
+
+func (s openSession) Close() error {
+	s.open.Add(-1)
+	return s.Session.Close()
+}
+
+// A load that is called off while engines are compared leaves none of their sessions open: each may be a process.
+func TestALoadThatEndsWhileItChoosesLeavesNothingOpen(t *testing.T) {
+	var open atomic.Int32
+	for name, ends := range map[string]int{"first": 0, "second": 1} {
+		ctx, end := context.WithCancel(t.Context())
+		offered := []counted{{onnx.Engine(), &open, nil}, {pure.Engine(), &open, nil}}
+		offered[ends].end = end
+		m, err := options().Load(ctx, iris, offered[0], offered[1])
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v, %v", name, m, err)
+		}
+		// An opening that nobody waits for any more closes what it opened once it is done.
+		for end := time.Now().Add(10 * time.Second); open.Load() != 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d sessions are open", name, open.Load())
+			}
+		}
+		end()
 	}
 }
