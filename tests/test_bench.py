@@ -111,7 +111,9 @@ def test_what_cannot_be_measured_is_said_and_fails(
     ]
     monkeypatch.setattr(main, "CASES", cases)
     monkeypatch.setattr(
-        sys, "argv", ["bench", "--seconds", "1", "--rounds", "1", "--no-go", "--out", str(tmp_path)]
+        sys,
+        "argv",
+        ["bench", "--part", "web", "--seconds", "1", "--rounds", "1", "--no-go", "--out", str(tmp_path)],
     )
     assert main.main() == 1
     assert "bench: not measured: Gone, Dies" in capsys.readouterr().err

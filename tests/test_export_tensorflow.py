@@ -386,7 +386,7 @@ def test_broken_rows(tmp_path: Path, name: str, text: str, says: str) -> None:
 
 @pytest.mark.parametrize(
     ("file", "says"),
-    [("weights.h5", "weights alone"), ("flat.npy", "must be a .keras or .h5 file")],
+    [("weights.h5", "weights alone"), ("flat.npy", "must be a SavedModel's folder, a .keras or .h5 file")],
 )
 def test_files_that_are_no_models(legacy: Path, tmp_path: Path, file: str, says: str) -> None:
     with pytest.raises(forgo.ExportError, match=says):

@@ -31,6 +31,7 @@ ENDS = [End("size", "float32", (None, 2)), End("rooms", "int32", (None, 1))]
 SIZES, ROOMS = [[1.5, -2.0], [0.25, 1e3], [5.9, 7.0]], [3, -4, 100000]
 ROWS = [{"size": s, "rooms": [r]} for s, r in zip(SIZES, ROOMS, strict=True)]
 IRIS = [[5.9, 3.2, 4.8, 1.8], [5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]
+ENGINE = ("--engine", "onnx")  # two engines answer alike, but for the last bits
 PICTURE = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))[0]
 
 
@@ -53,10 +54,10 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def servers(prices: Path) -> Iterator[dict[str, Server]]:
     binary = _binary.path()
     with (
-        serving(binary, BUNDLES / "iris.forgo") as iris,
-        serving(binary, prices) as two,
-        serving(binary, BUNDLES / "shapes.forgo") as shapes,
-        serving(binary, BUNDLES / "halves.forgo") as halves,
+        serving(binary, BUNDLES / "iris.forgo", *ENGINE) as iris,
+        serving(binary, prices, *ENGINE) as two,
+        serving(binary, BUNDLES / "shapes.forgo", *ENGINE) as shapes,
+        serving(binary, BUNDLES / "halves.forgo", *ENGINE) as halves,
     ):
         yield {"iris": iris, "prices": two, "shapes": shapes, "halves": halves}
 
@@ -91,7 +92,7 @@ def raws(path: str, ends: list[End]) -> list[bytes]:
 def asked(bundle: Path, file: str | Path, given: bytes | None = None) -> list[Any]:
     """What forgo predict answers, without the names of the rows."""
     done = subprocess.run(
-        [_binary.path(), "predict", "--json", "--top", "0", bundle, file],
+        [_binary.path(), "predict", "--json", "--top", "0", *ENGINE, bundle, file],
         input=given, capture_output=True, env=_binary.environment(), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()

@@ -210,6 +210,7 @@ def test_bundles_that_are_refused(tmp_path: Path) -> None:
 def test_a_crash_is_an_error_and_a_closed_model_says_so() -> None:
     with forgo.load(IRIS) as model:
         os.kill(model._process.pid, signal.SIGKILL)
+        model._process.wait(10)
         with pytest.raises(forgo.ForgoError, match="ended by signal 9: load the bundle again"):
             model.predict(ROWS)
     with pytest.raises(forgo.ForgoError, match="closed"):

@@ -38,7 +38,7 @@ def test_every_reader_and_writer_has_its_mutant() -> None:
 
 
 def test_every_protocol_declares_what_it_reads_and_writes() -> None:
-    answering = re.compile(r"\breply\.Do\(|\bm\.Do\(|\bmodel\.Do\(")
+    answering = re.compile(r"\bm\.(Do|HTTP)\(")
     protocols = {
         str(file.parent.relative_to(ROOT))
         for file in (ROOT / "serve").glob("*/*.go")

@@ -3,6 +3,7 @@ package main
 // The real binary in a cgroup with little memory.
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,7 +21,12 @@ func memoryCgroup(t *testing.T, bytes int64) (folder string) {
 			continue
 		}
 		t.Cleanup(func() { _ = os.Remove(folder) })
-		if err := os.WriteFile(filepath.Join(folder, file), fmt.Append(nil, bytes), 0); err == nil {
+		limit, err := os.OpenFile(filepath.Join(folder, file), os.O_WRONLY, 0) // the kernel's, or it is no cgroup
+		if err != nil {
+			continue
+		}
+		_, err = fmt.Fprint(limit, bytes)
+		if err := errors.Join(err, limit.Close()); err == nil {
 			return folder
 		}
 	}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -100,9 +101,10 @@ class Model(Client):
         while True:
             if self._process.poll() is not None:
                 raise self._ended()
-            with contextlib.suppress(httpx.HTTPError):
-                if self._http.get("/v2/health/ready").is_success:
-                    return
+            if _listens(self._socket):
+                with contextlib.suppress(httpx.HTTPError):
+                    if self._http.get("/v2/health/ready").is_success:
+                        return
             time.sleep(pause)
             pause = min(pause * 1.5, 0.05)
 
@@ -111,6 +113,8 @@ class Model(Client):
             raise ForgoError("the model is closed: load it again")
         if self._pid != os.getpid():
             self._connect()  # a forked process does not share its parent's connections
+        if self._pid == os.getpid() and self._process.poll() is not None:
+            raise self._ended()
         try:
             return self._http.request(ask.method, ask.path, **_parts(ask))
         except httpx.HTTPError:
@@ -171,6 +175,14 @@ def load(
     if engine not in ("auto", "onnx", "pure", "tensorflow"):
         raise ForgoError(f"engine={engine!r}: give 'auto', 'onnx', 'pure' or 'tensorflow'")
     return Model(place, verify, threads, engine)
+
+
+def _listens(path: str) -> bool:
+    """Whether a server listens on a socket. httpx leaves the sockets of failed attempts to the garbage collector."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(path)
+        return True
+    return False
 
 
 def _environment() -> dict[str, str]:
