@@ -1,10 +1,12 @@
 package pure
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/predicttest"
@@ -88,7 +90,10 @@ func FuzzOpen(f *testing.F) {
 		for _, out := range s.Outputs() {
 			outputs = append(outputs, out.Name)
 		}
-		_, _ = s.Run(t.Context(), inputs, outputs)
+		// A loop may be all but endless.
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		_, _ = s.Run(ctx, inputs, outputs)
 	})
 }
 
