@@ -135,6 +135,7 @@ def page(photograph: Path, measured: dict[str, list[Side]], rounds: int, count: 
     """The results as Markdown."""
     with Image.open(photograph) as image:
         width, height = image.size
+    m = machine()
     lines = [
         "# Pictures",
         "",
@@ -158,7 +159,7 @@ def page(photograph: Path, measured: dict[str, list[Side]], rounds: int, count: 
         "collector's included, and the ratios are medians of the ratios within a round. **Ratios travel to other machines; absolute",
         "figures do not.** In every turn each side gave the same values, to the last bit.",
         "",
-        f"Machine: {machine()}.",
+        f"Machine: {m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Linux {m['kernel']}.",
     ]
     return "\n".join(lines) + "\n"
 
