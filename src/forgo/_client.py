@@ -10,7 +10,7 @@ import base64
 import io
 import json
 import ssl
-import threading
+import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -200,8 +200,11 @@ class Client(_Model):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(model, version)
-        self._http = httpx.Client(**_options(url, key, timeout), verify=True if tls is None else tls)
-        self._waiting = threading.Event()
+        self._options = _options(url, key, timeout, tls)
+        self._http = self._open()
+
+    def _open(self) -> httpx.Client:
+        return httpx.Client(**self._options)
 
     def predict(self, rows: Any) -> Array:
         """Answer rows, or pictures, with the model's first output.
@@ -249,7 +252,7 @@ class Client(_Model):
                 value: T = end.value
                 return value
             if isinstance(ask, float):
-                self._waiting.wait(ask)
+                time.sleep(ask)
                 answer = None
             else:
                 answer = self._send(ask)
@@ -275,7 +278,7 @@ class AsyncClient(_Model):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(model, version)
-        self._http = httpx.AsyncClient(**_options(url, key, timeout), verify=True if tls is None else tls)
+        self._http = httpx.AsyncClient(**_options(url, key, timeout, tls))
 
     async def predict(self, rows: Any) -> Array:
         """See :meth:`Client.predict`."""
@@ -321,7 +324,7 @@ class AsyncClient(_Model):
                 raise _unreached(self._http.base_url, e) from None
 
 
-def _options(url: str, key: str | None, timeout: float) -> dict[str, Any]:
+def _options(url: str, key: str | None, timeout: float, tls: ssl.SSLContext | None) -> dict[str, Any]:
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise ForgoError(f"url={url!r}: give the server's address, such as http://127.0.0.1:8080")
     if key is not None and not (isinstance(key, str) and key.isascii() and key.isprintable()):
@@ -330,6 +333,7 @@ def _options(url: str, key: str | None, timeout: float) -> dict[str, Any]:
         "base_url": url.rstrip("/"),
         "headers": {} if key is None else {"Authorization": f"Bearer {key}"},
         "timeout": timeout,
+        "verify": True if tls is None else tls,
     }
 
 

@@ -75,8 +75,8 @@ class Model(Client):
         self._finalizer = weakref.finalize(
             self, _end, os.getpid(), self._process, lifeline, self._folder, log
         )
-        super().__init__("http://forgo", timeout=600)
-        self._connect()
+        self._owner = os.getpid()  # whose child the server is
+        super().__init__("http://localhost", timeout=600)
         try:
             self._wait()
         except BaseException:
@@ -87,19 +87,21 @@ class Model(Client):
     def _socket(self) -> str:
         return str(self._folder / "s")
 
-    def _connect(self) -> None:
-        self._http.close()
-        self._http = httpx.Client(
-            base_url="http://localhost", timeout=600, trust_env=False,
-            transport=httpx.HTTPTransport(uds=self._socket),
-        )  # fmt: skip
+    def _open(self) -> httpx.Client:
         self._pid = os.getpid()
+        # Without verify, because authorities' certificates take long to read, and nothing here speaks TLS.
+        transport = httpx.HTTPTransport(uds=self._socket, verify=False)
+        return httpx.Client(**self._options, transport=transport, trust_env=False)
+
+    def _code(self) -> int | None:
+        """The server's exit code; None while it runs, and in forked processes, which can't know."""
+        return self._process.poll() if os.getpid() == self._owner else None
 
     def _wait(self) -> None:
         """Return once the server has replayed the golden cases."""
         pause = 0.001
         while True:
-            if self._process.poll() is not None:
+            if self._code() is not None:
                 raise self._ended()
             if _listens(self._socket):
                 with contextlib.suppress(httpx.HTTPError):
@@ -112,20 +114,21 @@ class Model(Client):
         if not self._finalizer.alive:
             raise ForgoError("the model is closed: load it again")
         if self._pid != os.getpid():
-            self._connect()  # a forked process does not share its parent's connections
-        if self._pid == os.getpid() and self._process.poll() is not None:
+            self._http.close()
+            self._http = self._open()  # a forked process does not share its parent's connections
+        if self._code() is not None:
             raise self._ended()
         try:
             return self._http.request(ask.method, ask.path, **_parts(ask))
         except httpx.HTTPError:
-            if self._pid == os.getpid():
+            if os.getpid() == self._owner:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(1)
             raise self._ended() from None
 
     def _ended(self) -> ForgoError:
         """What to say of a server that has ended, or does not answer."""
-        code = self._process.poll()
+        code = self._code()
         if code is None:
             return ForgoError(
                 f"the Go binary (process {self._process.pid}) does not answer: load the bundle again"
