@@ -54,3 +54,21 @@ func TestTheMapIsTrue(t *testing.T) {
 		}
 	}
 }
+
+// ARCHITECTURE.md shows the examples of an engine and a protocol as they are.
+func TestTheDocumentShowsTheExamples(t *testing.T) {
+	page, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, example := range []string{"predict/engines/example/example.go", "serve/protocol/example/example.go"} {
+		source, err := os.ReadFile(example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, code, ok := strings.Cut(string(source), ")\n\n")
+		if !ok || !strings.Contains(string(page), "```go\n"+code+"```\n") {
+			t.Errorf("ARCHITECTURE.md does not show %s\n%s", example, code)
+		}
+	}
+}

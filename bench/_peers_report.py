@@ -9,8 +9,8 @@ from statistics import median
 from typing import Any
 
 from bench._peers import PeerResult
-from bench._report import chart, machine, number, table
-from bench._results import CONNECTIONS, rounded
+from bench._report import chart, machine, machine_line, number, table
+from bench._results import CONNECTIONS
 
 
 def write(out: Path, results: list[PeerResult], missing: dict[str, str], about: dict[str, Any]) -> None:
@@ -19,22 +19,12 @@ def write(out: Path, results: list[PeerResult], missing: dict[str, str], about: 
     forgo = by_name.get("peers-json")
     out.mkdir(parents=True, exist_ok=True)
     rows = [
-        {
-            "name": r.case.name,
-            "title": r.case.title,
-            "kind": r.case.kind,
-            "versions": r.versions,
-            "requests_a_second": round(r.rate),
-            "lowest": round(min(t.rate for t in r.turns)),
-            "highest": round(max(t.rate for t in r.turns)),
-            "forgo_times": rounded(None if forgo is None else forgo.times(r)),
-            "p50_ms": r.middle(lambda t: t.p50),
-            "p99_ms": r.middle(lambda t: t.p99),
-            "first_answer_s": rounded(median(r.starts)),
-            "memory_mib": rounded(median(r.memory)),
-            "disk_mib": rounded(r.disk),
-            "rounds": [round(t.rate) for t in r.turns],
-        }
+        r.figures(
+            forgo_times=None if forgo is None else forgo.times(r),
+            first_answer_s=median(r.starts),
+            memory_mib=median(r.memory),
+            disk_mib=r.disk,
+        )
         for r in results
     ]
     figures = {**about, "machine": machine(), "servers": rows, "not_measured": missing}
@@ -83,7 +73,7 @@ forgo's JSON to this server. The load: {figures["load"]}, one thread, {CONNECTIO
 - *Go by hand* has no limits, metrics, batches, protocols or proof: the least that a Go engineer writes over ONNX
   Runtime's cgo binding.
 
-Machine: {m["cpu"]}, {m["cores"]} cores, {m["memory_gib"]} GiB, {m["system"]}, Linux {m["kernel"]}.
+{machine_line(m)}
 
 {versions}{missing}
 

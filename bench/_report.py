@@ -62,6 +62,13 @@ def machine() -> dict[str, Any]:
     }
 
 
+def machine_line(m: dict[str, Any]) -> str:
+    """What every page says of a machine."""
+    return (
+        f"Machine: {m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Linux {m['kernel']}."
+    )
+
+
 def number(x: float | None) -> str:
     """Three digits that matter, thousands apart."""
     if x is None:
@@ -119,7 +126,7 @@ Flask* (in gunicorn) and *of Go + chi* are medians of the ratios within a round.
 
 {aim(figures["servers"])}
 
-Machine: {m["cpu"]}, {m["cores"]} cores, {m["memory_gib"]} GiB, {m["system"]}, Linux {m["kernel"]}. Every stack may use all the cores.
+{machine_line(m)} Every stack may use all the cores.
 
 {versions}{missing}
 {go_section(figures["go"])}

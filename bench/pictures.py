@@ -24,7 +24,7 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, features
 
-from bench._report import machine
+from bench._report import machine, machine_line
 
 ROOT = Path(__file__).parent.parent
 SIDE = 224
@@ -135,7 +135,6 @@ def page(photograph: Path, measured: dict[str, list[Side]], rounds: int, count: 
     """The results as Markdown."""
     with Image.open(photograph) as image:
         width, height = image.size
-    m = machine()
     lines = [
         "# Pictures",
         "",
@@ -159,7 +158,7 @@ def page(photograph: Path, measured: dict[str, list[Side]], rounds: int, count: 
         "collector's included, and the ratios are medians of the ratios within a round. **Ratios travel to other machines; absolute",
         "figures do not.** In every turn each side gave the same values, to the last bit.",
         "",
-        f"Machine: {m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Linux {m['kernel']}.",
+        machine_line(machine()),
     ]
     return "\n".join(lines) + "\n"
 

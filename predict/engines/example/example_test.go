@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
@@ -130,21 +129,5 @@ func TestAnEngineIsHeldToItsBundle(t *testing.T) {
 		if m, err := predict.Load(t.Context(), c.place, c.engines...); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, %v; want %q", name, m, err, c.says)
 		}
-	}
-}
-
-// ARCHITECTURE.md shows the example as it is.
-func TestTheDocumentShowsTheExample(t *testing.T) {
-	page, err := os.ReadFile("../../../ARCHITECTURE.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("example.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, code, ok := strings.Cut(string(source), ")\n\n")
-	if !ok || !strings.Contains(string(page), "```go\n"+code+"```\n") {
-		t.Errorf("ARCHITECTURE.md does not show\n%s", code)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
@@ -88,21 +87,5 @@ func TestAProtocolIsOneFolder(t *testing.T) {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s in the metrics", want)
 		}
-	}
-}
-
-// ARCHITECTURE.md shows the example as it is.
-func TestTheDocumentShowsTheExample(t *testing.T) {
-	page, err := os.ReadFile("../../../ARCHITECTURE.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("example.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, code, ok := strings.Cut(string(source), ")\n\n")
-	if !ok || !strings.Contains(string(page), "```go\n"+code+"```\n") {
-		t.Errorf("ARCHITECTURE.md does not show\n%s", code)
 	}
 }
