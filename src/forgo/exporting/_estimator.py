@@ -332,6 +332,22 @@ def conversion(
     )
 
 
+def onnxmltools(framework: str, extra: str) -> tuple[Any, Any]:
+    """The converter of boosted trees, and its type of float inputs.
+
+    Raises:
+        ExportError: it is not installed; ``extra`` says how to install it.
+    """
+    try:
+        import onnxmltools
+        from onnxmltools.convert.common.data_types import FloatTensorType
+    except ImportError:
+        raise ExportError(
+            f"{framework}'s models become ONNX by onnxmltools, which is not installed: {extra}"
+        ) from None
+    return onnxmltools, FloatTensorType
+
+
 def head(path: Path) -> bytes:
     """The first bytes of a regular file, which tell what it is; none of anything else."""
     try:

@@ -108,20 +108,14 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
 
 
 def _convert(model: Any, booster: Any) -> onnx.ModelProto:
-    try:
-        import onnxmltools
-        from onnxmltools.convert.common.data_types import FloatTensorType
-    except ImportError:
-        raise ExportError(
-            f"LightGBM's models become ONNX by onnxmltools, which is not installed: {_EXTRA}"
-        ) from None
+    onnxmltools, floats = _estimator.onnxmltools("LightGBM", _EXTRA)
     if "linear_tree=1" in booster.model_to_string() or "is_linear=1" in booster.model_to_string():
         raise ExportError(
             "its leaves are linear models, which ONNX's trees have not: train it with linear_tree=False"
         )
     made: onnx.ModelProto = onnxmltools.convert_lightgbm(
         model,
-        initial_types=[("input", FloatTensorType([None, booster.num_feature()]))],
+        initial_types=[("input", floats([None, booster.num_feature()]))],
         target_opset=15,
         zipmap=False,
     )

@@ -155,13 +155,7 @@ def _convert(model: Any, booster: Any, best: int | None, learner: Mapping[str, A
 
     import xgboost
 
-    try:
-        import onnxmltools
-        from onnxmltools.convert.common.data_types import FloatTensorType
-    except ImportError:
-        raise ExportError(
-            f"XGBoost's models become ONNX by onnxmltools, which is not installed: {_EXTRA}"
-        ) from None
+    onnxmltools, floats = _estimator.onnxmltools("XGBoost", _EXTRA)
     kinds = booster.feature_types or []
     if "c" in kinds:
         raise ExportError(
@@ -178,7 +172,7 @@ def _convert(model: Any, booster: Any, best: int | None, learner: Mapping[str, A
         given = copy.copy(model)
         given._Booster = plain
     made: onnx.ModelProto = onnxmltools.convert_xgboost(
-        given, initial_types=[("input", FloatTensorType([None, count]))], target_opset=15
+        given, initial_types=[("input", floats([None, count]))], target_opset=15
     )
     return made
 
