@@ -97,7 +97,8 @@ func TestFuzzedPicturesTakeBoundedMemoryAndWork(t *testing.T) {
 	const (
 		count     = 10_000
 		room      = 64 << 20  // what Reserve gives
-		parsing   = 256 << 10 // what reading the header and the decoder itself take, whatever the picture
+		parsing   = 160 << 10 // what the table of a JPEG's 256 scans takes as it grows
+		state     = 64 << 10  // a decoder's own, when the pool has none: the race detector makes pools forget
 		beginning = 3         // questions before the first row
 	)
 	var files, sound [][]byte
@@ -158,8 +159,13 @@ func TestFuzzedPicturesTakeBoundedMemoryAndWork(t *testing.T) {
 			case !errors.Is(err, ErrPicture):
 				t.Fatalf("try %d: %v", try, err)
 			}
-			if took := int64(after.TotalAlloc - before.TotalAlloc); took > reserved+parsing && !underASan {
-				t.Errorf("try %d with %s: %s of %d bytes took %d; %d were reserved", try, name, h.media, len(data), took, reserved)
+			allowed := reserved + parsing + state
+			if name != "Go" || h.media != JPEG {
+				allowed += parsing // Decode reads the header once more
+			}
+			if took := int64(after.TotalAlloc - before.TotalAlloc); took > allowed && !underASan {
+				t.Errorf("try %d with %s: %s of %d bytes took %d; %d were reserved, %d are allowed",
+					try, name, h.media, len(data), took, reserved, allowed)
 			}
 			if reserved == 0 {
 				continue
