@@ -29,6 +29,83 @@ def _frame(x: int, y: int, width: int, height: int, *chunks: bytes) -> bytes:
     return _chunk(b"ANMF", numbers + b"\x00" + b"".join(chunks))
 
 
+class _Bits:
+    """Bits from the lowest up."""
+
+    def __init__(self) -> None:
+        self.value, self.count = 0, 0
+
+    def put(self, value: int, count: int) -> None:
+        self.value |= value << self.count
+        self.count += count
+
+    def done(self) -> bytes:
+        return self.value.to_bytes((self.count + 7) // 8, "little")
+
+
+def _codes(lengths: list[int]) -> list[tuple[int, int]]:
+    """Each symbol's code, its first bit lowest, and its length."""
+    made, code = [(0, 0)] * len(lengths), 0
+    for length in range(1, max(lengths) + 1):
+        code <<= 1
+        for symbol in (s for s, n in enumerate(lengths) if n == length):
+            made[symbol] = (int(f"{code:0{length}b}"[::-1], 2), length)
+            code += 1
+    return made
+
+
+_SMALL_CODE = [1, 2, 3, 4, 5, 6, 7, 8, 8]
+"""Lengths of the code whose table of 256 entries takes the fewest bytes of a file."""
+
+
+def _put_lengths(bits: _Bits, lengths: list[int]) -> None:
+    """A code, by each symbol's length from 1 to 8 in three bits; lengths that follow are 0."""
+    order = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)
+    bits.put(0, 1)
+    bits.put(len(order) - 4, 4)
+    for symbol in order:
+        bits.put(3 * (1 <= symbol <= 8), 3)
+    bits.put(1, 1)  # the number of lengths, in eight bits
+    bits.put(3, 3)
+    bits.put(len(lengths) - 2, 8)
+    for length in lengths:
+        bits.put(int(f"{length - 1:03b}"[::-1], 2), 3)
+
+
+def _codes_of_their_own(columns: int = 20, rows: int = 20) -> bytes:
+    """A lossless picture of tiles of 4 x 4 pixels, each with codes of its own: a byte of them becomes a hundred of tables."""
+    chance = np.random.default_rng(17)
+    bits = _Bits()
+    for value, count in ((0x2F, 8), (4 * columns - 1, 14), (4 * rows - 1, 14), (0, 4)):
+        bits.put(value, count)
+    bits.put(0, 2)  # no transform, no cache
+    bits.put(1, 1)  # each tile's codes, numbered by red and green
+    bits.put(0, 4)  # tiles of 4 x 4; their picture has no cache
+    _put_lengths(bits, [8] * 256)
+    bits.put(0b0011, 4)  # red: 0 or 1
+    bits.put(1, 8)
+    for _ in range(3):
+        bits.put(0b0001, 4)
+    for tile in range(columns * rows):
+        bits.put(int(f"{tile & 255:08b}"[::-1], 2), 8)
+        bits.put(tile >> 8, 1)
+    numbers = np.stack([chance.permutation(9) for _ in range(4 * columns * rows)]).reshape(
+        rows, columns, 4, 9
+    )
+    tables = [[[_codes([_SMALL_CODE[n] for n in of]) for of in tile] for tile in row] for row in numbers]
+    for row in numbers:
+        for tile in row:
+            for of in tile:
+                _put_lengths(bits, [_SMALL_CODE[n] for n in of])
+            bits.put(0b0001, 4)  # distances: always the same
+    for y in range(4 * rows):
+        for x in range(4 * columns):
+            for codes, of in zip(tables[y // 4][x // 4], numbers[y // 4, x // 4], strict=True):
+                symbol = chance.integers(9) if chance.random() < 0.05 else int(np.argmin(of))
+                bits.put(*codes[symbol])
+    return _riff(_chunk(b"VP8L", bits.done()))
+
+
 def webps(photograph: Image.Image) -> dict[str, bytes]:
     """WebPs by their names."""
     made: dict[str, bytes] = {}
@@ -130,4 +207,5 @@ def webps(photograph: Image.Image) -> dict[str, bytes]:
         "lossless-version-1.webp": _riff(_chunk(b"VP8L", vp8l[8:12] + bytes([vp8l[12] | 32]) + vp8l[13:])),
         "lossless-short.webp": _riff(_chunk(b"VP8L", b"\x2f\x00\x00\x00")), "lossless-signature.webp": _riff(_chunk(b"VP8L", b"\x2e" + vp8l[9:])),
     }  # fmt: skip
+    made["codes-of-their-own.webp"] = _codes_of_their_own()
     return made

@@ -57,6 +57,13 @@ func (m *Model) preparePicture(ctx context.Context, raw []byte) (in Tensors, too
 	}()
 	o := m.decode
 	o.Reserve = func(bytes int64, width, height int) error {
+		if memory > 0 { // what comes on top does not wait: others may wait for what is held
+			if err := m.batcher.Budget.More(memory, bytes); err != nil {
+				return err
+			}
+			memory += bytes
+			return nil
+		}
 		gate := decoder(width, height)
 		if err := gate.enter(ctx); err != nil {
 			return err

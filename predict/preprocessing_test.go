@@ -1,11 +1,15 @@
 package predict
 
 import (
+	"errors"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/admission"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/internal/batching"
 	"github.com/forgo-ml/forgo/predict/preprocess"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -53,5 +57,41 @@ func TestRulesDoNotCountWithoutTheirGraph(t *testing.T) {
 	}
 	if !strings.HasPrefix(string(graph), "\b") {
 		t.Error("the graph is no graph")
+	}
+}
+
+// The memory that comes on top while a picture is decoded is taken from the budget without waiting, and given back.
+func TestPictureWithCodesOfItsOwnTakesMoreOfTheBudget(t *testing.T) {
+	picture, err := os.ReadFile("../conformance/pictures/codes-of-their-own.webp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, err := preprocess.New(preprocess.Rules{Height: 8, Width: 8, Channels: 3, Resize: "nearest", Fit: "stretch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Model{
+		manifest:      bundle.Manifest{Picture: &bundle.Picture{Input: "pixels"}},
+		preprocessing: preprocessing{kernel: kernel, height: 8, width: 8},
+		batcher:       &batching.Batcher{},
+	}
+	take := func(budget *admission.Budget) error {
+		m.batcher.Budget = budget
+		_, _, err := m.preparePicture(t.Context(), picture)
+		if n := budget.Used(); n != 0 {
+			t.Errorf("%d bytes are still taken", n)
+		}
+		return err
+	}
+	ample := admission.NewBudget(64 << 20)
+	if err := take(ample); err != nil {
+		t.Fatal(err)
+	}
+	whole := ample.Peak()
+	if err := take(admission.NewBudget(whole * 8 / 7)); err != nil { // an eighth is kept for small requests
+		t.Errorf("%d bytes are taken, and not enough: %v", whole, err)
+	}
+	if err := take(admission.NewBudget((whole - 1<<19) * 8 / 7)); !errors.Is(err, ErrInput) {
+		t.Errorf("%v, want it refused as too large", err)
 	}
 }

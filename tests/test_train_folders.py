@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from forgo._errors import ForgoError
+from forgo._picture import MEDIA
 from forgo._preprocess import Preprocessor, build
 from forgo.training import _data, _folders, _metrics
 
@@ -59,6 +60,33 @@ def test_a_picture_is_known_by_its_content(two_classes: Path) -> None:
     found = find(two_classes)
     assert len(found.train) + len(found.valid) == 14
     assert found.set_aside == []
+
+
+def test_formats_are_those_that_training_sees(tmp_path: Path) -> None:
+    """Known by content, not by name, and not those of the held-out parts."""
+    saved = [
+        ("PNG", ".png"),
+        ("JPEG", ".png"),
+        ("WEBP", ".jpg"),
+        ("GIF", ".gif"),
+        ("BMP", ".bmp"),
+        ("TIFF", ".tif"),
+    ]
+    for part, formats in (("train", saved[:3]), ("valid", saved)):
+        for label in ("a", "b"):
+            (tmp_path / part / label).mkdir(parents=True)
+            for number, (kind, ending) in enumerate(formats):
+                noise = np.random.default_rng([number, *f"{part}{label}".encode()]).integers(
+                    0, 256, (9, 9, 3)
+                )
+                place = tmp_path / part / label / f"{number}{ending}"
+                Image.fromarray(noise.astype(np.uint8)).save(place, kind)
+    data = find(tmp_path)
+    assert len(data.train) == 6
+    assert len(data.valid) == 12
+    assert data.formats() == ["image/jpeg", "image/png", "image/webp"]
+    data.train = data.valid
+    assert data.formats() == sorted(MEDIA)
 
 
 def test_what_is_left_out_is_said(two_classes: Path) -> None:

@@ -119,7 +119,7 @@ func TestDecodeEndsWithItsCaller(t *testing.T) {
 		decode := func(ctx context.Context) (RGB, error) { return h.png.decode(ctx, AlphaWhite) }
 		switch h.media {
 		case WebP:
-			decode = func(ctx context.Context) (RGB, error) { return decodeWebP(ctx, h.webp, AlphaWhite) }
+			decode = func(ctx context.Context) (RGB, error) { return decodeWebP(ctx, h.webp, Options{Alpha: AlphaWhite}) }
 		case TIFF:
 			decode = func(ctx context.Context) (RGB, error) { return h.tiff.decode(ctx, AlphaWhite) }
 		}
@@ -129,6 +129,36 @@ func TestDecodeEndsWithItsCaller(t *testing.T) {
 		ctx := &ending{Context: t.Context(), most: 10}
 		if _, err := decode(ctx); !errors.Is(err, context.Canceled) || ctx.asked != 11 {
 			t.Errorf("%s: %v after %d questions", name, err, ctx.asked)
+		}
+	}
+}
+
+// Of a lossless WebP with more codes than its size lets expect, the memory for them is reserved on top before it is
+// taken, and nothing is decoded without it.
+func TestCodesOfTheirOwnAreReservedOnTop(t *testing.T) {
+	data := picture(t, "codes-of-their-own.webp")
+	full := errors.New("no room")
+	for _, most := range []int{0, 1, 99} {
+		reserved, asked := int64(0), 0
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Decode(t.Context(), data, Options{Reserve: func(bytes int64, width, height int) error {
+			if asked == most {
+				return full
+			}
+			asked++
+			reserved += bytes
+			if width != 80 || height != 80 {
+				t.Errorf("%d x %d pixels", width, height)
+			}
+			return nil
+		}})
+		runtime.ReadMemStats(&after)
+		if most == 99 && (err != nil || asked < 2) || most < 99 && !errors.Is(err, full) {
+			t.Errorf("%v after %d times", err, asked)
+		}
+		if took := int64(after.TotalAlloc - before.TotalAlloc); most > 0 && took > reserved && !underASan {
+			t.Errorf("took %d, %d were reserved", took, reserved)
 		}
 	}
 }

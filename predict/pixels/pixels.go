@@ -59,7 +59,8 @@ type Options struct {
 	// MaxPixels bounds width times height further than the constant does. Optional: not at all.
 	MaxPixels int
 	// Reserve is told how many bytes decoding takes at most, beside the file, before it takes them, and the
-	// picture's size as it is stored. Its error ends the decoding, and Decode returns it. Optional.
+	// picture's size as it is stored. Its error ends the decoding, and Decode returns it. It is called again, with
+	// the bytes that come on top, for a lossless WebP with unusually many codes. Optional.
 	Reserve func(bytes int64, width, height int) error
 	// Alpha is what becomes of transparent pixels. Optional: pictures that have any are refused.
 	Alpha Alpha
@@ -99,7 +100,7 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	case TIFF:
 		img, err = h.tiff.decode(ctx, o.Alpha)
 	case WebP:
-		img, err = decodeWebP(ctx, h.webp, o.Alpha)
+		img, err = decodeWebP(ctx, h.webp, o)
 	}
 	if err != nil {
 		return RGB{}, err

@@ -14,8 +14,14 @@ func webpOrientation(exif []byte) int {
 }
 
 // decodeWebP lays the frame on its canvas, which is transparent black around it.
-func decodeWebP(ctx context.Context, f *webp.File, alpha Alpha) (RGB, error) {
-	frame, err := f.Decode(ctx)
+func decodeWebP(ctx context.Context, f *webp.File, o Options) (RGB, error) {
+	alpha := o.Alpha
+	frame, err := f.Decode(ctx, func(bytes int64) error {
+		if o.Reserve == nil {
+			return nil
+		}
+		return o.Reserve(bytes, f.Width, f.Height)
+	})
 	switch {
 	case errors.Is(err, webp.ErrRefused):
 		return RGB{}, refuse("%w", err)

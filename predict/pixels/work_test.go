@@ -134,10 +134,10 @@ func TestFuzzedPicturesTakeBoundedMemoryAndWork(t *testing.T) {
 			ctx := &counting{Context: t.Context()}
 			reserved := int64(0)
 			o := Options{Alpha: AlphaWhite, Reserve: func(n int64, _, _ int) error {
-				if n > room {
+				if reserved+n > room {
 					return full
 				}
-				reserved = n
+				reserved += n
 				return nil
 			}}
 			var before, after runtime.MemStats

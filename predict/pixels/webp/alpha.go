@@ -3,7 +3,7 @@ package webp
 import "context"
 
 // decodeAlpha decodes an ALPH chunk's body.
-func decodeAlpha(ctx context.Context, data []byte, width, height int) ([]byte, error) {
+func decodeAlpha(ctx context.Context, data []byte, width, height int, more func(int64) error) ([]byte, error) {
 	if len(data) < 2 {
 		return nil, refuse(damaged)
 	}
@@ -18,7 +18,7 @@ func decodeAlpha(ctx context.Context, data []byte, width, height int) ([]byte, e
 			return nil, refuse(damaged)
 		}
 	} else {
-		d := &lossless{ctx: ctx, r: bitReader{data: data[1:]}, tables: tableMemory(len(data))}
+		d := &lossless{ctx: ctx, r: bitReader{data: data[1:]}, left: tableMemory(len(data)), more: more}
 		argb, err := d.picture(width, height, true)
 		if err != nil {
 			return nil, err

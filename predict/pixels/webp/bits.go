@@ -60,8 +60,15 @@ type entry struct {
 	bits  uint8
 }
 
-// newCode builds the code of symbols' lengths. It reports whether it is complete; a single symbol has no bits.
-func newCode(lengths []uint8) (code, bool) {
+// scratch is what codes are built in.
+type scratch struct {
+	table  [2704]entry // as many as a code of the most symbols can take
+	sorted [literals + lengths + 1<<11]uint16
+}
+
+// newCode builds the code of symbols' lengths. It reports whether it is complete; a single symbol has no bits. The
+// code holds until the next one is built.
+func (b *scratch) newCode(lengths []uint8) (code, bool) {
 	var count [maxLength + 1]int
 	only, longest, sum := 0, 0, 0
 	for s, l := range lengths {
@@ -73,18 +80,18 @@ func newCode(lengths []uint8) (code, bool) {
 	}
 	symbols := len(lengths) - count[0]
 	if symbols == 1 {
-		return code{table: []entry{{value: uint16(only)}}}, true
+		return code{table: append(b.table[:0], entry{value: uint16(only)})}, true
 	}
 	if sum != 1<<maxLength {
 		return code{}, false
 	}
 	root := min(longest, rootBits)
-	c := code{table: make([]entry, 1<<root), mask: 1<<root - 1}
+	c := code{table: b.table[:1<<root], mask: 1<<root - 1}
 	var next [maxLength + 1]int // places in sorted
 	for l := 1; l < maxLength; l++ {
 		next[l+1] = next[l] + count[l]
 	}
-	sorted := make([]uint16, symbols)
+	sorted := b.sorted[:symbols]
 	for s, l := range lengths {
 		if l > 0 {
 			sorted[next[l]] = uint16(s)
@@ -106,7 +113,7 @@ func newCode(lengths []uint8) (code, bool) {
 					low = key & int(c.mask)
 					secondBits = secondSize(&count, l)
 					second = len(c.table)
-					c.table = append(c.table, make([]entry, 1<<secondBits)...)
+					c.table = b.table[:second+1<<secondBits]
 					c.table[low] = entry{uint16(second), uint8(rootBits + secondBits)}
 				}
 				for at := key >> rootBits; at < 1<<secondBits; at += 1 << (l - rootBits) {

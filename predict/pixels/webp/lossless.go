@@ -2,11 +2,11 @@ package webp
 
 import "context"
 
-// tableMemory bounds what a lossless picture's codes take. Those that libwebp's encoder writes stay below a
-// tenth of it.
-func tableMemory(file int) int { return 4<<20 + min(16*file, 28<<20) }
+// tableMemory is reserved for a lossless picture's codes. Those that libwebp's encoder writes stay below it;
+// where a file has more, a decoder asks for more.
+func tableMemory(file int) int { return 1<<20 + min(16*file, 28<<20) }
 
-// losslessMemory is at most what decoding takes, without the result.
+// losslessMemory is what decoding takes without the result, at most but for codes above tableMemory.
 func losslessMemory(pixels int64, file int) int64 {
 	// The picture, twice where indices are spread, and of a sixteenth of it the choice of codes and two transforms.
 	return 2*4*pixels + 3*4*(pixels/16+16384) + int64(tableMemory(file)) + 64<<10
@@ -24,8 +24,11 @@ type lossless struct {
 	r          bitReader
 	transforms []transformer
 	seen       [4]bool
-	tables     int // bytes that are left for tables
 	lengths    [literals + lengths + 1<<11]uint8
+	scratch    scratch
+	tables     []entry // for codes that are kept
+	left       int     // bytes that are reserved for tables and not taken
+	more       func(bytes int64) error
 	// green tells that the green channel alone counts, and is what a single code gives: then libwebp
 	// forgives a file that ends within its last symbol.
 	green bool
@@ -34,13 +37,39 @@ type lossless struct {
 // group are the codes of one part of a picture: of green and the rest, red, blue, alpha and distances.
 type group [5]code
 
-const (
-	groupMemory  = 5 * 32
-	tooManyCodes = "its codes take more memory than its size allows"
-)
+const groupMemory = 5 * 32
 
-func (f *File) decodeLossless(ctx context.Context) (Frame, error) {
-	d := &lossless{ctx: ctx, r: bitReader{data: f.data[5:]}, tables: tableMemory(len(f.data))}
+// take counts memory before it is taken, and asks for more than what is reserved.
+func (d *lossless) take(bytes int) error {
+	if d.left -= bytes; d.left >= 0 {
+		return nil
+	}
+	ask := max(-d.left, 1<<20)
+	d.left += ask
+	if d.more == nil {
+		return nil
+	}
+	return d.more(int64(ask))
+}
+
+// keep copies a code out of the scratch.
+func (d *lossless) keep(c code) (code, error) {
+	n := len(c.table)
+	if n > len(d.tables) {
+		fresh := max(n, 1<<13)
+		if err := d.take(4 * fresh); err != nil {
+			return code{}, err
+		}
+		d.tables = make([]entry, fresh)
+	}
+	table := d.tables[:n:n]
+	d.tables = d.tables[n:]
+	copy(table, c.table)
+	return code{table, c.mask}, nil
+}
+
+func (f *File) decodeLossless(ctx context.Context, more func(int64) error) (Frame, error) {
+	d := &lossless{ctx: ctx, r: bitReader{data: f.data[5:]}, left: tableMemory(len(f.data)), more: more}
 	argb, err := d.picture(f.FrameWidth, f.FrameHeight, false)
 	if err != nil {
 		return Frame{}, err
@@ -116,7 +145,9 @@ func (d *lossless) image(width, height int, whole bool) ([]uint32, error) {
 	var choice []uint32
 	var groups []group
 	choiceBits, columns := 0, 0
-	before := d.tables
+	if !whole { // its code is forgotten after it
+		defer func(before []entry) { d.tables = before }(d.tables)
+	}
 	if whole && r.read(1) == 1 {
 		choiceBits = 2 + r.read(3)
 		columns = parts(width, choiceBits)
@@ -130,6 +161,9 @@ func (d *lossless) image(width, height int, whole bool) ([]uint32, error) {
 			most = max(most, choice[i])
 		}
 		// Codes that no part uses are read and forgotten.
+		if err := d.take(4 * int(most+1)); err != nil {
+			return nil, err
+		}
 		place := make([]int32, most+1)
 		for _, v := range choice {
 			place[v] = 1
@@ -141,8 +175,8 @@ func (d *lossless) image(width, height int, whole bool) ([]uint32, error) {
 				used++
 			}
 		}
-		if int(used)*groupMemory > d.tables {
-			return nil, refuse(tooManyCodes)
+		if err := d.take(int(used) * groupMemory); err != nil {
+			return nil, err
 		}
 		groups = make([]group, used)
 		for i, v := range choice {
@@ -164,9 +198,6 @@ func (d *lossless) image(width, height int, whole bool) ([]uint32, error) {
 		}
 		groups = []group{g}
 	}
-	if !whole {
-		defer func() { d.tables = before }()
-	}
 	return d.pixels(width, height, cacheBits, groups, choice, choiceBits, columns)
 }
 
@@ -184,14 +215,14 @@ func (d *lossless) group(cacheBits int, keep bool) (group, error) {
 		if !d.readLengths(l) || d.r.ended {
 			return g, refuse(damaged)
 		}
-		c, ok := newCode(l)
+		c, ok := d.scratch.newCode(l)
 		if !ok {
 			return g, refuse(damaged)
 		}
 		if keep {
-			g[i] = c
-			if d.tables -= 4*len(c.table) + groupMemory/len(g); d.tables < 0 {
-				return g, refuse(tooManyCodes)
+			var err error
+			if g[i], err = d.keep(c); err != nil {
+				return g, err
 			}
 		}
 	}
@@ -222,7 +253,7 @@ func (d *lossless) readLengths(out []uint8) bool {
 	for _, s := range lengthOrder[:n] {
 		first[s] = uint8(r.read(3))
 	}
-	c, ok := newCode(first[:])
+	c, ok := d.scratch.newCode(first[:])
 	if !ok {
 		return false
 	}

@@ -248,7 +248,7 @@ type Frame struct {
 	Alpha []byte // one byte a pixel; nil where every pixel is opaque
 }
 
-// Memory is at most what Decode takes, of what it returns too.
+// Memory is what Decode takes, of what it returns too: at most, unless a lossless picture has unusually many codes.
 func (f *File) Memory() int64 {
 	pixels := int64(f.FrameWidth) * int64(f.FrameHeight)
 	blocks := (int64(f.FrameWidth) + 15) / 16 * ((int64(f.FrameHeight) + 15) / 16)
@@ -266,10 +266,10 @@ func (f *File) Memory() int64 {
 }
 
 // Decode decodes the frame. Errors wrap [ErrRefused] where the picture is at fault, or ctx's error where
-// ctx ended first.
-func (f *File) Decode(ctx context.Context) (Frame, error) {
+// ctx ended first. More is asked before memory beyond [File.Memory] is taken, and its error is returned. Optional.
+func (f *File) Decode(ctx context.Context, more func(bytes int64) error) (Frame, error) {
 	if f.Lossless {
-		return f.decodeLossless(ctx)
+		return f.decodeLossless(ctx, more)
 	}
 	pix, err := decodeLossy(ctx, f.data, f.FrameWidth, f.FrameHeight)
 	if err != nil {
@@ -277,7 +277,7 @@ func (f *File) Decode(ctx context.Context) (Frame, error) {
 	}
 	out := Frame{Pix: pix}
 	if f.alpha != nil {
-		out.Alpha, err = decodeAlpha(ctx, f.alpha, f.FrameWidth, f.FrameHeight)
+		out.Alpha, err = decodeAlpha(ctx, f.alpha, f.FrameWidth, f.FrameHeight, more)
 	}
 	return out, err
 }
