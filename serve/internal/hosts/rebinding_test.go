@@ -22,6 +22,7 @@ func asked(t *testing.T, client *http.Client, url, host string, headers ...strin
 		t.Fatal(err)
 	}
 	req.Host = host
+	req.Close = true // a server that stops waits for the connections that clients keep
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
