@@ -112,7 +112,7 @@ def cases() -> list[dict[str, Any]]:
     padded = ImageOps.pad(Image.fromarray(pixels), (SIZE, SIZE), R.BICUBIC, (255, 1, 7))
     settings: dict[str, dict[str, Any]] = {
         "bilinear-tf1": {"channels": "BGR", "mean": [103.939, 116.779, 123.68]},
-        "bilinear-antialias": {"scale": 1 / 255, "mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]},
+        "bilinear-antialias": {"scale": 1 / 255, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
         "nearest": {"scale": 1 / 127.5, "mean": [1]},
     }  # fmt: skip
     ways: list[tuple[Any, dict[str, Any]]] = [
@@ -132,9 +132,7 @@ def cases() -> list[dict[str, Any]]:
         values = np.asarray(resized, np.float64)
         if of.get("channels") == "BGR":
             values = values[..., ::-1]
-        values = (values * of.get("scale", 1) - np.array(of.get("mean", 0))) / np.array(
-            of.get("deviation", 1)
-        )
+        values = (values * of.get("scale", 1) - np.array(of.get("mean", 0))) / np.array(of.get("std", 1))
         made.append({**of, "values": values.astype(np.float32).tolist()})
     return made
 

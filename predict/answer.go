@@ -148,7 +148,7 @@ func ReadAnswer(manifest *bundle.Manifest, text []byte) (a Answer, file string, 
 		err = r.End()
 	}
 	if err == nil && a.Classes == nil && a.Outputs == nil {
-		err = errors.New("it has neither classes nor outputs")
+		err = errors.New("the answer has neither classes nor outputs")
 	}
 	return a, file, err
 }

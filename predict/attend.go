@@ -102,7 +102,7 @@ func (m *Model) renew(ctx context.Context, again func(context.Context) (*Model, 
 	}
 	if fresh.digest != m.digest {
 		_ = fresh.Close()
-		return errors.New("its folder holds another bundle now")
+		return errors.New("its folder now holds another bundle")
 	}
 	fresh.batcher.Close()
 	for i, s := range fresh.signed { // the same ones: it is the same bundle
@@ -134,9 +134,9 @@ type down struct {
 
 func (d down) Error() string {
 	if d.again != nil {
-		return fmt.Sprintf("its engine has ended (%v), and could not be started again yet: %v", d.reason, d.again)
+		return fmt.Sprintf("its engine has ended (%v), and could not be restarted: %v; trying again", d.reason, d.again)
 	}
-	return fmt.Sprintf("its engine has ended (%v) and is being started again", d.reason)
+	return fmt.Sprintf("its engine has ended (%v) and is restarting", d.reason)
 }
 func (d down) Unwrap() error        { return d.reason }
 func (d down) Is(target error) bool { return target == ErrUnavailable }

@@ -52,7 +52,7 @@ func Open(ctx context.Context, engine Engine, o Opening) (_ *Bare, err error) {
 		return b, nil
 	}
 	if o.PreparedBy == nil {
-		err = errors.New("no engine is given for it, as onnx.Engine()")
+		err = errors.New("Opening.PreparedBy is not set: set it to an engine for ONNX graphs, as onnx.Engine()")
 	} else {
 		b.pictures, err = preparing(ctx, o.PreparedBy, s.Inputs(), *o.Pictures)
 	}
@@ -127,7 +127,7 @@ func (b *Bare) Classify(ctx context.Context, raw []byte) ([]Class, error) {
 		for _, s := range b.Outputs() {
 			have = append(have, fmt.Sprintf("%s %s%v", s.Name, s.DType, s.Shape))
 		}
-		return nil, fmt.Errorf("classify: open the graph with one output, a score for each class in each row; there is %s", strings.Join(have, ", "))
+		return nil, fmt.Errorf("classify: a graph needs one output, with a score for each class in each row; open this one with one of %s", strings.Join(have, ", "))
 	}
 	out, err := b.run(ctx, raw)
 	if err != nil {
@@ -175,10 +175,10 @@ func (b *Bare) classes(out Tensors) ([]Class, error) {
 	spec, _ := b.scores()
 	t := out[spec.Name]
 	if len(t.Shape) != 2 || t.Shape[0] != 1 {
-		return nil, fmt.Errorf("classify: output %q has the shape %v, not a row of scores", spec.Name, t.Shape)
+		return nil, fmt.Errorf("classify: output %q has shape %v, not one row of scores", spec.Name, t.Shape)
 	}
 	if n := len(b.Labels); n > 0 && int64(n) != t.Shape[1] {
-		return nil, fmt.Errorf("classify: there are %d labels for the %d scores of output %q", n, t.Shape[1], spec.Name)
+		return nil, fmt.Errorf("classify: %d labels for the %d scores of output %q", n, t.Shape[1], spec.Name)
 	}
 	a, err := Label(&bundle.Manifest{
 		Task: bundle.Classification, Outputs: []bundle.TensorInfo{{Name: spec.Name}}, Labels: b.Labels,

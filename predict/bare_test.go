@@ -65,7 +65,7 @@ type preparedCase struct {
 	ShorterSide           int      `json:"shorter_side"`
 	PadColour             [3]uint8 `json:"pad_colour"`
 	Scale                 float32
-	Mean, Deviation       []float32
+	Mean, Std             []float32
 	Values                [][][]float32
 }
 
@@ -84,7 +84,7 @@ func TestBarePicturesAreThoseOfTraining(t *testing.T) {
 	for _, c := range recorded.Cases {
 		t.Run(c.Resize+" "+c.Fit, func(t *testing.T) {
 			m := oldModel(t, predict.Pictures{
-				Resize: c.Resize, Fit: c.Fit, ShorterSide: c.ShorterSide, PadColour: c.PadColour, Channels: c.Channels, Scale: c.Scale, Mean: c.Mean, Deviation: c.Deviation,
+				Resize: c.Resize, Fit: c.Fit, ShorterSide: c.ShorterSide, PadColour: c.PadColour, Channels: c.Channels, Scale: c.Scale, Mean: c.Mean, Std: c.Std,
 			})
 			set, taken := m.Pictures()
 			if !taken || set.Height != 8 || set.Width != 8 {
@@ -103,7 +103,7 @@ func TestBarePicturesAreThoseOfTraining(t *testing.T) {
 				for _, pixel := range row {
 					for channel, want := range pixel {
 						// in steps of 255, whatever the scale
-						step := float64(set.Scale / set.Deviation[channel])
+						step := float64(set.Scale / set.Std[channel])
 						worst = max(worst, math.Abs(float64(got.Data.([]float32)[i]-want))/step)
 						i++
 					}
@@ -224,13 +224,13 @@ func TestBareRefusals(t *testing.T) {
 		"no pictures":        {pictures("affine", predict.Pictures{}), []string{`"x"`, "float32[-1 3]", "pictures"}},
 		"several inputs":     {pictures("two", predict.Pictures{}), []string{"2 inputs", "a, b"}},
 		"another size":       {pictures("planes", predict.Pictures{Height: 9}), []string{"height 8", "not 9"}},
-		"no size":            {pictures("pictures", predict.Pictures{}), []string{"any height"}},
-		"no width":           {pictures("pictures", predict.Pictures{Height: 4}), []string{"any width"}},
-		"too large":          {pictures("pictures", predict.Pictures{Height: 1 << 30, Width: 1 << 30}), []string{"more pixels"}},
+		"no size":            {pictures("pictures", predict.Pictures{}), []string{"height free"}},
+		"no width":           {pictures("pictures", predict.Pictures{Height: 4}), []string{"width free"}},
+		"too large":          {pictures("pictures", predict.Pictures{Height: 1 << 30, Width: 1 << 30}), []string{"more than the limit of"}},
 		"unknown way":        {pictures("planes", predict.Pictures{Resize: "../bicubic"}), []string{`"../bicubic"`, "bilinear-tf1"}},
 		"unknown channels":   {pictures("planes", predict.Pictures{Channels: "GBR"}), []string{"GBR"}},
 		"two means":          {pictures("planes", predict.Pictures{Mean: []float32{1, 2}}), []string{"mean has 2 values"}},
-		"division by 0":      {pictures("planes", predict.Pictures{Deviation: []float32{1, 0, 1}}), []string{"deviation is 0"}},
+		"division by 0":      {pictures("planes", predict.Pictures{Std: []float32{1, 0, 1}}), []string{"std is 0"}},
 		"no engine for them": {opened(predict.Open(t.Context(), onnx.Engine(), predict.Opening{Graph: predict.Graph{Path: graph}, Pictures: &predict.Pictures{}})), []string{"onnx.Engine()"}},
 	} {
 		if c.err == nil || slices.ContainsFunc(c.says, func(part string) bool { return !strings.Contains(c.err.Error(), part) }) {

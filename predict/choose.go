@@ -56,7 +56,7 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 	var failed []error
 	for _, e := range able {
 		if len(opened) > 0 && b.Manifest.Files[file].Size >= largeGraph {
-			c.pass(format, file, e.Info().Name, spare{fmt.Errorf("the graph is large, and %s runs it", opened[0].engine.Name)})
+			c.pass(format, file, e.Info().Name, spare{fmt.Errorf("the graph is large and %s runs it", opened[0].engine.Name)})
 			continue
 		}
 		s, err := openWith(e)

@@ -42,14 +42,14 @@ func (t table) check(name string, in tensor.Tensor) error {
 	if !c.Missing {
 		for row, missing := range nans(in) {
 			if missing {
-				return fmt.Errorf("row %d, column %q: the number is missing, and this column has no missing numbers", row, c.Name)
+				return fmt.Errorf("row %d, column %q: the number is missing, and training saw none missing in this column", row, c.Name)
 			}
 		}
 	}
 	if texts, ok := in.Data.([]string); ok && c.values != nil {
 		for row, v := range texts {
 			if !c.values[v] {
-				return fmt.Errorf("row %d, column %q: %q is no known category; it is one of %s", row, c.Name, tensor.Cut(v), tensor.Cut(strings.Join(c.Values, ", ")))
+				return fmt.Errorf("row %d, column %q: unknown category %q: send one of %s", row, c.Name, tensor.Cut(v), tensor.Cut(strings.Join(c.Values, ", ")))
 			}
 		}
 	}

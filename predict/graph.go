@@ -68,7 +68,7 @@ func matchFormat(f engines.Format, m *bundle.Manifest) error {
 	case !isFile && !f.Folder:
 		return fmt.Errorf("graph names the folder %q; %s is a file", m.Graph.Path, f.Noun)
 	case f.Tags && len(m.Graph.Tags) == 0:
-		return fmt.Errorf("graph names %s, %q, without its tags", f.Noun, m.Graph.Path)
+		return fmt.Errorf("graph names %s, %q, but no tags", f.Noun, m.Graph.Path)
 	}
 	return nil
 }
@@ -109,6 +109,6 @@ func openSession(ctx context.Context, engine Engine, g Graph, o SessionOptions) 
 				_ = o.s.Close()
 			}
 		}()
-		return nil, fmt.Errorf("given up while the graph was being opened: %w", ctx.Err())
+		return nil, fmt.Errorf("gave up opening the graph: %w", ctx.Err())
 	}
 }

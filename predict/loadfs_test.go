@@ -85,8 +85,8 @@ func TestLoadFSRefuses(t *testing.T) {
 	}{
 		"a FIFO":             {os.DirFS(fifo), ".", "bundle .: model.onnx: it is a FIFO"},
 		"a FIFO, open alone": {bare{os.DirFS(fifo)}, ".", "model.onnx: it is a FIFO"},
-		"a changed file":     {os.DirFS(changed), ".", "its content was changed"},
-		"no end":             {endless{os.DirFS(iris)}, ".", "its content was changed"},
+		"a changed file":     {os.DirFS(changed), ".", "its content changed"},
+		"no end":             {endless{os.DirFS(iris)}, ".", "its content changed"},
 		"nothing":            {fstest.MapFS{}, "digits.forgo", "bundle digits.forgo: not a bundle"},
 		"a path outside":     {os.DirFS(iris), "../iris.forgo", "invalid argument"},
 	} {

@@ -47,8 +47,8 @@ func TestLoadIsGivenUp(t *testing.T) {
 		want    error
 		says    string
 	}{
-		"when its caller leaves": {0, context.Canceled, "given up while the graph was being opened"},
-		"when its time is over":  {50 * time.Millisecond, context.DeadlineExceeded, "loading it takes longer than 50ms"},
+		"when its caller leaves": {0, context.Canceled, "gave up opening the graph"},
+		"when its time is over":  {50 * time.Millisecond, context.DeadlineExceeded, "loading takes longer than 50ms"},
 	} {
 		e := busy{onnx.Engine(), make(chan struct{}), make(chan predict.Session, 1), new(atomic.Int32)}
 		ctx, cancel := context.WithCancel(t.Context())

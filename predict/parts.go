@@ -15,7 +15,7 @@ import (
 func parts(ctx context.Context, batch int, inputs Tensors, count int, run func(context.Context, Tensors) (Tensors, error)) (Tensors, error) {
 	size := max(batch, 1)
 	if count == 0 {
-		return nil, inputError{fmt.Errorf("there are no rows, and the graph takes %d at once", size)}
+		return nil, inputError{fmt.Errorf("no rows: the graph takes %d at a time", size)}
 	}
 	if count == size && batch > 0 {
 		return run(ctx, inputs)

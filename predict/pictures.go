@@ -15,7 +15,7 @@ import (
 )
 
 // Pictures describes how decoded, upright pictures become the input of a graph without a bundle: they are
-// resized, and then each value is (pixel × Scale − Mean) / Deviation.
+// resized, and then each value is (pixel × Scale − Mean) / Std.
 type Pictures struct {
 	// Height and Width to resize to. Optional if the graph's input fixes them.
 	Height, Width int
@@ -35,8 +35,8 @@ type Pictures struct {
 	Layout string
 	// Scale multiplies pixel values, 0 to 255. Optional: 1.
 	Scale float32
-	// Mean and Deviation of each channel, in the graph's order, or one for all. Optional: 0 and 1.
-	Mean, Deviation []float32
+	// Mean and Std of each channel, in the graph's order, or one for all. Optional: 0 and 1.
+	Mean, Std []float32
 
 	guessed bool // Layout, because nothing tells
 }
@@ -70,7 +70,7 @@ func (p Pictures) String() string {
 		how += fmt.Sprintf(", pad %d,%d,%d", p.PadColour[0], p.PadColour[1], p.PadColour[2])
 	}
 	return fmt.Sprintf("%d x %d pixels (%s), %s, %s, (pixel * %s - %s) / %s", p.Height, p.Width, how, p.Channels, layout,
-		list([]float32{p.Scale}), list(p.Mean), list(p.Deviation))
+		list([]float32{p.Scale}), list(p.Mean), list(p.Std))
 }
 
 // The graphs that prepare pictures are written by the Python code that writes preprocess.onnx
@@ -135,7 +135,7 @@ func preparing(ctx context.Context, engine Engine, inputs []tensor.Spec, p Pictu
 		"order":          {Shape: []int64{3}, Data: order},
 		"scale":          {Data: []float32{p.Scale}},
 		"mean":           {Shape: []int64{3}, Data: p.Mean},
-		"deviation":      {Shape: []int64{3}, Data: p.Deviation},
+		"std":            {Shape: []int64{3}, Data: p.Std},
 		"channels_first": {Data: []bool{planes}},
 	}}, nil
 }
@@ -147,7 +147,7 @@ func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err erro
 		for _, s := range inputs {
 			have = append(have, s.Name)
 		}
-		return "", false, fmt.Errorf("the graph has %d inputs, a picture makes one: choose of %s", len(inputs), strings.Join(have, ", "))
+		return "", false, fmt.Errorf("the graph has %d inputs, and a picture fills one: choose one of %s", len(inputs), strings.Join(have, ", "))
 	}
 	in := inputs[0]
 	shape := in.Shape
@@ -188,11 +188,11 @@ func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err erro
 		case side.have > 0 && int64(*side.want) != side.have:
 			return "", false, fmt.Errorf("input %q has the %s %d, not %d", in.Name, side.name, side.have, *side.want)
 		case *side.want <= 0:
-			return "", false, fmt.Errorf("input %q takes any %s: say which", in.Name, side.name)
+			return "", false, fmt.Errorf("input %q leaves the %s free: give one", in.Name, side.name)
 		}
 	}
 	if p.Height > pixels.MaxPixels/p.Width {
-		return "", false, fmt.Errorf("%d x %d are more pixels than pictures may have", p.Height, p.Width)
+		return "", false, fmt.Errorf("%d x %d is more than the limit of %d pixels", p.Height, p.Width, pixels.MaxPixels)
 	}
 	if p.Fit == "shorter-side" {
 		largest := max(p.Height, p.Width)
@@ -200,7 +200,7 @@ func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err erro
 			p.ShorterSide = largest
 		}
 		if p.ShorterSide < largest {
-			return "", false, fmt.Errorf("the shorter side is %d, less than the %d x %d pixels that are cut out of it: give %d or more",
+			return "", false, fmt.Errorf("the shorter side is %d, less than the crop of %d x %d: give %d or more",
 				p.ShorterSide, p.Height, p.Width, largest)
 		}
 	}
@@ -219,31 +219,31 @@ func (p *Pictures) complete() error {
 		p.Resize = "bilinear"
 	}
 	if ways := Resizes(); !slices.Contains(ways, p.Resize) {
-		return fmt.Errorf("there is no way to resize named %q, but %s", p.Resize, strings.Join(ways, ", "))
+		return fmt.Errorf("unknown resize %q: give one of %s", p.Resize, strings.Join(ways, ", "))
 	}
 	if p.Fit == "" {
 		p.Fit = "stretch"
 	}
 	if !slices.Contains(Fits(), p.Fit) {
-		return fmt.Errorf("there is no way to fit pictures named %q, but %s", p.Fit, strings.Join(Fits(), ", "))
+		return fmt.Errorf("unknown fit %q: give one of %s", p.Fit, strings.Join(Fits(), ", "))
 	}
 	if p.ShorterSide != 0 && p.Fit != "shorter-side" {
-		return errors.New("a shorter side goes with the fit shorter-side")
+		return errors.New("a shorter side needs the fit shorter-side")
 	}
 	if p.ShorterSide < 0 || p.ShorterSide > maxShorterSide {
-		return fmt.Errorf("the shorter side is from 1 to %d, not %d", maxShorterSide, p.ShorterSide)
+		return fmt.Errorf("the shorter side is %d: give 1 to %d", p.ShorterSide, maxShorterSide)
 	}
 	if p.PadColour != [3]uint8{} && p.Fit != "pad" {
-		return errors.New("a pad colour goes with the fit pad")
+		return errors.New("a pad colour needs the fit pad")
 	}
 	if p.Channels == "" {
 		p.Channels = "RGB"
 	}
 	if p.Channels != "RGB" && p.Channels != "BGR" {
-		return fmt.Errorf("channels are RGB or BGR, not %q", p.Channels)
+		return fmt.Errorf("unknown channels %q: give RGB or BGR", p.Channels)
 	}
 	if !slices.Contains([]string{"", "NHWC", "NCHW"}, p.Layout) {
-		return fmt.Errorf("the layout is NHWC or NCHW, not %q", p.Layout)
+		return fmt.Errorf("unknown layout %q: give NHWC or NCHW", p.Layout)
 	}
 	if p.Scale == 0 {
 		p.Scale = 1
@@ -252,7 +252,7 @@ func (p *Pictures) complete() error {
 		name   string
 		values *[]float32
 		other  float32
-	}{{"mean", &p.Mean, 0}, {"deviation", &p.Deviation, 1}} {
+	}{{"mean", &p.Mean, 0}, {"std", &p.Std, 1}} {
 		switch len(*list.values) {
 		case 0:
 			*list.values = []float32{list.other, list.other, list.other}
@@ -263,8 +263,8 @@ func (p *Pictures) complete() error {
 			return fmt.Errorf("the %s has %d values: give one, or one for each of three channels", list.name, len(*list.values))
 		}
 	}
-	if slices.Contains(p.Deviation, 0) {
-		return errors.New("a deviation is 0, by which nothing can be divided")
+	if slices.Contains(p.Std, 0) {
+		return errors.New("std is 0: give a number other than 0")
 	}
 	return nil
 }

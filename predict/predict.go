@@ -129,7 +129,7 @@ type Options struct {
 // errLoad is the cause of a load that took too long.
 type errLoad struct{ limit time.Duration }
 
-func (e errLoad) Error() string { return fmt.Sprintf("loading it takes longer than %v", e.limit) }
+func (e errLoad) Error() string { return fmt.Sprintf("loading takes longer than %v", e.limit) }
 
 // Load opens a bundle, replays its golden cases and returns its model, with default options.
 // The engines are those that the process has. Where several open a graph, the one that the bundle names

@@ -87,7 +87,7 @@ func kernelFor(p *bundle.Picture, input tensor.Spec, graph []byte) *preprocess.K
 func matchPreprocess(s Session) error {
 	in, out := s.Inputs(), s.Outputs()
 	if len(in) != 1 || len(out) != 1 || in[0].DType != tensor.Uint8 || len(in[0].Shape) != 3 {
-		return errors.New("a preprocessing graph takes one uint8 [height, width, 3] and gives one tensor")
+		return errors.New("a preprocessing graph needs one input, uint8 [height, width, 3], and one output")
 	}
 	return nil
 }

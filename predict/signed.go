@@ -47,14 +47,14 @@ func (m *Model) openSigned(ctx context.Context, b *bundle.Bundle, o Options) err
 	}
 	graph, ok := m.graphs.Load().model.(Signed)
 	if !ok {
-		return &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("the engine opens one signature of a graph, not %d: export it with --signature NAME", 1+len(all))}
+		return &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("the engine opens one signature of a graph, not %d: export one with --signature NAME", 1+len(all))}
 	}
 	for _, one := range all {
 		s := newModel(one, o)
 		name := s.manifest.Graph.Signature
 		session := graph.Signed(name)
 		if session == nil {
-			return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: fmt.Errorf("the engine has not opened signature %q", name)}
+			return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: fmt.Errorf("the engine did not open signature %q", name)}
 		}
 		s.graphs.Store(&graphs{model: session, engine: m.graphs.Load().engine})
 		err := s.take(one, o)

@@ -180,7 +180,7 @@ func TestAnEngineThatStaysAway(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if line := p.wait(t, `could not be started again`); line["msg"] != "engine has ended" {
+	if line := p.wait(t, `could not be restarted`); line["msg"] != "engine has ended" {
 		t.Errorf("got %v", line)
 	}
 	for path, want := range map[string]int{"/v2/health/live": 200, "/v2/health/ready": 503, "/v2/models/iris/ready": 503, "/v2/models/iris": 503} {
@@ -281,7 +281,7 @@ func TestASavedModelApart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p.wait(t, `could not be started again`)
+	p.wait(t, `could not be restarted`)
 	if _, err := infer(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "engine has ended") {
 		t.Errorf("while it is away: %v", err)
 	}

@@ -190,7 +190,7 @@ func (f *bareFlags) settings() (p predict.Pictures, err error) {
 	if p.Mean, err = numbers("mean", f.mean); err != nil {
 		return p, err
 	}
-	if p.Deviation, err = numbers("std", f.std); err != nil {
+	if p.Std, err = numbers("std", f.std); err != nil {
 		return p, err
 	}
 	if err := p.Check(); err != nil {

@@ -170,11 +170,11 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 		return nil, &Error{b.Path, name, errors.New("the manifest does not list it")}
 	}
 	if want.Size > maxWhole {
-		return nil, &Error{b.Path, name, fmt.Errorf("it has %d bytes; no file but a SavedModel's may be longer than %d", want.Size, maxWhole)}
+		return nil, &Error{b.Path, name, fmt.Errorf("it has %d bytes, more than the limit of %d for a file outside a SavedModel", want.Size, maxWhole)}
 	}
 	data, err := readLimited(b.files, name, want.Size)
 	if err == nil && (int64(len(data)) != want.Size || hexDigest(data) != want.SHA256) {
-		err = errors.New("it was changed after the bundle was opened")
+		err = errors.New("it changed after the bundle was opened")
 	}
 	if err != nil {
 		return nil, &Error{b.Path, name, err}
@@ -187,7 +187,7 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 func (b *Bundle) Each(visit func(name string, data []byte) error) error {
 	raw, err := readLimited(b.files, ManifestFile, maxManifest)
 	if err == nil && hexDigest(raw) != b.Digest {
-		err = errors.New("it was changed after the bundle was opened")
+		err = errors.New("it changed after the bundle was opened")
 	}
 	if err != nil {
 		return &Error{b.Path, ManifestFile, err}
@@ -349,7 +349,7 @@ func checkFile(ctx context.Context, root files, name string, want File, to io.Wr
 		}
 	}
 	if hex.EncodeToString(h.Sum(nil)) != want.SHA256 {
-		return errors.New("its content was changed: the digest is not the manifest's")
+		return errors.New("its content changed: its digest differs from the manifest's")
 	}
 	return nil
 }

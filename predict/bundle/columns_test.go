@@ -19,7 +19,7 @@ func TestColumnsFitTheirInputs(t *testing.T) {
 		"one input is left out":  {[]Column{age}, "1 columns for 2 inputs"},
 		"one input twice":        {[]Column{age, age}, "two columns"},
 		"no such input":          {[]Column{age, {"City", "town", Text, false, nil}}, `"town"`},
-		"another type":           {[]Column{age, {"City", "city", Integer, false, nil}}, "of the type integer"},
+		"another type":           {[]Column{age, {"City", "city", Integer, false, nil}}, "has type integer"},
 		"a category of nothing":  {[]Column{age, {"City", "city", Category, false, nil}}, "has values"},
 		"a text that has values": {[]Column{age, {"City", "city", Text, false, []string{"Oslo"}}}, "has values"},
 		"a text that is missing": {[]Column{age, {"City", "city", Text, true, nil}}, "only numbers"},

@@ -17,17 +17,17 @@ func (m *Manifest) check() error {
 	seen := map[string]bool{}
 	for _, t := range append(append([]TensorInfo{}, m.Inputs...), m.Outputs...) {
 		if seen[t.Name] {
-			return fmt.Errorf("two inputs or outputs are named %q", t.Name)
+			return fmt.Errorf("the name %q belongs to two inputs or outputs", t.Name)
 		}
 		seen[t.Name] = true
 	}
 	if m.Outputs[0].Hidden {
-		return fmt.Errorf("the first output, %q, is hidden; clients see that one", m.Outputs[0].Name)
+		return fmt.Errorf("the first output %q is hidden: clients see the first output", m.Outputs[0].Name)
 	}
 	if m.Labelled() {
 		out := m.Outputs[0]
 		if n := len(out.Shape); n != 2 || out.Shape[1] == nil || *out.Shape[1] != int64(len(m.Labels)) {
-			return fmt.Errorf("output %q must have one score for each of the %d labels", out.Name, len(m.Labels))
+			return fmt.Errorf("output %q needs one score for each of the %d labels", out.Name, len(m.Labels))
 		}
 	}
 	if n := len(m.Thresholds); n > 0 && n != len(m.Labels) {
@@ -36,11 +36,11 @@ func (m *Manifest) check() error {
 	if p := m.Picture; p != nil {
 		beside := m.Beside()
 		if len(beside) != len(m.Inputs)-1 {
-			return fmt.Errorf("the picture's input %q is not among inputs", p.Input)
+			return fmt.Errorf("picture.input names %q, which inputs does not list", p.Input)
 		}
 		for _, s := range beside {
 			if s.Name == PictureName {
-				return fmt.Errorf("input %q has the name that clients give the picture", s.Name)
+				return fmt.Errorf("input %q takes the name that clients give the picture", s.Name)
 			}
 		}
 	}
@@ -63,13 +63,13 @@ func (m *Manifest) checkColumns() error {
 		at := slices.IndexFunc(m.Inputs, func(i TensorInfo) bool { return i.Name == c.Input })
 		switch {
 		case at < 0:
-			return fmt.Errorf("column %q becomes the input %q, which is not among inputs", c.Name, c.Input)
+			return fmt.Errorf("column %q names the input %q, which inputs does not list", c.Name, c.Input)
 		case seen[c.Input]:
-			return fmt.Errorf("two columns become the input %q", c.Input)
+			return fmt.Errorf("two columns name the input %q", c.Input)
 		case !slices.Contains(types[c.Type], m.Inputs[at].DType) || len(m.Inputs[at].Shape) != 1:
-			return fmt.Errorf("column %q is of the type %s, and its input %q is not", c.Name, c.Type, c.Input)
+			return fmt.Errorf("column %q has type %s, and its input %q another", c.Name, c.Type, c.Input)
 		case (c.Type == Category) != (len(c.Values) > 0):
-			return fmt.Errorf("column %q: a category has values, and nothing else has", c.Name)
+			return fmt.Errorf("column %q: only a category has values, and it needs them", c.Name)
 		case c.Missing && c.Type != Number:
 			return fmt.Errorf("column %q: only numbers may be missing", c.Name)
 		}
@@ -132,23 +132,23 @@ func (m *Manifest) checkCases() error {
 		case ids[c.ID]:
 			return fmt.Errorf("two golden cases have the id %q", c.ID)
 		case isPicture != m.PictureAlone():
-			return fmt.Errorf("golden case %s is %s, which this model does not take", c.ID, c.ContentType)
+			return fmt.Errorf("golden case %s has content type %s, which this model does not take", c.ID, c.ContentType)
 		case m.Picture != nil && c.Pixels == "":
 			return fmt.Errorf("golden case %s has no pixels", c.ID)
 		case m.Task == Classification && !labels[c.Label]:
-			return fmt.Errorf("golden case %s has the label %q, which is not among labels", c.ID, c.Label)
+			return fmt.Errorf("golden case %s has label %q, which labels does not list", c.ID, c.Label)
 		case m.Task == MultiLabel && c.Labels == nil:
-			return fmt.Errorf("golden case %s does not say which labels are over their thresholds", c.ID)
+			return fmt.Errorf("golden case %s does not list the labels above their thresholds", c.ID)
 		}
 		for _, l := range c.Labels {
 			if !labels[l] {
-				return fmt.Errorf("golden case %s has the label %q, which is not among labels", c.ID, l)
+				return fmt.Errorf("golden case %s has label %q, which labels does not list", c.ID, l)
 			}
 		}
 		ids[c.ID] = true
 	}
 	if m.Golden.None == "" && len(m.Golden.Cases) == 0 {
-		return errors.New("there are no golden cases, and golden.none does not say why")
+		return errors.New("the manifest has no golden cases, and golden.none does not say why")
 	}
 	return nil
 }

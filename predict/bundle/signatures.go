@@ -59,7 +59,7 @@ func (m *Manifest) checkSignatures() error {
 		return nil
 	}
 	if !m.hasFolder(m.Graph.Path) || m.Graph.Signature == "" {
-		return fmt.Errorf("signatures are of a SavedModel that graph calls by a signature")
+		return fmt.Errorf("signatures needs a SavedModel whose graph names a signature")
 	}
 	seen := map[string]bool{m.Graph.Signature: true}
 	answers := map[string]bool{}
@@ -68,11 +68,11 @@ func (m *Manifest) checkSignatures() error {
 	}
 	for _, s := range m.Signatures {
 		if seen[s.Name] {
-			return fmt.Errorf("signature %q is there twice", s.Name)
+			return fmt.Errorf("signature %q is listed twice", s.Name)
 		}
 		seen[s.Name] = true
 		if (s.Golden.None == "") != (m.Golden.None == "") {
-			return fmt.Errorf("signature %q: it has golden cases or none as the bundle does: nothing else is proven", s.Name)
+			return fmt.Errorf("signature %q needs golden cases if the bundle has them, and none otherwise", s.Name)
 		}
 		signed := m.signed(s)
 		if err := signed.check(); err != nil {
@@ -81,7 +81,7 @@ func (m *Manifest) checkSignatures() error {
 		own := map[string]bool{}
 		for _, c := range s.Golden.Cases {
 			if answers[c.Tensors] {
-				return fmt.Errorf("signature %q: golden case %s has the tensors of another signature's: %q", s.Name, c.ID, c.Tensors)
+				return fmt.Errorf("signature %q: golden case %s shares its tensors %q with another signature", s.Name, c.ID, c.Tensors)
 			}
 			own[c.Tensors] = true
 		}

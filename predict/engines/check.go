@@ -63,7 +63,7 @@ func CheckOutputs(s Session, inputs tensor.Map, outputs []string, most int64) er
 
 // TooLarge refuses, with [ErrInput], rows whose outputs take more than most bytes.
 func TooLarge(bytes, most int64) error {
-	return inputError{fmt.Errorf("the answer to these rows takes %d bytes, and %d are allowed: send fewer rows", bytes, most)}
+	return inputError{fmt.Errorf("the answer to these rows takes %d bytes, more than the limit of %d: send fewer rows", bytes, most)}
 }
 
 type inputError struct{ error }

@@ -171,7 +171,7 @@ func (c *child) open(meta []byte, engines []predict.Engine) (opened, error) {
 		}
 		one := graph.Signed(s.Name)
 		if one == nil {
-			return answer, fmt.Errorf("the engine has not opened signature %q", s.Name)
+			return answer, fmt.Errorf("the engine did not open signature %q", s.Name)
 		}
 		c.signed = append(c.signed, one)
 	}

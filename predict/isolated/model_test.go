@@ -159,7 +159,7 @@ func TestAModelThatCannotComeBack(t *testing.T) {
 	}
 	until(t, "it is tried", func() bool {
 		down := serving.Of(m).Engine().Down
-		return down != nil && errors.Is(down, predict.ErrUnavailable) && strings.Contains(down.Error(), "could not be started again")
+		return down != nil && errors.Is(down, predict.ErrUnavailable) && strings.Contains(down.Error(), "could not be restarted")
 	})
 	if _, err := m.Run(t.Context(), in); !errors.Is(err, predict.ErrUnavailable) {
 		t.Errorf("got %v", err)

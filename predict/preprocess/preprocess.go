@@ -34,7 +34,7 @@ func New(r Rules) (*Kernel, error) {
 	f, known := filters[r.Resize]
 	if !known || !slices.Contains([]string{"stretch", "crop", "shorter-side", "pad"}, r.Fit) || r.Height < 1 || r.Width < 1 ||
 		r.Channels != 1 && r.Channels != 3 {
-		return nil, fmt.Errorf("no kernel prepares pictures by %+v", r)
+		return nil, fmt.Errorf("no kernel implements the rules %+v", r)
 	}
 	return &Kernel{rules: r, filter: f}, nil
 }
@@ -45,7 +45,7 @@ func (k *Kernel) Shape() []int64 {
 }
 
 // ErrTooLong is wrapped by the error of Run for a picture that is too long and thin to be resized by the rules.
-var ErrTooLong = errors.New("it is too long and thin")
+var ErrTooLong = errors.New("the picture is too long and thin")
 
 // longestAxis is how many pixels an axis may have once it is resized, where they are counted one by one.
 const longestAxis = 1 << 26
@@ -66,7 +66,7 @@ func (k *Kernel) Run(ctx context.Context, pix []byte, width, height int) ([]floa
 	r := &k.rules
 	rows, columns := r.fit(height, width)
 	if k.filter.steps && max(rows.total, columns.total) > longestAxis {
-		return nil, fmt.Errorf("%w: %d x %d pixels become %d x %d by the model's rules, and %d on a side are possible",
+		return nil, fmt.Errorf("%w: %d x %d pixels become %d x %d by the model's rules, and a side may have %d",
 			ErrTooLong, width, height, columns.total, rows.total, longestAxis)
 	}
 	channels := r.Channels

@@ -49,7 +49,7 @@ func TestPreprocessing(t *testing.T) {
 						"order":          {Shape: []int64{3}, Data: []int64{2, 0, 1}},
 						"scale":          {Data: []float32{1 / float32(255)}},
 						"mean":           {Shape: []int64{3}, Data: []float32{0.5, 0.4, 0.3}},
-						"deviation":      {Shape: []int64{3}, Data: []float32{0.2, 0.3, 0.1}},
+						"std":            {Shape: []int64{3}, Data: []float32{0.2, 0.3, 0.1}},
 						"channels_first": {Data: []bool{i%2 == 0}},
 					}
 					for k := range in["image"].Data.([]uint8) {

@@ -52,7 +52,7 @@ func FromBytes(dtype DType, raw []byte, shape ...int64) (Tensor, error) {
 	}
 	size := int64(dtype.ElementSize())
 	if size == 0 {
-		return Tensor{}, fmt.Errorf("there is no element type %s", Quote(dtype))
+		return Tensor{}, fmt.Errorf("unknown element type %s", Quote(dtype))
 	}
 	if n*size != int64(len(raw)) {
 		return Tensor{}, fmt.Errorf("shape %v of %s needs %d bytes, got %d", shape, dtype, n*size, len(raw))

@@ -115,7 +115,7 @@ func TestBundleOfSavedModelRefused(t *testing.T) {
 	}
 	data[0] ^= 1
 	bundletest.Write(t, changed, "saved_model/variables/variables.data-00000-of-00001", data)
-	if _, err := predict.Load(t.Context(), changed, tensorflow.Engine()); err == nil || !strings.Contains(err.Error(), "saved_model/variables/variables.data-00000-of-00001: its content was changed") {
+	if _, err := predict.Load(t.Context(), changed, tensorflow.Engine()); err == nil || !strings.Contains(err.Error(), "saved_model/variables/variables.data-00000-of-00001: its content changed") {
 		t.Errorf("a changed variable: %v", err)
 	}
 }

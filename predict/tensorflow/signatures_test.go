@@ -103,27 +103,27 @@ func TestSignaturesRefused(t *testing.T) {
 		change func(m map[string]any)
 		says   []string
 	}{
-		"one that is there twice": {func(m map[string]any) { signature(m, 1)["name"] = "regress_x_to_y" }, []string{`"regress_x_to_y" is there twice`}},
-		"the bundle's own again":  {func(m map[string]any) { signature(m, 1)["name"] = "serving_default" }, []string{`"serving_default" is there twice`}},
+		"a signature listed twice": {func(m map[string]any) { signature(m, 1)["name"] = "regress_x_to_y" }, []string{`"regress_x_to_y" is listed twice`}},
+		"the bundle's own again":   {func(m map[string]any) { signature(m, 1)["name"] = "serving_default" }, []string{`"serving_default" is listed twice`}},
 		"one without cases": {func(m map[string]any) {
 			signature(m, 3)["golden"] = map[string]any{"cases": []any{}, "none": "trust me"}
-		}, []string{`"regress_x_to_y"`, "nothing else is proven"}},
+		}, []string{`"regress_x_to_y"`, "needs golden cases if the bundle has them"}},
 		"one with no cases and no reason": {func(m map[string]any) { signature(m, 3)["golden"] = map[string]any{"cases": []any{}} }, []string{"/signatures/3/golden"}},
 		"cases of another": {
 			func(m map[string]any) { signature(m, 3)["golden"] = signature(m, 1)["golden"] },
-			[]string{`"regress_x_to_y"`, "another signature's", "signatures/1/"},
+			[]string{`"regress_x_to_y"`, "another signature", "signatures/1/"},
 		},
-		"the bundle's own cases": {func(m map[string]any) { signature(m, 2)["golden"] = m["golden"] }, []string{`"regress_x2_to_y3"`, "another signature's"}},
+		"the bundle's own cases": {func(m map[string]any) { signature(m, 2)["golden"] = m["golden"] }, []string{`"regress_x2_to_y3"`, "another signature"}},
 		"one that the graph has not": {
 			func(m map[string]any) { signature(m, 0)["name"] = "nowhere\x1b[2J" },
 			[]string{`"nowhere\x1b[2J"`, "it has no signature", "regress_x_to_y2"},
 		},
-		"goldens of another":         {func(m map[string]any) { swap(m, 3, 4, "golden") }, []string{"stage model", `"outputs" differs by`, "regress_x_to_y"}},
-		"names of each other":        {func(m map[string]any) { swap(m, 3, 4, "name") }, []string{"stage model", `"outputs" differs`}},
-		"another output's":           {func(m map[string]any) { ofFirst(signature(m, 4), "outputs")["graph_name"] = "y3" }, []string{`signature "regress_x_to_y2"`, "stage model"}},
-		"an input of that name":      {func(m map[string]any) { ofFirst(signature(m, 4), "outputs")["name"] = "inputs" }, []string{`two inputs or outputs are named "inputs"`}},
-		"a type that is not its":     {func(m map[string]any) { ofFirst(signature(m, 4), "inputs")["dtype"] = "float32" }, []string{`signature "regress_x_to_y2"`}},
-		"a method that there is not": {func(m map[string]any) { signature(m, 4)["method"] = "train" }, []string{"/signatures/4/method"}},
+		"goldens of another":     {func(m map[string]any) { swap(m, 3, 4, "golden") }, []string{"stage model", `"outputs" differs by`, "regress_x_to_y"}},
+		"names of each other":    {func(m map[string]any) { swap(m, 3, 4, "name") }, []string{"stage model", `"outputs" differs`}},
+		"another output's":       {func(m map[string]any) { ofFirst(signature(m, 4), "outputs")["graph_name"] = "y3" }, []string{`signature "regress_x_to_y2"`, "stage model"}},
+		"an input of that name":  {func(m map[string]any) { ofFirst(signature(m, 4), "outputs")["name"] = "inputs" }, []string{`the name "inputs" belongs to two inputs or outputs`}},
+		"a type that is not its": {func(m map[string]any) { ofFirst(signature(m, 4), "inputs")["dtype"] = "float32" }, []string{`signature "regress_x_to_y2"`}},
+		"an unknown method":      {func(m map[string]any) { signature(m, 4)["method"] = "train" }, []string{"/signatures/4/method"}},
 		"too many": {func(m map[string]any) {
 			all := m["signatures"].([]any)
 			for i := range 5000 {
@@ -136,7 +136,7 @@ func TestSignaturesRefused(t *testing.T) {
 			}
 			m["signatures"] = all
 		}, []string{"/signatures", "64"}},
-		"none by name": {func(m map[string]any) { delete(m["graph"].(map[string]any), "signature") }, []string{"graph calls by a signature"}},
+		"none by name": {func(m map[string]any) { delete(m["graph"].(map[string]any), "signature") }, []string{"whose graph names a signature"}},
 	} {
 		place := bundletest.Copy(t, halfPlusTwo)
 		bundletest.Edit(t, place, c.change)

@@ -91,8 +91,8 @@ def build_bare(resize: Resize) -> onnx.ModelProto:
 
     Beside ``image`` its inputs are ``size`` (int64: height, width), ``fit`` (int64: which of :data:`FITS`),
     ``shorter_side`` (int64), ``pad_colour`` (uint8 [3], RGB), ``order`` (int64 [3]: where each
-    of the model's channels is in RGB), ``scale`` (float32), ``mean`` and ``deviation`` (float32 [3], in
-    the model's order) and ``channels_first`` (bool). The values are (pixel x scale - mean) / deviation.
+    of the model's channels is in RGB), ``scale`` (float32), ``mean`` and ``std`` (float32 [3], in
+    the model's order) and ``channels_first`` (bool). The values are (pixel x scale - mean) / std.
     """
     n = Nodes()
     size = (n("Gather", "size", 0, axis=0), n("Gather", "size", 1, axis=0))
@@ -114,7 +114,7 @@ def build_bare(resize: Resize) -> onnx.ModelProto:
     pixels = n("Where", outside, n.cast("pad_colour", FLOAT), pixels)
     pixels = n("Gather", pixels, "order", axis=2)
     pixels = n("Sub", n("Mul", pixels, "scale"), "mean")
-    values = n("Div", pixels, "deviation", name="values")
+    values = n("Div", pixels, "std", name="values")
     pixels = n.choose(
         "channels_first",
         lambda inside: inside("Transpose", values, perm=[2, 0, 1]),
@@ -132,7 +132,7 @@ def build_bare(resize: Resize) -> onnx.ModelProto:
             value("order", INT64, [3]),
             value("scale", FLOAT, []),
             value("mean", FLOAT, [3]),
-            value("deviation", FLOAT, [3]),
+            value("std", FLOAT, [3]),
             value("channels_first", BOOL, []),
         ],
         value(OUTPUT, FLOAT, [None, None, None]),
