@@ -3,6 +3,7 @@ package predict_test
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // TestTheLabelIsReplayedByItself plants a case whose two best classes are so close that the scores agree within the
@@ -75,6 +77,66 @@ func TestTheLabelIsReplayedByItself(t *testing.T) {
 	})
 	_, err = predict.Load(t.Context(), place, onnx.Engine())
 	if err == nil || !strings.Contains(err.Error(), `answered "versicolor", training answered "virginica"`) {
+		t.Errorf("loaded with %v", err)
+	}
+}
+
+// TestOutputsAreReplayedFromTheRawInput plants a case whose recorded input is within its tolerance of what the picture
+// gives, with the answers to that input. Each stage by itself agrees; the way from the picture to the outputs does not.
+func TestOutputsAreReplayedFromTheRawInput(t *testing.T) {
+	m, err := predict.Load(t.Context(), shapes, onnx.Engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	place := bundletest.Copy(t, shapes)
+	const tensors = "golden/005.safetensors"
+	file, err := os.ReadFile(filepath.Join(place, tensors))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := tensor.ReadSafetensors(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := recorded["input.pixels"]
+	for i, v := range in.Data.([]float32) {
+		in.Data.([]float32)[i] = v + []float32{9e-4, -9e-4, -9e-4}[i%3]*max(1, v) // redder
+	}
+	out, err := m.Run(t.Context(), predict.Tensors{"pixels": in})
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := 0.0
+	length := 8 + binary.LittleEndian.Uint64(file)
+	var header map[string]struct {
+		Offsets [2]uint64 `json:"data_offsets"`
+	}
+	if err := json.Unmarshal(file[8:length], &header); err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range map[string]tensor.Tensor{"input.pixels": in, "output.logits": out["logits"], "output.probabilities": out["probabilities"]} {
+		if name != "input.pixels" {
+			d, err := tensor.Difference(x, recorded[name])
+			if err != nil {
+				t.Fatal(err)
+			}
+			moved = max(moved, d)
+		}
+		for i, v := range x.Data.([]float32) {
+			binary.LittleEndian.PutUint32(file[length+header[name].Offsets[0]+4*uint64(i):], math.Float32bits(v))
+		}
+	}
+	if moved < 3e-4 {
+		t.Fatalf("the outputs move by %g alone", moved)
+	}
+	bundletest.Write(t, place, tensors, file)
+	bundletest.Edit(t, place, func(manifest map[string]any) {
+		manifest["tolerance"].(map[string]any)["preprocess"] = 1e-3
+	})
+	_, err = predict.Load(t.Context(), place, onnx.Engine())
+	var refused *predict.ParityError
+	if !errors.As(err, &refused) || refused.Stage != predict.StageLabel || refused.Case != "005" || !strings.Contains(err.Error(), "from the raw input") {
 		t.Errorf("loaded with %v", err)
 	}
 }

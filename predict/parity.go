@@ -206,9 +206,8 @@ func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
 	if err := ctx.Err(); err != nil {
 		return g, err
 	}
-	exact := true
 	if r.m.manifest.Picture != nil {
-		exact, err = r.picture(ctx, g)
+		err = r.picture(ctx, g)
 	}
 	if err == nil {
 		err = r.given(g)
@@ -223,45 +222,44 @@ func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
 	if err := r.compare(g, StageModel, out, g.Outputs, "alone"); err != nil {
 		return g, err
 	}
-	return g, r.label(ctx, g, exact)
+	return g, r.label(ctx, g)
 }
 
-func (r *replayer) picture(ctx context.Context, g golden) (exact bool, err error) {
+func (r *replayer) picture(ctx context.Context, g golden) error {
 	file, err := r.b.ReadFile(g.Pixels)
 	if err != nil {
-		return false, err
+		return err
 	}
 	got, err := pixels.Decode(ctx, g.Picture, r.m.decode)
 	if err != nil {
-		return false, r.fail(g, StageDecode, math.Inf(1), 0, err)
+		return r.fail(g, StageDecode, math.Inf(1), 0, err)
 	}
 	recorded, err := png.DecodeConfig(bytes.NewReader(file)) // before its pixels take any memory
 	if err != nil {
-		return false, &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: fmt.Errorf("read recorded pixels: %w", err)}
+		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: fmt.Errorf("read recorded pixels: %w", err)}
 	}
 	if got.Width != recorded.Width || got.Height != recorded.Height {
-		return false, r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("decoded to %d x %d pixels, training saw %d x %d",
+		return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("decoded to %d x %d pixels, training saw %d x %d",
 			got.Width, got.Height, recorded.Width, recorded.Height))
 	}
 	want, err := readPixels(file)
 	if err != nil {
-		return false, &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
+		return &bundle.Error{Bundle: r.b.Path, File: g.Pixels, Err: err}
 	}
 	worst := 0
 	for i := range got.Pix {
 		worst = max(worst, int(got.Pix[i])-int(want.Pix[i]), int(want.Pix[i])-int(got.Pix[i]))
 	}
 	if worst > 0 {
-		return false, r.fail(g, StageDecode, float64(worst), 0, fmt.Errorf("pixels differ by %d of 255, tolerance 0", worst))
+		return r.fail(g, StageDecode, float64(worst), 0, fmt.Errorf("pixels differ by %d of 255, tolerance 0", worst))
 	}
-	r.differs(StageDecode, float64(worst))
 
 	in, err := r.m.preprocessed(ctx, want)
 	if err != nil {
-		return false, r.fail(g, StagePreprocess, math.Inf(1), 0, err)
+		return r.fail(g, StagePreprocess, math.Inf(1), 0, err)
 	}
 	name := r.m.manifest.Picture.Input
-	return worst == 0, r.compare(g, StagePreprocess, in, Tensors{name: g.Inputs[name]}, "")
+	return r.compare(g, StagePreprocess, in, Tensors{name: g.Inputs[name]}, "")
 }
 
 // compare holds got to want within the stage's tolerance.
@@ -303,9 +301,8 @@ func (r *replayer) differs(stage Stage, d float64) {
 	p.LargestDifference = max(p.Differences.Model, p.Differences.Label)
 }
 
-// label replays a case the whole way, as a caller would. Outputs are compared where the case's
-// picture, if it has one, was decoded exactly.
-func (r *replayer) label(ctx context.Context, g golden, exact bool) error {
+// label replays a case the whole way, as a caller would.
+func (r *replayer) label(ctx context.Context, g golden) error {
 	in, err := r.m.Prepare(ctx, g.Raw)
 	if err != nil {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
@@ -314,10 +311,8 @@ func (r *replayer) label(ctx context.Context, g golden, exact bool) error {
 	if err != nil {
 		return r.fail(g, StageLabel, math.Inf(1), 0, err)
 	}
-	if exact {
-		if err := r.compare(g, StageLabel, out, g.Outputs, "from the raw input"); err != nil {
-			return err
-		}
+	if err := r.compare(g, StageLabel, out, g.Outputs, "from the raw input"); err != nil {
+		return err
 	}
 	answer, err := r.m.Label(out, 0)
 	if err != nil {
