@@ -86,6 +86,9 @@ NAMED = [
     ("the replay does not compare the label", "predict/parity.go",
      "if err := SameLabels(&r.m.manifest, g.Case, answer.Classes); err != nil {",
      "if err := SameLabels(&r.m.manifest, g.Case, answer.Classes); err != nil && false {"),
+    ("the replay does not compare the outputs from the raw input", "predict/parity.go",
+     'if err := r.compare(g, StageLabel, out, g.Outputs, "from the raw input"); err != nil {',
+     'if err := r.compare(g, StageLabel, out, g.Outputs, "from the raw input"); err != nil && false {'),
     ("a SavedModel's private copy is not held to its digests", "predict/bundle/bundle.go",
      "err = checkFile(ctx, b.files, file, want, copied)\n", "if _ = checkFile(ctx, b.files, file, want, copied); false {\n\t\t}\n"),
     ("the port for operators stops before the clients'", "serve/life.go", "range []bool{false, true}", "range []bool{true, false}"),
@@ -96,6 +99,11 @@ NAMED = [
     ("OIP's bodies are freed before they are parsed", "serve/oip/infer.go", "defer free() //", "free() //"),
     ("TensorFlow's bodies are freed before they are parsed", "serve/tfserving/answer.go", "defer free() //", "free() //"),
     ("the tolerance is relative alone", "predict/tensor/compare.go", "max(1, math.Abs(want))", "math.Abs(want)"),
+    ("Python's tolerance is relative alone", "src/forgo/exporting/_golden.py", "np.maximum(1, np.abs(b))", "np.abs(b)"),
+    ("safetensors with holes", "predict/tensor/safetensors.go", "if span[0] != end {", "if false {"),
+    ("safetensors with trailing bytes", "predict/tensor/safetensors.go", "if end != int64(len(body)) {", "if false {"),
+    ("doubtful golden cases are chosen", "src/forgo/exporting/_golden.py", "certainty[i] > 4 * tolerance", "certainty[i] > 0"),
+    ("golden cases cover no class", "src/forgo/exporting/_golden.py", "        _cover(chosen, candidates, [tuple(found) for found in labels])\n", ""),
 ]  # fmt: skip
 
 # Where Go's mutants are drawn: every package below these folders, but for what only tests use.
