@@ -29,7 +29,17 @@ type session struct {
 
 	// ownShapes is set where an output had another shape than the graph's ends let expect.
 	ownShapes atomic.Bool
+
+	// running counts the bytes of inputs of all large runs that have not ended.
+	running atomic.Int64
 }
+
+// ONNX Runtime keeps what runs allocate for later ones. A run with inputs of largeRun bytes, or one that
+// starts while others have crowded bytes, gives unused memory back when it ends. It costs such runs a few percent.
+const (
+	largeRun = 4 << 20
+	crowded  = 8 << 20
+)
 
 // maxPlaced is how many bytes of an output are set aside on the word of its shape.
 const maxPlaced = 64 << 20
@@ -167,12 +177,23 @@ func (s *session) place(ctx context.Context, inputs predict.Tensors, outputs []s
 		}
 		wanted, out = append(wanted, i), append(out, v)
 	}
+	var size int64
+	for _, spec := range s.inputs {
+		size += inputs[spec.Name].Size()
+	}
+	shrink := s.running.Add(size) >= crowded || size >= largeRun
+	defer s.running.Add(-size)
 	var stop *ort.Stop
-	if ctx.Done() != nil {
+	if ctx.Done() != nil || shrink {
 		if stop, err = s.lib.NewStop(); err != nil {
 			return nil, err
 		}
 		defer stop.Close()
+	}
+	if shrink {
+		if err := stop.Shrink(); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.ort.Run(ctx, stop, in, wanted, out); err != nil {
 		return nil, err

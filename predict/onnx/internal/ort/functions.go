@@ -27,6 +27,7 @@ const (
 	runWithBinding                      function = 133
 	releaseSession                      function = 95
 	createRunOptions                    function = 39
+	addRunConfigEntry                   function = 165
 	runOptionsSetTerminate              function = 46
 	releaseRunOptions                   function = 97
 	createIoBinding                     function = 134

@@ -79,8 +79,8 @@ func (s *Session) Run(ctx context.Context, stop *Stop, inputs []Value, wanted []
 	})
 }
 
-// Stop lets the end of a context end a run between two operations. It is for one run at a time, and for
-// none after one that it ended.
+// Stop holds the options of one run at a time. It lets the end of a context end a run between two operations,
+// and serves no run after one that it ended.
 type Stop struct {
 	lib     *Library
 	options uintptr
@@ -88,13 +88,19 @@ type Stop struct {
 	Spent   bool
 }
 
-// NewStop returns a Stop, which is to be closed.
+// NewStop returns a Stop, which its caller must close.
 func (l *Library) NewStop() (*Stop, error) {
 	made := new(uintptr)
 	if err := l.call(createRunOptions, uintptr(unsafe.Pointer(made))); err != nil {
 		return nil, err
 	}
 	return &Stop{lib: l, options: *made, told: make(chan struct{}, 1)}, nil
+}
+
+// Shrink has runs give the arena's unused memory back to the system when they end.
+func (s *Stop) Shrink() error {
+	key, devices := clib.String("memory.enable_memory_arena_shrinkage"), clib.String("cpu:0")
+	return s.lib.call(addRunConfigEntry, s.options, uintptr(unsafe.Pointer(&key[0])), uintptr(unsafe.Pointer(&devices[0])))
 }
 
 // Close frees it.
