@@ -77,7 +77,9 @@ HALF = "../conformance/bundles/half_plus_two.forgo"
 
 RIPE = "mutants/ripe.forgo"
 CUT_OUT, PADDED, GREY = (f"mutants/{name}.forgo" for name in ("cut", "padded", "grey"))
-FIT, KERNEL_TAPS, KERNEL_SUMS = (f"predict/preprocess/{name}.go" for name in ("fit", "taps", "rounded"))
+FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
+    f"predict/preprocess/{name}.go" for name in ("fit", "taps", "rounded", "vectors_amd64")
+)
 
 WIRE = "predict/isolated/wire.go"
 
@@ -140,7 +142,10 @@ BINARY_SKEWS = [
     BinarySkew("bilinear from the corners", "preprocess", KERNEL_TAPS, "\t\tif halfPixel {", "\t\tif false {"),
     BinarySkew("a filter's taps off by one", "preprocess", KERNEL_TAPS, "t.add(a.start+first+i, int32", "t.add(a.start+max(first-1, 0)+i, int32", bundle=CUT_OUT),
     BinarySkew("a filter's sums cut off, not rounded", "preprocess", KERNEL_SUMS, "rounding = 1 << (weightBits - 1)", "rounding = 1", bundle=CUT_OUT),
-    BinarySkew("a filter's overshoot wraps round", "preprocess", KERNEL_SUMS, "byte(min(max(sum>>weightBits, 0), 255))", "byte(sum >> weightBits)", bundle=CUT_OUT),
+    BinarySkew("a filter's overshoot wraps round", "preprocess", KERNEL_SUMS, "byte(min(max(sum>>weightBits, 0), 255))", "byte(sum >> weightBits)", also=(("if hasVectors && len(to) >= 8 {", "if false {"),), bundle=CUT_OUT),
+    BinarySkew("the columns behind the last vector lost", "preprocess", KERNEL_VECTORS, "if rest := len(to) - 8; n < len(to) {", "if rest := len(to) - 8; n > len(to) {", bundle=PADDED),
+    BinarySkew("the columns of the last vector taken one further left", "preprocess", KERNEL_VECTORS, "&from[rest*fromStep], toStride", "&from[max(rest-1, 0)*fromStep], toStride", bundle=PADDED),
+    BinarySkew("the rows behind the last eight lost", "preprocess", KERNEL_SUMS, "at := min(y, n-together)", "at := min(y, n-n%together-together)", bundle=CUT_OUT),
     BinarySkew("the shorter side rounded up", "preprocess", FIT, "a.total = r.ShorterSide * have[side] / have[1-side]", "a.total = (r.ShorterSide*have[side] + have[1-side] - 1) / have[1-side]", bundle=CUT_OUT),
     BinarySkew("the ground of a padded picture black", "preprocess", "predict/preprocess/preprocess.go", "ground := r.PadColour[:]", "ground := make([]byte, 3)", bundle=PADDED),
     BinarySkew("a picture padded from the corner", "preprocess", FIT, "a.at = half(size[side] - a.total)", "a.at = 0", bundle=PADDED),

@@ -24,7 +24,7 @@ func (f filter) work(rows, columns axis, width, channels int) int64 {
 		return 0
 	case f.rounds:
 		taken := float64(rows.wanted())*float64(rows.have)/float64(max(rows.total, 1)) + rows.reach(f.support) + 2
-		return 2*line + int64(min(float64(rows.have), taken))*made + 8*line + 2*made
+		return int64(min(float64(rows.have), taken))*made + 24*line + 17*made
 	}
 	return 4 * line
 }

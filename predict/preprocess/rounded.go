@@ -3,6 +3,8 @@ package preprocess
 import (
 	"context"
 	"encoding/binary"
+	"sync"
+	"sync/atomic"
 )
 
 // Pillow's arithmetic: whole numbers, rounded to bytes after each axis. Two sums of 32 bits are kept in one word: a product of
@@ -25,37 +27,50 @@ func byteOf(sum int32) byte { return byte(min(max(sum>>weightBits, 0), 255)) }
 
 // rounded resizes as Pillow does, columns first unless rows first leaves less to do.
 func rounded(support float64, kernel func(float64) float64) filter {
+	var last atomic.Pointer[bothTaps]
 	return filter{support: support, rounds: true, run: func(ctx context.Context, p picture, o output, rows, columns axis) error {
-		down, along := pillowTaps(rows, support, kernel), pillowTaps(columns, support, kernel)
+		both := last.Load()
+		if both == nil || both.rows != rows || both.columns != columns {
+			both = &bothTaps{rows, columns, pillowTaps(rows, support, kernel), pillowTaps(columns, support, kernel)}
+			if cap(both.down.weights)+cap(both.along.weights) <= keptTaps {
+				last.Store(both)
+			}
+		}
+		down, along := both.down, both.along
 		width := columns.wanted() * p.channels
 		a := newAcross(&along, p.channels)
 		// Pillow 13 begins with the rows where that leaves it less to do. Earlier ones never do.
 		if lost := rows.have - rows.total; lost > 0 && lost > 2*(columns.have-columns.total) {
-			lines := [2][]byte{make([]byte, p.stride+8), make([]byte, p.stride+8)}
-			made := [2][]byte{make([]byte, width), make([]byte, width)}
-			for i := 0; i < rows.wanted(); i += 2 {
+			n := min(together, rows.wanted())
+			s := newScratch(n*(p.stride+width) + a.memory())
+			defer s.end()
+			lines, made := s.take(n*p.stride), s.take(n*width)
+			a.begin(n, s)
+			for i := 0; i < rows.wanted(); i += n {
 				if err := ended(ctx, i); err != nil {
 					return err
 				}
-				second := min(i+1, rows.wanted()-1)
-				sumRows(lines[0][:p.stride], p.pix, p.stride, 0, &down, i)
-				sumRows(lines[1][:p.stride], p.pix, p.stride, 0, &down, second)
-				a.pair(made[0], made[1], lines[0], lines[1])
-				toFloats(o.row(i), made[0])
-				toFloats(o.row(second), made[1])
+				at := min(i, rows.wanted()-n)
+				for k := range n {
+					sumRows(lines[k*p.stride:][:p.stride], p.pix, p.stride, 0, &down, at+k)
+				}
+				if err := a.rows(ctx, made, lines, p.stride, n); err != nil {
+					return err
+				}
+				for k := range n {
+					toFloats(o.row(at+k), made[k*width:][:width])
+				}
 			}
 			return nil
 		}
 		first, last := down.span()
-		narrow := make([]byte, (last-first)*width)
-		for y := first; y < last; y += 2 {
-			if err := ended(ctx, y-first); err != nil {
-				return err
-			}
-			second := min(y+1, last-1)
-			a.pair(narrow[(y-first)*width:][:width], narrow[(second-first)*width:][:width], p.row(y), p.row(second))
+		s := newScratch((last-first+1)*width + a.memory())
+		defer s.end()
+		narrow, line := s.take((last-first)*width), s.take(width)
+		a.begin(last-first, s)
+		if err := a.rows(ctx, narrow, p.pix[first*p.stride:], p.stride, last-first); err != nil {
+			return err
 		}
-		line := make([]byte, width)
 		for i := range rows.wanted() {
 			sumRows(line, narrow, width, first, &down, i)
 			toFloats(o.row(i), line)
@@ -64,7 +79,54 @@ func rounded(support float64, kernel func(float64) float64) filter {
 	}}
 }
 
+// bothTaps are those of a picture's axes. They are kept for the next picture, which often has the same size.
+type bothTaps struct {
+	rows, columns axis
+	down, along   taps[int32]
+}
+
+// keptTaps bounds how many taps a filter keeps.
+const keptTaps = 1 << 15
+
+// scratch is memory between the picture and the output. It is used again: a server would otherwise leave it for the
+// collector with each picture.
+type scratch struct{ all, left []byte }
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// keptScratch bounds what is kept for the next picture.
+const keptScratch = 2 << 20
+
+// newScratch has n bytes to take, which hold whatever they held before.
+func newScratch(n int) *scratch {
+	s := scratches.Get().(*scratch)
+	if len(s.all) < n {
+		s.all = make([]byte, n)
+	}
+	s.left = s.all
+	return s
+}
+
+func (s *scratch) take(n int) []byte {
+	taken := s.left[:n:n]
+	s.left = s.left[n:]
+	return taken
+}
+
+// end gives everything back that was taken.
+func (s *scratch) end() {
+	if len(s.all) > keptScratch {
+		s.all = nil
+	}
+	s.left = nil
+	scratches.Put(s)
+}
+
 func toFloats(to []float32, from []byte) {
+	if hasVectors && len(from) >= 8 {
+		vectorFloats(to, from)
+		return
+	}
 	to = to[:len(from)]
 	for i, v := range from {
 		to[i] = float32(v)
@@ -79,6 +141,15 @@ func sumRows(to, pix []byte, stride, base int, down *taps[int32], i int) {
 		return
 	}
 	rows := pix[(int(places[0])-base)*stride:]
+	if hasVectors && len(to) >= 8 {
+		vectorDown(to, rows, stride, weights)
+		return
+	}
+	plainDown(to, rows, stride, weights)
+}
+
+// plainDown sums rows up from the first one that counts.
+func plainDown(to, rows []byte, stride int, weights []int32) {
 	x := 0
 	for ; x+8 <= len(to); x += 8 {
 		s0, s1, s2, s3 := uint64(bothHalf), uint64(bothHalf), uint64(bothHalf), uint64(bothHalf)
@@ -107,17 +178,60 @@ func sumRows(to, pix []byte, stride, base int, down *taps[int32], i int) {
 	}
 }
 
-// across sums along rows, two rows at a time.
+// together is how many rows are summed along at once with vectors.
+const together = 8
+
+// across sums along rows, some rows at a time.
 type across struct {
 	taps     *taps[int32]
 	channels int
-	from, to int
-	both     []uint64 // the two rows' samples, side by side: pixel after pixel
+	from, to int      // the pixels of a row that count
+	taken    int      // samples of them
+	width    int      // samples that are made of a row
+	both     []uint64 // of pair: two rows' samples side by side, pixel after pixel
+	columns  []byte   // of eight: eight rows' samples side by side
+	made     []byte   // of eight: the sums side by side
 }
 
 func newAcross(t *taps[int32], channels int) *across {
-	from, to := t.span()
-	return &across{taps: t, channels: channels, from: from, to: to, both: make([]uint64, max(0, to-from)*channels)}
+	a := &across{taps: t, channels: channels, width: len(t.ends) * channels}
+	a.from, a.to = t.span()
+	a.taken = max(0, a.to-a.from) * channels
+	return a
+}
+
+// memory is the most that begin takes.
+func (a *across) memory() int { return together * (a.taken + a.width) }
+
+// begin takes what so many rows need.
+func (a *across) begin(rows int, s *scratch) {
+	if hasVectors && min(rows, a.taken, a.width) >= together {
+		a.columns, a.made = s.take(together*a.taken), s.take(together*a.width)
+	} else {
+		a.both = make([]uint64, a.taken)
+	}
+}
+
+// rows makes n rows, as many as it began with, of rows that are stride bytes apart. The last ones are made again where
+// there are not as many as are summed at once.
+func (a *across) rows(ctx context.Context, to, from []byte, stride, n int) error {
+	step := 2
+	if a.columns != nil {
+		step = together
+	}
+	for y := 0; y < n; y += step {
+		if err := ended(ctx, y); err != nil {
+			return err
+		}
+		if step == together {
+			at := min(y, n-together)
+			a.eight(to[at*a.width:], from[at*stride:], stride)
+			continue
+		}
+		second := min(y+1, n-1)
+		a.pair(to[y*a.width:][:a.width], to[second*a.width:][:a.width], from[y*stride:][:stride], from[second*stride:][:stride])
+	}
+	return nil
 }
 
 func (a *across) pair(to0, to1, row0, row1 []byte) {
