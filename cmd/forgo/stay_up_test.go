@@ -160,6 +160,30 @@ func TestServersStayUpAndGoDown(t *testing.T) {
 		}
 	})
 
+	t.Run("a client does not read its answer", func(t *testing.T) {
+		t.Parallel()
+		p := launch(t, command, iris, "--verify", "quick", "--drain", "1s")
+		conn, err := net.Dial("tcp", p.places["http"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+			t.Fatal(err)
+		}
+		rows := "[" + strings.Repeat("[0,0,0,0],", 200_000) + "[0,0,0,0]]" // the answer is 20 MB: no socket holds it
+		if _, err := fmt.Fprintf(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(rows), rows); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 12)); err != nil {
+			t.Fatal("no answer began: ", err)
+		}
+		_ = p.Process.Signal(syscall.SIGTERM)
+		if code := p.ended(t, 4*time.Second); code != exitRefused {
+			t.Errorf("exit code %d", code)
+		}
+	})
+
 	t.Run("the reader of its log dies", func(t *testing.T) {
 		t.Parallel()
 		r, w, err := os.Pipe()
