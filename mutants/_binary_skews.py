@@ -70,6 +70,7 @@ SESSION, GATHER, DECODED = (
     "return upright(img, h.orientation), nil",
 )
 
+JPEG_VECTORS = "predict/pixels/jpeg/vectors_amd64.go"
 PARSE, COLOUR, CAFFE = "predict/pixels/jpeg/parse.go", "predict/pixels/jpeg/colour.go", "mutants/caffe.forgo"
 ROWS, TENSORS, TEXTS = "predict/payload/elements.go", "predict/tensorflow/tensors.go", "mutants/texts.forgo"
 IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shapes.forgo"
@@ -124,6 +125,10 @@ BINARY_SKEWS = [
     BinarySkew("tables kept from the picture before", "decode", PARSE, "	p := parser{File: &File{data: data}}\n", "	p := parser{File: &File{data: data}, dht: kept}\n", also=(("p.dht[class][number] = h\n", "p.dht[class][number] = h\n		kept = p.dht\n"), ("const truncated =", "var kept [2][4]*huffmanSpec\n\nconst truncated =")), bundle=CAFFE, tags=""),
     BinarySkew("nearest chroma upsampling in Go", "decode", "predict/pixels/jpeg/upsample.go", "		u.fancy = width > 2\n", "		u.fancy = width < 0\n", tags=""),
     BinarySkew("inverse transform rounded down", "decode", "predict/pixels/jpeg/idct.go", "const center = 1<<17 + 128<<18", "const center = 128 << 18", tags=""),
+    BinarySkew("the samples behind the last vector lost", "decode", JPEG_VECTORS, "if last := n - 15; n%16 > 0 {", "if last := n - 15; n%16 > 16 {", bundle=PADDED, tags=""),
+    BinarySkew("the pixels behind the last vector lost", "decode", JPEG_VECTORS, "if last := n - 16; n%16 > 0 {", "if last := n - 16; n%16 > 16 {", bundle=PADDED, tags=""),
+    BinarySkew("samples of the last vector taken one further right", "decode", JPEG_VECTORS, "double16(&near[last], ", "double16(&near[last+1], ", bundle=PADDED, tags=""),
+    BinarySkew("chroma of half the width rounded as that of half both", "decode", "predict/pixels/jpeg/upsample.go", "vectorDouble(in, in, out, 4, 8)", "vectorDouble(in, in, out, 8, 7)", bundle=PADDED, tags=""),
     BinarySkew("red and blue swapped by the decoder in Go", "decode", COLOUR, "yCbCrRow(c[0], c[1], c[2], out)\n	case cmyk", "yCbCrRow(c[0], c[2], c[1], out)\n	case cmyk", tags=""),
     BinarySkew("CMYK taken as not inverted", "decode", COLOUR, "share := int32(255-v)*white + 128", "share := int32(v)*white + 128", bundle=CAFFE),
     BinarySkew("EXIF orientation dropped", "decode", PIXELS, DECODED, "return upright(img, 1), nil"),

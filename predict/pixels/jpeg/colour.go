@@ -83,6 +83,10 @@ var (
 const bias = 256
 
 func yCbCrRow(luma, cb, cr, out []byte) {
+	if hasVectors && len(luma) >= 16 {
+		vectorColours(luma, cb, cr, out)
+		return
+	}
 	cb, cr, out = cb[:len(luma)], cr[:len(luma)], out[:3*len(luma)]
 	for x, l := range luma {
 		sums := fromCb[cb[x]] + fromCr[cr[x]] + uint64(l)*(1+1<<16+1<<48)

@@ -41,6 +41,8 @@ func (b *block) inverse(dst []byte, stride int) {
 			row := (*[8]byte)(dst[y*stride:])
 			*row = [8]byte{v, v, v, v, v, v, v, v}
 		}
+	case hasVectors:
+		b.vectorInverse(dst, stride)
 	case b.last <= 9:
 		b.inverseCorner(dst, stride)
 	default:

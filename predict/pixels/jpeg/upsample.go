@@ -64,6 +64,12 @@ func repeat(in []byte, n int, out []byte) {
 func doubleWidth(in, out []byte) {
 	last := len(in) - 1
 	out = out[:2*len(in)]
+	if hasVectors && len(in) >= 18 {
+		vectorDouble(in, in, out, 4, 8) // 3 in + in is four times what is taken here, and so are the biases
+		out[0], out[1] = in[0], byte((3*int32(in[0])+int32(in[1])+2)>>2)
+		out[2*last], out[2*last+1] = byte((3*int32(in[last])+int32(in[last-1])+1)>>2), in[last]
+		return
+	}
 	left, here := int32(in[0]), int32(in[0])
 	for x := range last {
 		right := int32(in[x+1])
@@ -84,6 +90,13 @@ func doubleHeight(near, far, out []byte, bias int32) {
 func doubleBoth(near, far, out []byte) {
 	last := len(near) - 1
 	out, far = out[:2*len(near)], far[:len(near)]
+	if hasVectors && len(near) >= 18 {
+		vectorDouble(near, far, out, 8, 7)
+		sum := func(x int) int32 { return 3*int32(near[x]) + int32(far[x]) }
+		out[0], out[1] = byte((4*sum(0)+8)>>4), byte((3*sum(0)+sum(1)+7)>>4)
+		out[2*last], out[2*last+1] = byte((3*sum(last)+sum(last-1)+8)>>4), byte((4*sum(last)+7)>>4)
+		return
+	}
 	here := 3*int32(near[0]) + int32(far[0])
 	left := here
 	for x := range last {
