@@ -147,6 +147,7 @@ ROTATED = """		if n := t.Rows(); n > 1 {
 		}
 """
 SIGNATURES, SERIALIZED = "serve/tfserving/signatures.go", "serve/tfserving/serialized.go"
+OIP_MESSAGES, TF_MESSAGES = "internal/oippb/wire.go", "internal/tfpb/wire.go"
 EXAMPLES, TF_PROTO = "serve/tfserving/examples.go", "serve/tfserving/proto.go"
 ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(a, dst, given[0].Name, results[outputs[len(outputs)-1].Name])"
 SWAPPED = """			if t.rows > 8 {
@@ -190,4 +191,8 @@ SERVE_SKEWS = [
     ServeSkew("another signature answers", "serve tensorflow", SIGNATURES, "	if s, ok := all[name]; ok {\n", "	if s, ok := all[strings.TrimSuffix(name, \"2\")]; ok {\n", also=(('	"slices"\n', '	"slices"\n	"strings"\n'),), bundle="half_plus_two"),
     ServeSkew("serialized tf.Examples in another order", "serve tensorflow-grpc", SERIALIZED, "		texts[i] = text(data)\n", "		texts[len(texts)-1-i] = text(data)\n", bundle="half_plus_two", replay=("--protocol", "tensorflow-grpc"), proves="writer tf.Example"),
     ServeSkew("floats of features rounded to integers", "serve tensorflow", SERIALIZED, "		values, _ := t.Data.([]float32)\n", "		values, _ := t.Data.([]float32)\n		for i := range values {\n			values[i] = float32(int(values[i]))\n		}\n", bundle="half_plus_two", proves="reader TensorFlow REST serialized examples"),
+    ServeSkew("raw inputs of a gRPC message shifted by an element", "serve oip-grpc", OIP_MESSAGES, "			x.RawInputContents = append(x.RawInputContents, r.Clone())\n", "			raw := r.Clone()\n			x.RawInputContents = append(x.RawInputContents, append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...))\n", proves="reader OIP gRPC message"),
+    ServeSkew("typed outputs of a gRPC message from the second on", "serve oip-grpc", OIP_MESSAGES, "dst = protofields.AppendFloats(dst, 6, x.Fp32Contents)", "dst = protofields.AppendFloats(dst, 6, append(append([]float32{}, x.Fp32Contents[min(1, len(x.Fp32Contents)):]...), x.Fp32Contents[:min(1, len(x.Fp32Contents))]...))", proves="writer OIP gRPC message"),
+    ServeSkew("content of a TensorFlow gRPC message shifted by an element", "serve tensorflow-grpc", TF_MESSAGES, "			x.TensorContent = r.Clone()\n", "			raw := r.Clone()\n			x.TensorContent = append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...)\n", proves="reader TensorFlow gRPC message"),
+    ServeSkew("floats of a TensorFlow gRPC message from the second on", "serve tensorflow-grpc", TF_MESSAGES, "dst = protofields.AppendFloats(dst, 5, x.FloatVal)", "dst = protofields.AppendFloats(dst, 5, append(append([]float32{}, x.FloatVal[min(1, len(x.FloatVal)):]...), x.FloatVal[:min(1, len(x.FloatVal))]...))", proves="writer TensorFlow gRPC message"),
 ]  # fmt: skip

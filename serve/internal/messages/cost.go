@@ -4,6 +4,7 @@ package messages
 
 import (
 	"fmt"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -17,8 +18,56 @@ const (
 	maxNested   = 64
 )
 
+// layout is what cost needs to know of a message's type, found by reflection once.
+type layout struct{ fields []field } // by number
+
+type field struct {
+	kind   protoreflect.Kind // 0 for a number that the type does not have
+	nested *layout           // of messages
+	entry  bool              // of a map
+}
+
+var layouts sync.Map // by protoreflect.MessageDescriptor
+
+func layoutOf(d protoreflect.MessageDescriptor) *layout {
+	if l, ok := layouts.Load(d); ok {
+		return l.(*layout)
+	}
+	l, _ := layouts.LoadOrStore(d, newLayout(d, map[protoreflect.FullName]*layout{}))
+	return l.(*layout)
+}
+
+// newLayout finds a type's layout; known are those that are found, as a type may have itself in it.
+func newLayout(d protoreflect.MessageDescriptor, known map[protoreflect.FullName]*layout) *layout {
+	if l, ok := known[d.FullName()]; ok {
+		return l
+	}
+	l := new(layout)
+	known[d.FullName()] = l
+	for i := range d.Fields().Len() {
+		f := d.Fields().Get(i)
+		if missing := int(f.Number()) + 1 - len(l.fields); missing > 0 {
+			l.fields = append(l.fields, make([]field, missing)...)
+		}
+		found := field{kind: f.Kind(), entry: f.IsMap()}
+		if f.Message() != nil {
+			found.nested = newLayout(f.Message(), known)
+		}
+		l.fields[f.Number()] = found
+	}
+	return l
+}
+
+// field is the one of a number.
+func (l *layout) field(number protowire.Number) field {
+	if int(number) < len(l.fields) {
+		return l.fields[number]
+	}
+	return field{}
+}
+
 // cost is the memory that a message will take.
-func cost(raw []byte, d protoreflect.MessageDescriptor, depth int) (int64, error) {
+func (l *layout) cost(raw []byte, depth int) (int64, error) {
 	if depth > maxNested {
 		return 0, fmt.Errorf("messages are nested deeper than %d", maxNested)
 	}
@@ -29,7 +78,7 @@ func cost(raw []byte, d protoreflect.MessageDescriptor, depth int) (int64, error
 			return 0, protowire.ParseError(n)
 		}
 		raw = raw[n:]
-		field := d.Fields().ByNumber(number)
+		f := l.field(number)
 		if kind != protowire.BytesType {
 			if n = protowire.ConsumeFieldValue(number, kind, raw); n < 0 {
 				return 0, protowire.ParseError(n)
@@ -44,21 +93,21 @@ func cost(raw []byte, d protoreflect.MessageDescriptor, depth int) (int64, error
 		}
 		raw = raw[n:]
 		switch {
-		case field == nil:
+		case f.kind == 0:
 			total += int64(len(value)) + pointerSize
-		case field.Message() != nil:
-			inner, err := cost(value, field.Message(), depth+1)
+		case f.nested != nil:
+			inner, err := f.nested.cost(value, depth+1)
 			if err != nil {
 				return 0, err
 			}
 			total += inner + pointerSize
-			if field.IsMap() {
+			if f.entry {
 				total += entrySize
 			}
-		case field.Kind() == protoreflect.StringKind || field.Kind() == protoreflect.BytesKind:
+		case f.kind == protoreflect.StringKind || f.kind == protoreflect.BytesKind:
 			total += int64(len(value)) + 2*pointerSize
 		default:
-			total += packedSize(field.Kind(), value) + pointerSize
+			total += packedSize(f.kind, value) + pointerSize
 		}
 	}
 	return total, nil

@@ -95,7 +95,7 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if !ok {
 		return c.CodecV2.Marshal(v)
 	}
-	buf, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, 0, a.size), a.Message)
+	buf, err := a.append(make([]byte, 0, a.size))
 	a.Message = nil
 	if err != nil || mem.IsBelowBufferPoolingThreshold(cap(buf)) {
 		a.account.release()
@@ -146,9 +146,17 @@ func (a *account) release() {
 type answer struct {
 	proto.Message
 	size    int
+	byHand  bool // it writes itself
 	account *account
 	conn    *connection.Conn // nil where it is not known
 	wait    time.Duration
+}
+
+func (a *answer) append(dst []byte) ([]byte, error) {
+	if w, ok := a.Message.(writable); ok && a.byHand {
+		return w.AppendWire(dst), nil
+	}
+	return proto.MarshalOptions{}.MarshalAppend(dst, a.Message)
 }
 
 // hangUp closes the connection of a client that does not take the answer in time.
@@ -196,17 +204,32 @@ func (m *Messages) counted(next grpc.MethodHandler) grpc.MethodHandler {
 			a.release()
 			return out, err
 		}
-		size := proto.Size(message)
+		size, byHand := 0, false
+		if w, ok := message.(writable); ok {
+			size, byHand = w.SizeWire()
+		}
+		if !byHand {
+			size = proto.Size(message)
+		}
 		if err := a.take(int64(size)); err != nil {
 			a.release()
 			return nil, reply.RPC(err)
 		}
 		return &answer{
-			Message: message, size: size, account: a,
+			Message: message, size: size, byHand: byHand, account: a,
 			conn: connection.Of(ctx), wait: minrate.Allowed(m.patience, int64(size)),
 		}, nil
 	}
 }
+
+// readable is a message that reads itself, unless it is unusual; writable one that writes itself.
+type (
+	readable interface{ ReadWire(message []byte) bool }
+	writable interface {
+		SizeWire() (size int, ok bool)
+		AppendWire(dst []byte) []byte
+	}
+)
 
 // unmarshal reads a message, what it takes reserved first.
 func (m *Messages) unmarshal(raw []byte, message proto.Message, a *account) error {
@@ -216,12 +239,15 @@ func (m *Messages) unmarshal(raw []byte, message proto.Message, a *account) erro
 			return tooMuch(err)
 		}
 	}
-	n, err := cost(raw, message.ProtoReflect().Descriptor(), 0)
+	n, err := layoutOf(message.ProtoReflect().Descriptor()).cost(raw, 0)
 	if err == nil {
 		if err := a.take(n); err != nil {
 			return tooMuch(err)
 		}
-		err = proto.Unmarshal(raw, message)
+		if r, ok := message.(readable); ok && r.ReadWire(raw) {
+			return nil
+		}
+		err = proto.Unmarshal(raw, message) // which begins anew
 	}
 	if err != nil {
 		return status.Errorf(codes.InvalidArgument, "the message cannot be read: %v", err)

@@ -1,0 +1,98 @@
+package protofields
+
+// Writing fields. What has its type's zero value is left out, as proto3 has it.
+
+import (
+	"encoding/binary"
+	"math"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+func float32At(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
+func float64At(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }
+
+// Size is the size of a field of a number below 16 with so many bytes.
+func Size(bytes int) int { return 1 + protowire.SizeBytes(bytes) }
+
+// SizeText is the size of a field of text; ok becomes false where the text is no UTF-8.
+func SizeText(text string, ok *bool) int {
+	if text == "" {
+		return 0
+	}
+	if !utf8.ValidString(text) {
+		*ok = false
+	}
+	return Size(len(text))
+}
+
+// AppendText appends a field of text.
+func AppendText(dst []byte, number uint64, text string) []byte {
+	if text == "" {
+		return dst
+	}
+	return append(AppendLength(dst, number, len(text)), text...)
+}
+
+// AppendLength appends what comes before so many bytes of a field.
+func AppendLength(dst []byte, number uint64, bytes int) []byte {
+	return protowire.AppendVarint(protowire.AppendVarint(dst, number<<3|Bytes), uint64(bytes))
+}
+
+// SizeNumbers is how many bytes numbers take, packed.
+func SizeNumbers[T int32 | int64 | uint32 | uint64](numbers []T) int {
+	n := 0
+	for _, x := range numbers {
+		n += protowire.SizeVarint(uint64(x))
+	}
+	return n
+}
+
+// AppendNumbers appends a field of packed numbers.
+func AppendNumbers[T int32 | int64 | uint32 | uint64](dst []byte, number uint64, numbers []T) []byte {
+	if len(numbers) == 0 {
+		return dst
+	}
+	dst = AppendLength(dst, number, SizeNumbers(numbers))
+	for _, x := range numbers {
+		dst = protowire.AppendVarint(dst, uint64(x))
+	}
+	return dst
+}
+
+// AppendBools appends a field of packed booleans.
+func AppendBools(dst []byte, number uint64, bools []bool) []byte {
+	if len(bools) == 0 {
+		return dst
+	}
+	dst = AppendLength(dst, number, len(bools))
+	for _, x := range bools {
+		dst = protowire.AppendVarint(dst, protowire.EncodeBool(x))
+	}
+	return dst
+}
+
+// AppendFloats appends a field of packed numbers of four bytes.
+func AppendFloats(dst []byte, number uint64, floats []float32) []byte {
+	if len(floats) == 0 {
+		return dst
+	}
+	dst = AppendLength(dst, number, 4*len(floats))
+	for _, x := range floats {
+		dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(x))
+	}
+	return dst
+}
+
+// AppendDoubles appends a field of packed numbers of eight bytes.
+func AppendDoubles(dst []byte, number uint64, doubles []float64) []byte {
+	if len(doubles) == 0 {
+		return dst
+	}
+	dst = AppendLength(dst, number, 8*len(doubles))
+	for _, x := range doubles {
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(x))
+	}
+	return dst
+}
