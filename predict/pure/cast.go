@@ -24,6 +24,9 @@ func castTo(out, in *value, to tensor.DType) error {
 	if in.dtype() == to {
 		return out.copy(in, in.shape)
 	}
+	if err := out.memory.fits(int64(in.count()), widened[in.kind()]); err != nil {
+		return err
+	}
 	switch x := in.data.(type) {
 	case *[]float32:
 		return castFrom(out, in, *x, to)
@@ -62,6 +65,9 @@ func castTo(out, in *value, to tensor.DType) error {
 	}
 	return unsupported(in)
 }
+
+// widened is how many bytes a conversion takes for an element, beside the result.
+var widened = [kinds]int{kindBool: 1, kindFloat16: 8, kindBFloat16: 8, kindString: 16}
 
 func castFrom[F number](out, in *value, x []F, to tensor.DType) error {
 	switch to {

@@ -88,7 +88,10 @@ func convOf[T float](w *window, group int64, in, out []*value) error {
 					row[i] = fill
 				}
 			}
-			multiply(to, weights[g*filters*under:][:filters*under], columns, int(filters), int(under), int(places))
+			of := weights[g*filters*under:][:filters*under]
+			if err := multiply(out[0].memory, to, of, columns, int(filters), int(under), int(places)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -145,7 +148,7 @@ func copyLine[T float](to, from []T, start, stride int64) {
 	if stride == 1 {
 		i := min(int64(len(to)), max(0, -start))
 		clear(to[:i])
-		if first := start + i; first < int64(len(from)) {
+		if first := start + i; first >= 0 && first < int64(len(from)) {
 			i += int64(copy(to[i:], from[first:]))
 		}
 		clear(to[i:])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -20,6 +21,30 @@ type graph struct {
 	constants       map[string]*value
 	inputs, outputs []end
 	depth           int // of a body, in how many others it lies
+	parts           *parts
+}
+
+// parts is how many parts the graphs of a file may still have. Each takes two bytes of the file at least, and
+// hundreds of memory.
+type parts struct{ nodes, others int }
+
+const (
+	maxNodes  = 1 << 16
+	maxOthers = 1 << 20
+)
+
+func (p *parts) node() error {
+	if p.nodes--; p.nodes < 0 {
+		return fmt.Errorf("it has more than %d nodes", maxNodes)
+	}
+	return nil
+}
+
+func (p *parts) other() error {
+	if p.others--; p.others < 0 {
+		return fmt.Errorf("it has more than %d attributes, inputs, outputs and weights", maxOthers)
+	}
+	return nil
 }
 
 // end is an input or an output of a graph.
@@ -37,6 +62,7 @@ type node struct {
 	version  int // of the node's domain, in this model
 	constant []*value
 	bodies   []*body
+	memory   *memory // for what is computed once
 }
 
 // attribute is one setting of a node.
@@ -58,7 +84,7 @@ var errOutside = errors.New("it keeps data outside of the file, which is not sup
 // (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). A field that is not known here may
 // change what a graph means, so it is refused; those that only describe are passed over.
 func decode(model []byte) (*graph, error) {
-	g := &graph{opsets: map[string]int{}, constants: map[string]*value{}}
+	g := &graph{opsets: map[string]int{}, constants: map[string]*value{}, parts: &parts{maxNodes, maxOthers}}
 	var body []byte
 	err := wire.Fields(model, func(f wire.Field) error {
 		switch f.Number {
@@ -115,10 +141,16 @@ func (g *graph) body(b []byte) error {
 	return wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
 		case 1:
-			n, err := decodeNode(f.Bytes, g.depth)
+			if err := g.parts.node(); err != nil {
+				return err
+			}
+			n, err := decodeNode(f.Bytes, g)
 			g.nodes = append(g.nodes, n)
 			return err
 		case 5:
+			if err := g.parts.other(); err != nil {
+				return err
+			}
 			name, t, err := decodeTensor(f.Bytes)
 			if err != nil {
 				return fmt.Errorf("initializer %s: %w", tensor.Quote(name), err)
@@ -126,6 +158,9 @@ func (g *graph) body(b []byte) error {
 			g.constants[name], err = constant(t)
 			return err
 		case 11, 12:
+			if err := g.parts.other(); err != nil {
+				return err
+			}
 			e, err := decodeEnd(f.Bytes, g.depth > 0)
 			if err != nil {
 				return err
@@ -143,7 +178,7 @@ func (g *graph) body(b []byte) error {
 	})
 }
 
-func decodeNode(b []byte, depth int) (*node, error) {
+func decodeNode(b []byte, of *graph) (*node, error) {
 	n := &node{attributes: map[string]attribute{}}
 	err := wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
@@ -156,7 +191,7 @@ func decodeNode(b []byte, depth int) (*node, error) {
 		case 4:
 			n.op = string(f.Bytes)
 		case 5:
-			return n.attribute(f.Bytes, depth)
+			return n.attribute(f.Bytes, of)
 		case 6, 9, 10: // doc, metadata, device notes
 		case 7:
 			if n.domain = string(f.Bytes); n.domain == "ai.onnx" {
@@ -170,7 +205,10 @@ func decodeNode(b []byte, depth int) (*node, error) {
 	return n, err
 }
 
-func (n *node) attribute(b []byte, depth int) error {
+func (n *node) attribute(b []byte, of *graph) error {
+	if err := of.parts.other(); err != nil {
+		return err
+	}
 	var a attribute
 	name := ""
 	err := wire.Fields(b, func(f wire.Field) error {
@@ -191,14 +229,15 @@ func (n *node) attribute(b []byte, depth int) error {
 			a.t, err = constant(t)
 			return err
 		case 6:
-			if depth >= maxDepth {
+			if of.depth >= maxDepth {
 				return fmt.Errorf("graphs lie more than %d deep in each other", maxDepth)
 			}
-			a.g = &graph{constants: map[string]*value{}, depth: depth + 1}
+			a.g = &graph{constants: map[string]*value{}, depth: of.depth + 1, parts: of.parts}
 			return a.g.body(f.Bytes)
 		case 7:
 			return packed32(f, func(x uint32) { a.floats = append(a.floats, math.Float32frombits(x)) })
 		case 8:
+			a.ints = slices.Grow(a.ints, varints(f))
 			return packedVarints(f, func(x uint64) { a.ints = append(a.ints, int64(x)) })
 		case 9:
 			a.strings = append(a.strings, string(f.Bytes))
@@ -245,6 +284,15 @@ func packed64(f wire.Field, visit func(uint64)) error {
 	return nil
 }
 
+// varints is how many numbers of varying length a field has.
+func varints(f wire.Field) int {
+	n := 0
+	for _, b := range f.Bytes {
+		n += int(^b >> 7) // the last byte of each
+	}
+	return n
+}
+
 // packedVarints is packed32 for numbers of varying length.
 func packedVarints(f wire.Field, visit func(uint64)) error {
 	if f.Bytes == nil {
@@ -280,6 +328,7 @@ func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 		case 4:
 			return packed32(f, func(x uint32) { wide(uint64(x)) })
 		case 5, 7, 11:
+			bits = slices.Grow(bits, varints(f))
 			return packedVarints(f, wide)
 		case 6:
 			texts = append(texts, string(f.Bytes))

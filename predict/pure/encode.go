@@ -127,6 +127,9 @@ var oneHotEncoder = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, prepare
 	}
 	byText, byInteger := indexOf(texts), indexOf(integers)
 	return func(in, out []*value) error {
+		if err := out[0].memory.fits(int64(in[0].count()), 8); err != nil { // widened
+			return err
+		}
 		switch x := in[0].data.(type) {
 		case *[]string:
 			return oneHot(out[0], in[0], *x, byText, zeros)

@@ -50,11 +50,25 @@ func (engine) Open(ctx context.Context, g predict.Graph, _ predict.SessionOption
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s, err := open(ctx, g)
+	s, err := openSafely(ctx, g)
 	if err != nil {
 		return nil, fmt.Errorf("open ONNX graph: %s: %w", filepath.Base(g.Path), err)
 	}
 	return s, nil
+}
+
+// errPanic is a fault of a kernel, which ends the opening or the run, and not the process.
+type errPanic struct{ of any }
+
+func (e errPanic) Error() string { return fmt.Sprintf("panic: %v", e.of) }
+
+func openSafely(ctx context.Context, g predict.Graph) (s *session, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, errPanic{p}
+		}
+	}()
+	return open(ctx, g)
 }
 
 func open(ctx context.Context, want predict.Graph) (*session, error) {

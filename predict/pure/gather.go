@@ -70,7 +70,7 @@ func gathered(out, in *value, axis int, index, indexShape []int64) error {
 
 func gatherFrom[T tensor.Element](out, in *value, x []T, axis int, index, shape []int64) error {
 	y, err := place[T](out, shape...)
-	if err != nil {
+	if err != nil || len(y) == 0 {
 		return err
 	}
 	outer, n, inner := size(in.shape[:axis]), in.shape[axis], size(in.shape[axis+1:])

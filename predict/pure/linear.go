@@ -201,7 +201,9 @@ var linearRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scrat
 			clear(row)
 			copy(row, intercepts)
 		}
-		multiply(y, x, w, n, columns, targets)
+		if err := multiply(out[0].memory, y, x, w, n, columns, targets); err != nil {
+			return err
+		}
 		for i := range n {
 			t.all(y[i*targets:][:targets])
 		}
@@ -245,7 +247,9 @@ var linearClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scra
 		for i := range n {
 			copy(scores[i*targets:][:targets], intercepts)
 		}
-		multiply(scores, x, w, n, columns, targets)
+		if err := multiply(out[0].memory, scores, x, w, n, columns, targets); err != nil {
+			return err
+		}
 		texts, integers, err := labels.place(out[0], n)
 		if err != nil {
 			return err

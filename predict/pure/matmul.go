@@ -7,9 +7,25 @@ import (
 	"fmt"
 )
 
-// multiply adds to z [m, n] the product of a [m, k] and b [k, n], all row-major.
-func multiply[T number](z, a, b []T, m, k, n int) {
-	if hasVectors && m*n > 0 {
+// multiply adds to z [m, n] the product of a [m, k] and b [k, n], all row-major. It is given up when the run is.
+func multiply[T number](until *memory, z, a, b []T, m, k, n int) error {
+	if m*n == 0 || k == 0 {
+		return nil
+	}
+	const atOnce = 1 << 26 // multiplications: some ten milliseconds
+	block := max(4, atOnce/(k*n)&^3)
+	for first := 0; first < m; first += block {
+		if err := until.ended(); err != nil {
+			return err
+		}
+		rows := min(block, m-first)
+		multiplyRows(z[first*n:][:rows*n], a[first*k:][:rows*k], b, rows, k, n)
+	}
+	return nil
+}
+
+func multiplyRows[T number](z, a, b []T, m, k, n int) {
+	if hasVectors {
 		if z, ok := any(z).([]float32); ok {
 			product(z, any(a).([]float32), any(b).([]float32), m, k, n)
 			return
@@ -18,7 +34,7 @@ func multiply[T number](z, a, b []T, m, k, n int) {
 	multiplied(z, a, b, m, k, n)
 }
 
-// multiplied is multiply without vectors.
+// multiplied is multiplyRows without vectors.
 func multiplied[T number](z, a, b []T, m, k, n int) {
 	for i := range m {
 		row, factors := z[i*n:][:n], a[i*k:][:k]
@@ -97,12 +113,13 @@ func matMulOf[T number](out *value, in []*value, a []T) error {
 		return nil
 	}
 	if len(outerB) == 0 { // one matrix for all rows
-		multiply(z, a, b, len(z)/int(n), int(k), int(n))
-		return nil
+		return multiply(out.memory, z, a, b, len(z)/int(n), int(k), int(n))
 	}
 	wa, wb := newWalk(out.shape[:outer], outerA), newWalk(out.shape[:outer], outerB)
 	for i := 0; i < len(z); i += int(m * n) {
-		multiply(z[i:], a[wa.at*m*k:], b[wb.at*k*n:], int(m), int(k), int(n))
+		if err := multiply(out.memory, z[i:], a[wa.at*m*k:], b[wb.at*k*n:], int(m), int(k), int(n)); err != nil {
+			return err
+		}
 		wa.next()
 		wb.next()
 	}
@@ -113,7 +130,7 @@ var gemmOp = operator{since: 7, inputs: [2]int{2, 3}, outputs: 1, scratch: 2, pr
 	s := n.settings()
 	g := gemm{float64(s.float("alpha", 1)), float64(s.float("beta", 1)), s.integer("transA", 0) != 0, s.integer("transB", 0) != 0, nil}
 	if w := n.constant[1]; w != nil && g.transB && len(w.shape) == 2 { // turned once
-		g.turned = &value{memory: &memory{left: maxMemory}}
+		g.turned = &value{memory: n.memory}
 		if err := turn(g.turned, w); err != nil {
 			return nil, err
 		}
@@ -181,9 +198,8 @@ func gemmOf[T float](g *gemm, in, out []*value) error {
 	} else if err := fillWith(z, in[2], out[0].shape, T(1)); err != nil {
 		return err
 	}
-	multiply(z, x, w, int(m), int(k), int(n))
-	if simple {
-		return nil
+	if err := multiply(out[0].memory, z, x, w, int(m), int(k), int(n)); err != nil || simple {
+		return err
 	}
 	scale(z, T(g.alpha))
 	if in[2] == nil {

@@ -97,9 +97,6 @@ func (s *scope) find(name string) (ref, bool) {
 	return r, true
 }
 
-// maxNodes bounds how long a graph is.
-const maxNodes = 1 << 16
-
 // planGraph looks the nodes' operators up, runs those whose inputs are constant, and decides
 // which outputs take their inputs' memory over.
 func planGraph(ctx context.Context, g *graph, outer *scope) (*plan, error) {
@@ -108,9 +105,6 @@ func planGraph(ctx context.Context, g *graph, outer *scope) (*plan, error) {
 }
 
 func planScope(ctx context.Context, g *graph, outer *scope) (*plan, *scope, error) {
-	if len(g.nodes) > maxNodes {
-		return nil, nil, fmt.Errorf("it has %d nodes (limit %d)", len(g.nodes), maxNodes)
-	}
 	if err := g.known(); err != nil {
 		return nil, nil, err
 	}
@@ -232,7 +226,7 @@ func (p *plan) add(ctx context.Context, n *node, at *scope) error {
 	}
 	s := step{what: n.what()}
 	isConstant := true
-	n.constant = make([]*value, len(n.in))
+	n.constant, n.memory = make([]*value, len(n.in)), at.fold
 	for i, name := range n.in {
 		r, ok := at.find(name)
 		if !ok {

@@ -67,6 +67,9 @@ func poolOf[T number](w *window, out, in *value, x []T, least T, average, withPa
 		from, to := x[c*plane:][:plane], y[c*places:][:places]
 		var at [maxWindow]int64
 		for i := range to {
+			if err := out.memory.ended(); err != nil {
+				return err
+			}
 			to[i] = poolAt(&fit, from, sizes, at, least, average, withPads)
 			for d := w.rank - 1; d >= 0; d-- {
 				if at[d]++; at[d] < steps[d] {
@@ -81,10 +84,7 @@ func poolOf[T number](w *window, out, in *value, x []T, least T, average, withPa
 
 func poolAt[T number](w *window, x []T, sizes []int64, at [maxWindow]int64, least T, average, withPads bool) T {
 	most, sum, n := least, 0.0, int64(0)
-	w.positions(sizes, at, func(offset, _ int64) {
-		if offset < 0 {
-			return
-		}
+	w.positions(sizes, at, func(offset int64) {
 		n++
 		if average {
 			sum += float64(x[offset])

@@ -2,6 +2,7 @@ package pure
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +66,9 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, model []byte) {
 		s, err := Engine().Open(t.Context(), predict.Graph{Data: model, Path: "fuzzed.onnx"}, predict.SessionOptions{})
+		if errors.As(err, new(errPanic)) {
+			t.Fatal(err)
+		}
 		if err != nil {
 			return
 		}
@@ -93,7 +97,9 @@ func FuzzOpen(f *testing.F) {
 		// A loop may be all but endless.
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
-		_, _ = s.Run(ctx, inputs, outputs)
+		if _, err := s.Run(ctx, inputs, outputs); errors.As(err, new(errPanic)) {
+			t.Fatal(err)
+		}
 	})
 }
 

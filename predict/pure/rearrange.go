@@ -252,7 +252,7 @@ func splitInto(out []*value, in *value, along int64, sizes []int64) error {
 		if sizes != nil {
 			n = sizes[i]
 		}
-		if n < 0 || start+n > total {
+		if n < 0 || n > total-start {
 			return fmt.Errorf("sizes %v do not add up to %d", sizes, total)
 		}
 		if v != nil {
@@ -431,6 +431,9 @@ func padWithin(out, in *value, mode string, shape []int64, before *[maxRank]int6
 	for d := range shape {
 		if shape[d] == in.shape[d] && before[d] == 0 {
 			continue
+		}
+		if err := out.memory.fits(shape[d], 8); err != nil {
+			return err
 		}
 		at := make([]int64, shape[d])
 		for i := range at {

@@ -104,7 +104,7 @@ func (r *resizing) apply(in, out []*value) error {
 		if i == len(changed)-1 {
 			to = out[0]
 		}
-		t, err := r.taps(x.shape[at], shape[at], scales[at])
+		t, err := r.taps(to.memory, x.shape[at], shape[at], scales[at])
 		if err != nil {
 			return err
 		}
@@ -166,10 +166,14 @@ func (r *resizing) place(i, have, want int64, scale float32) float32 {
 	return (x+0.5)/scale - 0.5
 }
 
-func (r *resizing) taps(have, want int64, scale float32) (taps, error) {
+func (r *resizing) taps(m *memory, have, want int64, scale float32) (taps, error) {
 	t := taps{each: map[string]int{"nearest": 1, "linear": 2, "cubic": 4}[r.mode]}
-	if want > maxMemory/64 {
-		return t, errMemory
+	if err := m.fits(want, 12*t.each); err != nil {
+		return t, err
+	}
+	t.index = make([]int64, 0, want*int64(t.each))
+	if r.mode != "nearest" {
+		t.weights = make([]float32, 0, want*int64(t.each))
 	}
 	inside := func(i int64) int64 { return max(0, min(have-1, i)) }
 	for i := range want {
@@ -240,7 +244,7 @@ func weigh[T float](out, in *value, x []T, axis int, t *taps) error {
 	shape := slices.Clone(in.shape)
 	shape[axis] = int64(wanted)
 	y, err := place[T](out, shape...)
-	if err != nil {
+	if err != nil || len(y) == 0 {
 		return err
 	}
 	outer, have, inner := int(size(in.shape[:axis])), int(in.shape[axis]), int(size(in.shape[axis+1:]))

@@ -88,7 +88,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	return result, nil
 }
 
-func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []string) (answer predict.Tensors, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -102,7 +102,13 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []
 	if !ok {
 		r = newRun(s.plan, &memory{left: maxMemory})
 	}
-	defer s.giveBack(r)
+	defer func() {
+		if p := recover(); p != nil { // r is not used again
+			answer, err = nil, errPanic{p}
+			return
+		}
+		s.giveBack(r)
+	}()
 	for i, spec := range s.inputs {
 		if err := r.values[s.plan.inputs[i]].set(inputs[spec.Name]); err != nil {
 			return nil, err

@@ -104,6 +104,9 @@ func svmRegress(v *vectors, w []float32, rho float32, oneClass bool) kernel {
 			return err
 		}
 		for i := range n {
+			if err := out[0].memory.ended(); err != nil {
+				return err
+			}
 			v.compare(k, x[i*columns:][:columns])
 			sum := 0.0
 			for j, a := range k {
@@ -209,6 +212,9 @@ func (c *svmClasses) classify(in, out []*value) error {
 		}
 	}
 	for i := range n {
+		if err := out[0].memory.ended(); err != nil {
+			return err
+		}
 		c.compare(k, x[i*columns:][:columns])
 		c.vote(scores, votes, k)
 		row := work[2*classes*classes:][:classes]

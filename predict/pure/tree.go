@@ -154,9 +154,12 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 		}
 	}
 	reached := make([]bool, n)
+	for _, root := range e.roots {
+		reached[root] = true
+	}
 	child := func(i int, node int64) (int32, error) {
 		c, ok := at[id{t.trees[i], node}]
-		if !ok || reached[c] || c == e.root(i) {
+		if !ok || reached[c] {
 			return 0, fmt.Errorf("node %d of tree %d is missing, or reached twice", node, t.trees[i])
 		}
 		reached[c] = true
@@ -197,19 +200,6 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 	}
 	e.flatten()
 	return e, e.addWeights(t, func(tree, node int64) (int32, bool) { i, ok := at[id{tree, node}]; return i, ok })
-}
-
-// root is the first node of the tree that node i belongs to.
-func (e *ensemble[T]) root(i int) int32 {
-	low, high := 0, len(e.roots)
-	for low+1 < high {
-		if mid := (low + high) / 2; int(e.roots[mid]) <= i {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return e.roots[low]
 }
 
 // addWeights gives each leaf its weights, together and in their order.
@@ -415,6 +405,9 @@ func regress[T float](e *ensemble[T], how string, post transform, in, out []*val
 		return err
 	}
 	for i := range s.n {
+		if err := out[0].memory.ended(); err != nil {
+			return err
+		}
 		e.aggregate(scores, scored, x[i*columns:][:columns], how)
 		row := y[i*e.targets:][:e.targets]
 		for j, v := range scores {
@@ -531,6 +524,9 @@ func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
 	}
 	spare := make([]float32, 0)
 	for i := range s.n {
+		if err := out[0].memory.ended(); err != nil {
+			return err
+		}
 		clear(scores)
 		clear(scored)
 		for first := 0; first < len(e.roots); first += 4 {

@@ -23,6 +23,14 @@ type memory struct {
 	ctx  context.Context // nil where nothing ends it
 }
 
+// fits fails where n elements more, which no value holds, are too many.
+func (m *memory) fits(n int64, size int) error {
+	if m != nil && (n > maxMemory || m.left < n*int64(size)) {
+		return errMemory
+	}
+	return nil
+}
+
 // ended returns why the run is given up.
 func (m *memory) ended() error {
 	if m.ctx == nil {
@@ -304,11 +312,10 @@ func (v *value) integers() ([]int64, error) {
 		return d, nil
 	}
 	if d, ok := of[int32](v); ok {
-		wide := make([]int64, len(d))
-		for i, x := range d {
-			wide[i] = int64(x)
+		if err := v.memory.fits(int64(len(d)), 8); err != nil {
+			return nil, err
 		}
-		return wide, nil
+		return widen(d), nil
 	}
 	return nil, fmt.Errorf("got %s, want int64 or int32", v.dtype())
 }

@@ -100,30 +100,33 @@ func (w *window) over(sizes []int64) (fit window, steps [maxWindow]int64, err er
 	return fit, steps, nil
 }
 
-// positions calls visit with the offset in a plane of each element under the window at a place,
-// and its index in the window; -1 as the offset outside of the plane.
-func (w *window) positions(sizes []int64, at [maxWindow]int64, visit func(offset int64, index int64)) {
-	var k [maxWindow]int64
-	total := int64(1)
+// positions calls visit with the offset in a plane of each element under the window at a place. However large the
+// window, what lies outside of the plane costs nothing.
+func (w *window) positions(sizes []int64, at [maxWindow]int64, visit func(offset int64)) {
+	var start, first, last [maxWindow]int64
 	for i := range w.rank {
-		total *= w.kernel[i]
+		start[i] = at[i]*w.stride[i] - w.before[i]
+		first[i] = (max(0, -start[i]) + w.dilate[i] - 1) / w.dilate[i]
+		last[i] = min(w.kernel[i]-1, (sizes[i]-1-start[i])/w.dilate[i])
+		if start[i] >= sizes[i] || first[i] > last[i] {
+			return
+		}
 	}
-	for index := range total {
-		offset, inside := int64(0), true
+	for k := first; ; {
+		offset := int64(0)
 		for i := range w.rank {
-			p := at[i]*w.stride[i] - w.before[i] + k[i]*w.dilate[i]
-			inside = inside && p >= 0 && p < sizes[i]
-			offset = offset*sizes[i] + p
+			offset = offset*sizes[i] + start[i] + k[i]*w.dilate[i]
 		}
-		if !inside {
-			offset = -1
-		}
-		visit(offset, index)
-		for i := w.rank - 1; i >= 0; i-- {
-			if k[i]++; k[i] < w.kernel[i] {
+		visit(offset)
+		i := w.rank - 1
+		for ; i >= 0; i-- {
+			if k[i]++; k[i] <= last[i] {
 				break
 			}
-			k[i] = 0
+			k[i] = first[i]
+		}
+		if i < 0 {
+			return
 		}
 	}
 }
