@@ -13,47 +13,61 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx"
 )
 
-// busy is ONNX Runtime with a graph that keeps it busy as it is opened, until goOn is closed.
+// busy is ONNX Runtime with a graph that keeps it busy as it is opened, or runs, until goOn is closed.
 type busy struct {
 	predict.Engine
-	goOn   chan struct{}
-	open   chan predict.Session
-	closed *atomic.Int32
+	runs           bool
+	came           func()
+	goOn           chan struct{}
+	opened, closed *atomic.Int32
 }
 
 func (e busy) Open(_ context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
-	<-e.goOn
+	e.opened.Add(1)
+	if !e.runs {
+		e.came()
+		<-e.goOn
+	}
 	s, err := e.Engine.Open(context.Background(), g, o)
-	counted := countedSession{s, e.closed}
-	e.open <- counted
-	return counted, err
+	return busySession{s, e}, err
 }
 
-type countedSession struct {
+type busySession struct {
 	predict.Session
-	closed *atomic.Int32
+	e busy
 }
 
-func (s countedSession) Close() error {
-	defer s.closed.Add(1)
+func (s busySession) Run(_ context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+	if s.e.runs {
+		s.e.came()
+		<-s.e.goOn
+	}
+	return s.Session.Run(context.Background(), inputs, outputs)
+}
+
+func (s busySession) Close() error {
+	defer s.e.closed.Add(1)
 	return s.Session.Close()
 }
 
-// A library that is opening a graph cannot be told to stop: its caller does not wait, and what it
-// opens at last is closed.
+// A library that is opening a graph cannot be told to stop, nor can it in the middle of an operation: its caller does
+// not wait, and what it opens at last is closed.
 func TestLoadIsGivenUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		timeout time.Duration
+		runs    bool // it is stuck in a run
 		want    error
 		says    string
 	}{
-		"when its caller leaves": {0, context.Canceled, "gave up opening the graph"},
-		"when its time is over":  {50 * time.Millisecond, context.DeadlineExceeded, "loading takes longer than 50ms"},
+		"when its caller leaves":       {0, false, context.Canceled, "gave up opening the graph"},
+		"when its time is over":        {time.Second, false, context.DeadlineExceeded, "loading takes longer than 1s"},
+		"in a run, as its caller left": {0, true, context.Canceled, "gave up running the graph"},
+		"in a run that takes its time": {time.Second, true, context.DeadlineExceeded, "loading takes longer than 1s"},
 	} {
-		e := busy{onnx.Engine(), make(chan struct{}), make(chan predict.Session, 1), new(atomic.Int32)}
 		ctx, cancel := context.WithCancel(t.Context())
+		e := busy{onnx.Engine(), c.runs, func() {}, make(chan struct{}), new(atomic.Int32), new(atomic.Int32)}
 		if c.timeout == 0 {
-			time.AfterFunc(50*time.Millisecond, cancel)
+			e.came = cancel
 		}
 		o := options()
 		o.LoadTimeout = c.timeout
@@ -73,8 +87,7 @@ func TestLoadIsGivenUp(t *testing.T) {
 		}
 		cancel()
 		close(e.goOn)
-		<-e.open
-		for deadline := time.Now().Add(10 * time.Second); e.closed.Load() == 0; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(10 * time.Second); e.closed.Load() < e.opened.Load(); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: what was opened at last is left open", name)
 			}

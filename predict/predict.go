@@ -121,8 +121,8 @@ type Options struct {
 	// they come.
 	MaxOutputBytes int64
 	// LoadTimeout bounds what Load takes: checking digests, opening the graph and the replay. A
-	// graph that is still being opened then is left behind, and closed when the engine has opened
-	// it. Optional: as long as it takes.
+	// graph that is still being opened, or runs, is left behind then, and closed when the engine
+	// comes back. Optional: as long as it takes.
 	LoadTimeout time.Duration
 }
 
@@ -178,6 +178,40 @@ func (o Options) load(ctx context.Context, path string, open opener, all []Engin
 			}
 		}()
 	}
+	if ctx.Done() == nil {
+		return o.loaded(ctx, path, open, all)
+	}
+	type loaded struct {
+		m   *Model
+		err error
+	}
+	done := make(chan loaded, 1)
+	go func() {
+		m, err := o.loaded(ctx, path, open, all)
+		done <- loaded{m, err}
+	}()
+	select {
+	case l := <-done:
+		return l.m, l.err
+	case <-ctx.Done():
+	}
+	select {
+	case l := <-done:
+		return l.m, l.err
+	case <-time.After(loadGrace): // a single operation of a replayed case may take hours
+		go func() {
+			if l := <-done; l.err == nil {
+				_ = l.m.Close()
+			}
+		}()
+		return nil, &bundle.Error{Bundle: path, Err: fmt.Errorf("gave up running the graph: %w", ctx.Err())}
+	}
+}
+
+// loadGrace is how long a load that is called off has to come back by itself.
+const loadGrace = time.Second
+
+func (o Options) loaded(ctx context.Context, path string, open opener, all []Engine) (*Model, error) {
 	b, err := open(ctx)
 	if err != nil {
 		return nil, err
