@@ -138,10 +138,10 @@ func TestBadAnswers(t *testing.T) {
 		"no JSON":                 {body: "<html>", says: "want an object"},
 		"too few elements":        {body: y + `"data":[1]}]}`, says: "needs 2 elements, got 1"},
 		"no number":               {body: y + `"data":[1,"2"]}]}`, says: `"2" is not a number`},
-		"unknown datatype":        {body: strings.Replace(y, "FP32", "FP8", 1) + `"data":[1,2]}]}`, says: `no datatype "FP8"`},
+		"unknown datatype":        {body: strings.Replace(y, "FP32", "FP8", 1) + `"data":[1,2]}]}`, says: `unknown datatype "FP8"`},
 		"no data":                 {body: y + `"x":0}]}`, says: "needs 8 bytes, got 0"},
 		"length past the end":     {length: "999", body: "{}", says: "the body has 2 bytes"},
-		"binary past the end":     {length: "96", body: y + `"parameters":{"binary_data_size":8}}]}    1234567`, says: "of which the body has 7"},
+		"binary past the end":     {length: "96", body: y + `"parameters":{"binary_data_size":8}}]}    1234567`, says: "and the body has 7 bytes left"},
 		"binary data that remain": {length: "2", body: "{}1234", says: "4 bytes of binary data are left"},
 		"another version":         {body: `{"model_version":"2","outputs":[]}`, says: `version "2" answered`},
 	} {

@@ -176,7 +176,7 @@ func (r *rest) infer(ctx context.Context, m model, inputs tensor.Map) (answer, e
 	}
 	a, err := readAnswer(header.Get(wire.HeaderLength), body)
 	if err != nil {
-		return answer{}, fmt.Errorf("POST %s%s: the answer is not that of an inference: %w", r.base, path, err)
+		return answer{}, fmt.Errorf("POST %s%s: the answer is not an inference response: %w", r.base, path, err)
 	}
 	return a, nil
 }
@@ -333,7 +333,7 @@ func (o output) tensor(data []byte) (tensor.Tensor, []byte, error) {
 		return t, data, err
 	}
 	if o.size < 0 || o.size > int64(len(data)) {
-		return tensor.Tensor{}, data, fmt.Errorf("binary_data_size is %d, of which the body has %d", o.size, len(data))
+		return tensor.Tensor{}, data, fmt.Errorf("binary_data_size is %d, and the body has %d bytes left", o.size, len(data))
 	}
 	d, err := wire.DType(o.datatype)
 	if err != nil {

@@ -154,7 +154,7 @@ func commonFaults(t *testing.T) []bad {
 		{path: "/v2/models/iris/infer", body: `{"inputs":[{"name":"input","datatype":"FP32","shape":[],"data":5}]}`, names: `"input": got FP32[], want FP32[-1 4]`},
 		binaryRequest("/v2/models/iris/infer", `"name":"input","datatype":"FP32","shape":[]`, "0000"),
 		{path: "/v1/models/iris:predict", body: `{"inputs":5}`, names: `"input": got DT_FLOAT[], want DT_FLOAT[-1 4]`},
-		{path: "/v1/models/iris:predict", body: `{"inputs":{"input":5}}`, names: `inputs: input "input": give a list, whose first dimension is the batch`},
+		{path: "/v1/models/iris:predict", body: `{"inputs":{"input":5}}`, names: `inputs: input "input": send a list, whose first dimension is the batch`},
 	} {
 		if b.kind = "scalar"; b.names == "" {
 			b.names = `"input": got FP32[], want FP32[-1 4]`

@@ -38,9 +38,9 @@ func grpcFaults() []badCall {
 		"no inputs":        {edit(func(r *request, _ *tensorIn) { r.Inputs = nil }), codes.InvalidArgument, "inputs: the request has none"},
 		"no name":          {edit(func(_ *request, in *tensorIn) { in.Name = "" }), codes.InvalidArgument, "inputs[0]: it has no name"},
 		"unknown input":    {edit(func(_ *request, in *tensorIn) { in.Name = "other" }), codes.InvalidArgument, `no input "other"`},
-		"input twice":      {edit(func(r *request, in *tensorIn) { r.Inputs = append(r.Inputs, in) }), codes.InvalidArgument, `inputs[1]: input "input" is given twice`},
-		"unknown datatype": {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP99" }), codes.InvalidArgument, `inputs[0] "input": there is no datatype "FP99"`},
-		"no datatype":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "" }), codes.InvalidArgument, `inputs[0] "input": there is no datatype ""`},
+		"input twice":      {edit(func(r *request, in *tensorIn) { r.Inputs = append(r.Inputs, in) }), codes.InvalidArgument, `inputs[1]: input "input" occurs twice`},
+		"unknown datatype": {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP99" }), codes.InvalidArgument, `inputs[0] "input": unknown datatype "FP99"`},
+		"no datatype":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "" }), codes.InvalidArgument, `inputs[0] "input": unknown datatype ""`},
 		"wrong field":      {edit(func(_ *request, in *tensorIn) { in.Datatype = "FP64" }), codes.InvalidArgument, "got FP64[1 4], want FP32"},
 		"wrong datatype": {edit(func(_ *request, in *tensorIn) {
 			in.Datatype, in.Contents = "INT64", &pb.InferTensorContents{Int64Contents: []int64{1, 2, 3, 4}}
@@ -63,16 +63,16 @@ func grpcFaults() []badCall {
 		}), codes.InvalidArgument, "outputs[0]"},
 		"classification of 0": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: servetest.IntParameter("classification", 0)}}
-		}), codes.InvalidArgument, "outputs[0]: parameters: classification: 0 is no number of classes"},
+		}), codes.InvalidArgument, "outputs[0]: parameters: classification: 0 is not a number of classes"},
 		"classification of half": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: map[string]*pb.InferParameter{"classification": {}}}}
-		}), codes.InvalidArgument, "outputs[0]: parameters: classification: it does not fit int64_param"},
+		}), codes.InvalidArgument, "outputs[0]: parameters: classification: the value does not fit int64_param"},
 		"binary_data no boolean": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: servetest.IntParameter("binary_data", 1)}}
-		}), codes.InvalidArgument, "outputs[0]: parameters: binary_data: it is not a bool_param"},
+		}), codes.InvalidArgument, "outputs[0]: parameters: binary_data: the value is not a bool_param"},
 		"binary_data_output": {edit(func(r *request, _ *tensorIn) {
 			r.Parameters = servetest.IntParameter("binary_data_output", 1)
-		}), codes.InvalidArgument, "parameters: binary_data_output: it is not a bool_param"},
+		}), codes.InvalidArgument, "parameters: binary_data_output: the value is not a bool_param"},
 		"sequence": {edit(func(r *request, _ *tensorIn) {
 			r.Parameters = map[string]*pb.InferParameter{"sequence_id": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "a"}}}
 		}), codes.InvalidArgument, "parameters: sequence_id: "},
@@ -121,8 +121,8 @@ func oipFaults(t *testing.T, models serve.Models) []bad {
 		"metadata of an unknown model": {"GET", "/v2/models/other", "", 404, "other"},
 		"no inputs":                    {"POST", infer, "{}", 400, "inputs: the request has none"},
 		"unknown input":                {"POST", infer, servetest.InferBody(t, "other", "FP32", []int{1, 4}, row), 400, `no input "other"`},
-		"input twice":                  {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]},{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`, 400, `inputs[1]: input "input" is given twice`},
-		"unknown datatype":             {"POST", infer, servetest.InferBody(t, "input", "FP99", []int{1, 4}, row), 400, `inputs[0] "input": data: there is no datatype "FP99"`},
+		"input twice":                  {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]},{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}`, 400, `inputs[1]: input "input" occurs twice`},
+		"unknown datatype":             {"POST", infer, servetest.InferBody(t, "input", "FP99", []int{1, 4}, row), 400, `inputs[0] "input": data: unknown datatype "FP99"`},
 		"wrong datatype":               {"POST", infer, servetest.InferBody(t, "input", "INT64", []int{1, 4}, []int{1, 2, 3, 4}), 400, `"input": got INT64`},
 		"no shape":                     {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","data":[1,2,3,4]}]}`, 400, `inputs[0] "input": it has no shape`},
 		"no data":                      {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4]}]}`, 400, `inputs[0] "input": it has no data`},

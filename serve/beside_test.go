@@ -120,11 +120,11 @@ func TestAPictureBesideOtherInputsIsRefused(t *testing.T) {
 		{"/models/halves", "[1]", `parse JSON row: it is not an object; a row has every input by its name, the picture as "image": {"b64": "..."}`},
 		{"/v2/models/halves/infer", `{"inputs":[` + bytes + `]}`, `"ink"`},
 		{"/v2/models/halves/infer", `{"inputs":[` + ink + `]}`, `photo`},
-		{"/v2/models/halves/infer", `{"inputs":[` + bytes + `,` + bytes + `,` + ink + `]}`, `"image" is given twice`},
-		{"/v2/models/halves/infer", `{"inputs":[` + bytes + `,` + pixels + `,` + ink + `]}`, `"photo" that it becomes`},
+		{"/v2/models/halves/infer", `{"inputs":[` + bytes + `,` + bytes + `,` + ink + `]}`, `"image" occurs twice`},
+		{"/v2/models/halves/infer", `{"inputs":[` + bytes + `,` + pixels + `,` + ink + `]}`, `"photo", which it becomes`},
 		{"/v2/models/halves/infer", `{"inputs":[{"name":"image","datatype":"BYTES","shape":[2],"data":["` + picture + `","` + picture + `"]},` + ink + `]}`, "rows"},
 		{"/v1/models/halves:predict", `{"instances":[{` + image + `}]}`, "ink"},
-		{"/v1/models/halves:predict", `{"instances":[{"b64":"` + picture + `"}]}`, "give each by name"},
+		{"/v1/models/halves:predict", `{"instances":[{"b64":"` + picture + `"}]}`, "send each by name"},
 		{"/v1/models/halves:predict", `{"inputs":{"image":[{"b64":"` + picture + `"}],"photo":[],"ink":[` + row + `]}}`, "photo"},
 	} {
 		status, _, answer := servetest.Exchange(t, "POST", url+test.path, []byte(test.body), "Content-Type", "application/json")

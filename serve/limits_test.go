@@ -42,17 +42,17 @@ func TestLimits(t *testing.T) {
 		headers    []string
 		names      string
 	}{
-		"elements, JSON":             {iris, infer + `[3,4],"data":` + rows + `}]}`, nil, `inputs[0] "input": data: there are more than 8 elements`},
-		"elements, data first":       {iris, `{"inputs":[{"data":` + rows + `,"name":"input","datatype":"FP32","shape":[3,4]}]}`, nil, `inputs[0] "input": data: there are more than 8 elements`},
-		"elements, binary":           {iris, strings.Repeat("x", 48), []string{servetest.HeaderLength, "0"}, `input "input": the request has more than 8 elements`},
+		"elements, JSON":             {iris, infer + `[3,4],"data":` + rows + `}]}`, nil, `inputs[0] "input": data: more than 8 elements`},
+		"elements, data first":       {iris, `{"inputs":[{"data":` + rows + `,"name":"input","datatype":"FP32","shape":[3,4]}]}`, nil, `inputs[0] "input": data: more than 8 elements`},
+		"elements, binary":           {iris, strings.Repeat("x", 48), []string{servetest.HeaderLength, "0"}, `input "input": the request has more than the limit of 8 elements`},
 		"elements, of two inputs":    {"/v2/models/two/infer", `{"inputs":[{"name":"a","datatype":"FP32","shape":[3,2],"data":[1,2,3,4,5,6]},{"name":"b","datatype":"FP32","shape":[3,2],"data":[1,2,3,4,5,6]}]}`, nil, "more than 8 elements"},
-		"elements, instances":        {"/v1/models/iris:predict", `{"instances":` + rows + `}`, nil, `instances: input "input": there are more than 8 elements`},
-		"elements, columns":          {"/v1/models/iris:predict", `{"inputs":{"input":` + rows + `}}`, nil, `input "input": there are more than 8 elements`},
-		"elements, examples":         {"/v1/models/iris:classify", `{"examples":[{"input":[1,2,3,4]},{"input":[1,2,3,4]},{"input":[1,2,3,4]}]}`, nil, `input "input": there are more than 8 elements`},
-		"elements, by the context":   {"/v1/models/iris:classify", `{"context":{"input":[1,2,3,4]},"examples":[{},{},{}]}`, nil, `feature "input": there are more than 8 elements`},
-		"elements, bare rows":        {"/models/iris", rows, nil, `input "input": there are more than 8 elements`},
-		"elements, rows by name":     {"/models/iris", `[{"input":[1,2,3,4]},{"input":[1,2,3,4]},{"input":[1,2,3,4]}]`, nil, `row 2: input "input": there are more than 8 elements`},
-		"elements, CSV":              {"/models/iris", "input[0],input[1],input[2],input[3]\n1,2,3,4\n1,2,3,4\n1,2,3,4\n", []string{"Content-Type", "text/csv"}, "row 2: there are more than 8 elements"},
+		"elements, instances":        {"/v1/models/iris:predict", `{"instances":` + rows + `}`, nil, `instances: input "input": more than 8 elements`},
+		"elements, columns":          {"/v1/models/iris:predict", `{"inputs":{"input":` + rows + `}}`, nil, `input "input": more than 8 elements`},
+		"elements, examples":         {"/v1/models/iris:classify", `{"examples":[{"input":[1,2,3,4]},{"input":[1,2,3,4]},{"input":[1,2,3,4]}]}`, nil, `input "input": more than 8 elements`},
+		"elements, by the context":   {"/v1/models/iris:classify", `{"context":{"input":[1,2,3,4]},"examples":[{},{},{}]}`, nil, `feature "input" has more than 8 elements`},
+		"elements, bare rows":        {"/models/iris", rows, nil, `input "input": more than 8 elements`},
+		"elements, rows by name":     {"/models/iris", `[{"input":[1,2,3,4]},{"input":[1,2,3,4]},{"input":[1,2,3,4]}]`, nil, `row 2: input "input": more than 8 elements`},
+		"elements, CSV":              {"/models/iris", "input[0],input[1],input[2],input[3]\n1,2,3,4\n1,2,3,4\n1,2,3,4\n", []string{"Content-Type", "text/csv"}, "row 2: more than 8 elements"},
 		"depth, data":                {iris, infer + `[1,4],"data":` + deep + `}]}`, nil, "data: at byte 68: lists and objects are nested deeper than 5"},
 		"depth, a field passed over": {iris, `{"other":` + deep + `}`, nil, "other: at byte 13: lists and objects are nested deeper than 5"},
 		"depth, instances":           {"/v1/models/iris:predict", `{"instances":` + deep + `}`, nil, "nested deeper than 5"},
@@ -61,7 +61,7 @@ func TestLimits(t *testing.T) {
 		"pixels, native":             {"/models/small", large, nil, "2048 x 2048 pixels are more than 1048576"},
 		"pixels, tensor":             {"/v2/models/small/infer", large, []string{servetest.HeaderLength, "0"}, `"image": element 0: picture refused: 2048 x 2048 pixels are more than 1048576`},
 		"pictures, form":             {"/models/shapes", string(pictures), []string{"Content-Type", kind}, "too many files in the form; at most 2"},
-		"pictures, instances":        {"/v1/models/shapes:predict", `{"instances":[{"b64":"eA=="},{"b64":"eA=="},{"b64":"eA=="}]}`, nil, "3 pictures in one request; at most 2"},
+		"pictures, instances":        {"/v1/models/shapes:predict", `{"instances":[{"b64":"eA=="},{"b64":"eA=="},{"b64":"eA=="}]}`, nil, "3 pictures in one request; send at most 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, _, raw := servetest.Exchange(t, "POST", s.URL+c.path, []byte(c.body), c.headers...)

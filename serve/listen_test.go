@@ -121,8 +121,8 @@ func TestServeRefusesAddresses(t *testing.T) {
 	for want, at := range map[string]serve.Addresses{
 		"every address is off":            {},
 		"listen on --grpc":                {GRPC: taken.Addr().String()},
-		"a file that is no socket":        {Socket: file},
-		"another server answers there":    {Socket: live},
+		"a file, not a socket":            {Socket: file},
+		"another server listens on it":    {Socket: live},
 		"listen on --http nonsense":       {HTTP: "nonsense"},
 		"listen on --socket /nowhere/at/": {Socket: "/nowhere/at/all"},
 	} {

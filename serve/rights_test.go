@@ -167,7 +167,7 @@ func TestRightsHTTP(t *testing.T) {
 		}
 	}
 	noSecrets(t, log.String(), keys)
-	for _, want := range []string{"the key is not known", "a key is needed", `does not have the right`, `client=the-metrics-key from=127.0.0.1:`, `client=the-predict-key method=POST`} {
+	for _, want := range []string{"unknown key", "this call needs a key", `does not have the right`, `client=the-metrics-key from=127.0.0.1:`, `client=the-predict-key method=POST`} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%q is not in the log", want)
 		}

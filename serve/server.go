@@ -291,7 +291,7 @@ func (s *Server) router(admin bool) chi.Router {
 	}
 	r.Use(compress.HTTP(o.MaxBody, s.protocols.Compresses), headIsGet)
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
-		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at %s", req.URL.Path))
+		reply.Error(w, http.StatusNotFound, fmt.Errorf("nothing at %s", req.URL.Path))
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
 		reply.NotAllowed(w, fmt.Errorf("%s does not take %s", req.URL.Path, req.Method), methods(r, req)...)

@@ -188,7 +188,7 @@ func TestFilesReload(t *testing.T) {
 
 	second, secondKey := a.Issue("second", time.Time{})
 	accesstest.Replace(t, cert, second)
-	if line := s.Log.Wait("certificates not reloaded, those read before stay"); !strings.Contains(line, "private key does not match") || shown() != "first" {
+	if line := s.Log.Wait("certificates not reloaded; the earlier ones stay"); !strings.Contains(line, "private key does not match") || shown() != "first" {
 		t.Errorf("half of a pair: %s, and %q is shown", line, shown())
 	}
 	stays()
@@ -203,7 +203,7 @@ func TestFilesReload(t *testing.T) {
 		return status.Code(err)
 	}
 	accesstest.Replace(t, keysFile, []byte(bobLine+"\nalice predict "+alice))
-	if line := s.Log.Wait("keys not reloaded, those read before stay"); !strings.Contains(line, "keys:2: the third word") || known(alice) != codes.OK || known(bob) != codes.Unauthenticated {
+	if line := s.Log.Wait("keys not reloaded; the earlier ones stay"); !strings.Contains(line, "keys:2: the third word") || known(alice) != codes.OK || known(bob) != codes.Unauthenticated {
 		t.Errorf("a broken file of keys: %s; alice %v, bob %v", line, known(alice), known(bob))
 	}
 	accesstest.Replace(t, keysFile, []byte(bobLine))

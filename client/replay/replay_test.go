@@ -327,12 +327,12 @@ func TestWhatCannotBeReplayed(t *testing.T) {
 	}{
 		"unknown model":            {replay.Options{Protocols: serve.Replays(), Model: "roses"}, "iris", web, `; oip: GET `},
 		"unknown version":          {replay.Options{Protocols: serve.Replays(), Version: "7"}, "iris", web, `no version "7"`},
-		"unknown model over gRPC":  {replay.Options{Protocols: serve.Replays(), Model: "roses"}, "iris", rpc, `NotFound: there is no model "roses"`},
+		"unknown model over gRPC":  {replay.Options{Protocols: serve.Replays(), Model: "roses"}, "iris", rpc, `NotFound: no such model "roses"`},
 		"another kind of server":   {replay.Options{Protocols: serve.Replays()}, "iris", nothing.URL, "does not offer model"},
 		"no server":                {replay.Options{Protocols: serve.Replays()}, "iris", "http://127.0.0.1:1", "connection refused"},
 		"no key":                   {replay.Options{Protocols: serve.Replays()}, "iris", denied.URL, "401 Unauthorized"},
 		"no URL":                   {replay.Options{Protocols: serve.Replays()}, "iris", "127.0.0.1:80", "server URL"},
-		"unknown protocol":         {replay.Options{Protocols: serve.Replays(), Only: []string{"soap"}}, "iris", web, `no protocol "soap"`},
+		"unknown protocol":         {replay.Options{Protocols: serve.Replays(), Only: []string{"soap"}}, "iris", web, `unknown protocol "soap"`},
 		"a protocol without a URL": {replay.Options{Protocols: serve.Replays(), Only: []string{"oip", "oip-grpc"}}, "iris", web, "oip-grpc needs a URL that begins with grpc://"},
 		"no cases":                 {replay.Options{Protocols: serve.Replays()}, skewed(t, func(map[string]any) {}), web, "nothing to replay"},
 	} {

@@ -52,7 +52,7 @@ func (o Options) protocols(urls []string) ([]Protocol, error) {
 	for _, name := range o.Only {
 		i := slices.IndexFunc(o.Protocols, func(p Protocol) bool { return p.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no protocol %q; there are %s", name, Names(o.Protocols))
+			return nil, fmt.Errorf("unknown protocol %q; give one of %s", name, Names(o.Protocols))
 		}
 		p := o.Protocols[i]
 		if !slices.ContainsFunc(urls, func(url string) bool { return overGRPC(url) == p.GRPC }) {

@@ -82,7 +82,7 @@ func TestConfigRefuses(t *testing.T) {
 		"models: {iris: {threads: -1}}":         "must not be negative",
 		"models: {iris: {max_delay: 3}}":        "forgo.yaml:1:28: models.iris.max_delay: \"3\" is not a duration, such as 5ms",
 		"models: {iris: {versions: newest}}":    "models.iris.versions: \"newest\" is not latest, latest:N",
-		"models: {iris: {labels: {a: b}}}":      "models.iris: labels: a is \"b\", which is not a version",
+		"models: {iris: {labels: {a: b}}}":      "models.iris: labels: a names \"b\": give a version number",
 		"models: [a]":                           "forgo.yaml:1:9: models: expected keys and values",
 		"models: {a: {threads: 1, threads: 2}}": "already defined at line 1",
 		"models: {a: 3}":                        "forgo.yaml:1:13: models.a: expected keys and values",

@@ -27,16 +27,16 @@ func TestSafetyFlagsRefuse(t *testing.T) {
 		"--tls-cert and --tls-key go together":                {[]string{"--tls-cert", cert}, exitUsage},
 		"--tls-client-ca needs --tls-cert":                    {[]string{"--tls-client-ca", ca}, exitUsage},
 		"--admin-plain needs --tls-cert":                      {[]string{"--admin-plain"}, exitUsage},
-		"--cors: \"example.com\" is no origin":                {[]string{"--cors", "example.com"}, exitUsage},
+		"--cors: \"example.com\" is not an origin":            {[]string{"--cors", "example.com"}, exitUsage},
 		"--cors: \"https://example.com/page\" is no":          {[]string{"--cors", "https://a.example", "--cors", "https://example.com/page"}, exitUsage},
-		"--allowed-hosts: \"a.example:80\" is no host":        {[]string{"--allowed-hosts", "a.example:80"}, exitUsage},
+		"--allowed-hosts: \"a.example:80\" is not a host":     {[]string{"--allowed-hosts", "a.example:80"}, exitUsage},
 		"--client-timeout must be more than 0":                {[]string{"--client-timeout", "0s"}, exitUsage},
 		"--max-connections must be 1 or more":                 {[]string{"--max-connections", "0"}, exitUsage},
 		"certificate " + key + " and key " + cert:             {[]string{"--tls-cert", key, "--tls-key", cert}, exitRefused},
-		"there is no certificate in PEM in it":                {[]string{"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", key}, exitRefused},
+		"the file has no PEM certificate":                     {[]string{"--tls-cert", cert, "--tls-key", key, "--tls-client-ca", key}, exitRefused},
 		"read keys: open /nowhere: no such file or directory": {[]string{"--keys", "/nowhere"}, exitRefused},
-		"keys:1: the third word is sha256:":                   {[]string{"--keys", secret}, exitRefused},
-		"read keys: a key is given where the name of a file":  {[]string{"--keys", "forgo_SECRET"}, exitRefused},
+		"keys:1: the third word must be sha256:":              {[]string{"--keys", secret}, exitRefused},
+		"read keys: got a key, need the path of a file":       {[]string{"--keys", "forgo_SECRET"}, exitRefused},
 	} {
 		var stderr bytes.Buffer
 		code := run(t.Context(), append([]string{"serve", iris, "--verify", "quick", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}, c.args...), io.Discard, &stderr)
@@ -72,11 +72,11 @@ func TestKeyVerb(t *testing.T) {
 	}
 
 	for want, args := range map[string][]string{
-		`"two words" is no name for a key`:             {"two words"},
-		`--rights "root": rights are predict, admin`:   {"x", "--rights", "root"},
-		`--rights "": rights are predict, admin`:       {"x", "--rights", ""},
-		`--rights "admin,admin": the right admin is`:   {"x", "--rights", "admin,admin"},
-		"accepts 1 arg(s), received 0 (see 'forgo key": {},
+		`"two words" cannot name a key`:                     {"two words"},
+		`--rights "root": give rights among predict, admin`: {"x", "--rights", "root"},
+		`--rights "": give rights among predict, admin`:     {"x", "--rights", ""},
+		`--rights "admin,admin": the right admin occurs`:    {"x", "--rights", "admin,admin"},
+		"accepts 1 arg(s), received 0 (see 'forgo key":      {},
 	} {
 		stderr.Reset()
 		if code := run(t.Context(), append([]string{"key"}, args...), io.Discard, &stderr); code != exitUsage || !strings.Contains(stderr.String(), want) {

@@ -62,7 +62,7 @@ func (a *asker) arrays(path string, rows *payload.Rows) error {
 	return nil
 }
 
-var errNoRows = errors.New("there are no rows in it")
+var errNoRows = errors.New("the file has no rows")
 
 // row writes a batch of one as a JSON row.
 func (a *asker) row(values tensor.Map) []byte {

@@ -104,7 +104,7 @@ func TestVerifyURLOfAProtectedServer(t *testing.T) {
 			says string
 		}{
 			"all of it":      {all, exitDone, "proven"},
-			"no API key":     {all[2:], exitRefused, "a key is needed"},
+			"no API key":     {all[2:], exitRefused, "this call needs a key"},
 			"no authority":   {append(slices.Clone(all[:2]), all[4:]...), exitRefused, "certificate signed by unknown authority"},
 			"no certificate": {all[:4], exitRefused, ""}, // which may show as a broken connection
 		} {
@@ -140,7 +140,7 @@ func TestVerifyURL(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitDone || !report.OK || len(report.Protocols) != 2 || report.Protocols[0].Protocol != "native" || report.Protocols[1].Top1 != 1 {
 		t.Errorf("exit code %d, %s, %v", code, out, err)
 	}
-	if code, _, err := verify(); code != exitRefused || !strings.Contains(err, `there is no model "iris"`) {
+	if code, _, err := verify(); code != exitRefused || !strings.Contains(err, `no such model "iris"`) {
 		t.Errorf("exit code %d, %s", code, err)
 	}
 	code, out, _ = verify("--json")

@@ -33,7 +33,7 @@ func Datatype(d tensor.DType) string { return datatypes[d] }
 func DType(datatype string) (tensor.DType, error) {
 	d, ok := dtypes[datatype]
 	if !ok {
-		return "", fmt.Errorf("there is no datatype %s", tensor.Quote(datatype))
+		return "", fmt.Errorf("unknown datatype %s", tensor.Quote(datatype))
 	}
 	return d, nil
 }

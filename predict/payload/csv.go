@@ -63,7 +63,7 @@ func (l Limits) Table(text []byte, specs []tensor.Spec, header Header) (tensor.M
 	for ; c.next(); rows++ {
 		line := c.line
 		if n += len(order); n > r.limits.Elements {
-			return nil, fmt.Errorf("row %d: there are more than %d elements", rows, r.limits.Elements)
+			return nil, fmt.Errorf("row %d: more than %d elements", rows, r.limits.Elements)
 		}
 		for _, col := range columns {
 			if err := col.row(r); err != nil {

@@ -210,7 +210,7 @@ func (l *lists[T]) value(depth int) error {
 			return l.ragged(depth, "is no list, as others there are")
 		}
 		if l.elements++; l.elements > l.limits.Elements {
-			return fmt.Errorf("there are more than %d elements", l.limits.Elements)
+			return fmt.Errorf("more than %d elements", l.limits.Elements)
 		}
 		if l.unfit = l.unfit || l.want != nil && depth != len(l.want); l.unfit {
 			_, err := l.Raw()

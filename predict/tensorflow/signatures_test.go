@@ -60,7 +60,7 @@ func TestSignaturesOfOneSavedModel(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, ok := m.Signature("nowhere"); ok {
-		t.Error("a signature that there is not")
+		t.Error("an unknown signature")
 	}
 	if stats := serving.Of(m).Stats(); stats.Instances != 6 {
 		t.Errorf("%+v", stats)

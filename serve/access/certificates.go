@@ -35,7 +35,7 @@ func OpenCertificates(cert, key, clientCA string) (*Certificates, error) {
 		out := &certificates{own: own}
 		if clientCA != "" {
 			if out.clients = x509.NewCertPool(); !out.clients.AppendCertsFromPEM(contents[2]) {
-				return nil, fmt.Errorf("client authorities %s: there is no certificate in PEM in it", clientCA)
+				return nil, fmt.Errorf("client authorities %s: the file has no PEM certificate", clientCA)
 			}
 		}
 		return out, nil

@@ -118,9 +118,9 @@ func TestBadCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, files := range map[string][3]string{
-		"no such file":                      {cert + "x", key, ""},
-		"certificate " + key + " and key":   {key, cert, ""},
-		"there is no certificate in PEM in": {cert, key, ca},
+		"no such file":                    {cert + "x", key, ""},
+		"certificate " + key + " and key": {key, cert, ""},
+		"the file has no PEM certificate": {cert, key, ca},
 	} {
 		if _, err := OpenCertificates(files[0], files[1], files[2]); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

@@ -10,8 +10,8 @@ import (
 
 // What Check refuses with, beside a [RightError].
 var (
-	ErrNoKey    = errors.New("a key is needed: send the header Authorization: Bearer KEY, or X-API-Key: KEY")
-	ErrWrongKey = errors.New("the key is not known here")
+	ErrNoKey    = errors.New("this call needs a key: send the header Authorization: Bearer KEY, or X-API-Key: KEY")
+	ErrWrongKey = errors.New("unknown key")
 )
 
 // RightError is about a key that is known and does not have the right that a call needs.

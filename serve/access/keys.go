@@ -39,7 +39,7 @@ type key struct {
 // OpenKeys reads a file of keys.
 func OpenKeys(path string) (*Keys, error) {
 	if strings.HasPrefix(path, prefix) {
-		return nil, errors.New("read keys: a key is given where the name of a file is needed") // and not shown
+		return nil, errors.New("read keys: got a key, need the path of a file of keys") // and not shown
 	}
 	k := &Keys{files[[]key]{paths: []string{path}, parse: func(contents [][]byte) (*[]key, error) {
 		return parseKeys(path, string(contents[0]))
@@ -53,10 +53,10 @@ func OpenKeys(path string) (*Keys, error) {
 // NewKey makes a key. The line is what a file of keys has of it.
 func NewKey(name string, rights []Right) (key, line string, err error) {
 	if name == "" || strings.HasPrefix(name, prefix) || strings.ContainsFunc(name, notInName) {
-		return "", "", fmt.Errorf("%q is no name for a key: it is one word without #, not beginning with %s", name, prefix)
+		return "", "", fmt.Errorf("%q cannot name a key: a name is one word without #, and does not begin with %s", name, prefix)
 	}
 	if len(rights) == 0 {
-		return "", "", errors.New("a key has at least one right")
+		return "", "", errors.New("a key needs at least one right")
 	}
 	key = prefix + rand.Text()
 	names := make([]string, len(rights))
@@ -86,7 +86,7 @@ func parseKeys(path, text string) (*[]key, error) {
 		switch other := digests[k.digest]; {
 		case err != nil:
 		case names[k.name]:
-			err = fmt.Errorf("there are two keys of the name %s", k.name)
+			err = fmt.Errorf("two keys have the name %s", k.name)
 		case other != "":
 			err = fmt.Errorf("%s and %s are the same key", other, k.name)
 		}
@@ -101,11 +101,11 @@ func parseKeys(path, text string) (*[]key, error) {
 
 func parseKey(fields []string) (key, error) {
 	if len(fields) != 3 {
-		return key{}, errors.New("a line is NAME RIGHTS sha256:HEX; forgo key makes one")
+		return key{}, errors.New("a line needs NAME RIGHTS sha256:HEX; forgo key makes one")
 	}
 	k := key{name: fields[0]}
 	if strings.HasPrefix(k.name, prefix) {
-		return key{}, errors.New("the first word is a key; it is to be the key's name")
+		return key{}, errors.New("the first word is a key: give the key's name")
 	}
 	var err error
 	if k.rights, err = ParseRights(fields[1]); err != nil {
@@ -114,7 +114,7 @@ func parseKey(fields []string) (key, error) {
 	text, ok := strings.CutPrefix(fields[2], "sha256:")
 	digest, err := hex.DecodeString(text)
 	if !ok || err != nil || len(digest) != sha256.Size {
-		return key{}, errors.New("the third word is sha256: and 64 hexadecimal digits, the digest of the key")
+		return key{}, errors.New("the third word must be sha256: and 64 hexadecimal digits, the key's digest")
 	}
 	copy(k.digest[:], digest)
 	return k, nil
@@ -143,7 +143,7 @@ func (k *Keys) describe() (string, []any) {
 func (k *Keys) warnings() []string {
 	out := []string{exposed(k.paths[0])}
 	if len(*k.now.Load()) == 0 {
-		out = append(out, k.paths[0]+" has no key: every call that needs one is refused")
+		out = append(out, k.paths[0]+" has no keys: every call that needs one is refused")
 	}
 	return out
 }

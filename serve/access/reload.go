@@ -123,7 +123,7 @@ func reload(log *slog.Logger, r Reloader) {
 	changed, err := r.Reload()
 	kind, attributes := r.describe()
 	if err != nil {
-		log.Error(kind+" not reloaded, those read before stay", "error", err)
+		log.Error(kind+" not reloaded; the earlier ones stay", "error", err)
 	} else if changed {
 		log.Info(kind+" reloaded", attributes...)
 		warn(log, r)

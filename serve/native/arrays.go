@@ -22,7 +22,7 @@ func arrays(m *served.Request, body []byte, zipped bool) (predict.Tensors, error
 		rows, err = m.Payload().NPY(bytes.NewReader(body), length, specs)
 	}
 	if err == nil && rows.Len() == 0 {
-		err = errors.New("there are no rows in it")
+		err = errors.New("the file has no rows")
 	}
 	var inputs predict.Tensors
 	if err == nil {

@@ -17,7 +17,7 @@ func table(m *served.Request, body []byte, parameter string) (predict.Tensors, e
 	switch header {
 	case "", payload.HeaderPresent, payload.HeaderAbsent:
 	default:
-		return nil, served.BadInput("header Content-Type: header=%q is neither present nor absent", parameter)
+		return nil, served.BadInput("header Content-Type: header=%q: give present or absent", parameter)
 	}
 	inputs, err := m.Payload().Table(body, m.Manifest().Beside(), header)
 	if err != nil {

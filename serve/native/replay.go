@@ -24,7 +24,7 @@ var Replay = replay.Protocol{Name: "native", Forms: func(_ context.Context, s *r
 	switch {
 	case s.Asked:
 	case !s.IsForgo():
-		return nil, errors.New("the server is not forgo's")
+		return nil, errors.New("the server is not forgo")
 	case s.KnownErr != nil:
 		return nil, s.KnownErr
 	}
@@ -143,7 +143,7 @@ func (s calls) list(ctx context.Context, contentType string, body []byte, names 
 			return err
 		}
 		if names != nil && (i >= len(names) || file != names[i]) {
-			return fmt.Errorf("answer %d is that of file %s", i, tensor.Quote(file))
+			return fmt.Errorf("answer %d names the file %s", i, tensor.Quote(file))
 		}
 		list = append(list, one)
 		return nil
@@ -161,7 +161,7 @@ func (s calls) list(ctx context.Context, contentType string, body []byte, names 
 func (s calls) labelled(raw []byte) (replay.Row, string, error) {
 	a, file, err := predict.ReadAnswer(s.Manifest, raw)
 	if err != nil {
-		return replay.Row{}, "", fmt.Errorf("the answer cannot be read: %w", err)
+		return replay.Row{}, "", fmt.Errorf("the answer is not readable: %w", err)
 	}
 	if s.Manifest.Labelled() {
 		if a.Classes == nil {

@@ -58,7 +58,7 @@ func (a *answers) objects(m *served.Request, r *payload.Reader) (predict.Tensors
 	return j.inputs()
 }
 
-var errTooMany = fmt.Errorf("more than %d rows are taken in other forms only", maxRows)
+var errTooMany = fmt.Errorf("JSON carries at most %d rows: send more as CSV or NumPy arrays", maxRows)
 
 // maxRows bounds the rows that are parsed one by one, each of which takes far more memory than
 // its text does.
@@ -113,7 +113,7 @@ func lines(m *served.Request, body []byte) (predict.Tensors, error) {
 		}
 	}
 	if j.n == 0 {
-		return nil, served.BadInput("there are no rows in the body")
+		return nil, served.BadInput("the body has no rows")
 	}
 	j.at = func(i int, err error) error { return fmt.Errorf("line %d: %w", numbers[i], err) }
 	return j.inputs()
@@ -148,7 +148,7 @@ func (j *joiner) add(r *payload.Reader) error {
 	}
 	for name, t := range in {
 		if j.elements += t.Len(); j.elements > j.m.MaxElements {
-			return fmt.Errorf("the request has more than %d elements, which are the most that are taken", j.m.MaxElements)
+			return fmt.Errorf("the request has more than the limit of %d elements", j.m.MaxElements)
 		}
 		j.parts[name] = append(j.parts[name], t)
 	}

@@ -18,7 +18,7 @@ import (
 // setClasses takes the output parameter classification.
 func (o *output) setClasses(n int64) error {
 	if n < 1 {
-		return fmt.Errorf("%d is no number of classes; ask for 1 or more", n)
+		return fmt.Errorf("%d is not a number of classes; send 1 or more", n)
 	}
 	o.classes = int(min(n, math.MaxInt32))
 	return nil
@@ -30,7 +30,7 @@ func (o *output) readClasses(number []byte) error {
 	if err != nil {
 		f, err := strconv.ParseFloat(string(number), 64)
 		if err != nil || f != math.Trunc(f) || math.Abs(f) >= 1<<63 {
-			return fmt.Errorf("%s is no number of classes; ask for 1 or more", tensor.Cut(string(number)))
+			return fmt.Errorf("%s is not a number of classes; send 1 or more", tensor.Cut(string(number)))
 		}
 		n = int64(f)
 	}

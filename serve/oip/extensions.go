@@ -19,8 +19,8 @@ import (
 )
 
 var (
-	errNotHere    = errors.New("models are not loaded or unloaded on this port; ask on the admin port")
-	errNoOverride = errors.New("a model is loaded from its folder, as it lies there; nothing can be sent along")
+	errNotHere    = errors.New("this port does not load or unload models; use the admin port")
+	errNoOverride = errors.New("a model loads from its folder as it is; send no parameters")
 )
 
 type indexEntry struct {
@@ -59,7 +59,7 @@ type small struct{}
 
 func (small) Grow(bytes int64) error {
 	if bytes > 1<<20 {
-		return served.BadInput("the body is longer than such a request is")
+		return served.BadInput("the body is longer than the limit of such a request")
 	}
 	return nil
 }

@@ -188,7 +188,7 @@ func (c *call) setParameters(parameters map[string]*pb.InferParameter) error {
 	if t, ok := parameters["timeout"]; ok {
 		n, ok := t.GetParameterChoice().(*pb.InferParameter_Int64Param)
 		if !ok {
-			return errors.New("timeout: it does not fit int64_param")
+			return errors.New("timeout: the value does not fit int64_param")
 		}
 		if err := c.setTimeout(n.Int64Param); err != nil {
 			return fmt.Errorf("timeout: %w", err)
@@ -202,7 +202,7 @@ func (o *output) setParameters(parameters map[string]*pb.InferParameter) error {
 	if p, ok := parameters["classification"]; ok {
 		n, ok := p.GetParameterChoice().(*pb.InferParameter_Int64Param)
 		if !ok {
-			return errors.New("classification: it does not fit int64_param")
+			return errors.New("classification: the value does not fit int64_param")
 		}
 		if err := o.setClasses(n.Int64Param); err != nil {
 			return fmt.Errorf("classification: %w", err)
@@ -219,7 +219,7 @@ func setBinary(binary *bool, parameters map[string]*pb.InferParameter, name stri
 	}
 	b, ok := p.GetParameterChoice().(*pb.InferParameter_BoolParam)
 	if !ok {
-		return fmt.Errorf("%s: it is not a bool_param", name)
+		return fmt.Errorf("%s: the value is not a bool_param", name)
 	}
 	*binary = b.BoolParam
 	return nil

@@ -51,14 +51,14 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 	}
 	n, err := strconv.ParseInt(lengths[0], 10, 64)
 	if err != nil || n < 0 || len(lengths) > 1 {
-		return nil, "", served.BadInput("header %s is %q, which is no length", wire.HeaderLength, lengths)
+		return nil, "", served.BadInput("header %s is %q: send a length in bytes", wire.HeaderLength, lengths)
 	}
 	if n == 0 {
 		c, err := rawCall(req, r)
 		return c, "", err
 	}
 	if req.ContentLength >= 0 && n > req.ContentLength {
-		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, req.ContentLength)
+		return nil, "", served.BadInput("header %s is %d, but the body has %d bytes", wire.HeaderLength, n, req.ContentLength)
 	}
 	// The JSON is read apart, so that the first tensor starts at an address that suits it.
 	header, free, err := bodies.Head(req, n, r)
@@ -67,7 +67,7 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 	}
 	defer free()
 	if int64(len(header)) < n {
-		return nil, "", served.BadInput("header %s is %d, the body has %d bytes", wire.HeaderLength, n, len(header))
+		return nil, "", served.BadInput("header %s is %d, but the body has %d bytes", wire.HeaderLength, n, len(header))
 	}
 	data, freeData, err := bodies.Own(req, r)
 	if err != nil {
@@ -167,10 +167,10 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 		switch {
 		case o.binary:
 		case d == tensor.Float16 || d == tensor.BFloat16:
-			return body.Fail(served.BadInput("output %q is %s, which JSON cannot carry; ask for it with the parameter binary_data", o.name, wire.Datatype(d)))
+			return body.Fail(served.BadInput("output %q is %s, which JSON cannot carry; request it with the parameter binary_data", o.name, wire.Datatype(d)))
 		default:
 			if err := tensor.CheckText(given[i]); err != nil {
-				return body.Fail(served.BadInput("output %q: %w; ask for it with the parameter binary_data", o.name, err))
+				return body.Fail(served.BadInput("output %q: %w; request it with the parameter binary_data", o.name, err))
 			}
 		}
 	}

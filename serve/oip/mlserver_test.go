@@ -75,10 +75,10 @@ func TestErrorsSayWhatThereIs(t *testing.T) {
 		{"/v2/models/two/infer", `{"inputs":[{"name":"a","datatype":"FP64","shape":[1,2],"data":[1,2]}]}`, `got FP64[1 2], want FP32[-1 2]`},
 		{"/v1/models/two:predict", `{"instances":[{"a":[1,2,3],"b":[1,2]}]}`, `got DT_FLOAT[1 3], want DT_FLOAT[-1 2]`},
 		{"/models/two", `{"a":[1,2,3],"b":[1,2]}`, `got float32[1 3], want float32[-1 2]`},
-		{"/v2/models/simpel/infer", `{}`, `there is no model \"simpel\"; there are \"simple\", \"other\", \"two\"`},
+		{"/v2/models/simpel/infer", `{}`, `no such model \"simpel\"; the server has \"simple\", \"other\", \"two\"`},
 		{"/v2/models/two/infer", `[5]`, `at byte 0: want an object, got a list`},
 		{"/v2/models/two/infer", `{"inputs":[7]}`, `at byte 11: want an object, got a number`},
-		{"/v2/models/two/infer", strings.Repeat(" ", 2*servetest.MaxBody), "longer than 1048576 bytes, which is the server's --max-body"},
+		{"/v2/models/two/infer", strings.Repeat(" ", 2*servetest.MaxBody), "longer than 1048576 bytes, the server's --max-body"},
 	} {
 		if status, _, answer := servetest.Exchange(t, "POST", url+c.path, []byte(c.body)); status < 400 || !strings.Contains(string(answer), c.says) {
 			t.Errorf("%s %.60s: %d %s, want %s", c.path, c.body, status, answer, c.says)

@@ -72,7 +72,7 @@ type call struct {
 // setTimeout takes the request parameter, as Triton defines it.
 func (c *call) setTimeout(microseconds int64) error {
 	if microseconds < 0 || microseconds > math.MaxInt64/int64(time.Microsecond) {
-		return fmt.Errorf("%d is no number of microseconds", microseconds)
+		return fmt.Errorf("%d is not a number of microseconds", microseconds)
 	}
 	c.timeout = time.Duration(microseconds) * time.Microsecond
 	return nil
@@ -90,7 +90,7 @@ type input struct {
 // a text would reach the model in quotes.
 func (in *input) decode(contentType string, picture bool) error {
 	if strings.HasSuffix(contentType, "_json") {
-		return fmt.Errorf("parameters: content_type: elements packed as JSON (%s) are not taken; send them as strings or numbers", tensor.Quote(contentType))
+		return fmt.Errorf("parameters: content_type: elements encoded as JSON (%s) are not supported; send strings or numbers", tensor.Quote(contentType))
 	}
 	if contentType != "base64" || picture && in.base64 {
 		return nil
@@ -103,7 +103,7 @@ func (in *input) decode(contentType string, picture bool) error {
 	for i, text := range texts {
 		decoded, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return fmt.Errorf("element %d is not base64, as content_type says: %w", i, err)
+			return fmt.Errorf("element %d is not base64, which content_type announces: %w", i, err)
 		}
 		raw[i] = string(decoded)
 	}
@@ -129,7 +129,7 @@ func (c *call) wanted(m *served.Model) ([]output, error) {
 			return nil, served.BadInput("outputs[%d]: %w", i, err)
 		}
 		if slices.ContainsFunc(c.outputs[:i], func(p output) bool { return p.name == o.name }) {
-			return nil, served.BadInput("outputs[%d]: output %q is asked for twice", i, o.name)
+			return nil, served.BadInput("outputs[%d]: output %q occurs twice", i, o.name)
 		}
 	}
 	if len(c.outputs) > 0 {
@@ -174,7 +174,7 @@ func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 	encoded := -1
 	for i, in := range c.inputs {
 		if _, ok := inputs[in.name]; ok {
-			return nil, served.BadInput("inputs[%d]: input %q is given twice", i, in.name)
+			return nil, served.BadInput("inputs[%d]: input %q occurs twice", i, in.name)
 		}
 		if picture == nil || in.name != Picture || in.name == picture.Input && in.tensor.DType() != tensor.String {
 			for _, spec := range r.Inputs() {
@@ -186,16 +186,16 @@ func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 			continue
 		}
 		if encoded >= 0 {
-			return nil, served.BadInput("inputs[%d]: input %q is given twice", i, in.name)
+			return nil, served.BadInput("inputs[%d]: input %q occurs twice", i, in.name)
 		}
 		encoded = i
 	}
 	if encoded >= 0 {
 		if r.Manifest().PictureAlone() && len(c.inputs) != 1 {
-			return nil, served.BadInput("inputs[%d]: %q is the only input to give", encoded, Picture)
+			return nil, served.BadInput("inputs[%d]: send %q and no other input", encoded, Picture)
 		}
 		if _, ok := inputs[picture.Input]; ok {
-			return nil, served.BadInput("inputs[%d]: %q is given, and %q that it becomes, too", encoded, Picture, picture.Input)
+			return nil, served.BadInput("inputs[%d]: send %q or %q, which it becomes, not both", encoded, Picture, picture.Input)
 		}
 		made, err := c.inputs[encoded].pictures(r, encoded)
 		if err != nil {
@@ -236,7 +236,7 @@ func inputsOf(m *served.Model) inputs {
 func (in inputs) takes(name string, d tensor.DType, shape []int64) error {
 	if in.picture != "" && name == Picture && (name != in.picture || d == tensor.String) {
 		if n, err := tensor.Count(shape); err == nil && n > int64(in.maxPictures) {
-			return fmt.Errorf("%d pictures in one request; at most %d are taken", n, in.maxPictures)
+			return fmt.Errorf("%d pictures in one request; send at most %d", n, in.maxPictures)
 		}
 		return nil
 	}
@@ -249,7 +249,7 @@ func (in inputs) takes(name string, d tensor.DType, shape []int64) error {
 			err = spec.Unfit(tensor.Tensor{Shape: shape, Data: tensor.Empty(d)})
 		}
 		if err == nil && n > int64(in.maxElements) {
-			err = fmt.Errorf("there are more than %d elements", in.maxElements)
+			err = fmt.Errorf("more than %d elements", in.maxElements)
 		}
 		return err
 	}
@@ -276,7 +276,7 @@ func (in inputs) all() string {
 // tooMany fails where a request has input i, and the model could not take so many.
 func (in inputs) tooMany(i int) error {
 	if most := len(in.specs) + 1; i > most {
-		return fmt.Errorf("there are more than %d; the model takes %s", most, in.all())
+		return fmt.Errorf("more than %d; the model takes %s", most, in.all())
 	}
 	return nil
 }
@@ -301,7 +301,7 @@ func (in input) pictures(r *served.Request, at int) (predict.Tensors, error) {
 		return nil, served.BadInput("inputs[%d]: %q takes datatype BYTES, not %s", at, Picture, wire.Datatype(in.tensor.DType()))
 	}
 	if shape := in.tensor.Shape; len(shape) > 2 || len(shape) == 2 && shape[1] != 1 {
-		return nil, served.BadInput("inputs[%d]: %q has shape [N] or [N,1], one element a picture, not %v", at, Picture, shape)
+		return nil, served.BadInput("inputs[%d]: %q needs shape [N] or [N,1], one element a picture, not %v", at, Picture, shape)
 	}
 	encoded := make([][]byte, len(texts))
 	for i, text := range texts {

@@ -132,10 +132,10 @@ func (s calls) classes(e replay.Ends) func(context.Context, []bundle.Recorded) (
 			} `json:"outputs"`
 		}
 		if err := json.Unmarshal(answer, &said); err != nil {
-			return nil, fmt.Errorf("the answer is not that of an inference: %w", err)
+			return nil, fmt.Errorf("the answer is not an inference response: %w", err)
 		}
 		if len(said.Outputs) != 1 {
-			return nil, fmt.Errorf("the answer has %d outputs, one was asked for", len(said.Outputs))
+			return nil, fmt.Errorf("the answer has %d outputs, want 1", len(said.Outputs))
 		}
 		list := make([]replay.Row, len(said.Outputs[0].Data))
 		for i, text := range said.Outputs[0].Data {

@@ -38,7 +38,7 @@ func parse(l payload.Limits, m inputs, header, data []byte) (c *call, id string,
 		case "outputs":
 			err = p.List(func(i int) error {
 				if i > p.model.outputs {
-					return errors.New("there are more than the model has")
+					return errors.New("more outputs than the model has")
 				}
 				o, err := p.output()
 				c.outputs = append(c.outputs, o)
@@ -78,7 +78,7 @@ func parse(l payload.Limits, m inputs, header, data []byte) (c *call, id string,
 		err = p.End()
 	}
 	if err == nil && len(p.data) > 0 {
-		err = fmt.Errorf("%d bytes of binary data are left after those that inputs name by binary_data_size", len(p.data))
+		err = fmt.Errorf("%d bytes of binary data are left after the inputs' binary_data_size", len(p.data))
 	}
 	if err != nil {
 		return nil, "", served.BadInput("the body is not an inference request: %w", err)
@@ -129,7 +129,7 @@ func (p *parser) input(i int) (input, error) {
 			err = p.List(func(int) error {
 				d, err := p.Int()
 				if shape = append(shape, d); len(shape) > maxDimensions {
-					return fmt.Errorf("there are more than %d dimensions", maxDimensions)
+					return fmt.Errorf("more than %d dimensions", maxDimensions)
 				}
 				return err
 			})
@@ -203,7 +203,7 @@ func (p *parser) inputParameters() (size int64, contentType string, err error) {
 		switch {
 		case name == "binary_data_size":
 			if size, err = p.Int(); err == nil && size < 0 {
-				err = fmt.Errorf("%d is no size", size)
+				err = fmt.Errorf("%d is not a size", size)
 			}
 		case strings.HasPrefix(name, "shared_memory"):
 			err = errors.New("shared memory is not supported; send the data")
@@ -225,7 +225,7 @@ func (p *parser) binary(name, datatype string, shape []int64, size int64) (tenso
 		return tensor.Tensor{}, fmt.Errorf("binary_data_size needs the header %s", wire.HeaderLength)
 	}
 	if size > int64(len(p.data)) {
-		return tensor.Tensor{}, fmt.Errorf("binary_data_size is %d, of which the body has %d", size, len(p.data))
+		return tensor.Tensor{}, fmt.Errorf("binary_data_size is %d, and the body has %d bytes left", size, len(p.data))
 	}
 	d, err := wire.DType(datatype)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 // ErrFixed is wrapped by the errors of changes to a repository of [Fixed] models.
-var ErrFixed = errors.New("this server answers with the models that it was started with; start it again to change them")
+var ErrFixed = errors.New("this server's models are fixed at its start; restart it to change them")
 
 // Open returns a repository whose models are loaded: [New] and [Repository.Start] in one.
 func Open(ctx context.Context, paths []string, name string, o Options) (*Repository, error) {
@@ -48,7 +48,7 @@ func New(paths []string, name string, o Options) (*Repository, error) {
 		return nil, err
 	}
 	if len(r.models) == 0 {
-		return nil, fmt.Errorf("there are no models in %s: a folder of models has a bundle at NAME/VERSION, VERSION a number", strings.Join(paths, ", "))
+		return nil, fmt.Errorf("no models in %s: a folder of models has bundles at NAME/VERSION, VERSION a number", strings.Join(paths, ", "))
 	}
 	for _, m := range r.models {
 		for number := range m.disk {
@@ -102,12 +102,12 @@ func (r *Repository) find(paths []string, name string) error {
 		if p.here = r.options.Packed != "" && path == r.options.Packed; p.here || isBundle(path) || !isDir(path) {
 			p.name = cmp.Or(name, modelName(path))
 		} else if name != "" {
-			return fmt.Errorf("%s is a folder of models, each with a name of its own: a name is for one bundle", path)
+			return fmt.Errorf("%s is a folder of models, which have their own names: a name needs one bundle", path)
 		}
 		r.places = append(r.places, p)
 	}
 	if name != "" && len(paths) != 1 {
-		return fmt.Errorf("a name is for one bundle, not %d", len(paths))
+		return fmt.Errorf("a name needs one bundle, got %d", len(paths))
 	}
 	for name, s := range r.options.Models {
 		if s.Path != "" {
@@ -120,10 +120,10 @@ func (r *Repository) find(paths []string, name string) error {
 			continue
 		}
 		if strings.ContainsAny(p.name, `/\:`) || p.name == "." || p.name == ".." {
-			return fmt.Errorf("%q cannot be a model's name: it has one of / \\ : or is only dots", p.name)
+			return fmt.Errorf("%q cannot name a model: a name has no / \\ : and is not only dots", p.name)
 		}
 		if other, ok := seen[p.name]; ok {
-			return fmt.Errorf("%s and %s would both be model %q", other, p.path, p.name)
+			return fmt.Errorf("%s and %s are both named %q: rename one", other, p.path, p.name)
 		}
 		seen[p.name] = p.path
 	}
@@ -180,9 +180,9 @@ func (r *Repository) notePlace(p *place, err error) {
 	switch {
 	case p.err == was || len(r.models) == 0: // at the start the error says so
 	case err != nil:
-		r.options.Log.Error("folder cannot be read; what was loaded from it goes on answering", "path", p.path, "error", p.err)
+		r.options.Log.Error("folder is not readable; its loaded models still answer", "path", p.path, "error", p.err)
 	default:
-		r.options.Log.Info("folder can be read again", "path", p.path)
+		r.options.Log.Info("folder is readable again", "path", p.path)
 	}
 }
 
@@ -190,7 +190,7 @@ func (r *Repository) notePlace(p *place, err error) {
 func (r *Repository) noteUnknown() {
 	for name := range r.options.Models {
 		if r.models[name] == nil {
-			r.options.Log.Warn("settings of a model that does not exist", "model", name, "models", slices.Sorted(maps.Keys(r.models)))
+			r.options.Log.Warn("settings for a model that does not exist", "model", name, "models", slices.Sorted(maps.Keys(r.models)))
 		}
 	}
 }
@@ -236,9 +236,9 @@ func (r *Repository) Load(ctx context.Context, name string) error {
 	case m == nil && err != nil:
 		return err
 	case m == nil:
-		return served.NotFound("there is no model %s in the repository; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(r.models))))
+		return served.NotFound("no such model %s; %s", tensor.Quote(name), others(name, slices.Collect(maps.Keys(r.models))))
 	case len(m.disk) == 0:
-		return fmt.Errorf("load model %q: its folder is gone; what was loaded goes on answering", name)
+		return fmt.Errorf("load model %q: its folder is gone; the loaded version still answers", name)
 	}
 	m.unloaded = false
 	delete(r.unloaded, name)
@@ -252,7 +252,7 @@ func (r *Repository) Unload(ctx context.Context, name string) error {
 	m := r.models[name]
 	switch {
 	case m == nil:
-		return served.NotFound("there is no model %s; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(r.models))))
+		return served.NotFound("no such model %s; %s", tensor.Quote(name), others(name, slices.Collect(maps.Keys(r.models))))
 	case m.fixed:
 		return ErrFixed
 	}

@@ -100,7 +100,7 @@ func TestRepositoryLoadAndUnload(t *testing.T) {
 			t.Errorf("%s %s: %d %s, want %d %q", what, body, status, raw, want, words)
 		}
 	}
-	change(url, "iris/unload", "", 403, "on the admin port")
+	change(url, "iris/unload", "", 403, "use the admin port")
 	change(admin, "iris/unload", `{"parameters":{"unload_dependents":true}}`, 200, "")
 	if got := index(t, url, ""); got != "1=UNAVAILABLE" {
 		t.Error(got)

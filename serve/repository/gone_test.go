@@ -136,7 +136,7 @@ func TestAFolderThatVanishes(t *testing.T) {
 	if !r.Ready() {
 		t.Error("it is not ready, though all models answer")
 	}
-	for message, want := range map[string]int{"folder is gone": 3, "folder cannot be read": 1} {
+	for message, want := range map[string]int{"folder is gone": 3, "folder is not readable": 1} {
 		if n := strings.Count(l.String(), `msg="`+message); n != want {
 			t.Errorf("%q is logged %d times, want %d: %s", message, n, want, l)
 		}
@@ -154,7 +154,7 @@ func TestAFolderThatVanishes(t *testing.T) {
 	before := r.Counts()["iris"].Loaded
 	r.Refresh(t.Context())
 	r.Refresh(t.Context())
-	if now := r.Counts()["iris"].Loaded; now != before || !strings.Contains(l.String(), `msg="folder can be read again"`) || strings.Count(l.String(), `msg="folder is back"`) != 3 {
+	if now := r.Counts()["iris"].Loaded; now != before || !strings.Contains(l.String(), `msg="folder is readable again"`) || strings.Count(l.String(), `msg="folder is back"`) != 3 {
 		t.Errorf("back again: loaded %d times, before %d: %s", now, before, l)
 	}
 	for _, s := range r.Status() {
@@ -216,7 +216,7 @@ func TestWhatIsPassedOverIsLogged(t *testing.T) {
 		"msg=ignored": 4,
 		`msg="no such version" model=iris label=canary version=7`:     1,
 		`msg="no such version" model=iris policy=1,9 version=9`:       1,
-		`msg="settings of a model that does not exist" model=tulip`:   1,
+		`msg="settings for a model that does not exist" model=tulip`:  1,
 		"msg=loading model=iris version=1 path=" + root + "/iris/1\n": 1,
 	} {
 		if n := strings.Count(l.String(), want); n != times {

@@ -38,7 +38,7 @@ type version struct {
 }
 
 // folderGone is why a version is not what lies on disk.
-const folderGone = "its folder is gone; what was loaded answers until another version does"
+const folderGone = "its folder is gone; the loaded bundle answers until another version does"
 
 // labels are the names of versions, stable among them where a version answers.
 func (m *model) labels() map[string]string {
@@ -85,7 +85,7 @@ func (m *model) byNumber() []string {
 func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 	for number := range m.disk {
 		if m.versions[number] == nil {
-			m.versions[number] = &version{state: Unavailable, reason: "not wanted by the version policy " + m.settings.Versions.String()}
+			m.versions[number] = &version{state: Unavailable, reason: "not selected by the version policy " + m.settings.Versions.String()}
 		}
 	}
 	for number, v := range m.versions {
@@ -192,7 +192,7 @@ func (r *Repository) retire(m *model, keep map[string]bool) {
 			r.drop(m, number, "its folder is gone")
 			delete(m.versions, number)
 		default:
-			r.drop(m, number, "not wanted by the version policy "+m.settings.Versions.String())
+			r.drop(m, number, "not selected by the version policy "+m.settings.Versions.String())
 		}
 	}
 }
@@ -227,7 +227,7 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 		return nil
 	}
 	if v.current == nil {
-		v.state, v.reason = Loading, "it is being loaded"
+		v.state, v.reason = Loading, "it is loading"
 		r.publish()
 	}
 	if !v.retry.waiting() {

@@ -48,9 +48,9 @@ func (p place) look() (models map[string]found, ignored map[string]string, err e
 		f, err := lookModel(path, ignored)
 		switch {
 		case err != nil:
-			ignored[path] = "it cannot be read: " + err.Error()
+			ignored[path] = "it is not readable: " + err.Error()
 		case len(f) == 0:
-			ignored[path] = "there is no model in it: a model is a bundle, or a folder with a bundle at VERSION, a whole number"
+			ignored[path] = "it has no model: a model is a bundle, or a folder with bundles at VERSION, a whole number"
 		default:
 			models[modelName(path)] = f
 		}

@@ -209,7 +209,7 @@ func (r *Repository) Labelled(name, label string) (*served.Model, error) {
 func (s *snapshot) find(name, version string) (*served.Model, error) {
 	e, ok := s.byName[name]
 	if !ok {
-		return nil, served.NotFound("there is no model %s; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(s.byName))))
+		return nil, served.NotFound("no such model %s; %s", tensor.Quote(name), others(name, slices.Collect(maps.Keys(s.byName))))
 	}
 	if version == "" {
 		if answers(e.serving) {
@@ -231,14 +231,14 @@ func (s *snapshot) find(name, version string) (*served.Model, error) {
 func (s *snapshot) labelled(name, label string) (*served.Model, error) {
 	e, ok := s.byName[name]
 	if !ok {
-		return nil, served.NotFound("there is no model %s; %s", tensor.Quote(name), there(name, slices.Collect(maps.Keys(s.byName))))
+		return nil, served.NotFound("no such model %s; %s", tensor.Quote(name), others(name, slices.Collect(maps.Keys(s.byName))))
 	}
 	m, ok := e.labels[label]
 	switch {
 	case !ok:
 		return nil, served.NotFound("model %q has no version labelled %q, only %q", name, label, slices.Sorted(maps.Keys(e.labels)))
 	case m == nil:
-		return nil, served.NotReady("the version of model %q labelled %q is not there, only %q", name, label, e.names())
+		return nil, served.NotReady("model %q has no version for the label %q, only %q", name, label, e.names())
 	case !answers(m):
 		return nil, served.NotReady("the version of model %q labelled %q is not ready: %s", name, label, e.reasons())
 	}
@@ -248,10 +248,10 @@ func (s *snapshot) labelled(name, label string) (*served.Model, error) {
 // mostNames is how many models an error lists.
 const mostNames = 10
 
-// there lists the models that there are, those first whose names begin as one that is not there.
-func there(name string, names []string) string {
+// others lists the server's models, those first that share the longest beginning with name.
+func others(name string, names []string) string {
 	if len(names) == 0 {
-		return "there are none"
+		return "the server has no models"
 	}
 	alike := func(other string) int {
 		n := 0
@@ -269,10 +269,7 @@ func there(name string, names []string) string {
 	if more := len(names) - mostNames; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
-	if len(names) == 1 {
-		return "there is " + text
-	}
-	return "there are " + text
+	return "the server has " + text
 }
 
 func (e *entry) names() []string { return slices.SortedFunc(maps.Keys(e.versions), byNumber) }

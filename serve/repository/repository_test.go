@@ -582,12 +582,12 @@ func TestOpenRefuses(t *testing.T) {
 		paths []string
 		name  string
 	}{
-		"there are no models in":           {[]string{t.TempDir()}, ""},
+		"no models in":                     {[]string{t.TempDir()}, ""},
 		"no such file":                     {[]string{filepath.Join(root, "nothing")}, ""},
-		"would both be model \"good\"":     {[]string{good, good}, ""},
-		"a name is for one bundle, not 2":  {[]string{good, good}, "x"},
+		"are both named \"good\"":          {[]string{good, good}, ""},
+		"a name needs one bundle, got 2":   {[]string{good, good}, "x"},
 		"is a folder of models":            {[]string{folder}, "x"},
-		"cannot be a model's name":         {[]string{good}, "a/b"},
+		"cannot name a model":              {[]string{good}, "a/b"},
 		"version 1 of model \"iris\" is r": {[]string{bad}, ""},
 	} {
 		r, err := repository.Open(t.Context(), c.paths, c.name, options(&log{}))

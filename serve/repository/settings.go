@@ -54,7 +54,7 @@ func (s Settings) or(d Settings) Settings {
 func (s Settings) Check() error {
 	for label, version := range s.Labels {
 		if !isVersion(version) {
-			return fmt.Errorf("labels: %s is %q, which is not a version", label, version)
+			return fmt.Errorf("labels: %s names %q: give a version number", label, version)
 		}
 	}
 	if min(s.Threads, s.Instances, s.MaxBatchRows, s.MaxQueueRows) < 0 || min(s.MaxDelay, s.MaxWait) < 0 || s.MaxQueueBytes < 0 {
@@ -87,7 +87,7 @@ func (p *Policy) UnmarshalText(text []byte) error {
 		if given {
 			var err error
 			if n, err = strconv.Atoi(number); err != nil || n < 1 {
-				return fmt.Errorf("%q: after latest: comes a number from 1", s)
+				return fmt.Errorf("%q: latest: needs a number from 1, as latest:2", s)
 			}
 		}
 		*p = Policy{latest: n}
@@ -96,7 +96,7 @@ func (p *Policy) UnmarshalText(text []byte) error {
 	var named []string
 	for one := range strings.SplitSeq(s, ",") {
 		if one = strings.TrimSpace(one); !isVersion(one) {
-			return fmt.Errorf("%q is neither latest, latest:N, all nor versions such as 1,3", s)
+			return fmt.Errorf("%q: give latest, latest:N, all or versions as 1,3", s)
 		}
 		named = append(named, one)
 	}

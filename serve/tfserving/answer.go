@@ -206,7 +206,7 @@ func (q *request) classes(results predict.Tensors) (c classes, err error) {
 			continue
 		}
 		if len(t.Shape) != 2 || shape != nil && !slices.Equal(shape, t.Shape) {
-			return c, served.BadInput("classify: the signature's output %q has the shape %v, not one of rows and classes; ask for predict", name, t.Shape)
+			return c, served.BadInput("classify: the signature's output %q has shape %v, not [rows, classes]; use predict", name, t.Shape)
 		}
 		shape = t.Shape
 		if name == classesOutput {
@@ -215,14 +215,14 @@ func (q *request) classes(results predict.Tensors) (c classes, err error) {
 			c.scores, err = t.Floats()
 		}
 		if err != nil {
-			return c, served.BadInput("classify: the signature's output %q: %w; ask for predict", name, err)
+			return c, served.BadInput("classify: the signature's output %q: %w; use predict", name, err)
 		}
 		if err := tensor.CheckText(t); err != nil {
 			return c, served.BadInput("classify: the signature's output %q: %w", name, err)
 		}
 	}
 	if shape == nil {
-		return c, served.BadInput("classify: the signature has neither the output %q nor %q; ask for predict", classesOutput, scoresOutput)
+		return c, served.BadInput("classify: the signature has neither output %q nor %q; use predict", classesOutput, scoresOutput)
 	}
 	c.rows, c.each = int(shape[0]), int(shape[1])
 	return c, nil
@@ -242,7 +242,7 @@ func appendValues(a *reply.Answer, dst []byte, q *request, results predict.Tenso
 func (q *request) values(results predict.Tensors) (tensor.Tensor, error) {
 	t := results[q.m.Manifest().Outputs[0].Name]
 	if t.Len() != t.Rows() {
-		return t, served.BadInput("regress: the model's output %v has not one number a row; ask for predict", t.Shape)
+		return t, served.BadInput("regress: the model's output has shape %v, not one number a row; use predict", t.Shape)
 	}
 	t.Shape = t.Shape[:1]
 	return t, nil

@@ -38,7 +38,7 @@ func parseExamples(m *served.Request, verb string, body []byte) (*request, error
 			n = 0
 			return r.List(func(i int) error {
 				if n++; n > maxRows {
-					return fmt.Errorf("there are more than %d", maxRows)
+					return fmt.Errorf("more than %d", maxRows)
 				}
 				err := q.example(r, func(name string, t tensor.Tensor) error {
 					parts.add(i, name, t)
@@ -89,7 +89,7 @@ func (q *request) fill(parts features, shared map[string]tensor.Tensor, n int) (
 	elements := 0
 	for name, rows := range parts {
 		if elements += n * shared[name].Len(); elements > q.m.MaxElements {
-			return nil, fmt.Errorf("context: feature %q: there are more than %d elements", name, q.m.MaxElements)
+			return nil, fmt.Errorf("context: feature %q has more than %d elements", name, q.m.MaxElements)
 		}
 		rows = append(rows, make([]tensor.Tensor, max(0, n-len(rows)))...)
 		for i := range rows {
@@ -98,7 +98,7 @@ func (q *request) fill(parts features, shared map[string]tensor.Tensor, n int) (
 			}
 			t, ok := shared[name]
 			if !ok {
-				return nil, fmt.Errorf("example %d: feature %q is missing, in the context too", i, name)
+				return nil, fmt.Errorf("example %d: feature %q is missing, also in the context", i, name)
 			}
 			rows[i] = t
 		}
@@ -124,7 +124,7 @@ func (q *request) example(r *payload.Reader, each func(name string, t tensor.Ten
 func asRow(spec tensor.Spec, t tensor.Tensor) (tensor.Tensor, error) {
 	if row := spec.Shape[1:]; !slices.Contains(row, -1) {
 		if n, err := tensor.Count(row); err != nil || n != int64(t.Len()) {
-			return tensor.Tensor{}, fmt.Errorf("feature %q has %d values, it takes %v", spec.Name, t.Len(), row)
+			return tensor.Tensor{}, fmt.Errorf("feature %q has %d values; its input takes %v", spec.Name, t.Len(), row)
 		}
 		t.Shape = row
 	}
@@ -141,7 +141,7 @@ func (q *request) examples(r *served.Request, in *pb.Input) error {
 		return served.BadInput("input: it has no examples")
 	}
 	if len(list) > maxRows {
-		return served.BadInput("input: examples: there are more than %d", maxRows)
+		return served.BadInput("input: examples: more than %d", maxRows)
 	}
 	if input, ok := Examples(q.m); ok {
 		t, err := serialized(r, list, context)
@@ -230,7 +230,7 @@ func fromFeature(d tensor.DType, f *pb.Feature) (tensor.Tensor, error) {
 		return tensor.Tensor{}, errors.New("it has no values")
 	}
 	if data == nil {
-		return tensor.Tensor{}, fmt.Errorf("%s is not for an input that is %s; ask for Predict", list, typeNames[d])
+		return tensor.Tensor{}, fmt.Errorf("%s does not fit an input of type %s; use Predict", list, typeNames[d])
 	}
 	return tensor.Tensor{Shape: []int64{int64(n)}, Data: data}, nil
 }

@@ -174,7 +174,7 @@ func filter(m *served.Model, chosen []string) ([]string, error) {
 			return nil, served.BadInput("output_filter: the signature has no output %q; it has %q", name, all)
 		}
 		if slices.Contains(chosen[:i], name) {
-			return nil, served.BadInput("output_filter: output %q is asked for twice", name)
+			return nil, served.BadInput("output_filter: output %q occurs twice", name)
 		}
 	}
 	if len(chosen) > 0 {
@@ -250,7 +250,7 @@ func (s *PredictionService) Regress(ctx context.Context, req *pb.RegressionReque
 
 // MultiInference is refused: each task is a request of its own.
 func (s *PredictionService) MultiInference(context.Context, *pb.MultiInferenceRequest) (*pb.MultiInferenceResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "MultiInference is not spoken; call Classify or Regress for each task")
+	return nil, status.Error(codes.Unimplemented, "MultiInference is not supported; call Classify or Regress for each task")
 }
 
 // SignatureDef is the only metadata that there is.
@@ -260,11 +260,11 @@ const SignatureDef = "signature_def"
 func (s *PredictionService) GetModelMetadata(_ context.Context, req *pb.GetModelMetadataRequest) (*pb.GetModelMetadataResponse, error) {
 	fields := req.GetMetadataField()
 	if len(fields) == 0 {
-		return nil, reply.RPC(served.BadInput("metadata_field is missing; ask for %q", SignatureDef))
+		return nil, reply.RPC(served.BadInput("metadata_field is missing; send %q", SignatureDef))
 	}
 	for _, field := range fields {
 		if field != SignatureDef {
-			return nil, reply.RPC(served.BadInput("metadata_field: there is no %q, only %q", field, SignatureDef))
+			return nil, reply.RPC(served.BadInput("metadata_field: unknown field %q; send %q", field, SignatureDef))
 		}
 	}
 	m, err := find(s.models, req.GetModelSpec())
@@ -339,5 +339,5 @@ func (s *ModelService) GetModelStatus(_ context.Context, req *pb.GetModelStatusR
 // HandleReloadConfigRequest is refused: models are loaded from where the server was told to look.
 func (s *ModelService) HandleReloadConfigRequest(context.Context, *pb.ReloadConfigRequest) (*pb.ReloadConfigResponse, error) {
 	return nil, status.Error(codes.Unimplemented,
-		"HandleReloadConfigRequest is not spoken; inference.GRPCInferenceService has RepositoryModelLoad, on the admin port")
+		"HandleReloadConfigRequest is not supported; call RepositoryModelLoad of inference.GRPCInferenceService on the admin port")
 }

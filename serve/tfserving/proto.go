@@ -22,7 +22,7 @@ func dtypeOf(t pb.DataType) (tensor.DType, error) {
 			return d, nil
 		}
 	}
-	return "", fmt.Errorf("there is no model that takes %s", t)
+	return "", fmt.Errorf("no model takes %s", t)
 }
 
 func protoShape(shape []int64) *pb.TensorShapeProto {
@@ -58,7 +58,7 @@ func (r *reader) tensor(p *pb.TensorProto) (tensor.Tensor, error) {
 		return tensor.Tensor{}, err
 	}
 	if n > int64(r.elements) {
-		return tensor.Tensor{}, errors.New("the request has more elements than are taken")
+		return tensor.Tensor{}, errors.New("the request has more elements than the limit")
 	}
 	r.elements -= int(n)
 	own, err := onlyField(p, d)
@@ -95,7 +95,7 @@ func onlyField(p *pb.TensorProto, d tensor.DType) (string, error) {
 		{"uint64_val", len(p.GetUint64Val())},
 	} {
 		if f.n > 0 && f.name != own {
-			return "", fmt.Errorf("%s is given in %s or %s, one of them, but %s has values", typeNames[d], content, fieldOf(d), f.name)
+			return "", fmt.Errorf("%s belongs in %s or %s, but %s has values", typeNames[d], content, fieldOf(d), f.name)
 		}
 	}
 	return own, nil
@@ -196,12 +196,12 @@ func filled[T tensor.Element](r *reader, given []T, n int) (any, error) {
 	case len(given) > n:
 		return nil, fmt.Errorf("it has %d values for %d elements", len(given), n)
 	case len(given) == 0:
-		return nil, fmt.Errorf("it has no values for %d elements, nor has %s", n, content)
+		return nil, fmt.Errorf("it has no values for %d elements, and neither has %s", n, content)
 	}
 	var last T
 	more := (n - len(given)) * int(unsafe.Sizeof(last))
 	if r.room -= int64(more); r.room < 0 {
-		return nil, fmt.Errorf("it has %d values for %d elements, which written out are longer than a request may be", len(given), n)
+		return nil, fmt.Errorf("it has %d values for %d elements, which exceed the limit of a request", len(given), n)
 	}
 	if err := r.memory.Grow(int64(more)); err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func splitStrings(raw []byte, n int) ([]string, error) {
 	for i := range lengths {
 		length, size := binary.Uvarint(rest)
 		if size <= 0 {
-			return nil, fmt.Errorf("the length of element %d is no varint", i)
+			return nil, fmt.Errorf("the length of element %d is not a varint", i)
 		}
 		lengths[i], rest = length, rest[size:]
 	}

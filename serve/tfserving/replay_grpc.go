@@ -38,7 +38,7 @@ func (p prediction) spec(signature string) (*pb.ModelSpec, error) {
 	if ok {
 		n, err := strconv.ParseInt(version, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("version %q is not a number, as the protocol wants it", version)
+			return nil, fmt.Errorf("version %q is not a number, which the protocol needs", version)
 		}
 		spec.VersionChoice = &pb.ModelSpec_Version{Version: wrapperspb.Int64(n)}
 	}

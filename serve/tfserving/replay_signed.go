@@ -35,7 +35,7 @@ func recordedExamples(m *bundle.Manifest, cases []bundle.Recorded) ([]*pb.Exampl
 		}
 		e := &pb.Example{}
 		if err := proto.Unmarshal([]byte(texts[0]), e); err != nil {
-			return nil, fmt.Errorf("case %s is no tf.Example: %w", c.ID, err)
+			return nil, fmt.Errorf("case %s is not a tf.Example: %w", c.ID, err)
 		}
 		list = append(list, e)
 	}

@@ -45,13 +45,13 @@ func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 		return q.columns, nil
 	}
 	if q.m.Manifest().PictureAlone() && len(q.columns) != 1 {
-		return nil, served.BadInput("%q is the only input to give", Picture)
+		return nil, served.BadInput("send %q and no other input", Picture)
 	}
 	if _, ok := q.columns[picture.Input]; ok && picture.Input != Picture {
-		return nil, served.BadInput("%q is given, and %q that it becomes, too", Picture, picture.Input)
+		return nil, served.BadInput("send %q or %q, which it becomes, not both", Picture, picture.Input)
 	}
 	if n := len(pictures.Shape); n == 0 || n > 2 || n == 2 && pictures.Shape[1] != 1 {
-		return nil, served.BadInput("%q has shape [N] or [N,1], one element a picture, not %v", Picture, pictures.Shape)
+		return nil, served.BadInput("%q needs shape [N] or [N,1], one element a picture, not %v", Picture, pictures.Shape)
 	}
 	texts, err := tensor.Values[string](pictures)
 	if err != nil {
@@ -97,7 +97,7 @@ func parse(m *served.Request, verb string, body []byte) (*request, error) {
 	switch {
 	case err != nil:
 	case rows && columns:
-		err = errors.New("it has both instances and inputs; give one of them")
+		err = errors.New("it has both instances and inputs; send one of them")
 	case !rows && !columns:
 		err = fmt.Errorf("it has neither instances nor inputs%s", only(others))
 	}
@@ -192,7 +192,7 @@ func (q *request) only(base64 bool) (tensor.Spec, error) {
 		for _, i := range takes(q.m) {
 			names = append(names, i.Name)
 		}
-		return tensor.Spec{}, fmt.Errorf("the model has the inputs %q; give each by name", names)
+		return tensor.Spec{}, fmt.Errorf("the model has the inputs %q; send each by name", names)
 	}
 	return manifest.Inputs[0].Spec(), nil
 }
@@ -227,19 +227,19 @@ func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 	parts := map[string][]tensor.Tensor{}
 	err := r.List(func(i int) error {
 		if i == maxRows {
-			return fmt.Errorf("there are more than %d; give so many by column, as inputs", maxRows)
+			return fmt.Errorf("more than %d rows; send them by column, as inputs", maxRows)
 		}
 		count := 0
 		err := q.named(r, row, func(spec tensor.Spec, t tensor.Tensor) error {
 			count++
 			if len(parts[spec.Name]) != i {
-				return fmt.Errorf("input %q is given twice, or not by every instance", spec.Name)
+				return fmt.Errorf("input %q occurs twice, or not in every instance", spec.Name)
 			}
 			parts[spec.Name] = append(parts[spec.Name], t)
 			return nil
 		})
 		if err == nil && count != len(parts) {
-			err = errors.New("it does not name the inputs that the first instance names")
+			err = errors.New("it names other inputs than the first instance")
 		}
 		if err != nil {
 			return fmt.Errorf("instance %d: %w", i, err)
@@ -267,7 +267,7 @@ func (q *request) join(parts map[string][]tensor.Tensor) (predict.Tensors, error
 // named reads {"NAME": value, …}, or {"b64": …} for the only input.
 func (q *request) named(r *payload.Reader, n nesting, each func(tensor.Spec, tensor.Tensor) error) error {
 	if r.Peek() != '{' {
-		return errors.New("it is not an object, the first is")
+		return errors.New("it is not an object, as the first is")
 	}
 	return r.Object(func(name string) error {
 		if _, err := q.spec(name); err != nil && name == "b64" {
@@ -293,7 +293,7 @@ func (q *request) named(r *payload.Reader, n nesting, each func(tensor.Spec, ten
 			return err
 		}
 		if n == batch && r.Peek() != '[' && !q.single(spec) {
-			return fmt.Errorf("input %q: give a list, whose first dimension is the batch", spec.Name)
+			return fmt.Errorf("input %q: send a list, whose first dimension is the batch", spec.Name)
 		}
 		t, err := q.input(r, spec, n)
 		if err != nil {
@@ -319,7 +319,7 @@ func (q *request) table(r *payload.Reader) (predict.Tensors, error) {
 	}
 	err := q.named(r, batch, func(spec tensor.Spec, t tensor.Tensor) error {
 		if _, ok := columns[spec.Name]; ok {
-			return fmt.Errorf("input %q is given twice", spec.Name)
+			return fmt.Errorf("input %q occurs twice", spec.Name)
 		}
 		columns[spec.Name] = t
 		return nil
@@ -339,7 +339,7 @@ func (q *request) single(spec tensor.Spec) bool {
 // allBare fails where some inputs came as a bare value, and others as rows.
 func (q *request) allBare(columns predict.Tensors) error {
 	if q.bare > 0 && q.bare < len(columns) {
-		return errors.New("some inputs are a value and others lists of them; give each as a list, or none")
+		return errors.New("some inputs are single values and others lists; send lists for all or none")
 	}
 	return nil
 }

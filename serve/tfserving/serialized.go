@@ -65,7 +65,7 @@ func parseSerialized(m *served.Request, input, verb string, body []byte) (*reque
 			seen = true
 			return r.List(func(i int) error {
 				if i == maxRows {
-					return fmt.Errorf("there are more than %d", maxRows)
+					return fmt.Errorf("more than %d", maxRows)
 				}
 				e, err := exampleOf(r)
 				if err != nil {
@@ -148,7 +148,7 @@ func featureOf(r *payload.Reader) (*pb.Feature, error) {
 		f.Kind = &pb.Feature_FloatList{FloatList: &pb.FloatList{Value: values}}
 	}
 	if err == nil && len(t.Shape) > 1 {
-		err = fmt.Errorf("it has the shape %v: a feature is a list of values", t.Shape)
+		err = fmt.Errorf("it has shape %v: a feature is a list of values", t.Shape)
 	}
 	return f, err
 }

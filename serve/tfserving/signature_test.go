@@ -71,7 +71,7 @@ func TestTFServingSignatureByItsOwnName(t *testing.T) {
 		}
 	}
 	if status, _, got := servetest.Exchange(t, "POST", url+"several:predict", []byte(`{"signature_name":"difference",`+body)); status != 400 ||
-		!strings.Contains(string(got), `there is no such signature, only [\"serving_default\" \"sum\"`) {
+		!strings.Contains(string(got), `no such signature, only [\"serving_default\" \"sum\"`) {
 		t.Errorf("%d %s", status, got)
 	}
 	if status, _, got := servetest.Exchange(t, "POST", url+"iris:predict", []byte(`{"signature_name":"sum","instances":[[1,2,3,4]]}`)); status != 400 {

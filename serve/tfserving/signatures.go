@@ -14,7 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-var errNoSignature = errors.New("there is no such signature")
+var errNoSignature = errors.New("no such signature")
 
 // Signatures are a model's, by the names that they are listed by: its own as serving_default too,
 // unless another is called so.
@@ -74,7 +74,7 @@ func Answers(m *served.Model, verb string) error {
 	case len(m.Signed()) > 0 || method(m) != bundle.Predict || manifest.Task == bundle.Tensors && own(m) != "":
 		return served.BadInput("%s: signature %s is for %s; %s", verb, tensor.Quote(cmp.Or(own(m), Signature)), method(m), instead(m, verb))
 	}
-	return served.BadInput("%s: the model's task is %s; ask for predict", verb, manifest.Task)
+	return served.BadInput("%s: the model's task is %s; use predict", verb, manifest.Task)
 }
 
 // instead says what a client may ask for.
@@ -86,9 +86,9 @@ func instead(m *served.Model, verb string) string {
 		}
 	}
 	if len(names) == 0 {
-		return "ask for " + method(m)
+		return "use " + method(m)
 	}
-	return fmt.Sprintf("name one that is for %s: %s", verb, tensor.Cut(fmt.Appendf(nil, "%q", names)))
+	return fmt.Sprintf("name a signature for %s: %s", verb, tensor.Cut(fmt.Appendf(nil, "%q", names)))
 }
 
 // Examples is the input that takes tf.Examples, as bytes, of a signature that is for classify or regress.

@@ -49,9 +49,9 @@ func TestTFServingSignatures(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ verb, body, says string }{
-		{"predict", `{"signature_name":"regress","instances":[1.0]}`, `\"regress\": there is no such signature, only [\"classify_x2_to_y3\" \"classify_x_to_y\" \"regress_x2_to_y3\"`},
-		{"regress", `{"examples":[{"x":2.0}]}`, `signature \"serving_default\" is for predict; name one that is for regress: [\"regress_x2_to_y3\"`},
-		{"classify", `{"signature_name":"regress_x_to_y","examples":[{"x":2.0}]}`, `signature \"regress_x_to_y\" is for regress; ask for regress`},
+		{"predict", `{"signature_name":"regress","instances":[1.0]}`, `\"regress\": no such signature, only [\"classify_x2_to_y3\" \"classify_x_to_y\" \"regress_x2_to_y3\"`},
+		{"regress", `{"examples":[{"x":2.0}]}`, `signature \"serving_default\" is for predict; name a signature for regress: [\"regress_x2_to_y3\"`},
+		{"classify", `{"signature_name":"regress_x_to_y","examples":[{"x":2.0}]}`, `signature \"regress_x_to_y\" is for regress; use regress`},
 		{"regress", `{"signature_name":"regress_x_to_y","examples":[{"x":2}]}`, "float"}, // an int64, as in TensorFlow Serving
 		{"regress", `{"signature_name":"regress_x_to_y","examples":[{"y":2.0}]}`, "x"},
 		{"regress", `{"signature_name":"regress_x_to_y","examples":[{"x":[[2.0]]}]}`, "a feature is a list of values"},

@@ -80,7 +80,7 @@ func (h handler) find(path string) (*served.Model, error) {
 	case len(parts) == 3 && parts[1] == "labels":
 		return h.models.Labelled(parts[0], parts[2])
 	}
-	return nil, served.NotFound("there is nothing at models/%s; a model is at models/NAME, models/NAME/versions/N or models/NAME/labels/L", path)
+	return nil, served.NotFound("nothing at models/%s; a model is at models/NAME, models/NAME/versions/N or models/NAME/labels/L", path)
 }
 
 // get answers a model's status, or its metadata.
@@ -157,7 +157,7 @@ func (h handler) post(w http.ResponseWriter, req *http.Request) {
 	path := chi.URLParam(req, "*")
 	at := strings.LastIndexByte(path, ':')
 	if slash := strings.LastIndexByte(path, '/'); at < 0 && slash > 0 && slices.Contains(verbs, path[slash+1:]) {
-		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is nothing at models/%s; a verb comes after a colon: models/%s:%s",
+		reply.Error(w, http.StatusNotFound, fmt.Errorf("nothing at models/%s; put the verb after a colon: models/%s:%s",
 			path, path[:slash], path[slash+1:]))
 		return
 	}
@@ -179,7 +179,7 @@ func (h handler) post(w http.ResponseWriter, req *http.Request) {
 	case "regress":
 		answer(w, req, m, regressFormat)
 	default:
-		reply.Error(w, http.StatusNotFound, fmt.Errorf("there is no verb %q; there are predict, classify and regress", verb))
+		reply.Error(w, http.StatusNotFound, fmt.Errorf("unknown verb %q; use predict, classify or regress", verb))
 	}
 }
 

@@ -104,7 +104,7 @@ type stream struct {
 	whole bool
 }
 
-var errNoMemory = errors.New("there is no memory for what the connection sends")
+var errNoMemory = errors.New("no memory for what the connection sends")
 
 func (f *framed) Read(p []byte) (int, error) {
 	n, err := f.Conn.Read(p)

@@ -127,8 +127,8 @@ func clientOf(c net.Conn) netip.Addr {
 }
 
 var (
-	errMost   = errors.New("the listener has as many connections as it may")
-	errMemory = errors.New("there is no memory for a connection")
+	errMost   = errors.New("the listener has reached its limit of connections")
+	errMemory = errors.New("no memory for a connection")
 )
 
 func (t *Table) add(c *Conn) error {
@@ -231,7 +231,7 @@ func (t *Table) full(closed int) {
 	t.gone.Add(uint64(closed))
 	now := time.Now().Unix()
 	if last := t.told.Load(); now-last >= 60 && t.told.CompareAndSwap(last, now) {
-		t.log.Warn("there is no room for more connections: those that ask for nothing are closed", "closed", closed)
+		t.log.Warn("no room for more connections: idle ones are closed", "closed", closed)
 	}
 }
 

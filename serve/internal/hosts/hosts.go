@@ -31,7 +31,7 @@ func Valid(host string) error {
 	if host == "*" || name != "" && !strings.ContainsAny(name, "*/@ \t") && (!strings.Contains(name, ":") || isAddress(name)) {
 		return nil
 	}
-	return fmt.Errorf("%q is no host: give NAME, *.NAME for the names below it, an address, or * for all, without a port", host)
+	return fmt.Errorf("%q is not a host: give NAME, *.NAME for the names below it, an address, or * for all, without a port", host)
 }
 
 func isAddress(name string) bool {

@@ -52,11 +52,11 @@ func clearSocket(ctx context.Context, path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("there is a file that is no socket")
+		return errors.New("the path is a file, not a socket")
 	}
 	if conn, err := new(net.Dialer).DialContext(ctx, "unix", path); err == nil {
 		_ = conn.Close()
-		return errors.New("another server answers there")
+		return errors.New("another server listens on it")
 	}
 	return os.Remove(path)
 }

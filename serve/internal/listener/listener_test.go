@@ -28,7 +28,7 @@ func TestOpenClearsDeadSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer used.Close()
-	for name, want := range map[string]string{"left": "", "new": "", "file": "no socket", "used": "another server", "gone/new": "no such file"} {
+	for name, want := range map[string]string{"left": "", "new": "", "file": "not a socket", "used": "another server", "gone/new": "no such file"} {
 		l, err := Open(t.Context(), "unix", path(name))
 		if want != "" {
 			if err == nil || !strings.Contains(err.Error(), want) {

@@ -79,7 +79,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	message, ok := v.(proto.Message)
 	if !ok {
-		return fmt.Errorf("a %T is no message", v)
+		return fmt.Errorf("a %T is not a message", v)
 	}
 	if bytes.HasPrefix(raw, gzipMagic) { // of health or reflection
 		var err error
@@ -191,7 +191,7 @@ func (m *Messages) counted(next grpc.MethodHandler) grpc.MethodHandler {
 		out, err := next(srv, ctx, func(v any) error {
 			message, ok := v.(proto.Message)
 			if !ok {
-				return status.Errorf(codes.Internal, "a %T is no message", v)
+				return status.Errorf(codes.Internal, "a %T is not a message", v)
 			}
 			f := frame{read: func(raw []byte) error { return m.unmarshal(raw, message, a) }}
 			if err := dec(&f); err != nil {
@@ -250,7 +250,7 @@ func (m *Messages) unmarshal(raw []byte, message proto.Message, a *account) erro
 		err = proto.Unmarshal(raw, message) // which begins anew
 	}
 	if err != nil {
-		return status.Errorf(codes.InvalidArgument, "the message cannot be read: %v", err)
+		return status.Errorf(codes.InvalidArgument, "the message is not readable: %v", err)
 	}
 	return nil
 }
@@ -259,10 +259,10 @@ func tooMuch(err error) error {
 	if errors.Is(err, predict.ErrBusy) || errors.Is(err, errTooLong) {
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}
-	return status.Errorf(codes.InvalidArgument, "the message cannot be unpacked: %v", err)
+	return status.Errorf(codes.InvalidArgument, "the message does not decompress: %v", err)
 }
 
-var errTooLong = errors.New("the message is larger than max, the server's --max-body, once it is unpacked")
+var errTooLong = errors.New("the decompressed message is larger than max, the server's --max-body")
 
 // gunzipMessage unpacks a message of at most so many bytes.
 func gunzipMessage(raw []byte, most int64, grow func(int64) error) ([]byte, error) {

@@ -171,7 +171,7 @@ func TestGRPCRequestsAreLogged(t *testing.T) {
 		"status": "InvalidArgument", "reason": "bad_input", "error": status.Convert(err).Message(),
 	})
 	if _, err := client.ModelMetadata(t.Context(), &pb.ModelMetadataRequest{Name: "none"}); err == nil {
-		t.Error("there is no such model")
+		t.Error("no such model")
 	}
 	wantFields(t, log.take(t)[0], map[string]any{"method": "ModelMetadata", "status": "NotFound", "reason": "not_found", "model": nil})
 }

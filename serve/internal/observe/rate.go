@@ -38,7 +38,7 @@ func (r *rate) allow(ctx context.Context, log *slog.Logger) bool {
 	}
 	r.mu.Unlock()
 	if dropped > 0 {
-		log.WarnContext(ctx, "more requests failed than are logged", "not_logged", dropped, "limit_per_second", perSecond)
+		log.WarnContext(ctx, "failed requests not logged", "not_logged", dropped, "limit_per_second", perSecond)
 	}
 	return allowed
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
-var errInternal = errors.New("internal error; the server's log has it")
+var errInternal = errors.New("internal error; see the server's log")
 
 // HTTP answers 500 for a request that panics. [http.ErrAbortHandler] goes on to net/http, which
 // closes the connection: a part of the answer is sent.

@@ -77,7 +77,7 @@ func Failure(w http.ResponseWriter, err error) {
 	var busy *predict.BusyError
 	switch {
 	case errors.As(err, &tooLarge):
-		Error(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is longer than %d bytes, which is the server's --max-body", tooLarge.Limit))
+		Error(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is longer than %d bytes, the server's --max-body", tooLarge.Limit))
 	case errors.Is(err, os.ErrDeadlineExceeded): // of the connection
 		w.Header().Set("Connection", "close")
 		Error(w, http.StatusRequestTimeout, errors.New("the body did not come in time"))

@@ -43,7 +43,7 @@ func parseTimeout(text string) (time.Duration, error) {
 	n, err := strconv.ParseUint(text[:last], 10, 32)
 	unit := units[(text + " ")[last]]
 	if unit == 0 || err != nil || len(text) > 9 {
-		return 0, fmt.Errorf("%.20q is not up to 8 digits with one of the units H, M, S, m, u and n after them", text)
+		return 0, fmt.Errorf("%.20q needs up to 8 digits and a unit, one of H, M, S, m, u and n", text)
 	}
 	if n > uint64(longestTimeout/unit) { // as good as never; the product would overflow
 		return longestTimeout, nil

@@ -159,7 +159,7 @@ func (r *Request) end(err error) error {
 		err = tensor.Reword(err, r.Types)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("the request's time was up after %s: %w", r.noted.total.Round(time.Millisecond), err)
+		err = fmt.Errorf("the request's deadline passed after %s: %w", r.noted.total.Round(time.Millisecond), err)
 	}
 	return err
 }
@@ -197,7 +197,7 @@ func (r *Request) Pictures(encoded [][]byte, of func(i int) string) (predict.Ten
 		return r.noPictures()
 	}
 	if len(encoded) > r.MaxPictures {
-		return nil, BadInput("%d pictures in one request; at most %d are taken", len(encoded), r.MaxPictures)
+		return nil, BadInput("%d pictures in one request; send at most %d", len(encoded), r.MaxPictures)
 	}
 	if err := r.place.Begin(len(encoded)); err != nil {
 		return nil, err
@@ -225,7 +225,7 @@ func (r *Request) Pictures(encoded [][]byte, of func(i int) string) (predict.Ten
 	}
 	t, err := r.Concat(parts)
 	if err != nil {
-		return nil, BadInput("the pictures give tensors that do not fit one batch: %w", err)
+		return nil, BadInput("the pictures do not make one batch: %w", err)
 	}
 	return predict.Tensors{input: t}, nil
 }

@@ -98,7 +98,7 @@ func (l Limits) Fit(inputs predict.Tensors) error {
 	n := 0
 	for name, t := range inputs {
 		if n += t.Len(); n > l.MaxElements {
-			return BadInput("input %q: the request has more than %d elements, which are the most that are taken", name, l.MaxElements)
+			return BadInput("input %q: the request has more than the limit of %d elements", name, l.MaxElements)
 		}
 	}
 	return nil

@@ -209,7 +209,7 @@ def test_base64_refused(ask: Ask) -> None:
     """Strings that are said to be base64 and are not; MLServer itself takes them as they are."""
     tag = StringCodec.encode_input("tag", ["aGVsbG8=", "no base64"])
     tag.parameters = Parameters(content_type=Base64Codec.ContentType)
-    with pytest.raises(RefusedError, match="element 1 is not base64, as content_type says"):
+    with pytest.raises(RefusedError, match="element 1 is not base64, which content_type announces"):
         ask("sensors", tagged(tag))
 
 
@@ -221,7 +221,7 @@ def test_pandas(ask: Ask) -> None:
 
 
 def test_pandas_refused(ask: Ask) -> None:
-    """Columns are no rows of a matrix, and elements packed as JSON are no strings."""
+    """Columns are no rows of a matrix, and elements encoded as JSON are no strings."""
     columns = pd.DataFrame({"a": np.zeros(2, np.float32), "b": np.zeros(2, np.float32)})
     with pytest.raises(RefusedError, match=r"got FP32\[2 1\], want FP32\[-1 2\]"):
         ask("two", PandasCodec.encode_request(columns))
@@ -229,7 +229,7 @@ def test_pandas_refused(ask: Ask) -> None:
         ask("iris", PandasCodec.encode_request(columns))
     mixed = PandasCodec.encode_request(pd.DataFrame({"tag": ["a", 1]}))
     assert mixed.inputs[0].parameters.content_type == "pd_json"
-    with pytest.raises(RefusedError, match='elements packed as JSON \\("pd_json"\\) are not taken'):
+    with pytest.raises(RefusedError, match='elements encoded as JSON \\("pd_json"\\) are not supported'):
         ask("sensors", tagged(mixed.inputs[0]))
 
 
