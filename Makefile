@@ -103,7 +103,7 @@ refusals: .venv/ready
 # docs/mutation.md.
 MUTANTS ?= 60
 mutation: build
-	@$(PY) scripts/mutation.py --sample $(MUTANTS) --seed $(or $(filter-out 0,$(SEED)),1)
+	@$(PY) -m scripts.mutation --sample $(MUTANTS) --seed $(or $(filter-out 0,$(SEED)),1)
 
 # A JPEG decoded and resized: Pillow and NumPy beside forgo's Go library, in turns.
 bench-pictures: .venv/ready

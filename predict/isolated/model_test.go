@@ -97,7 +97,7 @@ func TestAModelGetsAnotherEngine(t *testing.T) {
 			var right, without atomic.Int64
 			ctx, stop := context.WithCancel(t.Context())
 			var callers sync.WaitGroup
-			for caller := range 32 {
+			for caller := range 8 {
 				callers.Go(func() {
 					for i := caller; ctx.Err() == nil; i++ {
 						g := cases[i%len(cases)]

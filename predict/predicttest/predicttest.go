@@ -5,6 +5,7 @@ package predicttest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -51,8 +52,9 @@ func Run(t *testing.T, engine predict.Engine, g Graphs) {
 		})
 		return s
 	}
+	affine := open(t, "affine")
 	t.Run("ends", func(t *testing.T) {
-		s := open(t, "affine")
+		s := affine
 		want := tensor.Spec{Name: "x", DType: tensor.Float32, Shape: []int64{-1, 3}}
 		if in := s.Inputs(); len(in) != 1 || !same(in[0], want) {
 			t.Errorf("Inputs() = %v, want [%v]", in, want)
@@ -63,7 +65,7 @@ func Run(t *testing.T, engine predict.Engine, g Graphs) {
 		}
 	})
 	t.Run("batches of any size", func(t *testing.T) {
-		s := open(t, "affine")
+		s := affine
 		for _, rows := range []int{1, 2, 7, 64} {
 			x := ramp(rows, 3)
 			out, err := s.Run(t.Context(), predict.Tensors{"x": x}, []string{"y"})
@@ -94,7 +96,7 @@ func Run(t *testing.T, engine predict.Engine, g Graphs) {
 		t.Run("type "+string(dtype), func(t *testing.T) { checkType(t, open(t, "same-"+string(dtype)), samples[dtype]) })
 	}
 	t.Run("results outlive the next run", func(t *testing.T) {
-		s := open(t, "affine")
+		s := affine
 		first, second := ramp(1, 3), ramp(1, 3)
 		second.Data.([]float32)[0] = 1000
 		out, err := s.Run(t.Context(), predict.Tensors{"x": first}, []string{"y"})
@@ -107,7 +109,7 @@ func Run(t *testing.T, engine predict.Engine, g Graphs) {
 		checkAffine(t, first, out["y"])
 	})
 	t.Run("inputs are only read", func(t *testing.T) {
-		s := open(t, "affine")
+		s := affine
 		x := ramp(4, 3)
 		before := slices.Clone(x.Data.([]float32))
 		if _, err := s.Run(t.Context(), predict.Tensors{"x": x}, []string{"y"}); err != nil {
@@ -134,7 +136,7 @@ func Run(t *testing.T, engine predict.Engine, g Graphs) {
 		}
 	})
 	t.Run("many callers at once", func(t *testing.T) {
-		s := open(t, "affine")
+		s := affine
 		var wg sync.WaitGroup
 		for caller := range 16 {
 			wg.Go(func() {
@@ -154,9 +156,9 @@ func Run(t *testing.T, engine predict.Engine, g Graphs) {
 		}
 		wg.Wait()
 	})
-	t.Run("wrong calls", func(t *testing.T) { wrongCalls(t, open(t, "affine")) })
+	t.Run("wrong calls", func(t *testing.T) { wrongCalls(t, affine) })
 	t.Run("broken graph", func(t *testing.T) { brokenGraph(t, engine, g) })
-	t.Run("context", func(t *testing.T) { contexts(t, engine, open, g) })
+	t.Run("context", func(t *testing.T) { contexts(t, engine, affine, open, g) })
 	t.Run("close", func(t *testing.T) {
 		s := open(t, "affine")
 		if err := s.Close(); err != nil {
@@ -229,23 +231,27 @@ func brokenFolder(t *testing.T, engine predict.Engine, whole predict.Graph) {
 			return err
 		}
 		for _, n := range []int{-1, 0, 1, len(data) / 2, len(data) - 1} {
-			cut := whole
-			cut.Path = t.TempDir()
-			if err := os.CopyFS(cut.Path, os.DirFS(whole.Path)); err != nil {
-				return err
-			}
-			if n < 0 {
-				err = os.Remove(filepath.Join(cut.Path, name))
-			} else {
-				err = os.Truncate(filepath.Join(cut.Path, name), int64(n))
-			}
-			if err != nil {
-				return err
-			}
-			if s, err := engine.Open(t.Context(), cut, predict.SessionOptions{}); err == nil {
-				_ = s.Close()
-				t.Errorf("a graph with %s cut to %d of %d bytes was opened", name, n, len(data))
-			}
+			t.Run(fmt.Sprintf("%s at %d", name, n), func(t *testing.T) {
+				t.Parallel()
+				cut := whole
+				cut.Path = t.TempDir()
+				if err := os.CopyFS(cut.Path, os.DirFS(whole.Path)); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if n < 0 {
+					err = os.Remove(filepath.Join(cut.Path, name))
+				} else {
+					err = os.Truncate(filepath.Join(cut.Path, name), int64(n))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s, err := engine.Open(t.Context(), cut, predict.SessionOptions{}); err == nil {
+					_ = s.Close()
+					t.Errorf("a graph with %s cut to %d of %d bytes was opened", name, n, len(data))
+				}
+			})
 		}
 		return nil
 	})
@@ -254,11 +260,11 @@ func brokenFolder(t *testing.T, engine predict.Engine, whole predict.Graph) {
 	}
 }
 
-func contexts(t *testing.T, engine predict.Engine, open func(*testing.T, string) predict.Session, g Graphs) {
+func contexts(t *testing.T, engine predict.Engine, affine predict.Session, open func(*testing.T, string) predict.Session, g Graphs) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	x := predict.Tensors{"x": ramp(1, 3)}
-	if _, err := open(t, "affine").Run(ended, x, []string{"y"}); !errors.Is(err, context.Canceled) {
+	if _, err := affine.Run(ended, x, []string{"y"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("an ended context gave %v, want context.Canceled", err)
 	}
 	if _, err := engine.Open(ended, g.Open(t, "affine"), predict.SessionOptions{}); !errors.Is(err, context.Canceled) {
