@@ -107,6 +107,27 @@ func TestTensorRefuses(t *testing.T) {
 	}
 }
 
+func TestStrings(t *testing.T) {
+	for text, want := range map[string]string{
+		`"a b"`: "a b", `"\\ud83d"`: `\ud83d`, `"\""`: `"`, `"é\t"`: "é\t", `"\ud83d\ude00�"`: "😀\uFFFD",
+		`"\ud83d\ude00\ufffd\ud83d\ude01"`: "😀\uFFFD😁", `"�\u0041"`: "\uFFFDA",
+	} {
+		r := payload.New([]byte(text))
+		if got, err := r.Text(); err != nil || r.End() != nil || got != want {
+			t.Errorf("%s: got %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for text, says := range map[string]string{
+		"\"a\x1fb\"": `control character '\x1f'`, `"a`: "not closed", `"a\"`: "not closed", "\"\xff\"": "not UTF-8", `"\x"`: "broken string",
+		`"\u12"`: "broken string", `"a\ud83d"`: `\ud83d, half of a character`, `"\ude00\ud83d"`: `\ude00, half`, `"\ud83d\u0041"`: `\ud83d, half`,
+		`"\ud83d\ude00\ud83dxude00"`: `\ud83d, half`, `"\ud83d\nude00"`: `\ud83d, half`, `7`: "want a string",
+	} {
+		if got, err := payload.New([]byte(text)).Text(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: got %q, %v; want %q", text, got, err, says)
+		}
+	}
+}
+
 // agrees holds the scanner to encoding/json: both refuse, or both read the same.
 func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 	t.Helper()

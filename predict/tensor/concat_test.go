@@ -72,6 +72,48 @@ func TestConcatRefuses(t *testing.T) {
 	}
 }
 
+func TestAppendRows(t *testing.T) {
+	x := tensor.Tensor{Shape: []int64{2, 2}, Data: []float32{1, 2, 3, 4}}
+	all, err := tensor.AppendRows(tensor.Tensor{}, x, 3)
+	if err != nil || cap(all.Data.([]float32)) != 6 {
+		t.Fatalf("%v, %v: memory for %d elements, not 6", all, err, cap(all.Data.([]float32)))
+	}
+	all, err = tensor.AppendRows(all, x.Slice(1, 2), 3)
+	if want := (tensor.Tensor{Shape: []int64{3, 2}, Data: []float32{1, 2, 3, 4, 3, 4}}); err != nil || !reflect.DeepEqual(all, want) {
+		t.Errorf("got %v, %v", all, err)
+	}
+	for name, part := range map[string]tensor.Tensor{
+		"other type":  {Shape: []int64{1, 2}, Data: []float64{1, 2}},
+		"other width": {Shape: []int64{1, 1}, Data: []float32{1}},
+		"other rank":  {Shape: []int64{1, 2, 1}, Data: []float32{1, 2}},
+	} {
+		if out, err := tensor.AppendRows(all, part, 3); err == nil {
+			t.Errorf("%s: got %v, want an error", name, out)
+		}
+	}
+	if out, err := tensor.AppendRows(tensor.Tensor{}, tensor.Tensor{Data: []float32{1}}, 1); err == nil {
+		t.Errorf("rows of a scalar: %v", out)
+	}
+}
+
+func TestSpecWithout(t *testing.T) {
+	for _, c := range []struct {
+		shape []int64
+		n     int
+		want  []int64
+	}{
+		{[]int64{-1, 3, 1, 1}, 1, []int64{-1, 3, 1}},
+		{[]int64{-1, 3, 1, 1}, 9, []int64{-1, 3}},
+		{[]int64{-1, 1}, 2, []int64{-1}},
+		{[]int64{1}, 1, []int64{1}},
+		{[]int64{-1, 1}, 0, []int64{-1, 1}},
+	} {
+		if got := (tensor.Spec{Shape: c.shape}).Without(c.n).Shape; !slices.Equal(got, c.want) {
+			t.Errorf("%v without %d: %v, want %v", c.shape, c.n, got, c.want)
+		}
+	}
+}
+
 func BenchmarkConcatInto(b *testing.B) {
 	for _, data := range []any{make([]float32, 64), make([]int32, 64)} {
 		x := tensor.Tensor{Shape: []int64{1, 64}, Data: data}

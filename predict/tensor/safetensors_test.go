@@ -3,6 +3,7 @@ package tensor_test
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,5 +62,29 @@ func TestReadSafetensors(t *testing.T) {
 		if got, err := tensor.ReadSafetensors(c.file); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, %v; want %q", name, got, err, c.says)
 		}
+	}
+}
+
+func TestTexts(t *testing.T) {
+	raw := tensor.Tensor{Shape: []int64{5}, Data: []uint8("héo!")}
+	got, err := tensor.Texts(raw, tensor.Tensor{Shape: []int64{2, 2}, Data: []int64{3, 0, 1, 1}})
+	if want := []string{"hé", "", "o", "!"}; err != nil || !slices.Equal(got.Data.([]string), want) || got.Rows() != 2 {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	for name, c := range map[string]struct {
+		lengths tensor.Tensor
+		says    string
+	}{
+		"a negative length": {tensor.Tensor{Shape: []int64{2}, Data: []int64{-1, 6}}, "element 0 has -1 bytes of the 5"},
+		"a long one":        {tensor.Tensor{Shape: []int64{2}, Data: []int64{2, 4}}, "element 1 has 4 bytes of the 3"},
+		"bytes that remain": {tensor.Tensor{Shape: []int64{2}, Data: []int64{2, 2}}, "1 bytes are left"},
+		"other lengths":     {tensor.Tensor{Shape: []int64{1}, Data: []int32{5}}, "int32"},
+	} {
+		if got, err := tensor.Texts(raw, c.lengths); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, %v; want %q", name, got, err, c.says)
+		}
+	}
+	if got, err := tensor.Texts(tensor.Tensor{Shape: []int64{1}, Data: []int8{1}}, tensor.Tensor{Shape: []int64{1}, Data: []int64{1}}); err == nil {
+		t.Errorf("of int8: %v", got)
 	}
 }
