@@ -129,6 +129,7 @@ BINARY_SKEWS = [
     BinarySkew("the pixels behind the last vector lost", "decode", JPEG_VECTORS, "if last := n - 16; n%16 > 0 {", "if last := n - 16; n%16 > 16 {", bundle=PADDED, tags=""),
     BinarySkew("samples of the last vector taken one further right", "decode", JPEG_VECTORS, "double16(&near[last], ", "double16(&near[last+1], ", bundle=PADDED, tags=""),
     BinarySkew("chroma of half the width rounded as that of half both", "decode", "predict/pixels/jpeg/upsample.go", "vectorDouble(in, in, out, 4, 8)", "vectorDouble(in, in, out, 8, 7)", bundle=PADDED, tags=""),
+    BinarySkew("the last row of pixels left of the picture before", "decode", "predict/pixels/jpeg/decode.go", "			ready = d.Height\n", "			ready = d.Height - 1\n", bundle=PADDED, tags=""),
     BinarySkew("red and blue swapped by the decoder in Go", "decode", COLOUR, "yCbCrRow(c[0], c[1], c[2], out)\n	case cmyk", "yCbCrRow(c[0], c[2], c[1], out)\n	case cmyk", tags=""),
     BinarySkew("CMYK taken as not inverted", "decode", COLOUR, "share := int32(255-v)*white + 128", "share := int32(v)*white + 128", bundle=CAFFE),
     BinarySkew("EXIF orientation dropped", "decode", PIXELS, DECODED, "return upright(img, 1), nil"),

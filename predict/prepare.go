@@ -87,5 +87,8 @@ func (m *Model) preparePicture(ctx context.Context, raw []byte) (in Tensors, too
 	}
 	in, err = m.preprocessed(ctx, img)
 	took.Preprocess = time.Since(decoded)
+	if err == nil && m.preprocessing.kernel != nil { // which is done with it, and an engine may be not
+		img.Recycle()
+	}
 	return in, took, err
 }

@@ -60,6 +60,7 @@ func run(args []string) error {
 			if values, err = kernel.Run(ctx, img.Pix, img.Width, img.Height); err != nil {
 				return err
 			}
+			img.Recycle()
 		}
 		took := processor() - start
 		sum := sha256.New()

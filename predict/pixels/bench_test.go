@@ -28,9 +28,11 @@ func BenchmarkDecodeJPEG(b *testing.B) {
 			b.ReportAllocs()
 			start := cpu(b)
 			for b.Loop() {
-				if _, err := decode(b.Context(), data); err != nil {
+				img, err := decode(b.Context(), data)
+				if err != nil {
 					b.Fatal(err)
 				}
+				img.Recycle()
 			}
 			b.ReportMetric(float64(cpu(b)-start)/float64(b.N), "cpu-ns/op")
 		})

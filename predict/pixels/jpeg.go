@@ -10,7 +10,8 @@ import (
 // decodeInGo decodes a JPEG whose header was read. A build with libjpeg-turbo has it too: it judges
 // what libjpeg-turbo complains of.
 func decodeInGo(ctx context.Context, h header) (RGB, error) {
-	pix, err := h.jpeg.Decode(ctx)
+	pix := takePix(3 * h.width * h.height)
+	err := h.jpeg.DecodeTo(ctx, pix)
 	if errors.Is(err, jpeg.ErrRefused) {
 		return RGB{}, refuse("%w", err)
 	}

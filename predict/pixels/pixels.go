@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/forgo-ml/forgo/predict/pixels/webp"
 )
@@ -50,6 +51,26 @@ var ErrPicture = errors.New("picture refused")
 type RGB struct {
 	Width, Height int
 	Pix           []byte // len is 3*Width*Height
+}
+
+// Recycle lets a later Decode have the memory of the picture, which nobody may use any more. Optional.
+func (p RGB) Recycle() {
+	if cap(p.Pix) <= keptPix {
+		pixes.Put(&p.Pix)
+	}
+}
+
+// keptPix bounds what is kept for later pictures.
+const keptPix = 8 << 20
+
+var pixes sync.Pool // of *[]byte
+
+// takePix returns memory for a picture, which holds whatever it held before.
+func takePix(n int) []byte {
+	if kept, _ := pixes.Get().(*[]byte); kept != nil && cap(*kept) >= n {
+		return (*kept)[:n]
+	}
+	return make([]byte, n)
 }
 
 // Options say what Decode takes. The zero value is useful.
@@ -105,7 +126,11 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	if err != nil {
 		return RGB{}, err
 	}
-	return upright(img, h.orientation), nil
+	turned := upright(img, h.orientation)
+	if h.orientation > 1 {
+		img.Recycle()
+	}
+	return turned, nil
 }
 
 // Decoder names the JPEG decoder in use, for reports.
@@ -149,7 +174,7 @@ func upright(in RGB, orientation int) RGB {
 		return in
 	}
 	w, h := in.Width, in.Height
-	out := RGB{Width: w, Height: h, Pix: make([]byte, len(in.Pix))}
+	out := RGB{Width: w, Height: h, Pix: takePix(len(in.Pix))}
 	if orientation >= 5 {
 		out.Width, out.Height = h, w
 	}

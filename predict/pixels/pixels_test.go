@@ -1,6 +1,7 @@
 package pixels
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -103,4 +104,31 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("the decoders differ: %v", verdicts)
 		}
 	})
+}
+
+// Pictures that are decoded into the memory of others have the pixels that they have in fresh memory.
+func TestRecycledMemoryLeavesNothing(t *testing.T) {
+	for _, c := range cases(t) {
+		data := picture(t, c.File)
+		fresh, err := Decode(t.Context(), data, Options{Alpha: AlphaDropped})
+		if err != nil || len(fresh.Pix) == 0 {
+			continue
+		}
+		for name, decode := range decoders {
+			want, err := decode(t.Context(), data)
+			if err != nil {
+				continue // by the other decoder alone
+			}
+			want.Pix = bytes.Clone(want.Pix)
+			for _, left := range []byte{0x55, 0xaa} {
+				for range 3 { // pictures that are turned take two
+					RGB{Pix: bytes.Repeat([]byte{left}, len(want.Pix)+100)}.Recycle()
+				}
+				got, err := decode(t.Context(), data)
+				if err != nil || !bytes.Equal(got.Pix, want.Pix) {
+					t.Errorf("%s with %s: other pixels in memory full of %#x (%v)", c.File, name, left, err)
+				}
+			}
+		}
+	}
 }

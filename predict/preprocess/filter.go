@@ -58,10 +58,16 @@ func nearest(find func(axis) []int) func(context.Context, picture, output, axis,
 				return err
 			}
 			row, made := p.row(y), o.row(i)
-			for j, x := range across {
-				for c := range p.channels {
-					made[j*p.channels+c] = float32(row[x*p.channels+c])
+			if p.channels == 1 {
+				for j, x := range across {
+					made[j] = float32(row[x])
 				}
+				continue
+			}
+			for _, x := range across {
+				pixel, values := row[3*x:3*x+3:3*x+3], made[:3:3]
+				values[0], values[1], values[2] = float32(pixel[0]), float32(pixel[1]), float32(pixel[2])
+				made = made[3:]
 			}
 		}
 		return nil

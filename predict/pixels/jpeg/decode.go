@@ -13,6 +13,7 @@ type decoder struct {
 	tables [2][4]huffman
 	built  [2][4]*huffmanSpec
 	planes [4]plane
+	raw    [64]int16 // of one block, as they are coded
 	block  block
 	rows   [4][]byte // of a component each, brought to the picture's width
 }
@@ -20,10 +21,10 @@ type decoder struct {
 // plane holds one component while it is decoded.
 type plane struct {
 	*component
-	quant      [128]int16 // in zigzag order; past 63 the last again
-	spanX      int        // blocks in a row, with those that fill the last unit
-	coefs      []int16    // of a file with several scans: all its blocks
-	samples    []byte     // a ring of two rows of units
+	quant      [64]int16 // in natural order
+	spanX      int       // blocks in a row, with those that fill the last unit
+	coefs      []int16   // of a file with several scans: all its blocks
+	samples    []byte    // a ring of two rows of units
 	stride     int
 	rowsOfRing int
 	up         upsampling
@@ -38,9 +39,18 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 // Decode decodes the picture to RGB, three bytes a pixel. It ends early, with ctx's error, when ctx
 // does. Safe for concurrent use.
 func (f *File) Decode(ctx context.Context) ([]byte, error) {
+	pix := make([]byte, 3*f.Width*f.Height)
+	if err := f.DecodeTo(ctx, pix); err != nil {
+		return nil, err
+	}
+	return pix, nil
+}
+
+// DecodeTo is Decode to pix, all of whose bytes it writes unless it returns an error.
+func (f *File) DecodeTo(ctx context.Context, pix []byte) error {
 	d := decoders.Get().(*decoder)
 	d.File = f
-	pix, err := d.decode(ctx)
+	err := d.decode(ctx, pix[:3*f.Width*f.Height])
 	d.File = nil
 	for i := range d.planes {
 		p := &d.planes[i]
@@ -57,10 +67,10 @@ func (f *File) Decode(ctx context.Context) ([]byte, error) {
 	}
 	d.src, d.built = source{buffer: d.src.buffer}, [2][4]*huffmanSpec{}
 	decoders.Put(d)
-	return pix, err
+	return err
 }
 
-const decoderSize = 64 << 10 // tables and the like
+const decoderSize = 96 << 10 // tables and the like
 
 // Memory is at most how many bytes Decode takes beside the file, the pixels among them.
 func (f *File) Memory() int64 {
@@ -81,7 +91,7 @@ func (f *File) Memory() int64 {
 	return n + int64(longest) + decoderSize
 }
 
-func (d *decoder) decode(ctx context.Context) ([]byte, error) {
+func (d *decoder) decode(ctx context.Context, pix []byte) error {
 	whole := !d.Interleaved()
 	for i := range d.Components {
 		p := &d.planes[i]
@@ -107,15 +117,15 @@ func (d *decoder) decode(ctx context.Context) ([]byte, error) {
 		}
 		if whole {
 			if err := d.storeScan(ctx, &d.scans[i]); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	if whole {
-		return d.output(ctx, func(row int) { d.transformRow(row) })
+		return d.output(ctx, pix, func(row int) { d.transformRow(row) })
 	}
 	units := d.units(&d.scans[0])
-	return d.output(ctx, func(row int) { d.decodeRow(units, row) })
+	return d.output(ctx, pix, func(row int) { d.decodeRow(units, row) })
 }
 
 func sized[T byte | int16](s []T, n int) []T {
@@ -126,8 +136,8 @@ func sized[T byte | int16](s []T, n int) []T {
 }
 
 func (p *plane) setQuant(q *[64]uint16) {
-	for k := range p.quant {
-		p.quant[k] = int16(q[min(k, 63)])
+	for k, v := range q {
+		p.quant[natural[k]] = int16(v)
 	}
 }
 
@@ -182,7 +192,7 @@ func (d *decoder) next(u *units) (restarted, ok bool) {
 
 // decodeRow decodes one row of units of a file with a single scan into the rings.
 func (d *decoder) decodeRow(u *units, row int) {
-	b := &d.block
+	c := &d.raw
 	for x := range u.perRow {
 		_, ok := d.next(u)
 		for i, ci := range u.components {
@@ -190,13 +200,14 @@ func (d *decoder) decodeRow(u *units, row int) {
 			dc, ac := &d.tables[0][u.dc[i]&3], &d.tables[1][u.ac[i]&3]
 			for v := range int(p.v) {
 				for h := range int(p.h) {
-					*b = block{}
+					last := 0
+					clear(c[:])
 					if ok {
-						b.sequential(&d.src.bitReader, dc, ac, &p.previous, &p.quant)
+						last = d.src.sequential(c, dc, ac, &p.previous)
 					}
 					bx, by := x*int(p.h)+h, row*int(p.v)+v
 					if bx < p.blocksX && by < p.blocksY {
-						b.inverse(p.samples[8*by%p.rowsOfRing*p.stride+8*bx:], p.stride)
+						p.inverse(&d.block, c, last, p.samples[8*by%p.rowsOfRing*p.stride+8*bx:])
 					}
 				}
 			}
@@ -244,9 +255,7 @@ func (d *decoder) storeUnit(u *units, bands *band, x, y int) bool {
 				c := (*[64]int16)(p.coefs[64*(by*p.spanX+bx):])
 				switch {
 				case !d.Progressive:
-					d.block = block{}
-					d.block.sequential(r, &d.tables[0][u.dc[i]&3], &d.tables[1][u.ac[i]&3], &p.previous, &ones)
-					*c = d.block.c
+					r.sequential(c, &d.tables[0][u.dc[i]&3], &d.tables[1][u.ac[i]&3], &p.previous)
 				case u.ss == 0 && u.ah == 0:
 					if !firstDC(c, r, &d.tables[0][u.dc[i]&3], &p.previous, u.al) {
 						return false
@@ -266,13 +275,6 @@ func (d *decoder) storeUnit(u *units, bands *band, x, y int) bool {
 	return true
 }
 
-var ones = func() (t [128]int16) {
-	for k := range t {
-		t[k] = 1
-	}
-	return t
-}()
-
 // transformRow brings one row of units from the stored coefficients into the rings.
 func (d *decoder) transformRow(row int) {
 	b := &d.block
@@ -280,39 +282,30 @@ func (d *decoder) transformRow(row int) {
 		p := &d.planes[i]
 		for by := row * int(p.v); by < min((row+1)*int(p.v), p.blocksY); by++ {
 			for bx := range p.blocksX {
-				b.load((*[64]int16)(p.coefs[64*(by*p.spanX+bx):]), &p.quant)
-				b.inverse(p.samples[8*by%p.rowsOfRing*p.stride+8*bx:], p.stride)
+				c := (*[64]int16)(p.coefs[64*(by*p.spanX+bx):])
+				p.inverse(b, c, 63, p.samples[8*by%p.rowsOfRing*p.stride+8*bx:])
 			}
 		}
 	}
 }
 
-// load takes coefficients in natural order and dequantizes them.
-func (b *block) load(c *[64]int16, q *[128]int16) {
-	*b = block{}
-	sum, places := int32(0), uint8(0)
-	for k := range 64 {
-		place := natural[k] & 63
-		if v := c[place]; v != 0 {
-			v *= q[k]
-			b.c[place] = v
-			sum += abs(v)
-			places |= place
-			b.last = k
-		}
+// inverse transforms raw coefficients, none of them behind last, into 8 × 8 samples at dst.
+func (p *plane) inverse(b *block, c *[64]int16, last int, dst []byte) {
+	if last > 0 && hasVectors && vectorInverse(dst, p.stride, c, &p.quant) {
+		return
 	}
-	b.sum, b.rows = sum, places >= 8
+	b.load(c, &p.quant, last)
+	b.inverse(dst, p.stride)
 }
 
 // output fills the rings row of units by row of units, and writes the pixels that they give. The
 // last pixel rows of one row of units wait for the next, which is their context.
-func (d *decoder) output(ctx context.Context, fill func(row int)) ([]byte, error) {
-	pix := make([]byte, 3*d.Width*d.Height)
+func (d *decoder) output(ctx context.Context, pix []byte, fill func(row int)) error {
 	rows := ceilDiv(d.Height, 8*d.maxV)
 	done := 0
 	for row := range rows {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		fill(row)
 		ready := (row+1)*8*d.maxV - d.maxV
@@ -323,5 +316,5 @@ func (d *decoder) output(ctx context.Context, fill func(row int)) ([]byte, error
 			d.pixelRow(done, pix[3*d.Width*done:][:3*d.Width])
 		}
 	}
-	return pix, nil
+	return nil
 }

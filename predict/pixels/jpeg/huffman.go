@@ -1,7 +1,7 @@
 package jpeg
 
 // lookBits is how many bits of a code are looked up at once.
-const lookBits = 10
+const lookBits = 11
 
 // huffman is a table made ready for decoding. Entries of fast hold, for the next lookBits bits:
 //

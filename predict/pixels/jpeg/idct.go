@@ -30,6 +30,23 @@ type block struct {
 	rows bool
 }
 
+// load takes raw coefficients, none of them behind last, and multiplies them.
+func (b *block) load(c, quant *[64]int16, last int) {
+	*b = block{}
+	places := uint8(0)
+	for k := range last + 1 {
+		place := natural[k&63] & 63
+		if v := c[place]; v != 0 {
+			v *= quant[place]
+			b.c[place] = v
+			b.sum += abs(v)
+			places |= place
+			b.last = k
+		}
+	}
+	b.rows = places >= 8
+}
+
 // inverse transforms b into 8 × 8 samples at dst.
 func (b *block) inverse(dst []byte, stride int) {
 	switch {
@@ -41,8 +58,6 @@ func (b *block) inverse(dst []byte, stride int) {
 			row := (*[8]byte)(dst[y*stride:])
 			*row = [8]byte{v, v, v, v, v, v, v, v}
 		}
-	case hasVectors:
-		b.vectorInverse(dst, stride)
 	case b.last <= 9:
 		b.inverseCorner(dst, stride)
 	default:

@@ -72,12 +72,13 @@
 	VPUNPCKLQDQ Y11, Y7, Y2         \
 	VPUNPCKHQDQ Y11, Y7, Y3
 
-// func inverse8x8(dst *byte, stride int, c *[64]int16, with *transformVectors)
-TEXT ·inverse8x8(SB), NOSPLIT, $0-32
+// func inverse8x8(dst *byte, stride int, c, quant *[64]int16, with *transformVectors) bool
+TEXT ·inverse8x8(SB), NOSPLIT, $0-41
 	MOVQ dst+0(FP), DI
 	MOVQ stride+8(FP), DX
 	MOVQ c+16(FP), SI
-	MOVQ with+24(FP), R8
+	MOVQ quant+24(FP), BX
+	MOVQ with+32(FP), R8
 	VMOVDQU (SI), X0
 	VMOVDQU 16(SI), X1
 	VMOVDQU 32(SI), X2
@@ -86,6 +87,40 @@ TEXT ·inverse8x8(SB), NOSPLIT, $0-32
 	VMOVDQU 80(SI), X5
 	VMOVDQU 96(SI), X6
 	VMOVDQU 112(SI), X7
+	VPMULLW (BX), X0, X0
+	VPMULLW 16(BX), X1, X1
+	VPMULLW 32(BX), X2, X2
+	VPMULLW 48(BX), X3, X3
+	VPMULLW 64(BX), X4, X4
+	VPMULLW 80(BX), X5, X5
+	VPMULLW 96(BX), X6, X6
+	VPMULLW 112(BX), X7, X7
+
+	// The sum of absolute values, or more than is safe.
+	VPABSW X0, X8
+	VPABSW X1, X9
+	VPABSW X2, X10
+	VPABSW X3, X11
+	VPABSW X4, X12
+	VPABSW X5, X13
+	VPABSW X6, X14
+	VPABSW X7, X15
+	VPADDUSW X9, X8, X8
+	VPADDUSW X11, X10, X10
+	VPADDUSW X13, X12, X12
+	VPADDUSW X15, X14, X14
+	VPADDUSW X10, X8, X8
+	VPADDUSW X14, X12, X12
+	VPADDUSW X12, X8, X8
+	VPMINUW 400(R8), X8, X8
+	VPMADDWD 384(R8), X8, X8
+	VPSHUFD $0x4e, X8, X9
+	VPADDD X9, X8, X8
+	VPSHUFD $0xb1, X8, X9
+	VPADDD X9, X8, X8
+	VMOVD X8, AX
+	CMPL AX, 416(R8)
+	JGT  unsafe
 	PASS(320, 11)
 	VEXTRACTI128 $1, Y0, X4
 	VEXTRACTI128 $1, Y1, X5
@@ -107,4 +142,9 @@ TEXT ·inverse8x8(SB), NOSPLIT, $0-32
 	VMOVQ X3, (BX)(DX*2)
 	VMOVHPS X3, (BX)(CX*1)
 	VZEROUPPER
+	MOVB $1, ret+40(FP)
+	RET
+
+unsafe:
+	MOVB $0, ret+40(FP)
 	RET

@@ -9,6 +9,7 @@ package jpeg
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrRefused is what every error that is the file's fault is.
@@ -85,9 +86,11 @@ func (f *File) Interleaved() bool {
 
 // Canonical returns the file without what decoding doesn't need: of application data and comments
 // only the markers that tell the colours, nothing between segments, nothing after the end.
-func (f *File) Canonical() []byte {
-	out := make([]byte, 0, len(f.data)+64)
-	out = append(out, 0xff, 0xd8)
+func (f *File) Canonical() []byte { return f.AppendCanonical(nil) }
+
+// AppendCanonical appends Canonical's file.
+func (f *File) AppendCanonical(out []byte) []byte {
+	out = append(slices.Grow(out, len(f.data)+64), 0xff, 0xd8)
 	if f.jfif {
 		out = append(out, "\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"...)
 	}

@@ -29,18 +29,10 @@ var natural = func() (t [128]uint8) {
 	return t
 }()
 
-// sequential decodes one block, whose coefficients must be 0, and multiplies them by q, which is in
-// zigzag order and goes on past 63 like natural.
-func (b *block) sequential(r *bitReader, dc, ac *huffman, previous *int32, q *[128]int16) {
-	segment, acc, n, at := r.segment, r.acc, r.n, r.at
-
-	if n < 32 {
-		if at+4 <= len(segment) {
-			acc |= uint64(binary.BigEndian.Uint32(segment[at:])) << ((32 - n) & 63)
-		}
-		at += 4
-		n += 32
-	}
+// sequential decodes one block into c, which must be 0, in natural order, and returns the highest place in zigzag order
+// that may hold a coefficient.
+func (r *bitReader) sequential(c *[64]int16, dc, ac *huffman, previous *int32) int {
+	acc, n, at := filled(r.segment, r.acc, r.n, r.at)
 	if e := dc.fast[acc>>(64-lookBits)]; e&whole != 0 {
 		acc <<= e & 63
 		n -= int(e & 63)
@@ -55,20 +47,10 @@ func (b *block) sequential(r *bitReader, dc, ac *huffman, previous *int32, q *[1
 			n -= int(symbol)
 		}
 	}
-	c := &b.c
-	c[0] = int16(*previous) * q[0]
-	sum := abs(c[0])
-	places, last := uint8(0), 0
-
+	c[0] = int16(*previous)
+	last := 0
 	for k := 1; k < 64; k++ {
-		if n < 32 {
-			if at+4 <= len(segment) {
-				acc |= uint64(binary.BigEndian.Uint32(segment[at:])) << ((32 - n) & 63)
-			}
-			at += 4
-			n += 32
-		}
-		var v int16
+		acc, n, at = filled(r.segment, acc, n, at)
 		e := ac.fast[acc>>(64-lookBits)]
 		if e&whole != 0 {
 			acc <<= e & 63
@@ -81,7 +63,7 @@ func (b *block) sequential(r *bitReader, dc, ac *huffman, previous *int32, q *[1
 				continue
 			}
 			k += int(e >> 12 & 15)
-			v = int16(e >> 16)
+			c[natural[k&127]&63] = int16(e >> 16)
 		} else {
 			symbol, length := ac.next(acc)
 			acc <<= length & 63
@@ -95,19 +77,22 @@ func (b *block) sequential(r *bitReader, dc, ac *huffman, previous *int32, q *[1
 				continue
 			}
 			k += int(symbol >> 4)
-			v = int16(extend(int32(acc>>((64-size)&63)), int32(size)))
+			c[natural[k&127]&63] = int16(extend(int32(acc>>((64-size)&63)), int32(size)))
 			acc <<= size & 63
 			n -= int(size)
 		}
-		v *= q[k&127]
-		place := natural[k&127] & 63
-		c[place] = v
-		sum += abs(v)
-		places |= place
 		last = k
 	}
-	b.sum, b.last, b.rows = sum, min(last, 63), places >= 8
 	r.acc, r.n, r.at = acc, n, at
+	return min(last, 63)
+}
+
+// filled makes sure of 56 bits at least. Those behind the last whole byte may be there already, and come again.
+func filled(segment []byte, acc uint64, n, at int) (uint64, int, int) {
+	if at+8 <= len(segment) {
+		acc |= binary.BigEndian.Uint64(segment[at:]) >> (n & 63)
+	}
+	return acc, n | 56, at + (63-n)>>3
 }
 
 func abs(v int16) int32 {

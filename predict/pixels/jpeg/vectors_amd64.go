@@ -7,7 +7,7 @@ import "golang.org/x/sys/cpu"
 var hasVectors = cpu.X86.HasAVX2
 
 //go:noescape
-func inverse8x8(dst *byte, stride int, c *[64]int16, with *transformVectors)
+func inverse8x8(dst *byte, stride int, c, quant *[64]int16, with *transformVectors) bool
 
 //go:noescape
 func double16(near, far, out *byte, blocks, even, odd int)
@@ -19,6 +19,8 @@ func colour16(luma, cb, cr, out *byte, blocks int, with *colourVectors)
 type transformVectors struct {
 	t3, t2, t0, t1, z3, z4, o0, o3, o1, o2 [16]int16
 	first, second                          [8]int32
+	ones, largest                          [8]int16
+	safe                                   int32
 }
 
 var transformWith = func() (v transformVectors) {
@@ -41,14 +43,17 @@ var transformWith = func() (v transformVectors) {
 			p.to[2*i], p.to[2*i+1] = p.a, p.b
 		}
 		v.first[i], v.second[i] = 1<<10, center
+		v.ones[i], v.largest[i] = 1, 1<<15-1
 	}
+	v.safe = safeSum
 	return v
 }()
 
-// vectorInverse is inverseFull for blocks whose sum is safe.
-func (b *block) vectorInverse(dst []byte, stride int) {
+// vectorInverse multiplies coefficients and transforms them as inverseFull does. It reports whether it has: not where
+// their sum isn't safe.
+func vectorInverse(dst []byte, stride int, c, quant *[64]int16) bool {
 	_ = dst[7*stride+7]
-	inverse8x8(&dst[0], stride, &b.c, &transformWith)
+	return inverse8x8(&dst[0], stride, c, quant, &transformWith)
 }
 
 // vectorDouble doubles the width of samples that have neighbours on both sides: of each it makes (3 t + left + even) / 16

@@ -48,45 +48,69 @@ func alike(t *testing.T, random *rand.Rand, n int, vectors, plain func(out []byt
 	}
 }
 
-// coefficients fills a block, with as many as zigzag order has up to last, so that their sum is at most as large.
-func coefficients(random *rand.Rand, b *block, last int, most int32) {
-	*b = block{last: last}
+// coefficients fills a block with raw ones, as many as zigzag order has up to last. Multiplied, their sum is near most,
+// or above.
+func coefficients(random *rand.Rand, c, quant *[64]int16, last int, most int32) {
+	*c = [64]int16{}
+	sum := int32(0)
 	for k := 0; k <= last; k++ {
 		if random.IntN(3) == 0 && k < last {
 			continue
 		}
 		place := natural[k] & 63
-		size := most - b.sum
+		size := max(most-sum, 0) / max(abs(quant[place]), 1)
 		if random.IntN(8) > 0 {
 			size = min(size, 1<<random.IntN(13))
 		}
-		b.c[place] = int16(random.IntN(int(2*size+1)) - int(size))
-		b.sum += abs(b.c[place])
-		b.rows = b.rows || place >= 8
+		c[place] = int16(random.IntN(int(2*size+1)) - int(size))
+		if random.IntN(64) == 0 {
+			c[place] = int16(random.Uint32())
+		}
+		sum += abs(c[place] * quant[place])
 	}
 }
 
-// The transform with vectors is the one in plain Go up to the largest sums that are safe, and blocks with larger ones
-// don't come to it.
+// Blocks of any coefficients become what plain Go makes of them, up to the largest sums that are safe and above.
 func TestVectorInverse(t *testing.T) {
 	needVectors(t)
 	random := rand.New(rand.NewPCG(1, 1))
-	var b block
-	for try := range 100_000 {
-		coefficients(random, &b, random.IntN(64), safeSum)
-		stride := 8 + random.IntN(9)
-		alike(t, random, 7*stride+8, func(out []byte) { b.vectorInverse(out, stride) }, func(out []byte) { b.inverseFull(out, stride) })
-		if try%4 == 0 {
-			coefficients(random, &b, random.IntN(64), 1<<15-1)
-			alike(t, random, 7*stride+8, func(out []byte) { b.inverse(out, stride) }, func(out []byte) { b.inverse(out, stride) })
+	p, b, safe := plane{}, block{}, 0
+	const count = 200_000
+	for try := range count {
+		for k := range p.quant {
+			p.quant[k] = int16(1 + random.IntN(1<<random.IntN(8)))
+			if try%32 == 0 {
+				p.quant[k] = int16(random.Uint32())
+			}
+		}
+		var c [64]int16
+		last := random.IntN(64)
+		coefficients(random, &c, &p.quant, last, []int32{500, safeSum, safeSum + 10, 1<<15 - 1}[try%4])
+		p.stride = 8 + random.IntN(9)
+		b.load(&c, &p.quant, last)
+		done := false
+		alike(t, random, 7*p.stride+8, func(out []byte) {
+			p.inverse(&b, &c, last, out)
+			done = vectorInverse(make([]byte, 64), 8, &c, &p.quant)
+		}, func(out []byte) { p.inverse(&b, &c, last, out) })
+		if done != (b.sum <= safeSum) {
+			t.Fatalf("a sum of %d: with vectors %v", b.sum, done)
+		}
+		if done {
+			safe++
 		}
 	}
-	for place := range 64 { // one coefficient, as large as is safe
+	if safe < count/4 || safe > count*3/4 {
+		t.Errorf("%d blocks of %d are safe", safe, count)
+	}
+	for k := range 64 { // one coefficient, as large as is safe, is transformed alike in all ways
 		for _, v := range []int16{safeSum, -safeSum} {
-			b = block{last: 63, sum: safeSum, rows: true}
-			b.c[place] = v
-			alike(t, random, 64, func(out []byte) { b.inverse(out, 8) }, func(out []byte) { b.inverseFull(out, 8) })
-			alike(t, random, 64, func(out []byte) { b.inverse(out, 8) }, func(out []byte) { b.inverseWrapping(out, 8) })
+			c := [64]int16{}
+			p.quant, p.stride = [64]int16{}, 8
+			c[natural[k]], p.quant[natural[k]] = v, 1
+			b.load(&c, &p.quant, 63)
+			alike(t, random, 64, func(out []byte) { p.inverse(&b, &c, 63, out) }, func(out []byte) { b.inverseFull(out, 8) })
+			alike(t, random, 64, func(out []byte) { p.inverse(&b, &c, 63, out) }, func(out []byte) { b.inverseWrapping(out, 8) })
 		}
 	}
 }

@@ -4,6 +4,6 @@ package jpeg
 
 const hasVectors = false
 
-func (*block) vectorInverse(_ []byte, _ int) {}
-func vectorDouble(_, _, _ []byte, _, _ int)  {}
-func vectorColours(_, _, _, _ []byte)        {}
+func vectorInverse(_ []byte, _ int, _, _ *[64]int16) bool { return false }
+func vectorDouble(_, _, _ []byte, _, _ int)               {}
+func vectorColours(_, _, _, _ []byte)                     {}
