@@ -1,5 +1,5 @@
 # Every target sets up what it needs. A fresh machine needs Python 3.11+ and Go 1.26+.
-.PHONY: help demo check cross test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check cross dist test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -27,6 +27,7 @@ help:
 	@echo "make mutation   change one thing in the code at a time and see whether a test notices"
 	@echo "make audit      known vulnerabilities in forgo's dependencies"
 	@echo "make sbom       forgo's dependencies, as CycloneDX"
+	@echo "make dist       wheels for Linux, macOS and Windows, the source distribution, checksums, into dist/"
 	@echo "make build      the Go binary, which the Python command hands verbs to"
 
 .venv/ready: pyproject.toml uv.lock scripts/setup.sh
@@ -51,6 +52,9 @@ CROSS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 cross:
 	@for target in $(CROSS); do echo "build for $$target" && \
 	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} FORGO_GO_TAGS= go build -buildvcs=false ./client/... ./cmd/... ./predict/... ./serve/... || exit 1; done
+
+dist: build
+	@$(PY) scripts/dist.py
 
 check: lint build cross
 	$(GO) test -short ./...

@@ -2,7 +2,8 @@
 # The one place that knows how forgo's Go is built. It needs no C compiler. Where there is one, and libjpeg-turbo's
 # static library, the tag turbojpeg decodes JPEG with that: the same pixels, sooner.
 #   scripts/go.sh build -o OUT ./cmd/forgo    |  scripts/go.sh test ./...  |  scripts/go.sh tags
-# What it builds is position-independent, so that the system can load it at an address of its choice.
+# What it builds is position-independent, so that the system can load it at an address of its choice, unless the tag
+# static says that it must run without a loader.
 # FORGO_GO_TAGS overrides the probe (with an empty value Go decodes JPEG itself: the same pixels, more slowly).
 set -eu
 if [ "${FORGO_GO_TAGS+set}" != set ]; then
@@ -25,7 +26,11 @@ verb=$1
 shift
 case $verb in
   tags) echo "$FORGO_GO_TAGS"; exit ;;
-  build) set -- -trimpath -buildmode=pie -ldflags=-s "$@" ;;
+  build)
+    # A position-independent program needs the system's loader, and a static one must need nothing.
+    case " $FORGO_GO_TAGS " in *static*) mode=exe ;; *) mode=pie ;; esac
+    set -- -trimpath -buildmode=$mode -ldflags=-s "$@"
+    ;;
 esac
 # cgo is for libjpeg-turbo alone, and for sanitizers. CGO_ENABLED overrides that.
 case " $FORGO_GO_TAGS $* " in

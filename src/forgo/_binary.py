@@ -24,7 +24,8 @@ def path() -> Path:
         ForgoError: it is not there.
     """
     named = os.environ.get("FORGO_BINARY")
-    binary = Path(named) if named else Path(__file__).parent / "bin" / "forgo"
+    own = "forgo.exe" if os.name == "nt" else "forgo"
+    binary = Path(named) if named else Path(__file__).parent / "bin" / own
     if not binary.is_file():
         raise ForgoError(
             f"the Go binary is not at {binary}: run 'make build' in a checkout, or install a wheel"
@@ -38,8 +39,10 @@ def environment() -> dict[str, str]:
 
 
 def hand_over(arguments: list[str]) -> NoReturn:
-    """Become the Go binary, so that signals and exit codes are its own."""
+    """Become the Go binary, so that signals and exit codes are its own; on Windows, wait for it."""
     binary = path()
+    if os.name == "nt":  # execve would return to the shell at once
+        sys.exit(subprocess.run([binary, *arguments], env=environment(), check=False).returncode)
     os.execve(binary, ["forgo", *arguments], environment())
 
 

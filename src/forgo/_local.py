@@ -44,7 +44,8 @@ def _drop_lifelines() -> None:
         line.drop()
 
 
-os.register_at_fork(after_in_child=_drop_lifelines)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_drop_lifelines)
 
 
 class Model(Client):
@@ -54,6 +55,11 @@ class Model(Client):
     """
 
     def __init__(self, path: Path, verify: str, threads: int, engine: str) -> None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise ForgoError(
+                "load needs Unix sockets, which this Python does not have: "
+                "run 'forgo serve' and connect with forgo.Client"
+            )
         _clean_up()
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         log = tempfile.TemporaryFile()  # noqa: SIM115, it is open as long as the server writes
