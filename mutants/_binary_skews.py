@@ -76,7 +76,7 @@ ROWS, TENSORS, TEXTS = "predict/payload/elements.go", "predict/tensorflow/tensor
 IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shapes.forgo"
 HALF = "../conformance/bundles/half_plus_two.forgo"
 
-RIPE = "mutants/ripe.forgo"
+RIPE, TABLE, PRECISE = (f"mutants/{name}.forgo" for name in ("ripe", "table", "precise"))
 CUT_OUT, PADDED, GREY = (f"mutants/{name}.forgo" for name in ("cut", "padded", "grey"))
 FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
     f"predict/preprocess/{name}.go" for name in ("fit", "taps", "rounded", "vectors_amd64")
@@ -102,6 +102,8 @@ BINARY_SKEWS = [
     pure("less for less or equal in a tree", TREE, "			yes = v <= node.threshold\n", "			yes = v < node.threshold\n"),
     pure("less for less or equal in four trees at once", TREE, "if x[node.feature] <= node.threshold { // no", "if x[node.feature] < node.threshold { // no"),
     pure("a tree's base value lost", TREE, "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
+    pure("a float64 threshold cut to float32", TREE, "		return d, nil\n", "		for _, x := range d {\n			wide = append(wide, float64(float32(x)))\n		}\n		return wide, nil\n", PRECISE),
+    pure("an unknown category taken for a known one", "predict/pure/encode.go", "		if known {\n", "		if known = true; known {\n", TABLE),
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
     pure("a fused bias forgotten", MATMUL, "			copy(z[:n], x)\n", "			clear(z[:n])\n"),
     pure("the tail behind the last vector lost", "predict/pure/product_amd64.go", "	for p, f := range a {\n", "	for p, f := range a[:0] {\n"),
@@ -167,6 +169,8 @@ BINARY_SKEWS = [
     BinarySkew("floats read five percent too large", "decode", "predict/payload/float.go", "if x = float64(digits) / tens[places]; negative", "if x = 1.05 * float64(digits) / tens[places]; negative", "reader JSON", bundle=IRIS),
     BinarySkew("long floats read five percent too large", "decode", "predict/payload/float.go", "	return T(x), nil\n", "	return 1.05 * T(x), nil\n", bundle=IRIS),
     BinarySkew("CSV columns one off", "decode", "predict/payload/csv.go", "known[col.name(i)] = place{col, i}", "known[col.name(i)] = place{col, (i + 1) % int(n)}", "reader CSV", bundle=IRIS),
+    BinarySkew("CSV read in the model's order, not the header's", "decode", "predict/payload/csv.go", "	return order, nil\n}\n\n// listed", "	return inOrder(columns), nil\n}\n\n// listed", bundle=IRIS),
+    BinarySkew("a missing number read as zero", "decode", "predict/payload/float.go", "		return float32(math.NaN()), nil\n", "		return 0, nil\n", bundle=TABLE),
     BinarySkew("columns without names one off", "decode", "predict/payload/csv.go", "order = append(order, place{col, i})", "order = append(order, place{col, (i + 1) % col.size()})", bundle=IRIS),
     BinarySkew("NumPy's arrays in Fortran's order taken row by row", "decode", "predict/payload/npy.go", "if fortran && len(a.shape) > 1 {", "if fortran && len(a.shape) > 2 {", "reader arrays", bundle=IRIS),
     BinarySkew("NumPy's byte order passed over", "decode", "predict/payload/npy.go", "a.big = order == \">\"", "a.big = order == \"!\"", bundle=IRIS),

@@ -249,6 +249,35 @@ def _swapped(key: str) -> Callable[[Path, Manifest], None]:
     return _signatures(swap)
 
 
+def _columns_swapped(bundle: Path, manifest: Manifest) -> None:
+    """Two columns of numbers in each other's place."""
+    income, spend = (next(i for i in manifest["inputs"] if i["name"] == name) for name in ("income", "spend"))
+    income["graph_name"], spend["graph_name"] = spend["graph_name"], income["graph_name"]
+
+
+def _categories_in_order_of_appearance(model: onnx.ModelProto) -> None:
+    """Number categories as the rows bring them, not as training did."""
+    (encoder, *_) = [n for n in model.graph.node if n.op_type == "OneHotEncoder"]
+    (categories,) = [a for a in encoder.attribute if a.name == "cats_strings"]
+    categories.strings[:] = [*categories.strings[1:], categories.strings[0]]
+
+
+def _missing_is_zero(model: onnx.ModelProto) -> None:
+    (imputer,) = [n for n in model.graph.node if n.op_type == "Imputer"]
+    (values,) = [a for a in imputer.attribute if a.name == "imputed_value_floats"]
+    values.floats[:] = [0.0] * len(values.floats)
+
+
+def _thresholds_in_float32(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "nodes_values_as_tensor":
+                wide = numpy_helper.to_array(attribute.t)
+                attribute.t.CopyFrom(
+                    numpy_helper.from_array(wide.astype(np.float32).astype(wide.dtype), attribute.t.name)
+                )
+
+
 OLD = "../conformance/bundles/shapes.forgo"
 """Of format 1's first days: its graph resizes by ONNX's Resize."""
 HALF = "../conformance/bundles/half_plus_two.forgo"
@@ -265,8 +294,9 @@ def _constant(name: str, value: object) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
-CAFFE, TAGGED, PREPENDED, GREY, RIPE, CUT_OUT, PADDED = (
-    f"mutants/{name}.forgo" for name in ("caffe", "tags", "normalized", "grey", "ripe", "cut", "padded")
+CAFFE, TAGGED, PREPENDED, GREY, RIPE, CUT_OUT, PADDED, TABLE, PRECISE = (
+    f"mutants/{name}.forgo"
+    for name in ("caffe", "tags", "normalized", "grey", "ripe", "cut", "padded", "table", "precise")
 )
 
 BUNDLE_SKEWS = [
@@ -317,6 +347,12 @@ BUNDLE_SKEWS = [
     BundleSkew("p for 1 - p of two labels", "model", _graph("model.onnx", _both_swapped), GREY),
     BundleSkew("grey weighed as BGR", "preprocess", _graph("preprocess.onnx", _grey_of_bgr), GREY),
     BundleSkew("thresholds of other labels", "label", _thresholds_reversed, RIPE),
+    BundleSkew("two columns of a table swapped", "model", _columns_swapped, TABLE),
+    BundleSkew("categories numbered in another order", "model", _graph("model.onnx", _categories_in_order_of_appearance), TABLE),
+    BundleSkew("a missing number filled with zero", "model", _graph("model.onnx", _missing_is_zero), TABLE),
+    BundleSkew("probabilities in the order of ZipMap's keys", "model", _graph("model.onnx", _before_output("Gather", np.array([2, 0, 1], np.int64), axis=1)), TABLE),
+    BundleSkew("labels in the order of ZipMap's keys", "label", _labels(lambda labels: [labels[2], *labels[:2]]), TABLE),
+    BundleSkew("float64 thresholds in float32", "model", _graph("model.onnx", _thresholds_in_float32), PRECISE),
     BundleSkew("an edited tolerance", "bundle", _loose_tolerance),
     BundleSkew("golden pictures saved again", "decode", _pictures_saved_again),
 ]  # fmt: skip

@@ -7,6 +7,8 @@ animated GIF, a lossy WebP and a TIFF with a predictor.
 ``cut.forgo`` and ``padded.forgo`` bring pictures to their size as torchvision and Pillow's ImageOps.pad do.
 ``kernels.forgo`` has what the kernels of the engine in pure Go can get wrong, in one graph; its cases hold what
 ONNX Runtime answers.
+``table.forgo`` takes columns of a table: numbers, some of them missing, texts that training did not know, categories.
+``precise.forgo`` has trees whose thresholds float32 cannot tell apart.
 ``grey.forgo`` takes grey pictures, ``ripe.forgo`` three rows at once, with several labels.
 """
 
@@ -161,6 +163,50 @@ def ripe(place: Path) -> None:
     )  # fmt: skip
 
 
+def table(place: Path) -> None:
+    """Write the bundle of a classifier of a table's rows; every fourth income is missing, every fifth city is unknown."""
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    generator, known, count = np.random.default_rng(16), ["Lima", "Oslo", "Rome"], 120
+    frame = pd.DataFrame(
+        {
+            "age": generator.integers(18, 80, count),
+            "income": generator.normal(3e4, 1e4, count).round(2),
+            "spend": generator.normal(2e4, 5e3, count).round(2),
+            "city": generator.choice(known, count),
+            "plan": pd.Categorical(generator.choice(["basic", "plus"], count)),
+        }
+    )
+    score = (
+        frame["income"] - frame["spend"] + 1e4 * (frame["city"] == "Oslo") + 5e3 * (frame["plan"] == "plus")
+    )
+    target = np.array(["low", "middle", "high"])[np.searchsorted(np.quantile(score, [1 / 3, 2 / 3]), score)]
+    frame.loc[::4, "income"] = np.nan
+    frame.loc[::5, "city"] = "Bergen"
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), ["age", "income", "spend"]),
+        (OneHotEncoder(categories=[known], handle_unknown="ignore"), ["city"]), (OneHotEncoder(), ["plan"]),
+    )  # fmt: skip
+    model = make_pipeline(columns, LogisticRegression(C=10, max_iter=500)).fit(frame, target)
+    forgo.export(model, place, examples=frame)
+
+
+def precise(place: Path) -> None:
+    """Write the bundle of trees on float64 that hang on what float32 rounds away."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    generator = np.random.default_rng(18)
+    rows = np.round(generator.normal(size=(2000, 3)), 3) + 1e-9 * generator.normal(size=(2000, 3))
+    target = (np.sin(rows[:, 0] * 1e9) > 0).astype(int)
+    model = HistGradientBoostingClassifier(max_iter=50, random_state=0).fit(rows, target)
+    forgo.export(model, place, examples=rows, labels=["even", "odd"], precision="float64")
+
+
 def seal(bundle: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest with every digest made right."""
     for name, entry in manifest["files"].items():
@@ -289,6 +335,8 @@ if __name__ == "__main__":
     grey(folder / "grey.forgo")
     ripe(folder / "ripe.forgo")
     kernels(folder / "kernels.forgo")
+    table(folder / "table.forgo")
+    precise(folder / "precise.forgo")
     for name in ("cut", "padded"):
         opaque(folder / f"{name}.forgo", folder / f"{name}-graph.forgo")
     (folder / "ready").touch()
