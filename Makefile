@@ -1,5 +1,5 @@
 # Every target sets up what it needs. A fresh machine needs Python 3.11+ and Go 1.26+.
-.PHONY: help demo check cross dist test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom conformance preprocess clean
+.PHONY: help demo check cross dist test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom conformance resizers preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -160,6 +160,10 @@ conformance: build
 	$(PY) conformance/prepared.py
 	$(PY) conformance/savedmodels.py
 	$(PY) conformance/hostile.py
+
+# How far forgo's filters are from OpenCV's and torchvision's, into docs/pictures.md.
+resizers: .venv/ready
+	PYTHONPATH=. $(PY) -m conformance.resizers.measure
 
 # The graphs that preprocess pictures for models without a bundle.
 preprocess: .venv/ready
