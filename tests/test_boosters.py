@@ -74,12 +74,44 @@ def test_files(name: str, model: Any, tmp_path: Path) -> None:
     assert {c["label"]: c["score"] for c in answer["classes"]}["benign"] == pytest.approx(want, abs=1e-5)
 
 
+def own_objective(target: Any, scores: Any) -> tuple[Any, Any]:
+    return scores - target, np.ones_like(scores)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [xgb.XGBRegressor(n_estimators=10, objective=own_objective), lgb.LGBMRegressor(n_estimators=10, objective=own_objective, verbose=-1)],
+    ids=["xgboost", "lightgbm"],
+)  # fmt: skip
+def test_an_objective_of_ones_own_answers_with_scores(model: Any, tmp_path: Path) -> None:
+    model.fit(HOLES, TARGET)
+    result = forgo.export(model, tmp_path / "m.forgo", examples=HOLES)
+    assert result.framework_difference is not None
+    assert result.framework_difference < 1e-5
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        np.testing.assert_allclose(loaded.predict(HOLES)[:, 0], model.predict(HOLES), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("m.json", b'{"learner": {'), ("m.ubj", b"{L"), ("m.txt", b"tree\n")]
+)
+def test_a_damaged_file(name: str, start: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(start)
+    with pytest.raises(forgo.ExportError, match=f"{name}: .* cannot load it: |must be ") as caught:
+        forgo.export(tmp_path / name, tmp_path / "m.forgo", examples=ROWS)
+    assert "\n" not in str(caught.value)
+    assert [f.name for f in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize(
     ("model", "options", "says"),
     [
         (xgb.XGBClassifier(), {"examples": ROWS}, "is not fitted: call fit before"),
         (lgb.LGBMClassifier(), {"examples": ROWS}, "is not fitted: call fit before"),
         (XGB, {}, "cannot be proven without examples"),
+        (LGB, {}, "cannot be proven without examples"),
+        (XGB, {"examples": ROWS[:0]}, "examples: there are none"),
+        (LGB, {"examples": ROWS[:0]}, "examples: there are none"),
         (XGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, and these have 5"),
         (LGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, and these have 5"),
         (xgb.XGBClassifier(n_estimators=2).fit(WINE.data, WINE.target), {"examples": WINE.data.iloc[:, ::-1]}, "in another order"),

@@ -246,6 +246,14 @@ def whole_answer(file: Path) -> Path:
                  [x], [y], [numpy_helper.from_array(np.array([1]), "s")])  # fmt: skip
 
 
+def unknown_operation(file: Path, domain: str = "") -> Path:
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, 4]) for n in ("x", "y"))
+    graph = helper.make_graph([helper.make_node("Frobnicate", ["x"], ["y"], domain=domain)], "g", [x], [y])
+    opsets = [helper.make_opsetid(d, 18 if d == "" else 1) for d in dict.fromkeys(("", domain))]
+    file.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return file
+
+
 def text(file: Path) -> Path:
     file.write_text("no model")
     return file
@@ -261,6 +269,8 @@ def fifo(file: Path) -> Path:
     [
         (lambda f: shutil.copy(GRAPHS / "external-data.onnx", f), {}, "keeps weights in another file"),
         (unknown_field, {}, "onnx.proto"),
+        (unknown_operation, {}, "refuses it: .*No Op registered for Frobnicate"),
+        (lambda f: unknown_operation(f, "my.ops"), {}, 'operations of the domain "my.ops", which need a custom library'),
         (text, {}, "m.onnx: "),
         (fifo, {}, "not a regular file"),
         (sequence, {}, 'output "y" is a sequence'),
@@ -271,6 +281,8 @@ def fifo(file: Path) -> Path:
         (classifier, {"signature": "serve"}, "chosen of SavedModels"),
         (classifier, {"engine": "tensorflow"}, "is run by onnxruntime alone"),
         (classifier, {"examples": ROWS[:, :3]}, r"shape \(150, 3\), the model takes"),
+        (classifier, {"examples": ROWS[:0]}, "none of those given can be used"),
+        (classifier, {"examples": {"z": ROWS}}, "the model has no input 'z'"),
         (classifier, {"examples": None}, "parity cannot be proven without examples"),
     ],
 )  # fmt: skip

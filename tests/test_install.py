@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -25,6 +28,35 @@ def test_the_lock_has_both_of_one_version() -> None:
     assert versions["tensorflow"] == versions["tensorflow-cpu"]
     setup = (ROOT / "scripts/setup.sh").read_text()
     assert "--no-install-package tensorflow" in setup
+
+
+FRAMEWORKS = {
+    "keras", "lightgbm", "scikit-learn", "tensorflow", "tensorflow-cpu", "tf-keras", "torch", "xgboost", "xgboost-cpu"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("extras", "brings"),
+    [
+        ([], set()),
+        (["sklearn"], {"scikit-learn"}),
+        (["xgboost"], {"xgboost", "scikit-learn"}),  # onnxmltools needs scikit-learn
+        (["lightgbm"], {"lightgbm", "scikit-learn"}),
+        (["keras"], {"keras", "tensorflow"}),
+    ],
+)
+def test_an_extra_brings_its_own_framework_alone(extras: list[str], brings: set[str]) -> None:
+    """``pip install '.[sklearn]'`` installs neither TensorFlow nor PyTorch, and so on."""
+    named = [argument for extra in extras for argument in ("--extra", extra)]
+    uv = shutil.which("uv") or str(ROOT / "build" / "uv" / "bin" / "uv")
+    options = ["--frozen", "--offline", "--no-dev", "--no-hashes", "--no-annotate", "--no-emit-project"]
+    done = subprocess.run(
+        [uv, "export", "--quiet", *options, *named], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    packages = {line.partition("==")[0].lower() for line in done.stdout.splitlines() if "==" in line}
+    assert {"numpy", "onnxruntime"} <= packages
+    assert packages & FRAMEWORKS == brings
 
 
 def test_no_message_advises_a_package_that_is_not_published() -> None:

@@ -13,13 +13,14 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.cluster import Birch
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import forgo
 from forgo import _binary
@@ -195,12 +196,17 @@ OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
     [
         (LogisticRegression(), {"examples": IRIS.data}, "is not fitted: call fit before"),
         (FITTED, {}, "cannot be proven without examples"),
+        (FITTED, {"examples": IRIS.data[:0]}, "examples: there are none"),
+        (FITTED, {"examples": pd.DataFrame(IRIS.data[:0])}, "examples: there are none"),
         (FITTED, {"no_goldens": True}, "is exported with examples, whose columns are its inputs"),
         (FITTED, {"examples": IRIS.data[:, :3]}, "was fitted on 4 columns, and these have 3"),
         (pipeline(mixed()), {"examples": mixed()[["income", "age (years)", "city", "member", "plan"]]}, "in another order"),
         (pipeline(mixed()), {"examples": mixed().drop(columns="city")}, "'city' is missing"),
         (pipeline(mixed()), {"examples": OTHER}, "column 'city', text, has missing cells .row 3."),
         (make_pipeline(Doubled(), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "has no converter for .*Doubled"),
+        (Birch().fit(IRIS.data), {"examples": IRIS.data}, "has no converter for .*Birch"),
+        (make_pipeline(FunctionTransformer(np.sqrt), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "FunctionTransformer is not supported unless"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), {"examples": IRIS.data}, "is not fitted: call fit before"),
         (RandomForestClassifier(3).fit(IRIS.data, np.c_[IRIS.target, IRIS.target]), {"examples": IRIS.data}, "several outputs"),
         (FITTED, {"examples": IRIS.data, "precision": "float16"}, "precision is float32 or float64"),
         (FITTED, {"examples": IRIS.data, "engine": "tensorflow"}, "is run by onnxruntime alone"),

@@ -131,7 +131,9 @@ def given(examples: Any, what: str) -> Given:
     if isinstance(examples, dict):
         raise ExportError(f"examples of {what} are a DataFrame or an array, [rows, columns]")
     array = np.asarray(examples)
-    if array.dtype.kind not in "biufOSU" or array.ndim not in (1, 2) or not len(array):
+    if array.ndim and not len(array):
+        raise ExportError("examples: there are none in it")
+    if array.dtype.kind not in "biufOSU" or array.ndim not in (1, 2):
         raise ExportError(
             f"examples of {what} are a DataFrame or an array, [rows, columns], not {array.dtype}{list(array.shape)}"
         )

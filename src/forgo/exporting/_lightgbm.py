@@ -114,11 +114,21 @@ def _convert(model: Any, booster: Any) -> onnx.ModelProto:
             "its leaves are linear models, which ONNX's trees have not: train it with linear_tree=False"
         )
     made: onnx.ModelProto = onnxmltools.convert_lightgbm(
-        model,
+        model if _objective(booster) else _with_objective(booster),
         initial_types=[("input", floats([None, booster.num_feature()]))],
         target_opset=15,
         zipmap=False,
     )
+    return made
+
+
+def _with_objective(booster: Any) -> Any:
+    """A booster whose objective was the user's own function, and so answers with raw scores, as regression does."""
+    import lightgbm
+
+    head, found, rest = booster.model_to_string().partition("\nfeature_names=")
+    made = lightgbm.Booster(model_str=f"{head}\nobjective=regression{found}{rest}")
+    made.params["objective"] = "regression"
     return made
 
 
