@@ -8,7 +8,9 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,33 @@ def test_a_server_that_is_not_there() -> None:
     for key in ("forgo_…", "a\r\nX-Other: b"):
         with pytest.raises(forgo.ForgoError, match="key: an API key is printable ASCII text"):
             forgo.Client("http://127.0.0.1:9", key=key)
+
+
+class Rude(BaseHTTPRequestHandler):
+    """A server whose reasons are megabytes, and act on terminals."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"error": "\r\x1b[2Kparity proven" + "x" * 1_000_000}).encode()
+        self.send_response(500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+def test_the_reason_of_a_server_is_short_and_text() -> None:
+    with HTTPServer(("127.0.0.1", 0), Rude) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with (
+            forgo.Client(f"http://127.0.0.1:{server.server_port}") as client,
+            pytest.raises(forgo.RequestError) as e,
+        ):
+            client.predict([[1.0]])
+        server.shutdown()
+    assert str(e.value).startswith(r"\r\u001b[2Kparity proven")
+    assert len(str(e.value)) < 3000
 
 
 def test_both_clients_have_the_same_calls() -> None:

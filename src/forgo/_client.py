@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import ssl
 import time
 from collections.abc import Generator, Mapping
@@ -156,17 +157,24 @@ def _saved(array: Array) -> Array:
 
 def _seconds(answer: httpx.Response) -> float:
     try:
-        return float(answer.headers.get("Retry-After", "0"))
+        given = float(answer.headers.get("Retry-After", "0"))
     except ValueError:
         return 0.0
+    return given if math.isfinite(given) else 0.0
+
+
+_LONGEST = 2000
+"""Characters of a server's reason that an error repeats."""
 
 
 def _reason(answer: httpx.Response) -> str:
+    from forgo._printable import printable
+
     try:
-        text = answer.json()["error"]
+        text = str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):
         text = answer.text[:200].strip() or answer.reason_phrase
-    return str(text)
+    return printable(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
 
 
 def _first(outputs: dict[str, Array]) -> Array:
