@@ -36,6 +36,11 @@ help:
 build: .venv/ready
 	@$(GO) build -o src/forgo/bin/forgo ./cmd/forgo
 
+# PyTorch's environment, which its tests and mutants make where it is missing; 4 GB.
+.PHONY: torch
+torch: build
+	@ln -sfn "$$($(PY) -c 'from tests.test_pytorch import HERE, environment; print(environment(HERE, forgo=True).parent.parent)')" build/torch
+
 demo: build
 	@$(PY) examples/demo.py
 

@@ -16,24 +16,33 @@ from pathlib import Path
 from tests.conftest import ROOT, only_one
 
 
-def environment(folder: Path) -> Path:
-    """The Python of a folder's environment, which is made unless it is there."""
+def environment(folder: Path, *, forgo: bool = False) -> Path:
+    """The Python of a folder's environment, which is made unless it is there.
+
+    Args:
+        folder: has requirements.txt, with forgo's own dependencies where it is installed, too.
+        forgo: whether this checkout is installed in it.
+    """
     requirements = folder / "requirements.txt"
     digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
     place = ROOT / "build" / "environments" / f"{folder.name}-{digest}"
     with only_one("environments"):
         if not (place / "ready").exists():
-            _make(place, requirements)
+            _make(place, requirements, forgo)
     return place / "bin" / "python"
 
 
-def _make(place: Path, requirements: Path) -> None:
+def _make(place: Path, requirements: Path, forgo: bool) -> None:
     python = place / "bin" / "python"
     uv = shutil.which("uv") or str(ROOT / "build" / "uv" / "bin" / "uv")
     variables = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--no-deps", "--python", python]
+    for older in place.parent.glob(f"{place.name.rpartition('-')[0]}-*"):
+        shutil.rmtree(older)
     commands: list[list[str | Path]] = [
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, place],
-        [uv, "pip", "install", "--quiet", "--no-deps", "--python", python, "--requirements", requirements],
+        [*install, "--requirements", requirements],
+        *([[*install, "--no-build-isolation", "--editable", ROOT]] if forgo else []),
     ]
     for command in commands:
         subprocess.run(command, env=variables, check=True)
