@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.environments import environment
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +23,11 @@ pytestmark = pytest.mark.slow
 def test_the_script_runs(page: Path, tmp_path: Path) -> None:
     scripts = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     assert scripts
+    apart = page.stem == "models-torch"
+    python = environment(ROOT / "tests" / "pytorch", forgo=True) if apart else sys.executable
     for script in scripts:
         done = subprocess.run(
-            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+            [python, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         assert re.search(r"\d+ golden cases", done.stdout)

@@ -335,7 +335,8 @@ def _export(
         ),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run code that MODEL carries, such as Lambda layers.")
+        bool,
+        typer.Option("--trust", help="Run code that MODEL carries, such as Lambda layers; load a .pt2 file."),
     ] = False,
     slim: Annotated[
         bool,

@@ -74,9 +74,9 @@ def export(
     bundle is left behind. Some of the examples become the bundle's golden cases.
 
     Args:
-        model: a Keras 3 model (on any backend), a fitted model of scikit-learn, XGBoost or LightGBM; or the path
-            of a ``.keras`` file, of an ``.h5`` file of Keras 2 or 3, of a SavedModel's folder, of an ``.onnx`` file, or of
-            one that XGBoost or LightGBM saved.
+        model: a Keras 3 model (on any backend), a PyTorch module or torch.export's program of it, a fitted model of
+            scikit-learn, XGBoost or LightGBM; or the path of a ``.keras`` file, of an ``.h5`` file of Keras 2 or 3, of a
+            SavedModel's folder, of an ``.onnx`` or ``.pt2`` file, or of one that XGBoost or LightGBM saved.
             docs/models.md has them all.
         path: where the bundle goes: ``NAME.forgo``. With a tag, any other name is that of a
             SavedModel, which is left without the bundle that proved it.
@@ -96,7 +96,7 @@ def export(
         outputs: of such a model: those of the signature's outputs that are wanted, in order; or
             operations, as ``inferenceLayer/Softmax``.
         trust: run Python code that the file carries (Lambda layers), and operations of SavedModels
-            that reach files.
+            that reach files; load a ``.pt2`` file, which is unpickled.
         slim: leave out the report and, of a model of pictures, the examples' pictures: the golden cases take
             pictures that were made, which the training framework answers, too. The examples prove the graph
             all the same, before they are left out.
@@ -152,7 +152,7 @@ def export(
         mean: one number, or one for each channel in the model's order.
         std: likewise.
         preprocess: your own function, which makes the model's input of a picture: an array [height,
-            width, 3], normalized. It is then the truth: what the framework answers to it are the golden
+            width, 3], normalized, or a tensor [3, height, width] for PyTorch. It is then the truth: what the framework answers to it are the golden
             answers, and resize, fit, shorter_side, pad_colour, channels, scale, mean and std must agree with it on every example,
             within 0.05 of 255. Otherwise the error says by how much not, and which arguments come nearest.
             A function whose first parameter is annotated as ``str`` or ``Path`` is called with the
@@ -184,7 +184,7 @@ def export(
         raise ExportError(f"there is no engine {engine!r}; it is one of {', '.join(ENGINES)}")
     if adapter is not None and (engine or ("tensorflow" if bare else ENGINES[0])) not in adapter.engines:
         raise ExportError(
-            f"{adapter.files or adapter.models} is run by {' or '.join(adapter.engines)} alone, not by the engine "
+            f"{adapter.files if isinstance(model, str | Path) else adapter.models} is run by {' or '.join(adapter.engines)} alone, not by the engine "
             f"{engine or 'tensorflow'}"
         )
     if tags and not bare and not chooses and engine != "tensorflow":
@@ -246,7 +246,10 @@ def export(
     table, lists = _is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
     if preprocess is not None and pictures is None:
         raise ExportError("preprocess is for models of pictures, with examples")
-    prepared = _user_preprocess.apply(preprocess, pictures, alpha) if preprocess and pictures else None
+    layouts = adapter.layouts if adapter is not None else ("last",)
+    prepared = (
+        _user_preprocess.apply(preprocess, pictures, alpha, layouts) if preprocess and pictures else None
+    )
     count = (
         None
         if lists or tables
@@ -291,10 +294,10 @@ def _export_model(adapter: Adapter, model: Any, request: Request, examples: Any)
     from forgo.exporting import _pipeline, _process
 
     trained = adapter.adapt(model, request, examples)
+    request = replace(request, notes=[*request.notes, *getattr(trained, "notes", [])])
     if adapter.tables:
         table: Any = trained
-        request = replace(request, rows=table.rows, notes=[*request.notes, *table.notes])
-        return _pipeline.run(trained, request)
+        return _pipeline.run(trained, replace(request, rows=table.rows))
     if request.pictures is not None or request.rows is not None:
         preprocess = _pipeline.preprocessor(trained, request)
         read, _ = _pipeline.read_examples(trained, request, preprocess)
@@ -410,6 +413,8 @@ def _array(name: str, given: Any) -> npt.NDArray[Any]:
         array = np.asarray(given)
     except ValueError as e:
         raise ExportError(f"examples: {what} have rows of different shapes: {e}") from None
+    except (RuntimeError, TypeError) as e:  # tensors with gradients, or on another device
+        raise ExportError(f"examples: {what} cannot be read as an array: {e}") from None
     if array.dtype.kind == "O" and not all(isinstance(e, str | bytes) for e in array.ravel()):
         raise ExportError(f"examples: {what} are neither numbers nor texts")
     return array

@@ -76,9 +76,12 @@ class Adapter:
     adapt: Callable[[Any, Request, Any], Trained] = _takes_no_model
     """Take a model in memory, in the user's process, where it gives the answers that the bundle is held to. The
     examples come as the user gave them."""
+    layouts: tuple[str, ...] = ("last",)
+    """Where the pictures that its models are given may have their channels: "last", [height, width, channels], or
+    "first"."""
     tables: bool = False
     """Whether its rows are a table: a DataFrame or a matrix, where numbers may be missing. Its models have ``rows``,
-    the examples by input, and ``notes``."""
+    the examples by input."""
     means: Callable[[Any], tuple[list[str] | None, str | None]] = _no_meaning
     """The labels and the task that a model in memory tells of itself, where the user says neither."""
     test_data: Callable[[Path], tuple[Arrays, Arrays] | None] = _no_test_data

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from forgo._errors import ExportError
-from forgo.exporting import _keras_files, _lightgbm, _onnx, _saved_model, _sklearn, _xgboost
+from forgo.exporting import _keras_files, _lightgbm, _onnx, _saved_model, _sklearn, _torch, _xgboost
 from forgo.exporting._adapter import Adapter
 
 ADAPTERS: tuple[Adapter, ...] = (
     _saved_model.ADAPTER,
     _keras_files.ADAPTER,
     _onnx.ADAPTER,
+    _torch.ADAPTER,  # behind Keras, whose models on PyTorch are modules, too
     _xgboost.ADAPTER,
     _lightgbm.ADAPTER,
     _sklearn.ADAPTER,  # last: estimators of others are of its kind, too

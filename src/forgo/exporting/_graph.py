@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import TensorProto, helper
 
 from forgo._errors import ExportError
 from forgo._onnxruntime import session
@@ -16,6 +17,7 @@ from forgo.exporting._batches import in_parts, inner_shape
 from forgo.exporting._model import STRING, Arrays, End
 
 BATCH = "batch"
+_LAYOUT = "forgo_layout"
 
 
 def rename_ends(
@@ -79,6 +81,37 @@ def _subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 yield attribute.g
                 yield from _subgraphs(attribute.g)
+
+
+def channels_last(
+    graph: onnx.GraphProto, inside: str, end: End, *, turned: bool = True, half: bool = False
+) -> None:
+    """Put before an input what lets it take pictures in float32 with channels last, as preprocessing gives them.
+
+    Args:
+        graph: is changed.
+        inside: the input.
+        end: what it becomes.
+        turned: whether the graph takes channels first.
+        half: whether it takes float16.
+    """
+    value = next(v for v in graph.input if v.name == inside)
+    value.name = at = f"{_LAYOUT}_pixels"
+    value.type.tensor_type.elem_type = TensorProto.FLOAT
+    del value.type.tensor_type.shape.dim[:]
+    for size in end.shape:
+        dim = value.type.tensor_type.shape.dim.add()
+        if size is not None:
+            dim.dim_value = size
+    nodes = []
+    if turned:
+        out = f"{_LAYOUT}_turned" if half else inside
+        nodes.append(helper.make_node("Transpose", [at], [out], name=f"{_LAYOUT}_turn", perm=[0, 3, 1, 2]))
+        at = out
+    if half:
+        nodes.append(helper.make_node("Cast", [at], [inside], name=f"{_LAYOUT}_cast", to=TensorProto.FLOAT16))
+    for i, node in enumerate(nodes):
+        graph.node.insert(i, node)
 
 
 class OnnxModel:

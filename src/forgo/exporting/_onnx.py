@@ -25,6 +25,7 @@ from forgo._errors import ExportError, ForgoError, argument
 from forgo.exporting._adapter import ENGINES, Adapter
 from forgo.exporting._arrays import texts, typed
 from forgo.exporting._batches import SINGLE, in_parts
+from forgo.exporting._graph import channels_last
 from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly, Trained
 from forgo.exporting._tensorflow import logical_name
 
@@ -38,7 +39,6 @@ _MOST_SETS = 4096
 _MOST_SET = 1 << 30
 """Bytes of ONNX's own test data that are read at most."""
 _PICTURE_TYPES = ("float32", "float16")
-_LAYOUT = "forgo_layout"
 _TYPES = {
     number: np.dtype(helper.tensor_dtype_to_np_dtype(number)).name
     for number in (
@@ -204,31 +204,11 @@ class OnnxFile(OnnxOnly):
         model.graph.output.extend(wanted)
         for (inside, _, _), end in zip(self._ins, self.inputs, strict=True):
             if end.name in (self._first_channels, self._half):
-                self._relay(model.graph, inside, end)
+                channels_last(
+                    model.graph, inside, end,
+                    turned=end.name == self._first_channels, half=end.name == self._half,
+                )  # fmt: skip
         return model
-
-    def _relay(self, graph: onnx.GraphProto, inside: str, end: End) -> None:
-        value = next(v for v in graph.input if v.name == inside)
-        value.name = at = f"{_LAYOUT}_pixels"
-        value.type.tensor_type.elem_type = TensorProto.FLOAT
-        del value.type.tensor_type.shape.dim[:]
-        for size in end.shape:
-            dim = value.type.tensor_type.shape.dim.add()
-            if size is not None:
-                dim.dim_value = size
-        nodes = []
-        if end.name == self._first_channels:
-            out = inside if end.name != self._half else f"{_LAYOUT}_turned"
-            nodes.append(
-                helper.make_node("Transpose", [at], [out], name=f"{_LAYOUT}_turn", perm=[0, 3, 1, 2])
-            )
-            at = out
-        if end.name == self._half:
-            nodes.append(
-                helper.make_node("Cast", [at], [inside], name=f"{_LAYOUT}_cast", to=TensorProto.FLOAT16)
-            )
-        for i, node in enumerate(nodes):
-            graph.node.insert(i, node)
 
 
 def _wanted(file: Path, have: list[Any], names: list[str] | None) -> list[Any]:
@@ -424,6 +404,7 @@ ADAPTER = Adapter(
     files="an .onnx file",
     engines=ENGINES[:1],
     chooses=True,
+    layouts=("last", "first"),
     is_file=lambda path: path.suffix == SUFFIX and not path.is_dir(),
     check=check,
     load=load,

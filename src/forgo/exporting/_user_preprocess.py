@@ -37,6 +37,9 @@ _SEARCHED = 8
 _LIKELY = 4
 """Ways to fit a picture that every filter is tried on."""
 
+_CHANNELS = {"last": 2, "first": 0}
+_SHAPES = {"last": "[height, width, 3]", "first": "[3, height, width]"}
+
 Function = Callable[[Any], Any]
 Floats = npt.NDArray[np.float32]
 
@@ -64,11 +67,14 @@ def takes_path(function: Function) -> bool:
     )
 
 
-def apply(function: Function, pictures: list[Path], alpha: Alpha = "drop") -> Floats:
+def apply(
+    function: Function, pictures: list[Path], alpha: Alpha = "drop", layouts: tuple[str, ...] = ("last",)
+) -> Floats:
     """Call the function for every picture: with its path, where that is annotated, else with its pixels.
 
     The pixels are a ``PIL.Image`` in RGB, upright, decoded as the bundle does it. Pictures that no rule covers
-    are passed over; they are no examples.
+    are passed over; they are no examples. Its arrays have their channels where one of the layouts says,
+    the first of them that fits.
 
     Returns:
         float32 [pictures, height, width, 3], or 1 of grey.
@@ -94,11 +100,14 @@ def apply(function: Function, pictures: list[Path], alpha: Alpha = "drop") -> Fl
         if array.ndim == 4 and len(array) == 1:
             array = array[0]
         if array.ndim == 2:
-            array = array[:, :, None]
-        if array.ndim != 3 or array.shape[2] not in (1, 3) or array.dtype.kind not in "iuf":
+            array = array[:, :, None] if layouts[0] == "last" else array[None]
+        fitting = [of for of in layouts if array.ndim == 3 and array.shape[_CHANNELS[of]] in (1, 3)]
+        if not fitting or array.dtype.kind not in "iuf":
+            wants = " or ".join(_SHAPES[of] for of in layouts)
             raise ExportError(
-                f"preprocess gives {array.dtype}{list(array.shape)} for {path}, not numbers [height, width, 3], or [height, width] of grey"
+                f"preprocess gives {array.dtype}{list(array.shape)} for {path}, not numbers {wants}, or [height, width] of grey"
             )
+        array = np.moveaxis(array, _CHANNELS[fitting[0]], 2)
         first = next((a for a in made if a is not None), array)
         if array.shape != first.shape:
             raise ExportError(
