@@ -21,13 +21,14 @@ type Bare struct {
 	Labels []string
 
 	session  Session
+	bounds   bounds
 	pictures *preparer // nil unless it takes pictures
 }
 
 // Opening is a graph without a bundle, and what its user says of it.
 type Opening struct {
 	Graph
-	// Session tunes how it runs. Optional.
+	// Session tunes how it runs. Its RunTimeout and MaxOutputBytes bound each run, as those of [Options] do. Optional.
 	Session SessionOptions
 	// Pictures say how it takes encoded pictures. Optional: it takes JSON rows.
 	Pictures *Pictures
@@ -41,13 +42,13 @@ type Opening struct {
 var ErrPictures = errors.New("prepare pictures")
 
 // Open opens a graph that came without a bundle. The Open of the packages onnx and tensorflow
-// is short for it.
+// is short for it. A graph that is still being opened when ctx ends is left behind.
 func Open(ctx context.Context, engine Engine, o Opening) (_ *Bare, err error) {
-	s, err := engine.Open(ctx, o.Graph, o.Session)
+	s, err := openSession(ctx, engine, o.Graph, o.Session)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bare{session: s}
+	b := &Bare{session: s, bounds: bounds{o.Session.RunTimeout, o.Session.MaxOutputBytes}}
 	if o.Pictures == nil || o.Where != nil && !o.Where(s.Inputs()) {
 		return b, nil
 	}
@@ -103,7 +104,7 @@ func (b *Bare) Run(ctx context.Context, inputs Tensors, outputs ...string) (Tens
 			outputs = append(outputs, spec.Name)
 		}
 	}
-	return b.session.Run(ctx, inputs, outputs)
+	return b.bounds.run(ctx, b.session, inputs, outputs)
 }
 
 // Prepare turns an encoded picture or, where the graph takes none, a JSON row, into the graph's inputs

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -105,7 +106,8 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 		return nil, false, err
 	}
 	opening := predict.Opening{
-		Graph: f.graph, Session: predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout}, Pictures: &pictures,
+		Graph: f.graph, Pictures: &pictures,
+		Session: predict.SessionOptions{Threads: load.Threads, RunTimeout: load.RunTimeout, MaxOutputBytes: load.MaxOutputBytes},
 	}
 	preparer, none := engineOf(all, bundle.PreprocessEngine)
 	if none == nil {
@@ -114,8 +116,17 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 	if len(given(cmd.Flags(), f.pictures)) == 0 {
 		opening.Where = takesPictures
 	}
-	m, err := predict.Open(cmd.Context(), engine, opening)
+	ctx := cmd.Context()
+	if load.LoadTimeout > 0 {
+		late := fmt.Errorf("loading takes longer than %v: %w", load.LoadTimeout, context.DeadlineExceeded)
+		bounded, cancel := context.WithTimeoutCause(ctx, load.LoadTimeout, late)
+		defer cancel()
+		ctx = bounded
+	}
+	m, err := predict.Open(ctx, engine, opening)
 	switch {
+	case err != nil && ctx.Err() != nil && cmd.Context().Err() == nil:
+		err = context.Cause(ctx)
 	case errors.Is(err, predict.ErrPictures) && none != nil:
 		err = none
 	case errors.Is(err, predict.ErrPictures):

@@ -114,6 +114,31 @@ func TestPredictBareScalars(t *testing.T) {
 	}
 }
 
+// The limits are those of bundles.
+func TestPredictBareIsBounded(t *testing.T) {
+	row := func(text string) string {
+		path := filepath.Join(t.TempDir(), "rows.jsonl")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, c := range map[string]struct {
+		graph, row string
+		flags      []string
+		says       string
+	}{
+		"a run":   {"graphs/slow.onnx", "[1, 2, 3]", []string{"--run-timeout", "200ms"}, "longer than 200ms"},
+		"outputs": {"hostile/outer.onnx", "[1]", []string{"--max-output-bytes", "3"}, "more than the limit of 3"},
+		"a load":  {"graphs/slow.onnx", "[1, 2, 3]", []string{"--load-timeout", "1ns"}, "loading takes longer than 1ns"},
+	} {
+		args := append([]string{"predict", conformance + c.graph, row(c.row)}, c.flags...)
+		if code, out, errs := command(t, args...); code != exitRefused || !strings.Contains(errs, c.says) {
+			t.Errorf("%s: exit code %d, %q, %q", name, code, out, errs)
+		}
+	}
+}
+
 // What guesses says so, also to programs.
 func TestPredictBareSaysItsGuessWithJSON(t *testing.T) {
 	guess := []string{"predict", "--json", conformance + "graphs/free-planes.onnx", "--image-size", "8x6", photo}
