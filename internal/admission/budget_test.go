@@ -1,9 +1,12 @@
 package admission
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/forgo-ml/forgo/predict/engines"
 )
@@ -37,4 +40,40 @@ func TestTheLastEighthIsForSmallRequests(t *testing.T) {
 	if err := b.Take(1 << 20); err != nil {
 		t.Errorf("once it is given back: %v", err)
 	}
+}
+
+// Whoever waits for memory gets it once it is given back, and hears at once what no wait would change.
+func TestWaitsForMemory(t *testing.T) {
+	const max = 64 << 20
+	synctest.Test(t, func(t *testing.T) {
+		b, began := NewBudget(max), time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := b.Wait(ctx, max); !errors.Is(err, engines.ErrInput) || time.Since(began) != 0 {
+			t.Errorf("more than there is: %v after %v", err, time.Since(began))
+		}
+		if err := b.Wait(ctx, max/2); err != nil || time.Since(began) != 0 {
+			t.Errorf("what is there: %v after %v", err, time.Since(began))
+		}
+		go func() {
+			time.Sleep(time.Second)
+			b.GiveBack(max / 2)
+		}()
+		if err := b.Wait(ctx, max/2); err != nil || time.Since(began) < time.Second || time.Since(began) > 1100*time.Millisecond {
+			t.Errorf("what is given back after a second: %v after %v", err, time.Since(began))
+		}
+		began = time.Now()
+		wantBusy(t, b.Wait(ctx, max/2), "bytes of memory")
+		if took := time.Since(began); took < waitForMemory || took > waitForMemory+100*time.Millisecond {
+			t.Errorf("what is not given back: after %v", took)
+		}
+		soon, cancelSoon := context.WithTimeout(ctx, time.Second)
+		defer cancelSoon()
+		if err := b.Wait(soon, max/2); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("for one who leaves: %v", err)
+		}
+		if got := b.Used(); got != max/2 {
+			t.Errorf("%d bytes are taken", got)
+		}
+	})
 }

@@ -69,6 +69,40 @@ func TestAReservationLargerThanTheQueueHasAnEmptyOne(t *testing.T) {
 	large.Release()
 }
 
+// A request of which nothing is read takes its bytes, and the room for a row only when it begins.
+func TestEnterTakesBytesAndNoRow(t *testing.T) {
+	q := queue(1, 100)
+	first, err := q.Enter(60)
+	if err != nil || first.Bytes() != 60 || q.bytes != 60 || q.coming != 0 {
+		t.Fatalf("%v: %+v", err, q.pace)
+	}
+	_, err = q.Enter(41)
+	wantBusy(t, err, "requests of 60 bytes are waiting, and 100 may")
+	second, err := q.Enter(40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Begin(1); err != nil {
+		t.Error(err)
+	}
+	_, err = q.Enter(0)
+	wantBusy(t, err, "the queue is full: 1 rows are waiting (limit 1)")
+	wantBusy(t, second.Begin(1), "rows")
+	second.Release()
+	if err := first.Grow(100); err != nil { // alone, it may be larger than the queue
+		t.Error(err)
+	}
+	none := q.Empty()
+	if err := none.Grow(0); err != nil {
+		t.Errorf("no more bytes than before: %v", err)
+	}
+	wantBusy(t, none.Grow(1), "bytes")
+	first.Release()
+	if q.coming != 0 || q.bytes != 0 {
+		t.Errorf("left over: %d rows, %d bytes", q.coming, q.bytes)
+	}
+}
+
 func TestMaxWaitJudgesByTheRowsThatWaitAndThePace(t *testing.T) {
 	q := queue(512, 1<<20)
 	q.MaxWait = time.Second
