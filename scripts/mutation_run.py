@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from scripts.mutation_mutants import PYTHON_TESTS, ROOT, Mutant, go_tests, read
@@ -42,6 +43,14 @@ PYTEST = [
 ]
 
 
+@cache
+def sound(*command: str) -> None:
+    """Fail where tests fail without any mutant: every mutant would seem to be noticed."""
+    code, said = tried(list(command), GO_ENVIRONMENT)
+    if code != 0:
+        raise SystemExit(f"mutation: the tests fail without any mutant:\n{said[-3000:]}")
+
+
 def noticed(mutant: Mutant, work: Path) -> str | None:
     """The test that fails with the mutant, "" where none does, and None where it does not compile."""
     if mutant.file.endswith(".py"):
@@ -50,6 +59,7 @@ def noticed(mutant: Mutant, work: Path) -> str | None:
     changed.write_text(mutant.planted())
     overlay.write_text(json.dumps({"Replace": {str(ROOT / mutant.file): str(changed)}}))
     for package in go_tests(str(Path(mutant.file).parent)):
+        sound(*GO_TEST, package)
         code, said = tried([*GO_TEST, "-count=1", f"-overlay={overlay}", package], GO_ENVIRONMENT)
         if "[build failed]" in said or "[setup failed]" in said:
             return None
@@ -71,6 +81,7 @@ def noticed_in_python(mutant: Mutant, work: Path) -> str | None:
     place = copy / Path(mutant.file).relative_to("src")
     place.write_text(mutant.planted())
     tests = PYTHON_TESTS[Path(mutant.file).stem]
+    sound(*PYTEST, *tests)
     code, said = tried([*PYTEST, *tests], {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"})
     place.write_text(read(mutant.file))
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.M)
