@@ -114,6 +114,56 @@ func TestSpecWithout(t *testing.T) {
 	}
 }
 
+func TestSpecTakes(t *testing.T) {
+	spec := func(shape ...int64) tensor.Spec { return tensor.Spec{DType: tensor.Float32, Shape: shape} }
+	for _, c := range []struct {
+		spec  tensor.Spec
+		dtype tensor.DType
+		shape []int64
+		want  bool
+	}{
+		{spec(-1, 2), tensor.Float32, []int64{7, 2}, true},
+		{spec(-1, 2), tensor.Float64, []int64{7, 2}, false},
+		{spec(-1, 2), tensor.Float32, []int64{7, 3}, false},
+		{spec(-1, 2), tensor.Float32, []int64{7}, false},
+		{spec(-1, 2), tensor.Float32, []int64{7, 2, 1}, false},
+		{spec(-1, 0), tensor.Float32, []int64{7, 0}, true},
+		{spec(-1, 0), tensor.Float32, []int64{7, 3}, false},
+		{tensor.Spec{DType: tensor.Float32}, tensor.Float32, []int64{1, 2, 3}, true},
+		{tensor.Spec{DType: tensor.Float32, Shape: []int64{}}, tensor.Float32, []int64{1}, false},
+	} {
+		if got := c.spec.Takes(c.dtype, c.shape); got != c.want {
+			t.Errorf("%v takes %s%v: %t", c.spec, c.dtype, c.shape, got)
+		}
+	}
+}
+
+func TestCheckRefuses(t *testing.T) {
+	for name, x := range map[string]tensor.Tensor{
+		"a size below 0": {Shape: []int64{-1, 2}, Data: []float32{}},
+		"too large":      {Shape: []int64{1 << 62, 1 << 62}, Data: []float32{}},
+		"no type":        {Shape: []int64{1}, Data: []int{1}},
+		"too few":        {Shape: []int64{2}, Data: []float32{1}},
+	} {
+		if err := x.Check(); err == nil {
+			t.Errorf("%s: %v", name, x)
+		}
+	}
+	if x, err := tensor.New([]float32{}, 1<<62, 1<<62); err == nil {
+		t.Errorf("more elements than there can be: %v", x)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for want, x := range map[int64]tensor.Tensor{
+		37: {Shape: []int64{2}, Data: []string{"hello", ""}}, 16: {Shape: []int64{2}, Data: []float64{1, 2}}, 6: {Shape: []int64{3}, Data: []tensor.Half{1, 2, 3}},
+	} {
+		if got := x.Size(); got != want {
+			t.Errorf("%v takes %d bytes, not %d", x, got, want)
+		}
+	}
+}
+
 func BenchmarkConcatInto(b *testing.B) {
 	for _, data := range []any{make([]float32, 64), make([]int32, 64)} {
 		x := tensor.Tensor{Shape: []int64{1, 64}, Data: data}

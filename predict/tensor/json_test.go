@@ -3,6 +3,7 @@ package tensor_test
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -58,6 +59,25 @@ func TestAppendNull(t *testing.T) {
 }
 
 // What was sent is quoted in part, however long it is.
+func TestQuotesEndAtCharacters(t *testing.T) {
+	x := strings.Repeat("x", 100)
+	for s, want := range map[string]string{
+		x:                                  x,
+		x + "x":                            x + "... (101 bytes)",
+		"x" + strings.Repeat("é", 50):      "x" + strings.Repeat("é", 49) + "... (101 bytes)",
+		"xx" + strings.Repeat("😀", 25):     "xx" + strings.Repeat("😀", 24) + "... (102 bytes)",
+		x[:98] + strings.Repeat("\xff", 9): x[:98] + "... (107 bytes)",
+		strings.Repeat("\xff", 101):        strings.Repeat("\xff", 96) + "... (101 bytes)",
+	} {
+		if got := tensor.Cut(s); got != want {
+			t.Errorf("cut %q: %q", s, got)
+		}
+		if text, rest, _ := strings.Cut(want, "... "); rest == "" && tensor.Quote(s) != strconv.Quote(s) || rest != "" && tensor.Quote(s) != strconv.Quote(text)+"... "+rest {
+			t.Errorf("quote %q: %s", s, tensor.Quote(s))
+		}
+	}
+}
+
 func TestQuotesAreShort(t *testing.T) {
 	for _, s := range []string{"", "short", strings.Repeat("x", 100), strings.Repeat("x", 101), strings.Repeat("é", 1<<20), strings.Repeat("\x00", 1<<20)} {
 		cut, quoted := tensor.Cut(s), tensor.Quote(s)

@@ -43,6 +43,10 @@ func TestReadSafetensors(t *testing.T) {
 	if err != nil || len(got) != 2 || got["a"].Data.([]float32)[1] != 1 || got["b"].Data.([]uint8)[0] != 7 {
 		t.Fatalf("%v, %v", got, err)
 	}
+	got, err = tensor.ReadSafetensors(safetensors(`{"a":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]}}`, "\x00\x01\x00"))
+	if err != nil || !slices.Equal(got["a"].Data.([]bool), []bool{false, true, false}) {
+		t.Errorf("booleans: %v, %v", got, err)
+	}
 	for name, c := range map[string]struct {
 		file []byte
 		says string
