@@ -92,6 +92,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c := &Conn{Conn: conn, of: l, client: clientOf(conn)}
+	c.reads.arm, c.writes.arm = conn.SetReadDeadline, conn.SetWriteDeadline
 	for {
 		err := l.table.add(c)
 		if err == nil {
@@ -252,6 +253,8 @@ type Conn struct {
 	counted atomic.Bool
 	err     error                  // of Close
 	ended   atomic.Pointer[func()] // called once it is closed; nil for most
+
+	reads, writes deadline
 }
 
 // turn says that from now on other bytes count.
@@ -284,7 +287,7 @@ const (
 
 // Read counts what comes, and what headers take before anybody can say whose they are.
 func (c *Conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+	n, err := c.read(p)
 	if n > 0 {
 		c.moved.Add(int64(n))
 		if came := c.came.Add(int64(n)); came > c.of.first && c.open.Load() == 0 && !c.counted.Load() {
@@ -321,7 +324,7 @@ func (c *Conn) hold(bytes int64) error {
 }
 
 func (c *Conn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
+	n, err := c.write(p)
 	c.moved.Add(int64(n))
 	return n, err
 }

@@ -1,0 +1,90 @@
+package connection
+
+// Deadlines. Every request moves those of its connection several times, nearly always to a later time, and the
+// runtime takes as long for that as for a read.
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+)
+
+// deadline is one of a connection, for reads or for writes. The runtime has the one that was asked for or one
+// before it, which moves when it ends too early.
+type deadline struct {
+	mu    sync.Mutex
+	want  time.Time // zero for none
+	armed time.Time // that the runtime has; zero for none
+	arm   func(time.Time) error
+}
+
+// soon is when the runtime's deadline ends where none is asked for: the next one that is asked for is later,
+// mostly, and nothing has to move then.
+const soon = 10 * time.Second
+
+// set asks for a deadline.
+func (d *deadline) set(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.want = t
+	if t.IsZero() && !d.armed.IsZero() || !t.IsZero() && !d.armed.IsZero() && !d.armed.After(t) {
+		return nil
+	}
+	return d.move(t)
+}
+
+func (d *deadline) move(t time.Time) error {
+	err := d.arm(t)
+	if d.armed = t; err != nil {
+		d.armed = time.Time{}
+	}
+	return err
+}
+
+// early reports whether an error is that of a deadline before the one that was asked for, and moves it.
+func (d *deadline) early(err error) bool {
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	switch {
+	case d.want.IsZero():
+		return d.move(now.Add(soon)) == nil
+	case !d.want.After(now):
+		return false
+	case d.armed.Equal(d.want):
+		return true // it has just moved
+	}
+	return d.move(d.want) == nil
+}
+
+// SetDeadline, SetReadDeadline and SetWriteDeadline are those of [net.Conn].
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.reads.set(t), c.writes.set(t))
+}
+
+func (c *Conn) SetReadDeadline(t time.Time) error  { return c.reads.set(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.writes.set(t) }
+
+// read and write are the connection's, until the deadline that was asked for.
+func (c *Conn) read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if n > 0 || !c.reads.early(err) {
+			return n, err
+		}
+	}
+}
+
+func (c *Conn) write(p []byte) (int, error) {
+	written := 0
+	for {
+		n, err := c.Conn.Write(p[written:])
+		if written += n; !c.writes.early(err) {
+			return written, err
+		}
+	}
+}
