@@ -1,22 +1,22 @@
 package serve_test
 
-// What one request costs, without the network: run with -bench . -benchmem. Over gRPC the client's
-// part and HTTP/2 are in it.
+// What one request costs: run with -bench . -benchmem.
 
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"testing"
 
-	"google.golang.org/grpc"
-
 	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
@@ -32,8 +32,16 @@ func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
 func (d *discard) WriteHeader(status int) { d.status = status }
 
-func BenchmarkRequest(b *testing.B) {
-	models := servetest.Committed(b)
+// request is one in a protocol, to the model iris.
+type request struct {
+	name string
+	send func() error
+}
+
+// requests are the same 16 rows in every protocol: over HTTP without the network, over gRPC with it and with a
+// client of Go's.
+func requests(tb testing.TB, models serve.Models) []request {
+	tb.Helper()
 	h := servetest.New(models).Handler()
 	rows := make([]float32, 64)
 	for i := range rows {
@@ -42,53 +50,43 @@ func BenchmarkRequest(b *testing.B) {
 	x := tensor.Tensor{Shape: []int64{16, 4}, Data: rows}
 	raw, err := x.Bytes()
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	data, err := json.Marshal(x)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
+	list := []request{{"engine alone", func() error {
+		_, err := models["iris"].Run(tb.Context(), predict.Tensors{"input": x})
+		return err
+	}}}
 	header := `{"inputs":[{"name":"input","shape":[16,4],"datatype":"FP32","parameters":{"binary_data_size":256}}],"parameters":{"binary_data_output":true}}`
-	b.Run("engine alone", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := models["iris"].Run(b.Context(), predict.Tensors{"input": x}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 	for _, c := range []struct{ name, path, body, length string }{
 		{"OIP JSON", "/v2/models/iris/infer", `{"inputs":[{"name":"input","shape":[16,4],"datatype":"FP32","data":` + string(data) + `}]}`, ""},
 		{"OIP binary", "/v2/models/iris/infer", header + string(raw), strconv.Itoa(len(header))},
 		{"TensorFlow Serving", "/v1/models/iris:predict", `{"instances":` + string(data) + `}`, ""},
 		{"native", "/models/iris", string(data), ""},
 	} {
-		b.Run(c.name, func(b *testing.B) {
-			b.ReportAllocs()
-			body := bytes.NewReader(nil)
-			req := httptest.NewRequestWithContext(b.Context(), http.MethodPost, c.path, nil)
-			if c.length != "" {
-				req.Header.Set(servetest.HeaderLength, c.length)
+		body := bytes.NewReader(nil)
+		req := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, c.path, nil)
+		if c.length != "" {
+			req.Header.Set(servetest.HeaderLength, c.length)
+		}
+		w := &discard{header: http.Header{}}
+		list = append(list, request{c.name, func() error {
+			body.Reset([]byte(c.body))
+			r := *req
+			r.ContentLength = int64(len(c.body))
+			r.Body = readCloser{body}
+			w.status = http.StatusOK
+			h.ServeHTTP(w, &r)
+			if w.status != http.StatusOK {
+				return fmt.Errorf("status %d", w.status)
 			}
-			w := &discard{header: http.Header{}}
-			for b.Loop() {
-				body.Reset([]byte(c.body))
-				r := *req
-				r.ContentLength = int64(len(c.body))
-				r.Body = readCloser{body}
-				w.status = http.StatusOK
-				h.ServeHTTP(w, &r)
-				if w.status != http.StatusOK {
-					b.Fatal(w.status)
-				}
-			}
-		})
+			return nil
+		}})
 	}
-	benchmarkCalls(b, servetest.DialGRPC(b, servetest.New(models)), x, raw)
-}
-
-func benchmarkCalls(b *testing.B, conn *grpc.ClientConn, x tensor.Tensor, raw []byte) {
-	b.Helper()
+	conn := servetest.DialGRPC(tb, servetest.New(models))
 	infer := &pb.ModelInferRequest{
 		ModelName: "iris", RawInputContents: [][]byte{raw},
 		Inputs: []*pb.ModelInferRequest_InferInputTensor{servetest.ProtoInput("input", "FP32", nil, x.Shape...)},
@@ -96,18 +94,47 @@ func benchmarkCalls(b *testing.B, conn *grpc.ClientConn, x tensor.Tensor, raw []
 	predictRequest := &tfpb.PredictRequest{ModelSpec: &tfpb.ModelSpec{Name: "iris"}, Inputs: map[string]*tfpb.TensorProto{
 		"input": {Dtype: tfpb.DataType_DT_FLOAT, TensorShape: servetest.Dims(x.Shape...), TensorContent: raw},
 	}}
-	for _, c := range []struct {
-		name    string
-		request caller
-	}{{"OIP gRPC", inferCall{infer}}, {"TensorFlow Serving gRPC", predictCall{predictRequest}}} {
+	return append(list,
+		request{"OIP gRPC", func() error { return inferCall{infer}.call(tb.Context(), conn, "") }},
+		request{"TensorFlow Serving gRPC", func() error { return predictCall{predictRequest}.call(tb.Context(), conn, "") }},
+	)
+}
+
+func BenchmarkRequest(b *testing.B) {
+	for _, c := range requests(b, servetest.Committed(b)) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := c.request.call(b.Context(), conn, ""); err != nil {
+				if err := c.send(); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
+	}
+}
+
+// What a request takes of memory is what it costs the collector: these are the most allocations of each, the
+// engine's and, over gRPC, the client's among them.
+func TestAllocations(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector allocates too")
+	}
+	most := map[string]float64{
+		"engine alone": 14, "OIP JSON": 47, "OIP binary": 53, "TensorFlow Serving": 45, "native": 103,
+		"OIP gRPC": 220, "TensorFlow Serving gRPC": 235,
+	}
+	for _, c := range requests(t, servetest.Committed(t)) {
+		least := math.Inf(1) // the collector empties pools, and connections are kept alive, at times of their own
+		for range 5 {
+			least = min(least, testing.AllocsPerRun(200, func() {
+				if err := c.send(); err != nil {
+					t.Fatal(err)
+				}
+			}))
+		}
+		if least > most[c.name] {
+			t.Errorf("%s: %v allocations, at most %v are", c.name, least, most[c.name])
+		}
 	}
 }
 

@@ -10,7 +10,11 @@ import (
 
 // Check fails unless a session's inputs are given as they must be, nothing else is, and the wanted outputs exist.
 func Check(s Session, given tensor.Map, wanted []string) error {
-	inputs := s.Inputs()
+	return CheckSpecs(s.Inputs(), s.Outputs(), given, wanted)
+}
+
+// CheckSpecs is Check for a session that has inputs and outputs at hand.
+func CheckSpecs(inputs, outputs []tensor.Spec, given tensor.Map, wanted []string) error {
 	for _, spec := range inputs {
 		t, ok := given[spec.Name]
 		if !ok {
@@ -24,7 +28,7 @@ func Check(s Session, given tensor.Map, wanted []string) error {
 		return fmt.Errorf("%d inputs given, the graph has %d", len(given), len(inputs))
 	}
 	for _, name := range wanted {
-		if !slices.ContainsFunc(s.Outputs(), func(o tensor.Spec) bool { return o.Name == name }) {
+		if !slices.ContainsFunc(outputs, func(o tensor.Spec) bool { return o.Name == name }) {
 			return fmt.Errorf("the graph has no output %s", tensor.Quote(name))
 		}
 	}

@@ -87,7 +87,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
-	if err := engines.Check(s, inputs, outputs); err != nil {
+	if err := engines.CheckSpecs(s.inputs, s.outputs, inputs, outputs); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
 	s.closing.RLock()

@@ -94,8 +94,18 @@ func (b Brain) Float64() float64 { return float64(math.Float32frombits(uint32(b)
 // Floats returns the tensor's numbers widened to float64, in order, copied. It fails for
 // strings and booleans.
 func (t Tensor) Floats() ([]float64, error) {
-	v := reflect.ValueOf(t.Data)
 	out := make([]float64, t.Len())
+	switch data := t.Data.(type) { // the types of most models, without reflection
+	case []float32:
+		for i, x := range data {
+			out[i] = float64(x)
+		}
+		return out, nil
+	case []float64:
+		copy(out, data)
+		return out, nil
+	}
+	v := reflect.ValueOf(t.Data)
 	for i := range out {
 		x, ok := number(v.Index(i))
 		if !ok {

@@ -72,6 +72,9 @@ func (w *worded) Error() string { return w.text }
 // Reword returns an error with another's kinds, in which a [Worded] one it wraps names element
 // types as name does.
 func Reword(err error, name func(DType) string) error {
+	if err == nil {
+		return nil
+	}
 	var w *worded
 	if !errors.As(err, &w) {
 		return err

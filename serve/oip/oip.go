@@ -135,10 +135,11 @@ func (c *call) wanted(m *served.Model) ([]output, error) {
 	if len(c.outputs) > 0 {
 		return c.outputs, nil
 	}
-	shown := m.Manifest().Shown()
-	outputs := make([]output, len(shown))
-	for i, info := range shown {
-		outputs[i] = output{name: info.Name, binary: c.binary}
+	outputs := make([]output, 0, len(all))
+	for _, info := range all {
+		if !info.Hidden {
+			outputs = append(outputs, output{name: info.Name, binary: c.binary})
+		}
 	}
 	return outputs, nil
 }

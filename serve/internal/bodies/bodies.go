@@ -20,14 +20,17 @@ const maxKept = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// Buffer returns an empty buffer; free gives it back, after which its bytes are another's.
-func Buffer() (b *bytes.Buffer, free func()) {
-	b = buffers.Get().(*bytes.Buffer)
+// Buffer returns an empty buffer, for Free.
+func Buffer() *bytes.Buffer {
+	b := buffers.Get().(*bytes.Buffer)
 	b.Reset()
-	return b, func() {
-		if b.Cap() <= maxKept {
-			buffers.Put(b)
-		}
+	return b
+}
+
+// Free gives a buffer back, whose bytes are another's then.
+func Free(b *bytes.Buffer) {
+	if b.Cap() <= maxKept {
+		buffers.Put(b)
 	}
 }
 
@@ -35,20 +38,19 @@ func Buffer() (b *bytes.Buffer, free func()) {
 // free. Memory beyond what small bodies take is reserved from memory before it is taken, and
 // given back by free. The error is the caller's, or memory's.
 func Read(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
-	b, put := Buffer()
+	b := Buffer()
 	b.Grow(room(req.ContentLength))
 	body, taken, err := readAll(b.AvailableBuffer(), req.Body, req.ContentLength, memory)
 	if err != nil {
-		put()
+		Free(b)
 		return nil, nil, err
 	}
 	*b = *bytes.NewBuffer(body) // keeps the grown memory for the next body
-	if taken == 0 {
-		return body, put, nil
-	}
 	return body, func() {
-		put()
-		_ = memory.Grow(-taken) // to give back never fails
+		Free(b)
+		if taken > 0 {
+			_ = memory.Grow(-taken) // to give back never fails
+		}
 	}, nil
 }
 
@@ -69,14 +71,14 @@ func Head(req *http.Request, n int64, memory payload.Memory) (head []byte, free 
 // request that was given up in a batch the engine may still be reading the strings. An error is the
 // client's, or memory's.
 func Own(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
-	b, free := Buffer()
+	b := Buffer()
 	b.Grow(room(req.ContentLength))
 	if body, _, err = readAll(b.AvailableBuffer(), req.Body, req.ContentLength, memory); err != nil {
-		free()
+		Free(b)
 		return nil, nil, err
 	}
 	*b = *bytes.NewBuffer(body)
-	return body, free, nil
+	return body, func() { Free(b) }, nil
 }
 
 // spare is for the read that finds the end.
@@ -156,9 +158,10 @@ func Error(err error) error {
 func Limit(limit int64) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			if req.ContentLength > limit {
+			switch {
+			case req.ContentLength > limit:
 				req.Body = tooLong{req.Body, limit}
-			} else {
+			case req.ContentLength < 0: // where the length is known net/http reads no more
 				req.Body = http.MaxBytesReader(w, req.Body, limit)
 			}
 			next.ServeHTTP(w, req)

@@ -37,7 +37,11 @@ func HTTP(limit int64, may func(path string) bool) func(http.Handler) http.Handl
 				req.ContentLength = -1
 				req.Header.Del("Content-Encoding")
 			}
-			w.Header().Add("Vary", "Accept-Encoding")
+			if h := w.Header(); h["Vary"] == nil {
+				h["Vary"] = vary
+			} else {
+				h.Add("Vary", "Accept-Encoding")
+			}
 			coding := accepted(req.Header.Get("Accept-Encoding"))
 			if coding == "" || !may(req.URL.Path) {
 				next.ServeHTTP(w, req)
@@ -49,6 +53,8 @@ func HTTP(limit int64, may func(path string) bool) func(http.Handler) http.Handl
 		})
 	}
 }
+
+var vary = []string{"Accept-Encoding"}
 
 // readers decompress each coding.
 var readers = map[string]func(io.Reader) (io.Reader, error){
@@ -91,6 +97,9 @@ func (u *decompressed) Read(p []byte) (int, error) {
 
 // accepted returns the coding to answer in: gzip where the client takes it, else deflate, else "".
 func accepted(accept string) string {
+	if accept == "" {
+		return ""
+	}
 	best := ""
 	for coding := range strings.SplitSeq(accept, ",") {
 		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")

@@ -94,10 +94,12 @@ func ofHost(origin, host string) bool {
 	return ok && strings.EqualFold(name, host)
 }
 
+var noSniff = []string{"nosniff"}
+
 // NoSniff tells browsers to take an answer for nothing but what its type says.
 func NoSniff(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header()["X-Content-Type-Options"] = noSniff
 		next.ServeHTTP(w, req)
 	})
 }

@@ -124,15 +124,18 @@ func (e *Exchange) Write(b []byte) (int, error) {
 // wait gives the client time for so many more bytes, counted from the first: one that takes a
 // long answer too slowly on the whole is not waited for, however often it takes a little.
 func (e *Exchange) wait(bytes int64) {
-	if e.answered.IsZero() {
-		e.answered = time.Now()
-		e.turn.Client()
-	} else if before := e.written.Load(); bytes == 0 || before/Rate == (before+bytes)/Rate {
+	began := !e.answered.IsZero()
+	if before := e.written.Load(); began && (bytes == 0 || before/Rate == (before+bytes)/Rate) {
 		e.written.Add(bytes)
 		return
 	}
+	now := time.Now()
+	if !began {
+		e.answered = now
+		e.turn.Client()
+	}
 	end := e.answered.Add(Allowed(e.patience, e.written.Add(bytes)))
-	if latest := time.Now().Add(e.patience + time.Second); end.After(latest) {
+	if latest := now.Add(e.patience + time.Second); end.After(latest) {
 		end = latest // one that has stopped taking it
 	}
 	_ = e.SetWriteDeadline(end)

@@ -14,6 +14,10 @@ import (
 // piece is how much of an answer is in memory at once, about.
 const piece = 64 << 10
 
+// short is an answer whose length net/http finds itself, and sends: one that is in its buffer when the
+// handler returns.
+const short = 1 << 10
+
 // pieceElements is how many elements are written between two looks at how long the piece is.
 const pieceElements = 2 << 10
 
@@ -23,7 +27,6 @@ const pieceElements = 2 << 10
 type Answer struct {
 	w    http.ResponseWriter
 	b    *bytes.Buffer
-	free func()
 	sent bool
 	gone bool // the client is: nothing more is sent
 }
@@ -31,7 +34,7 @@ type Answer struct {
 // Begin returns an answer and where it begins. End it, or Free it.
 func Begin(w http.ResponseWriter) (Answer, []byte) {
 	a := Answer{w: w}
-	a.b, a.free = bodies.Buffer()
+	a.b = bodies.Buffer()
 	return a, a.b.AvailableBuffer()
 }
 
@@ -67,12 +70,12 @@ func (a *Answer) write(dst []byte) {
 }
 
 // Free ends an answer of which nothing is sent.
-func (a *Answer) Free() { a.free() }
+func (a *Answer) Free() { bodies.Free(a.b) }
 
 // Fail ends an answer that cannot be written: of one of which a part is sent the connection is
 // closed, so that its client does not take it for the whole.
 func (a *Answer) Fail(err error) error {
-	a.free()
+	bodies.Free(a.b)
 	if a.sent {
 		observe.Failed(a.w, http.StatusInternalServerError, err)
 		panic(http.ErrAbortHandler)
@@ -83,12 +86,16 @@ func (a *Answer) Fail(err error) error {
 // End sends what is left. It returns an error where the client did not take it.
 func (a *Answer) End(dst []byte) {
 	*a.b = *bytes.NewBuffer(dst) // keeps the grown memory for the next answer
-	if a.sent {
+	switch {
+	case a.sent:
 		a.write(dst)
-	} else {
+	case len(dst) <= short:
+		a.w.Header()["Content-Type"] = jsonType
+		a.write(dst)
+	default:
 		Bytes(a.w, http.StatusOK, dst)
 	}
-	a.free()
+	bodies.Free(a.b)
 }
 
 // Nested appends a tensor's elements as lists nested by its shape.
