@@ -92,7 +92,7 @@ def test_a_wheel_is_used_without_go(dist: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", home)
     clean = {"PATH": str(home / "bin"), "HOME": str(tmp_path)}
     assert shutil.which("go", path=clean["PATH"]) is None
-    pip = "-m pip install -q --disable-pip-version-check --no-deps --no-index".split()
+    pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--no-index"]
     run(home / "bin" / "python", *pip, wheel(dist, "manylinux_2_17_x86_64"), env=clean)
     said = run(
         home / "bin" / "forgo", "verify", "--engine", "pure", "--json", BUNDLES / "iris.forgo", env=clean
