@@ -28,8 +28,9 @@ CASES = json.loads((ROOT / "conformance" / "pictures.json").read_text())
 def test_decodes_as_recorded(case: dict[str, Any]) -> None:
     data = (ROOT / "conformance" / "pictures" / case["file"]).read_bytes()
     if "refused" in case:
-        with pytest.raises(PictureError):
+        with pytest.raises(PictureError) as caught:
             decode(data)
+        assert str(caught.value) == case["refused"]
         return
     pixels = decode(data)
     assert pixels.shape == (case["height"], case["width"], 3)
