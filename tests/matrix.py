@@ -225,6 +225,15 @@ SKLEARN: dict[str, Fitted] = {
     "CountVectorizer": _classifier(
         pipeline.make_pipeline(feature_extraction.text.CountVectorizer(), naive_bayes.MultinomialNB()), TEXTS
     ),
+    "TfidfVectorizer, lowercase=False": _classifier(
+        pipeline.make_pipeline(feature_extraction.text.TfidfVectorizer(lowercase=False), _LOGISTIC()), TEXTS
+    ),
+    "CountVectorizer, lowercase=False": _classifier(
+        pipeline.make_pipeline(
+            feature_extraction.text.CountVectorizer(lowercase=False), naive_bayes.MultinomialNB()
+        ),
+        TEXTS,
+    ),
 }
 
 XGBOOST: dict[str, Fitted] = {
@@ -233,6 +242,9 @@ XGBOOST: dict[str, Fitted] = {
     "XGBClassifier, missing values": _classifier(xgb.XGBClassifier(n_estimators=10), HOLES),
     "XGBClassifier, early stopping": _early_xgboost,
     "XGBClassifier, DART": _classifier(xgb.XGBClassifier(n_estimators=10, booster="dart", rate_drop=0.3)),
+    "XGBRegressor, DART": _regressor(xgb.XGBRegressor(n_estimators=20, booster="dart", rate_drop=0.5)),
+    "XGBClassifier at the end of a Pipeline": _classifier(_scaled(xgb.XGBClassifier(n_estimators=10))),
+    "XGBRegressor at the end of a Pipeline": _regressor(_scaled(xgb.XGBRegressor(n_estimators=10))),
     "XGBRFClassifier": _classifier(xgb.XGBRFClassifier(n_estimators=10)),
     "XGBRegressor": _regressor(xgb.XGBRegressor(n_estimators=10)),
     "XGBRegressor, base_score": _regressor(xgb.XGBRegressor(n_estimators=10, base_score=0.5)),
@@ -241,6 +253,10 @@ XGBOOST: dict[str, Fitted] = {
     "XGBRegressor, num_parallel_tree": _regressor(xgb.XGBRegressor(n_estimators=5, num_parallel_tree=3)),
     "XGBRegressor, gblinear": _regressor(xgb.XGBRegressor(n_estimators=10, booster="gblinear")),
     "XGBRanker": lambda: (xgb.XGBRanker(n_estimators=5).fit(X, Y, qid=np.repeat([0, 1, 2], 50)), X),
+    "XGBRanker, rank:pairwise": lambda: (
+        xgb.XGBRanker(n_estimators=5, objective="rank:pairwise").fit(X, Y, qid=np.repeat([0, 1, 2], 50)),
+        X,
+    ),
     "Booster, binary:logistic": _xgb_native("binary:logistic", CANCER.data, CANCER.target),
     "Booster, multi:softprob": _xgb_native("multi:softprob", X, Y, num_class=3),
     "Booster, multi:softmax": _xgb_native("multi:softmax", X, Y, num_class=3),
@@ -264,6 +280,8 @@ LIGHTGBM: dict[str, Fitted] = {
     "LGBMClassifier, rf": _classifier(
         lgb.LGBMClassifier(boosting_type="rf", bagging_freq=1, bagging_fraction=0.7, **_LGB)
     ),
+    "LGBMClassifier at the end of a Pipeline": _classifier(_scaled(lgb.LGBMClassifier(**_LGB))),
+    "LGBMRegressor at the end of a Pipeline": _regressor(_scaled(lgb.LGBMRegressor(**_LGB))),
     "LGBMRegressor": _regressor(lgb.LGBMRegressor(**_LGB)),
     "LGBMRegressor, poisson": _regressor(lgb.LGBMRegressor(objective="poisson", **_LGB)),
     "LGBMRegressor, gamma": _regressor(lgb.LGBMRegressor(objective="gamma", **_LGB)),

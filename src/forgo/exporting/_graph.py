@@ -125,6 +125,11 @@ class OnnxModel:
         try:
             self._session = session(model.SerializeToString())
         except Exception as e:  # the library's exceptions have no common base of their own
+            if "construct locale" in str(e):
+                raise ExportError(
+                    "the graph changes the case of texts, for which ONNX Runtime needs a locale that this system lacks, as "
+                    "servers may: give vectorizers lowercase=False, and lower the texts before the model, in training too"
+                ) from None
             raise ExportError(f"ONNX Runtime refuses the exported graph: {_first_line(e)}") from None
 
     def answer(self, batches: list[Arrays]) -> list[Arrays]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -276,6 +277,7 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
         wanted = [{"zipmap": False}]
         if scores:
             wanted = [{"zipmap": False, "raw_scores": True}, {"raw_scores": True}, *wanted]
+    _register_boosters()
     with _plain_attributes():
         try:
             made = _first(skl2onnx.convert_sklearn, model, types, wanted)
@@ -286,6 +288,29 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
                 "skl2onnx.update_registered_converter, or put its work before forgo"
             ) from None
     return _trees.exact(made, model) if precision == "float64" else made
+
+
+def _register_boosters() -> None:
+    """Tell sklearn-onnx of onnxmltools's converters of the boosters that are loaded, for pipelines that end in one."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
+    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
+
+    zipmap = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    if (xgboost := sys.modules.get("xgboost")) and find_spec("onnxmltools"):
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+        for name, shapes, options in (("XGBClassifier", classes, zipmap), ("XGBRegressor", values, None)):
+            update_registered_converter(
+                getattr(xgboost, name), f"XGBoost{name}", shapes, convert_xgboost, options=options
+            )
+    if (lightgbm := sys.modules.get("lightgbm")) and find_spec("onnxmltools"):
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+        for name, shapes, options in (("LGBMClassifier", classes, zipmap), ("LGBMRegressor", values, None)):
+            update_registered_converter(
+                getattr(lightgbm, name), f"LightGbm{name}", shapes, convert_lightgbm, options=options
+            )
 
 
 def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -> onnx.ModelProto:

@@ -161,20 +161,44 @@ def _convert(model: Any, booster: Any, best: int | None, learner: Mapping[str, A
         raise ExportError(
             "it splits by categories, which onnxmltools takes for numbers: encode them as numbers, before training too"
         )
+    if learner["gradient_booster"]["name"] == "gblinear":
+        raise ExportError(
+            "its booster is gblinear, a linear model, which onnxmltools cannot convert: train it with gbtree, or a linear "
+            "model of scikit-learn's"
+        )
+    ranks = learner["objective"]["name"].startswith("rank:")
     plain = xgboost.Booster()
-    plain.load_model(bytearray(booster.save_raw()))
+    plain.load_model(_of_trees(booster, ranks))
     if best is not None:
         plain = plain[: best + 1]
     plain.feature_names = plain.feature_types = None
     count = booster.num_features()
     given: Any = plain
-    if not isinstance(model, xgboost.Booster):
+    if not isinstance(model, xgboost.Booster) and not ranks:
         given = copy.copy(model)
         given._Booster = plain
     made: onnx.ModelProto = onnxmltools.convert_xgboost(
         given, initial_types=[("input", floats([None, count]))], target_opset=15
     )
     return made
+
+
+def _of_trees(booster: Any, ranks: bool) -> bytearray:
+    """A booster's bytes, as one that onnxmltools converts: DART's trees with their weights in their leaves, and of a
+    ranker, whose answers are the sums of its trees, a regression's objective.
+    """
+    whole = json.loads(booster.save_raw("json"))
+    learner = whole["learner"]
+    dart = learner["gradient_booster"]
+    if dart["name"] == "dart":
+        for tree, weight in zip(dart["gbtree"]["model"]["trees"], dart["weight_drop"], strict=True):
+            for node, child in enumerate(tree["left_children"]):
+                if child == -1:  # a leaf's value is where inner nodes have their threshold
+                    tree["split_conditions"][node] *= weight
+        learner["gradient_booster"] = dart["gbtree"]
+    if ranks:
+        learner["objective"] = {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}}
+    return bytearray(json.dumps(whole).encode())
 
 
 ADAPTER = Adapter(
