@@ -2,7 +2,7 @@
 //
 // [Decode] follows the rules of spec/pictures.md to the letter: what they do not cover is
 // refused, never guessed. JPEG decodes in Go alone; built with the tag turbojpeg, sound files go
-// through libjpeg-turbo, faster and to the same pixels.
+// through libjpeg-turbo, to the same pixels: faster if they are progressive or the processor has no AVX2.
 package pixels
 
 import (

@@ -21,7 +21,7 @@ func (f filter) work(rows, columns axis, width, channels int) int64 {
 	made := int64(columns.wanted())*int64(channels) + 8
 	switch {
 	case f.support == 0:
-		return 0
+		return 8 * made
 	case f.rounds:
 		taken := float64(rows.wanted())*float64(rows.have)/float64(max(rows.total, 1)) + rows.reach(f.support) + 2
 		return int64(min(float64(rows.have), taken))*made + 24*line + 17*made
@@ -86,6 +86,9 @@ func bilinear(halfPixel bool) func(context.Context, picture, output, axis, axis)
 	mixed := func(a, b, share float32) float32 { return a + float32((b-a)*share) }
 	return func(ctx context.Context, p picture, o output, rows, columns axis) error {
 		across := betweens(columns, halfPixel)
+		if width := columns.wanted() * p.channels; hasVectors && width >= 8 {
+			return vectorBilinear(ctx, p, o, across, betweens(rows, halfPixel), width)
+		}
 		for i, down := range betweens(rows, halfPixel) {
 			if err := ended(ctx, i); err != nil {
 				return err
