@@ -15,6 +15,7 @@ type table map[string]column
 type column struct {
 	bundle.Column
 	values map[string]bool
+	known  string // the first of them, for errors
 }
 
 func newTable(columns []bundle.Column) table {
@@ -27,7 +28,7 @@ func newTable(columns []bundle.Column) table {
 				values[v] = true
 			}
 		}
-		made[c.Input] = column{c, values}
+		made[c.Input] = column{c, values, tensor.Cut(strings.Join(c.Values, ", "))}
 	}
 	return made
 }
@@ -49,7 +50,7 @@ func (t table) check(name string, in tensor.Tensor) error {
 	if texts, ok := in.Data.([]string); ok && c.values != nil {
 		for row, v := range texts {
 			if !c.values[v] {
-				return fmt.Errorf("row %d, column %q: unknown category %q: send one of %s", row, c.Name, tensor.Cut(v), tensor.Cut(strings.Join(c.Values, ", ")))
+				return fmt.Errorf("row %d, column %q: unknown category %q: send one of %s", row, c.Name, tensor.Cut(v), c.known)
 			}
 		}
 	}

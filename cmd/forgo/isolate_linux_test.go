@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -343,4 +344,22 @@ func scores(t *testing.T, body []byte) (all []float64) {
 		}
 	}
 	return all
+}
+
+// A graph without a bundle is a file, which its engine's process opens by itself.
+func TestAnONNXFileApart(t *testing.T) {
+	if err := isolated.Kernel().Err(); err != nil {
+		t.Skip(err)
+	}
+	row := filepath.Join(t.TempDir(), "row.json")
+	if err := os.WriteFile(row, []byte(`"word"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, engine := range []string{"onnx", "pure"} {
+		p := exec.Command(binary(t), "predict", "--isolate", "--engine", engine, "--json", conformance+"graphs/scalar-string.onnx", row)
+		out, err := p.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), `"y":"word"`) {
+			t.Errorf("%s: %v, %s", engine, err, out)
+		}
+	}
 }

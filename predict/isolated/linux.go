@@ -54,9 +54,9 @@ func Kernel() Sandbox {
 	return Sandbox{Landlock: version, Seccomp: seccomp.Supported()}
 }
 
-// confine takes from the process what running a graph does not need, for good. folder is the graph's
-// where it is not a file.
-func confine(folder string, o opening) (Sandbox, error) {
+// confine takes from the process what running a graph does not need, for good. graph is the path
+// that it is opened by, "" where its bytes are sent.
+func confine(graph string, o opening) (Sandbox, error) {
 	has := Kernel()
 	if err := has.Err(); err != nil && !o.Available {
 		return has, err
@@ -66,7 +66,7 @@ func confine(folder string, o opening) (Sandbox, error) {
 		return has, fmt.Errorf("bound an engine's process: %w", err)
 	}
 	if has.Landlock > 0 {
-		if err := restrictFiles(folder); err != nil {
+		if err := restrictFiles(graph); err != nil {
 			return has, fmt.Errorf("keep an engine's process from files: %w", err)
 		}
 	}
@@ -127,14 +127,16 @@ var (
 	readableFolders = []string{"/proc/self", "/sys/devices/system/cpu", "/sys/devices/system/node"}
 )
 
-// restrictFiles leaves the process its graph's folder to read, on all of its threads.
-func restrictFiles(folder string) error {
+// restrictFiles leaves the process its graph to read, a folder or a file, on all of its threads.
+func restrictFiles(graph string) error {
 	rules := []landlock.Rule{
 		landlock.ROFiles(readableFiles...).IgnoreIfMissing(),
 		landlock.RODirs(readableFolders...).IgnoreIfMissing(),
 	}
-	if folder != "" {
-		rules = append(rules, landlock.RODirs(folder))
+	if info, err := os.Stat(graph); err == nil && info.IsDir() {
+		rules = append(rules, landlock.RODirs(graph))
+	} else if graph != "" {
+		rules = append(rules, landlock.ROFiles(graph))
 	}
 	return restrictThreads(landlock.V7.BestEffort(), rules...)
 }
