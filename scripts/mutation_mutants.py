@@ -7,8 +7,9 @@ import json
 import random
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Mutant:
     at: int
     """Where the old text begins."""
     name: str = ""
+    nth: int = 1
+    """Of the same changes of the same line, as it stands several times in the file."""
 
     @property
     def line(self) -> int:
@@ -46,7 +49,7 @@ class Mutant:
         text = read(self.file)
         start, end = text.rfind("\n", 0, self.at) + 1, text.find("\n", self.at + len(self.old))
         marked = f"{text[start : self.at]}⟦{self.old} → {self.new}⟧{text[self.at + len(self.old) : end]}"
-        return marked.strip()
+        return marked.strip() + (f" #{self.nth}" if self.nth > 1 else "")
 
     @property
     def group(self) -> str:
@@ -158,8 +161,8 @@ def python_tokens(text: str) -> Iterator[tuple[int, str]]:
             yield starts[token.start[0] - 1] + token.start[1], token.string
 
 
-def candidates(file: str) -> Iterator[Mutant]:
-    """Every mutant of a file."""
+def changes(file: str) -> Iterator[Mutant]:
+    """Every change of a file."""
     text = read(file)
     tokens = python_tokens(text) if file.endswith(".py") else go_tokens(text)
     for at, token in tokens:
@@ -168,6 +171,14 @@ def candidates(file: str) -> Iterator[Mutant]:
     if file.endswith(".go"):
         for m in re.finditer(r"^(\t+)if (err (?:!=|==) nil) \{$", text, re.M):
             yield Mutant(file, m[2], m[2] + " && false", m.start(2))
+
+
+def candidates(file: str) -> Iterator[Mutant]:
+    """Every mutant of a file."""
+    seen: Counter[str] = Counter()
+    for mutant in changes(file):
+        seen[mutant.code] += 1
+        yield replace(mutant, nth=seen[mutant.code])
 
 
 def named() -> list[Mutant]:

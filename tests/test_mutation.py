@@ -27,17 +27,19 @@ def test_every_package_has_tests_that_are_near() -> None:
 def test_what_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
     (tmp_path / "a.go").write_text(
-        'package a\n\nvar x = 1 + f("-") // + is kept\n\nfunc g() {\n\tif err != nil {\n\t}\n}\n'
+        'package a\n\nvar x = 1 + f("-") // + is kept\n\nfunc g() {\n\tif err != nil {\n\t}\n\tif err != nil {\n\t}\n}\n'
     )
     (tmp_path / "b.py").write_text("x = 1 - f('+')  # - is kept\n")
     found = [m for file in ("a.go", "b.py") for m in mutants.candidates(file)]
     assert [m.code for m in found] == [
         'var x = 1 ⟦+ → -⟧ f("-") // + is kept',
         "if err ⟦!= → ==⟧ nil {",
+        "if err ⟦!= → ==⟧ nil { #2",
         "if ⟦err != nil → err != nil && false⟧ {",
+        "if ⟦err != nil → err != nil && false⟧ { #2",
         "x = 1 ⟦- → +⟧ f('+')  # - is kept",
     ]
-    assert [m.line for m in found] == [3, 6, 6, 1]
+    assert [m.line for m in found] == [3, 6, 8, 6, 8, 1]
     assert found[0].planted() == (tmp_path / "a.go").read_text().replace("1 +", "1 -")
 
 
