@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"compress/flate"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ func TestInspectKerasIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		archive := zip.NewWriter(file)
+		archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
 		write(archive)
 		if err := archive.Close(); err != nil {
 			t.Fatal(err)
