@@ -90,6 +90,11 @@ func TestArraysHoweverTheyAreStored(t *testing.T) {
 	if err != nil || fmt.Sprint(got["n"], got["t"]) != "{[2 1 2] [1 3 -1 4]} {[2] [a 猫b]}" {
 		t.Errorf("%v, %v", got, err)
 	}
+	none := []tensor.Spec{{Name: "x", DType: tensor.Float32, Shape: []int64{-1, 0}}}
+	got, err = readArrays(payload.Limits{}, npy("'<f4'", "True", "(3, 0)", nil), none)
+	if err != nil || fmt.Sprint(got["x"]) != "{[3 0] []}" {
+		t.Errorf("rows of nothing, in Fortran's order: %v, %v", got, err)
+	}
 	// The value of a float32 is its own, not that of its few digits.
 	double := []tensor.Spec{{Name: "x", DType: tensor.Float64, Shape: []int64{-1}}}
 	got, err = readArrays(payload.Limits{}, npy("'<f4'", "False", "(1,)", floats(little, 5.9)), double)

@@ -128,6 +128,31 @@ func TestStrings(t *testing.T) {
 	}
 }
 
+// A value that is passed over is held to JSON all the same.
+func TestRaw(t *testing.T) {
+	for _, text := range []string{`true`, `false`, `null`, `-1.5e3`, `NaN`, `Infinity`, `"a\n"`, `[]`, `[1, [true], {"a": null}]`, `{}`, `{"a" : false, "b\u00e9" : [ ] }`} {
+		r := payload.New([]byte(" " + text + " "))
+		if got, err := r.Raw(); err != nil || r.End() != nil || string(got) != text {
+			t.Errorf("%s: got %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{``, `tru`, `fals`, `nul`, `x`, `'a'`, `"a`, `"\x"`, `01`, `1.`, `[1,]`, `[1`, `{1:2}`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{"\x":1}`} {
+		r := payload.New([]byte(text))
+		if got, err := r.Raw(); err == nil && r.End() == nil {
+			t.Errorf("%s: got %s", text, got)
+		}
+	}
+}
+
+func TestInputOfAScalar(t *testing.T) {
+	for _, batch := range []bool{true, false} {
+		x, err := payload.New([]byte(`7`)).Input(tensor.Spec{Name: "x", DType: tensor.Int64, Shape: []int64{}}, batch)
+		if err != nil || len(x.Shape) != 0 || x.Data.([]int64)[0] != 7 {
+			t.Errorf("a scalar, batch %t: %v, %v", batch, x, err)
+		}
+	}
+}
+
 // agrees holds the scanner to encoding/json: both refuse, or both read the same.
 func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 	t.Helper()
