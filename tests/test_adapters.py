@@ -50,7 +50,7 @@ def test_an_adapter_is_one_file(form: str, added: None, tmp_path: Path) -> None:
 
 
 def test_an_engine_that_an_adapter_does_not_have(added: None, tmp_path: Path) -> None:
-    with pytest.raises(forgo.ExportError, match="is run by onnxruntime alone, not by the engine tensorflow"):
+    with pytest.raises(forgo.ExportError, match="runs only on onnxruntime, not on the engine tensorflow"):
         forgo.export(Polynomial([1.0, 2.0]), tmp_path / "m.forgo", examples=ROWS, engine="tensorflow")
 
 

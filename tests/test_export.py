@@ -120,7 +120,7 @@ def test_keras_file_from_the_command_line(tmp_path: Path) -> None:
 def test_a_model_that_onnx_runtime_runs_otherwise_leaves_no_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from forgo.exporting import _pipeline
+    from forgo.exporting import _engine_onnxruntime, _pipeline
 
     model = _keras.KerasModel(classifier(), picture=False)
 
@@ -128,7 +128,7 @@ def test_a_model_that_onnx_runtime_runs_otherwise_leaves_no_bundle(
         def predict(self, inputs: Any) -> Any:
             return {k: np.add(v, np.float32(0.01)) for k, v in super().predict(inputs).items()}
 
-    monkeypatch.setattr(_pipeline, "OnnxModel", Wrong)
+    monkeypatch.setattr(_engine_onnxruntime, "OnnxModel", Wrong)
     request = _pipeline.Request(tmp_path / "m.forgo", rows={"": ROWS}, labels=LABELS)
     with pytest.raises(forgo.ParityError) as caught:
         _pipeline.run(model, request)

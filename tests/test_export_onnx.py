@@ -279,7 +279,7 @@ def fifo(file: Path) -> Path:
         (lambda f: shutil.copy(GRAPHS / "scalar-string.onnx", f), {}, "is a scalar string"),
         (classifier, {"outputs": ["logits"]}, "no output 'logits'; there is label, probabilities"),
         (classifier, {"signature": "serve"}, "chosen of SavedModels"),
-        (classifier, {"engine": "tensorflow"}, "is run by onnxruntime alone"),
+        (classifier, {"engine": "tensorflow"}, "runs only on onnxruntime"),
         (classifier, {"examples": ROWS[:, :3]}, r"shape \(150, 3\), the model takes"),
         (classifier, {"examples": ROWS[:0]}, "none of those given can be used"),
         (classifier, {"examples": {"z": ROWS}}, "the model has no input 'z'"),

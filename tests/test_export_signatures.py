@@ -200,7 +200,7 @@ def test_one_alone_with_the_default_engine(tmp_path: Path) -> None:
     saved = SavedModel(several(tmp_path / "saved"))
     result = _pipeline.run(saved, _pipeline.Request(tmp_path / "m.forgo", rows={"": NUMBERS}))
     assert result.notes == [
-        "of the signatures serving_default alone is kept, not counts, nothing, pairs, twice: --engine tensorflow keeps them"
+        "only the signature serving_default is kept, not counts, nothing, pairs, twice: --engine tensorflow keeps all"
     ]
 
 

@@ -209,7 +209,7 @@ OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
         (make_pipeline(StandardScaler(), LogisticRegression()), {"examples": IRIS.data}, "is not fitted: call fit before"),
         (RandomForestClassifier(3).fit(IRIS.data, np.c_[IRIS.target, IRIS.target]), {"examples": IRIS.data}, "several outputs"),
         (FITTED, {"examples": IRIS.data, "precision": "float16"}, "precision is float32 or float64"),
-        (FITTED, {"examples": IRIS.data, "engine": "tensorflow"}, "is run by onnxruntime alone"),
+        (FITTED, {"examples": IRIS.data, "engine": "tensorflow"}, "runs only on onnxruntime"),
     ],
 )  # fmt: skip
 def test_what_is_refused(model: Any, options: dict[str, Any], says: str, tmp_path: Path) -> None:

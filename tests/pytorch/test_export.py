@@ -224,7 +224,7 @@ def test_what_is_refused_is_refused_in_one_line(case: str, tmp_path: Path) -> No
 
 def test_a_tensor_engine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        forgo.ExportError, match="a PyTorch module or exported program is run by onnxruntime alone"
+        forgo.ExportError, match="a PyTorch module or exported program runs only on onnxruntime"
     ):
         forgo.export(nn.Linear(4, 3), tmp_path / "m.forgo", examples=ROWS, engine="tensorflow")
 

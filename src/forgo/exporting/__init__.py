@@ -15,8 +15,16 @@ from forgo._errors import ExportError, ForgoError, argument
 from forgo._picture import ALPHAS, Alpha
 from forgo._rules import Colour, Fit, Resize, Rules
 from forgo._work import working_folder
-from forgo.exporting import _accuracy, _adapters, _label_sets, _normalization, _tables, _user_preprocess
-from forgo.exporting._adapter import ENGINES, Adapter
+from forgo.exporting import (
+    _accuracy,
+    _adapters,
+    _engines,
+    _label_sets,
+    _normalization,
+    _tables,
+    _user_preprocess,
+)
+from forgo.exporting._adapter import Adapter
 from forgo.exporting._heads import APPENDS, Append
 from forgo.exporting._model import UNNAMED, Arrays
 from forgo.exporting._pipeline import TOLERANCE, Request, Result
@@ -180,20 +188,24 @@ def export(
     bare = tags is not None and place.suffix != ".forgo"
     if not bare and place.suffix != ".forgo":
         raise ExportError(f"{place}: a bundle's name ends in .forgo; a bare SavedModel is written with a tag")
-    if engine not in (None, *ENGINES):
-        raise ExportError(f"there is no engine {engine!r}; it is one of {', '.join(ENGINES)}")
-    if adapter is not None and (engine or ("tensorflow" if bare else ENGINES[0])) not in adapter.engines:
+    if engine not in (None, *_engines.NAMES):
+        raise ExportError(f"there is no engine {engine!r}; it is one of {', '.join(_engines.NAMES)}")
+    runs = _engines.named(engine) if engine else _engines.SAVED_MODEL if bare else _engines.ENGINES[0]
+    if adapter is not None and runs.name not in adapter.engines:
         raise ExportError(
-            f"{adapter.files if isinstance(model, str | Path) else adapter.models} is run by {' or '.join(adapter.engines)} alone, not by the engine "
-            f"{engine or 'tensorflow'}"
+            f"{adapter.files if isinstance(model, str | Path) else adapter.models} runs only on {' or '.join(adapter.engines)}, not on the engine {runs.name}"
         )
-    if tags and not bare and not chooses and engine != "tensorflow":
-        raise ExportError("a tag is for SavedModels: give the engine tensorflow, too")
-    if bare and engine == "onnxruntime":
-        raise ExportError(f"{place}: with a tag it becomes a SavedModel, which onnxruntime does not run")
+    if tags and not bare and not chooses and not runs.saved_model:
+        raise ExportError(
+            f"{argument('tag')} is for SavedModels: add {argument('engine', _engines.SAVED_MODEL.name)}"
+        )
+    if bare and not runs.saved_model:
+        raise ExportError(
+            f"{place}: with {argument('tag')} it becomes a SavedModel, which {runs.name} does not run"
+        )
     if slim and (bare or no_goldens):
         raise ExportError("a slim bundle is proven: it needs examples, and is no bare SavedModel")
-    if onnx_test_data and (bare or engine == "tensorflow" or no_goldens):
+    if onnx_test_data and (runs.saved_model or no_goldens):
         raise ExportError("test data in ONNX's form is for ONNX models with examples")
     if not chooses and (signature or signature_examples or inputs or outputs):
         raise ExportError("a signature, inputs and outputs are chosen of SavedModels alone")
@@ -270,7 +282,7 @@ def export(
         expected=right, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
         lists=lists, folders=_folders(examples, pictures, known, expected_labels),
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
-        prepared=prepared, missing=tables, precision=precision, truth=answers, answers_from=source, tolerance=tolerance, engine="tensorflow" if bare else engine or ENGINES[0],
+        prepared=prepared, missing=tables, precision=precision, truth=answers, answers_from=source, tolerance=tolerance, engine=runs.name,
         tags=tags, signature=signature,
         signature_rows={name: _signatures.rows_of(name, given) for name, given in (signature_examples or {}).items()},
         input_operations=inputs, output_operations=outputs, bare=bare,

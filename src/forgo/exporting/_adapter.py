@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgo._errors import ExportError
+from forgo.exporting import _engines
 from forgo.exporting._model import Arrays, Trained
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
-
-ENGINES = ("onnxruntime", "tensorflow")
-"""What runs a graph in Go; the first is the default."""
 
 
 def _no(_: Any) -> bool:
@@ -59,7 +57,7 @@ class Adapter:
     """What it takes in memory, for messages: "a Keras 3 model"."""
     files: str = ""
     """What it takes by its path, for messages: "a .keras or .h5 file"."""
-    engines: tuple[str, ...] = ENGINES
+    engines: tuple[str, ...] = _engines.NAMES
     """What can run its graphs in Go."""
     chooses: bool = False
     """Whether a model is chosen out of its files by tags, a signature, inputs or outputs."""

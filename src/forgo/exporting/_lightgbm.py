@@ -13,7 +13,7 @@ import onnx
 
 from forgo._errors import ExportError
 from forgo.exporting import _estimator
-from forgo.exporting._adapter import ENGINES, Adapter
+from forgo.exporting._adapter import Adapter
 from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
 
@@ -136,7 +136,7 @@ ADAPTER = Adapter(
     module=__name__,
     models="a fitted model of LightGBM",
     files="a LightGBM .txt file",
-    engines=ENGINES[:1],
+    engines=("onnxruntime",),
     tables=True,
     is_file=_is_file,
     load=_load,

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from forgo import _binary, _onnxruntime
 from forgo._errors import ExportError, ForgoError, argument
-from forgo.exporting._adapter import ENGINES, Adapter
+from forgo.exporting._adapter import Adapter
 from forgo.exporting._arrays import texts, typed
 from forgo.exporting._batches import SINGLE, in_parts
 from forgo.exporting._graph import channels_last
@@ -402,7 +402,7 @@ def _array(path: Path, data: bytes) -> npt.NDArray[Any]:
 ADAPTER = Adapter(
     module=__name__,
     files="an .onnx file",
-    engines=ENGINES[:1],
+    engines=("onnxruntime",),
     chooses=True,
     layouts=("last", "first"),
     is_file=lambda path: path.suffix == SUFFIX and not path.is_dir(),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +15,12 @@ import onnx
 import forgo
 from forgo import _binary, _onnxruntime, _preprocess, _rules
 from forgo._bundle import Staging, name_of
-from forgo._errors import ExportError, ForgoError, ParityError, argument
+from forgo._errors import ExportError, ForgoError, ParityError
 from forgo._picture import MEDIA, Alpha
 from forgo.exporting import (
     _accuracy,
     _conventions,
+    _engines,
     _golden,
     _heads,
     _normalization,
@@ -30,11 +30,9 @@ from forgo.exporting import (
     _user_preprocess,
     _warmup,
 )
-from forgo.exporting._adapter import ENGINES
+from forgo.exporting._engine import Graph, Runtime
 from forgo.exporting._examples import PICTURE, Example, from_cells, from_rows, read_pictures, stack
-from forgo.exporting._graph import OnnxModel, rename_ends
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained, innermost
-from forgo.exporting._reload import ReloadedModel
 
 CHANNELS = (1, 3)
 """Of a model's pictures: grey, or RGB."""
@@ -93,7 +91,7 @@ class Request:
     prepared: npt.NDArray[np.float32] | None = None
     """What the user's own function made of each of the pictures, the refused ones included."""
     tolerance: float = TOLERANCE
-    engine: str = ENGINES[0]
+    engine: str = _engines.NAMES[0]
     tags: list[str] | None = None
     """Of the SavedModel that is written or, where the model is one, of its graph."""
     signature: str | None = None
@@ -181,15 +179,17 @@ def run(model: Trained, request: Request) -> Result:
         truth = _truth(given, examples, request) if proven else None
         task = _tasks.check(model.outputs[0], request.labels, request.task, truth)
         limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
-        graph, ends, runtime = _write_graph(model, stage, request)
+        engine = _engines.named(request.engine)
+        graph = engine.write(model, stage, request)
+        runtime = graph.runtime
         kept, said_of = _signatures.beside(
             model, request, examples if preprocess is None else [], proven=proven
         )
         if model.batch is not None:
-            graph["batch"] = model.batch
+            graph.entry["batch"] = model.batch
         worst = check(runtime, examples, truth, request.tolerance) if truth is not None else None
         if kept:
-            beside = _signatures.prove(stage.folder / "saved_model", kept, request.tolerance)
+            beside = _signatures.prove(stage.folder / graph.entry["path"], kept, request.tolerance)
             worst = max(worst, beside) if worst is not None else None
         golden: dict[str, Any] = {"cases": [], "none": NO_EXAMPLES}
         if truth is not None:
@@ -197,7 +197,7 @@ def run(model: Trained, request: Request) -> Result:
             if request.slim and preprocess is not None:
                 recorded, said = _made(model, request, preprocess)
                 worst = max(worst or 0, check(runtime, recorded, said, request.tolerance))
-            golden = {"cases": _record(model, stage, recorded, said, limits, request, ends)}
+            golden = {"cases": _record(model, stage, recorded, said, limits, request, graph)}
             if recorded is not examples:
                 golden["made"] = "answered by the training framework"
             if request.truth is None and getattr(innermost(model), "own_answers", False):
@@ -205,10 +205,10 @@ def run(model: Trained, request: Request) -> Result:
 
         manifest: dict[str, Any] = {
             "task": task,
-            "engine": request.engine,
-            "graph": graph,
-            "inputs": [entry(e, ends) for e in model.inputs],
-            "outputs": [entry(e, ends) for e in model.outputs],
+            "engine": engine.name,
+            "graph": graph.entry,
+            "inputs": [entry(e, graph.saved) for e in model.inputs],
+            "outputs": [entry(e, graph.saved) for e in model.outputs],
             **({"columns": columns} if (columns := getattr(innermost(model), "columns", None)) else {}),
             **({"labels": request.labels} if request.labels else {}),
             **({"thresholds": limits} if limits else {}),
@@ -275,40 +275,6 @@ def _made(
     return examples, model.predict(stack(examples))
 
 
-class Runtime(Protocol):
-    """The graph as it was written, in its engine."""
-
-    name: str
-
-    def answer(self, batches: list[Arrays]) -> list[Arrays]:
-        """Run batches, each by itself."""
-        ...
-
-
-def _write_graph(
-    model: Trained, stage: Staging, request: Request
-) -> tuple[dict[str, Any], SavedGraph | None, Runtime]:
-    """Write the graph; return its entry in the manifest, its names and what runs it."""
-    if request.engine == "tensorflow":
-        folder = stage.folder / "saved_model"
-        saved = model.to_saved_model(folder, request.tags or ["serve"])
-        graph: dict[str, Any] = {"path": stage.adopt("saved_model"), "tags": saved.tags}
-        if saved.signature:
-            graph["signature"] = saved.signature
-        if saved.method != "predict":
-            graph["method"] = saved.method
-        return graph, saved, ReloadedModel(folder, saved, model.inputs, model.outputs)
-    onnx_graph = rename_ends(model.to_onnx(), model.inputs, model.outputs, model.batch)
-    try:
-        runtime = OnnxModel(onnx_graph, model.outputs, model.batch)
-    except ExportError as e:
-        raise ExportError(f"{e.message}: {argument('engine', 'tensorflow')} runs it as it is") from None
-    graph = {"path": stage.add("model.onnx", onnx_graph.SerializeToString())}
-    if signature := getattr(innermost(model), "signature", None):  # clients ask for it by this name
-        graph["signature"] = signature
-    return graph, None, runtime
-
-
 def _record(
     model: Trained,
     stage: Staging,
@@ -316,7 +282,7 @@ def _record(
     truth: Arrays,
     limits: list[float] | None,
     request: Request,
-    saved: SavedGraph | None,
+    graph: Graph,
 ) -> list[dict[str, Any]]:
     labels, certainty = None, None
     if request.labels is not None:
@@ -330,9 +296,9 @@ def _record(
         )
     answers = [{name: a[i : i + 1] for name, a in truth.items()} for i in chosen]
     tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
+    saved = graph.saved
     if saved and saved.signature and not request.bare and model.batch in (None, 1):
-        _warmup.write(stage.folder / "saved_model", name_of(request.place), saved, tensors)
-        stage.adopt("saved_model/assets.extra")
+        _warmup.write(stage, graph.entry["path"], name_of(request.place), saved, tensors)
     if request.onnx_test_data and model.batch not in (None, 1):
         raise ExportError("test data in ONNX's form has one row a case, which this model does not take")
     if request.onnx_test_data:
@@ -549,6 +515,7 @@ def _formats(examples: list[Example]) -> list[str]:
 
 
 def _provenance(model: Trained, request: Request, worst: float | None) -> dict[str, Any]:
+    engine = _engines.named(request.engine)
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
@@ -556,11 +523,7 @@ def _provenance(model: Trained, request: Request, worst: float | None) -> dict[s
             "framework": model.framework,
             "onnx": onnx.__version__,
             "onnxruntime": _onnxruntime.VERSION,
-            **(
-                {"tensorflow": import_module("tensorflow").__version__}
-                if request.engine == "tensorflow"
-                else {}
-            ),
+            engine.name: engine.version(),
             "numpy": np.__version__,
             "python": platform.python_version(),
         },

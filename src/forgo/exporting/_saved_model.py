@@ -12,6 +12,7 @@ import numpy as np
 
 from forgo import _binary
 from forgo._errors import ExportError, ForgoError, argument
+from forgo.exporting import _engines
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._arrays import typed
 from forgo.exporting._batches import SINGLE, in_parts
@@ -422,7 +423,7 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
     saved = SavedModel(
         path, tags=request.tags, signature=request.signature, inputs=request.input_operations,
         outputs=request.output_operations, trust=request.trust, retag=request.bare,
-        several=request.engine == "tensorflow" and not request.bare,
+        several=_engines.named(request.engine).saved_model and not request.bare,
     )  # fmt: skip
     request = _of_bytes(saved, request)
     saved.settle(request.rows)

@@ -14,7 +14,7 @@ import numpy as np
 
 from forgo._bundle import Staging
 from forgo._errors import ExportError, argument
-from forgo.exporting import _golden, _reload
+from forgo.exporting import _engines, _golden, _reload
 from forgo.exporting._examples import Example, as_bytes, from_rows, stack
 from forgo.exporting._model import STRING, UNNAMED, Arrays, End, Trained, innermost
 from forgo.exporting._rows import read_examples
@@ -56,19 +56,17 @@ def beside(
             raise ExportError("examples of other signatures are for a SavedModel that has some, in a bundle")
         return [], []
     why = None
-    if request.engine != "tensorflow":
-        why = "--engine tensorflow keeps them"
+    if not _engines.named(request.engine).saved_model:
+        why = f"{argument('engine', _engines.SAVED_MODEL.name)} keeps all"
     elif inner is not model:
-        why = "the graph is written anew, with what goes before the model or behind it"
+        why = "the graph is written anew, with the normalization or the head that was added"
     if why is not None:
         if request.signature_rows or (request.signature and request.signature != inner.signature):
-            if request.engine != "tensorflow":
-                why = f"{argument('engine', 'tensorflow')} keeps them"
             raise ExportError(
-                f"{inner.folder}: of its signatures only {inner.signature!r} can be kept: {why}"
+                f"{inner.folder}: the bundle can keep only the signature {inner.signature!r}: {why}"
             )
-        names = ", ".join(others)
-        return [], [f"of the signatures {inner.signature} alone is kept, not {names}: {why}"]
+        note = ExportError(f"only the signature {inner.signature} is kept, not {', '.join(others)}: {why}")
+        return [], [note.as_command()]
     kept, left_out = keep(inner, examples, request.signature_rows, request.tolerance, proven=proven)
     if request.signature and left_out:
         name, reason = next(iter(left_out.items()))

@@ -17,7 +17,7 @@ import onnx
 
 from forgo._errors import ExportError
 from forgo.exporting import _estimator, _tables, _trees
-from forgo.exporting._adapter import ENGINES, Adapter
+from forgo.exporting._adapter import Adapter
 from forgo.exporting._model import Trained
 
 if TYPE_CHECKING:
@@ -361,7 +361,7 @@ def _plain_attributes() -> Iterator[None]:
 ADAPTER = Adapter(
     module=__name__,
     models="a fitted estimator or pipeline of scikit-learn",
-    engines=ENGINES[:1],
+    engines=("onnxruntime",),
     is_model=_is_model,
     adapt=_adapt,
     tables=True,

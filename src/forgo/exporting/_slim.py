@@ -20,11 +20,10 @@ from forgo import _binary
 from forgo._bundle import MANIFEST, Staging, check_place
 from forgo._errors import ExportError, ParityError
 from forgo._preprocess import Preprocessor
-from forgo.exporting import _golden, _patterns, _tasks, _warmup
+from forgo.exporting import _engines, _golden, _patterns, _tasks, _warmup
 from forgo.exporting._arrays import unpack
 from forgo.exporting._examples import Example, from_rows, read_pictures, stack
-from forgo.exporting._graph import OnnxModel
-from forgo.exporting._model import Arrays, End, SavedGraph
+from forgo.exporting._model import Arrays, End
 from forgo.exporting._pipeline import Result
 
 _LEFT_OUT = ("golden/", "report.html", "test_data_set_", "saved_model/assets.extra/")
@@ -104,7 +103,8 @@ def _cases(
         for kind in ("inputs", "outputs")
     )
     tolerance = manifest["tolerance"]["model"]
-    ask, saved = _runtime(source, manifest, inputs, outputs)
+    graph = _engines.named(manifest["engine"]).reopen(source, manifest, inputs, outputs)
+    ask = graph.runtime.answer
     given: list[Arrays] = []
     wanted: list[Arrays] = []
     for case in manifest["golden"]["cases"]:
@@ -143,33 +143,9 @@ def _cases(
         )
         for number, i in enumerate(chosen)
     ]
-    if saved is not None and "saved_model/" + _warmup.FILE in manifest["files"]:
+    folder = manifest["graph"]["path"]
+    if graph.saved is not None and f"{folder}/{_warmup.FILE}" in manifest["files"]:
         tensors_of = [(examples[i].inputs, answers[i]) for i in chosen]
-        _warmup.write(
-            stage.folder / "saved_model", stage.place.name.removesuffix(".forgo"), saved, tensors_of
-        )
-        stage.adopt("saved_model/assets.extra")
+        _warmup.write(stage, folder, stage.place.name.removesuffix(".forgo"), graph.saved, tensors_of)
     made = f"answered by the bundle's own graph, after it was proven on the {proven['cases']} cases of the whole bundle"
     return {"cases": cases, "made": made}, worst
-
-
-def _runtime(
-    source: Path, manifest: dict[str, Any], inputs: list[End], outputs: list[End]
-) -> tuple[Any, SavedGraph | None]:
-    """What answers batches of one in Python, and how the graph is called where it is a SavedModel."""
-    graph = manifest["graph"]
-    names = {e["name"]: e["graph_name"] for e in [*manifest["inputs"], *manifest["outputs"]]}
-    batch = graph.get("batch")
-    if manifest["engine"] == "onnxruntime":
-        ends = [End(names[o.name], o.dtype, o.shape) for o in outputs]
-        session = OnnxModel(onnx.load(source / graph["path"]), ends, batch)
-
-        def ask(batches: list[Arrays]) -> list[Arrays]:
-            said = session.answer([{names[k]: v for k, v in b.items()} for b in batches])
-            return [{o.name: a[names[o.name]] for o in outputs} for a in said]
-
-        return ask, None
-    from forgo.exporting._reload import ReloadedModel
-
-    saved = SavedGraph(graph["tags"], graph.get("signature"), names)
-    return ReloadedModel(source / graph["path"], saved, inputs, outputs).answer, saved

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo._errors import ExportError, argument
-from forgo.exporting._adapter import ENGINES, Adapter
+from forgo.exporting._adapter import Adapter
 from forgo.exporting._model import UNNAMED, Trained
 from forgo.exporting._tensorflow import logical_name
 
@@ -156,7 +156,7 @@ ADAPTER = Adapter(
     module=__name__,
     models="a PyTorch module or exported program",
     files="a .pt2 file",
-    engines=ENGINES[:1],
+    engines=("onnxruntime",),
     layouts=("first",),
     is_file=_is_file,
     check=_check,

@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from forgo._bundle import Staging
 from forgo.exporting._model import Arrays, SavedGraph
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 """Where in a SavedModel's folder TensorFlow Serving looks. It takes at most 1,000 records."""
 
 
-def write(folder: Path, model: str, graph: SavedGraph, cases: Iterable[tuple[Arrays, Arrays]]) -> None:
-    """Write one ``tensorflow.serving.PredictionLog`` a case: the request and the response to it.
+def write(
+    stage: Staging, folder: str, model: str, graph: SavedGraph, cases: Iterable[tuple[Arrays, Arrays]]
+) -> None:
+    """Write one ``tensorflow.serving.PredictionLog`` for each case: the request and its response.
 
     Args:
-        folder: the SavedModel's.
+        stage: the bundle.
+        folder: the SavedModel's folder in it.
         model: the name that requests ask for.
-        graph: how it is called: by a signature.
+        graph: how the SavedModel is called: by a signature.
         cases: inputs and outputs by logical name, each with a batch of one.
     """
     import tensorflow as tf
 
-    place = folder / FILE
-    place.parent.mkdir()
-    with tf.io.TFRecordWriter(str(place)) as file:
+    path = stage.folder / folder / FILE
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as file:
         for inputs, outputs in cases:
             file.write(_prediction_log(model, graph, inputs, outputs))
+    stage.adopt(f"{folder}/{Path(FILE).parent}")
 
 
 def _prediction_log(model: str, graph: SavedGraph, inputs: Arrays, outputs: Arrays) -> bytes:
