@@ -25,11 +25,11 @@ EACH = 20
 
 def answers(right: int, of: int, classes: int = 2) -> tuple[Any, Any]:
     """Answers to examples of classes in turns; the wrong ones are spread over all classes."""
-    truth = np.arange(of) % classes
-    said = truth.copy()
+    expected = np.arange(of) % classes
+    said = expected.copy()
     wrong = np.linspace(0, of - 1, of - right).round().astype(int)
-    said[wrong] = (truth[wrong] + 1 + np.arange(len(wrong)) % (classes - 1)) % classes
-    return said, truth
+    said[wrong] = (expected[wrong] + 1 + np.arange(len(wrong)) % (classes - 1)) % classes
+    return said, expected
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,19 @@ def answers(right: int, of: int, classes: int = 2) -> tuple[Any, Any]:
     ],
 )
 def test_near_chance(right: int, of: int, classes: int, guesses: bool) -> None:
-    said, truth = answers(right, of, classes)
-    assert _guessing.near_chance(said, truth, _guessing.chance(said, truth)) is guesses
+    said, expected = answers(right, of, classes)
+    assert _guessing.near_chance(said, expected, _guessing.chance(said, expected)) is guesses
 
 
 def test_near_chance_of_unbalanced_classes() -> None:
-    truth = np.array([0] * 180 + [1] * 20)
+    expected = np.array([0] * 180 + [1] * 20)
     always = np.zeros(200, int)
-    assert _guessing.near_chance(always, truth, _guessing.chance(always, truth))  # 90%, and says nothing
-    said = truth.copy()
+    assert _guessing.near_chance(
+        always, expected, _guessing.chance(always, expected)
+    )  # 90%, and says nothing
+    said = expected.copy()
     said[:30], said[180:184] = 1, 0  # 83%, and finds most of the rare ones
-    assert not _guessing.near_chance(said, truth, _guessing.chance(said, truth))
+    assert not _guessing.near_chance(said, expected, _guessing.chance(said, expected))
     alone = np.zeros(200, int)
     assert not _guessing.near_chance(alone, alone, 1.0)
 
@@ -110,9 +112,9 @@ def trained_on(pictures: Path, way: Normalization) -> Any:
     """A classifier of mean colours, trained on pixels that were normalized outside it."""
     files = sorted(pictures.glob("*/*.png"))
     means = way.apply(np.stack([np.asarray(Image.open(f), np.float32).mean((0, 1)) for f in files]))
-    truth = [LABELS.index(f.parent.name) for f in files]
+    expected = [LABELS.index(f.parent.name) for f in files]
     spread = means.std()
-    fitted = LogisticRegression(C=100, max_iter=5000).fit(means / spread, truth)
+    fitted = LogisticRegression(C=100, max_iter=5000).fit(means / spread, expected)
     model = keras.Sequential(
         [
             keras.Input((16, 16, 3)),
@@ -139,7 +141,7 @@ def run(
     files = sorted(pictures.glob("*/*.png"))
     request = _pipeline.Request(
         place, pictures=files, labels=labels, normalization=way,
-        expected=_accuracy.from_folders(files, pictures, labels) if labelled else None,
+        expected_labels=_accuracy.from_folders(files, pictures, labels) if labelled else None,
     )  # fmt: skip
     return _pipeline.run(_keras.KerasModel(model, picture=True), request)
 
@@ -261,10 +263,10 @@ def test_rows_with_expected_labels(tmp_path: Path) -> None:
     ("change", "says"),
     [
         ({"expected_labels": ["a"]}, "1 expected labels, but 3 examples"),
-        ({"expected_labels": ["a", "b", "c"]}, "'c' is none of a, b"),
-        ({"expected_labels": [0, 1, 2]}, "2 is none of a, b"),
-        ({"expected_labels": ["a", "b", None], "labels": None}, "give its labels"),
-        ({"expected_labels": ["a"], "examples": None, "no_goldens": True}, "are those of examples"),
+        ({"expected_labels": ["a", "b", "c"]}, "'c' is not among the labels a, b"),
+        ({"expected_labels": [0, 1, 2]}, "2 is not among the labels a, b"),
+        ({"expected_labels": ["a", "b", None], "labels": None}, "give labels too"),
+        ({"expected_labels": ["a"], "examples": None, "no_goldens": True}, "expected_labels needs examples"),
     ],
 )
 def test_expected_labels_that_do_not_fit(tmp_path: Path, change: dict[str, Any], says: str) -> None:

@@ -56,7 +56,7 @@ def test_an_engine_that_an_adapter_does_not_have(added: None, tmp_path: Path) ->
 
 def test_what_no_adapter_takes_is_told_what_they_take(added: None, tmp_path: Path) -> None:
     with pytest.raises(
-        forgo.ExportError, match=r"builtins\.int cannot be exported; give .*polynomial of NumPy, or"
+        forgo.ExportError, match=r"builtins\.int cannot be exported: give .*polynomial of NumPy, or"
     ):
         forgo.export(3, tmp_path / "m.forgo", examples=ROWS)
     (tmp_path / "m.txt").touch()

@@ -110,10 +110,10 @@ def test_a_damaged_file(name: str, start: bytes, tmp_path: Path) -> None:
         (lgb.LGBMClassifier(), {"examples": ROWS}, "is not fitted: call fit before"),
         (XGB, {}, "cannot be proven without examples"),
         (LGB, {}, "cannot be proven without examples"),
-        (XGB, {"examples": ROWS[:0]}, "examples: there are none"),
-        (LGB, {"examples": ROWS[:0]}, "examples: there are none"),
-        (XGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, and these have 5"),
-        (LGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, and these have 5"),
+        (XGB, {"examples": ROWS[:0]}, "examples: there are no rows"),
+        (LGB, {"examples": ROWS[:0]}, "examples: there are no rows"),
+        (XGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, the examples have 5"),
+        (LGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, the examples have 5"),
         (xgb.XGBClassifier(n_estimators=2).fit(WINE.data, WINE.target), {"examples": WINE.data.iloc[:, ::-1]}, "in another order"),
         (lgb.LGBMClassifier(n_estimators=2, verbose=-1).fit(WINE.data, WINE.target),
          {"examples": WINE.data.rename(columns={"hue": "shade"})}, "'hue' is missing"),
@@ -122,7 +122,7 @@ def test_a_damaged_file(name: str, start: bytes, tmp_path: Path) -> None:
             pd.DataFrame({"c": pd.Categorical(["a", "b", "c"] * 20)}), np.arange(60) % 2),
          {"examples": pd.DataFrame({"c": pd.Categorical(["a", "b", "c"] * 20)})}, "splits by categories"),
         (xgb.XGBClassifier(n_estimators=2, booster="gblinear").fit(ROWS, TARGET), {"examples": ROWS}, "train it with gbtree"),
-        (XGB, {"examples": ROWS, "precision": "float64"}, "precision is float32 for this model"),
+        (XGB, {"examples": ROWS, "precision": "float64"}, "precision must be float32 for this model"),
     ],
 )  # fmt: skip
 def test_what_is_refused(model: Any, options: dict[str, Any], says: str, tmp_path: Path) -> None:

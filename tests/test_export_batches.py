@@ -1,4 +1,4 @@
-"""Models that take one row at a time, so many rows at once, or tensors of any rank; and what keeps a state."""
+"""Models that take one row at a time, so many rows at once, or tensors of any rank; and what keeps state."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def test_signatures_of_tensorflow_servings_examples(
 @pytest.mark.parametrize(
     ("make", "options", "rows", "says"),
     [
-        (serving_models.half_plus_three, {}, None, "tensors of any rank; give rows as examples"),
-        (serving_models.counter, {"signature": "get_counter"}, NUMBERS, "takes no inputs"),
+        (serving_models.half_plus_three, {}, None, "tensors of any rank: give examples"),
+        (serving_models.counter, {"signature": "get_counter"}, NUMBERS, "has no inputs"),
     ],
 )
 def test_what_cannot_be_asked(tmp_path: Path, make: Any, options: Any, rows: Any, says: str) -> None:
@@ -121,7 +121,7 @@ def test_what_cannot_be_asked(tmp_path: Path, make: Any, options: Any, rows: Any
 def test_a_model_with_a_state_is_refused(tmp_path: Path) -> None:
     model = SavedModel(serving_models.counter(tmp_path / "saved"), signature="incr_counter_by", trust=True)
     request = _pipeline.Request(tmp_path / "m.forgo", rows={"": NUMBERS + 1}, engine="tensorflow")
-    with pytest.raises(forgo.ExportError, match="keeps a state"):
+    with pytest.raises(forgo.ExportError, match="keeps state"):
         _pipeline.run(model, request)
     assert not (tmp_path / "m.forgo").exists()
 

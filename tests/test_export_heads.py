@@ -159,7 +159,7 @@ def rows_file(folder: Path) -> Path:
         ({"thresholds": 0.5}, "task='multi-label'"),
         ({"task": "multi-label", "labels": None}, "needs labels"),
         ({"task": "multi-label", "thresholds": [0.5, 0.5]}, "2 thresholds for 3 labels"),
-        ({"task": "multi-label", "thresholds": 1.0}, "a threshold of 1 is refused"),
+        ({"task": "multi-label", "thresholds": 1.0}, "a threshold must be at least 0 and below 1, not 1"),
         ({"task": "multi-label", "thresholds": {"d": 0.1}}, "no label 'd'"),
         ({"append": "relu"}, "softmax or sigmoid"),
         ({"task": "regression"}, "not for the task 'regression'"),

@@ -175,7 +175,7 @@ def test_examples_in_a_file(mixed_model: tuple[Any, dict[str, Any], Path], tmp_p
     file.write_text(json.dumps(rows[1]) + "\n" + json.dumps({"ink": rows[1]["ink"]}))
     done = run_forgo(*command, "--force")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "line 2 does not name the same inputs as the first" in done.err
+    assert "line 2 names other inputs than the first" in done.err
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_examples_in_a_file(mixed_model: tuple[Any, dict[str, Any], Path], tmp_p
         ({"ink": [[1.0] * 4] * 3}, "different numbers of rows"),
         ({"ink": [["a"] * 4]}, "'ink' is not float32"),
         ({"ink": [[1.0] * 4], "other": [1.0]}, "no input 'other'"),
-        ({"photo": [Path("nowhere.jpg")]}, "nowhere.jpg: the example cannot be read: No such file"),
+        ({"photo": [Path("nowhere.jpg")]}, "nowhere.jpg: cannot read the example: No such file"),
         ({"photo": None, "thumbnail": 1}, "pictures need a model with 'thumbnail'"),
     ],
 )
@@ -206,7 +206,7 @@ def test_examples_that_do_not_fit(
 
 def test_texts_that_are_none(text_model: tuple[Any, list[str], Path], tmp_path: Path) -> None:
     for rows, says in (
-        (np.array(["a", 1], object), "neither numbers nor texts"),
+        (np.array(["a", 1], object), "neither numbers nor strings"),
         (np.ones(3), "is not a text"),
     ):
         with pytest.raises(forgo.ExportError, match=says):

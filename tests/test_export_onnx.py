@@ -116,7 +116,7 @@ def test_expected_answers_that_the_file_does_not_give(tmp_path: Path) -> None:
         forgo.ExportError, match="name 'other'; the model has the outputs label, probabilities"
     ):
         forgo.export(file, tmp_path / "m.forgo", examples=ROWS, expected={"other": ROWS})
-    with pytest.raises(forgo.ExportError, match="has the answers to examples: give these"):
+    with pytest.raises(forgo.ExportError, match="holds the answers to examples: give those"):
         forgo.export(file, tmp_path / "m.forgo", expected=answers(), no_goldens=True)
     assert [f.name for f in tmp_path.iterdir()] == ["iris.onnx"]
 
@@ -142,14 +142,14 @@ def test_onnx_test_data_beside_the_file(tmp_path: Path) -> None:
         numpy_helper.from_array(np.full((1, 3), 1 / 3, np.float32)).SerializeToString()
     )
     with pytest.raises(
-        forgo.ParityError, match=r"the test data beside it has other answers.*row 2 \(1 of 4 rows\)"
+        forgo.ParityError, match=r"the test data beside it differs from the model.*row 2 \(1 of 4 rows\)"
     ):
         forgo.export(file, tmp_path / "again.forgo", labels=LABELS)
     outside = numpy_helper.from_array(np.zeros((1, 3), np.float32))
     outside.data_location = TensorProto.EXTERNAL
     outside.external_data.add(key="location", value="/etc/passwd")
     (tmp_path / "test_data_set_2" / "output_1.pb").write_bytes(outside.SerializeToString())
-    with pytest.raises(forgo.ExportError, match="its data lie in another file, which is not read"):
+    with pytest.raises(forgo.ExportError, match="its data is in another file, which forgo does not read"):
         forgo.export(file, tmp_path / "again.forgo", labels=LABELS)
 
 
@@ -274,14 +274,14 @@ def fifo(file: Path) -> Path:
         (text, {}, "m.onnx: "),
         (fifo, {}, "not a regular file"),
         (sequence, {}, 'output "y" is a sequence'),
-        (whole_answer, {}, "has not a row for each row"),
+        (whole_answer, {}, "needs a row for each row"),
         (lambda f: shutil.copy(GRAPHS / "same-bfloat16.onnx", f), {}, "tensor of bfloat16"),
         (lambda f: shutil.copy(GRAPHS / "scalar-string.onnx", f), {}, "is a scalar string"),
         (classifier, {"outputs": ["logits"]}, "no output 'logits'; there is label, probabilities"),
-        (classifier, {"signature": "serve"}, "chosen of SavedModels"),
+        (classifier, {"signature": "serve"}, "no tag, signature or inputs"),
         (classifier, {"engine": "tensorflow"}, "runs only on onnxruntime"),
-        (classifier, {"examples": ROWS[:, :3]}, r"shape \(150, 3\), the model takes"),
-        (classifier, {"examples": ROWS[:0]}, "none of those given can be used"),
+        (classifier, {"examples": ROWS[:, :3]}, r"shape \(150, 3\), but the model takes"),
+        (classifier, {"examples": ROWS[:0]}, "none of the given ones can be used"),
         (classifier, {"examples": {"z": ROWS}}, "the model has no input 'z'"),
         (classifier, {"examples": None}, "parity cannot be proven without examples"),
     ],

@@ -157,9 +157,9 @@ def test_what_cannot_be_proven_is_left_out_and_said(tmp_path: Path) -> None:
     assert [s["name"] for s in manifest["signatures"]] == ["twice"]
     said = "\n".join(result.notes)
     assert "2 signatures are kept: serving_default, which answers where none is named, twice" in said
-    assert "signature counts is left out: it answers 'y' otherwise when it is asked again" in said
-    assert "signature nothing is left out: 'nothing' takes no inputs" in said
-    assert "signature pairs is left out: no example gives what it takes (pair int32[None, 2])" in said
+    assert "signature counts is left out: it answers 'y' differently when it is asked again" in said
+    assert "signature nothing is left out: 'nothing' has no inputs" in said
+    assert "signature pairs is left out: the examples do not fit its inputs (pair int32[None, 2])" in said
     assert "--signature-examples pairs=FILE" in said
 
 
@@ -178,10 +178,10 @@ def test_examples_of_a_signature(tmp_path: Path) -> None:
     ("signature", "given", "says"),
     [
         ("twice,nowhere", {}, "no signature 'nowhere'; there is counts"),
-        ("twice,twice", {}, "named twice"),
-        ("twice,pairs", {}, "'pairs' cannot be kept: no example gives what it takes"),
+        ("twice,twice", {}, "appears twice"),
+        ("twice,pairs", {}, "'pairs' cannot be kept: the examples do not fit its inputs"),
         ("twice,counts", {}, "'counts' cannot be kept: it answers 'y' otherwise"),
-        ("twice", {"pairs": NUMBERS}, "examples of other signatures are for"),
+        ("twice", {"pairs": NUMBERS}, "signature_examples needs a bundle"),
         (None, {"nowhere": NUMBERS}, "the signature 'nowhere'; beside 'serving_default' there is counts, nothing"),
         (None, {"pairs": NUMBERS}, "input 'pair' is not int32"),
     ],

@@ -222,7 +222,7 @@ def test_code_in_a_file_needs_trust(legacy: Path, tmp_path: Path) -> None:
         ("../hostile/restored-by-saving", {}, "one of its objects can call it.*trust=True"),
         ("../hostile/initialized-by-saving", {}, "SaveV2.*trust=True|MergeV2Checkpoints.*trust=True"),
         ("missing", {}, "no such file"),
-        ("", {}, "there is no saved_model.pb"),
+        ("", {}, "it has no saved_model.pb"),
     ],
 )  # fmt: skip
 def test_wrong_names(tmp_path: Path, model: str, change: dict[str, Any], says: str) -> None:
@@ -386,7 +386,7 @@ def test_broken_rows(tmp_path: Path, name: str, text: str, says: str) -> None:
 
 @pytest.mark.parametrize(
     ("file", "says"),
-    [("weights.h5", "weights alone"), ("flat.npy", "must be a SavedModel's folder, a .keras or .h5 file")],
+    [("weights.h5", "only weights"), ("flat.npy", "must be a SavedModel's folder, a .keras or .h5 file")],
 )
 def test_files_that_are_no_models(legacy: Path, tmp_path: Path, file: str, says: str) -> None:
     with pytest.raises(forgo.ExportError, match=says):

@@ -51,5 +51,5 @@ def test_a_bundle_takes_every_kind_by_the_alpha_it_names(tmp_path: Path, alpha: 
 
 
 def test_an_alpha_without_a_rule_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ForgoError, match="alpha is one of drop, white, black, not 'blue'"):
+    with pytest.raises(ForgoError, match="alpha must be one of drop, white, black, not 'blue'"):
         forgo.export("x.keras", tmp_path / "x.forgo", examples=PICTURES, alpha="blue")  # type: ignore[arg-type]

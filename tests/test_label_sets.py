@@ -64,14 +64,14 @@ def test_expected_labels(given: Any, found: Any) -> None:
     ("change", "says"),
     [
         ({"expected_labels": [["red"]]}, "1 expected labels, but 3 examples"),
-        ({"expected_labels": [["red"], ["grey"], []]}, "'grey' is none of red, green, blue"),
-        ({"expected_labels": [[3], [], []]}, "3 is none of red"),
-        ({"expected_labels": [[True], [], []]}, "True is none of red"),
+        ({"expected_labels": [["red"], ["grey"], []]}, "'grey' is not among the labels red, green, blue"),
+        ({"expected_labels": [[3], [], []]}, "3 is not among the labels red"),
+        ({"expected_labels": [[True], [], []]}, "True is not among the labels red"),
         ({"expected_labels": [[0, 1, 0], [0, 1, 1], []]}, r"\[0, 1, 0\] have 'red' twice; .* as a NumPy array"),
-        ({"expected_labels": [1.5, [], []]}, "1.5 are no list"),
-        ({"expected_labels": np.full((3, 3), 0.5)}, "want 0 or 1 for each of the 3 labels"),
-        ({"expected_labels": np.ones((3, 2))}, "want 0 or 1 for each of the 3 labels"),
-        ({"expected_labels": [["red"], [], []], "task": None}, r"\['red'\] are several.*--task multi-label|\['red'\] are several"),
+        ({"expected_labels": [1.5, [], []]}, "1.5 are not a list"),
+        ({"expected_labels": np.full((3, 3), 0.5)}, "give 0 or 1 for each of the 3 labels"),
+        ({"expected_labels": np.ones((3, 2))}, "give 0 or 1 for each of the 3 labels"),
+        ({"expected_labels": [["red"], [], []], "task": None}, r"\['red'\] are several.*task='multi-label'"),
         ({"expected_labels": [["red"], [], []], "labels": None}, "needs labels"),
     ],
 )  # fmt: skip
@@ -88,14 +88,14 @@ def grading(labels: int = 3) -> _label_sets.Sets:
 
 
 def test_grades_have_the_balanced_accuracy_as_their_mean() -> None:
-    truth = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]], bool)
+    expected = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]], bool)
     said = np.array([[1, 0, 1], [1, 0, 1], [1, 1, 1], [0, 0, 1]], bool)
     # The first: 2 of 2 with it, 1 of 2 without it. The second: 1 of 2, and 2 of 2. The third tells no two apart.
-    assert grading().grades(said, truth).mean() == pytest.approx(0.75)
-    assert grading().grades(truth, truth).mean() == pytest.approx(1)
-    assert grading().grades(~truth, truth).mean() == 0
-    assert grading().right(truth, truth) == (4, 0.25)
-    assert grading().right(said, truth)[0] == 0
+    assert grading().grades(said, expected).mean() == pytest.approx(0.75)
+    assert grading().grades(expected, expected).mean() == pytest.approx(1)
+    assert grading().grades(~expected, expected).mean() == 0
+    assert grading().right(expected, expected) == (4, 0.25)
+    assert grading().right(said, expected)[0] == 0
     same = np.ones((4, 3), bool)
     assert grading().balanced(said, same) is None
     assert grading().says_little(same)
@@ -120,22 +120,22 @@ def test_an_output_for_another_label() -> None:
     ],
 )
 def test_guesses(examples: int, labels: int, share: float, guesses: bool) -> None:
-    """Labels are copied from the truth in a share of the answers; the others are as frequent, and random."""
+    """Labels are copied from the expected ones in a share of the answers; the others are as frequent, and random."""
     generator = np.random.default_rng(5)
     often = np.linspace(0.2, 0.6, labels)
-    truth, said = (generator.random((examples, labels)) < often for _ in range(2))
-    said = np.where(generator.random((examples, labels)) < share, truth, said)
-    assert grading(labels).guesses(said, truth) is guesses
+    expected, said = (generator.random((examples, labels)) < often for _ in range(2))
+    said = np.where(generator.random((examples, labels)) < share, expected, said)
+    assert grading(labels).guesses(said, expected) is guesses
 
 
 def test_always_the_most_frequent_set_guesses() -> None:
     """It has 80% of the label sets right, and says nothing."""
-    truth = np.zeros((200, 3), bool)
-    truth[:20, 1] = True
-    truth[20:40, 2] = True
-    said = np.zeros_like(truth)
-    assert grading().balanced(said, truth) == 0.5
-    assert grading().guesses(said, truth)
+    expected = np.zeros((200, 3), bool)
+    expected[:20, 1] = True
+    expected[20:40, 2] = True
+    said = np.zeros_like(expected)
+    assert grading().balanced(said, expected) == 0.5
+    assert grading().guesses(said, expected)
 
 
 @pytest.fixture(scope="module")
@@ -274,15 +274,15 @@ def test_rows_at_chance_are_refused_unless_accepted(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, activation="sigmoid")])
     model.layers[-1].set_weights([np.eye(3, dtype="f") * 4, np.zeros(3, "f")])
     arguments: dict[str, Any] = {"examples": rows, "labels": LABELS, "task": "multi-label"}
-    truth = rows > 0
-    result = forgo.export(model, tmp_path / "m.forgo", expected_labels=truth, **arguments)
+    expected = rows > 0
+    result = forgo.export(model, tmp_path / "m.forgo", expected_labels=expected, **arguments)
     assert result.accuracy == {
         "examples": 120,
         "right": 120,
         "chance": pytest.approx(1 / 8, abs=0.02),
         "balanced": 1.0,
     }
-    shuffled = [np.flatnonzero(row).tolist() for row in generator.permutation(truth)]
+    shuffled = [np.flatnonzero(row).tolist() for row in generator.permutation(expected)]
     with pytest.raises(forgo.ExportError, match="it guesses"):
         forgo.export(model, tmp_path / "n.forgo", expected_labels=shuffled, **arguments)
     assert not (tmp_path / "n.forgo").exists()
@@ -305,4 +305,4 @@ def test_class_folders_do_not_measure_it(tmp_path: Path, pictures: Any) -> None:
         task="multi-label", scale="1/255",
     )  # fmt: skip
     assert result.accuracy is None
-    assert [n for n in result.notes if n.startswith("NOT MEASURED: the examples lie in class folders")]
+    assert [n for n in result.notes if n.startswith("NOT MEASURED: class folders")]

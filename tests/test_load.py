@@ -153,17 +153,17 @@ def test_threads_share_it(iris: forgo.Model) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([1.0, 2.0, 3.0, 4.0], "input: an array of shape [rows, 4] is needed, not [4]; put one row into a list"),
-        ([[1.0, 2.0]], "input: an array of shape [rows, 4] is needed, not [1, 2]"),
+        ([1.0, 2.0, 3.0, 4.0], "input: must be an array of shape [rows, 4], not [4]; put one row into a list"),
+        ([[1.0, 2.0]], "input: must be an array of shape [rows, 4], not [1, 2]"),
         ([[1.0, 2.0, 3.0, 4.0], [1.0]], "input: "),
-        ([["a", "b", "c", "d"]], "input: FP32 is needed, not 'a'"),
-        ([[True] * 4], "input: FP32 is needed, not True"),
+        ([["a", "b", "c", "d"]], "input: must be FP32, not 'a'"),
+        ([[True] * 4], "input: must be FP32, not True"),
         ([[1e60] * 4], "input: FP32 does not hold 1e+60"),
         ({"inptu": ROWS}, "the input 'input' is missing; the model takes input"),
         ({"input": ROWS, "more": ROWS}, "no input 'more'; the model takes input"),
         ([{"input": ROWS[0]}, {"inptu": ROWS[0]}], "row 1 has inptu; the first has input"),
         (pd.DataFrame(ROWS, columns=[*NAMES[:3], "odd"]), "no input 'odd'; the model takes input"),
-        ("seven.png", "input: FP32 is needed, not 'seven.png'"),
+        ("seven.png", "input: must be FP32, not 'seven.png'"),
         (None, "input: "),
     ],
 )  # fmt: skip
@@ -181,7 +181,7 @@ def test_pictures_that_are_refused(shapes: forgo.Model, iris: forgo.Model, tmp_p
     assert refused.value.status == 400
     with pytest.raises(forgo.ForgoError, match=r"no-such\.png': No such file"):
         shapes.predict("no-such.png")
-    with pytest.raises(forgo.ForgoError, match="a picture is a path, bytes or a Pillow image, not int"):
+    with pytest.raises(forgo.ForgoError, match="a picture must be a path, bytes or a Pillow image, not int"):
         shapes.predict([3])
     with pytest.raises(forgo.ForgoError, match="mode CMYK"):
         shapes.predict(Image.new("CMYK", (8, 8)))

@@ -137,12 +137,12 @@ def test_what_is_cropped_away_does_not_count(resize: Any) -> None:
 @pytest.mark.parametrize(
     ("rules", "says"),
     [
-        ({"resize": "cubic"}, "resize is one of bilinear, .*, not 'cubic'"),
-        ({"fit": "letterbox"}, "fit is one of stretch, crop, shorter-side, pad, not 'letterbox'"),
-        ({"shorter_side": 256}, "shorter_side goes with fit='shorter-side'"),
-        ({"fit": "shorter-side", "shorter_side": 0}, "shorter_side is from 1 to 65536, not 0"),
+        ({"resize": "cubic"}, "resize must be one of bilinear, .*, not 'cubic'"),
+        ({"fit": "letterbox"}, "fit must be one of stretch, crop, shorter-side, pad, not 'letterbox'"),
+        ({"shorter_side": 256}, "shorter_side needs fit='shorter-side'"),
+        ({"fit": "shorter-side", "shorter_side": 0}, "shorter_side must be from 1 to 65536, not 0"),
         ({"fit": "shorter-side", "shorter_side": 20}, "20, less than the 24 x 32 pixels .* give 32 or more"),
-        ({"pad_colour": (1, 2, 3)}, "pad_colour goes with fit='pad'"),
+        ({"pad_colour": (1, 2, 3)}, "pad_colour needs fit='pad'"),
         ({"fit": "pad", "pad_colour": (1, 2)}, "red, green and blue from 0 to 255, not 1, 2"),
         ({"fit": "pad", "pad_colour": (1, 2, 256)}, "not 1, 2, 256"),
     ],

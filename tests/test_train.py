@@ -302,8 +302,8 @@ def test_annotations_give_the_classes_and_the_parts(tmp_path: Path, form: str) -
 @pytest.mark.parametrize(
     ("lists", "says"),
     [
-        ({"attributes": "2\nMale\na.png 1\nb.png -1 1\n"}, ":4: a line has a file name and 1 values"),
-        ({"attributes": "2\nMale\na.png yes\n"}, ":3: a line has a file name"),
+        ({"attributes": "2\nMale\na.png 1\nb.png -1 1\n"}, ":4: a line must have a file name and 1 values"),
+        ({"attributes": "2\nMale\na.png yes\n"}, ":3: a line must have a file name"),
         ({"attributes": "2\nMale\na.png 1\na.png 1\n"}, "a.png is there twice"),
         ({"attributes": "2\nBald Young\na.png 1 1\n"}, "no such attribute; it has Bald, Young"),
         ({"attributes": ""}, "no such attribute; it has none"),
@@ -311,7 +311,7 @@ def test_annotations_give_the_classes_and_the_parts(tmp_path: Path, form: str) -
         ({"attributes": "1\nMale\nmissing.png 1\n"}, "no usable train picture"),
         (
             {"attributes": "1\nMale\na.png 1\n", "partition": "a.png 0\nb.png 3\n"},
-            ":2: a line has a file name and 0",
+            ":2: a line must have a file name and 0",
         ),
         ({"attributes": "1\nMale\na.png 1\n", "partition": "\n"}, "no line has a file name and 0"),
     ],
@@ -336,7 +336,7 @@ def test_arguments_that_do_not_go_together(tmp_path: Path) -> None:
     for arguments, says in (
         (["--attribute", "Male"], "go together"),
         (["--partition", "p.txt"], "need them"),
-        (["--recipe", "modern"], "--recipe is one of standard, classic"),
+        (["--recipe", "modern"], "--recipe must be one of standard, classic"),
         (["--class-names", "one", "--annotations", "a", "--attribute", "b"], "two names"),
     ):
         done = forgo("train", tmp_path, "-o", tmp_path / "m.forgo", *arguments)

@@ -134,11 +134,11 @@ def test_a_picture_of_valid_linked_from_train_is_a_leak(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("valid", "says"),
     [
-        ("EMPTY", "EMPTY: there are no class folders with pictures in it"),
+        ("EMPTY", "EMPTY: it has no class folders with pictures"),
         ("MISSING", "MISSING: no such folder"),
         ("FILE", "FILE is a file: give the folder"),
         ("HALF", "HALF: no usable valid picture of class 'b'"),
-        ("OTHER", "this class is not among the training classes (a, b)"),
+        ("OTHER", "the class is not among the training classes (a, b)"),
     ],
 )
 def test_a_wrong_valid_folder_is_blamed_itself(

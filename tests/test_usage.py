@@ -61,9 +61,9 @@ def test_nearest_option() -> None:
         (["--seed", "-1"], "--seed must be from 0 to 4294967295, not -1"),
         (["--image-size", "100000"], "--image-size must be from 8 to 4096, not 100000"),
         (["--weights", "imagenet"], "pass --weights none, or --backbone resnet50"),
-        (["--weights", "missing.h5"], "--weights: there is no file missing.h5"),
+        (["--weights", "missing.h5"], "--weights: no such file missing.h5"),
         (["--save-keras", "nowhere/m.keras"], "--save-keras: the folder nowhere does not exist"),
-        (["--backbone", "huge"], "--backbone is one of small, resnet50, not 'huge'"),
+        (["--backbone", "huge"], "--backbone must be one of small, resnet50, not 'huge'"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_read(
@@ -99,8 +99,8 @@ def test_errors_name_arguments_in_python_and_options_on_the_command_line(tmp_pat
         ({"scale": "x", "no_goldens": True}, "scale: 'x' is not a number", "--scale: 'x' is not a number"),
         (
             {},
-            "give some with examples, or no_goldens=True for",
-            "give some with --examples, or --no-goldens for",
+            "give examples, or no_goldens=True for",
+            "give --examples, or --no-goldens for",
         ),
         ({"thresholds": 0.5}, "give task='multi-label', too", "give --task multi-label, too"),
     ],

@@ -1,4 +1,4 @@
-"""preprocess=: the user's own function is the truth, and the rules must agree with it."""
+"""preprocess=: the picture rules must agree with the user's own function."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_grey() -> None:
     one = [replace(e, inputs={"x": e.inputs["x"][..., 1:2]}) for e in examples if e is not None]
     by_255 = Request(Path("m.forgo"), prepared=given, normalization=Normalization(scale=1 / 255))
     assert _user_preprocess.check(one, "x", by_255)["largest_difference"] < 1e-3
-    with pytest.raises(forgo.ExportError, match="gives other values than resize='bilinear': by up to"):
+    with pytest.raises(forgo.ExportError, match="differs from resize='bilinear': by up to"):
         _user_preprocess.check(one, "x", Request(Path("m.forgo"), prepared=given))
 
 
@@ -163,7 +163,7 @@ def test_rules_that_do_not_agree_name_those_that_do(function: Any, rules: dict[s
         (lambda im: 1 / 0, "preprocess fails on .*ZeroDivisionError"),
         (lambda im: None, "preprocess gives object"),
         (lambda im: np.asarray(im.convert("CMYK")), r"not numbers \[height, width, 3\]"),
-        (lambda im: np.asarray(im), "but .* for another"),
+        (lambda im: np.asarray(im), "but .* for an earlier picture"),
         (lambda im: nearest(im) * np.float32("nan"), "not finite"),
     ],
 )
@@ -175,7 +175,7 @@ def test_functions_that_fail(function: Any, says: str, tmp_path: Path) -> None:
 
 
 def test_it_is_for_pictures(tmp_path: Path) -> None:
-    with pytest.raises(forgo.ExportError, match="for models of pictures"):
+    with pytest.raises(forgo.ExportError, match="preprocess needs a picture model"):
         forgo.export("m.keras", tmp_path / "m.forgo", examples=np.ones((3, 4)), preprocess=nearest)
 
 

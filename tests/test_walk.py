@@ -84,7 +84,7 @@ def test_what_training_passes_over_is_counted(folder: Path) -> None:
 def test_a_folder_without_pictures_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(
-        forgo.ExportError, match=r"no pictures in it .*1 of 1 files are left out: no picture: 1 \(notes"
+        forgo.ExportError, match=r"no pictures .*1 of 1 files are left out: no picture: 1 \(notes"
     ):
         read_examples(tmp_path)
     done = run_forgo("predict", BUNDLES / "shapes.forgo", tmp_path)

@@ -1,4 +1,4 @@
-"""The Go half: where its binary is, and its verdict on a bundle."""
+"""The Go half: its binary, and the binary's verdict on a bundle."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from forgo._errors import ForgoError, ParityError
 
 _MOST_FILES = 1000
 _MOST_ARGUMENTS = 256 << 10
-"""Bytes of a command line; Linux takes two million, with the environment."""
+"""The longest command line, in bytes; Linux takes two million, including the environment."""
 
 
 def path() -> Path:
-    """Find the binary: FORGO_BINARY, else the one that was built into this package.
+    """Find the binary: FORGO_BINARY, or the one in this package.
 
     Raises:
-        ForgoError: it is not there.
+        ForgoError: there is no binary.
     """
     named = os.environ.get("FORGO_BINARY")
     own = "forgo.exe" if os.name == "nt" else "forgo"
@@ -34,12 +34,12 @@ def path() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The environment for the binary, which finds this Python's onnxruntime wheel by it."""
+    """The binary's environment, which tells it where this Python's onnxruntime wheel is."""
     return {"FORGO_PYTHON": sys.prefix, **os.environ}
 
 
 def hand_over(arguments: list[str]) -> NoReturn:
-    """Become the Go binary, so that signals and exit codes are its own; on Windows, wait for it."""
+    """Replace this process with the Go binary, so that signals and exit codes are the binary's; on Windows, wait for it."""
     binary = path()
     if os.name == "nt":  # execve would return to the shell at once
         sys.exit(subprocess.run([binary, *arguments], env=environment(), check=False).returncode)
@@ -49,10 +49,10 @@ def hand_over(arguments: list[str]) -> NoReturn:
 def check_saved_model(
     folder: Path, tags: list[str], signature: str | None, inputs: list[str], outputs: list[str]
 ) -> None:
-    """Ask the Go binary whether it would open a SavedModel, which it tells without running any of it.
+    """Ask the Go binary whether it would open a SavedModel. It runs no part of the model.
 
     Raises:
-        ForgoError: it refuses, as where operations reach files.
+        ForgoError: it refuses, for example because operations reach files.
     """
     command: list[str | Path] = [path(), "inspect", "--check", "--json", "--tag", ",".join(tags)]
     command += ["--signature", signature] if signature else []
@@ -66,10 +66,10 @@ def check_saved_model(
 
 
 def check_onnx(file: Path) -> None:
-    """Ask the Go binary whether it would open an ONNX file, which it tells without running any of it.
+    """Ask the Go binary whether it would open an ONNX file. It runs no part of the model.
 
     Raises:
-        ForgoError: it refuses, as where operations reach files.
+        ForgoError: it refuses, for example because operations reach files.
     """
     done = subprocess.run(
         [path(), "inspect", "--check", "--json", "--", file],
@@ -80,10 +80,10 @@ def check_onnx(file: Path) -> None:
 
 
 def predict(bundle: Path, files: Sequence[Path], *, every: bool = False) -> list[dict[str, Any]]:
-    """Have the Go binary answer raw files, with the best class of each, or every one.
+    """Have the Go binary answer raw files with the best class of each, or with every class.
 
     Raises:
-        ParityError: it refuses one of them, or the bundle.
+        ParityError: it refuses a file, or the bundle.
     """
     answers: list[dict[str, Any]] = []
     paths = [str(f.absolute()) for f in files]
@@ -109,7 +109,7 @@ def predict(bundle: Path, files: Sequence[Path], *, every: bool = False) -> list
 
 
 def verify(bundle: Path, binary: Path | None = None) -> dict[str, Any]:
-    """Have the Go binary replay a bundle's golden cases; ``binary`` stands in for the one that path finds.
+    """Have the Go binary replay a bundle's golden cases; ``binary`` replaces the one that path finds.
 
     Returns:
         The parity result, as ``forgo verify --json`` prints it.

@@ -1,4 +1,4 @@
-"""BMP: its header read and its pixels decoded, as predict/pixels/bmp.go does it."""
+"""BMP: reads the header and decodes the pixels, as predict/pixels/bmp.go does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MASKS = [
     (0xFF0000, 0xFF00, 0xFF, 0), (0xFF000000, 0xFF0000, 0xFF00, 0), (0xFF000000, 0xFF0000, 0xFF00, 0xFF),
     (0xFF, 0xFF00, 0xFF0000, 0xFF000000), (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
 ]  # fmt: skip
-"""Of red, green, blue and alpha, that 32 bits a pixel may have."""
+"""The masks of red, green, blue and alpha that 32-bit pixels may have."""
 _MASKS_16 = [(0xF800, 0x7E0, 0x1F, 0), (0x7C00, 0x3E0, 0x1F, 0)]
 
 
@@ -28,14 +28,14 @@ class Bmp:
     top_down: bool
     bits: int
     palette: bytes
-    """Blue, green, red of 256 entries."""
+    """Blue, green and red of 256 entries."""
     masks: tuple[int, ...]
     runs: bool
     """Rows are coded in runs."""
     data: bytes
 
     def pixels(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-        """Colours [height, width, 3] and, where there is any, opacity [height, width]."""
+        """Colours [height, width, 3] and, if there is any, opacity [height, width]."""
         if self.runs:
             return self._coded()
         stride = (self.width * self.bits + 31) // 32 * 4
@@ -54,7 +54,7 @@ class Bmp:
         return colours, _spread(values, self.masks[3]) if self.masks[3] else None
 
     def _coded(self) -> tuple[npt.NDArray[np.uint8], None]:
-        """Pixels of rows that are coded in runs. What they leave has index 0."""
+        """Pixels of rows that are coded in runs. Skipped pixels have index 0."""
         indices = np.zeros((self.height, self.width), np.uint8)
         data, x, y, at = self.data, 0, 0, 0
         while at + 2 <= len(data):
@@ -87,7 +87,7 @@ class Bmp:
 
 
 def _spread(values: npt.NDArray[np.integer], mask: int) -> npt.NDArray[np.uint8]:
-    """Bring the bits of a mask to 0 to 255, rounded down."""
+    """Scale a mask's bits to 0 to 255, rounded down."""
     low = mask & -mask
     return ((values.astype(np.uint64) & mask) // low * 255 // (mask // low)).astype(np.uint8)
 

@@ -1,7 +1,7 @@
 """Writing bundles: format 1 of spec/bundle.md.
 
-A bundle is staged in a hidden folder beside its place and renamed into it, so that a reader
-never sees half of one, and a failure leaves nothing behind.
+A bundle is written to a hidden folder beside its path and then renamed, so that a reader
+never sees half a bundle, and a failure leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from forgo import _work
 from forgo._errors import BundleError, argument
 
 FORMAT = 1
-"""The format written. Raise it when a reader of the old format would misread a new bundle;
+"""The format that this version writes. Raise it when a reader of the old format would misread a new bundle;
 spec/bundle.md, "Raising the format", says how."""
 
 MANIFEST = "forgo.json"
@@ -44,20 +44,20 @@ def name_of(path: Path) -> str:
     """
     name = path.name.removesuffix(".forgo")
     if not _NAME.fullmatch(name):
-        raise BundleError(f"{path}: a bundle's name takes letters, digits, '.', '_' and '-', not {name!r}")
+        raise BundleError(f"{path}: a bundle's name may have letters, digits, '.', '_' and '-', not {name!r}")
     return name
 
 
 def check_place(path: Path, saved_model: bool = False, force: bool = False) -> None:
-    """Fail early where a bundle, or a bare SavedModel, could not be written at the end.
+    """Fail early if a bundle, or a bare SavedModel, could not be written in the end.
 
     Args:
-        path: where it goes.
-        saved_model: it is a SavedModel's folder, not a bundle.
-        force: an older one at path may be replaced.
+        path: where to write it.
+        saved_model: whether it is a bare SavedModel, not a bundle.
+        force: whether it may replace an older one at path.
 
     Raises:
-        BundleError: there is something at path already, or its folder does not exist.
+        BundleError: something exists at path already, or its folder does not exist.
     """
     name_of(path)
     if not path.parent.is_dir():
@@ -71,10 +71,10 @@ def check_place(path: Path, saved_model: bool = False, force: bool = False) -> N
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Refuse to replace what is at path, unless that is asked for.
+    """Refuse to replace what is at path, unless forced.
 
     Raises:
-        BundleError: something is there.
+        BundleError: something exists at path.
     """
     if path.exists() and not force:
         raise BundleError(
@@ -85,8 +85,8 @@ def check_free(path: Path, force: bool) -> None:
 class Staging:
     """A bundle being written. Leaving the ``with`` block without commit removes it.
 
-    Of a part, a folder of the bundle, nothing else is put in the place: the bundle around it was
-    for its proof.
+    With a part, a folder of the bundle, only that folder goes to the path: the rest of the bundle
+    served its proof.
     """
 
     def __init__(self, place: Path, part: str | None = None, *, force: bool = False) -> None:
@@ -118,7 +118,7 @@ class Staging:
         return name
 
     def adopt(self, folder: str) -> str:
-        """Count in the files of a folder that something else has written into the bundle."""
+        """Record the files of a folder that something else wrote into the bundle."""
         for file in sorted((self.folder / folder).rglob("*")):
             if file.is_file():
                 with file.open("rb") as f:
@@ -145,7 +145,7 @@ class Staging:
         (self.folder / DIGEST).write_text(f"{hashlib.sha256(data).hexdigest()}  {MANIFEST}\n")
 
     def commit(self) -> None:
-        """Put it in its place, instead of an older one if that may be replaced."""
+        """Rename it to its path; it replaces an older one if that is allowed."""
         check_place(self.place, self._part is not None, self._force)
         for file in self.folder.rglob("*"):
             if file.is_file():

@@ -1,4 +1,4 @@
-"""Processes that export a model for their parent, and end with it, however it ends."""
+"""Processes that export a model for their parent, and end when it ends, however that happens."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from types import FrameType
 
 _PATIENCE = 10
-"""Seconds that a child has to remove its files before it is killed."""
+"""How long a child may remove its files before it is killed, in seconds."""
 
 
 def run(module: str, job: Path, environment: dict[str, str] | None = None) -> tuple[int, str]:
     """Run ``python -m MODULE JOB`` and return its exit code and what it wrote to stderr.
 
     An exception here, such as KeyboardInterrupt, ends the child first. The child has a session of
-    its own, so that a terminal's Ctrl-C reaches the parent alone, and its standard input ends when the
+    its own, so that a terminal's Ctrl-C reaches only the parent, and its standard input ends when the
     parent does.
     """
     with subprocess.Popen(
@@ -40,15 +40,15 @@ def run(module: str, job: Path, environment: dict[str, str] | None = None) -> tu
 
 
 def end_with_parent() -> None:
-    """Make this process, which :func:`run` started, end when its parent ends it or is gone."""
+    """Make this process, which :func:`run` started, end with its parent."""
     exit_on_terminate()
 
     def wait() -> None:
-        while os.read(0, 1):  # not sys.stdin, whose lock would hold up the interpreter's end
+        while os.read(0, 1):  # not sys.stdin, whose lock would delay the interpreter's exit
             pass
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(_PATIENCE)
-        os._exit(1)  # the main thread has not come back to Python
+        os._exit(1)  # the main thread has not returned to Python
 
     threading.Thread(target=wait, daemon=True).start()
 
@@ -64,7 +64,7 @@ def exit_on_terminate() -> None:
 
 
 def interrupt_once() -> None:
-    """Raise KeyboardInterrupt at the first Ctrl-C alone: a second must not disturb the clean-up."""
+    """Raise KeyboardInterrupt only at the first Ctrl-C: a second must not disturb the clean-up."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

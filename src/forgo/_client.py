@@ -1,7 +1,7 @@
 """Clients of a running server, sync and async: rows and pictures in, arrays and labelled answers out.
 
-What a client asks and makes of the answers is written once, as steps (generators that yield requests and are sent
-the answers); the two clients only carry the requests, through httpx.
+The logic is written once, as steps (generators that yield requests and receive
+the answers); the two clients only send the requests, through httpx.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from forgo._wire import Array, Input
 T = TypeVar("T")
 
 _PATIENCE = 60.0
-"""Seconds for which a server that has no room is asked again."""
+"""How long to retry while a server has no room, in seconds."""
 
 
 @dataclass(frozen=True)
 class _Ask:
-    """A request; the step that yields it is sent an httpx.Response."""
+    """A request; the step that yields it receives an httpx.Response."""
 
     method: str
     path: str
@@ -43,11 +43,11 @@ class _Ask:
 
 
 _Steps = Generator[_Ask | float, "httpx.Response | None", T]
-"""Yields requests, and seconds to wait for before the next."""
+"""Yields requests, and seconds to wait before the next one."""
 
 
 class _Model:
-    """A model of a server: what to ask for an answer, and what to make of what comes back."""
+    """A model on a server: builds requests, and reads answers."""
 
     def __init__(self, model: str | None, version: str | int | None) -> None:
         self._name = model
@@ -61,7 +61,7 @@ class _Model:
         return f"{kind}/{quote(self._name or '', safe='')}{version}"
 
     def _ask(self, ask: _Ask) -> _Steps[httpx.Response]:
-        """One request, made again while the server has no room for it."""
+        """Send a request, again while the server has no room for it."""
         waited = 0.0
         while True:
             answer = yield ask
@@ -76,7 +76,7 @@ class _Model:
         raise RequestError(_reason(answer), status=answer.status_code)
 
     def _know(self) -> _Steps[list[Input]]:
-        """The model's inputs, asked for once."""
+        """The model's inputs, requested once."""
         if self._inputs is not None:
             return self._inputs
         if self._name is None:
@@ -94,7 +94,7 @@ class _Model:
         return self._inputs
 
     def _run(self, given: Any, first: bool) -> _Steps[dict[str, Array]]:
-        """Every output, or the first alone."""
+        """Every output, or only the first."""
         inputs = yield from self._know()
         rows = _inputs.read(given, inputs, self._columns)
         answers: list[dict[str, Array]] = []
@@ -112,9 +112,9 @@ class _Model:
         return {n: np.concatenate([a[n] for a in answers]) for n in answers[0]}
 
     def _classify(self, given: Any, top: int) -> _Steps[list[dict[str, Any]]]:
-        """The native call's answers: what a row is goes in the form that loses nothing of it."""
+        """The native call's answers; rows go in the form that loses nothing."""
         if isinstance(top, bool) or not isinstance(top, int) or top < 0:
-            raise ForgoError(f"top={top!r}: the number of classes of each answer, or 0 for all")
+            raise ForgoError(f"top={top!r}: must be the number of classes in each answer, or 0 for all")
         inputs = yield from self._know()
         rows = _inputs.read(given, inputs, self._columns)
         if rows.size == 0:
@@ -145,13 +145,13 @@ class _Model:
             for got in (yield from self._ask(ask)).json():
                 got.pop("file", None)
                 if "classes" not in got:
-                    raise ForgoError(f"{self._name} is no classifier: use predict or run")
+                    raise ForgoError(f"{self._name} is not a classifier: use predict or run")
                 answers.append(got)
         return answers
 
 
 def _saved(array: Array) -> Array:
-    """Texts as NumPy keeps them without pickling."""
+    """Strings in the type that NumPy saves without pickling."""
     return array.astype(np.str_) if array.dtype == object else array
 
 
@@ -187,14 +187,14 @@ class Client(_Model):
     Args:
         url: the server's address, such as ``http://127.0.0.1:8080``.
         model: the model's name. A server of one model needs none.
-        version: a version of it; without one, the server's default answers.
+        version: a version of the model; without one, the server's default answers.
         key: an API key, for a server that asks for one.
         timeout: seconds that a request may take.
-        tls: what verifies the server's certificate and holds the client's own; the system's authorities by default.
+        tls: verifies the server's certificate and holds the client's own; by default, trusts the system's authorities.
 
     Raises:
-        RequestError: from every call, where the server refuses it (``status``) or can't be reached (``status`` is None).
-        ForgoError: from every call, where the rows don't fit the model.
+        RequestError: from every call, if the server refuses it (``status``) or can't be reached (``status`` is None).
+        ForgoError: from every call, if the rows don't fit the model.
     """
 
     def __init__(
@@ -218,8 +218,8 @@ class Client(_Model):
         """Answer rows, or pictures, with the model's first output.
 
         Args:
-            rows: for a model of one input an array ``[rows, …]``; for several a dict of arrays by the inputs' names;
-                a list of dicts; a pandas or Polars frame. For a picture model a path, the bytes of a file or a Pillow
+            rows: for a model with one input, an array ``[rows, …]``; with several, a dict of arrays by the inputs' names,
+                a list of dicts, or a pandas or Polars frame. For a picture model, a path, a file's bytes, a Pillow
                 image, or a list of these.
 
         Returns:
@@ -232,7 +232,7 @@ class Client(_Model):
         return self._drive(self._run(rows, False))
 
     def classify(self, rows: Any, top: int = 1) -> list[dict[str, Any]]:
-        """Answer rows, or pictures, with the ``top`` best classes of each, all with 0.
+        """Answer rows, or pictures, with the ``top`` best classes of each; 0 for all.
 
         Returns:
             For each row ``{"classes": [{"label": …, "score": …}, …]}``, best first.
@@ -336,7 +336,7 @@ def _options(url: str, key: str | None, timeout: float, tls: ssl.SSLContext | No
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise ForgoError(f"url={url!r}: give the server's address, such as http://127.0.0.1:8080")
     if key is not None and not (isinstance(key, str) and key.isascii() and key.isprintable()):
-        raise ForgoError("key: an API key is printable ASCII text, such as forgo key makes")
+        raise ForgoError("key: must be printable ASCII text, such as forgo key makes")
     return {
         "base_url": url.rstrip("/"),
         "headers": {} if key is None else {"Authorization": f"Bearer {key}"},

@@ -1,10 +1,10 @@
-"""What goes wrong, and what the command line shows as one line.
+"""The errors that forgo raises; the command line shows each as one line.
 
 ForgoError
 ├── PictureError    a picture that no rule of the bundle format covers
-├── BundleError     a bundle that cannot be written where it should be
+├── BundleError     a bundle that cannot be written
 ├── ExportError     a model that cannot be exported
-├── ParityError     two halves that answer differently: stage, case, difference
+├── ParityError     two sides that answer differently: stage, case, difference
 └── RequestError    a server that refuses a request or can't be reached: status
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-# An argument in a message is kept apart from its words: Python calls it force=True, the command --force.
+# Marks an argument in a message: Python calls it force=True, the command --force.
 _OPEN, _VALUE, _CLOSE = "\ue000", "\ue001", "\ue002"
 _ARGUMENT = re.compile(f"{_OPEN}([^{_VALUE}{_CLOSE}]*){_VALUE}?([^{_CLOSE}]*){_CLOSE}")
 
@@ -39,12 +39,12 @@ class ForgoError(Exception):
 
     @property
     def message(self) -> str:
-        """The message as it was raised, for raising it again in another process."""
+        """The message with its marks, to raise it again in another process."""
         return super().__str__()
 
 
 class PictureError(ForgoError):
-    """A picture was refused: broken, too large, or of a kind without a stated rule."""
+    """A picture was refused: damaged, too large, or of a kind without a stated rule."""
 
 
 class BundleError(ForgoError):
@@ -56,12 +56,12 @@ class ExportError(ForgoError):
 
 
 class ParityError(ForgoError):
-    """Two halves of the chain framework, ONNX Runtime, Go answer differently.
+    """Two of the training framework, the engine in Python and Go answer differently.
 
     Attributes:
-        stage: "decode", "preprocess", "model" or "label"; "bundle" where Go refused the folder.
+        stage: "decode", "preprocess", "model" or "label"; "bundle" if Go refused the folder.
         case: the golden case's id, or None.
-        difference: the largest difference, or None where there is no number for it.
+        difference: the largest difference, or None if it has no number.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class RequestError(ForgoError):
     """A server refused a request, or could not be reached.
 
     Attributes:
-        status: the HTTP status, or None where there was no answer.
+        status: the HTTP status, or None if there was no answer.
     """
 
     def __init__(self, message: str, *, status: int | None) -> None:

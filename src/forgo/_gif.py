@@ -1,4 +1,4 @@
-"""GIF: what comes up to the first frame is read and checked; Pillow unpacks the frame.
+"""GIF: checks everything up to the first frame, which Pillow unpacks.
 
 Go reads the same bytes by the same rules, with the same words (predict/pixels/gif.go).
 """
@@ -22,20 +22,20 @@ class Gif:
 
     width: int
     height: int
-    """Of the screen, or what the frame reaches beyond it."""
+    """The screen's size, enlarged if the frame reaches beyond it."""
     x: int
     y: int
     frame_width: int
     frame_height: int
     flags: int
     palette: bytes | None
-    """None: an index is a grey."""
+    """None means that an index is a grey."""
     transparent: int | None
     codes: bytes
-    """The size of the first codes, and the blocks of them."""
+    """The size of the first codes, and the blocks of codes."""
 
     def canonical(self) -> bytes:
-        """The frame alone, without a palette: its pixels are the indices."""
+        """Only the frame, without a palette: its pixels are the indices."""
         size = struct.pack("<HH", self.frame_width, self.frame_height)
         return (
             b"GIF89a"
@@ -52,7 +52,7 @@ class Gif:
     def pixels(
         self, frame: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-        """Colours [height, width, 3] and, where one is transparent, opacity [height, width]."""
+        """Colours [height, width, 3] and, if one is transparent, opacity [height, width]."""
         indices = np.full((self.height, self.width), self.transparent or 0, np.uint8)
         indices[self.y : self.y + self.frame_height, self.x : self.x + self.frame_width] = frame
         if self.palette is None:

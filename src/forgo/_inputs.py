@@ -1,4 +1,4 @@
-"""What users give a model: arrays, columns by name, data frames, dicts, pictures; brought to a model's inputs."""
+"""Rows as users give them (arrays, columns by name, data frames, dicts, pictures), turned into a model's inputs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from forgo._errors import ForgoError
 from forgo._wire import Array, Input, convert
 
 _MOST_BYTES = 4 << 20
-"""Of one request, where it has more than one row."""
+"""The largest request with more than one row, in bytes."""
 _MOST_PICTURES = 64
-"""Of one request; a server takes 256."""
+"""The most pictures in a request; a server takes 256."""
 
 IMAGE = "image"
-"""The name that a picture has among a model's inputs."""
+"""A picture's name among a model's inputs."""
 
 
 def is_picture(i: Input) -> bool:
-    """Whether an input is a picture as its file."""
+    """Whether an input takes an encoded picture."""
     return i.name == IMAGE and i.datatype == "BYTES" and i.shape == (-1, 1)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a model: an array for each input, and pictures as they were given until they are sent."""
+    """A model's rows: an array for each input, and pictures as given until they are sent."""
 
     inputs: dict[str, Input]
     arrays: dict[str, Array]
@@ -39,7 +39,7 @@ class Rows:
     size: int
 
     def parts(self) -> Iterator[dict[str, Array]]:
-        """The rows in order, in as many parts as requests are to be; pictures as the bytes of their files."""
+        """The rows in order, in one part for each request; pictures as the bytes of their files."""
         if self.size == 0:
             yield dict(self.arrays.items()) | ({} if self.pictures is None else {IMAGE: _column([])})
         each = [a.nbytes // max(len(a), 1) for a in self.arrays.values() if a.dtype != object]
@@ -64,12 +64,12 @@ class Rows:
 
 
 def read(given: Any, inputs: Sequence[Input], names: Mapping[str, str] | None = None) -> Rows:
-    """Bring what a user gave to a model's inputs.
+    """Turn a user's rows into a model's inputs.
 
-    ``names`` are the inputs of a table's columns, by the names that these have in data frames.
+    ``names`` maps a table's columns, by their names in data frames, to inputs.
 
     Raises:
-        ForgoError: it is not rows of this model; the message names the input and what it needs.
+        ForgoError: the rows do not fit the model; the message names the input and what it needs.
     """
     by_name = {i.name: i for i in inputs}
     columns = _columns(given, list(by_name.values()), names or {})
@@ -84,7 +84,9 @@ def read(given: Any, inputs: Sequence[Input], names: Mapping[str, str] | None = 
             pictures = [columns[name]] if _is_one_picture(columns[name]) else list(columns[name])
             for p in pictures:
                 if not _is_one_picture(p):
-                    raise ForgoError(f"a picture is a path, bytes or a Pillow image, not {type(p).__name__}")
+                    raise ForgoError(
+                        f"a picture must be a path, bytes or a Pillow image, not {type(p).__name__}"
+                    )
         else:
             arrays[name] = _shaped(convert(columns[name], i), i)
     sizes = {n: len(a) for n, a in arrays.items()} | ({} if pictures is None else {IMAGE: len(pictures)})
@@ -110,7 +112,7 @@ def _columns(given: Any, inputs: list[Input], known: Mapping[str, str]) -> Mappi
         return {known.get(n, n): [row[n] for row in given] for n in names}
     if len(inputs) > 1:
         raise ForgoError(
-            f"the model has several inputs: give a dict with {', '.join(i.name for i in inputs)}, or a list of such"
+            f"the model has several inputs: give a dict with {', '.join(i.name for i in inputs)}, or a list of such dicts"
         )
     return {inputs[0].name: given}
 
@@ -123,7 +125,8 @@ def _frame(frame: Any, inputs: list[Input], known: Mapping[str, str]) -> dict[st
     names = [known.get(str(c), str(c)) for c in frame.columns]
     columns = {n: frame[c].to_numpy() for n, c in zip(names, frame.columns, strict=True)}
     if len(columns) != len(names):
-        raise ForgoError("two columns of the frame have one name")
+        twice = next(n for n in names if names.count(n) > 1)
+        raise ForgoError(f"two columns of the frame are called {twice!r}")
     taken: dict[str, Any] = {}
     for i in inputs:
         elements = [n for n in (f"{i.name}[{k}]" for k in range(len(names))) if n in columns]
@@ -132,14 +135,14 @@ def _frame(frame: Any, inputs: list[Input], known: Mapping[str, str]) -> dict[st
         elif elements:
             taken[i.name] = np.stack([columns.pop(n) for n in elements], axis=1)
     if taken:
-        return taken | columns  # what is left over is refused by its name
+        return taken | columns  # the rest is refused by name
     if len(inputs) == 1:
         return {inputs[0].name: np.stack(list(columns.values()), axis=1) if columns else np.empty((0, 0))}
     return columns
 
 
 def _shaped(array: Array, i: Input) -> Array:
-    """The array with the dimensions of its input: sizes of 1 at the end may be left out."""
+    """The array with its input's dimensions: trailing sizes of 1 may be missing."""
     wanted = i.shape
     if array.ndim < len(wanted) and array.ndim > 0 and all(s == 1 for s in wanted[array.ndim :]):
         array = array.reshape(array.shape + (1,) * (len(wanted) - array.ndim))
@@ -148,7 +151,7 @@ def _shaped(array: Array, i: Input) -> Array:
     ):
         shape = ", ".join("rows" if n == 0 else "any" if s == -1 else str(s) for n, s in enumerate(wanted))
         one = "; put one row into a list" if array.ndim == len(wanted) - 1 else ""
-        raise ForgoError(f"{i.name}: an array of shape [{shape}] is needed, not {list(array.shape)}{one}")
+        raise ForgoError(f"{i.name}: must be an array of shape [{shape}], not {list(array.shape)}{one}")
     return array
 
 

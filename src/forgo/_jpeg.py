@@ -17,7 +17,7 @@ _MAX_SCANS = 256
 _MAX_SEGMENTS = 4096
 _MAX_BLOCKS_IN_UNIT = 10
 _MAX_SIDE = 65500
-# What ends coded data: a marker that is no restart; or fill bytes before a stuffed zero, which are refused.
+# The end of coded data: a marker other than a restart; or fill bytes before a stuffed zero, which are refused.
 _END_OF_DATA = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]|\xff\xff+\x00")
 _SOF0, _SOF2, _DHT, _DAC, _SOI, _EOI, _SOS, _DQT, _DRI = 0xC0, 0xC2, 0xC4, 0xCC, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD
 _APP0, _APP1, _APP14, _COM = 0xE0, 0xE1, 0xEE, 0xFE
@@ -40,7 +40,7 @@ class Jpeg:
     height: int = 0
     progressive: bool = False
     sampling: list[str] = field(default_factory=list)
-    """Of each component, as the file says it."""
+    """Each component's sampling factors, as the file has them."""
     own_tables: bool = False
     """Whether it has Huffman tables of its own."""
     exif: bytes | None = None
@@ -67,7 +67,7 @@ class _Parser:
         self.quantization: set[int] = set()
         self.latched: set[int] = set()
         self.bits: list[list[int]] = []
-        """The lowest bit that scans have brought of each component's coefficients, -1 for none."""
+        """The lowest bit that scans have given of each component's coefficients, -1 for none."""
         self.scans = 0
         self.jfif = False
         self.adobe: int | None = None
@@ -180,7 +180,7 @@ class _Parser:
         self.bits = [[-1] * 64 for _ in self.components]
         self.jpeg.width, self.jpeg.height = width, height
         self.jpeg.progressive = marker == _SOF2
-        if not self.jpeg.progressive:  # the tables of Annex K, where the file has none of its own
+        if not self.jpeg.progressive:  # the tables of Annex K, unless the file has its own
             self.huffman |= {(0, 0), (0, 1), (1, 0), (1, 1)}
 
     def _huffman_tables(self, s: bytes) -> None:
@@ -195,7 +195,7 @@ class _Parser:
             for length in range(1, 17):
                 total += s[length]
                 code += s[length]
-                if s[length] and code >= 1 << length:  # a code of ones alone is not allowed
+                if s[length] and code >= 1 << length:  # a code of only ones is not allowed
                     raise PictureError("it has a Huffman table with too many codes")
                 code <<= 1
             if total > 256:
@@ -245,7 +245,7 @@ class _Parser:
         self.scans += 1
 
     def _scanned(self, s: bytes) -> list[int]:
-        """The components of a scan, as libjpeg finds them: a place in the scan hides the component of that number."""
+        """The components of a scan, as libjpeg finds them: a position in the scan hides the component of that number."""
         found: list[int] = []
         for i in range(s[0]):
             name = s[1 + 2 * i]
@@ -256,7 +256,7 @@ class _Parser:
         return found
 
     def _progress(self, c: int, together: int, start: int, end: int, high: int, low: int) -> None:
-        """Hold a component's scans to the order of the standard.
+        """Check a component's scans against the order of the standard.
 
         The DC coefficients first, each bit of each coefficient once, from the highest down.
         """
@@ -284,7 +284,7 @@ class _Parser:
     def _coded_data(self, header: bytes, start: int) -> int:
         """Find the end of a scan's data, and refuse data too short for the scan's blocks.
 
-        Each block takes a bit at least for its DC and, in a sequential scan, one for its AC
+        Each block takes at least a bit for its DC and, in a sequential scan, one for its AC
         coefficients. So a small file cannot ask for a large picture.
         """
         end = _END_OF_DATA.search(self.data, start)
@@ -303,9 +303,9 @@ class _Parser:
         return end.start()
 
     def _complete(self) -> None:
-        """Hold at the end marker: every bit of every coefficient has come.
+        """Check at the end marker that every bit of every coefficient has come.
 
-        What libjpeg makes up for missing ones changed between its versions.
+        libjpeg's versions fill in missing ones differently.
         """
         if not self.scans:
             raise PictureError("it is a JPEG without pixels")

@@ -1,4 +1,4 @@
-"""The ``forgo`` command's entry: Go verbs are handed over before anything is imported."""
+"""The ``forgo`` command's entry: it hands Go verbs over before it imports anything."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main() -> None:
             hand_over(arguments)
         except (ForgoError, OSError) as e:
             sys.exit(f"forgo: {e}")
-    # Importing takes seconds. Ctrl-C ends it as it ends any command: without a traceback.
+    # Importing takes seconds. Ctrl-C must end it without a traceback, as it ends any command.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

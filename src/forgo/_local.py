@@ -1,4 +1,4 @@
-"""A bundle in this process, answered by the Go binary over a Unix socket of its own."""
+"""A bundle in this process, answered by the Go binary over a private Unix socket."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from forgo._errors import ForgoError
 
 _PREFIX = "forgo-load-"
 _DRAIN = 2
-"""Seconds that requests under way have when the server is to end."""
+"""How long requests under way have when the server stops, in seconds."""
 
 _lifelines: weakref.WeakSet[_Lifeline] = weakref.WeakSet()
 
 
 class _Lifeline:
-    """The writing end of the server's standard input. The server ends when the last copy of it is closed."""
+    """The write end of the server's standard input. The server ends when its last copy is closed."""
 
     def __init__(self, end: IO[bytes]) -> None:
         self.end = end
@@ -51,7 +51,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 class Model(Client):
     """A bundle that the Go binary answers, as it does in production. Threads may share it.
 
-    :func:`load` makes one. It is a context manager, and ends with the process however that ends.
+    :func:`load` makes one. It is a context manager, and ends when the process ends, however that happens.
     """
 
     def __init__(self, path: Path, verify: str, threads: int, engine: str) -> None:
@@ -95,7 +95,7 @@ class Model(Client):
 
     def _open(self) -> httpx.Client:
         self._pid = os.getpid()
-        # Without verify, because authorities' certificates take long to read, and nothing here speaks TLS.
+        # Without verify: reading the authorities' certificates takes long, and nothing here speaks TLS.
         transport = httpx.HTTPTransport(uds=self._socket, verify=False)
         return httpx.Client(**self._options, transport=transport, trust_env=False)
 
@@ -133,7 +133,7 @@ class Model(Client):
             raise self._ended() from None
 
     def _ended(self) -> ForgoError:
-        """What to say of a server that has ended, or does not answer."""
+        """The error for a server that has ended, or does not answer."""
         code = self._code()
         if code is None:
             return ForgoError(
@@ -144,7 +144,7 @@ class Model(Client):
         return ForgoError(_last_error(self._log) or f"the Go binary ended with exit code {code}")
 
     def close(self) -> None:
-        """End the server. The model answers no more."""
+        """Stop the server. The model answers no more."""
         self._http.close()
         self._finalizer()
 
@@ -164,7 +164,7 @@ def load(
             Engines answer within the tolerance, not bit for bit alike.
 
     Returns:
-        A model with ``predict``, ``run`` and ``classify``, as :class:`Client` has them; a context manager.
+        A model with the calls ``predict``, ``run`` and ``classify`` of :class:`Client`; a context manager.
 
     Raises:
         ForgoError: there is no such bundle, or the Go binary refuses it.
@@ -195,13 +195,13 @@ def _listens(path: str) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """The binary's, without the variables that set flags of servers that others start."""
+    """The binary's environment, without the variables that set flags of ``forgo serve``."""
     kept = ("FORGO_PYTHON", "FORGO_ONNXRUNTIME", "FORGO_TENSORFLOW")
     return {n: v for n, v in _binary.environment().items() if not n.startswith("FORGO_") or n in kept}
 
 
 def _last_error(log: IO[bytes]) -> str:
-    """The last line of a server that ended, without what belongs to logs."""
+    """The last line of a server that ended, without the log's own fields."""
     log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))
     lines = log.read().decode(errors="replace").splitlines()
     for line in reversed(lines):
@@ -231,10 +231,10 @@ def _end(
 
 
 def _clean_up() -> None:
-    """Remove the empty folders of processes that were killed; their servers have removed the sockets."""
+    """Remove the empty folders of killed processes; their servers have removed the sockets."""
     before = time.time() - 60
     with contextlib.suppress(OSError):
         for folder in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
             with contextlib.suppress(OSError):
                 if folder.stat(follow_symlinks=False).st_mtime < before:
-                    folder.rmdir()  # fails where a socket is in it
+                    folder.rmdir()  # fails if it holds a socket

@@ -16,13 +16,13 @@ FLOAT, DOUBLE, BOOL = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL
 _TYPES = {int: np.int64, float: np.float64}
 
 Value = str | int | float
-"""The name of a tensor or, of a scalar, an int64 or a double."""
+"""The name of a tensor, or a scalar: an int64 or a double."""
 
 
 class Nodes:
-    """The nodes of a graph under construction, or of a loop's body in one.
+    """The nodes of a graph under construction, or of a loop's body in it.
 
-    A node is named after its output. Scalars that are given as numbers become constants.
+    A node is named after its output. Numbers become constants.
     """
 
     def __init__(self, outer: Nodes | None = None) -> None:
@@ -33,24 +33,24 @@ class Nodes:
         self.constants: list[onnx.TensorProto] = []
 
     def __call__(self, op: str, *inputs: Value, name: str = "", **attributes: Any) -> str:
-        """Add a node. Returns the name of its output, made from the operator's unless given."""
+        """Add a node and return its output's name, which defaults to the operator's."""
         output = self.name(name or op.lower())
         given = [i if isinstance(i, str) else self.scalar(i) for i in inputs]
         self.nodes.append(helper.make_node(op, given, [output], name=output, **attributes))
         return output
 
     def name(self, stem: str) -> str:
-        """A name that the graph does not have yet."""
+        """A name that the graph does not use yet."""
         count = self._root._names.get(stem, 0)
         self._root._names[stem] = count + 1
         return f"{stem}_{count}" if count else stem
 
     def scalar(self, value: float, dtype: Any = None) -> str:
-        """A constant without dimensions: int64 of an int, double of a float, unless told otherwise."""
+        """A scalar constant: by default int64 for an int, double for a float."""
         return self.array(np.array(value, dtype or _TYPES[type(value)]))
 
     def array(self, value: npt.NDArray[Any], name: str = "constant") -> str:
-        """A constant; equal ones of one name are one."""
+        """A constant; equal ones with one name are shared."""
         made = self._root._made
         key = (name + value.dtype.str, value.shape, value.tobytes())
         if key not in made:
@@ -69,8 +69,8 @@ class Nodes:
     def loop(self, count: str, state: list[str], body: Callable[[Nodes, str, list[str]], tuple[list[str], list[str]]]) -> list[str]:  # fmt: skip
         """Add a loop of ``count`` (int64 scalar) turns.
 
-        ``body`` gets the nodes to add to, the number of the turn and the state's names; it returns the new
-        state, of the same types, and what to stack up.
+        ``body`` gets the nodes to add to, the turn's number and the state's names; it returns the new
+        state, of the same types, and the values to stack.
 
         Returns:
             The last state and the stacks.
@@ -96,7 +96,7 @@ class Nodes:
         return outputs
 
     def choose(self, condition: str, then: Callable[[Nodes], str], other: Callable[[Nodes], str]) -> str:
-        """Add the nodes of one of two branches, which each give one output; only one of them runs."""
+        """Add two branches with one output each, of which one runs."""
         branches = {}
         for name, build in (("then_branch", then), ("else_branch", other)):
             inner = Nodes(self)

@@ -1,7 +1,7 @@
 """Encoded pictures to pixels, by the rules of spec/pictures.md.
 
-Files are checked here, not by Pillow, so that Python and Go (predict/pixels) refuse the same
-pictures; conformance/pictures.json holds both to it. Pixels are Pillow's.
+This module checks files, not Pillow, so that Python and Go (predict/pixels) refuse the same
+pictures, which conformance/pictures.json tests. Pixels are Pillow's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FORMATS = {
     "TIFF": (TIFF, ".tif", ".tiff"),
     "WebP": (WEBP, ".webp"),
 }
-"""What decodes, by a rule of spec/pictures.md: a name, its media type, and the endings of its files."""
+"""The formats with a rule in spec/pictures.md: a name, its media type, and its suffixes."""
 MEDIA = tuple(media for media, *_ in FORMATS.values())
 SUFFIXES = {ending: media for media, *endings in FORMATS.values() for ending in endings}
 _NAMES = ", ".join([*FORMATS][:-1]) + f" or {[*FORMATS][-1]}"
@@ -58,7 +58,7 @@ _OTHERS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What is read of a picture before any decoding."""
+    """What a picture's header tells before any decoding."""
 
     media: str
     width: int = 0
@@ -66,15 +66,15 @@ class Header:
     orientation: int = 1
     """EXIF orientation, 1 to 8."""
     encoding: str = ""
-    """How the pixels are stored: of a JPEG the process and sampling factors, of a PNG the
+    """How the pixels are stored: for a JPEG the process and sampling factors, for a PNG the
     colour type and depth. Golden cases are chosen to cover every encoding seen."""
 
 
 _GIF = (b"GIF87a", b"GIF89a")
 
 Alpha = Literal["drop", "white", "black"]
-"""What becomes of transparent pixels: their colour alone counts, as in Pillow's ``convert("RGB")``, or
-the picture is laid over a white or black ground."""
+"""What happens to transparent pixels: only their colour counts, as in Pillow's ``convert("RGB")``, or
+they are blended with a white or black background."""
 ALPHAS: tuple[str, ...] = get_args(Alpha)
 
 
@@ -115,7 +115,7 @@ def decode(data: bytes, alpha: Alpha = "drop") -> npt.NDArray[np.uint8]:
 def _opened(data: bytes, kind: str, mode: str | None) -> npt.NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow warns of, the checks have judged
+            warnings.simplefilter("ignore")  # the checks have judged what Pillow warns of
             with Image.open(io.BytesIO(data), formats=[kind]) as image:
                 return np.asarray(image.convert(mode) if mode and image.mode != mode else image)
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
@@ -126,7 +126,7 @@ def _png_pixels(png: _png.Png, alpha: Alpha) -> npt.NDArray[np.uint8]:
     if png.colour == _png.GREY:
         grey = _opened(png.canonical(), "PNG", None if png.depth == 16 else "L")
         if png.depth == 16:
-            grey = (grey >> 8).astype(np.uint8)  # of 16 bits a sample the upper eight count
+            grey = (grey >> 8).astype(np.uint8)  # the upper eight of 16 bits count
         pixels = np.repeat(grey[..., None], 3, axis=2)
     elif png.colour == _png.PALETTE:
         indices = _opened(png.canonical(), "PNG", None)
@@ -150,7 +150,7 @@ def _png_pixels(png: _png.Png, alpha: Alpha) -> npt.NDArray[np.uint8]:
 def _laid(
     pixels: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8] | None, alpha: Alpha
 ) -> npt.NDArray[np.uint8]:
-    """Lay pixels over the ground that a rule names."""
+    """Blend pixels with the rule's background."""
     if opacity is None or alpha == "drop":
         return pixels
     ground = 255 if alpha == "white" else 0
@@ -169,11 +169,11 @@ def _upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.
 
 
 class _UnknownFormatError(PictureError):
-    """The first bytes are of no format that is decoded."""
+    """The first bytes belong to no supported format."""
 
 
 def is_picture(start: bytes) -> bool:
-    """Whether a file begins as one of a format that is decoded, whatever becomes of it; 32 bytes are enough."""
+    """Whether a file begins like a supported format, even if it is refused later; 32 bytes are enough."""
     try:
         read_header(start)
     except _UnknownFormatError:
@@ -199,7 +199,7 @@ def media_of(start: bytes) -> str | None:
 
 
 def read_header(data: bytes) -> Header:
-    """Read a picture's header and refuse what no rule covers.
+    """Read a picture's header, and refuse a picture that no rule covers.
 
     Raises:
         PictureError: with the reason.
@@ -280,7 +280,7 @@ def _tiff_header(tiff: _tiff.Tiff) -> Header:
 def exif_orientation(tiff: bytes) -> int:
     """Find tag 0x0112 in the first directory of a TIFF block.
 
-    Whatever is not one SHORT from 1 to 8 there counts as upright, 1.
+    Anything but a single SHORT from 1 to 8 counts as upright, 1.
     """
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(tiff[:4])
     if order is None or len(tiff) < 8:

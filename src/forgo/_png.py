@@ -39,18 +39,18 @@ class Png:
     interlaced: bool = False
     palette: bytes | None = None
     key: tuple[int, ...] | None = None
-    """The sample values that are transparent in a grey or colour picture."""
+    """The sample values of transparent pixels in a grey or colour picture."""
     alphas: bytes | None = None
-    """Those of a palette's entries."""
+    """The alpha values of a palette's entries."""
     exif: bytes | None = None
     data: list[bytes] = field(default_factory=list)
-    """Of the IDAT chunks."""
+    """The data of the IDAT chunks."""
     header: bytes = b""
 
     def canonical(self) -> bytes:
         """The file without what decoding doesn't need.
 
-        An index past the palette is black. Transparency is left to the caller.
+        An index past the palette is black. The caller handles transparency.
         """
         chunks = [(b"IHDR", self.header)]
         if self.palette is not None:

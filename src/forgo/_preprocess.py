@@ -4,9 +4,9 @@ The graph takes ``image``, uint8 [H, W, 3], and gives ``pixels``, float32 [heigh
 model with one channel, [height, width, 1], with values from 0 to 255: crop, grey, resize, pad, cast.
 Normalization is the model's own.
 
-Models that come without a bundle have graphs too, one for each way to resize, which the Go library
-carries: their settings are inputs, see :func:`build_bare`. ``python -m forgo._preprocess FOLDER``
-writes them, and ``graphs.json``, by which Go knows the graphs of bundles again.
+Models without a bundle have graphs too, one for each way to resize, which the Go library
+carries; their settings are inputs, see :func:`build_bare`. ``python -m forgo._preprocess FOLDER``
+writes them, and ``graphs.json``, by which Go recognizes bundles' graphs.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ OUTPUT = "pixels"
 
 
 def build(height: int, width: int, rules: Rules | None = None, *, channels: int = 3, **of_rules: Any) -> onnx.ModelProto:  # fmt: skip
-    """Build the preprocessing graph for one picture; with one channel it is made grey before it is resized.
+    """Build the preprocessing graph for one picture; for one channel it turns grey before the resize.
 
-    The rules are given whole or one by one.
+    Give the rules as a whole or one by one.
 
     Raises:
         ForgoError: as :meth:`Rules.of_size`.
     """
     rules = (rules or Rules(**of_rules)).of_size(height, width)
     n = Nodes()
-    # What a bundle chooses has a name of its own, so that nothing else depends on it: see digest.
+    # The bundle's choices have names of their own, so that nothing else depends on them: see digest.
     size = (n.array(np.array(height), "rows"), n.array(np.array(width), "columns"))
     shorter_side = n.array(np.array(rules.shorter_side), "shorter_side") if rules.shorter_side else ""
     axes, shown = _fitted(n, rules.fit, size, shorter_side)
@@ -52,7 +52,7 @@ def build(height: int, width: int, rules: Rules | None = None, *, channels: int 
     if rules.fit == "pad":
         ground = n.array(np.array(rules.pad_colour, np.uint8), "pad_colour")
         pixels = n("Where", shown, pixels, n.cast(colours(n, ground), FLOAT))
-    # Says how large it is, which nothing else in the graph does.
+    # Fixes the size, which nothing else in the graph does.
     pixels = n("Reshape", pixels, n.array(np.array([height, width, channels]), "size"))
     n("Identity", pixels, name=OUTPUT)
     return n.model(
@@ -62,11 +62,11 @@ def build(height: int, width: int, rules: Rules | None = None, *, channels: int 
 
 
 CHOSEN = ("rows", "columns", "size", "shorter_side", "pad_colour")
-"""Constants of a graph that the bundle chooses."""
+"""A graph's constants that the bundle chooses."""
 
 
 def digest(model: onnx.ModelProto) -> str:
-    """The SHA-256 of a graph without what the bundle chooses: its size, shorter side and ground."""
+    """The SHA-256 of a graph without the bundle's choices: size, shorter side and background."""
     same = onnx.ModelProto()
     same.CopyFrom(model)
     for constant in same.graph.initializer:
@@ -77,7 +77,7 @@ def digest(model: onnx.ModelProto) -> str:
 
 
 def digests() -> dict[str, str]:
-    """The digest of each graph that :func:`build` builds, by way to resize, fit and channels."""
+    """The digest of each graph that :func:`build` makes, by filter, fit and channels."""
     return {
         f"{resize} {fit} {channels}": digest(build(8, 8, resize=resize, fit=fit, channels=channels))
         for resize in RESIZES
@@ -145,7 +145,7 @@ def _coloured(n: Nodes, pixels: str) -> str:
 
 
 def _grey(n: Nodes, pixels: str) -> str:
-    """Weigh the colours as Pillow's ``convert("L")``: whole numbers, (19595 R + 38470 G + 7471 B + 2^15) >> 16."""
+    """Weigh the colours as Pillow's ``convert("L")`` does: in whole numbers, (19595 R + 38470 G + 7471 B + 2^15) >> 16."""
     weights = n.array(np.array([19595, 38470, 7471], np.int32), "grey_weights")
     total = n("ReduceSum", n("Mul", n.cast(pixels, INT32), weights), n.ints(-1), keepdims=1)
     half, one = n.scalar(1 << 15, np.int32), n.scalar(1 << 16, np.int32)
@@ -156,7 +156,7 @@ def _fitted(n: Nodes, fit: Fit, size: tuple[str, str], shorter_side: str) -> tup
     """How rows and columns fit into a size.
 
     Returns:
-        The axes; and of ``pad``, bool [height, width, 1]: where the picture is. Elsewhere the places repeat its edge.
+        The axes; and for ``pad``, bool [height, width, 1]: where the picture is. Elsewhere the positions repeat its edge.
     """
     shape = n("Shape", INPUT)
     have = [n("Gather", shape, side, axis=0) for side in (0, 1)]
@@ -200,7 +200,7 @@ def _fitted(n: Nodes, fit: Fit, size: tuple[str, str], shorter_side: str) -> tup
 
 
 def _half(n: Nodes, whole: str) -> str:
-    """Half of it, rounded to the even number, as Python's round does it."""
+    """Half of it, rounded half to even, as Python's round does."""
     return n.cast(n("Round", n("Mul", n.cast(whole, DOUBLE), 0.5)), INT64)
 
 
@@ -210,9 +210,9 @@ class Preprocessor:
     def __init__(self, model: onnx.ModelProto, alpha: Alpha = "drop", rules: Rules | None = None) -> None:
         self.alpha = alpha
         self.rules = rules or Rules()
-        """What the graph was built from, of its size."""
+        """The rules that the graph was built from."""
         self.graph = model.SerializeToString(deterministic=True)
-        self._session = session(self.graph, threads=1)  # pictures are what runs side by side
+        self._session = session(self.graph, threads=1)  # pictures run side by side instead
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Turn decoded pixels, uint8 [H, W, 3], into float32 [height, width, 3]."""
@@ -229,7 +229,7 @@ class Preprocessor:
         return self(self.decode(path.read_bytes()))
 
     def decode(self, raw: bytes) -> npt.NDArray[np.uint8]:
-        """Decode one picture, by the rule for transparent pixels that goes with the graph.
+        """Decode one picture, by the graph's rule for transparent pixels.
 
         Raises:
             PictureError: the picture is refused.

@@ -1,6 +1,6 @@
 """Strings from outside, shown as text.
 
-Labels, file names and reasons must not act on a terminal, or look in a report like what they are not.
+Labels, file names and reasons must not control a terminal, or pass for something else in a report.
 ``internal/printable`` is the same in Go.
 """
 
@@ -25,7 +25,7 @@ def _shown(character: str) -> bool:
 
 
 class Console(_Console):
-    """Prints on stderr, a line a call. Nothing in a string is taken for markup, emoji or control codes."""
+    """Prints one line for each call on stderr. Strings hold no markup, emoji or control codes."""
 
     def __init__(self) -> None:
         super().__init__(stderr=True, highlight=False, markup=False, emoji=False)

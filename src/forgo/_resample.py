@@ -1,7 +1,7 @@
-"""Resizing as the libraries do it that people train with, in ONNX nodes.
+"""Resizing in ONNX nodes, exactly as the libraries do it that people train with.
 
-Every way works on one axis at a time. An :class:`Axis` says which places of the resized axis are wanted, so
-that what is cropped away is never computed. Nothing here makes a float copy of a whole picture: rows that a
+Every filter works on one axis at a time. An :class:`Axis` says which positions of the resized axis are wanted, so
+that cropped pixels are never computed. Nothing here makes a float copy of a whole picture: the rows that a
 filter needs are gathered as bytes, tap by tap.
 """
 
@@ -22,16 +22,16 @@ from forgo._nodes import DOUBLE, FLOAT, INT32, INT64, UINT8, Nodes
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a picture, and what is wanted of it once it is resized. All are int64."""
+    """One axis of a picture, and the wanted positions once it is resized. All are int64."""
 
     start: str
-    """Where the part that is resized begins in the picture."""
+    """Where the resized part begins in the picture."""
     have: str
     """Pixels of that part."""
     total: str
     """Pixels that it is resized to."""
     places: str
-    """[wanted]: which of these are wanted."""
+    """[wanted]: the wanted ones of these."""
 
 
 Colours = Callable[[Nodes, str], str]
@@ -40,14 +40,14 @@ Colours = Callable[[Nodes, str], str]
 
 @dataclass(frozen=True)
 class Taps:
-    """What each wanted pixel of an axis is made of, taps from the first to the last."""
+    """The taps of each wanted pixel of an axis, from first to last."""
 
     count: str
-    """int64: taps of each."""
+    """int64: the number of taps of each."""
     index: str
     """int64 [taps, wanted]: pixels of the picture."""
     weights: str
-    """[taps, wanted, 1, 1], in the type that is summed up."""
+    """[taps, wanted, 1, 1], in the type of the sums."""
 
 
 def resize(n: Nodes, way: str, picture: str, rows: Axis, columns: Axis, colours: Colours) -> str:
@@ -76,7 +76,7 @@ def _nearest_pillow(n: Nodes, axis: Axis) -> str:
 
 
 def _nearest_tf(n: Nodes, axis: Axis) -> str:
-    """TensorFlow takes the pixel that the centre lies in, in single precision."""
+    """TensorFlow takes the pixel at the centre, in single precision."""
     at = n("Floor", n("Mul", _plus_half(n, axis), _scale(n, axis)))
     return n("Add", n("Min", n.cast(at, INT64), n("Sub", axis.have, 1)), axis.start)
 
@@ -100,7 +100,7 @@ def _bilinear(
     n: Nodes, picture: str, rows: Axis, columns: Axis, colours: Colours, *, half_pixel: bool
 ) -> str:
     def between(axis: Axis) -> tuple[str, str, str]:
-        """The pixels on either side, and how far the place is from the first."""
+        """The pixels on either side, and the distance from the first."""
         if half_pixel:
             at = n("Sub", n("Mul", _plus_half(n, axis), _scale(n, axis)), _f(n, 0.5))
         else:
@@ -119,7 +119,7 @@ def _bilinear(
     along = n("Unsqueeze", along, n.ints(1, 2))
 
     def along_row(row: str) -> str:
-        # Columns first, and rows last: what is gathered then is copied in long pieces.
+        # Columns first, then rows: gathering then copies long pieces.
         line = n("Transpose", colours(n, n("Gather", picture, row, axis=0)), perm=[1, 2, 0])
         before, behind = (n.cast(n("Gather", line, side, axis=0), FLOAT) for side in (left, right))
         return mixed(before, behind, along)
@@ -127,7 +127,7 @@ def _bilinear(
     return n("Transpose", mixed(along_row(top), along_row(bottom), down), perm=[2, 0, 1])
 
 
-# Filters that are summed up in single precision.
+# Filters that sum in single precision.
 
 
 def _summed(
@@ -149,7 +149,7 @@ def _tensor(dtype: type[np.number[Any]], value: int = 0) -> onnx.TensorProto:
 
 
 def _sum(n: Nodes, start: str, taps: Taps, gathered: Callable[[Nodes, str], str]) -> str:
-    """Sum up what is gathered for each tap, [wanted, ...], times its weights."""
+    """Sum the pixels gathered for each tap, [wanted, ...], times its weights."""
 
     def turn(inside: Nodes, number: str, state: list[str]) -> tuple[list[str], list[str]]:
         index = inside("Gather", taps.index, number, axis=0)
@@ -160,14 +160,14 @@ def _sum(n: Nodes, start: str, taps: Taps, gathered: Callable[[Nodes, str], str]
 
 
 def _taps(n: Nodes, axis: Axis, count: str, position: str, weights: str) -> Taps:
-    """Taps of positions in the part, [wanted, taps]: those outside of it must weigh nothing, or stand for the edge."""
+    """Taps of positions in the part, [wanted, taps]: those outside must weigh nothing, or stand for the edge."""
     inside = n("Min", n("Max", position, 0), n("Sub", axis.have, 1))
     index = n("Transpose", n("Add", inside, axis.start), perm=[1, 0])
     return Taps(count, index, n("Unsqueeze", n("Transpose", weights, perm=[1, 0]), n.ints(2, 3)))
 
 
 def _normalized(n: Nodes, weights: str) -> str:
-    """Weights by their sum, which is made in double precision: in any order it is the same number then."""
+    """Weights divided by their sum, in double precision, so that any order gives the same number."""
     total = n("ReduceSum", n.cast(weights, DOUBLE), n.ints(1), keepdims=1)
     return n("Div", weights, n.cast(total, FLOAT))
 
@@ -205,7 +205,7 @@ def _spans(kernel: Callable[[Nodes, str], str], radius: float, *, antialias: boo
     """TensorFlow's ScaleAndTranslate: the kernel widened where the picture shrinks, if antialiased."""
 
     def taps(n: Nodes, axis: Axis) -> Taps:
-        # In double precision: what ONNX Runtime makes of one over a float is not always the nearest one.
+        # In double precision: ONNX Runtime's reciprocal of a float is not always the nearest one.
         enlarged = n("Div", n.cast(axis.total, FLOAT), n.cast(axis.have, FLOAT))
         scale = n.cast(n("Div", 1.0, n.cast(enlarged, DOUBLE)), FLOAT)
         widened = n("Max", scale, _f(n, 1)) if antialias else _f(n, 1)
@@ -230,8 +230,8 @@ def _spans(kernel: Callable[[Nodes, str], str], radius: float, *, antialias: boo
 
 
 def _four(a: float, *, table: bool) -> Callable[[Nodes, Axis], Taps]:
-    """Cubic taps, two on either side: TensorFlow's, which look weights up in steps of 1/1024 and
-    leave out what lies outside, or PyTorch's, which repeat the edge.
+    """Cubic taps, two on either side: TensorFlow's, which quantize weights in steps of 1/1024 and
+    leave out pixels outside, or PyTorch's, which repeat the edge.
     """
 
     def taps(n: Nodes, axis: Axis) -> Taps:
@@ -260,7 +260,7 @@ def _four(a: float, *, table: bool) -> Callable[[Nodes, Axis], Taps]:
 
 
 def _area(n: Nodes, axis: Axis) -> Taps:
-    """TensorFlow's area: each pixel by how much of it lies under the wanted one."""
+    """TensorFlow's area: each pixel counts by how much of it lies under the wanted one."""
     scale = _scale(n, axis)
     begin = n("Mul", n.cast(axis.places, FLOAT), scale)
     end = n("Mul", n("Add", n.cast(axis.places, FLOAT), _f(n, 1)), scale)
@@ -298,7 +298,7 @@ _FLOATS: dict[str, Callable[[Nodes, Axis], Taps]] = {
 class _Filter:
     support: float
     kernel: Callable[[Nodes, str], str]
-    """Of distances in the support, double."""
+    """A kernel's weights for distances in its support, double."""
 
 
 def _box(n: Nodes, x: str) -> str:
@@ -349,10 +349,10 @@ _PILLOW = {
 }
 
 _BITS = 22
-"""Of a weight, behind the point."""
+"""A weight's fractional bits."""
 
 _BLOCK = 256
-"""Rows that are turned at once: what bounds the memory of a large picture."""
+"""How many rows are transposed at once, which bounds a large picture's memory."""
 
 
 def _rounded(n: Nodes, picture: str, rows: Axis, columns: Axis, colours: Colours, kernel: _Filter) -> str:
@@ -377,7 +377,7 @@ def _rounded(n: Nodes, picture: str, rows: Axis, columns: Axis, colours: Colours
         return n("Transpose", summed(n, turned, along), perm=[2, 0, 1])
 
     def columns_first(n: Nodes) -> str:
-        # Only the rows that the second pass takes go through the first, in blocks of one height.
+        # Only the rows that the second pass needs go through the first, in blocks of one height.
         needed = n("Sub", last, first)
         blocks = n("Div", n("Add", needed, _BLOCK - 1), _BLOCK)
         height = n("Div", n("Sub", n("Add", needed, blocks), 1), blocks)
@@ -392,7 +392,7 @@ def _rounded(n: Nodes, picture: str, rows: Axis, columns: Axis, colours: Colours
 
         (stack,) = n.loop(blocks, [], block)
         narrow = n("Reshape", stack, n("Concat", n.ints(-1), n("Shape", stack, start=2), axis=0))
-        # Taps behind a pixel's last one weigh nothing, and may lie behind the last row.
+        # Taps after a pixel's last one weigh nothing, and may lie beyond the last row.
         index = n("Sub", n("Min", down.index, end), first)
         return summed(n, narrow, replace(down, index=index))
 
@@ -409,7 +409,7 @@ def _to_bytes(n: Nodes, total: str) -> str:
 
 
 def _pillow_taps(n: Nodes, axis: Axis, kernel: _Filter) -> tuple[Taps, str, str]:
-    """The taps, weights int32, and the first row or column that they take and the one behind the last."""
+    """The taps, weights int32, and the first row or column that they take and the one after the last."""
     scale = n("Div", n.cast(axis.have, DOUBLE), n.cast(axis.total, DOUBLE))
     widened = n("Max", scale, 1.0)
     support = n("Mul", widened, float(kernel.support))

@@ -1,6 +1,6 @@
-"""TIFF: its first directory read and its pixels decoded, as predict/pixels/tiff.go does it.
+"""TIFF: reads the first directory and decodes the pixels, as predict/pixels/tiff.go does.
 
-Pillow unpacks LZW; the rest is done here.
+Pillow unpacks LZW; this module does the rest.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ STARTS = (b"II*\x00", b"MM\x00*")
 _TRUNCATED = "it is a truncated TIFF"
 _MAX_VALUES = 1 << 16
 _MAX_LZW = 178_956_970
-"""Bytes of a strip or tile, which Pillow unpacks at once."""
+"""The largest strip or tile, which Pillow unpacks at once, in bytes."""
 _BATCH = 1 << 25
-"""Bytes that Pillow unpacks at once where strips are small."""
+"""The bytes that Pillow unpacks at once if strips are small."""
 _DAMAGED = "its pixel data is damaged"
 # Tags of TIFF 6.0.
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL = 256, 257, 258, 259, 262, 266
@@ -40,7 +40,7 @@ _OTHER = {
     2: "fax codes", 3: "fax codes", 4: "fax codes", 6: "JPEG of the old kind", 7: "JPEG", 34712: "JPEG 2000",
     34892: "JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
-"""Compressions that do not decode."""
+"""Compressions that are not decoded."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class _Part:
     y: int
     width: int
     height: int
-    """Of the whole tile."""
+    """The whole tile's size."""
 
 
 @dataclass
@@ -67,18 +67,18 @@ class Tiff:
     bits: int
     photometric: int
     alpha: bool
-    """The last sample is one."""
+    """Whether the last sample is alpha."""
     planar: bool
-    """Each sample has parts of its own."""
+    """Whether each sample has parts of its own."""
     compression: int
     differences: bool
-    """Each sample is the difference from the one to its left."""
+    """Whether each sample is the difference from the one to its left."""
     parts: list[_Part]
     palette: tuple[int, ...]
     orientation: int
 
     def pixels(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-        """Colours [height, width, 3] and, where there is any, opacity [height, width].
+        """Colours [height, width, 3] and, if there is any, opacity [height, width].
 
         Raises:
             PictureError: the pixels are damaged.
@@ -111,11 +111,11 @@ class Tiff:
         return 1 if self.planar else self.samples
 
     def row_bytes(self, part: _Part) -> int:
-        """Bytes of a row of a part."""
+        """The bytes of a part's row."""
         return (part.width * self._per_pixel() * self.bits + 7) // 8
 
     def _values(self, part: _Part, data: bytes) -> npt.NDArray[np.uint8]:
-        """Samples [height, width, samples of a pixel]: of 16 bits the upper eight, of fewer than 8 as they are."""
+        """Samples [height, width, samples per pixel]: the upper eight of 16 bits; fewer than 8 bits as they are."""
         shape = (part.height, part.width, self._per_pixel())
         if self.bits == 16:
             wide = np.frombuffer(data, self.order + "u2").reshape(shape).astype(np.uint16)
@@ -194,7 +194,7 @@ def _unpack_bits(data: bytes, size: int) -> bytes:
 
 
 def _unpack_lzw(parts: list[_Part], wide: int) -> Iterator[bytes]:
-    """Unpack parts of a height, the last of which may be lower: as a grey picture that Pillow opens."""
+    """Unpack parts of one height (the last may be lower) as a grey picture that Pillow opens."""
     rows = sum(part.height for part in parts)
     data = b"".join(part.data for part in parts)
     n = len(parts)

@@ -41,7 +41,7 @@ def is_usage_error(error: Exception) -> bool:
 
 
 def show(error: Any, arguments: list[str]) -> None:
-    """Print a usage error on stderr; without any arguments, the help instead."""
+    """Print a usage error on stderr, or the help if there are no arguments."""
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "forgo"
     if not arguments:

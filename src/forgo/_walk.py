@@ -1,6 +1,6 @@
-"""The one walk through folders of pictures: for training, for export, and as ``forgo predict`` does it in Go.
+"""The one walk through folders of pictures, for training and export; ``forgo predict`` has the same in Go.
 
-cmd/forgo/folder.go is its twin; tests/test_walk.py holds both to the same folders.
+cmd/forgo/folder.go is its twin; tests/test_walk.py runs both on the same folders.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ VISITED = "a link to a folder that is walked already"
 _CLUTTER = {"__MACOSX", "@eaDir", "lost+found"}
 """Folders that archivers and file servers leave behind."""
 _OTHERS = (".heic", ".heif", ".avif", ".jp2", ".jxl")
-"""Names of pictures, which are answered with a refusal where they cannot be decoded, not passed over."""
+"""Suffixes of other picture formats: such files are refused by name, not skipped."""
 
 Found = tuple[Path, str]
 """A file or a folder, and why it is left out: "" for a picture."""
 
 
 def walk(folder: Path) -> Iterator[Found]:
-    """Yield everything below a folder but sound folders, in a stable order.
+    """Yield everything below a folder except readable folders, in a stable order.
 
-    A file is a picture by its first bytes, whatever it is called; one that is called like a picture is one,
-    too, for its decoder to refuse. Links are followed, a folder that was visited already is not visited
-    again. Only regular files are opened.
+    A file is a picture if its first bytes say so, whatever its name. A file with a picture's name counts as one
+    too, for the decoder to refuse. Links are followed, but no folder is visited
+    twice. Only regular files are opened.
     """
     yield from _walk(folder, set())
 
@@ -75,18 +75,18 @@ def judge(path: Path) -> str:
 
 
 def _start(path: Path) -> bytes:
-    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # what became a pipe since keeps nobody waiting
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # does not wait if the file has become a pipe
     with os.fdopen(opened, "rb") as f:
         return f.read(32) if stat.S_ISREG(os.fstat(opened).st_mode) else b""
 
 
 def is_clutter(name: str) -> bool:
-    """Whether a name is hidden, or one of those that archivers and file servers leave behind."""
+    """Whether a name is hidden, or a folder that archivers and file servers leave behind."""
     return name.startswith(".") or name in _CLUTTER
 
 
 def left_out(folder: Path, left: list[Found], kept: int) -> str:
-    """Say in a line what is left out of a folder, with an example of each reason; "" for nothing."""
+    """One line on the files left out of a folder, with an example of each reason; "" for none."""
     if not left:
         return ""
     reasons: dict[str, list[Path]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""WebP: its chunks checked, as predict/pixels/webp does it; Pillow unpacks the first frame."""
+"""WebP: checks the chunks, as predict/pixels/webp does; Pillow unpacks the first frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXIF, _ANIMATED, _ALPHA = 8, 2, 16
 
 
 def starts(data: bytes) -> bool:
-    """Whether data begins as a WebP does."""
+    """Whether data begins like a WebP."""
     return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
 
@@ -39,7 +39,7 @@ class Webp:
 
     width: int
     height: int
-    """Of the canvas."""
+    """The canvas's size."""
     frame: Frame
     exif: bytes | None
 
@@ -49,7 +49,7 @@ class Webp:
         return self.frame.alpha is not None or (self.frame.kind == b"VP8L" and self.frame.data[4] & 0x10 != 0)
 
     def canonical(self) -> bytes:
-        """The frame alone, with what its pixels are made of."""
+        """Only the frame, with the chunks that hold its pixels."""
         frame = self.frame
         chunks = _chunk(frame.kind, frame.data)
         if frame.alpha is not None:
@@ -61,9 +61,9 @@ class Webp:
     def pixels(
         self, frame: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-        """Colours [height, width, 3] and, where there is any, opacity [height, width].
+        """Colours [height, width, 3] and, if there is any, opacity [height, width].
 
-        What the frame leaves of the canvas is transparent black.
+        The canvas outside the frame is transparent black.
         """
         colours, opacity = frame[..., :3], frame[..., 3] if frame.shape[2] == 4 else None
         if colours.shape[:2] == (self.height, self.width):
@@ -94,7 +94,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _named(name: bytes) -> str:
-    """A chunk's name as it is shown: what isn't a letter, digit or space is its number."""
+    """A chunk's name for messages: anything but a letter, digit or space as its number."""
     return "".join(chr(c) if (chr(c).isalnum() and c < 128) or c == 32 else f"\\x{c:02x}" for c in name)
 
 

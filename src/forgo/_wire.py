@@ -23,7 +23,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a model, as its metadata lists it: the first of ``shape`` is the rows, -1 is free."""
+    """A model's input, as in its metadata: the first of ``shape`` is the rows, -1 is free."""
 
     name: str
     datatype: str
@@ -31,13 +31,13 @@ class Input:
 
 
 def convert(values: Any, to: Input) -> Array:
-    """Make an array of an input's type: floats are rounded once, integers must be whole and fit.
+    """Make an array of an input's type: floats are rounded once; integers must be whole and fit the type.
 
     Raises:
-        ForgoError: a value that the type does not hold.
+        ForgoError: a value does not fit the type.
     """
     try:
-        # Texts as they are: NumPy's own strings lose zero bytes at their end. Integers beyond int64 would be floats.
+        # Strings as they are: NumPy's own lose trailing zero bytes. Integers beyond int64 would become floats.
         exact = to.datatype in ("BYTES", "UINT64") and not isinstance(values, np.ndarray)
         given = np.array(values, object) if exact else np.asarray(values)
     except ValueError as e:  # rows of different lengths
@@ -45,7 +45,7 @@ def convert(values: Any, to: Input) -> Array:
     if to.datatype == "BYTES":
         texts = given.astype(object)
         if odd := [v for v in texts.ravel() if not isinstance(v, str | bytes)]:
-            raise ForgoError(f"{to.name}: a text is needed, not {odd[0]!r:.100}")
+            raise ForgoError(f"{to.name}: must be strings, not {odd[0]!r:.100}")
         return texts
     if given.dtype == object:  # None is a missing number, as in a column of a data frame
         flat = [np.nan if v is None else v for v in given.ravel().tolist()]
@@ -54,7 +54,7 @@ def convert(values: Any, to: Input) -> Array:
     if given.dtype.name == "bfloat16":  # of ml_dtypes
         given = given.astype(np.float32)
     if given.dtype.kind not in "biuf" or (given.dtype.kind == "b") != (to.datatype == "BOOL"):
-        raise ForgoError(f"{to.name}: {to.datatype} is needed, not {_example(given)}")
+        raise ForgoError(f"{to.name}: must be {to.datatype}, not {_example(given)}")
     if to.datatype == "BF16":
         return _to_bfloat16(given)
     wanted = np.dtype(_TYPES[to.datatype])
@@ -100,7 +100,7 @@ def pack(array: Array, datatype: str) -> bytes:
 
 
 def unpack(data: memoryview, datatype: str, shape: list[int]) -> Array:
-    """The array of a tensor's bytes: BF16 as float32, BYTES as objects, str where they are UTF-8."""
+    """The array of a tensor's bytes: BF16 as float32, BYTES as objects, str if they are UTF-8."""
     if datatype == "BF16":
         return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
     if datatype != "BYTES":
@@ -121,7 +121,7 @@ def unpack(data: memoryview, datatype: str, shape: list[int]) -> Array:
 
 
 def request(inputs: dict[str, tuple[str, Array]], outputs: list[str] | None) -> tuple[bytes, dict[str, str]]:
-    """The body and the headers of an inference request: every tensor in binary, both ways."""
+    """The body and headers of an inference request, with every tensor in binary, both ways."""
     listed, tensors = [], []
     for name, (datatype, array) in inputs.items():
         data = pack(array, datatype)
@@ -141,7 +141,7 @@ def request(inputs: dict[str, tuple[str, Array]], outputs: list[str] | None) -> 
 
 
 def response(body: bytes, head_size: int) -> dict[str, Array]:
-    """The outputs of an inference answer, by their names in the model's order."""
+    """The outputs of an inference answer, by name in the model's order."""
     head = json.loads(body[:head_size])
     data = memoryview(body)
     outputs, at = {}, head_size

@@ -1,7 +1,7 @@
-"""Working folders beside a bundle's place, which no ended process leaves behind for long.
+"""Working folders beside a bundle's path, which are removed even if their process was killed.
 
-A folder is removed when its ``with`` block ends. A process that was killed could not: its folder
-is removed by the next one that works on the same place, which tells by the folder's lock that
+A folder is removed when its ``with`` block ends. A killed process cannot do that: the next one
+that works on the same path removes its folder, and knows by the folder's lock that
 its owner is gone.
 """
 
@@ -27,8 +27,8 @@ _OLD = "old"
 def working_folder(place: Path) -> Iterator[Path]:
     """Make a hidden folder beside ``place`` and remove it at the end.
 
-    On the way in, folders that killed processes left behind are removed. One that was killed
-    while it replaced ``place`` has its old content put back.
+    First, folders that killed processes left behind are removed. If one was killed
+    while it replaced ``place``, its old content is restored.
     """
     _sweep(place)
     made = Path(tempfile.mkdtemp(prefix=f".{place.name}.new-", dir=place.parent))
@@ -38,7 +38,7 @@ def working_folder(place: Path) -> Iterator[Path]:
     try:
         if fcntl is not None:
             fcntl.flock(lock, fcntl.LOCK_EX)
-        made.rename(folder)  # only now can another process take it for abandoned, and it is locked
+        made.rename(folder)  # only now could another process think it abandoned, and it is locked
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -47,7 +47,7 @@ def working_folder(place: Path) -> Iterator[Path]:
 
 
 def replace(made: Path, place: Path, work: Path) -> None:
-    """Put ``made`` in the place, instead of what is there, through the working folder ``work``."""
+    """Replace ``place`` with ``made``, through the working folder ``work``."""
     if not place.exists():
         made.rename(place)
         return

@@ -75,106 +75,112 @@ def export(
     preprocess: Callable[[Any], Any] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Result:
-    """Write a trained model as a bundle, after proving that Go answers as the framework does.
+    """Write a trained model as a bundle, after proving that Go gives the framework's answers.
 
-    The examples are answered by the training framework, by the graph's engine in Python (at
-    batches of 1 and 3) and by the Go binary. Where two differ by more than the tolerance, no
-    bundle is left behind. Some of the examples become the bundle's golden cases.
+    The training framework, the engine in Python (at batches of 1 and 3) and the Go binary answer the
+    examples. If two of them differ by more than the tolerance, no bundle is left behind. Some of the
+    examples become the bundle's golden cases.
 
     Args:
-        model: a Keras 3 model (on any backend), a PyTorch module or torch.export's program of it, a fitted model of
-            scikit-learn, XGBoost or LightGBM; or the path of a ``.keras`` file, of an ``.h5`` file of Keras 2 or 3, of a
-            SavedModel's folder, of an ``.onnx`` or ``.pt2`` file, or of one that XGBoost or LightGBM saved.
-            docs/models.md has them all.
-        path: where the bundle goes: ``NAME.forgo``. With a tag, any other name is that of a
-            SavedModel, which is left without the bundle that proved it.
-        force: replace an older bundle, or SavedModel, at ``path``.
-        no_goldens: write a bundle without examples. Its answers are not proven to be the training
-            framework's, which is said wherever it is shown.
-        engine: what runs the graph in Go: "onnxruntime", which is the default, or "tensorflow".
-        tag: of the SavedModel that is written or, where the model is one, of the graph that is
-            meant; several with commas between.
-        signature: of a model that is a SavedModel: how it is called. Unless it is given, the engine "tensorflow"
-            keeps every signature that can be proven, ``serving_default`` as the one that answers where a
-            client names none, and the result's notes say which were left out and why. With one name the
-            bundle has that signature alone; with several and commas between, those, and the first answers.
-        signature_examples: what clients will send to its other signatures, by their names: rows, as examples
-            takes them. A signature that has none is asked the examples, as they are or as tf.Examples.
-        inputs: of such a model: operations in place of a signature's inputs, as ``input_1``.
-        outputs: of such a model: those of the signature's outputs that are wanted, in order; or
-            operations, as ``inferenceLayer/Softmax``.
-        trust: run Python code that the file carries (Lambda layers), and operations of SavedModels
-            that reach files; load a ``.pt2`` file, which is unpickled.
-        slim: leave out the report and, of a model of pictures, the examples' pictures: the golden cases take
-            pictures that were made, which the training framework answers, too. The examples prove the graph
-            all the same, before they are left out.
-        onnx_test_data: write the golden cases in ONNX's own form as well, as ``test_data_set_N/``
-            beside ``model.onnx``.
-        examples: what clients will send. For a model of pictures, a folder or a list of JPEG
-            and PNG files; the model must take float32 [batch, height, width, 3]: values from 0 to
-            255, RGB, unless channels, scale, mean and std say otherwise. For any other model an array [rows, …] of numbers or texts, or a dict
-            of such arrays by input name, or a DataFrame with a column an input. In it a list of ``pathlib.Path`` is pictures, for a model
-            that takes one beside other inputs. Rows may also be in a file, as ``forgo predict`` and servers
-            take them: ``.jsonl`` with a JSON row a line (a picture is ``{"file": "PATH"}`` or ``{"b64": "…"}``),
-            ``.json``, ``.csv``, ``.npy``, ``.npz`` with an array an input; "-" is any of these files on stdin.
-        expected: of a model in a file: the training framework's answers to the examples, an array [rows, …] for each
-            output by its name, or the ``.npz`` file of them. They become the golden answers, and the model in the file must
-            give them. An ``.onnx`` file without them answers for itself, which the bundle says; ONNX's own test data,
-            ``test_data_set_N`` beside the file, are examples and expected answers where no examples are given.
-        precision: of an estimator of tables: what its numeric inputs are, "float32" unless given, or "float64".
-        labels: a classifier's labels in the order of its output, as a list or a text file
-            with one a line. They make the task classification: the model's first output must
-            be probabilities [batch, labels].
-        expected_labels: the right label of each example, in order, as texts or places in labels, None
-            where it is not known; or a text file with one a line. Of examples in a folder they are the
-            names of the folders that the pictures lie in, where these are labels. The accuracy is then
-            measured through the finished bundle, by Go on the raw examples, and recorded. Of a multi-label model
-            each example has a list of them, which may be empty; or they are an array [examples, labels] of 0 and
-            1; or a line of the file has them with commas between, or as a JSON list.
-        accept_accuracy: write the bundle even where that accuracy is near chance, or another of the
-            usual normalizations would make it clearly better. What was accepted is recorded.
-        task: "classification", "multi-label", "regression", "embedding" or "tensors"; without
-            labels, "tensors" unless given. A multi-label model's first output is a probability of
-            each label by itself, [batch, labels]; it is answered with every label over its threshold.
-        append: what goes behind the model's first output, for models that end in logits: "softmax",
-            or "sigmoid" for one number of two labels and for labels that do not exclude each other.
-            Of one probability and two labels the probability of each is made without it.
-        thresholds: of a multi-label model: one for all labels, a list in their order, or a dict by
-            label; 0.5 unless given. A label is answered where its probability is above it.
-        resize: how pictures are brought to the model's size: "bilinear", "bicubic", "lanczos3", "lanczos5",
-            "area" or "nearest-tf" as TensorFlow and Keras do it; the first four with "-antialias" behind them as
-            with its ``antialias=True``; "bilinear-pillow", "bicubic-pillow", "lanczos-pillow", "box-pillow",
-            "hamming-pillow" or "nearest" as Pillow, and torchvision on its pictures, do it; "bicubic-torch" as
-            PyTorch does it without antialias; "bilinear-tf1" as TensorFlow 1 does it.
-        fit: "stretch"; "crop" to keep the aspect ratio, cutting before resizing; "shorter-side" to resize the
-            shorter side to ``shorter_side`` and cut the centre out, as torchvision's Resize and CenterCrop; "pad" to
-            lay the whole picture on a ground of ``pad_colour``, as Pillow's ImageOps.pad.
-        shorter_side: pixels; the larger side of the model's size unless given.
-        pad_colour: red, green and blue, from 0 to 255.
-        alpha: what becomes of transparent pixels: "drop" keeps their colour, as Pillow's
-            ``convert("RGB")`` does; "white" and "black" lay the picture over that ground.
-        channels: the order in which the model was trained to take them, "RGB" or "BGR".
-        scale: how pixels were normalized in training, outside the model: a value is
-            (pixel x scale - mean) / std. A number, or a text such as "1/255". It is put into the
-            model's graph, so that clients go on sending pictures.
+        model: a Keras 3 model (on any backend), a PyTorch module or its torch.export program, or a fitted
+            model of scikit-learn, XGBoost or LightGBM; or the path of a ``.keras`` file, an ``.h5`` file of
+            Keras 2 or 3, a SavedModel's folder, an ``.onnx`` or ``.pt2`` file, or a file that XGBoost or
+            LightGBM saved. docs/models.md lists them all.
+        path: where to write the bundle: ``NAME.forgo``. With a tag, any other name writes a bare
+            SavedModel, without the bundle that proved it.
+        force: replace a bundle, or SavedModel, that exists at ``path``.
+        examples: inputs as clients will send them. For a picture model, a folder or a list of JPEG and
+            PNG files; the model must take float32 [batch, height, width, 3], RGB from 0 to 255 unless
+            channels, scale, mean and std say otherwise. For any other model, an array [rows, …] of
+            numbers or strings, a dict of such arrays by input name, or a DataFrame with a column for
+            each input. A list of ``pathlib.Path`` in the dict holds pictures, for a model that takes
+            one beside other inputs. Or a file of rows, as ``forgo predict`` and servers take it:
+            ``.jsonl`` with a JSON row on each line (a picture is ``{"file": "PATH"}`` or
+            ``{"b64": "…"}``), ``.json``, ``.csv``, ``.npy``, or ``.npz`` with an array for each input;
+            "-" reads any of these from stdin.
+        no_goldens: write a bundle without golden cases. Nothing proves its answers, and everything that
+            shows the bundle says so.
+        engine: what runs the graph in Go: "onnxruntime" (the default) or "tensorflow".
+        tag: the tag of the SavedModel to write; if the model is a SavedModel, the tag of the graph to
+            export. Separate several with commas.
+        signature: for a SavedModel, the signature to call. By default the engine "tensorflow" keeps every
+            signature that can be proven; ``serving_default`` answers clients that name none, and the
+            result's notes name those left out, with the reason. One name keeps that signature alone;
+            several, with commas between them, keep those, and the first answers clients that name none.
+        signature_examples: for a SavedModel, rows for its other signatures, by their names, in the forms
+            that ``examples`` takes. A signature without any gets ``examples``, as they are or as
+            tf.Examples.
+        inputs: for a SavedModel, operations to feed in place of a signature's inputs, such as ``input_1``.
+        outputs: for a SavedModel or an ONNX file, the outputs to keep, in order; or a SavedModel's
+            operations, such as ``inferenceLayer/Softmax``.
+        trust: run Python code that the file carries (Lambda layers), and a SavedModel's operations that
+            reach files; load a ``.pt2`` file, which is unpickled.
+        slim: leave out the report and the examples' pictures. Generated pictures, which the training
+            framework answers too, become the golden cases. The examples still prove the graph first.
+        onnx_test_data: also write the golden cases in ONNX's own form, ``test_data_set_N/`` beside
+            ``model.onnx``.
+        expected: for a model in a file, the training framework's answers to the examples: an array
+            [rows, …] for each output by its name, or an ``.npz`` file of them. The model must give
+            these answers, and they become the golden ones. An ``.onnx`` file without them answers for
+            itself, and the bundle says so. Without examples, ONNX's own test data beside the file,
+            ``test_data_set_N``, gives both.
+        precision: for an estimator of tables, the type of its numeric inputs: "float32" (the default) or
+            "float64".
+        labels: a classifier's labels in the order of its output: a list, or a text file with one on each
+            line. With labels the task is classification: the model's first output must be probabilities
+            [batch, labels].
+        expected_labels: the right label of each example, in order: strings or indices into labels, None
+            if unknown; or a text file with one on each line. For a multi-label model each example has a
+            list of labels, perhaps empty; an array [examples, labels] of 0 and 1; or a line with commas
+            between labels, or a JSON list. Pictures in folders that are named after labels need none.
+            Go measures the accuracy of the finished bundle on the raw examples, and the bundle records
+            it.
+        accept_accuracy: write the bundle even if that accuracy is near chance, or another of the usual
+            normalizations would make it clearly better. The bundle records what was accepted.
+        task: "classification", "multi-label", "regression", "embedding" or "tensors"; by default
+            "classification" with labels, else "tensors". A multi-label model's first output holds an
+            independent probability for each label, [batch, labels]; its answer is every label above its
+            threshold.
+        append: what to append to a model that ends in logits: "softmax", or "sigmoid" for one number and
+            two labels and for labels that do not exclude each other. A single probability with two labels
+            becomes the probability of each without it.
+        thresholds: for a multi-label model, one threshold for all labels, a list in their order, or a
+            dict by label; 0.5 by default. A label is answered if its probability is above its threshold.
+        resize: how to bring pictures to the model's size. "bilinear", "bicubic", "lanczos3", "lanczos5",
+            "area" and "nearest-tf" are TensorFlow's and Keras's; the first four followed by "-antialias"
+            are the same with ``antialias=True``. "bilinear-pillow", "bicubic-pillow", "lanczos-pillow",
+            "box-pillow", "hamming-pillow" and "nearest" are Pillow's, and torchvision's on Pillow images.
+            "bicubic-torch" is PyTorch's without antialias, and "bilinear-tf1" TensorFlow 1's.
+        fit: "stretch"; "crop" to crop to the model's aspect ratio and then resize; "shorter-side" to
+            resize the shorter side to ``shorter_side`` and crop the centre, as torchvision's Resize and
+            CenterCrop do; "pad" to place the whole picture on a background of ``pad_colour``, as Pillow's
+            ImageOps.pad does.
+        shorter_side: pixels; by default the larger side of the model's size.
+        pad_colour: red, green and blue, each from 0 to 255.
+        alpha: what happens to transparent pixels: "drop" keeps their colour, as Pillow's
+            ``convert("RGB")`` does; "white" and "black" blend them with that background.
+        channels: the order of the channels in training: "RGB" or "BGR".
+        scale: how training normalized pixels outside the model: (pixel * scale - mean) / std. A number,
+            or a string such as "1/255". The arithmetic becomes part of the model's graph, so that clients
+            still send pictures.
         mean: one number, or one for each channel in the model's order.
-        std: likewise.
-        preprocess: your own function, which makes the model's input of a picture: an array [height,
-            width, 3], normalized, or a tensor [3, height, width] for PyTorch. It is then the truth: what the framework answers to it are the golden
-            answers, and resize, fit, shorter_side, pad_colour, channels, scale, mean and std must agree with it on every example,
-            within 0.05 of 255. Otherwise the error says by how much not, and which arguments come nearest.
-            A function whose first parameter is annotated as ``str`` or ``Path`` is called with the
-            picture's path, any other with a ``PIL.Image``: RGB, upright, decoded as the bundle does it.
+        std: one number, or one for each channel in the model's order.
+        preprocess: your own function from a picture to the model's input, a normalized array [height,
+            width, 3], or a tensor [3, height, width] for PyTorch. The framework's answers to its arrays become the golden answers, and resize, fit,
+            shorter_side, pad_colour, channels, scale, mean and std must agree with it on every example,
+            within 0.05 of 255. If they do not, the error says by how much, and which arguments come
+            closest. If the function's first parameter is annotated as ``str`` or ``Path``, it gets the
+            picture's path; otherwise a ``PIL.Image``: RGB, upright, decoded as the bundle does.
         tolerance: the largest |got-want| / max(1, |want|) between two sides, at most 1e-3.
 
     Returns:
-        The bundle's path, the Go binary's verdict, the largest difference between the
-        framework and the engine in Python, and the example pictures that were refused.
+        The bundle's path, the Go binary's verdict, the largest difference between the framework and the
+        engine in Python, and the example pictures that were refused.
 
     Raises:
-        ExportError: the model or the examples cannot be used, or the labelled examples say that
-            pictures were prepared otherwise in training; it names the arguments that fit.
-        ParityError: two sides answer differently; it names the stage.
+        ExportError: the model or the examples cannot be used, or the labelled examples show that training
+            prepared pictures differently; the error names the arguments that fit.
+        ParityError: two sides answer differently; the error names the stage.
 
     Example:
         >>> forgo.export(model, "iris.forgo", examples=rows, labels=["setosa", "versicolor", "virginica"])
@@ -182,14 +188,16 @@ def export(
     place = Path(path)
     tags = [t.strip() for t in tag.split(",") if t.strip()] if tag is not None else None
     if tags == []:
-        raise ExportError("a tag must not be empty")
+        raise ExportError("the tag is empty: give one, such as serve")
     adapter = _adapters.of(model)
     chooses = adapter is not None and adapter.chooses
     bare = tags is not None and place.suffix != ".forgo"
     if not bare and place.suffix != ".forgo":
-        raise ExportError(f"{place}: a bundle's name ends in .forgo; a bare SavedModel is written with a tag")
+        raise ExportError(
+            f"{place}: a bundle's name ends in .forgo; with {argument('tag')}, any other name writes a bare SavedModel"
+        )
     if engine not in (None, *_engines.NAMES):
-        raise ExportError(f"there is no engine {engine!r}; it is one of {', '.join(_engines.NAMES)}")
+        raise ExportError(f"{argument('engine')} must be {' or '.join(_engines.NAMES)}, not {engine!r}")
     runs = _engines.named(engine) if engine else _engines.SAVED_MODEL if bare else _engines.ENGINES[0]
     if adapter is not None and runs.name not in adapter.engines:
         raise ExportError(
@@ -204,15 +212,17 @@ def export(
             f"{place}: with {argument('tag')} it becomes a SavedModel, which {runs.name} does not run"
         )
     if slim and (bare or no_goldens):
-        raise ExportError("a slim bundle is proven: it needs examples, and is no bare SavedModel")
+        raise ExportError("a slim bundle needs examples to prove it, and a bare SavedModel cannot be slim")
     if onnx_test_data and (runs.saved_model or no_goldens):
-        raise ExportError("test data in ONNX's form is for ONNX models with examples")
+        raise ExportError(
+            f"{argument('onnx_test_data')} needs examples, and a bundle whose graph is an ONNX file"
+        )
     if not chooses and (signature or signature_examples or inputs or outputs):
-        raise ExportError("a signature, inputs and outputs are chosen of SavedModels alone")
+        raise ExportError("only a SavedModel has a signature, inputs and outputs to choose")
     if task is not None and task not in TASKS:
-        raise ExportError(f"there is no task {task!r}; it is one of {', '.join(TASKS)}")
+        raise ExportError(f"{argument('task')} must be one of {', '.join(TASKS)}, not {task!r}")
     if append not in (None, *APPENDS):
-        raise ExportError(f"there is nothing to append called {append!r}; it is {' or '.join(APPENDS)}")
+        raise ExportError(f"{argument('append')} must be {' or '.join(APPENDS)}, not {append!r}")
     known = read_labels(labels)
     if adapter is not None and not isinstance(model, str | Path):
         told, meant = adapter.means(model)
@@ -236,20 +246,20 @@ def export(
     except ForgoError as e:
         raise ExportError(e.message) from None
     if alpha not in ALPHAS:
-        raise ExportError(f"alpha is one of {', '.join(ALPHAS)}, not {alpha!r}")
+        raise ExportError(f"{argument('alpha')} must be one of {', '.join(ALPHAS)}, not {alpha!r}")
     if examples is None and not no_goldens:
         raise ExportError(
-            f"parity cannot be proven without examples: give some with {argument('examples')}, "
-            f"or {argument('no_goldens', True)} for a bundle that says that it is not proven"
+            f"parity cannot be proven without examples: give {argument('examples')}, "
+            f"or {argument('no_goldens', True)} for a bundle that is marked as not proven"
         )
     if examples is not None and no_goldens:
         raise ExportError(
-            f"with examples there are golden cases: leave out {argument('examples')} or {argument('no_goldens')}"
+            f"examples become golden cases: leave out {argument('examples')} or {argument('no_goldens')}"
         )
     check_place(place, saved_model=bare, force=force)
     if signature_examples and no_goldens:
         raise ExportError(
-            f"with examples there are golden cases: leave out {argument('signature_examples')} or {argument('no_goldens')}"
+            f"examples become golden cases: leave out {argument('signature_examples')} or {argument('no_goldens')}"
         )
     given = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
     in_file = isinstance(model, str | Path)
@@ -257,7 +267,7 @@ def export(
     pictures, picture_name, rows = (None, UNNAMED, None) if tables else _split(given)
     table, lists = _is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
     if preprocess is not None and pictures is None:
-        raise ExportError("preprocess is for models of pictures, with examples")
+        raise ExportError(f"{argument('preprocess')} needs a picture model and example pictures")
     layouts = adapter.layouts if adapter is not None else ("last",)
     prepared = (
         _user_preprocess.apply(preprocess, pictures, alpha, layouts) if preprocess and pictures else None
@@ -279,10 +289,10 @@ def export(
 
     request = Request(
         place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
-        expected=right, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
+        expected_labels=right, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
         lists=lists, folders=_folders(examples, pictures, known, expected_labels),
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
-        prepared=prepared, missing=tables, precision=precision, truth=answers, answers_from=source, tolerance=tolerance, engine=runs.name,
+        prepared=prepared, missing=tables, precision=precision, expected=answers, answers_from=source, tolerance=tolerance, engine=runs.name,
         tags=tags, signature=signature,
         signature_rows={name: _signatures.rows_of(name, given) for name, given in (signature_examples or {}).items()},
         input_operations=inputs, output_operations=outputs, bare=bare,
@@ -302,7 +312,7 @@ def _named(request: Request, file: Path) -> Request:
 
 
 def _export_model(adapter: Adapter, model: Any, request: Request, examples: Any) -> Result:
-    """Take the truth from the model in memory, then export it as it is saved."""
+    """Ask the model in memory, then export it as saved."""
     from forgo.exporting import _pipeline, _process
 
     trained = adapter.adapt(model, request, examples)
@@ -315,7 +325,7 @@ def _export_model(adapter: Adapter, model: Any, request: Request, examples: Any)
         read, _ = _pipeline.read_examples(trained, request, preprocess)
         _pipeline.check_prepared(trained, read, request)
         if read:
-            request = replace(request, truth=_pipeline.answers(trained, read, request))
+            request = replace(request, expected=_pipeline.answers(trained, read, request))
     with working_folder(request.place) as folder:
         file = adapter.save(model, folder)
         if file is None:
@@ -324,22 +334,24 @@ def _export_model(adapter: Adapter, model: Any, request: Request, examples: Any)
 
 
 def _answers(model: Any, expected: Any, examples: Any) -> tuple[Arrays, str]:
-    """The training framework's answers, as arrays or in a file, and what to call them."""
+    """The training framework's answers, from arrays or a file, and their name in messages."""
     if not isinstance(model, str | Path):
         raise ExportError(
-            f"{argument('expected')} is for models in files: a model in memory answers for itself"
+            f"{argument('expected')} is for a model in a file: a model in memory answers for itself"
         )
     if examples is None:
         raise ExportError(
-            f"{argument('expected')} has the answers to examples: give these with {argument('examples')}"
+            f"{argument('expected')} holds the answers to examples: give those with {argument('examples')}"
         )
     if not isinstance(expected, str | Path):
         if not isinstance(expected, dict) or not expected:
-            raise ExportError("expected is a dict of arrays by output, or an .npz file of them")
+            raise ExportError(
+                f"{argument('expected')} must be a dict of arrays by output, or an .npz file of them"
+            )
         return {name: np.asarray(a) for name, a in expected.items()}, "expected"
     path = Path(expected)
     if path.suffix != ".npz":
-        raise ExportError(f"{path}: expected answers are an .npz file with an array for each output")
+        raise ExportError(f"{path}: the expected answers must be an .npz file with an array for each output")
     return {n: np.asarray(a) for n, a in read_file(path).items()}, str(path)  # type: ignore[union-attr]
 
 
@@ -357,7 +369,7 @@ def _split(examples: Any) -> tuple[list[Path] | None, str, Arrays | None]:
     if isinstance(examples, list) and examples and all(isinstance(e, str | Path) for e in examples):
         return [Path(e) for e in examples], UNNAMED, None
     if isinstance(examples, dict) and not examples:
-        raise ExportError("examples: there are none in it")
+        raise ExportError("examples: there are no rows")
     if not isinstance(examples, dict):
         return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}
     pictures = {
@@ -367,7 +379,7 @@ def _split(examples: Any) -> tuple[list[Path] | None, str, Arrays | None]:
     }
     rows = {name: _array(name, given) for name, given in examples.items() if name not in pictures}
     if len(pictures) > 1:
-        raise ExportError(f"examples: {' and '.join(pictures)} are pictures; a model takes one")
+        raise ExportError(f"examples: {' and '.join(pictures)} are pictures; a model takes only one")
     for name, paths in pictures.items():
         return paths, name, rows or None
     return None, UNNAMED, rows
@@ -394,7 +406,7 @@ def _expected(
     """The right label of each example, as given or by its folder; and what there is to say of them."""
     if given is not None:
         if examples is None:
-            raise ExportError("expected labels are those of examples: give some")
+            raise ExportError(f"{argument('expected_labels')} needs {argument('examples')}")
         listed = given
         if isinstance(given, str | Path):
             listed = _label_sets.read(Path(given), labels) if several and labels else read_labels(given)
@@ -405,8 +417,8 @@ def _expected(
     expected = _accuracy.from_folders(pictures, Path(examples), labels)
     if several and expected:
         return None, [
-            "NOT MEASURED: the examples lie in class folders, which say one label of each; "
-            "give all that each has, as expected labels"
+            "NOT MEASURED: class folders give each example one label; "
+            "give all labels of each with --expected-labels"
         ]
     if not folders or (expected and all(expected)):
         return expected, []
@@ -428,7 +440,7 @@ def _array(name: str, given: Any) -> npt.NDArray[Any]:
     except (RuntimeError, TypeError) as e:  # tensors with gradients, or on another device
         raise ExportError(f"examples: {what} cannot be read as an array: {e}") from None
     if array.dtype.kind == "O" and not all(isinstance(e, str | bytes) for e in array.ravel()):
-        raise ExportError(f"examples: {what} are neither numbers nor texts")
+        raise ExportError(f"examples: {what} are neither numbers nor strings")
     return array
 
 
@@ -439,10 +451,8 @@ def read_labels(labels: list[str] | str | Path | None) -> list[str] | None:
     try:
         lines = Path(labels).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as e:
-        raise ExportError(
-            f"{labels}: the labels cannot be read: {getattr(e, 'strerror', None) or e}"
-        ) from None
+        raise ExportError(f"{labels}: cannot read the labels: {getattr(e, 'strerror', None) or e}") from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
-        raise ExportError(f"{labels}: there are no labels in it")
+        raise ExportError(f"{labels}: the file has no labels")
     return found

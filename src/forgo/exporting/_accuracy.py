@@ -1,11 +1,11 @@
-"""Whether the right question is proven: how often a model with labels is right on labelled examples.
+"""Whether pictures are prepared as in training: a classifier's accuracy on labelled examples.
 
-Two halves that agree on wrongly prepared pictures prove nothing. The accuracy is measured on raw
-inputs through the finished bundle, by the Go binary. An export is refused
+Two halves that agree on wrongly prepared pictures prove nothing. So the Go binary answers raw
+inputs with the finished bundle. An export is refused
 
-- near chance: the answers are no better than the same answers in another order would be, and there are
-  enough examples to have seen it if they were (``_guessing.near_chance``);
-- where one of the usual normalizations, or another order of the labels, is clearly better
+- near chance: the answers are no better than the same answers in another order, and there are
+  enough examples to tell (``_guessing.near_chance``);
+- if one of the usual normalizations, or another order of the labels, is clearly better
   (``_guessing.clearly_better``).
 """
 
@@ -35,51 +35,51 @@ if TYPE_CHECKING:
 
 _DOUBTFUL = 0.05
 _MOST_TRIED = 256
-"""Examples that other normalizations are tried on; a whole folder would take too long."""
+"""The most examples that other normalizations are tried on; a whole folder would take too long."""
 _MOST_UNLABELLED = 32
 _LEAST_UNLABELLED = 8
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found out about the question that the bundle answers."""
+    """The measured accuracy, and what follows from it."""
 
     right: int = 0
-    """Of a multi-label model, those that have all of their labels, and no other."""
+    """Examples answered right; for a multi-label model, with exactly their labels."""
     examples: int = 0
-    """That have a label; 0 where nothing was measured."""
+    """Examples with a label; 0 if nothing was measured."""
     chance: float = 0.0
-    """The share that the same answers would have right in any order."""
+    """The accuracy that the same answers would have by chance."""
     refusal: str = ""
-    """Why the bundle must not be written, unless that is accepted."""
+    """Why the bundle must not be written, unless the user accepts it."""
     notes: list[str] = field(default_factory=list)
     balanced: float | None = None
-    """Of a multi-label model: the mean of its labels' balanced accuracies, 0.5 by chance."""
+    """For a multi-label model, the mean of its labels' balanced accuracies, 0.5 by chance."""
     assumed: list[str] | None = None
-    """The labels in the order that was taken for the output's, where none were given."""
+    """The labels assumed for the output, in order, if none were given."""
 
     @property
     def accuracy(self) -> float:
-        """The share of the labelled examples that is right."""
+        """The share of labelled examples answered right."""
         return self.right / self.examples
 
     def entry(self) -> dict[str, Any]:
-        """For the bundle's provenance."""
+        """Its entry in the bundle's provenance."""
         made: dict[str, Any] = {"examples": self.examples, "right": self.right, "chance": self.chance}
         made |= {} if self.balanced is None else {"balanced": self.balanced}
         made |= {"assumed_labels": self.assumed} if self.assumed else {}
         return made | ({"accepted": self.refusal} if self.refusal else {})
 
     def metrics(self) -> dict[str, float]:
-        """For the metrics in the bundle's provenance."""
+        """Its metrics in the bundle's provenance."""
         also = {} if self.balanced is None else {"balanced_accuracy": self.balanced}
         return {"accuracy": self.accuracy, **also}
 
 
 def from_folders(pictures: list[Path], folder: Path, labels: list[str] | None) -> list[str | None] | None:
-    """The label of each picture: the nearest folder above it, below ``folder``, that is called like one.
+    """The label of each picture: the nearest folder above it, below ``folder``, that is named after a label.
 
-    None where no picture lies in such a folder. Without labels the class folders are called like themselves.
+    None if no picture lies in such a folder. Without labels, each class folder's name is the label.
     """
     known = set(labels or class_folders(pictures, folder))
 
@@ -92,17 +92,17 @@ def from_folders(pictures: list[Path], folder: Path, labels: list[str] | None) -
 
 
 def class_folders(pictures: list[Path], folder: Path) -> list[str]:
-    """The folders that all pictures lie in, where there are several."""
+    """The folders that hold all pictures, if there are several."""
     parts = [p.relative_to(folder).parts for p in pictures]
     found = sorted({p[0] for p in parts if len(p) > 1})
     return found if len(found) > 1 and all(len(p) > 1 for p in parts) else []
 
 
 def assumed_labels(request: Request, scores: npt.NDArray[Any]) -> list[str] | None:
-    """The class folders in sorted order, as Keras' ``image_dataset_from_directory`` has them, where the output fits.
+    """The class folders in the order of Keras's ``image_dataset_from_directory``, if the output fits.
 
-    It fits where it is one number for each folder, or one probability of two folders. None where labels or
-    another task were given, or the examples lie in no class folders.
+    It fits if it has one number for each folder, or one probability for two folders. None if labels or
+    another task were given, or there are no class folders.
     """
     if request.labels is not None or request.task is not None or not request.folders:
         return None
@@ -118,7 +118,7 @@ def assumed_labels(request: Request, scores: npt.NDArray[Any]) -> list[str] | No
 
 
 def unmeasured(folders: list[str], output: End) -> str:
-    """Say that class folders could not be taken for the outputs."""
+    """A note that the outputs do not fit the class folders."""
     return (
         f"NOT MEASURED: the examples lie in {len(folders)} class folders, but {output.name!r} has the shape "
         f"{list(output.shape[1:])}, so nothing says whether the bundle is right; give labels"
@@ -126,12 +126,12 @@ def unmeasured(folders: list[str], output: End) -> str:
 
 
 def _of_each(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """One number for each class: of one probability, that of each of the two."""
+    """One number for each class; a single probability becomes those of two classes."""
     return np.hstack([1 - scores, scores]) if scores.shape[1] == 1 else scores
 
 
 def check_count(expected: Sequence[Any], count: int) -> None:
-    """Refuse other expected labels than one an example.
+    """Check that there is one expected label for each example.
 
     Raises:
         ExportError: there are more, or fewer.
@@ -143,19 +143,19 @@ def check_count(expected: Sequence[Any], count: int) -> None:
 def check_expected(
     expected: Sequence[Any], labels: list[str] | None, count: int | None, *, several: bool = False
 ) -> list[Any]:
-    """The expected labels as texts, or as lists of texts.
+    """The expected labels as strings, or as lists of strings.
 
     Args:
-        expected: as they were given.
-        labels: the model's.
-        count: of the examples, None where it is not known yet.
+        expected: the labels as they were given.
+        labels: the model's labels.
+        count: the number of examples, None if not known yet.
         several: whether an example may have several; see ``_label_sets.check``.
 
     Raises:
         ExportError: they do not fit the labels or the examples.
     """
     if labels is None:
-        raise ExportError("expected labels are for a classifier: give its labels, too")
+        raise ExportError(f"expected labels need a classifier: give {argument('labels')} too")
     if count is not None:
         check_count(expected, count)
     if several:
@@ -166,19 +166,21 @@ def check_expected(
             made.append(labels[int(label)])
         elif isinstance(label, list | tuple | set | np.ndarray):
             raise ExportError(
-                f"the expected labels {label!r} are several: if an example may have several, --task multi-label"
+                f"the expected labels {label!r} are several: if an example may have several, give {argument('task', 'multi-label')}"
             )
         elif label is None or label in labels:
             made.append(label)
         else:
-            raise ExportError(f"the expected label {label!r} is none of {', '.join(labels[:20])}")
+            raise ExportError(
+                f"the expected label {label!r} is not among the labels {', '.join(labels[:20])}"
+            )
     return made
 
 
 class Grading(Protocol):
-    """What answers and labels are, and how right ones are told from wrong ones.
+    """Encodes answers and labels as arrays, and grades answers.
 
-    Answers are an array with a row for each example; the truth is one like it.
+    Answers are an array with a row for each example; so are the expected labels.
     """
 
     @property
@@ -188,70 +190,70 @@ class Grading(Protocol):
 
     @property
     def measure(self) -> str:
-        """What the mean of the grades is, before its figure."""
+        """Names the mean of the grades, in front of its value."""
         ...
 
-    def truth(self, expected: list[Any]) -> npt.NDArray[Any]:
-        """What the labels say."""
+    def encode(self, labels: list[Any]) -> npt.NDArray[Any]:
+        """Encode labels."""
         ...
 
     def answered(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """What the framework's probabilities say."""
+        """Encode the framework's probabilities."""
         ...
 
     def read(self, answers: list[dict[str, Any]], output: str) -> npt.NDArray[Any]:
-        """What the Go binary says, all classes of its answers being there."""
+        """Encode the Go binary's answers, which have all classes."""
         ...
 
-    def grades(self, answers: Any, truth: Any) -> npt.NDArray[Any]:
-        """How right each answer is: what other answers are held to."""
+    def grades(self, answers: Any, expected: Any) -> npt.NDArray[Any]:
+        """Grade each answer, to compare with other answers' grades."""
         ...
 
-    def turns(self, truth: Any) -> Numbers:
-        """What examples are taken from in turns."""
+    def turns(self, expected: Any) -> Numbers:
+        """The groups that examples are drawn from in turns."""
         ...
 
     def renamed(self, answers: Any, places: Numbers) -> npt.NDArray[Any]:
-        """Take the output at i for that of the label at places[i]."""
+        """Read output i as that of label places[i]."""
         ...
 
-    def right(self, answers: Any, truth: Any) -> tuple[int, float]:
-        """How many answers are right in all, and the share of them by chance."""
+    def right(self, answers: Any, expected: Any) -> tuple[int, float]:
+        """How many answers are right, and the share expected by chance."""
         ...
 
-    def balanced(self, answers: Any, truth: Any) -> float | None:
-        """The mean of the labels' balanced accuracies, where an example may have several."""
+    def balanced(self, answers: Any, expected: Any) -> float | None:
+        """The mean of the labels' balanced accuracies; None if examples have one label."""
         ...
 
-    def says_little(self, truth: Any) -> str:
-        """Why the examples cannot say whether it guesses, however many there are."""
+    def says_little(self, expected: Any) -> str:
+        """Why no number of such examples tells a guess; "" if they can."""
         ...
 
-    def guesses(self, answers: Any, truth: Any) -> bool:
-        """Whether answers are as good as guessed."""
+    def guesses(self, answers: Any, expected: Any) -> bool:
+        """Whether answers are no better than guesses."""
         ...
 
-    def cannot_tell(self, answers: Any, truth: Any) -> bool:
+    def cannot_tell(self, answers: Any, expected: Any) -> bool:
         """Whether the examples are too few to tell."""
         ...
 
     def told(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
-        """How good the answers are, in words."""
+        """The accuracy, in words."""
         ...
 
 
 @dataclass(frozen=True)
 class Classes:
-    """Answers with one class each: places in the labels, int64 [n]."""
+    """Grades answers with one class each: indices into the labels, int64 [n]."""
 
     labels: list[str]
     assumed: bool = False
     """Whether the bundle has no labels."""
     measure = "is right on"
 
-    def truth(self, expected: list[Any]) -> Numbers:
+    def encode(self, labels: list[Any]) -> Numbers:
         """See Grading."""
-        return np.array([self.labels.index(label) for label in expected])
+        return np.array([self.labels.index(label) for label in labels])
 
     def answered(self, scores: npt.NDArray[Any]) -> Numbers:
         """See Grading."""
@@ -262,43 +264,43 @@ class Classes:
         """See Grading."""
         if self.assumed:
             return self.answered(np.array([a["outputs"][output] for a in answers], float))
-        return self.truth([a["classes"][0]["label"] for a in answers])
+        return self.encode([a["classes"][0]["label"] for a in answers])
 
-    def grades(self, answers: Numbers, truth: Numbers) -> npt.NDArray[np.bool_]:
+    def grades(self, answers: Numbers, expected: Numbers) -> npt.NDArray[np.bool_]:
         """See Grading."""
-        return np.asarray(answers == truth)
+        return np.asarray(answers == expected)
 
-    def turns(self, truth: Numbers) -> Numbers:
+    def turns(self, expected: Numbers) -> Numbers:
         """See Grading."""
-        return truth
+        return expected
 
     def renamed(self, answers: Numbers, places: Numbers) -> Numbers:
         """See Grading."""
         return places[answers]
 
-    def right(self, answers: Numbers, truth: Numbers) -> tuple[int, float]:
+    def right(self, answers: Numbers, expected: Numbers) -> tuple[int, float]:
         """See Grading."""
-        return int((answers == truth).sum()), _guessing.chance(answers, truth)
+        return int((answers == expected).sum()), _guessing.chance(answers, expected)
 
-    def balanced(self, answers: Numbers, truth: Numbers) -> None:
+    def balanced(self, answers: Numbers, expected: Numbers) -> None:
         """See Grading."""
 
-    def says_little(self, truth: Numbers) -> str:
+    def says_little(self, expected: Numbers) -> str:
         """See Grading."""
-        if len(set(truth.tolist())) > 1:
+        if len(set(expected.tolist())) > 1:
             return ""
         return "the labelled examples are of one class, which says little of a classifier"
 
-    def guesses(self, answers: Numbers, truth: Numbers) -> bool:
+    def guesses(self, answers: Numbers, expected: Numbers) -> bool:
         """See Grading."""
-        return _guessing.near_chance(answers, truth, _guessing.chance(answers, truth))
+        return _guessing.near_chance(answers, expected, _guessing.chance(answers, expected))
 
-    def cannot_tell(self, answers: Numbers, truth: Numbers) -> bool:
+    def cannot_tell(self, answers: Numbers, expected: Numbers) -> bool:
         """See Grading."""
-        halfway = _guessing.halfway(_guessing.chance(answers, truth))
+        halfway = _guessing.halfway(_guessing.chance(answers, expected))
         return (
-            float((answers == truth).mean()) < halfway
-            and _guessing.p_value(answers, truth) >= _guessing.CERTAIN
+            float((answers == expected).mean()) < halfway
+            and _guessing.p_value(answers, expected) >= _guessing.CERTAIN
         )
 
     def told(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
@@ -314,34 +316,34 @@ def judge(
     scores: npt.NDArray[Any],
     picture: str | None,
 ) -> Measured:
-    """Measure the finished bundle of a model with labels, and look whether it was asked the right question.
+    """Measure the accuracy of a classifier's finished bundle, and judge it.
 
     Args:
-        model: what was exported, without its normalization.
-        request: with its labels and, where there are any, the expected ones.
-        bundle: the bundle, proven.
-        examples: all that can be used.
+        model: the exported model, without its normalization.
+        request: has its labels and any expected ones.
+        bundle: the proven bundle.
+        examples: all usable examples.
         scores: the framework's probabilities for them.
-        picture: the input that pictures become, where the model takes any.
+        picture: the picture input's name, if the model has one.
 
     Raises:
-        ParityError: the Go binary refuses an example that Python reads.
+        ParityError: the Go binary refuses an example that Python accepts.
     """
     assumed = None if request.labels else request.folders
     labels = request.labels or request.folders or []
     limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
     grading: Grading = Classes(labels, bool(assumed)) if limits is None else _label_sets.Sets(labels, limits)
-    expected = request.expected or []
-    labelled = [i for i, e in enumerate(examples) if expected and expected[e.index] is not None]
+    stated = request.expected_labels or []
+    labelled = [i for i, e in enumerate(examples) if stated and stated[e.index] is not None]
     if not labelled:
         if picture is None or limits is not None or request.report is not None:  # forgo trained it
             return Measured()
         return Measured(notes=_unlabelled(model, request, examples, _of_each(scores), picture))
-    truth = grading.truth([expected[examples[i].index] for i in labelled])
+    expected = grading.encode([stated[examples[i].index] for i in labelled])
     given = _ask_go(bundle, request, [examples[i] for i in labelled], every=limits is not None)
     answers = grading.read(given, model.outputs[0].name)
     found = Measured(
-        *_counted(grading, answers, truth), balanced=grading.balanced(answers, truth), assumed=assumed
+        *_counted(grading, answers, expected), balanced=grading.balanced(answers, expected), assumed=assumed
     )
     how = grading.told(found.accuracy, found.examples, found.chance, found.balanced)
     notes = (
@@ -355,31 +357,31 @@ def judge(
             "and the bundle answers with them"
         )
     better = max(
-        _other_normalization(model, request, examples, labelled, grading, truth, scores, picture),
-        _other_order(grading, answers, truth),
+        _other_normalization(model, request, examples, labelled, grading, expected, scores, picture),
+        _other_order(grading, answers, expected),
     )[1]
     refusal = ""
     if better:
         refusal = f"the bundle is {how}; {better}"
-    elif grading.guesses(answers, truth):
+    elif grading.guesses(answers, expected):
         refusal = (
             f"the bundle is {how}: it guesses. No usual normalization and no other order of the labels is clearly better; "
             "see how pictures or rows were prepared in training"
         )
-    elif little := grading.says_little(truth):
+    elif little := grading.says_little(expected):
         notes.append(little)
-    elif grading.cannot_tell(answers, truth):
+    elif grading.cannot_tell(answers, expected):
         notes.append(f"the bundle is {how}: they are too few to tell whether it guesses")
     return replace(found, refusal=refusal, notes=notes)
 
 
-def _counted(grading: Grading, answers: Any, truth: Any) -> tuple[int, int, float]:
-    right, by_chance = grading.right(answers, truth)
-    return right, len(truth), by_chance
+def _counted(grading: Grading, answers: Any, expected: Any) -> tuple[int, int, float]:
+    right, by_chance = grading.right(answers, expected)
+    return right, len(expected), by_chance
 
 
 def _ask_go(bundle: Path, request: Request, examples: list[Example], *, every: bool) -> list[dict[str, Any]]:
-    """Have the Go binary answer raw inputs: picture files where they are, rows from files of their own."""
+    """Have the Go binary answer raw inputs: picture files as they are, rows from temporary files."""
     with tempfile.TemporaryDirectory(prefix="forgo-rows-") as folder:
         files = []
         for e in examples:
@@ -404,16 +406,16 @@ def _other_normalization(
     examples: list[Example],
     labelled: list[int],
     grading: Grading,
-    truth: npt.NDArray[Any],
+    expected: npt.NDArray[Any],
     scores: npt.NDArray[Any],
     picture: str | None,
 ) -> tuple[float, str]:
-    """Say which of the usual normalizations is clearly better, if one is; with its accuracy before that."""
+    """Name the usual normalization that is clearly better, if any, after its accuracy."""
     if picture is None:
         return 0.0, ""
     others = _others(request, examples[0].inputs[picture])
-    part = _spread(grading.turns(truth))
-    some = truth[part]
+    part = _spread(grading.turns(expected))
+    some = expected[part]
     now = grading.grades(grading.answered(scores[[labelled[i] for i in part]]), some)
     if (now < grading.grades(some, some)).sum() < _guessing.least_gain(len(others)):
         return 0.0, ""
@@ -428,29 +430,29 @@ def _other_normalization(
     if not better:
         return 0.0, ""
     best = max(better.values(), key=lambda right: right.sum())
-    # Those that the examples cannot tell from the best: which it is, training knows.
+    # Those that the examples cannot tell from the best one: only training knows which it is.
     likely = {what: right for what, right in better.items() if _guessing.doubt(best, right) >= _DOUBTFUL}
     said = [
         f"{_percent(float(right.mean()))} with {what} ({others[what].flags() or 'no --scale --mean --std --channels'})"
         for what, right in sorted(likely.items(), key=lambda item: -item[1].sum())[:3]
     ]
-    of = "" if len(part) == len(truth) else f" of {len(part)} of them"
+    of = "" if len(part) == len(expected) else f" of {len(part)} of them"
     return float(best.mean()), (
         f"the model {grading.measure} {', '.join(said)}{of}: export it {'so' if len(said) == 1 else 'as training did'}"
     )
 
 
-def _spread(truth: Numbers) -> list[int]:
-    """Some of the examples, as many of each class as there are, in turns."""
-    turns = np.zeros(len(truth), int)
-    for c in set(truth.tolist()):
-        at = np.flatnonzero(truth == c)
+def _spread(expected: Numbers) -> list[int]:
+    """Some of the examples, drawn from the classes in turns."""
+    turns = np.zeros(len(expected), int)
+    for c in set(expected.tolist()):
+        at = np.flatnonzero(expected == c)
         turns[np.random.default_rng(0).permutation(at)] = np.arange(len(at))
     return sorted(np.argsort(turns, kind="stable")[:_MOST_TRIED].tolist())
 
 
 def _asked(model: Trained, name: str, examples: list[Example], other: Normalization) -> npt.NDArray[Any]:
-    """What the training framework answers to pixels that are normalized otherwise."""
+    """The training framework's answers to pixels that are normalized differently."""
     inputs = stack(examples)
     answers: npt.NDArray[Any] = model.predict({**inputs, name: other.apply(inputs[name])})[
         model.outputs[0].name
@@ -458,15 +460,17 @@ def _asked(model: Trained, name: str, examples: list[Example], other: Normalizat
     return answers
 
 
-def _other_order(grading: Grading, answers: npt.NDArray[Any], truth: npt.NDArray[Any]) -> tuple[float, str]:
-    """Say which other order of the labels is clearly better, if one is; with its accuracy before that."""
+def _other_order(
+    grading: Grading, answers: npt.NDArray[Any], expected: npt.NDArray[Any]
+) -> tuple[float, str]:
+    """Name the other order of the labels that is clearly better, if any, after its accuracy."""
     labels = grading.labels
     orders = [sorted(labels), sorted(labels, key=_natural), *([labels[::-1]] if len(labels) == 2 else [])]
     orders = [o for i, o in enumerate(orders) if o != labels and o not in orders[:i]]
-    now = grading.grades(answers, truth)
+    now = grading.grades(answers, expected)
     for order in orders:
         places = np.array([labels.index(label) for label in order])
-        right = grading.grades(grading.renamed(answers, places), truth)
+        right = grading.grades(grading.renamed(answers, places), expected)
         if _guessing.clearly_better(now, right, len(orders)):
             return float(right.mean()), (
                 f"with the labels in the order {', '.join(order[:6])}{', …' if len(order) > 6 else ''} it {grading.measure} "
@@ -476,7 +480,7 @@ def _other_order(grading: Grading, answers: npt.NDArray[Any], truth: npt.NDArray
 
 
 def _natural(label: str) -> list[tuple[bool, int, str]]:
-    """As timm sorts: numbers in names by their size."""
+    """A sort key as in timm: numbers in names sort by value."""
     return [
         (not p.isdigit(), int(p) if p.isdigit() else 0, p.lower()) for p in re.split(r"(\d+)", label) if p
     ]
@@ -485,10 +489,10 @@ def _natural(label: str) -> list[tuple[bool, int, str]]:
 def _unlabelled(
     model: Trained, request: Request, examples: list[Example], scores: npt.NDArray[Any], picture: str
 ) -> list[str]:
-    """Warn where a usual normalization makes a classifier far surer of itself than pixels as they are.
+    """Warn if a usual normalization makes a classifier far more certain than raw pixels do.
 
-    Surer is said in the mutual information of example and answer, as a share of what there could be: a network
-    that is sure of one answer for all has none. It must be a quarter higher, or a tenth while the mean doubt,
+    Certainty is the mutual information of example and answer, as a share of its maximum: a network
+    that gives one answer to all examples has none. It must be a quarter higher, or a tenth while the mean doubt,
     one less the best probability, falls to a quarter.
     """
     if len(examples) < _LEAST_UNLABELLED or not request.normalization.nothing:
@@ -518,7 +522,7 @@ def _doubtful(scores: npt.NDArray[Any]) -> float:
 
 
 def _information(scores: npt.NDArray[Any]) -> float:
-    """Mutual information of example and answer, as a share of what there could be."""
+    """Mutual information of example and answer, as a share of its maximum."""
 
     def entropy(p: npt.NDArray[Any]) -> npt.NDArray[Any]:
         p = np.clip(p.astype(np.float64), 1e-12, 1)
@@ -533,10 +537,10 @@ def _percent(share: float) -> str:
 
 
 def accept_or_refuse(found: Measured, request: Request, hints: list[str]) -> None:
-    """Stop the export where its question is wrong, unless that is accepted.
+    """Stop the export if the accuracy refuses it, unless the user accepts that.
 
     Raises:
-        ExportError: with what to do.
+        ExportError: the bundle is refused; the message says what to do.
     """
     if found.refusal and not request.accept_accuracy:
         hint = f" ({hints[0]})" if hints else ""

@@ -1,7 +1,7 @@
-"""What an adapter is: everything the export knows about one framework, as a value.
+"""What an adapter is: a value with everything that the export knows about one framework.
 
-An adapter is one file with a value of this type, called ADAPTER, and one line in ``_adapters``. The framework
-is imported by its functions alone, so that the list of adapters costs no import of a framework.
+An adapter is one file with a value of this type, called ADAPTER, and one line in ``_adapters``. Only its
+functions import the framework, so that listing the adapters imports none.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def _nothing(path: Path, trust: bool) -> None:
 
 
 def _loads_no_file(path: Path, request: Request) -> tuple[Trained, Request]:
-    raise ExportError(f"{path}: it is loaded by no adapter")
+    raise ExportError(f"{path}: no adapter loads it")
 
 
 def _takes_no_model(model: Any, request: Request, examples: Any) -> Trained:
-    raise ExportError(f"a {type(model).__name__} is taken by no adapter")
+    raise ExportError(f"a {type(model).__name__}: no adapter takes it")
 
 
 def _no_meaning(model: Any) -> tuple[list[str] | None, str | None]:
@@ -49,41 +49,40 @@ def _stays(model: Any, folder: Path) -> Path | None:
 
 @dataclass(frozen=True)
 class Adapter:
-    """How the models of a framework are recognized, loaded, saved and asked."""
+    """How a framework's models are recognized, loaded, saved and run."""
 
     module: str
-    """The module that has it as ADAPTER, by which the clean process finds it."""
+    """The module whose ADAPTER this is; the clean process imports it by this name."""
     models: str = ""
-    """What it takes in memory, for messages: "a Keras 3 model"."""
+    """The models that it takes in memory, for messages: "a Keras 3 model"."""
     files: str = ""
-    """What it takes by its path, for messages: "a .keras or .h5 file"."""
+    """The files that it takes, for messages: "a .keras or .h5 file"."""
     engines: tuple[str, ...] = _engines.NAMES
-    """What can run its graphs in Go."""
+    """The names of the engines that can run its graphs."""
     chooses: bool = False
-    """Whether a model is chosen out of its files by tags, a signature, inputs or outputs."""
+    """Whether users choose a model in its files by tags, a signature, inputs or outputs."""
     is_file: Callable[[Path], bool] = _no
-    """Whether a path is one of its files, told without its framework."""
+    """Whether a path is one of its files. Does not import the framework."""
     check: Callable[[Path, bool], None] = _nothing
-    """Refuse a file before the framework sees it, unless it is trusted; in the user's process."""
+    """Refuse a file, unless it is trusted, before the framework opens it. Runs in the user's process."""
     load: Callable[[Path, Request], tuple[Trained, Request]] = _loads_no_file
-    """Load a file in the clean process. The request comes back with what the model says of it."""
+    """Load a file in the clean process. Returns the request with what the model adds to it."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables of the clean process."""
+    """Environment variables of the clean process."""
     is_model: Callable[[Any], bool] = _no
-    """Whether an object is one of its models. It imports nothing: whoever has a model has its framework."""
+    """Whether an object is one of its models. Imports nothing: a caller with a model has its framework."""
     adapt: Callable[[Any, Request, Any], Trained] = _takes_no_model
-    """Take a model in memory, in the user's process, where it gives the answers that the bundle is held to. The
-    examples come as the user gave them."""
+    """Take a model in memory, in the user's process. Its answers there become the expected ones. The
+    examples are as the user gave them."""
     layouts: tuple[str, ...] = ("last",)
-    """Where the pictures that its models are given may have their channels: "last", [height, width, channels], or
-    "first"."""
+    """Where the pictures of its models may have their channels: "last", [height, width, channels], or "first"."""
     tables: bool = False
-    """Whether its rows are a table: a DataFrame or a matrix, where numbers may be missing. Its models have ``rows``,
+    """Whether its rows are a table: a DataFrame or a matrix, in which numbers may be missing. Its models have ``rows``,
     the examples by input."""
     means: Callable[[Any], tuple[list[str] | None, str | None]] = _no_meaning
-    """The labels and the task that a model in memory tells of itself, where the user says neither."""
+    """The labels and the task that a model in memory knows, used if the user gives neither."""
     test_data: Callable[[Path], tuple[Arrays, Arrays] | None] = _no_test_data
-    """Rows and the framework's answers to them that lie beside a file, by input and output; None where none do."""
+    """Rows and expected answers in files beside the model's, by input and output; None if there are none."""
     save: Callable[[Any, Path], Path | None] = _stays
-    """Save a model in memory as a file for ``load``, in a folder that is removed later. None, where it cannot
-    be saved or needs no clean process: it is then converted in the user's."""
+    """Save a model in memory as a file for ``load``, in a temporary folder. Returns None if the model cannot
+    be saved or needs no clean process; the user's process then converts it."""

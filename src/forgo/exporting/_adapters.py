@@ -1,4 +1,4 @@
-"""The adapters, a line each, and which of them takes a model."""
+"""The list of adapters, and the choice of one for a model."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ ADAPTERS: tuple[Adapter, ...] = (
     _torch.ADAPTER,  # behind Keras, whose models on PyTorch are modules, too
     _xgboost.ADAPTER,
     _lightgbm.ADAPTER,
-    _sklearn.ADAPTER,  # last: estimators of others are of its kind, too
+    _sklearn.ADAPTER,  # last: other libraries' estimators are also scikit-learn's
 )
 
 
 def of(model: Any) -> Adapter | None:
-    """The adapter that takes a model or the path of one; None where there is none."""
+    """The adapter that takes a model or a model's path; None if no adapter does."""
     if isinstance(model, str | Path):
         return next((a for a in ADAPTERS if a.is_file(Path(model))), None)
     return next((a for a in ADAPTERS if a.is_model(model)), None)
 
 
 def files() -> str:
-    """What can be exported by its path."""
+    """The kinds of files that can be exported."""
     return _listed([a.files for a in ADAPTERS if a.files])
 
 
 def refused(model: Any) -> ExportError:
-    """What there is to say of a model that no adapter takes."""
+    """The error for a model that no adapter takes."""
     if not isinstance(model, str | Path):
         return ExportError(
-            f"a {type(model).__module__}.{type(model).__name__} cannot be exported; "
+            f"a {type(model).__module__}.{type(model).__name__} cannot be exported: "
             f"give {_listed([a.models for a in ADAPTERS if a.models])}, or the path of {files()}"
         )
     if not Path(model).exists():
         return ExportError(f"{model}: no such file")
-    return ExportError(f"{model}: it must be {files()}")
+    return ExportError(f"{model}: must be {files()}")
 
 
 def _listed(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a .keras or .h5 file would take, and reach, as it is loaded: told without loading it."""
+"""How much memory loading a .keras or .h5 file would take, and which files it would open, without loading it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import IO, Any
 from forgo._errors import ExportError
 
 ROOM = 64 << 20
-"""Bytes that any file may become."""
+"""The memory that any file may take, in bytes."""
 GROWTH = 20
-"""How many times its own length a file may become: weights hardly compress, and Keras stores them as they are."""
+"""How many times its length a file may take: weights hardly compress, and Keras stores them uncompressed."""
 
 NAMES = 1_000_000
-"""How many groups and weights a file may have, by any name."""
+"""How many names of groups and weights a file may have."""
 
 
 def check_archive(file: Path) -> None:
-    """Refuse a .keras file whose members become far more than it is.
+    """Refuse a .keras file whose members grow far beyond its length.
 
     Raises:
         ExportError: it is refused.
@@ -30,11 +30,11 @@ def check_archive(file: Path) -> None:
         with zipfile.ZipFile(file) as archive:
             _check_size(file, sum(m.file_size for m in archive.infolist()), _most(file))
     except zipfile.BadZipFile as e:
-        raise ExportError(f"{file}: Keras cannot load it: it is no .keras file: {e}") from None
+        raise ExportError(f"{file}: Keras cannot load it: it is not a .keras file: {e}") from None
 
 
 def check_weights(file: Path) -> None:
-    """Refuse a file whose weights become far more than it is, or lie in other files.
+    """Refuse a file whose weights grow far beyond its length, or lie in other files.
 
     Raises:
         ExportError: it is refused.
@@ -49,19 +49,19 @@ def check_weights(file: Path) -> None:
                 if name.endswith((".h5", ".hdf5")):
                     _check_hdf5(file, io.BytesIO(archive.read(name)), _most(file))
     except (zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError, zlib.error) as e:
-        raise ExportError(f"{file}: Keras cannot load it: it is no .keras file: {e}") from None
+        raise ExportError(f"{file}: Keras cannot load it: it is not a .keras file: {e}") from None
 
 
 def _most(file: Path) -> int:
     found = file.stat()
-    kept = getattr(found, "st_blocks", found.st_size) * 512  # less than it is long, of a file with holes
+    kept = getattr(found, "st_blocks", found.st_size) * 512  # a file with holes takes less than its length
     return ROOM + GROWTH * min(found.st_size, kept)
 
 
 def _check_size(file: Path, size: int, most: int) -> None:
     if size > most:
         raise ExportError(
-            f"{file}: it would become {size:,} bytes as it is loaded, more than {most:,}: "
+            f"{file}: loading it would take {size:,} bytes, more than {most:,}: "
             "save the model again with model.save()"
         )
 
@@ -77,11 +77,11 @@ def _check_hdf5(file: Path, opened: IO[bytes], most: int) -> None:
         with h5py.File(opened, "r") as stored:
             _check_size(file, sum(_size(file, d) for d in _datasets(file, stored, h5py)), most)
     except (OSError, RuntimeError, KeyError, ValueError) as e:
-        raise ExportError(f"{file}: Keras cannot load it: its weights are no HDF5 file: {e}") from None
+        raise ExportError(f"{file}: Keras cannot load it: its weights are not an HDF5 file: {e}") from None
 
 
 def _datasets(file: Path, group: Any, h5py: Any) -> Iterator[Any]:
-    """Every dataset that a group holds by any name: one with many names is loaded many times."""
+    """Every dataset in a group under each of its names: Keras loads one once for each name."""
     pending = [(group, frozenset({hash(group.id)}))]
     names = 0
     while pending:
@@ -93,7 +93,7 @@ def _datasets(file: Path, group: Any, h5py: Any) -> Iterator[Any]:
             if isinstance(link, h5py.ExternalLink):
                 raise ExportError(f"{file}: its {name!r} is in another file, {link.filename!r}")
             if isinstance(link, h5py.SoftLink):
-                continue  # the name of something that is met by another
+                continue  # another name of a group already visited
             item = group[name]
             if isinstance(item, h5py.Dataset):
                 yield item

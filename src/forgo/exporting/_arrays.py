@@ -1,4 +1,4 @@
-"""Arrays in files, without Python objects in them: golden cases, and what forgo's processes hand over."""
+"""Arrays in files without Python objects: golden cases, and data between forgo's processes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from forgo.exporting._model import STRING, Arrays
 
 BFLOAT16 = "bfloat16"
 LENGTHS = ":lengths"
-"""Ends the name of a string array's second half; no input or output has a colon in its name."""
+"""The suffix of a string array's second half; names of inputs and outputs have no colon."""
 
 
 def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
-    """Values as an array of a type; strings are objects, each bytes: those of a text are UTF-8.
+    """Values as an array of a type. Strings become objects that hold bytes, text in UTF-8.
 
-    Floating-point numbers are rounded, as those of JSON are. Nothing else changes a value.
+    Floating-point numbers are rounded as in JSON. Nothing else changes a value.
 
     Raises:
-        ValueError, TypeError: they are of another kind, or do not fit the type.
+        ValueError, TypeError: the values are of another kind, or do not fit the type.
     """
     if dtype != STRING:
         return _numbers(np.asarray(values), dtype)
@@ -40,7 +40,7 @@ def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
 
 def _numbers(given: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     wanted = np.dtype(dtype)
-    if given.dtype.name == BFLOAT16:  # which is of no kind that NumPy knows
+    if given.dtype.name == BFLOAT16:  # NumPy knows no kind for it
         given = given.astype(np.float32)
     if (given.dtype.kind == "b") != (wanted.kind == "b") or given.dtype.kind not in "biuf":
         raise TypeError(f"the values are {'texts' if given.dtype.kind in 'OSU' else given.dtype}")
@@ -60,7 +60,7 @@ def texts(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A string array with str elements, which ONNX Runtime takes.
 
     Raises:
-        ExportError: one is bytes that are no text.
+        ExportError: a string is not UTF-8.
     """
     made = np.empty(array.shape, dtype=object)
     for i, text in np.ndenumerate(array):
@@ -68,8 +68,7 @@ def texts(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
             made[i] = text.decode()
         except UnicodeDecodeError:
             raise ExportError(
-                "a string is bytes that are not UTF-8, which ONNX Runtime does not take here: "
-                f"{argument('engine', 'tensorflow')} does"
+                f"a string is not UTF-8, which ONNX Runtime needs: {argument('engine', 'tensorflow')} does"
             ) from None
     return made
 
@@ -106,7 +105,7 @@ def unpack(packed: Arrays) -> Arrays:
 
 
 def _bfloat16(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What NumPy's files keep of bfloat16, which they do not know, is two bytes without a type."""
+    """NumPy's files keep bfloat16, which they do not know, as two bytes without a type."""
     if array.dtype != np.dtype("V2"):
         return array
     import ml_dtypes

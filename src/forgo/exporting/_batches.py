@@ -1,4 +1,4 @@
-"""Graphs that take a number of rows at once and no other, as Go runs them (predict/parts.go)."""
+"""Graphs with a fixed batch size, run as Go runs them (predict/parts.go)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from forgo.exporting._model import Arrays
 
 SINGLE = 0
-"""The batch of a graph that takes one row without a dimension for it."""
+"""The batch of a graph that takes one row, without a batch dimension."""
 
 
 def in_parts(run: Callable[[Arrays], Arrays], inputs: Arrays, batch: int | None) -> Arrays:
-    """Run rows in parts of a fixed size; the last is filled up with copies of its last row.
+    """Run rows in parts of a fixed size; copies of its last row fill up the last part.
 
     Args:
         run: the graph.
         inputs: the rows.
-        batch: how many rows the graph takes; None for any, SINGLE for one without a dimension.
+        batch: how many rows the graph takes; None for any, SINGLE for one row without a batch dimension.
     """
     if batch is None:
         return run(inputs)
@@ -37,5 +37,5 @@ def in_parts(run: Callable[[Arrays], Arrays], inputs: Arrays, batch: int | None)
 
 
 def inner_shape(shape: tuple[int | None, ...], batch: int | None) -> tuple[int | None, ...]:
-    """The shape that the graph has of an end whose first dimension is the batch."""
+    """The graph's own shape of an input or output whose first dimension is the batch."""
     return shape[1:] if batch == SINGLE else (batch, *shape[1:])

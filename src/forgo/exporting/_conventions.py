@@ -1,7 +1,7 @@
-"""Known networks: how keras.applications prepares their pictures, told by the names of models and layers.
+"""Known networks: how keras.applications prepares their pictures, recognized by names of models and layers.
 
-It is a hint, never a rule: a network of that name may have been trained otherwise. What examples with labels say
-(_accuracy) is what counts.
+It is a hint, never a rule: a network of that name may have been trained differently. Labelled examples
+decide (_accuracy).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from forgo.exporting._normalization import USUAL, Normalization
 
 _CAFFE = "caffe's means taken off, BGR"
 _TF = "pixels from -1 to 1"
-_TORCH = "torch's mean and deviation"
+_TORCH = "torch's mean and std"
 
 # The ``preprocess_input`` of each family, by the name that keras.applications gives the model. The last two
-# hold it themselves, unless they were built with include_preprocessing=False.
+# contain it, unless they were built with include_preprocessing=False.
 _FAMILIES = (
     (r"resnet(50|101|152)|vgg(16|19)", _CAFFE),
     (r"resnet(50|101|152)v2|mobilenet_\d[\d.]*_\d+|mobilenetv2_\d[\d.]*_\d+|inception_v3|inception_resnet_v2", _TF),
@@ -28,7 +28,7 @@ _FAMILIES = (
     (r"efficientnetv2-[sml]|mobilenetv3(small|large)", _TF),
 )  # fmt: skip
 
-# By layers, where a network's own were built upon and its name is lost: all of them are in no other family.
+# By layers, for networks that were built upon and lost their name: no other family has all of them.
 _LAYERS = (
     ("resnet50", ("conv1_conv", "conv1_bn", "conv5_block3_out", "conv2_block1_1_conv")),
     ("resnet50v2", ("conv1_conv", "conv2_block1_preact_bn", "post_bn")),
@@ -42,7 +42,7 @@ _LAYERS = (
 )  # fmt: skip
 
 _NORMALIZING = ("Rescaling", "Normalization")
-# What ``preprocess_input`` and arithmetic on pixels leave in a functional model.
+# The layers that ``preprocess_input`` and arithmetic on pixels leave in a functional model.
 _ARITHMETIC = (
     "Subtract",
     "Multiply",
@@ -59,7 +59,7 @@ _ARITHMETIC = (
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer, those of inner models included."""
+    """One layer, including those of inner models."""
 
     kind: str
     name: str
@@ -67,23 +67,23 @@ class Layer:
 
 @dataclass(frozen=True)
 class Known:
-    """A network that is known, and what it expects where it does not see to it itself."""
+    """A known network, and the normalization that it expects unless it contains one."""
 
     name: str
     way: str
-    """One of USUAL."""
+    """A key of USUAL."""
 
 
 def layers_of(model: Any) -> Iterator[Layer]:
     """A Keras model's layers in order, inner models before their own layers."""
-    for layer in getattr(model, "operations", getattr(model, "layers", [])):  # arithmetic is no layer
+    for layer in getattr(model, "operations", getattr(model, "layers", [])):  # arithmetic is not a layer
         yield Layer(type(layer).__name__, str(layer.name))
         if getattr(layer, "layers", None):
             yield from layers_of(layer)
 
 
 def recognize(names: list[str]) -> Known | None:
-    """Tell a network by the names of its model and layers."""
+    """Recognize a network by the names of its model and layers."""
     for name in names:
         for pattern, way in _FAMILIES:
             if re.fullmatch(pattern, name, flags=re.IGNORECASE):
@@ -97,7 +97,7 @@ def recognize(names: list[str]) -> Known | None:
 
 
 def normalizes_itself(layers: list[Layer]) -> str:
-    """The first layer that normalizes pixels, before any convolution; "" where there is none."""
+    """The first layer that normalizes pixels, before any convolution; "" if there is none."""
     for layer in layers:
         if layer.kind in _NORMALIZING or layer.kind in _ARITHMETIC or layer.name == "normalization":
             return f"{layer.kind} {layer.name!r}"
@@ -107,13 +107,13 @@ def normalizes_itself(layers: list[Layer]) -> str:
 
 
 def notes(model: Any, given: Normalization) -> list[str]:
-    """What there is to say of a model's normalization, before it is proven.
+    """Notes on a model's normalization.
 
     Args:
-        model: an adapter of a framework.
+        model: a trained model.
         given: the normalization that export puts before it.
     """
-    if hasattr(model, "scopes"):  # a SavedModel has operations, but no layers in order
+    if hasattr(model, "scopes"):  # a SavedModel has operations, but no ordered layers
         names = sorted(model.scopes | {re.sub(r"_\d{1,2}$", "", scope) for scope in model.scopes})
         inside = next((n for n in names if re.match(r"(rescaling|normalization)(_|$)", n)), "")
     elif hasattr(model, "model"):

@@ -1,4 +1,4 @@
-"""A traced TensorFlow function as an ONNX graph, or one line that says what runs it instead."""
+"""A traced TensorFlow function as an ONNX graph, or an error that says what runs it instead."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def convert(concrete: Any) -> onnx.ModelProto:
     """Convert with tf2onnx, with a free batch; the order of inputs and outputs is the function's.
 
     Keras's own exporter leaves constants that a layer holds as eager tensors (Normalization's mean,
-    what ``preprocess_input`` subtracts) behind as inputs; here they become constants again.
+    what ``preprocess_input`` subtracts) behind as inputs; this turns them into constants again.
 
     Raises:
-        ExportError: the function has an operation that ONNX does not; it names the engine that has it.
+        ExportError: ONNX lacks an operation; the message names the engine that has it.
     """
     import tensorflow as tf
     import tf2onnx
@@ -35,12 +35,12 @@ def convert(concrete: Any) -> onnx.ModelProto:
         v for v, _ in concrete.graph.captures if v.dtype == tf.resource and not _is_variable(v, concrete)
     ]
     if tables:
-        raise ExportError(f"ONNX has no lookup tables, which the model has: {WAY_OUT}")
+        raise ExportError(f"ONNX has no lookup tables, which the model uses: {WAY_OUT}")
     inputs = [t.name for t in concrete.inputs if t.dtype != tf.resource]
     outputs = [t.name for t in concrete.outputs]
     quiet = logging.getLogger("tf2onnx")
     level = quiet.level
-    quiet.setLevel(logging.CRITICAL)  # what it cannot convert is said below, in one line
+    quiet.setLevel(logging.CRITICAL)  # the error below says what it cannot convert, in one line
     try:
         with tf.device("/cpu:0"):
             frozen = tf2onnx.tf_loader.from_function(concrete, inputs, outputs)
@@ -50,7 +50,7 @@ def convert(concrete: Any) -> onnx.ModelProto:
             model, _ = tf2onnx.convert.from_graph_def(
                 frozen, input_names=inputs, output_names=outputs, opset=OPSET
             )
-    except Exception as e:  # tf2onnx and TensorFlow raise all kinds for what they do not know
+    except Exception as e:  # tf2onnx and TensorFlow raise all kinds of exceptions
         raise ExportError(f"the model cannot be converted to ONNX ({_first_line(e)}): {WAY_OUT}") from None
     finally:
         quiet.setLevel(level)
@@ -67,7 +67,7 @@ def _is_variable(handle: Any, concrete: Any) -> bool:
 
 
 def _without_xla(graph: Any) -> None:
-    """Let functions that Keras compiles (grouped convolutions) be inlined as any other."""
+    """Inline functions that Keras compiles (grouped convolutions) like any other."""
     nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
     for holder in [*nodes, *graph.library.function]:
         for mark in ("_XlaMustCompile", "_noinline"):
@@ -92,9 +92,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _patch_for_numpy2() -> None:
-    """Bring tf2onnx, which was written for NumPy 1, up to date by Keras's own patch."""
+    """Apply Keras's own patch to tf2onnx, which was written for NumPy 1."""
     try:
         from keras.src.export.tf2onnx_lib import patch_tf2onnx
-    except ImportError:  # a Keras that no longer needs it
+    except ImportError:  # this version of Keras no longer needs it
         return
     patch_tf2onnx()

@@ -1,7 +1,7 @@
-"""Estimators of tables, of whatever library: how rows reach them, and the proof of a conversion on all rows given.
+"""Estimators of tables, from any library: how rows reach them, and the proof of a conversion on all rows given.
 
-The framework answers to the rows as they were given. The graph gets them as clients send them, in the types of its
-inputs: float32, unless ``precision`` says float64. Where that parts them, the refusal names the rows and the cause, and
+The framework answers the rows as they were given. The graph gets them as clients send them, in the types of its
+inputs: float32, unless ``precision`` says float64. If the answers then differ, the error names the rows and the cause, and
 offers what was proven on all rows.
 """
 
@@ -38,7 +38,7 @@ _KINDS = {
 _HEAD = 4096
 Answer = Callable[[Any], npt.NDArray[Any]]
 Answers = dict[str, tuple[Answer, int]]
-"""What the framework answers, by output, and which of the converted graph's outputs each is."""
+"""The framework's answers by output, each with its index among the converted graph's outputs."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Given:
 
     @property
     def whole(self) -> Any:
-        """What the framework is asked."""
+        """All rows, in the framework's form."""
         return self.frame if self.frame is not None else self.array
 
     def __len__(self) -> int:
@@ -61,24 +61,26 @@ class Given:
         """Refuse rows with other columns than a model was fitted on.
 
         Args:
-            count: of its columns.
-            names: theirs, where it knows them.
+            count: the number of its columns.
+            names: their names, if the model knows them.
             what: the model, for messages.
-            spaces: what it has in its names in place of spaces.
+            spaces: what replaces spaces in its names.
         """
         if self.frame is None:
             assert self.array is not None
             have = self.array.shape[1] if self.array.ndim == 2 else 1
             if have != count:
-                raise ExportError(f"examples: {what} was fitted on {count} columns, and these have {have}")
+                raise ExportError(f"examples: {what} was fitted on {count} columns, the examples have {have}")
             return
         mine = [str(n) for n in self.frame.columns]
         if names is not None and [n.replace(" ", spaces) for n in mine] != list(names):
             other = next((n for n in names if n not in {m.replace(" ", spaces) for m in mine}), None)
-            why = f"{other!r} is missing" if other else "these are in another order, or more"
+            why = f"{other!r} is missing" if other else "the order differs, or there are more"
             raise ExportError(f"examples: {what} was fitted on other columns: {why}")
         if len(mine) != count:
-            raise ExportError(f"examples: {what} was fitted on {count} columns, and these have {len(mine)}")
+            raise ExportError(
+                f"examples: {what} was fitted on {count} columns, the examples have {len(mine)}"
+            )
 
     def ends(self, precision: str) -> list[End]:
         """The inputs of the model."""
@@ -101,7 +103,7 @@ class Given:
         return {e.name: typed(rows[e.name], e.dtype) for e in self.ends(precision)}
 
     def back(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Any:
-        """What the framework is asked for rows that the graph takes."""
+        """The framework's form of rows in the graph's form."""
         if self.frame is not None:
             return _tables.frame_of(inputs, list(self.columns), self.frame)
         assert self.array is not None
@@ -115,30 +117,32 @@ def given(examples: Any, what: str) -> Given:
     """Examples of a model of tables.
 
     Raises:
-        ExportError: there are none, or they are no rows.
+        ExportError: there are none, or they are not rows.
     """
     if isinstance(examples, dict) and list(examples) == [UNNAMED]:
         examples = examples[UNNAMED]
     if examples is None:
         raise ExportError(
-            f"{what} is exported with examples, whose columns are its inputs: give rows with {argument('examples')}"
+            f"{what} needs examples, whose columns become its inputs: give rows with {argument('examples')}"
         )
     if _tables.is_frame(examples):
         frame = _tables.as_pandas(examples)
         if not len(frame):
-            raise ExportError("examples: there are none in it")
+            raise ExportError("examples: there are no rows")
         return Given(frame, columns=tuple(_tables.columns(frame)))
     if isinstance(examples, dict):
-        raise ExportError(f"examples of {what} are a DataFrame or an array, [rows, columns]")
+        raise ExportError(f"examples of {what} must be a DataFrame or an array [rows, columns]")
     array = np.asarray(examples)
     if array.ndim and not len(array):
         raise ExportError("examples: there are none in it")
     if array.dtype.kind not in "biufOSU" or array.ndim not in (1, 2):
         raise ExportError(
-            f"examples of {what} are a DataFrame or an array, [rows, columns], not {array.dtype}{list(array.shape)}"
+            f"examples of {what} must be a DataFrame or an array [rows, columns], not {array.dtype}{list(array.shape)}"
         )
     if array.dtype.kind == "O" and not all(isinstance(v, str) for v in array.ravel()):
-        raise ExportError("examples: an array holds numbers or texts; give mixed columns as a DataFrame")
+        raise ExportError(
+            "examples: an array must hold only numbers or only strings; give mixed columns as a DataFrame"
+        )
     return Given(array=array)
 
 
@@ -147,16 +151,16 @@ class Conversion:
     """How a library's model becomes ONNX, and what the outputs of that graph are."""
 
     answers: Mapping[str, Answer]
-    """What the framework answers for each output that is kept, by its logical name, first output first."""
+    """The framework's answer for each kept output, by logical name, in order."""
     convert: Callable[[str], onnx.ModelProto]
-    """The graph at a precision; its inputs are those of Given, a column each [rows, 1], or one matrix."""
+    """Makes the graph at a precision; its inputs are a column [rows, 1] for each input of Given, or one matrix."""
     outputs: Mapping[str, int]
-    """Which of the graph's outputs each is."""
+    """The index of each among the graph's outputs."""
     precisions: tuple[str, ...] = _tables.PRECISIONS
 
 
 class Estimator(OnnxOnly):
-    """A model of tables: the framework's answers to the rows given, and a graph held to them on all."""
+    """A model of tables: the framework's answers to the rows given, and a graph that gives them for all rows."""
 
     def __init__(
         self,
@@ -172,7 +176,7 @@ class Estimator(OnnxOnly):
         self.precision = precision or conversion.precisions[0]
         if self.precision not in conversion.precisions:
             raise ExportError(
-                f"{argument('precision')} is {' or '.join(conversion.precisions)} for this model, not {precision!r}"
+                f"{argument('precision')} must be {' or '.join(conversion.precisions)} for this model, not {precision!r}"
             )
         self.provenance = {**provenance, "precision": self.precision}
         self.columns = [c.entry() for c in given.columns]
@@ -180,11 +184,11 @@ class Estimator(OnnxOnly):
         self.rows = given.rows()
         self.notes: list[str] = []
         self._places = {key: i for i, key in enumerate(_keys(given.inputs(self.precision)))}
-        self._truth = self._ask(given.whole)
+        self._expected = self._ask(given.whole)
         again = self._ask(given.whole[:1])
-        if any(difference(a, self._truth[name][:1]) > tolerance for name, a in again.items()):
+        if any(difference(a, self._expected[name][:1]) > tolerance for name, a in again.items()):
             raise ExportError(
-                "the model answers row 0 otherwise when it is asked alone: its rows depend on one another, or it is random; no "
+                "the model answers row 0 differently alone than among others: its rows depend on one another, or it is random; no "
                 "replay can prove that"
             )
         self.outputs: list[End] = []
@@ -197,7 +201,7 @@ class Estimator(OnnxOnly):
             answers = self._ask(self._given.back(inputs))
         else:  # rows as they were given, which float32 may have rounded
             places = [self._places[key] for key in keys]
-            answers = {name: a[places] for name, a in self._truth.items()}
+            answers = {name: a[places] for name, a in self._expected.items()}
         return {
             e.name: answers[e.name].astype(e.dtype) if e.dtype != STRING else answers[e.name]
             for e in self.outputs
@@ -222,7 +226,7 @@ class Estimator(OnnxOnly):
         except ExportError:
             raise
         except Exception as e:  # converters raise whatever they meet
-            raise ExportError(f"its converter cannot turn it into ONNX: {first_line(e)}") from None
+            raise ExportError(f"the converter cannot turn the model into ONNX: {first_line(e)}") from None
         kept = [model.graph.output[i] for i in self._conversion.outputs.values()]
         kinds = [_dtype(o) for o in kept]
         del model.graph.output[:]
@@ -230,16 +234,16 @@ class Estimator(OnnxOnly):
         before(model, self._given.ends(precision), precision)
         ends = []
         for name, kind in zip(self._conversion.outputs, kinds, strict=True):
-            want = self._truth[name]
+            want = self._expected[name]
             ends.append(End(name, kind, (None, *want.shape[1:])))
         _shaped(model, ends)
         return model, ends
 
     def _proven(self) -> onnx.ModelProto:
-        """Convert, and hold the graph to the framework on every row given.
+        """Convert, and compare the graph with the framework on every row given.
 
         Raises:
-            ParityError: it answers otherwise; the message has the rows, the cause and the ways out.
+            ParityError: answers differ; the message has the rows, the cause and what would work.
         """
         model, ends = self._graph(self.precision)
         apart, worst, got = self._apart(model, ends, self.precision)
@@ -254,7 +258,7 @@ class Estimator(OnnxOnly):
         raise ParityError(
             f"parity refused at stage model: {len(apart)} of {len(self._given)} rows differ by up to {worst:.3g} between "
             f"{self.framework.split()[0]} and the converted graph, tolerance {self._tolerance:.0e}: rows {shown}; "
-            f"{self._cause(apart, got, bool(ways))}; {'; '.join(ways) or 'no other conversion answers alike either'}",
+            f"{self._cause(apart, got, bool(ways))}; {'; '.join(ways) or 'no other conversion gives the same answers'}",
             stage="model", case=f"row {apart[0]}", difference=worst,
         )  # fmt: skip
 
@@ -268,7 +272,7 @@ class Estimator(OnnxOnly):
     def _apart(
         self, model: onnx.ModelProto, ends: list[End], precision: str
     ) -> tuple[list[int], float, Arrays]:
-        """The rows on which the graph answers otherwise, by how much, and what it answers."""
+        """The rows on which the graph differs, the largest difference, and its answers."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
         rename_ends(copy, self._given.ends(precision), ends)
@@ -276,10 +280,10 @@ class Estimator(OnnxOnly):
         rows: set[int] = set()
         worst = 0.0
         for end in ends:
-            answer, want = got[end.name], self._truth[end.name]
+            answer, want = got[end.name], self._expected[end.name]
             if answer.shape != want.shape:
                 raise ExportError(
-                    f"its converter gives {end.name!r} the shape {list(answer.shape)}, where {self.framework.split()[0]} has {list(want.shape)}"
+                    f"the converter gives {end.name!r} the shape {list(answer.shape)}, {self.framework.split()[0]} gives {list(want.shape)}"
                 )
             for i in range(len(want)):
                 d = difference(answer[i : i + 1], want[i : i + 1])
@@ -289,27 +293,27 @@ class Estimator(OnnxOnly):
         return sorted(rows), worst, got
 
     def _cause(self, apart: list[int], got: Arrays, rounding: bool) -> str:
-        """What in the rows or the model parts the two, where that can be told."""
+        """Why the two differ, as far as the rows and the model tell."""
         cells = {n: a[apart] for n, a in self._given.inputs(self.precision).items()}
         if self.precision == "float32":
             rounded = self._ask(self._given.back(cells))
             if rounding or all(difference(got[n][apart], a) <= self._tolerance for n, a in rounded.items()):
-                return (
-                    "the model tells numbers apart that float32 rounds together, at a threshold between them"
-                )
+                return "float32 rounds numbers together that the model tells apart, with a threshold between them"
         missing = [
             n
             for n, a in cells.items()
             if a.dtype.kind == "f" and np.isnan(a).reshape(len(apart), -1).any(1).all()
         ]
         if missing:
-            return f"all of them have a missing value in {missing[0]!r}, which the converter takes otherwise"
+            return (
+                f"all of them have a missing value in {missing[0]!r}, which the converter treats differently"
+            )
         texts = [c.name for c in self._given.columns if c.type in (_tables.TEXT, _tables.CATEGORY)]
         return f"the converter is wrong for this model{', or for a category of ' + ', '.join(texts[:3]) if texts else ''}"
 
 
 def _keys(inputs: Mapping[str, npt.NDArray[Any]]) -> list[bytes]:
-    """What tells rows apart."""
+    """A key for each row, equal for equal rows."""
     parts = [a.reshape(len(a), -1) for a in inputs.values()]
 
     def key(row: int) -> bytes:
@@ -325,7 +329,7 @@ def conversion(
     convert: Callable[[str], onnx.ModelProto],
     precisions: tuple[str, ...] = _tables.PRECISIONS,
 ) -> Conversion:
-    """A conversion of answers, each with its place among the graph's outputs."""
+    """A conversion from answers with their indices among the graph's outputs."""
     return Conversion(
         {n: of for n, (of, _) in answers.items()},
         convert,
@@ -345,13 +349,13 @@ def onnxmltools(framework: str, extra: str) -> tuple[Any, Any]:
         from onnxmltools.convert.common.data_types import FloatTensorType
     except ImportError:
         raise ExportError(
-            f"{framework}'s models become ONNX by onnxmltools, which is not installed: {extra}"
+            f"{framework}: converting its models needs onnxmltools, which is not installed: {extra}"
         ) from None
     return onnxmltools, FloatTensorType
 
 
 def head(path: Path) -> bytes:
-    """The first bytes of a regular file, which tell what it is; none of anything else."""
+    """The first bytes of a regular file, to recognize it by; empty for anything else."""
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
@@ -363,26 +367,26 @@ def head(path: Path) -> bytes:
 def from_file(
     path: Path, request: Request, names: list[str] | None, estimate: Callable[[Given], Trained]
 ) -> tuple[Trained, Request]:
-    """A model out of a file, with rows as a file or a matrix gave them: numbers, [rows, columns].
+    """A model from a file, with rows from a file or a matrix: numbers [rows, columns].
 
     Raises:
-        ExportError: they are none, or in other columns.
+        ExportError: there are no rows, or they have other columns.
     """
     rows = request.rows or {}
     if not rows:
         raise ExportError(
-            f"{path}: it is exported with examples, whose columns are its inputs: give rows with {argument('examples')}"
+            f"{path}: it needs examples, whose columns become its inputs: give rows with {argument('examples')}"
         )
     if list(rows) != [UNNAMED] and names is not None and list(rows) != list(names):
         other = next((n for n in names if n not in rows), None)
         raise ExportError(
-            f"examples: the model was fitted on other columns: {f'{other!r} is missing' if other else 'these, in another order'}"
+            f"examples: the model was fitted on other columns: {f'{other!r} is missing' if other else 'the order differs'}"
         )
     try:
         columns = [np.asarray(a).reshape(len(a), -1) for a in rows.values()]
         matrix = np.concatenate([_numbers(c) for c in columns], axis=1)
     except ValueError as e:
-        raise ExportError(f"examples: they are not numbers, [rows, columns]: {e}") from None
+        raise ExportError(f"examples: the rows are not numbers [rows, columns]: {e}") from None
     made: Any = estimate(Given(array=matrix))
     return made, replace(
         request, rows=made.rows, table=False, missing=True, notes=[*request.notes, *made.notes]
@@ -396,7 +400,7 @@ def _numbers(cells: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def before(model: onnx.ModelProto, ends: list[End], precision: str) -> None:
-    """Put before a graph what makes its inputs, a column [rows, 1] each or one matrix, of a bundle's inputs."""
+    """Prepend nodes that turn a bundle's inputs into the graph's: a column [rows, 1] for each, or one matrix."""
     graph = model.graph
     held = {i.name for i in graph.initializer}
     old = [v for v in graph.input if v.name not in held]
@@ -422,7 +426,7 @@ def before(model: onnx.ModelProto, ends: list[End], precision: str) -> None:
     elif len(old) == 1:
         nodes.append(helper.make_node("Concat", made, [old[0].name], name="forgo_columns", axis=1))
     else:
-        raise ExportError(f"its converter made {len(old)} inputs of {len(made)} columns")
+        raise ExportError(f"the converter made {len(old)} inputs for {len(made)} columns")
     kept = [v for v in graph.input if v.name in held]
     del graph.input[:]
     graph.input.extend([*new, *kept])
@@ -433,7 +437,7 @@ def before(model: onnx.ModelProto, ends: list[End], precision: str) -> None:
 
 
 def _shaped(model: onnx.ModelProto, ends: list[End]) -> None:
-    """Give outputs the shapes that the framework's answers have, and the types that the converter declares."""
+    """Give outputs the shapes of the framework's answers, and the types that the converter declares."""
     for value, end in zip(model.graph.output, ends, strict=True):
         at = f"forgo_{value.name}"
         shape = numpy_helper.from_array(
@@ -446,27 +450,29 @@ def _shaped(model: onnx.ModelProto, ends: list[End]) -> None:
                 "Reshape", [value.name, shape.name], [at if last else f"{at}_shaped"], name=f"{at}_shaped"
             )
         )
-        if not last:  # converters declare types at times that their operators do not have
+        if not last:  # converters sometimes declare types that their operators do not give
             cast = helper.make_node("Cast", [f"{at}_shaped"], [at], name=at, to=_KINDS[end.dtype])
             model.graph.node.append(cast)
         value.name = at
 
 
 def _dtype(value: Any) -> str:
-    """The type that a converter declares of an output; _shaped makes it true."""
+    """The type that a converter declares for an output; _shaped enforces it."""
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
         raise ExportError(
-            f"its converter gives {value.name!r} as a {str(kind).removesuffix('_type')}, which is no tensor"
+            f"the converter gives {value.name!r} as a {str(kind).removesuffix('_type')}, not a tensor"
         )
     number = value.type.tensor_type.elem_type
     found = [name for name, k in _KINDS.items() if k == number]
     if not found:
-        raise ExportError(f"its converter gives {value.name!r} in a type that no output of a table has")
+        raise ExportError(
+            f"the converter gives {value.name!r} a type that outputs cannot have; float32, float64, int64, bool and string work"
+        )
     return found[0]
 
 
 def first_line(error: Exception) -> str:
-    """What an error says first."""
+    """An error's first line."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:300]

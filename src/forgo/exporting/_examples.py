@@ -1,4 +1,4 @@
-"""Raw inputs, as a client would send them, read the way that serving reads them."""
+"""Raw inputs as a client would send them, read as a server reads them."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from forgo.exporting._model import STRING, UNNAMED, Arrays, End
 from forgo.exporting._rows import is_value
 
 PICTURE = "image"
-"""What clients call an encoded picture, whatever the name of the input that it becomes."""
+"""Clients' name for an encoded picture, whatever the model's name for the input."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One raw input and what Python makes of it."""
+    """One raw input, and the tensors that Python made from it."""
 
     raw: bytes
     content_type: str
     source: str
     """The file's name, or the row's number."""
     encoding: str
-    """How the picture is stored; golden cases cover every encoding seen."""
+    """How the picture is encoded; golden cases cover every encoding seen."""
     inputs: Arrays
     """The model's inputs, each with a batch of one."""
     pixels: npt.NDArray[np.uint8] | None = None
     orientation: int = 1
     index: int = 0
-    """Its place among those given; refused pictures have one, too."""
+    """Its index among the inputs given; refused pictures count too."""
 
 
 def read_pictures(
@@ -47,7 +47,7 @@ def read_pictures(
     """Read pictures through the decoder and the preprocessing graph that serving uses.
 
     Returns:
-        An example for each picture, None for those that were refused; and a line for each of these.
+        An example for each picture, None for a refused one; and a line for each refusal.
     """
     examples: list[Example | None] = []
     refused = []
@@ -57,7 +57,7 @@ def read_pictures(
         try:
             raw = path.read_bytes()
         except OSError as e:
-            raise ExportError(f"{path}: the example cannot be read: {e.strerror}") from None
+            raise ExportError(f"{path}: cannot read the example: {e.strerror}") from None
         try:
             header = read_header(raw)
             pixels = preprocess.decode(raw)
@@ -74,7 +74,7 @@ def read_pictures(
 
 
 def as_bytes(paths: list[Path]) -> npt.NDArray[Any]:
-    """Files as they are, for an input that takes strings.
+    """The bytes of files, for a string input.
 
     Raises:
         ExportError: one cannot be read.
@@ -86,7 +86,7 @@ def as_bytes(paths: list[Path]) -> npt.NDArray[Any]:
         try:
             made[i] = path.read_bytes()
         except OSError as e:
-            raise ExportError(f"{path}: the example cannot be read: {e.strerror}") from None
+            raise ExportError(f"{path}: cannot read the example: {e.strerror}") from None
     return made
 
 
@@ -98,15 +98,15 @@ def from_rows(
     lists: bool = False,
     missing: bool = False,
 ) -> list[Example]:
-    """Make one example a row: a JSON object of input names, or the bare value of a single input.
+    """Make an example from each row: a JSON object by input name, or a single input's bare value.
 
     Args:
-        rows: of each input an array, a row an example.
-        inputs: the model's, without the one that pictures become.
-        pictures: one a row, where the model takes them beside the other inputs; rows whose
-            picture is None are left out.
-        lists: whether bare values may be lists of rows, told by their depth.
-        missing: whether numbers may be NaN, which clients write as null.
+        rows: an array for each input, with a row for each example.
+        inputs: the model's inputs, without the picture input.
+        pictures: one for each row, for a model that takes pictures beside other inputs; rows whose
+            picture is None are skipped.
+        lists: whether bare values may be lists of rows, recognized by their depth.
+        missing: whether numbers may be NaN, which clients send as null.
 
     Raises:
         ExportError: the arrays do not fit the model.
@@ -135,7 +135,7 @@ def from_rows(
         for name in fitting:
             row[name] = plain[name][i]
         value = row if len(row) > 1 else next(iter(row.values()))
-        if isinstance(value, dict):  # of bytes, which a bare row would take for names
+        if isinstance(value, dict):  # of bytes; a bare row would read its keys as input names
             value = row
         examples.append(
             Example(
@@ -156,7 +156,7 @@ def from_rows(
 
 
 def _as_written(array: npt.NDArray[Any]) -> list[Any]:
-    """The values as clients write them: a float with the fewest digits of its own type."""
+    """The values as clients write them: floats with the fewest digits of their own type."""
     if array.dtype.kind == "O":
         given = np.empty(array.shape, dtype=object)
         for i, element in np.ndenumerate(array):
@@ -185,10 +185,10 @@ def _text_or_bytes(element: bytes) -> str | dict[str, str]:
 
 
 def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:
-    """Read a table's cells, texts [rows, elements], as the values of the inputs that they are of.
+    """Read a table's cells, strings [rows, elements], as values of their inputs.
 
     Raises:
-        ExportError: a cell is no value of its input's type, or a row has other elements than the input.
+        ExportError: a cell does not fit its input's type, or a row its input's elements.
     """
     made = _in_order(cells[UNNAMED], inputs) if list(cells) == [UNNAMED] else dict(cells)
     cells = dict(made)
@@ -208,10 +208,10 @@ def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:
 
 
 def _in_order(lines: npt.NDArray[Any], inputs: list[End]) -> Arrays:
-    """Cells of a table without a header, [rows, columns]: the elements of the inputs in their order."""
+    """Cells of a table without a header, [rows, columns]: the elements of all inputs in order."""
     if named := next((e.name for e in inputs if is_value(e.name)), None):
         raise ExportError(
-            f"examples: the model has an input called {named!r}, so a CSV's header cannot be told from a row: give .jsonl"
+            f"examples: the model has an input called {named!r}, so a CSV header looks like a row: give .jsonl"
         )
     made: Arrays = {}
     at = 0
@@ -223,7 +223,7 @@ def _in_order(lines: npt.NDArray[Any], inputs: list[End]) -> Arrays:
         at += size
     if at != lines.shape[1]:
         raise ExportError(
-            f"examples: the CSV has {lines.shape[1]} columns without names, the model's rows have {at} elements"
+            f"examples: the CSV has {lines.shape[1]} columns without names, but the model's rows have {at} elements"
         )
     return made
 
@@ -238,7 +238,7 @@ def _cell(text: str, end: End, row: int) -> Any:
     if value is None:
         return float("nan")
     if isinstance(value, bool) != (end.dtype == "bool") or not isinstance(value, int | float):
-        raise ExportError(f"examples: row {row} of column {end.name!r}: {text!r} is no {end.dtype}")
+        raise ExportError(f"examples: row {row} of column {end.name!r}: {text!r} is not {end.dtype}")
     return value
 
 
@@ -256,7 +256,7 @@ def _fitting(rows: Arrays, end: End, inputs: list[End], *, missing: bool = False
     )
     if not fits:
         raise ExportError(
-            f"examples: input {end.name!r} has shape {array.shape}, the model takes {end.shape}"
+            f"examples: input {end.name!r} has shape {array.shape}, but the model takes {end.shape}"
         )
     if array.dtype.kind == "f" and not (np.isfinite(array) | (np.isnan(array) & missing)).all():
         raise ExportError(f"examples: input {end.name!r} has values that are not finite")

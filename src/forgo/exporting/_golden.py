@@ -1,4 +1,4 @@
-"""Golden cases: which examples become one, and how it is recorded."""
+"""Golden cases: which examples become cases, and how they are recorded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from forgo.exporting._examples import Example
 from forgo.exporting._model import Arrays
 
 CASES = 16
-"""Recorded at least, where there are as many examples."""
+"""Cases to record, if there are as many examples."""
 MOST_CASES = 64
 _LEAST_CERTAIN = 8
 _SUFFIX = {media: ending for media, ending, *_ in FORMATS.values()} | {"application/json": ".json"}
@@ -26,7 +26,7 @@ _SUFFIX = {media: ending for media, ending, *_ in FORMATS.values()} | {"applicat
 def difference(got: npt.NDArray[Any], want: npt.NDArray[Any]) -> float:
     """The largest |got-want| / max(1, |want|), as Go's tensor.Difference measures it.
 
-    Infinity where shapes differ, or where one is not finite and the other is something else.
+    Infinity if shapes differ, or if only one of two values is finite.
     """
     if got.shape != want.shape:
         return float("inf")
@@ -42,7 +42,7 @@ def difference(got: npt.NDArray[Any], want: npt.NDArray[Any]) -> float:
 
 
 def margin(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return how far the best class of each row lies above the second best: how certain the answer is.
+    """Return how far each row's best class lies above its second best: how certain the answer is.
 
     Args:
         scores: probabilities [n, classes] of two classes or more.
@@ -61,15 +61,15 @@ def choose(
     """Choose the examples to record, the least certain first.
 
     Args:
-        examples: all there are.
-        certainty: of a model with labels, how far the scores of each are from another answer.
-        labels: of a model with labels, what each is answered with.
-        tolerance: of the model stage. Examples within four times of it from another answer are
-            left out: their labels are not a fact that another machine must share.
+        examples: all of them.
+        certainty: for a model with labels, how far each example's scores are from another answer.
+        labels: for a model with labels, each example's answer.
+        tolerance: the model stage's tolerance. Examples within four times the tolerance of another answer
+            are left out: another machine may label them differently.
 
     Returns:
-        Indices: the least certain ones, then one of each answer, of each encoding and of each
-        EXIF orientation that is not yet there, then others spread evenly, up to CASES in all. Answers
+        Indices: the least certain examples, then one of each answer, of each encoding and of each
+        EXIF orientation not yet chosen, then others spread evenly, up to CASES in all. Answers
         and encodings may need more, but at most MOST_CASES.
     """
     chosen: dict[int, None] = {}  # a set that keeps its order
@@ -111,12 +111,12 @@ def record(
 
     Args:
         stage: the bundle being written.
-        number: the case's place in the replay.
+        number: the case's position in the replay.
         example: the raw input, with its pixels and inputs.
-        outputs: what the training framework answered, each with a batch of one.
-        labels: what it is answered with, of a model with labels.
-        several: whether these are as many as there are, or the best one.
-        folder: of the bundle, for the files.
+        outputs: the training framework's answer, each with a batch of one.
+        labels: its answer, for a model with labels.
+        several: whether the answer is every label above its threshold, or the best one.
+        folder: the folder for the files, in the bundle.
     """
     stem = f"{folder}/{number:03d}"
     entry: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""ONNX graphs: stable names for the ends, and answers from ONNX Runtime in Python."""
+"""ONNX graphs: stable names for inputs and outputs, and answers from ONNX Runtime in Python."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rename_ends(
 ) -> onnx.ModelProto:
     """Give a graph's inputs and outputs their logical names and shapes, in place.
 
-    Exporters invent names (``Identity:0``, ``keras_tensor_2``); clients should never see them.
+    Exporters invent names (``Identity:0``, ``keras_tensor_2``) that clients should never see.
 
     Raises:
         ExportError: the graph has other inputs or outputs than the model.
@@ -47,7 +47,7 @@ def rename_ends(
     taken = {name for node in nodes for name in [*node.input, *node.output]} | initializers
     for new in set(new_names.values()) & (taken - set(new_names)):
         new_names[new] = f"{new}__inner"
-    for node in nodes:  # also those of branches and loops, which see the names around them
+    for node in nodes:  # including those of branches and loops, which see outer names
         for names in (node.input, node.output):
             names[:] = [new_names.get(n, n) for n in names]
     for inner in _subgraphs(graph):
@@ -71,7 +71,7 @@ def rename_ends(
 
 
 def all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """A graph's nodes and those of the graphs in it: branches and bodies of loops."""
+    """A graph's nodes, and those of its branches and loop bodies."""
     return [*graph.node, *(node for inner in _subgraphs(graph) for node in inner.node)]
 
 
@@ -124,16 +124,16 @@ class OnnxModel:
         self._outputs = [o.name for o in outputs]
         try:
             self._session = session(model.SerializeToString())
-        except Exception as e:  # the library's exceptions have no common base of their own
+        except Exception as e:  # the library's exceptions have no common base
             if "construct locale" in str(e):
                 raise ExportError(
-                    "the graph changes the case of texts, for which ONNX Runtime needs a locale that this system lacks, as "
-                    "servers may: give vectorizers lowercase=False, and lower the texts before the model, in training too"
+                    "the graph changes the case of strings, for which ONNX Runtime needs a locale that this system lacks, as "
+                    "servers may: give vectorizers lowercase=False, and lower the strings before the model, in training too"
                 ) from None
             raise ExportError(f"ONNX Runtime refuses the exported graph: {_first_line(e)}") from None
 
     def answer(self, batches: list[Arrays]) -> list[Arrays]:
-        """Run batches, each by itself."""
+        """Run each batch by itself."""
         return [self.predict(batch) for batch in batches]
 
     def predict(self, inputs: Arrays) -> Arrays:

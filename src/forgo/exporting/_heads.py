@@ -1,7 +1,7 @@
-"""Heads: what makes probabilities of a model's own answer, put behind it in the graph.
+"""Heads: operations appended to a model's graph that turn its output into probabilities.
 
-Of logits the softmax or, where labels do not exclude each other, the sigmoid. Of one probability, for
-two labels, that of each. The model's own answer stays in the bundle, hidden, for the proof.
+Logits get a softmax or, if labels do not exclude each other, a sigmoid. A single probability with
+two labels becomes the probability of each. The model's own output stays in the bundle, hidden, for the proof.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _INNER = "forgo_head"
 
 
 class Headed(Traceable):
-    """A model whose first output is made of the first output of another.
+    """A model whose first output is computed from another's.
 
-    Its own answers are the other's, through NumPy: the graph's operations are held to these.
+    NumPy computes its own answers from the other's; the graph must give the same.
 
     Args:
         inner: the model.
-        steps: what is done, in order: "softmax", "sigmoid", or "both", which makes of the probability
-            of the second of two labels that of each.
+        steps: what to do, in order: "softmax", "sigmoid", or "both", which turns the probability
+            of the second of two labels into that of each.
     """
 
     def __init__(self, inner: Any, steps: tuple[str, ...]) -> None:
@@ -50,7 +50,7 @@ class Headed(Traceable):
         self.outputs = [End(name, own.dtype, shape), replace(own, hidden=True), *inner.outputs[1:]]
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Answer with the training framework, and with NumPy for the head."""
+        """Answer with the training framework, then the head in NumPy."""
         answers: Arrays = self.inner.predict(inputs)
         own = answers[self.inner.outputs[0].name]
         values = own.astype(np.float64)
@@ -73,11 +73,11 @@ class Headed(Traceable):
         return [x, *answers]
 
     def tracked(self) -> Any:
-        """What holds the model's variables and tables."""
+        """The object that holds the model's variables and tables."""
         return self.inner.tracked()
 
     def to_onnx(self) -> onnx.ModelProto:
-        """The inner model's graph with the head behind it."""
+        """The inner model's graph with the head appended."""
         model: onnx.ModelProto = self.inner.to_onnx()
         graph = model.graph
         at = graph.output[0].name
@@ -131,7 +131,7 @@ _IN_NUMPY = {
 
 
 def behind(model: Trained, append: Append | None, labels: list[str] | None, multi_label: bool) -> Trained:
-    """Put a head behind a model where one was asked for, or two labels have one probability.
+    """Append a head to a model if one is requested, or if two labels have a single probability.
 
     Raises:
         ExportError: the head does not fit the model's first output.
@@ -150,7 +150,7 @@ def behind(model: Trained, append: Append | None, labels: list[str] | None, mult
         return model
     if "both" not in steps and (len(own.shape) != 2 or own.dtype not in ("float32", "float64")):
         raise ExportError(
-            f"a {append} goes behind floating-point numbers [rows, classes]; "
+            f"a {append} needs floating-point numbers [rows, classes]; "
             f"the output {own.name!r} is {own.dtype}{list(own.shape)}"
         )
     return Headed(model, steps)

@@ -25,24 +25,23 @@ class KerasModel(Traceable):
     """A Keras model, as a clean inference graph: no random layers, logits beside a softmax.
 
     Args:
-        model: of Keras 3 or, with ``library=tf_keras``, of Keras 2.
+        model: a Keras 3 model or, with ``library=tf_keras``, a Keras 2 model.
         picture: whether its only input takes pictures.
-        library: the module that the model is of.
+        library: the model's module.
     """
 
     def __init__(self, model: Any, *, picture: bool, library: Any = keras) -> None:
         self.framework = f"{library.__name__} {library.__version__} ({library.backend.backend()})"
         if not model.built or not getattr(model, "inputs", None):
             raise ExportError(
-                "the model has no inputs yet: a Sequential or subclassed model must be called on data, "
-                "or given an Input, before it can be exported"
+                "the model has no inputs yet: call it on data, or give it an Input, before you export it"
             )
         self.batch = model.inputs[0].shape[0]
         if any(t.shape[0] != self.batch for t in model.inputs):
-            raise ExportError("the model's inputs have batches of different sizes")
+            raise ExportError("the model's inputs have different batch sizes")
         self._mixed = model if library is keras and _precision.is_mixed(model) else None
         self.model = _precision.in_float32(model) if self._mixed is not None else model
-        # Keras 2 leaves the random layers out of an inference graph by itself.
+        # Keras 2 itself leaves random layers out of an inference graph.
         self._graph = _without_random_layers(self.model) if library is keras else self.model
         self._flatten = keras.tree.flatten if library is keras else _nest_flatten
         self.inputs = _ends(
@@ -55,7 +54,7 @@ class KerasModel(Traceable):
         }
 
     def _name_outputs(self, library: Any) -> None:
-        """Keep the model's own names; give a softmax its logits, which are there for the proof."""
+        """Keep the model's own names; add a softmax's logits, for the proof."""
         self.operations: dict[str, str] = {}
         names = output_names(self._graph)
         last = producer(self._graph, 0)
@@ -77,7 +76,7 @@ class KerasModel(Traceable):
         """Call the first output by another name."""
         first = self.outputs[0]
         if any(e.name == name for e in [*self.inputs, *self.outputs[1:]]):
-            raise ExportError(f"two inputs or outputs would be called {name!r}")
+            raise ExportError(f"two inputs or outputs would be called {name!r}: rename one")
         self.outputs[0] = replace(first, name=name)
         if first.name in self.operations:
             self.operations[name] = self.operations.pop(first.name)
@@ -110,12 +109,12 @@ class KerasModel(Traceable):
         return list(self._flatten(self._graph(given, training=False)))
 
     def tracked(self) -> Any:
-        """What holds the model's variables and tables."""
+        """The object that holds the model's variables and tables."""
         return self._graph
 
 
 def _tensor(array: Any) -> Any:
-    """What Keras takes for an array: of strings, which it does not take from NumPy, a tensor."""
+    """An array in Keras's form: strings, which it does not take from NumPy, become a tensor."""
     if array.dtype.kind != "O":
         return array
     import tensorflow as tf
@@ -143,9 +142,9 @@ def producer(model: Any, number: int) -> Any:
 
 
 def output_names(model: Any) -> list[str | None]:
-    """The model's own names for its outputs: a dict's keys, or those that its layers were given.
+    """The model's own names for its outputs: a dict's keys, or its layers' names.
 
-    None is the name of an only output whose layer has the name that Keras counted for it.
+    None stands for a single output whose layer has a name that Keras generated.
     """
     keys = _keys(getattr(model, "_outputs_struct", getattr(model, "_nested_outputs", None)))
     if keys is not None and len(set(keys)) == len(model.outputs):
@@ -160,7 +159,7 @@ def output_names(model: Any) -> list[str | None]:
 
 
 def _keys(structure: Any) -> list[str] | None:
-    """The keys of a dict of outputs, in the order in which Keras lists its tensors."""
+    """The keys of a dict of outputs, in the order of Keras's tensors."""
     if not isinstance(structure, dict):
         return None
     names = []
@@ -186,7 +185,7 @@ def _is_softmax(layer: Any, library: Any) -> bool:
 
 
 def _without_random_layers(model: Any) -> Any:
-    """Augmentation belongs to training: rebuild the model with such layers passed over."""
+    """Augmentation belongs to training: rebuild the model without such layers."""
 
     def is_random(layer: Any) -> bool:
         return bool(_RANDOM.match(type(layer).__name__)) or (
@@ -201,7 +200,7 @@ def _without_random_layers(model: Any) -> Any:
     def copy(layer: Any) -> Any:
         if not is_random(layer):
             return type(layer).from_config(layer.get_config())
-        nothing = keras.layers.Dropout(0.0, name=layer.name)  # takes the arguments that a random layer takes
+        nothing = keras.layers.Dropout(0.0, name=layer.name)  # takes a random layer's arguments
         return (
             keras.Sequential([nothing], name=layer.name) if isinstance(layer, keras.Sequential) else nothing
         )
@@ -218,7 +217,7 @@ def _without_random_layers(model: Any) -> Any:
 
 
 def _with_logits(model: Any, last: Any, library: Any) -> Any:
-    """Give a classifier a second output: what goes into its softmax, where the two can be told apart."""
+    """Give a classifier its logits as a second output, if its softmax can be split off."""
     if isinstance(last, library.layers.Dense) and _is_softmax(last, library):
         dense = library.layers.Dense(last.units, use_bias=last.use_bias, name=f"{last.name}_logits")
         logits = dense(last.input)
@@ -251,7 +250,7 @@ def _ends(tensors: list[Any], names: list[str | None] | None) -> list[End]:
 
 
 def load(file: Path, *, picture: bool, trust: bool) -> KerasModel:
-    """Load a .keras or .h5 file, without running code that it may carry unless that is trusted.
+    """Load a .keras or .h5 file; run code in it only if it is trusted.
 
     Raises:
         ExportError: it cannot be loaded.
@@ -269,7 +268,7 @@ def load(file: Path, *, picture: bool, trust: bool) -> KerasModel:
         import tf_keras
     except ImportError:
         raise ExportError(
-            f"{file}: it is of Keras 2, and Keras 3 cannot load it ({why}); "
+            f"{file}: it is a Keras 2 file that Keras 3 cannot load ({why}); "
             "tf_keras can: pip install tf_keras"
         ) from None
     try:

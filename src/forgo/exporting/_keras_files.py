@@ -1,4 +1,4 @@
-"""Keras: the adapter, and what is told of its files without loading them."""
+"""Keras: the adapter, and what its files tell without being loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 def check(file: Path, *, trust: bool) -> None:
-    """Refuse what cannot be exported and, unless it is trusted, code that would run here.
+    """Refuse a file that cannot be exported or, unless it is trusted, that would run code here.
 
     Raises:
         ExportError: it is refused.
@@ -33,9 +33,7 @@ def check(file: Path, *, trust: bool) -> None:
         _archives.check_archive(file)
     for layer in _layers(configuration(file)):
         if not trust and (why := _reaches_out(layer)):
-            raise ExportError(
-                f"{file}: its {why}; pass {argument('trust', True)} if you trust whoever made it"
-            )
+            raise ExportError(f"{file}: its {why}; pass {argument('trust', True)} if you trust its author")
     _archives.check_weights(file)
 
 
@@ -47,7 +45,7 @@ _CODE = {
 
 
 def _reaches_out(layer: dict[str, Any]) -> str:
-    """Why a layer would run code or read files as it is loaded; "" if it does neither."""
+    """Why loading a layer would run code or read files; "" if it would not."""
     kind, config = layer["class_name"], layer.get("config")
     config = config if isinstance(config, dict) else {}
     name = config.get("name", str(kind).lower())
@@ -66,19 +64,17 @@ def of_keras_2(file: Path) -> bool:
 
 
 def configuration(file: Path) -> Any:
-    """A model's configuration, of a .keras or .h5 file."""
+    """A model's configuration, from a .keras or .h5 file."""
     if file.suffix == ".keras":
         return _json(file, "config.json", _member(file, "config.json"))
     config = _attribute(file, "model_config")
     if not config:
-        raise ExportError(
-            f"{file}: it holds weights alone, without the model; save the whole model, with model.save()"
-        )
+        raise ExportError(f"{file}: it holds only weights; save the whole model with model.save()")
     return _json(file, "model_config", config)
 
 
 def foreign(of: Any) -> str:
-    """The first class or function in a model's configuration that is not Keras's own; "" where there is none."""
+    """The first class or function in a model's configuration that is not Keras's own; "" if there is none."""
     for part in _layers(of):
         name, module = part["class_name"], part.get("module")
         if name == "__lambda__" or (module == "builtins" and name == "function"):
@@ -108,7 +104,7 @@ def _member(file: Path, name: str) -> bytes:
         with zipfile.ZipFile(file) as archive:
             return archive.read(name)
     except (zipfile.BadZipFile, KeyError) as e:
-        raise ExportError(f"{file}: Keras cannot load it: it is no .keras file: {e}") from None
+        raise ExportError(f"{file}: Keras cannot load it: it is not a .keras file: {e}") from None
 
 
 def _attribute(file: Path, name: str) -> str:
@@ -122,12 +118,12 @@ def _attribute(file: Path, name: str) -> str:
         with h5py.File(file, "r") as stored:
             value = stored.attrs.get(name, "")
     except OSError as e:
-        raise ExportError(f"{file}: Keras cannot load it: it is no HDF5 file: {e}") from None
+        raise ExportError(f"{file}: Keras cannot load it: it is not an HDF5 file: {e}") from None
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _layers(config: Any) -> Iterator[dict[str, Any]]:
-    """Everything in a model's configuration that names a class."""
+    """Every object in a model's configuration that names a class."""
     if isinstance(config, dict):
         if "class_name" in config:
             yield config
@@ -156,7 +152,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
 
 
 def _named(model: KerasModel, request: Request) -> KerasModel:
-    """Give a model's ends the names that are asked for in place of its own."""
+    """Rename a model's inputs and outputs as the request asks."""
     if request.first_output:
         model.call_first(request.first_output)
     if request.bare:
@@ -165,7 +161,7 @@ def _named(model: KerasModel, request: Request) -> KerasModel:
 
 
 def _save(model: Any, folder: Path) -> Path | None:
-    """Save it, unless it has code that no other process has."""
+    """Save it, unless it uses code that another process lacks."""
     import keras
 
     file = folder / "model.keras"

@@ -22,17 +22,17 @@ Yes = npt.NDArray[np.bool_]
 def read(file: Path, labels: list[str]) -> list[list[str] | None]:
     """Read a text file with a line for each example.
 
-    A line is the labels with commas between, a JSON list of them, or ``null`` where they are not known. An empty
-    line is an example without a label.
+    A line holds the labels with commas between them, a JSON list of labels, or ``null`` if they are unknown. An empty
+    line is an example without labels.
 
     Raises:
-        ExportError: it cannot be read.
+        ExportError: the file cannot be read.
     """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as e:
         raise ExportError(
-            f"{file}: the expected labels cannot be read: {getattr(e, 'strerror', None) or e}"
+            f"{file}: cannot read the expected labels: {getattr(e, 'strerror', None) or e}"
         ) from None
     return [_line(f"{file}, line {n}", line.strip(), labels) for n, line in enumerate(lines, 1)]
 
@@ -49,17 +49,17 @@ def _line(where: str, line: str, labels: list[str]) -> list[str] | None:
     except (ValueError, RecursionError) as e:
         raise ExportError(f"{where}: not a JSON list of labels: {e}") from None
     if not all(isinstance(label, str) for label in found):
-        raise ExportError(f"{where}: want a JSON list of texts, which are labels")
+        raise ExportError(f"{where}: must be a JSON list of labels, as strings")
     return list(found)
 
 
 def check(expected: Sequence[Any], labels: list[str]) -> list[list[str] | None]:
-    """The expected labels of each example, as texts in the order of the labels.
+    """The expected labels of each example, as strings in the order of the labels.
 
     Args:
-        expected: of each example a list of texts or places in labels, or one of them; None where they are not
-            known. Or an array [examples, labels] of 1 where an example has the label and 0 where it has not.
-        labels: the model's.
+        expected: for each example a list of strings or indices into labels, or a single one; None if
+            unknown. Or an array [examples, labels]: 1 if the example has the label, else 0.
+        labels: the model's labels.
 
     Raises:
         ExportError: they do not fit the labels.
@@ -72,7 +72,7 @@ def check(expected: Sequence[Any], labels: list[str]) -> list[list[str] | None]:
 def _of_columns(given: npt.NDArray[Any], labels: list[str]) -> list[list[str] | None]:
     if given.shape[1] != len(labels) or given.dtype.kind not in "biuf" or not np.isin(given, (0, 1)).all():
         raise ExportError(
-            f"the expected labels are {given.dtype}{list(given.shape)}: want 0 or 1 for each of the {len(labels)} "
+            f"the expected labels are {given.dtype}{list(given.shape)}: give 0 or 1 for each of the {len(labels)} "
             "labels, or a list of labels for each example"
         )
     return [[label for label, there in zip(labels, row, strict=True) if there] for row in given]
@@ -81,14 +81,16 @@ def _of_columns(given: npt.NDArray[Any], labels: list[str]) -> list[list[str] | 
 def _set(given: Any, labels: list[str]) -> list[str]:
     several = [given] if isinstance(given, str | int | np.integer) else given
     if not isinstance(several, list | tuple | set | frozenset | np.ndarray):
-        raise ExportError(f"the expected labels {given!r} are no list of labels")
+        raise ExportError(f"the expected labels {given!r} are not a list of labels")
     found: set[str] = set()
     for label in several:
         text = label
         if isinstance(label, int | np.integer) and not isinstance(label, bool) and 0 <= label < len(labels):
             text = labels[int(label)]
         if not isinstance(text, str) or text not in labels:
-            raise ExportError(f"the expected label {label!r} is none of {', '.join(labels[:20])}")
+            raise ExportError(
+                f"the expected label {label!r} is not among the labels {', '.join(labels[:20])}"
+            )
         if text in found:
             raise ExportError(
                 f"the expected labels {given!r} have {text!r} twice; 0 and 1 for each label are given as a "
@@ -100,15 +102,15 @@ def _set(given: Any, labels: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Sets:
-    """Answers with every label over its threshold, as ``_accuracy.Classes`` is of those with one: bool [n, labels]."""
+    """Grades answers with every label above its threshold, bool [n, labels]; ``_accuracy.Classes`` grades single ones."""
 
     labels: list[str]
     limits: list[float]
     measure = "has a balanced accuracy of"
 
-    def truth(self, expected: list[Any]) -> Yes:
-        """What the labels say."""
-        return np.array([[label in given for label in self.labels] for given in expected], bool)
+    def encode(self, labels: list[Any]) -> Yes:
+        """Encode labels."""
+        return np.array([[label in given for label in self.labels] for given in labels], bool)
 
     def answered(self, scores: npt.NDArray[Any]) -> Yes:
         """What probabilities say."""
@@ -116,64 +118,66 @@ class Sets:
 
     def read(self, answers: list[dict[str, Any]], output: str) -> Yes:
         """What the Go binary says."""
-        return self.truth([[c["label"] for c in a["classes"]] for a in answers])
+        return self.encode([[c["label"] for c in a["classes"]] for a in answers])
 
-    def grades(self, answers: Yes, truth: Yes) -> Grades:
-        """Of each example, so that the mean is the balanced accuracy: a label's share of right answers where it is,
-        and where it is not, each counting half; over the labels that some examples have and some have not.
+    def grades(self, answers: Yes, expected: Yes) -> Grades:
+        """Grade each example so that the mean is the balanced accuracy: the average of the share of right answers with
+        a label and the share without it, over the labels that some examples have and others do not.
         """
-        there, not_there = truth.sum(axis=0), (~truth).sum(axis=0)
+        there, not_there = expected.sum(axis=0), (~expected).sum(axis=0)
         counted = (there > 0) & (not_there > 0)
-        weights = np.where(truth, 1 / np.maximum(there, 1), 1 / np.maximum(not_there, 1))
-        right = np.where(answers == truth, weights, 0)[:, counted].sum(axis=1)
-        return np.asarray(right * len(truth) / (2 * max(1, counted.sum())), float)
+        weights = np.where(expected, 1 / np.maximum(there, 1), 1 / np.maximum(not_there, 1))
+        right = np.where(answers == expected, weights, 0)[:, counted].sum(axis=1)
+        return np.asarray(right * len(expected) / (2 * max(1, counted.sum())), float)
 
-    def turns(self, truth: Yes) -> Numbers:
-        """A number for each set of labels that there is."""
-        return np.unique(truth, axis=0, return_inverse=True)[1].reshape(-1)
+    def turns(self, expected: Yes) -> Numbers:
+        """A number for each set of labels that occurs."""
+        return np.unique(expected, axis=0, return_inverse=True)[1].reshape(-1)
 
     def renamed(self, answers: Yes, places: Numbers) -> Yes:
-        """Take the output at i for that of the label at places[i]."""
+        """Read output i as that of label places[i]."""
         other = np.empty_like(answers)
         other[:, places] = answers
         return other
 
-    def right(self, answers: Yes, truth: Yes) -> tuple[int, float]:
-        """How many examples have all of their labels and no other, and the share of them by chance."""
-        both = self.turns(np.vstack([answers, truth]))
-        return int((answers == truth).all(axis=1).sum()), _guessing.chance(
-            both[: len(truth)], both[len(truth) :]
+    def right(self, answers: Yes, expected: Yes) -> tuple[int, float]:
+        """How many examples have exactly their labels, and the share expected by chance."""
+        both = self.turns(np.vstack([answers, expected]))
+        return int((answers == expected).all(axis=1).sum()), _guessing.chance(
+            both[: len(expected)], both[len(expected) :]
         )
 
-    def balanced(self, answers: Yes, truth: Yes) -> float | None:
-        """The mean of the grades, without their rounding; None where no label tells two examples apart."""
-        shares = self._shares(answers, truth)
+    def balanced(self, answers: Yes, expected: Yes) -> float | None:
+        """The mean of the grades, without rounding; None if no label tells two examples apart."""
+        shares = self._shares(answers, expected)
         return float(np.mean([found for found, _ in shares])) if shares else None
 
-    def says_little(self, truth: Yes) -> str:
-        """Why no answers to these examples can be worse or better than guesses, where it is so."""
-        if (truth.any(axis=0) & ~truth.all(axis=0)).any():
+    def says_little(self, expected: Yes) -> str:
+        """Why answers to these examples cannot differ from guesses; "" if they can."""
+        if (expected.any(axis=0) & ~expected.all(axis=0)).any():
             return ""
         return "the labelled examples all have the same labels, which says nothing of a model"
 
-    def guesses(self, answers: Yes, truth: Yes) -> bool:
-        """Whether answers are as good as guessed; see ``_guessing.near_chance``."""
-        balanced = self.balanced(answers, truth)
-        if balanced is None or self._upper(answers, truth) >= _guessing.halfway(0.5):
+    def guesses(self, answers: Yes, expected: Yes) -> bool:
+        """Whether answers are no better than guesses; see ``_guessing.near_chance``."""
+        balanced = self.balanced(answers, expected)
+        if balanced is None or self._upper(answers, expected) >= _guessing.halfway(0.5):
             return False
-        return 2 * balanced - 1 < _guessing.LEAST_KAPPA or self._p_value(answers, truth) >= _guessing.CERTAIN
+        return (
+            2 * balanced - 1 < _guessing.LEAST_KAPPA or self._p_value(answers, expected) >= _guessing.CERTAIN
+        )
 
-    def cannot_tell(self, answers: Yes, truth: Yes) -> bool:
-        """Whether the examples are too few to tell whether it guesses."""
-        balanced = self.balanced(answers, truth)
+    def cannot_tell(self, answers: Yes, expected: Yes) -> bool:
+        """Whether the examples are too few to tell a guess."""
+        balanced = self.balanced(answers, expected)
         return (
             balanced is not None
             and balanced < _guessing.halfway(0.5)
-            and self._p_value(answers, truth) >= _guessing.CERTAIN
+            and self._p_value(answers, expected) >= _guessing.CERTAIN
         )
 
     def told(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
-        """How good the answers are, in words."""
+        """The accuracy, in words."""
         labels = (
             ""
             if balanced is None
@@ -181,29 +185,29 @@ class Sets:
         )
         return f"right on all labels of {100 * right:.1f}% of {examples} labelled examples, by chance {100 * by_chance:.1f}%{labels}"
 
-    def _upper(self, answers: Yes, truth: Yes) -> float:
-        """Of the balanced accuracy, were all labels right and wrong together: labels of one example are not independent."""
-        return float(np.mean([_guessing.upper(found, n) for found, n in self._shares(answers, truth)]))
+    def _upper(self, answers: Yes, expected: Yes) -> float:
+        """An upper bound of the balanced accuracy that treats the labels of one example as dependent."""
+        return float(np.mean([_guessing.upper(found, n) for found, n in self._shares(answers, expected)]))
 
-    def _shares(self, answers: Yes, truth: Yes) -> list[tuple[float, int]]:
-        """Of each label that counts, how many of the examples with it are right, and of those without it; and of how many."""
+    def _shares(self, answers: Yes, expected: Yes) -> list[tuple[float, int]]:
+        """For each label that counts, the share of right answers among examples with it and without it, and their numbers."""
         found = []
-        for said, there in zip(answers.T, truth.T, strict=True):
+        for said, there in zip(answers.T, expected.T, strict=True):
             if there.any() and not there.all():
                 for right, n in ((said[there], there.sum()), (~said[~there], (~there).sum())):
                     found.append((float(right.mean()), int(n)))
         return found
 
-    def _p_value(self, answers: Yes, truth: Yes) -> float:
-        """How often the same answers, their examples shuffled, are as good: exact for any balance of the labels."""
-        there, not_there = truth.sum(axis=0), (~truth).sum(axis=0)
+    def _p_value(self, answers: Yes, expected: Yes) -> float:
+        """How often shuffled answers are as good: exact for any balance of the labels."""
+        there, not_there = expected.sum(axis=0), (~expected).sum(axis=0)
         counted = (there > 0) & (not_there > 0)
-        # Shuffling leaves each label's answers as many, so that hits alone tell balanced accuracies apart.
+        # Shuffling keeps the number of answers for each label, so hits alone tell balanced accuracies apart.
         weights = 1 / there[counted] + 1 / not_there[counted]
-        answers, truth = answers[:, counted], truth[:, counted]
+        answers, expected = answers[:, counted], expected[:, counted]
 
         def good(given: Yes) -> float:
-            return float((given & truth).sum(axis=0) @ weights)
+            return float((given & expected).sum(axis=0) @ weights)
 
         shuffle, ours = np.random.default_rng(0).permutation, good(answers)
         as_good = sum(good(answers[shuffle(len(answers))]) >= ours - 1e-9 for _ in range(_guessing.SHUFFLES))

@@ -1,4 +1,4 @@
-"""LightGBM: the adapter of its estimators, boosters and model files, by onnxmltools."""
+"""LightGBM: the adapter for its estimators, boosters and model files, which onnxmltools converts."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _convert(model: Any, booster: Any) -> onnx.ModelProto:
     onnxmltools, floats = _estimator.onnxmltools("LightGBM", _EXTRA)
     if "linear_tree=1" in booster.model_to_string() or "is_linear=1" in booster.model_to_string():
         raise ExportError(
-            "its leaves are linear models, which ONNX's trees have not: train it with linear_tree=False"
+            "its leaves are linear models, which ONNX's trees do not support: train it with linear_tree=False"
         )
     made: onnx.ModelProto = onnxmltools.convert_lightgbm(
         model if _objective(booster) else _with_objective(booster),

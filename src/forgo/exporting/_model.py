@@ -1,4 +1,4 @@
-"""What an adapter of a training framework gives to the export, whatever the framework."""
+"""What an adapter gives to the export, for any framework."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy.typing as npt
 import onnx
 
 Arrays = dict[str, npt.NDArray[np.generic]]
-"""Arrays by logical name; the first dimension is the batch. Strings are objects: bytes, as TensorFlow has them."""
+"""Arrays by logical name; the first dimension is the batch. Strings are objects that hold bytes, as in TensorFlow."""
 
 STRING = "string"
-"""The dtype of strings, which is none of NumPy's names."""
+"""The dtype of strings, for which NumPy has no name."""
 
 UNNAMED = ""
-"""The name of a bare array of rows, which is for a model's only input."""
+"""The name of a bare array of rows, for a model's only input."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class End:
     dtype: str
     shape: tuple[int | None, ...]
     hidden: bool = False
-    """Of an output: there for the proof, and shown to clients only when they ask for it by name."""
+    """For an output: it serves the proof, and clients get it only if they ask for it by name."""
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,31 @@ class SavedGraph:
 
     tags: list[str]
     signature: str | None
-    """None where ``names`` are those of operations."""
+    """None if ``names`` are operations."""
     names: dict[str, str] = field(default_factory=dict)
-    """What the graph calls its ends, by logical name; those that are missing are called the same."""
+    """The graph's names of inputs and outputs, by logical name; a missing one has the same name."""
     method: str = "predict"
-    """What the signature is for, as TensorFlow Serving has it."""
+    """The signature's method in TensorFlow Serving."""
 
 
 class Trained(Protocol):
     """A trained model, as an adapter gives it to the export (``exporting/_adapter.py``).
 
-    What else it may have: ``signature``, the name that clients call it by, ``others`` and ``folder``, a
-    SavedModel's other signatures (``_signatures``); ``inner``, the model that a head or a normalization is put to.
+    It may also have ``signature``, the name that clients call it by; ``others`` and ``folder``, for a
+    SavedModel's other signatures (``_signatures``); ``inner``, the model that a head or a normalization wraps.
     """
 
     framework: str
     """The framework and its version, for provenance."""
     inputs: list[End]
     outputs: list[End]
-    """A classifier's probabilities come first; its logits, where it has any, second."""
+    """A classifier's probabilities come first; its logits, if any, second."""
     batch: int | None
-    """How many rows the graph takes at once; None for any number, 0 for one without a dimension for it."""
+    """How many rows the graph takes at once; None for any number, 0 for one row without a batch dimension."""
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """What else the manifest's provenance has of it, once it has answered."""
+        """More entries for the manifest's provenance, once it has answered."""
         ...
 
     def predict(self, inputs: Arrays) -> Arrays:
@@ -75,12 +75,12 @@ class Trained(Protocol):
         ...
 
     def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
-        """Write a SavedModel into a folder that is not there yet."""
+        """Write a SavedModel into a new folder."""
         ...
 
 
 class OnnxOnly:
-    """The half of ``Trained`` that models share whose graph can be ONNX and nothing else, of any number of rows."""
+    """The part of ``Trained`` that models share if their graph can only be ONNX, with a free batch."""
 
     framework: str
     inputs: list[End]
@@ -89,12 +89,12 @@ class OnnxOnly:
     provenance: Mapping[str, Any] = MappingProxyType({})
 
     def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
-        """Not called: its adapter has no engine that takes a SavedModel."""
+        """Never called: its adapter names no engine that takes a SavedModel."""
         raise NotImplementedError
 
 
 def innermost(model: Any) -> Any:
-    """The adapter's own model, without what was put before it or behind it."""
+    """The adapter's own model, without a normalization or a head around it."""
     while hasattr(model, "inner"):
         model = model.inner
     return model

@@ -1,7 +1,7 @@
-"""Normalization of pictures: what ``--scale --mean --std --channels`` say, put into the model's graph.
+"""Normalization of pictures: ``--scale --mean --std --channels`` as part of the model's graph.
 
-A value is (pixel x scale - mean) / std, with the mean and the std in the order in which the model
-takes its channels: as ``forgo predict`` does it for models without a bundle (predict/pictures.go).
+A value is (pixel * scale - mean) / std, with the mean and std in the order of the model's
+channels, as in ``forgo predict`` for models without a bundle (predict/pictures.go).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from forgo.exporting._model import Arrays, Trained
 from forgo.exporting._tensorflow import Traceable
 
 Numbers = float | str | Sequence[float]
-"""One number, or one for each channel; texts as the command line has them: ``1/255``, ``123.7,116.8,103.9``."""
+"""One number, or one for each channel; or a string as on the command line: ``1/255``, ``123.7,116.8,103.9``."""
 
 _RAW = "forgo_pixels"
-"""What the picture is called in a graph before it is normalized."""
+"""The graph's name for the picture before normalization."""
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """How pixels from 0 to 255, RGB, become the values that a model was trained on."""
+    """How RGB pixels from 0 to 255 become the values that a model was trained on."""
 
     channels: str = "RGB"
-    """The order in which the model takes them."""
+    """The order of the model's channels."""
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -43,31 +43,31 @@ class Normalization:
         return self == Normalization()
 
     def of(self, channels: int) -> Normalization:
-        """The same of so many channels, one or three.
+        """The same normalization for one or three channels.
 
         Raises:
-            ExportError: it tells apart the channels of a model that has one.
+            ExportError: its channels differ, but the model has only one.
         """
         if channels != 1:
             return self
         if self.channels != "RGB" or len(set(self.mean)) > 1 or len(set(self.std)) > 1:
             raise ExportError(
-                f"{self.named()}: the model takes grey pictures; give one number for its one channel"
+                f"{self.named()}: the model takes grey pictures: give one number for its one channel"
             )
         return replace(self, mean=self.mean[:1], std=self.std[:1])
 
     def apply(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Normalize float32 [..., 3] in NumPy: the golden answers are taken on these, not on the graph's."""
+        """Normalize float32 [..., 3] in NumPy. The golden answers use these values, not the graph's."""
         values = pixels[..., ::-1] if self.channels == "BGR" else pixels
         values = values * np.float32(self.scale) - np.array(self.mean, np.float32)
         return np.ascontiguousarray(values / np.array(self.std, np.float32), np.float32)
 
     def flags(self) -> str:
-        """The command line's flags for it; "" where there is nothing to say."""
+        """The command line's flags for it; "" for none."""
         return " ".join(f"--{flag} {value}" for flag, value in self._given())
 
     def named(self) -> str:
-        """The same for the message of an error, where Python and the command line call it differently."""
+        """The same for an error's message, which names flags or arguments."""
         return " ".join(argument(flag, value) for flag, value in self._given())
 
     def _given(self) -> list[tuple[str, str]]:
@@ -79,7 +79,7 @@ class Normalization:
         return said
 
     def arguments(self) -> list[str]:
-        """The arguments of forgo.export for it; none where there is nothing to say."""
+        """The arguments of forgo.export for it."""
         said = [f"channels={self.channels!r}"] if self.channels != "RGB" else []
         said += [f"scale={_fraction(self.scale)}"] if self.scale != 1 else []
         for name, values, other in (("mean", self.mean, 0), ("std", self.std, 1)):
@@ -89,7 +89,7 @@ class Normalization:
         return said
 
     def entry(self) -> dict[str, Any]:
-        """For the bundle's provenance."""
+        """Its entry in the bundle's provenance."""
         return {
             "channels": self.channels,
             "scale": self.scale,
@@ -98,7 +98,7 @@ class Normalization:
         }
 
     def prepended(self, model: onnx.ModelProto, index: int) -> onnx.ModelProto:
-        """Put it before an input, by its place, of an ONNX graph that takes [batch, height, width, 3]."""
+        """Put it before an input, by index, of an ONNX graph that takes [batch, height, width, 3]."""
         graph = model.graph
         initializers = {i.name for i in graph.initializer}
         value = [i for i in graph.input if i.name not in initializers][index]
@@ -126,7 +126,7 @@ class Normalization:
         return model
 
     def tensor(self, pixels: Any) -> Any:
-        """Normalize a tensor of TensorFlow, for the graph of a SavedModel."""
+        """Normalize a TensorFlow tensor, for a SavedModel's graph."""
         import tensorflow as tf
 
         values = tf.reverse(pixels, [-1]) if self.channels == "BGR" else pixels
@@ -144,16 +144,16 @@ USUAL = {
     "pixels divided by 255": Normalization(scale=1 / 255),
     "pixels from -1 to 1": Normalization(scale=1 / 127.5, mean=_ONE),
     "caffe's means taken off, BGR": Normalization("BGR", mean=_CAFFE),
-    "torch's mean and deviation": Normalization("RGB", 1 / 255, *_TORCH),
+    "torch's mean and std": Normalization("RGB", 1 / 255, *_TORCH),
     "pixels as they are, BGR": Normalization("BGR"),
     "pixels divided by 255, BGR": Normalization("BGR", 1 / 255),
     "pixels from -1 to 1, BGR": Normalization("BGR", 1 / 127.5, _ONE),
 }
-"""What models are trained on, the likeliest first."""
+"""The usual normalizations, the likeliest first."""
 
 
 def usual_of(channels: int) -> dict[str, Normalization]:
-    """Those of USUAL that mean something for so many channels, one or three."""
+    """The usual normalizations for one or three channels."""
     if channels != 1:
         return USUAL
     alike = {k: n for k, n in USUAL.items() if n.channels == "RGB" and len({*n.mean}) == len({*n.std}) == 1}
@@ -161,9 +161,9 @@ def usual_of(channels: int) -> dict[str, Normalization]:
 
 
 class Normalized(Traceable):
-    """A model behind a normalization: it takes pixels from 0 to 255.
+    """A model with a normalization before it: it takes pixels from 0 to 255.
 
-    Its own answers are the inner model's, to pixels normalized in NumPy.
+    Its own answers are the inner model's answers to pixels that NumPy normalized.
     """
 
     def __init__(self, inner: Any, name: str, normalization: Normalization) -> None:
@@ -175,11 +175,11 @@ class Normalized(Traceable):
         self.operations = getattr(inner, "operations", {})
         self.softmax = getattr(inner, "softmax", False)
         self.name = name
-        """Of the input that pictures become."""
+        """The channels of the picture input."""
         self._index = [e.name for e in inner.inputs].index(name)
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Answer with the training framework, to what NumPy makes of the pixels."""
+        """Answer with the training framework, from pixels that NumPy normalized."""
         answers: Arrays = self.inner.predict(
             {**inputs, self.name: self.normalization.apply(inputs[self.name])}
         )
@@ -193,7 +193,7 @@ class Normalized(Traceable):
         return answers
 
     def tracked(self) -> Any:
-        """What holds the model's variables and tables."""
+        """The object that holds the model's variables and tables."""
         return self.inner.tracked()
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -202,27 +202,27 @@ class Normalized(Traceable):
 
 
 def behind(model: Trained, name: str, normalization: Normalization) -> Trained:
-    """Put a normalization before the input that pictures become, unless there is nothing to do."""
+    """Put a normalization before the picture input, unless it does nothing."""
     return model if normalization.nothing else Normalized(model, name, normalization)
 
 
 def read(
     channels: str = "RGB", scale: float | str = 1.0, mean: Numbers = 0.0, std: Numbers = 1.0
 ) -> Normalization:
-    """Make a normalization of what users say.
+    """Parse a normalization from the user's arguments.
 
     Raises:
-        ExportError: it is none.
+        ExportError: an argument is wrong.
     """
     if channels.upper() not in ("RGB", "BGR"):
         raise ExportError(f"{argument('channels')} is RGB or BGR, not {channels!r}")
     (by,) = _numbers("scale", scale, (1,))
     if by == 0:
-        raise ExportError(f"{argument('scale')} is 0, which would leave nothing of the pixels")
-    means, deviations = _numbers("mean", mean, (1, 3)), _numbers("std", std, (1, 3))
-    if 0 in deviations:
-        raise ExportError(f"{argument('std')} has a 0 in it, by which nothing can be divided")
-    return Normalization(channels.upper(), by, _three(means), _three(deviations))
+        raise ExportError(f"{argument('scale')} is 0, which would erase the pixels")
+    means, stds = _numbers("mean", mean, (1, 3)), _numbers("std", std, (1, 3))
+    if 0 in stds:
+        raise ExportError(f"{argument('std')} has a 0, and pixels are divided by it")
+    return Normalization(channels.upper(), by, _three(means), _three(stds))
 
 
 def _numbers(flag: str, given: Numbers, counts: tuple[int, ...]) -> list[float]:

@@ -1,6 +1,6 @@
-"""Arrays that NumPy saved, from anyone: what a file announces is held to what it has before memory is taken.
+"""Arrays that NumPy saved, from untrusted files: a header is checked against the file's length before memory is taken.
 
-predict/payload reads the same files in Go, by the same rules; tests/test_forms.py holds both to them.
+predict/payload reads the same files in Go, by the same rules; tests/test_forms.py compares the two.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from forgo._errors import ExportError
 MAGIC = b"\x93NUMPY"
 ZIP = b"PK\x03\x04"
 ROOM = 1 << 30
-"""Bytes that the arrays of any archive may become."""
+"""The memory that an archive's arrays may take, in bytes."""
 GROWTH = 20
-"""How many times its own length an archive may become."""
+"""How many times its length an archive's arrays may take."""
 _UNNAMED = "arr_0"
-"""What ``numpy.savez`` calls an array that is given no name."""
+"""``numpy.savez``'s name for an array without a name."""
 
 
 def read_array(file: IO[bytes], length: int) -> npt.NDArray[Any]:
     """Read a .npy file.
 
     Args:
-        file: at its start.
-        length: how many bytes its data can have at most.
+        file: the file, at its start.
+        length: the most bytes that its data can have.
 
     Raises:
         ExportError: it is refused.
@@ -68,7 +68,7 @@ def read_array(file: IO[bytes], length: int) -> npt.NDArray[Any]:
 
 
 def read_archive(file: IO[bytes], length: int) -> dict[str, npt.NDArray[Any]]:
-    """Read an .npz file, an array for each input; the name "" is that of one that has none.
+    """Read an .npz file, an array for each input; an unnamed one is called "".
 
     Raises:
         ExportError: it is refused.

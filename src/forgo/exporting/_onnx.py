@@ -1,7 +1,7 @@
 """Existing ONNX files: the adapter. ONNX Runtime answers, unless the framework's own answers are given.
 
-What a file says of itself is taken from its protobuf; the Go half, which serves it, says first whether it would
-open it: operations that reach files, data outside the file and fields that onnx.proto does not have are refused
+The file's protobuf tells its inputs and outputs. The Go half first says whether it would
+open the file: it refuses operations that reach files, data outside the file and fields that onnx.proto lacks
 before ONNX Runtime sees any of it.
 """
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 SUFFIX = ".onnx"
 _MOST = (2 << 30) - 1
-"""Bytes that a protobuf message has at most."""
+"""The largest protobuf message, in bytes."""
 _MOST_SETS = 4096
 _MOST_SET = 1 << 30
-"""Bytes of ONNX's own test data that are read at most."""
+"""The largest set of ONNX's own test data, in bytes."""
 _PICTURE_TYPES = ("float32", "float16")
 _TYPES = {
     number: np.dtype(helper.tensor_dtype_to_np_dtype(number)).name
@@ -49,21 +49,21 @@ _TYPES = {
 } | {TensorProto.STRING: STRING}  # fmt: skip
 
 Shape = tuple[int | None, ...] | None
-"""None is of any rank."""
+"""None means any rank."""
 
 
 class OnnxFile(OnnxOnly):
-    """A graph in ONNX, which is the model itself: it is written as it came, but for the names of its ends.
+    """A graph in ONNX, written as it came, except for the names of its inputs and outputs.
 
     Args:
         model: the graph.
         file: where it came from, for messages.
-        outputs: the names of those that are wanted, in order.
-        labels: of a classifier. An output that can be their probabilities comes first.
+        outputs: the names of the outputs to keep, in order.
+        labels: a classifier's labels. An output that can hold their probabilities comes first.
     """
 
     own_answers = True
-    """Its answers are those of the graph that is exported, and of no framework."""
+    """Its answers come from the exported graph, not from a framework."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class OnnxFile(OnnxOnly):
         given = {i.name for i in graph.initializer} | {i.values.name for i in graph.sparse_initializer}
         ins = [i for i in graph.input if i.name not in given]
         if not ins:
-            raise ExportError(f"{file}: the graph takes no inputs, so there is nothing to ask it")
+            raise ExportError(f"{file}: the graph has no inputs, so there is nothing to prove")
         outs = _wanted(file, list(graph.output), outputs)
         names = _unique([v.name for v in [*ins, *outs]])
         self._ins = [(v.name, *_tensor(file, v)) for v in ins]
@@ -87,7 +87,7 @@ class OnnxFile(OnnxOnly):
         self._outs = _probabilities_first(self._outs, labels) if outputs is None else self._outs
         if scalar := [n for n, kind, shape in self._ins if kind == STRING and shape == ()]:
             raise ExportError(
-                f"{file}: {scalar[0]!r} is a scalar string, which ONNX Runtime does not take from Python; give it the shape [1]"
+                f"{file}: {scalar[0]!r} is a scalar string, which ONNX Runtime does not take from Python: give it the shape [1]"
             )
         self.batch = self._batch()
         self.inputs = [self._end(names[n], kind, shape) for n, kind, shape in self._ins]
@@ -111,16 +111,16 @@ class OnnxFile(OnnxOnly):
 
     def _end(self, name: str, kind: str, shape: Shape) -> End:
         if shape is None:
-            return End(name, kind, (None,))  # settled by the examples
+            return End(name, kind, (None,))  # the examples settle it
         if self.batch == SINGLE:
             return End(name, kind, (None, *shape))
         return End(name, kind, (None, *shape[1:]))
 
     def settle(self, rows: Arrays | None) -> None:
-        """Tell what the file leaves open, or says wrongly, of its ends by what it answers to the first rows.
+        """Learn shapes that the file leaves open, or gives wrongly, from its answers to the first rows.
 
         Raises:
-            ExportError: an output has not a row for each row that goes in.
+            ExportError: an output does not have a row for each input row.
         """
         open_ = [e for e, (_, _, shape) in zip(self.inputs, self._ins, strict=True) if shape is None]
         given = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
@@ -128,27 +128,27 @@ class OnnxFile(OnnxOnly):
             row = given[end.name]
             if row is None:
                 raise ExportError(
-                    f"{self._file}: {end.name!r} takes tensors of any rank; give rows as examples, which say it"
+                    f"{self._file}: {end.name!r} takes tensors of any rank: give examples, which tell the rank"
                 )
             at = self.inputs.index(end)
             self.inputs[at] = replace(end, shape=(None,) * (row.ndim or 1))
         try:
             first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
         except (TypeError, ValueError):
-            return  # the examples' own check says more
+            return  # the check of the examples says more
         if any(len(a) == 0 for a in first.values()):
             return
         count = min(len(a) for a in first.values())
         try:
             answers = self.predict({name: a[:count] for name, a in first.items()})
         except ExportError:
-            return  # so do the examples' own check and the export
+            return  # the check of the examples, or the export, says more
         for i, end in enumerate(self.outputs):
             got = answers[end.name]
             if got.ndim == 0 or len(got) != count:
                 raise ExportError(
-                    f"{self._file}: the output {end.name!r} has the shape {list(got.shape)} for {count} rows: it has not a "
-                    f"row for each row, which every output must have; choose others with {argument('outputs')}"
+                    f"{self._file}: the output {end.name!r} has the shape {list(got.shape)} for {count} rows, but every output "
+                    f"needs a row for each row: choose others with {argument('outputs')}"
                 )
             sizes = end.shape if len(end.shape) == got.ndim else (None,) * got.ndim
             told = tuple(
@@ -157,7 +157,7 @@ class OnnxFile(OnnxOnly):
             self.outputs[i] = replace(end, shape=(None, *told[1:]))
 
     def take_pictures(self, name: str) -> None:
-        """Have the input that pictures become take channels last, in float32, as preprocessing gives them."""
+        """Make the picture input take channels last, in float32, as preprocessing gives them."""
         alone = len(self.inputs) == 1
         for i, end in enumerate(self.inputs):
             s = end.shape
@@ -172,7 +172,7 @@ class OnnxFile(OnnxOnly):
     _half: str | None = None
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Answer with ONNX Runtime, which leaves the graph as it is."""
+        """Answer with ONNX Runtime, its optimizations off."""
         given = dict(inputs)
         if self._first_channels is not None:
             given[self._first_channels] = given[self._first_channels].transpose(0, 3, 1, 2)
@@ -195,7 +195,7 @@ class OnnxFile(OnnxOnly):
         }
 
     def to_onnx(self) -> onnx.ModelProto:
-        """The graph as it came, with the ends that are wanted; and the layout of pictures before it."""
+        """The graph as it came, with the chosen outputs, and the layout of pictures before it."""
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         kept = {o.name: o for o in model.graph.output}
@@ -226,7 +226,7 @@ def _wanted(file: Path, have: list[Any], names: list[str] | None) -> list[Any]:
 
 
 def _unique(names: list[str]) -> dict[str, str]:
-    """Names that clients can use, by the graph's own."""
+    """Names that clients can use, by the graph's names."""
     made: dict[str, str] = {}
     for name in dict.fromkeys(names):
         new = base = logical_name(name)[:120]
@@ -255,7 +255,7 @@ def _tensor(file: Path, value: Any) -> tuple[str, Shape]:
             else "?"
         )
         raise ExportError(
-            f"{file}: {value.name!r} is a tensor of {named.lower()}, which a bundle of an ONNX file does not take; cast it to "
+            f"{file}: {value.name!r} is a tensor of {named.lower()}, which bundles do not support: cast it to "
             "float32 in the graph"
         )
     if not tensor.HasField("shape"):
@@ -265,7 +265,7 @@ def _tensor(file: Path, value: Any) -> tuple[str, Shape]:
 
 
 def _probabilities_first(outs: list[Any], labels: list[str] | None) -> list[Any]:
-    """Of a classifier's outputs the one that can be the probabilities of its labels, first."""
+    """A classifier's outputs, with the one that can hold its labels' probabilities first."""
     if labels is None:
         return outs
 
@@ -279,7 +279,7 @@ def _probabilities_first(outs: list[Any], labels: list[str] | None) -> list[Any]
 
 
 def _said(model: onnx.ModelProto) -> dict[str, Any]:
-    """What a file says of how it was made."""
+    """What a file says about its origin."""
     producer = f"{model.producer_name} {model.producer_version}".strip()
     return {
         **({"producer": producer[:200]} if producer else {}),
@@ -293,7 +293,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _bytes(file: Path, most: int, what: str) -> bytes:
-    """A regular file's bytes, within a limit that holds before any is read."""
+    """A regular file's bytes; checks the limit before it reads any."""
     try:
         opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -313,7 +313,7 @@ def _bytes(file: Path, most: int, what: str) -> bytes:
 
 
 def check(file: Path, trust: bool) -> None:
-    """Have Go, which serves it, say whether it would open the file; trust changes nothing of that.
+    """Ask the Go half whether it would open the file. Trust makes no difference.
 
     Raises:
         ExportError: it would not.
@@ -326,15 +326,13 @@ def check(file: Path, trust: bool) -> None:
 
 
 def load(file: Path, request: Request) -> tuple[Trained, Request]:
-    """Load a file, which check has passed."""
+    """Load a file that check accepted."""
     if request.tags or request.signature or request.input_operations:
-        raise ExportError(
-            f"{file}: a tag, a signature and inputs are chosen of SavedModels; an ONNX file has outputs alone"
-        )
+        raise ExportError(f"{file}: an ONNX file has no tag, signature or inputs to choose, only outputs")
     try:
         model = onnx.ModelProto.FromString(_bytes(file, _MOST, "the model"))
     except DecodeError as e:
-        raise ExportError(f"{file}: it is no ONNX model: {e}") from None
+        raise ExportError(f"{file}: it is not an ONNX model: {e}") from None
     loaded = OnnxFile(model, file, outputs=request.output_operations, labels=request.labels)
     if request.pictures is not None:
         loaded.take_pictures(request.picture_name)
@@ -344,10 +342,10 @@ def load(file: Path, request: Request) -> tuple[Trained, Request]:
 
 
 def test_data(file: Path) -> tuple[Arrays, Arrays] | None:
-    """Rows and answers of the ``test_data_set_N`` folders beside a file, by the graph's own names.
+    """Rows and answers in the ``test_data_set_N`` folders beside a file, by the graph's names.
 
     Raises:
-        ExportError: there are some, and they cannot be read.
+        ExportError: a set cannot be read.
     """
     folders = sorted(
         (f for f in file.parent.glob("test_data_set_*") if f.is_dir() and f.name[14:].isdigit()),
@@ -362,7 +360,7 @@ def test_data(file: Path) -> tuple[Arrays, Arrays] | None:
     try:
         model = onnx.ModelProto.FromString(_bytes(file, _MOST, "the model"))
     except DecodeError as e:
-        raise ExportError(f"{file}: it is no ONNX model: {e}") from None
+        raise ExportError(f"{file}: it is not an ONNX model: {e}") from None
     bare = OnnxFile(model, file)
     parts: dict[str, list[npt.NDArray[Any]]] = {}
     room = _MOST_SET
@@ -378,7 +376,7 @@ def test_data(file: Path) -> tuple[Arrays, Arrays] | None:
         joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     except ValueError as e:
         raise ExportError(
-            f"{file}: its sets of test data have other shapes each: {e}; give examples in a file"
+            f"{file}: its sets of test data differ in shape: {e}; give examples in a file"
         ) from None
     return {e.name: joined[e.name] for e in bare.inputs}, {e.name: joined[e.name] for e in bare.outputs}
 
@@ -387,14 +385,14 @@ def _array(path: Path, data: bytes) -> npt.NDArray[Any]:
     try:
         tensor = TensorProto.FromString(data)
     except DecodeError as e:
-        raise ExportError(f"{path}: it is no tensor: {e}") from None
+        raise ExportError(f"{path}: it is not a tensor: {e}") from None
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-        raise ExportError(f"{path}: its data lie in another file, which is not read")
+        raise ExportError(f"{path}: its data is in another file, which forgo does not read")
     if tensor.data_type not in _TYPES:
-        raise ExportError(f"{path}: it is no tensor of a type that bundles take")
+        raise ExportError(f"{path}: it is a tensor of a type that bundles do not support")
     try:
         made = numpy_helper.to_array(tensor)
-    except Exception as e:  # whatever onnx makes of a tensor that is not whole
+    except Exception as e:  # onnx raises all kinds for damaged tensors
         raise ExportError(f"{path}: it cannot be read: {_first_line(e)}") from None
     return typed(made, STRING) if tensor.data_type == TensorProto.STRING else made
 

@@ -1,7 +1,7 @@
 """TensorFlow operations that tf2onnx does not convert, or converts wrongly, written with ONNX's.
 
 tf2onnx calls a class registered with ``tf_op`` for the operation of that name; importing this module
-registers them. Each is held to TensorFlow's own answers by the export that uses it.
+registers them. The export that uses one compares it with TensorFlow's own answers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def _constant(ctx: Any, value: npt.NDArray[Any]) -> str:
 
 
 def _like(ctx: Any, name: str, value: float) -> str:
-    """A scalar constant of the type of a tensor."""
+    """A scalar constant of a tensor's type."""
     from tf2onnx.utils import map_onnx_to_numpy_type
 
     return _constant(ctx, np.array(value, map_onnx_to_numpy_type(ctx.get_dtype(name))))
 
 
 def _put(ctx: Any, node: Any, op: str, inputs: list[str], **attributes: Any) -> None:
-    """Have an ONNX operation give the node's output in place of the node."""
+    """Replace the node with an ONNX operation."""
     shapes, types, outputs = node.output_shapes, node.output_dtypes, node.output
     ctx.remove_node(node.name)
     ctx.make_node(op, inputs, name=node.name, outputs=outputs, shapes=shapes, dtypes=types, attr=attributes)
@@ -42,15 +42,15 @@ def _made(ctx: Any, op: str, inputs: list[str], **attributes: Any) -> str:
 
 
 def _refuse(condition: bool, why: str) -> None:
-    """Leave the node as it is: what is left in the graph is refused by its name."""
+    """Leave the node as it is: the export refuses it by name."""
     if condition:
         raise ValueError(why)
 
 
 def fold_scales(graph: Any) -> None:
-    """Make constants of the scales that ``tf.image.resize`` computes of its picture's size, in place.
+    """Replace the scales that ``tf.image.resize`` computes from the picture's size with constants, in place.
 
-    TensorFlow does not fold them, because the batch beside the size is free.
+    TensorFlow does not fold them, because the batch dimension is free.
     """
     import tensorflow as tf
 
@@ -73,7 +73,7 @@ def fold_scales(graph: Any) -> None:
 
 
 def _sizes_before(tensor: Any) -> dict[Any, list[int]] | None:
-    """The shapes that a tensor is made of, with a batch of one; None where it is made of more."""
+    """A tensor that depends only on shapes, for a batch of one; None if it depends on more."""
     found: dict[Any, list[int]] = {}
     seen, ahead = set(), [tensor.op]
     while ahead:
@@ -113,7 +113,7 @@ class _Expm1:
 
 @tf_op("Bitcast")
 class _SignBit:
-    """The one use that ONNX can say: of the bits of a float32 the sign's alone, as Keras's argmax asks it."""
+    """The one use that ONNX can express: the sign bit of a float32, as in Keras's argmax."""
 
     @classmethod
     def version_18(cls, ctx: Any, node: Any, **_: Any) -> None:
@@ -142,7 +142,7 @@ class _SignBit:
 
 @tf_op("Bucketize")
 class _Bucketize:
-    """How many boundaries are not above x, as Discretization counts them; a NaN is above all."""
+    """How many boundaries are not above x, as in Discretization; a NaN is above all."""
 
     @classmethod
     def version_18(cls, ctx: Any, node: Any, **_: Any) -> None:
@@ -160,7 +160,7 @@ class _Bucketize:
 
 @tf_op("FloorDiv")
 class _FloorDiv:
-    """Division rounded down, where ONNX's of whole numbers is rounded towards zero."""
+    """Division rounded down; ONNX rounds whole numbers towards zero."""
 
     @classmethod
     def version_13(cls, ctx: Any, node: Any, **_: Any) -> None:
@@ -199,11 +199,11 @@ class _Resize:
 
     @classmethod
     def weights(cls, node: Any, axis: int, size: int) -> npt.NDArray[Any]:
-        """What TensorFlow makes of each single row (or column), [new size, size]."""
+        """How TensorFlow weighs each row (or column), [new size, size]."""
         import tensorflow as tf
 
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            ones = tf.reshape(tf.eye(size), (1, size, 1, size))  # each channel has another row alone
+            ones = tf.reshape(tf.eye(size), (1, size, 1, size))  # each channel has a different single row
             resized = session.run(cls.resize(node, axis, ones))
         return np.asarray(resized[0, :, 0, :], np.float32)
 
@@ -218,7 +218,7 @@ def _value(node: Any, number: int) -> Any:
 
 @tf_op("ScaleAndTranslate")
 class _ScaleAndTranslate(_Resize):
-    """Of ``tf.image.resize`` with antialias, and of its Lanczos and Gaussian kernels."""
+    """``tf.image.resize`` with antialias, and with its Lanczos and Gaussian kernels."""
 
     @classmethod
     def resize(cls, node: Any, axis: int, rows: Any) -> Any:
@@ -236,7 +236,7 @@ class _ScaleAndTranslate(_Resize):
 
 @tf_op("ResizeArea")
 class _ResizeArea(_Resize):
-    """Of ``tf.image.resize`` with the method area."""
+    """``tf.image.resize`` with the method area."""
 
     @classmethod
     def resize(cls, node: Any, axis: int, rows: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Pictures that show nobody: patterns and noise, in every way of storing them that has a rule.
+"""Pictures that show nobody: patterns and noise, in every encoding that has a rule.
 
-They stand in for the examples' pictures in slim bundles. The decoder is asked more by them than by most
-photographs: odd sizes, each chroma sampling, progressive scans, grey, palettes, every EXIF orientation.
+They replace the examples' pictures in slim bundles. They exercise the decoder more than most
+photographs do: odd sizes, each chroma sampling, progressive scans, grey, palettes, every EXIF orientation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIZES = ((96, 64), (65, 97), (128, 128), (40, 200), (151, 83))
 
 
 def write(folder: Path, count: int = COUNT) -> list[Path]:
-    """Write pictures into a folder; the same ones each time, as far as Pillow encodes alike."""
+    """Write pictures into a folder: the same ones each time, if Pillow encodes them alike."""
     generator = np.random.default_rng(20)
     files = []
     for number in range(count):
@@ -32,7 +32,7 @@ def write(folder: Path, count: int = COUNT) -> list[Path]:
 
 
 def _pattern(number: int, width: int, height: int, generator: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """One of six kinds, with colours, places and scales drawn for it."""
+    """A picture of one of six kinds, with random colours, positions and scales."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     a, b = generator.uniform(0, 255, (2, 3))
     kind = number % 6

@@ -15,7 +15,7 @@ import onnx
 import forgo
 from forgo import _binary, _onnxruntime, _preprocess, _rules
 from forgo._bundle import Staging, name_of
-from forgo._errors import ExportError, ForgoError, ParityError
+from forgo._errors import ExportError, ForgoError, ParityError, argument
 from forgo._picture import MEDIA, Alpha
 from forgo.exporting import (
     _accuracy,
@@ -35,11 +35,11 @@ from forgo.exporting._examples import PICTURE, Example, from_cells, from_rows, r
 from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained, innermost
 
 CHANNELS = (1, 3)
-"""Of a model's pictures: grey, or RGB."""
+"""A picture's channels in the model: grey, or RGB."""
 TOLERANCE = 1e-4
 LOOSEST_TOLERANCE = 1e-3
 CONVERTED_GRAPH = "converted graph"
-"""What the manifest says of golden cases that hold the graph's own answers."""
+"""The manifest's word for golden cases that hold the graph's own answers."""
 NO_EXAMPLES = "none were given when it was exported"
 _PREPROCESS_TOLERANCE = 1e-5
 """Both sides run the same graph; only the machine's arithmetic may differ."""
@@ -47,81 +47,81 @@ _PREPROCESS_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Request:
-    """What to export, and as what. Pictures, rows or, of a model that takes both, both give the examples."""
+    """What to export, and how. The examples are pictures, rows, or both for a model that takes both."""
 
     place: Path
     force: bool = False
-    """Replace an older bundle in the place."""
+    """Replace an older bundle at ``place``."""
     pictures: list[Path] | None = None
     picture_name: str = UNNAMED
-    """What the examples call the input that pictures become, where there are others."""
+    """The examples' name for the picture input, if there are other inputs."""
     rows: Arrays | None = None
     table: bool = False
-    """Whether rows are a table's cells, texts [rows, elements]."""
+    """Whether rows are a table's cells, strings [rows, elements]."""
     missing: bool = False
-    """Whether numbers of rows may be missing: NaN."""
+    """Whether numbers in rows may be missing: NaN."""
     precision: str | None = None
-    """Of the numbers that a model of tables takes: "float32" or "float64"."""
+    """The type of numbers in a model of tables: "float32" or "float64"."""
     answers_from: str | None = None
-    """Where ``truth`` came from, if not from the model in memory."""
+    """Where ``expected`` came from, if not from the model in memory."""
     lists: bool = False
     """Whether bare values may be lists of rows, as in JSON."""
     labels: list[str] | None = None
-    expected: list[Any] | None = None
-    """The right label of each example, where it is known; of a multi-label model, a list of them."""
+    expected_labels: list[Any] | None = None
+    """The right label of each example, None if unknown; for a multi-label model, a list of labels."""
     folders: list[str] | None = None
-    """The class folders that the examples lie in, sorted, where there are no labels."""
+    """The examples' class folders, sorted, if there are no labels."""
     accept_accuracy: bool = False
-    """Write the bundle even where the accuracy says that its question is wrong."""
+    """Write the bundle even if its accuracy shows that pictures are prepared wrongly."""
     task: str | None = None
     append: _heads.Append | None = None
-    """What goes behind the model's first output."""
+    """What to append to the model's first output."""
     thresholds: _tasks.Thresholds | None = None
-    """Of the labels of a multi-label model."""
+    """Thresholds for the labels of a multi-label model."""
     resize: _rules.Resize = "bilinear"
     fit: _rules.Fit = "stretch"
     shorter_side: int | None = None
-    """Of the fit shorter-side."""
+    """For the fit shorter-side."""
     pad_colour: _rules.Colour = (0, 0, 0)
-    """Of the fit pad."""
+    """For the fit pad."""
     alpha: Alpha = "drop"
-    """What becomes of pictures' transparent pixels."""
+    """What happens to transparent pixels."""
     normalization: _normalization.Normalization = field(default_factory=_normalization.Normalization)
-    """Put into the model's graph, before the input that pictures become."""
+    """Becomes part of the graph, before the picture input."""
     prepared: npt.NDArray[np.float32] | None = None
-    """What the user's own function made of each of the pictures, the refused ones included."""
+    """The user's own function's array for each picture, refused ones included."""
     tolerance: float = TOLERANCE
     engine: str = _engines.NAMES[0]
     tags: list[str] | None = None
-    """Of the SavedModel that is written or, where the model is one, of its graph."""
+    """Tags of the SavedModel to write or, if the model is one, of the graph to export."""
     signature: str | None = None
-    """Which signature to call, of a model that is a SavedModel; those to keep, with commas between."""
+    """For a SavedModel, the signature to call, or those to keep, with commas between them."""
     signature_rows: dict[str, Arrays] = field(default_factory=dict)
-    """Examples of its other signatures, by their names."""
+    """Examples for its other signatures, by their names."""
     input_operations: list[str] | None = None
     output_operations: list[str] | None = None
     first_output: str | None = None
-    """What to call the first output in place of its own name."""
+    """A new name for the first output."""
     onnx_test_data: bool = False
-    """Write the golden cases in ONNX's own form, too."""
+    """Also write the golden cases in ONNX's own form."""
     bare: bool = False
-    """Leave the SavedModel alone in the place, without the bundle that proved it."""
+    """Write only the SavedModel, without the bundle that proved it."""
     trust: bool = False
     slim: bool = False
-    """Leave the report out, and the examples' pictures: made ones take their place in the golden cases."""
-    truth: Arrays | None = None
-    """The framework's answers by output name, a row an example, where they were taken from the
-    model in memory; the outputs that are missing are asked of the model as it was saved."""
+    """Leave out the report and the examples' pictures; generated ones become the golden cases."""
+    expected: Arrays | None = None
+    """The framework's answers by output name, a row for each example, if they are known already;
+    the loaded model answers for outputs that are missing."""
     provenance: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    """What the caller has to say of the examples, for the result."""
+    """The caller's notes on the examples, for the result."""
     report: dict[str, Any] | None = None
-    """What the report shows of the training, if there was one."""
+    """What the report shows about the training, if forgo trained the model."""
 
     @property
     def rules(self) -> _rules.Rules:
         """How pictures are brought to the model's size."""
-        red, green, blue = self.pad_colour  # a list, where it comes from another process
+        red, green, blue = self.pad_colour  # a list, if it comes from another process
         return _rules.Rules(self.resize, self.fit, self.shorter_side, (red, green, blue))
 
 
@@ -134,13 +134,13 @@ class Result:
     """The Go binary's verdict, as ``forgo verify --json`` prints it."""
     framework_difference: float | None
     """The largest difference between the training framework and the graph's engine in Python;
-    None where there were no examples."""
+    None without examples."""
     refused: list[str]
     """Example pictures that no rule covers, with the reason."""
     accuracy: dict[str, Any] | None = None
-    """How often the bundle is right on the labelled examples, as the manifest's provenance has it."""
+    """The bundle's accuracy on labelled examples, as in the manifest's provenance."""
     notes: list[str] = field(default_factory=list)
-    """What is to be known of the export, a line each."""
+    """What users should know about the export, one line each."""
 
 
 def run(model: Trained, request: Request) -> Result:
@@ -152,7 +152,7 @@ def run(model: Trained, request: Request) -> Result:
     """
     if not 0 < request.tolerance <= LOOSEST_TOLERANCE:
         raise ExportError(
-            f"a tolerance of {request.tolerance:g} is refused: it must be above 0 and at most {LOOSEST_TOLERANCE:g}"
+            f"{argument('tolerance')} must be above 0 and at most {LOOSEST_TOLERANCE:g}, not {request.tolerance:g}"
         )
     given, model = model, headed(normalized(model, request), request)
     with Staging(request.place, "saved_model" if request.bare else None, force=request.force) as stage:
@@ -172,12 +172,12 @@ def run(model: Trained, request: Request) -> Result:
         if proven and not examples:
             why = f", the first because {refused[0]}" if refused else ""
             raise ExportError(
-                f"parity cannot be proven without examples: none of those given can be used{why}"
+                f"parity cannot be proven without examples: none of the given ones can be used{why}"
             )
 
         agreed = check_prepared(model, examples, request)
-        truth = _truth(given, examples, request) if proven else None
-        task = _tasks.check(model.outputs[0], request.labels, request.task, truth)
+        expected = _expected(given, examples, request) if proven else None
+        task = _tasks.check(model.outputs[0], request.labels, request.task, expected)
         limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
         engine = _engines.named(request.engine)
         graph = engine.write(model, stage, request)
@@ -187,20 +187,20 @@ def run(model: Trained, request: Request) -> Result:
         )
         if model.batch is not None:
             graph.entry["batch"] = model.batch
-        worst = check(runtime, examples, truth, request.tolerance) if truth is not None else None
+        worst = check(runtime, examples, expected, request.tolerance) if expected is not None else None
         if kept:
             beside = _signatures.prove(stage.folder / graph.entry["path"], kept, request.tolerance)
             worst = max(worst, beside) if worst is not None else None
         golden: dict[str, Any] = {"cases": [], "none": NO_EXAMPLES}
-        if truth is not None:
-            recorded, said = examples, truth
+        if expected is not None:
+            recorded, said = examples, expected
             if request.slim and preprocess is not None:
                 recorded, said = _made(model, request, preprocess)
                 worst = max(worst or 0, check(runtime, recorded, said, request.tolerance))
             golden = {"cases": _record(model, stage, recorded, said, limits, request, graph)}
             if recorded is not examples:
                 golden["made"] = "answered by the training framework"
-            if request.truth is None and getattr(innermost(model), "own_answers", False):
+            if request.expected is None and getattr(innermost(model), "own_answers", False):
                 golden["expected_from"] = CONVERTED_GRAPH
 
         manifest: dict[str, Any] = {
@@ -230,7 +230,7 @@ def run(model: Trained, request: Request) -> Result:
         found, hints = _accuracy.Measured(), []
         if preprocess is not None and request.report is None:  # forgo did not train it
             hints = _conventions.notes(given, request.normalization)
-        scores = None if truth is None else truth[model.outputs[0].name]
+        scores = None if expected is None else expected[model.outputs[0].name]
         assumed = None if scores is None else _accuracy.assumed_labels(request, scores)
         if request.folders and not assumed and request.task is None:
             found = _accuracy.Measured(notes=[_accuracy.unmeasured(request.folders, model.outputs[0])])
@@ -254,7 +254,7 @@ def run(model: Trained, request: Request) -> Result:
 def _finish(
     stage: Staging, manifest: dict[str, Any], request: Request, examples: int, engine: str
 ) -> dict[str, Any]:
-    """Write what describes the bundle, and have Go verify it."""
+    """Write the files that describe the bundle, and have Go verify it."""
     from forgo import report
 
     for name, text in report.render(request.place, manifest, request.report, examples, engine).items():
@@ -267,7 +267,7 @@ def _finish(
 def _made(
     model: Trained, request: Request, preprocess: _preprocess.Preprocessor
 ) -> tuple[list[Example], Arrays]:
-    """Examples of made pictures, with the framework's answers."""
+    """Examples with generated pictures, and the framework's answers to them."""
     from forgo.exporting._slim import made_examples
 
     end = picture_input(model, request)
@@ -279,28 +279,30 @@ def _record(
     model: Trained,
     stage: Staging,
     examples: list[Example],
-    truth: Arrays,
+    expected: Arrays,
     limits: list[float] | None,
     request: Request,
     graph: Graph,
 ) -> list[dict[str, Any]]:
     labels, certainty = None, None
     if request.labels is not None:
-        scores = truth[model.outputs[0].name]
+        scores = expected[model.outputs[0].name]
         certainty = _tasks.certainty(scores, limits)
         labels = _tasks.answers(scores, limits, request.labels)
     chosen = _golden.choose(examples, certainty, labels, request.tolerance)
     if not chosen:
         raise ExportError(
-            "no example has an answer beyond doubt: give examples that the model can tell apart"
+            "the model's two best classes are too close on every example: give examples that it tells apart"
         )
-    answers = [{name: a[i : i + 1] for name, a in truth.items()} for i in chosen]
+    answers = [{name: a[i : i + 1] for name, a in expected.items()} for i in chosen]
     tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
     saved = graph.saved
     if saved and saved.signature and not request.bare and model.batch in (None, 1):
         _warmup.write(stage, graph.entry["path"], name_of(request.place), saved, tensors)
     if request.onnx_test_data and model.batch not in (None, 1):
-        raise ExportError("test data in ONNX's form has one row a case, which this model does not take")
+        raise ExportError(
+            f"{argument('onnx_test_data')} writes one row for each case, but this model takes {model.batch} rows at once"
+        )
     if request.onnx_test_data:
         _test_data.write(stage, [e.name for e in model.inputs], [e.name for e in model.outputs], tensors)
     cases = []
@@ -320,10 +322,10 @@ def takes_pictures(model: Trained) -> bool:
 
 
 def picture_input(model: Trained, request: Request) -> End:
-    """The input that pictures become: the only one, or the one that the examples name.
+    """The picture input: the only input, or the one that the examples name.
 
     Raises:
-        ExportError: there is none that they could become.
+        ExportError: no input takes pictures.
     """
     fitting = [
         e for e in model.inputs if e.dtype == "float32" and len(e.shape) == 4 and e.shape[3] in CHANNELS
@@ -334,20 +336,20 @@ def picture_input(model: Trained, request: Request) -> End:
     if not named:
         which = "one input" if request.picture_name in (UNNAMED, PICTURE) else repr(request.picture_name)
         raise ExportError(
-            f"pictures need a model with {which} of float32 [batch, height, width, 3] or, in grey, [batch, height, width, 1]; "
+            f"pictures need a model with {which} of float32 [batch, height, width, 3], or [batch, height, width, 1] for grey; "
             f"this one has {', '.join(f'{e.name} {e.dtype}{list(e.shape)}' for e in model.inputs)}"
         )
     if named[0].shape[1] is None or named[0].shape[2] is None:
         raise ExportError("pictures need a model whose input has a fixed height and width")
     if any(e.name == PICTURE for e in model.inputs if e is not named[0]):
         raise ExportError(
-            f"the model's input {PICTURE!r} has the name that clients give the picture; give it another"
+            f"the model's input {PICTURE!r} has the name that clients use for the picture: rename it"
         )
     return named[0]
 
 
 def preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor | None:
-    """The preprocessing of a model that takes pictures, None of others."""
+    """The preprocessing of a picture model; None for any other."""
     if request.pictures is None and (request.rows is not None or not takes_pictures(model)):
         return None
     _, height, width, channels = picture_input(model, request).shape
@@ -360,16 +362,16 @@ def preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor |
 
 
 def normalized(model: Trained, request: Request) -> Trained:
-    """The model behind the normalization that was asked for.
+    """The model with the requested normalization before it.
 
     Raises:
-        ExportError: it takes no pictures.
+        ExportError: the model takes no pictures.
     """
     if request.normalization.nothing:
         return model
     if request.pictures is None and (request.rows is not None or not takes_pictures(model)):
         raise ExportError(
-            f"{request.normalization.named()}: they say how pictures were normalized; this model takes none"
+            f"{request.normalization.named()}: these normalize pictures, but this model takes none"
         )
     end = picture_input(model, request)
     return _normalization.behind(model, end.name, request.normalization.of(end.shape[3] or 3))
@@ -378,7 +380,7 @@ def normalized(model: Trained, request: Request) -> Trained:
 def read_examples(
     model: Trained, request: Request, preprocess: _preprocess.Preprocessor | None
 ) -> tuple[list[Example], list[str]]:
-    """The raw inputs that were given, read as serving reads them; and a line for each refused picture."""
+    """Read the raw inputs as a server does; also return a line for each refused picture."""
     if preprocess is None:
         rows = request.rows
         if rows is not None and request.table:
@@ -386,8 +388,8 @@ def read_examples(
         found = []
         if rows is not None:
             found = from_rows(rows, model.inputs, lists=request.lists, missing=request.missing)
-        if request.expected is not None:
-            _accuracy.check_count(request.expected, len(found))
+        if request.expected_labels is not None:
+            _accuracy.check_count(request.expected_labels, len(found))
         return found, []
     end = picture_input(model, request)
     pictures, refused = read_pictures(request.pictures or [], preprocess, end)
@@ -398,17 +400,17 @@ def read_examples(
 
 
 def check_prepared(model: Trained, examples: list[Example], request: Request) -> dict[str, Any]:
-    """Hold the picture rules to the user's own preprocessing, where there is one; see _user_preprocess.check."""
+    """Compare the picture rules with the user's own preprocessing, if any; see _user_preprocess.check."""
     if request.prepared is None:
         return {}
     return _user_preprocess.check(examples, picture_input(model, request).name, request)
 
 
 def answers(model: Trained, examples: list[Example], request: Request) -> Arrays:
-    """What the training framework says, with the head that was asked for.
+    """The training framework's answers, with the requested head.
 
-    It is asked with pixels that NumPy normalizes or, where there is one, with what the user's own function
-    made of the pictures.
+    It gets pixels that NumPy normalized or, if there is one, the arrays that the user's own function
+    made.
     """
     inputs = stack(examples)
     if request.prepared is None:
@@ -417,26 +419,26 @@ def answers(model: Trained, examples: list[Example], request: Request) -> Arrays
     return headed(model, request).predict({**inputs, picture_input(model, request).name: prepared})
 
 
-def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:
+def _expected(model: Trained, examples: list[Example], request: Request) -> Arrays:
     """The framework's answers to all examples, one row each."""
     saved = answers(model, examples, request)
     again = answers(model, examples[:1], request)
     for name, a in again.items():
         if _golden.difference(a, saved[name][:1]) > request.tolerance:
             raise ExportError(
-                f"the model answers {name!r} of {examples[0].source} otherwise when it is asked again: it keeps a "
+                f"the model answers {name!r} of {examples[0].source} differently when it is asked again: it keeps "
                 "state, or its rows depend on one another; no replay can prove that"
             )
-    if request.truth is None:
+    if request.expected is None:
         return saved
-    for name, given in request.truth.items():
+    for name, given in request.expected.items():
         if name not in saved:
             raise ExportError(
-                f"the answers given name {name!r}; the model has the outputs {', '.join(saved)}"
+                f"the expected answers name {name!r}; the model has the outputs {', '.join(saved)}"
             )
         if len(given) != len(examples):
             raise ExportError(
-                f"the answers given for {name!r} are {len(given)}, the usable examples {len(examples)}"
+                f"there are {len(given)} expected answers for {name!r}, but {len(examples)} usable examples"
             )
         worst = _golden.difference(saved[name], given)
         if worst > request.tolerance:
@@ -446,44 +448,52 @@ def _truth(model: Trained, examples: list[Example], request: Request) -> Arrays:
                 if _golden.difference(saved[name][i : i + 1], given[i : i + 1]) > request.tolerance
             ]
             raise ParityError(
-                f"{request.answers_from} has other answers than the model gives: {name!r} of {examples[rows[0]].source} "
+                f"{request.answers_from} differs from the model's answers: {name!r} of {examples[rows[0]].source} "
                 f"({len(rows)} of {len(given)} rows), by up to {worst:.3g}, tolerance {request.tolerance:.0e}"
                 if request.answers_from
-                else f"the model as saved answers differently from the model in memory: {name!r} by {worst:.3g}",
+                else f"the saved model answers differently from the model in memory: {name!r} by {worst:.3g}",
                 stage="model",
                 difference=worst,
             )
     own = getattr(innermost(model), "own_answers", False)
-    if own and (lacking := [e.name for e in innermost(model).outputs if e.name not in request.truth]):
-        raise ExportError(f"the answers given lack the output {lacking[0]!r}: give all, or choose outputs")
-    return {**saved, **{name: given.astype(saved[name].dtype) for name, given in request.truth.items()}}
+    if own and (lacking := [e.name for e in innermost(model).outputs if e.name not in request.expected]):
+        raise ExportError(
+            f"the expected answers lack the output {lacking[0]!r}: give all outputs, or choose some with {argument('outputs')}"
+        )
+    return {**saved, **{name: given.astype(saved[name].dtype) for name, given in request.expected.items()}}
 
 
-def check(runtime: Runtime, examples: list[Example], truth: Arrays, tolerance: float) -> float:
-    """Hold the graph's engine in Python to the framework's answers, at batches of 1 and of 3.
+def check(runtime: Runtime, examples: list[Example], expected: Arrays, tolerance: float) -> float:
+    """Compare the engine in Python with the framework's answers, at batches of 1 and 3.
 
     Returns:
         The largest difference.
 
     Raises:
-        ParityError: it is above the tolerance.
+        ParityError: the difference is above the tolerance.
     """
     parts = batches(examples)
-    return hold(parts, runtime.answer([stack(batch) for _, batch in parts]), truth, tolerance, runtime.name)
+    return hold(
+        parts, runtime.answer([stack(batch) for _, batch in parts]), expected, tolerance, runtime.name
+    )
 
 
 def batches(examples: list[Example]) -> list[tuple[int, list[Example]]]:
-    """Examples alone, and three together; each with the number of its first."""
+    """Batches of one and of three examples, each with the index of its first."""
     return [(start, examples[start : start + n]) for n in (1, 3) for start in range(0, len(examples), n)]
 
 
 def hold(
-    parts: list[tuple[int, list[Example]]], answers: list[Arrays], truth: Arrays, tolerance: float, who: str
+    parts: list[tuple[int, list[Example]]],
+    answers: list[Arrays],
+    expected: Arrays,
+    tolerance: float,
+    who: str,
 ) -> float:
-    """Hold answers to batches to the framework's, as check does."""
+    """Compare answers to batches with the framework's."""
     worst = 0.0
     for (start, batch), got in zip(parts, answers, strict=True):
-        for name, want in truth.items():
+        for name, want in expected.items():
             d = _golden.difference(got[name], want[start : start + len(batch)])
             if d > tolerance:
                 raise ParityError(
@@ -498,19 +508,19 @@ def hold(
 
 
 def entry(end: End, graph: SavedGraph | None) -> dict[str, Any]:
-    """An input or output as the manifest has it."""
+    """An input's or output's entry in the manifest."""
     inside = graph.names.get(end.name, end.name) if graph else end.name
     entry = {"name": end.name, "graph_name": inside, "dtype": end.dtype, "shape": list(end.shape)}
     return {**entry, "hidden": True} if end.hidden else entry
 
 
 def headed(model: Trained, request: Request) -> Trained:
-    """The model behind the head that was asked for, or that two labels of one probability need."""
+    """The model with the requested head, or the one that a single probability with two labels needs."""
     return _heads.behind(model, request.append, request.labels, request.task == "multi-label")
 
 
 def _formats(examples: list[Example]) -> list[str]:
-    """The media types of the examples' pictures. Training says those of its own in their place."""
+    """The media types of the examples' pictures. Training records its own instead."""
     return sorted({e.encoding.split()[0] for e in examples if e.pixels is not None})
 
 

@@ -1,4 +1,4 @@
-"""Keras models of mixed precision, rebuilt in float32, which every engine runs alike."""
+"""Keras models of mixed precision, rebuilt in float32, which all engines compute alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forgo.exporting._golden import difference
 
 HALF = ("mixed_float16", "mixed_bfloat16")
 MOST = 0.05
-"""How far a rebuilt model may answer from the one it was made of: rounding, not another model."""
+"""How far a rebuilt model's answers may be from the original's: rounding, but not more."""
 
 
 def is_mixed(model: Any) -> bool:
@@ -22,10 +22,10 @@ def is_mixed(model: Any) -> bool:
 
 
 def in_float32(model: Any) -> Any:
-    """Rebuild a model of Keras 3 with the same weights, every layer in float32.
+    """Rebuild a Keras 3 model with the same weights, every layer in float32.
 
     Raises:
-        ExportError: a layer does not come back from its configuration.
+        ExportError: a layer cannot be rebuilt from its configuration.
     """
 
     def copy(layer: Any) -> Any:
@@ -41,25 +41,25 @@ def in_float32(model: Any) -> Any:
     except Exception as e:  # whatever a layer's own code raises
         why = (str(e).strip().splitlines() or [repr(e)])[0]
         raise ExportError(
-            f"the model is of mixed precision and cannot be rebuilt in float32 ({why}): build it with "
+            f"the model has mixed precision and cannot be rebuilt in float32 ({why}): build it with "
             "keras.config.set_dtype_policy('float32') and load its weights"
         ) from None
     return rebuilt
 
 
 def check_close(rebuilt: dict[str, Any], given: dict[str, Any]) -> float:
-    """The largest difference between the answers of the two; half precision rounds, and no more.
+    """The largest difference between the two models' answers, which only rounding may cause.
 
     Raises:
-        ExportError: it is more than rounding.
+        ExportError: it is larger than rounding.
     """
     worst = max(
         difference(rebuilt[name].astype(np.float64), given[name].astype(np.float64)) for name in given
     )
     if worst > MOST:
         raise ExportError(
-            f"the model is of mixed precision; rebuilt in float32 it answers differently by {worst:.3g}, "
-            f"which is more than rounding: build it in float32 and load its weights"
+            f"the model has mixed precision; rebuilt in float32, its answers differ by {worst:.3g}, "
+            "more than rounding explains: build it in float32 and load its weights"
         )
     return worst
 
@@ -70,7 +70,7 @@ def _dtype(tensor: Any) -> str:
 
 
 def _single(config: Any) -> Any:
-    """A configuration with float32 for every policy of half precision."""
+    """A configuration with float32 in place of every policy of half precision."""
     if isinstance(config, dict):
         if config.get("class_name") == "DTypePolicy" and config.get("config", {}).get("name") in HALF:
             return "float32"

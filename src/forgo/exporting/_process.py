@@ -1,7 +1,7 @@
 """The clean process that exports a file: ``python -m forgo.exporting._process JOB``.
 
-JOB is a folder with request.json and arrays.npz; result.json is written there. A process of
-its own gives the exporter the environment that its adapter asks for, whatever the caller uses, and
+JOB is a folder with request.json and arrays.npz; the process writes result.json there. A process of
+its own gives the exporter the environment that its adapter needs, whatever the caller's, and
 keeps its threads and its state out of the caller's way.
 """
 
@@ -29,11 +29,11 @@ def export_file(adapter: Adapter, model: Path, request: Request) -> Result:
     """Export a file in a clean process, where its adapter loads it.
 
     Raises:
-        ForgoError: as forgo.exporting._pipeline.run, or with what the process said last.
+        ForgoError: as forgo.exporting._pipeline.run, or with the process's last line.
     """
     with working_folder(request.place) as job:
         fields = asdict(request)
-        kinds = {kind: fields.pop(kind) for kind in ("rows", "truth")}
+        kinds = {kind: fields.pop(kind) for kind in ("rows", "expected")}
         prepared = fields.pop("prepared")
         signed = fields.pop("signature_rows")
         kinds |= {f"signature {i}": rows for i, rows in enumerate(signed.values())}
@@ -88,7 +88,11 @@ def _request(job: Path) -> tuple[Adapter, Path, Request]:
     signed = {name: arrays[f"signature {i}"] for i, name in enumerate(fields.pop("signed"))}
     prepared: Any = arrays.get("prepared", {}).get("")
     request = Request(
-        **fields, rows=arrays.get("rows"), truth=arrays.get("truth"), prepared=prepared, signature_rows=signed
+        **fields,
+        rows=arrays.get("rows"),
+        expected=arrays.get("expected"),
+        prepared=prepared,
+        signature_rows=signed,
     )
     return adapter, model, request
 

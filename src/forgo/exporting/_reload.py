@@ -1,7 +1,7 @@
-"""A SavedModel that was written, answering in a process that knows nothing else of the model.
+"""A written SavedModel, run in a process that knows nothing else about the model.
 
 ``python -m forgo.exporting._reload JOB``: JOB is a folder with request.json and a file of arrays
-for each batch, BATCH.npz; the answers are written beside them.
+for each batch, BATCH.npz; it writes the answers beside them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Call:
     batches: list[Arrays]
 
     def request(self) -> dict[str, Any]:
-        """Say it in JSON, but for the arrays."""
+        """The call as JSON, without the arrays."""
         names = self.graph.names
         return {
             "signature": self.graph.signature,
@@ -40,11 +40,11 @@ class Call:
 
 
 def answer(folder: Path, calls: list[Call]) -> list[list[Arrays]]:
-    """Run batches of each call, each by itself, in one clean process.
+    """Run each batch of each call by itself, in one clean process.
 
     Args:
-        folder: the SavedModel's.
-        calls: at least one; all are of the same graph. The first alone may name operations.
+        folder: the SavedModel's folder.
+        calls: at least one, all of the same graph. Only the first may name operations.
     """
     with tempfile.TemporaryDirectory(prefix="forgo-reload-") as place:
         job = Path(place)
@@ -72,7 +72,7 @@ class ReloadedModel:
         self._folder, self._graph, self._inputs, self._outputs = folder, graph, inputs, outputs
 
     def answer(self, batches: list[Arrays]) -> list[Arrays]:
-        """Run batches, each by itself."""
+        """Run each batch by itself."""
         return answer(self._folder, [Call(self._graph, self._inputs, self._outputs, batches)])[0]
 
 

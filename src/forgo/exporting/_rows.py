@@ -28,30 +28,30 @@ KINDS = {
     ".jsonl": LINES, ".ndjson": LINES, ".json": JSON, ".csv": TABLE, ".npy": ARRAY, ".npz": ARCHIVE,
     **dict.fromkeys(PICTURES, PICTURE),
 }  # fmt: skip
-"""What a file is by the end of its name."""
+"""Kinds of file by suffix."""
 _LONGEST = 1 << 30
 _ELEMENT = re.compile(r"(.*)\[(\d+)\]")
 _VALUE = re.compile(
     r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NaN|-?Infinity|null|(?i:true|false)"
 )
-"""A cell that is no column's name."""
+"""A cell that cannot be a column's name."""
 
 
 class Pictures(list[Path]):
-    """The pictures of a folder, and what is to be said of the files that are left out."""
+    """The pictures of a folder, and a note on the files left out."""
 
     note = ""
 
 
 def read_examples(path: Path) -> list[Path] | dict[str, Any]:
-    """Read pictures as a list of paths, or a list or an array for each input; pictures in it are lists of paths.
+    """Read pictures as a list of paths, or rows as a list or an array for each input, with pictures as lists of paths.
 
     Args:
-        path: a folder of pictures or of ``.json`` rows; a picture; a file of rows; ``-`` for any of these files
-            on stdin. What a name's end does not tell, the first bytes do.
+        path: a folder of pictures or of ``.json`` rows; a picture; a file of rows; ``-`` for such a file
+            on stdin. If the suffix does not tell the kind, the first bytes do.
 
     Raises:
-        ExportError: it cannot be read, or its rows are of different kinds.
+        ExportError: it cannot be read, or its rows differ in kind.
     """
     if path.is_dir() and str(path) != STDIN:
         return _folder(path)
@@ -70,12 +70,12 @@ def read_examples(path: Path) -> list[Path] | dict[str, Any]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        raise ExportError(f"{path}: the rows cannot be read: {e}") from None
+        raise ExportError(f"{path}: cannot read the rows: {e}") from None
     return {LINES: _lines, JSON: _row, TABLE: _table}[kind](path, text)
 
 
 def _kind(data: bytes, *, guess: bool) -> str:
-    """Tell what a file is by how it begins."""
+    """Recognize a file by its first bytes."""
     start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     if is_picture(data[:64]):
         return PICTURE
@@ -96,12 +96,12 @@ def _bytes(path: Path) -> bytes:
             with path.open("rb") as file:
                 data = file.read(_LONGEST + 1)
     except FileNotFoundError:
-        raise ExportError(f"{path}: no such file or folder; the examples are missing") from None
+        raise ExportError(f"{path}: no such file or folder") from None
     except OSError as e:
-        raise ExportError(f"{path}: the examples cannot be read: {e.strerror or e}") from None
+        raise ExportError(f"{path}: cannot read the examples: {e.strerror or e}") from None
     if len(data) > _LONGEST:
         raise ExportError(
-            f"{path}: the examples are longer than {_LONGEST} bytes; some of them prove as much"
+            f"{path}: the examples are longer than {_LONGEST} bytes: give fewer, which prove as much"
         )
     return data
 
@@ -115,7 +115,7 @@ def _folder(folder: Path) -> list[Path] | dict[str, Any]:
     left: list[Found] = [f for f in found if f[1]]
     if not pictures:
         why = f" ({left_out(folder, left, 0)})" if left else ""
-        raise ExportError(f"{folder}: there are no pictures in it ({', '.join(PICTURES)}){why}")
+        raise ExportError(f"{folder}: it has no pictures ({', '.join(PICTURES)}){why}")
     pictures.note = left_out(folder, left, len(pictures))
     return pictures
 
@@ -126,7 +126,7 @@ def _text(path: Path) -> str:
         with os.fdopen(opened, "rb") as file:
             return file.read(_LONGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
-        raise ExportError(f"{path}: the rows cannot be read: {getattr(e, 'strerror', None) or e}") from None
+        raise ExportError(f"{path}: cannot read the rows: {getattr(e, 'strerror', None) or e}") from None
 
 
 def _arrays(file: Path, data: bytes, kind: str) -> dict[str, Any]:
@@ -136,9 +136,9 @@ def _arrays(file: Path, data: bytes, kind: str) -> dict[str, Any]:
         else:
             named = _numpy_files.read_archive(io.BytesIO(data), len(data))
     except ExportError as e:
-        raise ExportError(f"{file}: the rows cannot be read: {e.message}") from None
+        raise ExportError(f"{file}: cannot read the rows: {e.message}") from None
     if not all(len(a) for a in named.values()):
-        raise ExportError(f"{file}: there are no rows in it")
+        raise ExportError(f"{file}: it has no rows")
     return dict(named)
 
 
@@ -165,21 +165,21 @@ def _lines(file: Path, text: str) -> dict[str, Any]:
         for row in value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]:
             rows.append((row, file))
             if not _alike(row, rows[0][0]):
-                raise ExportError(f"{file}: line {number} does not name the same inputs as the first")
+                raise ExportError(f"{file}: line {number} names other inputs than the first")
     return _columns(rows, file)
 
 
 def _columns(rows: list[tuple[Any, Path]], source: Path) -> dict[str, Any]:
-    """A list for each input, of rows that are alike: objects of input names, bare values, or bare pictures."""
+    """A list for each input, from rows of one kind: objects by input name, bare values, or bare pictures."""
     if not rows or rows[0][0] == {}:
-        raise ExportError(f"{source}: there are no rows in it")
+        raise ExportError(f"{source}: it has no rows")
     first = rows[0][0]
     if not isinstance(first, dict) or _is_picture(first):
         column = _column(rows)
         return {UNNAMED: column if _is_picture(first) else Bare(column)}
     for row, file in rows:
         if not _alike(row, first):
-            raise ExportError(f"{file}: it does not name the same inputs as the first")
+            raise ExportError(f"{file}: it names other inputs than the first")
     return {name: _column([(row[name], file) for row, file in rows]) for name in first}
 
 
@@ -205,7 +205,7 @@ def _column(values: Iterable[tuple[Any, Path]]) -> list[Any]:
 
 
 _decoded: list[tempfile.TemporaryDirectory[str]] = []
-"""Pictures that came in base64, in files until this process ends."""
+"""Pictures that came in base64, kept in files until this process ends."""
 
 
 def _picture(value: dict[str, str], file: Path, number: int) -> Path:
@@ -227,18 +227,18 @@ def _kept(data: bytes) -> Path:
 
 
 class Bare(list[Any]):
-    """Values of the one input, a row each or, where they are one list deeper than that, rows each."""
+    """A single input's values: each is a row or, one list deeper, a list of rows."""
 
 
 class Cells(list[Any]):
-    """One input's cells of a table, a list of texts a row: what they mean, the input's type says.
+    """One input's cells of a table, a list of strings for each row; the input's type says how to read them.
 
-    Those of a table without a header are of all inputs, in their order, and have no name.
+    Cells of a table without a header belong to all inputs in order, and have no name.
     """
 
 
 def is_value(cell: str) -> bool:
-    """Whether a cell is a number, a boolean, null or NaN, which names no column."""
+    """Whether a cell is a number, a boolean, null or NaN, and so not a column's name."""
     return _VALUE.fullmatch(cell.strip()) is not None
 
 
@@ -247,20 +247,22 @@ def _table(file: Path, text: str) -> dict[str, Any]:
     try:
         lines = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except csv.Error as e:
-        raise ExportError(f"{file}: it is no CSV: {e}") from None
+        raise ExportError(f"{file}: it is not CSV: {e}") from None
     if lines and any(map(is_value, lines[0])):
         for number, row in enumerate(lines, 1):
             if len(row) != len(lines[0]):
-                raise ExportError(f"{file}: line {number} has {len(row)} cells, the first {len(lines[0])}")
+                raise ExportError(
+                    f"{file}: line {number} has {len(row)} cells, the first line {len(lines[0])}"
+                )
         return {UNNAMED: Cells(lines)}
     if len(lines) < 2:
-        raise ExportError(f"{file}: there are no rows in it")
+        raise ExportError(f"{file}: it has no rows")
     places: dict[str, dict[int, int]] = {}
     for at, title in enumerate(lines[0]):
         found = _ELEMENT.fullmatch(title.strip())
         name, element = (found[1], int(found[2])) if found else (title.strip(), 0)
         if element in places.setdefault(name, {}):
-            raise ExportError(f"{file}: column {title.strip()!r} is there twice")
+            raise ExportError(f"{file}: two columns are called {title.strip()!r}")
         places[name][element] = at
     for number, row in enumerate(lines[1:], 2):
         if len(row) != len(lines[0]):

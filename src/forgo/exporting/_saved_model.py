@@ -1,4 +1,4 @@
-"""SavedModels of TensorFlow 1 and 2: the adapter, and how one is chosen out of a folder."""
+"""SavedModels of TensorFlow 1 and 2: the adapter, and the choice of a graph and signature."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 METHODS = ("predict", "classify", "regress")
 _MOST_NAMES = 20
 _UNKNOWN = (-1,)
-"""The shape of what may have any rank."""
+"""The shape of a tensor of any rank."""
 
 
 class SavedModel(Traceable):
-    """A graph of a SavedModel, called by a signature or, where it has none, by its operations.
+    """A graph of a SavedModel, called by a signature or, without one, by its operations.
 
     Args:
-        folder: the SavedModel's.
-        tags: of the graph; may be left out where there is one.
-        signature: may be left out where there is one, or one named ``serving_default``; several with commas
-            between, of which the first is called.
+        folder: the SavedModel's folder.
+        tags: the graph's tags; optional if there is only one graph.
+        signature: optional if there is only one, or one named ``serving_default``; of several, with commas
+            between them, the first is called.
         inputs: operations in place of a signature's inputs.
-        outputs: names of the signature's outputs in the order wanted, or operations.
-        trust: whether operations that reach files may be run here.
-        retag: where there is one graph, of other tags than those asked for, write it with these.
-        several: the bundle can hold several signatures, so that none of them need be chosen.
+        outputs: names of the signature's outputs in the wanted order, or operations.
+        trust: whether operations that reach files may run here.
+        retag: if there is only one graph, with other tags, write it with the tags asked for.
+        several: the bundle can hold several signatures, so that none need be chosen.
     """
 
     others: list[str]
-    """Its other signatures, those alone that were asked for."""
+    """The other signatures asked for."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class SavedModel(Traceable):
         self._nodes = {n.name: n for n in meta.graph_def.node}
         inside = [n.name for f in meta.graph_def.library.function for n in f.node_def]
         self.scopes = {scope for name in [*self._nodes, *inside] for scope in name.split("/")}
-        """The names of layers, among those of other scopes and of operations."""
+        """The names of all scopes and operations, which include those of layers."""
         self._retag = retag
         self.tags = list(meta.meta_info_def.tags)
         self.framework = f"tensorflow {tf.__version__}"
@@ -79,7 +79,7 @@ class SavedModel(Traceable):
             if signature:
                 raise ExportError(
                     f"{folder}: it has no signature {signature!r}: "
-                    + ("operations are named as inputs in place of one" if inputs else "it has none at all")
+                    + ("inputs name operations instead" if inputs else "it has none at all")
                 )
             self._ins = self._by_operation("input", inputs, self._placeholders())
             self._outs = self._by_operation("output", outputs, self._results())
@@ -89,12 +89,12 @@ class SavedModel(Traceable):
                 self._outs = [_pick(folder, self._outs, name) for name in outputs]
         if not trust:
             self._check()
-        # As in Go: functions do not take the place of others that are said to do the same.
+        # As in Go: TensorFlow must not swap functions for others that claim to do the same.
         tf.config.optimizer.set_experimental_options({"implementation_selector": False})
         try:
             self._loaded = tf.saved_model.load(str(folder), tags=self.tags)
             self._function = self._loaded.signatures[self.signature] if self.signature else self._pruned()
-        except Exception as e:  # TensorFlow raises many kinds for folders that are not whole
+        except Exception as e:  # TensorFlow raises many kinds for incomplete folders
             raise ExportError(
                 f"{folder}: TensorFlow cannot load it: {(str(e).strip().splitlines() or [repr(e)])[0]}"
             ) from None
@@ -107,12 +107,12 @@ class SavedModel(Traceable):
                     (name, _end_of(folder, name, t)) for (name, _), t in zip(ends, tensors, strict=False)
                 ]
         self._open()
-        # Where a normalization goes before it, the graph is written anew: operations keep their names.
+        # A normalization before it means a new graph: operations keep their names.
         named = [] if self.signature else [*self._ins, *self._outs]
         self.operations = {e.name: _operation(name) for name, e in named}
 
     def _sign(self) -> None:
-        """Take the inputs and outputs of the signature."""
+        """Take the signature's inputs and outputs."""
         signed = self._signed[self.signature]
         # TensorFlow keeps no order.
         self._ins = [(k, _end(self.folder, k, v)) for k, v in sorted(signed.inputs.items())]
@@ -123,8 +123,8 @@ class SavedModel(Traceable):
     def _open(self) -> None:
         if not self._ins:
             raise ExportError(
-                f"{self.folder}: {self.signature!r} takes no inputs, so there is nothing to ask it: its answers depend "
-                "on what was asked before, or are always the same, and a replay proves neither"
+                f"{self.folder}: {self.signature!r} has no inputs, so there is nothing to prove: its answers depend "
+                "on earlier calls or are always the same, and a replay proves neither"
             )
         self.batch = self._batch()
         self.inputs = [self._batched(e) for _, e in self._ins]
@@ -138,10 +138,10 @@ class SavedModel(Traceable):
         return method if method in METHODS else METHODS[0]
 
     def sibling(self, signature: str) -> SavedModel:
-        """The same model by another of its signatures; nothing is loaded again.
+        """The same model by another signature; nothing is loaded again.
 
         Raises:
-            ExportError: it cannot be called, or reaches files.
+            ExportError: the signature cannot be called, or reaches files.
         """
         other = copy.copy(self)
         other.signature, other.others, other.operations = signature, [], {}
@@ -153,17 +153,17 @@ class SavedModel(Traceable):
         return other
 
     def _batch(self) -> int | None:
-        """How many rows the graph takes at once, by the shapes of its inputs."""
+        """How many rows the graph takes at once, from its inputs' shapes."""
         shapes = {end.name: end.shape for _, end in self._ins}
         if any(shape == () for shape in shapes.values()):
             return SINGLE
         sizes = {shape[0] for shape in shapes.values() if shape != _UNKNOWN} - {None}
         if len(sizes) > 1:
-            raise ExportError(f"{self.folder}: its inputs have batches of different sizes: {shapes}")
+            raise ExportError(f"{self.folder}: its inputs have different batch sizes: {shapes}")
         return sizes.pop() if sizes else None
 
     def _batched(self, end: End) -> End:
-        """An end as a bundle has it: the first dimension is the batch, and free."""
+        """An input or output as a bundle has it: the first dimension is the batch, and free."""
         if end.shape == _UNKNOWN:
             return end
         if self.batch == SINGLE:
@@ -171,15 +171,15 @@ class SavedModel(Traceable):
         if not end.shape or end.shape[0] not in (None, self.batch):
             raise ExportError(
                 f"{self.folder}: {end.name!r} has no batch: its shape is {list(end.shape)}, "
-                f"where the inputs have {self.batch or 'any number of'} rows"
+                f"while the inputs have {self.batch or 'any number of'} rows"
             )
         return replace(end, shape=(None, *end.shape[1:]))
 
     def settle(self, rows: Arrays | None) -> None:
-        """Tell ranks that the graph leaves open by the examples, and by what it answers to the first of them.
+        """Learn ranks that the graph leaves open from the examples, and from its answers to the first two.
 
         Raises:
-            ExportError: there are no examples of such an input.
+            ExportError: there are no examples for such an input.
         """
         if all(end.shape != _UNKNOWN for end in [*self.inputs, *self.outputs]):
             return
@@ -188,14 +188,14 @@ class SavedModel(Traceable):
             row = given[end.name]
             if row is None or row.ndim == 0:
                 raise ExportError(
-                    f"{self.folder}: {end.name!r} takes tensors of any rank; give rows as examples, which say it"
+                    f"{self.folder}: {end.name!r} takes tensors of any rank: give examples, which tell the rank"
                 )
             if end.shape == _UNKNOWN:
                 self.inputs[i] = replace(end, shape=(None,) * row.ndim)
         try:
             first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
         except (TypeError, ValueError):
-            return  # of which the examples' own check says more
+            return  # of which the check of the examples says more
         answers = self.predict(first)
         for i, end in enumerate(self.outputs):
             if end.shape == _UNKNOWN:
@@ -234,7 +234,7 @@ class SavedModel(Traceable):
         return [answers[name] for name, _ in self._outs]
 
     def tracked(self) -> Any:
-        """What holds the model's variables and tables."""
+        """The object that holds the model's variables and tables."""
         return self._loaded
 
     def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
@@ -260,13 +260,13 @@ class SavedModel(Traceable):
         return SavedGraph(self.tags, self.signature, names, self.method)
 
     def _check(self) -> None:
-        """Have the Go half, which serves it, say whether it would: before anything of it is run here."""
+        """Ask the Go half whether it would open the SavedModel, before any of it runs here."""
         within = self.folder.resolve()
-        for file in self.folder.rglob("*"):  # all of it is copied into the bundle
+        for file in self.folder.rglob("*"):  # the whole folder is copied into the bundle
             if not file.resolve().is_relative_to(within):
                 raise ExportError(
-                    f"{file}: it is a link that leads out of the SavedModel; copy the folder with cp -rL if what "
-                    "it leads to belongs in the bundle"
+                    f"{file}: the link leads out of the SavedModel; copy the folder with cp -rL if "
+                    "its target belongs in the bundle"
                 )
             if not file.is_file() and not file.is_dir():
                 raise ExportError(f"{file}: it is neither a file nor a folder")
@@ -277,14 +277,12 @@ class SavedModel(Traceable):
             )  # fmt: skip
         except ForgoError as e:
             raise ExportError(
-                f"{e.message}; pass {argument('trust', True)} if you trust whoever made it"
+                f"{e.message}; pass {argument('trust', True)} if you trust its author"
             ) from None
 
     def _pruned(self) -> Any:
         if not hasattr(self._loaded, "prune"):
-            raise ExportError(
-                f"{self.folder}: it has no signature, and TensorFlow 2 can call nothing else of it"
-            )
+            raise ExportError(f"{self.folder}: it has no signature, and TensorFlow 2 can call it only by one")
         return self._loaded.prune(
             [_tensor(name) for name, _ in self._ins], [_tensor(name) for name, _ in self._outs]
         )
@@ -292,7 +290,7 @@ class SavedModel(Traceable):
     def _by_operation(self, kind: str, names: list[str] | None, have: list[str]) -> list[tuple[str, End]]:
         if not names and len(have) != 1:
             raise ExportError(
-                f"{self.folder}: it has no signature that says which its {kind}s are: "
+                f"{self.folder}: it has no signature that names its {kind}s: "
                 f"name them with --{kind}; there is {_list(have)}"
             )
         for name in names or []:
@@ -304,7 +302,7 @@ class SavedModel(Traceable):
         return [n.name for n in self._nodes.values() if n.op == "Placeholder"]
 
     def _results(self) -> list[str]:
-        """The operations that nothing consumes and that a placeholder reaches."""
+        """The operations that depend on a placeholder and that nothing consumes."""
         reached = {n.name for n in self._nodes.values() if n.op == "Placeholder"}
         consumed = set()
         grown = True
@@ -341,7 +339,7 @@ def _choose_graph(folder: Path, tags: list[str] | None, retag: bool) -> Any:
     if tags is None:
         if len(graphs) != 1:
             raise ExportError(
-                f"{folder}: it has {len(graphs)} graphs, choose one by its tags with {argument('tag')}: {have}"
+                f"{folder}: it has {len(graphs)} graphs: choose one by its tags with {argument('tag')}: {have}"
             )
         return graphs[0]
     for g in graphs:
@@ -353,14 +351,14 @@ def _choose_graph(folder: Path, tags: list[str] | None, retag: bool) -> Any:
 
 
 def _signatures(meta: Any) -> list[str]:
-    """The ways to call a graph; TensorFlow keeps its own bookkeeping among them."""
+    """The signatures of a graph, without TensorFlow's own bookkeeping."""
     return sorted(
         k for k, v in meta.signature_def.items() if not k.startswith("__saved_model_") and v.outputs
     )
 
 
 def _choose_signatures(folder: Path, meta: Any, named: str | None, several: bool) -> tuple[str, list[str]]:
-    """The signature that is called where none is named, and the others."""
+    """The signature that answers if a client names none, and the others."""
     have = _signatures(meta)
     if named is not None:
         names = [named] if named in have else [name.strip() for name in named.split(",")]
@@ -368,7 +366,7 @@ def _choose_signatures(folder: Path, meta: Any, named: str | None, several: bool
             if name not in have:
                 raise ExportError(f"{folder}: it has no signature {name!r}; there is {_list(have)}")
             if name in names[:i]:
-                raise ExportError(f"{folder}: signature {name!r} is named twice")
+                raise ExportError(f"{folder}: signature {name!r} appears twice")
         return names[0], names[1:]
     if SIGNATURE not in have and len(have) != 1 and not several:
         raise ExportError(
@@ -416,7 +414,7 @@ def _list(names: list[str]) -> str:
 
 def _check(folder: Path, trust: bool) -> None:
     if not (folder / "saved_model.pb").is_file():
-        raise ExportError(f"{folder}: a folder must be a SavedModel; there is no saved_model.pb in it")
+        raise ExportError(f"{folder}: it is not a SavedModel: it has no saved_model.pb")
 
 
 def _load(path: Path, request: Request) -> tuple[Trained, Request]:
@@ -431,7 +429,7 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
 
 
 def _of_bytes(model: Trained, request: Request) -> Request:
-    """Where files or base64 are given of an input that takes strings, they are its rows, and no pictures."""
+    """Files or base64 for a string input are its rows, not pictures."""
     name, alone = request.picture_name, len(model.inputs) == 1
     ends = [e for e in model.inputs if e.name == name or (alone and name == UNNAMED)]
     if request.pictures is None or not ends or ends[0].dtype != STRING:

@@ -1,7 +1,7 @@
-"""The other signatures of a SavedModel: those that can be proven go into the bundle beside its own.
+"""A SavedModel's other signatures: those that can be proven go into the bundle.
 
-Each is proven by examples of its own. Where none are given, the model's are asked of it: as they are, where it
-takes the same; as its only input, where that is alike; as tf.Examples, where it parses these.
+Each is proven on examples of its own. Without any, it gets the model's examples: as they are, if its inputs
+are the same; as its only input, if that fits; as tf.Examples, if it parses those.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
 
 FOLDER = "signatures"
-"""Where their golden cases lie."""
+"""The folder of their golden cases."""
 MOST = 64
-"""In a bundle, beside its own."""
+"""The most signatures that a bundle holds beside its own."""
 _FEATURES = {"f": "float_list", "i": "int64_list", "u": "int64_list", "b": "int64_list", "O": "bytes_list"}
 
 
@@ -36,24 +36,26 @@ class Beside:
 
     model: SavedModel
     examples: list[Example]
-    truth: Arrays | None
-    """What TensorFlow answers to the examples; None where there are none."""
+    expected: Arrays | None
+    """TensorFlow's answers to the examples; None without examples."""
 
     @property
     def name(self) -> str:
-        """Of the signature."""
+        """The signature's name."""
         return self.model.signature or ""
 
 
 def beside(
     model: Trained, request: Request, examples: list[Example], *, proven: bool
 ) -> tuple[list[Beside], list[str]]:
-    """The other signatures of a SavedModel that the bundle keeps, and what is to be said of them all."""
+    """The other signatures that the bundle keeps, and notes on all of them."""
     inner = innermost(model)
     others = getattr(inner, "others", [])
     if request.bare or not others:
         if request.signature_rows:
-            raise ExportError("examples of other signatures are for a SavedModel that has some, in a bundle")
+            raise ExportError(
+                f"{argument('signature_examples')} needs a bundle of a SavedModel with several signatures"
+            )
         return [], []
     why = None
     if not _engines.named(request.engine).saved_model:
@@ -77,25 +79,25 @@ def beside(
 def keep(
     model: SavedModel, examples: list[Example], given: dict[str, Arrays], tolerance: float, *, proven: bool
 ) -> tuple[list[Beside], dict[str, str]]:
-    """Choose the signatures that can be kept, and ask TensorFlow what proves each.
+    """Choose the signatures that can be kept, and get TensorFlow's answers to prove each.
 
     Args:
-        model: by its own signature.
-        examples: of that, where they are rows.
-        given: rows of others, by signature.
-        tolerance: of the model stage.
+        model: the model, called by its own signature.
+        examples: the model's examples, if they are rows.
+        given: rows for other signatures, by name.
+        tolerance: the model stage's tolerance.
         proven: whether there are golden cases at all.
 
     Returns:
-        The signatures kept; and of each other the reason why it is not.
+        The signatures kept; and for each other one the reason.
 
     Raises:
-        ExportError: rows are given of a signature that is not there, or that cannot be asked them.
+        ExportError: there are rows for an unknown signature, or rows that do not fit it.
     """
     for name in given:
         if name not in model.others:
             raise ExportError(
-                f"{model.folder}: examples are given of the signature {name!r}; beside {model.signature!r} there is "
+                f"{model.folder}: there are examples for the signature {name!r}; beside {model.signature!r} it has "
                 f"{', '.join(model.others) or 'none'}"
             )
     kept: list[Beside] = []
@@ -103,7 +105,7 @@ def keep(
     for name in model.others:
         try:
             if len(kept) == MOST:
-                raise ExportError(f"{model.folder}: a bundle holds {MOST} beside its own")
+                raise ExportError(f"{model.folder}: a bundle holds at most {MOST} signatures beside its own")
             kept.append(_ask(model, name, examples, given.get(name), tolerance, proven))
         except ExportError as e:
             if name in given:
@@ -118,7 +120,7 @@ def _ask(
     sibling = model.sibling(name)
     ends = [e.name for e in [*sibling.inputs, *sibling.outputs]]
     if len(set(ends)) < len(ends):
-        raise ExportError("inputs and outputs of it have the same name")
+        raise ExportError("an input and an output have the same name")
     if not proven:
         sibling.settle(None)
         return Beside(sibling, [], None)
@@ -127,24 +129,24 @@ def _ask(
     sibling.settle(rows)
     own = from_rows(rows, sibling.inputs, lists=list(rows) == [UNNAMED])
     inputs = stack(own)
-    truth = sibling.predict(inputs)
+    expected = sibling.predict(inputs)
     once = sibling.predict({n: a[:1] for n, a in inputs.items()})
-    for output, a in truth.items():
+    for output, a in expected.items():
         if len(a) != len(own):
             raise ExportError(f"its output {output!r} has {len(a)} rows for {len(own)}")
         if _golden.difference(once[output], a[:1]) > tolerance:
             raise ExportError(
-                f"it answers {output!r} otherwise when it is asked again: it keeps a state, or its rows depend on one "
+                f"it answers {output!r} differently when it is asked again: it keeps state, or its rows depend on one "
                 "another; no replay can prove that"
             )
-    return Beside(sibling, own, truth)
+    return Beside(sibling, own, expected)
 
 
 def _alike(sibling: SavedModel, model: SavedModel, examples: list[Example]) -> Arrays:
-    """Rows for a signature out of those of another.
+    """Rows for a signature, from another's rows.
 
     Raises:
-        ExportError: they give nothing that it takes.
+        ExportError: they do not fit its inputs.
     """
     have = stack(examples) if examples else {}
     if all(e.name in have and _fits(have[e.name], e) for e in sibling.inputs):
@@ -158,7 +160,7 @@ def _alike(sibling: SavedModel, model: SavedModel, examples: list[Example]) -> A
             return {end.name: _as_examples(have)}
     takes = ", ".join(f"{e.name} {e.dtype}{list(e.shape)}" for e in sibling.inputs)
     raise ExportError(
-        f"no example gives what it takes ({takes}): --signature-examples {sibling.signature}=FILE does"
+        f"the examples do not fit its inputs ({takes}): give rows with --signature-examples {sibling.signature}=FILE"
     )
 
 
@@ -188,17 +190,17 @@ def _as_examples(rows: Arrays) -> Any:
 
 
 def prove(folder: Path, kept: list[Beside], tolerance: float) -> float:
-    """Hold the SavedModel that was written to TensorFlow's answers, by each signature.
+    """Compare the written SavedModel with TensorFlow's answers, signature by signature.
 
     Returns:
         The largest difference.
 
     Raises:
-        ParityError: it is above the tolerance.
+        ParityError: the difference is above the tolerance.
     """
     from forgo.exporting._pipeline import batches, hold
 
-    asked = [b for b in kept if b.truth is not None]
+    asked = [b for b in kept if b.expected is not None]
     if not asked:
         return 0.0
     calls = [
@@ -209,7 +211,7 @@ def prove(folder: Path, kept: list[Beside], tolerance: float) -> float:
     ]
     said = _reload.answer(folder, calls)
     return max(
-        hold(batches(b.examples), got, b.truth or {}, tolerance, f"TensorFlow, by signature {b.name!r}")
+        hold(batches(b.examples), got, b.expected or {}, tolerance, f"TensorFlow, by signature {b.name!r}")
         for b, got in zip(asked, said, strict=True)
     )
 
@@ -222,13 +224,13 @@ def record(stage: Staging, kept: list[Beside], tolerance: float, none: str) -> l
     for number, beside in enumerate(kept):
         graph = beside.model.graph()
         golden: dict[str, Any] = {"cases": [], "none": none}
-        if beside.truth is not None:
-            truth = beside.truth
+        if beside.expected is not None:
+            expected = beside.expected
             chosen = _golden.choose(beside.examples, None, None, tolerance)
             golden = {
                 "cases": [
                     _golden.record(
-                        stage, i, beside.examples[e], {n: a[e : e + 1] for n, a in truth.items()}, None,
+                        stage, i, beside.examples[e], {n: a[e : e + 1] for n, a in expected.items()}, None,
                         folder=f"{FOLDER}/{number}",
                     )
                     for i, e in enumerate(chosen)
@@ -248,7 +250,7 @@ def record(stage: Staging, kept: list[Beside], tolerance: float, none: str) -> l
 
 
 def notes(model: SavedModel, kept: list[Beside], left_out: dict[str, str]) -> list[str]:
-    """What is to be known of it, a line each."""
+    """Notes for users, one line each."""
     lines = []
     if kept:
         lines.append(
@@ -259,7 +261,7 @@ def notes(model: SavedModel, kept: list[Beside], left_out: dict[str, str]) -> li
 
 
 def rows_of(name: str, given: Any) -> Arrays:
-    """Rows of a signature as they were given for it, a file or arrays.
+    """A signature's rows, from a file or arrays.
 
     Raises:
         ExportError: they cannot be read.
@@ -269,7 +271,7 @@ def rows_of(name: str, given: Any) -> Arrays:
     read = read_examples(Path(given)) if isinstance(given, str | Path) else given
     if _is_table(read):
         raise ExportError(
-            f"examples of the signature {name!r} are rows in a .jsonl, .json, .npy or .npz file"
+            f"examples of the signature {name!r} must be rows in a .jsonl, .json, .npy or .npz file"
         )
     pictures, picture_name, rows = _split(read)
     return {**(rows or {}), **({picture_name: as_bytes(pictures)} if pictures else {})}

@@ -1,4 +1,4 @@
-"""scikit-learn: the adapter of estimators and whole pipelines, by sklearn-onnx."""
+"""scikit-learn: the adapter for estimators and pipelines, which sklearn-onnx converts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     try:
         import skl2onnx  # noqa: F401
     except ImportError:
-        raise ExportError(f"{what} becomes ONNX by skl2onnx, which is not installed: {_EXTRA}") from None
+        raise ExportError(f"{what}: converting it needs skl2onnx, which is not installed: {_EXTRA}") from None
     answers, notes = _answers(model, given.whole)
     conversion = _estimator.Conversion(
         answers={name: of for name, (of, _) in answers.items()},
@@ -58,7 +58,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
 
 
 def _closed(model: Any, given: _estimator.Given) -> _estimator.Given:
-    """Make categories of the texts whose encoder refuses others than it was fitted on: the graph would not."""
+    """Turn strings into categories if their encoder refuses unknown ones, because the graph would not."""
     if given.frame is None:
         return given
     names = [c.name for c in given.columns]
@@ -86,7 +86,7 @@ def _closed(model: Any, given: _estimator.Given) -> _estimator.Given:
 
 
 def _names(chosen: Any, columns: list[str]) -> list[str]:
-    """The names of the columns that a ColumnTransformer chose, by name, number or mask."""
+    """The names of a ColumnTransformer's columns, chosen by name, index or mask."""
     if isinstance(chosen, slice):
         return columns[chosen] if isinstance(chosen.start, int | None) else columns
     given = [chosen] if isinstance(chosen, str | int) else list(chosen)
@@ -115,11 +115,11 @@ def _check_columns(model: Any, given: _estimator.Given) -> None:
         assert given.array is not None
         have = given.array.shape[1] if given.array.ndim == 2 else 1
         if want is not None and have != want:
-            raise ExportError(f"examples: the model was fitted on {want} columns, and these have {have}")
+            raise ExportError(f"examples: the model was fitted on {want} columns, the examples have {have}")
         if names is not None and given.array.ndim == 2:
             raise ExportError(
                 f"examples: the model was fitted on a DataFrame with the columns {', '.join(map(str, names[:6]))}"
-                f"{', …' if len(names) > 6 else ''}: give one with these as examples"
+                f"{', …' if len(names) > 6 else ''}: give a DataFrame with these columns"
             )
         return
     have_names = [str(n) for n in given.frame.columns]
@@ -131,9 +131,9 @@ def _check_columns(model: Any, given: _estimator.Given) -> None:
             + (
                 f"{missing[0]!r} is missing"
                 if missing
-                else f"{more[0]!r} is not among them"
+                else f"{more[0]!r} is new"
                 if more
-                else "these, in another order"
+                else "the order differs"
             )
             + f"; give examples[{list(map(str, names[:6]))!r}]".replace(
                 "]]", ", …]]" if len(names) > 6 else "]]"
@@ -141,7 +141,7 @@ def _check_columns(model: Any, given: _estimator.Given) -> None:
         )
     if names is None and want is not None and len(have_names) != want:
         raise ExportError(
-            f"examples: the model was fitted on {want} columns, and these have {len(have_names)}"
+            f"examples: the model was fitted on {want} columns, the examples have {len(have_names)}"
         )
 
 
@@ -149,7 +149,7 @@ Answers = dict[str, tuple[_estimator.Answer, int]]
 
 
 def _answers(model: Any, rows: Any) -> tuple[Answers, list[str]]:
-    """What a model answers, by output, with the place of each among those that sklearn-onnx gives."""
+    """A model's answers by output, each with its index among sklearn-onnx's outputs."""
     from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 
     def column(of: Any) -> _estimator.Answer:
@@ -170,7 +170,7 @@ def _answers(model: Any, rows: Any) -> tuple[Answers, list[str]]:
     if hasattr(model, "transform"):
         return {"output": (lambda x: _dense(model.transform(x)), 0)}, []
     raise ExportError(
-        f"a {type(model).__name__} neither predicts nor transforms rows, so there is nothing to export"
+        f"a {type(model).__name__} neither predicts nor transforms, so there is nothing to export"
     )
 
 
@@ -190,8 +190,8 @@ def _classifier(model: Any, rows: Any) -> tuple[Answers, list[str]]:
     probabilities = model.predict_proba(rows)
     if isinstance(probabilities, list):
         raise ExportError(
-            f"a {type(model).__name__} of several outputs gives probabilities of each by itself, which is no one answer: export "
-            "a model for each output, or one that is fitted on labels of 0 and 1 by OneVsRestClassifier"
+            f"a {type(model).__name__} with several outputs gives separate probabilities for each: export "
+            "a model for each output, or a OneVsRestClassifier fitted on labels of 0 and 1"
         )
     if _multilabel(model):
         return {"probabilities": (model.predict_proba, 1)}, []
@@ -237,7 +237,7 @@ def _dense(values: Any) -> npt.NDArray[Any]:
 
 
 def _by_column(model: Any) -> bool:
-    """Whether the first thing that rows meet chooses columns by their names."""
+    """Whether the model's first step chooses columns by name."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
@@ -269,7 +269,7 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
             types = [("input", typed(texts[0], len(texts)))]
         else:
             raise ExportError(
-                f"a {type(model).__name__} takes columns of numbers and of texts at once, which ONNX has no tensor for: put a "
+                f"a {type(model).__name__} takes columns of numbers and of strings together, which no ONNX tensor holds: put a "
                 "ColumnTransformer first"
             )
     wanted: list[dict[str, Any]] = [{}]
@@ -285,7 +285,7 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
             found = re.search(r"type '<class '([^']+)'>'", str(e)) or re.search(r"<class '([^']+)'>", str(e))
             raise ExportError(
                 f"sklearn-onnx has no converter for {found[1] if found else type(model).__name__}: register one with "
-                "skl2onnx.update_registered_converter, or put its work before forgo"
+                "skl2onnx.update_registered_converter, or do its work before the model"
             ) from None
     return _trees.exact(made, model) if precision == "float64" else made
 
@@ -314,7 +314,7 @@ def _register_boosters() -> None:
 
 
 def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -> onnx.ModelProto:
-    """Convert with the first of several options that the model's converter has."""
+    """Convert with the first of several options that the model's converter supports."""
     for i, options in enumerate(wanted):
         try:
             made: onnx.ModelProto = convert(
@@ -324,7 +324,7 @@ def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -
                 target_opset=OPSET,
             )
             return made
-        except NameError:  # what sklearn-onnx raises for an option that it does not have
+        except NameError:  # sklearn-onnx raises it for an option that it lacks
             if i == len(wanted) - 1:
                 raise
     raise AssertionError
@@ -332,7 +332,7 @@ def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -
 
 @contextmanager
 def _plain_attributes() -> Iterator[None]:
-    """Give ONNX's helper numbers of Python: sklearn-onnx hands NumPy's over, which newer protobuf refuses."""
+    """Convert NumPy's numbers to Python's for ONNX's helper: newer protobuf refuses those that sklearn-onnx passes."""
     from skl2onnx.common import _container
 
     given = _container.make_node

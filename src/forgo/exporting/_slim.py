@@ -1,8 +1,8 @@
-"""Slim bundles: without a report, and without pictures of people, and still proven.
+"""Slim bundles: without a report and without pictures of people, and still proven.
 
-Golden cases take pictures that were made for them (``_patterns``) in place of the examples'. An export has the
-training framework answer these. A bundle that is made slim later has no framework: there its own graph
-answers, once it is proven on the bundle's own cases, and the new bundle says so.
+Generated pictures (``_patterns``) replace the examples' pictures in the golden cases. In an export the
+training framework answers them. A bundle that is made slim later has no framework: its own graph
+answers, once it is proven on the bundle's own cases, and the slim bundle says so.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _LEFT_OUT = ("golden/", "report.html", "test_data_set_", "saved_model/assets.ext
 
 
 def made_examples(preprocess: Preprocessor, end: End, others: list[End], rows: Arrays) -> list[Example]:
-    """Examples of made pictures; of a model that takes more than a picture, beside the rows given in turn."""
+    """Examples with generated pictures; other inputs take the given rows in turns."""
     with tempfile.TemporaryDirectory(prefix="forgo-made-") as folder:
         pictures, refused = read_pictures(_patterns.write(Path(folder)), preprocess, end)
     if refused:
-        raise ExportError(f"a picture that forgo made is refused: {refused[0]}")
+        raise ExportError(f"a generated picture is refused: {refused[0]}")
     if not others:
         return [e for e in pictures if e is not None]
     turns = {name: a[np.arange(len(pictures)) % len(a)] for name, a in rows.items()}
@@ -44,19 +44,19 @@ def made_examples(preprocess: Preprocessor, end: End, others: list[End], rows: A
 def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result:
     """Write a bundle again without its report and without pictures of people.
 
-    Of a model that takes no pictures the cases are kept. Else pictures that were made take the place of the
-    examples', answered by the bundle's own graph, once this is proven on the bundle's own cases.
+    Without pictures the cases are kept. Otherwise generated pictures replace the examples';
+    the bundle's own graph answers them, once it is proven on the bundle's own cases.
 
     Args:
-        bundle: the bundle, proven: it must have golden cases.
-        path: where the slim one goes: ``NAME.forgo``.
-        force: replace a bundle that is there.
+        bundle: a bundle with golden cases.
+        path: where to write the slim bundle: ``NAME.forgo``.
+        force: replace a bundle that exists at ``path``.
 
     Returns:
         The slim bundle's path and the Go binary's verdict on it.
 
     Raises:
-        BundleError: there is something at path already.
+        BundleError: something exists at path already.
         ExportError: the bundle has no cases, or is slim already.
         ParityError: the bundle is refused.
     """
@@ -65,13 +65,13 @@ def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result
     if place.suffix != ".forgo":
         raise ExportError(f"{place}: a bundle's name ends in .forgo")
     if not (source / MANIFEST).is_file():
-        raise ExportError(f"{source}: it is not a bundle: there is no {MANIFEST} in it")
+        raise ExportError(f"{source}: it is not a bundle: it has no {MANIFEST}")
     proven = _binary.verify(source)
     if proven["mode"] != "full":
-        raise ExportError(f"{source}: it has no golden cases, so what a slim bundle answers cannot be proven")
+        raise ExportError(f"{source}: it has no golden cases to prove a slim bundle with")
     manifest = json.loads((source / MANIFEST).read_text())
     if manifest["golden"].get("made"):
-        raise ExportError(f"{source}: its pictures were made already")
+        raise ExportError(f"{source}: it is slim already: its pictures are generated")
     with Staging(place, force=force) as stage:
         pictures = "picture" in manifest
         for name in manifest["files"]:
@@ -97,7 +97,7 @@ def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result
 def _cases(
     source: Path, manifest: dict[str, Any], stage: Staging, proven: dict[str, Any]
 ) -> tuple[dict[str, Any], float]:
-    """Cases of made pictures for a bundle, once its graph is proven here too; and the worst difference there."""
+    """Golden cases with generated pictures, once Python has proven the graph too; and its largest difference."""
     inputs, outputs = (
         [End(e["name"], e["dtype"], tuple(e["shape"])) for e in manifest[kind]]
         for kind in ("inputs", "outputs")
@@ -129,14 +129,14 @@ def _cases(
     preprocess = Preprocessor(onnx.load(source / picture["preprocess"]), picture.get("alpha"))
     examples = made_examples(preprocess, end, others, rows)
     answers = ask([stack([e]) for e in examples])
-    truth = {o.name: np.concatenate([a[o.name] for a in answers]) for o in outputs}
+    expected = {o.name: np.concatenate([a[o.name] for a in answers]) for o in outputs}
     limits, labels, certainty = manifest.get("thresholds"), None, None
     if "labels" in manifest:
-        labels = _tasks.answers(truth[outputs[0].name], limits, manifest["labels"])
-        certainty = _tasks.certainty(truth[outputs[0].name], limits)
+        labels = _tasks.answers(expected[outputs[0].name], limits, manifest["labels"])
+        certainty = _tasks.certainty(expected[outputs[0].name], limits)
     chosen = _golden.choose(examples, certainty, labels, tolerance)
     if not chosen:
-        raise ExportError(f"{source}: the model answers no made picture beyond doubt")
+        raise ExportError(f"{source}: the model's two best classes are too close on every generated picture")
     cases = [
         _golden.record(
             stage, number, examples[i], answers[i], labels[i] if labels else None, several=limits is not None

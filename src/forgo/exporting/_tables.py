@@ -22,18 +22,18 @@ _MOST_CATEGORIES = 10_000
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name in the frame, the input that it becomes, and what its cells may be."""
+    """One column: its name in the frame, its input, and what its cells may hold."""
 
     name: str
     input: str
     type: str
     missing: bool = False
-    """Whether a cell may be missing; of a number alone."""
+    """Whether a cell may be missing; only numbers may."""
     values: tuple[str, ...] | None = None
-    """Of a category: all that a cell may be."""
+    """For a category, all possible values."""
 
     def end(self, precision: str) -> End:
-        """The model's input: a value a row."""
+        """The model's input: a value for each row."""
         dtype = {NUMBER: precision, INTEGER: "int64", BOOL: "bool"}.get(self.type, STRING)
         return End(self.input, dtype, (None,))
 
@@ -46,7 +46,7 @@ class Column:
 
 
 def is_frame(given: Any) -> bool:
-    """Whether something is a DataFrame of pandas or Polars; nothing is imported for the question."""
+    """Whether something is a DataFrame of pandas or Polars. Imports neither."""
     for library in ("pandas", "polars"):
         module = sys.modules.get(library)
         if module is not None and isinstance(given, module.DataFrame):
@@ -55,20 +55,20 @@ def is_frame(given: Any) -> bool:
 
 
 def as_pandas(frame: Any) -> Any:
-    """A frame as pandas has it, with row numbers as its index."""
+    """A frame as a pandas frame, with row numbers as its index."""
     return (frame if hasattr(frame, "iloc") else frame.to_pandas()).reset_index(drop=True)
 
 
 def columns(frame: Any) -> list[Column]:
-    """The columns of a frame of pandas.
+    """The columns of a pandas frame.
 
     Raises:
-        ExportError: one has a type, or missing cells, that a bundle has no way to say.
+        ExportError: a column has a type, or missing cells, that a bundle cannot express.
     """
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
-        raise ExportError(f"examples: the column {twice!r} is there twice")
+        raise ExportError(f"examples: two columns are called {twice!r}")
     found: list[Column] = []
     for name, of in zip(names, (frame.iloc[:, i] for i in range(len(names))), strict=True):
         missing, values = bool(of.isna().any()), None
@@ -76,7 +76,7 @@ def columns(frame: Any) -> list[Column]:
         if missing and kind in (TEXT, CATEGORY):
             raise ExportError(
                 f"examples: column {name!r}, {kind}, has missing cells (row {int(np.flatnonzero(of.isna())[0])}), which only "
-                "numbers may have: fill them, before training too"
+                "columns of numbers may have: fill them, in training too"
             )
         if kind == CATEGORY:
             values = tuple(str(v) for v in of.cat.categories)
@@ -96,7 +96,7 @@ def _type(name: str, of: Any, missing: bool) -> str:
     if hasattr(of, "cat"):
         if not all(isinstance(v, str) for v in of.cat.categories):
             raise ExportError(
-                f"examples: column {name!r} has categories that are no texts; turn them into texts, before training too"
+                f"examples: column {name!r} has categories that are not strings: make them strings, in training too"
             )
         return CATEGORY
     if kind == "b":
@@ -108,7 +108,7 @@ def _type(name: str, of: Any, missing: bool) -> str:
     if all(isinstance(v, str) for v in of.dropna()):
         return TEXT
     raise ExportError(
-        f"examples: column {name!r} is of {of.dtype}; a column is numbers, booleans, texts or categories"
+        f"examples: column {name!r} is {of.dtype}; columns hold numbers, booleans, strings or categories"
     )
 
 
@@ -129,7 +129,7 @@ def rows(frame: Any, of: list[Column]) -> Arrays:
 
 
 def frame_of(inputs: Mapping[str, npt.NDArray[Any]], of: list[Column], like: Any) -> Any:
-    """A frame of the types of another, with the rows of inputs."""
+    """A frame with another's types, and the rows of inputs."""
     import pandas as pd
 
     made = {}

@@ -1,4 +1,4 @@
-"""What a model's first output means: its task, held to the framework's answers, and a case's labels."""
+"""What a model's first output means: its task, checked against the framework's answers, and a case's labels."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ Thresholds = float | list[float] | dict[str, float]
 
 
 def thresholds(given: Thresholds | None, labels: list[str] | None, task: str | None) -> list[float] | None:
-    """One threshold for each label of a multi-label model, None of any other.
+    """One threshold for each label of a multi-label model, None for any other.
 
     Raises:
-        ExportError: they do not fit the labels, or are no probabilities.
+        ExportError: they do not fit the labels, or are not probabilities.
     """
     if task != "multi-label":
         if given is not None:
             raise ExportError(
-                f"thresholds are for the task multi-label: give {argument('task', 'multi-label')}, too"
+                f"thresholds are for the task multi-label: add {argument('task', 'multi-label')}"
             )
         return None
     if labels is None:
-        raise ExportError("the task multi-label needs labels")
+        raise ExportError(f"the task multi-label needs labels: give {argument('labels')}")
     if isinstance(given, dict):
         if unknown := [name for name in given if name not in labels]:
-            raise ExportError(f"thresholds: there is no label {unknown[0]!r}; there is {', '.join(labels)}")
+            raise ExportError(
+                f"thresholds: there is no label {unknown[0]!r}; the labels are {', '.join(labels)}"
+            )
         made = [float(given.get(name, THRESHOLD)) for name in labels]
     elif isinstance(given, list):
         made = [float(t) for t in given]
@@ -48,33 +50,31 @@ def thresholds(given: Thresholds | None, labels: list[str] | None, task: str | N
             f"there are {len(made)} thresholds for {len(labels)} labels: give one, or one for each"
         )
     if bad := [t for t in made if not 0 <= t < 1]:
-        raise ExportError(f"a threshold of {bad[0]:g} is refused: it must be at least 0 and below 1")
+        raise ExportError(f"a threshold must be at least 0 and below 1, not {bad[0]:g}")
     return made
 
 
-def check(first: End, labels: list[str] | None, task: str | None, truth: Arrays | None) -> str:
-    """The task; of one with labels, whether the first output is what the task says.
+def check(first: End, labels: list[str] | None, task: str | None, expected: Arrays | None) -> str:
+    """The task; with labels, check that the first output fits it.
 
     Raises:
-        ExportError: it is not; the message says what would make it so.
+        ExportError: it does not fit; the message says what would.
     """
     if labels is None:
         if task in LABELLED:
-            raise ExportError(
-                "a classifier needs labels" if task == LABELLED[0] else "the task multi-label needs labels"
-            )
+            raise ExportError(f"the task {task} needs labels: give {argument('labels')}")
         return task or "tensors"
     if task not in (None, *LABELLED):
         raise ExportError(f"labels are for classification and multi-label, not for the task {task!r}")
     if len(set(labels)) != len(labels) or not all(labels):
         raise ExportError("labels must not repeat or be empty")
-    shape: Any = first.shape if truth is None else truth[first.name].shape
+    shape: Any = first.shape if expected is None else expected[first.name].shape
     if len(shape) != 2 or shape[1] != len(labels):
         raise ExportError(
             f"there are {len(labels)} labels, but the output {first.name!r} has shape {list(shape[1:])}"
         )
-    if truth is not None:
-        _check_scores(first.name, truth[first.name].astype(np.float64), task == "multi-label")
+    if expected is not None:
+        _check_scores(first.name, expected[first.name].astype(np.float64), task == "multi-label")
     return task or "classification"
 
 
@@ -102,12 +102,12 @@ def _check_scores(name: str, scores: npt.NDArray[np.float64], multi_label: bool)
 
 
 def over(scores: npt.NDArray[Any], limits: list[float]) -> npt.NDArray[np.bool_]:
-    """Which labels are over their thresholds, in each row."""
+    """Which labels are above their thresholds, in each row."""
     return np.asarray(scores.astype(np.float64) > np.array(limits))
 
 
 def certainty(scores: npt.NDArray[Any], limits: list[float] | None) -> npt.NDArray[Any] | None:
-    """How far each row is from another answer: its margin. None where there is but one class."""
+    """How far each row is from another answer: its margin. None if there is only one class."""
     if limits is not None:
         return np.asarray(np.abs(scores.astype(np.float64) - np.array(limits)).min(axis=1))
     if scores.shape[1] < 2:
@@ -116,7 +116,7 @@ def certainty(scores: npt.NDArray[Any], limits: list[float] | None) -> npt.NDArr
 
 
 def answers(scores: npt.NDArray[Any], limits: list[float] | None, labels: list[str]) -> list[list[str]]:
-    """The labels that each row is answered with: the best one, or all that are over their thresholds."""
+    """Each row's answer: the best label, or all labels above their thresholds."""
     if limits is None:
         return [[labels[int(c)]] for c in scores.argmax(axis=1)]
     return [[label for label, yes in zip(labels, row, strict=True) if yes] for row in over(scores, limits)]

@@ -1,4 +1,4 @@
-"""What TensorFlow can trace, as ONNX and as a SavedModel."""
+"""Models that TensorFlow can trace, as ONNX and as a SavedModel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from forgo.exporting._model import End, SavedGraph
 
 SIGNATURE = "serving_default"
 OLD_NAMES = ("input_1", "inferenceLayer/Softmax")
-"""What forgo's predecessor called the input and the output of every model."""
+"""The names that forgo's predecessor gave every model's input and output."""
 
 
 class Traceable:
-    """A model that TensorFlow can call: the half of ``Trained`` that every such adapter shares."""
+    """A model that TensorFlow can call: the part of ``Trained`` that such adapters share."""
 
     inputs: list[End]
     outputs: list[End]
@@ -32,7 +32,7 @@ class Traceable:
     """Whether the first output is the softmax of the second."""
 
     def use_old_names(self) -> None:
-        """Name operations as the programs that run SavedModels by their names expect: see OLD_NAMES."""
+        """Name operations as older programs expect: see OLD_NAMES."""
         if len(self.inputs) == 1:
             self.operations[self.inputs[0].name] = OLD_NAMES[0]
         if self.outputs[0].name in self.operations:  # a softmax
@@ -43,7 +43,7 @@ class Traceable:
         raise NotImplementedError
 
     def tracked(self) -> Any:
-        """What holds the model's variables and tables."""
+        """The object that holds the model's variables and tables."""
         raise NotImplementedError
 
     def _trace(self, named: bool = False) -> Any:
@@ -67,10 +67,10 @@ class Traceable:
         return convert(self._trace().get_concrete_function())
 
     def to_saved_model(self, folder: Path, tags: list[str]) -> SavedGraph:
-        """Write a SavedModel into a folder that is not there yet.
+        """Write a SavedModel into a new folder.
 
-        Where the model holds nothing but variables, its graph is flat, as TensorFlow 1 wrote it:
-        inputs and outputs are operations of stable names. Tables need the form of TensorFlow 2.
+        If the model holds only variables, its graph is flat, as TensorFlow 1 wrote it:
+        inputs and outputs are operations with stable names. Tables need TensorFlow 2's form.
         """
         concrete = self._trace().get_concrete_function()
         variables = {id(v.handle): v for v in concrete.graph.variables}
@@ -103,7 +103,7 @@ class Traceable:
                     continue
                 name = variables[id(outside)].name.split(":")[0]
                 variable = v1.Variable(tf.zeros(value.shape, value.dtype), name=name, use_resource=True)
-                # Fed, not built in: a constant would be kept in the graph, next to the variable.
+                # Fed, because the graph would keep a constant beside the variable.
                 session.run(variable.initializer, {variable.initializer.inputs[1]: value})
                 fed[inside.name] = variable.handle
             body = v1.graph_util.extract_sub_graph(
@@ -143,7 +143,7 @@ class Traceable:
         module = tf.Module()
         module.answer = self._trace(named=True)
         concrete = module.answer.get_concrete_function()
-        # What the graph itself reads: of a model of Keras 3 TensorFlow would save copies of the
+        # Only what the graph reads: for a Keras 3 model TensorFlow would save copies of the
         # variables instead, and restore those.
         read = {id(outside) for outside, _ in concrete.graph.captures}
         module.held = list(concrete.graph.variables)
@@ -163,6 +163,6 @@ class Traceable:
 
 
 def logical_name(name: str) -> str:
-    """A name that clients can use, from one of a graph's."""
+    """A graph's name, changed to one that clients can use."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
     return name if re.match(r"[A-Za-z_]", name) else f"_{name}"

@@ -14,8 +14,8 @@ def write(stage: Staging, inputs: list[str], outputs: list[str], cases: list[tup
 
     Args:
         stage: the bundle being written.
-        inputs: the graph's, by their names.
-        outputs: the graph's, by their names.
+        inputs: the names of the graph's inputs.
+        outputs: the names of the graph's outputs.
         cases: inputs and outputs by name, each with a batch of one.
     """
     for number, (given, answers) in enumerate(cases):

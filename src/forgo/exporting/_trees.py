@@ -1,7 +1,7 @@
-"""Trees whose thresholds are float64: sklearn-onnx cuts them to float32, and here they are put back.
+"""Trees with float64 thresholds: sklearn-onnx rounds them to float32, and this restores them.
 
-ONNX's tree operators take float64 thresholds, as tensors, where their input is float64. A value then goes the way in the
-tree that it goes in scikit-learn.
+ONNX's tree operators take float64 thresholds, as tensors, if their input is float64. A value then takes the same
+path through the tree as in scikit-learn.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from onnx import helper, numpy_helper
 
 _TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 _SINCE = 3
-"""The version of ai.onnx.ml that has thresholds as tensors."""
+"""The version of ai.onnx.ml with thresholds as tensors."""
 _WIDENED = ("nodes_values", "class_weights", "target_weights", "base_values")
 
 
 def exact(model: onnx.ModelProto, estimator: Any) -> onnx.ModelProto:
-    """Give the trees of HistGradientBoosting estimators in a graph the thresholds that they were fitted with."""
+    """Restore the fitted thresholds of HistGradientBoosting trees in a graph."""
     fitted = [_thresholds(e) for e in _within(estimator)]
     for node in model.graph.node:
         if node.op_type not in _TREES:
@@ -43,7 +43,7 @@ def exact(model: onnx.ModelProto, estimator: Any) -> onnx.ModelProto:
 
 
 def _within(estimator: Any) -> Iterator[Any]:
-    """The estimators of HistGradientBoosting in a model, itself included."""
+    """The HistGradientBoosting estimators in a model, itself included."""
     from sklearn.base import BaseEstimator
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 

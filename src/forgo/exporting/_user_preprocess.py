@@ -1,7 +1,7 @@
-"""The user's own preprocessing function: the truth that the picture rules must agree with.
+"""The user's own preprocessing function: the picture rules must agree with it.
 
-What it makes of every example is what the framework answers, for the golden cases. The function itself
-stays in the caller's process; its arrays go on.
+For the golden cases, the framework answers the function's arrays. The function itself
+stays in the caller's process; only its arrays leave it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 AGREES = 0.05
 """The largest difference between the function and the rules, in steps of 255 before normalization.
-Every rule is within 0.001 of the library that it is named after; what rounds otherwise is off by 0.5 and more."""
+Every rule is within 0.001 of the library that it is named after; a different rounding is off by 0.5 or more."""
 _SEARCHED = 8
-"""Examples that other rules are tried on, before all are."""
+"""The first examples, on which other rules are tried before all."""
 _LIKELY = 4
-"""Ways to fit a picture that every filter is tried on."""
+"""How many fits each filter is tried with."""
 
 _CHANNELS = {"last": 2, "first": 0}
 _SHAPES = {"last": "[height, width, 3]", "first": "[3, height, width]"}
@@ -54,9 +54,7 @@ def takes_path(function: Function) -> bool:
         return False
     said: Any = parameters[0].annotation
     called = function if inspect.isroutine(function) else type(function).__call__
-    with contextlib.suppress(
-        Exception
-    ):  # a name in some annotation cannot be resolved: read this one as text
+    with contextlib.suppress(Exception):  # some annotation does not resolve: use this one's text
         said = typing.get_type_hints(called).get(parameters[0].name, said)
     kinds = said.split("|") if isinstance(said, str) else typing.get_args(said) or (said,)
     return any(
@@ -70,17 +68,17 @@ def takes_path(function: Function) -> bool:
 def apply(
     function: Function, pictures: list[Path], alpha: Alpha = "drop", layouts: tuple[str, ...] = ("last",)
 ) -> Floats:
-    """Call the function for every picture: with its path, where that is annotated, else with its pixels.
+    """Call the function for every picture: with its path, if annotated so, else with its pixels.
 
     The pixels are a ``PIL.Image`` in RGB, upright, decoded as the bundle does it. Pictures that no rule covers
-    are passed over; they are no examples. Its arrays have their channels where one of the layouts says,
-    the first of them that fits.
+    are skipped; they are not examples. The function's arrays have their channels in the first of the layouts
+    that fits.
 
     Returns:
-        float32 [pictures, height, width, 3], or 1 of grey.
+        float32 [pictures, height, width, 3], or [pictures, height, width, 1] for grey.
 
     Raises:
-        ExportError: it fails, or gives something else.
+        ExportError: the function fails, or returns something else.
     """
     by_path = takes_path(function)
     made: list[Floats | None] = []
@@ -88,7 +86,7 @@ def apply(
         try:
             pixels = decode(path.read_bytes(), alpha)
         except OSError as e:
-            raise ExportError(f"{path}: the example cannot be read: {e.strerror}") from None
+            raise ExportError(f"{path}: cannot read the example: {e.strerror}") from None
         except PictureError:
             made.append(None)
             continue
@@ -105,13 +103,13 @@ def apply(
         if not fitting or array.dtype.kind not in "iuf":
             wants = " or ".join(_SHAPES[of] for of in layouts)
             raise ExportError(
-                f"preprocess gives {array.dtype}{list(array.shape)} for {path}, not numbers {wants}, or [height, width] of grey"
+                f"preprocess gives {array.dtype}{list(array.shape)} for {path}, not numbers {wants} or, for grey, [height, width]"
             )
         array = np.moveaxis(array, _CHANNELS[fitting[0]], 2)
         first = next((a for a in made if a is not None), array)
         if array.shape != first.shape:
             raise ExportError(
-                f"preprocess gives {list(array.shape)} for {path}, but {list(first.shape)} for another"
+                f"preprocess gives {list(array.shape)} for {path}, but {list(first.shape)} for an earlier picture"
             )
         values = array.astype(np.float32)
         if not np.isfinite(values).all():
@@ -122,13 +120,13 @@ def apply(
 
 
 def check(examples: list[Example], name: str, request: Request) -> dict[str, Any]:
-    """Hold the picture rules to what the function gave, on every example.
+    """Compare the picture rules with the function's arrays, on every example.
 
     Returns:
-        What the bundle's provenance says of it.
+        An entry for the bundle's provenance.
 
     Raises:
-        ExportError: they differ. It says by how much, on which example, and which rules come nearest.
+        ExportError: they differ. The message says by how much, on which example, and which rules come closest.
     """
     given = request.prepared
     if given is None or not examples:
@@ -145,7 +143,7 @@ def check(examples: list[Example], name: str, request: Request) -> dict[str, Any
     if worst <= AGREES:
         return {"tolerance": AGREES, "largest_difference": worst, "examples": len(examples)}
     raise ExportError(
-        f"preprocess gives other values than {_arguments(request.rules, request.normalization)}: "
+        f"preprocess differs from {_arguments(request.rules, request.normalization)}: "
         f"by up to {worst:.3g} of 255, on {where.source}. {_nearest(examples, given, want, request.rules)}"
     )
 
@@ -159,7 +157,7 @@ def _steps(normalization: Normalization, pixels: Floats, given: Floats) -> float
 
 
 def _nearest(examples: list[Example], given: Floats, shape: tuple[int, ...], said: Rules) -> str:
-    """Say which of all rules come nearest to the function."""
+    """Say which rules come closest to the function."""
     upright = [e for e in examples if e.orientation == 1] or examples
     some = upright[:: max(1, len(upright) // _SEARCHED)][:_SEARCHED]
     some = [e for e in some if e.pixels is not None]
@@ -175,7 +173,7 @@ def _nearest(examples: list[Example], given: Floats, shape: tuple[int, ...], sai
                 found.append((worst, len(found), rules, n))
         return sorted(found, key=lambda f: f[:2])
 
-    # First how the picture is cut, by one filter: another's answers are nearer than another part's. Then the filter.
+    # First the crop, with one filter: a wrong crop differs more than a wrong filter. Then the filter.
     fits = best([replace(f, resize="bilinear-antialias") for f in _fits(shape, said)])
     likely = list(dict.fromkeys(f[2] for f in fits))[:_LIKELY]
     found = best([replace(f, resize=r) for f in likely for r in typing.get_args(Resize)])
@@ -201,7 +199,7 @@ def _graph(rules: Rules, shape: tuple[int, ...]) -> _preprocess.Preprocessor:
 
 
 def _fits(shape: tuple[int, ...], said: Rules) -> list[Rules]:
-    """The ways to fit a picture that are worth a trial: those that were said, and usual ones."""
+    """The fits worth trying: the requested one, and usual ones."""
     side = max(shape[:2])
     sides = {said.shorter_side or side, side, int(side / 0.875), int(side / 0.95), int(side / 0.9)}
     colours = {said.pad_colour, (0, 0, 0), (114, 114, 114), (128, 128, 128), (255, 255, 255)}
@@ -214,12 +212,12 @@ def _fits(shape: tuple[int, ...], said: Rules) -> list[Rules]:
 
 
 def _typical(normalization: Normalization, prepared: list[Floats], wanted: list[Floats]) -> float:
-    """What is compared to find the nearest rules: the largest difference, in steps of 255."""
+    """The distance to compare rules by: the largest difference, in steps of 255."""
     return max(_steps(normalization, p, w) for p, w in zip(prepared, wanted, strict=True))
 
 
 def _fitted(pixels: Floats, given: Floats) -> list[Normalization]:
-    """The normalizations that a straight line through each channel comes to, in both orders."""
+    """The normalizations that a linear fit of each channel gives, in both orders."""
     made = []
     for channels in ("RGB", "BGR")[: pixels.shape[-1]]:
         ordered = pixels[..., ::-1] if channels == "BGR" else pixels

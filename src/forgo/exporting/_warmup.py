@@ -1,4 +1,4 @@
-"""Warm-up records: the golden cases as TensorFlow Serving asks a SavedModel before it serves it."""
+"""Warm-up records: the golden cases as requests that TensorFlow Serving replays before it serves a SavedModel."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def write(
 
 
 def _prediction_log(model: str, graph: SavedGraph, inputs: Arrays, outputs: Arrays) -> bytes:
-    """The message, written out: its package, tensorflow-serving-api, is not needed for five fields.
+    """Encode the message by hand: five fields do not need the package tensorflow-serving-api.
 
-    The numbers are those of spec/proto/tensorflow_serving.proto, and of prediction_log.proto beside it.
+    spec/proto/tensorflow_serving.proto has the field numbers, with prediction_log.proto beside it.
     """
     spec = _field(1, model.encode()) + _field(3, (graph.signature or "").encode())
-    # Where the signature has more outputs than were recorded, the response is still the whole answer.
+    # The response is the whole answer even if the signature has more outputs than were recorded.
     wanted = [_field(3, graph.names.get(name, name).encode()) for name in outputs]
     request = _field(1, spec) + _tensors(2, graph, inputs) + b"".join(wanted)
     response = _tensors(1, graph, outputs) + _field(2, spec)
@@ -62,7 +62,7 @@ def _tensors(number: int, graph: SavedGraph, arrays: Arrays) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    """One field of a message, of the wire type that strings and messages have."""
+    """One length-delimited field of a message."""
     size, length = len(data), bytearray()
     while size > 0x7F:
         length.append(size & 0x7F | 0x80)

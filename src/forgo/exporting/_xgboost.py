@@ -1,4 +1,4 @@
-"""XGBoost: the adapter of its estimators, boosters and model files, by onnxmltools."""
+"""XGBoost: the adapter for its estimators, boosters and model files, which onnxmltools converts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     if not isinstance(model, _module().Booster):
         try:
             model.get_booster()
-        except Exception as e:  # its NotFittedError is scikit-learn's, where that is installed
+        except Exception as e:  # its NotFittedError is scikit-learn's, if that is installed
             raise ExportError(
                 f"{what} is not fitted: call fit before it is exported ({_estimator.first_line(e)})"
             ) from None
@@ -75,7 +75,7 @@ def _objective(booster: Any) -> Mapping[str, Any]:
 
 
 def _means(model: Any) -> tuple[list[str] | None, str | None]:
-    """The labels and the task of a fitted model; of one that is not fitted, neither."""
+    """The labels and the task of a fitted model; neither for one that is not fitted."""
     try:
         booster = model if isinstance(model, _module().Booster) else model.get_booster()
     except Exception:
@@ -121,7 +121,7 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
     answers: Answers = {"probabilities" if probable else "value": (shaped, 1 if probable else 0)}
     if objective in ("binary:hinge", "multi:softmax") and native:
         raise ExportError(
-            f"a booster with the objective {objective} answers with classes, without probabilities: train it with "
+            f"a booster with the objective {objective} gives classes without probabilities: train it with "
             f"{'binary:logistic' if objective == 'binary:hinge' else 'multi:softprob'}"
         )
     conversion = _estimator.conversion(
@@ -150,7 +150,7 @@ def _version() -> str:
 
 
 def _convert(model: Any, booster: Any, best: int | None, learner: Mapping[str, Any]) -> onnx.ModelProto:
-    """Convert a copy, whose columns have the names that onnxmltools takes, and which ends at the best iteration."""
+    """Convert a copy with column names that onnxmltools takes, cut at the best iteration."""
     import copy
 
     import xgboost
@@ -159,7 +159,7 @@ def _convert(model: Any, booster: Any, best: int | None, learner: Mapping[str, A
     kinds = booster.feature_types or []
     if "c" in kinds:
         raise ExportError(
-            "it splits by categories, which onnxmltools takes for numbers: encode them as numbers, before training too"
+            "it splits by categories, which onnxmltools reads as numbers: encode them as numbers, in training too"
         )
     if learner["gradient_booster"]["name"] == "gblinear":
         raise ExportError(

@@ -1,4 +1,4 @@
-"""report.html and card.md: what a model was trained on, and how good it is."""
+"""report.html and card.md: a model's training data and metrics."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def render(
     """Render a bundle's report.html and card.md.
 
     Args:
-        place: where the bundle goes; its name is taken from it.
-        manifest: as it will be written, but for files.
-        trained: what ``forgo train`` measured; None for a model that came from elsewhere.
-        examples: how many were held to the training framework's answers.
-        engine: what ran the graph in Python.
+        place: the bundle's path, which gives its name.
+        manifest: the manifest, without files.
+        trained: what ``forgo train`` measured; None for any other model.
+        examples: how many were compared with the training framework's answers.
+        engine: the engine in Python.
     """
     values = {"name": name_of(place), "m": manifest, "t": trained, "examples": examples, "engine": engine}
     return {name: _template(name).render(values) for name in ("report.html", "card.md")}
@@ -45,17 +45,17 @@ def _template(name: str) -> Template:
 
 
 def _text(value: Any) -> Any:
-    """What a template shows: names and labels, which may come from anywhere, as text."""
+    """A value for a template as plain text: names and labels may come from anywhere."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _markdown(value: Any) -> Any:
-    """The same in Markdown, where some of it would begin a link, a tag or a table's cell."""
+    """The same for Markdown, with characters escaped that would begin a link, a tag or a table's cell."""
     return re.sub(r"([\\`*\[\]<>|])", r"\\\1", printable(value)) if isinstance(value, str) else value
 
 
-def example(path: Path, truth: str, answer: str, score: float) -> dict[str, Any]:
-    """A held-out picture for the report, with a small copy of it as a data URI."""
+def example(path: Path, expected: str, answer: str, score: float) -> dict[str, Any]:
+    """A held-out picture for the report, with a thumbnail as a data URI."""
     image = Image.fromarray(decode(path.read_bytes()))
     image.thumbnail((_THUMBNAIL, _THUMBNAIL))
     png = io.BytesIO()
@@ -63,7 +63,7 @@ def example(path: Path, truth: str, answer: str, score: float) -> dict[str, Any]
     data = base64.b64encode(png.getvalue()).decode()
     return {
         "name": path.name,
-        "truth": truth,
+        "expected": expected,
         "answer": answer,
         "score": score,
         "src": f"data:image/png;base64,{data}",

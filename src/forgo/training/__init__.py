@@ -32,9 +32,9 @@ class Trained:
     path: str
     """The bundle."""
     accuracy: float
-    """On the held-out pictures, 0 to 1."""
+    """The accuracy on the held-out pictures, 0 to 1."""
     loss: float
-    """On the held-out pictures: mean negative log likelihood, nats."""
+    """The mean negative log likelihood on the held-out pictures, in nats."""
     held_out: int
     """How many held-out pictures there are."""
     best_epoch: int
@@ -42,9 +42,9 @@ class Trained:
     parity: dict[str, Any]
     """The Go binary's verdict, as ``forgo verify --json`` prints it."""
     set_aside: list[tuple[str, str]]
-    """Files that could not be used, with the reason. They were not changed."""
+    """Files that could not be used, with the reason. Training does not change them."""
     warnings: list[str] = field(default_factory=list)
-    """What makes the model doubtful, a sentence each."""
+    """Warnings about the model, a sentence each."""
 
 
 def train(
@@ -78,33 +78,33 @@ def train(
 ) -> Trained:
     """Train a classifier on folders of pictures, and write it as a proven bundle.
 
-    Pixels are decoded by Pillow (EXIF orientation applied) and pass through the very
+    Pillow decodes pixels (with the EXIF orientation applied), and they pass through the same
     ``preprocess.onnx`` that the bundle carries, so that training and serving see the same.
 
     Args:
         data: a folder with ``train/CLASS`` and ``valid/CLASS`` (and, if it exists, ``test/CLASS``,
-            which the metrics then come from), or with ``CLASS`` folders. With annotations, the
+            which then gives the metrics), or with ``CLASS`` folders. With annotations, the
             folder of the pictures that they name.
-        path: where the bundle goes: ``NAME.forgo``.
+        path: where to write the bundle: ``NAME.forgo``.
         force: replace an older bundle at ``path``, and a file at ``save_keras``.
-        recipe: the defaults for arguments that are left out: "standard"; or "classic": ResNet50 from
+        recipe: the defaults for other arguments: "standard"; or "classic": ResNet50 from
             ImageNet weights, its first 30 layers trained and the rest frozen, classic augmentation,
             Adam at 1e-4 without decay, patience 10, 50 epochs, the input named ``input_1``.
         annotations: a list of attributes in the form of CelebA's ``list_attr_celeba.txt``, or of
             its CSV, in place of class folders.
         attribute: the attribute to predict.
-        class_names: the two classes' names, without and with the attribute; "not NAME" and NAME
-            unless given.
+        class_names: the names of the classes without and with the attribute; by default "not NAME"
+            and NAME.
         partition: a list in the form of CelebA's ``list_eval_partition.txt``, or of its CSV, which
             assigns each picture to train, valid or test. Without it, ``valid`` is a share.
         backbone: "small" (a compact CNN; the default) or "resnet50".
         image_size: height and width of the model's input; 64 for small, 224 for resnet50.
         weights: "none", "imagenet" (resnet50's default; needs a download) or a weights file.
-        epochs: the most epochs, 20 by default; training ends sooner when the held-out loss no
+        epochs: the most epochs, 20 by default; training ends sooner once the held-out loss no
             longer falls.
         batch_size: pictures in each training step.
         seed: seeds the split, the weights, the order and the augmentation.
-        valid: where ``data`` has no valid folder: another folder, or the share of each class
+        valid: if ``data`` has no valid folder: another folder, or the share of each class
             to hold out.
         trainable: the backbone's layers to train: "all", "head" (none of them), "first:N",
             "last:N", or a regular expression of their names. "all" by default.
@@ -113,19 +113,19 @@ def train(
         learning_rate: Adam's, with cosine decay, above 0 and at most 1; 1e-3 for small, 1e-4 for
             resnet50.
         patience: epochs without a lower held-out loss before training ends; 5 by default.
-        resize: "bilinear", or any other that :func:`forgo.export` has.
-        fit: "stretch", "crop", "shorter-side" or "pad", as :func:`forgo.export` has them.
-        shorter_side: of "shorter-side": pixels; the image size unless given.
-        pad_colour: of "pad": red, green and blue, from 0 to 255.
-        alpha: what becomes of transparent pixels: "drop" keeps their colour, as Pillow's
-            ``convert("RGB")`` does; "white" and "black" lay the picture over that ground.
+        resize: "bilinear" (the default), or any other value that :func:`forgo.export` takes.
+        fit: "stretch", "crop", "shorter-side" or "pad", as in :func:`forgo.export`.
+        shorter_side: for "shorter-side": pixels; by default the image size.
+        pad_colour: for "pad": red, green and blue, each from 0 to 255.
+        alpha: what happens to transparent pixels: "drop" keeps their colour, as Pillow's
+            ``convert("RGB")`` does; "white" and "black" blend them with that background.
         save_keras: a ``.keras`` file to keep the trained Keras model in.
-        console: where progress goes; stderr unless given.
+        console: where progress goes; stderr by default.
 
     Raises:
         ForgoError: the data or an argument cannot be used.
         ParityError: the exported model answers differently. The trained Keras model is kept
-            beside the bundle's place.
+            beside the bundle's path.
     """
     place = Path(path)
     check_place(place, force=force)
@@ -147,7 +147,7 @@ def train(
         _preprocess.build(settings.image_size, settings.image_size, settings.rules), alpha, settings.rules
     )
     source = _data.Source(preprocess, progress=Ticker(console).reading)
-    # Pictures are read before TensorFlow is imported, which takes seconds.
+    # Read pictures before importing TensorFlow, which takes seconds.
     if annotations is not None and attribute is not None:
         listed = _data.Annotations(
             Path(annotations), attribute, class_names, Path(partition) if partition else None
@@ -205,7 +205,7 @@ def _import_keras() -> None:
         with native_stderr_held():
             import keras
 
-            keras.ops.zeros(1)  # TensorFlow says some of it only at its first operation
+            keras.ops.zeros(1)  # TensorFlow prints some of it only at its first operation
     except ImportError as e:
         raise ForgoError(
             f"training needs Keras and TensorFlow ({e}): in forgo's clone, pip install '.[keras]'"
@@ -221,7 +221,7 @@ def _check_keras_file(file: Path, force: bool) -> None:
 
 
 def _free(file: Path) -> Path:
-    """Return the path, or the first with a number that is not taken."""
+    """Return the path, or the first numbered one that is free."""
     taken, number = file, 1
     while file.exists():
         number += 1

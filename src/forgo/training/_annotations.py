@@ -37,9 +37,11 @@ def read_attribute(file: Path, attribute: str) -> dict[str, bool]:
     values: dict[str, bool] = {}
     for line, row in rows:
         if len(row) != len(names) + 1 or row[column] not in ("1", "-1", "0"):
-            raise ForgoError(f"{file}:{line}: a line has a file name and {len(names)} values, each 1 or -1")
+            raise ForgoError(
+                f"{file}:{line}: a line must have a file name and {len(names)} values, each 1 or -1"
+            )
         if row[0] in values:
-            raise ForgoError(f"{file}:{line}: {row[0]} is there twice")
+            raise ForgoError(f"{file}:{line}: {row[0]} appears twice")
         values[row[0]] = row[column] == "1"
     return values
 
@@ -55,7 +57,9 @@ def read_partition(file: Path) -> dict[str, str]:
         if len(row) == 2 and row[1] in PARTS:
             parts[row[0]] = PARTS[row[1]]
         elif line > 1:  # the first may be a header
-            raise ForgoError(f"{file}:{line}: a line has a file name and 0 (train), 1 (valid) or 2 (test)")
+            raise ForgoError(
+                f"{file}:{line}: a line must have a file name and 0 (train), 1 (valid) or 2 (test)"
+            )
     if not parts:
         raise ForgoError(f"{file}: no line has a file name and 0 (train), 1 (valid) or 2 (test)")
     return parts
@@ -66,7 +70,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
-        raise ForgoError(f"{file}: it cannot be read: {getattr(e, 'strerror', None) or e}") from None
+        raise ForgoError(f"{file}: cannot read it: {getattr(e, 'strerror', None) or e}") from None
     lines = text.splitlines()
     split = csv.reader(lines) if file.suffix.lower() == ".csv" else (line.split() for line in lines)
     for number, row in enumerate(split, 1):

@@ -8,10 +8,10 @@ import keras
 
 
 def layers(kind: str, seed: int) -> list[Any]:
-    """Return the layers of a kind of augmentation, for pictures of 0 to 255.
+    """Return the layers of a kind of augmentation, for pixels from 0 to 255.
 
     "light" turns, shifts and zooms a little. "classic" turns by 40°, shifts, shears and zooms by 0.2, and
-    flips horizontally. Only "classic" flips: a mirrored 5 is no 5.
+    flips horizontally. Only "classic" flips: a mirrored 5 is not a 5.
     """
     new = keras.layers
     if kind == "light":

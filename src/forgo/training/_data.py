@@ -1,4 +1,4 @@
-"""The pictures of a training run: found, split, and read."""
+"""The pictures of a training run: finds, splits and reads them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from forgo.training import _folders
 from forgo.training._annotations import read_attribute, read_partition
 
 CACHE_BYTES = 2 << 30
-"""Preprocessed pictures are kept in memory up to this size; the others are read anew in each epoch."""
+"""Preprocessed pictures are kept in memory up to this size; others are read again in each epoch."""
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,30 @@ class Picture:
     label: int
     digest: str
     array: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    """What the model takes, [height, width, 3], where memory has room for it."""
+    """The model's input, [height, width, 3], if memory has room for it."""
 
 
 @dataclass
 class Source:
-    """How pictures are read: the preprocessing, and the memory that is left for them."""
+    """How pictures are read: the preprocessing, and the memory left for them."""
 
     preprocess: Preprocessor
     room: int = CACHE_BYTES
     progress: Callable[[int, int], None] = lambda done, total: None
-    """Called with the number of pictures read, and of all in the part."""
+    """Called with the numbers of pictures read and of pictures in the part."""
 
 
 @dataclass
 class Data:
-    """The pictures of each part, and what was found on the way."""
+    """The pictures of each part, and findings about them."""
 
     labels: list[str]
     train: list[Picture]
     valid: list[Picture]
     test: list[Picture]
-    """Empty unless the folder has one: then the held-out metrics come from valid."""
+    """The test part, which gives the metrics; if it is empty, valid does."""
     set_aside: list[tuple[str, str]] = field(default_factory=list)
-    """Files that were not used, with the reason. They are never changed."""
+    """Files that were not used, with the reason."""
     passed: list[tuple[Path, str]] = field(default_factory=list)
     """Files of other kinds and folders that archivers left, with the reason."""
     leaked: list[tuple[str, str]] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Data:
 
     @property
     def held_out(self) -> list[Picture]:
-        """The pictures that metrics and golden cases come from."""
+        """The held-out pictures, which give metrics and golden cases."""
         return self.test or self.valid
 
     @property
@@ -75,7 +75,7 @@ class Data:
         return "test" if self.test else "valid"
 
     def digest(self) -> str:
-        """One SHA-256 over all pictures used, their classes and parts."""
+        """One SHA-256 over all used pictures, their classes and parts."""
         h = hashlib.sha256()
         for part, pictures in (("train", self.train), ("valid", self.valid), ("test", self.test)):
             for line in sorted(f"{part} {self.labels[p.label]} {p.digest}" for p in pictures):
@@ -98,9 +98,9 @@ def find(folder: Path, valid: str | Path | float, seed: int, source: Source) -> 
         folder: holds ``train/CLASS`` and ``valid/CLASS`` (``test/CLASS`` too, if it exists),
             or ``CLASS`` folders, which are then split.
         valid: another folder of ``CLASS`` folders, or the share of each class to hold out,
-            between 0 and 1. Not used where ``folder`` has a ``valid`` of its own.
+            between 0 and 1. Unused if ``folder`` has a ``valid`` of its own.
         seed: seeds the split.
-        source: reads every picture once, to find those that cannot be used.
+        source: reads every picture once, to find unusable ones.
 
     Raises:
         ForgoError: there is nothing to train on.
@@ -135,15 +135,15 @@ def find(folder: Path, valid: str | Path | float, seed: int, source: Source) -> 
 
 @dataclass(frozen=True)
 class Annotations:
-    """A list of attributes that says the class of every picture."""
+    """A list of attributes that gives each picture's class."""
 
     file: Path
-    """In the form of CelebA's ``list_attr_celeba.txt`` or its CSV."""
+    """A file in the form of CelebA's ``list_attr_celeba.txt`` or its CSV."""
     attribute: str
     class_names: tuple[str, str] | None = None
-    """Of the pictures without the attribute and of those with it; "not NAME" and NAME if None."""
+    """The classes of pictures without and with the attribute; "not NAME" and NAME if None."""
     partition: Path | None = None
-    """In the form of CelebA's ``list_eval_partition.txt`` or its CSV: who is train, valid, test."""
+    """A file in the form of CelebA's ``list_eval_partition.txt`` or its CSV, with each picture's part."""
 
 
 def find_annotated(
@@ -152,11 +152,11 @@ def find_annotated(
     """Find the pictures that a list names, and split them by another list or by a share.
 
     Args:
-        folder: holds the pictures by the names that the list has.
+        folder: holds the pictures by the names in the list.
         annotations: the list.
-        valid: the share of each class to hold out, where there is no partition.
+        valid: the share of each class to hold out, without a partition.
         seed: seeds the split.
-        source: reads every picture once, to find those that cannot be used.
+        source: reads every picture once, to find unusable ones.
 
     Raises:
         ForgoError: there is nothing to train on, or a list cannot be read.
@@ -183,7 +183,7 @@ def find_annotated(
     if not files["valid"]:
         if not isinstance(valid, float):
             raise ForgoError(
-                f"{argument('valid')} takes a share between 0 and 1 where {argument('annotations')} is given; "
+                f"{argument('valid')} must be a share between 0 and 1 with {argument('annotations')}; "
                 f"{argument('partition')} names the pictures of each part"
             )
         data.train, data.valid = split(data.train, valid, seed)
@@ -192,14 +192,14 @@ def find_annotated(
 
 
 def _check_part(folder: Path, data: Data) -> None:
-    """Hold a part's folder to the training classes before any picture is read."""
+    """Check a part's folder against the training classes before reading any picture."""
     _folders.check_folder(folder)
     found = _folders.classes(folder)
     if not found:
-        raise ForgoError(f"{folder}: there are no class folders with pictures in it")
+        raise ForgoError(f"{folder}: it has no class folders with pictures")
     if extra := [c for c in found if c not in data.labels]:
         raise ForgoError(
-            f"{folder / extra[0]}: this class is not among the training classes ({', '.join(data.labels)})"
+            f"{folder / extra[0]}: the class is not among the training classes ({', '.join(data.labels)})"
         )
 
 
@@ -227,7 +227,7 @@ def _read_part(folder: Path, data: Data, source: Source) -> list[Picture]:
 
 
 def _read_files(files: list[tuple[Path, int]], data: Data, source: Source) -> list[Picture]:
-    """Read every picture once, and set aside those that cannot be used."""
+    """Read every picture once, and set unusable ones aside."""
 
     def read(item: tuple[Path, int]) -> Picture | str:
         path, label = item
@@ -253,7 +253,7 @@ def _read_files(files: list[tuple[Path, int]], data: Data, source: Source) -> li
 
 
 def _within(source: Source, picture: Picture) -> Picture:
-    """Keep the array where there is room: threads that read ahead did not know of each other."""
+    """Keep the array if there is room: threads that read ahead did not know of each other."""
     if picture.array is None:
         return picture
     if picture.array.nbytes > source.room:
@@ -269,7 +269,7 @@ def split(pictures: list[Picture], share: float, seed: int) -> tuple[list[Pictur
     metrics.
     """
     if not 0 < share < 1:
-        raise ForgoError(f"{argument('valid')} takes a folder or a share between 0 and 1, not {share:g}")
+        raise ForgoError(f"{argument('valid')} must be a folder or a share between 0 and 1, not {share:g}")
     generator = np.random.default_rng(seed)
     by_class: dict[int, dict[str, list[Picture]]] = defaultdict(lambda: defaultdict(list))
     for p in pictures:
@@ -288,7 +288,7 @@ def split(pictures: list[Picture], share: float, seed: int) -> tuple[list[Pictur
 
 
 def _find_copies(data: Data) -> None:
-    """Note the pictures that are there more than once, byte for byte, links among them."""
+    """Note pictures that occur more than once, byte for byte, links included."""
     known = {p.digest: p for p in data.train}
     for p in [*data.valid, *data.test]:
         if p.digest in known:
@@ -304,7 +304,7 @@ def _find_copies(data: Data) -> None:
 
 
 class Reader:
-    """Gives preprocessed pictures by number, from memory or, in parallel, from their files."""
+    """Gives preprocessed pictures by index, from memory or, in parallel, from their files."""
 
     def __init__(self, pictures: list[Picture], preprocess: Preprocessor) -> None:
         self.pictures = pictures
@@ -314,7 +314,7 @@ class Reader:
         self._map: Callable[..., Any] = map if in_memory else ThreadPoolExecutor().map
 
     def __call__(self, indices: Any) -> npt.NDArray[np.float32]:
-        """Pictures by number, float32 [n, height, width, 3]."""
+        """Pictures by index, float32 [n, height, width, 3]."""
         return np.stack(list(self._map(self._read, indices)))
 
     def _read(self, index: int) -> npt.NDArray[np.float32]:

@@ -22,7 +22,7 @@ from forgo.training._fit import Fit
 from forgo.training._progress import Ticker
 
 _CANDIDATES = 256
-"""Held-out pictures that golden cases are chosen from: half of them the least certain ones."""
+"""How many held-out pictures golden cases are chosen from: half of them are the least certain."""
 _HARDEST = 12
 _ANSWERED_AT_ONCE = 64
 
@@ -66,7 +66,7 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
     """Write the bundle, its golden cases from the held-out pictures.
 
     Raises:
-        ForgoError: it cannot be proven; no bundle is left.
+        ForgoError: it cannot be proven; no bundle is left behind.
     """
     by_margin = np.argsort(_golden.margin(e.scores), kind="stable")
     count = len(e.held_out.pictures)
@@ -88,7 +88,7 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
             shorter_side=settings.get("shorter side"),
             pad_colour=tuple(settings.get("pad colour", (0, 0, 0))),
             alpha=settings["alpha"],
-            truth={"probabilities": e.scores[candidates]},
+            expected={"probabilities": e.scores[candidates]},
             provenance={
                 "command": "forgo train",
                 "settings": settings,
@@ -106,7 +106,7 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
 
 
 def _report(e: Evaluation, counts: dict[str, int], settings: dict[str, Any]) -> dict[str, Any]:
-    """What the report shows of the training."""
+    """What the report shows about the training."""
     doubted = np.argsort(e.scores[np.arange(len(e.scores)), e.held_out.labels], kind="stable")[:_HARDEST]
     hardest = [
         report.example(

@@ -23,11 +23,11 @@ from forgo.training._progress import Ticker
 
 @dataclass
 class Fit:
-    """What a run of training came to."""
+    """The result of a run of the loop."""
 
     history: dict[str, list[float]] = field(default_factory=dict)
     best_epoch: int = 0
-    """Counted from 1; 0 if no epoch was finished."""
+    """The best epoch, from 1; 0 if none was finished."""
     interrupted: bool = False
     seconds: float = 0.0
 
@@ -59,7 +59,7 @@ def fit(
     classifier: Any, train: Reader, valid: Reader, best: Path, console: Console, *,
     epochs: int, batch_size: int, seed: int, augment: str, learning_rate: float, decay: bool, patience: int,
 ) -> Fit:  # fmt: skip
-    """Train, and leave the model of the epoch with the lowest validation loss at ``best``.
+    """Train, and save the model of the epoch with the lowest validation loss at ``best``.
 
     Ctrl-C ends the epoch under way, measures it, and keeps the best; a second one aborts.
     """
@@ -92,7 +92,7 @@ def fit(
     result.seconds = time.monotonic() - start
     if result.best_epoch == 0:
         if result.interrupted:
-            raise KeyboardInterrupt  # before the first epoch ended: there is no model to keep
+            raise KeyboardInterrupt  # before the first epoch ended there is no model to keep
         raise ForgoError(f"the loss is not a number: lower {argument('learning_rate')}")
     return result
 
@@ -140,7 +140,7 @@ class _StopOnInterrupt:
 
 
 class _Progress:
-    """A bar with epoch, loss, accuracy and time left; on a pipe, a line an epoch and every ten seconds."""
+    """A bar with epoch, loss, accuracy and time left; on a pipe, a line each epoch and every ten seconds."""
 
     def __init__(self, console: Console, epochs: int) -> None:
         self._console = console

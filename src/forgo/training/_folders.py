@@ -1,4 +1,4 @@
-"""Class folders: which pictures are in them, and which files are left out, with the reason."""
+"""Class folders: their pictures, and the files left out, with the reason."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from forgo._errors import ForgoError
 from forgo._walk import CLUTTER, NO_PICTURE, VISITED, Found, is_clutter, judge, walk
 
 Left = tuple[str, str]
-"""A file that is left out, and why."""
+"""A file that is left out, and the reason."""
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a path that is no folder.
+    """Refuse a path that is not a folder.
 
     Raises:
-        ForgoError: it names what is there instead.
+        ForgoError: the message says what is there instead.
     """
     if not folder.exists():
         raise ForgoError(f"{folder}: no such folder")
@@ -33,7 +33,7 @@ def classes(folder: Path) -> list[str]:
 
 
 def beside(folder: Path) -> list[Left]:
-    """Return the pictures that lie beside the class folders, and so have no class."""
+    """Return the pictures beside the class folders, which have no class."""
     found = (p for p in sorted(folder.iterdir()) if not p.is_dir() and not is_clutter(p.name))
     return [
         (str(p), "it lies beside the class folders, so it has no class")
@@ -43,9 +43,9 @@ def beside(folder: Path) -> list[Left]:
 
 
 def pictures(folder: Path, passed: list[Found] | None = None) -> Iterator[Found]:
-    """Yield the picture files below a folder, each with the reason to leave it out, or "".
+    """Yield the picture files below a folder, each with a reason to leave it out, or "".
 
-    Files of other kinds, which are not worth a line each, go to ``passed``.
+    Files of other kinds, which do not deserve a line each, go to ``passed``.
     """
     for path, why in walk(folder):
         if why not in (NO_PICTURE, CLUTTER, VISITED):

@@ -1,4 +1,4 @@
-"""How good a classifier is on pictures that it was not trained on."""
+"""A classifier's metrics on held-out pictures."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 
-def measure(scores: npt.NDArray[Any], truth: npt.NDArray[Any], labels: list[str]) -> dict[str, Any]:
+def measure(scores: npt.NDArray[Any], expected: npt.NDArray[Any], labels: list[str]) -> dict[str, Any]:
     """Measure probabilities [n, classes] against class numbers [n].
 
     Returns:
-        accuracy (0 to 1), loss (mean negative log likelihood, nats), confusion (a row a true
-        class, a column an answered one), and for each class its count, precision and recall
-        (None where nothing was answered, or nothing is there).
+        accuracy (0 to 1), loss (mean negative log likelihood, nats), confusion (a row for each true
+        class, a column for each answer), and for each class its count, precision and recall
+        (None without answers, or without pictures).
     """
     answered = scores.argmax(axis=1)
-    own = np.clip(scores[np.arange(len(truth)), truth].astype(np.float64), 1e-12, 1)
+    own = np.clip(scores[np.arange(len(expected)), expected].astype(np.float64), 1e-12, 1)
     confusion = np.zeros((len(labels), len(labels)), int)
-    np.add.at(confusion, (truth, answered), 1)
+    np.add.at(confusion, (expected, answered), 1)
     classes = []
     for i, label in enumerate(labels):
         right, there, said = confusion[i, i], confusion[i].sum(), confusion[:, i].sum()
@@ -33,7 +33,7 @@ def measure(scores: npt.NDArray[Any], truth: npt.NDArray[Any], labels: list[str]
             }
         )
     return {
-        "accuracy": float((answered == truth).mean()),
+        "accuracy": float((answered == expected).mean()),
         "loss": float(-np.log(own).mean()),
         "confusion": confusion.tolist(),
         "classes": classes,
@@ -41,9 +41,9 @@ def measure(scores: npt.NDArray[Any], truth: npt.NDArray[Any], labels: list[str]
 
 
 def at_chance(measured: dict[str, Any]) -> str | None:
-    """Return a warning where a classifier is no better than always answering the most common class.
+    """Return a warning if a classifier is no better than always answering the most common class.
 
-    It is no better where that constant answer would be right at least as often with a probability
+    It is no better if that constant answer would be right at least as often with a probability
     of 5% or more: the upper tail of the binomial distribution.
     """
     counts = [c["count"] for c in measured["classes"]]

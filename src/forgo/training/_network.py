@@ -10,7 +10,7 @@ import numpy as np
 
 from forgo._errors import ForgoError, argument
 
-# ResNet50's ImageNet weights were trained on BGR with these means taken off ("caffe mode" of
+# ResNet50's ImageNet weights were trained on BGR minus these means ("caffe mode" of
 # keras.applications): https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py
 _IMAGENET_MEANS_BGR = (103.939, 116.779, 123.68)
 
@@ -27,17 +27,17 @@ def build(
 ) -> Any:
     """Build a classifier of pictures, float32 [batch, size, size, 3] from 0 to 255.
 
-    Normalization is inside. The softmax layer is named ``inferenceLayer``.
+    It normalizes pixels itself. The softmax layer is named ``inferenceLayer``.
 
     Args:
         backbone: "small" or "resnet50".
         image_size: height and width.
-        classes: how many.
+        classes: the number of classes.
         weights: "none", "imagenet" (resnet50 only), or a .weights.h5 or .h5 file.
         trainable: "all", "head", "first:N", "last:N", or a regular expression of layer names
-            of the backbone; the layers of the head always are.
-        dropout: share of the features dropped in training, before the softmax layer.
-        input_name: the input's.
+            in the backbone; the head's layers are always trained.
+        dropout: the share of features dropped in training, before the softmax layer.
+        input_name: the input's name.
     """
     pixels = keras.Input((image_size, image_size, 3), name=input_name)
     features = (
@@ -85,12 +85,12 @@ def _resnet50(pixels: Any, weights: str, trainable: str) -> Any:
     if weights not in ("none", "imagenet"):
         _load(base, weights)
     choose_trainable(base, trainable)
-    # Fine-tuning keeps the statistics that the weights were trained with.
+    # Fine-tuning keeps the statistics of the pretrained weights.
     return base(x, training=False) if weights != "none" else base(x)
 
 
 def caffe_normalization() -> Any:
-    """RGB to BGR and the means taken off, as a fixed 1 x 1 convolution.
+    """RGB to BGR minus the means, as a fixed 1 x 1 convolution.
 
     ``preprocess_input`` inside a graph does not survive the ONNX export, and a layer of our
     own would keep the model from loading elsewhere; this does the same with a standard layer.
@@ -113,7 +113,7 @@ def _load(base: Any, file: str) -> None:
 
 
 def choose_trainable(base: Any, trainable: str) -> None:
-    """Freeze the backbone's layers that are not to be trained."""
+    """Freeze the backbone's layers that training leaves alone."""
     layers = base.layers
     if trainable == "all":
         chosen = layers
@@ -127,7 +127,7 @@ def choose_trainable(base: Any, trainable: str) -> None:
             pattern = re.compile(trainable)
         except re.error as e:
             raise ForgoError(
-                f"{argument('trainable')} {trainable!r} is not all, head, first:N, last:N or a regular expression: {e}"
+                f"{argument('trainable')} {trainable!r} must be all, head, first:N, last:N or a regular expression: {e}"
             ) from None
         chosen = [layer for layer in layers if pattern.search(layer.name)]
         if not chosen:

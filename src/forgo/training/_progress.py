@@ -11,14 +11,14 @@ _EVERY = 10.0
 
 
 class Ticker:
-    """Prints a line at most every ten seconds where stderr is no terminal, so that a long step is not silent."""
+    """Prints a line at most every ten seconds if stderr is not a terminal, so that a long step is not silent."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print the line, unless one was printed a moment ago."""
+        """Print the line, unless another was printed a moment ago."""
         now = time.monotonic()
         if now - self._last >= _EVERY:
             self._last = now

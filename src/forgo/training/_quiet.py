@@ -1,4 +1,4 @@
-"""Importing TensorFlow without what its C++ prints on the way."""
+"""Importing TensorFlow without its native code's output."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def native_stderr_held() -> Iterator[None]:
-    """Hold back what native code writes to file descriptor 2; show it only if the block fails.
+    """Capture what native code writes to file descriptor 2; show it only if the block fails.
 
-    TensorFlow logs before its log level can take effect, so no environment variable helps.
+    TensorFlow logs before its log level takes effect, so no environment variable helps.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -21,7 +21,7 @@ def native_stderr_held() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except Exception:  # not an interruption, which is nothing that these lines explain
+        except Exception:  # not an interruption, which these lines do not explain
             held.seek(0)
             os.write(kept, held.read())
             raise

@@ -1,6 +1,6 @@
-"""Settings of a training run: recipes, what they leave open, and which values are refused.
+"""Settings of a training run: recipes, defaults, and the check of values.
 
-This module imports no framework: a wrong value is refused at once.
+This module imports no framework, so that a wrong value is refused at once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ AUGMENTS = ("none", "light", "classic")
 
 _LARGEST_IMAGE = 4096
 _LARGEST_SEED = 2**32 - 1
-"""What keras.utils.set_random_seed takes."""
+"""The largest seed that keras.utils.set_random_seed takes."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Defaults for the arguments of training that are left out."""
+    """Defaults for training's arguments."""
 
     backbone: str = "small"
     image_size: int | None = None
@@ -37,16 +37,16 @@ class Recipe:
     learning_rate: float | None = None
     """None: 1e-4 for resnet50, 1e-3 for small."""
     decay: bool = True
-    """The learning rate falls along a cosine."""
+    """Whether the learning rate falls along a cosine."""
     patience: int = 5
     dropout: float = 0.2
-    """Share of the features dropped before the last layer."""
+    """The share of features dropped before the last layer."""
     input_name: str = "pixels"
 
 
 RECIPES = {
     "standard": Recipe(),
-    # Fine-tuning as forgo's predecessor did it, with the names that its Go programs were given.
+    # Fine-tuning as forgo's predecessor did it, with the names that its Go programs expect.
     "classic": Recipe(
         backbone="resnet50", weights="imagenet", epochs=50, trainable="first:30", augment="classic",
         learning_rate=1e-4, decay=False, patience=10, dropout=0.0, input_name="input_1",
@@ -56,7 +56,7 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting of a run, none left open."""
+    """Every setting of a run."""
 
     recipe: str
     backbone: str
@@ -74,11 +74,11 @@ class Settings:
 
     @property
     def usual(self) -> Recipe:
-        """The recipe, for what no argument sets."""
+        """The recipe, for settings without an argument."""
         return RECIPES[self.recipe]
 
     def recorded(self) -> dict[str, Any]:
-        """Return what the bundle's provenance and the report show."""
+        """Return the settings for the bundle's provenance and the report."""
         return {
             "recipe": self.recipe, "backbone": self.backbone, "image size": self.image_size, "weights": self.weights,
             "trainable": self.trainable, "augment": self.augment, "epochs": self.epochs,
@@ -93,7 +93,7 @@ def resolve(
     batch_size: int, seed: int, trainable: str | None, augment: str | None, learning_rate: float | None,
     patience: int | None, rules: Rules, alpha: Alpha,
 ) -> Settings:  # fmt: skip
-    """Fill in what the caller left out, and refuse what cannot work.
+    """Fill in defaults, and refuse values that cannot work.
 
     Raises:
         ForgoError: an argument's value cannot be used; it names the argument and what would work.
@@ -138,7 +138,7 @@ def resolve(
         )
     if settings.weights not in ("none", "imagenet") and not Path(settings.weights).is_file():
         raise ForgoError(
-            f"{argument('weights')}: there is no file {settings.weights}; pass none, imagenet, or a file of weights"
+            f"{argument('weights')}: no such file {settings.weights}; pass none, imagenet, or a file of weights"
         )
     return settings
 
@@ -150,7 +150,7 @@ def _or(*values: Any) -> Any:
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ForgoError(f"{argument(name)} is one of {', '.join(known)}, not {value!r}")
+        raise ForgoError(f"{argument(name)} must be one of {', '.join(known)}, not {value!r}")
 
 
 def _between(name: str, value: object, least: int, most: float = math.inf) -> None:
