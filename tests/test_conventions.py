@@ -16,7 +16,7 @@ from tests.conftest import BUNDLES
 from tests.conftest import forgo as run_forgo
 
 PICTURES = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
-CAFFE, MINUS_ONE = USUAL["caffe's means taken off, BGR"], USUAL["pixels from -1 to 1"]
+CAFFE, MINUS_ONE = USUAL["minus caffe's means, BGR"], USUAL["pixels from -1 to 1"]
 
 
 def network(name: str, *before: Any) -> Any:

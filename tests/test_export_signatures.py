@@ -40,7 +40,7 @@ def half_plus_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     assert done.code == 0, done.err
     assert (
-        f"6 signatures are kept: serving_default, which answers where none is named, {', '.join(HALF)}"
+        f"6 signatures are kept: serving_default, which answers clients that name none, {', '.join(HALF)}"
         in done.err + done.out
     )
     return folder / "half_plus_two.forgo"
@@ -156,7 +156,7 @@ def test_what_cannot_be_proven_is_left_out_and_said(tmp_path: Path) -> None:
     assert manifest["graph"]["signature"] == "serving_default"
     assert [s["name"] for s in manifest["signatures"]] == ["twice"]
     said = "\n".join(result.notes)
-    assert "2 signatures are kept: serving_default, which answers where none is named, twice" in said
+    assert "2 signatures are kept: serving_default, which answers clients that name none, twice" in said
     assert "signature counts is left out: it answers 'y' differently when it is asked again" in said
     assert "signature nothing is left out: 'nothing' has no inputs" in said
     assert "signature pairs is left out: the examples do not fit its inputs (pair int32[None, 2])" in said

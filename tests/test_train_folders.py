@@ -96,7 +96,7 @@ def test_what_is_left_out_is_said(two_classes: Path) -> None:
     os.mkfifo(two_classes / "b" / "pipe.jpg")
     reasons = {Path(path).name: why for path, why in find(two_classes).set_aside}
     assert reasons == {
-        "lost.png": "it lies beside the class folders, so it has no class",
+        "lost.png": "it is beside the class folders, so it has no class",
         "gone.jpg": "a link to nothing",
         "new.heic": "it is HEIC, which is not decoded: convert it to PNG or JPEG",
         "pipe.jpg": "no regular file",

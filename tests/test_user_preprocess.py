@@ -81,7 +81,7 @@ def test_a_function_that_leaves_pictures_turned_is_told_so() -> None:
 
     with pytest.raises(
         forgo.ExportError,
-        match=r"without an EXIF orientation it agrees with resize='nearest'; .*exif_transpose",
+        match=r"without an EXIF orientation it matches resize='nearest'; .*exif_transpose",
     ):
         checked(turned, resize="nearest")
 
@@ -112,42 +112,42 @@ def test_rules_that_agree() -> None:
 @pytest.mark.parametrize(
     ("function", "rules", "says"),
     [
-        (lambda im: nearest(im) / 255, {}, r"agrees with resize='nearest', scale=1/255$"),
-        (lambda im: nearest(im)[..., ::-1], {"resize": "nearest"}, r"agrees with resize='nearest', channels='BGR'$"),
+        (lambda im: nearest(im) / 255, {}, r"matches resize='nearest', scale=1/255$"),
+        (lambda im: nearest(im)[..., ::-1], {"resize": "nearest"}, r"matches resize='nearest', channels='BGR'$"),
         (
             lambda im: nearest(im)[..., ::-1] - np.array([103.939, 116.779, 123.68]),
             {"normalization": Normalization(scale=1 / 255)},
-            r"agrees with resize='nearest', channels='BGR', mean=\(103.939, 116.779, 123.68\)$",
+            r"matches resize='nearest', channels='BGR', mean=\(103.939, 116.779, 123.68\)$",
         ),
         (  # what no framework of note does: found by a straight line
             lambda im: (nearest(im) / 255 - np.array([0.48145, 0.45783, 0.40821])) / np.array([0.26863, 0.2613, 0.27578]),
             {"resize": "nearest"},
-            r"agrees with resize='nearest', scale=1/255, mean=\(0.4814\d*, 0.4578\d*, 0.4082\d*\), std=\(0.2686\d*, 0.2613\d*, 0.2757\d*\)$",
+            r"matches resize='nearest', scale=1/255, mean=\(0.4814\d*, 0.4578\d*, 0.4082\d*\), std=\(0.2686\d*, 0.2613\d*, 0.2757\d*\)$",
         ),
         (  # one pixel's channel differs
             lambda im: nearest(im) + np.eye(16)[:, :, None] * (1, 0, 0),
             {"resize": "nearest"},
-            r"by up to 1 of 255, .*No rules agree with it; the nearest, resize='nearest'.*, are off by up to",
+            r"by up to 1 of 255, .*No rules match it; the closest, resize='nearest'.*, differ by up to",
         ),
         (
             lambda im: np.asarray(im.resize(SIZE, Image.Resampling.BILINEAR)),
             {},
-            r"agrees with resize='bilinear-pillow'$",
+            r"matches resize='bilinear-pillow'$",
         ),
         (
             lambda im: np.asarray(im.resize(SIZE, Image.Resampling.LANCZOS)) / 127.5 - 1,
             {"resize": "bicubic-pillow", "normalization": Normalization(scale=1 / 127.5, mean=(1, 1, 1))},
-            r"agrees with resize='lanczos-pillow', scale=1/127.5, mean=1$",
+            r"matches resize='lanczos-pillow', scale=1/127.5, mean=1$",
         ),
         (
             lambda im: np.asarray(torchvisions(im, 18, SIZE, Image.Resampling.BICUBIC)),
             {"resize": "bicubic-pillow"},
-            r"agrees with resize='bicubic-pillow', fit='shorter-side', shorter_side=18$",
+            r"matches resize='bicubic-pillow', fit='shorter-side', shorter_side=18$",
         ),
         (
             lambda im: np.asarray(ImageOps.pad(im, SIZE, Image.Resampling.BILINEAR, (114, 114, 114))),
             {"resize": "bilinear-pillow", "fit": "pad"},
-            r"agrees with resize='bilinear-pillow', fit='pad', pad_colour=\(114, 114, 114\)$",
+            r"matches resize='bilinear-pillow', fit='pad', pad_colour=\(114, 114, 114\)$",
         ),
     ],
 )  # fmt: skip
@@ -201,7 +201,7 @@ def test_its_answers_are_the_golden_ones(tmp_path: Path, in_memory: bool) -> Non
 
     given = model if in_memory else tmp_path / "m.keras"
     arguments: dict[str, Any] = {"examples": PICTURES, "labels": ["a", "b", "c"], "preprocess": mine}
-    with pytest.raises(forgo.ExportError, match="agrees with resize='nearest', scale=1/255"):
+    with pytest.raises(forgo.ExportError, match="matches resize='nearest', scale=1/255"):
         forgo.export(given, place, **arguments)
     assert not place.exists()
     calls.clear()

@@ -422,12 +422,12 @@ def _expected(
         ]
     if not folders or (expected and all(expected)):
         return expected, []
-    assert labels is not None  # without them the folders are called like themselves
+    assert labels is not None  # without labels, the folders' names are the labels
     some = ", ".join(folders[:6]) + (", …" if len(folders) > 6 else "")
     strange = [f for f in folders if f not in labels]
     return expected, [
-        f"the examples lie in folders ({some}), but {strange[0] if strange else 'not each'} is no label: "
-        f"{'the accuracy is not measured' if not expected else 'these count for nothing in the accuracy'}"
+        f"the examples lie in folders ({some}), but {strange[0] if strange else 'not each'} is not a label: "
+        f"{'the accuracy is not measured' if not expected else 'the accuracy leaves them out'}"
     ]
 
 

@@ -121,7 +121,7 @@ def unmeasured(folders: list[str], output: End) -> str:
     """A note that the outputs do not fit the class folders."""
     return (
         f"NOT MEASURED: the examples lie in {len(folders)} class folders, but {output.name!r} has the shape "
-        f"{list(output.shape[1:])}, so nothing says whether the bundle is right; give labels"
+        f"{list(output.shape[1:])}, so the accuracy is not measured; give labels"
     )
 
 
@@ -289,7 +289,7 @@ class Classes:
         """See Grading."""
         if len(set(expected.tolist())) > 1:
             return ""
-        return "the labelled examples are of one class, which says little of a classifier"
+        return "all labelled examples have one class, which tells little about a classifier"
 
     def guesses(self, answers: Numbers, expected: Numbers) -> bool:
         """See Grading."""
@@ -351,9 +351,9 @@ def judge(
     )
     if assumed:
         order = ", ".join(assumed[:6]) + (", …" if len(assumed) > 6 else "")
-        how += f", the outputs being taken for the folders in sorted order ({order}); give the labels, if theirs is another"
+        how += f", if the outputs are the folders in sorted order ({order}); give the labels if the order differs"
         notes.append(
-            f"the accuracy takes the outputs for the folders in sorted order ({order}): give them as labels, "
+            f"the accuracy assumes that the outputs are the folders in sorted order ({order}): give them as labels, "
             "and the bundle answers with them"
         )
     better = max(
@@ -365,13 +365,13 @@ def judge(
         refusal = f"the bundle is {how}; {better}"
     elif grading.guesses(answers, expected):
         refusal = (
-            f"the bundle is {how}: it guesses. No usual normalization and no other order of the labels is clearly better; "
-            "see how pictures or rows were prepared in training"
+            f"the bundle is {how}: it guesses. No usual normalization and no other order of the labels is clearly better;"
+            "check how training prepared pictures or rows"
         )
     elif little := grading.says_little(expected):
         notes.append(little)
     elif grading.cannot_tell(answers, expected):
-        notes.append(f"the bundle is {how}: they are too few to tell whether it guesses")
+        notes.append(f"the bundle is {how}: too few examples to tell whether it guesses")
     return replace(found, refusal=refusal, notes=notes)
 
 
@@ -438,7 +438,7 @@ def _other_normalization(
     ]
     of = "" if len(part) == len(expected) else f" of {len(part)} of them"
     return float(best.mean()), (
-        f"the model {grading.measure} {', '.join(said)}{of}: export it {'so' if len(said) == 1 else 'as training did'}"
+        f"the model {grading.measure} {', '.join(said)}{of}: export it {'like that' if len(said) == 1 else 'as training did'}"
     )
 
 
@@ -511,9 +511,9 @@ def _unlabelled(
     most = max(gains.values())
     likely = [what for what in sorted(gains, key=lambda w: -gains[w]) if gains[what] >= most - 0.1][:3]
     return [
-        "the model is far surer which example is what with "
-        f"{' or '.join(f'{what} ({others[what].flags()})' for what in likely)}: export it so if training did that. "
-        "Examples in folders named like their labels would settle it"
+        "the model is far more certain with "
+        f"{' or '.join(f'{what} ({others[what].flags()})' for what in likely)}: give these flags if training did that. "
+        "Labelled examples, in folders named after their labels, would settle it"
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from forgo.exporting._normalization import USUAL, Normalization
 
-_CAFFE = "caffe's means taken off, BGR"
+_CAFFE = "minus caffe's means, BGR"
 _TF = "pixels from -1 to 1"
 _TORCH = "torch's mean and std"
 
@@ -123,13 +123,15 @@ def notes(model: Any, given: Normalization) -> list[str]:
         return []
     if inside and not given.nothing:
         return [
-            f"the model normalizes pixels itself, in its layer {inside}: with {given.flags()} they are normalized twice"
+            f"the model normalizes pixels itself, in its layer {inside}: with {given.flags()} pixels are normalized twice"
         ]
     known = recognize(names)
     if known is None or inside or given == USUAL[known.way]:
         return []
     does = (
-        "which nothing in this model does" if given.nothing else f"and this export gives it {given.flags()}"
+        "but nothing in this model does that"
+        if given.nothing
+        else f"but this export gives it {given.flags()}"
     )
     return [
         f"{known.name} of keras.applications takes {known.way}, {does}: unless training did that, "

@@ -156,7 +156,7 @@ class Sets:
         """Why answers to these examples cannot differ from guesses; "" if they can."""
         if (expected.any(axis=0) & ~expected.all(axis=0)).any():
             return ""
-        return "the labelled examples all have the same labels, which says nothing of a model"
+        return "all labelled examples have the same labels, which tells nothing about a model"
 
     def guesses(self, answers: Yes, expected: Yes) -> bool:
         """Whether answers are no better than guesses; see ``_guessing.near_chance``."""

@@ -143,7 +143,7 @@ USUAL = {
     "pixels as they are, 0 to 255": Normalization(),
     "pixels divided by 255": Normalization(scale=1 / 255),
     "pixels from -1 to 1": Normalization(scale=1 / 127.5, mean=_ONE),
-    "caffe's means taken off, BGR": Normalization("BGR", mean=_CAFFE),
+    "minus caffe's means, BGR": Normalization("BGR", mean=_CAFFE),
     "torch's mean and std": Normalization("RGB", 1 / 255, *_TORCH),
     "pixels as they are, BGR": Normalization("BGR"),
     "pixels divided by 255, BGR": Normalization("BGR", 1 / 255),

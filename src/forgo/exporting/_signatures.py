@@ -61,7 +61,7 @@ def beside(
     if not _engines.named(request.engine).saved_model:
         why = f"{argument('engine', _engines.SAVED_MODEL.name)} keeps all"
     elif inner is not model:
-        why = "the graph is written anew, with the normalization or the head that was added"
+        why = "a normalization or head makes a new graph"
     if why is not None:
         if request.signature_rows or (request.signature and request.signature != inner.signature):
             raise ExportError(
@@ -254,7 +254,7 @@ def notes(model: SavedModel, kept: list[Beside], left_out: dict[str, str]) -> li
     lines = []
     if kept:
         lines.append(
-            f"{1 + len(kept)} signatures are kept: {model.signature}, which answers where none is named, "
+            f"{1 + len(kept)} signatures are kept: {model.signature}, which answers clients that name none, "
             + ", ".join(b.name for b in kept)
         )
     return lines + [f"signature {name} is left out: {why}" for name, why in left_out.items()]

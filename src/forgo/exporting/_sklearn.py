@@ -180,7 +180,7 @@ def _classifier(model: Any, rows: Any) -> tuple[Answers, list[str]]:
             raise ExportError(f"a {type(model).__name__} has neither probabilities nor scores to export")
         note = (
             f"a {type(model).__name__} has no probabilities: the bundle gives its label and scores, as tensors; "
-            "CalibratedClassifierCV gives it some"
+            "CalibratedClassifierCV adds them"
         )
         answers: Answers = {
             "label": (lambda x: _column(model.predict(x)), 0),

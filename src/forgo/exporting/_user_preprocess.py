@@ -185,13 +185,13 @@ def _nearest(examples: list[Example], given: Floats, shape: tuple[int, ...], sai
 
     worst, arguments = worst_of(examples), _arguments(rules, n)
     if worst <= AGREES:
-        return f"On all {len(examples)} examples it agrees with {arguments}"
+        return f"On all {len(examples)} examples it matches {arguments}"
     if len(upright) < len(examples) and worst_of(upright) <= AGREES:
         return (
-            f"On the {len(upright)} examples without an EXIF orientation it agrees with {arguments}; the others the "
-            "bundle turns upright, and the function does not: PIL.ImageOps.exif_transpose does"
+            f"On the {len(upright)} examples without an EXIF orientation it matches {arguments}; the bundle "
+            "turns the others upright, but the function does not: use PIL.ImageOps.exif_transpose"
         )
-    return f"No rules agree with it; the nearest, {arguments}, are off by up to {worst:.3g}"
+    return f"No rules match it; the closest, {arguments}, differ by up to {worst:.3g}"
 
 
 def _graph(rules: Rules, shape: tuple[int, ...]) -> _preprocess.Preprocessor:

@@ -173,7 +173,7 @@ def find_annotated(
         if not path.resolve().is_relative_to(folder.resolve()):
             raise ForgoError(f"{annotations.file}: {name} lies outside {folder}")
         if not path.is_file():
-            data.set_aside.append((str(path), f"{annotations.file.name} names it, but there is no such file"))
+            data.set_aside.append((str(path), f"{annotations.file.name} names it, but it does not exist"))
         elif part is None:
             data.set_aside.append((str(path), f"{annotations.partition} does not name it"))
         else:

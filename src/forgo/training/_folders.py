@@ -36,7 +36,7 @@ def beside(folder: Path) -> list[Left]:
     """Return the pictures beside the class folders, which have no class."""
     found = (p for p in sorted(folder.iterdir()) if not p.is_dir() and not is_clutter(p.name))
     return [
-        (str(p), "it lies beside the class folders, so it has no class")
+        (str(p), "it is beside the class folders, so it has no class")
         for p in found
         if judge(p) != NO_PICTURE
     ]
