@@ -222,7 +222,7 @@ def test_texts_that_are_none(text_model: tuple[Any, list[str], Path], tmp_path: 
         ([1e300], "float32", "1e[+]300 does not fit"),
         ([1], "bool", "the values are int64"),
         ([True], "float32", "the values are bool"),
-        (["1"], "float32", "the values are texts"),
+        (["1"], "float32", "the values are strings"),
         ([1], "string", "not a text"),
     ],
 )

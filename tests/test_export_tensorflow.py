@@ -363,7 +363,7 @@ def test_broken_keras_files(tmp_path: Path, name: str, text: str, says: str) -> 
         ("r.jsonl", "", "no rows"),
         ("r.jsonl", "{}\n{}", "no rows"),
         ("r.jsonl", "[" * 100_000, "line 1 is not JSON"),
-        ("r.jsonl", '["5.1", "3.5", "1.4", "0.2"]', "the values are texts"),
+        ("r.jsonl", '["5.1", "3.5", "1.4", "0.2"]', "the values are strings"),
         ("r.jsonl", "[true, false, true, true]", "the values are bool"),
         ("r.npy", "", "cannot be read"),
     ],

@@ -43,7 +43,7 @@ class Rows:
         if self.size == 0:
             yield dict(self.arrays.items()) | ({} if self.pictures is None else {IMAGE: _column([])})
         each = [a.nbytes // max(len(a), 1) for a in self.arrays.values() if a.dtype != object]
-        texts = [a for a in self.arrays.values() if a.dtype == object]
+        strings = [a for a in self.arrays.values() if a.dtype == object]
         start = 0
         while start < self.size:
             files: list[bytes] = []
@@ -52,7 +52,7 @@ class Rows:
                 if end == self.size or (end - start == _MOST_PICTURES and self.pictures is not None):
                     break
                 file = b"" if self.pictures is None else _file(self.pictures[end])
-                size += sum(each) + len(file) + sum(_length(t[end]) for t in texts)
+                size += sum(each) + len(file) + sum(_length(t[end]) for t in strings)
                 if size > _MOST_BYTES and end > start:
                     break
                 files.append(file)

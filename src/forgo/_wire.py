@@ -43,10 +43,10 @@ def convert(values: Any, to: Input) -> Array:
     except ValueError as e:  # rows of different lengths
         raise ForgoError(f"{to.name}: {e}") from None
     if to.datatype == "BYTES":
-        texts = given.astype(object)
-        if odd := [v for v in texts.ravel() if not isinstance(v, str | bytes)]:
+        strings = given.astype(object)
+        if odd := [v for v in strings.ravel() if not isinstance(v, str | bytes)]:
             raise ForgoError(f"{to.name}: must be strings, not {odd[0]!r:.100}")
-        return texts
+        return strings
     if given.dtype == object:  # None is a missing number, as in a column of a data frame
         flat = [np.nan if v is None else v for v in given.ravel().tolist()]
         fit = to.datatype == "UINT64" and all(type(v) is int and 0 <= v < 2**64 for v in flat)

@@ -43,7 +43,7 @@ def _numbers(given: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     if given.dtype.name == BFLOAT16:  # NumPy knows no kind for it
         given = given.astype(np.float32)
     if (given.dtype.kind == "b") != (wanted.kind == "b") or given.dtype.kind not in "biuf":
-        raise TypeError(f"the values are {'texts' if given.dtype.kind in 'OSU' else given.dtype}")
+        raise TypeError(f"the values are {'strings' if given.dtype.kind in 'OSU' else given.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
         made = given.astype(wanted)
         same = (
@@ -56,7 +56,7 @@ def _numbers(given: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     return made
 
 
-def texts(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def strings(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A string array with str elements, which ONNX Runtime takes.
 
     Raises:

@@ -308,8 +308,8 @@ class Estimator(OnnxOnly):
             return (
                 f"all of them have a missing value in {missing[0]!r}, which the converter treats differently"
             )
-        texts = [c.name for c in self._given.columns if c.type in (_tables.TEXT, _tables.CATEGORY)]
-        return f"the converter is wrong for this model{', or for a category of ' + ', '.join(texts[:3]) if texts else ''}"
+        strings = [c.name for c in self._given.columns if c.type in (_tables.TEXT, _tables.CATEGORY)]
+        return f"the converter is wrong for this model{', or for a category of ' + ', '.join(strings[:3]) if strings else ''}"
 
 
 def _keys(inputs: Mapping[str, npt.NDArray[Any]]) -> list[bytes]:

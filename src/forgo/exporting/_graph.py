@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from forgo._errors import ExportError
 from forgo._onnxruntime import session
-from forgo.exporting._arrays import texts, typed
+from forgo.exporting._arrays import strings, typed
 from forgo.exporting._batches import in_parts, inner_shape
 from forgo.exporting._model import STRING, Arrays, End
 
@@ -152,7 +152,7 @@ class OnnxModel:
 
 
 def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return texts(array) if array.dtype.kind == "O" else array
+    return strings(array) if array.dtype.kind == "O" else array
 
 
 def _first_line(error: Exception) -> str:

@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from forgo import _binary, _onnxruntime
 from forgo._errors import ExportError, ForgoError, argument
 from forgo.exporting._adapter import Adapter
-from forgo.exporting._arrays import texts, typed
+from forgo.exporting._arrays import strings, typed
 from forgo.exporting._batches import SINGLE, in_parts
 from forgo.exporting._graph import channels_last
 from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly, Trained
@@ -184,7 +184,7 @@ class OnnxFile(OnnxOnly):
         fed = {}
         for (name, kind, _), end in zip(self._ins, self.inputs, strict=True):
             array = np.asarray(inputs[end.name], order="C")
-            fed[name] = texts(array) if kind == STRING else array
+            fed[name] = strings(array) if kind == STRING else array
         try:
             answers = self._session.run([name for name, _, _ in self._outs], fed)
         except Exception as e:

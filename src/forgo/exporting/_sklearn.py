@@ -262,11 +262,11 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
         text = given.array.dtype.kind in "OSU"
         types = [("input", typed(text, given.array.shape[1] if given.array.ndim == 2 else 1))]
     else:
-        texts = [c.type not in _tables.NUMERIC for c in given.columns]
+        strings = [c.type not in _tables.NUMERIC for c in given.columns]
         if _by_column(model):
-            types = [(c.name, typed(text, 1)) for c, text in zip(given.columns, texts, strict=True)]
-        elif len(set(texts)) == 1:
-            types = [("input", typed(texts[0], len(texts)))]
+            types = [(c.name, typed(text, 1)) for c, text in zip(given.columns, strings, strict=True)]
+        elif len(set(strings)) == 1:
+            types = [("input", typed(strings[0], len(strings)))]
         else:
             raise ExportError(
                 f"a {type(model).__name__} takes columns of numbers and of strings together, which no ONNX tensor holds: put a "
