@@ -365,7 +365,7 @@ def test_broken_keras_files(tmp_path: Path, name: str, text: str, says: str) -> 
         ("r.jsonl", "[" * 100_000, "line 1 is not JSON"),
         ("r.jsonl", '["5.1", "3.5", "1.4", "0.2"]', "the values are strings"),
         ("r.jsonl", "[true, false, true, true]", "the values are bool"),
-        ("r.npy", "", "cannot be read"),
+        ("r.npy", "", "cannot read the rows"),
     ],
 )
 def test_broken_rows(tmp_path: Path, name: str, text: str, says: str) -> None:

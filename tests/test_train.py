@@ -304,7 +304,7 @@ def test_annotations_give_the_classes_and_the_parts(tmp_path: Path, form: str) -
     [
         ({"attributes": "2\nMale\na.png 1\nb.png -1 1\n"}, ":4: a line must have a file name and 1 values"),
         ({"attributes": "2\nMale\na.png yes\n"}, ":3: a line must have a file name"),
-        ({"attributes": "2\nMale\na.png 1\na.png 1\n"}, "a.png is there twice"),
+        ({"attributes": "2\nMale\na.png 1\na.png 1\n"}, "a.png appears twice"),
         ({"attributes": "2\nBald Young\na.png 1 1\n"}, "no such attribute; it has Bald, Young"),
         ({"attributes": ""}, "no such attribute; it has none"),
         ({"attributes": "1\nMale\n../x.png 1\n"}, "../x.png lies outside"),
