@@ -43,7 +43,7 @@ def _is_file(path: Path) -> bool:
 
 def _check(path: Path, trust: bool) -> None:
     if not path.is_file():
-        raise ExportError(f"{path}: no such file, or no regular one")
+        raise ExportError(f"{path}: no such regular file")
     if path.suffix != PROGRAM:
         raise ExportError(
             f"{path}: a {path.suffix} file is a pickle, which runs code as it is loaded and often holds weights without "
@@ -53,7 +53,7 @@ def _check(path: Path, trust: bool) -> None:
     if not trust:
         raise ExportError(
             f"{path}: torch.export.load unpickles and evaluates what a .pt2 file holds, which can run code here; pass "
-            f"{argument('trust', True)} if you trust whoever made it"
+            f"{argument('trust', True)} if you trust its author"
         )
     if not zipfile.is_zipfile(path):
         raise ExportError(
