@@ -114,7 +114,7 @@ def test_a_damaged_file(name: str, start: bytes, tmp_path: Path) -> None:
         (LGB, {"examples": ROWS[:0]}, "examples: there are no rows"),
         (XGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, the examples have 5"),
         (LGB, {"examples": ROWS[:, :5]}, "was fitted on 30 columns, the examples have 5"),
-        (xgb.XGBClassifier(n_estimators=2).fit(WINE.data, WINE.target), {"examples": WINE.data.iloc[:, ::-1]}, "in another order"),
+        (xgb.XGBClassifier(n_estimators=2).fit(WINE.data, WINE.target), {"examples": WINE.data.iloc[:, ::-1]}, "the order differs"),
         (lgb.LGBMClassifier(n_estimators=2, verbose=-1).fit(WINE.data, WINE.target),
          {"examples": WINE.data.rename(columns={"hue": "shade"})}, "'hue' is missing"),
         (lgb.LGBMRegressor(n_estimators=2, linear_tree=True, verbose=-1).fit(ROWS, TARGET), {"examples": ROWS}, "linear_tree=False"),

@@ -177,7 +177,7 @@ def run(
     """Export as forgo.export does, without a process of its own."""
     folder, expected = pictures
     fields: dict[str, Any] = {
-        "labels": LABELS, "expected": expected, "task": "multi-label", "normalization": way, **changes,
+        "labels": LABELS, "expected_labels": expected, "task": "multi-label", "normalization": way, **changes,
     }  # fmt: skip
     request = _pipeline.Request(place, pictures=sorted(folder.glob("*.png")), **fields)
     return _pipeline.run(_keras.KerasModel(model, picture=True), request)

@@ -200,7 +200,7 @@ OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
         (FITTED, {"examples": pd.DataFrame(IRIS.data[:0])}, "examples: there are no rows"),
         (FITTED, {"no_goldens": True}, "needs examples, whose columns become its inputs"),
         (FITTED, {"examples": IRIS.data[:, :3]}, "was fitted on 4 columns, the examples have 3"),
-        (pipeline(mixed()), {"examples": mixed()[["income", "age (years)", "city", "member", "plan"]]}, "in another order"),
+        (pipeline(mixed()), {"examples": mixed()[["income", "age (years)", "city", "member", "plan"]]}, "the order differs"),
         (pipeline(mixed()), {"examples": mixed().drop(columns="city")}, "'city' is missing"),
         (pipeline(mixed()), {"examples": OTHER}, "column 'city', text, has missing cells .row 3."),
         (make_pipeline(Doubled(), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "has no converter for .*Doubled"),
@@ -208,7 +208,7 @@ OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
         (make_pipeline(FunctionTransformer(np.sqrt), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "FunctionTransformer is not supported unless"),
         (make_pipeline(StandardScaler(), LogisticRegression()), {"examples": IRIS.data}, "is not fitted: call fit before"),
         (RandomForestClassifier(3).fit(IRIS.data, np.c_[IRIS.target, IRIS.target]), {"examples": IRIS.data}, "several outputs"),
-        (FITTED, {"examples": IRIS.data, "precision": "float16"}, "precision is float32 or float64"),
+        (FITTED, {"examples": IRIS.data, "precision": "float16"}, "precision must be float32 or float64"),
         (FITTED, {"examples": IRIS.data, "engine": "tensorflow"}, "runs only on onnxruntime"),
     ],
 )  # fmt: skip

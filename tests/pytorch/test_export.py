@@ -187,7 +187,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     ),
     "weights without values": (lambda: nn.Linear(4, 3, device="meta"), ROWS, r"on the device 'meta'.*load them on the CPU"),
     "no examples": (lambda: nn.Linear(4, 3), None, r"give examples, or"),
-    "none in it": (lambda: nn.Linear(4, 3), ROWS[:0], r"examples: there are none in it"),
+    "none in it": (lambda: nn.Linear(4, 3), ROWS[:0], r"examples: there are no rows"),
     "another width": (lambda: nn.Linear(5, 3), ROWS, r"fails on the examples: .*shapes cannot be multiplied \(1x4 and 5x3\)"),
     "tensors with gradients": (
         lambda: nn.Linear(4, 3), torch.tensor(ROWS, requires_grad=True), r"cannot be read as an array: .*detach",

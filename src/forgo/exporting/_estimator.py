@@ -134,7 +134,7 @@ def given(examples: Any, what: str) -> Given:
         raise ExportError(f"examples of {what} must be a DataFrame or an array [rows, columns]")
     array = np.asarray(examples)
     if array.ndim and not len(array):
-        raise ExportError("examples: there are none in it")
+        raise ExportError("examples: there are no rows")
     if array.dtype.kind not in "biufOSU" or array.ndim not in (1, 2):
         raise ExportError(
             f"examples of {what} must be a DataFrame or an array [rows, columns], not {array.dtype}{list(array.shape)}"

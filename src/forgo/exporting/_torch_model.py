@@ -236,7 +236,7 @@ def of_module(model: Any, samples: Samples, request: Request) -> TorchModel:
     arrays = _typed(samples, dtype, ask)
     for array in arrays:
         if not len(array):
-            raise ExportError("examples: there are none in it")
+            raise ExportError("examples: there are no rows")
     first = _torch_sizes.rows(arrays)
     _by_row(first, ask)
     pictures = [p for _, p in samples.values()]
