@@ -109,7 +109,7 @@ func (a *array) header() (fortran bool, err error) {
 		return false, bad
 	}
 	if bytes.Contains(text, []byte("'|O'")) {
-		return false, errors.New("the array holds Python objects, which are never loaded: save numbers or strings, as with x.astype(numpy.float32)")
+		return false, errors.New("the array holds Python objects, which are never loaded: save numbers or texts, as with x.astype(numpy.float32)")
 	}
 	entries := map[string]string{}
 	found := npyEntry.FindAllSubmatch(text, 4)

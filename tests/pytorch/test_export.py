@@ -249,7 +249,7 @@ def test_a_program_in_a_file(free: bool, iris: nn.Module, tmp_path: Path) -> Non
     ]
     done = run_forgo(*command)
     assert done.code == 1
-    assert "can run code here; pass --trust if you trust whoever made it" in done.err
+    assert "can run code here; pass --trust if you trust its author" in done.err
     assert not (tmp_path / "m.forgo").exists()
     done = run_forgo(*command, "--trust", "--append", "softmax")
     assert done.code == 0, done.err

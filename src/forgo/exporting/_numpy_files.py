@@ -47,7 +47,7 @@ def read_array(file: IO[bytes], length: int) -> npt.NDArray[Any]:
         raise ExportError(f"it is no complete .npy file: {e}") from None
     if dtype.hasobject:
         raise ExportError(
-            "the array holds Python objects, which are never loaded: save numbers or strings, as with "
+            "the array holds Python objects, which are never loaded: save numbers or texts, as with "
             "x.astype(numpy.float32)"
         )
     if dtype.kind not in "biufSU" or (dtype.kind == "f" and dtype.itemsize > 8):
