@@ -180,9 +180,9 @@ def test_examples_of_a_signature(tmp_path: Path) -> None:
         ("twice,nowhere", {}, "no signature 'nowhere'; there is counts"),
         ("twice,twice", {}, "appears twice"),
         ("twice,pairs", {}, "'pairs' cannot be kept: the examples do not fit its inputs"),
-        ("twice,counts", {}, "'counts' cannot be kept: it answers 'y' otherwise"),
+        ("twice,counts", {}, "'counts' cannot be kept: it answers 'y' differently"),
         ("twice", {"pairs": NUMBERS}, "signature_examples needs a bundle"),
-        (None, {"nowhere": NUMBERS}, "the signature 'nowhere'; beside 'serving_default' there is counts, nothing"),
+        (None, {"nowhere": NUMBERS}, "the signature 'nowhere'; beside 'serving_default' it has counts, nothing"),
         (None, {"pairs": NUMBERS}, "input 'pair' is not int32"),
     ],
 )  # fmt: skip
