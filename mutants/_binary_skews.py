@@ -67,7 +67,7 @@ HEADER, ANSWER, PREDICT = "predict/pixels/header.go", "predict/answer.go", "pred
 SESSION, GATHER, DECODED = (
     "predict/onnx/session.go",
     "predict/internal/batching/batch.go",
-    "return upright(img, h.orientation), nil",
+    "turned := upright(img, h.orientation)",
 )
 
 JPEG_VECTORS = "predict/pixels/jpeg/vectors_amd64.go"
@@ -134,7 +134,7 @@ BINARY_SKEWS = [
     BinarySkew("the last row of pixels left of the picture before", "decode", "predict/pixels/jpeg/decode.go", "			ready = d.Height\n", "			ready = d.Height - 1\n", bundle=PADDED, tags=""),
     BinarySkew("red and blue swapped by the decoder in Go", "decode", COLOUR, "yCbCrRow(c[0], c[1], c[2], out)\n	case cmyk", "yCbCrRow(c[0], c[2], c[1], out)\n	case cmyk", tags=""),
     BinarySkew("CMYK taken as not inverted", "decode", COLOUR, "share := int32(255-v)*white + 128", "share := int32(v)*white + 128", bundle=CAFFE),
-    BinarySkew("EXIF orientation dropped", "decode", PIXELS, DECODED, "return upright(img, 1), nil"),
+    BinarySkew("EXIF orientation dropped", "decode", PIXELS, DECODED, "turned := upright(img, 1)"),
     BinarySkew("EXIF orientations 6 and 8 mixed up", "decode", PIXELS, "case 6: // needs a quarter turn clockwise", "case 60:"),
     BinarySkew("EXIF mirrors ignored", "decode", PIXELS, "case 2: // mirrored left to right", "case 20:"),
     BinarySkew("EXIF read in one byte order only", "decode", HEADER, "order = binary.BigEndian\n", "order = binary.LittleEndian\n"),
@@ -153,6 +153,7 @@ BINARY_SKEWS = [
     BinarySkew("a filter's overshoot wraps round", "preprocess", KERNEL_SUMS, "byte(min(max(sum>>weightBits, 0), 255))", "byte(sum >> weightBits)", also=(("if hasVectors && len(to) >= 8 {", "if false {"),), bundle=CUT_OUT),
     BinarySkew("the columns behind the last vector lost", "preprocess", KERNEL_VECTORS, "if rest := len(to) - 8; n < len(to) {", "if rest := len(to) - 8; n > len(to) {", bundle=PADDED),
     BinarySkew("the columns of the last vector taken one further left", "preprocess", KERNEL_VECTORS, "&from[rest*fromStep], toStride", "&from[max(rest-1, 0)*fromStep], toStride", bundle=PADDED),
+    BinarySkew("the share of the row above given to the one below with vectors", "preprocess", "predict/preprocess/bilinear_amd64.go", "d.share, width&^7)", "1-d.share, width&^7)", bundle=CAFFE),
     BinarySkew("the rows behind the last eight lost", "preprocess", KERNEL_SUMS, "at := min(y, n-together)", "at := min(y, n-n%together-together)", bundle=CUT_OUT),
     BinarySkew("the shorter side rounded up", "preprocess", FIT, "a.total = r.ShorterSide * have[side] / have[1-side]", "a.total = (r.ShorterSide*have[side] + have[1-side] - 1) / have[1-side]", bundle=CUT_OUT),
     BinarySkew("the ground of a padded picture black", "preprocess", "predict/preprocess/preprocess.go", "ground := r.PadColour[:]", "ground := make([]byte, 3)", bundle=PADDED),
