@@ -18,6 +18,8 @@ from mutants._serve_skews import SERVE_SKEWS, ServeSkew
 from mutants._serve_skews import attack as attack_served
 from mutants._swap_skews import SWAP_SKEWS, SwapSkew
 from mutants._swap_skews import attack as attack_swap
+from mutants._torch_skews import TORCH_SKEWS, TorchSkew
+from mutants._torch_skews import attack as attack_torch
 
 BUILD = ROOT / "build"
 
@@ -32,7 +34,7 @@ def verdict(bundle: Path, binary: Path, isolated: bool = False, engine: str = "a
         return e.stage, str(e).rpartition("stage ")[2] or str(e)
 
 
-Skew = BundleSkew | BinarySkew | ExportSkew
+Skew = BundleSkew | BinarySkew | ExportSkew | TorchSkew
 
 
 def attack(skew: Skew, folder: Path) -> tuple[str, str]:
@@ -45,6 +47,8 @@ def attack(skew: Skew, folder: Path) -> tuple[str, str]:
         return verdict(bundle, _binary.path())
     if isinstance(skew, ExportSkew):
         return attack_export(skew, folder)
+    if isinstance(skew, TorchSkew):
+        return attack_torch(skew, folder)
     binary = build(skew, folder)
     if isinstance(skew, SwapSkew):
         return attack_swap(binary, folder)
@@ -72,6 +76,10 @@ def sound() -> str:
         if stage != "accepted":
             return f"the export without a skew is refused: {message}"
     with tempfile.TemporaryDirectory(prefix="forgo-mutant-") as folder:
+        stage, message = attack_torch(TorchSkew("none", "accepted"), Path(folder))
+    if stage != "accepted":
+        return f"the export from PyTorch without a skew is refused: {message}"
+    with tempfile.TemporaryDirectory(prefix="forgo-mutant-") as folder:
         stage, message = attack_swap(_binary.path(), Path(folder))
     return "" if stage == "accepted" else f"the swap without a skew is refused: {message}"
 
@@ -81,7 +89,7 @@ def main() -> int:
     if problem := sound():
         print(problem)
         return 1
-    skews: list[Skew] = [*BUNDLE_SKEWS, *EXPORT_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS]
+    skews: list[Skew] = [*BUNDLE_SKEWS, *EXPORT_SKEWS, *TORCH_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS]
     if words := sys.argv[1:]:
         skews = [s for s in skews if any(word in f"{s.name} {s.stage}" for word in words)]
     escaped = 0
@@ -95,7 +103,7 @@ def main() -> int:
         right = stage == skew.stage
         escaped += not right
         where = {
-            BundleSkew: "bundle", ExportSkew: "export", BinarySkew: "binary", ServeSkew: "server", SwapSkew: "server",
+            BundleSkew: "bundle", ExportSkew: "export", TorchSkew: "export", BinarySkew: "binary", ServeSkew: "server", SwapSkew: "server",
         }[type(skew)]  # fmt: skip
         note = "" if right else f"  <- MUST BE {skew.stage}"
         print(f"{skew.name:<44} {where:<7} {stage:<17} {message[:90]}{note}", flush=True)

@@ -11,11 +11,17 @@ from mutants._bundle_skews import BUNDLE_SKEWS
 from mutants._export_skews import EXPORT_SKEWS
 from mutants._serve_skews import SERVE_SKEWS
 from mutants._swap_skews import SWAP_SKEWS
+from mutants._torch_skews import TORCH_SKEWS, TorchSkew
 
 
 @pytest.mark.parametrize("skew", [*BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS], ids=lambda skew: skew.name)
 def test_the_code_that_it_changes_is_there(skew: BinarySkew) -> None:
     assert planted(skew)
+
+
+@pytest.mark.parametrize("skew", [s for s in TORCH_SKEWS if s.file], ids=lambda skew: skew.name)
+def test_the_adapters_code_that_it_changes_is_there(skew: TorchSkew) -> None:
+    assert (ROOT / "src/forgo/exporting" / f"{skew.file}.py").read_text().count(skew.old) == 1
 
 
 def declared() -> dict[str, set[str]]:
@@ -51,5 +57,5 @@ def test_every_protocol_declares_what_it_reads_and_writes() -> None:
 
 
 def test_the_readme_counts_them() -> None:
-    n = len([*BUNDLE_SKEWS, *EXPORT_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS])
+    n = len([*BUNDLE_SKEWS, *EXPORT_SKEWS, *TORCH_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS])
     assert f"{n} planted skews" in (ROOT / "README.md").read_text()
