@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-import torch  # type: ignore[import-not-found]
+import torch
 from PIL import Image
 from torchvision.transforms import v2  # type: ignore[import-not-found]
 
