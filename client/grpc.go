@@ -80,9 +80,9 @@ func (r *rpc) metadata(ctx context.Context, m model) (Metadata, error) {
 	if err != nil {
 		return Metadata{}, codeError("ModelMetadata", err)
 	}
-	specs := func(ends []*pb.ModelMetadataResponse_TensorMetadata) []tensor.Spec {
+	specs := func(list []*pb.ModelMetadataResponse_TensorMetadata) []tensor.Spec {
 		var out []tensor.Spec
-		for _, e := range ends {
+		for _, e := range list {
 			out = append(out, spec(e.GetName(), e.GetDatatype(), e.GetShape()))
 		}
 		return out

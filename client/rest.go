@@ -120,17 +120,17 @@ func (r *rest) metadata(ctx context.Context, m model) (Metadata, error) {
 	if err != nil {
 		return Metadata{}, err
 	}
-	type end struct {
+	type metadata struct {
 		Name     string  `json:"name"`
 		Datatype string  `json:"datatype"`
 		Shape    []int64 `json:"shape"`
 	}
 	var said struct {
-		Name       string   `json:"name"`
-		Versions   []string `json:"versions"`
-		Platform   string   `json:"platform"`
-		Inputs     []end    `json:"inputs"`
-		Outputs    []end    `json:"outputs"`
+		Name       string     `json:"name"`
+		Versions   []string   `json:"versions"`
+		Platform   string     `json:"platform"`
+		Inputs     []metadata `json:"inputs"`
+		Outputs    []metadata `json:"outputs"`
 		Parameters struct {
 			Digest string   `json:"digest"`
 			Labels []string `json:"labels"`
@@ -139,9 +139,9 @@ func (r *rest) metadata(ctx context.Context, m model) (Metadata, error) {
 	if err := json.Unmarshal(body, &said); err != nil {
 		return Metadata{}, fmt.Errorf("GET %s%s: the answer is not a model's metadata: %w", r.base, path, err)
 	}
-	specs := func(ends []end) []tensor.Spec {
+	specs := func(list []metadata) []tensor.Spec {
 		var out []tensor.Spec
-		for _, e := range ends {
+		for _, e := range list {
 			out = append(out, spec(e.Name, e.Datatype, e.Shape))
 		}
 		return out

@@ -11,6 +11,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // attendant restarts a model's engine after it died.
@@ -63,7 +64,7 @@ func (m *Model) attend(again func(context.Context) (*Model, error)) {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	a.stop, a.done, a.status.Apart = stop, make(chan struct{}), true
+	a.stop, a.done, a.status.Isolated = stop, make(chan struct{}), true
 	go func() {
 		defer close(a.done)
 		for pause := time.Duration(0); ; {
@@ -143,9 +144,9 @@ func (d down) Is(target error) bool { return target == ErrUnavailable }
 
 // gone is a channel that is closed when one of the graphs can answer no more; nil where none can end.
 func gone(g *graphs) <-chan struct{} {
-	var any []Mortal
+	var any []engines.Mortal
 	for _, s := range g.list() {
-		if m, ok := s.(Mortal); ok {
+		if m, ok := s.(engines.Mortal); ok {
 			any = append(any, m)
 		}
 	}
@@ -174,7 +175,7 @@ func wait(ctx context.Context, g *graphs) error {
 		return nil
 	}
 	for _, s := range g.list() {
-		if m, ok := s.(Mortal); ok {
+		if m, ok := s.(engines.Mortal); ok {
 			select {
 			case <-m.Gone():
 				return m.Err()

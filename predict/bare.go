@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -20,7 +21,7 @@ type Bare struct {
 	// before the first answer.
 	Labels []string
 
-	session  Session
+	session  engines.Session
 	bounds   bounds
 	pictures *preparer // nil unless it takes pictures
 }
@@ -72,10 +73,10 @@ func (b *Bare) Pictures() (p Pictures, ok bool) {
 	return b.pictures.how, true
 }
 
-// Inputs and Outputs describe the graph's ends.
+// Inputs describes the graph's inputs by its own names; -1 is a free dimension.
 func (b *Bare) Inputs() []tensor.Spec { return b.session.Inputs() }
 
-// Outputs are what Run computes.
+// Outputs describes the graph's outputs, which Run computes.
 func (b *Bare) Outputs() []tensor.Spec { return b.session.Outputs() }
 
 // Close frees the graphs, after the runs under way.
@@ -88,7 +89,7 @@ func (b *Bare) Close() error {
 }
 
 // Run computes the named outputs, or all of them where none is named. Tensors are owned as
-// [Session] says. An error that wraps [ErrInput] means that the inputs do not fit the graph.
+// [engines.Session] says. An error that wraps [ErrInput] means that the inputs do not fit the graph.
 func (b *Bare) Run(ctx context.Context, inputs Tensors, outputs ...string) (Tensors, error) {
 	for _, spec := range b.Inputs() {
 		t, ok := inputs[spec.Name]

@@ -21,7 +21,7 @@ type bounds struct {
 }
 
 // run runs a session within the bounds.
-func (b bounds) run(ctx context.Context, s Session, inputs Tensors, outputs []string) (Tensors, error) {
+func (b bounds) run(ctx context.Context, s engines.Session, inputs Tensors, outputs []string) (Tensors, error) {
 	if err := b.before(s, inputs, outputs); err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (b bounds) run(ctx context.Context, s Session, inputs Tensors, outputs []st
 }
 
 // timed runs a session within the time.
-func (b bounds) timed(ctx context.Context, s Session, inputs Tensors, outputs []string) (Tensors, error) {
+func (b bounds) timed(ctx context.Context, s engines.Session, inputs Tensors, outputs []string) (Tensors, error) {
 	if b.time <= 0 {
 		return s.Run(ctx, inputs, outputs)
 	}
@@ -62,7 +62,7 @@ func (b bounds) within(ctx context.Context, run func(context.Context) error) err
 }
 
 // before refuses a run whose outputs would be too large, as far as their shapes are known.
-func (b bounds) before(s Session, inputs Tensors, outputs []string) error {
+func (b bounds) before(s engines.Session, inputs Tensors, outputs []string) error {
 	return engines.CheckOutputs(s, inputs, outputs, b.bytes)
 }
 

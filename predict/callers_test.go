@@ -17,6 +17,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -25,15 +26,15 @@ import (
 // faults are planted.
 type tampered struct {
 	predict.Engine
-	run func(ctx context.Context, s predict.Session, in predict.Tensors, out []string) (predict.Tensors, error)
+	run func(ctx context.Context, s engines.Session, in predict.Tensors, out []string) (predict.Tensors, error)
 }
 
 type tamperedSession struct {
-	predict.Session
+	engines.Session
 	engine tampered
 }
 
-func (e tampered) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (e tampered) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	s, err := e.Engine.Open(ctx, g, o)
 	return tamperedSession{s, e}, err
 }
@@ -58,7 +59,7 @@ var faults = map[string]func(rows int, data []float32){
 
 // faulty plants a fault in every run of several rows for which on answers true.
 func faulty(fault func(int, []float32), on func() bool) predict.Engine {
-	return tampered{onnx.Engine(), func(ctx context.Context, s predict.Session, in predict.Tensors, names []string) (predict.Tensors, error) {
+	return tampered{onnx.Engine(), func(ctx context.Context, s engines.Session, in predict.Tensors, names []string) (predict.Tensors, error) {
 		out, err := s.Run(ctx, in, names)
 		if err != nil || out[names[0]].Rows() < 2 || !on() {
 			return out, err
@@ -73,7 +74,7 @@ func faulty(fault func(int, []float32), on func() bool) predict.Engine {
 // An output that is not what it says it is fails the calls of its run, and not the process.
 func TestBrokenOutputsAreErrors(t *testing.T) {
 	var broken atomic.Bool
-	engine := tampered{onnx.Engine(), func(ctx context.Context, s predict.Session, in predict.Tensors, names []string) (predict.Tensors, error) {
+	engine := tampered{onnx.Engine(), func(ctx context.Context, s engines.Session, in predict.Tensors, names []string) (predict.Tensors, error) {
 		out, err := s.Run(ctx, in, names)
 		if broken.Load() {
 			for name, t := range out {
@@ -212,7 +213,7 @@ func TestEveryAnswerIsItsCallers(t *testing.T) {
 				n = requests / 10
 			}
 			var together atomic.Int64 // runs of more rows than a request has
-			engine := tampered{onnx.Engine(), func(ctx context.Context, s predict.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
+			engine := tampered{onnx.Engine(), func(ctx context.Context, s engines.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
 				if in["input"].Rows() > 8 {
 					together.Add(1)
 				}
@@ -292,7 +293,7 @@ func TestLoadRefusesMixedUpRows(t *testing.T) {
 }
 
 // yielding lets others run before each run, as a slow engine does, on one core too.
-var yielding = tampered{onnx.Engine(), func(ctx context.Context, s predict.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
+var yielding = tampered{onnx.Engine(), func(ctx context.Context, s engines.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
 	runtime.Gosched()
 	return s.Run(ctx, in, out)
 }}

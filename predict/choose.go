@@ -30,12 +30,12 @@ const largeGraph = 16 << 20
 // candidate is an engine that has opened a graph.
 type candidate struct {
 	engine engines.Info
-	s      Session
+	s      engines.Session
 }
 
 // open opens a graph with the engine that runs it: the one that the manifest names, unless another
 // answers the trials clearly faster, or it cannot open the graph. trials is called where there is a choice.
-func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string, openWith func(Engine) (Session, error), trials func() ([]trial, error)) (Session, error) {
+func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string, openWith func(Engine) (engines.Session, error), trials func() ([]trial, error)) (engines.Session, error) {
 	var have []string
 	var able []Engine // the one that the manifest names first
 	for _, e := range c.all {
@@ -159,7 +159,7 @@ func together(errs []error) error {
 }
 
 // trial is a run of a session that engines are compared by.
-type trial func(context.Context, Session) error
+type trial func(context.Context, engines.Session) error
 
 const (
 	// margin is how many times as fast as the manifest's engine another has to be: what two loads of
@@ -200,9 +200,9 @@ func (c *choice) compare(ctx context.Context, format, file string, from []candid
 }
 
 // duel reports whether a session stays the one that runs a graph, beside another.
-func duel(ctx context.Context, own, other Session, trials []trial) (stays bool, err error) {
+func duel(ctx context.Context, own, other engines.Session, trials []trial) (stays bool, err error) {
 	var took [2][][]time.Duration // by trial, a time for each turn
-	once := func(s Session, t trial) (time.Duration, error) {
+	once := func(s engines.Session, t trial) (time.Duration, error) {
 		ctx, stop := context.WithTimeout(ctx, patience)
 		defer stop()
 		start := time.Now()
@@ -211,7 +211,7 @@ func duel(ctx context.Context, own, other Session, trials []trial) (stays bool, 
 	}
 	for _, t := range trials {
 		var estimate [2]time.Duration
-		for i, s := range []Session{own, other} {
+		for i, s := range []engines.Session{own, other} {
 			for range 2 { // the first run finds its memory
 				var failed error
 				if estimate[i], failed = once(s, t); failed != nil {
@@ -227,7 +227,7 @@ func duel(ctx context.Context, own, other Session, trials []trial) (stays bool, 
 		for turn := 0; turn < turns && (turn < 3 || time.Since(start) < measuring); turn++ {
 			for side := range 2 {
 				i := (side + turn) % 2 // neither is always the first
-				s := [2]Session{own, other}[i]
+				s := [2]engines.Session{own, other}[i]
 				runs := 1 + int(turnTime/max(estimate[i], 1))
 				begun := time.Now()
 				for range min(runs, 200) {

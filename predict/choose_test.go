@@ -10,6 +10,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/pure"
 )
@@ -17,14 +18,14 @@ import (
 // absent is ONNX Runtime where its library is not installed.
 type absent struct{ predict.Engine }
 
-func (absent) Open(context.Context, predict.Graph, predict.SessionOptions) (predict.Session, error) {
+func (absent) Open(context.Context, predict.Graph, predict.SessionOptions) (engines.Session, error) {
 	return nil, errors.New("no library")
 }
 
 // stuck is a real engine whose first run does not come back by itself: it loses every comparison.
 func stuck(e predict.Engine) predict.Engine {
 	var ran atomic.Bool
-	return tampered{e, func(ctx context.Context, s predict.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
+	return tampered{e, func(ctx context.Context, s engines.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
 		if ran.CompareAndSwap(false, true) {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -35,7 +36,7 @@ func stuck(e predict.Engine) predict.Engine {
 
 // wrong is a real engine whose answers differ.
 func wrong(e predict.Engine) predict.Engine {
-	return tampered{e, func(ctx context.Context, s predict.Session, in predict.Tensors, names []string) (predict.Tensors, error) {
+	return tampered{e, func(ctx context.Context, s engines.Session, in predict.Tensors, names []string) (predict.Tensors, error) {
 		out, err := s.Run(ctx, in, names)
 		for _, t := range out {
 			if x, ok := t.Data.([]float32); ok {
@@ -117,11 +118,11 @@ type counted struct {
 }
 
 type openSession struct {
-	predict.Session
+	engines.Session
 	open *atomic.Int32
 }
 
-func (c counted) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (c counted) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	s, err := c.Engine.Open(ctx, g, o)
 	if err != nil {
 		return nil, err

@@ -18,18 +18,6 @@ type (
 	Graph = engines.Graph
 	// SessionOptions tune one opened graph; see [engines.SessionOptions].
 	SessionOptions = engines.SessionOptions
-	// Session is an opened graph; see [engines.Session].
-	Session = engines.Session
-	// Library is what an engine runs graphs with; see [engines.Library].
-	Library = engines.Library
-	// GraphSignature is a signature of a SavedModel; see [engines.GraphSignature].
-	GraphSignature = engines.GraphSignature
-	// Signed is a session with several signatures; see [engines.Signed].
-	Signed = engines.Signed
-	// Mortal is a session whose engine may end; see [engines.Mortal].
-	Mortal = engines.Mortal
-	// Sizer is a session that knows the shapes of its outputs; see [engines.Sizer].
-	Sizer = engines.Sizer
 )
 
 type (

@@ -13,7 +13,7 @@ import (
 // openGraph opens a bundle's model: a file by its bytes, a folder by a copy of them. An engine
 // opens a folder by its path, where the files could be changed after their digests were checked;
 // so it gets a private copy, which it needs only until it has opened it.
-func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOptions) (Session, error) {
+func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOptions) (engines.Session, error) {
 	m := &b.Manifest
 	if err := matchFormat(engine.Info().Format, m); err != nil {
 		return nil, &bundle.Error{Bundle: b.Path, File: bundle.ManifestFile, Err: err}
@@ -30,7 +30,7 @@ func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOp
 		g.Outputs = append(g.Outputs, t.GraphName)
 	}
 	for _, s := range m.Signatures {
-		signed := GraphSignature{Name: s.Name}
+		signed := engines.GraphSignature{Name: s.Name}
 		for _, t := range s.Inputs {
 			signed.Inputs = append(signed.Inputs, t.GraphName)
 		}
@@ -73,7 +73,7 @@ func matchFormat(f engines.Format, m *bundle.Manifest) error {
 	return nil
 }
 
-func openFile(ctx context.Context, engine Engine, b *bundle.Bundle, g Graph, o SessionOptions) (Session, error) {
+func openFile(ctx context.Context, engine Engine, b *bundle.Bundle, g Graph, o SessionOptions) (engines.Session, error) {
 	var err error
 	if g.Data, err = b.ReadFile(g.Path); err != nil {
 		return nil, err
@@ -87,12 +87,12 @@ func openFile(ctx context.Context, engine Engine, b *bundle.Bundle, g Graph, o S
 
 // openSession opens a graph, and returns when ctx ends: libraries know no way to give up, and a graph
 // can keep one busy for as long as its maker likes. What is opened after that is closed.
-func openSession(ctx context.Context, engine Engine, g Graph, o SessionOptions) (Session, error) {
+func openSession(ctx context.Context, engine Engine, g Graph, o SessionOptions) (engines.Session, error) {
 	if ctx.Done() == nil {
 		return engine.Open(ctx, g, o)
 	}
 	type opened struct {
-		s   Session
+		s   engines.Session
 		err error
 	}
 	done := make(chan opened, 1)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 )
 
@@ -22,7 +23,7 @@ type busy struct {
 	opened, closed *atomic.Int32
 }
 
-func (e busy) Open(_ context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (e busy) Open(_ context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	e.opened.Add(1)
 	if !e.runs {
 		e.came()
@@ -33,7 +34,7 @@ func (e busy) Open(_ context.Context, g predict.Graph, o predict.SessionOptions)
 }
 
 type busySession struct {
-	predict.Session
+	engines.Session
 	e busy
 }
 

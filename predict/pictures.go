@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -99,7 +100,7 @@ func Fits() []string { return []string{"stretch", "crop", "shorter-side", "pad"}
 // preparer runs one of those graphs, with its settings.
 type preparer struct {
 	how      Pictures
-	session  Session
+	session  engines.Session
 	settings Tensors
 	input    string // of the graph that takes the picture
 	dtype    tensor.DType
@@ -304,15 +305,15 @@ func narrow(t tensor.Tensor, to tensor.DType) (tensor.Tensor, error) {
 		return t, err
 	}
 	if to == tensor.Float16 {
-		data := make([]tensor.Half, len(wide))
+		data := make([]tensor.Float16Bits, len(wide))
 		for i, x := range wide {
-			data[i] = tensor.HalfOf(float64(x))
+			data[i] = tensor.ToFloat16(float64(x))
 		}
 		return tensor.New(data, t.Shape...)
 	}
-	data := make([]tensor.Brain, len(wide))
+	data := make([]tensor.BFloat16Bits, len(wide))
 	for i, x := range wide {
-		data[i] = tensor.BrainOf(float64(x))
+		data[i] = tensor.ToBFloat16(float64(x))
 	}
 	return tensor.New(data, t.Shape...)
 }

@@ -8,8 +8,7 @@
 //		"log"
 //		"os"
 //
-//		"github.com/forgo-ml/forgo/predict"
-//		"github.com/forgo-ml/forgo/predict/onnx"
+//	//		"github.com/forgo-ml/forgo/predict/onnx"
 //	)
 //
 //	func main() {
@@ -93,7 +92,7 @@ type Options struct {
 	// dimensions.
 	MaxBatchRows int
 	// MaxDelay is how long a request may wait for others to fill its batch while the engine is
-	// free. Optional: not at all. Without it, requests gather only while the engine is busy.
+	// free. Optional: not at all. Without it, batches form only while the engine is busy.
 	MaxDelay time.Duration
 	// MaxQueueRows is how many rows may wait; requests beyond it fail with [ErrBusy]. Optional:
 	// 512, which is 64 callers with 8 rows each.
@@ -312,13 +311,13 @@ type Model struct {
 
 // graphs are those that a model runs.
 type graphs struct {
-	model      Session // nil until it is open
+	model      engines.Session // nil until it is open
 	engine     engines.Info
-	preprocess Session // nil unless an engine prepares the model's pictures
+	preprocess engines.Session // nil unless an engine prepares the model's pictures
 }
 
-func (g *graphs) list() (open []Session) {
-	for _, s := range []Session{g.model, g.preprocess} {
+func (g *graphs) list() (open []engines.Session) {
+	for _, s := range []engines.Session{g.model, g.preprocess} {
 		if s != nil {
 			open = append(open, s)
 		}
@@ -362,7 +361,7 @@ func (m *Model) Close() error {
 func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, c *choice) (err error) {
 	g := m.graphs.Load() // nobody else has it yet
 	settings := SessionOptions{Threads: o.threads(), RunTimeout: o.RunTimeout, MaxOutputBytes: o.MaxOutputBytes}
-	g.model, err = c.open(ctx, b, m.manifest.Engine, m.manifest.Graph.Path, func(e Engine) (Session, error) {
+	g.model, err = c.open(ctx, b, m.manifest.Engine, m.manifest.Graph.Path, func(e Engine) (engines.Session, error) {
 		return openGraph(ctx, e, b, settings)
 	}, func() ([]trial, error) { return m.trials(b) })
 	if err != nil {
@@ -381,7 +380,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, c *choice
 
 // take holds the session to the manifest, and opens the queue to it.
 func (m *Model) take(b *bundle.Bundle, o Options) error {
-	if err := matchEnds(m.graphs.Load().model, &m.manifest); err != nil {
+	if err := matchGraph(m.graphs.Load().model, &m.manifest); err != nil {
 		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
 	}
 	limits := o.limits()
@@ -407,8 +406,8 @@ func (m *Model) take(b *bundle.Bundle, o Options) error {
 	return nil
 }
 
-// matchEnds holds the graph's inputs and outputs to the manifest.
-func matchEnds(s Session, m *bundle.Manifest) error {
+// matchGraph holds the graph's inputs and outputs to the manifest.
+func matchGraph(s engines.Session, m *bundle.Manifest) error {
 	check := func(kind string, want []bundle.TensorInfo, have []tensor.Spec) error {
 		for _, w := range want {
 			i := slices.IndexFunc(have, func(h tensor.Spec) bool { return h.Name == w.GraphName })
@@ -442,7 +441,7 @@ func (m *Model) manifestOutputs() (specs []tensor.Spec) {
 	return specs
 }
 
-// newBatcher returns a batcher for the model's graph, without batches where its ends have a
+// newBatcher returns a batcher for the model's graph, without batches where its inputs or outputs have a
 // fixed first dimension.
 func (m *Model) newBatcher(l batching.Limits) *batching.Batcher {
 	var names []string
@@ -537,7 +536,7 @@ func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors,
 	return out, m.replaced(g, err)
 }
 
-func (m *Model) computeIn(ctx context.Context, s Session, inputs Tensors, rows int) (Tensors, error) {
+func (m *Model) computeIn(ctx context.Context, s engines.Session, inputs Tensors, rows int) (Tensors, error) {
 	if m.renamed {
 		graphInputs := make(Tensors, len(inputs))
 		for _, info := range m.manifest.Inputs {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/predict/preprocess"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -40,7 +41,7 @@ func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, c *choi
 	}
 	// One thread: pictures of concurrent callers are what runs side by side.
 	o.Threads = 1
-	s, err := c.open(ctx, b, bundle.PreprocessEngine, p.Preprocess, func(e Engine) (Session, error) {
+	s, err := c.open(ctx, b, bundle.PreprocessEngine, p.Preprocess, func(e Engine) (engines.Session, error) {
 		s, err := openSession(ctx, e, Graph{Path: p.Preprocess, Data: data}, o)
 		if err == nil {
 			if err = matchPreprocess(s); err != nil {
@@ -84,7 +85,7 @@ func kernelFor(p *bundle.Picture, input tensor.Spec, graph []byte) *preprocess.K
 	return k
 }
 
-func matchPreprocess(s Session) error {
+func matchPreprocess(s engines.Session) error {
 	in, out := s.Inputs(), s.Outputs()
 	if len(in) != 1 || len(out) != 1 || in[0].DType != tensor.Uint8 || len(in[0].Shape) != 3 {
 		return errors.New("a preprocessing graph needs one input, uint8 [height, width, 3], and one output")
@@ -133,7 +134,7 @@ func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, erro
 }
 
 // preprocessedIn makes it in a graph.
-func (m *Model) preprocessedIn(ctx context.Context, s Session, img pixels.RGB) (Tensor, error) {
+func (m *Model) preprocessedIn(ctx context.Context, s engines.Session, img pixels.RGB) (Tensor, error) {
 	in, out := s.Inputs()[0].Name, s.Outputs()[0].Name
 	picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}
 	results, err := m.bounds.run(ctx, s, Tensors{in: picture}, []string{out})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // Signature returns the model of another signature of the bundle's SavedModel, by its name: it takes
@@ -45,7 +46,7 @@ func (m *Model) openSigned(ctx context.Context, b *bundle.Bundle, o Options) err
 	if len(all) == 0 {
 		return nil
 	}
-	graph, ok := m.graphs.Load().model.(Signed)
+	graph, ok := m.graphs.Load().model.(engines.Signed)
 	if !ok {
 		return &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("the engine opens one signature of a graph, not %d: export one with --signature NAME", 1+len(all))}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/pixels"
 )
 
@@ -24,7 +25,7 @@ func (m *Model) trials(b *bundle.Bundle) ([]trial, error) {
 		return nil, nil
 	}
 	run := func(in Tensors, rows int) trial {
-		return func(ctx context.Context, s Session) error {
+		return func(ctx context.Context, s engines.Session) error {
 			_, err := m.computeIn(ctx, s, in, rows)
 			return err
 		}
@@ -50,7 +51,7 @@ func (m *Model) pictureTrials(ctx context.Context, b *bundle.Bundle) ([]trial, e
 	if err != nil {
 		return nil, ctx.Err()
 	}
-	return []trial{func(ctx context.Context, s Session) error {
+	return []trial{func(ctx context.Context, s engines.Session) error {
 		_, err := m.preprocessedIn(ctx, s, img)
 		return err
 	}}, nil

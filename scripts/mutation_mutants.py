@@ -94,7 +94,7 @@ ONLY_TESTS = re.compile(r"test$|/example$|/testdata(/|$)")
 # The tests that are near beside a package's own, for the packages of a folder.
 NEAR = {
     "predict/internal/batching": ["./predict"],
-    "predict/internal/onnxends": ["./predict/onnx", "./predict/pure"],
+    "predict/internal/onnxformat": ["./predict/onnx", "./predict/pure"],
     "predict/internal/wire": ["./predict/onnx", "./predict/tensorflow"],
     "predict/internal": ["./predict/onnx"],
     "predict/engines": ["./predict/engines/example", "./predict"],

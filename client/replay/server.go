@@ -169,15 +169,15 @@ func (s *Server) target(protocol string, forms []Form) *target {
 	return t
 }
 
-// Ends maps a bundle's inputs and outputs to a server's. Servers may name a single input as they like.
-type Ends struct {
+// Mapping maps a bundle's inputs and outputs to a server's. Servers may name a single input as they like.
+type Mapping struct {
 	Picture string            // the BYTES input that takes encoded pictures; "" where tensors are sent
 	Inputs  map[string]string // the bundle's names to the server's; a picture's has none
 	Outputs []string          // the bundle's that the server says it gives; nil where it says nothing
 }
 
 // Sent returns the server's name for an input of the bundle.
-func (e Ends) Sent(name string) string {
+func (e Mapping) Sent(name string) string {
 	if sent := e.Inputs[name]; sent != "" {
 		return sent
 	}
@@ -186,8 +186,8 @@ func (e Ends) Sent(name string) string {
 
 // Match maps a bundle's inputs and outputs to those that a server reports for its model. An error names an
 // input that the server's model does not take.
-func Match(m *bundle.Manifest, inputs, outputs []tensor.Spec) (Ends, error) {
-	e := Ends{Inputs: map[string]string{}}
+func Match(m *bundle.Manifest, inputs, outputs []tensor.Spec) (Mapping, error) {
+	e := Mapping{Inputs: map[string]string{}}
 	for _, want := range m.Inputs {
 		if len(inputs) == 0 { // a server that says nothing
 			e.Inputs[want.Name] = want.Name
@@ -248,7 +248,7 @@ func names(specs []tensor.Spec) string {
 }
 
 // Named gives a server's outputs the bundle's names.
-func (e Ends) Named(m *bundle.Manifest, given tensor.Map) (tensor.Map, error) {
+func (e Mapping) Named(m *bundle.Manifest, given tensor.Map) (tensor.Map, error) {
 	out := tensor.Map{}
 	var have []tensor.Spec
 	for name, t := range given {

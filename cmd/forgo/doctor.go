@@ -13,7 +13,6 @@ import (
 
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/internal/printable"
-	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/pixels"
 	"github.com/forgo-ml/forgo/serve/openapi"
@@ -30,13 +29,13 @@ type diagnosis struct {
 	JPEGExact   bool
 	Engines     []foundEngine
 	// Libraries are the shared libraries of this process, those of C and C++ among them.
-	Libraries []predict.Library
+	Libraries []engines.Library
 }
 
 // foundEngine is an engine with its library, or why there is none.
 type foundEngine struct {
 	engines.Info
-	lib predict.Library
+	lib engines.Library
 	err error
 }
 
@@ -99,8 +98,8 @@ func doctorCommand() *cobra.Command {
 }
 
 // loaded are the libraries of this process, once the engines' are.
-func (d diagnosis) loaded() []predict.Library {
-	var known []predict.Library
+func (d diagnosis) loaded() []engines.Library {
+	var known []engines.Library
 	for _, e := range d.Engines {
 		if e.lib.Path != "" {
 			known = append(known, e.lib)

@@ -183,10 +183,10 @@ func inspectBundle(path string) (inspection, error) {
 	}
 	i.Inputs, i.Outputs = nil, nil // the manifest's are what clients see
 	for _, t := range m.Inputs {
-		i.Inputs = append(i.Inputs, engines.End{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
+		i.Inputs = append(i.Inputs, engines.TensorInfo{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
 	}
 	for _, t := range m.Outputs {
-		i.Outputs = append(i.Outputs, engines.End{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
+		i.Outputs = append(i.Outputs, engines.TensorInfo{Name: t.Name, GraphName: t.GraphName, DType: t.DType, Shape: t.Spec().Shape, Hidden: t.Hidden})
 	}
 	return i, nil
 }
@@ -247,8 +247,8 @@ func (i inspection) print(out io.Writer) error {
 		printable.Fprintf(w, "model\t%s, %s, by Keras %s\n", k.Name, k.Class, k.Version)
 	}
 	if len(i.Graphs) == 0 || i.Bundle != nil {
-		printEnds(w, "input", i.Inputs)
-		printEnds(w, "output", i.Outputs)
+		printTensors(w, "input", i.Inputs)
+		printTensors(w, "output", i.Outputs)
 	}
 	for _, g := range i.Graphs {
 		printGraph(w, g, i.Bundle)

@@ -84,19 +84,19 @@ func printGraph(w io.Writer, g engines.InspectedGraph, b *bundleSummary) {
 	printable.Fprintf(w, "graph\ttags %s%s\n", strings.Join(g.Tags, ","), by)
 	for _, s := range g.Signatures {
 		printable.Fprintf(w, "signature\t%s%s\n", s.Name, b.held(s.Name))
-		printEnds(w, "  input", s.Inputs)
-		printEnds(w, "  output", s.Outputs)
+		printTensors(w, "  input", s.Inputs)
+		printTensors(w, "  output", s.Outputs)
 	}
 	if len(g.Signatures) == 0 {
 		printable.Fprintf(w, "signature\tnone: name an input and an output of these\n")
-		printEnds(w, "  placeholder", g.Placeholders)
-		printEnds(w, "  unconsumed", g.Unconsumed)
+		printTensors(w, "  placeholder", g.Placeholders)
+		printTensors(w, "  unconsumed", g.Unconsumed)
 	}
 	printOperations(w, "operations", g.Operations)
 }
 
-func printEnds(w io.Writer, kind string, ends []engines.End) {
-	for _, e := range ends {
+func printTensors(w io.Writer, kind string, tensors []engines.TensorInfo) {
+	for _, e := range tensors {
 		dtype, behind := string(e.DType), ""
 		if dtype == "" {
 			dtype = "?"

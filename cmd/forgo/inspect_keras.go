@@ -58,7 +58,7 @@ func (d *kerasDType) UnmarshalJSON(raw []byte) error {
 // are HDF5, are passed over.
 func inspectKeras(path string) (inspection, error) {
 	i := inspection{Kind: kindKeras.name, Path: path, Keras: &kerasSummary{}}
-	i.Inspection = engines.Inspection{Inputs: []engines.End{}, Outputs: []engines.End{}, Operations: map[string]int{}}
+	i.Inspection = engines.Inspection{Inputs: []engines.TensorInfo{}, Outputs: []engines.TensorInfo{}, Operations: map[string]int{}}
 	fail := func(err error) (inspection, error) {
 		return inspection{}, fmt.Errorf("%s: not a complete .keras file: %w", path, err)
 	}
@@ -90,7 +90,7 @@ func inspectKeras(path string) (inspection, error) {
 	model.count(i.Operations)
 	for _, layer := range model.Config.Layers {
 		if layer.Class == "InputLayer" {
-			i.Inputs = append(i.Inputs, engines.End{Name: layer.Config.Name, DType: tensor.DType(layer.Config.DType), Shape: freed(layer.Config.BatchShape)})
+			i.Inputs = append(i.Inputs, engines.TensorInfo{Name: layer.Config.Name, DType: tensor.DType(layer.Config.DType), Shape: freed(layer.Config.BatchShape)})
 		}
 	}
 	outputs := kerasNames(model.Config.OutputLayers)
@@ -100,7 +100,7 @@ func inspectKeras(path string) (inspection, error) {
 	for _, name := range outputs {
 		for _, layer := range model.Config.Layers {
 			if layer.Config.Name == name {
-				i.Outputs = append(i.Outputs, engines.End{Name: name, DType: tensor.DType(layer.Config.DType), Shape: layer.shape()})
+				i.Outputs = append(i.Outputs, engines.TensorInfo{Name: name, DType: tensor.DType(layer.Config.DType), Shape: layer.shape()})
 			}
 		}
 	}

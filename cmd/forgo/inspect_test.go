@@ -38,7 +38,7 @@ func inspected(t *testing.T, path string) inspection {
 	return i
 }
 
-func sameEnd(t *testing.T, got []engines.End, name, dtype string, shape ...int64) {
+func sameTensor(t *testing.T, got []engines.TensorInfo, name, dtype string, shape ...int64) {
 	t.Helper()
 	for _, e := range got {
 		if e.Name == name {
@@ -61,16 +61,16 @@ func TestInspectSavedModels(t *testing.T) {
 	if g := old.Graphs[0]; len(g.Placeholders) != 1 || len(g.Unconsumed) != 1 {
 		t.Errorf("forGo: placeholders %v, unconsumed %v", g.Placeholders, g.Unconsumed)
 	}
-	sameEnd(t, old.Graphs[0].Placeholders, "input_1", "float32", -1, 8, 8, 3)
-	sameEnd(t, old.Graphs[0].Unconsumed, "inferenceLayer/Softmax", "float32", -1, 2)
-	sameEnd(t, old.Inputs, "input_1", "float32", -1, 8, 8, 3)
+	sameTensor(t, old.Graphs[0].Placeholders, "input_1", "float32", -1, 8, 8, 3)
+	sameTensor(t, old.Graphs[0].Unconsumed, "inferenceLayer/Softmax", "float32", -1, 2)
+	sameTensor(t, old.Inputs, "input_1", "float32", -1, 8, 8, 3)
 	if n := old.Operations["Conv2D"]; n != 1 {
 		t.Errorf("forGo: %d Conv2D", n)
 	}
 
 	text := inspected(t, conformance+"savedmodels/text")
-	sameEnd(t, text.Inputs, "words", "string", -1, 2)
-	sameEnd(t, text.Outputs, "number", "int64", -1, 2)
+	sameTensor(t, text.Inputs, "words", "string", -1, 2)
+	sameTensor(t, text.Outputs, "number", "int64", -1, 2)
 	if s := text.Graphs[0].Signatures[0]; s.Name != "serving_default" || s.Inputs[0].GraphName != "serving_default_words:0" {
 		t.Errorf("text: %+v", s)
 	}

@@ -11,12 +11,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // loadedLibraries lists the shared libraries of this process by path, in the order of their names.
 // known has the versions that libraries report themselves. A version that cannot be found is "".
-func loadedLibraries(known ...predict.Library) []predict.Library {
+func loadedLibraries(known ...engines.Library) []engines.Library {
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return nil
@@ -30,11 +30,11 @@ func loadedLibraries(known ...predict.Library) []predict.Library {
 		}
 	}
 	slices.Sort(paths)
-	var out []predict.Library
+	var out []engines.Library
 	for _, path := range slices.Compact(paths) {
-		out = append(out, predict.Library{Path: path, Version: libraryVersion(path, known)})
+		out = append(out, engines.Library{Path: path, Version: libraryVersion(path, known)})
 	}
-	slices.SortStableFunc(out, func(a, b predict.Library) int {
+	slices.SortStableFunc(out, func(a, b engines.Library) int {
 		return strings.Compare(filepath.Base(a.Path), filepath.Base(b.Path))
 	})
 	return out
@@ -49,7 +49,7 @@ var (
 
 // libraryVersion asks, in this order, the engines, the file's name, glibc's banner and the newest
 // version that the library's symbols have.
-func libraryVersion(path string, known []predict.Library) string {
+func libraryVersion(path string, known []engines.Library) string {
 	for _, k := range known {
 		real, err := filepath.EvalSymlinks(k.Path)
 		if k.Path == path || err == nil && real == path {

@@ -5,4 +5,4 @@ package main
 import "github.com/forgo-ml/forgo/predict"
 
 // loadedLibraries lists what is known: only Linux tells a process what it has loaded.
-func loadedLibraries(known ...predict.Library) []predict.Library { return known }
+func loadedLibraries(known ...engines.Library) []engines.Library { return known }

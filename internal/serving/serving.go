@@ -78,8 +78,8 @@ type EngineStatus struct {
 	Preprocess string
 	// Passed are the engines of the process that could have run the graphs, and do not.
 	Passed []PassedOver
-	// Apart says that it runs in a process of its own: see the package isolated.
-	Apart bool
+	// Isolated says that it runs in a process of its own: see the package isolated.
+	Isolated bool
 	// Restarts is how often it was started again, golden cases replayed, since the model was loaded.
 	Restarts int
 	// Down is nil while it answers. Otherwise it says why it does not, and wraps predict.ErrUnavailable.

@@ -47,7 +47,7 @@ func (b *Bundle) ReadCase(c Case) (Recorded, error) {
 			}
 			if info.DType == tensor.String {
 				var err error
-				if t, err = tensor.Texts(t, recorded[kind+info.Name+tensor.Lengths]); err != nil {
+				if t, err = tensor.JoinStrings(t, recorded[kind+info.Name+tensor.Lengths]); err != nil {
 					return &Error{b.Path, c.Tensors, fmt.Errorf("tensor %q: %w", kind+info.Name, err)}
 				}
 			}

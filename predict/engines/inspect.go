@@ -21,8 +21,8 @@ type Truster interface {
 
 // Inspection is what can be read of a graph without running it, as forgo inspect --json prints it.
 type Inspection struct {
-	Inputs     []End          `json:"inputs"`
-	Outputs    []End          `json:"outputs"`
+	Inputs     []TensorInfo   `json:"inputs"`
+	Outputs    []TensorInfo   `json:"outputs"`
 	Operations map[string]int `json:"operations"`
 	Opsets     map[string]int `json:"opsets,omitempty"`
 	// Graphs are those of a SavedModel. Inputs, Outputs and Operations are the graph's where there is one.
@@ -36,21 +36,21 @@ type InspectedGraph struct {
 	Signatures []InspectedSignature `json:"signatures"`
 	// What the graph itself takes and gives, by operations: what --input and --output may name
 	// where there is no signature.
-	Placeholders []End          `json:"placeholders"`
-	Unconsumed   []End          `json:"unconsumed"`
+	Placeholders []TensorInfo   `json:"placeholders"`
+	Unconsumed   []TensorInfo   `json:"unconsumed"`
 	Operations   map[string]int `json:"operations"`
 }
 
 // InspectedSignature is one way to call a graph.
 type InspectedSignature struct {
-	Name    string `json:"name"`
-	Method  string `json:"method,omitempty"`
-	Inputs  []End  `json:"inputs"`
-	Outputs []End  `json:"outputs"`
+	Name    string       `json:"name"`
+	Method  string       `json:"method,omitempty"`
+	Inputs  []TensorInfo `json:"inputs"`
+	Outputs []TensorInfo `json:"outputs"`
 }
 
-// End is an input or an output.
-type End struct {
+// TensorInfo describes an input or an output.
+type TensorInfo struct {
 	Name      string       `json:"name"`
 	GraphName string       `json:"graph_name,omitempty"`
 	DType     tensor.DType `json:"dtype"`
@@ -58,11 +58,11 @@ type End struct {
 	Hidden    bool         `json:"hidden,omitempty"`
 }
 
-// Ends are inputs or outputs that have no other name in their graph.
-func Ends(specs []tensor.Spec) []End {
-	ends := []End{}
+// TensorInfos describes inputs or outputs that have one name.
+func TensorInfos(specs []tensor.Spec) []TensorInfo {
+	infos := []TensorInfo{}
 	for _, s := range specs {
-		ends = append(ends, End{Name: s.Name, DType: s.DType, Shape: s.Shape})
+		infos = append(infos, TensorInfo{Name: s.Name, DType: s.DType, Shape: s.Shape})
 	}
-	return ends
+	return infos
 }

@@ -34,7 +34,7 @@ type opening struct {
 	Tags            []string
 	Signature       string
 	Inputs, Outputs []string
-	Signatures      []predict.GraphSignature
+	Signatures      []engines.GraphSignature
 
 	Threads        int
 	MaxOutputBytes int64
@@ -44,7 +44,7 @@ type opening struct {
 
 // opened is what it answers.
 type opened struct {
-	Library predict.Library
+	Library engines.Library
 	Sandbox Sandbox
 	face
 	Signed []face // of the other signatures, in the order that they were asked for
@@ -57,8 +57,8 @@ type face struct{ Inputs, Outputs []tensor.Spec }
 type child struct {
 	conn    net.Conn
 	r       *bufio.Reader
-	session predict.Session
-	signed  []predict.Session // of each signature, the session's own first
+	session engines.Session
+	signed  []engines.Session // of each signature, the session's own first
 	faces   []face            // of these
 	most    int64             // bytes of outputs
 
@@ -76,7 +76,7 @@ type lefts interface {
 }
 
 // serve is the child's life. It returns its exit code.
-func serve(engines []predict.Engine) int {
+func serve(offered []predict.Engine) int {
 	// The parent drains and then ends its children; signals to the whole group are not for them.
 	signal.Ignore(fromTerminal...)
 	debug.SetGCPercent(400)
@@ -97,7 +97,7 @@ func serve(engines []predict.Engine) int {
 		fmt.Fprintf(os.Stderr, "the parent says nothing: %v\n", err)
 		return 1
 	}
-	answer, err := c.open(first.meta, engines)
+	answer, err := c.open(first.meta, offered)
 	if err != nil {
 		return c.refuse(err)
 	}
@@ -129,19 +129,19 @@ func (c *child) refuse(err error) int {
 	return 1
 }
 
-func (c *child) open(meta []byte, engines []predict.Engine) (opened, error) {
+func (c *child) open(meta []byte, offered []predict.Engine) (opened, error) {
 	var o opening
 	if err := json.Unmarshal(meta, &o); err != nil {
 		return opened{}, fmt.Errorf("read what to open: %w", err)
 	}
-	i := slices.IndexFunc(engines, func(e predict.Engine) bool { return e.Info().Name == o.Engine })
+	i := slices.IndexFunc(offered, func(e predict.Engine) bool { return e.Info().Name == o.Engine })
 	if i < 0 {
 		return opened{}, fmt.Errorf("start an engine's process: isolated.Main was not called with the engine %s", o.Engine)
 	}
 	var answer opened
 	var err error
 	// The library is found and loaded while files can be opened. Nothing of the graph has been read yet.
-	if answer.Library, err = engines[i].Library(); err != nil || !o.Graph {
+	if answer.Library, err = offered[i].Library(); err != nil || !o.Graph {
 		return answer, err
 	}
 	if err := os.Chdir("/"); err != nil { // paths of libraries may have been relative
@@ -160,12 +160,12 @@ func (c *child) open(meta []byte, engines []predict.Engine) (opened, error) {
 			return answer, err
 		}
 	}
-	if c.session, err = engines[i].Open(context.Background(), g, predict.SessionOptions{Threads: o.Threads}); err != nil {
+	if c.session, err = offered[i].Open(context.Background(), g, predict.SessionOptions{Threads: o.Threads}); err != nil {
 		return answer, err
 	}
-	c.signed, c.most = []predict.Session{c.session}, o.MaxOutputBytes
+	c.signed, c.most = []engines.Session{c.session}, o.MaxOutputBytes
 	for _, s := range o.Signatures {
-		graph, ok := c.session.(predict.Signed)
+		graph, ok := c.session.(engines.Signed)
 		if !ok {
 			return answer, fmt.Errorf("the engine %s opens one signature of a graph, not %d", o.Engine, 1+len(o.Signatures))
 		}
@@ -200,7 +200,7 @@ func (c *child) handle(f frame) error {
 	if signature >= len(c.signed) {
 		return fmt.Errorf("a run of signature %d of %d", signature, len(c.signed))
 	}
-	in, rest, err := readEnds(m.b, c.r, limits{specs: c.faces[signature].Inputs, bytes: 1 << 62}) // the parent is trusted
+	in, rest, err := readIndexed(m.b, c.r, limits{specs: c.faces[signature].Inputs, bytes: 1 << 62}) // the parent is trusted
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (c *child) handle(f frame) error {
 	return nil
 }
 
-func (c *child) run(ctx context.Context, id uint64, signature int, in ends, wanted []int) {
+func (c *child) run(ctx context.Context, id uint64, signature int, in indexed, wanted []int) {
 	session, face := c.signed[signature], c.faces[signature]
 	inputs, names := make(predict.Tensors, len(in.at)), make([]string, len(wanted))
 	for i, at := range in.at {
@@ -248,7 +248,7 @@ func (c *child) run(ctx context.Context, id uint64, signature int, in ends, want
 		}
 		return
 	}
-	out := ends{at: wanted}
+	out := indexed{at: wanted}
 	for _, name := range names {
 		out.tensors = append(out.tensors, results[name])
 	}

@@ -20,14 +20,14 @@ type fake struct {
 }
 
 func (f fake) Info() engines.Info { return engines.Info{Name: f.name} }
-func (f fake) Library() (predict.Library, error) {
+func (f fake) Library() (engines.Library, error) {
 	if f.load != nil {
 		f.load()
 	}
-	return predict.Library{Path: "none", Version: "0"}, nil
+	return engines.Library{Path: "none", Version: "0"}, nil
 }
 
-func (f fake) Open(context.Context, predict.Graph, predict.SessionOptions) (predict.Session, error) {
+func (f fake) Open(context.Context, predict.Graph, predict.SessionOptions) (engines.Session, error) {
 	if f.open != nil {
 		if err := f.open(); err != nil {
 			return nil, err

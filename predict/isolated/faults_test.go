@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // deaths are ways in which a child ends.
@@ -108,7 +109,7 @@ func TestARunThatDoesNotEnd(t *testing.T) {
 	if err := <-ended; !errors.Is(err, predict.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	m := s.(predict.Mortal)
+	m := s.(engines.Mortal)
 	select {
 	case <-m.Gone():
 	case <-time.After(time.Minute):

@@ -81,16 +81,16 @@ type engine struct {
 func (e engine) Info() engines.Info { return e.info }
 
 // Library is that of a child which ends at once.
-func (e engine) Library() (predict.Library, error) {
+func (e engine) Library() (engines.Library, error) {
 	c, opened, err := start(context.Background(), e.opening(), nil)
 	if err != nil {
-		return predict.Library{}, err
+		return engines.Library{}, err
 	}
 	c.kill(errClosed)
 	return opened.Library, nil
 }
 
-func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	s, err := e.open(ctx, g, o)
 	if err != nil {
 		return nil, err

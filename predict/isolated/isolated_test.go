@@ -67,7 +67,7 @@ func TestConformanceTensorFlow(t *testing.T) {
 	})
 }
 
-func open(t testing.TB, engine predict.Engine, g predict.Graph, o predict.SessionOptions) predict.Session {
+func open(t testing.TB, engine predict.Engine, g predict.Graph, o predict.SessionOptions) engines.Session {
 	t.Helper()
 	s, err := engine.Open(t.Context(), g, o)
 	if err != nil {

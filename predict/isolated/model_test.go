@@ -14,6 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -56,7 +57,7 @@ type spy struct {
 	sessions []*session
 }
 
-func (s *spy) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (s *spy) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	opened, err := s.Engine.Open(ctx, g, o)
 	if err == nil {
 		s.mu.Lock()
@@ -88,7 +89,7 @@ func TestAModelGetsAnotherEngine(t *testing.T) {
 			path := filepath.Join(conformance, "bundles", name+".forgo")
 			engine := &spy{Engine: Engine(onnx.Engine(), Options{})}
 			m := load(t, path, predict.Options{}, engine)
-			if s := serving.Of(m).Engine(); !s.Apart || s.Down != nil || s.Restarts != 0 {
+			if s := serving.Of(m).Engine(); !s.Isolated || s.Down != nil || s.Restarts != 0 {
 				t.Fatalf("got %+v", s)
 			}
 			var told atomic.Int64
@@ -232,7 +233,7 @@ type changed struct {
 	opened atomic.Int64
 }
 
-func (c *changed) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (c *changed) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	s, err := c.spy.Open(ctx, g, o)
 	if c.opened.Add(1) > 1 && err == nil {
 		return otherwise{s.(*session)}, nil

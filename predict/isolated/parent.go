@@ -44,8 +44,8 @@ const (
 	// stall is how long a child may leave what is written to it unread, all the while.
 	stall = 30 * time.Second
 	// patience is how long a run may go on beyond its bound before the child is ended.
-	patience = 2 * time.Second
-	maxEnds  = 1 << 12 // inputs, and outputs, that a graph may have
+	patience   = 2 * time.Second
+	maxTensors = 1 << 12 // inputs, and outputs, that a graph may have
 )
 
 var errClosed = fmt.Errorf("the session is closed: %w", predict.ErrClosed)
@@ -280,8 +280,8 @@ func (p *process) hello(f frame, data []byte) (o opened, err error) {
 
 // plausible refuses inputs or outputs that no graph has.
 func plausible(specs []tensor.Spec) error {
-	if len(specs) > maxEnds {
-		return fmt.Errorf("the graph has %d inputs or outputs, and %d are the most that there may be", len(specs), maxEnds)
+	if len(specs) > maxTensors {
+		return fmt.Errorf("the graph has %d inputs or outputs, and %d are the most that there may be", len(specs), maxTensors)
 	}
 	names := map[string]bool{}
 	for _, s := range specs {

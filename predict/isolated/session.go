@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -52,7 +53,7 @@ type pending struct {
 }
 
 type answer struct {
-	out ends
+	out indexed
 	err error
 }
 
@@ -61,8 +62,8 @@ func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.face.Outputs) 
 func (s *signed) Inputs() []tensor.Spec   { return slices.Clone(s.face.Inputs) }
 func (s *signed) Outputs() []tensor.Spec  { return slices.Clone(s.face.Outputs) }
 
-// Signed makes it a [predict.Signed].
-func (s *session) Signed(name string) predict.Session {
+// Signed makes it a [engines.Signed].
+func (s *session) Signed(name string) engines.Session {
 	for _, other := range s.others {
 		if other.name == name {
 			return other
@@ -79,7 +80,7 @@ func (s *signed) Run(ctx context.Context, inputs predict.Tensors, outputs []stri
 	return s.run(ctx, s.number, s.face, inputs, outputs)
 }
 
-// Gone and Err make it a [predict.Mortal].
+// Gone and Err make it a [engines.Mortal].
 func (s *session) Gone() <-chan struct{} { return s.gone }
 
 // Err is only to be called once Gone is closed.
@@ -170,7 +171,7 @@ func (s *session) ended() error {
 
 // request holds a call to the graph's signature and writes it.
 func (f face) request(ctx context.Context, signature int, inputs predict.Tensors, outputs []string) (meta []byte, data [][]byte, want []int, err error) {
-	in := ends{}
+	in := indexed{}
 	for i, spec := range f.Inputs {
 		t, ok := inputs[spec.Name]
 		if !ok {
@@ -276,7 +277,7 @@ func (s *session) next(r io.Reader) error {
 	}
 	switch f.kind {
 	case kindResult:
-		out, rest, err := readEnds(f.meta, r, limits{specs: p.outputs, want: p.want, bytes: s.most})
+		out, rest, err := readIndexed(f.meta, r, limits{specs: p.outputs, want: p.want, bytes: s.most})
 		if err != nil {
 			return err
 		}

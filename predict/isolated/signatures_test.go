@@ -12,6 +12,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/serving"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
@@ -66,7 +67,7 @@ func TestSignaturesApart(t *testing.T) {
 
 // An engine that opens one signature alone says so.
 func TestSignaturesNeedAnEngineThatHasThem(t *testing.T) {
-	g := predict.Graph{Data: []byte{}, Signatures: []predict.GraphSignature{{Name: "other"}}}
+	g := predict.Graph{Data: []byte{}, Signatures: []engines.GraphSignature{{Name: "other"}}}
 	if _, err := Engine(fake{name: "slow"}, Options{Available: true}).Open(t.Context(), g, predict.SessionOptions{}); err == nil ||
 		err.Error() != "the engine slow opens one signature of a graph, not 2" {
 		t.Errorf("%v", err)

@@ -84,8 +84,8 @@ var dtypes = []tensor.DType{
 	tensor.Uint64, tensor.Float16, tensor.BFloat16, tensor.Float32, tensor.Float64, tensor.String,
 }
 
-// ends are tensors by where they are among a graph's inputs or outputs.
-type ends struct {
+// indexed are tensors by their indexes among a graph's inputs or outputs.
+type indexed struct {
 	at      []int
 	tensors []tensor.Tensor
 }
@@ -94,7 +94,7 @@ type ends struct {
 // rank, its sizes and the length of its data. It returns the data, which share the tensors' memory.
 //
 //forgo:writer isolated tensors
-func (e ends) append(meta []byte) (_ []byte, data [][]byte, err error) {
+func (e indexed) append(meta []byte) (_ []byte, data [][]byte, err error) {
 	meta = binary.LittleEndian.AppendUint16(meta, uint16(len(e.at)))
 	for i, at := range e.at {
 		t := e.tensors[i]
@@ -126,30 +126,30 @@ type limits struct {
 	bytes int64 // of all data together
 }
 
-// readEnds reads tensors whose heads are in meta and whose data come from r. rest is what follows in meta.
+// readIndexed reads tensors whose heads are in meta and whose data come from r. rest is what follows in meta.
 //
 //forgo:reader isolated tensors
-func readEnds(meta []byte, r io.Reader, l limits) (_ ends, rest []byte, err error) {
+func readIndexed(meta []byte, r io.Reader, l limits) (_ indexed, rest []byte, err error) {
 	m := reader{b: meta}
 	n := int(m.number(2))
 	if l.want != nil && n != len(l.want) && !m.failed {
-		return ends{}, nil, fmt.Errorf("%d tensors come where %d are due", n, len(l.want))
+		return indexed{}, nil, fmt.Errorf("%d tensors come where %d are due", n, len(l.want))
 	}
 	type head struct {
 		dtype tensor.DType
 		shape []int64
 		bytes int64
 	}
-	var e ends
+	var e indexed
 	var heads []head
 	total := int64(0)
 	for i := range n {
 		at, number, rank := int(m.number(2)), int(m.number(1)), int(m.number(1))
 		if m.failed || at >= len(l.specs) || l.want != nil && at != l.want[i] || slices.Contains(e.at, at) {
-			return ends{}, nil, fmt.Errorf("tensor %d of %d is none that is due", i, n)
+			return indexed{}, nil, fmt.Errorf("tensor %d of %d is none that is due", i, n)
 		}
 		if number >= len(dtypes) || dtypes[number] != l.specs[at].DType || rank > maxRank {
-			return ends{}, nil, fmt.Errorf("tensor %q has type number %d and %d dimensions; it is %s", l.specs[at].Name, number, rank, l.specs[at].DType)
+			return indexed{}, nil, fmt.Errorf("tensor %q has type number %d and %d dimensions; it is %s", l.specs[at].Name, number, rank, l.specs[at].DType)
 		}
 		h := head{dtype: dtypes[number], shape: make([]int64, rank)}
 		for d := range h.shape {
@@ -158,29 +158,29 @@ func readEnds(meta []byte, r io.Reader, l limits) (_ ends, rest []byte, err erro
 		size := m.number(8)
 		count, err := tensor.Count(h.shape)
 		if err != nil || m.failed || size > math.MaxInt64/2 {
-			return ends{}, nil, fmt.Errorf("tensor %q has the shape %v and %d bytes", l.specs[at].Name, h.shape, size)
+			return indexed{}, nil, fmt.Errorf("tensor %q has the shape %v and %d bytes", l.specs[at].Name, h.shape, size)
 		}
 		h.bytes = int64(size)
 		if each := int64(h.dtype.ElementSize()); each > 0 && count*each != h.bytes || each == 0 && count > h.bytes/4 {
-			return ends{}, nil, fmt.Errorf("tensor %q has the shape %v and %d bytes", l.specs[at].Name, h.shape, size)
+			return indexed{}, nil, fmt.Errorf("tensor %q has the shape %v and %d bytes", l.specs[at].Name, h.shape, size)
 		}
 		if h.bytes > l.bytes-total {
-			return ends{}, nil, fmt.Errorf("tensor %q brings what is sent to more than %d bytes", l.specs[at].Name, l.bytes)
+			return indexed{}, nil, fmt.Errorf("tensor %q brings what is sent to more than %d bytes", l.specs[at].Name, l.bytes)
 		}
 		total += h.bytes
 		e.at, heads = append(e.at, at), append(heads, h)
 	}
 	if m.failed {
-		return ends{}, nil, errors.New("a message ends before its tensors' heads do")
+		return indexed{}, nil, errors.New("a message ends before its tensors' heads do")
 	}
 	for i, h := range heads {
 		raw, err := readData(r, h.bytes)
 		if err != nil {
-			return ends{}, nil, err
+			return indexed{}, nil, err
 		}
 		t, err := tensor.FromBytes(h.dtype, raw, h.shape...)
 		if err != nil {
-			return ends{}, nil, fmt.Errorf("tensor %q: %w", l.specs[e.at[i]].Name, err)
+			return indexed{}, nil, fmt.Errorf("tensor %q: %w", l.specs[e.at[i]].Name, err)
 		}
 		e.tensors = append(e.tensors, t)
 	}

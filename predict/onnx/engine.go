@@ -20,6 +20,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
 )
 
@@ -44,31 +45,31 @@ type engine struct{ path string }
 // loaded is the process's one ONNX Runtime.
 var loaded struct {
 	sync.Mutex
-	info predict.Library
+	info engines.Library
 	ort  *ort.Library
 }
 
-func (e engine) Library() (predict.Library, error) {
+func (e engine) Library() (engines.Library, error) {
 	library, _, err := e.load()
 	return library, err
 }
 
-func (e engine) load() (predict.Library, *ort.Library, error) {
+func (e engine) load() (engines.Library, *ort.Library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
 	if loaded.ort != nil {
 		if e.path != "" && e.path != loaded.info.Path {
-			return predict.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: this process already has %s", e.path, loaded.info.Path)
+			return engines.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: this process already has %s", e.path, loaded.info.Path)
 		}
 		return loaded.info, loaded.ort, nil
 	}
 	lib, err := find(e.path)
 	if err != nil {
-		return predict.Library{}, nil, err
+		return engines.Library{}, nil, err
 	}
 	opened, err := ort.Open(lib.Path)
 	if err != nil {
-		return predict.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: %w", lib.Path, err)
+		return engines.Library{}, nil, fmt.Errorf("load ONNX Runtime from %s: %w", lib.Path, err)
 	}
 	loaded.info, loaded.ort = lib, opened
 	return lib, opened, nil
@@ -106,7 +107,7 @@ func check(g predict.Graph) (data []byte, info Info, err error) {
 	return data, info, nil
 }
 
-func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

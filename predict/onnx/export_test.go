@@ -1,6 +1,6 @@
 package onnx
 
-import "github.com/forgo-ml/forgo/predict"
+import "github.com/forgo-ml/forgo/predict/engines"
 
 // Crowd has a session's next runs start as if many others were running.
-func Crowd(s predict.Session) { s.(*session).running.Add(crowded) }
+func Crowd(s engines.Session) { s.(*session).running.Add(crowded) }

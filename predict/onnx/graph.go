@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sort"
 
-	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -213,7 +213,7 @@ func valueInfo(b []byte) (s tensor.Spec, names []string, err error) {
 			return wire.Fields(f.Bytes, func(f wire.Field) error { // its tensor type
 				switch f.Number {
 				case 1:
-					s.DType = onnxends.DTypes[f.Varint]
+					s.DType = onnxformat.DTypes[f.Varint]
 				case 2:
 					s.Shape = []int64{} // which a scalar's stays
 					return wire.Fields(f.Bytes, func(f wire.Field) error {

@@ -6,12 +6,12 @@ import (
 	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
-	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 )
 
 func (e engine) Info() engines.Info {
 	return engines.Info{
-		Name: "onnxruntime", Title: "ONNX Runtime", Format: onnxends.Format,
+		Name: "onnxruntime", Title: "ONNX Runtime", Format: onnxformat.Format,
 		Environment: []string{EnvLibrary, "ORT_"},
 	}
 }
@@ -31,6 +31,6 @@ func (e engine) Inspect(g predict.Graph) (engines.Inspection, error) {
 		return engines.Inspection{}, err
 	}
 	return engines.Inspection{
-		Inputs: engines.Ends(info.Inputs), Outputs: engines.Ends(info.Outputs), Operations: info.Ops, Opsets: info.Opsets,
+		Inputs: engines.TensorInfos(info.Inputs), Outputs: engines.TensorInfos(info.Outputs), Operations: info.Ops, Opsets: info.Opsets,
 	}, nil
 }

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/internal/sharedlib"
 	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
 )
@@ -21,9 +21,9 @@ const EnvLibrary = "FORGO_ONNXRUNTIME"
 const envTelemetry = "ORT_DISABLE_TELEMETRY"
 
 // find returns the first ONNX Runtime that loads and is new enough.
-func find(option string) (predict.Library, error) {
+func find(option string) (engines.Library, error) {
 	if err := os.Setenv(envTelemetry, "1"); err != nil {
-		return predict.Library{}, fmt.Errorf("turn ONNX Runtime's telemetry off: %w", err)
+		return engines.Library{}, fmt.Errorf("turn ONNX Runtime's telemetry off: %w", err)
 	}
 	files := []string{"libonnxruntime.so*"}
 	switch runtime.GOOS {

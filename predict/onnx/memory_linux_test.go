@@ -19,11 +19,12 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-func open(t *testing.T, name string) predict.Session {
+func open(t *testing.T, name string) engines.Session {
 	t.Helper()
 	s, err := onnx.Engine().Open(t.Context(), read(t, name), predict.SessionOptions{Threads: 1})
 	if err != nil {
@@ -106,7 +107,7 @@ func deep(n int, f func() error) error {
 	return f()
 }
 
-func askOne(ctx context.Context, random *rand.Rand, numbers, texts, two predict.Session) error {
+func askOne(ctx context.Context, random *rand.Rand, numbers, texts, two engines.Session) error {
 	rows := int64(1 + random.IntN(5))
 	if random.IntN(20) == 0 {
 		rows = 10_000 // too many for a binding
@@ -251,7 +252,7 @@ func TestLargeRunsGiveMemoryBack(t *testing.T) {
 	large, crowded := open(t, "affine"), open(t, "affine")
 	onnx.Crowd(crowded)
 	for name, c := range map[string]struct {
-		s    predict.Session
+		s    engines.Session
 		rows int
 	}{"large": {large, 2 << 20}, "crowded": {crowded, 340_000}} {
 		t.Run(name, func(t *testing.T) {

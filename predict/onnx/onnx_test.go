@@ -49,9 +49,9 @@ func TestOpenRefusesExternalData(t *testing.T) {
 // What a run gives is what the graph says, whatever the types and shapes of its ends.
 func TestEndsOfEveryKind(t *testing.T) {
 	half := func(shape []int64, data ...float64) tensor.Tensor {
-		halves := []tensor.Half{}
+		halves := []tensor.Float16Bits{}
 		for _, x := range data {
-			halves = append(halves, tensor.HalfOf(x))
+			halves = append(halves, tensor.ToFloat16(x))
 		}
 		return tensor.Tensor{Shape: shape, Data: halves}
 	}
@@ -67,7 +67,7 @@ func TestEndsOfEveryKind(t *testing.T) {
 		{"sum-any", predict.Tensors{"x": ramp}, predict.Tensors{"y": {Shape: scalar, Data: []float32{21}}}},
 		{"scalar-string", predict.Tensors{"x": {Shape: scalar, Data: []string{"käse"}}}, predict.Tensors{"y": {Shape: scalar, Data: []string{"käse"}}}},
 		{"scalar-string", predict.Tensors{"x": {Shape: scalar, Data: []string{""}}}, predict.Tensors{"y": {Shape: scalar, Data: []string{""}}}},
-		{"scalar-half", predict.Tensors{"x": half(scalar, 0.1)}, predict.Tensors{"y": half(scalar, 2*tensor.HalfOf(0.1).Float64())}},
+		{"scalar-half", predict.Tensors{"x": half(scalar, 0.1)}, predict.Tensors{"y": half(scalar, 2*tensor.ToFloat16(0.1).Float64())}},
 		{"through-half", predict.Tensors{"x": half([]int64{2}, 1, -2)}, predict.Tensors{"x": half([]int64{2}, 1, -2), "y": half([]int64{2}, -1, 2)}},
 		{
 			"through-scalar",

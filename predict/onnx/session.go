@@ -12,7 +12,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
-	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -27,7 +27,7 @@ type session struct {
 	ort     *ort.Session // nil once closed
 	idle    bindings
 
-	// ownShapes is set where an output had another shape than the graph's ends let expect.
+	// ownShapes is set where an output had another shape than the graph declares.
 	ownShapes atomic.Bool
 
 	// running counts the bytes of inputs of all large runs that have not ended.
@@ -68,7 +68,7 @@ func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
 
 // OutputShape takes sizes from inputs whose dimensions are called the same.
 func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
-	return onnxends.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
+	return onnxformat.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
 }
 
 func (s *session) Close() error {
@@ -102,7 +102,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	return result, nil
 }
 
-// run takes memory of its own for outputs whose shapes the graph's ends let expect, which costs least.
+// run takes memory of its own for outputs whose shapes the graph declares, which costs least.
 func (s *session) run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
 	if s.ownShapes.Load() {
 		return s.place(ctx, inputs, outputs, nil)

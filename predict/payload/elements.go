@@ -93,9 +93,9 @@ func (r *Reader) tensor(dtype tensor.DType, room int64, want []int64) (tensor.Te
 	case tensor.Float64:
 		return elements(r, room, want, float64s)
 	case tensor.Float16:
-		return elements(r, room, want, narrow(tensor.HalfOf, tensor.Half.Float64, dtype))
+		return elements(r, room, want, narrow(tensor.ToFloat16, tensor.Float16Bits.Float64, dtype))
 	case tensor.BFloat16:
-		return elements(r, room, want, narrow(tensor.BrainOf, tensor.Brain.Float64, dtype))
+		return elements(r, room, want, narrow(tensor.ToBFloat16, tensor.BFloat16Bits.Float64, dtype))
 	case tensor.Int8:
 		return elements(r, room, want, numeral(signed[int8]))
 	case tensor.Int16:

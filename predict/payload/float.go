@@ -61,7 +61,7 @@ func float64s(r *Reader) (float64, error) {
 }
 
 // narrow reads 16-bit floats. As with the wider ones, a number that is too large is refused.
-func narrow[T tensor.Half | tensor.Brain](round func(float64) T, widen func(T) float64, dtype tensor.DType) func(*Reader) (T, error) {
+func narrow[T tensor.Float16Bits | tensor.BFloat16Bits](round func(float64) T, widen func(T) float64, dtype tensor.DType) func(*Reader) (T, error) {
 	return func(r *Reader) (T, error) {
 		x, err := float64s(r)
 		if err != nil {

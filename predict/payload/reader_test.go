@@ -75,11 +75,11 @@ func TestFloatsAreTheNearest(t *testing.T) {
 
 func TestNarrowFloats(t *testing.T) {
 	x, err := payload.New([]byte(`[0.1, -65504, null, Infinity, 1e-8]`)).Tensor(tensor.Float16, 5)
-	if want := []tensor.Half{0x2e66, 0xfbff, 0x7e00, 0x7c00, 0}; err != nil || !slices.Equal(x.Data.([]tensor.Half), want) {
+	if want := []tensor.Float16Bits{0x2e66, 0xfbff, 0x7e00, 0x7c00, 0}; err != nil || !slices.Equal(x.Data.([]tensor.Float16Bits), want) {
 		t.Errorf("float16: %v, %v; want %v", x.Data, err, want)
 	}
 	x, err = payload.New([]byte(`[[0.1], [-1]]`)).Tensor(tensor.BFloat16, 2)
-	if want := []tensor.Brain{0x3dcd, 0xbf80}; err != nil || !slices.Equal(x.Data.([]tensor.Brain), want) {
+	if want := []tensor.BFloat16Bits{0x3dcd, 0xbf80}; err != nil || !slices.Equal(x.Data.([]tensor.BFloat16Bits), want) {
 		t.Errorf("bfloat16: %v, %v; want %v", x.Data, err, want)
 	}
 }

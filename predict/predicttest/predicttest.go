@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -34,12 +35,12 @@ type Graphs struct {
 	Interruptible bool
 }
 
-// Run holds an engine to the contract of [predict.Engine] and [predict.Session].
+// Run holds an engine to the contract of [predict.Engine] and [engines.Session].
 func Run(t *testing.T, engine predict.Engine, g Graphs) {
 	if lib, err := engine.Library(); err != nil || lib.Path == "" || lib.Version == "" {
 		t.Fatalf("Library() = %+v, %v; want a path and a version", lib, err)
 	}
-	open := func(t *testing.T, name string) predict.Session {
+	open := func(t *testing.T, name string) engines.Session {
 		t.Helper()
 		s, err := engine.Open(t.Context(), g.Open(t, name), predict.SessionOptions{Threads: 1})
 		if err != nil {
@@ -173,7 +174,7 @@ func Run(t *testing.T, engine predict.Engine, g Graphs) {
 	})
 }
 
-func wrongCalls(t *testing.T, s predict.Session) {
+func wrongCalls(t *testing.T, s engines.Session) {
 	x := ramp(2, 3)
 	for _, c := range []struct {
 		name    string
@@ -260,7 +261,7 @@ func brokenFolder(t *testing.T, engine predict.Engine, whole predict.Graph) {
 	}
 }
 
-func contexts(t *testing.T, engine predict.Engine, affine predict.Session, open func(*testing.T, string) predict.Session, g Graphs) {
+func contexts(t *testing.T, engine predict.Engine, affine engines.Session, open func(*testing.T, string) engines.Session, g Graphs) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	x := predict.Tensors{"x": ramp(1, 3)}
@@ -292,14 +293,14 @@ var samples = map[tensor.DType]any{
 	tensor.Uint16:   []uint16{0, math.MaxUint16, 1, 2},
 	tensor.Uint32:   []uint32{0, math.MaxUint32, 1, 2},
 	tensor.Uint64:   []uint64{0, math.MaxUint64, 1, 2},
-	tensor.Float16:  []tensor.Half{0x3c00, 0xc000, 0x7bff, 0x0001},
-	tensor.BFloat16: []tensor.Brain{0x3f80, 0xc000, 0x7f7f, 0x0001},
+	tensor.Float16:  []tensor.Float16Bits{0x3c00, 0xc000, 0x7bff, 0x0001},
+	tensor.BFloat16: []tensor.BFloat16Bits{0x3f80, 0xc000, 0x7f7f, 0x0001},
 	tensor.Float32:  []float32{math.MaxFloat32, -1, float32(math.Inf(1)), math.SmallestNonzeroFloat32},
 	tensor.Float64:  []float64{math.MaxFloat64, -1, math.Inf(-1), math.SmallestNonzeroFloat64},
 	tensor.String:   []string{"", "plain", "ünïcödé ✓", "two\nlines"},
 }
 
-func checkType(t *testing.T, s predict.Session, data any) {
+func checkType(t *testing.T, s engines.Session, data any) {
 	in := tensor.Tensor{Shape: []int64{2, 2}, Data: data}
 	out, err := s.Run(t.Context(), predict.Tensors{"x": in}, []string{"y"})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 )
 
@@ -49,7 +50,7 @@ func BenchmarkAgainstONNXRuntime(b *testing.B) {
 					outputs = append(outputs, info.GraphName)
 				}
 				var took [2]time.Duration
-				var sessions [2]predict.Session
+				var sessions [2]engines.Session
 				for i, e := range []predict.Engine{onnx.Engine(), Engine()} {
 					if sessions[i], err = e.Open(b.Context(), predict.Graph{Data: graph, Path: name}, predict.SessionOptions{Threads: 1}); err != nil {
 						b.Fatal(err)

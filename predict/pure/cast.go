@@ -5,13 +5,13 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 var cast = operator{since: 6, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
-	to := onnxends.DTypes[uint64(s.integer("to", 0))]
+	to := onnxformat.DTypes[uint64(s.integer("to", 0))]
 	s.ignore("saturate", "round_mode") // of 8-bit floats alone
 	if to == "" {
 		return nil, fmt.Errorf("its type %d is not supported", s.integer("to", 0))
@@ -56,9 +56,9 @@ func castTo(out, in *value, to tensor.DType) error {
 			}
 		}
 		return castFrom(out, in, n, to)
-	case *[]tensor.Half:
+	case *[]tensor.Float16Bits:
 		return castFrom(out, in, wideOf(*x), to)
-	case *[]tensor.Brain:
+	case *[]tensor.BFloat16Bits:
 		return castFrom(out, in, wideOf(*x), to)
 	case *[]string:
 		return parseTo(out, in, *x, to)
@@ -101,21 +101,21 @@ func castFrom[F number](out, in *value, x []F, to tensor.DType) error {
 		}
 		return nil
 	case tensor.Float16:
-		y, err := place[tensor.Half](out, in.shape...)
+		y, err := place[tensor.Float16Bits](out, in.shape...)
 		if err != nil {
 			return err
 		}
 		for i, v := range x {
-			y[i] = tensor.HalfOf(float64(v))
+			y[i] = tensor.ToFloat16(float64(v))
 		}
 		return nil
 	case tensor.BFloat16:
-		y, err := place[tensor.Brain](out, in.shape...)
+		y, err := place[tensor.BFloat16Bits](out, in.shape...)
 		if err != nil {
 			return err
 		}
 		for i, v := range x {
-			y[i] = tensor.BrainOf(float64(v))
+			y[i] = tensor.ToBFloat16(float64(v))
 		}
 		return nil
 	}

@@ -96,9 +96,9 @@ var where = operator{since: 9, inputs: [2]int{3, 3}, outputs: 1, prepare: func(n
 			return choose(out[0], in, condition, *x)
 		case *[]string:
 			return choose(out[0], in, condition, *x)
-		case *[]tensor.Half:
+		case *[]tensor.Float16Bits:
 			return choose(out[0], in, condition, *x)
-		case *[]tensor.Brain:
+		case *[]tensor.BFloat16Bits:
 			return choose(out[0], in, condition, *x)
 		}
 		return unsupported(in[1])

@@ -9,7 +9,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -324,7 +324,7 @@ func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 		case 1:
 			return packedVarints(f, func(x uint64) { t.Shape = append(t.Shape, int64(x)) })
 		case 2:
-			dtype = onnxends.DTypes[f.Varint]
+			dtype = onnxformat.DTypes[f.Varint]
 		case 4:
 			return packed32(f, func(x uint32) { wide(uint64(x)) })
 		case 5, 7, 11:
@@ -382,9 +382,9 @@ func fromBits(dtype tensor.DType, bits []uint64, texts []string) any {
 	case tensor.Uint64:
 		return bits
 	case tensor.Float16:
-		return each(bits, func(x uint64) tensor.Half { return tensor.Half(x) })
+		return each(bits, func(x uint64) tensor.Float16Bits { return tensor.Float16Bits(x) })
 	case tensor.BFloat16:
-		return each(bits, func(x uint64) tensor.Brain { return tensor.Brain(x) })
+		return each(bits, func(x uint64) tensor.BFloat16Bits { return tensor.BFloat16Bits(x) })
 	case tensor.Float32:
 		return each(bits, func(x uint64) float32 { return math.Float32frombits(uint32(x)) })
 	case tensor.Float64:
@@ -437,7 +437,7 @@ func (e *end) kind(b []byte) error {
 	return wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
 		case 1:
-			e.DType = onnxends.DTypes[f.Varint]
+			e.DType = onnxformat.DTypes[f.Varint]
 		case 2:
 			e.Shape = []int64{} // which a scalar's stays
 			return wire.Fields(f.Bytes, func(f wire.Field) error {

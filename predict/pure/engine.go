@@ -20,7 +20,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/regular"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
-	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -30,23 +30,23 @@ func Engine() predict.Engine { return engine{} }
 type engine struct{}
 
 func (engine) Info() engines.Info {
-	return engines.Info{Name: "pure", Title: "pure Go", Format: onnxends.Format, OnlyFor: "machines without ONNX Runtime"}
+	return engines.Info{Name: "pure", Title: "pure Go", Format: onnxformat.Format, OnlyFor: "machines without ONNX Runtime"}
 }
 
 // Library reports the package itself, and the module's version where the build recorded it.
-func (engine) Library() (predict.Library, error) {
+func (engine) Library() (engines.Library, error) {
 	version := "(devel)"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		version = info.Main.Version
 	}
-	return predict.Library{Path: "github.com/forgo-ml/forgo/predict/pure", Version: version}, nil
+	return engines.Library{Path: "github.com/forgo-ml/forgo/predict/pure", Version: version}, nil
 }
 
 // maxFile is how long an ONNX file may be, in bytes: the engine is for small graphs.
 const maxFile = 512 << 20
 
 // Open reads and plans a graph. Its options are not needed: a run takes one goroutine.
-func (engine) Open(ctx context.Context, g predict.Graph, _ predict.SessionOptions) (predict.Session, error) {
+func (engine) Open(ctx context.Context, g predict.Graph, _ predict.SessionOptions) (engines.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -60,9 +60,9 @@ func gathered(out, in *value, axis int, index, indexShape []int64) error {
 		return gatherFrom(out, in, *x, axis, index, shape)
 	case *[]string:
 		return gatherFrom(out, in, *x, axis, index, shape)
-	case *[]tensor.Half:
+	case *[]tensor.Float16Bits:
 		return gatherFrom(out, in, *x, axis, index, shape)
-	case *[]tensor.Brain:
+	case *[]tensor.BFloat16Bits:
 		return gatherFrom(out, in, *x, axis, index, shape)
 	}
 	return unsupported(in)

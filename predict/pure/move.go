@@ -65,9 +65,9 @@ func take(out, in *value, l *layout, shape []int64) error {
 		return takeFrom(out, *x, l, shape)
 	case *[]string:
 		return takeFrom(out, *x, l, shape)
-	case *[]tensor.Half:
+	case *[]tensor.Float16Bits:
 		return takeFrom(out, *x, l, shape)
-	case *[]tensor.Brain:
+	case *[]tensor.BFloat16Bits:
 		return takeFrom(out, *x, l, shape)
 	}
 	return unsupported(in)
@@ -120,9 +120,9 @@ func put(out, in *value, l *layout) error {
 		return putInto(out, *x, l)
 	case *[]string:
 		return putInto(out, *x, l)
-	case *[]tensor.Half:
+	case *[]tensor.Float16Bits:
 		return putInto(out, *x, l)
-	case *[]tensor.Brain:
+	case *[]tensor.BFloat16Bits:
 		return putInto(out, *x, l)
 	}
 	return unsupported(in)
@@ -211,10 +211,10 @@ func makeLike(out, in *value, shape []int64) error {
 		_, err = place[float64](out, shape...)
 	case *[]string:
 		_, err = place[string](out, shape...)
-	case *[]tensor.Half:
-		_, err = place[tensor.Half](out, shape...)
-	case *[]tensor.Brain:
-		_, err = place[tensor.Brain](out, shape...)
+	case *[]tensor.Float16Bits:
+		_, err = place[tensor.Float16Bits](out, shape...)
+	case *[]tensor.BFloat16Bits:
+		_, err = place[tensor.BFloat16Bits](out, shape...)
 	default:
 		err = unsupported(in)
 	}

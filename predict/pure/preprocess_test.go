@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 )
 
@@ -25,7 +26,7 @@ func TestPreprocessing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".onnx"), func(t *testing.T) {
-			open := func(e predict.Engine) predict.Session {
+			open := func(e predict.Engine) engines.Session {
 				data, err := os.ReadFile(file)
 				if err != nil {
 					t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/predicttest"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -104,7 +105,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 // network is 64-32-32-10 with softmax, as the digits bundle has.
-func network(t testing.TB) predict.Session {
+func network(t testing.TB) engines.Session {
 	t.Helper()
 	s, err := Engine().Open(t.Context(), predict.Graph{Path: filepath.Join(graphs, "network.onnx")}, predict.SessionOptions{})
 	if err != nil {

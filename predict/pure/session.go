@@ -10,7 +10,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
-	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -71,7 +71,7 @@ func (s *session) Threads() int { return 1 }
 
 // OutputShape takes sizes from inputs whose dimensions are called the same.
 func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
-	return onnxends.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
+	return onnxformat.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
 }
 
 // Close lets the graph go; there is nothing to free.

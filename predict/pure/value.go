@@ -121,9 +121,9 @@ func (v *value) set(t tensor.Tensor) error {
 		share(v, d)
 	case []string:
 		share(v, d)
-	case []tensor.Half:
+	case []tensor.Float16Bits:
 		share(v, d)
-	case []tensor.Brain:
+	case []tensor.BFloat16Bits:
 		share(v, d)
 	default:
 		return fmt.Errorf("tensors of %T are not supported", t.Data)
@@ -174,9 +174,9 @@ func (v *value) forget() {
 		*p = nil
 	case *[]string:
 		*p = nil
-	case *[]tensor.Half:
+	case *[]tensor.Float16Bits:
 		*p = nil
-	case *[]tensor.Brain:
+	case *[]tensor.BFloat16Bits:
 		*p = nil
 	}
 }
@@ -209,9 +209,9 @@ func (v *value) tensor() tensor.Tensor {
 		t.Data = *p
 	case *[]string:
 		t.Data = *p
-	case *[]tensor.Half:
+	case *[]tensor.Float16Bits:
 		t.Data = *p
-	case *[]tensor.Brain:
+	case *[]tensor.BFloat16Bits:
 		t.Data = *p
 	}
 	return t
@@ -283,9 +283,9 @@ func (v *value) kind() kind {
 		return kindFloat64
 	case *[]string:
 		return kindString
-	case *[]tensor.Half:
+	case *[]tensor.Float16Bits:
 		return kindFloat16
-	case *[]tensor.Brain:
+	case *[]tensor.BFloat16Bits:
 		return kindBFloat16
 	}
 	return kindNone
@@ -363,9 +363,9 @@ func (v *value) copy(from *value, shape []int64) error {
 		return duplicate(v, *p, shape)
 	case *[]string:
 		return duplicate(v, *p, shape)
-	case *[]tensor.Half:
+	case *[]tensor.Float16Bits:
 		return duplicate(v, *p, shape)
-	case *[]tensor.Brain:
+	case *[]tensor.BFloat16Bits:
 		return duplicate(v, *p, shape)
 	}
 	return unsupported(from)

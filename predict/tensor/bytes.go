@@ -73,9 +73,9 @@ func FromBytes(dtype DType, raw []byte, shape ...int64) (Tensor, error) {
 	case Uint16:
 		t.Data = view[uint16](raw)
 	case Float16:
-		t.Data = view[Half](raw)
+		t.Data = view[Float16Bits](raw)
 	case BFloat16:
-		t.Data = view[Brain](raw)
+		t.Data = view[BFloat16Bits](raw)
 	case Int32:
 		t.Data = view[int32](raw)
 	case Uint32:
@@ -106,9 +106,9 @@ func (t Tensor) Bytes() ([]byte, error) {
 		return bytesOf(data), nil
 	case []uint16:
 		return bytesOf(data), nil
-	case []Half:
+	case []Float16Bits:
 		return bytesOf(data), nil
-	case []Brain:
+	case []BFloat16Bits:
 		return bytesOf(data), nil
 	case []int32:
 		return bytesOf(data), nil

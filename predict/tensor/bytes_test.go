@@ -25,8 +25,8 @@ func TestBytesRoundTrip(t *testing.T) {
 		[]uint64{math.MaxUint64, 5},
 		[]float32{float32(math.Inf(-1)), 0.1},
 		[]float64{math.Inf(1), 0.1},
-		[]tensor.Half{0x7c00, 0x3c00},
-		[]tensor.Brain{0x7f80, 0x3f80},
+		[]tensor.Float16Bits{0x7c00, 0x3c00},
+		[]tensor.BFloat16Bits{0x7f80, 0x3f80},
 		[]string{"", "a\x00b"},
 	} {
 		want := tensor.Tensor{Shape: []int64{2, 1}, Data: data}

@@ -53,9 +53,9 @@ func scaled(got, want float64) float64 {
 
 func number(v reflect.Value) (float64, bool) {
 	switch x := v.Interface().(type) {
-	case Half:
+	case Float16Bits:
 		return x.Float64(), true
-	case Brain:
+	case BFloat16Bits:
 		return x.Float64(), true
 	}
 	switch {
@@ -70,7 +70,7 @@ func number(v reflect.Value) (float64, bool) {
 }
 
 // Float64 widens the number exactly.
-func (h Half) Float64() float64 {
+func (h Float16Bits) Float64() float64 {
 	sign := 1.0
 	if h&0x8000 != 0 {
 		sign = -1
@@ -89,7 +89,7 @@ func (h Half) Float64() float64 {
 }
 
 // Float64 widens the number exactly.
-func (b Brain) Float64() float64 { return float64(math.Float32frombits(uint32(b) << 16)) }
+func (b BFloat16Bits) Float64() float64 { return float64(math.Float32frombits(uint32(b) << 16)) }
 
 // Floats returns the tensor's numbers widened to float64, in order, copied. It fails for
 // strings and booleans.

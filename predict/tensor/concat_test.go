@@ -20,8 +20,8 @@ var values = []any{
 	[]uint16{1, 2, 3, 4},
 	[]uint32{1, 2, 3, 4},
 	[]uint64{1, 2, 3, 4},
-	[]tensor.Half{1, 2, 3, 4},
-	[]tensor.Brain{1, 2, 3, 4},
+	[]tensor.Float16Bits{1, 2, 3, 4},
+	[]tensor.BFloat16Bits{1, 2, 3, 4},
 	[]float32{1, 2, 3, 4},
 	[]float64{1, 2, 3, 4},
 	[]string{"a", "b", "c", "d"},
@@ -156,7 +156,7 @@ func TestCheckRefuses(t *testing.T) {
 
 func TestSize(t *testing.T) {
 	for want, x := range map[int64]tensor.Tensor{
-		37: {Shape: []int64{2}, Data: []string{"hello", ""}}, 16: {Shape: []int64{2}, Data: []float64{1, 2}}, 6: {Shape: []int64{3}, Data: []tensor.Half{1, 2, 3}},
+		37: {Shape: []int64{2}, Data: []string{"hello", ""}}, 16: {Shape: []int64{2}, Data: []float64{1, 2}}, 6: {Shape: []int64{3}, Data: []tensor.Float16Bits{1, 2, 3}},
 	} {
 		if got := x.Size(); got != want {
 			t.Errorf("%v takes %d bytes, not %d", x, got, want)

@@ -91,10 +91,10 @@ func AppendElements(dst []byte, t Tensor, from, to int, n Floats) []byte {
 		return floats(dst, data[from:to], 32, n, func(x float32) float64 { return float64(x) })
 	case []float64:
 		return floats(dst, data[from:to], 64, n, func(x float64) float64 { return x })
-	case []Half:
-		return floats(dst, data[from:to], 32, n, Half.Float64)
-	case []Brain:
-		return floats(dst, data[from:to], 32, n, Brain.Float64)
+	case []Float16Bits:
+		return floats(dst, data[from:to], 32, n, Float16Bits.Float64)
+	case []BFloat16Bits:
+		return floats(dst, data[from:to], 32, n, BFloat16Bits.Float64)
 	case []int8:
 		return list(dst, data[from:to], appendInt[int8])
 	case []int16:
@@ -119,7 +119,7 @@ func AppendElements(dst []byte, t Tensor, from, to int, n Floats) []byte {
 	return dst
 }
 
-func floats[T Half | Brain | float32 | float64](dst []byte, data []T, bits int, n Floats, wide func(T) float64) []byte {
+func floats[T Float16Bits | BFloat16Bits | float32 | float64](dst []byte, data []T, bits int, n Floats, wide func(T) float64) []byte {
 	for i, x := range data {
 		if i > 0 {
 			dst = append(dst, ',')

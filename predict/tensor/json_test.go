@@ -19,7 +19,7 @@ func TestAppend(t *testing.T) {
 	if got := string(tensor.AppendNested(nil, x, tensor.Bare)); got != `[[[0.1,-Infinity]],[[NaN,1e-09]]]` {
 		t.Error(got)
 	}
-	if got := string(tensor.AppendNested(nil, tensor.Tensor{Shape: []int64{}, Data: []tensor.Half{0x3c00}}, tensor.Bare)); got != `1` {
+	if got := string(tensor.AppendNested(nil, tensor.Tensor{Shape: []int64{}, Data: []tensor.Float16Bits{0x3c00}}, tensor.Bare)); got != `1` {
 		t.Error(got)
 	}
 	if got := string(tensor.AppendNestedBase64(nil, []int64{2, 1}, []string{"a\x00", ""})); got != `[[{"b64":"YQA="}],[{"b64":""}]]` {
@@ -39,7 +39,7 @@ func TestFloatsInJSON(t *testing.T) {
 	}{
 		{tensor.Tensor{Shape: []int64{7}, Data: []float32{1, -0.5, 0, 1e21, 1e-9, float32(inf), 16777216}}, `[1.0,-0.5,0.0,1e+21,1e-09,Infinity,16777216.0]`},
 		{tensor.Tensor{Shape: []int64{2}, Data: []float64{math.Copysign(0, -1), math.NaN()}}, `[-0.0,NaN]`},
-		{tensor.Tensor{Shape: []int64{1}, Data: []tensor.Half{0x3c00}}, `[1.0]`},
+		{tensor.Tensor{Shape: []int64{1}, Data: []tensor.Float16Bits{0x3c00}}, `[1.0]`},
 		{tensor.Tensor{Shape: []int64{2}, Data: []int64{1, -2}}, `[1,-2]`},
 	} {
 		if got := string(tensor.AppendFlat(nil, c.t, tensor.Decimal)); got != c.want {

@@ -30,13 +30,13 @@ var safetensorsTypes = map[string]func(raw []byte) any{
 	"U16":  decode[uint16],
 	"U32":  decode[uint32],
 	"U64":  decode[uint64],
-	"F16":  decode[Half],
-	"BF16": decode[Brain],
+	"F16":  decode[Float16Bits],
+	"BF16": decode[BFloat16Bits],
 	"F32":  decode[float32],
 	"F64":  decode[float64],
 }
 
-func decode[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | Half | Brain | float32 | float64](raw []byte) any {
+func decode[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | Float16Bits | BFloat16Bits | float32 | float64](raw []byte) any {
 	var zero T
 	size := int(unsafe.Sizeof(zero))
 	if len(raw)%size != 0 {
@@ -112,13 +112,13 @@ func ReadSafetensors(file []byte) (Map, error) {
 	return out, nil
 }
 
-// Lengths ends the name of a string tensor's second half: see [Texts].
+// Lengths ends the name of a string tensor's second half: see [JoinStrings].
 const Lengths = ":lengths"
 
-// Texts returns the string tensor that safetensors, which has none, keeps as two: the bytes of
+// JoinStrings returns the string tensor that safetensors, which has none, keeps as two: the bytes of
 // all elements in row-major order and, under its name with [Lengths], their lengths in the
 // tensor's shape.
-func Texts(all, lengths Tensor) (Tensor, error) {
+func JoinStrings(all, lengths Tensor) (Tensor, error) {
 	raw, isBytes := all.Data.([]uint8)
 	sizes, isLengths := lengths.Data.([]int64)
 	if !isBytes || !isLengths {

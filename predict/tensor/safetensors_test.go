@@ -71,7 +71,7 @@ func TestReadSafetensors(t *testing.T) {
 
 func TestTexts(t *testing.T) {
 	raw := tensor.Tensor{Shape: []int64{5}, Data: []uint8("héo!")}
-	got, err := tensor.Texts(raw, tensor.Tensor{Shape: []int64{2, 2}, Data: []int64{3, 0, 1, 1}})
+	got, err := tensor.JoinStrings(raw, tensor.Tensor{Shape: []int64{2, 2}, Data: []int64{3, 0, 1, 1}})
 	if want := []string{"hé", "", "o", "!"}; err != nil || !slices.Equal(got.Data.([]string), want) || got.Rows() != 2 {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
@@ -84,11 +84,11 @@ func TestTexts(t *testing.T) {
 		"bytes that remain": {tensor.Tensor{Shape: []int64{2}, Data: []int64{2, 2}}, "1 bytes are left"},
 		"other lengths":     {tensor.Tensor{Shape: []int64{1}, Data: []int32{5}}, "int32"},
 	} {
-		if got, err := tensor.Texts(raw, c.lengths); err == nil || !strings.Contains(err.Error(), c.says) {
+		if got, err := tensor.JoinStrings(raw, c.lengths); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, %v; want %q", name, got, err, c.says)
 		}
 	}
-	if got, err := tensor.Texts(tensor.Tensor{Shape: []int64{1}, Data: []int8{1}}, tensor.Tensor{Shape: []int64{1}, Data: []int64{1}}); err == nil {
+	if got, err := tensor.JoinStrings(tensor.Tensor{Shape: []int64{1}, Data: []int8{1}}, tensor.Tensor{Shape: []int64{1}, Data: []int64{1}}); err == nil {
 		t.Errorf("of int8: %v", got)
 	}
 }

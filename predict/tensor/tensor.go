@@ -31,15 +31,15 @@ const (
 	String   DType = "string"
 )
 
-// Half is an IEEE 754 binary16 number by its bits; Go has no such type.
-type Half uint16
+// Float16Bits is an IEEE 754 binary16 number by its bits; Go has no such type.
+type Float16Bits uint16
 
-// Brain is a bfloat16 number by its bits: the upper half of a float32.
-type Brain uint16
+// BFloat16Bits is a bfloat16 number by its bits: the upper half of a float32.
+type BFloat16Bits uint16
 
 // Element lists the Go types that tensor data may have.
 type Element interface {
-	bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | Half | Brain | float32 | float64 | string
+	bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | Float16Bits | BFloat16Bits | float32 | float64 | string
 }
 
 // Tensor is a dense array in row-major order.
@@ -114,9 +114,9 @@ func (t Tensor) DType() DType {
 		return Uint32
 	case []uint64:
 		return Uint64
-	case []Half:
+	case []Float16Bits:
 		return Float16
-	case []Brain:
+	case []BFloat16Bits:
 		return BFloat16
 	case []float32:
 		return Float32

@@ -62,7 +62,7 @@ func (g *MetaGraph) signature(name string) (*SignatureDef, error) {
 
 // choose returns the inputs and outputs that are meant: names of the signature, or of
 // operations, with ":INDEX" or, for index 0, without.
-func (g *MetaGraph) choose(want predict.Graph) (inputs, outputs []End, err error) {
+func (g *MetaGraph) choose(want predict.Graph) (inputs, outputs []NamedTensor, err error) {
 	s, err := g.signature(want.Signature)
 	if err != nil {
 		return nil, nil, err
@@ -77,7 +77,7 @@ func (g *MetaGraph) choose(want predict.Graph) (inputs, outputs []End, err error
 	return inputs, outputs, err
 }
 
-func (g *MetaGraph) pick(kind string, names []string, signed []End, others []tensor.Spec, hasSignature bool) ([]End, error) {
+func (g *MetaGraph) pick(kind string, names []string, signed []NamedTensor, others []tensor.Spec, hasSignature bool) ([]NamedTensor, error) {
 	if len(names) == 0 {
 		switch {
 		case hasSignature:
@@ -96,22 +96,22 @@ func (g *MetaGraph) pick(kind string, names []string, signed []End, others []ten
 		}
 		return nil, fmt.Errorf("it has no signature that says which its %ss are: name them; there is %s", kind, candidates(nil, others))
 	}
-	var out []End
+	var out []NamedTensor
 	for _, name := range names {
-		if i := slices.IndexFunc(signed, func(e End) bool { return e.Name == name && e.Tensor != "" }); i >= 0 {
+		if i := slices.IndexFunc(signed, func(e NamedTensor) bool { return e.Name == name && e.Tensor != "" }); i >= 0 {
 			out = append(out, signed[i])
 			continue
 		}
 		if operation, _ := split(name); g.nodes[operation] == nil {
 			return nil, fmt.Errorf("it has no %s %q; there is %s", kind, name, candidates(signed, others))
 		}
-		out = append(out, End{Spec: tensor.Spec{Name: name}, Tensor: name})
+		out = append(out, NamedTensor{Spec: tensor.Spec{Name: name}, Tensor: name})
 	}
 	return out, nil
 }
 
 // candidates lists what may have been meant, for an error message.
-func candidates(signed []End, others []tensor.Spec) string {
+func candidates(signed []NamedTensor, others []tensor.Spec) string {
 	var have []string
 	for _, e := range signed {
 		have = append(have, e.Name)
@@ -143,8 +143,8 @@ func split(name string) (operation string, index int) {
 	return name, 0
 }
 
-// ends finds the graph's own inputs and outputs.
-func (g *MetaGraph) ends(order []*node) {
+// findTensors finds the graph's own inputs and outputs.
+func (g *MetaGraph) findTensors(order []*node) {
 	saver, _ := split(g.savedPaths)
 	consumers := map[string][]*node{}
 	var reached []*node

@@ -39,11 +39,11 @@ func (e engine) Inspect(g predict.Graph) (i engines.Inspection, err error) {
 	for _, g := range graphs {
 		found := engines.InspectedGraph{
 			Tags: g.Tags, TensorFlow: g.Version, Operations: g.Ops, Signatures: []engines.InspectedSignature{},
-			Placeholders: engines.Ends(g.Placeholders), Unconsumed: engines.Ends(g.Results),
+			Placeholders: engines.TensorInfos(g.Placeholders), Unconsumed: engines.TensorInfos(g.Results),
 		}
 		in, out := found.Placeholders, found.Unconsumed
 		for _, s := range g.Signatures {
-			signature := engines.InspectedSignature{Name: s.Name, Method: s.Method, Inputs: signedEnds(s.Inputs), Outputs: signedEnds(s.Outputs)}
+			signature := engines.InspectedSignature{Name: s.Name, Method: s.Method, Inputs: signedTensors(s.Inputs), Outputs: signedTensors(s.Outputs)}
 			found.Signatures = append(found.Signatures, signature)
 			if s.Name == DefaultSignature || len(g.Signatures) == 1 {
 				in, out = signature.Inputs, signature.Outputs
@@ -57,10 +57,10 @@ func (e engine) Inspect(g predict.Graph) (i engines.Inspection, err error) {
 	return i, nil
 }
 
-func signedEnds(signed []End) []engines.End {
-	out := []engines.End{}
+func signedTensors(signed []NamedTensor) []engines.TensorInfo {
+	out := []engines.TensorInfo{}
 	for _, e := range signed {
-		out = append(out, engines.End{Name: e.Name, GraphName: e.Tensor, DType: e.DType, Shape: e.Shape})
+		out = append(out, engines.TensorInfo{Name: e.Name, GraphName: e.Tensor, DType: e.DType, Shape: e.Shape})
 	}
 	return out
 }

@@ -8,7 +8,7 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/internal/clib"
 	"github.com/forgo-ml/forgo/predict/internal/sharedlib"
 )
@@ -20,15 +20,15 @@ const EnvLibrary = "FORGO_TENSORFLOW"
 // loaded is the process's one TensorFlow.
 var loaded struct {
 	sync.Mutex
-	library predict.Library
+	library engines.Library
 }
 
-func (e engine) Library() (predict.Library, error) {
+func (e engine) Library() (engines.Library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
 	if loaded.library.Path != "" {
 		if e.library != "" && e.library != loaded.library.Path {
-			return predict.Library{}, fmt.Errorf("load TensorFlow from %s: this process already has %s", e.library, loaded.library.Path)
+			return engines.Library{}, fmt.Errorf("load TensorFlow from %s: this process already has %s", e.library, loaded.library.Path)
 		}
 		return loaded.library, nil
 	}
@@ -40,9 +40,9 @@ func (e engine) Library() (predict.Library, error) {
 }
 
 // find loads the first TensorFlow that has what is needed: of a wheel, or a release for C.
-func find(option string) (predict.Library, error) {
+func find(option string) (engines.Library, error) {
 	if runtime.GOOS == "windows" {
-		return predict.Library{}, errors.New("load TensorFlow: on Windows forgo runs no SavedModels; export the model as ONNX")
+		return engines.Library{}, errors.New("load TensorFlow: on Windows forgo runs no SavedModels; export the model as ONNX")
 	}
 	files := []string{"libtensorflow_cc.so*", "libtensorflow.so*"}
 	if runtime.GOOS == "darwin" {

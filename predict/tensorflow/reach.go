@@ -135,7 +135,7 @@ func (g *MetaGraph) reaching(operations map[string]bool) (map[string]bool, error
 }
 
 // safeToRun refuses outputs that cannot be computed without reaching outside the process.
-func (g *MetaGraph) safeToRun(inputs, outputs []End) error {
+func (g *MetaGraph) safeToRun(inputs, outputs []NamedTensor) error {
 	w := walker{g: g, fed: map[string]bool{}, clean: map[string]bool{}}
 	for _, e := range inputs {
 		w.fed[canonical(e.Tensor)] = true

@@ -57,8 +57,8 @@ func metaGraph(t *testing.T, nodes [][]byte, functions ...[]byte) MetaGraph {
 	return g
 }
 
-func end1(tensor1 string) []End {
-	return []End{{Spec: tensor.Spec{Name: tensor1}, Tensor: tensor1}}
+func end1(tensor1 string) []NamedTensor {
+	return []NamedTensor{{Spec: tensor.Spec{Name: tensor1}, Tensor: tensor1}}
 }
 
 func TestSafeToRun(t *testing.T) {

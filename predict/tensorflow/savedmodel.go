@@ -50,12 +50,12 @@ type MetaGraph struct {
 type SignatureDef struct {
 	Name    string
 	Method  string
-	Inputs  []End
-	Outputs []End
+	Inputs  []NamedTensor
+	Outputs []NamedTensor
 }
 
-// End is an input or output of a signature: a name and the tensor behind it.
-type End struct {
+// NamedTensor is an input or output of a signature: a name and the tensor behind it.
+type NamedTensor struct {
 	tensor.Spec
 	Tensor string // "OPERATION:INDEX"; "" for sparse and composite tensors
 }
@@ -208,7 +208,7 @@ func readMetaGraph(b []byte) (MetaGraph, error) {
 		}
 		return hidden
 	})
-	g.ends(g.order)
+	g.findTensors(g.order)
 	return g, err
 }
 
@@ -369,7 +369,7 @@ func (g *MetaGraph) collection(b []byte, assets *[][]byte) error {
 }
 
 func readSignature(b []byte) (SignatureDef, error) {
-	s := SignatureDef{Inputs: []End{}, Outputs: []End{}}
+	s := SignatureDef{Inputs: []NamedTensor{}, Outputs: []NamedTensor{}}
 	name, value, err := wire.Entry(b)
 	if err != nil {
 		return s, err
@@ -378,7 +378,7 @@ func readSignature(b []byte) (SignatureDef, error) {
 	err = wire.Fields(value, func(f wire.Field) error {
 		switch f.Number {
 		case 1, 2:
-			e, err := readEnd(f.Bytes)
+			e, err := readNamedTensor(f.Bytes)
 			if f.Number == 1 {
 				s.Inputs = append(s.Inputs, e)
 			} else {
@@ -390,14 +390,14 @@ func readSignature(b []byte) (SignatureDef, error) {
 		}
 		return nil
 	})
-	byName := func(a, b End) int { return strings.Compare(a.Name, b.Name) }
+	byName := func(a, b NamedTensor) int { return strings.Compare(a.Name, b.Name) }
 	slices.SortFunc(s.Inputs, byName)
 	slices.SortFunc(s.Outputs, byName)
 	return s, err
 }
 
-func readEnd(b []byte) (End, error) {
-	var e End
+func readNamedTensor(b []byte) (NamedTensor, error) {
+	var e NamedTensor
 	name, info, err := wire.Entry(b)
 	if err != nil {
 		return e, err

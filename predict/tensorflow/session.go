@@ -13,13 +13,14 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // session is a signature of a loaded graph.
 type session struct {
 	*opened
-	inputs, outputs []end
+	inputs, outputs []graphTensor
 	// others are the graph's other signatures; nil for one of these, which does not own the graph.
 	others map[string]*session
 }
@@ -41,8 +42,8 @@ const (
 	maxLeft = 4
 )
 
-// end is an input or output, found in the graph.
-type end struct {
+// graphTensor is an input or output, found in the graph.
+type graphTensor struct {
 	tensor.Spec
 	at output
 }
@@ -80,11 +81,11 @@ func config(threads int) []byte {
 }
 
 // find looks the ends up in the graph, and takes from there what they do not say themselves.
-func (s *opened) find(ends []End) ([]end, error) {
-	var out []end
-	for _, e := range ends {
+func (s *opened) find(tensors []NamedTensor) ([]graphTensor, error) {
+	var out []graphTensor
+	for _, e := range tensors {
 		operation, index := split(e.Tensor)
-		found := end{Spec: e.Spec}
+		found := graphTensor{Spec: e.Spec}
 		at, number, shape, known := findOutput(s.graph, operation, index)
 		if number == 0 {
 			return nil, fmt.Errorf("operation %q has no output %d", operation, index)
@@ -101,9 +102,9 @@ func (s *opened) find(ends []End) ([]end, error) {
 	return out, nil
 }
 
-func specs(ends []end) []tensor.Spec {
-	out := make([]tensor.Spec, len(ends))
-	for i, e := range ends {
+func specs(tensors []graphTensor) []tensor.Spec {
+	out := make([]tensor.Spec, len(tensors))
+	for i, e := range tensors {
 		out[i] = e.Spec
 	}
 	return out
@@ -116,7 +117,7 @@ func (s *session) Outputs() []tensor.Spec { return specs(s.outputs) }
 func (s *opened) Left() int { return int(s.left.Load()) }
 
 // Signed returns the session of another signature.
-func (s *session) Signed(name string) predict.Session {
+func (s *session) Signed(name string) engines.Session {
 	if other := s.others[name]; other != nil {
 		return other
 	}
@@ -215,10 +216,10 @@ type run struct {
 	at      []output // inputs, then outputs
 	values  []uintptr
 	inputs  int // how many of them
-	fetched []end
+	fetched []graphTensor
 }
 
-func (s *session) prepare(inputs predict.Tensors, fetched []end) (_ *run, err error) {
+func (s *session) prepare(inputs predict.Tensors, fetched []graphTensor) (_ *run, err error) {
 	s.closing.RLock()
 	r := &run{s: s, values: make([]uintptr, len(s.inputs)+len(fetched)), inputs: len(s.inputs), fetched: fetched} // never empty, see check
 	defer func() {
@@ -267,7 +268,7 @@ func (r *run) answer(err error) (predict.Tensors, error) {
 
 // check holds a call to the graph, and returns the outputs asked for, in the graph's order:
 // TensorFlow prepares anew for each other order.
-func (s *session) check(inputs predict.Tensors, outputs []string) ([]end, error) {
+func (s *session) check(inputs predict.Tensors, outputs []string) ([]graphTensor, error) {
 	for _, in := range s.inputs {
 		t, ok := inputs[in.Name]
 		if !ok {
@@ -281,11 +282,11 @@ func (s *session) check(inputs predict.Tensors, outputs []string) ([]end, error)
 		return nil, fmt.Errorf("%d inputs given, the model has %d", len(inputs), len(s.inputs))
 	}
 	for _, name := range outputs {
-		if !slices.ContainsFunc(s.outputs, func(o end) bool { return o.Name == name }) {
+		if !slices.ContainsFunc(s.outputs, func(o graphTensor) bool { return o.Name == name }) {
 			return nil, fmt.Errorf("the model has no output %q", name)
 		}
 	}
-	var fetched []end
+	var fetched []graphTensor
 	for _, o := range s.outputs {
 		if slices.Contains(outputs, o.Name) {
 			fetched = append(fetched, o)

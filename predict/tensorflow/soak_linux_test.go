@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
@@ -18,7 +19,7 @@ func TestMemory(t *testing.T) {
 		t.Skip("1,000 loads and 100,000 runs")
 	}
 	x := predict.Tensors{"words": {Shape: []int64{2, 2}, Data: []string{"serve", "forgo", strings.Repeat("long ", 100), ""}}}
-	run := func(s predict.Session) {
+	run := func(s engines.Session) {
 		if _, err := s.Run(t.Context(), x, []string{"number", "loud"}); err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // Option changes how the engine is set up.
@@ -52,7 +53,7 @@ type engine struct {
 
 // Open opens a graph of a SavedModel's folder. Its ends are those of the signature, or the
 // tensors that g names.
-func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	s, err := e.open(ctx, g, o)
 	if err != nil {
 		return nil, fmt.Errorf("open SavedModel: %s: %w", filepath.Base(g.Path), err)
@@ -120,7 +121,7 @@ func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 
 // call finds the inputs and outputs that are meant.
 func (s *session) call(e engine, m *MetaGraph, g predict.Graph) error {
-	inputs, outputs, err := e.ends(m, g)
+	inputs, outputs, err := e.namedTensors(m, g)
 	if err != nil {
 		return err
 	}
@@ -158,11 +159,11 @@ func (e engine) check(g predict.Graph) (*MetaGraph, error) {
 			return nil, err
 		}
 	}
-	if _, _, err := e.ends(chosen, g); err != nil {
+	if _, _, err := e.namedTensors(chosen, g); err != nil {
 		return nil, err
 	}
 	for _, other := range others(g) {
-		if _, _, err := e.ends(chosen, other); err != nil {
+		if _, _, err := e.namedTensors(chosen, other); err != nil {
 			return nil, fmt.Errorf("signature %q: %w", other.Signature, err)
 		}
 	}
@@ -174,8 +175,8 @@ func (e engine) check(g predict.Graph) (*MetaGraph, error) {
 	return chosen, chosen.complete(g.Path)
 }
 
-// ends are the inputs and outputs that are meant, if they may be run.
-func (e engine) ends(m *MetaGraph, g predict.Graph) (inputs, outputs []End, err error) {
+// namedTensors are the inputs and outputs that are meant, if they may be run.
+func (e engine) namedTensors(m *MetaGraph, g predict.Graph) (inputs, outputs []NamedTensor, err error) {
 	if inputs, outputs, err = m.choose(g); err != nil || e.files {
 		return inputs, outputs, err
 	}

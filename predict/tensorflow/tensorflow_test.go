@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/predicttest"
@@ -33,7 +34,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func open(t *testing.T, g predict.Graph, options ...tensorflow.Option) predict.Session {
+func open(t *testing.T, g predict.Graph, options ...tensorflow.Option) engines.Session {
 	t.Helper()
 	s, err := tensorflow.Engine(options...).Open(t.Context(), g, predict.SessionOptions{})
 	if err != nil {

@@ -17,14 +17,14 @@ import (
 // requests run together; a request may have more, and then runs alone.
 func configOf(m *served.Model) *pb.ModelConfig {
 	stats, manifest, graph := m.Stats(), m.Manifest(), m.Engine().Info.Format
-	inputs, outputs := ends(m)
+	inputs, outputs := metadata(m)
 	batch := int32(stats.MaxBatchRows)
 	for _, e := range append(inputs, outputs...) {
 		if len(e.Shape) == 0 || e.Shape[0] >= 0 { // no batch to leave out
 			batch = 0
 		}
 	}
-	dims := func(e end) []int64 {
+	dims := func(e tensorMetadata) []int64 {
 		if batch > 0 {
 			return e.Shape[1:]
 		}

@@ -70,14 +70,14 @@ func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest)
 		return nil, reply.RPC(err)
 	}
 	defer m.Release()
-	list := func(ends []end) []*pb.ModelMetadataResponse_TensorMetadata {
+	list := func(tensors []tensorMetadata) []*pb.ModelMetadataResponse_TensorMetadata {
 		var out []*pb.ModelMetadataResponse_TensorMetadata
-		for _, e := range ends {
+		for _, e := range tensors {
 			out = append(out, &pb.ModelMetadataResponse_TensorMetadata{Name: e.Name, Datatype: e.Datatype, Shape: e.Shape})
 		}
 		return out
 	}
-	inputs, outputs := ends(m)
+	inputs, outputs := metadata(m)
 	return &pb.ModelMetadataResponse{
 		Name: m.Name, Versions: versions(s.models, m.Name), Platform: m.Engine().Info.Format.Platform,
 		Inputs: list(inputs), Outputs: list(outputs),

@@ -284,7 +284,7 @@ func (in inputs) tooMany(i int) error {
 
 // described lists what a client may send, for error messages.
 func described(m *served.Model) string {
-	inputs, _ := ends(m)
+	inputs, _ := metadata(m)
 	text := ""
 	for i, in := range inputs {
 		if i > 0 {
@@ -317,20 +317,20 @@ func (in input) pictures(r *served.Request, at int) (predict.Tensors, error) {
 	return r.Pictures(encoded, func(i int) string { return fmt.Sprintf("inputs[%d] %q: element %d", at, Picture, i) })
 }
 
-// end is one input or output in a model's metadata.
-type end struct {
+// tensorMetadata is one input or output in a model's metadata.
+type tensorMetadata struct {
 	Name     string  `json:"name"`
 	Datatype string  `json:"datatype"`
 	Shape    []int64 `json:"shape"`
 }
 
-// ends lists what a model takes and gives. A picture model's input is its encoded pictures, in the
+// metadata lists what a model takes and gives. A picture model's input is its encoded pictures, in the
 // shape that Triton's tools can give a batch of; [N] is taken too.
-func ends(m *served.Model) (inputs, outputs []end) {
-	list := func(infos []bundle.TensorInfo) []end {
-		out := make([]end, len(infos))
+func metadata(m *served.Model) (inputs, outputs []tensorMetadata) {
+	list := func(infos []bundle.TensorInfo) []tensorMetadata {
+		out := make([]tensorMetadata, len(infos))
 		for i, info := range infos {
-			out[i] = end{info.Name, wire.Datatype(info.DType), info.Spec().Shape}
+			out[i] = tensorMetadata{info.Name, wire.Datatype(info.DType), info.Spec().Shape}
 		}
 		return out
 	}
@@ -338,7 +338,7 @@ func ends(m *served.Model) (inputs, outputs []end) {
 	inputs = list(manifest.Inputs)
 	for i := range inputs {
 		if p := manifest.Picture; p != nil && inputs[i].Name == p.Input {
-			inputs[i] = end{Picture, "BYTES", []int64{-1, 1}}
+			inputs[i] = tensorMetadata{Picture, "BYTES", []int64{-1, 1}}
 		}
 	}
 	return inputs, list(manifest.Shown())

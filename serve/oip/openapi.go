@@ -50,7 +50,7 @@ func (b builder) model(d model, version string) {
 }
 
 func (b builder) metadata(d model) *openapi.Schema {
-	ends := func(specs []tensor.Spec) *openapi.Schema {
+	tensors := func(specs []tensor.Spec) *openapi.Schema {
 		s := &openapi.Schema{Type: "array", Items: openapi.Never()}
 		for _, spec := range specs {
 			s.PrefixItems = append(s.PrefixItems, openapi.Object(
@@ -89,7 +89,7 @@ func (b builder) metadata(d model) *openapi.Schema {
 	return b.Schema(d.Prefix+"Metadata", openapi.Object(
 		openapi.Property("name", openapi.Constant(d.Name)), openapi.Property("versions", openapi.List(openapi.Text(), 1, -1)),
 		openapi.Property("platform", openapi.Constant(d.Engine().Info.Format.Platform)),
-		openapi.Property("inputs", ends(inputs)), openapi.Property("outputs", ends(d.OutputSpecs)),
+		openapi.Property("inputs", tensors(inputs)), openapi.Property("outputs", tensors(d.OutputSpecs)),
 		openapi.Property("parameters", openapi.Object(
 			openapi.Property("digest", openapi.About(openapi.Text(), "The SHA-256 of the bundle's manifest: the model's identity.")),
 			openapi.Property("labels", labels), openapi.Property("parity", openapi.About(parity, "What the replay of the golden cases found.")),

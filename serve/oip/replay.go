@@ -61,7 +61,7 @@ func (s calls) forms(plain, binary string) []replay.Form {
 }
 
 // stack returns a batch of cases by the server's names.
-func (s calls) stack(e replay.Ends, cases []bundle.Recorded) (tensor.Map, error) {
+func (s calls) stack(e replay.Mapping, cases []bundle.Recorded) (tensor.Map, error) {
 	inputs := tensor.Map{}
 	stacked, err := bundle.Stack(cases)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s calls) stack(e replay.Ends, cases []bundle.Recorded) (tensor.Map, error)
 	return inputs, nil
 }
 
-func (s calls) infer(c *client.Client, e replay.Ends) func(context.Context, []bundle.Recorded) ([]replay.Row, error) {
+func (s calls) infer(c *client.Client, e replay.Mapping) func(context.Context, []bundle.Recorded) ([]replay.Row, error) {
 	return func(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 		inputs, err := s.stack(e, cases)
 		if err != nil {
@@ -97,7 +97,7 @@ func (s calls) infer(c *client.Client, e replay.Ends) func(context.Context, []bu
 }
 
 // classes asks by the classification extension for the best label of each case.
-func (s calls) classes(e replay.Ends) func(context.Context, []bundle.Recorded) ([]replay.Row, error) {
+func (s calls) classes(e replay.Mapping) func(context.Context, []bundle.Recorded) ([]replay.Row, error) {
 	return func(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 		inputs, err := s.stack(e, cases)
 		if err != nil {

@@ -103,7 +103,7 @@ func (h handler) modelReady(w http.ResponseWriter, req *http.Request) {
 }
 
 func (h handler) metadata(w http.ResponseWriter, _ *http.Request, m *served.Model) {
-	inputs, outputs := ends(m)
+	inputs, outputs := metadata(m)
 	manifest := m.Manifest()
 	parameters := map[string]any{"digest": m.Digest(), "labels": manifest.Labels, "parity": m.Parity(), "engine": m.Engine().Info.Name}
 	if p := manifest.Picture; p != nil {

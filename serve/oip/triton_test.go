@@ -134,8 +134,8 @@ var classificationCases = []struct {
 	{[]uint16{1, 2}, 1, []string{"2:1"}},
 	{[]uint32{1, math.MaxUint32}, 1, []string{"4294967295:1"}},
 	{[]uint64{math.MaxUint64, 1}, 1, []string{"18446744073709551615:0"}},
-	{[]tensor.Half{0x3c00, 0x4000}, 1, []string{"2.000000:1"}},
-	{[]tensor.Brain{0x3f80, 0xbf80}, 1, []string{"1.000000:0"}},
+	{[]tensor.Float16Bits{0x3c00, 0x4000}, 1, []string{"2.000000:1"}},
+	{[]tensor.BFloat16Bits{0x3f80, 0xbf80}, 1, []string{"1.000000:0"}},
 }
 
 func TestClassificationOfEveryDatatype(t *testing.T) {

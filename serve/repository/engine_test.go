@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
@@ -24,7 +25,7 @@ type mortal struct {
 	open []chan struct{}
 }
 
-func (e *mortal) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (e *mortal) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.away {
@@ -56,15 +57,15 @@ func (e *mortal) end() (back func()) {
 }
 
 type mortalSession struct {
-	predict.Session
+	engines.Session
 	gone chan struct{}
 }
 
 func (s mortalSession) Gone() <-chan struct{} { return s.gone }
 func (s mortalSession) Err() error            { return errors.New("killed") }
 
-// engines gives each version of a model an engine of its own, by its number.
-func engines(o *repository.Options) map[string]*mortal {
+// enginesByVersion gives each version of a model an engine of its own, by its number.
+func enginesByVersion(o *repository.Options) map[string]*mortal {
 	all := map[string]*mortal{}
 	o.Load = func(ctx context.Context, path string, s repository.Settings) (*predict.Model, error) {
 		number := filepath.Base(path)
@@ -95,7 +96,7 @@ func state(t *testing.T, r *repository.Repository, version string, want reposito
 func TestADeletedVersionAnswersForOneWithoutAnEngine(t *testing.T) {
 	root, o := t.TempDir(), options(&log{})
 	o.Defaults.Versions = policy(t, "latest:2")
-	all := engines(&o)
+	all := enginesByVersion(&o)
 	put(t, bundle(t, "-1"), root, "iris", "1")
 	put(t, bundle(t, "-2"), root, "iris", "2")
 	r := open(t, o, root)
@@ -120,7 +121,7 @@ func TestStableWaitsForTheEngineOfTheHighest(t *testing.T) {
 	root, o := t.TempDir(), options(&log{})
 	both := map[string]repository.Settings{"iris": {Versions: policy(t, "latest:2")}}
 	o.Models = map[string]repository.Settings{"iris": {Versions: policy(t, "latest:2"), Labels: map[string]string{"stable": "1"}}}
-	all := engines(&o)
+	all := enginesByVersion(&o)
 	put(t, bundle(t, "-1"), root, "iris", "1")
 	put(t, bundle(t, "-2"), root, "iris", "2")
 	r := open(t, o, root)
@@ -156,7 +157,7 @@ func TestLabelsWaitForEngines(t *testing.T) {
 		return map[string]repository.Settings{"iris": {Versions: policy(t, "latest"), Labels: map[string]string{"stable": stable}}}
 	}
 	o.Models = settings("1")
-	all := engines(&o)
+	all := enginesByVersion(&o)
 	put(t, bundle(t, "-1"), root, "iris", "1")
 	put(t, bundle(t, "-2"), root, "iris", "2")
 	r := open(t, o, root)

@@ -51,9 +51,9 @@ func typed(data any) *tfpb.TensorProto {
 		return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_UINT32, Uint32Val: d}
 	case []uint64:
 		return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_UINT64, Uint64Val: d}
-	case []tensor.Half:
+	case []tensor.Float16Bits:
 		return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_HALF, HalfVal: wide(len(d), func(i int) int32 { return int32(d[i]) })}
-	case []tensor.Brain:
+	case []tensor.BFloat16Bits:
 		return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_BFLOAT16, HalfVal: wide(len(d), func(i int) int32 { return int32(d[i]) })}
 	case []float32:
 		return &tfpb.TensorProto{Dtype: tfpb.DataType_DT_FLOAT, FloatVal: d}

@@ -414,7 +414,7 @@ func (b builder) tfStatus() *openapi.Schema {
 
 // signature is the answer to a model's metadata.
 func (d model) signature(b builder) *openapi.Schema {
-	ends := func(specs []tensor.Spec) *openapi.Schema {
+	tensors := func(specs []tensor.Spec) *openapi.Schema {
 		s := openapi.Object().Closed()
 		for _, spec := range specs {
 			var dims []any
@@ -439,7 +439,7 @@ func (d model) signature(b builder) *openapi.Schema {
 			outputs = outputs[:1]
 		}
 		return openapi.Object(
-			openapi.Property("inputs", ends(inputs)), openapi.Property("outputs", ends(outputs)),
+			openapi.Property("inputs", tensors(inputs)), openapi.Property("outputs", tensors(outputs)),
 			openapi.Property("method_name", openapi.Constant(MethodOf(d.Model))),
 		).Closed()
 	}

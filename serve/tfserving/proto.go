@@ -159,9 +159,9 @@ func (r *reader) values(p *pb.TensorProto, d tensor.DType, n int) (any, error) {
 	case tensor.Uint64:
 		return filled(r, p.GetUint64Val(), n)
 	case tensor.Float16:
-		return narrowed[tensor.Half](r, p.GetHalfVal(), n)
+		return narrowed[tensor.Float16Bits](r, p.GetHalfVal(), n)
 	case tensor.BFloat16:
-		return narrowed[tensor.Brain](r, p.GetHalfVal(), n)
+		return narrowed[tensor.BFloat16Bits](r, p.GetHalfVal(), n)
 	case tensor.Float32:
 		return filled(r, p.GetFloatVal(), n)
 	case tensor.Float64:
@@ -179,7 +179,7 @@ func (r *reader) values(p *pb.TensorProto, d tensor.DType, n int) (any, error) {
 
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } // the message is not changed
 
-func narrowed[T int8 | int16 | uint8 | uint16 | tensor.Half | tensor.Brain](r *reader, wide []int32, n int) (any, error) {
+func narrowed[T int8 | int16 | uint8 | uint16 | tensor.Float16Bits | tensor.BFloat16Bits](r *reader, wide []int32, n int) (any, error) {
 	given, err := wire.Narrow[T](wide)
 	if err != nil {
 		return nil, err
@@ -264,9 +264,9 @@ func toProto(t tensor.Tensor) *pb.TensorProto {
 		p.Uint32Val = data
 	case []uint64:
 		p.Uint64Val = data
-	case []tensor.Half:
+	case []tensor.Float16Bits:
 		p.HalfVal = wire.Widen[int32](data)
-	case []tensor.Brain:
+	case []tensor.BFloat16Bits:
 		p.HalfVal = wire.Widen[int32](data)
 	case []float32:
 		p.FloatVal = data

@@ -31,7 +31,7 @@ var (
 // rest is a model as the REST API offers it.
 type rest struct {
 	*replay.Server
-	replay.Ends
+	replay.Mapping
 	path      string
 	signature string // "" for the bundle's own
 }
@@ -47,7 +47,7 @@ func restForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 	if err != nil {
 		return nil, fmt.Errorf("GET %s/metadata: %w", t.path, err)
 	}
-	if t.Ends, err = replay.Match(s.Manifest, inputs, outputs); err != nil {
+	if t.Mapping, err = replay.Match(s.Manifest, inputs, outputs); err != nil {
 		return replay.Failed("instances", err), nil
 	}
 	forms := []replay.Form{{Name: "instances", Ask: t.byRow}, {Name: "inputs", Ask: t.byColumn}}
@@ -72,7 +72,7 @@ func restFormsOf(signed *replay.Signed, s *replay.Server, metadata []byte) ([]re
 	if err != nil {
 		return nil, err
 	}
-	if t.Ends, err = replay.Match(t.Manifest, inputs, outputs); err != nil {
+	if t.Mapping, err = replay.Match(t.Manifest, inputs, outputs); err != nil {
 		return nil, err
 	}
 	forms := []replay.Form{{Name: "instances", Ask: t.byRow}, {Name: "inputs", Ask: t.byColumn}}

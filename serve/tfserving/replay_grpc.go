@@ -25,7 +25,7 @@ import (
 // prediction is a model as the service offers it.
 type prediction struct {
 	*replay.Server
-	replay.Ends
+	replay.Mapping
 	signature string // "" for the bundle's own
 }
 
@@ -108,7 +108,7 @@ func (p *prediction) find(signatures *pb.SignatureDefMap, name string) (err erro
 		}
 		return list
 	}
-	p.Ends, err = replay.Match(p.Manifest, specs(def.GetInputs()), specs(def.GetOutputs()))
+	p.Mapping, err = replay.Match(p.Manifest, specs(def.GetInputs()), specs(def.GetOutputs()))
 	return err
 }
 
@@ -182,11 +182,11 @@ func writeTensor(t tensor.Tensor, asContent bool) (*pb.TensorProto, error) {
 		for _, s := range data {
 			m.StringVal = append(m.StringVal, []byte(s))
 		}
-	case []tensor.Half:
+	case []tensor.Float16Bits:
 		for _, x := range data {
 			m.HalfVal = append(m.HalfVal, int32(x))
 		}
-	case []tensor.Brain:
+	case []tensor.BFloat16Bits:
 		for _, x := range data {
 			m.HalfVal = append(m.HalfVal, int32(x))
 		}
@@ -218,9 +218,9 @@ func readTensor(m *pb.TensorProto) (tensor.Tensor, error) {
 	}
 	for _, x := range m.GetHalfVal() {
 		if d == tensor.BFloat16 {
-			numbers = append(numbers, tensor.Brain(x).Float64())
+			numbers = append(numbers, tensor.BFloat16Bits(x).Float64())
 		} else {
-			numbers = append(numbers, tensor.Half(x).Float64())
+			numbers = append(numbers, tensor.Float16Bits(x).Float64())
 		}
 	}
 	switch d {

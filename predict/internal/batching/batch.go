@@ -32,7 +32,7 @@ func (b *Batcher) answer(t *batch) {
 	}
 	j := b.memory.Get().(*joined)
 	defer b.memory.Put(j)
-	err := j.gather(b.names, t)
+	err := j.join(b.names, t)
 	t.copied.Unlock()
 	var out tensor.Map
 	var took serving.Timing
@@ -80,7 +80,7 @@ type joined struct {
 	inputs tensor.Map
 }
 
-func (j *joined) gather(names []string, t *batch) error {
+func (j *joined) join(names []string, t *batch) error {
 	for _, name := range names {
 		for _, c := range t.calls {
 			j.parts = append(j.parts, c.inputs[name])
@@ -92,7 +92,7 @@ func (j *joined) gather(names []string, t *batch) error {
 			err = fmt.Errorf("%d rows for %d", x.Rows(), t.rows)
 		}
 		if err != nil {
-			return fmt.Errorf("gather input %q: %w", name, err)
+			return fmt.Errorf("join input %q: %w", name, err)
 		}
 		j.inputs[name] = x
 	}

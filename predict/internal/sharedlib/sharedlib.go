@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 // Search says what is looked for. All fields but System are required.
@@ -83,17 +83,17 @@ func multiarch() string {
 
 // Find returns the first library that loads and is fit. Its error names every place looked
 // at, and why those found are unfit.
-func (s Search) Find(option string) (predict.Library, error) {
+func (s Search) Find(option string) (engines.Library, error) {
 	if static() {
-		return predict.Library{}, fmt.Errorf("load %s: this program is linked statically and cannot open shared libraries: "+
+		return engines.Library{}, fmt.Errorf("load %s: this program is linked statically and cannot open shared libraries: "+
 			"build it without -extldflags -static", s.Name)
 	}
 	if path, where := s.asked(option); path != "" {
 		version, err := s.Probe(path) // a bare name is the dynamic linker's to find
 		if err != nil {
-			return predict.Library{}, fmt.Errorf("load %s as %s says: %s: %w", s.Name, where, path, err)
+			return engines.Library{}, fmt.Errorf("load %s as %s says: %s: %w", s.Name, where, path, err)
 		}
-		return predict.Library{Path: path, Version: version}, nil
+		return engines.Library{Path: path, Version: version}, nil
 	}
 	var unfit []string
 	dirs := s.folders()
@@ -104,15 +104,15 @@ func (s Search) Find(option string) (predict.Library, error) {
 			for _, path := range slices.Backward(matches) {
 				version, err := s.Probe(path)
 				if err == nil {
-					return predict.Library{Path: path, Version: version}, nil
+					return engines.Library{Path: path, Version: version}, nil
 				}
 				unfit = append(unfit, fmt.Sprintf("%s: %v", path, err))
 			}
 		}
 	}
 	if len(unfit) > 0 {
-		return predict.Library{}, fmt.Errorf("load %s: %s", s.Name, strings.Join(unfit, "; "))
+		return engines.Library{}, fmt.Errorf("load %s: %s", s.Name, strings.Join(unfit, "; "))
 	}
-	return predict.Library{}, fmt.Errorf("no %s found: %s, or set %s to it (looked for %s in %s)",
+	return engines.Library{}, fmt.Errorf("no %s found: %s, or set %s to it (looked for %s in %s)",
 		s.Name, s.Install, s.Env, strings.Join(s.Files, " and "), strings.Join(dirs, ", "))
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/engines"
 )
 
 const (
@@ -43,13 +44,13 @@ type Shown struct {
 }
 
 // Open opens a graph whose runs are shown.
-func (w Shown) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (predict.Session, error) {
+func (w Shown) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	s, err := w.Engine.Open(ctx, g, o)
 	return shownSession{s, w.Saw}, err
 }
 
 type shownSession struct {
-	predict.Session
+	engines.Session
 	saw func(predict.Tensors)
 }
 

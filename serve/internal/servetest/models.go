@@ -159,6 +159,6 @@ var Samples = []struct {
 	{[]float64{math.NaN(), math.Inf(-1)}, `[NaN,-Infinity]`},
 	{[]string{"", "é \"quoted\""}, `["","é \"quoted\""]`},
 	{[]string{"a\x00b", "\x00"}, `["a\u0000b","\u0000"]`},
-	{[]tensor.Half{0x3c00, 0xfc00}, ""},
-	{[]tensor.Brain{0x3f80, 0x7fc0}, ""},
+	{[]tensor.Float16Bits{0x3c00, 0xfc00}, ""},
+	{[]tensor.BFloat16Bits{0x3f80, 0x7fc0}, ""},
 }

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/forgo-ml/forgo/predict/internal/clib"
-	"github.com/forgo-ml/forgo/predict/internal/onnxends"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -19,7 +19,7 @@ func (l *Library) Free(v Value) { l.release(releaseValue, uintptr(v)) }
 // numbers are those of ONNXTensorElementDataType, which are TensorProto.DataType's.
 var numbers = func() map[tensor.DType]uintptr {
 	out := map[tensor.DType]uintptr{}
-	for number, dtype := range onnxends.DTypes {
+	for number, dtype := range onnxformat.DTypes {
 		out[dtype] = uintptr(number)
 	}
 	return out
@@ -120,7 +120,7 @@ func (l *Library) kind(v Value) (tensor.DType, []int64, error) {
 	if err := l.call(getTensorElementType, made.info, uintptr(unsafe.Pointer(&made.number))); err != nil {
 		return "", nil, err
 	}
-	dtype, known := onnxends.DTypes[uint64(made.number)]
+	dtype, known := onnxformat.DTypes[uint64(made.number)]
 	if !known {
 		return "", nil, fmt.Errorf("its elements are of ONNX's type number %d, which is not supported", made.number)
 	}

@@ -1,4 +1,4 @@
-package onnxends
+package onnxformat
 
 import "github.com/forgo-ml/forgo/predict/engines"
 

@@ -9,15 +9,15 @@ import (
 
 func TestEveryHalfSurvives(t *testing.T) {
 	for bits := range 1 << 16 {
-		h, b := tensor.Half(bits), tensor.Brain(bits)
-		if x := h.Float64(); x == x && tensor.HalfOf(x) != h {
-			t.Errorf("float16 %#x is %v and comes back as %#x", bits, x, tensor.HalfOf(x))
+		h, b := tensor.Float16Bits(bits), tensor.BFloat16Bits(bits)
+		if x := h.Float64(); x == x && tensor.ToFloat16(x) != h {
+			t.Errorf("float16 %#x is %v and comes back as %#x", bits, x, tensor.ToFloat16(x))
 		}
 		if wide, want := h.Float32(), float32(h.Float64()); wide != want && want == want || math.Signbit(float64(wide)) != (bits>>15 == 1) {
 			t.Errorf("float16 %#x is %v as float32, want %v", bits, wide, want)
 		}
-		if x := b.Float64(); x == x && tensor.BrainOf(x) != b {
-			t.Errorf("bfloat16 %#x is %v and comes back as %#x", bits, x, tensor.BrainOf(x))
+		if x := b.Float64(); x == x && tensor.ToBFloat16(x) != b {
+			t.Errorf("bfloat16 %#x is %v and comes back as %#x", bits, x, tensor.ToBFloat16(x))
 		}
 	}
 }
@@ -25,7 +25,7 @@ func TestEveryHalfSurvives(t *testing.T) {
 func TestHalfRoundsOnceAndToEven(t *testing.T) {
 	for _, c := range []struct {
 		x    float64
-		want tensor.Half // as numpy.float16 has it
+		want tensor.Float16Bits // as numpy.float16 has it
 	}{
 		{0.1, 0x2e66},
 		{1 + 1.0/2048, 0x3c00},
@@ -43,14 +43,14 @@ func TestHalfRoundsOnceAndToEven(t *testing.T) {
 		{math.Copysign(0, -1), 0x8000},
 		{5e-324, 0},
 	} {
-		if got := tensor.HalfOf(c.x); got != c.want {
+		if got := tensor.ToFloat16(c.x); got != c.want {
 			t.Errorf("%v: %#x, want %#x", c.x, got, c.want)
 		}
 	}
-	if got := tensor.BrainOf(3.4e38); got != 0x7f80 { // above the largest by more than half a step
+	if got := tensor.ToBFloat16(3.4e38); got != 0x7f80 { // above the largest by more than half a step
 		t.Errorf("3.4e38: %#x", got)
 	}
-	if got := tensor.HalfOf(math.NaN()).Float64(); got == got {
+	if got := tensor.ToFloat16(math.NaN()).Float64(); got == got {
 		t.Errorf("NaN became %v", got)
 	}
 }

@@ -1,5 +1,5 @@
-// Package onnxends has what every engine for ONNX graphs knows of their inputs and outputs.
-package onnxends
+// Package onnxformat has what the engines for ONNX graphs share: the format, element types and output shapes.
+package onnxformat
 
 import (
 	"slices"

@@ -4,11 +4,11 @@ package tensor
 
 import "math"
 
-// HalfOf rounds a number to the nearest float16, ties to even; what is too large becomes infinite.
-func HalfOf(x float64) Half { return Half(narrow(x, 10, 15)) }
+// ToFloat16 rounds a number to the nearest float16, ties to even; what is too large becomes infinite.
+func ToFloat16(x float64) Float16Bits { return Float16Bits(narrow(x, 10, 15)) }
 
-// BrainOf rounds a number to the nearest bfloat16, ties to even; what is too large becomes infinite.
-func BrainOf(x float64) Brain { return Brain(narrow(x, 7, 127)) }
+// ToBFloat16 rounds a number to the nearest bfloat16, ties to even; what is too large becomes infinite.
+func ToBFloat16(x float64) BFloat16Bits { return BFloat16Bits(narrow(x, 7, 127)) }
 
 // narrow rounds to a 16-bit float of so many bits of fraction. bias is its exponent's. Scaling by a
 // power of two is exact, so that a number is rounded once.
@@ -37,7 +37,7 @@ func narrow(x float64, fraction, bias int) uint16 {
 }
 
 // Float32 widens the number exactly.
-func (h Half) Float32() float32 {
+func (h Float16Bits) Float32() float32 {
 	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10&0x1f), uint32(h&0x3ff)
 	switch exponent {
 	case 0:
@@ -50,4 +50,4 @@ func (h Half) Float32() float32 {
 }
 
 // Float32 widens the number exactly.
-func (b Brain) Float32() float32 { return math.Float32frombits(uint32(b) << 16) }
+func (b BFloat16Bits) Float32() float32 { return math.Float32frombits(uint32(b) << 16) }
