@@ -20,21 +20,21 @@ const EnvLibrary = "FORGO_TENSORFLOW"
 // loaded is the process's one TensorFlow.
 var loaded struct {
 	sync.Mutex
-	library engines.Library
+	info engines.Library
 }
 
 func (e engine) Library() (engines.Library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
-	if loaded.library.Path != "" {
-		if e.library != "" && e.library != loaded.library.Path {
-			return engines.Library{}, fmt.Errorf("load TensorFlow from %s: this process already has %s", e.library, loaded.library.Path)
+	if loaded.info.Path != "" {
+		if e.path != "" && e.path != loaded.info.Path {
+			return engines.Library{}, fmt.Errorf("load TensorFlow from %s: this process already has %s", e.path, loaded.info.Path)
 		}
-		return loaded.library, nil
+		return loaded.info, nil
 	}
-	lib, err := find(e.library)
+	lib, err := find(e.path)
 	if err == nil {
-		loaded.library = lib
+		loaded.info = lib
 	}
 	return lib, err
 }

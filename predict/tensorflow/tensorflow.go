@@ -29,7 +29,7 @@ import (
 type Option func(*engine)
 
 // Library names the TensorFlow shared library. No other place is tried.
-func Library(path string) Option { return func(e *engine) { e.library = path } }
+func Library(path string) Option { return func(e *engine) { e.path = path } }
 
 // AllowFiles lets graphs run every operation that TensorFlow has: those that read and write files,
 // open connections or end the process, with the rights of this process. It is for models whose makers
@@ -47,8 +47,8 @@ func Engine(options ...Option) predict.Engine {
 }
 
 type engine struct {
-	library string
-	files   bool
+	path  string
+	files bool
 }
 
 // Open opens a graph of a SavedModel's folder. Its ends are those of the signature, or the
