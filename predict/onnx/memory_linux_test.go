@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/cmemory"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
@@ -232,10 +233,11 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 	}
 }
 
-// residentKiB is the process's memory after Go has given back what it can.
+// residentKiB is the process's memory after Go and C have given back what they can.
 func residentKiB(t *testing.T) int {
 	t.Helper()
 	debug.FreeOSMemory()
+	cmemory.Return()
 	statm, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,11 @@ import "github.com/ebitengine/purego"
 
 // Open loads the shared library at a path, or one that the system finds by its name.
 func Open(path string) (library uintptr, err error) {
-	return purego.Dlopen(path, purego.RTLD_LAZY|purego.RTLD_LOCAL)
+	library, err = purego.Dlopen(path, purego.RTLD_LAZY|purego.RTLD_LOCAL)
+	if err == nil {
+		offerTrim()
+	}
+	return library, err
 }
 
 // Symbol returns the address of a function or variable, 0 where the library has none of that name.

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/cmemory"
 	"github.com/forgo-ml/forgo/predict"
 )
 
@@ -32,6 +33,7 @@ func Watch(ctx context.Context, memory *predict.Budget) {
 		if high > worthReturning && peak < high/4 && used < high/4 {
 			runtime.GC() // the first empties pools of buffers by half: what they held is garbage for the second
 			debug.FreeOSMemory()
+			cmemory.Return()
 			high = used
 		}
 	}
