@@ -20,17 +20,17 @@ type Class struct {
 	Score float32 `json:"score"`
 }
 
-// Answer is what a model says of one picture or row: classes, best first, from a
-// classifier; from a multi-label model those over their thresholds, of which there may be none;
-// and the outputs by name, without their batch dimension, from any other.
+// Answer is a model's answer to one picture or row. A classifier sets Classes, best first. A multi-label
+// model sets Classes to the labels above their thresholds, possibly none. Any other model sets Outputs, by
+// name and without the batch dimension.
 type Answer struct {
 	Classes []Class `json:"classes,omitzero"`
 	Outputs Tensors `json:"outputs,omitempty"`
 }
 
-// Classify answers one encoded picture or JSON row with every label and its probability,
-// best first; of a multi-label model, with those over their thresholds. It fails for a model
-// without labels.
+// Classify returns every label with its probability, best first, for one encoded picture or JSON row. A
+// multi-label model returns only the labels above their thresholds. Classify fails for a model without
+// labels.
 func (m *Model) Classify(ctx context.Context, raw []byte) ([]Class, error) {
 	if !m.manifest.Labelled() {
 		return nil, errors.New("classify: the model's task is " + m.manifest.Task)
@@ -57,9 +57,9 @@ func (m *Model) Answer(ctx context.Context, raw []byte) (Answer, error) {
 	return m.Label(out, 0)
 }
 
-// AppendJSON appends the answer as the object that the command prints and the native protocol
-// sends: {"classes": …} or {"outputs": …}, after the name of the file where one is given. NaN
-// and infinities are null.
+// AppendJSON appends the answer as the JSON object that the command prints and the native protocol sends:
+// {"classes": …} or {"outputs": …}. If file is not nil, a "file" member precedes it. NaN and infinities
+// are written as null.
 //
 //forgo:writer labelled answers
 func (a Answer) AppendJSON(dst []byte, file *string) ([]byte, error) {
@@ -97,8 +97,8 @@ func (a Answer) AppendJSON(dst []byte, file *string) ([]byte, error) {
 	return append(dst, "]}"...), nil
 }
 
-// ReadAnswer reads what [Answer.AppendJSON] writes, by the manifest of the model that answered.
-// file is "" where the answer names none. Float16 and bfloat16 outputs are read as float32.
+// ReadAnswer parses what [Answer.AppendJSON] writes. The manifest is that of the model that answered. file
+// is "" if the answer names none. Float16 and bfloat16 outputs become float32.
 func ReadAnswer(manifest *bundle.Manifest, text []byte) (a Answer, file string, err error) {
 	r := payload.New(text)
 	err = r.Object(func(name string) error {
@@ -153,7 +153,7 @@ func ReadAnswer(manifest *bundle.Manifest, text []byte) (a Answer, file string, 
 	return a, file, err
 }
 
-// inJSON is the type that JSON carries a type's values in.
+// inJSON returns the type in which JSON carries the values of d.
 func inJSON(d tensor.DType) tensor.DType {
 	if d == tensor.Float16 || d == tensor.BFloat16 {
 		return tensor.Float32
@@ -161,10 +161,10 @@ func inJSON(d tensor.DType) tensor.DType {
 	return d
 }
 
-// Label turns row i of the model's outputs into its labelled answer.
+// Label returns the labelled answer in row i of the model's outputs.
 func (m *Model) Label(out Tensors, i int) (Answer, error) { return Label(&m.manifest, out, i) }
 
-// Label turns row i of outputs into a labelled answer, by the manifest of their model.
+// Label returns the labelled answer in row i of the outputs of the manifest's model.
 func Label(manifest *bundle.Manifest, out Tensors, i int) (Answer, error) {
 	if !manifest.Labelled() {
 		a := Answer{Outputs: Tensors{}}
@@ -192,8 +192,8 @@ func Label(manifest *bundle.Manifest, out Tensors, i int) (Answer, error) {
 	return Answer{Classes: classes}, nil
 }
 
-// SameLabels holds an answer's classes, best first, to what a golden case recorded: its best label or, of
-// a multi-label model, all that are over their thresholds, in any order.
+// SameLabels checks the classes of an answer, best first, against a golden case. A classifier must give
+// the recorded best label; a multi-label model the recorded set of labels, in any order.
 func SameLabels(manifest *bundle.Manifest, c bundle.Case, classes []Class) error {
 	if manifest.Task == bundle.Classification {
 		if best := classes[0].Label; best != c.Label {

@@ -30,7 +30,7 @@ const (
 	calm       = time.Minute // a process that has lived as long has done well
 )
 
-// chose takes over which engines were chosen for a bundle's graphs.
+// chose records which engines were chosen for a bundle's graphs.
 func (a *attendant) chose(b *bundle.Bundle, c *choice) {
 	a.status.Passed = c.passed
 	if p := b.Manifest.Picture; p != nil {
@@ -56,8 +56,8 @@ func (a *attendant) leave() {
 	}
 }
 
-// attend watches over the model's graphs where they can end without it. again loads the bundle as it
-// was loaded, replay included.
+// attend watches the model's graphs if their engines are processes that can end. again loads the bundle
+// once more, in the same way, replay included.
 func (m *Model) attend(again func(context.Context) (*Model, error)) {
 	a := &m.attendant
 	if gone(m.graphs.Load()) == nil {
@@ -95,7 +95,7 @@ func (m *Model) attend(again func(context.Context) (*Model, error)) {
 	}()
 }
 
-// renew gives the model the graphs of one that was loaded anew, and proven, from the same bundle.
+// renew replaces the model's graphs with those of a freshly loaded and proven model of the same bundle.
 func (m *Model) renew(ctx context.Context, again func(context.Context) (*Model, error)) error {
 	fresh, err := again(ctx)
 	if err != nil {
@@ -119,7 +119,7 @@ func (m *Model) renew(ctx context.Context, again func(context.Context) (*Model, 
 	return nil
 }
 
-// replaced is the error of a run in graphs that may have been closed meanwhile, for others.
+// replaced returns the error of a run in graphs that renew may have closed in the meantime.
 func (m *Model) replaced(g *graphs, err error) error {
 	if errors.Is(err, ErrClosed) && m.graphs.Load() != g {
 		return down{reason: err}
@@ -127,7 +127,7 @@ func (m *Model) replaced(g *graphs, err error) error {
 	return err
 }
 
-// down returns the error for a model whose engine is down.
+// down is the error of a model whose engine is down.
 type down struct {
 	reason error // why it ended
 	again  error // why it could not be started again; nil before it was tried
@@ -142,7 +142,7 @@ func (d down) Error() string {
 func (d down) Unwrap() error        { return d.reason }
 func (d down) Is(target error) bool { return target == ErrUnavailable }
 
-// gone is a channel that is closed when one of the graphs can answer no more; nil where none can end.
+// gone returns a channel that is closed when one of the graphs' engines ends, or nil if none can.
 func gone(g *graphs) <-chan struct{} {
 	var any []engines.Mortal
 	for _, s := range g.list() {
@@ -167,7 +167,7 @@ func gone(g *graphs) <-chan struct{} {
 	return either
 }
 
-// wait returns why one of the graphs has ended, or nil when ctx ends.
+// wait blocks until one of the graphs has ended and returns why, or nil if ctx ends first.
 func wait(ctx context.Context, g *graphs) error {
 	select {
 	case <-gone(g):

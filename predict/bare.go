@@ -13,12 +13,12 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Bare is an opened graph that came without a bundle: its names are the graph's own, nothing
-// says how its inputs are made but its user, and nothing proves its answers. It is safe for
-// concurrent use; requests are not batched. Close it when done.
+// Bare is an open graph without a bundle. Its inputs and outputs have the graph's own names, only its user
+// knows how its inputs are made, and nothing proves its answers. A Bare is safe for concurrent use. It
+// does not batch requests. Close it when done.
 type Bare struct {
-	// Labels of a classifier's output, in its order. Optional: a label is its index, then. They are set
-	// before the first answer.
+	// Labels names the elements of a classifier's output, in order. Optional: an element's label is its
+	// index. Set it before the first answer.
 	Labels []string
 
 	session  engines.Session
@@ -26,24 +26,26 @@ type Bare struct {
 	pictures *preparer // nil unless it takes pictures
 }
 
-// Opening is a graph without a bundle, and what its user says of it.
+// Opening describes a graph without a bundle.
 type Opening struct {
 	Graph
-	// Session tunes how it runs. Its RunTimeout and MaxOutputBytes bound each run, as those of [Options] do. Optional.
+	// Session tunes the graph. Its RunTimeout and MaxOutputBytes bound each run, as in [Options].
+	// Optional.
 	Session SessionOptions
-	// Pictures say how it takes encoded pictures. Optional: it takes JSON rows.
+	// Pictures says how the graph takes encoded pictures. Optional: it takes JSON rows.
 	Pictures *Pictures
-	// PreparedBy prepares the pictures: an engine for ONNX graphs. Required with Pictures.
+	// PreparedBy is an engine for ONNX graphs, which prepares the pictures. Required with Pictures.
 	PreparedBy Engine
-	// Where decides by the graph's inputs whether it takes Pictures. Optional: it does.
+	// Where reports whether a graph with these inputs takes Pictures. Optional: every graph does.
 	Where func(inputs []tensor.Spec) bool
 }
 
-// ErrPictures is wrapped by the error of Open for a graph that does not take pictures as [Opening.Pictures] says.
+// ErrPictures is wrapped by the error of Open if the graph cannot take pictures as [Opening.Pictures]
+// says.
 var ErrPictures = errors.New("prepare pictures")
 
-// Open opens a graph that came without a bundle. The Open of the packages onnx and tensorflow
-// is short for it. A graph that is still being opened when ctx ends is left behind.
+// Open opens a graph without a bundle. The packages onnx and tensorflow have an Open that is short for it.
+// If ctx ends while the engine opens the graph, Open returns without waiting for it.
 func Open(ctx context.Context, engine Engine, o Opening) (_ *Bare, err error) {
 	s, err := openSession(ctx, engine, o.Graph, o.Session)
 	if err != nil {
@@ -64,7 +66,7 @@ func Open(ctx context.Context, engine Engine, o Opening) (_ *Bare, err error) {
 	return b, nil
 }
 
-// Pictures returns how the graph takes encoded pictures, with what was left out of it; ok is false where it
+// Pictures returns how the graph takes encoded pictures, with the defaults filled in. ok is false if it
 // takes rows.
 func (b *Bare) Pictures() (p Pictures, ok bool) {
 	if b.pictures == nil {
@@ -73,13 +75,13 @@ func (b *Bare) Pictures() (p Pictures, ok bool) {
 	return b.pictures.how, true
 }
 
-// Inputs describes the graph's inputs by its own names; -1 is a free dimension.
+// Inputs describes the graph's inputs by their own names. A size of -1 is a free dimension.
 func (b *Bare) Inputs() []tensor.Spec { return b.session.Inputs() }
 
-// Outputs describes the graph's outputs, which Run computes.
+// Outputs describes the outputs that Run computes.
 func (b *Bare) Outputs() []tensor.Spec { return b.session.Outputs() }
 
-// Close frees the graphs, after the runs under way.
+// Close waits for the runs under way and frees the graphs.
 func (b *Bare) Close() error {
 	err := b.session.Close()
 	if b.pictures != nil {
@@ -88,8 +90,8 @@ func (b *Bare) Close() error {
 	return err
 }
 
-// Run computes the named outputs, or all of them where none is named. Tensors are owned as
-// [engines.Session] says. An error that wraps [ErrInput] means that the inputs do not fit the graph.
+// Run computes the named outputs, or all if none is named. [engines.Session] says who owns the tensors.
+// The error wraps [ErrInput] if the inputs do not fit the graph.
 func (b *Bare) Run(ctx context.Context, inputs Tensors, outputs ...string) (Tensors, error) {
 	for _, spec := range b.Inputs() {
 		t, ok := inputs[spec.Name]
@@ -108,8 +110,8 @@ func (b *Bare) Run(ctx context.Context, inputs Tensors, outputs ...string) (Tens
 	return b.bounds.run(ctx, b.session, inputs, outputs)
 }
 
-// Prepare turns an encoded picture or, where the graph takes none, a JSON row, into the graph's inputs
-// with a batch of one.
+// Prepare converts an encoded picture, or a JSON row if the graph takes no pictures, to the graph's
+// inputs, with a batch of one.
 func (b *Bare) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	if b.pictures != nil {
 		return b.pictures.prepare(ctx, raw)
@@ -121,8 +123,8 @@ func (b *Bare) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	return row, nil
 }
 
-// Classify answers one encoded picture or JSON row with every label and its score, best first.
-// Scores are what the graph gives: whether they are probabilities is for its user to know.
+// Classify returns every label with its score, best first, for one encoded picture or JSON row. Scores are
+// the graph's own and need not be probabilities.
 func (b *Bare) Classify(ctx context.Context, raw []byte) ([]Class, error) {
 	if _, ok := b.scores(); !ok {
 		var have []string
@@ -138,8 +140,8 @@ func (b *Bare) Classify(ctx context.Context, raw []byte) ([]Class, error) {
 	return b.classes(out)
 }
 
-// Answer answers one encoded picture or JSON row: with classes where the graph has one output
-// of scores and takes pictures or has labels, and with its outputs by name otherwise.
+// Answer answers one encoded picture or JSON row. It sets Classes if the graph's only output looks like
+// scores and the graph takes pictures or has Labels, and Outputs otherwise.
 func (b *Bare) Answer(ctx context.Context, raw []byte) (Answer, error) {
 	out, err := b.run(ctx, raw)
 	if err != nil {
@@ -166,7 +168,7 @@ func (b *Bare) run(ctx context.Context, raw []byte) (Tensors, error) {
 	return b.Run(ctx, in)
 }
 
-// scores returns the graph's output if it has one, of scores as far as can be seen.
+// scores returns the graph's output if it has only one, which looks like scores.
 func (b *Bare) scores() (tensor.Spec, bool) {
 	out := b.Outputs()
 	kinds := []tensor.DType{tensor.Float16, tensor.BFloat16, tensor.Float32, tensor.Float64}

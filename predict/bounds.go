@@ -1,6 +1,6 @@
 package predict
 
-// What one run may take: time, and memory for its outputs.
+// Bounds on one run: its time, and the memory of its outputs.
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// bounds are of each run of a session; those that are 0 bound nothing.
+// bounds limit each run of a session. Zero is no limit.
 type bounds struct {
 	time  time.Duration
 	bytes int64 // of its outputs together
@@ -34,7 +34,7 @@ func (b bounds) run(ctx context.Context, s engines.Session, inputs Tensors, outp
 	return out, err
 }
 
-// timed runs a session within the time.
+// timed runs a session within the time limit.
 func (b bounds) timed(ctx context.Context, s engines.Session, inputs Tensors, outputs []string) (Tensors, error) {
 	if b.time <= 0 {
 		return s.Run(ctx, inputs, outputs)
@@ -47,7 +47,7 @@ func (b bounds) timed(ctx context.Context, s engines.Session, inputs Tensors, ou
 	return out, err
 }
 
-// within bounds the time that run takes.
+// within limits the time that run takes.
 func (b bounds) within(ctx context.Context, run func(context.Context) error) error {
 	if b.time > 0 {
 		var cancel context.CancelFunc
@@ -61,7 +61,7 @@ func (b bounds) within(ctx context.Context, run func(context.Context) error) err
 	return err
 }
 
-// before refuses a run whose outputs would be too large, as far as their shapes are known.
+// before refuses a run whose outputs would be too large, if their shapes are known in advance.
 func (b bounds) before(s engines.Session, inputs Tensors, outputs []string) error {
 	return engines.CheckOutputs(s, inputs, outputs, b.bytes)
 }
@@ -70,8 +70,8 @@ func (b bounds) tooLarge(bytes int64) error {
 	return engines.TooLarge(bytes, b.bytes)
 }
 
-// batchRows is how many rows may run together, so that the rows of callers who know nothing of each
-// other never make an answer that is too large.
+// batchRows returns how many rows of independent callers may run together without exceeding the limit on
+// outputs.
 func (b bounds) batchRows(rows int, outputs []tensor.Spec) int {
 	if b.bytes <= 0 {
 		return rows

@@ -9,8 +9,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/batching"
 )
 
-// callers replays cases as the requests of several callers that wait for one engine, some
-// with more rows than one.
+// callers replays cases as the concurrent requests of several callers, some with more than one row.
 func (r *replayer) callers(ctx context.Context, cases []golden) error {
 	b := r.m.batcher
 	requests := split(cases)
@@ -44,8 +43,8 @@ func (r *replayer) callers(ctx context.Context, cases []golden) error {
 	return nil
 }
 
-// split makes requests of one row, two rows, one, three and so on; those of one row alone
-// where the rows' shapes differ.
+// split groups cases into requests of one row, two rows, one, three and so on. If the rows' shapes differ,
+// each is a request of its own.
 func split(cases []golden) [][]golden {
 	var requests [][]golden
 	sizes := []int{1, 2, 1, 3}

@@ -1,6 +1,6 @@
 package predict
 
-// Which of several engines runs a graph.
+// The choice of the engine that runs a graph.
 
 import (
 	"cmp"
@@ -23,8 +23,8 @@ type choice struct {
 	passed []serving.PassedOver
 }
 
-// largeGraph is the size of a graph's file, in bytes, from which one engine alone opens it: the one that the
-// manifest names, if it can. Weights would be there twice for as long as engines are compared.
+// largeGraph is the file size, in bytes, from which engines are not compared, because each would hold the
+// weights: the manifest's engine opens the graph if it can.
 const largeGraph = 16 << 20
 
 // candidate is an engine that has opened a graph.
@@ -33,8 +33,8 @@ type candidate struct {
 	s      engines.Session
 }
 
-// open opens a graph with the engine that runs it: the one that the manifest names, unless another
-// answers the trials clearly faster, or it cannot open the graph. trials is called where there is a choice.
+// open opens a graph with the engine that the manifest names, unless that cannot open it or another is
+// clearly faster in the trials. It calls trials only if there is a choice.
 func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string, openWith func(Engine) (engines.Session, error), trials func() ([]trial, error)) (engines.Session, error) {
 	var have []string
 	var able []Engine // the one that the manifest names first
@@ -111,8 +111,8 @@ func (c *choice) refused(file, engine string) bool {
 	return slices.ContainsFunc(c.passed, func(p serving.PassedOver) bool { return p.File == file && p.Engine == engine })
 }
 
-// again prepares for another attempt after a replay that failed, and reports whether there is an engine
-// to make it with. The engine whose answers differ is not tried again.
+// again prepares another attempt after a failed replay, and reports whether an engine is left for it. The
+// engine whose answers differ is not tried again.
 func (c *choice) again(m *bundle.Manifest, err error) bool {
 	var parity *ParityError
 	if !errors.As(err, &parity) || parity.Stage == StageDecode {
@@ -125,7 +125,7 @@ func (c *choice) again(m *bundle.Manifest, err error) bool {
 	if _, engine := c.chosen[file]; !engine {
 		return false // as where forgo prepares pictures itself
 	}
-	// Of the others, those stay that could not be opened or differed.
+	// Keep those that could not open the graph or gave different answers.
 	c.passed = slices.DeleteFunc(c.passed, func(p serving.PassedOver) bool { return errors.As(p.Err, new(spare)) })
 	c.pass(format, file, c.chosen[file].Name, err)
 	return slices.ContainsFunc(c.all, func(e Engine) bool {
@@ -133,7 +133,7 @@ func (c *choice) again(m *bundle.Manifest, err error) bool {
 	})
 }
 
-// cause is what an error says beside the bundle and the file.
+// cause returns an error without the bundle and the file.
 func cause(err error) error {
 	var folder *bundle.Error
 	if errors.As(err, &folder) {
@@ -142,7 +142,7 @@ func cause(err error) error {
 	return err
 }
 
-// together is the first error, which is of the engine that the manifest names, with the others behind it.
+// together joins errors. The first is that of the engine that the manifest names.
 func together(errs []error) error {
 	var others []string
 	for _, err := range errs[1:] {
@@ -158,26 +158,26 @@ func together(errs []error) error {
 	return all
 }
 
-// trial is a run of a session that engines are compared by.
+// trial is a run of a session by which engines are compared.
 type trial func(context.Context, engines.Session) error
 
 const (
-	// margin is how many times as fast as the manifest's engine another has to be: what two loads of
-	// a bundle measure differs, and should not decide differently.
+	// margin is how many times faster than the manifest's engine another must be. Two loads of a bundle
+	// measure different times, which should not change the choice.
 	margin = 1.25
-	// patience bounds one run of a trial, and turnTime how long each engine is measured in a turn.
+	// patience limits one run of a trial; turnTime is how long each engine is measured in a turn.
 	patience = 250 * time.Millisecond
 	turnTime = 300 * time.Microsecond
 	turns    = 9
-	// measuring ends after the turn in which it has taken as long.
+	// measuring is the time after which no further turn begins.
 	measuring = 60 * time.Millisecond
 )
 
-// spare is why an engine that could run a graph does not.
+// spare says why an engine that could run a graph does not.
 type spare struct{ error }
 
-// compare returns which of the candidates runs the graph. One whose trial fails or takes longer than
-// patience is passed over, unless it is the last.
+// compare returns the index of the candidate that runs the graph. It passes over one whose trial fails or
+// exceeds patience, unless that is the last.
 func (c *choice) compare(ctx context.Context, format, file string, from []candidate, trials func() ([]trial, error)) (int, error) {
 	runs, err := trials()
 	if err != nil {
@@ -199,7 +199,7 @@ func (c *choice) compare(ctx context.Context, format, file string, from []candid
 	return best, nil
 }
 
-// duel reports whether a session stays the one that runs a graph, beside another.
+// duel reports whether own stays the session that runs the graph, rather than other.
 func duel(ctx context.Context, own, other engines.Session, trials []trial) (stays bool, err error) {
 	var took [2][][]time.Duration // by trial, a time for each turn
 	once := func(s engines.Session, t trial) (time.Duration, error) {
@@ -248,8 +248,8 @@ func duel(ctx context.Context, own, other engines.Session, trials []trial) (stay
 	return !overtakes(took[0], took[1]), nil
 }
 
-// overtakes decides by the medians of each trial: another engine is clearly faster in the first, and not
-// slower in any.
+// overtakes compares the medians of each trial. The other engine must be clearly faster in the first, and
+// slower in none.
 func overtakes(own, other [][]time.Duration) bool {
 	for i := range own {
 		a, b := median(own[i]), median(other[i])

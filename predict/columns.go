@@ -9,7 +9,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// table holds the columns of a model of tables to what their cells may be, by input.
+// table holds what the cells of each column may be, by input.
 type table map[string]column
 
 type column struct {
@@ -33,8 +33,8 @@ func newTable(columns []bundle.Column) table {
 	return made
 }
 
-// check refuses a cell that the model was never asked at export: an unknown category, or a number that is
-// missing in a column where none was. The graph would answer it, and the training framework might not.
+// check refuses a cell of a kind that export did not try: an unknown category, or a missing number in a
+// column that had none. The training framework might refuse what the graph answers.
 func (t table) check(name string, in tensor.Tensor) error {
 	c, ok := t[name]
 	if !ok {
@@ -57,7 +57,7 @@ func (t table) check(name string, in tensor.Tensor) error {
 	return nil
 }
 
-// nans yields of each float whether it is NaN.
+// nans yields whether each float is NaN.
 func nans(in tensor.Tensor) func(yield func(int, bool) bool) {
 	return func(yield func(int, bool) bool) {
 		switch data := in.Data.(type) {

@@ -6,7 +6,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// The names that users of this package need of the packages below it.
+// Names that users of this package need from the packages below it.
 type (
 	// Tensor is a dense array; see [tensor.Tensor].
 	Tensor = tensor.Tensor
@@ -21,26 +21,26 @@ type (
 )
 
 type (
-	// Budget bounds the memory that the requests of several models take together: what is read, parsed,
-	// decoded and answered. It is safe for concurrent use; a nil one bounds nothing.
+	// Budget bounds the memory of all requests of several models together, from reading to answering. It
+	// is safe for concurrent use. A nil Budget is no bound.
 	Budget = admission.Budget
-	// BusyError refuses a request that the model has no room for now. Its RetryAfter is how long those who
-	// wait now will take to be answered, 0 where that is not known; its Reason says what is full.
+	// BusyError means that the model has no room for a request now. RetryAfter is how long the requests
+	// that already wait will take, or 0 if that is unknown. Reason says what is full.
 	BusyError = admission.BusyError
 )
 
-// NewBudget returns a budget of so many bytes.
+// NewBudget returns a budget of the given number of bytes.
 func NewBudget(bytes int64) *Budget { return admission.NewBudget(bytes) }
 
 var (
-	// ErrInput is wrapped by errors that are the fault of what the caller sent: a broken
-	// picture, a tensor of the wrong shape.
+	// ErrInput is wrapped by errors in what the caller sent, such as a broken picture or a tensor of the
+	// wrong shape.
 	ErrInput = engines.ErrInput
-	// ErrUnavailable is wrapped by the errors of runs whose engine has ended, or has no memory left. The
-	// same call may succeed later.
+	// ErrUnavailable is wrapped by the error of a run whose engine has ended or is out of memory. The same
+	// call may succeed later.
 	ErrUnavailable = engines.ErrUnavailable
-	// ErrBusy is what a [*BusyError] is.
+	// ErrBusy matches every [*BusyError] in errors.Is.
 	ErrBusy = admission.ErrBusy
-	// ErrClosed is wrapped by the errors of calls that came after Close.
+	// ErrClosed is wrapped by the errors of calls after Close.
 	ErrClosed = admission.ErrClosed
 )

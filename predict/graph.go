@@ -10,9 +10,9 @@ import (
 	"github.com/forgo-ml/forgo/predict/engines"
 )
 
-// openGraph opens a bundle's model: a file by its bytes, a folder by a copy of them. An engine
-// opens a folder by its path, where the files could be changed after their digests were checked;
-// so it gets a private copy, which it needs only until it has opened it.
+// openGraph opens a bundle's model from the bytes of a file, or from a private copy of a folder. An engine
+// opens a folder by its path, whose files could change after their digests were checked. It needs the copy
+// only until it has opened the graph.
 func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOptions) (engines.Session, error) {
 	m := &b.Manifest
 	if err := matchFormat(engine.Info().Format, m); err != nil {
@@ -20,7 +20,7 @@ func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOp
 	}
 	g := Graph{Path: m.Graph.Path, Tags: m.Graph.Tags, Signature: m.Graph.Signature}
 	if _, isFile := m.Files[g.Path]; isFile {
-		// The names are those of the file: what the manifest calls its signature by is for clients.
+		// The file has its own names. The manifest's names for a signature are for clients.
 		return openFile(ctx, engine, b, Graph{Path: g.Path}, o)
 	}
 	for _, t := range m.Inputs {
@@ -59,7 +59,7 @@ func openGraph(ctx context.Context, engine Engine, b *bundle.Bundle, o SessionOp
 	return s, nil
 }
 
-// matchFormat holds what the manifest says of its graph to the format that it names.
+// matchFormat checks what the manifest says of its graph against the format that it names.
 func matchFormat(f engines.Format, m *bundle.Manifest) error {
 	_, isFile := m.Files[m.Graph.Path]
 	switch {
@@ -85,8 +85,8 @@ func openFile(ctx context.Context, engine Engine, b *bundle.Bundle, g Graph, o S
 	return s, nil
 }
 
-// openSession opens a graph, and returns when ctx ends: libraries know no way to give up, and a graph
-// can keep one busy for as long as its maker likes. What is opened after that is closed.
+// openSession opens a graph, and returns early if ctx ends. Libraries cannot abandon an opening, and a
+// hostile graph can keep one busy for any time. A session that opens after that is closed.
 func openSession(ctx context.Context, engine Engine, g Graph, o SessionOptions) (engines.Session, error) {
 	if ctx.Done() == nil {
 		return engine.Open(ctx, g, o)

@@ -8,14 +8,14 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/batching"
 )
 
-// What Options that are 0 mean.
+// Defaults of Options.
 const (
 	DefaultMaxBatchRows  = batching.DefaultBatchRows
 	DefaultMaxQueueRows  = batching.DefaultQueueRows
 	DefaultMaxQueueBytes = batching.DefaultQueueBytes
 )
 
-// limits are the parts of o that bound batches, defaults filled in.
+// limits returns the bounds on batches and the queue, with defaults filled in.
 func (o Options) limits() batching.Limits {
 	l := batching.Limits{
 		BatchRows: o.MaxBatchRows, QueueRows: o.MaxQueueRows, QueueBytes: o.MaxQueueBytes, Instances: o.Instances,
@@ -27,7 +27,7 @@ func (o Options) limits() batching.Limits {
 	return l.Defaults()
 }
 
-// threads is what each run gets: the cores are shared between the instances.
+// threads returns the number of threads for each run. The instances share the cores.
 func (o Options) threads() int {
 	if o.Threads <= 0 && o.Instances > 1 {
 		return max(1, runtime.GOMAXPROCS(0)/o.Instances)
@@ -35,15 +35,15 @@ func (o Options) threads() int {
 	return o.Threads
 }
 
-// decoders bounds how many pictures of the process are pixels at once, to as many as it may run
-// at once: pixels take far more memory than anything else of a request. Small pictures do not wait
-// for large ones, of which few bytes can take seconds.
+// decoders bounds the number of pictures that the process decodes at once to its cores, since pixels take
+// far more memory than the rest of a request. Small pictures do not wait for large ones, of which a few
+// bytes can take seconds.
 var decoders struct{ small, large gate }
 
-// largePicture is more pixels than pictures for a model usually have.
+// largePicture is a size, in pixels, that pictures for a model rarely exceed.
 const largePicture = 2 << 20
 
-// decoder is the gate for a picture of a size.
+// decoder returns the gate for a picture of a size.
 func decoder(width, height int) *gate {
 	if width > largePicture/height {
 		return &decoders.large

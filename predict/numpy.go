@@ -1,6 +1,6 @@
 package predict
 
-// Golden cases as NumPy saves arrays, for the replay of what reads them.
+// Golden cases as arrays in NumPy's format, to replay the reader of that format.
 
 import (
 	"archive/zip"
@@ -12,7 +12,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// The ways in which NumPy saves the same array.
+// Ways in which NumPy saves the same array.
 const (
 	asTheyLie = iota
 	mostSignificantFirst
@@ -25,7 +25,7 @@ var numpyTypes = map[tensor.DType]string{
 	tensor.Float16: "f2", tensor.Float32: "f4", tensor.Float64: "f8",
 }
 
-// numpyFile writes an .npz file; nil where NumPy has no such arrays.
+// numpyFile returns an .npz file, or nil if NumPy has no such arrays.
 func numpyFile(tensors Tensors, way int) ([]byte, error) {
 	var b bytes.Buffer
 	archive := zip.NewWriter(&b)
@@ -77,8 +77,8 @@ func numpyArray(t Tensor, way int) (_ []byte, ok bool, err error) {
 	return slices.Concat(head, []byte(header), raw), true, nil
 }
 
-// fixedRoom writes strings in as many bytes each as the longest has; nil where they end in zeros, which
-// are not kept, or where that is far more than they take.
+// fixedRoom pads strings to the length of the longest. It returns nil if one ends in zeros, which NumPy
+// drops, or if padding takes far more room than the strings.
 func fixedRoom(texts []string) (raw []byte, size int) {
 	all := 0
 	for _, text := range texts {
@@ -97,7 +97,7 @@ func fixedRoom(texts []string) (raw []byte, size int) {
 	return raw, size
 }
 
-// columnsFirst puts elements in the order in which the first size changes fastest.
+// columnsFirst orders elements so that the first index changes fastest.
 func columnsFirst(raw []byte, size int, shape []int64) []byte {
 	out := make([]byte, 0, len(raw))
 	at := make([]int64, len(shape))

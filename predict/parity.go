@@ -16,49 +16,49 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Stage is a step on the way from what a client sends to the answer.
+// Stage is a step between a client's request and the answer.
 type Stage string
 
-// The stages, in order. Each is replayed from the recorded input to that stage, so that a
-// difference is named where it begins; StageLabel replays the whole way.
+// The stages, in order. Each is replayed from the recorded input of that stage, so that a failure names
+// the stage that causes the difference. StageLabel replays all of them in sequence.
 const (
 	StageDecode     Stage = "decode"     // raw bytes to pixels, or a JSON row to tensors
 	StagePreprocess Stage = "preprocess" // pixels to the model's input
 	StageModel      Stage = "model"      // inputs to outputs, alone and in batches
 	StageLabel      Stage = "label"      // raw bytes to labelled answer
-	// StageServe is the way through a server: its protocols, and batches of many callers.
-	// Load does not replay it; the package client/replay does, against any server.
+	// StageServe goes through a server: its protocols, and batches from many callers. Load does not replay
+	// it; the package client/replay does, against any server.
 	StageServe Stage = "serve"
 )
 
-// Parity is the result of a replay: how this process's answers compare with the training
-// framework's.
+// Parity is the result of a replay: how the answers of this process compare with the training framework's.
 type Parity struct {
-	// Mode is "full", "quick", or "none" for a bundle that declares that it has no cases.
+	// Mode is "full", "quick", or "none" for a bundle without golden cases.
 	Mode string `json:"mode"`
-	// Reason is why there are no cases.
+	// Reason says why the bundle has no cases.
 	Reason string `json:"reason,omitempty"`
-	// Made says whose answers the cases hold, where their pictures were made for them.
+	// Made says whose answers the cases record, if their pictures were generated.
 	Made string `json:"made,omitempty"`
-	// ExpectedFrom is bundle.ConvertedGraph where the cases hold the answers of the graph itself, and not
-	// the training framework's.
+	// ExpectedFrom is bundle.ConvertedGraph if the cases record the graph's own answers rather than the
+	// training framework's.
 	ExpectedFrom string `json:"expected_from,omitempty"`
-	// Cases replayed, of how many the bundle has.
+	// Cases is the number of replayed cases, Of the number in the bundle.
 	Cases int `json:"cases"`
 	Of    int `json:"of"`
-	// LargestDifference among the model's outputs, as tensor.Difference measures it.
+	// LargestDifference is the largest among the model's outputs, as tensor.Difference measures it.
 	LargestDifference float64 `json:"largest_difference"`
 	Tolerance         float64 `json:"tolerance"`
-	// Differences are the largest of each stage.
+	// Differences holds the largest difference of each stage.
 	Differences Differences `json:"differences"`
 	// Top1Agreement is the share of cases, 0 to 1, whose best label is the recorded one.
 	Top1Agreement float64 `json:"top1_agreement"`
-	// Decoder that JPEG goes through; "" for models that take no pictures.
+	// Decoder is the JPEG decoder, or "" if the model takes no pictures.
 	Decoder string `json:"decoder,omitempty"`
-	// DecodeDifference is the largest difference in decoded pixels, of 255: 0, as none passes.
+	// DecodeDifference is the largest difference between decoded pixels, in steps of 255. It is always 0,
+	// since a replay fails at any other.
 	DecodeDifference int `json:"decode_difference"`
-	// Signatures are how many others of the SavedModel have cases of their own, which Cases, Of and the
-	// differences include.
+	// Signatures is the number of further signatures with cases of their own. Cases, Of and the
+	// differences include them.
 	Signatures int `json:"signatures,omitempty"`
 }
 
@@ -76,8 +76,8 @@ func (p *Parity) add(s Parity) {
 	p.LargestDifference = max(p.LargestDifference, s.LargestDifference)
 }
 
-// Differences are one number for each stage, as tensor.Difference measures them; that of
-// decoding pictures in steps of 255.
+// Differences holds one number for each stage, as tensor.Difference measures it. Decode is in steps of
+// 255.
 type Differences struct {
 	Decode     float64 `json:"decode"`
 	Preprocess float64 `json:"preprocess"`
@@ -85,7 +85,7 @@ type Differences struct {
 	Label      float64 `json:"label"`
 }
 
-// String is the parity line that every report shows.
+// String returns the parity line that every report shows.
 func (p Parity) String() string {
 	if p.Mode == "none" {
 		return "parity NOT PROVEN: the bundle has no golden cases (" + printable.Text(p.Reason) + ")"
@@ -107,7 +107,7 @@ func (p Parity) String() string {
 	return s
 }
 
-// ParityError says where this process and the training framework parted.
+// ParityError says at which stage of which case this process differs from the training framework.
 type ParityError struct {
 	Stage      Stage
 	Case       string  // its id; "" where no case is at fault
@@ -262,7 +262,7 @@ func (r *replayer) picture(ctx context.Context, g golden) error {
 	return r.compare(g, StagePreprocess, in, Tensors{name: g.Inputs[name]}, "")
 }
 
-// compare holds got to want within the stage's tolerance.
+// compare fails if got differs from want by more than the stage's tolerance.
 func (r *replayer) compare(g golden, stage Stage, got, want Tensors, how string) error {
 	tolerance := map[Stage]float64{
 		StagePreprocess: r.m.manifest.Tolerance.Preprocess,
@@ -285,7 +285,7 @@ func (r *replayer) compare(g golden, stage Stage, got, want Tensors, how string)
 	return nil
 }
 
-// differs notes the difference of a case that is within its tolerance.
+// differs records the difference of a case within its tolerance.
 func (r *replayer) differs(stage Stage, d float64) {
 	p := &r.parity
 	switch stage {
@@ -301,7 +301,7 @@ func (r *replayer) differs(stage Stage, d float64) {
 	p.LargestDifference = max(p.Differences.Model, p.Differences.Label)
 }
 
-// label replays a case the whole way, as a caller would.
+// label replays all stages of a case in sequence, as for a caller.
 func (r *replayer) label(ctx context.Context, g golden) error {
 	in, err := r.m.Prepare(ctx, g.Raw)
 	if err != nil {
@@ -360,7 +360,7 @@ func (r *replayer) batch(ctx context.Context, cases []golden) error {
 	return r.rows(cases, out, "in parts")
 }
 
-// readPixels reads recorded pixels, an 8-bit colour PNG that the Python side wrote.
+// readPixels reads recorded pixels: an 8-bit colour PNG.
 func readPixels(file []byte) (pixels.RGB, error) {
 	img, err := png.Decode(bytes.NewReader(file))
 	if err != nil {

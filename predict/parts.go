@@ -9,9 +9,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// parts runs rows through a graph that takes so many at once and no other number: the last part is
-// filled up with copies of its last row, whose answers are dropped. With 0 the graph takes one row,
-// without a dimension for it.
+// parts runs rows through a graph with a fixed batch size. It fills the last part with copies of its last
+// row and drops their answers. If batch is 0, the graph takes one row, without a batch dimension.
 func parts(ctx context.Context, batch int, inputs Tensors, count int, run func(context.Context, Tensors) (Tensors, error)) (Tensors, error) {
 	size := max(batch, 1)
 	if count == 0 {
@@ -55,7 +54,7 @@ func parts(ctx context.Context, batch int, inputs Tensors, count int, run func(c
 	return joined, nil
 }
 
-// filled puts copies of the last row behind the others.
+// filled appends copies of the last row.
 func filled(inputs Tensors, copies int) (Tensors, error) {
 	if copies == 0 {
 		return inputs, nil

@@ -15,34 +15,35 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Pictures describes how decoded, upright pictures become the input of a graph without a bundle: they are
-// resized, and then each value is (pixel × Scale − Mean) / Std.
+// Pictures says how decoded, upright pictures become the input of a graph without a bundle. They are
+// resized; each value then becomes (pixel × Scale − Mean) / Std.
 type Pictures struct {
-	// Height and Width to resize to. Optional if the graph's input fixes them.
+	// Height and Width are the size after resizing, in pixels. Optional if the graph's input fixes them.
 	Height, Width int
 	// Resize is the filter, one of [Resizes]. Optional: "bilinear".
 	Resize string
 	// Fit says how to treat the aspect ratio, one of [Fits]. Optional: "stretch".
 	Fit string
-	// ShorterSide, of the fit "shorter-side", is what that side is resized to before the centre is
-	// cut out. Optional: the larger of Height and Width.
+	// ShorterSide is the length of the shorter side before the centre is cut out, in pixels, for the fit
+	// "shorter-side". Optional: the larger of Height and Width.
 	ShorterSide int
-	// PadColour fills the rest for the fit "pad": red, green and blue. Optional: black.
+	// PadColour is the border's colour for the fit "pad": red, green and blue. Optional: black.
 	PadColour [3]uint8
 	// Channels is the order of the graph's channels, "RGB" or "BGR". Optional: RGB.
 	Channels string
-	// Layout is where the graph's input has the channels: "NHWC", last, or "NCHW", first. Optional
-	// where its shape tells; where that does not, NHWC is a guess, which String says.
+	// Layout places the channels of the graph's input: "NHWC", last, or "NCHW", first. Optional if the
+	// input's shape decides; otherwise NHWC is a guess, which String reports.
 	Layout string
 	// Scale multiplies pixel values, 0 to 255. Optional: 1.
 	Scale float32
-	// Mean and Std of each channel, in the graph's order, or one for all. Optional: 0 and 1.
+	// Mean and Std have one value for each channel, in the graph's order, or one for all. Optional: 0 and
+	// 1.
 	Mean, Std []float32
 
 	guessed bool // Layout, because nothing tells
 }
 
-// Guessed reports whether the layout is a guess, because nothing determines it.
+// Guessed reports whether the layout is a guess.
 func (p Pictures) Guessed() bool { return p.guessed }
 
 // String returns the settings as a formula.
@@ -80,10 +81,10 @@ func (p Pictures) String() string {
 //go:embed preprocess/*.onnx
 var preprocessors embed.FS
 
-// Resizes are the ways to resize. A filter's name alone is TensorFlow's and Keras's, with "-antialias"
-// behind it the same with antialias=True, with "-pillow" Pillow's; "bilinear-tf1" has the corner as origin as
-// TensorFlow 1 does it, "bicubic-torch" is PyTorch's, and "nearest" is Pillow's, and so Keras's load_img's.
-// docs/pictures.md has the calls that they stand for.
+// Resizes returns the names of the ways to resize. A plain filter name means TensorFlow's and Keras's
+// filter; the suffix "-antialias" adds antialias=True, and "-pillow" means Pillow's filter. "bilinear-tf1"
+// puts the origin at the corner, as TensorFlow 1 does. "bicubic-torch" is PyTorch's. "nearest" is
+// Pillow's, which Keras's load_img uses. docs/pictures.md lists the equivalent calls.
 func Resizes() []string {
 	files, _ := fs.Glob(preprocessors, "preprocess/*.onnx")
 	for i, f := range files {
@@ -92,9 +93,10 @@ func Resizes() []string {
 	return files
 }
 
-// Fits are the ways to fit a picture into a size: "stretch" gives its aspect ratio up, "crop" cuts out
-// the largest centred part of the size's aspect ratio before it is resized, "shorter-side" resizes the
-// shorter side and cuts the centre out, "pad" lays the whole picture on a ground.
+// Fits returns the names of the ways to fit a picture into a size. "stretch" ignores its aspect ratio.
+// "crop" cuts out the largest centred part with the size's aspect ratio, and resizes that. "shorter-side"
+// resizes the shorter side and cuts out the centre. "pad" resizes the whole picture and fills the rest
+// with a colour.
 func Fits() []string { return []string{"stretch", "crop", "shorter-side", "pad"} } // in the graphs' order
 
 // preparer runs one of those graphs, with its settings.
@@ -106,7 +108,7 @@ type preparer struct {
 	dtype    tensor.DType
 }
 
-// preparing opens the graph that prepares pictures for a graph with these inputs.
+// preparing opens the graph that prepares pictures for a graph with the given inputs.
 func preparing(ctx context.Context, engine Engine, inputs []tensor.Spec, p Pictures) (*preparer, error) {
 	if err := p.complete(); err != nil {
 		return nil, err
@@ -119,7 +121,7 @@ func preparing(ctx context.Context, engine Engine, inputs []tensor.Spec, p Pictu
 	if err != nil {
 		return nil, err
 	}
-	// One thread: pictures of concurrent callers are what runs side by side.
+	// One thread: concurrent callers already use the other cores.
 	s, err := engine.Open(ctx, Graph{Data: graph, Path: p.Resize}, SessionOptions{Threads: 1})
 	if err != nil {
 		return nil, err
@@ -141,7 +143,7 @@ func preparing(ctx context.Context, engine Engine, inputs []tensor.Spec, p Pictu
 	}}, nil
 }
 
-// fit holds the settings to the graph's input, and takes the size from it.
+// fit checks the settings against the graph's input, and takes the size from it.
 func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err error) {
 	if len(inputs) != 1 {
 		var have []string
@@ -208,10 +210,10 @@ func (p *Pictures) fit(inputs []tensor.Spec) (name string, planes bool, err erro
 	return in.Name, planes, nil
 }
 
-// maxShorterSide is what the manifest's schema allows, too.
+// maxShorterSide is the limit in the manifest's schema.
 const maxShorterSide = 1 << 16
 
-// Check fails if the settings are wrong for any graph.
+// Check returns an error if the settings are wrong for every graph.
 func (p Pictures) Check() error { return p.complete() }
 
 // complete fills in the optional settings.
@@ -270,7 +272,7 @@ func (p *Pictures) complete() error {
 	return nil
 }
 
-// prepare decodes one picture and makes the graph's input of it.
+// prepare decodes one picture and converts it to the graph's input.
 func (p *preparer) prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	img, err := pixels.Decode(ctx, raw, pixels.Options{Alpha: pixels.AlphaDropped})
 	if err != nil {
@@ -293,12 +295,12 @@ func (p *preparer) prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	return Tensors{p.input: prepared}, nil
 }
 
-// floats tells whether prepared pictures can be given as a type.
+// floats reports whether d can hold prepared pictures.
 func floats(d tensor.DType) bool {
 	return d == tensor.Float32 || d == tensor.Float16 || d == tensor.BFloat16
 }
 
-// narrow rounds float32s to 16 bits.
+// narrow rounds float32 values to 16 bits.
 func narrow(t tensor.Tensor, to tensor.DType) (tensor.Tensor, error) {
 	wide, err := tensor.Values[float32](t)
 	if err != nil {

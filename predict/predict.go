@@ -58,15 +58,13 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Verify says how many golden cases Load replays. There is no way to replay none of those
-// that a bundle has.
+// Verify says how many golden cases Load replays. Load always replays some, if the bundle has any.
 type Verify int
 
 const (
 	// VerifyFull replays every case.
 	VerifyFull Verify = iota
-	// VerifyQuick replays the first few cases, which are the ones training was least
-	// certain of.
+	// VerifyQuick replays the first few cases, of which training was least certain.
 	VerifyQuick
 )
 
@@ -74,78 +72,76 @@ const (
 type Options struct {
 	// Verify is optional: VerifyFull unless set.
 	Verify Verify
-	// RequireProof refuses bundles without golden cases, with [ErrUnproven]. Optional: they load,
-	// and [Model.Parity] says that nothing is proven.
+	// RequireProof makes Load fail with [ErrUnproven] for a bundle without golden cases. Optional: the
+	// bundle loads, and [Model.Parity] says that nothing is proven.
 	RequireProof bool
-	// Threads that one run of the model may use. Optional: as many as the process may run
-	// at once, which in a container is its CPU limit.
+	// Threads is the number of threads that one run of the model may use. Optional: as many as the process
+	// may run at once, which in a container is its CPU limit.
 	Threads int
-	// Instances is how many runs of the model may be under way at once. Optional: one where
-	// Threads is not set, because a run then uses every core and a second would only wait for
-	// them, and otherwise as many as the cores hold with Threads each. Where it is set and
-	// Threads is not, the instances share the cores.
+	// Instances is the number of concurrent runs of the model. Optional: if Threads is not set, one, which
+	// uses every core; otherwise the number of cores divided by Threads. If Instances is set and Threads
+	// is not, the instances share the cores.
 	Instances int
-	// MaxBatchRows is how many rows of waiting requests are run together. Optional: 32. With 1
-	// every request runs alone, whole. Otherwise one with more rows than this runs in parts of at
-	// least so many, larger ones where they take no longer than a few milliseconds; other callers
-	// have their turn between them. It runs whole where the model's outputs have further free
-	// dimensions.
+	// MaxBatchRows is the number of rows from waiting requests that run together. Optional: 32. A larger
+	// request runs in parts of at least MaxBatchRows rows, or of more if they take no longer than a few
+	// milliseconds, so that other callers have their turn. It runs whole if the model's outputs have other
+	// free dimensions than the batch. With 1, every request runs alone and whole.
 	MaxBatchRows int
-	// MaxDelay is how long a request may wait for others to fill its batch while the engine is
-	// free. Optional: not at all. Without it, batches form only while the engine is busy.
+	// MaxDelay is how long a request may wait for others to fill its batch while the engine is free.
+	// Optional: 0, so that batches form only while the engine is busy.
 	MaxDelay time.Duration
-	// MaxQueueRows is how many rows may wait; requests beyond it fail with [ErrBusy]. Optional:
-	// 512, which is 64 callers with 8 rows each.
+	// MaxQueueRows is the number of rows that may wait. Requests beyond it fail with [ErrBusy]. Optional:
+	// 512, enough for 64 callers with 8 rows each.
 	MaxQueueRows int
-	// MaxQueueBytes is how much memory the requests that wait may take, as they were sent or as
-	// tensors; requests beyond it fail with [ErrBusy]. Optional: 1 GiB.
+	// MaxQueueBytes bounds the memory of waiting requests, in bytes, both as sent and as tensors. Requests
+	// beyond it fail with [ErrBusy]. Optional: 1 GiB.
 	MaxQueueBytes int64
-	// MaxWait is how long a request may have to wait for those before it, judged by how many
-	// rows they have and how fast rows were answered of late; requests that would wait longer
-	// fail with [ErrBusy]. Optional: as long as the queue allows.
+	// MaxWait bounds the time in the queue, as estimated from the rows ahead and the recent rate of
+	// answers. Requests that would wait longer fail with [ErrBusy]. Optional: no bound but the queue's
+	// own.
 	MaxWait time.Duration
-	// Budget bounds the memory that requests take, together with those of other models that have
-	// the same. Optional: MaxQueueBytes alone bounds it.
+	// Budget bounds the memory of the requests to all models that share it. Optional: only MaxQueueBytes
+	// bounds it.
 	Budget *Budget
-	// MaxPixels bounds width times height of pictures, golden ones too. Optional:
-	// [pixels.MaxPixels], which it cannot exceed.
+	// MaxPixels bounds the width times height of pictures, including those of golden cases. Optional:
+	// [pixels.MaxPixels], which is also the maximum.
 	MaxPixels int
-	// RunTimeout bounds one run of the graph, and all those of one request together: it is given up then, and its callers' errors wrap
-	// context.DeadlineExceeded. ONNX Runtime ends a run between two of its operations, TensorFlow
-	// between two steps of a loop; see [SessionOptions]. Optional: as long as it takes.
+	// RunTimeout bounds one run of the graph, and all runs of one request together. A run that takes
+	// longer is abandoned, and its callers' errors wrap context.DeadlineExceeded. ONNX Runtime ends a run
+	// between two operations, TensorFlow between two steps of a loop; see [SessionOptions]. Optional: no
+	// bound.
 	RunTimeout time.Duration
-	// MaxOutputBytes bounds the outputs of one request together; rows that would make more fail with
-	// [ErrInput]. Where the graph says how the sizes of its outputs depend on those of its inputs
-	// they are refused before they are made, otherwise afterwards. Optional: they may be as large as
-	// they come.
+	// MaxOutputBytes bounds the outputs of one request together, in bytes. A request whose outputs are
+	// larger fails with [ErrInput]: before it runs if the graph determines their sizes from those of its
+	// inputs, and afterwards otherwise. Optional: no bound.
 	MaxOutputBytes int64
-	// LoadTimeout bounds what Load takes: checking digests, opening the graph and the replay. A
-	// graph that is still being opened, or runs, is left behind then, and closed when the engine
-	// comes back. Optional: as long as it takes.
+	// LoadTimeout bounds the time for checking digests, opening the graph and the replay. After it, Load
+	// returns without waiting for the engine, and closes the graph once the engine comes back. Optional:
+	// no bound.
 	LoadTimeout time.Duration
 }
 
-// errLoad is the cause of a load that took too long.
+// errLoad is the cause of a load that exceeds its time limit.
 type errLoad struct{ limit time.Duration }
 
 func (e errLoad) Error() string { return fmt.Sprintf("loading takes longer than %v", e.limit) }
 
-// Load opens a bundle, replays its golden cases and returns its model, with default options.
-// The engines are those that the process has. Where several open a graph, the one that the bundle names
-// runs it, unless another answers the golden cases clearly faster. Whichever it is proves itself; one
-// whose answers differ is passed over, which [Model.Engine] says.
+// Load opens a bundle, replays its golden cases and returns its model, with default options. The engines
+// are those that the process has. If several open the graph, the engine that the bundle names runs it,
+// unless another answers the golden cases clearly faster. Load replays the cases with the engine that it
+// chooses, and passes over one whose answers differ.
 func Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 	return Options{}.Load(ctx, path, engines...)
 }
 
-// Load is like the function Load, with options. The error is a [*bundle.Error] where the
-// folder is at fault, and a [*ParityError] where this process answers differently.
+// Load is like the function Load, with options. The error is a [*bundle.Error] if the bundle is at fault,
+// and a [*ParityError] if this process answers differently from training.
 func (o Options) Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 	return o.attended(ctx, path, func(ctx context.Context) (*bundle.Bundle, error) { return bundle.OpenContext(ctx, path) }, engines)
 }
 
-// LoadFS is like [Load], for a bundle in a folder of any file system: a program that embeds one is whole
-// in one file. name is the folder's, "." for the file system's own.
+// LoadFS is like [Load] for a bundle in any file system, such as one embedded in the program. name is the
+// bundle's folder, or "." for the root.
 func LoadFS(ctx context.Context, fsys fs.FS, name string, engines ...Engine) (*Model, error) {
 	return Options{}.LoadFS(ctx, fsys, name, engines...)
 }
@@ -207,7 +203,7 @@ func (o Options) load(ctx context.Context, path string, open opener, all []Engin
 	}
 }
 
-// loadGrace is how long a load that is called off has to come back by itself.
+// loadGrace is how long a cancelled load may take to return by itself.
 const loadGrace = time.Second
 
 func (o Options) loaded(ctx context.Context, path string, open opener, all []Engine) (*Model, error) {
@@ -231,7 +227,7 @@ func (o Options) loaded(ctx context.Context, path string, open opener, all []Eng
 	}
 }
 
-// prove opens the graphs of a bundle with the engines that are chosen for them, and replays its cases.
+// prove opens a bundle's graphs with the chosen engines, and replays its cases.
 func (o Options) prove(ctx context.Context, b *bundle.Bundle, c *choice) (_ *Model, err error) {
 	m := newModel(b, o)
 	defer func() {
@@ -277,8 +273,8 @@ func (m *Model) prove(ctx context.Context, b *bundle.Bundle, o Options) (err err
 	return nil
 }
 
-// ErrUnproven is wrapped by the error of Load for a bundle without golden cases where
-// [Options.RequireProof] asks for some.
+// ErrUnproven is wrapped by the error of Load if [Options.RequireProof] is set and the bundle has no
+// golden cases.
 var ErrUnproven = errors.New("parity is not proven: it has no golden cases")
 
 type inputError struct{ error }
@@ -286,7 +282,7 @@ type inputError struct{ error }
 func (e inputError) Is(target error) bool { return target == ErrInput }
 func (e inputError) Unwrap() error        { return e.error }
 
-// Model answers. It is safe for concurrent use. Close it when done.
+// Model is a loaded and verified model. It is safe for concurrent use. Close it when done.
 type Model struct {
 	manifest  bundle.Manifest
 	digest    string
@@ -309,7 +305,7 @@ type Model struct {
 	signed []*Model // other signatures, which run the same graph
 }
 
-// graphs are those that a model runs.
+// graphs are the sessions that a model runs.
 type graphs struct {
 	model      engines.Session // nil until it is open
 	engine     engines.Info
@@ -333,20 +329,20 @@ func (g *graphs) close() error {
 	return errors.Join(errs...)
 }
 
-// Manifest returns what the bundle says of itself. It must not be changed.
+// Manifest returns the bundle's manifest. The caller must not change it.
 func (m *Model) Manifest() *bundle.Manifest { return &m.manifest }
 
-// Inputs are the specs of the model's inputs, in order. They must not be changed.
+// Inputs returns the specs of the model's inputs, in order. The caller must not change them.
 func (m *Model) Inputs() []tensor.Spec { return m.inputs }
 
-// Digest is the bundle's identity: the SHA-256 of its manifest, in hex.
+// Digest returns the bundle's identity: the SHA-256 of its manifest, in hex.
 func (m *Model) Digest() string { return m.digest }
 
-// Parity is the result of the replay at load.
+// Parity returns the result of the replay at load.
 func (m *Model) Parity() Parity { return m.parity }
 
-// Close frees the graphs. Calls that run or wait are answered first; later ones fail, with
-// [ErrClosed] or an error of the engine.
+// Close waits for the calls that run or wait, and frees the graphs. Later calls fail with [ErrClosed] or
+// an error of the engine.
 func (m *Model) Close() error {
 	m.attendant.leave()
 	for _, s := range m.signed {
@@ -378,7 +374,7 @@ func (m *Model) open(ctx context.Context, b *bundle.Bundle, o Options, c *choice
 	return nil
 }
 
-// take holds the session to the manifest, and opens the queue to it.
+// take checks the session against the manifest, and sizes the queue for it.
 func (m *Model) take(b *bundle.Bundle, o Options) error {
 	if err := matchGraph(m.graphs.Load().model, &m.manifest); err != nil {
 		return &bundle.Error{Bundle: b.Path, File: m.manifest.Graph.Path, Err: err}
@@ -406,7 +402,7 @@ func (m *Model) take(b *bundle.Bundle, o Options) error {
 	return nil
 }
 
-// matchGraph holds the graph's inputs and outputs to the manifest.
+// matchGraph checks the graph's inputs and outputs against the manifest.
 func matchGraph(s engines.Session, m *bundle.Manifest) error {
 	check := func(kind string, want []bundle.TensorInfo, have []tensor.Spec) error {
 		for _, w := range want {
@@ -441,8 +437,8 @@ func (m *Model) manifestOutputs() (specs []tensor.Spec) {
 	return specs
 }
 
-// newBatcher returns a batcher for the model's graph, without batches where its inputs or outputs have a
-// fixed first dimension.
+// newBatcher returns a batcher for the model's graph. It does not batch if the first dimension of an input
+// or output is fixed.
 func (m *Model) newBatcher(l batching.Limits) *batching.Batcher {
 	var names []string
 	if !m.freeRows() {
@@ -454,29 +450,30 @@ func (m *Model) newBatcher(l batching.Limits) *batching.Batcher {
 	return batching.New(l, names, m.compute)
 }
 
-// freeRows says whether the graph takes any number of rows.
+// freeRows reports whether the graph takes any number of rows.
 func (m *Model) freeRows() bool {
 	return !slices.ContainsFunc(slices.Concat(m.manifest.Inputs, m.manifest.Outputs), func(info bundle.TensorInfo) bool {
 		return len(info.Shape) == 0 || info.Shape[0] != nil
 	})
 }
 
-// Run computes the model's outputs for a batch, by logical names, where the first dimension
-// of each tensor is the batch. It may run together with the requests of other callers, which
-// see nothing of each other.
+// Run computes the model's outputs for a batch. Inputs and outputs have the manifest's names, and the
+// first dimension of each tensor is the batch. Run may combine the requests of several callers; none sees
+// the others' rows.
 //
-// The inputs stay the caller's and are only read. The outputs are the caller's too; those of
-// requests that ran together are parts of one piece of memory, so whoever keeps a few rows for
-// long copies them. An error that wraps [ErrInput] means that the inputs do not fit the model;
-// [ErrBusy] that too many wait already; ctx.Err() that ctx ended first.
+// Run only reads the inputs. The caller owns the outputs. Outputs of requests that ran together share
+// memory, so copy them to keep a few rows for long.
+//
+// The error wraps [ErrInput] if the inputs do not fit the model, and is [ErrBusy] if too many requests
+// wait, or ctx.Err() if ctx ends first.
 func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
 	place := m.batcher.Empty()
 	out, _, err := m.run(ctx, &place, inputs)
 	return out, err
 }
 
-// run is Run in a place of the queue. It says how long the call waited for the engine, and how long the
-// engine's run took; of a call that failed, as far as it came.
+// run is Run with a reservation in the queue. It also returns how long the call waited for the engine and
+// how long the run took, even if the call fails.
 func (m *Model) run(ctx context.Context, place *admission.Reservation, inputs Tensors) (Tensors, serving.Timing, error) {
 	rows, err := m.check(inputs)
 	if err != nil {
@@ -488,7 +485,7 @@ func (m *Model) run(ctx context.Context, place *admission.Reservation, inputs Te
 	return m.batcher.Do(ctx, place, inputs, rows)
 }
 
-// check holds inputs to the model and returns how many rows they have.
+// check checks inputs against the model and returns their number of rows.
 func (m *Model) check(inputs Tensors) (int, error) {
 	rows := -1
 	for _, spec := range m.inputs {
@@ -515,7 +512,7 @@ func (m *Model) check(inputs Tensors) (int, error) {
 	return rows, nil
 }
 
-// namesOf lists the names of inputs or, for nil, those that the model takes.
+// namesOf lists the names of inputs, or those that the model takes if inputs is nil.
 func (m *Model) namesOf(inputs Tensors) string {
 	names := slices.Sorted(maps.Keys(inputs))
 	if inputs == nil {
@@ -529,7 +526,7 @@ func (m *Model) namesOf(inputs Tensors) string {
 	return tensor.Cut(strings.Trim(fmt.Sprintf("%q", names), "[]"))
 }
 
-// compute runs the graph, whose names for things clients do not know.
+// compute runs the graph and translates between the manifest's names and the graph's.
 func (m *Model) compute(ctx context.Context, inputs Tensors, rows int) (Tensors, error) {
 	g := m.graphs.Load()
 	out, err := m.computeIn(ctx, g.model, inputs, rows)

@@ -1,6 +1,6 @@
 package predict
 
-// From what a client sends to the model's inputs.
+// From a client's bytes to the model's inputs.
 
 import (
 	"context"
@@ -14,16 +14,16 @@ import (
 	"github.com/forgo-ml/forgo/predict/pixels"
 )
 
-// Prepare turns what a client sends, an encoded picture or a JSON row, into the model's
-// inputs with a batch of one. Of a model that takes a picture beside other inputs that is a row
-// with the picture in it: see [payload.Reader.Row].
+// Prepare converts an encoded picture or a JSON row to the model's inputs, with a batch of one. If the
+// model takes a picture beside other inputs, raw is a row that contains the picture: see
+// [payload.Reader.Row].
 func (m *Model) Prepare(ctx context.Context, raw []byte) (Tensors, error) {
 	in, _, err := m.prepare(ctx, raw)
 	return in, err
 }
 
-// prepare is like Prepare, and says how long decoding and preprocessing took; of a call
-// that failed, as far as it came.
+// prepare is like Prepare. It also returns how long decoding and preprocessing took, even if the call
+// fails.
 func (m *Model) prepare(ctx context.Context, raw []byte) (in Tensors, took serving.Timing, err error) {
 	start := time.Now()
 	if m.manifest.PictureAlone() {
@@ -46,8 +46,8 @@ func (m *Model) prepare(ctx context.Context, raw []byte) (in Tensors, took servi
 	return in, took, nil
 }
 
-// preparePicture turns one encoded picture into the input that it becomes, with a batch of one,
-// for a model that takes pictures. It says how long decoding and preprocessing took.
+// preparePicture converts one encoded picture to the input that takes it, with a batch of one. It also
+// returns how long decoding and preprocessing took.
 func (m *Model) preparePicture(ctx context.Context, raw []byte) (in Tensors, took serving.Timing, err error) {
 	start, memory := time.Now(), int64(0)
 	leave := func() {}

@@ -13,14 +13,14 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// preprocessing is how a model's preprocessing graph is run: by a kernel where the graph is the one that the
-// bundle's rules give, otherwise by an engine.
+// preprocessing runs a model's preprocessing graph: a kernel does if the graph is the one that the
+// bundle's rules give, otherwise an engine.
 type preprocessing struct {
 	kernel        *preprocess.Kernel // nil where an engine runs the graph
 	height, width int64              // of the model's input, as far as they are known
 }
 
-// openPreprocessing reads the graph and opens it, unless a kernel does what it does.
+// openPreprocessing reads the graph, and opens it unless a kernel replaces it.
 func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, c *choice, o SessionOptions) error {
 	p := m.manifest.Picture
 	data, err := b.ReadFile(p.Preprocess)
@@ -39,7 +39,7 @@ func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, c *choi
 	if m.preprocessing.kernel != nil {
 		return nil
 	}
-	// One thread: pictures of concurrent callers are what runs side by side.
+	// One thread: concurrent callers already use the other cores.
 	o.Threads = 1
 	s, err := c.open(ctx, b, bundle.PreprocessEngine, p.Preprocess, func(e Engine) (engines.Session, error) {
 		s, err := openSession(ctx, e, Graph{Path: p.Preprocess, Data: data}, o)
@@ -60,8 +60,8 @@ func (m *Model) openPreprocessing(ctx context.Context, b *bundle.Bundle, c *choi
 	return nil
 }
 
-// kernelFor returns the kernel that does what a bundle's graph does, or nil: what the bundle says of the graph counts only
-// where the graph is that.
+// kernelFor returns the kernel that computes the same as a bundle's graph, or nil. It trusts the bundle's
+// description only if the graph's bytes are the ones that it gives.
 func kernelFor(p *bundle.Picture, input tensor.Spec, graph []byte) *preprocess.Kernel {
 	if p.Rules == nil || input.DType != tensor.Float32 {
 		return nil
@@ -93,8 +93,8 @@ func matchPreprocess(s engines.Session) error {
 	return nil
 }
 
-// memory is the most that preprocessing takes for a stored picture of a size, beside it, in bytes.
-// A picture may be turned upright first, so both ways round are counted.
+// memory returns the most that preprocessing takes for a stored picture of a size, without the picture
+// itself, in bytes. It counts both orientations, since the picture may be turned upright.
 func (p preprocessing) memory(width, height int) int64 {
 	if p.kernel != nil {
 		return max(p.kernel.Memory(width, height), p.kernel.Memory(height, width))
@@ -102,14 +102,14 @@ func (p preprocessing) memory(width, height int) int64 {
 	return max(p.ofEngine(int64(height), int64(width)), p.ofEngine(int64(width), int64(height)))
 }
 
-// ofEngine is for graphs of which nothing is known but that they resize: ten floats for each pixel of the picture, and
-// what filters that take one axis after the other keep between them.
+// ofEngine estimates the memory of an arbitrary graph that resizes: ten floats for each pixel, and the
+// intermediate result of filters that take one axis after the other.
 func (p preprocessing) ofEngine(h, w int64) int64 {
 	const overhead = 8 << 20 // of the engine, whatever the size
 	return overhead + 40*h*w + 64*p.height*p.width + 96*(p.height*w+h*p.width) + 2048*(h+w+p.height+p.width)
 }
 
-// preprocessed makes the model's input of a decoded picture.
+// preprocessed converts a decoded picture to the model's input.
 func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, error) {
 	var made Tensor
 	var err error
@@ -133,7 +133,7 @@ func (m *Model) preprocessed(ctx context.Context, img pixels.RGB) (Tensors, erro
 	return Tensors{m.manifest.Picture.Input: made.Batch()}, nil
 }
 
-// preprocessedIn makes it in a graph.
+// preprocessedIn converts it with a graph.
 func (m *Model) preprocessedIn(ctx context.Context, s engines.Session, img pixels.RGB) (Tensor, error) {
 	in, out := s.Inputs()[0].Name, s.Outputs()[0].Name
 	picture := Tensor{Shape: []int64{int64(img.Height), int64(img.Width), 3}, Data: img.Pix}

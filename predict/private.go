@@ -14,8 +14,8 @@ import (
 // privatePrefix begins the names of private folders in TMPDIR.
 const privatePrefix = "forgo-graph-"
 
-// privateFolder makes a folder for this process alone. It holds a lock on it until free removes it:
-// what a process that was killed left behind has none, and is removed by the next that needs one.
+// privateFolder makes a folder for this process alone, and locks it until free removes it. A folder
+// without a lock belongs to a process that was killed; the next call removes it.
 func privateFolder() (path string, free func(), err error) {
 	sweep()
 	path, err = os.MkdirTemp("", privatePrefix)
@@ -32,12 +32,12 @@ func privateFolder() (path string, free func(), err error) {
 	}, nil
 }
 
-// unlocked is the age below which a folder may not have been locked yet.
+// unlocked is the age below which a folder may not have its lock yet.
 const unlocked = time.Minute
 
 var sweeping sync.Mutex
 
-// sweep removes the private folders of processes that are no more.
+// sweep removes the private folders of processes that have ended.
 func sweep() {
 	sweeping.Lock()
 	defer sweeping.Unlock()

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// lockFolder fails where another process has the lock, which goes with the process.
+// lockFolder fails if another process holds the lock. The lock ends with the process.
 func lockFolder(path string) (*os.File, error) {
 	folder, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {

@@ -1,7 +1,7 @@
 package predict
 
-// The readers and writers that callers go through, replayed at load: what a golden case gives is
-// written in each form that a client may send, and read as the server reads it.
+// The replay, at load, of the readers and writers that callers use. It writes each golden case in every
+// form that a client may send, and reads that as the server does.
 
 import (
 	"bytes"
@@ -20,8 +20,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// given replays what is given in JSON: all inputs, or those beside the picture; as it was
-// recorded, and as this process writes it: clients write floats with as few digits.
+// given replays inputs as JSON: all of them, or those beside the picture; as recorded, and as this process
+// writes them, since clients write floats with as few digits as possible.
 func (r *replayer) given(g golden) error {
 	if r.m.manifest.PictureAlone() {
 		return nil
@@ -43,7 +43,7 @@ func (r *replayer) given(g golden) error {
 	return read(r.appendRow(nil, g), "as written here")
 }
 
-// values are the inputs of a case that a row gives as values.
+// values returns the inputs of a case that a row gives as values.
 func (r *replayer) values(g golden) Tensors {
 	values := Tensors{}
 	for _, s := range r.m.row.Specs {
@@ -52,7 +52,7 @@ func (r *replayer) values(g golden) Tensors {
 	return values
 }
 
-// binaryOnly says of a model that it has an input that JSON cannot carry.
+// binaryOnly reports whether the model has an input that JSON cannot carry.
 func (r *replayer) binaryOnly() bool {
 	return slices.ContainsFunc(r.m.row.Specs, func(s tensor.Spec) bool {
 		return s.DType == tensor.Float16 || s.DType == tensor.BFloat16
@@ -77,7 +77,7 @@ func (r *replayer) appendRow(dst []byte, g golden) []byte {
 	return append(dst, '}')
 }
 
-// appendGiven writes values as clients do: strings that are no text in base64.
+// appendGiven writes values as clients do: strings that are not UTF-8 in base64.
 func appendGiven(dst []byte, t tensor.Tensor) []byte {
 	if texts, ok := t.Data.([]string); ok && tensor.CheckText(t) != nil {
 		return tensor.AppendNestedBase64(dst, t.Shape, texts)
@@ -85,7 +85,7 @@ func appendGiven(dst []byte, t tensor.Tensor) []byte {
 	return tensor.AppendNested(dst, t, tensor.Bare)
 }
 
-// forms replays cases as the files of a form, as a list and as a table.
+// forms replays cases as files of a form, as a list and as a table.
 func (r *replayer) forms(cases []golden) error {
 	if err := r.form(cases); err != nil || r.binaryOnly() || len(r.m.row.Specs) == 0 {
 		return err
@@ -128,8 +128,8 @@ func (r *replayer) forms(cases []golden) error {
 	return r.batched(cases, got, "in a table without header", err)
 }
 
-// tabular says whether a CSV can carry the cases: it changes carriage returns in texts, and a line
-// that holds nothing but one empty text is no line.
+// tabular reports whether a CSV can carry the cases. CSV changes carriage returns in texts, and has no
+// line that holds only an empty text.
 func tabular(cases []golden, specs []tensor.Spec) bool {
 	for _, g := range cases {
 		for _, s := range specs {
@@ -147,7 +147,7 @@ func tabular(cases []golden, specs []tensor.Spec) bool {
 	return true
 }
 
-// batched compares each row of what was read of cases with its case.
+// batched compares each row that was read with its case.
 func (r *replayer) batched(cases []golden, got Tensors, how string, err error) error {
 	if err != nil {
 		return r.fail(cases[0], StageDecode, math.Inf(1), 0, fmt.Errorf("%s: %w", how, err))
@@ -167,7 +167,7 @@ func (r *replayer) batched(cases []golden, got Tensors, how string, err error) e
 	return nil
 }
 
-// table writes cases as a CSV, with a header the last column first.
+// table writes cases as a CSV. With a header, the columns are in reverse order.
 func (r *replayer) table(cases []golden, header bool) []byte {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
@@ -202,8 +202,8 @@ func (r *replayer) table(cases []golden, header bool) []byte {
 	return b.Bytes()
 }
 
-// arrays replays cases as NumPy saves them, each in one of the ways in which it may. Its strings are
-// Unicode: bytes that are none are not sent so.
+// arrays replays cases in NumPy's format, in each of its ways. It skips strings that are not UTF-8, since
+// NumPy's are Unicode.
 func (r *replayer) arrays(cases []golden, stacked Tensors) error {
 	for _, t := range stacked {
 		if tensor.CheckText(t) != nil {
@@ -272,7 +272,7 @@ func cmpErr(err error) error {
 	return err
 }
 
-// written replays the writers: the answer as it is sent, read again, is the answer.
+// written replays the writers: it writes the answer, reads that back, and compares.
 func (r *replayer) written(g golden, out Tensors, answer Answer) error {
 	fail := func(err error) error {
 		return r.fail(g, StageLabel, math.Inf(1), 0, fmt.Errorf("the answer as JSON: %w", err))
@@ -331,8 +331,8 @@ func (r *replayer) written(g golden, out Tensors, answer Answer) error {
 	return nil
 }
 
-// same fails unless a tensor that was written and read again is as it was. Null loses which of
-// the numbers that are not finite it was.
+// same fails unless a tensor survives being written and read back. Null does not distinguish NaN from
+// infinities.
 func same(got, want tensor.Tensor, n tensor.Floats) error {
 	if got.DType() != want.DType() || n == tensor.Null {
 		a, errA := got.Floats()

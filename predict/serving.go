@@ -1,6 +1,6 @@
 package predict
 
-// The model as a server sees it: what package serving offers in this module, and nobody else needs.
+// What the module's server needs of a model beyond the public methods.
 
 import (
 	"context"
@@ -13,7 +13,7 @@ func init() {
 	serving.Of = func(model any) serving.Access { return (*access)(model.(*Model)) }
 }
 
-// access is a model with the methods that are not public.
+// access is a model with the methods of serving.Access.
 type access Model
 
 func (a *access) model() *Model { return (*Model)(a) }
@@ -38,7 +38,7 @@ func (a *access) PrepareTimed(ctx context.Context, raw []byte) (Tensors, serving
 
 func (a *access) GoldenShapes() map[string][]int64 { return a.goldenShapes }
 
-// Stats includes other signatures, each of which has a queue of its own.
+// Stats includes the other signatures, which have queues of their own.
 func (a *access) Stats() serving.Stats {
 	s := a.batcher.Stats()
 	for _, signed := range a.signed {

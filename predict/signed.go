@@ -11,10 +11,10 @@ import (
 	"github.com/forgo-ml/forgo/predict/engines"
 )
 
-// Signature returns the model of another signature of the bundle's SavedModel, by its name: it takes
-// and gives what the manifest says of that signature, and is proven by cases of its own. Its manifest
-// is that of a bundle with this signature alone. The model's own signature is the model itself, also by
-// the name "". ok is false for a name that the bundle has not. Close closes it with the model.
+// Signature returns the model of a signature of the bundle's SavedModel. It has the signature's inputs and
+// outputs and its own golden cases. Its manifest is that of a bundle with this signature alone. The name
+// of the model's own signature, or "", returns m. ok is false if the bundle has no such signature. Closing
+// m closes the returned model.
 func (m *Model) Signature(name string) (signed *Model, ok bool) {
 	if name == "" || name == m.manifest.Graph.Signature {
 		return m, true
@@ -27,8 +27,8 @@ func (m *Model) Signature(name string) (signed *Model, ok bool) {
 	return nil, false
 }
 
-// Signatures are the names that Signature knows beside "", the model's own first; none of a model
-// whose graph no signature calls.
+// Signatures returns the names that Signature accepts apart from "", the model's own first. It returns
+// none if the model's graph has no signatures.
 func (m *Model) Signatures() []string {
 	var names []string
 	if own := m.manifest.Graph.Signature; own != "" {
@@ -40,7 +40,7 @@ func (m *Model) Signatures() []string {
 	return names
 }
 
-// openSigned opens the other signatures, once the graph is, and proves each.
+// openSigned opens and proves the other signatures, after the graph is open.
 func (m *Model) openSigned(ctx context.Context, b *bundle.Bundle, o Options) error {
 	all := b.Signed()
 	if len(all) == 0 {
@@ -71,7 +71,7 @@ func (m *Model) openSigned(ctx context.Context, b *bundle.Bundle, o Options) err
 	return nil
 }
 
-// ofSignature says which signature an error is about.
+// ofSignature adds the signature's name to an error.
 func ofSignature(name string, err error) error {
 	var parity *ParityError
 	var folder *bundle.Error

@@ -1,6 +1,6 @@
 package predict
 
-// What engines are compared by: the golden cases.
+// The trials that engines are compared by: runs of golden cases.
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/pixels"
 )
 
-// trials are runs of the first golden case alone and, where rows run together, of the first few at once.
-// A bundle without cases has none.
+// trials returns a run of the first golden case alone and, if the graph takes any number of rows, one of
+// the first few together. It returns none for a bundle without cases.
 func (m *Model) trials(b *bundle.Bundle) ([]trial, error) {
 	var cases []golden
 	for _, c := range m.manifest.Golden.Cases[:min(replayBatch, len(m.manifest.Golden.Cases))] {
@@ -37,8 +37,8 @@ func (m *Model) trials(b *bundle.Bundle) ([]trial, error) {
 	return all, nil
 }
 
-// pictureTrials is one run of the preprocessing graph, on the picture of the first case. Where that cannot
-// be decoded there is none: the replay says so.
+// pictureTrials returns a run of the preprocessing graph on the first case's picture. It returns none if
+// that cannot be decoded; the replay reports why.
 func (m *Model) pictureTrials(ctx context.Context, b *bundle.Bundle) ([]trial, error) {
 	if len(m.manifest.Golden.Cases) == 0 {
 		return nil, nil

@@ -8,12 +8,13 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Check fails unless a session's inputs are given as they must be, nothing else is, and the wanted outputs exist.
+// Check returns an error unless given holds exactly the session's inputs, with the right types and shapes,
+// and every wanted output exists.
 func Check(s Session, given tensor.Map, wanted []string) error {
 	return CheckSpecs(s.Inputs(), s.Outputs(), given, wanted)
 }
 
-// CheckSpecs is Check for a session that has inputs and outputs at hand.
+// CheckSpecs is like Check, for known inputs and outputs.
 func CheckSpecs(inputs, outputs []tensor.Spec, given tensor.Map, wanted []string) error {
 	for _, spec := range inputs {
 		t, ok := given[spec.Name]
@@ -35,8 +36,9 @@ func CheckSpecs(inputs, outputs []tensor.Spec, given tensor.Map, wanted []string
 	return nil
 }
 
-// CheckOutputs refuses, with [ErrInput], a run whose outputs would take more than most bytes together,
-// as far as the session is a [Sizer] and knows. Most of 0 bounds nothing.
+// CheckOutputs returns an error that wraps [ErrInput] if a run's outputs would take more than most bytes
+// together. It counts the outputs whose shapes the session, as a [Sizer], knows in advance. A most of 0 is
+// no limit.
 func CheckOutputs(s Session, inputs tensor.Map, outputs []string, most int64) error {
 	sizer, ok := s.(Sizer)
 	if !ok || most <= 0 {
@@ -65,7 +67,7 @@ func CheckOutputs(s Session, inputs tensor.Map, outputs []string, most int64) er
 	return nil
 }
 
-// TooLarge refuses, with [ErrInput], rows whose outputs take more than most bytes.
+// TooLarge returns the error, which wraps [ErrInput], for outputs that take more than most bytes.
 func TooLarge(bytes, most int64) error {
 	return inputError{fmt.Errorf("the answer to these rows takes %d bytes, more than the limit of %d: send fewer rows", bytes, most)}
 }

@@ -1,8 +1,9 @@
-// Package engines says what an engine is: a value that opens graphs of one format, and describes itself.
+// Package engines defines an engine: a value that opens graphs of one format, and describes itself.
 //
-// The packages onnx, tensorflow and pure have engines; [github.com/forgo-ml/forgo/predict/engines/example]
-// is the least that one needs. A process offers those that it wants to [github.com/forgo-ml/forgo/predict.Load],
-// and everything that reports, chooses or confines engines iterates over them: nothing else knows their names.
+// The packages onnx, tensorflow and pure provide engines.
+// [github.com/forgo-ml/forgo/predict/engines/example] is a minimal one. A process passes its engines to
+// [github.com/forgo-ml/forgo/predict.Load]. Code that reports, chooses or confines engines iterates over
+// them and knows no engine by name.
 package engines
 
 import (
@@ -13,74 +14,74 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Engine opens graphs. An engine is a value that may be copied and used from many
-// goroutines; its library is found and loaded when a graph is first opened.
+// Engine opens graphs. An engine is a value that may be copied and is safe for concurrent use. It finds
+// and loads its library when it first opens a graph.
 type Engine interface {
-	// Info describes the engine. It loads nothing.
+	// Info describes the engine, without loading anything.
 	Info() Info
-	// Library reports the loaded library's path and version, loading it if need be.
+	// Library returns the path and version of the engine's library, loading it if necessary.
 	Library() (Library, error)
-	// Open prepares a graph for running. The graph's bytes may be discarded afterwards. The error wraps
-	// [ErrUnsupported] where another engine of the format may run the graph.
+	// Open prepares a graph for running. The caller may discard the graph's bytes afterwards. The error
+	// wraps [ErrUnsupported] if another engine of the format may run the graph.
 	Open(ctx context.Context, g Graph, o SessionOptions) (Session, error)
 }
 
 // Info describes an engine.
 type Info struct {
-	// Name tells the engine from the others of a process, as in "onnxruntime". Required.
+	// Name identifies the engine within a process, as in "onnxruntime". Required.
 	Name string
 	// Title is what people call its library, as in "ONNX Runtime". Required.
 	Title string
-	// Format is that of the graphs that it opens. Several engines may share one. Required.
+	// Format is the format of the graphs that the engine opens. Engines may share a format. Required.
 	Format Format
-	// OnlyFor names the models that alone need the engine, as in "SavedModels". Optional: a machine
-	// without its library can predict nothing.
+	// OnlyFor names the only models that need the engine, as in "SavedModels". Optional: without the
+	// engine's library, a machine cannot predict at all.
 	OnlyFor string
-	// Environment has the variables that the engine and its library read: names, or the beginnings
-	// of names. A process that runs the engine alone is given no other. Optional.
+	// Environment lists the variables that the engine and its library read, as names or prefixes of names.
+	// An isolated engine's process receives no others. Optional.
 	Environment []string
 }
 
 // Format is a kind of graph.
 type Format struct {
-	// Name is what a manifest's engine key says, as in "onnxruntime". Required.
+	// Name is the value of a manifest's engine key, as in "onnxruntime". Required.
 	Name string
-	// Kind and Noun name a graph outside of bundles, to programs as in "onnx", and to people as in
-	// "an ONNX file". Required.
+	// Kind and Noun name a graph outside a bundle: Kind to programs, as in "onnx", and Noun to people, as
+	// in "an ONNX file". Required.
 	Kind, Noun string
-	// Folder says that a graph is a folder. Otherwise it is a file.
+	// Folder says that a graph is a folder rather than a file.
 	Folder bool
-	// Files are how graphs are recognized outside of bundles: a folder by one of these files, the first
-	// of which is the one to read; a file by one of these extensions. Required.
+	// Files identifies graphs outside bundles. A folder must contain one of these files, and the first is
+	// the one to read. A file must have one of these extensions. Required.
 	Files []string
-	// Tags says that a bundle chooses among the graphs of a folder by tags.
+	// Tags says that a folder may hold several graphs, which a bundle tells apart by tags.
 	Tags bool
-	// Platform is the format's name in the metadata of the Open Inference Protocol; TritonPlatform
-	// and TritonBackend are those in Triton's model configuration. Required.
+	// Platform is the format's name in the metadata of the Open Inference Protocol. TritonPlatform and
+	// TritonBackend are its names in Triton's model configuration. Required.
 	Platform, TritonPlatform, TritonBackend string
 }
 
-// Library is what an engine runs graphs with: a shared library, or a Go package.
+// Library is what runs an engine's graphs: a shared library, or a Go package.
 type Library struct {
 	Path    string `json:"path"`
 	Version string `json:"version"`
 }
 
-// Graph is what an engine opens: the bytes of a file whose digest was checked, and its
-// path, for engines and graphs that consist of more than one file.
+// Graph is a graph to open: the contents of a file whose digest was checked, and its path, for graphs of
+// more than one file.
 type Graph struct {
 	Data []byte // the file's content; nil for a folder
 	Path string // the file or folder; for Data, only error messages use it
 
-	// The rest is for SavedModels, and optional where the model leaves no choice.
+	// The rest is for SavedModels, and optional if the model has only one choice.
 
-	// Tags are those of the graph to open, of which a SavedModel may have several.
+	// Tags selects one of a SavedModel's graphs.
 	Tags []string
-	// Signature names the graph's inputs and outputs; Inputs and Outputs choose some of them, or name
-	// operations instead, as in "input_1" or "softmax:0".
+	// Signature names the graph's inputs and outputs. Inputs and Outputs select some of them, or name
+	// operations directly, as in "input_1" or "softmax:0".
 	Signature       string
 	Inputs, Outputs []string
-	// Signatures are others of the same graph to open with it, for a [Signed] session.
+	// Signatures lists further signatures to open in the same graph, for a [Signed] session.
 	Signatures []GraphSignature
 }
 
@@ -92,61 +93,62 @@ type GraphSignature struct {
 
 // SessionOptions tune one session. The zero value is useful.
 type SessionOptions struct {
-	// Threads that one run may use. 0 means as many as the process may run at once, which
-	// in a container is its CPU limit.
+	// Threads is the number of threads that one run may use. Optional: as many as the process may run at
+	// once, which in a container is its CPU limit.
 	Threads int
-	// RunTimeout is how long one run may take, for engines that can end one by force. It ends the
-	// session with it: see [Mortal]. Optional: none is ended so.
+	// RunTimeout bounds one run, for engines that can end a run by force. That also ends the session: see
+	// [Mortal]. Optional: no bound.
 	RunTimeout time.Duration
-	// MaxOutputBytes is what the outputs of one run may take together, for engines whose answers come
-	// from elsewhere. Optional: they may be as large as they come.
+	// MaxOutputBytes bounds the outputs of one run together, for engines that run in another process.
+	// Optional: no bound.
 	MaxOutputBytes int64
 }
 
-// Session is an opened graph. Run may be called from many goroutines at once.
+// Session is an open graph. Run is safe for concurrent use.
 type Session interface {
-	// Inputs and Outputs describe the graph's inputs and outputs, by graph names; -1 is a free dimension.
+	// Inputs and Outputs describe the graph's inputs and outputs by its own names. A size of -1 is a free
+	// dimension.
 	Inputs() []tensor.Spec
 	Outputs() []tensor.Spec
-	// Run computes the named outputs. The inputs stay the caller's and are only read, during
-	// the call; the outputs are the caller's too, and share no memory with the session or the
-	// inputs. When ctx ends first, the run is given up and the error wraps ctx.Err(). Values that
-	// the engine cannot take are the caller's fault: the error wraps [ErrInput].
+	// Run computes the named outputs. It only reads the inputs, and only during the call. The caller owns
+	// the outputs, which share no memory with the session or the inputs. If ctx ends first, Run abandons
+	// the run and its error wraps ctx.Err(). The error wraps [ErrInput] if the engine cannot take the
+	// caller's values.
 	Run(ctx context.Context, inputs tensor.Map, outputs []string) (tensor.Map, error)
-	// Close frees the graph, after the runs under way. Closing twice does nothing.
+	// Close waits for the runs under way and frees the graph. Closing again does nothing.
 	Close() error
 }
 
-// Signed is a [Session] that was opened with several signatures.
+// Signed is a [Session] with several signatures.
 type Signed interface {
 	Session
-	// Signed returns a session of one of [Graph.Signatures], nil for another name. It shares the graph,
-	// which Close of the session that it comes from frees; its own Close does nothing.
+	// Signed returns a session for one of [Graph.Signatures], or nil for any other name. The sessions
+	// share the graph. Closing the original session frees it; closing the returned one does nothing.
 	Signed(name string) Session
 }
 
-// Mortal is a [Session] whose engine is a process of its own, which may end. Runs fail with
-// [ErrUnavailable] then. A model opens its graphs again.
+// Mortal is a [Session] whose engine is a separate process, which may end. Runs then fail with
+// [ErrUnavailable], and the model opens its graphs again.
 type Mortal interface {
 	Session
-	// Gone is closed when the engine has ended; Err says why then.
+	// Gone returns a channel that is closed when the engine ends. Err then returns why.
 	Gone() <-chan struct{}
 	Err() error
 }
 
-// Sizer is a [Session] that knows more of the shapes of its outputs than their specs say: where two
-// dimensions are free, which are the same.
+// Sizer is a [Session] that can tell the shapes of outputs from those of inputs, where the specs leave
+// dimensions free.
 type Sizer interface {
-	// OutputShape is the shape that an output has for these inputs, with -1 for sizes that are not
-	// known before the run; nil where nothing is known.
+	// OutputShape returns the shape of an output for the given inputs, with -1 for sizes that are unknown
+	// before the run. It returns nil if nothing is known.
 	OutputShape(name string, inputs tensor.Map) []int64
 }
 
-// Errors that those of engines and sessions wrap.
+// Errors that engines and sessions wrap.
 var (
-	// ErrInput means that what the caller sent is at fault.
+	// ErrInput means that the caller's input is at fault.
 	ErrInput = errors.New("bad input")
-	// ErrUnavailable means that the engine has ended, or has no memory left. The same call may succeed later.
+	// ErrUnavailable means that the engine has ended or is out of memory. The same call may succeed later.
 	ErrUnavailable = errors.New("the model's engine is not available")
 	// ErrUnsupported means that the engine lacks something that the graph needs.
 	ErrUnsupported = errors.New("the engine cannot run this graph")

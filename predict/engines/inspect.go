@@ -2,30 +2,31 @@ package engines
 
 import "github.com/forgo-ml/forgo/predict/tensor"
 
-// Inspector is an [Engine] that reads graphs outside of bundles without its library, for forgo inspect.
+// Inspector is an [Engine] that can describe graphs outside bundles without loading its library.
 type Inspector interface {
 	Engine
-	// Check refuses what Open refuses of g before it loads anything.
+	// Check returns the error with which Open would refuse g before it loads anything.
 	Check(g Graph) error
-	// Inspect reads a graph. Where g.Data is not nil it is the file's content, or that of the first of
-	// [Format.Files] in the folder.
+	// Inspect reads a graph. If g.Data is not nil, it is the content of the file or, for a folder, of the
+	// first of [Format.Files].
 	Inspect(g Graph) (Inspection, error)
 }
 
 // Truster is an [Engine] that can run graphs that read and write files.
 type Truster interface {
 	Engine
-	// AllowFiles returns an engine that lets graphs do so, with the rights of this process.
+	// AllowFiles returns an engine that lets graphs read and write files, with this process's rights.
 	AllowFiles() Engine
 }
 
-// Inspection is what can be read of a graph without running it, as forgo inspect --json prints it.
+// Inspection describes a graph without running it. forgo inspect --json prints it.
 type Inspection struct {
 	Inputs     []TensorInfo   `json:"inputs"`
 	Outputs    []TensorInfo   `json:"outputs"`
 	Operations map[string]int `json:"operations"`
 	Opsets     map[string]int `json:"opsets,omitempty"`
-	// Graphs are those of a SavedModel. Inputs, Outputs and Operations are the graph's where there is one.
+	// Graphs are the graphs of a SavedModel. If there is only one, Inputs, Outputs and Operations describe
+	// it.
 	Graphs []InspectedGraph `json:"graphs,omitempty"`
 }
 
@@ -34,14 +35,14 @@ type InspectedGraph struct {
 	Tags       []string             `json:"tags"`
 	TensorFlow string               `json:"tensorflow_version,omitempty"`
 	Signatures []InspectedSignature `json:"signatures"`
-	// What the graph itself takes and gives, by operations: what --input and --output may name
-	// where there is no signature.
+	// Placeholders and Unconsumed are the operations that --input and --output may name if the graph has
+	// no signature.
 	Placeholders []TensorInfo   `json:"placeholders"`
 	Unconsumed   []TensorInfo   `json:"unconsumed"`
 	Operations   map[string]int `json:"operations"`
 }
 
-// InspectedSignature is one way to call a graph.
+// InspectedSignature is a signature of a graph.
 type InspectedSignature struct {
 	Name    string       `json:"name"`
 	Method  string       `json:"method,omitempty"`
@@ -58,7 +59,7 @@ type TensorInfo struct {
 	Hidden    bool         `json:"hidden,omitempty"`
 }
 
-// TensorInfos describes inputs or outputs that have one name.
+// TensorInfos describes inputs or outputs that have a single name.
 func TensorInfos(specs []tensor.Spec) []TensorInfo {
 	infos := []TensorInfo{}
 	for _, s := range specs {
