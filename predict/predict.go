@@ -8,7 +8,8 @@
 //		"log"
 //		"os"
 //
-//	//		"github.com/forgo-ml/forgo/predict/onnx"
+//		"github.com/forgo-ml/forgo/predict"
+//		"github.com/forgo-ml/forgo/predict/onnx"
 //	)
 //
 //	func main() {
