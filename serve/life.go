@@ -16,10 +16,10 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/scavenge"
 )
 
-// Serve listens, loads the models where they are not, and answers until ctx ends. Until they are
-// loaded it is live and not ready. Once ctx has ended it is not ready, takes no new connections, and
-// returns when the requests under way are answered, or after Options.Drain. It fails where the models
-// do not start.
+// Serve listens, loads the models unless they are loaded, and answers requests until ctx ends. It is live
+// but not ready while it loads. It fails if the models do not start. After ctx ends, Serve reports that it
+// is not ready, accepts no new connections, and returns when the requests under way are answered or
+// Options.Drain is over.
 func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	ports, err := s.open(ctx, at)
 	if err != nil {
@@ -69,13 +69,14 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	return errors.Join(err, s.stop(ports, delay))
 }
 
-// load starts the models while the addresses are open already: one that is taken is known before,
-// and who asks meanwhile hears that the server is not ready. It leaves a load that does not end.
+// load starts the models after the addresses are open, so that an address in use is known first and
+// clients that ask meanwhile learn that the server is not ready. It abandons a load that does not return
+// when ctx ends.
 func (s *Server) load(ctx context.Context, failed <-chan error) error {
 	if s.models.Started() {
 		return nil
 	}
-	// Without addresses: who waits for the line that has them waits for a server that answers.
+	// Leave out the addresses: a script that waits for the line with them expects a server that answers.
 	s.options.Log.Info("listening; not ready until the models are loaded")
 	loaded := make(chan error, 1)
 	go func() { loaded <- s.models.Start(ctx) }()
@@ -89,8 +90,8 @@ func (s *Server) load(ctx context.Context, failed <-chan error) error {
 	}
 }
 
-// stop lets the requests under way finish: first those of clients, then those of operators, who
-// see until then that the server is not ready. It takes no longer than delay and Options.Drain.
+// stop lets the requests under way finish: first those of clients, then those of operators, who can see
+// until then that the server is not ready. It takes at most delay plus Options.Drain.
 func (s *Server) stop(ports []port, delay time.Duration) error {
 	s.Drain()
 	time.Sleep(delay)
@@ -119,7 +120,7 @@ func (s *Server) stop(ports []port, delay time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// drain takes no new connections, and returns when the requests under way are answered, or ctx ends.
+// drain accepts no new connections, and returns when the requests under way are answered or ctx ends.
 func (p port) drain(ctx context.Context) error {
 	p.end()
 	select {

@@ -1,6 +1,6 @@
 package serve
 
-// Where a server listens.
+// The addresses on which a server listens.
 
 import (
 	"context"
@@ -20,25 +20,26 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/listener"
 )
 
-// What a connection may hold and how it is kept, over HTTP and gRPC alike.
+// Limits on a connection, for HTTP and gRPC alike.
 const (
 	maxHeaders = 64 << 10         // bytes of a request's headers
 	maxStreams = 250              // requests at once on one HTTP/2 connection
 	idle       = 2 * time.Minute  // after which a connection without requests is closed
 	pingAfter  = time.Minute      // of silence, whereupon the client must answer a ping
 	pingsApart = 10 * time.Second // for gRPC clients that ping more often
-	// streamWorkers are goroutines for calls over gRPC, whose stacks have grown: a sixth of a short call's time
-	// is the growth of a new one's. A call that finds none free has a goroutine of its own.
+	// streamWorkers is the number of goroutines that are kept for gRPC calls, with stacks that have grown.
+	// Growing a new goroutine's stack takes a sixth of a short call's time. A call that finds no free
+	// worker gets a goroutine of its own.
 	streamWorkers = 64
 )
 
-// Addresses are where a server listens; "" is nowhere.
+// Addresses are the addresses on which a server listens. An empty one is not opened.
 type Addresses struct {
 	HTTP, GRPC, Admin string // HOST:PORT
 	Socket            string // the path of a Unix socket, for HTTP
 }
 
-// port is one open address, with what answers there.
+// port is one open address and its handler.
 type port struct {
 	net.Listener
 	kind  string
@@ -89,7 +90,7 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []port, err error) {
 	return ports, nil
 }
 
-// warn says what others can do at addresses that more than this machine reaches.
+// warn logs what others can do at addresses that other machines reach.
 func (s *Server) warn(ports []port) {
 	var anyone, readable []string
 	for _, l := range ports {
@@ -117,7 +118,7 @@ func (s *Server) warn(ports []port) {
 	}
 }
 
-// reloaders are the files to read again when they change.
+// reloaders returns the files to reload when they change.
 func (o Options) reloaders() []access.Reloader {
 	var list []access.Reloader
 	if o.Keys != nil {
@@ -129,8 +130,8 @@ func (o Options) reloaders() []access.Reloader {
 	return list
 }
 
-// overHTTP serves h, with TLS where there are certificates. With rpc it takes HTTP/2 without TLS
-// too, as gRPC wants it.
+// overHTTP serves h, with TLS if there are certificates. With rpc, it also accepts HTTP/2 without TLS, as
+// gRPC uses it.
 func (s *Server) overHTTP(h http.Handler, t *drain.Traffic, certificates *access.Certificates, rpc bool) port {
 	server := &http.Server{
 		Handler:           h,

@@ -11,7 +11,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/tfserving"
 )
 
-// Protocols are the ways to call a server.
+// Protocols returns all protocols of the server.
 func Protocols() []protocol.Protocol {
 	return []protocol.Protocol{
 		native.Protocol,
@@ -20,7 +20,7 @@ func Protocols() []protocol.Protocol {
 	}
 }
 
-// Replays are the ways to replay golden cases against a running server, of all protocols.
+// Replays returns the ways to replay golden cases against a running server, for all protocols.
 func Replays() []replay.Protocol {
 	var all []replay.Protocol
 	for _, p := range Protocols() {
@@ -29,7 +29,7 @@ func Replays() []replay.Protocol {
 	return all
 }
 
-// observed are the server's protocols as metrics, logs and traces tell them apart.
+// observed returns the server's protocols under their names in metrics, logs and traces.
 func observed(protocols protocol.Set) []observe.Protocol {
 	var list []observe.Protocol
 	for _, p := range protocols {
@@ -55,7 +55,7 @@ func names(services []protocol.Service) []string {
 	return list
 }
 
-// healthServices are what the health service answers for, "" being the server as a whole.
+// healthServices returns the names that the health service knows. "" is the server as a whole.
 func healthServices(protocols protocol.Set) []string {
 	return slices.Concat([]string{""}, names(protocols.Services()))
 }

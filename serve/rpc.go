@@ -23,7 +23,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
-// GRPC answers clients over gRPC.
+// GRPC returns the gRPC server for clients.
 func (s *Server) GRPC() *grpc.Server { return s.rpc(false) }
 
 func (s *Server) rpc(operators bool, more ...grpc.ServerOption) *grpc.Server {
@@ -54,7 +54,7 @@ func (s *Server) rpc(operators bool, more ...grpc.ServerOption) *grpc.Server {
 	return server
 }
 
-// overAdmin answers a call of gRPC on the admin port.
+// overAdmin answers a gRPC call on the admin port.
 func (s *Server) overAdmin(rpc *grpc.Server, w http.ResponseWriter, req *http.Request) {
 	r, err := connection.Begin(req)
 	if err != nil {
@@ -72,20 +72,20 @@ func (s *Server) overAdmin(rpc *grpc.Server, w http.ResponseWriter, req *http.Re
 	rpc.ServeHTTP(w, req)
 }
 
-// endless says which calls answer for as long as the client likes.
+// endless reports whether a method's calls last for as long as the client likes.
 func endless(method string) bool {
 	return strings.HasPrefix(method, "/grpc.health.") || strings.HasPrefix(method, "/grpc.reflection.")
 }
 
-// registerReflection is [reflection.Register] of services that the process's registry does not have.
+// registerReflection is [reflection.Register] for services outside the process's registry.
 func registerReflection(server *grpc.Server) {
 	options := reflection.ServerOptions{Services: server, DescriptorResolver: pbregistry.Files}
 	reflectionv1.RegisterServerReflectionServer(server, reflection.NewServerV1(options))
-	// Older clients ask for it.
+	// For older clients.
 	reflectionv1alpha.RegisterServerReflectionServer(server, reflection.NewServer(options))
 }
 
-// setHealth says that the server is ready, or not. It does nothing once the server stops.
+// setHealth sets the health service's answer. It does nothing once the server stops.
 func (s *Server) setHealth(ready bool) {
 	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
 	if ready {

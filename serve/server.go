@@ -1,9 +1,9 @@
 // Package serve answers over HTTP and gRPC with verified models.
 //
-// One folder below is one protocol: oip speaks the Open Inference Protocol v2 and tfserving
-// TensorFlow Serving's API, both over REST and gRPC; native takes the thing itself (a picture,
-// JSON rows, a CSV) and gives the labelled answer. All of them call the same [predict.Model].
-// openapi describes what they offer.
+// Each folder below is one protocol. oip speaks the Open Inference Protocol v2, and tfserving speaks
+// TensorFlow Serving's API, both over REST and gRPC. native takes a picture, JSON rows or a CSV as they
+// are and returns the labelled answer. All protocols call the same [predict.Model]. openapi describes what
+// they offer.
 package serve
 
 import (
@@ -40,75 +40,75 @@ import (
 	"github.com/forgo-ml/forgo/serve/ui"
 )
 
-// Limits bound one request, beyond its length.
+// Limits bound one request, beyond the length of its body.
 type Limits = served.Limits
 
-// DefaultMaxBody is what Options.MaxBody is where it is 0.
+// DefaultMaxBody is the value of an Options.MaxBody of 0, in bytes.
 const DefaultMaxBody = 32 << 20
 
-// DefaultDrain is what Options.Drain is where it is 0.
+// DefaultDrain is the value of an Options.Drain of 0.
 const DefaultDrain = 30 * time.Second
 
-// DefaultLimits are what Limits are where they are 0.
+// DefaultLimits holds the values of Limits that are 0.
 var DefaultLimits = served.DefaultLimits
 
 // Options configure a server. The zero value is useful.
 type Options struct {
 	// Protocols are the ways to call the server. Optional: [Protocols].
 	Protocols []protocol.Protocol
-	// MaxBody bounds a request's body in bytes, as it is sent and once it is unpacked.
-	// Optional: 32 MiB.
+	// MaxBody bounds a request's body in bytes, both as sent and after decompression. Optional: 32 MiB.
 	MaxBody int64
-	// Limits bound further the requests to models that [New] is given; a repository has its own.
+	// Limits bound each request to the models of [New]. A repository has its own.
 	Limits
-	// ClientTimeout is how long a client may take to send a request's headers, its body, and to
-	// take the answer; a body or an answer has a second more for each 64 KiB. Optional: 20 s.
+	// ClientTimeout bounds the time that a client takes to send a request's headers, to send its body, and
+	// to read the answer, each. A body or an answer gets one more second for each 64 KiB. Optional: 20 s.
 	ClientTimeout time.Duration
-	// MaxConnections bounds the connections of each address, and a quarter of Memory those of all,
-	// 24 KiB each, 48 KiB with TLS. Beyond it those make room that ask for nothing, and then those that
-	// take longest to; a client with few connections is the last to be cut. Optional: 8192.
+	// MaxConnections bounds the connections to each address. All connections together may also take at
+	// most a quarter of Memory, at 24 KiB each or 48 KiB with TLS. Beyond a limit, the server closes
+	// connections without requests first, then those that are slowest to send a request or read an answer.
+	// Among these, it starts with the client that has the most connections. Optional: 8192.
 	MaxConnections int
-	// Memory bounds what all requests take together; models have it as their predict.Options.Budget.
-	// Optional: without it each model's queue bounds its own.
+	// Memory bounds the memory of all requests together. The models share it if it is their
+	// predict.Options.Budget, too. Optional: the queue of each model bounds its own requests.
 	Memory *predict.Budget
-	// Keys are asked for by everything but the health endpoints. Serve keeps them up to date;
-	// who uses the handlers alone calls access.Watch. Optional: without them anyone may call.
+	// Keys are the API keys that every endpoint except health requires. Serve keeps them up to date; a
+	// caller that uses only the handlers calls access.Watch. Optional: without keys, anyone may call.
 	Keys *access.Keys
-	// TLS are the certificates that Serve listens with, but on a Unix socket. Optional: without
-	// them nothing is encrypted.
+	// TLS holds the certificates for every address except a Unix socket. Optional: without it, nothing is
+	// encrypted.
 	TLS *access.Certificates
-	// PlainAdmin leaves the admin port without TLS, for one that only this machine reaches.
+	// PlainAdmin turns TLS off on the admin port, for a port that only this machine reaches.
 	PlainAdmin bool
-	// Origins are those of the web pages that may call over HTTP, as CheckOrigin takes them.
-	// Optional: none but pages of the server itself.
+	// Origins lists the origins whose web pages may call over HTTP, as [CheckOrigin] accepts them.
+	// Optional: only the server's own pages.
 	Origins []string
-	// Hosts are names that the server is called by beside localhost and its own address, as CheckHost
-	// takes them. The Host header is checked on the admin port always, on ports for clients that
-	// listen on the loopback where there are no Keys, and everywhere once there are Hosts. Optional.
+	// Hosts lists names of the server, as [CheckHost] accepts them, apart from localhost and its own
+	// address. The server checks the Host header on every port if Hosts is set. Otherwise it does so on
+	// the admin port and, without Keys, on client ports that listen on the loopback. Optional.
 	Hosts []string
-	// NoProfiles leaves Go's profiles and variables at /debug off the admin port.
+	// NoProfiles removes Go's profiles and variables at /debug from the admin port.
 	NoProfiles bool
-	// Drain bounds the time that requests under way have once the server is to stop; what is not
-	// answered then is cut. Optional: 30 s.
+	// Drain bounds the time for the requests under way once the server stops. After it, the server closes
+	// their connections. Optional: 30 s.
 	Drain time.Duration
-	// ShutdownDelay is how long a server that is to stop takes new connections, so that those
-	// who ask whether it is ready can turn their clients elsewhere first. Optional: none.
+	// ShutdownDelay is how long a stopping server accepts new connections, so that load balancers can see
+	// that it is not ready and send clients elsewhere. Optional: 0.
 	ShutdownDelay time.Duration
-	// Log receives what operators should know. Optional: slog.Default().
+	// Log receives messages for operators. Optional: slog.Default().
 	Log *slog.Logger
-	// LogDropped counts the lines of Log that were lost, for the metrics. Optional.
+	// LogDropped returns the number of lost lines of Log, for the metrics. Optional.
 	LogDropped func() uint64
-	// Traces makes the spans of inference requests, with their callers' as parents. Optional:
-	// without it there are none, and they cost nothing.
+	// Traces makes a span for each inference request, with the caller's span as parent. Optional: no
+	// spans, at no cost.
 	Traces trace.TracerProvider
 }
 
-// CheckOrigin refuses what is no origin of web pages: SCHEME://HOST[:PORT], where HOST may begin
-// with *., or * for all.
+// CheckOrigin returns an error unless origin is valid in Options.Origins: SCHEME://HOST[:PORT], where HOST
+// may begin with "*.", or "*" for all.
 func CheckOrigin(origin string) error { return crosssite.Valid(origin) }
 
-// CheckHost refuses what is no name for [Options.Hosts]: NAME, *.NAME for the names below it, an
-// address, or * for all.
+// CheckHost returns an error unless host is valid in [Options.Hosts]: NAME, *.NAME for all names below it,
+// an address, or "*" for all.
 func CheckHost(host string) error { return hosts.Valid(host) }
 
 // Server answers with models. It is safe for concurrent use.
@@ -123,16 +123,17 @@ type Server struct {
 	table              *connection.Table
 }
 
-// Models are models by name.
+// Models maps names to models.
 type Models map[string]*predict.Model
 
-// New returns a server of models, each as its version 1, which stay the caller's to close once
-// it no longer answers.
+// New returns a server for models, each as its version 1. The caller closes them after the server has
+// stopped.
 func New(models Models, o Options) *Server {
 	return Repository(repository.Fixed(models, o.Limits), o)
 }
 
-// Repository returns a server of the models of a repository, which stays the caller's to close.
+// Repository returns a server for the models of a repository. The caller closes the repository after the
+// server has stopped.
 func Repository(models *repository.Repository, o Options) *Server {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
@@ -160,7 +161,7 @@ func Repository(models *repository.Repository, o Options) *Server {
 	return s
 }
 
-// state is what metrics say of a server.
+// state returns what metrics report of a server.
 func (s *Server) state() observe.State {
 	now := observe.State{Ready: s.models.Ready(), Closed: s.table.Closed(), GivenUp: shed.Given()}
 	if s.options.LogDropped != nil {
@@ -178,7 +179,7 @@ func (s *Server) state() observe.State {
 	return now
 }
 
-// Handler answers clients over HTTP, in every protocol.
+// Handler returns the handler for clients over HTTP, in every protocol.
 func (s *Server) Handler() http.Handler {
 	r := s.router(false)
 	for _, p := range s.protocols {
@@ -195,10 +196,10 @@ func (s *Server) Handler() http.Handler {
 	return s.observer.TraceHTTP(r)
 }
 
-// Admin answers operators over HTTP and, on the same port, gRPC: what clients may ask of the
-// Open Inference Protocol, and the part of its repository extension that only operators may;
-// Prometheus's metrics at /metrics and Go's profiles at /debug/pprof/.
-// For gRPC the HTTP server must speak HTTP/2 without TLS.
+// Admin returns the handler for operators. It serves what clients may call in the Open Inference Protocol
+// and the operators' part of its repository extension, over HTTP and gRPC on the same port; Prometheus
+// metrics at /metrics; and Go's profiles at /debug/pprof/. For gRPC, the HTTP server must speak HTTP/2
+// without TLS.
 func (s *Server) Admin() http.Handler {
 	r := s.observer.TraceHTTP(s.adminRouter())
 	rpc := s.rpc(true) // which traces its calls itself
@@ -212,7 +213,7 @@ func (s *Server) Admin() http.Handler {
 	})
 }
 
-// with is what protocols answer with.
+// with returns what protocols answer with.
 func (s *Server) with(operators bool) protocol.Server {
 	return protocol.Server{Models: s.models, Operators: operators, MaxBody: s.options.MaxBody}
 }
@@ -221,11 +222,11 @@ func (s *Server) rights(operators bool) authorization.Rights {
 	return authorization.Rights{Protocols: s.protocols, Operators: operators, Metrics: metricsPaths}
 }
 
-// pages are what people read, where links on other sites may lead.
+// pages are for people. Links on other sites may lead to them.
 var pages = []string{"/", "/docs"}
 
-// metricsPaths are where operators find metrics: the second is TensorFlow Serving's, whose scrapers
-// need another port alone.
+// metricsPaths serve metrics. The second is TensorFlow Serving's, so that its scrapers need only another
+// port.
 var metricsPaths = []string{"/metrics", "/monitoring/prometheus/metrics"}
 
 func (s *Server) adminRouter() chi.Router {
@@ -244,11 +245,11 @@ func (s *Server) adminRouter() chi.Router {
 	return r
 }
 
-// Reload reads keys and certificates again now, where they changed.
+// Reload reads keys and certificates again if their files have changed.
 func (s *Server) Reload() { access.Reload(s.options.Log, s.options.reloaders()...) }
 
-// Drain makes the server answer that it is not ready, so that no new requests are sent to it.
-// It still answers those that come.
+// Drain makes the server report that it is not ready, so that load balancers stop sending requests. The
+// server still answers requests that arrive.
 func (s *Server) Drain() {
 	s.clients.Stop()
 	s.operators.Stop()
@@ -256,7 +257,7 @@ func (s *Server) Drain() {
 	s.health.Shutdown()
 }
 
-// traffic is that of the ports for operators, or of those for clients.
+// traffic returns the traffic of the admin port, or of the client ports.
 func (s *Server) traffic(admin bool) *drain.Traffic {
 	if admin {
 		return &s.operators
@@ -299,7 +300,7 @@ func (s *Server) router(admin bool) chi.Router {
 	return r
 }
 
-// methods are those that a request's path takes.
+// methods returns the methods that a request's path accepts.
 func methods(r chi.Routes, req *http.Request) []string {
 	path := req.URL.RawPath
 	if path == "" {
@@ -323,7 +324,7 @@ func methods(r chi.Routes, req *http.Request) []string {
 	return list
 }
 
-// headIsGet answers HEAD as GET, whose body is then not sent.
+// headIsGet answers HEAD as GET, without the body.
 func headIsGet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == http.MethodHead {

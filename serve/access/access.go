@@ -1,5 +1,5 @@
-// Package access decides who may talk to a server: API keys with their rights, and TLS
-// certificates. Both come from files, and are read again when the files change.
+// Package access decides who may call a server: API keys with rights, and TLS certificates. Both come from
+// files, and are reloaded when the files change.
 //
 // [OpenKeys] and [OpenCertificates] read them; [Watch] keeps them up to date.
 package access
@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// Right is something that a key allows.
+// Right is a permission of a key.
 type Right string
 
-// The rights. None is what a call needs that anyone may make.
+// The rights. A call that needs None is open to anyone.
 const (
 	None    Right = ""
 	Predict Right = "predict" // run models, and read what clients need to know of them
@@ -22,12 +22,12 @@ const (
 	Metrics Right = "metrics" // read the metrics, which Admin may too
 )
 
-// grants reports whether rights are enough for a call that needs one of them.
+// grants reports whether rights include the one that a call needs.
 func grants(rights []Right, need Right) bool {
 	return slices.Contains(rights, need) || need == Metrics && slices.Contains(rights, Admin)
 }
 
-// ParseRights reads rights with commas between them.
+// ParseRights parses a comma-separated list of rights.
 func ParseRights(text string) ([]Right, error) {
 	var rights []Right
 	for name := range strings.SplitSeq(text, ",") {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Certificates are a server's certificate and, where clients must show one too, the authority
-// that theirs come from. It is safe for concurrent use.
+// Certificates holds a server's certificate and, if clients must present one, the authorities that sign
+// theirs. It is safe for concurrent use.
 type Certificates struct {
 	files[certificates]
 }
@@ -20,8 +20,8 @@ type certificates struct {
 	clients *x509.CertPool // nil: clients show none
 }
 
-// OpenCertificates reads PEM files: a certificate with its chain, its key and, unless it is "",
-// the authorities whose certificates clients must show.
+// OpenCertificates reads PEM files: a certificate with its chain, its key and, unless clientCA is "", the
+// authorities for client certificates, which clients must then present.
 func OpenCertificates(cert, key, clientCA string) (*Certificates, error) {
 	paths := []string{cert, key}
 	if clientCA != "" {
@@ -46,11 +46,11 @@ func OpenCertificates(cert, key, clientCA string) (*Certificates, error) {
 	return c, nil
 }
 
-// AskClients reports whether clients must show a certificate.
+// AskClients reports whether clients must present a certificate.
 func (c *Certificates) AskClients() bool { return c.now.Load().clients != nil }
 
-// Config returns a server's configuration for protocols, by their ALPN names. Each handshake
-// takes the certificates of its time; connections that are open go on.
+// Config returns a TLS configuration for the protocols, given by their ALPN names. Each handshake uses the
+// current certificates; open connections keep theirs.
 func (c *Certificates) Config(protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

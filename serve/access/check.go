@@ -1,6 +1,6 @@
 package access
 
-// The check of a request's key.
+// Checking a request's key.
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// What Check refuses with, beside a [RightError].
+// Errors of Check, apart from [RightError].
 var (
 	ErrNoKey    = errors.New("this call needs a key: send the header Authorization: Bearer KEY, or X-API-Key: KEY")
 	ErrWrongKey = errors.New("unknown key")
 )
 
-// RightError is about a key that is known and does not have the right that a call needs.
+// RightError means that a valid key lacks the right that a call needs.
 type RightError struct {
 	Key  string // its name
 	Need Right
@@ -24,9 +24,9 @@ func (e *RightError) Error() string {
 	return fmt.Sprintf("the key %q does not have the right %q", e.Key, e.Need)
 }
 
-// Check returns the name of the key that a request came with, also where it refuses it for want
-// of the right. It is given the headers Authorization, of which it reads Bearer KEY, and
-// X-API-Key, which counts where there are both: a gateway may want the first for itself.
+// Check returns the name of the request's key, even if the key lacks the right. authorization and apiKey
+// are the headers Authorization, of which Check reads "Bearer KEY", and X-API-Key. If both are set,
+// X-API-Key counts, since a gateway may use the other for itself.
 func (k *Keys) Check(authorization, apiKey string, need Right) (name string, err error) {
 	presented := apiKey
 	if scheme, token, ok := strings.Cut(authorization, " "); ok && presented == "" && strings.EqualFold(scheme, "Bearer") {

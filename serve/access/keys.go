@@ -1,6 +1,6 @@
 package access
 
-// API keys: their file, and looking one up.
+// API keys: their file, and the search for one.
 
 import (
 	"crypto/rand"
@@ -13,19 +13,18 @@ import (
 	"unicode"
 )
 
-// prefix lets people, and scanners for secrets, tell what a key is.
+// prefix marks keys, for people and for scanners that search for secrets.
 const prefix = "forgo_"
 
-// Keys are the keys of a file, which has one a line:
+// Keys holds the keys of a file, one on each line:
 //
 //	NAME RIGHT[,RIGHT] sha256:HEX
 //
-// Empty lines, and what follows a #, are passed over. HEX is the digest of the key. A plain
-// SHA-256 is right here, where it would be wrong for a password: a key of [NewKey] has 130
-// random bits, which no one can guess however fast the digest is, and a slow one would be paid
-// at every request.
+// Empty lines, and text after a #, are ignored. HEX is the digest of the key. A plain SHA-256 would be too
+// fast for passwords, but a key of [NewKey] has 130 random bits, which nobody can guess however fast the
+// digest is. A slow digest would cost time at every request.
 //
-// It is safe for concurrent use.
+// Keys is safe for concurrent use.
 type Keys struct {
 	files[[]key]
 }
@@ -50,7 +49,7 @@ func OpenKeys(path string) (*Keys, error) {
 	return k, nil
 }
 
-// NewKey makes a key. The line is what a file of keys has of it.
+// NewKey makes a random key. line is the line for a file of keys.
 func NewKey(name string, rights []Right) (key, line string, err error) {
 	if name == "" || strings.HasPrefix(name, prefix) || strings.ContainsFunc(name, notInName) {
 		return "", "", fmt.Errorf("%q cannot name a key: a name is one word without #, and does not begin with %s", name, prefix)
@@ -69,8 +68,7 @@ func NewKey(name string, rights []Right) (key, line string, err error) {
 
 func notInName(r rune) bool { return r == '#' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
 
-// parseKeys reads a file's text. Its errors never quote the text, in which a key may have been
-// put by mistake.
+// parseKeys parses a file of keys. Its errors never quote the text, which may contain a key by mistake.
 func parseKeys(path, text string) (*[]key, error) {
 	keys := []key{}
 	names, digests := map[string]bool{}, map[[sha256.Size]byte]string{}
@@ -120,8 +118,8 @@ func parseKey(fields []string) (key, error) {
 	return k, nil
 }
 
-// find returns the key that was presented. It looks at every key, each in constant time, so that
-// the time it takes says nothing of how near a guess was.
+// find returns the key that was presented. It compares every key in constant time, so that its duration
+// does not reveal how close a guess is.
 func (k *Keys) find(presented string) (found key, ok bool) {
 	digest := sha256.Sum256([]byte(presented))
 	for _, candidate := range *k.now.Load() {

@@ -1,6 +1,6 @@
 package access
 
-// Files that are read again when what they hold changes.
+// Files that are reloaded when their contents change.
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 	"github.com/forgo-ml/forgo/internal/regular"
 )
 
-// every is how often files are looked at. They are a few kilobytes: their content is compared,
-// since the time and size of a file say too little (a volume of Kubernetes swaps a link, a file
-// may be written twice in one tick of the clock).
+// every is the interval between checks. They compare the contents of the files, a few kilobytes, because
+// times and sizes can miss a change: a Kubernetes volume swaps a link, and a file may be written twice in
+// one tick of the clock.
 const every = time.Second
 
-// longest is the length in bytes of a file of keys, of some 10,000, or of certificates.
+// longest bounds a file, in bytes: some 10,000 keys.
 const longest = 1 << 20
 
-// files is a value made from files. It is safe for concurrent use.
+// files is a value that is made from files. It is safe for concurrent use.
 type files[T any] struct {
 	paths []string
 	parse func(contents [][]byte) (*T, error)
@@ -33,8 +33,8 @@ type files[T any] struct {
 	seen string // digest of what was last read, or the error that there was
 }
 
-// Reload reads the files again if they changed. After an error what was read before stays in
-// force, and the same error is not given again.
+// Reload reads the files again if they have changed. After an error, the previous value stays in force.
+// Reload returns the same error only once.
 func (f *files[T]) Reload() (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,7 +64,7 @@ func (f *files[T]) Reload() (changed bool, err error) {
 	return true, nil
 }
 
-// exposed returns a warning for a file of secrets that others can reach.
+// exposed returns a warning if others can read a file of secrets.
 func exposed(path string) string {
 	info, err := os.Stat(path)
 	switch {
@@ -77,17 +77,17 @@ func exposed(path string) string {
 	return ""
 }
 
-// Reloader is what [Watch] keeps up to date: [Keys] or [Certificates].
+// Reloader is something that [Watch] keeps up to date: [Keys] or [Certificates].
 type Reloader interface {
-	// Reload reads the files again if they changed.
+	// Reload reads the files again if they have changed.
 	Reload() (changed bool, err error)
-	// describe returns what it holds, for the log.
+	// describe returns a description of the value for the log.
 	describe() (kind string, attributes []any)
 	warnings() []string
 }
 
-// Watch reads files again as they change until ctx ends or stop is called, and logs what it did
-// and what is wrong with them. It never logs a key. After stop it logs no more.
+// Watch reloads files as they change, until ctx ends or stop is called. It logs every reload and every
+// error, but never a key. It logs nothing after stop returns.
 func Watch(ctx context.Context, log *slog.Logger, reloaders ...Reloader) (stop func()) {
 	for _, r := range reloaders {
 		warn(log, r)
@@ -112,7 +112,7 @@ func Watch(ctx context.Context, log *slog.Logger, reloaders ...Reloader) (stop f
 	}
 }
 
-// Reload reads files again now if they changed, and logs what [Watch] does.
+// Reload reloads files that have changed, and logs as [Watch] does.
 func Reload(log *slog.Logger, reloaders ...Reloader) {
 	for _, r := range reloaders {
 		reload(log, r)

@@ -7,10 +7,10 @@ import (
 	"github.com/forgo-ml/forgo/serve/openapi"
 )
 
-// Set is the protocols of one server.
+// Set holds the protocols of one server.
 type Set []Protocol
 
-// OfPath returns the protocol that a path over HTTP belongs to.
+// OfPath returns the protocol that an HTTP path belongs to.
 func (s Set) OfPath(path string) (HTTP, bool) {
 	i := slices.IndexFunc(s, func(p Protocol) bool { return p.HTTP.has(path) })
 	if i < 0 {
@@ -24,7 +24,7 @@ func (h HTTP) has(path string) bool {
 	return ok && h.Handler != nil && (rest == "" || rest[0] == '/')
 }
 
-// PurposeOf is what a path of the protocol is for.
+// PurposeOf returns the purpose of a path of the protocol.
 func (h HTTP) PurposeOf(path string) Purpose {
 	if h.Purpose == nil {
 		return Infer
@@ -32,13 +32,13 @@ func (h HTTP) PurposeOf(path string) Purpose {
 	return h.Purpose(path)
 }
 
-// Compresses reports whether an answer at a path may be compressed.
+// Compresses reports whether the answer at a path may be compressed.
 func (s Set) Compresses(path string) bool {
 	h, ok := s.OfPath(path)
 	return !ok || h.Compress == nil || h.Compress(path)
 }
 
-// OpenAPI is what the protocols add to the OpenAPI document.
+// OpenAPI returns the protocols' parts of the OpenAPI document.
 func (s Set) OpenAPI() []openapi.Protocol {
 	var all []openapi.Protocol
 	for _, p := range s {
@@ -47,7 +47,7 @@ func (s Set) OpenAPI() []openapi.Protocol {
 	return all
 }
 
-// Services are those of all protocols, in order.
+// Services returns the gRPC services of all protocols, in order.
 func (s Set) Services() []Service {
 	var all []Service
 	for _, p := range s {
@@ -56,7 +56,8 @@ func (s Set) Services() []Service {
 	return all
 }
 
-// Method is what a full method over gRPC, as "/package.Service/Method", is for. The default is Manage.
+// Method returns the purpose of a full gRPC method, as in "/package.Service/Method". The default is
+// Manage.
 func (g GRPC) Method(method string) Purpose {
 	service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	for _, s := range g.Services {

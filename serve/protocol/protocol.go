@@ -1,8 +1,7 @@
-// Package protocol says what a protocol of the server is: a value that the protocol's folder declares.
+// Package protocol defines a protocol of the server: a value that the protocol's folder declares.
 //
-// [github.com/forgo-ml/forgo/serve.Protocols] lists them. A server makes everything that it knows of a
-// protocol out of its value: routes and gRPC services, which key may call what, what is counted and
-// traced, and what is compressed.
+// [github.com/forgo-ml/forgo/serve.Protocols] lists them. From these values the server derives its routes
+// and gRPC services, the rights that a call needs, metrics, traces and compression.
 package protocol
 
 import (
@@ -15,68 +14,69 @@ import (
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Server is what a protocol answers with.
+// Server is what a protocol needs of the server.
 type Server struct {
 	Models *repository.Repository
-	// Operators says that the port is for operators, who may load and unload models.
+	// Operators says that the port is the operators', who may load and unload models.
 	Operators bool
 	// MaxBody bounds a request's body in bytes.
 	MaxBody int64
 }
 
-// Protocol is one way to call the server's models.
+// Protocol is a way to call the server's models.
 type Protocol struct {
 	HTTP HTTP
 	GRPC GRPC
-	// Replays send golden cases to a running server in the protocol. Optional: verify --url does not know it.
+	// Replays send golden cases to a running server in the protocol. Optional: verify --url does not know
+	// the protocol.
 	Replays []replay.Protocol
 }
 
-// HTTP is a protocol's part over HTTP. The zero value has none.
+// HTTP is the HTTP part of a protocol. The zero value is none.
 type HTTP struct {
-	// Name is the protocol's in metrics, logs and traces.
+	// Name is the protocol's name in metrics, logs and traces.
 	Name string
-	// Prefix begins all paths of the protocol, as "/v2".
+	// Prefix is the start of all paths of the protocol, as in "/v2".
 	Prefix string
-	// Handler answers what lies below Prefix.
+	// Handler returns the handler for the paths below Prefix.
 	Handler func(Server) http.Handler
-	// Operators says that the protocol is also spoken on the operators' port. Optional.
+	// Operators adds the protocol to the operators' port. Optional.
 	Operators bool
-	// Purpose is what a path, Prefix included, is for. It is given the path that the handler routes by.
-	// Optional: every path infers.
+	// Purpose returns the purpose of a path, which includes Prefix and is the path that the handler routes
+	// by. Optional: every path is for Infer.
 	Purpose func(path string) Purpose
-	// Compress reports whether the answer at a path may be compressed. Optional: all may.
+	// Compress reports whether the answer at a path may be compressed. Optional: every answer may.
 	Compress func(path string) bool
-	// OpenAPI describes the protocol in /openapi.json and /docs. Optional: it is not described.
+	// OpenAPI describes the protocol in /openapi.json and /docs. Optional: the protocol is not described.
 	OpenAPI openapi.Protocol
 }
 
-// GRPC is a protocol's part over gRPC. The zero value has none.
+// GRPC is the gRPC part of a protocol. The zero value is none.
 type GRPC struct {
-	// Name is the protocol's in metrics, logs and traces of calls.
+	// Name is the protocol's name in metrics, logs and traces.
 	Name     string
 	Services []Service
 }
 
-// Service is one gRPC service. It is spoken on every port that speaks gRPC.
+// Service is one gRPC service. Every port that speaks gRPC offers it.
 type Service struct {
 	Description *grpc.ServiceDesc
 	// New returns the service's implementation.
 	New func(Server) any
-	// Purposes are what methods, by their short names, are for. Optional: Manage.
+	// Purposes maps the short names of methods to their purposes. Optional: Manage.
 	Purposes map[string]Purpose
 }
 
-// Purpose is what a call is for, which decides who may make it and whether it is traced.
+// Purpose is the purpose of a call. It decides which right the call needs and whether it is traced.
 type Purpose int
 
-// The purposes.
+// Purposes of calls.
 const (
-	// Manage is what neither infers nor probes. It takes the right predict on the ports for clients and
-	// admin on the operators' port.
+	// Manage is any purpose but Infer and Probe. It needs the right predict on client ports, and admin on
+	// the operators' port.
 	Manage Purpose = iota
-	// Infer runs a model. It takes the right predict on every port, and is traced.
+	// Infer runs a model. It needs the right predict on every port, and is traced.
 	Infer
-	// Probe asks whether the server or a model is live or ready. Anyone may.
+	// Probe asks whether the server or a model is live or ready. It needs no right.
 	Probe
 )

@@ -1,6 +1,6 @@
 package repository
 
-// How the models change: at the start, on request, and as their folders do.
+// Changes of the models: at the start, on request, and when their folders change.
 
 import (
 	"cmp"
@@ -18,10 +18,10 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// ErrFixed is wrapped by the errors of changes to a repository of [Fixed] models.
+// ErrFixed is wrapped by the error of every change to a repository of [Fixed] models.
 var ErrFixed = errors.New("this server's models are fixed at its start; restart it to change them")
 
-// Open returns a repository whose models are loaded: [New] and [Repository.Start] in one.
+// Open returns a repository with its models loaded. It combines [New] and [Repository.Start].
 func Open(ctx context.Context, paths []string, name string, o Options) (*Repository, error) {
 	r, err := New(paths, name, o)
 	if err != nil {
@@ -34,8 +34,8 @@ func Open(ctx context.Context, paths []string, name string, o Options) (*Reposit
 	return r, nil
 }
 
-// New finds the models of bundles and of folders of models, and of the settings that have a path of
-// their own, and loads none. name is the model's where paths are one bundle; "" is its folder's name.
+// New finds the models of paths, each a bundle or a folder of models, and of settings with a path of their
+// own. It loads none. If paths is one bundle, name is the model's name; "" means the name of its folder.
 func New(paths []string, name string, o Options) (*Repository, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -59,9 +59,8 @@ func New(paths []string, name string, o Options) (*Repository, error) {
 	return r, nil
 }
 
-// Start loads every model once. It fails where no model has a version that is proven to answer as it
-// was trained or, with Options.Strict, where any model has none; other refusals are logged. Once it
-// was called it does nothing.
+// Start loads every model once. It fails if no model has a proven version or, with Options.Strict, if any
+// model has none. It logs other refusals. Further calls do nothing.
 func (r *Repository) Start(ctx context.Context) error {
 	r.work.Lock()
 	defer r.work.Unlock()
@@ -95,7 +94,7 @@ func (r *Repository) Start(ctx context.Context) error {
 	return nil
 }
 
-// find sorts out what the paths are.
+// find determines what each path is.
 func (r *Repository) find(paths []string, name string) error {
 	for _, path := range paths {
 		p := place{path: path}
@@ -130,8 +129,8 @@ func (r *Repository) find(paths []string, name string) error {
 	return nil
 }
 
-// scan looks at the places. A model that is not there any more has no versions on disk. It fails
-// where a place cannot be read, which is said once; what is known of the other places counts.
+// scan looks at the places again. A model that has disappeared has no versions on disk. scan fails if a
+// place cannot be read, which it logs once; it still uses the other places.
 func (r *Repository) scan() error {
 	var errs []error
 	there, ignored := map[string]found{}, map[string]string{}
@@ -139,7 +138,7 @@ func (r *Repository) scan() error {
 		p := &r.places[i]
 		models, passed, err := p.look()
 		if err != nil && p.name != "" {
-			// Its loading says what is wrong, unless it answers already.
+			// Loading reports what is wrong, unless the model answers already.
 			if m := r.models[p.name]; m == nil || !m.answers() {
 				models, err = map[string]found{p.name: {single: p.path}}, nil
 			}
@@ -171,7 +170,7 @@ func (r *Repository) scan() error {
 	return errors.Join(errs...)
 }
 
-// notePlace says once that a place cannot be read, and that it can be again.
+// notePlace logs once that a place cannot be read, and once that it can be read again.
 func (r *Repository) notePlace(p *place, err error) {
 	was := p.err
 	if p.err = ""; err != nil {
@@ -186,7 +185,7 @@ func (r *Repository) notePlace(p *place, err error) {
 	}
 }
 
-// noteUnknown says which settings are of no model.
+// noteUnknown logs settings that belong to no model.
 func (r *Repository) noteUnknown() {
 	for name := range r.options.Models {
 		if r.models[name] == nil {
@@ -199,8 +198,8 @@ func (r *Repository) settings(name string) Settings {
 	return r.options.Models[name].or(r.options.Defaults)
 }
 
-// Refresh looks at the places once, and loads, swaps and retires as they have changed. What
-// fails is logged and stands in the status.
+// Refresh looks at the places once, and loads, swaps and retires versions accordingly. It logs failures
+// and records them in the status.
 func (r *Repository) Refresh(ctx context.Context) {
 	r.work.Lock()
 	defer r.work.Unlock()
@@ -219,8 +218,8 @@ func (r *Repository) Refresh(ctx context.Context) {
 	}
 }
 
-// Load loads a model's wanted versions again from its folder. Where one is refused the error
-// says why; what answered before goes on.
+// Load loads the wanted versions of a model again from its folder. If a version is refused, the error says
+// why, and the version that answered before goes on.
 func (r *Repository) Load(ctx context.Context, name string) error {
 	r.work.Lock()
 	defer r.work.Unlock()
@@ -245,7 +244,7 @@ func (r *Repository) Load(ctx context.Context, name string) error {
 	return r.update(ctx, m, true)
 }
 
-// Unload retires all versions of a model, which stays away until Load.
+// Unload retires all versions of a model. The model stays unloaded until Load.
 func (r *Repository) Unload(ctx context.Context, name string) error {
 	r.work.Lock()
 	defer r.work.Unlock()
@@ -260,8 +259,8 @@ func (r *Repository) Unload(ctx context.Context, name string) error {
 	return r.update(ctx, m, false)
 }
 
-// Configure gives models other settings. What has changed but labels and version policies is
-// loaded again. Paths cannot be changed.
+// Configure replaces the settings of models. It reloads a model if settings other than labels and version
+// policies change. Paths cannot change.
 func (r *Repository) Configure(ctx context.Context, models map[string]Settings) {
 	r.work.Lock()
 	r.options.Models = models
@@ -281,7 +280,7 @@ func (r *Repository) Configure(ctx context.Context, models map[string]Settings) 
 	r.Refresh(ctx)
 }
 
-// Reload is like Refresh, and tries again what was refused before.
+// Reload is like Refresh, but also tries refused versions again.
 func (r *Repository) Reload(ctx context.Context) {
 	r.work.Lock()
 	for _, m := range r.models {

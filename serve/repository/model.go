@@ -1,6 +1,6 @@
 package repository
 
-// One model: its versions and which of them are to answer.
+// One model: its versions, and which of them answer.
 
 import (
 	"context"
@@ -37,10 +37,10 @@ type version struct {
 	retry   retry         // of a load that failed for want of room
 }
 
-// folderGone is why a version is not what lies on disk.
+// folderGone says why a version differs from what is on disk.
 const folderGone = "its folder is gone; the loaded bundle answers until another version does"
 
-// labels are the names of versions, stable among them where a version answers.
+// labels returns the version for each label. The label stable is on one if any version answers.
 func (m *model) labels() map[string]string {
 	labels := maps.Clone(m.labelled)
 	if labels == nil {
@@ -53,7 +53,7 @@ func (m *model) labels() map[string]string {
 			if v.current == nil {
 				continue
 			}
-			// As with every label: it stays where it is until the engine of the next one is back.
+			// As for every label, stable stays until the engine of the next version is back.
 			if before == nil || !answers(before.current) || answers(v.current) {
 				labels[Stable] = number
 			}
@@ -64,7 +64,7 @@ func (m *model) labels() map[string]string {
 	return labels
 }
 
-// answers says whether any version does.
+// answers reports whether any version answers.
 func (m *model) answers() bool {
 	for _, v := range m.versions {
 		if v.current != nil {
@@ -74,14 +74,14 @@ func (m *model) answers() bool {
 	return false
 }
 
-// byNumber lists the versions, the highest first.
+// byNumber returns the versions, highest first.
 func (m *model) byNumber() []string {
 	return highestFirst(slices.Collect(maps.Keys(m.versions)))
 }
 
-// update loads what is wanted and has come or changed, and then retires what is not wanted any
-// more. again loads even what has not changed, and looks at nothing twice before it believes it.
-// The error joins the refusals of this update.
+// update loads wanted versions that are new or have changed, and then retires unwanted ones. With again,
+// it also loads unchanged versions, and does not wait for a changed folder to settle. The error joins the
+// refusals of this update.
 func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 	for number := range m.disk {
 		if m.versions[number] == nil {
@@ -163,7 +163,7 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 		if want(number) && answers(m.versions[number].current) {
 			continue
 		}
-		// The label stays where it is until the version that it is to move to answers.
+		// The label stays until the version that it moves to answers.
 		if old := m.versions[m.labelled[label]]; old != nil && answers(old.current) {
 			labelled[label] = m.labelled[label]
 			keep[labelled[label]] = true
@@ -197,7 +197,7 @@ func (r *Repository) retire(m *model, keep map[string]bool) {
 	}
 }
 
-// noteAbsent says which labels and policies name versions that are not on disk.
+// noteAbsent logs labels and policies that name versions which are not on disk.
 func (r *Repository) noteAbsent(m *model) {
 	for label, number := range m.settings.Labels {
 		if m.versions[number] == nil {
@@ -211,8 +211,8 @@ func (r *Repository) noteAbsent(m *model) {
 	}
 }
 
-// refresh makes what lies in a version's folder the version that answers, unless it is already
-// or was refused before.
+// refresh makes the bundle in a version's folder the one that answers, unless it already does or was
+// refused before.
 func (r *Repository) refresh(ctx context.Context, m *model, number string, v *version, again bool) error {
 	path := m.disk[number]
 	mark := uint64(1)
@@ -220,7 +220,8 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 		mark = fingerprint(path)
 	}
 	if !again && v.tried == mark && !v.retry.due() {
-		// A copy under way goes on changing; what has not changed since it was refused is final.
+		// The folder keeps changing while a copy is under way. A refusal is final once the folder is
+		// stable.
 		if v.refused != nil && !v.noted {
 			r.note(m, number, v)
 		}
@@ -268,7 +269,7 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 	return nil
 }
 
-// note says that a version was refused, once.
+// note logs once that a version was refused.
 func (r *Repository) note(m *model, number string, v *version) {
 	v.noted = true
 	r.count(m.name, func(c *Counts) { c.Refused++ })
@@ -287,7 +288,7 @@ func (r *Repository) count(name string, change func(*Counts)) {
 	r.counts[name] = c
 }
 
-// drop retires a version that answers; of one that was refused the refusal stays to be read.
+// drop retires a version that answers. It keeps a refusal in the status.
 func (r *Repository) drop(m *model, number, reason string) {
 	v := m.versions[number]
 	if v.current == nil {

@@ -1,16 +1,16 @@
 package repository
 
-// What the log says of folders and settings that are not used: once, and again where it went away.
+// Warnings about unused folders and settings. Each is logged once, and again if it recurs.
 
 import "fmt"
 
-// notes are what is wrong now.
+// notes holds the current warnings.
 type notes struct {
 	said map[string]bool // by message; false for what is not wrong any more
 	seen map[string]int  // how often in a row a folder was passed over
 }
 
-// say warns once of what is wrong for as long as it is said in every round.
+// say logs a warning, unless the previous round had it too.
 func (r *Repository) say(message string, attributes ...any) {
 	key := fmt.Sprint(message, attributes)
 	if _, already := r.told.said[key]; !already {
@@ -19,7 +19,7 @@ func (r *Repository) say(message string, attributes ...any) {
 	r.told.said[key] = true
 }
 
-// round begins: what is not said before the next one is no longer wrong.
+// round starts a round. A warning that is not repeated in it is over.
 func (r *Repository) round() {
 	for key, current := range r.told.said {
 		if !current {
@@ -30,8 +30,8 @@ func (r *Repository) round() {
 	}
 }
 
-// passOver warns of folders that are neither models nor versions. One that has just come may be on
-// its way to another name, but for those that are there at the start.
+// passOver warns of folders that are neither models nor versions. Except at the start, it waits for one
+// round, since a new folder may be about to get another name.
 func (r *Repository) passOver(ignored map[string]string) {
 	seen := map[string]int{}
 	for path, why := range ignored {

@@ -13,7 +13,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/regular"
 )
 
-// place is a path that was given: a bundle, a model's folder of versions, or a folder of models.
+// place is a path that the user gave: a bundle, a model's folder of versions, or a folder of models.
 type place struct {
 	path string
 	name string // the model's; "" for a folder of models
@@ -21,11 +21,11 @@ type place struct {
 	err  string // why it could not be read when last looked at
 }
 
-// found are the bundles of a model by version.
+// found maps versions of a model to their bundles.
 type found map[string]string
 
-// look returns the models of a place by name, and the folders in it that are neither models nor
-// versions, with what is wrong with them.
+// look returns the models of a place by name, and reasons for the folders that are neither models nor
+// versions.
 func (p place) look() (models map[string]found, ignored map[string]string, err error) {
 	ignored = map[string]string{}
 	if p.here {
@@ -58,10 +58,10 @@ func (p place) look() (models map[string]found, ignored map[string]string, err e
 	return models, ignored, nil
 }
 
-// hidden is what is being written.
+// hidden reports whether an entry is still being written.
 func hidden(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") }
 
-// lookModel returns a bundle as the only version, or a folder's versions.
+// lookModel returns the versions in a folder, or a bundle as the only version.
 func lookModel(path string, ignored map[string]string) (found, error) {
 	if isBundle(path) {
 		return found{single: path}, nil
@@ -93,7 +93,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// modelName is the folder's name without .forgo.
+// modelName returns the folder's name without .forgo.
 func modelName(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -101,13 +101,13 @@ func modelName(path string) string {
 	return strings.TrimSuffix(filepath.Base(path), ".forgo")
 }
 
-// maxLooked is how many files are looked at for a change. No honest bundle has as many; files that no
-// manifest lists would keep a core busy.
+// maxLooked bounds the files that are checked for a change. No honest bundle has as many, and checking
+// files that no manifest lists would keep a core busy.
 const maxLooked = 20_000
 
-// fingerprint changes when a file of a bundle does: its name, its size or its time, or when another
-// bundle takes its place. It is 0 for a folder that cannot be read. The path is followed as the
-// kernel does: what lies behind /proc/PID/root has no other name here.
+// fingerprint returns a number that changes when a file of a bundle changes its name, size or time, or
+// when another bundle takes its place. It is 0 if the folder cannot be read. The kernel resolves the path,
+// since what is behind /proc/PID/root has no other name here.
 func fingerprint(path string) uint64 {
 	if !isDir(path) {
 		return 0

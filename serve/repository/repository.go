@@ -1,11 +1,10 @@
-// Package repository holds the models that a server offers: which versions there are, which of
-// them answers, and how one takes another's place.
+// Package repository holds the models that a server offers. It decides which versions of a model are
+// loaded and which of them answers, and replaces one by another.
 //
-// A model is a folder with one bundle a version, MODELS/NAME/VERSION, or a single bundle. A
-// version is loaded and its golden cases replayed, which warms it too, while the versions before
-// it answer; then it takes their place at once, and those that are no longer wanted are closed
-// when the requests that they are answering have ended. A version that is refused changes
-// nothing but its own status.
+// A model is a folder with a bundle for each version, MODELS/NAME/VERSION, or a single bundle. The
+// repository loads a version and replays its golden cases, which also warms it, while previous versions
+// answer. The new version then takes over at once. Versions that are no longer wanted are closed when the
+// requests that they answer have ended. A refused version changes nothing but its own status.
 package repository
 
 import (
@@ -25,32 +24,31 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// Stable is the label of the version that answers requests that name none. Unless the settings
-// say which that is, it is the highest one.
+// Stable is the label of the version that answers requests without a version. Unless the settings place
+// it, it is on the highest version.
 const Stable = "stable"
 
-// single is the version of a model that is given as one bundle.
+// single is the version of a model that is a single bundle.
 const single = "1"
 
 // Options configure a repository.
 type Options struct {
-	// Load opens a bundle with a model's settings. Required. It is called from one goroutine
-	// at a time.
+	// Load opens a bundle with a model's settings. Required. The repository never calls it concurrently.
 	Load func(ctx context.Context, path string, s Settings) (*predict.Model, error)
-	// Defaults hold where a model's own settings say nothing. Optional.
+	// Defaults apply where a model's own settings are empty. Optional.
 	Defaults Settings
-	// Models are settings by model name. Optional.
+	// Models maps model names to settings. Optional.
 	Models map[string]Settings
 	// Limits bound one request. Optional.
 	Limits served.Limits
-	// Strict makes Start fail where any model answers with none of its versions. Optional: it fails
-	// where no model answers at all.
+	// Strict makes Start fail if any model has no version that answers. Optional: Start fails if no model
+	// answers at all.
 	Strict bool
 	// Readiness says when the repository is ready. Optional: ReadyAny.
 	Readiness Readiness
-	// Packed is a path that Load opens though it is none on disk: a bundle in the program. Optional.
+	// Packed is a path that Load opens although it is not on disk: a bundle in the program. Optional.
 	Packed string
-	// Log receives what is loaded, refused and unloaded. Optional: slog.Default().
+	// Log receives loads, refusals and unloads. Optional: slog.Default().
 	Log *slog.Logger
 }
 
@@ -67,45 +65,45 @@ type Repository struct {
 	places []place    // where models are looked for
 	models map[string]*model
 	counts map[string]Counts
-	// unloaded are models that were unloaded on request and whose folders are gone since: another folder
-	// of the name does not load them.
+	// unloaded holds models that were unloaded on request and whose folders have since disappeared. A new
+	// folder of the same name does not load them.
 	unloaded map[string]bool
 	closed   bool
 	told     notes
-	// alone leaves it to Start to say why the only model is refused: its error does.
+	// alone says that there is one model, whose refusal Start returns, so that it is not logged as well.
 	alone bool
 }
 
-// Counts are how often versions of a model were loaded, and refused.
+// Counts holds how often versions of a model were loaded and refused.
 type Counts struct{ Loaded, Refused uint64 }
 
-// State is what a version is doing, in the Open Inference Protocol's words.
+// State is the state of a version, in the words of the Open Inference Protocol.
 type State string
 
-// The states of a version.
+// States of a version.
 const (
 	Ready       State = "READY"
 	Loading     State = "LOADING"
 	Unavailable State = "UNAVAILABLE"
 )
 
-// Status is what operators may know of a version.
+// Status describes a version to operators.
 type Status struct {
 	Name, Version string
 	State         State
-	// Reason says why the version is not ready or, of one that is, why what has come to lie in
-	// its folder since is not what answers.
+	// Reason says why the version is not ready. For a ready version, it says why the bundle now in its
+	// folder is not the one that answers.
 	Reason string
 	Labels []string
-	// Gone says that the folder of a version that answers is not there any more.
+	// Gone says that the version answers although its folder has disappeared.
 	Gone bool
-	// Model is the one that answers, nil unless the version is ready. It must not be asked to
-	// predict: that takes [Repository.Get].
+	// Model is the model that answers, or nil unless the version is ready. To predict, use
+	// [Repository.Get].
 	Model *served.Model
 }
 
-// now is the status of this moment: a version whose engine has ended does not answer until it was
-// started again.
+// now returns the current status. A version whose engine has ended does not answer until the engine is
+// restarted.
 func (s Status) now() Status {
 	if s.Model != nil {
 		if down := s.Model.Engine().Down; down != nil {
@@ -115,13 +113,13 @@ func (s Status) now() Status {
 	return s
 }
 
-// answers reports whether there is a model, and its engine runs.
+// answers reports whether m is a model whose engine runs.
 func answers(m *served.Model) bool { return m != nil && m.Engine().Down == nil }
 
-// Stable reports whether the version is the one that answers requests that name none.
+// Stable reports whether the version answers requests without a version.
 func (s Status) Stable() bool { return s.Model != nil && slices.Contains(s.Labels, Stable) }
 
-// Names lists the models of a status, each once.
+// Names returns the names of the models in a status, each once.
 func Names(status []Status) []string {
 	names := []string{}
 	for _, s := range status {
@@ -132,13 +130,13 @@ func Names(status []Status) []string {
 	return names
 }
 
-// snapshot is never changed once it is published, so that requests need no lock.
+// snapshot does not change once it is published, so that requests need no lock.
 type snapshot struct {
 	status []Status // by name and version
 	byName map[string]*entry
 	ready  []*served.Model
 	loads  map[string]Counts
-	// answering is how many of the models answer where no version is named.
+	// answering is the number of models that answer requests without a version.
 	answering int
 }
 
@@ -148,8 +146,8 @@ type entry struct {
 	labels   map[string]*served.Model
 }
 
-// Fixed returns a repository of models that are loaded already, each as its version 1, and stay
-// the caller's to close. They cannot be changed.
+// Fixed returns a repository of loaded models, each as its version 1. They cannot be changed, and the
+// caller closes them.
 func Fixed(models map[string]*predict.Model, l served.Limits) *Repository {
 	r := &Repository{options: Options{Limits: l, Log: slog.New(slog.DiscardHandler)}}
 	r.models = map[string]*model{}
@@ -167,7 +165,7 @@ func (r *Repository) serve(name, version string, m *predict.Model, close func())
 	return served.New(m, name, version, r.options.Limits, close)
 }
 
-// engine says in the log what becomes of a model's engine that runs in a process of its own.
+// engine returns a function that logs the restarts of a model's isolated engine.
 func (r *Repository) engine(name, version string, m *predict.Model) func(serving.EngineStatus) {
 	var before serving.EngineStatus
 	return func(s serving.EngineStatus) {
@@ -183,8 +181,8 @@ func (r *Repository) engine(name, version string, m *predict.Model) func(serving
 	}
 }
 
-// Get returns a model that answers until it is released; version "" is the stable one. It fails
-// with served.ErrNotFound, or served.ErrNotReady for a model or version that is known and does
+// Get returns a model, which stays open until the caller releases it. Version "" is the stable one. The
+// error is served.ErrNotFound for an unknown model or version, and served.ErrNotReady for one that does
 // not answer.
 func (r *Repository) Get(name, version string) (*served.Model, error) {
 	for {
@@ -192,11 +190,11 @@ func (r *Repository) Get(name, version string) (*served.Model, error) {
 		if err != nil || m.Acquire() {
 			return m, err
 		}
-		// It was retired since, which a newer snapshot knows of.
+		// The version has been retired, and a newer snapshot knows it.
 	}
 }
 
-// Labelled is like Get for the version that has a label.
+// Labelled is like Get for the version with a label.
 func (r *Repository) Labelled(name, label string) (*served.Model, error) {
 	for {
 		m, err := r.now.Load().labelled(name, label)
@@ -245,10 +243,10 @@ func (s *snapshot) labelled(name, label string) (*served.Model, error) {
 	return m, nil
 }
 
-// mostNames is how many models an error lists.
+// mostNames bounds the models that an error lists.
 const mostNames = 10
 
-// others lists the server's models, those first that share the longest beginning with name.
+// others lists the server's models, starting with those that share the longest prefix with name.
 func others(name string, names []string) string {
 	if len(names) == 0 {
 		return "the server has no models"
@@ -286,10 +284,10 @@ func (e *entry) reasons() string {
 	return strings.Join(list, "; ")
 }
 
-// All returns the models that answer, by name and version. To predict with one takes Get.
+// All returns the models that answer, by name and version. To predict, use Get.
 func (r *Repository) All() []*served.Model { return r.now.Load().ready }
 
-// Status returns every version that is known, by name and version.
+// Status returns every known version, by name and version.
 func (r *Repository) Status() []Status {
 	status := r.now.Load().status
 	for i, s := range status {
@@ -310,15 +308,15 @@ func (r *Repository) Counts() map[string]Counts { return r.now.Load().loads }
 // Readiness says when a repository is ready.
 type Readiness string
 
-// When a repository is ready, once every model was tried: where any model answers, or where all do.
-// A model answers where its stable version does.
+// A repository is ready once it has tried every model and any of them answers, or all do. A model answers
+// if its stable version does.
 const (
 	ReadyAny Readiness = "any"
 	ReadyAll Readiness = "all"
 )
 
-// Ready reports whether requests are welcome: once the models are loaded, while as many answer as
-// Options.Readiness asks for, and until the server stops.
+// Ready reports whether the models are loaded, enough of them answer for Options.Readiness, and the server
+// is not stopping.
 func (r *Repository) Ready() bool {
 	now := r.now.Load()
 	answering := now.answering
@@ -334,20 +332,20 @@ func (r *Repository) Ready() bool {
 	return enough && r.started.Load() && !r.stopping.Load()
 }
 
-// Started reports whether every model was tried.
+// Started reports whether the repository has tried every model.
 func (r *Repository) Started() bool { return r.started.Load() }
 
-// Stopping reports whether the server is about to stop. Requests that come all the same are answered.
+// Stopping reports whether the server is about to stop. It still answers requests.
 func (r *Repository) Stopping() bool { return r.stopping.Load() }
 
-// Stop makes Ready answer false.
+// Stop makes Ready return false.
 func (r *Repository) Stop() {
 	r.stopping.Store(true)
 	r.changed()
 }
 
-// Notify has f called whenever what Ready or Status return may have changed. It must not wait for
-// the repository.
+// Notify sets f, which is called whenever the results of Ready or Status may have changed. f must not wait
+// for the repository.
 func (r *Repository) Notify(f func()) { r.notify.Store(&f) }
 
 func (r *Repository) changed() {
@@ -356,8 +354,8 @@ func (r *Repository) changed() {
 	}
 }
 
-// Close retires every model and returns when those that it loaded are closed. Nothing is loaded
-// any more.
+// Close retires every model and returns when those that the repository loaded are closed. Nothing can be
+// loaded afterwards.
 func (r *Repository) Close() {
 	r.work.Lock()
 	defer r.work.Unlock()
@@ -380,7 +378,7 @@ func (r *Repository) Close() {
 	}
 }
 
-// publish makes what is now so visible to requests, all of it at once.
+// publish makes the current state visible to requests, all at once.
 func (r *Repository) publish() {
 	s := &snapshot{byName: map[string]*entry{}, loads: maps.Clone(r.counts)}
 	for _, name := range slices.Sorted(maps.Keys(r.models)) {

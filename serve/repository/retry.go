@@ -1,6 +1,6 @@
 package repository
 
-// Loads that failed for want of room, which may be there a moment later.
+// Retries of loads that failed for want of memory or other passing reasons.
 
 import (
 	"errors"
@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// passing are errors of the machine and not of the bundle.
+// passing lists errors of the machine rather than the bundle.
 var passing = []error{
 	syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT,
 }
 
-// How long to wait before a load is tried again: twice as long each time.
+// Pauses before a retry. Each is twice the previous one.
 const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 )
 
-// retry says when a load is to be tried again. The zero value is never.
+// retry says when to try a load again. The zero value means never.
 type retry struct {
 	at    time.Time
 	delay time.Duration
 }
 
-// after plans what follows a load.
+// after plans the retry that follows a load.
 func (t *retry) after(err error) {
 	for _, p := range passing {
 		if errors.Is(err, p) {

@@ -1,6 +1,6 @@
 package repository
 
-// How a model is to be run, and which of its versions.
+// Settings of a model: how it runs, and which versions.
 
 import (
 	"cmp"
@@ -14,18 +14,18 @@ import (
 	"github.com/forgo-ml/forgo/internal/bytesize"
 )
 
-// Settings are a model's own. What is left out is as the repository's defaults say.
+// Settings are the settings of one model. The repository's defaults replace empty ones.
 type Settings struct {
-	// Path of the model's bundle, or of its folder with a bundle a version. Optional where the
-	// model lies in a folder of models.
+	// Path is the path of the model's bundle, or of its folder of versions. Optional if the model is in a
+	// folder of models.
 	Path string `yaml:"path,omitempty"`
-	// Versions that are loaded. Optional: the highest.
+	// Versions says which versions are loaded. Optional: the highest.
 	Versions Policy `yaml:"versions,omitempty"`
-	// Labels are names that clients may use for versions, which are loaded whatever Versions
-	// says. The one called stable answers requests that name no version. Optional.
+	// Labels maps names that clients may use to versions, which are loaded even if Versions excludes them.
+	// The label stable answers requests without a version. Optional.
 	Labels map[string]string `yaml:"labels,omitempty"`
 
-	// As in predict.Options.
+	// See predict.Options.
 	Threads       int           `yaml:"threads,omitempty"`
 	Instances     int           `yaml:"instances,omitempty"`
 	MaxBatchRows  int           `yaml:"max_batch_rows,omitempty"`
@@ -35,7 +35,7 @@ type Settings struct {
 	MaxWait       time.Duration `yaml:"max_wait,omitempty"`
 }
 
-// or fills in what the settings leave out.
+// or returns the settings with empty ones from d.
 func (s Settings) or(d Settings) Settings {
 	if s.Versions.isZero() {
 		s.Versions = d.Versions
@@ -50,7 +50,7 @@ func (s Settings) or(d Settings) Settings {
 	return s
 }
 
-// Check finds what cannot be meant.
+// Check returns an error if the settings are invalid.
 func (s Settings) Check() error {
 	for label, version := range s.Labels {
 		if !isVersion(version) {
@@ -63,7 +63,7 @@ func (s Settings) Check() error {
 	return nil
 }
 
-// Policy says which of a model's versions are loaded. The zero value is the highest one.
+// Policy says which versions of a model are loaded. The zero value is the highest one.
 type Policy struct {
 	latest int // this many of the highest; 0 with no others is 1
 	all    bool
@@ -72,10 +72,10 @@ type Policy struct {
 
 func (p Policy) isZero() bool { return p.latest == 0 && !p.all && p.named == nil }
 
-// IsZero is for what leaves out empty values.
+// IsZero reports whether p is the zero Policy, for encoders that omit it.
 func (p Policy) IsZero() bool { return p.isZero() }
 
-// UnmarshalText reads latest, latest:N, all, or versions with commas between.
+// UnmarshalText parses latest, latest:N, all, or comma-separated versions.
 func (p *Policy) UnmarshalText(text []byte) error {
 	s := string(text)
 	switch name, number, given := strings.Cut(s, ":"); {
@@ -119,14 +119,14 @@ func (p Policy) String() string {
 	return "latest"
 }
 
-// Set and Type make it a flag.
+// Set and Type make Policy a command-line flag.
 func (p *Policy) Set(s string) error { return p.UnmarshalText([]byte(s)) }
 
-// Type is what the flag's help calls the value.
+// Type returns the name of the flag's value in its help.
 func (p *Policy) Type() string { return "POLICY" }
 
-// isVersion says whether a folder's name is a version's number, as TensorFlow Serving and Triton
-// have them.
+// isVersion reports whether a folder's name is a version number, by the rules of TensorFlow Serving and
+// Triton.
 func isVersion(name string) bool {
 	n, err := strconv.ParseInt(name, 10, 64)
 	return err == nil && n > 0 && strconv.FormatInt(n, 10) == name
