@@ -9,36 +9,36 @@ import (
 	"time"
 )
 
-// Budget bounds the memory that the requests of several models take together: what is read,
-// parsed, decoded and answered. It is safe for concurrent use; a nil one bounds nothing.
+// Budget bounds the memory of all requests of several models together, from reading to answering. It is
+// safe for concurrent use. A nil Budget is no bound.
 type Budget struct {
 	max  int64
 	used atomic.Int64
 	peak atomic.Int64 // since Peak was asked last
 }
 
-// NewBudget returns a budget of so many bytes.
+// NewBudget returns a budget of the given number of bytes.
 func NewBudget(bytes int64) *Budget { return &Budget{max: bytes} }
 
-// Max is what it was made with.
+// Max returns the size of the budget in bytes.
 func (b *Budget) Max() int64 { return b.max }
 
-// Used is how many bytes are taken now.
+// Used returns the number of bytes in use.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
-// Peak is the most that was taken at once since it was asked last.
+// Peak returns the most bytes that were in use at once since the previous call.
 func (b *Budget) Peak() int64 { return b.peak.Swap(b.used.Load()) }
 
-// small is what requests may take that the last eighth of a budget is kept for: large ones cannot
-// keep them out.
+// small is the largest request that may use the last eighth of a budget, so that large requests cannot
+// keep small ones out.
 const small = 64 << 10
 
-// Take takes bytes, which are given back by Give. The error is a [*BusyError] or, of more than the
-// whole budget, wraps engines.ErrInput.
+// Take reserves bytes, which the caller returns with Give. The error is a [*BusyError], or wraps
+// engines.ErrInput if bytes exceeds the whole budget.
 func (b *Budget) Take(bytes int64) error { return b.More(0, bytes) }
 
-// More takes bytes like Take, for one who has taken some already: an eighth of the budget is there
-// only for those who take no more than 64 KiB in all.
+// More is like Take, for a caller that holds some bytes already. The last eighth of the budget is only for
+// callers that hold no more than 64 KiB in all.
 func (b *Budget) More(held, bytes int64) error {
 	if b == nil || bytes == 0 {
 		return nil
@@ -61,18 +61,18 @@ func (b *Budget) More(held, bytes int64) error {
 	return nil
 }
 
-// Give gives bytes back.
+// Give returns bytes to the budget.
 func (b *Budget) Give(bytes int64) {
 	if b != nil {
 		b.used.Add(-bytes)
 	}
 }
 
-// large is what is collected before it is given back.
+// large is the size from which memory is collected before it is returned.
 const large = 16 << 20
 
-// GiveBack gives back what a picture took and nothing refers to any more. Of a large one it is garbage first, which the
-// collector would leave for a while: others would take as much again beside it.
+// GiveBack returns the memory of a picture that nothing refers to any more. It first collects large
+// memory, which would otherwise stay garbage for a while beside that of the next requests.
 func (b *Budget) GiveBack(bytes int64) {
 	if b != nil && bytes >= large {
 		runtime.GC()
@@ -80,10 +80,10 @@ func (b *Budget) GiveBack(bytes int64) {
 	b.Give(bytes)
 }
 
-// waitForMemory is how long a picture waits for others to give memory back.
+// waitForMemory is how long a picture waits for other requests to return memory.
 const waitForMemory = 5 * time.Second
 
-// Wait takes bytes once others have given back enough, within ctx.
+// Wait is like Take, but waits until other requests have returned enough memory, or ctx ends.
 func (b *Budget) Wait(ctx context.Context, bytes int64) error {
 	for until := time.Now().Add(waitForMemory); ; {
 		err := b.Take(bytes)

@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// Queue counts the places in a model's queue: the rows and bytes of requests from before they are read until
-// they are answered.
+// Queue counts the rows and bytes of a model's requests, from before they are read until they are
+// answered.
 type Queue struct {
-	// Mutex guards what follows, and the batches that are formed of the queue: both are decided on one state.
+	// Mutex guards the fields below and the batches that are formed from the queue, so that both see the
+	// same state.
 	sync.Mutex
 
-	// MaxRows, MaxBytes and MaxWait bound what waits. With a MaxWait of 0 any time will do. They are set before use.
+	// MaxRows, MaxBytes and MaxWait bound what waits. A MaxWait of 0 is no bound. Set them before use.
 	MaxRows  int
 	MaxBytes int64
 	MaxWait  time.Duration
-	// RowBytes is what preparing one row takes, 0 but for pictures. OutBytes is what its outputs take, as
-	// far as their sizes are known. They are set before use.
+	// RowBytes is the memory for preparing one row, or 0 except for pictures. OutBytes is the memory of a
+	// row's outputs, if their sizes are known. Set them before use.
 	RowBytes, OutBytes int64
-	// Budget is shared with other models. Optional.
+	// Budget bounds several models together. Optional.
 	Budget *Budget
-	// Memory of the pace, in rows: how many count fully. It is set before use.
+	// PaceRows is the number of recent rows that determine the pace. Set it before use.
 	PaceRows int
-	// Idle is how many more runs may begin, to which a row each can come that will not wait. It needs the
-	// lock, and is set before use.
+	// Idle returns how many more runs may start, each of which takes a row that does not wait. The queue
+	// calls it with the lock held. Set it before use.
 	Idle func() int
 
 	Queued int // rows that wait for a run
@@ -36,8 +37,8 @@ type Queue struct {
 	pace    pace
 }
 
-// Reservation is a request's place in a queue. It is used by one goroutine at a time, not copied once it is in
-// use, and ends with [Queue.Leave] or Release.
+// Reservation is a request's place in a queue. It is for one goroutine at a time, must not be copied after
+// first use, and ends with [Queue.Leave] or Release.
 type Reservation struct {
 	q       *Queue
 	rows    int
@@ -47,20 +48,20 @@ type Reservation struct {
 	keep    bool // its memory is, after a run
 }
 
-// Empty returns a reservation that has taken nothing yet.
+// Empty returns a reservation of nothing.
 func (q *Queue) Empty() Reservation { return Reservation{q: q} }
 
-// Reserve takes a place for a request of which little more than its length may be known:
-// a request that finds no room costs nothing but its error, which is a [*BusyError]. Rows and
-// bytes count until the request is answered; those that turn out to be more are added later.
+// Reserve takes a place for a request before it is read. A request that finds no room costs only its
+// error, which is a [*BusyError]. rows and bytes count until the request is answered; the caller adds what
+// turns out to be more.
 func (q *Queue) Reserve(rows int, bytes int64) (Reservation, error) {
 	r := q.Empty()
 	err := r.Reserve(rows, bytes)
 	return r, err
 }
 
-// Enter takes bytes for a request of which nothing is read yet, where a row would find room. It
-// takes no row: a caller that sends nothing keeps no other out. Grow and Begin follow.
+// Enter takes bytes for a request before it is read, if the queue has room for a row. It takes no row, so
+// that a caller that sends nothing keeps nobody out. Grow and Begin follow.
 func (q *Queue) Enter(bytes int64) (Reservation, error) {
 	r := q.Empty()
 	q.Lock()
@@ -72,39 +73,39 @@ func (q *Queue) Enter(bytes int64) (Reservation, error) {
 	return r, err
 }
 
-// Reserve makes the reservation one of so many rows and bytes.
+// Reserve changes the reservation to the given rows and bytes.
 func (r *Reservation) Reserve(rows int, bytes int64) error {
 	r.q.Lock()
 	defer r.q.Unlock()
 	return r.q.reserve(r, rows, bytes)
 }
 
-// Grow adds bytes, before they are taken; negative ones are given back.
+// Grow adds bytes to the reservation before they are used. A negative number returns them.
 func (r *Reservation) Grow(bytes int64) error {
 	r.q.Lock()
 	defer r.q.Unlock()
 	return r.q.grow(r, r.bytes+bytes)
 }
 
-// Bytes is what is taken for the request now.
+// Bytes returns the number of bytes in the reservation.
 func (r *Reservation) Bytes() int64 { return r.bytes }
 
-// Begin says that the request is read and how many rows it has, before its pictures are
-// decoded. A run does it for requests that need no such preparation.
+// Begin sets the number of rows once the request is read, before its pictures are decoded. Run calls it
+// for requests without pictures.
 func (r *Reservation) Begin(rows int) error { return r.BeginWith(rows, r.bytes) }
 
-// BeginWith is Begin of a request that takes so many bytes.
+// BeginWith is Begin for a request that takes the given bytes.
 func (r *Reservation) BeginWith(rows int, bytes int64) error {
 	r.q.Lock()
 	defer r.q.Unlock()
 	return r.q.Begin(r, rows, bytes+int64(rows)*r.q.RowBytes)
 }
 
-// Keep keeps the memory of a run that succeeds until Release: for callers that still have the
-// answer to write.
+// Keep makes the memory of a successful run last until Release, for callers that have yet to write the
+// answer.
 func (r *Reservation) Keep() { r.keep = true }
 
-// Release gives the place back, and all memory. After a run it does nothing unless Keep was called.
+// Release ends the reservation and returns its memory. After a run it does nothing unless Keep was called.
 func (r *Reservation) Release() {
 	if r.rows > 0 || r.bytes > 0 {
 		r.q.Lock()
@@ -113,7 +114,7 @@ func (r *Reservation) Release() {
 	}
 }
 
-// Move takes the place to another queue, for a request that named its signature once it was read.
+// Move moves the reservation to another queue, for a request that turns out to name another signature.
 func (r *Reservation) Move(to *Queue) error {
 	if r.q == to {
 		return nil
@@ -124,7 +125,7 @@ func (r *Reservation) Move(to *Queue) error {
 	return r.Grow(bytes)
 }
 
-// grow makes the reservation one of so many bytes.
+// grow changes the reservation to the given bytes.
 func (q *Queue) grow(r *Reservation, bytes int64) error {
 	if others := q.bytes - r.bytes; bytes > r.bytes && others > 0 && others+bytes > q.MaxBytes {
 		return q.busy("requests of %d bytes are waiting, and %d may", others, q.MaxBytes)
@@ -137,8 +138,8 @@ func (q *Queue) grow(r *Reservation, bytes int64) error {
 	return nil
 }
 
-// reserve makes the reservation one of so many rows and bytes. A request that is larger than
-// the queue may wait in an empty one: it could never be answered otherwise.
+// reserve changes the reservation to the given rows and bytes. A request larger than the queue may wait in
+// an empty one, since it could otherwise never run.
 func (q *Queue) reserve(r *Reservation, rows int, bytes int64) error {
 	rows = max(1, rows) // even no rows take a place
 	if err := q.fits(r, rows); err != nil {
@@ -158,7 +159,7 @@ func (q *Queue) reserve(r *Reservation, rows int, bytes int64) error {
 	return nil
 }
 
-// fits fails where so many rows find no room.
+// fits returns an error if the queue has no room for the rows.
 func (q *Queue) fits(r *Reservation, rows int) error {
 	if q.Closed {
 		return fmt.Errorf("run model: %w", ErrClosed)
@@ -181,8 +182,8 @@ func (q *Queue) busy(format string, args ...any) error {
 	return &BusyError{Reason: fmt.Sprintf(format, args...), RetryAfter: q.pace.of(q.working)}
 }
 
-// Begin makes the reservation one of so many rows and bytes, and starts to count the request among those that
-// others wait for. It needs the lock.
+// Begin changes the reservation to the given rows and bytes, and counts the request among those that
+// others wait for. The caller holds the lock.
 func (q *Queue) Begin(r *Reservation, rows int, bytes int64) error {
 	if err := q.reserve(r, rows, bytes); err != nil || r.working {
 		return err
@@ -195,13 +196,13 @@ func (q *Queue) Begin(r *Reservation, rows int, bytes int64) error {
 	return nil
 }
 
-// Arrive says that the request's rows are where they were coming to. It needs the lock.
+// Arrive says that the request's rows have arrived. The caller holds the lock.
 func (q *Queue) Arrive(r *Reservation) {
 	q.coming -= r.rows
 	r.coming = false
 }
 
-// Leave ends a request, which ran or did not. It needs the lock.
+// Leave ends a request. ran says whether it ran. The caller holds the lock.
 func (q *Queue) Leave(r *Reservation, ran bool) {
 	if r.coming {
 		q.coming -= r.rows
@@ -220,24 +221,25 @@ func (q *Queue) Leave(r *Reservation, ran bool) {
 	*r = Reservation{q: q}
 }
 
-// Taken is what requests have taken: rows that are coming, rows that others wait for, and bytes. It needs the lock.
+// Taken returns the rows that are still being read, the rows that others wait for, and the bytes of all
+// requests. The caller holds the lock.
 func (q *Queue) Taken() (coming, working int, bytes int64) { return q.coming, q.working, q.bytes }
 
-// Wait is how long a request that came now would wait; 0 where that is not known. It needs the lock.
+// Wait returns how long a new request would wait, or 0 if that is unknown. The caller holds the lock.
 func (q *Queue) Wait() time.Duration { return q.pace.of(q.working) }
 
-// Learn sets how fast requests are answered, as a first guess. It needs the lock.
+// Learn sets the first estimate of the pace. The caller holds the lock.
 func (q *Queue) Learn(rows int, took time.Duration) { q.pace = pace{busy: took, rows: rows} }
 
-// pace is how fast requests are answered while there are any.
+// pace is the rate of answers while there are requests.
 type pace struct {
 	since time.Time     // up to when busy is counted
 	busy  time.Duration // while there were any
 	rows  int           // answered in that time
 }
 
-// add counts rows that were answered now. What happened long before counts less and less:
-// half, each time that there are more than so many rows.
+// add counts rows that were answered now. It halves the weight of the past whenever that exceeds most
+// rows.
 func (p *pace) add(rows, most int) {
 	now := time.Now()
 	p.busy += now.Sub(p.since)
@@ -247,7 +249,7 @@ func (p *pace) add(rows, most int) {
 	}
 }
 
-// of is how long so many rows take; 0 where that is not known.
+// of returns how long the rows take, or 0 if that is unknown.
 func (p *pace) of(rows int) time.Duration {
 	if p.rows == 0 {
 		return 0

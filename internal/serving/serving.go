@@ -1,5 +1,5 @@
-// Package serving is what forgo's server needs of a model beyond the public face of package predict: places in
-// its queue, timings, statistics, and the state of its engine.
+// Package serving defines what forgo's server needs of a model beyond the public methods of package
+// predict: reservations in its queue, timings, statistics, and the state of its engine.
 package serving
 
 import (
@@ -17,32 +17,32 @@ type Access interface {
 	// Reserve and Enter take a place in the model's queue; see [admission.Queue].
 	Reserve(rows int, bytes int64) (admission.Reservation, error)
 	Enter(bytes int64) (admission.Reservation, error)
-	// RunTimed computes the outputs in a place, which it takes to the model's own queue first.
+	// RunTimed computes the outputs in a reservation, which it first moves to the model's queue.
 	RunTimed(ctx context.Context, place *admission.Reservation, inputs tensor.Map) (tensor.Map, Timing, error)
-	// PreparePicture turns one encoded picture into the input that it becomes, with a batch of one, for a
-	// model that takes pictures.
+	// PreparePicture converts one encoded picture to the input that takes it, with a batch of one. The
+	// model must take pictures.
 	PreparePicture(ctx context.Context, raw []byte) (tensor.Map, Timing, error)
-	// PrepareTimed turns an encoded picture or a JSON row into the model's inputs, with a batch of one.
+	// PrepareTimed converts an encoded picture or a JSON row to the model's inputs, with a batch of one.
 	PrepareTimed(ctx context.Context, raw []byte) (tensor.Map, Timing, error)
-	// GoldenShapes are the shapes of the inputs in the first golden case, by name, with a batch of one: sizes
-	// that are known to work where the model leaves them free. It is nil for a bundle without cases, and must
-	// not be changed.
+	// GoldenShapes returns the shapes of the inputs of the first golden case, by name and with a batch of
+	// one. Their sizes are known to work in free dimensions. It returns nil for a bundle without cases.
+	// The caller must not change the map.
 	GoldenShapes() map[string][]int64
-	// Stats returns a snapshot. It costs a run nothing but a lock that is held briefly.
+	// Stats returns a snapshot. It holds up runs only while it briefly holds a lock.
 	Stats() Stats
-	// Engine returns how the model's engine fares.
+	// Engine returns the state of the model's engine.
 	Engine() EngineStatus
-	// NotifyEngine has f called whenever the state of the engine has changed, from one goroutine at a time.
-	// It must not call the model's Close.
+	// NotifyEngine sets f, which is called after each change of the engine's state, never concurrently. f
+	// must not close the model.
 	NotifyEngine(f func(EngineStatus))
-	// Other returns another signature of the model; false for a name that the bundle has not.
+	// Other returns another signature of the model, or false if the bundle has no such signature.
 	Other(name string) (Access, bool)
 }
 
-// Of returns a *predict.Model's Access. Package predict sets it.
+// Of returns the Access of a *predict.Model. Package predict sets it.
 var Of func(model any) Access
 
-// Place is a request's place in the queue of one model, which is the one that runs it.
+// Place is a request's place in the queue of the model that runs it.
 type Place struct {
 	admission.Reservation
 	runs Access
@@ -55,8 +55,8 @@ func Enter(m Access, bytes int64) (p Place, err error) {
 	return p, err
 }
 
-// Use has another signature of the model run the request, which it entered by its own; false for a name that
-// the model has not.
+// Use makes another signature of the model run the request. It returns false if the model has no such
+// signature.
 func (p *Place) Use(signature string) bool {
 	other, ok := p.runs.Other(signature)
 	if ok {
@@ -70,47 +70,47 @@ func (p *Place) Run(ctx context.Context, inputs tensor.Map) (tensor.Map, Timing,
 	return p.runs.RunTimed(ctx, &p.Reservation, inputs)
 }
 
-// EngineStatus is how the engine of a model fares.
+// EngineStatus is the state of a model's engine.
 type EngineStatus struct {
-	// Info describes it.
+	// Info describes the engine.
 	Info engines.Info
-	// Preprocess is the engine that prepares the model's pictures; "" where it takes none.
+	// Preprocess names the engine that prepares the model's pictures, or is "" if the model takes none.
 	Preprocess string
-	// Passed are the engines of the process that could have run the graphs, and do not.
+	// Passed lists the engines that could have run the graphs but were not chosen.
 	Passed []PassedOver
-	// Isolated says that it runs in a process of its own: see the package isolated.
+	// Isolated says that the engine runs in a separate process: see the package isolated.
 	Isolated bool
-	// Restarts is how often it was started again, golden cases replayed, since the model was loaded.
+	// Restarts counts the restarts of the engine, each with a replay, since the model was loaded.
 	Restarts int
-	// Down is nil while it answers. Otherwise it says why it does not, and wraps predict.ErrUnavailable.
+	// Down is nil while the engine answers. Otherwise it says why not, and wraps predict.ErrUnavailable.
 	Down error
 }
 
-// PassedOver says why an engine that a process has does not run a graph of a bundle.
+// PassedOver says why an engine does not run a bundle's graph.
 type PassedOver struct {
 	File   string // the graph, as in "model.onnx"
 	Engine string
-	// Err is a *predict.ParityError where the engine's answers differ from the training framework's, which
-	// is a fault of the engine: another one is proven in its place.
+	// Err is a *predict.ParityError if the engine's answers differ from the training framework's. That is
+	// a fault of the engine, and another engine is proven in its place.
 	Err error
-	// Different says that the engine answered, and not as the training framework did.
+	// Different says that the engine's answers differ from the training framework's.
 	Different bool
-	// Notable says that somebody should know: the answers differ, or the engine is the one that the bundle
-	// names and could not open the graph.
+	// Notable says that operators should know: the answers differ, or the bundle names the engine and it
+	// could not open the graph.
 	Notable bool
 }
 
-// Warn reports whether somebody should know.
+// Warn reports whether operators should know.
 func (p PassedOver) Warn() bool { return p.Notable }
 
-// Differs reports whether the engine answered, and not as the training framework did.
+// Differs reports whether the engine's answers differ from the training framework's.
 func (p PassedOver) Differs() bool { return p.Different }
 
 func (p PassedOver) String() string {
 	return fmt.Sprintf("%s does not run %s: %v", p.Engine, p.File, p.Err)
 }
 
-// Timing says where a call's time went.
+// Timing says how a call's time was spent.
 type Timing struct {
 	Decode     time.Duration // raw bytes to pixels, or a JSON row to tensors
 	Preprocess time.Duration // pixels to the model's input

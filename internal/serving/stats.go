@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Stats are what a model is doing, and what it has done since its replay.
+// Stats describes a model's queue now and its runs since the replay.
 type Stats struct {
 	QueueRows     int   // waiting
 	QueueCalls    int   // that wait, with these rows
 	MaxQueueRows  int   // may wait
 	QueueBytes    int64 // of all requests that are being read, wait or run
 	MaxQueueBytes int64 // may be
-	// Wait is how long a request that came now would wait, as requests were answered of late; 0
-	// where that is not known. MaxWait is 0 where any time will do.
+	// Wait is how long a new request would wait, at the recent rate of answers, or 0 if that is unknown. A
+	// MaxWait of 0 is no limit.
 	Wait, MaxWait time.Duration
 	Running       int           // runs under way
 	Instances     int           // runs that may be under way at once
@@ -23,15 +23,15 @@ type Stats struct {
 	Batches       []BatchStats  // smallest first
 }
 
-// BatchStats are the runs that had so many rows. Above 1024, Rows is rounded down to a power
-// of two.
+// BatchStats counts the runs with a given number of rows. Above 1024, Rows is rounded down to a power of
+// two.
 type BatchStats struct {
 	Rows  int
 	Runs  uint64
 	Infer time.Duration // what these runs took in all
 }
 
-// Add includes another signature's queue: each has its own.
+// Add adds the statistics of another signature, which has a queue of its own.
 func (s *Stats) Add(o Stats) {
 	s.QueueRows += o.QueueRows
 	s.QueueCalls += o.QueueCalls

@@ -1,9 +1,8 @@
 // Package bundle reads forgo bundles: folders with a manifest, a graph and golden cases.
 //
-// [Open] checks everything that can be checked without running the graph: the format, the
-// schema, every digest, and the rules between the manifest's parts. A bundle that opens is
-// the one that was written; whether this process answers as it should is for
-// [github.com/forgo-ml/forgo/predict.Load] to prove.
+// [Open] checks everything that does not need a run of the graph: the format, the schema, every digest,
+// and the rules between the manifest's parts. A bundle that opens is the one that was written.
+// [github.com/forgo-ml/forgo/predict.Load] then proves that this process answers as it should.
 package bundle
 
 import (
@@ -29,24 +28,24 @@ import (
 	"github.com/forgo-ml/forgo/spec"
 )
 
-// ManifestFile is the file in a bundle's folder that says what is in it.
+// ManifestFile is the name of the manifest in a bundle's folder.
 const ManifestFile = "forgo.json"
 
 const (
 	digestFile = "forgo.sha256"
-	// maxManifest bounds forgo.json, which is read whole before anything is trusted.
+	// maxManifest bounds forgo.json, which is read whole before any check.
 	maxManifest = 8 << 20
-	// maxGolden bounds the files of golden cases together, which are kept while they are replayed.
+	// maxGolden bounds the files of all golden cases together, which stay in memory during the replay.
 	maxGolden = 1 << 30
-	// maxWhole bounds every other file that is read whole: graphs, which as messages are no longer,
-	// and golden cases. Those of SavedModels are copied.
+	// maxWhole bounds any other file that is read whole: a graph, since protobuf messages are no longer,
+	// or a golden case. The files of SavedModels are copied instead.
 	maxWhole = 2 << 30
 )
 
-// forPeople are files that nothing reads: they may be taken away, but not changed.
+// forPeople are files that no code reads. They may be missing, but not changed.
 var forPeople = map[string]bool{"report.html": true, "card.md": true}
 
-// ErrNotBundle is wrapped by the error of [Open] for a path that holds no manifest at all.
+// ErrNotBundle is wrapped by the error of [Open] for a path without a manifest.
 var ErrNotBundle = errors.New("not a bundle")
 
 // Error says which file of a bundle was refused, and why.
@@ -65,24 +64,23 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Bundle is an opened bundle. It is safe for concurrent use; Close it when done.
+// Bundle is an open bundle. It is safe for concurrent use. Close it when done.
 type Bundle struct {
 	Manifest Manifest
-	// Path is the folder as it was given to Open.
+	// Path is the folder, as given to Open.
 	Path string
-	// Digest is the SHA-256 of forgo.json in hex: the bundle's identity.
+	// Digest is the bundle's identity: the SHA-256 of forgo.json, in hex.
 	Digest string
 
 	files files
 }
 
-// Open is [OpenContext] for callers who wait as long as it takes.
+// Open is [OpenContext] without a deadline.
 func Open(dir string) (*Bundle, error) { return OpenContext(context.Background(), dir) }
 
-// OpenContext opens the bundle in a folder and verifies the digest of every file. Nothing outside
-// the folder is ever read, whatever the manifest or a link says, and no file that is not a regular
-// one: a pipe is refused, not waited for. The error is an [*Error], which wraps ctx.Err() where ctx
-// ended first.
+// OpenContext opens the bundle in a folder and verifies the digest of every file. It reads nothing outside
+// the folder, whatever the manifest or a link says, and only regular files: it refuses a pipe instead of
+// waiting for it. The error is an [*Error], and wraps ctx.Err() if ctx ends first.
 func OpenContext(ctx context.Context, dir string) (*Bundle, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -98,9 +96,9 @@ func OpenContext(ctx context.Context, dir string) (*Bundle, error) {
 	return open(ctx, dir, folder{root})
 }
 
-// OpenFS is like OpenContext, for a folder of any file system, as one that go:embed fills. name is as in
-// [fs.ValidPath]. What its links lead to is the file system's to decide; files that are not regular are refused
-// before they are opened.
+// OpenFS is like OpenContext for a folder in any file system, such as one that go:embed fills. name must
+// satisfy [fs.ValidPath]. The file system decides where links lead. OpenFS refuses files that are not
+// regular before it opens them.
 func OpenFS(ctx context.Context, fsys fs.FS, name string) (*Bundle, error) {
 	if !fs.ValidPath(name) {
 		return nil, &Error{Bundle: name, Err: fs.ErrInvalid}
@@ -108,7 +106,7 @@ func OpenFS(ctx context.Context, fsys fs.FS, name string) (*Bundle, error) {
 	return open(ctx, name, below{fsys, name})
 }
 
-// open opens the bundle in a folder, which it closes where that fails.
+// open opens the bundle in root, and closes root if that fails.
 func open(ctx context.Context, dir string, root files) (_ *Bundle, err error) {
 	fail := func(file, format string, args ...any) error {
 		return &Error{Bundle: dir, File: file, Err: fmt.Errorf(format, args...)}
@@ -162,8 +160,8 @@ func open(ctx context.Context, dir string, root files) (_ *Bundle, err error) {
 // Close releases the folder. The bundle's files cannot be read afterwards.
 func (b *Bundle) Close() error { return b.files.Close() }
 
-// ReadFile returns a file that the manifest lists. The bytes returned are the bytes whose
-// digest was checked, even if the file has been changed since Open.
+// ReadFile returns a file that the manifest lists. It checks the digest of the bytes that it returns, so
+// they are the right ones even if the file has changed since Open.
 func (b *Bundle) ReadFile(name string) ([]byte, error) {
 	want, ok := b.Manifest.Files[name]
 	if !ok {
@@ -182,8 +180,8 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 	return data, nil
 }
 
-// Each calls visit with every file of the bundle, the manifest and its digest first: the bytes whose digests
-// were checked. Files that only people read may be missing.
+// Each calls visit for every file of the bundle, starting with the manifest and its digest, with bytes
+// whose digests it has checked. Files that only people read may be missing.
 func (b *Bundle) Each(visit func(name string, data []byte) error) error {
 	raw, err := readLimited(b.files, ManifestFile, maxManifest)
 	if err == nil && hexDigest(raw) != b.Digest {
@@ -213,9 +211,8 @@ func (b *Bundle) Each(visit func(name string, data []byte) error) error {
 	return nil
 }
 
-// CopyFolder writes the files that the manifest lists below a folder of the bundle into the
-// folder to, which must be there: the bytes whose digests were checked, and nothing else. It gives
-// up when ctx ends.
+// CopyFolder copies the files that the manifest lists below the folder name to the existing folder to. It
+// checks the digests of the bytes that it writes, and stops when ctx ends.
 func (b *Bundle) CopyFolder(ctx context.Context, name, to string) error {
 	for file, want := range b.Manifest.Files {
 		rest, inside := strings.CutPrefix(file, name+"/")
@@ -275,7 +272,7 @@ func parse(raw []byte) (Manifest, error) {
 	if err := schema.Validate(doc); err != nil {
 		return m, schemaError(err)
 	}
-	// What was checked is what is read: of raw, encoding/json would merge keys that are there twice.
+	// Read what was checked: for a repeated key, encoding/json would merge the values in raw.
 	checked, err := json.Marshal(doc)
 	if err == nil {
 		err = json.Unmarshal(checked, &m)
@@ -293,7 +290,7 @@ func orNone(s string) string {
 	return s
 }
 
-// schemaError turns the library's tree of causes into one line: the deepest cause with its place.
+// schemaError turns the library's tree of causes into one line: the deepest cause and its place.
 func schemaError(err error) error {
 	var v *jsonschema.ValidationError
 	if !errors.As(err, &v) {
@@ -310,7 +307,7 @@ func schemaError(err error) error {
 	return fmt.Errorf("it breaks the format at %s: %s", place, message)
 }
 
-// goldenSize is how much the files of golden cases are said to have together.
+// goldenSize returns the total size of the golden cases' files, by the manifest.
 func (m *Manifest) goldenSize() (total int64) {
 	for _, c := range m.AllCases() {
 		for _, name := range []string{c.Input, c.Pixels, c.Tensors} {
@@ -320,7 +317,7 @@ func (m *Manifest) goldenSize() (total int64) {
 	return total
 }
 
-// checkFile holds a file to the manifest, and copies what it reads.
+// checkFile checks a file's size and digest while it copies the file.
 func checkFile(ctx context.Context, root files, name string, want File, to io.Writer) error {
 	f, err := root.open(name)
 	if err != nil {
@@ -372,7 +369,7 @@ func hexDigest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// cause strips the operation and path from a file error: the caller names the file itself.
+// cause strips the operation and path from a file error, since the caller names the file.
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

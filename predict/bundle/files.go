@@ -1,6 +1,6 @@
 package bundle
 
-// Where a bundle's files come from.
+// Sources of a bundle's files.
 
 import (
 	"io/fs"
@@ -10,14 +10,14 @@ import (
 	"github.com/forgo-ml/forgo/internal/regular"
 )
 
-// files are those of one folder, by names with slashes. Files that are not regular are refused without
-// waiting for anyone.
+// files are the files of one folder, by slash-separated names. It refuses files that are not regular
+// without waiting for them.
 type files interface {
 	open(name string) (fs.File, error)
 	Close() error
 }
 
-// folder is one on disk, which nothing leads out of.
+// folder is a folder on disk, which no link leads out of.
 type folder struct{ *os.Root }
 
 func (f folder) open(name string) (fs.File, error) {

@@ -8,7 +8,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Tasks that a manifest may name.
+// Tasks of a manifest.
 const (
 	Classification = "classification"
 	MultiLabel     = "multi-label"
@@ -17,10 +17,10 @@ const (
 	Tensors        = "tensors"
 )
 
-// PreprocessEngine is what the engine key would say of a picture's preprocessing graph.
+// PreprocessEngine is the engine key of every preprocessing graph.
 const PreprocessEngine = "onnxruntime"
 
-// Manifest is forgo.json; spec/bundle.md says what each key means.
+// Manifest is forgo.json. spec/bundle.md defines each key.
 type Manifest struct {
 	Format  int          `json:"format"`
 	Name    string       `json:"name"`
@@ -29,14 +29,14 @@ type Manifest struct {
 	Graph   Graph        `json:"graph"`
 	Inputs  []TensorInfo `json:"inputs"`
 	Outputs []TensorInfo `json:"outputs"`
-	// Columns are those of a model of tables, in the order of the frame that it was trained on.
+	// Columns are the columns of a table model, in the order of the frame that it was trained on.
 	Columns    []Column  `json:"columns,omitempty"`
 	Labels     []string  `json:"labels,omitempty"`
 	Thresholds []float64 `json:"thresholds,omitempty"`
 	Picture    *Picture  `json:"picture,omitempty"`
 	Tolerance  Tolerance `json:"tolerance"`
 	Golden     Golden    `json:"golden"`
-	// Signatures are others of the SavedModel, which clients ask for by name.
+	// Signatures are the SavedModel's other signatures, which clients ask for by name.
 	Signatures []Signature     `json:"signatures,omitempty"`
 	Files      map[string]File `json:"files"`
 	Provenance Provenance      `json:"provenance"`
@@ -51,41 +51,42 @@ const (
 	Category = "category"
 )
 
-// Column is a column of a table: the name that the training side has for it, the input that it becomes, and what its
-// cells may be.
+// Column is a column of a table: its name in training, the input that it becomes, and the values that its
+// cells may have.
 type Column struct {
 	Name  string `json:"name"`
 	Input string `json:"input"`
 	Type  string `json:"type"`
 	// Missing says whether a number may be NaN.
 	Missing bool `json:"missing"`
-	// Values are all that a category may be.
+	// Values lists all values of a category.
 	Values []string `json:"values,omitempty"`
 }
 
-// Graph is the file, or the SavedModel folder, that the engine opens.
+// Graph is the file or SavedModel folder that the engine opens.
 type Graph struct {
 	Path      string   `json:"path"`
 	Tags      []string `json:"tags,omitempty"`
 	Signature string   `json:"signature,omitempty"`
-	// Method is what the signature is for: [Predict] where it is empty.
+	// Method is the purpose of the signature. Empty means [Predict].
 	Method string `json:"method,omitempty"`
-	// Batch is how many rows the graph takes at once, where it takes no other number; nil for any. 0 is
-	// one row without a dimension for it.
+	// Batch is the only number of rows that the graph takes at once, or nil if it takes any number. 0
+	// means one row without a batch dimension.
 	Batch *int `json:"batch,omitempty"`
 }
 
-// TensorInfo is one input or output. Clients see Name; the graph knows GraphName.
+// TensorInfo is one input or output. Clients see Name; GraphName is its name in the graph.
 type TensorInfo struct {
 	Name      string       `json:"name"`
 	GraphName string       `json:"graph_name"`
 	DType     tensor.DType `json:"dtype"`
 	Shape     []*int64     `json:"shape"` // nil for a free dimension; the first is the batch
-	// Hidden is an output that is there for the proof: clients see it only when they ask for it by name.
+	// Hidden marks an output that exists for the proof. Clients see it only if they ask for it by name.
 	Hidden bool `json:"hidden,omitempty"`
 }
 
-// OnlyFormat is the media type of all pictures that training saw, where the model takes others too and it is known; or "".
+// OnlyFormat returns the media type of all pictures in training, if that is known and the model takes
+// other types too, and "" otherwise.
 func (m *Manifest) OnlyFormat() string {
 	if m.Picture == nil || len(m.Provenance.Formats) != 1 || len(m.Picture.Accept) == 1 {
 		return ""
@@ -93,15 +94,15 @@ func (m *Manifest) OnlyFormat() string {
 	return m.Provenance.Formats[0]
 }
 
-// Labelled reports whether the model is answered with labels: one, or those over their thresholds.
+// Labelled reports whether the model's answers are labels: the best one, or those above their thresholds.
 func (m *Manifest) Labelled() bool { return m.Task == Classification || m.Task == MultiLabel }
 
-// Shown returns the outputs that answers and metadata list: all that are not hidden.
+// Shown returns the outputs that answers and metadata list: those that are not Hidden.
 func (m *Manifest) Shown() []TensorInfo {
 	return slices.DeleteFunc(slices.Clone(m.Outputs), func(o TensorInfo) bool { return o.Hidden })
 }
 
-// Spec returns the tensor's type and shape with -1 for free dimensions.
+// Spec returns the tensor's type and shape, with -1 for free dimensions.
 func (t TensorInfo) Spec() tensor.Spec {
 	shape := make([]int64, len(t.Shape))
 	for i, d := range t.Shape {
@@ -124,7 +125,8 @@ type Picture struct {
 	Accept      []string `json:"accept"`
 }
 
-// Rules say what the preprocessing graph does. They count only where the graph is the one that forgo writes for them.
+// Rules describe the preprocessing graph. They count only if the graph is the one that forgo writes for
+// them.
 type Rules struct {
 	Resize      string `json:"resize"`
 	Fit         string `json:"fit"` // stretch, crop, shorter-side or pad
@@ -132,7 +134,7 @@ type Rules struct {
 	PadColour   []int  `json:"pad_colour,omitempty"` // red, green and blue
 }
 
-// String says them in a line.
+// String returns the rules in one line.
 func (r Rules) String() string {
 	said := r.Resize + ", " + r.Fit
 	switch {
@@ -144,17 +146,17 @@ func (r Rules) String() string {
 	return said
 }
 
-// Tolerance bounds each stage's difference, measured as [tensor.Difference] does; decode
-// is in steps of 255 and always 0.
+// Tolerance bounds the difference at each stage, as [tensor.Difference] measures it. Decode is in steps of
+// 255, and always 0.
 type Tolerance struct {
 	Decode     float64 `json:"decode"`
 	Preprocess float64 `json:"preprocess"`
 	Model      float64 `json:"model"`
 }
 
-// Golden lists the recorded cases; None gives the reason where there are none. Made says whose answers
-// they hold where their pictures were made, in place of the examples'. ExpectedFrom is [ConvertedGraph]
-// where nobody had the training framework's answers, and "" where the cases hold them.
+// Golden lists the recorded cases. None is the reason if there are none. Made says whose answers the cases
+// record, if their pictures were generated rather than taken from examples. ExpectedFrom is
+// [ConvertedGraph] if the training framework's answers were not available, and "" otherwise.
 type Golden struct {
 	Cases        []Case `json:"cases"`
 	None         string `json:"none,omitempty"`
@@ -162,11 +164,11 @@ type Golden struct {
 	ExpectedFrom string `json:"expected_from,omitempty"`
 }
 
-// ConvertedGraph is what expected_from says of cases that hold the answers of the graph itself: they
-// prove that it answers here as it did at export, not that it was converted well.
+// ConvertedGraph is the value of expected_from for cases that record the graph's own answers. They prove
+// that the graph answers here as it did at export, not that its conversion is right.
 const ConvertedGraph = "converted graph"
 
-// Case is one raw input and what the training side saw of it, by file name.
+// Case names the files of one raw input and of what training recorded for it.
 type Case struct {
 	ID          string `json:"id"`
 	Input       string `json:"input"`
@@ -174,7 +176,7 @@ type Case struct {
 	Pixels      string `json:"pixels,omitempty"`
 	Tensors     string `json:"tensors"`
 	Label       string `json:"label,omitempty"`
-	// Labels are those over their thresholds, of a multi-label model; there may be none.
+	// Labels are the labels above their thresholds, possibly none, of a multi-label model.
 	Labels []string `json:"labels,omitzero"`
 	Source string   `json:"source,omitempty"`
 }
@@ -185,22 +187,22 @@ type File struct {
 	Size   int64  `json:"size"`
 }
 
-// Provenance says where the model came from. It is free-form: only the keys that this
-// library shows are typed.
+// Provenance says where the model comes from. It is free-form; only the keys that this library shows are
+// typed.
 type Provenance struct {
 	Created time.Time          `json:"created,omitzero"`
 	Command string             `json:"command,omitempty"`
 	Metrics map[string]float64 `json:"metrics,omitempty"`
-	// Formats are the media types of the pictures that training saw or, where forgo did not train the model, of export's
-	// examples. Others are decoded as exactly, but look otherwise: JPEG leaves traces, for one.
+	// Formats are the media types of the pictures in training or, if forgo did not train the model, in
+	// export's examples. Other formats decode exactly too, but look different: JPEG leaves artefacts.
 	Formats []string `json:"formats,omitempty"`
-	// Normalization is what export put into the model's graph; nil where the model came with its own.
+	// Normalization is what export added to the model's graph, or nil if the model has its own.
 	Normalization *Normalization `json:"normalization,omitempty"`
-	// Accuracy is what export measured; nil where the examples had no labels.
+	// Accuracy is what export measured, or nil if the examples had no labels.
 	Accuracy *Accuracy `json:"accuracy,omitempty"`
 }
 
-// Normalization is (pixel × Scale − Mean) / Std. Mean and Std have a number for each channel, in the
+// Normalization is (pixel × Scale − Mean) / Std. Mean and Std have one value for each channel, in the
 // order of Channels.
 type Normalization struct {
 	Channels string    `json:"channels"`
@@ -209,15 +211,17 @@ type Normalization struct {
 	Std      []float64 `json:"std"`
 }
 
-// Accuracy is how often a classifier's best label was right, or all labels of a multi-label model, on
-// labelled examples that went through the finished bundle as clients send them.
+// Accuracy is the share of labelled examples for which the finished bundle gives the right answer: a
+// classifier's best label, or all labels of a multi-label model. The examples pass through the bundle as
+// clients send them.
 type Accuracy struct {
 	Examples int `json:"examples"`
 	Right    int `json:"right"`
-	// Chance is the share that the same answers would have had right in any order.
+	// Chance is the share that the same answers would get right in random order.
 	Chance float64 `json:"chance"`
-	// Balanced is the mean of the labels' balanced accuracies, 0.5 by chance; nil of other models than multi-label ones.
+	// Balanced is the mean of the labels' balanced accuracies, 0.5 by chance, or nil unless the model is
+	// multi-label.
 	Balanced *float64 `json:"balanced,omitempty"`
-	// Accepted is what export would have refused, had it not been told to accept the accuracy.
+	// Accepted says why export would have refused the accuracy if it had not been told to accept it.
 	Accepted string `json:"accepted,omitempty"`
 }

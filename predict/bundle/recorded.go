@@ -7,8 +7,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Recorded is a golden case with its files read: what a client sends, and what the training
-// side saw and answered, by logical names and with a batch of one.
+// Recorded is a golden case with its files read: what a client sends, and what training saw and answered,
+// by the manifest's names and with a batch of one.
 type Recorded struct {
 	Case
 	Raw             []byte
@@ -64,8 +64,7 @@ func (b *Bundle) ReadCase(c Case) (Recorded, error) {
 	return r, pick("output.", b.Manifest.Outputs, r.Outputs)
 }
 
-// Stack joins the inputs of cases as the rows of one batch, in order. It fails where their
-// shapes differ.
+// Stack joins the inputs of cases as the rows of one batch, in order. It fails if their shapes differ.
 func Stack(cases []Recorded) (tensor.Map, error) {
 	inputs := tensor.Map{}
 	for name := range cases[0].Inputs {

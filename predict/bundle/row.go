@@ -5,11 +5,11 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// PictureName is what clients call the encoded picture of a model that takes one, whatever the
-// name of the input that it becomes.
+// PictureName is the name under which clients send a model's encoded picture, whatever the name of the
+// input that it becomes.
 const PictureName = payload.Picture
 
-// Beside returns the inputs that are given beside the picture: all, where there is none.
+// Beside returns the inputs apart from the picture. Without a picture, these are all inputs.
 func (m *Manifest) Beside() []tensor.Spec {
 	var specs []tensor.Spec
 	for _, i := range m.Inputs {
@@ -20,10 +20,10 @@ func (m *Manifest) Beside() []tensor.Spec {
 	return specs
 }
 
-// PictureAlone reports whether a picture is all that the model takes.
+// PictureAlone reports whether the model takes only a picture.
 func (m *Manifest) PictureAlone() bool { return m.Picture != nil && len(m.Inputs) == 1 }
 
-// PictureInput is the input that the picture becomes, of a model that takes one.
+// PictureInput returns the input that the picture becomes. The model must take one.
 func (m *Manifest) PictureInput() tensor.Spec {
 	for _, i := range m.Inputs {
 		if i.Name == m.Picture.Input {
@@ -33,7 +33,7 @@ func (m *Manifest) PictureInput() tensor.Spec {
 	return tensor.Spec{} // not of a manifest that was checked
 }
 
-// Row says what a JSON row of the model gives.
+// Row returns the inputs of a JSON row of the model.
 func (m *Manifest) Row() payload.Inputs {
 	return payload.Inputs{Specs: m.Beside(), Picture: m.Picture != nil}
 }

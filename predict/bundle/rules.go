@@ -9,7 +9,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// check holds the rules between the manifest's parts, which the schema cannot say.
+// check enforces the rules between the manifest's parts, which the schema cannot express.
 func (m *Manifest) check() error {
 	if err := m.checkFiles(); err != nil {
 		return err
@@ -53,7 +53,8 @@ func (m *Manifest) check() error {
 	return m.checkSignatures()
 }
 
-// checkColumns holds columns to the inputs that they become: one each, of the type's own, a value a row.
+// checkColumns checks that each column becomes one input, of the column's type and with one value for each
+// row.
 func (m *Manifest) checkColumns() error {
 	types := map[string][]tensor.DType{
 		Number: {tensor.Float32, tensor.Float64}, Integer: {tensor.Int64}, Bool: {tensor.Bool}, Text: {tensor.String}, Category: {tensor.String},

@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// Methods that a signature may be for, as TensorFlow Serving has them.
+// Methods of a signature, as in TensorFlow Serving.
 const (
 	Predict  = "predict"
 	Classify = "classify"
 	Regress  = "regress"
 )
 
-// Signature is one of a SavedModel's signatures beside the manifest's own, and the cases that prove it.
+// Signature is a further signature of a SavedModel, with the cases that prove it.
 type Signature struct {
 	Name    string       `json:"name"`
 	Method  string       `json:"method"`
@@ -23,8 +23,8 @@ type Signature struct {
 	Golden  Golden       `json:"golden"`
 }
 
-// signed is the manifest of a bundle that would hold this signature alone. Labels and pictures are of
-// the manifest's own signature: this one takes and gives tensors.
+// signed returns the manifest of a bundle with this signature alone. It has no labels or picture, which
+// belong to the manifest's own signature.
 func (m *Manifest) signed(s Signature) Manifest {
 	return Manifest{
 		Format: m.Format, Name: m.Name, Task: Tensors, Engine: m.Engine,
@@ -33,8 +33,8 @@ func (m *Manifest) signed(s Signature) Manifest {
 	}
 }
 
-// Signed returns the bundle as one that holds a signature alone, for each in order. They read the
-// same folder, and are closed with b.
+// Signed returns a bundle for each further signature, in order, which holds that signature alone. They
+// read the same folder, and close with b.
 func (b *Bundle) Signed() []*Bundle {
 	var list []*Bundle
 	for _, s := range b.Manifest.Signatures {
@@ -43,7 +43,7 @@ func (b *Bundle) Signed() []*Bundle {
 	return list
 }
 
-// AllCases are the golden cases of the manifest's own signature, then those of the others.
+// AllCases returns the golden cases of the manifest's own signature, then those of the others.
 func (m *Manifest) AllCases() []Case {
 	all := slices.Clone(m.Golden.Cases)
 	for _, s := range m.Signatures {
@@ -52,8 +52,8 @@ func (m *Manifest) AllCases() []Case {
 	return all
 }
 
-// checkSignatures holds each signature to the rules of a manifest, and to be proven where the model is:
-// by cases of its own.
+// checkSignatures checks each signature by the rules of a manifest, and that it has golden cases if the
+// model does.
 func (m *Manifest) checkSignatures() error {
 	if len(m.Signatures) == 0 {
 		return nil

@@ -1,6 +1,6 @@
 package isolated
 
-// The child: loads the library, gives up its rights, opens the graph and runs it.
+// The child process: it loads the library, drops privileges, opens the graph and runs it.
 
 import (
 	"bufio"
@@ -23,7 +23,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// opening is what the child is told first.
+// opening is the first message to the child.
 type opening struct {
 	Engine      string
 	environment []string // that the engine reads; the child has it already
@@ -42,7 +42,7 @@ type opening struct {
 	Available      bool
 }
 
-// opened is what it answers.
+// opened is the answer to opening.
 type opened struct {
 	Library engines.Library
 	Sandbox Sandbox
@@ -50,7 +50,7 @@ type opened struct {
 	Signed []face // of the other signatures, in the order that they were asked for
 }
 
-// face is what a signature of a graph takes and gives.
+// face holds the inputs and outputs of a signature.
 type face struct{ Inputs, Outputs []tensor.Spec }
 
 // child serves one graph.
@@ -69,15 +69,15 @@ type child struct {
 	left    []uint64 // runs that were answered and may not have ended
 }
 
-// lefts is a Session that may leave runs behind that were given up.
+// lefts is a Session that may leave abandoned runs behind.
 type lefts interface {
-	// Left is how many of them have not ended.
+	// Left returns the number of abandoned runs that have not ended.
 	Left() int
 }
 
-// serve is the child's life. It returns its exit code.
+// serve runs the child and returns its exit code.
 func serve(offered []predict.Engine) int {
-	// The parent drains and then ends its children; signals to the whole group are not for them.
+	// Ignore signals to the whole process group: the parent drains and then ends its children.
 	signal.Ignore(fromTerminal...)
 	debug.SetGCPercent(400)
 	closeInherited()
@@ -121,8 +121,8 @@ func serve(offered []predict.Engine) int {
 	}
 }
 
-// refuse says why nothing was opened, and waits until the parent has heard it and closes the connection:
-// what a process has left in one may be lost when it ends.
+// refuse tells the parent why nothing was opened. It waits until the parent closes the connection, since
+// what a process has sent may be lost when the process ends.
 func (c *child) refuse(err error) int {
 	c.fail(0, false, err)
 	_, _ = io.Copy(io.Discard, c.r)
@@ -140,7 +140,7 @@ func (c *child) open(meta []byte, offered []predict.Engine) (opened, error) {
 	}
 	var answer opened
 	var err error
-	// The library is found and loaded while files can be opened. Nothing of the graph has been read yet.
+	// Load the library while files can be opened. Nothing of the graph has been read yet.
 	if answer.Library, err = offered[i].Library(); err != nil || !o.Graph {
 		return answer, err
 	}
@@ -260,7 +260,7 @@ func (c *child) run(ctx context.Context, id uint64, signature int, in indexed, w
 	c.send(frame{kind: kindResult, id: id, meta: meta}, data)
 }
 
-// leave tells the parent when the runs that were answered before they ended have ended.
+// leave tells the parent when runs that were answered early have ended.
 func (c *child) leave(s lefts, id uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -299,10 +299,10 @@ func (c *child) fail(id uint64, more bool, err error) {
 	c.send(frame{kind: kindFailed, more: more, id: id, meta: appendFault(nil, f, err.Error())}, nil)
 }
 
-// noMemory is how ONNX Runtime and TensorFlow say that they could not allocate.
+// noMemory matches the messages of ONNX Runtime and TensorFlow about failed allocations.
 var noMemory = regexp.MustCompile(`(?i)bad_?alloc|bad allocation|failed to allocate|OOM when allocating|out of memory|cannot allocate`)
 
-// send writes a message, whole. A parent that does not read ends the child by closing its socket.
+// send writes a whole message. A parent that does not read ends the child by closing its socket.
 func (c *child) send(f frame, data [][]byte) {
 	c.writing.Lock()
 	defer c.writing.Unlock()

@@ -29,11 +29,11 @@ import (
 
 // Options configure the sandbox. The zero value is useful.
 type Options struct {
-	// Memory in bytes that the graph and its runs may take, beside what the engine's library takes by
-	// itself. It counts private memory that may be written, resident or not. Optional: 4 GiB.
+	// Memory bounds the memory of the graph and its runs, in bytes, apart from what the engine's library
+	// takes. It counts private writable memory, resident or not. Optional: 4 GiB.
 	Memory int64
-	// Available lets graphs be opened where the kernel lacks a part of what confines a child. Optional:
-	// opening fails there, with [ErrUnconfined].
+	// Available allows graphs to be opened on a kernel that lacks a part of the sandbox. Optional: opening
+	// fails there with [ErrUnconfined].
 	Available bool
 }
 
@@ -45,13 +45,14 @@ var ErrUnconfined = errors.New("this system cannot confine an engine's process")
 
 // Sandbox describes what confines a child.
 type Sandbox struct {
-	// Landlock is the version of the kernel's Landlock, which keeps the child from files; 0 for none.
+	// Landlock is the version of the kernel's Landlock, which blocks access to files, or 0 for none.
 	Landlock int `json:"landlock"`
-	// Seccomp says that the child may make only the system calls of a list: no sockets, no programs.
+	// Seccomp says that the child may make only the system calls in a list, without sockets or programs.
 	Seccomp bool `json:"seccomp"`
 }
 
-// Err is nil if the sandbox is complete, and otherwise says what is missing. It wraps [ErrUnconfined].
+// Err returns nil if the sandbox is complete. Otherwise it says what is missing, and wraps
+// [ErrUnconfined].
 func (s Sandbox) Err() error {
 	switch {
 	case s.Landlock == 0 && !s.Seccomp:
@@ -64,8 +65,8 @@ func (s Sandbox) Err() error {
 	return nil
 }
 
-// Engine returns an engine that runs graphs as inner does, each in a process of its own. [Main] must have
-// been called with an engine of the same name, which is the one that runs there.
+// Engine returns an engine that runs each graph as inner does, in a process of its own. The program must
+// call [Main] with an engine of the same name, which runs in the child.
 func Engine(inner predict.Engine, o Options) predict.Engine {
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
@@ -80,7 +81,7 @@ type engine struct {
 
 func (e engine) Info() engines.Info { return e.info }
 
-// Library is that of a child which ends at once.
+// Library asks a child that ends at once.
 func (e engine) Library() (engines.Library, error) {
 	c, opened, err := start(context.Background(), e.opening(), nil)
 	if err != nil {
@@ -99,15 +100,15 @@ func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 }
 
 const (
-	// envChild marks a child. Its value is no secret: it says what the process is for.
+	// envChild marks a child. Its value is the child's purpose and not secret.
 	envChild = "FORGO_ISOLATED_ENGINE"
 	socketFD = 3
 )
 
 var mainCalled atomic.Bool
 
-// Main must be called first thing in a program's main function, with the engines that may run apart. In
-// the program itself it returns at once. In a child it runs an engine, and does not return.
+// Main must be the first call in a program's main function. engines are those that may run in children. In
+// the program itself, Main returns at once. In a child, it runs an engine and does not return.
 func Main(engines ...predict.Engine) {
 	mainCalled.Store(true)
 	if os.Getenv(envChild) == "" {
@@ -116,7 +117,7 @@ func Main(engines ...predict.Engine) {
 	os.Exit(serve(engines))
 }
 
-// ready fails where a child would run the program from its start instead of an engine.
+// ready returns an error if a child would run the program itself instead of an engine.
 func ready() error {
 	switch {
 	case os.Getenv(envChild) != "":

@@ -2,7 +2,7 @@
 
 package isolated
 
-// What confines a child on Linux.
+// The sandbox of a child on Linux.
 
 import (
 	"bytes"
@@ -19,15 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// program is this one, also where its file was replaced.
+// program returns the path of this program, even if its file has been replaced.
 func program() (string, error) { return "/proc/self/exe", nil }
 
-// attributes end the child with its parent, and keep signals to the parent's terminal from it.
+// attributes end the child with its parent, and keep the signals of the parent's terminal from it.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// closeInherited closes the descriptors that a library of the parent left open for programs that it starts.
+// closeInherited closes descriptors that a library in the parent left open across exec.
 func closeInherited() {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -45,7 +45,7 @@ func closeInherited() {
 	}
 }
 
-// Kernel says what this system offers to confine a child.
+// Kernel returns the parts of the sandbox that this system supports.
 func Kernel() Sandbox {
 	version, err := ll.LandlockGetABIVersion()
 	if err != nil || version < 0 {
@@ -54,8 +54,8 @@ func Kernel() Sandbox {
 	return Sandbox{Landlock: version, Seccomp: seccomp.Supported()}
 }
 
-// confine takes from the process what running a graph does not need, for good. graph is the path
-// that it is opened by, "" where its bytes are sent.
+// confine permanently drops what running a graph does not need. graph is the path that the engine opens,
+// or "" if the parent sends its bytes.
 func confine(graph string, o opening) (Sandbox, error) {
 	has := Kernel()
 	if err := has.Err(); err != nil && !o.Available {
@@ -84,7 +84,7 @@ const (
 	others  = 1 << 30   // addresses of Go's heap and of files
 )
 
-// limit bounds memory and files. Memory counts on top of what the process has now.
+// limit bounds memory and files. The memory is in addition to what the process has now.
 func limit(o opening) error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -106,7 +106,7 @@ func limit(o opening) error {
 	memory, threads := uint64(o.Memory), uint64(2*o.Threads+16)
 	for resource, most := range map[int]uint64{
 		unix.RLIMIT_DATA: now["VmData"] + memory + threads*stack,
-		// What is only read takes little but page tables; this bounds those.
+		// Read-only mappings take little but page tables, which this bounds.
 		unix.RLIMIT_AS:   now["VmSize"] + 2*memory + threads*(stack+reserve) + others,
 		unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: 0,
 	} {
@@ -117,8 +117,8 @@ func limit(o opening) error {
 	return nil
 }
 
-// readable are files of the system that engines and the C library read to learn about processors, memory
-// and time. Those that are not there are passed over.
+// readable lists system files from which engines and the C library learn about processors, memory and
+// time. Missing ones are skipped.
 var (
 	readableFiles = []string{
 		"/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm/overcommit_memory", "/dev/urandom", "/dev/null", "/etc/localtime",
@@ -127,7 +127,7 @@ var (
 	readableFolders = []string{"/proc/self", "/sys/devices/system/cpu", "/sys/devices/system/node"}
 )
 
-// restrictFiles leaves the process its graph to read, a folder or a file, on all of its threads.
+// restrictFiles leaves the process read access to its graph, a folder or a file, on all threads.
 func restrictFiles(graph string) error {
 	rules := []landlock.Rule{
 		landlock.ROFiles(readableFiles...).IgnoreIfMissing(),
@@ -141,8 +141,7 @@ func restrictFiles(graph string) error {
 	return restrictThreads(landlock.V7.BestEffort(), rules...)
 }
 
-// restrictCalls leaves the process the system calls that computing takes, on all of its threads. The
-// others fail with EPERM.
+// restrictCalls leaves the process the system calls for computing, on all threads. Others fail with EPERM.
 func restrictCalls() error {
 	known, err := arch.GetInfo("")
 	if err != nil {
@@ -174,7 +173,7 @@ func restrictCalls() error {
 	when("clone", with(0, unix.CLONE_THREAD), without(0, namespaces)) // threads, no processes
 	when("tgkill", is(0, self))                                       // Go's signals between its threads, and abort
 	when("kill", is(0, self))
-	// Other memory than this is not counted as data.
+	// Only memory like this counts as data.
 	when("mmap", with(3, unix.MAP_PRIVATE), without(3, unix.MAP_SHARED|unix.MAP_GROWSDOWN|unix.MAP_HUGETLB))
 	when("prlimit64", is(0, 0), is(2, 0)) // reading
 	for _, command := range []uint64{unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_DUPFD_CLOEXEC} {
@@ -189,7 +188,7 @@ func restrictCalls() error {
 			DefaultAction: seccomp.ActionErrno,
 			Syscalls: []seccomp.SyscallGroup{
 				allowed,
-				// The C library asks by clone then, whose arguments a filter can see.
+				// The C library then uses clone, whose arguments a filter can see.
 				{Action: seccomp.ActionErrno&^0xffff | seccomp.Action(unix.ENOSYS), Names: []string{"clone3"}},
 			},
 		},
@@ -199,8 +198,8 @@ func restrictCalls() error {
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// calls may be made with any arguments. None of them makes a file, a connection or a process, or reaches
-// another process.
+// calls are allowed with any arguments. None makes a file, a connection or a process, or reaches another
+// process.
 var calls = []string{
 	// memory
 	"brk", "munmap", "mremap", "mprotect", "madvise", "mincore", "membarrier", "get_mempolicy",

@@ -8,7 +8,7 @@ func program() (string, error) { return os.Executable() }
 
 func closeInherited() {}
 
-// Kernel says what this system offers to confine a child.
+// Kernel returns the parts of the sandbox that this system supports: none.
 func Kernel() Sandbox { return Sandbox{} }
 
 func confine(_ string, o opening) (Sandbox, error) {

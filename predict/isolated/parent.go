@@ -1,6 +1,6 @@
 package isolated
 
-// The parent's side of a child process: starting it, hearing it, and ending it.
+// The parent's side of a child process: starting it, reading from it, and ending it.
 
 import (
 	"bufio"
@@ -27,7 +27,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// process is a child. What it says is not trusted.
+// process is a child. The parent does not trust its messages.
 type process struct {
 	conn    net.Conn
 	cmd     *exec.Cmd
@@ -41,24 +41,24 @@ type process struct {
 }
 
 const (
-	// stall is how long a child may leave what is written to it unread, all the while.
+	// stall is how long a child may go without reading what is written to it.
 	stall = 30 * time.Second
-	// patience is how long a run may go on beyond its bound before the child is ended.
+	// patience is how long a run may exceed its bound before the parent ends the child.
 	patience   = 2 * time.Second
 	maxTensors = 1 << 12 // inputs, and outputs, that a graph may have
 )
 
 var errClosed = fmt.Errorf("the session is closed: %w", predict.ErrClosed)
 
-// unavailable is the error of runs whose process has ended.
+// unavailable is the error of a run whose process has ended.
 type unavailable struct{ reason error }
 
 func (u unavailable) Error() string        { return fmt.Sprintf("the model's engine has ended: %v", u.reason) }
 func (u unavailable) Unwrap() error        { return u.reason }
 func (u unavailable) Is(target error) bool { return target == predict.ErrUnavailable }
 
-// starter runs what it is given on one thread that lives as long as the program: a child is ended when
-// the thread that started it ends.
+// starter runs functions on one thread that lives as long as the program, since a child ends with the
+// thread that started it.
 var starter = sync.OnceValue(func() chan<- func() {
 	work := make(chan func())
 	go func() {
@@ -70,7 +70,7 @@ var starter = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-// start runs a child and has it open what o says. Where ctx ends first the child is ended.
+// start runs a child and makes it open what o says. If ctx ends first, start ends the child.
 func start(ctx context.Context, o opening, data []byte) (_ *process, _ opened, err error) {
 	if err := errors.Join(ctx.Err(), ready()); err != nil {
 		return nil, opened{}, err
@@ -84,7 +84,8 @@ func start(ctx context.Context, o opening, data []byte) (_ *process, _ opened, e
 		p.kill(errClosed)
 		return nil, opened{}, fmt.Errorf("start an engine's process: what to open takes %d bytes: %w", len(meta), err)
 	}
-	// What is written at first may be gigabytes, read only once the library is loaded; ctx bounds it.
+	// The first write may be gigabytes, which the child reads only after loading the library. ctx bounds
+	// it.
 	stop := context.AfterFunc(ctx, func() { p.kill(context.Cause(ctx)) })
 	defer stop()
 	answer, err := p.hello(frame{kind: kindOpen, meta: meta}, data)
@@ -107,7 +108,7 @@ func start(ctx context.Context, o opening, data []byte) (_ *process, _ opened, e
 	return p, answer, nil
 }
 
-// refusal is what a child says it could not do.
+// refusal is a child's report of what it could not do.
 type refusal struct {
 	kind fault
 	text string
@@ -165,15 +166,15 @@ func spawn(name string, variables []string) (*process, error) {
 	return p, nil
 }
 
-// passedOn are the variables that the search for a library, the libraries below an engine's and the C library
-// read. Of those that end in _ every one that begins so.
+// passedOn lists the variables that the search for a library, an engine's dependencies and the C library
+// read. A name that ends in _ is a prefix.
 var passedOn = []string{
 	"PATH", "HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "FORGO_PYTHON",
 	"GODEBUG", "LANG", "LC_", "TZ", "TMPDIR",
 	"OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "OPENBLAS_", "MALLOC_", "GLIBC_",
 }
 
-// environment is what a child gets of all variables; engine are those that its engine reads.
+// environment returns the child's variables out of all. engine lists those that its engine reads.
 func environment(all, engine []string) []string {
 	out := []string{envChild + "=1", "GOMAXPROCS=" + strconv.Itoa(runtime.GOMAXPROCS(0))}
 	for _, entry := range all {
@@ -187,7 +188,7 @@ func environment(all, engine []string) []string {
 	return out
 }
 
-// kill ends the child, for the first cause that there is.
+// kill ends the child. The first cause counts.
 func (p *process) kill(cause error) {
 	p.mu.Lock()
 	if p.cause == nil {
@@ -198,8 +199,8 @@ func (p *process) kill(cause error) {
 	_ = p.cmd.Process.Kill() // which fails where it has ended
 }
 
-// fail ends the child because of an error of reading or writing, and returns when it has ended. Where it is
-// the connection's, how the child ended says more.
+// fail ends the child after a failed read or write, and waits for its end. If the error is that of the
+// connection, the child's exit says more.
 func (p *process) fail(err error) {
 	if broken := new(net.OpError); errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		_ = p.conn.Close() // it ends then, if it has not
@@ -216,7 +217,7 @@ func (p *process) fail(err error) {
 	<-p.gone
 }
 
-// wait is called once, and closes gone.
+// wait waits for the child and closes gone. It is called once.
 func (p *process) wait() {
 	err := p.cmd.Wait()
 	_ = p.conn.Close()
@@ -234,7 +235,7 @@ func (p *process) wait() {
 	close(p.gone)
 }
 
-// write passes a message on, whole. A child that leaves it unread for long is ended.
+// write sends a whole message. It ends a child that does not read for a long time.
 func (p *process) write(f frame, data [][]byte) error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
@@ -243,7 +244,7 @@ func (p *process) write(f frame, data [][]byte) error {
 	return write(p.conn, f, data)
 }
 
-// hello says what to open and hears what became of it.
+// hello tells the child what to open, and reads its answer.
 func (p *process) hello(f frame, data []byte) (o opened, err error) {
 	sent := make(chan error, 1)
 	go func() { sent <- write(p.conn, f, [][]byte{data}) }()
@@ -278,7 +279,7 @@ func (p *process) hello(f frame, data []byte) (o opened, err error) {
 	return o, nil
 }
 
-// plausible refuses inputs or outputs that no graph has.
+// plausible refuses inputs or outputs that no real graph has.
 func plausible(specs []tensor.Spec) error {
 	if len(specs) > maxTensors {
 		return fmt.Errorf("the graph has %d inputs or outputs, and %d are the most that there may be", len(specs), maxTensors)
@@ -330,7 +331,7 @@ func (e engine) open(ctx context.Context, g predict.Graph, so predict.SessionOpt
 	return s, nil
 }
 
-// tail keeps the beginning and the end of what a child writes on its standard error.
+// tail keeps the beginning and the end of a child's standard error.
 type tail struct {
 	mu         sync.Mutex
 	begin, end []byte
@@ -349,7 +350,7 @@ func (t *tail) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// last is the line that tells most: the one that begins as Go and C++ begin when they die, or the last one.
+// last returns the most informative line: one that begins like a crash of Go or C++, or the last one.
 func (t *tail) last() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

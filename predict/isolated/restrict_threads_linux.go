@@ -2,12 +2,12 @@
 
 package isolated
 
-// Landlock on every thread of the process. Landlock confines the thread that asks, and those that it starts;
-// a library's threads are there before. So each thread is interrupted by a signal whose handler, in the .s
-// files, asks. Kernels with Landlock's ABI 8 do it by themselves.
+// Landlock on every thread of the process. Landlock confines the calling thread and the threads that it
+// starts, but a library's threads exist before. So a signal interrupts each thread, and its handler, in
+// the .s files, makes the call. Kernels with Landlock's ABI 8 do this themselves.
 //
-// The same would come from libcap's psx, but only with a C compiler: without one it asks Go's runtime, which
-// refuses in a process that runs C.
+// libcap's psx does the same, but needs a C compiler: without one it asks Go's runtime, which refuses in a
+// process that runs C.
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the handler reads and writes.
+// Memory that the handler reads and writes.
 var (
 	ruleset      int64
 	rulesetFlags int64
@@ -41,16 +41,18 @@ type action struct {
 }
 
 const (
-	// threadSignal is one that neither Go nor the C library ever blocks: the C library keeps it for the same purpose.
+	// threadSignal is a signal that neither Go nor the C library ever blocks. The C library reserves it
+	// for the same purpose.
 	threadSignal = 33
 	saOnStack    = 0x08000000
 	saRestart    = 0x10000000
 	saRestorer   = 0x04000000
-	// threadPatience is how long a thread may take to be interrupted, which needs a moment of a processor.
+	// threadPatience is how long a thread may take to handle the signal, which needs a moment of a
+	// processor.
 	threadPatience = 20 * time.Second
 )
 
-// restrictThreads confines every thread. Where it fails, the process must not go on.
+// restrictThreads confines every thread. If it fails, the process must not continue.
 func restrictThreads(c landlock.Config, rules ...landlock.Rule) error {
 	if Kernel().Landlock >= 8 {
 		return c.Restrict(rules...)
@@ -71,7 +73,7 @@ func restrictThreads(c landlock.Config, rules ...landlock.Rule) error {
 	atomic.StoreInt64(&ruleset, int64(fd))
 	atomic.StoreInt64(&rulesetFlags, int64(flags))
 	old := action{}
-	// On a stack of its own: a goroutine's is too small.
+	// On a stack of its own, since a goroutine's is too small.
 	if err := setAction(&action{handler: handler, flags: saOnStack | saRestart | saRestorer, restorer: restorer}, &old); err != nil {
 		return err
 	}
@@ -89,8 +91,8 @@ func setAction(next, old *action) error {
 	return nil
 }
 
-// interruptThreads has all other threads ask, one after another, until there is none that has not. Threads
-// that start meanwhile are confined like the one that starts them, and ask again where that had not asked.
+// interruptThreads makes all other threads call Landlock, one after another, until none is left. A thread
+// that starts meanwhile inherits its starter's confinement, or is interrupted in turn.
 func interruptThreads() error {
 	done := map[int]bool{unix.Gettid(): true}
 	for again := true; again; {

@@ -26,7 +26,7 @@ type session struct {
 	most       int64 // bytes of the outputs of one run
 	runTimeout time.Duration
 
-	// closing waits for runs: each holds the lock for reading.
+	// closing waits for runs. Each run holds the lock for reading.
 	closing sync.RWMutex
 	closed  bool
 
@@ -43,7 +43,7 @@ type signed struct {
 	number int // 0 is the graph's own
 }
 
-// pending is a run.
+// pending is a run under way.
 type pending struct {
 	outputs  []tensor.Spec // of its signature
 	want     []int         // of these
@@ -62,7 +62,7 @@ func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.face.Outputs) 
 func (s *signed) Inputs() []tensor.Spec   { return slices.Clone(s.face.Inputs) }
 func (s *signed) Outputs() []tensor.Spec  { return slices.Clone(s.face.Outputs) }
 
-// Signed makes it a [engines.Signed].
+// Signed implements [engines.Signed].
 func (s *session) Signed(name string) engines.Session {
 	for _, other := range s.others {
 		if other.name == name {
@@ -72,21 +72,21 @@ func (s *session) Signed(name string) engines.Session {
 	return nil
 }
 
-// Close does nothing: the child is the session's that it comes from.
+// Close does nothing: the original session owns the child.
 func (s *signed) Close() error { return nil }
 
-// Run is like the session's.
+// Run is like the Run of the original session.
 func (s *signed) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
 	return s.run(ctx, s.number, s.face, inputs, outputs)
 }
 
-// Gone and Err make it a [engines.Mortal].
+// Gone and Err implement [engines.Mortal].
 func (s *session) Gone() <-chan struct{} { return s.gone }
 
-// Err is only to be called once Gone is closed.
+// Err must only be called after Gone is closed.
 func (s *session) Err() error { return s.err }
 
-// Close returns when the runs under way are answered and the child has ended.
+// Close waits for the runs under way to be answered and for the child to end.
 func (s *session) Close() error {
 	s.closing.Lock()
 	defer s.closing.Unlock()
@@ -96,8 +96,8 @@ func (s *session) Close() error {
 	return nil
 }
 
-// Run is given up when ctx ends; where its deadline has passed too, and the operation goes on all the
-// same, Run returns and leaves it behind. One that goes on after the session's bound ends the child.
+// Run asks the child to abandon the run when ctx ends. If ctx's deadline passes and the operation
+// continues, Run returns without waiting for it. A run that exceeds the session's bound ends the child.
 func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
 	return s.run(ctx, 0, s.face, inputs, outputs)
 }
@@ -144,7 +144,7 @@ func (s *session) run(ctx context.Context, signature int, f face, inputs predict
 	return out, nil
 }
 
-// giveUp waits for a run whose caller's time is over, for as long as it takes the engine to notice.
+// giveUp waits for the engine to notice that a run's caller has left.
 func (s *session) giveUp(ctx context.Context, id uint64, p *pending) (answer, error) {
 	if err := s.write(frame{kind: kindCancel, id: id}, nil); err != nil {
 		s.fail(err)
@@ -163,13 +163,13 @@ func (s *session) giveUp(ctx context.Context, id uint64, p *pending) (answer, er
 	}
 }
 
-// ended is the error of runs of a child that is no more.
+// ended returns the error of runs after the child has ended.
 func (s *session) ended() error {
 	<-s.gone
 	return unavailable{s.err}
 }
 
-// request holds a call to the graph's signature and writes it.
+// request checks a call against the signature and writes it.
 func (f face) request(ctx context.Context, signature int, inputs predict.Tensors, outputs []string) (meta []byte, data [][]byte, want []int, err error) {
 	in := indexed{}
 	for i, spec := range f.Inputs {
@@ -226,7 +226,7 @@ func (s *session) begin(outputs []tensor.Spec, want []int) (uint64, *pending) {
 	return s.last, p
 }
 
-// find returns a run that the child speaks of, and forgets it once it has ended.
+// find returns the run of a message, and forgets a run that has ended.
 func (s *session) find(f frame) (*pending, error) {
 	s.waiting.Lock()
 	defer s.waiting.Unlock()
@@ -247,7 +247,7 @@ func (s *session) find(f frame) (*pending, error) {
 	return p, nil
 }
 
-// hear reads what the child says until it ends. What is not what it should say ends it.
+// hear reads the child's messages until it ends. An invalid message ends the child.
 func (s *session) hear(r *bufio.Reader) {
 	err := s.next(r)
 	for err == nil {

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fromTerminal are signals that go to a parent and its children together.
+// fromTerminal are signals that a terminal sends to a parent and its children alike.
 var fromTerminal = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT}
 
-// pair returns the two ends of a connection, neither of which programs inherit that are started meanwhile.
+// pair returns the two ends of a connection. Programs that start meanwhile inherit neither.
 func pair() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {

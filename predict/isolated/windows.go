@@ -12,7 +12,7 @@ var fromTerminal = []os.Signal{os.Interrupt}
 
 func attributes() *syscall.SysProcAttr { return nil }
 
-// pair fails: a child is given its connection as a descriptor, which Windows does not have.
+// pair fails: a child gets its connection as a descriptor, which Windows does not have.
 func pair() (ours, theirs *os.File, err error) {
 	return nil, nil, errors.New("on Windows no engine runs in a process of its own")
 }

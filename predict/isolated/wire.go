@@ -1,7 +1,7 @@
 package isolated
 
-// What parent and child say to each other over their socket. Neither takes memory on the word of the
-// other: lengths are checked against bounds first, and large tensors grow with what arrives.
+// The messages between parent and child on their socket. Neither side allocates memory on the other's
+// word: it checks lengths against bounds first, and large tensors grow as their data arrive.
 
 import (
 	"encoding/binary"
@@ -14,7 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// kind is what a frame is.
+// kind is the kind of a frame.
 type kind uint8
 
 const (
@@ -27,8 +27,8 @@ const (
 	kindEnded                  // child: a run that was answered before it ended has ended
 )
 
-// frame is the head of a message: kind, flags, two bytes of zero, the length of meta, and the run that
-// it belongs to. meta comes next, and then what meta says.
+// frame is the head of a message: kind, flags, two zero bytes, the length of meta, and the id of the run.
+// meta follows, and then the data that meta describes.
 type frame struct {
 	kind kind
 	more bool // of an answer: the run goes on, and kindEnded comes later
@@ -54,7 +54,7 @@ func (f frame) head() []byte {
 	return append(head, f.meta...)
 }
 
-// readFrame reads a frame and its meta. The error is io.EOF where the other side has closed.
+// readFrame reads a frame and its meta. The error is io.EOF if the other side has closed.
 func readFrame(r io.Reader) (f frame, err error) {
 	var head [headSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -70,7 +70,7 @@ func readFrame(r io.Reader) (f frame, err error) {
 	return f, unexpected(err)
 }
 
-// unexpected is an error of reading where more had to come.
+// unexpected turns io.EOF into io.ErrUnexpectedEOF.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -78,20 +78,20 @@ func unexpected(err error) error {
 	return err
 }
 
-// dtypes are the element types by their number on the wire.
+// dtypes lists the element types by their number on the wire.
 var dtypes = []tensor.DType{
 	tensor.Bool, tensor.Int8, tensor.Int16, tensor.Int32, tensor.Int64, tensor.Uint8, tensor.Uint16, tensor.Uint32,
 	tensor.Uint64, tensor.Float16, tensor.BFloat16, tensor.Float32, tensor.Float64, tensor.String,
 }
 
-// indexed are tensors by their indexes among a graph's inputs or outputs.
+// indexed maps indexes of a graph's inputs or outputs to tensors.
 type indexed struct {
 	at      []int
 	tensors []tensor.Tensor
 }
 
-// append adds the heads of the tensors to a meta: their number and, for each, its place, its type, its
-// rank, its sizes and the length of its data. It returns the data, which share the tensors' memory.
+// append adds the heads of the tensors to meta: their number and, for each, its index, type, rank, sizes
+// and data length. It returns the data, which share the tensors' memory.
 //
 //forgo:writer isolated tensors
 func (e indexed) append(meta []byte) (_ []byte, data [][]byte, err error) {
@@ -119,14 +119,14 @@ func (e indexed) append(meta []byte) (_ []byte, data [][]byte, err error) {
 	return meta, data, nil
 }
 
-// limits hold the tensors that come to what was asked for.
+// limits check received tensors against what was asked for.
 type limits struct {
 	specs []tensor.Spec
 	want  []int // of the specs, in this order; nil for any
 	bytes int64 // of all data together
 }
 
-// readIndexed reads tensors whose heads are in meta and whose data come from r. rest is what follows in meta.
+// readIndexed reads tensors with heads in meta and data from r. rest is what follows them in meta.
 //
 //forgo:reader isolated tensors
 func readIndexed(meta []byte, r io.Reader, l limits) (_ indexed, rest []byte, err error) {
@@ -187,7 +187,7 @@ func readIndexed(meta []byte, r io.Reader, l limits) (_ indexed, rest []byte, er
 	return e, m.b, nil
 }
 
-// readData reads n bytes. No more memory is taken than twice what has arrived, and the first piece.
+// readData reads n bytes. It allocates at most twice what has arrived, plus the first piece.
 func readData(r io.Reader, n int64) ([]byte, error) {
 	data := make([]byte, min(n, firstPiece))
 	for got := 0; ; {
@@ -204,7 +204,7 @@ func readData(r io.Reader, n int64) ([]byte, error) {
 	}
 }
 
-// reader takes numbers off a meta.
+// reader reads numbers from a meta.
 type reader struct {
 	b      []byte
 	failed bool // it was too short
@@ -221,7 +221,7 @@ func (m *reader) number(bytes int) uint64 {
 	return binary.LittleEndian.Uint64(wide[:])
 }
 
-// fault is what kind of error the child had.
+// fault is the kind of an error in the child.
 type fault uint8
 
 const (

@@ -14,16 +14,16 @@ import (
 type batch struct {
 	calls []*Call
 	rows  int
-	// copied is locked until the callers' inputs are: only then may a caller leave, whose
-	// memory it is.
+	// copied is locked until the callers' inputs are copied. A caller may leave only after that, since the
+	// memory is the caller's.
 	copied sync.Mutex
 	ctx    context.Context
 	cancel context.CancelFunc
 	stay   int // callers that have not left; guarded by Batcher.Mutex
 }
 
-// answer runs a batch and gives every caller its rows. When the run fails, the requests run
-// one by one, so that only the caller at fault has its error.
+// answer runs a batch and gives every caller its rows. If the run fails, it runs the requests one by one,
+// so that only the caller at fault gets the error.
 func (b *Batcher) answer(t *batch) {
 	if len(t.calls) == 1 {
 		c := t.calls[0]
@@ -60,8 +60,8 @@ func (b *Batcher) answer(t *batch) {
 	}
 }
 
-// run notes how long the run was waited for and took, and turns a panic of an engine into an
-// error: in the batcher's own goroutine it would end the process.
+// run records how long the run waited and took. It turns an engine's panic into an error, which would
+// otherwise end the process.
 func (b *Batcher) run(ctx context.Context, since time.Time, inputs tensor.Map, rows int, took *serving.Timing) (out tensor.Map, err error) {
 	start := time.Now()
 	defer func() {
@@ -74,7 +74,7 @@ func (b *Batcher) run(ctx context.Context, since time.Time, inputs tensor.Map, r
 	return b.compute(ctx, inputs, rows)
 }
 
-// joined is the memory of a batch's inputs, used again by later batches.
+// joined is the memory of a batch's inputs, which later batches reuse.
 type joined struct {
 	parts  []tensor.Tensor
 	inputs tensor.Map
@@ -99,7 +99,7 @@ func (j *joined) join(names []string, t *batch) error {
 	return nil
 }
 
-// Rows of each tensor, sharing its memory.
+// Rows returns rows of each tensor, sharing its memory.
 func Rows(tensors tensor.Map, from, to int) tensor.Map {
 	part := make(tensor.Map, len(tensors))
 	for name, t := range tensors {

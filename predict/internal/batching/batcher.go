@@ -14,30 +14,30 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Limits bound batches and the queue that they are formed of. What is 0 means the default.
+// Limits bound batches and their queue. A zero field means its default.
 type Limits struct {
-	// BatchRows is how many rows of waiting requests run together.
+	// BatchRows is the number of rows from waiting requests that run together.
 	BatchRows int
-	// QueueRows and QueueBytes are how much may wait.
+	// QueueRows and QueueBytes bound what waits.
 	QueueRows  int
 	QueueBytes int64
-	// Instances is how many runs may be under way at once. Its default is 1.
+	// Instances is the number of concurrent runs. Optional: 1.
 	Instances int
-	// Delay is how long a request waits for others while the engine is free; MaxWait how long one may have
-	// to wait, if that is not 0.
+	// Delay is how long a request waits for others while the engine is free. MaxWait bounds the time in
+	// the queue, unless it is 0.
 	Delay, MaxWait time.Duration
-	// Budget is shared with other models. Optional.
+	// Budget bounds several models together. Optional.
 	Budget *admission.Budget
 }
 
-// What limits that are 0 mean.
+// Default limits.
 const (
 	DefaultBatchRows  = 32
 	DefaultQueueRows  = 512
 	DefaultQueueBytes = 1 << 30
 )
 
-// Defaults fills in what is 0.
+// Defaults returns the limits with defaults filled in.
 func (l Limits) Defaults() Limits {
 	if l.BatchRows <= 0 {
 		l.BatchRows = DefaultBatchRows
@@ -54,13 +54,12 @@ func (l Limits) Defaults() Limits {
 	return l
 }
 
-// Compute runs the graph on so many rows.
+// Compute runs the graph on the given number of rows.
 type Compute func(ctx context.Context, inputs tensor.Map, rows int) (tensor.Map, error)
 
-// Batcher runs the requests of many callers. One that finds the engine free, and nobody else
-// ready to run, runs at once, in its caller's goroutine and on its caller's memory. The others
-// run together; whichever run ends next leaves a goroutine behind for those that came
-// meanwhile, until none are waiting.
+// Batcher runs the requests of many callers. A request that finds the engine free and nobody else ready
+// runs at once, in its caller's goroutine and memory. Others run together: each run that ends leaves a
+// goroutine to serve the requests that arrived meanwhile, until none wait.
 type Batcher struct {
 	admission.Queue // its lock is never held while rows are copied or the engine runs
 	limits          Limits
@@ -69,7 +68,7 @@ type Batcher struct {
 	memory          sync.Pool // of *joined
 	history         history
 	splitter
-	// RunTime bounds all parts of a request together. 0 bounds nothing. It is set before use.
+	// RunTime bounds all parts of a request together. 0 is no bound. Set it before use.
 	RunTime time.Duration
 
 	queue   []*Call // oldest first
@@ -79,7 +78,7 @@ type Batcher struct {
 	ended   sync.Cond   // signalled when a run ends after the queue is closed
 }
 
-// New returns a batcher for a graph with inputs of these names.
+// New returns a batcher for a graph with the named inputs.
 func New(l Limits, names []string, compute Compute) *Batcher {
 	l = l.Defaults()
 	b := &Batcher{limits: l, names: names, compute: compute, history: history{sizes: map[int]*serving.BatchStats{}}}
@@ -90,7 +89,7 @@ func New(l Limits, names []string, compute Compute) *Batcher {
 	return b
 }
 
-// idle is how many more runs may begin. It needs the lock.
+// idle returns how many more runs may start. The caller holds the lock.
 func (b *Batcher) idle() int {
 	if b.held > 0 {
 		return 0
@@ -98,7 +97,7 @@ func (b *Batcher) idle() int {
 	return b.limits.Instances - b.running
 }
 
-// Call is a request that waits. Its caller reads out, took and err after done.
+// Call is a waiting request. Its caller reads out, took and err after done.
 type Call struct {
 	ctx    context.Context
 	inputs tensor.Map
@@ -111,8 +110,8 @@ type Call struct {
 	done   chan struct{} // has room for one, so that nobody waits for a caller that left
 }
 
-// calls that were answered. One that was left behind is not put back: its batch may still
-// write to it.
+// calls holds answered calls for reuse. A call that its caller abandoned is not reused, because its batch
+// may still write to it.
 var calls = sync.Pool{New: func() any { return &Call{done: make(chan struct{}, 1)} }}
 
 func newCall(ctx context.Context, since time.Time, inputs tensor.Map, rows int) *Call {
@@ -126,7 +125,7 @@ func (c *Call) finish(out tensor.Map, err error) {
 	c.done <- struct{}{}
 }
 
-// fits says whether the requests may run as one.
+// fits reports whether two requests may run together.
 func (c *Call) fits(o *Call) bool {
 	if c == o {
 		return true
@@ -140,11 +139,10 @@ func (c *Call) fits(o *Call) bool {
 	return true
 }
 
-// weight is what the call counts for in the queue, where even no rows take a place.
+// weight returns the rows that the call counts for in the queue, at least one.
 func (c *Call) weight() int { return max(1, c.rows) }
 
-// Do answers one request of so many rows, in the place that it has: in this batcher's queue, to which it is
-// taken where it was another's.
+// Do answers one request in its reservation, which it first moves to this batcher's queue if necessary.
 func (b *Batcher) Do(ctx context.Context, r *admission.Reservation, inputs tensor.Map, rows int) (out tensor.Map, took serving.Timing, err error) {
 	if err := r.Move(&b.Queue); err != nil {
 		return nil, took, err
@@ -168,7 +166,7 @@ func (b *Batcher) Do(ctx context.Context, r *admission.Reservation, inputs tenso
 	return b.one(ctx, since, inputs, rows)
 }
 
-// one runs rows together, alone or with others. It needs the lock, and gives it up.
+// one runs rows at once or with others. The caller holds the lock, which one releases.
 func (b *Batcher) one(ctx context.Context, since time.Time, inputs tensor.Map, rows int) (out tensor.Map, took serving.Timing, err error) {
 	if !b.Closed && b.held == 0 && b.running < b.limits.Instances && len(b.queue) == 0 && (b.limits.Delay <= 0 || rows >= b.limits.BatchRows) {
 		b.running++
@@ -193,8 +191,8 @@ func (b *Batcher) one(ctx context.Context, since time.Time, inputs tensor.Map, r
 	return b.Wait(c)
 }
 
-// others lets callers that are ready to run come first, and says whether any wait for the run
-// that is about to start. It needs the lock, and gives it up meanwhile.
+// others yields to callers that are ready, and reports whether any wait for the run that is about to
+// start. The caller holds the lock, which others releases meanwhile.
 func (b *Batcher) others() bool {
 	b.Unlock()
 	runtime.Gosched()
@@ -202,14 +200,14 @@ func (b *Batcher) others() bool {
 	return len(b.queue) > 0 && b.held == 0
 }
 
-// Enqueue puts a request at the end of the queue, for Wait.
+// Enqueue adds a request to the end of the queue, for Wait.
 func (b *Batcher) Enqueue(ctx context.Context, inputs tensor.Map, rows int) (*Call, error) {
 	b.Lock()
 	defer b.Unlock()
 	return b.enqueue(ctx, inputs, rows)
 }
 
-// enqueue needs the lock.
+// enqueue is Enqueue with the lock held.
 func (b *Batcher) enqueue(ctx context.Context, inputs tensor.Map, rows int) (*Call, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run model: %w", err)
@@ -240,8 +238,8 @@ func (b *Batcher) Wait(c *Call) (tensor.Map, serving.Timing, error) {
 	return out, took, err
 }
 
-// leave takes a call out of the queue or gives up its part of a batch, or returns false
-// where it runs alone: the engine is reading its inputs, and its own context ends that run.
+// leave removes a call from the queue or from its batch. It returns false if the call runs alone: the
+// engine is reading the caller's inputs, and the call's own context ends that run.
 func (b *Batcher) leave(c *Call) bool {
 	b.Lock()
 	defer b.Unlock()
@@ -266,7 +264,7 @@ func (b *Batcher) leave(c *Call) bool {
 	return true
 }
 
-// start runs what the queue holds, as far as there are instances free. It needs the lock.
+// start runs what the queue holds, up to the number of free instances. The caller holds the lock.
 func (b *Batcher) start() {
 	for b.running < b.limits.Instances && b.ready() {
 		b.running++
@@ -274,8 +272,8 @@ func (b *Batcher) start() {
 	}
 }
 
-// ready says whether the queue should run now; where it may fill up first, it sets the timer.
-// It needs the lock.
+// ready reports whether the queue should run now. If the batch may fill up first, it sets the timer. The
+// caller holds the lock.
 func (b *Batcher) ready() bool {
 	if len(b.queue) == 0 || b.held > 0 {
 		return false
@@ -299,9 +297,9 @@ func (b *Batcher) ready() bool {
 	return false
 }
 
-// take makes a batch of the oldest call and of those behind it that fit. Calls of other
-// shapes keep their places; one that is too large for the rest of the batch closes it, so
-// that smaller ones do not overtake it for ever. It needs the lock.
+// take forms a batch of the oldest call and those behind it that fit. Calls of other shapes keep their
+// places. A call that is too large for the rest of the batch closes it, so that smaller ones cannot
+// overtake it for ever. The caller holds the lock.
 func (b *Batcher) take() *batch {
 	t := &batch{calls: make([]*Call, 0, min(len(b.queue), b.limits.BatchRows)), ctx: context.Background(), cancel: func() {}}
 	oldest, rest, full, endless := b.queue[0], b.queue[:0], false, false
@@ -333,7 +331,7 @@ func (b *Batcher) take() *batch {
 	return t
 }
 
-// pass is called when a run ends in its caller's goroutine.
+// pass is called when a run in its caller's goroutine ends.
 func (b *Batcher) pass() {
 	if t := b.next(); t != nil {
 		go b.work(t)
@@ -349,7 +347,7 @@ func (b *Batcher) work(t *batch) {
 	}
 }
 
-// next is what an ended run makes way for.
+// next returns the batch to run after one that has ended.
 func (b *Batcher) next() *batch {
 	b.Lock()
 	defer b.Unlock()
@@ -363,7 +361,7 @@ func (b *Batcher) next() *batch {
 	return nil
 }
 
-// Close refuses new calls and returns when those that came before are answered.
+// Close refuses new calls and waits until earlier ones are answered.
 func (b *Batcher) Close() {
 	b.Lock()
 	defer b.Unlock()
@@ -374,7 +372,7 @@ func (b *Batcher) Close() {
 	}
 }
 
-// Hold lets requests wait, as they do while the engine is busy, until release.
+// Hold makes requests wait, as if the engine were busy, until release is called.
 func (b *Batcher) Hold() (release func()) {
 	b.Lock()
 	defer b.Unlock()
@@ -387,7 +385,7 @@ func (b *Batcher) Hold() (release func()) {
 	}
 }
 
-// Size is the memory that tensors take.
+// Size returns the memory of tensors in bytes.
 func Size(tensors tensor.Map) int64 {
 	var n int64
 	for _, t := range tensors {

@@ -1,6 +1,6 @@
 package batching
 
-// What runs took, for those who watch a model.
+// Durations of runs, for statistics.
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/serving"
 )
 
-// Stats returns a snapshot.
+// Stats returns a snapshot of the statistics.
 func (b *Batcher) Stats() serving.Stats {
 	b.Lock()
 	_, _, bytes := b.Taken()
@@ -27,7 +27,8 @@ func (b *Batcher) Stats() serving.Stats {
 	return s
 }
 
-// Settle ends a replay: what its runs took is a first guess for the pace, and no part of the statistics.
+// Settle ends a replay. The replay's runs become the first estimate of the pace, and do not count in the
+// statistics.
 func (b *Batcher) Settle() {
 	rows, busy := b.history.pace()
 	b.Lock()
@@ -36,13 +37,13 @@ func (b *Batcher) Settle() {
 	b.history.forget()
 }
 
-// history is a batcher's runs by their size.
+// history counts a batcher's runs by size.
 type history struct {
 	mu    sync.Mutex
 	sizes map[int]*serving.BatchStats
 }
 
-// exactSizes bounds how many sizes there can be, whatever clients send.
+// exactSizes bounds the number of distinct sizes, whatever clients send.
 const exactSizes = 1024
 
 func (h *history) add(rows int, took time.Duration) {
@@ -71,7 +72,7 @@ func (h *history) batches() []serving.BatchStats {
 	return list
 }
 
-// pace is what the runs so far say of it, as a first guess.
+// pace returns the first estimate of the pace, from the runs so far.
 func (h *history) pace() (rows int, busy time.Duration) {
 	for _, s := range h.batches() {
 		busy += s.Infer
@@ -83,7 +84,7 @@ func (h *history) pace() (rows int, busy time.Duration) {
 	return rows, busy
 }
 
-// forget starts again, after a replay.
+// forget clears the history after a replay.
 func (h *history) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,7 +1,7 @@
 package batching
 
-// Requests of many rows, run in parts: what an engine takes for a run is not counted in any budget,
-// so no run has more rows than it needs to be fast. Between two parts other callers have their turn.
+// Requests of many rows run in parts. No budget counts the memory that an engine takes during a run, so no
+// run has more rows than it needs to be fast. Other callers have their turn between two parts.
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// partTime is how long a part should take. Parts grow from a batch's rows until they take that
-	// long: what a run touches in so little time is bounded by how fast memory is.
+	// partTime is the target duration of a part. Parts grow from a batch's rows to this duration, beyond
+	// which memory bandwidth limits speed.
 	partTime = 4 * time.Millisecond
-	// partBytes is where they end growing, of a part's inputs and outputs.
+	// partBytes is the size of inputs and outputs at which parts stop growing.
 	partBytes = 2 << 20
 )
 
-// splitter says how many rows of one request run at once. It is safe for concurrent use.
+// splitter decides how many rows of a request run at once. It is safe for concurrent use.
 type splitter struct {
 	enabled bool         // false where rows may depend on each other, or outputs on how many there are
 	least   int          // rows of a part
@@ -29,19 +29,20 @@ type splitter struct {
 	fixed   bool         // rows stay as they are
 }
 
-// Split lets requests run in parts of at least so many rows.
+// Split makes requests run in parts of at least the given number of rows.
 func (s *splitter) Split(least int) {
 	s.enabled, s.least = true, least
 	s.rows.Store(int64(least))
 }
 
-// Splits says whether requests run in parts.
+// Splits reports whether requests run in parts.
 func (s *splitter) Splits() bool { return s.enabled }
 
-// parts says whether a request of so many rows runs in parts.
+// parts reports whether a request with so many rows runs in parts.
 func (s *splitter) parts(rows int) bool { return s.enabled && int64(rows) > s.rows.Load() }
 
-// PartsOf lets requests run in parts of so many rows, until the end of the replay that it is for.
+// PartsOf makes requests run in parts of the given number of rows until end is called. It is for the
+// replay.
 func (s *splitter) PartsOf(rows int) (end func()) {
 	before := s.rows.Swap(int64(rows))
 	s.fixed = true
@@ -51,13 +52,13 @@ func (s *splitter) PartsOf(rows int) (end func()) {
 	}
 }
 
-// some is how many of the rows that are left run now, of so many bytes each.
+// some returns how many of the remaining rows, of each bytes, run now.
 func (s *splitter) some(left int, each int64) int {
 	most := max(int64(s.least), partBytes/max(1, each))
 	return int(min(s.rows.Load(), most, int64(left)))
 }
 
-// ran learns how long a part took.
+// ran records the duration of a part.
 func (s *splitter) ran(rows int, took time.Duration) {
 	switch now, n := s.rows.Load(), int64(rows); {
 	case s.fixed:
@@ -68,14 +69,14 @@ func (s *splitter) ran(rows int, took time.Duration) {
 	}
 }
 
-// ErrRun is the cause of a run that took too long.
+// ErrRun is the cause of a run that exceeds its time limit.
 type ErrRun struct{ Limit time.Duration }
 
 func (e ErrRun) Error() string {
 	return fmt.Sprintf("it took longer than %v and was given up", e.Limit)
 }
 
-// inParts answers a request part by part, each in a turn of its own.
+// inParts answers a request part by part. Each part waits for its turn.
 func (b *Batcher) inParts(ctx context.Context, inputs tensor.Map, count int) (tensor.Map, serving.Timing, error) {
 	var took serving.Timing
 	out := tensor.Map{}
