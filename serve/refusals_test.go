@@ -286,7 +286,7 @@ func connectionRefusals(t *testing.T) []refusal {
 	keys, secrets := servetest.Keyring(t)
 	key := secrets["metrics"]
 	models := servetest.Committed(t)
-	small := serve.Options{MaxBody: servetest.MaxBody, Memory: predict.NewBudget(servetest.FloodMemory), ClientTimeout: 50 * time.Millisecond}
+	small := serve.Options{MaxBody: servetest.MaxBody, Memory: predict.NewBudget(servetest.FloodMemory), ClientTimeout: 150 * time.Millisecond}
 	open := unlogged(t, models, small, io.Discard)
 	small.Keys = keys
 	locked := unlogged(t, models, small, io.Discard)
