@@ -133,8 +133,8 @@ Flask* (in gunicorn) and *of Go + chi* are medians of the ratios within a round.
 How each is set up is in [`bench/`](../../bench); all figures are in [results.json](results.json). `BENCH_SECONDS` and
 `BENCH_ROUNDS` make the turns longer or more.
 
-What the server stays up under is beside this page: [overload.md](overload.md), ten times more than ResNet50
-answers, and [soak.md](soak.md), a model that is swapped every second.
+What the server withstands: [overload.md](overload.md), ten times what ResNet50 can answer; [soak.md](soak.md), a
+model that is swapped every second.
 """
 
 

@@ -1,4 +1,4 @@
-"""The whole way on real handwritten digits: train, verify, predict, serve (``make demo``)."""
+"""The whole workflow on real handwritten digits: train, verify, predict, serve (``make demo``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole ResNet50, from a legacy .h5 file to both engines in Go, held to Keras's logits on photographs."""
+"""A whole ResNet50, from a legacy .h5 file to ONNX Runtime and TensorFlow in Go, held to Keras's logits on photographs."""
 
 from __future__ import annotations
 

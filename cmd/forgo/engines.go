@@ -72,7 +72,7 @@ func (f *engineFlag) Set(value string) error {
 }
 
 func (f *engineFlag) add(flags *pflag.FlagSet) {
-	flags.Var(f, "engine", "run models with `onnx` (ONNX Runtime), pure (Go alone) or tensorflow; auto takes the faster one that can")
+	flags.Var(f, "engine", "run models with `ENGINE`: onnx (ONNX Runtime), pure (Go alone), tensorflow, or auto: the bundle's own, unless another is clearly faster")
 }
 
 // engines are those that the flags leave.

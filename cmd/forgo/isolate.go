@@ -46,7 +46,7 @@ type isolateFlags struct {
 
 func (f *isolateFlags) add(flags *pflag.FlagSet) {
 	f.mode = together
-	flags.Var(&f.mode, "isolate", "run each model's engine in a process of its own, without network or files: `strict`, or available to use only what the kernel offers")
+	flags.Var(&f.mode, "isolate", "run each model's engine in a process of its own, without network or files; `MODE` is strict, or available to use only what the kernel offers")
 	flags.Lookup("isolate").NoOptDefVal = string(strict)
 	sizeVar(flags, &f.memory, "isolate-memory", 0, "with --isolate: a model and its runs may take up to `SIZE` (0: half of the cgroup's or the machine's memory)")
 }

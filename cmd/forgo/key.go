@@ -21,7 +21,8 @@ func keyCommand() *cobra.Command {
 			"recover the key.\n\n" +
 			"Clients need the right predict, operators admin for the admin port. The right metrics allows only its\n" +
 			"/metrics.",
-		Example: "  forgo key phone-app --rights predict >> keys.txt\n" +
+		Example: "  umask 077\n" +
+			"  forgo key phone-app --rights predict >> keys.txt\n" +
 			"  forgo serve digits.forgo --keys keys.txt",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

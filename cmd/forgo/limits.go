@@ -15,7 +15,7 @@ import (
 func addLimits(flags *pflag.FlagSet, p *predict.Options, s *serve.Options, maxMemory *int64) {
 	flags.IntVar(&p.MaxBatchRows, "max-batch-rows", predict.DefaultMaxBatchRows, "run waiting requests together, up to `ROWS` rows")
 	flags.DurationVar(&p.MaxDelay, "max-delay", 0, "how long a request may wait for others to fill its batch while the engine is idle")
-	flags.IntVar(&p.MaxQueueRows, "max-queue-rows", predict.DefaultMaxQueueRows, "refuse requests when more than `ROWS` rows wait for a model")
+	flags.IntVar(&p.MaxQueueRows, "max-queue-rows", predict.DefaultMaxQueueRows, "refuse requests when more than `ROWS` rows are being prepared or waiting for a model")
 	sizeVar(flags, &p.MaxQueueBytes, "max-queue-bytes", predict.DefaultMaxQueueBytes, "refuse requests when those waiting for a model take more than `SIZE`")
 	sizeVar(flags, maxMemory, "max-memory", 0, "requests to all models together may take up to `SIZE` (0: half of the cgroup's or the machine's memory, 2 GiB at most)")
 	flags.DurationVar(&p.MaxWait, "max-wait", 0, "refuse requests that would wait longer than this in the queue (0: no limit)")

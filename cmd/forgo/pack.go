@@ -29,12 +29,12 @@ func packCommand() *cobra.Command {
 	var load loadFlags
 	var p packFlags
 	cmd := &cobra.Command{
-		Use:   "pack BUNDLE -o APP",
+		Use:   "pack BUNDLE (-o APP | --dir DIR)",
 		Short: "Write one program that has a bundle inside",
 		Long: "Pack proves a bundle, as forgo verify does, and writes a program of this binary and the bundle.\n" +
 			"APP serves it and takes the flags of forgo serve; APP predict FILE..., APP verify and APP inspect do\n" +
-			"what they do here. It needs no other file where pure Go runs the bundle, which forgo inspect says.\n" +
-			"With --dir it is written into a folder, beside ONNX Runtime's library where the bundle needs that.",
+			"what they do here. The program needs no other file if pure Go runs the bundle; forgo inspect says whether\n" +
+			"it does. --dir writes it into a folder, with ONNX Runtime's library beside it if the bundle needs that.",
 		Example: "  forgo pack digits.forgo -o digits\n" +
 			"  ./digits predict seven.png\n" +
 			"  forgo pack photos.forgo --dir photos",

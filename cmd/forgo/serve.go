@@ -77,7 +77,7 @@ func serveCommand() *cobra.Command {
 	flags.Var(&s.versions, "versions", "versions of each model to load: latest, latest:N, all, or numbers such as 1,3")
 	flags.DurationVar(&s.watch, "watch", time.Second, "how often to look for changed models (0: only on request, on the admin port)")
 	flags.BoolVar(&s.strict, "strict", false, "fail at the start if any model has no version that answers (default: only if no model has)")
-	flags.StringVar(&s.readiness, "ready", "any", "the server is ready while `any` model answers, or while all do")
+	flags.StringVar(&s.readiness, "ready", "any", "report ready while models answer; `WHEN` is any (one model is enough) or all")
 	flags.StringVar(&s.file, "config", "", "YAML `FILE` of settings; the command line and variables override it; its models are read again when it changes")
 	flags.BoolVar(&s.printOnly, "print-config", false, "print the configuration as a YAML file and exit")
 	flags.BoolVar(&s.load.RequireProof, "require-proof", false, "refuse bundles without golden cases")

@@ -57,7 +57,7 @@ ShorterSideOption = Annotated[
         parser=_usage.whole_number,
         metavar="N",
         help="With --fit shorter-side: the length of the shorter side, in pixels.",
-        show_default="the size of MODEL's pictures",
+        show_default="the larger side of the model's input",
     ),
 ]
 PadColourOption = Annotated[
@@ -212,7 +212,7 @@ def _train(
 ) -> None:
     """Train a classifier on pictures and write it as a proven bundle.
 
-    Ctrl-C keeps the best model so far. Unreadable pictures are listed and left alone.
+    Ctrl-C keeps the best model so far. Unreadable pictures are listed and skipped.
     """
     from forgo.training import train
 
@@ -418,9 +418,13 @@ def _export(
     ] = "1",
     mean: Annotated[
         str,
-        typer.Option(metavar="X", help="Then subtract X, or one value per channel: 103.939,116.779,123.68."),
+        typer.Option(
+            metavar="X", help="After --scale, subtract X, or one value per channel: 103.939,116.779,123.68."
+        ),
     ] = "0",
-    std: Annotated[str, typer.Option(metavar="X", help="Then divide by X, or one value per channel.")] = "1",
+    std: Annotated[
+        str, typer.Option(metavar="X", help="After --mean, divide by X, or one value per channel.")
+    ] = "1",
     tolerance: Annotated[
         float,
         typer.Option(
