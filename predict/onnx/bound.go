@@ -1,6 +1,6 @@
 package onnx
 
-// Small runs: their inputs are copied to memory that is bound to the session, and their outputs from there.
+// Small runs, whose inputs and outputs are copied to and from memory that is bound to the session.
 
 import (
 	"context"
@@ -18,19 +18,19 @@ const (
 	maxIdle  = 16       // bindings that a session keeps for later runs
 )
 
-// binding is one for inputs of certain shapes.
+// binding is memory for inputs of certain shapes.
 type binding struct {
 	*ort.Binding
 	inputs, outputs [][]int64
 }
 
-// bindings are those that no run uses, the latest last.
+// bindings holds those that no run uses, the most recent last.
 type bindings struct {
 	mu   sync.Mutex
 	list []*binding
 }
 
-// take returns one for these inputs, nil where there is none.
+// take returns a binding for these inputs, or nil if there is none.
 func (b *bindings) take(specs []tensor.Spec, inputs predict.Tensors) *binding {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,7 +48,7 @@ next:
 	return nil
 }
 
-// put keeps one for later, in place of the one that has waited longest where there are many.
+// put keeps a binding for later. If there are many, it replaces the one that has been unused longest.
 func (b *bindings) put(used *binding) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -68,7 +68,8 @@ func (b *bindings) close() {
 	b.list = nil
 }
 
-// runBound runs the graph unless bound is false: the run is no small one then.
+// runBound runs the graph with a binding. If the run is not small, bound is false and the graph has not
+// run.
 func (s *session) runBound(ctx context.Context, inputs predict.Tensors, outputs []string) (_ predict.Tensors, err error, bound bool) { //nolint:revive // it is the last that decides
 	b := s.idle.take(s.inputs, inputs)
 	if b == nil {
@@ -110,7 +111,7 @@ func (s *session) runBound(ctx context.Context, inputs predict.Tensors, outputs 
 	return result, nil, true
 }
 
-// bind makes a binding for inputs like these, nil where a run on them is no small one.
+// bind makes a binding for inputs of these shapes, or returns nil if a run on them is not small.
 func (s *session) bind(inputs predict.Tensors) (*binding, error) {
 	made := &binding{outputs: s.shapes(inputs)}
 	most := int64(maxBound)

@@ -2,14 +2,14 @@ package onnx
 
 import "strings"
 
-// domains whose operations ONNX Runtime brings itself; anything else would need a custom
-// library, which could do whatever it likes.
+// domains are those whose operators ONNX Runtime contains. Any other would need a custom library, which
+// could do anything.
 var domains = []string{"ai.onnx", "ai.onnx.ml", microsoft}
 
 const microsoft = "com.microsoft"
 
-// contributed are the operations of com.microsoft that may be in a graph: those that ONNX Runtime
-// runs on a CPU. Of the others some open files: a compiled graph (EPContext), or a library's (Snpe).
+// contributed holds the operators of com.microsoft that a graph may have: those that ONNX Runtime runs on
+// a CPU. Some others open files: a compiled graph (EPContext), or a library's (Snpe).
 var contributed = func() map[string]bool {
 	out := map[string]bool{}
 	for _, name := range strings.Fields(`

@@ -2,12 +2,12 @@
 //
 //	m, err := predict.Load(ctx, "digits.forgo", onnx.Engine())
 //
-// The shared library is opened at run time. It is looked for, in this order, at the
-// [Library] option, in the environment variable FORGO_ONNXRUNTIME, beside the running
-// binary, in the onnxruntime wheel of the Python environment, and on the system.
+// The engine opens ONNX Runtime's shared library at run time. It looks, in this order, at the [Library]
+// option, in the environment variable FORGO_ONNXRUNTIME, beside the running binary, in the onnxruntime
+// wheel of the Python environment, and on the system.
 //
-// ONNX Runtime's telemetry is turned off before the library is opened, by setting
-// ORT_DISABLE_TELEMETRY in the process's environment.
+// It turns off ONNX Runtime's telemetry by setting ORT_DISABLE_TELEMETRY in the process's environment
+// before it opens the library.
 package onnx
 
 import (
@@ -24,14 +24,14 @@ import (
 	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
 )
 
-// Option changes how the engine is set up.
+// Option configures the engine.
 type Option func(*engine)
 
-// Library names the ONNX Runtime shared library. No other place is tried.
+// Library sets the path of ONNX Runtime's shared library. The engine tries no other place.
 func Library(path string) Option { return func(e *engine) { e.path = path } }
 
-// Engine returns the ONNX Runtime engine. Nothing is loaded until it is used. A process has
-// one ONNX Runtime: the first engine used decides which.
+// Engine returns the ONNX Runtime engine. It loads nothing until it is used. A process has one ONNX
+// Runtime: the first engine that is used decides which.
 func Engine(options ...Option) predict.Engine {
 	e := engine{}
 	for _, o := range options {
@@ -75,17 +75,17 @@ func (e engine) load() (engines.Library, *ort.Library, error) {
 	return lib, opened, nil
 }
 
-// MaxFile is how long an ONNX file may be: a protobuf message has at most 2 GiB.
+// MaxFile bounds an ONNX file in bytes: a protobuf message has at most 2 GiB.
 const MaxFile = 2 << 30
 
-// Check refuses what an [Engine] refuses of g before it loads anything: data outside the file,
-// operations that a model may not run, inputs and outputs that it lacks. It needs no ONNX Runtime.
+// Check returns the error with which an [Engine] refuses g before it loads anything: data outside the
+// file, operators that a graph may not have, or missing inputs and outputs. It needs no ONNX Runtime.
 func Check(g predict.Graph) error {
 	_, _, err := check(g)
 	return err
 }
 
-// check reads the graph that is meant, and refuses what must not be loaded.
+// check reads the graph, and refuses what must not be loaded.
 func check(g predict.Graph) (data []byte, info Info, err error) {
 	if data = g.Data; data == nil {
 		if data, err = regular.Read(g.Path, MaxFile); err != nil {

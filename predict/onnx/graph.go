@@ -10,7 +10,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Info is what can be read of an ONNX file without running it.
+// Info describes an ONNX file without running it.
 type Info struct {
 	Producer  string         `json:"producer,omitempty"`
 	IRVersion int64          `json:"ir_version"`
@@ -18,7 +18,7 @@ type Info struct {
 	Inputs    []tensor.Spec  `json:"inputs"` // initializers left out
 	Outputs   []tensor.Spec  `json:"outputs"`
 	Ops       map[string]int `json:"operations"` // operation type, with its domain unless it is the default, to count
-	// External lists the files, relative to the graph's folder, that hold weights.
+	// External lists the files that hold weights, relative to the graph's folder.
 	External []string `json:"external_data,omitempty"`
 
 	initializers map[string]bool
@@ -34,9 +34,9 @@ type Info struct {
 // operation is a type of node.
 type operation struct{ domain, name string }
 
-// Inspect reads the structure of an ONNX model: names, types, shapes and operations. Weights
-// are passed over, so the cost does not grow with them. The field numbers are those of
-// onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+// Inspect reads the names, types, shapes and operators of an ONNX model. It skips weights, so its cost
+// does not grow with them. The field numbers are those of onnx.proto
+// (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 func Inspect(model []byte) (Info, error) {
 	g := Info{Opsets: map[string]int{}, Ops: map[string]int{}, initializers: map[string]bool{}, dims: map[string][]string{}, kinds: map[string]string{}, used: map[operation]bool{}, functions: map[operation]bool{}}
 	sawGraph := false
@@ -89,11 +89,10 @@ func Inspect(model []byte) (Info, error) {
 	return g, nil
 }
 
-// maxNesting is more than honest graphs have inside each other; a message can nest as deep as
-// it is long.
+// maxNesting exceeds the nesting of honest graphs. A message can nest as deep as it is long.
 const maxNesting = 100
 
-// maxMessages is the same for messages: a graph is in an attribute of a node of a graph.
+// maxMessages is the same bound for messages: a graph is in an attribute of a node of a graph.
 const maxMessages = 3*maxNesting + 10
 
 func (g *Info) graph(b []byte, top bool) error {
@@ -186,7 +185,7 @@ func (g *Info) node(b []byte) error {
 	return err
 }
 
-// tensorName passes over a weight.
+// tensorName skips a weight and returns its name.
 func tensorName(b []byte) (name string, err error) {
 	err = wire.Fields(b, func(f wire.Field) error {
 		if f.Number == 8 {
@@ -197,7 +196,7 @@ func tensorName(b []byte) (name string, err error) {
 	return name, err
 }
 
-// valueInfo reads what an end of the graph is, and what its free dimensions are called.
+// valueInfo reads an input or output of the graph, and the names of its free dimensions.
 func valueInfo(b []byte) (s tensor.Spec, names []string, err error) {
 	err = wire.Fields(b, func(f wire.Field) error {
 		if f.Number == 1 {

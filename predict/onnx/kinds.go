@@ -1,6 +1,6 @@
 package onnx
 
-// Inputs and outputs that are no tensors.
+// Inputs and outputs that are not tensors.
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 )
 
-// kinds are the fields of TypeProto that are no dense tensor's.
+// kinds maps the fields of TypeProto to the kinds that are not dense tensors.
 var kinds = map[uint64]string{4: "sequence", 5: "map", 7: "opaque value", 8: "sparse tensor", 9: "optional value"}
 
-// kindOf returns what a ValueInfoProto is that is no tensor, or "".
+// kindOf returns the kind of a ValueInfoProto, or "" for a tensor.
 func kindOf(b []byte) (kind string, err error) {
 	err = wire.Fields(b, func(f wire.Field) error {
 		if f.Number != 2 {
@@ -27,7 +27,7 @@ func kindOf(b []byte) (kind string, err error) {
 	return kind, err
 }
 
-// tensors fails where an input, or an output that is meant, is no tensor. Other outputs are left alone.
+// tensors returns an error if an input or a chosen output is not a tensor. It ignores other outputs.
 func (g Info) tensors() error {
 	for _, in := range g.Inputs {
 		if kind := g.kinds[in.Name]; kind != "" {

@@ -14,10 +14,10 @@ import (
 // EnvLibrary is the environment variable that names the shared library.
 const EnvLibrary = "FORGO_ONNXRUNTIME"
 
-// envTelemetry turns ONNX Runtime's telemetry off, which otherwise sends a device id and run counts
-// to its maker and keeps a database of them in the user's cache. ONNX Runtime reads the variable when
-// it starts, so it must be in the C environment before the library is opened. os.Setenv puts it there
-// in every program that can open C's libraries.
+// envTelemetry turns off ONNX Runtime's telemetry, which otherwise sends a device id and run counts to its
+// maker and keeps a database of them in the user's cache. ONNX Runtime reads the variable when it starts,
+// so it must be in the C environment before the library is opened. os.Setenv puts it there in every
+// program that can open C libraries.
 const envTelemetry = "ORT_DISABLE_TELEMETRY"
 
 // find returns the first ONNX Runtime that loads and is new enough.

@@ -11,21 +11,21 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// OpenOption says what of an ONNX file is meant.
+// OpenOption chooses parts of an ONNX file.
 type OpenOption func(*predict.Opening)
 
-// Input names the graph's inputs. Optional: they are all needed anyway.
+// Input names the graph's inputs. Optional: a run needs all of them anyway.
 func Input(names ...string) OpenOption { return func(o *predict.Opening) { o.Inputs = names } }
 
 // Output names the outputs to compute. Optional: all of them.
 func Output(names ...string) OpenOption { return func(o *predict.Opening) { o.Outputs = names } }
 
-// Pictures has the graph take encoded pictures in place of rows.
+// Pictures makes the graph take encoded pictures instead of rows.
 func Pictures(p predict.Pictures) OpenOption {
 	return func(o *predict.Opening) { o.Pictures, o.PreparedBy = &p, Engine() }
 }
 
-// Open opens an ONNX file that came without a bundle.
+// Open opens an ONNX file without a bundle.
 //
 //	m, err := onnx.Open(ctx, "model.onnx", onnx.Output("probabilities"))
 func Open(ctx context.Context, path string, options ...OpenOption) (*predict.Bare, error) {
@@ -36,7 +36,7 @@ func Open(ctx context.Context, path string, options ...OpenOption) (*predict.Bar
 	return predict.Open(ctx, Engine(), opening)
 }
 
-// choose keeps the outputs that are meant.
+// choose keeps the chosen outputs.
 func (g *Info) choose(want predict.Graph) error {
 	if len(want.Tags) > 0 || want.Signature != "" {
 		return errors.New("tags and signatures are a SavedModel's; an ONNX graph has none")

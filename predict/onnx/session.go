@@ -21,27 +21,27 @@ type session struct {
 	inputs, outputs []tensor.Spec
 	dims            map[string][]string // what free dimensions are called, by input or output
 
-	// closing waits for runs: each holds the lock for reading.
+	// closing waits for runs. Each run holds the lock for reading.
 	closing sync.RWMutex
 	lib     *ort.Library
 	ort     *ort.Session // nil once closed
 	idle    bindings
 
-	// ownShapes is set where an output had another shape than the graph declares.
+	// ownShapes is set once an output has had another shape than the graph declares.
 	ownShapes atomic.Bool
 
-	// running counts the bytes of inputs of all large runs that have not ended.
+	// running counts the bytes of the inputs of all large runs under way.
 	running atomic.Int64
 }
 
-// ONNX Runtime keeps what runs allocate for later ones. A run with inputs of largeRun bytes, or one that
-// starts while others have crowded bytes, gives unused memory back when it ends. It costs such runs a few percent.
+// ONNX Runtime keeps the memory of a run for later ones. A run with inputs of largeRun bytes, or one that
+// starts while others have crowded bytes, returns unused memory when it ends. That costs it a few percent.
 const (
 	largeRun = 4 << 20
 	crowded  = 8 << 20
 )
 
-// maxPlaced is how many bytes of an output are set aside on the word of its shape.
+// maxPlaced bounds the memory of an output that is allocated by its declared shape, in bytes.
 const maxPlaced = 64 << 20
 
 func newSession(lib *ort.Library, data []byte, info Info, o predict.SessionOptions) (*session, error) {
@@ -66,7 +66,7 @@ func newSession(lib *ort.Library, data []byte, info Info, o predict.SessionOptio
 func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return slices.Clone(s.outputs) }
 
-// OutputShape takes sizes from inputs whose dimensions are called the same.
+// OutputShape takes sizes from inputs whose dimensions have the same names.
 func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
 	return onnxformat.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
 }
@@ -102,7 +102,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	return result, nil
 }
 
-// run takes memory of its own for outputs whose shapes the graph declares, which costs least.
+// run allocates outputs itself if the graph declares their shapes, which costs least.
 func (s *session) run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
 	if s.ownShapes.Load() {
 		return s.place(ctx, inputs, outputs, nil)
@@ -114,7 +114,7 @@ func (s *session) run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err == nil || ctx.Err() != nil {
 		return result, err
 	}
-	// It may have been the shapes; they matter no more if it was.
+	// The shapes may have been the cause. If so, they are not used again.
 	result, again := s.place(ctx, inputs, outputs, nil)
 	if again != nil {
 		return nil, err
@@ -123,8 +123,8 @@ func (s *session) run(ctx context.Context, inputs predict.Tensors, outputs []str
 	return result, nil
 }
 
-// shapes are those that the outputs are expected to have, nil for those that ONNX Runtime allocates. Into
-// an output that is an input as well it writes nothing.
+// shapes returns the expected shapes of the outputs, or nil for those that ONNX Runtime allocates. An
+// output that is also an input is not written to.
 func (s *session) shapes(inputs predict.Tensors) [][]int64 {
 	shapes := make([][]int64, len(s.outputs))
 	for i, spec := range s.outputs {
@@ -143,7 +143,7 @@ func (s *session) shapes(inputs predict.Tensors) [][]int64 {
 	return shapes
 }
 
-// place runs the graph on the callers' memory in place, into new memory for outputs whose shapes are given.
+// place runs the graph on the callers' memory, and into new memory for outputs with known shapes.
 func (s *session) place(ctx context.Context, inputs predict.Tensors, outputs []string, shapes [][]int64) (_ predict.Tensors, err error) {
 	var pinned runtime.Pinner
 	defer pinned.Unpin()
@@ -216,7 +216,7 @@ func (s *session) place(ctx context.Context, inputs predict.Tensors, outputs []s
 	return result, nil
 }
 
-// give makes a value of an input, which shares its memory where it can.
+// give makes a value of an input. It shares the input's memory if it can.
 func (s *session) give(pinned *runtime.Pinner, t tensor.Tensor) (ort.Value, error) {
 	if texts, ok := t.Data.([]string); ok {
 		return s.lib.Strings(t.Shape, texts)

@@ -9,15 +9,14 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 )
 
-// message is a type of message: its fields by number, with the types of those that are messages
-// in turn and nil for the others.
+// message is a message type: the types of its fields by number, or nil for fields that are not messages.
 type message struct {
 	name   string
 	fields map[protowire.Number]*message
 }
 
-// The messages of onnx.proto (https://github.com/onnx/onnx/blob/v1.23.2/onnx/onnx.proto). What
-// is not here may say where to find data, to a runtime that knows more of it.
+// The messages of onnx.proto (https://github.com/onnx/onnx/blob/v1.23.2/onnx/onnx.proto). Any other field
+// may tell a newer runtime where to find data.
 var (
 	modelProto     = &message{name: "ModelProto"}
 	graphProto     = &message{name: "GraphProto"}
@@ -77,8 +76,8 @@ func init() {
 	}).fields
 }
 
-// walk visits every message in a message. It notes where data lies outside the file, and the
-// first field that is not in onnx.proto.
+// walk visits every message in a message. It records data outside the file, and the first field that is
+// not in onnx.proto.
 func (g *Info) walk(m *message, b []byte, nesting int) error {
 	if nesting == 0 {
 		return errors.New("its messages are nested too deeply")

@@ -1,6 +1,7 @@
 package payload
 
-// Rows in NumPy's files: an array is the rows of the one input, an archive has an array for each.
+// Rows in NumPy's files. An array holds the rows of the only input; an archive holds one array for each
+// input.
 
 import (
 	"archive/zip"
@@ -12,18 +13,18 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// ZipMagic begins an .npz file, which is a zip archive.
+// ZipMagic is the start of an .npz file, which is a zip archive.
 const ZipMagic = "PK\x03\x04"
 
 const (
-	// maxDirectory bounds what is read to list an archive: a few bytes there take hundreds in memory.
+	// maxDirectory bounds an archive's directory. A few bytes of it take hundreds in memory.
 	maxDirectory = 1 << 20
-	// mostInflated is how many times its own length deflated data can become.
+	// mostInflated is the largest ratio that deflate achieves.
 	mostInflated = 1032
 	unnamed      = "arr_0" // what numpy.savez calls an array that is given no name
 )
 
-// Rows are the rows of arrays in a file that NumPy saved, a batch of each input.
+// Rows reads the rows of arrays in a file that NumPy saved.
 type Rows struct {
 	limits Limits
 	arrays []*array
@@ -31,8 +32,8 @@ type Rows struct {
 	next   int64
 }
 
-// NPY opens an array in a .npy file, which gives the rows of the one input. length is the file's; -1
-// where it is not known. Nothing of it is ever unpickled.
+// NPY opens an array in a .npy file, which holds the rows of the only input. length is the size of the
+// file in bytes, or -1 if unknown. NPY never unpickles.
 func (l Limits) NPY(in io.Reader, length int64, specs []tensor.Spec) (*Rows, error) {
 	if len(specs) != 1 {
 		return nil, fmt.Errorf("one array gives the rows of one input; the model takes %q: send an .npz file with an array for each", Inputs{Specs: specs}.names())
@@ -44,8 +45,8 @@ func (l Limits) NPY(in io.Reader, length int64, specs []tensor.Spec) (*Rows, err
 	return &Rows{limits: l, arrays: []*array{a}, rows: a.shape[0]}, nil
 }
 
-// NPZ opens the arrays in an .npz file, each of which has the name of its input; one that numpy.savez
-// had to name is the one input's.
+// NPZ opens the arrays in an .npz file of length bytes. Each has the name of its input. If there is only
+// one input, its array may have the name that numpy.savez gives by default.
 func (l Limits) NPZ(in io.ReaderAt, length int64, specs []tensor.Spec) (*Rows, error) {
 	if err := l.grow(maxDirectory); err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func (l Limits) member(f *zip.File, length int64, spec tensor.Spec) (*array, err
 	return l.openArray(in, min(length, 1<<40)*mostInflated, spec)
 }
 
-// reading bounds how much is read until it is free.
+// reading bounds the bytes that are read before they are freed.
 type reading struct {
 	io.ReaderAt
 	left int
@@ -114,10 +115,10 @@ func (r *reading) ReadAt(p []byte, at int64) (int, error) {
 	return r.ReaderAt.ReadAt(p, at)
 }
 
-// Len returns how many rows there are.
+// Len returns the number of rows.
 func (r *Rows) Len() int64 { return r.rows }
 
-// RowBytes returns how many bytes a row has in the file, of its longest input.
+// RowBytes returns the number of bytes that a row takes in the file, for the input with the longest rows.
 func (r *Rows) RowBytes() (most int64) {
 	for _, a := range r.arrays {
 		most = max(most, a.row)
@@ -125,7 +126,7 @@ func (r *Rows) RowBytes() (most int64) {
 	return most
 }
 
-// Next returns the next n rows, or as many as there are left, and io.EOF with none.
+// Next returns the next n rows, or those that are left. It returns io.EOF if none are.
 //
 //forgo:reader arrays
 func (r *Rows) Next(n int64) (tensor.Map, error) {

@@ -17,7 +17,7 @@ import (
 // Header says whether the first line of a CSV names its columns.
 type Header string
 
-// By default [IsHeader] tells it.
+// The default is to let [IsHeader] decide.
 const (
 	HeaderPresent Header = "present"
 	HeaderAbsent  Header = "absent"
@@ -25,8 +25,8 @@ const (
 
 var value = regexp.MustCompile(`^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NaN|-?Infinity|null|(?i:true|false))$`)
 
-// IsHeader reports whether a line of a CSV names columns: it has no cell with a number, a boolean, null
-// or NaN. Where the model has an input of such a name, the first line always is the header.
+// IsHeader reports whether a line of a CSV names columns: no cell is a number, a boolean, null or NaN. If
+// the model has an input of such a name, the first line always counts as the header.
 func IsHeader(line []string, specs []tensor.Spec) bool {
 	return valueNamed(specs) || !slices.ContainsFunc(line, isValue)
 }
@@ -37,10 +37,10 @@ func valueNamed(specs []tensor.Spec) bool {
 	return slices.ContainsFunc(specs, func(s tensor.Spec) bool { return isValue(s.Name) })
 }
 
-// Table reads a CSV into one batch of each input. A column is named as its input or, where the input's
-// row has several elements, NAME[0], NAME[1] and so on; their order is free. Without a header the
-// columns are the elements of the inputs in their order. A cell is read as JSON reads a value, strings
-// as they stand.
+// Table reads a CSV into one batch of each input. A column has the name of its input or, if the input's
+// row has several elements, NAME[0], NAME[1] and so on. Columns may be in any order. Without a header,
+// they are the elements of the inputs in order. A cell is read like a JSON value, except that strings have
+// no quotes.
 //
 //forgo:reader CSV
 func (l Limits) Table(text []byte, specs []tensor.Spec, header Header) (tensor.Map, error) {
@@ -90,7 +90,7 @@ func (l Limits) Table(text []byte, specs []tensor.Spec, header Header) (tensor.M
 	return out, nil
 }
 
-// column gathers the elements of one input.
+// column collects the elements of one input.
 type column interface {
 	size() int // elements in a row
 	name(element int) string
@@ -104,10 +104,10 @@ type place struct {
 	element int
 }
 
-// maxColumns bounds a table's columns, each of which takes memory for its name.
+// maxColumns bounds a table's columns, whose names take memory.
 const maxColumns = 1 << 18
 
-// whose says whose number of cells a line must have.
+// whose says what determines the number of cells in a line.
 func whose(h Header) string {
 	if h == HeaderAbsent {
 		return "the model's"
@@ -115,7 +115,7 @@ func whose(h Header) string {
 	return "the header's"
 }
 
-// header looks at the first line as [IsHeader] does.
+// header decides on the first line as [IsHeader] does.
 func (c *cells) header(specs []tensor.Spec) Header {
 	if valueNamed(specs) {
 		return HeaderPresent
@@ -132,7 +132,7 @@ func (c *cells) header(specs []tensor.Spec) Header {
 	return HeaderPresent
 }
 
-// inOrder are the places of the cells of a line without a header.
+// inOrder returns the places of the cells in a line without a header.
 func inOrder(columns []column) (order []place) {
 	for _, col := range columns {
 		for i := range col.size() {
@@ -142,7 +142,8 @@ func inOrder(columns []column) (order []place) {
 	return order
 }
 
-// Tabular reports whether a table can give inputs: each has columns of a known number, and of a type that CSV has.
+// Tabular reports whether a table can hold the inputs: each must have a fixed number of columns, and a
+// type that CSV can express.
 func Tabular(specs []tensor.Spec) bool {
 	total := int64(0)
 	for _, spec := range specs {
@@ -155,7 +156,7 @@ func Tabular(specs []tensor.Spec) bool {
 	return true
 }
 
-// tabular returns how many columns an input has, which are at most so many.
+// tabular returns the number of columns of an input. It fails above most.
 func tabular(spec tensor.Spec, most int64) (int64, error) {
 	n, err := tensor.Count(spec.Shape[min(1, len(spec.Shape)):])
 	if err != nil || spec.DType == tensor.Float16 || spec.DType == tensor.BFloat16 || n > most {
@@ -164,7 +165,7 @@ func tabular(spec tensor.Spec, most int64) (int64, error) {
 	return n, nil
 }
 
-// columnsOf makes a column of each input, and the place of each name.
+// columnsOf returns a column for each input, and the place for each name.
 func columnsOf(r *Reader, specs []tensor.Spec) ([]column, map[string]place, error) {
 	var columns []column
 	known := map[string]place{}
@@ -185,7 +186,7 @@ func columnsOf(r *Reader, specs []tensor.Spec) ([]column, map[string]place, erro
 	return columns, known, nil
 }
 
-// named reads the header, and returns the place of each cell of a line.
+// named reads the header and returns the place of each cell in a line.
 func named(c *cells, columns []column, known map[string]place) ([]place, error) {
 	if !c.next() {
 		return nil, errors.New("there is none")
@@ -219,7 +220,7 @@ func named(c *cells, columns []column, known map[string]place) ([]place, error) 
 	return order, nil
 }
 
-// listed names columns, the first of many.
+// listed names columns, but only the first of many.
 func listed(columns []column, n int) string {
 	const most = 20
 	var names []string
@@ -263,7 +264,7 @@ func columnOf(spec tensor.Spec, n int) column {
 	return &typed[string]{spec: spec, n: n, element: (*Reader).cellText}
 }
 
-// cellText is a cell as it stands.
+// cellText returns a cell as it is.
 func (r *Reader) cellText() (string, error) {
 	if !utf8.Valid(r.data) {
 		return "", fmt.Errorf("%s is not UTF-8", tensor.Quote(r.data))
@@ -331,15 +332,15 @@ func (c *typed[T]) tensor(rows int64) tensor.Tensor {
 	return tensor.Tensor{Shape: shape, Data: c.data}
 }
 
-// cells takes a text of CSV apart, as encoding/csv does, a cell at a time and without taking
-// memory for a line: a line may have as many cells as the text has commas.
+// cells splits a CSV text into cells as encoding/csv does, but one at a time and without memory for a
+// line, which may have as many cells as the text has commas.
 type cells struct {
 	data []byte
 	line int
 	buf  []byte // a cell with quotes in it
 }
 
-// next reports whether there is another line, and passes over those that are empty.
+// next reports whether there is another line, and skips empty ones.
 func (c *cells) next() bool {
 	for len(c.data) > 0 {
 		switch {
@@ -357,8 +358,7 @@ func (c *cells) next() bool {
 	return false
 }
 
-// cell returns the next cell of the line, in memory that later cells use again, and whether it
-// is the last.
+// cell returns the next cell of the line, and whether it is the last. Later calls reuse its memory.
 func (c *cells) cell() (cell []byte, last bool, err error) {
 	if len(c.data) == 0 || c.data[0] != '"' {
 		i := bytes.IndexAny(c.data, ",\n\"")

@@ -14,14 +14,14 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Tensor reads a value, or lists nested to any depth, as elements of dtype. The shape is
-// the nesting. elements is how many are expected, 0 where that is not known.
+// Tensor reads a value, or lists nested to any depth, as elements of dtype. The nesting gives the shape.
+// elements is the expected number, or 0 if unknown.
 func (r *Reader) Tensor(dtype tensor.DType, elements int64) (tensor.Tensor, error) {
 	return r.tensor(dtype, r.room(elements), nil)
 }
 
-// Input reads the value of a model's input: a batch of it, or one row, which becomes a batch of
-// one, unless the input is a scalar, which has no batches. Of lists that the input does not take no element is kept.
+// Input reads the value of a model's input: a batch, or one row, which becomes a batch of one. A scalar
+// input has no batch. Input keeps no element of lists that do not fit.
 func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 	shape := spec.Shape
 	if shape != nil && !batch {
@@ -47,7 +47,7 @@ func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 	return t, spec.Match(t)
 }
 
-// bytesOrText reads a string, or bytes that are none: {"b64": "…"}.
+// bytesOrText reads a string, or binary data as {"b64": "…"}.
 func bytesOrText(r *Reader) (string, error) {
 	switch r.Peek() {
 	case '"':
@@ -58,7 +58,7 @@ func bytesOrText(r *Reader) (string, error) {
 	return "", r.not("a string")
 }
 
-// expected is how many elements a shape has, 0 where a size is free.
+// expected returns the number of elements of a shape, or 0 if a size is free.
 func expected(shape []int64) int64 {
 	n := int64(1)
 	for _, d := range shape {
@@ -71,8 +71,8 @@ func expected(shape []int64) int64 {
 	return n
 }
 
-// room is how many elements memory is set aside for, of so many that are expected: an element
-// takes two bytes or more of the text, with its comma.
+// room returns the number of elements to allocate for at first. An element takes at least two bytes of the
+// text, with its comma.
 func (r *Reader) room(elements int64) int64 {
 	room := min(max(elements, 0), int64(len(r.data)-r.at)/2+1, int64(r.limits.Elements))
 	if room > 1024 {
@@ -83,7 +83,7 @@ func (r *Reader) room(elements int64) int64 {
 
 var comma = []byte{','}
 
-// tensor reads elements of dtype in lists nested as want says; nil is any nesting.
+// tensor reads elements of dtype in lists nested as want says. nil means any nesting.
 //
 //forgo:reader JSON
 func (r *Reader) tensor(dtype tensor.DType, room int64, want []int64) (tensor.Tensor, error) {
@@ -130,7 +130,7 @@ func (r *Reader) tensor(dtype tensor.DType, room int64, want []int64) (tensor.Te
 	return tensor.Tensor{}, fmt.Errorf("%s cannot be written as JSON; send it as binary data", dtype)
 }
 
-// not says of a well-formed value that it is of another kind than wanted.
+// not returns the error for a well-formed value of the wrong kind.
 func (r *Reader) not(kind string) error {
 	value, err := r.Raw()
 	if err != nil {
@@ -139,13 +139,13 @@ func (r *Reader) not(kind string) error {
 	return fmt.Errorf("%s is not %s", tensor.Cut(value), kind)
 }
 
-// errUnfit says that lists are nested otherwise than wanted; their shape is returned.
+// errUnfit means that lists are nested differently than expected. Their shape is returned.
 var errUnfit = errors.New("the lists are nested otherwise")
 
-// errRagged is wrapped by errors about lists that are no tensor.
+// errRagged is wrapped by errors about lists of unequal lengths.
 var errRagged = errors.New("the lists are ragged")
 
-// ragged says where lists stop being a tensor.
+// ragged returns an error that says where lists stop forming a tensor.
 func (l *lists[T]) ragged(depth int, what string, args ...any) error {
 	place := ""
 	for _, i := range l.path[:depth] {
@@ -154,8 +154,8 @@ func (l *lists[T]) ragged(depth int, what string, args ...any) error {
 	return fmt.Errorf("%w: %s %s", errRagged, cmp.Or(place, "the whole"), fmt.Sprintf(what, args...))
 }
 
-// Elements reads a value, or lists nested to any depth, each innermost value by element. room
-// is how many are expected.
+// Elements reads a value, or lists nested to any depth. It reads each innermost value with element. room
+// is the expected number.
 func Elements[T tensor.Element](r *Reader, room int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
 	return elements(r, r.room(room), nil, element)
 }
@@ -174,7 +174,7 @@ func elements[T tensor.Element](r *Reader, room int64, want []int64, element fun
 	return tensor.New(l.data, l.shape...)
 }
 
-// lists are what was read of a tensor so far.
+// lists is the part of a tensor that has been read.
 type lists[T tensor.Element] struct {
 	*Reader
 	element func(*Reader) (T, error)
@@ -186,10 +186,10 @@ type lists[T tensor.Element] struct {
 	unfit   bool    // it is nested otherwise: only its shape is wanted still
 }
 
-// overhead is what a tensor takes beside its elements.
+// overhead is the memory of a tensor apart from its elements.
 const overhead = 128
 
-// more sets memory aside for so many elements.
+// more reserves memory for more elements.
 func (l *lists[T]) more(room int) error {
 	var zero T
 	size := int(unsafe.Sizeof(zero))
@@ -289,7 +289,7 @@ func unsigned[T uint8 | uint16 | uint32 | uint64](token string) (T, error) {
 	return T(x), nil
 }
 
-// misfit says of a number that it is none of a type's.
+// misfit returns the error for a number that its type cannot hold.
 func misfit(token string, d tensor.DType) error {
 	token = tensor.Cut(token)
 	return tensor.Worded(func(name func(tensor.DType) string) string { return token + " does not fit " + name(d) })

@@ -1,6 +1,6 @@
 package payload
 
-// Numbers into floats.
+// Parsing of floats.
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// tens are the powers of ten that a number's digits after the point can stand for, all exact.
+// tens holds the powers of ten by which a number's fraction is scaled. All are exact.
 var tens = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
-// decimal takes a number of at most 15 digits without an exponent: its digits and the power of
-// ten that divides them are exact, so that one division gives the nearest float64. It takes
-// nothing where it returns false.
+// decimal reads a number of at most 15 digits without an exponent. Its digits and the power of ten that
+// divides them are exact, so one division gives the nearest float64. If it returns false, it has read
+// nothing.
 func (r *Reader) decimal() (x float64, ok bool) {
 	i := r.at
 	negative := i < len(r.data) && r.data[i] == '-'
@@ -60,7 +60,7 @@ func float64s(r *Reader) (float64, error) {
 	return parsed(r, float[float64])
 }
 
-// narrow reads 16-bit floats. As with the wider ones, a number that is too large is refused.
+// narrow reads 16-bit floats. As for wider ones, too large a number is an error.
 func narrow[T tensor.Float16Bits | tensor.BFloat16Bits](round func(float64) T, widen func(T) float64, dtype tensor.DType) func(*Reader) (T, error) {
 	return func(r *Reader) (T, error) {
 		x, err := float64s(r)
@@ -81,8 +81,8 @@ func float32s(r *Reader) (float32, error) {
 	}
 	at := r.at
 	x, ok := r.decimal()
-	// Rounded twice, a number ends elsewhere than rounded once only where the first rounding
-	// has put it halfway between two float32s.
+	// Double rounding differs from single rounding only if the first rounding ends halfway between two
+	// float32 values.
 	if ok && math.Float64bits(x)&(1<<29-1) != 1<<28 {
 		return float32(x), nil
 	}

@@ -17,17 +17,17 @@ type File struct {
 	Data []byte
 }
 
-// ErrForm is wrapped by errors about what a form holds; others are those of its reader.
+// ErrForm is wrapped by errors in a form's content. Other errors come from its reader.
 var ErrForm = errors.New("bad form")
 
 type formError struct{ error }
 
 func (formError) Is(target error) bool { return target == ErrForm }
 
-// partOverhead is what a part of a form takes beside its data.
+// partOverhead is the memory of a part apart from its data.
 const partOverhead = 2 << 10
 
-// Form reads the files of a form, most at the most.
+// Form reads the files of a form, at most most of them.
 //
 //forgo:reader forms
 func (l Limits) Form(body io.Reader, boundary string, most int) ([]File, error) {
@@ -70,7 +70,7 @@ func (l Limits) Form(body io.Reader, boundary string, most int) ([]File, error) 
 	return files, nil
 }
 
-// readPart reads a part, asking for memory before it grows.
+// readPart reads a part, and calls grow before it allocates memory.
 func readPart(part io.Reader, grow func(int64) error) ([]byte, error) {
 	data := []byte{}
 	for {

@@ -17,14 +17,14 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// NPYMagic begins a .npy file.
+// NPYMagic is the start of a .npy file.
 const NPYMagic = "\x93NUMPY"
 
 const (
 	longestHeader = 1 << 16
-	// maxArray bounds an array that must be held whole though no length of its file vouches for it.
+	// maxArray bounds an array that is held whole when the length of its file is unknown.
 	maxArray = 1 << 30
-	// mostEmpty bounds elements, and rows, that no byte of the file stands for.
+	// mostEmpty bounds elements and rows that take no bytes of the file.
 	mostEmpty = 1 << 16
 )
 
@@ -34,14 +34,14 @@ var (
 	npyDescr  = regexp.MustCompile(`^'([<>|=]?)([a-zA-Z])(\d+)'$`)
 )
 
-// npyTypes are the element types, by NumPy's kind and size.
+// npyTypes maps NumPy's kinds and sizes to element types.
 var npyTypes = map[string]tensor.DType{
 	"b1": tensor.Bool, "i1": tensor.Int8, "i2": tensor.Int16, "i4": tensor.Int32, "i8": tensor.Int64,
 	"u1": tensor.Uint8, "u2": tensor.Uint16, "u4": tensor.Uint32, "u8": tensor.Uint64,
 	"f2": tensor.Float16, "f4": tensor.Float32, "f8": tensor.Float64,
 }
 
-// array is a .npy file that is read some rows at a time.
+// array is a .npy file that is read a few rows at a time.
 type array struct {
 	spec  tensor.Spec // of the input that it gives
 	in    io.Reader
@@ -53,8 +53,7 @@ type array struct {
 	row   int64   // bytes of a row
 }
 
-// openArray reads the header of a .npy file. length is how many bytes its data can have at most, -1
-// where that is not known.
+// openArray reads the header of a .npy file. length bounds its data in bytes, or is -1 if unknown.
 func (l Limits) openArray(in io.Reader, length int64, spec tensor.Spec) (*array, error) {
 	a := &array{spec: spec, in: in}
 	fortran, err := a.header()
@@ -139,7 +138,7 @@ func (a *array) header() (fortran bool, err error) {
 	return fortran, a.typed(descr[1], descr[2], descr[3])
 }
 
-// typed takes the element type apart: its byte order, its kind and its size.
+// typed parses the element type: byte order, kind and size.
 func (a *array) typed(order, kind, size string) error {
 	a.big = order == ">"
 	if dtype, ok := npyTypes[kind+size]; ok {
@@ -157,7 +156,7 @@ func (a *array) typed(order, kind, size string) error {
 	return nil
 }
 
-// reorder reads all of an array whose first size changes fastest, and puts row after row.
+// reorder reads a whole array in column-major order and puts it into row-major order.
 func (a *array) reorder(l Limits) error {
 	rows := a.shape[0]
 	if a.row > 0 && rows > maxArray/a.row {
@@ -192,7 +191,7 @@ func (a *array) reorder(l Limits) error {
 	return l.grow(-rows * a.row)
 }
 
-// read returns the next n rows, which there are, as the file has them.
+// read returns the next n rows as the file has them. They must exist.
 func (a *array) read(l Limits, from, n int64) (tensor.Tensor, error) {
 	if err := l.grow(n * a.row); err != nil {
 		return tensor.Tensor{}, err
@@ -217,10 +216,10 @@ func (a *array) read(l Limits, from, n int64) (tensor.Tensor, error) {
 	return tensor.FromBytes(a.dtype, raw, shape...)
 }
 
-// textHead is what a string takes beside its bytes.
+// textHead is the memory of a string apart from its bytes.
 const textHead = 16
 
-// texts reads strings of fixed room, UTF-32 or bytes, filled up with zeros.
+// texts reads strings of fixed length, in UTF-32 or bytes, padded with zeros.
 func (a *array) texts(l Limits, raw []byte, shape []int64) (tensor.Tensor, error) {
 	n, err := tensor.Count(shape)
 	if err != nil {
@@ -259,7 +258,7 @@ func (a *array) decode(item []byte) (string, bool) {
 	return strings.TrimRight(b.String(), "\x00"), true
 }
 
-// convert makes elements of the input's type of an array's, by the rules of numbers in JSON.
+// convert converts an array's elements to the input's type, by the rules for numbers in JSON.
 func (a *array) convert(l Limits, t tensor.Tensor) (tensor.Tensor, error) {
 	if t.DType() == a.spec.DType || a.spec.DType == "" {
 		return t, a.spec.Match(t)
@@ -299,7 +298,7 @@ func (a *array) convert(l Limits, t tensor.Tensor) (tensor.Tensor, error) {
 	return made, a.spec.Match(made)
 }
 
-// convertedAtOnce is how many elements are written as text at once.
+// convertedAtOnce is the number of elements that are written as text at once.
 const convertedAtOnce = 1 << 12
 
 func (l Limits) grow(bytes int64) error {

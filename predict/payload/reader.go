@@ -1,10 +1,10 @@
-// Package payload reads what clients send: JSON requests and rows, CSV tables and the files of
-// forms. The library, the replay at load and every protocol of the server read through it, so
-// that there is one rule for each value; spec/rows.md states them.
+// Package payload reads what clients send: JSON requests and rows, CSV tables and the files of forms. The
+// library, the replay at load and every protocol of the server use it, so that each value has one rule.
+// spec/rows.md states the rules.
 //
-// JSON is read without reflection, lists of numbers straight into typed slices. Beyond what
-// encoding/json takes, a float may be null or the bare word NaN, Infinity or -Infinity. An
-// object that has a key twice is refused. package tensor writes.
+// It reads JSON without reflection, and lists of numbers directly into typed slices. Unlike encoding/json,
+// it accepts null and the bare words NaN, Infinity and -Infinity as floats, and refuses an object with a
+// repeated key. Package tensor writes.
 package payload
 
 import (
@@ -21,32 +21,32 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Limits bound what a reader takes; what is beyond them is an error. The zero value is useful.
+// Limits bound what a reader accepts. Exceeding them is an error. The zero value is useful.
 type Limits struct {
-	// Depth of lists and objects in each other: no text can exhaust the stack. Optional: 64.
+	// Depth bounds the nesting of lists and objects, so that no text exhausts the stack. Optional: 64.
 	Depth int
-	// Elements of all tensors together. Optional: as many as the text holds.
+	// Elements bounds the elements of all tensors together. Optional: no bound but the text.
 	Elements int
-	// Memory is asked before bytes are taken for what is read. Optional: they are taken unasked.
+	// Memory is asked before the reader allocates memory. Optional: it allocates without asking.
 	Memory Memory
 }
 
-// Memory is what reading takes memory from.
+// Memory is a source of memory for readers.
 type Memory interface {
-	// Grow reserves bytes before they are taken, and gives negative ones back. Its error ends the
-	// reading.
+	// Grow reserves bytes before they are used. A negative number returns them. An error ends the reading.
 	Grow(bytes int64) error
 }
 
-// What one request may hold, whatever its length.
+// Bounds on one request, whatever its length.
 const (
-	// MaxFields bounds the keys of one object.
+	// MaxFields bounds the number of keys of one object.
 	MaxFields = 1 << 16
-	// maxName bounds a key's length in bytes.
+	// maxName bounds the length of a key in bytes.
 	maxName = 1 << 10
 )
 
-// Reader reads one JSON text from its start to its end. Each method takes the next value.
+// Reader reads one JSON text from start to end. Each method reads the next value. A Reader is not safe for
+// concurrent use.
 type Reader struct {
 	data     []byte
 	at       int
@@ -57,11 +57,10 @@ type Reader struct {
 	limits   Limits
 }
 
-// New returns a reader of data, which must not change while it is read, within the default
-// limits.
+// New returns a reader of data with the default limits. data must not change while it is read.
 func New(data []byte) *Reader { return Limits{}.New(data) }
 
-// New returns a reader of data, which must not change while it is read.
+// New returns a reader of data within the limits. data must not change while it is read.
 func (l Limits) New(data []byte) *Reader {
 	if l.Depth <= 0 {
 		l.Depth = 64
@@ -72,19 +71,18 @@ func (l Limits) New(data []byte) *Reader {
 	return &Reader{data: data, limits: l}
 }
 
-// Again returns a reader of a part of the text that was taken raw, under what is left of the
-// same limits.
+// Again returns a reader of a part of the text that Raw returned. It shares what is left of the limits.
 func (r *Reader) Again(part []byte) *Reader {
 	return &Reader{data: part, depth: r.depth, elements: r.elements, limits: r.limits}
 }
 
-// Grow asks for memory that somebody else takes for what is read.
+// Grow reserves memory for a caller that allocates for what it reads.
 func (r *Reader) Grow(bytes int64) error { return r.grow(int(bytes)) }
 
-// askEvery is how many bytes are taken before memory is asked for.
+// askEvery is the number of bytes that the reader allocates between two calls of Memory.
 const askEvery = 4 << 10
 
-// grow asks for memory.
+// grow reserves memory.
 func (r *Reader) grow(bytes int) error {
 	if r.limits.Memory == nil {
 		return nil
@@ -102,7 +100,7 @@ func (r *Reader) fail(format string, args ...any) error {
 	return fmt.Errorf("not JSON at byte %d: %s", r.at, fmt.Sprintf(format, args...))
 }
 
-// Peek returns the first byte of the next value or sign, 0 at the end.
+// Peek returns the first byte of the next value or sign, or 0 at the end.
 func (r *Reader) Peek() byte {
 	for ; r.at < len(r.data); r.at++ {
 		switch c := r.data[r.at]; c {
@@ -114,7 +112,7 @@ func (r *Reader) Peek() byte {
 	return 0
 }
 
-// PeekInto returns the first byte within the list that is next; 0 where there is none.
+// PeekInto returns the first byte inside the next list, or 0 if a list is not next.
 func (r *Reader) PeekInto() byte {
 	if r.Peek() != '[' {
 		return 0
@@ -123,7 +121,7 @@ func (r *Reader) PeekInto() byte {
 	return inner.Peek()
 }
 
-// Lists returns how many lists in each other the next value begins with.
+// Lists returns the number of nested lists that the next value begins with.
 func (r *Reader) Lists() int {
 	inner := Reader{data: r.data, at: r.at}
 	n := 0
@@ -141,7 +139,7 @@ func (r *Reader) Whole() bool {
 	return err == nil && !bytes.ContainsAny(value, ".eEaIl") // NaN, Infinity, null and true are none
 }
 
-// End fails unless only white space is left.
+// End returns an error unless only white space is left.
 func (r *Reader) End() error {
 	if r.Peek() != 0 || r.at < len(r.data) {
 		return fmt.Errorf("there is more than one JSON value: byte %d follows the first", r.at)
@@ -167,7 +165,7 @@ func (r *Reader) unexpected(want string) error {
 	return r.fail("%s, got %q", want, r.data[r.at])
 }
 
-// kind says what the next value is; "" where it is none.
+// kind returns the kind of the next value, or "" if there is none.
 func (r *Reader) kind() string {
 	peek := *r
 	switch c := r.data[r.at]; {
@@ -195,8 +193,8 @@ func (r *Reader) enter() error {
 	return nil
 }
 
-// Object reads an object; field must read the value of each name. A name that is there twice
-// is an error.
+// Object reads an object. It calls field for each name, and field must read the value. A repeated name is
+// an error.
 func (r *Reader) Object(field func(name string) error) error {
 	var seen names
 	return r.object(func() error {
@@ -214,7 +212,7 @@ func (r *Reader) Object(field func(name string) error) error {
 	})
 }
 
-// object reads an object; pair must read each name and its value.
+// object reads an object. pair must read each name and its value.
 func (r *Reader) object(pair func() error) error {
 	if r.Peek() != '{' {
 		return r.unexpected("want an object")
@@ -238,7 +236,7 @@ func (r *Reader) object(pair func() error) error {
 	return r.expect('}')
 }
 
-// names are the keys of an object so far.
+// names holds the keys of an object that have been read.
 type names struct {
 	few  [8]string
 	n    int
@@ -275,7 +273,7 @@ func (s *names) add(r *Reader, name string) error {
 	return nil
 }
 
-// Name reads a string that names something: of at most 1024 bytes.
+// Name reads a string of at most 1024 bytes that is a name.
 func (r *Reader) Name() (string, error) {
 	start := r.at
 	token, plain, err := r.quoted()
@@ -289,7 +287,7 @@ func (r *Reader) Name() (string, error) {
 	return r.unquote(token, plain)
 }
 
-// List reads a list; item must read the value of each index.
+// List reads a list. It calls item for each index, and item must read the value.
 func (r *Reader) List(item func(i int) error) error {
 	if r.Peek() != '[' {
 		return r.unexpected("want a list")
@@ -313,7 +311,7 @@ func (r *Reader) List(item func(i int) error) error {
 	return r.expect(']')
 }
 
-// Null takes the word null and reports whether it was next.
+// Null reads the word null and reports whether it was next.
 func (r *Reader) Null() bool {
 	return r.Peek() == 'n' && r.word("null")
 }
@@ -365,7 +363,7 @@ func (r *Reader) unquote(token []byte, plain bool) (string, error) {
 	return s, nil
 }
 
-// half returns the first escape of a surrogate that is not one of a pair.
+// half returns the first escape of a surrogate without its pair.
 func half(token []byte) string {
 	for i := 0; i+5 < len(token); i++ {
 		if token[i] != '\\' {
@@ -393,7 +391,7 @@ func isPair(first rune, hex []byte) bool {
 	return utf16.DecodeRune(first, rune(second)) != utf8.RuneError
 }
 
-// quoted takes a string with its quotes; plain means that it stands for itself.
+// quoted reads a string with its quotes. plain says that it has no escapes.
 func (r *Reader) quoted() (token []byte, plain bool, err error) {
 	if r.Peek() != '"' {
 		return nil, false, r.unexpected("want a string")
@@ -424,7 +422,7 @@ func (r *Reader) quoted() (token []byte, plain bool, err error) {
 	return nil, false, r.fail("a string is not closed")
 }
 
-// escapes checks those of a string that is passed over.
+// escapes checks the escapes of a string that is skipped.
 func (r *Reader) escapes(token []byte) error {
 	for i := 1; i < len(token)-1; i++ {
 		if token[i] != '\\' {
@@ -457,7 +455,7 @@ func (r *Reader) Int() (int64, error) {
 	return signed[int64](token)
 }
 
-// number takes a number, or NaN or an infinity, as it is written.
+// number reads a number, NaN or an infinity as written.
 func (r *Reader) number() (string, error) {
 	if r.Peek() == 0 {
 		return "", r.unexpected("want a number")
@@ -506,7 +504,7 @@ func digits(data []byte, i int) int {
 
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// Raw takes the next value, whatever it is, and returns it as it is written.
+// Raw reads the next value of any kind and returns it as written.
 func (r *Reader) Raw() ([]byte, error) {
 	c := r.Peek()
 	start := r.at

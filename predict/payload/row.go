@@ -11,15 +11,15 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Picture is what clients call the encoded picture of a model that takes one, whatever the
-// name of the input that it becomes.
+// Picture is the name under which clients send a model's encoded picture, whatever the name of the input
+// that it becomes.
 const Picture = "image"
 
-// Inputs are what a row gives.
+// Inputs describes the contents of a row.
 type Inputs struct {
-	// Specs are the inputs that are given as values.
+	// Specs are the inputs that a row gives as values.
 	Specs []tensor.Spec
-	// Picture says that an encoded picture is given beside them, by the name [Picture].
+	// Picture says that a row also gives an encoded picture, under the name [Picture].
 	Picture bool
 }
 
@@ -34,12 +34,12 @@ func (in Inputs) names() []string {
 	return list[:min(len(list), 20)]
 }
 
-// Row reads one row: an object of input names to values or, where there is one input and no
-// picture, its bare value. Each tensor has a batch of one. The picture is given as
+// Row reads one row: an object from input names to values or, for a single input without a picture, the
+// bare value. Each tensor has a batch of one. The picture is
 //
 //	{"image": {"b64": "…"}, "NAME": value, …}
 //
-// and returned as the bytes of its file. Of a model that takes nothing else, {"b64": "…"} is a row, too.
+// and Row returns its file's bytes. If the model takes only a picture, {"b64": "…"} is a row, too.
 func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 	if r.Peek() != '{' {
 		if in.Picture {
@@ -97,7 +97,7 @@ func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 	return values, picture, nil
 }
 
-// ParseRow reads a text that is one row, within the default limits.
+// ParseRow reads a text that is one row, with the default limits.
 func ParseRow(text []byte, in Inputs) (values tensor.Map, picture []byte, err error) {
 	r := New(text)
 	if values, picture, err = r.Row(in); err == nil {
@@ -117,7 +117,7 @@ func (r *Reader) input(spec tensor.Spec) (tensor.Tensor, error) {
 	return t, nil
 }
 
-// Deep returns how many lists begin where the next value does: the depth of its first element.
+// Deep returns the number of lists that start where the next value does: the depth of its first element.
 func (r *Reader) Deep() int {
 	inner := Reader{data: r.data, at: r.at}
 	n := 0
@@ -129,10 +129,10 @@ func (r *Reader) Deep() int {
 
 var errNoBase64 = errors.New(`bytes are given as {"b64": "..."}`)
 
-// errFile is about a picture that is named and not sent. The command line's rows name files.
+// errFile is the error for a picture that is named but not sent. Rows on the command line may name files.
 var errFile = fmt.Errorf("a server opens no files: %w", errNoBase64)
 
-// Base64 reads {"b64": "…"} and returns the bytes that it stands for, in memory of their own.
+// Base64 reads {"b64": "…"} and returns the decoded bytes in memory of their own.
 func (r *Reader) Base64() (string, error) {
 	if r.Peek() != '{' {
 		return "", errNoBase64
@@ -157,8 +157,7 @@ func (r *Reader) Base64() (string, error) {
 	return out, err
 }
 
-// Base64Text reads a string of base64 and returns the bytes that it stands for, in memory of
-// their own.
+// Base64Text reads a base64 string and returns the decoded bytes in memory of their own.
 //
 //forgo:reader base64
 func (r *Reader) Base64Text() (string, error) {

@@ -1,15 +1,15 @@
 package pixels
 
-// Alpha says what becomes of transparent pixels.
+// Alpha says how to treat transparent pixels.
 type Alpha string
 
 const (
 	// AlphaRefused refuses pictures with a pixel that isn't opaque.
 	AlphaRefused Alpha = ""
-	// AlphaDropped takes each pixel's colour and forgets its alpha, as Pillow's convert("RGB") does,
-	// and with it Keras and torchvision.
+	// AlphaDropped keeps each pixel's colour and ignores its alpha, like Pillow's convert("RGB"), which
+	// Keras and torchvision use.
 	AlphaDropped Alpha = "drop"
-	// AlphaWhite and AlphaBlack lay the picture over a white or black ground.
+	// AlphaWhite and AlphaBlack blend the picture with a white or black background.
 	AlphaWhite Alpha = "white"
 	AlphaBlack Alpha = "black"
 )

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// bmpFile is what the header of a BMP says. src/forgo/_bmp.py reads it by the same rules.
+// bmpFile is the header of a BMP. src/forgo/_bmp.py reads it by the same rules.
 type bmpFile struct {
 	width, height int
 	topDown       bool
@@ -20,7 +20,7 @@ type bmpFile struct {
 
 const truncatedBMP = "it is a truncated BMP"
 
-// bmpMasks are those that 32 bits a pixel may have.
+// bmpMasks are the masks that a 32-bit pixel may have.
 var bmpMasks = [][4]uint32{
 	{0xff0000, 0xff00, 0xff, 0},
 	{0xff000000, 0xff0000, 0xff00, 0},
@@ -173,13 +173,13 @@ func (f *bmpFile) pixel(row []byte, x int) (r, g, b, a byte) {
 	return p[0], p[1], p[2], 255
 }
 
-// spread brings the bits of a mask to 0 to 255, rounded down.
+// spread scales the bits of a mask to 0 to 255, rounded down.
 func spread(v, mask uint32) byte {
 	low := mask & -mask
 	return byte(v & mask / low * 255 / (mask / low))
 }
 
-// decodeRuns decodes rows that are coded in runs. What they leave has index 0.
+// decodeRuns decodes run-length encoded rows. Skipped pixels have index 0.
 func (f *bmpFile) decodeRuns(ctx context.Context, pix []byte) error {
 	for i := range f.width * f.height {
 		copy(pix[3*i:], f.palette[0][:])
@@ -189,7 +189,7 @@ func (f *bmpFile) decodeRuns(ctx context.Context, pix []byte) error {
 		copy(pix[3*((f.height-1-y)*f.width+x):], f.palette[index][:])
 		x++
 	}
-	// index is the i-th of those in packed bytes, or of one that is repeated.
+	// index returns the i-th index in packed bytes, or a repeated one.
 	index := func(b byte, i int) byte {
 		if f.bits == 8 {
 			return b

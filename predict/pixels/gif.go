@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// gifFile is what a GIF says up to its first frame. src/forgo/_gif.py reads it by the same rules.
+// gifFile is a GIF up to its first frame. src/forgo/_gif.py reads it by the same rules.
 type gifFile struct {
 	width, height int // of the screen, or what the frame reaches beyond it
 	frame         struct{ x, y, width, height int }
@@ -92,7 +92,7 @@ func parseGIF(data []byte) (*gifFile, error) {
 	}
 }
 
-// colours reads a palette where flags say that there is one. An index past it is black.
+// colours reads a palette if flags announce one. An index beyond it is black.
 func (f *gifFile) colours(data []byte, at *int, flags byte) bool {
 	if flags&0x80 == 0 {
 		return true
@@ -179,8 +179,7 @@ func (f *gifFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	return RGB{}, refuse(damagedPixels)
 }
 
-// strings hands out the strings of indices that the codes stand for, up to the end code or to what is
-// damaged.
+// strings yields the strings of indices that the codes stand for, up to the end code or to damaged data.
 func (f *gifFile) strings(yield func([]byte) bool) {
 	const most = 4096
 	var (

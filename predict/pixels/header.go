@@ -8,8 +8,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/pixels/webp"
 )
 
-// header is what is read of a picture before any decoding. src/forgo/_picture.py reads the
-// same bytes by the same rules; conformance/pictures.json holds both to it.
+// header is the part of a picture that is read before decoding. src/forgo/_picture.py reads the same bytes
+// by the same rules; conformance/pictures.json tests both.
 type header struct {
 	media         string
 	width, height int
@@ -22,7 +22,7 @@ type header struct {
 	webp          *webp.File
 }
 
-// memory is at most what decoding takes beside the file, of so many bytes.
+// memory bounds the memory that decoding takes apart from a file of the given size.
 func (h header) memory(file int64) int64 {
 	picture := 3 * int64(h.width) * int64(h.height)
 	n := picture + 8*int64(h.width)*4 + 128<<10 // of a PNG two rows of up to eight bytes a pixel, and the inflater
@@ -95,8 +95,8 @@ func readPNGHeader(data []byte) (header, error) {
 	return header{media: PNG, width: f.width, height: f.height, orientation: exifOrientation(f.exif), png: f}, nil
 }
 
-// exifOrientation finds tag 0x0112 in the first directory of a TIFF block. Whatever is not
-// one SHORT from 1 to 8 there counts as upright.
+// exifOrientation finds tag 0x0112 in the first directory of a TIFF block. Anything but one SHORT from 1
+// to 8 counts as upright.
 func exifOrientation(tiff []byte) int {
 	if len(tiff) < 8 {
 		return 1

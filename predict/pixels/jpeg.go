@@ -7,8 +7,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/pixels/jpeg"
 )
 
-// decodeInGo decodes a JPEG whose header was read. A build with libjpeg-turbo has it too: it judges
-// what libjpeg-turbo complains of.
+// decodeInGo decodes a JPEG after its header. A build with libjpeg-turbo also uses it, for files that
+// libjpeg-turbo rejects.
 func decodeInGo(ctx context.Context, h header) (RGB, error) {
 	pix := takePix(3 * h.width * h.height)
 	err := h.jpeg.DecodeTo(ctx, pix)

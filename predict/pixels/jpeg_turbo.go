@@ -29,17 +29,18 @@ import (
 
 const jpegDecoder = "libjpeg-turbo"
 
-// usualScans bounds what libjpeg-turbo decodes, which cannot be stopped: encoders write about ten.
+// usualScans bounds the scans that libjpeg-turbo decodes, since it cannot be interrupted. Encoders write
+// about ten.
 const usualScans = 20
 
-// canonicals are files as libjpeg-turbo gets them, whose memory is used again.
+// canonicals holds memory for files as libjpeg-turbo gets them.
 var canonicals = sync.Pool{New: func() any { return new([]byte) }}
 
-// keptFile bounds what is kept for the next picture.
+// keptFile bounds the memory that is kept for the next picture.
 const keptFile = 1 << 20
 
-// decodeJPEG decodes with libjpeg-turbo what is sound and of the kinds that all its versions decode
-// to the same pixels. Where it complains, the decoder in Go decides.
+// decodeJPEG decodes files with libjpeg-turbo if they are sound and of a kind that all its versions decode
+// to the same pixels. The decoder in Go handles the others.
 func decodeJPEG(ctx context.Context, h header) (RGB, error) {
 	if h.jpeg.Components == 4 || h.jpeg.Scans() > usualScans {
 		return decodeInGo(ctx, h)

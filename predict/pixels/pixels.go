@@ -1,8 +1,8 @@
-// Package pixels turns encoded pictures into the same pixels that training saw.
+// Package pixels decodes pictures to exactly the pixels that training saw.
 //
-// [Decode] follows the rules of spec/pictures.md to the letter: what they do not cover is
-// refused, never guessed. JPEG decodes in Go alone; built with the tag turbojpeg, sound files go
-// through libjpeg-turbo, to the same pixels: faster if they are progressive or the processor has no AVX2.
+// [Decode] follows the rules of spec/pictures.md and refuses what they do not cover. It decodes JPEG in
+// Go. A build with the tag turbojpeg decodes sound files with libjpeg-turbo, to the same pixels, which is
+// faster for progressive files or without AVX2.
 package pixels
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/pixels/webp"
 )
 
-// MaxPixels is the largest width times height that is decoded: Pillow's own limit.
+// MaxPixels is the largest width times height that Decode accepts, Pillow's own limit.
 const MaxPixels = 89_478_485
 
 // Media types that Decode accepts.
@@ -27,8 +27,7 @@ const (
 	WebP = "image/webp"
 )
 
-// Formats are the kinds of files that Decode takes: each with its name, media type and the endings that files
-// of it have.
+// Formats lists the file formats that Decode accepts, with their names, media types and file extensions.
 var Formats = []Format{
 	{"JPEG", JPEG, []string{".jpg", ".jpeg"}},
 	{"PNG", PNG, []string{".png"}},
@@ -38,34 +37,35 @@ var Formats = []Format{
 	{"WebP", WebP, []string{".webp"}},
 }
 
-// Format is a kind of picture file.
+// Format is a file format of pictures.
 type Format struct {
 	Name, Media string
 	Endings     []string // with their dots, in lower case
 }
 
-// ErrPicture is wrapped by every error that is the picture's fault.
+// ErrPicture is wrapped by every error in the picture itself.
 var ErrPicture = errors.New("picture refused")
 
-// RGB is a decoded, upright picture: three bytes a pixel, row after row from the top.
+// RGB is a decoded, upright picture: three bytes for each pixel, in rows from the top.
 type RGB struct {
 	Width, Height int
 	Pix           []byte // len is 3*Width*Height
 }
 
-// Recycle lets a later Decode have the memory of the picture, which nobody may use any more. Optional.
+// Recycle returns the picture's memory for use by a later Decode. The caller must not use the picture
+// afterwards. Optional.
 func (p RGB) Recycle() {
 	if cap(p.Pix) <= keptPix {
 		pixes.Put(&p.Pix)
 	}
 }
 
-// keptPix bounds what is kept for later pictures.
+// keptPix bounds the memory that is kept for later pictures.
 const keptPix = 8 << 20
 
 var pixes sync.Pool // of *[]byte
 
-// takePix returns memory for a picture, which holds whatever it held before.
+// takePix returns memory for a picture. It may hold old data.
 func takePix(n int) []byte {
 	if kept, _ := pixes.Get().(*[]byte); kept != nil && cap(*kept) >= n {
 		return (*kept)[:n]
@@ -73,22 +73,22 @@ func takePix(n int) []byte {
 	return make([]byte, n)
 }
 
-// Options say what Decode takes. The zero value is useful.
+// Options configure Decode. The zero value is useful.
 type Options struct {
-	// Accept lists the media types allowed. Optional: all.
+	// Accept lists the allowed media types. Optional: all.
 	Accept []string
-	// MaxPixels bounds width times height further than the constant does. Optional: not at all.
+	// MaxPixels bounds width times height below the constant MaxPixels. Optional: only the constant does.
 	MaxPixels int
-	// Reserve is told how many bytes decoding takes at most, beside the file, before it takes them, and the
-	// picture's size as it is stored. Its error ends the decoding, and Decode returns it. It is called again, with
-	// the bytes that come on top, for a lossless WebP with unusually many codes. Optional.
+	// Reserve is called before decoding with the most memory that it takes, in bytes and without the file,
+	// and with the picture's stored size. Decode calls it again with the additional bytes for a lossless
+	// WebP with unusually many codes. If Reserve fails, Decode returns its error. Optional.
 	Reserve func(bytes int64, width, height int) error
-	// Alpha is what becomes of transparent pixels. Optional: pictures that have any are refused.
+	// Alpha says how to treat transparent pixels. Optional: pictures with any are refused.
 	Alpha Alpha
 }
 
-// Decode decodes one picture and applies its EXIF orientation. Errors wrap [ErrPicture] where
-// the picture is at fault, or ctx's error where ctx ended first. Safe for concurrent use.
+// Decode decodes one picture and applies its EXIF orientation. The error wraps [ErrPicture] if the picture
+// is at fault, and ctx.Err() if ctx ends first. Decode is safe for concurrent use.
 func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	if err := ctx.Err(); err != nil {
 		return RGB{}, err
@@ -133,7 +133,7 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 	return turned, nil
 }
 
-// Decoder names the JPEG decoder in use, for reports.
+// Decoder returns the name of the JPEG decoder in use.
 func Decoder() string { return jpegDecoder }
 
 // Sniff returns the media type that the data's first bytes claim, or "".
@@ -168,7 +168,7 @@ func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrPicture, fmt.Errorf(format, args...))
 }
 
-// upright turns a picture as EXIF orientation 1 to 8 asks.
+// upright applies EXIF orientation 1 to 8.
 func upright(in RGB, orientation int) RGB {
 	if orientation == 1 {
 		return in

@@ -9,16 +9,16 @@ import (
 	"io"
 )
 
-// pngFile is what the chunks of a PNG say. src/forgo/_png.py reads the same bytes by the same rules,
-// with the same words.
+// pngFile is the content of a PNG's chunks. src/forgo/_png.py reads the same bytes by the same rules, with
+// the same messages.
 type pngFile struct {
 	width, height int
 	depth, colour int
 	interlaced    bool
 	palette       [256][3]byte
-	// key is the sample values that are transparent in a grey or colour picture.
+	// key holds the sample values that are transparent in a grey or colour picture.
 	key [3]uint16
-	// alphas are those of a palette's entries.
+	// alphas are the alpha values of a palette's entries.
 	alphas      [256]byte
 	transparent bool // has key or alphas
 	exif        []byte
@@ -176,12 +176,12 @@ func (f *pngFile) samples() int {
 	return map[int]int{pngGrey: 1, pngRGB: 3, pngPalette: 1, pngGreyAlpha: 2, pngRGBAlpha: 4}[f.colour]
 }
 
-// pass is one of the pictures that an interlaced PNG is made of.
+// pass is one of the subpictures of an interlaced PNG.
 type pass struct{ x, y, stepX, stepY int }
 
 var adam7 = []pass{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}}
 
-// decode inflates row by row, so that it takes the pixels' memory and two rows more.
+// decode inflates row by row, so that it needs memory only for the pixels and two rows.
 func (f *pngFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	parts := make([]io.Reader, len(f.data))
 	for i, d := range f.data {
@@ -228,7 +228,7 @@ func (f *pngFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	return out, nil
 }
 
-// unfilter undoes one of the five filters of PNG, and reports whether it is one.
+// unfilter undoes one of PNG's five filters, and reports whether the filter exists.
 func unfilter(filter byte, row, above []byte, back int) bool {
 	above = above[:len(row)]
 	switch filter {
@@ -293,7 +293,7 @@ func (f *pngFile) convert(row, out []byte, width, step int, alpha Alpha) bool {
 	return opaque
 }
 
-// pixel reads pixel x of a row. Of 16 bits a sample the upper eight count.
+// pixel reads pixel x of a row. Of a 16-bit sample, the upper eight bits count.
 func (f *pngFile) pixel(row []byte, x int) (r, g, b, a byte) {
 	a = 255
 	wide := f.depth / 8 // bytes a sample

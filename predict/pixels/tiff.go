@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// tiffFile is what the first directory of a TIFF says. src/forgo/_tiff.py reads it by the same rules.
+// tiffFile is the first directory of a TIFF. src/forgo/_tiff.py reads it by the same rules.
 type tiffFile struct {
 	width, height int
 	order         binary.ByteOrder
@@ -50,12 +50,12 @@ var tiffRead = []int{
 	tiffExtra, tiffFormat,
 }
 
-// Compressions of TIFF that decode.
+// Compressions of TIFF that can be decoded.
 const (
 	tiffPlain, tiffLZW, tiffDeflate, tiffOldDeflate, tiffPackBits = 1, 5, 8, 32946, 32773
 )
 
-// tiffOther names the compressions that don't.
+// tiffOther names the other compressions.
 var tiffOther = map[int]string{
 	2: "fax codes", 3: "fax codes", 4: "fax codes", 6: "JPEG of the old kind", 7: "JPEG", 34712: "JPEG 2000", 34892: "JPEG",
 	34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
@@ -166,7 +166,7 @@ func parseTIFF(data []byte) (*tiffFile, error) {
 	return f, f.divide(data, tags, one)
 }
 
-// legal tells whether pixels are of a kind that has a rule, and notes whether they have alpha.
+// legal reports whether a rule covers this kind of pixels, and notes whether they have alpha.
 func (f *tiffFile) legal(extra, bits, formats []int) bool {
 	for _, b := range bits {
 		if b != f.bits {
@@ -259,7 +259,7 @@ func (f *tiffFile) divide(data []byte, tags map[int][]int, one func(tag, otherwi
 	return nil
 }
 
-// perPixel is how many samples a pixel of a part has.
+// perPixel returns the number of samples that a part has for each pixel.
 func (f *tiffFile) perPixel() int {
 	if f.planar {
 		return 1
@@ -269,7 +269,7 @@ func (f *tiffFile) perPixel() int {
 
 func (f *tiffFile) rowBytes(p *tiffPart) int { return (p.width*f.perPixel()*f.bits + 7) / 8 }
 
-// memory is what decoding takes besides the picture.
+// memory returns the memory of decoding apart from the picture.
 func (f *tiffFile) memory() int64 {
 	widest := 0
 	for i := range f.parts {

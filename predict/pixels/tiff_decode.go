@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// decode brings all samples to eight bits, and those to pixels.
+// decode converts all samples to eight bits, and those to pixels.
 func (f *tiffFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	samples := make([]byte, f.width*f.height*f.samples)
 	var u unpacker
@@ -37,14 +37,14 @@ func (f *tiffFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 	return out, nil
 }
 
-// unpacker is used again for each part.
+// unpacker is reused for each part.
 type unpacker struct {
 	packed, row []byte
 	lzw         *lzw
 	zlib        io.ReadCloser
 }
 
-// decodePart puts a strip's or tile's samples into their places.
+// decodePart puts the samples of a strip or tile into place.
 func (f *tiffFile) decodePart(ctx context.Context, p *tiffPart, u *unpacker, samples []byte) error {
 	var in io.Reader = bytes.NewReader(p.data)
 	switch f.compression {
@@ -104,7 +104,7 @@ func (f *tiffFile) decodePart(ctx context.Context, p *tiffPart, u *unpacker, sam
 	return nil
 }
 
-// unpack brings a row's samples to one byte each: of 16 bits the upper eight, of fewer than 8 as they are.
+// unpack converts a row's samples to one byte each: the upper eight bits of 16, or fewer than 8 unchanged.
 func (f *tiffFile) unpack(packed, row []byte, n int) {
 	switch f.bits {
 	case 8:
@@ -166,7 +166,7 @@ func (f *tiffFile) convert(row, out []byte, alpha Alpha) bool {
 
 var errTIFF = errors.New("damaged")
 
-// packBits unpacks runs. A run may go on beyond what is asked for.
+// packBits unpacks runs. A run may extend beyond what is asked for.
 type packBits struct {
 	data  []byte
 	left  int // of the run
@@ -206,8 +206,8 @@ func (r *packBits) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// lzw unpacks TIFF's LZW: codes of 9 to 12 bits from the highest bit down, one bit longer a code early.
-// Like libtiff it keeps up to 1,024 strings beyond the last that a code can name.
+// lzw unpacks TIFF's LZW: codes of 9 to 12 bits, highest bit first, which lengthen one code early. Like
+// libtiff it keeps up to 1,024 strings beyond the last that a code can name.
 type lzw struct {
 	data   []byte
 	acc    uint32
@@ -236,7 +236,7 @@ func newLZW() *lzw {
 	return r
 }
 
-// reset begins another part.
+// reset starts another part.
 func (r *lzw) reset(data []byte) {
 	r.data, r.acc, r.have, r.next, r.size, r.ready = data, 0, 0, -1, 9, nil
 }
@@ -263,7 +263,7 @@ func (r *lzw) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// more unpacks a code, and reports whether it could.
+// more unpacks a code, and reports whether it succeeded.
 func (r *lzw) more() bool {
 	code := r.code()
 	if code == lzwClear {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// unknown refuses a file that is of no kind that decodes, by its name where it has one.
+// unknown returns the error for a file of an unsupported format, with the format's name if it has one.
 func unknown(data []byte) error {
 	if len(data) == 0 {
 		return refuse("it is empty")
@@ -16,7 +16,7 @@ func unknown(data []byte) error {
 	return refuse("it is no %s", names())
 }
 
-// names lists the formats that decode.
+// names lists the supported formats.
 func names() string {
 	var all []string
 	for _, f := range Formats {
@@ -25,7 +25,7 @@ func names() string {
 	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
 }
 
-// otherFormat names a format for which no rule is stated. src/forgo/_picture.py knows the same.
+// otherFormat names a format without rules. src/forgo/_picture.py knows the same ones.
 func otherFormat(data []byte) string {
 	for _, f := range []struct{ start, name string }{
 		{"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"},

@@ -8,12 +8,12 @@ import (
 	"github.com/forgo-ml/forgo/predict/pixels/webp"
 )
 
-// webpOrientation reads an EXIF chunk, before whose TIFF block some writers put what JPEG has there.
+// webpOrientation reads an EXIF chunk. Some writers put JPEG's prefix before its TIFF block.
 func webpOrientation(exif []byte) int {
 	return exifOrientation(bytes.TrimPrefix(exif, []byte("Exif\x00\x00")))
 }
 
-// decodeWebP lays the frame on its canvas, which is transparent black around it.
+// decodeWebP places the frame on its canvas, which is transparent black around it.
 func decodeWebP(ctx context.Context, f *webp.File, o Options) (RGB, error) {
 	alpha := o.Alpha
 	frame, err := f.Decode(ctx, func(bytes int64) error {

@@ -2,7 +2,7 @@ package preprocess
 
 import "context"
 
-// filter is one way to resize.
+// filter is a way to resize.
 type filter struct {
 	run     func(ctx context.Context, p picture, o output, rows, columns axis) error
 	support float64 // on either side; 0 of those without sums
@@ -10,12 +10,12 @@ type filter struct {
 	steps   bool    // counts the pixels of a resized axis one by one
 }
 
-// memory is what the taps of an axis take.
+// memory returns the memory of an axis's taps.
 func (f filter) memory(a axis) int64 {
 	return 8 * int64(float64(a.wanted())*(a.reach(f.support)+4))
 }
 
-// work is what lies between the picture and the output.
+// work returns the memory between the picture and the output.
 func (f filter) work(rows, columns axis, width, channels int) int64 {
 	line := int64(width)*int64(channels) + 8
 	made := int64(columns.wanted())*int64(channels) + 8
@@ -74,7 +74,7 @@ func nearest(find func(axis) []int) func(context.Context, picture, output, axis,
 	}
 }
 
-// ended asks ctx now and then.
+// ended checks ctx from time to time.
 func ended(ctx context.Context, row int) error {
 	if row%64 == 0 {
 		return ctx.Err()
@@ -112,7 +112,7 @@ func spans(radius float32, antialias bool, kernel func(float32) float32) filter 
 	return summed(float64(radius), func(a axis) taps[float32] { return spanTaps(a, radius, antialias, kernel) })
 }
 
-// floats are what bytes are.
+// floats maps bytes to floats.
 var floats = func() (t [256]float32) {
 	for i := range t {
 		t[i] = float32(i)
@@ -120,7 +120,7 @@ var floats = func() (t [256]float32) {
 	return t
 }()
 
-// summed sums up in single precision: rows first, one wanted row at a time.
+// summed returns a filter that sums in single precision: rows first, one output row at a time.
 func summed(support float64, tapsOf func(axis) taps[float32]) filter {
 	return filter{support: support, run: func(ctx context.Context, p picture, o output, rows, columns axis) error {
 		down, along := tapsOf(rows), tapsOf(columns)

@@ -2,7 +2,7 @@ package preprocess
 
 import "math"
 
-// axis is one axis of a picture, and what is wanted of it once it is resized.
+// axis is one axis of a picture, with its size after resizing and the part of it that is wanted.
 type axis struct {
 	start, have int // the part of the picture that is resized
 	total       int // pixels that it is resized to
@@ -12,7 +12,8 @@ type axis struct {
 
 func (a axis) wanted() int { return a.last - a.first }
 
-// fit says how a picture's rows and columns fit into the rules' size: _fitted in src/forgo/_preprocess.py.
+// fit returns how a picture's rows and columns fit the rules' size, like _fitted in
+// src/forgo/_preprocess.py.
 func (r *Rules) fit(height, width int) (rows, columns axis) {
 	have, size := [2]int{height, width}, [2]int{r.Height, r.Width}
 	var axes [2]axis
@@ -51,5 +52,5 @@ func (r *Rules) fit(height, width int) (rows, columns axis) {
 	return axes[0], axes[1]
 }
 
-// half is half of it, rounded to the even number, as Python's round does it.
+// half returns half of whole, rounded to even like Python's round.
 func half(whole int) int { return int(math.RoundToEven(float64(whole) * 0.5)) }

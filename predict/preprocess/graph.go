@@ -17,7 +17,7 @@ import (
 //go:embed graphs.json
 var graphsJSON []byte
 
-// digests are those of the graphs that forgo writes, by way to resize, fit and channels.
+// digests maps ways to resize, fit and channels to the digests of the graphs that forgo writes.
 var digests = sync.OnceValue(func() map[string]string {
 	known := map[string]string{}
 	if err := json.Unmarshal(graphsJSON, &known); err != nil {
@@ -26,7 +26,7 @@ var digests = sync.OnceValue(func() map[string]string {
 	return known
 })
 
-// Is reports whether a graph is the one that forgo writes for these rules, to the last byte.
+// Is reports whether a graph is, byte for byte, the one that forgo writes for these rules.
 func (r Rules) Is(graph []byte) bool {
 	want, known := digests()[fmt.Sprintf("%s %s %d", r.Resize, r.Fit, r.Channels)]
 	if !known {
@@ -37,8 +37,8 @@ func (r Rules) Is(graph []byte) bool {
 	return same && hex.EncodeToString(digest[:]) == want
 }
 
-// rest is the graph without what a bundle chooses, as src/forgo/_preprocess.py digests it; false where what is
-// chosen is not what the rules say.
+// rest returns the graph without the parts that a bundle chooses, as src/forgo/_preprocess.py digests it.
+// same is false if these parts differ from the rules.
 func (r Rules) rest(model []byte) (rest []byte, same bool) {
 	chosen := r.chosen()
 	same = true
@@ -69,7 +69,7 @@ func (r Rules) rest(model []byte) (rest []byte, same bool) {
 	return rest, same && err == nil
 }
 
-// The fields of onnx.proto that are looked at.
+// Fields of onnx.proto that are read.
 const (
 	fieldGraph       = 7
 	fieldInitializer = 5
@@ -77,7 +77,7 @@ const (
 	fieldTensorName  = 8
 )
 
-// appendField writes a field back: those of numbers are varints in every message that is looked at.
+// appendField writes a field back. Its numbers are varints in every message that is read.
 func appendField(b []byte, f wire.Field) []byte {
 	if f.Bytes == nil {
 		return protowire.AppendVarint(protowire.AppendTag(b, f.Number, protowire.VarintType), f.Varint)
@@ -95,7 +95,7 @@ func tensorName(message []byte) (name string) {
 	return name
 }
 
-// chosen are the constants that a bundle chooses, by name, as Python writes them.
+// chosen returns the constants that a bundle chooses, by name, as Python writes them.
 func (r Rules) chosen() map[string][]byte {
 	numbers := func(name string, dims []int, values ...int) []byte {
 		var raw []byte

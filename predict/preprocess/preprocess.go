@@ -1,9 +1,9 @@
-// Package preprocess brings decoded pictures to a model's size as the graphs do that forgo writes:
+// Package preprocess resizes decoded pictures for a model exactly as the graphs do that forgo writes:
 // preprocess.onnx in a bundle.
 //
-// The graph says what is done. Where a bundle's graph is, to its last byte, the one that its rules give
-// ([Rules.Is]), [Kernel] does the same in plain Go: faster, and in memory that is known beforehand. The replay of golden
-// cases goes through whichever of them callers go through.
+// The graph is the definition. If a bundle's graph is, byte for byte, the one for its rules ([Rules.Is]),
+// a [Kernel] computes the same in Go: faster, and in a known amount of memory. The replay of golden cases
+// uses the same of the two as callers do.
 package preprocess
 
 import (
@@ -13,7 +13,7 @@ import (
 	"slices"
 )
 
-// Rules say how a picture is brought to a size.
+// Rules say how to resize a picture.
 type Rules struct {
 	Height, Width int
 	Channels      int    // 3, or 1: grey
@@ -39,18 +39,18 @@ func New(r Rules) (*Kernel, error) {
 	return &Kernel{rules: r, filter: f}, nil
 }
 
-// Shape is that of what Run makes.
+// Shape returns the shape of Run's result.
 func (k *Kernel) Shape() []int64 {
 	return []int64{int64(k.rules.Height), int64(k.rules.Width), int64(k.rules.Channels)}
 }
 
-// ErrTooLong is wrapped by the error of Run for a picture that is too long and thin to be resized by the rules.
+// ErrTooLong is wrapped by the error of Run for a picture that is too long and thin for the rules.
 var ErrTooLong = errors.New("the picture is too long and thin")
 
-// longestAxis is how many pixels an axis may have once it is resized, where they are counted one by one.
+// longestAxis bounds an axis after resizing, in pixels, where they are counted one by one.
 const longestAxis = 1 << 26
 
-// Memory is the most that Run takes for a picture of a size, beside it, in bytes.
+// Memory returns the most memory that Run takes apart from a picture of the size, in bytes.
 func (k *Kernel) Memory(width, height int) int64 {
 	rows, columns := k.rules.fit(height, width)
 	n := 4 * int64(k.rules.Height) * int64(k.rules.Width) * int64(k.rules.Channels)
@@ -60,8 +60,8 @@ func (k *Kernel) Memory(width, height int) int64 {
 	return n + k.filter.memory(rows) + k.filter.memory(columns) + k.filter.work(rows, columns, width, k.rules.Channels)
 }
 
-// Run makes the model's input, [height, width, channels] with values from 0 to 255, of a picture with three bytes a pixel,
-// row after row. It ends early, with ctx's error, when ctx does.
+// Run converts a picture of three bytes for each pixel, in rows, to the model's input: [height, width,
+// channels] with values from 0 to 255. If ctx ends, Run returns early with its error.
 func (k *Kernel) Run(ctx context.Context, pix []byte, width, height int) ([]float32, error) {
 	r := &k.rules
 	rows, columns := r.fit(height, width)
@@ -94,7 +94,7 @@ func (k *Kernel) Run(ctx context.Context, pix []byte, width, height int) ([]floa
 	return out, nil
 }
 
-// picture is what is resized, output where the pixels go that are wanted of it.
+// picture is the input of resizing. output says where the wanted pixels go.
 type (
 	picture struct {
 		pix      []byte
@@ -110,7 +110,7 @@ type (
 func (p picture) row(y int) []byte   { return p.pix[y*p.stride : (y+1)*p.stride : (y+1)*p.stride] }
 func (o output) row(y int) []float32 { return o.values[y*o.stride:] }
 
-// grey weighs the colours as Pillow's convert("L") does.
+// grey weights the colours like Pillow's convert("L").
 func grey(pix []byte) []byte {
 	out := make([]byte, len(pix)/3)
 	for i := range out {

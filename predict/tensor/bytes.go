@@ -1,7 +1,7 @@
 package tensor
 
-// Tensors as the bytes that wire formats use: row-major, little-endian, no padding, and
-// strings each after its length in four bytes.
+// Tensors as bytes in wire formats: row-major, little-endian, without padding. Each string follows its
+// length in four bytes.
 
 import (
 	"encoding/binary"
@@ -11,10 +11,10 @@ import (
 	"unsafe"
 )
 
-// littleEndian says whether numbers lie in this machine's memory as they do on the wire.
+// littleEndian reports whether this machine stores numbers as they are sent.
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-// ElementSize is the number of bytes of one element; 0 for strings, which have no fixed one.
+// ElementSize returns the size of an element in bytes, or 0 for strings.
 func (d DType) ElementSize() int {
 	switch d {
 	case Bool, Int8, Uint8:
@@ -29,7 +29,7 @@ func (d DType) ElementSize() int {
 	return 0
 }
 
-// Empty returns data of a type without elements; nil where there is no such type.
+// Empty returns an empty slice of a type's elements, or nil for an unknown type.
 func Empty(d DType) any {
 	if t, err := FromBytes(d, nil, 0); err == nil {
 		return t.Data
@@ -37,8 +37,8 @@ func Empty(d DType) any {
 	return nil
 }
 
-// FromBytes returns the tensor that raw holds. It shares raw's memory where alignment and
-// the machine's byte order allow, strings always, so raw must not change while it is used.
+// FromBytes returns the tensor in raw. It shares raw's memory for strings and, where alignment and byte
+// order allow, for numbers. raw must not change while the tensor is in use.
 //
 //forgo:reader binary tensors
 func FromBytes(dtype DType, raw []byte, shape ...int64) (Tensor, error) {
@@ -92,8 +92,8 @@ func FromBytes(dtype DType, raw []byte, shape ...int64) (Tensor, error) {
 	return t, nil
 }
 
-// Bytes returns the tensor's elements as they are sent. It shares the tensor's memory where
-// the machine's byte order allows.
+// Bytes returns the tensor's elements as they are sent. It shares the tensor's memory if the machine's
+// byte order allows.
 func (t Tensor) Bytes() ([]byte, error) {
 	switch data := t.Data.(type) {
 	case []bool:
@@ -168,7 +168,7 @@ func joinStrings(texts []string) ([]byte, error) {
 	return out, nil
 }
 
-// view shares raw as numbers where it can, and copies it where it cannot.
+// view returns raw as numbers, and copies it only if it must.
 func view[T Element](raw []byte) []T {
 	var zero T
 	size := int(unsafe.Sizeof(zero))
@@ -197,7 +197,7 @@ func bytesOf[T Element](data []T) []byte {
 	return raw
 }
 
-// bytesIn is the memory of data.
+// bytesIn returns the memory of data.
 func bytesIn[T Element](data []T) []byte {
 	if len(data) == 0 {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// Difference returns the largest difference between got and want, each element's measured
-// as |got-want| / max(1, |want|): absolute for probabilities, relative for large logits.
-// Equal infinities differ by 0, as do two NaNs; a NaN or an infinity against anything else
-// differs by +Inf, and so do unequal strings or booleans. It fails when types or shapes differ.
+// Difference returns the largest difference between the elements of got and want. For one element it is
+// |got-want| / max(1, |want|), which is absolute for probabilities and relative for large logits. Equal
+// infinities and two NaNs do not differ. A NaN or an infinity differs from anything else by +Inf, and so
+// do unequal strings or booleans. Difference fails if types or shapes differ.
 func Difference(got, want Tensor) (float64, error) {
 	if got.DType() != want.DType() || !slices.Equal(got.Shape, want.Shape) {
 		return 0, fmt.Errorf("got %s%v, want %s%v", got.DType(), got.Shape, want.DType(), want.Shape)
@@ -69,7 +69,7 @@ func number(v reflect.Value) (float64, bool) {
 	return 0, false
 }
 
-// Float64 widens the number exactly.
+// Float64 converts the number exactly.
 func (h Float16Bits) Float64() float64 {
 	sign := 1.0
 	if h&0x8000 != 0 {
@@ -88,11 +88,10 @@ func (h Float16Bits) Float64() float64 {
 	return sign * math.Ldexp(1024+frac, exp-25)
 }
 
-// Float64 widens the number exactly.
+// Float64 converts the number exactly.
 func (b BFloat16Bits) Float64() float64 { return float64(math.Float32frombits(uint32(b) << 16)) }
 
-// Floats returns the tensor's numbers widened to float64, in order, copied. It fails for
-// strings and booleans.
+// Floats returns a copy of the tensor's numbers as float64, in order. It fails for strings and booleans.
 func (t Tensor) Floats() ([]float64, error) {
 	out := make([]float64, t.Len())
 	switch data := t.Data.(type) { // the types of most models, without reflection

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Slice returns rows from to to (exclusive), sharing the data. Appending to it copies.
+// Slice returns rows from to to, exclusive. The result shares the data, but appending to it copies.
 func (t Tensor) Slice(from, to int) Tensor {
 	per := 0
 	if rows := t.Rows(); rows > 0 {
@@ -18,7 +18,7 @@ func (t Tensor) Slice(from, to int) Tensor {
 	return Tensor{Shape: shape, Data: part(t.Data, from*per, to*per)}
 }
 
-// part slices the types that most models use without reflection.
+// part slices the most common types without reflection.
 func part(data any, i, j int) any {
 	switch d := data.(type) {
 	case []float32:
@@ -31,12 +31,12 @@ func part(data any, i, j int) any {
 	return reflect.ValueOf(data).Slice3(i, j, j).Interface()
 }
 
-// Concat joins tensors along their first dimension, copying. All must have one type and
-// agree in every dimension but the first.
+// Concat copies tensors into one, along the first dimension. They must agree in type and in every other
+// dimension.
 func Concat(parts ...Tensor) (Tensor, error) { return ConcatInto(Tensor{}, parts...) }
 
-// ConcatInto is Concat into the memory of old, a tensor that is no longer needed, where that
-// is large enough.
+// ConcatInto is like Concat, but reuses the memory of old if it is large enough. The caller must not use
+// old afterwards.
 func ConcatInto(old Tensor, parts ...Tensor) (Tensor, error) {
 	if len(parts) == 0 {
 		return Tensor{}, errors.New("concat of no tensors")
@@ -58,7 +58,7 @@ func ConcatInto(old Tensor, parts ...Tensor) (Tensor, error) {
 	return Tensor{Shape: shape, Data: join(old.Data, parts, n)}, nil
 }
 
-// join copies the types that most models use without reflection.
+// join copies the most common types without reflection.
 func join(old any, parts []Tensor, n int) any {
 	switch parts[0].Data.(type) {
 	case []float32:
@@ -91,8 +91,8 @@ func joinAs[T Element](old any, parts []Tensor, n int) any {
 	return all
 }
 
-// AppendRows puts the rows of a part behind those that came before, in memory for as many rows as
-// there will be. all is the zero Tensor at first.
+// AppendRows appends part to all, and allocates memory for rows rows at first. all starts as the zero
+// Tensor.
 func AppendRows(all, part Tensor, rows int) (Tensor, error) {
 	if all.Data == nil {
 		if len(part.Shape) == 0 {

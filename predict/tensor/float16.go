@@ -1,17 +1,17 @@
 package tensor
 
-// 16-bit floats, out of wider ones.
+// Conversion to 16-bit floats.
 
 import "math"
 
-// ToFloat16 rounds a number to the nearest float16, ties to even; what is too large becomes infinite.
+// ToFloat16 rounds x to the nearest float16, ties to even. Too large a number becomes infinite.
 func ToFloat16(x float64) Float16Bits { return Float16Bits(narrow(x, 10, 15)) }
 
-// ToBFloat16 rounds a number to the nearest bfloat16, ties to even; what is too large becomes infinite.
+// ToBFloat16 rounds x to the nearest bfloat16, ties to even. Too large a number becomes infinite.
 func ToBFloat16(x float64) BFloat16Bits { return BFloat16Bits(narrow(x, 7, 127)) }
 
-// narrow rounds to a 16-bit float of so many bits of fraction. bias is its exponent's. Scaling by a
-// power of two is exact, so that a number is rounded once.
+// narrow rounds to a 16-bit float with the given number of fraction bits and exponent bias. Scaling by a
+// power of two is exact, so a number is rounded once.
 func narrow(x float64, fraction, bias int) uint16 {
 	sign := uint16(0)
 	if math.Signbit(x) {
@@ -36,7 +36,7 @@ func narrow(x float64, fraction, bias int) uint16 {
 	return sign | uint16((exponent+bias-1)<<fraction+rounded)
 }
 
-// Float32 widens the number exactly.
+// Float32 converts the number exactly.
 func (h Float16Bits) Float32() float32 {
 	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10&0x1f), uint32(h&0x3ff)
 	switch exponent {
@@ -49,5 +49,5 @@ func (h Float16Bits) Float32() float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
-// Float32 widens the number exactly.
+// Float32 converts the number exactly.
 func (b BFloat16Bits) Float32() float32 { return math.Float32frombits(uint32(b) << 16) }

@@ -1,6 +1,6 @@
 package tensor
 
-// Tensors written as JSON: the one writer of the library, the command and every protocol.
+// Tensors as JSON, for the library, the command and every protocol.
 
 import (
 	"bytes"
@@ -12,17 +12,16 @@ import (
 	"unicode/utf8"
 )
 
-// Floats says how floats are written: NaN and the infinities, for which JSON has no words, and
-// whole numbers.
+// Floats says how to write whole numbers, and NaN and infinities, which JSON lacks.
 type Floats int8
 
 const (
-	// Null writes null for what is not finite, which every JSON parser reads.
+	// Null writes null for NaN and infinities. Every JSON parser accepts it.
 	Null Floats = iota
 	// Bare writes NaN, Infinity and -Infinity, as Triton and Python's json module do.
 	Bare
-	// Decimal is Bare with a point or an exponent in every float, 1.0 and not 1, as TensorFlow
-	// Serving writes them: where no type is told, readers take numbers without one for integers.
+	// Decimal is like Bare, but writes every float with a point or an exponent, as in 1.0. TensorFlow
+	// Serving does the same, since clients without type information take numbers without one for integers.
 	Decimal
 )
 
@@ -42,7 +41,7 @@ func AppendNested(dst []byte, t Tensor, n Floats) []byte {
 	})
 }
 
-// MarshalJSON writes the tensor as lists nested by its shape, NaN and infinities as null.
+// MarshalJSON writes the tensor as lists nested by its shape. NaN and infinities become null.
 func (t Tensor) MarshalJSON() ([]byte, error) {
 	if err := t.Check(); err != nil {
 		return nil, fmt.Errorf("write tensor as JSON: %w", err)
@@ -50,7 +49,7 @@ func (t Tensor) MarshalJSON() ([]byte, error) {
 	return AppendNested(nil, t, Null), nil
 }
 
-// AppendNestedBase64 is AppendNested for strings that are no text: {"b64": …} in place of each.
+// AppendNestedBase64 is AppendNested for strings that are not UTF-8, each as {"b64": …}.
 func AppendNestedBase64(dst []byte, shape []int64, texts []string) []byte {
 	return nested(dst, shape, func(dst []byte, n int) []byte {
 		dst = list(dst, texts[:n], func(dst []byte, s string) []byte {
@@ -63,7 +62,7 @@ func AppendNestedBase64(dst []byte, shape []int64, texts []string) []byte {
 	})
 }
 
-// nested writes the lists of a shape; some appends the next n elements.
+// nested writes the lists of a shape. some appends the next n elements.
 func nested(dst []byte, shape []int64, some func(dst []byte, n int) []byte) []byte {
 	if len(shape) == 0 {
 		return some(dst, 1)
@@ -82,7 +81,7 @@ func nested(dst []byte, shape []int64, some func(dst []byte, n int) []byte) []by
 	return append(dst, ']')
 }
 
-// AppendElements appends the elements from from to to, commas between them.
+// AppendElements appends elements from to to, exclusive, with commas between them.
 //
 //forgo:writer JSON
 func AppendElements(dst []byte, t Tensor, from, to int, n Floats) []byte {
@@ -147,7 +146,7 @@ func appendUint[T uint8 | uint16 | uint32 | uint64](dst []byte, x T) []byte {
 	return strconv.AppendUint(dst, uint64(x), 10)
 }
 
-// AppendFloat appends x with the fewest digits that give it back as a float of bits bits.
+// AppendFloat appends x with the fewest digits that identify it as a float of bits bits.
 func AppendFloat(dst []byte, x float64, bits int, n Floats) []byte {
 	if x-x != 0 { // not finite
 		switch {
@@ -188,8 +187,8 @@ func AppendText(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// CheckText returns an error that names the first string of a tensor that is not UTF-8: JSON
-// cannot carry it as text.
+// CheckText returns an error that names the first string that is not UTF-8, which JSON cannot carry as
+// text.
 func CheckText(t Tensor) error {
 	texts, _ := t.Data.([]string)
 	for i, text := range texts {

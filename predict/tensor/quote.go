@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// shown is how many characters of what somebody sent an error quotes.
+// shown bounds the characters that an error quotes.
 const shown = 100
 
-// Cut returns at most 100 characters of s, with the length of the whole where it is longer.
-// Errors quote what a client sent through it: neither an answer nor a log line grows with a request.
+// Cut returns at most 100 characters of s, with the full length if s is longer. Errors use it to quote
+// what a client sent, so that neither answers nor log lines grow with requests.
 func Cut[T ~string | ~[]byte](s T) string {
 	if len(s) <= shown {
 		return string(s)
@@ -17,7 +17,7 @@ func Cut[T ~string | ~[]byte](s T) string {
 	return fmt.Sprintf("%s... (%d bytes)", head(s), len(s))
 }
 
-// Quote is Cut, quoted as Go quotes strings.
+// Quote is Cut with the quotes of a Go string.
 func Quote[T ~string | ~[]byte](s T) string {
 	if len(s) <= shown {
 		return fmt.Sprintf("%q", string(s))
@@ -25,7 +25,7 @@ func Quote[T ~string | ~[]byte](s T) string {
 	return fmt.Sprintf("%q... (%d bytes)", head(s), len(s))
 }
 
-// head is what is shown of a longer s, without a part of a character at its end.
+// head returns the part of s to show, without part of a character at its end.
 func head[T ~string | ~[]byte](s T) string {
 	head := string(s[:shown])
 	for len(head) > shown-utf8.UTFMax && !utf8.ValidString(head) {

@@ -10,8 +10,8 @@ import (
 	"unsafe"
 )
 
-// maxSafetensorsHeader bounds the JSON header: golden cases have few tensors. The format's own bound is
-// 100 MB.
+// maxSafetensorsHeader bounds the JSON header, since golden cases have few tensors. The format allows 100
+// MB.
 const maxSafetensorsHeader = 4 << 20
 
 var safetensorsTypes = map[string]func(raw []byte) any{
@@ -86,7 +86,7 @@ func ReadSafetensors(file []byte) (Map, error) {
 		if convert == nil || from < 0 || to < from || to > int64(len(body)) {
 			return nil, fmt.Errorf("read safetensors: tensor %q: type %q at bytes %d to %d of %d", name, entry.DType, from, to, len(body))
 		}
-		// Tensors that shared bytes would take far more memory than the file.
+		// Tensors that share bytes would take far more memory than the file.
 		if total += to - from; total > int64(len(body)) {
 			return nil, fmt.Errorf("read safetensors: its tensors have more than the %d bytes that there are", len(body))
 		}
@@ -97,7 +97,7 @@ func ReadSafetensors(file []byte) (Map, error) {
 		}
 		out[name] = t
 	}
-	// The format has every byte belong to one tensor.
+	// The format requires every byte to belong to one tensor.
 	slices.SortFunc(spans, func(a, b [2]int64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
 	end := int64(0)
 	for _, span := range spans {
@@ -112,11 +112,11 @@ func ReadSafetensors(file []byte) (Map, error) {
 	return out, nil
 }
 
-// Lengths ends the name of a string tensor's second half: see [JoinStrings].
+// Lengths is the suffix of the name of a string tensor's second half: see [JoinStrings].
 const Lengths = ":lengths"
 
-// JoinStrings returns the string tensor that safetensors, which has none, keeps as two: the bytes of
-// all elements in row-major order and, under its name with [Lengths], their lengths in the
+// JoinStrings joins the two halves of a string tensor. safetensors has no strings, so a bundle stores the
+// bytes of all elements in row-major order and, under the same name with [Lengths], their lengths in the
 // tensor's shape.
 func JoinStrings(all, lengths Tensor) (Tensor, error) {
 	raw, isBytes := all.Data.([]uint8)

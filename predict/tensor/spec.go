@@ -6,17 +6,16 @@ import (
 	"strings"
 )
 
-// Spec describes one input or output of a model: what a tensor must look like.
+// Spec describes one input or output of a model.
 type Spec struct {
 	Name string
 	DType
-	// Shape has -1 for a free dimension; the first is the batch. It is nil where even the
-	// number of dimensions is free, and empty for a scalar.
+	// Shape has -1 for a free dimension. The first dimension is the batch. A nil Shape has any number of
+	// dimensions; an empty one is a scalar.
 	Shape []int64
 }
 
-// Without returns the spec without up to n sizes at the end of its shape that are 1; it keeps the
-// batch.
+// Without returns the spec without up to n trailing dimensions of size 1. It keeps the batch.
 func (s Spec) Without(n int) Spec {
 	for ; n > 0 && len(s.Shape) > 1 && s.Shape[len(s.Shape)-1] == 1; n-- {
 		s.Shape = s.Shape[:len(s.Shape)-1]
@@ -24,7 +23,7 @@ func (s Spec) Without(n int) Spec {
 	return s
 }
 
-// Match fails unless t has the spec's type and fits its shape.
+// Match returns an error unless t has the spec's type and fits its shape.
 func (s Spec) Match(t Tensor) error {
 	if err := t.Check(); err != nil {
 		return fmt.Errorf("tensor %q: %w", s.Name, err)
@@ -35,7 +34,7 @@ func (s Spec) Match(t Tensor) error {
 	return nil
 }
 
-// Takes reports whether tensors of a type and a shape fit.
+// Takes reports whether a tensor of the type and shape fits the spec.
 func (s Spec) Takes(dtype DType, shape []int64) bool {
 	fits := dtype == s.DType && (s.Shape == nil || len(shape) == len(s.Shape))
 	for i := 0; fits && i < len(s.Shape); i++ {
@@ -44,7 +43,7 @@ func (s Spec) Takes(dtype DType, shape []int64) bool {
 	return fits
 }
 
-// Unfit is the error about a tensor that does not fit; its data is not looked at.
+// Unfit returns the error for a tensor that does not fit. It ignores the tensor's data.
 func (s Spec) Unfit(t Tensor) error {
 	shape := fmt.Sprint(t.Shape)
 	if len(t.Shape) > shownSizes {
@@ -56,8 +55,8 @@ func (s Spec) Unfit(t Tensor) error {
 	})
 }
 
-// Worded returns an error that names element types, for which a protocol may have names of its
-// own: words is given the names to use.
+// Worded returns an error that names element types in a protocol's terms. words returns the text, given
+// the names.
 func Worded(words func(name func(DType) string) string) error {
 	return &worded{words(func(d DType) string { return string(d) }), words}
 }
@@ -69,8 +68,8 @@ type worded struct {
 
 func (w *worded) Error() string { return w.text }
 
-// Reword returns an error with another's kinds, in which a [Worded] one it wraps names element
-// types as name does.
+// Reword returns an error of the same kinds as err, in which a wrapped [Worded] error names element types
+// by name.
 func Reword(err error, name func(DType) string) error {
 	if err == nil {
 		return nil
@@ -90,5 +89,5 @@ type reworded struct {
 func (r reworded) Error() string { return r.text }
 func (r reworded) Unwrap() error { return r.error }
 
-// shownSizes is how many dimensions of a shape that was sent an error quotes.
+// shownSizes bounds the dimensions of a client's shape that an error quotes.
 const shownSizes = 16

@@ -1,8 +1,8 @@
-// Package tensor holds dense, row-major tensors: what engines take and give.
+// Package tensor holds dense, row-major tensors, the inputs and outputs of engines.
 //
-// A [Tensor] is a shape and a typed Go slice. Slices are shared, never copied, unless a
-// function says otherwise: whoever makes a tensor owns its data, and a callee that needs
-// it beyond the call copies it.
+// A [Tensor] is a shape and a typed Go slice. Functions share slices rather than copy them, unless they
+// say otherwise. Whoever makes a tensor owns its data. A callee that needs the data after the call copies
+// it.
 package tensor
 
 import (
@@ -13,7 +13,7 @@ import (
 // DType names an element type, as NumPy and the bundle manifest spell it.
 type DType string
 
-// The element types that a bundle may use.
+// Element types of a bundle.
 const (
 	Bool     DType = "bool"
 	Int8     DType = "int8"
@@ -31,10 +31,10 @@ const (
 	String   DType = "string"
 )
 
-// Float16Bits is an IEEE 754 binary16 number by its bits; Go has no such type.
+// Float16Bits is the bit pattern of an IEEE 754 binary16 number, a type that Go lacks.
 type Float16Bits uint16
 
-// BFloat16Bits is a bfloat16 number by its bits: the upper half of a float32.
+// BFloat16Bits is the bit pattern of a bfloat16 number: the upper half of a float32.
 type BFloat16Bits uint16
 
 // Element lists the Go types that tensor data may have.
@@ -44,17 +44,16 @@ type Element interface {
 
 // Tensor is a dense array in row-major order.
 type Tensor struct {
-	// Shape has one size a dimension; empty for a scalar. No size is negative.
+	// Shape has the size of each dimension, none negative. It is empty for a scalar.
 	Shape []int64
-	// Data is a slice of one of the [Element] types, as long as the sizes multiplied.
+	// Data is a slice of one of the [Element] types. Its length is the product of the sizes in Shape.
 	Data any
 }
 
-// Map names tensors: the inputs or the outputs of one run.
+// Map maps names to tensors: the inputs or outputs of one run.
 type Map map[string]Tensor
 
-// New returns a tensor over data, which it shares. It fails when the sizes in shape,
-// multiplied, are not len(data).
+// New returns a tensor that shares data. It fails unless the product of the sizes in shape is len(data).
 func New[T Element](data []T, shape ...int64) (Tensor, error) {
 	n, err := Count(shape)
 	if err != nil {
@@ -66,10 +65,10 @@ func New[T Element](data []T, shape ...int64) (Tensor, error) {
 	return Tensor{Shape: shape, Data: data}, nil
 }
 
-// maxElements bounds a tensor so that sizes in bytes cannot overflow int64.
+// maxElements bounds a tensor so that its size in bytes fits int64.
 const maxElements = 1 << 40
 
-// Count multiplies the sizes of a shape. It fails on a negative size and on more than 2^40 elements.
+// Count returns the product of the sizes in shape. It fails for a negative size and above 2^40 elements.
 func Count(shape []int64) (int64, error) {
 	n := int64(1)
 	for _, d := range shape {
@@ -84,7 +83,7 @@ func Count(shape []int64) (int64, error) {
 	return n, nil
 }
 
-// Values returns the tensor's data as a []T, shared, or an error that names its real type.
+// Values returns the tensor's data as a []T that shares memory. It fails if the data has another type.
 func Values[T Element](t Tensor) ([]T, error) {
 	v, ok := t.Data.([]T)
 	if !ok {
@@ -93,7 +92,7 @@ func Values[T Element](t Tensor) ([]T, error) {
 	return v, nil
 }
 
-// DType returns the element type, or "" where Data is none of the [Element] slices.
+// DType returns the element type, or "" if Data is not a slice of an [Element] type.
 func (t Tensor) DType() DType {
 	switch t.Data.(type) {
 	case []bool:
@@ -128,7 +127,7 @@ func (t Tensor) DType() DType {
 	return ""
 }
 
-// Len is the number of elements held.
+// Len returns the number of elements in Data.
 func (t Tensor) Len() int {
 	v := reflect.ValueOf(t.Data)
 	if v.Kind() != reflect.Slice {
@@ -137,7 +136,7 @@ func (t Tensor) Len() int {
 	return v.Len()
 }
 
-// Size is the memory in bytes that the elements take.
+// Size returns the memory of the elements in bytes.
 func (t Tensor) Size() int64 {
 	if texts, ok := t.Data.([]string); ok {
 		n := int64(0)
@@ -149,7 +148,7 @@ func (t Tensor) Size() int64 {
 	return int64(t.Len()) * int64(t.DType().ElementSize())
 }
 
-// Check fails unless the tensor's type is known and its data fills its shape.
+// Check returns an error unless the tensor's type is known and its data fits its shape.
 func (t Tensor) Check() error {
 	if t.DType() == "" {
 		return fmt.Errorf("tensor data is a %T, which no engine takes", t.Data)
@@ -164,7 +163,7 @@ func (t Tensor) Check() error {
 	return nil
 }
 
-// Rows is the size of the first dimension, the batch; 0 for a scalar.
+// Rows returns the size of the first dimension, the batch, or 0 for a scalar.
 func (t Tensor) Rows() int {
 	if len(t.Shape) == 0 {
 		return 0
@@ -172,7 +171,7 @@ func (t Tensor) Rows() int {
 	return int(t.Shape[0])
 }
 
-// Batch returns the tensor with a batch dimension of one in front, sharing the data.
+// Batch returns the tensor with a leading dimension of 1. It shares the data.
 func (t Tensor) Batch() Tensor {
 	return Tensor{Shape: append([]int64{1}, t.Shape...), Data: t.Data}
 }
