@@ -10,7 +10,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// table has an operator of two inputs of one type, by that type.
+// table holds an operator of two inputs of the same type, for each type.
 type table [kinds]func(out, a, b *value) error
 
 // over makes the kernel for one type of the loops over its elements.
@@ -132,7 +132,7 @@ var errTypes = errors.New("its inputs differ in type")
 
 var errDivision = errors.New("an integer is divided by 0")
 
-// dividedBy looks for a 0 among integers first, which Go panics at.
+// dividedBy first looks for a 0 among integers, which would make Go panic.
 func dividedBy[T number](out, a, b *value) error {
 	y, ok := of[T](b)
 	if !ok {
@@ -215,7 +215,7 @@ var pow = operator{since: 7, inputs: [2]int{2, 2}, outputs: 1, prepare: func(n *
 
 func powered[T number](x, y T) T { return T(power(float64(x), float64(y))) }
 
-// power takes the usual exponents apart, which are most.
+// power treats the most common exponents separately.
 func power(x, y float64) float64 {
 	switch y {
 	case 2:

@@ -6,8 +6,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// attributesOf reads a node's settings. Those that no kernel asked for are refused at the end:
-// an attribute that is not understood may change the answer.
+// settings reads a node's attributes. end refuses those that no kernel has read, since an unknown attribute
+// may change the answer.
 type settings struct {
 	n    *node
 	read map[string]bool
@@ -53,7 +53,7 @@ func (s *settings) ignore(names ...string) {
 	}
 }
 
-// end fails where the node has a setting that was not read.
+// end returns an error if a setting has not been read.
 func (s *settings) end() error {
 	for name := range s.n.attributes {
 		if !s.read[name] {

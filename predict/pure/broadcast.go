@@ -1,6 +1,6 @@
 package pure
 
-// Two tensors of different shapes, element by element: sizes of 1 are repeated
+// Broadcasting: element by element over two tensors of different shapes, whose sizes of 1 repeat
 // (https://github.com/onnx/onnx/blob/main/docs/Broadcasting.md).
 
 import (
@@ -9,10 +9,10 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// maxRank is how many dimensions a tensor may have.
+// maxRank bounds the number of dimensions.
 const maxRank = 16
 
-// broadcastShape appends the shape that a and b have in common to dst.
+// broadcastShape appends the common shape of a and b to dst.
 func broadcastShape(dst, a, b []int64) ([]int64, error) {
 	rank := max(len(a), len(b))
 	if rank > maxRank {
@@ -32,7 +32,7 @@ func broadcastShape(dst, a, b []int64) ([]int64, error) {
 	return dst, nil
 }
 
-// sizeAt is the size of dimension i of rank, where missing ones in front are 1.
+// sizeAt returns the size of dimension i of rank. Missing leading dimensions have size 1.
 func sizeAt(shape []int64, rank, i int) int64 {
 	if i -= rank - len(shape); i < 0 {
 		return 1
@@ -40,8 +40,8 @@ func sizeAt(shape []int64, rank, i int) int64 {
 	return shape[i]
 }
 
-// pairing walks two tensors in the order of their common shape. Dimensions that both step
-// through alike are one.
+// pairing walks through two tensors in the order of their common shape. It merges dimensions that both
+// step through alike.
 type pairing struct {
 	rank        int
 	size        [maxRank]int64
@@ -83,7 +83,7 @@ func pair(shape, a, b []int64) pairing {
 	return p
 }
 
-// runs are the loops over a stretch of elements: both sides in steps, or one of them held.
+// runs holds the loops over a stretch of elements: with both sides moving, or one of them fixed.
 type runs[T, R tensor.Element] struct {
 	both  func(z []R, x, y []T)
 	right func(z []R, x []T, y T) // the right side is one element
@@ -111,14 +111,14 @@ func runsOf[T, R tensor.Element](f func(x, y T) R) *runs[T, R] {
 	}
 }
 
-// combine computes z of x and y, whose shapes are a's and b's.
+// combine computes out from x and y, whose shapes are a's and b's.
 func combine[T, R tensor.Element](out, a, b *value, x, y []T, f *runs[T, R]) error {
 	shape, err := broadcastShape(out.shape[:0], a.shape, b.shape)
 	if err != nil {
 		return err
 	}
-	// Shapes are compared before out gets its own: out may share a's memory, never its shape. Where each
-	// element of a is read more than once, it must not share that either.
+	// Compare the shapes before out gets its own, since out may share a's memory, but not its shape. It
+	// must not share memory either if an element of a is read more than once.
 	if out.data == a.data && size(shape) != int64(a.count()) {
 		out.data = out.own
 		defer func() { out.own = out.data }()

@@ -19,7 +19,7 @@ var cast = operator{since: 6, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n 
 	return func(in, out []*value) error { return castTo(out[0], in[0], to) }, s.end()
 }}
 
-// castTo converts elements: to integers as C does, towards 0; to bool whether they are not 0.
+// castTo converts elements. To integers, it truncates as C does; to bool, any value but 0 is true.
 func castTo(out, in *value, to tensor.DType) error {
 	if in.dtype() == to {
 		return out.copy(in, in.shape)
@@ -66,7 +66,7 @@ func castTo(out, in *value, to tensor.DType) error {
 	return unsupported(in)
 }
 
-// widened is how many bytes a conversion takes for an element, beside the result.
+// widened is the memory of a conversion for each element, in bytes, apart from the result.
 var widened = [kinds]int{kindBool: 1, kindFloat16: 8, kindBFloat16: 8, kindString: 16}
 
 func castFrom[F number](out, in *value, x []F, to tensor.DType) error {
@@ -122,7 +122,7 @@ func castFrom[F number](out, in *value, x []F, to tensor.DType) error {
 	return fmt.Errorf("from %s to %s is not supported", in.dtype(), to)
 }
 
-// wideOf converts 16-bit numbers, which float64 holds all of.
+// wideOf converts 16-bit numbers to float64, exactly.
 func wideOf[T interface{ Float64() float64 }](x []T) []float64 {
 	wide := make([]float64, len(x))
 	for i, v := range x {
@@ -142,7 +142,7 @@ func convert[F, T number](out, in *value, x []F) error {
 	return nil
 }
 
-// parseTo reads numbers from texts.
+// parseTo parses numbers in texts.
 func parseTo(out, in *value, x []string, to tensor.DType) error {
 	wide := make([]float64, len(x))
 	whole := make([]int64, len(x))
@@ -179,5 +179,5 @@ func parseTo(out, in *value, x []string, to tensor.DType) error {
 	return fmt.Errorf("from %s to %s is not supported", in.dtype(), to)
 }
 
-// nan is what a missing number is.
+// nan is the value of a missing number.
 var nan = math.NaN()

@@ -1,23 +1,23 @@
 package pure
 
-// If and Loop: nodes whose attributes are graphs. A body sees the values of the graphs around it.
+// If and Loop: nodes with graphs as attributes. A body sees the values of the graphs around it.
 
 import (
 	"errors"
 	"fmt"
 )
 
-// maxDepth bounds how deep graphs may lie in each other.
+// maxDepth bounds the nesting of graphs.
 const maxDepth = 4
 
-// body is a graph inside of a node, ready to run.
+// body is a graph inside a node, ready to run.
 type body struct {
 	*plan
 	captured []string // values of the graphs around it, which are its last inputs
 }
 
-// run computes the body's outputs; scratch keeps its memory for the next time. inputs are its own, and
-// then those that it captures.
+// run computes the body's outputs. inputs are its own, followed by those that it captures. scratch keeps
+// its memory for the next time.
 func (b *body) run(scratch *value, inputs ...*value) ([]*value, error) {
 	r, ok := scratch.data.(*run)
 	if !ok {
@@ -74,7 +74,7 @@ func handOver(out, made []*value) error {
 	return nil
 }
 
-// single is the only element of a value.
+// single returns the only element of a value.
 func single[T bool | int64 | float32 | float64](v *value, what string) (one T, err error) {
 	if v == nil {
 		return one, fmt.Errorf("its %s is missing", what)
@@ -86,8 +86,8 @@ func single[T bool | int64 | float32 | float64](v *value, what string) (one T, e
 	return x[0], nil
 }
 
-// loopOp runs its body a number of times. What the body makes of the state is the next turn's state, and
-// what it makes beside that is stacked up.
+// loopOp runs its body a number of times. Each turn's state is the input of the next; the other outputs
+// are stacked.
 var loopOp = operator{since: 1, inputs: [2]int{2, -1}, optional: true, outputs: -1, scratch: 3, bodies: []string{"body"}, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
 	s.ignore("body")
@@ -118,7 +118,7 @@ var loopOp = operator{since: 1, inputs: [2]int{2, -1}, optional: true, outputs: 
 		}
 		inputs := make([]*value, 0, len(b.inputs))
 		inputs = append(append(inputs, out[outputs+1], out[outputs+2]), in[2:]...)
-		// Two sets of values take turns in holding the state: the body reads the one, and makes the other.
+		// Two sets of values alternate as the state: the body reads one and writes the other.
 		made := int64(0)
 		var kept [2][]value
 		for i := range kept {
@@ -174,7 +174,7 @@ var loopOp = operator{since: 1, inputs: [2]int{2, -1}, optional: true, outputs: 
 	}, s.end()
 }}
 
-// stack writes the value of a turn behind those of the turns before.
+// stack appends a turn's value to those of earlier turns.
 func stack(out, v *value, turn, turns int64) error {
 	if turn == 0 {
 		if err := makeLike(out, v, append([]int64{turns}, v.shape...)); err != nil {

@@ -32,8 +32,8 @@ var conv = operator{since: 1, inputs: [2]int{2, 3}, outputs: 1, scratch: 1, prep
 	}, s.end()
 }}
 
-// convOf lays what lies under the window at each place out as a matrix, out[1], and multiplies
-// the weights with it.
+// convOf copies what is under the window at each place to the matrix out[1], and multiplies the weights
+// with it.
 func convOf[T float](w *window, group int64, in, out []*value) error {
 	x, okX := of[T](in[0])
 	weights, okW := of[T](in[1])
@@ -97,7 +97,7 @@ func convOf[T float](w *window, group int64, in, out []*value) error {
 	return nil
 }
 
-// layOut writes a row for each element of the window, a column for each place that it takes.
+// layOut writes a row for each element of the window, and a column for each of its places.
 func layOut[T float](w *window, columns, x []T, sizes []int64, steps [maxWindow]int64, channels, places int64) {
 	plane, under := size(sizes), int64(1)
 	for i := range w.rank {
@@ -143,7 +143,7 @@ func layOut[T float](w *window, columns, x []T, sizes []int64, steps [maxWindow]
 	}
 }
 
-// copyLine takes every stride-th element from start on; 0 outside of the line.
+// copyLine copies every stride-th element from start on, and 0 beyond the line.
 func copyLine[T float](to, from []T, start, stride int64) {
 	if stride == 1 {
 		i := min(int64(len(to)), max(0, -start))

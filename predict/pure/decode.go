@@ -14,7 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// graph is an ONNX model as it is in its file.
+// graph is an ONNX model as in its file.
 type graph struct {
 	opsets          map[string]int // by domain; "" is ONNX's own
 	nodes           []*node
@@ -24,8 +24,8 @@ type graph struct {
 	parts           *parts
 }
 
-// parts is how many parts the graphs of a file may still have. Each takes two bytes of the file at least, and
-// hundreds of memory.
+// parts bounds the remaining parts of a file's graphs. A part takes at least two bytes of the file, and
+// hundreds in memory.
 type parts struct{ nodes, others int }
 
 const (
@@ -53,7 +53,7 @@ type end struct {
 	dims []string // the names of free dimensions, "" for others
 }
 
-// node is one step of a graph.
+// node is a step of a graph.
 type node struct {
 	domain, op, name string
 	in, out          []string
@@ -65,7 +65,7 @@ type node struct {
 	memory   *memory // for what is computed once
 }
 
-// attribute is one setting of a node.
+// attribute is a setting of a node.
 type attribute struct {
 	f       float32
 	i       int64
@@ -77,7 +77,7 @@ type attribute struct {
 	strings []string
 }
 
-// errOutside refuses data that the file does not hold.
+// errOutside means that a model keeps data outside its file.
 var errOutside = errors.New("it keeps data outside of the file, which is not supported: save it as one file")
 
 // decode reads a model. The field numbers are those of onnx.proto
@@ -284,7 +284,7 @@ func packed64(f wire.Field, visit func(uint64)) error {
 	return nil
 }
 
-// varints is how many numbers of varying length a field has.
+// varints returns how many varints a field contains.
 func varints(f wire.Field) int {
 	n := 0
 	for _, b := range f.Bytes {
@@ -310,7 +310,7 @@ func packedVarints(f wire.Field, visit func(uint64)) error {
 	return nil
 }
 
-// decodeTensor reads a weight. Its elements are in raw_data, or in the field of its type.
+// decodeTensor reads a weight, whose elements are in raw_data or in the field of its type.
 func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 	var raw []byte
 	var bits []uint64 // of elements in a typed field
@@ -360,7 +360,7 @@ func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 	return name, t, t.Check()
 }
 
-// fromBits makes elements of the numbers in a typed field, of which the lower bits count.
+// fromBits converts the numbers in a typed field to elements. Their lower bits count.
 func fromBits(dtype tensor.DType, bits []uint64, texts []string) any {
 	switch dtype {
 	case tensor.Bool:
@@ -403,7 +403,7 @@ func each[T any](bits []uint64, make1 func(uint64) T) []T {
 	return out
 }
 
-// decodeEnd reads what an input or output is. Those of bodies need not say it.
+// decodeEnd reads an input or output. Those of bodies may omit their type.
 func decodeEnd(b []byte, ofBody bool) (e end, err error) {
 	isTensor := false
 	err = wire.Fields(b, func(f wire.Field) error {

@@ -1,13 +1,13 @@
-// Package pure runs small ONNX graphs in Go alone: no shared library, no cgo.
+// Package pure runs small ONNX graphs in Go: without a shared library or cgo.
 //
 //	m, err := predict.Load(ctx, "digits.forgo", pure.Engine())
 //
-// It has the operators that trees, linear models, dense and small convolutional networks and
-// their preprocessing are made of; [Operators] lists them. A graph with any other operator is
-// refused with its name, so that another engine can be tried.
+// It supports the operators of trees, linear models, dense and small convolutional networks, and their
+// preprocessing; [Operators] lists them. It refuses a graph with any other operator, which the error
+// names, so that another engine can be tried.
 //
-// A run happens in its caller's goroutine. Its memory is kept for the next one, so that nothing
-// but the answer is allocated.
+// A run happens in its caller's goroutine. Later runs reuse its memory, so that a run allocates only the
+// answer.
 package pure
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Engine returns the engine. There is nothing to load.
+// Engine returns the engine. It has nothing to load.
 func Engine() predict.Engine { return engine{} }
 
 type engine struct{}
@@ -33,7 +33,7 @@ func (engine) Info() engines.Info {
 	return engines.Info{Name: "pure", Title: "pure Go", Format: onnxformat.Format, OnlyFor: "machines without ONNX Runtime"}
 }
 
-// Library reports the package itself, and the module's version where the build recorded it.
+// Library reports this package and, if the build recorded it, the module's version.
 func (engine) Library() (engines.Library, error) {
 	version := "(devel)"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
@@ -42,10 +42,10 @@ func (engine) Library() (engines.Library, error) {
 	return engines.Library{Path: "github.com/forgo-ml/forgo/predict/pure", Version: version}, nil
 }
 
-// maxFile is how long an ONNX file may be, in bytes: the engine is for small graphs.
+// maxFile bounds an ONNX file, in bytes: the engine is for small graphs.
 const maxFile = 512 << 20
 
-// Open reads and plans a graph. Its options are not needed: a run takes one goroutine.
+// Open reads and plans a graph. It ignores the options, since a run uses one goroutine.
 func (engine) Open(ctx context.Context, g predict.Graph, _ predict.SessionOptions) (engines.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (engine) Open(ctx context.Context, g predict.Graph, _ predict.SessionOption
 	return s, nil
 }
 
-// errPanic is a fault of a kernel, which ends the opening or the run, and not the process.
+// errPanic is a panic in a kernel. It ends the opening or the run, but not the process.
 type errPanic struct{ of any }
 
 func (e errPanic) Error() string { return fmt.Sprintf("panic: %v", e.of) }
@@ -109,7 +109,7 @@ func open(ctx context.Context, want predict.Graph) (*session, error) {
 	return s, nil
 }
 
-// choose keeps the outputs that are meant.
+// choose keeps the chosen outputs.
 func (g *graph) choose(names []string) error {
 	var chosen []end
 	for _, name := range names {

@@ -7,7 +7,8 @@ import (
 	"fmt"
 )
 
-// multiply adds to z [m, n] the product of a [m, k] and b [k, n], all row-major. It is given up when the run is.
+// multiply adds to z [m, n] the product of a [m, k] and b [k, n], all row-major. It stops early if the run
+// is abandoned.
 func multiply[T number](until *memory, z, a, b []T, m, k, n int) error {
 	if m*n == 0 || k == 0 {
 		return nil
@@ -80,7 +81,7 @@ func matMulOf[T number](out *value, in []*value, a []T) error {
 	if len(sa) == 0 || len(sb) == 0 {
 		return errors.New("a scalar is no matrix")
 	}
-	// A vector is a matrix of one row on the left, of one column on the right.
+	// A vector is a matrix of one row on the left, and of one column on the right.
 	m, k := int64(1), sa[len(sa)-1]
 	kb, n := sb[0], int64(1)
 	var outerA, outerB []int64
@@ -152,7 +153,7 @@ type gemm struct {
 	turned         *value // the second input where it is constant and transB is set
 }
 
-// turn makes out the transposed matrix.
+// turn transposes a matrix.
 func turn(out, in *value) error {
 	rows, columns := in.shape[0], in.shape[1]
 	var l layout
@@ -208,7 +209,7 @@ func gemmOf[T float](g *gemm, in, out []*value) error {
 	return addWith(z, in[2], out[0].shape, T(g.beta))
 }
 
-// fillWith repeats c over a matrix of a shape.
+// fillWith repeats c over a matrix of the given shape.
 func fillWith[T float](z []T, c *value, shape []int64, by T) error {
 	x, err := repeatable[T](c, shape)
 	if err != nil {
@@ -237,7 +238,7 @@ func addWith[T float](z []T, c *value, shape []int64, by T) error {
 	return nil
 }
 
-// repeatable returns the elements of a value that can be repeated to a matrix.
+// repeatable returns the elements of a value that broadcasts to a matrix.
 func repeatable[T float](c *value, shape []int64) ([]T, error) {
 	x, ok := of[T](c)
 	if !ok {

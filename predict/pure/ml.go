@@ -1,6 +1,6 @@
 package pure
 
-// What the operators of ai.onnx.ml share: rows of numbers, labels, and what is made of scores.
+// What the operators of ai.onnx.ml share: rows of numbers, labels, and transforms of scores.
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"math"
 )
 
-// rows returns a value as rows of numbers of one type, converted in scratch where it has another.
+// rows returns a value as rows of numbers of one type. It converts other types in scratch.
 func rows[T float](in, scratch *value) (x []T, n, columns int, err error) {
 	switch len(in.shape) {
 	case 1:
@@ -40,7 +40,7 @@ func rows[T float](in, scratch *value) (x []T, n, columns int, err error) {
 	return x, n, columns, nil
 }
 
-// classes are a classifier's labels, of one kind or the other.
+// classes holds a classifier's labels, either texts or integers.
 type classes struct {
 	texts    []string
 	integers []int64
@@ -66,7 +66,7 @@ func (c *classes) place(out *value, n int) (texts []string, integers []int64, er
 	return texts, integers, err
 }
 
-// transform is what is made of scores at the end.
+// transform is the final transform of scores.
 type transform int
 
 const (
@@ -103,7 +103,7 @@ func (t transform) all(scores []float32) {
 		for _, v := range scores {
 			most = max(most, v)
 		}
-		// Scores of 0 stay near it where that is asked for.
+		// Scores of 0 stay near 0 if the transform asks for that.
 		zero, sum := math.Exp(-float64(most)), 0.0
 		for i, v := range scores {
 			if t == softmaxZeroTransform && v <= 1e-7 && v >= -1e-7 {
@@ -120,7 +120,7 @@ func (t transform) all(scores []float32) {
 	}
 }
 
-// sides says what the score of two classes, given as one number, is made into.
+// sides says how one number becomes the scores of two classes.
 type sides int
 
 const (

@@ -1,6 +1,6 @@
 package pure
 
-// Elements moved to other places: what Transpose, Slice, Expand, Tile, Pad, Concat and Split share.
+// Moving elements: the shared part of Transpose, Slice, Expand, Tile, Pad, Concat and Split.
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// layout says where elements lie: at start, and a step further for each index of a dimension.
+// layout says where elements are: at start, plus a step for each index of a dimension.
 type layout struct {
 	rank       int
 	size, step [maxRank]int64
@@ -25,7 +25,7 @@ func (l *layout) add(size, step int64) error {
 	return nil
 }
 
-// steps fills in how far apart the elements of each dimension of a shape are.
+// steps computes the distances between the elements of each dimension of a shape.
 func steps(shape []int64, into *[maxRank]int64) error {
 	if len(shape) > maxRank {
 		return fmt.Errorf("%d dimensions are too many (limit %d)", len(shape), maxRank)
@@ -38,7 +38,7 @@ func steps(shape []int64, into *[maxRank]int64) error {
 	return nil
 }
 
-// take makes out, of a shape, of the elements of in that l walks through.
+// take fills out, of the given shape, with the elements of in that l walks through.
 func take(out, in *value, l *layout, shape []int64) error {
 	switch x := in.data.(type) {
 	case *[]bool:
@@ -93,7 +93,7 @@ func takeFrom[T tensor.Element](out *value, x []T, l *layout, shape []int64) err
 	return nil
 }
 
-// put writes the elements of in, in order, to the places of out that l walks through.
+// put writes the elements of in, in order, to the places in out that l walks through.
 func put(out, in *value, l *layout) error {
 	switch x := in.data.(type) {
 	case *[]bool:

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// operators are the types of nodes that there are kernels for: each in a file of its own, or of
-// its family's.
+// operators maps the supported types of nodes to their definitions.
 var operators = map[string][]operator{
 	"Abs":                {unaryOp(6, absLoops)},
 	"Add":                {arithmeticOp(7, addLoops)},
@@ -116,7 +115,7 @@ var operators = map[string][]operator{
 	"ai.onnx.ml.TreeEnsembleRegressor":  {treeRegressor},
 }
 
-// Operators lists the operators that graphs may have, with their domain unless it is ONNX's own.
+// Operators lists the supported operators, with their domain unless it is ONNX's own.
 func Operators() []string {
 	return slices.SortedFunc(maps.Keys(operators), func(a, b string) int {
 		return strings.Compare(strings.ToLower(a), strings.ToLower(b))

@@ -9,52 +9,51 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// kernel computes a node's outputs from its inputs. An input that is left out is nil, and so is
-// an output that nobody asked for. Inputs are only read. Where an operator is marked inPlace, an
-// output may share the first input's memory: a kernel takes its inputs' elements before it
-// places its outputs.
+// kernel computes a node's outputs from its inputs. An omitted input is nil, and so is an output that
+// nobody asked for. A kernel only reads its inputs. If an operator is inPlace, an output may share the
+// first input's memory, so a kernel takes its inputs' elements before it places its outputs.
 type kernel func(in, out []*value) error
 
-// operator is one type of node as a range of opset versions defines it.
+// operator is a type of node as a range of opset versions defines it.
 type operator struct {
 	since, until int    // the first and the last version, 0 for the newest
 	inputs       [2]int // at least and at most, -1 for any number
 	outputs      int    // at most, -1 for any number
 	scratch      int    // values that a kernel uses beside its outputs, behind them
-	// prepare reads a node's attributes and constant inputs once.
+	// prepare reads a node's attributes and constant inputs, once.
 	prepare func(n *node) (kernel, error)
-	// inPlace is set where each element of the output depends on no element of the first input
-	// but the one at its own place.
+	// inPlace says that each element of the output depends on no other element of the first input than the
+	// one at its own place.
 	inPlace bool
-	// view is set instead of prepare where the output is the first input in another shape.
+	// view replaces prepare if the output is the first input with another shape.
 	view func(n *node) (shaper, error)
-	// bodies are the attributes that are graphs.
+	// bodies names the attributes that are graphs.
 	bodies []string
-	// optional is set where any of a free number of inputs may be left out.
+	// optional says that any of a free number of inputs may be omitted.
 	optional bool
 }
 
 // shaper computes the shape of a view.
 type shaper func(in []*value, shape []int64) ([]int64, error)
 
-// newestOpset is the last version of ONNX's own domain that the kernels were written for.
+// newestOpset is the newest version of ONNX's own domain that the kernels support.
 const newestOpset = 28
 
 // newestML is the same for the domain ai.onnx.ml.
 const newestML = 5
 
-// ref says where a value is: an index into a run's values, the complement of one into the
-// plan's constants, or none.
+// ref is the place of a value: an index into a run's values, the complement of an index into the plan's
+// constants, or none.
 type ref int
 
 const none ref = 1 << 30
 
-// step is one node, ready to run.
+// step is a node, ready to run.
 type step struct {
 	kernel  kernel
 	view    shaper
 	in, out []ref
-	// share is set where the output takes the first input's memory over.
+	// share says that the output takes over the first input's memory.
 	share bool
 	what  string
 }
@@ -68,7 +67,7 @@ type plan struct {
 	outputs   []ref // in the graph's order
 }
 
-// scope is where the names of a graph are, and of those around it.
+// scope maps the names of a graph, and of the graphs around it, to places.
 type scope struct {
 	plan     *plan
 	place    map[string]ref
@@ -77,7 +76,8 @@ type scope struct {
 	fold     *memory // for what is computed once
 }
 
-// find returns where a value is. What a body takes of the graphs around it becomes an input of its own.
+// find returns the place of a value. A value that a body takes from a graph around it becomes an input of
+// the body.
 func (s *scope) find(name string) (ref, bool) {
 	if r, ok := s.place[name]; ok || s.outer == nil {
 		return r, ok
@@ -97,8 +97,8 @@ func (s *scope) find(name string) (ref, bool) {
 	return r, true
 }
 
-// planGraph looks the nodes' operators up, runs those whose inputs are constant, and decides
-// which outputs take their inputs' memory over.
+// planGraph finds the nodes' operators, runs nodes with constant inputs, and decides which outputs take
+// over their inputs' memory.
 func planGraph(ctx context.Context, g *graph, outer *scope) (*plan, error) {
 	p, _, err := planScope(ctx, g, outer)
 	return p, err
@@ -152,7 +152,7 @@ func planScope(ctx context.Context, g *graph, outer *scope) (*plan, *scope, erro
 	return p, at, nil
 }
 
-// known refuses a graph with operators that there is no kernel for.
+// known returns an error for a graph with operators that have no kernel.
 func (g *graph) known() error {
 	for _, n := range g.nodes {
 		version, ok := g.opsets[n.domain]
@@ -285,8 +285,8 @@ func (p *plan) add(ctx context.Context, n *node, at *scope) error {
 	return nil
 }
 
-// arity fails unless a node has as many inputs and outputs as its operator. Inputs that it may
-// leave out at its end are added as missing.
+// arity checks the number of a node's inputs and outputs against its operator. It adds inputs that are
+// omitted at the end.
 func (o *operator) arity(n *node) error {
 	least, most := o.inputs[0], o.inputs[1]
 	if len(n.in) < least || most >= 0 && len(n.in) > most {
@@ -309,7 +309,7 @@ func (o *operator) arity(n *node) error {
 	return nil
 }
 
-// fold runs a node whose inputs are constant, once.
+// fold runs a node with constant inputs, once.
 func (p *plan) fold(s step, n *node, place map[string]ref, fold *memory) error {
 	o := n.operator()
 	out := make([]*value, max(o.outputs, len(n.out))+o.scratch)
@@ -339,7 +339,7 @@ func (p *plan) fold(s step, n *node, place map[string]ref, fold *memory) error {
 	return nil
 }
 
-// shareMemory lets an output take over its input's memory where nothing reads the input later.
+// shareMemory lets an output take over its input's memory if nothing reads the input later.
 func (p *plan) shareMemory() {
 	root := make([]ref, p.values) // of the chain of views that a value belongs to
 	owned := make([]bool, p.values)

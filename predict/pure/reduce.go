@@ -14,7 +14,7 @@ type reduction struct {
 	finish  func(sum float64, n int64) float64
 	integer func(sum, x int64) int64 // for integers, where these have it
 	first   int64                    // what integers start with
-	// largest is set where elements are taken from the largest of their group first.
+	// largest says that the largest element of each group is subtracted first.
 	largest bool
 }
 
@@ -32,7 +32,7 @@ var (
 	reduceLogSumExp = &reduction{largest: true, fold: func(s, x float64) float64 { return s + math.Exp(x) }, finish: func(s float64, _ int64) float64 { return math.Log(s) }}
 )
 
-// reduceOps are a reduction with its axes as an attribute, and from a version on as an input.
+// reduceOps returns a reduction with its axes as an attribute and, from a version on, as an input.
 func reduceOps(asInput int, r *reduction) []operator {
 	return []operator{
 		{since: 1, until: asInput - 1, inputs: [2]int{1, 1}, outputs: 1, scratch: 1, prepare: func(n *node) (kernel, error) {
@@ -60,7 +60,7 @@ func reduceOps(asInput int, r *reduction) []operator {
 	}
 }
 
-// apply computes the reduction; out[1] is scratch for sums.
+// apply computes the reduction. out[1] is scratch memory for sums.
 func (r *reduction) apply(out []*value, in *value, axes []int64, keep bool) error {
 	var gone [maxRank]bool
 	if len(in.shape) > maxRank {
@@ -115,7 +115,7 @@ func (r *reduction) apply(out []*value, in *value, axes []int64, keep bool) erro
 	return unsupported(in)
 }
 
-// reduceBools is the largest or smallest of flags: whether any, or each, is set.
+// reduceBools computes the largest or smallest of booleans: whether any, or every, one is true.
 func reduceBools(r *reduction, out []*value, x []bool, l *layout, shape []int64) error {
 	if r != reduceMax && r != reduceMin {
 		return errors.New("elements of type bool are not supported")

@@ -22,7 +22,7 @@ type session struct {
 	closed          atomic.Bool
 }
 
-// run is the memory of one run, kept for the next.
+// run is the memory of one run, which later runs reuse.
 type run struct {
 	memory *memory
 	values []value
@@ -30,7 +30,7 @@ type run struct {
 	out    [][]*value
 }
 
-// maxKept is how much memory a run may leave for the next one, in bytes.
+// maxKept bounds the memory that a run leaves for later ones, in bytes.
 const maxKept = 16 << 20
 
 func newRun(p *plan, m *memory) *run {
@@ -66,15 +66,15 @@ func (r *run) at(p *plan, at ref) *value {
 func (s *session) Inputs() []tensor.Spec  { return s.inputs }
 func (s *session) Outputs() []tensor.Spec { return s.outputs }
 
-// Threads is how many a run uses.
+// Threads returns the number of threads that a run uses.
 func (s *session) Threads() int { return 1 }
 
-// OutputShape takes sizes from inputs whose dimensions are called the same.
+// OutputShape takes sizes from inputs whose dimensions have the same names.
 func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
 	return onnxformat.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
 }
 
-// Close lets the graph go; there is nothing to free.
+// Close releases the graph.
 func (s *session) Close() error {
 	s.closed.Store(true)
 	return nil
@@ -137,7 +137,7 @@ func (p *plan) execute(r *run) error {
 	return nil
 }
 
-// take hands the outputs over.
+// take hands the outputs to the caller.
 func (s *session) take(r *run, outputs []string) (predict.Tensors, error) {
 	result := make(predict.Tensors, len(outputs))
 	for i, spec := range s.outputs {
@@ -160,13 +160,13 @@ func (s *session) take(r *run, outputs []string) (predict.Tensors, error) {
 	return result, nil
 }
 
-// owns reports whether an output is memory that a run made for it alone.
+// owns reports whether an output is in memory that a run allocated for it alone.
 func (s *session) owns(output int) bool {
 	at := s.plan.outputs[output]
 	return at >= 0 && !slices.Contains(s.plan.inputs, at) && slices.Index(s.plan.outputs, at) == output
 }
 
-// giveBack keeps a run's memory for the next, without what belongs to callers.
+// giveBack keeps a run's memory for later runs, without what belongs to callers.
 func (s *session) giveBack(r *run) {
 	r.memory.ctx = nil
 	for _, at := range s.plan.inputs {

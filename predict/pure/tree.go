@@ -1,8 +1,7 @@
 package pure
 
-// TreeEnsembleClassifier and TreeEnsembleRegressor, in the forms that they had up to version 5
-// of ai.onnx.ml. Where the specification leaves open what two classes with one score mean, it is
-// what ONNX Runtime makes of them.
+// TreeEnsembleClassifier and TreeEnsembleRegressor, in their forms up to version 5 of ai.onnx.ml. Where
+// the specification does not say how two classes share one score, they follow ONNX Runtime.
 
 import (
 	"errors"

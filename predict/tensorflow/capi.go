@@ -1,7 +1,7 @@
 package tensorflow
 
 // The part of TensorFlow's C API that the engine uses, called without cgo. Names and types are those of
-// tensorflow/c/c_api.h (2.21), which are stable through TensorFlow 2.
+// tensorflow/c/c_api.h (2.21), which are stable throughout TensorFlow 2.
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/clib"
 )
 
-// api has the addresses of functions: each field's is called TF_ and the field's name.
+// api holds the addresses of functions. A field's function is called TF_ and the field's name.
 type api struct {
 	Version,
 	NewStatus, DeleteStatus, GetCode, Message,
@@ -26,7 +26,7 @@ type api struct {
 	StringGetDataPointer, StringGetSize uintptr
 }
 
-// tf is set once a library was found fit, before anything else of this file is used.
+// tf is set once a suitable library is found, before anything else in this file is used.
 var tf api
 
 // bind finds the functions in a library.
@@ -53,13 +53,13 @@ const (
 	deadlineExceeded = 4
 )
 
-// failure is what TensorFlow says: the first line of it, the others are traces.
+// failure is an error of TensorFlow: its first line, since the others are traces.
 type failure struct {
 	code int32
 	error
 }
 
-// done frees a TF_Status; the failure that it held, if any, has an error.
+// done frees a TF_Status and returns its error, if any.
 func done(status uintptr) (f failure) {
 	if f.code = int32(clib.Call(tf.GetCode, status)); f.code != 0 {
 		f.error = errors.New(clib.Line(clib.Call(tf.Message, status)))
@@ -68,7 +68,7 @@ func done(status uintptr) (f failure) {
 	return f
 }
 
-// output is a TF_Output. By value it is passed as its two fields, on amd64 and arm64 but for Windows.
+// output is a TF_Output. Passed by value, it is two arguments on amd64 and arm64, except on Windows.
 type output struct {
 	operation uintptr
 	index     int32
@@ -115,11 +115,11 @@ func closeModel(graph, session uintptr) {
 	clib.Call(tf.DeleteStatus, status)
 }
 
-// maxRank is of tensors here.
+// maxRank bounds the rank of tensors.
 const maxRank = 32
 
-// findOutput finds output index of an operation. Its type is 0 where there is none; known is false where the
-// graph does not say its rank.
+// findOutput finds output index of an operation. Its type is 0 if there is none. known is false if the
+// graph does not specify its rank.
 func findOutput(graph uintptr, operation string, index int) (at output, number int, shape []int64, known bool) {
 	name := clib.String(operation)
 	at = output{operation: clib.Call(tf.GraphOperationByName, graph, uintptr(unsafe.Pointer(&name[0]))), index: int32(index)}
@@ -154,7 +154,7 @@ func runModel(session uintptr, options []byte, inputs []output, values []uintptr
 	return done(status)
 }
 
-// makeTensor returns a tensor of TensorFlow's with a copy of data, 0 where it makes none.
+// makeTensor returns a TensorFlow tensor with a copy of data, or 0 on failure.
 func makeTensor(number int, shape []int64, data []byte) uintptr {
 	made := clib.Call(tf.AllocateTensor, uintptr(number), uintptr(unsafe.Pointer(unsafe.SliceData(shape))), uintptr(len(shape)), uintptr(len(data)))
 	if made != 0 && len(data) > 0 {
@@ -163,7 +163,7 @@ func makeTensor(number int, shape []int64, data []byte) uintptr {
 	return made
 }
 
-// makeFromProto returns the tensor that a serialized TensorProto holds.
+// makeFromProto returns the tensor in a serialized TensorProto.
 func makeFromProto(proto []byte) (uintptr, error) {
 	status := clib.Call(tf.NewStatus)
 	buffer := clib.Call(tf.NewBufferFromString, uintptr(unsafe.Pointer(unsafe.SliceData(proto))), uintptr(len(proto)))
@@ -185,16 +185,16 @@ func freeTensors(tensors ...uintptr) {
 	}
 }
 
-// stringSize is that of a TF_TString.
+// stringSize is the size of a TF_TString in bytes.
 const stringSize = 24
 
-// textAt is the string at a place in a tensor's data, which TensorFlow's memory holds.
+// textAt returns string i of a tensor's data. TensorFlow owns its memory.
 func textAt(data uintptr, i int) []byte {
 	at := data + uintptr(i)*stringSize
 	return clib.Bytes(clib.Call(tf.StringGetDataPointer, at), int(clib.Call(tf.StringGetSize, at)))
 }
 
-// pin sets list to the addresses of names, which stay where they are until they are unpinned.
+// pin sets list to the addresses of names, which do not move until they are unpinned.
 func pin(names [][]byte, list []uintptr) *runtime.Pinner {
 	pinned := new(runtime.Pinner)
 	for i, name := range names {

@@ -11,7 +11,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// choose returns the graph with exactly these tags, or the only one where none are given.
+// choose returns the graph with exactly these tags, or the only graph if tags is empty.
 func choose(graphs []MetaGraph, tags []string) (*MetaGraph, error) {
 	want := slices.Sorted(slices.Values(tags))
 	var have []string
@@ -32,10 +32,10 @@ func choose(graphs []MetaGraph, tags []string) (*MetaGraph, error) {
 	return nil, fmt.Errorf("it has no graph with the tags [%s]; there is %s", strings.Join(want, ", "), strings.Join(have, ", "))
 }
 
-// DefaultSignature is what TensorFlow names the signature that is meant where none is named.
+// DefaultSignature is TensorFlow's name for the default signature.
 const DefaultSignature = "serving_default"
 
-// signature returns the one named or, where none is, the default or the only one; nil where
+// signature returns the named signature. Without a name, it returns the default or the only one, or nil if
 // that leaves a choice.
 func (g *MetaGraph) signature(name string) (*SignatureDef, error) {
 	wanted := name
@@ -60,8 +60,8 @@ func (g *MetaGraph) signature(name string) (*SignatureDef, error) {
 	return nil, fmt.Errorf("it has no signature %q; there is %s", name, list(have))
 }
 
-// choose returns the inputs and outputs that are meant: names of the signature, or of
-// operations, with ":INDEX" or, for index 0, without.
+// choose returns the chosen inputs and outputs. Their names are those of the signature, or of operations,
+// with ":INDEX" unless the index is 0.
 func (g *MetaGraph) choose(want predict.Graph) (inputs, outputs []NamedTensor, err error) {
 	s, err := g.signature(want.Signature)
 	if err != nil {
@@ -110,7 +110,7 @@ func (g *MetaGraph) pick(kind string, names []string, signed []NamedTensor, othe
 	return out, nil
 }
 
-// candidates lists what may have been meant, for an error message.
+// candidates lists possible names for an error message.
 func candidates(signed []NamedTensor, others []tensor.Spec) string {
 	var have []string
 	for _, e := range signed {
@@ -133,7 +133,7 @@ func list(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// split takes a tensor's name apart: "OPERATION:INDEX", where index 0 may be left out.
+// split splits a tensor's name, "OPERATION:INDEX". The index 0 may be omitted.
 func split(name string) (operation string, index int) {
 	if i := strings.LastIndexByte(name, ':'); i >= 0 {
 		if n, err := strconv.Atoi(name[i+1:]); err == nil {
@@ -176,7 +176,8 @@ func (g *MetaGraph) findTensors(order []*node) {
 	}
 }
 
-// spec tells what the node's first output is, as far as its attributes do: the type may be "".
+// spec returns the type and shape of the node's first output, as far as its attributes specify them. The
+// type may be "".
 func (n *node) spec() tensor.Spec {
 	s := tensor.Spec{Name: n.name}
 	for _, key := range []string{"dtype", "T", "DstT", "output_type", "out_type", "Tout"} {
@@ -192,7 +193,7 @@ func (n *node) spec() tensor.Spec {
 	return s
 }
 
-// firstType reads an AttrValue that holds a type, or a list of them.
+// firstType reads an AttrValue with a type, or a list of them.
 func firstType(attr []byte) (t tensor.DType) {
 	_ = wire.Fields(attr, func(f wire.Field) error {
 		switch f.Number {
@@ -215,7 +216,7 @@ func firstType(attr []byte) (t tensor.DType) {
 	return t
 }
 
-// firstShape reads an AttrValue that holds a shape, or a list of them.
+// firstShape reads an AttrValue with a shape, or a list of them.
 func firstShape(attr []byte) (shape []int64) {
 	_ = wire.Fields(attr, func(f wire.Field) error {
 		switch f.Number {

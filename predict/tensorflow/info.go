@@ -1,6 +1,6 @@
 package tensorflow
 
-// What the engine is to those who list engines.
+// What the engine reports about itself.
 
 import (
 	"github.com/forgo-ml/forgo/predict"

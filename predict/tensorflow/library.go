@@ -13,8 +13,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/sharedlib"
 )
 
-// EnvLibrary is the environment variable that names the shared library: libtensorflow_cc of
-// the tensorflow wheel, or libtensorflow of a release for C.
+// EnvLibrary is the environment variable that names the shared library: libtensorflow_cc from the
+// tensorflow wheel, or libtensorflow from a C release.
 const EnvLibrary = "FORGO_TENSORFLOW"
 
 // loaded is the process's one TensorFlow.
@@ -39,7 +39,7 @@ func (e engine) Library() (engines.Library, error) {
 	return lib, err
 }
 
-// find loads the first TensorFlow that has what is needed: of a wheel, or a release for C.
+// find loads the first suitable TensorFlow: a wheel's, or a C release's.
 func find(option string) (engines.Library, error) {
 	if runtime.GOOS == "windows" {
 		return engines.Library{}, errors.New("load TensorFlow: on Windows forgo runs no SavedModels; export the model as ONNX")
@@ -56,11 +56,11 @@ func find(option string) (engines.Library, error) {
 	}.Find(option)
 }
 
-// frameworks are the names of the library that the other one needs. Its own way of finding
-// it may be lost where wheels are repacked, so it is opened first, from the same folder.
+// frameworks are the names of the library that the main one needs. A repacked wheel may have lost the way
+// to it, so it is opened first, from the same folder.
 var frameworks = []string{"libtensorflow_framework.so.2", "libtensorflow_framework.2.dylib"}
 
-// open loads the library at a path into the process. It is not for concurrent use.
+// open loads the library at a path into the process. It is not safe for concurrent use.
 func open(path string) (version string, err error) {
 	first := ""
 	for _, name := range frameworks {
@@ -95,7 +95,7 @@ func open(path string) (version string, err error) {
 	return clib.Text(clib.Call(tf.Version)), nil
 }
 
-// ask sets a variable, for C too, unless it is set.
+// ask sets a variable, for C too, unless it is set already.
 func ask(name, value string) error {
 	if _, set := os.LookupEnv(name); set {
 		return nil

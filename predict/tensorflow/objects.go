@@ -13,8 +13,8 @@ import (
 // The field numbers here are those of TensorFlow's saved_object_graph.proto and
 // trackable_object_graph.proto.
 
-// object is one of a SavedModel of TensorFlow 2, which Python makes as it loads it. The C library,
-// and with it [Engine], runs the graph's own initializer instead.
+// object is an object of a TensorFlow 2 SavedModel, which Python creates when it loads the model. The C
+// library, and so [Engine], runs the graph's own initializer instead.
 type object struct {
 	kind      protowire.Number // which of the kinds below
 	functions []string         // their names, of a function
@@ -29,10 +29,10 @@ const (
 	kindResource protowire.Number = 10
 )
 
-// atCreation are the functions of a resource that Python runs as it loads a SavedModel.
+// atCreation lists the functions of a resource that Python runs when it loads a SavedModel.
 var atCreation = []string{"_create_resource", "_initialize", "_destroy_resource"}
 
-// objects reads the objects of a SavedModel of TensorFlow 2, and what their functions are bound to.
+// objects reads the objects of a TensorFlow 2 SavedModel, and what their functions are bound to.
 func (g *MetaGraph) objects(b []byte) error {
 	var creating []uint64
 	err := wire.Fields(b, func(f wire.Field) error {
@@ -55,7 +55,7 @@ func (g *MetaGraph) objects(b []byte) error {
 	return err
 }
 
-// readObject reads a SavedObject, and which of its children are run at its creation.
+// readObject reads a SavedObject, and which of its children run at its creation.
 func readObject(b []byte) (made object, creates []uint64, err error) {
 	err = wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
@@ -120,9 +120,9 @@ func (g *MetaGraph) bind(b []byte) error {
 	})
 }
 
-// safeToCreate refuses what Python may run as it loads the model, where that reaches for anything
-// but the variables and the assets in the model's own folder: initializers of tables, variables and
-// collections of TensorFlow 1, and functions of objects of TensorFlow 2.
+// safeToCreate returns an error if what Python may run when it loads the model can reach anything but the
+// variables and assets in the model's folder. It checks the initializers of tables, variables and
+// collections of TensorFlow 1, and the functions of objects of TensorFlow 2.
 func (g *MetaGraph) safeToCreate() error {
 	w := g.initializer(g.fed())
 	w.open = true
@@ -164,8 +164,8 @@ func (g *MetaGraph) safeToCreate() error {
 	return nil
 }
 
-// boundToAssets tells whether a function that fills a table takes its file's name from an asset: it
-// has no text of its own, and captures tables and assets alone.
+// boundToAssets reports whether a function that fills a table takes its file's name from an asset. Such a
+// function contains no text, and captures only tables and assets.
 func (g *MetaGraph) boundToAssets(name string) bool {
 	f := g.functions[name]
 	if f == nil {
@@ -190,7 +190,7 @@ func (g *MetaGraph) boundToAssets(name string) bool {
 	return true
 }
 
-// isArgument tells whether a tensor of a body is an argument, passed on unchanged.
+// isArgument reports whether a tensor of a body is an argument, passed on unchanged.
 func (f *function) isArgument(input string) bool {
 	for range 1000 { // no honest chain is longer
 		name, _, _ := strings.Cut(input, ":") // ARGUMENT, or NODE:OUTPUT:INDEX

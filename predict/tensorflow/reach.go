@@ -10,25 +10,25 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/wire"
 )
 
-// A graph is held to a list of operations, wherever in it they are: in functions that nothing seems
-// to call too, since TensorFlow's optimizer may call them in place of others. Left are the operations
-// that every SavedModel holds to save and restore itself: what counts for them is where they are run
-// from, for the outputs asked for and at load.
+// Every operation of a graph must be on a list, even in functions that nothing seems to call, since
+// TensorFlow's optimizer may call them in place of others. The exceptions are the operations with which
+// every SavedModel saves and restores itself. For these, it matters from where they run: for the requested
+// outputs, or at load.
 
-// loaders are the operations that save and restore variables and fill tables from files. Loading
-// needs some of them; nothing else may run any.
+// loaders are the operations that save and restore variables and fill tables from files. Loading needs
+// some of them. Nothing else may run any.
 var loaders = set(`
 Save SaveSlices SaveV2 MergeV2Checkpoints Restore RestoreSlice RestoreV2
 InitializeTableFromTextFile InitializeTableFromTextFileV2`)
 
-// savers are those of them that save and restore.
+// savers are the loaders that save and restore.
 var savers = set(`Save SaveSlices SaveV2 MergeV2Checkpoints Restore RestoreSlice RestoreV2`)
 
-// fills are those of them that Python runs as it creates a model's tables.
+// fills are the loaders that Python runs when it creates a model's tables.
 var fills = set(`InitializeTableFromTextFile InitializeTableFromTextFileV2`)
 
-// places are the attributes of operations that are harmless with some values alone. Lines on
-// stderr would pass for forgo's own.
+// places lists attributes that are harmless only with some values. Lines on stderr would look like forgo's
+// own.
 var places = map[string]struct {
 	attr     string
 	harmless []string
@@ -39,7 +39,7 @@ var places = map[string]struct {
 	"FixedUnigramCandidateSampler": {"vocab_file", []string{""}},
 }
 
-// refuses tells why a node is refused wherever it is; "" if it is not.
+// refuses returns why a node is refused wherever it is, or "".
 func (g *MetaGraph) refuses(n *node) string {
 	place, ok := places[n.op]
 	switch {
@@ -56,8 +56,8 @@ func (g *MetaGraph) refuses(n *node) string {
 // resourceType is DT_RESOURCE.
 const resourceType = 20
 
-// safe holds every operation to the list, and keeps the functions that load and save to the
-// places that run them.
+// safe checks every operation against the list, and that functions which load and save are called only
+// from the places that may.
 func (g *MetaGraph) safe() error {
 	if g.constants > maxConstants {
 		return fmt.Errorf("its constants become %d bytes as it is loaded, more than %d: refused", g.constants, int64(maxConstants))
@@ -74,8 +74,8 @@ func (g *MetaGraph) safe() error {
 			}
 		}
 	}
-	// The optimizer takes functions that implement the same for each other. One that has another's
-	// name could take its place, depending on who reads the graph.
+	// The optimizer exchanges functions that implement the same. A function with another's name could take
+	// its place, depending on who reads the graph.
 	files, err := g.reaching(loaders)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (g *MetaGraph) safe() error {
 	return nil
 }
 
-// reaching are the functions that hold any of some operations, or call one that does.
+// reaching returns the functions that contain any of the operations, or call one that does.
 func (g *MetaGraph) reaching(operations map[string]bool) (map[string]bool, error) {
 	callers := map[string][]string{} // by function
 	var found []string
@@ -134,7 +134,7 @@ func (g *MetaGraph) reaching(operations map[string]bool) (map[string]bool, error
 	return out, nil
 }
 
-// safeToRun refuses outputs that cannot be computed without reaching outside the process.
+// safeToRun returns an error for outputs whose computation reaches outside the process.
 func (g *MetaGraph) safeToRun(inputs, outputs []NamedTensor) error {
 	w := walker{g: g, fed: map[string]bool{}, clean: map[string]bool{}}
 	for _, e := range inputs {
@@ -148,8 +148,8 @@ func (g *MetaGraph) safeToRun(inputs, outputs []NamedTensor) error {
 	return nil
 }
 
-// safeToLoad refuses what loading would run, where that reaches for anything but the
-// variables and the assets in the model's own folder.
+// safeToLoad returns an error if loading reaches anything but the variables and assets in the model's
+// folder.
 func (g *MetaGraph) safeToLoad() error {
 	for _, file := range g.assetFiles {
 		if !filepath.IsLocal(file) {
@@ -174,7 +174,7 @@ func (g *MetaGraph) safeToLoad() error {
 	return nil
 }
 
-// fed are the tensors that hold the places of assets.
+// fed returns the tensors that hold the paths of assets.
 func (g *MetaGraph) fed() map[string]bool {
 	fed := map[string]bool{}
 	for name := range g.assets {
@@ -183,7 +183,7 @@ func (g *MetaGraph) fed() map[string]bool {
 	return fed
 }
 
-// initializer walks what fills tables, from files whose names are fed.
+// initializer returns a walker for what fills tables, from files whose names are fed.
 func (g *MetaGraph) initializer(fed map[string]bool) *walker {
 	return &walker{g: g, fed: fed, clean: map[string]bool{}, allowed: map[string]int{
 		// by the index of the input that names the file
@@ -191,7 +191,7 @@ func (g *MetaGraph) initializer(fed map[string]bool) *walker {
 	}}
 }
 
-// walker visits every operation that computing some tensors runs.
+// walker visits every operation that the computation of some tensors runs.
 type walker struct {
 	g       *MetaGraph
 	fed     map[string]bool // tensors whose values are given
@@ -201,14 +201,14 @@ type walker struct {
 	steps   int
 }
 
-// Limits that no honest graph comes near: functions can call each other in exponentially many
-// ways, and messages can nest as deep as a file is long.
+// Limits that no honest graph reaches. Functions can call each other in exponentially many ways, and
+// messages can nest as deep as a file is long.
 const (
 	maxSteps   = 1_000_000
 	maxNesting = 100
 )
 
-// call is where a function is run from; nil for the graph itself.
+// call is the place that calls a function, or nil for the graph itself.
 type call struct {
 	in   *function // where the calling node is
 	from *call
@@ -223,7 +223,7 @@ func canonical(name string) string {
 
 // tensor visits what a tensor of the graph needs.
 func (w *walker) tensor(name string) error {
-	// A stack of its own: graphs are deeper than calls should be.
+	// An explicit stack: graphs are deeper than calls should be.
 	pending := []string{name}
 	for len(pending) > 0 {
 		name := pending[len(pending)-1]
@@ -273,7 +273,7 @@ func (w *walker) node(n *node, in *function, from *call) error {
 	return nil
 }
 
-// function visits a whole body, of which TensorFlow may run all.
+// function visits a whole body, since TensorFlow may run all of it.
 func (w *walker) function(name string, at *call) error {
 	f := w.g.functions[name]
 	key := "function " + name // no operation's name has a space
@@ -296,7 +296,7 @@ func (w *walker) function(name string, at *call) error {
 	return nil
 }
 
-// asks tells whether a node's safety depends on who calls the function that it is in.
+// asks reports whether a node's safety depends on the caller of its function.
 func (w *walker) asks(n *node) bool {
 	if _, mayRead := w.allowed[n.op]; mayRead {
 		return true
@@ -305,7 +305,7 @@ func (w *walker) asks(n *node) bool {
 	return err != nil || slices.ContainsFunc(functions, func(f string) bool { return !w.clean["function "+f] })
 }
 
-// called are the functions that a node names, in whatever attribute.
+// called returns the functions that a node names, in any attribute.
 func (w *walker) called(n *node) (out []string, err error) {
 	add := func(name string) {
 		out = append(out, name)
@@ -322,7 +322,7 @@ func (w *walker) called(n *node) (out []string, err error) {
 	return out, err
 }
 
-// given tells whether a string comes unchanged from a fed tensor.
+// given reports whether a string comes unchanged from a fed tensor.
 func (w *walker) given(input string, in *function, from *call) bool {
 	for range 1000 { // no honest chain is longer
 		if in == nil {
@@ -360,8 +360,8 @@ func (w *walker) given(input string, in *function, from *call) bool {
 	return false
 }
 
-// kept tells whether a variable only ever holds a fed tensor: TensorFlow 2 keeps the places of
-// assets in variables.
+// kept reports whether a variable only ever holds a fed tensor: TensorFlow 2 keeps the paths of assets in
+// variables.
 func (w *walker) kept(handle string) bool {
 	w.steps += len(w.g.order) / 16 // it looks at all of them
 	variable := w.g.nodes[handle]
@@ -433,7 +433,7 @@ func eachFunction(attr []byte, nesting int, visit func(string)) error {
 	})
 }
 
-// attrText reads an AttrValue that holds a string; the first of a list.
+// attrText reads an AttrValue with a string, or the first of a list.
 func attrText(attr []byte) (text string) {
 	_ = wire.Fields(attr, func(f wire.Field) error {
 		switch f.Number {
@@ -452,7 +452,7 @@ func attrText(attr []byte) (text string) {
 	return text
 }
 
-// firstNumber reads an AttrValue that holds a type, by its number.
+// firstNumber reads an AttrValue with a type, and returns its number.
 func firstNumber(attr []byte) (number uint64) {
 	_ = wire.Fields(attr, func(f wire.Field) error {
 		if f.Number == 6 {

@@ -19,14 +19,14 @@ import (
 // GraphFile is the file in a SavedModel's folder that holds its graphs.
 const GraphFile = "saved_model.pb"
 
-// MetaGraph is one of the graphs of a SavedModel, and how it is meant to be called.
+// MetaGraph is a graph of a SavedModel, with its signatures.
 type MetaGraph struct {
 	Tags       []string // sorted
 	Version    string
 	Signatures []SignatureDef // by name
 	// Placeholders are the graph's own inputs, by operation name.
 	Placeholders []tensor.Spec
-	// Results are the operations that nothing consumes, as far as they depend on a placeholder.
+	// Results are the operations that nothing consumes and that depend on a placeholder.
 	Results []tensor.Spec
 	Ops     map[string]int // type to count, bodies of functions included
 
@@ -46,7 +46,7 @@ type MetaGraph struct {
 	assetFiles []string            // of all of them: two may be said to be of one tensor
 }
 
-// SignatureDef is a way to call a graph: names for some of its tensors.
+// SignatureDef is a signature of a graph: names for some of its tensors.
 type SignatureDef struct {
 	Name    string
 	Method  string
@@ -54,7 +54,7 @@ type SignatureDef struct {
 	Outputs []NamedTensor
 }
 
-// NamedTensor is an input or output of a signature: a name and the tensor behind it.
+// NamedTensor is an input or output of a signature: a name, and the tensor that it stands for.
 type NamedTensor struct {
 	tensor.Spec
 	Tensor string // "OPERATION:INDEX"; "" for sparse and composite tensors
@@ -74,8 +74,8 @@ type function struct {
 	nodes map[string]*node // the same, by name
 }
 
-// Inspect reads the structure of the SavedModel in a folder: without TensorFlow, without its
-// weights, and without running anything.
+// Inspect reads the structure of the SavedModel in a folder. It reads no weights, runs nothing, and needs
+// no TensorFlow.
 func Inspect(dir string) ([]MetaGraph, error) {
 	data, err := readGraphs(dir)
 	if err != nil {
@@ -84,7 +84,7 @@ func Inspect(dir string) ([]MetaGraph, error) {
 	return Read(data)
 }
 
-// Read is like Inspect, for the content of saved_model.pb.
+// Read is like Inspect, for the contents of saved_model.pb.
 func Read(data []byte) ([]MetaGraph, error) {
 	var graphs []MetaGraph
 	err := wire.Fields(data, func(f wire.Field) error {
@@ -131,11 +131,11 @@ func readGraphs(dir string) ([]byte, error) {
 	return nil, fmt.Errorf("not a SavedModel: there is no %s in it, only %s", GraphFile, list(have))
 }
 
-// otherForms are files that may hold a SavedModel's graphs in place of GraphFile.
+// otherForms are files that may hold a SavedModel's graphs instead of GraphFile.
 var otherForms = []string{"saved_model.pbtxt", "saved_model.cpb"}
 
-// one refuses a folder with a graph in another form too, which TensorFlow may take in place of
-// the one that is checked.
+// one returns an error if the folder also has a graph in another form, which TensorFlow might load instead
+// of the one that is checked.
 func one(dir string) error {
 	for _, other := range otherForms {
 		if _, err := os.Lstat(filepath.Join(dir, other)); err == nil {
@@ -198,7 +198,7 @@ func readMetaGraph(b []byte) (MetaGraph, error) {
 			err = errors.Join(err, g.asset(asset))
 		}
 	}
-	// These signatures are bookkeeping, not ways to call.
+	// These signatures are bookkeeping and cannot be called.
 	g.Signatures = slices.DeleteFunc(g.Signatures, func(s SignatureDef) bool {
 		hidden := strings.HasPrefix(s.Name, "__saved_model_")
 		for _, e := range s.Outputs {
@@ -248,11 +248,11 @@ func (g *MetaGraph) readNode(b []byte) (*node, error) {
 	return &n, err
 }
 
-// maxConstants is what the constants of a graph may become: a file has at most 2 GiB, but one number in
-// it may stand for any number of them.
+// maxConstants bounds the memory of a graph's constants. A file has at most 2 GiB, but one number in it
+// may stand for any number of elements.
 const maxConstants = 2 << 30
 
-// constantSize is how many bytes a constant becomes.
+// constantSize returns the memory of a constant in bytes.
 func constantSize(attr []byte) int64 {
 	size := int64(0)
 	_ = wire.Fields(attr, func(f wire.Field) error {
@@ -336,8 +336,8 @@ func (g *MetaGraph) function(b []byte) error {
 	return err
 }
 
-// collection notes what a list of operations, or of TensorFlow 1's variables, may have run at load,
-// and the assets of TensorFlow 1.
+// collection records what may run at load from a list of operations or of TensorFlow 1 variables, and the
+// assets of TensorFlow 1.
 func (g *MetaGraph) collection(b []byte, assets *[][]byte) error {
 	key, value, err := wire.Entry(b)
 	if err != nil {
@@ -441,7 +441,7 @@ func (g *MetaGraph) asset(b []byte) error {
 	return err
 }
 
-// readShape reads a TensorShapeProto: -1 for a free size, nil for a free number of them.
+// readShape reads a TensorShapeProto. -1 is a free size; nil is a free rank.
 func readShape(b []byte) ([]int64, error) {
 	shape := []int64{}
 	free := false

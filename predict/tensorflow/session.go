@@ -21,13 +21,13 @@ import (
 type session struct {
 	*opened
 	inputs, outputs []graphTensor
-	// others are the graph's other signatures; nil for one of these, which does not own the graph.
+	// others are the graph's other signatures. It is nil for one of these, which does not own the graph.
 	others map[string]*session
 }
 
 // opened is a graph that TensorFlow has loaded.
 type opened struct {
-	// closing waits for runs: each holds the lock for reading.
+	// closing waits for runs. Each run holds the lock for reading.
 	closing sync.RWMutex
 	graph   uintptr
 	tf      uintptr      // 0 once closed
@@ -36,13 +36,13 @@ type opened struct {
 }
 
 const (
-	// grace is how long a run has to end once it is given up: between two steps of a loop it does.
+	// grace is how long an abandoned run has to end. It can end between two steps of a loop.
 	grace = time.Second
-	// maxLeft is how many runs may be left behind, each with a core and its memory.
+	// maxLeft bounds the abandoned runs that have not ended, each of which takes a core and memory.
 	maxLeft = 4
 )
 
-// graphTensor is an input or output, found in the graph.
+// graphTensor is an input or output that was found in the graph.
 type graphTensor struct {
 	tensor.Spec
 	at output
@@ -58,7 +58,7 @@ func load(dir string, tags []string, threads int) (*session, []byte, error) {
 	return s, meta, nil
 }
 
-// config is a serialized ConfigProto.
+// config returns a serialized ConfigProto.
 func config(threads int) []byte {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
@@ -80,7 +80,7 @@ func config(threads int) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, 10, protowire.BytesType), graph) // graph_options
 }
 
-// find looks the ends up in the graph, and takes from there what they do not say themselves.
+// find finds the tensors in the graph, and fills in the types and shapes that they lack.
 func (s *opened) find(tensors []NamedTensor) ([]graphTensor, error) {
 	var out []graphTensor
 	for _, e := range tensors {
@@ -113,7 +113,7 @@ func specs(tensors []graphTensor) []tensor.Spec {
 func (s *session) Inputs() []tensor.Spec  { return specs(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return specs(s.outputs) }
 
-// Left is how many runs that were given up have not ended.
+// Left returns the number of abandoned runs that have not ended.
 func (s *opened) Left() int { return int(s.left.Load()) }
 
 // Signed returns the session of another signature.
@@ -124,7 +124,7 @@ func (s *session) Signed(name string) engines.Session {
 	return nil
 }
 
-// Close does not wait for runs that were left behind: the graph is freed when they have ended.
+// Close does not wait for abandoned runs. The graph is freed when they have ended.
 func (s *session) Close() error {
 	if s.others == nil {
 		return nil
@@ -147,9 +147,9 @@ func (s *opened) close() error {
 	return nil
 }
 
-// Run is given up when ctx's deadline passes; TensorFlow cannot be told of another end of ctx. Where an
-// operation goes on all the same, Run returns and leaves it behind. While several have not ended, no
-// other is started.
+// Run abandons the run when ctx's deadline passes. TensorFlow cannot learn of another end of ctx. If the
+// operation continues, Run returns without waiting for it. While several abandoned runs have not ended, no
+// other starts.
 func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run SavedModel: %w", err)
@@ -197,7 +197,7 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	}
 }
 
-// aside calls f in a goroutine that is used again for the next call. The session must be held open.
+// aside calls f in a goroutine that later calls reuse. The caller must hold the session open.
 func (s *opened) aside(f func()) {
 	select {
 	case s.idle <- f:
@@ -210,7 +210,7 @@ func (s *opened) aside(f func()) {
 	}
 }
 
-// run is one under way. It holds the session open, and its own copies of the inputs.
+// run is a run under way. It holds the session open, and its own copies of the inputs.
 type run struct {
 	s       *session
 	at      []output // inputs, then outputs
@@ -242,7 +242,7 @@ func (s *session) prepare(inputs predict.Tensors, fetched []graphTensor) (_ *run
 	return r, nil
 }
 
-// free lets go of the tensors, and of the session.
+// free releases the tensors and the session.
 func (r *run) free() {
 	freeTensors(r.values...)
 	r.s.closing.RUnlock()
@@ -266,7 +266,7 @@ func (r *run) answer(err error) (predict.Tensors, error) {
 	return out, nil
 }
 
-// check holds a call to the graph, and returns the outputs asked for, in the graph's order:
+// check checks a call against the graph. It returns the wanted outputs in the graph's order, since
 // TensorFlow prepares anew for each other order.
 func (s *session) check(inputs predict.Tensors, outputs []string) ([]graphTensor, error) {
 	for _, in := range s.inputs {
@@ -298,7 +298,7 @@ func (s *session) check(inputs predict.Tensors, outputs []string) ([]graphTensor
 	return fetched, nil
 }
 
-// badInput is the caller's fault.
+// badInput is an error in the caller's input.
 type badInput struct{ error }
 
 func (badInput) Is(target error) bool { return target == predict.ErrInput }

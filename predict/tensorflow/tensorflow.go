@@ -2,14 +2,14 @@
 //
 //	m, err := predict.Load(ctx, "faces.forgo", tensorflow.Engine(), onnx.Engine())
 //
-// Bundles of pictures need ONNX Runtime too, which prepares them.
+// Bundles for pictures also need ONNX Runtime, which prepares them.
 //
-// The shared library is opened at run time; nothing of TensorFlow is needed to build. It is
-// looked for, in this order, at the [Library] option, in the environment variable
-// FORGO_TENSORFLOW, beside the running binary, in the tensorflow wheel of the Python
-// environment, and on the system. TensorFlow's own log is kept off stderr, unless
-// TF_CPP_MIN_LOG_LEVEL is set. Two lines that it writes as it is opened, whatever that says, are
-// there where it is 0 or TF_CPP_VMODULE is set.
+// The engine opens TensorFlow's shared library at run time, so a build does not need TensorFlow. It looks,
+// in this order, at the [Library] option, in the environment variable FORGO_TENSORFLOW, beside the running
+// binary, in the tensorflow wheel of the Python environment, and on the system.
+//
+// The engine keeps TensorFlow's log off stderr unless TF_CPP_MIN_LOG_LEVEL is set. Two lines that
+// TensorFlow always writes when it is opened appear only if that is 0 or TF_CPP_VMODULE is set.
 package tensorflow
 
 import (
@@ -25,19 +25,19 @@ import (
 	"github.com/forgo-ml/forgo/predict/engines"
 )
 
-// Option changes how the engine is set up.
+// Option configures the engine.
 type Option func(*engine)
 
-// Library names the TensorFlow shared library. No other place is tried.
+// Library sets the path of TensorFlow's shared library. The engine tries no other place.
 func Library(path string) Option { return func(e *engine) { e.path = path } }
 
-// AllowFiles lets graphs run every operation that TensorFlow has: those that read and write files,
-// open connections or end the process, with the rights of this process. It is for models whose makers
-// are trusted as one trusts a program.
+// AllowFiles lets graphs run every operation of TensorFlow, with the rights of this process. Such graphs
+// can read and write files, open connections or end the process. Use it only for models that you trust
+// like a program.
 func AllowFiles() Option { return func(e *engine) { e.files = true } }
 
-// Engine returns the TensorFlow engine. Nothing is loaded until it is used. A process has one
-// TensorFlow: the first engine used decides which.
+// Engine returns the TensorFlow engine. It loads nothing until it is used. A process has one TensorFlow:
+// the first engine that is used decides which.
 func Engine(options ...Option) predict.Engine {
 	e := engine{}
 	for _, o := range options {
@@ -51,7 +51,7 @@ type engine struct {
 	files bool
 }
 
-// Open opens a graph of a SavedModel's folder. Its ends are those of the signature, or the
+// Open opens a graph in a SavedModel's folder. Its inputs and outputs are those of the signature, or the
 // tensors that g names.
 func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
 	s, err := e.open(ctx, g, o)
@@ -61,10 +61,10 @@ func (e engine) Open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	return s, nil
 }
 
-// Check refuses what an [Engine] without options refuses of g before it loads anything: tags, a
-// signature, an input or an output that the model lacks, files that are missing, and operations that a
-// model may not run. It also refuses a model that would reach files as Python loads it. It reads
-// saved_model.pb alone: it needs no TensorFlow and runs nothing of the model.
+// Check returns the error with which an [Engine] without options refuses g before it loads anything:
+// missing tags, signature, inputs or outputs, missing files, and operations that a graph may not have. It
+// also refuses a model that would reach files when Python loads it. It reads only saved_model.pb, needs no
+// TensorFlow, and runs nothing of the model.
 func Check(g predict.Graph) error {
 	chosen, err := engine{}.check(g)
 	if err == nil {
@@ -96,7 +96,7 @@ func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 			_ = s.Close()
 		}
 	}()
-	// From here on, what counts is what TensorFlow has loaded.
+	// From here on, what TensorFlow has loaded counts.
 	meta, err := readMetaGraph(loaded)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (e engine) open(ctx context.Context, g predict.Graph, o predict.SessionOpti
 	return s, nil
 }
 
-// call finds the inputs and outputs that are meant.
+// call finds the chosen inputs and outputs.
 func (s *session) call(e engine, m *MetaGraph, g predict.Graph) error {
 	inputs, outputs, err := e.namedTensors(m, g)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *session) call(e engine, m *MetaGraph, g predict.Graph) error {
 	return err
 }
 
-// others are the graph's other signatures that are meant, each as the one that is.
+// others returns g with each of its other signatures in turn.
 func others(g predict.Graph) []predict.Graph {
 	var list []predict.Graph
 	for _, s := range g.Signatures {
@@ -141,7 +141,7 @@ func others(g predict.Graph) []predict.Graph {
 	return list
 }
 
-// check finds the graph that is meant in its folder, and refuses what must not be loaded.
+// check finds the chosen graph in its folder, and refuses what must not be loaded.
 func (e engine) check(g predict.Graph) (*MetaGraph, error) {
 	if g.Data != nil {
 		return nil, errors.New("a SavedModel is a folder, not a file")
@@ -175,7 +175,7 @@ func (e engine) check(g predict.Graph) (*MetaGraph, error) {
 	return chosen, chosen.complete(g.Path)
 }
 
-// namedTensors are the inputs and outputs that are meant, if they may be run.
+// namedTensors returns the chosen inputs and outputs, if they may run.
 func (e engine) namedTensors(m *MetaGraph, g predict.Graph) (inputs, outputs []NamedTensor, err error) {
 	if inputs, outputs, err = m.choose(g); err != nil || e.files {
 		return inputs, outputs, err
@@ -183,8 +183,8 @@ func (e engine) namedTensors(m *MetaGraph, g predict.Graph) (inputs, outputs []N
 	return inputs, outputs, m.safeToRun(inputs, outputs)
 }
 
-// inside fails unless a file of the model is there, within its folder: a link could lead to a file of
-// whoever runs it, which would fill a table.
+// inside returns an error unless a file of the model is within its folder. A link could lead to a user's
+// file, which would then fill a table.
 func inside(dir, file string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -203,7 +203,7 @@ func inside(dir, file string) error {
 	return nil
 }
 
-// complete fails where files are missing that loading needs. TensorFlow itself opens a model
+// complete returns an error if files are missing that loading needs. TensorFlow itself opens a model
 // without its variables, and fails when it runs.
 func (g *MetaGraph) complete(dir string) error {
 	for _, file := range g.assetFiles {

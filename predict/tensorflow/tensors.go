@@ -10,7 +10,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// types are TensorFlow's DataType numbers.
+// types maps element types to TensorFlow's DataType numbers.
 var types = map[tensor.DType]int{
 	tensor.Float32: 1, tensor.Float64: 2, tensor.Int32: 3, tensor.Uint8: 4, tensor.Int16: 5, tensor.Int8: 6,
 	tensor.String: 7, tensor.Int64: 9, tensor.Bool: 10, tensor.BFloat16: 14, tensor.Uint16: 17, tensor.Float16: 19,
@@ -25,7 +25,8 @@ var dtypes = func() map[int]tensor.DType {
 	return out
 }()
 
-// dtypeOf is "" for types that tensors here cannot have: complex, quantized, resources.
+// dtypeOf returns the element type, or "" for complex, quantized and resource types, which tensors cannot
+// have here.
 func dtypeOf(number uint64) tensor.DType {
 	return dtypes[int(number%100)] // references to variables are 100 higher
 }
@@ -46,8 +47,8 @@ func toTensor(t tensor.Tensor) (uintptr, error) {
 	return made, nil
 }
 
-// toStrings hands strings over as a serialized TensorProto, so that TensorFlow makes the
-// strings itself, and frees them when the last part of it that holds the tensor lets go.
+// toStrings passes strings as a serialized TensorProto, so that TensorFlow allocates and frees them
+// itself.
 func toStrings(shape []int64, texts []string) (uintptr, error) {
 	var dims []byte
 	for _, d := range shape {

@@ -1,9 +1,9 @@
-// Package clib opens shared libraries and calls the C functions in them, without cgo and so without a C
-// compiler: with github.com/ebitengine/purego.
+// Package clib opens shared libraries and calls their C functions without cgo, and so without a C
+// compiler. It uses github.com/ebitengine/purego.
 //
-// Memory rules are cgo's, which nothing checks here. What a C function is given by address must stay where
-// it is for as long as C holds on to it: a [runtime.Pinner] sees to that beyond the call. What C returns
-// stays a uintptr until it is read: Go's collector must not take it for an address of its own.
+// cgo's rules for memory apply, but nothing checks them. Memory that a C function gets by address must not
+// move while C holds on to it; a [runtime.Pinner] ensures that beyond the call. What C returns stays a
+// uintptr until it is read, so that Go's collector does not take it for a Go pointer.
 package clib
 
 import (
@@ -15,13 +15,13 @@ import (
 	"github.com/forgo-ml/forgo/internal/printable"
 )
 
-// Pointer is the memory of C at an address.
+// Pointer returns a pointer to C's memory at an address.
 func Pointer(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&address)) }
 
-// At reads what lies in C's memory, at an offset in bytes.
+// At reads a value in C's memory, at an offset in bytes.
 func At[T any](address uintptr, offset int) T { return *(*T)(unsafe.Add(Pointer(address), offset)) }
 
-// Bytes is C's memory itself: it must not be used once C has freed it.
+// Bytes returns C's memory without copying. It must not be used after C has freed it.
 func Bytes(address uintptr, size int) []byte {
 	if size == 0 {
 		return nil
@@ -29,11 +29,11 @@ func Bytes(address uintptr, size int) []byte {
 	return unsafe.Slice((*byte)(Pointer(address)), size)
 }
 
-// String returns a copy of s as C has strings. It must not hold a zero byte.
+// String returns a copy of s that ends in a zero byte, as C strings do. s must not contain one.
 func String(s string) []byte { return append([]byte(s), 0) }
 
-// Call calls a C function. Pointers to Go's memory among the arguments must be converted in the call
-// itself, which keeps what they point to until it returns.
+// Call calls a C function. Pointers to Go's memory must be converted to uintptr in the argument list
+// itself, which keeps what they point to alive until Call returns.
 //
 //go:uintptrescapes
 func Call(function uintptr, args ...uintptr) uintptr {
@@ -41,7 +41,7 @@ func Call(function uintptr, args ...uintptr) uintptr {
 	return result
 }
 
-// maxText is how much is read of a text that a library hands over.
+// maxText bounds a text that a library returns, in bytes.
 const maxText = 4 << 10
 
 func text(address uintptr) string {
@@ -55,7 +55,7 @@ func text(address uintptr) string {
 	return string(unsafe.Slice((*byte)(at), n))
 }
 
-// Text copies a string of C: 4 KiB of it at most, on one line and printable.
+// Text copies at most 4 KiB of a C string, as one printable line.
 func Text(address uintptr) string { return printable.Text(strings.TrimSpace(text(address))) }
 
 // Line is [Text] up to the first line break.

@@ -4,7 +4,7 @@ package clib
 
 import "github.com/ebitengine/purego"
 
-// Open loads the shared library at a path, or one that the system finds by its name.
+// Open loads the shared library at a path, or one that the system finds by name.
 func Open(path string) (library uintptr, err error) {
 	library, err = purego.Dlopen(path, purego.RTLD_LAZY|purego.RTLD_LOCAL)
 	if err == nil {
@@ -13,7 +13,7 @@ func Open(path string) (library uintptr, err error) {
 	return library, err
 }
 
-// Symbol returns the address of a function or variable, 0 where the library has none of that name.
+// Symbol returns the address of a function or variable, or 0 if the library has none of that name.
 func Symbol(library uintptr, name string) uintptr {
 	address, err := purego.Dlsym(library, name)
 	if err != nil {
@@ -22,5 +22,5 @@ func Symbol(library uintptr, name string) uintptr {
 	return address
 }
 
-// Close lets go of a library.
+// Close releases a library.
 func Close(library uintptr) { _ = purego.Dlclose(library) }

@@ -7,7 +7,7 @@ import (
 )
 
 // Open loads the shared library at a path, with the libraries beside it that it needs, or one that the
-// system finds by its name.
+// system finds by name.
 func Open(path string) (library uintptr, err error) {
 	flags := uintptr(0)
 	if filepath.IsAbs(path) {
@@ -17,7 +17,7 @@ func Open(path string) (library uintptr, err error) {
 	return uintptr(handle), err
 }
 
-// Symbol returns the address of a function or variable, 0 where the library has none of that name.
+// Symbol returns the address of a function or variable, or 0 if the library has none of that name.
 func Symbol(library uintptr, name string) uintptr {
 	address, err := windows.GetProcAddress(windows.Handle(library), name)
 	if err != nil {
@@ -26,5 +26,5 @@ func Symbol(library uintptr, name string) uintptr {
 	return address
 }
 
-// Close lets go of a library.
+// Close releases a library.
 func Close(library uintptr) { _ = windows.FreeLibrary(windows.Handle(library)) }

@@ -1,4 +1,5 @@
-// Package onnxformat has what the engines for ONNX graphs share: the format, element types and output shapes.
+// Package onnxformat holds what the engines for ONNX graphs share: the format, element types and output
+// shapes.
 package onnxformat
 
 import (
@@ -7,15 +8,16 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// DTypes are the numbers of TensorProto.DataType.
+// DTypes maps the numbers of TensorProto.DataType to element types.
 var DTypes = map[uint64]tensor.DType{
 	1: tensor.Float32, 2: tensor.Uint8, 3: tensor.Int8, 4: tensor.Uint16, 5: tensor.Int16,
 	6: tensor.Int32, 7: tensor.Int64, 8: tensor.String, 9: tensor.Bool, 10: tensor.Float16,
 	11: tensor.Float64, 12: tensor.Uint32, 13: tensor.Uint64, 16: tensor.BFloat16,
 }
 
-// OutputShape returns the shape of the output called name, with sizes taken from those given inputs whose
-// dimensions are called the same; nil where the rank is free. dims names the free dimensions by input or output.
+// OutputShape returns the shape of the named output, or nil if its rank is free. It takes free sizes from
+// the given inputs whose dimensions have the same names. dims names the free dimensions of each input and
+// output.
 func OutputShape(name string, inputs, outputs []tensor.Spec, dims map[string][]string, given tensor.Map) []int64 {
 	i := slices.IndexFunc(outputs, func(o tensor.Spec) bool { return o.Name == name })
 	if i < 0 || outputs[i].Shape == nil {

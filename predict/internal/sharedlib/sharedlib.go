@@ -1,5 +1,5 @@
-// Package sharedlib looks for the shared library of an engine. [Search.asked] and
-// [Search.folders] are where the order is written down; it is the same for every engine.
+// Package sharedlib finds the shared library of an engine. [Search.asked] and [Search.folders] define the
+// order, which is the same for every engine.
 package sharedlib
 
 import (
@@ -13,21 +13,21 @@ import (
 	"github.com/forgo-ml/forgo/predict/engines"
 )
 
-// Search says what is looked for. All fields but System are required.
+// Search describes a library to find. All fields but System are required.
 type Search struct {
 	Name   string   // of the library, for people: "ONNX Runtime"
 	Env    string   // the environment variable that names its file
 	Files  []string // patterns of its file's name, best first
 	Wheel  string   // the folder in site-packages where its wheel keeps it
 	System []string // folders besides the system's usual ones
-	// Install is what to do where there is none, beside setting Env: "put libx.so beside the binary".
+	// Install says how to get the library, apart from setting Env: "put libx.so beside the binary".
 	Install string
-	// Probe loads the library at a path and returns its version, or why it is unfit.
+	// Probe loads the library at a path and returns its version, or an error if it is unsuitable.
 	Probe func(path string) (version string, err error)
 }
 
-// asked is the library that somebody named, and where: nothing else is tried then. The
-// option comes before the environment.
+// asked returns the library that the user named, and where. Nothing else is tried then. The option comes
+// before the environment.
 func (s Search) asked(option string) (path, where string) {
 	if option != "" {
 		return option, "the Library option"
@@ -35,15 +35,15 @@ func (s Search) asked(option string) (path, where string) {
 	return os.Getenv(s.Env), s.Env
 }
 
-// folders are where the library may be, in the order that is searched: beside the binary,
-// the installed wheel, the system.
+// folders returns the folders that may hold the library, in order: beside the binary, in the installed
+// wheel, on the system.
 func (s Search) folders() (dirs []string) {
 	if exe, err := os.Executable(); err == nil {
 		if real, err := filepath.EvalSymlinks(exe); err == nil {
 			exe = real
 		}
 		dir := filepath.Dir(exe)
-		// The binary of the forgo wheel has the library's wheel as a neighbour.
+		// The binary of the forgo wheel is next to the library's wheel.
 		dirs = append(dirs, dir, filepath.Join(dir, "../lib"), filepath.Join(dir, "../..", s.Wheel))
 	}
 	for _, prefix := range pythonPrefixes() {
@@ -54,8 +54,8 @@ func (s Search) folders() (dirs []string) {
 	return append(dirs, "/opt/homebrew/lib")
 }
 
-// pythonPrefixes are the environments whose wheel may serve: the one that FORGO_PYTHON names
-// (the Python command sets it), the active one, the python3 on PATH.
+// pythonPrefixes returns the environments whose wheel may serve: the one in FORGO_PYTHON, which the Python
+// command sets, the active one, and that of the python3 on PATH.
 func pythonPrefixes() []string {
 	var out []string
 	for _, env := range []string{"FORGO_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"} {
@@ -81,8 +81,8 @@ func multiarch() string {
 	return "x86_64-linux-gnu"
 }
 
-// Find returns the first library that loads and is fit. Its error names every place looked
-// at, and why those found are unfit.
+// Find returns the first library that loads and is suitable. Its error lists every place that it tried,
+// and says why the libraries found there are unsuitable.
 func (s Search) Find(option string) (engines.Library, error) {
 	if static() {
 		return engines.Library{}, fmt.Errorf("load %s: this program is linked statically and cannot open shared libraries: "+

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// static tells whether this program has no dynamic linker. glibc's dlopen then loads a second C library,
-// and the program dies in it.
+// static reports whether this program has no dynamic linker. glibc's dlopen would then load a second C
+// library, which crashes the program.
 func static() bool {
 	file, err := elf.Open("/proc/self/exe")
 	if err != nil {

@@ -2,5 +2,5 @@
 
 package sharedlib
 
-// static is false: macOS links no program statically.
+// static returns false: macOS links no program statically.
 func static() bool { return false }

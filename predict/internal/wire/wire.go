@@ -1,5 +1,5 @@
-// Package wire reads protobuf messages field by field, without generated code: what a reader
-// does not ask for, weights above all, is passed over.
+// Package wire reads protobuf messages field by field, without generated code. It skips what a reader does
+// not ask for, such as weights.
 package wire
 
 import "google.golang.org/protobuf/encoding/protowire"
@@ -11,7 +11,7 @@ type Field struct {
 	Bytes  []byte // shared with the message
 }
 
-// Fields calls visit for each field of a message, until one fails.
+// Fields calls visit for each field of a message, until one call fails.
 func Fields(message []byte, visit func(Field) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
@@ -45,7 +45,7 @@ func Fields(message []byte, visit func(Field) error) error {
 	return nil
 }
 
-// Entry reads an entry of a map whose keys are strings.
+// Entry reads an entry of a map with string keys.
 func Entry(message []byte) (key string, value []byte, err error) {
 	err = Fields(message, func(f Field) error {
 		switch f.Number {

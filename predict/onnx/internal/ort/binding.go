@@ -8,8 +8,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Binding is memory for the inputs and the outputs of a session's runs, all of them of known shapes. It is
-// for one run at a time, and closed before its session.
+// Binding is memory for the inputs and outputs of a session's runs, with fixed shapes. It serves one run
+// at a time. Close it before its session.
 type Binding struct {
 	s               *Session
 	at              uintptr
@@ -18,8 +18,8 @@ type Binding struct {
 	stop            *Stop
 }
 
-// Bind makes a binding. The specs are those of all inputs and outputs, in the session's order, with whole
-// shapes and elements of a fixed size.
+// Bind makes a binding. The specs are those of all inputs and outputs, in the session's order, without
+// free dimensions or strings.
 func (s *Session) Bind(inputs, outputs []tensor.Spec) (b *Binding, err error) {
 	b = &Binding{s: s}
 	defer func() {
@@ -63,8 +63,8 @@ func (b *Binding) bind(f function, names []uintptr, specs []tensor.Spec) ([][]by
 	return memory, nil
 }
 
-// Run runs the graph on what is in Inputs. The end of ctx ends it, and the binding is of no more use then:
-// alive is false.
+// Run runs the graph on the data in Inputs. If ctx ends, the run ends early, and the binding must not be
+// used again: alive is false.
 func (b *Binding) Run(ctx context.Context) (alive bool, err error) {
 	if ctx.Done() == nil {
 		return true, b.run(0)

@@ -1,7 +1,7 @@
-// Package ort calls ONNX Runtime's C API, without cgo: those of its functions that the engine uses.
+// Package ort calls the functions of ONNX Runtime's C API that the engine uses, without cgo.
 //
-// A [Library] is opened once. What is made of it ([Session], [Value], [Binding], [Stop]) is memory of C,
-// which its owner closes.
+// Open a [Library] once. Everything made with it ([Session], [Value], [Binding], [Stop]) is in C's memory,
+// and its owner must close it.
 package ort
 
 import (
@@ -28,7 +28,7 @@ type Library struct {
 // function is a place in OrtApi.
 type function int
 
-// base returns the OrtApiBase of the library at a path, whose head has not changed since the first release:
+// base returns the OrtApiBase of the library at a path. Its head has not changed since the first release:
 // GetApi and GetVersionString.
 func base(path string) (at uintptr, version string, err error) {
 	library, err := clib.Open(path)
@@ -44,7 +44,7 @@ func base(path string) (at uintptr, version string, err error) {
 	return at, clib.Text(text), nil
 }
 
-// Probe loads the library at a path and returns its version, or why it is unfit.
+// Probe loads the library at a path and returns its version, or an error if it is unsuitable.
 func Probe(path string) (version string, err error) {
 	_, version, err = base(path)
 	if err == nil && !speaks(version) {
@@ -53,8 +53,8 @@ func Probe(path string) (version string, err error) {
 	return version, err
 }
 
-// speaks says whether a version has the table of functions that this package knows. Asking the library
-// itself for one that it lacks prints a line on stderr.
+// speaks reports whether a version has the function table that this package knows. A library that is asked
+// for a table that it lacks prints a line on stderr.
 func speaks(version string) bool {
 	major, rest, _ := strings.Cut(version, ".")
 	minor, _, _ := strings.Cut(rest, ".")
@@ -63,7 +63,7 @@ func speaks(version string) bool {
 	return err == nil && err2 == nil && (first > 1 || first == 1 && second >= APIVersion)
 }
 
-// The constants of onnxruntime_c_api.h that are used.
+// Constants of onnxruntime_c_api.h.
 const (
 	logFatal       = 4 // ORT_LOGGING_LEVEL_FATAL
 	arenaAllocator = 1 // OrtArenaAllocator
@@ -72,7 +72,7 @@ const (
 
 var errMemory = errors.New("failed to allocate memory for a name")
 
-// Open loads a library that [Probe] found fit. It turns its telemetry off.
+// Open loads a library that [Probe] has accepted, and turns its telemetry off.
 func Open(path string) (*Library, error) {
 	if _, err := Probe(path); err != nil {
 		return nil, err
@@ -87,11 +87,11 @@ func Open(path string) (*Library, error) {
 	}
 	name := clib.String("forgo")
 	var made struct{ env, allocator, memory uintptr }
-	// What matters comes back as an error; a library does not write to stderr.
+	// Errors are returned. A library does not write to stderr.
 	if err := l.call(createEnv, logFatal, uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&made.env))); err != nil {
 		return nil, err
 	}
-	// A library that the program itself opened first did not see the environment variable.
+	// If the program opened the library itself before, the library did not see the environment variable.
 	if err := l.call(disableTelemetryEvents, made.env); err != nil {
 		return nil, fmt.Errorf("turn its telemetry off: %w", err)
 	}
@@ -105,8 +105,8 @@ func Open(path string) (*Library, error) {
 	return l, nil
 }
 
-// call calls a function that returns an OrtStatus. Pointers to Go's memory among the arguments must be
-// converted in the call itself, which keeps what they point to until it returns.
+// call calls a function that returns an OrtStatus. Pointers to Go's memory must be converted to uintptr in
+// the argument list itself, which keeps what they point to alive until call returns.
 //
 //go:uintptrescapes
 func (l *Library) call(f function, args ...uintptr) error {
@@ -120,14 +120,14 @@ func (l *Library) at(f function) uintptr {
 	return clib.At[uintptr](l.table, int(f)*int(unsafe.Sizeof(l.table)))
 }
 
-// release calls a function that frees what it is given.
+// release calls a function that frees its argument.
 func (l *Library) release(f function, what uintptr) {
 	if what != 0 {
 		_ = clib.Call(l.at(f), what)
 	}
 }
 
-// failed makes an error of a status, and frees it.
+// failed converts a status to an error and frees it.
 func (l *Library) failed(status uintptr) error {
 	defer l.release(releaseStatus, status)
 	text := clib.Call(l.at(getErrorMessage), status)
@@ -138,7 +138,7 @@ func (l *Library) failed(status uintptr) error {
 	return fmt.Errorf("ONNX Runtime failed with its error code %d", uint32(code))
 }
 
-// names are strings in C's memory.
+// names returns the addresses of copies of texts in C's memory.
 func (l *Library) names(texts []string) ([]uintptr, error) {
 	made := make([]uintptr, 0, len(texts))
 	for _, text := range texts {

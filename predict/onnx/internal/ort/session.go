@@ -7,15 +7,15 @@ import (
 	"github.com/forgo-ml/forgo/predict/internal/clib"
 )
 
-// Session is a loaded graph. Runs may go on at the same time; none may when it is closed.
+// Session is a loaded graph. Run is safe for concurrent use. Close must not be called during a run.
 type Session struct {
 	*Library
 	at              uintptr
 	inputs, outputs []uintptr // names, in C's memory
 }
 
-// NewSession loads a graph from its bytes, which may be discarded afterwards. Runs give inputs and take outputs
-// in the order of the names here.
+// NewSession loads a graph from its bytes, which the caller may discard afterwards. Runs give inputs and
+// take outputs in the order of the names here.
 func (l *Library) NewSession(model []byte, threads int, inputs, outputs []string) (s *Session, err error) {
 	made := new(struct{ options, session uintptr })
 	if err := l.call(createSessionOptions, uintptr(unsafe.Pointer(&made.options))); err != nil {
@@ -29,7 +29,7 @@ func (l *Library) NewSession(model []byte, threads int, inputs, outputs []string
 		return nil, err
 	}
 	for key, value := range map[string]string{
-		// What was checked was read as ONNX; the same bytes may be a file in ONNX Runtime's own format.
+		// The bytes were checked as ONNX, but could also be a file in ONNX Runtime's own format.
 		"session.load_model_format": "ONNX",
 		// Waiting threads sleep: a server's cores belong to its other requests.
 		"session.intra_op.allow_spinning": "0",
@@ -65,8 +65,8 @@ func (s *Session) Close() {
 	s.at, s.inputs, s.outputs = 0, nil, nil
 }
 
-// Run computes the outputs that wanted has the places of. A result that is 0 before is ONNX Runtime's to
-// allocate and the caller's to close; the others are written to. stop may be nil.
+// Run computes the outputs at the indexes in wanted. ONNX Runtime allocates a result that is 0, and the
+// caller closes it. It writes to the other results. stop may be nil.
 func (s *Session) Run(ctx context.Context, stop *Stop, inputs []Value, wanted []int, results []Value) error {
 	names := make([]uintptr, len(wanted))
 	for i, at := range wanted {
@@ -79,8 +79,8 @@ func (s *Session) Run(ctx context.Context, stop *Stop, inputs []Value, wanted []
 	})
 }
 
-// Stop holds the options of one run at a time. It lets the end of a context end a run between two operations,
-// and serves no run after one that it ended.
+// Stop holds the options of one run at a time, so that the end of a context can end the run between two
+// operations. A Stop that has ended a run must not be used again.
 type Stop struct {
 	lib     *Library
 	options uintptr
@@ -88,7 +88,7 @@ type Stop struct {
 	Spent   bool
 }
 
-// NewStop returns a Stop, which its caller must close.
+// NewStop returns a Stop, which the caller must close.
 func (l *Library) NewStop() (*Stop, error) {
 	made := new(uintptr)
 	if err := l.call(createRunOptions, uintptr(unsafe.Pointer(made))); err != nil {
@@ -97,13 +97,13 @@ func (l *Library) NewStop() (*Stop, error) {
 	return &Stop{lib: l, options: *made, told: make(chan struct{}, 1)}, nil
 }
 
-// Shrink has runs give the arena's unused memory back to the system when they end.
+// Shrink makes runs return the arena's unused memory to the system when they end.
 func (s *Stop) Shrink() error {
 	key, devices := clib.String("memory.enable_memory_arena_shrinkage"), clib.String("cpu:0")
 	return s.lib.call(addRunConfigEntry, s.options, uintptr(unsafe.Pointer(&key[0])), uintptr(unsafe.Pointer(&devices[0])))
 }
 
-// Close frees it.
+// Close frees s.
 func (s *Stop) Close() {
 	if s != nil {
 		s.lib.release(releaseRunOptions, s.options)

@@ -10,13 +10,13 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Value is an OrtValue: a tensor in C's hands. 0 is none.
+// Value is an OrtValue: a tensor in ONNX Runtime. The zero value is none.
 type Value uintptr
 
-// Free frees a value, unless it is none.
+// Free frees a value, unless it is 0.
 func (l *Library) Free(v Value) { l.release(releaseValue, uintptr(v)) }
 
-// numbers are those of ONNXTensorElementDataType, which are TensorProto.DataType's.
+// numbers maps element types to ONNXTensorElementDataType, whose numbers equal TensorProto.DataType's.
 var numbers = func() map[tensor.DType]uintptr {
 	out := map[tensor.DType]uintptr{}
 	for number, dtype := range onnxformat.DTypes {
@@ -29,7 +29,7 @@ func dims(shape []int64) (first unsafe.Pointer, rank uintptr) {
 	return unsafe.Pointer(unsafe.SliceData(shape)), uintptr(len(shape))
 }
 
-// View returns a value whose elements are data, which must be pinned for as long as the value is used.
+// View returns a value that shares data. The caller must keep data pinned while it uses the value.
 func (l *Library) View(dtype tensor.DType, shape []int64, data []byte) (Value, error) {
 	if len(data) == 0 {
 		return l.Make(dtype, shape)
@@ -41,7 +41,7 @@ func (l *Library) View(dtype tensor.DType, shape []int64, data []byte) (Value, e
 	return *made, err
 }
 
-// Make returns a value with memory of ONNX Runtime's, whose elements are not set.
+// Make returns a value that ONNX Runtime allocates. Its elements are not set.
 func (l *Library) Make(dtype tensor.DType, shape []int64) (Value, error) {
 	made := new(Value)
 	first, rank := dims(shape)
@@ -49,7 +49,7 @@ func (l *Library) Make(dtype tensor.DType, shape []int64) (Value, error) {
 	return *made, err
 }
 
-// Strings returns a value of strings, which may hold any bytes.
+// Strings returns a value of strings, which may contain any bytes.
 func (l *Library) Strings(shape []int64, texts []string) (Value, error) {
 	v, err := l.Make(tensor.String, shape)
 	buffer := new(uintptr)
@@ -69,17 +69,17 @@ func (l *Library) Strings(shape []int64, texts []string) (Value, error) {
 	return v, nil
 }
 
-// elements is where a value's elements lie, for as long as the value lives.
+// elements returns the address of a value's elements, valid as long as the value.
 func (l *Library) elements(v Value) (uintptr, error) {
 	at := new(uintptr)
 	err := l.call(getTensorMutableData, uintptr(v), uintptr(unsafe.Pointer(at)))
 	return *at, err
 }
 
-// maxRank is more than any operation has.
+// maxRank exceeds the rank of every operation.
 const maxRank = 64
 
-// Read copies a tensor out of a value.
+// Read copies a value to a tensor.
 func (l *Library) Read(v Value) (tensor.Tensor, error) {
 	if v == 0 {
 		return tensor.Tensor{}, errors.New("it has no value")
@@ -107,7 +107,7 @@ func (l *Library) Read(v Value) (tensor.Tensor, error) {
 	return tensor.FromBytes(dtype, raw, shape...)
 }
 
-// kind returns the type and the shape of a tensor.
+// kind returns the type and shape of a tensor.
 func (l *Library) kind(v Value) (tensor.DType, []int64, error) {
 	made := new(struct {
 		info, rank uintptr
