@@ -1,5 +1,5 @@
-// Package authorization refuses requests and calls whose key lacks the right that they need, before
-// anything of their bodies is read. [Rights] says which right that is.
+// Package authorization refuses requests and calls whose key lacks the right that they need, before it
+// reads their bodies. [Rights] says which right that is.
 package authorization
 
 import (
@@ -27,14 +27,14 @@ import (
 // Rights says which right a call needs on one kind of port.
 type Rights struct {
 	Protocols protocol.Set
-	// Operators says that the port is for operators.
+	// Operators says that the port is the operators'.
 	Operators bool
-	// Metrics are the paths of metrics there.
+	// Metrics lists the paths of metrics on the port.
 	Metrics []string
 }
 
-// Path returns the right that a path needs, for every path that there is or will be: predict on the
-// ports for clients and admin on the operators' port, but for metrics and for what a protocol says.
+// Path returns the right that a path needs, even if the path does not exist: predict on client ports and
+// admin on the operators' port, except for metrics and for what a protocol specifies.
 func (r Rights) Path(path string) access.Right {
 	purpose := protocol.Manage
 	if h, ok := r.Protocols.OfPath(path); ok && (h.Operators || !r.Operators) {
@@ -46,7 +46,7 @@ func (r Rights) Path(path string) access.Right {
 	return r.of(purpose)
 }
 
-// Method returns the right that a full method over gRPC needs.
+// Method returns the right that a full gRPC method needs.
 func (r Rights) Method(method string) access.Right {
 	switch method {
 	case grpc_health_v1.Health_Check_FullMethodName, grpc_health_v1.Health_Watch_FullMethodName:
@@ -70,7 +70,7 @@ func (r Rights) of(p protocol.Purpose) access.Right {
 	return access.Predict
 }
 
-// HTTP lets requests through whose key has the right that they need.
+// HTTP returns middleware that passes on requests whose key has the right that they need.
 func HTTP(keys *access.Keys, rights Rights) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -110,7 +110,7 @@ func HTTP(keys *access.Keys, rights Rights) func(http.Handler) http.Handler {
 	}
 }
 
-// GRPC lets calls through whose key has the right that they need.
+// GRPC passes on calls whose key has the right that they need.
 type GRPC struct {
 	Keys     *access.Keys
 	Rights   Rights
@@ -119,11 +119,11 @@ type GRPC struct {
 	Next tap.ServerInHandle
 }
 
-// authorized is in the context of a call that Tap has let through: the name of its key.
+// authorized is the context key for the name of the key of a call that Tap has passed on.
 type authorized struct{}
 
-// Tap refuses a call by its headers, before any of its message is read. Not every transport asks
-// it (net/http's does not), so that the interceptors ask again.
+// Tap checks a call's headers before its message is read. Some transports, such as net/http's, do not call
+// Tap, so the interceptors check again.
 func (g *GRPC) Tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	name, err := g.check(info.FullMethodName, info.Header)
 	if err != nil { // which no interceptor sees
@@ -135,7 +135,7 @@ func (g *GRPC) Tap(ctx context.Context, info *tap.Info) (context.Context, error)
 	return g.Next(context.WithValue(ctx, authorized{}, name), info)
 }
 
-// Unary is an interceptor.
+// Unary is a unary interceptor.
 func (g *GRPC) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	name, err := g.ask(ctx, info.FullMethod)
 	if err != nil {
@@ -145,7 +145,7 @@ func (g *GRPC) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 	return next(ctx, req)
 }
 
-// refused notes whose call it was.
+// refused records whose call was refused.
 func refused(ctx context.Context, name string, err error) error {
 	request := observe.From(ctx)
 	request.Client = name
@@ -155,7 +155,7 @@ func refused(ctx context.Context, name string, err error) error {
 	return err
 }
 
-// Stream is an interceptor.
+// Stream is a stream interceptor.
 func (g *GRPC) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	if _, err := g.ask(stream.Context(), info.FullMethod); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Package bodies reads the bodies of requests over HTTP into memory that is reserved first, and bounds
-// their length.
+// Package bodies reads the bodies of HTTP requests. It reserves memory before it reads, and limits their
+// length.
 package bodies
 
 import (
@@ -27,16 +27,16 @@ func Buffer() *bytes.Buffer {
 	return b
 }
 
-// Free gives a buffer back, whose bytes are another's then.
+// Free returns a buffer for reuse. The caller must not use its bytes afterwards.
 func Free(b *bytes.Buffer) {
 	if b.Cap() <= maxKept {
 		buffers.Put(b)
 	}
 }
 
-// Read reads a request's body into a buffer that is reused: nothing may keep its bytes after
-// free. Memory beyond what small bodies take is reserved from memory before it is taken, and
-// given back by free. The error is the caller's, or memory's.
+// Read reads a request's body into a reused buffer. Nothing may use its bytes after free. Before Read
+// allocates more than a small body takes, it reserves the bytes in memory; free returns them. An error is
+// the client's, or comes from memory.
 func Read(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
 	b := Buffer()
 	b.Grow(room(req.ContentLength))
@@ -54,7 +54,7 @@ func Read(req *http.Request, memory payload.Memory) (body []byte, free func(), e
 	}, nil
 }
 
-// Head reads the first n bytes of a request's body as Read does all of it. There may be fewer.
+// Head is like Read for at most the first n bytes of a request's body.
 func Head(req *http.Request, n int64, memory payload.Memory) (head []byte, free func(), err error) {
 	rest, length := req.Body, req.ContentLength
 	req.Body, req.ContentLength = io.NopCloser(io.LimitReader(rest, n)), n
@@ -66,10 +66,9 @@ func Head(req *http.Request, n int64, memory payload.Memory) (head []byte, free 
 	return head, free, err
 }
 
-// Own reads a request's body into memory that tensors may share; it is never nil. free gives it
-// back once the engine has answered the request, and must not be called where it has not: of a
-// request that was given up in a batch the engine may still be reading the strings. An error is the
-// client's, or memory's.
+// Own reads a request's body into memory that tensors may share. The body is never nil. Call free once the
+// engine has answered the request, and not if the request was abandoned, since the engine may still read
+// its strings. An error is the client's, or comes from memory.
 func Own(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
 	b := Buffer()
 	b.Grow(room(req.ContentLength))
@@ -81,16 +80,16 @@ func Own(req *http.Request, memory payload.Memory) (body []byte, free func(), er
 	return body, func() { Free(b) }, nil
 }
 
-// spare is for the read that finds the end.
+// spare is room for the read that finds the end.
 const spare = 64
 
-// unasked is how large a buffer for a body grows on the request's [served.Overhead].
+// unasked is the size to which a body's buffer grows within the request's [served.Overhead].
 const unasked = served.Overhead / 2
 
-// room is what is set aside before the body comes.
+// room returns the size to allocate before the body arrives.
 func room(length int64) int { return int(min(max(length, 0), unasked-spare)) + spare }
 
-// readAll reads what has come, and takes memory only for as much again. It returns how much was
+// readAll reads a body. It allocates at most as much again as has arrived, and returns how much it has
 // reserved.
 func readAll(body []byte, from io.Reader, length int64, memory payload.Memory) (_ []byte, taken int64, err error) {
 	if kept := int64(cap(body)); kept > unasked && (length < 0 || length > unasked) { // of an earlier body
@@ -142,7 +141,7 @@ func readAll(body []byte, from io.Reader, length int64, memory payload.Memory) (
 	}
 }
 
-// Error names the body as what is at fault for a failed read.
+// Error returns an error that says that reading the body failed.
 func Error(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) || errors.Is(err, predict.ErrBusy) || errors.Is(err, predict.ErrInput) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -154,7 +153,8 @@ func Error(err error) error {
 	return served.BadInput("read the body: %w", err)
 }
 
-// Limit makes a body of more than limit bytes fail with an [http.MaxBytesError].
+// Limit returns middleware that makes reading more than limit bytes of a body fail with an
+// [http.MaxBytesError].
 func Limit(limit int64) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -169,7 +169,7 @@ func Limit(limit int64) func(http.Handler) http.Handler {
 	}
 }
 
-// tooLong is a body of a length over the limit, which need not be read to be refused.
+// tooLong is a body whose announced length exceeds the limit. It is refused without being read.
 type tooLong struct {
 	io.ReadCloser
 	limit int64

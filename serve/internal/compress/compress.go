@@ -1,5 +1,5 @@
-// Package compress reads bodies in gzip and deflate, and answers in the one of them that the client
-// asks for.
+// Package compress decompresses request bodies in gzip and deflate, and compresses answers with the one
+// that the client accepts.
 package compress
 
 import (
@@ -16,8 +16,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// minCompress is the length in bytes from which answers are compressed: shorter ones fit one packet
-// as they are.
+// minCompress is the length from which answers are compressed, in bytes. Shorter ones fit into one packet.
 const minCompress = 1400
 
 // HTTP decompresses requests and compresses answers. limit bounds a body in bytes once it is
@@ -56,7 +55,7 @@ func HTTP(limit int64, may func(path string) bool) func(http.Handler) http.Handl
 
 var vary = []string{"Accept-Encoding"}
 
-// readers decompress each coding.
+// readers maps codings to decompressors.
 var readers = map[string]func(io.Reader) (io.Reader, error){
 	"gzip": gunzip, "x-gzip": gunzip,
 	"deflate": func(body io.Reader) (io.Reader, error) { // which is zlib's format, by the standard
@@ -76,8 +75,8 @@ func gunzip(body io.Reader) (io.Reader, error) {
 	return r, nil
 }
 
-// decompressed decompresses a body as it is read: until then it takes no memory, which is for the
-// model's queue to refuse.
+// decompressed decompresses a body as it is read. Until then it takes no memory, so that the model's queue
+// can refuse the request first.
 type decompressed struct {
 	io.ReadCloser
 	open func(io.Reader) (io.Reader, error)
@@ -95,7 +94,8 @@ func (u *decompressed) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// accepted returns the coding to answer in: gzip where the client takes it, else deflate, else "".
+// accepted returns the coding for the answer: gzip if the client accepts it, else deflate if it accepts
+// that, else "".
 func accepted(accept string) string {
 	if accept == "" {
 		return ""
@@ -115,7 +115,7 @@ func accepted(accept string) string {
 	return best
 }
 
-// resetWriter compresses one answer after another.
+// resetWriter is a compressor that can be reused.
 type resetWriter interface {
 	io.WriteCloser
 	Reset(w io.Writer)
@@ -132,7 +132,7 @@ var writers = map[string]*sync.Pool{
 	}},
 }
 
-// compressor compresses answers whose Content-Length is minCompress or more, and those that are Long.
+// compressor compresses answers with a Content-Length of at least minCompress, and those that call Long.
 type compressor struct {
 	http.ResponseWriter
 	coding string
@@ -168,7 +168,7 @@ func (c *compressor) Write(b []byte) (int, error) {
 	return c.ResponseWriter.Write(b)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap supports http.ResponseController.
 func (c *compressor) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *compressor) close() {

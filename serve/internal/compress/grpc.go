@@ -1,7 +1,7 @@
 package compress
 
-// Compressed messages over gRPC: gzip, and deflate, which clients in C++ and Python offer beside it
-// and Go's gRPC does not bring.
+// Compression of gRPC messages with gzip and deflate. gRPC clients in C++ and Python offer deflate too,
+// which grpc-go lacks.
 
 import (
 	"compress/zlib"
@@ -11,10 +11,10 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // registers itself
 )
 
-// gRPC keeps one list of codings for the process, which is only to be changed at its start.
+// gRPC has one list of codings for the process, which may only change at its start.
 func init() { encoding.RegisterCompressor(deflate{}) }
 
-// deflate is zlib's format, as HTTP and gRPC call it so.
+// deflate is zlib's format, which HTTP and gRPC call deflate.
 type deflate struct{}
 
 func (deflate) Name() string { return "deflate" }

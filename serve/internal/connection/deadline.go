@@ -1,7 +1,7 @@
 package connection
 
-// Deadlines. Every request moves those of its connection several times, nearly always to a later time, and the
-// runtime takes as long for that as for a read.
+// Deadlines. Every request moves its connection's deadlines several times, nearly always to a later time,
+// and setting one in the runtime takes as long as a read.
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// deadline is one of a connection, for reads or for writes. The runtime has the one that was asked for or one
-// before it, which moves when it ends too early.
+// deadline is a connection's deadline for reads or for writes. The runtime has this deadline or an earlier
+// one, which is moved when it ends too early.
 type deadline struct {
 	mu    sync.Mutex
 	want  time.Time // zero for none
@@ -19,11 +19,11 @@ type deadline struct {
 	arm   func(time.Time) error
 }
 
-// soon is when the runtime's deadline ends where none is asked for: the next one that is asked for is later,
-// mostly, and nothing has to move then.
+// soon is when the runtime's deadline ends if none is set. The next one is usually later, so that nothing
+// has to move then.
 const soon = 10 * time.Second
 
-// set asks for a deadline.
+// set sets the deadline.
 func (d *deadline) set(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -42,7 +42,7 @@ func (d *deadline) move(t time.Time) error {
 	return err
 }
 
-// early reports whether an error is that of a deadline before the one that was asked for, and moves it.
+// early reports whether an error comes from a runtime deadline before the one that was set, and moves it.
 func (d *deadline) early(err error) bool {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
@@ -61,7 +61,7 @@ func (d *deadline) early(err error) bool {
 	return d.move(d.want) == nil
 }
 
-// SetDeadline, SetReadDeadline and SetWriteDeadline are those of [net.Conn].
+// SetDeadline, SetReadDeadline and SetWriteDeadline implement [net.Conn].
 func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.reads.set(t), c.writes.set(t))
 }
@@ -69,7 +69,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 func (c *Conn) SetReadDeadline(t time.Time) error  { return c.reads.set(t) }
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.writes.set(t) }
 
-// read and write are the connection's, until the deadline that was asked for.
+// read and write use the connection until the deadline that was set.
 func (c *Conn) read(p []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(p)

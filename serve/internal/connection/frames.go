@@ -1,7 +1,7 @@
 package connection
 
-// Connections of gRPC, whose server reads messages into memory before it asks anybody. Frames are
-// counted as they pass, those of each stream until the server has ended it.
+// Connections of gRPC, whose server reads messages into memory without asking. This counts frames as they
+// pass, and those of a stream until the server has ended the stream.
 
 import (
 	"context"
@@ -20,10 +20,10 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
-// frameBytes is what a frame takes beside what is in it.
+// frameBytes is the memory of a frame apart from its contents.
 const frameBytes = 128
 
-// Credentials are those of a gRPC server with a [Listener]; inner may be nil, for none.
+// Credentials returns credentials for a gRPC server with a [Listener]. inner may be nil for none.
 func Credentials(inner credentials.TransportCredentials, patience time.Duration) credentials.TransportCredentials {
 	if inner == nil {
 		inner = insecure.NewCredentials()
@@ -63,7 +63,7 @@ type authenticated struct {
 	conn *Conn
 }
 
-// Of is the connection that a call came on; nil where it is not known.
+// Of returns the connection of a call, or nil if it is unknown.
 func Of(ctx context.Context) *Conn {
 	if p, ok := peer.FromContext(ctx); ok {
 		if a, ok := p.AuthInfo.(authenticated); ok {
@@ -73,7 +73,7 @@ func Of(ctx context.Context) *Conn {
 	return nil
 }
 
-// Busy says that the server works on a call's request, until end. Of nil it does nothing.
+// Busy says that the server works on a call's request, until end is called. It does nothing for nil.
 func (c *Conn) Busy() (end func()) {
 	if c == nil {
 		return func() {}
@@ -82,7 +82,7 @@ func (c *Conn) Busy() (end func()) {
 	return c.rest
 }
 
-// framed is a connection of HTTP/2, after its handshake.
+// framed is an HTTP/2 connection after its handshake.
 type framed struct {
 	net.Conn
 	under    *Conn
@@ -122,7 +122,7 @@ func (f *framed) Write(p []byte) (int, error) {
 	return f.Conn.Write(p)
 }
 
-// arrive notes a frame of the client's.
+// arrive counts a frame from the client.
 func (f *framed) arrive(h frame) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -151,7 +151,7 @@ func (f *framed) arrive(h frame) {
 	f.held[h.stream] = has
 }
 
-// leave notes a frame of the server's.
+// leave counts a frame from the server.
 func (f *framed) leave(h frame) {
 	last := h.kind == http2.FrameRSTStream ||
 		(h.kind == http2.FrameHeaders || h.kind == http2.FrameData) && h.flags.Has(http2.FlagDataEndStream) // one bit for both
@@ -166,7 +166,7 @@ func (f *framed) leave(h frame) {
 	}
 }
 
-// drop needs the lock.
+// drop forgets a stream. The caller holds the lock.
 func (f *framed) drop(stream uint32) {
 	has := f.held[stream]
 	if f.sum -= has.bytes; !has.whole {
@@ -176,7 +176,7 @@ func (f *framed) drop(stream uint32) {
 	f.under.end()
 }
 
-// give gives back what is held no more. It needs the lock.
+// give returns memory that is no longer held. The caller holds the lock.
 func (f *framed) give() {
 	if f.taken > f.sum {
 		f.under.of.table.budget.Give(f.taken - f.sum)
@@ -188,8 +188,8 @@ func (f *framed) give() {
 	}
 }
 
-// settle takes memory for what has come, and waits for it: meanwhile nothing more is read. It
-// reports false where there is none in time.
+// settle reserves memory for what has arrived. Nothing more is read while it waits. It returns false if
+// there is no memory in time.
 func (f *framed) settle(came int64) bool {
 	budget := f.under.of.table.budget
 	take := func() error {
@@ -225,7 +225,7 @@ func (f *framed) settle(came int64) bool {
 	}
 }
 
-// release gives everything back, once the connection is closed.
+// release returns all memory once the connection is closed.
 func (f *framed) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -237,13 +237,13 @@ func (f *framed) release() {
 	clear(f.held)
 }
 
-// Close closes the connection below, too, which gives back what it takes.
+// Close also closes the connection below, which returns its own memory.
 func (f *framed) Close() error {
 	err := f.Conn.Close()
 	return errors.Join(err, f.under.Close())
 }
 
-// frame is the head of one.
+// frame is the head of a frame.
 type frame struct {
 	length int64
 	kind   http2.FrameType
@@ -251,7 +251,7 @@ type frame struct {
 	stream uint32
 }
 
-// scanner finds the heads of frames in what passes.
+// scanner finds the heads of frames in a stream of bytes.
 type scanner struct {
 	head [9]byte
 	have int // bytes of head

@@ -1,6 +1,6 @@
 package connection
 
-// Requests over HTTP, on the connections that they come on.
+// HTTP requests and the connections that they arrive on.
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 type key struct{}
 
-// Context is for http.Server.ConnContext: requests know their connection by it.
+// Context is for http.Server.ConnContext. Requests find their connection through it.
 func Context(ctx context.Context, c net.Conn) context.Context {
 	if under, ok := c.(interface{ NetConn() net.Conn }); ok { // of TLS
 		c = under.NetConn()
@@ -25,18 +25,16 @@ func Context(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// streamBytes is what a request takes that shares its connection with others, before anything of it
-// is read.
+// streamBytes is the memory of a request that shares its connection with others, before it is read.
 const streamBytes = 8 << 10
 
-// Request is one on its connection. Its zero value is one whose connection is not known.
+// Request is a request on its connection. The zero value has no known connection.
 type Request struct {
 	conn  *Conn
 	bytes int64
 }
 
-// Begin says that a request has come, up to its body. The error means that there is no memory for its
-// headers.
+// Begin says that a request's headers have arrived. It fails if there is no memory for them.
 func Begin(req *http.Request) (Request, error) {
 	conn, _ := req.Context().Value(key{}).(*Conn)
 	if conn == nil {
@@ -71,8 +69,8 @@ func (r *Request) End() {
 	}
 }
 
-// Counted is a body that is read into memory before anybody is asked: what has come of it counts
-// until the request ends.
+// Counted returns a body that is read into memory without asking. What has arrived of it counts until the
+// request ends.
 func (r *Request) Counted(body io.ReadCloser) io.ReadCloser {
 	if r.conn == nil {
 		return body
@@ -102,17 +100,17 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Turn says whose turn a request is: the client's, who sends or takes an answer, or the server's. Its
-// zero value does nothing.
+// Turn says who acts in a request: the client, which sends or reads, or the server. The zero value does
+// nothing.
 type Turn struct {
 	conn *Conn
 	busy atomic.Bool
 }
 
-// Of makes it a request's turn. It is the client's.
+// Of attaches the turn to a request. The client acts first.
 func (t *Turn) Of(req *http.Request) { t.conn, _ = req.Context().Value(key{}).(*Conn) }
 
-// Server says that nothing more of the request is to come.
+// Server says that the request has arrived in full.
 func (t *Turn) Server() {
 	if t.conn != nil && t.busy.CompareAndSwap(false, true) {
 		t.conn.work()

@@ -1,8 +1,7 @@
-// Package connection keeps the connections of a server: how many there are, what memory they take,
-// and which one can be closed for another's sake. While there is room no client is told to go,
-// however many connections it has: behind a proxy's address there may be many callers. Once there is
-// none, those go that ask for nothing, then those that take the longest to ask or to take an answer,
-// of the client with the most connections first.
+// Package connection tracks a server's connections and their memory, and decides which one to close for
+// another. While there is room, it closes none, however many a client has, since a proxy's address may
+// stand for many callers. Without room, it closes connections without requests first, then those that are
+// slowest to send a request or read an answer, starting with the client that has the most connections.
 package connection
 
 import (
@@ -20,13 +19,13 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
-// What a connection takes: buffers, its goroutines and what the kernel tells of it.
+// The memory of a connection: buffers, its goroutines, and what the kernel reports.
 const (
 	plainBytes = 24 << 10
 	tlsBytes   = 48 << 10
 )
 
-// Table is the connections of a server. It is safe for concurrent use.
+// Table holds the connections of a server. It is safe for concurrent use.
 type Table struct {
 	budget *predict.Budget
 	share  int64 // bytes that connections may take together
@@ -41,8 +40,8 @@ type Table struct {
 	freed   chan struct{} // has one once a connection is closed
 }
 
-// New returns a table whose connections take a quarter of a budget at most. The budget may be nil.
-// The log hears once a minute that connections were closed because there was no room.
+// New returns a table whose connections take at most a quarter of a budget, which may be nil. At most once
+// a minute, it logs that connections were closed for want of room.
 func New(budget *predict.Budget, log *slog.Logger) *Table {
 	t := &Table{budget: budget, log: log, all: map[*Conn]struct{}{}, clients: map[netip.Addr]int{}, freed: make(chan struct{}, 1)}
 	if budget != nil {
@@ -51,10 +50,10 @@ func New(budget *predict.Budget, log *slog.Logger) *Table {
 	return t
 }
 
-// Closed is how many connections were closed to make room for others.
+// Closed returns the number of connections that were closed to make room for others.
 func (t *Table) Closed() uint64 { return t.gone.Load() }
 
-// Listen returns a listener that has so many connections at most, for which others make room.
+// Listen returns a listener with at most most connections. Beyond that, old ones make room for new ones.
 func (t *Table) Listen(l net.Listener, most int, tls bool) *Listener {
 	bytes, first := int64(plainBytes), int64(headers)
 	if tls {
@@ -63,7 +62,7 @@ func (t *Table) Listen(l net.Listener, most int, tls bool) *Listener {
 	return &Listener{Listener: l, table: t, most: most, bytes: bytes, first: first, closed: make(chan struct{})}
 }
 
-// Listener is one of a table.
+// Listener is a listener of a table.
 type Listener struct {
 	net.Listener
 	table  *Table
@@ -75,14 +74,13 @@ type Listener struct {
 	closed chan struct{}
 }
 
-// Close ends Accept, also where it waits for room.
+// Close ends Accept, even while it waits for room.
 func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
 }
 
-// again is how long a connection waits for others to be closed before it is looked again whether
-// one can be.
+// again is how long a new connection waits for others to close before it looks again for one to close.
 const again = 20 * time.Millisecond
 
 // Accept returns the next connection once there is room for it.
@@ -111,8 +109,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// clientOf is the address of the one who connects, without its port; of IPv6 what one client has,
-// its first 64 bits.
+// clientOf returns the client's address without its port. For IPv6, it is the first 64 bits, which belong
+// to one client.
 func clientOf(c net.Conn) netip.Addr {
 	address, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -169,7 +167,7 @@ func (t *Table) remove(c *Conn) {
 	}
 }
 
-// A connection's kind, the first to be closed first.
+// kind is the kind of a connection. The first kind is closed first.
 type kind int
 
 const (
@@ -187,7 +185,7 @@ type candidate struct {
 	since  int64
 }
 
-// makeRoom closes connections, of one listener where that is full, and reports whether it did.
+// makeRoom closes connections, only those of l if l is full, and reports whether it closed any.
 func (t *Table) makeRoom(l *Listener, newcomer netip.Addr, alone bool) bool {
 	now := time.Now().UnixNano()
 	t.mu.Lock()
@@ -212,7 +210,7 @@ func (t *Table) makeRoom(l *Listener, newcomer netip.Addr, alone bool) bool {
 	})
 	n := 0
 	for _, k := range list {
-		// One that has only begun makes room for those of clients with fewer alone.
+		// A connection that has just begun makes room only for clients with fewer connections.
 		if k.kind == recent && k.others < own {
 			break
 		}
@@ -236,7 +234,7 @@ func (t *Table) full(closed int) {
 	}
 }
 
-// Conn is a connection of a [Table].
+// Conn is a connection in a [Table].
 type Conn struct {
 	net.Conn
 	of     *Listener
@@ -249,7 +247,7 @@ type Conn struct {
 	extra  atomic.Int64 // bytes of the budget that headers take
 	once   sync.Once
 	closed atomic.Bool
-	// counted says that others count what comes.
+	// counted says that others count what arrives.
 	counted atomic.Bool
 	err     error                  // of Close
 	ended   atomic.Pointer[func()] // called once it is closed; nil for most
@@ -257,7 +255,7 @@ type Conn struct {
 	reads, writes deadline
 }
 
-// turn says that from now on other bytes count.
+// turn starts the count of bytes again.
 func (c *Conn) turn() {
 	c.moved.Store(0)
 	c.came.Store(0)
@@ -278,14 +276,14 @@ func (c *Conn) kind(age int64) kind {
 	return waiting
 }
 
-// headers is how much of them every connection may send without being asked, which is what net/http reads at
-// once. With TLS a record is read at once, and a handshake has come before.
+// headers is the number of header bytes that every connection may send without asking: what net/http reads
+// at once. With TLS, a whole record is read at once, after a handshake.
 const (
 	headers = 4 << 10
 	records = 16<<10 + 4<<10
 )
 
-// Read counts what comes, and what headers take before anybody can say whose they are.
+// Read counts what arrives, and the memory of headers before their owner is known.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
 	if n > 0 {
@@ -299,14 +297,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hold takes memory for headers, of which there are so many bytes.
+// hold reserves memory for headers.
 func (c *Conn) hold(bytes int64) error {
 	have := c.extra.Load()
 	if bytes <= have {
 		return nil
 	}
 	budget := c.of.table.budget
-	// As one who has much: what is kept for small requests is not for headers.
+	// Headers must not use what is reserved for small requests.
 	take := func() error {
 		return shed.Within(nil, func() error { return budget.More(shed.Worthwhile, bytes-have) })
 	}
@@ -329,8 +327,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite tells the client that nothing more comes, so that it reads a last answer before it hears
-// that the connection is gone.
+// CloseWrite tells the client that nothing more will arrive, so that it reads a last answer before it
+// learns that the connection is gone.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -338,10 +336,10 @@ func (c *Conn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// Moved is how many bytes came and went since the connection's turn last changed.
+// Moved returns the number of bytes sent and received since the connection's turn last changed.
 func (c *Conn) Moved() int64 { return c.moved.Load() }
 
-// begin says that a request has begun, end that it is over.
+// begin says that a request has begun; end says that it is over.
 func (c *Conn) begin() {
 	if c.open.Add(1) == 1 {
 		c.turn()
@@ -355,7 +353,7 @@ func (c *Conn) end() {
 	}
 }
 
-// work says that the server has a request, rest that its answer begins or is not needed.
+// work says that the server has a request; rest says that its answer begins or is not needed.
 func (c *Conn) work() { c.busy.Add(1) }
 
 func (c *Conn) rest() {
@@ -364,7 +362,7 @@ func (c *Conn) rest() {
 	}
 }
 
-// Close gives back what the connection takes.
+// Close returns the connection's memory.
 func (c *Conn) Close() error {
 	c.once.Do(func() {
 		c.closed.Store(true)

@@ -1,5 +1,5 @@
-// Package crosssite says what the pages of other sites, in people's browsers, may do: nothing, but those
-// of the origins that the server allows.
+// Package crosssite limits what other sites' pages can do in people's browsers: only the origins that the
+// server allows may call it.
 package crosssite
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
-// Valid refuses what is no origin of web pages: SCHEME://HOST[:PORT], where HOST may begin
-// with *., or * for all.
+// Valid returns an error unless origin is SCHEME://HOST[:PORT], where HOST may begin with "*.", or "*" for
+// all.
 func Valid(origin string) error {
 	if origin == "*" {
 		return nil
@@ -28,8 +28,8 @@ func Valid(origin string) error {
 	return nil
 }
 
-// CORS lets web pages of origins call the server. No cookie or other credential of the
-// browser's own is ever asked for.
+// CORS lets the web pages of origins call the server. It never asks for cookies or other credentials of
+// the browser.
 func CORS(origins []string) *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
@@ -40,8 +40,8 @@ func CORS(origins []string) *cors.Cors {
 	})
 }
 
-// HTTP refuses requests that a browser sends for a page of another site, but for pages of origins and
-// for links to the paths of pages that people read.
+// HTTP returns middleware that refuses requests that a browser sends for another site's page. It passes on
+// those of origins, and links to pages, which are for people.
 func HTTP(origins, pages []string) func(http.Handler) http.Handler {
 	c := crossSite{pages: pages}
 	if len(origins) > 0 {
@@ -61,7 +61,7 @@ func HTTP(origins, pages []string) func(http.Handler) http.Handler {
 	}
 }
 
-// crossSite are requests that a browser sends for a page of another site.
+// crossSite matches requests that a browser sends for another site's page.
 type crossSite struct {
 	trusted func(*http.Request) bool // pages that may call; nil for none
 	pages   []string                 // paths that links on other sites may lead to
@@ -69,9 +69,10 @@ type crossSite struct {
 
 var errCrossSite = errors.New("pages of another site may not call this server; --cors ORIGIN allows one on the ports for clients")
 
-// check goes by what browsers say and pages cannot forge. Sec-Fetch-Site comes with every request
-// to https and to the loopback, Origin with every POST and with what a page would read. What comes
-// with neither was not sent for a page, or is a GET over plain HTTP whose answer the page cannot read.
+// check relies on headers that pages cannot forge. Browsers send Sec-Fetch-Site with every request to
+// https and to the loopback, and Origin with every POST and every request whose answer a page could read.
+// A request with neither was not sent for a page, or is a GET over plain HTTP whose answer the page cannot
+// read.
 func (c crossSite) check(req *http.Request) error {
 	site, origin := req.Header.Get("Sec-Fetch-Site"), req.Header.Get("Origin")
 	switch {
@@ -88,7 +89,7 @@ func (c crossSite) check(req *http.Request) error {
 	return errCrossSite
 }
 
-// ofHost says whether an origin is the host that was asked.
+// ofHost reports whether an origin is the requested host.
 func ofHost(origin, host string) bool {
 	_, name, ok := strings.Cut(origin, "://")
 	return ok && strings.EqualFold(name, host)
@@ -96,7 +97,7 @@ func ofHost(origin, host string) bool {
 
 var noSniff = []string{"nosniff"}
 
-// NoSniff tells browsers to take an answer for nothing but what its type says.
+// NoSniff tells browsers to trust an answer's Content-Type.
 func NoSniff(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header()["X-Content-Type-Options"] = noSniff

@@ -1,5 +1,5 @@
-// Package drain answers what a server has read before it stops: every request whose last byte it
-// has read is answered, and it cuts no connection that may carry a request on its way.
+// Package drain answers what a server has read before it stops. It answers every request whose last byte
+// has been read, and closes no connection that may carry a request on its way.
 package drain
 
 import (
@@ -14,12 +14,11 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/connection"
 )
 
-// Quiet is how long the connections that clients keep open must have carried nothing before
-// they are closed. A client that was told to close its connection, and one that is about to
-// send its next request, are done by then.
+// Quiet is how long open connections must be quiet before they are closed. By then a client that was told
+// to close its connection, or is about to send its next request, has done so.
 const Quiet = time.Second
 
-// Traffic counts the requests of some listeners. Its zero value is ready to use, and it is not copied.
+// Traffic counts the requests of some listeners. The zero value is ready to use. It must not be copied.
 type Traffic struct {
 	stopping       atomic.Bool
 	under          atomic.Int64 // requests under way
@@ -28,10 +27,10 @@ type Traffic struct {
 	read, answered atomic.Int64 // requests
 }
 
-// Stop makes connections over HTTP end with their next answer.
+// Stop makes HTTP connections end with their next answer.
 func (t *Traffic) Stop() { t.stopping.Store(true) }
 
-// Requests are how many were read to their end, and how many of these were answered.
+// Requests returns how many requests were read in full, and how many of these were answered.
 func (t *Traffic) Requests() (read, answered int64) { return t.read.Load(), t.answered.Load() }
 
 func (t *Traffic) begin() { t.under.Add(1) }
@@ -43,7 +42,7 @@ func (t *Traffic) end() {
 	t.under.Add(-1)
 }
 
-// settle returns when nothing was under way for as long as Quiet, or nobody is connected.
+// settle waits until nothing has been under way for Quiet, or nobody is connected.
 func (t *Traffic) settle(ctx context.Context, connected func() bool) {
 	t.last.Store(time.Now().UnixNano())
 	tick := time.NewTicker(Quiet / 100)
@@ -67,7 +66,7 @@ func (t *Traffic) Connection(_ net.Conn, s http.ConnState) {
 	}
 }
 
-// Unary counts calls over gRPC, whose requests are read by then.
+// Unary is a unary interceptor. It counts calls, whose requests are read by then.
 func (t *Traffic) Unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	t.begin()
 	defer t.end()
@@ -77,8 +76,8 @@ func (t *Traffic) Unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, n
 	return next(ctx, req)
 }
 
-// Shutdown returns what stops a server over HTTP: it answers what comes over open connections,
-// each answer saying that it is the connection's last, and then closes them. When its context ends it cuts the rest.
+// Shutdown returns a function that stops an HTTP server. It answers requests on open connections, each
+// answer as the connection's last, and then closes them. When its context ends, it closes the rest.
 func (t *Traffic) Shutdown(server *http.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
 		t.settle(ctx, func() bool { return t.connections.Load() > 0 })
@@ -90,9 +89,9 @@ func (t *Traffic) Shutdown(server *http.Server) func(context.Context) error {
 	}
 }
 
-// GracefulStop returns what stops a server over gRPC: it waits for calls, and not for streams, since a
-// client that watches the server's health never ends its own. When its context ends it waits for nothing:
-// a handler whose run does not end would never return.
+// GracefulStop returns a function that stops a gRPC server. It waits for calls, but not for streams, since
+// a client that watches the server's health never ends its own. When its context ends, it stops waiting,
+// since a handler whose run does not end would never return.
 func (t *Traffic) GracefulStop(server *grpc.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
 		done := make(chan struct{})

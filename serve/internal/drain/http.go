@@ -1,6 +1,6 @@
 package drain
 
-// Requests that are answered before they are read to their end.
+// Requests that are answered before they are read in full.
 
 import (
 	"io"
@@ -11,10 +11,10 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
-// HTTP counts requests and answers them at once. It then reads what the client still sends, and
-// discards it, for as long as patience. Closing the connection instead would reset it: a client that
-// sends everything before it reads the answer would never learn why it is refused.
-// When the server stops, connections end with their next answer.
+// HTTP counts requests, and answers them without reading them in full. Afterwards it reads and discards
+// what the client still sends, for at most patience. Closing the connection at once would reset it, and a
+// client that sends everything before it reads the answer would never learn why it was refused. When the
+// server stops, connections end with their next answer.
 func (t *Traffic) HTTP(patience time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -40,8 +40,8 @@ func (t *Traffic) HTTP(patience time.Duration) func(http.Handler) http.Handler {
 			req.Body = body
 			next.ServeHTTP(w, req)
 			if !body.ended && req.ProtoMajor == 1 && (body.begun || req.Header.Get("Expect") == "") {
-				// HTTP/2 ends one request without its connection, and where the client waits to be
-				// asked for the body nothing is sent.
+				// HTTP/2 ends one request without its connection. A client that waits to be asked for the
+				// body sends nothing.
 				c := http.NewResponseController(w)
 				if c.Flush() == nil && c.SetReadDeadline(time.Now().Add(patience)) == nil {
 					_, _ = io.Copy(io.Discard, body)
@@ -54,7 +54,7 @@ func (t *Traffic) HTTP(patience time.Duration) func(http.Handler) http.Handler {
 	}
 }
 
-// followed is a body that notes whether it was read, and whether to its end.
+// followed is a body that records whether it was read, and whether to its end.
 type followed struct {
 	io.ReadCloser
 	begun, ended, whole bool

@@ -1,6 +1,6 @@
-// Package hosts refuses requests sent to a name that is not the server's. It stops DNS rebinding: when
-// the name evil.example comes to mean 127.0.0.1, a browser takes a page of it to be of the same origin as
-// the server that listens there. Only the Host header tells the two apart.
+// Package hosts refuses requests for a name that is not the server's, which stops DNS rebinding. If
+// evil.example comes to resolve to 127.0.0.1, a browser takes its page to have the same origin as the
+// server that listens there. Only the Host header distinguishes the two.
 package hosts
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
-// listening is in the contexts of requests: the address that the server listens on.
+// listening is the context key for the address that the server listens on.
 type listening struct{}
 
 // BaseContext is for http.Server.BaseContext.
@@ -24,8 +24,8 @@ func BaseContext(l net.Listener) context.Context {
 	return context.WithValue(context.Background(), listening{}, l.Addr())
 }
 
-// Valid refuses what is no name for [Options.Allowed]: NAME, *.NAME for the names below it, an
-// address, or * for all.
+// Valid returns an error unless host is valid in [Options.Allowed]: NAME, *.NAME for all names below it,
+// an address, or "*" for all.
 func Valid(host string) error {
 	name := strings.TrimPrefix(host, "*.")
 	if host == "*" || name != "" && !strings.ContainsAny(name, "*/@ \t") && (!strings.Contains(name, ":") || isAddress(name)) {
@@ -39,20 +39,20 @@ func isAddress(name string) bool {
 	return err == nil
 }
 
-// Options say which names a server is called by, on one of its ports.
+// Options says which names a port accepts.
 type Options struct {
-	// Allowed are names beside localhost and the server's own address. Where there are any, the header
+	// Allowed lists names apart from localhost and the server's own address. If there are any, the header
 	// is checked on every address. Optional.
 	Allowed []string
 	// Operators says that the port is the operators', where the header is checked on every address.
 	Operators bool
-	// Keys says that callers show a key, which no page has: only Allowed names cause a check then, but for
-	// operators.
+	// Keys says that callers present a key, which no page has. The header is then checked only because of
+	// Allowed or Operators.
 	Keys bool
 }
 
-// HTTP refuses requests by the names that they were sent to: on every address where the options say
-// so, and otherwise on the loopback.
+// HTTP returns middleware that checks the name that a request was sent to: on every address if the options
+// say so, and otherwise on the loopback.
 func HTTP(o Options) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -65,8 +65,7 @@ func HTTP(o Options) func(http.Handler) http.Handler {
 	}
 }
 
-// check lets requests over a Unix socket, and to a handler without a connection, through: no page
-// reaches them.
+// check passes on requests over a Unix socket or without a connection, which no page can send.
 func (o Options) check(req *http.Request) error {
 	always := o.Operators || len(o.Allowed) > 0
 	if o.Keys && !always {
@@ -86,8 +85,8 @@ func (o Options) check(req *http.Request) error {
 	if name == "" || name == "localhost" || strings.HasSuffix(name, ".localhost") || o.allows(name) {
 		return nil // a browser always names a host
 	}
-	// An address cannot be rebound. One that is not the server's own reaches it through a port
-	// that is forwarded, which is expected of servers that listen to a network.
+	// Nobody can rebind an address. One that is not the server's own reaches it through a forwarded port,
+	// as is usual for servers that listen to a network.
 	if asked, err := netip.ParseAddr(name); err == nil && (asked.IsLoopback() || asked.Unmap() == ownIP || !atIP.IsLoopback()) {
 		return nil
 	}
@@ -102,7 +101,7 @@ func (o Options) allows(name string) bool {
 	})
 }
 
-// hostname is a Host header without its port, in lower case.
+// hostname returns a Host header without its port, in lower case.
 func hostname(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -1,5 +1,5 @@
-// Package listener opens the addresses that a server accepts connections on. A listener that ends
-// resets no connection that a client has made: it accepts those first.
+// Package listener opens the addresses on which a server accepts connections. A listener that ends first
+// accepts the connections that clients have already made, instead of resetting them.
 package listener
 
 import (
@@ -19,8 +19,8 @@ type Listener struct {
 	last   bool // used by Accept alone
 }
 
-// Open listens on the network tcp at HOST:PORT, or on unix at a path, which only this user may
-// connect to. It removes a socket that another server left behind.
+// Open listens on network "tcp" at HOST:PORT, or on "unix" at a path to which only this user may connect.
+// It removes a socket that another server left behind.
 func Open(ctx context.Context, network, address string) (*Listener, error) {
 	if network == "unix" {
 		if err := clearSocket(ctx, address); err != nil {
@@ -61,13 +61,12 @@ func clearSocket(ctx context.Context, path string) error {
 	return os.Remove(path)
 }
 
-// backlog is how long a listener that ends waits for one more of the connections that were made
-// before.
+// backlog is how long an ending listener waits for one more connection that was made before.
 const backlog = 20 * time.Millisecond
 
 type deadliner interface{ SetDeadline(time.Time) error }
 
-// Accept is called by one goroutine. The listener is closed after its first error.
+// Accept must be called by one goroutine. The listener is closed after its first error.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()

@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuse keeps new connections from a listener: a socket filter drops the packets that begin one.
-// Without it, closing the listener would reset a connection made in the moment before. Connections
-// that have begun are still made.
+// refuse keeps new connections from a listener: a socket filter drops the packets that begin one. Without
+// it, closing the listener would reset connections made the moment before. Handshakes under way complete.
 func refuse(l net.Listener) {
 	socket, ok := l.(syscall.Conn)
 	if !ok {
@@ -26,7 +25,7 @@ func refuse(l net.Listener) {
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
 	}
 	_ = raw.Control(func(fd uintptr) {
-		// Where it is not allowed, that moment remains.
+		// If this is not permitted, connections of that moment are reset.
 		_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 	})
 }

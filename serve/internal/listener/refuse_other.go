@@ -4,5 +4,5 @@ package listener
 
 import "net"
 
-// refuse does nothing: a connection that is made in the moment before the listener closes is reset.
+// refuse does nothing. Closing the listener resets connections made the moment before.
 func refuse(net.Listener) {}

@@ -1,6 +1,6 @@
 package messages
 
-// The memory that a message takes once it is read, told from its bytes.
+// The memory of a decoded message, computed from its bytes.
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// What the parts of a message take beside their bytes, generously.
+// Generous estimates of the memory of a message's parts, apart from their bytes.
 const (
 	messageSize = 192
 	entrySize   = 256
@@ -18,7 +18,7 @@ const (
 	maxNested   = 64
 )
 
-// layout is what cost needs to know of a message's type, found by reflection once.
+// layout is what cost needs to know of a message's type. Reflection finds it once.
 type layout struct{ fields []field } // by number
 
 type field struct {
@@ -37,7 +37,7 @@ func layoutOf(d protoreflect.MessageDescriptor) *layout {
 	return l.(*layout)
 }
 
-// newLayout finds a type's layout; known are those that are found, as a type may have itself in it.
+// newLayout finds a type's layout. known holds those found before, since a type may contain itself.
 func newLayout(d protoreflect.MessageDescriptor, known map[protoreflect.FullName]*layout) *layout {
 	if l, ok := known[d.FullName()]; ok {
 		return l
@@ -58,7 +58,7 @@ func newLayout(d protoreflect.MessageDescriptor, known map[protoreflect.FullName
 	return l
 }
 
-// field is the one of a number.
+// field returns the field with a number.
 func (l *layout) field(number protowire.Number) field {
 	if int(number) < len(l.fields) {
 		return l.fields[number]
@@ -66,7 +66,7 @@ func (l *layout) field(number protowire.Number) field {
 	return field{}
 }
 
-// cost is the memory that a message will take.
+// cost returns the memory that a message will take once it is decoded, in bytes.
 func (l *layout) cost(raw []byte, depth int) (int64, error) {
 	if depth > maxNested {
 		return 0, fmt.Errorf("messages are nested deeper than %d", maxNested)
@@ -113,7 +113,7 @@ func (l *layout) cost(raw []byte, depth int) (int64, error) {
 	return total, nil
 }
 
-// packedSize is what packed numbers take.
+// packedSize returns the memory of packed numbers.
 func packedSize(kind protoreflect.Kind, value []byte) int64 {
 	wide := int64(0)
 	switch kind {

@@ -1,6 +1,5 @@
-// Package messages keeps gRPC messages within the memory that requests may take. grpc-go decompresses and
-// unmarshals a message before anybody is asked; here both happen under the budget, and an answer counts
-// until it is sent.
+// Package messages keeps gRPC messages within the memory of requests. grpc-go decompresses and unmarshals
+// messages without asking. Here both happen within the budget, and an answer counts until it is sent.
 package messages
 
 import (
@@ -29,20 +28,20 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
-// Messages are those of a server.
+// Messages are the messages of a server.
 type Messages struct {
 	memory   *predict.Budget
 	maxBody  int64
 	patience time.Duration
 }
 
-// New returns messages of up to maxBody bytes each that take their memory from a budget, which may be nil. A
-// client has patience to take an answer, and longer for a long one.
+// New returns messages of up to maxBody bytes each, within a budget that may be nil. A client has patience
+// to read an answer, and more for a long one.
 func New(memory *predict.Budget, maxBody int64, patience time.Duration) *Messages {
 	return &Messages{memory, maxBody, patience}
 }
 
-// Options are the server's, so that services that Register registers count their messages.
+// Options returns server options that make the services of Register count their messages.
 func (m *Messages) Options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(m.maxBody)),
@@ -52,7 +51,7 @@ func (m *Messages) Options() []grpc.ServerOption {
 	}
 }
 
-// asSent hands packed messages on as they are: nothing that begins as gzip does is a message.
+// asSent passes on compressed messages unchanged. No message begins as gzip does.
 type asSent struct{}
 
 func (asSent) Do(r io.Reader) ([]byte, error) { return io.ReadAll(r) }
@@ -60,7 +59,7 @@ func (asSent) Type() string                   { return "gzip" }
 
 var gzipMagic = []byte{0x1f, 0x8b}
 
-// codec is protobuf's, with messages that are counted.
+// codec is protobuf's codec with counted messages.
 type codec struct{ encoding.CodecV2 }
 
 // frame is a message that is about to be read.
@@ -103,18 +102,18 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	}
 	a.hangUp()
 	data := &buf
-	// The transport frees what it has sent; of a connection that breaks it may forget some.
+	// The transport frees what it has sent, but may forget some if a connection breaks.
 	runtime.AddCleanup(data, func(a *account) { a.release() }, a.account)
 	return mem.BufferSlice{mem.NewBuffer(data, sent{a.account})}, nil
 }
 
-// sent is told when a message is sent.
+// sent is notified when a message has been sent.
 type sent struct{ *account }
 
 func (sent) Get(n int) *[]byte { b := make([]byte, n); return &b }
 func (s sent) Put(*[]byte)     { s.release() }
 
-// account is what one call has taken of the budget.
+// account is one call's share of the budget.
 type account struct {
 	budget *predict.Budget
 	taken  atomic.Int64
@@ -122,7 +121,7 @@ type account struct {
 	client atomic.Pointer[shed.Client] // who takes an answer
 }
 
-// take takes bytes, where clients that are slow can make room for them, or gives some back.
+// take reserves bytes, for which slow clients may have to make room, or returns some.
 func (a *account) take(n int64) error {
 	more := func() error { return a.budget.More(a.taken.Load(), n) }
 	if err := shed.Within(nil, more); err != nil {
@@ -142,7 +141,7 @@ func (a *account) release() {
 	}
 }
 
-// answer is a message on its way out.
+// answer is a message to be sent.
 type answer struct {
 	proto.Message
 	size    int
@@ -159,7 +158,7 @@ func (a *answer) append(dst []byte) ([]byte, error) {
 	return proto.MarshalOptions{}.MarshalAppend(dst, a.Message)
 }
 
-// hangUp closes the connection of a client that does not take the answer in time.
+// hangUp closes the connection of a client that does not read the answer in time.
 func (a *answer) hangUp() {
 	if conn := a.conn; conn != nil {
 		a.account.timer.Store(time.AfterFunc(a.wait, func() {
@@ -222,7 +221,8 @@ func (m *Messages) counted(next grpc.MethodHandler) grpc.MethodHandler {
 	}
 }
 
-// readable is a message that reads itself, unless it is unusual; writable one that writes itself.
+// readable is a message that can decode itself, unless it is unusual; writable is one that can encode
+// itself.
 type (
 	readable interface{ ReadWire(message []byte) bool }
 	writable interface {
@@ -231,7 +231,7 @@ type (
 	}
 )
 
-// unmarshal reads a message, what it takes reserved first.
+// unmarshal reserves a message's memory and decodes it.
 func (m *Messages) unmarshal(raw []byte, message proto.Message, a *account) error {
 	if bytes.HasPrefix(raw, gzipMagic) {
 		var err error
@@ -264,7 +264,7 @@ func tooMuch(err error) error {
 
 var errTooLong = errors.New("the decompressed message is larger than max, the server's --max-body")
 
-// gunzipMessage unpacks a message of at most so many bytes.
+// gunzipMessage decompresses a message of at most most bytes.
 func gunzipMessage(raw []byte, most int64, grow func(int64) error) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {

@@ -10,17 +10,18 @@ import (
 	"google.golang.org/grpc/tap"
 )
 
-// Calls ends gRPC calls whose message does not come in time.
+// Calls ends gRPC calls whose message does not arrive in time.
 type Calls time.Duration
 
-// GRPC gives every call the time that the longest message has: gRPC does not tell how much of one has come.
+// GRPC gives every call the time for the longest message, since gRPC does not tell how much of one has
+// arrived.
 func GRPC(patience time.Duration, maxBody int64) Calls { return Calls(Allowed(patience, maxBody)) }
 
-// lateTimer is in the contexts of calls whose message has not come.
+// lateTimer is the context key for the timer of a call whose message has not arrived.
 type lateTimer struct{}
 
-// Tap begins a call. When it is over the context of its stream ends, and this one with it. A call
-// whose own deadline comes sooner needs no other.
+// Tap starts a call's timer, which ends the context of its stream. A call with an earlier deadline needs
+// none.
 func (c Calls) Tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) <= time.Duration(c) {
 		return ctx, nil
@@ -29,13 +30,13 @@ func (c Calls) Tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	return context.WithValue(ctx, lateTimer{}, time.AfterFunc(time.Duration(c), cancel)), nil
 }
 
-// Unary is an interceptor.
+// Unary is a unary interceptor.
 func (c Calls) Unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	c.came(ctx)
 	return next(ctx, req)
 }
 
-// Stream is for calls that go on as long as the client likes: health and reflection.
+// Stream is for calls that last as long as the client likes: health and reflection.
 func (c Calls) Stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	c.came(stream.Context())
 	return next(srv, stream)

@@ -1,5 +1,5 @@
-// Package minrate cuts clients that send a request, or take an answer, below a minimum rate: each has
-// patience, and a second more for each [Rate] bytes.
+// Package minrate cuts off clients that send a request or read an answer below a minimum rate. Each has
+// patience, and one more second for each [Rate] bytes.
 package minrate
 
 import (
@@ -11,11 +11,11 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/connection"
 )
 
-// Rate is the bytes a second that a client must send and take on the whole, once its patience is up.
+// Rate is the minimum average rate in bytes per second, after patience is over.
 const Rate = 64 << 10
 
-// HTTP holds clients to the rate while they send their body and while they take the answer. The time
-// between the two, in which the server works, does not count.
+// HTTP enforces the rate while clients send their body and while they read the answer. The time between,
+// in which the server works, does not count.
 func HTTP(patience time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -28,8 +28,8 @@ func HTTP(patience time.Duration) func(http.Handler) http.Handler {
 	}
 }
 
-// Begin holds a client to the rate for its body, and returns the writer that does so for the answer; nil where
-// w is no connection's. End it.
+// Begin enforces the rate for a request's body, and returns a writer that does so for the answer, or nil
+// if w has no connection. Call End when the request is over.
 func Begin(w http.ResponseWriter, req *http.Request, patience time.Duration) *Exchange {
 	e := &Exchange{ResponseWriter: w, patience: patience}
 	var ok bool
@@ -70,10 +70,10 @@ func (e *Exchange) Read(b []byte) (int, error) {
 	if err != nil {
 		e.turn.Server()
 	}
-	// After the end the connection has no deadline: net/http waits for the client to go away.
+	// After the end, the connection has no deadline: net/http waits for the client to disconnect.
 	if e.read += int64(n); e.read >= e.next && err == nil {
 		e.next = e.read + Rate
-		// What has come fast is no reason to wait long for the rest.
+		// Data that arrived fast earns no extra time for the rest.
 		end := e.start.Add(Allowed(e.patience, e.read))
 		if latest := time.Now().Add(e.patience); end.After(latest) {
 			end = latest
@@ -86,7 +86,7 @@ func (e *Exchange) Read(b []byte) (int, error) {
 // End says that the request is over.
 func (e *Exchange) End() { e.turn.Client() }
 
-// Flushing is the writer as gRPC's handler needs it, where the connection's can flush.
+// Flushing returns the writer with http.Flusher, which gRPC's handler needs, if the connection's has it.
 func (e *Exchange) Flushing() http.ResponseWriter {
 	if f, ok := e.ResponseWriter.(http.Flusher); ok {
 		return flushing{e, f}
@@ -121,8 +121,8 @@ func (e *Exchange) Write(b []byte) (int, error) {
 	return written + n, err
 }
 
-// wait gives the client time for so many more bytes, counted from the first: one that takes a
-// long answer too slowly on the whole is not waited for, however often it takes a little.
+// wait extends the deadline for the next bytes, counted from the first. A client that reads a long answer
+// too slowly on average is cut off, however often it reads a little.
 func (e *Exchange) wait(bytes int64) {
 	began := !e.answered.IsZero()
 	if before := e.written.Load(); began && (bytes == 0 || before/Rate == (before+bytes)/Rate) {
@@ -141,13 +141,13 @@ func (e *Exchange) wait(bytes int64) {
 	_ = e.SetWriteDeadline(end)
 }
 
-// Written is how many bytes of the answer were taken or are about to be.
+// Written returns the number of bytes of the answer that the client has read or is about to.
 func (e *Exchange) Written() int64 { return e.written.Load() }
 
-// Allowed is how long a client may take for n bytes.
+// Allowed returns how long a client may take for n bytes.
 func Allowed(patience time.Duration, n int64) time.Duration {
 	return patience + time.Duration(n)*(time.Second/Rate)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap supports http.ResponseController.
 func (e *Exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }

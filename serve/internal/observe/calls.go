@@ -1,6 +1,6 @@
 package observe
 
-// What is counted of one model version.
+// Counts of one model version.
 
 import (
 	"sync"
@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Stage is a part of a request's way.
+// Stage is a stage of a request.
 type Stage int
 
 // The stages, in order.
@@ -26,7 +26,7 @@ const (
 
 var stageNames = [stages]string{"read", "decode", "preprocess", "queue", "infer", "encode"}
 
-// Calls count what is asked of one version of a model. They are safe for concurrent use.
+// Calls counts the requests to one version of a model. It is safe for concurrent use.
 type Calls struct {
 	Name, Version string
 
@@ -36,7 +36,7 @@ type Calls struct {
 	stages   [stages]prometheus.Histogram
 }
 
-// outcomes count requests by protocol. The zero value counts none yet.
+// outcomes counts requests by protocol. The zero value is empty.
 type outcomes struct {
 	durations func(protocol string) prometheus.Histogram // nil: none are kept
 	counts    sync.Map                                   // a protocol's key to *counts
@@ -49,7 +49,7 @@ type counts struct {
 	duration prometheus.Histogram // nil: it is not kept
 }
 
-// of returns the counts of a protocol. Only the first request in each protocol takes memory for them.
+// of returns the counts of a protocol. The first request in a protocol allocates them.
 func (o *outcomes) of(p *Protocol) *counts {
 	if c, ok := o.counts.Load(p.key); ok {
 		return c.(*counts)
@@ -62,11 +62,11 @@ func (o *outcomes) of(p *Protocol) *counts {
 	return kept.(*counts)
 }
 
-// seconds are the bounds of every histogram of times: a small model's run takes some ten
-// microseconds, a large one's in a full queue some seconds.
+// seconds are the bucket bounds of every histogram of times. A small model's run takes some ten
+// microseconds; a large model's, in a full queue, some seconds.
 var seconds = []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// NewCalls returns the counts of a version that nothing was asked of yet.
+// NewCalls returns empty counts for a version.
 func NewCalls(name, version string) *Calls {
 	c := &Calls{Name: name, Version: version}
 	histogram := func(f *family, label, value string) prometheus.Histogram {

@@ -12,7 +12,7 @@ import (
 
 const idMetadata = "x-request-id"
 
-// rpc is a call's context, by which its request is found.
+// rpc is a call's context, through which handlers find its request.
 type rpc struct {
 	context.Context
 	Request
@@ -27,7 +27,7 @@ func (c *rpc) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// From returns the request of a call's context, or a new one where nobody watches.
+// From returns the request of a call's context, or a new one if there is no observer.
 func From(ctx context.Context) *Request {
 	if c, ok := ctx.Value(rpcKey{}).(*rpc); ok {
 		return &c.Request
@@ -35,7 +35,7 @@ func From(ctx context.Context) *Request {
 	return new(Request)
 }
 
-// Unary watches the calls of a gRPC server's inference services.
+// Unary is a unary interceptor that observes the calls of inference services.
 func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	protocol := o.ofMethod(info.FullMethod)
 	if protocol == Other {

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// exchange is a request over HTTP, behind the writer of its answer: handlers find it there
-// without a context of their own. It is used again.
+// exchange is a request over HTTP, attached to the writer of its answer so that handlers find it without a
+// context. It is reused.
 type exchange struct {
 	http.ResponseWriter
 	Request
 	body body
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap supports http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// body times how long its reader waits.
+// body measures how long its reader waits.
 type body struct {
 	io.ReadCloser
 	waited *time.Duration
@@ -34,7 +34,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// HTTP watches the requests of a chi router.
+// HTTP observes the requests of a chi router.
 func (o *Observer) HTTP(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		x := exchanges.Get().(*exchange)
@@ -62,7 +62,7 @@ func (o *Observer) HTTP(next http.Handler) http.Handler {
 
 func (x *exchange) showID() { x.Header()[idHeader] = []string{x.id} }
 
-// Of returns the request that a writer answers, or a new one where nobody watches.
+// Of returns the request that a writer answers, or a new one if there is no observer.
 func Of(w http.ResponseWriter) *Request {
 	if x := exchangeOf(w); x != nil {
 		return &x.Request
@@ -83,8 +83,8 @@ func exchangeOf(w http.ResponseWriter) *exchange {
 	}
 }
 
-// Failed notes the error that a request is about to be answered with. The answer says the
-// request's id, by which its line in the log is found.
+// Failed records the error that a request is about to be answered with. It adds the request's id to the
+// answer, by which the log line can be found.
 func Failed(w http.ResponseWriter, status int, err error) {
 	x := exchangeOf(w)
 	if x == nil {

@@ -1,6 +1,6 @@
 package observe
 
-// Where requests end: in the counts and in the log.
+// The end of a request: counting and logging it.
 
 import (
 	"context"
@@ -14,40 +14,40 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 )
 
-// Model is one version of a model, as it is watched.
+// Model is one observed version of a model.
 type Model struct {
 	*predict.Model
 	serving.Access // of the same model
 	*Calls
 }
 
-// State is what a server has now.
+// State is the current state of a server.
 type State struct {
 	Models   []Model   // that answer
 	Versions []Version // that are known
 	Loads    []Loads
-	// Ready says that requests are welcome, and LogDropped counts lines of the log that were lost.
+	// Ready says that the server takes requests. LogDropped is the number of lost log lines.
 	Ready      bool
 	LogDropped uint64
-	// Closed counts connections that were closed to make room for others, and GivenUp requests that were too slow
-	// while others needed their memory.
+	// Closed is the number of connections that were closed to make room for others. GivenUp is the number
+	// of requests that were abandoned because they were slow while others needed memory.
 	Closed, GivenUp uint64
 }
 
-// Version is one that answers, or one that does not.
+// Version is a version, whether it answers or not.
 type Version struct {
 	Name, Version string
 	Ready         bool
 	Gone          bool // its folder
 }
 
-// Loads are how often versions of a model were loaded and refused.
+// Loads holds how often versions of a model were loaded and refused.
 type Loads struct {
 	Name            string
 	Loaded, Refused uint64
 }
 
-// Observer watches a server's requests. It is safe for concurrent use.
+// Observer observes a server's requests. It is safe for concurrent use.
 type Observer struct {
 	refusals  rate
 	log       *slog.Logger
@@ -58,8 +58,8 @@ type Observer struct {
 	nowhere   outcomes // requests that came to no model
 }
 
-// New returns an observer of requests in some protocols. traces is nil where nobody collects them.
-// state is called whenever metrics are read: of what is not in it any more nothing is shown.
+// New returns an observer of requests in the given protocols. traces is nil if nobody collects them. state
+// is called whenever metrics are read, and metrics show only what it returns.
 func New(log *slog.Logger, traces trace.TracerProvider, protocols []Protocol, state func() State) *Observer {
 	o := &Observer{log: log, traces: traces, state: state}
 	for _, p := range protocols {
@@ -70,8 +70,7 @@ func New(log *slog.Logger, traces trace.TracerProvider, protocols []Protocol, st
 	return o
 }
 
-// begin gives a request its id: the one that the client chose, or a new one where its log
-// line is known to come.
+// begin gives a request its id: the client's or, if it is certain to be logged, a new one.
 func (o *Observer) begin(ctx context.Context, r *Request, chosen string) {
 	r.start = time.Now()
 	r.traced = o.traces != nil && trace.SpanFromContext(ctx).IsRecording()
@@ -82,7 +81,7 @@ func (o *Observer) begin(ctx context.Context, r *Request, chosen string) {
 	}
 }
 
-// end counts and logs a request. Only answers of a model are counted, and all failures.
+// end counts and logs a request. It counts only the answers of models, but all failures.
 func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 	took := time.Since(r.start)
 	counts := &o.nowhere
@@ -134,7 +133,7 @@ func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 	o.log.LogAttrs(ctx, level, message, attrs...)
 }
 
-// level is how much a failure matters to those who run the server.
+// level returns how important a failure is to operators.
 func (r Reason) level() slog.Level {
 	switch r {
 	case Internal:

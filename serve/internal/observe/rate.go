@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// perSecond is how many refusals are logged in a second: a flood of bad requests is no flood of
-	// lines. All are counted.
+	// perSecond bounds the refusals that are logged in a second, so that a flood of bad requests does not
+	// flood the log. All are counted.
 	perSecond   = 100
 	longestPath = 200 // bytes of a path in a line
 )
 
-// rate bounds the lines about refusals.
+// rate limits log lines about refusals.
 type rate struct {
 	mu      sync.Mutex
 	second  int64
@@ -22,7 +22,7 @@ type rate struct {
 	dropped int
 }
 
-// allow reports whether a refusal is to be logged, and says how many were not.
+// allow reports whether to log a refusal, and logs how many were not.
 func (r *rate) allow(ctx context.Context, log *slog.Logger) bool {
 	now := time.Now().Unix()
 	r.mu.Lock()

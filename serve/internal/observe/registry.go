@@ -1,7 +1,7 @@
 package observe
 
-// The metrics. What belongs to a model is read from the models that are served when the
-// metrics are read, so that it goes with them.
+// The metrics. Those of a model are read from the models that are served at that moment, so that they
+// disappear with the model.
 
 import (
 	"net/http"
@@ -29,7 +29,7 @@ func newFamily(name, help string, labels ...string) *family {
 	return &family{name, help, prometheus.NewDesc(name, help, labels, nil)}
 }
 
-// docs/operations.md has these as a table, which a test holds to what is here.
+// docs/operations.md lists these in a table. A test compares the two.
 var (
 	buildInfo = newFamily("forgo_build_info", "Always 1; the labels give the versions of forgo and Go, and the JPEG decoder.", "version", "go_version", "decoder")
 	modelInfo = newFamily("forgo_model_info", "Always 1 for a served model version; the labels give its bundle's digest, engine and task.",
@@ -78,7 +78,7 @@ var (
 	engineLimit = newFamily("forgo_engine_limit_runs", "Limit of forgo_engine_runs_in_flight.", "model", "version")
 )
 
-// batchBounds are those of forgo_batch_rows.
+// batchBounds are the bucket bounds of forgo_batch_rows.
 var batchBounds = []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
 
 func newRegistry(o *Observer) *prometheus.Registry {
@@ -87,12 +87,12 @@ func newRegistry(o *Observer) *prometheus.Registry {
 	return r
 }
 
-// Metrics answers with the metrics in Prometheus's formats.
+// Metrics returns a handler for the metrics in Prometheus's formats.
 func (o *Observer) Metrics() http.Handler {
 	return promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{})
 }
 
-// Describe says nothing, as which metrics there are depends on the models.
+// Describe sends nothing, since the metrics depend on the models.
 func (o *Observer) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].
@@ -131,9 +131,9 @@ func one(out chan<- prometheus.Metric, f *family, kind prometheus.ValueType, val
 	out <- prometheus.MustNewConstMetric(f.desc, kind, value, labels...)
 }
 
-// collect has a series for each protocol that a model could be asked in and, once a protocol is in
-// use, for each reason of failures. They begin at 0, so that the first request and the first failure
-// is an increase.
+// collect sends a series for each protocol in which a model can be called and, for a protocol in use, for
+// each reason of failure. They start at 0, so that the first request and the first failure are an
+// increase.
 func (o *outcomes) collect(out chan<- prometheus.Metric, protocols []*Protocol, name, version string) {
 	for _, p := range append([]*Protocol{Other}, protocols...) {
 		c := new(counts)
@@ -161,7 +161,7 @@ func (o *outcomes) collect(out chan<- prometheus.Metric, protocols []*Protocol, 
 	}
 }
 
-// observed collects a histogram that has observed something: the others would be some twenty zeros each.
+// observed sends a histogram, unless it is empty, which would be some twenty zeros.
 func observed(out chan<- prometheus.Metric, h prometheus.Histogram) {
 	var now dto.Metric
 	if h.Write(&now) == nil && now.GetHistogram().GetSampleCount() > 0 {
@@ -212,7 +212,7 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 	m.batches(out, stats.Batches)
 }
 
-// batches makes a histogram of what is known by exact size.
+// batches sends a histogram of counts that are known by exact size.
 func (m Model) batches(out chan<- prometheus.Metric, list []serving.BatchStats) {
 	var runs uint64
 	var rows, busy float64

@@ -1,5 +1,5 @@
-// Package observe is how a server is seen: it counts requests for Prometheus, gives them ids,
-// and writes what became of them to the log and to traces.
+// Package observe makes a server observable. It counts requests for Prometheus, gives them ids, and writes
+// their outcomes to the log and to traces.
 package observe
 
 import (
@@ -12,10 +12,10 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Reason is why a request failed.
+// Reason says why a request failed.
 type Reason int
 
-// The reasons.
+// Reasons of failures.
 const (
 	Internal Reason = iota
 	BadInput
@@ -38,7 +38,7 @@ var reasonNames = [reasons]string{
 
 func (r Reason) String() string { return reasonNames[r] }
 
-// ofStatus is the reason that an HTTP status stands for.
+// ofStatus returns the reason that an HTTP status stands for.
 func ofStatus(status int) Reason {
 	switch status {
 	case http.StatusUnauthorized:
@@ -66,7 +66,7 @@ func ofStatus(status int) Reason {
 	return Internal
 }
 
-// ofCode is the reason that a gRPC code stands for.
+// ofCode returns the reason that a gRPC code stands for.
 func ofCode(code codes.Code) Reason {
 	switch code {
 	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
@@ -91,11 +91,11 @@ func ofCode(code codes.Code) Reason {
 	return Internal
 }
 
-// Request is one request, as far as it has come. But for Picture it is its goroutine's alone.
+// Request is the progress of one request. Except for Picture, only its own goroutine may use it.
 type Request struct {
 	Protocol *Protocol
-	// Client is the name of the key that the client showed, and From the address of one that was
-	// refused for its key. Optional.
+	// Client is the name of the client's key. From is the address of a client whose key was refused.
+	// Optional.
 	Client, From string
 
 	start  time.Time
@@ -121,7 +121,7 @@ const (
 	longest  = 128 // bytes of an id that a client may choose
 )
 
-// validID says whether an id that a client chose may go to logs and headers as it is.
+// validID reports whether a client's id may appear unchanged in logs and headers.
 func validID(id string) bool {
 	for i := range len(id) {
 		if c := id[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {

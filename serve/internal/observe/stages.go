@@ -1,7 +1,7 @@
 package observe
 
-// A request's way through its model, stage by stage: each is added to the model's histograms
-// and, where the request is traced, to its trace.
+// The stages of a request. Each is added to the model's histograms and, if the request is traced, to its
+// trace.
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/forgo-ml/forgo/internal/serving"
 )
 
-// Enter notes that the request reached a model. It is under way there until c.Leave.
+// Enter says that the request has reached a model, where it is under way until c.Leave.
 func (r *Request) Enter(c *Calls) {
 	r.calls = c
 	c.inFlight.Add(1)
@@ -22,8 +22,8 @@ func (r *Request) Enter(c *Calls) {
 // Leave ends what Request.Enter began.
 func (c *Calls) Leave() { c.inFlight.Add(-1) }
 
-// Picture notes that a picture was decoded and preprocessed. Unlike the other methods it may
-// be called from many goroutines.
+// Picture records that a picture was decoded and preprocessed. Unlike the other methods, it is safe for
+// concurrent use.
 func (r *Request) Picture(ctx context.Context, start time.Time, took serving.Timing) {
 	r.decode.Add(int64(took.Decode))
 	r.preprocess.Add(int64(took.Preprocess))
@@ -33,11 +33,11 @@ func (r *Request) Picture(ctx context.Context, start time.Time, took serving.Tim
 	}
 }
 
-// Pictures notes how much time passed while pictures were prepared, side by side.
+// Pictures records how long the concurrent preparation of pictures took.
 func (r *Request) Pictures(took time.Duration) { r.pictures += took }
 
-// Prepared notes that the inputs are made, and returns how long the server itself took: the
-// wait for the body is not its own.
+// Prepared records that the inputs are ready. It returns the server's own time, without the wait for the
+// body.
 func (r *Request) Prepared(ctx context.Context, start time.Time, took time.Duration) time.Duration {
 	if !r.Protocol.overGRPC() { // whose messages are read before they are calls
 		r.calls.took(Read, r.received)
@@ -52,7 +52,7 @@ func (r *Request) Prepared(ctx context.Context, start time.Time, took time.Durat
 	return own
 }
 
-// Ran notes that the engine has answered.
+// Ran records that the engine has answered.
 func (r *Request) Ran(ctx context.Context, start time.Time, took serving.Timing) {
 	r.calls.took(Queue, took.Queue)
 	r.calls.took(Infer, took.Infer)
@@ -62,7 +62,7 @@ func (r *Request) Ran(ctx context.Context, start time.Time, took serving.Timing)
 	}
 }
 
-// Answered notes that the answer is written.
+// Answered records that the answer is written.
 func (r *Request) Answered(ctx context.Context, start time.Time, took time.Duration, rows int) {
 	r.calls.took(Encode, took)
 	r.calls.rows.Add(uint64(max(0, rows)))
@@ -71,10 +71,10 @@ func (r *Request) Answered(ctx context.Context, start time.Time, took time.Durat
 	}
 }
 
-// scope is what the spans of stages name as their origin.
+// scope is the origin of the spans of stages.
 const scope = "github.com/forgo-ml/forgo/serve"
 
-// span records what has passed already, below the span that ctx has.
+// span records a past stage below the span in ctx.
 func span(ctx context.Context, name string, start time.Time, took time.Duration, about ...attribute.KeyValue) {
 	tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer(scope)
 	_, s := tracer.Start(ctx, name, trace.WithTimestamp(start), trace.WithAttributes(about...))

@@ -1,6 +1,6 @@
 package observe
 
-// Traces. Without a provider of them, nothing here is between a server and its requests.
+// Traces. Without a provider, nothing here runs for a request.
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func (o *Observer) TraceHTTP(h http.Handler) http.Handler {
 		}))
 }
 
-// TraceGRPC does the same for the calls of a gRPC server.
+// TraceGRPC returns options that do the same for the calls of a gRPC server.
 func (o *Observer) TraceGRPC() []grpc.ServerOption {
 	if o.traces == nil {
 		return nil
@@ -42,7 +42,7 @@ func (o *Observer) TraceGRPC() []grpc.ServerOption {
 		otelgrpc.WithFilter(o.infers)))}
 }
 
-// describe adds what is known of a request at its end to its span.
+// describe adds what is known at the end of a request to its span.
 func (r *Request) describe(ctx context.Context, method string) {
 	span := trace.SpanFromContext(ctx)
 	if route := chi.RouteContext(ctx); route != nil {

@@ -1,5 +1,5 @@
-// Package page is what the server's pages share: their style, and a policy that lets them do what
-// they do and no more.
+// Package page holds what the server's pages share: their style, and a Content-Security-Policy that allows
+// no more than they need.
 package page
 
 import (
@@ -15,8 +15,8 @@ import (
 //go:embed page.css
 var Style string
 
-// Policy is the Content-Security-Policy of a page with scripts: its own style, those scripts, requests
-// to the server itself, and icons in data: URLs.
+// Policy returns the Content-Security-Policy of a page: its own style, the given scripts, requests to the
+// server, and icons in data: URLs.
 func Policy(scripts ...string) string {
 	sources := "'none'"
 	if len(scripts) > 0 {

@@ -1,5 +1,5 @@
-// Package recovery makes a panic the failure of one request alone. The log has the panic and its stack,
-// by the request's id.
+// Package recovery turns a panic into the failure of one request. It logs the panic and its stack with the
+// request's id.
 package recovery
 
 import (
@@ -19,8 +19,8 @@ import (
 
 var errInternal = errors.New("internal error; see the server's log")
 
-// HTTP answers 500 for a request that panics. [http.ErrAbortHandler] goes on to net/http, which
-// closes the connection: a part of the answer is sent.
+// HTTP answers 500 if a handler panics. It passes [http.ErrAbortHandler] on to net/http, which closes the
+// connection, since a part of the answer has been sent.
 func HTTP(log *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -37,7 +37,7 @@ func HTTP(log *slog.Logger) func(http.Handler) http.Handler {
 	}
 }
 
-// Unary returns an interceptor that answers INTERNAL for a call that panics.
+// Unary returns an interceptor that answers INTERNAL if a call panics.
 func Unary(log *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 		defer func() {

@@ -11,19 +11,18 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 )
 
-// piece is how much of an answer is in memory at once, about.
+// piece is about how much of an answer is in memory at once.
 const piece = 64 << 10
 
-// short is an answer whose length net/http finds itself, and sends: one that is in its buffer when the
-// handler returns.
+// short bounds an answer that fits net/http's buffer, so that net/http sends its length itself.
 const short = 1 << 10
 
-// pieceElements is how many elements are written between two looks at how long the piece is.
+// pieceElements is the number of elements that are written between checks of the piece's length.
 const pieceElements = 2 << 10
 
-// Answer is an answer in JSON, written as it is made: one that is short goes whole, with its
-// length, and of a long one there is never more than a piece in memory. Nothing may fail once the
-// first piece is sent: check before.
+// Answer is a JSON answer that is sent while it is written. A short one is sent whole, with its length. Of
+// a long one, at most a piece is in memory. Check for errors first: nothing may fail once the first piece
+// is sent.
 type Answer struct {
 	w    http.ResponseWriter
 	b    *bytes.Buffer
@@ -31,14 +30,14 @@ type Answer struct {
 	gone bool // the client is: nothing more is sent
 }
 
-// Begin returns an answer and where it begins. End it, or Free it.
+// Begin returns an answer and its buffer. Call End or Free.
 func Begin(w http.ResponseWriter) (Answer, []byte) {
 	a := Answer{w: w}
 	a.b = bodies.Buffer()
 	return a, a.b.AvailableBuffer()
 }
 
-// Piece sends what is written so far where that is long, and returns where to write on.
+// Piece sends what is written so far if that is long, and returns the buffer for what follows.
 func (a *Answer) Piece(dst []byte) []byte {
 	if len(dst) < piece {
 		return dst
@@ -69,11 +68,11 @@ func (a *Answer) write(dst []byte) {
 	}
 }
 
-// Free ends an answer of which nothing is sent.
+// Free ends an answer of which nothing was sent.
 func (a *Answer) Free() { bodies.Free(a.b) }
 
-// Fail ends an answer that cannot be written: of one of which a part is sent the connection is
-// closed, so that its client does not take it for the whole.
+// Fail ends an answer that cannot be written. If a part of it was sent, Fail closes the connection, so
+// that the client does not take the part for the whole.
 func (a *Answer) Fail(err error) error {
 	bodies.Free(a.b)
 	if a.sent {
@@ -83,7 +82,7 @@ func (a *Answer) Fail(err error) error {
 	return err
 }
 
-// End sends what is left. It returns an error where the client did not take it.
+// End sends the rest.
 func (a *Answer) End(dst []byte) {
 	*a.b = *bytes.NewBuffer(dst) // keeps the grown memory for the next answer
 	switch {

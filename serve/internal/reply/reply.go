@@ -1,4 +1,4 @@
-// Package reply writes JSON answers and errors, the same way for every protocol.
+// Package reply writes JSON answers and errors for every protocol.
 package reply
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// statusClosed is what web servers log for a client that went away; no one receives it.
+// statusClosed is the status that web servers log for a client that has disconnected. Nobody receives it.
 const statusClosed = 499
 
-// JSON writes v with a status.
+// JSON writes v as JSON with a status.
 func JSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -29,7 +29,7 @@ func JSON(w http.ResponseWriter, status int, v any) {
 	Bytes(w, status, append(body, '\n'))
 }
 
-// Bytes writes JSON that is ready to be sent.
+// Bytes writes finished JSON.
 func Bytes(w http.ResponseWriter, status int, body []byte) {
 	write(w, status, "application/json", body)
 }
@@ -58,27 +58,27 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	_, _ = w.Write(body) // a client that has gone needs no answer
 }
 
-// Error writes {"error": …}, the form that the Open Inference Protocol and TensorFlow
-// Serving share. The request has failed then, for metrics and the log too.
+// Error writes {"error": …}, which the Open Inference Protocol and TensorFlow Serving share. It also
+// records the failure for metrics and the log.
 func Error(w http.ResponseWriter, status int, err error) {
 	err = Short(err)
 	observe.Failed(w, status, err)
 	JSON(w, status, map[string]string{"error": err.Error()})
 }
 
-// Forbidden refuses a request for where it comes from, which the log then has.
+// Forbidden refuses a request because of its origin, which it logs.
 func Forbidden(w http.ResponseWriter, req *http.Request, err error) {
 	observe.Of(w).From = req.RemoteAddr
 	Error(w, http.StatusForbidden, err)
 }
 
-// NotAllowed refuses a request's method, and says which ones there are.
+// NotAllowed refuses a request's method, and lists the allowed ones.
 func NotAllowed(w http.ResponseWriter, err error, methods ...string) {
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	Error(w, http.StatusMethodNotAllowed, err)
 }
 
-// Failure writes an error with the status that its kind asks for.
+// Failure writes an error with the status for its kind.
 func Failure(w http.ResponseWriter, err error) {
 	var tooLarge *http.MaxBytesError
 	var busy *predict.BusyError
@@ -107,8 +107,8 @@ func Failure(w http.ResponseWriter, err error) {
 	}
 }
 
-// longest is how many bytes of an error are sent and logged: whatever a client sends, an answer
-// and a line of the log stay short.
+// longest bounds an error's text, in bytes, so that answers and log lines stay short whatever a client
+// sends.
 const longest = 1000
 
 type cut struct {
@@ -119,7 +119,7 @@ type cut struct {
 func (c cut) Error() string { return c.text }
 func (c cut) Unwrap() error { return c.error }
 
-// Short returns an error that says at most 1000 bytes.
+// Short returns an error whose text has at most 1000 bytes.
 func Short(err error) error {
 	if err == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// RPC gives an error the gRPC code that its kind asks for.
+// RPC converts an error to one with the gRPC code for its kind.
 func RPC(err error) error {
 	code := codes.Internal
 	switch {

@@ -1,4 +1,4 @@
-// Package scavenge gives memory back to the system once a flood of requests has ended.
+// Package scavenge returns memory to the system after a flood of requests.
 package scavenge
 
 import (
@@ -11,11 +11,11 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 )
 
-// worthReturning is how much requests must have taken for their memory to be given back at once:
-// Go would keep it for minutes.
+// worthReturning is how much memory requests must have taken for it to be returned at once. Go would keep
+// it for minutes.
 const worthReturning = 32 << 20
 
-// Watch watches what requests take of a budget, which may be nil, until ctx ends.
+// Watch watches the use of a budget, which may be nil, until ctx ends.
 func Watch(ctx context.Context, memory *predict.Budget) {
 	if memory == nil {
 		return

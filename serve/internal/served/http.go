@@ -11,8 +11,8 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 )
 
-// HTTP answers a request as Do does, within the time that its header gives. Where it returns an error,
-// answer has written nothing.
+// HTTP answers a request as Do does, within the time in its header. If answer returns an error, it must
+// have written nothing.
 func (m *Model) HTTP(w http.ResponseWriter, req *http.Request, answer func(*Request) error) error {
 	return m.Do(req.Context(), observe.Of(w), func(r *Request) error {
 		r.writer = w
@@ -27,15 +27,14 @@ func (m *Model) HTTP(w http.ResponseWriter, req *http.Request, answer func(*Requ
 	})
 }
 
-// Timeout is gRPC's header, which its gateways take over HTTP too: how long the client is
-// going to wait.
+// Timeout is gRPC's header for how long the client will wait. gRPC's gateways accept it over HTTP too.
 const Timeout = "Grpc-Timeout"
 
 var units = map[byte]time.Duration{
 	'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
 }
 
-// longestTimeout is what longer ones count as: a year.
+// longestTimeout is the value of every longer timeout.
 const longestTimeout = 365 * 24 * time.Hour
 
 func parseTimeout(text string) (time.Duration, error) {

@@ -19,11 +19,11 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
-// Request is a call on its way through a model: its place in the queue, and its time. It is
-// used by one goroutine at a time.
+// Request is a call on its way through a model, with its place in the queue and its time. It is for one
+// goroutine at a time.
 type Request struct {
 	*Model
-	// Types are the protocol's names for element types, in errors. Optional: the library's.
+	// Types returns the protocol's name for an element type, for errors. Optional: the library's names.
 	Types func(tensor.DType) string
 
 	seen   *observe.Request
@@ -39,10 +39,10 @@ type Request struct {
 	ran   time.Time // when the run ended
 }
 
-// Context ends when the caller leaves or the request's time is up.
+// Context returns a context that ends when the caller leaves or the request's time is over.
 func (r *Request) Context() context.Context { return r.ctx }
 
-// Within gives the request so long from its start; the shortest time that is given counts.
+// Within limits the request to d from its start. The shortest limit counts.
 func (r *Request) Within(d time.Duration) {
 	outer := r.cancel
 	ctx, cancel := context.WithDeadline(r.ctx, r.start.Add(d))
@@ -54,7 +54,7 @@ func (r *Request) Within(d time.Duration) {
 	}
 }
 
-// Use answers the request with another signature of its model.
+// Use makes another signature of the model answer the request.
 func (r *Request) Use(signed *Model) {
 	if !r.place.Use(signed.Manifest().Graph.Signature) {
 		panic("served: a signature of another model") // a caller finds it among the request's own
@@ -62,7 +62,7 @@ func (r *Request) Use(signed *Model) {
 	r.Model = signed
 }
 
-// Grow reserves bytes before they are taken; negative ones are given back.
+// Grow reserves bytes before they are used. A negative number returns them.
 func (r *Request) Grow(bytes int64) error {
 	if bytes <= 0 {
 		return r.place.Grow(bytes)
@@ -70,15 +70,15 @@ func (r *Request) Grow(bytes int64) error {
 	return r.within(func() error { return r.place.Grow(bytes) })
 }
 
-// Overhead is what every request reserves before anything of it is read: it covers small ones.
+// Overhead is what every request reserves before it is read. It covers small requests.
 const Overhead = 16 << 10
 
-// Payload reads what was sent, within the limits, and takes its memory out of the request's place.
+// Payload returns the limits for reading the request, which take memory from its place.
 func (r *Request) Payload() payload.Limits {
 	return payload.Limits{Depth: r.MaxJSONDepth, Elements: r.MaxElements, Memory: r}
 }
 
-// Concat joins tensors along their first dimension, in memory that is reserved first.
+// Concat joins tensors along their first dimension, in memory that it reserves first.
 func (r *Request) Concat(parts []tensor.Tensor) (tensor.Tensor, error) {
 	if len(parts) == 1 {
 		return parts[0], nil
@@ -93,9 +93,9 @@ func (r *Request) Concat(parts []tensor.Tensor) (tensor.Tensor, error) {
 	return tensor.Concat(parts...)
 }
 
-// Do answers one request: it is admitted, or refused before anything of it is read; answer then reads it,
-// calls [Request.Run] once, and writes the outputs. The three are timed apart, and the first error ends the
-// request. What answer takes it reserves by Grow; Do gives it back.
+// Do answers one request. It admits the request, or refuses it before anything is read. answer then reads
+// it, calls [Request.Run] once, and writes the outputs. Do measures the three stages separately. The first
+// error ends the request. answer reserves memory with Grow, and Do returns it.
 func (m *Model) Do(ctx context.Context, seen *observe.Request, answer func(*Request) error) (err error) {
 	calls := m.Observed().Calls
 	seen.Enter(calls)
@@ -116,7 +116,7 @@ func (m *Model) Do(ctx context.Context, seen *observe.Request, answer func(*Requ
 	return nil
 }
 
-// enter asks for a place in the queue.
+// enter takes a place in the queue.
 func (r *Request) enter() (err error) {
 	if r.place, err = serving.Enter(r.Access, Overhead); errors.Is(err, predict.ErrBusy) {
 		err = r.within(func() (err error) {
@@ -130,7 +130,7 @@ func (r *Request) enter() (err error) {
 	return err
 }
 
-// Run runs the model on what was read. What follows, until answer returns, is the writing of the outputs.
+// Run runs the model on the inputs. The rest of answer counts as writing the outputs.
 func (r *Request) Run(inputs predict.Tensors) (predict.Tensors, error) {
 	prepared := time.Now()
 	r.noted.rows = rows(inputs)
@@ -146,7 +146,7 @@ func (r *Request) Run(inputs predict.Tensors) (predict.Tensors, error) {
 	return outputs, nil
 }
 
-// end gives back what the request took, also of one that panics, and words its error.
+// end returns what the request took, even after a panic, and phrases its error.
 func (r *Request) end(err error) error {
 	r.Read()
 	r.noted.total = time.Since(r.start)
@@ -171,7 +171,7 @@ func rows(inputs predict.Tensors) int {
 	return 0
 }
 
-// Picture prepares one encoded picture, of a model that takes nothing else.
+// Picture prepares one encoded picture. The model must take nothing else.
 func (r *Request) Picture(encoded []byte) (predict.Tensors, error) {
 	if err := r.place.Begin(1); err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func (r *Request) Picture(encoded []byte) (predict.Tensors, error) {
 	return r.picture(encoded)
 }
 
-// picture may be called from many goroutines.
+// picture is safe for concurrent use.
 func (r *Request) picture(encoded []byte) (predict.Tensors, error) {
 	start := time.Now()
 	in, took, err := r.PreparePicture(r.ctx, encoded)
@@ -189,8 +189,8 @@ func (r *Request) picture(encoded []byte) (predict.Tensors, error) {
 	return in, err
 }
 
-// Pictures prepares encoded pictures side by side and joins them to one batch. The error
-// names the first picture, by of's words, that could not be prepared.
+// Pictures prepares encoded pictures concurrently and joins them into one batch. The error names, by of,
+// the first picture that failed.
 func (r *Request) Pictures(encoded [][]byte, of func(i int) string) (predict.Tensors, error) {
 	input := r.Manifest().Picture.Input
 	if len(encoded) == 0 {
@@ -230,7 +230,7 @@ func (r *Request) Pictures(encoded [][]byte, of func(i int) string) (predict.Ten
 	return predict.Tensors{input: t}, nil
 }
 
-// noPictures is the empty batch, where its shape is known.
+// noPictures returns the empty batch, if its shape is known.
 func (m *Model) noPictures() (predict.Tensors, error) {
 	spec := m.Manifest().PictureInput()
 	shape := append([]int64{0}, spec.Shape[1:]...)

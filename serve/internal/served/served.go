@@ -1,5 +1,5 @@
-// Package served is a model as a server offers it: with its name, its version, the counts of
-// its calls and the one path that every protocol answers through.
+// Package served defines a model as a server offers it: with its name, its version, the counts of its
+// calls, and the path through which every protocol answers.
 package served
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/observe"
 )
 
-// ErrNotFound is wrapped where there is no such model, version or label.
+// ErrNotFound is wrapped by errors about an unknown model, version or label.
 var ErrNotFound = errors.New("not found")
 
 type notFound struct{ error }
@@ -27,7 +27,7 @@ func (notFound) Is(target error) bool { return target == ErrNotFound }
 // NotFound returns an error that wraps [ErrNotFound].
 func NotFound(format string, args ...any) error { return notFound{fmt.Errorf(format, args...)} }
 
-// ErrNotReady is wrapped where a model or version exists and does not answer.
+// ErrNotReady is wrapped by errors about a known model or version that does not answer.
 var ErrNotReady = errors.New("not ready")
 
 type notReady struct{ error }
@@ -42,10 +42,10 @@ type badInput struct{ error }
 func (badInput) Is(target error) bool { return target == predict.ErrInput }
 func (b badInput) Unwrap() error      { return b.error }
 
-// BadInput marks an error as the caller's: it wraps [predict.ErrInput].
+// BadInput returns an error that is the caller's fault: it wraps [predict.ErrInput].
 func BadInput(format string, args ...any) error { return badInput{fmt.Errorf(format, args...)} }
 
-// Model is one version of a model that a server offers. It is safe for concurrent use.
+// Model is one version of a model in a server. It is safe for concurrent use.
 type Model struct {
 	*predict.Model
 	serving.Access // of the same model
@@ -61,29 +61,28 @@ type Model struct {
 	signed []*Model // its other signatures
 }
 
-// Observed returns the model with what is counted of it.
+// Observed returns the model with its counts.
 func (m *Model) Observed() observe.Model {
 	return observe.Model{Model: m.Model, Access: m.Access, Calls: m.calls}
 }
 
-// Limits bound one request, beyond its length.
+// Limits bound one request, beyond the length of its body.
 type Limits struct {
-	// MaxPictures bounds the pictures, each of which becomes a tensor that may be far larger
-	// than what was sent. Optional: 256.
+	// MaxPictures bounds the number of pictures, each of which may become a far larger tensor. Optional:
+	// 256.
 	MaxPictures int
 	// MaxElements bounds the elements of all tensors together. Optional: 33,554,432.
 	MaxElements int
-	// MaxJSONDepth bounds lists and objects in each other. Optional: 64.
+	// MaxJSONDepth bounds the nesting of lists and objects. Optional: 64.
 	MaxJSONDepth int
-	// Timeout is how long a request may take, where its caller gives it no less. Optional: as
-	// long as it takes.
+	// Timeout bounds a request's time. A caller may ask for less. Optional: no bound.
 	Timeout time.Duration
 }
 
-// DefaultLimits are those that are 0.
+// DefaultLimits holds the values of limits that are 0.
 var DefaultLimits = Limits{MaxPictures: 256, MaxElements: 32 << 20, MaxJSONDepth: 64}
 
-// Defaults fills in what is 0.
+// Defaults returns the limits with defaults filled in.
 func (l Limits) Defaults() Limits {
 	return Limits{
 		MaxPictures:  cmp.Or(l.MaxPictures, DefaultLimits.MaxPictures),
@@ -93,7 +92,7 @@ func (l Limits) Defaults() Limits {
 	}
 }
 
-// Fit fails where tensors that were sent have too many elements.
+// Fit returns an error if the tensors have too many elements.
 func (l Limits) Fit(inputs predict.Tensors) error {
 	n := 0
 	for name, t := range inputs {
@@ -104,8 +103,7 @@ func (l Limits) Fit(inputs predict.Tensors) error {
 	return nil
 }
 
-// New returns a model that calls close, which may be nil, when it is retired and no request
-// needs it any more.
+// New returns a model. It calls close, which may be nil, once it is retired and no request uses it.
 func New(m *predict.Model, name, version string, l Limits, close func()) *Model {
 	s := &Model{
 		Model: m, Access: serving.Of(m), Name: name, Version: version, Limits: l.Defaults(),
@@ -125,11 +123,11 @@ func New(m *predict.Model, name, version string, l Limits, close func()) *Model 
 	return s
 }
 
-// Signed returns the model's other signatures: each a model under the same name, counted with it, and
-// usable for as long as the model is acquired. Only the model itself is acquired, released and retired.
+// Signed returns the model's other signatures. Each is a model under the same name, counted with it, and
+// usable while the model is acquired. Only the model itself is acquired, released and retired.
 func (m *Model) Signed() []*Model { return m.signed }
 
-// Acquire keeps the model open until Release; false means that it is retired already.
+// Acquire keeps the model open until Release. It returns false if the model is retired.
 func (m *Model) Acquire() bool {
 	for {
 		n := m.users.Load()
@@ -155,14 +153,14 @@ func (m *Model) Release() {
 	}()
 }
 
-// Retire closes the model once the requests that it is answering have ended. It is called
-// once, when no new request can find it.
+// Retire closes the model once the requests under way have ended. It must be called once, when no new
+// request can find the model.
 func (m *Model) Retire() { m.Release() }
 
-// Wait returns when a retired model is closed.
+// Wait returns once a retired model is closed.
 func (m *Model) Wait() { <-m.closed }
 
-// sideBySide calls one for 0 to n-1, on as many goroutines as there are processors to use.
+// sideBySide calls one for 0 to n-1, on as many goroutines as there are usable processors.
 func sideBySide(n int, one func(i int)) {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	if workers == 1 {

@@ -1,6 +1,6 @@
 package served
 
-// Callers who send slowly, or take their answers slowly, when there is no memory for others.
+// Clients that send or read slowly while others need memory.
 
 import (
 	"net/http"
@@ -9,7 +9,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
 
-// Reading says that so many bytes of the request's body have come, and that more are to come.
+// Reading says that bytes of the request's body have arrived, and that more will.
 func (r *Request) Reading(bytes int64) {
 	r.came.Store(bytes)
 	if r.client == nil && r.writer != nil {
@@ -20,7 +20,7 @@ func (r *Request) Reading(bytes int64) {
 	}
 }
 
-// Read says that nothing more is to come, or that the answer is written.
+// Read says that the body has arrived in full, or that the answer is written.
 func (r *Request) Read() {
 	if r.client != nil {
 		r.client.End()
@@ -39,7 +39,7 @@ func (r *Request) writing() {
 	})
 }
 
-// written is how many bytes of an answer were taken, for other goroutines.
+// written returns a function for the number of bytes of an answer that were read, safe for concurrent use.
 func written(w http.ResponseWriter) func() int64 {
 	for {
 		if c, ok := w.(interface{ Written() int64 }); ok {
@@ -53,5 +53,5 @@ func written(w http.ResponseWriter) func() int64 {
 	}
 }
 
-// within tries to take memory again, as long as slow callers can make room for it.
+// within retries take as long as slow clients can make room.
 func (r *Request) within(take func() error) error { return shed.Within(r.client, take) }

@@ -1,13 +1,13 @@
 package served
 
-// What a model has done since it was loaded, for the statistics extension.
+// Statistics of a model since it was loaded, for the statistics extension.
 
 import (
 	"sync"
 	"time"
 )
 
-// Duration is how often something happened and how long it took in all.
+// Duration is how often something happened, and its total duration.
 type Duration struct {
 	Count uint64        `json:"count"`
 	NS    time.Duration `json:"ns"`
@@ -18,7 +18,7 @@ func (d *Duration) add(took time.Duration) {
 	d.NS += took
 }
 
-// Stats are the counts of a model's calls; those of the engine's runs are [serving.Stats].
+// Stats holds the counts of a model's calls. [serving.Stats] has those of the engine's runs.
 type Stats struct {
 	LastInference time.Time
 	Inferences    uint64 // rows answered

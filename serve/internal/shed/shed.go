@@ -1,4 +1,4 @@
-// Package shed gives up the slowest clients where others need the memory that they hold.
+// Package shed abandons the slowest clients when others need their memory.
 package shed
 
 import (
@@ -10,33 +10,33 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 )
 
-// Patient is how long every client may take before it can be given up.
+// Patient is how long every client may take before it can be abandoned.
 const Patient = time.Second
 
-// Worthwhile is how much memory a client must hold to be given up for it.
+// Worthwhile is the least memory for which a client is abandoned.
 const Worthwhile = 64 << 10
 
-// Client is one whose turn it is: to send what it has begun to send, or to take its answer.
+// Client is a client that is sending its request or reading its answer.
 type Client struct {
 	since time.Time
 	moved func() int64
 	cut   func()
 }
 
-// given counts the clients that were given up.
+// given counts the abandoned clients.
 var given atomic.Uint64
 
-// Given is how many clients the process has given up.
+// Given returns how many clients the process has abandoned.
 func Given() uint64 { return given.Load() }
 
-// clients are those of the process, whose memory is one.
+// clients holds those of the whole process, which share its memory.
 var clients struct {
 	sync.Mutex
 	all map[*Client]struct{}
 }
 
-// Begin says that it is a client's turn. moved is how many bytes it has sent or taken since, and
-// cut ends what it does; both are called from other goroutines, and return at once.
+// Begin says that a client is sending or reading. moved returns how many bytes it has moved since; cut
+// ends the exchange. Both must be safe for concurrent use and return at once.
 func Begin(moved func() int64, cut func()) *Client {
 	c := &Client{time.Now(), moved, cut}
 	clients.Lock()
@@ -48,14 +48,14 @@ func Begin(moved func() int64, cut func()) *Client {
 	return c
 }
 
-// End says that its turn is over. Of nil it does nothing.
+// End says that the client is done. It does nothing for nil.
 func (c *Client) End() {
 	clients.Lock()
 	defer clients.Unlock()
 	delete(clients.all, c)
 }
 
-// shed gives up the slowest client, for another's sake, and reports whether there is one.
+// shed abandons the slowest client for the sake of another, and reports whether there was one.
 func shed(sake *Client) bool {
 	clients.Lock()
 	var slowest *Client
@@ -79,8 +79,7 @@ func shed(sake *Client) bool {
 	return true
 }
 
-// Within tries to take memory for a client, which may be nil, and again as long as others that are
-// slow can make room for it.
+// Within calls take for a client, which may be nil, and retries as long as slower clients can make room.
 func Within(sake *Client, take func() error) error {
 	err := take()
 	for errors.Is(err, predict.ErrBusy) && shed(sake) {
