@@ -1,4 +1,4 @@
-// Package bytesize reads sizes as people write them: 10MB, 64 MiB, 512k, or a number of bytes.
+// Package bytesize parses sizes in bytes: 10MB, 64 MiB, 512k, or a plain number.
 package bytesize
 
 import (
@@ -10,11 +10,11 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Size is a number of bytes. It is a flag's value, and YAML and JSON read it from text.
+// Size is a number of bytes. It is a flag value, and YAML and JSON decode it from text.
 type Size int64
 
-// Parse reads a size: a number of bytes, or a number with a unit, kB, MB, GB and TB of 1000 or KiB, MiB,
-// GiB and TiB of 1024, whatever the case, with or without the B.
+// Parse parses a number of bytes, or a number with a unit: kB, MB, GB and TB are powers of 1000, and KiB,
+// MiB, GiB and TiB powers of 1024. Case does not matter, and the B is optional.
 func Parse(text string) (Size, error) {
 	if n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64); err == nil {
 		return Size(n), nil
@@ -26,7 +26,7 @@ func Parse(text string) (Size, error) {
 	return Size(n), nil
 }
 
-// Set is what flags call.
+// Set implements a flag's value.
 func (s *Size) Set(text string) (err error) {
 	n, err := Parse(text)
 	if err == nil {
@@ -35,11 +35,11 @@ func (s *Size) Set(text string) (err error) {
 	return err
 }
 
-// String is the number of bytes.
+// String returns the number of bytes in decimal.
 func (s Size) String() string { return strconv.FormatInt(int64(s), 10) }
 
-// Type is a number's, as flags tell it.
+// Type returns the name of a number's type, for a flag's help.
 func (s *Size) Type() string { return "int64" }
 
-// UnmarshalText is what decoders call.
+// UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *Size) UnmarshalText(text []byte) error { return s.Set(string(text)) }

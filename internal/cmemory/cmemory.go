@@ -1,15 +1,16 @@
-// Package cmemory gives memory that C libraries have freed back to the system. The C library keeps it otherwise:
-// glibc up to 64 MB in each of its arenas.
+// Package cmemory returns memory that C libraries have freed to the system. The C library would keep it:
+// glibc keeps up to 64 MB in each of its arenas.
 package cmemory
 
 import "sync/atomic"
 
 var trim atomic.Pointer[func()]
 
-// SetTrim says how to give it back. Whoever opens a C library does; a program without one needs nothing.
+// SetTrim sets the function that returns memory. Code that opens a C library calls it.
 func SetTrim(f func()) { trim.Store(&f) }
 
-// Return gives it back. It takes milliseconds, so it is for the end of a burst. Safe for concurrent use.
+// Return returns free memory to the system. It takes milliseconds, so call it at the end of a burst. It is
+// safe for concurrent use.
 func Return() {
 	if f := trim.Load(); f != nil {
 		(*f)()

@@ -1,5 +1,5 @@
-// Package corpus gives fuzz targets the inputs that earlier fuzzing found, from one archive for each
-// target: testdata/corpus/TARGET.zip. make fuzz writes the archives.
+// Package corpus gives fuzz targets the inputs that earlier fuzzing has found. Each target has one
+// archive, testdata/corpus/TARGET.zip, which make fuzz writes.
 package corpus
 
 import (
@@ -15,7 +15,7 @@ import (
 
 const header = "go test fuzz v1"
 
-// Add adds the archived inputs of a fuzz target to it. A missing or damaged archive fails the test.
+// Add adds the archived inputs to a fuzz target. A missing or damaged archive fails the test.
 func Add(f *testing.F) {
 	f.Helper()
 	archive, err := zip.OpenReader("testdata/corpus/" + f.Name() + ".zip")
@@ -45,7 +45,7 @@ func read(entry *zip.File) ([]any, error) {
 	return parse(string(text))
 }
 
-// parse reads the format that go test -fuzz writes: a header, then a line for each argument.
+// parse parses the format of go test -fuzz: a header, then a line for each argument.
 func parse(text string) ([]any, error) {
 	first, rest, _ := strings.Cut(text, "\n")
 	if first != header {
@@ -62,7 +62,7 @@ func parse(text string) ([]any, error) {
 	return values, nil
 }
 
-// argument reads TYPE(LITERAL), for the types that forgo's targets take.
+// argument parses TYPE(LITERAL), for the types in forgo's targets.
 func argument(line string) (any, error) {
 	expr, err := parser.ParseExpr(line)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package packed keeps files behind a program, in the program's own file: what forgo pack writes. They are
-// a ZIP archive, and behind it a trailer with the archive's length and digest, so that a program that was
-// cut short or changed says so instead of answering.
+// Package packed keeps files in a program's own file, behind the program, as forgo pack writes them. They
+// form a ZIP archive. A trailer holds the archive's length and digest, so that a truncated or changed
+// program says so instead of running.
 package packed
 
 import (
@@ -27,13 +27,13 @@ const (
 	trailerSize = len(tail) + 8 + sha256.Size + 8
 )
 
-// ErrDamaged is wrapped by the errors about files behind a program that are not what was packed.
+// ErrDamaged is wrapped by errors about packed files that are not what was packed.
 var ErrDamaged = errors.New("what is packed in this program is damaged: copy or pack it again")
 
-// Archive is what is behind a program. Its files can be read until it is closed.
+// Archive is the files behind a program. They can be read until it is closed.
 type Archive struct {
 	*zip.Reader
-	// Program is the length of the program itself, in bytes.
+	// Program is the length of the program itself in bytes.
 	Program int64
 
 	file *os.File
@@ -42,7 +42,7 @@ type Archive struct {
 // Close closes the program's file.
 func (a *Archive) Close() error { return a.file.Close() }
 
-// Open opens what is behind the program in a file; nil where there is nothing.
+// Open opens the files behind the program at path. It returns nil if there are none.
 func Open(path string) (_ *Archive, err error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -83,7 +83,7 @@ func Open(path string) (_ *Archive, err error) {
 	return &Archive{Reader: archive, Program: start, file: f}, nil
 }
 
-// readTrailer returns the length and the digest of what is before the trailer; 0 where there is none.
+// readTrailer returns the length and the digest of what precedes the trailer, or 0 if there is no trailer.
 func readTrailer(f io.ReaderAt, size int64) (length int64, digest []byte, err error) {
 	if size < int64(trailerSize) {
 		return 0, nil, nil
@@ -106,7 +106,7 @@ func readTrailer(f io.ReaderAt, size int64) (length int64, digest []byte, err er
 	return int64(n), t[len(tail)+8 : checked], nil
 }
 
-// begun reports whether an archive begins where an ELF program ends.
+// begun reports whether an archive starts where an ELF program ends.
 func begun(f io.ReaderAt) bool {
 	end := programEnd(f)
 	if end == 0 {
@@ -117,7 +117,7 @@ func begun(f io.ReaderAt) bool {
 	return n == len(start) && string(start) == head
 }
 
-// programEnd is where the last part of an ELF program ends, its table of sections included; 0 of others.
+// programEnd returns where an ELF program ends, including its section table, or 0 for other files.
 func programEnd(f io.ReaderAt) int64 {
 	var h elf.Header64
 	b := make([]byte, binary.Size(h))
@@ -143,7 +143,7 @@ func programEnd(f io.ReaderAt) int64 {
 	return end
 }
 
-// Write writes a program, and files behind it. add is called with a function that adds one.
+// Write writes a program and the files behind it. It calls add with a function that adds a file.
 func Write(to io.Writer, program io.Reader, add func(file func(name string) (io.Writer, error)) error) error {
 	if _, err := io.Copy(to, program); err != nil {
 		return err
@@ -158,7 +158,7 @@ func Write(to io.Writer, program io.Reader, add func(file func(name string) (io.
 		if !fs.ValidPath(name) {
 			return nil, &fs.PathError{Op: "pack", Path: name, Err: fs.ErrInvalid}
 		}
-		// Not compressed: weights do not get smaller, and each start reads them.
+		// Not compressed: weights would not shrink, and every start reads them.
 		return archive.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
 	})
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package pbregistry holds the protobuf types that forgo generates.
 //
-// Go's protobuf registry is one for the process, and it panics when a second package registers a name.
-// KServe's, Triton's and TensorFlow Serving's own stubs have the same names as forgo's, which the
-// protocols fix. A program that imports both would not start, so forgo's register here.
+// A process has one global protobuf registry, which panics if two packages register the same name. The
+// protocols fix the names, so KServe's, Triton's and TensorFlow Serving's own stubs have the same names as
+// forgo's. A program that imports both would not start. Therefore forgo's stubs register here instead.
 package pbregistry
 
 import (
@@ -12,19 +12,19 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// Files are the .proto files of forgo's protocols. Files that they import are found in
+// Files holds the .proto files of forgo's protocols. It finds their imports in
 // [protoregistry.GlobalFiles].
 var Files = &files{own: new(protoregistry.Files)}
 
-// Types are the messages and enumerations in Files.
+// Types holds the messages and enumerations in Files.
 var Types = new(protoregistry.Types)
 
 type files struct{ own *protoregistry.Files }
 
-// RegisterFile adds a file. The generated code calls it while the program starts.
+// RegisterFile adds a file. Generated code calls it while the program starts.
 func (f *files) RegisterFile(file protoreflect.FileDescriptor) error { return f.own.RegisterFile(file) }
 
-// FindFileByPath returns the file of that path: forgo's, else the process's.
+// FindFileByPath returns forgo's file of that path, or else the process's.
 func (f *files) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
 	file, err := f.own.FindFileByPath(path)
 	if errors.Is(err, protoregistry.NotFound) {
@@ -33,7 +33,7 @@ func (f *files) FindFileByPath(path string) (protoreflect.FileDescriptor, error)
 	return file, err
 }
 
-// FindDescriptorByName returns what has that full name: forgo's, else the process's.
+// FindDescriptorByName returns forgo's descriptor of that full name, or else the process's.
 func (f *files) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
 	d, err := f.own.FindDescriptorByName(name)
 	if errors.Is(err, protoregistry.NotFound) {

@@ -1,6 +1,6 @@
-// Package printable keeps strings from outside (labels, names, reasons, paths, what a server answered)
-// from acting on a terminal, or looking like what they are not: what is not printable is shown as an
-// escape, as in \u001b. Escapes are those of JSON, so that JSON stays what it was.
+// Package printable makes strings from outside (labels, names, reasons, paths, a server's answers) safe to
+// print. It escapes what is not printable, as in \u001b, so that such a string cannot control a terminal
+// or disguise itself. The escapes are JSON's, so that JSON keeps its meaning.
 package printable
 
 import (
@@ -14,8 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns s with line breaks, tabs and everything else that is not printable escaped. It
-// belongs around what becomes part of a line or of a table's cell.
+// Text escapes line breaks, tabs and everything else in s that is not printable. Use it for parts of a
+// line or of a table's cell.
 func Text(s string) string {
 	if clean(s, "") {
 		return s
@@ -23,8 +23,8 @@ func Text(s string) string {
 	return string(escape(nil, s, ""))
 }
 
-// Fprintf is [fmt.Fprintf] with each string among args as [Text] has it. Errors and Stringers count as
-// strings, and so do slices of strings.
+// Fprintf is [fmt.Fprintf] with [Text] applied to each string in args, including Errors, Stringers and
+// slices of strings.
 func Fprintf(w io.Writer, format string, args ...any) (int, error) {
 	shown := make([]any, len(args))
 	for i, arg := range args {
@@ -53,8 +53,7 @@ func text(arg any) any {
 	return arg
 }
 
-// Bytes returns text of several lines, such as a page, with everything in it that is not printable
-// escaped but for line breaks and tabs.
+// Bytes escapes what is not printable in text of several lines, but keeps line breaks and tabs.
 func Bytes(b []byte) []byte {
 	if clean(b, layout) {
 		return b
@@ -62,11 +61,11 @@ func Bytes(b []byte) []byte {
 	return escape(nil, b, layout)
 }
 
-// layout is what lays out a program's own text.
+// layout holds the characters that lay out a program's own text.
 const layout = "\n\t"
 
-// Writer passes on what is written to it as [Bytes] has it. It is safe for concurrent use, and one
-// Write to it is one Write to the writer below, with what an earlier one left of a character.
+// Writer applies [Bytes] to what is written to it. It is safe for concurrent use. Each Write makes one
+// Write to the writer below, which includes the start of a character left from the previous one.
 type Writer struct {
 	w    io.Writer
 	mu   sync.Mutex
@@ -100,8 +99,8 @@ func (w *Writer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close writes what is left of a character that never ended. The writer below stays open. It does not
-// wait for a Write that is stuck there.
+// Close writes the start of a character that never ended. It does not close the writer below, and does not
+// wait for a Write that is blocked there.
 func (w *Writer) Close() error {
 	if !w.mu.TryLock() {
 		return nil
@@ -115,7 +114,7 @@ func (w *Writer) Close() error {
 	return err
 }
 
-// partial is how many bytes at the end of b are the beginning of a character.
+// partial returns the number of bytes at the end of b that start an incomplete character.
 func partial(b []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
 		if c := b[len(b)-n]; utf8.RuneStart(c) {
@@ -128,7 +127,7 @@ func partial(b []byte) int {
 	return 0
 }
 
-// shown tells whether a character is shown as it is. The joiners are parts of words and of emoji.
+// shown reports whether a character is printed unchanged. The joiners are parts of words and of emoji.
 func shown(r rune) bool { return unicode.IsGraphic(r) || r == '\u200c' || r == '\u200d' }
 
 func clean[T string | []byte](s T, allowed string) bool {

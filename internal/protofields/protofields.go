@@ -1,6 +1,6 @@
-// Package protofields reads and writes the fields of protobuf messages by hand, for the few messages that
-// every call has: there reflection takes longer than the fields. What is unusual in a message is not read:
-// the caller leaves such a message to the generated code, whose answer and whose error count.
+// Package protofields encodes and decodes protobuf fields by hand. It is for the few messages in every
+// call, for which reflection takes longer than the fields. It does not decode unusual messages: the caller
+// leaves these to the generated code, whose result and error count.
 package protofields
 
 import (
@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The tags of a field, by its number and its wire type.
+// Tags of a field, by its number and wire type.
 const (
 	Varint  = uint64(protowire.VarintType)
 	Fixed64 = uint64(protowire.Fixed64Type)
@@ -18,9 +18,9 @@ const (
 	Fixed32 = uint64(protowire.Fixed32Type)
 )
 
-// Reader reads a message field by field. It keeps none of the message's memory, but for Raw.
+// Reader reads a message field by field. Only the result of Raw shares the message's memory.
 type Reader struct {
-	// Tag is the current field's: its number, shifted left by three, and its wire type.
+	// Tag is the current field's number, shifted left by three, and its wire type.
 	Tag  uint64
 	rest []byte
 	bad  bool
@@ -29,7 +29,8 @@ type Reader struct {
 // Read returns a reader of a message.
 func Read(message []byte) Reader { return Reader{rest: message} }
 
-// Next goes to the next field. Its value must be read before the one after it.
+// Next advances to the next field, and reports whether there is one. Read a field's value before the next
+// call.
 func (r *Reader) Next() bool {
 	if r.bad || len(r.rest) == 0 {
 		return false
@@ -41,7 +42,7 @@ func (r *Reader) Next() bool {
 // OK reports whether everything could be read.
 func (r *Reader) OK() bool { return !r.bad }
 
-// Fail says that the message has something that is left to the generated code.
+// Fail marks the message as one for the generated code.
 func (r *Reader) Fail() { r.bad = true }
 
 // Varint reads a number.
@@ -77,7 +78,7 @@ func took[T any](r *Reader, x T, n int) T {
 	return x
 }
 
-// Raw reads bytes, a string or a message, which shares the memory of the whole.
+// Raw reads bytes, a string or a message. The result shares the message's memory.
 func (r *Reader) Raw() []byte {
 	n := r.Varint()
 	if r.bad || n > uint64(len(r.rest)) {
@@ -105,7 +106,7 @@ func (r *Reader) Text() string {
 	return string(value)
 }
 
-// Known reads a string, which takes no memory where it is one of a few that are known.
+// Known reads a string without allocating if it is one of a few known ones.
 func (r *Reader) Known(name func([]byte) string) string {
 	rest := r.rest
 	if known := name(r.Raw()); known != "" {
@@ -115,7 +116,7 @@ func (r *Reader) Known(name func([]byte) string) string {
 	return r.Text()
 }
 
-// Numbers reads packed numbers of one field and appends them.
+// Numbers appends the packed numbers of a field.
 func Numbers[T int32 | int64 | uint32 | uint64](r *Reader, to []T) []T {
 	packed := r.Raw()
 	to = grown(to, count(packed))
@@ -128,7 +129,7 @@ func Numbers[T int32 | int64 | uint32 | uint64](r *Reader, to []T) []T {
 	return to
 }
 
-// Bools reads packed booleans of one field and appends them.
+// Bools appends the packed booleans of a field.
 func Bools(r *Reader, to []bool) []bool {
 	packed := r.Raw()
 	to = grown(to, count(packed))
@@ -141,7 +142,7 @@ func Bools(r *Reader, to []bool) []bool {
 	return to
 }
 
-// Floats reads packed numbers of four bytes and appends them.
+// Floats appends the packed four-byte numbers of a field.
 func Floats(r *Reader, to []float32) []float32 {
 	packed := r.Raw()
 	if len(packed)%4 != 0 {
@@ -155,7 +156,7 @@ func Floats(r *Reader, to []float32) []float32 {
 	return to
 }
 
-// Doubles reads packed numbers of eight bytes and appends them.
+// Doubles appends the packed eight-byte numbers of a field.
 func Doubles(r *Reader, to []float64) []float64 {
 	packed := r.Raw()
 	if len(packed)%8 != 0 {
@@ -169,7 +170,7 @@ func Doubles(r *Reader, to []float64) []float64 {
 	return to
 }
 
-// grown has room for n more.
+// grown returns to with room for n more.
 func grown[T any](to []T, n int) []T {
 	if to == nil && n > 0 {
 		return make([]T, 0, n)
@@ -177,7 +178,7 @@ func grown[T any](to []T, n int) []T {
 	return slices.Grow(to, n)
 }
 
-// count is how many numbers are packed in some bytes.
+// count returns the number of packed varints.
 func count(packed []byte) int {
 	n := 0
 	for _, b := range packed {

@@ -1,6 +1,6 @@
 package protofields
 
-// Writing fields. What has its type's zero value is left out, as proto3 has it.
+// Encoding of fields. As in proto3, zero values are omitted.
 
 import (
 	"encoding/binary"
@@ -13,10 +13,10 @@ import (
 func float32At(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
 func float64At(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }
 
-// Size is the size of a field of a number below 16 with so many bytes.
+// Size returns the size of a field with a number below 16 and the given bytes.
 func Size(bytes int) int { return 1 + protowire.SizeBytes(bytes) }
 
-// SizeText is the size of a field of text; ok becomes false where the text is no UTF-8.
+// SizeText returns the size of a text field. It sets ok to false if the text is not UTF-8.
 func SizeText(text string, ok *bool) int {
 	if text == "" {
 		return 0
@@ -35,12 +35,12 @@ func AppendText(dst []byte, number uint64, text string) []byte {
 	return append(AppendLength(dst, number, len(text)), text...)
 }
 
-// AppendLength appends what comes before so many bytes of a field.
+// AppendLength appends the tag and the length of a field.
 func AppendLength(dst []byte, number uint64, bytes int) []byte {
 	return protowire.AppendVarint(protowire.AppendVarint(dst, number<<3|Bytes), uint64(bytes))
 }
 
-// SizeNumbers is how many bytes numbers take, packed.
+// SizeNumbers returns the packed size of numbers.
 func SizeNumbers[T int32 | int64 | uint32 | uint64](numbers []T) int {
 	n := 0
 	for _, x := range numbers {

@@ -1,6 +1,6 @@
-// Package regular opens files that others named or made: regular files alone, and without waiting
-// for anyone. A pipe in a model's folder would else hold up whoever opens it for ever, a device
-// would have no end.
+// Package regular opens files that others have named or made. It opens only regular files, and never
+// blocks. A pipe in a model's folder would otherwise block its reader for ever, and a device would have no
+// end.
 package regular
 
 import (
@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// ErrIrregular is what errors about pipes, sockets, devices and folders are.
+// ErrIrregular matches errors about pipes, sockets, devices and folders.
 var ErrIrregular = errors.New("it is not a regular file")
 
 type irregular struct{ kind string }
@@ -35,20 +35,20 @@ func kind(m fs.FileMode) string {
 	return "a device"
 }
 
-// Open opens a regular file for reading. Other kinds fail with [ErrIrregular].
+// Open opens a regular file for reading. Other kinds of files fail with [ErrIrregular].
 func Open(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	return checked(path, file, err)
 }
 
-// OpenIn is like Open, for a file below a root.
+// OpenIn is like Open for a file below a root.
 func OpenIn(root *os.Root, path string) (*os.File, error) {
 	file, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	return checked(path, file, err)
 }
 
-// OpenFS is like Open, for a file of any file system. What a file is, is asked before it is opened, for a
-// file system of the machine's waits for whoever writes into a pipe.
+// OpenFS is like Open for a file in any file system. It checks the kind of a file before it opens it,
+// since opening a pipe would block until somebody writes.
 func OpenFS(fsys fs.FS, name string) (fs.File, error) {
 	info, err := stat(fsys, name)
 	if err != nil {
@@ -71,7 +71,8 @@ func OpenFS(fsys fs.FS, name string) (fs.File, error) {
 	return file, nil
 }
 
-// stat asks without opening the file, as fs.Stat would where the file system cannot tell.
+// stat returns a file's information without opening the file. fs.Stat would open it if the file system
+// cannot tell.
 func stat(fsys fs.FS, name string) (fs.FileInfo, error) {
 	if s, ok := fsys.(fs.StatFS); ok {
 		return s.Stat(name)
@@ -106,7 +107,7 @@ func checked(path string, file *os.File, err error) (*os.File, error) {
 	return file, nil
 }
 
-// Read reads a regular file whole, unless it is longer than limit.
+// Read reads a whole regular file. It fails if the file is longer than limit.
 func Read(path string, limit int64) ([]byte, error) {
 	file, err := Open(path)
 	if err != nil {
@@ -120,7 +121,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// All reads a file that Open or OpenFS has opened to its end, unless it is longer than limit.
+// All reads the rest of a file from Open or OpenFS. It fails if that is longer than limit.
 func All(file fs.File, limit int64) ([]byte, error) {
 	info, err := file.Stat()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// FromContents reads typed contents, sharing them where the types agree.
+// FromContents converts typed contents to a tensor, which shares their memory if the types agree.
 //
 //forgo:reader OIP gRPC typed
 func FromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (tensor.Tensor, error) {
@@ -88,7 +88,7 @@ func FromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (ten
 	return tensor.Tensor{Shape: shape, Data: data}, nil
 }
 
-// Narrow reads numbers that a message has only a wider type for, and fails where one does not fit.
+// Narrow converts numbers for which a message only has a wider type. It fails if one does not fit.
 func Narrow[T int8 | int16 | int32 | uint8 | ~uint16, W int32 | uint32 | int64](wide []W) ([]T, error) {
 	out := make([]T, len(wide))
 	for i, x := range wide {
@@ -99,8 +99,8 @@ func Narrow[T int8 | int16 | int32 | uint8 | ~uint16, W int32 | uint32 | int64](
 	return out, nil
 }
 
-// Contents is a tensor in the fields that its datatype has, shared where the types agree. FP16 and
-// BF16 have none.
+// Contents returns a tensor's elements in the field for its datatype. It shares memory if the types agree.
+// FP16 and BF16 have no such field.
 func Contents(t tensor.Tensor) *pb.InferTensorContents {
 	c := &pb.InferTensorContents{}
 	switch data := t.Data.(type) {
@@ -134,7 +134,7 @@ func Contents(t tensor.Tensor) *pb.InferTensorContents {
 	return c
 }
 
-// Widen gives numbers the type that a message has for them.
+// Widen converts numbers to the type that a message has for them.
 func Widen[W int32 | uint32, T int8 | int16 | uint8 | ~uint16](data []T) []W {
 	out := make([]W, len(data))
 	for i, x := range data {

@@ -9,7 +9,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Elements reads the JSON of data, flat or nested as shape says.
+// Elements reads the JSON of data, either flat or nested as shape says.
 func Elements(r *payload.Reader, d tensor.DType, shape []int64) (tensor.Tensor, error) {
 	n, err := tensor.Count(shape)
 	if err != nil {
@@ -32,7 +32,7 @@ func Elements(r *payload.Reader, d tensor.DType, shape []int64) (tensor.Tensor, 
 	return t, nil
 }
 
-// equal compares shapes; nested lists cannot show the sizes after one of 0.
+// equal compares shapes. Nested lists cannot show the sizes after one of 0.
 func equal(nested, shape []int64) bool {
 	for i, d := range nested {
 		if i >= len(shape) || shape[i] != d {

@@ -1,5 +1,5 @@
-// Package wire is what servers and clients of the Open Inference Protocol share: its names for
-// element types, and its tensors in JSON and in gRPC messages.
+// Package wire holds what servers and clients of the Open Inference Protocol share: names of element
+// types, and tensors in JSON and in gRPC messages.
 package wire
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// HeaderLength is the HTTP header that says how much of a body is JSON; binary data follow.
+// HeaderLength is the HTTP header that gives the length of a body's JSON, in bytes. Binary data follows.
 const HeaderLength = "Inference-Header-Content-Length"
 
 var datatypes = map[tensor.DType]string{
@@ -26,10 +26,10 @@ var dtypes = func() map[string]tensor.DType {
 	return m
 }()
 
-// Datatype is the protocol's name for an element type.
+// Datatype returns the protocol's name for an element type.
 func Datatype(d tensor.DType) string { return datatypes[d] }
 
-// DType is the element type that the protocol names so.
+// DType returns the element type for the protocol's name.
 func DType(datatype string) (tensor.DType, error) {
 	d, ok := dtypes[datatype]
 	if !ok {

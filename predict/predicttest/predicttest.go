@@ -1,5 +1,5 @@
-// Package predicttest holds every engine to the same behaviour: [Run] is the one suite, and
-// each engine's tests call it against the real library.
+// Package predicttest tests that engines behave alike. Each engine's tests call [Run] with the real
+// library.
 package predicttest
 
 import (
@@ -20,8 +20,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Graphs gives the suite the graphs it needs, in the engine's own format, a file or a folder,
-// by name:
+// Graphs provides the graphs for the tests by name, in the engine's own format, as a file or a folder:
 //
 //	affine     x float32 [batch, 3] to y = 2x + 1
 //	two        a, b float32 [batch, 2] to sum and difference
@@ -30,12 +29,12 @@ import (
 type Graphs struct {
 	Open  func(t *testing.T, name string) predict.Graph
 	Types []tensor.DType
-	// Interruptible engines can give up a run under way, at least at its deadline; the others
-	// only look at the context before it.
+	// Interruptible says that the engine can abandon a run under way, at least at its deadline. Other
+	// engines check the context only before a run.
 	Interruptible bool
 }
 
-// Run holds an engine to the contract of [predict.Engine] and [engines.Session].
+// Run tests an engine against the contract of [predict.Engine] and [engines.Session].
 func Run(t *testing.T, engine predict.Engine, g Graphs) {
 	if lib, err := engine.Library(); err != nil || lib.Path == "" || lib.Version == "" {
 		t.Fatalf("Library() = %+v, %v; want a path and a version", lib, err)
@@ -217,7 +216,7 @@ func brokenGraph(t *testing.T, engine predict.Engine, g Graphs) {
 	}
 }
 
-// brokenFolder cuts each file of a graph's folder short, and takes it away.
+// brokenFolder truncates and removes each file of a graph's folder.
 func brokenFolder(t *testing.T, engine predict.Engine, whole predict.Graph) {
 	err := filepath.WalkDir(whole.Path, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -282,7 +281,7 @@ func contexts(t *testing.T, engine predict.Engine, affine engines.Session, open 
 	}
 }
 
-// samples are two rows of two values of each type, extremes among them.
+// samples has two rows of two values of each type, including extremes.
 var samples = map[tensor.DType]any{
 	tensor.Bool:     []bool{true, false, false, true},
 	tensor.Int8:     []int8{-128, 127, 0, 1},

@@ -10,8 +10,8 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// table reads a CSV: see [payload.Limits.Table]. Its first line is told by what is in it, unless the
-// type's parameter says, as RFC 4180 has it, that there is a header or none.
+// table reads a CSV: see [payload.Limits.Table]. A parameter of the Content-Type may say, as in RFC 4180,
+// whether there is a header. Otherwise the first line decides.
 func table(m *served.Request, body []byte, parameter string) (predict.Tensors, error) {
 	header := payload.Header(strings.ToLower(parameter))
 	switch header {

@@ -13,7 +13,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// form reads the files of a form; each is what a body of its own could be.
+// form reads the files of a form. Each is read like the body of a request.
 func (a *answers) form(m *served.Request, req *http.Request, boundary string) (predict.Tensors, error) {
 	most := maxRows
 	if m.Manifest().Picture != nil {

@@ -13,7 +13,7 @@ import (
 type listed struct {
 	Name string `json:"name"`
 	Path string `json:"path"` // to post to
-	// Ready says that the version answers that is asked for where none is named.
+	// Ready says that the version answers requests without a version.
 	Ready    bool            `json:"ready"`
 	Versions []listedVersion `json:"versions"`
 }
@@ -28,7 +28,7 @@ type listedVersion struct {
 	Engine  string           `json:"engine,omitempty"` // that runs its graph
 }
 
-// list answers with every model that is known, by name, each with its versions.
+// list answers with every known model, by name, and its versions.
 func list(models Models) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		all := []listed{}

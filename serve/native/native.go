@@ -1,8 +1,9 @@
-// Package native is forgo's own protocol: POST the thing itself, get the labelled answer.
+// Package native is forgo's own protocol: POST a picture, rows or a table as they are, and get the
+// labelled answer.
 //
-// A picture or a JSON row is answered with one [predict.Answer] as JSON; a list of rows, lines of JSON,
-// a CSV, NumPy's arrays and a form with files with a list of them, in order, those of files with the
-// file's name.
+// The answer to a picture or a JSON row is one [predict.Answer] as JSON. The answer to a list of rows,
+// lines of JSON, a CSV, NumPy's arrays or a form with files is a list of answers, in order. Those to files
+// include the file's name.
 package native
 
 import (
@@ -21,15 +22,15 @@ import (
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Models finds a model by name, which is to be released, and lists them.
+// Models finds a model by name, which the caller releases, and lists models.
 type Models interface {
 	Get(name, version string) (*served.Model, error)
-	// Status returns every version that is known, by name and version.
+	// Status returns every known version, by name and version.
 	Status() []repository.Status
 }
 
-// Handler serves GET /, the list of models, and POST /{name} and /{name}/versions/{version}. ?top=N keeps the N best classes; 0,
-// the default, all.
+// Handler serves GET /, the list of models, and POST /{name} and /{name}/versions/{version}. The parameter
+// top=N keeps the N best classes; 0, the default, keeps all.
 func Handler(models Models) http.Handler {
 	r := chi.NewRouter()
 	answer := func(w http.ResponseWriter, req *http.Request) {
@@ -66,7 +67,7 @@ func infer(w http.ResponseWriter, req *http.Request, r *served.Request) error {
 	return a.write(w, r.Model, out)
 }
 
-// answers says how a request is to be answered.
+// answers says how to answer a request.
 type answers struct {
 	top   int
 	list  bool           // a list, where one answer alone would do
@@ -86,7 +87,7 @@ func (a *answers) readTop(req *http.Request) error {
 	return nil
 }
 
-// What a body is, by its Content-Type or, where that names none of these, by its first bytes.
+// Kinds of bodies, by the Content-Type or, if that names none of these, by the first bytes.
 const (
 	formBody    = "a form"
 	tableBody   = "CSV"
@@ -103,7 +104,7 @@ var kinds = map[string]string{
 	"application/x-npy": npyBody, "application/npy": npyBody, "application/x-npz": npzBody, "application/npz": npzBody,
 }
 
-// sniff tells what a body is of which the header does not say it.
+// sniff returns the kind of a body from its first bytes.
 func sniff(body []byte, m *served.Request) string {
 	switch start := bytes.TrimLeft(body, " \t\r\n"); {
 	case bytes.HasPrefix(body, []byte(payload.NPYMagic)):
@@ -116,7 +117,7 @@ func sniff(body []byte, m *served.Request) string {
 	return rowsBody
 }
 
-// read turns a body of whatever kind into the model's inputs.
+// read converts a body of any kind to the model's inputs.
 func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, error) {
 	kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	what := kinds[kind]

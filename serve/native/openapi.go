@@ -25,7 +25,7 @@ var document = openapi.Protocol{
 	Server: func(b *openapi.Builder) { builder{b}.server() },
 }
 
-// Media types of rows; the reader takes other names of theirs too.
+// Media types of rows. The reader also accepts other names for them.
 var (
 	lineTypes = []string{"application/x-ndjson", "application/jsonl"}
 	npyType   = "application/x-npy"
@@ -136,7 +136,7 @@ func (b builder) rowBodies(d model, op *openapi.Operation, path string) {
 	op.Body.Content = append(op.Body.Content, form(openapi.JSONType, most))
 }
 
-// form is a form of at most so many files; most < 0 is no bound.
+// form describes a form with at most most files. A negative most is no bound.
 func form(kinds string, most int64) openapi.Field[*openapi.Media] {
 	files := openapi.List(&openapi.Schema{Type: "string", Format: "binary"}, 1, most)
 	return openapi.NewField(openapi.FormType, &openapi.Media{
@@ -145,7 +145,7 @@ func form(kinds string, most int64) openapi.Field[*openapi.Media] {
 	})
 }
 
-// twoLines is an example of lines of JSON.
+// twoLines returns an example of two lines of JSON.
 func twoLines(row any) []openapi.Field[*openapi.Example] {
 	line, err := json.Marshal(row)
 	if err != nil {
@@ -159,7 +159,7 @@ func (d model) tables() bool {
 	return d.Encoded == nil && payload.Tabular(d.InputSpecs)
 }
 
-// csv is an example of a table.
+// csv returns an example of a table.
 func (d model) csv() string {
 	var names, cells []string
 	for i, s := range d.InputSpecs {
@@ -175,7 +175,7 @@ func (d model) csv() string {
 	return strings.Join(names, ",") + "\n" + strings.Join(cells, ",")
 }
 
-// answer is the labelled answer.
+// answer describes the labelled answer.
 func (b builder) answer(d model) *openapi.Schema {
 	file := openapi.Property("file", openapi.About(openapi.Text(), "The file that it answers, of a form."))
 	if d.Label == nil {
@@ -199,7 +199,7 @@ func (b builder) answer(d model) *openapi.Schema {
 	return b.Schema(d.Prefix+"Answer", openapi.Object(openapi.Property("classes", openapi.About(classes, what))).With(file).Closed())
 }
 
-// answerExample shows the first two labels, with scores made up.
+// answerExample shows the first two labels with invented scores.
 func (d model) answerExample() []openapi.Field[*openapi.Example] {
 	labels := d.Manifest().Labels
 	if d.Label == nil || len(labels) < 2 {

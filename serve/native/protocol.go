@@ -7,7 +7,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/protocol"
 )
 
-// Protocol is forgo's own, over HTTP.
+// Protocol is forgo's own protocol, over HTTP.
 var Protocol = protocol.Protocol{
 	HTTP: protocol.HTTP{
 		Name: "native", Prefix: "/models", OpenAPI: document,

@@ -1,7 +1,7 @@
 package native
 
-// The protocol's part of verify --url. It shares no code with the server's side, so that a fault of one
-// shows in the other.
+// The protocol's part of verify --url. It shares no code with the server, so that a fault in one shows in
+// the other.
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Replay sends golden cases to a server in the protocol: pictures, forms, rows and CSV, with labels.
+// Replay sends golden cases to a server as pictures, forms, rows and CSV, and checks labels too.
 var Replay = replay.Protocol{Name: "native", Forms: func(_ context.Context, s *replay.Server) ([]replay.Form, error) {
 	switch {
 	case s.Asked:
@@ -125,7 +125,7 @@ func (s calls) post(ctx context.Context, contentType string, body []byte) ([]byt
 	return s.Plain.Call(ctx, http.MethodPost, "models/"+s.Model, contentType, body)
 }
 
-// list reads a list of answers, those of files with their names.
+// list reads a list of answers. Those to files have the files' names.
 func (s calls) list(ctx context.Context, contentType string, body []byte, names []string) ([]replay.Row, error) {
 	answer, err := s.post(ctx, contentType, body)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// rows reads one JSON row or a list of rows. A row is an object that names the inputs or,
-// where there is one, its bare value: lists one deeper than that are a list of rows.
+// rows reads one JSON row or a list of rows. A row is an object that names the inputs or, for a single
+// input, its bare value. One more level of lists is a list of rows.
 //
 //forgo:reader native rows
 func (a *answers) rows(m *served.Request, body []byte) (predict.Tensors, error) {
@@ -60,12 +60,11 @@ func (a *answers) objects(m *served.Request, r *payload.Reader) (predict.Tensors
 
 var errTooMany = fmt.Errorf("JSON carries at most %d rows: send more as CSV or NumPy arrays", maxRows)
 
-// maxRows bounds the rows that are parsed one by one, each of which takes far more memory than
-// its text does.
+// maxRows bounds rows that are parsed one by one, since each takes far more memory than its text.
 const maxRows = 1 << 16
 
-// together joins rows, each as a body of its own would be, to one batch. Errors name a row by
-// of's words, which may be nil where there is one row.
+// together joins rows, each as in a body of its own, into one batch. Errors name a row with of, which may
+// be nil for a single row.
 func together(m *served.Request, rows [][]byte, of func(i int) string) (predict.Tensors, error) {
 	j := joiner{m: m, row: m.Manifest().Row(), at: func(i int, err error) error {
 		if of == nil {
@@ -86,7 +85,7 @@ func together(m *served.Request, rows [][]byte, of func(i int) string) (predict.
 	return j.inputs()
 }
 
-// lines reads a JSON row of each line; empty ones are passed over.
+// lines reads a JSON row from each line, and skips empty lines.
 func lines(m *served.Request, body []byte) (predict.Tensors, error) {
 	j := joiner{m: m, row: m.Manifest().Row()}
 	line := 0
@@ -119,7 +118,7 @@ func lines(m *served.Request, body []byte) (predict.Tensors, error) {
 	return j.inputs()
 }
 
-// joiner joins rows to one batch.
+// joiner joins rows into one batch.
 type joiner struct {
 	m        *served.Request
 	row      payload.Inputs
@@ -155,7 +154,7 @@ func (j *joiner) add(r *payload.Reader) error {
 	return nil
 }
 
-// inputs joins what was read.
+// inputs returns the rows that were read, as one batch.
 func (j *joiner) inputs() (predict.Tensors, error) {
 	inputs := predict.Tensors{}
 	for name, list := range j.parts {

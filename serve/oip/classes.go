@@ -1,6 +1,6 @@
 package oip
 
-// The classification extension: an output's best classes in place of its values.
+// The classification extension: an output's best classes instead of its values.
 
 import (
 	"cmp"
@@ -15,7 +15,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// setClasses takes the output parameter classification.
+// setClasses sets the output parameter classification.
 func (o *output) setClasses(n int64) error {
 	if n < 1 {
 		return fmt.Errorf("%d is not a number of classes; send 1 or more", n)
@@ -24,7 +24,7 @@ func (o *output) setClasses(n int64) error {
 	return nil
 }
 
-// readClasses takes it from JSON, where 3 and 3.0 are one number.
+// readClasses parses it from JSON, in which 3 and 3.0 are the same number.
 func (o *output) readClasses(number []byte) error {
 	n, err := strconv.ParseInt(string(number), 10, 64)
 	if err != nil {
@@ -37,7 +37,7 @@ func (o *output) readClasses(number []byte) error {
 	return o.setClasses(n)
 }
 
-// classify fails where an output of type d has no best values.
+// classify returns an error if an output of type d has no best values.
 func (o output) classify(d tensor.DType) error {
 	if o.classes > 0 && (d == tensor.String || d == tensor.Bool) {
 		return fmt.Errorf("parameters: classification: output %q is %s; it needs an output of numbers", o.name, wire.Datatype(d))
@@ -45,9 +45,9 @@ func (o output) classify(d tensor.DType) error {
 	return nil
 }
 
-// of returns what answers for the output: its tensor or, where classes are asked for, a BYTES
-// tensor [rows, classes] of "VALUE:INDEX" or, where the classes have names, "VALUE:INDEX:LABEL",
-// the largest value first. Values are written as Triton writes them, floats with six decimals.
+// of returns the output's tensor or, if classes are requested, a BYTES tensor [rows, classes] of
+// "VALUE:INDEX", or of "VALUE:INDEX:LABEL" if the classes have names, largest value first. Values have
+// Triton's format: six decimals for floats.
 //
 //forgo:writer OIP classes
 func (o output) of(m *served.Model, results predict.Tensors) (tensor.Tensor, error) {
@@ -105,7 +105,8 @@ func whole[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64](ds
 	return fmt.Append(dst, x)
 }
 
-// best names the n largest of each row, of equal ones the first; NaN is below all numbers.
+// best returns the n largest elements of each row. Among equal ones, the first wins. NaN is below all
+// numbers.
 func best[T cmp.Ordered](t tensor.Tensor, data []T, n int, labels []string, write func([]byte, T) []byte) tensor.Tensor {
 	width := 1
 	for _, size := range t.Shape[1:] {

@@ -1,6 +1,6 @@
 package oip
 
-// The model configuration extension: what Triton's clients ask before anything else.
+// The model configuration extension, which Triton's clients call first.
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// configOf describes a model in Triton's terms. max_batch_size is how many rows of waiting
-// requests run together; a request may have more, and then runs alone.
+// configOf describes a model in Triton's terms. max_batch_size is the number of rows from waiting requests
+// that run together. A request with more rows runs alone.
 func configOf(m *served.Model) *pb.ModelConfig {
 	stats, manifest, graph := m.Stats(), m.Manifest(), m.Engine().Info.Format
 	inputs, outputs := metadata(m)
@@ -51,7 +51,7 @@ func configOf(m *served.Model) *pb.ModelConfig {
 	return c
 }
 
-// configType is a configuration's name for a datatype.
+// configType returns a configuration's name for a datatype.
 func configType(datatype string) pb.DataType {
 	if datatype == "BYTES" {
 		return pb.DataType_TYPE_STRING
@@ -59,7 +59,7 @@ func configType(datatype string) pb.DataType {
 	return pb.DataType(pb.DataType_value["TYPE_"+datatype])
 }
 
-// format says where a picture's tensor has its channels, where the sizes leave no doubt.
+// format returns where a picture's tensor has its channels, if its sizes determine that.
 func format(dims []int64) pb.ModelInput_Format {
 	if len(dims) != 3 {
 		return pb.ModelInput_FORMAT_NONE
@@ -88,8 +88,8 @@ func (h handler) config(w http.ResponseWriter, _ *http.Request, m *served.Model)
 	reply.JSON(w, http.StatusOK, plain(configOf(m).ProtoReflect()))
 }
 
-// plain is a message as Triton writes it in JSON: the fields' own names, enums by name, 64-bit
-// numbers as numbers, and what is empty as well, but for messages that are not there.
+// plain returns a message as Triton writes it in JSON: with the fields' own names, enums by name and
+// 64-bit numbers as numbers. Empty fields are included, except for missing messages.
 func plain(m protoreflect.Message) map[string]any {
 	object := map[string]any{}
 	fields := m.Descriptor().Fields()

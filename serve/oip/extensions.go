@@ -30,7 +30,7 @@ type indexEntry struct {
 	Reason  string `json:"reason"`
 }
 
-// index lists the versions that are known; {"ready": true} keeps those that are ready.
+// index lists the known versions. {"ready": true} keeps those that are ready.
 func (h handler) index(w http.ResponseWriter, req *http.Request) {
 	onlyReady := false
 	err := object(req, "repository index", func(r *payload.Reader, name string) (err error) {
@@ -54,7 +54,7 @@ func (h handler) index(w http.ResponseWriter, req *http.Request) {
 	reply.JSON(w, http.StatusOK, list)
 }
 
-// small refuses to reserve memory: what is not asked of a model is short.
+// small refuses to reserve memory, since requests that run no model are short.
 type small struct{}
 
 func (small) Grow(bytes int64) error {
@@ -64,7 +64,7 @@ func (small) Grow(bytes int64) error {
 	return nil
 }
 
-// object reads a body that is a JSON object, or nothing at all.
+// object reads a body that is a JSON object or empty.
 func object(req *http.Request, kind string, field func(r *payload.Reader, name string) error) error {
 	body, free, err := bodies.Read(req, small{})
 	if err != nil {
@@ -105,7 +105,7 @@ func (h handler) change(how func(Manager, context.Context, string) error) http.H
 			})
 		})
 		if err == nil {
-			// Whoever asked may go; half a change is not left behind.
+			// The client may disconnect, but a change is never left half done.
 			err = how(h.manager, context.WithoutCancel(req.Context()), chi.URLParam(req, "name"))
 		}
 		switch {
@@ -131,8 +131,8 @@ type modelStats struct {
 	BatchStats     []batchStats               `json:"batch_stats"`
 }
 
-// batchStats are the runs of one size. Inputs and outputs are a call's, not a batch's, and
-// not counted here.
+// batchStats are the runs of one size. Inputs and outputs belong to calls rather than batches, and are not
+// counted here.
 type batchStats struct {
 	Size   int             `json:"batch_size"`
 	Input  served.Duration `json:"compute_input"`
@@ -160,7 +160,7 @@ func statsOf(m *served.Model) modelStats {
 	return out
 }
 
-// allStats lists the versions that answer: of all models, of one, or one of its versions.
+// allStats lists the versions that answer: of all models, of one model, or one version of it.
 func allStats(models Models, name, version string) ([]modelStats, error) {
 	list := []modelStats{}
 	for _, m := range ready(models) {

@@ -31,8 +31,8 @@ type Service struct {
 	manager Manager
 }
 
-// NewService answers with models. manager is for the port of those who may load and unload
-// models; without one that is refused with PERMISSION_DENIED.
+// NewService returns a service for models. manager is for the operators' port. If it is nil, the service
+// refuses to load and unload models with PERMISSION_DENIED.
 func NewService(models Models, manager Manager) *Service {
 	return &Service{models: models, manager: manager}
 }
@@ -42,13 +42,14 @@ func (s *Service) ServerLive(context.Context, *pb.ServerLiveRequest) (*pb.Server
 	return &pb.ServerLiveResponse{Live: true}, nil
 }
 
-// ServerReady answers false until the models are loaded, where too few answer, and once the server is stopping.
+// ServerReady answers false while the models are loaded, if too few answer, and once the server is
+// stopping.
 func (s *Service) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.ServerReadyResponse, error) {
 	return &pb.ServerReadyResponse{Ready: s.models.Ready()}, nil
 }
 
-// ModelReady answers whether a model's version answers, and the server takes requests. Where
-// no such model exists it answers false, as Triton does: clients ask until it does.
+// ModelReady answers whether a model's version answers and the server takes requests. For an unknown model
+// it answers false, like Triton, since clients poll until it is true.
 func (s *Service) ModelReady(_ context.Context, req *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
 	m, err := s.models.Get(req.GetName(), req.GetVersion())
 	if err != nil {
@@ -58,12 +59,12 @@ func (s *Service) ModelReady(_ context.Context, req *pb.ModelReadyRequest) (*pb.
 	return &pb.ModelReadyResponse{Ready: !s.models.Stopping()}, nil
 }
 
-// ServerMetadata names the server and its extensions.
+// ServerMetadata returns the name of the server and its extensions.
 func (s *Service) ServerMetadata(context.Context, *pb.ServerMetadataRequest) (*pb.ServerMetadataResponse, error) {
 	return &pb.ServerMetadataResponse{Name: "forgo", Version: forgo.Version(), Extensions: extensions}, nil
 }
 
-// ModelMetadata lists a model's inputs and outputs.
+// ModelMetadata returns a model's inputs and outputs.
 func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest) (*pb.ModelMetadataResponse, error) {
 	m, err := s.models.Get(req.GetName(), req.GetVersion())
 	if err != nil {
@@ -84,8 +85,8 @@ func (s *Service) ModelMetadata(_ context.Context, req *pb.ModelMetadataRequest)
 	}, nil
 }
 
-// ModelInfer runs a model. The outputs come raw, as from Triton, unless the request asks for none
-// of them as binary data.
+// ModelInfer runs a model. Outputs are raw, as from Triton, unless the request asks for no output as
+// binary data.
 func (s *Service) ModelInfer(ctx context.Context, req *pb.ModelInferRequest) (*pb.ModelInferResponse, error) {
 	m, err := s.models.Get(req.GetModelName(), req.GetModelVersion())
 	if err != nil {
@@ -183,7 +184,7 @@ func fromProto(memory payload.Memory, m inputs, req *pb.ModelInferRequest) (*cal
 	return c, nil
 }
 
-// setParameters takes those of a request.
+// setParameters sets the parameters of a request.
 func (c *call) setParameters(parameters map[string]*pb.InferParameter) error {
 	if t, ok := parameters["timeout"]; ok {
 		n, ok := t.GetParameterChoice().(*pb.InferParameter_Int64Param)
@@ -197,7 +198,7 @@ func (c *call) setParameters(parameters map[string]*pb.InferParameter) error {
 	return setBinary(&c.binary, parameters, "binary_data_output")
 }
 
-// setParameters takes those of an output.
+// setParameters sets the parameters of an output.
 func (o *output) setParameters(parameters map[string]*pb.InferParameter) error {
 	if p, ok := parameters["classification"]; ok {
 		n, ok := p.GetParameterChoice().(*pb.InferParameter_Int64Param)
@@ -211,7 +212,7 @@ func (o *output) setParameters(parameters map[string]*pb.InferParameter) error {
 	return setBinary(&o.binary, parameters, "binary_data")
 }
 
-// setBinary takes the parameter of that name, if it is there.
+// setBinary sets binary from the named parameter, if it is present.
 func setBinary(binary *bool, parameters map[string]*pb.InferParameter, name string) error {
 	p, ok := parameters[name]
 	if !ok {
@@ -234,7 +235,7 @@ func noSharedMemory(parameters map[string]*pb.InferParameter) error {
 	return nil
 }
 
-// RepositoryIndex lists the versions that are known or, if asked for, those that are ready.
+// RepositoryIndex lists all known versions or only those that are ready.
 func (s *Service) RepositoryIndex(_ context.Context, req *pb.RepositoryIndexRequest) (*pb.RepositoryIndexResponse, error) {
 	answer := &pb.RepositoryIndexResponse{}
 	for _, m := range s.models.Status() {
@@ -247,7 +248,7 @@ func (s *Service) RepositoryIndex(_ context.Context, req *pb.RepositoryIndexRequ
 	return answer, nil
 }
 
-// RepositoryModelLoad loads a model, or loads it again, from its folder.
+// RepositoryModelLoad loads a model from its folder, even if it is already loaded.
 func (s *Service) RepositoryModelLoad(ctx context.Context, req *pb.RepositoryModelLoadRequest) (*pb.RepositoryModelLoadResponse, error) {
 	for name := range req.GetParameters() {
 		return nil, reply.RPC(served.BadInput("parameters: %s: %w", name, errNoOverride))
@@ -264,7 +265,7 @@ func (s *Service) change(ctx context.Context, name string, how func(Manager, con
 	if s.manager == nil {
 		return status.Error(codes.PermissionDenied, errNotHere.Error())
 	}
-	// Whoever asked may go; half a change is not left behind.
+	// The client may disconnect, but a change is never left half done.
 	err := how(s.manager, context.WithoutCancel(ctx), name)
 	switch {
 	case errors.Is(err, repository.ErrFixed):
@@ -275,7 +276,7 @@ func (s *Service) change(ctx context.Context, name string, how func(Manager, con
 	return status.Error(codes.FailedPrecondition, err.Error()) // the bundle is at fault
 }
 
-// ModelStatistics counts the calls of one model's versions or, without a name, of all.
+// ModelStatistics returns the counts of calls of one model's versions or, without a name, of all.
 func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequest) (*pb.ModelStatisticsResponse, error) {
 	list, err := allStats(s.models, req.GetName(), req.GetVersion())
 	if err != nil {
@@ -307,8 +308,7 @@ func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequ
 	return answer, nil
 }
 
-// addOutputs puts the results into an answer: all of them raw where one is to be, or cannot be
-// given otherwise.
+// addOutputs adds the results to an answer. All are raw if one must be.
 //
 //forgo:writer OIP gRPC raw
 //forgo:writer OIP gRPC typed

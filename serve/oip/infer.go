@@ -37,8 +37,8 @@ func infer(w http.ResponseWriter, req *http.Request, r *served.Request) error {
 	return writeAnswer(w, r.Model, id, wanted, results)
 }
 
-// readCall reads a request of any of the three forms: JSON, JSON with binary data after it,
-// and one input's raw data alone.
+// readCall reads a request in any of the three forms: JSON, JSON followed by binary data, and one input's
+// raw data.
 func readCall(req *http.Request, r *served.Request) (c *call, id string, err error) {
 	lengths := req.Header.Values(wire.HeaderLength)
 	if len(lengths) == 0 {
@@ -60,7 +60,7 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 	if req.ContentLength >= 0 && n > req.ContentLength {
 		return nil, "", served.BadInput("header %s is %d, but the body has %d bytes", wire.HeaderLength, n, req.ContentLength)
 	}
-	// The JSON is read apart, so that the first tensor starts at an address that suits it.
+	// Read the JSON separately, so that the first tensor starts at an aligned address.
 	header, free, err := bodies.Head(req, n, r)
 	if err != nil {
 		return nil, "", err
@@ -80,9 +80,8 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 	return c, id, nil
 }
 
-// rawCall takes the whole body for the model's only input. The shape is the model's, of
-// which one size, the batch's or one that is free, follows from the body's length; BYTES are
-// one element, without its length in front.
+// rawCall takes the whole body as the model's only input. The shape is the model's, with one size, the
+// batch or a free one, that follows from the body's length. BYTES are one element, without its length.
 func rawCall(req *http.Request, r *served.Request) (*call, error) {
 	m := r.Model
 	body, freeBody, err := bodies.Own(req, r)
@@ -135,7 +134,7 @@ func oneString(body []byte) tensor.Tensor {
 	return tensor.Tensor{Shape: []int64{1}, Data: []string{string(body)}}
 }
 
-// writeAnswer writes the outputs, in JSON or, those to be binary, after it.
+// writeAnswer writes the outputs in JSON or, if binary, behind it.
 //
 //forgo:writer OIP JSON
 //forgo:writer OIP binary
@@ -216,7 +215,7 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set(wire.HeaderLength, strconv.Itoa(len(dst)))
 	w.Header().Set("Content-Length", strconv.Itoa(len(dst)+length))
-	// A client that has gone needs no answer.
+	// A client that has disconnected needs no answer.
 	_, _ = w.Write(dst)
 	for _, raw := range tail {
 		_, _ = w.Write(raw)

@@ -1,9 +1,9 @@
 // Package oip speaks the Open Inference Protocol v2
-// (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol) over
-// REST and gRPC, with its binary tensor data, classification, model configuration, model
-// repository and statistics extensions.
+// (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol) over REST and gRPC.
+// It supports the binary tensor data, classification, model configuration, model repository and statistics
+// extensions.
 //
-// A request of either kind becomes a [call]; what follows, up to the outputs, is one path.
+// REST and gRPC requests both become a [call], and share everything from there to the outputs.
 package oip
 
 import (
@@ -25,13 +25,14 @@ import (
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Models finds models, as [repository.Repository] does.
+// Models finds models, like [repository.Repository].
 type Models interface {
-	// Get fails with served.ErrNotFound or served.ErrNotReady; the model is to be released.
+	// Get returns a model, which the caller releases. The error is served.ErrNotFound or
+	// served.ErrNotReady.
 	Get(name, version string) (*served.Model, error)
-	// Status returns every version that is known, by name and version.
+	// Status returns every known version, by name and version.
 	Status() []repository.Status
-	// Ready reports whether requests to the server as a whole are welcome.
+	// Ready reports whether the server as a whole takes requests.
 	Ready() bool
 	// Stopping reports whether the server is about to stop.
 	Stopping() bool
@@ -43,7 +44,7 @@ type Manager interface {
 	Unload(ctx context.Context, name string) error
 }
 
-// ready are the models that answer.
+// ready returns the models that answer.
 func ready(models Models) []*served.Model {
 	var list []*served.Model
 	for _, s := range models.Status() {
@@ -54,10 +55,10 @@ func ready(models Models) []*served.Model {
 	return list
 }
 
-// Picture is the BYTES input that a picture model takes encoded pictures by.
+// Picture is the BYTES input that takes a model's encoded pictures.
 const Picture = bundle.PictureName
 
-// extensions are what the server's metadata says it speaks beyond the protocol's core.
+// extensions lists the extensions in the server's metadata.
 var extensions = []string{"binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"}
 
 // call is one inference in the protocol's terms.
@@ -69,7 +70,7 @@ type call struct {
 	free    func()        // gives back the memory of binary data once the run has ended; nil without
 }
 
-// setTimeout takes the request parameter, as Triton defines it.
+// setTimeout sets the request parameter timeout, as Triton defines it.
 func (c *call) setTimeout(microseconds int64) error {
 	if microseconds < 0 || microseconds > math.MaxInt64/int64(time.Microsecond) {
 		return fmt.Errorf("%d is not a number of microseconds", microseconds)
@@ -84,10 +85,10 @@ type input struct {
 	base64 bool // BYTES elements that came as JSON text
 }
 
-// decode reads elements that the parameter content_type says are base64, as MLServer's codec of
-// that name sends bytes. A picture in JSON is base64 without being said to be. Elements that are
-// packed as JSON, as its pandas codec sends columns of mixed values, are refused: taken as they are,
-// a text would reach the model in quotes.
+// decode decodes elements that the parameter content_type declares as base64, which is how MLServer's
+// codec sends bytes. A picture in JSON is always base64. decode refuses elements that are packed as JSON,
+// which MLServer's pandas codec uses for columns of mixed values, since a text would reach the model in
+// quotes.
 func (in *input) decode(contentType string, picture bool) error {
 	if strings.HasSuffix(contentType, "_json") {
 		return fmt.Errorf("parameters: content_type: elements encoded as JSON (%s) are not supported; send strings or numbers", tensor.Quote(contentType))
@@ -152,7 +153,7 @@ func names(infos []bundle.TensorInfo) []string {
 	return list
 }
 
-// run runs the model on the call's inputs, and says which outputs it is to answer with.
+// run runs the model on the call's inputs. It also returns which outputs to answer with.
 func (c *call) run(r *served.Request) (wanted []output, results predict.Tensors, err error) {
 	if wanted, err = c.wanted(r.Model); err != nil {
 		return nil, nil, err
@@ -165,7 +166,7 @@ func (c *call) run(r *served.Request) (wanted []output, results predict.Tensors,
 	return wanted, results, err
 }
 
-// prepare turns what was sent into the model's inputs.
+// prepare converts the request to the model's inputs.
 func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 	if c.timeout > 0 {
 		r.Within(c.timeout)
@@ -211,7 +212,7 @@ func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 	return inputs, r.Fit(inputs)
 }
 
-// inputs are what a model takes.
+// inputs describes what a model takes.
 type inputs struct {
 	specs       []tensor.Spec
 	picture     string // the input that pictures become; "" where the model takes none
@@ -232,8 +233,8 @@ func inputsOf(m *served.Model) inputs {
 	return in
 }
 
-// takes fails unless the model takes an input of a name, a type and a shape: nothing of it is
-// read before.
+// takes returns an error unless the model takes an input of the name, type and shape. It is called before
+// the data is read.
 func (in inputs) takes(name string, d tensor.DType, shape []int64) error {
 	if in.picture != "" && name == Picture && (name != in.picture || d == tensor.String) {
 		if n, err := tensor.Count(shape); err == nil && n > int64(in.maxPictures) {
@@ -257,8 +258,7 @@ func (in inputs) takes(name string, d tensor.DType, shape []int64) error {
 	return fmt.Errorf("the model has no input %s; it takes %s", tensor.Quote(name), in.all())
 }
 
-// cut is a shape without sizes of 1 at its end that a spec's has not: MLServer's codecs send [N,1]
-// for a row of one value.
+// cut removes trailing sizes of 1 that the spec lacks. MLServer's codecs send [N,1] for rows of one value.
 func cut(shape []int64, spec tensor.Spec) []int64 {
 	for n := len(shape); n > len(spec.Shape) && n > 1 && shape[n-1] == 1; n-- {
 		shape = shape[:n-1]
@@ -266,7 +266,7 @@ func cut(shape []int64, spec tensor.Spec) []int64 {
 	return shape
 }
 
-// all lists them, for error messages.
+// all lists the inputs for error messages.
 func (in inputs) all() string {
 	if in.model == nil {
 		return "inputs"
@@ -274,7 +274,7 @@ func (in inputs) all() string {
 	return described(in.model)
 }
 
-// tooMany fails where a request has input i, and the model could not take so many.
+// tooMany returns an error if a request has an input i that the model could not take.
 func (in inputs) tooMany(i int) error {
 	if most := len(in.specs) + 1; i > most {
 		return fmt.Errorf("more than %d; the model takes %s", most, in.all())
@@ -295,7 +295,7 @@ func described(m *served.Model) string {
 	return text
 }
 
-// pictures turns BYTES elements into one batch of the model's input.
+// pictures converts BYTES elements to one batch of the model's input.
 func (in input) pictures(r *served.Request, at int) (predict.Tensors, error) {
 	texts, err := tensor.Values[string](in.tensor)
 	if err != nil {
@@ -324,8 +324,8 @@ type tensorMetadata struct {
 	Shape    []int64 `json:"shape"`
 }
 
-// metadata lists what a model takes and gives. A picture model's input is its encoded pictures, in the
-// shape that Triton's tools can give a batch of; [N] is taken too.
+// metadata lists a model's inputs and outputs. A picture model's input is encoded pictures, in a shape for
+// which Triton's tools can make a batch. [N] is accepted too.
 func metadata(m *served.Model) (inputs, outputs []tensorMetadata) {
 	list := func(infos []bundle.TensorInfo) []tensorMetadata {
 		out := make([]tensorMetadata, len(infos))

@@ -26,7 +26,7 @@ var Protocol = protocol.Protocol{
 	Replays: []replay.Protocol{Replay, ReplayGRPC},
 }
 
-// manager loads and unloads models, on the operators' port alone.
+// manager returns what loads and unloads models, or nil except on the operators' port.
 func manager(s protocol.Server) Manager {
 	if s.Operators {
 		return s.Models
@@ -34,7 +34,7 @@ func manager(s protocol.Server) Manager {
 	return nil
 }
 
-// ofModel is the path of a model that ends in what is done with it.
+// ofModel matches a path that ends in an action on a model.
 var ofModel = regexp.MustCompile(`^/v2/models/[^/]*(?:/versions/[^/]*)?/(ready|infer)$`)
 
 func purpose(path string) protocol.Purpose {
@@ -48,6 +48,6 @@ func purpose(path string) protocol.Purpose {
 	return protocol.Manage
 }
 
-// compresses is false for what Triton does not compress either: its asyncio client asks for compressed
-// answers always, and decompresses those of infer alone, and no errors.
+// compresses returns false for answers that Triton does not compress either. Its asyncio client always
+// asks for compression, but decompresses only the answers of infer, and no errors.
 func compresses(path string) bool { return path == "/v2" || strings.HasSuffix(path, "/infer") }

@@ -1,7 +1,7 @@
 package oip
 
-// The protocol's part of verify --url. It shares no code with the server's side, so that a fault of one
-// shows in the other.
+// The protocol's part of verify --url. It shares no code with the server, so that a fault in one shows in
+// the other.
 
 import (
 	"context"
@@ -20,8 +20,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Replay and ReplayGRPC send golden cases to a server over REST, in JSON and as binary data, and over
-// gRPC, as typed contents and raw.
+// Replay and ReplayGRPC send golden cases to a server: over REST as JSON and binary data, and over gRPC as
+// typed and raw contents.
 var (
 	Replay = replay.Protocol{Name: "oip", Forms: func(_ context.Context, s *replay.Server) ([]replay.Form, error) {
 		return calls{s}.forms("json", "binary"), s.KnownErr
@@ -34,7 +34,7 @@ var (
 // calls are requests to one server.
 type calls struct{ *replay.Server }
 
-// forms are the protocol's core form and its binary one, where the server and the tensors have them.
+// forms returns the protocol's core form and its binary form, if the server and the tensors support them.
 func (s calls) forms(plain, binary string) []replay.Form {
 	e, err := replay.Match(s.Manifest, s.Known.Inputs, s.Known.Outputs)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s calls) forms(plain, binary string) []replay.Form {
 	return forms
 }
 
-// stack returns a batch of cases by the server's names.
+// stack returns a batch of cases under the server's names.
 func (s calls) stack(e replay.Mapping, cases []bundle.Recorded) (tensor.Map, error) {
 	inputs := tensor.Map{}
 	stacked, err := bundle.Stack(cases)
@@ -96,7 +96,7 @@ func (s calls) infer(c *client.Client, e replay.Mapping) func(context.Context, [
 	}
 }
 
-// classes asks by the classification extension for the best label of each case.
+// classes returns a function that asks for the best label of each case with the classification extension.
 func (s calls) classes(e replay.Mapping) func(context.Context, []bundle.Recorded) ([]replay.Row, error) {
 	return func(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 		inputs, err := s.stack(e, cases)

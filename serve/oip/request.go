@@ -13,8 +13,8 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// parse reads a request. data are the binary tensors that came after the JSON, in order; nil
-// where there can be none. The call shares data, not the JSON's memory.
+// parse reads a request. data is the binary tensors behind the JSON, in order, or nil if there can be
+// none. The call shares data, but not the JSON's memory.
 func parse(l payload.Limits, m inputs, header, data []byte) (c *call, id string, err error) {
 	p := parser{Reader: l.New(header), model: m, hasData: data != nil, data: data}
 	c = &call{}
@@ -91,7 +91,7 @@ func parse(l payload.Limits, m inputs, header, data []byte) (c *call, id string,
 	return c, id, nil
 }
 
-// within names the field that an error is about, once.
+// within adds the name of the field to an error, once.
 func within(field string, err error) error {
 	if err == nil || strings.HasPrefix(err.Error(), field) {
 		return err
@@ -180,10 +180,10 @@ func (p *parser) input(i int) (input, error) {
 	return in, err
 }
 
-// maxDimensions bounds a shape.
+// maxDimensions bounds the rank of a shape.
 const maxDimensions = 64
 
-// elements reads data that the model takes.
+// elements reads data that fits the model.
 func (p *parser) elements(r *payload.Reader, name, datatype string, shape []int64) (tensor.Tensor, error) {
 	d, err := wire.DType(datatype)
 	if err == nil {
@@ -217,7 +217,7 @@ func (p *parser) inputParameters() (size int64, contentType string, err error) {
 	return size, contentType, err
 }
 
-// binary takes the next size bytes of the binary data.
+// binary reads the next size bytes of the binary data.
 //
 //forgo:reader OIP binary
 func (p *parser) binary(name, datatype string, shape []int64, size int64) (tensor.Tensor, error) {

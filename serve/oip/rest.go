@@ -1,6 +1,6 @@
 package oip
 
-// The REST routes, but for infer.
+// The REST routes, except for infer.
 
 import (
 	"errors"
@@ -20,8 +20,8 @@ type handler struct {
 	manager Manager
 }
 
-// Handler serves what lies below /v2. manager is for the port of those who may load and
-// unload models; without one that is refused with 403.
+// Handler serves the paths below /v2. manager is for the operators' port. If it is nil, the handler
+// refuses to load and unload models with 403.
 func Handler(models Models, manager Manager) http.Handler {
 	h := handler{models, manager}
 	r := chi.NewRouter()
@@ -56,7 +56,7 @@ func (h handler) ready(w http.ResponseWriter, _ *http.Request) {
 	reply.JSON(w, status, map[string]bool{"ready": ready})
 }
 
-// list names the models, as KServe does.
+// list returns the names of the models, like KServe.
 func (h handler) list(w http.ResponseWriter, _ *http.Request) {
 	reply.JSON(w, http.StatusOK, map[string][]string{"models": repository.Names(h.models.Status())})
 }
@@ -77,7 +77,7 @@ func (h handler) withModel(next func(http.ResponseWriter, *http.Request, *served
 	}
 }
 
-// What readiness says to anyone: no key is asked for, so that no path, version or reason is told.
+// Answers about readiness. They need no key, so they reveal no path, version or reason.
 var (
 	errNoSuchModel = errors.New("no such model or version")
 	errNotReady    = errors.New("not ready")
@@ -119,7 +119,7 @@ func (h handler) metadata(w http.ResponseWriter, _ *http.Request, m *served.Mode
 	})
 }
 
-// picture is what the metadata says of the pictures that a model takes.
+// picture is the metadata about the pictures that a model takes.
 type picture struct {
 	Accept  []string      `json:"accept"`
 	Formats []string      `json:"formats,omitempty"` // that training saw

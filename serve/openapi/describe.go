@@ -1,6 +1,6 @@
 package openapi
 
-// The document as a whole, and what concerns no single model.
+// The document as a whole, and the parts that belong to no model.
 
 import (
 	"cmp"
@@ -24,7 +24,7 @@ const (
 	FormType   = "multipart/form-data"
 )
 
-// Builder gathers a document. It is for one goroutine.
+// Builder builds a document. It is not safe for concurrent use.
 type Builder struct {
 	doc    Document
 	base   string                 // SCHEME://HOST, for commands
@@ -43,24 +43,24 @@ type Builder struct {
 type Protocol struct {
 	// Title is the heading of the protocol's operations on the page.
 	Title string
-	// About is what the introduction says of the protocol.
+	// About describes the protocol in the introduction.
 	About string
-	// Model adds the operations of one version of a model, at one of the ways to name it. Optional.
+	// Model adds the operations of a model's version under one of its names. Optional.
 	Model func(*Builder, *Model, At)
-	// Server adds the operations that concern no single model. Optional.
+	// Server adds operations that belong to no model. Optional.
 	Server func(*Builder)
 }
 
-// At is a way to name a version of a model.
+// At is a way to name a model's version.
 type At struct {
 	Kind string // "": the version that is served by default; "versions" or "labels"
 	Name string // which version or label
 }
 
-// Memo keeps what operations share.
+// Memo keeps values that operations share.
 type Memo map[string]any
 
-// Once returns what made returned when a memo was first asked for a key.
+// Once calls made for the first request of a key, and returns the same result for later ones.
 func Once[T any](m Memo, key string, made func() T) T {
 	if kept, ok := m[key]; ok {
 		return kept.(T)
@@ -70,8 +70,8 @@ func Once[T any](m Memo, key string, made func() T) T {
 	return value
 }
 
-// Describe makes the document of all models. base is the server's SCHEME://HOST; locked is as
-// [Routes] has it.
+// Describe returns the document of all models. base is the server's SCHEME://HOST. locked is as in
+// [Routes].
 func Describe(models Models, protocols []Protocol, base string, locked func(path string) bool) *Document {
 	return &describe(models, protocols, base, locked).doc
 }
@@ -130,21 +130,21 @@ func abouts(protocols []Protocol) string {
 	return strings.Join(list, "; ")
 }
 
-// serverTag groups the operations that concern no single model.
+// serverTag groups the operations that belong to no model.
 const serverTag = "the server"
 
-// ServerOperation adds an operation that concerns no single model.
+// ServerOperation adds an operation that belongs to no model.
 func (b *Builder) ServerOperation(method, path string, op *Operation, arguments string) {
 	op.Tags, op.Samples = []string{serverTag}, []Sample{b.Curl(op.Summary, path, arguments)}
 	b.Add(method, path, op)
 }
 
-// ServerGet adds a GET that concerns no single model.
+// ServerGet adds a GET that belongs to no model.
 func (b *Builder) ServerGet(id, path, summary string, responses Ordered[*Response]) {
 	b.ServerOperation(http.MethodGet, path, &Operation{ID: id, Summary: summary, Responses: responses}, "")
 }
 
-// model adds a model by its versions: each by number, and the stable one without.
+// model adds a model's versions: each by number, and the stable one without a number.
 func (b *Builder) model(versions []repository.Status) {
 	current := versions[len(versions)-1]
 	for _, v := range versions {
@@ -176,7 +176,7 @@ func (b *Builder) at(d *Model, at At) {
 	}
 }
 
-// Add puts an operation at a path.
+// Add adds an operation at a path.
 func (b *Builder) Add(method, path string, op *Operation) {
 	op.ID = b.name(b.ids, op.ID)
 	b.lock(path, op)
@@ -194,7 +194,7 @@ func (b *Builder) Add(method, path string, op *Operation) {
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// name makes of a text a name that is used once: of a component, or of an operation or section.
+// name returns a unique name for a component, an operation or a section, made from text.
 func (b *Builder) name(used map[string]bool, text string) string {
 	text = notInNames.ReplaceAllString(text, "_")
 	free := text
@@ -205,14 +205,14 @@ func (b *Builder) name(used map[string]bool, text string) string {
 	return free
 }
 
-// Schema puts a schema among the components and returns a reference to it.
+// Schema adds a schema to the components and returns a reference to it.
 func (b *Builder) Schema(name string, s *Schema) *Schema {
 	name = b.name(b.components, name)
 	b.doc.Components.Schemas = append(b.doc.Components.Schemas, Property(name, s))
 	return &Schema{Ref: "#/components/schemas/" + name}
 }
 
-// failures are the answers of requests that fail, by status.
+// failures are the responses to failed requests, by status.
 var failures = []struct {
 	status            int
 	name, description string
@@ -245,7 +245,7 @@ func (b *Builder) shared() {
 	}
 }
 
-// lock says of an operation whether it asks for a key.
+// lock says in an operation whether it needs a key.
 func (b *Builder) lock(path string, op *Operation) {
 	switch {
 	case b.locked == nil:
@@ -257,7 +257,7 @@ func (b *Builder) lock(path string, op *Operation) {
 	}
 }
 
-// Answers are an operation's responses: its 200, and those of failures.
+// Answers returns an operation's responses: its 200, and those of failures.
 func Answers(good *Response, failed ...int) Ordered[*Response] {
 	all := Ordered[*Response]{{"200", good}}
 	for _, f := range failures {
@@ -270,10 +270,10 @@ func Answers(good *Response, failed ...int) Ordered[*Response] {
 	return all
 }
 
-// Predictions are the statuses with which a request to predict may fail.
+// Predictions lists the statuses of failed predictions.
 var Predictions = []int{400, 404, 408, 413, 415, 429, 500, 503, 504}
 
-// Deadline is the parameter of requests to predict.
+// Deadline returns the timeout parameter of predictions.
 func Deadline() Parameter {
 	s := Text()
 	s.Pattern = "^[0-9]{1,8}[HMSmun]$"
@@ -283,22 +283,22 @@ func Deadline() Parameter {
 	}
 }
 
-// InBody is a response with a body of one of several kinds.
+// InBody returns a response with a body of one of several media types.
 func InBody(description string, content ...Field[*Media]) *Response {
 	return &Response{Description: description, Content: content}
 }
 
-// Content is a body of one media type.
+// Content returns a body of one media type.
 func Content(kind string, s *Schema, examples ...Field[*Example]) Field[*Media] {
 	return Field[*Media]{kind, &Media{Schema: s, Examples: examples}}
 }
 
-// NewExample is an example of a body.
+// NewExample returns an example of a body.
 func NewExample(name, summary string, value any) Field[*Example] {
 	return Field[*Example]{name, &Example{summary, value}}
 }
 
-// summary is one line about a model.
+// summary describes a model in one line.
 func summary(m *served.Model, versions int) string {
 	manifest := m.Manifest()
 	s := fmt.Sprintf("%s, version %s", manifest.Task, m.Version)

@@ -1,6 +1,6 @@
 package openapi
 
-// The parts of an OpenAPI 3.1 document that a description of models needs.
+// The parts of an OpenAPI 3.1 document that describe models.
 
 import (
 	"bytes"
@@ -37,13 +37,13 @@ type Tag struct {
 	Description string `json:"description,omitempty"`
 }
 
-// Path is what may be done at one path.
+// Path holds the operations at one path.
 type Path struct {
 	Get  *Operation `json:"get,omitempty"`
 	Post *Operation `json:"post,omitempty"`
 }
 
-// Operation is one kind of request with its answers.
+// Operation is a kind of request with its responses.
 type Operation struct {
 	ID          string             `json:"operationId"`
 	Tags        []string           `json:"tags"`
@@ -66,14 +66,14 @@ type Parameter struct {
 	Schema      *Schema `json:"schema"`
 }
 
-// Body is what a request carries, by media type.
+// Body is the body of a request, by media type.
 type Body struct {
 	Description string          `json:"description,omitempty"`
 	Required    bool            `json:"required"`
 	Content     Ordered[*Media] `json:"content"`
 }
 
-// Response is an answer of one status.
+// Response is a response with one status.
 type Response struct {
 	Ref         string           `json:"$ref,omitempty"`
 	Description string           `json:"description,omitempty"`
@@ -81,7 +81,7 @@ type Response struct {
 	Content     Ordered[*Media]  `json:"content,omitempty"`
 }
 
-// Header is one header of an answer.
+// Header is a header of a response.
 type Header struct {
 	Description string  `json:"description"`
 	Schema      *Schema `json:"schema"`
@@ -99,13 +99,13 @@ type Encoding struct {
 	ContentType string `json:"contentType"`
 }
 
-// Example is a body as it may be sent.
+// Example is an example of a body.
 type Example struct {
 	Summary string `json:"summary"`
 	Value   any    `json:"value"`
 }
 
-// Components are what several operations share.
+// Components are shared by several operations.
 type Components struct {
 	Schemas         Ordered[*Schema]         `json:"schemas"`
 	Responses       Ordered[*Response]       `json:"responses"`
@@ -115,7 +115,7 @@ type Components struct {
 // Requirement names a security scheme that a request must satisfy.
 type Requirement map[string][]string
 
-// SecurityScheme is a way to show a key.
+// SecurityScheme is a way to present a key.
 type SecurityScheme struct {
 	Type   string `json:"type"`
 	Scheme string `json:"scheme,omitempty"`
@@ -123,19 +123,19 @@ type SecurityScheme struct {
 	Name   string `json:"name,omitempty"`
 }
 
-// Ordered is a JSON object whose fields stay in order.
+// Ordered is a JSON object with ordered fields.
 type Ordered[T any] []Field[T]
 
-// Field is one of an object's fields.
+// Field is one field of an object.
 type Field[T any] struct {
 	Name  string
 	Value T
 }
 
-// NewField is one of the parts of an [Ordered].
+// NewField returns a field of an [Ordered].
 func NewField[T any](name string, value T) Field[T] { return Field[T]{name, value} }
 
-// JSON is an object of names and values in turn, in that order.
+// JSON returns an object from alternating names and values, in order.
 func JSON(pairs ...any) Ordered[any] {
 	var o Ordered[any]
 	for i := 0; i+1 < len(pairs); i += 2 {

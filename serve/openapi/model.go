@@ -1,6 +1,6 @@
 package openapi
 
-// What the protocols' descriptions of one model share.
+// Parts of a model's description that protocols share.
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// Model is one version of a model, as it is being described.
+// Model is one version of a model that is being described.
 type Model struct {
 	*served.Model
 	Tag                     string
@@ -30,7 +30,7 @@ type Model struct {
 	Memo // what all paths of the version share
 }
 
-// Signed describes another signature of a model: its operations are the model's.
+// Signed describes another signature of a model. Its operations are the model's.
 func (b *Builder) Signed(of *Model, m *served.Model) *Model {
 	d := b.newModel(m)
 	d.Prefix, d.Other = of.Prefix+m.Manifest().Graph.Signature+".", true
@@ -62,16 +62,16 @@ func (b *Builder) newModel(m *served.Model) *Model {
 	return d
 }
 
-// PictureSpec is how clients know an encoded picture.
+// PictureSpec describes an encoded picture to clients.
 var PictureSpec = tensor.Spec{Name: bundle.PictureName, DType: tensor.String, Shape: []int64{-1}}
 
-// IsPicture tells the encoded picture among the inputs of a model that has others.
+// IsPicture reports whether s is the encoded picture of a model with other inputs.
 func (d *Model) IsPicture(s tensor.Spec) bool {
 	return d.Encoded != nil && s.Name == PictureSpec.Name && s.DType == tensor.String
 }
 
-// Sets are the ways to name the inputs: with the encoded picture, where there is one beside
-// others, and as the graph has them.
+// Sets returns the ways to name the inputs: with the encoded picture, if there is one beside others, and
+// as the graph has them.
 func (d *Model) Sets() [][]tensor.Spec {
 	if d.Encoded != nil {
 		return [][]tensor.Spec{d.Encoded, d.InputSpecs}
@@ -79,7 +79,7 @@ func (d *Model) Sets() [][]tensor.Spec {
 	return [][]tensor.Spec{d.InputSpecs}
 }
 
-// Element is one element of an input.
+// Element describes one element of an input.
 func (d *Model) Element(t tensor.DType) *Schema {
 	s := Element(t)
 	if s.Type == "number" {
@@ -88,7 +88,7 @@ func (d *Model) Element(t tensor.DType) *Schema {
 	return s
 }
 
-// exampleSpec gives free sizes, but for the batch's, the values that they had in a golden case.
+// exampleSpec replaces free sizes, except for the batch, by those of a golden case.
 func exampleSpec(s tensor.Spec, golden []int64) tensor.Spec {
 	shape := append([]int64{}, s.Shape...)
 	for i, d := range shape {
@@ -104,13 +104,13 @@ func exampleSpec(s tensor.Spec, golden []int64) tensor.Spec {
 	return s
 }
 
-// PictureTypes are the media types of the model's pictures.
+// PictureTypes returns the media types of the model's pictures.
 func (d *Model) PictureTypes() []string { return d.Manifest().Picture.Accept }
 
-// maxExample bounds the elements of an example: longer ones are not read by people.
+// maxExample bounds the elements of an example, since people do not read longer ones.
 const maxExample = 64
 
-// Short reports whether the model's rows are short enough to be shown.
+// Short reports whether the model's rows are short enough to show.
 func (d *Model) Short() bool {
 	n := int64(0)
 	for _, s := range d.Examples {
@@ -126,7 +126,7 @@ func (d *Model) Short() bool {
 	return n <= maxExample
 }
 
-// Row is an example of one row of an input, nested; %s is in place of a picture in base64.
+// Row returns an example of one nested row of an input. A picture in base64 is %s.
 func (d *Model) Row(s tensor.Spec) any {
 	if d.IsPicture(s) {
 		return Ordered[any]{{"b64", "%s"}}
@@ -153,7 +153,7 @@ func filled(dtype tensor.DType, shape []int64) any {
 	return 1
 }
 
-// Flat is an example's elements without nesting.
+// Flat returns an example's elements without nesting.
 func (d *Model) Flat(s tensor.Spec) []any {
 	if d.IsPicture(s) {
 		return []any{"%s"}
@@ -165,7 +165,7 @@ func (d *Model) Flat(s tensor.Spec) []any {
 	return filled(s.DType, []int64{n}).([]any)
 }
 
-// ByName is an object with a value for each input.
+// ByName returns an object with a value for each input.
 func (d *Model) ByName(value func(tensor.Spec) any) any {
 	o := Ordered[any]{}
 	for _, s := range d.Examples {
@@ -174,7 +174,7 @@ func (d *Model) ByName(value func(tensor.Spec) any) any {
 	return o
 }
 
-// Bare is one input's value without its name, or else an object of all inputs' values.
+// Bare returns a single input's value without its name, or else an object of all inputs' values.
 func (d *Model) Bare(value func(tensor.Spec) any) any {
 	if len(d.Examples) == 1 {
 		return value(d.Examples[0])
@@ -191,7 +191,7 @@ type Sample struct {
 
 var plainAddress = regexp.MustCompile(`^[A-Za-z0-9.:/%_-]+$`)
 
-// Curl is a command that calls a path.
+// Curl returns a command that calls a path.
 func (b *Builder) Curl(label, path, arguments string) Sample {
 	if arguments != "" {
 		arguments += " "
@@ -206,14 +206,14 @@ func (b *Builder) Curl(label, path, arguments string) Sample {
 	return Sample{"Shell", label, "curl " + arguments + address}
 }
 
-// Piped is a command that sends JSON with a picture in base64 in place of %s.
+// Piped returns a command that sends JSON in which a picture in base64 replaces %s.
 func (b *Builder) Piped(label, path, body string) Sample {
 	s := b.Curl(label, path, "--data-binary @-")
 	s.Source = "printf " + Quote(body) + " \"$(base64 -w0 picture.jpg)\" | " + s.Source
 	return s
 }
 
-// Post is a command that sends JSON, and a picture in it where the model takes one.
+// Post returns a command that sends JSON, with a picture if the model takes one.
 func (b *Builder) Post(d *Model, label, path string, body any) Sample {
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -225,5 +225,5 @@ func (b *Builder) Post(d *Model, label, path string, body any) Sample {
 	return b.Curl(label, path, "-d "+Quote(string(raw)))
 }
 
-// Quote makes one word of a text for a shell.
+// Quote quotes a text as one word for a shell.
 func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

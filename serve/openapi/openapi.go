@@ -1,10 +1,10 @@
-// Package openapi describes a server's models: as an OpenAPI 3.1 document for machines, and
-// as a page for people.
+// Package openapi describes a server's models as an OpenAPI 3.1 document for machines, and as a page for
+// people.
 //
-// The document is made for the models that are loaded when it is asked for: each has paths of
-// its own, whose schemas say the names, types and shapes of its inputs and outputs, its labels
-// and the pictures that it takes. What JSON Schema cannot say, such as that data has as many
-// elements as shape asks for, is left to the server's 400.
+// The document covers the models that are loaded when it is requested. Each has its own paths, with
+// schemas for the names, types and shapes of its inputs and outputs, its labels and its pictures. JSON
+// Schema cannot express everything: the server's 400 covers, for example, data that has fewer elements
+// than shape says.
 package openapi
 
 import (
@@ -17,14 +17,14 @@ import (
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Models knows the models, as [repository.Repository] does.
+// Models lists the models, like [repository.Repository].
 type Models interface {
-	// Status returns every version that is known, by name and version.
+	// Status returns every known version, by name and version.
 	Status() []repository.Status
 }
 
-// Routes adds /openapi.json and /docs to r, of what protocols offer. locked says which paths ask for a key; nil for a server
-// that asks for none.
+// Routes adds /openapi.json and /docs for the protocols to r. locked reports whether a path needs a key,
+// and is nil if the server has none.
 func Routes(r chi.Router, models Models, protocols []Protocol, locked func(path string) bool) {
 	r.Get("/openapi.json", func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache") // models come and go
@@ -38,7 +38,7 @@ func Routes(r chi.Router, models Models, protocols []Protocol, locked func(path 
 
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]+$`)
 
-// address is the server as the client wrote it, for commands to copy.
+// address returns the server's address as the client wrote it, for commands to copy.
 func address(req *http.Request) string {
 	scheme, host := "http", req.Host
 	if req.TLS != nil || req.Header.Get("X-Forwarded-Proto") == "https" {

@@ -1,6 +1,6 @@
 package openapi
 
-// The document as a page for people, which needs nothing from elsewhere.
+// The document as a self-contained page for people.
 
 import (
 	"bytes"
@@ -28,10 +28,10 @@ var (
 	}).Parse(pageSource))
 )
 
-// Script is the page's, which the page that asks for a key must let run too.
+// Script returns the page's script, which the page that asks for a key must also allow.
 func Script() string { return script }
 
-// code is a text in which what is between backquotes is code.
+// code returns a text as HTML, with the parts between backquotes as code.
 func code(s string) template.HTML {
 	var b strings.Builder
 	for i, part := range strings.Split(s, "`") {
@@ -44,7 +44,7 @@ func code(s string) template.HTML {
 	return template.HTML(b.String())
 }
 
-// section is one version of a model, or the server, on the page.
+// section is the part of the page about one version of a model, or about the server.
 type section struct {
 	ID, Title, Version, Summary, Digest string
 	Inputs, Outputs                     []end
@@ -53,7 +53,7 @@ type section struct {
 	Groups                              []group
 }
 
-// Anchor is where the page at /docs describes a version, unless another's name looks the same.
+// Anchor returns the anchor of a version on the page at /docs. Versions with similar names may share one.
 func Anchor(name, version string) string {
 	return notInNames.ReplaceAllString(name+"@"+version, "_")
 }
@@ -76,7 +76,7 @@ type operation struct {
 	Answered     string // an example
 }
 
-// body is a request's or an answer's, of one kind.
+// body is the body of a request or a response, of one media type.
 type body struct{ Status, Kind, Description, Sketch string }
 
 func (b *Builder) newSection(d *Model) section {
@@ -115,7 +115,7 @@ func newEnd(s tensor.Spec) end {
 	return end{s.Name, wire.Datatype(s.DType), strings.Join(sizes, " × ")}
 }
 
-// show puts an operation into the section that is being written.
+// show adds an operation to the current section.
 func (b *Builder) show(method, path string, op *Operation) {
 	o := operation{Operation: op, Method: method, Path: path}
 	if op.Body != nil {
@@ -144,7 +144,7 @@ func (b *Builder) show(method, path string, op *Operation) {
 	g.Operations = append(g.Operations, o)
 }
 
-// failure is what a shared response's reference means.
+// failure returns the meaning of a reference to a shared response.
 func (b *Builder) failure(ref string) string {
 	for _, r := range b.doc.Components.Responses {
 		if strings.HasSuffix(ref, "/"+r.Name) {

@@ -1,6 +1,6 @@
 package openapi
 
-// JSON schemas of values, of tensors above all.
+// JSON schemas of values, mainly of tensors.
 
 import (
 	"encoding/json"
@@ -39,10 +39,10 @@ type Schema struct {
 	no bool // nothing meets it
 }
 
-// Never is the schema that nothing meets.
+// Never returns a schema that nothing satisfies.
 func Never() *Schema { return &Schema{no: true} }
 
-// MarshalJSON writes the schema that nothing meets as false.
+// MarshalJSON writes Never's schema as false.
 func (s *Schema) MarshalJSON() ([]byte, error) {
 	if s.no {
 		return []byte("false"), nil
@@ -51,25 +51,25 @@ func (s *Schema) MarshalJSON() ([]byte, error) {
 	return json.Marshal((*plain)(s))
 }
 
-// Text is a string.
+// Text returns the schema of a string.
 func Text() *Schema { return &Schema{Type: "string"} }
 
-// Boolean is true or false.
+// Boolean returns the schema of true or false.
 func Boolean() *Schema { return &Schema{Type: "boolean"} }
 
-// Constant is one value alone.
+// Constant returns the schema of a single value.
 func Constant(v any) *Schema { return &Schema{Const: v} }
 
-// About describes a schema, which it changes.
+// About sets the description of s and returns s.
 func About(s *Schema, description string) *Schema {
 	s.Description = description
 	return s
 }
 
-// Count is a whole number from 0.
+// Count returns the schema of an integer from 0.
 func Count() *Schema { return &Schema{Type: "integer", Minimum: 0} }
 
-// OneOfTexts is a string that is one of several.
+// OneOfTexts returns the schema of a string that is one of several.
 func OneOfTexts(values []string) *Schema {
 	s := &Schema{Type: "string"}
 	for _, v := range values {
@@ -78,13 +78,13 @@ func OneOfTexts(values []string) *Schema {
 	return s
 }
 
-// OrNull lets null meet a schema, which it changes.
+// OrNull makes s accept null, and returns s.
 func OrNull(s *Schema) *Schema {
 	s.Type = []any{s.Type, "null"}
 	return s
 }
 
-// List is an array; most < 0 is no bound.
+// List returns the schema of an array. A negative most is no bound.
 func List(items *Schema, least, most int64) *Schema {
 	s := &Schema{Type: "array", Items: items}
 	if least > 0 {
@@ -96,10 +96,10 @@ func List(items *Schema, least, most int64) *Schema {
 	return s
 }
 
-// Property is one of an object's fields.
+// Property returns a field of an object's schema.
 func Property(name string, s *Schema) Field[*Schema] { return Field[*Schema]{name, s} }
 
-// Object is one that has all the properties, and may have others.
+// Object returns the schema of an object with all the properties, and possibly others.
 func Object(properties ...Field[*Schema]) *Schema {
 	s := &Schema{Type: "object", Properties: properties}
 	for _, p := range properties {
@@ -108,7 +108,7 @@ func Object(properties ...Field[*Schema]) *Schema {
 	return s
 }
 
-// With adds properties that may be left out.
+// With adds optional properties.
 func (s *Schema) With(properties ...Field[*Schema]) *Schema {
 	s.Properties = append(s.Properties, properties...)
 	return s
@@ -120,10 +120,10 @@ func (s *Schema) Closed() *Schema {
 	return s
 }
 
-// halfOver is what a float32 holds at most, and half a step: numbers up to it are rounded down.
+// halfOver is the largest float32 plus half a step. Numbers up to it round down.
 const halfOver = 0x1.ffffffp127
 
-// Element is one element of a tensor that a model takes, as JSON writes it.
+// Element describes one element of an input tensor in JSON.
 func Element(d tensor.DType) *Schema {
 	integer := func(format string, least, most any) *Schema {
 		return &Schema{Type: "integer", Format: format, Minimum: least, Maximum: most}
@@ -157,8 +157,8 @@ func Element(d tensor.DType) *Schema {
 	return &Schema{Type: "number"}
 }
 
-// Given is one element of a tensor that a model gives. Floats have no bounds: the shortest
-// number that is read as the largest float32 is more than that.
+// Given describes one element of an output tensor in JSON. Floats have no bounds, since the shortest
+// decimal for the largest float32 exceeds it.
 func Given(d tensor.DType) *Schema {
 	s := Element(d)
 	if s.Type == "number" {
@@ -170,10 +170,10 @@ func Given(d tensor.DType) *Schema {
 // InJSON reports whether requests can carry a type in JSON.
 func InJSON(d tensor.DType) bool { return d != tensor.Float16 && d != tensor.BFloat16 }
 
-// Nested is lists nested by shape, -1 for a size that is free.
+// Nested returns the schema of lists nested by shape. A size of -1 is free.
 func Nested(items *Schema, shape []int64) *Schema { return nest(items, shape, 0) }
 
-// Full is like nested, without empty lists around others: they would have fewer dimensions.
+// Full is like Nested, but excludes empty lists around others, which would have fewer dimensions.
 func Full(items *Schema, shape []int64) *Schema { return nest(items, shape, 1) }
 
 func nest(items *Schema, shape []int64, least int64) *Schema {
@@ -190,14 +190,14 @@ func nest(items *Schema, shape []int64, least int64) *Schema {
 	return items
 }
 
-// InBase64 is how the protocol writes bytes.
+// InBase64 returns the schema of bytes as the protocol writes them.
 func InBase64() *Schema {
 	t := Text()
 	t.ContentEncoding = "base64"
 	return Object(Property("b64", t)).Closed()
 }
 
-// AnyOf is what meets one of several schemas, or nothing where there is none.
+// AnyOf returns a schema that accepts what any of the schemas does. Without schemas, nothing satisfies it.
 func AnyOf(ways []*Schema) *Schema {
 	switch len(ways) {
 	case 0:

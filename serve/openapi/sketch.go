@@ -1,6 +1,6 @@
 package openapi
 
-// Schemas in the short form in which people read them.
+// Short forms of schemas for people.
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 // fewest is how many values of an enumeration are shown.
 const fewest = 6
 
-// sketch writes a schema as a type: {name: string, data: float[4][]}. Objects that it refers to
-// follow it, once each.
+// sketch writes a schema as a type: {name: string, data: float[4][]}. The objects that it refers to
+// follow, once each.
 func (b *Builder) sketch(s *Schema) string {
 	p := sketcher{b: b}
 	if s.Ref != "" {
@@ -31,7 +31,7 @@ type sketcher struct {
 	named []string // references to what follows
 }
 
-// sketch writes a schema; indent begins its lines after the first.
+// sketch writes a schema. indent starts each line after the first.
 func (p *sketcher) sketch(s *Schema, indent string) string {
 	switch {
 	case s.no:
@@ -147,7 +147,7 @@ func (p *sketcher) sketchObject(s *Schema, indent string) string {
 	return "{\n" + indent + "  " + strings.Join(lines, "\n"+indent+"  ") + "\n" + indent + "}"
 }
 
-// shortName is a component's name without the model's.
+// shortName returns a component's name without the model's.
 func shortName(ref string) string {
 	return ref[strings.LastIndexAny(ref, "/.")+1:]
 }

@@ -32,13 +32,13 @@ type PredictionService struct {
 	maxBody int64
 }
 
-// NewPredictionService answers with models. Values that stand for more of them may make a request
-// longer by maxBody bytes.
+// NewPredictionService returns a service for models. Repeated values that a request abbreviates may
+// lengthen it by maxBody bytes.
 func NewPredictionService(models Models, maxBody int64) *PredictionService {
 	return &PredictionService{models: models, maxBody: maxBody}
 }
 
-// find returns the model that a request is for.
+// find returns the model that a request names.
 func find(models Models, spec *pb.ModelSpec) (*served.Model, error) {
 	if spec == nil {
 		return nil, served.BadInput("model_spec is missing")
@@ -56,7 +56,7 @@ func find(models Models, spec *pb.ModelSpec) (*served.Model, error) {
 	return models.Get(spec.GetName(), "")
 }
 
-// specOf says which model answers.
+// specOf returns which model answers.
 func specOf(m *served.Model, signature string) *pb.ModelSpec {
 	spec := &pb.ModelSpec{Name: m.Name, SignatureName: signature}
 	if n, err := strconv.ParseInt(m.Version, 10, 64); err == nil {
@@ -65,7 +65,7 @@ func specOf(m *served.Model, signature string) *pb.ModelSpec {
 	return spec
 }
 
-// message is a request of any method that infers.
+// message is a request to any inference method.
 type message interface {
 	proto.Message
 	GetModelSpec() *pb.ModelSpec
@@ -132,7 +132,7 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 	return response, nil
 }
 
-// tensors makes columns of tensors. Values that stand for more of them may take room bytes.
+// tensors converts tensors to columns. Abbreviated values may take room bytes.
 func (q *request) tensors(r *served.Request, inputs map[string]*pb.TensorProto, room int64) error {
 	q.columns = make(predict.Tensors, len(inputs))
 	in := &reader{elements: q.m.MaxElements, room: room, memory: r}
@@ -183,7 +183,7 @@ func filter(m *served.Model, chosen []string) ([]string, error) {
 	return all, nil
 }
 
-// Classify answers every label with its score, in the model's order, for each example.
+// Classify returns every label with its score, in the model's order, for each example.
 //
 //forgo:writer TensorFlow gRPC classes
 func (s *PredictionService) Classify(ctx context.Context, req *pb.ClassificationRequest) (*pb.ClassificationResponse, error) {
@@ -217,7 +217,7 @@ func (s *PredictionService) Classify(ctx context.Context, req *pb.Classification
 	return response, nil
 }
 
-// Regress answers one number for each example.
+// Regress returns one number for each example.
 func (s *PredictionService) Regress(ctx context.Context, req *pb.RegressionRequest) (*pb.RegressionResponse, error) {
 	response := &pb.RegressionResponse{Result: &pb.RegressionResult{}}
 	err := s.infer(ctx, req, "regress", func(q *request, r *served.Request, by *pb.ModelSpec) error {
@@ -248,15 +248,15 @@ func (s *PredictionService) Regress(ctx context.Context, req *pb.RegressionReque
 	return response, nil
 }
 
-// MultiInference is refused: each task is a request of its own.
+// MultiInference refuses every request: each task is a request of its own.
 func (s *PredictionService) MultiInference(context.Context, *pb.MultiInferenceRequest) (*pb.MultiInferenceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "MultiInference is not supported; call Classify or Regress for each task")
 }
 
-// SignatureDef is the only metadata that there is.
+// SignatureDef is the only kind of metadata.
 const SignatureDef = "signature_def"
 
-// GetModelMetadata describes a model's inputs and outputs.
+// GetModelMetadata returns a model's inputs and outputs.
 func (s *PredictionService) GetModelMetadata(_ context.Context, req *pb.GetModelMetadataRequest) (*pb.GetModelMetadataResponse, error) {
 	fields := req.GetMetadataField()
 	if len(fields) == 0 {
@@ -293,16 +293,16 @@ func (s *PredictionService) GetModelMetadata(_ context.Context, req *pb.GetModel
 	return &pb.GetModelMetadataResponse{ModelSpec: specOf(m, ""), Metadata: map[string]*anypb.Any{SignatureDef: packed}}, nil
 }
 
-// ModelService tells what a model's versions are doing.
+// ModelService reports the states of models' versions.
 type ModelService struct {
 	pb.UnimplementedModelServiceServer
 	models Models
 }
 
-// NewModelService answers of models.
+// NewModelService returns a service for models.
 func NewModelService(models Models) *ModelService { return &ModelService{models: models} }
 
-// GetModelStatus lists the version that is asked for, or all that are known, the highest first.
+// GetModelStatus returns the requested version, or all known versions, highest first.
 func (s *ModelService) GetModelStatus(_ context.Context, req *pb.GetModelStatusRequest) (*pb.GetModelStatusResponse, error) {
 	spec, which := req.GetModelSpec(), ""
 	m, err := find(s.models, spec)
@@ -336,7 +336,7 @@ func (s *ModelService) GetModelStatus(_ context.Context, req *pb.GetModelStatusR
 	return answer, nil
 }
 
-// HandleReloadConfigRequest is refused: models are loaded from where the server was told to look.
+// HandleReloadConfigRequest refuses every request: the server's own settings say where models are.
 func (s *ModelService) HandleReloadConfigRequest(context.Context, *pb.ReloadConfigRequest) (*pb.ReloadConfigResponse, error) {
 	return nil, status.Error(codes.Unimplemented,
 		"HandleReloadConfigRequest is not supported; call RepositoryModelLoad of inference.GRPCInferenceService on the admin port")

@@ -1,7 +1,7 @@
 package tfserving
 
-// The protocol's part of verify --url. It shares no code with the server's side, so that a fault of one
-// shows in the other.
+// The protocol's part of verify --url. It shares no code with the server, so that a fault in one shows in
+// the other.
 
 import (
 	"context"
@@ -21,8 +21,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Replay and ReplayGRPC send golden cases to a server over REST, by row and by column, and over gRPC, by
-// value and as content. Both send examples to forgo's server.
+// Replay and ReplayGRPC send golden cases to a server: over REST by row and by column, and over gRPC by
+// value and as content. Both also send examples to forgo's server.
 var (
 	Replay     = replay.Protocol{Name: "tensorflow", Forms: restForms}
 	ReplayGRPC = replay.Protocol{Name: "tensorflow-grpc", GRPC: true, Forms: grpcForms}

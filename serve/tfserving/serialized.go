@@ -1,6 +1,6 @@
 package tfserving
 
-// Examples for signatures that parse them themselves: they get each as the bytes of a tf.Example.
+// Examples for signatures that parse them: each becomes the bytes of a tf.Example.
 
 import (
 	"errors"
@@ -14,8 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// serialized makes a tf.Example of each of a list, with the context's features where it has none of
-// that name.
+// serialized makes a tf.Example of each element of list. A feature that it lacks comes from context.
 //
 //forgo:writer tf.Example
 func serialized(r *served.Request, list []*pb.Example, context *pb.Example) (tensor.Tensor, error) {
@@ -45,8 +44,8 @@ func serialized(r *served.Request, list []*pb.Example, context *pb.Example) (ten
 	return tensor.Tensor{Shape: []int64{int64(len(texts))}, Data: texts}, nil
 }
 
-// parseSerialized reads the body of a classify or regress request to such a signature. The features
-// are those that the examples name: only the graph knows which it takes.
+// parseSerialized reads the body of a classify or regress request to such a signature. Examples may name
+// any features, since only the graph knows which it takes.
 //
 //forgo:reader TensorFlow REST serialized examples
 func parseSerialized(m *served.Request, input, verb string, body []byte) (*request, error) {
@@ -94,7 +93,7 @@ func parseSerialized(m *served.Request, input, verb string, body []byte) (*reque
 	return q, err
 }
 
-// exampleOf reads an object that names features: values, or lists of them.
+// exampleOf reads an object of features: values, or lists of them.
 func exampleOf(r *payload.Reader) (*pb.Example, error) {
 	if r.Peek() != '{' {
 		return nil, errors.New("it is not an object of features")
@@ -111,8 +110,8 @@ func exampleOf(r *payload.Reader) (*pb.Example, error) {
 	return &pb.Example{Features: &pb.Features{Feature: features}}, err
 }
 
-// featureOf reads a feature's value, or a list of its values, all of one kind: a number with a point or an
-// exponent is a float and any other an int64, as in TensorFlow Serving; a string, or {"b64": …}, is bytes.
+// featureOf reads a feature's value, or a list of values of the same kind. As in TensorFlow Serving, a
+// number with a point or an exponent is a float, and any other an int64. A string or {"b64": …} is bytes.
 func featureOf(r *payload.Reader) (*pb.Feature, error) {
 	first := r.Peek()
 	if first == '[' {

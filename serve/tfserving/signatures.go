@@ -1,6 +1,6 @@
 package tfserving
 
-// Which of a model's signatures a request is for.
+// The choice of the signature that a request is for.
 
 import (
 	"cmp"
@@ -16,8 +16,8 @@ import (
 
 var errNoSignature = errors.New("no such signature")
 
-// Signatures are a model's, by the names that they are listed by: its own as serving_default too,
-// unless another is called so.
+// Signatures returns a model's signatures by name. Its own is also serving_default, unless another has
+// that name.
 func Signatures(m *served.Model) map[string]*served.Model {
 	all := map[string]*served.Model{Signature: m}
 	for _, s := range m.Signed() {
@@ -29,17 +29,17 @@ func Signatures(m *served.Model) map[string]*served.Model {
 	return all
 }
 
-// own is the name that a signature has in its SavedModel; "" where no signature calls the graph.
+// own returns the signature's name in its SavedModel, or "" if the graph has no signatures.
 func own(m *served.Model) string { return m.Manifest().Graph.Signature }
 
-// method is what a signature is for.
+// method returns the purpose of a signature.
 func method(m *served.Model) string { return cmp.Or(m.Manifest().Graph.Method, bundle.Predict) }
 
-// MethodOf is TensorFlow's name for what a signature is for.
+// MethodOf returns TensorFlow's name for a signature's method.
 func MethodOf(m *served.Model) string { return Method(method(m)) }
 
-// choose returns the signature that a request names; "" is the model's own, and the verb's method the
-// one that is for it.
+// choose returns the signature that a request names. "" is the model's own, and the verb's method names
+// the one for that verb.
 func choose(m *served.Model, name, verb string) (*served.Model, error) {
 	all := Signatures(m)
 	if s, ok := all[name]; ok {
@@ -63,7 +63,7 @@ func choose(m *served.Model, name, verb string) (*served.Model, error) {
 	return nil, fmt.Errorf("%s: %w, only %q", tensor.Quote(name), errNoSignature, names)
 }
 
-// Answers fails where a signature is not for a verb. Every one is for predict.
+// Answers returns an error if a signature does not support a verb. All support predict.
 func Answers(m *served.Model, verb string) error {
 	manifest := m.Manifest()
 	switch {
@@ -91,7 +91,7 @@ func instead(m *served.Model, verb string) string {
 	return fmt.Sprintf("name a signature for %s: %s", verb, tensor.Cut(fmt.Appendf(nil, "%q", names)))
 }
 
-// Examples is the input that takes tf.Examples, as bytes, of a signature that is for classify or regress.
+// Examples returns the input that takes tf.Examples as bytes, for a signature of classify or regress.
 func Examples(m *served.Model) (name string, ok bool) {
 	inputs := m.Manifest().Inputs
 	if m.Manifest().Graph.Method == "" || method(m) == bundle.Predict || len(inputs) != 1 || inputs[0].DType != tensor.String || len(inputs[0].Shape) != 1 {

@@ -1,10 +1,10 @@
 // Package tfserving speaks TensorFlow Serving's REST API, version 1
-// (https://www.tensorflow.org/tfx/serving/api_rest), and its gRPC services: status, metadata,
-// predict, classify and regress.
+// (https://www.tensorflow.org/tfx/serving/api_rest), and its gRPC services: status, metadata, predict,
+// classify and regress.
 //
-// A model's own signature goes by serving_default and, where its SavedModel calls it otherwise, by that
-// name too; others that its bundle holds go by their names. A classifier's gives its probabilities alone,
-// so that predictions are bare rows of them; another model's gives all its outputs.
+// The name of a model's own signature is serving_default and, if different, its name in the SavedModel.
+// Other signatures of the bundle keep their names. A classifier's signature has only its probabilities as
+// output, so that predictions are bare rows of them. Another model's has all its outputs.
 package tfserving
 
 import (
@@ -23,27 +23,26 @@ import (
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
-// Models finds models, as [repository.Repository] does. Get and Labelled fail with
-// served.ErrNotFound or served.ErrNotReady; what they return is to be released.
+// Models finds models, like [repository.Repository]. The caller releases what Get and Labelled return.
+// Their errors are served.ErrNotFound or served.ErrNotReady.
 type Models interface {
 	Get(name, version string) (*served.Model, error)
 	Labelled(name, label string) (*served.Model, error)
 	Status() []repository.Status
 }
 
-// Picture is the string input that a picture model takes encoded pictures by.
+// Picture is the string input that takes a model's encoded pictures.
 const Picture = bundle.PictureName
 
-// Signature is a model's own, by the name that clients mean where they name none.
+// Signature is the default name of a model's own signature.
 const Signature = "serving_default"
 
-// Method is the name that clients give the signature of a verb other than predict by, since
-// TensorFlow's models have one for each.
+// Method returns TensorFlow's name for the method of a signature, given the verb.
 func Method(verb string) string { return "tensorflow/serving/" + verb }
 
 type handler struct{ models Models }
 
-// Handler serves what lies below /v1.
+// Handler serves the paths below /v1.
 func Handler(models Models) http.Handler {
 	h := handler{models}
 	r := chi.NewRouter()
@@ -54,12 +53,12 @@ func Handler(models Models) http.Handler {
 	return r
 }
 
-// list names the models, as KServe's version 1 of the protocol does.
+// list returns the names of the models, like version 1 of KServe's protocol.
 func (h handler) list(w http.ResponseWriter, _ *http.Request) {
 	reply.JSON(w, http.StatusOK, map[string][]string{"models": repository.Names(h.models.Status())})
 }
 
-// notAllowed refuses a method: PATH is read, PATH:VERB is posted to.
+// notAllowed refuses a method: PATH needs GET, and PATH:VERB needs POST.
 func notAllowed(w http.ResponseWriter, req *http.Request) {
 	path := req.URL.Path
 	if strings.Contains(path, ":") {
@@ -69,7 +68,7 @@ func notAllowed(w http.ResponseWriter, req *http.Request) {
 	reply.NotAllowed(w, fmt.Errorf("%s takes GET, and POST as %s:predict, :classify or :regress", path, path), http.MethodGet, http.MethodHead)
 }
 
-// find reads NAME, NAME/versions/N or NAME/labels/L.
+// find parses NAME, NAME/versions/N or NAME/labels/L, and returns the model.
 func (h handler) find(path string) (*served.Model, error) {
 	parts := strings.Split(path, "/")
 	switch {

@@ -1,5 +1,5 @@
-// Package ui has the pages that people see: the models at /, and the form that asks for a key where
-// the server has keys, since a browser cannot send the header by itself.
+// Package ui holds the pages for people: the models at /, and a form that asks for a key, since a browser
+// cannot send the header by itself.
 package ui
 
 import (
@@ -30,22 +30,22 @@ var (
 	keyTemplate  = template.Must(template.New("key").Parse(keySource))
 )
 
-// Models knows the models, as [repository.Repository] does.
+// Models lists the models, like [repository.Repository].
 type Models interface {
-	// Status returns every version that is known, by name and version.
+	// Status returns every known version, by name and version.
 	Status() []repository.Status
-	// Ready reports whether requests to the server as a whole are welcome.
+	// Ready reports whether the server as a whole takes requests.
 	Ready() bool
 }
 
-// model is one on the page.
+// model is a model on the page.
 type model struct {
 	Name, Task string
 	Anchor     string // in /docs; "" where no version is described there
 	Versions   []repository.Status
 }
 
-// Home answers with the page at /: the models with their versions, and where to go from there.
+// Home answers with the page at /: the models with their versions, and links.
 func Home(models Models) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		var list []model
@@ -65,14 +65,14 @@ func Home(models Models) http.HandlerFunc {
 	}
 }
 
-// Wants says whether a request without a key is one of a browser for a page.
+// Wants reports whether a request without a key comes from a browser for a page.
 func Wants(req *http.Request) bool {
 	return req.Method == http.MethodGet && (req.URL.Path == "/" || req.URL.Path == "/docs") &&
 		strings.Contains(req.Header.Get("Accept"), "text/html")
 }
 
-// AskForKey answers 401 with a page that takes a key and gets the page that was asked for with it. The
-// key stays in the browser's tab: it is no cookie.
+// AskForKey answers 401 with a page that takes a key and then loads the requested page with it. The key
+// stays in the browser's tab and is not a cookie.
 func AskForKey(w http.ResponseWriter) {
 	write(w, http.StatusUnauthorized, keyTemplate, map[string]any{"Script": template.JS(keyScript)}, keyScript, openapi.Script())
 }
