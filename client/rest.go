@@ -30,7 +30,7 @@ type rest struct {
 	own  *http.Transport // nil where the caller gave the client
 }
 
-// conns is how many connections are kept for later calls.
+// conns is the number of connections that are kept for later calls.
 const conns = 256
 
 func newREST(u *url.URL, o Options) *rest {
@@ -52,7 +52,7 @@ func (r *rest) close() error {
 	return nil
 }
 
-// call sends a request and returns what is answered with 2xx.
+// call sends a request and returns the body of a 2xx answer.
 func (r *rest) call(ctx context.Context, method, path string, header http.Header, body []byte) (http.Header, []byte, error) {
 	place := r.base + path
 	call := method + " " + place
@@ -64,7 +64,8 @@ func (r *rest) call(ctx context.Context, method, path string, header http.Header
 		maps.Copy(req.Header, h)
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		// gRPC's header, which forgo's server takes here too: it need not begin what is not waited for.
+		// gRPC's header, which forgo's server accepts here too. It lets the server skip work that nobody
+		// waits for.
 		if left := time.Until(deadline).Milliseconds(); left < 1e8 { // as much as the header holds
 			req.Header.Set("Grpc-Timeout", strconv.FormatInt(max(0, left), 10)+"m")
 		}
@@ -181,7 +182,7 @@ func (r *rest) infer(ctx context.Context, m model, inputs tensor.Map) (answer, e
 	return a, nil
 }
 
-// request writes an inference request: its JSON, and what follows that as binary data.
+// request writes an inference request: its JSON and the binary data that follows.
 func (r *rest) request(inputs tensor.Map) (head []byte, tail [][]byte, err error) {
 	head = append(head, `{"inputs":[`...)
 	for i, name := range slices.Sorted(maps.Keys(inputs)) {
@@ -219,7 +220,7 @@ func (r *rest) request(inputs tensor.Map) (head []byte, tail [][]byte, err error
 	return append(head, '}'), tail, nil
 }
 
-// asText returns strings as base64 where one of them is no UTF-8.
+// asText returns strings as base64 if one of them is not UTF-8.
 func asText(t tensor.Tensor) tensor.Tensor {
 	texts, err := tensor.Values[string](t)
 	if err != nil || !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) }) {
@@ -232,7 +233,7 @@ func asText(t tensor.Tensor) tensor.Tensor {
 	return tensor.Tensor{Shape: t.Shape, Data: coded}
 }
 
-// readAnswer reads an answer of which length, where it is given, is JSON.
+// readAnswer reads an answer. length, unless it is "", is the length of its JSON.
 func readAnswer(length string, body []byte) (answer, error) {
 	data := []byte(nil)
 	if length != "" {
@@ -275,7 +276,7 @@ func readAnswer(length string, body []byte) (answer, error) {
 	return a, err
 }
 
-// output is one element of outputs as it stands in the JSON.
+// output is one element of outputs in the JSON.
 type output struct {
 	name, datatype string
 	shape          []int64
@@ -322,7 +323,7 @@ func readOutput(p *payload.Reader) (o output, err error) {
 	return o, err
 }
 
-// tensor takes the output's part of the binary data, and returns the rest of it.
+// tensor reads the output's part of the binary data, and returns the rest.
 func (o output) tensor(data []byte) (tensor.Tensor, []byte, error) {
 	if o.data != nil {
 		d, err := wire.DType(o.datatype)

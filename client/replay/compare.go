@@ -119,7 +119,7 @@ func compareClasses(m *bundle.Manifest, want bundle.Recorded, got Row) (worst fl
 			return math.Inf(1), false, fmt.Errorf("label %q is not the bundle's, or comes twice", c.Label)
 		}
 		delete(scores, c.Label)
-		// As tensors are compared, of which these are elements.
+		// Compare them as tensor elements are compared.
 		d, e := tensor.Difference(finite(tensor.Tensor{Data: []float32{c.Score}}), finite(tensor.Tensor{Data: []float32{score}}))
 		if e == nil && d > m.Tolerance.Model {
 			e = fmt.Errorf("the score of label %q differs by %.3g, tolerance %.0e", c.Label, d, m.Tolerance.Model)
@@ -156,8 +156,8 @@ func finite(t tensor.Tensor) tensor.Tensor {
 	return tensor.Tensor{Shape: t.Shape, Data: numbers}
 }
 
-// difference is [tensor.Difference]. Floats of different widths are compared by value: a server
-// may compute, or write, in another one.
+// difference is like [tensor.Difference], but compares floats of different widths by value, since a server
+// may compute or write in another width.
 func difference(got, want tensor.Tensor) (float64, error) {
 	if got.DType() != want.DType() && float(got) && float(want) {
 		a, err := got.Floats()

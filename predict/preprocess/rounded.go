@@ -7,8 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Pillow's arithmetic: whole numbers, rounded to bytes after each axis. Two sums of 32 bits are kept in one word: a product of
-// two of them with one weight is one multiplication, exact modulo 2^64 for negative weights too.
+// Pillow's arithmetic: integers, rounded to bytes after each axis. One word holds two sums of 32 bits, so
+// that one multiplication multiplies two bytes by the same weight, exactly modulo 2^64 even for negative
+// weights.
 
 const (
 	lanes    = 0x000000ff_000000ff
@@ -16,7 +17,7 @@ const (
 	bothHalf = rounding<<32 | rounding
 )
 
-// split takes two sums apart, and rounds each down to a byte.
+// split separates two sums, and rounds each down to a byte.
 func split(sums uint64) (low, high byte) {
 	l := int32(uint32(sums))
 	h := int32(uint32((sums - uint64(int64(l))) >> 32))
@@ -25,7 +26,7 @@ func split(sums uint64) (low, high byte) {
 
 func byteOf(sum int32) byte { return byte(min(max(sum>>weightBits, 0), 255)) }
 
-// rounded resizes as Pillow does, columns first unless rows first leaves less to do.
+// rounded returns a filter that resizes as Pillow does: columns first, unless rows first is less work.
 func rounded(support float64, kernel func(float64) float64) filter {
 	var last atomic.Pointer[bothTaps]
 	return filter{support: support, rounds: true, run: func(ctx context.Context, p picture, o output, rows, columns axis) error {
@@ -39,7 +40,7 @@ func rounded(support float64, kernel func(float64) float64) filter {
 		down, along := both.down, both.along
 		width := columns.wanted() * p.channels
 		a := newAcross(&along, p.channels)
-		// Pillow 13 begins with the rows where that leaves it less to do. Earlier ones never do.
+		// Pillow 13 starts with the rows if that is less work. Earlier versions never do.
 		if lost := rows.have - rows.total; lost > 0 && lost > 2*(columns.have-columns.total) {
 			n := min(together, rows.wanted())
 			s := newScratch(n*(p.stride+width) + a.memory())
@@ -79,25 +80,25 @@ func rounded(support float64, kernel func(float64) float64) filter {
 	}}
 }
 
-// bothTaps are those of a picture's axes. They are kept for the next picture, which often has the same size.
+// bothTaps are the taps of both axes. They are kept for the next picture, which often has the same size.
 type bothTaps struct {
 	rows, columns axis
 	down, along   taps[int32]
 }
 
-// keptTaps bounds how many taps a filter keeps.
+// keptTaps bounds the taps that a filter keeps.
 const keptTaps = 1 << 15
 
-// scratch is memory between the picture and the output. It is used again: a server would otherwise leave it for the
-// collector with each picture.
+// scratch is memory between the picture and the output. It is reused, since a server would otherwise leave
+// it to the collector with each picture.
 type scratch struct{ all, left []byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// keptScratch bounds what is kept for the next picture.
+// keptScratch bounds the memory that is kept for the next picture.
 const keptScratch = 2 << 20
 
-// newScratch has n bytes to take, which hold whatever they held before.
+// newScratch returns n bytes, which may hold old values.
 func newScratch(n int) *scratch {
 	s := scratches.Get().(*scratch)
 	if len(s.all) < n {
@@ -113,7 +114,7 @@ func (s *scratch) take(n int) []byte {
 	return taken
 }
 
-// end gives everything back that was taken.
+// end returns all memory.
 func (s *scratch) end() {
 	if len(s.all) > keptScratch {
 		s.all = nil
@@ -133,7 +134,7 @@ func toFloats(to []float32, from []byte) {
 	}
 }
 
-// sumRows makes one wanted row of a picture's, whose first one is numbered base.
+// sumRows computes one wanted row. base is the number of the first row in pix.
 func sumRows(to, pix []byte, stride, base int, down *taps[int32], i int) {
 	places, weights := down.of(i)
 	if len(places) == 0 {
@@ -148,7 +149,7 @@ func sumRows(to, pix []byte, stride, base int, down *taps[int32], i int) {
 	plainDown(to, rows, stride, weights)
 }
 
-// plainDown sums rows up from the first one that counts.
+// plainDown sums rows, from the first one that counts.
 func plainDown(to, rows []byte, stride int, weights []int32) {
 	x := 0
 	for ; x+8 <= len(to); x += 8 {
@@ -178,10 +179,10 @@ func plainDown(to, rows []byte, stride int, weights []int32) {
 	}
 }
 
-// together is how many rows are summed along at once with vectors.
+// together is the number of rows that vectors sum at once.
 const together = 8
 
-// across sums along rows, some rows at a time.
+// across sums along rows, several rows at a time.
 type across struct {
 	taps     *taps[int32]
 	channels int
@@ -200,10 +201,10 @@ func newAcross(t *taps[int32], channels int) *across {
 	return a
 }
 
-// memory is the most that begin takes.
+// memory returns the most memory that begin takes.
 func (a *across) memory() int { return together * (a.taken + a.width) }
 
-// begin takes what so many rows need.
+// begin takes the memory for the given number of rows.
 func (a *across) begin(rows int, s *scratch) {
 	if hasVectors && min(rows, a.taken, a.width) >= together {
 		a.columns, a.made = s.take(together*a.taken), s.take(together*a.width)
@@ -212,8 +213,8 @@ func (a *across) begin(rows int, s *scratch) {
 	}
 }
 
-// rows makes n rows, as many as it began with, of rows that are stride bytes apart. The last ones are made again where
-// there are not as many as are summed at once.
+// rows computes n rows, as many as begin was called for, from rows that are stride bytes apart. If fewer
+// are left than are summed at once, it computes the last ones again.
 func (a *across) rows(ctx context.Context, to, from []byte, stride, n int) error {
 	step := 2
 	if a.columns != nil {

@@ -2,14 +2,14 @@ package preprocess
 
 import "math"
 
-// taps say what each wanted pixel of an axis is made of: sums of weighted pixels.
+// taps say which pixels make up each wanted pixel of an axis, as weighted sums.
 type taps[W int32 | float32] struct {
 	ends    []int32 // of each pixel's taps, one behind the other
 	places  []int32 // of the picture
 	weights []W
 }
 
-// of gives the taps of one wanted pixel.
+// of returns the taps of one wanted pixel.
 func (t *taps[W]) of(i int) (places []int32, weights []W) {
 	from := int32(0)
 	if i > 0 {
@@ -26,7 +26,7 @@ func (t *taps[W]) add(place int, weight W) {
 
 func (t *taps[W]) end() { t.ends = append(t.ends, int32(len(t.weights))) }
 
-// span is the part of the picture that any tap takes.
+// span returns the part of the picture that the taps use.
 func (t *taps[W]) span() (from, to int) {
 	from = math.MaxInt
 	for _, p := range t.places {
@@ -40,15 +40,17 @@ func room[W int32 | float32](a axis, most float64) taps[W] {
 	return taps[W]{ends: make([]int32, 0, n), places: make([]int32, 0, n*int(most)), weights: make([]W, 0, n*int(most))}
 }
 
-// reach is the most taps that one pixel has, of a filter with a support that widens where the picture shrinks.
+// reach returns the largest number of taps of a pixel, for a filter whose support widens when the picture
+// shrinks.
 func (a axis) reach(support float64) float64 {
 	return math.Ceil(2*support*max(float64(a.have)/float64(max(a.total, 1)), 1)) + 2
 }
 
-// Pillow's filters, in double precision; the names are Pillow's. Products are converted before they are added to
-// something, here and below: the language allows fused operations otherwise, which round once where the graph rounds twice.
+// Pillow's filters, in double precision and under Pillow's names. Here and below, products are converted
+// before they are added. Otherwise the language allows fused operations, which round once where the graph
+// rounds twice.
 
-// weightBits of one of Pillow's weights are behind the point.
+// weightBits is the number of fraction bits of Pillow's weights.
 const weightBits = 22
 
 func pillowTaps(a axis, support float64, kernel func(float64) float64) taps[int32] {
@@ -132,10 +134,10 @@ func pillowLanczos(x float64) float64 {
 
 // Filters in single precision.
 
-// scale is how many pixels one that is wanted stands for.
+// scale returns how many pixels a wanted pixel stands for.
 func (a axis) scale() float32 { return float32(a.have) / float32(a.total) }
 
-// spanTaps are TensorFlow's ScaleAndTranslate: the kernel is widened where the picture shrinks, if antialiased.
+// spanTaps is TensorFlow's ScaleAndTranslate: if antialiased, the kernel widens when the picture shrinks.
 func spanTaps(a axis, radius float32, antialias bool, kernel func(float32) float32) taps[float32] {
 	enlarged := float32(a.total) / float32(a.have)
 	scale := float32(1 / float64(enlarged))
@@ -181,7 +183,7 @@ func normalize(weights []float32) {
 
 func triangle(x float32) float32 { return 1 - x }
 
-// cubic is Keys's kernel with a = -0.5, in TensorFlow's order.
+// cubic is Keys's kernel with a = -0.5, evaluated in TensorFlow's order.
 func cubic(x float32) float32 {
 	if x >= 1 {
 		far := float32(-0.5*x) + 2.5
@@ -201,8 +203,8 @@ func lanczosOf(radius float64) func(float32) float32 {
 	}
 }
 
-// fourTaps are cubic, two on either side: TensorFlow's, which look weights up in steps of 1/1024 and leave out
-// what lies outside, or PyTorch's, which repeat the edge.
+// fourTaps are cubic, two on either side. TensorFlow's look weights up in steps of 1/1024 and omit what
+// lies outside; PyTorch's repeat the edge.
 func fourTaps(a axis, factor float64, table bool) taps[float32] {
 	c := float32(factor)
 	two, three := float32(factor+2), float32(factor+3)
@@ -236,7 +238,7 @@ func fourTaps(a axis, factor float64, table bool) taps[float32] {
 	return t
 }
 
-// areaTaps weigh each pixel by how much of it lies under the wanted one.
+// areaTaps weight each pixel by how much of it lies under the wanted one.
 func areaTaps(a axis) taps[float32] {
 	t := room[float32](a, a.reach(0.5))
 	scale := a.scale()
@@ -265,7 +267,7 @@ func areaTaps(a axis) taps[float32] {
 
 // Single pixels.
 
-// nearestPillow adds up steps in double precision, from half of one.
+// nearestPillow adds steps in double precision, starting from half a step.
 func nearestPillow(a axis) []int {
 	step := float64(a.have) / float64(a.total)
 	places := make([]int, 0, a.wanted())
@@ -281,7 +283,7 @@ func nearestPillow(a axis) []int {
 	return places
 }
 
-// nearestTF takes the pixel that the centre lies in, in single precision.
+// nearestTF takes the pixel that contains the centre, in single precision.
 func nearestTF(a axis) []int {
 	places := make([]int, 0, a.wanted())
 	for place := a.first; place < a.last; place++ {
@@ -290,7 +292,7 @@ func nearestTF(a axis) []int {
 	return places
 }
 
-// between is what a pixel lies between, and how far it is from the first.
+// between holds the two neighbours of a point, and its distance from the first.
 type between struct {
 	lower, upper int
 	share        float32

@@ -2,7 +2,7 @@ package preprocess
 
 import "golang.org/x/sys/cpu"
 
-// hasVectors says that the sums of bytes are made eight at a time.
+// hasVectors says that bytes are summed eight at a time.
 var hasVectors = cpu.X86.HasAVX2
 
 //go:noescape
@@ -17,8 +17,8 @@ func down8(to, from *byte, stride int, weights *int32, count, n, half int)
 //go:noescape
 func floats8(to *float32, from *byte, n int)
 
-// vectorDown is sumRows with vectors, from the first of the rows that count. The last vector overlaps the one before it
-// where the rows aren't made of whole ones.
+// vectorDown is sumRows with vectors, from the first row that counts. If a row is not a whole number of
+// vectors, the last vector overlaps the one before.
 func vectorDown(to, rows []byte, stride int, weights []int32) {
 	_ = rows[(len(weights)-1)*stride+len(to)-1] // what the loops below reach
 	n := len(to) &^ 7
@@ -38,8 +38,8 @@ func vectorFloats(to []float32, from []byte) {
 	}
 }
 
-// transposed puts n columns of eight rows side by side, column after column, or back into rows. The last block overlaps
-// the one before it where the columns aren't made of whole ones.
+// transposed puts n columns of eight rows side by side, column after column, or back into rows. If n is
+// not a whole number of blocks, the last block overlaps the one before.
 func transposed(to, from []byte, n, toStride, toStep, fromStride, fromStep int) {
 	_, _ = to[7*toStride+(n-8)*toStep+7], from[7*fromStride+(n-8)*fromStep+7]
 	transpose8(&to[0], &from[0], toStride, 8*toStep, fromStride, 8*fromStep, n/8)

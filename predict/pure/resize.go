@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// resizing is how a Resize finds elements.
+// resizing says how a Resize finds elements.
 type resizing struct {
 	mode, coordinates, nearest string
 	axes                       []int64 // nil for all
@@ -51,7 +51,7 @@ func resizeOf(n *node) (kernel, error) {
 	return r.apply, s.end()
 }
 
-// taps are what each element of an axis is made of.
+// taps say which input elements make up each element of an axis.
 type taps struct {
 	each    int // taps of an element
 	index   []int64
@@ -121,7 +121,7 @@ func (r *resizing) apply(in, out []*value) error {
 	return nil
 }
 
-// target is the sizes of the axes, or how many times as large they become.
+// target returns the sizes of the axes after resizing, or their scales.
 func (r *resizing) target(in []*value, axes int) (sizes []int64, scales []float32, err error) {
 	if in[3] != nil && in[3].count() > 0 {
 		if sizes, err = in[3].integers(); err == nil && len(sizes) != axes {
@@ -144,7 +144,7 @@ func (r *resizing) target(in []*value, axes int) (sizes []int64, scales []float3
 	return nil, scales, nil
 }
 
-// place says where an element of the resized axis lies in the axis.
+// place returns where an element of the resized axis lies on the original one.
 func (r *resizing) place(i, have, want int64, scale float32) float32 {
 	x := float32(i)
 	switch r.coordinates {
@@ -228,7 +228,7 @@ func (r *resizing) cubic(s float64) [4]float64 {
 	return [4]float64{far(s + 1), near(s), near(1 - s), far(2 - s)}
 }
 
-// along makes each element of an axis of its taps.
+// along computes each element of an axis from its taps.
 func (t *taps) along(out, in *value, axis int) error {
 	switch x := in.data.(type) {
 	case *[]float32:

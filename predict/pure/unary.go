@@ -4,7 +4,7 @@ package pure
 
 import "math"
 
-// loops has an operator's loops by type of element; nil where it has none.
+// loops holds an operator's loop for each element type, or nil if it has none.
 type loops struct {
 	f32 func(y, x []float32)
 	f64 func(y, x []float64)
@@ -57,12 +57,12 @@ func loopOf[T number](f func(T) T) func(y, x []T) {
 	}
 }
 
-// floatLoops are those of a function of floating-point numbers.
+// floatLoops returns the loops of a function on floats.
 func floatLoops(f32 func(float32) float32, f64 func(float64) float64) *loops {
 	return &loops{f32: loopOf(f32), f64: loopOf(f64)}
 }
 
-// narrow computes a function of float32 numbers in float64.
+// narrow returns a function that computes f on float32 numbers in float64.
 func narrow(f func(float64) float64) func(float32) float32 {
 	return func(x float32) float32 { return float32(f(float64(x))) }
 }
@@ -142,7 +142,7 @@ var (
 	sigmoid32, softplus32, softsign32 = narrow(sigmoid64), narrow(softplus64), narrow(softsign64)
 )
 
-// shaped makes an operator of a function with one or two settings.
+// shaped returns an operator for a function with one or two settings.
 func shaped(since, until int, read func(s *settings) func(float64) float64) operator {
 	return operator{since: since, until: until, inputs: [2]int{1, 1}, outputs: 1, inPlace: true, prepare: func(n *node) (kernel, error) {
 		s := n.settings()

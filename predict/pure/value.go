@@ -8,8 +8,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// value is a tensor during a run: an input, a constant, or what a node computed. Its buffer is
-// kept for the next run, so that a run allocates nothing once buffers are large enough.
+// value is a tensor during a run: an input, a constant, or a node's output. Later runs reuse its buffer,
+// so that a run allocates nothing once buffers are large enough.
 type value struct {
 	shape  []int64
 	data   any     // a *[]T, so that the slice can change without an allocation
@@ -17,13 +17,13 @@ type value struct {
 	memory *memory // what its buffer is taken from; nil where it only shares others' memory
 }
 
-// memory is what a run, or the folding of constants, may still take, and when it is given up.
+// memory is what a run, or the folding of constants, may still allocate, and when it is abandoned.
 type memory struct {
 	left int64
 	ctx  context.Context // nil where nothing ends it
 }
 
-// fits fails where n elements more, which no value holds, are too many.
+// fits returns an error if n more elements, which no value holds yet, are too many.
 func (m *memory) fits(n int64, size int) error {
 	if m != nil && (n > maxMemory || m.left < n*int64(size)) {
 		return errMemory
@@ -31,7 +31,7 @@ func (m *memory) fits(n int64, size int) error {
 	return nil
 }
 
-// ended returns why the run is given up.
+// ended returns why the run is abandoned, or nil.
 func (m *memory) ended() error {
 	if m.ctx == nil {
 		return nil
@@ -39,22 +39,21 @@ func (m *memory) ended() error {
 	return m.ctx.Err()
 }
 
-// errMemory says that a run would take more than a graph may.
+// errMemory means that a run needs more memory than a graph may have.
 var errMemory = fmt.Errorf("the graph needs more than %d MB for what it computes", maxMemory>>20)
 
-// maxMemory bounds the buffers of one run, in bytes: a shape in a file, or among the inputs, is
-// anybody's word.
+// maxMemory bounds the buffers of one run, in bytes. A shape in a file or an input could claim any size.
 const maxMemory = 1 << 30
 
-// number is what arithmetic is done on.
+// number lists the types for arithmetic.
 type number interface {
 	int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64
 }
 
-// float is what activations are computed of.
+// float lists the types for activations.
 type float interface{ float32 | float64 }
 
-// of returns the elements of v, or false where they are of another type.
+// of returns the elements of v, or false if they have another type.
 func of[T tensor.Element](v *value) ([]T, bool) {
 	p, ok := v.data.(*[]T)
 	if !ok {
@@ -63,7 +62,7 @@ func of[T tensor.Element](v *value) ([]T, bool) {
 	return *p, true
 }
 
-// place gives v a shape, and room for its elements, whose values are left over from before.
+// place gives v a shape, and memory for its elements, which may hold old values.
 func place[T tensor.Element](v *value, shape ...int64) ([]T, error) {
 	n, err := tensor.Count(shape)
 	if err != nil {
@@ -87,13 +86,13 @@ func place[T tensor.Element](v *value, shape ...int64) ([]T, error) {
 	return *p, nil
 }
 
-// constant makes a value of a tensor, whose data it shares.
+// constant returns a value that shares a tensor's data.
 func constant(t tensor.Tensor) (*value, error) {
 	v := &value{}
 	return v, v.set(t)
 }
 
-// set makes v the tensor t, whose data it shares.
+// set makes v share the data of t.
 func (v *value) set(t tensor.Tensor) error {
 	v.shape = append(v.shape[:0], t.Shape...)
 	switch d := t.Data.(type) {
@@ -147,7 +146,7 @@ func share[T tensor.Element](v *value, data []T) {
 	v.data = &data
 }
 
-// forget lets go of the memory that v shares or owns.
+// forget releases the memory that v shares or owns.
 func (v *value) forget() {
 	switch p := v.data.(type) {
 	case *[]bool:
@@ -239,7 +238,7 @@ const (
 	kinds = iota
 )
 
-// dtypeOf are the kinds' names.
+// dtypeOf maps kinds to element types.
 var dtypeOf = [kinds]tensor.DType{
 	kindBool:     tensor.Bool,
 	kindInt8:     tensor.Int8,
@@ -291,13 +290,13 @@ func (v *value) kind() kind {
 	return kindNone
 }
 
-// dtype names the element type.
+// dtype returns the element type.
 func (v *value) dtype() tensor.DType { return dtypeOf[v.kind()] }
 
-// count is the number of elements.
+// count returns the number of elements.
 func (v *value) count() int { return int(size(v.shape)) }
 
-// size multiplies the sizes of a shape that a tensor has.
+// size returns the product of the sizes of a tensor's shape.
 func size(shape []int64) int64 {
 	n := int64(1)
 	for _, d := range shape {
@@ -306,7 +305,7 @@ func size(shape []int64) int64 {
 	return n
 }
 
-// integers returns the elements of a value of int64 or int32, as shapes and axes are given.
+// integers returns the elements of an int64 or int32 value, such as a shape or axes.
 func (v *value) integers() ([]int64, error) {
 	if d, ok := of[int64](v); ok {
 		return d, nil
@@ -320,7 +319,7 @@ func (v *value) integers() ([]int64, error) {
 	return nil, fmt.Errorf("got %s, want int64 or int32", v.dtype())
 }
 
-// axis resolves an axis that may count from the end.
+// axis returns an axis that may count from the end.
 func axis(a int64, rank int) (int, error) {
 	if a < -int64(rank) || a >= int64(rank) {
 		return 0, fmt.Errorf("axis %d is outside of %d dimensions", a, rank)
@@ -331,12 +330,12 @@ func axis(a int64, rank int) (int, error) {
 	return int(a), nil
 }
 
-// unsupported is the error about a type that a kernel does not have.
+// unsupported returns the error for a type that a kernel lacks.
 func unsupported(v *value) error {
 	return fmt.Errorf("elements of type %s are not supported", v.dtype())
 }
 
-// copy makes v a copy of another value, in a shape of as many elements.
+// copy makes v a copy of another value, with a shape of the same number of elements.
 func (v *value) copy(from *value, shape []int64) error {
 	switch p := from.data.(type) {
 	case *[]bool:

@@ -1,16 +1,16 @@
 package pure
 
-// What Conv and the pooling operators share: where their windows lie.
+// The windows of Conv and the pooling operators.
 
 import (
 	"errors"
 	"fmt"
 )
 
-// maxWindow is how many dimensions a window may have.
+// maxWindow bounds the dimensions of a window.
 const maxWindow = 3
 
-// window is how a kernel moves over the dimensions behind batch and channel.
+// window says how a kernel moves over the dimensions after batch and channel.
 type window struct {
 	rank                   int
 	kernel, stride, dilate [maxWindow]int64
@@ -19,7 +19,7 @@ type window struct {
 	ceil                   bool
 }
 
-// readWindow reads the settings; kernel is nil where the weights say it.
+// readWindow reads the settings. kernel is nil if the weights determine it.
 func readWindow(s *settings, kernel []int64) (*window, error) {
 	w := &window{auto: s.text("auto_pad", "NOTSET")}
 	strides, dilations, pads := s.integers("strides"), s.integers("dilations"), s.integers("pads")
@@ -91,7 +91,7 @@ func (w *window) over(sizes []int64) (fit window, steps [maxWindow]int64, err er
 		}
 		steps[i] = room/w.stride[i] + 1
 		if w.ceil && room%w.stride[i] != 0 {
-			// A window that would start behind the picture is none.
+			// A window that starts beyond the picture does not count.
 			if steps[i]*w.stride[i] < n+fit.before[i] {
 				steps[i]++
 			}
@@ -100,8 +100,8 @@ func (w *window) over(sizes []int64) (fit window, steps [maxWindow]int64, err er
 	return fit, steps, nil
 }
 
-// positions calls visit with the offset in a plane of each element under the window at a place. However large the
-// window, what lies outside of the plane costs nothing.
+// positions calls visit with the offset in a plane of each element under the window at a place. What lies
+// outside the plane costs nothing, however large the window.
 func (w *window) positions(sizes []int64, at [maxWindow]int64, visit func(offset int64)) {
 	var start, first, last [maxWindow]int64
 	for i := range w.rank {

@@ -28,7 +28,7 @@ type (
 	model   struct{ *openapi.Model }
 )
 
-// model adds a model's paths; version is "" for the one that is served by default.
+// model adds a model's paths. version is "" for the default version.
 func (b builder) model(d model, version string) {
 	path := "/v2/models/" + url.PathEscape(d.Name)
 	id := d.ID + "_oip"
@@ -98,7 +98,7 @@ func (b builder) metadata(d model) *openapi.Schema {
 	).Closed())
 }
 
-// pictureOf describes what the metadata says of a model's pictures.
+// pictureOf describes the metadata about a model's pictures.
 func pictureOf(d model) []openapi.Field[*openapi.Schema] {
 	if d.Manifest().Picture == nil {
 		return nil
@@ -113,7 +113,7 @@ func pictureOf(d model) []openapi.Field[*openapi.Schema] {
 	).Closed())}
 }
 
-// columnsOf describes what the metadata says of a table's columns.
+// columnsOf describes the metadata about a table's columns.
 func columnsOf(d model) []openapi.Field[*openapi.Schema] {
 	if len(d.Manifest().Columns) == 0 {
 		return nil
@@ -127,7 +127,7 @@ func columnsOf(d model) []openapi.Field[*openapi.Schema] {
 	return []openapi.Field[*openapi.Schema]{openapi.Property("columns", openapi.List(column, 1, -1))}
 }
 
-// config is a model in the terms of Triton's configuration.
+// config describes a model in the terms of Triton's configuration.
 func (b builder) config(d model) *openapi.Schema {
 	input := openapi.Object(openapi.Property("name", openapi.Text()), openapi.Property("data_type", openapi.Text()),
 		openapi.Property("format", openapi.OneOfTexts([]string{"FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"})),
@@ -186,7 +186,7 @@ func (b builder) infer(d model, id, path string, again bool) {
 	b.Add(http.MethodPost, path, op)
 }
 
-// inferRequest is a request in JSON; nil where one of the inputs cannot be written in it.
+// inferRequest describes a request in JSON. It returns nil if JSON cannot express one of the inputs.
 func (b builder) inferRequest(d model) *openapi.Schema {
 	sets := d.Sets()
 	if d.PictureAlone {
@@ -227,7 +227,7 @@ func (b builder) inferRequest(d model) *openapi.Schema {
 	))
 }
 
-// askedOutputs are the elements of a request's outputs: best classes are for numbers.
+// askedOutputs describes the outputs of a request. Only numbers have best classes.
 func (d model) askedOutputs() *openapi.Schema {
 	var numbers, others []string
 	for _, o := range d.OutputSpecs {
@@ -255,7 +255,7 @@ func (d model) askedOutputs() *openapi.Schema {
 
 func isNumber(d tensor.DType) bool { return d != tensor.String && d != tensor.Bool }
 
-// inferPictures are encoded pictures, in base64.
+// inferPictures describes encoded pictures in base64.
 func (d model) inferPictures() *openapi.Schema {
 	data := openapi.About(openapi.Text(), "A picture in base64: "+d.Manifest().Picture.Accept[0]+" and the like.")
 	data.ContentEncoding = "base64"
@@ -265,7 +265,7 @@ func (d model) inferPictures() *openapi.Schema {
 	return inferInput(openapi.PictureSpec.Name, tensor.String, shape, pictures)
 }
 
-// unspoken are the parameters of extensions that requests are refused for.
+// unspoken lists parameters of extensions that the server refuses.
 var unspoken = openapi.Ordered[*openapi.Schema]{openapi.Property("^shared_memory", openapi.Never())}
 
 func inferInput(name string, d tensor.DType, shape, data *openapi.Schema) *openapi.Schema {
@@ -277,7 +277,7 @@ func inferInput(name string, d tensor.DType, shape, data *openapi.Schema) *opena
 	).With(openapi.Property("parameters", parameters))
 }
 
-// shapeOf is a shape that fits a spec's.
+// shapeOf describes the shapes that fit a spec.
 func shapeOf(s tensor.Spec) *openapi.Schema {
 	n := int64(len(s.Shape))
 	out := &openapi.Schema{Type: "array", MinItems: &n, Items: openapi.Never()}
@@ -327,7 +327,7 @@ func (b builder) inferAnswer(d model) *openapi.Schema {
 	).With(openapi.Property("id", openapi.Text())).Closed())
 }
 
-// inferExample is a request for one row.
+// inferExample returns a request for one row.
 func (d model) inferExample() (any, bool) {
 	if d.PictureAlone || !d.Short() {
 		return nil, false
@@ -340,7 +340,7 @@ func (d model) inferExample() (any, bool) {
 	return openapi.JSON("inputs", inputs), true
 }
 
-// server adds what concerns no single model.
+// server adds the operations that belong to no model.
 func (b builder) server() {
 	one := func(name string, value bool) *openapi.Schema {
 		return openapi.Object(openapi.Property(name, openapi.Constant(value))).Closed()
@@ -371,7 +371,7 @@ func (b builder) server() {
 	}, "-X POST")
 }
 
-// statistics is the answer of the statistics extension.
+// statistics describes the answer of the statistics extension.
 func (b builder) statistics() *openapi.Schema {
 	return openapi.Once(b.Memo, "oip statistics", func() *openapi.Schema {
 		duration := b.Schema("Duration", openapi.Object(openapi.Property("count", openapi.Count()), openapi.Property("ns", openapi.About(openapi.Count(), "Nanoseconds in all."))).Closed())

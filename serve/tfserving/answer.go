@@ -15,7 +15,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// format is one verb: how its body is read, and its answer written.
+// format says how a verb's body is read and its answer written.
 type format struct {
 	verb  string
 	parse func(r *served.Request, verb string, body []byte) (*request, error)
@@ -72,8 +72,7 @@ func (f format) read(req *http.Request, r *served.Request) (*request, error) {
 	return f.parse(r, f.verb, body)
 }
 
-// appendPredictions writes rows as "predictions" and columns as "outputs"; one output alone
-// goes without its name.
+// appendPredictions writes rows as "predictions" and columns as "outputs". A single output has no name.
 //
 //forgo:writer TensorFlow REST
 func appendPredictions(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error) {
@@ -123,10 +122,10 @@ func appendObject(a *reply.Answer, dst []byte, given []bundle.TensorInfo, of fun
 	return append(dst, '}')
 }
 
-// hasBytes is how the protocol tells an output of bytes from one of text.
+// hasBytes reports whether an output's name says that it holds bytes rather than text.
 func hasBytes(name string) bool { return strings.HasSuffix(name, "_bytes") }
 
-// appendTensor writes strings that are bytes as {"b64": …}.
+// appendTensor writes binary strings as {"b64": …}.
 func appendTensor(a *reply.Answer, dst []byte, name string, t tensor.Tensor) []byte {
 	if texts, err := tensor.Values[string](t); err == nil && hasBytes(name) {
 		return tensor.AppendNestedBase64(dst, t.Shape, texts)
@@ -164,7 +163,7 @@ func appendClasses(a *reply.Answer, dst []byte, q *request, results predict.Tens
 	return append(dst, "]}"...), nil
 }
 
-// classes are what classify answers: so many for each row.
+// classes is the answer of classify, with the same number of classes for each row.
 type classes struct {
 	rows, each int
 	labels     []string // each of them for every row, of a classifier; of a signature all, or none
@@ -185,7 +184,7 @@ func (c classes) class(row, i int) (label string, score float64) {
 	return label, score
 }
 
-// Outputs of a signature for classify: it has one of them, or both.
+// Outputs of a classify signature, which has one or both.
 const (
 	classesOutput = "classes"
 	scoresOutput  = "scores"

@@ -15,8 +15,8 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// parseExamples reads the body of a classify or regress request: examples that name their
-// features, and a context of those that all share. A feature's values fill the input's row.
+// parseExamples reads the body of a classify or regress request: examples with named features, and a
+// context of features that all share. A feature's values fill the input's row.
 func parseExamples(m *served.Request, verb string, body []byte) (*request, error) {
 	if input, ok := Examples(m.Model); ok {
 		return parseSerialized(m, input, verb, body)
@@ -69,7 +69,7 @@ func parseExamples(m *served.Request, verb string, body []byte) (*request, error
 	return q, nil
 }
 
-// features are the examples' values by their feature, in order; those left out have no data.
+// features holds the examples' values by feature, in order. Omitted ones have no data.
 type features map[string][]tensor.Tensor
 
 func (f features) add(example int, name string, t tensor.Tensor) {
@@ -79,7 +79,7 @@ func (f features) add(example int, name string, t tensor.Tensor) {
 	f[name] = append(f[name], t)
 }
 
-// fill puts shared values where examples leave a feature out.
+// fill uses shared values where examples omit a feature.
 func (q *request) fill(parts features, shared map[string]tensor.Tensor, n int) (predict.Tensors, error) {
 	for name := range shared {
 		if parts[name] == nil {
@@ -131,7 +131,7 @@ func asRow(spec tensor.Spec, t tensor.Tensor) (tensor.Tensor, error) {
 	return t.Batch(), nil
 }
 
-// examples reads those of a message.
+// examples reads the examples of a message.
 func (q *request) examples(r *served.Request, in *pb.Input) error {
 	list, context := in.GetExampleList().GetExamples(), (*pb.Example)(nil)
 	if with := in.GetExampleListWithContext(); with != nil {

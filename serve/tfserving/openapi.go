@@ -34,7 +34,7 @@ func (b builder) server() {
 	b.ServerGet("v1_models", "/v1/models", "The models' names", openapi.Answers(openapi.InBody("Those that are known, ready or not.", openapi.Content(openapi.JSONType, names))))
 }
 
-// model adds a model's paths; kind and name are "", or "versions" or "labels" and which.
+// model adds a model's paths. kind is "", "versions" or "labels", and name says which.
 func (b builder) model(d model, kind, name string) {
 	path, id := "/v1/models/"+url.PathEscape(d.Name), d.ID+"_tf"
 	if kind != "" {
@@ -71,7 +71,7 @@ func (b builder) model(d model, kind, name string) {
 	get("metadata", "/metadata", "The signature's names, types and shapes", openapi.Once(d.Memo, "tfserving metadata", func() *openapi.Schema { return d.signature(b) }))
 }
 
-// verb is one of predict, classify and regress, as a model has it.
+// verb is predict, classify or regress of a model.
 type verb struct {
 	name, summary   string
 	request, answer *openapi.Schema
@@ -79,7 +79,7 @@ type verb struct {
 	piped           string // an example with %s for a picture in base64
 }
 
-// verbs are made once for all paths of a version.
+// verbs returns the verbs of a version, which all its paths share.
 func (d model) verbs(b builder) []verb {
 	return openapi.Once(d.Memo, "tfserving verbs", func() []verb { return d.newVerbs(b) })
 }
@@ -122,7 +122,8 @@ func (d model) newVerbs(b builder) (verbs []verb) {
 	return verbs
 }
 
-// way is the request and the answer of a verb to this signature; nil where it is not for that.
+// way returns the request and the answer of a verb for this signature, or nil if the signature does not
+// support it.
 func (d model) way(verb string) (request, answer *openapi.Schema) {
 	if Answers(d.Model.Model, verb) != nil {
 		return nil, nil
@@ -146,14 +147,14 @@ func (d model) way(verb string) (request, answer *openapi.Schema) {
 	return d.examplesRequest(verb), openapi.Object(openapi.Property("results", answer)).Closed()
 }
 
-// pair is a label with its score.
+// pair describes a label with its score.
 func pair(label, score *openapi.Schema) *openapi.Schema {
 	two := int64(2)
 	return &openapi.Schema{Type: "array", PrefixItems: []*openapi.Schema{label, score}, Items: openapi.Never(), MinItems: &two}
 }
 
-// signed is a request's body, which may name the model's own signature, and must name another. Other
-// fields are passed over.
+// signed describes a request's body. It may name the model's own signature, and must name any other.
+// Unknown fields are ignored.
 func (d model) signed(verb string, p openapi.Field[*openapi.Schema]) *openapi.Schema {
 	if d.Other {
 		return openapi.Object(p, openapi.Property("signature_name", openapi.Constant(d.Manifest().Graph.Signature)))
@@ -168,7 +169,7 @@ func (d model) signed(verb string, p openapi.Field[*openapi.Schema]) *openapi.Sc
 	return openapi.Object(p).With(openapi.Property("signature_name", openapi.OneOfTexts(append(names, Method(verb), ""))))
 }
 
-// tfElement is one element; bytes are text, or in base64.
+// tfElement describes one element. Bytes are text or base64.
 func (d model) tfElement(t tensor.DType) *openapi.Schema {
 	if t == tensor.String {
 		return &openapi.Schema{AnyOf: []*openapi.Schema{d.Element(t), openapi.InBase64()}}
@@ -176,8 +177,7 @@ func (d model) tfElement(t tensor.DType) *openapi.Schema {
 	return d.Element(t)
 }
 
-// taken are lists nested by a shape, which sizes of 1 at its end may be left out of, down to least
-// dimensions.
+// taken describes lists nested by a shape. Trailing sizes of 1 may be omitted, down to least dimensions.
 func (d model) taken(t tensor.DType, shape []int64, least int) *openapi.Schema {
 	var ways []*openapi.Schema
 	for _, s := range withoutOnes(shape, least) {
@@ -186,7 +186,7 @@ func (d model) taken(t tensor.DType, shape []int64, least int) *openapi.Schema {
 	return openapi.AnyOf(ways)
 }
 
-// withoutOnes are a shape and what is left of it without sizes of 1 at its end.
+// withoutOnes returns a shape and what remains of it without trailing sizes of 1.
 func withoutOnes(shape []int64, least int) [][]int64 {
 	all := [][]int64{shape}
 	for len(shape) > least && shape[len(shape)-1] == 1 {
@@ -196,7 +196,7 @@ func withoutOnes(shape []int64, least int) [][]int64 {
 	return all
 }
 
-// instances are rows: values of the only input, or objects that name values.
+// instances describes rows: values of the only input, or objects that name values.
 func (d model) instances() *openapi.Schema {
 	var ways []*openapi.Schema
 	if d.PictureAlone {
@@ -229,7 +229,7 @@ func (d model) instances() *openapi.Schema {
 	return openapi.AnyOf(ways)
 }
 
-// featureValue is an example of one feature.
+// featureValue returns an example of one feature.
 func (d model) featureValue(s tensor.Spec) any {
 	if d.IsPicture(s) {
 		return d.Row(s)
@@ -237,7 +237,7 @@ func (d model) featureValue(s tensor.Spec) any {
 	return d.Flat(s)
 }
 
-// columns are whole inputs: the only one's, or an object that names them.
+// columns describes whole inputs: the only one's batch, or an object that names batches.
 func (d model) columns() *openapi.Schema {
 	var ways []*openapi.Schema
 	if d.PictureAlone {
@@ -272,8 +272,8 @@ func (d model) columns() *openapi.Schema {
 	return openapi.AnyOf(ways)
 }
 
-// bare are inputs that may each be given as the only row's element, without a list around it; nil where one
-// may not.
+// bare describes inputs whose only row may be a single element without a list around it. It returns nil if
+// one may not.
 func (d model) bare(set []tensor.Spec) (named []openapi.Field[*openapi.Schema]) {
 	for _, s := range set {
 		if len(s.Shape) != 1 || !openapi.InJSON(s.DType) || d.IsPicture(s) || d.Manifest().Picture != nil && s.Name == Picture {
@@ -284,11 +284,12 @@ func (d model) bare(set []tensor.Spec) (named []openapi.Field[*openapi.Schema]) 
 	return named
 }
 
-// mostSplit is how many inputs at most are told apart by where they stand: the ways double with each.
+// mostSplit bounds the inputs whose bare and listed forms are described separately, since each doubles the
+// number of forms.
 const mostSplit = 3
 
-// examplesRequest is the body of classify and regress: features in each example or, where all
-// share them, in the context.
+// examplesRequest describes the body of classify and regress: features in each example or, if all share
+// them, in the context.
 func (d model) examplesRequest(verb string) *openapi.Schema {
 	if _, serialized := Examples(d.Model.Model); serialized { // only the graph knows the features
 		value := &openapi.Schema{AnyOf: []*openapi.Schema{{Type: "number"}, openapi.Text(), openapi.InBase64()}}
@@ -320,7 +321,7 @@ func (d model) examplesRequest(verb string) *openapi.Schema {
 	return openapi.AnyOf(ways)
 }
 
-// featureSets are the ways to name all that an example holds.
+// featureSets returns the ways to name the contents of an example.
 func (d model) featureSets() [][]openapi.Field[*openapi.Schema] {
 	if d.PictureAlone { // its only input has several names
 		sets := [][]openapi.Field[*openapi.Schema]{{openapi.Property("b64", openapi.InBase64().Properties[0].Value)}, {openapi.Property(Picture, openapi.InBase64())}}
@@ -344,7 +345,7 @@ func (d model) featureSets() [][]openapi.Field[*openapi.Schema] {
 	return sets
 }
 
-// feature is what an example may give for an input, where JSON can say it.
+// feature describes the values of an input in an example, if JSON can express them.
 func (d model) feature(in tensor.Spec) (openapi.Field[*openapi.Schema], bool) {
 	if d.IsPicture(in) {
 		return openapi.Property(in.Name, openapi.InBase64()), true
@@ -363,7 +364,7 @@ func (d model) feature(in tensor.Spec) (openapi.Field[*openapi.Schema], bool) {
 	return openapi.Property(in.Name, openapi.AnyOf(ways)), true
 }
 
-// predicted is the answer to predict.
+// predicted describes the answer of predict.
 func (d model) predicted() *openapi.Schema {
 	outs := d.OutputSpecs
 	if d.Classifier() {
@@ -401,7 +402,7 @@ func (d model) predicted() *openapi.Schema {
 	}}
 }
 
-// tfStatus is the answer to a model's status.
+// tfStatus describes the answer to a request for a model's status.
 func (b builder) tfStatus() *openapi.Schema {
 	return openapi.Once(b.Memo, "tfserving status", func() *openapi.Schema {
 		return b.Schema("ModelStatus", openapi.Object(openapi.Property("model_version_status", openapi.List(openapi.Object(
@@ -412,7 +413,7 @@ func (b builder) tfStatus() *openapi.Schema {
 	})
 }
 
-// signature is the answer to a model's metadata.
+// signature describes the answer to a request for a model's metadata.
 func (d model) signature(b builder) *openapi.Schema {
 	tensors := func(specs []tensor.Spec) *openapi.Schema {
 		s := openapi.Object().Closed()

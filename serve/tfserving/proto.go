@@ -33,14 +33,14 @@ func protoShape(shape []int64) *pb.TensorShapeProto {
 	return s
 }
 
-// reader reads tensors of one request.
+// reader reads the tensors of one request.
 type reader struct {
 	elements int            // that it may still have
 	room     int64          // bytes that may still be made beyond those that were sent
 	memory   payload.Memory // asked before they are
 }
 
-// tensor reads one, sharing its values where the types agree.
+// tensor reads a tensor, and shares its values if the types agree.
 func (r *reader) tensor(p *pb.TensorProto) (tensor.Tensor, error) {
 	d, err := dtypeOf(p.GetDtype())
 	if err != nil {
@@ -74,7 +74,7 @@ func (r *reader) tensor(p *pb.TensorProto) (tensor.Tensor, error) {
 
 const content = "tensor_content"
 
-// onlyField names the field that the values are in, and fails where others have some.
+// onlyField names the field that holds the values. It fails if other fields hold some too.
 func onlyField(p *pb.TensorProto, d tensor.DType) (string, error) {
 	own := fieldOf(d)
 	if len(p.GetTensorContent()) > 0 {
@@ -101,7 +101,7 @@ func onlyField(p *pb.TensorProto, d tensor.DType) (string, error) {
 	return own, nil
 }
 
-// fieldOf names the field that a type's values have.
+// fieldOf names the field for a type's values.
 func fieldOf(d tensor.DType) string {
 	switch d {
 	case tensor.Float16, tensor.BFloat16:
@@ -124,7 +124,7 @@ func fieldOf(d tensor.DType) string {
 	return "int_val"
 }
 
-// values returns n of them as a slice.
+// values returns n values as a slice.
 //
 //forgo:reader TensorFlow gRPC values
 //forgo:reader TensorFlow gRPC content
@@ -187,8 +187,8 @@ func narrowed[T int8 | int16 | uint8 | uint16 | tensor.Float16Bits | tensor.BFlo
 	return filled(r, given, n)
 }
 
-// filled returns n values: the last is for the rest where there are fewer, as in TensorFlow, which
-// leaves out what repeats.
+// filled returns n values. If there are fewer, the last one repeats, as in TensorFlow, which omits
+// repeats.
 func filled[T tensor.Element](r *reader, given []T, n int) (any, error) {
 	switch {
 	case len(given) == n:
@@ -214,7 +214,7 @@ func filled[T tensor.Element](r *reader, given []T, n int) (any, error) {
 	return out, nil
 }
 
-// splitStrings reads the lengths of n strings as varints, and the strings after them.
+// splitStrings reads n lengths as varints, and then the strings.
 func splitStrings(raw []byte, n int) ([]string, error) {
 	if n > len(raw) { // a length is a byte at least
 		return nil, fmt.Errorf("it has %d bytes, too few for %d strings", len(raw), n)
@@ -240,7 +240,8 @@ func splitStrings(raw []byte, n int) ([]string, error) {
 	return out, nil
 }
 
-// toProto writes a tensor into its type's field, as TensorFlow Serving does: its clients read them.
+// toProto writes a tensor into the field for its type, as TensorFlow Serving does, since its clients read
+// that.
 //
 //forgo:writer TensorFlow gRPC
 func toProto(t tensor.Tensor) *pb.TensorProto {

@@ -28,7 +28,7 @@ var (
 	ReplayGRPC = replay.Protocol{Name: "tensorflow-grpc", GRPC: true, Forms: grpcForms}
 )
 
-// rest is a model as the REST API offers it.
+// rest is a model in the REST API.
 type rest struct {
 	*replay.Server
 	replay.Mapping
@@ -36,7 +36,7 @@ type rest struct {
 	signature string // "" for the bundle's own
 }
 
-// restForms asks for the model's signature. The error means that there is no such model.
+// restForms asks for the model's signature. It fails if there is no such model.
 func restForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 	t := rest{Server: s, path: "v1/models/" + s.Model}
 	body, err := s.Plain.Call(ctx, http.MethodGet, t.path+"/metadata", "", nil)
@@ -51,7 +51,7 @@ func restForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 		return replay.Failed("instances", err), nil
 	}
 	forms := []replay.Form{{Name: "instances", Ask: t.byRow}, {Name: "inputs", Ask: t.byColumn}}
-	// Elsewhere the verb needs a signature of its own.
+	// On other servers, the verb needs a signature of its own.
 	if s.IsForgo() && s.Manifest.Task == bundle.Classification {
 		forms = append(forms, replay.Form{Name: "classify", Ask: t.classify})
 	}
@@ -134,7 +134,7 @@ func readSignature(body []byte, name string) (inputs, outputs []tensor.Spec, err
 	return specs(def.Inputs), specs(def.Outputs), nil
 }
 
-// byRow sends a list of instances: bare where the model has one input, by name otherwise.
+// byRow sends a list of instances, without names if the model has one input.
 func (t rest) byRow(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	body := []byte(`{"instances":[`)
 	for i, c := range cases {
@@ -167,7 +167,7 @@ func (t rest) appendNamed(dst []byte, c bundle.Recorded) []byte {
 	return append(dst, '}')
 }
 
-// appendValue appends a case's row of one input, as a picture where it is sent as one.
+// appendValue appends a case's row of one input, as a picture if it is one.
 func (t rest) appendValue(dst []byte, c bundle.Recorded, name string) []byte {
 	if t.Inputs[name] == "" {
 		return appendBase64(dst, c.Picture)
@@ -179,7 +179,7 @@ func (t rest) appendValue(dst []byte, c bundle.Recorded, name string) []byte {
 	return appendGiven(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data})
 }
 
-// appendGiven appends values: strings that are no text in base64.
+// appendGiven appends values. Strings that are not UTF-8 are in base64.
 func appendGiven(dst []byte, t tensor.Tensor) []byte {
 	if texts, ok := t.Data.([]string); ok && tensor.CheckText(t) != nil {
 		return tensor.AppendNestedBase64(dst, t.Shape, texts)
@@ -187,7 +187,7 @@ func appendGiven(dst []byte, t tensor.Tensor) []byte {
 	return tensor.AppendNested(dst, t, tensor.Bare)
 }
 
-// naming is the body with the signature's name, where it is not the bundle's own.
+// naming returns the body with the signature's name, unless it is the bundle's own.
 func (t rest) naming(body []byte) []byte {
 	if t.signature == "" {
 		return body
@@ -272,7 +272,7 @@ func (t rest) ask(ctx context.Context, body []byte, field string, n int) ([]repl
 	return replay.Rows(outputs, n)
 }
 
-// only is the output that comes without its name.
+// only returns the name of an output that the answer does not name.
 func (t rest) only() string {
 	if len(t.Outputs) == 1 {
 		return t.Outputs[0]
@@ -280,7 +280,7 @@ func (t rest) only() string {
 	return t.Manifest.Outputs[0].Name
 }
 
-// dtype is the type to read an output as: JSON does not say.
+// dtype returns the type as which to read an output, which JSON does not tell.
 func (t rest) dtype(name string) tensor.DType {
 	for _, o := range t.Manifest.Outputs {
 		if o.Name == name {
@@ -290,7 +290,7 @@ func (t rest) dtype(name string) tensor.DType {
 	return ""
 }
 
-// inJSON is the type that JSON carries a type's values in.
+// inJSON returns the type in which JSON carries the values of d.
 func inJSON(d tensor.DType) tensor.DType {
 	if d == tensor.Float16 || d == tensor.BFloat16 {
 		return tensor.Float32
@@ -298,7 +298,7 @@ func inJSON(d tensor.DType) tensor.DType {
 	return d
 }
 
-// columns reads outputs by name, passing over those that the bundle has not.
+// columns reads outputs by name, and skips those that the bundle lacks.
 func (t rest) columns(r *payload.Reader, into tensor.Map) error {
 	return r.Object(func(name string) error {
 		d := t.dtype(name)

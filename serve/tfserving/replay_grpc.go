@@ -1,7 +1,7 @@
 package tfserving
 
-// TensorFlow Serving's PredictionService over gRPC. Its messages are written and read here by code
-// of their own: the server's would hide its own faults.
+// TensorFlow Serving's PredictionService over gRPC. This encodes and decodes messages with its own code,
+// since the server's would hide the server's faults.
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// prediction is a model as the service offers it.
+// prediction is a model in the service.
 type prediction struct {
 	*replay.Server
 	replay.Mapping
@@ -31,7 +31,7 @@ type prediction struct {
 
 const service = "/tensorflow.serving.PredictionService/"
 
-// spec names the model, and the version where one was asked for.
+// spec names the model, and the version if the user asked for one.
 func (p prediction) spec(signature string) (*pb.ModelSpec, error) {
 	name, version, ok := strings.Cut(p.Model, "/versions/")
 	spec := &pb.ModelSpec{Name: name, SignatureName: signature}
@@ -45,7 +45,7 @@ func (p prediction) spec(signature string) (*pb.ModelSpec, error) {
 	return spec, nil
 }
 
-// grpcForms asks for the model's signature. The error means that there is no such model.
+// grpcForms asks for the model's signature. It fails if there is no such model.
 func grpcForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 	p := prediction{Server: s}
 	spec, err := p.spec("")
@@ -67,7 +67,7 @@ func grpcForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 		return replay.Failed("values", err), nil
 	}
 	forms := []replay.Form{{Name: "values", Ask: p.predict(false)}, {Name: "content", Ask: p.predict(true)}}
-	// Elsewhere the method needs a signature of its own; and features have three types only.
+	// On other servers, the method needs a signature of its own. Features have only three types.
 	if s.IsForgo() && s.Manifest.Task == bundle.Classification && !slices.ContainsFunc(s.Manifest.Beside(), func(s tensor.Spec) bool {
 		return !slices.Contains([]tensor.DType{tensor.Float32, tensor.Int32, tensor.Int64, tensor.String}, s.DType)
 	}) {
@@ -92,7 +92,7 @@ func grpcForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 
 var errNotListed = errors.New("the model has no such signature")
 
-// find matches a signature of the server's with the bundle's.
+// find matches a signature of the server with the bundle's.
 func (p *prediction) find(signatures *pb.SignatureDefMap, name string) (err error) {
 	def, ok := signatures.GetSignatureDef()[name]
 	if !ok {
@@ -149,7 +149,7 @@ func (p prediction) predict(asContent bool) func(context.Context, []bundle.Recor
 	}
 }
 
-// writeTensor writes a tensor, strings always by value.
+// writeTensor writes a tensor. Strings are always in their field.
 func writeTensor(t tensor.Tensor, asContent bool) (*pb.TensorProto, error) {
 	m := &pb.TensorProto{TensorShape: &pb.TensorShapeProto{}}
 	for name, d := range typeOf {
@@ -299,7 +299,7 @@ func (p prediction) classify(ctx context.Context, cases []bundle.Recorded) ([]re
 	return out, nil
 }
 
-// feature writes values in the only three types that features have.
+// feature writes values in one of the three types of features.
 func feature(t tensor.Tensor) *pb.Feature {
 	switch data := t.Data.(type) {
 	case []string:

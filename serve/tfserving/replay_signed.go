@@ -1,7 +1,7 @@
 package tfserving
 
-// The part of verify --url that names signatures: they are asked for as tensors and, where they are for
-// classify or regress, by tf.Examples.
+// The part of verify --url for named signatures. It sends tensors and, to classify and regress,
+// tf.Examples.
 
 import (
 	"context"
@@ -20,12 +20,12 @@ import (
 
 const ownSignature = "serving_default"
 
-// takesExamples reports whether the signature is for classify or regress, of tf.Examples.
+// takesExamples reports whether the signature is one of classify or regress that takes tf.Examples.
 func takesExamples(m *bundle.Manifest) bool {
 	return m.Graph.Method != bundle.Predict && len(m.Inputs) == 1 && m.Inputs[0].DType == tensor.String && len(m.Inputs[0].Shape) == 1
 }
 
-// recordedExamples are those that cases recorded, as clients hold them.
+// recordedExamples returns the examples in cases, decoded as clients have them.
 func recordedExamples(m *bundle.Manifest, cases []bundle.Recorded) ([]*pb.Example, error) {
 	var list []*pb.Example
 	for _, c := range cases {
@@ -42,7 +42,7 @@ func recordedExamples(m *bundle.Manifest, cases []bundle.Recorded) ([]*pb.Exampl
 	return list, nil
 }
 
-// examples sends tf.Examples to the verb that the signature is for.
+// examples sends tf.Examples to the signature's verb.
 func (t rest) examples(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	list, err := recordedExamples(t.Manifest, cases)
 	if err != nil {
@@ -94,7 +94,7 @@ func (t rest) examples(ctx context.Context, cases []bundle.Recorded) ([]replay.R
 	return list2, nil
 }
 
-// appendFeatures writes features as JSON: floats with a point, which tells them from integers.
+// appendFeatures writes features as JSON. Floats have a point, which distinguishes them from integers.
 func appendFeatures(dst []byte, e *pb.Example) []byte {
 	dst = append(dst, '{')
 	first := true
@@ -132,8 +132,8 @@ type scored struct {
 	score float64
 }
 
-// outputsOf are a signature's outputs of one row, in the shapes that were recorded: of regress its
-// first, of classify those that it has of classes and scores.
+// outputsOf returns a signature's outputs for one row, in the recorded shapes: the first one of regress,
+// and the classes and scores that classify has.
 func outputsOf(m *bundle.Manifest, c bundle.Recorded, classes []scored) (tensor.Map, error) {
 	var labels []string
 	var scores []float64
@@ -164,7 +164,7 @@ func outputsOf(m *bundle.Manifest, c bundle.Recorded, classes []scored) (tensor.
 	return out, nil
 }
 
-// examples sends tf.Examples to the method that the signature is for.
+// examples sends tf.Examples to the signature's method.
 func (p prediction) examples(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
 	list, err := recordedExamples(p.Manifest, cases)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// request is a body as read: the columns of each input that it names.
+// request is a parsed body: the columns of each input that it names.
 type request struct {
 	m        *served.Model
 	concat   func([]tensor.Tensor) (tensor.Tensor, error)
@@ -37,7 +37,7 @@ func (q *request) run(r *served.Request) (predict.Tensors, error) {
 	return q.answered(results), nil
 }
 
-// inputs turns the columns into the model's inputs.
+// inputs converts the columns to the model's inputs.
 func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 	pictures, ok := q.columns[Picture]
 	picture := q.m.Manifest().Picture
@@ -107,7 +107,7 @@ func parse(m *served.Request, verb string, body []byte) (*request, error) {
 	return q, nil
 }
 
-// only says which fields a body has, where it has none that says anything.
+// only names the fields of a body that has none of the expected ones.
 func only(others []string) string {
 	if len(others) == 0 {
 		return ""
@@ -115,8 +115,8 @@ func only(others []string) string {
 	return fmt.Sprintf(", only %s", tensor.Cut(fmt.Appendf(nil, "%q", others)))
 }
 
-// use makes the request one for the signature that its body names, which may stand behind all else. A
-// body that cannot be read so far is refused where it is read.
+// use selects the signature that the body names, which may come after everything else. It leaves errors in
+// the body to the code that reads it.
 func use(r *served.Request, verb string, body []byte) error {
 	if len(r.Signed()) == 0 {
 		return nil
@@ -139,7 +139,7 @@ func use(r *served.Request, verb string, body []byte) error {
 	return nil
 }
 
-// fields reads the outer object, and what all verbs share of it.
+// fields reads the outer object, and the fields that all verbs share.
 func (q *request) fields(r *payload.Reader, verb string, field func(name string) error) error {
 	err := r.Object(func(name string) error {
 		var err error
@@ -162,7 +162,7 @@ func (q *request) fields(r *payload.Reader, verb string, field func(name string)
 	return r.End()
 }
 
-// spec says what an input that a client may name looks like.
+// spec returns the spec of an input that a client may name.
 func (q *request) spec(name string) (tensor.Spec, error) {
 	manifest := q.m.Manifest()
 	if manifest.Picture != nil && name == Picture {
@@ -181,7 +181,7 @@ func (q *request) spec(name string) (tensor.Spec, error) {
 	return tensor.Spec{}, fmt.Errorf("the model has no input %s; it takes %q", tensor.Quote(name), have)
 }
 
-// only is the input that a value without a name is for: pictures for {"b64": …}.
+// only returns the input for a value without a name: for {"b64": …}, the picture.
 func (q *request) only(base64 bool) (tensor.Spec, error) {
 	manifest := q.m.Manifest()
 	if manifest.PictureAlone() && base64 {
@@ -197,8 +197,7 @@ func (q *request) only(base64 bool) (tensor.Spec, error) {
 	return manifest.Inputs[0].Spec(), nil
 }
 
-// maxRows bounds the rows that are objects, each of which takes far more memory than its text
-// does.
+// maxRows bounds rows that are objects, since each takes far more memory than its text.
 const maxRows = 1 << 16
 
 // rows reads "instances": a list of values, or of objects that name values.
@@ -330,13 +329,13 @@ func (q *request) table(r *payload.Reader) (predict.Tensors, error) {
 	return columns, err
 }
 
-// single reports whether a value without a list around it may be an input's only row: an element, of
-// an input whose rows are elements. TensorFlow Serving takes it as a scalar.
+// single reports whether a value without a list around it may be an input's only row. The input's rows
+// must be single elements. TensorFlow Serving takes such a value as a scalar.
 func (q *request) single(spec tensor.Spec) bool {
 	return len(spec.Shape) == 1 && (q.m.Manifest().Picture == nil || spec.Name != Picture)
 }
 
-// allBare fails where some inputs came as a bare value, and others as rows.
+// allBare returns an error if some inputs are bare values and others rows.
 func (q *request) allBare(columns predict.Tensors) error {
 	if q.bare > 0 && q.bare < len(columns) {
 		return errors.New("some inputs are single values and others lists; send lists for all or none")
@@ -344,7 +343,7 @@ func (q *request) allBare(columns predict.Tensors) error {
 	return nil
 }
 
-// nesting is what a value's lists are.
+// nesting says what a value's lists mean.
 type nesting int
 
 const (
@@ -381,8 +380,8 @@ func (q *request) elements(r *payload.Reader, spec tensor.Spec, n nesting) (tens
 	return q.nested(r, spec, n)
 }
 
-// complete gives a tensor the sizes of 1 that its input's shape ends in and that were left out, as
-// TensorFlow Serving's clients may where the graph takes either.
+// complete adds the trailing sizes of 1 that a client has omitted. TensorFlow Serving's clients may omit
+// them if the graph accepts both.
 func (q *request) complete(spec tensor.Spec, t tensor.Tensor) tensor.Tensor {
 	left := len(spec.Shape) - len(t.Shape)
 	if left <= 0 || t.Data == nil || len(spec.Without(left).Shape) != len(t.Shape) {
@@ -393,8 +392,8 @@ func (q *request) complete(spec tensor.Spec, t tensor.Tensor) tensor.Tensor {
 	return t
 }
 
-// answered is what the request is answered with: outputs without the sizes of 1 at their end that
-// the inputs came without, and of one row that came without a list around it without that.
+// answered returns the outputs in the form of the request: without trailing sizes of 1 if the inputs
+// lacked them, and without a batch dimension for a bare row.
 func (q *request) answered(results predict.Tensors) predict.Tensors {
 	if q.bare > 0 {
 		out := make(predict.Tensors, len(results))

@@ -82,7 +82,7 @@ func (h handler) find(path string) (*served.Model, error) {
 	return nil, served.NotFound("nothing at models/%s; a model is at models/NAME, models/NAME/versions/N or models/NAME/labels/L", path)
 }
 
-// get answers a model's status, or its metadata.
+// get returns a model's status or its metadata.
 func (h handler) get(w http.ResponseWriter, req *http.Request) {
 	path, wantsMetadata := strings.CutSuffix(chi.URLParam(req, "*"), "/metadata")
 	if strings.Contains(path, ":") {
@@ -104,13 +104,13 @@ func (h handler) get(w http.ResponseWriter, req *http.Request) {
 	h.status(w, path, m)
 }
 
-// states are TensorFlow Serving's words for what a version is doing.
+// states are TensorFlow Serving's names of versions' states.
 var states = map[repository.State]string{
 	repository.Ready: "AVAILABLE", repository.Loading: "LOADING", repository.Unavailable: "END",
 }
 
-// status answers with the version that was asked for, or with all of the model's, the highest
-// first. m is nil where what was asked for is not ready.
+// status answers with the requested version, or with all versions of the model, highest first. m is nil if
+// the model is not ready.
 func (h handler) status(w http.ResponseWriter, path string, m *served.Model) {
 	type status struct {
 		Code    string `json:"error_code"`
@@ -134,11 +134,11 @@ func (h handler) status(w http.ResponseWriter, path string, m *served.Model) {
 		}
 		list = append(list, v)
 	}
-	// "ready" is what KServe's V1 protocol, which is this one, asks the same path for.
+	// KServe's V1 protocol, which is otherwise the same, reads "ready" at this path.
 	reply.JSON(w, http.StatusOK, map[string]any{"model_version_status": list, "ready": m != nil})
 }
 
-// known lists a model's versions, the highest first: all of them, or the one asked for.
+// known returns a model's versions, highest first: all, or the requested one.
 func known(models Models, name, version string) []repository.Status {
 	var list []repository.Status
 	for _, s := range slices.Backward(models.Status()) {
@@ -182,7 +182,7 @@ func (h handler) post(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// typeNames are TensorFlow's names for element types.
+// typeNames maps element types to TensorFlow's names.
 var typeNames = map[tensor.DType]string{
 	tensor.Bool: "DT_BOOL", tensor.String: "DT_STRING",
 	tensor.Int8: "DT_INT8", tensor.Int16: "DT_INT16", tensor.Int32: "DT_INT32", tensor.Int64: "DT_INT64",
@@ -190,7 +190,7 @@ var typeNames = map[tensor.DType]string{
 	tensor.Float16: "DT_HALF", tensor.BFloat16: "DT_BFLOAT16", tensor.Float32: "DT_FLOAT", tensor.Float64: "DT_DOUBLE",
 }
 
-// TypeName is TensorFlow's name for an element type.
+// TypeName returns TensorFlow's name for an element type.
 func TypeName(d tensor.DType) string { return typeNames[d] }
 
 type dim struct {
@@ -233,7 +233,7 @@ func metadata(m *served.Model) map[string]any {
 	}
 }
 
-// takes lists the inputs that the signature has: a picture model's are its encoded pictures.
+// takes returns the signature's inputs. A picture model's input is encoded pictures.
 func takes(m *served.Model) []tensor.Spec {
 	manifest := m.Manifest()
 	specs := make([]tensor.Spec, len(manifest.Inputs))
@@ -246,7 +246,7 @@ func takes(m *served.Model) []tensor.Spec {
 	return specs
 }
 
-// outputs are those that the signature gives.
+// outputs returns the signature's outputs.
 func outputs(m *served.Model) []bundle.TensorInfo {
 	if m.Classifier() {
 		return m.Manifest().Outputs[:1]
