@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// decoder has what one decoding needs besides the pixels. It is used again: a server would
-// otherwise leave megabytes for the collector with each picture.
+// decoder is the memory of one decoding apart from the pixels. It is reused, since a server would
+// otherwise leave megabytes to the collector with each picture.
 type decoder struct {
 	*File
 	src    source
@@ -31,13 +31,13 @@ type plane struct {
 	previous   int32 // DC
 }
 
-// keptSize bounds what a decoder keeps for the next picture.
+// keptSize bounds the memory that a decoder keeps for the next picture.
 const keptSize = 8 << 20
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// Decode decodes the picture to RGB, three bytes a pixel. It ends early, with ctx's error, when ctx
-// does. Safe for concurrent use.
+// Decode decodes the picture to RGB, three bytes for each pixel. If ctx ends, it returns early with
+// ctx.Err(). Decode is safe for concurrent use.
 func (f *File) Decode(ctx context.Context) ([]byte, error) {
 	pix := make([]byte, 3*f.Width*f.Height)
 	if err := f.DecodeTo(ctx, pix); err != nil {
@@ -46,7 +46,7 @@ func (f *File) Decode(ctx context.Context) ([]byte, error) {
 	return pix, nil
 }
 
-// DecodeTo is Decode to pix, all of whose bytes it writes unless it returns an error.
+// DecodeTo decodes the picture to pix. Unless it returns an error, it writes every byte of pix.
 func (f *File) DecodeTo(ctx context.Context, pix []byte) error {
 	d := decoders.Get().(*decoder)
 	d.File = f
@@ -72,7 +72,7 @@ func (f *File) DecodeTo(ctx context.Context, pix []byte) error {
 
 const decoderSize = 96 << 10 // tables and the like
 
-// Memory is at most how many bytes Decode takes beside the file, the pixels among them.
+// Memory returns the most memory that Decode takes apart from the file, in bytes, including the pixels.
 func (f *File) Memory() int64 {
 	n := 3 * int64(f.Width) * int64(f.Height)
 	whole := !f.Interleaved()

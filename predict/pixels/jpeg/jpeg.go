@@ -1,9 +1,9 @@
-// Package jpeg decodes JPEG files to the pixels that libjpeg-turbo 3.2 gives with its accurate
-// integer inverse transform and fancy upsampling, bit for bit, in Go alone.
+// Package jpeg decodes JPEG files in Go to the same pixels, bit for bit, as libjpeg-turbo 3.2 with its
+// accurate integer inverse transform and fancy upsampling.
 //
-// [Parse] walks a whole file and refuses what spec/pictures.md doesn't allow; [File.Decode] then
-// decodes it. Coded data that is damaged decodes to what libjpeg-turbo makes of it on x86-64, where
-// the transform's 16-bit overflows are part of the result.
+// [Parse] reads a whole file and refuses what spec/pictures.md does not allow. [File.Decode] then decodes
+// it. Damaged coded data decodes to the pixels of libjpeg-turbo on x86-64, where 16-bit overflows of the
+// transform affect the result.
 package jpeg
 
 import (
@@ -12,7 +12,7 @@ import (
 	"slices"
 )
 
-// ErrRefused is what every error that is the file's fault is.
+// ErrRefused matches, in errors.Is, every error in the file itself.
 var ErrRefused = errors.New("JPEG refused")
 
 type refusal string
@@ -20,7 +20,7 @@ type refusal string
 func (r refusal) Error() string      { return string(r) }
 func (refusal) Is(target error) bool { return target == ErrRefused }
 
-// Bounds on what is decoded, stated in spec/pictures.md.
+// Bounds on files, as in spec/pictures.md.
 const (
 	maxScans       = 256 // a legal progressive file needs about ten
 	maxSegments    = 4096
@@ -28,7 +28,7 @@ const (
 	maxSide        = 65500 // libjpeg's own
 )
 
-// File is a JPEG that Parse has checked. It refers to the data that it was made from.
+// File is a JPEG file that Parse has checked. It shares the data that Parse got.
 type File struct {
 	Width, Height int
 	Components    int  // 1, 3 or 4
@@ -53,7 +53,7 @@ type component struct {
 
 type span struct{ from, to int }
 
-// scan is one pass over some components, with the tables that hold at its start.
+// scan is one pass over some components, with the tables that apply at its start.
 type scan struct {
 	components []int
 	dc, ac     []byte // table numbers of each component
@@ -65,7 +65,7 @@ type scan struct {
 	dqt        [4]*[64]uint16 // in zigzag order
 }
 
-// huffmanSpec is a table as a DHT segment gives it.
+// huffmanSpec is a table in a DHT segment.
 type huffmanSpec struct {
 	counts [17]byte
 	values []byte
@@ -75,20 +75,20 @@ func refuse(format string, args ...any) error {
 	return refusal(fmt.Sprintf(format, args...))
 }
 
-// Scans is how many passes the file makes over its coefficients.
+// Scans returns the number of passes that the file makes over its coefficients.
 func (f *File) Scans() int { return len(f.scans) }
 
-// Interleaved reports whether one sequential scan has all components, so that no coefficient waits
+// Interleaved reports whether a single sequential scan has all components, so that no coefficient waits
 // for another scan.
 func (f *File) Interleaved() bool {
 	return !f.Progressive && len(f.scans[0].components) == f.Components
 }
 
-// Canonical returns the file without what decoding doesn't need: of application data and comments
-// only the markers that tell the colours, nothing between segments, nothing after the end.
+// Canonical returns the file without what decoding does not need. Of application data and comments, it
+// keeps only the markers that determine the colours. It drops what is between segments and after the end.
 func (f *File) Canonical() []byte { return f.AppendCanonical(nil) }
 
-// AppendCanonical appends Canonical's file.
+// AppendCanonical appends the result of Canonical to out.
 func (f *File) AppendCanonical(out []byte) []byte {
 	out = append(slices.Grow(out, len(f.data)+64), 0xff, 0xd8)
 	if f.jfif {

@@ -28,20 +28,20 @@ const (
 
 const truncated = "it is a truncated JPEG"
 
-// parser walks the segments. src/forgo/_jpeg.py walks the same bytes by the same rules, in the same
-// order, with the same words.
+// parser reads the segments. src/forgo/_jpeg.py reads the same bytes by the same rules, in the same order
+// and with the same messages.
 type parser struct {
 	*File
 	dht     [2][4]*huffmanSpec
 	dqt     [4]*[64]uint16
 	latched [4]bool // has a scan used the component's quantization table?
 	restart int
-	// bits holds the lowest bit that scans have brought of each coefficient, -1 for none.
+	// bits holds the lowest bit of each coefficient that scans have given, or -1 for none.
 	bits [4][64]int
 }
 
-// Parse checks a whole file and says what is in it. MaxPixels bounds width times height; the size
-// is checked before anything is allocated for it.
+// Parse checks a whole file. maxPixels bounds width times height. Parse checks the size before it
+// allocates memory for it.
 func Parse(data []byte, maxPixels int) (*File, error) {
 	p := parser{File: &File{data: data}}
 	for c := range p.bits {
@@ -183,8 +183,7 @@ func (p *parser) frame(marker byte, s []byte, maxPixels int) error {
 	return nil
 }
 
-// standardTables gives a sequential file the tables of Annex K where it has none of its own: Motion
-// JPEG leaves them out.
+// standardTables gives a sequential file the tables of Annex K if it lacks its own, as Motion JPEG does.
 func (p *parser) standardTables() {
 	for class := range 2 {
 		for i := range 2 {
@@ -212,7 +211,7 @@ func (p *parser) huffmanTables(s []byte) error {
 		for length := 1; length <= 16; length++ {
 			total += int(h.counts[length])
 			code += int(h.counts[length])
-			// A code of ones alone is not allowed.
+			// A code must not consist only of ones.
 			if h.counts[length] > 0 && code >= 1<<length {
 				return refuse("it has a Huffman table with too many codes")
 			}
@@ -321,8 +320,8 @@ func (p *parser) scanHeader(s []byte) error {
 	return nil
 }
 
-// progress holds a component's scans to the order that T.81 demands (G.1.1.1): the DC coefficients
-// first, each bit of each coefficient once, from the highest down.
+// progress checks a component's scans against the order of T.81 (G.1.1.1): DC coefficients first, and each
+// bit of each coefficient once, from the highest down.
 func (p *parser) progress(c int, sc *scan) error {
 	const disorder = "its scans are not in the order of the standard"
 	bits := &p.bits[c]
@@ -346,9 +345,9 @@ func (p *parser) progress(c int, sc *scan) error {
 	return nil
 }
 
-// codedData finds the end of a scan's data, the first marker that is no restart, and refuses data
-// too short for the scan's blocks: each block takes a bit at least for its DC and, in a sequential
-// scan, one for its AC coefficients. So a small file cannot ask for a large picture.
+// codedData finds the end of a scan's data: the first marker that is not a restart. It refuses data that
+// is too short for the scan's blocks, so that a small file cannot claim a large picture. Each block takes
+// at least one bit for its DC and, in a sequential scan, one for its AC coefficients.
 func (p *parser) codedData(from int) (int, error) {
 	end := from
 	for {
@@ -395,8 +394,8 @@ func (p *parser) codedData(from int) (int, error) {
 	return end, nil
 }
 
-// complete holds at the end marker: every bit of every coefficient has come. What libjpeg makes up
-// for missing ones changed between its versions.
+// complete returns an error at the end marker unless every bit of every coefficient is present. libjpeg's
+// substitutes for missing ones have changed between its versions.
 func (p *parser) complete() error {
 	if len(p.scans) == 0 {
 		return refuse("it is a JPEG without pixels")

@@ -38,7 +38,7 @@ func decodeAlpha(ctx context.Context, data []byte, width, height int, more func(
 	return out, nil
 }
 
-// unfilter adds what a row was predicted from: what is to the left, above, or both along the gradient.
+// unfilter adds a row's prediction: from the left, from above, or from both along the gradient.
 func unfilter(filter byte, row, above []byte) {
 	switch {
 	case filter == 0:

@@ -1,6 +1,6 @@
 package webp
 
-// bitReader reads bits from the lowest up.
+// bitReader reads bits, lowest first.
 type bitReader struct {
 	data  []byte
 	acc   uint64
@@ -8,7 +8,7 @@ type bitReader struct {
 	ended bool // more was asked for than there is; what is missing is zeros
 }
 
-// fill makes at least 56 bits ready, where there are as many.
+// fill makes at least 56 bits ready, if that many are left.
 func (r *bitReader) fill() {
 	for r.n <= 56 && len(r.data) > 0 {
 		r.acc |= uint64(r.data[0]) << r.n
@@ -31,7 +31,7 @@ func (r *bitReader) read(n int) int {
 	return int(v)
 }
 
-// symbol reads one of a code. At least 15 bits are ready.
+// symbol reads a symbol of a code. At least 15 bits must be ready.
 func (r *bitReader) symbol(c code) int {
 	e := c.table[r.acc&c.mask]
 	if e.bits > rootBits {
@@ -47,27 +47,27 @@ const (
 	maxLength = 15
 )
 
-// code is a prefix code as a table, looked up by the next bits.
+// code is a prefix code as a table, indexed by the next bits.
 type code struct {
 	table []entry
 	mask  uint64
 }
 
-// entry is a symbol and its length; or, where that is above rootBits, the place of a second table and the
-// number of bits up to its end.
+// entry is a symbol and its length. If the length exceeds rootBits, it is the index of a second table and
+// the number of bits up to that table's end.
 type entry struct {
 	value uint16
 	bits  uint8
 }
 
-// scratch is what codes are built in.
+// scratch is memory for building codes.
 type scratch struct {
 	table  [2704]entry // as many as a code of the most symbols can take
 	sorted [literals + lengths + 1<<11]uint16
 }
 
-// newCode builds the code of symbols' lengths. It reports whether it is complete; a single symbol has no bits. The
-// code holds until the next one is built.
+// newCode builds a code from the lengths of its symbols, and reports whether the code is complete. A
+// single symbol has no bits. The code is valid until the next call.
 func (b *scratch) newCode(lengths []uint8) (code, bool) {
 	var count [maxLength + 1]int
 	only, longest, sum := 0, 0, 0
@@ -134,7 +134,7 @@ func (b *scratch) newCode(lengths []uint8) (code, bool) {
 	return c, true
 }
 
-// secondSize is how many bits the second table needs that begins with a code of length l, of those that are left.
+// secondSize returns the number of bits of the second table that starts with a code of length l.
 func secondSize(count *[maxLength + 1]int, l int) int {
 	left := 1 << (l - rootBits)
 	for ; l < maxLength; l++ {

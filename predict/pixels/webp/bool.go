@@ -33,7 +33,7 @@ func (r *boolReader) load() {
 	}
 }
 
-// bit decodes a decision whose probability of being false is p in 256.
+// bit decodes a decision that is false with probability p/256.
 func (r *boolReader) bit(p uint8) bool {
 	if r.bits < 0 {
 		r.load()
@@ -52,7 +52,7 @@ func (r *boolReader) bit(p uint8) bool {
 
 func (r *boolReader) flag() bool { return r.bit(128) }
 
-// one is bit as a number.
+// one returns bit as a number.
 func (r *boolReader) one(p uint8) int {
 	if r.bit(p) {
 		return 1
@@ -77,7 +77,7 @@ func (r *boolReader) signed(n int) int {
 	return v
 }
 
-// optional reads a signed number where a flag says that there is one; else it is 0.
+// optional reads a flag and, if it is set, a signed number. Otherwise it returns 0.
 func (r *boolReader) optional(n int) int {
 	if !r.flag() {
 		return 0

@@ -1,6 +1,6 @@
 package webp
 
-// filter is how strongly a macroblock's edges are filtered.
+// filter says how strongly a macroblock's edges are filtered.
 type filter struct {
 	limit     int // 0 for not at all
 	interior  int
@@ -109,7 +109,7 @@ func abs(v int) int {
 	return v
 }
 
-// signed clips to 8 bits with a sign.
+// signed clips v to a signed 8-bit number.
 func signed(v int) int { return max(-128, min(v, 127)) }
 
 // simple filters 16 places along an edge; across is the step over it.

@@ -2,17 +2,18 @@ package webp
 
 import "context"
 
-// tableMemory is reserved for a lossless picture's codes. Those that libwebp's encoder writes stay below it;
-// where a file has more, a decoder asks for more.
+// tableMemory is the memory that is reserved for a lossless picture's codes. libwebp's encoder stays below
+// it. For a file with more codes, the decoder asks for more.
 func tableMemory(file int) int { return 1<<20 + min(16*file, 28<<20) }
 
-// losslessMemory is what decoding takes without the result, at most but for codes above tableMemory.
+// losslessMemory returns the most memory of decoding, without the result or codes beyond tableMemory.
 func losslessMemory(pixels int64, file int) int64 {
-	// The picture, twice where indices are spread, and of a sixteenth of it the choice of codes and two transforms.
+	// The picture, twice if indices are spread, and for a sixteenth of it the choice of codes and two
+	// transforms.
 	return 2*4*pixels + 3*4*(pixels/16+16384) + int64(tableMemory(file)) + 64<<10
 }
 
-// Symbols of the first code: literals, then lengths of copies, then places in the cache.
+// Symbols of the first code: literals, then lengths of copies, then indexes into the cache.
 const (
 	literals = 256
 	lengths  = 24
@@ -29,17 +30,17 @@ type lossless struct {
 	tables     []entry // for codes that are kept
 	left       int     // bytes that are reserved for tables and not taken
 	more       func(bytes int64) error
-	// green tells that the green channel alone counts, and is what a single code gives: then libwebp
+	// green says that only the green channel counts, and is encoded with a single code. libwebp then
 	// forgives a file that ends within its last symbol.
 	green bool
 }
 
-// group are the codes of one part of a picture: of green and the rest, red, blue, alpha and distances.
+// group holds the codes of one part of a picture: green and the rest, red, blue, alpha, and distances.
 type group [5]code
 
 const groupMemory = 5 * 32
 
-// take counts memory before it is taken, and asks for more than what is reserved.
+// take counts memory before it is allocated, and asks for more than what is reserved.
 func (d *lossless) take(bytes int) error {
 	if d.left -= bytes; d.left >= 0 {
 		return nil
@@ -88,7 +89,8 @@ func (f *File) decodeLossless(ctx context.Context, more func(int64) error) (Fram
 	return out, nil
 }
 
-// picture decodes the whole picture and inverts its transforms. Where green is alone the other channels don't count.
+// picture decodes the whole picture and inverts its transforms. If alone is set, only the green channel
+// counts.
 func (d *lossless) picture(width, height int, alone bool) ([]uint32, error) {
 	coded := width
 	for d.r.read(1) == 1 {
@@ -130,10 +132,10 @@ func (d *lossless) picture(width, height int, alone bool) ([]uint32, error) {
 	return argb, err
 }
 
-// parts is how many parts of 2^bits there are in n.
+// parts returns the number of parts of 2^bits in n.
 func parts(n, bits int) int { return (n + 1<<bits - 1) >> bits }
 
-// image decodes pixels as they are coded: the whole picture's, or those of data beside it.
+// image decodes pixels: those of the whole picture, or of auxiliary data.
 func (d *lossless) image(width, height int, whole bool) ([]uint32, error) {
 	r := &d.r
 	cacheBits := 0
@@ -160,7 +162,7 @@ func (d *lossless) image(width, height int, whole bool) ([]uint32, error) {
 			choice[i] = v >> 8 & 0xffff
 			most = max(most, choice[i])
 		}
-		// Codes that no part uses are read and forgotten.
+		// Read the codes that no part uses, but do not keep them.
 		if err := d.take(4 * int(most+1)); err != nil {
 			return nil, err
 		}
@@ -201,7 +203,7 @@ func (d *lossless) image(width, height int, whole bool) ([]uint32, error) {
 	return d.pixels(width, height, cacheBits, groups, choice, choiceBits, columns)
 }
 
-// group reads five codes. What is not kept is checked alone.
+// group reads five codes. If keep is false, it only checks them.
 func (d *lossless) group(cacheBits int, keep bool) (group, error) {
 	var g group
 	if err := d.ctx.Err(); err != nil {
@@ -309,7 +311,7 @@ var near = [120]uint8{
 	0x7e, 0x61, 0x6f, 0x50, 0x71, 0x7f, 0x60, 0x70,
 }
 
-// extent reads the rest of a length or distance that begins with a symbol.
+// extent reads the rest of a length or distance after its symbol.
 func (r *bitReader) extent(symbol int) int {
 	if symbol < 4 {
 		return symbol + 1
@@ -318,7 +320,7 @@ func (r *bitReader) extent(symbol int) int {
 	return (2+symbol&1)<<extra + r.read(extra) + 1
 }
 
-// pixels decodes literals, copies and places in the cache.
+// pixels decodes literals, copies and cached pixels.
 func (d *lossless) pixels(width, height, cacheBits int, groups []group, choice []uint32, choiceBits, columns int) ([]uint32, error) {
 	r := &d.r
 	out := make([]uint32, width*height)

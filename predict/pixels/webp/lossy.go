@@ -2,7 +2,7 @@ package webp
 
 import "context"
 
-// Modes of prediction. Of 16×16 luma and of chroma there are the first four.
+// Prediction modes. 16×16 luma and chroma use only the first four.
 const (
 	modeDC = iota
 	modeTM
@@ -50,7 +50,7 @@ type lossy struct {
 	nonzeroY, nonzeroC uint32 // two bits a block: what its coefficients need
 }
 
-// column is what a macroblock leaves for those below it and to its right.
+// column is what a macroblock leaves for its neighbours below and to the right.
 type column struct {
 	modes     [4]uint8
 	nonzero   uint8 // four bits of luma, two of each chroma
@@ -187,7 +187,7 @@ func (d *lossy) readQuantizers() {
 	}
 }
 
-// block is what is said of a macroblock before its coefficients.
+// block holds the settings of a macroblock, which precede its coefficients.
 type block struct {
 	segment int
 	skipped bool

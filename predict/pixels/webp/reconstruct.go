@@ -1,7 +1,7 @@
 package webp
 
-// A macroblock is predicted in a workspace with the samples around it: luma from the sample at origin, and
-// below it the chroma planes beside each other.
+// A macroblock is predicted in a workspace that includes the surrounding samples: luma from the sample at
+// origin and, below it, the two chroma planes side by side.
 const (
 	stride  = 32
 	originY = stride + 8
@@ -105,7 +105,7 @@ func (d *lossy) reconstruct(x, y int, b *block) {
 	}
 }
 
-// predict fills a block of size by size from what lies to its left and above it.
+// predict fills a block of size by size from the samples to its left and above it.
 func predict(w *workspace, at, size int, mode uint8, left, above bool) {
 	top := w[at-stride:][:size]
 	switch mode {
@@ -258,8 +258,8 @@ func predict4(w *workspace, at int, mode uint8) {
 	}
 }
 
-// transform adds the inverse of a block's coefficients to its prediction. Sums wrap or saturate where
-// libwebp's vector code makes them: of damaged files they leave 16 bits.
+// transform adds the inverse transform of a block's coefficients to its prediction. Sums wrap or saturate
+// as in libwebp's vector code, since damaged files exceed 16 bits.
 func transform(w *workspace, at int, how uint32, in []int16) {
 	switch how {
 	case 1:
@@ -277,7 +277,7 @@ func transform(w *workspace, at int, how uint32, in []int16) {
 	}
 }
 
-// high multiplies by the two constants of the transform, less one where they don't fit 16 bits.
+// high multiplies by one of the two constants of the transform, less one if the constant exceeds 16 bits.
 func high(v int16, k int32) int16 { return int16(int32(v) * k >> 16) }
 
 func butterfly(v0, v1, v2, v3 int16) (o0, o1, o2, o3 int16) {
@@ -304,7 +304,7 @@ func transformAll(w *workspace, at int, in []int16) {
 	}
 }
 
-// transform3 is transformAll of blocks whose first three coefficients alone aren't 0.
+// transform3 is transformAll for blocks in which only the first three coefficients may differ from 0.
 func transform3(w *workspace, at int, in []int16) {
 	add := func(a, b int16) int16 { return int16(max(-32768, min(int(a)+int(b), 32767))) }
 	minus := func(a, b int16) int16 { return int16(max(-32768, min(int(a)-int(b), 32767))) }

@@ -3,7 +3,7 @@ package webp
 var (
 	bands  = [17]uint8{0, 1, 2, 3, 6, 4, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7, 0}
 	zigzag = [16]uint8{0, 1, 4, 8, 5, 2, 3, 6, 9, 12, 13, 10, 7, 11, 14, 15}
-	// categories hold the probabilities of the bits that large values have beyond the first.
+	// categories hold the probabilities of the additional bits of large values.
 	categories = [4][]uint8{
 		{173, 148, 140},
 		{176, 155, 140, 135},
@@ -12,7 +12,7 @@ var (
 	}
 )
 
-// Types of blocks, by which probabilities go.
+// Types of blocks, which select the probabilities.
 const (
 	lumaWithoutDC = iota
 	lumaDC
@@ -75,7 +75,8 @@ func readLarge(r *boolReader, p *[11]uint8) int {
 	return v + 3 + 8<<category
 }
 
-// need says what it takes to invert a block: 0 nothing, 1 its DC, 2 its first three coefficients, 3 all.
+// need returns what inverting a block takes: 0 nothing, 1 its DC, 2 its first three coefficients, 3 all of
+// them.
 func need(last int, dc int16) uint32 {
 	switch {
 	case last > 3:

@@ -34,7 +34,7 @@ func addPixels(a, b uint32) uint32 {
 	return (a&0xff00ff00+b&0xff00ff00)&0xff00ff00 | (a&0x00ff00ff+b&0x00ff00ff)&0x00ff00ff
 }
 
-// invert changes pixels in place, or returns new ones where their number grows.
+// invert changes pixels in place, or returns new ones if their number grows.
 func (t *transformer) invert(ctx context.Context, argb []uint32) ([]uint32, error) {
 	out := argb
 	if t.kind == colourIndexing && t.bits > 0 {
@@ -144,5 +144,5 @@ func prediction(mode, left, top, topLeft, topRight uint32) uint32 {
 	return 0xff000000
 }
 
-// average is rounded down, by channel.
+// average returns the average of each channel, rounded down.
 func average(a, b uint32) uint32 { return (a^b)&0xfefefefe>>1 + a&b }

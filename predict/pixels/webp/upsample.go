@@ -2,8 +2,8 @@ package webp
 
 import "context"
 
-// colours turns the planes into RGB as libwebp does with fancy upsampling: a chroma sample weighs 9, 3, 3
-// or 1 sixteenth in each of the pixels around it, and 3 or 1 quarter at the picture's edges.
+// colours converts the planes to RGB like libwebp with fancy upsampling. A chroma sample has a weight of
+// 9, 3, 3 or 1 sixteenth in each pixel around it, and of 3 or 1 quarter at the picture's edges.
 func (d *lossy) colours(ctx context.Context) ([]byte, error) {
 	out := make([]byte, 3*d.width*d.height)
 	half := (d.width + 1) / 2
@@ -31,7 +31,7 @@ func (d *lossy) colours(ctx context.Context) ([]byte, error) {
 	return out, nil
 }
 
-// upsample makes a row of chroma of the nearer row and the farther one.
+// upsample computes a row of chroma from the nearer row and the farther one.
 func upsample(out, near, far []byte) {
 	n, f := int(near[0]), int(far[0])
 	out[0] = byte((3*n + f + 2) >> 2)
@@ -47,7 +47,7 @@ func upsample(out, near, far []byte) {
 	}
 }
 
-// colour converts one pixel in fixed point of 14 bits, of which 8 are dropped early.
+// colour converts one pixel with 14-bit fixed-point numbers, of which 8 bits are dropped early.
 func colour(y, u, v int) (r, g, b byte) {
 	y = y * 19077 >> 8
 	return clip((y + v*26149>>8 - 14234) >> 6),

@@ -1,5 +1,6 @@
-// Package webp reads WebP files and decodes their first picture to the pixels of libwebp, which are
-// Pillow's: lossy (VP8, RFC 6386), lossless (VP8L, RFC 9649) and the alpha plane beside lossy pixels.
+// Package webp decodes the first picture of WebP files to libwebp's pixels, which are Pillow's too. It
+// supports lossy pictures (VP8, RFC 6386), lossless ones (VP8L, RFC 9649), and the alpha plane of lossy
+// ones.
 package webp
 
 import (
@@ -9,7 +10,7 @@ import (
 	"fmt"
 )
 
-// ErrRefused is wrapped by every error that is the picture's fault.
+// ErrRefused is wrapped by every error in the picture itself.
 var ErrRefused = errors.New("WebP refused")
 
 const (
@@ -26,10 +27,11 @@ type refusal string
 func (r refusal) Error() string        { return string(r) }
 func (r refusal) Is(target error) bool { return target == ErrRefused }
 
-// File is a WebP whose chunks were checked. src/forgo/_webp.py reads them by the same rules.
+// File is a WebP file whose chunks have been checked. src/forgo/_webp.py reads them by the same rules.
 type File struct {
 	Width, Height int // of the canvas
-	// X and Y are where the frame lies on the canvas, and FrameWidth and FrameHeight its size.
+	// X and Y are the position of the frame on the canvas. FrameWidth and FrameHeight are its size, in
+	// pixels.
 	X, Y                    int
 	FrameWidth, FrameHeight int
 	Lossless                bool
@@ -39,12 +41,12 @@ type File struct {
 	data  []byte // a VP8 or VP8L chunk's body, with its padding
 }
 
-// Starts tells whether data begins as a WebP does.
+// Starts reports whether data starts like a WebP file.
 func Starts(data []byte) bool {
 	return len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP"
 }
 
-// chunks walks through chunks that fill data.
+// chunks iterates over chunks that fill data.
 type chunks struct {
 	data   []byte
 	name   string
@@ -52,7 +54,7 @@ type chunks struct {
 	padded []byte // the body with its padding
 }
 
-// next goes to the next chunk and reports whether there is one.
+// next advances to the next chunk and reports whether there is one.
 func (c *chunks) next() (bool, error) {
 	if len(c.data) == 0 {
 		return false, nil
@@ -73,7 +75,7 @@ func (c *chunks) next() (bool, error) {
 	return true, nil
 }
 
-// named is a chunk's name as it is shown: what isn't a letter, digit or space is its number.
+// named returns a chunk's name for messages, with a number for anything but letters, digits and spaces.
 func named(name string) string {
 	out := ""
 	for _, c := range []byte(name) {
@@ -198,7 +200,7 @@ func (f *File) frame(body []byte) error {
 	return nil
 }
 
-// picture reads the head of the chunk that holds pixels.
+// picture reads the head of the chunk with the pixels.
 func (f *File) picture(c *chunks) error {
 	b := c.body
 	f.data = c.padded
@@ -237,7 +239,7 @@ func (f *File) picture(c *chunks) error {
 
 func three(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
-// Transparent tells whether the frame has an alpha channel.
+// Transparent reports whether the frame has an alpha channel.
 func (f *File) Transparent() bool {
 	return f.alpha != nil || f.Lossless && f.data[4]&0x10 != 0
 }
@@ -248,7 +250,8 @@ type Frame struct {
 	Alpha []byte // one byte a pixel; nil where every pixel is opaque
 }
 
-// Memory is what Decode takes, of what it returns too: at most, unless a lossless picture has unusually many codes.
+// Memory returns the most memory that Decode takes, including its result, in bytes. A lossless picture
+// with unusually many codes takes more.
 func (f *File) Memory() int64 {
 	pixels := int64(f.FrameWidth) * int64(f.FrameHeight)
 	blocks := (int64(f.FrameWidth) + 15) / 16 * ((int64(f.FrameHeight) + 15) / 16)
@@ -265,8 +268,9 @@ func (f *File) Memory() int64 {
 	return n + 384*blocks + int64(f.FrameWidth+16)*64
 }
 
-// Decode decodes the frame. Errors wrap [ErrRefused] where the picture is at fault, or ctx's error where
-// ctx ended first. More is asked before memory beyond [File.Memory] is taken, and its error is returned. Optional.
+// Decode decodes the frame. The error wraps [ErrRefused] if the picture is at fault, and ctx.Err() if ctx
+// ends first. Decode calls more before it takes memory beyond [File.Memory], and returns its error. more
+// is optional.
 func (f *File) Decode(ctx context.Context, more func(bytes int64) error) (Frame, error) {
 	if f.Lossless {
 		return f.decodeLossless(ctx, more)
