@@ -30,10 +30,10 @@
 //		fmt.Println(classes[0].Label, classes[0].Score)
 //	}
 //
-// [Load] replays the bundle's golden cases, in this process and through the code that will
-// answer, and fails with a [*ParityError] where an answer differs from what the training
-// framework gave. A [Model] is safe for concurrent use: requests that come while the engine
-// is busy wait, and run together as its next batch; [Options] bound that.
+// [Load] replays the bundle's golden cases in this process, through the code that will answer. It fails with
+// a [*ParityError] if an answer differs from the training framework's. A [Model] is safe for concurrent use:
+// requests that arrive while the engine is busy wait and run together as the next batch, within the bounds of
+// [Options].
 package predict
 
 import (
