@@ -227,4 +227,4 @@ def test_golden_cases_in_onnx_form(tmp_path: Path) -> None:
     assert "test_data_set_0/output_0.pb" in run_forgo("verify", place).err  # it is digested as every file
     done = run_forgo(*command, "--onnx-test-data", "--engine", "tensorflow")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "onnx_test_data needs examples" in done.err
+    assert "--onnx-test-data needs examples" in done.err

@@ -182,7 +182,7 @@ def test_examples_in_a_file(mixed_model: tuple[Any, dict[str, Any], Path], tmp_p
     ("change", "says"),
     [
         ({"ink": None}, "the input 'ink' is missing"),
-        ({"ink": [[1.0, 2.0]]}, "'ink' has shape .1, 2., the model takes .None, 4."),
+        ({"ink": [[1.0, 2.0]]}, "'ink' has shape .1, 2., but the model takes .None, 4."),
         ({"ink": [[1.0] * 4] * 3}, "different numbers of rows"),
         ({"ink": [["a"] * 4]}, "'ink' is not float32"),
         ({"ink": [[1.0] * 4], "other": [1.0]}, "no input 'other'"),

@@ -293,7 +293,7 @@ def test_annotations_give_the_classes_and_the_parts(tmp_path: Path, form: str) -
     assert (len(found.train), len(found.valid), len(found.test)) == (12, 4, 3)
     assert [p.label for p in found.train[:4]] == [0, 1, 0, 1]
     assert [Path(p).name for p, _ in found.set_aside] == ["000020.png"]
-    assert "no such file" in found.set_aside[0][1]
+    assert "does not exist" in found.set_aside[0][1]
     whole = _data.find_annotated(images, _data.Annotations(attributes, "Male", ("f", "m")), 0.25, 0, SOURCE)
     assert whole.labels == ["f", "m"]
     assert (len(whole.train), len(whole.valid), len(whole.test)) == (15, 4, 0)

@@ -102,7 +102,7 @@ def test_errors_name_arguments_in_python_and_options_on_the_command_line(tmp_pat
             "give examples, or no_goldens=True for",
             "give --examples, or --no-goldens for",
         ),
-        ({"thresholds": 0.5}, "give task='multi-label', too", "give --task multi-label, too"),
+        ({"thresholds": 0.5}, "add task='multi-label'", "add --task multi-label"),
     ],
 )
 def test_export_names_arguments_as_its_caller_knows_them(

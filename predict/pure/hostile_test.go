@@ -182,7 +182,7 @@ func TestFilesOfManyParts(t *testing.T) {
 	}{
 		"nodes":      {many(1), "more than 65536 nodes", 64 << 20},
 		"attributes": {field(1, many(5)), "more than 1048576 attributes", 64 << 20},
-		"numbers":    {field(5, numbers), "no outputs", 32 << 20},
+		"numbers":    {field(5, numbers), "no outputs", 48 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats

@@ -283,5 +283,5 @@ def test_files_that_are_no_programs(tmp_path: Path) -> None:
         ) as refused:
             forgo.export(tmp_path / f"{name}.pt2", tmp_path / "m.forgo", examples=ROWS, trust=True)
         assert "\n" not in str(refused.value)
-    with pytest.raises(forgo.ExportError, match="no such file"):
+    with pytest.raises(forgo.ExportError, match="no such regular file"):
         forgo.export(tmp_path / "nothing.pt2", tmp_path / "m.forgo", examples=ROWS, trust=True)

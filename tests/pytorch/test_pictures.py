@@ -67,17 +67,17 @@ def timms(size: int, **more: Any) -> Any:
 @pytest.mark.parametrize(
     ("transform", "says"),
     [
-        (TRANSFORM, f"agrees with resize='bilinear-pillow', {SAID}"),
-        (timms(32, interpolation="bicubic"), f"agrees with resize='bicubic-pillow', {SAID}"),
+        (TRANSFORM, f"matches resize='bilinear-pillow', {SAID}"),
+        (timms(32, interpolation="bicubic"), f"matches resize='bicubic-pillow', {SAID}"),
         (
             v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Resize((32, 32), antialias=False)]),
-            "agrees with resize='bilinear', scale=1/255",
+            "matches resize='bilinear', scale=1/255",
         ),
         (
             v2.Compose([v2.PILToTensor(), v2.Resize((32, 32), antialias=False), v2.ToDtype(torch.float32, scale=True)]),
-            "No rules agree with it; the nearest, resize='bilinear', scale=1/255, are off by up to ",
+            "No rules match it; the closest, resize='bilinear', scale=1/255, differ by up to ",
         ),
-        (lambda image: TRANSFORM(image).flip(0), f"agrees with resize='bilinear-pillow', {SAID[:37]}channels='BGR'"),
+        (lambda image: TRANSFORM(image).flip(0), f"matches resize='bilinear-pillow', {SAID[:37]}channels='BGR'"),
     ],
     ids=["torchvision", "timm", "without antialias", "without antialias, rounded", "BGR"],
 )  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_transform_that_the_rules_miss_is_told_the_nearest(
     transform: Any, says: str, network: nn.Module, photographs: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        forgo.ExportError, match=r"^preprocess gives other values than .*: by up to [\d.]+ of 255, on "
+        forgo.ExportError, match=r"^preprocess differs from .*: by up to [\d.]+ of 255, on "
     ) as e:
         forgo.export(network, tmp_path / "m.forgo", examples=photographs, preprocess=transform)
     assert says in str(e.value)
