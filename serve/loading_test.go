@@ -69,7 +69,7 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 				}
 			}
 		}
-		if got, answer := servetest.Call(t, "POST", places["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "loaded") {
+		if got, answer := servetest.Call(t, "POST", places["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "is loading") {
 			t.Errorf("ready %t: %d %v", ready, got, answer)
 		}
 		server, err := calls.ServerReady(t.Context(), &pb.ServerReadyRequest{})
