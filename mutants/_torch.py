@@ -71,7 +71,7 @@ def main() -> None:
         stage, message = e.stage, str(e).rpartition("stage ")[2]
     except ExportError as e:
         stage, message = "elsewhere", str(e)
-        for begins, at in (("preprocess gives other values", "preprocess"), ("the model answers", "answers")):
+        for begins, at in (("preprocess differs from", "preprocess"), ("the model answers", "answers")):
             stage = at if message.startswith(begins) else stage
     print(json.dumps([stage, message]))
 
