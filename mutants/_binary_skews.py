@@ -107,7 +107,7 @@ BINARY_SKEWS = [
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
     pure("a fused bias forgotten", MATMUL, "			copy(z[:n], x)\n", "			clear(z[:n])\n"),
     pure("the tail behind the last vector lost", "predict/pure/product_amd64.go", "	for p, f := range a {\n", "	for p, f := range a[:0] {\n"),
-    pure("a broadcast read after its memory was taken over", "predict/pure/broadcast.go", "if out.data == a.data && size(shape) != int64(a.count()) {", "if false {", "mutants/padded-graph.forgo", "preprocess"),
+    pure("a broadcast read after its memory was taken over", "predict/pure/broadcast.go", "if out.data == a.data && size(shape) != int64(a.count()) {", "if p, ok := out.data.(*[]T); ok && out.data == a.data && int64(cap(*p)) < size(shape) {\n		*p = append(make([]T, 0, size(shape)), *p...)\n		x = (*p)[:len(x)]\n	}\n	if false {", "mutants/padded-graph.forgo", "preprocess"),
     pure("a loop's state of the turn before", "predict/pure/control.go", "				inputs[2+k] = v\n", "				if made > 0 {\n					inputs[2+k] = &kept[1-made%2][k]\n				} else {\n					inputs[2+k] = v\n				}\n", "mutants/cut-graph.forgo", "preprocess"),
     pure("the other branch", "predict/pure/control.go", "if !condition {", "if condition {", "mutants/cut-graph.forgo", "preprocess"),
     BinarySkew("tensors shifted on their way between processes", "model", WIRE, "data = append(data, raw)", "data = append(data, append(raw[min(4, len(raw)):len(raw):len(raw)], raw[:min(4, len(raw))]...))", "writer isolated tensors", bundle=IRIS, isolated=True),
