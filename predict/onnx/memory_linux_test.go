@@ -251,7 +251,7 @@ func residentKiB(t *testing.T) int {
 
 // ONNX Runtime gives back what a large run took, and what a smaller one took among many others. Each of several
 // sessions would keep 4 MiB or more.
-func TestLargeRunsGiveMemoryBack(t *testing.T) {
+func TestMemoryOfLargeRunsComesBack(t *testing.T) {
 	for name, rows := range map[string]int{"large": 2 << 20, "crowded": 340_000} {
 		t.Run(name, func(t *testing.T) {
 			ask := func(s engines.Session, rows int) {
