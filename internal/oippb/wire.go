@@ -265,7 +265,7 @@ func (x *ModelInferResponse) AppendWire(dst []byte) []byte {
 		}
 	}
 	for _, raw := range x.RawOutputContents {
-		dst = append(protofields.AppendLength(dst, 6, len(raw)), raw...)
+		dst = protofields.AppendBytes(dst, 6, raw)
 	}
 	return dst
 }
@@ -309,7 +309,7 @@ func (x *InferTensorContents) appendWire(dst []byte) []byte {
 	dst = protofields.AppendFloats(dst, 6, x.Fp32Contents)
 	dst = protofields.AppendDoubles(dst, 7, x.Fp64Contents)
 	for _, text := range x.BytesContents {
-		dst = append(protofields.AppendLength(dst, 8, len(text)), text...)
+		dst = protofields.AppendBytes(dst, 8, text)
 	}
 	return dst
 }

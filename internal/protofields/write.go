@@ -32,7 +32,12 @@ func AppendText(dst []byte, number uint64, text string) []byte {
 	if text == "" {
 		return dst
 	}
-	return append(AppendLength(dst, number, len(text)), text...)
+	return AppendBytes(dst, number, text)
+}
+
+// AppendBytes appends a field of bytes or text, also if it is empty.
+func AppendBytes[T []byte | string](dst []byte, number uint64, value T) []byte {
+	return append(AppendLength(dst, number, len(value)), value...)
 }
 
 // AppendLength appends the tag and the length of a field.

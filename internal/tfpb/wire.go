@@ -215,7 +215,7 @@ func (x *PredictResponse) AppendWire(dst []byte) []byte {
 	for name, t := range x.Outputs {
 		size := t.sizeWire(&ok)
 		dst = protofields.AppendLength(dst, 1, sizeOutput(name, size, &ok))
-		dst = append(protofields.AppendLength(dst, 1, len(name)), name...)
+		dst = protofields.AppendBytes(dst, 1, name)
 		dst = t.appendWire(protofields.AppendLength(dst, 2, size))
 	}
 	if x.ModelSpec != nil {
@@ -300,13 +300,13 @@ func (x *TensorProto) appendWire(dst []byte) []byte {
 	}
 	dst = appendNumber(dst, 3, uint64(x.VersionNumber))
 	if len(x.TensorContent) > 0 {
-		dst = append(protofields.AppendLength(dst, 4, len(x.TensorContent)), x.TensorContent...)
+		dst = protofields.AppendBytes(dst, 4, x.TensorContent)
 	}
 	dst = protofields.AppendFloats(dst, 5, x.FloatVal)
 	dst = protofields.AppendDoubles(dst, 6, x.DoubleVal)
 	dst = protofields.AppendNumbers(dst, 7, x.IntVal)
 	for _, text := range x.StringVal {
-		dst = append(protofields.AppendLength(dst, 8, len(text)), text...)
+		dst = protofields.AppendBytes(dst, 8, text)
 	}
 	dst = protofields.AppendNumbers(dst, 10, x.Int64Val)
 	dst = protofields.AppendBools(dst, 11, x.BoolVal)
