@@ -68,7 +68,7 @@ check: lint build cross
 test: lint build
 	$(PY) scripts/gotest.py -race ./...
 	FORGO_GO_TAGS= $(PY) scripts/gotest.py ./predict/... ./serve/... ./cmd/...
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) scripts/pytests.py
 	$(MAKE) mutants
 
 mutants: build build/tiles.forgo/forgo.json build/mutants/ready

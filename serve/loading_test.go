@@ -23,10 +23,11 @@ import (
 func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 	root := t.TempDir()
 	servetest.PutVersion(t, root, "1")
-	held := make(chan struct{})
+	started, held := make(chan struct{}), make(chan struct{})
 	models, err := repository.New([]string{root}, "", repository.Options{
 		Log: slog.New(slog.DiscardHandler),
 		Load: func(ctx context.Context, path string, _ repository.Settings) (*predict.Model, error) {
+			close(started)
 			<-held
 			return predict.Options{Threads: 1}.Load(ctx, path, onnx.Engine())
 		},
@@ -87,6 +88,7 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 			}
 		}
 	}
+	<-started // until then, the model is not loaded yet
 	look(false, 503)
 	close(held)
 	book.Wait("serving")
