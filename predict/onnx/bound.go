@@ -68,34 +68,40 @@ func (b *bindings) close() {
 	b.list = nil
 }
 
-// runBound runs the graph with a binding. If the run is not small, bound is false and the graph has not
-// run.
-func (s *session) runBound(ctx context.Context, inputs predict.Tensors, outputs []string) (_ predict.Tensors, err error, bound bool) { //nolint:revive // it is the last that decides
-	b := s.idle.take(s.inputs, inputs)
-	if b == nil {
-		if b, err = s.bind(inputs); b == nil || err != nil {
-			return nil, err, b != nil
-		}
+// binding returns an unused binding for these inputs, or nil if a run on them is not small.
+func (s *session) binding(inputs predict.Tensors) (*binding, error) {
+	if b := s.idle.take(s.inputs, inputs); b != nil {
+		return b, nil
 	}
+	return s.bind(inputs)
+}
+
+// runBound runs the graph with a binding, which it keeps or closes.
+func (s *session) runBound(ctx context.Context, b *binding, inputs predict.Tensors, outputs []string) (_ predict.Tensors, abandoned bool, err error) {
 	for i, spec := range s.inputs {
 		raw, err := inputs[spec.Name].Bytes()
 		if err != nil {
 			s.idle.put(b)
-			return nil, fmt.Errorf("input %q: %w", spec.Name, err), true
+			return nil, false, fmt.Errorf("input %q: %w", spec.Name, err)
 		}
 		copy(b.Inputs[i], raw)
 	}
 	for _, memory := range b.Outputs {
 		clear(memory) // nothing of another caller's answer is there, whatever the graph writes
 	}
-	alive, err := b.Run(ctx)
+	var alive bool
+	if s.stays(ctx) {
+		alive, err = b.Run(ctx)
+	} else if alive, abandoned, err = s.runAside(ctx, b); abandoned {
+		return nil, true, err
+	}
 	if !alive {
 		defer b.Close()
 	} else {
 		defer s.idle.put(b)
 	}
 	if err != nil {
-		return nil, err, true
+		return nil, false, err
 	}
 	result := make(predict.Tensors, len(outputs))
 	for i, spec := range s.outputs {
@@ -104,11 +110,20 @@ func (s *session) runBound(ctx context.Context, inputs predict.Tensors, outputs 
 		}
 		t, err := tensor.FromBytes(spec.DType, append([]byte(nil), b.Outputs[i]...), slices.Clone(b.outputs[i])...)
 		if err != nil {
-			return nil, fmt.Errorf("output %q: %w", spec.Name, err), true
+			return nil, false, fmt.Errorf("output %q: %w", spec.Name, err)
 		}
 		result[spec.Name] = t
 	}
-	return result, nil, true
+	return result, false, nil
+}
+
+// runAside runs a binding in another goroutine. An abandoned binding is closed when its run ends.
+func (s *session) runAside(ctx context.Context, b *binding) (alive, abandoned bool, err error) {
+	abandoned, err = s.aside(ctx, func() (err error) {
+		alive, err = b.Run(ctx)
+		return err
+	}, b.Close)
+	return alive, abandoned, err
 }
 
 // bind makes a binding for inputs of these shapes, or returns nil if a run on them is not small.

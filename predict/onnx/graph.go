@@ -26,6 +26,8 @@ type Info struct {
 	kinds        map[string]string   // of inputs and outputs that are no tensors
 	used         map[operation]bool
 	functions    map[operation]bool // that the file itself defines
+	long         bool               // whether an operation may take long, whatever its weights
+	weights      [][2]string        // pairs of operands of which one must be an initializer, or the graph is long too
 	outside      bool               // whether any data lies outside the file
 	unknown      string             // a field that onnx.proto does not have
 	nesting      int                // of graphs, while they are read
@@ -161,8 +163,11 @@ func (g *Info) opset(b []byte) error {
 
 func (g *Info) node(b []byte) error {
 	op, domain := "", ""
+	var inputs []string
 	err := wire.Fields(b, func(f wire.Field) error {
 		switch f.Number {
+		case 1:
+			inputs = append(inputs, string(f.Bytes))
 		case 4:
 			op = string(f.Bytes)
 		case 7:
@@ -178,6 +183,7 @@ func (g *Info) node(b []byte) error {
 		return nil
 	})
 	g.used[operation{domain, op}] = true
+	g.shortOperation(operation{domain, op}, inputs)
 	if domain != "" && domain != "ai.onnx" {
 		op = domain + "." + op
 	}

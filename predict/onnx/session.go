@@ -12,6 +12,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
+	"github.com/forgo-ml/forgo/predict/internal/abandon"
 	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/onnx/internal/ort"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -20,9 +21,11 @@ import (
 type session struct {
 	inputs, outputs []tensor.Spec
 	dims            map[string][]string // what free dimensions are called, by input or output
+	short           bool                // whether a run ends soon after its context, so that nobody abandons it
 
-	// closing waits for runs. Each run holds the lock for reading.
+	// closing waits for runs. Each run holds the lock for reading, an abandoned one until it ends.
 	closing sync.RWMutex
+	runs    *abandon.Calls
 	lib     *ort.Library
 	ort     *ort.Session // nil once closed
 	idle    bindings
@@ -60,7 +63,7 @@ func newSession(lib *ort.Library, data []byte, info Info, o predict.SessionOptio
 	if err != nil {
 		return nil, err
 	}
-	return &session{inputs: info.Inputs, outputs: info.Outputs, dims: info.dims, lib: lib, ort: opened}, nil
+	return &session{inputs: info.Inputs, outputs: info.Outputs, dims: info.dims, lib: lib, ort: opened, short: info.short(), runs: abandon.New()}, nil
 }
 
 func (s *session) Inputs() []tensor.Spec  { return slices.Clone(s.inputs) }
@@ -71,18 +74,33 @@ func (s *session) OutputShape(name string, inputs predict.Tensors) []int64 {
 	return onnxformat.OutputShape(name, s.inputs, s.outputs, s.dims, inputs)
 }
 
+// Left returns the number of abandoned runs that have not ended.
+func (s *session) Left() int { return s.runs.Left() }
+
+// Close does not wait for abandoned runs. The session is freed when they have ended.
 func (s *session) Close() error {
+	if s.Left() > 0 {
+		go s.close()
+		return nil
+	}
+	s.close()
+	return nil
+}
+
+func (s *session) close() {
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if s.ort == nil {
-		return nil
+		return
 	}
 	s.idle.close()
 	s.ort.Close()
 	s.ort = nil
-	return nil
+	s.runs.Close()
 }
 
+// Run ends the graph between two operations when ctx ends. If an operation goes on beyond ctx's deadline, Run returns
+// without waiting for it. While several abandoned runs have not ended, no other starts.
 func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
@@ -90,37 +108,59 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err := engines.CheckSpecs(s.inputs, s.outputs, inputs, outputs); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
+	if err := s.runs.Check(); err != nil {
+		return nil, fmt.Errorf("run ONNX graph: %w", err)
+	}
 	s.closing.RLock()
-	defer s.closing.RUnlock()
 	if s.ort == nil {
+		s.closing.RUnlock()
 		return nil, errors.New("run ONNX graph: the session is closed")
 	}
-	result, err := s.run(ctx, inputs, outputs)
+	result, abandoned, err := s.run(ctx, inputs, outputs)
+	if !abandoned {
+		s.closing.RUnlock()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
 	return result, nil
 }
 
+// stays reports that a run stays in its caller's goroutine until it ends.
+func (s *session) stays(ctx context.Context) bool { return s.short || ctx.Done() == nil }
+
+// aside calls f in another goroutine. If f is abandoned, it frees its memory and the session when it ends.
+func (s *session) aside(ctx context.Context, f func() error, free func()) (abandoned bool, err error) {
+	return s.runs.Do(ctx, f, func() {
+		free()
+		s.closing.RUnlock()
+	})
+}
+
 // run allocates outputs itself if the graph declares their shapes, which costs least.
-func (s *session) run(ctx context.Context, inputs predict.Tensors, outputs []string) (predict.Tensors, error) {
+func (s *session) run(ctx context.Context, inputs predict.Tensors, outputs []string) (_ predict.Tensors, abandoned bool, err error) {
 	if s.ownShapes.Load() {
 		return s.place(ctx, inputs, outputs, nil)
 	}
-	result, err, bound := s.runBound(ctx, inputs, outputs)
-	if !bound {
-		result, err = s.place(ctx, inputs, outputs, s.shapes(inputs))
+	var result predict.Tensors
+	b, err := s.binding(inputs)
+	switch {
+	case err != nil:
+	case b != nil:
+		result, abandoned, err = s.runBound(ctx, b, inputs, outputs)
+	default:
+		result, abandoned, err = s.place(ctx, inputs, outputs, s.shapes(inputs))
 	}
 	if err == nil || ctx.Err() != nil {
-		return result, err
+		return result, abandoned, err
 	}
 	// The shapes may have been the cause. If so, they are not used again.
-	result, again := s.place(ctx, inputs, outputs, nil)
+	result, abandoned, again := s.place(ctx, inputs, outputs, nil)
 	if again != nil {
-		return nil, err
+		return nil, abandoned, err
 	}
 	s.ownShapes.Store(true)
-	return result, nil
+	return result, false, nil
 }
 
 // shapes returns the expected shapes of the outputs, or nil for those that ONNX Runtime allocates. An
@@ -143,94 +183,134 @@ func (s *session) shapes(inputs predict.Tensors) [][]int64 {
 	return shapes
 }
 
-// place runs the graph on the callers' memory, and into new memory for outputs with known shapes.
-func (s *session) place(ctx context.Context, inputs predict.Tensors, outputs []string, shapes [][]int64) (_ predict.Tensors, err error) {
-	var pinned runtime.Pinner
-	defer pinned.Unpin()
-	in, out := make([]ort.Value, len(s.inputs)), make([]ort.Value, 0, len(outputs))
+// placed is a run whose outputs go into new memory, if their shapes are known.
+type placed struct {
+	s       *session
+	pinned  runtime.Pinner
+	size    int64 // of the inputs, in bytes
+	in, out []ort.Value
+	wanted  []int // the outputs' indices
+	shapes  [][]int64
+	memory  [][]byte // of the outputs with known shapes
+	stop    *ort.Stop
+}
+
+// place runs the graph on the caller's memory, or on a copy of it if the run may be abandoned.
+func (s *session) place(ctx context.Context, inputs predict.Tensors, outputs []string, shapes [][]int64) (_ predict.Tensors, abandoned bool, err error) {
+	p := &placed{s: s, in: make([]ort.Value, 0, len(s.inputs)), out: make([]ort.Value, 0, len(outputs)), shapes: shapes}
 	defer func() {
-		for _, v := range slices.Concat(in, out) {
-			s.lib.Free(v)
+		if !abandoned {
+			p.free()
 		}
 	}()
-	for i, spec := range s.inputs {
-		if in[i], err = s.give(&pinned, inputs[spec.Name]); err != nil {
-			return nil, fmt.Errorf("input %q: %w", spec.Name, err)
-		}
+	for _, spec := range s.inputs {
+		p.size += inputs[spec.Name].Size()
 	}
-	var wanted []int
-	placed := make([][]byte, len(s.outputs))
+	shrink := s.running.Add(p.size) >= crowded || p.size >= largeRun
+	if err := p.prepare(ctx, inputs, outputs, shrink); err != nil {
+		return nil, false, err
+	}
+	if s.stays(ctx) {
+		err = p.run(ctx)
+	} else {
+		abandoned, err = s.aside(ctx, func() error { return p.run(ctx) }, p.free)
+	}
+	if err != nil {
+		return nil, abandoned, err
+	}
+	runtime.KeepAlive(inputs)
+	result, err := p.answer()
+	return result, false, err
+}
+
+func (p *placed) run(ctx context.Context) error {
+	return p.s.ort.Run(ctx, p.stop, p.in, p.wanted, p.out)
+}
+
+func (p *placed) prepare(ctx context.Context, inputs predict.Tensors, outputs []string, shrink bool) error {
+	s := p.s
+	for _, spec := range s.inputs {
+		v, err := p.give(inputs[spec.Name], !s.stays(ctx))
+		if err != nil {
+			return fmt.Errorf("input %q: %w", spec.Name, err)
+		}
+		p.in = append(p.in, v)
+	}
+	p.memory = make([][]byte, len(s.outputs))
 	for i, spec := range s.outputs {
 		if !slices.Contains(outputs, spec.Name) {
 			continue
 		}
 		var v ort.Value
-		if shapes != nil && shapes[i] != nil {
-			n, err := tensor.Count(shapes[i])
+		if p.shapes != nil && p.shapes[i] != nil {
+			n, err := tensor.Count(p.shapes[i])
 			if err != nil {
-				return nil, err
+				return err
 			}
-			placed[i] = make([]byte, n*int64(spec.DType.ElementSize()))
-			if v, err = s.view(&pinned, spec.DType, shapes[i], placed[i]); err != nil {
-				return nil, fmt.Errorf("output %q: %w", spec.Name, err)
+			p.memory[i] = make([]byte, n*int64(spec.DType.ElementSize()))
+			if v, err = p.view(spec.DType, p.shapes[i], p.memory[i]); err != nil {
+				return fmt.Errorf("output %q: %w", spec.Name, err)
 			}
 		}
-		wanted, out = append(wanted, i), append(out, v)
+		p.wanted, p.out = append(p.wanted, i), append(p.out, v)
 	}
-	var size int64
-	for _, spec := range s.inputs {
-		size += inputs[spec.Name].Size()
+	if !shrink && ctx.Done() == nil {
+		return nil
 	}
-	shrink := s.running.Add(size) >= crowded || size >= largeRun
-	defer s.running.Add(-size)
-	var stop *ort.Stop
-	if ctx.Done() != nil || shrink {
-		if stop, err = s.lib.NewStop(); err != nil {
-			return nil, err
-		}
-		defer stop.Close()
+	var err error
+	if p.stop, err = s.lib.NewStop(); err != nil || !shrink {
+		return err
 	}
-	if shrink {
-		if err := stop.Shrink(); err != nil {
-			return nil, err
-		}
+	return p.stop.Shrink()
+}
+
+// free releases what prepare took.
+func (p *placed) free() {
+	p.stop.Close()
+	for _, v := range slices.Concat(p.in, p.out) {
+		p.s.lib.Free(v)
 	}
-	if err := s.ort.Run(ctx, stop, in, wanted, out); err != nil {
-		return nil, err
-	}
-	result := make(predict.Tensors, len(outputs))
-	for i, at := range wanted {
-		spec := s.outputs[at]
+	p.pinned.Unpin()
+	p.s.running.Add(-p.size)
+}
+
+func (p *placed) answer() (predict.Tensors, error) {
+	result := make(predict.Tensors, len(p.wanted))
+	for i, at := range p.wanted {
+		spec := p.s.outputs[at]
 		var t tensor.Tensor
-		if placed[at] != nil {
-			t, err = tensor.FromBytes(spec.DType, placed[at], shapes[at]...)
+		var err error
+		if p.memory[at] != nil {
+			t, err = tensor.FromBytes(spec.DType, p.memory[at], p.shapes[at]...)
 		} else {
-			t, err = s.lib.Read(out[i])
+			t, err = p.s.lib.Read(p.out[i])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("output %q: %w", spec.Name, err)
 		}
 		result[spec.Name] = t
 	}
-	runtime.KeepAlive(inputs)
 	return result, nil
 }
 
-// give makes a value of an input. It shares the input's memory if it can.
-func (s *session) give(pinned *runtime.Pinner, t tensor.Tensor) (ort.Value, error) {
+// give makes a value of an input. Without copied, it shares the input's memory if it can.
+func (p *placed) give(t tensor.Tensor, copied bool) (ort.Value, error) {
 	if texts, ok := t.Data.([]string); ok {
-		return s.lib.Strings(t.Shape, texts)
+		return p.s.lib.Strings(t.Shape, texts)
 	}
 	raw, err := t.Bytes()
 	if err != nil {
 		return 0, err
 	}
-	return s.view(pinned, t.DType(), t.Shape, raw)
+	if copied {
+		return p.s.lib.Copy(t.DType(), t.Shape, raw)
+	}
+	return p.view(t.DType(), t.Shape, raw)
 }
 
-func (s *session) view(pinned *runtime.Pinner, dtype tensor.DType, shape []int64, raw []byte) (ort.Value, error) {
+func (p *placed) view(dtype tensor.DType, shape []int64, raw []byte) (ort.Value, error) {
 	if len(raw) > 0 {
-		pinned.Pin(unsafe.SliceData(raw))
+		p.pinned.Pin(unsafe.SliceData(raw))
 	}
-	return s.lib.View(dtype, shape, raw)
+	return p.s.lib.View(dtype, shape, raw)
 }

@@ -7,13 +7,13 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
+	"github.com/forgo-ml/forgo/predict/internal/abandon"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -30,17 +30,9 @@ type opened struct {
 	// closing waits for runs. Each run holds the lock for reading.
 	closing sync.RWMutex
 	graph   uintptr
-	tf      uintptr      // 0 once closed
-	left    atomic.Int32 // runs that were given up and have not ended
-	idle    chan func()  // to goroutines that have run before and wait; closed with the session
+	tf      uintptr // 0 once closed
+	runs    *abandon.Calls
 }
-
-const (
-	// grace is how long an abandoned run has to end. It can end between two steps of a loop.
-	grace = time.Second
-	// maxLeft bounds the abandoned runs that have not ended, each of which takes a core and memory.
-	maxLeft = 4
-)
 
 // graphTensor is an input or output that was found in the graph.
 type graphTensor struct {
@@ -54,7 +46,7 @@ func load(dir string, tags []string, threads int) (*session, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &session{opened: &opened{graph: graph, tf: opening, idle: make(chan func())}, others: map[string]*session{}}
+	s := &session{opened: &opened{graph: graph, tf: opening, runs: abandon.New()}, others: map[string]*session{}}
 	return s, meta, nil
 }
 
@@ -114,7 +106,7 @@ func (s *session) Inputs() []tensor.Spec  { return specs(s.inputs) }
 func (s *session) Outputs() []tensor.Spec { return specs(s.outputs) }
 
 // Left returns the number of abandoned runs that have not ended.
-func (s *opened) Left() int { return int(s.left.Load()) }
+func (s *opened) Left() int { return s.runs.Left() }
 
 // Signed returns the session of another signature.
 func (s *session) Signed(name string) engines.Session {
@@ -129,7 +121,7 @@ func (s *session) Close() error {
 	if s.others == nil {
 		return nil
 	}
-	if s.left.Load() > 0 {
+	if s.Left() > 0 {
 		go func() { _ = s.close() }()
 		return nil
 	}
@@ -141,7 +133,7 @@ func (s *opened) close() error {
 	defer s.closing.Unlock()
 	if s.tf != 0 {
 		closeModel(s.graph, s.tf)
-		close(s.idle)
+		s.runs.Close()
 	}
 	s.tf = 0
 	return nil
@@ -158,8 +150,8 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err != nil {
 		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
-	if n := s.left.Load(); n >= maxLeft {
-		return nil, fmt.Errorf("run SavedModel: %d runs that were given up have not ended; load the model again: %w", n, context.DeadlineExceeded)
+	if err := s.runs.Check(); err != nil {
+		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
 	r, err := s.prepare(inputs, fetched)
 	if err != nil {
@@ -169,45 +161,12 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 		defer r.free()
 		return r.answer(r.run(ctx))
 	}
-	ended := make(chan error, 1)
-	s.aside(func() { ended <- r.run(ctx) })
-	select {
-	case err := <-ended:
-		defer r.free()
-		return r.answer(err)
-	case <-ctx.Done():
+	abandoned, err := s.runs.Do(ctx, func() error { return r.run(ctx) }, r.free)
+	if abandoned {
+		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
-	// One whose callers have left keeps its turn until the time is over that TensorFlow was given.
-	var over <-chan time.Time // never, without one
-	if deadline, ok := ctx.Deadline(); ok {
-		over = time.After(max(0, time.Until(deadline)) + grace)
-	}
-	select {
-	case err := <-ended:
-		defer r.free()
-		return r.answer(err)
-	case <-over:
-		s.left.Add(1)
-		go func() {
-			<-ended
-			s.left.Add(-1)
-			r.free()
-		}()
-		return nil, fmt.Errorf("run SavedModel: %w", ctx.Err())
-	}
-}
-
-// aside calls f in a goroutine that later calls reuse. The caller must hold the session open.
-func (s *opened) aside(f func()) {
-	select {
-	case s.idle <- f:
-	default:
-		go func() {
-			for ; f != nil; f = <-s.idle {
-				f()
-			}
-		}()
-	}
+	defer r.free()
+	return r.answer(err)
 }
 
 // run is a run under way. It holds the session open, and its own copies of the inputs.
