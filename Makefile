@@ -1,5 +1,5 @@
 # Every target sets up what it needs. A fresh machine needs Python 3.11+ and Go 1.26+.
-.PHONY: help demo check cross dist test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom conformance resizers preprocess clean
+.PHONY: help demo check cross dist test mutants mutations fuzz bench bench-go bench-pictures bench-pure overload floods soak history asan refusals mutation build skew lint audit sbom notices conformance resizers preprocess clean
 .DELETE_ON_ERROR:
 
 VENV := $(CURDIR)/.venv
@@ -27,6 +27,7 @@ help:
 	@echo "make mutation   change one thing in the code at a time and see whether a test notices"
 	@echo "make audit      known vulnerabilities in forgo's dependencies"
 	@echo "make sbom       forgo's dependencies, as CycloneDX"
+	@echo "make notices    the licences of what the binary contains, into NOTICES"
 	@echo "make dist       wheels for Linux, macOS and Windows, the source distribution, checksums, into dist/"
 	@echo "make build      the Go binary, which the Python command hands verbs to"
 
@@ -138,6 +139,10 @@ fuzz: .venv/ready
 # Runs both audits even when the first finds something.
 audit: .venv/ready
 	@scripts/audit.sh go; go=$$?; scripts/audit.sh python && exit $$go
+
+# The licences of what the binary contains, after a change of go.mod.
+notices:
+	@$(PY) scripts/notices.py
 
 sbom: build
 	@$(PY) scripts/sbom.py build/sbom

@@ -13,6 +13,11 @@ import (
 //go:embed LICENSE
 var License []byte
 
+// Notices holds the licences of what forgo's binaries contain. `make notices` writes it.
+//
+//go:embed NOTICES
+var Notices []byte
+
 //go:embed VERSION
 var version string
 

@@ -95,11 +95,9 @@ func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) erro
 			if err != nil {
 				return err
 			}
-			beside := filepath.Join(p.dir, filepath.Base(library.Path))
-			if err := writeFile(beside, p.force, func(to io.Writer) error { return copyFile(to, library.Path) }); err != nil {
+			if err := p.copyLibrary(cmd, library.Path); err != nil {
 				return err
 			}
-			printable.Fprintf(cmd.OutOrStdout(), "%s\n", beside)
 		}
 	} else if needs != "" {
 		printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s needs ONNX Runtime's library where it runs (%s): --dir DIR writes it beside the program\n", app, needs)
@@ -118,6 +116,27 @@ func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) erro
 		return fmt.Errorf("pack: %w", err)
 	}
 	printable.Fprintf(cmd.OutOrStdout(), "%s\n", app)
+	return nil
+}
+
+// copyLibrary copies ONNX Runtime's library into the folder, with its licences if they lie above it as its maker's
+// packages have them.
+func (p packFlags) copyLibrary(cmd *cobra.Command, library string) error {
+	type file struct{ from, to string }
+	files := []file{{library, filepath.Base(library)}}
+	for _, name := range []string{"LICENSE", "ThirdPartyNotices.txt"} {
+		from := filepath.Join(filepath.Dir(library), "..", name)
+		if info, err := os.Stat(from); err == nil && info.Mode().IsRegular() {
+			files = append(files, file{from, "onnxruntime-" + name})
+		}
+	}
+	for _, f := range files {
+		beside := filepath.Join(p.dir, f.to)
+		if err := writeFile(beside, p.force, func(to io.Writer) error { return copyFile(to, f.from) }); err != nil {
+			return err
+		}
+		printable.Fprintf(cmd.OutOrStdout(), "%s\n", beside)
+	}
 	return nil
 }
 
@@ -227,7 +246,7 @@ func writeApp(to io.Writer, exe string, b *bundle.Bundle, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(add(packedName, []byte(name)), add("sbom.cdx.json", bom), add("LICENSE", forgo.License)); err != nil {
+		if err := errors.Join(add(packedName, []byte(name)), add("sbom.cdx.json", bom), add("LICENSE", forgo.License), add("NOTICES", forgo.Notices)); err != nil {
 			return err
 		}
 		return b.Each(func(file string, data []byte) error { return add(name+"/"+file, data) })

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
+	"debug/buildinfo"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,9 +93,36 @@ func TestPack(t *testing.T) {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
+	holdsLicences(t, app)
 	left, err := filepath.Glob(filepath.Join(folder, ".forgo-pack-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// holdsLicences checks that NOTICES in a packed program names each module that the program was built from.
+func holdsLicences(t *testing.T, app string) {
+	t.Helper()
+	inside, err := zip.OpenReader(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inside.Close()
+	notices, err := fs.ReadFile(inside, "NOTICES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := buildinfo.ReadFile(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range built.Deps {
+		if line := "\n" + m.Path + " " + m.Version + "\n"; !bytes.Contains(notices, []byte(line)) {
+			t.Errorf("NOTICES has no licence of %s %s: make notices", m.Path, m.Version)
+		}
+	}
+	if len(built.Deps) == 0 || !bytes.Contains(notices, []byte("\nlibjpeg-turbo\n")) {
+		t.Errorf("%d modules, and NOTICES of %d bytes", len(built.Deps), len(notices))
 	}
 }
 
