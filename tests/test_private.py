@@ -181,3 +181,21 @@ def test_export_writes_its_bundle_and_nothing_else(strace: str, tmp_path: Path) 
         ".keras/keras.json",
         ".cache/matplotlib/fontlist",
     }
+
+
+LOAD = """
+import forgo
+with forgo.load({bundle!r}) as model:
+    assert model.classify([[5.9, 3.2, 4.8, 1.8]])
+"""
+
+
+def test_a_session_reaches_its_own_socket(strace: str, tmp_path: Path) -> None:
+    watched = Watched(strace, tmp_path, sys.executable, "-c", LOAD.format(bundle=str(IRIS)))
+    watched.end()
+    reached = [call for call in watched.network if re.search(r"\b(bind|connect)\(", call)]
+    assert any("connect(" in call for call in reached)
+    assert [call for call in reached if "AF_UNIX" not in call or str(watched.temporary) not in call] == []
+    assert watched.written() == []
+    assert list(watched.home.iterdir()) == []
+    assert list(watched.temporary.iterdir()) == []
