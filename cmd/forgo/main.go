@@ -83,7 +83,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetVersionTemplate("forgo {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), packCommand(), keyCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), packCommand(), benchCommand(), keyCommand(), doctorCommand(), versionCommand())
 	root.InitDefaultCompletionCmd(args...)
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

@@ -32,8 +32,8 @@ func packCommand() *cobra.Command {
 		Use:   "pack BUNDLE (-o APP | --dir DIR)",
 		Short: "Write one program that has a bundle inside",
 		Long: "Pack proves a bundle, as forgo verify does, and writes a program of this binary and the bundle.\n" +
-			"APP serves it and takes the flags of forgo serve; APP predict FILE..., APP verify and APP inspect do\n" +
-			"what they do here. The program needs no other file if pure Go runs the bundle; forgo inspect says whether\n" +
+			"APP serves it and takes the flags of forgo serve; APP predict FILE..., APP verify, APP inspect and\n" +
+			"APP bench do what they do here. The program needs no other file if pure Go runs the bundle; forgo inspect says whether\n" +
 			"it does. --dir writes it into a folder, with ONNX Runtime's library beside it if the bundle needs that.",
 		Example: "  forgo pack digits.forgo -o digits\n" +
 			"  ./digits predict seven.png\n" +
@@ -361,7 +361,7 @@ func (o *ownBundle) arguments(args []string) []string {
 		return append([]string{"serve", o.folder}, args...)
 	}
 	switch args[0] {
-	case "serve", "predict", "verify", "inspect", "pack":
+	case "serve", "predict", "verify", "inspect", "bench", "pack":
 		return append([]string{args[0], o.folder}, args[1:]...)
 	}
 	return args

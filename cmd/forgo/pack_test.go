@@ -55,6 +55,7 @@ func TestPack(t *testing.T) {
 		{[]string{"verify", "--engine", "pure"}, "parity proven: 16 of 16 cases"},
 		{[]string{"verify", "--json"}, `"ok":true`},
 		{[]string{"inspect"}, "pure Go"},
+		{[]string{"bench", "--time", "10ms"}, "answers/s"},
 		{[]string{"predict", "--engine", "pure", picture}, "red"},
 		{[]string{"--print-config"}, "shapes.forgo"}, // which serve knows
 		{[]string{"version"}, "forgo "},

@@ -11,6 +11,7 @@ GO_VERBS = {
     "inspect": "Show what is in a bundle, an ONNX file, a SavedModel or a .keras file",
     "serve": "Serve models over HTTP and gRPC, once parity is proven",
     "pack": "Write one program that has a bundle inside",
+    "bench": "Measure how fast a bundle answers on this machine",
     "key": "Make an API key for forgo serve",
     "doctor": "Show what this machine and the binary can do",
     "completion": "Write a shell completion script",
