@@ -94,7 +94,7 @@ func (o Options) New(server string) (*Client, error) {
 		p, err := newRPC(u, o)
 		return &Client{protocol: p, rpc: p}, err
 	}
-	return nil, fmt.Errorf("server URL %q is none of http://, https://, grpc:// and grpcs://, with HOST:PORT", server)
+	return nil, fmt.Errorf("server URL %q must be http://, https://, grpc:// or grpcs:// and HOST:PORT", server)
 }
 
 // Close closes the connections. gRPC calls in flight fail.

@@ -357,7 +357,7 @@ func (r *rest) classify(ctx context.Context, m model, picture []byte) ([]Class, 
 		return nil, fmt.Errorf("POST %s%s: the answer has no classes: %w", r.base, path, err)
 	}
 	if said.Classes == nil {
-		return nil, fmt.Errorf("classify: model %q is no classifier; call Infer", m.name)
+		return nil, fmt.Errorf("classify: model %q is not a classifier; call Infer", m.name)
 	}
 	return said.Classes, nil
 }

@@ -56,7 +56,7 @@ func Open(ctx context.Context, engine Engine, o Opening) (_ *Bare, err error) {
 		return b, nil
 	}
 	if o.PreparedBy == nil {
-		err = errors.New("Opening.PreparedBy is not set: set it to an engine for ONNX graphs, as onnx.Engine()")
+		err = errors.New("Opening.PreparedBy is not set: set it to an engine for ONNX graphs, such as onnx.Engine()")
 	} else {
 		b.pictures, err = preparing(ctx, o.PreparedBy, s.Inputs(), *o.Pictures)
 	}

@@ -60,7 +60,7 @@ func (p Pictures) String() string {
 	}
 	layout := p.Layout
 	if p.guessed {
-		layout += " (a guess: the input's shape does not tell where the channels are)"
+		layout += " (a guess: the input's shape does not show where the channels are)"
 	}
 	how := p.Resize
 	switch p.Fit {

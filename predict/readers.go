@@ -33,7 +33,7 @@ func (r *replayer) given(g golden) error {
 			return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("row %s: %w", how, err))
 		}
 		if !bytes.Equal(picture, g.Picture) {
-			return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("row %s: the picture has other bytes", how))
+			return r.fail(g, StageDecode, math.Inf(1), 0, fmt.Errorf("row %s: the picture's bytes differ", how))
 		}
 		return r.compare(g, StageDecode, in, want, how)
 	}
@@ -286,7 +286,7 @@ func (r *replayer) written(g golden, out Tensors, answer Answer) error {
 		return fail(err)
 	}
 	if file != g.ID || len(got.Classes) != len(answer.Classes) || len(got.Outputs) != len(answer.Outputs) {
-		return fail(errors.New("it has other fields than the answer"))
+		return fail(errors.New("its fields differ from the answer's"))
 	}
 	for i, c := range answer.Classes {
 		if d := got.Classes[i]; d.Label != c.Label || d.Score != c.Score && !(c.Score-c.Score != 0 && d.Score != d.Score) {

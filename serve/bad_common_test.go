@@ -139,7 +139,7 @@ func commonFaults(t *testing.T) []bad {
 		{path: "/v1/models/strings:predict", body: `{"instances":[["\udc00\ud800","a"]]}`},
 		{path: "/models/strings", body: `["\ud83dx","a"]`},
 	} {
-		b.kind, b.names = "half a character", "half of a character"
+		b.kind, b.names = "half a character", "unpaired surrogate"
 		all = append(all, b)
 	}
 	for _, b := range []bad{
@@ -187,7 +187,7 @@ func commonFaults(t *testing.T) []bad {
 			bad{kind: "unknown path", path: g.path + "/other", body: g.body, status: http.StatusNotFound, names: "other"},
 			bad{kind: "not JSON", path: g.path, body: "hello", names: "JSON"},
 			bad{kind: "empty body", path: g.path, names: "text ends"},
-			bad{kind: "two JSON values", path: g.path, body: g.body + g.body, names: "more than one"},
+			bad{kind: "two JSON values", path: g.path, body: g.body + g.body, names: "data follows the JSON value"},
 			bad{kind: "body over the limit", path: g.path, body: strings.Repeat(" ", 2*servetest.MaxBody), status: http.StatusRequestEntityTooLarge, names: "longer"},
 			bad{kind: "body that is no gzip", path: g.path, body: "hello", headers: []string{"Content-Encoding", "gzip"}, names: "Content-Encoding"},
 			bad{kind: "body that is no deflate", path: g.path, body: "hello", headers: []string{"Content-Encoding", "deflate"}, names: "Content-Encoding"},

@@ -60,7 +60,7 @@ func TestLimits(t *testing.T) {
 		"depth, a row by name":       {two, `{"a":` + deep + `,"b":1}`, nil, "nested deeper than 5"},
 		"pixels, native":             {"/models/small", large, nil, "2048 x 2048 pixels are more than 1048576"},
 		"pixels, tensor":             {"/v2/models/small/infer", large, []string{servetest.HeaderLength, "0"}, `"image": element 0: picture refused: 2048 x 2048 pixels are more than 1048576`},
-		"pictures, form":             {"/models/shapes", string(pictures), []string{"Content-Type", kind}, "too many files in the form; at most 2"},
+		"pictures, form":             {"/models/shapes", string(pictures), []string{"Content-Type", kind}, "too many files in the form; send at most 2"},
 		"pictures, instances":        {"/v1/models/shapes:predict", `{"instances":[{"b64":"eA=="},{"b64":"eA=="},{"b64":"eA=="}]}`, nil, "3 pictures in one request; send at most 2"},
 	} {
 		t.Run(name, func(t *testing.T) {

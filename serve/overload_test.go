@@ -166,7 +166,7 @@ func TestQueueBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, body := range map[string]io.Reader{"known": bytes.NewReader(row), "unknown": io.MultiReader(bytes.NewReader(row))} {
-		if status, answer := post(body); status != 429 || !strings.Contains(answer, "requests of 1031168 bytes are waiting, and 1048576 may") {
+		if status, answer := post(body); status != 429 || !strings.Contains(answer, "the queue is full: requests of 1031168 bytes are waiting (limit 1048576)") {
 			t.Errorf("%s length: %d %s", name, status, answer)
 		}
 		if status, answer := post(bytes.NewReader(row[:17])); status != 200 {

@@ -175,7 +175,7 @@ def test_examples_in_a_file(mixed_model: tuple[Any, dict[str, Any], Path], tmp_p
     file.write_text(json.dumps(rows[1]) + "\n" + json.dumps({"ink": rows[1]["ink"]}))
     done = run_forgo(*command, "--force")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "line 2 names other inputs than the first" in done.err
+    assert "line 2 has other inputs than the first" in done.err
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_what_cannot_be_proven_is_left_out_and_said(tmp_path: Path) -> None:
     assert [s["name"] for s in manifest["signatures"]] == ["twice"]
     said = "\n".join(result.notes)
     assert "2 signatures are kept: serving_default, which answers clients that name none, twice" in said
-    assert "signature counts is left out: it answers 'y' differently when it is asked again" in said
+    assert "signature counts is left out: it answers 'y' differently when it runs again" in said
     assert "signature nothing is left out: 'nothing' has no inputs" in said
     assert "signature pairs is left out: the examples do not fit its inputs (pair int32[None, 2])" in said
     assert "--signature-examples pairs=FILE" in said

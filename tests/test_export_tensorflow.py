@@ -205,13 +205,13 @@ def test_code_in_a_file_needs_trust(legacy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "change", "says"),
     [
-        ("two", {"tag": "tags"}, r"no graph with the tags \[tags\]; there is \[serve\]"),
+        ("two", {"tag": "tags"}, r"no graph with the tags \[tags\], only \[serve\]"),
         ("several", {}, r"choose one by its tags with tag: \[serve\], \[serve, tpu\]"),
         ("several", {"tag": "serve", "engine": "onnxruntime"}, "with signature: difference, sum"),
-        ("several", {"tag": "serve", "signature": "product"}, "no signature 'product'; there is difference, sum"),
-        ("two", {"outputs": ["product"]}, "no output 'product'; there is difference, sum"),
-        ("forGo", {"outputs": ["scores"]}, "no output 'scores'; there is inferenceLayer/Softmax"),
-        ("forGo", {"signature": "serving_default"}, "it has none at all"),
+        ("several", {"tag": "serve", "signature": "product"}, "no signature 'product', only difference, sum"),
+        ("two", {"outputs": ["product"]}, "no output 'product', only difference, sum"),
+        ("forGo", {"outputs": ["scores"]}, "no output 'scores', only inferenceLayer/Softmax"),
+        ("forGo", {"signature": "serving_default"}, "nor any other"),
         ("reads", {}, "ReadFile.*trust=True"),
         ("prints", {}, "PrintV2.*trust=True"),
         ("table-outside", {}, "InitializeTableFromTextFileV2.*trust=True"),

@@ -201,7 +201,7 @@ def test_pictures_of_every_form_have_the_same_answers(tmp_path: Path, servers: d
         assert exported(path, [], bundle) == want
     assert served(servers["shapes"], "shapes", raw, OCTETS) == want
     assert asked(bundle, "-", raw) == exported(Path("-"), [], bundle, raw) == want
-    with pytest.raises(AssertionError, match="a server opens no files"):
+    with pytest.raises(AssertionError, match="a server does not open files"):
         served(servers["shapes"], "shapes", lines([{"file": "p.jpg"}]), "application/x-ndjson")
 
 
@@ -234,9 +234,9 @@ REFUSED: dict[str, tuple[str, bytes, str, str]] = {
     "one number": (".npy", npy(np.float32(1)), "application/x-npy", "first dimension"),
     "complex": (".npy", npy(X.astype("c8")), "application/x-npy", "c8"),
     "fields": (".npy", npy(np.zeros(3, [("a", "f4")])), "application/x-npy", "fields|V4|void"),
-    "terabytes": (".npy", npy(X).replace(b"(3, 4), }" + b" " * 10, b"(99999999999, 4), }"), "application/x-npy", "ends too soon|elements; at most"),
+    "terabytes": (".npy", npy(X).replace(b"(3, 4), }" + b" " * 10, b"(99999999999, 4), }"), "application/x-npy", "ends too soon|elements .limit"),
     "cut short": (".npy", npy(X)[:-5], "application/x-npy", "ends too soon"),
-    "more than an array": (".npy", npy(X) + b"1", "application/x-npy", "more follows"),
+    "more than an array": (".npy", npy(X) + b"1", "application/x-npy", "data follows"),
     "beyond the type": (".npy", npy(X * 1e39), "application/x-npy", "does not fit"),
     "another name": (".npz", saved(inptu=X), "application/x-npz", "inptu|no array"),
     "no rows": (".npy", npy(X[:0]), "application/x-npy", "no rows"),

@@ -20,11 +20,11 @@ from tests.matrix import ALL
 pytestmark = pytest.mark.slow
 
 PAGE = ROOT / "docs" / "models-matrix.md"
-HEAD = """# Models, tried
+HEAD = """# Tested models
 
-`python -m tests.test_matrix` exports each of these models with all of its rows and writes this page; a test holds the
-page to what happens. *Proven* means that ONNX Runtime in Python answers every row as the library does, within 1e-4, and
-that Go does on the golden cases. What is not proven is refused, and no bundle is left.
+`python -m tests.test_matrix` exports each of these models and writes this page, and a test checks it. *Proven* means that ONNX
+Runtime in Python answers every row as the library does, within 1e-4, and that Go does on the golden cases. Export refuses
+the others and leaves no bundle.
 """
 
 

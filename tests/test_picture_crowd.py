@@ -171,5 +171,5 @@ def test_a_bundle_that_lies_about_its_graph_takes_no_more(tmp_path: Path) -> Non
     answers, rise, _ = crowd_of_large_ones(bundle)
     for status, said in answers:
         assert status == 400
-        assert re.search(rb"needs \d{10} bytes of memory, and a request may take", said)
+        assert re.search(rb"needs \d{10} bytes of memory \(limit for one request", said)
     assert rise < ROOM + MARGIN

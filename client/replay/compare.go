@@ -116,7 +116,7 @@ func compareClasses(m *bundle.Manifest, want bundle.Recorded, got Row) (worst fl
 	for i, c := range got.Classes {
 		score, ok := scores[c.Label]
 		if !ok {
-			return math.Inf(1), false, fmt.Errorf("label %q is not the bundle's, or comes twice", c.Label)
+			return math.Inf(1), false, fmt.Errorf("label %q is not the bundle's, or occurs twice", c.Label)
 		}
 		delete(scores, c.Label)
 		// Compare them as tensor elements are compared.

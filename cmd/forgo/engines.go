@@ -32,7 +32,7 @@ func engineOf(all []predict.Engine, format string) (first predict.Engine, err er
 		}
 	}
 	if first == nil {
-		return nil, usageError{fmt.Errorf("--engine leaves no engine for what %s runs", format)}
+		return nil, usageError{fmt.Errorf("--engine excludes every engine for %s graphs", format)}
 	}
 	return first, nil
 }
@@ -66,7 +66,7 @@ func (f *engineFlag) Set(value string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("it is onnx, pure, tensorflow or auto, not %q", value)
+		return fmt.Errorf("must be onnx, pure, tensorflow or auto, not %q", value)
 	}
 	return nil
 }

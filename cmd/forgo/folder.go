@@ -144,7 +144,7 @@ func (a *asker) folder(root string) error {
 		if note != "" {
 			note = " (" + note + ")"
 		}
-		return fmt.Errorf("there are no %s in the folder%s", what, note)
+		return fmt.Errorf("the folder has no %s%s", what, note)
 	}
 	if note != "" {
 		a.notes = append(a.notes, note)

@@ -101,5 +101,5 @@ func kindOfFolder(path string) (kind, error) {
 		}
 		kinds, files = kinds+" nor "+f.Noun, files+" and no "+f.Files[0]
 	}
-	return kind{}, fmt.Errorf("%s: it is %s: there is %s in it", path, kinds, files)
+	return kind{}, fmt.Errorf("%s: %s: it has %s", path, kinds, files)
 }

@@ -143,7 +143,7 @@ func (p packFlags) copyLibrary(cmd *cobra.Command, library string) error {
 // reason says why a bundle needs ONNX Runtime's library; "" where it does not.
 func (p packFlags) reason(b *bundle.Bundle) (string, error) {
 	if b.Manifest.Engine == "tensorflow" {
-		return "", &bundle.Error{Bundle: b.Path, Err: errors.New("TensorFlow runs it, whose library is too large to pack: serve it with forgo, or export it for ONNX")}
+		return "", &bundle.Error{Bundle: b.Path, Err: errors.New("it needs TensorFlow, whose library is too large to pack: serve it with forgo, or export it for ONNX")}
 	}
 	pure, err := bundleInPure(b)
 	if err != nil {

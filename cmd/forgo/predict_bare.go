@@ -195,7 +195,7 @@ func (f *bareFlags) settings() (p predict.Pictures, err error) {
 		return p, err
 	}
 	if len(scale) != 1 || scale[0] == 0 {
-		return p, fmt.Errorf("--scale %q is not one number other than 0", f.scale)
+		return p, fmt.Errorf("--scale must be one number other than 0, not %q", f.scale)
 	}
 	p.Scale = scale[0]
 	if p.Mean, err = numbers("mean", f.mean); err != nil {

@@ -69,7 +69,7 @@ func TestPredictBareSaysWhatItWasTold(t *testing.T) {
 		"fractions": {byNames("--scale", "1/255", "--std", "0.5", photo), []string{"(pixel * 0.003921569 - 0) / 0.5"}, "%"},
 		"free channels": {
 			[]string{"predict", conformance + "graphs/free-planes.onnx", "--image-size", "8x6", photo},
-			[]string{"8 x 6 pixels", "NHWC (a guess", "shape does not tell"},
+			[]string{"8 x 6 pixels", "NHWC (a guess", "shape does not show"},
 			photo,
 		},
 		"channels first": {[]string{"predict", conformance + "graphs/free-planes.onnx", "--image-size", "8x6", "--layout", "nchw", photo}, []string{"NCHW, (pixel"}, photo},

@@ -145,7 +145,7 @@ func columns(specs []tensor.Spec) (names []string, err error) {
 		n, err := tensor.Count(s.Shape[min(1, len(s.Shape)):])
 		switch {
 		case err != nil || s.Shape == nil || n > maxColumns-int64(len(names)):
-			return nil, fmt.Errorf("input %q is %s%v, which a CSV cannot hold: give JSON rows in a .jsonl file", s.Name, s.DType, s.Shape)
+			return nil, fmt.Errorf("input %q is %s%v, which CSV cannot hold: give JSON rows in a .jsonl file", s.Name, s.DType, s.Shape)
 		case n == 1:
 			names = append(names, s.Name)
 			continue

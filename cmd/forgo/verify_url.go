@@ -84,7 +84,7 @@ func (f *urlFlags) tls() (*tls.Config, error) {
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--ca: %s holds no certificate in PEM", f.ca)
+			return nil, fmt.Errorf("--ca: %s has no PEM certificate", f.ca)
 		}
 	}
 	if (f.cert == "") != (f.key == "") {

@@ -29,7 +29,7 @@ func TestVerifyURLRefusesBadFlags(t *testing.T) {
 		}
 	}
 	var stderr bytes.Buffer
-	if code := run(t.Context(), []string{"verify", iris, "--url", "https://127.0.0.1:1", "--ca", "verify_url_test.go"}, io.Discard, &stderr); code != exitRefused || !strings.Contains(stderr.String(), "holds no certificate") {
+	if code := run(t.Context(), []string{"verify", iris, "--url", "https://127.0.0.1:1", "--ca", "verify_url_test.go"}, io.Discard, &stderr); code != exitRefused || !strings.Contains(stderr.String(), "has no PEM certificate") {
 		t.Errorf("exit code %d, %s", code, &stderr)
 	}
 }

@@ -48,13 +48,13 @@ func (b *Budget) More(held, bytes int64) error {
 		most -= b.max / 8
 	}
 	if held+bytes > most {
-		return inputError{fmt.Errorf("it needs %d bytes of memory, and a request may take %d", held+bytes, most)}
+		return inputError{fmt.Errorf("it needs %d bytes of memory (limit for one request: %d)", held+bytes, most)}
 	}
 	used := b.used.Add(bytes)
 	if bytes > 0 && used > most {
 		b.used.Add(-bytes)
-		return &BusyError{Reason: fmt.Sprintf("requests take %d bytes of memory, and %d more than the limit of %d are needed",
-			used-bytes, used-most, most)}
+		return &BusyError{Reason: fmt.Sprintf("requests hold %d bytes of memory, this one needs %d more (limit %d)",
+			used-bytes, bytes, most)}
 	}
 	for peak := b.peak.Load(); used > peak && !b.peak.CompareAndSwap(peak, used); peak = b.peak.Load() {
 	}

@@ -128,7 +128,7 @@ func (r *Reservation) Move(to *Queue) error {
 // grow changes the reservation to the given bytes.
 func (q *Queue) grow(r *Reservation, bytes int64) error {
 	if others := q.bytes - r.bytes; bytes > r.bytes && others > 0 && others+bytes > q.MaxBytes {
-		return q.busy("requests of %d bytes are waiting, and %d may", others, q.MaxBytes)
+		return q.busy("the queue is full: requests of %d bytes are waiting (limit %d)", others, q.MaxBytes)
 	}
 	if err := q.Budget.More(r.bytes, bytes-r.bytes); err != nil {
 		return err

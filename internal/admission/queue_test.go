@@ -41,7 +41,7 @@ func TestReservationsBoundRowsAndBytes(t *testing.T) {
 	_, err = fill(q, 2, 1)
 	wantBusy(t, err, "the queue is full: 3 rows are waiting (limit 4)")
 	_, err = fill(q, 1, 41)
-	wantBusy(t, err, "requests of 60 bytes are waiting, and 100 may")
+	wantBusy(t, err, "the queue is full: requests of 60 bytes are waiting (limit 100)")
 	r, err = fill(q, 0, 10) // no rows take a place too
 	second := wantPlace(t, r, err)
 	wantBusy(t, second.Grow(31), "bytes")
@@ -77,7 +77,7 @@ func TestEnterTakesBytesAndNoRow(t *testing.T) {
 		t.Fatalf("%v: %+v", err, q.pace)
 	}
 	_, err = q.Enter(41)
-	wantBusy(t, err, "requests of 60 bytes are waiting, and 100 may")
+	wantBusy(t, err, "the queue is full: requests of 60 bytes are waiting (limit 100)")
 	second, err := q.Enter(40)
 	if err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ func argument(line string) (any, error) {
 	}
 	call, ok := expr.(*ast.CallExpr)
 	if !ok || len(call.Args) != 1 {
-		return nil, fmt.Errorf("%s is no value", line)
+		return nil, fmt.Errorf("%s is not a value", line)
 	}
 	kind, literal := line[:call.Lparen-1], line[call.Lparen:call.Rparen-1]
 	switch kind {
@@ -96,7 +96,7 @@ func octet(literal string) (byte, error) {
 	if strings.HasPrefix(literal, "'") {
 		r, _, rest, err := strconv.UnquoteChar(strings.Trim(literal, "'"), '\'')
 		if err != nil || rest != "" || r > 255 {
-			return 0, fmt.Errorf("%s is no byte", literal)
+			return 0, fmt.Errorf("%s is not a byte", literal)
 		}
 		return byte(r), nil
 	}

@@ -28,7 +28,7 @@ const (
 )
 
 // ErrDamaged is wrapped by errors about packed files that are not what was packed.
-var ErrDamaged = errors.New("what is packed in this program is damaged: copy or pack it again")
+var ErrDamaged = errors.New("the bundle packed in this program is damaged: copy or pack it again")
 
 // Archive is the files behind a program. They can be read until it is closed.
 type Archive struct {

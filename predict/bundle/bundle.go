@@ -119,7 +119,7 @@ func open(ctx context.Context, dir string, root files) (_ *Bundle, err error) {
 
 	raw, err := readLimited(root, ManifestFile, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fail("", "%w: there is no %s in it", ErrNotBundle, ManifestFile)
+		return nil, fail("", "%w: it has no %s", ErrNotBundle, ManifestFile)
 	} else if err != nil {
 		return nil, fail(ManifestFile, "%w", err)
 	}
@@ -140,7 +140,7 @@ func open(ctx context.Context, dir string, root files) (_ *Bundle, err error) {
 		return nil, fail(ManifestFile, "%w", err)
 	}
 	if size := manifest.goldenSize(); size > maxGolden {
-		return nil, fail("", "its golden cases have %d bytes, at most %d are read", size, maxGolden)
+		return nil, fail("", "its golden cases have %d bytes (limit %d)", size, maxGolden)
 	}
 	for name, want := range manifest.Files {
 		err := checkFile(ctx, root, name, want, io.Discard)

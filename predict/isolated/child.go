@@ -132,7 +132,7 @@ func (c *child) refuse(err error) int {
 func (c *child) open(meta []byte, offered []predict.Engine) (opened, error) {
 	var o opening
 	if err := json.Unmarshal(meta, &o); err != nil {
-		return opened{}, fmt.Errorf("read what to open: %w", err)
+		return opened{}, fmt.Errorf("read the request to open: %w", err)
 	}
 	i := slices.IndexFunc(offered, func(e predict.Engine) bool { return e.Info().Name == o.Engine })
 	if i < 0 {
@@ -193,12 +193,12 @@ func (c *child) handle(f frame) error {
 		return nil
 	case kindRun:
 	default:
-		return fmt.Errorf("kind %d is none of the parent's", f.kind)
+		return fmt.Errorf("unknown message kind %d", f.kind)
 	}
 	m := reader{b: f.meta}
 	signature := int(m.number(2))
 	if signature >= len(c.signed) {
-		return fmt.Errorf("a run of signature %d of %d", signature, len(c.signed))
+		return fmt.Errorf("no signature %d: the graph has %d", signature, len(c.signed))
 	}
 	in, rest, err := readIndexed(m.b, c.r, limits{specs: c.faces[signature].Inputs, bytes: 1 << 62}) // the parent is trusted
 	if err != nil {

@@ -58,9 +58,9 @@ func (s Sandbox) Err() error {
 	case s.Landlock == 0 && !s.Seccomp:
 		return fmt.Errorf("%w: its kernel offers neither Landlock nor seccomp", ErrUnconfined)
 	case s.Landlock == 0:
-		return fmt.Errorf("%w: its kernel offers no Landlock (since Linux 5.13, unless it is off), so that a graph could read files", ErrUnconfined)
+		return fmt.Errorf("%w: its kernel offers no Landlock (Linux 5.13 and later do, unless it is off), so a graph could read files", ErrUnconfined)
 	case !s.Seccomp:
-		return fmt.Errorf("%w: its kernel offers no seccomp, so that a graph could open connections", ErrUnconfined)
+		return fmt.Errorf("%w: its kernel offers no seccomp, so a graph could open connections", ErrUnconfined)
 	}
 	return nil
 }
@@ -121,9 +121,9 @@ func Main(engines ...predict.Engine) {
 func ready() error {
 	switch {
 	case os.Getenv(envChild) != "":
-		return errors.New("start an engine's process: this is one itself: call isolated.Main first thing in main")
+		return errors.New("start an engine's process: this process is one: call isolated.Main first in main")
 	case !mainCalled.Load():
-		return errors.New("start an engine's process: call isolated.Main first thing in main")
+		return errors.New("start an engine's process: call isolated.Main first in main")
 	}
 	return nil
 }

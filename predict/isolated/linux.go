@@ -63,16 +63,16 @@ func confine(graph string, o opening) (Sandbox, error) {
 	}
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // the kernel ends it before its parent
 	if err := limit(o); err != nil {
-		return has, fmt.Errorf("bound an engine's process: %w", err)
+		return has, fmt.Errorf("limit an engine's process: %w", err)
 	}
 	if has.Landlock > 0 {
 		if err := restrictFiles(graph); err != nil {
-			return has, fmt.Errorf("keep an engine's process from files: %w", err)
+			return has, fmt.Errorf("deny files to an engine's process: %w", err)
 		}
 	}
 	if has.Seccomp {
 		if err := restrictCalls(); err != nil {
-			return has, fmt.Errorf("keep an engine's process from system calls: %w", err)
+			return has, fmt.Errorf("deny system calls to an engine's process: %w", err)
 		}
 	}
 	return has, nil

@@ -82,7 +82,7 @@ func start(ctx context.Context, o opening, data []byte) (_ *process, _ opened, e
 	meta, err := json.Marshal(o)
 	if err != nil || len(meta) > maxMeta {
 		p.kill(errClosed)
-		return nil, opened{}, fmt.Errorf("start an engine's process: what to open takes %d bytes: %w", len(meta), err)
+		return nil, opened{}, fmt.Errorf("start an engine's process: the request to open takes %d bytes: %w", len(meta), err)
 	}
 	// The first write may be gigabytes, which the child reads only after loading the library. ctx bounds
 	// it.
@@ -90,7 +90,7 @@ func start(ctx context.Context, o opening, data []byte) (_ *process, _ opened, e
 	defer stop()
 	answer, err := p.hello(frame{kind: kindOpen, meta: meta}, data)
 	if err == nil && len(answer.Signed) != len(o.Signatures) {
-		err = fmt.Errorf("it opened %d signatures where %d are due", 1+len(answer.Signed), 1+len(o.Signatures))
+		err = fmt.Errorf("it opened %d signatures, want %d", 1+len(answer.Signed), 1+len(o.Signatures))
 	}
 	if err != nil {
 		remote := refusal{}
@@ -211,7 +211,7 @@ func (p *process) fail(err error) {
 			err = errors.New("it closed its connection")
 		}
 	} else {
-		err = fmt.Errorf("what it sent makes no sense: %w", err)
+		err = fmt.Errorf("it sent a malformed message: %w", err)
 	}
 	p.kill(err)
 	<-p.gone
@@ -261,7 +261,7 @@ func (p *process) hello(f frame, data []byte) (o opened, err error) {
 		return o, refusal{f, text}
 	case kindOpened:
 	default:
-		return o, fmt.Errorf("it answered with a message of kind %d", answer.kind)
+		return o, fmt.Errorf("unexpected message kind %d", answer.kind)
 	}
 	if err := <-sent; err != nil {
 		return o, err
@@ -282,13 +282,13 @@ func (p *process) hello(f frame, data []byte) (o opened, err error) {
 // plausible refuses inputs or outputs that no real graph has.
 func plausible(specs []tensor.Spec) error {
 	if len(specs) > maxTensors {
-		return fmt.Errorf("the graph has %d inputs or outputs, and %d are the most that there may be", len(specs), maxTensors)
+		return fmt.Errorf("the graph has %d inputs or outputs (limit %d)", len(specs), maxTensors)
 	}
 	names := map[string]bool{}
 	for _, s := range specs {
 		if names[s.Name] || len(s.Shape) > maxRank || tensor.Empty(s.DType) == nil ||
 			slices.ContainsFunc(s.Shape, func(d int64) bool { return d < -1 }) {
-			return fmt.Errorf("the graph has an input or output %q of type %q and shape %v", s.Name, s.DType, s.Shape)
+			return fmt.Errorf("unsupported input or output %q: type %q, shape %v", s.Name, s.DType, s.Shape)
 		}
 		names[s.Name] = true
 	}

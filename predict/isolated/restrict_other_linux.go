@@ -11,7 +11,7 @@ import (
 
 func restrictThreads(c landlock.Config, rules ...landlock.Rule) error {
 	if Kernel().Landlock < 8 {
-		return errors.New("on " + runtime.GOARCH + " it takes a kernel with Landlock's ABI 8")
+		return errors.New(runtime.GOARCH + " needs a kernel with Landlock ABI 8")
 	}
 	return c.Restrict(rules...)
 }

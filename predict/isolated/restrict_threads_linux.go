@@ -131,7 +131,7 @@ func interrupt(tid int) error {
 		case err != nil:
 			return err
 		case time.Now().After(end):
-			return errors.New("it does not take a signal")
+			return errors.New("it did not handle its signal in time")
 		}
 		runtime.Gosched()
 	}

@@ -195,7 +195,7 @@ func (f face) request(ctx context.Context, signature int, inputs predict.Tensors
 		}
 	}
 	if len(want) == 0 {
-		return nil, nil, nil, errors.New("no output is asked for")
+		return nil, nil, nil, errors.New("no outputs requested")
 	}
 	if meta, data, err = in.append(binary.LittleEndian.AppendUint16(nil, uint16(signature))); err != nil {
 		return nil, nil, nil, err
@@ -216,7 +216,7 @@ func (s *session) begin(outputs []tensor.Spec, want []int) (uint64, *pending) {
 	p := &pending{outputs: outputs, want: want, answer: make(chan answer, 1)}
 	if s.runTimeout > 0 {
 		p.late = time.AfterFunc(s.runTimeout+patience, func() {
-			s.kill(fmt.Errorf("a run went on for %v after the %v that it may take", patience, s.runTimeout))
+			s.kill(fmt.Errorf("a run went on for %v beyond its limit of %v", patience, s.runTimeout))
 		})
 	}
 	s.waiting.Lock()
@@ -233,9 +233,9 @@ func (s *session) find(f frame) (*pending, error) {
 	p := s.pending[f.id]
 	switch {
 	case p == nil:
-		return nil, fmt.Errorf("it answers run %d, which is none", f.id)
+		return nil, fmt.Errorf("it answered run %d, which does not exist", f.id)
 	case p.answered != (f.kind == kindEnded):
-		return nil, fmt.Errorf("it answers run %d twice, or ends it without an answer", f.id)
+		return nil, fmt.Errorf("it answered run %d twice, or ended it without an answer", f.id)
 	}
 	p.answered = true
 	if !f.more {
@@ -269,7 +269,7 @@ func (s *session) next(r io.Reader) error {
 		return err
 	}
 	if f.kind != kindResult && f.kind != kindFailed && f.kind != kindEnded {
-		return fmt.Errorf("a message of kind %d is none of a child's", f.kind)
+		return fmt.Errorf("unknown message kind %d", f.kind)
 	}
 	p, err := s.find(f)
 	if err != nil {
@@ -282,7 +282,7 @@ func (s *session) next(r io.Reader) error {
 			return err
 		}
 		if len(rest) > 0 {
-			return fmt.Errorf("%d bytes are left after the heads of tensors", len(rest))
+			return fmt.Errorf("%d bytes follow the tensors' headers", len(rest))
 		}
 		p.answer <- answer{out: out}
 	case kindFailed:
@@ -293,7 +293,7 @@ func (s *session) next(r io.Reader) error {
 		p.answer <- answer{err: refusal{kind, text}}
 	default:
 		if len(f.meta) > 0 {
-			return errors.New("the end of a run says more than that")
+			return errors.New("data follows the end of a run")
 		}
 	}
 	return nil

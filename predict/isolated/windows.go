@@ -14,5 +14,5 @@ func attributes() *syscall.SysProcAttr { return nil }
 
 // pair fails: a child gets its connection as a descriptor, which Windows does not have.
 func pair() (ours, theirs *os.File, err error) {
-	return nil, nil, errors.New("on Windows no engine runs in a process of its own")
+	return nil, nil, errors.New("Windows does not support engines in processes of their own")
 }

@@ -63,7 +63,7 @@ func readFrame(r io.Reader) (f frame, err error) {
 	f = frame{kind: kind(head[0]), more: head[1] == 1, id: binary.LittleEndian.Uint64(head[8:])}
 	n := binary.LittleEndian.Uint32(head[4:])
 	if head[1] > 1 || head[2] != 0 || head[3] != 0 || f.kind < kindOpen || f.kind > kindEnded || n > maxMeta {
-		return f, fmt.Errorf("a message begins with % x, which is none", head)
+		return f, fmt.Errorf("unknown message header % x", head)
 	}
 	f.meta = make([]byte, n)
 	_, err = io.ReadFull(r, f.meta)
@@ -99,7 +99,7 @@ func (e indexed) append(meta []byte) (_ []byte, data [][]byte, err error) {
 	for i, at := range e.at {
 		t := e.tensors[i]
 		if len(t.Shape) > maxRank {
-			return nil, nil, fmt.Errorf("a tensor has %d dimensions, and %d are the most that are passed on", len(t.Shape), maxRank)
+			return nil, nil, fmt.Errorf("a tensor has %d dimensions (limit %d)", len(t.Shape), maxRank)
 		}
 		raw, err := t.Bytes()
 		if err != nil {
@@ -114,7 +114,7 @@ func (e indexed) append(meta []byte) (_ []byte, data [][]byte, err error) {
 		data = append(data, raw)
 	}
 	if len(meta) > maxMeta {
-		return nil, nil, fmt.Errorf("the heads of %d tensors take more than %d bytes", len(e.at), maxMeta)
+		return nil, nil, fmt.Errorf("the headers of %d tensors take more than %d bytes", len(e.at), maxMeta)
 	}
 	return meta, data, nil
 }
@@ -133,7 +133,7 @@ func readIndexed(meta []byte, r io.Reader, l limits) (_ indexed, rest []byte, er
 	m := reader{b: meta}
 	n := int(m.number(2))
 	if l.want != nil && n != len(l.want) && !m.failed {
-		return indexed{}, nil, fmt.Errorf("%d tensors come where %d are due", n, len(l.want))
+		return indexed{}, nil, fmt.Errorf("got %d tensors, want %d", n, len(l.want))
 	}
 	type head struct {
 		dtype tensor.DType
@@ -146,10 +146,10 @@ func readIndexed(meta []byte, r io.Reader, l limits) (_ indexed, rest []byte, er
 	for i := range n {
 		at, number, rank := int(m.number(2)), int(m.number(1)), int(m.number(1))
 		if m.failed || at >= len(l.specs) || l.want != nil && at != l.want[i] || slices.Contains(e.at, at) {
-			return indexed{}, nil, fmt.Errorf("tensor %d of %d is none that is due", i, n)
+			return indexed{}, nil, fmt.Errorf("tensor %d of %d is unexpected", i, n)
 		}
 		if number >= len(dtypes) || dtypes[number] != l.specs[at].DType || rank > maxRank {
-			return indexed{}, nil, fmt.Errorf("tensor %q has type number %d and %d dimensions; it is %s", l.specs[at].Name, number, rank, l.specs[at].DType)
+			return indexed{}, nil, fmt.Errorf("tensor %q has type number %d and %d dimensions, want %s", l.specs[at].Name, number, rank, l.specs[at].DType)
 		}
 		h := head{dtype: dtypes[number], shape: make([]int64, rank)}
 		for d := range h.shape {
@@ -158,20 +158,20 @@ func readIndexed(meta []byte, r io.Reader, l limits) (_ indexed, rest []byte, er
 		size := m.number(8)
 		count, err := tensor.Count(h.shape)
 		if err != nil || m.failed || size > math.MaxInt64/2 {
-			return indexed{}, nil, fmt.Errorf("tensor %q has the shape %v and %d bytes", l.specs[at].Name, h.shape, size)
+			return indexed{}, nil, fmt.Errorf("tensor %q has shape %v and %d bytes, which do not fit", l.specs[at].Name, h.shape, size)
 		}
 		h.bytes = int64(size)
 		if each := int64(h.dtype.ElementSize()); each > 0 && count*each != h.bytes || each == 0 && count > h.bytes/4 {
-			return indexed{}, nil, fmt.Errorf("tensor %q has the shape %v and %d bytes", l.specs[at].Name, h.shape, size)
+			return indexed{}, nil, fmt.Errorf("tensor %q has shape %v and %d bytes, which do not fit", l.specs[at].Name, h.shape, size)
 		}
 		if h.bytes > l.bytes-total {
-			return indexed{}, nil, fmt.Errorf("tensor %q brings what is sent to more than %d bytes", l.specs[at].Name, l.bytes)
+			return indexed{}, nil, fmt.Errorf("tensor %q exceeds the message's limit of %d bytes", l.specs[at].Name, l.bytes)
 		}
 		total += h.bytes
 		e.at, heads = append(e.at, at), append(heads, h)
 	}
 	if m.failed {
-		return indexed{}, nil, errors.New("a message ends before its tensors' heads do")
+		return indexed{}, nil, errors.New("a message ends inside its tensors' headers")
 	}
 	for i, h := range heads {
 		raw, err := readData(r, h.bytes)
@@ -241,7 +241,7 @@ func appendFault(meta []byte, f fault, text string) []byte {
 
 func readFault(meta []byte) (fault, string, error) {
 	if len(meta) == 0 || len(meta) > 1+maxErrorText || meta[0] > byte(faultUnsupported) {
-		return 0, "", errors.New("a message of an error is none")
+		return 0, "", errors.New("malformed error message")
 	}
 	return fault(meta[0]), string(meta[1:]), nil
 }

@@ -132,9 +132,9 @@ func (g Info) safe() error {
 	case len(g.External) > 0:
 		return fmt.Errorf("it keeps weights in another file (%s), which is not supported: save it as one file", g.External[0])
 	case g.outside:
-		return errors.New("it says that data lie outside of it, which is not supported: save it as one file")
+		return errors.New("it refers to data outside the file, which is not supported: save it as one file")
 	case g.unknown != "":
-		return fmt.Errorf("it has %s, which the onnx.proto that this forgo knows does not have: refused", g.unknown)
+		return fmt.Errorf("it has %s, which this forgo's onnx.proto does not define: refused", g.unknown)
 	}
 	for op := range g.used {
 		switch {
@@ -142,7 +142,7 @@ func (g Info) safe() error {
 		case !slices.Contains(domains, op.domain):
 			return fmt.Errorf("it has operations of the domain %q, which need a custom library", op.domain)
 		case op.domain == microsoft && !contributed[op.name]:
-			return fmt.Errorf("operation %s.%s is not among those that a model may run: refused", op.domain, op.name)
+			return fmt.Errorf("operation %s.%s is not on the list of allowed operations: refused", op.domain, op.name)
 		}
 	}
 	return nil

@@ -31,7 +31,7 @@ func kindOf(b []byte) (kind string, err error) {
 func (g Info) tensors() error {
 	for _, in := range g.Inputs {
 		if kind := g.kinds[in.Name]; kind != "" {
-			return fmt.Errorf("its input %q is a %s, which cannot be given: export the model with tensors as inputs", in.Name, kind)
+			return fmt.Errorf("its input %q is a %s, not a tensor: export the model with tensors as inputs", in.Name, kind)
 		}
 	}
 	for _, out := range g.Outputs {
@@ -41,7 +41,7 @@ func (g Info) tensors() error {
 			return fmt.Errorf("its output %q is a %s of maps, which ZipMap makes of the scores: export without it "+
 				"(options={'zipmap': False} of skl2onnx's to_onnx and of onnxmltools), or name the other outputs: %s", out.Name, kind, g.others())
 		default:
-			return fmt.Errorf("its output %q is a %s, which cannot be taken: export the model with tensors as outputs, or name the others: %s", out.Name, kind, g.others())
+			return fmt.Errorf("its output %q is a %s, not a tensor: export the model with tensors as outputs, or name the others: %s", out.Name, kind, g.others())
 		}
 	}
 	return nil

@@ -109,8 +109,8 @@ func TestEndsOfEveryKind(t *testing.T) {
 // What is no tensor cannot be given or taken, which opening says, with the way out.
 func TestEndsThatAreNoTensors(t *testing.T) {
 	for graph, want := range map[string][]string{
-		"sequence": {`input "x"`, "sequence", "cannot be given"},
-		"optional": {`input "x"`, "optional", "cannot be given"},
+		"sequence": {`input "x"`, "sequence", "not a tensor"},
+		"optional": {`input "x"`, "optional", "not a tensor"},
 		"zipmap":   {`output "probabilities"`, "ZipMap", "zipmap", "False", `label`},
 	} {
 		_, err := onnx.Engine().Open(t.Context(), read(t, graph), predict.SessionOptions{})

@@ -39,13 +39,13 @@ func Open(ctx context.Context, path string, options ...OpenOption) (*predict.Bar
 // choose keeps the chosen outputs.
 func (g *Info) choose(want predict.Graph) error {
 	if len(want.Tags) > 0 || want.Signature != "" {
-		return errors.New("tags and signatures are a SavedModel's; an ONNX graph has none")
+		return errors.New("an ONNX graph has no tags or signatures; a SavedModel has")
 	}
 	find := func(kind string, names []string, have []tensor.Spec) (found []tensor.Spec, err error) {
 		for _, name := range names {
 			i := slices.IndexFunc(have, func(s tensor.Spec) bool { return s.Name == name })
 			if i < 0 {
-				return nil, fmt.Errorf("the graph has no %s %q; there is %s", kind, name, list(have))
+				return nil, fmt.Errorf("the graph has no %s %q, only %s", kind, name, list(have))
 			}
 			found = append(found, have[i])
 		}

@@ -54,14 +54,14 @@ func (l Limits) NPZ(in io.ReaderAt, length int64, specs []tensor.Spec) (*Rows, e
 	part := &reading{ReaderAt: in, left: maxDirectory}
 	archive, err := zip.NewReader(part, length)
 	if err != nil {
-		return nil, fmt.Errorf("it is no .npz file: %w", err)
+		return nil, fmt.Errorf("not an .npz file: %w", err)
 	}
 	part.free = true
 	members := map[string]*zip.File{}
 	for _, f := range archive.File {
 		name := strings.TrimSuffix(f.Name, ".npy")
 		if members[name] != nil {
-			return nil, fmt.Errorf("array %s is there twice", tensor.Quote(name))
+			return nil, fmt.Errorf("array %s occurs twice", tensor.Quote(name))
 		}
 		members[name] = f
 	}
@@ -72,7 +72,7 @@ func (l Limits) NPZ(in io.ReaderAt, length int64, specs []tensor.Spec) (*Rows, e
 	for _, spec := range specs {
 		f := members[spec.Name]
 		if f == nil {
-			return nil, fmt.Errorf("there is no array %s in it; the model takes %q", tensor.Quote(spec.Name), Inputs{Specs: specs}.names())
+			return nil, fmt.Errorf("it has no array %s; the model takes %q", tensor.Quote(spec.Name), Inputs{Specs: specs}.names())
 		}
 		delete(members, spec.Name)
 		a, err := l.member(f, length, spec)
@@ -151,7 +151,7 @@ func (r *Rows) Next(n int64) (tensor.Map, error) {
 	for _, a := range r.arrays { // an archive's checksum is looked at where its file ends
 		switch m, err := io.CopyN(io.Discard, a.in, 1); {
 		case m > 0:
-			return nil, fmt.Errorf("input %q: more follows the array's last element", a.spec.Name)
+			return nil, fmt.Errorf("input %q: data follows the array's last element", a.spec.Name)
 		case !errors.Is(err, io.EOF):
 			return nil, fmt.Errorf("input %q: %w", a.spec.Name, err)
 		}

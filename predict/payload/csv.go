@@ -160,7 +160,7 @@ func Tabular(specs []tensor.Spec) bool {
 func tabular(spec tensor.Spec, most int64) (int64, error) {
 	n, err := tensor.Count(spec.Shape[min(1, len(spec.Shape)):])
 	if err != nil || spec.DType == tensor.Float16 || spec.DType == tensor.BFloat16 || n > most {
-		return 0, fmt.Errorf("input %q is %s%v, which a CSV cannot give", spec.Name, spec.DType, spec.Shape)
+		return 0, fmt.Errorf("input %q is %s%v, which CSV cannot hold", spec.Name, spec.DType, spec.Shape)
 	}
 	return n, nil
 }
@@ -189,7 +189,7 @@ func columnsOf(r *Reader, specs []tensor.Spec) ([]column, map[string]place, erro
 // named reads the header and returns the place of each cell in a line.
 func named(c *cells, columns []column, known map[string]place) ([]place, error) {
 	if !c.next() {
-		return nil, errors.New("there is none")
+		return nil, errors.New("it is missing")
 	}
 	var order []place
 	seen := make(map[string]bool, len(known))
@@ -201,11 +201,11 @@ func named(c *cells, columns []column, known map[string]place) ([]place, error) 
 		}
 		at, ok := known[string(bytes.TrimSpace(cell))]
 		if !ok {
-			return nil, fmt.Errorf("there is no column %s; the model takes %s", tensor.Quote(bytes.TrimSpace(cell)), listed(columns, len(known)))
+			return nil, fmt.Errorf("the model has no column %s; it takes %s", tensor.Quote(bytes.TrimSpace(cell)), listed(columns, len(known)))
 		}
 		name := at.column.name(at.element)
 		if seen[name] {
-			return nil, fmt.Errorf("column %q is there twice", name)
+			return nil, fmt.Errorf("column %q occurs twice", name)
 		}
 		seen[name] = true
 		order = append(order, at)
@@ -363,7 +363,7 @@ func (c *cells) cell() (cell []byte, last bool, err error) {
 	if len(c.data) == 0 || c.data[0] != '"' {
 		i := bytes.IndexAny(c.data, ",\n\"")
 		if i >= 0 && c.data[i] == '"' {
-			return nil, false, fmt.Errorf("line %d: a quote stands in a cell that does not begin with one", c.line)
+			return nil, false, fmt.Errorf("line %d: a quote inside a cell that does not begin with one", c.line)
 		}
 		if i < 0 {
 			cell, c.data = bytes.TrimSuffix(c.data, []byte{'\r'}), nil

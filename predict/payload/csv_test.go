@@ -67,9 +67,9 @@ func TestTable(t *testing.T) {
 		t.Errorf("ok: %v", b)
 	}
 	for text, says := range map[string]string{
-		"":                                  "there is none",
+		"":                                  "it is missing",
 		"x[0],x[1],n\n":                     `"ok" is missing`,
-		"x[0],x[1],n,n,ok\n":                `"n" is there twice`,
+		"x[0],x[1],n,n,ok\n":                `"n" occurs twice`,
 		"x[2]\n":                            `no column "x[2]"`,
 		"x[0],x[1],n,ok\n1,2,,true":         `line 2, column "n": the cell is empty`,
 		"x[0],x[1],n,ok\n1,2,null,true":     `"null" is not a int64`,

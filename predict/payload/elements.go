@@ -140,7 +140,7 @@ func (r *Reader) not(kind string) error {
 }
 
 // errUnfit means that lists are nested differently than expected. Their shape is returned.
-var errUnfit = errors.New("the lists are nested otherwise")
+var errUnfit = errors.New("the lists are nested differently")
 
 // errRagged is wrapped by errors about lists of unequal lengths.
 var errRagged = errors.New("the lists are ragged")

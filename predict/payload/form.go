@@ -53,7 +53,7 @@ func (l Limits) Form(body io.Reader, boundary string, most int) ([]File, error) 
 			return fail("the name of a file is longer than %d bytes", maxName)
 		}
 		if len(files) == most {
-			return fail("there are too many files in the form; at most %d are taken", most)
+			return fail("too many files in the form; send at most %d", most)
 		}
 		if err := grow(partOverhead); err != nil {
 			return nil, err

@@ -55,7 +55,7 @@ func TestForm(t *testing.T) {
 		most int
 		says string
 	}{
-		"too many":    {string(body), 2, "at most 2 are taken"},
+		"too many":    {string(body), 2, "send at most 2"},
 		"cut short":   {string(body[:len(body)-20]), 3, "EOF"},
 		"no files":    {"--" + boundary + "--\r\n", 3, "has no files"},
 		"no file":     {"--" + boundary + "\r\nContent-Disposition: form-data; name=f\r\n\r\n\r\n--" + boundary + "--\r\n", 3, `form field "f" is not a file`},

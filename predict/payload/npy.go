@@ -61,21 +61,21 @@ func (l Limits) openArray(in io.Reader, length int64, spec tensor.Spec) (*array,
 		return nil, err
 	}
 	if len(a.shape) == 0 {
-		return nil, errors.New("the array is one number: its first dimension is the rows")
+		return nil, errors.New("the array is a single number: its first dimension must be the rows")
 	}
 	elements, err := tensor.Count(a.shape)
 	if err != nil {
 		return nil, err
 	}
 	if l.Elements > 0 && elements > int64(l.Elements) {
-		return nil, fmt.Errorf("the array has %d elements; at most %d are taken", elements, l.Elements)
+		return nil, fmt.Errorf("the array has %d elements (limit %d)", elements, l.Elements)
 	}
 	inRow, err := tensor.Count(a.shape[1:])
 	if err != nil || inRow > 0 && a.item > maxArray/inRow {
 		return nil, fmt.Errorf("a row of shape %v is longer than %d bytes", a.shape[1:], maxArray)
 	}
 	if a.row = inRow * a.item; a.row == 0 && max(elements, a.shape[0]) > mostEmpty {
-		return nil, fmt.Errorf("the array has %d rows without any bytes; at most %d are taken", a.shape[0], mostEmpty)
+		return nil, fmt.Errorf("the array has %d rows of no bytes (limit %d)", a.shape[0], mostEmpty)
 	}
 	if length >= 0 && a.row > 0 && a.shape[0] > length/a.row {
 		return nil, fmt.Errorf("row %d: the array ends too soon", length/a.row+1)
@@ -87,7 +87,7 @@ func (l Limits) openArray(in io.Reader, length int64, spec tensor.Spec) (*array,
 }
 
 func (a *array) header() (fortran bool, err error) {
-	bad := errors.New("it is no complete .npy file")
+	bad := errors.New("not a complete .npy file")
 	head := make([]byte, 8)
 	if _, err := io.ReadFull(a.in, head); err != nil || string(head[:6]) != NPYMagic {
 		return false, bad
@@ -108,7 +108,7 @@ func (a *array) header() (fortran bool, err error) {
 		return false, bad
 	}
 	if bytes.Contains(text, []byte("'|O'")) {
-		return false, errors.New("the array holds Python objects, which are never loaded: save numbers or texts, as with x.astype(numpy.float32)")
+		return false, errors.New("the array holds Python objects, which are never loaded: save numbers or strings, such as x.astype(numpy.float32)")
 	}
 	entries := map[string]string{}
 	found := npyEntry.FindAllSubmatch(text, 4)
@@ -117,7 +117,7 @@ func (a *array) header() (fortran bool, err error) {
 	}
 	descr := npyDescr.FindStringSubmatch(entries["descr"])
 	if !npyHeader.Match(text) || len(entries) != 3 || len(found) != 3 || descr == nil {
-		return false, errors.New("arrays of one plain type are taken; this one has fields, or no header that NumPy writes")
+		return false, errors.New("the array has fields, or a header that NumPy does not write: save an array of one plain type")
 	}
 	if fortran = entries["fortran_order"] == "True"; !fortran && entries["fortran_order"] != "False" {
 		return false, bad
@@ -148,7 +148,7 @@ func (a *array) typed(order, kind, size string) error {
 	n, err := strconv.ParseInt(size, 10, 32)
 	switch {
 	case err != nil || kind != "U" && kind != "S":
-		return fmt.Errorf("an array of NumPy's type %s is not taken", tensor.Quote(order+kind+size))
+		return fmt.Errorf("NumPy type %s is not supported", tensor.Quote(order+kind+size))
 	case kind == "U":
 		a.utf32, n = true, 4*n
 	}
@@ -160,7 +160,7 @@ func (a *array) typed(order, kind, size string) error {
 func (a *array) reorder(l Limits) error {
 	rows := a.shape[0]
 	if a.row > 0 && rows > maxArray/a.row {
-		return fmt.Errorf("the array is in Fortran's order and longer than %d bytes: save numpy.ascontiguousarray(x)", maxArray)
+		return fmt.Errorf("the array is in Fortran order and longer than %d bytes: save numpy.ascontiguousarray(x)", maxArray)
 	}
 	if err := l.grow(2 * rows * a.row); err != nil {
 		return err
@@ -236,7 +236,7 @@ func (a *array) texts(l Limits, raw []byte, shape []int64) (tensor.Tensor, error
 			text, ok = a.decode(item)
 		}
 		if !ok || !utf8.ValidString(text) {
-			return tensor.Tensor{}, fmt.Errorf("element %d is not UTF-8 or no Unicode", i)
+			return tensor.Tensor{}, fmt.Errorf("element %d is not UTF-8 or not Unicode", i)
 		}
 		texts[i] = text
 	}

@@ -142,7 +142,7 @@ func (r *Reader) Whole() bool {
 // End returns an error unless only white space is left.
 func (r *Reader) End() error {
 	if r.Peek() != 0 || r.at < len(r.data) {
-		return fmt.Errorf("there is more than one JSON value: byte %d follows the first", r.at)
+		return fmt.Errorf("data follows the JSON value: byte %d", r.at)
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (s *names) add(r *Reader, name string) error {
 	if s.n < len(s.few) {
 		for _, other := range s.few[:s.n] {
 			if other == name {
-				return fmt.Errorf("the key %s is there twice", tensor.Quote(name))
+				return fmt.Errorf("key %s occurs twice", tensor.Quote(name))
 			}
 		}
 		s.few[s.n] = name
@@ -261,7 +261,7 @@ func (s *names) add(r *Reader, name string) error {
 		}
 	}
 	if _, ok := s.many[name]; ok {
-		return fmt.Errorf("the key %s is there twice", tensor.Quote(name))
+		return fmt.Errorf("key %s occurs twice", tensor.Quote(name))
 	}
 	if len(s.many) == MaxFields {
 		return fmt.Errorf("an object has more than %d keys", MaxFields)
@@ -357,7 +357,7 @@ func (r *Reader) unquote(token []byte, plain bool) (string, error) {
 	}
 	if strings.Contains(s, "\uFFFD") { // which is what encoding/json makes of half a character
 		if half := half(token); half != "" {
-			return "", fmt.Errorf("a string holds %s, half of a character without its other half", half)
+			return "", fmt.Errorf("a string has the unpaired surrogate %s", half)
 		}
 	}
 	return s, nil
@@ -438,7 +438,7 @@ func (r *Reader) escapes(token []byte) error {
 				}
 			}
 		default:
-			return r.fail("broken string: there is no escape %q", token[i])
+			return r.fail("broken string: unknown escape %q", token[i])
 		}
 	}
 	return nil
@@ -476,7 +476,7 @@ func (r *Reader) number() (string, error) {
 	if i < len(r.data) && r.data[i] == '.' {
 		fraction := digits(r.data, i+1)
 		if fraction == i+1 {
-			return "", r.fail("a number ends in its point")
+			return "", r.fail("a number ends with its decimal point")
 		}
 		i = fraction
 	}

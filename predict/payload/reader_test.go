@@ -119,8 +119,8 @@ func TestStrings(t *testing.T) {
 	}
 	for text, says := range map[string]string{
 		"\"a\x1fb\"": `control character '\x1f'`, `"a`: "not closed", `"a\"`: "not closed", "\"\xff\"": "not UTF-8", `"\x"`: "broken string",
-		`"\u12"`: "broken string", `"a\ud83d"`: `\ud83d, half of a character`, `"\ude00\ud83d"`: `\ude00, half`, `"\ud83d\u0041"`: `\ud83d, half`,
-		`"\ud83d\ude00\ud83dxude00"`: `\ud83d, half`, `"\ud83d\nude00"`: `\ud83d, half`, `7`: "want a string",
+		`"\u12"`: "broken string", `"a\ud83d"`: `surrogate \ud83d`, `"\ude00\ud83d"`: `surrogate \ude00`, `"\ud83d\u0041"`: `surrogate \ud83d`,
+		`"\ud83d\ude00\ud83dxude00"`: `surrogate \ud83d`, `"\ud83d\nude00"`: `surrogate \ud83d`, `7`: "want a string",
 	} {
 		if got, err := payload.New([]byte(text)).Text(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %q, %v; want %q", text, got, err, says)
@@ -172,7 +172,7 @@ func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 	if err != nil && !utf8.Valid(text) {
 		return // encoding/json changes such strings
 	}
-	if err != nil && strings.Contains(err.Error(), "half of a character") {
+	if err != nil && strings.Contains(err.Error(), "unpaired surrogate") {
 		return // encoding/json takes it for U+FFFD
 	}
 	if dtype == tensor.Uint8 && bytes.HasPrefix(bytes.TrimSpace(text), []byte{'"'}) {

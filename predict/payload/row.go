@@ -43,7 +43,7 @@ func (in Inputs) names() []string {
 func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 	if r.Peek() != '{' {
 		if in.Picture {
-			return nil, nil, fmt.Errorf(`it is not an object; a row has every input by its name, the picture as %q: {"b64": "..."}`, Picture)
+			return nil, nil, fmt.Errorf(`not an object: send every input by its name, the picture as %q: {"b64": "..."}`, Picture)
 		}
 		if len(in.Specs) != 1 {
 			return nil, nil, fmt.Errorf("the model has %d inputs; send an object with their names: %q", len(in.Specs), in.names())
@@ -62,7 +62,7 @@ func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 			text, err := r.Base64()
 			if err != nil {
 				if errors.Is(err, errNoBase64) && !errors.Is(err, errFile) {
-					err = errors.New(`a picture is given as {"b64": "..."}`)
+					err = errors.New(`send a picture as {"b64": "..."}`)
 				}
 				return fmt.Errorf("input %q: %w", Picture, err)
 			}
@@ -127,10 +127,10 @@ func (r *Reader) Deep() int {
 	return n
 }
 
-var errNoBase64 = errors.New(`bytes are given as {"b64": "..."}`)
+var errNoBase64 = errors.New(`send bytes as {"b64": "..."}`)
 
 // errFile is the error for a picture that is named but not sent. Rows on the command line may name files.
-var errFile = fmt.Errorf("a server opens no files: %w", errNoBase64)
+var errFile = fmt.Errorf("a server does not open files: %w", errNoBase64)
 
 // Base64 reads {"b64": "…"} and returns the decoded bytes in memory of their own.
 func (r *Reader) Base64() (string, error) {
@@ -179,7 +179,7 @@ func (r *Reader) Base64Text() (string, error) {
 	raw := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Decode(raw, text)
 	if err != nil {
-		return "", fmt.Errorf("b64: it is not base64: %w", err)
+		return "", fmt.Errorf("b64: not base64: %w", err)
 	}
 	return unsafe.String(unsafe.SliceData(raw), n), nil // raw is not kept
 }

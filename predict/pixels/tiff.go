@@ -231,7 +231,7 @@ func (f *tiffFile) divide(data []byte, tags map[int][]int, one func(tag, otherwi
 	}
 	n := across * down * planes
 	if len(offsets) != n || len(counts) != n {
-		return refuse("it has %d %s, and places of %d and sizes of %d", n, kind, len(offsets), len(counts))
+		return refuse("it has %d %s, but %d offsets and %d byte counts", n, kind, len(offsets), len(counts))
 	}
 	for i, offset := range offsets {
 		if offset+counts[i] > len(data) {
@@ -252,7 +252,7 @@ func (f *tiffFile) divide(data []byte, tags map[int][]int, one func(tag, otherwi
 		case f.compression == tiffLZW && size > maxLZW:
 			return refuse("its %s of %d bytes are more than %d", kind, size, maxLZW)
 		case f.compression == tiffLZW && len(p.data) > 1 && p.data[0] == 0 && p.data[1]&1 == 1:
-			return refuse("it is a TIFF compressed by LZW of the old kind, which is not decoded: convert it to PNG")
+			return refuse("it is a TIFF compressed by old-style LZW, which is not decoded: convert it to PNG")
 		}
 		f.parts = append(f.parts, p)
 	}

@@ -13,7 +13,7 @@ func unknown(data []byte) error {
 	if name := otherFormat(data); name != "" {
 		return refuse("it is %s, which is not decoded: convert it to PNG or JPEG", name)
 	}
-	return refuse("it is no %s", names())
+	return refuse("not a %s", names())
 }
 
 // names lists the supported formats.

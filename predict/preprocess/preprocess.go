@@ -66,7 +66,7 @@ func (k *Kernel) Run(ctx context.Context, pix []byte, width, height int) ([]floa
 	r := &k.rules
 	rows, columns := r.fit(height, width)
 	if k.filter.steps && max(rows.total, columns.total) > longestAxis {
-		return nil, fmt.Errorf("%w: %d x %d pixels become %d x %d by the model's rules, and a side may have %d",
+		return nil, fmt.Errorf("%w: %d x %d pixels become %d x %d by the model's rules (limit %d a side)",
 			ErrTooLong, width, height, columns.total, rows.total, longestAxis)
 	}
 	channels := r.Channels

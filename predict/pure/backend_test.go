@@ -95,17 +95,17 @@ func answer(t *testing.T, folder string) (predict.Tensors, error) {
 // refusedTypes are why a backend test of an operator that is here may be refused: the element
 // types that forgo does not have, and what only training does.
 var refusedTypes = []string{
-	"has an element type that is not supported",                 // 8-bit floats, 2- and 4-bit integers
-	"elements of type float16 are not supported",                // in Python they are made float32
-	"elements of type bfloat16 are not supported",               //
-	"its training mode is not supported",                        //
-	"BatchNormalization: it has 3 outputs",                      // of training
-	"MaxPool: it has 2 outputs",                                 // which maximum it was
-	"its weights are not constant",                              // and no kernel_shape either
-	"LabelEncoder: its values are of no type that is supported", // int16
-	"Resize: its antialias is not supported",                    // which no exporter that forgo has writes
-	"Resize: its keep_aspect_ratio_policy",                      //
-	"Resize: its coordinate_transformation_mode \"tf_crop",      //
+	"has an element type that is not supported",             // 8-bit floats, 2- and 4-bit integers
+	"elements of type float16 are not supported",            // in Python they are made float32
+	"elements of type bfloat16 are not supported",           //
+	"its training mode is not supported",                    //
+	"BatchNormalization: it has 3 outputs",                  // of training
+	"MaxPool: it has 2 outputs",                             // which maximum it was
+	"its weights are not constant",                          // and no kernel_shape either
+	"LabelEncoder: the type of its values is not supported", // int16
+	"Resize: its antialias is not supported",                // which no exporter that forgo has writes
+	"Resize: its keep_aspect_ratio_policy",                  //
+	"Resize: its coordinate_transformation_mode \"tf_crop",  //
 }
 
 // The operators answer as the onnx package's own backend tests say.

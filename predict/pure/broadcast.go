@@ -16,7 +16,7 @@ const maxRank = 16
 func broadcastShape(dst, a, b []int64) ([]int64, error) {
 	rank := max(len(a), len(b))
 	if rank > maxRank {
-		return dst, fmt.Errorf("%d dimensions are too many (limit %d)", rank, maxRank)
+		return dst, fmt.Errorf("too many dimensions: %d (limit %d)", rank, maxRank)
 	}
 	for i := range rank {
 		x, y := sizeAt(a, rank, i), sizeAt(b, rank, i)

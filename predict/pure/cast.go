@@ -155,7 +155,7 @@ func parseTo(out, in *value, x []string, to tensor.DType) error {
 			wide[i], err = strconv.ParseFloat(text, 64)
 		}
 		if err != nil {
-			return fmt.Errorf("%s is no %s", tensor.Quote(text), to)
+			return fmt.Errorf("%s is not %s", tensor.Quote(text), to)
 		}
 	}
 	switch to {
@@ -164,7 +164,7 @@ func parseTo(out, in *value, x []string, to tensor.DType) error {
 	case tensor.Int32:
 		for _, v := range whole {
 			if v != int64(int32(v)) {
-				return fmt.Errorf("%d is no %s", v, to)
+				return fmt.Errorf("%d does not fit %s", v, to)
 			}
 		}
 		return convert[int64, int32](out, in, whole)

@@ -156,7 +156,7 @@ var loopOp = operator{since: 1, inputs: [2]int{2, -1}, optional: true, outputs: 
 		}
 		for k := states; k < outputs; k++ {
 			if made == 0 && out[k] != nil {
-				return errors.New("it makes no turn, so that the shape of what it stacks up is unknown")
+				return errors.New("it runs no iteration, so the shape of its scan outputs is unknown")
 			}
 			if out[k] != nil && made < turns {
 				if err := shorten(out[k], made); err != nil {
@@ -182,7 +182,7 @@ func stack(out, v *value, turn, turns int64) error {
 		}
 	}
 	if fmt.Sprint(out.shape[1:]) != fmt.Sprint(v.shape) {
-		return fmt.Errorf("turn %d gives %v to stack up, those before %v", turn, v.shape, out.shape[1:])
+		return fmt.Errorf("iteration %d gives a scan output of shape %v, earlier ones %v", turn, v.shape, out.shape[1:])
 	}
 	n := int64(v.count())
 	l := layout{rank: 1, start: turn * n}

@@ -9,7 +9,7 @@ var conv = operator{since: 1, inputs: [2]int{2, 3}, outputs: 1, scratch: 1, prep
 	s := n.settings()
 	group, kernelShape := s.integer("group", 1), s.integers("kernel_shape")
 	if group < 1 {
-		return nil, fmt.Errorf("its group %d is none", group)
+		return nil, fmt.Errorf("its group %d is invalid", group)
 	}
 	if kernelShape == nil {
 		if n.constant[1] == nil || len(n.constant[1].shape) < 3 {

@@ -94,7 +94,7 @@ func decode(model []byte) (*graph, error) {
 		case 8:
 			return g.opset(f.Bytes)
 		case 25:
-			return errors.New("functions of the model's own are not supported")
+			return errors.New("model-local functions are not supported")
 		default:
 			return unknown("ModelProto", f)
 		}
@@ -230,7 +230,7 @@ func (n *node) attribute(b []byte, of *graph) error {
 			return err
 		case 6:
 			if of.depth >= maxDepth {
-				return fmt.Errorf("graphs lie more than %d deep in each other", maxDepth)
+				return fmt.Errorf("graphs are nested more than %d deep", maxDepth)
 			}
 			a.g = &graph{constants: map[string]*value{}, depth: of.depth + 1, parts: of.parts}
 			return a.g.body(f.Bytes)
@@ -261,7 +261,7 @@ func packed32(f wire.Field, visit func(uint32)) error {
 		return nil
 	}
 	if len(f.Bytes)%4 != 0 {
-		return errors.New("packed numbers are cut off")
+		return errors.New("packed numbers are cut short")
 	}
 	for b := f.Bytes; len(b) > 0; b = b[4:] {
 		visit(binary.LittleEndian.Uint32(b))
@@ -276,7 +276,7 @@ func packed64(f wire.Field, visit func(uint64)) error {
 		return nil
 	}
 	if len(f.Bytes)%8 != 0 {
-		return errors.New("packed numbers are cut off")
+		return errors.New("packed numbers are cut short")
 	}
 	for b := f.Bytes; len(b) > 0; b = b[8:] {
 		visit(binary.LittleEndian.Uint64(b))
@@ -425,7 +425,7 @@ func decodeEnd(b []byte, ofBody bool) (e end, err error) {
 		return e, err
 	}
 	if err == nil && !isTensor {
-		err = fmt.Errorf("its input or output %s is no tensor", tensor.Quote(e.Name))
+		err = fmt.Errorf("its input or output %s is not a tensor", tensor.Quote(e.Name))
 	}
 	if err == nil && e.DType == "" {
 		err = fmt.Errorf("its input or output %s has an element type that is not supported", tensor.Quote(e.Name))

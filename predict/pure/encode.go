@@ -50,7 +50,7 @@ func readMapping(s *settings) (mapping, error) {
 			return math.Float32bits(k + 0)
 		})
 	}
-	return mapping{}, errors.New("its keys are of no type that is supported")
+	return mapping{}, errors.New("the type of its keys is not supported")
 }
 
 func mappingFrom[K tensor.Element, C comparable](s *settings, keys []K, canonical func(K) C) (mapping, error) {
@@ -86,7 +86,7 @@ func mappingFrom[K tensor.Element, C comparable](s *settings, keys []K, canonica
 	case floats != nil:
 		return mappingOf(keys, floats, otherFloat, canonical)
 	}
-	return mapping{}, errors.New("its values are of no type that is supported")
+	return mapping{}, errors.New("the type of its values is not supported")
 }
 
 func mappingOf[K, V tensor.Element, C comparable](keys []K, values []V, otherwise V, canonical func(K) C) (mapping, error) {
@@ -176,7 +176,7 @@ func oneHot[K tensor.Element](out, in *value, x []K, table map[K]int, zeros bool
 		if known {
 			y[i*len(table)+at] = 1
 		} else if !zeros {
-			return errors.New("a category is unknown, and the graph has no place for it")
+			return errors.New("unknown category, for which the graph has no value")
 		}
 	}
 	return nil
@@ -190,11 +190,11 @@ var arrayFeatureExtractor = operator{since: 1, inputs: [2]int{2, 2}, outputs: 1,
 		}
 		x := in[0]
 		if len(x.shape) == 0 || len(index) == 0 {
-			return errors.New("it takes nothing, or of nothing")
+			return errors.New("its input or its indices are empty")
 		}
 		for _, i := range index {
 			if i < 0 {
-				return fmt.Errorf("index %d is outside", i)
+				return fmt.Errorf("index %d is out of range", i)
 			}
 		}
 		last := len(x.shape) - 1

@@ -84,7 +84,7 @@ func open(ctx context.Context, want predict.Graph) (*session, error) {
 		return nil, err
 	}
 	if len(want.Tags) > 0 || want.Signature != "" {
-		return nil, fmt.Errorf("tags and signatures are a SavedModel's; an ONNX graph has none")
+		return nil, fmt.Errorf("an ONNX graph has no tags or signatures; a SavedModel has")
 	}
 	if len(want.Outputs) > 0 {
 		if err := g.choose(want.Outputs); err != nil {

@@ -28,11 +28,11 @@ func gathered(out, in *value, axis int, index, indexShape []int64) error {
 	shape = append(shape, indexShape...)
 	shape = append(shape, in.shape[axis+1:]...)
 	if len(shape) > maxRank {
-		return fmt.Errorf("%d dimensions are too many (limit %d)", len(shape), maxRank)
+		return fmt.Errorf("too many dimensions: %d (limit %d)", len(shape), maxRank)
 	}
 	for _, i := range index {
 		if i < -in.shape[axis] || i >= in.shape[axis] {
-			return fmt.Errorf("index %d is outside of a dimension of %d", i, in.shape[axis])
+			return fmt.Errorf("index %d is out of range for a dimension of %d", i, in.shape[axis])
 		}
 	}
 	switch x := in.data.(type) {

@@ -79,7 +79,7 @@ func matMulOf[T number](out *value, in []*value, a []T) error {
 	}
 	sa, sb := in[0].shape, in[1].shape
 	if len(sa) == 0 || len(sb) == 0 {
-		return errors.New("a scalar is no matrix")
+		return errors.New("a scalar is not a matrix")
 	}
 	// A vector is a matrix of one row on the left, and of one column on the right.
 	m, k := int64(1), sa[len(sa)-1]
@@ -164,7 +164,7 @@ func turn(out, in *value) error {
 func gemmOf[T float](g *gemm, in, out []*value) error {
 	a, b := in[0], in[1]
 	if len(a.shape) != 2 || len(b.shape) != 2 {
-		return fmt.Errorf("shapes %v and %v are no matrices", a.shape, b.shape)
+		return fmt.Errorf("shapes %v and %v are not matrices", a.shape, b.shape)
 	}
 	if g.transA {
 		if err := turn(out[1], a); err != nil {
@@ -245,11 +245,11 @@ func repeatable[T float](c *value, shape []int64) ([]T, error) {
 		return nil, errTypes
 	}
 	if len(c.shape) > 2 {
-		return nil, fmt.Errorf("shape %v does not repeat to %v", c.shape, shape)
+		return nil, fmt.Errorf("shape %v does not broadcast to %v", c.shape, shape)
 	}
 	for i := range shape {
 		if d := sizeAt(c.shape, 2, i); d != 1 && d != shape[i] {
-			return nil, fmt.Errorf("shape %v does not repeat to %v", c.shape, shape)
+			return nil, fmt.Errorf("shape %v does not broadcast to %v", c.shape, shape)
 		}
 	}
 	return x, nil

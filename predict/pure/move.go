@@ -28,7 +28,7 @@ func (l *layout) add(size, step int64) error {
 // steps computes the distances between the elements of each dimension of a shape.
 func steps(shape []int64, into *[maxRank]int64) error {
 	if len(shape) > maxRank {
-		return fmt.Errorf("%d dimensions are too many (limit %d)", len(shape), maxRank)
+		return fmt.Errorf("too many dimensions: %d (limit %d)", len(shape), maxRank)
 	}
 	step := int64(1)
 	for i := len(shape) - 1; i >= 0; i-- {

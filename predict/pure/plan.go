@@ -157,7 +157,7 @@ func (g *graph) known() error {
 	for _, n := range g.nodes {
 		version, ok := g.opsets[n.domain]
 		if !ok {
-			return fmt.Errorf("it does not say which version of the domain %s it uses", tensor.Quote(n.domain))
+			return fmt.Errorf("it does not import a version of the domain %s", tensor.Quote(n.domain))
 		}
 		n.version = version
 		o := n.operator()
@@ -170,7 +170,7 @@ func (g *graph) known() error {
 				return fmt.Errorf("node %s has no %s", n.what(), name)
 			}
 			if inner.depth = g.depth + 1; inner.depth > maxDepth {
-				return fmt.Errorf("its graphs lie more than %d deep in each other", maxDepth)
+				return fmt.Errorf("its graphs are nested more than %d deep", maxDepth)
 			}
 			inner.opsets = g.opsets
 			if err := inner.known(); err != nil {
@@ -230,7 +230,7 @@ func (p *plan) add(ctx context.Context, n *node, at *scope) error {
 	for i, name := range n.in {
 		r, ok := at.find(name)
 		if !ok {
-			return fmt.Errorf("its input %s is computed by no node before it", tensor.Quote(name))
+			return fmt.Errorf("no node before it computes its input %s", tensor.Quote(name))
 		}
 		s.in = append(s.in, r)
 		if r < 0 {
@@ -304,7 +304,7 @@ func (o *operator) arity(n *node) error {
 		return errors.New("an input is missing")
 	}
 	if len(n.out) == 0 || n.out[0] == "" || o.outputs >= 0 && len(n.out) > o.outputs {
-		return fmt.Errorf("it has %d outputs, the operator has up to %d, and the first is needed", len(n.out), o.outputs)
+		return fmt.Errorf("it has %d outputs; the operator has up to %d and needs the first", len(n.out), o.outputs)
 	}
 	return nil
 }

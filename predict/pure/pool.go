@@ -149,7 +149,7 @@ func globalOf[T float](out, in *value, x []T, average bool) error {
 	}
 	plane := int(size(in.shape[2:]))
 	if plane == 0 {
-		return errors.New("it is over no elements, and has no result")
+		return errors.New("it reduces no elements and has no result")
 	}
 	for c := range y {
 		from := x[c*plane:][:plane]

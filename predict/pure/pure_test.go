@@ -39,9 +39,9 @@ func TestConformance(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	for graph, want := range map[string]string{
 		"external-data": "data outside of the file",
-		"zipmap":        "is no tensor",
-		"sequence":      "is no tensor",
-		"optional":      "is no tensor",
+		"zipmap":        "is not a tensor",
+		"sequence":      "is not a tensor",
+		"optional":      "is not a tensor",
 	} {
 		_, err := Engine().Open(t.Context(), read(t, graph), predict.SessionOptions{})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -27,7 +27,7 @@ var transpose = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, prepare: fu
 			if order != nil {
 				var err error
 				if from, err = axis(order[i], len(x)); err != nil || order[i] < 0 || seen[from] {
-					return fmt.Errorf("perm %v is no order of %d dimensions", order, len(x))
+					return fmt.Errorf("perm %v does not order %d dimensions", order, len(x))
 				}
 			}
 			seen[from] = true
@@ -86,7 +86,7 @@ var tile = operator{since: 6, inputs: [2]int{2, 2}, outputs: 1, prepare: func(n 
 		shape := out[0].shape[:0]
 		for i, d := range x {
 			if times[i] < 0 || d > 0 && times[i] > math.MaxInt64/d {
-				return fmt.Errorf("repeats %v are none", times)
+				return fmt.Errorf("repeats %v are invalid", times)
 			}
 			shape = append(shape, d*times[i])
 			if times[i] != 1 {
@@ -105,7 +105,7 @@ var tile = operator{since: 6, inputs: [2]int{2, 2}, outputs: 1, prepare: func(n 
 // cut computes what a slice of one dimension is: where it starts, its step, its size.
 func cut(from, to, by, size int64) (start, n int64, err error) {
 	if by == 0 || by == math.MinInt64 {
-		return 0, 0, fmt.Errorf("a step of %d is none", by)
+		return 0, 0, fmt.Errorf("a step of %d is invalid", by)
 	}
 	wrap := func(i int64) int64 {
 		if i < 0 {

@@ -206,7 +206,7 @@ func reduceOf[T float](r *reduction, out []*value, x []T, l *layout, shape []int
 
 func reduceInts[T int64 | int32 | uint8 | int8](r *reduction, out []*value, x []T, l *layout, shape []int64) error {
 	if r.integer == nil {
-		return errors.New("elements that are integers are not supported")
+		return errors.New("integer elements are not supported")
 	}
 	y, err := place[T](out[0], shape...)
 	if err != nil {
@@ -245,7 +245,7 @@ func argOp(largest bool) operator {
 				return err
 			}
 			if in[0].shape[at] == 0 {
-				return errors.New("it is over no elements, and has no result")
+				return errors.New("it reduces no elements and has no result")
 			}
 			switch x := in[0].data.(type) {
 			case *[]float32:

@@ -62,7 +62,7 @@ func (r *resizing) apply(in, out []*value) error {
 	x := in[0]
 	rank := len(x.shape)
 	if rank > maxRank {
-		return fmt.Errorf("%d dimensions are too many (limit %d)", rank, maxRank)
+		return fmt.Errorf("too many dimensions: %d (limit %d)", rank, maxRank)
 	}
 	axes := r.axes
 	if axes == nil {
@@ -86,7 +86,7 @@ func (r *resizing) apply(in, out []*value) error {
 			shape[at], scales[at] = int64(math.Floor(float64(x.shape[at])*float64(given[k]))), given[k]
 		}
 		if shape[at] < 0 || x.shape[at] < 1 || shape[at] > maxMemory {
-			return fmt.Errorf("%v cannot be made %v", x.shape, shape)
+			return fmt.Errorf("shape %v cannot become %v", x.shape, shape)
 		}
 	}
 	var changed []int
@@ -138,7 +138,7 @@ func (r *resizing) target(in []*value, axes int) (sizes []int64, scales []float3
 	}
 	for _, s := range scales {
 		if !(s > 0 && s < 1<<20) {
-			return nil, nil, fmt.Errorf("its scales %v are none", scales)
+			return nil, nil, fmt.Errorf("its scales %v are invalid", scales)
 		}
 	}
 	return nil, scales, nil

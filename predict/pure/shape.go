@@ -69,13 +69,13 @@ var reshape = operator{since: 5, inputs: [2]int{2, 2}, outputs: 1, view: func(n 
 			case d == -1 && free < 0:
 				free = i
 			default:
-				return shape, fmt.Errorf("shape %v is none", want)
+				return shape, fmt.Errorf("shape %v is invalid", want)
 			}
 			shape = append(shape, d)
 		}
 		if free >= 0 {
 			if known <= 0 {
-				return shape, fmt.Errorf("shape %v does not say how large dimension %d is", want, free)
+				return shape, fmt.Errorf("shape %v leaves dimension %d open", want, free)
 			}
 			shape[free] = int64(in[0].count()) / known
 		}
@@ -93,7 +93,7 @@ var flatten = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, view: func(n 
 			k += int64(len(x))
 		}
 		if k < 0 || k > int64(len(x)) {
-			return shape, fmt.Errorf("axis %d is outside of %d dimensions", at, len(x))
+			return shape, fmt.Errorf("axis %d is out of range for %d dimensions", at, len(x))
 		}
 		return append(shape, size(x[:k]), size(x[k:])), nil
 	}, s.end()
@@ -153,7 +153,7 @@ var squeeze13 = operator{since: 13, inputs: [2]int{1, 2}, outputs: 1, view: func
 func unsqueezed(in *value, axes, shape []int64) ([]int64, error) {
 	rank := len(in.shape) + len(axes)
 	if rank > maxRank {
-		return shape, fmt.Errorf("%d dimensions are too many (limit %d)", rank, maxRank)
+		return shape, fmt.Errorf("too many dimensions: %d (limit %d)", rank, maxRank)
 	}
 	var added [maxRank]bool
 	for _, a := range axes {
@@ -237,7 +237,7 @@ var constantOp = operator{since: 1, inputs: [2]int{0, 0}, outputs: 1, prepare: f
 	case s.has("value_strings"):
 		t, err = list(s.texts("value_strings"))
 	default:
-		err = errors.New("it has no value that is supported")
+		err = errors.New("it has no supported value")
 	}
 	if err != nil {
 		return nil, err

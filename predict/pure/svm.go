@@ -29,7 +29,7 @@ func readVectors(s *settings, n int) (*vectors, error) {
 		return nil, fmt.Errorf("its kernel_type %q is not supported", v.kind)
 	}
 	if n < 1 || len(v.data) == 0 || len(v.data)%n != 0 {
-		return nil, fmt.Errorf("%d numbers are not %d support vectors", len(v.data), n)
+		return nil, fmt.Errorf("%d numbers do not make %d support vectors", len(v.data), n)
 	}
 	v.columns = len(v.data) / n
 	return v, nil
@@ -148,13 +148,13 @@ var svmClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scratch
 	supports, classes := 0, labels.len()
 	for _, n := range c.each {
 		if n < 0 || n > math.MaxInt32 {
-			return nil, fmt.Errorf("%d support vectors are none", n)
+			return nil, fmt.Errorf("%d support vectors are invalid", n)
 		}
 		c.start = append(c.start, supports)
 		supports += int(n)
 	}
 	if supports == 0 {
-		return nil, errors.New("a linear one, without support vectors, is not supported")
+		return nil, errors.New("a linear SVM without support vectors is not supported")
 	}
 	if c.vectors, err = readVectors(s, supports); err != nil {
 		return nil, err

@@ -185,7 +185,7 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 		}
 		f := t.features[i]
 		if f < 0 || f >= math.MaxInt32 {
-			return nil, fmt.Errorf("feature %d is none", f)
+			return nil, fmt.Errorf("feature %d is invalid", f)
 		}
 		e.columns = max(e.columns, int(f)+1)
 		node.feature, node.threshold = int32(f), T(t.values[i])
@@ -208,10 +208,10 @@ func (e *ensemble[T]) addWeights(t *treeSettings, find func(tree, node int64) (i
 	for i := range t.weights {
 		at, ok := find(t.wTrees[i], t.wIDs[i])
 		if !ok {
-			return fmt.Errorf("a weight is of node %d of tree %d, which is missing", t.wIDs[i], t.wTrees[i])
+			return fmt.Errorf("a weight names node %d of tree %d, which is missing", t.wIDs[i], t.wTrees[i])
 		}
 		if t.wTargets[i] < 0 || t.wTargets[i] >= int64(e.targets) {
-			return fmt.Errorf("a weight is of target %d, of %d", t.wTargets[i], e.targets)
+			return fmt.Errorf("a weight names target %d of %d", t.wTargets[i], e.targets)
 		}
 		leaf[i] = at
 		count[at+1]++
@@ -330,7 +330,7 @@ func (e *ensemble[T]) leafOf(root int32, x []T) int32 {
 
 func checkColumns(need, have int) error {
 	if have < need {
-		return fmt.Errorf("its trees look at column %d, the input has %d", need-1, have)
+		return fmt.Errorf("its trees use column %d, the input has %d columns", need-1, have)
 	}
 	return nil
 }
@@ -479,7 +479,7 @@ var treeClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scratc
 	}
 	c.oneScore = labels.len() == 2 && len(ids) == 1
 	if labels.len() == 2 && !c.oneScore && len(t.base) == 1 {
-		return nil, errors.New("one base value for two classes with weights of both says nothing")
+		return nil, errors.New("one base value is ambiguous for two classes that both have weights")
 	}
 	narrow, err := build[float32](t)
 	if err != nil {

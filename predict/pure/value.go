@@ -40,7 +40,7 @@ func (m *memory) ended() error {
 }
 
 // errMemory means that a run needs more memory than a graph may have.
-var errMemory = fmt.Errorf("the graph needs more than %d MB for what it computes", maxMemory>>20)
+var errMemory = fmt.Errorf("the graph needs more than %d MB of memory", maxMemory>>20)
 
 // maxMemory bounds the buffers of one run, in bytes. A shape in a file or an input could claim any size.
 const maxMemory = 1 << 30
@@ -322,7 +322,7 @@ func (v *value) integers() ([]int64, error) {
 // axis returns an axis that may count from the end.
 func axis(a int64, rank int) (int, error) {
 	if a < -int64(rank) || a >= int64(rank) {
-		return 0, fmt.Errorf("axis %d is outside of %d dimensions", a, rank)
+		return 0, fmt.Errorf("axis %d is out of range for %d dimensions", a, rank)
 	}
 	if a < 0 {
 		a += int64(rank)

@@ -87,7 +87,7 @@ func (w *window) over(sizes []int64) (fit window, steps [maxWindow]int64, err er
 		}
 		room := n + fit.before[i] + fit.after[i] - reach
 		if room < 0 {
-			return fit, steps, errors.New("its window is larger than what it moves over")
+			return fit, steps, errors.New("its window is larger than its input")
 		}
 		steps[i] = room/w.stride[i] + 1
 		if w.ceil && room%w.stride[i] != 0 {

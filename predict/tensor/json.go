@@ -193,7 +193,7 @@ func CheckText(t Tensor) error {
 	texts, _ := t.Data.([]string)
 	for i, text := range texts {
 		if !utf8.ValidString(text) {
-			return fmt.Errorf("element %d is bytes that are not UTF-8, which JSON cannot carry as text", i)
+			return fmt.Errorf("element %d is not UTF-8, which JSON cannot carry as text", i)
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ func decode[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | 
 //forgo:reader safetensors
 func ReadSafetensors(file []byte) (Map, error) {
 	if len(file) < 8 {
-		return nil, fmt.Errorf("read safetensors: %d bytes are no header", len(file))
+		return nil, fmt.Errorf("read safetensors: %d bytes are too short for a header", len(file))
 	}
 	n := binary.LittleEndian.Uint64(file)
 	if n > maxSafetensorsHeader || n > uint64(len(file)-8) {
@@ -88,7 +88,7 @@ func ReadSafetensors(file []byte) (Map, error) {
 		}
 		// Tensors that share bytes would take far more memory than the file.
 		if total += to - from; total > int64(len(body)) {
-			return nil, fmt.Errorf("read safetensors: its tensors have more than the %d bytes that there are", len(body))
+			return nil, fmt.Errorf("read safetensors: its tensors exceed the file's %d bytes", len(body))
 		}
 		spans = append(spans, entry.Offsets)
 		t := Tensor{Shape: entry.Shape, Data: convert(body[from:to])}

@@ -21,7 +21,7 @@ func TestTensorsDoNotShareBytes(t *testing.T) {
 	for i := range 100 {
 		entries = append(entries, fmt.Sprintf(`"t%d":{"dtype":"U8","shape":[1000],"data_offsets":[0,1000]}`, i))
 	}
-	if _, err := tensor.ReadSafetensors(zeros("{"+strings.Join(entries, ",")+"}", 1000)); err == nil || !strings.Contains(err.Error(), "more than the 1000 bytes") {
+	if _, err := tensor.ReadSafetensors(zeros("{"+strings.Join(entries, ",")+"}", 1000)); err == nil || !strings.Contains(err.Error(), "exceed the file's 1000 bytes") {
 		t.Errorf("got %v", err)
 	}
 	if m, err := tensor.ReadSafetensors(zeros("{"+entries[0]+"}", 1000)); err != nil || m["t0"].Len() != 1000 {
@@ -51,13 +51,13 @@ func TestReadSafetensors(t *testing.T) {
 		file []byte
 		says string
 	}{
-		"no header":        {[]byte("1234567"), "no header"},
+		"no header":        {[]byte("1234567"), "too short for a header"},
 		"a longer header":  {safetensors("{}", "")[:9], "claims"},
 		"no JSON":          {safetensors("{", ""), "JSON"},
 		"trailing bytes":   {safetensors("{"+a+"}", one+one+"x"), "1 bytes are left"},
 		"a hole":           {safetensors(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, "xy"), "begins at byte 1"},
 		"a hole between":   {safetensors("{"+a+`,"b":{"dtype":"U8","shape":[1],"data_offsets":[9,10]}}`, one+one+"xy"), "begins at byte 9"},
-		"an overlap":       {safetensors("{"+a+`,"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}`, one+one), "more than the 8 bytes"},
+		"an overlap":       {safetensors("{"+a+`,"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}`, one+one), "exceed the file's 8 bytes"},
 		"beyond the file":  {safetensors("{"+a+"}", one), "bytes 0 to 8 of 4"},
 		"an unknown type":  {safetensors(`{"a":{"dtype":"F8","shape":[1],"data_offsets":[0,1]}}`, "x"), "F8"},
 		"a wrong shape":    {safetensors(`{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}`, one+one), "needs 3"},

@@ -102,7 +102,7 @@ func loadModel(dir string, tags []string, config []byte) (graph, session uintptr
 		return 0, 0, nil, f.error
 	}
 	if session == 0 {
-		return 0, 0, nil, errors.New("TensorFlow opened nothing, and does not say why")
+		return 0, 0, nil, errors.New("TensorFlow failed without a message")
 	}
 	return graph, session, meta, nil
 }

@@ -29,7 +29,7 @@ func choose(graphs []MetaGraph, tags []string) (*MetaGraph, error) {
 	if len(want) == 0 {
 		return nil, fmt.Errorf("it has %d graphs, choose one by its tags: %s", len(have), strings.Join(have, ", "))
 	}
-	return nil, fmt.Errorf("it has no graph with the tags [%s]; there is %s", strings.Join(want, ", "), strings.Join(have, ", "))
+	return nil, fmt.Errorf("it has no graph with the tags [%s], only %s", strings.Join(want, ", "), strings.Join(have, ", "))
 }
 
 // DefaultSignature is TensorFlow's name for the default signature.
@@ -55,9 +55,9 @@ func (g *MetaGraph) signature(name string) (*SignatureDef, error) {
 	case name == "":
 		return nil, nil
 	case len(have) == 0:
-		return nil, fmt.Errorf("it has no signature %q: it has none at all, name its inputs and outputs instead", name)
+		return nil, fmt.Errorf("it has no signature %q, nor any other: name its inputs and outputs instead", name)
 	}
-	return nil, fmt.Errorf("it has no signature %q; there is %s", name, list(have))
+	return nil, fmt.Errorf("it has no signature %q, only %s", name, list(have))
 }
 
 // choose returns the chosen inputs and outputs. Their names are those of the signature, or of operations,
@@ -94,7 +94,7 @@ func (g *MetaGraph) pick(kind string, names []string, signed []NamedTensor, othe
 			}
 			return nil, fmt.Errorf("choose one of its signatures: %s", list(have))
 		}
-		return nil, fmt.Errorf("it has no signature that says which its %ss are: name them; there is %s", kind, candidates(nil, others))
+		return nil, fmt.Errorf("it has no signature that names its %ss: name them, among %s", kind, candidates(nil, others))
 	}
 	var out []NamedTensor
 	for _, name := range names {
@@ -103,7 +103,7 @@ func (g *MetaGraph) pick(kind string, names []string, signed []NamedTensor, othe
 			continue
 		}
 		if operation, _ := split(name); g.nodes[operation] == nil {
-			return nil, fmt.Errorf("it has no %s %q; there is %s", kind, name, candidates(signed, others))
+			return nil, fmt.Errorf("it has no %s %q, only %s", kind, name, candidates(signed, others))
 		}
 		out = append(out, NamedTensor{Spec: tensor.Spec{Name: name}, Tensor: name})
 	}

@@ -42,7 +42,7 @@ func (e engine) Library() (engines.Library, error) {
 // find loads the first suitable TensorFlow: a wheel's, or a C release's.
 func find(option string) (engines.Library, error) {
 	if runtime.GOOS == "windows" {
-		return engines.Library{}, errors.New("load TensorFlow: on Windows forgo runs no SavedModels; export the model as ONNX")
+		return engines.Library{}, errors.New("load TensorFlow: forgo does not run SavedModels on Windows; export the model as ONNX")
 	}
 	files := []string{"libtensorflow_cc.so*", "libtensorflow.so*"}
 	if runtime.GOOS == "darwin" {

@@ -157,7 +157,7 @@ func (g *MetaGraph) safeToCreate() error {
 			case saving[name] || !creators[name]:
 				return fmt.Errorf("at load: function %q reads or writes files, and one of its objects can call it: refused", name)
 			case !g.boundToAssets(name):
-				return fmt.Errorf("at load: function %q fills a table from a file that is none of the model's assets: refused", name)
+				return fmt.Errorf("at load: function %q fills a table from a file that is not an asset of the model: refused", name)
 			}
 		}
 	}

@@ -60,7 +60,7 @@ const resourceType = 20
 // from the places that may.
 func (g *MetaGraph) safe() error {
 	if g.constants > maxConstants {
-		return fmt.Errorf("its constants become %d bytes as it is loaded, more than %d: refused", g.constants, int64(maxConstants))
+		return fmt.Errorf("its constants take %d bytes once loaded (limit %d): refused", g.constants, int64(maxConstants))
 	}
 	for _, n := range g.order {
 		if why := g.refuses(n); why != "" {
@@ -88,7 +88,7 @@ func (g *MetaGraph) safe() error {
 		seen[f.name] = true
 		for _, key := range []string{"api_implements", "api_preferred_device"} {
 			if files[f.name] && f.attrs[key] {
-				return fmt.Errorf("function %q reads or writes files, and its attribute %s lets it take the place of others: refused", f.name, key)
+				return fmt.Errorf("function %q reads or writes files, and its attribute %s lets it replace others: refused", f.name, key)
 			}
 		}
 		if gradient := g.gradients[f.name]; files[gradient] {

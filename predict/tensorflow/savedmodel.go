@@ -110,7 +110,7 @@ func readGraphs(dir string) ([]byte, error) {
 		return data, one(dir)
 	}
 	if info, err := os.Stat(dir); err != nil {
-		return nil, errors.New("there is no such folder")
+		return nil, errors.New("no such folder")
 	} else if !info.IsDir() {
 		return nil, errors.New("a SavedModel is a folder")
 	}
@@ -126,9 +126,9 @@ func readGraphs(dir string) ([]byte, error) {
 		have = append(have, e.Name())
 	}
 	if len(have) == 0 {
-		return nil, fmt.Errorf("not a SavedModel: there is no %s in it, it is empty", GraphFile)
+		return nil, fmt.Errorf("not a SavedModel: it has no %s, it is empty", GraphFile)
 	}
-	return nil, fmt.Errorf("not a SavedModel: there is no %s in it, only %s", GraphFile, list(have))
+	return nil, fmt.Errorf("not a SavedModel: it has no %s, only %s", GraphFile, list(have))
 }
 
 // otherForms are files that may hold a SavedModel's graphs instead of GraphFile.
@@ -139,7 +139,7 @@ var otherForms = []string{"saved_model.pbtxt", "saved_model.cpb"}
 func one(dir string) error {
 	for _, other := range otherForms {
 		if _, err := os.Lstat(filepath.Join(dir, other)); err == nil {
-			return fmt.Errorf("it holds %s, a form that is not read: save it again as %s alone", other, GraphFile)
+			return fmt.Errorf("it holds %s, which forgo does not read: save it again as %s alone", other, GraphFile)
 		}
 	}
 	return nil

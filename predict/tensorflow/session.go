@@ -84,7 +84,7 @@ func (s *opened) find(tensors []NamedTensor) ([]graphTensor, error) {
 		}
 		found.at = at
 		if found.DType = dtypeOf(uint64(number)); found.DType == "" {
-			return nil, fmt.Errorf("%q is of TensorFlow's type number %d, which is not supported", e.Name, number)
+			return nil, fmt.Errorf("%q has TensorFlow's type number %d, which is not supported", e.Name, number)
 		}
 		if found.Shape == nil && known {
 			found.Shape = shape
@@ -252,7 +252,7 @@ func (s *session) check(inputs predict.Tensors, outputs []string) ([]graphTensor
 		}
 	}
 	if len(fetched) == 0 {
-		return nil, errors.New("no output is asked for")
+		return nil, errors.New("no outputs requested")
 	}
 	return fetched, nil
 }

@@ -164,9 +164,9 @@ func TestOpenRefusals(t *testing.T) {
 		graph predict.Graph
 		says  []string
 	}{
-		"wrong tag":           {named("forGo", []string{"serve"}, "", ""), []string{"[serve]", "there is [tags]"}},
-		"wrong input":         {named("forGo", nil, "input_2", "inferenceLayer/Softmax"), []string{`no input "input_2"`, "there is input_1"}},
-		"wrong output":        {named("forGo", nil, "input_1", "softmax"), []string{`no output "softmax"`, "there is inferenceLayer/Softmax"}},
+		"wrong tag":           {named("forGo", []string{"serve"}, "", ""), []string{"[serve]", "only [tags]"}},
+		"wrong input":         {named("forGo", nil, "input_2", "inferenceLayer/Softmax"), []string{`no input "input_2"`, "only input_1"}},
+		"wrong output":        {named("forGo", nil, "input_1", "softmax"), []string{`no output "softmax"`, "only inferenceLayer/Softmax"}},
 		"wrong index":         {named("forGo", nil, "input_1", "inferenceLayer/Softmax:1"), []string{"inferenceLayer/Softmax", "no output 1"}},
 		"no names":            {named("forGo", nil, "", ""), []string{"no signature", "inputs", "input_1"}},
 		"no output named":     {named("forGo", nil, "input_1", ""), []string{"no signature", "outputs", "inferenceLayer/Softmax"}},
@@ -177,7 +177,7 @@ func TestOpenRefusals(t *testing.T) {
 		"wrong signature":     {signed("several", "product"), []string{`"product"`, "difference, sum"}},
 		"signature where none is": {
 			predict.Graph{Path: filepath.Join(models, "forGo"), Signature: "serving_default"},
-			[]string{`"serving_default"`, "none at all"},
+			[]string{`"serving_default"`, "nor any other"},
 		},
 		"no folder":            {predict.Graph{Path: filepath.Join(t.TempDir(), "forGo")}, []string{"forGo", "no such folder"}},
 		"a file":               {predict.Graph{Path: models + ".json"}, []string{"is a folder"}},

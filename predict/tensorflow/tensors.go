@@ -42,7 +42,7 @@ func toTensor(t tensor.Tensor) (uintptr, error) {
 	}
 	made := makeTensor(types[t.DType()], t.Shape, raw)
 	if made == 0 {
-		return 0, fmt.Errorf("TensorFlow makes no tensor of %s%v", t.DType(), t.Shape)
+		return 0, fmt.Errorf("TensorFlow cannot make a tensor of %s%v", t.DType(), t.Shape)
 	}
 	return made, nil
 }
@@ -70,7 +70,7 @@ func fromTensor(t uintptr) (tensor.Tensor, error) {
 	}
 	rank := int(int32(clib.Call(tf.NumDims, t)))
 	if rank > maxRank {
-		return tensor.Tensor{}, fmt.Errorf("it has %d dimensions, more than are supported", rank)
+		return tensor.Tensor{}, fmt.Errorf("it has too many dimensions, %d", rank)
 	}
 	shape := make([]int64, max(rank, 0))
 	for i := range shape {
@@ -85,10 +85,10 @@ func fromTensor(t uintptr) (tensor.Tensor, error) {
 	data, size := clib.Call(tf.TensorData, t), int(clib.Call(tf.TensorByteSize, t))
 	switch {
 	case !known:
-		return tensor.Tensor{}, fmt.Errorf("its type, number %d of TensorFlow's, is not supported", number)
+		return tensor.Tensor{}, fmt.Errorf("its TensorFlow type, number %d, is not supported", number)
 	case dtype == tensor.String:
 		if int64(size) < n*stringSize {
-			return tensor.Tensor{}, fmt.Errorf("its %d strings lie in %d bytes", n, size)
+			return tensor.Tensor{}, fmt.Errorf("its %d strings do not fit %d bytes", n, size)
 		}
 		texts := make([]string, n)
 		for i := range texts {

@@ -160,7 +160,7 @@ func TestOpenAPIHasEveryForm(t *testing.T) {
 		d.Answers(t, "post", "/models/iris", kind, body)
 	}
 	for model, m := range models { // a table of nothing tells by its refusal whether tables are taken
-		for kind, refusal := range map[string]string{"text/csv": "which a CSV cannot give", "application/x-npy": "one array", "application/x-npz": "takes pictures"} {
+		for kind, refusal := range map[string]string{"text/csv": "which CSV cannot hold", "application/x-npy": "one array", "application/x-npz": "takes pictures"} {
 			body := bodies[kind]
 			if kind == "text/csv" {
 				body = []byte("a,b\nc,d")

@@ -87,7 +87,7 @@ func (p *Policy) UnmarshalText(text []byte) error {
 		if given {
 			var err error
 			if n, err = strconv.Atoi(number); err != nil || n < 1 {
-				return fmt.Errorf("%q: latest: needs a number from 1, as latest:2", s)
+				return fmt.Errorf("%q: latest: needs a number from 1, such as latest:2", s)
 			}
 		}
 		*p = Policy{latest: n}
@@ -96,7 +96,7 @@ func (p *Policy) UnmarshalText(text []byte) error {
 	var named []string
 	for one := range strings.SplitSeq(s, ",") {
 		if one = strings.TrimSpace(one); !isVersion(one) {
-			return fmt.Errorf("%q: give latest, latest:N, all or versions as 1,3", s)
+			return fmt.Errorf("%q: give latest, latest:N, all or versions such as 1,3", s)
 		}
 		named = append(named, one)
 	}

@@ -263,7 +263,7 @@ func (t rest) ask(ctx context.Context, body []byte, field string, n int) ([]repl
 		err = fmt.Errorf("it has no %s", field)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the answer is not that of a predict request: %w", err)
+		return nil, fmt.Errorf("it is not the answer to a predict request: %w", err)
 	}
 	outputs, err := t.Named(t.Manifest, given)
 	if err != nil {
@@ -353,7 +353,7 @@ func (t rest) classify(ctx context.Context, cases []bundle.Recorded) ([]replay.R
 		Results [][][2]json.RawMessage `json:"results"`
 	}
 	if err := json.Unmarshal(answer, &said); err != nil {
-		return nil, fmt.Errorf("the answer is not that of a classify request: %w", err)
+		return nil, fmt.Errorf("it is not the answer to a classify request: %w", err)
 	}
 	list := make([]replay.Row, len(said.Results))
 	for i, result := range said.Results {
@@ -361,11 +361,11 @@ func (t rest) classify(ctx context.Context, cases []bundle.Recorded) ([]replay.R
 		for _, pair := range result {
 			var c predict.Class
 			if err := json.Unmarshal(pair[0], &c.Label); err != nil {
-				return nil, fmt.Errorf("the answer is not that of a classify request: %w", err)
+				return nil, fmt.Errorf("it is not the answer to a classify request: %w", err)
 			}
 			score, err := strconv.ParseFloat(strings.TrimSpace(string(pair[1])), 32)
 			if err != nil {
-				return nil, fmt.Errorf("the answer is not that of a classify request: %w", err)
+				return nil, fmt.Errorf("it is not the answer to a classify request: %w", err)
 			}
 			c.Score = float32(score)
 			list[i].Classes = append(list[i].Classes, c)

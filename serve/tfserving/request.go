@@ -212,7 +212,7 @@ func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 	case '{':
 	case '"':
 		if q.m.Manifest().PictureAlone() {
-			return nil, errors.New(`a picture is given as {"b64": "..."}`)
+			return nil, errors.New(`send a picture as {"b64": "..."}`)
 		}
 		fallthrough
 	default: // the whole list is the only input
@@ -238,7 +238,7 @@ func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 			return nil
 		})
 		if err == nil && count != len(parts) {
-			err = errors.New("it names other inputs than the first instance")
+			err = errors.New("it has other inputs than the first instance")
 		}
 		if err != nil {
 			return fmt.Errorf("instance %d: %w", i, err)
@@ -266,7 +266,7 @@ func (q *request) join(parts map[string][]tensor.Tensor) (predict.Tensors, error
 // named reads {"NAME": value, …}, or {"b64": …} for the only input.
 func (q *request) named(r *payload.Reader, n nesting, each func(tensor.Spec, tensor.Tensor) error) error {
 	if r.Peek() != '{' {
-		return errors.New("it is not an object, as the first is")
+		return errors.New("it is not an object, unlike the first")
 	}
 	return r.Object(func(name string) error {
 		if _, err := q.spec(name); err != nil && name == "b64" {

@@ -75,7 +75,7 @@ class _Parser:
     def walk(self) -> Jpeg:
         data, at = self.data, 2
         if data[:2] != b"\xff\xd8":
-            raise PictureError("it is no JPEG")
+            raise PictureError("not a JPEG")
         kept: list[bytes] = []
         while True:
             at = data.find(b"\xff", at)  # bytes between segments are skipped, as libjpeg does
@@ -251,7 +251,7 @@ class _Parser:
             name = s[1 + 2 * i]
             match = [c for c, of in enumerate(self.components) if of.name == name and c >= i]
             if not match or match[0] in found:
-                raise PictureError(f"it has a scan of a component {name} that is not to be had")
+                raise PictureError(f"its scan names component {name}, which is missing")
             found.append(match[0])
         return found
 

@@ -220,7 +220,7 @@ def read_header(data: bytes) -> Header:
         raise _UnknownFormatError("it is empty")
     if name := _other_format(data):
         raise _UnknownFormatError(f"it is {name}, which is not decoded: convert it to PNG or JPEG")
-    raise _UnknownFormatError(f"it is no {_NAMES}")
+    raise _UnknownFormatError(f"not a {_NAMES}")
 
 
 def _other_format(data: bytes) -> str:

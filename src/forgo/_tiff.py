@@ -315,7 +315,7 @@ def _divide(tiff: Tiff, data: bytes, tags: dict[int, tuple[int, ...]], max_pixel
         raise PictureError(f"its tiles of {width} x {height} pixels are too large")
     n = across * down * (tiff.samples if tiff.planar else 1)
     if len(offsets) != n or len(counts) != n:
-        raise PictureError(f"it has {n} {kind}, and places of {len(offsets)} and sizes of {len(counts)}")
+        raise PictureError(f"it has {n} {kind}, but {len(offsets)} offsets and {len(counts)} byte counts")
     for i, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
         if offset + count > len(data):
             raise PictureError(_TRUNCATED)
@@ -332,7 +332,7 @@ def _divide(tiff: Tiff, data: bytes, tags: dict[int, tuple[int, ...]], max_pixel
             raise PictureError(f"its {kind} of {size} bytes are more than {_MAX_LZW}")
         if tiff.compression == _LZW and part.data[:1] == b"\0" and part.data[1:2] and part.data[1] & 1:
             raise PictureError(
-                "it is a TIFF compressed by LZW of the old kind, which is not decoded: convert it to PNG"
+                "it is a TIFF compressed by old-style LZW, which is not decoded: convert it to PNG"
             )
         tiff.parts.append(part)
 

@@ -180,7 +180,7 @@ def half_of_a_text() -> Any:
 REFUSED: dict[str, tuple[Any, Any, str]] = {
     "an operation that ONNX lacks": (
         lambda: Calls(lambda y: torch.linalg.svdvals(y.reshape(-1, 2, 2))), ROWS,
-        r"ONNX has no operation for aten\._linalg_svd, which the model uses: write it with others",
+        r"ONNX has no operation for aten\._linalg_svd, which the model uses: rewrite it with other operations",
     ),
     "a branch on values": (
         Branches, ROWS, r"branches on the values of tensors \(.*test_export\.py, line \d+\).*torch\.where",
@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "tensors with gradients": (
         lambda: nn.Linear(4, 3), torch.tensor(ROWS, requires_grad=True), r"cannot be read as an array: .*detach",
     ),
-    "texts": (lambda: nn.Linear(4, 3), half_of_a_text(), r"are texts, which PyTorch has no tensors of"),
+    "texts": (lambda: nn.Linear(4, 3), half_of_a_text(), r"are strings, which PyTorch tensors cannot hold"),
     "an input that is missing": (Ends, {"codes": np.zeros((3, 5), int)}, r"Ends\.forward needs 'weight', too: give a dict"),
     "an input that is not there": (lambda: nn.Linear(4, 3), {"x": ROWS}, r"Linear\.forward takes no 'x'; it takes input"),
     "a state that has no rows": (
@@ -203,7 +203,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "complex numbers": (lambda: Calls(torch.fft.rfft), ROWS, r"'output' is complex64"),
     "random answers": (
         lambda: Calls(lambda y: nn.functional.dropout(y, 0.5)), ROWS,
-        r"otherwise when it is asked again, in evaluation mode: it is random, as F\.dropout is without",
+        r"differs when it runs again in evaluation mode: the model is random, as F\.dropout is without",
     ),
     "rows that depend on one another": (lambda: Calls(lambda y: y - y.mean(0)), ROWS, r"its rows depend on one another"),
     "lazy layers": (lambda: nn.LazyLinear(3), ROWS, r"lazy layers without weights yet: call it on data"),

@@ -30,7 +30,7 @@ func (c *Calls) Left() int { return int(c.left.Load()) }
 // Check returns an error while so many abandoned calls have not ended that no other may start.
 func (c *Calls) Check() error {
 	if n := c.Left(); n >= Most {
-		return fmt.Errorf("%d runs that were given up have not ended; load the model again: %w", n, context.DeadlineExceeded)
+		return fmt.Errorf("%d abandoned runs have not ended; load the model again: %w", n, context.DeadlineExceeded)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func Parse(data []byte, maxPixels int) (*File, error) {
 		}
 	}
 	if !bytes.HasPrefix(data, []byte{0xff, markerSOI}) {
-		return nil, refuse("it is no JPEG")
+		return nil, refuse("not a JPEG")
 	}
 	for at := 2; ; {
 		for at < len(data) && data[at] != 0xff { // bytes between segments are skipped, as libjpeg does
@@ -287,7 +287,7 @@ func (p *parser) scanHeader(s []byte) error {
 			}
 		}
 		if found < 0 || slices.Contains(sc.components, found) {
-			return refuse("it has a scan of a component %d that is not to be had", id)
+			return refuse("its scan names component %d, which is missing", id)
 		}
 		taken[i] = true
 		sc.components = append(sc.components, found)

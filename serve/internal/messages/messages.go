@@ -259,7 +259,7 @@ func tooMuch(err error) error {
 	if errors.Is(err, predict.ErrBusy) || errors.Is(err, errTooLong) {
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}
-	return status.Errorf(codes.InvalidArgument, "the message does not decompress: %v", err)
+	return status.Errorf(codes.InvalidArgument, "the message cannot be decompressed: %v", err)
 }
 
 var errTooLong = errors.New("the decompressed message is larger than max, the server's --max-body")

@@ -217,7 +217,7 @@ def _in_order(lines: npt.NDArray[Any], inputs: list[End]) -> Arrays:
     at = 0
     for end in inputs:
         if None in end.shape[1:]:
-            raise ExportError(f"examples: a CSV cannot give {end.name!r} of shape {end.shape}: give .jsonl")
+            raise ExportError(f"examples: CSV cannot hold {end.name!r} of shape {end.shape}: give .jsonl")
         size = math.prod(size or 0 for size in end.shape[1:])
         made[end.name] = lines[:, at : at + size]
         at += size

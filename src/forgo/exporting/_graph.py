@@ -42,7 +42,9 @@ def rename_ends(
         zip([v.name for v in [*real, *graph.output]], [e.name for e in [*inputs, *outputs]], strict=True)
     )
     if len(new_names) != len(inputs) + len(outputs):
-        raise ExportError("the ONNX graph hands an input through as an output, which has no name of its own")
+        raise ExportError(
+            "the ONNX graph passes an input through as an output: give the output a name of its own"
+        )
     nodes = all_nodes(graph)
     taken = {name for node in nodes for name in [*node.input, *node.output]} | initializers
     for new in set(new_names.values()) & (taken - set(new_names)):

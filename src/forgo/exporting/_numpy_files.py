@@ -38,22 +38,22 @@ def read_array(file: IO[bytes], length: int) -> npt.NDArray[Any]:
     try:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):
-            raise ExportError("arrays of one plain type are taken; this one has fields")
+            raise ExportError("the array has fields: save an array of one plain type")
         header = (
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = header(file)
     except (ValueError, EOFError) as e:
-        raise ExportError(f"it is no complete .npy file: {e}") from None
+        raise ExportError(f"not a complete .npy file: {e}") from None
     if dtype.hasobject:
         raise ExportError(
-            "the array holds Python objects, which are never loaded: save numbers or texts, as with "
+            "the array holds Python objects, which are never loaded: save numbers or strings, such as "
             "x.astype(numpy.float32)"
         )
     if dtype.kind not in "biufSU" or (dtype.kind == "f" and dtype.itemsize > 8):
-        raise ExportError(f"an array of NumPy's type {dtype.str!r} is not taken")
+        raise ExportError(f"NumPy type {dtype.str!r} is not supported")
     if not shape:
-        raise ExportError("the array is one number: its first dimension is the rows")
+        raise ExportError("the array is a single number: its first dimension must be the rows")
     count = math.prod(shape)
     if count * dtype.itemsize > length:
         raise ExportError("the array ends too soon")
@@ -63,7 +63,7 @@ def read_array(file: IO[bytes], length: int) -> npt.NDArray[Any]:
     if len(data) < count * dtype.itemsize:
         raise ExportError("the array ends too soon")
     if file.read(1):
-        raise ExportError("more follows the array's last element")
+        raise ExportError("data follows the array's last element")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -82,14 +82,14 @@ def read_archive(file: IO[bytes], length: int) -> dict[str, npt.NDArray[Any]]:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
                 if name in arrays:
-                    raise ExportError(f"array {name!r} is there twice")
+                    raise ExportError(f"array {name!r} occurs twice")
                 with archive.open(member) as opened:
                     try:
                         arrays[name] = read_array(opened, member.file_size)
                     except ExportError as e:
                         raise ExportError(f"array {name!r}: {e.message}") from None
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error, OSError) as e:
-        raise ExportError(f"it is no .npz file: {e}") from None
+        raise ExportError(f"not an .npz file: {e}") from None
     if not arrays:
-        raise ExportError("there are no arrays in it")
+        raise ExportError("it has no arrays")
     return {"": arrays[_UNNAMED]} if list(arrays) == [_UNNAMED] else arrays

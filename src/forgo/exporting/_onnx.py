@@ -128,7 +128,7 @@ class OnnxFile(OnnxOnly):
             row = given[end.name]
             if row is None:
                 raise ExportError(
-                    f"{self._file}: {end.name!r} takes tensors of any rank: give examples, which tell the rank"
+                    f"{self._file}: {end.name!r} takes tensors of any rank: give examples, which fix the rank"
                 )
             at = self.inputs.index(end)
             self.inputs[at] = replace(end, shape=(None,) * (row.ndim or 1))
@@ -218,9 +218,7 @@ def _wanted(file: Path, have: list[Any], names: list[str] | None) -> list[Any]:
     for name in names:
         of = [v for v in have if name in (v.name, logical_name(v.name))]
         if not of:
-            raise ExportError(
-                f"{file}: it has no output {name!r}; there is {', '.join(v.name for v in have)}"
-            )
+            raise ExportError(f"{file}: it has no output {name!r}, only {', '.join(v.name for v in have)}")
         found.append(of[0])
     return found
 

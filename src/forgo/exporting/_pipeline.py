@@ -426,7 +426,7 @@ def _expected(model: Trained, examples: list[Example], request: Request) -> Arra
     for name, a in again.items():
         if _golden.difference(a, saved[name][:1]) > request.tolerance:
             raise ExportError(
-                f"the model answers {name!r} of {examples[0].source} differently when it is asked again: it keeps "
+                f"the model answers {name!r} of {examples[0].source} differently when it runs again: it keeps "
                 "state, or its rows depend on one another; no replay can prove that"
             )
     if request.expected is None:

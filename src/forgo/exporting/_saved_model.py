@@ -79,7 +79,7 @@ class SavedModel(Traceable):
             if signature:
                 raise ExportError(
                     f"{folder}: it has no signature {signature!r}: "
-                    + ("inputs name operations instead" if inputs else "it has none at all")
+                    + ("inputs name operations instead" if inputs else "nor any other")
                 )
             self._ins = self._by_operation("input", inputs, self._placeholders())
             self._outs = self._by_operation("output", outputs, self._results())
@@ -188,7 +188,7 @@ class SavedModel(Traceable):
             row = given[end.name]
             if row is None or row.ndim == 0:
                 raise ExportError(
-                    f"{self.folder}: {end.name!r} takes tensors of any rank: give examples, which tell the rank"
+                    f"{self.folder}: {end.name!r} takes tensors of any rank: give examples, which fix the rank"
                 )
             if end.shape == _UNKNOWN:
                 self.inputs[i] = replace(end, shape=(None,) * row.ndim)
@@ -291,11 +291,11 @@ class SavedModel(Traceable):
         if not names and len(have) != 1:
             raise ExportError(
                 f"{self.folder}: it has no signature that names its {kind}s: "
-                f"name them with --{kind}; there is {_list(have)}"
+                f"name them with --{kind}, among {_list(have)}"
             )
         for name in names or []:
             if _operation(name) not in self._nodes:
-                raise ExportError(f"{self.folder}: it has no {kind} {name!r}; there is {_list(have)}")
+                raise ExportError(f"{self.folder}: it has no {kind} {name!r}, only {_list(have)}")
         return [(name, End(logical_name(name), "", ())) for name in names or have]
 
     def _placeholders(self) -> list[str]:
@@ -346,7 +346,7 @@ def _choose_graph(folder: Path, tags: list[str] | None, retag: bool) -> Any:
         if set(g.meta_info_def.tags) == set(tags) or (retag and len(graphs) == 1):
             return g
     raise ExportError(
-        f"{folder}: it has no graph with the tags [{', '.join(sorted(tags))}]; there is {have or 'none'}"
+        f"{folder}: it has no graph with the tags [{', '.join(sorted(tags))}], only {have or 'none'}"
     )
 
 
@@ -364,7 +364,7 @@ def _choose_signatures(folder: Path, meta: Any, named: str | None, several: bool
         names = [named] if named in have else [name.strip() for name in named.split(",")]
         for i, name in enumerate(names):
             if name not in have:
-                raise ExportError(f"{folder}: it has no signature {name!r}; there is {_list(have)}")
+                raise ExportError(f"{folder}: it has no signature {name!r}, only {_list(have)}")
             if name in names[:i]:
                 raise ExportError(f"{folder}: signature {name!r} appears twice")
         return names[0], names[1:]
@@ -380,7 +380,7 @@ def _pick(folder: Path, ends: list[tuple[str, End]], name: str) -> tuple[str, En
     for end in ends:
         if name in (end[0], end[1].name):
             return end
-    raise ExportError(f"{folder}: it has no output {name!r}; there is {_list([n for n, _ in ends])}")
+    raise ExportError(f"{folder}: it has no output {name!r}, only {_list([n for n, _ in ends])}")
 
 
 def _end(folder: Path, name: str, info: Any) -> End:

@@ -136,7 +136,7 @@ def _ask(
             raise ExportError(f"its output {output!r} has {len(a)} rows for {len(own)}")
         if _golden.difference(once[output], a[:1]) > tolerance:
             raise ExportError(
-                f"it answers {output!r} differently when it is asked again: it keeps state, or its rows depend on one "
+                f"it answers {output!r} differently when it runs again: it keeps state, or its rows depend on one "
                 "another; no replay can prove that"
             )
     return Beside(sibling, own, expected)

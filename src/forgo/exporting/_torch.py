@@ -57,7 +57,7 @@ def _check(path: Path, trust: bool) -> None:
         )
     if not zipfile.is_zipfile(path):
         raise ExportError(
-            f"{path}: torch.export.load cannot load it: it is no zip archive, as torch.export.save writes"
+            f"{path}: torch.export.load cannot load it: not a zip archive, which torch.export.save writes"
         )
 
 
@@ -85,7 +85,7 @@ def _needs_onnxscript() -> None:
         import onnxscript  # noqa: F401
     except ImportError:
         raise ExportError(
-            f"PyTorch's models become ONNX by onnxscript, which is not installed: {_EXTRA}"
+            f"converting a PyTorch model to ONNX needs onnxscript, which is not installed: {_EXTRA}"
         ) from None
 
 
@@ -110,12 +110,12 @@ def _samples(model: Any, request: Request) -> dict[str, tuple[npt.NDArray[Any], 
     rows = request.rows or {}
     if request.pictures is not None and request.prepared is None:
         raise ExportError(
-            f"a PyTorch module does not tell its pictures' size: give {argument('preprocess')}, the function that makes its "
+            f"a PyTorch module does not say its pictures' size: give {argument('preprocess')}, the function that makes its "
             "input of a picture, such as a torchvision or timm transform"
         )
     if not rows and request.prepared is None:
         raise ExportError(
-            f"a PyTorch module does not tell the shapes of its inputs: give rows with {argument('examples')}, or save "
+            f"a PyTorch module does not say the shapes of its inputs: give rows with {argument('examples')}, or save "
             "torch.export's program of it as a .pt2 file"
         )
     given: dict[str, tuple[npt.NDArray[Any], bool]] = {}
@@ -134,7 +134,7 @@ def _samples(model: Any, request: Request) -> dict[str, tuple[npt.NDArray[Any], 
         others = [n for n in names if n not in given]
         wanted = [n for n in names if n == request.picture_name] or others
         if not wanted:
-            raise ExportError("examples: there are rows for every input, and none for pictures")
+            raise ExportError("examples: every input has rows, so the pictures have no input")
         given[wanted[0]] = (request.prepared.transpose(0, 3, 1, 2), True)
     if lacking := [n for n in needed if n not in given]:
         form = ", ".join(f"{n!r}: …" for n in needed)

@@ -138,11 +138,11 @@ def named(answer: Any) -> list[tuple[str, npt.NDArray[Any]]]:
         if leaf.dtype not in _DTYPES:
             kind = str(leaf.dtype).removeprefix("torch.")
             raise ExportError(
-                f"the model's output {name!r} is {kind}, which a bundle of a PyTorch model does not have: cast it to float32"
+                f"the model's output {name!r} is {kind}, which a bundle of a PyTorch model cannot hold: cast it to float32"
             )
         found.append((name, leaf.detach().cpu().numpy()))
     if not found:
-        raise ExportError(f"the model answers with a {type(answer).__name__} that has no tensor in it")
+        raise ExportError(f"the model returns a {type(answer).__name__} without tensors")
     return found
 
 
@@ -302,14 +302,14 @@ def _in_float32(model: Any, samples: Samples, notes: list[str]) -> tuple[Any, Ma
         worst = max(difference(a, b) for a, b in zip(after, before, strict=True))
     except Exception as e:
         raise ExportError(
-            f"the model is in {kind}, and cannot be held to itself in float32 ({first_line(e)}): give model.float()"
+            f"the model is in {kind}, and cannot be compared with its float32 copy ({first_line(e)}): give model.float()"
         ) from None
     if worst > _MOST:
         raise ExportError(
-            f"the model is in {kind}; cast to float32 it answers differently by {worst:.3g}, which is more than rounding: "
+            f"the model is in {kind}; cast to float32 its answers differ by {worst:.3g}, which is more than rounding: "
             "train or load it in float32"
         )
-    notes.append(f"the model is in {kind}; it is exported in float32, which answers alike within {worst:.2g}")
+    notes.append(f"the model is in {kind}; it is exported in float32, whose answers are within {worst:.2g}")
     return single, {"half_precision": {"cast_to": "float32", "difference": worst}}
 
 
@@ -319,7 +319,9 @@ def _typed(samples: Samples, dtype: Any, ask: Any) -> list[npt.NDArray[Any]]:
     made = []
     for name, (array, _) in samples.items():
         if array.dtype.kind not in "biuf":
-            raise ExportError(f"examples: {name!r} are texts, which PyTorch has no tensors of: give numbers")
+            raise ExportError(
+                f"examples: {name!r} are strings, which PyTorch tensors cannot hold: give numbers"
+            )
         kept = array.dtype.name in _DTYPES.values() and array.dtype.kind != "f"
         made.append(array if kept else array.astype(number if array.dtype.kind == "f" else "int64"))
     whole = [i for i, a in enumerate(made) if a.dtype.kind in "iu"]
@@ -340,20 +342,20 @@ def _typed(samples: Samples, dtype: Any, ask: Any) -> list[npt.NDArray[Any]]:
 
 
 def _by_row(arrays: list[npt.NDArray[Any]], ask: Any) -> None:
-    """Refuse random outputs, and those that have not a row for each row."""
+    """Refuse random outputs, and outputs without a row for each row."""
     once, again = (ask([torch.tensor(x) for x in arrays]) for _ in range(2))
     for (name, a), (_, b) in zip(once, again, strict=True):
         if a.shape != b.shape or difference(a, b) > _STEADY:
             raise ExportError(
-                f"the model answers {name!r} otherwise when it is asked again, in evaluation mode: it is random, as "
-                "F.dropout is without training=self.training, or it keeps a state"
+                f"the model's output {name!r} differs when it runs again in evaluation mode: the model is random, as "
+                "F.dropout is without training=self.training, or keeps state"
             )
     for count in (2, len(arrays[0])):
         for name, a in ask([torch.tensor(x[:count]) for x in arrays]):
             if a.ndim == 0 or len(a) != count:
                 raise ExportError(
-                    f"the model's output {name!r} has the shape {list(a.shape)} for {count} rows: it has not a row for each "
-                    "row, which every output must have: leave it out of what forward returns, or put the batch first"
+                    f"the model's output {name!r} has the shape {list(a.shape)} for {count} rows, but every output "
+                    "needs a row for each input row: leave it out of what forward returns, or put the batch first"
                 )
 
 
@@ -364,7 +366,7 @@ def of_program(program: Any, request: Request) -> TorchModel:
     pictures = request.pictures is not None or (request.rows is None and len(inputs) == 1)
     sizes = {shape[0] if shape else None for _, _, shape in inputs}
     if any(not shape for _, _, shape in inputs) or len(sizes) > 1:
-        raise ExportError("the program's inputs have not all the batch as their first dimension")
+        raise ExportError("every input of the program needs the batch as its first dimension")
     batch = sizes.pop()
     given = []
     for name, dtype, shape in inputs:

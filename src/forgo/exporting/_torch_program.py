@@ -86,8 +86,8 @@ def _refused(error: Exception) -> str:
     texts = "\n".join(str(e) for e in chain)
     if lacking := sorted(set(_WITHOUT.findall(texts))):
         return (
-            f"ONNX has no operation for {', '.join(lacking)}, which the model uses: write it with others, or do its work "
-            "before or behind the model"
+            f"ONNX has no operation for {', '.join(lacking)}, which the model uses: rewrite it with other operations, or do its "
+            "work before or after the model"
         )
     where = _LINE.findall(texts)
     at = f" ({where[-1][0]}, line {where[-1][1]})" if where else ""
@@ -130,7 +130,7 @@ def check_inference(program: Any) -> None:
         if at is not None and len(node.args) > at and node.args[at] is True:
             kind = str(node.target).split(".")[1]
             raise ExportError(
-                f"the program was traced in training mode, its {kind} among it: call model.eval() before torch.export.export"
+                f"the program was traced in training mode, including its {kind}: call model.eval() before torch.export.export"
             )
     if program.graph_signature.buffers_to_mutate:
         raise ExportError(
@@ -150,10 +150,10 @@ def inputs(program: Any) -> list[tuple[str, Any, tuple[int | None, ...]]]:
     for name in wanted:
         value = values.get(name) if isinstance(name, str) else None
         if not isinstance(value, torch.Tensor):
-            raise ExportError(f"the program's input {name!r} is no tensor: export it with tensors alone")
+            raise ExportError(f"the program's input {name!r} is not a tensor: export it with tensors alone")
         found.append((name, value.dtype, tuple(s if isinstance(s, int) else None for s in value.shape)))
     if not found:
-        raise ExportError("the program takes no inputs, so there is nothing to ask it")
+        raise ExportError("the program takes no inputs, so there is nothing to prove")
     return found
 
 

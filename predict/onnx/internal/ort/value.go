@@ -137,13 +137,13 @@ func (l *Library) kind(v Value) (tensor.DType, []int64, error) {
 	}
 	dtype, known := onnxformat.DTypes[uint64(made.number)]
 	if !known {
-		return "", nil, fmt.Errorf("its elements are of ONNX's type number %d, which is not supported", made.number)
+		return "", nil, fmt.Errorf("its element type, number %d in ONNX, is not supported", made.number)
 	}
 	if err := l.call(getDimensionsCount, made.info, uintptr(unsafe.Pointer(&made.rank))); err != nil {
 		return "", nil, err
 	}
 	if made.rank > maxRank {
-		return "", nil, fmt.Errorf("it has %d dimensions, more than the %d that are supported", made.rank, maxRank)
+		return "", nil, fmt.Errorf("it has %d dimensions (limit %d)", made.rank, maxRank)
 	}
 	shape := make([]int64, made.rank)
 	first, rank := dims(shape)
