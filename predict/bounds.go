@@ -4,8 +4,6 @@ package predict
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -39,26 +37,20 @@ func (b bounds) timed(ctx context.Context, s engines.Session, inputs Tensors, ou
 	if b.time <= 0 {
 		return s.Run(ctx, inputs, outputs)
 	}
-	var out Tensors
-	err := b.within(ctx, func(ctx context.Context) (err error) {
-		out, err = s.Run(ctx, inputs, outputs)
-		return err
-	})
-	return out, err
+	l := limit(ctx, b.time)
+	defer l.stop()
+	out, err := s.Run(l, inputs, outputs)
+	return out, l.worded(err)
 }
 
 // within limits the time that run takes.
 func (b bounds) within(ctx context.Context, run func(context.Context) error) error {
-	if b.time > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, b.time, batching.ErrRun{Limit: b.time})
-		defer cancel()
+	if b.time <= 0 {
+		return run(ctx)
 	}
-	err := run(ctx)
-	if late := (batching.ErrRun{}); err != nil && errors.As(context.Cause(ctx), &late) {
-		return fmt.Errorf("%w: %w", late, err)
-	}
-	return err
+	l := limit(ctx, b.time)
+	defer l.stop()
+	return l.worded(run(l))
 }
 
 // before refuses a run whose outputs would be too large, if their shapes are known in advance.

@@ -98,7 +98,7 @@ func (r *Reservation) Begin(rows int) error { return r.BeginWith(rows, r.bytes) 
 func (r *Reservation) BeginWith(rows int, bytes int64) error {
 	r.q.Lock()
 	defer r.q.Unlock()
-	return r.q.Begin(r, rows, bytes+int64(rows)*r.q.RowBytes)
+	return r.q.Begin(r, rows, bytes+int64(rows)*r.q.RowBytes, time.Now())
 }
 
 // Keep makes the memory of a successful run last until Release, for callers that have yet to write the
@@ -168,12 +168,14 @@ func (q *Queue) fits(r *Reservation, rows int) error {
 	if r.coming {
 		others -= r.rows
 	}
-	if others > 0 && others+rows > q.MaxRows+q.Idle() {
+	if others > 0 && others+rows > q.MaxRows && others+rows > q.MaxRows+q.Idle() {
 		return q.busy("the queue is full: %d rows are waiting (limit %d)", others, q.MaxRows)
 	}
-	if wait := q.pace.of(q.working); q.MaxWait > 0 && !r.working && wait > q.MaxWait {
-		return q.busy("%d rows are waiting, which take about %s; a request waits for at most %s",
-			q.working, wait.Round(time.Millisecond), q.MaxWait)
+	if q.MaxWait > 0 && !r.working {
+		if wait := q.pace.of(q.working); wait > q.MaxWait {
+			return q.busy("%d rows are waiting, which take about %s; a request waits for at most %s",
+				q.working, wait.Round(time.Millisecond), q.MaxWait)
+		}
 	}
 	return nil
 }
@@ -183,13 +185,13 @@ func (q *Queue) busy(format string, args ...any) error {
 }
 
 // Begin changes the reservation to the given rows and bytes, and counts the request among those that
-// others wait for. The caller holds the lock.
-func (q *Queue) Begin(r *Reservation, rows int, bytes int64) error {
+// others wait for, from now on. The caller holds the lock.
+func (q *Queue) Begin(r *Reservation, rows int, bytes int64, now time.Time) error {
 	if err := q.reserve(r, rows, bytes); err != nil || r.working {
 		return err
 	}
 	if q.working == 0 {
-		q.pace.since = time.Now()
+		q.pace.since = now
 	}
 	r.working = true
 	q.working += r.rows

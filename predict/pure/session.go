@@ -114,9 +114,7 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []
 			return nil, err
 		}
 	}
-	if ctx.Done() != nil {
-		r.memory.ctx = ctx
-	}
+	r.memory.ctx = ctx
 	if err := s.plan.execute(r); err != nil {
 		return nil, err
 	}

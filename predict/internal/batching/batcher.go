@@ -59,7 +59,8 @@ type Compute func(ctx context.Context, inputs tensor.Map, rows int) (tensor.Map,
 
 // Batcher runs the requests of many callers. A request that finds the engine free and nobody else ready
 // runs at once, in its caller's goroutine and memory. Others run together: each run that ends leaves a
-// goroutine to serve the requests that arrived meanwhile, until none wait.
+// goroutine to serve the requests that arrived meanwhile, until none wait. If a run takes less time than to
+// form a batch, requests do not wait for others while the engine is free.
 type Batcher struct {
 	admission.Queue // its lock is never held while rows are copied or the engine runs
 	limits          Limits
@@ -74,6 +75,7 @@ type Batcher struct {
 	queue   []*Call // oldest first
 	running int
 	held    int         // above 0, nothing is started
+	quick   bool        // a run takes less time than to form a batch
 	timer   *time.Timer // fires when the oldest call has waited for limits.Delay
 	ended   sync.Cond   // signalled when a run ends after the queue is closed
 }
@@ -148,13 +150,21 @@ func (b *Batcher) Do(ctx context.Context, r *admission.Reservation, inputs tenso
 		return nil, took, err
 	}
 	bytes, since := max(r.Bytes(), Size(inputs))+int64(rows)*b.OutBytes, time.Now()
+	turn := waits
 	b.Lock()
 	defer func() {
+		var next *batch
 		b.Lock()
-		defer b.Unlock()
 		b.Leave(r, err == nil)
+		if turn == alone {
+			next = b.next()
+		}
+		b.Unlock()
+		if next != nil {
+			go b.work(next)
+		}
 	}()
-	if err := b.Begin(r, rows, bytes); err != nil {
+	if err := b.Begin(r, rows, bytes, since); err != nil {
 		b.Unlock()
 		return nil, took, err
 	}
@@ -163,31 +173,63 @@ func (b *Batcher) Do(ctx context.Context, r *admission.Reservation, inputs tenso
 		b.Unlock()
 		return b.inParts(ctx, inputs, rows)
 	}
-	return b.one(ctx, since, inputs, rows)
+	if turn = b.turn(rows); turn == alone {
+		b.Unlock()
+		out, err = b.run(ctx, since, inputs, rows, &took)
+		return out, took, err
+	}
+	return b.together(ctx, turn, since, inputs, rows)
 }
 
-// one runs rows at once or with others. The caller holds the lock, which one releases.
+// one runs a part of a request. The caller holds the lock, which one releases.
 func (b *Batcher) one(ctx context.Context, since time.Time, inputs tensor.Map, rows int) (out tensor.Map, took serving.Timing, err error) {
-	if !b.Closed && b.held == 0 && b.running < b.limits.Instances && len(b.queue) == 0 && (b.limits.Delay <= 0 || rows >= b.limits.BatchRows) {
-		b.running++
-		if rows >= b.limits.BatchRows || !b.others() {
-			b.Unlock()
-			defer b.pass()
-			out, err = b.run(ctx, since, inputs, rows, &took)
-			return out, took, err
-		}
-		c := newCall(ctx, since, inputs, rows)
-		b.queue = slices.Insert(b.queue, 0, c)
-		b.Queued += c.weight()
-		go b.work(b.take())
+	if turn := b.turn(rows); turn != alone {
+		return b.together(ctx, turn, since, inputs, rows)
+	}
+	b.Unlock()
+	defer b.pass()
+	out, err = b.run(ctx, since, inputs, rows, &took)
+	return out, took, err
+}
+
+// turn is how a request runs.
+type turn int
+
+const (
+	waits turn = iota // in the queue
+	leads             // now, with those that wait
+	alone             // now, in its caller's goroutine
+)
+
+// turn decides how the next request runs. Unless it waits, turn counts it among those that run. The caller
+// holds the lock, which turn may release meanwhile.
+func (b *Batcher) turn(rows int) turn {
+	full := rows >= b.limits.BatchRows
+	if b.Closed || b.held > 0 || b.running >= b.limits.Instances || len(b.queue) > 0 || b.limits.Delay > 0 && !full {
+		return waits
+	}
+	b.running++
+	if full || b.quick || !b.others() {
+		return alone
+	}
+	return leads
+}
+
+// together runs rows with those of others. The caller holds the lock, which together releases.
+func (b *Batcher) together(ctx context.Context, how turn, since time.Time, inputs tensor.Map, rows int) (tensor.Map, serving.Timing, error) {
+	if how == waits {
+		c, err := b.enqueue(ctx, inputs, rows)
 		b.Unlock()
+		if err != nil {
+			return nil, serving.Timing{}, err
+		}
 		return b.Wait(c)
 	}
-	c, err := b.enqueue(ctx, inputs, rows)
+	c := newCall(ctx, since, inputs, rows)
+	b.queue = slices.Insert(b.queue, 0, c)
+	b.Queued += c.weight()
+	go b.work(b.take())
 	b.Unlock()
-	if err != nil {
-		return nil, took, err
-	}
 	return b.Wait(c)
 }
 
@@ -333,24 +375,28 @@ func (b *Batcher) take() *batch {
 
 // pass is called when a run in its caller's goroutine ends.
 func (b *Batcher) pass() {
-	if t := b.next(); t != nil {
+	b.Lock()
+	t := b.next()
+	b.Unlock()
+	if t != nil {
 		go b.work(t)
 	}
 }
 
 func (b *Batcher) work(t *batch) {
-	for ; t != nil; t = b.next() {
+	for t != nil {
 		b.answer(t)
 		if b.limits.BatchRows > 1 {
 			runtime.Gosched() // the answered callers' next requests may join the next batch
 		}
+		b.Lock()
+		t = b.next()
+		b.Unlock()
 	}
 }
 
-// next returns the batch to run after one that has ended.
+// next returns the batch to run after one that has ended. The caller holds the lock.
 func (b *Batcher) next() *batch {
-	b.Lock()
-	defer b.Unlock()
 	if b.ready() {
 		return b.take()
 	}

@@ -13,21 +13,28 @@ import (
 // deadline is a connection's deadline for reads or for writes. The runtime has this deadline or an earlier
 // one, which is moved when it ends too early.
 type deadline struct {
-	mu    sync.Mutex
-	want  time.Time // zero for none
-	armed time.Time // that the runtime has; zero for none
-	arm   func(time.Time) error
+	mu     sync.Mutex
+	want   time.Time // zero for none
+	armed  time.Time // that the runtime has; zero for none
+	arm    func(time.Time) error
+	since  time.Time // when the connection began
+	over   bool      // want is before that
+	inside int       // reads or writes under way
 }
 
 // soon is when the runtime's deadline ends if none is set. The next one is usually later, so that nothing
 // has to move then.
 const soon = 10 * time.Second
 
-// set sets the deadline.
+// set sets the deadline. After every request net/http ends a read that has mostly not begun, by a deadline
+// in the distant past. The runtime need not know of it.
 func (d *deadline) set(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.want = t
+	d.want, d.over = t, !t.IsZero() && t.Before(d.since)
+	if d.over && d.inside == 0 {
+		return nil
+	}
 	if t.IsZero() && !d.armed.IsZero() || !t.IsZero() && !d.armed.IsZero() && !d.armed.After(t) {
 		return nil
 	}
@@ -40,6 +47,24 @@ func (d *deadline) move(t time.Time) error {
 		d.armed = time.Time{}
 	}
 	return err
+}
+
+// begin says that a read or write begins. It fails if the deadline was over from the start.
+func (d *deadline) begin() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		return os.ErrDeadlineExceeded
+	}
+	d.inside++
+	return nil
+}
+
+// end says that a read or write is over.
+func (d *deadline) end() {
+	d.mu.Lock()
+	d.inside--
+	d.mu.Unlock()
 }
 
 // early reports whether an error comes from a runtime deadline before the one that was set, and moves it.
@@ -72,7 +97,11 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.writes.set(t) }
 // read and write use the connection until the deadline that was set.
 func (c *Conn) read(p []byte) (int, error) {
 	for {
+		if err := c.reads.begin(); err != nil {
+			return 0, err
+		}
 		n, err := c.Conn.Read(p)
+		c.reads.end()
 		if n > 0 || !c.reads.early(err) {
 			return n, err
 		}
@@ -82,7 +111,11 @@ func (c *Conn) read(p []byte) (int, error) {
 func (c *Conn) write(p []byte) (int, error) {
 	written := 0
 	for {
+		if err := c.writes.begin(); err != nil {
+			return written, err
+		}
 		n, err := c.Conn.Write(p[written:])
+		c.writes.end()
 		if written += n; !c.writes.early(err) {
 			return written, err
 		}

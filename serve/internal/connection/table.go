@@ -91,6 +91,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	c := &Conn{Conn: conn, of: l, client: clientOf(conn)}
 	c.reads.arm, c.writes.arm = conn.SetReadDeadline, conn.SetWriteDeadline
+	c.reads.since = time.Now()
+	c.writes.since = c.reads.since
 	for {
 		err := l.table.add(c)
 		if err == nil {

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Stage is a stage of a request.
@@ -33,20 +31,19 @@ type Calls struct {
 	inFlight atomic.Int64
 	rows     atomic.Uint64
 	outcomes outcomes
-	stages   [stages]prometheus.Histogram
+	stages   [stages]histogram
 }
 
 // outcomes counts requests by protocol. The zero value is empty.
 type outcomes struct {
-	durations func(protocol string) prometheus.Histogram // nil: none are kept
-	counts    sync.Map                                   // a protocol's key to *counts
+	counts sync.Map // a protocol's key to *counts
 }
 
 // counts are those of one protocol.
 type counts struct {
 	answered atomic.Uint64
 	failed   [reasons]atomic.Uint64
-	duration prometheus.Histogram // nil: it is not kept
+	duration histogram // of answered requests
 }
 
 // of returns the counts of a protocol. The first request in a protocol allocates them.
@@ -54,32 +51,13 @@ func (o *outcomes) of(p *Protocol) *counts {
 	if c, ok := o.counts.Load(p.key); ok {
 		return c.(*counts)
 	}
-	c := new(counts)
-	if o.durations != nil {
-		c.duration = o.durations(p.Name)
-	}
-	kept, _ := o.counts.LoadOrStore(p.key, c)
+	kept, _ := o.counts.LoadOrStore(p.key, new(counts))
 	return kept.(*counts)
 }
 
-// seconds are the bucket bounds of every histogram of times. A small model's run takes some ten
-// microseconds; a large model's, in a full queue, some seconds.
-var seconds = []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-
 // NewCalls returns empty counts for a version.
 func NewCalls(name, version string) *Calls {
-	c := &Calls{Name: name, Version: version}
-	histogram := func(f *family, label, value string) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: f.name, Help: f.help, Buckets: seconds,
-			ConstLabels: prometheus.Labels{"model": name, "version": version, label: value},
-		})
-	}
-	c.outcomes.durations = func(protocol string) prometheus.Histogram { return histogram(requestSeconds, "protocol", protocol) }
-	for s := range c.stages {
-		c.stages[s] = histogram(stageSeconds, "stage", stageNames[s])
-	}
-	return c
+	return &Calls{Name: name, Version: version}
 }
 
-func (c *Calls) took(s Stage, d time.Duration) { c.stages[s].Observe(d.Seconds()) }
+func (c *Calls) took(s Stage, d time.Duration) { c.stages[s].observe(d) }

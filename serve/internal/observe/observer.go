@@ -96,7 +96,7 @@ func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
 	case r.calls != nil:
 		c := counts.of(r.Protocol)
 		c.answered.Add(1)
-		c.duration.Observe(took.Seconds())
+		c.duration.observe(took)
 	}
 	if r.traced {
 		r.describe(ctx, method)

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/internal/serving"
@@ -155,17 +154,7 @@ func (o *outcomes) collect(out chan<- prometheus.Metric, protocols []*Protocol, 
 		for reason, n := range failed {
 			one(out, failuresTotal, prometheus.CounterValue, float64(n), name, version, p.Name, Reason(reason).String())
 		}
-		if c.duration != nil {
-			observed(out, c.duration)
-		}
-	}
-}
-
-// observed sends a histogram, unless it is empty, which would be some twenty zeros.
-func observed(out chan<- prometheus.Metric, h prometheus.Histogram) {
-	var now dto.Metric
-	if h.Write(&now) == nil && now.GetHistogram().GetSampleCount() > 0 {
-		h.Collect(out)
+		c.duration.collect(out, requestSeconds, name, version, p.Name)
 	}
 }
 
@@ -193,8 +182,8 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 
 	gauge(requestsInFlight, float64(m.inFlight.Load()))
 	counter(rowsTotal, float64(m.rows.Load()))
-	for _, h := range m.stages {
-		observed(out, h)
+	for stage := range m.stages {
+		m.stages[stage].collect(out, stageSeconds, m.Name, m.Version, stageNames[stage])
 	}
 
 	gauge(queueRows, float64(stats.QueueRows))
