@@ -2,6 +2,7 @@ package jpeg
 
 import (
 	"context"
+	"encoding/binary"
 	"sync"
 )
 
@@ -11,10 +12,12 @@ type decoder struct {
 	*File
 	src    source
 	tables [2][4]huffman
-	built  [2][4]*huffmanSpec
+	pairs  [4]pairs // of the AC tables, where blocks are sequential
+	paired [4]bool
 	planes [4]plane
-	raw    [64]int16 // of one block, as they are coded
+	raw    [2]unitCoefs // of one unit and the next, as they are coded
 	block  block
+	blocks [maxBlocksInMCU]slot
 	rows   [4][]byte // of a component each, brought to the picture's width
 }
 
@@ -51,7 +54,7 @@ func (f *File) DecodeTo(ctx context.Context, pix []byte) error {
 	d := decoders.Get().(*decoder)
 	d.File = f
 	err := d.decode(ctx, pix[:3*f.Width*f.Height])
-	d.File = nil
+	d.File, d.blocks = nil, [maxBlocksInMCU]slot{}
 	for i := range d.planes {
 		p := &d.planes[i]
 		p.component = nil
@@ -65,12 +68,12 @@ func (f *File) DecodeTo(ctx context.Context, pix []byte) error {
 	if cap(d.src.buffer) > keptSize {
 		d.src.buffer = nil
 	}
-	d.src, d.built = source{buffer: d.src.buffer}, [2][4]*huffmanSpec{}
+	d.src = source{buffer: d.src.buffer}
 	decoders.Put(d)
 	return err
 }
 
-const decoderSize = 96 << 10 // tables and the like
+const decoderSize = 176 << 10 // tables and the like
 
 // Memory returns the most memory that Decode takes apart from the file, in bytes, including the pixels.
 func (f *File) Memory() int64 {
@@ -145,6 +148,7 @@ func (p *plane) setQuant(q *[64]uint16) {
 type units struct {
 	*scan
 	perRow, rows int
+	coders       [4]coder
 	left         int // until the next restart marker
 }
 
@@ -161,17 +165,25 @@ func (d *decoder) units(s *scan) *units {
 		d.planes[c].previous = 0
 		d.table(0, s.dc[i], s)
 		d.table(1, s.ac[i], s)
+		dc, ac := s.dc[i]&3, s.ac[i]&3
+		u.coders[i] = coder{&d.tables[0][dc], &d.tables[1][ac], &d.pairs[ac]}
 	}
 	d.src.start(d.data[s.data.from:s.data.to])
 	return u
 }
 
 func (d *decoder) table(class int, number byte, s *scan) {
-	if number > 3 || s.dht[class][number] == nil || s.dht[class][number] == d.built[class][number] {
+	if number > 3 || s.dht[class][number] == nil {
 		return
 	}
-	d.built[class][number] = s.dht[class][number]
-	d.tables[class][number].build(s.dht[class][number])
+	t := &d.tables[class][number]
+	if t.build(s.dht[class][number]) && class == 1 {
+		d.paired[number] = false
+	}
+	if class == 1 && !d.Progressive && !d.paired[number] {
+		d.pairs[number].build(&t.fast)
+		d.paired[number] = true
+	}
 }
 
 // next comes before each unit: it goes past a restart marker that is due, and reports whether the
@@ -190,31 +202,94 @@ func (d *decoder) next(u *units) (restarted, ok bool) {
 	return restarted, !d.src.empty
 }
 
-// decodeRow decodes one row of units of a file with a single scan into the rings.
-func (d *decoder) decodeRow(u *units, row int) {
-	c := &d.raw
-	for x := range u.perRow {
-		_, ok := d.next(u)
-		for i, ci := range u.components {
-			p := &d.planes[ci]
-			dc, ac := &d.tables[0][u.dc[i]&3], &d.tables[1][u.ac[i]&3]
-			for v := range int(p.v) {
-				for h := range int(p.h) {
-					last := 0
-					clear(c[:])
-					if ok {
-						last = d.src.sequential(c, dc, ac, &p.previous)
-					}
-					bx, by := x*int(p.h)+h, row*int(p.v)+v
-					if bx < p.blocksX && by < p.blocksY {
-						p.inverse(&d.block, c, last, p.samples[8*by%p.rowsOfRing*p.stride+8*bx:])
-					}
+// unitCoefs holds the raw coefficients of a unit's blocks, and what the last one's decoding writes behind it.
+type unitCoefs [64*maxBlocksInMCU + len(coefs{}) - 64]int16
+
+func (c *unitCoefs) block(i int) *[64]int16 { return (*[64]int16)(c[64*i:]) }
+
+// slot is one block of each unit in a row of them.
+type slot struct {
+	*plane
+	with    *coder
+	first   []byte // the samples of the first unit's
+	step    int    // from unit to unit
+	units   int    // whose block holds samples
+	last    int    // the highest place in zigzag order that may hold a coefficient
+	waiting int    // the same of the block that waits to be transformed, or 0
+	at      int    // its samples' place in first
+}
+
+// slots gives the blocks of a row's units.
+func (d *decoder) slots(u *units, row int) []slot {
+	slots := d.blocks[:0]
+	for i, ci := range u.components {
+		p := &d.planes[ci]
+		for v := range int(p.v) {
+			by := row*int(p.v) + v
+			for h := range int(p.h) {
+				s := slot{plane: p, with: &u.coders[i], step: 8 * int(p.h)}
+				if by < p.blocksY {
+					s.first = p.samples[8*by%p.rowsOfRing*p.stride+8*h:]
+					s.units = ceilDiv(p.blocksX-h, int(p.h))
 				}
+				slots = append(slots, s)
+			}
+		}
+	}
+	return slots
+}
+
+// decodeRow decodes one row of units of a file with a single scan into the rings. The blocks of a unit wait until the
+// next one is read: vectors would wait for coefficients that were just written one by one.
+func (d *decoder) decodeRow(u *units, row int) {
+	slots := d.slots(u, row)
+	for x := range u.perRow {
+		now, before := &d.raw[x&1], &d.raw[1-x&1]
+		_, ok := d.next(u)
+		if ok {
+			d.readUnit(now, before, slots)
+		}
+		d.transform(before, slots)
+		for i := range slots {
+			s := &slots[i]
+			if !ok {
+				*now.block(i), s.last = [64]int16{}, 0
+			}
+			if x >= s.units {
+				continue
+			}
+			s.at, s.waiting = x*s.step, s.last
+			if _ = s.first[s.at+7*s.stride+7]; s.last == 0 {
+				s.inverse(&d.block, now.block(i), 0, s.first[s.at:])
 			}
 		}
 		if d.src.spent() {
 			d.src.empty = true
 		}
+	}
+	d.transform(&d.raw[(u.perRow-1)&1], slots)
+}
+
+// transform brings the blocks of c that wait into the rings.
+func (d *decoder) transform(c *unitCoefs, slots []slot) {
+	for i := range slots {
+		if s := &slots[i]; s.waiting > 0 {
+			s.inverse(&d.block, c.block(i), s.waiting, s.first[s.at:])
+			s.waiting = 0
+		}
+	}
+}
+
+// readUnit reads the blocks of one unit, and may transform those of the one before.
+func (d *decoder) readUnit(c, before *unitCoefs, slots []slot) {
+	for i := 0; i < len(slots); i++ {
+		if hasVectors {
+			if i = fastBlocks(&d.src.bitReader, c, before, slots, i); i == len(slots) {
+				return
+			}
+		}
+		s := &slots[i]
+		s.last = d.src.sequential((*coefs)(c[64*i:]), s.with, &s.previous)
 	}
 }
 
@@ -255,13 +330,14 @@ func (d *decoder) storeUnit(u *units, bands *band, x, y int) bool {
 				c := (*[64]int16)(p.coefs[64*(by*p.spanX+bx):])
 				switch {
 				case !d.Progressive:
-					r.sequential(c, &d.tables[0][u.dc[i]&3], &d.tables[1][u.ac[i]&3], &p.previous)
+					r.sequential((*coefs)(d.raw[0][:]), &u.coders[i], &p.previous)
+					*c = *d.raw[0].block(0)
 				case u.ss == 0 && u.ah == 0:
 					if !firstDC(c, r, &d.tables[0][u.dc[i]&3], &p.previous, u.al) {
 						return false
 					}
 				case u.ss == 0:
-					if r.bit() != 0 {
+					if r.bits(1) != 0 {
 						c[0] |= 1 << u.al
 					}
 				case u.ah == 0:
@@ -291,7 +367,15 @@ func (d *decoder) transformRow(row int) {
 
 // inverse transforms raw coefficients, none of them behind last, into 8 × 8 samples at dst.
 func (p *plane) inverse(b *block, c *[64]int16, last int, dst []byte) {
-	if last > 0 && hasVectors && vectorInverse(dst, p.stride, c, &p.quant) {
+	if last == 0 {
+		if v := c[0] * p.quant[0]; abs(v) <= safeSum {
+			level := uint64(clampByte((int32(v)+4)>>3+128)) * 0x0101010101010101
+			for y := range 8 {
+				binary.LittleEndian.PutUint64(dst[y*p.stride:], level)
+			}
+			return
+		}
+	} else if hasVectors && vectorInverse(dst, p.stride, c, &p.quant) {
 		return
 	}
 	b.load(c, &p.quant, last)

@@ -1,69 +1,97 @@
 package jpeg
 
+import "encoding/binary"
+
 // lookBits is how many bits of a code are looked up at once.
 const lookBits = 11
 
-// huffman is a table made ready for decoding. Entries of fast hold, for the next lookBits bits:
+// code is an entry of a table: a code among the next lookBits bits and the value that follows it. It is 0
+// where the code is longer. Its bytes are, from the lowest:
 //
-//	bits 0–7    how many bits to take; 0 where the code is longer than lookBits
-//	bits 8–15   the symbol
-//	bits 16–31  the value that follows, where whole is set
-//
-// whole says that the value's own bits were among those looked up.
+//	0  how many bits both take
+//	1  the symbol; the lower half is the size of the value
+//	2  how many bits the code takes
+//	3  63 less the size of the value
+type code uint32
+
+func codeOf(symbol byte, length uint32) code {
+	size := uint32(symbol & 15)
+	return code(length + size | uint32(symbol)<<8 | length<<16 | (63-size)<<24)
+}
+
+func (c code) bits() uint32   { return uint32(c) & 63 }
+func (c code) length() uint32 { return uint32(c) >> 16 & 63 }
+func (c code) size() uint32   { return uint32(c) >> 8 & 15 }
+func (c code) run() uint32    { return uint32(c) >> 12 & 15 }
+
+// value gives the value that follows the code, which is at the top of acc: negative where its first bit is
+// 0 (T.81, figure F.12).
+func (c code) value(acc uint64) int32 { return valueOf(acc<<c.length(), uint32(c)>>24) }
+
+// valueOf gives the value at the top of acc; less is 63 less its size.
+func valueOf(acc uint64, less uint32) int32 {
+	negative := uint64(^int64(acc) >> 63)
+	return int32(((acc^negative)>>1>>(less&63) ^ negative) - negative)
+}
+
+// huffman is a table made ready for decoding.
 type huffman struct {
-	fast    [1 << lookBits]uint32
+	counts  [17]byte // of the table that it was made of
+	ready   bool
+	fast    [1 << lookBits]code
 	maxCode [18]int32 // by length; -1 for none
 	offset  [18]int32
 	values  [256]byte
 }
 
-const whole = 0x80
-
-func (h *huffman) build(spec *huffmanSpec) {
+// build makes the table, and reports whether it has: not where it was made of an equal one before, as it
+// often was of the picture before.
+func (h *huffman) build(spec *huffmanSpec) bool {
+	values := [256]byte{}
+	copy(values[:], spec.values)
+	if h.ready && h.counts == spec.counts && h.values == values {
+		return false
+	}
+	h.counts, h.values, h.ready = spec.counts, values, true
 	clear(h.fast[:])
-	h.values = [256]byte{}
-	copy(h.values[:], spec.values)
-	code, at := int32(0), int32(0)
+	first, at := int32(0), int32(0)
 	for length := int32(1); length <= 16; length++ {
 		n := int32(spec.counts[length])
-		h.maxCode[length], h.offset[length] = -1, at-code
+		h.maxCode[length], h.offset[length] = -1, at-first
 		if n > 0 {
-			h.maxCode[length] = code + n - 1
+			h.maxCode[length] = first + n - 1
 		}
 		if length <= lookBits {
+			room := lookBits - length
 			for i := range n {
-				h.fill(code+i, length, spec.values[at+i])
+				same := h.fast[(first+i)<<room:][:1<<room]
+				for k := range same {
+					same[k] = codeOf(spec.values[at+i], uint32(length))
+				}
 			}
 		}
 		at += n
-		code = (code + n) << 1
+		first = (first + n) << 1
 	}
 	h.maxCode[17] = 1 << 30 // ends the search
+	return true
 }
 
-func (h *huffman) fill(code, length int32, symbol byte) {
-	size := int32(symbol & 15)
-	room := lookBits - length
-	first := code << room
-	for i := range int32(1) << room {
-		e := uint32(symbol)<<8 | uint32(length)
-		if size <= room {
-			v := int32(0)
-			if size > 0 {
-				v = extend(i>>(room-size), size)
-			}
-			e = uint32(uint16(v))<<16 | uint32(symbol)<<8 | whole | uint32(length+size)
+// next gives the code at the top of acc.
+func (h *huffman) next(acc uint64) code {
+	if c := h.fast[acc>>(64-lookBits)]; c != 0 {
+		return c
+	}
+	for length := uint32(lookBits + 1); ; length++ {
+		number := int32(acc >> (64 - length))
+		switch {
+		case number > h.maxCode[length]:
+		case length > 16:
+			return codeOf(0, length) // in no table: libjpeg takes it for 0
+		default:
+			return codeOf(h.values[(number+h.offset[length])&255], length)
 		}
-		h.fast[first+i] = e
 	}
-}
-
-// extend turns the size bits that follow a symbol into a signed value (T.81, figure F.12).
-func extend(v, size int32) int32 {
-	if v < 1<<(size-1) {
-		return v - 1<<size + 1
-	}
-	return v
 }
 
 // bitReader reads a segment of coded data. Past its end come zeros, as libjpeg stuffs them.
@@ -77,54 +105,30 @@ type bitReader struct {
 
 const pad = 16
 
-// refill makes sure of 32 bits at least.
-func (b *bitReader) refill() {
-	if b.at+4 <= len(b.segment) {
-		s := b.segment[b.at : b.at+4 : b.at+4]
-		b.acc |= uint64(uint32(s[0])<<24|uint32(s[1])<<16|uint32(s[2])<<8|uint32(s[3])) << (32 - b.n)
-	}
-	b.at += 4
-	b.n += 32
-}
-
 // spent reports whether more bits were taken than there are.
 func (b *bitReader) spent() bool { return 8*b.at-b.n > 8*b.length }
 
-func (b *bitReader) take(n int) int32 {
-	v := int32(b.acc >> (64 - n))
-	b.acc <<= n
-	b.n -= n
+// fill makes sure of 56 bits at least. It is for methods that keep acc, n and at to themselves.
+func (b *bitReader) fill() { b.acc, b.n, b.at = filled(b.segment, b.acc, b.n, b.at) }
+
+// filled makes sure of 56 bits at least. Those behind the last whole byte may be there already, and come again.
+func filled(segment []byte, acc uint64, n, at int) (uint64, int, int) {
+	if at+8 <= len(segment) {
+		acc |= binary.BigEndian.Uint64(segment[at:]) >> (n & 63)
+	}
+	return acc, n | 56, at + (63-n)>>3
+}
+
+// drop goes on by n bits, which are there.
+func (b *bitReader) drop(n uint32) {
+	b.acc <<= n & 63
+	b.n -= int(n)
+}
+
+// bits takes the next n bits, 15 at most.
+func (b *bitReader) bits(n uint32) uint32 {
+	b.fill()
+	v := uint32(b.acc >> 1 >> ((63 - n) & 63))
+	b.drop(n)
 	return v
-}
-
-// bit and the methods below refill as they need.
-func (b *bitReader) bit() int32 {
-	if b.n < 1 {
-		b.refill()
-	}
-	return b.take(1)
-}
-
-func (b *bitReader) bits(n int) int32 {
-	if n == 0 {
-		return 0
-	}
-	if b.n < n {
-		b.refill()
-	}
-	return b.take(n)
-}
-
-// symbol decodes the next code. One that isn't in the table counts as 0 and takes 17 bits.
-func (b *bitReader) symbol(h *huffman) byte {
-	if b.n < 32 {
-		b.refill()
-	}
-	symbol, length := h.next(b.acc)
-	if h.fast[b.acc>>(64-lookBits)]&whole != 0 {
-		length -= symbol & 15 // the value's bits are not taken here
-	}
-	b.acc <<= length
-	b.n -= int(length)
-	return byte(symbol)
 }

@@ -9,15 +9,14 @@ type band struct {
 
 // firstDC decodes the high bits of a DC coefficient.
 func firstDC(c *[64]int16, r *bitReader, h *huffman, previous *int32, al uint) bool {
-	size := int(r.symbol(h))
-	if size > 0 {
-		diff := extend(r.bits(size), int32(size))
-		sum := int64(*previous) + int64(diff)
-		if sum != int64(int32(sum)) {
-			return false
-		}
-		*previous = int32(sum)
+	r.fill()
+	next := h.next(r.acc)
+	sum := int64(*previous) + int64(next.value(r.acc))
+	r.drop(next.bits())
+	if sum != int64(int32(sum)) {
+		return false
 	}
+	*previous = int32(sum)
 	c[0] = int16(*previous << al)
 	return true
 }
@@ -28,28 +27,40 @@ func (b *band) first(c *[64]int16, r *bitReader, h *huffman) {
 		b.run--
 		return
 	}
-	for k := b.ss; k <= b.se; k++ {
-		symbol := r.symbol(h)
-		zeros, size := int(symbol>>4), int(symbol&15)
-		switch {
-		case size > 0:
-			k += zeros
-			v := extend(r.bits(size), int32(size))
-			c[natural[k&127]&63] = int16(v << b.al)
-		case zeros == 15:
-			k += 15
-		default:
-			b.run = 1<<zeros + int(r.bits(zeros)) - 1
-			return
+	acc, n, at := r.acc, r.n, r.at
+	k := b.ss
+	for k <= b.se {
+		acc, n, at = filled(r.segment, acc, n, at)
+		next := h.fast[acc>>(64-lookBits)]
+		if next == 0 {
+			next = h.next(acc)
 		}
+		v := next.value(acc)
+		acc <<= next.bits()
+		n -= int(next.bits())
+		run := next.run()
+		if next.size() == 0 {
+			if run == 15 {
+				k += 16
+				continue
+			}
+			b.run = 1<<run + int(acc>>1>>((63-run)&63)) - 1
+			acc <<= run
+			n -= int(run)
+			break
+		}
+		k += int(run)
+		c[natural[k&127]&63] = int16(v << b.al)
+		k++
 	}
+	r.acc, r.n, r.at = acc, n, at
 }
 
 // refine decodes one more bit of a band's coefficients in one block.
 func (b *band) refine(c *[64]int16, r *bitReader, h *huffman) {
 	plus, minus := int16(1)<<b.al, int16(-1)<<b.al
 	correct := func(v *int16) {
-		if r.bit() != 0 && *v&plus == 0 {
+		if r.bits(1) != 0 && *v&plus == 0 {
 			if *v >= 0 {
 				*v += plus
 			} else {
@@ -60,15 +71,17 @@ func (b *band) refine(c *[64]int16, r *bitReader, h *huffman) {
 	k := b.ss
 	if b.run == 0 {
 		for ; k <= b.se; k++ {
-			symbol := r.symbol(h)
-			zeros, value := int(symbol>>4), int16(0)
-			if symbol&15 != 0 { // the size should be 1; libjpeg takes any for 1
+			r.fill()
+			next := h.next(r.acc)
+			zeros, value := int(next.run()), int16(0)
+			r.drop(next.length())
+			if next.size() != 0 { // the size should be 1; libjpeg takes any for 1
 				value = minus
-				if r.bit() != 0 {
+				if r.bits(1) != 0 {
 					value = plus
 				}
 			} else if zeros != 15 {
-				b.run = 1<<zeros + int(r.bits(zeros))
+				b.run = 1<<zeros + int(r.bits(uint32(zeros)))
 				break
 			}
 			for {

@@ -1,7 +1,5 @@
 package jpeg
 
-import "encoding/binary"
-
 // natural gives the place of each coefficient in its block by its place in zigzag order. Damaged
 // data runs past 63, and such coefficients land in the last place, as in libjpeg.
 var natural = func() (t [128]uint8) {
@@ -29,91 +27,87 @@ var natural = func() (t [128]uint8) {
 	return t
 }()
 
-// sequential decodes one block into c, which must be 0, in natural order, and returns the highest place in zigzag order
-// that may hold a coefficient.
-func (r *bitReader) sequential(c *[64]int16, dc, ac *huffman, previous *int32) int {
-	acc, n, at := filled(r.segment, r.acc, r.n, r.at)
-	if e := dc.fast[acc>>(64-lookBits)]; e&whole != 0 {
-		acc <<= e & 63
-		n -= int(e & 63)
-		*previous += int32(int16(e >> 16))
-	} else {
-		symbol, length := dc.next(acc)
-		acc <<= length & 63
-		n -= int(length)
-		if symbol > 0 {
-			*previous += extend(int32(acc>>((64-symbol)&63)), int32(symbol))
-			acc <<= symbol & 63
-			n -= int(symbol)
+// blockPlace gives the place of a coefficient in a coefs by its place in zigzag order. Damaged data runs past 63,
+// and such coefficients land in the last place, as in libjpeg. Those that do not exist land behind the block.
+var blockPlace = func() (t [256]uint8) {
+	for k := range t {
+		t[k] = 64
+		if k < nowhere {
+			t[k] = natural[k]
 		}
 	}
-	c[0] = int16(*previous)
-	last := 0
-	for k := 1; k < 64; k++ {
-		acc, n, at = filled(r.segment, acc, n, at)
-		e := ac.fast[acc>>(64-lookBits)]
-		if e&whole != 0 {
-			acc <<= e & 63
-			n -= int(e & 63)
-			if e&0xf00 == 0 {
-				if e&0xf000 != 0xf000 {
-					break
-				}
-				k += 15
-				continue
-			}
-			k += int(e >> 12 & 15)
-			c[natural[k&127]&63] = int16(e >> 16)
-		} else {
-			symbol, length := ac.next(acc)
-			acc <<= length & 63
-			n -= int(length)
-			size := symbol & 15
-			if size == 0 {
-				if symbol != 0xf0 {
-					break
-				}
-				k += 15
-				continue
-			}
-			k += int(symbol >> 4)
-			c[natural[k&127]&63] = int16(extend(int32(acc>>((64-size)&63)), int32(size)))
-			acc <<= size & 63
-			n -= int(size)
-		}
-		last = k
-	}
-	r.acc, r.n, r.at = acc, n, at
-	return min(last, 63)
+	return t
+}()
+
+// coefs is room for a block of raw coefficients in natural order, and for what its decoding writes behind it.
+type coefs [256]int16
+
+// coder is what one component's sequential blocks are read with.
+type coder struct {
+	dc, ac *huffman
+	both   *pairs // of ac
 }
 
-// filled makes sure of 56 bits at least. Those behind the last whole byte may be there already, and come again.
-func filled(segment []byte, acc uint64, n, at int) (uint64, int, int) {
-	if at+8 <= len(segment) {
-		acc |= binary.BigEndian.Uint64(segment[at:]) >> (n & 63)
+// sequential decodes one block into the first 64 elements of c, in natural order, and may write the one behind them.
+// It returns the highest place in zigzag order that may hold a coefficient.
+func (r *bitReader) sequential(c *coefs, with *coder, previous *int32) int {
+	clear(c[:64])
+	acc, n, at := filled(r.segment, r.acc, r.n, r.at)
+	difference := with.dc.next(acc)
+	*previous += difference.value(acc)
+	acc <<= difference.bits()
+	n -= int(difference.bits())
+	c[0] = int16(*previous)
+	k := uint64(0) // the last place so far
+	for k < 63 {
+		acc, n, at = filled(r.segment, acc, n, at)
+		e := with.both[acc>>(64-lookBits)]
+		switch {
+		case e == 0:
+			next := with.ac.next(acc)
+			switch {
+			case next.size() > 0:
+				k += uint64(next.run()) + 1
+				c[blockPlace[uint8(k)]] = int16(next.value(acc))
+			case next.run() == 15:
+				k += farthest
+			default:
+				k += blockEnd
+			}
+			acc <<= next.bits()
+			n -= int(next.bits())
+		case k < 63-reach:
+			v := firstValue(acc, e)
+			acc <<= e & 63
+			n -= int(e & 63)
+			c[blockPlace[uint8(k+e>>24)]] = int16(int8(e >> 48))
+			c[blockPlace[uint8(k+e>>16)]] = v
+			k += e >> 8 & 255
+		default: // what the second code was taken for may belong to the next block
+			v := firstValue(acc, e)
+			acc <<= e >> 56 & 63
+			n -= int(e >> 56 & 63)
+			c[blockPlace[uint8(k+e>>16)]] = v
+			first := e >> 16 & 255
+			if first == nowhere {
+				first = e >> 8 & 255
+			}
+			k += first
+		}
 	}
-	return acc, n | 56, at + (63-n)>>3
+	r.acc, r.n, r.at = acc, n, at
+	return int(min(k&(blockEnd-1), 63))
+}
+
+// firstValue gives the first coefficient of an entry of pairs.
+func firstValue(acc, e uint64) int16 {
+	if e>>56&partly == 0 {
+		return int16(e >> 32)
+	}
+	return int16(valueOf(acc<<(e>>32&63), uint32(e>>40)))
 }
 
 func abs(v int16) int32 {
 	x := int32(v)
 	return (x ^ x>>31) - x>>31
-}
-
-// next gives the symbol at the top of acc and the length of its code, where fast doesn't have both
-// symbol and value.
-func (h *huffman) next(acc uint64) (symbol, length uint32) {
-	if e := h.fast[acc>>(64-lookBits)]; e != 0 {
-		return e >> 8 & 255, e & 0x7f
-	}
-	for length = lookBits + 1; ; length++ {
-		code := int32(acc >> (64 - length))
-		switch {
-		case code > h.maxCode[length]:
-		case length > 16:
-			return 0, length // in no table: libjpeg takes it for 0
-		default:
-			return uint32(h.values[(code+h.offset[length])&255]), length
-		}
-	}
 }

@@ -1,10 +1,14 @@
 package jpeg
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
 
 // hasVectors says that blocks are transformed, and rows doubled and coloured, with vectors. They give what plain Go
 // gives.
-var hasVectors = cpu.X86.HasAVX2
+var hasVectors = cpu.X86.HasAVX2 && cpu.X86.HasBMI2
 
 //go:noescape
 func inverse8x8(dst *byte, stride int, c, quant *[64]int16, with *transformVectors) bool
@@ -14,6 +18,29 @@ func double16(near, far, out *byte, blocks, even, odd int)
 
 //go:noescape
 func colour16(luma, cb, cr, out *byte, blocks int, with *colourVectors)
+
+//go:noescape
+func readBlocks(r *bitReader, limit int, c *int16, before int, slots *slot, count int, with *fastVectors) int
+
+// blockAhead is more bytes than one block takes.
+const blockAhead = 256
+
+// fastVectors are what blocks are read and transformed with.
+type fastVectors struct {
+	transformVectors // the first, as the transform finds it
+	places           [256]uint8
+}
+
+var fastWith = fastVectors{transformWith, blockPlace}
+
+// fastBlocks reads the blocks of a unit from the one numbered from on, as sequential does, and transforms those of the
+// unit before that wait in their slots. It returns the number of the first that it has not read: one with codes that
+// are longer than lookBits, or near the end of the segment.
+func fastBlocks(r *bitReader, c, before *unitCoefs, slots []slot, from int) int {
+	distance := int(uintptr(unsafe.Pointer(before)) - uintptr(unsafe.Pointer(c)))
+	_ = c[64*len(slots)]
+	return from + readBlocks(r, len(r.segment)-blockAhead, &c[64*from], distance, &slots[from], len(slots)-from, &fastWith)
+}
 
 // transformVectors are what the transform multiplies pairs of coefficients by, and what it adds before it shifts.
 type transformVectors struct {
