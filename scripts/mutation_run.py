@@ -116,6 +116,13 @@ class Package:
                 for m in made
                 if any(f == Path(m["File"]).name and m["First"] <= n <= m["Last"] for f, n in wrong)
             }
+            if not more - dropped and "missing return" in said:
+                # A break ends an endless loop, so the compiler misses the return after it.
+                more = {
+                    m["ID"]
+                    for m in made
+                    if m["Old"] == "continue" and Path(m["File"]).name in {f for f, _ in wrong}
+                }
             if not more - dropped:
                 raise SystemExit(f"mutation: {folder} does not compile with its mutants:\n{said}")
             dropped |= more
