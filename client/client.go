@@ -65,7 +65,7 @@ type protocol interface {
 
 // answer is the answer to an inference.
 type answer struct {
-	version string // of the model that answered; "" where the server does not say
+	version string // of the model that answered; "" if the server does not say
 	outputs tensor.Map
 }
 

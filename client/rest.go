@@ -24,7 +24,7 @@ import (
 )
 
 type rest struct {
-	base string // with a slash at its end
+	base string // ends in a slash
 	o    Options
 	http *http.Client
 	own  *http.Transport // nil where the caller gave the client
@@ -66,13 +66,14 @@ func (r *rest) call(ctx context.Context, method, path string, header http.Header
 	if deadline, ok := ctx.Deadline(); ok {
 		// gRPC's header, which forgo's server accepts here too. It lets the server skip work that nobody
 		// waits for.
-		if left := time.Until(deadline).Milliseconds(); left < 1e8 { // as much as the header holds
+		if left := time.Until(deadline).Milliseconds(); left < 1e8 { // the header holds no more
 			req.Header.Set("Grpc-Timeout", strconv.FormatInt(max(0, left), 10)+"m")
 		}
 	}
 	resp, err := r.http.Do(req)
 	if err != nil {
-		var u *url.Error // which would say the call again
+		// A url.Error would repeat the call.
+		var u *url.Error
 		if errors.As(err, &u) {
 			err = u.Err
 		}

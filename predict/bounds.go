@@ -71,7 +71,7 @@ func (b bounds) batchRows(rows int, outputs []tensor.Spec) int {
 	each := int64(0)
 	for _, spec := range outputs {
 		if len(spec.Shape) == 0 || slices.Contains(spec.Shape[1:], -1) {
-			return rows // nobody knows
+			return rows // unknown
 		}
 		if n, err := tensor.Count(spec.Shape[1:]); err == nil {
 			each += n * int64(spec.DType.ElementSize())

@@ -37,7 +37,7 @@ type candidate struct {
 // clearly faster in the trials. It calls trials only if there is a choice.
 func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string, openWith func(Engine) (engines.Session, error), trials func() ([]trial, error)) (engines.Session, error) {
 	var have []string
-	var able []Engine // the one that the manifest names first
+	var able []Engine // the one that the manifest names comes first
 	for _, e := range c.all {
 		info := e.Info()
 		if have = append(have, info.Name); info.Format.Name != format || c.refused(file, info.Name) {
@@ -79,7 +79,7 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 	if len(opened) > 1 {
 		var err error
 		if best, err = c.compare(ctx, format, file, opened, trials); err != nil {
-			best = -1 // which closes them all
+			best = -1 // which closes all of them
 		}
 		closeBut(best, opened)
 		if err != nil {
@@ -123,7 +123,7 @@ func (c *choice) again(m *bundle.Manifest, err error) bool {
 		file, format = m.Picture.Preprocess, bundle.PreprocessEngine
 	}
 	if _, engine := c.chosen[file]; !engine {
-		return false // as where forgo prepares pictures itself
+		return false // as when forgo prepares pictures itself
 	}
 	// Keep those that could not open the graph or gave different answers.
 	c.passed = slices.DeleteFunc(c.passed, func(p serving.PassedOver) bool { return errors.As(p.Err, new(spare)) })

@@ -112,7 +112,7 @@ type ParityError struct {
 	Stage      Stage
 	Case       string  // its id; "" where no case is at fault
 	Source     string  // the file it was made from, where known
-	Difference float64 // in the stage's unit; +Inf where there is no number for it
+	Difference float64 // in the stage's unit; +Inf if no number says it
 	Tolerance  float64
 	Err        error // details
 }

@@ -113,7 +113,7 @@ func preparing(ctx context.Context, engine Engine, inputs []tensor.Spec, p Pictu
 	if err := p.complete(); err != nil {
 		return nil, err
 	}
-	input, planes, err := p.fit(inputs) // which has one
+	input, planes, err := p.fit(inputs)
 	if err != nil {
 		return nil, err
 	}

@@ -302,7 +302,8 @@ func (m *Model) computeIn(ctx context.Context, s engines.Session, inputs Tensors
 		if t.Rows() != rows {
 			return nil, fmt.Errorf("output %q has %d rows for %d", info.Name, t.Rows(), rows)
 		}
-		if err := t.Check(); err != nil { // whose rows could not be told apart
+		// The rows of others could not be told apart.
+		if err := t.Check(); err != nil {
 			return nil, fmt.Errorf("output %q: %w", info.Name, err)
 		}
 		if m.renamed {

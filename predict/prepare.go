@@ -57,7 +57,8 @@ func (m *Model) preparePicture(ctx context.Context, raw []byte) (in Tensors, too
 	}()
 	o := m.decode
 	o.Reserve = func(bytes int64, width, height int) error {
-		if memory > 0 { // what comes on top does not wait: others may wait for what is held
+		// More memory is not waited for: others may wait for what this picture holds.
+		if memory > 0 {
 			if err := m.batcher.Budget.More(memory, bytes); err != nil {
 				return err
 			}
@@ -87,7 +88,8 @@ func (m *Model) preparePicture(ctx context.Context, raw []byte) (in Tensors, too
 	}
 	in, err = m.preprocessed(ctx, img)
 	took.Preprocess = time.Since(decoded)
-	if err == nil && m.preprocessing.kernel != nil { // which is done with it, and an engine may be not
+	// The kernel is done with the pixels; an engine may not be.
+	if err == nil && m.preprocessing.kernel != nil {
 		img.Recycle()
 	}
 	return in, took, err

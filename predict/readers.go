@@ -196,7 +196,8 @@ func (r *replayer) table(cases []golden, header bool) []byte {
 		if header {
 			slices.Reverse(record)
 		}
-		_ = w.Write(record) // to memory
+		// This writes to memory and cannot fail.
+		_ = w.Write(record)
 	}
 	w.Flush()
 	return b.Bytes()
@@ -298,7 +299,8 @@ func (r *replayer) written(g golden, out Tensors, answer Answer) error {
 			return fail(fmt.Errorf("output %q: %w", name, err))
 		}
 	}
-	for name, t := range out { // as the inference protocols write them
+	// As the inference protocols write them.
+	for name, t := range out {
 		for _, flat := range []bool{true, false} {
 			shape := t.Shape
 			text := tensor.AppendNested(nil, t, tensor.Bare)

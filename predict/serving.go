@@ -60,7 +60,7 @@ func (a *access) Engine() serving.EngineStatus {
 
 func (a *access) NotifyEngine(f func(serving.EngineStatus)) {
 	if a == nil {
-		return // as with every server's model that is missing, its requests fail, one by one
+		return // its requests fail, one by one
 	}
 	a.attendant.mu.Lock()
 	defer a.attendant.mu.Unlock()

@@ -60,9 +60,9 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 		case <-ctx.Done():
 		}
 	} else {
-		delay = 0 // nobody was told to send requests
+		delay = 0 // no load balancer was told to send requests
 		if ctx.Err() != nil {
-			err = nil // it is to stop, and does
+			err = nil // it was asked to stop
 		}
 	}
 	s.options.Log.Info("stopping")

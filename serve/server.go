@@ -202,7 +202,7 @@ func (s *Server) Handler() http.Handler {
 // without TLS.
 func (s *Server) Admin() http.Handler {
 	r := s.observer.TraceHTTP(s.adminRouter())
-	rpc := s.rpc(true) // which traces its calls itself
+	rpc := s.rpc(true) // gRPC traces its calls itself
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// No guard: a page cannot make a browser speak HTTP/2 without TLS, nor send this type unasked.
 		if req.ProtoMajor == 2 && strings.HasPrefix(req.Header.Get("Content-Type"), "application/grpc") {

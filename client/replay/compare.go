@@ -51,7 +51,8 @@ func compare(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, 
 	for _, o := range m.Outputs {
 		t, ok := got.Outputs[o.Name]
 		if !ok {
-			continue // what must be there, the protocol's reader knows
+			// The protocol's reader has checked that what must be there is.
+			continue
 		}
 		recorded := want.Outputs[o.Name]
 		if got.JSON {

@@ -28,7 +28,7 @@ func engineOf(all []predict.Engine, format string) (first predict.Engine, err er
 			return e, nil
 		}
 		if first == nil {
-			first = e // whose error says what is missing
+			first = e // its error says what is missing
 		}
 	}
 	if first == nil {

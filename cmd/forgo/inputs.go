@@ -49,7 +49,7 @@ type asker struct {
 	stdin io.Reader
 	ask   func(question) bool // false ends it
 	ended bool
-	notes []string // what is to be said once all is asked
+	notes []string // what to report at the end
 }
 
 // file asks what one argument stands for. Its error is about the argument as a whole, or about what
@@ -173,7 +173,8 @@ func (a *asker) rows(text []byte) (rows [][]byte, list bool) {
 	if err == nil {
 		err = r.End()
 	}
-	if err != nil { // which reading it as a row says, too
+	// Reading it as a row says so, too.
+	if err != nil {
 		return [][]byte{text}, false
 	}
 	return rows, true

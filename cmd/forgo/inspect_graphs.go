@@ -43,7 +43,7 @@ func inspectGraph(path string, kind kind) (inspection, error) {
 func (i *inspection) bundledGraph(b *bundle.Bundle) error {
 	read := reader(b.Manifest.Engine)
 	if read == nil {
-		return nil // which a binary with the engine may know more of
+		return nil // a binary with the engine may say more
 	}
 	name := b.Manifest.Graph.Path
 	if f := read.Info().Format; f.Folder {

@@ -55,7 +55,8 @@ func libraryVersion(path string, known []engines.Library) string {
 		if k.Path == path || err == nil && real == path {
 			return k.Version
 		}
-		if filepath.Dir(k.Path) == filepath.Dir(path) && stem(k.Path) == stem(path) { // of an engine that comes in several
+		// An engine may come in several libraries.
+		if filepath.Dir(k.Path) == filepath.Dir(path) && stem(k.Path) == stem(path) {
 			return k.Version
 		}
 	}

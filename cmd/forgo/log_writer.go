@@ -22,11 +22,11 @@ type logWriter struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting bytes.Buffer
-	lines   uint64 // in waiting
+	lines   uint64 // waiting
 	writing bool
 	closed  bool
 	dropped uint64 // since the start
-	told    uint64 // of these
+	told    uint64 // dropped lines that the log has reported
 }
 
 func newLogWriter(out io.Writer) *logWriter {

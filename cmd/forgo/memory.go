@@ -16,7 +16,7 @@ import (
 
 const (
 	mostMemory  = 2 << 30  // that requests take unless they are allowed more
-	leastMemory = 64 << 20 // in which a few requests find room
+	leastMemory = 64 << 20 // enough for a few requests
 	ownMemory   = 48 << 20 // of the server itself, beside requests and models
 )
 

@@ -91,7 +91,7 @@ func serveCommand() *cobra.Command {
 
 func (s *server) run(cmd *cobra.Command, args []string) error {
 	s.lines = newLogWriter(cmd.ErrOrStderr())
-	cmd.SetErr(s.lines) // what run says at the end, too
+	cmd.SetErr(s.lines) // what run says at the end goes there, too
 	conf, err := s.configure(cmd, args)
 	if err != nil {
 		return err
@@ -154,7 +154,8 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 		done <- err
 	}()
 	err = s.ended(cmd.Context(), done)
-	end() // which has a bound of its own, for a collector that does not answer
+	// It bounds its own time, in case the collector does not answer.
+	end()
 	return err
 }
 

@@ -91,7 +91,7 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 		_, _ = in.Discard(3)
 	}
 	records := csv.NewReader(&bounded{in: in})
-	records.FieldsPerRecord = -1 // which Table says better
+	records.FieldsPerRecord = -1 // Table has the better error
 	records.ReuseRecord = true
 	header, begun, found := "", false, false
 	for row := 1; !a.ended; row++ {

@@ -14,7 +14,7 @@ import (
 type Budget struct {
 	max  int64
 	used atomic.Int64
-	peak atomic.Int64 // since Peak was asked last
+	peak atomic.Int64 // since the last call of Peak
 }
 
 // NewBudget returns a budget of the given number of bytes.

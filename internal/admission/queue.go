@@ -33,7 +33,7 @@ type Queue struct {
 
 	coming  int   // rows that are being read or prepared
 	working int   // rows that are read, and not yet answered
-	bytes   int64 // of all requests that have a place
+	bytes   int64 // of all requests with a reservation
 	pace    pace
 }
 
@@ -44,8 +44,8 @@ type Reservation struct {
 	rows    int
 	bytes   int64
 	coming  bool // its rows are on their way to the queue
-	working bool // it is read, and not yet answered
-	keep    bool // its memory is, after a run
+	working bool // it was read and is not yet answered
+	keep    bool // its memory stays reserved after a run
 }
 
 // Empty returns a reservation of nothing.

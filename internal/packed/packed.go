@@ -62,7 +62,8 @@ func Open(path string) (_ *Archive, err error) {
 		return nil, err
 	}
 	if length == 0 {
-		if begun(f) { // its end is lost
+		// The program has an archive whose end is lost.
+		if begun(f) {
 			return nil, ErrDamaged
 		}
 		return nil, f.Close()

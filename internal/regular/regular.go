@@ -144,7 +144,7 @@ func All(file fs.File, limit int64) ([]byte, error) {
 		if int64(len(data)) > limit {
 			return nil, tooLong
 		}
-		if len(data) == cap(data) { // it grows
+		if len(data) == cap(data) { // the file grows
 			data = append(data, 0)[:len(data)]
 		}
 	}

@@ -19,7 +19,7 @@ type Stats struct {
 	Running       int           // runs under way
 	Instances     int           // runs that may be under way at once
 	MaxBatchRows  int           // rows of waiting requests that run together, 1 where each request runs alone
-	MaxDelay      time.Duration // that a request waits for others to join it while the engine is free
+	MaxDelay      time.Duration // how long a request waits for others while the engine is free
 	Batches       []BatchStats  // smallest first
 }
 

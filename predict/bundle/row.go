@@ -30,7 +30,7 @@ func (m *Manifest) PictureInput() tensor.Spec {
 			return i.Spec()
 		}
 	}
-	return tensor.Spec{} // not of a manifest that was checked
+	return tensor.Spec{} // checked manifests do not get here
 }
 
 // Row returns the inputs of a JSON row of the model.

@@ -241,7 +241,8 @@ func (c *child) run(ctx context.Context, id uint64, signature int, in indexed, w
 	c.mu.Unlock()
 	if err != nil {
 		s, ok := c.session.(lefts)
-		more := ok && s.Left() > 0 // it may be this run that goes on; the parent hears when none does
+		// This run may be the one that goes on. The parent hears when none does.
+		more := ok && s.Left() > 0
 		c.fail(id, more, err)
 		if more {
 			c.leave(s, id)
@@ -306,7 +307,7 @@ var noMemory = regexp.MustCompile(`(?i)bad_?alloc|bad allocation|failed to alloc
 func (c *child) send(f frame, data [][]byte) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	_ = write(c.conn, f, data) // where the parent has gone, reading ends the child
+	_ = write(c.conn, f, data) // if the parent has gone, reading ends the child
 }
 
 func write(w io.Writer, f frame, data [][]byte) error {

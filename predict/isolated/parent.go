@@ -196,14 +196,14 @@ func (p *process) kill(cause error) {
 	}
 	p.mu.Unlock()
 	_ = p.conn.Close()
-	_ = p.cmd.Process.Kill() // which fails where it has ended
+	_ = p.cmd.Process.Kill() // fails if it has ended
 }
 
 // fail ends the child after a failed read or write, and waits for its end. If the error is that of the
 // connection, the child's exit says more.
 func (p *process) fail(err error) {
 	if broken := new(net.OpError); errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		_ = p.conn.Close() // it ends then, if it has not
+		_ = p.conn.Close() // ends the process if it still runs
 		select {
 		case <-p.gone:
 			return
@@ -314,7 +314,7 @@ func (e engine) open(ctx context.Context, g predict.Graph, so predict.SessionOpt
 	}
 	p, answer, err := start(ctx, o, g.Data)
 	if remote := (refusal{}); errors.As(err, &remote) {
-		return nil, err // whose words the child has chosen
+		return nil, err // the child chose its words
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open graph in a process of its own: %w", err)

@@ -28,7 +28,7 @@ import (
 var (
 	ruleset      int64
 	rulesetFlags int64
-	told         int64 // of the kernel to the last thread that asked
+	told         int64 // the kernel's answer to the last thread
 	asked        int64 // how many have
 )
 

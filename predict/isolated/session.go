@@ -48,7 +48,7 @@ type pending struct {
 	outputs  []tensor.Spec // of its signature
 	want     []int         // of these
 	answered bool
-	answer   chan answer // has room for the one that comes
+	answer   chan answer // buffered, for one answer
 	late     *time.Timer // ends the child; nil without a bound
 }
 

@@ -220,7 +220,7 @@ func valueInfo(b []byte) (s tensor.Spec, names []string, err error) {
 				case 1:
 					s.DType = onnxformat.DTypes[f.Varint]
 				case 2:
-					s.Shape = []int64{} // which a scalar's stays
+					s.Shape = []int64{} // a scalar's stays empty
 					return wire.Fields(f.Bytes, func(f wire.Field) error {
 						// a dimension
 						size, name := int64(-1), ""

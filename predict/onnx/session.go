@@ -20,7 +20,7 @@ import (
 
 type session struct {
 	inputs, outputs []tensor.Spec
-	dims            map[string][]string // what free dimensions are called, by input or output
+	dims            map[string][]string // the names of free dimensions, by input or output
 	short           bool                // whether a run ends soon after its context, so that nobody abandons it
 
 	// closing waits for runs. Each run holds the lock for reading, an abandoned one until it ends.

@@ -21,7 +21,7 @@ const (
 	maxDirectory = 1 << 20
 	// mostInflated is the largest ratio that deflate achieves.
 	mostInflated = 1032
-	unnamed      = "arr_0" // what numpy.savez calls an array that is given no name
+	unnamed      = "arr_0" // numpy.savez's name for an array without one
 )
 
 // Rows reads the rows of arrays in a file that NumPy saved.

@@ -283,7 +283,7 @@ func (a *array) convert(l Limits, t tensor.Tensor) (tensor.Tensor, error) {
 		if err != nil {
 			return t, err
 		}
-		got.Shape = part.Shape // of none, lists don't tell all sizes
+		got.Shape = part.Shape // lists of no rows do not show all sizes
 		parts = append(parts, got)
 	}
 	if len(parts) > 1 {

@@ -355,7 +355,7 @@ func (r *Reader) unquote(token []byte, plain bool) (string, error) {
 	if err := json.Unmarshal(token, &s); err != nil {
 		return "", r.fail("broken string: %v", err)
 	}
-	if strings.Contains(s, "\uFFFD") { // which is what encoding/json makes of half a character
+	if strings.Contains(s, "\uFFFD") { // encoding/json makes this of an unpaired surrogate
 		if half := half(token); half != "" {
 			return "", fmt.Errorf("a string has the unpaired surrogate %s", half)
 		}
@@ -370,7 +370,7 @@ func half(token []byte) string {
 			continue
 		}
 		if token[i+1] != 'u' {
-			i++ // what is escaped is no escape
+			i++ // skip the escaped byte
 			continue
 		}
 		first, _ := strconv.ParseUint(string(token[i+2:i+6]), 16, 16)

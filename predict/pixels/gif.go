@@ -139,7 +139,8 @@ func (f *gifFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 		*(*[3]byte)(out.Pix[3*at:]) = colours[index]
 		opaque = opaque && int(index) != f.transparent
 	}
-	if f.frame.width < f.width || f.frame.height < f.height { // what the frame leaves is transparent, or 0
+	// The rest of the screen is transparent, or 0.
+	if f.frame.width < f.width || f.frame.height < f.height {
 		for at := range f.width * f.height {
 			put(at, byte(max(0, f.transparent)))
 		}
@@ -171,7 +172,7 @@ func (f *gifFile) decode(ctx context.Context, alpha Alpha) (RGB, error) {
 					if !opaque && alpha == AlphaRefused {
 						return RGB{}, refuse(transparent)
 					}
-					return out, nil // what follows the last pixel is not looked at
+					return out, nil // what follows the last pixel is ignored
 				}
 			}
 		}

@@ -86,7 +86,8 @@ func appendField(b []byte, f wire.Field) []byte {
 }
 
 func tensorName(message []byte) (name string) {
-	_ = wire.Fields(message, func(f wire.Field) error { // what cannot be read makes another digest
+	// An unreadable field gives another digest.
+	_ = wire.Fields(message, func(f wire.Field) error {
 		if f.Number == fieldTensorName {
 			name = string(f.Bytes)
 		}

@@ -4,8 +4,8 @@ import "math"
 
 // taps say which pixels make up each wanted pixel of an axis, as weighted sums.
 type taps[W int32 | float32] struct {
-	ends    []int32 // of each pixel's taps, one behind the other
-	places  []int32 // of the picture
+	ends    []int32 // the end of each pixel's taps in the lists below
+	places  []int32 // positions in the picture
 	weights []W
 }
 

@@ -12,7 +12,7 @@ import (
 var cast = operator{since: 6, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
 	to := onnxformat.DTypes[uint64(s.integer("to", 0))]
-	s.ignore("saturate", "round_mode") // of 8-bit floats alone
+	s.ignore("saturate", "round_mode") // for 8-bit floats only
 	if to == "" {
 		return nil, fmt.Errorf("its type %d is not supported", s.integer("to", 0))
 	}

@@ -20,7 +20,7 @@ type graph struct {
 	nodes           []*node
 	constants       map[string]*value
 	inputs, outputs []end
-	depth           int // of a body, in how many others it lies
+	depth           int // of a body: how many bodies are around it
 	parts           *parts
 }
 
@@ -421,7 +421,8 @@ func decodeEnd(b []byte, ofBody bool) (e end, err error) {
 		}
 		return nil
 	})
-	if ofBody { // whose types follow from the graphs around it
+	// A body's types follow from the graphs around it.
+	if ofBody {
 		return e, err
 	}
 	if err == nil && !isTensor {
@@ -439,7 +440,7 @@ func (e *end) kind(b []byte) error {
 		case 1:
 			e.DType = onnxformat.DTypes[f.Varint]
 		case 2:
-			e.Shape = []int64{} // which a scalar's stays
+			e.Shape = []int64{} // a scalar's stays empty
 			return wire.Fields(f.Bytes, func(f wire.Field) error {
 				size, name := int64(-1), ""
 				err := wire.Fields(f.Bytes, func(f wire.Field) error {

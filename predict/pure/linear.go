@@ -213,7 +213,7 @@ var linearRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scrat
 
 var linearClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scratch: 2, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
-	s.ignore("multi_class") // which changes nothing in ONNX Runtime either
+	s.ignore("multi_class") // ONNX Runtime ignores it, too
 	labels, err := readClasses(s, "classlabels_strings", "classlabels_ints")
 	if err != nil {
 		return nil, err

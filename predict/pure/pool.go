@@ -10,7 +10,7 @@ import (
 
 var maxPool = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
-	s.ignore("storage_order") // of the indices alone
+	s.ignore("storage_order") // for the indices only
 	return poolKernel(n, s, false, false)
 }}
 

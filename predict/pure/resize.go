@@ -29,7 +29,7 @@ func resizeOf(n *node) (kernel, error) {
 		nearest: s.text("nearest_mode", "round_prefer_floor"), axes: s.integers("axes"),
 		a: float64(s.float("cubic_coeff_a", -0.75)), excludeOutside: s.integer("exclude_outside", 0) != 0,
 	}
-	s.ignore("extrapolation_value") // of tf_crop_and_resize alone
+	s.ignore("extrapolation_value") // for tf_crop_and_resize only
 	if s.integer("antialias", 0) != 0 {
 		return nil, errors.New("its antialias is not supported")
 	}

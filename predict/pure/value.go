@@ -14,7 +14,7 @@ type value struct {
 	shape  []int64
 	data   any     // a *[]T, so that the slice can change without an allocation
 	own    any     // a buffer for runs whose shapes do not let data be another value's
-	memory *memory // what its buffer is taken from; nil where it only shares others' memory
+	memory *memory // owns its buffer; nil if the value shares others' memory
 }
 
 // memory is what a run, or the folding of constants, may still allocate, and when it is abandoned.
@@ -75,7 +75,8 @@ func place[T tensor.Element](v *value, shape ...int64) ([]T, error) {
 	}
 	if int64(cap(*p)) < n {
 		var one T
-		v.memory.left += int64(cap(*p)) * int64(unsafe.Sizeof(one)) // which it gives up
+		// The value gives up its old buffer.
+		v.memory.left += int64(cap(*p)) * int64(unsafe.Sizeof(one))
 		if v.memory.left -= n * int64(unsafe.Sizeof(one)); v.memory.left < 0 {
 			return nil, errMemory
 		}

@@ -35,7 +35,7 @@ func filter(text []byte) {
 		for !unasked(line) && len(line) > 0 {
 			n, err := syscall.Write(syscall.Stderr, line)
 			if err != nil || n <= 0 {
-				return // nobody could be told
+				return // there is nobody to report it to
 			}
 			line = line[n:]
 		}
@@ -92,7 +92,7 @@ func newStream() (variable, filtered uintptr) {
 // quietly calls f while C's stderr is without what TensorFlow says of itself unasked. It is not for
 // concurrent use.
 func quietly(f func()) {
-	if os.Getenv("TF_CPP_VMODULE") != "" || os.Getenv("TF_CPP_MIN_LOG_LEVEL") == "0" { // its log is wanted
+	if os.Getenv("TF_CPP_VMODULE") != "" || os.Getenv("TF_CPP_MIN_LOG_LEVEL") == "0" { // the user wants its log
 		f()
 		return
 	}

@@ -236,7 +236,8 @@ func (w *walker) tensor(name string) error {
 		if n == nil || w.clean[operation] {
 			continue
 		}
-		w.clean[operation] = true // it fails below, or it is
+		// If it is not, the walk below fails.
+		w.clean[operation] = true
 		if err := w.node(n, nil, nil); err != nil {
 			return err
 		}

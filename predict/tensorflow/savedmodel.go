@@ -269,7 +269,7 @@ func constantSize(attr []byte) int64 {
 			case 2:
 				shape, _ := readShape(f.Bytes)
 				for _, d := range shape {
-					elements = min(elements*min(max(d, 0), maxConstants+1), maxConstants+1) // which no product overflows
+					elements = min(elements*min(max(d, 0), maxConstants+1), maxConstants+1) // no product overflows this
 				}
 			}
 			return nil

@@ -38,7 +38,8 @@ type key struct {
 // OpenKeys reads a file of keys.
 func OpenKeys(path string) (*Keys, error) {
 	if strings.HasPrefix(path, prefix) {
-		return nil, errors.New("read keys: got a key, need the path of a file of keys") // and not shown
+		// The error does not show the key.
+		return nil, errors.New("read keys: got a key, need the path of a file of keys")
 	}
 	k := &Keys{files[[]key]{paths: []string{path}, parse: func(contents [][]byte) (*[]key, error) {
 		return parseKeys(path, string(contents[0]))

@@ -12,7 +12,7 @@ import (
 
 type listed struct {
 	Name string `json:"name"`
-	Path string `json:"path"` // to post to
+	Path string `json:"path"` // the path to POST to
 	// Ready says that the version answers requests without a version.
 	Ready    bool            `json:"ready"`
 	Versions []listedVersion `json:"versions"`
@@ -25,7 +25,7 @@ type listedVersion struct {
 	Labels  []string         `json:"labels,omitempty"`
 	Task    string           `json:"task,omitempty"`   // of one that answers
 	Digest  string           `json:"digest,omitempty"` // of its bundle
-	Engine  string           `json:"engine,omitempty"` // that runs its graph
+	Engine  string           `json:"engine,omitempty"` // the engine that runs its graph
 }
 
 // list answers with every known model, by name, and its versions.

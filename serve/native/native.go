@@ -71,7 +71,7 @@ func infer(w http.ResponseWriter, req *http.Request, r *served.Request) error {
 type answers struct {
 	top   int
 	list  bool           // a list, where one answer alone would do
-	files []payload.File // what is answered, of a form
+	files []payload.File // a form's files
 }
 
 func (a *answers) readTop(req *http.Request) error {
@@ -134,7 +134,7 @@ func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, e
 	if err != nil {
 		return nil, err
 	}
-	defer free() // what is parsed does not share it
+	defer free() // parsing copies
 	if what == "" || what == rowsBody {
 		what = sniff(body, m)
 	}

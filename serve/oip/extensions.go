@@ -97,7 +97,7 @@ func (h handler) change(how func(Manager, context.Context, string) error) http.H
 				return err
 			}
 			return r.Object(func(name string) error {
-				if name == "unload_dependents" { // of which there are none
+				if name == "unload_dependents" { // there are no dependents
 					_, err := r.Raw()
 					return err
 				}
@@ -174,7 +174,7 @@ func allStats(models Models, name, version string) ([]modelStats, error) {
 			return nil, err
 		}
 		defer m.Release()
-		list = append(list, statsOf(m)) // it has become ready
+		list = append(list, statsOf(m)) // it has become ready since
 	}
 	return list, nil
 }

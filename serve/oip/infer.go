@@ -46,7 +46,7 @@ func readCall(req *http.Request, r *served.Request) (c *call, id string, err err
 		if err != nil {
 			return nil, "", err
 		}
-		defer free() // what is parsed of JSON does not share it
+		defer free() // parsing JSON copies
 		return parse(r.Payload(), inputsOf(r.Model), body, nil)
 	}
 	n, err := strconv.ParseInt(lengths[0], 10, 64)

@@ -270,7 +270,8 @@ var unspoken = openapi.Ordered[*openapi.Schema]{openapi.Property("^shared_memory
 
 func inferInput(name string, d tensor.DType, shape, data *openapi.Schema) *openapi.Schema {
 	parameters := (&openapi.Schema{Type: []any{"object", "null"}, Patterns: unspoken}).With(
-		openapi.Property("binary_data_size", openapi.Never())) // which is for the head of a body with binary data
+		// It belongs in the head of a body with binary data.
+		openapi.Property("binary_data_size", openapi.Never()))
 	return openapi.Object(
 		openapi.Property("name", openapi.Constant(name)), openapi.Property("datatype", openapi.Constant(wire.Datatype(d))),
 		openapi.Property("shape", shape), openapi.Property("data", data),

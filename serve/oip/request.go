@@ -104,7 +104,7 @@ type parser struct {
 	model   inputs
 	hasData bool
 	data    []byte
-	said    []bool // for each output, whether it says how it is to be given
+	said    []bool // by output, whether the request says its form
 }
 
 // input reads one element of inputs.

@@ -54,7 +54,7 @@ type Protocol struct {
 // At is a way to name a model's version.
 type At struct {
 	Kind string // "": the version that is served by default; "versions" or "labels"
-	Name string // which version or label
+	Name string // a version or label
 }
 
 // Memo keeps values that operations share.

@@ -15,7 +15,7 @@ type Document struct {
 	Tags       []Tag          `json:"tags"`
 	Paths      Ordered[*Path] `json:"paths"`
 	Components Components     `json:"components"`
-	Security   []Requirement  `json:"security,omitempty"` // of operations that say nothing of it
+	Security   []Requirement  `json:"security,omitempty"` // for operations without their own
 }
 
 // Info says what the document describes.

@@ -83,7 +83,7 @@ func (d *Model) Sets() [][]tensor.Spec {
 func (d *Model) Element(t tensor.DType) *Schema {
 	s := Element(t)
 	if s.Type == "number" {
-		s = OrNull(s) // which is read as NaN
+		s = OrNull(s) // null is read as NaN
 	}
 	return s
 }

@@ -71,7 +71,7 @@ type operation struct {
 	*Operation
 	Method, Path string
 	Bodies       []body
-	Answers      []body // of requests that succeed
+	Answers      []body // to successful requests
 	Failures     []body
 	Answered     string // an example
 }

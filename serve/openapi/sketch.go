@@ -20,7 +20,8 @@ func (b *Builder) sketch(s *Schema) string {
 		s = b.resolve(s.Ref)
 	}
 	text := p.sketch(s, "")
-	for i := 0; i < len(p.named); i++ { // which grows as it is read
+	// p.named grows in the loop.
+	for i := 0; i < len(p.named); i++ {
 		text += "\n\n" + shortName(p.named[i]) + " = " + p.sketch(b.resolve(p.named[i]), "")
 	}
 	return text
@@ -126,7 +127,7 @@ func (p *sketcher) sketchObject(s *Schema, indent string) string {
 	var lines []string
 	for _, field := range s.Properties {
 		if field.Value.no {
-			continue // it may not be there
+			continue // it is optional
 		}
 		mark := ""
 		if !slices.Contains(s.Required, field.Name) {

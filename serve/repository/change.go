@@ -177,7 +177,8 @@ func (r *Repository) notePlace(p *place, err error) {
 		p.err = err.Error()
 	}
 	switch {
-	case p.err == was || len(r.models) == 0: // at the start the error says so
+	case p.err == was || len(r.models) == 0:
+		// At the start the error says so.
 	case err != nil:
 		r.options.Log.Error("folder is not readable; its loaded models still answer", "path", p.path, "error", p.err)
 	default:
@@ -206,7 +207,7 @@ func (r *Repository) Refresh(ctx context.Context) {
 	if r.closed || !r.started.Load() {
 		return
 	}
-	_ = r.scan() // which logs what is wrong
+	_ = r.scan() // scan logs what is wrong
 	for _, name := range slices.Sorted(maps.Keys(r.models)) {
 		m := r.models[name]
 		_ = r.update(ctx, m, false)

@@ -99,7 +99,7 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 		case v.current == nil:
 			delete(m.versions, number)
 		case !v.missing && !again:
-			v.missing = true // its place may be taken by another at this moment
+			v.missing = true // another may be replacing it at this moment
 		case !v.gone:
 			v.missing, v.gone, v.reason = true, true, folderGone
 			r.options.Log.Warn("folder is gone", "model", m.name, "version", number, "path", v.path, "answering", !m.unloaded)
@@ -155,7 +155,8 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 		}
 	}
 	labelled := map[string]string{}
-	if stable, on := m.labelled[Stable]; on { // from which it moves, where nothing says to which
+	// The label moves from it, if nothing says to which.
+	if stable, on := m.labelled[Stable]; on {
 		labelled[Stable] = stable
 	}
 	for label, number := range m.settings.Labels {
@@ -172,7 +173,8 @@ func (r *Repository) update(ctx context.Context, m *model, again bool) error {
 	m.labelled = labelled
 	r.noteAbsent(m)
 	r.retire(m, keep)
-	m.labelled = m.labels() // with stable, which settings may move to a version that does not answer yet
+	// Settings may move stable to a version that does not answer yet.
+	m.labelled = m.labels()
 	r.publish()
 	return errors.Join(errs...)
 }
@@ -241,7 +243,7 @@ func (r *Repository) refresh(ctx context.Context, m *model, number string, v *ve
 	v.retry.after(err)
 	if err != nil {
 		if ctx.Err() != nil {
-			v.tried = 0 // it was not refused, there was no time for it
+			v.tried = 0 // it was not refused: time ran out
 		}
 		if v.reason = err.Error(); v.current == nil {
 			v.state = Unavailable

@@ -6,7 +6,7 @@ import "fmt"
 
 // notes holds the current warnings.
 type notes struct {
-	said map[string]bool // by message; false for what is not wrong any more
+	said map[string]bool // by message; false once it is no longer true
 	seen map[string]int  // how often in a row a folder was passed over
 }
 

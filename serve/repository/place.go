@@ -123,7 +123,8 @@ func fingerprint(path string) uint64 {
 			return fs.SkipAll
 		}
 		if err != nil {
-			return nil //nolint:nilerr // what cannot be read has no part in it
+			// Unreadable parts do not count.
+			return nil //nolint:nilerr
 		}
 		if info, err := d.Info(); err == nil && !d.IsDir() {
 			fmt.Fprintf(h, "%s\x00%d\x00%d\x00", path, info.Size(), info.ModTime().UnixNano())

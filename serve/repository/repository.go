@@ -141,7 +141,7 @@ type snapshot struct {
 }
 
 type entry struct {
-	serving  *served.Model // what answers where no version is named
+	serving  *served.Model // the version that answers requests without one
 	versions map[string]Status
 	labels   map[string]*served.Model
 }
@@ -292,7 +292,7 @@ func (r *Repository) Status() []Status {
 	status := r.now.Load().status
 	for i, s := range status {
 		if s.Model != nil && !answers(s.Model) {
-			status = slices.Clone(status) // which is not to be changed
+			status = slices.Clone(status) // the caller may change the copy
 			for j := range status[i:] {
 				status[i+j] = status[i+j].now()
 			}

@@ -62,7 +62,7 @@ func (f format) read(req *http.Request, r *served.Request) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer free() // what is parsed does not share it
+	defer free() // parsing copies
 	if err := use(r, f.verb, body); err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (d model) newVerbs(b builder) (verbs []verb) {
 		}
 		v.request, v.answer = b.Schema(d.Prefix+request, openapi.AnyOf(requests)), b.Schema(d.Prefix+answer, openapi.AnyOf(answers))
 		own, _ := d.way(v.name)
-		_, serialized := Examples(d.Model.Model) // whose features only the graph knows
+		_, serialized := Examples(d.Model.Model) // only the graph knows their features
 		switch {
 		case own == nil || d.PictureAlone || !d.Short():
 		case v.name == bundle.Predict:
@@ -323,7 +323,7 @@ func (d model) examplesRequest(verb string) *openapi.Schema {
 
 // featureSets returns the ways to name the contents of an example.
 func (d model) featureSets() [][]openapi.Field[*openapi.Schema] {
-	if d.PictureAlone { // its only input has several names
+	if d.PictureAlone { // the only input has several names
 		sets := [][]openapi.Field[*openapi.Schema]{{openapi.Property("b64", openapi.InBase64().Properties[0].Value)}, {openapi.Property(Picture, openapi.InBase64())}}
 		if f, ok := d.feature(d.InputSpecs[0]); ok && d.InputSpecs[0].Name != Picture {
 			sets = append(sets, []openapi.Field[*openapi.Schema]{f})
@@ -389,7 +389,8 @@ func (d model) predicted() *openapi.Schema {
 	if len(outs) == 1 {
 		predictions, outputs = openapi.List(rows[0].Value, 0, -1), columns[0].Value
 	}
-	if slices.ContainsFunc(d.Sets(), func(set []tensor.Spec) bool { return d.bare(set) != nil }) { // whose answers have no list around them either
+	// Its answers have no list around them either.
+	if slices.ContainsFunc(d.Sets(), func(set []tensor.Spec) bool { return d.bare(set) != nil }) {
 		one := openapi.Object(rows...).Closed()
 		if len(outs) == 1 {
 			one = rows[0].Value

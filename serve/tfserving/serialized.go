@@ -32,7 +32,8 @@ func serialized(r *served.Request, list []*pb.Example, context *pb.Example) (ten
 			}
 			whole = &pb.Example{Features: &pb.Features{Feature: features}}
 		}
-		if err := r.Grow(int64(proto.Size(whole))); err != nil { // as often as the context is repeated
+		// The merged example repeats the context for each example.
+		if err := r.Grow(int64(proto.Size(whole))); err != nil {
 			return tensor.Tensor{}, err
 		}
 		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(whole)

@@ -41,7 +41,7 @@ type Models interface {
 // model is a model on the page.
 type model struct {
 	Name, Task string
-	Anchor     string // in /docs; "" where no version is described there
+	Anchor     string // in /docs; "" if no version is described there
 	Versions   []repository.Status
 }
 

@@ -42,7 +42,7 @@ func Read[M Reader](t testing.TB, raw []byte, byHand, generated M) bool {
 	if !proto.Equal(byHand, generated) {
 		t.Fatalf("%x is read as\n%v, and by the generated code as\n%v", raw, byHand, generated)
 	}
-	clear(raw) // what was read shares nothing with it
+	clear(raw) // the result must not share memory with it
 	if !proto.Equal(byHand, generated) {
 		t.Fatalf("%x shares its memory", before)
 	}

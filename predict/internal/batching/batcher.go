@@ -412,7 +412,8 @@ func (b *Batcher) Close() {
 	b.Lock()
 	defer b.Unlock()
 	b.Closed = true
-	b.start() // what waits for a delay need wait no longer
+	// Requests that wait for a delay need wait no longer.
+	b.start()
 	for b.running > 0 || len(b.queue) > 0 {
 		b.ended.Wait()
 	}

@@ -10,7 +10,7 @@ import (
 func static() bool {
 	file, err := elf.Open("/proc/self/exe")
 	if err != nil {
-		return false // as where /proc is not mounted
+		return false // as when /proc is not mounted
 	}
 	defer file.Close()
 	return !slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })

@@ -74,7 +74,8 @@ func (r Rights) of(p protocol.Purpose) access.Right {
 func HTTP(keys *access.Keys, rights Rights) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			path := req.URL.RawPath // what chi routes by: the two must see the same path
+			// chi routes by it: both must see the same path.
+			path := req.URL.RawPath
 			if path == "" {
 				path = req.URL.Path
 			}
@@ -126,7 +127,8 @@ type authorized struct{}
 // Tap, so the interceptors check again.
 func (g *GRPC) Tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	name, err := g.check(info.FullMethodName, info.Header)
-	if err != nil { // which no interceptor sees
+	// No interceptor sees such a call.
+	if err != nil {
 		_, err = g.Observer.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: info.FullMethodName}, func(ctx context.Context, _ any) (any, error) {
 			return nil, refused(ctx, name, err)
 		})

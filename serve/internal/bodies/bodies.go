@@ -49,7 +49,7 @@ func Read(req *http.Request, memory payload.Memory) (body []byte, free func(), e
 	return body, func() {
 		Free(b)
 		if taken > 0 {
-			_ = memory.Grow(-taken) // to give back never fails
+			_ = memory.Grow(-taken) // returning memory never fails
 		}
 	}, nil
 }
@@ -61,7 +61,7 @@ func Head(req *http.Request, n int64, memory payload.Memory) (head []byte, free 
 	head, free, err = Read(req, memory)
 	req.Body, req.ContentLength = rest, length
 	if length > 0 {
-		req.ContentLength = max(0, length-n) // of what is left
+		req.ContentLength = max(0, length-n) // of the rest
 	}
 	return head, free, err
 }
@@ -92,7 +92,8 @@ func room(length int64) int { return int(min(max(length, 0), unasked-spare)) + s
 // readAll reads a body. It allocates at most as much again as has arrived, and returns how much it has
 // reserved.
 func readAll(body []byte, from io.Reader, length int64, memory payload.Memory) (_ []byte, taken int64, err error) {
-	if kept := int64(cap(body)); kept > unasked && (length < 0 || length > unasked) { // of an earlier body
+	// An earlier body left this memory.
+	if kept := int64(cap(body)); kept > unasked && (length < 0 || length > unasked) {
 		if err := memory.Grow(kept); err != nil {
 			return nil, 0, err
 		}
@@ -126,7 +127,7 @@ func readAll(body []byte, from io.Reader, length int64, memory payload.Memory) (
 			before := int64(cap(body))
 			body = append(make([]byte, 0, larger), body...)
 			if larger > unasked && before > unasked {
-				_ = memory.Grow(-before) // to give back never fails
+				_ = memory.Grow(-before) // returning memory never fails
 				taken -= before
 			}
 		}
@@ -161,7 +162,8 @@ func Limit(limit int64) func(http.Handler) http.Handler {
 			switch {
 			case req.ContentLength > limit:
 				req.Body = tooLong{req.Body, limit}
-			case req.ContentLength < 0: // where the length is known net/http reads no more
+			case req.ContentLength < 0:
+				// net/http reads no more than a known length.
 				req.Body = http.MaxBytesReader(w, req.Body, limit)
 			}
 			next.ServeHTTP(w, req)

@@ -58,7 +58,8 @@ var vary = []string{"Accept-Encoding"}
 // readers maps codings to decompressors.
 var readers = map[string]func(io.Reader) (io.Reader, error){
 	"gzip": gunzip, "x-gzip": gunzip,
-	"deflate": func(body io.Reader) (io.Reader, error) { // which is zlib's format, by the standard
+	// By the standard, this is zlib's format.
+	"deflate": func(body io.Reader) (io.Reader, error) {
 		r, err := zlib.NewReader(body)
 		if err != nil {
 			return nil, served.BadInput("header Content-Encoding is deflate, the body is not: %w", err)

@@ -37,7 +37,7 @@ type Table struct {
 	all     map[*Conn]struct{}
 	clients map[netip.Addr]int // connections of each
 	bytes   int64
-	freed   chan struct{} // has one once a connection is closed
+	freed   chan struct{} // receives when a connection closes
 }
 
 // New returns a table whose connections take at most a quarter of a budget, which may be nil. At most once
@@ -68,7 +68,7 @@ type Listener struct {
 	table  *Table
 	most   int
 	bytes  int64 // of each connection
-	first  int64 // that may come, of these, before it is known whose they are
+	first  int64 // bytes that may arrive before their client is known
 	count  int   // of connections; guarded by table.mu
 	once   sync.Once
 	closed chan struct{}
@@ -173,7 +173,7 @@ func (t *Table) remove(c *Conn) {
 type kind int
 
 const (
-	waiting kind = iota // it asks for nothing, or takes long to ask
+	waiting kind = iota // it sends no request, or sends one slowly
 	recent              // it has not had the time to ask
 	sending             // a request is on its way, or an answer is taken
 	working             // the server works on a request: never closed
@@ -200,7 +200,8 @@ func (t *Table) makeRoom(l *Listener, newcomer netip.Addr, alone bool) bool {
 		if k.kind = c.kind(now - k.since); k.kind == working {
 			continue
 		}
-		if k.kind != recent { // of these the oldest goes: one that has just come has sent nothing yet
+		// Of the recent ones the oldest goes: a new one has had no time to send.
+		if k.kind != recent {
 			k.rate = float64(c.moved.Load()) / float64(max(1, now-k.since))
 		}
 		list = append(list, k)
@@ -243,9 +244,9 @@ type Conn struct {
 	client netip.Addr
 	since  atomic.Int64 // when its turn began, in Unix nanoseconds
 	moved  atomic.Int64 // bytes since then, both ways
-	came   atomic.Int64 // of these, from the client: an answer may still be on its way
+	came   atomic.Int64 // requests from the client: an answer may still be on its way
 	open   atomic.Int32 // requests under way
-	busy   atomic.Int32 // of which the server has all and has not begun to answer
+	busy   atomic.Int32 // requests that were read whole and whose answer has not begun
 	extra  atomic.Int64 // bytes of the budget that headers take
 	once   sync.Once
 	closed atomic.Bool
@@ -269,7 +270,8 @@ func (c *Conn) kind(age int64) kind {
 	case c.busy.Load() > 0:
 		return working
 	case c.open.Load() > 0 && age < int64(shed.Patient):
-		return working // it may have sent all of it
+		// It may have sent the whole request.
+		return working
 	case c.open.Load() > 0:
 		return sending
 	case age < int64(shed.Patient):

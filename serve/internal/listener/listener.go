@@ -28,7 +28,7 @@ func Open(ctx context.Context, network, address string) (*Listener, error) {
 		}
 	}
 	var config net.ListenConfig
-	config.SetMultipathTCP(false) // whose listeners take no socket filter: see refuse
+	config.SetMultipathTCP(false) // such listeners take no socket filter: see refuse
 	l, err := config.Listen(ctx, network, address)
 	if err != nil {
 		return nil, err

@@ -80,7 +80,8 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return fmt.Errorf("a %T is not a message", v)
 	}
-	if bytes.HasPrefix(raw, gzipMagic) { // of health or reflection
+	// A message of health or reflection.
+	if bytes.HasPrefix(raw, gzipMagic) {
 		var err error
 		if raw, err = gunzipMessage(raw, 1<<20, func(int64) error { return nil }); err != nil {
 			return err
@@ -118,7 +119,7 @@ type account struct {
 	budget *predict.Budget
 	taken  atomic.Int64
 	timer  atomic.Pointer[time.Timer]
-	client atomic.Pointer[shed.Client] // who takes an answer
+	client atomic.Pointer[shed.Client] // the client that receives an answer
 }
 
 // take reserves bytes, for which slow clients may have to make room, or returns some.
@@ -163,7 +164,7 @@ func (a *answer) hangUp() {
 	if conn := a.conn; conn != nil {
 		a.account.timer.Store(time.AfterFunc(a.wait, func() {
 			_ = conn.Close()
-			a.account.release() // with the connection what it holds is garbage
+			a.account.release() // the connection's memory is garbage now
 		}))
 		if a.size >= shed.Worthwhile {
 			a.account.client.Store(shed.Begin(conn.Moved, func() {
@@ -247,7 +248,7 @@ func (m *Messages) unmarshal(raw []byte, message proto.Message, a *account) erro
 		if r, ok := message.(readable); ok && r.ReadWire(raw) {
 			return nil
 		}
-		err = proto.Unmarshal(raw, message) // which begins anew
+		err = proto.Unmarshal(raw, message) // this starts over
 	}
 	if err != nil {
 		return status.Errorf(codes.InvalidArgument, "the message is not readable: %v", err)

@@ -105,7 +105,7 @@ type Request struct {
 
 	received           time.Duration // the wait for the body so far
 	decode, preprocess atomic.Int64  // nanoseconds, added up over pictures
-	pictures           time.Duration // what passed while they were prepared
+	pictures           time.Duration // time spent preparing them
 
 	err    error  // what it is answered with
 	status string // the HTTP status or gRPC code of that

@@ -39,7 +39,8 @@ func (r *Request) Pictures(took time.Duration) { r.pictures += took }
 // Prepared records that the inputs are ready. It returns the server's own time, without the wait for the
 // body.
 func (r *Request) Prepared(ctx context.Context, start time.Time, took time.Duration) time.Duration {
-	if !r.Protocol.overGRPC() { // whose messages are read before they are calls
+	// gRPC reads messages before calls begin.
+	if !r.Protocol.overGRPC() {
 		r.calls.took(Read, r.received)
 	}
 	own := took - r.received

@@ -31,7 +31,7 @@ type Request struct {
 	start  time.Time
 	ctx    context.Context
 	cancel context.CancelFunc  // nil where the request has no time of its own
-	writer http.ResponseWriter // of a request over HTTP, which can be given up through it; nil for others
+	writer http.ResponseWriter // for giving up a request over HTTP; nil for others
 	client *shed.Client        // while its body is read or its answer written; nil for small ones
 	came   atomic.Int64        // bytes of the body
 

@@ -111,7 +111,7 @@ func New(m *predict.Model, name, version string, l Limits, close func()) *Model 
 	}
 	s.users.Store(1)
 	if m == nil {
-		return s // of a server's model that is missing, whose requests fail, one by one
+		return s // a missing model, whose requests fail one by one
 	}
 	for _, other := range m.Signatures() {
 		signed, _ := m.Signature(other)

@@ -123,7 +123,8 @@ func (s *Stop) around(ctx context.Context, run func(options uintptr) error) erro
 	if unneeded() {
 		return err
 	}
-	<-s.told // it may be freed only then
+	// The run may be freed only after that.
+	<-s.told
 	s.Spent = true
 	if err != nil {
 		return ctx.Err()
