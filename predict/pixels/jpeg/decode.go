@@ -27,6 +27,7 @@ type plane struct {
 	quant      [64]int16 // in natural order
 	spanX      int       // blocks in a row, with those that fill the last unit
 	coefs      []int16   // of a file with several scans: all its blocks
+	known      []history // of a progressive file: of all its blocks
 	samples    []byte    // a ring of two rows of units
 	stride     int
 	rowsOfRing int
@@ -59,7 +60,7 @@ func (f *File) DecodeTo(ctx context.Context, pix []byte) error {
 		p := &d.planes[i]
 		p.component = nil
 		if 2*cap(p.coefs) > keptSize {
-			p.coefs = nil
+			p.coefs, p.known = nil, nil
 		}
 		if cap(p.samples) > keptSize {
 			p.samples = nil
@@ -84,7 +85,8 @@ func (f *File) Memory() int64 {
 		blocks := int64(ceilDiv(c.blocksX, int(c.h))*int(c.h)) * 64
 		n += blocks*2*int64(c.v) + 2*int64(f.Width)
 		if whole {
-			n += 2 * blocks * int64(ceilDiv(c.blocksY, int(c.v))*int(c.v))
+			all := blocks * int64(ceilDiv(c.blocksY, int(c.v))*int(c.v))
+			n += 2*all + all/8
 		}
 	}
 	longest := 0
@@ -108,6 +110,10 @@ func (d *decoder) decode(ctx context.Context, pix []byte) error {
 		if whole {
 			p.coefs = sized(p.coefs, 64*p.spanX*ceilDiv(c.blocksY, int(c.v))*int(c.v))
 			clear(p.coefs)
+			if d.Progressive {
+				p.known = sized(p.known, len(p.coefs)/64)
+				clear(p.known)
+			}
 		}
 	}
 	latched := [4]bool{}
@@ -131,7 +137,7 @@ func (d *decoder) decode(ctx context.Context, pix []byte) error {
 	return d.output(ctx, pix, func(row int) { d.decodeRow(units, row) })
 }
 
-func sized[T byte | int16](s []T, n int) []T {
+func sized[T byte | int16 | history](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
 	}
@@ -306,7 +312,11 @@ func (d *decoder) storeScan(ctx context.Context, s *scan) error {
 			if restarted {
 				bands.run = 0
 			}
-			if ok && !d.storeUnit(u, &bands, x, row) {
+			switch {
+			case !ok:
+			case d.Progressive && u.ss > 0:
+				d.storeBand(u, &bands, x, row)
+			case !d.storeUnit(u, x, row):
 				return refuse("its coefficients are out of range")
 			}
 			if d.src.spent() {
@@ -317,7 +327,23 @@ func (d *decoder) storeScan(ctx context.Context, s *scan) error {
 	return nil
 }
 
-func (d *decoder) storeUnit(u *units, bands *band, x, y int) bool {
+// storeBand adds to one block of a scan of AC coefficients.
+func (d *decoder) storeBand(u *units, bands *band, x, y int) {
+	p, ac := &d.planes[u.components[0]], u.coders[0].ac
+	i := y*p.spanX + x
+	c, known := (*[64]int16)(p.coefs[64*i:]), &p.known[i]
+	switch {
+	case u.ah > 0:
+		bands.refine(c, known, &d.src.bitReader, ac)
+	case bands.run > 0:
+		bands.run--
+	default:
+		bands.first(c, known, &d.src.bitReader, ac)
+	}
+}
+
+// storeUnit adds to the blocks of a unit of a sequential scan, or of one of DC coefficients.
+func (d *decoder) storeUnit(u *units, x, y int) bool {
 	r := &d.src.bitReader
 	for i, ci := range u.components {
 		p := &d.planes[ci]
@@ -332,18 +358,12 @@ func (d *decoder) storeUnit(u *units, bands *band, x, y int) bool {
 				case !d.Progressive:
 					r.sequential((*coefs)(d.raw[0][:]), &u.coders[i], &p.previous)
 					*c = *d.raw[0].block(0)
-				case u.ss == 0 && u.ah == 0:
-					if !firstDC(c, r, &d.tables[0][u.dc[i]&3], &p.previous, u.al) {
+				case u.ah == 0:
+					if !firstDC(c, r, u.coders[i].dc, &p.previous, u.al) {
 						return false
 					}
-				case u.ss == 0:
-					if r.bits(1) != 0 {
-						c[0] |= 1 << u.al
-					}
-				case u.ah == 0:
-					bands.first(c, r, &d.tables[1][u.ac[i]&3])
-				default:
-					bands.refine(c, r, &d.tables[1][u.ac[i]&3])
+				case r.bits(1) != 0:
+					c[0] |= 1 << u.al
 				}
 			}
 		}

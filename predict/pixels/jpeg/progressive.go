@@ -1,10 +1,28 @@
 package jpeg
 
+import "math/bits"
+
 // band is what the AC scans of a progressive file share: coefficients ss to se, from bit al up.
 type band struct {
 	ss, se int
 	al     uint
 	run    int // blocks ahead that have nothing (more) in this band
+}
+
+// history says which coefficients of a block, in zigzag order, are not 0.
+type history uint64
+
+// between gives those from place k to before place end.
+func (h history) between(k, end int) history { return h >> k << k & (1<<end - 1) }
+
+// set writes a coefficient of a progressive block. Damaged data runs past the last place.
+func (h *history) set(c *[64]int16, k int, v int16) {
+	k = min(k, 63)
+	c[natural[k]&63] = v
+	*h &^= 1 << k
+	if v != 0 {
+		*h |= 1 << k
+	}
 }
 
 // firstDC decodes the high bits of a DC coefficient.
@@ -21,91 +39,87 @@ func firstDC(c *[64]int16, r *bitReader, h *huffman, previous *int32, al uint) b
 	return true
 }
 
-// first decodes a band's high bits in one block.
-func (b *band) first(c *[64]int16, r *bitReader, h *huffman) {
-	if b.run > 0 {
-		b.run--
-		return
-	}
+// first decodes a band's high bits in one block that is not in a run.
+func (b *band) first(c *[64]int16, known *history, r *bitReader, h *huffman) {
 	acc, n, at := r.acc, r.n, r.at
-	k := b.ss
-	for k <= b.se {
+	for k := b.ss; k <= b.se; k++ {
 		acc, n, at = filled(r.segment, acc, n, at)
 		next := h.fast[acc>>(64-lookBits)]
 		if next == 0 {
 			next = h.next(acc)
 		}
-		v := next.value(acc)
+		run := next.run()
+		k += int(run)
+		if next.size() > 0 {
+			known.set(c, k, int16(next.value(acc)<<b.al))
+		}
 		acc <<= next.bits()
 		n -= int(next.bits())
-		run := next.run()
-		if next.size() == 0 {
-			if run == 15 {
-				k += 16
-				continue
-			}
+		if next.size() == 0 && run < 15 {
 			b.run = 1<<run + int(acc>>1>>((63-run)&63)) - 1
 			acc <<= run
 			n -= int(run)
 			break
 		}
-		k += int(run)
-		c[natural[k&127]&63] = int16(v << b.al)
-		k++
 	}
 	r.acc, r.n, r.at = acc, n, at
 }
 
 // refine decodes one more bit of a band's coefficients in one block.
-func (b *band) refine(c *[64]int16, r *bitReader, h *huffman) {
-	plus, minus := int16(1)<<b.al, int16(-1)<<b.al
-	correct := func(v *int16) {
-		if r.bits(1) != 0 && *v&plus == 0 {
-			if *v >= 0 {
-				*v += plus
-			} else {
-				*v += minus
-			}
-		}
-	}
-	k := b.ss
-	if b.run == 0 {
-		for ; k <= b.se; k++ {
-			r.fill()
-			next := h.next(r.acc)
-			zeros, value := int(next.run()), int16(0)
-			r.drop(next.length())
-			if next.size() != 0 { // the size should be 1; libjpeg takes any for 1
-				value = minus
-				if r.bits(1) != 0 {
-					value = plus
-				}
-			} else if zeros != 15 {
-				b.run = 1<<zeros + int(r.bits(uint32(zeros)))
+func (b *band) refine(c *[64]int16, known *history, r *bitReader, h *huffman) {
+	acc, n, at := r.acc, r.n, r.at
+	one, end := int16(1)<<b.al, b.se+1
+	for k := b.ss; ; {
+		place, value := end, int16(0) // of the next coefficient that is 0 so far and no longer
+		if b.run == 0 {
+			if k >= end {
 				break
 			}
-			for {
-				v := &c[natural[k&127]&63]
-				if *v != 0 {
-					correct(v)
-				} else if zeros--; zeros < 0 {
-					break
-				}
-				if k++; k > b.se {
-					break
-				}
+			acc, n, at = filled(r.segment, acc, n, at)
+			next := h.fast[acc>>(64-lookBits)]
+			if next == 0 {
+				next = h.next(acc)
 			}
-			if value != 0 {
-				c[natural[k&127]&63] = value
+			acc <<= next.length()
+			n -= int(next.length())
+			run := next.run()
+			if next.size() == 0 && run < 15 {
+				b.run = 1<<run + int(acc>>1>>((63-run)&63))
+				acc <<= run
+				n -= int(run)
+			} else {
+				if next.size() != 0 { // the size should be 1; libjpeg takes any for 1
+					value = int16(2*(acc>>63))<<b.al - one
+					acc <<= 1
+					n--
+				}
+				free := (^*known).between(k, end)
+				for ; run > 0; run-- {
+					free &= free - 1
+				}
+				place = min(bits.TrailingZeros64(uint64(free)), end)
 			}
 		}
-	}
-	if b.run > 0 {
-		for ; k <= b.se; k++ {
-			if v := &c[natural[k&127]&63]; *v != 0 {
-				correct(v)
+		// Those that are not 0 are corrected on the way, by a bit each.
+		for places := known.between(k, place); places != 0; places &= places - 1 {
+			if n < 1 {
+				acc, n, at = filled(r.segment, acc, n, at)
 			}
+			v := &c[natural[bits.TrailingZeros64(uint64(places))&63]&63]
+			sign, more := *v>>15, -int16(acc>>63)
+			if *v&one == 0 {
+				*v += ((one ^ sign) - sign) & more
+			}
+			acc <<= 1
+			n--
 		}
-		b.run--
+		if value != 0 {
+			known.set(c, place, value)
+		}
+		if k = place + 1; b.run > 0 {
+			b.run--
+			break
+		}
 	}
+	r.acc, r.n, r.at = acc, n, at
 }
