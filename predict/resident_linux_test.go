@@ -1,20 +1,12 @@
 package predict_test
 
 import (
-	"fmt"
-	"os"
 	"testing"
+
+	"github.com/forgo-ml/forgo/internal/memorytest"
 )
 
 func residentKiB(t *testing.T) int {
 	t.Helper()
-	data, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var size, resident int
-	if _, err := fmt.Sscan(string(data), &size, &resident); err != nil {
-		t.Fatal(err)
-	}
-	return resident * os.Getpagesize() >> 10
+	return int(memorytest.Resident(t) >> 10)
 }

@@ -17,7 +17,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +27,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/forgo-ml/forgo/internal/memorytest"
 	"github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve"
@@ -213,15 +213,7 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 // residentMB is the process's resident memory.
 func residentMB(t *testing.T) int {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pages * os.Getpagesize() >> 20
+	return int(memorytest.Resident(t) >> 20)
 }
 
 // payloadRefusals are one of each kind of bad request over HTTP and each of its protocols.

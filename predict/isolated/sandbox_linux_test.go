@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/forgo-ml/forgo/internal/memorytest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -416,15 +417,7 @@ func TestMemoryOfARunIsBounded(t *testing.T) {
 func resident(t *testing.T) int64 {
 	t.Helper()
 	runtime.GC()
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pages, err := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pages * int64(os.Getpagesize())
+	return memorytest.Resident(t)
 }
 
 // A child ends with its parent, however that ends.

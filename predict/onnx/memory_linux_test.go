@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/forgo-ml/forgo/internal/cmemory"
+	"github.com/forgo-ml/forgo/internal/memorytest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
@@ -238,15 +239,7 @@ func residentKiB(t *testing.T) int {
 	t.Helper()
 	debug.FreeOSMemory()
 	cmemory.Return()
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var size, pages int
-	if _, err := fmt.Sscan(string(statm), &size, &pages); err != nil {
-		t.Fatal(err)
-	}
-	return pages * os.Getpagesize() >> 10
+	return int(memorytest.Resident(t) >> 10)
 }
 
 // ONNX Runtime gives back what a large run took, and what a smaller one took among many others. Each of several

@@ -1,12 +1,11 @@
 package tensorflow_test
 
 import (
-	"fmt"
-	"os"
 	"runtime/debug"
 	"strings"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/memorytest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
@@ -85,13 +84,5 @@ func steady(t *testing.T, warm, all int, do func()) {
 func residentKiB(t *testing.T) int {
 	t.Helper()
 	debug.FreeOSMemory()
-	data, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var size, resident int
-	if _, err := fmt.Sscan(string(data), &size, &resident); err != nil {
-		t.Fatal(err)
-	}
-	return resident * os.Getpagesize() >> 10
+	return int(memorytest.Resident(t) >> 10)
 }
