@@ -84,9 +84,8 @@ FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
 
 WIRE = "predict/isolated/wire.go"
 
-TREE, TREE_WALK, CONV, MATMUL, KERNELS = (
+TREE, CONV, MATMUL, KERNELS = (
     "predict/pure/tree.go",
-    "predict/pure/tree_walk.go",
     "predict/pure/conv.go",
     "predict/pure/matmul.go",
     "mutants/kernels.forgo",
@@ -99,10 +98,10 @@ def pure(name: str, file: str, old: str, new: str, bundle: str = KERNELS, stage:
 
 
 BINARY_SKEWS = [
-    pure("a missing value sent the other way", TREE_WALK, "			yes = true\n", "			yes = false\n"),
-    pure("less for less or equal in a tree", TREE_WALK, "			yes = v <= node.threshold\n", "			yes = v < node.threshold\n"),
-    pure("less for less or equal in four trees at once", TREE_WALK, "if x[node.feature] <= node.threshold {", "if x[node.feature] < node.threshold {"),
-    pure("a tree's base value lost", "predict/pure/tree_regressor.go", "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
+    pure("a missing value sent the other way", TREE, "			yes = true\n", "			yes = false\n"),
+    pure("less for less or equal in a tree", TREE, "			yes = v <= node.threshold\n", "			yes = v < node.threshold\n"),
+    pure("less for less or equal in four trees at once", TREE, "if x[node.feature] <= node.threshold { // no", "if x[node.feature] < node.threshold { // no"),
+    pure("a tree's base value lost", TREE, "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
     pure("a float64 threshold cut to float32", TREE, "		return d, nil\n", "		for _, x := range d {\n			wide = append(wide, float64(float32(x)))\n		}\n		return wide, nil\n", PRECISE),
     pure("an unknown category taken for a known one", "predict/pure/encode.go", "		if known {\n", "		if known = true; known {\n", TABLE),
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
