@@ -119,7 +119,7 @@ BINARY_SKEWS = [
     BinarySkew("the first part answered again", "model", "predict/parts.go", "batching.Rows(inputs, start, start+have)", "batching.Rows(inputs, 0, have)", bundle=RIPE),
     BinarySkew("an input's last bytes left of another run's", "model", "predict/onnx/bound.go", "copy(b.Inputs[i], raw)", "copy(b.Inputs[i], raw[:len(raw)-4])", bundle=IRIS, engine="onnx"),
     BinarySkew("an output's first bytes left out", "model", "predict/onnx/bound.go", "append([]byte(nil), b.Outputs[i]...)", "append(make([]byte, 4, len(b.Outputs[i])), b.Outputs[i][4:]...)", bundle=IRIS, engine="onnx"),
-    BinarySkew("elements of a large input read from the second on", "preprocess", "predict/onnx/session.go", "	return p.view(t.DType(), t.Shape, raw)\n", "	return p.view(t.DType(), t.Shape, append(raw[1:len(raw):len(raw)], raw[0]))\n", also=(("s.ownShapes.Load()", "true"),), bundle="mutants/cut-graph.forgo", engine="onnx"),
+    BinarySkew("elements of a large input read from the second on", "preprocess", "predict/onnx/session.go", "	return s.view(pinned, t.DType(), t.Shape, raw)\n", "	return s.view(pinned, t.DType(), t.Shape, append(raw[1:len(raw):len(raw)], raw[0]))\n", also=(("s.ownShapes.Load()", "true"),), bundle="mutants/cut-graph.forgo", engine="onnx"),
     BinarySkew("the first rows of a long request answered again", "model", "predict/internal/batching/split.go", "Rows(inputs, from, from+n)", "Rows(inputs, 0, n)", bundle=IRIS),
     BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
     BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),
