@@ -131,6 +131,8 @@ MutableHashTable MutableHashTableOfTensors MutableHashTableOfTensorsV2 MutableHa
 Case ControlTrigger DeviceIndex Enter Exit FakeParam For If LoopCond MapDefun Merge NextIteration NoOp
 PartitionedCall RefEnter RefExit RefMerge RefNextIteration RefSelect RefSwitch StatefulPartitionedCall
 StatelessCase StatelessIf StatelessWhile Switch ToBool While
+# what a branch keeps for its gradient, or lacks
+OptionalFromValue OptionalGetValue OptionalHasValue OptionalNone
 # lists
 DynamicPartition DynamicStitch EmptyTensorList ParallelDynamicStitch Stack StackClose StackCloseV2 StackPop
 StackPopV2 StackPush StackPushV2 StackV2 TensorArray TensorArrayClose TensorArrayCloseV2 TensorArrayCloseV3

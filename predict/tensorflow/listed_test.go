@@ -4,8 +4,8 @@ import "testing"
 
 // What models need that are known well, in TensorFlow 2.21: those of keras.applications, layers of Keras
 // 3 and 2 for pictures, volumes, sequences, texts, lookups and features, tables of every kind, pictures
-// and examples that are decoded in the graph, feature columns, and loops of TensorFlow 1 with their
-// gradients.
+// and examples that are decoded in the graph, feature columns, loops of TensorFlow 1 with their
+// gradients, and the branches that its estimators trained.
 func TestWellKnownOperationsAreListed(t *testing.T) {
 	for name := range set(`
 Add AddN AddV2 All Assert AssignSubVariableOp AssignVariableOp AvgPool AvgPool3D BatchMatMulV2 BiasAdd
@@ -17,7 +17,8 @@ GreaterEqual HashTableV2 HistogramSummary Identity IdentityN ImageProjectiveTran
 InitializeTableFromTextFileV2 InvertPermutation IteratorGetNext Less LessEqual Log LogicalAnd
 LookupTableExportV2 LookupTableFindV2 LookupTableImportV2 LookupTableInsertV2 LookupTableSizeV2 LoopCond
 LowerBound MatMul MatrixInverse Max MaxPool MaxPool3D Maximum Mean Merge MergeSummary MergeV2Checkpoints
-Minimum Mul MutableDenseHashTableV2 MutableHashTableV2 Neg NextIteration NoOp NotEqual OneHot Pack Pad
+Minimum Mul MutableDenseHashTableV2 MutableHashTableV2 Neg NextIteration NoOp NotEqual OneHot OptionalFromValue
+OptionalNone Pack Pad
 ParseExampleV2 ParseSequenceExampleV2 PartitionedCall Placeholder PlaceholderWithDefault Prod RFFT
 RaggedTensorToTensor RandomUniform Range ReadVariableOp Real RealDiv Relu Relu6 Reshape ResizeBilinear
 ResourceApplyAdam ResourceGather ResourceScatterAdd RestoreV2 ReverseV2 Rsqrt SaveV2 SegmentSum Select
