@@ -1,10 +1,11 @@
-"""Models of scikit-learn, XGBoost and LightGBM, each with rows: what tests/test_matrix.py exports."""
+"""Models of scikit-learn, XGBoost, LightGBM and CatBoost, each with rows: what tests/test_matrix.py exports."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import catboost as cb
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
@@ -296,4 +297,72 @@ LIGHTGBM: dict[str, Fitted] = {
     "Booster, regression": _lgb_native("regression", DIABETES.data, DIABETES.target),
 }
 
-ALL = {"scikit-learn": SKLEARN, "XGBoost": XGBOOST, "LightGBM": LIGHTGBM}
+_CB: dict[str, Any] = {"iterations": 10, "verbose": 0, "allow_writing_files": False, "random_seed": 0}
+
+
+def _cb_regressor(loss: str, rows: Any = DIABETES.data, target: Any = DIABETES.target) -> Fitted:
+    return _classifier(cb.CatBoostRegressor(loss_function=loss, **_CB), rows, target)
+
+
+def _cb_ranker(loss: str) -> Fitted:
+    model = cb.CatBoostRanker(loss_function=loss, bootstrap_type="No", **_CB)
+    return lambda: (model.fit(X, Y, group_id=np.repeat([0, 1, 2], 50)), X)
+
+
+def _early_catboost() -> tuple[Any, Any]:
+    model = cb.CatBoostClassifier(**{**_CB, "iterations": 100}, early_stopping_rounds=3)
+    model.fit(CANCER.data[:400], CANCER.target[:400], eval_set=(CANCER.data[400:], CANCER.target[400:]))
+    return model, CANCER.data
+
+
+CATBOOST: dict[str, Fitted] = {
+    "CatBoostClassifier, three classes": _classifier(cb.CatBoostClassifier(**_CB)),
+    "CatBoostClassifier, texts as classes": _classifier(
+        cb.CatBoostClassifier(**_CB), X, IRIS.target_names[Y]
+    ),
+    "CatBoostClassifier, two classes": _binary(cb.CatBoostClassifier(**_CB)),
+    "CatBoostClassifier, CrossEntropy": _binary(cb.CatBoostClassifier(loss_function="CrossEntropy", **_CB)),
+    "CatBoostClassifier, class_weights": _classifier(cb.CatBoostClassifier(class_weights=[1, 2, 3], **_CB)),
+    "CatBoostClassifier, missing values": _classifier(cb.CatBoostClassifier(**_CB), HOLES),
+    "CatBoostClassifier, missing values, nan_mode Max": _classifier(
+        cb.CatBoostClassifier(nan_mode="Max", **_CB), HOLES
+    ),
+    "CatBoostClassifier, missing values that training had not": lambda: (
+        cb.CatBoostClassifier(**_CB).fit(X, Y),
+        HOLES,
+    ),
+    "CatBoostClassifier, early stopping": _early_catboost,
+    "CatBoostClassifier, MultiClassOneVsAll": _classifier(
+        cb.CatBoostClassifier(loss_function="MultiClassOneVsAll", **_CB)
+    ),
+    "CatBoostClassifier, MultiLogloss": _classifier(
+        cb.CatBoostClassifier(loss_function="MultiLogloss", **_CB), X, MANY
+    ),
+    "CatBoostClassifier, grow_policy Lossguide": _classifier(
+        cb.CatBoostClassifier(grow_policy="Lossguide", **_CB)
+    ),
+    "CatBoostClassifier, categories": lambda: (
+        cb.CatBoostClassifier(cat_features=["colour"], **_CB).fit(MIXED.drop(columns="size"), Y),
+        MIXED.drop(columns="size"),
+    ),
+    "CatBoostClassifier, texts": lambda: (
+        cb.CatBoostClassifier(text_features=["text"], **_CB).fit(pd.DataFrame({"text": TEXTS}), Y),
+        pd.DataFrame({"text": TEXTS}),
+    ),
+    "CatBoostRegressor": _cb_regressor("RMSE"),
+    "CatBoostRegressor, missing values": _cb_regressor("RMSE", HOLES, X[:, 0]),
+    "CatBoostRegressor, MAE": _cb_regressor("MAE"),
+    "CatBoostRegressor, Quantile": _cb_regressor("Quantile:alpha=0.9"),
+    "CatBoostRegressor, Huber": _cb_regressor("Huber:delta=3"),
+    "CatBoostRegressor, Poisson": _cb_regressor("Poisson"),
+    "CatBoostRegressor, Tweedie": _cb_regressor("Tweedie:variance_power=1.5"),
+    "CatBoostRegressor, LogLinQuantile": _cb_regressor("LogLinQuantile"),
+    "CatBoostRegressor, MultiRMSE": _cb_regressor("MultiRMSE", X, X[:, :2]),
+    "CatBoostRegressor, RMSEWithUncertainty": _cb_regressor("RMSEWithUncertainty"),
+    "CatBoostRanker, YetiRank": _cb_ranker("YetiRank"),
+    "CatBoostRanker, PairLogit": _cb_ranker("PairLogit"),
+    "CatBoost, Logloss": _binary(cb.CatBoost({"loss_function": "Logloss", **_CB})),
+    "CatBoost, RMSE": _regressor(cb.CatBoost(_CB)),
+}
+
+ALL = {"scikit-learn": SKLEARN, "XGBoost": XGBOOST, "LightGBM": LIGHTGBM, "CatBoost": CATBOOST}

@@ -26,6 +26,7 @@ FRAMEWORKS = (
     "skl2onnx",
     "xgboost",
     "lightgbm",
+    "catboost",
     "onnxmltools",
     "torch",
     "pandas",

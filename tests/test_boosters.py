@@ -1,4 +1,4 @@
-"""XGBoost and LightGBM: Python and Go answer alike on all rows, from estimators, boosters and files."""
+"""XGBoost, LightGBM and CatBoost: Python and Go answer alike on all rows, from estimators, boosters and files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import catboost as cb
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
@@ -24,17 +25,22 @@ HOLES = ROWS.copy()
 HOLES[::7, 1] = np.nan
 WINE = load_wine(as_frame=True)
 XGB = xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(ROWS, TARGET), 10)
+CB: dict[str, Any] = {"iterations": 20, "verbose": 0, "allow_writing_files": False}
 LGB = lgb.train({"objective": "binary", "verbose": -1}, lgb.Dataset(ROWS, TARGET), 10)
 
 
 @pytest.mark.parametrize(
     "model",
-    [xgb.XGBClassifier(n_estimators=20), lgb.LGBMClassifier(n_estimators=20, verbose=-1)],
-    ids=["xgboost", "lightgbm"],
+    [
+        xgb.XGBClassifier(n_estimators=20),
+        lgb.LGBMClassifier(n_estimators=20, verbose=-1),
+        cb.CatBoostClassifier(**CB),
+    ],
+    ids=["xgboost", "lightgbm", "catboost"],
 )
 def test_go_answers_as_python_on_all_rows_missing_values_too(model: Any, tmp_path: Path) -> None:
     model.fit(
-        HOLES, np.array(["malignant", "benign"])[TARGET] if isinstance(model, lgb.LGBMClassifier) else TARGET
+        HOLES, TARGET if isinstance(model, xgb.XGBClassifier) else np.array(["malignant", "benign"])[TARGET]
     )
     forgo.export(model, tmp_path / "m.forgo", examples=HOLES)
     folder = tmp_path / "rows"
@@ -74,6 +80,36 @@ def test_files(name: str, model: Any, tmp_path: Path) -> None:
     assert {c["label"]: c["score"] for c in answer["classes"]}["benign"] == pytest.approx(want, abs=1e-5)
 
 
+def test_a_cbm_file(tmp_path: Path) -> None:
+    model = cb.CatBoostClassifier(**CB).fit(WINE.data, WINE.target)
+    model.save_model(str(tmp_path / "m.cbm"))
+    WINE.data.to_csv(tmp_path / "rows.csv", index=False)
+    (tmp_path / "labels.txt").write_text("".join(f"{n}\n" for n in WINE.target_names))
+    done = run_forgo(
+        "export", tmp_path / "m.cbm", "-o", tmp_path / "m.forgo", "--examples", tmp_path / "rows.csv", "--labels", tmp_path / "labels.txt"
+    )  # fmt: skip
+    assert "parity proven in Go" in done.err, done.err
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        got = loaded.predict(WINE.data.to_numpy())
+    np.testing.assert_allclose(got, model.predict_proba(WINE.data), rtol=0, atol=1e-5)
+
+
+def test_exponentials_and_sigmoids_of_catboost(tmp_path: Path) -> None:
+    """Its own ONNX leaves out the last step of these losses."""
+    counts = np.round(np.abs(ROWS[:, 0]))
+    for name, model, target in (
+        ("p", cb.CatBoostRegressor(loss_function="Poisson", **CB), counts),
+        ("m", cb.CatBoostClassifier(loss_function="MultiLogloss", **CB), np.c_[TARGET, counts > 14]),
+    ):
+        model.fit(HOLES, target)
+        forgo.export(model, tmp_path / f"{name}.forgo", examples=HOLES)
+        want = model.predict(HOLES) if name == "p" else model.predict_proba(HOLES)
+        with forgo.load(tmp_path / f"{name}.forgo") as loaded:
+            np.testing.assert_allclose(
+                loaded.predict(HOLES), want.reshape(len(HOLES), -1), rtol=1e-5, atol=1e-5
+            )
+
+
 def own_objective(target: Any, scores: Any) -> tuple[Any, Any]:
     return scores - target, np.ones_like(scores)
 
@@ -93,7 +129,8 @@ def test_an_objective_of_ones_own_answers_with_scores(model: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "start"), [("m.json", b'{"learner": {'), ("m.ubj", b"{L"), ("m.txt", b"tree\n")]
+    ("name", "start"),
+    [("m.json", b'{"learner": {'), ("m.ubj", b"{L"), ("m.txt", b"tree\n"), ("m.cbm", b"CBM1")],
 )
 def test_a_damaged_file(name: str, start: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(start)
@@ -108,6 +145,11 @@ def test_a_damaged_file(name: str, start: bytes, tmp_path: Path) -> None:
     [
         (xgb.XGBClassifier(), {"examples": ROWS}, "is not fitted: call fit before"),
         (lgb.LGBMClassifier(), {"examples": ROWS}, "is not fitted: call fit before"),
+        (cb.CatBoostClassifier(), {"examples": ROWS}, "is not fitted: call fit before"),
+        (cb.CatBoostClassifier(**CB).fit(ROWS, TARGET), {"examples": ROWS[:, :5]}, "was fitted on 30 columns, the examples have 5"),
+        (cb.CatBoostClassifier(**CB).fit(WINE.data, WINE.target), {"examples": WINE.data.iloc[:, ::-1]}, "the order differs"),
+        (cb.CatBoostClassifier(grow_policy="Depthwise", **CB).fit(ROWS, TARGET), {"examples": ROWS}, "grow_policy='SymmetricTree'"),
+        (cb.CatBoostRegressor(loss_function="MultiRMSE", **CB).fit(ROWS, ROWS[:, :2]), {"examples": ROWS}, "train a model for each number"),
         (XGB, {}, "cannot be proven without examples"),
         (LGB, {}, "cannot be proven without examples"),
         (XGB, {"examples": ROWS[:0]}, "examples: there are no rows"),

@@ -31,7 +31,7 @@ def test_the_lock_has_both_of_one_version() -> None:
 
 
 FRAMEWORKS = {
-    "keras", "lightgbm", "scikit-learn", "tensorflow", "tensorflow-cpu", "tf-keras", "torch", "xgboost", "xgboost-cpu"
+    "catboost", "keras", "lightgbm", "scikit-learn", "tensorflow", "tensorflow-cpu", "tf-keras", "torch", "xgboost", "xgboost-cpu"
 }  # fmt: skip
 
 
@@ -42,6 +42,7 @@ FRAMEWORKS = {
         (["sklearn"], {"scikit-learn"}),
         (["xgboost"], {"xgboost", "scikit-learn"}),  # onnxmltools needs scikit-learn
         (["lightgbm"], {"lightgbm", "scikit-learn"}),
+        (["catboost"], {"catboost"}),
         (["keras"], {"keras", "tensorflow"}),
     ],
 )

@@ -83,9 +83,9 @@ def export(
 
     Args:
         model: a Keras 3 model (on any backend), a PyTorch module or its torch.export program, or a fitted
-            model of scikit-learn, XGBoost or LightGBM; or the path of a ``.keras`` file, an ``.h5`` file of
-            Keras 2 or 3, a SavedModel's folder, an ``.onnx`` or ``.pt2`` file, or a file that XGBoost or
-            LightGBM saved. docs/models.md lists them all.
+            model of scikit-learn, XGBoost, LightGBM or CatBoost; or the path of a ``.keras`` file, an ``.h5`` file of
+            Keras 2 or 3, a SavedModel's folder, an ``.onnx`` or ``.pt2`` file, or a file that XGBoost,
+            LightGBM or CatBoost saved. docs/models.md lists them all.
         path: where to write the bundle: ``NAME.forgo``. With a tag, any other name writes a bare
             SavedModel, without the bundle that proved it.
         force: replace a bundle, or SavedModel, that exists at ``path``.

@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from forgo._errors import ExportError
-from forgo.exporting import _keras_files, _lightgbm, _onnx, _saved_model, _sklearn, _torch, _xgboost
+from forgo.exporting import (
+    _catboost,
+    _keras_files,
+    _lightgbm,
+    _onnx,
+    _saved_model,
+    _sklearn,
+    _torch,
+    _xgboost,
+)
 from forgo.exporting._adapter import Adapter
 
 ADAPTERS: tuple[Adapter, ...] = (
@@ -16,6 +25,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     _torch.ADAPTER,  # behind Keras, whose models on PyTorch are modules, too
     _xgboost.ADAPTER,
     _lightgbm.ADAPTER,
+    _catboost.ADAPTER,
     _sklearn.ADAPTER,  # last: other libraries' estimators are also scikit-learn's
 )
 
