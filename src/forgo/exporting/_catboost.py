@@ -38,7 +38,7 @@ _RANKS = (
 _APART = ("MultiClassOneVsAll", *_SEVERAL)
 """Losses of models with a sigmoid for each class, where CatBoost writes a softmax."""
 _EXPONENTS = ("Poisson", "Tweedie")
-"""Losses of models that answer with the exponential of what CatBoost's graph gives."""
+"""Losses of regressors that answer with the exponential of what CatBoost's graph gives."""
 _NUMBERS = ("MultiRMSE", "MultiRMSEWithMissingValues", "MultiQuantile", "RMSEWithUncertainty")
 """Losses of models whose answers CatBoost's graph does not have."""
 _SYMMETRIC = "SymmetricTree"
@@ -141,10 +141,11 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
     loss = _loss(model)
     probable = len(model.classes_) > 0
 
-    def ask(rows: Any) -> npt.NDArray[Any]:
-        got = np.asarray(
-            model.predict(rows, prediction_type="Probability") if probable else model.predict(rows)
-        )
+    kind = "Probability" if probable else "Exponent" if loss in _EXPONENTS else None
+    how = {"prediction_type": kind} if kind else {}
+
+    def ask(rows: Any) -> npt.NDArray[Any]:  # a model from a file would answer with raw scores
+        got = np.asarray(model.predict(rows, **how))
         return got.reshape(-1, 1) if got.ndim == 1 else got
 
     answers: Answers = {"probabilities" if probable else "value": (ask, 0)}
