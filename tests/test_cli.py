@@ -28,7 +28,7 @@ def huge_png() -> bytes:
     ("name", "content", "says"),
     [
         ("empty.jpg", b"", "empty"),
-        ("text.jpg", b"this is text\n", "no JPEG, PNG, GIF, BMP, TIFF or WebP"),
+        ("text.jpg", b"this is text\n", "not a JPEG, PNG, GIF, BMP, TIFF or WebP"),
         ("truncated.jpg", PICTURE.read_bytes()[:400], "truncated"),
         ("huge.png", huge_png(), "60000 x 60000"),
         ("folder", None, "folder"),
