@@ -172,6 +172,8 @@ BINARY_SKEWS = [
     BinarySkew("CSV columns one off", "decode", "predict/payload/csv.go", "known[col.name(i)] = place{col, i}", "known[col.name(i)] = place{col, (i + 1) % int(n)}", "reader CSV", bundle=IRIS),
     BinarySkew("CSV read in the model's order, not the header's", "decode", "predict/payload/csv.go", "	return order, nil\n}\n\n// listed", "	return inOrder(columns), nil\n}\n\n// listed", bundle=IRIS),
     BinarySkew("a missing number read as zero", "decode", "predict/payload/float.go", "		return float32(math.NaN()), nil\n", "		return 0, nil\n", bundle=TABLE),
+    BinarySkew("an empty cell read as zero", "decode", "predict/payload/csv.go", 'text = []byte("NaN")', 'text = []byte("0")', bundle=TABLE),
+    BinarySkew("a row without names in another order", "decode", "predict/payload/row.go", "		values[specs[i].Name] = t\n", "		if i == 1 || i == 2 {\n			i = 3 - i\n		}\n		values[specs[i].Name] = t\n", "reader JSON rows without names", bundle=TABLE),
     BinarySkew("columns without names one off", "decode", "predict/payload/csv.go", "order = append(order, place{col, i})", "order = append(order, place{col, (i + 1) % col.size()})", bundle=IRIS),
     BinarySkew("NumPy's arrays in Fortran's order taken row by row", "decode", "predict/payload/npy.go", "if fortran && len(a.shape) > 1 {", "if fortran && len(a.shape) > 2 {", "reader arrays", bundle=IRIS),
     BinarySkew("NumPy's byte order passed over", "decode", "predict/payload/npy.go", "a.big = order == \">\"", "a.big = order == \"!\"", bundle=IRIS),

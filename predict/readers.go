@@ -40,6 +40,11 @@ func (r *replayer) given(g golden) error {
 	if err := read(g.Raw, "as recorded"); err != nil || r.binaryOnly() {
 		return err
 	}
+	if r.m.row.Table {
+		if err := read(r.appendCells(nil, g), "without names"); err != nil {
+			return err
+		}
+	}
 	return read(r.appendRow(nil, g), "as written here")
 }
 
@@ -75,6 +80,18 @@ func (r *replayer) appendRow(dst []byte, g golden) []byte {
 		dst = appendGiven(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data})
 	}
 	return append(dst, '}')
+}
+
+// appendCells writes a table's row as a list of its values.
+func (r *replayer) appendCells(dst []byte, g golden) []byte {
+	dst = append(dst, '[')
+	for i, s := range r.m.row.Specs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendGiven(dst, tensor.Tensor{Shape: []int64{}, Data: g.Inputs[s.Name].Data})
+	}
+	return append(dst, ']')
 }
 
 // appendGiven writes values as clients do: strings that are not UTF-8 in base64.
@@ -120,17 +137,22 @@ func (r *replayer) forms(cases []golden) error {
 	if !tabular(cases, r.m.row.Specs) {
 		return nil
 	}
-	got, err := payload.Limits{}.Table(r.table(cases, true), r.m.row.Specs, "")
+	got, err := payload.Limits{}.Table(r.table(cases, true), r.m.row, "")
 	if err := r.batched(cases, got, "in a table", err); err != nil {
 		return err
 	}
-	got, err = payload.Limits{}.Table(r.table(cases, false), r.m.row.Specs, payload.HeaderAbsent)
+	got, err = payload.Limits{}.Table(r.table(cases, false), r.m.row, payload.HeaderAbsent)
 	return r.batched(cases, got, "in a table without header", err)
 }
 
-// tabular reports whether a CSV can carry the cases. CSV changes carriage returns in texts, and has no
-// line that holds only an empty text.
+// tabular reports whether a CSV can carry the cases. CSV changes carriage returns in texts, and in names,
+// and has no line that holds only an empty text.
 func tabular(cases []golden, specs []tensor.Spec) bool {
+	for _, s := range specs {
+		if strings.Contains(s.Name, "\r") {
+			return false
+		}
+	}
 	for _, g := range cases {
 		for _, s := range specs {
 			texts, _ := g.Inputs[s.Name].Data.([]string)
@@ -167,7 +189,8 @@ func (r *replayer) batched(cases []golden, got Tensors, how string, err error) e
 	return nil
 }
 
-// table writes cases as a CSV. With a header, the columns are in reverse order.
+// table writes cases as a CSV. With a header, the columns are in reverse order. Without one, cells of missing
+// numbers are empty, where they may be.
 func (r *replayer) table(cases []golden, header bool) []byte {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
@@ -188,6 +211,8 @@ func (r *replayer) table(cases []golden, header bool) []byte {
 					record = append(record, fmt.Sprintf("%s[%d]", s.Name, i))
 				case isText:
 					record = append(record, texts[i])
+				case r.m.row.Table && !header && isNaN(x) && len(r.m.row.Specs) > 1:
+					record = append(record, "")
 				default:
 					record = append(record, string(tensor.AppendElements(nil, x, i, i+1, tensor.Bare)))
 				}
@@ -201,6 +226,12 @@ func (r *replayer) table(cases []golden, header bool) []byte {
 	}
 	w.Flush()
 	return b.Bytes()
+}
+
+// isNaN reports whether the only element of a tensor is NaN.
+func isNaN(x tensor.Tensor) bool {
+	values, err := x.Floats()
+	return err == nil && values[0] != values[0]
 }
 
 // arrays replays cases in NumPy's format, in each of its ways. It skips strings that are not UTF-8, since

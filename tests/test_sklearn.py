@@ -120,7 +120,7 @@ def test_a_pipeline_of_numbers_texts_categories_and_missing_values(tmp_path: Pat
     forgo.export(model, tmp_path / "m.forgo", examples=frame)
     manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
     assert [(i["name"], i["dtype"]) for i in manifest["inputs"]] == [
-        ("age__years_", "int64"), ("income", "float32"), ("city", "string"), ("member", "bool"), ("plan", "string"),
+        ("age (years)", "int64"), ("income", "float32"), ("city", "string"), ("member", "bool"), ("plan", "string"),
     ]  # fmt: skip
     inputs = [i["name"] for i in manifest["inputs"]]
     rows = [dict(zip(inputs, row, strict=True)) for row in frame.astype(object).to_numpy().tolist()]
@@ -152,8 +152,8 @@ def test_columns_have_names_and_types_and_refuse_what_they_never_had(tmp_path: P
         ("member", "bool", False), ("plan", "category", False),
     ]  # fmt: skip
     assert told[2]["values"] == ["Lima", "Oslo", "Rome"]
-    good = {"age__years_": 30, "income": None, "city": "Oslo", "member": True, "plan": "a"}
-    table = "plan,city,member,income,age__years_\na,Oslo,true,null,30\nb,Paris,true,null,30\n"
+    good = {"age (years)": 30, "income": None, "city": "Oslo", "member": True, "plan": "a"}
+    table = "plan,city,member,income,age (years)\na,Oslo,true,null,30\nb,Paris,true,null,30\n"
     with running(tmp_path / "m.forgo") as ports:
 
         def ask(body: str, kind: str) -> tuple[int, str]:

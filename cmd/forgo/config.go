@@ -35,7 +35,7 @@ func key(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 // otherVariables lists the FORGO_* variables that set no flag: those that Python and the build read, and the
 // version of an image. Engines name theirs.
 var otherVariables = []string{
-	"FORGO_PYTHON", "FORGO_BINARY", "FORGO_TRACEBACK", "FORGO_GO_TAGS", "FORGO_UPDATE", "FORGO_VERSION",
+	"FORGO_PYTHON", "FORGO_PARQUET", "FORGO_BINARY", "FORGO_TRACEBACK", "FORGO_GO_TAGS", "FORGO_UPDATE", "FORGO_VERSION",
 }
 
 // serviceLink matches the variables that Kubernetes and Docker set in every container beside a service that is

@@ -77,6 +77,8 @@ func (a *asker) file(path string) error {
 			return a.archive(path, file, info.Size())
 		}
 		return a.stream(path, kind, file)
+	case ".parquet":
+		return a.parquet(path)
 	}
 	a.whole(path, readNamed)
 	return nil
@@ -156,13 +158,10 @@ func (a *asker) value(path string, in io.Reader) error {
 	return nil
 }
 
-// rows takes a list of rows apart, as the server tells it from one row: it holds objects, or is one
-// deeper than a row of the one input.
+// rows takes a list of rows apart, which it tells from one row as the server does.
 func (a *asker) rows(text []byte) (rows [][]byte, list bool) {
 	r := payload.New(text)
-	specs := a.takes.Specs
-	deeper := !a.takes.Picture && len(specs) == 1 && specs[0].Shape != nil && r.Peek() == '[' && r.Deep() == len(specs[0].Shape)
-	if r.PeekInto() != '{' && !deeper {
+	if !r.Several(a.takes) {
 		return [][]byte{text}, false
 	}
 	err := r.List(func(int) error {

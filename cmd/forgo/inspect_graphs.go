@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/forgo-ml/forgo/internal/printable"
@@ -107,8 +108,16 @@ func printTensors(w io.Writer, kind string, tensors []engines.TensorInfo) {
 		if e.Hidden {
 			behind += "  (hidden: answered when asked for)"
 		}
-		printable.Fprintf(w, "%s\t%s  %s %s%s\n", kind, e.Name, dtype, shapeText(e.Shape), behind)
+		printable.Fprintf(w, "%s\t%s  %s %s%s\n", kind, nameText(e.Name), dtype, shapeText(e.Shape), behind)
 	}
+}
+
+// nameText quotes a name in which spaces would not show where it ends.
+func nameText(name string) string {
+	if strings.ContainsAny(name, " \"\t\r\n") {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 func printOperations(w io.Writer, kind string, operations map[string]int) {

@@ -29,7 +29,8 @@ func predictCommand() *cobra.Command {
 		Long: "Predict answers each FILE: a JPEG, PNG, GIF, BMP, TIFF or WebP picture, or a JSON row if the model takes\n" +
 			"tensors. It also takes folders, with everything in them, and files of rows: .jsonl with a JSON row per\n" +
 			"line, pictures as {\"file\": \"PATH\"}; .json with a row or a list of rows; .npy; .npz with an array for each\n" +
-			"input; .csv with a header or without. - is standard input, in any of these forms. Predict reports the\n" +
+			"input; .csv with a header or without; with the Python package, .parquet. - is standard input, in any of\n" +
+			"these forms except the last. Predict reports the\n" +
 			"files in a folder that it skips. If a file cannot be read, it reports that file, answers the others, and\n" +
 			"exits with code 1.\n\n" +
 			"MODEL is a bundle, a SavedModel's folder or an ONNX file. Predict first replays a bundle's golden cases,\n" +
@@ -107,12 +108,7 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 	if !quiet {
 		printable.Fprintf(cmd.ErrOrStderr(), "%s\n", model.Parity())
 	}
-	if takes.Picture = model.Manifest().Picture != nil; takes.Picture {
-		takes.Specs = model.Manifest().Beside()
-	} else {
-		takes.Specs = model.Inputs()
-	}
-	return ofBundle{model, loaded}, takes, nil
+	return ofBundle{model, loaded}, model.Manifest().Row(), nil
 }
 
 // ofBundle is one signature of a bundle, which Close closes.

@@ -131,7 +131,7 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 
 // record reads one line of a table as the server reads a table, and writes it as a JSON row.
 func (a *asker) record(header, line string) ([]byte, error) {
-	values, err := payload.Limits{}.Table([]byte(header+line), a.takes.Specs, payload.HeaderPresent)
+	values, err := payload.Limits{}.Table([]byte(header+line), a.takes, payload.HeaderPresent)
 	if err != nil {
 		text := strings.TrimPrefix(err.Error(), "line 2, ")
 		return nil, errors.New(strings.TrimPrefix(text, "line 2: "))

@@ -20,6 +20,9 @@ func Elements(r *payload.Reader, d tensor.DType, shape []int64) (tensor.Tensor, 
 	}
 	t, err := r.Tensor(d, n)
 	if err != nil {
+		if len(shape) == 1 {
+			err = payload.OfRow(err)
+		}
 		return tensor.Tensor{}, err
 	}
 	if got := int64(t.Len()); got != n {

@@ -35,5 +35,5 @@ func (m *Manifest) PictureInput() tensor.Spec {
 
 // Row returns the inputs of a JSON row of the model.
 func (m *Manifest) Row() payload.Inputs {
-	return payload.Inputs{Specs: m.Beside(), Picture: m.Picture != nil}
+	return payload.Inputs{Specs: m.Beside(), Picture: m.Picture != nil, Table: len(m.Columns) > 0}
 }

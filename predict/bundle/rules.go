@@ -3,9 +3,11 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -14,12 +16,8 @@ func (m *Manifest) check() error {
 	if err := m.checkFiles(); err != nil {
 		return err
 	}
-	seen := map[string]bool{}
-	for _, t := range append(append([]TensorInfo{}, m.Inputs...), m.Outputs...) {
-		if seen[t.Name] {
-			return fmt.Errorf("the name %q belongs to two inputs or outputs", t.Name)
-		}
-		seen[t.Name] = true
+	if err := m.checkNames(); err != nil {
+		return err
 	}
 	if m.Outputs[0].Hidden {
 		return fmt.Errorf("the first output %q is hidden: clients see the first output", m.Outputs[0].Name)
@@ -51,6 +49,37 @@ func (m *Manifest) check() error {
 		return err
 	}
 	return m.checkSignatures()
+}
+
+// plain is what inputs' names look like, except for those that data frames gave.
+var plain = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
+
+// checkNames checks the names of inputs and outputs. An input that is a column has the name that its data frame
+// gave it, which may be any, even an output's.
+func (m *Manifest) checkNames() error {
+	given := map[string]bool{}
+	for _, c := range m.Columns {
+		given[c.Input] = c.Input == c.Name
+	}
+	inputs, outputs := map[string]bool{}, map[string]bool{}
+	for _, t := range m.Inputs {
+		switch {
+		case inputs[t.Name]:
+			return fmt.Errorf("the name %s belongs to two inputs or outputs", tensor.Quote(t.Name))
+		case len(t.Name) > payload.MaxName:
+			return fmt.Errorf("the name %s of an input is longer than %d bytes", tensor.Quote(t.Name), payload.MaxName)
+		case !given[t.Name] && !plain.MatchString(t.Name):
+			return fmt.Errorf("the input name %s does not match %s, and is no column's", tensor.Quote(t.Name), plain)
+		}
+		inputs[t.Name] = true
+	}
+	for _, t := range m.Outputs {
+		if outputs[t.Name] || inputs[t.Name] && !given[t.Name] {
+			return fmt.Errorf("the name %q belongs to two inputs or outputs", t.Name)
+		}
+		outputs[t.Name] = true
+	}
+	return nil
 }
 
 // checkColumns checks that each column becomes one input, of the column's type and with one value for each

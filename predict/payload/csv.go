@@ -40,13 +40,14 @@ func valueNamed(specs []tensor.Spec) bool {
 // Table reads a CSV into one batch of each input. A column has the name of its input or, if the input's
 // row has several elements, NAME[0], NAME[1] and so on. Columns may be in any order. Without a header,
 // they are the elements of the inputs in order. A cell is read like a JSON value, except that strings have
-// no quotes.
+// no quotes, and that an empty cell of a table's column is a missing number.
 //
 //forgo:reader CSV
-func (l Limits) Table(text []byte, specs []tensor.Spec, header Header) (tensor.Map, error) {
+func (l Limits) Table(text []byte, in Inputs, header Header) (tensor.Map, error) {
+	specs := in.Specs
 	c := cells{data: bytes.TrimPrefix(text, []byte("\ufeff")), line: 1} // the mark with which spreadsheets begin
 	r := l.New(nil)
-	columns, known, err := columnsOf(r, specs)
+	columns, known, err := columnsOf(r, in)
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
@@ -166,10 +167,10 @@ func tabular(spec tensor.Spec, most int64) (int64, error) {
 }
 
 // columnsOf returns a column for each input, and the place for each name.
-func columnsOf(r *Reader, specs []tensor.Spec) ([]column, map[string]place, error) {
+func columnsOf(r *Reader, in Inputs) ([]column, map[string]place, error) {
 	var columns []column
 	known := map[string]place{}
-	for _, spec := range specs {
+	for _, spec := range in.Specs {
 		n, err := tabular(spec, maxColumns-int64(len(known)))
 		if err != nil {
 			return nil, nil, err
@@ -177,7 +178,7 @@ func columnsOf(r *Reader, specs []tensor.Spec) ([]column, map[string]place, erro
 		if err := r.grow(int(n) * (len(spec.Name) + 128)); err != nil {
 			return nil, nil, err
 		}
-		col := columnOf(spec, int(n))
+		col := columnOf(spec, int(n), in.Table)
 		columns = append(columns, col)
 		for i := range int(n) {
 			known[col.name(i)] = place{col, i}
@@ -199,7 +200,10 @@ func named(c *cells, columns []column, known map[string]place) ([]place, error) 
 		if cell, last, err = c.cell(); err != nil {
 			return nil, err
 		}
-		at, ok := known[string(bytes.TrimSpace(cell))]
+		at, ok := known[string(cell)]
+		if !ok {
+			at, ok = known[string(bytes.TrimSpace(cell))]
+		}
 		if !ok {
 			return nil, fmt.Errorf("the model has no column %s; it takes %s", tensor.Quote(bytes.TrimSpace(cell)), listed(columns, len(known)))
 		}
@@ -236,12 +240,12 @@ func listed(columns []column, n int) string {
 	return text
 }
 
-func columnOf(spec tensor.Spec, n int) column {
+func columnOf(spec tensor.Spec, n int, missing bool) column {
 	switch spec.DType {
 	case tensor.Float32:
-		return &typed[float32]{spec: spec, n: n, element: float32s}
+		return &typed[float32]{spec: spec, n: n, missing: missing, element: float32s}
 	case tensor.Float64:
-		return &typed[float64]{spec: spec, n: n, element: float64s}
+		return &typed[float64]{spec: spec, n: n, missing: missing, element: float64s}
 	case tensor.Int8:
 		return &typed[int8]{spec: spec, n: n, element: numeral(signed[int8])}
 	case tensor.Int16:
@@ -276,7 +280,8 @@ func (r *Reader) cellText() (string, error) {
 // typed is a column of one type.
 type typed[T tensor.Element] struct {
 	spec    tensor.Spec
-	n       int // elements in a row
+	n       int  // elements in a row
+	missing bool // an empty cell is NaN
 	element func(*Reader) (T, error)
 	data    []T
 }
@@ -305,7 +310,12 @@ func (c *typed[T]) row(r *Reader) error {
 func (c *typed[T]) set(r *Reader, element int, cell []byte) error {
 	text := cell
 	if c.spec.DType != tensor.String {
-		if text = bytes.TrimSpace(cell); len(text) == 0 {
+		text = bytes.TrimSpace(cell)
+		switch {
+		case len(text) > 0:
+		case c.missing:
+			text = []byte("NaN")
+		default:
 			return errors.New("the cell is empty")
 		}
 		if c.spec.DType == tensor.Bool {

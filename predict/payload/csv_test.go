@@ -19,7 +19,7 @@ func FuzzTable(f *testing.F) {
 	}
 	specs := []tensor.Spec{{Name: "a", DType: tensor.String, Shape: []int64{-1}}}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got, err := payload.Limits{}.Table(text, specs, payload.HeaderPresent)
+		got, err := payload.Limits{}.Table(text, payload.Inputs{Specs: specs}, payload.HeaderPresent)
 		r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
 		all, wantErr := r.ReadAll()
 		if wantErr != nil || len(all) == 0 || len(all[0]) != 1 || strings.TrimSpace(all[0][0]) != "a" {
@@ -52,7 +52,7 @@ func TestTable(t *testing.T) {
 		{Name: "n", DType: tensor.Int64, Shape: []int64{-1}},
 		{Name: "ok", DType: tensor.Bool, Shape: []int64{-1, 1}},
 	}
-	got, err := payload.Limits{}.Table([]byte("x[1], n ,x[0],ok\n 2.5,9007199254740993,null,True\n-Infinity,-1,1e3,false\n"), specs, "")
+	got, err := payload.Limits{}.Table([]byte("x[1], n ,x[0],ok\n 2.5,9007199254740993,null,True\n-Infinity,-1,1e3,false\n"), payload.Inputs{Specs: specs}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,11 +82,11 @@ func TestTable(t *testing.T) {
 		"x[0],x[1],n,ok\n[1],2,3,true":      `"[1]" is not a float32`,
 		"x[0],x[1],n,ok\n1,2," + strings.Repeat("1", 9000) + ",true": "... (9000 bytes) is not a int64",
 	} {
-		if _, err := (payload.Limits{}).Table([]byte(text), specs, ""); err == nil || !strings.Contains(err.Error(), says) || len(err.Error()) > 600 {
+		if _, err := (payload.Limits{}).Table([]byte(text), payload.Inputs{Specs: specs}, ""); err == nil || !strings.Contains(err.Error(), says) || len(err.Error()) > 600 {
 			t.Errorf("%.60q: %.300v; want %q", text, err, says)
 		}
 	}
-	if _, err := (payload.Limits{Elements: 7}).Table([]byte("x[0],x[1],n,ok\n1,2,3,true\n1,2,3,true\n"), specs, ""); err == nil || !strings.Contains(err.Error(), "more than 7 elements") {
+	if _, err := (payload.Limits{Elements: 7}).Table([]byte("x[0],x[1],n,ok\n1,2,3,true\n1,2,3,true\n"), payload.Inputs{Specs: specs}, ""); err == nil || !strings.Contains(err.Error(), "more than 7 elements") {
 		t.Errorf("elements: %v", err)
 	}
 }
@@ -121,7 +121,7 @@ func TestMemoryIsAskedFor(t *testing.T) {
 			return err
 		},
 		"a table": func() error {
-			_, err := limits.Table([]byte("x\n"+strings.Repeat("0\n", 200_000)), []tensor.Spec{spec}, "")
+			_, err := limits.Table([]byte("x\n"+strings.Repeat("0\n", 200_000)), payload.Inputs{Specs: []tensor.Spec{spec}}, "")
 			return err
 		},
 		"base64": func() error {

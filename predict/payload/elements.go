@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -30,12 +31,15 @@ func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 	var t tensor.Tensor
 	var err error
 	if spec.DType == tensor.String {
-		t, err = elements(r, r.room(expected(shape)), shape, bytesOrText)
+		t, err = elements(r, r.room(expected(shape)), shape, (*Reader).BytesOrText)
 	} else {
 		t, err = r.tensor(spec.DType, r.room(expected(shape)), shape)
 	}
 	unfit := errors.Is(err, errUnfit)
 	if err != nil && !unfit {
+		if batch && len(spec.Shape) == 1 {
+			err = OfRow(err)
+		}
 		return tensor.Tensor{}, err
 	}
 	if scalar := spec.Shape != nil && len(spec.Shape) == 0; !batch && !scalar {
@@ -47,8 +51,8 @@ func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 	return t, spec.Match(t)
 }
 
-// bytesOrText reads a string, or binary data as {"b64": "…"}.
-func bytesOrText(r *Reader) (string, error) {
+// BytesOrText reads a string, or binary data as {"b64": "…"}.
+func (r *Reader) BytesOrText() (string, error) {
 	switch r.Peek() {
 	case '"':
 		return r.Text()
@@ -145,13 +149,36 @@ var errUnfit = errors.New("the lists are nested differently")
 // errRagged is wrapped by errors about lists of unequal lengths.
 var errRagged = errors.New("the lists are ragged")
 
+// elementError is an error about one element of lists.
+type elementError struct {
+	path []int
+	err  error
+}
+
+func (e *elementError) Error() string {
+	return fmt.Sprintf("element %s: %s", indices(e.path), e.err)
+}
+
+func (e *elementError) Unwrap() error { return e.err }
+
+// OfRow words an error about an element of a column, a list with one value for each row: it names the row.
+func OfRow(err error) error {
+	if e := (*elementError)(nil); errors.As(err, &e) && len(e.path) == 1 {
+		return fmt.Errorf("row %d: %w", e.path[0], e.err)
+	}
+	return err
+}
+
+func indices(path []int) (text string) {
+	for _, i := range path {
+		text += fmt.Sprintf("[%d]", i)
+	}
+	return text
+}
+
 // ragged returns an error that says where lists stop forming a tensor.
 func (l *lists[T]) ragged(depth int, what string, args ...any) error {
-	place := ""
-	for _, i := range l.path[:depth] {
-		place += fmt.Sprintf("[%d]", i)
-	}
-	return fmt.Errorf("%w: %s %s", errRagged, cmp.Or(place, "the whole"), fmt.Sprintf(what, args...))
+	return fmt.Errorf("%w: %s %s", errRagged, cmp.Or(indices(l.path[:depth]), "the whole"), fmt.Sprintf(what, args...))
 }
 
 // Elements reads a value, or lists nested to any depth. It reads each innermost value with element. room
@@ -223,6 +250,9 @@ func (l *lists[T]) value(depth int) error {
 		}
 		x, err := l.element(l.Reader)
 		l.data = append(l.data, x)
+		if err != nil && depth > 0 && l.refused == nil {
+			err = &elementError{slices.Clone(l.path[:depth]), err}
+		}
 		return err
 	}
 	if l.leaf >= 0 && depth >= l.leaf {

@@ -49,8 +49,8 @@ func (l Limits) Form(body io.Reader, boundary string, most int) ([]File, error) 
 		if part.FileName() == "" {
 			return fail("form field %s is not a file", tensor.Quote(part.FormName()))
 		}
-		if len(part.FileName()) > maxName {
-			return fail("the name of a file is longer than %d bytes", maxName)
+		if len(part.FileName()) > MaxName {
+			return fail("the name of a file is longer than %d bytes", MaxName)
 		}
 		if len(files) == most {
 			return fail("too many files in the form; send at most %d", most)

@@ -37,12 +37,15 @@ type Memory interface {
 	Grow(bytes int64) error
 }
 
+// longestEscape is the most characters that JSON takes for one byte: \u0041.
+const longestEscape = 6
+
 // Bounds on one request, whatever its length.
 const (
 	// MaxFields bounds the number of keys of one object.
 	MaxFields = 1 << 16
-	// maxName bounds the length of a key in bytes.
-	maxName = 1 << 10
+	// MaxName bounds the length of a key in bytes, without its escapes.
+	MaxName = 1 << 10
 )
 
 // Reader reads one JSON text from start to end. Each method reads the next value. A Reader is not safe for
@@ -273,18 +276,24 @@ func (s *names) add(r *Reader, name string) error {
 	return nil
 }
 
-// Name reads a string of at most 1024 bytes that is a name.
+// Name reads a string of at most [MaxName] bytes that is a name.
 func (r *Reader) Name() (string, error) {
 	start := r.at
 	token, plain, err := r.quoted()
 	if err != nil {
 		return "", err
 	}
-	if len(token) > maxName+2 {
-		r.at = start
-		return "", r.fail("a name is longer than %d bytes", maxName)
+	var name string
+	if len(token) <= longestEscape*MaxName+2 {
+		if name, err = r.unquote(token, plain); err != nil {
+			return "", err
+		}
 	}
-	return r.unquote(token, plain)
+	if len(token) > longestEscape*MaxName+2 || len(name) > MaxName {
+		r.at = start
+		return "", r.fail("a name is longer than %d bytes", MaxName)
+	}
+	return name, nil
 }
 
 // List reads a list. It calls item for each index, and item must read the value.

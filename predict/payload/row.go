@@ -21,6 +21,9 @@ type Inputs struct {
 	Specs []tensor.Spec
 	// Picture says that a row also gives an encoded picture, under the name [Picture].
 	Picture bool
+	// Table says that the inputs are columns of a table, each with one value in a row. A row may then be a
+	// list of values in their order, and a cell of a CSV may be empty where a number is missing.
+	Table bool
 }
 
 func (in Inputs) names() []string {
@@ -34,8 +37,20 @@ func (in Inputs) names() []string {
 	return list[:min(len(list), 20)]
 }
 
-// Row reads one row: an object from input names to values or, for a single input without a picture, the
-// bare value. Each tensor has a batch of one. The picture is
+// Several reports whether the next value is a list of rows, and not one row: a list of objects, a list one
+// deeper than a row of the only input or, of a table, a list of lists.
+func (r *Reader) Several(in Inputs) bool {
+	switch c := r.PeekInto(); {
+	case c == '{', c == '[' && in.Table:
+		return true
+	case in.Picture || len(in.Specs) != 1 || in.Specs[0].Shape == nil || r.Peek() != '[':
+		return false
+	}
+	return r.Deep() == len(in.Specs[0].Shape)
+}
+
+// Row reads one row: an object from input names to values; for a single input without a picture, the bare
+// value; of a table, a list of its values. Each tensor has a batch of one. The picture is
 //
 //	{"image": {"b64": "…"}, "NAME": value, …}
 //
@@ -44,6 +59,10 @@ func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 	if r.Peek() != '{' {
 		if in.Picture {
 			return nil, nil, fmt.Errorf(`not an object: send every input by its name, the picture as %q: {"b64": "..."}`, Picture)
+		}
+		if in.Table && r.Peek() == '[' {
+			values, err = r.cells(in.Specs)
+			return values, nil, err
 		}
 		if len(in.Specs) != 1 {
 			return nil, nil, fmt.Errorf("the model has %d inputs; send an object with their names: %q", len(in.Specs), in.names())
@@ -95,6 +114,27 @@ func (r *Reader) Row(in Inputs) (values tensor.Map, picture []byte, err error) {
 		}
 	}
 	return values, picture, nil
+}
+
+// cells reads a table's row without names: a list of its values, in the order of the columns.
+//
+//forgo:reader JSON rows without names
+func (r *Reader) cells(specs []tensor.Spec) (tensor.Map, error) {
+	values := make(tensor.Map, len(specs))
+	n := 0
+	err := r.List(func(i int) error {
+		if n++; n > len(specs) {
+			_, err := r.Raw()
+			return err
+		}
+		t, err := r.input(specs[i])
+		values[specs[i].Name] = t
+		return err
+	})
+	if err == nil && n != len(specs) {
+		err = fmt.Errorf("the list has %d values, the model takes %d: %q", n, len(specs), Inputs{Specs: specs}.names())
+	}
+	return values, err
 }
 
 // ParseRow reads a text that is one row, with the default limits.

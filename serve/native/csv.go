@@ -19,7 +19,7 @@ func table(m *served.Request, body []byte, parameter string) (predict.Tensors, e
 	default:
 		return nil, served.BadInput("header Content-Type: header=%q: give present or absent", parameter)
 	}
-	inputs, err := m.Payload().Table(body, m.Manifest().Beside(), header)
+	inputs, err := m.Payload().Table(body, m.Manifest().Row(), header)
 	if err != nil {
 		return nil, served.BadInput("parse CSV: %w", err)
 	}

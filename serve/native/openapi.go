@@ -99,6 +99,9 @@ func (b builder) rowBodies(d model, op *openapi.Operation, path string) {
 		s := d.InputSpecs[0]
 		forms = append(forms, openapi.Full(d.Element(s.DType), s.Shape[1:]), openapi.Full(d.Element(s.DType), s.Shape))
 	}
+	if cells := d.Cells(); cells != nil {
+		forms = append(forms, cells, openapi.List(cells, 1, most))
+	}
 	var lines []openapi.Field[*openapi.Example]
 	body := openapi.Content(openapi.JSONType, b.Schema(d.Prefix+"Rows", &openapi.Schema{AnyOf: forms}))
 	if d.Short() {

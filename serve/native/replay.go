@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"mime/multipart"
 	"net/http"
+	"strings"
 
 	"github.com/forgo-ml/forgo/client/replay"
 	"github.com/forgo-ml/forgo/predict"
@@ -42,9 +43,15 @@ func (s calls) forms() []replay.Form {
 	if s.Manifest.Picture != nil {
 		return forms
 	}
+	if len(s.Manifest.Columns) > 0 {
+		forms = append(forms, replay.Form{Name: "lists", Ask: s.lists})
+	}
 	for _, i := range s.Manifest.Inputs {
 		if _, err := tensor.Count(i.Spec().Shape[1:]); err != nil || i.DType == tensor.Float16 || i.DType == tensor.BFloat16 {
 			return forms // it has no columns
+		}
+		if strings.Contains(i.Name, "\r") {
+			return forms // CSV would change the name
 		}
 	}
 	return append(forms, replay.Form{Name: "csv", Ask: s.csv})
@@ -88,6 +95,27 @@ func (s calls) rows(ctx context.Context, cases []bundle.Recorded) ([]replay.Row,
 		raw[i] = c.Raw
 	}
 	body := append([]byte{'['}, bytes.Join(raw, []byte{','})...)
+	return s.list(ctx, "application/json", append(body, ']'), nil)
+}
+
+// lists sends a table's rows as lists of values.
+func (s calls) lists(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
+	body := []byte{'['}
+	for i, c := range cases {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		for j, info := range s.Manifest.Inputs {
+			body = append(body, "[,"[min(j, 1)])
+			x := c.Inputs[info.Name]
+			if texts, ok := x.Data.([]string); ok && tensor.CheckText(x) != nil {
+				body = tensor.AppendNestedBase64(body, x.Shape[1:], texts)
+				continue
+			}
+			body = tensor.AppendNested(body, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}, tensor.Bare)
+		}
+		body = append(body, ']')
+	}
 	return s.list(ctx, "application/json", append(body, ']'), nil)
 }
 

@@ -14,20 +14,21 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
-// rows reads one JSON row or a list of rows. A row is an object that names the inputs or, for a single
-// input, its bare value. One more level of lists is a list of rows.
+// rows reads one JSON row or a list of rows. A row is an object that names the inputs; for a single input, its
+// bare value; of a table, a list of its values. One more level of lists is a list of rows.
 //
 //forgo:reader native rows
 func (a *answers) rows(m *served.Request, body []byte) (predict.Tensors, error) {
 	manifest := m.Manifest()
 	r := m.Payload().New(body)
-	if r.PeekInto() == '{' {
-		a.list = true
+	in := manifest.Row()
+	a.list = r.Several(in)
+	next := r.PeekInto()
+	if a.list && (next == '{' || next == '[' && in.Table) {
 		return a.objects(m, r)
 	}
-	if manifest.Picture == nil && len(manifest.Inputs) == 1 && r.Peek() != '{' {
-		spec := manifest.Inputs[0].Spec()
-		a.list = r.Deep() == len(spec.Shape)
+	if !in.Picture && len(in.Specs) == 1 && r.Peek() != '{' && !(in.Table && r.Peek() == '[' && !a.list) {
+		spec := in.Specs[0]
 		t, err := r.Input(spec, a.list)
 		if err == nil {
 			err = r.End()
@@ -40,7 +41,7 @@ func (a *answers) rows(m *served.Request, body []byte) (predict.Tensors, error) 
 	return together(m, [][]byte{body}, nil)
 }
 
-// objects reads a list of rows that are objects.
+// objects reads a list of rows that are objects, or lists of a table's values.
 func (a *answers) objects(m *served.Request, r *payload.Reader) (predict.Tensors, error) {
 	j := joiner{m: m, row: m.Manifest().Row(), at: func(i int, err error) error { return fmt.Errorf("row %d: %w", i, err) }}
 	err := r.List(func(i int) error {

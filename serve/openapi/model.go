@@ -88,6 +88,20 @@ func (d *Model) Element(t tensor.DType) *Schema {
 	return s
 }
 
+// Cells describes a row of a table without names, its values in order. It is nil for other models, and for a table of
+// one column, whose values are rows.
+func (d *Model) Cells() *Schema {
+	n := int64(len(d.InputSpecs))
+	if !d.Manifest().Row().Table || n < 2 {
+		return nil
+	}
+	s := &Schema{Type: "array", Items: Never(), MinItems: &n}
+	for _, spec := range d.InputSpecs {
+		s.PrefixItems = append(s.PrefixItems, d.Element(spec.DType))
+	}
+	return s
+}
+
 // exampleSpec replaces free sizes, except for the batch, by those of a golden case.
 func exampleSpec(s tensor.Spec, golden []int64) tensor.Spec {
 	shape := append([]int64{}, s.Shape...)

@@ -196,7 +196,7 @@ func withoutOnes(shape []int64, least int) [][]int64 {
 	return all
 }
 
-// instances describes rows: values of the only input, or objects that name values.
+// instances describes rows: values of the only input, objects that name values, or lists of a table's values.
 func (d model) instances() *openapi.Schema {
 	var ways []*openapi.Schema
 	if d.PictureAlone {
@@ -206,6 +206,9 @@ func (d model) instances() *openapi.Schema {
 		} {
 			ways = append(ways, openapi.List(one, 1, int64(d.MaxPictures)))
 		}
+	}
+	if cells := d.Cells(); cells != nil {
+		ways = append(ways, openapi.List(cells, 1, -1))
 	}
 	for _, set := range d.Sets() {
 		var named []openapi.Field[*openapi.Schema]

@@ -51,6 +51,9 @@ func restForms(ctx context.Context, s *replay.Server) ([]replay.Form, error) {
 		return replay.Failed("instances", err), nil
 	}
 	forms := []replay.Form{{Name: "instances", Ask: t.byRow}, {Name: "inputs", Ask: t.byColumn}}
+	if s.IsForgo() && len(s.Manifest.Columns) > 1 { // other servers take only objects
+		forms = append(forms, replay.Form{Name: "lists", Ask: t.byList})
+	}
 	// On other servers, the verb needs a signature of its own.
 	if s.IsForgo() && s.Manifest.Task == bundle.Classification {
 		forms = append(forms, replay.Form{Name: "classify", Ask: t.classify})
@@ -142,6 +145,22 @@ func (t rest) byRow(ctx context.Context, cases []bundle.Recorded) ([]replay.Row,
 			body = append(body, ',')
 		}
 		body = t.appendInstance(body, c)
+	}
+	return t.ask(ctx, append(body, "]}"...), "predictions", len(cases))
+}
+
+// byList sends a table's rows as lists of values.
+func (t rest) byList(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
+	body := []byte(`{"instances":[`)
+	for i, c := range cases {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		for j, info := range t.Manifest.Inputs {
+			body = append(body, "[,"[min(j, 1)])
+			body = t.appendValue(body, c, info.Name)
+		}
+		body = append(body, ']')
 	}
 	return t.ask(ctx, append(body, "]}"...), "predictions", len(cases))
 }

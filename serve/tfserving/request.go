@@ -200,22 +200,23 @@ func (q *request) only(base64 bool) (tensor.Spec, error) {
 // maxRows bounds rows that are objects, since each takes far more memory than its text.
 const maxRows = 1 << 16
 
-// rows reads "instances": a list of values, or of objects that name values.
+var errTooMany = fmt.Errorf("more than %d rows; send them by column, as inputs", maxRows)
+
+// rows reads "instances": a list of values, of objects that name values or, of a table, of lists of values.
 //
 //forgo:reader TensorFlow REST rows
 func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
-	switch r.PeekInto() {
-	case 0:
+	first, in := r.PeekInto(), q.m.Manifest().Row()
+	switch {
+	case first == 0:
 		return nil, errors.New("it is not a list")
-	case ']':
+	case first == ']':
 		return nil, errors.New("it is empty")
-	case '{':
-	case '"':
-		if q.m.Manifest().PictureAlone() {
-			return nil, errors.New(`send a picture as {"b64": "..."}`)
-		}
-		fallthrough
-	default: // the whole list is the only input
+	case in.Table && len(in.Specs) > 1:
+		return q.ofTable(r, in)
+	case first == '"' && q.m.Manifest().PictureAlone():
+		return nil, errors.New(`send a picture as {"b64": "..."}`)
+	case first != '{': // the whole list is the only input
 		spec, err := q.only(false)
 		if err != nil {
 			return nil, err
@@ -226,7 +227,7 @@ func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 	parts := map[string][]tensor.Tensor{}
 	err := r.List(func(i int) error {
 		if i == maxRows {
-			return fmt.Errorf("more than %d rows; send them by column, as inputs", maxRows)
+			return errTooMany
 		}
 		count := 0
 		err := q.named(r, row, func(spec tensor.Spec, t tensor.Tensor) error {
@@ -242,6 +243,28 @@ func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 		}
 		if err != nil {
 			return fmt.Errorf("instance %d: %w", i, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return q.join(parts)
+}
+
+// ofTable reads instances that are rows of a table: objects, or lists of values.
+func (q *request) ofTable(r *payload.Reader, in payload.Inputs) (predict.Tensors, error) {
+	parts := map[string][]tensor.Tensor{}
+	err := r.List(func(i int) error {
+		if i == maxRows {
+			return errTooMany
+		}
+		values, _, err := r.Row(in)
+		if err != nil {
+			return fmt.Errorf("instance %d: %w", i, err)
+		}
+		for name, t := range values {
+			parts[name] = append(parts[name], t)
 		}
 		return nil
 	})
@@ -427,13 +450,16 @@ func (q *request) nested(r *payload.Reader, spec tensor.Spec, n nesting) (tensor
 	}
 	picture := q.m.Manifest().Picture != nil && spec.Name == Picture
 	t, err := payload.Elements(r, 0, func(r *payload.Reader) (string, error) {
-		if r.Peek() == '"' && !picture {
-			return r.Text()
+		if picture {
+			return r.Base64()
 		}
-		return r.Base64()
+		return r.BytesOrText()
 	})
 	if n == row && err == nil {
 		t = t.Batch()
+	}
+	if n == batch && len(spec.Shape) == 1 {
+		err = payload.OfRow(err)
 	}
 	return t, err
 }

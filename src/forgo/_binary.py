@@ -34,8 +34,8 @@ def path() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The binary's environment, which tells it where this Python's onnxruntime wheel is."""
-    return {"FORGO_PYTHON": sys.prefix, **os.environ}
+    """The binary's environment, which tells it where this Python's onnxruntime wheel is, and what reads Parquet."""
+    return {"FORGO_PYTHON": sys.prefix, "FORGO_PARQUET": sys.executable, **os.environ}
 
 
 def hand_over(arguments: list[str]) -> NoReturn:

@@ -110,11 +110,25 @@ def _columns(given: Any, inputs: list[Input], known: Mapping[str, str]) -> Mappi
                     f"row {number} has {', '.join(map(str, row)) or 'nothing'}; the first has {', '.join(map(str, names))}"
                 )
         return {known.get(n, n): [row[n] for row in given] for n in names}
+    if len(inputs) > 1 and all(i.shape == (-1,) for i in inputs):
+        return _of_rows(given, inputs)
     if len(inputs) > 1:
         raise ForgoError(
             f"the model has several inputs: give a dict with {', '.join(i.name for i in inputs)}, or a list of such dicts"
         )
     return {inputs[0].name: given}
+
+
+def _of_rows(given: Any, inputs: list[Input]) -> dict[str, Any]:
+    """The columns of rows without names, each with one value for each input, in the model's order."""
+    rows = list(given) if isinstance(given, np.ndarray | list | tuple) else [given]
+    for number, row in enumerate(rows):
+        if not isinstance(row, np.ndarray | list | tuple) or np.ndim(row) == 0 or len(row) != len(inputs):
+            raise ForgoError(
+                f"row {number} is not a list of {len(inputs)} values: give a dict with {', '.join(i.name for i in inputs)}, "
+                "a list of such dicts, or lists of values in this order"
+            )
+    return {i.name: [row[n] for row in rows] for n, i in enumerate(inputs)}
 
 
 def _frame(frame: Any, inputs: list[Input], known: Mapping[str, str]) -> dict[str, Any]:

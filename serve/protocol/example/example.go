@@ -35,7 +35,7 @@ func best(w http.ResponseWriter, req *http.Request, r *served.Request) error {
 		return err
 	}
 	defer free()
-	inputs, err := r.Payload().Table(body, r.Manifest().Beside(), "")
+	inputs, err := r.Payload().Table(body, r.Manifest().Row(), "")
 	if err != nil {
 		return served.BadInput("parse CSV: %w", err)
 	}

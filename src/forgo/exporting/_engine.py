@@ -6,8 +6,8 @@ imported only by its functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +38,8 @@ class Graph:
     runtime: Runtime
     saved: SavedGraph | None = None
     """How it is called, if it is a SavedModel."""
+    inside: Mapping[str, str] = field(default_factory=dict)
+    """The graph's names of inputs, by logical name; a missing one has the same name."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from forgo import _onnxruntime
 from forgo._bundle import Staging
 from forgo._errors import ExportError, argument
 from forgo.exporting._engine import Engine, Graph
-from forgo.exporting._graph import OnnxModel, rename_ends
+from forgo.exporting._graph import OnnxModel, names_inside, rename_ends
 from forgo.exporting._model import Arrays, End, Trained, innermost
 
 if TYPE_CHECKING:
@@ -21,15 +21,16 @@ FILE = "model.onnx"
 
 
 def _write(model: Trained, stage: Staging, request: Request) -> Graph:
+    inside = names_inside(model.inputs, model.outputs)
     graph = rename_ends(model.to_onnx(), model.inputs, model.outputs, model.batch)
     try:
-        runtime = OnnxModel(graph, model.outputs, model.batch)
+        runtime = OnnxModel(graph, model.outputs, model.batch, inside)
     except ExportError as e:
         raise ExportError(f"{e.message}: {argument('engine', 'tensorflow')} runs it as it is") from None
     entry = {"path": stage.add(FILE, graph.SerializeToString())}
     if signature := getattr(innermost(model), "signature", None):  # clients ask for it by this name
         entry["signature"] = signature
-    return Graph(entry, runtime)
+    return Graph(entry, runtime, inside=inside)
 
 
 class _Renamed:
@@ -38,19 +39,19 @@ class _Renamed:
     name = OnnxModel.name
 
     def __init__(self, model: OnnxModel, names: dict[str, str], outputs: list[End]) -> None:
-        self._model, self._names, self._outputs = model, names, outputs
+        self._model, self._names, self._outputs = model, names, outputs  # of outputs
 
     def answer(self, batches: list[Arrays]) -> list[Arrays]:
         """Run each batch by itself."""
-        answers = self._model.answer([{self._names[k]: v for k, v in b.items()} for b in batches])
+        answers = self._model.answer(batches)
         return [{o.name: a[self._names[o.name]] for o in self._outputs} for a in answers]
 
 
 def _reopen(bundle: Path, manifest: dict[str, Any], inputs: list[End], outputs: list[End]) -> Graph:
     graph = manifest["graph"]
-    names = {e["name"]: e["graph_name"] for e in [*manifest["inputs"], *manifest["outputs"]]}
+    inside, names = ({e["name"]: e["graph_name"] for e in manifest[kind]} for kind in ("inputs", "outputs"))
     inner = [End(names[o.name], o.dtype, o.shape) for o in outputs]
-    model = OnnxModel(onnx.load(bundle / graph["path"]), inner, graph.get("batch"))
+    model = OnnxModel(onnx.load(bundle / graph["path"]), inner, graph.get("batch"), inside)
     return Graph(graph, _Renamed(model, names, outputs))
 
 

@@ -23,7 +23,7 @@ from forgo._errors import ExportError, ParityError, argument
 from forgo.exporting import _tables
 from forgo.exporting._arrays import typed
 from forgo.exporting._golden import difference
-from forgo.exporting._graph import OnnxModel, rename_ends
+from forgo.exporting._graph import OnnxModel, names_inside, rename_ends
 from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly, Trained
 
 if TYPE_CHECKING:
@@ -275,8 +275,10 @@ class Estimator(OnnxOnly):
         """The rows on which the graph differs, the largest difference, and its answers."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
-        rename_ends(copy, self._given.ends(precision), ends)
-        got = OnnxModel(copy, ends).predict(self._given.inputs(precision))
+        given = self._given.ends(precision)
+        rename_ends(copy, given, ends)
+        runtime = OnnxModel(copy, ends, inside=names_inside(given, ends))
+        got = runtime.predict(self._given.inputs(precision))
         rows: set[int] = set()
         worst = 0.0
         for end in ends:

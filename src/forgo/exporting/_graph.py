@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,21 @@ from forgo.exporting._batches import in_parts, inner_shape
 from forgo.exporting._model import STRING, Arrays, End
 
 BATCH = "batch"
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _LAYOUT = "forgo_layout"
+
+
+def names_inside(inputs: list[End], outputs: list[End]) -> dict[str, str]:
+    """The graph's names of inputs: their logical names, except where a data frame gave one that graphs cannot have."""
+    taken = {e.name for e in [*inputs, *outputs]}
+    made = {}
+    for i, end in enumerate(inputs):
+        inside = end.name
+        if not _PLAIN.fullmatch(inside) or any(inside == o.name for o in outputs):
+            inside = next(n for n in (f"column_{i}" + "_" * k for k in count()) if n not in taken)
+            taken.add(inside)
+        made[end.name] = inside
+    return made
 
 
 def rename_ends(
@@ -38,9 +55,8 @@ def rename_ends(
             f"the ONNX graph has inputs {[i.name for i in real]} and outputs {[o.name for o in graph.output]}; "
             f"the model has {[e.name for e in inputs]} and {[e.name for e in outputs]}"
         )
-    new_names = dict(
-        zip([v.name for v in [*real, *graph.output]], [e.name for e in [*inputs, *outputs]], strict=True)
-    )
+    inside = [*names_inside(inputs, outputs).values(), *(e.name for e in outputs)]
+    new_names = dict(zip([v.name for v in [*real, *graph.output]], inside, strict=True))
     if len(new_names) != len(inputs) + len(outputs):
         raise ExportError(
             "the ONNX graph passes an input through as an output: give the output a name of its own"
@@ -57,17 +73,16 @@ def rename_ends(
             output.name = new_names.get(output.name, output.name)
     for initializer in graph.initializer:
         initializer.name = new_names.get(initializer.name, initializer.name)
-    for values, ends in ((real, inputs), (graph.output, outputs)):
-        for value, end in zip(values, ends, strict=True):
-            value.name = end.name
-            shape = value.type.tensor_type.shape
-            del shape.dim[:]
-            for i, size in enumerate(inner_shape(end.shape, batch)):
-                dim = shape.dim.add()
-                if size is not None:
-                    dim.dim_value = size
-                else:
-                    dim.dim_param = BATCH if i == 0 and batch is None else f"{end.name}_{i}"
+    for value, end, name in zip([*real, *graph.output], [*inputs, *outputs], inside, strict=True):
+        value.name = name
+        shape = value.type.tensor_type.shape
+        del shape.dim[:]
+        for i, size in enumerate(inner_shape(end.shape, batch)):
+            dim = shape.dim.add()
+            if size is not None:
+                dim.dim_value = size
+            else:
+                dim.dim_param = BATCH if i == 0 and batch is None else f"{name}_{i}"
     del graph.value_info[:]  # shapes inside carry the exporter's names for free dimensions
     return model
 
@@ -121,8 +136,14 @@ class OnnxModel:
 
     name = "ONNX Runtime"
 
-    def __init__(self, model: onnx.ModelProto, outputs: list[End], batch: int | None = None) -> None:
-        self._batch = batch
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        outputs: list[End],
+        batch: int | None = None,
+        inside: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._batch, self._inside = batch, inside
         self._outputs = [o.name for o in outputs]
         try:
             self._session = session(model.SerializeToString())
@@ -144,7 +165,8 @@ class OnnxModel:
 
     def _run(self, inputs: Arrays) -> Arrays:
         try:
-            answers = self._session.run(self._outputs, {k: _plain(np.asarray(v)) for k, v in inputs.items()})
+            given = {self._inside.get(k, k): _plain(np.asarray(v)) for k, v in inputs.items()}
+            answers = self._session.run(self._outputs, given)
         except Exception as e:
             raise ExportError(f"ONNX Runtime cannot run the exported graph: {_first_line(e)}") from None
         return {

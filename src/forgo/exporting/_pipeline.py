@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -207,7 +209,7 @@ def run(model: Trained, request: Request) -> Result:
             "task": task,
             "engine": engine.name,
             "graph": graph.entry,
-            "inputs": [entry(e, graph.saved) for e in model.inputs],
+            "inputs": [entry(e, graph.saved, graph.inside) for e in model.inputs],
             "outputs": [entry(e, graph.saved) for e in model.outputs],
             **({"columns": columns} if (columns := getattr(innermost(model), "columns", None)) else {}),
             **({"labels": request.labels} if request.labels else {}),
@@ -304,7 +306,12 @@ def _record(
             f"{argument('onnx_test_data')} writes one row for each case, but this model takes {model.batch} rows at once"
         )
     if request.onnx_test_data:
-        _test_data.write(stage, [e.name for e in model.inputs], [e.name for e in model.outputs], tensors)
+        _test_data.write(
+            stage,
+            {e.name: graph.inside.get(e.name, e.name) for e in model.inputs},
+            [e.name for e in model.outputs],
+            tensors,
+        )
     cases = []
     for number, (i, outputs) in enumerate(zip(chosen, answers, strict=True)):
         answer = labels[i] if labels is not None else None
@@ -507,10 +514,12 @@ def hold(
     return worst
 
 
-def entry(end: End, graph: SavedGraph | None) -> dict[str, Any]:
+def entry(
+    end: End, graph: SavedGraph | None, inside: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """An input's or output's entry in the manifest."""
-    inside = graph.names.get(end.name, end.name) if graph else end.name
-    entry = {"name": end.name, "graph_name": inside, "dtype": end.dtype, "shape": list(end.shape)}
+    name = (graph.names if graph else inside).get(end.name, end.name)
+    entry = {"name": end.name, "graph_name": name, "dtype": end.dtype, "shape": list(end.shape)}
     return {**entry, "hidden": True} if end.hidden else entry
 
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from forgo._errors import ExportError
 from forgo.exporting._model import STRING, Arrays, End
-from forgo.exporting._tensorflow import logical_name
 
 NUMBER, INTEGER, BOOL, TEXT, CATEGORY = "number", "integer", "bool", "text", "category"
 NUMERIC = (NUMBER, INTEGER, BOOL)
 PRECISIONS = ("float32", "float64")
 _MOST_CATEGORIES = 10_000
+_LONGEST_NAME = 1024
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,22 @@ def is_frame(given: Any) -> bool:
 
 def as_pandas(frame: Any) -> Any:
     """A frame as a pandas frame, with row numbers as its index."""
-    return (frame if hasattr(frame, "iloc") else frame.to_pandas()).reset_index(drop=True)
+    if hasattr(frame, "iloc"):
+        return frame.reset_index(drop=True)
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ExportError("examples: forgo reads a Polars frame through pandas: pip install pandas") from None
+
+    def cells(column: Any) -> Any:  # to_pandas would need PyArrow
+        kind = type(column.dtype).__name__
+        if kind in ("Enum", "Categorical"):
+            return pd.Categorical(
+                column.to_list(), column.dtype.categories.to_list() if kind == "Enum" else None
+            )
+        return column.to_numpy() if column.dtype.is_numeric() else pd.Series(column.to_list())
+
+    return pd.DataFrame({name: cells(frame[name]) for name in frame.columns})
 
 
 def columns(frame: Any) -> list[Column]:
@@ -84,11 +99,23 @@ def columns(frame: Any) -> list[Column]:
                 raise ExportError(
                     f"examples: column {name!r} has {len(values)} categories, more than {_MOST_CATEGORIES}"
                 )
-        taken = {c.input for c in found}
-        base = logical_name(name)[:120] or "column"
-        new = next(n for n in (base, *(f"{base}_{i}" for i in range(2, len(names) + 2))) if n not in taken)
-        found.append(Column(name, new, kind, kind == NUMBER and missing, values))
+        found.append(Column(name, _named(name), kind, kind == NUMBER and missing, values))
     return found
+
+
+def _named(name: str) -> str:
+    """A column's name as that of an input, which clients send in JSON and protobuf."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise ExportError(
+            f"examples: the column name {name!r:.100} is not Unicode: rename the column"
+        ) from None
+    if not 0 < size <= _LONGEST_NAME:
+        raise ExportError(
+            f"examples: the column name {name!r:.100} has {size} bytes: rename the column, in training too; 1 to {_LONGEST_NAME} work"
+        )
+    return name
 
 
 def _type(name: str, of: Any, missing: bool) -> str:
