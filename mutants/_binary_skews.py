@@ -84,8 +84,9 @@ FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
 
 WIRE = "predict/isolated/wire.go"
 
-TREE, CONV, MATMUL, KERNELS = (
+TREE, WALK, CONV, MATMUL, KERNELS = (
     "predict/pure/tree.go",
+    "predict/pure/walk.go",
     "predict/pure/conv.go",
     "predict/pure/matmul.go",
     "mutants/kernels.forgo",
@@ -100,7 +101,9 @@ def pure(name: str, file: str, old: str, new: str, bundle: str = KERNELS, stage:
 BINARY_SKEWS = [
     pure("a missing value sent the other way", TREE, "			yes = true\n", "			yes = false\n"),
     pure("less for less or equal in a tree", TREE, "			yes = v <= node.threshold\n", "			yes = v < node.threshold\n"),
-    pure("less for less or equal in four trees at once", TREE, "if x[node.feature] <= node.threshold { // no", "if x[node.feature] < node.threshold { // no"),
+    pure("less for less or equal in four trees at once", WALK, "if x[node.feature] <= node.threshold { // no", "if x[node.feature] < node.threshold { // no"),
+    pure("less or equal for less in four trees at once", WALK, "threshold = below(threshold)", "_ = below[T]"),
+    pure("a row with a missing value walked as one without", WALK, "		if v != v {\n			return false\n		}\n", "_ = v"),
     pure("a tree's base value lost", TREE, "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
     pure("a float64 threshold cut to float32", TREE, "		return d, nil\n", "		for _, x := range d {\n			wide = append(wide, float64(float32(x)))\n		}\n		return wide, nil\n", PRECISE),
     pure("an unknown category taken for a known one", "predict/pure/encode.go", "		if known {\n", "		if known = true; known {\n", TABLE),
@@ -119,7 +122,8 @@ BINARY_SKEWS = [
     BinarySkew("the first part answered again", "model", "predict/parts.go", "batching.Rows(inputs, start, start+have)", "batching.Rows(inputs, 0, have)", bundle=RIPE),
     BinarySkew("an input's last bytes left of another run's", "model", "predict/onnx/bound.go", "copy(b.Inputs[i], raw)", "copy(b.Inputs[i], raw[:len(raw)-4])", bundle=IRIS, engine="onnx"),
     BinarySkew("an output's first bytes left out", "model", "predict/onnx/bound.go", "append([]byte(nil), b.Outputs[i]...)", "append(make([]byte, 4, len(b.Outputs[i])), b.Outputs[i][4:]...)", bundle=IRIS, engine="onnx"),
-    BinarySkew("elements of a large input read from the second on", "preprocess", "predict/onnx/session.go", "	return s.view(pinned, t.DType(), t.Shape, raw)\n", "	return s.view(pinned, t.DType(), t.Shape, append(raw[1:len(raw):len(raw)], raw[0]))\n", also=(("s.ownShapes.Load()", "true"),), bundle="mutants/cut-graph.forgo", engine="onnx"),
+    BinarySkew("elements of a large input read from the second on", "preprocess", "predict/onnx/session.go", "	return p.view(t.DType(), t.Shape, raw)\n", "	return p.view(t.DType(), t.Shape, append(raw[1:len(raw):len(raw)], raw[0]))\n", also=(("s.ownShapes.Load()", "true"), ("return s.short || ctx.Done() == nil", "return true")), bundle="mutants/cut-graph.forgo", engine="onnx"),
+    BinarySkew("elements of a large input copied from the second on", "preprocess", "predict/onnx/session.go", "p.s.lib.Copy(t.DType(), t.Shape, raw)", "p.s.lib.Copy(t.DType(), t.Shape, append(raw[1:len(raw):len(raw)], raw[0]))", also=(("s.ownShapes.Load()", "true"),), bundle="mutants/cut-graph.forgo", engine="onnx"),
     BinarySkew("the first rows of a long request answered again", "model", "predict/internal/batching/split.go", "Rows(inputs, from, from+n)", "Rows(inputs, 0, n)", bundle=IRIS),
     BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
     BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),

@@ -246,26 +246,26 @@ def _kernels() -> bytes:
         "ids": [0, 1, 2],
         "yes": [1, 0, 0],
         "no": [2, 0, 0],
-        "modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
     }
 
-    def forest(rows: str, output: str, **settings: Any) -> str:
+    def forest(rows: str, output: str, mode: str = "BRANCH_LEQ", **settings: Any) -> str:
         return node(
             "TreeEnsembleRegressor", [rows], output, "ai.onnx.ml", n_targets=3, post_transform="NONE",
             base_values=[0.5, -0.25, 0.125],
             nodes_treeids=[t for t in trees for _ in range(3)], nodes_nodeids=each["ids"] * 7,
             nodes_featureids=[f for t in trees for f in (t % 4, 0, 0)],
-            nodes_truenodeids=each["yes"] * 7, nodes_falsenodeids=each["no"] * 7, nodes_modes=each["modes"] * 7,
+            nodes_truenodeids=each["yes"] * 7, nodes_falsenodeids=each["no"] * 7, nodes_modes=[mode, "LEAF", "LEAF"] * 7,
             nodes_values=[v for t in trees for v in (float((6, 3, 4, 1)[t % 4] - t // 4), 0.0, 0.0)],
             target_treeids=[t for t in trees for _ in range(2)], target_nodeids=[1, 2] * 7,
             target_ids=[t % 3 for t in trees for _ in range(2)],
             target_weights=[float(w) for w in rng.normal(size=14)], **settings,
         )  # fmt: skip
 
-    # The ones where values may be missing are walked one by one, the others four at once.
+    # Rows that lack values are walked down one tree after another, the others down four at once.
     tracks = [m for t in trees for m in (t % 2, 0, 0)]
     missing = forest(gaps, "missing", nodes_missing_value_tracks_true=tracks)
-    scores = node("Add", [missing, forest(whole, "present")], "trees")
+    strict = forest(gaps, "strict", "BRANCH_LT", nodes_missing_value_tracks_true=tracks)
+    scores = node("Sum", [missing, strict, forest(whole, "present")], "trees")
 
     plane = node("Reshape", ["input", constant("plane", np.array([-1, 1, 2, 2]))], "picture")
     convolved = node(

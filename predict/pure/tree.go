@@ -50,22 +50,8 @@ type ensemble[T float] struct {
 	targets int
 	columns int // that the trees look at, at least
 
-	fast []fastNode[T] // the nodes again, where all compare alike and nothing is missing
-	from []int32       // of each of these, the node that it is
-	top  []int32       // their roots
-	deep []int32       // of four trees, how many steps the longest way has; 0 where they are too deep
+	fast flat[T] // the nodes again, for rows without missing values
 }
-
-// fastNode is a node whose children are neighbours: a row goes to the first of them, or to the second.
-type fastNode[T float] struct {
-	threshold T
-	feature   int32
-	yes       int32
-	inner     int32 // 1, or 0 of a leaf, which is followed by itself
-}
-
-// maxDeep is how deep trees may be that are walked together, each as many steps as the deepest.
-const maxDeep = 64
 
 // treeSettings are the attributes of both operators.
 type treeSettings struct {
@@ -233,67 +219,6 @@ func (e *ensemble[T]) addWeights(t *treeSettings, find func(tree, node int64) (i
 	return nil
 }
 
-// flatten lays the nodes out so that four trees can be walked at once, without branches.
-func (e *ensemble[T]) flatten() {
-	if e.modes != nil || e.missing != nil {
-		return
-	}
-	type at struct{ fast, node, depth int32 }
-	for i, root := range e.roots {
-		if i%4 == 0 {
-			e.deep = append(e.deep, 0)
-		}
-		e.top = append(e.top, int32(len(e.fast)))
-		e.fast, e.from = append(e.fast, fastNode[T]{}), append(e.from, root)
-		deepest := &e.deep[i/4]
-		for next := []at{{int32(len(e.fast) - 1), root, 0}}; len(next) > 0; {
-			a := next[len(next)-1]
-			next = next[:len(next)-1]
-			node := &e.nodes[a.node]
-			if node.feature < 0 {
-				e.fast[a.fast].yes = a.fast
-				*deepest = max(*deepest, a.depth)
-				continue
-			}
-			yes := int32(len(e.fast))
-			e.fast[a.fast] = fastNode[T]{node.threshold, node.feature, yes, 1}
-			e.fast, e.from = append(e.fast, fastNode[T]{}, fastNode[T]{}), append(e.from, node.yes, node.no)
-			next = append(next, at{yes, node.yes, a.depth + 1}, at{yes + 1, node.no, a.depth + 1})
-		}
-	}
-	for i, d := range e.deep {
-		if d > maxDeep {
-			e.deep[i] = 0
-		}
-	}
-}
-
-// four walks a row down up to four trees, from a multiple of four on, and returns their leaves.
-func (e *ensemble[T]) four(first int, x []T) (leaves [4]int32, n int) {
-	n = min(4, len(e.roots)-first)
-	if e.fast == nil || n < 4 || e.deep[first/4] == 0 {
-		for i := range n {
-			leaves[i] = e.leafOf(e.roots[first+i], x)
-		}
-		return leaves, n
-	}
-	a, b, c, d := e.top[first], e.top[first+1], e.top[first+2], e.top[first+3]
-	for range e.deep[first/4] {
-		a, b, c, d = e.step(a, x), e.step(b, x), e.step(c, x), e.step(d, x)
-	}
-	return [4]int32{e.from[a], e.from[b], e.from[c], e.from[d]}, n
-}
-
-// step goes from a node to the next, or stays at a leaf.
-func (e *ensemble[T]) step(i int32, x []T) int32 {
-	node := &e.fast[i]
-	first := int32(0)
-	if x[node.feature] <= node.threshold { // no branch: the compiler takes the comparison's bit
-		first = 1
-	}
-	return node.yes + node.inner&^first
-}
-
 // leafOf walks a row down a tree.
 func (e *ensemble[T]) leafOf(root int32, x []T) int32 {
 	i, node := root, &e.nodes[root]
@@ -424,8 +349,9 @@ func regress[T float](e *ensemble[T], how string, post transform, in, out []*val
 func (e *ensemble[T]) aggregate(scores []T, scored []bool, x []T, how string) {
 	clear(scores)
 	clear(scored)
+	fast := e.walksFast(x)
 	for first := 0; first < len(e.roots); first += 4 {
-		leaves, n := e.four(first, x)
+		leaves, n := e.four(first, x, fast)
 		for _, at := range leaves[:n] {
 			leaf := &e.nodes[at]
 			for _, w := range e.weights[leaf.yes:leaf.no] {
@@ -528,8 +454,10 @@ func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
 		}
 		clear(scores)
 		clear(scored)
+		row := x[i*columns:][:columns]
+		fast := e.walksFast(row)
 		for first := 0; first < len(e.roots); first += 4 {
-			leaves, n := e.four(first, x[i*columns:][:columns])
+			leaves, n := e.four(first, row, fast)
 			for _, at := range leaves[:n] {
 				leaf := &e.nodes[at]
 				for _, w := range e.weights[leaf.yes:leaf.no] {
@@ -538,11 +466,11 @@ func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
 				}
 			}
 		}
-		row := spare
+		answer := spare
 		if y != nil {
-			row = y[i*e.targets:][:e.targets]
+			answer = y[i*e.targets:][:e.targets]
 		}
-		best := finish(e, c, row, scores, scored)
+		best := finish(e, c, answer, scores, scored)
 		if texts != nil {
 			texts[i] = c.labels.texts[best]
 		} else {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// randomTrees are trees of every depth up to one, with whole numbers as thresholds.
-func randomTrees(rng *rand.Rand, trees, depth, features int) *treeSettings {
+// randomTrees are trees of every depth up to one, with whole numbers as thresholds, that compare in some of the modes.
+func randomTrees(rng *rand.Rand, trees, depth, features int, modes ...string) *treeSettings {
 	t := &treeSettings{targets: 1}
 	for tree := range trees {
 		next := int64(0)
@@ -24,7 +24,7 @@ func randomTrees(rng *rand.Rand, trees, depth, features int) *treeSettings {
 				t.weights = append(t.weights, float64(rng.IntN(1000)))
 				return id
 			}
-			t.modes[at], t.values[at], t.features[at] = "BRANCH_LEQ", float64(rng.IntN(9)-4), int64(rng.IntN(features))
+			t.modes[at], t.values[at], t.features[at] = modes[rng.IntN(len(modes))], float64(rng.IntN(9)-4), int64(rng.IntN(features))
 			yes := grow(left - 1)
 			no := grow(left - 1)
 			t.yes[at], t.no[at] = yes, no
@@ -37,35 +37,64 @@ func randomTrees(rng *rand.Rand, trees, depth, features int) *treeSettings {
 
 // Four trees at once end at the leaves that each ends at alone: on thresholds, beside them, and at NaN.
 func TestTreesAtOnce(t *testing.T) {
+	t.Run("float32", func(t *testing.T) { treesAtOnce[float32](t) })
+	t.Run("float64", func(t *testing.T) { treesAtOnce[float64](t) })
+}
+
+func treesAtOnce[T float](t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	for _, depth := range []int{0, 1, 3, 6, maxDeep + 2} {
-		for trees := 1; trees < 11; trees++ {
-			shape := depth
-			if depth > maxDeep { // one long way, not a whole tree of it
-				shape = 5
-			}
-			e, err := build[float32](randomTrees(rng, trees, shape, 4))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if depth > maxDeep {
-				for i := range e.deep {
-					e.deep[i] = 0
+	for _, c := range []struct {
+		modes   []string
+		missing bool // whether a missing value may take the yes branch
+		fast    bool // whether rows without missing values are walked fast, and
+		always  bool // all others too
+	}{
+		{[]string{"BRANCH_LEQ"}, false, true, true},
+		{[]string{"BRANCH_LEQ", "BRANCH_LT"}, false, true, true},
+		{[]string{"BRANCH_LT"}, true, true, false},
+		{[]string{"BRANCH_GT"}, false, true, false},
+		{[]string{"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"}, true, true, false},
+		{[]string{"BRANCH_LEQ", "BRANCH_EQ"}, false, false, false},
+		{[]string{"BRANCH_NEQ"}, true, false, false},
+	} {
+		for _, depth := range []int{0, 1, 3, 6, maxDeep + 2} {
+			for trees := 1; trees < 11; trees++ {
+				shape := depth
+				if depth > maxDeep { // one long way, not a whole tree of it
+					shape = 5
 				}
-			}
-			for range 50 {
-				x := make([]float32, 4)
-				for i := range x {
-					x[i] = float32(rng.IntN(11)-5) + float32(rng.IntN(2))/2
-					if rng.IntN(8) == 0 {
-						x[i] = float32(math.NaN())
+				settings := randomTrees(rng, trees, shape, 4, c.modes...)
+				for i := 0; c.missing && i < len(settings.trees); i++ {
+					settings.missing = append(settings.missing, int64(rng.IntN(2)))
+				}
+				e, err := build[T](settings)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if depth > maxDeep {
+					clear(e.fast.steps)
+				}
+				for range 50 {
+					x, whole := make([]T, 4), true
+					for i := range x {
+						x[i] = T(rng.IntN(11)-5) + T(rng.IntN(2))/2
+						switch rng.IntN(16) {
+						case 0:
+							x[i], whole = T(math.NaN()), whole && i >= e.columns
+						case 1:
+							x[i] = T(math.Inf(rng.IntN(2)*2 - 1))
+						}
 					}
-				}
-				for first := 0; first < trees; first += 4 {
-					leaves, n := e.four(first, x)
-					for i := range n {
-						if want := e.leafOf(e.roots[first+i], x); leaves[i] != want {
-							t.Fatalf("%d trees of depth %d, %v: tree %d ends at %d, want %d", trees, depth, x, first+i, leaves[i], want)
+					fast := e.walksFast(x)
+					if depth > 2 && trees > 4 && fast != (c.fast && (c.always || whole)) {
+						t.Errorf("%v, missing values %t: %v is walked fast: %t", c.modes, c.missing, x, fast)
+					}
+					for first := 0; first < trees; first += 4 {
+						leaves, n := e.four(first, x, fast)
+						for i := range n {
+							if want := e.leafOf(e.roots[first+i], x); leaves[i] != want {
+								t.Fatalf("%v, %d trees of depth %d, %v: tree %d ends at %d, want %d", c.modes, trees, depth, x, first+i, leaves[i], want)
+							}
 						}
 					}
 				}
@@ -74,8 +103,27 @@ func TestTreesAtOnce(t *testing.T) {
 	}
 }
 
+// Nothing is between a threshold and the one below it.
+func TestBelow(t *testing.T) {
+	for _, x := range []float64{0, 1, -1, 0.1, math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32, math.Inf(1)} {
+		narrow := float32(x)
+		if got := below(narrow); !(got < narrow) || math.Nextafter32(got, float32(math.Inf(1))) != narrow {
+			t.Errorf("below %v is %v", narrow, got)
+		}
+		if got := below(x); !(got < x) || math.Nextafter(got, math.Inf(1)) != x {
+			t.Errorf("below %v is %v", x, got)
+		}
+	}
+	if got := below(math.Inf(-1)); got == got {
+		t.Errorf("below the least is %v", got)
+	}
+	if got := below(float32(math.Inf(-1))); got == got {
+		t.Errorf("below the least is %v", got)
+	}
+}
+
 func BenchmarkTrees(b *testing.B) {
-	e, err := build[float32](randomTrees(rand.New(rand.NewPCG(7, 8)), 100, 6, 10))
+	e, err := build[float32](randomTrees(rand.New(rand.NewPCG(7, 8)), 100, 6, 10, "BRANCH_LT"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -91,7 +139,7 @@ func BenchmarkTrees(b *testing.B) {
 			row = (row + 1) % len(rows)
 			x := rows[row]
 			for first := 0; first < len(e.roots); first += 4 {
-				leaves, _ := e.four(first, x)
+				leaves, _ := e.four(first, x, true)
 				sum += leaves[0]
 			}
 		}
