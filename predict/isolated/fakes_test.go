@@ -4,6 +4,7 @@ package isolated
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -57,13 +58,7 @@ func (s fakeSession) Run(ctx context.Context, inputs predict.Tensors, _ []string
 
 // fakes are those that Main is called with.
 func fakes() []predict.Engine {
-	all := []predict.Engine{
-		fake{name: "attacker", run: func(_ context.Context, x []float32) (float32, error) {
-			return float32(attacks[int(x[0])].try()), nil
-		}},
-		fake{name: "many threads", load: startThreads, run: func(context.Context, []float32) (float32, error) {
-			return float32(askThreads()), nil
-		}},
+	all := append(sandboxed(), []predict.Engine{
 		fake{name: "dying", run: func(_ context.Context, x []float32) (float32, error) {
 			if x[0] < 0 {
 				deaths[-int(x[0])-1]()
@@ -104,7 +99,7 @@ func fakes() []predict.Engine {
 				return 0, ctx.Err()
 			}
 		}},
-	}
+	}...)
 	for i, l := range openings {
 		all = append(all, fake{name: "liar at once " + string(rune('0'+i)), open: func() error {
 			say(l.bytes)
@@ -112,4 +107,15 @@ func fakes() []predict.Engine {
 		}})
 	}
 	return all
+}
+
+func answered(out predict.Tensors, err error) (float32, error) {
+	if err != nil {
+		return 0, err
+	}
+	y, err := tensor.Values[float32](out["y"])
+	if err != nil || len(y) != 1 {
+		return 0, fmt.Errorf("got %v: %v", out, err)
+	}
+	return y[0], nil
 }

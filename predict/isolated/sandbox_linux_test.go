@@ -20,7 +20,6 @@ import (
 	"github.com/forgo-ml/forgo/internal/memorytest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
-	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
 
@@ -64,6 +63,18 @@ func openAs(path string, flags int) func() int {
 }
 
 const victim = "/tmp/forgo-isolated-victim" // a file that exists while the attacks are tried
+
+// sandboxed are the fakes that test what holds a child on Linux.
+func sandboxed() []predict.Engine {
+	return []predict.Engine{
+		fake{name: "attacker", run: func(_ context.Context, x []float32) (float32, error) {
+			return float32(attacks[int(x[0])].try()), nil
+		}},
+		fake{name: "many threads", load: startThreads, run: func(context.Context, []float32) (float32, error) {
+			return float32(askThreads()), nil
+		}},
+	}
+}
 
 var attacks = []attack{
 	{"read a file", openAs(victim, unix.O_RDONLY), true},
@@ -165,17 +176,6 @@ func confined(t *testing.T) {
 
 func given(x ...float32) predict.Tensors {
 	return predict.Tensors{"x": {Shape: []int64{int64(len(x))}, Data: x}}
-}
-
-func answered(out predict.Tensors, err error) (float32, error) {
-	if err != nil {
-		return 0, err
-	}
-	y, err := tensor.Values[float32](out["y"])
-	if err != nil || len(y) != 1 {
-		return 0, fmt.Errorf("got %v: %v", out, err)
-	}
-	return y[0], nil
 }
 
 // A graph that has its process in its power can do nothing with it but compute.
