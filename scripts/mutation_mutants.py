@@ -112,6 +112,7 @@ PYTHON = "src/forgo/exporting"
 PYTHON_TESTS = {
     "_golden": ["tests/test_golden.py"], "_normalization": ["tests/test_normalization.py"],
     "_conventions": ["tests/test_conventions.py"], "_slim": ["tests/test_slim.py"], "_accuracy": ["tests/test_accuracy.py"],
+    "_alternatives": ["tests/test_accuracy.py"], "_expected_labels": ["tests/test_accuracy.py"], "_grading": ["tests/test_accuracy.py"],
     "_guessing": ["tests/test_accuracy.py", "tests/test_label_sets.py"], "_label_sets": ["tests/test_label_sets.py"],
     "_heads": ["tests/test_export_heads.py"], "_archives": ["tests/test_hostile_files.py"],
     "_user_preprocess": ["tests/test_user_preprocess.py"], "_rows": ["tests/test_example_files.py"],

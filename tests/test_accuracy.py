@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 import forgo
-from forgo.exporting import _accuracy, _guessing, _keras, _pipeline
+from forgo.exporting import _alternatives, _expected_labels, _guessing, _keras, _pipeline
 from forgo.exporting._normalization import USUAL, Normalization
 from tests.conftest import forgo as run_forgo
 
@@ -85,13 +85,19 @@ def test_labels_from_folders(tmp_path: Path) -> None:
     pictures = [
         tmp_path / p for p in ("cat/1.jpg", "train/dog/2.jpg", "dog/deep/3.jpg", "4.jpg", "cow/5.jpg")
     ]
-    assert _accuracy.from_folders(pictures, tmp_path, ["cat", "dog"]) == ["cat", "dog", "dog", None, None]
-    assert _accuracy.from_folders(pictures, tmp_path, ["a"]) is None
-    assert _accuracy.from_folders(pictures, tmp_path, None) is None
+    assert _expected_labels.from_folders(pictures, tmp_path, ["cat", "dog"]) == [
+        "cat",
+        "dog",
+        "dog",
+        None,
+        None,
+    ]
+    assert _expected_labels.from_folders(pictures, tmp_path, ["a"]) is None
+    assert _expected_labels.from_folders(pictures, tmp_path, None) is None
 
 
 def test_natural_order_is_timms() -> None:
-    assert sorted(["10", "9", "a10", "A2"], key=_accuracy._natural) == ["9", "10", "A2", "a10"]
+    assert sorted(["10", "9", "a10", "A2"], key=_alternatives._natural) == ["9", "10", "A2", "a10"]
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +147,7 @@ def run(
     files = sorted(pictures.glob("*/*.png"))
     request = _pipeline.Request(
         place, pictures=files, labels=labels, normalization=way,
-        expected_labels=_accuracy.from_folders(files, pictures, labels) if labelled else None,
+        expected_labels=_expected_labels.from_folders(files, pictures, labels) if labelled else None,
     )  # fmt: skip
     return _pipeline.run(_keras.KerasModel(model, picture=True), request)
 

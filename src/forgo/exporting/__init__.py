@@ -16,9 +16,9 @@ from forgo._picture import ALPHAS, Alpha
 from forgo._rules import Colour, Fit, Resize, Rules
 from forgo._work import working_folder
 from forgo.exporting import (
-    _accuracy,
     _adapters,
     _engines,
+    _expected_labels,
     _label_sets,
     _normalization,
     _tables,
@@ -391,7 +391,9 @@ def _folders(
     """The class folders of examples without labels."""
     if labels is not None or given is not None or pictures is None or not isinstance(examples, str | Path):
         return None
-    return _accuracy.class_folders(pictures, Path(examples)) or None if Path(examples).is_dir() else None
+    return (
+        _expected_labels.class_folders(pictures, Path(examples)) or None if Path(examples).is_dir() else None
+    )
 
 
 def _expected(
@@ -410,11 +412,11 @@ def _expected(
         listed = given
         if isinstance(given, str | Path):
             listed = _label_sets.read(Path(given), labels) if several and labels else read_labels(given)
-        return _accuracy.check_expected(listed, labels, count, several=several), []
+        return _expected_labels.check_expected(listed, labels, count, several=several), []
     if pictures is None or not isinstance(examples, str | Path) or not Path(examples).is_dir():
         return None, []
-    folders = _accuracy.class_folders(pictures, Path(examples))
-    expected = _accuracy.from_folders(pictures, Path(examples), labels)
+    folders = _expected_labels.class_folders(pictures, Path(examples))
+    expected = _expected_labels.from_folders(pictures, Path(examples), labels)
     if several and expected:
         return None, [
             "NOT MEASURED: class folders give each example one label; "

@@ -102,7 +102,7 @@ def _set(given: Any, labels: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Sets:
-    """Grades answers with every label above its threshold, bool [n, labels]; ``_accuracy.Classes`` grades single ones."""
+    """Grades answers with every label above its threshold, bool [n, labels]; ``_grading.Classes`` grades single ones."""
 
     labels: list[str]
     limits: list[float]

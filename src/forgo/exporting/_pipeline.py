@@ -23,6 +23,7 @@ from forgo.exporting import (
     _accuracy,
     _conventions,
     _engines,
+    _expected_labels,
     _golden,
     _heads,
     _normalization,
@@ -233,9 +234,9 @@ def run(model: Trained, request: Request) -> Result:
         if preprocess is not None and request.report is None:  # forgo did not train it
             hints = _conventions.notes(given, request.normalization)
         scores = None if expected is None else expected[model.outputs[0].name]
-        assumed = None if scores is None else _accuracy.assumed_labels(request, scores)
+        assumed = None if scores is None else _expected_labels.assumed_labels(request, scores)
         if request.folders and not assumed and request.task is None:
-            found = _accuracy.Measured(notes=[_accuracy.unmeasured(request.folders, model.outputs[0])])
+            found = _accuracy.Measured(notes=[_expected_labels.unmeasured(request.folders, model.outputs[0])])
         if scores is not None and (task in _tasks.LABELLED or assumed):
             unnormalized = headed(given, request)
             name = picture_input(model, request).name if preprocess is not None else None
@@ -396,7 +397,7 @@ def read_examples(
         if rows is not None:
             found = from_rows(rows, model.inputs, lists=request.lists, missing=request.missing)
         if request.expected_labels is not None:
-            _accuracy.check_count(request.expected_labels, len(found))
+            _expected_labels.check_count(request.expected_labels, len(found))
         return found, []
     end = picture_input(model, request)
     pictures, refused = read_pictures(request.pictures or [], preprocess, end)
