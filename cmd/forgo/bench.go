@@ -37,9 +37,9 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench BUNDLE",
 		Short: "Measure how fast a bundle answers on this machine",
-		Long: "Bench loads and proves a bundle as serve does, and asks it for its golden cases in turn, from callers that\n" +
-			"wait for each answer: once from raw inputs (decode, preprocess and label included), once from ready tensors.\n" +
-			"There is no network between. Callers at the same time are answered in batches.",
+		Long: "Bench loads and proves a bundle as serve does. Then callers send its golden cases in turn, each waiting for\n" +
+			"its answer: once as raw inputs (with decode, preprocess and label), once as ready tensors. No network is\n" +
+			"involved. Batches combine the rows of concurrent callers.",
 		Example: "  forgo bench digits.forgo\n" +
 			"  forgo bench --engine onnx --callers 1,8,32 --time 5s digits.forgo\n" +
 			"  forgo bench --json photos.forgo",
@@ -56,7 +56,7 @@ func benchCommand() *cobra.Command {
 			return f.run(cmd, args[0])
 		},
 	}
-	cmd.Flags().IntSliceVar(&f.callers, "callers", []int{1, 8}, "how many callers ask at the same time, a measurement for each `NUMBER`")
+	cmd.Flags().IntSliceVar(&f.callers, "callers", []int{1, 8}, "measure with `NUMBER` concurrent callers; several numbers, several measurements")
 	cmd.Flags().DurationVar(&f.time, "time", 2*time.Second, "how long each measurement takes")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
 	f.load.add(cmd.Flags())

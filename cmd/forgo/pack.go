@@ -32,9 +32,10 @@ func packCommand() *cobra.Command {
 		Use:   "pack BUNDLE (-o APP | --dir DIR)",
 		Short: "Write one program that has a bundle inside",
 		Long: "Pack proves a bundle, as forgo verify does, and writes a program of this binary and the bundle.\n" +
-			"APP serves it and takes the flags of forgo serve; APP predict FILE..., APP verify, APP inspect and\n" +
-			"APP bench do what they do here. The program needs no other file if pure Go runs the bundle; forgo inspect says whether\n" +
-			"it does. --dir writes it into a folder, with ONNX Runtime's library beside it if the bundle needs that.",
+			"APP serves the bundle and takes the flags of forgo serve. APP predict FILE..., APP verify, APP inspect\n" +
+			"and APP bench are forgo's verbs for it. The program needs no other file if pure Go runs the bundle;\n" +
+			"forgo inspect says whether it does. --dir writes the program into a folder, with ONNX Runtime's library\n" +
+			"beside it if the bundle needs that.",
 		Example: "  forgo pack digits.forgo -o digits\n" +
 			"  ./digits predict seven.png\n" +
 			"  forgo pack photos.forgo --dir photos",
@@ -57,7 +58,7 @@ func packCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&p.output, "output", "o", "", "write the program to `APP`")
 	cmd.Flags().StringVar(&p.dir, "dir", "", "write the program into the folder `DIR`, with the library that the bundle needs")
-	cmd.Flags().BoolVar(&p.force, "force", false, "replace what is there")
+	cmd.Flags().BoolVar(&p.force, "force", false, "replace APP or DIR if it exists")
 	for _, flag := range []string{"output", "dir", "force"} {
 		commandLineOnly(cmd.Flags(), flag)
 	}

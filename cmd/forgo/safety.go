@@ -24,7 +24,7 @@ func (f *safetyFlags) add(flags *pflag.FlagSet, o *serve.Options) {
 	flags.StringVar(&f.key, "tls-key", "", "PEM `FILE` with the certificate's key")
 	flags.StringVar(&f.clientCA, "tls-client-ca", "", "PEM `FILE` of authorities; clients must show a certificate from one of them")
 	flags.BoolVar(&o.PlainAdmin, "admin-plain", false, "serve the admin port without TLS")
-	flags.StringArrayVar(&o.Origins, "cors", nil, "let web pages of `ORIGIN` call over HTTP, as https://example.com (may be repeated)")
+	flags.StringArrayVar(&o.Origins, "cors", nil, "let web pages of `ORIGIN` call over HTTP, such as https://example.com (may be repeated)")
 	flags.StringSliceVar(&o.Hosts, "allowed-hosts", nil, "also accept the host `NAME`, besides localhost and the server's own address; *.NAME accepts subdomains, * everything (may be repeated)")
 	flags.BoolVar(&f.profiles, "pprof", true, "serve Go's profiles at /debug/pprof/ on the admin port")
 	flags.DurationVar(&o.ClientTimeout, "client-timeout", 20*time.Second, "how long a client may take to send headers, to send a body, and to take the answer; body and answer get one more second for each 64 KiB")

@@ -23,7 +23,7 @@ func Valid(origin string) error {
 	}
 	u, err := url.Parse(strings.Replace(origin, "://*.", "://", 1))
 	if err != nil || u.Scheme == "" || u.Host == "" || u.String() != u.Scheme+"://"+u.Host || strings.Contains(u.Host, "*") {
-		return fmt.Errorf("%q is not an origin: give SCHEME://HOST[:PORT], as https://example.com, or * for all", origin)
+		return fmt.Errorf("%q is not an origin: give SCHEME://HOST[:PORT], such as https://example.com, or * for all", origin)
 	}
 	return nil
 }
