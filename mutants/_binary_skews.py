@@ -63,6 +63,11 @@ def build(skew: BinarySkew, folder: Path) -> Path:
 
 
 TURBO, PIXELS, PNG = "predict/pixels/jpeg_turbo.go", "predict/pixels/pixels.go", "predict/pixels/png.go"
+# Of libjpeg-turbo on processors that have something faster.
+BY_TURBO = (
+    ("var turboFirst = !jpeg.Vectors()", "const turboFirst = true"),
+    ('\n\n	"github.com/forgo-ml/forgo/predict/pixels/jpeg"', ""),
+)
 HEADER, ANSWER, PREDICT = "predict/pixels/header.go", "predict/answer.go", "predict/predict.go"
 SESSION, GATHER, DECODED = (
     "predict/onnx/session.go",
@@ -70,7 +75,8 @@ SESSION, GATHER, DECODED = (
     "turned := upright(img, h.orientation)",
 )
 
-JPEG_VECTORS = "predict/pixels/jpeg/vectors_amd64.go"
+JPEG_VECTORS, JPEG_BLOCKS = "predict/pixels/jpeg/vectors_amd64.go", "predict/pixels/jpeg/huffman_amd64.s"
+JPEG_TABLES, JPEG_BANDS = "predict/pixels/jpeg/huffman.go", "predict/pixels/jpeg/progressive.go"
 PARSE, COLOUR, CAFFE = "predict/pixels/jpeg/parse.go", "predict/pixels/jpeg/colour.go", "mutants/caffe.forgo"
 ROWS, TENSORS, TEXTS = "predict/payload/elements.go", "predict/tensorflow/tensors.go", "mutants/texts.forgo"
 IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shapes.forgo"
@@ -125,10 +131,15 @@ BINARY_SKEWS = [
     BinarySkew("elements of a large input read from the second on", "preprocess", "predict/onnx/session.go", "	return p.view(t.DType(), t.Shape, raw)\n", "	return p.view(t.DType(), t.Shape, append(raw[1:len(raw):len(raw)], raw[0]))\n", also=(("s.ownShapes.Load()", "true"), ("return s.short || ctx.Done() == nil", "return true")), bundle="mutants/cut-graph.forgo", engine="onnx"),
     BinarySkew("elements of a large input copied from the second on", "preprocess", "predict/onnx/session.go", "p.s.lib.Copy(t.DType(), t.Shape, raw)", "p.s.lib.Copy(t.DType(), t.Shape, append(raw[1:len(raw):len(raw)], raw[0]))", also=(("s.ownShapes.Load()", "true"),), bundle="mutants/cut-graph.forgo", engine="onnx"),
     BinarySkew("the first rows of a long request answered again", "model", "predict/internal/batching/split.go", "Rows(inputs, from, from+n)", "Rows(inputs, 0, n)", bundle=IRIS),
-    BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE"),
-    BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT"),
-    BinarySkew("BGR from the decoder", "decode", TURBO, "TJPF_RGB", "TJPF_BGR"),
+    BinarySkew("nearest chroma upsampling", "decode", TURBO, "TJPF_RGB, TJFLAG_ACCURATEDCT", "TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_FASTUPSAMPLE", also=BY_TURBO),
+    BinarySkew("fast DCT", "decode", TURBO, "TJFLAG_ACCURATEDCT", "TJFLAG_FASTDCT", also=BY_TURBO),
+    BinarySkew("BGR from the decoder", "decode", TURBO, "TJPF_RGB", "TJPF_BGR", also=BY_TURBO),
     BinarySkew("tables kept from the picture before", "decode", PARSE, "	p := parser{File: &File{data: data}}\n", "	p := parser{File: &File{data: data}, dht: kept}\n", also=(("p.dht[class][number] = h\n", "p.dht[class][number] = h\n		kept = p.dht\n"), ("const truncated =", "var kept [2][4]*huffmanSpec\n\nconst truncated =")), bundle=CAFFE, tags=""),
+    BinarySkew("a table kept from the picture before", "decode", JPEG_TABLES, "if h.ready && h.counts == spec.counts && h.values == values {", "if h.ready {", bundle=CAFFE, tags=""),
+    BinarySkew("the second of two coefficients without its sign", "decode", JPEG_BLOCKS, "	MOVBLSX 6(AX), DI ", "	MOVBLZX 6(AX), DI ", bundle=CAFFE, tags=""),
+    BinarySkew("a block of this unit transformed for one of the unit before", "decode", JPEG_BLOCKS, "	ADDQ before+24(FP), SI\n", "", bundle=CAFFE, tags=""),
+    BinarySkew("large coefficients without vectors looked up in part", "decode", "predict/pixels/jpeg/pairs.go", "if c.bits() > lookBits {", "if c.bits() > lookBits+8 {", bundle=CAFFE, tags=""),
+    BinarySkew("negative coefficients corrected upwards", "decode", JPEG_BANDS, "((one ^ sign) - sign) & more", "(one + 0*sign) & more", bundle=CAFFE, tags=""),
     BinarySkew("nearest chroma upsampling in Go", "decode", "predict/pixels/jpeg/upsample.go", "		u.fancy = width > 2\n", "		u.fancy = width < 0\n", tags=""),
     BinarySkew("inverse transform rounded down", "decode", "predict/pixels/jpeg/idct.go", "const center = 1<<17 + 128<<18", "const center = 128 << 18", tags=""),
     BinarySkew("the samples behind the last vector lost", "decode", JPEG_VECTORS, "if last := n - 15; n%16 > 0 {", "if last := n - 15; n%16 > 16 {", bundle=PADDED, tags=""),

@@ -1,10 +1,10 @@
 #!/bin/sh
 # The one place that knows how forgo's Go is built. It needs no C compiler. Where there is one, and libjpeg-turbo's
-# static library, the tag turbojpeg decodes JPEG with that: the same pixels, sooner.
+# static library, the tag turbojpeg links that for processors without AVX2: the same pixels, sooner.
 #   scripts/go.sh build -o OUT ./cmd/forgo    |  scripts/go.sh test ./...  |  scripts/go.sh tags
 # What it builds is position-independent, so that the system can load it at an address of its choice, unless the tag
 # static says that it must run without a loader.
-# FORGO_GO_TAGS overrides the probe (with an empty value Go decodes JPEG itself: the same pixels, more slowly).
+# FORGO_GO_TAGS overrides the probe (with an empty value Go decodes JPEG itself, everywhere).
 set -eu
 if [ "${FORGO_GO_TAGS+set}" != set ]; then
   FORGO_GO_TAGS=

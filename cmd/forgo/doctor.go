@@ -3,10 +3,10 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -19,15 +19,15 @@ import (
 )
 
 type diagnosis struct {
-	Version     string
-	Go          string
-	Platform    string
-	Binary      string
-	Threads     int
-	JPEG        string
-	JPEGVersion string // of a C library
-	JPEGExact   bool
-	Engines     []foundEngine
+	Version   string
+	Go        string
+	Platform  string
+	Binary    string
+	Threads   int
+	JPEG      string
+	Turbo     string // the version of libjpeg-turbo in this binary, or ""
+	JPEGExact bool
+	Engines   []foundEngine
 	// Libraries are the shared libraries of this process, those of C and C++ among them.
 	Libraries []engines.Library
 }
@@ -42,8 +42,8 @@ type foundEngine struct {
 // report is the JSON object, with each engine under its name, and why it is missing under NAME_error.
 func (d diagnosis) report() openapi.Ordered[any] {
 	o := openapi.JSON("version", d.Version, "go", d.Go, "platform", d.Platform, "binary", d.Binary, "threads", d.Threads, "jpeg_decoder", d.JPEG)
-	if d.JPEGVersion != "" {
-		o = append(o, openapi.JSON("jpeg_decoder_version", d.JPEGVersion)...)
+	if d.Turbo != "" {
+		o = append(o, openapi.JSON("libjpeg_turbo", d.Turbo)...)
 	}
 	o = append(o, openapi.JSON("jpeg_exact", d.JPEGExact)...)
 	for _, e := range d.Engines {
@@ -67,7 +67,7 @@ func doctorCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := diagnosis{
 				Version: forgo.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-				Threads: runtime.GOMAXPROCS(0), JPEG: pixels.Decoder(), JPEGVersion: linkedTurbo(), JPEGExact: true,
+				Threads: runtime.GOMAXPROCS(0), JPEG: pixels.Decoder(), Turbo: linkedTurbo(), JPEGExact: true,
 			}
 			d.Binary, _ = os.Executable()
 			missing := false
@@ -114,7 +114,11 @@ func (d diagnosis) print(cmd *cobra.Command) {
 	printable.Fprintf(w, "forgo\t%s, %s, %s\n", d.Version, d.Go, d.Platform)
 	printable.Fprintf(w, "binary\t%s\n", d.Binary)
 	printable.Fprintf(w, "threads\t%d (the CPU limit of this process)\n", d.Threads)
-	printable.Fprintf(w, "JPEG\t%s: the same pixels as in training\n", strings.TrimSpace(d.JPEG+" "+d.JPEGVersion))
+	linked := ""
+	if d.Turbo != "" {
+		linked = fmt.Sprintf(" (libjpeg-turbo %s is linked, for processors without AVX2)", d.Turbo)
+	}
+	printable.Fprintf(w, "JPEG\t%s: the same pixels as in training%s\n", d.JPEG, linked)
 	for _, e := range d.Engines {
 		switch {
 		case e.err == nil:

@@ -7,8 +7,26 @@ import (
 	"github.com/forgo-ml/forgo/predict/pixels/jpeg"
 )
 
-// decodeInGo decodes a JPEG after its header. A build with libjpeg-turbo also uses it, for files that
-// libjpeg-turbo rejects.
+// decodeJPEG decodes a JPEG after its header, and is where its decoder is chosen. Both give the same
+// pixels, so the faster one decodes: the one in Go with vectors, else libjpeg-turbo, if this build has it
+// and it takes the file.
+func decodeJPEG(ctx context.Context, h header) (RGB, error) {
+	if turboFirst {
+		if img, ok := decodeInTurbo(h); ok {
+			return img, nil
+		}
+	}
+	return decodeInGo(ctx, h)
+}
+
+// jpegDecoder is the name of the first decoder that decodeJPEG tries.
+func jpegDecoder() string {
+	if turboFirst {
+		return "libjpeg-turbo"
+	}
+	return "Go"
+}
+
 func decodeInGo(ctx context.Context, h header) (RGB, error) {
 	pix := takePix(3 * h.width * h.height)
 	err := h.jpeg.DecodeTo(ctx, pix)

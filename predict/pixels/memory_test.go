@@ -66,7 +66,7 @@ func TestDecodeTakesWhatIsReserved(t *testing.T) {
 		t.Skip("under the address sanitizer Go allocates more, zones around what is asked for among it")
 	}
 	for name, data := range large(t) {
-		for decoder, decode := range map[string]func(context.Context, header) (RGB, error){Decoder(): decodeJPEG, "Go": decodeInGo} {
+		for decoder, decode := range jpegDecoders {
 			h, err := readHeader(data)
 			if err != nil {
 				t.Fatal(err)

@@ -72,23 +72,38 @@ func verdict(tb testing.TB, data []byte, decode func(context.Context, []byte) (R
 	return fmt.Sprintf("%d %d %x", img.Width, img.Height, sha256.Sum256(img.Pix))
 }
 
+// jpegDecoders are those of this build, whichever Decode chooses.
+var jpegDecoders = func() map[string]func(context.Context, header) (RGB, error) {
+	all := map[string]func(context.Context, header) (RGB, error){"Go": decodeInGo}
+	if hasTurbo {
+		all["libjpeg-turbo"] = func(ctx context.Context, h header) (RGB, error) {
+			if img, ok := decodeInTurbo(h); ok {
+				return img, nil
+			}
+			return decodeInGo(ctx, h)
+		}
+	}
+	return all
+}()
+
 // decoders are the ways in which this build decodes.
-var decoders = map[string]func(context.Context, []byte) (RGB, error){
-	Decoder(): func(ctx context.Context, data []byte) (RGB, error) {
-		return Decode(ctx, data, Options{Alpha: AlphaDropped})
-	},
-	"Go": func(ctx context.Context, data []byte) (RGB, error) {
-		h, err := readHeader(data)
-		if err != nil || h.media != JPEG {
-			return Decode(ctx, data, Options{Alpha: AlphaDropped})
+var decoders = func() map[string]func(context.Context, []byte) (RGB, error) {
+	all := map[string]func(context.Context, []byte) (RGB, error){}
+	for name, decode := range jpegDecoders {
+		all[name] = func(ctx context.Context, data []byte) (RGB, error) {
+			h, err := readHeader(data)
+			if err != nil || h.media != JPEG {
+				return Decode(ctx, data, Options{Alpha: AlphaDropped})
+			}
+			img, err := decode(ctx, h)
+			if err != nil {
+				return RGB{}, err
+			}
+			return upright(img, h.orientation), nil
 		}
-		img, err := decodeInGo(ctx, h)
-		if err != nil {
-			return RGB{}, err
-		}
-		return upright(img, h.orientation), nil
-	},
-}
+	}
+	return all
+}()
 
 // resum makes a PNG's checksums right again, so that a change reaches further than them.
 func resum(data []byte) {

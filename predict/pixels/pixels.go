@@ -1,8 +1,8 @@
 // Package pixels decodes pictures to exactly the pixels that training saw.
 //
 // [Decode] follows the rules of spec/pictures.md and refuses what they do not cover. It decodes JPEG in
-// Go. A build with the tag turbojpeg decodes sound files with libjpeg-turbo, to the same pixels, which is
-// faster for progressive files or without AVX2.
+// Go. On a processor without AVX2, a build with the tag turbojpeg decodes sound files with libjpeg-turbo, to
+// the same pixels, which is faster there.
 package pixels
 
 import (
@@ -134,7 +134,7 @@ func Decode(ctx context.Context, data []byte, o Options) (RGB, error) {
 }
 
 // Decoder returns the name of the JPEG decoder in use.
-func Decoder() string { return jpegDecoder }
+func Decoder() string { return jpegDecoder() }
 
 // Sniff returns the media type that the data's first bytes claim, or "".
 func Sniff(data []byte) string {

@@ -49,6 +49,9 @@ func TestTheMostScansDecode(t *testing.T) {
 	if n := h.jpeg.Scans(); n != 256 {
 		t.Fatalf("%d scans", n)
 	}
+	if _, ok := decodeInTurbo(h); ok {
+		t.Error("libjpeg-turbo decodes them, which cannot be stopped")
+	}
 	ctx := &counting{Context: t.Context()}
 	img, err := decodeJPEG(ctx, h)
 	if err != nil || img.Width != 500 || img.Height != 300 || !bytes.Equal(img.Pix, bytes.Repeat([]byte{128}, 3*500*300)) {

@@ -115,22 +115,7 @@ func TestFuzzedPicturesTakeBoundedMemoryAndWork(t *testing.T) {
 	begun, taken, noRoom := map[string]int{}, 0, 0
 	for try := range count {
 		data := fuzzed(random, sound[random.IntN(len(sound))], files[random.IntN(len(files))])
-		for name, decode := range map[string]func(context.Context, header, Options) (RGB, error){
-			Decoder(): func(ctx context.Context, _ header, o Options) (RGB, error) { return Decode(ctx, data, o) },
-			"Go": func(ctx context.Context, h header, o Options) (RGB, error) {
-				if h.media != JPEG {
-					return Decode(ctx, data, o)
-				}
-				if err := o.Reserve(h.memory(int64(len(data))), h.width, h.height); err != nil {
-					return RGB{}, err
-				}
-				img, err := decodeInGo(ctx, h)
-				if err != nil {
-					return RGB{}, err
-				}
-				return upright(img, h.orientation), nil
-			},
-		} {
+		for name, decode := range jpegDecoders {
 			ctx := &counting{Context: t.Context()}
 			reserved := int64(0)
 			o := Options{Alpha: AlphaWhite, Reserve: func(n int64, _, _ int) error {
@@ -145,7 +130,13 @@ func TestFuzzedPicturesTakeBoundedMemoryAndWork(t *testing.T) {
 			h, err := readHeader(data)
 			var img RGB
 			if err == nil {
-				img, err = decode(ctx, h, o)
+				if h.media != JPEG {
+					img, err = Decode(ctx, data, o)
+				} else if err = o.Reserve(h.memory(int64(len(data))), h.width, h.height); err == nil {
+					if img, err = decode(ctx, h); err == nil {
+						img = upright(img, h.orientation)
+					}
+				}
 			}
 			runtime.ReadMemStats(&after)
 			switch {
@@ -160,7 +151,7 @@ func TestFuzzedPicturesTakeBoundedMemoryAndWork(t *testing.T) {
 				t.Fatalf("try %d: %v", try, err)
 			}
 			allowed := reserved + parsing + state
-			if name != "Go" || h.media != JPEG {
+			if h.media != JPEG {
 				allowed += parsing // Decode reads the header once more
 			}
 			if took := int64(after.TotalAlloc - before.TotalAlloc); took > allowed && !underASan {
