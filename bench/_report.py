@@ -139,7 +139,7 @@ model that is swapped every second.
 
 
 def aim(rows: list[dict[str, Any]]) -> str:
-    """Whether forgo is as fast as it is to be."""
+    """Whether forgo is as fast as required."""
     ratio = next((r["of_chi"] for r in rows if r["name"] == "forgo-json"), None)
     if ratio is None:
         verdict = "Whether it was reached, this run does not say: one of the two was not measured."

@@ -177,7 +177,7 @@ def chi() -> Server:
 
 @cache
 def forgo() -> Server:
-    """``forgo serve`` with its defaults, on a port that is free; those that are not measured are off."""
+    """``forgo serve`` with its defaults, on free ports; the ports that are not measured are off."""
     command = Path(sys.executable).with_name("forgo")
     doctor = json.loads(run(command, "doctor", "--json"))
     arguments = [

@@ -110,7 +110,7 @@ BINARY_SKEWS = [
     pure("less for less or equal in four trees at once", WALK, "if x[node.feature] <= node.threshold { // no", "if x[node.feature] < node.threshold { // no"),
     pure("less or equal for less in four trees at once", WALK, "threshold = below(threshold)", "_ = below[T]"),
     pure("a row with a missing value walked as one without", WALK, "		if v != v {\n			return false\n		}\n", "_ = v"),
-    pure("a tree's base value lost", TREE, "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
+    pure("a tree's base value lost", "predict/pure/tree_regressor.go", "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
     pure("a float64 threshold cut to float32", TREE, "		return d, nil\n", "		for _, x := range d {\n			wide = append(wide, float64(float32(x)))\n		}\n		return wide, nil\n", PRECISE),
     pure("an unknown category taken for a known one", "predict/pure/encode.go", "		if known {\n", "		if known = true; known {\n", TABLE),
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),

@@ -125,7 +125,7 @@ func (c *choice) again(m *bundle.Manifest, err error) bool {
 	if _, engine := c.chosen[file]; !engine {
 		return false // as when forgo prepares pictures itself
 	}
-	// Keep those that could not open the graph or gave different answers.
+	// Keep the engines that could not open the graph or gave different answers.
 	c.passed = slices.DeleteFunc(c.passed, func(p serving.PassedOver) bool { return errors.As(p.Err, new(spare)) })
 	c.pass(format, file, c.chosen[file].Name, err)
 	return slices.ContainsFunc(c.all, func(e Engine) bool {

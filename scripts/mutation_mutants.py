@@ -1,4 +1,4 @@
-"""What scripts/mutation.py changes: the mutants of a file, those with names, those that are kept, and the tests near them."""
+"""What scripts/mutation.py changes: the mutants of a file, the named and the kept ones, and the tests near them."""
 
 from __future__ import annotations
 

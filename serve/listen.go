@@ -25,7 +25,7 @@ const (
 	maxHeaders = 64 << 10         // bytes of a request's headers
 	maxStreams = 250              // requests at once on one HTTP/2 connection
 	idle       = 2 * time.Minute  // after which a connection without requests is closed
-	pingAfter  = time.Minute      // of silence, whereupon the client must answer a ping
+	pingAfter  = time.Minute      // of silence before a ping that the client must answer
 	pingsApart = 10 * time.Second // for gRPC clients that ping more often
 	// streamWorkers is the number of goroutines that are kept for gRPC calls, with stacks that have grown.
 	// Growing a new goroutine's stack takes a sixth of a short call's time. A call that finds no free

@@ -141,7 +141,7 @@ class State:
 
     @contextmanager
     def told(self, who: str) -> Iterator[None]:
-        """Make whatever goes wrong a fault: what a thread dies of nobody hears otherwise."""
+        """Report whatever goes wrong as a fault; a thread's exception would go unseen."""
         try:
             yield
         except Exception as e:
@@ -206,7 +206,7 @@ def crowd(server: Server, over: threading.Event, cert: Path) -> _rude.Crowd:
 
 
 def settled(server: Server) -> str | None:
-    """What is still under way, once nobody asks any more and the server's patience is over."""
+    """What is still under way after all clients have stopped and the server's patience is over."""
     for _ in range(60):
         with closing(connect(server.admin)) as connection:
             connection.request("GET", "/metrics")
@@ -301,7 +301,7 @@ class Figures:
 
     @staticmethod
     def by(counts: dict[str, int]) -> str:
-        """How many of which."""
+        """How many of each."""
         return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
     def rows(self) -> dict[str, str]:

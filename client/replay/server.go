@@ -96,7 +96,7 @@ type Server struct {
 	Plain, Binary *client.Client
 	// Who is the server's own metadata, or the zero value.
 	Who client.Server
-	// Known is the server's metadata for the model; KnownErr says why there is none.
+	// Known is the server's metadata for the model; KnownErr says why it is missing.
 	Known    client.Metadata
 	KnownErr error
 	// Asked says that the user named the protocols.

@@ -32,7 +32,7 @@ type diagnosis struct {
 	Libraries []engines.Library
 }
 
-// foundEngine is an engine with its library, or why there is none.
+// foundEngine is an engine with its library, or the reason why it is missing.
 type foundEngine struct {
 	engines.Info
 	lib engines.Library

@@ -37,7 +37,7 @@ func engineOf(all []predict.Engine, format string) (first predict.Engine, err er
 	return first, nil
 }
 
-// reader is the first engine of a format that reads graphs outside of bundles; nil where there is none.
+// reader returns the first engine of a format that reads graphs outside of bundles, or nil.
 func reader(format string) engines.Inspector {
 	for _, e := range allEngines() {
 		if i, ok := e.(engines.Inspector); ok && e.Info().Format.Name == format {
@@ -75,7 +75,7 @@ func (f *engineFlag) add(flags *pflag.FlagSet) {
 	flags.Var(f, "engine", "run models with `ENGINE`: onnx (ONNX Runtime), pure (Go alone), tensorflow, or auto: the bundle's own, unless another is clearly faster")
 }
 
-// engines are those that the flags leave.
+// engines returns the engines that the flags leave.
 func (f *loadFlags) engines() []predict.Engine { return f.isolate.engines(f.among(allEngines())...) }
 
 // among are the engines of a list that --engine leaves. What prepares pictures stays where it cannot be the

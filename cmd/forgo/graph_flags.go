@@ -32,7 +32,7 @@ func named(flags *pflag.FlagSet) (names []string) {
 	return names
 }
 
-// given are those of the flags that were set.
+// given returns the flags that were set.
 func given(flags *pflag.FlagSet, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !flags.Changed(name) })
 }

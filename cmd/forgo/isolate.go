@@ -62,7 +62,7 @@ func (f *isolateFlags) check() error {
 	return nil
 }
 
-// engines are those that the binary has, apart where the flags say so.
+// engines returns the binary's engines, isolated if the flags say so.
 func (f *isolateFlags) engines(all ...predict.Engine) []predict.Engine {
 	if f.mode == together {
 		return all

@@ -28,7 +28,7 @@ var (
 // isGraph says that an engine opens it as it is.
 func (k kind) isGraph() bool { return k.format != "" }
 
-// formats are those of the engines, each once, whose graphs are folders or are files.
+// formats returns the engines' formats, each once, whose graphs are folders, or files.
 func formats(folders bool) (list []engines.Format) {
 	for _, e := range allEngines() {
 		f := e.Info().Format
@@ -41,7 +41,7 @@ func formats(folders bool) (list []engines.Format) {
 
 func graphKind(f engines.Format) kind { return kind{name: f.Kind, noun: f.Noun, format: f.Name} }
 
-// kindOf looks at what is there; at names where that is nothing it knows, to say what it is not.
+// kindOf recognizes what is at a path. If it knows nothing like it, the error goes by the path's name.
 // All other files are of the first format, for its reader to refuse.
 func kindOf(path string) (kind, error) {
 	if path == own.name() {

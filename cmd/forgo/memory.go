@@ -1,6 +1,6 @@
 package main
 
-// What a server's requests may take of the memory that there is.
+// How much of the machine's memory a server's requests may take.
 
 import (
 	"bytes"

@@ -315,7 +315,7 @@ func executable() (string, error) {
 // packedName is the file that says which bundle is packed: the name of its folder.
 const packedName = "forgo-pack"
 
-// own is the bundle that is packed in this program; nil where there is none.
+// own returns the bundle that is packed in this program, or nil.
 var own *ownBundle
 
 type ownBundle struct {
@@ -353,7 +353,7 @@ func unpack() (*ownBundle, error) {
 	return &ownBundle{a, name.String()}, nil
 }
 
-// arguments are what the program was called with as those of forgo: the bundle is its own.
+// arguments turns the program's arguments into forgo's, with the packed bundle.
 func (o *ownBundle) arguments(args []string) []string {
 	if o == nil {
 		return args

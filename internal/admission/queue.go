@@ -24,7 +24,7 @@ type Queue struct {
 	Budget *Budget
 	// PaceRows is the number of recent rows that determine the pace. Set it before use.
 	PaceRows int
-	// Idle returns how many more runs may start, each of which takes a row that does not wait. The queue
+	// Idle returns how many more runs may start. Each takes a row that does not wait. The queue
 	// calls it with the lock held. Set it before use.
 	Idle func() int
 

@@ -51,7 +51,7 @@ func datatypes(name []byte) string {
 	return ""
 }
 
-// ReadWire reads an empty message. Where it returns false the message is to be read by proto.Unmarshal.
+// ReadWire reads an empty message. If it returns false, read the message with proto.Unmarshal.
 //
 //forgo:reader OIP gRPC message
 func (x *ModelInferRequest) ReadWire(message []byte) bool {

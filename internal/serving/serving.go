@@ -116,5 +116,5 @@ type Timing struct {
 	Preprocess time.Duration // pixels to the model's input
 	Queue      time.Duration // waiting for the engine
 	Infer      time.Duration // the engine's run
-	BatchRows  int           // of that run: the call's own and those that ran with them; 0 where there was none
+	BatchRows  int           // of that run: the call's own and others'; 0 if there was no run
 }

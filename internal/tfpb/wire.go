@@ -19,7 +19,7 @@ const (
 	bytes   = protofields.Bytes
 )
 
-// ReadWire reads an empty message. Where it returns false the message is to be read by proto.Unmarshal.
+// ReadWire reads an empty message. If it returns false, read the message with proto.Unmarshal.
 //
 //forgo:reader TensorFlow gRPC message
 func (x *PredictRequest) ReadWire(message []byte) bool {

@@ -20,7 +20,7 @@ type kind uint8
 const (
 	kindOpen   kind = 1 + iota // parent: JSON of opening, then the graph's file
 	kindRun                    // parent: what to run
-	kindCancel                 // parent: nobody waits for a run any more
+	kindCancel                 // parent: the run's caller has gone
 	kindOpened                 // child: JSON of opened
 	kindResult                 // child: the outputs of a run
 	kindFailed                 // child: the error of opening or of a run

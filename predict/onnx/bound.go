@@ -24,7 +24,7 @@ type binding struct {
 	inputs, outputs [][]int64
 }
 
-// bindings holds those that no run uses, the most recent last.
+// bindings holds the bindings that no run uses, the most recent last.
 type bindings struct {
 	mu   sync.Mutex
 	list []*binding

@@ -27,7 +27,7 @@ type Info struct {
 	used         map[operation]bool
 	functions    map[operation]bool // that the file itself defines
 	long         bool               // whether an operation may take long, whatever its weights
-	weights      [][2]string        // pairs of operands of which one must be an initializer, or the graph is long too
+	weights      [][2]string        // pairs of operands: one must be an initializer, or the graph counts as long
 	outside      bool               // whether any data lies outside the file
 	unknown      string             // a field that onnx.proto does not have
 	nesting      int                // of graphs, while they are read

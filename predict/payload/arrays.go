@@ -126,7 +126,7 @@ func (r *Rows) RowBytes() (most int64) {
 	return most
 }
 
-// Next returns the next n rows, or those that are left. It returns io.EOF if none are.
+// Next returns the next n rows, or fewer at the end. It returns io.EOF after the last.
 //
 //forgo:reader arrays
 func (r *Rows) Next(n int64) (tensor.Map, error) {

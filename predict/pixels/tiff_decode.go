@@ -166,7 +166,7 @@ func (f *tiffFile) convert(row, out []byte, alpha Alpha) bool {
 
 var errTIFF = errors.New("damaged")
 
-// packBits unpacks runs. A run may extend beyond what is asked for.
+// packBits unpacks runs. A run may extend beyond the end.
 type packBits struct {
 	data  []byte
 	left  int // of the run

@@ -1,7 +1,7 @@
 package pure
 
-// TreeEnsembleClassifier and TreeEnsembleRegressor, in their forms up to version 5 of ai.onnx.ml. Where
-// the specification does not say how two classes share one score, they follow ONNX Runtime.
+// Ensembles of trees, as the attributes of TreeEnsembleClassifier and TreeEnsembleRegressor describe them, up to
+// version 5 of ai.onnx.ml.
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"math"
 )
 
-// treeNode is an inner node, or a leaf where feature is negative: then yes and no say which of
-// the ensemble's weights are its own.
+// treeNode is an inner node, or a leaf if feature is negative: then yes and no are the range of its weights in the
+// ensemble.
 type treeNode[T float] struct {
 	threshold T
 	feature   int32
@@ -39,16 +39,16 @@ type leafWeight[T float] struct {
 	weight T
 }
 
-// ensemble is trees for rows of one type.
+// ensemble holds trees for rows of one type.
 type ensemble[T float] struct {
 	nodes   []treeNode[T]
 	roots   []int32
 	weights []leafWeight[T]
-	modes   []comparisonMode // nil where all are modeLEQ
-	missing []bool           // whether a missing value takes the yes branch; nil where none does
+	modes   []comparisonMode // of each node; nil if all are modeLEQ
+	missing []bool           // whether a missing value takes a node's yes branch; nil if none does
 	base    []T
 	targets int
-	columns int // that the trees look at, at least
+	columns int // that a row must have
 
 	fast flat[T] // the nodes again, for rows without missing values
 }
@@ -251,292 +251,4 @@ func (e *ensemble[T]) leafOf(root int32, x []T) int32 {
 		node = &e.nodes[i]
 	}
 	return i
-}
-
-func checkColumns(need, have int) error {
-	if have < need {
-		return fmt.Errorf("its trees use column %d, the input has %d columns", need-1, have)
-	}
-	return nil
-}
-
-var treeRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scratch: 3, prepare: func(n *node) (kernel, error) {
-	s := n.settings()
-	targets := s.integer("n_targets", 1)
-	if targets < 1 || targets > 1<<20 {
-		return nil, fmt.Errorf("%d targets are not supported", targets)
-	}
-	t, err := readTrees(s, "target", int(targets))
-	if err != nil {
-		return nil, err
-	}
-	how := s.text("aggregate_function", "SUM")
-	switch how {
-	case "SUM", "AVERAGE", "MIN", "MAX":
-	default:
-		return nil, fmt.Errorf("its aggregate_function %q is not supported", how)
-	}
-	post, err := readTransform(s)
-	if err != nil {
-		return nil, err
-	}
-	narrow, err := build[float32](t)
-	if err != nil {
-		return nil, err
-	}
-	wide, err := build[float64](t)
-	if err != nil {
-		return nil, err
-	}
-	return func(in, out []*value) error {
-		if in[0].dtype() == "float64" {
-			return regress(wide, how, post, in, out)
-		}
-		return regress(narrow, how, post, in, out)
-	}, s.end()
-}}
-
-// sums are the rows that an ensemble is asked for, and room for the scores of one.
-type sums[T float] struct {
-	x          []T
-	n, columns int
-	scores     []T
-	scored     []bool
-}
-
-func (e *ensemble[T]) sums(in *value, scratch []*value) (s sums[T], err error) {
-	if s.x, s.n, s.columns, err = rows[T](in, scratch[0]); err != nil {
-		return s, err
-	}
-	if err = checkColumns(e.columns, s.columns); err != nil {
-		return s, err
-	}
-	if s.scores, err = place[T](scratch[1], int64(e.targets)); err != nil {
-		return s, err
-	}
-	s.scored, err = place[bool](scratch[2], int64(e.targets))
-	return s, err
-}
-
-func regress[T float](e *ensemble[T], how string, post transform, in, out []*value) error {
-	s, err := e.sums(in[0], out[1:])
-	if err != nil {
-		return err
-	}
-	x, columns, scores, scored := s.x, s.columns, s.scores, s.scored
-	y, err := place[float32](out[0], int64(s.n), int64(e.targets))
-	if err != nil {
-		return err
-	}
-	for i := range s.n {
-		if err := out[0].memory.ended(); err != nil {
-			return err
-		}
-		e.aggregate(scores, scored, x[i*columns:][:columns], how)
-		row := y[i*e.targets:][:e.targets]
-		for j, v := range scores {
-			row[j] = float32(v)
-		}
-		if e.targets > 1 {
-			post.all(row)
-		}
-	}
-	return nil
-}
-
-// aggregate computes the scores of one row, base values included. Of several targets, one that no
-// leaf has a weight of stays 0.
-func (e *ensemble[T]) aggregate(scores []T, scored []bool, x []T, how string) {
-	clear(scores)
-	clear(scored)
-	fast := e.walksFast(x)
-	for first := 0; first < len(e.roots); first += 4 {
-		leaves, n := e.four(first, x, fast)
-		for _, at := range leaves[:n] {
-			leaf := &e.nodes[at]
-			for _, w := range e.weights[leaf.yes:leaf.no] {
-				s := &scores[w.target]
-				switch {
-				case how == "SUM" || how == "AVERAGE":
-					*s += w.weight
-				case !scored[w.target] || how == "MIN" && w.weight < *s || how == "MAX" && w.weight > *s:
-					*s = w.weight
-				}
-				scored[w.target] = true
-			}
-		}
-	}
-	for i := range scores {
-		if how == "AVERAGE" {
-			scores[i] /= T(len(e.roots))
-		}
-		if scored[i] || e.targets == 1 {
-			scores[i] += e.baseOf(i)
-		}
-	}
-}
-
-func (e *ensemble[T]) baseOf(i int) T {
-	if len(e.base) == e.targets {
-		return e.base[i]
-	}
-	return 0
-}
-
-var treeClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scratch: 3, prepare: func(n *node) (kernel, error) {
-	s := n.settings()
-	labels, err := readClasses(s, "classlabels_strings", "classlabels_int64s")
-	if err != nil {
-		return nil, err
-	}
-	t, err := readTrees(s, "class", labels.len())
-	if err != nil {
-		return nil, err
-	}
-	post, err := readTransform(s)
-	if err != nil {
-		return nil, err
-	}
-	c := &treeClasses{labels: labels, post: post, positive: true}
-	ids := map[int64]bool{}
-	for i, w := range t.weights {
-		c.positive = c.positive && w >= 0
-		ids[t.wTargets[i]] = true
-	}
-	c.oneScore = labels.len() == 2 && len(ids) == 1
-	if labels.len() == 2 && !c.oneScore && len(t.base) == 1 {
-		return nil, errors.New("one base value is ambiguous for two classes that both have weights")
-	}
-	narrow, err := build[float32](t)
-	if err != nil {
-		return nil, err
-	}
-	wide, err := build[float64](t)
-	if err != nil {
-		return nil, err
-	}
-	return func(in, out []*value) error {
-		if in[0].dtype() == "float64" {
-			return classify(wide, c, in, out)
-		}
-		return classify(narrow, c, in, out)
-	}, s.end()
-}}
-
-// treeClasses is how scores become labels.
-type treeClasses struct {
-	labels   classes
-	post     transform
-	positive bool // no weight is negative
-	oneScore bool // of two classes, weights are of one
-}
-
-func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
-	s, err := e.sums(in[0], out[2:])
-	if err != nil {
-		return err
-	}
-	x, columns, scores, scored := s.x, s.columns, s.scores, s.scored
-	texts, integers, err := c.labels.place(out[0], s.n)
-	if err != nil {
-		return err
-	}
-	var y []float32
-	if out[1] != nil {
-		if y, err = place[float32](out[1], int64(s.n), int64(e.targets)); err != nil {
-			return err
-		}
-	}
-	spare := make([]float32, 0)
-	for i := range s.n {
-		if err := out[0].memory.ended(); err != nil {
-			return err
-		}
-		clear(scores)
-		clear(scored)
-		row := x[i*columns:][:columns]
-		fast := e.walksFast(row)
-		for first := 0; first < len(e.roots); first += 4 {
-			leaves, n := e.four(first, row, fast)
-			for _, at := range leaves[:n] {
-				leaf := &e.nodes[at]
-				for _, w := range e.weights[leaf.yes:leaf.no] {
-					scores[w.target] += w.weight
-					scored[w.target] = true
-				}
-			}
-		}
-		answer := spare
-		if y != nil {
-			answer = y[i*e.targets:][:e.targets]
-		}
-		best := finish(e, c, answer, scores, scored)
-		if texts != nil {
-			texts[i] = c.labels.texts[best]
-		} else {
-			integers[i] = c.labels.integers[best]
-		}
-	}
-	return nil
-}
-
-// finish writes the scores of a row, where row has room for them, and returns the best class.
-func finish[T float](e *ensemble[T], c *treeClasses, row []float32, scores []T, scored []bool) int {
-	if e.targets != 2 {
-		for i, b := range e.base {
-			scores[i] += b
-			scored[i] = true
-		}
-		best := -1
-		for i, s := range scores {
-			if scored[i] && (best < 0 || s > scores[best]) {
-				best = i
-			}
-		}
-		for i := range row {
-			row[i] = float32(scores[i])
-		}
-		c.post.all(row)
-		return max(best, 0)
-	}
-	both := scored[1]
-	switch len(e.base) {
-	case 1:
-		scores[0] += e.base[0]
-	case 2:
-		both = true
-		if scored[1] { // then base[0] counts for nothing, and class 0 is the opposite
-			scores[1] = e.base[1] + scores[0]
-			scores[0] = -scores[1]
-		} else {
-			scores[0] += e.base[0]
-		}
-	}
-	for i, known := range scored {
-		if !known {
-			scores[i] = 0
-		}
-	}
-	decisive := scores[0]
-	if scored[1] {
-		decisive = scores[1]
-	}
-	limit, by := T(0), opposite
-	if c.oneScore && c.positive {
-		limit, by = 0.5, complement
-	}
-	best := 0
-	if decisive > limit {
-		best = 1
-	}
-	if len(row) == 0 {
-		return best
-	}
-	if both {
-		row[0], row[1] = float32(scores[0]), float32(scores[1])
-		c.post.all(row)
-	} else {
-		c.post.pair(row, float32(scores[0]), by)
-	}
-	return best
 }

@@ -4,13 +4,13 @@ package pure
 
 import "math"
 
-// flat is an ensemble's nodes, laid out so that a row goes on to the first child or the one behind it.
+// flat holds an ensemble's nodes, laid out so that the two children of a node are adjacent.
 type flat[T float] struct {
-	nodes []flatNode[T] // nil where a node compares in another way than by order
-	from  []int32       // of each of these, the ensemble's node that it is
+	nodes []flatNode[T] // nil if a node compares otherwise than by order
+	from  []int32       // each one's index in the ensemble's nodes
 	roots []int32
-	steps []int32 // of four trees, how many steps the longest way has; 0 where they are too deep
-	whole bool    // whether only rows without missing values end at the right leaves
+	steps []int32 // steps of the longest path in each four trees; 0 if they are too deep
+	whole bool    // whether rows must have no missing values
 }
 
 // flatNode sends a row to its first child if the value is at most the threshold.
@@ -18,13 +18,13 @@ type flatNode[T float] struct {
 	threshold T
 	feature   int32
 	first     int32
-	inner     int32 // 1, or 0 of a leaf, which is followed by itself
+	inner     int32 // 1, or 0 for a leaf, whose child is itself
 }
 
-// maxDeep is how deep trees may be that are walked together, each as many steps as the deepest.
+// maxDeep is the depth up to which four trees are walked together, each as many steps as the deepest.
 const maxDeep = 64
 
-// atMost returns the threshold of a comparison as that of "at most", and whether the children change places.
+// atMost returns the threshold of a comparison as that of "at most", and whether the children swap.
 func atMost[T float](mode comparisonMode, threshold T) (_ T, swapped, ok bool) {
 	if mode == modeLT || mode == modeGTE {
 		threshold = below(threshold)
@@ -32,7 +32,7 @@ func atMost[T float](mode comparisonMode, threshold T) (_ T, swapped, ok bool) {
 	return threshold, mode == modeGT || mode == modeGTE, mode != modeEQ && mode != modeNEQ
 }
 
-// below returns the largest number that is less than x, and NaN where there is none.
+// below returns the largest number that is less than x, or NaN if there is none.
 func below[T float](x T) T {
 	switch x := any(x).(type) {
 	case float32:

@@ -2,7 +2,7 @@ package tensorflow
 
 import "strings"
 
-// listed are the operations that a graph may hold: those of Keras's layers and applications, of text
+// listed has the operations that a graph may hold: those of Keras's layers and applications, of text
 // vectorization and lookups, of decoding and resizing pictures, of parsing examples, of the loops,
 // lists and variables of TensorFlow 1 and 2, of the estimators' trees, and what training leaves
 // behind in a graph. None of them names a file, a connection, a device, code or memory of another;

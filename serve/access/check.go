@@ -25,7 +25,7 @@ func (e *RightError) Error() string {
 }
 
 // Check returns the name of the request's key, even if the key lacks the right. authorization and apiKey
-// are the headers Authorization, of which Check reads "Bearer KEY", and X-API-Key. If both are set,
+// are the headers Authorization, as "Bearer KEY", and X-API-Key. If both are set,
 // X-API-Key counts, since a gateway may use the other for itself.
 func (k *Keys) Check(authorization, apiKey string, need Right) (name string, err error) {
 	presented := apiKey

@@ -115,7 +115,7 @@ func (in *input) decode(contentType string, picture bool) error {
 type output struct {
 	name    string
 	binary  bool
-	classes int // how many of the best are asked for in place of the values; 0: the values
+	classes int // how many best classes to send instead of the values; 0: the values
 }
 
 // wanted returns the outputs to answer with.

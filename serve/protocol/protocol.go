@@ -32,7 +32,7 @@ type Protocol struct {
 	Replays []replay.Protocol
 }
 
-// HTTP is the HTTP part of a protocol. The zero value is none.
+// HTTP is the HTTP part of a protocol. The zero value means that it has none.
 type HTTP struct {
 	// Name is the protocol's name in metrics, logs and traces.
 	Name string
@@ -51,7 +51,7 @@ type HTTP struct {
 	OpenAPI openapi.Protocol
 }
 
-// GRPC is the gRPC part of a protocol. The zero value is none.
+// GRPC is the gRPC part of a protocol. The zero value means that it has none.
 type GRPC struct {
 	// Name is the protocol's name in metrics, logs and traces.
 	Name     string

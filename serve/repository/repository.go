@@ -70,7 +70,7 @@ type Repository struct {
 	unloaded map[string]bool
 	closed   bool
 	told     notes
-	// alone says that there is one model, whose refusal Start returns, so that it is not logged as well.
+	// alone says that there is one model. Start returns its refusal, so the log need not have it.
 	alone bool
 }
 

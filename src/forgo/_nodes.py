@@ -96,7 +96,7 @@ class Nodes:
         return outputs
 
     def choose(self, condition: str, then: Callable[[Nodes], str], other: Callable[[Nodes], str]) -> str:
-        """Add two branches with one output each, of which one runs."""
+        """Add two branches with one output each. One of them runs."""
         branches = {}
         for name, build in (("then_branch", then), ("else_branch", other)):
             inner = Nodes(self)

@@ -40,7 +40,7 @@ func float(x float32) []byte { return binary.LittleEndian.AppendUint32(nil, math
 // answer is what content k answers to x, exact for every number used here.
 func answer(k int, x float32) float32 { return 2*x + float32(k) }
 
-// files are those of a bundle that answers 2x+k. One that is skewed was recorded as answering
+// files returns the files of a bundle that answers 2x+k. One that is skewed was recorded as answering
 // otherwise: its digests are right and its golden case is not.
 func (g graph) files(model string, k int, skewed bool) map[string][]byte {
 	network := map[string][]byte{"model.onnx": bytes.Replace(g, float(1), float(float32(k)), 1)}
@@ -50,7 +50,7 @@ func (g graph) files(model string, k int, skewed bool) map[string][]byte {
 // savedModel is the content of TensorFlow's model, which never changes: it answers 2x+1.
 const savedModel = 1
 
-// savedModelFiles are those of its bundle. TensorFlow opens a copy, so that each load of it writes in TMPDIR.
+// savedModelFiles returns the files of its bundle. TensorFlow opens a copy, so that each load of it writes in TMPDIR.
 func savedModelFiles(root string) (map[string][]byte, error) {
 	network := map[string][]byte{}
 	folder := filepath.Join(root, "conformance", "savedmodels", "affine")

@@ -40,7 +40,7 @@ type Event struct {
 	Label   string `json:"label,omitempty"`
 	// Said is the version that an answer names, where its protocol does.
 	Said string `json:"said,omitempty"`
-	// Content is the number that was written, or that an answer tells; 0 is none.
+	// Content is the number that was written, or that an answer shows; 0 for none.
 	Content int `json:"content,omitempty"`
 	// Proven says of a content that was written that its golden case holds.
 	Proven bool `json:"proven,omitempty"`

@@ -45,7 +45,7 @@ type process struct {
 	err  error // after done
 }
 
-// freeAddress is one that nobody listens on now.
+// freeAddress returns an address that nobody listens on now.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// decoder is the memory of one decoding apart from the pixels. It is reused, since a server would
+// decoder is the memory of one decoding, without the pixels. It is reused, since a server would
 // otherwise leave megabytes to the collector with each picture.
 type decoder struct {
 	*File

@@ -19,7 +19,7 @@ func newUpsampling(x, y, width int) upsampling {
 	return u
 }
 
-// row gives one row of the plane's samples, the nearest that there is.
+// row returns one row of the plane's samples, or the nearest.
 func (p *plane) row(y int) []byte {
 	y = max(0, min(p.height-1, y))
 	return p.samples[y%p.rowsOfRing*p.stride:][:p.width]

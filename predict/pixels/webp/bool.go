@@ -8,7 +8,7 @@ import (
 // boolReader is the boolean entropy decoder of RFC 6386, section 7.
 type boolReader struct {
 	data  []byte
-	value uint64 // what was read, of which bits+8 count
+	value uint64 // bits that were read; the last bits+8 count
 	span  uint32 // the range, less one
 	bits  int    // read beyond the eight that the next decision needs
 	ended bool   // more was asked for than there is; what is missing is zeros

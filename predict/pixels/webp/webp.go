@@ -35,7 +35,7 @@ type File struct {
 	X, Y                    int
 	FrameWidth, FrameHeight int
 	Lossless                bool
-	EXIF                    []byte // nil where there is none
+	EXIF                    []byte // nil if there is none
 
 	alpha []byte // an ALPH chunk's body
 	data  []byte // a VP8 or VP8L chunk's body, with its padding

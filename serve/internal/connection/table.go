@@ -31,7 +31,7 @@ type Table struct {
 	share  int64 // bytes that connections may take together
 	log    *slog.Logger
 	gone   atomic.Uint64 // connections that were closed for others
-	told   atomic.Int64  // when the log last heard that there is no room, in Unix seconds
+	told   atomic.Int64  // when the log last said that connections are at their limit, in Unix seconds
 
 	mu      sync.Mutex
 	all     map[*Conn]struct{}

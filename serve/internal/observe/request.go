@@ -107,7 +107,7 @@ type Request struct {
 	decode, preprocess atomic.Int64  // nanoseconds, added up over pictures
 	pictures           time.Duration // time spent preparing them
 
-	err    error  // what it is answered with
+	err    error  // the error that answers it
 	status string // the HTTP status or gRPC code of that
 	reason Reason
 }

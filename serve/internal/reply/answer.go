@@ -68,7 +68,7 @@ func (a *Answer) write(dst []byte) {
 	}
 }
 
-// Free ends an answer of which nothing was sent.
+// Free ends an answer before anything was sent.
 func (a *Answer) Free() { bodies.Free(a.b) }
 
 // Fail ends an answer that cannot be written. If a part of it was sent, Fail closes the connection, so

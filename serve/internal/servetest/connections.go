@@ -1,6 +1,6 @@
 package servetest
 
-// Connections that do only as they are told, and the memory that they take.
+// Connections that a test controls byte by byte, and their memory.
 
 import (
 	"bytes"
@@ -70,7 +70,7 @@ func Dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// Frames is a client of HTTP/2 that does only as it is told.
+// Frames is an HTTP/2 client that a test controls frame by frame.
 type Frames struct {
 	*http2.Framer
 	t *testing.T

@@ -249,7 +249,7 @@ func Policy(t *testing.T, text string) (p repository.Policy) {
 	return p
 }
 
-// protocols are those of the admin port: HTTP/2 without TLS too, for gRPC.
+// protocols returns the admin port's protocols: HTTP/2 without TLS too, for gRPC.
 func Unencrypted() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
@@ -257,7 +257,7 @@ func Unencrypted() *http.Protocols {
 	return p
 }
 
-// Keyring is a file of one key for each right, and the keys by that; "wrong" is none of it.
+// Keyring is a file with a key for each right, and the keys by right. "wrong" is not in the file.
 func Keyring(t *testing.T) (*access.Keys, map[string]string) {
 	t.Helper()
 	keys := map[string]string{"no": "", "wrong": "forgo_" + strings.Repeat("A", 26)}

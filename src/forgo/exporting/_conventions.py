@@ -97,7 +97,7 @@ def recognize(names: list[str]) -> Known | None:
 
 
 def normalizes_itself(layers: list[Layer]) -> str:
-    """The first layer that normalizes pixels, before any convolution; "" if there is none."""
+    """The first layer that normalizes pixels, before any convolution, or ""."""
     for layer in layers:
         if layer.kind in _NORMALIZING or layer.kind in _ARITHMETIC or layer.name == "normalization":
             return f"{layer.kind} {layer.name!r}"

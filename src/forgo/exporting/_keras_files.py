@@ -74,7 +74,7 @@ def configuration(file: Path) -> Any:
 
 
 def foreign(of: Any) -> str:
-    """The first class or function in a model's configuration that is not Keras's own; "" if there is none."""
+    """The first class or function in a model's configuration that is not Keras's own, or ""."""
     for part in _layers(of):
         name, module = part["class_name"], part.get("module")
         if name == "__lambda__" or (module == "builtins" and name == "function"):

@@ -311,7 +311,7 @@ def _bytes(file: Path, most: int, what: str) -> bytes:
 
 
 def check(file: Path, trust: bool) -> None:
-    """Ask the Go half whether it would open the file. Trust makes no difference.
+    """Ask the Go half whether it would open the file, whether or not its author is trusted.
 
     Raises:
         ExportError: it would not.

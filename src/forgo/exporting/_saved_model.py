@@ -66,7 +66,7 @@ class SavedModel(Traceable):
         self._nodes = {n.name: n for n in meta.graph_def.node}
         inside = [n.name for f in meta.graph_def.library.function for n in f.node_def]
         self.scopes = {scope for name in [*self._nodes, *inside] for scope in name.split("/")}
-        """The names of all scopes and operations, which include those of layers."""
+        """The names of all scopes and operations, layers included."""
         self._retag = retag
         self.tags = list(meta.meta_info_def.tags)
         self.framework = f"tensorflow {tf.__version__}"
@@ -195,7 +195,7 @@ class SavedModel(Traceable):
         try:
             first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
         except (TypeError, ValueError):
-            return  # of which the check of the examples says more
+            return  # the check of the examples says more
         answers = self.predict(first)
         for i, end in enumerate(self.outputs):
             if end.shape == _UNKNOWN:

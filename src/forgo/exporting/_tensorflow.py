@@ -24,7 +24,7 @@ class Traceable:
     inputs: list[End]
     outputs: list[End]
     operations: dict[str, str]
-    """The names of operations in a SavedModel, by logical name; those that are missing are called the same."""
+    """The names of operations in a SavedModel, by logical name; a missing one has the logical name."""
     batch: int | None = None
     """How many rows the graph takes at once: see forgo.exporting._batches."""
     provenance: Mapping[str, Any] = MappingProxyType({})

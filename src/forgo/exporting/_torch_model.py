@@ -1,4 +1,4 @@
-"""A PyTorch module or program as the export sees it: what it is asked with, what it answers, its graph."""
+"""A PyTorch module or program as the export sees it: its inputs, its answers, its graph."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Samples = Mapping[str, tuple[npt.NDArray[Any], bool]]
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a module: what forward calls it, and what it is for clients."""
+    """One input of a module: its name in forward, and its name for clients."""
 
     parameter: str
     end: End

@@ -76,7 +76,7 @@ def to_onnx(
             )  # fmt: skip
             assert made is not None
             graph: onnx.ModelProto = made.model_proto
-    except Exception as e:  # of many classes, of which few are public
+    except Exception as e:  # of many classes, few of them public
         raise ExportError(_refused(e)) from None
     return _plain(graph)
 
