@@ -86,10 +86,12 @@ func TestHostsThatAreNotTheServersAreRefused(t *testing.T) {
 }
 
 func TestHostsOverASocket(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "s")
-	servetest.Run(t, servetest.Committed(t), serve.Addresses{HTTP: "127.0.0.1:0", Socket: socket})
-	if code, body := asked(t, servetest.OverSocket(socket), "http://x/v2", "anything.example"); code != 200 {
-		t.Errorf("over a Unix socket, which pages cannot reach: %d %s", code, body)
+	for _, allowed := range [][]string{nil, {"forgo.example"}} {
+		socket := filepath.Join(t.TempDir(), "s")
+		servetest.RunWith(t, servetest.Committed(t), serve.Options{Hosts: allowed}, serve.Addresses{HTTP: "127.0.0.1:0", Socket: socket})
+		if code, body := asked(t, servetest.OverSocket(socket), "http://x/v2", "anything.example"); code != 200 {
+			t.Errorf("over a Unix socket, which pages cannot reach, with %q allowed: %d %s", allowed, code, body)
+		}
 	}
 }
 
