@@ -40,8 +40,8 @@ FRAMEWORKS = {
     [
         ([], set()),
         (["sklearn"], {"scikit-learn"}),
-        (["xgboost"], {"xgboost", "scikit-learn"}),  # onnxmltools needs scikit-learn
-        (["lightgbm"], {"lightgbm", "scikit-learn"}),
+        (["xgboost"], {"xgboost"}),
+        (["lightgbm"], {"lightgbm", "scikit-learn"}),  # onnxmltools needs scikit-learn
         (["catboost"], {"catboost"}),
         (["keras"], {"keras", "tensorflow"}),
     ],

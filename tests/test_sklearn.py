@@ -90,6 +90,17 @@ def test_a_float64_threshold_is_refused_with_its_rows_and_passes_by_the_way_that
     assert manifest["inputs"][0]["dtype"] == "float64"
 
 
+def test_thresholds_between_neighbours_of_float32_decide_as_fitted(tmp_path: Path) -> None:
+    """A threshold rounded to the nearest float32 may be a value of the rows, which then goes the other way."""
+    steps = np.float32(1) + np.arange(400, dtype=np.float32) * np.finfo(np.float32).eps
+    rows = np.stack([np.repeat(steps, 5), np.tile(steps[:20], 100)], axis=1)
+    target = np.random.default_rng(0).integers(0, 2, 400).repeat(5)
+    model = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(rows.astype(np.float64), target)
+    forgo.export(model, tmp_path / "m.forgo", examples=rows.astype(np.float64))
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert manifest["inputs"][0]["dtype"] == "float32"
+
+
 def mixed() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -195,7 +206,7 @@ OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
     ("model", "options", "says"),
     [
         (LogisticRegression(), {"examples": IRIS.data}, "is not fitted: call fit before"),
-        (FITTED, {}, "cannot be proven without examples"),
+        (FITTED, {}, "cannot be proven without examples, whose columns become the inputs: give examples$"),
         (FITTED, {"examples": IRIS.data[:0]}, "examples: there are no rows"),
         (FITTED, {"examples": pd.DataFrame(IRIS.data[:0])}, "examples: there are no rows"),
         (FITTED, {"no_goldens": True}, "needs examples, whose columns become its inputs"),

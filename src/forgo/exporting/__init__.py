@@ -249,7 +249,9 @@ def export(
         raise ExportError(f"{argument('alpha')} must be one of {', '.join(ALPHAS)}, not {alpha!r}")
     if examples is None and not no_goldens:
         raise ExportError(
-            f"parity cannot be proven without examples: give {argument('examples')}, "
+            f"parity cannot be proven without examples, whose columns become the inputs: give {argument('examples')}"
+            if adapter is not None and adapter.tables
+            else f"parity cannot be proven without examples: give {argument('examples')}, "
             f"or {argument('no_goldens', True)} for a bundle that is marked as not proven"
         )
     if examples is not None and no_goldens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -113,6 +114,8 @@ def _convert(model: Any, booster: Any) -> onnx.ModelProto:
         raise ExportError(
             "its leaves are linear models, which ONNX's trees do not support: train it with linear_tree=False"
         )
+    if "\naverage_output\n" in booster.model_to_string():
+        model = _summed(booster)
     made: onnx.ModelProto = onnxmltools.convert_lightgbm(
         model if _objective(booster) else _with_objective(booster),
         initial_types=[("input", floats([None, booster.num_feature()]))],
@@ -120,6 +123,20 @@ def _convert(model: Any, booster: Any) -> onnx.ModelProto:
         zipmap=False,
     )
     return made
+
+
+def _summed(booster: Any) -> Any:
+    """A random forest, whose answer is the mean of its trees, as trees that add up to it: onnxmltools takes it for those."""
+    import lightgbm
+
+    rounds = booster.num_trees() // booster.num_model_per_iteration()
+
+    def leaves(line: re.Match[str]) -> str:
+        return f"leaf_value={' '.join(repr(float(v) / rounds) for v in line[1].split())}"
+
+    text = booster.model_to_string().replace("\naverage_output\n", "\n")
+    text = re.sub(r"(?<=\n)tree_sizes=.*\n", "", text)  # the trees' lengths, which change
+    return lightgbm.Booster(model_str=re.sub(r"(?<=\n)leaf_value=(.*)", leaves, text))
 
 
 def _with_objective(booster: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import sys
 from collections.abc import Iterator
@@ -278,6 +279,9 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
         if scores:
             wanted = [{"zipmap": False, "raw_scores": True}, {"raw_scores": True}, *wanted]
     _register_boosters()
+    if getattr(model, "flatten_transform", False):  # which has no say in what a VotingClassifier predicts
+        model = copy.copy(model)
+        model.flatten_transform = False
     with _plain_attributes():
         try:
             made = _first(skl2onnx.convert_sklearn, model, types, wanted)
@@ -287,7 +291,21 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
                 f"sklearn-onnx has no converter for {found[1] if found else type(model).__name__}: register one with "
                 "skl2onnx.update_registered_converter, or do its work before the model"
             ) from None
-    return _trees.exact(made, model) if precision == "float64" else made
+        except NameError:  # an option of the model's, given on to one inside that lacks it
+            if not _calibrates_pipeline(model):
+                raise
+            raise ExportError(
+                "sklearn-onnx cannot convert a CalibratedClassifierCV over a Pipeline: calibrate the last step alone, as in "
+                "make_pipeline(StandardScaler(), CalibratedClassifierCV(LinearSVC()))"
+            ) from None
+    return _trees.exact(made, model, precision)
+
+
+def _calibrates_pipeline(model: Any) -> bool:
+    while hasattr(model, "steps"):
+        model = model.steps[-1][1]
+    inner = getattr(model, "calibrated_classifiers_", None) or [None]
+    return hasattr(getattr(inner[0], "estimator", None), "steps")
 
 
 def _register_boosters() -> None:
@@ -297,13 +315,13 @@ def _register_boosters() -> None:
     from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
 
     zipmap = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    if (xgboost := sys.modules.get("xgboost")) and find_spec("onnxmltools"):
-        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-
-        for name, shapes, options in (("XGBClassifier", classes, zipmap), ("XGBRegressor", values, None)):
+    if xgboost := sys.modules.get("xgboost"):
+        for name in ("XGBClassifier", "XGBRegressor", "XGBRFClassifier", "XGBRFRegressor"):
+            classifies = name.endswith("Classifier")
             update_registered_converter(
-                getattr(xgboost, name), f"XGBoost{name}", shapes, convert_xgboost, options=options
-            )
+                getattr(xgboost, name), f"XGBoost{name}", classes if classifies else values, _xgboost_nodes,
+                options=zipmap if classifies else None,
+            )  # fmt: skip
     if (lightgbm := sys.modules.get("lightgbm")) and find_spec("onnxmltools"):
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
@@ -311,6 +329,25 @@ def _register_boosters() -> None:
             update_registered_converter(
                 getattr(lightgbm, name), f"LightGbm{name}", shapes, convert_lightgbm, options=options
             )
+
+
+def _xgboost_nodes(scope: Any, operator: Any, container: Any) -> None:
+    """Put a model of XGBoost into a pipeline's graph."""
+    from forgo.exporting import _xgboost, _xgboost_trees
+
+    outputs = [o.full_name for o in operator.outputs]
+    result, label = (outputs[1], outputs[0]) if len(outputs) == 2 else (outputs[0], None)
+    booster = _xgboost.booster_of(operator.raw_operator)
+    unique: dict[str, str] = {}
+    for op, given, made, domain, attributes in _xgboost_trees.nodes(
+        booster, operator.inputs[0].full_name, result, label
+    ):
+        for name in made:
+            unique[name] = name if name in outputs else scope.get_unique_variable_name(name)
+        container.add_node(
+            op, [unique.get(n, n) for n in given], [unique[n] for n in made], op_domain=domain, op_version=3 if domain else 18,
+            name=scope.get_unique_operator_name(op), **attributes,
+        )  # fmt: skip
 
 
 def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -> onnx.ModelProto:

@@ -1,7 +1,7 @@
-"""Trees with float64 thresholds: sklearn-onnx rounds them to float32, and this restores them.
+"""Trees with float64 thresholds: sklearn-onnx rounds them to the nearest float32, and this undoes what that changes.
 
-ONNX's tree operators take float64 thresholds, as tensors, if their input is float64. A value then takes the same
-path through the tree as in scikit-learn.
+ONNX's tree operators take float64 thresholds, as tensors, if their input is float64. If it is float32, a threshold becomes
+the largest float32 that is not above it. Either way a value takes the same path through the tree as in scikit-learn.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _SINCE = 3
 _WIDENED = ("nodes_values", "class_weights", "target_weights", "base_values")
 
 
-def exact(model: onnx.ModelProto, estimator: Any) -> onnx.ModelProto:
-    """Restore the fitted thresholds of HistGradientBoosting trees in a graph."""
+def exact(model: onnx.ModelProto, estimator: Any, precision: str) -> onnx.ModelProto:
+    """Give HistGradientBoosting trees in a graph the thresholds that decide as the fitted ones do."""
     fitted = [_thresholds(e) for e in _within(estimator)]
     for node in model.graph.node:
         if node.op_type not in _TREES:
@@ -34,6 +34,9 @@ def exact(model: onnx.ModelProto, estimator: Any) -> onnx.ModelProto:
                 continue
             whole = np.array([thresholds[place] for place in places])
             if np.allclose(whole, cut, rtol=1e-6, atol=1e-30):
+                if precision == "float32":
+                    attributes["nodes_values"].floats[:] = _below(whole).tolist()
+                    break
                 _widen(node, attributes, whole)
                 for opset in model.opset_import:
                     if opset.domain == "ai.onnx.ml":
@@ -70,6 +73,13 @@ def _thresholds(estimator: Any) -> dict[tuple[int, int], float]:
         for t, tree in enumerate(trees)
         for n, node in enumerate(tree.nodes)
     }
+
+
+def _below(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """The largest float32 that is not above each threshold: ``x <= threshold`` then says the same of every float32."""
+    with np.errstate(over="ignore"):
+        nearest = thresholds.astype(np.float32)
+    return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def _widen(node: onnx.NodeProto, attributes: dict[str, Any], thresholds: npt.NDArray[np.float64]) -> None:

@@ -1,4 +1,4 @@
-"""XGBoost: the adapter for its estimators, boosters and model files, which onnxmltools converts."""
+"""XGBoost: the adapter for its estimators, boosters and model files, whose trees become ONNX as they are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import TensorProto, helper
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator
+from forgo.exporting import _estimator, _xgboost_trees
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
@@ -97,7 +98,6 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
     given.check(booster.num_features(), booster.feature_names, "the model")
     learner = _objective(booster)
     objective = learner["objective"]["name"]
-    best = None if native else getattr(model, "best_iteration", None) if _stopped_early(model) else None
     probable = objective in ("binary:logistic", "multi:softprob")
 
     def ask(rows: Any) -> npt.NDArray[Any]:
@@ -118,18 +118,16 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
         got = ask(rows)
         return got.reshape(-1, 1) if got.ndim == 1 else got
 
-    answers: Answers = {"probabilities" if probable else "value": (shaped, 1 if probable else 0)}
+    answers: Answers = {"probabilities" if probable else "value": (shaped, 0)}
     if objective in ("binary:hinge", "multi:softmax") and native:
         raise ExportError(
             f"a booster with the objective {objective} gives classes without probabilities: train it with "
             f"{'binary:logistic' if objective == 'binary:hinge' else 'multi:softprob'}"
         )
-    conversion = _estimator.conversion(
-        answers, lambda precision: _convert(model, booster, best, learner), ("float32",)
-    )
+    conversion = _estimator.conversion(answers, lambda precision: _convert(model), ("float32",))
     return _estimator.Estimator(
         f"xgboost {_version()}", given, conversion, request.precision, request.tolerance,
-        {"estimator": f"{type(model).__name__}, {objective}", "onnxmltools": version("onnxmltools")},
+        {"estimator": f"{type(model).__name__}, {objective}"},
     )  # fmt: skip
 
 
@@ -149,56 +147,38 @@ def _version() -> str:
     return "?"
 
 
-def _convert(model: Any, booster: Any, best: int | None, learner: Mapping[str, Any]) -> onnx.ModelProto:
-    """Convert a copy with column names that onnxmltools takes, cut at the best iteration."""
-    import copy
+def booster_of(model: Any) -> Any:
+    """The booster of a model, cut at its best iteration.
 
-    import xgboost
-
-    onnxmltools, floats = _estimator.onnxmltools("XGBoost", _EXTRA)
-    kinds = booster.feature_types or []
-    if "c" in kinds:
-        raise ExportError(
-            "it splits by categories, which onnxmltools reads as numbers: encode them as numbers, in training too"
-        )
-    if learner["gradient_booster"]["name"] == "gblinear":
-        raise ExportError(
-            "its booster is gblinear, a linear model, which onnxmltools cannot convert: train it with gbtree, or a linear "
-            "model of scikit-learn's"
-        )
-    ranks = learner["objective"]["name"].startswith("rank:")
-    plain = xgboost.Booster()
-    plain.load_model(_of_trees(booster, ranks))
-    if best is not None:
-        plain = plain[: best + 1]
-    plain.feature_names = plain.feature_types = None
-    count = booster.num_features()
-    given: Any = plain
-    if not isinstance(model, xgboost.Booster) and not ranks:
-        given = copy.copy(model)
-        given._Booster = plain
-    made: onnx.ModelProto = onnxmltools.convert_xgboost(
-        given, initial_types=[("input", floats([None, count]))], target_opset=15
-    )
-    return made
-
-
-def _of_trees(booster: Any, ranks: bool) -> bytearray:
-    """A booster's bytes, as one that onnxmltools converts: DART's trees with their weights in their leaves, and of a
-    ranker, whose answers are the sums of its trees, a regression's objective.
+    Raises:
+        ExportError: it is no sum of trees, or takes another value than NaN for a missing one.
     """
-    whole = json.loads(booster.save_raw("json"))
-    learner = whole["learner"]
-    dart = learner["gradient_booster"]
-    if dart["name"] == "dart":
-        for tree, weight in zip(dart["gbtree"]["model"]["trees"], dart["weight_drop"], strict=True):
-            for node, child in enumerate(tree["left_children"]):
-                if child == -1:  # a leaf's value is where inner nodes have their threshold
-                    tree["split_conditions"][node] *= weight
-        learner["gradient_booster"] = dart["gbtree"]
-    if ranks:
-        learner["objective"] = {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}}
-    return bytearray(json.dumps(whole).encode())
+    native = isinstance(model, _module().Booster)
+    booster = model if native else model.get_booster()
+    if "c" in (booster.feature_types or []):
+        raise ExportError("it splits by categories: encode them as numbers, in training too")
+    if _objective(booster)["gradient_booster"]["name"] == "gblinear":
+        raise ExportError(
+            "its booster is gblinear, a linear model: train it with gbtree, or a linear model of scikit-learn's"
+        )
+    missing = getattr(model, "missing", np.nan)
+    if not native and missing is not None and not np.isnan(missing):
+        raise ExportError(f"it takes {missing} for a missing value: train it with missing=NaN, and give NaN")
+    best = getattr(model, "best_iteration", None) if not native and _stopped_early(model) else None
+    return booster if best is None else booster[: best + 1]
+
+
+def _convert(model: Any) -> onnx.ModelProto:
+    booster = booster_of(model)
+    nodes = [
+        helper.make_node(op, inputs, outputs, name=outputs[0], domain=domain, **attributes)
+        for op, inputs, outputs, domain, attributes in _xgboost_trees.nodes(booster, "input", "answers")
+    ]
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, booster.num_features()])
+    answers = helper.make_tensor_value_info("answers", TensorProto.FLOAT, None)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    graph = helper.make_graph(nodes, "xgboost", [given], [answers])
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
 ADAPTER = Adapter(

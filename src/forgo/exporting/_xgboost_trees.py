@@ -1,0 +1,115 @@
+"""XGBoost's trees as ONNX nodes: one TreeEnsembleRegressor with what the booster's JSON says, and its objective's transform.
+
+onnxmltools gives every tree of a round a class of its own, which is wrong for forests (``num_parallel_tree``), and takes
+some objectives for sums. Here ``tree_info`` says which class a tree adds to. Values are rounded to float32 before the
+trees, as XGBoost does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, numpy_helper
+
+from forgo._errors import ExportError
+
+_SIGMOID, _SOFTMAX, _EXP, _SUM = "sigmoid", "softmax", "exp", "sum"
+_LINKS = {
+    "binary:logistic": _SIGMOID, "reg:logistic": _SIGMOID, "multi:softprob": _SOFTMAX, "count:poisson": _EXP,
+    "reg:gamma": _EXP, "reg:tweedie": _EXP, "survival:cox": _EXP, "survival:aft": _EXP,
+}  # fmt: skip
+"""What becomes of the sums of trees, by objective; any other answers with the sums, which the proof checks."""
+
+Node = tuple[str, list[str], list[str], str, dict[str, Any]]
+"""An operator, its inputs and outputs, its domain and attributes."""
+
+
+def nodes(booster: Any, source: str, result: str, label: str | None = None) -> Iterator[Node]:
+    """The nodes from a matrix of columns to the answers: values, or the probabilities of all classes.
+
+    Args:
+        booster: a fitted booster, of all rounds that count.
+        source: the name of the matrix.
+        result: the name of the answers.
+        label: the name of the index of the most probable class, if wanted.
+
+    Raises:
+        ExportError: it is no sum of trees with one value in each leaf.
+    """
+    learner = json.loads(booster.save_raw("json"))["learner"]
+    objective = learner["objective"]["name"]
+    link = _LINKS.get(objective, _SUM)
+    at = f"{result}_trees"
+    yield "Cast", [source], [f"{at}_float"], "", {"to": TensorProto.FLOAT}
+    yield "TreeEnsembleRegressor", [f"{at}_float"], [at], "ai.onnx.ml", _ensemble(learner, link)
+    if link == _EXP:
+        yield "Exp", [at], [result], "", {}
+    elif link == _SOFTMAX:
+        yield "Softmax", [at], [result], "", {"axis": 1}
+    elif objective == "binary:logistic":
+        one = numpy_helper.from_array(np.array([1], np.float32))
+        yield "Sigmoid", [at], [f"{at}_yes"], "", {}
+        yield "Constant", [], [f"{at}_one"], "", {"value": one}
+        yield "Sub", [f"{at}_one", f"{at}_yes"], [f"{at}_no"], "", {}
+        yield "Concat", [f"{at}_no", f"{at}_yes"], [result], "", {"axis": 1}
+    else:
+        yield "Sigmoid" if link == _SIGMOID else "Identity", [at], [result], "", {}
+    if label is not None:
+        yield "ArgMax", [result], [label], "", {"axis": 1, "keepdims": 0}
+
+
+def _ensemble(learner: dict[str, Any], link: str) -> dict[str, Any]:
+    """The attributes of a TreeEnsembleRegressor."""
+    gradient = learner["gradient_booster"]
+    weights = gradient.get("weight_drop")  # of DART
+    model = (gradient["gbtree"] if gradient["name"] == "dart" else gradient)["model"]
+    about = learner["learner_model_param"]
+    targets = max(1, int(about["num_class"]), int(about.get("num_target", 1)))
+    made: dict[str, list[Any]] = {
+        f"nodes_{name}": []
+        for name in (
+            "treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids", "missing_value_tracks_true",
+        )
+    } | {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}  # fmt: skip
+    for t, tree in enumerate(model["trees"]):
+        if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
+            raise ExportError(
+                "its trees have several values in a leaf: train it with multi_strategy='one_output_per_tree'"
+            )
+        if any(tree.get("split_type", [])):
+            raise ExportError("it splits by categories: encode them as numbers, in training too")
+        for n, (left, right) in enumerate(zip(tree["left_children"], tree["right_children"], strict=True)):
+            leaf = left == -1
+            value = tree["split_conditions"][n]  # a leaf's value, too
+            for name, entry in (
+                ("treeids", t), ("nodeids", n), ("featureids", 0 if leaf else tree["split_indices"][n]),
+                ("modes", "LEAF" if leaf else "BRANCH_LT"), ("values", 0.0 if leaf else float(value)),
+                ("truenodeids", max(left, 0)), ("falsenodeids", max(right, 0)),
+                ("missing_value_tracks_true", 0 if leaf else int(tree["default_left"][n])),
+            ):  # fmt: skip
+                made[f"nodes_{name}"].append(entry)
+            if leaf:
+                weight = 1.0 if weights is None else weights[t]
+                for name, entry in (
+                    ("treeids", t), ("nodeids", n), ("ids", model["tree_info"][t]), ("weights", float(np.float32(value) * np.float32(weight))),
+                ):  # fmt: skip
+                    made[f"target_{name}"].append(entry)
+    base = json.loads(about["base_score"])
+    bases = [float(b) for b in (base if isinstance(base, list) else [base])]
+    return {
+        **made,
+        "n_targets": targets,
+        "post_transform": "NONE",
+        "base_values": [_margin(b, link) for b in (bases if len(bases) == targets else bases[:1] * targets)],
+    }
+
+
+def _margin(base: float, link: str) -> float:
+    """What the trees add to, from a base score in terms of answers."""
+    if link == _SIGMOID:
+        return -math.log(1 / base - 1)
+    return math.log(base) if link == _EXP else base
