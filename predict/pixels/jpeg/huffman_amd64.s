@@ -44,6 +44,11 @@
 	MOVBLZX 5(AX), DX    \
 	VALUE
 
+// LONG gives the entry of a code that the table does not have.
+#define LONG \
+	LEAQ entry-32(SP), AX \
+	CALL longCode<>(SB)
+
 // BOTH takes an entry of pairs. SI is its first coefficient.
 #define BOTH \
 	SHLXQ BX, R8, R8          \
@@ -64,7 +69,7 @@
 //
 // Reads count blocks into c. It also transforms those of the unit before, which are so many bytes from c, between two
 // look-ups of the block that takes their slot: the processor does so while it waits for the bits.
-TEXT ·readBlocks(SB), NOSPLIT, $24-64
+TEXT ·readBlocks(SB), NOSPLIT, $32-64
 	MOVQ r+0(FP), DI
 	MOVQ c+16(FP), R13
 	MOVQ slots+32(FP), R15
@@ -93,7 +98,7 @@ block: // at least 11 bits are there
 	MOVL huffman_fast(DI)(AX*4), BX
 	MOVQ coder_both(DX), R11
 
-	// The state that the block is read again from where the tables do not have all of its codes.
+	// The state that the block is read again from where the table does not have its first code.
 	MOVQ r+0(FP), DI
 	MOVQ R8, bitReader_acc(DI)
 	MOVBLZX R9, R9
@@ -228,24 +233,40 @@ return:
 	RET
 
 part0:
-	JEQ  long
 	REFILL
+	TESTQ BX, BX
+	JNE  known0
+	LONG
+
+known0:
 	PART
 	JMP take0
 
 part1:
-	JEQ  long
+	TESTQ BX, BX
+	JNE  known1
+	LONG
+
+known1:
 	PART
 	JMP take1
 
 part2:
-	JEQ  long
 	REFILL
+	TESTQ BX, BX
+	JNE  known2
+	LONG
+
+known2:
 	PART
 	JMP take2
 
 part3:
-	JEQ  long
+	TESTQ BX, BX
+	JNE  known3
+	LONG
+
+known3:
 	PART
 	JMP take3
 
@@ -253,4 +274,67 @@ long:
 	MOVQ done-8(SP), AX
 	MOVQ AX, ret+56(FP)
 	VZEROUPPER
+	RET
+
+// longCode makes an entry of pairs, at AX and in BX, of a code at the top of R8 that is longer than lookBits, as
+// huffman.next finds it. R15 is the slot.
+TEXT longCode<>(SB), NOSPLIT|NOFRAME, $0-0
+	MOVQ slot_with(R15), DI
+	MOVQ coder_ac(DI), DI
+	MOVL $(const_lookBits+1), DX
+
+length:
+	MOVL $64, BX
+	SUBL DX, BX
+	SHRXQ BX, R8, SI
+	CMPL SI, huffman_maxCode(DI)(DX*4)
+	JLE  found
+	INCL DX
+	JMP  length
+
+found: // SI becomes the symbol
+	CMPL DX, $16
+	JGT  none
+	ADDL huffman_offset(DI)(DX*4), SI
+	ANDL $255, SI
+	MOVBLZX huffman_values(DI)(SI*1), SI
+	JMP  symbol
+
+none:
+	XORL SI, SI
+
+symbol:
+	MOVL SI, DI
+	ANDL $15, DI // the size
+	SHRL $4, SI  // the run
+	MOVQ $63, BX
+	SUBQ DI, BX
+	SHLQ $8, BX
+	ORQ  DX, BX
+	ADDL DI, DX // the bits
+	SHLQ $32, BX
+	ORQ  DX, BX
+	ORL  $const_partly, DX
+	SHLQ $56, DX
+	ORQ  DX, BX
+	TESTL DI, DI
+	JEQ  empty
+	INCL SI
+	MOVL SI, DX
+	SHLL $8, DX
+	ORL  SI, DX
+	SHLL $8, DX
+	ORL  SI, DX
+	SHLL $8, DX
+	ORQ  DX, BX
+	MOVQ BX, (AX)
+	RET
+
+empty:
+	MOVL $(const_nowhere<<24 | const_nowhere<<16 | const_blockEnd<<8), DX
+	MOVL $(const_nowhere<<24 | const_nowhere<<16 | const_farthest<<8), DI
+	CMPL SI, $15
+	CMOVLEQ DI, DX
+	ORQ  DX, BX
+	MOVQ BX, (AX)
 	RET

@@ -23,7 +23,7 @@ func colour16(luma, cb, cr, out *byte, blocks int, with *colourVectors)
 func readBlocks(r *bitReader, limit int, c *int16, before int, slots *slot, count int, with *fastVectors) int
 
 // blockAhead is more bytes than one block takes.
-const blockAhead = 256
+const blockAhead = 320
 
 // fastVectors are what blocks are read and transformed with.
 type fastVectors struct {
@@ -34,8 +34,8 @@ type fastVectors struct {
 var fastWith = fastVectors{transformWith, blockPlace}
 
 // fastBlocks reads the blocks of a unit from the one numbered from on, as sequential does, and transforms those of the
-// unit before that wait in their slots. It returns the number of the first that it has not read: one with codes that
-// are longer than lookBits, or near the end of the segment.
+// unit before that wait in their slots. It returns the number of the first that it has not read: one whose first
+// code is longer than lookBits, or near the end of the segment.
 func fastBlocks(r *bitReader, c, before *unitCoefs, slots []slot, from int) int {
 	distance := int(uintptr(unsafe.Pointer(before)) - uintptr(unsafe.Pointer(c)))
 	_ = c[64*len(slots)]
