@@ -48,7 +48,7 @@ def name_of(path: Path) -> str:
     return name
 
 
-def check_place(path: Path, saved_model: bool = False, force: bool = False) -> None:
+def check_path(path: Path, saved_model: bool = False, force: bool = False) -> None:
     """Fail early if a bundle, or a bare SavedModel, could not be written in the end.
 
     Args:
@@ -89,15 +89,15 @@ class Staging:
     served its proof.
     """
 
-    def __init__(self, place: Path, part: str | None = None, *, force: bool = False) -> None:
-        check_place(place, part is not None, force)
-        self.place = place
+    def __init__(self, path: Path, part: str | None = None, *, force: bool = False) -> None:
+        check_path(path, part is not None, force)
+        self.path = path
         self._part = part
         self._force = force
         self._files: dict[str, dict[str, object]] = {}
         with ExitStack() as stack:
-            self._work = stack.enter_context(_work.working_folder(place))
-            self.folder = self._work / place.name
+            self._work = stack.enter_context(_work.working_folder(path))
+            self.folder = self._work / path.name
             self.folder.mkdir()
             self._stack = stack.pop_all()
 
@@ -133,12 +133,12 @@ class Staging:
         Raises:
             BundleError: the manifest breaks the format.
         """
-        manifest = {"format": FORMAT, "name": name_of(self.place), **manifest, "files": self._files}
+        manifest = {"format": FORMAT, "name": name_of(self.path), **manifest, "files": self._files}
         try:
             jsonschema.validate(manifest, _schema(), cls=jsonschema.Draft202012Validator)
         except jsonschema.ValidationError as e:
             raise BundleError(
-                f"{self.place}: the manifest breaks the format at {e.json_path}: {e.message}"
+                f"{self.path}: the manifest breaks the format at {e.json_path}: {e.message}"
             ) from None
         data = (json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
         (self.folder / MANIFEST).write_bytes(data)
@@ -146,9 +146,9 @@ class Staging:
 
     def commit(self) -> None:
         """Rename it to its path; it replaces an older one if that is allowed."""
-        check_place(self.place, self._part is not None, self._force)
+        check_path(self.path, self._part is not None, self._force)
         for file in self.folder.rglob("*"):
             if file.is_file():
                 with file.open("rb") as f:
                     os.fsync(f.fileno())
-        _work.replace(self.folder / self._part if self._part else self.folder, self.place, self._work)
+        _work.replace(self.folder / self._part if self._part else self.folder, self.path, self._work)

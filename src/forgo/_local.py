@@ -174,16 +174,16 @@ def load(
         ...     digits.classify("seven.png")
         [{'classes': [{'label': '7', 'score': 0.9998}]}]
     """
-    place = Path(path)
-    if not (place / "forgo.json").is_file():
+    folder = Path(path)
+    if not (folder / "forgo.json").is_file():
         raise ForgoError(
-            f"load {os.fspath(path)!r}: {'not a bundle: it has no forgo.json' if place.exists() else 'no such bundle'}"
+            f"load {os.fspath(path)!r}: {'not a bundle: it has no forgo.json' if folder.exists() else 'no such bundle'}"
         )
     if verify not in ("full", "quick"):
         raise ForgoError(f"verify={verify!r}: give 'full' or 'quick'")
     if engine not in ("auto", "onnx", "pure", "tensorflow"):
         raise ForgoError(f"engine={engine!r}: give 'auto', 'onnx', 'pure' or 'tensorflow'")
-    return Model(place, verify, threads, engine)
+    return Model(folder, verify, threads, engine)
 
 
 def _listens(path: str) -> bool:

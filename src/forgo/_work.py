@@ -24,14 +24,14 @@ _OLD = "old"
 
 
 @contextmanager
-def working_folder(place: Path) -> Iterator[Path]:
-    """Make a hidden folder beside ``place`` and remove it at the end.
+def working_folder(path: Path) -> Iterator[Path]:
+    """Make a hidden folder beside ``path`` and remove it at the end.
 
     First, folders that killed processes left behind are removed. If one was killed
-    while it replaced ``place``, its old content is restored.
+    while it replaced ``path``, its old content is restored.
     """
-    _sweep(place)
-    made = Path(tempfile.mkdtemp(prefix=f".{place.name}.new-", dir=place.parent))
+    _sweep(path)
+    made = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
     made.chmod(0o755)
     folder = made.with_name(made.name.replace(".new-", ".work-"))
     lock = os.open(made / _LOCK, os.O_CREAT | os.O_RDWR)
@@ -46,19 +46,19 @@ def working_folder(place: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def replace(made: Path, place: Path, work: Path) -> None:
-    """Replace ``place`` with ``made``, through the working folder ``work``."""
-    if not place.exists():
-        made.rename(place)
+def replace(made: Path, path: Path, work: Path) -> None:
+    """Replace ``path`` with ``made``, through the working folder ``work``."""
+    if not path.exists():
+        made.rename(path)
         return
-    place.rename(work / _OLD)
-    made.rename(place)
+    path.rename(work / _OLD)
+    made.rename(path)
 
 
-def _sweep(place: Path) -> None:
+def _sweep(path: Path) -> None:
     if fcntl is None:
         return
-    for folder in place.parent.glob(f".{_literal(place.name)}.work-*"):
+    for folder in path.parent.glob(f".{_literal(path.name)}.work-*"):
         try:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
@@ -68,8 +68,8 @@ def _sweep(place: Path) -> None:
         except OSError:
             continue  # its owner lives
         else:
-            if (folder / _OLD).exists() and not place.exists():
-                (folder / _OLD).rename(place)
+            if (folder / _OLD).exists() and not path.exists():
+                (folder / _OLD).rename(path)
             shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)

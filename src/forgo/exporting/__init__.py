@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from forgo._bundle import check_place
+from forgo._bundle import check_path
 from forgo._errors import ExportError, ForgoError, argument
 from forgo._picture import ALPHAS, Alpha
 from forgo._rules import Colour, Fit, Resize, Rules
@@ -185,16 +185,16 @@ def export(
     Example:
         >>> forgo.export(model, "iris.forgo", examples=rows, labels=["setosa", "versicolor", "virginica"])
     """
-    place = Path(path)
+    target = Path(path)
     tags = [t.strip() for t in tag.split(",") if t.strip()] if tag is not None else None
     if tags == []:
         raise ExportError("the tag is empty: give one, such as serve")
     adapter = _adapters.of(model)
     chooses = adapter is not None and adapter.chooses
-    bare = tags is not None and place.suffix != ".forgo"
-    if not bare and place.suffix != ".forgo":
+    bare = tags is not None and target.suffix != ".forgo"
+    if not bare and target.suffix != ".forgo":
         raise ExportError(
-            f"{place}: a bundle's name ends in .forgo; with {argument('tag')}, any other name writes a bare SavedModel"
+            f"{target}: a bundle's name ends in .forgo; with {argument('tag')}, any other name writes a bare SavedModel"
         )
     if engine not in (None, *_engines.NAMES):
         raise ExportError(f"{argument('engine')} must be {' or '.join(_engines.NAMES)}, not {engine!r}")
@@ -209,7 +209,7 @@ def export(
         )
     if bare and not runs.saved_model:
         raise ExportError(
-            f"{place}: with {argument('tag')} it becomes a SavedModel, which {runs.name} does not run"
+            f"{target}: with {argument('tag')} it becomes a SavedModel, which {runs.name} does not run"
         )
     if slim and (bare or no_goldens):
         raise ExportError("a slim bundle needs examples to prove it, and a bare SavedModel cannot be slim")
@@ -258,7 +258,7 @@ def export(
         raise ExportError(
             f"examples become golden cases: leave out {argument('examples')} or {argument('no_goldens')}"
         )
-    check_place(place, saved_model=bare, force=force)
+    check_path(target, saved_model=bare, force=force)
     if signature_examples and no_goldens:
         raise ExportError(
             f"examples become golden cases: leave out {argument('signature_examples')} or {argument('no_goldens')}"
@@ -290,7 +290,7 @@ def export(
     from forgo.exporting import _process, _signatures
 
     request = Request(
-        place=place, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
+        path=target, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
         expected_labels=right, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
         lists=lists, folders=_folders(examples, pictures, known, expected_labels),
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
@@ -328,7 +328,7 @@ def _export_model(adapter: Adapter, model: Any, request: Request, examples: Any)
         _pipeline.check_prepared(trained, read, request)
         if read:
             request = replace(request, expected=_pipeline.answers(trained, read, request))
-    with working_folder(request.place) as folder:
+    with working_folder(request.path) as folder:
         file = adapter.save(model, folder)
         if file is None:
             return _pipeline.run(trained, request)

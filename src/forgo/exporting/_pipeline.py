@@ -52,9 +52,9 @@ _PREPROCESS_TOLERANCE = 1e-5
 class Request:
     """What to export, and how. The examples are pictures, rows, or both for a model that takes both."""
 
-    place: Path
+    path: Path
     force: bool = False
-    """Replace an older bundle at ``place``."""
+    """Replace an older bundle at ``path``."""
     pictures: list[Path] | None = None
     picture_name: str = UNNAMED
     """The examples' name for the picture input, if there are other inputs."""
@@ -158,7 +158,7 @@ def run(model: Trained, request: Request) -> Result:
             f"{argument('tolerance')} must be above 0 and at most {LOOSEST_TOLERANCE:g}, not {request.tolerance:g}"
         )
     given, model = model, headed(normalized(model, request), request)
-    with Staging(request.place, "saved_model" if request.bare else None, force=request.force) as stage:
+    with Staging(request.path, "saved_model" if request.bare else None, force=request.force) as stage:
         preprocess, picture = preprocessor(model, request), None
         examples, refused = read_examples(model, request, preprocess)
         if preprocess is not None:
@@ -250,7 +250,7 @@ def run(model: Trained, request: Request) -> Result:
         stage.commit()
     measured = found.entry() if found.examples else None
     return Result(
-        str(request.place), parity, worst, refused, measured, [*request.notes, *said_of, *hints, *found.notes]
+        str(request.path), parity, worst, refused, measured, [*request.notes, *said_of, *hints, *found.notes]
     )
 
 
@@ -260,7 +260,7 @@ def _finish(
     """Write the files that describe the bundle, and have Go verify it."""
     from forgo import report
 
-    for name, text in report.render(request.place, manifest, request.report, examples, engine).items():
+    for name, text in report.render(request.path, manifest, request.report, examples, engine).items():
         if not (request.slim and name == "report.html"):
             stage.add(name, text.encode())
     stage.write_manifest(manifest)
@@ -301,7 +301,7 @@ def _record(
     tensors = [(examples[i].inputs, outputs) for i, outputs in zip(chosen, answers, strict=True)]
     saved = graph.saved
     if saved and saved.signature and not request.bare and model.batch in (None, 1):
-        _warmup.write(stage, graph.entry["path"], name_of(request.place), saved, tensors)
+        _warmup.write(stage, graph.entry["path"], name_of(request.path), saved, tensors)
     if request.onnx_test_data and model.batch not in (None, 1):
         raise ExportError(
             f"{argument('onnx_test_data')} writes one row for each case, but this model takes {model.batch} rows at once"

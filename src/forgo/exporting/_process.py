@@ -31,7 +31,7 @@ def export_file(adapter: Adapter, model: Path, request: Request) -> Result:
     Raises:
         ForgoError: as forgo.exporting._pipeline.run, or with the process's last line.
     """
-    with working_folder(request.place) as job:
+    with working_folder(request.path) as job:
         fields = asdict(request)
         kinds = {kind: fields.pop(kind) for kind in ("rows", "expected")}
         prepared = fields.pop("prepared")
@@ -78,7 +78,7 @@ def _request(job: Path) -> tuple[Adapter, Path, Request]:
         arrays.setdefault(kind, {})[name] = array
     model = Path(fields.pop("model"))
     adapter: Adapter = import_module(fields.pop("adapter")).ADAPTER
-    fields["place"] = Path(fields["place"])
+    fields["path"] = Path(fields["path"])
     if fields["pictures"] is not None:
         fields["pictures"] = [Path(p) for p in fields["pictures"]]
     stated = fields["normalization"]

@@ -17,7 +17,7 @@ import onnx
 from safetensors.numpy import load_file
 
 from forgo import _binary
-from forgo._bundle import MANIFEST, Staging, check_place
+from forgo._bundle import MANIFEST, Staging, check_path
 from forgo._errors import ExportError, ParityError
 from forgo._preprocess import Preprocessor
 from forgo.exporting import _engines, _golden, _patterns, _tasks, _warmup
@@ -60,10 +60,10 @@ def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result
         ExportError: the bundle has no cases, or is slim already.
         ParityError: the bundle is refused.
     """
-    source, place = Path(bundle), Path(path)
-    check_place(place, force=force)
-    if place.suffix != ".forgo":
-        raise ExportError(f"{place}: a bundle's name ends in .forgo")
+    source, target = Path(bundle), Path(path)
+    check_path(target, force=force)
+    if target.suffix != ".forgo":
+        raise ExportError(f"{target}: a bundle's name ends in .forgo")
     if not (source / MANIFEST).is_file():
         raise ExportError(f"{source}: it is not a bundle: it has no {MANIFEST}")
     proven = _binary.verify(source)
@@ -72,7 +72,7 @@ def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result
     manifest = json.loads((source / MANIFEST).read_text())
     if manifest["golden"].get("made"):
         raise ExportError(f"{source}: it is slim already: its pictures are generated")
-    with Staging(place, force=force) as stage:
+    with Staging(target, force=force) as stage:
         pictures = "picture" in manifest
         for name in manifest["files"]:
             kept = not name.startswith(_LEFT_OUT if pictures else _LEFT_OUT[1:2])
@@ -91,7 +91,7 @@ def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result
         stage.write_manifest(manifest)
         parity = _binary.verify(stage.folder)
         stage.commit()
-    return Result(path=str(place), parity=parity, framework_difference=None, refused=[])
+    return Result(path=str(target), parity=parity, framework_difference=None, refused=[])
 
 
 def _cases(
@@ -146,6 +146,6 @@ def _cases(
     folder = manifest["graph"]["path"]
     if graph.saved is not None and f"{folder}/{_warmup.FILE}" in manifest["files"]:
         tensors_of = [(examples[i].inputs, answers[i]) for i in chosen]
-        _warmup.write(stage, folder, stage.place.name.removesuffix(".forgo"), graph.saved, tensors_of)
+        _warmup.write(stage, folder, stage.path.name.removesuffix(".forgo"), graph.saved, tensors_of)
     made = f"answered by the bundle's own graph, after it was proven on the {proven['cases']} cases of the whole bundle"
     return {"cases": cases, "made": made}, worst

@@ -20,18 +20,18 @@ _THUMBNAIL = 96
 
 
 def render(
-    place: Path, manifest: dict[str, Any], trained: dict[str, Any] | None, examples: int, engine: str
+    path: Path, manifest: dict[str, Any], trained: dict[str, Any] | None, examples: int, engine: str
 ) -> dict[str, str]:
     """Render a bundle's report.html and card.md.
 
     Args:
-        place: the bundle's path, which gives its name.
+        path: the bundle's path, which gives its name.
         manifest: the manifest, without files.
         trained: what ``forgo train`` measured; None for any other model.
         examples: how many were compared with the training framework's answers.
         engine: the engine in Python.
     """
-    values = {"name": name_of(place), "m": manifest, "t": trained, "examples": examples, "engine": engine}
+    values = {"name": name_of(path), "m": manifest, "t": trained, "examples": examples, "engine": engine}
     return {name: _template(name).render(values) for name in ("report.html", "card.md")}
 
 

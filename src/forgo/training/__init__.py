@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from forgo import _preprocess, _printable
-from forgo._bundle import check_free, check_place
+from forgo._bundle import check_free, check_path
 from forgo._errors import ForgoError, argument
 from forgo._picture import Alpha
 from forgo._rules import Colour, Fit, Resize, Rules
@@ -127,8 +127,8 @@ def train(
         ParityError: the exported model answers differently. The trained Keras model is kept
             beside the bundle's path.
     """
-    place = Path(path)
-    check_place(place, force=force)
+    target = Path(path)
+    check_path(target, force=force)
     settings = _settings.resolve(
         recipe=recipe, backbone=backbone, image_size=image_size, weights=weights, epochs=epochs,
         batch_size=batch_size, seed=seed, trainable=trainable, augment=augment, learning_rate=learning_rate,
@@ -169,7 +169,7 @@ def train(
     train_reader, valid_reader, held_out = (
         _data.Reader(part, preprocess) for part in (found.train, found.valid, found.held_out)
     )
-    with working_folder(place) as work:
+    with working_folder(target) as work:
         best = work / "best.keras"
         run = _fit.fit(
             classifier, train_reader, valid_reader, best, console,
@@ -183,9 +183,9 @@ def train(
         recorded = {**settings.recorded(), **({"attribute": attribute} if attribute else {})}
         evaluation = _evaluate.evaluate(best, found, run, held_out, console)
         try:
-            result = _evaluate.export(evaluation, place, force, recorded)
+            result = _evaluate.export(evaluation, target, force, recorded)
         except ForgoError as e:
-            kept = _free(place.with_name(place.name.removesuffix(".forgo") + ".keras"))
+            kept = _free(target.with_name(target.name.removesuffix(".forgo") + ".keras"))
             shutil.copyfile(best, kept)
             e.args = (f"{e.message} (the trained model is kept at {kept})",)
             raise

@@ -62,7 +62,7 @@ def evaluate(model: Path, data: Data, run: Fit, held_out: Reader, console: Conso
     return Evaluation(model, data, run, held_out, scores, measured, warnings)
 
 
-def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) -> Result:
+def export(e: Evaluation, path: Path, force: bool, settings: dict[str, Any]) -> Result:
     """Write the bundle, its golden cases from the held-out pictures.
 
     Raises:
@@ -78,7 +78,7 @@ def export(e: Evaluation, place: Path, force: bool, settings: dict[str, Any]) ->
         ADAPTER,
         e.model,
         Request(
-            place=place,
+            path=path,
             force=force,
             pictures=[e.held_out.pictures[i].path for i in candidates],
             labels=e.data.labels,
