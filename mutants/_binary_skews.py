@@ -138,6 +138,7 @@ BINARY_SKEWS = [
     BinarySkew("a table kept from the picture before", "decode", JPEG_TABLES, "if h.ready && h.counts == spec.counts && h.values == values {", "if h.ready {", bundle=CAFFE, tags=""),
     BinarySkew("the second of two coefficients without its sign", "decode", JPEG_BLOCKS, "	MOVBLSX 6(AX), DI ", "	MOVBLZX 6(AX), DI ", bundle=CAFFE, tags=""),
     BinarySkew("a block of this unit transformed for one of the unit before", "decode", JPEG_BLOCKS, "	ADDQ before+24(FP), SI\n", "", bundle=CAFFE, tags=""),
+    BinarySkew("a long code taken for the one behind it", "decode", JPEG_BLOCKS, "	ANDL $255, SI\n	MOVBLZX huffman_values", "	INCL SI\n	ANDL $255, SI\n	MOVBLZX huffman_values", bundle=CAFFE, tags=""),
     BinarySkew("large coefficients without vectors looked up in part", "decode", "predict/pixels/jpeg/pairs.go", "if c.bits() > lookBits {", "if c.bits() > lookBits+8 {", bundle=CAFFE, tags=""),
     BinarySkew("negative coefficients corrected upwards", "decode", JPEG_BANDS, "((one ^ sign) - sign) & more", "(one + 0*sign) & more", bundle=CAFFE, tags=""),
     BinarySkew("nearest chroma upsampling in Go", "decode", "predict/pixels/jpeg/upsample.go", "		u.fancy = width > 2\n", "		u.fancy = width < 0\n", tags=""),
