@@ -100,6 +100,19 @@ def test_natural_order_is_timms() -> None:
     assert sorted(["10", "9", "a10", "A2"], key=_alternatives._natural) == ["9", "10", "A2", "a10"]
 
 
+@pytest.mark.parametrize(
+    ("answers", "share"),
+    [
+        (np.eye(3), 1.0),
+        (np.eye(3)[[0, 0, 0, 0]], 0.0),
+        (np.full((4, 3), 1 / 3), 0.0),
+        (np.array([[0.9, 0.1], [0.1, 0.9]]), 0.531),
+    ],
+)
+def test_answers_that_differ_and_are_certain_inform(answers: Any, share: float) -> None:
+    assert _alternatives._information(answers) == pytest.approx(share, abs=1e-3)
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four classes that differ in brightness and in red and blue, DIR/CLASS/*.png."""
