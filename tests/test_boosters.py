@@ -94,6 +94,36 @@ def test_a_cbm_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, model.predict_proba(WINE.data), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["m.json", "m.txt"])
+def test_a_file_takes_columns_by_name_in_any_order(name: str, tmp_path: Path) -> None:
+    """The model's names and order, not the table's; otherwise both halves would prove the same wrong columns."""
+    frame = WINE.data.rename(columns={"hue": "the hue"})
+    frame.loc[::9, "ash"] = np.nan
+    target = (WINE.target == 1).astype(int)
+    if name == "m.json":
+        model = xgb.XGBClassifier(n_estimators=10).fit(frame, target)
+        model.save_model(tmp_path / name)
+    else:
+        model = lgb.LGBMClassifier(n_estimators=10, verbose=-1).fit(frame, target)
+        model.booster_.save_model(tmp_path / name)
+    backwards = frame.iloc[:, ::-1]
+    backwards.to_csv(tmp_path / "rows.csv", index=False)
+    done = run_forgo(
+        "export", tmp_path / name, "-o", tmp_path / "m.forgo", "--examples", tmp_path / "rows.csv"
+    )
+    assert "parity proven in Go" in done.err, done.err
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert [i["name"] for i in manifest["inputs"]] == list(frame)
+    assert [c["missing"] for c in manifest["columns"]] == [n == "ash" for n in frame]
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        np.testing.assert_allclose(loaded.predict(backwards), model.predict_proba(frame), rtol=0, atol=1e-5)
+    frame.rename(columns={"ash": "dust"}).to_csv(tmp_path / "rows.csv", index=False)
+    done = run_forgo(
+        "export", tmp_path / name, "-o", tmp_path / "n.forgo", "--examples", tmp_path / "rows.csv"
+    )
+    assert "the model was fitted on other columns: 'ash' is missing" in done.err, done.err
+
+
 def test_exponentials_and_sigmoids_of_catboost(tmp_path: Path) -> None:
     """Its own ONNX leaves out the last step of these losses."""
     counts = np.round(np.abs(ROWS[:, 0]))

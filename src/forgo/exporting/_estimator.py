@@ -48,6 +48,7 @@ class Given:
     frame: Any = None
     array: npt.NDArray[Any] | None = None
     columns: tuple[_tables.Column, ...] = ()
+    """Those of the frame, or of an array whose columns have names."""
 
     @property
     def whole(self) -> Any:
@@ -84,7 +85,7 @@ class Given:
 
     def ends(self, precision: str) -> list[End]:
         """The inputs of the model."""
-        if self.frame is not None:
+        if self.columns:
             return [c.end(precision) for c in self.columns]
         assert self.array is not None
         dtype = STRING if self.array.dtype.kind in "OSU" else precision
@@ -95,6 +96,8 @@ class Given:
         if self.frame is not None:
             return _tables.rows(self.frame, list(self.columns))
         assert self.array is not None
+        if self.columns:
+            return {c.input: self.array[:, i] for i, c in enumerate(self.columns)}
         return {_INPUT: self.array}
 
     def inputs(self, precision: str) -> Arrays:
@@ -107,6 +110,8 @@ class Given:
         if self.frame is not None:
             return _tables.frame_of(inputs, list(self.columns), self.frame)
         assert self.array is not None
+        if self.columns:
+            return np.stack([inputs[c.input].astype(np.float64) for c in self.columns], axis=1)
         cells = inputs[_INPUT]
         if cells.dtype.kind == "O":
             return np.array([c.decode() for c in cells.ravel()], dtype=object).reshape(cells.shape)
@@ -367,9 +372,22 @@ def head(path: Path) -> bytes:
 
 
 def from_file(
-    path: Path, request: Request, names: list[str] | None, estimate: Callable[[Given], Trained]
+    path: Path,
+    request: Request,
+    names: list[str] | None,
+    estimate: Callable[[Given], Trained],
+    spaces: str = " ",
 ) -> tuple[Trained, Request]:
     """A model from a file, with rows from a file or a matrix: numbers [rows, columns].
+
+    Columns with names become inputs of these names, in the model's order, whatever the order in the file.
+
+    Args:
+        path: the model's file.
+        request: has the rows.
+        names: the names of the columns that the model was fitted on, if it knows them.
+        estimate: makes the model from the rows.
+        spaces: what replaces spaces in the model's names.
 
     Raises:
         ExportError: there are no rows, or they have other columns.
@@ -379,17 +397,22 @@ def from_file(
         raise ExportError(
             f"{path}: it needs examples, whose columns become its inputs: give rows with {argument('examples')}"
         )
-    if list(rows) != [UNNAMED] and names is not None and list(rows) != list(names):
-        other = next((n for n in names if n not in rows), None)
-        raise ExportError(
-            f"examples: the model was fitted on other columns: {f'{other!r} is missing' if other else 'the order differs'}"
-        )
+    if list(rows) != [UNNAMED] and names is not None:
+        have = {n.replace(" ", spaces): n for n in rows}
+        if wrong := [f"{n!r} is missing" for n in names if n not in have] or [
+            f"{n!r} is new" for n in have if n not in names
+        ]:
+            raise ExportError(f"examples: the model was fitted on other columns: {wrong[0]}")
+        rows = {have[n]: rows[have[n]] for n in names}
     try:
         columns = [np.asarray(a).reshape(len(a), -1) for a in rows.values()]
         matrix = np.concatenate([_numbers(c) for c in columns], axis=1)
     except ValueError as e:
         raise ExportError(f"examples: the rows are not numbers [rows, columns]: {e}") from None
-    made: Any = estimate(Given(array=matrix))
+    named: tuple[_tables.Column, ...] = ()
+    if list(rows) != [UNNAMED] and len(rows) == matrix.shape[1]:
+        named = tuple(_tables.number(n, matrix[:, i]) for i, n in enumerate(rows))
+    made: Any = estimate(Given(array=matrix, columns=named))
     return made, replace(
         request, rows=made.rows, table=False, missing=True, notes=[*request.notes, *made.notes]
     )

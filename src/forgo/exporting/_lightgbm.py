@@ -46,7 +46,12 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
         booster = lightgbm.Booster(model_file=str(path))
     except Exception as e:
         raise ExportError(f"{path}: LightGBM cannot load it: {_estimator.first_line(e)}") from None
-    return _estimator.from_file(path, request, None, lambda given: _estimate(booster, request, given))
+    names = booster.feature_name()  # LightGBM numbers those of an array
+    if names == [f"Column_{i}" for i in range(len(names))]:
+        names = None
+    return _estimator.from_file(
+        path, request, names, lambda given: _estimate(booster, request, given), spaces="_"
+    )
 
 
 def _adapt(model: Any, request: Request, examples: Any) -> Trained:

@@ -103,6 +103,15 @@ def columns(frame: Any) -> list[Column]:
     return found
 
 
+def number(name: str, cells: npt.NDArray[np.float64]) -> Column:
+    """A column of numbers.
+
+    Raises:
+        ExportError: it has a name that clients cannot send.
+    """
+    return Column(name, _named(name), NUMBER, bool(np.isnan(cells).any()))
+
+
 def _named(name: str) -> str:
     """A column's name as that of an input, which clients send in JSON and protobuf."""
     try:
