@@ -43,6 +43,7 @@ FRAMEWORKS = {
         (["xgboost"], {"xgboost"}),
         (["lightgbm"], {"lightgbm", "scikit-learn"}),  # onnxmltools needs scikit-learn
         (["catboost"], {"catboost"}),
+        (["mlflow"], set()),
         (["keras"], {"keras", "tensorflow"}),
     ],
 )

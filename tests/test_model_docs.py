@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.environments import environment
+from tests.test_mlflow import site
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +27,15 @@ def test_the_script_runs(page: Path, tmp_path: Path) -> None:
     assert scripts
     apart = page.stem == "models-torch"
     python = environment(ROOT / "tests" / "pytorch", forgo=True) if apart else sys.executable
+    more = {"PYTHONPATH": str(site())} if page.stem == "models-mlflow" else {}
     for script in scripts:
         done = subprocess.run(
-            [python, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+            [python, "-c", script],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **more},
         )
         assert done.returncode == 0, done.stderr
         assert re.search(r"\d+ golden cases", done.stdout)

@@ -30,7 +30,9 @@ def export(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="A trained model: its file, or a SavedModel's folder. See docs/models.md."
+            metavar="MODEL",
+            help="A trained model: its file, a SavedModel's or MLflow's folder, or models:/NAME/VERSION of MLflow's. "
+            "See docs/models.md.",
         ),
     ],
     out: Annotated[

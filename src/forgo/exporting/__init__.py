@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from forgo.exporting import (
     _engines,
     _expected_labels,
     _label_sets,
+    _mlflow,
     _normalization,
     _tables,
     _user_preprocess,
@@ -85,12 +86,13 @@ def export(
         model: a Keras 3 model (on any backend), a PyTorch module or its torch.export program, or a fitted
             model of scikit-learn, XGBoost, LightGBM or CatBoost; or the path of a ``.keras`` file, an ``.h5`` file of
             Keras 2 or 3, a SavedModel's folder, an ``.onnx`` or ``.pt2`` file, or a file that XGBoost,
-            LightGBM or CatBoost saved. docs/models.md lists them all.
+            LightGBM or CatBoost saved; or a folder of MLflow's, or ``models:/NAME/VERSION``.
+            docs/models.md lists them all.
         path: where to write the bundle: ``NAME.forgo``. With a tag, any other name writes a bare
             SavedModel, without the bundle that proved it.
         force: replace a bundle, or SavedModel, that exists at ``path``.
-        examples: inputs as clients will send them. For a picture model, a folder or a list of JPEG and
-            PNG files; the model must take float32 [batch, height, width, 3], RGB from 0 to 255 unless
+        examples: inputs as clients will send them; by default, the input example in a folder of MLflow's.
+            For a picture model, a folder or a list of JPEG and PNG files; the model must take float32 [batch, height, width, 3], RGB from 0 to 255 unless
             channels, scale, mean and std say otherwise. For any other model, an array [rows, …] of
             numbers or strings, a dict of such arrays by input name, or a DataFrame with a column for
             each input. A list of ``pathlib.Path`` in the dict holds pictures, for a model that takes
@@ -189,6 +191,11 @@ def export(
     tags = [t.strip() for t in tag.split(",") if t.strip()] if tag is not None else None
     if tags == []:
         raise ExportError("the tag is empty: give one, such as serve")
+    origin: Mapping[str, Any] = {}
+    if _mlflow.is_model(model):
+        found_there = _mlflow.find(model, trust=trust, examples=examples is None and not no_goldens)
+        model, origin = found_there.model, found_there.provenance
+        examples = found_there.examples if examples is None else examples
     adapter = _adapters.of(model)
     chooses = adapter is not None and adapter.chooses
     bare = tags is not None and target.suffix != ".forgo"
@@ -298,7 +305,7 @@ def export(
         tags=tags, signature=signature,
         signature_rows={name: _signatures.rows_of(name, given) for name, given in (signature_examples or {}).items()},
         input_operations=inputs, output_operations=outputs, bare=bare,
-        trust=trust, slim=slim, onnx_test_data=onnx_test_data,
+        trust=trust, slim=slim, onnx_test_data=onnx_test_data, provenance=dict(origin),
     )  # fmt: skip
 
     if adapter is None:

@@ -290,7 +290,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _bytes(file: Path, most: int, what: str) -> bytes:
+def regular_bytes(file: Path, most: int, what: str) -> bytes:
     """A regular file's bytes; checks the limit before it reads any."""
     try:
         opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
@@ -316,7 +316,7 @@ def check(file: Path, trust: bool) -> None:
     Raises:
         ExportError: it would not.
     """
-    _bytes(file, _MOST, "the model")
+    regular_bytes(file, _MOST, "the model")
     try:
         _binary.check_onnx(file)
     except ForgoError as e:
@@ -328,7 +328,7 @@ def load(file: Path, request: Request) -> tuple[Trained, Request]:
     if request.tags or request.signature or request.input_operations:
         raise ExportError(f"{file}: an ONNX file has no tag, signature or inputs to choose, only outputs")
     try:
-        model = onnx.ModelProto.FromString(_bytes(file, _MOST, "the model"))
+        model = onnx.ModelProto.FromString(regular_bytes(file, _MOST, "the model"))
     except DecodeError as e:
         raise ExportError(f"{file}: it is not an ONNX model: {e}") from None
     loaded = OnnxFile(model, file, outputs=request.output_operations, labels=request.labels)
@@ -356,7 +356,7 @@ def test_data(file: Path) -> tuple[Arrays, Arrays] | None:
             f"{file}: there are {len(folders)} sets of test data beside it, more than {_MOST_SETS}"
         )
     try:
-        model = onnx.ModelProto.FromString(_bytes(file, _MOST, "the model"))
+        model = onnx.ModelProto.FromString(regular_bytes(file, _MOST, "the model"))
     except DecodeError as e:
         raise ExportError(f"{file}: it is not an ONNX model: {e}") from None
     bare = OnnxFile(model, file)
@@ -366,7 +366,7 @@ def test_data(file: Path) -> tuple[Arrays, Arrays] | None:
         for kind, ends in (("input", bare.inputs), ("output", bare.outputs)):
             for i, end in enumerate(ends):
                 path = folder / f"{kind}_{i}.pb"
-                data = _bytes(path, room, "the test data")
+                data = regular_bytes(path, room, "the test data")
                 room -= len(data)
                 array = _array(path, data)
                 parts.setdefault(end.name, []).append(array[None] if bare.batch == SINGLE else array)
