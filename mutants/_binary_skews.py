@@ -168,6 +168,7 @@ BINARY_SKEWS = [
     BinarySkew("a filter's sums cut off, not rounded", "preprocess", KERNEL_SUMS, "rounding = 1 << (weightBits - 1)", "rounding = 1", bundle=CUT_OUT),
     BinarySkew("a filter's overshoot wraps round", "preprocess", KERNEL_SUMS, "byte(min(max(sum>>weightBits, 0), 255))", "byte(sum >> weightBits)", also=(("if hasVectors && len(to) >= 8 {", "if false {"),), bundle=CUT_OUT),
     BinarySkew("the columns behind the last vector lost", "preprocess", KERNEL_VECTORS, "if rest := len(to) - 8; n < len(to) {", "if rest := len(to) - 8; n > len(to) {", bundle=PADDED),
+    BinarySkew("the last eight columns of a row not added", "preprocess", KERNEL_VECTORS, "add8(&line[0], &row[0], weight, n)", "add8(&line[0], &row[0], weight, n-8)", bundle="mutants/area.forgo"),
     BinarySkew("the columns of the last vector taken one further left", "preprocess", KERNEL_VECTORS, "&from[rest*fromStep], toStride", "&from[max(rest-1, 0)*fromStep], toStride", bundle=PADDED),
     BinarySkew("the share of the row above given to the one below with vectors", "preprocess", "predict/preprocess/bilinear_amd64.go", "d.share, width&^7)", "1-d.share, width&^7)", bundle=CAFFE),
     BinarySkew("the rows behind the last eight lost", "preprocess", KERNEL_SUMS, "at := min(y, n-together)", "at := min(y, n-n%together-together)", bundle=CUT_OUT),

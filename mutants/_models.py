@@ -4,7 +4,8 @@
 among its cases are JPEGs without Huffman tables, one in CMYK, PNGs with alpha and with 16 bits, an
 animated GIF, a lossy WebP and a TIFF with a predictor.
 ``normalized.forgo`` does not normalize them itself: export put that before its graph. ``texts.forgo`` takes texts. ``tags.forgo`` holds a SavedModel with two graphs of two signatures each, all of the same shape.
-``cut.forgo`` and ``padded.forgo`` bring pictures to their size as torchvision and Pillow's ImageOps.pad do.
+``cut.forgo`` and ``padded.forgo`` bring pictures to their size as torchvision and Pillow's ImageOps.pad do, and
+``area.forgo`` as TensorFlow does, by sums of floats.
 ``kernels.forgo`` has what the kernels of the engine in pure Go can get wrong, in one graph; its cases hold what
 ONNX Runtime answers.
 ``table.forgo`` takes columns of a table: numbers, some of them missing, texts that training did not know, categories.
@@ -330,6 +331,7 @@ if __name__ == "__main__":
     normalized(folder / "normalized.forgo")
     resized(folder / "cut.forgo", resize="bicubic-pillow", fit="shorter-side", shorter_side=CUT)
     resized(folder / "padded.forgo", resize="bilinear-pillow", fit="pad", pad_colour=GROUND)
+    resized(folder / "area.forgo", resize="area")
     tags(folder / "tags.forgo")
     texts(folder / "texts.forgo")
     grey(folder / "grey.forgo")

@@ -134,23 +134,47 @@ func summed(support float64, tapsOf func(axis) taps[float32]) filter {
 			clear(part)
 			places, weights := down.of(i)
 			for t, y := range places {
-				weight := weights[t]
-				for x, v := range p.row(int(y))[from*p.channels:][:len(part)] {
-					part[x] += float32(floats[v] * weight)
-				}
+				addRow(part, p.row(int(y))[from*p.channels:][:len(part)], weights[t])
 			}
 			made := o.row(i)
 			for j := range columns.wanted() {
 				places, weights := along.of(j)
-				for c := range p.channels {
-					sum := float32(0)
-					for t, x := range places {
-						sum += float32(line[int(x)*p.channels+c] * weights[t])
-					}
-					made[j*p.channels+c] = sum
+				if p.channels == 3 {
+					made[3*j], made[3*j+1], made[3*j+2] = sumColours(line, places, weights)
+					continue
 				}
+				sum := float32(0)
+				for t, x := range places {
+					sum += float32(line[x] * weights[t])
+				}
+				made[j] = sum
 			}
 		}
 		return nil
 	}}
+}
+
+// addRow adds a row of the picture, times its weight, to line.
+func addRow(line []float32, row []byte, weight float32) {
+	done := 0
+	if hasVectors {
+		done = vectorAddRow(line, row, weight)
+	}
+	line, row = line[done:], row[done:]
+	row = row[:len(line)]
+	for x, v := range row {
+		line[x] += float32(floats[v] * weight)
+	}
+}
+
+// sumColours sums pixels of three channels.
+func sumColours(line []float32, places []int32, weights []float32) (r, g, b float32) {
+	weights = weights[:len(places)]
+	for t, x := range places {
+		pixel, weight := (*[3]float32)(line[3*x:]), weights[t]
+		r += float32(pixel[0] * weight)
+		g += float32(pixel[1] * weight)
+		b += float32(pixel[2] * weight)
+	}
+	return r, g, b
 }

@@ -17,6 +17,19 @@ func down8(to, from *byte, stride int, weights *int32, count, n, half int)
 //go:noescape
 func floats8(to *float32, from *byte, n int)
 
+//go:noescape
+func add8(line *float32, row *byte, weight float32, n int)
+
+// vectorAddRow is addRow with vectors, for a multiple of eight samples. It returns how many these are.
+func vectorAddRow(line []float32, row []byte, weight float32) int {
+	n := len(line) &^ 7
+	if n > 0 {
+		_ = row[n-1]
+		add8(&line[0], &row[0], weight, n)
+	}
+	return n
+}
+
 // vectorDown is sumRows with vectors, from the first row that counts. If a row is not a whole number of
 // vectors, the last vector overlaps the one before.
 func vectorDown(to, rows []byte, stride int, weights []int32) {

@@ -250,3 +250,29 @@ eightFloats:
 
 floatsDone:
 	RET
+
+// func add8(line *float32, row *byte, weight float32, n int)
+//
+// Adds n bytes, a multiple of 8, times a weight, to floats. Products are rounded before they are added, as in plain Go.
+TEXT ·add8(SB), NOSPLIT, $0-32
+	MOVQ line+0(FP), DI
+	MOVQ row+8(FP), SI
+	VBROADCASTSS weight+16(FP), Y7
+	MOVQ n+24(FP), CX
+	SHRQ $3, CX
+	JZ   added
+
+eightMore:
+	VPMOVZXBD (SI), Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y7, Y0, Y0
+	VADDPS (DI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $8, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNZ  eightMore
+	VZEROUPPER
+
+added:
+	RET

@@ -33,10 +33,7 @@ func noise(random *rand.Rand, n int) []byte {
 func TestVectorsPrepareAlike(t *testing.T) {
 	needVectors(t)
 	random := rand.New(rand.NewPCG(5, 6))
-	for resize, f := range filters {
-		if !f.rounds && resize != "bilinear" && resize != "bilinear-tf1" {
-			continue
-		}
+	for resize := range filters {
 		for try := range 150 {
 			size := func(most int) int { return 1 + random.IntN(most) }
 			r := Rules{Height: size(40), Width: size(40), Channels: 1 + 2*random.IntN(2), Resize: resize, Fit: []string{"stretch", "crop", "pad"}[random.IntN(3)]}
@@ -95,6 +92,19 @@ func TestVectorSums(t *testing.T) {
 					t.Fatalf("float %d of %d is %v", i, n, v)
 				}
 			}
+		}
+	}
+	for n := range 80 { // any number of samples, and nothing beside them
+		row := noise(random, n+guard)
+		got, weight := make([]float32, n+guard), random.Float32()-0.5
+		for i := range got {
+			got[i] = random.Float32() * 1000
+		}
+		want := slices.Clone(got)
+		addRow(got[:n], row[:n], weight)
+		plainly(func() { addRow(want[:n], row[:n], weight) })
+		if !slices.Equal(got, want) {
+			t.Fatalf("%d samples added: %v, want %v", n, got, want)
 		}
 	}
 	for _, channels := range []int{1, 3} {
