@@ -261,18 +261,11 @@ func (l *lists[T]) value(depth int) error {
 	if depth == len(l.shape) {
 		l.shape, l.path = append(l.shape, -1), append(l.path, 0)
 	}
-	n := int64(0)
 	most := int64(math.MaxInt64)
 	if depth < len(l.want) && l.want[depth] >= 0 {
 		most = l.want[depth]
 	}
-	err := l.List(func(i int) error {
-		l.path[depth] = i
-		if n++; n > most {
-			l.unfit = true
-		}
-		return l.value(depth + 1)
-	})
+	n, err := l.list(depth, most)
 	if err != nil {
 		return err
 	}
@@ -284,6 +277,57 @@ func (l *lists[T]) value(depth int) error {
 	}
 	l.shape[depth] = n
 	return nil
+}
+
+// list reads a list and returns its length. More than most elements do not fit.
+func (l *lists[T]) list(depth int, most int64) (n int64, err error) {
+	if err := l.enter(); err != nil {
+		return 0, err
+	}
+	for {
+		if l.Peek() == ']' && n == 0 {
+			break
+		}
+		if read, more := l.decimals(depth+1, most-n); read > 0 {
+			if n += read; !more {
+				break
+			}
+			continue
+		}
+		l.path[depth] = int(n)
+		if n++; n > most {
+			l.unfit = true
+		}
+		if err := l.value(depth + 1); err != nil {
+			return n, err
+		}
+		if l.Peek() != ',' {
+			break
+		}
+		l.at++
+	}
+	l.depth--
+	return n, l.expect(']')
+}
+
+// decimals reads up to most elements at a depth for which there is room, if they are floats and written as
+// plain decimals. more says that a comma followed the last.
+func (l *lists[T]) decimals(depth int, most int64) (read int64, more bool) {
+	if l.unfit || l.leaf >= 0 && l.leaf != depth || l.want != nil && len(l.want) != depth {
+		return 0, false
+	}
+	most = min(most, int64(cap(l.data)-len(l.data)), int64(l.limits.Elements-l.elements))
+	switch data := any(&l.data).(type) {
+	case *[]float32:
+		read, more = decimalsInto(l.Reader, data, most, toFloat32)
+	case *[]float64:
+		read, more = decimalsInto(l.Reader, data, most, toFloat64)
+	}
+	if read > 0 {
+		l.leaf = depth
+		l.elements += int(read)
+	}
+	return read, more
 }
 
 func numeral[T tensor.Element](parse func(token string) (T, error)) func(*Reader) (T, error) {

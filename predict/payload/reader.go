@@ -25,6 +25,8 @@ type Limits struct {
 	Elements int
 	// Memory is asked before the reader allocates memory. Optional: it allocates without asking.
 	Memory Memory
+	// Words lists names that are likely to occur. Reading one of them allocates nothing. Optional.
+	Words []string
 }
 
 // Memory is a source of memory for readers.
@@ -278,6 +280,13 @@ func (r *Reader) Name() (string, error) {
 	token, plain, err := r.quoted()
 	if err != nil {
 		return "", err
+	}
+	if plain {
+		for _, word := range r.limits.Words {
+			if word == text(token[1:len(token)-1]) {
+				return word, nil
+			}
+		}
 	}
 	var name string
 	if len(token) <= longestEscape*MaxName+2 {

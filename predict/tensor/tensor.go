@@ -5,10 +5,7 @@
 // it.
 package tensor
 
-import (
-	"fmt"
-	"reflect"
-)
+import "fmt"
 
 // DType names an element type, as NumPy and the bundle manifest spell it.
 type DType string
@@ -129,11 +126,37 @@ func (t Tensor) DType() DType {
 
 // Len returns the number of elements in Data.
 func (t Tensor) Len() int {
-	v := reflect.ValueOf(t.Data)
-	if v.Kind() != reflect.Slice {
-		return 0
+	switch data := t.Data.(type) {
+	case []bool:
+		return len(data)
+	case []int8:
+		return len(data)
+	case []int16:
+		return len(data)
+	case []int32:
+		return len(data)
+	case []int64:
+		return len(data)
+	case []uint8:
+		return len(data)
+	case []uint16:
+		return len(data)
+	case []uint32:
+		return len(data)
+	case []uint64:
+		return len(data)
+	case []Float16Bits:
+		return len(data)
+	case []BFloat16Bits:
+		return len(data)
+	case []float32:
+		return len(data)
+	case []float64:
+		return len(data)
+	case []string:
+		return len(data)
 	}
-	return v.Len()
+	return 0
 }
 
 // Size returns the memory of the elements in bytes.

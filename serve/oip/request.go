@@ -125,7 +125,7 @@ func (p *parser) input(i int) (input, error) {
 		case "datatype":
 			datatype, err = p.Name()
 		case "shape":
-			shape = []int64{}
+			shape = make([]int64, 0, 4)
 			err = p.List(func(int) error {
 				d, err := p.Int()
 				if shape = append(shape, d); len(shape) > maxDimensions {

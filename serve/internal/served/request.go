@@ -75,7 +75,7 @@ const Overhead = 16 << 10
 
 // Payload returns the limits for reading the request, which take memory from its place.
 func (r *Request) Payload() payload.Limits {
-	return payload.Limits{Depth: r.MaxJSONDepth, Elements: r.MaxElements, Memory: r}
+	return payload.Limits{Depth: r.MaxJSONDepth, Elements: r.MaxElements, Memory: r, Words: r.words}
 }
 
 // Concat joins tensors along their first dimension, in memory that it reserves first.

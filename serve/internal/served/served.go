@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,7 @@ type Model struct {
 	close  func()
 	closed chan struct{}
 	signed []*Model // its other signatures
+	words  []string // that its requests hold
 }
 
 // Observed returns the model with its counts.
@@ -113,15 +115,28 @@ func New(m *predict.Model, name, version string, l Limits, close func()) *Model 
 	if m == nil {
 		return s // a missing model, whose requests fail one by one
 	}
+	s.words = words(m)
 	for _, other := range m.Signatures() {
 		signed, _ := m.Signature(other)
 		if signed == m {
 			continue
 		}
-		s.signed = append(s.signed, &Model{Model: signed, Access: serving.Of(signed), Name: name, Version: version, Limits: s.Limits, calls: s.calls, stats: s.stats})
+		s.signed = append(s.signed, &Model{Model: signed, Access: serving.Of(signed), Name: name, Version: version, Limits: s.Limits, calls: s.calls, stats: s.stats, words: words(signed)})
 	}
 	return s
 }
+
+// words returns the names in a model's usual requests, in JSON of any protocol.
+func words(m *predict.Model) []string {
+	list := []string{"inputs", "name", "shape", "datatype", "data", "outputs", "parameters", "instances", "FP32", "id"}
+	manifest := m.Manifest()
+	for _, info := range slices.Concat(manifest.Inputs, manifest.Outputs) {
+		list = append(list, info.Name)
+	}
+	return list[:min(len(list), mostWords)] // which are compared one by one
+}
+
+const mostWords = 32
 
 // Signed returns the model's other signatures. Each is a model under the same name, counted with it, and
 // usable while the model is acquired. Only the model itself is acquired, released and retired.
