@@ -181,7 +181,7 @@ func (s *Server) state() observe.State {
 
 // Handler returns the handler for clients over HTTP, in every protocol.
 func (s *Server) Handler() http.Handler {
-	r := s.router(false)
+	r := router()
 	for _, p := range s.protocols {
 		if p.HTTP.Handler != nil {
 			r.Mount(p.HTTP.Prefix, p.HTTP.Handler(s.with(false)))
@@ -193,7 +193,7 @@ func (s *Server) Handler() http.Handler {
 	}
 	openapi.Routes(r, s.models, s.protocols.OpenAPI(), asks)
 	r.Get("/", ui.Home(s.models))
-	return s.observer.TraceHTTP(r)
+	return s.observer.TraceHTTP(s.guarded(r, false))
 }
 
 // Admin returns the handler for operators. It serves what clients may call in the Open Inference Protocol
@@ -201,7 +201,7 @@ func (s *Server) Handler() http.Handler {
 // metrics at /metrics; and Go's profiles at /debug/pprof/. For gRPC, the HTTP server must speak HTTP/2
 // without TLS.
 func (s *Server) Admin() http.Handler {
-	r := s.observer.TraceHTTP(s.adminRouter())
+	r := s.observer.TraceHTTP(s.guarded(s.adminRouter(), true))
 	rpc := s.rpc(true) // gRPC traces its calls itself
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// No guard: a page cannot make a browser speak HTTP/2 without TLS, nor send this type unasked.
@@ -230,7 +230,7 @@ var pages = []string{"/", "/docs"}
 var metricsPaths = []string{"/metrics", "/monitoring/prometheus/metrics"}
 
 func (s *Server) adminRouter() chi.Router {
-	r := s.router(true)
+	r := router()
 	for _, p := range s.protocols {
 		if p.HTTP.Operators {
 			r.Mount(p.HTTP.Prefix, p.HTTP.Handler(s.with(true)))
@@ -265,32 +265,70 @@ func (s *Server) traffic(admin bool) *drain.Traffic {
 	return &s.clients
 }
 
-func (s *Server) router(admin bool) chi.Router {
-	r := chi.NewRouter()
+// guarded is a router behind what the server does to every request.
+type guarded struct {
+	chi.Router
+	first http.Handler
+}
+
+func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) { g.first.ServeHTTP(w, req) }
+
+// guarded returns a router behind what the server does to every request.
+func (s *Server) guarded(r chi.Router, admin bool) *guarded {
 	o := s.options
-	r.Use(
+	var origins, linked []string // no page of another site may call operators' ports
+	if !admin {
+		origins, linked = o.Origins, pages
+	}
+	steps := []func(http.Handler) http.Handler{
 		s.traffic(admin).HTTP(o.ClientTimeout),
 		bodies.Limit(o.MaxBody),
 		minrate.HTTP(o.ClientTimeout),
 		crosssite.NoSniff,
 		s.observer.HTTP,
 		recovery.HTTP(o.Log),
-	)
-	var origins, linked []string // no page of another site may call operators' ports
-	if !admin {
-		origins, linked = o.Origins, pages
 	}
 	if len(origins) > 0 {
-		r.Use(crosssite.CORS(origins).Handler)
+		steps = append(steps, crosssite.CORS(origins).Handler)
 	}
-	r.Use(
+	steps = append(steps,
 		hosts.HTTP(hosts.Options{Allowed: o.Hosts, Operators: admin, Keys: o.Keys != nil}),
 		crosssite.HTTP(origins, linked),
 	)
 	if o.Keys != nil {
-		r.Use(authorization.HTTP(o.Keys, s.rights(admin)))
+		steps = append(steps, authorization.HTTP(o.Keys, s.rights(admin)))
 	}
-	r.Use(compress.HTTP(o.MaxBody, s.protocols.Compresses), headIsGet)
+	steps = append(steps, compress.HTTP(o.MaxBody, s.protocols.Compresses))
+	h := s.routed(r, admin)
+	for _, step := range slices.Backward(steps) {
+		h = step(h)
+	}
+	return &guarded{r, h}
+}
+
+// routed returns a handler that passes requests to the protocols: directly, or through the router.
+func (s *Server) routed(r chi.Router, admin bool) http.Handler {
+	var direct []func(http.ResponseWriter, *http.Request) bool
+	for _, p := range s.protocols {
+		if p.HTTP.Direct != nil && (p.HTTP.Operators || !admin) {
+			direct = append(direct, p.HTTP.Direct(s.with(admin)))
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPost && req.URL.RawPath == "" {
+			for _, answered := range direct {
+				if answered(w, req) {
+					return
+				}
+			}
+		}
+		r.ServeHTTP(w, req)
+	})
+}
+
+func router() chi.Router {
+	r := chi.NewRouter()
+	r.Use(headIsGet)
 	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
 		reply.Error(w, http.StatusNotFound, fmt.Errorf("nothing at %s", req.URL.Path))
 	})
@@ -324,12 +362,14 @@ func methods(r chi.Routes, req *http.Request) []string {
 	return list
 }
 
-// headIsGet answers HEAD as GET, without the body.
+// headIsGet answers HEAD as GET, without the body. It also records the route.
 func headIsGet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		route := chi.RouteContext(req.Context())
 		if req.Method == http.MethodHead {
-			chi.RouteContext(req.Context()).RouteMethod = http.MethodGet
+			route.RouteMethod = http.MethodGet
 		}
+		defer func() { observe.Route(w, route.RoutePattern()) }()
 		next.ServeHTTP(w, req)
 	})
 }

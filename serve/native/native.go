@@ -11,12 +11,14 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/serve/internal/bodies"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -34,20 +36,42 @@ type Models interface {
 func Handler(models Models) http.Handler {
 	r := chi.NewRouter()
 	answer := func(w http.ResponseWriter, req *http.Request) {
-		m, err := models.Get(chi.URLParam(req, "name"), chi.URLParam(req, "version"))
-		if err != nil {
-			reply.Failure(w, err)
-			return
-		}
-		defer m.Release()
-		if err := m.HTTP(w, req, func(r *served.Request) error { return infer(w, req, r) }); err != nil {
-			reply.Failure(w, err)
-		}
+		answer(w, req, models, chi.URLParam(req, "name"), chi.URLParam(req, "version"))
 	}
 	r.Get("/", list(models))
 	r.Post("/{name}", answer)
 	r.Post("/{name}/versions/{version}", answer)
 	return r
+}
+
+// direct answers the paths of models as the router would. It returns false for any other path.
+func direct(models Models) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, req *http.Request) bool {
+		rest, ok := strings.CutPrefix(req.URL.Path, "/models/")
+		name, version, versioned := strings.Cut(rest, "/versions/")
+		if !ok || name == "" || strings.Contains(name, "/") || strings.Contains(version, "/") || versioned && version == "" {
+			return false
+		}
+		pattern := "/models/{name}"
+		if versioned {
+			pattern = "/models/{name}/versions/{version}"
+		}
+		observe.Route(w, pattern)
+		answer(w, req, models, name, version)
+		return true
+	}
+}
+
+func answer(w http.ResponseWriter, req *http.Request, models Models, name, version string) {
+	m, err := models.Get(name, version)
+	if err != nil {
+		reply.Failure(w, err)
+		return
+	}
+	defer m.Release()
+	if err := m.HTTP(w, req, func(r *served.Request) error { return infer(w, req, r) }); err != nil {
+		reply.Failure(w, err)
+	}
 }
 
 // infer answers one request.

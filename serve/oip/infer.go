@@ -6,14 +6,50 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/forgo-ml/forgo/internal/wire"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 	"github.com/forgo-ml/forgo/serve/internal/bodies"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 )
+
+// direct answers the usual paths of infer as the router would, which takes a tenth of a short request's
+// time. It returns false for any other path.
+func direct(models Models) func(http.ResponseWriter, *http.Request) bool {
+	h := handler{models: models}
+	return func(w http.ResponseWriter, req *http.Request) bool {
+		name, version, pattern := inferPath(req.URL.Path)
+		if pattern == "" {
+			return false
+		}
+		observe.Route(w, pattern)
+		h.with(w, req, name, version, h.infer)
+		return true
+	}
+}
+
+// inferPath returns the model and the version in a path of infer, and the route's pattern, or "".
+func inferPath(path string) (name, version, pattern string) {
+	rest, ok := strings.CutPrefix(path, "/v2/models/")
+	if !ok {
+		return "", "", ""
+	}
+	if rest, ok = strings.CutSuffix(rest, "/infer"); !ok {
+		return "", "", ""
+	}
+	name, version, ok = strings.Cut(rest, "/versions/")
+	switch {
+	case name == "" || strings.Contains(name, "/") || strings.Contains(version, "/") || ok && version == "":
+		return "", "", ""
+	case ok:
+		return name, version, "/v2/models/{name}/versions/{version}/infer"
+	}
+	return name, "", "/v2/models/{name}/infer"
+}
 
 func (h handler) infer(w http.ResponseWriter, req *http.Request, m *served.Model) {
 	if err := m.HTTP(w, req, func(r *served.Request) error { return infer(w, req, r) }); err != nil {

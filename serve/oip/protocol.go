@@ -15,6 +15,7 @@ var Protocol = protocol.Protocol{
 	HTTP: protocol.HTTP{
 		Name: "oip_http", Prefix: "/v2", Operators: true, Purpose: purpose, Compress: compresses, OpenAPI: document,
 		Handler: func(s protocol.Server) http.Handler { return Handler(s.Models, manager(s)) },
+		Direct:  func(s protocol.Server) func(http.ResponseWriter, *http.Request) bool { return direct(s.Models) },
 	},
 	GRPC: protocol.GRPC{Name: "oip_grpc", Services: []protocol.Service{{
 		Description: &pb.GRPCInferenceService_ServiceDesc,

@@ -67,14 +67,18 @@ func (h handler) server(w http.ResponseWriter, _ *http.Request) {
 
 func (h handler) withModel(next func(http.ResponseWriter, *http.Request, *served.Model)) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		model, err := h.models.Get(chi.URLParam(req, "name"), chi.URLParam(req, "version"))
-		if err != nil {
-			reply.Failure(w, err)
-			return
-		}
-		defer model.Release()
-		next(w, req, model)
+		h.with(w, req, chi.URLParam(req, "name"), chi.URLParam(req, "version"), next)
 	}
+}
+
+func (h handler) with(w http.ResponseWriter, req *http.Request, name, version string, next func(http.ResponseWriter, *http.Request, *served.Model)) {
+	model, err := h.models.Get(name, version)
+	if err != nil {
+		reply.Failure(w, err)
+		return
+	}
+	defer model.Release()
+	next(w, req, model)
 }
 
 // Answers about readiness. They need no key, so they reveal no path, version or reason.

@@ -40,6 +40,9 @@ type HTTP struct {
 	Prefix string
 	// Handler returns the handler for the paths below Prefix.
 	Handler func(Server) http.Handler
+	// Direct returns a function that answers a POST as Handler does, for the protocol's most frequent paths,
+	// and returns false for others. It saves those the router. It gets no path with escapes. Optional.
+	Direct func(Server) func(http.ResponseWriter, *http.Request) bool
 	// Operators adds the protocol to the operators' port. Optional.
 	Operators bool
 	// Purpose returns the purpose of a path, which includes Prefix and is the path that the handler routes

@@ -13,6 +13,7 @@ var Protocol = protocol.Protocol{
 	HTTP: protocol.HTTP{
 		Name: "tfserving", Prefix: "/v1", OpenAPI: document,
 		Handler: func(s protocol.Server) http.Handler { return Handler(s.Models) },
+		Direct:  func(s protocol.Server) func(http.ResponseWriter, *http.Request) bool { return direct(s.Models) },
 	},
 	GRPC: protocol.GRPC{Name: "tfserving_grpc", Services: []protocol.Service{
 		{

@@ -18,6 +18,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/observe"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 	"github.com/forgo-ml/forgo/serve/internal/served"
 	"github.com/forgo-ml/forgo/serve/repository"
@@ -153,7 +154,24 @@ var verbs = []string{"predict", "classify", "regress"}
 
 // post answers PATH:predict, PATH:classify and PATH:regress.
 func (h handler) post(w http.ResponseWriter, req *http.Request) {
-	path := chi.URLParam(req, "*")
+	h.verb(w, req, chi.URLParam(req, "*"))
+}
+
+// direct answers what has a verb as the router would. It returns false for any other path.
+func direct(models Models) func(http.ResponseWriter, *http.Request) bool {
+	h := handler{models}
+	return func(w http.ResponseWriter, req *http.Request) bool {
+		path, ok := strings.CutPrefix(req.URL.Path, "/v1/models/")
+		if !ok || !strings.Contains(path, ":") {
+			return false
+		}
+		observe.Route(w, "/v1/models/*")
+		h.verb(w, req, path)
+		return true
+	}
+}
+
+func (h handler) verb(w http.ResponseWriter, req *http.Request, path string) {
 	at := strings.LastIndexByte(path, ':')
 	if slash := strings.LastIndexByte(path, '/'); at < 0 && slash > 0 && slices.Contains(verbs, path[slash+1:]) {
 		reply.Error(w, http.StatusNotFound, fmt.Errorf("nothing at models/%s; put the verb after a colon: models/%s:%s",

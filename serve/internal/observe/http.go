@@ -34,7 +34,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// HTTP observes the requests of a chi router.
+// HTTP observes requests.
 func (o *Observer) HTTP(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		x := exchanges.Get().(*exchange)
@@ -80,6 +80,13 @@ func exchangeOf(w http.ResponseWriter) *exchange {
 			return nil
 		}
 		w = u.Unwrap()
+	}
+}
+
+// Route records the pattern of the path that the answered request takes.
+func Route(w http.ResponseWriter, pattern string) {
+	if x := exchangeOf(w); x != nil {
+		x.route = pattern
 	}
 }
 

@@ -101,6 +101,7 @@ type Request struct {
 	start  time.Time
 	id     string
 	traced bool
+	route  string // the pattern of its path, over HTTP; "" if no handler has it
 	calls  *Calls // of the model that was asked for, once it is found
 
 	received           time.Duration // the wait for the body so far

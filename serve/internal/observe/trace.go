@@ -6,7 +6,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
@@ -45,11 +44,9 @@ func (o *Observer) TraceGRPC() []grpc.ServerOption {
 // describe adds what is known at the end of a request to its span.
 func (r *Request) describe(ctx context.Context, method string) {
 	span := trace.SpanFromContext(ctx)
-	if route := chi.RouteContext(ctx); route != nil {
-		if pattern := route.RoutePattern(); pattern != "" {
-			span.SetName(method + " " + pattern)
-			span.SetAttributes(attribute.String("http.route", pattern))
-		}
+	if r.route != "" {
+		span.SetName(method + " " + r.route)
+		span.SetAttributes(attribute.String("http.route", r.route))
 	}
 	span.SetAttributes(attribute.String("forgo.protocol", r.Protocol.Name))
 	if r.id != "" {
