@@ -18,8 +18,7 @@ type limited struct {
 	context.Context // the parent
 	time            time.Duration
 	end             time.Time
-	asked           atomic.Uint32 // how often Err was called
-	late            atomic.Bool   // Err found the time over, and its parent not ended
+	late            atomic.Bool // Err found the time over, and its parent not ended
 
 	mu    sync.Mutex
 	timed atomic.Pointer[timed] // nil until Done is called
@@ -42,9 +41,6 @@ func (l *limited) stop() {
 	}
 }
 
-// everyAsked is how many calls of Err share one look at the clock.
-const everyAsked = 8
-
 // Err implements [context.Context].
 func (l *limited) Err() error {
 	if l.late.Load() {
@@ -56,7 +52,7 @@ func (l *limited) Err() error {
 	if err := l.Context.Err(); err != nil {
 		return err
 	}
-	if l.asked.Add(1)%everyAsked == 0 && !time.Now().Before(l.end) {
+	if !time.Now().Before(l.end) {
 		l.late.Store(true)
 		return context.DeadlineExceeded
 	}

@@ -110,7 +110,7 @@ func (r *Reservation) Release() {
 	if r.rows > 0 || r.bytes > 0 {
 		r.q.Lock()
 		defer r.q.Unlock()
-		r.q.Leave(r, false)
+		r.q.Leave(r, false, time.Time{})
 	}
 }
 
@@ -204,14 +204,14 @@ func (q *Queue) Arrive(r *Reservation) {
 	r.coming = false
 }
 
-// Leave ends a request. ran says whether it ran. The caller holds the lock.
-func (q *Queue) Leave(r *Reservation, ran bool) {
+// Leave ends a request. ran says whether it ran, until now. The caller holds the lock.
+func (q *Queue) Leave(r *Reservation, ran bool, now time.Time) {
 	if r.coming {
 		q.coming -= r.rows
 	}
 	if r.working {
 		if q.working -= r.rows; ran {
-			q.pace.add(r.rows, q.PaceRows)
+			q.pace.add(r.rows, q.PaceRows, now)
 		}
 	}
 	if r.keep && ran {
@@ -242,8 +242,7 @@ type pace struct {
 
 // add counts rows that were answered now. It halves the weight of the past whenever that exceeds most
 // rows.
-func (p *pace) add(rows, most int) {
-	now := time.Now()
+func (p *pace) add(rows, most int, now time.Time) {
 	p.busy += now.Sub(p.since)
 	p.since = now
 	if p.rows += rows; p.rows > most {

@@ -138,7 +138,7 @@ func TestPaceForgetsSlowly(t *testing.T) {
 	}
 	p = pace{busy: 64 * time.Second, rows: 64}
 	p.since = time.Now()
-	p.add(2, 64)
+	p.add(2, 64, time.Now())
 	if p.rows != 33 || p.of(1) < 900*time.Millisecond {
 		t.Errorf("%+v", p)
 	}

@@ -112,9 +112,10 @@ func (p PassedOver) String() string {
 
 // Timing says how a call's time was spent.
 type Timing struct {
-	Decode     time.Duration // raw bytes to pixels, or a JSON row to tensors
-	Preprocess time.Duration // pixels to the model's input
-	Queue      time.Duration // waiting for the engine
-	Infer      time.Duration // the engine's run
-	BatchRows  int           // of that run: the call's own and others'; 0 if there was no run
+	Began, Ended time.Time     // of the wait for the engine, and of the engine's run; zero if there was no run
+	Decode       time.Duration // raw bytes to pixels, or a JSON row to tensors
+	Preprocess   time.Duration // pixels to the model's input
+	Queue        time.Duration // waiting for the engine
+	Infer        time.Duration // the engine's run
+	BatchRows    int           // of that run: the call's own and others'; 0 if there was no run
 }

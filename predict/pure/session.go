@@ -137,7 +137,7 @@ func (p *plan) execute(r *run) error {
 
 // take hands the outputs to the caller.
 func (s *session) take(r *run, outputs []string) (predict.Tensors, error) {
-	result := make(predict.Tensors, len(outputs))
+	result := tensor.NewMap()
 	for i, spec := range s.outputs {
 		if !slices.Contains(outputs, spec.Name) {
 			continue

@@ -19,8 +19,9 @@ type value struct {
 
 // memory is what a run, or the folding of constants, may still allocate, and when it is abandoned.
 type memory struct {
-	left int64
-	ctx  context.Context // nil where nothing ends it
+	left  int64
+	ctx   context.Context // nil where nothing ends it
+	asked uint            // how often ended was called
 }
 
 // fits returns an error if n more elements, which no value holds yet, are too many.
@@ -31,9 +32,13 @@ func (m *memory) fits(n int64, size int) error {
 	return nil
 }
 
-// ended returns why the run is abandoned, or nil.
+// everyAsked is how many calls of ended share one of the context's Err, which may look at the clock.
+const everyAsked = 8
+
+// ended returns why the run is abandoned, or nil. A run calls it before each step, and every few
+// milliseconds in a long one.
 func (m *memory) ended() error {
-	if m.ctx == nil {
+	if m.asked++; m.ctx == nil || m.asked%everyAsked != 0 {
 		return nil
 	}
 	return m.ctx.Err()

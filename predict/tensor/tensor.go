@@ -5,7 +5,10 @@
 // it.
 package tensor
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // DType names an element type, as NumPy and the bundle manifest spell it.
 type DType string
@@ -49,6 +52,23 @@ type Tensor struct {
 
 // Map maps names to tensors: the inputs or outputs of one run.
 type Map map[string]Tensor
+
+var maps = sync.Pool{New: func() any { return make(Map) }}
+
+// NewMap returns an empty map, which may be one that was recycled.
+func NewMap() Map { return maps.Get().(Map) }
+
+// Recycle empties a map for NewMap. Nobody may use the map afterwards; its tensors are untouched. A map
+// that is never recycled is garbage like any other.
+func (m Map) Recycle() {
+	if m != nil && len(m) <= mostRecycled {
+		clear(m)
+		maps.Put(m)
+	}
+}
+
+// mostRecycled bounds the size of maps that are kept, which never shrink.
+const mostRecycled = 8
 
 // New returns a tensor that shares data. It fails unless the product of the sizes in shape is len(data).
 func New[T Element](data []T, shape ...int64) (Tensor, error) {

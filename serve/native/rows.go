@@ -36,7 +36,9 @@ func (a *answers) rows(m *served.Request, body []byte) (predict.Tensors, error) 
 		if err != nil {
 			return nil, served.BadInput("parse JSON row: input %q: %w", spec.Name, err)
 		}
-		return predict.Tensors{spec.Name: t}, nil
+		inputs := tensor.NewMap()
+		inputs[spec.Name] = t
+		return inputs, nil
 	}
 	return together(m, [][]byte{body}, nil)
 }

@@ -172,7 +172,7 @@ func (c *call) prepare(r *served.Request) (predict.Tensors, error) {
 		r.Within(c.timeout)
 	}
 	picture := r.Manifest().Picture
-	inputs := make(predict.Tensors, len(c.inputs))
+	inputs := tensor.NewMap()
 	encoded := -1
 	for i, in := range c.inputs {
 		if _, ok := inputs[in.name]; ok {

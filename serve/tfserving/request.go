@@ -222,7 +222,9 @@ func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 			return nil, err
 		}
 		t, err := q.input(r, spec, batch)
-		return predict.Tensors{spec.Name: t}, err
+		columns := tensor.NewMap()
+		columns[spec.Name] = t
+		return columns, err
 	}
 	parts := map[string][]tensor.Tensor{}
 	err := r.List(func(i int) error {
@@ -329,7 +331,7 @@ func (q *request) named(r *payload.Reader, n nesting, each func(tensor.Spec, ten
 //
 //forgo:reader TensorFlow REST columns
 func (q *request) table(r *payload.Reader) (predict.Tensors, error) {
-	columns := predict.Tensors{}
+	columns := tensor.NewMap()
 	if r.Peek() != '{' { // a list, or the value of one row
 		spec, err := q.only(r.PeekInto() == '{')
 		if err != nil {

@@ -27,7 +27,7 @@ type batch struct {
 func (b *Batcher) answer(t *batch) {
 	if len(t.calls) == 1 {
 		c := t.calls[0]
-		c.finish(b.run(c.ctx, c.since, c.inputs, c.rows, &c.took))
+		c.finish(b.run(c.ctx, c.since, time.Now(), c.inputs, c.rows, &c.took))
 		return
 	}
 	j := b.memory.Get().(*joined)
@@ -38,14 +38,14 @@ func (b *Batcher) answer(t *batch) {
 	var took serving.Timing
 	started, gathered := time.Now(), err == nil
 	if gathered {
-		out, err = b.run(t.ctx, started, j.inputs, t.rows, &took)
+		out, err = b.run(t.ctx, started, started, j.inputs, t.rows, &took)
 	}
 	t.cancel()
 	from := 0
 	for _, c := range t.calls {
 		to := from + c.rows
 		c.took = took
-		c.took.Queue = started.Sub(c.since)
+		c.took.Began, c.took.Queue = c.since, started.Sub(c.since)
 		switch {
 		case err == nil:
 			c.finish(Rows(out, from, to), nil)
@@ -54,18 +54,18 @@ func (b *Batcher) answer(t *batch) {
 		case c.ctx.Err() != nil:
 			c.finish(nil, fmt.Errorf("run model: %w", c.ctx.Err()))
 		default:
-			c.finish(b.run(c.ctx, c.since, Rows(j.inputs, from, to), c.rows, &c.took))
+			c.finish(b.run(c.ctx, c.since, time.Now(), Rows(j.inputs, from, to), c.rows, &c.took))
 		}
 		from = to
 	}
 }
 
-// run records how long the run waited and took. It turns an engine's panic into an error, which would
-// otherwise end the process.
-func (b *Batcher) run(ctx context.Context, since time.Time, inputs tensor.Map, rows int, took *serving.Timing) (out tensor.Map, err error) {
-	start := time.Now()
+// run records how long the run, which starts now, waited and took. It turns an engine's panic into an
+// error, which would otherwise end the process.
+func (b *Batcher) run(ctx context.Context, since, start time.Time, inputs tensor.Map, rows int, took *serving.Timing) (out tensor.Map, err error) {
 	defer func() {
-		*took = serving.Timing{Queue: start.Sub(since), Infer: time.Since(start), BatchRows: rows}
+		end := time.Now()
+		*took = serving.Timing{Began: since, Ended: end, Queue: start.Sub(since), Infer: end.Sub(start), BatchRows: rows}
 		b.history.add(rows, took.Infer)
 		if p := recover(); p != nil {
 			out, err = nil, fmt.Errorf("run model: panic: %v", p)
@@ -101,7 +101,7 @@ func (j *joined) join(names []string, t *batch) error {
 
 // Rows returns rows of each tensor, sharing its memory.
 func Rows(tensors tensor.Map, from, to int) tensor.Map {
-	part := make(tensor.Map, len(tensors))
+	part := tensor.NewMap()
 	for name, t := range tensors {
 		part[name] = t.Slice(from, to)
 	}

@@ -154,8 +154,12 @@ func (b *Batcher) Do(ctx context.Context, r *admission.Reservation, inputs tenso
 	b.Lock()
 	defer func() {
 		var next *batch
+		now := took.Ended
+		if turn != alone {
+			now = time.Now()
+		}
 		b.Lock()
-		b.Leave(r, err == nil)
+		b.Leave(r, err == nil, now)
 		if turn == alone {
 			next = b.next()
 		}
@@ -175,7 +179,11 @@ func (b *Batcher) Do(ctx context.Context, r *admission.Reservation, inputs tenso
 	}
 	if turn = b.turn(rows); turn == alone {
 		b.Unlock()
-		out, err = b.run(ctx, since, inputs, rows, &took)
+		start := since
+		if !b.quick { // it yielded to others
+			start = time.Now()
+		}
+		out, err = b.run(ctx, since, start, inputs, rows, &took)
 		return out, took, err
 	}
 	return b.together(ctx, turn, since, inputs, rows)
@@ -188,7 +196,7 @@ func (b *Batcher) one(ctx context.Context, since time.Time, inputs tensor.Map, r
 	}
 	b.Unlock()
 	defer b.pass()
-	out, err = b.run(ctx, since, inputs, rows, &took)
+	out, err = b.run(ctx, since, time.Now(), inputs, rows, &took)
 	return out, took, err
 }
 

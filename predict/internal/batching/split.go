@@ -86,6 +86,9 @@ func (b *Batcher) inParts(ctx context.Context, inputs tensor.Map, count int) (te
 		b.Lock()
 		part, t, err := b.one(ctx, time.Now(), Rows(inputs, from, from+n), n)
 		took.Queue, took.Infer, took.BatchRows = took.Queue+t.Queue, took.Infer+t.Infer, max(took.BatchRows, t.BatchRows)
+		if took.Ended = t.Ended; from == 0 {
+			took.Began = t.Began
+		}
 		if err != nil {
 			return nil, took, err
 		}

@@ -25,6 +25,31 @@ func Context(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
+// OfRequest returns the connection that a request arrived on, or nil if it is unknown.
+func OfRequest(req *http.Request) *Conn {
+	conn, _ := req.Context().Value(key{}).(*Conn)
+	return conn
+}
+
+// longestHost bounds the name that a connection remembers, in bytes.
+const longestHost = 255
+
+// Accept remembers the Host header of a request that was accepted, for Accepted.
+func (c *Conn) Accept(host string) {
+	if c != nil && len(host) <= longestHost {
+		c.host.Store(&host)
+	}
+}
+
+// Accepted reports whether Accept was last called with the same header.
+func (c *Conn) Accepted(host string) bool {
+	if c == nil {
+		return false
+	}
+	accepted := c.host.Load()
+	return accepted != nil && *accepted == host
+}
+
 // streamBytes is the memory of a request that shares its connection with others, before it is read.
 const streamBytes = 8 << 10
 
@@ -36,7 +61,7 @@ type Request struct {
 
 // Begin says that a request's headers have arrived. It fails if there is no memory for them.
 func Begin(req *http.Request) (Request, error) {
-	conn, _ := req.Context().Value(key{}).(*Conn)
+	conn := OfRequest(req)
 	if conn == nil {
 		return Request{}, nil
 	}
@@ -108,7 +133,7 @@ type Turn struct {
 }
 
 // Of attaches the turn to a request. The client acts first.
-func (t *Turn) Of(req *http.Request) { t.conn, _ = req.Context().Value(key{}).(*Conn) }
+func (t *Turn) Of(req *http.Request) { t.conn = OfRequest(req) }
 
 // Server says that the request has arrived in full.
 func (t *Turn) Server() {

@@ -250,6 +250,7 @@ type Conn struct {
 	extra  atomic.Int64 // bytes of the budget that headers take
 	once   sync.Once
 	closed atomic.Bool
+	host   atomic.Pointer[string] // see Accept
 	// counted says that others count what arrives.
 	counted atomic.Bool
 	err     error                  // of Close

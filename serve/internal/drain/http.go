@@ -5,6 +5,7 @@ package drain
 import (
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/forgo-ml/forgo/serve/internal/connection"
@@ -36,9 +37,12 @@ func (t *Traffic) HTTP(patience time.Duration) func(http.Handler) http.Handler {
 				t.answered.Add(1)
 				return
 			}
-			body := &followed{ReadCloser: req.Body, traffic: t}
-			req.Body = body
-			next.ServeHTTP(w, req)
+			// net/http goes by the body that it gave, so what follows gets a request of its own.
+			x := exchanges.Get().(*exchange)
+			x.request, x.followed = *req, followed{ReadCloser: req.Body, traffic: t}
+			body := &x.followed
+			x.request.Body = body
+			next.ServeHTTP(w, &x.request)
 			if !body.ended && req.ProtoMajor == 1 && (body.begun || req.Header.Get("Expect") == "") {
 				// HTTP/2 ends one request without its connection. A client that waits to be asked for the
 				// body sends nothing.
@@ -50,9 +54,19 @@ func (t *Traffic) HTTP(patience time.Duration) func(http.Handler) http.Handler {
 			if body.whole {
 				t.answered.Add(1)
 			}
+			*x = exchange{}
+			exchanges.Put(x)
 		})
 	}
 }
+
+// exchange is a request, and its body.
+type exchange struct {
+	request http.Request
+	followed
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // followed is a body that records whether it was read, and whether to its end.
 type followed struct {
@@ -62,11 +76,15 @@ type followed struct {
 }
 
 func (f *followed) Read(b []byte) (int, error) {
+	if f.whole {
+		return 0, io.EOF
+	}
 	n, err := f.ReadCloser.Read(b)
 	f.begun, f.ended = true, f.ended || err != nil
-	if err == io.EOF && !f.whole {
+	if err == io.EOF {
 		f.whole = true
 		f.traffic.read.Add(1)
+		_ = f.ReadCloser.Close() // else net/http looks for a rest of it
 	}
 	return n, err
 }

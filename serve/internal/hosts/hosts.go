@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
+	"github.com/forgo-ml/forgo/serve/internal/connection"
 	"github.com/forgo-ml/forgo/serve/internal/reply"
 )
 
@@ -56,9 +57,13 @@ type Options struct {
 func HTTP(o Options) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			if err := o.check(req); err != nil {
-				reply.Forbidden(w, req, err)
-				return
+			conn := connection.OfRequest(req)
+			if !conn.Accepted(req.Host) { // the other things that are checked are the connection's
+				if err := o.check(req); err != nil {
+					reply.Forbidden(w, req, err)
+					return
+				}
+				conn.Accept(req.Host)
 			}
 			next.ServeHTTP(w, req)
 		})

@@ -35,8 +35,11 @@ type Request struct {
 	client *shed.Client        // while its body is read or its answer written; nil for small ones
 	came   atomic.Int64        // bytes of the body
 
+	inputs, outputs predict.Tensors // of a run that succeeded
+
 	noted observation
 	ran   time.Time // when the run ended
+	ended time.Time // when the answer was written; zero for a request that failed
 }
 
 // Context returns a context that ends when the caller leaves or the request's time is over.
@@ -94,7 +97,8 @@ func (r *Request) Concat(parts []tensor.Tensor) (tensor.Tensor, error) {
 }
 
 // Do answers one request. It admits the request, or refuses it before anything is read. answer then reads
-// it, calls [Request.Run] once, and writes the outputs. Do measures the three stages separately. The first
+// it, calls [Request.Run] once, and writes the outputs. It keeps neither inputs nor outputs, whose maps are
+// used again. Do measures the three stages separately. The first
 // error ends the request. answer reserves memory with Grow, and Do returns it.
 func (m *Model) Do(ctx context.Context, seen *observe.Request, answer func(*Request) error) (err error) {
 	calls := m.Observed().Calls
@@ -111,7 +115,10 @@ func (m *Model) Do(ctx context.Context, seen *observe.Request, answer func(*Requ
 	if err := answer(r); err != nil {
 		return err
 	}
-	r.noted.output, r.noted.failed = time.Since(r.ran), false
+	r.ended = time.Now()
+	r.inputs.Recycle() // which a run that failed may still use
+	r.outputs.Recycle()
+	r.noted.output, r.noted.failed = r.ended.Sub(r.ran), false
 	seen.Answered(r.ctx, r.ran, r.noted.output, r.noted.rows)
 	return nil
 }
@@ -132,15 +139,19 @@ func (r *Request) enter() (err error) {
 
 // Run runs the model on the inputs. The rest of answer counts as writing the outputs.
 func (r *Request) Run(inputs predict.Tensors) (predict.Tensors, error) {
-	prepared := time.Now()
 	r.noted.rows = rows(inputs)
-	r.noted.input = r.seen.Prepared(r.ctx, r.start, prepared.Sub(r.start))
 	outputs, took, err := r.place.Run(r.ctx, inputs)
-	r.ran = time.Now()
+	prepared := took.Began
+	if r.ran = took.Ended; prepared.IsZero() || r.ran.IsZero() { // it did not run
+		r.ran = time.Now()
+		prepared = r.ran.Add(-took.Queue - took.Infer)
+	}
+	r.noted.input = r.seen.Prepared(r.ctx, r.start, prepared.Sub(r.start))
 	r.noted.queue, r.noted.infer = took.Queue, took.Infer
 	if err != nil {
 		return nil, err
 	}
+	r.inputs, r.outputs = inputs, outputs
 	r.seen.Ran(r.ctx, prepared, took)
 	r.writing()
 	return outputs, nil
@@ -149,8 +160,11 @@ func (r *Request) Run(inputs predict.Tensors) (predict.Tensors, error) {
 // end returns what the request took, even after a panic, and phrases its error.
 func (r *Request) end(err error) error {
 	r.Read()
-	r.noted.total = time.Since(r.start)
-	r.stats.add(r.noted)
+	if r.ended.IsZero() {
+		r.ended = time.Now()
+	}
+	r.noted.total = r.ended.Sub(r.start)
+	r.stats.add(r.noted, r.ended)
 	r.place.Release()
 	if r.cancel != nil {
 		r.cancel()

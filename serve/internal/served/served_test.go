@@ -50,8 +50,8 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 
 func TestStatsCountSuccessAndFailureApart(t *testing.T) {
 	m := Model{stats: &stats{}}
-	m.stats.add(observation{rows: 3, total: 10 * time.Millisecond, queue: time.Millisecond, infer: 6 * time.Millisecond})
-	m.stats.add(observation{rows: 2, total: time.Millisecond, failed: true})
+	m.stats.add(observation{rows: 3, total: 10 * time.Millisecond, queue: time.Millisecond, infer: 6 * time.Millisecond}, time.Now())
+	m.stats.add(observation{rows: 2, total: time.Millisecond, failed: true}, time.Now())
 	s := m.Calls()
 	if s.Inferences != 3 || s.Success.Count != 1 || s.Fail.Count != 1 || s.Queue.NS != time.Millisecond || s.Infer.NS != 6*time.Millisecond || s.LastInference.IsZero() {
 		t.Errorf("%+v", s)

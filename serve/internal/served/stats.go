@@ -40,14 +40,14 @@ type stats struct {
 	sum Stats
 }
 
-func (s *stats) add(o observation) {
+func (s *stats) add(o observation, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o.failed {
 		s.sum.Fail.add(o.total)
 		return
 	}
-	s.sum.LastInference = time.Now()
+	s.sum.LastInference = now
 	s.sum.Inferences += uint64(max(o.rows, 0))
 	s.sum.Success.add(o.total)
 	s.sum.Input.add(o.input)
