@@ -51,7 +51,7 @@ func Open(ctx context.Context, engine Engine, o Opening) (_ *Bare, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bare{session: s, bounds: bounds{o.Session.RunTimeout, o.Session.MaxOutputBytes}}
+	b := &Bare{session: s, bounds: bounds{time: o.Session.RunTimeout, bytes: o.Session.MaxOutputBytes}}
 	if o.Pictures == nil || o.Where != nil && !o.Where(s.Inputs()) {
 		return b, nil
 	}

@@ -23,6 +23,11 @@ func (b bounds) run(ctx context.Context, s engines.Session, inputs Tensors, outp
 	if err := b.before(s, inputs, outputs); err != nil {
 		return nil, err
 	}
+	return b.admitted(ctx, s, inputs, outputs)
+}
+
+// admitted is run for outputs whose size is known not to be too large.
+func (b bounds) admitted(ctx context.Context, s engines.Session, inputs Tensors, outputs []string) (Tensors, error) {
 	out, err := b.timed(ctx, s, inputs, outputs)
 	if err == nil && b.bytes > 0 {
 		if got := batching.Size(out); got > b.bytes {

@@ -203,10 +203,10 @@ func (c *choice) compare(ctx context.Context, format, file string, from []candid
 func duel(ctx context.Context, own, other engines.Session, trials []trial) (stays bool, err error) {
 	var took [2][][]time.Duration // by trial, a time for each turn
 	once := func(s engines.Session, t trial) (time.Duration, error) {
-		ctx, stop := context.WithTimeout(ctx, patience)
-		defer stop()
+		limited := limit(ctx, patience)
+		defer limited.stop()
 		start := time.Now()
-		err := t(ctx, s)
+		err := t(limited, s)
 		return time.Since(start), err
 	}
 	for _, t := range trials {
@@ -248,19 +248,14 @@ func duel(ctx context.Context, own, other engines.Session, trials []trial) (stay
 	return !overtakes(took[0], took[1]), nil
 }
 
-// overtakes compares the medians of each trial. The other engine must be clearly faster in the first, and
-// slower in none.
+// overtakes compares the shortest times of each trial, which a busy machine disturbs least. The other engine
+// must be clearly faster in the first, and slower in none.
 func overtakes(own, other [][]time.Duration) bool {
 	for i := range own {
-		a, b := median(own[i]), median(other[i])
+		a, b := slices.Min(own[i]), slices.Min(other[i])
 		if b > a || i == 0 && float64(a) < margin*float64(b) {
 			return false
 		}
 	}
 	return len(own) > 0
-}
-
-func median(times []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	return sorted[len(sorted)/2]
 }

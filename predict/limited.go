@@ -17,9 +17,11 @@ import (
 type limited struct {
 	context.Context // the parent
 	time            time.Duration
-	end             time.Time
+	asked           atomic.Bool // Err was called
 	late            atomic.Bool // Err found the time over, and its parent not ended
 
+	once  sync.Once
+	ends  time.Time // see end
 	mu    sync.Mutex
 	timed atomic.Pointer[timed] // nil until Done is called
 }
@@ -31,7 +33,14 @@ type timed struct {
 }
 
 func limit(parent context.Context, d time.Duration) *limited {
-	return &limited{Context: parent, time: d, end: time.Now().Add(d)}
+	return &limited{Context: parent, time: d}
+}
+
+// end returns when the time is over. It begins when somebody first wants to know, which a short run never
+// does.
+func (l *limited) end() time.Time {
+	l.once.Do(func() { l.ends = time.Now().Add(l.time) })
+	return l.ends
 }
 
 // stop releases the timer.
@@ -52,7 +61,11 @@ func (l *limited) Err() error {
 	if err := l.Context.Err(); err != nil {
 		return err
 	}
-	if !time.Now().Before(l.end) {
+	if !l.asked.Load() { // the run begins
+		l.asked.Store(true)
+		return nil
+	}
+	if end := l.end(); !time.Now().Before(end) {
 		l.late.Store(true)
 		return context.DeadlineExceeded
 	}
@@ -61,10 +74,10 @@ func (l *limited) Err() error {
 
 // Deadline implements [context.Context].
 func (l *limited) Deadline() (time.Time, bool) {
-	if earlier, ok := l.Context.Deadline(); ok && earlier.Before(l.end) {
+	if earlier, ok := l.Context.Deadline(); ok && earlier.Before(l.end()) {
 		return earlier, true
 	}
-	return l.end, true
+	return l.end(), true
 }
 
 // Done implements [context.Context].
@@ -77,7 +90,7 @@ func (l *limited) Done() <-chan struct{} {
 	t := l.timed.Load()
 	if t == nil {
 		t = new(timed)
-		t.Context, t.cancel = context.WithDeadlineCause(l.Context, l.end, batching.ErrRun{Limit: l.time})
+		t.Context, t.cancel = context.WithDeadlineCause(l.Context, l.end(), batching.ErrRun{Limit: l.time})
 		l.timed.Store(t)
 	}
 	return t.Done()

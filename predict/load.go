@@ -220,6 +220,7 @@ func (m *Model) take(b *bundle.Bundle, o Options) error {
 			known = false
 		}
 	}
+	m.sized = known && m.manifest.Graph.Batch == nil
 	if together && known && m.freeRows() {
 		m.batcher.Split(limits.BatchRows)
 	}

@@ -139,6 +139,7 @@ type Model struct {
 	decode    pixels.Options
 	batcher   *batching.Batcher // nil until the graph is open
 	bounds    bounds
+	sized     bool // each row's outputs take batcher.OutBytes, which run checks
 
 	preprocessing preprocessing
 
@@ -281,6 +282,9 @@ func (m *Model) computeIn(ctx context.Context, s engines.Session, inputs Tensors
 		inputs = graphInputs
 	}
 	once := func(ctx context.Context, inputs Tensors) (Tensors, error) {
+		if m.sized {
+			return m.bounds.admitted(ctx, s, inputs, m.outputs)
+		}
 		return m.bounds.run(ctx, s, inputs, m.outputs)
 	}
 	var results Tensors

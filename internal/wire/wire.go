@@ -27,10 +27,18 @@ var dtypes = func() map[string]tensor.DType {
 }()
 
 // Datatype returns the protocol's name for an element type.
-func Datatype(d tensor.DType) string { return datatypes[d] }
+func Datatype(d tensor.DType) string {
+	if d == tensor.Float32 { // as nearly always
+		return "FP32"
+	}
+	return datatypes[d]
+}
 
 // DType returns the element type for the protocol's name.
 func DType(datatype string) (tensor.DType, error) {
+	if datatype == "FP32" {
+		return tensor.Float32, nil
+	}
 	d, ok := dtypes[datatype]
 	if !ok {
 		return "", fmt.Errorf("unknown datatype %s", tensor.Quote(datatype))

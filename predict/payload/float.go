@@ -60,20 +60,29 @@ func (r *Reader) decimal() (x float64, ok bool) {
 // decimalsInto appends up to most plain decimals, with commas between them, to data. more says that a comma
 // followed the last, so that another value must come.
 func decimalsInto[T float32 | float64](r *Reader, data *[]T, most int64, to func(float64) (T, bool)) (read int64, more bool) {
+	out, text, at := *data, r.data, r.at
 	for read < most {
-		r.Peek()
-		x, end := decimal(r.data, r.at)
+		if at < len(text) && text[at] == ' ' { // one, as most writers put after a comma
+			at++
+		}
+		x, end := decimal(text, at)
 		y, ok := to(x)
-		if end == r.at || !ok {
-			return read, more
+		if end == at || !ok {
+			break
 		}
-		r.at = end
-		*data = append(*data, y)
+		out = append(out, y)
 		read++
-		if more = r.Peek() == ','; !more {
-			return read, false
+		if at = end; at >= len(text) || text[at] != ',' {
+			more = false
+			break
 		}
+		more = true
+		at++
+	}
+	*data, r.at = out, at
+	if read > 0 && !more && r.Peek() == ',' { // after white space
 		r.at++
+		more = true
 	}
 	return read, more
 }

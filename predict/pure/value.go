@@ -33,7 +33,7 @@ func (m *memory) fits(n int64, size int) error {
 }
 
 // everyAsked is how many calls of ended share one of the context's Err, which may look at the clock.
-const everyAsked = 8
+const everyAsked = 16
 
 // ended returns why the run is abandoned, or nil. A run calls it before each step, and every few
 // milliseconds in a long one.

@@ -79,7 +79,7 @@ func (c *Conn) Busy() (end func()) {
 		return func() {}
 	}
 	c.work()
-	return c.rest
+	return func() { c.rest(time.Now()) }
 }
 
 // framed is an HTTP/2 connection after its handshake.

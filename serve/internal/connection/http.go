@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/forgo-ml/forgo/serve/internal/shed"
 )
@@ -142,9 +143,16 @@ func (t *Turn) Server() {
 	}
 }
 
-// Client says that the answer begins, or that the request is over.
-func (t *Turn) Client() {
+// Client says that the answer begins, or that the request is over, now.
+func (t *Turn) Client(now time.Time) {
 	if t.conn != nil && t.busy.CompareAndSwap(true, false) {
-		t.conn.rest()
+		t.conn.rest(now)
+	}
+}
+
+// Over is Client for a request that is over.
+func (t *Turn) Over() {
+	if t.conn != nil && t.busy.Load() {
+		t.Client(time.Now())
 	}
 }

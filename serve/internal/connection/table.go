@@ -149,7 +149,7 @@ func (t *Table) add(c *Conn) error {
 	t.bytes += l.bytes
 	t.all[c] = struct{}{}
 	t.clients[c.client]++
-	c.turn()
+	c.turn(time.Now())
 	return nil
 }
 
@@ -260,10 +260,10 @@ type Conn struct {
 }
 
 // turn starts the count of bytes again.
-func (c *Conn) turn() {
+func (c *Conn) turn(now time.Time) {
 	c.moved.Store(0)
 	c.came.Store(0)
-	c.since.Store(time.Now().UnixNano())
+	c.since.Store(now.UnixNano())
 }
 
 func (c *Conn) kind(age int64) kind {
@@ -347,13 +347,13 @@ func (c *Conn) Moved() int64 { return c.moved.Load() }
 // begin says that a request has begun; end says that it is over.
 func (c *Conn) begin() {
 	if c.open.Add(1) == 1 {
-		c.turn()
+		c.turn(time.Now())
 	}
 }
 
 func (c *Conn) end() {
 	if c.open.Add(-1) == 0 {
-		c.turn()
+		c.turn(time.Now())
 		c.of.table.budget.Give(c.extra.Swap(0))
 	}
 }
@@ -361,9 +361,9 @@ func (c *Conn) end() {
 // work says that the server has a request; rest says that its answer begins or is not needed.
 func (c *Conn) work() { c.busy.Add(1) }
 
-func (c *Conn) rest() {
+func (c *Conn) rest(now time.Time) {
 	if c.busy.Add(-1) == 0 {
-		c.turn()
+		c.turn(now)
 	}
 }
 

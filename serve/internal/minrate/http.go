@@ -84,7 +84,7 @@ func (e *Exchange) Read(b []byte) (int, error) {
 }
 
 // End says that the request is over.
-func (e *Exchange) End() { e.turn.Client() }
+func (e *Exchange) End() { e.turn.Over() }
 
 // Flushing returns the writer with http.Flusher, which gRPC's handler needs, if the connection's has it.
 func (e *Exchange) Flushing() http.ResponseWriter {
@@ -132,7 +132,7 @@ func (e *Exchange) wait(bytes int64) {
 	now := time.Now()
 	if !began {
 		e.answered = now
-		e.turn.Client()
+		e.turn.Client(now)
 	}
 	end := e.answered.Add(Allowed(e.patience, e.written.Add(bytes)))
 	if latest := now.Add(e.patience + time.Second); end.After(latest) {

@@ -83,7 +83,10 @@ func (o *Observer) begin(ctx context.Context, r *Request, chosen string) {
 
 // end counts and logs a request. It counts only the answers of models, but all failures.
 func (o *Observer) end(ctx context.Context, r *Request, method, path string) {
-	took := time.Since(r.start)
+	if r.ended.IsZero() || r.err != nil {
+		r.ended = time.Now()
+	}
+	took := r.ended.Sub(r.start)
 	counts := &o.nowhere
 	if r.calls != nil {
 		counts = &r.calls.outcomes

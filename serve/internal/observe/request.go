@@ -99,6 +99,7 @@ type Request struct {
 	Client, From string
 
 	start  time.Time
+	ended  time.Time // when its answer was written; zero for one without
 	id     string
 	traced bool
 	route  string // the pattern of its path, over HTTP; "" if no handler has it

@@ -13,10 +13,15 @@ import (
 	"github.com/forgo-ml/forgo/internal/serving"
 )
 
-// Enter says that the request has reached a model, where it is under way until c.Leave.
-func (r *Request) Enter(c *Calls) {
+// Enter says that the request has reached a model, where it is under way until c.Leave. It returns when the
+// request began.
+func (r *Request) Enter(c *Calls) time.Time {
 	r.calls = c
 	c.inFlight.Add(1)
+	if r.start.IsZero() { // without an observer
+		r.start = time.Now()
+	}
+	return r.start
 }
 
 // Leave ends what Request.Enter began.
@@ -65,6 +70,7 @@ func (r *Request) Ran(ctx context.Context, start time.Time, took serving.Timing)
 
 // Answered records that the answer is written.
 func (r *Request) Answered(ctx context.Context, start time.Time, took time.Duration, rows int) {
+	r.ended = start.Add(took)
 	r.calls.took(Encode, took)
 	r.calls.rows.Add(uint64(max(0, rows)))
 	if r.traced {

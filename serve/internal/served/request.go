@@ -102,9 +102,8 @@ func (r *Request) Concat(parts []tensor.Tensor) (tensor.Tensor, error) {
 // error ends the request. answer reserves memory with Grow, and Do returns it.
 func (m *Model) Do(ctx context.Context, seen *observe.Request, answer func(*Request) error) (err error) {
 	calls := m.Observed().Calls
-	seen.Enter(calls)
+	r := &Request{Model: m, seen: seen, start: seen.Enter(calls), ctx: ctx, noted: observation{failed: true}}
 	defer calls.Leave()
-	r := &Request{Model: m, seen: seen, start: time.Now(), ctx: ctx, noted: observation{failed: true}}
 	defer func() { err = r.end(err) }()
 	if m.Timeout > 0 {
 		r.Within(m.Timeout)
