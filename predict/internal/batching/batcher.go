@@ -179,11 +179,7 @@ func (b *Batcher) Do(ctx context.Context, r *admission.Reservation, inputs tenso
 	}
 	if turn = b.turn(rows); turn == alone {
 		b.Unlock()
-		start := since
-		if !b.quick { // it yielded to others
-			start = time.Now()
-		}
-		out, err = b.run(ctx, since, start, inputs, rows, &took)
+		out, err = b.run(ctx, since, time.Now(), inputs, rows, &took)
 		return out, took, err
 	}
 	return b.together(ctx, turn, since, inputs, rows)
