@@ -120,7 +120,7 @@ func TestAllocations(t *testing.T) {
 		t.Skip("the race detector allocates too")
 	}
 	most := map[string]float64{
-		"engine alone": 14, "OIP JSON": 47, "OIP binary": 53, "TensorFlow Serving": 45, "native": 103,
+		"engine alone": 14, "OIP JSON": 32, "OIP binary": 37, "TensorFlow Serving": 37, "native": 96,
 		"OIP gRPC": 220, "TensorFlow Serving gRPC": 235,
 	}
 	for _, c := range requests(t, servetest.Committed(t)) {

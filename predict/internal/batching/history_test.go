@@ -46,3 +46,24 @@ func TestBatchSizesAreBounded(t *testing.T) {
 		t.Errorf("%d sizes", n)
 	}
 }
+
+// Only the shortest run of the replay decides, since the machine may have disturbed others.
+func TestQuickModelsDoNotWaitForBatches(t *testing.T) {
+	for name, c := range map[string]struct {
+		runs []time.Duration
+		want bool
+	}{
+		"no runs":   {nil, false},
+		"quick":     {[]time.Duration{time.Second, handOver / 2, time.Second}, true},
+		"not quick": {[]time.Duration{time.Second, handOver, time.Second}, false},
+		"long":      {[]time.Duration{time.Millisecond}, false},
+	} {
+		b := New(Limits{}, nil, nil)
+		for _, took := range c.runs {
+			b.history.add(1, took)
+		}
+		if b.Settle(); b.quick != c.want {
+			t.Errorf("%s: quick is %v", name, b.quick)
+		}
+	}
+}

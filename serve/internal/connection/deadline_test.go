@@ -77,6 +77,21 @@ func TestDeadlines(t *testing.T) {
 		time.AfterFunc(short, func() { _ = c.SetReadDeadline(ago) })
 		wantTimeout(t, c, short/2, long)
 	})
+	t.Run("one in the distant past counts, and the runtime need not know", func(t *testing.T) {
+		c, under, peer := pair(t)
+		_ = c.SetReadDeadline(ago)
+		wantTimeout(t, c, 0, long)
+		if under.n != 0 {
+			t.Errorf("the runtime was asked %d times", under.n)
+		}
+		_ = c.SetReadDeadline(time.Time{})
+		if _, err := peer.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
+			t.Errorf("afterwards: %d, %v", n, err)
+		}
+	})
 	t.Run("none counts", func(t *testing.T) {
 		c, _, peer := pair(t)
 		_ = c.SetReadDeadline(time.Now().Add(short))
