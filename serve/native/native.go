@@ -99,6 +99,9 @@ type answers struct {
 }
 
 func (a *answers) readTop(req *http.Request) error {
+	if req.URL.RawQuery == "" {
+		return nil
+	}
 	query := req.URL.Query()
 	if !query.Has("top") {
 		return nil
@@ -143,7 +146,12 @@ func sniff(body []byte, m *served.Request) string {
 
 // read converts a body of any kind to the model's inputs.
 func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, error) {
-	kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	kind := req.Header.Get("Content-Type")
+	var parameters map[string]string
+	var err error
+	if kind != "" && kind != "application/json" {
+		kind, parameters, err = mime.ParseMediaType(kind)
+	}
 	what := kinds[kind]
 	switch {
 	case what == formBody:

@@ -76,7 +76,7 @@ func infer(w http.ResponseWriter, req *http.Request, r *served.Request) error {
 // readCall reads a request in any of the three forms: JSON, JSON followed by binary data, and one input's
 // raw data.
 func readCall(req *http.Request, r *served.Request) (c *call, id string, err error) {
-	lengths := req.Header.Values(wire.HeaderLength)
+	lengths := req.Header[wire.HeaderLength]
 	if len(lengths) == 0 {
 		body, free, err := bodies.Read(req, r)
 		if err != nil {

@@ -67,9 +67,11 @@ func Begin(req *http.Request) (Request, error) {
 		return Request{}, nil
 	}
 	bytes := int64(0)
-	for name, values := range req.Header {
-		for _, v := range values {
-			bytes += int64(len(name) + len(v))
+	if req.ProtoMajor != 1 || conn.came.Load() > headers { // HTTP/2 compresses headers
+		for name, values := range req.Header {
+			for _, v := range values {
+				bytes += int64(len(name) + len(v))
+			}
 		}
 	}
 	if bytes <= headers {

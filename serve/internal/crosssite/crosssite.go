@@ -74,7 +74,7 @@ var errCrossSite = errors.New("pages of another site may not call this server; -
 // A request with neither was not sent for a page, or is a GET over plain HTTP whose answer the page cannot
 // read.
 func (c crossSite) check(req *http.Request) error {
-	site, origin := req.Header.Get("Sec-Fetch-Site"), req.Header.Get("Origin")
+	site, origin := first(req.Header["Sec-Fetch-Site"]), first(req.Header["Origin"])
 	switch {
 	case site == "same-origin", site == "none" && origin == "", site == "" && origin == "":
 		return nil
@@ -87,6 +87,14 @@ func (c crossSite) check(req *http.Request) error {
 		return nil
 	}
 	return errCrossSite
+}
+
+// first returns the value of a header, or "".
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 // ofHost reports whether an origin is the requested host.

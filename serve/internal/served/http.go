@@ -16,7 +16,7 @@ import (
 func (m *Model) HTTP(w http.ResponseWriter, req *http.Request, answer func(*Request) error) error {
 	return m.Do(req.Context(), observe.Of(w), func(r *Request) error {
 		r.writer = w
-		if given := req.Header.Values(Timeout); len(given) > 0 {
+		if given := req.Header[Timeout]; len(given) > 0 {
 			d, err := parseTimeout(given[0])
 			if err != nil {
 				return BadInput("header %s: %w", Timeout, err)
@@ -27,7 +27,8 @@ func (m *Model) HTTP(w http.ResponseWriter, req *http.Request, answer func(*Requ
 	})
 }
 
-// Timeout is gRPC's header for how long the client will wait. gRPC's gateways accept it over HTTP too.
+// Timeout is gRPC's header for how long the client will wait, in the form that net/http gives it. gRPC's
+// gateways accept it over HTTP too.
 const Timeout = "Grpc-Timeout"
 
 var units = map[byte]time.Duration{
