@@ -114,7 +114,7 @@ func (s *session) answer(ctx context.Context, inputs predict.Tensors, outputs []
 			return nil, err
 		}
 	}
-	r.memory.ctx = ctx
+	r.memory.ctx, r.memory.asked = ctx, 0
 	if err := s.plan.execute(r); err != nil {
 		return nil, err
 	}
