@@ -39,9 +39,9 @@ def build(height: int, width: int, rules: Rules | None = None, *, channels: int 
     Give the rules as a whole or one by one.
 
     Raises:
-        ForgoError: as :meth:`Rules.of_size`.
+        ForgoError: as :meth:`Rules.for_size`.
     """
-    rules = (rules or Rules(**of_rules)).of_size(height, width)
+    rules = (rules or Rules(**of_rules)).for_size(height, width)
     n = Nodes()
     # The bundle's choices have names of their own, so that nothing else depends on them: see digest.
     size = (n.array(np.array(height), "rows"), n.array(np.array(width), "columns"))

@@ -81,7 +81,7 @@ class Rules:
         if any(colour) and self.fit != "pad":
             raise ForgoError(f"{argument('pad_colour')} needs {argument('fit', 'pad')}")
 
-    def of_size(self, height: int, width: int) -> Rules:
+    def for_size(self, height: int, width: int) -> Rules:
         """The rules with defaults filled in for a model's size.
 
         Raises:

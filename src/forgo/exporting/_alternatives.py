@@ -28,7 +28,9 @@ _LEAST_UNLABELLED = 8
 
 def _others(request: Request, pixels: npt.NDArray[Any]) -> dict[str, Normalization]:
     return {
-        k: n for k, n in usual_of(pixels.shape[-1]).items() if n != request.normalization.of(pixels.shape[-1])
+        k: n
+        for k, n in usual_of(pixels.shape[-1]).items()
+        if n != request.normalization.for_channels(pixels.shape[-1])
     }
 
 
@@ -125,7 +127,7 @@ def unlabelled(
     that gives one answer to all examples has none. It must be a quarter higher, or a tenth while the mean doubt,
     one less the best probability, falls to a quarter.
     """
-    if len(examples) < _LEAST_UNLABELLED or not request.normalization.nothing:
+    if len(examples) < _LEAST_UNLABELLED or not request.normalization.is_identity:
         return []
     part = np.linspace(0, len(examples) - 1, min(len(examples), _MOST_UNLABELLED)).round().astype(int)
     now = scores[part]

@@ -121,7 +121,7 @@ def notes(model: Any, given: Normalization) -> list[str]:
         names, inside = [str(model.model.name), *(x.name for x in layers)], normalizes_itself(layers)
     else:
         return []
-    if inside and not given.nothing:
+    if inside and not given.is_identity:
         return [
             f"the model normalizes pixels itself, in its layer {inside}: with {given.flags()} pixels are normalized twice"
         ]
@@ -130,7 +130,7 @@ def notes(model: Any, given: Normalization) -> list[str]:
         return []
     does = (
         "but nothing in this model does that"
-        if given.nothing
+        if given.is_identity
         else f"but this export gives it {given.flags()}"
     )
     return [

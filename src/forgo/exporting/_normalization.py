@@ -38,11 +38,11 @@ class Normalization:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     @property
-    def nothing(self) -> bool:
+    def is_identity(self) -> bool:
         """Whether pixels stay as they are."""
         return self == Normalization()
 
-    def of(self, channels: int) -> Normalization:
+    def for_channels(self, channels: int) -> Normalization:
         """The same normalization for one or three channels.
 
         Raises:
@@ -157,7 +157,7 @@ def usual_of(channels: int) -> dict[str, Normalization]:
     if channels != 1:
         return USUAL
     alike = {k: n for k, n in USUAL.items() if n.channels == "RGB" and len({*n.mean}) == len({*n.std}) == 1}
-    return {k: n.of(1) for k, n in alike.items()}
+    return {k: n.for_channels(1) for k, n in alike.items()}
 
 
 class Normalized(Traceable):
@@ -201,9 +201,9 @@ class Normalized(Traceable):
         return self.normalization.prepended(self.inner.to_onnx(), self._index)
 
 
-def behind(model: Trained, name: str, normalization: Normalization) -> Trained:
+def normalized(model: Trained, name: str, normalization: Normalization) -> Trained:
     """Put a normalization before the picture input, unless it does nothing."""
-    return model if normalization.nothing else Normalized(model, name, normalization)
+    return model if normalization.is_identity else Normalized(model, name, normalization)
 
 
 def read(

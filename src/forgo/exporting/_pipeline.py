@@ -362,7 +362,7 @@ def preprocessor(model: Trained, request: Request) -> _preprocess.Preprocessor |
         return None
     _, height, width, channels = picture_input(model, request).shape
     try:
-        rules = request.rules.of_size(height or 0, width or 0)
+        rules = request.rules.for_size(height or 0, width or 0)
         graph = _preprocess.build(height or 0, width or 0, rules, channels=channels or 3)
     except ForgoError as e:
         raise ExportError(e.message) from None
@@ -375,14 +375,14 @@ def normalized(model: Trained, request: Request) -> Trained:
     Raises:
         ExportError: the model takes no pictures.
     """
-    if request.normalization.nothing:
+    if request.normalization.is_identity:
         return model
     if request.pictures is None and (request.rows is not None or not takes_pictures(model)):
         raise ExportError(
             f"{request.normalization.named()}: these normalize pictures, but this model takes none"
         )
     end = picture_input(model, request)
-    return _normalization.behind(model, end.name, request.normalization.of(end.shape[3] or 3))
+    return _normalization.normalized(model, end.name, request.normalization.for_channels(end.shape[3] or 3))
 
 
 def read_examples(
@@ -549,6 +549,6 @@ def _provenance(model: Trained, request: Request, worst: float | None) -> dict[s
         },
         **({} if worst is None else {"framework_difference": worst}),
         **innermost(model).provenance,
-        **({} if request.normalization.nothing else {"normalization": request.normalization.entry()}),
+        **({} if request.normalization.is_identity else {"normalization": request.normalization.entry()}),
         **request.provenance,
     }

@@ -134,7 +134,7 @@ def check(examples: list[Example], name: str, request: Request) -> dict[str, Any
     want = examples[0].inputs[name].shape[1:]
     if given.shape[1:] != want:
         raise ExportError(f"preprocess gives {list(given.shape[1:])}, but the model takes {list(want)}")
-    normalization = request.normalization.of(want[-1])
+    normalization = request.normalization.for_channels(want[-1])
     worst, where = 0.0, examples[0]
     for e in examples:
         d = _steps(normalization, e.inputs[name][0], given[e.index])
@@ -231,7 +231,9 @@ def _fitted(pixels: Floats, given: Floats) -> list[Normalization]:
             continue
         if max(slopes) - min(slopes) < 1e-3 * abs(slopes[0]):
             made.append(
-                read(channels, _short(float(np.mean(slopes))), [_short(-o) for o in offsets]).of(len(slopes))
+                read(channels, _short(float(np.mean(slopes))), [_short(-o) for o in offsets]).for_channels(
+                    len(slopes)
+                )
             )
             continue
         std = [1 / (255 * s) for s in slopes]

@@ -123,7 +123,7 @@ def resolve(
     _one_of("augment", settings.augment, AUGMENTS)
     _one_of("alpha", alpha, ALPHAS)
     _between("image_size", settings.image_size, 32 if is_resnet else 8, _LARGEST_IMAGE)
-    settings = replace(settings, rules=rules.of_size(settings.image_size, settings.image_size))
+    settings = replace(settings, rules=rules.for_size(settings.image_size, settings.image_size))
     _between("epochs", settings.epochs, 1)
     _between("batch_size", settings.batch_size, 1)
     _between("patience", settings.patience, 1)
