@@ -63,20 +63,20 @@ REPOSITORY, REST, GRPC = "serve/repository/repository.go", "serve/oip/rest.go", 
 NATIVE = "serve/native/native.go"
 
 # What they plant keeps the first model that it sees.
-FIRST_OF_REST = """		if err == nil && req.Method == http.MethodPost && chi.URLParam(req, "version") == "" {
-			if first == nil {
-				first = model
-			}
-			first.Acquire()
-			model.Release()
-			model = first
+FIRST_OF_REST = """	if err == nil && req.Method == http.MethodPost && version == "" {
+		if first == nil {
+			first = model
 		}
-		if err != nil {
-			reply.Failure(w, err)
-			return
-		}
-		defer model.Release()
-		next("""
+		first.Acquire()
+		model.Release()
+		model = first
+	}
+	if err != nil {
+		reply.Failure(w, err)
+		return
+	}
+	defer model.Release()
+	next("""
 FIRST_OF_GRPC = """	if err == nil && req.GetModelVersion() == "" {
 		if first == nil {
 			first = m
@@ -90,7 +90,7 @@ LOOK_UP = "	m, err := s.models.Get(req.GetModelName(), req.GetModelVersion())\n"
 
 SWAP_SKEWS = [
     SwapSkew("a stale version after a swap", "serve native", REPOSITORY, "e.serving = e.labels[Stable]", "e.serving = e.labels[Stable]\n		if was := r.now.Load(); was != nil && was.byName[name] != nil && was.byName[name].serving != nil {\n			e.serving = was.byName[name].serving\n		}"),
-    SwapSkew("a stale version for inferences over REST", "serve oip", REST, "	return func(w http.ResponseWriter, req *http.Request) {\n		model, err", "	var first *served.Model\n	return func(w http.ResponseWriter, req *http.Request) {\n		model, err", also=(("		if err != nil {\n			reply.Failure(w, err)\n			return\n		}\n		defer model.Release()\n		next(", FIRST_OF_REST),)),
+    SwapSkew("a stale version for inferences over REST", "serve oip", REST, "func (h handler) with(", "var first *served.Model\n\nfunc (h handler) with(", also=(("	if err != nil {\n		reply.Failure(w, err)\n		return\n	}\n	defer model.Release()\n	next(", FIRST_OF_REST),)),
     SwapSkew("a stale version for inferences over gRPC", "serve oip-grpc", GRPC, LOOK_UP, LOOK_UP + FIRST_OF_GRPC, also=(("// ModelInfer runs a model.", "var first *served.Model\n\n// ModelInfer runs a model."),)),
     SwapSkew("labels of another version after a swap", "serve native", NATIVE, "// infer answers one request.", "var first *served.Model\n\n// infer answers one request.", also=(("return a.write(w, r.Model, out)", "if first == nil {\n		first = r.Model\n	}\n	return a.write(w, first, out)"),)),
     SwapSkew("another version than the one asked for", "serve native", REPOSITORY, '	if version == "" {\n', "	if e.serving != nil {\n"),
