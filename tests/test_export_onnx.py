@@ -277,7 +277,7 @@ def fifo(file: Path) -> Path:
         (whole_answer, {}, "needs a row for each row"),
         (lambda f: shutil.copy(GRAPHS / "same-bfloat16.onnx", f), {}, "tensor of bfloat16"),
         (lambda f: shutil.copy(GRAPHS / "scalar-string.onnx", f), {}, "is a scalar string"),
-        (classifier, {"outputs": ["logits"]}, "no output 'logits'; there is label, probabilities"),
+        (classifier, {"outputs": ["logits"]}, "no output 'logits', only label, probabilities"),
         (classifier, {"signature": "serve"}, "no tag, signature or inputs"),
         (classifier, {"engine": "tensorflow"}, "runs only on onnxruntime"),
         (classifier, {"examples": ROWS[:, :3]}, r"shape \(150, 3\), but the model takes"),
