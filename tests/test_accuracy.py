@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 import forgo
-from forgo.exporting import _alternatives, _expected_labels, _guessing, _keras, _pipeline
+from forgo.exporting import _alternatives, _expected_labels, _grading, _guessing, _keras, _pipeline
 from forgo.exporting._normalization import USUAL, Normalization
 from tests.conftest import forgo as run_forgo
 
@@ -98,6 +98,12 @@ def test_labels_from_folders(tmp_path: Path) -> None:
 
 def test_natural_order_is_timms() -> None:
     assert sorted(["10", "9", "a10", "A2"], key=_alternatives._natural) == ["9", "10", "A2", "a10"]
+
+
+def test_few_examples_tell_a_guess_only_from_wrong_answers() -> None:
+    classes = _grading.Classes(["a", "b"])
+    assert classes.cannot_tell(np.array([0, 1, 0]), np.array([1, 1, 0]))
+    assert not classes.cannot_tell(np.array([0, 1]), np.array([0, 1]))
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,12 @@ def grading(labels: int = 3) -> _label_sets.Sets:
     return _label_sets.Sets([str(i) for i in range(labels)], [0.5] * labels)
 
 
+def test_right_answers_to_balanced_labels_are_no_guesses() -> None:
+    expected = np.array([[True, False], [False, True]] * 12)
+    assert grading()._p_value(expected, expected) < 0.01
+    assert grading()._p_value(np.roll(expected, 1, axis=0), expected) > 0.9
+
+
 def test_grades_have_the_balanced_accuracy_as_their_mean() -> None:
     expected = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]], bool)
     said = np.array([[1, 0, 1], [1, 0, 1], [1, 1, 1], [0, 0, 1]], bool)

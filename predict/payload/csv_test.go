@@ -146,3 +146,15 @@ func TestMemoryIsAskedFor(t *testing.T) {
 		t.Errorf("%d bytes were taken", peak)
 	}
 }
+
+func TestTablesOfInputsThatCSVCannotHold(t *testing.T) {
+	for _, spec := range []tensor.Spec{
+		{Name: "x", DType: tensor.Float32, Shape: []int64{-1, -1}},
+		{Name: "x", DType: tensor.Float16, Shape: []int64{-1, -1, 2}},
+	} {
+		_, err := payload.Limits{}.Table([]byte("1,2\n"), payload.Inputs{Specs: []tensor.Spec{spec}}, payload.HeaderAbsent)
+		if err == nil || !strings.Contains(err.Error(), "which CSV cannot hold") {
+			t.Errorf("%v: got %v", spec, err)
+		}
+	}
+}
