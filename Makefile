@@ -66,7 +66,8 @@ check: lint build cross
 	$(GO) test -short ./...
 	$(PY) -m pytest -q -m "not slow"
 
-test: lint build cross
+test: lint build
+	$(MAKE) cross CROSS="darwin/arm64 windows/amd64"
 	$(PY) scripts/gotest.py -race ./...
 	FORGO_GO_TAGS= $(PY) scripts/gotest.py ./predict/... ./serve/... ./cmd/...
 	$(PY) scripts/pytests.py

@@ -46,7 +46,7 @@ func nativeFaults(t *testing.T, models serve.Models) []bad {
 		"form without boundary":   {"shapes", "multipart/form-data", "x", 400, "boundary"},
 		"form cut short":          {"shapes", goodKind, string(good[:len(good)-20]), 400, "body"},
 		"form cut before its end": {"shapes", goodKind, string(good[:bytes.LastIndex(good, []byte("\r\n--"))]) + "\r\n", 400, "body"},
-		"form that is none":       {"shapes", goodKind, "hello", 400, "body"},
+		"form of another kind":    {"shapes", goodKind, "hello", 400, "body"},
 		"form without files":      {"shapes", noFilesKind, string(noFiles), 400, "no files"},
 		"form with a field":       {"shapes", w.FormDataContentType(), field.String(), 400, `"top"`},
 		"form with a bad file":    {"shapes", goodKind, string(good), 400, `"b.png"`},
