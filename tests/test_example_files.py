@@ -14,12 +14,16 @@ import pytest
 import forgo
 from forgo.exporting import _is_table, _split
 from forgo.exporting._examples import from_cells, from_rows
-from forgo.exporting._model import End
+from forgo.exporting._model import TensorInfo
 from forgo.exporting._rows import read_examples
 from tests.conftest import BUNDLES
 
 PICTURE = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))[0]
-INPUTS = [End("size", "float32", (None, 2)), End("rooms", "int64", (None,)), End("kind", "string", (None,))]
+INPUTS = [
+    TensorInfo("size", "float32", (None, 2)),
+    TensorInfo("rooms", "int64", (None,)),
+    TensorInfo("kind", "string", (None,)),
+]
 WANT: dict[str, list[Any]] = {"size": [[1.5, -2], [0, 1e3]], "rooms": [3, 4], "kind": ["flat, old", "007"]}
 
 

@@ -66,7 +66,7 @@ def test_operations(name: str, body: Any, rows: Any) -> None:
     given = {model.inputs[0].name: rows}
     want = model.predict(given)
     runtime = _graph.OnnxModel(
-        _graph.rename_ends(model.to_onnx(), model.inputs, model.outputs), model.outputs
+        _graph.rename_tensors(model.to_onnx(), model.inputs, model.outputs), model.outputs
     )
     for batch in (given, {k: v[:1] for k, v in given.items()}):
         for output, got in runtime.predict(batch).items():
@@ -78,7 +78,7 @@ def test_a_nan_is_above_all_boundaries() -> None:
     rows = np.array([[np.nan, 0.0, -np.inf, np.inf]], np.float32)
     model = _keras.KerasModel(function(layers.Discretization([0.0, 1.0]), rows), picture=False)
     runtime = _graph.OnnxModel(
-        _graph.rename_ends(model.to_onnx(), model.inputs, model.outputs), model.outputs
+        _graph.rename_tensors(model.to_onnx(), model.inputs, model.outputs), model.outputs
     )
     (got,) = runtime.predict({model.inputs[0].name: rows}).values()
     assert got.tolist() == [[2, 1, 0, 2]]

@@ -22,12 +22,12 @@ import forgo
 from forgo import _binary
 from forgo.exporting import _is_table, _split
 from forgo.exporting._examples import from_cells, from_rows
-from forgo.exporting._model import End
+from forgo.exporting._model import TensorInfo
 from forgo.exporting._rows import Bare, read_examples
 from mutants._serve_skews import Server, serving
 from tests.conftest import BUNDLES
 
-ENDS = [End("size", "float32", (None, 2)), End("rooms", "int32", (None, 1))]
+ENDS = [TensorInfo("size", "float32", (None, 2)), TensorInfo("rooms", "int32", (None, 1))]
 SIZES, ROOMS = [[1.5, -2.0], [0.25, 1e3], [5.9, 7.0]], [3, -4, 100000]
 ROWS = [{"size": s, "rooms": [r]} for s, r in zip(SIZES, ROOMS, strict=True)]
 IRIS = [[5.9, 3.2, 4.8, 1.8], [5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]
@@ -62,7 +62,7 @@ def servers(prices: Path) -> Iterator[dict[str, Server]]:
         yield {"iris": iris, "prices": two, "shapes": shapes, "halves": halves}
 
 
-def exported(path: Path, ends: list[End], bundle: Path, given: bytes = b"") -> list[Any]:
+def exported(path: Path, ends: list[TensorInfo], bundle: Path, given: bytes = b"") -> list[Any]:
     """What the bundle answers to the examples that export makes of a file, or of what is on stdin."""
 
     class Stdin:
@@ -76,7 +76,7 @@ def exported(path: Path, ends: list[End], bundle: Path, given: bytes = b"") -> l
     return asked(bundle, "-", b"\n".join(made))
 
 
-def raws(path: str, ends: list[End]) -> list[bytes]:
+def raws(path: str, ends: list[TensorInfo]) -> list[bytes]:
     """What a golden case of each example would be sent as."""
     read = read_examples(Path(path))
     pictures, _, rows = _split(read)
@@ -161,7 +161,7 @@ def test_rows_of_every_form_have_the_same_answers(
     tmp_path: Path, prices: Path, servers: dict[str, Server], model: str, form: str
 ) -> None:
     bundle = BUNDLES / "iris.forgo" if model == "iris" else prices
-    ends = [End("input", "float32", (None, 4))] if model == "iris" else ENDS
+    ends = [TensorInfo("input", "float32", (None, 4))] if model == "iris" else ENDS
     want = asked(bundle, "-", lines(IRIS) if model == "iris" else lines(ROWS))
     assert len(want) == 3
     end, content, kind = (IRIS_FORMS if model == "iris" else TWO_FORMS)[form]
@@ -261,4 +261,4 @@ def test_what_one_refuses_all_refuse(tmp_path: Path, servers: dict[str, Server],
     with pytest.raises(AssertionError, match=says):
         served(servers["iris"], "iris", content, kind)
     with pytest.raises(forgo.ExportError, match=says):
-        raws(str(file), [End("input", "float32", (None, 4))])
+        raws(str(file), [TensorInfo("input", "float32", (None, 4))])

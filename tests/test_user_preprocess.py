@@ -17,7 +17,7 @@ import forgo
 from forgo._preprocess import Preprocessor, build
 from forgo.exporting import _user_preprocess
 from forgo.exporting._examples import read_pictures
-from forgo.exporting._model import End
+from forgo.exporting._model import TensorInfo
 from forgo.exporting._normalization import Normalization
 from forgo.exporting._pipeline import Request
 from tests.conftest import BUNDLES
@@ -66,7 +66,7 @@ def checked(function: Any, **rules: Any) -> dict[str, Any]:
     """Hold rules to a function, as an export does."""
     normalization = rules.pop("normalization", Normalization())
     examples, _ = read_pictures(
-        PICTURES, Preprocessor(build(*SIZE, **rules)), End("x", "float32", (None, *SIZE, 3))
+        PICTURES, Preprocessor(build(*SIZE, **rules)), TensorInfo("x", "float32", (None, *SIZE, 3))
     )
     request = Request(
         Path("m.forgo"), pictures=PICTURES, normalization=normalization,
@@ -93,7 +93,7 @@ def test_grey() -> None:
     given = _user_preprocess.apply(grey, PICTURES)
     assert given.shape == (len(PICTURES), *SIZE, 1)
     preprocess = Preprocessor(build(*SIZE, resize="nearest"))
-    examples, _ = read_pictures(PICTURES, preprocess, End("x", "float32", (None, *SIZE, 3)))
+    examples, _ = read_pictures(PICTURES, preprocess, TensorInfo("x", "float32", (None, *SIZE, 3)))
     one = [replace(e, inputs={"x": e.inputs["x"][..., 1:2]}) for e in examples if e is not None]
     by_255 = Request(Path("m.forgo"), prepared=given, normalization=Normalization(scale=1 / 255))
     assert _user_preprocess.check(one, "x", by_255)["largest_difference"] < 1e-3

@@ -12,7 +12,7 @@ from numpy.polynomial import Polynomial
 from onnx import helper, numpy_helper
 
 from forgo.exporting._adapter import Adapter
-from forgo.exporting._model import Arrays, End, OnnxOnly
+from forgo.exporting._model import Arrays, OnnxOnly, TensorInfo
 
 
 class Evaluated(OnnxOnly):
@@ -20,8 +20,8 @@ class Evaluated(OnnxOnly):
 
     def __init__(self, model: Polynomial) -> None:
         self.model = model
-        self.inputs = [End("x", "float64", (None,))]
-        self.outputs = [End("y", "float64", (None,))]
+        self.inputs = [TensorInfo("x", "float64", (None,))]
+        self.outputs = [TensorInfo("y", "float64", (None,))]
 
     def predict(self, inputs: Arrays) -> Arrays:
         return {"y": self.model(inputs["x"])}

@@ -96,10 +96,10 @@ def unpack(packed: Arrays) -> Arrays:
         if lengths is None:
             arrays[name] = _bfloat16(array)
             continue
-        ends = np.cumsum(lengths.ravel())
+        infos = np.cumsum(lengths.ravel())
         joined = array.tobytes()
         strings = np.empty(lengths.size, dtype=object)
-        strings[:] = [joined[end - n : end] for end, n in zip(ends, lengths.ravel(), strict=True)]
+        strings[:] = [joined[info - n : info] for info, n in zip(infos, lengths.ravel(), strict=True)]
         arrays[name] = strings.reshape(lengths.shape)
     return arrays
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from forgo._bundle import Staging
-from forgo.exporting._model import Arrays, End, SavedGraph, Trained
+from forgo.exporting._model import Arrays, SavedGraph, TensorInfo, Trained
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
@@ -52,7 +52,7 @@ class Engine:
     """The version of its library in Python."""
     write: Callable[[Trained, Staging, Request], Graph]
     """Write a model's graph into a bundle and open it."""
-    reopen: Callable[[Path, dict[str, Any], list[End], list[End]], Graph]
+    reopen: Callable[[Path, dict[str, Any], list[TensorInfo], list[TensorInfo]], Graph]
     """Open the graph of a bundle, given the bundle's folder, manifest, inputs and outputs."""
     saved_model: bool = False
     """Whether it runs SavedModels, which have tags and signatures; otherwise it runs an ONNX file."""

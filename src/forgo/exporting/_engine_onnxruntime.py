@@ -11,8 +11,8 @@ from forgo import _onnxruntime
 from forgo._bundle import Staging
 from forgo._errors import ExportError, argument
 from forgo.exporting._engine import Engine, Graph
-from forgo.exporting._graph import OnnxModel, names_inside, rename_ends
-from forgo.exporting._model import Arrays, End, Trained, innermost
+from forgo.exporting._graph import OnnxModel, names_inside, rename_tensors
+from forgo.exporting._model import Arrays, TensorInfo, Trained, innermost
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
@@ -22,7 +22,7 @@ FILE = "model.onnx"
 
 def _write(model: Trained, stage: Staging, request: Request) -> Graph:
     inside = names_inside(model.inputs, model.outputs)
-    graph = rename_ends(model.to_onnx(), model.inputs, model.outputs, model.batch)
+    graph = rename_tensors(model.to_onnx(), model.inputs, model.outputs, model.batch)
     try:
         runtime = OnnxModel(graph, model.outputs, model.batch, inside)
     except ExportError as e:
@@ -38,7 +38,7 @@ class _Renamed:
 
     name = OnnxModel.name
 
-    def __init__(self, model: OnnxModel, names: dict[str, str], outputs: list[End]) -> None:
+    def __init__(self, model: OnnxModel, names: dict[str, str], outputs: list[TensorInfo]) -> None:
         self._model, self._names, self._outputs = model, names, outputs  # of outputs
 
     def answer(self, batches: list[Arrays]) -> list[Arrays]:
@@ -47,10 +47,12 @@ class _Renamed:
         return [{o.name: a[self._names[o.name]] for o in self._outputs} for a in answers]
 
 
-def _reopen(bundle: Path, manifest: dict[str, Any], inputs: list[End], outputs: list[End]) -> Graph:
+def _reopen(
+    bundle: Path, manifest: dict[str, Any], inputs: list[TensorInfo], outputs: list[TensorInfo]
+) -> Graph:
     graph = manifest["graph"]
     inside, names = ({e["name"]: e["graph_name"] for e in manifest[kind]} for kind in ("inputs", "outputs"))
-    inner = [End(names[o.name], o.dtype, o.shape) for o in outputs]
+    inner = [TensorInfo(names[o.name], o.dtype, o.shape) for o in outputs]
     model = OnnxModel(onnx.load(bundle / graph["path"]), inner, graph.get("batch"), inside)
     return Graph(graph, _Renamed(model, names, outputs))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgo._bundle import Staging
 from forgo.exporting._engine import Engine, Graph
-from forgo.exporting._model import End, SavedGraph, Trained
+from forgo.exporting._model import SavedGraph, TensorInfo, Trained
 from forgo.exporting._reload import ReloadedModel
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def _write(model: Trained, stage: Staging, request: Request) -> Graph:
     return Graph(entry, ReloadedModel(folder, saved, model.inputs, model.outputs), saved)
 
 
-def _reopen(bundle: Path, manifest: dict[str, Any], inputs: list[End], outputs: list[End]) -> Graph:
+def _reopen(
+    bundle: Path, manifest: dict[str, Any], inputs: list[TensorInfo], outputs: list[TensorInfo]
+) -> Graph:
     graph = manifest["graph"]
     names = {e["name"]: e["graph_name"] for e in [*manifest["inputs"], *manifest["outputs"]]}
     saved = SavedGraph(graph["tags"], graph.get("signature"), names)

@@ -23,8 +23,8 @@ from forgo._errors import ExportError, ParityError, argument
 from forgo.exporting import _tables
 from forgo.exporting._arrays import typed
 from forgo.exporting._golden import difference
-from forgo.exporting._graph import OnnxModel, names_inside, rename_ends
-from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly, Trained
+from forgo.exporting._graph import OnnxModel, names_inside, rename_tensors
+from forgo.exporting._model import STRING, UNNAMED, Arrays, OnnxOnly, TensorInfo, Trained
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
@@ -83,13 +83,13 @@ class Given:
                 f"examples: {what} was fitted on {count} columns, the examples have {len(mine)}"
             )
 
-    def ends(self, precision: str) -> list[End]:
+    def infos(self, precision: str) -> list[TensorInfo]:
         """The inputs of the model."""
         if self.columns:
-            return [c.end(precision) for c in self.columns]
+            return [c.info(precision) for c in self.columns]
         assert self.array is not None
         dtype = STRING if self.array.dtype.kind in "OSU" else precision
-        return [End(_INPUT, dtype, (None, *self.array.shape[1:]))]
+        return [TensorInfo(_INPUT, dtype, (None, *self.array.shape[1:]))]
 
     def rows(self) -> Arrays:
         """The rows by input."""
@@ -103,7 +103,7 @@ class Given:
     def inputs(self, precision: str) -> Arrays:
         """The rows as the graph takes them."""
         rows = self.rows()
-        return {e.name: typed(rows[e.name], e.dtype) for e in self.ends(precision)}
+        return {e.name: typed(rows[e.name], e.dtype) for e in self.infos(precision)}
 
     def back(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Any:
         """The framework's form of rows in the graph's form."""
@@ -185,7 +185,7 @@ class Estimator(OnnxOnly):
             )
         self.provenance = {**provenance, "precision": self.precision}
         self.columns = [c.entry() for c in given.columns]
-        self.inputs = given.ends(self.precision)
+        self.inputs = given.infos(self.precision)
         self.rows = given.rows()
         self.notes: list[str] = []
         self._places = {key: i for i, key in enumerate(_keys(given.inputs(self.precision)))}
@@ -196,7 +196,7 @@ class Estimator(OnnxOnly):
                 "the model answers row 0 differently alone than among others: its rows depend on one another, or it is random; no "
                 "replay can prove that"
             )
-        self.outputs: list[End] = []
+        self.outputs: list[TensorInfo] = []
         self._model = self._proven()
 
     def predict(self, inputs: Arrays) -> Arrays:
@@ -225,7 +225,7 @@ class Estimator(OnnxOnly):
         model.CopyFrom(self._model)
         return model
 
-    def _graph(self, precision: str) -> tuple[onnx.ModelProto, list[End]]:
+    def _graph(self, precision: str) -> tuple[onnx.ModelProto, list[TensorInfo]]:
         try:
             model = self._conversion.convert(precision)
         except ExportError:
@@ -236,13 +236,13 @@ class Estimator(OnnxOnly):
         kinds = [_dtype(o) for o in kept]
         del model.graph.output[:]
         model.graph.output.extend(kept)
-        before(model, self._given.ends(precision), precision)
-        ends = []
+        before(model, self._given.infos(precision), precision)
+        infos = []
         for name, kind in zip(self._conversion.outputs, kinds, strict=True):
             want = self._expected[name]
-            ends.append(End(name, kind, (None, *want.shape[1:])))
-        _shaped(model, ends)
-        return model, ends
+            infos.append(TensorInfo(name, kind, (None, *want.shape[1:])))
+        _shaped(model, infos)
+        return model, infos
 
     def _proven(self) -> onnx.ModelProto:
         """Convert, and compare the graph with the framework on every row given.
@@ -250,9 +250,9 @@ class Estimator(OnnxOnly):
         Raises:
             ParityError: answers differ; the message has the rows, the cause and what would work.
         """
-        model, ends = self._graph(self.precision)
-        apart, worst, got = self._apart(model, ends, self.precision)
-        self.outputs = ends
+        model, infos = self._graph(self.precision)
+        apart, worst, got = self._apart(model, infos, self.precision)
+        self.outputs = infos
         if not apart:
             return model
         ways = []
@@ -269,28 +269,28 @@ class Estimator(OnnxOnly):
 
     def _holds(self, precision: str) -> bool:
         try:
-            model, ends = self._graph(precision)
-            return not self._apart(model, ends, precision)[0]
+            model, infos = self._graph(precision)
+            return not self._apart(model, infos, precision)[0]
         except ExportError:
             return False
 
     def _apart(
-        self, model: onnx.ModelProto, ends: list[End], precision: str
+        self, model: onnx.ModelProto, infos: list[TensorInfo], precision: str
     ) -> tuple[list[int], float, Arrays]:
         """The rows on which the graph differs, the largest difference, and its answers."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
-        given = self._given.ends(precision)
-        rename_ends(copy, given, ends)
-        runtime = OnnxModel(copy, ends, inside=names_inside(given, ends))
+        given = self._given.infos(precision)
+        rename_tensors(copy, given, infos)
+        runtime = OnnxModel(copy, infos, inside=names_inside(given, infos))
         got = runtime.predict(self._given.inputs(precision))
         rows: set[int] = set()
         worst = 0.0
-        for end in ends:
-            answer, want = got[end.name], self._expected[end.name]
+        for info in infos:
+            answer, want = got[info.name], self._expected[info.name]
             if answer.shape != want.shape:
                 raise ExportError(
-                    f"the converter gives {end.name!r} the shape {list(answer.shape)}, {self.framework.split()[0]} gives {list(want.shape)}"
+                    f"the converter gives {info.name!r} the shape {list(answer.shape)}, {self.framework.split()[0]} gives {list(want.shape)}"
                 )
             for i in range(len(want)):
                 d = difference(answer[i : i + 1], want[i : i + 1])
@@ -424,7 +424,7 @@ def _numbers(cells: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return cells.astype(np.float64)
 
 
-def before(model: onnx.ModelProto, ends: list[End], precision: str) -> None:
+def before(model: onnx.ModelProto, infos: list[TensorInfo], precision: str) -> None:
     """Prepend nodes that turn a bundle's inputs into the graph's: a column [rows, 1] for each, or one matrix."""
     graph = model.graph
     held = {i.name for i in graph.initializer}
@@ -435,13 +435,13 @@ def before(model: onnx.ModelProto, ends: list[End], precision: str) -> None:
     made: list[str] = []
     column = "forgo_column"
     graph.initializer.append(numpy_helper.from_array(np.array([-1, 1], np.int64), column))
-    for i, end in enumerate(ends):
+    for i, info in enumerate(infos):
         at = f"forgo_in_{i}"
-        new.append(helper.make_tensor_value_info(at, _KINDS[end.dtype], ["batch", *end.shape[1:]]))
-        if len(end.shape) == 1:
+        new.append(helper.make_tensor_value_info(at, _KINDS[info.dtype], ["batch", *info.shape[1:]]))
+        if len(info.shape) == 1:
             nodes.append(helper.make_node("Reshape", [at, column], [f"{at}_column"], name=f"{at}_column"))
             at = f"{at}_column"
-        if end.dtype not in (precision, STRING):
+        if info.dtype not in (precision, STRING):
             nodes.append(helper.make_node("Cast", [at], [f"{at}_cast"], name=f"{at}_cast", to=kind))
             at = f"{at}_cast"
         made.append(at)
@@ -461,22 +461,22 @@ def before(model: onnx.ModelProto, ends: list[End], precision: str) -> None:
         model.opset_import.append(helper.make_opsetid("", 18))
 
 
-def _shaped(model: onnx.ModelProto, ends: list[End]) -> None:
+def _shaped(model: onnx.ModelProto, infos: list[TensorInfo]) -> None:
     """Give outputs the shapes of the framework's answers, and the types that the converter declares."""
-    for value, end in zip(model.graph.output, ends, strict=True):
+    for value, info in zip(model.graph.output, infos, strict=True):
         at = f"forgo_{value.name}"
         shape = numpy_helper.from_array(
-            np.array([-1, *(s or 0 for s in end.shape[1:])], np.int64), f"{at}_shape"
+            np.array([-1, *(s or 0 for s in info.shape[1:])], np.int64), f"{at}_shape"
         )
         model.graph.initializer.append(shape)
-        last = end.dtype == STRING
+        last = info.dtype == STRING
         model.graph.node.append(
             helper.make_node(
                 "Reshape", [value.name, shape.name], [at if last else f"{at}_shaped"], name=f"{at}_shaped"
             )
         )
         if not last:  # converters sometimes declare types that their operators do not give
-            cast = helper.make_node("Cast", [f"{at}_shaped"], [at], name=at, to=_KINDS[end.dtype])
+            cast = helper.make_node("Cast", [f"{at}_shaped"], [at], name=at, to=_KINDS[info.dtype])
             model.graph.node.append(cast)
         value.name = at
 

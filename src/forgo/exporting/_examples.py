@@ -16,7 +16,7 @@ from forgo._errors import ExportError, PictureError
 from forgo._picture import read_header
 from forgo._preprocess import Preprocessor
 from forgo.exporting._arrays import typed
-from forgo.exporting._model import STRING, UNNAMED, Arrays, End
+from forgo.exporting._model import STRING, UNNAMED, Arrays, TensorInfo
 from forgo.exporting._rows import is_value
 
 PICTURE = "image"
@@ -42,7 +42,7 @@ class Example:
 
 
 def read_pictures(
-    paths: list[Path], preprocess: Preprocessor, model_input: End
+    paths: list[Path], preprocess: Preprocessor, model_input: TensorInfo
 ) -> tuple[list[Example | None], list[str]]:
     """Read pictures through the decoder and the preprocessing graph that serving uses.
 
@@ -92,7 +92,7 @@ def as_bytes(paths: list[Path]) -> npt.NDArray[Any]:
 
 def from_rows(
     rows: Arrays,
-    inputs: list[End],
+    inputs: list[TensorInfo],
     pictures: list[Example | None] | None = None,
     *,
     lists: bool = False,
@@ -119,7 +119,7 @@ def from_rows(
     known = {e.name for e in inputs}
     if unknown := [name for name in rows if name not in known]:
         raise ExportError(f"examples: the model has no input {unknown[0]!r}; it has {sorted(known)}")
-    fitting = {end.name: _fitting(rows, end, inputs, missing=missing) for end in inputs}
+    fitting = {info.name: _fitting(rows, info, inputs, missing=missing) for info in inputs}
     counts = {len(a) for a in fitting.values()} | ({len(pictures)} if pictures is not None else set())
     if len(counts) != 1:
         raise ExportError(f"examples: the inputs have different numbers of rows: {sorted(counts)}")
@@ -184,7 +184,7 @@ def _text_or_bytes(element: bytes) -> str | dict[str, str]:
         return {"b64": base64.b64encode(element).decode()}
 
 
-def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:
+def from_cells(cells: Arrays, inputs: list[TensorInfo]) -> Arrays:
     """Read a table's cells, strings [rows, elements], as values of their inputs.
 
     Raises:
@@ -192,22 +192,22 @@ def from_cells(cells: Arrays, inputs: list[End]) -> Arrays:
     """
     made = _in_order(cells[UNNAMED], inputs) if list(cells) == [UNNAMED] else dict(cells)
     cells = dict(made)
-    for end in inputs:
-        given: Any = cells.get(end.name)
+    for info in inputs:
+        given: Any = cells.get(info.name)
         if given is None:
             continue
-        sizes = [size if size is not None else -1 for size in end.shape[1:]]
+        sizes = [size if size is not None else -1 for size in info.shape[1:]]
         if -1 in sizes or math.prod(sizes) != given.shape[1]:
             raise ExportError(
-                f"examples: there are {given.shape[1]} columns of {end.name!r}, whose rows have the shape {end.shape[1:]}"
+                f"examples: there are {given.shape[1]} columns of {info.name!r}, whose rows have the shape {info.shape[1:]}"
             )
-        values = [[_cell(cell, end, row) for cell in line] for row, line in enumerate(given.tolist())]
-        kind = object if end.dtype == STRING else None
-        made[end.name] = np.array(values, dtype=kind).reshape(len(given), *sizes)
+        values = [[_cell(cell, info, row) for cell in line] for row, line in enumerate(given.tolist())]
+        kind = object if info.dtype == STRING else None
+        made[info.name] = np.array(values, dtype=kind).reshape(len(given), *sizes)
     return made
 
 
-def _in_order(lines: npt.NDArray[Any], inputs: list[End]) -> Arrays:
+def _in_order(lines: npt.NDArray[Any], inputs: list[TensorInfo]) -> Arrays:
     """Cells of a table without a header, [rows, columns]: the elements of all inputs in order."""
     if named := next((e.name for e in inputs if is_value(e.name)), None):
         raise ExportError(
@@ -215,11 +215,11 @@ def _in_order(lines: npt.NDArray[Any], inputs: list[End]) -> Arrays:
         )
     made: Arrays = {}
     at = 0
-    for end in inputs:
-        if None in end.shape[1:]:
-            raise ExportError(f"examples: CSV cannot hold {end.name!r} of shape {end.shape}: give .jsonl")
-        size = math.prod(size or 0 for size in end.shape[1:])
-        made[end.name] = lines[:, at : at + size]
+    for info in inputs:
+        if None in info.shape[1:]:
+            raise ExportError(f"examples: CSV cannot hold {info.name!r} of shape {info.shape}: give .jsonl")
+        size = math.prod(size or 0 for size in info.shape[1:])
+        made[info.name] = lines[:, at : at + size]
         at += size
     if at != lines.shape[1]:
         raise ExportError(
@@ -228,38 +228,40 @@ def _in_order(lines: npt.NDArray[Any], inputs: list[End]) -> Arrays:
     return made
 
 
-def _cell(text: str, end: End, row: int) -> Any:
-    if end.dtype == STRING:
+def _cell(text: str, info: TensorInfo, row: int) -> Any:
+    if info.dtype == STRING:
         return text
     try:
-        value = json.loads(text.strip().lower() if end.dtype == "bool" else text.strip())
+        value = json.loads(text.strip().lower() if info.dtype == "bool" else text.strip())
     except ValueError:
         value = text
     if value is None:
         return float("nan")
-    if isinstance(value, bool) != (end.dtype == "bool") or not isinstance(value, int | float):
-        raise ExportError(f"examples: row {row} of column {end.name!r}: {text!r} is not {end.dtype}")
+    if isinstance(value, bool) != (info.dtype == "bool") or not isinstance(value, int | float):
+        raise ExportError(f"examples: row {row} of column {info.name!r}: {text!r} is not {info.dtype}")
     return value
 
 
-def _fitting(rows: Arrays, end: End, inputs: list[End], *, missing: bool = False) -> npt.NDArray[Any]:
-    if end.name not in rows:
+def _fitting(
+    rows: Arrays, info: TensorInfo, inputs: list[TensorInfo], *, missing: bool = False
+) -> npt.NDArray[Any]:
+    if info.name not in rows:
         raise ExportError(
-            f"examples: the input {end.name!r} is missing; the model has {[e.name for e in inputs]}"
+            f"examples: the input {info.name!r} is missing; the model has {[e.name for e in inputs]}"
         )
     try:
-        array = typed(rows[end.name], end.dtype)
+        array = typed(rows[info.name], info.dtype)
     except (ValueError, TypeError) as e:
-        raise ExportError(f"examples: input {end.name!r} is not {end.dtype}: {e}") from None
-    fits = array.ndim == len(end.shape) and all(
-        want is None or want == have for want, have in zip(end.shape[1:], array.shape[1:], strict=True)
+        raise ExportError(f"examples: input {info.name!r} is not {info.dtype}: {e}") from None
+    fits = array.ndim == len(info.shape) and all(
+        want is None or want == have for want, have in zip(info.shape[1:], array.shape[1:], strict=True)
     )
     if not fits:
         raise ExportError(
-            f"examples: input {end.name!r} has shape {array.shape}, but the model takes {end.shape}"
+            f"examples: input {info.name!r} has shape {array.shape}, but the model takes {info.shape}"
         )
     if array.dtype.kind == "f" and not (np.isfinite(array) | (np.isnan(array) & missing)).all():
-        raise ExportError(f"examples: input {end.name!r} has values that are not finite")
+        raise ExportError(f"examples: input {info.name!r} has values that are not finite")
     return array
 
 

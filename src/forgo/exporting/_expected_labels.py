@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from forgo._errors import ExportError, argument
 from forgo.exporting import _label_sets
-from forgo.exporting._model import End
+from forgo.exporting._model import TensorInfo
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
@@ -58,7 +58,7 @@ def assumed_labels(request: Request, scores: npt.NDArray[Any]) -> list[str] | No
     return request.folders if fits or one_of_two else None
 
 
-def unmeasured(folders: list[str], output: End) -> str:
+def unmeasured(folders: list[str], output: TensorInfo) -> str:
     """A note that the outputs do not fit the class folders."""
     return (
         f"NOT MEASURED: the examples lie in {len(folders)} class folders, but {output.name!r} has the shape "

@@ -17,28 +17,28 @@ from forgo._errors import ExportError
 from forgo._onnxruntime import session
 from forgo.exporting._arrays import strings, typed
 from forgo.exporting._batches import in_parts, inner_shape
-from forgo.exporting._model import STRING, Arrays, End
+from forgo.exporting._model import STRING, Arrays, TensorInfo
 
 BATCH = "batch"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _LAYOUT = "forgo_layout"
 
 
-def names_inside(inputs: list[End], outputs: list[End]) -> dict[str, str]:
+def names_inside(inputs: list[TensorInfo], outputs: list[TensorInfo]) -> dict[str, str]:
     """The graph's names of inputs: their logical names, except where a data frame gave one that graphs cannot have."""
     taken = {e.name for e in [*inputs, *outputs]}
     made = {}
-    for i, end in enumerate(inputs):
-        inside = end.name
+    for i, info in enumerate(inputs):
+        inside = info.name
         if not _PLAIN.fullmatch(inside) or any(inside == o.name for o in outputs):
             inside = next(n for n in (f"column_{i}" + "_" * k for k in count()) if n not in taken)
             taken.add(inside)
-        made[end.name] = inside
+        made[info.name] = inside
     return made
 
 
-def rename_ends(
-    model: onnx.ModelProto, inputs: list[End], outputs: list[End], batch: int | None = None
+def rename_tensors(
+    model: onnx.ModelProto, inputs: list[TensorInfo], outputs: list[TensorInfo], batch: int | None = None
 ) -> onnx.ModelProto:
     """Give a graph's inputs and outputs their logical names and shapes, in place.
 
@@ -73,11 +73,11 @@ def rename_ends(
             output.name = new_names.get(output.name, output.name)
     for initializer in graph.initializer:
         initializer.name = new_names.get(initializer.name, initializer.name)
-    for value, end, name in zip([*real, *graph.output], [*inputs, *outputs], inside, strict=True):
+    for value, info, name in zip([*real, *graph.output], [*inputs, *outputs], inside, strict=True):
         value.name = name
         shape = value.type.tensor_type.shape
         del shape.dim[:]
-        for i, size in enumerate(inner_shape(end.shape, batch)):
+        for i, size in enumerate(inner_shape(info.shape, batch)):
             dim = shape.dim.add()
             if size is not None:
                 dim.dim_value = size
@@ -101,14 +101,14 @@ def _subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def channels_last(
-    graph: onnx.GraphProto, inside: str, end: End, *, turned: bool = True, half: bool = False
+    graph: onnx.GraphProto, inside: str, info: TensorInfo, *, turned: bool = True, half: bool = False
 ) -> None:
     """Put before an input what lets it take pictures in float32 with channels last, as preprocessing gives them.
 
     Args:
         graph: is changed.
         inside: the input.
-        end: what it becomes.
+        info: what it becomes.
         turned: whether the graph takes channels first.
         half: whether it takes float16.
     """
@@ -116,7 +116,7 @@ def channels_last(
     value.name = at = f"{_LAYOUT}_pixels"
     value.type.tensor_type.elem_type = TensorProto.FLOAT
     del value.type.tensor_type.shape.dim[:]
-    for size in end.shape:
+    for size in info.shape:
         dim = value.type.tensor_type.shape.dim.add()
         if size is not None:
             dim.dim_value = size
@@ -139,7 +139,7 @@ class OnnxModel:
     def __init__(
         self,
         model: onnx.ModelProto,
-        outputs: list[End],
+        outputs: list[TensorInfo],
         batch: int | None = None,
         inside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:

@@ -15,7 +15,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from forgo._errors import ExportError, argument
-from forgo.exporting._model import Arrays, End, Trained
+from forgo.exporting._model import Arrays, TensorInfo, Trained
 from forgo.exporting._tensorflow import Traceable
 
 Append = Literal["softmax", "sigmoid"]
@@ -47,7 +47,7 @@ class Headed(Traceable):
         shape: tuple[int | None, ...] = (None, 2) if "both" in steps else own.shape
         taken = {e.name for e in [*inner.inputs, *inner.outputs]}
         name = next(n for n in (NAME, f"{own.name}_{NAME}", f"{NAME}_of_labels") if n not in taken)
-        self.outputs = [End(name, own.dtype, shape), replace(own, hidden=True), *inner.outputs[1:]]
+        self.outputs = [TensorInfo(name, own.dtype, shape), replace(own, hidden=True), *inner.outputs[1:]]
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with the training framework, then the head in NumPy."""

@@ -14,7 +14,7 @@ from forgo._errors import ExportError
 from forgo.exporting import _precision
 from forgo.exporting._batches import in_parts
 from forgo.exporting._keras_files import configuration, foreign, of_keras_2
-from forgo.exporting._model import STRING, Arrays, End
+from forgo.exporting._model import STRING, Arrays, TensorInfo
 from forgo.exporting._tensorflow import Traceable, logical_name
 
 _AUTO_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?")
@@ -236,17 +236,17 @@ def _with_logits(model: Any, last: Any, library: Any) -> Any:
     return library.Model(model.inputs, [probabilities, logits])
 
 
-def _ends(tensors: list[Any], names: list[str | None] | None) -> list[End]:
+def _ends(tensors: list[Any], names: list[str | None] | None) -> list[TensorInfo]:
     if names is None:
         given = [logical_name(t.name) for t in tensors]
         auto = "input" if len(tensors) == 1 else "input_{}"
         names = [auto.format(i) if _AUTO_NAME.fullmatch(n) else n for i, n in enumerate(given)]
-    ends = []
+    infos = []
     for name, t in zip(names, tensors, strict=True):
         dtype = getattr(t.dtype, "name", t.dtype)  # Keras 2 has TensorFlow's types
         made = STRING if dtype == STRING else str(np.dtype(dtype))
-        ends.append(End(name or "output", made, (None, *t.shape[1:])))
-    return ends
+        infos.append(TensorInfo(name or "output", made, (None, *t.shape[1:])))
+    return infos
 
 
 def load(file: Path, *, picture: bool, trust: bool) -> KerasModel:

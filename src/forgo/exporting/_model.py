@@ -23,7 +23,7 @@ UNNAMED = ""
 
 
 @dataclass(frozen=True)
-class End:
+class TensorInfo:
     """One input or output: its logical name, NumPy dtype name or STRING, and shape (None is free)."""
 
     name: str
@@ -55,8 +55,8 @@ class Trained(Protocol):
 
     framework: str
     """The framework and its version, for provenance."""
-    inputs: list[End]
-    outputs: list[End]
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
     """A classifier's probabilities come first; its logits, if any, second."""
     batch: int | None
     """How many rows the graph takes at once; None for any number, 0 for one row without a batch dimension."""
@@ -83,8 +83,8 @@ class OnnxOnly:
     """The part of ``Trained`` that models share if their graph can only be ONNX, with a free batch."""
 
     framework: str
-    inputs: list[End]
-    outputs: list[End]
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
     batch: int | None = None
     provenance: Mapping[str, Any] = MappingProxyType({})
 

@@ -26,7 +26,7 @@ from forgo.exporting._adapter import Adapter
 from forgo.exporting._arrays import strings, typed
 from forgo.exporting._batches import SINGLE, in_parts
 from forgo.exporting._graph import channels_last
-from forgo.exporting._model import STRING, UNNAMED, Arrays, End, OnnxOnly, Trained
+from forgo.exporting._model import STRING, UNNAMED, Arrays, OnnxOnly, TensorInfo, Trained
 from forgo.exporting._tensorflow import logical_name
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ class OnnxFile(OnnxOnly):
             return None
         return sizes.pop() if len(sizes) == 1 else SINGLE
 
-    def _end(self, name: str, kind: str, shape: Shape) -> End:
+    def _end(self, name: str, kind: str, shape: Shape) -> TensorInfo:
         if shape is None:
-            return End(name, kind, (None,))  # the examples settle it
+            return TensorInfo(name, kind, (None,))  # the examples settle it
         if self.batch == SINGLE:
-            return End(name, kind, (None, *shape))
-        return End(name, kind, (None, *shape[1:]))
+            return TensorInfo(name, kind, (None, *shape))
+        return TensorInfo(name, kind, (None, *shape[1:]))
 
     def settle(self, rows: Arrays | None) -> None:
         """Learn shapes that the file leaves open, or gives wrongly, from its answers to the first rows.
@@ -124,14 +124,14 @@ class OnnxFile(OnnxOnly):
         """
         open_ = [e for e, (_, _, shape) in zip(self.inputs, self._ins, strict=True) if shape is None]
         given = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
-        for end in open_:
-            row = given[end.name]
+        for info in open_:
+            row = given[info.name]
             if row is None:
                 raise ExportError(
-                    f"{self._file}: {end.name!r} takes tensors of any rank: give examples, which fix the rank"
+                    f"{self._file}: {info.name!r} takes tensors of any rank: give examples, which fix the rank"
                 )
-            at = self.inputs.index(end)
-            self.inputs[at] = replace(end, shape=(None,) * (row.ndim or 1))
+            at = self.inputs.index(info)
+            self.inputs[at] = replace(info, shape=(None,) * (row.ndim or 1))
         try:
             first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
         except (TypeError, ValueError):
@@ -143,31 +143,31 @@ class OnnxFile(OnnxOnly):
             answers = self.predict({name: a[:count] for name, a in first.items()})
         except ExportError:
             return  # the check of the examples, or the export, says more
-        for i, end in enumerate(self.outputs):
-            got = answers[end.name]
+        for i, info in enumerate(self.outputs):
+            got = answers[info.name]
             if got.ndim == 0 or len(got) != count:
                 raise ExportError(
-                    f"{self._file}: the output {end.name!r} has the shape {list(got.shape)} for {count} rows, but every output "
+                    f"{self._file}: the output {info.name!r} has the shape {list(got.shape)} for {count} rows, but every output "
                     f"needs a row for each row: choose others with {argument('outputs')}"
                 )
-            sizes = end.shape if len(end.shape) == got.ndim else (None,) * got.ndim
+            sizes = info.shape if len(info.shape) == got.ndim else (None,) * got.ndim
             told = tuple(
                 None if s is not None and s != have else s for s, have in zip(sizes, got.shape, strict=True)
             )
-            self.outputs[i] = replace(end, shape=(None, *told[1:]))
+            self.outputs[i] = replace(info, shape=(None, *told[1:]))
 
     def take_pictures(self, name: str) -> None:
         """Make the picture input take channels last, in float32, as preprocessing gives them."""
         alone = len(self.inputs) == 1
-        for i, end in enumerate(self.inputs):
-            s = end.shape
-            if len(s) != 4 or not (alone or end.name == name) or end.dtype not in _PICTURE_TYPES:
+        for i, info in enumerate(self.inputs):
+            s = info.shape
+            if len(s) != 4 or not (alone or info.name == name) or info.dtype not in _PICTURE_TYPES:
                 continue
             first = s[3] not in (1, 3) and s[1] in (1, 3)
-            if first or end.dtype != "float32":
-                self._first_channels = end.name if first else None
-                self._half = end.name if end.dtype != "float32" else None
-                self.inputs[i] = End(end.name, "float32", (None, s[2], s[3], s[1]) if first else s)
+            if first or info.dtype != "float32":
+                self._first_channels = info.name if first else None
+                self._half = info.name if info.dtype != "float32" else None
+                self.inputs[i] = TensorInfo(info.name, "float32", (None, s[2], s[3], s[1]) if first else s)
 
     _half: str | None = None
 
@@ -182,16 +182,16 @@ class OnnxFile(OnnxOnly):
 
     def _run(self, inputs: Arrays) -> Arrays:
         fed = {}
-        for (name, kind, _), end in zip(self._ins, self.inputs, strict=True):
-            array = np.asarray(inputs[end.name], order="C")
+        for (name, kind, _), info in zip(self._ins, self.inputs, strict=True):
+            array = np.asarray(inputs[info.name], order="C")
             fed[name] = strings(array) if kind == STRING else array
         try:
             answers = self._session.run([name for name, _, _ in self._outs], fed)
         except Exception as e:
             raise ExportError(f"{self._file}: ONNX Runtime cannot run it: {_first_line(e)}") from None
         return {
-            end.name: typed(a, STRING) if end.dtype == STRING else np.asarray(a)
-            for end, a in zip(self.outputs, answers, strict=True)
+            info.name: typed(a, STRING) if info.dtype == STRING else np.asarray(a)
+            for info, a in zip(self.outputs, answers, strict=True)
         }
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -202,11 +202,11 @@ class OnnxFile(OnnxOnly):
         wanted = [onnx.ValueInfoProto.FromString(kept[n].SerializeToString()) for n, _, _ in self._outs]
         del model.graph.output[:]
         model.graph.output.extend(wanted)
-        for (inside, _, _), end in zip(self._ins, self.inputs, strict=True):
-            if end.name in (self._first_channels, self._half):
+        for (inside, _, _), info in zip(self._ins, self.inputs, strict=True):
+            if info.name in (self._first_channels, self._half):
                 channels_last(
-                    model.graph, inside, end,
-                    turned=end.name == self._first_channels, half=end.name == self._half,
+                    model.graph, inside, info,
+                    turned=info.name == self._first_channels, half=info.name == self._half,
                 )  # fmt: skip
         return model
 
@@ -363,13 +363,13 @@ def test_data(file: Path) -> tuple[Arrays, Arrays] | None:
     parts: dict[str, list[npt.NDArray[Any]]] = {}
     room = _MOST_SET
     for folder in folders:
-        for kind, ends in (("input", bare.inputs), ("output", bare.outputs)):
-            for i, end in enumerate(ends):
+        for kind, infos in (("input", bare.inputs), ("output", bare.outputs)):
+            for i, info in enumerate(infos):
                 path = folder / f"{kind}_{i}.pb"
                 data = regular_bytes(path, room, "the test data")
                 room -= len(data)
                 array = _array(path, data)
-                parts.setdefault(end.name, []).append(array[None] if bare.batch == SINGLE else array)
+                parts.setdefault(info.name, []).append(array[None] if bare.batch == SINGLE else array)
     try:
         joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     except ValueError as e:

@@ -35,7 +35,7 @@ from forgo.exporting import (
 )
 from forgo.exporting._engine import Graph, Runtime
 from forgo.exporting._examples import PICTURE, Example, from_cells, from_rows, read_pictures, stack
-from forgo.exporting._model import UNNAMED, Arrays, End, SavedGraph, Trained, innermost
+from forgo.exporting._model import UNNAMED, Arrays, SavedGraph, TensorInfo, Trained, innermost
 
 CHANNELS = (1, 3)
 """A picture's channels in the model: grey, or RGB."""
@@ -273,8 +273,8 @@ def _made(
     """Examples with generated pictures, and the framework's answers to them."""
     from forgo.exporting._slim import made_examples
 
-    end = picture_input(model, request)
-    examples = made_examples(preprocess, end, [e for e in model.inputs if e is not end], request.rows or {})
+    info = picture_input(model, request)
+    examples = made_examples(preprocess, info, [e for e in model.inputs if e is not info], request.rows or {})
     return examples, model.predict(stack(examples))
 
 
@@ -322,14 +322,14 @@ def _record(
 
 def takes_pictures(model: Trained) -> bool:
     """Whether a model's only input has the form of a picture: float32 [batch, height, width, channels]."""
-    end = model.inputs[0]
+    info = model.inputs[0]
     return (
-        len(model.inputs) == 1 and end.dtype == "float32" and len(end.shape) == 4 and end.shape[3] in CHANNELS
-        and None not in end.shape[1:]
+        len(model.inputs) == 1 and info.dtype == "float32" and len(info.shape) == 4 and info.shape[3] in CHANNELS
+        and None not in info.shape[1:]
     )  # fmt: skip
 
 
-def picture_input(model: Trained, request: Request) -> End:
+def picture_input(model: Trained, request: Request) -> TensorInfo:
     """The picture input: the only input, or the one that the examples name.
 
     Raises:
@@ -381,8 +381,8 @@ def normalized(model: Trained, request: Request) -> Trained:
         raise ExportError(
             f"{request.normalization.named()}: these normalize pictures, but this model takes none"
         )
-    end = picture_input(model, request)
-    return _normalization.normalized(model, end.name, request.normalization.for_channels(end.shape[3] or 3))
+    info = picture_input(model, request)
+    return _normalization.normalized(model, info.name, request.normalization.for_channels(info.shape[3] or 3))
 
 
 def read_examples(
@@ -399,11 +399,11 @@ def read_examples(
         if request.expected_labels is not None:
             _expected_labels.check_count(request.expected_labels, len(found))
         return found, []
-    end = picture_input(model, request)
-    pictures, refused = read_pictures(request.pictures or [], preprocess, end)
+    info = picture_input(model, request)
+    pictures, refused = read_pictures(request.pictures or [], preprocess, info)
     if len(model.inputs) == 1:
         return [e for e in pictures if e is not None], refused
-    others = [e for e in model.inputs if e is not end]
+    others = [e for e in model.inputs if e is not info]
     return from_rows(request.rows or {}, others, pictures), refused
 
 
@@ -516,12 +516,12 @@ def hold(
 
 
 def entry(
-    end: End, graph: SavedGraph | None, inside: Mapping[str, str] = MappingProxyType({})
+    info: TensorInfo, graph: SavedGraph | None, inside: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
     """An input's or output's entry in the manifest."""
-    name = (graph.names if graph else inside).get(end.name, end.name)
-    entry = {"name": end.name, "graph_name": name, "dtype": end.dtype, "shape": list(end.shape)}
-    return {**entry, "hidden": True} if end.hidden else entry
+    name = (graph.names if graph else inside).get(info.name, info.name)
+    entry = {"name": info.name, "graph_name": name, "dtype": info.dtype, "shape": list(info.shape)}
+    return {**entry, "hidden": True} if info.hidden else entry
 
 
 def headed(model: Trained, request: Request) -> Trained:

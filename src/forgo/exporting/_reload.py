@@ -16,7 +16,7 @@ from typing import Any
 from forgo import _child
 from forgo._errors import ExportError
 from forgo.exporting import _arrays
-from forgo.exporting._model import Arrays, End, SavedGraph
+from forgo.exporting._model import Arrays, SavedGraph, TensorInfo
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Call:
     """Batches for one way to call a graph."""
 
     graph: SavedGraph
-    inputs: list[End]
-    outputs: list[End]
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
     batches: list[Arrays]
 
     def request(self) -> dict[str, Any]:
@@ -68,7 +68,9 @@ class ReloadedModel:
 
     name = "TensorFlow"
 
-    def __init__(self, folder: Path, graph: SavedGraph, inputs: list[End], outputs: list[End]) -> None:
+    def __init__(
+        self, folder: Path, graph: SavedGraph, inputs: list[TensorInfo], outputs: list[TensorInfo]
+    ) -> None:
         self._folder, self._graph, self._inputs, self._outputs = folder, graph, inputs, outputs
 
     def answer(self, batches: list[Arrays]) -> list[Arrays]:

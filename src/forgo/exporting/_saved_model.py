@@ -17,7 +17,7 @@ from forgo.exporting._adapter import Adapter
 from forgo.exporting._arrays import typed
 from forgo.exporting._batches import SINGLE, in_parts
 from forgo.exporting._examples import as_bytes
-from forgo.exporting._model import STRING, UNNAMED, Arrays, End, SavedGraph, Trained
+from forgo.exporting._model import STRING, UNNAMED, Arrays, SavedGraph, TensorInfo, Trained
 from forgo.exporting._tensorflow import SIGNATURE, Traceable, logical_name
 
 if TYPE_CHECKING:
@@ -99,12 +99,12 @@ class SavedModel(Traceable):
                 f"{folder}: TensorFlow cannot load it: {(str(e).strip().splitlines() or [repr(e)])[0]}"
             ) from None
         if not self.signature:  # the types and shapes are in the graph itself
-            for ends, tensors in (
+            for infos, tensors in (
                 (self._ins, self._function.inputs),
                 (self._outs, self._function.outputs),
             ):
-                ends[:] = [
-                    (name, _end_of(folder, name, t)) for (name, _), t in zip(ends, tensors, strict=False)
+                infos[:] = [
+                    (name, _info_of(folder, name, t)) for (name, _), t in zip(infos, tensors, strict=False)
                 ]
         self._open()
         # A normalization before it means a new graph: operations keep their names.
@@ -115,9 +115,9 @@ class SavedModel(Traceable):
         """Take the signature's inputs and outputs."""
         signed = self._signed[self.signature]
         # TensorFlow keeps no order.
-        self._ins = [(k, _end(self.folder, k, v)) for k, v in sorted(signed.inputs.items())]
+        self._ins = [(k, _info(self.folder, k, v)) for k, v in sorted(signed.inputs.items())]
         self._outs = [
-            (k, _end(self.folder, k, v)) for k, v in sorted(signed.outputs.items(), key=self._softmax_first)
+            (k, _info(self.folder, k, v)) for k, v in sorted(signed.outputs.items(), key=self._softmax_first)
         ]
 
     def _open(self) -> None:
@@ -154,7 +154,7 @@ class SavedModel(Traceable):
 
     def _batch(self) -> int | None:
         """How many rows the graph takes at once, from its inputs' shapes."""
-        shapes = {end.name: end.shape for _, end in self._ins}
+        shapes = {info.name: info.shape for _, info in self._ins}
         if any(shape == () for shape in shapes.values()):
             return SINGLE
         sizes = {shape[0] for shape in shapes.values() if shape != _UNKNOWN} - {None}
@@ -162,18 +162,18 @@ class SavedModel(Traceable):
             raise ExportError(f"{self.folder}: its inputs have different batch sizes: {shapes}")
         return sizes.pop() if sizes else None
 
-    def _batched(self, end: End) -> End:
+    def _batched(self, info: TensorInfo) -> TensorInfo:
         """An input or output as a bundle has it: the first dimension is the batch, and free."""
-        if end.shape == _UNKNOWN:
-            return end
+        if info.shape == _UNKNOWN:
+            return info
         if self.batch == SINGLE:
-            return replace(end, shape=(None, *end.shape))
-        if not end.shape or end.shape[0] not in (None, self.batch):
+            return replace(info, shape=(None, *info.shape))
+        if not info.shape or info.shape[0] not in (None, self.batch):
             raise ExportError(
-                f"{self.folder}: {end.name!r} has no batch: its shape is {list(end.shape)}, "
+                f"{self.folder}: {info.name!r} has no batch: its shape is {list(info.shape)}, "
                 f"while the inputs have {self.batch or 'any number of'} rows"
             )
-        return replace(end, shape=(None, *end.shape[1:]))
+        return replace(info, shape=(None, *info.shape[1:]))
 
     def settle(self, rows: Arrays | None) -> None:
         """Learn ranks that the graph leaves open from the examples, and from its answers to the first two.
@@ -181,25 +181,25 @@ class SavedModel(Traceable):
         Raises:
             ExportError: there are no examples for such an input.
         """
-        if all(end.shape != _UNKNOWN for end in [*self.inputs, *self.outputs]):
+        if all(info.shape != _UNKNOWN for info in [*self.inputs, *self.outputs]):
             return
         given = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
-        for i, end in enumerate(self.inputs):
-            row = given[end.name]
+        for i, info in enumerate(self.inputs):
+            row = given[info.name]
             if row is None or row.ndim == 0:
                 raise ExportError(
-                    f"{self.folder}: {end.name!r} takes tensors of any rank: give examples, which fix the rank"
+                    f"{self.folder}: {info.name!r} takes tensors of any rank: give examples, which fix the rank"
                 )
-            if end.shape == _UNKNOWN:
-                self.inputs[i] = replace(end, shape=(None,) * row.ndim)
+            if info.shape == _UNKNOWN:
+                self.inputs[i] = replace(info, shape=(None,) * row.ndim)
         try:
             first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
         except (TypeError, ValueError):
             return  # the check of the examples says more
         answers = self.predict(first)
-        for i, end in enumerate(self.outputs):
-            if end.shape == _UNKNOWN:
-                self.outputs[i] = replace(end, shape=(None,) * answers[end.name].ndim)
+        for i, info in enumerate(self.outputs):
+            if info.shape == _UNKNOWN:
+                self.outputs[i] = replace(info, shape=(None,) * answers[info.name].ndim)
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with TensorFlow, 32 rows at a time."""
@@ -212,8 +212,8 @@ class SavedModel(Traceable):
         parts: dict[str, list[Any]] = {e.name: [] for e in self.outputs}
         for start in range(0, rows, 32):
             answers = self._ask({name: a[start : start + 32] for name, a in inputs.items()})
-            for end, answer in zip(self.outputs, answers, strict=True):
-                parts[end.name].append(answer.numpy())
+            for info, answer in zip(self.outputs, answers, strict=True):
+                parts[info.name].append(answer.numpy())
         return {name: np.concatenate(part) for name, part in parts.items()}
 
     def _ask(self, inputs: Arrays) -> list[Any]:
@@ -287,7 +287,9 @@ class SavedModel(Traceable):
             [_tensor(name) for name, _ in self._ins], [_tensor(name) for name, _ in self._outs]
         )
 
-    def _by_operation(self, kind: str, names: list[str] | None, have: list[str]) -> list[tuple[str, End]]:
+    def _by_operation(
+        self, kind: str, names: list[str] | None, have: list[str]
+    ) -> list[tuple[str, TensorInfo]]:
         if not names and len(have) != 1:
             raise ExportError(
                 f"{self.folder}: it has no signature that names its {kind}s: "
@@ -296,7 +298,7 @@ class SavedModel(Traceable):
         for name in names or []:
             if _operation(name) not in self._nodes:
                 raise ExportError(f"{self.folder}: it has no {kind} {name!r}, only {_list(have)}")
-        return [(name, End(logical_name(name), "", ())) for name in names or have]
+        return [(name, TensorInfo(logical_name(name), "", ())) for name in names or have]
 
     def _placeholders(self) -> list[str]:
         return [n.name for n in self._nodes.values() if n.op == "Placeholder"]
@@ -376,14 +378,14 @@ def _choose_signatures(folder: Path, meta: Any, named: str | None, several: bool
     return first, [name for name in have if name != first]
 
 
-def _pick(folder: Path, ends: list[tuple[str, End]], name: str) -> tuple[str, End]:
-    for end in ends:
-        if name in (end[0], end[1].name):
-            return end
-    raise ExportError(f"{folder}: it has no output {name!r}, only {_list([n for n, _ in ends])}")
+def _pick(folder: Path, infos: list[tuple[str, TensorInfo]], name: str) -> tuple[str, TensorInfo]:
+    for info in infos:
+        if name in (info[0], info[1].name):
+            return info
+    raise ExportError(f"{folder}: it has no output {name!r}, only {_list([n for n, _ in infos])}")
 
 
-def _end(folder: Path, name: str, info: Any) -> End:
+def _info(folder: Path, name: str, info: Any) -> TensorInfo:
     import tensorflow as tf
 
     if not info.name:
@@ -391,12 +393,14 @@ def _end(folder: Path, name: str, info: Any) -> End:
     return _checked(folder, name, tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape))
 
 
-def _end_of(folder: Path, name: str, tensor: Any) -> End:
+def _info_of(folder: Path, name: str, tensor: Any) -> TensorInfo:
     return _checked(folder, name, tensor.dtype, tensor.shape)
 
 
-def _checked(folder: Path, name: str, dtype: Any, shape: Any) -> End:
-    return End(logical_name(name), dtype.name, _UNKNOWN if shape.rank is None else tuple(shape.as_list()))
+def _checked(folder: Path, name: str, dtype: Any, shape: Any) -> TensorInfo:
+    return TensorInfo(
+        logical_name(name), dtype.name, _UNKNOWN if shape.rank is None else tuple(shape.as_list())
+    )
 
 
 def _operation(name: str) -> str:
@@ -431,10 +435,10 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
 def _of_bytes(model: Trained, request: Request) -> Request:
     """Files or base64 for a string input are its rows, not pictures."""
     name, alone = request.picture_name, len(model.inputs) == 1
-    ends = [e for e in model.inputs if e.name == name or (alone and name == UNNAMED)]
-    if request.pictures is None or not ends or ends[0].dtype != STRING:
+    infos = [e for e in model.inputs if e.name == name or (alone and name == UNNAMED)]
+    if request.pictures is None or not infos or infos[0].dtype != STRING:
         return request
-    rows = {**(request.rows or {}), ends[0].name: as_bytes(request.pictures)}
+    rows = {**(request.rows or {}), infos[0].name: as_bytes(request.pictures)}
     return replace(request, pictures=None, picture_name=UNNAMED, rows=rows)
 
 

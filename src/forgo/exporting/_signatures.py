@@ -16,7 +16,7 @@ from forgo._bundle import Staging
 from forgo._errors import ExportError, argument
 from forgo.exporting import _engines, _golden, _reload
 from forgo.exporting._examples import Example, as_bytes, from_rows, stack
-from forgo.exporting._model import STRING, UNNAMED, Arrays, End, Trained, innermost
+from forgo.exporting._model import STRING, UNNAMED, Arrays, TensorInfo, Trained, innermost
 from forgo.exporting._rows import read_examples
 from forgo.exporting._saved_model import SavedModel
 
@@ -118,8 +118,8 @@ def _ask(
     model: SavedModel, name: str, examples: list[Example], rows: Arrays | None, tolerance: float, proven: bool
 ) -> Beside:
     sibling = model.sibling(name)
-    ends = [e.name for e in [*sibling.inputs, *sibling.outputs]]
-    if len(set(ends)) < len(ends):
+    infos = [e.name for e in [*sibling.inputs, *sibling.outputs]]
+    if len(set(infos)) < len(infos):
         raise ExportError("an input and an output have the same name")
     if not proven:
         sibling.settle(None)
@@ -152,25 +152,25 @@ def _alike(sibling: SavedModel, model: SavedModel, examples: list[Example]) -> A
     if all(e.name in have and _fits(have[e.name], e) for e in sibling.inputs):
         return {e.name: have[e.name] for e in sibling.inputs}
     if len(sibling.inputs) == 1 and have:
-        (end,) = sibling.inputs
+        (info,) = sibling.inputs
         (first, *more) = have.values()
-        if not more and _fits(first, end):
-            return {end.name: first}
-        if end.dtype == STRING and end.shape == (None,):
-            return {end.name: _as_examples(have)}
+        if not more and _fits(first, info):
+            return {info.name: first}
+        if info.dtype == STRING and info.shape == (None,):
+            return {info.name: _as_examples(have)}
     takes = ", ".join(f"{e.name} {e.dtype}{list(e.shape)}" for e in sibling.inputs)
     raise ExportError(
         f"the examples do not fit its inputs ({takes}): give rows with --signature-examples {sibling.signature}=FILE"
     )
 
 
-def _fits(array: Any, end: End) -> bool:
+def _fits(array: Any, info: TensorInfo) -> bool:
     kind = STRING if array.dtype.kind == "O" else array.dtype.name
-    return kind == end.dtype and (
-        end.shape == (-1,)
+    return kind == info.dtype and (
+        info.shape == (-1,)
         or (
-            len(end.shape) == array.ndim
-            and all(want in (None, size) for want, size in zip(end.shape[1:], array.shape[1:], strict=True))
+            len(info.shape) == array.ndim
+            and all(want in (None, size) for want, size in zip(info.shape[1:], array.shape[1:], strict=True))
         )
     )
 

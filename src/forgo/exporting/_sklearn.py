@@ -385,8 +385,8 @@ def _plain_attributes() -> Iterator[None]:
             return [plain(v) for v in value]
         return value
 
-    def make_node(*ends: Any, **attributes: Any) -> Any:
-        return given(*ends, **{name: plain(value) for name, value in attributes.items()})
+    def make_node(*infos: Any, **attributes: Any) -> Any:
+        return given(*infos, **{name: plain(value) for name, value in attributes.items()})
 
     _container.make_node = make_node
     try:

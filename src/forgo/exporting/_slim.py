@@ -23,16 +23,18 @@ from forgo._preprocess import Preprocessor
 from forgo.exporting import _engines, _golden, _patterns, _tasks, _warmup
 from forgo.exporting._arrays import unpack
 from forgo.exporting._examples import Example, from_rows, read_pictures, stack
-from forgo.exporting._model import Arrays, End
+from forgo.exporting._model import Arrays, TensorInfo
 from forgo.exporting._pipeline import Result
 
 _LEFT_OUT = ("golden/", "report.html", "test_data_set_", "saved_model/assets.extra/")
 
 
-def made_examples(preprocess: Preprocessor, end: End, others: list[End], rows: Arrays) -> list[Example]:
+def made_examples(
+    preprocess: Preprocessor, info: TensorInfo, others: list[TensorInfo], rows: Arrays
+) -> list[Example]:
     """Examples with generated pictures; other inputs take the given rows in turns."""
     with tempfile.TemporaryDirectory(prefix="forgo-made-") as folder:
-        pictures, refused = read_pictures(_patterns.write(Path(folder)), preprocess, end)
+        pictures, refused = read_pictures(_patterns.write(Path(folder)), preprocess, info)
     if refused:
         raise ExportError(f"a generated picture is refused: {refused[0]}")
     if not others:
@@ -99,7 +101,7 @@ def _cases(
 ) -> tuple[dict[str, Any], float]:
     """Golden cases with generated pictures, once Python has proven the graph too; and its largest difference."""
     inputs, outputs = (
-        [End(e["name"], e["dtype"], tuple(e["shape"])) for e in manifest[kind]]
+        [TensorInfo(e["name"], e["dtype"], tuple(e["shape"])) for e in manifest[kind]]
         for kind in ("inputs", "outputs")
     )
     tolerance = manifest["tolerance"]["model"]
@@ -122,12 +124,12 @@ def _cases(
                     stage="model",
                     difference=d,
                 )
-    end = next(e for e in inputs if e.name == manifest["picture"]["input"])
-    others = [e for e in inputs if e is not end]
+    info = next(e for e in inputs if e.name == manifest["picture"]["input"])
+    others = [e for e in inputs if e is not info]
     rows = {e.name: np.concatenate([g[e.name] for g in given]) for e in others}
     picture = manifest["picture"]
     preprocess = Preprocessor(onnx.load(source / picture["preprocess"]), picture.get("alpha"))
-    examples = made_examples(preprocess, end, others, rows)
+    examples = made_examples(preprocess, info, others, rows)
     answers = ask([stack([e]) for e in examples])
     expected = {o.name: np.concatenate([a[o.name] for a in answers]) for o in outputs}
     limits, labels, certainty = manifest.get("thresholds"), None, None

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo._errors import ExportError
-from forgo.exporting._model import STRING, Arrays, End
+from forgo.exporting._model import STRING, Arrays, TensorInfo
 
 NUMBER, INTEGER, BOOL, TEXT, CATEGORY = "number", "integer", "bool", "text", "category"
 NUMERIC = (NUMBER, INTEGER, BOOL)
@@ -32,10 +32,10 @@ class Column:
     values: tuple[str, ...] | None = None
     """For a category, all possible values."""
 
-    def end(self, precision: str) -> End:
+    def info(self, precision: str) -> TensorInfo:
         """The model's input: a value for each row."""
         dtype = {NUMBER: precision, INTEGER: "int64", BOOL: "bool"}.get(self.type, STRING)
-        return End(self.input, dtype, (None,))
+        return TensorInfo(self.input, dtype, (None,))
 
     def entry(self) -> dict[str, Any]:
         """The column as the manifest has it."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from forgo._errors import ExportError, argument
 from forgo.exporting._golden import margin
-from forgo.exporting._model import Arrays, End
+from forgo.exporting._model import Arrays, TensorInfo
 
 TASKS = ("classification", "multi-label", "regression", "embedding", "tensors")
 LABELLED = ("classification", "multi-label")
@@ -54,7 +54,7 @@ def thresholds(given: Thresholds | None, labels: list[str] | None, task: str | N
     return made
 
 
-def check(first: End, labels: list[str] | None, task: str | None, expected: Arrays | None) -> str:
+def check(first: TensorInfo, labels: list[str] | None, task: str | None, expected: Arrays | None) -> str:
     """The task; with labels, check that the first output fits it.
 
     Raises:

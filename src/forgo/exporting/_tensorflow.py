@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 
 from forgo.exporting._batches import inner_shape
-from forgo.exporting._model import End, SavedGraph
+from forgo.exporting._model import SavedGraph, TensorInfo
 
 SIGNATURE = "serving_default"
 OLD_NAMES = ("input_1", "inferenceLayer/Softmax")
@@ -21,8 +21,8 @@ OLD_NAMES = ("input_1", "inferenceLayer/Softmax")
 class Traceable:
     """A model that TensorFlow can call: the part of ``Trained`` that such adapters share."""
 
-    inputs: list[End]
-    outputs: list[End]
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
     operations: dict[str, str]
     """The names of operations in a SavedModel, by logical name; a missing one has the logical name."""
     batch: int | None = None
@@ -158,8 +158,8 @@ class Traceable:
         saved.meta_graphs[0].meta_info_def.tags[:] = tags
         file.write_bytes(saved.SerializeToString(deterministic=True))
 
-    def _operation(self, end: End) -> str:
-        return self.operations.get(end.name, end.name)
+    def _operation(self, info: TensorInfo) -> str:
+        return self.operations.get(info.name, info.name)
 
 
 def logical_name(name: str) -> str:

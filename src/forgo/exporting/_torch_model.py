@@ -21,7 +21,7 @@ from forgo.exporting import _torch_program, _torch_sizes
 from forgo.exporting._batches import in_parts
 from forgo.exporting._golden import difference
 from forgo.exporting._graph import channels_last
-from forgo.exporting._model import UNNAMED, Arrays, End, OnnxOnly
+from forgo.exporting._model import UNNAMED, Arrays, OnnxOnly, TensorInfo
 from forgo.exporting._tensorflow import logical_name
 from forgo.exporting._torch_program import first_line
 
@@ -49,7 +49,7 @@ class Input:
     """One input of a module: its name in forward, and its name for clients."""
 
     parameter: str
-    end: End
+    info: TensorInfo
     picture: bool = False
     """Whether the module takes it channels first, where clients' pictures have them last."""
 
@@ -79,9 +79,9 @@ class TorchModel(OnnxOnly):
     ) -> None:
         self.framework = f"torch {torch.__version__}"
         self.given, self._ask, self.batch = given, ask, batch
-        self.inputs = [i.end for i in given]
+        self.inputs = [i.info for i in given]
         self.notes, self.provenance = notes, provenance
-        self.outputs: list[End] = []
+        self.outputs: list[TensorInfo] = []
 
     def take(self, graph: onnx.ModelProto, outputs: list[str]) -> None:
         """Take the graph, whose outputs have these names."""
@@ -93,7 +93,7 @@ class TorchModel(OnnxOnly):
             kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
             dims = value.type.tensor_type.shape.dim
             shape = [d.dim_value if d.HasField("dim_value") else None for d in dims]
-            self.outputs.append(End(name, kind, (None, *shape[1:])))
+            self.outputs.append(TensorInfo(name, kind, (None, *shape[1:])))
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with PyTorch itself."""
@@ -103,7 +103,7 @@ class TorchModel(OnnxOnly):
         count = len(next(iter(inputs.values())))
         parts = []
         for start in range(0, count, _ROWS):
-            rows = [i.tensor(np.asarray(inputs[i.end.name][start : start + _ROWS])) for i in self.given]
+            rows = [i.tensor(np.asarray(inputs[i.info.name][start : start + _ROWS])) for i in self.given]
             parts.append([a for _, a in self._ask(rows)])
         joined = [np.concatenate(of) for of in zip(*parts, strict=True)]
         return {e.name: a for e, a in zip(self.outputs, joined, strict=True)}
@@ -115,7 +115,7 @@ class TorchModel(OnnxOnly):
         names = [v.name for v in model.graph.input]
         for name, i in zip(names, self.given, strict=True):
             if i.picture:
-                channels_last(model.graph, name, i.end)
+                channels_last(model.graph, name, i.info)
         return model
 
 
@@ -249,7 +249,7 @@ def of_module(model: Any, samples: Samples, request: Request) -> TorchModel:
         shape[0] = None
         if pictures[i]:
             shape = [None, *shape[2:], shape[1]]
-        given.append(Input(name, End(logical_name(name), array.dtype.name, tuple(shape)), pictures[i]))
+        given.append(Input(name, TensorInfo(logical_name(name), array.dtype.name, tuple(shape)), pictures[i]))
     made = TorchModel(given, ask, notes, provenance)
     made.take(graph, [n for n, _ in ask([torch.tensor(a[:1]) for a in first])])
     return made
@@ -380,7 +380,7 @@ def of_program(program: Any, request: Request) -> TorchModel:
             and (len(inputs) == 1 or request.picture_name in (name, logical_name(name), UNNAMED, "image"))
         )  # fmt: skip
         rest = (*shape[2:], shape[1]) if first else shape[1:]
-        given.append(Input(name, End(logical_name(name), _DTYPES[dtype], (None, *rest)), first))
+        given.append(Input(name, TensorInfo(logical_name(name), _DTYPES[dtype], (None, *rest)), first))
     with _torch_program.quiet():
         model = program.module(check_guards=False)
     spec = program.call_spec.in_spec
