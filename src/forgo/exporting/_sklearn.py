@@ -298,7 +298,14 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
                 "sklearn-onnx cannot convert a CalibratedClassifierCV over a Pipeline: calibrate the last step alone, as in "
                 "make_pipeline(StandardScaler(), CalibratedClassifierCV(LinearSVC()))"
             ) from None
-    return _trees.exact(made, model, precision)
+    return _trees.exact(made, model, precision, narrow=_fit_float32(given))
+
+
+def _fit_float32(given: _estimator.Given) -> bool:
+    """Whether float32 holds every number of the rows."""
+    numbers = [a.astype(np.float64) for a in given.rows().values() if a.dtype.kind in "fiu"]
+    with np.errstate(over="ignore"):
+        return all(np.array_equal(a, a.astype(np.float32), equal_nan=True) for a in numbers)
 
 
 def _calibrates_pipeline(model: Any) -> bool:

@@ -1,7 +1,8 @@
 """Trees with float64 thresholds: sklearn-onnx rounds them to the nearest float32, and this undoes what that changes.
 
-ONNX's tree operators take float64 thresholds, as tensors, if their input is float64. If it is float32, a threshold becomes
-the largest float32 that is not above it. Either way a value takes the same path through the tree as in scikit-learn.
+ONNX's tree operators take float64 thresholds, as tensors, if their input is float64. If it is float32, and so are the
+rows, a threshold becomes the largest float32 that is not above it. Either way a value takes the same path through the tree
+as in scikit-learn. Rows that float32 rounds are rounded like their thresholds, to the nearest.
 """
 
 from __future__ import annotations
@@ -20,8 +21,17 @@ _SINCE = 3
 _WIDENED = ("nodes_values", "class_weights", "target_weights", "base_values")
 
 
-def exact(model: onnx.ModelProto, estimator: Any, precision: str) -> onnx.ModelProto:
-    """Give HistGradientBoosting trees in a graph the thresholds that decide as the fitted ones do."""
+def exact(model: onnx.ModelProto, estimator: Any, precision: str, *, narrow: bool) -> onnx.ModelProto:
+    """Give HistGradientBoosting trees in a graph the thresholds that decide as the fitted ones do.
+
+    Args:
+        model: is changed.
+        estimator: the model that it was converted from.
+        precision: of the graph's inputs.
+        narrow: whether float32 holds every number of the rows.
+    """
+    if precision == "float32" and not narrow:
+        return model
     fitted = [_thresholds(e) for e in _within(estimator)]
     for node in model.graph.node:
         if node.op_type not in _TREES:
