@@ -38,9 +38,9 @@ def go() -> dict[str, Any]:
     )
     doctor = subprocess.run([BINARY, "doctor", "--json"], check=False, capture_output=True).stdout
     found = json.loads(doctor)
-    if version := found.get("jpeg_decoder_version"):
+    if version := found.get("libjpeg_turbo"):
         bom["components"].append(
-            {"type": "library", "name": found["jpeg_decoder"], "version": version,
+            {"type": "library", "name": "libjpeg-turbo", "version": version,
              "bom-ref": f"pkg:generic/libjpeg-turbo@{version}", "purl": f"pkg:generic/libjpeg-turbo@{version}"}
         )  # fmt: skip
     return bom

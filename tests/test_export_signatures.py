@@ -177,7 +177,7 @@ def test_examples_of_a_signature(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("signature", "given", "says"),
     [
-        ("twice,nowhere", {}, "no signature 'nowhere'; there is counts"),
+        ("twice,nowhere", {}, "it has no signature 'nowhere', only counts"),
         ("twice,twice", {}, "appears twice"),
         ("twice,pairs", {}, "'pairs' cannot be kept: the examples do not fit its inputs"),
         ("twice,counts", {}, "'counts' cannot be kept: it answers 'y' differently"),

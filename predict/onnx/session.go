@@ -195,7 +195,8 @@ type placed struct {
 	stop    *ort.Stop
 }
 
-// place runs the graph on the caller's memory, or on a copy of it if the run may be abandoned.
+// place runs the graph on the caller's memory. An abandoned run keeps that memory and goes on reading it, whatever its
+// next owner writes there: nobody reads the answer.
 func (s *session) place(ctx context.Context, inputs predict.Tensors, outputs []string, shapes [][]int64) (_ predict.Tensors, abandoned bool, err error) {
 	p := &placed{s: s, in: make([]ort.Value, 0, len(s.inputs)), out: make([]ort.Value, 0, len(outputs)), shapes: shapes}
 	defer func() {
@@ -230,7 +231,7 @@ func (p *placed) run(ctx context.Context) error {
 func (p *placed) prepare(ctx context.Context, inputs predict.Tensors, outputs []string, shrink bool) error {
 	s := p.s
 	for _, spec := range s.inputs {
-		v, err := p.give(inputs[spec.Name], !s.stays(ctx))
+		v, err := p.give(inputs[spec.Name])
 		if err != nil {
 			return fmt.Errorf("input %q: %w", spec.Name, err)
 		}
@@ -293,17 +294,14 @@ func (p *placed) answer() (predict.Tensors, error) {
 	return result, nil
 }
 
-// give makes a value of an input. Without copied, it shares the input's memory if it can.
-func (p *placed) give(t tensor.Tensor, copied bool) (ort.Value, error) {
+// give makes a value of an input. It shares the input's memory if it can.
+func (p *placed) give(t tensor.Tensor) (ort.Value, error) {
 	if texts, ok := t.Data.([]string); ok {
 		return p.s.lib.Strings(t.Shape, texts)
 	}
 	raw, err := t.Bytes()
 	if err != nil {
 		return 0, err
-	}
-	if copied {
-		return p.s.lib.Copy(t.DType(), t.Shape, raw)
 	}
 	return p.view(t.DType(), t.Shape, raw)
 }

@@ -49,21 +49,6 @@ func (l *Library) Make(dtype tensor.DType, shape []int64) (Value, error) {
 	return *made, err
 }
 
-// Copy returns a value that ONNX Runtime allocates, with a copy of data.
-func (l *Library) Copy(dtype tensor.DType, shape []int64, data []byte) (Value, error) {
-	v, err := l.Make(dtype, shape)
-	if err != nil || len(data) == 0 {
-		return v, err
-	}
-	at, err := l.elements(v)
-	if err != nil {
-		l.Free(v)
-		return 0, err
-	}
-	copy(clib.Bytes(at, len(data)), data)
-	return v, nil
-}
-
 // Strings returns a value of strings, which may contain any bytes.
 func (l *Library) Strings(shape []int64, texts []string) (Value, error) {
 	v, err := l.Make(tensor.String, shape)
