@@ -11,10 +11,12 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import _go, _peers, _peers_report, _report
+from bench import _engine, _engine_report, _go, _peers, _peers_report, _report
 from bench._cases import CASES, Case, WrongAnswerError, verify, write_requests
 from bench._results import LoadError, Result, turn
 from bench._servers import HERE, ROOT, MissingError, need, run, running, say
+
+PAGES = ROOT / "docs" / "benchmarks"
 
 
 def arguments() -> argparse.Namespace:
@@ -24,7 +26,9 @@ def arguments() -> argparse.Namespace:
         "--only", metavar="NAME,…", help=f"of {', '.join(c.name for c in [*CASES, *_peers.CASES])}"
     )
     parser.add_argument(
-        "--part", choices=["web", "peers"], help="one of the two: older stacks, or other model servers"
+        "--part",
+        choices=["web", "peers", "engine"],
+        help="one of the three: older stacks, other model servers, or the bare engine",
     )
     parser.add_argument(
         "--seconds", type=int, default=os.environ.get("BENCH_SECONDS", "3"), help="a turn (BENCH_SECONDS)"
@@ -32,7 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, default=os.environ.get("BENCH_ROUNDS", "5"), help="of turns (BENCH_ROUNDS)"
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=PAGES, metavar="FOLDER")
     parser.add_argument("--no-go", action="store_true", help="leave out the Go benchmarks")
     a = parser.parse_args()
     everything = [*CASES, *_peers.CASES]
@@ -41,8 +45,9 @@ def arguments() -> argparse.Namespace:
         parser.error(f"there is no {unknown[0]!r}")
     if a.seconds < 1 or a.rounds < 1:
         parser.error("--seconds and --rounds are 1 or more")
-    a.cases = [c for c in CASES if c.name in names and a.part != "peers"]
-    a.peers = [c for c in _peers.CASES if c.name in names and a.part != "web"]
+    a.cases = [c for c in CASES if c.name in names and a.part in (None, "web")]
+    a.peers = [c for c in _peers.CASES if c.name in names and a.part in (None, "peers")]
+    a.engine = a.part == "engine" or not (a.part or a.only)
     return a
 
 
@@ -133,6 +138,13 @@ def main() -> int:
             peers = _peers.measure(cases, gone, wrk, a.seconds, a.rounds)
             _peers_report.write(a.out, peers, gone, about)
             missing |= gone
+        if a.engine:
+            gone = {}
+            ratios = _engine.measure(wrk, a.seconds, a.rounds, gone)
+            _engine_report.write(a.out, ratios, gone, about)
+            missing |= gone
+        if a.out == PAGES:
+            _engine_report.write_section(ROOT / "README.md", a.out)
     except (MissingError, WrongAnswerError, LoadError) as e:
         say(f"bench: {e}")
         return 1

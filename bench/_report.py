@@ -133,7 +133,8 @@ Flask* (in gunicorn) and *of Go + chi* are medians of the ratios within a round.
 How each is set up is in [`bench/`](../../bench); all figures are in [results.json](results.json). `BENCH_SECONDS` and
 `BENCH_ROUNDS` make the turns longer or more.
 
-What the server withstands: [overload.md](overload.md), ten times what ResNet50 can answer; [soak.md](soak.md), a
+The other parts: [peers.md](peers.md), other model servers; [engine.md](engine.md), the bare engine, gRPC, trees and one
+static program. What the server withstands: [overload.md](overload.md), ten times what ResNet50 can answer; [soak.md](soak.md), a
 model that is swapped every second.
 """
 

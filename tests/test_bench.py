@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 import bench.__main__ as main
-from bench import _cases, _report, _results, _servers
+from bench import _cases, _engine, _engine_report, _report, _results, _servers
 from bench._cases import Case
 from tests.conftest import ROOT
 
@@ -149,3 +151,51 @@ def test_failed_requests_end_the_run(wrk: str, tmp_path: Path) -> None:
     case = Case("chi", "", "hello", _servers.chi, partial(list, [nowhere]))
     with _servers.running(_servers.chi()) as port, pytest.raises(_results.LoadError, match="requests failed"):
         _results.turn(wrk, case, port, 1, _cases.write_requests(case, tmp_path))
+
+
+def test_ratios_say_what_was_reached() -> None:
+    more = _engine.Ratio("a", "more is better", 0.7, 0.85)
+    less = _engine.Ratio("b", "less is better", 60, 30, "ms")
+    for ratio, got, says in [
+        (more, 0.69, "**not reached**"), (more, 0.7, "reached"), (more, 0.85, "aim reached"),
+        (less, 61, "**not reached**"), (less, 60, "reached"), (less, 30, "aim reached"),
+    ]:  # fmt: skip
+        ratio.rounds.clear()
+        ratio.add(got, side_us=12)
+        assert _engine_report.ratio_row(ratio.as_json())[-1] == says
+    page = _engine_report.page(
+        {"date": "", "rounds": 5, "machine": _report.machine(), "ratios": [less.as_json()], "not_measured": {"x": "y"}}
+    )  # fmt: skip
+    assert "| less is better | 30 ms | 30 – 30 | 60 ms | 30 ms | aim reached |" in page
+    assert "- less is better: side us 12" in page
+    assert "- x: not measured: y" in page
+
+
+def test_grpc_calls_are_checked(tmp_path: Path) -> None:
+    program = tmp_path / "grpc"
+    _servers.run("go", "build", "-o", program, "./bench/grpc")
+    server = _servers.Server("grpc-hello", [str(program), "serve", "127.0.0.1:{port}"], "")
+    request = _engine.field_of(1, "world")
+    with _servers.running(server) as port:
+
+        def load(answer: Mapping[str, object]) -> str:
+            calls = _engine.calls(tmp_path / "calls.json", iter([(request, dict(answer))]))
+            return _servers.run(
+                program, "load", f"127.0.0.1:{port}", "/helloworld.Greeter/SayHello", calls, "0.1", "2"
+            )
+
+        right = b64encode(_engine.field_of(1, "Hello world")).decode()
+        assert json.loads(load({"answer": right}))["requests"] > 0
+        for wrong in ({"answer": b64encode(b"x").decode()}, {"floats": [1.0]}, {"floats": [0.0] * 9}):
+            with pytest.raises(_servers.MissingError, match="answered"):
+                load(wrong)
+
+
+def test_the_readme_has_the_committed_figures() -> None:
+    readme = (ROOT / "README.md").read_text()
+    _, _, rest = readme.partition(_engine_report.MARKS[0])
+    assert rest.partition(_engine_report.MARKS[1])[0] == _engine_report.section(ROOT / "docs" / "benchmarks")
+    pages = ROOT / "docs" / "benchmarks"
+    assert (pages / "engine.md").read_text() == _engine_report.page(
+        json.loads((pages / "engine.json").read_text())
+    )

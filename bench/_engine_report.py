@@ -1,0 +1,127 @@
+"""The ratios as a page, as JSON, and as the README's section on speed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench._engine import UPLOADS, Ratio
+from bench._report import machine, machine_line, number, table
+
+MARKS = ("<!-- make bench writes from here -->\n", "<!-- to here -->\n")
+
+
+def write(out: Path, ratios: list[Ratio], missing: dict[str, str], about: dict[str, Any]) -> None:
+    """Write engine.md and engine.json to a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    figures = {
+        **about,
+        "machine": machine(),
+        "ratios": [r.as_json() for r in ratios],
+        "not_measured": missing,
+    }
+    (out / "engine.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    (out / "engine.md").write_text(page(figures))
+
+
+def reached(row: dict[str, Any]) -> str:
+    """Whether a figure is as good as it is to be."""
+    less = bool(row["unit"])  # is better
+
+    def good(bar: float) -> bool:
+        return bool(row["median"] <= bar if less else row["median"] >= bar)
+
+    return "aim reached" if good(row["aim"]) else "reached" if good(row["least"]) else "**not reached**"
+
+
+def ratio_row(row: dict[str, Any]) -> list[str]:
+    """A line of the table."""
+    unit = row["unit"] and f" {row['unit']}"
+    spread = f"{number(row['lowest'])} – {number(row['highest'])}"
+    bars = [f"{number(row['least'])}{unit}", f"{number(row['aim'])}{unit}"]
+    return [row["what"], f"{number(row['median'])}{unit}", spread, *bars, reached(row)]
+
+
+def page(figures: dict[str, Any]) -> str:
+    """The page of a run."""
+    head = ["", "measured", "lowest – highest", "at least", "aim", ""]
+    ratios = table(head, [ratio_row(r) for r in figures["ratios"]], right=1)
+    known = {"name", "what", "unit", "least", "aim", "median", "lowest", "highest"}
+    sides = "\n".join(
+        f"- {r['what']}: " + ", ".join(f"{side.replace('_', ' ')} {number(x)}" for side, x in r.items() if side not in known)
+        for r in figures["ratios"] if r.keys() - known
+    )  # fmt: skip
+    missing = "".join(f"\n- {what}: not measured: {why}" for what, why in figures["not_measured"].items())
+    return f"""# Server and engine
+
+`make bench` wrote this page on {figures["date"]}; nothing here is written by hand.
+
+{ratios}
+
+Each ratio is the median of the ratios within a round: {figures["rounds"]} rounds (3 for pictures), and in each both sides in
+turn, on the same machine as the load. Every answer is checked. **Ratios travel to other machines; absolute figures do not:**
+
+{sides}
+
+- *gRPC*: `bench/grpc` makes the calls, one at a time on each connection, from the same cores. Predictions are those of
+  the digits' network, with the tensor's bytes as raw contents.
+- *Trees*: `forgo bench` asks the library for golden rows as ready tensors; Python calls `Booster.inplace_predict` with one
+  row of float32, on one thread.
+- *Pictures*: networks of keras.applications with weights at random, in ONNX Runtime. The server decodes and resizes each JPEG.
+  The bare engine is `forgo bench` on ready tensors, with one caller or with {UPLOADS}, whichever is faster.
+- *Static*: `forgo pack` by a forgo of `CGO_ENABLED=0` and the tag `static`. The program checks its archive and replays its
+  golden cases before it listens.
+
+{machine_line(figures["machine"])}{missing}
+
+`python -m bench --part engine` measures this page alone; all figures are in [engine.json](engine.json).
+"""
+
+
+def section(folder: Path) -> str:
+    """The README's lines, from the figures of the last run of each part."""
+    web, peers, engine = (
+        json.loads((folder / f"{name}.json").read_text()) for name in ("results", "peers", "engine")
+    )
+    servers = {r["name"]: r for r in web["servers"]}
+    others = {r["name"]: r for r in peers["servers"]}
+    best = max(
+        (r for r in others.values() if r["kind"] == "peer" and r["name"] != "gohand"),
+        key=lambda r: r["requests_a_second"],
+    )
+    python = f"the best Python peer, {best['title']}"
+
+    def row(what: str, got: float, least: float, aim: float) -> dict[str, Any]:
+        return {
+            "what": what,
+            "unit": "",
+            "least": least,
+            "aim": aim,
+            "median": got,
+            "lowest": got,
+            "highest": got,
+        }
+
+    rows = [
+        row("JSON prediction, 64 floats, 32 connections, to chi's hello world", servers["forgo-json"]["of_chi"], 0.60, 0.75),
+        row("the same with binary tensors", servers["forgo-binary"]["of_chi"], 0.62, 0.78),
+        row(f"JSON prediction to {python}", best["forgo_times"], 8, 12),
+        *engine["ratios"],
+        {**row("memory after load to FastAPI + ONNX Runtime's", others["peers-json"]["memory_mib"] / others["fastapi-1"]["memory_mib"], 0.40, 0.25), "unit": "×"},
+    ]  # fmt: skip
+    cells = [[c[0], c[1], c[3], c[4], c[5]] for c in map(ratio_row, rows)]
+    return f"""{table(["", "measured", "at least", "aim", ""], cells, right=1)}
+
+{machine_line(engine["machine"])} The load ran on the same cores. The runs are of {web["date"]}, {peers["date"]} and {engine["date"]}:
+[older stacks](docs/benchmarks/README.md), [peers](docs/benchmarks/peers.md), [server and engine](docs/benchmarks/engine.md).
+"""
+
+
+def write_section(readme: Path, folder: Path) -> None:
+    """Replace the README's section with that of the figures in a folder."""
+    before, first, rest = readme.read_text().partition(MARKS[0])
+    _, last, after = rest.partition(MARKS[1])
+    if not first or not last:
+        raise ValueError(f"{readme} lacks the marks {MARKS}")
+    readme.write_text(before + first + section(folder) + last + after)
