@@ -22,7 +22,7 @@ type limited struct {
 
 	once  sync.Once
 	ends  time.Time // see end
-	mu    sync.Mutex
+	arm   sync.Once
 	timed atomic.Pointer[timed] // nil until Done is called
 }
 
@@ -82,18 +82,12 @@ func (l *limited) Deadline() (time.Time, bool) {
 
 // Done implements [context.Context].
 func (l *limited) Done() <-chan struct{} {
-	if t := l.timed.Load(); t != nil {
-		return t.Done()
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.timed.Load()
-	if t == nil {
-		t = new(timed)
+	l.arm.Do(func() {
+		t := new(timed)
 		t.Context, t.cancel = context.WithDeadlineCause(l.Context, l.end(), batching.ErrRun{Limit: l.time})
 		l.timed.Store(t)
-	}
-	return t.Done()
+	})
+	return l.timed.Load().Done()
 }
 
 // Value implements [context.Context]. A context below this one finds the timer's, with the same channel.

@@ -187,6 +187,15 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 	return e, e.addWeights(t, func(tree, node int64) (int32, bool) { i, ok := at[id{tree, node}]; return i, ok })
 }
 
+// buildBoth makes the ensemble for rows of float32, and for rows of float64.
+func buildBoth(t *treeSettings) (narrow *ensemble[float32], wide *ensemble[float64], err error) {
+	if narrow, err = build[float32](t); err != nil {
+		return nil, nil, err
+	}
+	wide, err = build[float64](t)
+	return narrow, wide, err
+}
+
 // addWeights gives each leaf its weights, together and in their order.
 func (e *ensemble[T]) addWeights(t *treeSettings, find func(tree, node int64) (int32, bool)) error {
 	count := make([]int32, len(e.nodes)+1)

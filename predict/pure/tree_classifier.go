@@ -29,11 +29,7 @@ var treeClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scratc
 	if labels.len() == 2 && !c.oneScore && len(t.base) == 1 {
 		return nil, errors.New("one base value is ambiguous for two classes that both have weights")
 	}
-	narrow, err := build[float32](t)
-	if err != nil {
-		return nil, err
-	}
-	wide, err := build[float64](t)
+	narrow, wide, err := buildBoth(t)
 	if err != nil {
 		return nil, err
 	}

@@ -31,11 +31,7 @@ var treeRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scratch
 	if err != nil {
 		return nil, err
 	}
-	narrow, err := build[float32](t)
-	if err != nil {
-		return nil, err
-	}
-	wide, err := build[float64](t)
+	narrow, wide, err := buildBoth(t)
 	if err != nil {
 		return nil, err
 	}

@@ -47,13 +47,13 @@ func Handler(models Models) http.Handler {
 // direct answers the paths of models as the router would. It returns false for any other path.
 func direct(models Models) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, req *http.Request) bool {
-		rest, ok := strings.CutPrefix(req.URL.Path, "/models/")
-		name, version, versioned := strings.Cut(rest, "/versions/")
-		if !ok || name == "" || strings.Contains(name, "/") || strings.Contains(version, "/") || versioned && version == "" {
+		path, ok := strings.CutPrefix(req.URL.Path, "/models/")
+		name, version, named := served.ModelPath(path)
+		if !ok || !named {
 			return false
 		}
 		pattern := "/models/{name}"
-		if versioned {
+		if version != "" {
 			pattern = "/models/{name}/versions/{version}"
 		}
 		observe.Route(w, pattern)

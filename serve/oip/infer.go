@@ -41,11 +41,10 @@ func inferPath(path string) (name, version, pattern string) {
 	if rest, ok = strings.CutSuffix(rest, "/infer"); !ok {
 		return "", "", ""
 	}
-	name, version, ok = strings.Cut(rest, "/versions/")
-	switch {
-	case name == "" || strings.Contains(name, "/") || strings.Contains(version, "/") || ok && version == "":
+	if name, version, ok = served.ModelPath(rest); !ok {
 		return "", "", ""
-	case ok:
+	}
+	if version != "" {
 		return name, version, "/v2/models/{name}/versions/{version}/infer"
 	}
 	return name, "", "/v2/models/{name}/infer"

@@ -236,7 +236,7 @@ def export(
 def slim(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle with golden cases.")],
     out: OutOption,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT.forgo if it exists.")] = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a bundle without its report and without pictures of people, and prove the copy.

@@ -201,7 +201,7 @@ type turn int
 
 const (
 	waits turn = iota // in the queue
-	leads             // now, with those that wait
+	leads             // now, in a batch with the requests that wait
 	alone             // now, in its caller's goroutine
 )
 

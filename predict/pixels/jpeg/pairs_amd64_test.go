@@ -142,7 +142,7 @@ func TestBlocksAreReadCodeByCode(t *testing.T) {
 	}
 }
 
-// A table that was made of another is made again, and one that is equal is not.
+// A decoder makes its table again if the Huffman table differs, and keeps it if the two are equal.
 func TestTablesAreMadeAgain(t *testing.T) {
 	var h, other huffman
 	luma, chroma := &standardHuffman[1][0], &standardHuffman[1][1]

@@ -24,7 +24,7 @@ const minCompress = 1400
 func HTTP(limit int64, may func(path string) bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			if coding := strings.ToLower(first(req.Header["Content-Encoding"])); coding != "" && coding != "identity" {
+			if coding := strings.ToLower(served.Header(req.Header, "Content-Encoding")); coding != "" && coding != "identity" {
 				open := readers[coding]
 				if open == nil {
 					w.Header().Set("Accept-Encoding", "gzip, deflate")
@@ -41,7 +41,7 @@ func HTTP(limit int64, may func(path string) bool) func(http.Handler) http.Handl
 			} else {
 				h.Add("Vary", "Accept-Encoding")
 			}
-			coding := accepted(first(req.Header["Accept-Encoding"]))
+			coding := accepted(served.Header(req.Header, "Accept-Encoding"))
 			if coding == "" || !may(req.URL.Path) {
 				next.ServeHTTP(w, req)
 				return
@@ -54,14 +54,6 @@ func HTTP(limit int64, may func(path string) bool) func(http.Handler) http.Handl
 }
 
 var vary = []string{"Accept-Encoding"}
-
-// first returns the value of a header, or "".
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
-}
 
 // readers maps codings to decompressors.
 var readers = map[string]func(io.Reader) (io.Reader, error){

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/cors"
 
 	"github.com/forgo-ml/forgo/serve/internal/reply"
+	"github.com/forgo-ml/forgo/serve/internal/served"
 )
 
 // Valid returns an error unless origin is SCHEME://HOST[:PORT], where HOST may begin with "*.", or "*" for
@@ -74,7 +75,7 @@ var errCrossSite = errors.New("pages of another site may not call this server; -
 // A request with neither was not sent for a page, or is a GET over plain HTTP whose answer the page cannot
 // read.
 func (c crossSite) check(req *http.Request) error {
-	site, origin := first(req.Header["Sec-Fetch-Site"]), first(req.Header["Origin"])
+	site, origin := served.Header(req.Header, "Sec-Fetch-Site"), served.Header(req.Header, "Origin")
 	switch {
 	case site == "same-origin", site == "none" && origin == "", site == "" && origin == "":
 		return nil
@@ -87,14 +88,6 @@ func (c crossSite) check(req *http.Request) error {
 		return nil
 	}
 	return errCrossSite
-}
-
-// first returns the value of a header, or "".
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
 }
 
 // ofHost reports whether an origin is the requested host.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/forgo-ml/forgo/serve/internal/observe"
@@ -25,6 +26,23 @@ func (m *Model) HTTP(w http.ResponseWriter, req *http.Request, answer func(*Requ
 		}
 		return answer(r)
 	})
+}
+
+// Header returns a header's first value, or "". Unlike [http.Header.Get], it takes the name as net/http keeps it, and so
+// costs a lookup and nothing else.
+func Header(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// ModelPath parses NAME and NAME/versions/VERSION, as routes of models have them. The version is "" in a path without
+// one.
+func ModelPath(path string) (name, version string, ok bool) {
+	name, version, versioned := strings.Cut(path, "/versions/")
+	ok = name != "" && versioned == (version != "") && !strings.Contains(name, "/") && !strings.Contains(version, "/")
+	return name, version, ok
 }
 
 // Timeout is gRPC's header for how long the client will wait, in the form that net/http gives it. gRPC's
