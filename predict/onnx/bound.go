@@ -119,11 +119,14 @@ func (s *session) runBound(ctx context.Context, b *binding, inputs predict.Tenso
 
 // runAside runs a binding in another goroutine. An abandoned binding is closed when its run ends.
 func (s *session) runAside(ctx context.Context, b *binding) (alive, abandoned bool, err error) {
-	abandoned, err = s.aside(ctx, func() (err error) {
-		alive, err = b.Run(ctx)
+	var lives bool // written by the run, and not read while that goes on
+	if abandoned, err = s.runs.Do(ctx, func() (err error) {
+		lives, err = b.Run(ctx)
 		return err
-	}, b.Close)
-	return alive, abandoned, err
+	}, b.Close); abandoned {
+		return false, true, err
+	}
+	return lives, false, err
 }
 
 // bind makes a binding for inputs of these shapes, or returns nil if a run on them is not small.

@@ -2,11 +2,9 @@ package onnx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -23,12 +21,10 @@ type session struct {
 	dims            map[string][]string // the names of free dimensions, by input or output
 	short           bool                // whether a run ends soon after its context, so that nobody abandons it
 
-	// closing waits for runs. Each run holds the lock for reading, an abandoned one until it ends.
-	closing sync.RWMutex
-	runs    *abandon.Calls
-	lib     *ort.Library
-	ort     *ort.Session // nil once closed
-	idle    bindings
+	runs *abandon.Calls
+	lib  *ort.Library
+	ort  *ort.Session
+	idle bindings
 
 	// ownShapes is set once an output has had another shape than the graph declares.
 	ownShapes atomic.Bool
@@ -79,24 +75,11 @@ func (s *session) Left() int { return s.runs.Left() }
 
 // Close does not wait for abandoned runs. The session is freed when they have ended.
 func (s *session) Close() error {
-	if s.Left() > 0 {
-		go s.close()
-		return nil
-	}
-	s.close()
+	s.runs.Close(func() {
+		s.idle.close()
+		s.ort.Close()
+	})
 	return nil
-}
-
-func (s *session) close() {
-	s.closing.Lock()
-	defer s.closing.Unlock()
-	if s.ort == nil {
-		return
-	}
-	s.idle.close()
-	s.ort.Close()
-	s.ort = nil
-	s.runs.Close()
 }
 
 // Run ends the graph between two operations when ctx ends. If an operation goes on beyond ctx's deadline, Run returns
@@ -108,17 +91,12 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err := engines.CheckSpecs(s.inputs, s.outputs, inputs, outputs); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
 	}
-	if err := s.runs.Check(); err != nil {
+	if err := s.runs.Begin(); err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
-	}
-	s.closing.RLock()
-	if s.ort == nil {
-		s.closing.RUnlock()
-		return nil, errors.New("run ONNX graph: the session is closed")
 	}
 	result, abandoned, err := s.run(ctx, inputs, outputs)
 	if !abandoned {
-		s.closing.RUnlock()
+		s.runs.End()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("run ONNX graph: %w", err)
@@ -128,14 +106,6 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 
 // stays reports that a run stays in its caller's goroutine until it ends.
 func (s *session) stays(ctx context.Context) bool { return s.short || ctx.Done() == nil }
-
-// aside calls f in another goroutine. If f is abandoned, it frees its memory and the session when it ends.
-func (s *session) aside(ctx context.Context, f func() error, free func()) (abandoned bool, err error) {
-	return s.runs.Do(ctx, f, func() {
-		free()
-		s.closing.RUnlock()
-	})
-}
 
 // run allocates outputs itself if the graph declares their shapes, which costs least.
 func (s *session) run(ctx context.Context, inputs predict.Tensors, outputs []string) (_ predict.Tensors, abandoned bool, err error) {
@@ -214,7 +184,7 @@ func (s *session) place(ctx context.Context, inputs predict.Tensors, outputs []s
 	if s.stays(ctx) {
 		err = p.run(ctx)
 	} else {
-		abandoned, err = s.aside(ctx, func() error { return p.run(ctx) }, p.free)
+		abandoned, err = s.runs.Do(ctx, func() error { return p.run(ctx) }, p.free)
 	}
 	if err != nil {
 		return nil, abandoned, err

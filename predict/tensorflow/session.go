@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -27,11 +26,9 @@ type session struct {
 
 // opened is a graph that TensorFlow has loaded.
 type opened struct {
-	// closing waits for runs. Each run holds the lock for reading.
-	closing sync.RWMutex
-	graph   uintptr
-	tf      uintptr // 0 once closed
-	runs    *abandon.Calls
+	graph uintptr
+	tf    uintptr
+	runs  *abandon.Calls
 }
 
 // graphTensor is an input or output that was found in the graph.
@@ -121,21 +118,7 @@ func (s *session) Close() error {
 	if s.others == nil {
 		return nil
 	}
-	if s.Left() > 0 {
-		go func() { _ = s.close() }()
-		return nil
-	}
-	return s.close()
-}
-
-func (s *opened) close() error {
-	s.closing.Lock()
-	defer s.closing.Unlock()
-	if s.tf != 0 {
-		closeModel(s.graph, s.tf)
-		s.runs.Close()
-	}
-	s.tf = 0
+	s.runs.Close(func() { closeModel(s.graph, s.tf) })
 	return nil
 }
 
@@ -150,26 +133,29 @@ func (s *session) Run(ctx context.Context, inputs predict.Tensors, outputs []str
 	if err != nil {
 		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
-	if err := s.runs.Check(); err != nil {
+	if err := s.runs.Begin(); err != nil {
 		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
 	r, err := s.prepare(inputs, fetched)
 	if err != nil {
+		s.runs.End()
 		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
+	abandoned := false
 	if ctx.Done() == nil {
-		defer r.free()
-		return r.answer(r.run(ctx))
+		err = r.run(ctx)
+	} else {
+		abandoned, err = s.runs.Do(ctx, func() error { return r.run(ctx) }, r.free)
 	}
-	abandoned, err := s.runs.Do(ctx, func() error { return r.run(ctx) }, r.free)
 	if abandoned {
 		return nil, fmt.Errorf("run SavedModel: %w", err)
 	}
+	defer s.runs.End()
 	defer r.free()
 	return r.answer(err)
 }
 
-// run is a run under way. It holds the session open, and its own copies of the inputs.
+// run is a run under way. It has its own copies of the inputs.
 type run struct {
 	s       *session
 	at      []output // inputs, then outputs
@@ -179,16 +165,12 @@ type run struct {
 }
 
 func (s *session) prepare(inputs predict.Tensors, fetched []graphTensor) (_ *run, err error) {
-	s.closing.RLock()
 	r := &run{s: s, values: make([]uintptr, len(s.inputs)+len(fetched)), inputs: len(s.inputs), fetched: fetched} // never empty, see check
 	defer func() {
 		if err != nil {
 			r.free()
 		}
 	}()
-	if s.tf == 0 {
-		return nil, errors.New("the session is closed")
-	}
 	for i, in := range s.inputs {
 		if r.values[i], err = toTensor(inputs[in.Name]); err != nil {
 			return nil, fmt.Errorf("input %q: %w", in.Name, err)
@@ -201,11 +183,8 @@ func (s *session) prepare(inputs predict.Tensors, fetched []graphTensor) (_ *run
 	return r, nil
 }
 
-// free releases the tensors and the session.
-func (r *run) free() {
-	freeTensors(r.values...)
-	r.s.closing.RUnlock()
-}
+// free releases the tensors.
+func (r *run) free() { freeTensors(r.values...) }
 
 func (r *run) run(ctx context.Context) error {
 	n := r.inputs

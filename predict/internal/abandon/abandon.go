@@ -3,7 +3,9 @@ package abandon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,30 +17,42 @@ const (
 	Most = 4
 )
 
-// Calls are the calls into one session. They are safe for concurrent use.
+// Calls are the calls into one session, which they hold open. They are safe for concurrent use.
 type Calls struct {
-	left atomic.Int32
-	idle chan func() // to goroutines that have called before and wait
+	// closing waits for calls. Each holds the lock for reading, an abandoned one until it ends.
+	closing sync.RWMutex
+	closed  bool
+	left    atomic.Int32
+	idle    chan func() // to goroutines that have called before and wait
 }
 
-// New returns Calls without any. The caller must close them after the last call.
+// New returns Calls without any. The caller must close them.
 func New() *Calls { return &Calls{idle: make(chan func())} }
 
 // Left returns the number of abandoned calls that have not ended.
 func (c *Calls) Left() int { return int(c.left.Load()) }
 
-// Check returns an error while so many abandoned calls have not ended that no other may start.
-func (c *Calls) Check() error {
+// Begin holds the session open until End. It returns an error if the session is closed, or if so many abandoned calls
+// have not ended that no other may start.
+func (c *Calls) Begin() error {
 	if n := c.Left(); n >= Most {
 		return fmt.Errorf("%d abandoned runs have not ended; load the model again: %w", n, context.DeadlineExceeded)
+	}
+	c.closing.RLock()
+	if c.closed {
+		c.closing.RUnlock()
+		return errors.New("the session is closed")
 	}
 	return nil
 }
 
+// End lets the session close. An abandoned call has ended by itself.
+func (c *Calls) End() { c.closing.RUnlock() }
+
 // Do calls f in another goroutine and waits for it, beyond the end of ctx if need be. If f has not ended Grace after
-// ctx's deadline, Do abandons it: it returns true and ctx's error at once, and end is called when f has ended.
-// Otherwise end is not called, and the error is f's.
-func (c *Calls) Do(ctx context.Context, f func() error, end func()) (abandoned bool, err error) {
+// ctx's deadline, Do abandons it: it returns true and ctx's error at once. When f has ended, Do calls free and End.
+// Otherwise both are left to the caller, and the error is f's. The caller must have begun.
+func (c *Calls) Do(ctx context.Context, f func() error, free func()) (abandoned bool, err error) {
 	ended := make(chan error, 1)
 	c.aside(func() { ended <- f() })
 	select {
@@ -60,7 +74,8 @@ func (c *Calls) Do(ctx context.Context, f func() error, end func()) (abandoned b
 	go func() {
 		<-ended
 		c.left.Add(-1)
-		end()
+		free()
+		c.End()
 	}()
 	return true, ctx.Err()
 }
@@ -78,5 +93,22 @@ func (c *Calls) aside(f func()) {
 	}
 }
 
-// Close ends the waiting goroutines. No call may be under way, abandoned ones included.
-func (c *Calls) Close() { close(c.idle) }
+// Close calls free once, when no call is under way. It waits for calls, but not for abandoned ones.
+func (c *Calls) Close(free func()) {
+	if c.Left() > 0 {
+		go c.close(free)
+		return
+	}
+	c.close(free)
+}
+
+func (c *Calls) close(free func()) {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	if c.closed {
+		return
+	}
+	free()
+	close(c.idle)
+	c.closed = true
+}

@@ -34,6 +34,9 @@ func TestDo(t *testing.T) {
 				if c.cancelled > 0 {
 					time.AfterFunc(c.cancelled, cancel)
 				}
+				if err := calls.Begin(); err != nil {
+					t.Fatal(err)
+				}
 				start := time.Now()
 				var ends atomic.Int32
 				abandoned, err := calls.Do(ctx, func() error {
@@ -49,12 +52,19 @@ func TestDo(t *testing.T) {
 				if want := map[bool]int{true: 1}[abandoned]; calls.Left() != want || ends.Load() != 0 {
 					t.Errorf("%d left, %d ended", calls.Left(), ends.Load())
 				}
+				if !abandoned {
+					calls.End()
+				}
 				time.Sleep(c.takes)
 				synctest.Wait()
 				if want := map[bool]int32{true: 1}[abandoned]; calls.Left() != 0 || ends.Load() != want {
 					t.Errorf("at last %d left, %d ended", calls.Left(), ends.Load())
 				}
-				calls.Close()
+				closed := false
+				calls.Close(func() { closed = true })
+				if err := calls.Begin(); !closed || err == nil {
+					t.Errorf("closed %t, and then %v", closed, err)
+				}
 			})
 		})
 	}
@@ -66,10 +76,14 @@ func TestWithoutADeadline(t *testing.T) {
 		calls := abandon.New()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
+		if err := calls.Begin(); err != nil {
+			t.Fatal(err)
+		}
 		if abandoned, err := calls.Do(ctx, func() error { time.Sleep(time.Hour); return nil }, func() {}); abandoned || err != nil {
 			t.Errorf("abandoned %t, %v", abandoned, err)
 		}
-		calls.Close()
+		calls.End()
+		calls.Close(func() {})
 	})
 }
 
@@ -77,21 +91,22 @@ func TestFewAreLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := abandon.New()
 		for i := range abandon.Most {
-			if err := calls.Check(); err != nil {
-				t.Errorf("with %d: %v", i, err)
+			if err := calls.Begin(); err != nil {
+				t.Fatalf("with %d: %v", i, err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			_, _ = calls.Do(ctx, func() error { time.Sleep(time.Hour); return nil }, func() {})
 			cancel()
 		}
-		if err := calls.Check(); !errors.Is(err, context.DeadlineExceeded) {
+		if err := calls.Begin(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("with %d: %v", calls.Left(), err)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if err := calls.Check(); err != nil || calls.Left() != 0 {
-			t.Errorf("with %d: %v", calls.Left(), err)
+		if err := calls.Begin(); err != nil || calls.Left() != 0 {
+			t.Fatalf("with %d: %v", calls.Left(), err)
 		}
-		calls.Close()
+		calls.End()
+		calls.Close(func() {})
 	})
 }
