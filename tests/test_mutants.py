@@ -6,9 +6,8 @@ import re
 
 import pytest
 
+from mutants import __main__ as planting
 from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, planted
-from mutants._bundle_skews import BUNDLE_SKEWS
-from mutants._export_skews import EXPORT_SKEWS
 from mutants._serve_skews import SERVE_SKEWS
 from mutants._swap_skews import SWAP_SKEWS
 from mutants._torch_skews import TORCH_SKEWS, TorchSkew
@@ -57,5 +56,30 @@ def test_every_protocol_declares_what_it_reads_and_writes() -> None:
 
 
 def test_the_readme_counts_them() -> None:
-    n = len([*BUNDLE_SKEWS, *EXPORT_SKEWS, *TORCH_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS])
-    assert f"{n} planted skews" in (ROOT / "README.md").read_text()
+    assert f"{len(planting.every())} planted skews" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code", "said"),
+    [
+        ({"a": ["model"]}, 0, "mutants: 1 passed, 0 failed"),
+        ({"a": ["accepted", "model"], "b": ["model"]}, 0, "FLAKY: a "),
+        ({"a": ["accepted", "accepted"]}, 1, "FAILED: a "),
+        ({"a": ["label", "label"]}, 1, "MUST BE model"),
+        ({name: ["accepted", "model"] for name in "abcd"}, 1, "0 passed, 4 failed"),
+    ],
+)
+def test_a_skew_that_is_not_refused_is_planted_once_more(
+    verdicts: dict[str, list[str]],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    skews = [BinarySkew(name, "model", "", "", "") for name in verdicts]
+    monkeypatch.setattr(planting, "sound", lambda: "")
+    monkeypatch.setattr(planting, "attack", lambda skew, _: (verdicts[skew.name].pop(0), "said"))
+    monkeypatch.setattr(planting, "every", lambda: skews)
+    monkeypatch.setattr("sys.argv", ["mutants"])
+    assert planting.main() == code
+    assert said in capsys.readouterr().out
