@@ -8,7 +8,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"golang.org/x/net/http2"
+
+	pb "github.com/forgo-ml/forgo/internal/oippb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
@@ -72,5 +76,29 @@ func TestLimits(t *testing.T) {
 				t.Errorf("status %d %s, want 400 naming %q", status, raw, c.names)
 			}
 		})
+	}
+}
+
+// A client that calls over gRPC on the admin port and never reads the answer is cut off.
+func TestAnswersOverAdminHaveAMinimumRate(t *testing.T) {
+	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond},
+		serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
+	conn := servetest.Dial(t, s.Places["admin"])
+	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // or the test would never end
+		t.Fatal(err)
+	}
+	h2 := servetest.NewFrames(t, conn, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	h2.Headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_RepositoryIndex_FullMethodName,
+		":authority", "x", "content-type", "application/grpc", "te", "trailers")
+	if err := h2.WriteData(1, true, make([]byte, 5)); err != nil { // an empty message
+		t.Fatal(err)
+	}
+	for {
+		switch f := h2.Read().(type) {
+		case *http2.RSTStreamFrame:
+			return
+		case *http2.DataFrame:
+			t.Fatalf("%d bytes of an answer for which there is no window", len(f.Data()))
+		}
 	}
 }
