@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
+from functools import partial
+from http.client import HTTPMessage
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from bench import _cases
-from bench._results import CONNECTIONS, SCRIPT
+from bench._cases import Case, Request, verify, write_requests
+from bench._peers import answering
+from bench._results import CONNECTIONS, turn
 from bench._servers import HERE, ROOT, MissingError, Server, run, running, say
 
 FORGO = Path(sys.executable).with_name("forgo")
@@ -35,7 +35,7 @@ class Ratio:
     what: str
     least: float
     aim: float
-    unit: str = ""  # "" is a ratio, of which more is better; with a unit, less is
+    unit: str = ""  # more is better for a ratio, which has none; less is better for a figure with a unit
     rounds: list[float] = field(default_factory=list)
     sides: dict[str, list[float]] = field(
         default_factory=dict
@@ -79,7 +79,7 @@ def infer_calls() -> Iterator[tuple[bytes, dict[str, Any]]]:
         yield request + field_of(7, row.astype("<f4").tobytes()), {"floats": answer.tolist()}
 
 
-def answering(ask: Callable[[], object], patience: float = 30) -> None:
+def retried(ask: Callable[[], object], patience: float = 30) -> None:
     """Ask until there is an answer: a server listens before its model is loaded."""
     end = time.monotonic() + patience
     while True:
@@ -120,7 +120,7 @@ def grpc(rounds: int, seconds: int) -> Ratio:
             done = json.loads(printed)
             return float(done["requests"] / done["seconds"])
 
-        answering(lambda: rate("forgo", b))
+        retried(lambda: rate("forgo", b))
         for number in range(rounds + 1):
             ports = [("hello", a), ("forgo", b)]
             rates = {side: rate(side, port) for side, port in (ports if number % 2 else reversed(ports))}
@@ -179,13 +179,13 @@ def picture_bundle(name: str) -> Path:
     import forgo
 
     bundle = HERE / f"{name}.forgo"
-    photographs = HERE / "photographs"
-    run(sys.executable, "-m", "stress._photos", photographs)
+    folder = HERE / "photographs"
+    run(sys.executable, "-m", "stress._photos", folder)
     if not bundle.exists():
         keras.utils.set_random_seed(0)
         known = keras.applications
-        classes = len(list(photographs.iterdir()))
-        options: dict[str, Any] = {"examples": photographs, "accept_accuracy": True, "force": True}
+        classes = len(list(folder.iterdir()))
+        options: dict[str, Any] = {"examples": folder, "accept_accuracy": True, "force": True}
         if name == "resnet50":
             network = known.ResNet50(weights=None, classes=classes)
             options |= {"mean": [103.939, 116.779, 123.68], "channels": "BGR"}
@@ -193,6 +193,19 @@ def picture_bundle(name: str) -> Path:
             network = known.EfficientNetB0(weights=None, classes=classes)
         forgo.export(network, bundle, **options)
     return bundle
+
+
+def photographs(name: str) -> list[Request]:
+    """Uploads of the photographs to a model, whose probabilities must add up to 1."""
+
+    def check(body: bytes, _: HTTPMessage) -> None:
+        (probabilities,) = json.loads(body)["outputs"].values()
+        if not abs(sum(probabilities) - 1) < _cases.TOLERANCE:
+            raise ValueError("the probabilities do not add up to 1")
+
+    paths = sorted((HERE / "photographs").glob("*/*.jpg"))
+    kind = (("Content-Type", "image/jpeg"),)
+    return [Request("POST", f"/models/{name}", check, kind, path.read_bytes()) for path in paths]
 
 
 def uploads(name: str, title: str, least: float, aim: float, wrk: str, rounds: int, seconds: int) -> Ratio:
@@ -203,39 +216,20 @@ def uploads(name: str, title: str, least: float, aim: float, wrk: str, rounds: i
     )
     off = ["--grpc", "off", "--admin", "off"]
     server = Server(f"forgo-{name}", [str(FORGO), "serve", str(bundle), "--engine", "onnx", "--http", "127.0.0.1:{port}", *off], "", ready="/v2/health/ready")  # fmt: skip
-    files: list[Path] = []
-    for path in sorted((HERE / "photographs").glob("*/*.jpg")):
-        body = path.read_bytes()
-        head = f"POST /models/{name} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
-        files.append(HERE / "requests" / f"{name}-{len(files)}")
-        files[-1].parent.mkdir(exist_ok=True)
-        files[-1].write_bytes(head.encode() + body)
+    case = Case(name, title, "prediction", lambda: server, partial(photographs, name))
+    files = write_requests(case, HERE / "requests" / name)
 
     def served() -> float:
         with running(server) as port:
-            command: list[str | Path] = [wrk, "-t1", f"-c{UPLOADS}", f"-d{max(5, 2 * seconds)}s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--"]  # fmt: skip
-            done = json.loads(run(*command, *files).splitlines()[-1])
-        if done["errors"] or not done["requests"]:
-            raise MissingError(f"{done['errors']} of {done['requests']} uploads failed")
-        return float(done["requests"] / done["seconds"])
+            verify(case, port)
+            rate = turn(wrk, case, port, max(5, 2 * seconds), files, UPLOADS).rate
+            verify(case, port)
+            return rate
 
     for _ in range(rounds):
         bare = max(library(bundle, "onnx", callers, "ready", max(5, 2 * seconds)) for callers in (1, UPLOADS))
         got.add((rate := served()) / bare, forgo_a_second=rate, engine_a_second=bare)
     return got
-
-
-@contextmanager
-def program(path: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A packed program that serves."""
-    places = ["--http", f"127.0.0.1:{port}", "--grpc", "off", "--admin", "off"]
-    with (HERE / "static.log").open("wb") as log:
-        process = subprocess.Popen([path, *places], stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def static() -> list[Ratio]:
@@ -251,27 +245,12 @@ def static() -> list[Ratio]:
     )
     size = Ratio("static-disk", "the static digits server on disk, bundle included", 30, 20, "MB")
     size.add(app.stat().st_size / 1e6)
-    request = _cases.forgo_json()[0]
+    places = ["--http", "127.0.0.1:{port}", "--grpc", "off", "--admin", "off"]
+    server = Server("digits-static", [str(app), *places], "")
+    case = Case("cold-start", start.what, "prediction", lambda: server, _cases.forgo_json)
     for number in range(STARTS + 1):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port: int = free.getsockname()[1]
-        begun = time.monotonic()
-        with program(app, port) as process:
-            while True:
-                with (
-                    suppress(OSError, HTTPException),
-                    closing(HTTPConnection("127.0.0.1", port, timeout=5)) as c,
-                ):
-                    c.request(request.method, request.path, request.body, dict(request.headers))
-                    answer = c.getresponse()
-                    body = answer.read()
-                    if answer.status == 200:
-                        request.check(body, answer.headers)
-                        break
-                if process.poll() is not None or time.monotonic() > begun + 30:
-                    raise MissingError(f"{app} does not answer")
-                time.sleep(0.0005)
-            took = time.monotonic() - begun
+        with answering(case, server, patience=30, pause=0.0005) as (_, took):
+            pass
         if number:  # the first reads the file from disk
             start.add(1e3 * took)
     return [start, size]

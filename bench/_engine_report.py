@@ -60,7 +60,8 @@ def page(figures: dict[str, Any]) -> str:
 {ratios}
 
 Each ratio is the median of the ratios within a round: {figures["rounds"]} rounds (3 for pictures), and in each both sides in
-turn, on the same machine as the load. Every answer is checked. **Ratios travel to other machines; absolute figures do not:**
+turn, on the same machine as the load. Every bundle is proven when it is loaded; each answer over gRPC is checked, and those
+of uploads before and after a turn. **Ratios travel to other machines; absolute figures do not:**
 
 {sides}
 

@@ -7,8 +7,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -176,11 +176,11 @@ def measure(
     return results
 
 
-def _turn(result: PeerResult, wrk: str, seconds: int, files: list[Path], patience: float = 90) -> Turn:
-    case = result.case
-    mark = f"{os.getpid()}-{case.name}"
-    server = case.server()
-    server = replace(server, environment=server.environment | {_MARK: mark})
+@contextmanager
+def answering(
+    case: Case, server: Server, patience: float, pause: float = 0.002
+) -> Iterator[tuple[int, float]]:
+    """Start a server for a case; gives its port, and the seconds from its start to its first right answer."""
     request = case.requests()[0]
     once = replace(case, requests=lambda: [request])
     start = time.monotonic()
@@ -192,8 +192,17 @@ def _turn(result: PeerResult, wrk: str, seconds: int, files: list[Path], patienc
             except WrongAnswerError as e:
                 if process.poll() is not None or time.monotonic() > start + patience:
                     raise MissingError(f"{e}; its log is {_servers.log(server)}") from None
-                time.sleep(0.002)
-        result.starts.append(time.monotonic() - start)
+                time.sleep(pause)
+        yield port, time.monotonic() - start
+
+
+def _turn(result: PeerResult, wrk: str, seconds: int, files: list[Path], patience: float = 90) -> Turn:
+    case = result.case
+    mark = f"{os.getpid()}-{case.name}"
+    server = case.server()
+    server = replace(server, environment=server.environment | {_MARK: mark})
+    with answering(case, server, patience) as (port, took):
+        result.starts.append(took)
         verify(case, port)
         result.memory.append(_memory(mark))
         turn(wrk, case, port, seconds, files)  # for caches and JIT compilers, and not counted

@@ -29,10 +29,12 @@ class Turn:
     p99: float
 
 
-def turn(wrk: str, case: Case, port: int, seconds: int, files: Sequence[Path]) -> Turn:
+def turn(
+    wrk: str, case: Case, port: int, seconds: int, files: Sequence[Path], connections: int = CONNECTIONS
+) -> Turn:
     """Load a server for some seconds from one thread."""
     printed = run(
-        wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--", *files
+        wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--", *files
     )  # fmt: skip
     got = json.loads(printed.splitlines()[-1])
     if got["errors"] or not got["requests"]:
