@@ -40,7 +40,7 @@ def attack(skew: TorchSkew, folder: Path) -> tuple[str, str]:
 
 _TURN = 'nodes.append(helper.make_node("Transpose", [at], [out], name=f"{_LAYOUT}_turn", perm=[0, 3, 1, 2]))'
 _RESHAPE = (
-    'graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 3, *end.shape[1:3]]), "shape")); '
+    'graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 3, *info.shape[1:3]]), "shape")); '
     'nodes.append(helper.make_node("Reshape", [at, "shape"], [out]))'
 )
 

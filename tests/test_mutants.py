@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -20,7 +22,12 @@ def test_the_code_that_it_changes_is_there(skew: BinarySkew) -> None:
 
 @pytest.mark.parametrize("skew", [s for s in TORCH_SKEWS if s.file], ids=lambda skew: skew.name)
 def test_the_adapters_code_that_it_changes_is_there(skew: TorchSkew) -> None:
-    assert (ROOT / "src/forgo/exporting" / f"{skew.file}.py").read_text().count(skew.old) == 1
+    source = (ROOT / "src/forgo/exporting" / f"{skew.file}.py").read_text()
+    assert source.count(skew.old) == 1
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "-"]
+    planted = source.replace(skew.old, skew.new)
+    done = subprocess.run(ruff, input=planted, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stdout
 
 
 def declared() -> dict[str, set[str]]:
