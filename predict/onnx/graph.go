@@ -117,20 +117,20 @@ func (g *Info) graph(b []byte, top bool) error {
 			if !top {
 				return nil
 			}
-			s, names, err := valueInfo(f.Bytes)
+			v, err := onnxformat.ReadValue(f.Bytes)
 			if err != nil {
 				return err
 			}
-			if g.kinds[s.Name], err = kindOf(f.Bytes); err != nil {
-				return err
+			if v.Kind != onnxformat.Tensor {
+				g.kinds[v.Name] = v.Kind
 			}
-			g.dims[s.Name] = names
+			g.dims[v.Name] = v.Dims
 			if f.Number == 11 {
-				g.Inputs = append(g.Inputs, s)
+				g.Inputs = append(g.Inputs, v.Spec)
 			} else {
-				g.Outputs = append(g.Outputs, s)
+				g.Outputs = append(g.Outputs, v.Spec)
 			}
-			return err
+			return nil
 		case 15: // sparse initializer: values and indices
 			return wire.Fields(f.Bytes, func(f wire.Field) error {
 				if f.Number != 1 && f.Number != 2 {
@@ -200,46 +200,4 @@ func tensorName(b []byte) (name string, err error) {
 		return nil
 	})
 	return name, err
-}
-
-// valueInfo reads an input or output of the graph, and the names of its free dimensions.
-func valueInfo(b []byte) (s tensor.Spec, names []string, err error) {
-	err = wire.Fields(b, func(f wire.Field) error {
-		if f.Number == 1 {
-			s.Name = string(f.Bytes)
-		}
-		if f.Number != 2 {
-			return nil
-		}
-		return wire.Fields(f.Bytes, func(f wire.Field) error { // TypeProto
-			if f.Number != 1 {
-				return nil
-			}
-			return wire.Fields(f.Bytes, func(f wire.Field) error { // its tensor type
-				switch f.Number {
-				case 1:
-					s.DType = onnxformat.DTypes[f.Varint]
-				case 2:
-					s.Shape = []int64{} // a scalar's stays empty
-					return wire.Fields(f.Bytes, func(f wire.Field) error {
-						// a dimension
-						size, name := int64(-1), ""
-						err := wire.Fields(f.Bytes, func(f wire.Field) error {
-							switch {
-							case f.Number == 1 && int64(f.Varint) > 0:
-								size = int64(f.Varint)
-							case f.Number == 2:
-								name = string(f.Bytes)
-							}
-							return nil
-						})
-						s.Shape, names = append(s.Shape, size), append(names, name)
-						return err
-					})
-				}
-				return nil
-			})
-		})
-	})
-	return s, names, err
 }

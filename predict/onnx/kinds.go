@@ -2,30 +2,7 @@ package onnx
 
 // Inputs and outputs that are not tensors.
 
-import (
-	"fmt"
-
-	"github.com/forgo-ml/forgo/predict/internal/wire"
-)
-
-// kinds maps the fields of TypeProto to the kinds that are not dense tensors.
-var kinds = map[uint64]string{4: "sequence", 5: "map", 7: "opaque value", 8: "sparse tensor", 9: "optional value"}
-
-// kindOf returns the kind of a ValueInfoProto, or "" for a tensor.
-func kindOf(b []byte) (kind string, err error) {
-	err = wire.Fields(b, func(f wire.Field) error {
-		if f.Number != 2 {
-			return nil
-		}
-		return wire.Fields(f.Bytes, func(f wire.Field) error {
-			if k, ok := kinds[uint64(f.Number)]; ok {
-				kind = k
-			}
-			return nil
-		})
-	})
-	return kind, err
-}
+import "fmt"
 
 // tensors returns an error if an input or a chosen output is not a tensor. It ignores other outputs.
 func (g Info) tensors() error {

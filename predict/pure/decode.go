@@ -19,7 +19,7 @@ type graph struct {
 	opsets          map[string]int // by domain; "" is ONNX's own
 	nodes           []*node
 	constants       map[string]*value
-	inputs, outputs []end
+	inputs, outputs []onnxformat.Value
 	depth           int // of a body: how many bodies are around it
 	parts           *parts
 }
@@ -45,12 +45,6 @@ func (p *parts) other() error {
 		return fmt.Errorf("it has more than %d attributes, inputs, outputs and weights", maxOthers)
 	}
 	return nil
-}
-
-// end is an input or an output of a graph.
-type end struct {
-	tensor.Spec
-	dims []string // the names of free dimensions, "" for others
 }
 
 // node is a step of a graph.
@@ -161,14 +155,14 @@ func (g *graph) body(b []byte) error {
 			if err := g.parts.other(); err != nil {
 				return err
 			}
-			e, err := decodeEnd(f.Bytes, g.depth > 0)
+			v, err := decodeValue(f.Bytes, g.depth > 0)
 			if err != nil {
 				return err
 			}
 			if f.Number == 11 {
-				g.inputs = append(g.inputs, e)
+				g.inputs = append(g.inputs, v)
 			} else {
-				g.outputs = append(g.outputs, e)
+				g.outputs = append(g.outputs, v)
 			}
 		case 2, 10, 13, 14, 16: // name, doc, types of values inside, quantization notes, metadata
 		default:
@@ -403,59 +397,17 @@ func each[T any](bits []uint64, make1 func(uint64) T) []T {
 	return out
 }
 
-// decodeEnd reads an input or output. Those of bodies may omit their type.
-func decodeEnd(b []byte, ofBody bool) (e end, err error) {
-	isTensor := false
-	err = wire.Fields(b, func(f wire.Field) error {
-		switch f.Number {
-		case 1:
-			e.Name = string(f.Bytes)
-		case 2:
-			return wire.Fields(f.Bytes, func(f wire.Field) error {
-				if f.Number != 1 {
-					return nil
-				}
-				isTensor = true
-				return e.kind(f.Bytes)
-			})
-		}
-		return nil
-	})
-	// A body's types follow from the graphs around it.
-	if ofBody {
-		return e, err
+// decodeValue reads an input or output. Those of bodies may omit their type, which follows from the graphs
+// around it.
+func decodeValue(b []byte, ofBody bool) (onnxformat.Value, error) {
+	v, err := onnxformat.ReadValue(b)
+	switch {
+	case err != nil || ofBody:
+		return v, err
+	case v.Kind != onnxformat.Tensor:
+		return v, fmt.Errorf("its input or output %s is not a tensor", tensor.Quote(v.Name))
+	case v.DType == "":
+		return v, fmt.Errorf("its input or output %s has an element type that is not supported", tensor.Quote(v.Name))
 	}
-	if err == nil && !isTensor {
-		err = fmt.Errorf("its input or output %s is not a tensor", tensor.Quote(e.Name))
-	}
-	if err == nil && e.DType == "" {
-		err = fmt.Errorf("its input or output %s has an element type that is not supported", tensor.Quote(e.Name))
-	}
-	return e, err
-}
-
-func (e *end) kind(b []byte) error {
-	return wire.Fields(b, func(f wire.Field) error {
-		switch f.Number {
-		case 1:
-			e.DType = onnxformat.DTypes[f.Varint]
-		case 2:
-			e.Shape = []int64{} // a scalar's stays empty
-			return wire.Fields(f.Bytes, func(f wire.Field) error {
-				size, name := int64(-1), ""
-				err := wire.Fields(f.Bytes, func(f wire.Field) error {
-					switch {
-					case f.Number == 1 && int64(f.Varint) > 0:
-						size = int64(f.Varint)
-					case f.Number == 2:
-						name = string(f.Bytes)
-					}
-					return nil
-				})
-				e.Shape, e.dims = append(e.Shape, size), append(e.dims, name)
-				return err
-			})
-		}
-		return nil
-	})
+	return v, nil
 }

@@ -99,21 +99,21 @@ func open(ctx context.Context, want predict.Graph) (*session, error) {
 	for _, in := range g.inputs {
 		if _, isConstant := g.constants[in.Name]; !isConstant {
 			s.inputs = append(s.inputs, in.Spec)
-			s.dims[in.Name] = in.dims
+			s.dims[in.Name] = in.Dims
 		}
 	}
 	for _, out := range g.outputs {
 		s.outputs = append(s.outputs, out.Spec)
-		s.dims[out.Name] = out.dims
+		s.dims[out.Name] = out.Dims
 	}
 	return s, nil
 }
 
 // choose keeps the chosen outputs.
 func (g *graph) choose(names []string) error {
-	var chosen []end
+	var chosen []onnxformat.Value
 	for _, name := range names {
-		i := slices.IndexFunc(g.outputs, func(e end) bool { return e.Name == name })
+		i := slices.IndexFunc(g.outputs, func(v onnxformat.Value) bool { return v.Name == name })
 		if i < 0 {
 			return fmt.Errorf("the graph has no output %s", tensor.Quote(name))
 		}

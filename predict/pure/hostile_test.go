@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -23,7 +24,7 @@ func hostile(t *testing.T, constants map[string]any, nodes ...*node) (*session, 
 	t.Helper()
 	g := &graph{
 		opsets: map[string]int{"": 17, "ai.onnx.ml": 3}, constants: map[string]*value{}, nodes: nodes,
-		inputs: []end{{Spec: tensor.Spec{Name: "x", DType: tensor.Float32, Shape: []int64{-1, 1}}}}, outputs: []end{{Spec: tensor.Spec{Name: "y", DType: tensor.Float32}}},
+		inputs: []onnxformat.Value{{Spec: tensor.Spec{Name: "x", DType: tensor.Float32, Shape: []int64{-1, 1}}}}, outputs: []onnxformat.Value{{Spec: tensor.Spec{Name: "y", DType: tensor.Float32}}},
 	}
 	for name, data := range constants {
 		c := tensor.Tensor{Data: data}
@@ -210,8 +211,8 @@ func TestWeightsOfAnAxisAreMemory(t *testing.T) {
 // What is computed once of a weight that many nodes share takes no more than a run may.
 func TestWeightsTurnedOften(t *testing.T) {
 	g := &graph{
-		opsets: map[string]int{"": 17}, constants: map[string]*value{}, outputs: []end{{Spec: tensor.Spec{Name: "x", DType: tensor.Float32}}},
-		inputs: []end{{Spec: tensor.Spec{Name: "x", DType: tensor.Float32, Shape: []int64{-1, 4096}}}},
+		opsets: map[string]int{"": 17}, constants: map[string]*value{}, outputs: []onnxformat.Value{{Spec: tensor.Spec{Name: "x", DType: tensor.Float32}}},
+		inputs: []onnxformat.Value{{Spec: tensor.Spec{Name: "x", DType: tensor.Float32, Shape: []int64{-1, 4096}}}},
 	}
 	var err error
 	if g.constants["w"], err = constant(tensor.Tensor{Shape: []int64{4096, 4096}, Data: make([]float32, 4096*4096)}); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
+	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/predicttest"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
@@ -146,11 +147,11 @@ func BenchmarkNetwork(b *testing.B) {
 // An output that may take over its input's memory must not where the input is repeated, however much room
 // a larger run has left there.
 func TestRepeatedInPlace(t *testing.T) {
-	spec := func(name string) end {
-		return end{Spec: tensor.Spec{Name: name, DType: tensor.Float32, Shape: []int64{-1, -1}}}
+	spec := func(name string) onnxformat.Value {
+		return onnxformat.Value{Spec: tensor.Spec{Name: name, DType: tensor.Float32, Shape: []int64{-1, -1}}}
 	}
 	p, err := planGraph(t.Context(), &graph{
-		opsets: map[string]int{"": 18}, constants: map[string]*value{}, inputs: []end{spec("a"), spec("b")}, outputs: []end{spec("y")},
+		opsets: map[string]int{"": 18}, constants: map[string]*value{}, inputs: []onnxformat.Value{spec("a"), spec("b")}, outputs: []onnxformat.Value{spec("y")},
 		nodes: []*node{
 			{op: "Neg", in: []string{"a"}, out: []string{"n"}, attributes: map[string]attribute{}},
 			{op: "Add", in: []string{"n", "b"}, out: []string{"s"}, attributes: map[string]attribute{}},
