@@ -47,7 +47,7 @@ _RESHAPE = (
 TORCH_SKEWS = [
     TorchSkew("PyTorch: height and width turned", "model", "_graph", "perm=[0, 3, 1, 2]", "perm=[0, 3, 2, 1]"),
     TorchSkew("PyTorch: channels last read as channels first", "model", "_graph", _TURN, _RESHAPE),
-    TorchSkew("PyTorch: batch norm asked in training mode", "answers", "_torch_model",
+    TorchSkew("PyTorch: batch norm run in training mode", "answers", "_torch_model",
               "        model.eval()\n", "        model.train()\n"),
     TorchSkew("PyTorch: a resize without antialias", "preprocess", resize="bilinear"),
     TorchSkew("PyTorch: an antialias that rounds otherwise", "preprocess", resize="bilinear-antialias"),
