@@ -173,7 +173,7 @@ class Branches(nn.Module):
         return x
 
 
-def half_of_a_text() -> Any:
+def strings() -> Any:
     return np.array(["a", "b"], dtype=object)
 
 
@@ -192,8 +192,8 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "tensors with gradients": (
         lambda: nn.Linear(4, 3), torch.tensor(ROWS, requires_grad=True), r"cannot be read as an array: .*detach",
     ),
-    "texts": (lambda: nn.Linear(4, 3), half_of_a_text(), r"are strings, which PyTorch tensors cannot hold"),
-    "an input that is missing": (Ends, {"codes": np.zeros((3, 5), int)}, r"Ends\.forward needs 'weight', too: give a dict"),
+    "strings": (lambda: nn.Linear(4, 3), strings(), r"are strings, which PyTorch tensors cannot hold"),
+    "an input that is missing": (Ends, {"codes": np.zeros((3, 5), int)}, r"Ends\.forward also needs 'weight': give a dict"),
     "an input that is not there": (lambda: nn.Linear(4, 3), {"x": ROWS}, r"Linear\.forward takes no 'x'; it takes input"),
     "a state that has no rows": (
         lambda: nn.LSTM(4, 3, batch_first=True), np.zeros((6, 5, 4), np.float32),
@@ -203,11 +203,11 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "complex numbers": (lambda: Calls(torch.fft.rfft), ROWS, r"'output' is complex64"),
     "random answers": (
         lambda: Calls(lambda y: nn.functional.dropout(y, 0.5)), ROWS,
-        r"differs when it runs again in evaluation mode: the model is random, as F\.dropout is without",
+        r"changes from run to run in evaluation mode: the model is random, as F\.dropout is without",
     ),
     "rows that depend on one another": (lambda: Calls(lambda y: y - y.mean(0)), ROWS, r"its rows depend on one another"),
-    "lazy layers": (lambda: nn.LazyLinear(3), ROWS, r"lazy layers without weights yet: call it on data"),
-    "TorchScript": (lambda: torch.jit.trace(nn.Linear(4, 3), torch.zeros(1, 4)), ROWS, r"give the nn\.Module that it was made of"),
+    "lazy layers": (lambda: nn.LazyLinear(3), ROWS, r"lazy layers, without weights yet: call it on data"),
+    "TorchScript": (lambda: torch.jit.trace(nn.Linear(4, 3), torch.zeros(1, 4)), ROWS, r"give the nn\.Module that it was made from"),
     "code that fails": (lambda: Calls(lambda y: y.missing), ROWS, r"fails on the examples: AttributeError"),
 }  # fmt: skip
 

@@ -101,7 +101,7 @@ def test_a_transform_with_its_rules_is_proven(network: nn.Module, photographs: P
 def test_pictures_without_a_transform_have_no_size(
     network: nn.Module, photographs: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(forgo.ExportError, match="does not say its pictures' size: give preprocess"):
+    with pytest.raises(forgo.ExportError, match="does not say what size its pictures have: give preprocess"):
         forgo.export(network, tmp_path / "m.forgo", examples=photographs)
 
 

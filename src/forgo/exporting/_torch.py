@@ -1,6 +1,7 @@
-"""PyTorch: the adapter of modules in memory and of torch.export's programs, in memory or as .pt2 files.
+"""PyTorch: the adapter for modules in memory, and for torch.export's programs in memory or in .pt2 files.
 
-The module answers for itself: eagerly, in evaluation mode, without gradients, on the CPU. It is left as it was.
+The expected answers come from the module itself, run eagerly in evaluation mode, without gradients, on the CPU.
+Afterwards the module is as it was.
 """
 
 from __future__ import annotations
@@ -46,18 +47,17 @@ def _check(path: Path, trust: bool) -> None:
         raise ExportError(f"{path}: no such regular file")
     if path.suffix != PROGRAM:
         raise ExportError(
-            f"{path}: a {path.suffix} file is a pickle, which runs code as it is loaded and often holds weights without "
-            "their model: build the model in Python, give it "
-            "load_state_dict(torch.load(FILE, weights_only=True)), and export it with forgo.export"
+            f"{path}: a {path.suffix} file is a pickle: loading it runs code, and it often holds only weights. Build the "
+            "model in Python, call its load_state_dict(torch.load(FILE, weights_only=True)), and pass it to forgo.export"
         )
     if not trust:
         raise ExportError(
-            f"{path}: torch.export.load unpickles and evaluates what a .pt2 file holds, which can run code here; pass "
+            f"{path}: torch.export.load unpickles and evaluates parts of a .pt2 file, which can run code here; pass "
             f"{argument('trust', True)} if you trust its author"
         )
     if not zipfile.is_zipfile(path):
         raise ExportError(
-            f"{path}: torch.export.load cannot load it: not a zip archive, which torch.export.save writes"
+            f"{path}: torch.export.load cannot load it: it is not a zip archive, as torch.export.save writes"
         )
 
 
@@ -66,21 +66,21 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
         import torch
     except ImportError:
         raise ExportError(f"{path}: reading it needs PyTorch: {_EXTRA}") from None
-    from forgo.exporting import _torch_model, _torch_program
+    from forgo.exporting import _torch_program
 
     try:
         with _torch_program.quiet():
             program = torch.export.load(path)
-    except Exception as e:  # zip, JSON, schema and version errors have no common base
+    except Exception as e:  # errors of zip, JSON, schema and version have no common base
         raise ExportError(
             f"{path}: torch.export.load cannot load it: {_torch_program.first_line(e)}"
         ) from None
-    _needs_onnxscript()
-    made = _torch_model.of_program(program, request)
-    return made, replace(request, notes=[*request.notes, *made.notes])
+    _check_onnxscript()
+    model = _torch_program.from_program(program, request)
+    return model, replace(request, notes=[*request.notes, *model.notes])
 
 
-def _needs_onnxscript() -> None:
+def _check_onnxscript() -> None:
     try:
         import onnxscript  # noqa: F401
     except ImportError:
@@ -90,61 +90,61 @@ def _needs_onnxscript() -> None:
 
 
 def _adapt(model: Any, request: Request, examples: Any) -> Trained:
-    from forgo.exporting import _torch_model
+    from forgo.exporting import _torch_module, _torch_program
 
-    _needs_onnxscript()
+    _check_onnxscript()
     if _is_program(model):
-        return _torch_model.of_program(model, request)
-    return _torch_model.of_module(model, _samples(model, request), request)
+        return _torch_program.from_program(model, request)
+    return _torch_module.from_module(model, _samples(model, request), request)
 
 
 def _samples(model: Any, request: Request) -> dict[str, tuple[npt.NDArray[Any], bool]]:
-    """The rows given for each of the module's inputs, by its parameter; and whether they are pictures, channels first.
+    """Return the example rows by parameter of forward, each with whether they are pictures, with channels first.
 
     Raises:
-        ExportError: there are none, or they are of other inputs.
+        ExportError: there are no rows, or they are for other inputs.
     """
-    from forgo.exporting import _torch_model
+    from forgo.exporting import _torch_module
 
-    names, needed = _torch_model.parameters(model)
+    names, required = _torch_module.parameters(model)
     rows = request.rows or {}
     if request.pictures is not None and request.prepared is None:
         raise ExportError(
-            f"a PyTorch module does not say its pictures' size: give {argument('preprocess')}, the function that makes its "
-            "input of a picture, such as a torchvision or timm transform"
+            f"a PyTorch module does not say what size its pictures have: give {argument('preprocess')}, the function that "
+            "turns a picture into its input, such as a torchvision or timm transform"
         )
     if not rows and request.prepared is None:
         raise ExportError(
-            f"a PyTorch module does not say the shapes of its inputs: give rows with {argument('examples')}, or save "
-            "torch.export's program of it as a .pt2 file"
+            f"a PyTorch module does not say what shapes its inputs have: give rows with {argument('examples')}, or save "
+            "it as a .pt2 file with torch.export"
         )
-    given: dict[str, tuple[npt.NDArray[Any], bool]] = {}
+    samples: dict[str, tuple[npt.NDArray[Any], bool]] = {}
     for name, array in rows.items():
-        found = (
+        parameter = (
             names[0]
             if name == UNNAMED
             else next((n for n in names if logical_name(n) == name or n == name), None)
         )
-        if found is None:
+        if parameter is None:
             raise ExportError(
                 f"examples: {type(model).__name__}.forward takes no {name!r}; it takes {', '.join(names)}"
             )
-        given[found] = (array.astype(np.float64) if request.table and _numbers(array) else array, False)
+        samples[parameter] = (array.astype(np.float64) if request.table and _numeric(array) else array, False)
     if request.prepared is not None:
-        others = [n for n in names if n not in given]
-        wanted = [n for n in names if n == request.picture_name] or others
-        if not wanted:
-            raise ExportError("examples: every input has rows, so the pictures have no input")
-        given[wanted[0]] = (request.prepared.transpose(0, 3, 1, 2), True)
-    if lacking := [n for n in needed if n not in given]:
-        form = ", ".join(f"{n!r}: …" for n in needed)
+        without_rows = [n for n in names if n not in samples]
+        candidates = [n for n in names if n == request.picture_name] or without_rows
+        if not candidates:
+            raise ExportError("examples: every input has rows, so none is left for the pictures")
+        samples[candidates[0]] = (request.prepared.transpose(0, 3, 1, 2), True)
+    if missing := [n for n in required if n not in samples]:
+        form = ", ".join(f"{n!r}: …" for n in required)
         raise ExportError(
-            f"examples: {type(model).__name__}.forward needs {lacking[0]!r}, too: give a dict, {{{form}}}"
+            f"examples: {type(model).__name__}.forward also needs {missing[0]!r}: give a dict, {{{form}}}"
         )
-    return {n: given[n] for n in names if n in given}
+    return {n: samples[n] for n in names if n in samples}
 
 
-def _numbers(cells: npt.NDArray[Any]) -> bool:
+def _numeric(cells: npt.NDArray[Any]) -> bool:
     try:
         cells.astype(np.float64)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Programs of torch.export: how a module becomes one, what it says of itself, and its graph in ONNX."""
+"""torch.export's programs: their inputs and outputs, and the conversion of modules and programs to ONNX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 import onnx.inliner
@@ -16,19 +16,25 @@ import torch
 from torch.utils import _pytree
 
 from forgo._errors import ExportError
+from forgo.exporting._model import UNNAMED, TensorInfo
+from forgo.exporting._tensorflow import logical_name
+from forgo.exporting._torch_model import DTYPES, Input, Outputs, TorchModel, named_outputs, output_name
+
+if TYPE_CHECKING:
+    from forgo.exporting._pipeline import Request
 
 OPSET = 18
-_SHOWN = 300
-_WITHOUT = re.compile(r"No ONNX function found for <OpOverload\(op='([\w.:]+)'")
+_MAX_LINE = 300
+_NO_OPERATION = re.compile(r"No ONNX function found for <OpOverload\(op='([\w.:]+)'")
 _LINE = re.compile(r'File "([^"]+)", line (\d+), in forward')
 _TRAINING = {"aten.dropout.default": 2, "aten.batch_norm.default": 5, "aten.feature_dropout.default": 2,
              "aten.alpha_dropout.default": 2, "aten.instance_norm.default": None}  # fmt: skip
-"""Operations that training changes, and the place of the argument that says so."""
+"""Operations that differ in training, and the position of the argument that says so."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what PyTorch says of its own insides from the user, who can do nothing about it."""
+    """Silence PyTorch's warnings and logs about its own internals, which users cannot act on."""
     loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:
@@ -43,9 +49,9 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first."""
+    """The first line of an error's message."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:_SHOWN]
+    return (lines or [type(error).__name__])[0][:_MAX_LINE]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -57,51 +63,52 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def to_onnx(
     model: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, dynamic: Any = None
 ) -> onnx.ModelProto:
-    """Convert a module or a program; inputs and outputs keep their order. Nothing of the user's source stays in it.
+    """Convert a module or a program. Inputs and outputs keep their order; no trace of the user's source remains.
 
     Args:
-        model: a module, or a program, which needs nothing else.
-        args: what the module is traced with.
-        kwargs: likewise.
-        dynamic: the free dimensions of these, as torch.export takes them.
+        model: a module, or a program, which needs no other argument.
+        args: the positional arguments that the module is traced with.
+        kwargs: the keyword arguments that it is traced with.
+        dynamic: the arguments' free dimensions, in torch.export's form.
 
     Raises:
-        ExportError: it cannot be traced, or has an operation that ONNX does not.
+        ExportError: the module cannot be traced, or uses an operation that ONNX lacks.
     """
     try:
         with torch.no_grad(), quiet(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            made = torch.onnx.export(
+            program = torch.onnx.export(
                 model, args, kwargs=kwargs, dynamic_shapes=dynamic, dynamo=True, external_data=False,
                 opset_version=OPSET, optimize=True, verbose=False,
             )  # fmt: skip
-            assert made is not None
-            graph: onnx.ModelProto = made.model_proto
+            assert program is not None
+            graph: onnx.ModelProto = program.model_proto
     except Exception as e:  # of many classes, few of them public
-        raise ExportError(_refused(e)) from None
-    return _plain(graph)
+        raise ExportError(_conversion_error(e)) from None
+    return _strip(graph)
 
 
-def _refused(error: Exception) -> str:
+def _conversion_error(error: Exception) -> str:
+    """Why PyTorch could not convert a model, in one line that says what would work."""
     chain = list(_chain(error))
-    texts = "\n".join(str(e) for e in chain)
-    if lacking := sorted(set(_WITHOUT.findall(texts))):
+    messages = "\n".join(str(e) for e in chain)
+    if missing := sorted(set(_NO_OPERATION.findall(messages))):
         return (
-            f"ONNX has no operation for {', '.join(lacking)}, which the model uses: rewrite it with other operations, or do its "
-            "work before or after the model"
+            f"ONNX has no operation for {', '.join(missing)}, which the model uses: rewrite it with other operations, or do "
+            "that part before or after the model"
         )
-    where = _LINE.findall(texts)
+    where = _LINE.findall(messages)
     at = f" ({where[-1][0]}, line {where[-1][1]})" if where else ""
-    if "data-dependent" in texts or any("DataDependent" in type(e).__name__ for e in chain):
+    if "data-dependent" in messages or any("DataDependent" in type(e).__name__ for e in chain):
         return (
-            f"torch.export cannot trace the model: its code branches on the values of tensors{at}: compute both ways and "
+            f"torch.export cannot trace the model: its code branches on the values of tensors{at}: compute both branches and "
             "choose with torch.where, or use torch.cond"
         )
     deepest = chain[-1]
     return f"PyTorch cannot convert the model to ONNX: {type(deepest).__name__}: {first_line(deepest)}{at}"
 
 
-def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph without functions, and without what the exporter writes of the user's files and lines."""
+def _strip(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Inline the graph's functions, and drop what the exporter writes about the user's files and lines."""
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     graph = model.graph
@@ -119,11 +126,56 @@ def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def check_inference(program: Any) -> None:
+def from_program(program: Any, request: Request) -> TorchModel:
+    """Make a trained model of one of torch.export's programs, which says what shapes its inputs have.
+
+    Raises:
+        ExportError: the program cannot run on batches, or cannot be converted.
+    """
+    _check_inference(program)
+    declared = _inputs(program)
+    pictures = request.pictures is not None or (request.rows is None and len(declared) == 1)
+    batches = {shape[0] if shape else None for _, _, shape in declared}
+    if any(not shape for _, _, shape in declared) or len(batches) > 1:
+        raise ExportError("every input of the program needs the batch as its first dimension")
+    inputs = []
+    for name, dtype, shape in declared:
+        if dtype not in DTYPES:
+            raise ExportError(
+                f"the program's input {name!r} is {str(dtype).removeprefix('torch.')}: export the model in float32, with "
+                "model.float()"
+            )
+        picture = (
+            pictures and dtype == torch.float32 and len(shape) == 4 and shape[1] in (1, 3)
+            and (len(declared) == 1 or request.picture_name in (name, logical_name(name), UNNAMED, "image"))
+        )  # fmt: skip
+        rest = (*shape[2:], shape[1]) if picture else shape[1:]
+        inputs.append(Input(TensorInfo(logical_name(name), DTYPES[dtype], (None, *rest)), picture))
+    with quiet():
+        model = program.module(check_guards=False)
+    spec = program.call_spec.in_spec
+
+    def run(tensors: list[Any]) -> Outputs:
+        args, kwargs = _pytree.tree_unflatten(tensors, spec)
+        try:
+            with torch.no_grad(), quiet():
+                answer = model(*args, **kwargs)
+        except Exception as e:
+            raise ExportError(
+                f"the program fails on the examples: {type(e).__name__}: {first_line(e)}"
+            ) from None
+        return named_outputs(answer)
+
+    graph = to_onnx(program)
+    outputs = _outputs(program)
+    return TorchModel(inputs, run, graph, outputs, notes=[], provenance={}, batch=batches.pop())
+
+
+def _check_inference(program: Any) -> None:
     """Refuse a program that was traced in training mode.
 
     Raises:
-        ExportError: it drops out, or takes statistics of the batch.
+        ExportError: its dropout or batch norm is in training mode, or it changes its buffers.
     """
     for node in program.graph.nodes:
         at = _TRAINING.get(str(node.target)) if node.op == "call_function" else None
@@ -134,45 +186,36 @@ def check_inference(program: Any) -> None:
             )
     if program.graph_signature.buffers_to_mutate:
         raise ExportError(
-            "the program changes its own buffers as it answers: call model.eval() before torch.export.export"
+            "the program changes its own buffers when it runs: call model.eval() before torch.export.export"
         )
 
 
-def inputs(program: Any) -> list[tuple[str, Any, tuple[int | None, ...]]]:
-    """The inputs of a program: name, type and shape; None is free.
+def _inputs(program: Any) -> list[tuple[str, Any, tuple[int | None, ...]]]:
+    """Return the name, dtype and shape of a program's inputs; None is a free dimension.
 
     Raises:
-        ExportError: one is no tensor.
+        ExportError: one is not a tensor, or there are none.
     """
-    wanted = list(program.graph_signature.user_inputs)
+    names = list(program.graph_signature.user_inputs)
     values = {n.name: n.meta.get("val") for n in program.graph.nodes if n.op == "placeholder"}
-    found = []
-    for name in wanted:
+    infos = []
+    for name in names:
         value = values.get(name) if isinstance(name, str) else None
         if not isinstance(value, torch.Tensor):
-            raise ExportError(f"the program's input {name!r} is not a tensor: export it with tensors alone")
-        found.append((name, value.dtype, tuple(s if isinstance(s, int) else None for s in value.shape)))
-    if not found:
+            raise ExportError(f"the program's input {name!r} is not a tensor: make tensors its only inputs")
+        infos.append((name, value.dtype, tuple(s if isinstance(s, int) else None for s in value.shape)))
+    if not infos:
         raise ExportError("the program takes no inputs, so there is nothing to prove")
-    return found
+    return infos
 
 
-def outputs(program: Any) -> list[str]:
-    """The names of a program's tensors, in order."""
+def _outputs(program: Any) -> list[str]:
+    """The names of a program's output tensors, in order."""
     kinds = [
         type(s.arg).__name__ for s in program.graph_signature.output_specs if s.kind.name == "USER_OUTPUT"
     ]
-    whole = _pytree.tree_unflatten(list(range(len(kinds))), program.call_spec.out_spec)
-    leaves, _ = _pytree.tree_flatten_with_path(whole)
-    return [name_of(path) for (path, _), kind in zip(leaves, kinds, strict=True) if kind == "TensorArgument"]
-
-
-def name_of(path: tuple[Any, ...]) -> str:
-    """What clients call a tensor in a structure of answers: by its keys in dicts, by its place elsewhere."""
-    from forgo.exporting._tensorflow import logical_name
-
-    keys = [str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", "")))) for k in path]
-    if not keys:
-        return "output"
-    name = "_".join(keys)
-    return f"output_{name}" if name[:1].isdigit() else logical_name(name)
+    structure = _pytree.tree_unflatten(list(range(len(kinds))), program.call_spec.out_spec)
+    leaves, _ = _pytree.tree_flatten_with_path(structure)
+    return [
+        output_name(path) for (path, _), kind in zip(leaves, kinds, strict=True) if kind == "TensorArgument"
+    ]

@@ -1,7 +1,11 @@
-"""Which dimensions of a module's inputs are free: found by asking it, and held to its answers at other sizes."""
+"""Which dimensions of a module's inputs are free.
+
+A dimension is free if the module runs at other sizes of it, and the graph then gives the module's answers.
+"""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -12,115 +16,119 @@ import torch
 from forgo._errors import ExportError
 from forgo.exporting import _torch_program
 from forgo.exporting._golden import difference
+from forgo.exporting._torch_model import Outputs, Run, Split, evaluation_mode
 
 Arrays = list[npt.NDArray[Any]]
 Group = frozenset[tuple[int, int]]
-"""Dimensions, each an input's place and an axis, that have one size together."""
+"""Dimensions that share one size; each is an input's index and an axis."""
 _ROWS = (3, 5)
-"""How many rows a module is traced with: neither 1, which torch.export takes for a constant, nor any other size."""
-_MOST_FREE = 8
+"""How many rows a module may be traced with: not 1, which torch.export takes for a constant, nor the size of another
+dimension."""
+_MAX_GROUPS = 8
 
 
-def rows(arrays: Arrays) -> Arrays:
-    """The rows to trace with; the first of those given, again where there are too few."""
+def trace_rows(arrays: Arrays) -> Arrays:
+    """The rows to trace with: the first ones, repeated if there are too few."""
     sizes = {s for a in arrays for s in a.shape[1:]}
     count = next((n for n in _ROWS if n not in sizes), 7)
     return [np.ascontiguousarray(a[np.arange(count) % len(a)]) for a in arrays]
 
 
-def free(arrays: Arrays, ask: Any, fixed: list[bool]) -> list[Group]:
-    """The groups of dimensions that the module answers at other sizes of; inputs that are fixed have none."""
-    open_ = [(i, d) for i, a in enumerate(arrays) if not fixed[i] for d in range(1, a.ndim) if a.shape[d] > 1]
-    alone = [g for place in open_ if _answers(arrays, ask, g := frozenset({place}))]
-    bound = [p for p in open_ if not any(p in g for g in alone)]
-    together = []
-    for size in sorted({arrays[i].shape[d] for i, d in bound}):
-        g = frozenset((i, d) for i, d in bound if arrays[i].shape[d] == size)
-        if len(g) > 1 and _answers(arrays, ask, g):
-            together.append(g)
-    return [*alone, *together][:_MOST_FREE]
+def free_groups(arrays: Arrays, run: Run, fixed: list[bool]) -> list[Group]:
+    """Return the groups of dimensions at whose other sizes the module runs; fixed inputs have none."""
+    candidates = [
+        (i, d) for i, a in enumerate(arrays) if not fixed[i] for d in range(1, a.ndim) if a.shape[d] > 1
+    ]
+    single = [g for c in candidates if _runs_at_other_sizes(arrays, run, g := frozenset({c}))]
+    rest = [c for c in candidates if not any(c in g for g in single)]
+    shared = []
+    for size in sorted({arrays[i].shape[d] for i, d in rest}):
+        g = frozenset((i, d) for i, d in rest if arrays[i].shape[d] == size)
+        if len(g) > 1 and _runs_at_other_sizes(arrays, run, g):
+            shared.append(g)
+    return [*single, *shared][:_MAX_GROUPS]
 
 
-def _answers(arrays: Arrays, ask: Any, group: Group) -> bool:
-    """Whether the module answers at another size."""
-    others = [size for size in _others(arrays, group) if size > 1]  # 1 fits any size, by broadcasting
-    return any(_asked(resized(arrays, [group], size), ask) is not None for size in others)
+def _runs_at_other_sizes(arrays: Arrays, run: Run, group: Group) -> bool:
+    sizes = [size for size in _other_sizes(arrays, group) if size > 1]  # 1 fits any size, by broadcasting
+    return any(_outputs(_resize(arrays, [group], size), run) is not None for size in sizes)
 
 
-def _others(arrays: Arrays, group: Group) -> list[int]:
+def _other_sizes(arrays: Arrays, group: Group) -> list[int]:
     i, d = next(iter(group))
     size = arrays[i].shape[d]
     return sorted({max(1, size - 1), size + 3, 2 * size, 1} - {size})
 
 
-def resized(arrays: Arrays, groups: list[Group], size: int) -> Arrays:
-    """Rows with other sizes: cut, or continued from their start."""
-    made = list(arrays)
-    for i, d in (place for g in groups for place in g):
-        made[i] = np.take(made[i], np.arange(size) % made[i].shape[d], axis=d)
-    return made
+def _resize(arrays: Arrays, groups: list[Group], size: int) -> Arrays:
+    """Cut the groups' dimensions to a size, or repeat them up to it."""
+    resized = list(arrays)
+    for i, d in (dimension for g in groups for dimension in g):
+        resized[i] = np.take(resized[i], np.arange(size) % resized[i].shape[d], axis=d)
+    return resized
 
 
-def _asked(arrays: Arrays, ask: Any) -> list[tuple[str, npt.NDArray[Any]]] | None:
+def _outputs(arrays: Arrays, run: Run) -> Outputs | None:
+    """The module's outputs; None if it fails, or they lack a row for each input row."""
     try:
-        answers: list[tuple[str, npt.NDArray[Any]]] = ask([torch.tensor(a) for a in arrays])
+        outputs = run([torch.tensor(a) for a in arrays])
     except ExportError:
         return None
-    return answers if all(a.ndim and len(a) == len(arrays[0]) for _, a in answers) else None
+    return outputs if all(a.ndim and len(a) == len(arrays[0]) for _, a in outputs) else None
 
 
 def convert(
-    model: Any, split: Any, arrays: Arrays, ask: Any, groups: list[Group], tolerance: float
+    module: Any, split: Split, arrays: Arrays, run: Run, groups: list[Group], tolerance: float
 ) -> tuple[onnx.ModelProto, list[Group], list[str]]:
-    """Convert a module, with free dimensions where the graph answers other sizes as the module does.
+    """Convert a module. The groups are free if the graph gives the module's answers at other sizes.
 
     Returns:
-        The graph, the groups that are free in it, and what there is to say.
+        The graph, its free groups, and notes for the user.
 
     Raises:
-        ExportError: it cannot be converted with a free batch alone either.
+        ExportError: it cannot be converted even if only the batch is free.
     """
-    said = []
+    notes = []
     if groups:
         try:
-            graph = _graph(model, split, arrays, groups)
-            why = _apart(graph, arrays, ask, groups, tolerance)
-            if not why:
+            graph = _graph(module, split, arrays, groups)
+            reason = _difference(graph, arrays, run, groups, tolerance)
+            if not reason:
                 return graph, groups, []
         except ExportError as e:
-            why = e.message
+            reason = e.message
         sizes = ", ".join(str(sorted(arrays[i].shape[d] for i, d in g)[0]) for g in groups)
-        said = [f"rows must have the sizes of the examples ({sizes}), though the model answers others: {why}"]
-    return _graph(model, split, arrays, []), [], said
+        notes = [
+            f"rows must have the sizes of the examples ({sizes}), though the model takes others: {reason}"
+        ]
+    return _graph(module, split, arrays, []), [], notes
 
 
-def _graph(model: Any, split: Any, arrays: Arrays, groups: list[Group]) -> onnx.ModelProto:
-    from forgo.exporting._torch_model import asked
-
+def _graph(module: Any, split: Split, arrays: Arrays, groups: list[Group]) -> onnx.ModelProto:
     dim = torch.export.Dim
     shapes = [
         {d: dim.DYNAMIC for d in range(a.ndim) if d == 0 or any((i, d) in g for g in groups)}
         for i, a in enumerate(arrays)
     ]
     args, kwargs = split([torch.tensor(a) for a in arrays])
-    placed, by_name = split(shapes)
-    with asked(model):
-        return _torch_program.to_onnx(model, args, kwargs, _dynamic(model, placed, by_name))
+    with evaluation_mode(module):
+        return _torch_program.to_onnx(module, args, kwargs, _dynamic(module, *split(shapes)))
 
 
-def _dynamic(model: Any, placed: tuple[Any, ...], by_name: dict[str, Any]) -> Any:
-    if not placed:
-        return by_name
-    import inspect
+def _dynamic(module: Any, positional: tuple[Any, ...], keyword: dict[str, Any]) -> Any:
+    """The free dimensions by parameter, as torch.export wants them."""
+    if not positional:
+        return keyword
+    parameters = inspect.signature(module.forward).parameters.values()
+    if rest := [p.name for p in parameters if p.kind == p.VAR_POSITIONAL]:
+        return {rest[0]: positional, **keyword}
+    return {**dict(zip([p.name for p in parameters], positional, strict=False)), **keyword}
 
-    found = inspect.signature(model.forward).parameters.values()
-    if any(p.kind == p.VAR_POSITIONAL for p in found):
-        return {next(p.name for p in found if p.kind == p.VAR_POSITIONAL): placed, **by_name}
-    return {**dict(zip([p.name for p in found], placed, strict=False)), **by_name}
 
-
-def _apart(graph: onnx.ModelProto, arrays: Arrays, ask: Any, groups: list[Group], tolerance: float) -> str:
-    """Where the graph answers other sizes otherwise than the module; "" where it does not."""
+def _difference(
+    graph: onnx.ModelProto, arrays: Arrays, run: Run, groups: list[Group], tolerance: float
+) -> str:
+    """How the graph differs from the module at other sizes; "" if it does not."""
     from forgo import _onnxruntime
 
     try:
@@ -128,21 +136,21 @@ def _apart(graph: onnx.ModelProto, arrays: Arrays, ask: Any, groups: list[Group]
     except Exception as e:
         return f"ONNX Runtime refuses the graph: {_torch_program.first_line(e)}"
     names = [v.name for v in graph.graph.input]
-    trials = [([g], size) for g in groups for size in _others(arrays, g)]
+    trials = [([g], size) for g in groups for size in _other_sizes(arrays, g)]
     if len(groups) > 1:
         trials += [(groups, size) for size in (4, 11)]
     tried = 0
-    for some, size in trials:
-        given = resized(arrays, some, size)
-        want = _asked(given, ask)
-        if want is None:
+    for trial, size in trials:
+        inputs = _resize(arrays, trial, size)
+        expected = _outputs(inputs, run)
+        if expected is None:
             continue
         tried += 1
         try:
-            got = session.run(None, dict(zip(names, given, strict=True)))
+            got = session.run(None, dict(zip(names, inputs, strict=True)))
         except Exception as e:
             return f"the graph fails at size {size}: {_torch_program.first_line(e)}"
-        for (name, w), g in zip(want, got, strict=True):
-            if g.shape != w.shape or difference(g, w) > tolerance:
-                return f"the graph answers {name!r} otherwise at size {size}"
-    return "" if tried else "the model answers no other"
+        for (name, want), g in zip(expected, got, strict=True):
+            if g.shape != want.shape or difference(g, want) > tolerance:
+                return f"the graph's output {name!r} differs from the model's at size {size}"
+    return "" if tried else "the model ran at no other size"
