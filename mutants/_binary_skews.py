@@ -90,9 +90,10 @@ FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
 
 WIRE = "predict/isolated/wire.go"
 
-TREE, WALK, CONV, MATMUL, KERNELS = (
+TREE, WALK, WALK_VECTORS, CONV, MATMUL, KERNELS = (
     "predict/pure/tree.go",
     "predict/pure/walk.go",
+    "predict/pure/walk_amd64.s",
     "predict/pure/conv.go",
     "predict/pure/matmul.go",
     "mutants/kernels.forgo",
@@ -107,8 +108,10 @@ def pure(name: str, file: str, old: str, new: str, bundle: str = KERNELS, stage:
 BINARY_SKEWS = [
     pure("a missing value sent the other way", TREE, "			yes = true\n", "			yes = false\n"),
     pure("less for less or equal in a tree", TREE, "			yes = v <= node.threshold\n", "			yes = v < node.threshold\n"),
-    pure("less for less or equal in four trees at once", WALK, "if x[node.feature] <= node.threshold { // no", "if x[node.feature] < node.threshold { // no"),
-    pure("less or equal for less in four trees at once", WALK, "threshold = below(threshold)", "_ = below[T]"),
+    pure("less for less or equal in eight trees at once", WALK_VECTORS, "	ADCQ $0, DX \\\n", "	SETLS AX \\\n	MOVBLZX AX, AX \\\n	ADDQ AX, DX \\\n"),
+    pure("a tree of eight walked from another's root", WALK_VECTORS, "	START(6, R15)", "	START(5, R15)"),
+    pure("a tree of four walked for another", WALK, "f.step(c, x), f.step(d, x)", "f.step(c, x), f.step(c, x)", PRECISE),
+    pure("less or equal for less in eight trees at once", WALK, "threshold = below(threshold)", "_ = below[T]"),
     pure("a row with a missing value walked as one without", WALK, "		if v != v {\n			return false\n		}\n", "_ = v"),
     pure("a tree's base value lost", "predict/pure/tree_regressor.go", "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
     pure("a float64 threshold cut to float32", TREE, "		return d, nil\n", "		for _, x := range d {\n			wide = append(wide, float64(float32(x)))\n		}\n		return wide, nil\n", PRECISE),

@@ -262,7 +262,7 @@ def _kernels() -> bytes:
             target_weights=[float(w) for w in rng.normal(size=14)], **settings,
         )  # fmt: skip
 
-    # Rows that lack values are walked down one tree after another, the others down four at once.
+    # Rows that lack values are walked down one tree after another, the others down eight at once.
     tracks = [m for t in trees for m in (t % 2, 0, 0)]
     missing = forest(gaps, "missing", nodes_missing_value_tracks_true=tracks)
     strict = forest(gaps, "strict", "BRANCH_LT", nodes_missing_value_tracks_true=tracks)

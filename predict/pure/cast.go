@@ -9,7 +9,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-var cast = operator{since: 6, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n *node) (kernel, error) {
+var cast = operator{since: 6, inputs: [2]int{1, 1}, outputs: 1, keeps: castType, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
 	to := onnxformat.DTypes[uint64(s.integer("to", 0))]
 	s.ignore("saturate", "round_mode") // for 8-bit floats only
@@ -18,6 +18,10 @@ var cast = operator{since: 6, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n 
 	}
 	return func(in, out []*value) error { return castTo(out[0], in[0], to) }, s.end()
 }}
+
+func castType(n *node) tensor.DType {
+	return onnxformat.DTypes[uint64(n.settings().integer("to", 0))]
+}
 
 // castTo converts elements. To integers, it truncates as C does; to bool, any value but 0 is true.
 func castTo(out, in *value, to tensor.DType) error {

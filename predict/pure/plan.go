@@ -27,6 +27,10 @@ type operator struct {
 	inPlace bool
 	// view replaces prepare if the output is the first input with another shape.
 	view func(n *node) (shaper, error)
+	// keeps returns a type for prepare: the output is the input itself if that has this type.
+	keeps func(n *node) tensor.DType
+	// alias says that the output is always the input.
+	alias bool
 	// bodies names the attributes that are graphs.
 	bodies []string
 	// optional says that any of a free number of inputs may be omitted.
@@ -53,7 +57,8 @@ type step struct {
 	kernel  kernel
 	view    shaper
 	in, out []ref
-	// share says that the output takes over the first input's memory.
+	keeps   tensor.DType
+	// share says that the output takes over the first input's memory, of a step that keeps a type if it has that type.
 	share bool
 	what  string
 }
@@ -264,16 +269,27 @@ func (p *plan) add(ctx context.Context, n *node, at *scope) error {
 	if isConstant {
 		return p.fold(s, n, place, at.fold)
 	}
+	if o.keeps != nil {
+		s.keeps = o.keeps(n)
+	}
+	alias := o.alias && at.outer == nil // a body's outputs are its own
 	for _, name := range n.out {
 		if _, twice := place[name]; twice && name != "" {
 			return fmt.Errorf("it has two values called %s", tensor.Quote(name))
 		}
 		r := none
-		if name != "" {
+		if alias {
+			r = s.in[0]
+		} else if name != "" {
 			r = p.addValue()
+		}
+		if name != "" {
 			place[name] = r
 		}
 		s.out = append(s.out, r)
+	}
+	if alias {
+		return nil
 	}
 	for len(s.out) < o.outputs {
 		s.out = append(s.out, none)
@@ -365,7 +381,7 @@ func (p *plan) shareMemory() {
 				last[root[r]] = i
 			}
 		}
-		if s.view == nil || s.out[0] == none {
+		if !s.views() || s.out[0] == none {
 			continue
 		}
 		if s.share = !isOutput[s.out[0]]; !s.share {
@@ -384,7 +400,7 @@ func (p *plan) shareMemory() {
 	}
 	for i := range p.steps {
 		s := &p.steps[i]
-		if s.view != nil || !s.share {
+		if s.views() || !s.share {
 			continue
 		}
 		r := s.in[0]
@@ -403,9 +419,22 @@ func (p *plan) readsTwice(s *step, root []ref) bool {
 	return false
 }
 
+// views reports whether the output may be the first input.
+func (s *step) views() bool { return s.view != nil || s.keeps != "" }
+
 // run computes a step's outputs.
 func (s *step) run(in, out []*value) error {
-	if s.view == nil {
+	switch {
+	case s.keeps != "" && s.share:
+		if in[0].dtype() == s.keeps {
+			out[0].data, out[0].shape = in[0].data, append(out[0].shape[:0], in[0].shape...)
+			return nil
+		}
+		out[0].data = out[0].own
+		err := s.kernel(in, out)
+		out[0].own = out[0].data
+		return err
+	case s.view == nil:
 		if s.share {
 			out[0].data = in[0].data
 		}

@@ -128,7 +128,7 @@ func TestAllocations(t *testing.T) {
 		t.Skip("the race detector allocates too")
 	}
 	// The map of the answer, its shape, its elements and their slice.
-	if n := testing.AllocsPerRun(200, run); n > 6 {
+	if n := testing.AllocsPerRun(200, run); n > 5 {
 		t.Errorf("a run allocates %v times", n)
 	}
 }

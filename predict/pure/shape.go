@@ -11,7 +11,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-var identity = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, view: func(n *node) (shaper, error) {
+var identity = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, alias: true, view: func(n *node) (shaper, error) {
 	return unchanged, n.settings().end()
 }}
 

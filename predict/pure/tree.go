@@ -50,7 +50,7 @@ type ensemble[T float] struct {
 	targets int
 	columns int // that a row must have
 
-	fast flat[T] // the nodes again, for rows without missing values
+	fast packed[T] // the nodes again, for rows without missing values
 }
 
 // treeSettings are the attributes of both operators.
@@ -61,6 +61,7 @@ type treeSettings struct {
 	wTrees, wIDs, wTargets                 []int64
 	weights, base                          []float64
 	targets                                int
+	indices                                bool // whether walks end with leaves' indices, never with weights
 }
 
 // numbers reads an attribute of floats, or the tensor that takes its place.
@@ -89,6 +90,9 @@ func (s *settings) numbers(name string) ([]float64, error) {
 	return wide, nil
 }
 
+// maxTreeNodes is the number of nodes up to which a float32 holds the index of each.
+const maxTreeNodes = 1 << 24
+
 func readTrees(s *settings, kind string, targets int) (*treeSettings, error) {
 	t := &treeSettings{
 		trees: s.integers("nodes_treeids"), ids: s.integers("nodes_nodeids"), features: s.integers("nodes_featureids"),
@@ -106,7 +110,7 @@ func readTrees(s *settings, kind string, targets int) (*treeSettings, error) {
 		return nil, e
 	}
 	n, w := len(t.trees), len(t.wTrees)
-	if n == 0 || n > math.MaxInt32 || len(t.ids) != n || len(t.features) != n || len(t.yes) != n || len(t.no) != n || len(t.modes) != n ||
+	if n == 0 || n > maxTreeNodes || len(t.ids) != n || len(t.features) != n || len(t.yes) != n || len(t.no) != n || len(t.modes) != n ||
 		len(t.values) != n || t.missing != nil && len(t.missing) != n {
 		return nil, errors.New("its lists of nodes differ in length, or are empty")
 	}
@@ -183,8 +187,11 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 			return nil, err
 		}
 	}
-	e.flatten()
-	return e, e.addWeights(t, func(tree, node int64) (int32, bool) { i, ok := at[id{tree, node}]; return i, ok })
+	if err := e.addWeights(t, func(tree, node int64) (int32, bool) { i, ok := at[id{tree, node}]; return i, ok }); err != nil {
+		return nil, err
+	}
+	e.pack(!t.indices)
+	return e, nil
 }
 
 // buildBoth makes the ensemble for rows of float32, and for rows of float64.

@@ -5,7 +5,7 @@ package pure
 
 import "errors"
 
-var treeClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scratch: 3, prepare: func(n *node) (kernel, error) {
+var treeClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scratch: 5, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
 	labels, err := readClasses(s, "classlabels_strings", "classlabels_int64s")
 	if err != nil {
@@ -54,7 +54,7 @@ func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
 	if err != nil {
 		return err
 	}
-	x, columns, scores, scored := s.x, s.columns, s.scores, s.scored
+	scores, scored := s.scores, s.scored
 	texts, integers, err := c.labels.place(out[0], s.n)
 	if err != nil {
 		return err
@@ -72,18 +72,8 @@ func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
 		}
 		clear(scores)
 		clear(scored)
-		row := x[i*columns:][:columns]
-		fast := e.walksFast(row)
-		for first := 0; first < len(e.roots); first += 4 {
-			leaves, n := e.four(first, row, fast)
-			for _, at := range leaves[:n] {
-				leaf := &e.nodes[at]
-				for _, w := range e.weights[leaf.yes:leaf.no] {
-					scores[w.target] += w.weight
-					scored[w.target] = true
-				}
-			}
-		}
+		leaves, sum := e.leaves(&s.walker, s.x[i*s.columns:][:s.columns])
+		e.add(&s, leaves, sum)
 		answer := spare
 		if y != nil {
 			answer = y[i*e.targets:][:e.targets]

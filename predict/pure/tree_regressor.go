@@ -11,7 +11,7 @@ func checkColumns(need, have int) error {
 	return nil
 }
 
-var treeRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scratch: 3, prepare: func(n *node) (kernel, error) {
+var treeRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scratch: 5, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
 	targets := s.integer("n_targets", 1)
 	if targets < 1 || targets > 1<<20 {
@@ -27,6 +27,7 @@ var treeRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scratch
 	default:
 		return nil, fmt.Errorf("its aggregate_function %q is not supported", how)
 	}
+	t.indices = how == "MIN" || how == "MAX"
 	post, err := readTransform(s)
 	if err != nil {
 		return nil, err
@@ -49,6 +50,7 @@ type sums[T float] struct {
 	n, columns int
 	scores     []T
 	scored     []bool
+	walker     walker[T]
 }
 
 func (e *ensemble[T]) sums(in *value, scratch []*value) (s sums[T], err error) {
@@ -61,7 +63,10 @@ func (e *ensemble[T]) sums(in *value, scratch []*value) (s sums[T], err error) {
 	if s.scores, err = place[T](scratch[1], int64(e.targets)); err != nil {
 		return s, err
 	}
-	s.scored, err = place[bool](scratch[2], int64(e.targets))
+	if s.scored, err = place[bool](scratch[2], int64(e.targets)); err != nil {
+		return s, err
+	}
+	s.walker, err = e.walker(scratch[3], scratch[4])
 	return s, err
 }
 
@@ -70,7 +75,6 @@ func regress[T float](e *ensemble[T], how string, post transform, in, out []*val
 	if err != nil {
 		return err
 	}
-	x, columns, scores, scored := s.x, s.columns, s.scores, s.scored
 	y, err := place[float32](out[0], int64(s.n), int64(e.targets))
 	if err != nil {
 		return err
@@ -79,9 +83,9 @@ func regress[T float](e *ensemble[T], how string, post transform, in, out []*val
 		if err := out[0].memory.ended(); err != nil {
 			return err
 		}
-		e.aggregate(scores, scored, x[i*columns:][:columns], how)
+		e.aggregate(&s, s.x[i*s.columns:][:s.columns], how)
 		row := y[i*e.targets:][:e.targets]
-		for j, v := range scores {
+		for j, v := range s.scores {
 			row[j] = float32(v)
 		}
 		if e.targets > 1 {
@@ -93,25 +97,15 @@ func regress[T float](e *ensemble[T], how string, post transform, in, out []*val
 
 // aggregate computes the scores of one row, base values included. With several targets, a target without a weight in
 // the row's leaves stays 0.
-func (e *ensemble[T]) aggregate(scores []T, scored []bool, x []T, how string) {
+func (e *ensemble[T]) aggregate(s *sums[T], x []T, how string) {
+	scores, scored := s.scores, s.scored
 	clear(scores)
 	clear(scored)
-	fast := e.walksFast(x)
-	for first := 0; first < len(e.roots); first += 4 {
-		leaves, n := e.four(first, x, fast)
-		for _, at := range leaves[:n] {
-			leaf := &e.nodes[at]
-			for _, w := range e.weights[leaf.yes:leaf.no] {
-				s := &scores[w.target]
-				switch {
-				case how == "SUM" || how == "AVERAGE":
-					*s += w.weight
-				case !scored[w.target] || how == "MIN" && w.weight < *s || how == "MAX" && w.weight > *s:
-					*s = w.weight
-				}
-				scored[w.target] = true
-			}
-		}
+	leaves, sum := e.leaves(&s.walker, x)
+	if how == "MIN" || how == "MAX" {
+		e.choose(s, leaves, how == "MIN")
+	} else {
+		e.add(s, leaves, sum)
 	}
 	for i := range scores {
 		if how == "AVERAGE" {
@@ -119,6 +113,42 @@ func (e *ensemble[T]) aggregate(scores []T, scored []bool, x []T, how string) {
 		}
 		if scored[i] || e.targets == 1 {
 			scores[i] += e.baseOf(i)
+		}
+	}
+}
+
+// add adds the weights of a row's leaves to its scores.
+func (e *ensemble[T]) add(s *sums[T], leaves []T, sum T) {
+	switch f := &e.fast; {
+	case f.single && f.one:
+		s.scores[f.target[0]], s.scored[f.target[0]] = sum, true
+	case f.single:
+		for i, weight := range leaves {
+			to := f.target[i]
+			s.scores[to] += weight
+			s.scored[to] = true
+		}
+	default:
+		for _, leaf := range leaves {
+			node := &e.nodes[int32(leaf)]
+			for _, w := range e.weights[node.yes:node.no] {
+				s.scores[w.target] += w.weight
+				s.scored[w.target] = true
+			}
+		}
+	}
+}
+
+// choose takes the least or the largest of the weights that a row's leaves have for each target.
+func (e *ensemble[T]) choose(s *sums[T], leaves []T, least bool) {
+	for _, leaf := range leaves {
+		node := &e.nodes[int32(leaf)]
+		for _, w := range e.weights[node.yes:node.no] {
+			to := &s.scores[w.target]
+			if !s.scored[w.target] || least && w.weight < *to || !least && w.weight > *to {
+				*to = w.weight
+			}
+			s.scored[w.target] = true
 		}
 	}
 }

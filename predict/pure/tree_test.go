@@ -3,6 +3,7 @@ package pure
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -19,13 +20,17 @@ func randomTrees(rng *rand.Rand, trees, depth, features int, modes ...string) *t
 			t.trees, t.ids = append(t.trees, int64(tree)), append(t.ids, id)
 			t.modes, t.values = append(t.modes, "LEAF"), append(t.values, 0)
 			t.features, t.yes, t.no = append(t.features, 0), append(t.yes, 0), append(t.no, 0)
-			if left == 0 || id > 0 && rng.IntN(5) == 0 {
+			if left == 0 || id > 0 && rng.IntN(5) == 0 && depth <= maxDeep {
 				t.wTrees, t.wIDs, t.wTargets = append(t.wTrees, int64(tree)), append(t.wIDs, id), append(t.wTargets, 0)
-				t.weights = append(t.weights, float64(rng.IntN(1000)))
+				t.weights = append(t.weights, rng.NormFloat64())
 				return id
 			}
 			t.modes[at], t.values[at], t.features[at] = modes[rng.IntN(len(modes))], float64(rng.IntN(9)-4), int64(rng.IntN(features))
-			yes := grow(left - 1)
+			shorter := left - 1
+			if depth > maxDeep { // one long way, not a whole tree of it
+				shorter = 0
+			}
+			yes := grow(shorter)
 			no := grow(left - 1)
 			t.yes[at], t.no[at] = yes, no
 			return id
@@ -35,7 +40,7 @@ func randomTrees(rng *rand.Rand, trees, depth, features int, modes ...string) *t
 	return t
 }
 
-// Four trees at once end at the leaves that each ends at alone: on thresholds, beside them, and at NaN.
+// Trees walked at once end at the leaves that each ends at alone: on thresholds, beside them, and at NaN.
 func TestTreesAtOnce(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { treesAtOnce[float32](t) })
 	t.Run("float64", func(t *testing.T) { treesAtOnce[float64](t) })
@@ -57,22 +62,23 @@ func treesAtOnce[T float](t *testing.T) {
 		{[]string{"BRANCH_LEQ", "BRANCH_EQ"}, false, false, false},
 		{[]string{"BRANCH_NEQ"}, true, false, false},
 	} {
-		for _, depth := range []int{0, 1, 3, 6, maxDeep + 2} {
-			for trees := 1; trees < 11; trees++ {
-				shape := depth
-				if depth > maxDeep { // one long way, not a whole tree of it
-					shape = 5
-				}
-				settings := randomTrees(rng, trees, shape, 4, c.modes...)
+		for _, depth := range []int{0, 1, 3, 6, maxDeep + 1} {
+			for _, trees := range []int{1, 2, 3, 5, 7, 8, 9, 12, 17} {
+				settings := randomTrees(rng, trees, depth, 4, c.modes...)
 				for i := 0; c.missing && i < len(settings.trees); i++ {
 					settings.missing = append(settings.missing, int64(rng.IntN(2)))
 				}
+				settings.indices = rng.IntN(2) == 0
 				e, err := build[T](settings)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if depth > maxDeep {
-					clear(e.fast.steps)
+				if packed := e.fast.nodes != nil; packed != (c.fast && depth <= maxDeep) && depth > 2 && trees > 4 {
+					t.Errorf("%v, depth %d: packed: %t", c.modes, depth, packed)
+				}
+				w, err := e.walker(&value{memory: &memory{left: 1 << 20}}, &value{memory: &memory{left: 1 << 20}})
+				if err != nil {
+					t.Fatal(err)
 				}
 				for range 50 {
 					x, whole := make([]T, 4), true
@@ -86,15 +92,24 @@ func treesAtOnce[T float](t *testing.T) {
 						}
 					}
 					fast := e.walksFast(x)
-					if depth > 2 && trees > 4 && fast != (c.fast && (c.always || whole)) {
+					if depth > 2 && depth <= maxDeep && trees > 4 && fast != (c.fast && (c.always || whole)) {
 						t.Errorf("%v, missing values %t: %v is walked fast: %t", c.modes, c.missing, x, fast)
 					}
-					for first := 0; first < trees; first += 4 {
-						leaves, n := e.four(first, x, fast)
-						for i := range n {
-							if want := e.leafOf(e.roots[first+i], x); leaves[i] != want {
-								t.Fatalf("%v, %d trees of depth %d, %v: tree %d ends at %d, want %d", c.modes, trees, depth, x, first+i, leaves[i], want)
-							}
+					want, total := make([]T, trees), T(0)
+					for i, root := range e.roots {
+						at := e.leafOf(root, x)
+						if want[i] = T(at); e.fast.single {
+							want[i] = e.weights[e.nodes[at].yes].weight
+						}
+						total += want[i]
+					}
+					got, sum := e.leaves(&w, x)
+					if !slices.Equal(got, want) || sum != total {
+						t.Fatalf("%v, %d trees of depth %d, %v: got %v, %v together, want %v, %v", c.modes, trees, depth, x, got, sum, want, total)
+					}
+					if fast {
+						if sum := e.fast.plain(w.row, w.leaves); !slices.Equal(w.leaves[:trees], want) || sum != total {
+							t.Fatalf("%v, %d trees of depth %d, %v: without assembly %v, %v together, want %v, %v", c.modes, trees, depth, x, w.leaves[:trees], sum, want, total)
 						}
 					}
 				}
@@ -134,14 +149,22 @@ func BenchmarkTrees(b *testing.B) {
 		}
 	}
 	row := 0
-	b.Run("four at once", func(b *testing.B) {
+	w, err := e.walker(&value{memory: &memory{left: 1 << 20}}, &value{memory: &memory{left: 1 << 20}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("at once", func(b *testing.B) {
 		for b.Loop() {
 			row = (row + 1) % len(rows)
-			x := rows[row]
-			for first := 0; first < len(e.roots); first += 4 {
-				leaves, _ := e.four(first, x, true)
-				sum += leaves[0]
-			}
+			_, s := e.leaves(&w, rows[row])
+			sum += int32(s)
+		}
+	})
+	b.Run("at once in plain Go", func(b *testing.B) {
+		for b.Loop() {
+			row = (row + 1) % len(rows)
+			copy(w.row, rows[row])
+			sum += int32(e.fast.plain(w.row, w.leaves))
 		}
 	})
 	b.Run("one by one", func(b *testing.B) {

@@ -149,7 +149,8 @@ func share[T tensor.Element](v *value, data []T) {
 		*p = data
 		return
 	}
-	v.data = &data
+	held := data // data itself stays on the stack
+	v.data = &held
 }
 
 // forget releases the memory that v shares or owns.

@@ -1,28 +1,31 @@
 package pure
 
-// Four trees of an ensemble walked at once, without branches.
+// Eight trees of an ensemble walked at once, without branches.
 
 import "math"
 
-// flat holds an ensemble's nodes, laid out so that the two children of a node are adjacent.
-type flat[T float] struct {
-	nodes []flatNode[T] // nil if a node compares otherwise than by order
-	from  []int32       // each one's index in the ensemble's nodes
-	roots []int32
-	steps []int32 // steps of the longest path in each four trees; 0 if they are too deep
-	whole bool    // whether rows must have no missing values
+// packed holds an ensemble's nodes for rows that end with NaN, in the column behind the last that a tree compares.
+// The children of a node are adjacent and behind it.
+type packed[T float] struct {
+	nodes  []packedNode[T] // nil if the ensemble is walked tree by tree
+	roots  []int32         // for whole groups of eight: the last are of trees that add -0
+	steps  []int32         // of the longest path in each eight trees
+	whole  bool            // whether rows must have no missing values
+	single bool            // whether every leaf has one weight, and all leaves of a tree the same target
+	target []int32         // of each tree, if single
+	one    bool            // whether that is the same target for all trees
 }
 
-// flatNode sends a row to its first child if the value is at most the threshold.
-type flatNode[T float] struct {
-	threshold T
-	feature   int32
-	first     int32
-	inner     int32 // 1, or 0 for a leaf, whose child is itself
+// packedNode sends a row to its first child if the value is at most the threshold. A leaf compares NaN with anything,
+// and stays.
+type packedNode[T float] struct {
+	threshold T      // or what a leaf gives: see ensemble.leaves
+	feature   uint16 // a leaf's is the column of NaN
+	second    uint16 // how far behind the node its second child is, 0 for a leaf
 }
 
-// maxDeep is the depth up to which four trees are walked together, each as many steps as the deepest.
-const maxDeep = 64
+// maxDeep is the depth up to which trees are walked together, each as many steps as the deepest.
+const maxDeep = 128
 
 // atMost returns the threshold of a comparison as that of "at most", and whether the children swap.
 func atMost[T float](mode comparisonMode, threshold T) (_ T, swapped, ok bool) {
@@ -49,24 +52,31 @@ func below[T float](x T) T {
 	panic("unreachable")
 }
 
-// flatten fills e.fast.
-func (e *ensemble[T]) flatten() {
-	f := flat[T]{whole: e.missing != nil}
-	type at struct{ flat, node, depth int32 }
+// pack fills e.fast, once leaves have their weights. Walks end with weights if they can and may.
+func (e *ensemble[T]) pack(weights bool) {
+	f := packed[T]{whole: e.missing != nil, single: weights, one: true}
+	end := e.columns // the column of NaN
+	if end > math.MaxUint16 {
+		return
+	}
+	type at struct{ packed, node, depth int32 }
 	for i, root := range e.roots {
-		if i%4 == 0 {
+		if i%8 == 0 {
 			f.steps = append(f.steps, 0)
 		}
-		f.roots = append(f.roots, int32(len(f.nodes)))
-		f.nodes, f.from = append(f.nodes, flatNode[T]{}), append(f.from, root)
-		deepest := &f.steps[i/4]
+		f.roots, f.target = append(f.roots, int32(len(f.nodes))), append(f.target, -1)
+		f.nodes = append(f.nodes, packedNode[T]{})
+		deepest := &f.steps[i/8]
 		for next := []at{{int32(len(f.nodes) - 1), root, 0}}; len(next) > 0; {
 			a := next[len(next)-1]
 			next = next[:len(next)-1]
 			node := &e.nodes[a.node]
 			if node.feature < 0 {
-				f.nodes[a.flat].first = a.flat
-				*deepest = max(*deepest, a.depth)
+				f.nodes[a.packed] = packedNode[T]{T(a.node), uint16(end), 0}
+				if *deepest = max(*deepest, a.depth); a.depth > maxDeep {
+					return
+				}
+				f.judge(i, e.weights[node.yes:node.no])
 				continue
 			}
 			mode := modeLEQ
@@ -82,20 +92,74 @@ func (e *ensemble[T]) flatten() {
 				yes, no, f.whole = no, yes, true
 			}
 			first := int32(len(f.nodes))
-			f.nodes[a.flat] = flatNode[T]{threshold, node.feature, first, 1}
-			f.nodes, f.from = append(f.nodes, flatNode[T]{}, flatNode[T]{}), append(f.from, yes, no)
+			second := first + 1 - a.packed
+			if second > math.MaxUint16 {
+				return
+			}
+			f.nodes[a.packed] = packedNode[T]{threshold, uint16(node.feature), uint16(second)}
+			f.nodes = append(f.nodes, packedNode[T]{}, packedNode[T]{})
 			next = append(next, at{first, yes, a.depth + 1}, at{first + 1, no, a.depth + 1})
 		}
 	}
-	for i, d := range f.steps {
-		if d > maxDeep {
-			f.steps[i] = 0
+	if f.single {
+		for i := range f.nodes {
+			if n := &f.nodes[i]; n.second == 0 {
+				n.threshold = e.weights[e.nodes[int32(n.threshold)].yes].weight
+			}
 		}
 	}
+	for len(f.roots)%8 > 0 {
+		f.roots = append(f.roots, int32(len(f.nodes)))
+	}
+	f.nodes = append(f.nodes, packedNode[T]{T(math.Copysign(0, -1)), uint16(end), 0})
 	e.fast = f
 }
 
-// walksFast reports whether the flat nodes send a row to the right leaves.
+// judge takes in the weights of a tree's leaf.
+func (f *packed[T]) judge(tree int, weights []leafWeight[T]) {
+	if !f.single || len(weights) != 1 || f.target[tree] >= 0 && f.target[tree] != weights[0].target {
+		f.single = false
+		return
+	}
+	f.target[tree] = weights[0].target
+	f.one = f.one && f.target[tree] == f.target[0]
+}
+
+// walker is a run's memory for the walks of its rows.
+type walker[T float] struct {
+	row    []T // and NaN
+	leaves []T
+}
+
+func (e *ensemble[T]) walker(row, leaves *value) (w walker[T], err error) {
+	if w.row, err = place[T](row, int64(e.columns+1)); err != nil {
+		return w, err
+	}
+	w.row[e.columns] = T(math.NaN())
+	w.leaves, err = place[T](leaves, int64(len(e.roots)+7)/8*8)
+	return w, err
+}
+
+// leaves walks a row down every tree. It returns each one's leaf: its weight if e.fast.single, else the index of its
+// node. It also returns their sum, in the trees' order.
+func (e *ensemble[T]) leaves(w *walker[T], x []T) (leaves []T, sum T) {
+	leaves = w.leaves[:len(e.roots)]
+	if !e.walksFast(x) {
+		for i, root := range e.roots {
+			at := e.leafOf(root, x)
+			leaves[i] = T(at)
+			if e.fast.single {
+				leaves[i] = e.weights[e.nodes[at].yes].weight
+			}
+			sum += leaves[i]
+		}
+		return leaves, sum
+	}
+	copy(w.row, x[:e.columns])
+	return leaves, e.fast.walk(w.row, w.leaves)
+}
+
+// walksFast reports whether the packed nodes send a row to the right leaves.
 func (e *ensemble[T]) walksFast(x []T) bool {
 	if e.fast.nodes == nil {
 		return false
@@ -111,29 +175,29 @@ func (e *ensemble[T]) walksFast(x []T) bool {
 	return true
 }
 
-// four walks a row down up to four trees, from a multiple of four on, and returns their leaves.
-func (e *ensemble[T]) four(tree int, x []T, fast bool) (leaves [4]int32, n int) {
-	n = min(4, len(e.roots)-tree)
-	if !fast || n < 4 || e.fast.steps[tree/4] == 0 {
-		for i := range n {
-			leaves[i] = e.leafOf(e.roots[tree+i], x)
+// plain walks a row down all trees, four at once, and adds what their leaves give.
+func (f *packed[T]) plain(x, leaves []T) (sum T) {
+	for i := 0; i < len(f.roots); i += 4 {
+		r := f.roots[i:][:4]
+		a, b, c, d := r[0], r[1], r[2], r[3]
+		for range f.steps[i/8] {
+			a, b, c, d = f.step(a, x), f.step(b, x), f.step(c, x), f.step(d, x)
 		}
-		return leaves, n
+		l := leaves[i:][:4]
+		l[0], l[1], l[2], l[3] = f.nodes[a].threshold, f.nodes[b].threshold, f.nodes[c].threshold, f.nodes[d].threshold
+		for _, v := range l {
+			sum += v
+		}
 	}
-	f := &e.fast
-	a, b, c, d := f.roots[tree], f.roots[tree+1], f.roots[tree+2], f.roots[tree+3]
-	for range f.steps[tree/4] {
-		a, b, c, d = f.step(a, x), f.step(b, x), f.step(c, x), f.step(d, x)
-	}
-	return [4]int32{f.from[a], f.from[b], f.from[c], f.from[d]}, n
+	return sum
 }
 
 // step goes from a node to the next, or stays at a leaf.
-func (f *flat[T]) step(i int32, x []T) int32 {
+func (f *packed[T]) step(i int32, x []T) int32 {
 	node := &f.nodes[i]
 	first := int32(0)
 	if x[node.feature] <= node.threshold { // no branch: the compiler takes the comparison's bit
 		first = 1
 	}
-	return node.first + node.inner&^first
+	return i + int32(node.second) - first
 }

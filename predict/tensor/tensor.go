@@ -7,6 +7,7 @@ package tensor
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -87,13 +88,14 @@ const maxElements = 1 << 40
 
 // Count returns the product of the sizes in shape. It fails for a negative size and above 2^40 elements.
 func Count(shape []int64) (int64, error) {
+	// The errors hold copies, so that callers' shapes can stay on their stacks.
 	n := int64(1)
 	for _, d := range shape {
 		if d < 0 {
-			return 0, fmt.Errorf("shape %v has a negative size", shape)
+			return 0, fmt.Errorf("shape %v has a negative size", slices.Clone(shape))
 		}
 		if d != 0 && n > maxElements/d {
-			return 0, fmt.Errorf("shape %v has more than 2^40 elements", shape)
+			return 0, fmt.Errorf("shape %v has more than 2^40 elements", slices.Clone(shape))
 		}
 		n *= d
 	}

@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package pure
+
+func (f *packed[T]) walk(x, leaves []T) T { return f.plain(x, leaves) }
