@@ -27,6 +27,9 @@ type choice struct {
 // weights: the manifest's engine opens the graph if it can.
 const largeGraph = 16 << 20
 
+// quickGraph is the file size, in bytes, from which a graph is not expected to be quick.
+const quickGraph = 256 << 10
+
 // candidate is an engine that has opened a graph.
 type candidate struct {
 	engine engines.Info
@@ -34,7 +37,7 @@ type candidate struct {
 }
 
 // open opens a graph with the engine that the manifest names, unless that cannot open it or another is
-// clearly faster in the trials. It calls trials only if there is a choice.
+// clearly faster in the trials, or quick without a library. It calls trials only if there is a choice.
 func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string, openWith func(Engine) (engines.Session, error), trials func() ([]trial, error)) (engines.Session, error) {
 	var have []string
 	var able []Engine // the one that the manifest names comes first
@@ -51,6 +54,19 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 	}
 	if len(able) == 0 {
 		return nil, &bundle.Error{Bundle: b.Path, File: file, Err: fmt.Errorf("it needs the engine %s; this process has %v", format, have)}
+	}
+	if i := slices.IndexFunc(able, func(e Engine) bool { return e.Info().BuiltIn }); i >= 0 && len(able) > 1 && b.Manifest.Files[file].Size < quickGraph {
+		s, err := quickly(ctx, able[i], openWith, trials)
+		if err != nil {
+			return nil, err
+		}
+		if s != nil {
+			c.chosen[file] = able[i].Info()
+			for _, e := range slices.Delete(able, i, i+1) {
+				c.pass(format, file, e.Info().Name, spare{fmt.Errorf("%s answers as soon as a library can be called", c.chosen[file].Name)})
+			}
+			return s, nil
+		}
 	}
 	var opened []candidate
 	var failed []error
@@ -88,6 +104,20 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 	}
 	c.chosen[file] = opened[best].engine
 	return opened[best].s, nil
+}
+
+// quickly opens the graph with an engine that loads no library, and returns nil unless it is quick. Then no
+// library is loaded: a call of one takes about as long, and the library takes tens of megabytes.
+func quickly(ctx context.Context, e Engine, openWith func(Engine) (engines.Session, error), trials func() ([]trial, error)) (engines.Session, error) {
+	s, err := openWith(e)
+	if err != nil {
+		return nil, ctx.Err() // the other engines come first
+	}
+	runs, err := trials()
+	if err == nil && isQuick(ctx, s, runs) {
+		return s, nil
+	}
+	return nil, errors.Join(err, s.Close(), ctx.Err())
 }
 
 // closeBut closes the sessions of all candidates but one.
@@ -173,6 +203,39 @@ const (
 	measuring = 60 * time.Millisecond
 )
 
+// quick is the longest time of each trial, one case and several, of an engine that is quick. A call of ONNX
+// Runtime alone takes 3 to 5 µs.
+var quick = []time.Duration{3 * time.Microsecond, 8 * time.Microsecond}
+
+// isQuick reports whether a session is quick in every trial, by the shortest of some runs.
+func isQuick(ctx context.Context, s engines.Session, trials []trial) bool {
+	for i, t := range trials {
+		shortest := patience
+		for range quickRuns {
+			took, err := measured(ctx, s, t)
+			if err != nil || took > time.Millisecond {
+				return false
+			}
+			shortest = min(shortest, took)
+		}
+		if shortest > quick[i] {
+			return false
+		}
+	}
+	return len(trials) > 0
+}
+
+const quickRuns = 30
+
+// measured runs a trial, and returns how long it took.
+func measured(ctx context.Context, s engines.Session, t trial) (time.Duration, error) {
+	limited := limit(ctx, patience)
+	defer limited.stop()
+	start := time.Now()
+	err := t(limited, s)
+	return time.Since(start), err
+}
+
 // spare says why an engine that could run a graph does not.
 type spare struct{ error }
 
@@ -202,19 +265,12 @@ func (c *choice) compare(ctx context.Context, format, file string, from []candid
 // duel reports whether own stays the session that runs the graph, rather than other.
 func duel(ctx context.Context, own, other engines.Session, trials []trial) (stays bool, err error) {
 	var took [2][][]time.Duration // by trial, a time for each turn
-	once := func(s engines.Session, t trial) (time.Duration, error) {
-		limited := limit(ctx, patience)
-		defer limited.stop()
-		start := time.Now()
-		err := t(limited, s)
-		return time.Since(start), err
-	}
 	for _, t := range trials {
 		var estimate [2]time.Duration
 		for i, s := range []engines.Session{own, other} {
 			for range 2 { // the first run finds its memory
 				var failed error
-				if estimate[i], failed = once(s, t); failed != nil {
+				if estimate[i], failed = measured(ctx, s, t); failed != nil {
 					if err := ctx.Err(); err != nil {
 						return false, err
 					}
@@ -231,7 +287,7 @@ func duel(ctx context.Context, own, other engines.Session, trials []trial) (stay
 				runs := 1 + int(turnTime/max(estimate[i], 1))
 				begun := time.Now()
 				for range min(runs, 200) {
-					if _, failed := once(s, t); failed != nil {
+					if _, failed := measured(ctx, s, t); failed != nil {
 						if err := ctx.Err(); err != nil {
 							return false, err
 						}

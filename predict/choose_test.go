@@ -22,14 +22,22 @@ func (absent) Open(context.Context, predict.Graph, predict.SessionOptions) (engi
 	return nil, errors.New("no library")
 }
 
-// stuck is a real engine whose first run does not come back by itself: it loses every comparison.
-func stuck(e predict.Engine) predict.Engine {
-	var ran atomic.Bool
+// stuck is a real engine whose first runs do not come back by themselves: it loses as many comparisons.
+func stuck(e predict.Engine, first int32) predict.Engine {
+	var ran atomic.Int32
 	return tampered{e, func(ctx context.Context, s engines.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
-		if ran.CompareAndSwap(false, true) {
+		if ran.Add(1) <= first {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
+		return s.Run(ctx, in, out)
+	}}
+}
+
+// slow is a real engine that takes longer than a call of a library, whatever the machine.
+func slow(e predict.Engine) predict.Engine {
+	return tampered{e, func(ctx context.Context, s engines.Session, in predict.Tensors, out []string) (predict.Tensors, error) {
+		time.Sleep(20 * time.Microsecond)
 		return s.Run(ctx, in, out)
 	}}
 }
@@ -64,11 +72,11 @@ func TestEngineIsChosen(t *testing.T) {
 		warn    bool
 	}{
 		"pure alone":                 {[]predict.Engine{pure.Engine()}, "pure", "", false},
-		"no library":                 {[]predict.Engine{absent{onnx.Engine()}, pure.Engine()}, "pure", "onnxruntime does not run model.onnx: no library", true},
-		"ONNX Runtime hangs":         {[]predict.Engine{stuck(onnx.Engine()), pure.Engine()}, "pure", "pure answers faster", false},
-		"pure comes to nothing":      {[]predict.Engine{onnx.Engine(), stuck(pure.Engine())}, "onnxruntime", "onnxruntime answers faster", false},
-		"pure answers wrong":         {[]predict.Engine{stuck(onnx.Engine()), wrong(pure.Engine())}, "onnxruntime", "parity refused at stage model", true},
-		"ONNX Runtime answers wrong": {[]predict.Engine{wrong(onnx.Engine()), stuck(pure.Engine())}, "pure", "onnxruntime does not run model.onnx: parity refused", true},
+		"no library":                 {[]predict.Engine{absent{onnx.Engine()}, slow(pure.Engine())}, "pure", "onnxruntime does not run model.onnx: no library", true},
+		"ONNX Runtime hangs":         {[]predict.Engine{stuck(onnx.Engine(), 1), slow(pure.Engine())}, "pure", "pure answers faster", false},
+		"pure comes to nothing":      {[]predict.Engine{onnx.Engine(), stuck(pure.Engine(), 2)}, "onnxruntime", "onnxruntime answers faster", false},
+		"pure answers wrong":         {[]predict.Engine{stuck(onnx.Engine(), 1), wrong(slow(pure.Engine()))}, "onnxruntime", "parity refused at stage model", true},
+		"ONNX Runtime answers wrong": {[]predict.Engine{wrong(onnx.Engine()), stuck(pure.Engine(), 2)}, "pure", "onnxruntime does not run model.onnx: parity refused", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := options().Load(t.Context(), iris, c.engines...)
@@ -144,7 +152,7 @@ func TestALoadThatEndsWhileItChoosesLeavesNothingOpen(t *testing.T) {
 	var open atomic.Int32
 	for name, ends := range map[string]int{"first": 0, "second": 1} {
 		ctx, end := context.WithCancel(t.Context())
-		offered := []counted{{onnx.Engine(), &open, nil}, {pure.Engine(), &open, nil}}
+		offered := []counted{{onnx.Engine(), &open, nil}, {slow(pure.Engine()), &open, nil}}
 		offered[ends].end = end
 		m, err := options().Load(ctx, iris, offered[0], offered[1])
 		if !errors.Is(err, context.Canceled) {

@@ -26,8 +26,8 @@ func (e errLoad) Error() string { return fmt.Sprintf("loading takes longer than 
 
 // Load opens a bundle, replays its golden cases and returns its model, with default options. The engines
 // are those that the process has. If several open the graph, the engine that the bundle names runs it,
-// unless another answers the golden cases clearly faster. Load replays the cases with the engine that it
-// chooses, and passes over one whose answers differ.
+// unless another answers the golden cases clearly faster, or within a few microseconds and without a
+// library. Load replays the cases with the engine that it chooses, and passes over one whose answers differ.
 func Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 	return Options{}.Load(ctx, path, engines...)
 }

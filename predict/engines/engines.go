@@ -37,6 +37,8 @@ type Info struct {
 	// OnlyFor names the only models that need the engine, as in "SavedModels". Optional: without the
 	// engine's library, a machine cannot predict at all.
 	OnlyFor string
+	// BuiltIn says that the engine loads no library, so that it costs no more than the graphs that it opens.
+	BuiltIn bool
 	// Environment lists the variables that the engine and its library read, as names or prefixes of names.
 	// An isolated engine's process receives no others. Optional.
 	Environment []string

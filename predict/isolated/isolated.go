@@ -71,7 +71,9 @@ func Engine(inner predict.Engine, o Options) predict.Engine {
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
 	}
-	return engine{inner.Info(), o}
+	info := inner.Info()
+	info.BuiltIn = false // its process costs more
+	return engine{info, o}
 }
 
 type engine struct {

@@ -30,7 +30,7 @@ func Engine() predict.Engine { return engine{} }
 type engine struct{}
 
 func (engine) Info() engines.Info {
-	return engines.Info{Name: "pure", Title: "pure Go", Format: onnxformat.Format, OnlyFor: "machines without ONNX Runtime"}
+	return engines.Info{Name: "pure", Title: "pure Go", Format: onnxformat.Format, OnlyFor: "machines without ONNX Runtime", BuiltIn: true}
 }
 
 // Library reports this package and, if the build recorded it, the module's version.
