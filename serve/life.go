@@ -54,7 +54,10 @@ func (s *Server) Serve(ctx context.Context, at Addresses) error {
 	delay := s.options.ShutdownDelay
 	if err = s.load(ctx, failed); err == nil {
 		s.options.Log.Info("serving", addresses...)
-		go scavenge.Watch(ctx, s.options.Memory)
+		go func() {
+			scavenge.AfterStart()
+			scavenge.Watch(ctx, s.options.Memory)
+		}()
 		select {
 		case err = <-failed: // one that ends by itself takes the others along
 		case <-ctx.Done():
