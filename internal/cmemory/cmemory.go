@@ -2,7 +2,10 @@
 // glibc keeps up to 64 MB in each of its arenas.
 package cmemory
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 var trim atomic.Pointer[func()]
 
@@ -16,3 +19,7 @@ func Return() {
 		(*f)()
 	}
 }
+
+// Mapping is held for reading while a library is opened, and for writing while unused pages of mapped files
+// are dropped: the loader first maps a whole file and then writes to parts of it.
+var Mapping sync.RWMutex

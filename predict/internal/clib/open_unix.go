@@ -2,10 +2,16 @@
 
 package clib
 
-import "github.com/ebitengine/purego"
+import (
+	"github.com/ebitengine/purego"
+
+	"github.com/forgo-ml/forgo/internal/cmemory"
+)
 
 // Open loads the shared library at a path, or one that the system finds by name.
 func Open(path string) (library uintptr, err error) {
+	cmemory.Mapping.RLock()
+	defer cmemory.Mapping.RUnlock()
 	library, err = purego.Dlopen(path, purego.RTLD_LAZY|purego.RTLD_LOCAL)
 	if err == nil {
 		offerTrim()

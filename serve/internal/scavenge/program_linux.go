@@ -6,12 +6,18 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/forgo-ml/forgo/internal/cmemory"
 )
 
 // unmapUnused lets go of the pages of the program and its libraries, which are files. Those that are used
 // again come back from the page cache, in a microsecond for several at once; those that only the start
 // needed, most of them, do not.
 func unmapUnused() {
+	if !cmemory.Mapping.TryLock() {
+		return
+	}
+	defer cmemory.Mapping.Unlock()
 	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
