@@ -163,7 +163,7 @@ func TestTreesThatAreCircles(t *testing.T) {
 			"target_treeids": ints(0), "target_nodeids": ints(1), "target_ids": ints(0), "target_weights": floats(1),
 		},
 	})
-	if err == nil || !strings.Contains(err.Error(), "reached twice") {
+	if err == nil || !strings.Contains(err.Error(), "comes back to node") {
 		t.Errorf("got %v", err)
 	}
 }

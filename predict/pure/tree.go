@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // treeNode is an inner node, or a leaf if feature is negative: then yes and no are the range of its weights in the
@@ -123,7 +124,8 @@ func readTrees(s *settings, kind string, targets int) (*treeSettings, error) {
 	return t, nil
 }
 
-// build makes the ensemble. Each node is reached once at most, so that every row ends at a leaf.
+// build makes the ensemble. Nodes may share a child, as the tests of a category do, but no path comes back to a node, so that
+// every row ends at a leaf.
 func build[T float](t *treeSettings) (*ensemble[T], error) {
 	type id struct{ tree, node int64 }
 	n := len(t.trees)
@@ -142,16 +144,13 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 			e.missing = make([]bool, n)
 		}
 	}
-	reached := make([]bool, n)
-	for _, root := range e.roots {
-		reached[root] = true
-	}
+	parents := make([]int32, n)
 	child := func(i int, node int64) (int32, error) {
 		c, ok := at[id{t.trees[i], node}]
-		if !ok || reached[c] {
-			return 0, fmt.Errorf("node %d of tree %d is missing, or reached twice", node, t.trees[i])
+		if !ok {
+			return 0, fmt.Errorf("node %d of tree %d is missing", node, t.trees[i])
 		}
-		reached[c] = true
+		parents[c]++
 		return c, nil
 	}
 	for i := range n {
@@ -187,11 +186,40 @@ func build[T float](t *treeSettings) (*ensemble[T], error) {
 			return nil, err
 		}
 	}
+	alone := slices.Max(parents) < 2 && !slices.ContainsFunc(e.roots, func(i int32) bool { return parents[i] > 0 })
+	if at := e.endless(parents); at >= 0 {
+		return nil, fmt.Errorf("a path in tree %d comes back to node %d", t.trees[at], t.ids[at])
+	}
 	if err := e.addWeights(t, func(tree, node int64) (int32, bool) { i, ok := at[id{tree, node}]; return i, ok }); err != nil {
 		return nil, err
 	}
-	e.pack(!t.indices)
+	if alone { // else some nodes would lie in many places
+		e.pack(!t.indices)
+	}
 	return e, nil
+}
+
+// endless returns a node that paths come back to, or -1. It uses up the nodes' counts of parents.
+func (e *ensemble[T]) endless(parents []int32) int {
+	var next []int32
+	for i, n := range parents {
+		if n == 0 {
+			next = append(next, int32(i))
+		}
+	}
+	for len(next) > 0 {
+		node := &e.nodes[next[len(next)-1]]
+		next = next[:len(next)-1]
+		if node.feature < 0 {
+			continue
+		}
+		for _, c := range [2]int32{node.yes, node.no} {
+			if parents[c]--; parents[c] == 0 {
+				next = append(next, c)
+			}
+		}
+	}
+	return slices.IndexFunc(parents, func(n int32) bool { return n > 0 })
 }
 
 // buildBoth makes the ensemble for rows of float32, and for rows of float64.

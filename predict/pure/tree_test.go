@@ -118,6 +118,32 @@ func treesAtOnce[T float](t *testing.T) {
 	}
 }
 
+// Nodes may share a child, as the tests for the categories of one side do; any number of paths leads to the same leaf.
+func TestTreesWithSharedNodes(t *testing.T) {
+	const deep = 40 // with a place for each path there would be 2^40
+	s := &treeSettings{targets: 1}
+	add := func(mode string, value float64, yes, no int64) {
+		s.trees, s.ids, s.features = append(s.trees, 0), append(s.ids, int64(len(s.ids))), append(s.features, 0)
+		s.modes, s.values, s.yes, s.no = append(s.modes, mode), append(s.values, value), append(s.yes, yes), append(s.no, no)
+	}
+	for i := range int64(deep) {
+		add("BRANCH_LEQ", float64(i), i+1, i+1)
+	}
+	add("BRANCH_EQ", 3, deep+2, deep+1)
+	add("BRANCH_EQ", 5, deep+2, deep+3)
+	add("LEAF", 0, 0, 0)
+	add("LEAF", 0, 0, 0)
+	e, err := build[float32](s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for x, want := range map[float32]int32{3: deep + 2, 5: deep + 2, 4: deep + 3, -1: deep + 3, float32(math.NaN()): deep + 3} {
+		if got := e.leafOf(e.roots[0], []float32{x}); got != want {
+			t.Errorf("%v ends at %d, want %d", x, got, want)
+		}
+	}
+}
+
 // Nothing is between a threshold and the one below it.
 func TestBelow(t *testing.T) {
 	for _, x := range []float64{0, 1, -1, 0.1, math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32, math.Inf(1)} {
