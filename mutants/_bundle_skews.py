@@ -278,6 +278,15 @@ def _thresholds_in_float32(model: onnx.ModelProto) -> None:
                 )
 
 
+def _next_category(model: onnx.ModelProto) -> None:
+    """Test for the category after the one that the split names."""
+    (node,) = [n for n in model.graph.node if n.op_type == "TreeEnsembleRegressor"]
+    attributes = {a.name: a for a in node.attribute}
+    equal = np.array([m == b"BRANCH_EQ" for m in attributes["nodes_modes"].strings])
+    held = attributes["nodes_values_as_tensor"].t
+    held.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(held) + equal, held.name))
+
+
 OLD = "../conformance/bundles/shapes.forgo"
 """Of format 1's first days: its graph resizes by ONNX's Resize."""
 HALF = "../conformance/bundles/half_plus_two.forgo"
@@ -353,6 +362,7 @@ BUNDLE_SKEWS = [
     BundleSkew("probabilities in the order of ZipMap's keys", "model", _graph("model.onnx", _before_output("Gather", np.array([2, 0, 1], np.int64), axis=1)), TABLE),
     BundleSkew("labels in the order of ZipMap's keys", "label", _labels(lambda labels: [labels[2], *labels[:2]]), TABLE),
     BundleSkew("float64 thresholds in float32", "model", _graph("model.onnx", _thresholds_in_float32), PRECISE),
+    BundleSkew("a split by the next category", "model", _graph("model.onnx", _next_category), PRECISE),
     BundleSkew("an edited tolerance", "bundle", _loose_tolerance),
     BundleSkew("golden pictures saved again", "decode", _pictures_saved_again),
 ]  # fmt: skip

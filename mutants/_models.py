@@ -198,13 +198,16 @@ def table(place: Path) -> None:
 
 
 def precise(place: Path) -> None:
-    """Write the bundle of trees on float64 that hang on what float32 rounds away."""
+    """Write the bundle of trees on float64 that hang on what float32 rounds away, and on categories."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     generator = np.random.default_rng(18)
     rows = np.round(generator.normal(size=(2000, 3)), 3) + 1e-9 * generator.normal(size=(2000, 3))
-    target = (np.sin(rows[:, 0] * 1e9) > 0).astype(int)
-    model = HistGradientBoostingClassifier(max_iter=50, random_state=0).fit(rows, target)
+    kinds = generator.integers(0, 8, 2000)
+    target = np.where(np.isin(kinds, (1, 4, 6)), 1, np.sin(rows[:, 0] * 1e9) > 0)
+    rows = np.c_[rows, kinds]
+    model = HistGradientBoostingClassifier(max_iter=50, random_state=0, categorical_features=[3])
+    model.fit(rows, target)
     forgo.export(model, place, examples=rows, labels=["even", "odd"], precision="float64")
 
 

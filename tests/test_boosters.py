@@ -9,7 +9,6 @@ from typing import Any
 import catboost as cb
 import lightgbm as lgb
 import numpy as np
-import pandas as pd
 import pytest
 import xgboost as xgb
 from sklearn.datasets import load_breast_cancer, load_wine
@@ -190,9 +189,6 @@ def test_a_damaged_file(name: str, start: bytes, tmp_path: Path) -> None:
         (lgb.LGBMClassifier(n_estimators=2, verbose=-1).fit(WINE.data, WINE.target),
          {"examples": WINE.data.rename(columns={"hue": "shade"})}, "'hue' is missing"),
         (lgb.LGBMRegressor(n_estimators=2, linear_tree=True, verbose=-1).fit(ROWS, TARGET), {"examples": ROWS}, "linear_tree=False"),
-        (xgb.XGBClassifier(n_estimators=2, enable_categorical=True).fit(
-            pd.DataFrame({"c": pd.Categorical(["a", "b", "c"] * 20)}), np.arange(60) % 2),
-         {"examples": pd.DataFrame({"c": pd.Categorical(["a", "b", "c"] * 20)})}, "splits by categories"),
         (xgb.XGBClassifier(n_estimators=2, booster="gblinear").fit(ROWS, TARGET), {"examples": ROWS}, "train it with gbtree"),
         (XGB, {"examples": ROWS, "precision": "float64"}, "precision must be float32 for this model"),
     ],

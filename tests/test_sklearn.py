@@ -17,8 +17,10 @@ from sklearn.cluster import Birch
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -219,6 +221,10 @@ OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
         (make_pipeline(FunctionTransformer(np.sqrt), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "FunctionTransformer is not supported unless"),
         (make_pipeline(StandardScaler(), LogisticRegression()), {"examples": IRIS.data}, "is not fitted: call fit before"),
         (RandomForestClassifier(3).fit(IRIS.data, np.c_[IRIS.target, IRIS.target]), {"examples": IRIS.data}, "several outputs"),
+        (FITTED, {"examples": np.where(np.arange(150)[:, None] == 3, np.nan, IRIS.data)}, "the model fails on these rows: Input X contains NaN"),
+        (pipeline(mixed()).fit(mixed(), mixed()["member"]), {"examples": mixed().assign(income="much")}, "the model fails on these rows"),
+        (LocalOutlierFactor(novelty=True).fit(IRIS.data), {"examples": IRIS.data}, "chooses among neighbours that are equally far"),
+        (GaussianProcessClassifier().fit(IRIS.data, IRIS.target == 0), {"examples": IRIS.data}, "the operator Solve, which ONNX Runtime does not have"),
         (FITTED, {"examples": IRIS.data, "precision": "float16"}, "precision must be float32 or float64"),
         (FITTED, {"examples": IRIS.data, "engine": "tensorflow"}, "runs only on onnxruntime"),
     ],

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from forgo._errors import ExportError, ParityError, argument
-from forgo.exporting import _tables
+from forgo.exporting import _table_graph, _tables
 from forgo.exporting._arrays import typed
 from forgo.exporting._golden import difference
 from forgo.exporting._graph import OnnxModel, names_inside, rename_tensors
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 _INPUT = "input"
 _SHOWN = 5
-_KINDS = {
-    "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL,
-    STRING: TensorProto.STRING,
-}  # fmt: skip
 _HEAD = 4096
 Answer = Callable[[Any], npt.NDArray[Any]]
 Answers = dict[str, tuple[Answer, int]]
@@ -82,6 +78,18 @@ class Given:
             raise ExportError(
                 f"examples: {what} was fitted on {count} columns, the examples have {len(mine)}"
             )
+
+    def coded(self, codes: Mapping[str, Sequence[Any]]) -> Given:
+        """The same rows of columns whose values the model itself numbers, by the columns' names."""
+        columns = (replace(c, codes=tuple(codes[c.name])) if c.name in codes else c for c in self.columns)
+        return replace(self, columns=tuple(columns))
+
+    def categories(self) -> dict[str, list[Any]]:
+        """The categories of each column that pandas holds as such, by the columns' names."""
+        if self.frame is None:
+            return {}
+        kinds = zip(self.columns, self.frame.dtypes, strict=True)
+        return {c.name: dtype.categories.tolist() for c, dtype in kinds if hasattr(dtype, "categories")}
 
     def infos(self, precision: str) -> list[TensorInfo]:
         """The inputs of the model."""
@@ -162,6 +170,8 @@ class Conversion:
     outputs: Mapping[str, int]
     """The index of each among the graph's outputs."""
     precisions: tuple[str, ...] = _tables.PRECISIONS
+    explain: Callable[[Any], str | None] = lambda rows: None
+    """Says why the graph may differ on some rows, in the framework's form, if the library knows."""
 
 
 class Estimator(OnnxOnly):
@@ -215,7 +225,8 @@ class Estimator(OnnxOnly):
     def _ask(self, rows: Any) -> Arrays:
         made: Arrays = {}
         for name, answer in self._conversion.answers.items():
-            got = np.asarray(answer(rows))
+            with answering():
+                got = np.asarray(answer(rows))
             made[name] = typed(got, STRING) if got.dtype.kind in "OSU" else got
         return made
 
@@ -233,15 +244,16 @@ class Estimator(OnnxOnly):
         except Exception as e:  # converters raise whatever they meet
             raise ExportError(f"the converter cannot turn the model into ONNX: {first_line(e)}") from None
         kept = [model.graph.output[i] for i in self._conversion.outputs.values()]
-        kinds = [_dtype(o) for o in kept]
+        kinds = [_table_graph.dtype(o) for o in kept]
         del model.graph.output[:]
         model.graph.output.extend(kept)
-        before(model, self._given.infos(precision), precision)
+        codes = [c.codes for c in self._given.columns]
+        _table_graph.before(model, self._given.infos(precision), precision, codes)
         infos = []
         for name, kind in zip(self._conversion.outputs, kinds, strict=True):
             want = self._expected[name]
             infos.append(TensorInfo(name, kind, (None, *want.shape[1:])))
-        _shaped(model, infos)
+        _table_graph.after(model, infos)
         return model, infos
 
     def _proven(self) -> onnx.ModelProto:
@@ -301,6 +313,9 @@ class Estimator(OnnxOnly):
 
     def _cause(self, apart: list[int], got: Arrays, rounding: bool) -> str:
         """Why the two differ, as far as the rows and the model tell."""
+        whole = self._given.whole
+        if said := self._conversion.explain(whole.iloc[apart] if hasattr(whole, "iloc") else whole[apart]):
+            return said
         cells = {n: a[apart] for n, a in self._given.inputs(self.precision).items()}
         if self.precision == "float32":
             rounded = self._ask(self._given.back(cells))
@@ -317,6 +332,17 @@ class Estimator(OnnxOnly):
             )
         strings = [c.name for c in self._given.columns if c.type in (_tables.TEXT, _tables.CATEGORY)]
         return f"the converter is wrong for this model{', or for a category of ' + ', '.join(strings[:3]) if strings else ''}"
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what a library raises when it is asked into one line."""
+    try:
+        yield
+    except ExportError:
+        raise
+    except Exception as e:  # of any kind, by the library and by the user's own steps
+        raise ExportError(f"examples: the model fails on these rows: {first_line(e)}") from None
 
 
 def _keys(inputs: Mapping[str, npt.NDArray[Any]]) -> list[bytes]:
@@ -422,79 +448,6 @@ def _numbers(cells: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     if cells.dtype.kind in "OSU":
         cells = np.where(np.isin(cells.astype(str), ("", "null", "None")), "nan", cells.astype(str))
     return cells.astype(np.float64)
-
-
-def before(model: onnx.ModelProto, infos: list[TensorInfo], precision: str) -> None:
-    """Prepend nodes that turn a bundle's inputs into the graph's: a column [rows, 1] for each, or one matrix."""
-    graph = model.graph
-    held = {i.name for i in graph.initializer}
-    old = [v for v in graph.input if v.name not in held]
-    kind = _KINDS[precision]
-    nodes: list[onnx.NodeProto] = []
-    new = []
-    made: list[str] = []
-    column = "forgo_column"
-    graph.initializer.append(numpy_helper.from_array(np.array([-1, 1], np.int64), column))
-    for i, info in enumerate(infos):
-        at = f"forgo_in_{i}"
-        new.append(helper.make_tensor_value_info(at, _KINDS[info.dtype], ["batch", *info.shape[1:]]))
-        if len(info.shape) == 1:
-            nodes.append(helper.make_node("Reshape", [at, column], [f"{at}_column"], name=f"{at}_column"))
-            at = f"{at}_column"
-        if info.dtype not in (precision, STRING):
-            nodes.append(helper.make_node("Cast", [at], [f"{at}_cast"], name=f"{at}_cast", to=kind))
-            at = f"{at}_cast"
-        made.append(at)
-    if len(old) == len(made):
-        for v, at in zip(old, made, strict=True):
-            nodes.append(helper.make_node("Identity", [at], [v.name], name=f"{at}_given"))
-    elif len(old) == 1:
-        nodes.append(helper.make_node("Concat", made, [old[0].name], name="forgo_columns", axis=1))
-    else:
-        raise ExportError(f"the converter made {len(old)} inputs for {len(made)} columns")
-    kept = [v for v in graph.input if v.name in held]
-    del graph.input[:]
-    graph.input.extend([*new, *kept])
-    for i, node in enumerate(nodes):
-        graph.node.insert(i, node)
-    if not any(o.domain in ("", "ai.onnx") for o in model.opset_import):
-        model.opset_import.append(helper.make_opsetid("", 18))
-
-
-def _shaped(model: onnx.ModelProto, infos: list[TensorInfo]) -> None:
-    """Give outputs the shapes of the framework's answers, and the types that the converter declares."""
-    for value, info in zip(model.graph.output, infos, strict=True):
-        at = f"forgo_{value.name}"
-        shape = numpy_helper.from_array(
-            np.array([-1, *(s or 0 for s in info.shape[1:])], np.int64), f"{at}_shape"
-        )
-        model.graph.initializer.append(shape)
-        last = info.dtype == STRING
-        model.graph.node.append(
-            helper.make_node(
-                "Reshape", [value.name, shape.name], [at if last else f"{at}_shaped"], name=f"{at}_shaped"
-            )
-        )
-        if not last:  # converters sometimes declare types that their operators do not give
-            cast = helper.make_node("Cast", [f"{at}_shaped"], [at], name=at, to=_KINDS[info.dtype])
-            model.graph.node.append(cast)
-        value.name = at
-
-
-def _dtype(value: Any) -> str:
-    """The type that a converter declares for an output; _shaped enforces it."""
-    kind = value.type.WhichOneof("value")
-    if kind != "tensor_type":
-        raise ExportError(
-            f"the converter gives {value.name!r} as a {str(kind).removesuffix('_type')}, not a tensor"
-        )
-    number = value.type.tensor_type.elem_type
-    found = [name for name, k in _KINDS.items() if k == number]
-    if not found:
-        raise ExportError(
-            f"the converter gives {value.name!r} a type that outputs cannot have; float32, float64, int64, bool and string work"
-        )
-    return found[0]
 
 
 def first_line(error: Exception) -> str:

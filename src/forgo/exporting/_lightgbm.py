@@ -93,6 +93,8 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
         "the model",
         spaces="_",
     )
+    if (categories := given.categories()) and len(categories) == len(booster.pandas_categorical or []):
+        given = given.coded(dict(zip(categories, booster.pandas_categorical, strict=True)))
     objective = _objective(booster)
     probable = objective.startswith(("binary", "multiclass "))
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import copy
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +14,15 @@ import numpy.typing as npt
 import onnx
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator, _tables, _trees
+from forgo.exporting import _estimator, _hist_trees, _neighbours, _sklearn_nodes, _tables
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._model import Trained
 
 if TYPE_CHECKING:
     from forgo.exporting._pipeline import Request
 
-OPSET = {"": 18, "ai.onnx.ml": 3}
+_LACKING = ("Solve",)
+"""Operators of sklearn-onnx's that ONNX Runtime lacks."""
 _EXTRA = "pip install '.[sklearn]' in forgo's clone"
 
 
@@ -39,16 +37,18 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     _check_fitted(model, what)
     given = _estimator.given(examples, what)
     _check_columns(model, given)
-    given = _closed(model, given)
+    given = _coded(model, _closed(model, given))
     try:
         import skl2onnx  # noqa: F401
     except ImportError:
         raise ExportError(f"{what}: converting it needs skl2onnx, which is not installed: {_EXTRA}") from None
-    answers, notes = _answers(model, given.whole)
+    with _estimator.answering():
+        answers, notes = _answers(model, given.whole)
     conversion = _estimator.Conversion(
         answers={name: of for name, (of, _) in answers.items()},
         outputs={name: place for name, (_, place) in answers.items()},
         convert=lambda precision: _convert(model, given, precision, scores="scores" in answers),
+        explain=lambda rows: _neighbours.ties(model, rows),
     )
     made = _estimator.Estimator(
         f"scikit-learn {version('scikit-learn')}", given, conversion, request.precision, request.tolerance,
@@ -84,6 +84,22 @@ def _closed(model: Any, given: _estimator.Given) -> _estimator.Given:
         for c in given.columns
     )
     return replace(given, columns=columns)
+
+
+def _coded(model: Any, given: _estimator.Given) -> _estimator.Given:
+    """Number the strings of a HistGradientBoosting model's own categories."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    if not isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return given
+    known = _hist_trees.categories(model)
+    return given.coded(
+        {
+            c.name: known[i]
+            for i, c in enumerate(given.columns)
+            if i in known and c.type not in _tables.NUMERIC
+        }
+    )
 
 
 def _names(chosen: Any, columns: list[str]) -> list[str]:
@@ -266,6 +282,8 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
         strings = [c.type not in _tables.NUMERIC for c in given.columns]
         if _by_column(model):
             types = [(c.name, typed(text, 1)) for c, text in zip(given.columns, strings, strict=True)]
+        elif all(c.codes is not None for c, text in zip(given.columns, strings, strict=True) if text):
+            types = [("input", typed(False, len(strings)))]
         elif len(set(strings)) == 1:
             types = [("input", typed(strings[0], len(strings)))]
         else:
@@ -278,11 +296,12 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
         wanted = [{"zipmap": False}]
         if scores:
             wanted = [{"zipmap": False, "raw_scores": True}, {"raw_scores": True}, *wanted]
-    _register_boosters()
+    coded = {i for i, c in enumerate(given.columns) if c.codes is not None}
+    _sklearn_nodes.register(narrow=_fit_float32(given), coded=coded)
     if getattr(model, "flatten_transform", False):  # which has no say in what a VotingClassifier predicts
         model = copy.copy(model)
         model.flatten_transform = False
-    with _plain_attributes():
+    with _sklearn_nodes.plain_attributes():
         try:
             made = _first(skl2onnx.convert_sklearn, model, types, wanted)
         except (MissingConverter, MissingShapeCalculator) as e:
@@ -298,7 +317,12 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
                 "sklearn-onnx cannot convert a CalibratedClassifierCV over a Pipeline: calibrate the last step alone, as in "
                 "make_pipeline(StandardScaler(), CalibratedClassifierCV(LinearSVC()))"
             ) from None
-    return _trees.exact(made, model, precision, narrow=_fit_float32(given))
+    if lacking := sorted({n.op_type for n in made.graph.node if n.op_type in _LACKING}):
+        raise ExportError(
+            f"sklearn-onnx converts a {type(model).__name__} with the operator {lacking[0]}, which ONNX Runtime does not have: "
+            "train another model in its place"
+        )
+    return made
 
 
 def _fit_float32(given: _estimator.Given) -> bool:
@@ -315,48 +339,6 @@ def _calibrates_pipeline(model: Any) -> bool:
     return hasattr(getattr(inner[0], "estimator", None), "steps")
 
 
-def _register_boosters() -> None:
-    """Tell sklearn-onnx of onnxmltools's converters of the boosters that are loaded, for pipelines that end in one."""
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
-    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
-
-    zipmap = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    if xgboost := sys.modules.get("xgboost"):
-        for name in ("XGBClassifier", "XGBRegressor", "XGBRFClassifier", "XGBRFRegressor"):
-            classifies = name.endswith("Classifier")
-            update_registered_converter(
-                getattr(xgboost, name), f"XGBoost{name}", classes if classifies else values, _xgboost_nodes,
-                options=zipmap if classifies else None,
-            )  # fmt: skip
-    if (lightgbm := sys.modules.get("lightgbm")) and find_spec("onnxmltools"):
-        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-
-        for name, shapes, options in (("LGBMClassifier", classes, zipmap), ("LGBMRegressor", values, None)):
-            update_registered_converter(
-                getattr(lightgbm, name), f"LightGbm{name}", shapes, convert_lightgbm, options=options
-            )
-
-
-def _xgboost_nodes(scope: Any, operator: Any, container: Any) -> None:
-    """Put a model of XGBoost into a pipeline's graph."""
-    from forgo.exporting import _xgboost, _xgboost_trees
-
-    outputs = [o.full_name for o in operator.outputs]
-    result, label = (outputs[1], outputs[0]) if len(outputs) == 2 else (outputs[0], None)
-    booster = _xgboost.booster_of(operator.raw_operator)
-    unique: dict[str, str] = {}
-    for op, given, made, domain, attributes in _xgboost_trees.nodes(
-        booster, operator.inputs[0].full_name, result, label
-    ):
-        for name in made:
-            unique[name] = name if name in outputs else scope.get_unique_variable_name(name)
-        container.add_node(
-            op, [unique.get(n, n) for n in given], [unique[n] for n in made], op_domain=domain, op_version=3 if domain else 18,
-            name=scope.get_unique_operator_name(op), **attributes,
-        )  # fmt: skip
-
-
 def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -> onnx.ModelProto:
     """Convert with the first of several options that the model's converter supports."""
     for i, options in enumerate(wanted):
@@ -365,41 +347,13 @@ def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -
                 model,
                 initial_types=types,
                 options={id(model): options} if options else None,
-                target_opset=OPSET,
+                target_opset=_hist_trees.OPSET,
             )
             return made
         except NameError:  # sklearn-onnx raises it for an option that it lacks
             if i == len(wanted) - 1:
                 raise
     raise AssertionError
-
-
-@contextmanager
-def _plain_attributes() -> Iterator[None]:
-    """Convert NumPy's numbers to Python's for ONNX's helper: newer protobuf refuses those that sklearn-onnx passes."""
-    from skl2onnx.common import _container
-
-    given = _container.make_node
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.bool_ | bool):
-            return int(value)
-        if isinstance(value, np.generic):
-            return value.item()
-        if isinstance(value, np.ndarray):
-            return plain(value.tolist())
-        if isinstance(value, list | tuple):
-            return [plain(v) for v in value]
-        return value
-
-    def make_node(*infos: Any, **attributes: Any) -> Any:
-        return given(*infos, **{name: plain(value) for name, value in attributes.items()})
-
-    _container.make_node = make_node
-    try:
-        yield
-    finally:
-        _container.make_node = given
 
 
 ADAPTER = Adapter(

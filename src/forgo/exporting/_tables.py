@@ -31,6 +31,8 @@ class Column:
     """Whether a cell may be missing; only numbers may."""
     values: tuple[str, ...] | None = None
     """For a category, all possible values."""
+    codes: tuple[Any, ...] | None = None
+    """The values that the model itself numbers from zero, in order; it takes the numbers."""
 
     def info(self, precision: str) -> TensorInfo:
         """The model's input: a value for each row."""
@@ -130,9 +132,11 @@ def _named(name: str) -> str:
 def _type(name: str, of: Any, missing: bool) -> str:
     kind = getattr(of.dtype, "kind", "O")
     if hasattr(of, "cat"):
+        if all(isinstance(v, int) and not isinstance(v, bool) for v in of.cat.categories.tolist()):
+            return NUMBER if missing else INTEGER
         if not all(isinstance(v, str) for v in of.cat.categories):
             raise ExportError(
-                f"examples: column {name!r} has categories that are not strings: make them strings, in training too"
+                f"examples: column {name!r} has categories that are neither strings nor integers: make them strings, in training too"
             )
         return CATEGORY
     if kind == "b":

@@ -96,6 +96,9 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
     native = isinstance(model, xgboost.Booster)
     booster = model if native else model.get_booster()
     given.check(booster.num_features(), booster.feature_names, "the model")
+    at = {c.name: i for i, c in enumerate(given.columns)}
+    known = given.categories().items()
+    given = given.coded({name: _xgboost_trees.codes(booster, at[name], values) for name, values in known})
     learner = _objective(booster)
     objective = learner["objective"]["name"]
     probable = objective in ("binary:logistic", "multi:softprob")
@@ -107,8 +110,14 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
                 if hasattr(model, "predict_proba") and probable
                 else model.predict(rows)
             )
+        types = None if given.frame is not None else booster.feature_types
         p = booster.predict(
-            xgboost.DMatrix(rows, feature_names=booster.feature_names if hasattr(rows, "shape") else None)
+            xgboost.DMatrix(
+                rows,
+                feature_names=booster.feature_names if hasattr(rows, "shape") else None,
+                feature_types=types,
+                enable_categorical=True,
+            )
         )
         if objective == "binary:logistic":
             return np.stack([1 - p, p], axis=1)
@@ -155,8 +164,6 @@ def booster_of(model: Any) -> Any:
     """
     native = isinstance(model, _module().Booster)
     booster = model if native else model.get_booster()
-    if "c" in (booster.feature_types or []):
-        raise ExportError("it splits by categories: encode them as numbers, in training too")
     if _objective(booster)["gradient_booster"]["name"] == "gblinear":
         raise ExportError(
             "its booster is gblinear, a linear model: train it with gbtree, or a linear model of scikit-learn's"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,50 @@ def nodes(booster: Any, source: str, result: str, label: str | None = None) -> I
         yield "ArgMax", [result], [label], "", {"axis": 1, "keepdims": 0}
 
 
+def codes(booster: Any, column: int, values: list[Any]) -> list[Any]:
+    """The categories of a frame's column in the order of the numbers that a booster gives them.
+
+    Args:
+        booster: XGBoost 3.1 and newer keep the categories of the training's frame; for others, a category's number is its place.
+        column: the column's place.
+        values: the column's categories, integers or strings.
+    """
+    held = _model(json.loads(booster.save_raw("json"))["learner"]).get("cats", {}).get("enc", [])
+    own: list[Any] = held[column]["values"] if column < len(held) else []
+    if not own:
+        return values
+    if "offsets" in held[column]:
+        data = bytes(v & 0xFF for v in own)  # which the JSON has as signed numbers
+        own = [data[a:b] for a, b in pairwise(held[column]["offsets"])]
+        # XGBoost cuts its UTF-8 at places counted in characters, in training and when it answers.
+        given = list(map(str, values))
+        ends = [*accumulate(map(len, given), initial=0)]
+        whole = "".join(given).encode()
+        cuts = [v.encode() for v in given], [whole[a:b] for a, b in pairwise(ends)]
+        values_by = dict(zip(max(cuts, key=lambda c: sum(v in own for v in c)), values, strict=True))
+    else:
+        values_by = dict(zip(values, values, strict=True))
+    return [values_by.get(v, f"\0{i}" if "offsets" in held[column] else v) for i, v in enumerate(own)]
+
+
+def _model(learner: dict[str, Any]) -> dict[str, Any]:
+    gradient = learner["gradient_booster"]
+    model: dict[str, Any] = (gradient["gbtree"] if gradient["name"] == "dart" else gradient)["model"]
+    return model
+
+
+def _chosen(tree: dict[str, Any]) -> dict[int, list[int]]:
+    """The categories that go right at each node that splits by categories."""
+    segments = zip(
+        tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True
+    )
+    return {node: tree["categories"][at : at + size] for node, at, size in segments}
+
+
 def _ensemble(learner: dict[str, Any], link: str) -> dict[str, Any]:
     """The attributes of a TreeEnsembleRegressor."""
-    gradient = learner["gradient_booster"]
-    weights = gradient.get("weight_drop")  # of DART
-    model = (gradient["gbtree"] if gradient["name"] == "dart" else gradient)["model"]
+    weights = learner["gradient_booster"].get("weight_drop")  # of DART
+    model = _model(learner)
     about = learner["learner_model_param"]
     targets = max(1, int(about["num_class"]), int(about.get("num_target", 1)))
     made: dict[str, list[Any]] = {
@@ -80,18 +120,33 @@ def _ensemble(learner: dict[str, Any], link: str) -> dict[str, Any]:
             raise ExportError(
                 "its trees have several values in a leaf: train it with multi_strategy='one_output_per_tree'"
             )
-        if any(tree.get("split_type", [])):
-            raise ExportError("it splits by categories: encode them as numbers, in training too")
+        chosen = _chosen(tree)
+        free = len(tree["left_children"])  # numbers for the nodes that chains need beyond the tree's own
         for n, (left, right) in enumerate(zip(tree["left_children"], tree["right_children"], strict=True)):
             leaf = left == -1
             value = tree["split_conditions"][n]  # a leaf's value, too
-            for name, entry in (
-                ("treeids", t), ("nodeids", n), ("featureids", 0 if leaf else tree["split_indices"][n]),
-                ("modes", "LEAF" if leaf else "BRANCH_LT"), ("values", 0.0 if leaf else float(value)),
-                ("truenodeids", max(left, 0)), ("falsenodeids", max(right, 0)),
-                ("missing_value_tracks_true", 0 if leaf else int(tree["default_left"][n])),
-            ):  # fmt: skip
-                made[f"nodes_{name}"].append(entry)
+            branches = [(n, "BRANCH_LT", float(value), left, right, int(tree["default_left"][n]))]
+            if leaf:
+                branches = [(n, "LEAF", 0.0, 0, 0, 0)]
+            elif (
+                n in chosen
+            ):  # a chain: any category that it does not name goes left, as does a missing one if told to
+                values: list[float] = [*chosen[n]] or [math.nan]  # which nothing equals
+                ids = [n, *range(free, free + len(values) - 1)]
+                free += len(ids) - 1
+                after = [*ids[1:], left]
+                missing = int(not tree["default_left"][n])
+                branches = [
+                    (at, "BRANCH_EQ", float(c), right, no, missing)
+                    for at, c, no in zip(ids, values, after, strict=True)
+                ]
+            for at, mode, threshold, yes, no, missing in branches:
+                for name, entry in (
+                    ("treeids", t), ("nodeids", at), ("featureids", 0 if leaf else tree["split_indices"][n]),
+                    ("modes", mode), ("values", threshold), ("truenodeids", yes), ("falsenodeids", no),
+                    ("missing_value_tracks_true", missing),
+                ):  # fmt: skip
+                    made[f"nodes_{name}"].append(entry)
             if leaf:
                 weight = 1.0 if weights is None else weights[t]
                 for name, entry in (

@@ -1,0 +1,155 @@
+"""Converters that sklearn-onnx lacks, or has wrong: of boosters, HistGradientBoosting and MLPClassifier."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from forgo.exporting import _hist_trees
+from forgo.exporting._xgboost_trees import Node
+
+
+def register(*, narrow: bool, coded: set[int]) -> None:
+    """Tell sklearn-onnx of them.
+
+    Args:
+        narrow: whether float32 holds every number of the rows that the model will be proven on.
+        coded: the columns that hold the codes of their categories.
+    """
+    _register_boosters()
+    _register_hist_trees(narrow, coded)
+    _register_networks()
+
+
+def _register_boosters() -> None:
+    """Tell sklearn-onnx of onnxmltools's converters of the boosters that are loaded, for pipelines that end in one."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
+    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
+
+    zipmap = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    if xgboost := sys.modules.get("xgboost"):
+        for name in ("XGBClassifier", "XGBRegressor", "XGBRFClassifier", "XGBRFRegressor"):
+            classifies = name.endswith("Classifier")
+            update_registered_converter(
+                getattr(xgboost, name), f"XGBoost{name}", classes if classifies else values, _xgboost_nodes,
+                options=zipmap if classifies else None,
+            )  # fmt: skip
+    if (lightgbm := sys.modules.get("lightgbm")) and find_spec("onnxmltools"):
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+        for name, shapes, options in (("LGBMClassifier", classes, zipmap), ("LGBMRegressor", values, None)):
+            update_registered_converter(
+                getattr(lightgbm, name), f"LightGbm{name}", shapes, convert_lightgbm, options=options
+            )
+
+
+def _register_hist_trees(narrow: bool, coded: set[int]) -> None:
+    """Have forgo's own nodes for HistGradientBoosting, wherever it is in a model."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.data_types import DoubleTensorType
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
+    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        model, source = operator.raw_operator, operator.inputs[0]
+        precision = "float64" if isinstance(source.type, DoubleTensorType) else "float32"
+        raw = hasattr(model, "classes_") and container.get_options(model, {"raw_scores": False})["raw_scores"]
+        result, label = _ends(operator)
+        _put(scope, operator, container, _hist_trees.nodes(
+            model, source.full_name, result, label, precision, narrow=narrow, coded=coded, raw=raw
+        ))  # fmt: skip
+
+    options = {"zipmap": [True, False, "columns"], "raw_scores": [True, False], "nocl": [True, False]}
+    for kind, shapes in ((HistGradientBoostingClassifier, classes), (HistGradientBoostingRegressor, values)):
+        update_registered_converter(
+            kind, f"Sklearn{kind.__name__}", shapes, convert, options=options if shapes is classes else None
+        )
+
+
+def _register_networks() -> None:
+    """Convert a MLPClassifier of two labels that do not exclude each other, which sklearn-onnx takes for two classes."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
+    from skl2onnx.operator_converters.multilayer_perceptron import convert_sklearn_mlp_classifier
+    from sklearn.neural_network import MLPClassifier
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        model = operator.raw_operator
+        if model._label_binarizer.y_type_ == "multilabel-indicator":
+            operator.raw_operator = copy.copy(model)
+            operator.raw_operator.classes_ = np.arange(3)  # with any number but two it is right
+        convert_sklearn_mlp_classifier(scope, operator, container)
+        operator.raw_operator = model
+
+    options = {
+        "zipmap": [True, False, "columns"],
+        "output_class_labels": [False, True],
+        "nocl": [True, False],
+    }
+    update_registered_converter(MLPClassifier, "SklearnMLPClassifier", classes, convert, options=options)
+
+
+def _ends(operator: Any) -> tuple[str, str | None]:
+    """The names of an operator's answers and of its label, if it has one."""
+    outputs = [o.full_name for o in operator.outputs]
+    return (outputs[1], outputs[0]) if len(outputs) == 2 else (outputs[0], None)
+
+
+def _xgboost_nodes(scope: Any, operator: Any, container: Any) -> None:
+    """Put a model of XGBoost into a pipeline's graph."""
+    from forgo.exporting import _xgboost, _xgboost_trees
+
+    booster = _xgboost.booster_of(operator.raw_operator)
+    result, label = _ends(operator)
+    _put(
+        scope, operator, container, _xgboost_trees.nodes(booster, operator.inputs[0].full_name, result, label)
+    )
+
+
+def _put(scope: Any, operator: Any, container: Any, nodes: Iterator[Node]) -> None:
+    """Put nodes into a graph that sklearn-onnx makes, under names that it has not given."""
+    outputs = [o.full_name for o in operator.outputs]
+    unique: dict[str, str] = {}
+    for op, given, made, domain, attributes in nodes:
+        for name in made:
+            unique[name] = name if name in outputs else scope.get_unique_variable_name(name)
+        container.add_node(
+            op, [unique.get(n, n) for n in given], [unique[n] for n in made], op_domain=domain, op_version=3 if domain else 18,
+            name=scope.get_unique_operator_name(op), **attributes,
+        )  # fmt: skip
+
+
+@contextmanager
+def plain_attributes() -> Iterator[None]:
+    """Convert NumPy's numbers to Python's for ONNX's helper: newer protobuf refuses those that sklearn-onnx passes."""
+    from skl2onnx.common import _container
+
+    given = _container.make_node
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.bool_ | bool):
+            return int(value)
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, np.ndarray):
+            return plain(value.tolist())
+        if isinstance(value, list | tuple):
+            return [plain(v) for v in value]
+        return value
+
+    def make_node(*infos: Any, **attributes: Any) -> Any:
+        return given(*infos, **{name: plain(value) for name, value in attributes.items()})
+
+    _container.make_node = make_node
+    try:
+        yield
+    finally:
+        _container.make_node = given
