@@ -67,6 +67,12 @@ def _binary(model: Any) -> Fitted:
     return _classifier(model, CANCER.data, CANCER.target)
 
 
+def _frame(model: Any) -> Fitted:
+    """Columns of numbers and of categories, and missing numbers."""
+    frame = MIXED.astype({"colour": "category", "size": "category"})
+    return _classifier(model, frame, Y * (MIXED["colour"] != "red"))
+
+
 def _scaled(model: Any) -> Any:
     return pipeline.make_pipeline(preprocessing.StandardScaler(), model)
 
@@ -146,6 +152,18 @@ SKLEARN: dict[str, Fitted] = {
     "HistGradientBoostingClassifier, categories": _classifier(
         ensemble.HistGradientBoostingClassifier(max_iter=10, categorical_features=[3]), CODES
     ),
+    "HistGradientBoostingClassifier, columns of categories": _frame(
+        ensemble.HistGradientBoostingClassifier(max_iter=10)
+    ),
+    "HistGradientBoostingClassifier, a category that training had not": lambda: (
+        ensemble.HistGradientBoostingClassifier(max_iter=10, categorical_features=[3]).fit(
+            CODES[CODES[:, 3] != 2], Y[CODES[:, 3] != 2]
+        ),
+        CODES,
+    ),
+    "HistGradientBoostingClassifier, calibrated": _classifier(
+        calibration.CalibratedClassifierCV(ensemble.HistGradientBoostingClassifier(max_iter=5))
+    ),
     "AdaBoostClassifier": _classifier(ensemble.AdaBoostClassifier(**_FEW)),
     "BaggingClassifier": _classifier(ensemble.BaggingClassifier(**_FEW)),
     "VotingClassifier, soft": _classifier(
@@ -196,6 +214,12 @@ SKLEARN: dict[str, Fitted] = {
     "RandomForestRegressor": _regressor(ensemble.RandomForestRegressor(**_FEW)),
     "GradientBoostingRegressor": _regressor(ensemble.GradientBoostingRegressor(**_FEW)),
     "HistGradientBoostingRegressor": _regressor(ensemble.HistGradientBoostingRegressor(max_iter=10)),
+    "HistGradientBoostingRegressor, poisson": _regressor(
+        ensemble.HistGradientBoostingRegressor(max_iter=10, loss="poisson")
+    ),
+    "HistGradientBoostingRegressor, quantile": _regressor(
+        ensemble.HistGradientBoostingRegressor(max_iter=10, loss="quantile", quantile=0.8)
+    ),
     "GaussianProcessRegressor": _regressor(gaussian_process.GaussianProcessRegressor(alpha=1.0)),
     "MLPRegressor": _regressor(
         _scaled(neural_network.MLPRegressor(hidden_layer_sizes=(8,), max_iter=50, random_state=0))
@@ -246,6 +270,12 @@ XGBOOST: dict[str, Fitted] = {
     "XGBRegressor, DART": _regressor(xgb.XGBRegressor(n_estimators=20, booster="dart", rate_drop=0.5)),
     "XGBClassifier at the end of a Pipeline": _classifier(_scaled(xgb.XGBClassifier(n_estimators=10))),
     "XGBRegressor at the end of a Pipeline": _regressor(_scaled(xgb.XGBRegressor(n_estimators=10))),
+    "XGBClassifier, columns of categories": _frame(
+        xgb.XGBClassifier(n_estimators=10, enable_categorical=True, max_cat_to_onehot=1)
+    ),
+    "XGBClassifier, codes of categories": _classifier(
+        xgb.XGBClassifier(n_estimators=10, enable_categorical=True, feature_types=["q", "q", "q", "c"]), CODES
+    ),
     "XGBRFClassifier": _classifier(xgb.XGBRFClassifier(n_estimators=10)),
     "XGBRegressor": _regressor(xgb.XGBRegressor(n_estimators=10)),
     "XGBRegressor, base_score": _regressor(xgb.XGBRegressor(n_estimators=10, base_score=0.5)),
@@ -276,6 +306,7 @@ LIGHTGBM: dict[str, Fitted] = {
         lgb.LGBMClassifier(**_LGB).fit(CODES, Y, categorical_feature=[3]),
         CODES,
     ),
+    "LGBMClassifier, columns of categories": _frame(lgb.LGBMClassifier(min_child_samples=5, **_LGB)),
     "LGBMClassifier, early stopping": _early_lightgbm,
     "LGBMClassifier, DART": _classifier(lgb.LGBMClassifier(boosting_type="dart", **_LGB)),
     "LGBMClassifier, rf": _classifier(
