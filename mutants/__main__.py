@@ -10,6 +10,8 @@ from pathlib import Path
 
 from forgo import _binary
 from forgo._errors import ForgoError, ParityError
+from mutants._adapter_skews import ADAPTER_SKEWS, AdapterSkew
+from mutants._adapter_skews import attack as attack_adapter
 from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, build
 from mutants._bundle_skews import BUNDLE_SKEWS, BundleSkew, apply
 from mutants._export_skews import EXPORT_SKEWS, ExportSkew
@@ -35,12 +37,20 @@ def verdict(bundle: Path, binary: Path, isolated: bool = False, engine: str = "a
         return e.stage, str(e).rpartition("stage ")[2] or str(e)
 
 
-Skew = BundleSkew | BinarySkew | ExportSkew | TorchSkew
+Skew = BundleSkew | BinarySkew | ExportSkew | TorchSkew | AdapterSkew
 
 
 def every() -> list[Skew]:
     """All planted skews."""
-    return [*BUNDLE_SKEWS, *EXPORT_SKEWS, *TORCH_SKEWS, *BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS]
+    return [
+        *BUNDLE_SKEWS,
+        *EXPORT_SKEWS,
+        *ADAPTER_SKEWS,
+        *TORCH_SKEWS,
+        *BINARY_SKEWS,
+        *SERVE_SKEWS,
+        *SWAP_SKEWS,
+    ]
 
 
 def attack(skew: Skew, folder: Path) -> tuple[str, str]:
@@ -53,6 +63,8 @@ def attack(skew: Skew, folder: Path) -> tuple[str, str]:
         return verdict(bundle, _binary.path())
     if isinstance(skew, ExportSkew):
         return attack_export(skew, folder)
+    if isinstance(skew, AdapterSkew):
+        return attack_adapter(skew, folder)
     if isinstance(skew, TorchSkew):
         return attack_torch(skew, folder)
     binary = build(skew, folder)
@@ -81,6 +93,11 @@ def sound() -> str:
             stage, message = attack_export(ExportSkew("none", {}, several), Path(folder))
         if stage != "accepted":
             return f"the export without a skew is refused: {message}"
+    for model in sorted({skew.model for skew in ADAPTER_SKEWS}):
+        with tempfile.TemporaryDirectory(prefix="forgo-mutant-") as folder:
+            stage, message = attack_adapter(AdapterSkew("none", model), Path(folder))
+        if stage != "accepted":
+            return f"the export of {model} without a skew is refused: {message}"
     with tempfile.TemporaryDirectory(prefix="forgo-mutant-") as folder:
         stage, message = attack_torch(TorchSkew("none", "accepted"), Path(folder))
     if stage != "accepted":
@@ -99,7 +116,7 @@ def plant(skew: Skew) -> tuple[bool, str]:
             stage, message = "broken", str(e)
     right = stage == skew.stage
     where = {
-        BundleSkew: "bundle", ExportSkew: "export", TorchSkew: "export", BinarySkew: "binary", ServeSkew: "server", SwapSkew: "server",
+        BundleSkew: "bundle", ExportSkew: "export", AdapterSkew: "export", TorchSkew: "export", BinarySkew: "binary", ServeSkew: "server", SwapSkew: "server",
     }[type(skew)]  # fmt: skip
     note = "" if right else f"  <- MUST BE {skew.stage}"
     return right, f"{skew.name:<44} {where:<7} {stage:<17} {message[:90]}{note}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,10 @@ from PIL import Image
 
 import forgo
 from forgo._errors import ExportError, ParityError
+from mutants._plant import plant
 
 PICTURES = sorted((Path(__file__).parent.parent / "conformance/bundles/shapes.forgo/golden").glob("*.jpg"))
 SIZE = 16
-
-
-def plant(file: str, old: str, new: str) -> None:
-    """Run a module of the export again with other text in it."""
-    module = import_module(f"forgo.exporting.{file}")
-    source = Path(str(module.__file__)).read_text()
-    if source.count(old) != 1:
-        raise ValueError(f"{file}.py has {old!r} {source.count(old)} times")
-    exec(compile(source.replace(old, new), str(module.__file__), "exec"), module.__dict__)
 
 
 def model() -> Any:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from mutants import __main__ as planting
+from mutants._adapter_skews import ADAPTER_SKEWS, AdapterSkew
 from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, planted
 from mutants._serve_skews import SERVE_SKEWS
 from mutants._swap_skews import SWAP_SKEWS
@@ -20,8 +21,10 @@ def test_the_code_that_it_changes_is_there(skew: BinarySkew) -> None:
     assert planted(skew)
 
 
-@pytest.mark.parametrize("skew", [s for s in TORCH_SKEWS if s.file], ids=lambda skew: skew.name)
-def test_the_adapters_code_that_it_changes_is_there(skew: TorchSkew) -> None:
+@pytest.mark.parametrize(
+    "skew", [*(s for s in TORCH_SKEWS if s.file), *ADAPTER_SKEWS], ids=lambda skew: skew.name
+)
+def test_the_adapters_code_that_it_changes_is_there(skew: TorchSkew | AdapterSkew) -> None:
     source = (ROOT / "src/forgo/exporting" / f"{skew.file}.py").read_text()
     assert source.count(skew.old) == 1
     ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "-"]

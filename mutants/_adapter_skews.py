@@ -1,0 +1,51 @@
+"""Skews planted in the adapters of tables' models, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+
+@dataclass(frozen=True)
+class AdapterSkew:
+    """One change of an adapter's source."""
+
+    name: str
+    model: str
+    """Which of mutants._adapters is exported."""
+    file: str = ""
+    """Of forgo.exporting, whose text is replaced."""
+    old: str = ""
+    new: str = ""
+    stage: str = field(default="model", init=False)
+
+
+def attack(skew: AdapterSkew, folder: Path) -> tuple[str, str]:
+    """Export with the skew, and say where that is refused."""
+    told = json.dumps([skew.model, skew.file, skew.old, skew.new])
+    done = subprocess.run(
+        [sys.executable, "-m", "mutants._adapters", told, folder],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        return "broken", (done.stderr.strip().splitlines() or ["?"])[-1]
+    stage, message = json.loads(done.stdout.splitlines()[-1])
+    return stage, message
+
+
+_EXP = 'helper.make_node("Exp", [name]'
+_NO_EXP = 'helper.make_node("Identity", [name]'
+
+ADAPTER_SKEWS = [
+    AdapterSkew("CatBoost: the exponential of counts lost", "counts", "_catboost", _EXP, _NO_EXP),
+    AdapterSkew("CatBoost: a softmax for each label's sigmoid", "labels", "_catboost", 'attribute.s = b"LOGISTIC"', 'attribute.s = b"SOFTMAX"'),
+    AdapterSkew("MLflow: the exponential of counts lost", "mlflow", "_catboost", _EXP, _NO_EXP),
+    AdapterSkew("MLflow: columns of the example in another order", "mlflow", "_table_graph", "        made.append(at)\n", "        made.insert(0, at)\n"),
+    AdapterSkew("XGBoost: categories of the other side", "categories", "_xgboost_trees", "[*ids[1:], left]", "[*ids[1:], right]"),
+    AdapterSkew("XGBoost: categories numbered in another order", "categories", "_table_graph", "float(i) for i in range(len(values))", "float(i) for i in range(len(values))[::-1]"),
+]  # fmt: skip

@@ -1,0 +1,88 @@
+"""Exports a model of a table with one skew planted: ``python -m mutants._adapters SKEW FOLDER``.
+
+It prints the stage that refuses the bundle, and the message.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import forgo
+from forgo._errors import ExportError, ParityError
+from mutants._plant import plant
+
+_ROWS = np.random.default_rng(3).normal(size=(120, 3)).round(2)
+_COUNTS = np.random.default_rng(4).poisson(np.exp(_ROWS[:, 0]))
+
+
+def _counts(folder: Path) -> dict[str, Any]:
+    import catboost
+
+    frame = pd.DataFrame(_ROWS, columns=["age", "income", "spend"])
+    model = catboost.CatBoostRegressor(
+        loss_function="Poisson", iterations=20, verbose=0, allow_writing_files=False
+    )
+    return {"model": model.fit(frame, _COUNTS), "examples": frame}
+
+
+def _labels(folder: Path) -> dict[str, Any]:
+    import catboost
+
+    model = catboost.CatBoostClassifier(
+        loss_function="MultiLogloss", iterations=20, verbose=0, allow_writing_files=False
+    )
+    return {"model": model.fit(_ROWS, np.c_[_ROWS[:, 0] > 0, _ROWS[:, 1] > 0]), "examples": _ROWS}
+
+
+def _mlflow(folder: Path) -> dict[str, Any]:
+    """A folder as MLflow writes it."""
+    made = _counts(folder)
+    place = folder / "mlflow"
+    place.mkdir()
+    made["model"].save_model(str(place / "model.cb"))
+    example = {"columns": list(made["examples"]), "data": _ROWS.tolist()}
+    (place / "input_example.json").write_text(json.dumps(example))
+    (place / "MLmodel").write_text(
+        "flavors: {catboost: {data: model.cb, model_type: CatBoostRegressor, save_format: cbm}}\n"
+        "saved_input_example_info: {artifact_path: input_example.json, type: dataframe}\n"
+    )
+    return {"model": place}
+
+
+def _categories(folder: Path) -> dict[str, Any]:
+    import xgboost
+
+    city = pd.Categorical(np.array(["Bergen", "Lima", "Oslo", "Rome"])[_COUNTS % 4])
+    frame = pd.DataFrame({"age": _ROWS[:, 0], "city": city})
+    model = xgboost.XGBRegressor(n_estimators=10, enable_categorical=True, max_cat_to_onehot=1)
+    return {"model": model.fit(frame, _ROWS[:, 1] + _COUNTS % 4 % 3), "examples": frame}
+
+
+MODELS = {"counts": _counts, "labels": _labels, "mlflow": _mlflow, "categories": _categories}
+
+
+def main() -> None:
+    """Plant, export, and say what came of it."""
+    name, file, old, new = json.loads(sys.argv[1])
+    folder = Path(sys.argv[2])
+    given = MODELS[name](folder)
+    if file:
+        plant(file, old, new)
+    stage, message = "accepted", ""
+    try:
+        forgo.export(given.pop("model"), folder / "m.forgo", **given)
+    except ParityError as e:
+        stage, message = e.stage, str(e).rpartition("stage ")[2]
+    except ExportError as e:
+        stage, message = "elsewhere", str(e)
+    print(json.dumps([stage, message]))
+
+
+if __name__ == "__main__":
+    main()
