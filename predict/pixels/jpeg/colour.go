@@ -1,5 +1,7 @@
 package jpeg
 
+import "encoding/binary"
+
 // colours says how components become pixels.
 type colours int
 
@@ -38,10 +40,7 @@ func (d *decoder) pixelRow(y int, out []byte) {
 	}
 	switch d.colours() {
 	case grey:
-		for x, v := range c[0] {
-			o := (*[3]byte)(out[3*x:])
-			o[0], o[1], o[2] = v, v, v
-		}
+		greyRow(c[0], out)
 	case rgb:
 		for x := range d.Width {
 			o := (*[3]byte)(out[3*x:])
@@ -81,6 +80,16 @@ var (
 )
 
 const bias = 256
+
+// greyRow writes four bytes at once: the next pixel overwrites the last of them.
+func greyRow(luma, out []byte) {
+	last := len(luma) - 1
+	for x, v := range luma[:last] {
+		binary.LittleEndian.PutUint32(out[3*x:], uint32(v)*0x010101)
+	}
+	v := luma[last]
+	*(*[3]byte)(out[3*last:]) = [3]byte{v, v, v}
+}
 
 func yCbCrRow(luma, cb, cr, out []byte) {
 	if hasVectors && len(luma) >= 16 {

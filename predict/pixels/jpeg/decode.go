@@ -74,7 +74,7 @@ func (f *File) DecodeTo(ctx context.Context, pix []byte) error {
 	return err
 }
 
-const decoderSize = 176 << 10 // tables and the like
+const decoderSize = 192 << 10 // tables and the like
 
 // Memory returns the most memory that Decode takes apart from the file, in bytes, including the pixels.
 func (f *File) Memory() int64 {
@@ -192,6 +192,14 @@ func (d *decoder) table(class int, number byte, s *scan) {
 	}
 }
 
+// whole returns how many units come before the next row and the next restart marker.
+func (u *units) whole(x int) int {
+	if u.restart > 0 {
+		return min(u.perRow-x, u.left)
+	}
+	return u.perRow - x
+}
+
 // next comes before each unit: it goes past a restart marker that is due, and reports whether the
 // segment has data for the unit.
 func (d *decoder) next(u *units) (restarted, ok bool) {
@@ -249,11 +257,19 @@ func (d *decoder) slots(u *units, row int) []slot {
 // next one is read: vectors would wait for coefficients that were just written one by one.
 func (d *decoder) decodeRow(u *units, row int) {
 	slots := d.slots(u, row)
-	for x := range u.perRow {
+	for x := 0; x < u.perRow; x++ {
+		read := 0
+		if whole := u.whole(x); hasVectors && whole > 0 && !d.src.empty {
+			units, blocks := fastUnits(&d.src.bitReader, &d.raw, slots, x, whole, 0)
+			u.left -= units
+			if x, read = x+units, blocks; x == u.perRow {
+				break
+			}
+		}
 		now, before := &d.raw[x&1], &d.raw[1-x&1]
 		_, ok := d.next(u)
 		if ok {
-			d.readUnit(now, before, slots)
+			d.readUnit(x, slots, read)
 		}
 		d.transform(before, slots)
 		for i := range slots {
@@ -286,16 +302,16 @@ func (d *decoder) transform(c *unitCoefs, slots []slot) {
 	}
 }
 
-// readUnit reads the blocks of one unit, and may transform those of the one before.
-func (d *decoder) readUnit(c, before *unitCoefs, slots []slot) {
-	for i := 0; i < len(slots); i++ {
+// readUnit reads the blocks of one unit from the one numbered from on, and may transform those of the unit before.
+func (d *decoder) readUnit(x int, slots []slot, from int) {
+	for i := from; i < len(slots); i++ {
 		if hasVectors {
-			if i = fastBlocks(&d.src.bitReader, c, before, slots, i); i == len(slots) {
+			if _, i = fastUnits(&d.src.bitReader, &d.raw, slots, x, 0, i); i == len(slots) {
 				return
 			}
 		}
 		s := &slots[i]
-		s.last = d.src.sequential((*coefs)(c[64*i:]), s.with, &s.previous)
+		s.last = d.src.sequential((*coefs)(d.raw[x&1][64*i:]), s.with, &s.previous)
 	}
 }
 

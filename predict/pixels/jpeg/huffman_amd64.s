@@ -37,14 +37,21 @@
 	XORQ DI, SI        \
 	SUBQ DI, SI
 
-// PART gives the first coefficient of an entry that does not have all of it.
-#define PART \
+// FIRST gives the first coefficient of an entry, in SI. It is VALUE without what a size of 0 needs: there nothing
+// comes of it.
+#define FIRST \
 	MOVBLZX 4(AX), DX    \
 	SHLXQ DX, R8, SI     \
 	MOVBLZX 5(AX), DX    \
-	VALUE
+	MOVQ SI, DI          \
+	NOTQ DI              \
+	SARQ $63, DI         \
+	XORQ DI, SI          \
+	SHRXQ DX, SI, SI     \
+	XORQ DI, SI          \
+	SUBQ DI, SI
 
-// LONG gives the entry of a code that the table does not have.
+// LONG gives the entry of a code that the table does not have. It takes 31 bits at most, so a refill comes before.
 #define LONG \
 	LEAQ entry-32(SP), AX \
 	CALL longCode<>(SB)
@@ -65,21 +72,35 @@
 	MOVBLZX 1(AX), DX         \
 	ADDL DX, CX
 
-// func readBlocks(r *bitReader, limit int, c *int16, before int, slots *slot, count int, with *fastVectors) int
+// func readUnits(r *bitReader, limit int, c *int16, before int, slots *slot, count, x, whole, from int, with *fastVectors) (units, blocks int)
 //
-// Reads count blocks into c. It also transforms those of the unit before, which are so many bytes from c, between two
-// look-ups of the block that takes their slot: the processor does so while it waits for the bits.
-TEXT ·readBlocks(SB), NOSPLIT, $32-64
+// Reads units from the one numbered x on, whole of them, of count blocks each; of the first one from the block numbered
+// from on. If whole is 0, it reads that one, but does not end it. c is its first block, and before how many bytes
+// behind those of the unit before begin. It also transforms the blocks of the unit before, between two look-ups of the
+// block that takes their slot: the processor does so while it waits for the bits. It returns how many units it has
+// ended, and how many blocks it has read of the next one.
+TEXT ·readUnits(SB), NOSPLIT, $88-96
 	MOVQ r+0(FP), DI
 	MOVQ c+16(FP), R13
+	MOVQ R13, unit-40(SP)
+	MOVQ before+24(FP), AX
+	MOVQ AX, before-48(SP)
+	MOVQ x+48(FP), AX
+	MOVQ AX, x-56(SP)
+	MOVQ $0, unsafe-64(SP)
 	MOVQ slots+32(FP), R15
-	MOVQ with+48(FP), R12
+	MOVQ with+72(FP), R12
 	ADDQ $fastVectors_places, R12
 	MOVQ bitReader_acc(DI), R8
 	MOVQ $63, R9
 	SUBQ bitReader_n(DI), R9
 	MOVQ bitReader_at(DI), R10
-	MOVQ $0, done-8(SP)
+	MOVQ from+64(FP), AX
+	MOVQ AX, done-8(SP)
+	IMUL3Q $slot__size, AX, BX
+	ADDQ BX, R15
+	SHLQ $7, AX
+	ADDQ AX, R13
 	MOVQ bitReader_segment(DI), AX
 	ADDQ AX, R10
 	ADDQ limit+8(FP), AX
@@ -88,28 +109,20 @@ TEXT ·readBlocks(SB), NOSPLIT, $32-64
 	JGT  return
 	REFILL
 
-block: // at least 11 bits are there
+block: // at least lookBits bits are there
 	CMPQ R10, limit-16(SP)
 	JGT  return
 	MOVQ slot_with(R15), DX
 	MOVQ R8, AX
-	SHRQ $(64-const_lookBits), AX
+	SHRQ $(64-const_dcBits), AX
 	MOVQ coder_dc(DX), DI
-	MOVL huffman_fast(DI)(AX*4), BX
+	MOVL huffman_short(DI)(AX*4), BX
 	MOVQ coder_both(DX), R11
 
-	// The state that the block is read again from where the table does not have its first code.
-	MOVQ r+0(FP), DI
-	MOVQ R8, bitReader_acc(DI)
-	MOVBLZX R9, R9
-	MOVQ R9, SI
-	NEGQ SI
-	ADDQ $63, SI
-	MOVQ SI, bitReader_n(DI)
-	MOVQ R10, SI
-	SUBQ bitReader_segment(DI), SI
-	MOVQ SI, bitReader_at(DI)
-
+	// Where the block is read again from if the table does not have its first code.
+	MOVQ R8, acc-72(SP)
+	MOVQ R9, taken-80(SP)
+	MOVQ R10, at-88(SP)
 	VPXOR Y0, Y0, Y0
 	VMOVDQU Y0, (R13)
 	VMOVDQU Y0, 32(R13)
@@ -133,22 +146,22 @@ block: // at least 11 bits are there
 
 	LOOK
 	TESTQ BX, BX
-	JLE  part0
-	MOVWLZX 4(AX), SI
+	JEQ  long0
 
 take0:
+	FIRST
 	BOTH
 	CMPQ slot_waiting(R15), $0
 	JEQ  transformed
 	MOVQ R13, SI
-	ADDQ before+24(FP), SI
+	ADDQ before-48(SP), SI
 	MOVQ slot_plane(R15), BX
 	MOVQ slot_first(R15), DI
 	ADDQ slot_at(R15), DI
 	MOVQ plane_stride(BX), DX
 	LEAQ plane_quant(BX), BX
-	MOVQ with+48(FP), AX
-	INVERSE(transformed)
+	MOVQ with+72(FP), AX
+	INVERSE(unsafe)
 	MOVQ $0, slot_waiting(R15)
 
 transformed:
@@ -159,20 +172,18 @@ look:
 	LOOK
 	REFILL
 	TESTQ BX, BX
-	JLE  part1
-	MOVWLZX 4(AX), SI
+	JEQ  long1
 
-take1:
+	FIRST
 	BOTH
 	CMPL CX, $(63-const_reach)
 	JGE  near
 
 	LOOK
 	TESTQ BX, BX
-	JLE  part2
-	MOVWLZX 4(AX), SI
+	JEQ  long2
 
-take2:
+	FIRST
 	BOTH
 	CMPL CX, $(63-const_reach)
 	JLT  look
@@ -183,13 +194,12 @@ near: // the end: what the second code was taken for may belong to the next bloc
 	LOOK
 	REFILL
 	TESTQ BX, BX
-	JLE  part3
-	MOVWLZX 4(AX), SI
+	JEQ  long3
 
 take3:
+	FIRST
 	SHRQ $56, BX
 	SHLXQ BX, R8, R8
-	ANDL $63, BX
 	ADDL BX, R9
 	MOVBLZX 2(AX), BX
 	LEAL (BX)(CX*1), DX
@@ -217,6 +227,75 @@ end:
 	MOVQ AX, done-8(SP)
 	CMPQ AX, count+40(FP)
 	JLT  block
+	MOVQ x-56(SP), BX
+	MOVQ BX, AX
+	SUBQ x+48(FP), AX
+	CMPQ AX, whole+56(FP)
+	JGE  return
+	CMPQ unsafe-64(SP), $0
+	JNE  return
+
+	// The unit ends: its blocks wait to be transformed, but for those without AC coefficients.
+	MOVQ unit-40(SP), R13
+	MOVQ slots+32(FP), R15
+
+ended:
+	CMPQ BX, slot_units(R15)
+	JGE  waits
+	MOVQ slot_step(R15), DI
+	IMULQ BX, DI
+	MOVQ DI, slot_at(R15)
+	MOVQ slot_last(R15), AX
+	TESTQ AX, AX
+	JNE  later
+	MOVQ slot_plane(R15), DX
+	MOVWLSX (R13), SI
+	MOVWLSX plane_quant(DX), AX
+	IMULL AX, SI
+	MOVWLSX SI, SI
+	LEAL const_safeSum(SI), CX
+	MOVL $63, AX // plain Go is to transform it if the sum isn't safe
+	CMPL CX, $(2*const_safeSum)
+	JHI  later
+	XORL AX, AX
+	ADDL $(4+128*8), SI
+	SARL $3, SI
+	VMOVD SI, X0
+	VPACKUSWB X0, X0, X0
+	VPBROADCASTB X0, X0
+	ADDQ slot_first(R15), DI
+	MOVQ plane_stride(DX), DX
+	LEAQ (DX)(DX*2), SI
+	LEAQ (DI)(DX*4), CX
+	VMOVQ X0, (DI)
+	VMOVQ X0, (DI)(DX*1)
+	VMOVQ X0, (DI)(DX*2)
+	VMOVQ X0, (DI)(SI*1)
+	VMOVQ X0, (CX)
+	VMOVQ X0, (CX)(DX*1)
+	VMOVQ X0, (CX)(DX*2)
+	VMOVQ X0, (CX)(SI*1)
+
+later:
+	MOVQ AX, slot_waiting(R15)
+
+waits:
+	ADDQ $slot__size, R15
+	ADDQ $128, R13
+	DECQ done-8(SP)
+	JNZ  ended
+	INCQ BX
+	MOVQ BX, x-56(SP)
+	MOVQ slots+32(FP), R15
+	MOVQ before-48(SP), AX
+	MOVQ unit-40(SP), R13
+	ADDQ AX, R13
+	MOVQ R13, unit-40(SP)
+	NEGQ AX
+	MOVQ AX, before-48(SP)
+	SUBQ x+48(FP), BX
+	CMPQ BX, whole+56(FP)
+	JLT  block
 
 return:
 	MOVQ r+0(FP), DI
@@ -227,61 +306,49 @@ return:
 	MOVQ SI, bitReader_n(DI)
 	SUBQ bitReader_segment(DI), R10
 	MOVQ R10, bitReader_at(DI)
+	MOVQ x-56(SP), AX
+	SUBQ x+48(FP), AX
+	MOVQ AX, units+80(FP)
 	MOVQ done-8(SP), AX
-	MOVQ AX, ret+56(FP)
+	MOVQ AX, blocks+88(FP)
 	VZEROUPPER
 	RET
 
-part0:
-	REFILL
-	TESTQ BX, BX
-	JNE  known0
-	LONG
-
-known0:
-	PART
-	JMP take0
-
-part1:
-	TESTQ BX, BX
-	JNE  known1
-	LONG
-
-known1:
-	PART
-	JMP take1
-
-part2:
-	REFILL
-	TESTQ BX, BX
-	JNE  known2
-	LONG
-
-known2:
-	PART
-	JMP take2
-
-part3:
-	TESTQ BX, BX
-	JNE  known3
-	LONG
-
-known3:
-	PART
-	JMP take3
+unsafe:
+	MOVQ $1, unsafe-64(SP)
+	JMP  transformed
 
 long:
-	MOVQ done-8(SP), AX
-	MOVQ AX, ret+56(FP)
-	VZEROUPPER
-	RET
+	MOVQ acc-72(SP), R8
+	MOVQ taken-80(SP), R9
+	MOVQ at-88(SP), R10
+	JMP  return
 
-// longCode makes an entry of pairs, at AX and in BX, of a code at the top of R8 that is longer than lookBits, as
-// huffman.next finds it. R15 is the slot.
+long0:
+	REFILL
+	LONG
+	JMP take0
+
+long1:
+long2: // not enough bits are left for a second look-up
+	REFILL
+	LONG
+	FIRST
+	BOTH
+	CMPL CX, $(63-const_reach)
+	JLT  look
+	JMP  near
+
+long3:
+	LONG
+	JMP take3
+
+// longCode makes an entry of pairs, at AX and in BX, of the code at the top of R8, as huffman.next finds it. R15 is the
+// slot.
 TEXT longCode<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ slot_with(R15), DI
 	MOVQ coder_ac(DI), DI
-	MOVL $(const_lookBits+1), DX
+	MOVL $1, DX
 
 length:
 	MOVL $64, BX
@@ -307,14 +374,14 @@ symbol:
 	MOVL SI, DI
 	ANDL $15, DI // the size
 	SHRL $4, SI  // the run
-	MOVQ $63, BX
+	MOVQ $64, BX
 	SUBQ DI, BX
+	ANDQ $63, BX
 	SHLQ $8, BX
 	ORQ  DX, BX
 	ADDL DI, DX // the bits
 	SHLQ $32, BX
 	ORQ  DX, BX
-	ORL  $const_partly, DX
 	SHLQ $56, DX
 	ORQ  DX, BX
 	TESTL DI, DI

@@ -2,17 +2,18 @@ package jpeg
 
 // pairs is a table of AC codes made ready for sequential blocks. Its entries hold, for the next lookBits
 // bits, a first coefficient, and a second one or the block's end where their bits were looked up as well.
-// An entry is 0 where the first code is longer. Its bytes are, from the lowest:
+// An entry is 0 where the first code is longer, or takes
+// more than most with its value. Its bytes are, from the lowest:
 //
 //	0    how many bits all takes
 //	1    how many places the last of both is behind the coefficient before, in zigzag order, and blockEnd
 //	     more if the block ends behind it
 //	2    the same of the first coefficient, or nowhere
 //	3    the same of the second; as 2 if there is no second
-//	4–5  the first coefficient; if not all of it was looked up, the length of its code and 63 less the
-//	     size of its value
+//	4    the length of the first code
+//	5    64 less the size of the first coefficient, or 0
 //	6    the second coefficient
-//	7    how many bits the first takes, code and value, and partly more if not all of it was looked up
+//	7    how many bits the first takes, code and value
 type pairs [1 << lookBits]uint64
 
 const (
@@ -24,7 +25,8 @@ const (
 	nowhere = 80
 	// blockEnd is behind all places.
 	blockEnd = 128
-	partly   = 128
+	// most is how many bits an entry takes at most: after a refill there are enough for two and lookBits more.
+	most = 22
 )
 
 // build makes the table of codes.
@@ -32,7 +34,7 @@ func (p *pairs) build(codes *[1 << lookBits]code) {
 	for i := range p {
 		p[i] = 0
 		c := codes[i]
-		if c == 0 {
+		if c == 0 || c.bits() > most {
 			continue
 		}
 		taken, first, second, last, another := c.bits(), uint32(nowhere), uint32(nowhere), uint32(farthest), int32(0)
@@ -55,11 +57,7 @@ func (p *pairs) build(codes *[1 << lookBits]code) {
 				taken += next.bits()
 			}
 		}
-		value, alone := uint64(uint16(c.value(uint64(i)<<(64-lookBits)))), uint64(c.bits())
-		if c.bits() > lookBits {
-			value, alone = uint64(c.length())|uint64(c>>24)<<8, alone|partly
-		}
 		p[i] = uint64(taken) | uint64(last)<<8 | uint64(first)<<16 | uint64(second)<<24 |
-			value<<32 | uint64(uint8(another))<<48 | alone<<56
+			uint64(c.length())<<32 | uint64(-c.size()&63)<<40 | uint64(uint8(another))<<48 | uint64(c.bits())<<56
 	}
 }

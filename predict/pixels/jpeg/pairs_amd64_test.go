@@ -1,6 +1,7 @@
 package jpeg
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 )
@@ -113,7 +114,13 @@ func TestBlocksAreReadCodeByCode(t *testing.T) {
 			got := [2]unitCoefs{{63: 5}, {63: 5}} // what is left of the block before
 			for i, vectors := range []bool{true, false} {
 				slots, r := []slot{{plane: &plane{previous: previous[i+1]}, with: &coder{&dc, &ac, &both}}}, &readers[i+1]
-				if !hasVectors || !vectors || fastBlocks(r, &got[i], &unitCoefs{}, slots, 0) == 0 {
+				read := 0
+				if hasVectors && vectors {
+					raw := [2]unitCoefs{got[i]}
+					_, read = fastUnits(r, &raw, slots, 0, 0, 0)
+					got[i] = raw[0]
+				}
+				if read == 0 {
 					slots[0].last = r.sequential((*coefs)(got[i][:]), slots[0].with, &slots[0].previous)
 				} else {
 					fast++
@@ -167,5 +174,61 @@ func TestTablesAreMadeAgain(t *testing.T) {
 		if h != other {
 			t.Errorf("of %v: not as a new one", c.spec)
 		}
+	}
+}
+
+// Pictures of any samplings, tables, quantizers and restart intervals, with data that ends anywhere, have the same
+// pixels with vectors and without.
+func TestUnitsDecodeAlike(t *testing.T) {
+	needVectors(t)
+	random := rand.New(rand.NewPCG(9, 9))
+	samplings := [][]byte{{0x11}, {0x11, 0x11, 0x11}, {0x21, 0x11, 0x11}, {0x22, 0x11, 0x11}, {0x12, 0x11, 0x11}, {0x22, 0x21, 0x11}, {0x11, 0x11, 0x11, 0x11}}
+	for try := range 1000 {
+		f := &File{Width: 1 + random.IntN(150), Height: 1 + random.IntN(60)}
+		sampling := samplings[try%len(samplings)]
+		f.Components = len(sampling)
+		s := scan{restart: max(0, random.IntN(30)-10), se: 63}
+		for i, hv := range sampling {
+			f.components[i] = component{id: byte(i), h: hv >> 4, v: hv & 15, quant: byte(i)}
+			f.maxH, f.maxV = max(f.maxH, int(hv>>4)), max(f.maxV, int(hv&15))
+			s.components, s.dc, s.ac = append(s.components, i), append(s.dc, byte(i)), append(s.ac, byte(i))
+			s.dht[0][i], s.dht[1][i] = &standardHuffman[0][i&1], &standardHuffman[1][i&1]
+			if random.IntN(3) == 0 {
+				s.dht[1][i] = anyTable(random)
+			}
+			s.dqt[i] = new([64]uint16)
+			for k := range s.dqt[i] {
+				s.dqt[i][k] = uint16(1 + random.IntN([]int{3, 40, 1 << 15}[try%3]))
+			}
+		}
+		for i := range sampling {
+			c := &f.components[i]
+			c.width, c.height = ceilDiv(f.Width*int(c.h), f.maxH), ceilDiv(f.Height*int(c.v), f.maxV)
+			c.blocksX, c.blocksY = ceilDiv(c.width, 8), ceilDiv(c.height, 8)
+		}
+		for i, b := range noise(random, random.IntN(20000)) {
+			switch {
+			case b == 0xff:
+				f.data = append(f.data, 0xff, 0)
+			case try%2 == 0 && random.IntN(2) == 0:
+				f.data = append(f.data, 0x28) // differences of 0 and ends of blocks
+			default:
+				f.data = append(f.data, b)
+			}
+			if s.restart > 0 && random.IntN(40) == 0 {
+				f.data = append(f.data, 0xff, markerRST0+byte(i&7))
+			}
+		}
+		s.data = span{0, len(f.data)}
+		f.scans = []scan{s}
+		got, err := f.Decode(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		plainly(func() {
+			if want, err := f.Decode(t.Context()); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("picture %d of %d x %d, samplings %x: other pixels with vectors (%v)", try, f.Width, f.Height, sampling, err)
+			}
+		})
 	}
 }

@@ -65,7 +65,6 @@ TEXT ·colour16(SB), NOSPLIT, $0-48
 	VMOVDQU 64(R8), Y10 // green
 	VMOVDQU 96(R8), Y11 // half
 	VMOVDQU 128(R8), Y12 // centre
-	VMOVDQU 160(R8), Y13 // one
 	TESTQ CX, CX
 	JZ   coloured
 
@@ -89,26 +88,21 @@ colour:
 	VPSUBW Y2, Y0, Y4
 	VPADDW Y4, Y3, Y3
 
-	// Red and blue: a product with twice the sample is halved again, and so rounded.
-	VPADDW Y2, Y2, Y4
-	VPMULHW Y8, Y4, Y4
-	VPADDW Y13, Y4, Y4
-	VPSRAW $1, Y4, Y4
+	// Red and blue: half the factor gives the same for every sample, rounded at once.
+	VPMULHRSW Y8, Y2, Y4
+	VPADDW Y0, Y2, Y2
 	VPADDW Y2, Y4, Y4
-	VPADDW Y0, Y4, Y4
+	VPMULHRSW Y9, Y1, Y5
 	VPADDW Y1, Y1, Y1
-	VPMULHW Y9, Y1, Y5
-	VPADDW Y13, Y5, Y5
-	VPSRAW $1, Y5, Y5
+	VPADDW Y0, Y1, Y1
 	VPADDW Y1, Y5, Y5
-	VPADDW Y0, Y5, Y5
 
 	VPACKUSWB Y3, Y4, Y4
 	VPACKUSWB Y5, Y5, Y5
-	VPSHUFB 192(R8), Y4, Y0
-	VPSHUFB 224(R8), Y5, Y1
-	VPSHUFB 256(R8), Y4, Y2
-	VPSHUFB 288(R8), Y5, Y3
+	VPSHUFB 160(R8), Y4, Y0
+	VPSHUFB 192(R8), Y5, Y1
+	VPSHUFB 224(R8), Y4, Y2
+	VPSHUFB 256(R8), Y5, Y3
 	VPOR Y1, Y0, Y0
 	VPOR Y3, Y2, Y2
 	VEXTRACTI128 $1, Y0, X1

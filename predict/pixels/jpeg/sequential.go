@@ -85,8 +85,8 @@ func (r *bitReader) sequential(c *coefs, with *coder, previous *int32) int {
 			k += e >> 8 & 255
 		default: // what the second code was taken for may belong to the next block
 			v := firstValue(acc, e)
-			acc <<= e >> 56 & 63
-			n -= int(e >> 56 & 63)
+			acc <<= e >> 56
+			n -= int(e >> 56)
 			c[blockPlace[uint8(k+e>>16)]] = v
 			first := e >> 16 & 255
 			if first == nowhere {
@@ -99,12 +99,9 @@ func (r *bitReader) sequential(c *coefs, with *coder, previous *int32) int {
 	return int(min(k&(blockEnd-1), 63))
 }
 
-// firstValue gives the first coefficient of an entry of pairs.
+// firstValue gives the first coefficient of an entry of pairs: 0 if it has none.
 func firstValue(acc, e uint64) int16 {
-	if e>>56&partly == 0 {
-		return int16(e >> 32)
-	}
-	return int16(valueOf(acc<<(e>>32&63), uint32(e>>40)))
+	return int16(valueOf(acc<<(e>>32&63), uint32(e>>40)-1))
 }
 
 func abs(v int16) int32 {

@@ -20,7 +20,7 @@ func double16(near, far, out *byte, blocks, even, odd int)
 func colour16(luma, cb, cr, out *byte, blocks int, with *colourVectors)
 
 //go:noescape
-func readBlocks(r *bitReader, limit int, c *int16, before int, slots *slot, count int, with *fastVectors) int
+func readUnits(r *bitReader, limit int, c *int16, before int, slots *slot, count, x, whole, from int, with *fastVectors) (units, blocks int)
 
 // blockAhead is more bytes than one block takes.
 const blockAhead = 320
@@ -33,13 +33,15 @@ type fastVectors struct {
 
 var fastWith = fastVectors{transformWith, blockPlace}
 
-// fastBlocks reads the blocks of a unit from the one numbered from on, as sequential does, and transforms those of the
-// unit before that wait in their slots. It returns the number of the first that it has not read: one whose first
-// code is longer than lookBits, or near the end of the segment.
-func fastBlocks(r *bitReader, c, before *unitCoefs, slots []slot, from int) int {
+// fastUnits reads units from the one numbered x on, whole of them, as decodeRow does; of the first one from the block
+// numbered from on. If whole is 0, it reads the rest of that one, but does not end it. It returns how many it has
+// ended, and how many blocks it has read of the next one. It stops before a block whose first code is longer than
+// dcBits or near the end of the segment, and behind a unit if plain Go must transform a block of the one before.
+func fastUnits(r *bitReader, raw *[2]unitCoefs, slots []slot, x, whole, from int) (units, blocks int) {
+	c, before := &raw[x&1], &raw[1-x&1]
 	distance := int(uintptr(unsafe.Pointer(before)) - uintptr(unsafe.Pointer(c)))
-	_ = c[64*len(slots)]
-	return from + readBlocks(r, len(r.segment)-blockAhead, &c[64*from], distance, &slots[from], len(slots)-from, &fastWith)
+	_, _ = c[64*len(slots)], slots[from]
+	return readUnits(r, len(r.segment)-blockAhead, &c[0], distance, &slots[0], len(slots), x, whole, from, &fastWith)
 }
 
 // transformVectors are what the transform multiplies pairs of coefficients by, and what it adds before it shifts.
@@ -98,16 +100,16 @@ func vectorDouble(near, far, out []byte, even, odd int) {
 type colourVectors struct {
 	red, blue, green [16]int16
 	half             [8]int32
-	centre, one      [16]int16
+	centre           [16]int16
 	place            [4][32]byte
 }
 
 var colourWith = func() (v colourVectors) {
 	for i := range 16 {
 		// Sums are taken apart into whole numbers, which are added, and the rest, which fits 16 bits.
-		v.red[i], v.blue[i] = 91881-1<<16, 116130-2<<16
+		v.red[i], v.blue[i] = (91881-1<<16)/2, (116130-2<<16)/2
 		v.green[i] = [2]int16{-22554, 1<<16 - 46802}[i%2]
-		v.half[i%8], v.centre[i], v.one[i] = 1<<15, 128, 1
+		v.half[i%8], v.centre[i] = 1<<15, 128
 	}
 	for i := range v.place {
 		for k := range v.place[i] {

@@ -4,7 +4,7 @@ package jpeg
 
 const hasVectors = false
 
-func fastBlocks(_ *bitReader, _, _ *unitCoefs, _ []slot, from int) int { return from }
-func vectorInverse(_ []byte, _ int, _, _ *[64]int16) bool              { return false }
-func vectorDouble(_, _, _ []byte, _, _ int)                            {}
-func vectorColours(_, _, _, _ []byte)                                  {}
+func fastUnits(_ *bitReader, _ *[2]unitCoefs, _ []slot, _, _, from int) (int, int) { return 0, from }
+func vectorInverse(_ []byte, _ int, _, _ *[64]int16) bool                          { return false }
+func vectorDouble(_, _, _ []byte, _, _ int)                                        {}
+func vectorColours(_, _, _, _ []byte)                                              {}
