@@ -175,9 +175,6 @@ type loadFlags struct {
 
 func (f *loadFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.verify, "verify", "full", "golden cases to replay before answering: full for all, quick for the four least certain")
-	// Scripts that pass it go on working; every build decodes JPEG to the pixels that training saw.
-	flags.Int("approximate-decode", 0, "no effect")
-	_ = flags.MarkHidden("approximate-decode") // fails if there is no such flag
 	flags.DurationVar(&f.LoadTimeout, "load-timeout", 10*time.Minute, "how long checking, opening and proving a bundle may take (0: no limit)")
 	flags.DurationVar(&f.RunTimeout, "run-timeout", 5*time.Minute, "how long one run of a model, and all runs of one request together, may take (0: no limit)")
 	sizeVar(flags, &f.MaxOutputBytes, "max-output-bytes", 512<<20, "the outputs of one request may take up to `SIZE` (0: no limit)")
