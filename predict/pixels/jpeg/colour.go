@@ -1,6 +1,6 @@
 package jpeg
 
-import "encoding/binary"
+import "bytes"
 
 // colours says how components become pixels.
 type colours int
@@ -81,14 +81,22 @@ var (
 
 const bias = 256
 
-// greyRow writes four bytes at once: the next pixel overwrites the last of them.
+// neutral is the chroma of greys.
+var neutral = bytes.Repeat([]byte{128}, 512)
+
 func greyRow(luma, out []byte) {
-	last := len(luma) - 1
-	for x, v := range luma[:last] {
-		binary.LittleEndian.PutUint32(out[3*x:], uint32(v)*0x010101)
+	if !hasVectors {
+		for x, v := range luma {
+			o := (*[3]byte)(out[3*x:])
+			o[0], o[1], o[2] = v, v, v
+		}
+		return
 	}
-	v := luma[last]
-	*(*[3]byte)(out[3*last:]) = [3]byte{v, v, v}
+	for len(luma) > 0 {
+		n := min(len(luma), len(neutral))
+		yCbCrRow(luma[:n], neutral[:n], neutral[:n], out)
+		luma, out = luma[n:], out[3*n:]
+	}
 }
 
 func yCbCrRow(luma, cb, cr, out []byte) {

@@ -119,11 +119,12 @@ func TestVectorInverse(t *testing.T) {
 func TestVectorRows(t *testing.T) {
 	needVectors(t)
 	random := rand.New(rand.NewPCG(2, 2))
-	for n := 1; n <= 150; n++ {
+	for n := 1; n <= 600; n += 1 + n/100 {
 		for range 20 {
 			near, far, third := noise(random, n), noise(random, n), noise(random, n)
 			alike(t, random, 2*n, func(out []byte) { doubleBoth(near, far, out) }, func(out []byte) { doubleBoth(near, far, out) })
 			alike(t, random, 2*n, func(out []byte) { doubleWidth(near, out) }, func(out []byte) { doubleWidth(near, out) })
+			alike(t, random, 3*n, func(out []byte) { greyRow(near, out) }, func(out []byte) { greyRow(near, out) })
 			alike(t, random, 3*n, func(out []byte) { yCbCrRow(near, far, third, out) }, func(out []byte) { yCbCrRow(near, far, third, out) })
 		}
 	}
