@@ -100,7 +100,7 @@ func (c *Conn) read(p []byte) (int, error) {
 		if err := c.reads.begin(); err != nil {
 			return 0, err
 		}
-		n, err := c.Conn.Read(p)
+		n, err := c.io.Read(p)
 		c.reads.end()
 		if n > 0 || !c.reads.early(err) {
 			return n, err
@@ -114,7 +114,7 @@ func (c *Conn) write(p []byte) (int, error) {
 		if err := c.writes.begin(); err != nil {
 			return written, err
 		}
-		n, err := c.Conn.Write(p[written:])
+		n, err := c.io.Write(p[written:])
 		c.writes.end()
 		if written += n; !c.writes.early(err) {
 			return written, err

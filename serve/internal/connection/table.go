@@ -89,7 +89,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: conn, of: l, client: clientOf(conn)}
+	c := &Conn{Conn: conn, io: quickly(conn), of: l, client: clientOf(conn)}
 	c.reads.arm, c.writes.arm = conn.SetReadDeadline, conn.SetWriteDeadline
 	c.reads.since = time.Now()
 	c.writes.since = c.reads.since
@@ -240,6 +240,7 @@ func (t *Table) full(closed int) {
 // Conn is a connection in a [Table].
 type Conn struct {
 	net.Conn
+	io     net.Conn // which reads and writes
 	of     *Listener
 	client netip.Addr
 	since  atomic.Int64 // when its turn began, in Unix nanoseconds
