@@ -93,7 +93,7 @@ func TestSockets(t *testing.T) {
 }
 
 func everySize(t *testing.T, served, peer net.Conn) {
-	for _, size := range []int{1, 100, 16 << 10, 16<<10 + 1, 1 << 20} {
+	for _, size := range []int{1, 100, 32 << 10, 32<<10 + 1, 1 << 20} {
 		sent := make([]byte, 5*size)
 		for i := range sent {
 			sent[i] = byte(i >> 7)
