@@ -58,6 +58,7 @@ CROSS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 cross:
 	@for target in $(CROSS); do echo "build for $$target" && \
 	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} FORGO_GO_TAGS= go build -buildvcs=false ./client/... ./cmd/... ./predict/... ./serve/... || exit 1; done
+	@for system in darwin windows; do echo "vet for $$system" && CGO_ENABLED=0 GOOS=$$system FORGO_GO_TAGS= go vet ./... || exit 1; done
 
 dist: build
 	@$(PY) scripts/dist.py

@@ -5,11 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/fifotest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/pure"
@@ -63,12 +63,7 @@ func (endlessFile) Read(p []byte) (int, error) { return len(p), nil }
 func TestLoadFSRefuses(t *testing.T) {
 	fifo := bundletest.Copy(t, iris)
 	path := filepath.Join(fifo, "model.onnx")
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	fifotest.Make(t, path)
 	changed := bundletest.Copy(t, iris)
 	file := filepath.Join(changed, "model.onnx")
 	data, err := os.ReadFile(file)

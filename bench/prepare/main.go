@@ -1,3 +1,5 @@
+//go:build unix
+
 // Prepare decodes a picture and brings it to a size as often as it is told, for bench/pictures.py: a line with a number
 // in gives a line with nanoseconds of processor time and the SHA-256 of the values out.
 //

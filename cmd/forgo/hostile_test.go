@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/fifotest"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 )
 
@@ -81,9 +82,7 @@ func TestAPipeHoldsNobodyUp(t *testing.T) {
 		}
 	}
 	pipe := filepath.Join(models, "a.forgo", "model.onnx")
-	if err := errors.Join(os.Remove(pipe), syscall.Mkfifo(pipe, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	fifotest.Make(t, pipe)
 	for _, args := range [][]string{
 		{"verify", filepath.Join(models, "a.forgo")},
 		{"inspect", filepath.Join(models, "a.forgo")},
@@ -121,9 +120,7 @@ func TestAPipeStopsNoOtherModel(t *testing.T) {
 		}
 	}
 	pipe := filepath.Join(models, "a.forgo", "card.md")
-	if err := errors.Join(os.Remove(pipe), syscall.Mkfifo(pipe, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	fifotest.Make(t, pipe)
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	log := &seen{stop: stop, want: []string{"msg=refused model=a", "it is a FIFO", "msg=loaded model=b"}}

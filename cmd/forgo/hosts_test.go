@@ -7,8 +7,9 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/forgo-ml/forgo/internal/fifotest"
 )
 
 func TestAllowedHostsAndPprof(t *testing.T) {
@@ -38,9 +39,7 @@ func TestAllowedHostsAndPprof(t *testing.T) {
 
 func TestConfigIsAFIFO(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "forgo.yaml")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	fifotest.Make(t, path)
 	var stderr bytes.Buffer
 	if code := run(t.Context(), []string{"serve", iris, "--config", path}, io.Discard, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "it is a FIFO") {
 		t.Errorf("%d %s", code, &stderr)

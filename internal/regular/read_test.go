@@ -6,19 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/fifotest"
 	"github.com/forgo-ml/forgo/internal/regular"
 )
 
 func TestRead(t *testing.T) {
 	folder := t.TempDir()
 	file, fifo, link := filepath.Join(folder, "file"), filepath.Join(folder, "fifo"), filepath.Join(folder, "link")
-	if err := errors.Join(os.WriteFile(file, []byte("twelve bytes"), 0o600), syscall.Mkfifo(fifo, 0o600), os.Symlink(file, link)); err != nil {
+	if err := errors.Join(os.WriteFile(file, []byte("twelve bytes"), 0o600), os.Symlink(file, link)); err != nil {
 		t.Fatal(err)
 	}
+	fifotest.Make(t, fifo)
 	for name, c := range map[string]struct {
 		path  string
 		limit int64

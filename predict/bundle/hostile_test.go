@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/fifotest"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 )
@@ -39,9 +39,7 @@ func TestPipesAreNotWaitedFor(t *testing.T) {
 	for _, file := range []string{"forgo.json", "forgo.sha256", "model.onnx", "card.md"} {
 		place := bundletest.Copy(t, committed[1])
 		path := filepath.Join(place, file)
-		if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
-			t.Fatal(err)
-		}
+		fifotest.Make(t, path)
 		within(t, 10*time.Second, "opening a bundle with a pipe as "+file, func() {
 			if _, err := bundle.Open(place); err == nil || !strings.Contains(err.Error(), file+": it is a FIFO") {
 				t.Errorf("%s: %v", file, err)
@@ -56,9 +54,7 @@ func TestPipesAreNotWaitedFor(t *testing.T) {
 	}
 	defer b.Close()
 	path := filepath.Join(place, "model.onnx")
-	if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	fifotest.Make(t, path)
 	within(t, 10*time.Second, "reading what has become a pipe", func() {
 		if _, err := b.ReadFile("model.onnx"); err == nil || !strings.Contains(err.Error(), "FIFO") {
 			t.Errorf("got %v", err)

@@ -1,3 +1,5 @@
+//go:build linux
+
 package isolated
 
 // Engines that run in a child and do what no engine should.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package isolated
 
 // Bundles with several signatures, whose graph runs in a process of its own.

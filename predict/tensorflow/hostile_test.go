@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/fifotest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
 )
@@ -104,7 +104,7 @@ func TestLinksOutOfTheFolderAreRefused(t *testing.T) {
 		_ = os.Remove(place)
 		var err error
 		if name == "variables/other" {
-			err = syscall.Mkfifo(place, 0o600)
+			fifotest.Make(t, place)
 		} else {
 			err = os.Symlink(outside, place)
 		}

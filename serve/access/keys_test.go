@@ -2,17 +2,16 @@ package access
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/fifotest"
 	"github.com/forgo-ml/forgo/serve/access/accesstest"
 )
 
@@ -188,9 +187,7 @@ func TestFIFOsAreNotWaitedFor(t *testing.T) {
 		defer close(done)
 		for _, place := range []string{path, cert, key, ca} {
 			old, _ := os.ReadFile(place)
-			if err := errors.Join(os.Remove(place), syscall.Mkfifo(place, 0o600)); err != nil {
-				t.Error(err)
-			}
+			fifotest.Make(t, place)
 			for _, r := range []Reloader{keys, certificates} {
 				_, _ = r.Reload() // it, or the watch, says what is wrong
 				if changed, err := r.Reload(); changed || err != nil {

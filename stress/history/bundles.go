@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // Bundles whose answers tell which one they are.

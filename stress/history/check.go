@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // What a server may answer, by what was on disk and by the order in which things happened.

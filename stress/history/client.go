@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // Clients: each asks in one of five protocols for numbers that tell which content answered.

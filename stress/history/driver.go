@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // The driver draws operations from a seed and performs them, one after another. What it draws depends

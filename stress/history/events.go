@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // What happened, and when: a history can be written to a file, checked again and run again.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // What the system does to the server: signals, killed engines, full disks, files that change.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // What operators do to the folder of models.

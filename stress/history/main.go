@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command history runs a seeded random history against a real forgo serve: versions are copied, damaged
 // and deleted, models loaded and unloaded, the configuration and the process changed, and the system
 // refuses files and descriptors, while clients ask by five protocols. Every answer is then held to a

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // The server: a real process, its signals, its limits, and what the system refuses it.

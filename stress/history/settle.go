@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // What must hold once the server has settled.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package connection_test
 
 // All that one address may hold keeps no caller from another address out.
