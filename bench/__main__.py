@@ -11,7 +11,18 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import _engine, _engine_report, _go, _peers, _peers_report, _report
+from bench import (
+    _engine,
+    _engine_report,
+    _go,
+    _growth,
+    _growth_report,
+    _latency,
+    _latency_report,
+    _peers,
+    _peers_report,
+    _report,
+)
 from bench._cases import CASES, Case, WrongAnswerError, verify, write_requests
 from bench._results import LoadError, Result, turn
 from bench._servers import HERE, ROOT, MissingError, need, run, running, say
@@ -27,8 +38,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--part",
-        choices=["web", "peers", "engine"],
-        help="one of the three: older stacks, other model servers, or the bare engine",
+        choices=["web", "peers", "latency", "growth", "engine"],
+        help="one of these: older stacks, other model servers, latency at fixed rates, growth with size, or the bare engine",
     )
     parser.add_argument(
         "--seconds", type=int, default=os.environ.get("BENCH_SECONDS", "3"), help="a turn (BENCH_SECONDS)"
@@ -47,7 +58,7 @@ def arguments() -> argparse.Namespace:
         parser.error("--seconds and --rounds are 1 or more")
     a.cases = [c for c in CASES if c.name in names and a.part in (None, "web")]
     a.peers = [c for c in _peers.CASES if c.name in names and a.part in (None, "peers")]
-    a.engine = a.part == "engine" or not (a.part or a.only)
+    a.parts = {part for part in ("latency", "growth", "engine") if a.part == part or not (a.part or a.only)}
     return a
 
 
@@ -138,7 +149,16 @@ def main() -> int:
             peers = _peers.measure(cases, gone, wrk, a.seconds, a.rounds)
             _peers_report.write(a.out, peers, gone, about)
             missing |= gone
-        if a.engine:
+        if "latency" in a.parts:
+            gone = {}
+            lines, load = _latency.measure(wrk, a.seconds, a.rounds, gone)
+            _latency_report.write(a.out, lines, gone, about | load)
+            missing |= gone
+        if "growth" in a.parts:
+            _growth_report.write(
+                a.out, _growth.measure(wrk, a.seconds, min(3, a.rounds)), about | {"rounds": min(3, a.rounds)}
+            )
+        if "engine" in a.parts:
             gone = {}
             ratios = _engine.measure(wrk, a.seconds, a.rounds, gone)
             _engine_report.write(a.out, ratios, gone, about)

@@ -116,6 +116,7 @@ def section(folder: Path) -> str:
 
 {machine_line(engine["machine"])} The load ran on the same cores. The runs are of {web["date"]}, {peers["date"]} and {engine["date"]}:
 [older stacks](docs/benchmarks/README.md), [peers](docs/benchmarks/peers.md), [server and engine](docs/benchmarks/engine.md).
+More: [latency at fixed rates](docs/benchmarks/latency.md), [growth with size](docs/benchmarks/growth.md).
 """
 
 

@@ -141,7 +141,7 @@ CASES = [
     Case("peers-binary", "forgo, binary tensor", "prediction", _servers.forgo, _cases.forgo_binary),
 ]
 
-_MARK = "BENCH_SERVER"
+MARK = "BENCH_SERVER"
 
 
 @dataclass
@@ -200,23 +200,23 @@ def _turn(result: PeerResult, wrk: str, seconds: int, files: list[Path], patienc
     case = result.case
     mark = f"{os.getpid()}-{case.name}"
     server = case.server()
-    server = replace(server, environment=server.environment | {_MARK: mark})
+    server = replace(server, environment=server.environment | {MARK: mark})
     with answering(case, server, patience) as (port, took):
         result.starts.append(took)
         verify(case, port)
-        result.memory.append(_memory(mark))
+        result.memory.append(memory(mark))
         turn(wrk, case, port, seconds, files)  # for caches and JIT compilers, and not counted
         got = turn(wrk, case, port, seconds, files)
         verify(case, port)
         return got
 
 
-def _memory(mark: str) -> float:
+def memory(mark: str) -> float:
     """MiB of all processes that were started with a mark in their environment."""
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if f"{_MARK}={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            if f"{MARK}={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
                 lines = (process / "smaps_rollup").read_text().splitlines()
                 total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total / 1024

@@ -10,14 +10,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 import bench.__main__ as main
-from bench import _cases, _engine, _engine_report, _report, _results, _servers
+from bench import (
+    _cases,
+    _engine,
+    _engine_report,
+    _growth_report,
+    _latency,
+    _latency_report,
+    _report,
+    _results,
+    _servers,
+)
 from bench._cases import Case
 from tests.conftest import ROOT
 
@@ -199,3 +209,31 @@ def test_the_readme_has_the_committed_figures() -> None:
     assert (pages / "engine.md").read_text() == _engine_report.page(
         json.loads((pages / "engine.json").read_text())
     )
+
+
+@pytest.mark.parametrize(("name", "report"), [("latency", _latency_report), ("growth", _growth_report)])
+def test_these_pages_have_the_committed_figures(name: str, report: Any) -> None:
+    pages = ROOT / "docs" / "benchmarks"
+    figures = json.loads((pages / f"{name}.json").read_text())
+    assert (pages / f"{name}.md").read_text() == report.page(figures)
+
+
+def test_requests_are_sent_when_they_are_due(tmp_path: Path) -> None:
+    vegeta, version = _latency.generator()
+    assert version.startswith("vegeta 12.")
+    with _servers.running(_servers.chi()) as port:
+        got = _latency.attack(vegeta, _latency.targets(CASES["chi"], port), 200, 1)
+        gone = replace(_cases.hello()[0], path="/nowhere")
+        refused = _latency.attack(
+            vegeta, _latency.targets(replace(CASES["chi"], requests=lambda: [gone]), port), 200, 1
+        )
+    assert got["answered"] == 1
+    assert got["p50_ms"] <= got["p99_ms"] <= got["p999_ms"]
+    assert refused["answered"] == 0
+
+
+def test_quantiles_are_those_of_the_plot() -> None:
+    plot = "Value(ms)  Percentile  TotalCount  1/(1-Percentile)\n1.5  0.000000  1  1.0\n2.5  0.990000  9  100\n7.0  0.999000  9  1000\n"
+    assert [_latency.quantile(plot, q) for q in (0.5, 0.99, 0.999)] == [2.5, 2.5, 7.0]
+    with pytest.raises(ValueError, match="no quantile"):
+        _latency.quantile(plot, 0.9999)

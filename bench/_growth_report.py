@@ -1,0 +1,77 @@
+"""How answers slow down with size, as a page and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench._growth import SENDERS, Point
+from bench._report import machine, machine_line, number, table
+from bench._results import CONNECTIONS
+
+TITLES = {
+    "rows": ("Rows of a request", f"Binary tensors of 64 floats a row, {SENDERS} connections."),
+    "connections": ("Connections", "One row of JSON a request; each client waits for its answer."),
+    "pixels": (
+        "Size of a picture",
+        "Square JPEG uploads to a network on small pictures, 8 connections: decoding and resizing are most of the work.",
+    ),
+    "models": (
+        "Models of a server",
+        f"Copies of one model in a folder, each with its own graph, asked in turn by {CONNECTIONS} connections.",
+    ),
+    "callers": (
+        "Callers of the library",
+        "`forgo bench` on ready tensors, ONNX Runtime: callers that wait at the same time share a batch.",
+    ),
+}
+HEADS = {
+    "a_second": "a second",
+    "p50_ms": "p50, ms",
+    "p99_ms": "p99, ms",
+    "first_answer_s": "first answer, s",
+    "memory_mib": "memory, MiB",
+}
+
+
+def write(out: Path, points: list[Point], about: dict[str, Any]) -> None:
+    """Write growth.md and growth.json to a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    figures = {**about, "machine": machine(), "points": [p.as_json() for p in points]}
+    (out / "growth.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    (out / "growth.md").write_text(page(figures))
+
+
+def part(grows: str, points: list[dict[str, Any]]) -> str:
+    """The table of what grows."""
+    title, text = TITLES[grows]
+    keys = [key for key in HEADS if key in points[0]]
+    first = "side, pixels" if grows == "pixels" else grows
+    head = [first, *(HEADS[key] for key in keys)]
+    rows = [[f"{p['size']:,}", *(number(p[key]) for key in keys)] for p in points]
+    if grows == "rows":
+        head.insert(2, "rows a second")
+        for row, p in zip(rows, points, strict=True):
+            row.insert(2, number(p["size"] * p["a_second"]))
+    return f"## {title}\n\n{text}\n\n{table(head, rows, right=0)}\n"
+
+
+def page(figures: dict[str, Any]) -> str:
+    """The page of a run."""
+    points = figures["points"]
+    parts = "\n".join(part(grows, [p for p in points if p["grows"] == grows]) for grows in TITLES)
+    return f"""# Growth
+
+`make bench` wrote this page on {figures["date"]}; nothing here is written by hand.
+
+Each server is started for its turn of {figures["seconds"]} s, and held to the right answers before and after. The figures are
+medians of {figures["rounds"]} round(s). The load: {figures["load"]}, on the same cores. **Ratios travel to other machines; absolute
+figures do not.** The model is Keras's 64-32-32-10 network on handwritten digits unless a table says otherwise. *Memory* is
+that of the process before the load (PSS).
+
+{parts}
+{machine_line(figures["machine"])}
+
+`python -m bench --part growth` measures this page alone; all figures are in [growth.json](growth.json).
+"""

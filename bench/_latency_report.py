@@ -1,0 +1,68 @@
+"""Latency at fixed rates as a page and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench._latency import TIMEOUT, Open
+from bench._report import machine, machine_line, number, table
+from bench._results import CONNECTIONS
+
+
+def write(out: Path, lines: list[Open], missing: dict[str, str], about: dict[str, Any]) -> None:
+    """Write latency.md and latency.json to a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    figures = {
+        **about,
+        "machine": machine(),
+        "rates": [line.as_json() for line in lines],
+        "not_measured": missing,
+    }
+    (out / "latency.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    (out / "latency.md").write_text(page(figures))
+
+
+def row(r: dict[str, Any]) -> list[str]:
+    """A line of the table."""
+    title = f"**{r['title']}**" if r["kind"] == "prediction" else r["title"]
+    times = [number(r[key]) for key in ("p50_ms", "p99_ms", "p999_ms")]
+    return [
+        f"{r['asked_a_second']:,}",
+        title,
+        f"{r['sent_a_second']:,.0f}",
+        f"{100 * r['answered']:.4g} %",
+        *times,
+    ]
+
+
+def page(figures: dict[str, Any]) -> str:
+    """The page of a run."""
+    head = ["requests a second", "", "sent", "answered", "p50, ms", "p99, ms", "p99.9, ms"]
+    rates = table(head, [row(r) for r in figures["rates"]], right=2)
+    shares = ", ".join(f"{100 * s:g}" for s in dict.fromkeys(r["share"] for r in figures["rates"]))
+    versions = "\n".join(dict.fromkeys(f"- {r['title']}: {r['versions']}" for r in figures["rates"]))
+    missing = "".join(f"\n- {what}: not measured: {why}" for what, why in figures["not_measured"].items())
+    return f"""# Latency at fixed rates
+
+`make bench` wrote this page on {figures["date"]}; nothing here is written by hand.
+
+{rates}
+
+Requests are sent when they are due, whether or not earlier ones were answered, so that a server that falls behind shows
+it. The rates are {shares} % of the {figures.get("peer_a_second", 0):,} requests a second that the faster configuration of FastAPI (one worker
+or two) answers when {CONNECTIONS} clients wait for their answers. The load ({figures["load"]}) runs on the same cores, and takes more of them
+than waiting clients do. Each server is started and warmed for its turn, sent each rate for {figures["seconds"]} s, and held to the
+right answers before and after. The figures are medians of {figures["rounds"]} round(s), turn about. *Sent* is the rate that the generator
+reached; *answered* leaves out errors and what took longer than {TIMEOUT} s. **Ratios travel to other machines; absolute figures do not.**
+
+Triton's perf_analyzer measures the same, and its wheel needs glibc 2.38: a test runs it where the machine has that
+([tests/clients/test_perf_analyzer.py](../../tests/clients/test_perf_analyzer.py)).
+
+{machine_line(figures["machine"])}
+
+{versions}{missing}
+
+`python -m bench --part latency` measures this page alone; all figures are in [latency.json](latency.json).
+"""
