@@ -50,7 +50,7 @@ MIXED = pd.DataFrame(
     }
 )
 TEXTS = np.array(
-    [f"{('good', 'bad', 'plain')[y]} flower number {i % 9}" for i, y in enumerate(Y)], dtype=object
+    [f"{('Good', 'ÜBEL', 'обычный')[y]} flower, naïve No {i % 9}" for i, y in enumerate(Y)], dtype=object
 )
 Fitted = Callable[[], tuple[Any, Any]]
 

@@ -17,6 +17,7 @@ from sklearn.cluster import Birch
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -187,6 +188,27 @@ def test_columns_have_names_and_types_and_refuse_what_they_never_had(tmp_path: P
         code, said = ask(table, "text/csv")
         assert code == 400
         assert 'row 1, column \\"city\\"' in said, said
+
+
+def test_texts_of_many_languages_are_lowered_and_cut_as_in_python(tmp_path: Path) -> None:
+    """sklearn-onnx takes words for English, and ONNX Runtime a locale that many systems lack."""
+    words = ["GRÜSSE", "naïve", "Ωmega", "Привет", "東京", "x", "l'été", "snake_case", "42", "e\u0301a"]
+    texts = np.array([f"{a} {b}, {c}" for a in words for b in words for c in ("Yes", "no")], dtype=object)
+    target = [i * 7919 % 3 for i in range(len(texts))]
+    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression()).fit(texts, target)
+    result = forgo.export(model, tmp_path / "m.forgo", examples=texts)
+    assert any("İ" in note for note in result.notes)
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        new = np.array([t.swapcase() for t in texts], dtype=object)
+        np.testing.assert_allclose(loaded.predict(new), model.predict_proba(new), rtol=0, atol=1e-5)
+
+
+def test_greek_words_in_capitals_are_refused(tmp_path: Path) -> None:
+    texts = np.array(["ΟΔΟΣ", "άλλος δρόμος"] * 10, dtype=object)
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [0, 1] * 10)
+    with pytest.raises(forgo.ExportError, match=r"its vocabulary has the word .*lowercase=False"):
+        forgo.export(model, tmp_path / "m.forgo", examples=texts[1::2])
+    assert list(tmp_path.iterdir()) == []
 
 
 class Doubled(TransformerMixin, BaseEstimator):  # type: ignore[misc]

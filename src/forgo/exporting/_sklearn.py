@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator, _hist_trees, _neighbours, _sklearn_nodes, _tables
+from forgo.exporting import _estimator, _hist_trees, _neighbours, _sklearn_nodes, _tables, _texts
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._model import Trained
 
@@ -47,7 +47,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     conversion = _estimator.Conversion(
         answers={name: of for name, (of, _) in answers.items()},
         outputs={name: place for name, (_, place) in answers.items()},
-        convert=lambda precision: _convert(model, given, precision, scores="scores" in answers),
+        convert=lambda precision: _convert(model, given, precision, notes, scores="scores" in answers),
         explain=lambda rows: _neighbours.ties(model, rows),
     )
     made = _estimator.Estimator(
@@ -263,7 +263,9 @@ def _by_column(model: Any) -> bool:
     return isinstance(model, ColumnTransformer)
 
 
-def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: bool) -> onnx.ModelProto:
+def _convert(
+    model: Any, given: _estimator.Given, precision: str, notes: list[str], *, scores: bool
+) -> onnx.ModelProto:
     import skl2onnx
     from skl2onnx.common import data_types
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
@@ -322,6 +324,7 @@ def _convert(model: Any, given: _estimator.Given, precision: str, *, scores: boo
             f"sklearn-onnx converts a {type(model).__name__} with the operator {lacking[0]}, which ONNX Runtime does not have: "
             "train another model in its place"
         )
+    notes += [note for note in _texts.mend(made) if note not in notes]
     return made
 
 
