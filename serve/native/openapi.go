@@ -40,7 +40,7 @@ type (
 func (b builder) model(d model) {
 	path := "/models/" + url.PathEscape(d.Name)
 	op := &openapi.Operation{
-		ID: d.ID + "_predict", Tags: []string{d.Tag}, Summary: "Predict: the thing itself for the labelled answer",
+		ID: d.ID + "_predict", Tags: []string{d.Tag}, Summary: "Predict: send the input itself, get the labelled answer",
 		Body: &openapi.Body{Required: true},
 	}
 	answer := b.answer(d)
@@ -221,13 +221,13 @@ func (b builder) server() {
 	states := openapi.OneOfTexts([]string{"READY", "LOADING", "UNAVAILABLE"})
 	version := openapi.Object(openapi.Property("version", openapi.Text()), openapi.Property("state", states))
 	version.Properties = append(version.Properties,
-		openapi.Property("reason", openapi.About(openapi.Text(), "Why it is not ready or, of one that is, what is wrong with its folder.")),
-		openapi.Property("labels", openapi.List(openapi.Text(), 0, -1)), openapi.Property("task", openapi.Text()), openapi.Property("digest", openapi.About(openapi.Text(), "The bundle's.")),
-		openapi.Property("engine", openapi.About(openapi.Text(), "What runs its graph.")))
-	b.ServerGet("models", "/models", "The models and their versions", openapi.Answers(openapi.InBody("Those that are known, ready or not.", openapi.Content(openapi.JSONType, openapi.Object(
+		openapi.Property("reason", openapi.About(openapi.Text(), "Why it is not ready; if it is ready, what is wrong with its folder.")),
+		openapi.Property("labels", openapi.List(openapi.Text(), 0, -1)), openapi.Property("task", openapi.Text()), openapi.Property("digest", openapi.About(openapi.Text(), "The bundle's digest.")),
+		openapi.Property("engine", openapi.About(openapi.Text(), "The engine that runs its graph.")))
+	b.ServerGet("models", "/models", "The models and their versions", openapi.Answers(openapi.InBody("Every model, ready or not.", openapi.Content(openapi.JSONType, openapi.Object(
 		openapi.Property("models", openapi.List(openapi.Object(
-			openapi.Property("name", openapi.Text()), openapi.Property("path", openapi.About(openapi.Text(), "Where to post to.")),
-			openapi.Property("ready", openapi.About(openapi.Boolean(), "Whether the version answers that is asked for where none is named.")),
+			openapi.Property("name", openapi.Text()), openapi.Property("path", openapi.About(openapi.Text(), "The path for POST requests.")),
+			openapi.Property("ready", openapi.About(openapi.Boolean(), "Whether the version that answers unversioned requests is ready.")),
 			openapi.Property("versions", openapi.List(version.Closed(), 1, -1)),
 		).Closed(), 0, -1)),
 	).Closed()))))

@@ -42,11 +42,11 @@ func (b builder) model(d model, version string) {
 		})
 	}
 	b.infer(d, id, path+"/infer", d.Again && version != "")
-	get("metadata", "", "Names, types and shapes", openapi.Answers(openapi.InBody("What the model takes and gives.", openapi.Content(openapi.JSONType, openapi.Once(d.Memo, "oip metadata", func() *openapi.Schema { return b.metadata(d) }))), 404))
-	get("config", "/config", "What Triton's clients ask first", openapi.Answers(openapi.InBody("The model in the terms of Triton's configuration.", openapi.Content(openapi.JSONType, openapi.Once(d.Memo, "oip config", func() *openapi.Schema { return b.config(d) }))), 404))
+	get("metadata", "", "Names, types and shapes", openapi.Answers(openapi.InBody("The model's inputs and outputs.", openapi.Content(openapi.JSONType, openapi.Once(d.Memo, "oip metadata", func() *openapi.Schema { return b.metadata(d) }))), 404))
+	get("config", "/config", "The configuration that Triton's clients request first", openapi.Answers(openapi.InBody("The model as Triton's configuration describes it.", openapi.Content(openapi.JSONType, openapi.Once(d.Memo, "oip config", func() *openapi.Schema { return b.config(d) }))), 404))
 	ready := openapi.Object(openapi.Property("name", openapi.Constant(d.Name)), openapi.Property("ready", openapi.Constant(true))).Closed()
 	get("ready", "/ready", "Whether the model takes requests", openapi.Answers(openapi.InBody("It does.", openapi.Content(openapi.JSONType, ready)), 404, 503))
-	get("stats", "/stats", "What the model has answered", openapi.Answers(openapi.InBody("Counts and times.", openapi.Content(openapi.JSONType, b.statistics())), 404))
+	get("stats", "/stats", "Statistics of the model", openapi.Answers(openapi.InBody("Counts and times.", openapi.Content(openapi.JSONType, b.statistics())), 404))
 }
 
 func (b builder) metadata(d model) *openapi.Schema {
@@ -82,7 +82,7 @@ func (b builder) metadata(d model) *openapi.Schema {
 		openapi.Property("differences", openapi.About(openapi.Object(
 			openapi.Property("decode", &openapi.Schema{Type: "number"}), openapi.Property("preprocess", &openapi.Schema{Type: "number"}),
 			openapi.Property("model", &openapi.Schema{Type: "number"}), openapi.Property("label", &openapi.Schema{Type: "number"}),
-		).Closed(), "The largest of each stage.")),
+		).Closed(), "The largest difference at each stage.")),
 		openapi.Property("top1_agreement", &openapi.Schema{Type: "number"}), openapi.Property("decode_difference", openapi.Count()),
 	).With(openapi.Property("reason", openapi.Text()), openapi.Property("decoder", openapi.Text()), openapi.Property("expected_from", openapi.About(openapi.Text(),
 		"converted graph: the golden cases hold the graph's own answers, not the training framework's."))).Closed()
@@ -119,8 +119,8 @@ func columnsOf(d model) []openapi.Field[*openapi.Schema] {
 		return nil
 	}
 	column := openapi.Object(
-		openapi.Property("name", openapi.About(openapi.Text(), "The column's name in the frame that the examples came in.")),
-		openapi.Property("input", openapi.About(openapi.Text(), "The input that it becomes.")),
+		openapi.Property("name", openapi.About(openapi.Text(), "The column's name in the examples' data frame.")),
+		openapi.Property("input", openapi.About(openapi.Text(), "The model's input that the column becomes.")),
 		openapi.Property("type", openapi.OneOfTexts([]string{"number", "integer", "bool", "text", "category"})),
 		openapi.Property("missing", &openapi.Schema{Type: "boolean"}),
 	).With(openapi.Property("values", openapi.About(openapi.List(openapi.Text(), 0, -1), "Every value of a category."))).Closed()
@@ -220,10 +220,10 @@ func (b builder) inferRequest(d model) *openapi.Schema {
 	}
 	output := d.askedOutputs()
 	return b.Schema(d.Prefix+"InferRequest", openapi.Object(openapi.Property("inputs", openapi.AnyOf(lists))).With(
-		openapi.Property("id", openapi.About(openapi.OrNull(openapi.Text()), "Comes back in the answer.")),
+		openapi.Property("id", openapi.About(openapi.OrNull(openapi.Text()), "The answer repeats it.")),
 		openapi.Property("outputs", openapi.About(openapi.OrNull(openapi.List(output, 0, int64(len(d.OutputSpecs)))), "Which to give, each once, in this order; all where there is none.")),
 		openapi.Property("parameters", (&openapi.Schema{Type: []any{"object", "null"}}).With(
-			openapi.Property("binary_data_output", openapi.About(openapi.Boolean(), "Give the outputs that do not say as binary data.")))),
+			openapi.Property("binary_data_output", openapi.About(openapi.Boolean(), "Return outputs without a binary_data parameter of their own as binary data.")))),
 	))
 }
 
@@ -239,7 +239,7 @@ func (d model) askedOutputs() *openapi.Schema {
 	}
 	output := func(names []string, classification *openapi.Schema) *openapi.Schema {
 		parameters := (&openapi.Schema{Type: []any{"object", "null"}, Patterns: unspoken}).With(
-			openapi.Property("binary_data", openapi.About(openapi.Boolean(), "Give this output as binary data.")), openapi.Property("classification", classification))
+			openapi.Property("binary_data", openapi.About(openapi.Boolean(), "Return this output as binary data.")), openapi.Property("classification", classification))
 		return openapi.Object(openapi.Property("name", openapi.OneOfTexts(names))).With(openapi.Property("parameters", parameters))
 	}
 	var ways []*openapi.Schema
@@ -350,12 +350,12 @@ func (b builder) server() {
 	ready := openapi.Answers(openapi.InBody("It takes requests.", openapi.Content(openapi.JSONType, one("ready", true))))
 	ready = append(ready, openapi.NewField("503", openapi.InBody("It is stopping.", openapi.Content(openapi.JSONType, one("ready", false)))))
 	b.ServerGet("ready", "/v2/health/ready", "Whether the server takes requests", ready)
-	b.ServerGet("metadata", "/v2", "The server's version and extensions", openapi.Answers(openapi.InBody("What the server is.", openapi.Content(openapi.JSONType, openapi.Object(
+	b.ServerGet("metadata", "/v2", "The server's version and extensions", openapi.Answers(openapi.InBody("The server's name, version and extensions.", openapi.Content(openapi.JSONType, openapi.Object(
 		openapi.Property("name", openapi.Constant("forgo")), openapi.Property("version", openapi.Text()), openapi.Property("extensions", openapi.List(openapi.Text(), 0, -1)),
 	).Closed()))))
-	b.ServerGet("stats", "/v2/models/stats", "What all models have answered", openapi.Answers(openapi.InBody("Counts and times, by model.", openapi.Content(openapi.JSONType, b.statistics()))))
+	b.ServerGet("stats", "/v2/models/stats", "Statistics of all models", openapi.Answers(openapi.InBody("Counts and times, by model.", openapi.Content(openapi.JSONType, b.statistics()))))
 	names := openapi.Object(openapi.Property("models", openapi.List(openapi.Text(), 0, -1))).Closed()
-	b.ServerGet("v2_models", "/v2/models", "The models' names", openapi.Answers(openapi.InBody("Those that are known, ready or not.", openapi.Content(openapi.JSONType, names))))
+	b.ServerGet("v2_models", "/v2/models", "The models' names", openapi.Answers(openapi.InBody("Every model, ready or not.", openapi.Content(openapi.JSONType, names))))
 
 	entry := openapi.Object(
 		openapi.Property("name", openapi.Text()), openapi.Property("version", openapi.Text()),
@@ -366,8 +366,8 @@ func (b builder) server() {
 	b.ServerOperation(http.MethodPost, path, &openapi.Operation{
 		ID: "index", Summary: sum,
 		Body: &openapi.Body{Content: openapi.Ordered[*openapi.Media]{openapi.Content(openapi.JSONType, (&openapi.Schema{Type: "object"}).With(
-			openapi.Property("ready", openapi.About(openapi.Boolean(), "List the ready ones alone.")),
-		), openapi.NewExample("ready", "The ready ones", map[string]any{"ready": true}))}},
+			openapi.Property("ready", openapi.About(openapi.Boolean(), "List only the models that are ready.")),
+		), openapi.NewExample("ready", "The ready models", map[string]any{"ready": true}))}},
 		Responses: openapi.Answers(openapi.InBody("A list.", openapi.Content(openapi.JSONType, openapi.List(entry, 0, -1))), 400, 408, 413, 415),
 	}, "-X POST")
 }
@@ -375,7 +375,7 @@ func (b builder) server() {
 // statistics describes the answer of the statistics extension.
 func (b builder) statistics() *openapi.Schema {
 	return openapi.Once(b.Memo, "oip statistics", func() *openapi.Schema {
-		duration := b.Schema("Duration", openapi.Object(openapi.Property("count", openapi.Count()), openapi.Property("ns", openapi.About(openapi.Count(), "Nanoseconds in all."))).Closed())
+		duration := b.Schema("Duration", openapi.Object(openapi.Property("count", openapi.Count()), openapi.Property("ns", openapi.About(openapi.Count(), "Nanoseconds in total."))).Closed())
 		times := openapi.Object()
 		for _, name := range []string{"success", "fail", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss"} {
 			times.Properties = append(times.Properties, openapi.Property(name, duration))
