@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 import forgo
 from forgo.exporting import _alternatives, _expected_labels, _grading, _guessing, _keras, _pipeline
 from forgo.exporting._normalization import USUAL, Normalization
+from forgo.exporting._request import Request
 from tests.conftest import forgo as run_forgo
 
 LABELS = ["bright_blue", "bright_red", "dark_blue", "dark_red"]
@@ -164,7 +165,7 @@ def run(
 ) -> Any:
     """Export as forgo.export does, without a process of its own."""
     files = sorted(pictures.glob("*/*.png"))
-    request = _pipeline.Request(
+    request = Request(
         place, pictures=files, labels=labels, normalization=way,
         expected_labels=_expected_labels.from_folders(files, pictures, labels) if labelled else None,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import forgo
-from forgo.exporting import _is_table, _split
+from forgo.exporting._arguments import is_table, split_examples
 from forgo.exporting._examples import from_cells, from_rows
 from forgo.exporting._model import TensorInfo
 from forgo.exporting._rows import read_examples
@@ -30,9 +30,9 @@ WANT: dict[str, list[Any]] = {"size": [[1.5, -2], [0, 1e3]], "rooms": [3, 4], "k
 def rows(path: Path) -> dict[str, Any]:
     """The rows of a file as the model takes them, told by what a golden case's raw input says."""
     read = read_examples(path)
-    _, _, given = _split(read)
+    _, _, given = split_examples(read)
     assert given is not None
-    made = from_rows(from_cells(given, INPUTS) if _is_table(read) else given, INPUTS)
+    made = from_rows(from_cells(given, INPUTS) if is_table(read) else given, INPUTS)
     return {e.name: [json.loads(x.raw)[e.name] for x in made] for e in INPUTS}
 
 
@@ -75,7 +75,7 @@ def test_pictures_in_every_form(tmp_path: Path) -> None:
         (tmp_path / "p.jsonl", ""),
         (tmp_path / "q.jsonl", "image"),
     ):
-        pictures, picture_name, _ = _split(read_examples(examples))
+        pictures, picture_name, _ = split_examples(read_examples(examples))
         assert pictures
         assert picture_name == name
         assert {p.read_bytes() for p in pictures} == {PICTURE.read_bytes()}

@@ -121,6 +121,7 @@ def test_a_model_that_onnx_runtime_runs_otherwise_leaves_no_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from forgo.exporting import _engine_onnxruntime, _pipeline
+    from forgo.exporting._request import Request
 
     model = _keras.KerasModel(classifier(), picture=False)
 
@@ -129,7 +130,7 @@ def test_a_model_that_onnx_runtime_runs_otherwise_leaves_no_bundle(
             return {k: np.add(v, np.float32(0.01)) for k, v in super().predict(inputs).items()}
 
     monkeypatch.setattr(_engine_onnxruntime, "OnnxModel", Wrong)
-    request = _pipeline.Request(tmp_path / "m.forgo", rows={"": ROWS}, labels=LABELS)
+    request = Request(tmp_path / "m.forgo", rows={"": ROWS}, labels=LABELS)
     with pytest.raises(forgo.ParityError) as caught:
         _pipeline.run(model, request)
     assert caught.value.stage == "model"
@@ -138,6 +139,7 @@ def test_a_model_that_onnx_runtime_runs_otherwise_leaves_no_bundle(
 
 def test_a_bundle_that_go_refuses_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from forgo.exporting import _golden, _pipeline
+    from forgo.exporting._request import Request
 
     model = _keras.KerasModel(classifier(), picture=False)
     record = _golden.record
@@ -148,7 +150,7 @@ def test_a_bundle_that_go_refuses_is_not_left_behind(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(_golden, "record", wrong)
     with pytest.raises(forgo.ParityError, match="Go binary refused"):
-        _pipeline.run(model, _pipeline.Request(tmp_path / "m.forgo", rows={"": ROWS}, labels=LABELS))
+        _pipeline.run(model, Request(tmp_path / "m.forgo", rows={"": ROWS}, labels=LABELS))
     assert leftovers(tmp_path) == []
 
 

@@ -18,6 +18,7 @@ import forgo
 from forgo import _preprocess
 from forgo._picture import decode
 from forgo.exporting import _keras, _pipeline
+from forgo.exporting._request import Request
 from forgo.exporting._saved_model import SavedModel
 from tests import serving_models
 from tests.conftest import BUNDLES
@@ -44,7 +45,7 @@ def test_a_fixed_batch(tmp_path: Path, engine: str, batch: int) -> None:
     model = keras.Sequential([keras.Input(batch_shape=(batch, 4)), layers.Dense(2, name="scores")])
     adapter = _keras.KerasModel(model, picture=False)
     place = tmp_path / "m.forgo"
-    result = _pipeline.run(adapter, _pipeline.Request(place, rows={"": ROWS}, engine=engine))
+    result = _pipeline.run(adapter, Request(place, rows={"": ROWS}, engine=engine))
     assert result.parity["cases"] == 16
     manifest = json.loads((place / "forgo.json").read_text())
     assert manifest["graph"]["batch"] == batch
@@ -68,7 +69,7 @@ def test_types_that_are_not_float32(tmp_path: Path, dtype: str, engine: str) -> 
     rows = (np.arange(24).reshape(8, 3) * (0.1 if dtype == "bfloat16" else 1)).astype(dtype)
     place = tmp_path / "m.forgo"
     saved = SavedModel(serving_models.typed_sum(tmp_path / "saved", dtype))
-    result = _pipeline.run(saved, _pipeline.Request(place, rows={"x": rows}, engine=engine))
+    result = _pipeline.run(saved, Request(place, rows={"x": rows}, engine=engine))
     assert result.parity["mode"] == "full"
     manifest = json.loads((place / "forgo.json").read_text())
     assert [manifest["inputs"][0]["dtype"], manifest["outputs"][0]["dtype"]] == [dtype, dtype]
@@ -79,7 +80,7 @@ def test_bfloat16_names_the_engine_that_runs_it(tmp_path: Path) -> None:
     saved = SavedModel(serving_models.typed_sum(tmp_path / "saved", "bfloat16"))
     rows = np.arange(24, dtype=np.float32).reshape(8, 3)
     with pytest.raises(forgo.ExportError, match="engine='tensorflow' runs it as it is"):
-        _pipeline.run(saved, _pipeline.Request(tmp_path / "m.forgo", rows={"x": rows}))
+        _pipeline.run(saved, Request(tmp_path / "m.forgo", rows={"x": rows}))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_signatures_of_tensorflow_servings_examples(
     model = SavedModel(make(tmp_path / "saved"))
     model.settle({"": rows})
     place = tmp_path / "m.forgo"
-    _pipeline.run(model, _pipeline.Request(place, rows={"": rows}, engine=engine))
+    _pipeline.run(model, Request(place, rows={"": rows}, engine=engine))
     assert json.loads((place / "forgo.json").read_text())["inputs"][0]["shape"] == shape
     if make is not serving_models.half_plus_three:
         return
@@ -120,7 +121,7 @@ def test_what_cannot_be_asked(tmp_path: Path, make: Any, options: Any, rows: Any
 
 def test_a_model_with_a_state_is_refused(tmp_path: Path) -> None:
     model = SavedModel(serving_models.counter(tmp_path / "saved"), signature="incr_counter_by", trust=True)
-    request = _pipeline.Request(tmp_path / "m.forgo", rows={"": NUMBERS + 1}, engine="tensorflow")
+    request = Request(tmp_path / "m.forgo", rows={"": NUMBERS + 1}, engine="tensorflow")
     with pytest.raises(forgo.ExportError, match="keeps state"):
         _pipeline.run(model, request)
     assert not (tmp_path / "m.forgo").exists()

@@ -13,6 +13,7 @@ from keras import layers
 
 import forgo
 from forgo.exporting import _keras, _pipeline
+from forgo.exporting._request import Request
 from tests.conftest import forgo as run_forgo
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ def ending(units: int, activation: str | None = None, name: str | None = None) -
 
 def exported(model: Any, place: Path, **request: Any) -> dict[str, Any]:
     adapter = _keras.KerasModel(model, picture=False)
-    _pipeline.run(adapter, _pipeline.Request(place, rows={"": ROWS}, **request))
+    _pipeline.run(adapter, Request(place, rows={"": ROWS}, **request))
     return json.loads((place / "forgo.json").read_text())  # type: ignore[no-any-return]
 
 

@@ -17,6 +17,7 @@ import requests
 
 import forgo as package
 from forgo.exporting import _pipeline
+from forgo.exporting._request import Request, Result
 from forgo.exporting._saved_model import SavedModel
 from tests import serving_models
 from tests.clients.servers import running
@@ -144,9 +145,9 @@ def test_mnist_by_its_own_name(tmp_path: Path, engine: str, batch: int | None) -
         assert list(described["signature_def"]["predict_images"]["outputs"]) == ["scores"]
 
 
-def run(folder: Path, saved: SavedModel, **request: Any) -> tuple[_pipeline.Result, Any]:
+def run(folder: Path, saved: SavedModel, **request: Any) -> tuple[Result, Any]:
     place = folder / "m.forgo"
-    result = _pipeline.run(saved, _pipeline.Request(place, engine="tensorflow", **request))
+    result = _pipeline.run(saved, Request(place, engine="tensorflow", **request))
     return result, json.loads((place / "forgo.json").read_text())
 
 
@@ -198,7 +199,7 @@ def test_refusals(tmp_path: Path, signature: str | None, given: dict[str, Any], 
 def test_one_alone_with_the_default_engine(tmp_path: Path) -> None:
     """ONNX has one signature: the others are named, with what keeps them."""
     saved = SavedModel(several(tmp_path / "saved"))
-    result = _pipeline.run(saved, _pipeline.Request(tmp_path / "m.forgo", rows={"": NUMBERS}))
+    result = _pipeline.run(saved, Request(tmp_path / "m.forgo", rows={"": NUMBERS}))
     assert result.notes == [
         "only the signature serving_default is kept, not counts, nothing, pairs, twice: --engine tensorflow keeps all"
     ]

@@ -20,7 +20,7 @@ import pytest
 
 import forgo
 from forgo import _binary
-from forgo.exporting import _is_table, _split
+from forgo.exporting._arguments import is_table, split_examples
 from forgo.exporting._examples import from_cells, from_rows
 from forgo.exporting._model import TensorInfo
 from forgo.exporting._rows import Bare, read_examples
@@ -79,11 +79,11 @@ def exported(path: Path, ends: list[TensorInfo], bundle: Path, given: bytes = b"
 def raws(path: str, ends: list[TensorInfo]) -> list[bytes]:
     """What a golden case of each example would be sent as."""
     read = read_examples(Path(path))
-    pictures, _, rows = _split(read)
+    pictures, _, rows = split_examples(read)
     if pictures is not None and rows is None:
         return [p.read_bytes() for p in pictures]
     assert rows is not None
-    if _is_table(read):
+    if is_table(read):
         rows = from_cells(rows, ends)
     lists = isinstance(read, dict) and isinstance(read.get(""), Bare)
     return [e.raw for e in from_rows(rows, ends, lists=lists)]
@@ -221,7 +221,7 @@ def test_pictures_beside_numbers(tmp_path: Path, servers: dict[str, Server]) -> 
     assert asked(bundle, tmp_path / "named.jsonl") == want
     assert served(servers["halves"], "halves", lines(rows), "application/x-ndjson") == want
     for name in ("rows.jsonl", "named.jsonl"):
-        pictures, called, given = _split(read_examples(tmp_path / name))
+        pictures, called, given = split_examples(read_examples(tmp_path / name))
         assert pictures is not None
         assert given is not None
         assert called == "image"

@@ -14,6 +14,7 @@ from PIL import Image
 import forgo
 from forgo.exporting import _keras, _label_sets, _pipeline
 from forgo.exporting._normalization import USUAL, Normalization
+from forgo.exporting._request import Request
 from tests.conftest import forgo as run_forgo
 
 LABELS = ["red", "green", "blue"]
@@ -185,7 +186,7 @@ def run(
     fields: dict[str, Any] = {
         "labels": LABELS, "expected_labels": expected, "task": "multi-label", "normalization": way, **changes,
     }  # fmt: skip
-    request = _pipeline.Request(place, pictures=sorted(folder.glob("*.png")), **fields)
+    request = Request(place, pictures=sorted(folder.glob("*.png")), **fields)
     return _pipeline.run(_keras.KerasModel(model, picture=True), request)
 
 

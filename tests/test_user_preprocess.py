@@ -19,7 +19,7 @@ from forgo.exporting import _user_preprocess
 from forgo.exporting._examples import read_pictures
 from forgo.exporting._model import TensorInfo
 from forgo.exporting._normalization import Normalization
-from forgo.exporting._pipeline import Request
+from forgo.exporting._request import Request
 from tests.conftest import BUNDLES
 from tests.conftest import forgo as run_forgo
 

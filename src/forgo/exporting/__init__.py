@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from forgo._bundle import check_path
@@ -18,26 +17,29 @@ from forgo._work import working_folder
 from forgo.exporting import (
     _adapters,
     _engines,
-    _expected_labels,
-    _label_sets,
     _mlflow,
     _normalization,
-    _tables,
     _user_preprocess,
 )
 from forgo.exporting._adapter import Adapter
+from forgo.exporting._arguments import (
+    Examples,
+    class_folders,
+    expected_answers,
+    is_table,
+    read_labels,
+    split_examples,
+)
+from forgo.exporting._arguments import expected_labels as read_expected_labels
 from forgo.exporting._heads import APPENDS, Append
-from forgo.exporting._model import UNNAMED, Arrays
-from forgo.exporting._pipeline import TOLERANCE, Request, Result
-from forgo.exporting._rows import Bare, Cells, Pictures
+from forgo.exporting._model import UNNAMED
+from forgo.exporting._request import TOLERANCE, Request, Result
+from forgo.exporting._rows import Bare, Pictures
 from forgo.exporting._rows import read_examples as read_file
 from forgo.exporting._tasks import LABELLED, TASKS, Thresholds
 from forgo.exporting._tasks import thresholds as each_threshold
 
 __all__ = ["Result", "export"]
-
-Examples = Any
-"""What export takes as examples: its docstring says what."""
 
 
 def export(
@@ -273,8 +275,8 @@ def export(
     given = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
     in_file = isinstance(model, str | Path)
     tables = adapter is not None and adapter.tables and not in_file
-    pictures, picture_name, rows = (None, UNNAMED, None) if tables else _split(given)
-    table, lists = _is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
+    pictures, picture_name, rows = (None, UNNAMED, None) if tables else split_examples(given)
+    table, lists = is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
     if preprocess is not None and pictures is None:
         raise ExportError(f"{argument('preprocess')} needs a picture model and example pictures")
     layouts = adapter.layouts if adapter is not None else ("last",)
@@ -288,10 +290,12 @@ def export(
     )
     source = None
     if expected is not None:
-        answers, source = _answers(model, expected, examples)
+        answers, source = expected_answers(model, expected, examples)
     elif answers is not None:
         source = "the test data beside it"
-    right, notes = _expected(examples, pictures, count, known, expected_labels, several=task == "multi-label")
+    right, notes = read_expected_labels(
+        examples, pictures, count, known, expected_labels, several=task == "multi-label"
+    )
     if isinstance(given, Pictures) and given.note:
         notes.append(given.note)
     from forgo.exporting import _process, _signatures
@@ -299,7 +303,7 @@ def export(
     request = Request(
         path=target, force=force, pictures=pictures, picture_name=picture_name, rows=rows, labels=known, task=task,
         expected_labels=right, accept_accuracy=accept_accuracy, notes=notes, append=append, thresholds=thresholds, table=table,
-        lists=lists, folders=_folders(examples, pictures, known, expected_labels),
+        lists=lists, folders=class_folders(examples, pictures, known, expected_labels),
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         prepared=prepared, missing=tables, precision=precision, expected=answers, answers_from=source, tolerance=tolerance, engine=runs.name,
         tags=tags, signature=signature,
@@ -321,8 +325,8 @@ def _named(request: Request, file: Path) -> Request:
 
 
 def _export_model(adapter: Adapter, model: Any, request: Request, examples: Any) -> Result:
-    """Ask the model in memory, then export it as saved."""
-    from forgo.exporting import _pipeline, _process
+    """Record the answers of the model in memory, then export it as saved."""
+    from forgo.exporting import _inputs, _parity, _pipeline, _process
 
     trained = adapter.adapt(model, request, examples)
     request = replace(request, notes=[*request.notes, *getattr(trained, "notes", [])])
@@ -330,140 +334,13 @@ def _export_model(adapter: Adapter, model: Any, request: Request, examples: Any)
         table: Any = trained
         return _pipeline.run(trained, replace(request, rows=table.rows))
     if request.pictures is not None or request.rows is not None:
-        preprocess = _pipeline.preprocessor(trained, request)
-        read, _ = _pipeline.read_examples(trained, request, preprocess)
-        _pipeline.check_prepared(trained, read, request)
+        preprocess = _inputs.preprocessor(trained, request)
+        read, _ = _inputs.read_examples(trained, request, preprocess)
+        _inputs.check_prepared(trained, read, request)
         if read:
-            request = replace(request, expected=_pipeline.answers(trained, read, request))
+            request = replace(request, expected=_parity.answers(trained, read, request))
     with working_folder(request.path) as folder:
         file = adapter.save(model, folder)
         if file is None:
             return _pipeline.run(trained, request)
         return _process.export_file(adapter, file, request)
-
-
-def _answers(model: Any, expected: Any, examples: Any) -> tuple[Arrays, str]:
-    """The training framework's answers, from arrays or a file, and their name in messages."""
-    if not isinstance(model, str | Path):
-        raise ExportError(
-            f"{argument('expected')} is for a model in a file: a model in memory answers for itself"
-        )
-    if examples is None:
-        raise ExportError(
-            f"{argument('expected')} holds the answers to examples: give those with {argument('examples')}"
-        )
-    if not isinstance(expected, str | Path):
-        if not isinstance(expected, dict) or not expected:
-            raise ExportError(
-                f"{argument('expected')} must be a dict of arrays by output, or an .npz file of them"
-            )
-        return {name: np.asarray(a) for name, a in expected.items()}, "expected"
-    path = Path(expected)
-    if path.suffix != ".npz":
-        raise ExportError(f"{path}: the expected answers must be an .npz file with an array for each output")
-    return {n: np.asarray(a) for n, a in read_file(path).items()}, str(path)  # type: ignore[union-attr]
-
-
-def _is_table(given: Any) -> bool:
-    return isinstance(given, dict) and any(isinstance(of, Cells) for of in given.values())
-
-
-def _split(examples: Any) -> tuple[list[Path] | None, str, Arrays | None]:
-    """The pictures, what their input is called, and the rows of other inputs."""
-    if examples is None:
-        return None, UNNAMED, None
-    if _tables.is_frame(examples):
-        frame = _tables.as_pandas(examples)
-        return None, UNNAMED, _tables.rows(frame, _tables.columns(frame))
-    if isinstance(examples, list) and examples and all(isinstance(e, str | Path) for e in examples):
-        return [Path(e) for e in examples], UNNAMED, None
-    if isinstance(examples, dict) and not examples:
-        raise ExportError("examples: there are no rows")
-    if not isinstance(examples, dict):
-        return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}
-    pictures = {
-        name: list(given)
-        for name, given in examples.items()
-        if isinstance(given, list) and given and all(isinstance(e, Path) for e in given)
-    }
-    rows = {name: _array(name, given) for name, given in examples.items() if name not in pictures}
-    if len(pictures) > 1:
-        raise ExportError(f"examples: {' and '.join(pictures)} are pictures; a model takes only one")
-    for name, paths in pictures.items():
-        return paths, name, rows or None
-    return None, UNNAMED, rows
-
-
-def _folders(
-    examples: Any, pictures: list[Path] | None, labels: list[str] | None, given: Any
-) -> list[str] | None:
-    """The class folders of examples without labels."""
-    if labels is not None or given is not None or pictures is None or not isinstance(examples, str | Path):
-        return None
-    return (
-        _expected_labels.class_folders(pictures, Path(examples)) or None if Path(examples).is_dir() else None
-    )
-
-
-def _expected(
-    examples: Examples | None,
-    pictures: list[Path] | None,
-    count: int | None,
-    labels: list[str] | None,
-    given: Any,
-    *,
-    several: bool,
-) -> tuple[list[Any] | None, list[str]]:
-    """The right label of each example, as given or by its folder; and what there is to say of them."""
-    if given is not None:
-        if examples is None:
-            raise ExportError(f"{argument('expected_labels')} needs {argument('examples')}")
-        listed = given
-        if isinstance(given, str | Path):
-            listed = _label_sets.read(Path(given), labels) if several and labels else read_labels(given)
-        return _expected_labels.check_expected(listed, labels, count, several=several), []
-    if pictures is None or not isinstance(examples, str | Path) or not Path(examples).is_dir():
-        return None, []
-    folders = _expected_labels.class_folders(pictures, Path(examples))
-    expected = _expected_labels.from_folders(pictures, Path(examples), labels)
-    if several and expected:
-        return None, [
-            "NOT MEASURED: class folders give each example one label; "
-            "give all labels of each with --expected-labels"
-        ]
-    if not folders or (expected and all(expected)):
-        return expected, []
-    assert labels is not None  # without labels, the folders' names are the labels
-    some = ", ".join(folders[:6]) + (", …" if len(folders) > 6 else "")
-    strange = [f for f in folders if f not in labels]
-    return expected, [
-        f"the examples lie in folders ({some}), but {strange[0] if strange else 'not each'} is not a label: "
-        f"{'the accuracy is not measured' if not expected else 'the accuracy leaves them out'}"
-    ]
-
-
-def _array(name: str, given: Any) -> npt.NDArray[Any]:
-    what = f"input {name!r}" if name else "the rows"
-    try:
-        array = np.asarray(given)
-    except ValueError as e:
-        raise ExportError(f"examples: {what} have rows of different shapes: {e}") from None
-    except (RuntimeError, TypeError) as e:  # tensors with gradients, or on another device
-        raise ExportError(f"examples: {what} cannot be read as an array: {e}") from None
-    if array.dtype.kind == "O" and not all(isinstance(e, str | bytes) for e in array.ravel()):
-        raise ExportError(f"examples: {what} are neither numbers nor strings")
-    return array
-
-
-def read_labels(labels: list[str] | str | Path | None) -> list[str] | None:
-    """Labels as given, or one a line of a text file."""
-    if labels is None or isinstance(labels, list):
-        return labels
-    try:
-        lines = Path(labels).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise ExportError(f"{labels}: cannot read the labels: {getattr(e, 'strerror', None) or e}") from None
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise ExportError(f"{labels}: the file has no labels")
-    return found

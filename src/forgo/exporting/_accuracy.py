@@ -26,7 +26,7 @@ from forgo.exporting._grading import Classes, Grading, of_each
 from forgo.exporting._model import Trained
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 
 @dataclass(frozen=True)

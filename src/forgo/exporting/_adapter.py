@@ -16,7 +16,7 @@ from forgo.exporting import _engines
 from forgo.exporting._model import Arrays, Trained
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 
 def _no(_: Any) -> bool:

@@ -17,7 +17,7 @@ from forgo.exporting._model import Trained
 from forgo.exporting._normalization import Normalization, usual_of
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 _DOUBTFUL = 0.05
 _MOST_TRIED = 256

@@ -20,7 +20,7 @@ from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 SUFFIX = ".cbm"
 _EXTRA = "pip install '.[catboost]' in forgo's clone"

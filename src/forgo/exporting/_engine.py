@@ -15,7 +15,7 @@ from forgo._bundle import Staging
 from forgo.exporting._model import Arrays, SavedGraph, TensorInfo, Trained
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 
 class Runtime(Protocol):

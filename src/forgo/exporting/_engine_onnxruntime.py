@@ -15,7 +15,7 @@ from forgo.exporting._graph import OnnxModel, names_inside, rename_tensors
 from forgo.exporting._model import Arrays, TensorInfo, Trained, innermost
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 FILE = "model.onnx"
 

@@ -12,7 +12,7 @@ from forgo.exporting._model import SavedGraph, TensorInfo, Trained
 from forgo.exporting._reload import ReloadedModel
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 FOLDER = "saved_model"
 

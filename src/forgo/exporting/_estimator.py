@@ -27,7 +27,7 @@ from forgo.exporting._graph import OnnxModel, names_inside, rename_tensors
 from forgo.exporting._model import STRING, UNNAMED, Arrays, OnnxOnly, TensorInfo, Trained
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 _INPUT = "input"
 _SHOWN = 5

@@ -14,7 +14,7 @@ from forgo.exporting import _label_sets
 from forgo.exporting._model import TensorInfo
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 
 def from_folders(pictures: list[Path], folder: Path, labels: list[str] | None) -> list[str | None] | None:

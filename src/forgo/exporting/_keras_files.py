@@ -16,7 +16,7 @@ from forgo.exporting._model import Trained
 
 if TYPE_CHECKING:
     from forgo.exporting._keras import KerasModel
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 

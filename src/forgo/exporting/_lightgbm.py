@@ -19,7 +19,7 @@ from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 _EXTRA = "pip install '.[lightgbm]' in forgo's clone"
 

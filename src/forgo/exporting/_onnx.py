@@ -30,7 +30,7 @@ from forgo.exporting._model import STRING, UNNAMED, Arrays, OnnxOnly, TensorInfo
 from forgo.exporting._tensorflow import logical_name
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 SUFFIX = ".onnx"
 _MOST = (2 << 30) - 1

@@ -22,7 +22,7 @@ from forgo.exporting import _arrays
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._model import Arrays
 from forgo.exporting._normalization import Normalization
-from forgo.exporting._pipeline import Request, Result
+from forgo.exporting._request import Request, Result
 
 
 def export_file(adapter: Adapter, model: Path, request: Request) -> Result:

@@ -21,7 +21,7 @@ from forgo.exporting._model import STRING, UNNAMED, Arrays, SavedGraph, TensorIn
 from forgo.exporting._tensorflow import SIGNATURE, Traceable, logical_name
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 METHODS = ("predict", "classify", "regress")
 _MOST_NAMES = 20

@@ -15,13 +15,16 @@ import numpy as np
 from forgo._bundle import Staging
 from forgo._errors import ExportError, argument
 from forgo.exporting import _engines, _golden, _reload
+from forgo.exporting._arguments import is_table, split_examples
 from forgo.exporting._examples import Example, as_bytes, from_rows, stack
+from forgo.exporting._manifest import entry
 from forgo.exporting._model import STRING, UNNAMED, Arrays, TensorInfo, Trained, innermost
+from forgo.exporting._parity import batches, compare
 from forgo.exporting._rows import read_examples
 from forgo.exporting._saved_model import SavedModel
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 FOLDER = "signatures"
 """The folder of their golden cases."""
@@ -31,8 +34,8 @@ _FEATURES = {"f": "float_list", "i": "int64_list", "u": "int64_list", "b": "int6
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A signature that is kept."""
+class OtherSignature:
+    """A signature that the bundle keeps beside its model's own."""
 
     model: SavedModel
     examples: list[Example]
@@ -45,13 +48,13 @@ class Beside:
         return self.model.signature or ""
 
 
-def beside(
+def others(
     model: Trained, request: Request, examples: list[Example], *, proven: bool
-) -> tuple[list[Beside], list[str]]:
+) -> tuple[list[OtherSignature], list[str]]:
     """The other signatures that the bundle keeps, and notes on all of them."""
     inner = innermost(model)
-    others = getattr(inner, "others", [])
-    if request.bare or not others:
+    names = getattr(inner, "others", [])
+    if request.bare or not names:
         if request.signature_rows:
             raise ExportError(
                 f"{argument('signature_examples')} needs a bundle of a SavedModel with several signatures"
@@ -67,7 +70,7 @@ def beside(
             raise ExportError(
                 f"{inner.folder}: the bundle can keep only the signature {inner.signature!r}: {why}"
             )
-        note = ExportError(f"only the signature {inner.signature} is kept, not {', '.join(others)}: {why}")
+        note = ExportError(f"only the signature {inner.signature} is kept, not {', '.join(names)}: {why}")
         return [], [note.as_command()]
     kept, left_out = keep(inner, examples, request.signature_rows, request.tolerance, proven=proven)
     if request.signature and left_out:
@@ -78,7 +81,7 @@ def beside(
 
 def keep(
     model: SavedModel, examples: list[Example], given: dict[str, Arrays], tolerance: float, *, proven: bool
-) -> tuple[list[Beside], dict[str, str]]:
+) -> tuple[list[OtherSignature], dict[str, str]]:
     """Choose the signatures that can be kept, and get TensorFlow's answers to prove each.
 
     Args:
@@ -100,13 +103,13 @@ def keep(
                 f"{model.folder}: there are examples for the signature {name!r}; beside {model.signature!r} it has "
                 f"{', '.join(model.others) or 'none'}"
             )
-    kept: list[Beside] = []
+    kept: list[OtherSignature] = []
     left_out: dict[str, str] = {}
     for name in model.others:
         try:
             if len(kept) == MOST:
                 raise ExportError(f"{model.folder}: a bundle holds at most {MOST} signatures beside its own")
-            kept.append(_ask(model, name, examples, given.get(name), tolerance, proven))
+            kept.append(_answer(model, name, examples, given.get(name), tolerance, proven))
         except ExportError as e:
             if name in given:
                 raise
@@ -114,16 +117,16 @@ def keep(
     return kept, left_out
 
 
-def _ask(
+def _answer(
     model: SavedModel, name: str, examples: list[Example], rows: Arrays | None, tolerance: float, proven: bool
-) -> Beside:
+) -> OtherSignature:
     sibling = model.sibling(name)
     infos = [e.name for e in [*sibling.inputs, *sibling.outputs]]
     if len(set(infos)) < len(infos):
         raise ExportError("an input and an output have the same name")
     if not proven:
         sibling.settle(None)
-        return Beside(sibling, [], None)
+        return OtherSignature(sibling, [], None)
     if rows is None:
         rows = _alike(sibling, model, examples)
     sibling.settle(rows)
@@ -139,7 +142,7 @@ def _ask(
                 f"it answers {output!r} differently when it runs again: it keeps state, or its rows depend on one "
                 "another; no replay can prove that"
             )
-    return Beside(sibling, own, expected)
+    return OtherSignature(sibling, own, expected)
 
 
 def _alike(sibling: SavedModel, model: SavedModel, examples: list[Example]) -> Arrays:
@@ -189,7 +192,7 @@ def _as_examples(rows: Arrays) -> Any:
     return made
 
 
-def prove(folder: Path, kept: list[Beside], tolerance: float) -> float:
+def prove(folder: Path, kept: list[OtherSignature], tolerance: float) -> float:
     """Compare the written SavedModel with TensorFlow's answers, signature by signature.
 
     Returns:
@@ -198,39 +201,35 @@ def prove(folder: Path, kept: list[Beside], tolerance: float) -> float:
     Raises:
         ParityError: the difference is above the tolerance.
     """
-    from forgo.exporting._pipeline import batches, hold
-
-    asked = [b for b in kept if b.expected is not None]
-    if not asked:
+    proven = [b for b in kept if b.expected is not None]
+    if not proven:
         return 0.0
     calls = [
         _reload.Call(
             b.model.graph(), b.model.inputs, b.model.outputs, [stack(part) for _, part in batches(b.examples)]
         )
-        for b in asked
+        for b in proven
     ]
-    said = _reload.answer(folder, calls)
+    answers = _reload.answer(folder, calls)
     return max(
-        hold(batches(b.examples), got, b.expected or {}, tolerance, f"TensorFlow, by signature {b.name!r}")
-        for b, got in zip(asked, said, strict=True)
+        compare(batches(b.examples), got, b.expected or {}, tolerance, f"TensorFlow, by signature {b.name!r}")
+        for b, got in zip(proven, answers, strict=True)
     )
 
 
-def record(stage: Staging, kept: list[Beside], tolerance: float, none: str) -> list[dict[str, Any]]:
+def record(stage: Staging, kept: list[OtherSignature], tolerance: float, none: str) -> list[dict[str, Any]]:
     """Write the golden cases of each, and return their entries in the manifest."""
-    from forgo.exporting._pipeline import entry
-
     entries = []
-    for number, beside in enumerate(kept):
-        graph = beside.model.graph()
+    for number, signature in enumerate(kept):
+        graph = signature.model.graph()
         golden: dict[str, Any] = {"cases": [], "none": none}
-        if beside.expected is not None:
-            expected = beside.expected
-            chosen = _golden.choose(beside.examples, None, None, tolerance)
+        if signature.expected is not None:
+            expected = signature.expected
+            chosen = _golden.choose(signature.examples, None, None, tolerance)
             golden = {
                 "cases": [
                     _golden.record(
-                        stage, i, beside.examples[e], {n: a[e : e + 1] for n, a in expected.items()}, None,
+                        stage, i, signature.examples[e], {n: a[e : e + 1] for n, a in expected.items()}, None,
                         folder=f"{FOLDER}/{number}",
                     )
                     for i, e in enumerate(chosen)
@@ -238,18 +237,18 @@ def record(stage: Staging, kept: list[Beside], tolerance: float, none: str) -> l
             }  # fmt: skip
         entries.append(
             {
-                "name": beside.name,
+                "name": signature.name,
                 "method": graph.method,
-                **({} if beside.model.batch is None else {"batch": beside.model.batch}),
-                "inputs": [entry(e, graph) for e in beside.model.inputs],
-                "outputs": [entry(e, graph) for e in beside.model.outputs],
+                **({} if signature.model.batch is None else {"batch": signature.model.batch}),
+                "inputs": [entry(e, graph) for e in signature.model.inputs],
+                "outputs": [entry(e, graph) for e in signature.model.outputs],
                 "golden": golden,
             }
         )
     return entries
 
 
-def notes(model: SavedModel, kept: list[Beside], left_out: dict[str, str]) -> list[str]:
+def notes(model: SavedModel, kept: list[OtherSignature], left_out: dict[str, str]) -> list[str]:
     """Notes for users, one line each."""
     lines = []
     if kept:
@@ -266,12 +265,10 @@ def rows_of(name: str, given: Any) -> Arrays:
     Raises:
         ExportError: they cannot be read.
     """
-    from forgo.exporting import _is_table, _split
-
     read = read_examples(Path(given)) if isinstance(given, str | Path) else given
-    if _is_table(read):
+    if is_table(read):
         raise ExportError(
             f"examples of the signature {name!r} must be rows in a .jsonl, .json, .npy or .npz file"
         )
-    pictures, picture_name, rows = _split(read)
+    pictures, picture_name, rows = split_examples(read)
     return {**(rows or {}), **({picture_name: as_bytes(pictures)} if pictures else {})}

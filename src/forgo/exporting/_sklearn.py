@@ -19,7 +19,7 @@ from forgo.exporting._adapter import Adapter
 from forgo.exporting._model import Trained
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 _LACKING = ("Solve",)
 """Operators of sklearn-onnx's that ONNX Runtime lacks."""

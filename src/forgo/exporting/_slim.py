@@ -24,7 +24,7 @@ from forgo.exporting import _engines, _golden, _patterns, _tasks, _warmup
 from forgo.exporting._arrays import unpack
 from forgo.exporting._examples import Example, from_rows, read_pictures, stack
 from forgo.exporting._model import Arrays, TensorInfo
-from forgo.exporting._pipeline import Result
+from forgo.exporting._request import Result
 
 _LEFT_OUT = ("golden/", "report.html", "test_data_set_", "saved_model/assets.extra/")
 

@@ -21,7 +21,7 @@ from forgo.exporting._model import UNNAMED, Trained
 from forgo.exporting._tensorflow import logical_name
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 PROGRAM = ".pt2"
 _PICKLES = (".pt", ".pth", ".ckpt")

@@ -29,7 +29,7 @@ from forgo.exporting._torch_model import (
 from forgo.exporting._torch_program import first_line, quiet
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 _HALF = (torch.float16, torch.bfloat16)
 _CAST_TOLERANCE = 0.05

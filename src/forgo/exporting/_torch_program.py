@@ -21,7 +21,7 @@ from forgo.exporting._tensorflow import logical_name
 from forgo.exporting._torch_model import DTYPES, Input, Outputs, TorchModel, named_outputs, output_name
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 OPSET = 18
 _MAX_LINE = 300

@@ -27,7 +27,7 @@ from forgo.exporting._examples import Example
 from forgo.exporting._normalization import Normalization, read, usual_of
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 AGREES = 0.05
 """The largest difference between the function and the rules, in steps of 255 before normalization.

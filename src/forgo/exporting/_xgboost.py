@@ -21,7 +21,7 @@ from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
 
 if TYPE_CHECKING:
-    from forgo.exporting._pipeline import Request
+    from forgo.exporting._request import Request
 
 _EXTRA = "pip install '.[xgboost]' in forgo's clone"
 _CLASSES = ("binary:logistic", "multi:softprob", "multi:softmax", "binary:logitraw", "binary:hinge")

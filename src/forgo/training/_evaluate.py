@@ -14,8 +14,8 @@ from rich.console import Console
 from forgo import report
 from forgo.exporting import _golden
 from forgo.exporting._keras_files import ADAPTER
-from forgo.exporting._pipeline import Request, Result
 from forgo.exporting._process import export_file
+from forgo.exporting._request import Request, Result
 from forgo.training import _metrics
 from forgo.training._data import Data, Reader
 from forgo.training._fit import Fit
