@@ -184,7 +184,7 @@ func (c *Client) Infer(ctx context.Context, name string, inputs tensor.Map) (ten
 		return nil, err
 	}
 	if m.version != "" && a.version != "" && a.version != m.version {
-		return nil, fmt.Errorf("infer: version %q of model %q was asked for, version %q answered", m.version, m.name, a.version)
+		return nil, fmt.Errorf("infer: requested version %q of model %q, but version %q answered", m.version, m.name, a.version)
 	}
 	return a.outputs, nil
 }

@@ -59,7 +59,7 @@ type small struct{}
 
 func (small) Grow(bytes int64) error {
 	if bytes > 1<<20 {
-		return served.BadInput("the body is longer than the limit of such a request")
+		return served.BadInput("the body is longer than 1 MiB, the limit for requests that run no model")
 	}
 	return nil
 }

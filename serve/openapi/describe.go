@@ -221,7 +221,7 @@ var failures = []struct {
 	{401, "Unauthenticated", "There is no key, or one that is not known here."},
 	{403, "Forbidden", "The key does not have the right to this."},
 	{404, "NotFound", "There is no such model, version or label (any more)."},
-	{408, "TooSlow", "The body did not come in time."},
+	{408, "TooSlow", "The body did not arrive in time."},
 	{413, "TooLarge", "The body is larger than the server takes."},
 	{415, "UnknownEncoding", "Content-Encoding is neither gzip nor deflate."},
 	{429, "Busy", "Too many requests wait already; try again after Retry-After seconds."},

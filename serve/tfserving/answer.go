@@ -79,7 +79,7 @@ func appendPredictions(a *reply.Answer, dst []byte, q *request, results predict.
 	given := outputs(q.m)
 	for _, o := range given {
 		if err := tensor.CheckText(results[o.Name]); err != nil && !hasBytes(o.Name) {
-			return nil, served.BadInput("output %q: %w, and its name does not end in _bytes; ask for it as binary data at /v2", o.Name, err)
+			return nil, served.BadInput("output %q: %w, and its name does not end in _bytes; request it as binary data at /v2", o.Name, err)
 		}
 	}
 	if q.byColumn {

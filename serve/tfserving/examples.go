@@ -98,7 +98,7 @@ func (q *request) fill(parts features, shared map[string]tensor.Tensor, n int) (
 			}
 			t, ok := shared[name]
 			if !ok {
-				return nil, fmt.Errorf("example %d: feature %q is missing, also in the context", i, name)
+				return nil, fmt.Errorf("example %d: neither it nor the context has feature %q", i, name)
 			}
 			rows[i] = t
 		}

@@ -26,9 +26,9 @@ type Search struct {
 	Probe func(path string) (version string, err error)
 }
 
-// asked returns the library that the user named, and where. Nothing else is tried then. The option comes
+// configured returns the library that the user named, and where. Nothing else is tried then. The option comes
 // before the environment.
-func (s Search) asked(option string) (path, where string) {
+func (s Search) configured(option string) (path, where string) {
 	if option != "" {
 		return option, "the Library option"
 	}
@@ -88,10 +88,10 @@ func (s Search) Find(option string) (engines.Library, error) {
 		return engines.Library{}, fmt.Errorf("load %s: this program is linked statically and cannot open shared libraries: "+
 			"build it without -extldflags -static", s.Name)
 	}
-	if path, where := s.asked(option); path != "" {
+	if path, where := s.configured(option); path != "" {
 		version, err := s.Probe(path) // a bare name is the dynamic linker's to find
 		if err != nil {
-			return engines.Library{}, fmt.Errorf("load %s as %s says: %s: %w", s.Name, where, path, err)
+			return engines.Library{}, fmt.Errorf("load %s: %s names %s: %w", s.Name, where, path, err)
 		}
 		return engines.Library{Path: path, Version: version}, nil
 	}

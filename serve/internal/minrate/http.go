@@ -1,5 +1,5 @@
-// Package minrate cuts off clients that send a request or read an answer below a minimum rate. Each has
-// patience, and one more second for each [Rate] bytes.
+// Package minrate cuts off clients that send a request or read an answer below a minimum rate. Each may
+// take a fixed time, the server's patience, and one more second for each [Rate] bytes.
 package minrate
 
 import (

@@ -99,14 +99,14 @@ func (o *Observer) Collect(out chan<- prometheus.Metric) {
 	one(out, buildInfo, prometheus.GaugeValue, 1, forgo.Version(), runtime.Version(), pixels.Decoder())
 	o.nowhere.collect(out, o.protocols, "", "")
 	state := o.state()
-	one(out, ready, prometheus.GaugeValue, truth(state.Ready))
+	one(out, ready, prometheus.GaugeValue, oneIf(state.Ready))
 	one(out, logDropped, prometheus.CounterValue, float64(state.LogDropped))
 	one(out, clientsGivenUp, prometheus.CounterValue, float64(state.Closed), "connections")
 	one(out, clientsGivenUp, prometheus.CounterValue, float64(state.GivenUp), "memory")
 	for _, v := range state.Versions {
-		one(out, modelReady, prometheus.GaugeValue, truth(v.Ready), v.Name, v.Version)
+		one(out, modelReady, prometheus.GaugeValue, oneIf(v.Ready), v.Name, v.Version)
 		if v.Ready {
-			one(out, folderGone, prometheus.GaugeValue, truth(v.Gone), v.Name, v.Version)
+			one(out, folderGone, prometheus.GaugeValue, oneIf(v.Gone), v.Name, v.Version)
 		}
 	}
 	for _, l := range state.Loads {
@@ -119,7 +119,7 @@ func (o *Observer) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func truth(b bool) float64 {
+func oneIf(b bool) float64 {
 	if b {
 		return 1
 	}
@@ -175,7 +175,7 @@ func (m Model) collect(out chan<- prometheus.Metric) {
 	}
 	gauge(parityTolerance, parity.Tolerance)
 	gauge(parityCases, float64(parity.Cases))
-	gauge(parityGraph, truth(parity.ExpectedFrom == bundle.ConvertedGraph))
+	gauge(parityGraph, oneIf(parity.ExpectedFrom == bundle.ConvertedGraph))
 	if parity.Top1Agreement > 0 {
 		gauge(parityTop1, parity.Top1Agreement)
 	}

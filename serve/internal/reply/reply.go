@@ -87,7 +87,7 @@ func Failure(w http.ResponseWriter, err error) {
 		Error(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is longer than %d bytes, the server's --max-body", tooLarge.Limit))
 	case errors.Is(err, os.ErrDeadlineExceeded): // of the connection
 		w.Header().Set("Connection", "close")
-		Error(w, http.StatusRequestTimeout, errors.New("the body did not come in time"))
+		Error(w, http.StatusRequestTimeout, errors.New("the body did not arrive in time"))
 	case errors.Is(err, served.ErrNotFound):
 		Error(w, http.StatusNotFound, err)
 	case errors.As(err, &busy):
