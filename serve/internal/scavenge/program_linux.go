@@ -44,7 +44,13 @@ func eachUnchanged(smaps *bufio.Scanner, do func(from, to uintptr)) {
 			}
 			continue
 		}
-		if fields[0] == "Anonymous:" && fields[1] == "0" && to > from {
+		switch fields[0] {
+		case "Anonymous:", "Private_Hugetlb:", "Swap:": // bytes that are not the file's, even if they have been swapped out
+			if fields[1] != "0" {
+				from, to = 0, 0
+			}
+		}
+		if fields[0] == "Swap:" && to > from { // the last of them
 			do(from, to)
 		}
 	}

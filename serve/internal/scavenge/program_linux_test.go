@@ -87,21 +87,39 @@ func TestOnlyUnchangedMappingsLeave(t *testing.T) {
 	const smaps = `1000-2000 r--p 00000000 fe:00 12 /usr/bin/forgo
 Rss: 4 kB
 Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
+SwapPss:               0 kB
 VmFlags: rd mr mw me sd
 2000-3000 r-xp 00000000 fe:00 12 /usr/bin/for go
 Anonymous:             0 kB
+Swap:                  0 kB
 3000-4000 r--p 00000000 fe:00 12 /usr/bin/forgo
 Anonymous:             4 kB
+Swap:                  0 kB
 4000-5000 rw-p 00000000 fe:00 12 /usr/bin/forgo
 Anonymous:             0 kB
+Swap:                  0 kB
 5000-6000 r--s 00000000 fe:00 12 /dev/shm/x
 Anonymous:             0 kB
+Swap:                  0 kB
 6000-7000 r--p 00000000 00:00 0
 Anonymous:             0 kB
+Swap:                  0 kB
 7000-8000 r-xp 00000000 00:00 0                          [vdso]
 Anonymous:             0 kB
+Swap:                  0 kB
+8000-9000 r--p 00000000 fe:00 12 /usr/lib/relocated-and-swapped-out.so
+Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  4 kB
+9000-a000 r-xp 00000000 00:0f 12 /anon_hugepage (deleted)
+Anonymous:             0 kB
+Private_Hugetlb:    2048 kB
+Swap:                  0 kB
 what-else r-xp 00000000 fe:00 12 /usr/bin/forgo
 Anonymous:             0 kB
+Swap:                  0 kB
 `
 	var got []uintptr
 	eachUnchanged(bufio.NewScanner(strings.NewReader(smaps)), func(from, to uintptr) { got = append(got, from, to) })
