@@ -87,3 +87,16 @@ def test_without_scores_cases_are_spread_evenly() -> None:
 def test_fewer_examples_than_cases_are_all_taken_once() -> None:
     assert sorted(choose(examples(["a"] * 5))) == [0, 1, 2, 3, 4]
     assert choose([]) == []
+
+
+def test_rows_with_missing_rare_and_extreme_values_are_sought() -> None:
+    numbers = np.linspace(-1, 1, 200).astype(np.float32)
+    numbers[[77, 123, 31]] = np.nan, 900, -900
+    texts = np.array([b"rome" if i != 58 else b"bergen" for i in range(200)], object)
+    found = [
+        Example(b"", "application/json", str(i), "json", {"n": numbers[i : i + 1], "city": texts[i : i + 1]})
+        for i in range(200)
+    ]
+    chosen = choose(found)
+    assert {77, 123, 31, 58} <= set(chosen)
+    assert len(chosen) == _golden.CASES

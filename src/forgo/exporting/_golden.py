@@ -20,6 +20,9 @@ CASES = 16
 """Cases to record, if there are as many examples."""
 MOST_CASES = 64
 _LEAST_CERTAIN = 8
+_UNUSUAL = 5
+_WIDEST = 256
+"""The most elements of a row in which unusual values are looked for."""
 _SUFFIX = {media: ending for media, ending, *_ in FORMATS.values()} | {"application/json": ".json"}
 
 
@@ -69,8 +72,9 @@ def choose(
 
     Returns:
         Indices: the least certain examples, then one of each answer, of each encoding and of each
-        EXIF orientation not yet chosen, then others spread evenly, up to CASES in all. Answers
-        and encodings may need more, but at most MOST_CASES.
+        EXIF orientation not yet chosen, then a few rows with missing, rare and extreme values, then
+        others spread evenly, up to CASES in all. Answers and encodings may need more, but at most
+        MOST_CASES.
     """
     chosen: dict[int, None] = {}  # a set that keeps its order
     candidates = list(range(len(examples)))
@@ -81,6 +85,9 @@ def choose(
         _cover(chosen, candidates, [tuple(found) for found in labels])
     _cover(chosen, candidates, [e.encoding for e in examples])
     _cover(chosen, candidates, [e.orientation for e in examples])
+    unusual = [i for i in _unusual(examples, candidates) if i not in chosen][:_UNUSUAL]
+    for i in unusual[: max(0, CASES - len(chosen))]:
+        chosen[i] = None
     spread = np.linspace(0, len(candidates) - 1, min(CASES, len(candidates))).round().astype(int)
     for i in [*(candidates[s] for s in spread), *candidates]:
         if len(chosen) >= CASES:
@@ -95,6 +102,32 @@ def _cover(chosen: dict[int, None], candidates: list[int], kinds: list[Any]) -> 
         if kinds[i] not in seen:
             seen.add(kinds[i])
             chosen[i] = None
+
+
+def _unusual(examples: list[Example], candidates: list[int]) -> list[int]:
+    """Rows with missing numbers, then with rare strings, then with the extremes of most columns."""
+    rows = [examples[i].inputs for i in candidates if examples[i].pixels is None]
+    if len(rows) < len(candidates) or not rows:
+        return []
+    if any(a.shape != rows[0][name].shape for of in rows for name, a in of.items()):
+        return []
+    columns = [np.stack([of[name].reshape(-1) for of in rows]) for name in rows[0]]
+    if sum(c.shape[1] for c in columns) > _WIDEST:
+        return []
+    missing, rare, extreme = np.zeros((3, len(rows)))
+    for cells in (c[:, i] for c in columns for i in range(c.shape[1])):
+        if cells.dtype.kind == "f":
+            missing += np.isnan(cells)
+            if np.isnan(cells).all():
+                continue
+        if cells.dtype.kind in "fiu":
+            extreme += (cells == np.nanmin(cells)) | (cells == np.nanmax(cells))
+        elif cells.dtype.kind == "O":
+            _, at, count = np.unique(cells, return_inverse=True, return_counts=True)
+            rare = np.maximum(rare, (count[at] < len(rows) / len(count) / 2) / count[at])
+    found = [int(scores.argmax()) for scores in (missing, rare) if scores.any()]
+    found += [i for i in np.argsort(-extreme, kind="stable").tolist() if extreme[i] and i not in found]
+    return [candidates[i] for i in found]
 
 
 def record(
