@@ -161,7 +161,7 @@ def test_what_cannot_be_proven_is_left_out_and_said(tmp_path: Path) -> None:
     assert "signature counts is left out: it answers 'y' differently when it runs again" in said
     assert "signature nothing is left out: 'nothing' has no inputs" in said
     assert "signature pairs is left out: the examples do not fit its inputs (pair int32[None, 2])" in said
-    assert "--signature-examples pairs=FILE" in said
+    assert "give rows for 'pairs' with --signature-examples" in said
 
 
 def test_examples_of_a_signature(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def export(
         typer.Option(
             "--output",
             metavar="NAME",
-            help="For a SavedModel: an output of its signature, or an operation, such as inferenceLayer/Softmax.",
+            help="An output of an ONNX file or a signature to keep, or a SavedModel's operation, such as inferenceLayer/Softmax.",
         ),
     ] = None,
     trust: Annotated[
@@ -125,13 +125,13 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE.npz",
-            help="The training framework's answers to the examples, an array for each output. Without them an .onnx file "
-            "answers for itself, which the bundle says.",
+            help="The training framework's answers to the examples, an array for each output. Without it, an .onnx file's own "
+            "answers become the golden ones, and the bundle says so.",
         ),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="What the numbers of a table are: float32 or float64.", show_default="float32"),
+        typer.Option(help="The type of a table's numbers: float32 or float64.", show_default="float32"),
     ] = None,
     labels: Annotated[
         Path | None,

@@ -198,7 +198,7 @@ def export(
         found_there = _mlflow.find(model, trust=trust, examples=examples is None and not no_goldens)
         model, origin = found_there.model, found_there.provenance
         examples = found_there.examples if examples is None else examples
-    adapter = _adapters.of(model)
+    adapter = _adapters.find(model)
     chooses = adapter is not None and adapter.chooses
     bare = tags is not None and target.suffix != ".forgo"
     if not bare and target.suffix != ".forgo":

@@ -30,8 +30,8 @@ ADAPTERS: tuple[Adapter, ...] = (
 )
 
 
-def of(model: Any) -> Adapter | None:
-    """The adapter that takes a model or a model's path; None if no adapter does."""
+def find(model: Any) -> Adapter | None:
+    """Return the adapter that takes a model or a model's path, or None."""
     if isinstance(model, str | Path):
         return next((a for a in ADAPTERS if a.is_file(Path(model))), None)
     return next((a for a in ADAPTERS if a.is_model(model)), None)

@@ -163,7 +163,7 @@ def _alike(sibling: SavedModel, model: SavedModel, examples: list[Example]) -> A
             return {info.name: _as_examples(have)}
     takes = ", ".join(f"{e.name} {e.dtype}{list(e.shape)}" for e in sibling.inputs)
     raise ExportError(
-        f"the examples do not fit its inputs ({takes}): give rows with --signature-examples {sibling.signature}=FILE"
+        f"the examples do not fit its inputs ({takes}): give rows for {sibling.signature!r} with {argument('signature_examples')}"
     )
 
 
