@@ -121,7 +121,8 @@ func resum(data []byte) {
 }
 
 // Pictures with one byte changed get the same verdict in Python and in Go, and the same pixels.
-// FORGO_MUTATIONS says how many are tried, FORGO_SEED which, FORGO_PICTURES of which files: a pattern.
+// FORGO_MUTATIONS says how many are tried (100,000, or 3,000 with -short or the race detector), FORGO_SEED which,
+// FORGO_PICTURES of which files: a pattern.
 func TestMutatedPicturesAgreeWithPython(t *testing.T) {
 	number := func(name string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
@@ -129,7 +130,12 @@ func TestMutatedPicturesAgreeWithPython(t *testing.T) {
 		}
 		return otherwise
 	}
-	count, seed := number("FORGO_MUTATIONS", 3000), number("FORGO_SEED", 1)
+	count := 100_000
+	if testing.Short() || underRace {
+		count = 3000
+	}
+	count = number("FORGO_MUTATIONS", count)
+	seed := number("FORGO_SEED", 1)
 	helper := startPython(t)
 	var files []string
 	pictures := map[string][]byte{}
