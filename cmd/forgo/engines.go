@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -66,13 +67,17 @@ func (f *engineFlag) Set(value string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("must be onnx, pure, tensorflow or auto, not %q", value)
+		return fmt.Errorf("must be %s or auto, not %q", strings.Join(engineFlags(), ", "), value)
 	}
 	return nil
 }
 
 func (f *engineFlag) add(flags *pflag.FlagSet) {
-	flags.Var(f, "engine", "run models with `ENGINE`: onnx (ONNX Runtime), pure (Go alone), tensorflow, or auto: the bundle's own, unless another is clearly faster")
+	var titled []string
+	for _, e := range allEngines() {
+		titled = append(titled, flagOf(e)+" ("+e.Info().Title+")")
+	}
+	flags.Var(f, "engine", "run models with `ENGINE`: "+strings.Join(titled, ", ")+", or auto: the bundle's own, unless another is clearly faster")
 }
 
 // engines returns the engines that the flags leave.
@@ -92,6 +97,14 @@ func (f *loadFlags) among(all []predict.Engine) []predict.Engine {
 		}
 	}
 	return chosen
+}
+
+// engineFlags are the values of --engine besides auto.
+func engineFlags() (names []string) {
+	for _, e := range allEngines() {
+		names = append(names, flagOf(e))
+	}
+	return names
 }
 
 // flagOf is how --engine names an engine.
