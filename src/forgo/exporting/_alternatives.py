@@ -55,7 +55,7 @@ def other_normalization(
         return 0.0, ""
     chosen = [examples[labelled[i]] for i in part]
     tried = {
-        what: grading.grades(grading.answered(_asked(model, picture, chosen, n)), some)
+        what: grading.grades(grading.answered(_framework_answers(model, picture, chosen, n)), some)
         for what, n in others.items()
     }
     better = {
@@ -85,7 +85,9 @@ def _spread(expected: Numbers) -> list[int]:
     return sorted(np.argsort(turns, kind="stable")[:_MOST_TRIED].tolist())
 
 
-def _asked(model: Trained, name: str, examples: list[Example], other: Normalization) -> npt.NDArray[Any]:
+def _framework_answers(
+    model: Trained, name: str, examples: list[Example], other: Normalization
+) -> npt.NDArray[Any]:
     """The training framework's answers to pixels that are normalized differently."""
     inputs = stack(examples)
     answers: npt.NDArray[Any] = model.predict({**inputs, name: other.apply(inputs[name])})[
@@ -134,7 +136,7 @@ def unlabelled(
     gains: dict[str, float] = {}
     others = _others(request, examples[0].inputs[picture])
     for what, other in others.items():
-        then = _asked(model, picture, [examples[i] for i in part], other)
+        then = _framework_answers(model, picture, [examples[i] for i in part], other)
         gain = _information(then) - _information(now)
         if gain >= 0.25 or (gain >= 0.1 and _doubtful(then) <= _doubtful(now) / 4):
             gains[what] = gain
