@@ -21,7 +21,7 @@ import numpy as np
 from bench import _cases, _peers
 from bench._cases import Case, Request, WrongAnswerError, verify, write_requests
 from bench._results import CONNECTIONS, rounded, turn
-from bench._servers import HERE, ROOT, Server, run, say
+from bench._servers import HERE, Server, run, say
 
 ROWS = (1, 4, 16, 64, 128)  # of a request
 SENDERS = 4  # of them, whose rows fit the server's queue of 512
@@ -29,7 +29,7 @@ CLIENTS = (1, 8, 32, 128)  # that wait for their answers
 SIDES = (160, 320, 640, 1280)  # of a picture, in pixels
 MODELS = (1, 10, 50)  # of one server
 CALLERS = (1, 2, 4, 8, 16, 32)  # of the library
-SHAPES = ROOT / "conformance" / "bundles" / "shapes.forgo"
+PICTURES = HERE / "pictures.forgo"
 FORGO = Path(sys.executable).with_name("forgo")
 
 
@@ -68,20 +68,38 @@ def batch(rows: int) -> list[Request]:
     return [request(first) for first in range(0, len(given), 8)]
 
 
+def picture_bundle() -> None:
+    """Make the bundle of a small network with weights at random, on pictures of 64 × 64 pixels."""
+    import keras
+
+    import forgo
+
+    folder = HERE / "photographs"
+    run(sys.executable, "-m", "stress._photos", folder)
+    if PICTURES.exists():
+        return
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input((64, 64, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(8, 3, strides=4, activation="relu"),
+        keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(len(list(folder.iterdir())), activation="softmax"),
+    ]  # fmt: skip
+    forgo.export(keras.Sequential(layers), PICTURES, examples=folder, accept_accuracy=True)
+
+
 def pictures(side: int) -> list[Request]:
     """Uploads of a photograph as a square JPEG."""
     from PIL import Image
 
     def check(body: bytes, _: HTTPMessage) -> None:
-        if not json.loads(body)["classes"]:
-            raise ValueError("no class")
+        (probabilities,) = json.loads(body)["outputs"].values()
+        if not abs(sum(probabilities) - 1) < _cases.TOLERANCE:
+            raise ValueError("the probabilities do not add up to 1")
 
-    run(sys.executable, "-m", "stress._photos", HERE / "photographs")
     requests = []
     for path in sorted((HERE / "photographs").glob("*/*.jpg"))[:4]:
         data = io.BytesIO()
         Image.open(path).convert("RGB").resize((side, side)).save(data, "JPEG", quality=85)
-        requests.append(Request("POST", "/models/shapes", check, (("Content-Type", "image/jpeg"),), data.getvalue()))  # fmt: skip
+        requests.append(Request("POST", "/models/pictures", check, (("Content-Type", "image/jpeg"),), data.getvalue()))  # fmt: skip
     return requests
 
 
@@ -142,10 +160,11 @@ def library(callers: int, seconds: int) -> dict[str, float]:
 def measure(wrk: str, seconds: int, rounds: int) -> list[Point]:
     """Every point, once a round."""
     digits = HERE / "digits.forgo"
+    picture_bundle()
     points = [
         *(Point("rows", n, partial(served, f"rows-{n}", digits, partial(batch, n), SENDERS, wrk, seconds)) for n in ROWS),
         *(Point("connections", n, partial(served, f"connections-{n}", digits, _cases.forgo_json, n, wrk, seconds)) for n in CLIENTS),
-        *(Point("pixels", n, partial(served, f"pixels-{n}", SHAPES, partial(pictures, n), 8, wrk, seconds)) for n in SIDES),
+        *(Point("pixels", n, partial(served, f"pixels-{n}", PICTURES, partial(pictures, n), 8, wrk, seconds)) for n in SIDES),
         *(Point("models", n, partial(served, f"models-{n}", *models(n), CONNECTIONS, wrk, seconds)) for n in MODELS),
         *(Point("callers", n, partial(library, n, seconds)) for n in CALLERS),
     ]  # fmt: skip
