@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,6 +16,9 @@ type Budget struct {
 	max  int64
 	used atomic.Int64
 	peak atomic.Int64 // since the last call of Peak
+	// garbage is what pictures have given back since memory was last collected for them, at most.
+	garbage    atomic.Int64
+	collecting sync.Mutex
 }
 
 // NewBudget returns a budget of the given number of bytes.
@@ -58,7 +62,28 @@ func (b *Budget) More(held, bytes int64) error {
 	}
 	for peak := b.peak.Load(); used > peak && !b.peak.CompareAndSwap(peak, used); peak = b.peak.Load() {
 	}
+	if bytes > 0 && b.crowded() {
+		b.collect()
+	}
 	return nil
+}
+
+// crowded reports whether what is in use and what is garbage may be more than the budget together.
+func (b *Budget) crowded() bool {
+	garbage := b.garbage.Load()
+	return garbage > 0 && b.used.Load()+garbage > b.max
+}
+
+// collect frees what was garbage when it was called. Callers wait for each other, so that nobody uses what
+// is not free yet.
+func (b *Budget) collect() {
+	b.collecting.Lock()
+	defer b.collecting.Unlock()
+	if b.crowded() {
+		garbage := b.garbage.Load()
+		runtime.GC()
+		b.garbage.Add(-garbage)
+	}
 }
 
 // Give returns bytes to the budget.
@@ -68,14 +93,14 @@ func (b *Budget) Give(bytes int64) {
 	}
 }
 
-// large is the size from which memory is collected before it is returned.
+// large is the size from which a picture's memory counts until it is collected.
 const large = 16 << 20
 
-// GiveBack returns the memory of a picture that nothing refers to any more. It first collects large
-// memory, which would otherwise stay garbage for a while beside that of the next requests.
+// GiveBack returns the memory of a picture that nothing refers to any more. Large memory stays garbage for a
+// while, beside that of the next requests: it is collected once both would exceed the budget.
 func (b *Budget) GiveBack(bytes int64) {
 	if b != nil && bytes >= large {
-		runtime.GC()
+		b.garbage.Add(bytes)
 	}
 	b.Give(bytes)
 }

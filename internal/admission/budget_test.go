@@ -3,7 +3,9 @@ package admission
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,4 +78,50 @@ func TestWaitsForMemory(t *testing.T) {
 			t.Errorf("%d bytes are taken", got)
 		}
 	})
+}
+
+// Memory that pictures gave back is collected when it and what is in use would exceed the budget, not before.
+func TestGarbageOfPicturesIsCollectedInTime(t *testing.T) {
+	const max = 160 << 20
+	b := NewBudget(max)
+	collections := func() uint32 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.NumForcedGC
+	}
+	picture := func(bytes int64) {
+		t.Helper()
+		if err := b.Take(bytes); err != nil {
+			t.Fatal(err)
+		}
+		b.GiveBack(bytes)
+	}
+	before := collections()
+	for range 5 {
+		picture(32 << 20)
+	}
+	picture(large - 1)
+	if n := collections() - before; n != 1 {
+		t.Errorf("%d collections for garbage as large as the budget, want 1 for what came after it", n)
+	}
+	if n := b.garbage.Load(); n != 0 {
+		t.Errorf("%d bytes count as garbage after a collection", n)
+	}
+	for range 4 {
+		picture(32 << 20)
+	}
+	if n := collections() - before; n != 1 {
+		t.Errorf("%d collections, want 1 while there is room", n)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() { _ = b.Take(4 << 20) })
+	}
+	all.Wait()
+	if err := b.Take(4 << 20); err != nil {
+		t.Error(err)
+	}
+	if n := collections() - before; n != 2 {
+		t.Errorf("%d collections, want 2: callers at once share one", n)
+	}
 }
