@@ -121,9 +121,10 @@ def section(folder: Path) -> str:
         f"{number(8 * best['requests_a_second'])}; chi's hello world answers {number(hello)}.",
         "trees-onnx": "a call of forgo's library allocates its answer and checks its inputs, which takes longer than "
         "walking the trees.",
-        "static-disk": "three quarters of the code are Go's standard library, gRPC, OpenTelemetry and other libraries, "
+        "static-disk": "three quarters of the code is Go's standard library, gRPC, OpenTelemetry and other libraries, "
         "and Go's tables of functions take nearly as much space as all code.",
     }
+    dates = " and ".join(sorted({web["date"], peers["date"], engine["date"]}))
     short = [r for r in rows if reached(r) != "aim reached" and r["name"] in why]
     limits = "".join(f"- {r['what'][0].upper() + r['what'][1:]}: {why[r['name']]}\n" for r in short)
     return f"""{table(["", "measured", "at least", "aim", ""], cells, right=1)}
@@ -131,7 +132,7 @@ def section(folder: Path) -> str:
 Where the aim is not reached, this is the limit:
 
 {limits}
-{machine_line(engine["machine"])} The load ran on the same cores. The runs are of {web["date"]}, {peers["date"]} and {engine["date"]}:
+{machine_line(engine["machine"])} The load ran on the same cores. The runs are of {dates}:
 [older stacks](docs/benchmarks/README.md), [peers](docs/benchmarks/peers.md), [server and engine](docs/benchmarks/engine.md).
 More: [latency at fixed rates](docs/benchmarks/latency.md), [growth with size](docs/benchmarks/growth.md).
 """

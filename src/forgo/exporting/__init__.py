@@ -227,7 +227,7 @@ def export(
             f"{argument('onnx_test_data')} needs examples, and a bundle whose graph is an ONNX file"
         )
     if not chooses and (signature or signature_examples or inputs or outputs):
-        raise ExportError("only a SavedModel has a signature, inputs and outputs to choose")
+        raise ExportError("a model of this kind has no signature, inputs or outputs to choose")
     if task is not None and task not in TASKS:
         raise ExportError(f"{argument('task')} must be one of {', '.join(TASKS)}, not {task!r}")
     if append not in (None, *APPENDS):
