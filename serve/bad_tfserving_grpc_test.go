@@ -89,7 +89,7 @@ func tfservingGRPCFaults() []badCall {
 		"a short feature":      {"iris", servetest.ExampleList(servetest.FloatList(1), "input"), `input: example 0: feature "input" has 1 values`},
 		"an empty feature":     {"iris", servetest.ExampleList(&tfpb.Feature{}, "input"), `input: example 0: feature "input": it has no values`},
 		"numbers of no use":    {"iris", servetest.ExampleList(int64s, "input"), `input: example 0: feature "input": int64_list`},
-		"a feature left out":   {"iris", &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{servetest.ExampleOf(servetest.FloatList(1, 2, 3, 4), "input"), {}}}}}, `input: example 1: feature "input" is missing`},
+		"a feature left out":   {"iris", &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{servetest.ExampleOf(servetest.FloatList(1, 2, 3, 4), "input"), {}}}}}, `input: example 1: neither it nor the context has feature "input"`},
 		"a model of something": {"strings", servetest.ExampleList(servetest.FloatList(1), "x"), "task is tensors"},
 	} {
 		r := &tfpb.ClassificationRequest{ModelSpec: &tfpb.ModelSpec{Name: c.model}, Input: c.input}
@@ -106,7 +106,7 @@ func tfservingGRPCFaults() []badCall {
 		"an unknown feature":    {&tfpb.ModelSpec{Name: "half"}, servetest.ExampleList(servetest.FloatList(1), "other"), invalid, `input: example 0: the model has no input "other"`},
 		"a long feature":        {&tfpb.ModelSpec{Name: "half"}, servetest.ExampleList(servetest.FloatList(1, 2), "x"), invalid, `input: example 0: feature "x" has 2 values`},
 		"numbers of no use":     {&tfpb.ModelSpec{Name: "half"}, servetest.ExampleList(int64s, "x"), invalid, `input: example 0: feature "x": int64_list`},
-		"a feature left out":    {&tfpb.ModelSpec{Name: "half"}, &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{servetest.ExampleOf(servetest.FloatList(1), "x"), {}}}}}, invalid, `input: example 1: feature "x" is missing`},
+		"a feature left out":    {&tfpb.ModelSpec{Name: "half"}, &tfpb.Input{Kind: &tfpb.Input_ExampleList{ExampleList: &tfpb.ExampleList{Examples: []*tfpb.Example{servetest.ExampleOf(servetest.FloatList(1), "x"), {}}}}}, invalid, `input: example 1: neither it nor the context has feature "x"`},
 		"with a classifier":     {&tfpb.ModelSpec{Name: "iris"}, servetest.ExampleList(servetest.FloatList(1, 2, 3, 4), "input"), invalid, "task is classification"},
 		"with three numbers":    {&tfpb.ModelSpec{Name: "values"}, servetest.ExampleList(servetest.FloatList(1, 2, 3), "x"), invalid, "one number a row"},
 		"an unknown model":      {&tfpb.ModelSpec{Name: "other"}, one, codes.NotFound, `"other"`},
