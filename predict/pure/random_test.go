@@ -10,10 +10,13 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Random graphs are answered as ONNX Runtime answers them. FORGO_RANDOM_GRAPHS says how many,
-// FORGO_SEED which.
+// Random graphs are answered as ONNX Runtime answers them. FORGO_RANDOM_GRAPHS says how many (10,000, or 400
+// with -short or the race detector), FORGO_SEED which.
 func TestRandomGraphs(t *testing.T) {
-	count, seed := "400", "1"
+	count, seed := "10000", "1"
+	if testing.Short() || underRace {
+		count = "400"
+	}
 	if n := os.Getenv("FORGO_RANDOM_GRAPHS"); n != "" {
 		count = n
 	}
