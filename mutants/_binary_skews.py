@@ -82,7 +82,9 @@ ROWS, TENSORS, TEXTS = "predict/payload/elements.go", "predict/tensorflow/tensor
 IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shapes.forgo"
 HALF = "../conformance/bundles/half_plus_two.forgo"
 
-RIPE, TABLE, PRECISE = (f"mutants/{name}.forgo" for name in ("ripe", "table", "precise"))
+RIPE, TABLE, PRECISE, CATEGORIES = (
+    f"mutants/{name}.forgo" for name in ("ripe", "table", "precise", "categories")
+)
 CUT_OUT, PADDED, GREY = (f"mutants/{name}.forgo" for name in ("cut", "padded", "grey"))
 FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
     f"predict/preprocess/{name}.go" for name in ("fit", "taps", "rounded", "vectors_amd64")
@@ -115,7 +117,7 @@ BINARY_SKEWS = [
     pure("a row with a missing value walked as one without", WALK, "		if v != v {\n			return false\n		}\n", "_ = v"),
     pure("a tree's base value lost", "predict/pure/tree_regressor.go", "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
     pure("a float64 threshold cut to float32", TREE, "		return d, nil\n", "		for _, x := range d {\n			wide = append(wide, float64(float32(x)))\n		}\n		return wide, nil\n", PRECISE),
-    pure("every category but the split's own", TREE, "			yes = v == node.threshold\n", "			yes = v != node.threshold\n", PRECISE),
+    pure("every category but the split's own", TREE, "			yes = v == node.threshold\n", "			yes = v != node.threshold\n", CATEGORIES),
     pure("an unknown category taken for a known one", "predict/pure/encode.go", "		if known {\n", "		if known = true; known {\n", TABLE),
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
     pure("a fused bias forgotten", MATMUL, "			copy(z[:n], x)\n", "			clear(z[:n])\n"),

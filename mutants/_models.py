@@ -9,7 +9,8 @@ animated GIF, a lossy WebP and a TIFF with a predictor.
 ``kernels.forgo`` has what the kernels of the engine in pure Go can get wrong, in one graph; its cases hold what
 ONNX Runtime answers.
 ``table.forgo`` takes columns of a table: numbers, some of them missing, texts that training did not know, categories.
-``precise.forgo`` has trees whose thresholds float32 cannot tell apart.
+``precise.forgo`` has trees whose thresholds float32 cannot tell apart, ``categories.forgo`` such that split by categories
+too.
 ``grey.forgo`` takes grey pictures, ``ripe.forgo`` three rows at once, with several labels.
 """
 
@@ -197,17 +198,19 @@ def table(place: Path) -> None:
     forgo.export(model, place, examples=frame)
 
 
-def precise(place: Path) -> None:
-    """Write the bundle of trees on float64 that hang on what float32 rounds away, and on categories."""
+def precise(place: Path, *, categories: bool = False) -> None:
+    """Write the bundle of trees on float64 that hang on what float32 rounds away, and on categories if these are there."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     generator = np.random.default_rng(18)
     rows = np.round(generator.normal(size=(2000, 3)), 3) + 1e-9 * generator.normal(size=(2000, 3))
-    kinds = generator.integers(0, 8, 2000)
-    target = np.where(np.isin(kinds, (1, 4, 6)), 1, np.sin(rows[:, 0] * 1e9) > 0)
-    rows = np.c_[rows, kinds]
-    model = HistGradientBoostingClassifier(max_iter=50, random_state=0, categorical_features=[3])
-    model.fit(rows, target)
+    target = np.sin(rows[:, 0] * 1e9) > 0
+    if categories:
+        kinds = generator.integers(0, 8, 2000)
+        rows, target = np.c_[rows, kinds], np.where(np.isin(kinds, (1, 4, 6)), 1, target)
+    columns = [3] if categories else None
+    model = HistGradientBoostingClassifier(max_iter=50, random_state=0, categorical_features=columns)
+    model.fit(rows, target.astype(int))
     forgo.export(model, place, examples=rows, labels=["even", "odd"], precision="float64")
 
 
@@ -342,6 +345,7 @@ if __name__ == "__main__":
     kernels(folder / "kernels.forgo")
     table(folder / "table.forgo")
     precise(folder / "precise.forgo")
+    precise(folder / "categories.forgo", categories=True)
     for name in ("cut", "padded"):
         opaque(folder / f"{name}.forgo", folder / f"{name}-graph.forgo")
     (folder / "ready").touch()
