@@ -124,6 +124,11 @@ func TestMemoryIsAskedFor(t *testing.T) {
 			_, err := limits.Table([]byte("x\n"+strings.Repeat("0\n", 200_000)), payload.Inputs{Specs: []tensor.Spec{spec}}, "")
 			return err
 		},
+		"a table's columns": func() error {
+			wide := tensor.Spec{Name: "x", DType: tensor.Float64, Shape: []int64{-1, 9000}}
+			_, err := limits.Table([]byte("x\n0\n"), payload.Inputs{Specs: []tensor.Spec{wide}}, "")
+			return err
+		},
 		"base64": func() error {
 			_, err := limits.New([]byte(`{"b64":"` + strings.Repeat("AAAA", 1<<19) + `"}`)).Base64()
 			return err

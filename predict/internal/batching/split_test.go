@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,7 +151,7 @@ func TestPartsThatDoNotFit(t *testing.T) {
 	})
 	b.Split(4)
 	b.fixed = true
-	if _, _, err := do(t, b, numbered(6), 6); err == nil {
-		t.Error("they were")
+	if _, _, err := do(t, b, numbered(6), 6); err == nil || !strings.Contains(err.Error(), `output "y": rows 4 to 5: `) {
+		t.Errorf("got %v, want the rows of the second part", err)
 	}
 }

@@ -100,7 +100,7 @@ def other_order(grading: Grading, answers: npt.NDArray[Any], expected: npt.NDArr
     """Name the other order of the labels that is clearly better, if any, after its accuracy."""
     labels = grading.labels
     orders = [sorted(labels), sorted(labels, key=_natural), *([labels[::-1]] if len(labels) == 2 else [])]
-    orders = [o for i, o in enumerate(orders) if o != labels and o not in orders[:i]]
+    orders = [list(order) for order in dict.fromkeys(map(tuple, orders)) if order != tuple(labels)]
     now = grading.grades(answers, expected)
     for order in orders:
         places = np.array([labels.index(label) for label in order])

@@ -137,7 +137,7 @@ def record(
     outputs: Arrays,
     labels: list[str] | None,
     *,
-    several: bool = False,
+    several: bool,
     folder: str = "golden",
 ) -> dict[str, Any]:
     """Write one case's files and return its entry in the manifest.

@@ -230,7 +230,7 @@ def record(stage: Staging, kept: list[OtherSignature], tolerance: float, none: s
                 "cases": [
                     _golden.record(
                         stage, i, signature.examples[e], {n: a[e : e + 1] for n, a in expected.items()}, None,
-                        folder=f"{FOLDER}/{number}",
+                        several=False, folder=f"{FOLDER}/{number}",
                     )
                     for i, e in enumerate(chosen)
                 ]
