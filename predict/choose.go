@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"strings"
 	"time"
 
@@ -55,6 +56,7 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 	if len(able) == 0 {
 		return nil, &bundle.Error{Bundle: b.Path, File: file, Err: fmt.Errorf("it needs the engine %s; this process has %v", format, have)}
 	}
+	trials = sync.OnceValues(trials) // it reads the golden cases
 	if i := slices.IndexFunc(able, func(e Engine) bool { return e.Info().BuiltIn }); i >= 0 && len(able) > 1 && b.Manifest.Files[file].Size < quickGraph {
 		s, err := quickly(ctx, able[i], openWith, trials)
 		if err != nil {
