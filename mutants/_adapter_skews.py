@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conftest import ROOT
+from mutants._plant import export_apart
 
 
 @dataclass(frozen=True)
@@ -27,15 +25,7 @@ class AdapterSkew:
 
 def attack(skew: AdapterSkew, folder: Path) -> tuple[str, str]:
     """Export with the skew, and say where that is refused."""
-    told = json.dumps([skew.model, skew.file, skew.old, skew.new])
-    done = subprocess.run(
-        [sys.executable, "-m", "mutants._adapters", told, folder],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        return "broken", (done.stderr.strip().splitlines() or ["?"])[-1]
-    stage, message = json.loads(done.stdout.splitlines()[-1])
-    return stage, message
+    return export_apart(sys.executable, "_adapters", [skew.model, skew.file, skew.old, skew.new], folder)
 
 
 _EXP = 'helper.make_node("Exp", [name]'

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutants._plant import export_apart
 from tests.conftest import ROOT
 from tests.environments import environment
 
@@ -28,14 +27,7 @@ class TorchSkew:
 def attack(skew: TorchSkew, folder: Path) -> tuple[str, str]:
     """Export with the skew, and say where that is refused."""
     python = environment(ROOT / "tests" / "pytorch", forgo=True)
-    told = json.dumps([skew.file, skew.old, skew.new, skew.resize])
-    done = subprocess.run(
-        [python, "-m", "mutants._torch", told, folder], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        return "broken", (done.stderr.strip().splitlines() or ["?"])[-1]
-    stage, message = json.loads(done.stdout.splitlines()[-1])
-    return stage, message
+    return export_apart(python, "_torch", [skew.file, skew.old, skew.new, skew.resize], folder)
 
 
 _TURN = 'nodes.append(helper.make_node("Transpose", [at], [out], name=f"{_LAYOUT}_turn", perm=[0, 3, 1, 2]))'
