@@ -157,6 +157,13 @@ CASES = [
 ]
 
 
+def adds_up(body: bytes, _: http.client.HTTPMessage) -> None:
+    """Check the native answer of a classifier whose weights are at random."""
+    (probabilities,) = json.loads(body)["outputs"].values()
+    if not abs(sum(probabilities) - 1) < TOLERANCE:
+        raise ValueError("the probabilities do not add up to 1")
+
+
 def write_requests(case: Case, folder: Path) -> list[Path]:
     """Write each request of a case to a file, for the load generator."""
     folder.mkdir(parents=True, exist_ok=True)

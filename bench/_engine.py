@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPMessage
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -197,15 +196,9 @@ def picture_bundle(name: str) -> Path:
 
 def photographs(name: str) -> list[Request]:
     """Uploads of the photographs to a model, whose probabilities must add up to 1."""
-
-    def check(body: bytes, _: HTTPMessage) -> None:
-        (probabilities,) = json.loads(body)["outputs"].values()
-        if not abs(sum(probabilities) - 1) < _cases.TOLERANCE:
-            raise ValueError("the probabilities do not add up to 1")
-
     paths = sorted((HERE / "photographs").glob("*/*.jpg"))
     kind = (("Content-Type", "image/jpeg"),)
-    return [Request("POST", f"/models/{name}", check, kind, path.read_bytes()) for path in paths]
+    return [Request("POST", f"/models/{name}", _cases.adds_up, kind, path.read_bytes()) for path in paths]
 
 
 def uploads(name: str, title: str, least: float, aim: float, wrk: str, rounds: int, seconds: int) -> Ratio:
