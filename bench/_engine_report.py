@@ -7,22 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from bench._engine import UPLOADS, Ratio
-from bench._report import machine, machine_line, number, table
+from bench._report import machine, machine_line, number, table, write_figures
 
 MARKS = ("<!-- make bench writes from here -->\n", "<!-- to here -->\n")
 
 
 def write(out: Path, ratios: list[Ratio], missing: dict[str, str], about: dict[str, Any]) -> None:
     """Write engine.md and engine.json to a folder."""
-    out.mkdir(parents=True, exist_ok=True)
     figures = {
         **about,
         "machine": machine(),
         "ratios": [r.as_json() for r in ratios],
         "not_measured": missing,
     }
-    (out / "engine.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    (out / "engine.md").write_text(page(figures))
+    write_figures(out / "engine.json", out / "engine.md", figures, page)
 
 
 def reached(row: dict[str, Any]) -> str:

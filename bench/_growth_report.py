@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from bench._growth import SENDERS, Point
-from bench._report import machine, machine_line, number, table
+from bench._report import machine, machine_line, number, table, write_figures
 from bench._results import CONNECTIONS
 
 TITLES = {
@@ -37,10 +36,8 @@ HEADS = {
 
 def write(out: Path, points: list[Point], about: dict[str, Any]) -> None:
     """Write growth.md and growth.json to a folder."""
-    out.mkdir(parents=True, exist_ok=True)
     figures = {**about, "machine": machine(), "points": [p.as_json() for p in points]}
-    (out / "growth.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    (out / "growth.md").write_text(page(figures))
+    write_figures(out / "growth.json", out / "growth.md", figures, page)
 
 
 def part(grows: str, points: list[dict[str, Any]]) -> str:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from bench._latency import TIMEOUT, Open
-from bench._report import machine, machine_line, number, table
+from bench._report import machine, machine_line, number, table, write_figures
 from bench._results import CONNECTIONS
 
 
 def write(out: Path, lines: list[Open], missing: dict[str, str], about: dict[str, Any]) -> None:
     """Write latency.md and latency.json to a folder."""
-    out.mkdir(parents=True, exist_ok=True)
     figures = {
         **about,
         "machine": machine(),
         "rates": [line.as_json() for line in lines],
         "not_measured": missing,
     }
-    (out / "latency.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    (out / "latency.md").write_text(page(figures))
+    write_figures(out / "latency.json", out / "latency.md", figures, page)
 
 
 def row(r: dict[str, Any]) -> list[str]:

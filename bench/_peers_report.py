@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench._peers import PeerResult
-from bench._report import chart, machine, machine_line, number, table
+from bench._report import chart, machine, machine_line, number, table, write_figures
 from bench._results import CONNECTIONS
 
 
@@ -17,7 +16,6 @@ def write(out: Path, results: list[PeerResult], missing: dict[str, str], about: 
     """Write peers.md, peers.json and peers.svg to a folder."""
     by_name = {r.case.name: r for r in results}
     forgo = by_name.get("peers-json")
-    out.mkdir(parents=True, exist_ok=True)
     rows = [
         r.figures(
             forgo_times=None if forgo is None else forgo.times(r),
@@ -28,8 +26,7 @@ def write(out: Path, results: list[PeerResult], missing: dict[str, str], about: 
         for r in results
     ]
     figures = {**about, "machine": machine(), "servers": rows, "not_measured": missing}
-    (out / "peers.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    (out / "peers.md").write_text(page(figures))
+    write_figures(out / "peers.json", out / "peers.md", figures, page)
     if rows:
         chart(rows, out / "peers.svg")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,21 @@ AIM = 0.40  # of chi's hello world: what forgo's JSON predictions are to reach
 KINDS = {"hello": "hello world", "echo": "reads a POST", "peer": "others", "prediction": "forgo"}
 
 
+def write_figures(
+    json_path: Path, page_path: Path, figures: dict[str, Any], page: Callable[[dict[str, Any]], str]
+) -> None:
+    """Write the figures of a part as JSON, and its page."""
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    json_path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    page_path.write_text(page(figures))
+
+
 def write(
     out: Path, results: list[Result], missing: dict[str, str], costs: list[Cost], about: dict[str, Any]
 ) -> None:
     """Write README.md, results.json and chart.svg to a folder."""
     by_name = {r.case.name: r for r in results}
     rows = [r.as_json(by_name.get("flask"), by_name.get("chi")) for r in results]
-    out.mkdir(parents=True, exist_ok=True)
     figures = {
         **about,
         "machine": machine(),
@@ -36,8 +44,7 @@ def write(
         "not_measured": missing,
         "go": [c.as_json() for c in costs],
     }
-    (out / "results.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    (out / "README.md").write_text(page(figures))
+    write_figures(out / "results.json", out / "README.md", figures, page)
     chart(rows, out / "chart.svg")
 
 
