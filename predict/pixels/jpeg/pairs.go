@@ -2,8 +2,8 @@ package jpeg
 
 // pairs is a table of AC codes made ready for sequential blocks. Its entries hold, for the next lookBits
 // bits, a first coefficient, and a second one or the block's end where their bits were looked up as well.
-// An entry is 0 where the first code is longer, or takes
-// more than most with its value. Its bytes are, from the lowest:
+// An entry is 0 where the first code is longer, or takes more than most with its value. Its bytes are, from
+// the lowest:
 //
 //	0    how many bits all takes
 //	1    how many places the last of both is behind the coefficient before, in zigzag order, and blockEnd
