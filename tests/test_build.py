@@ -78,37 +78,21 @@ def test_an_audit_that_reached_no_database_says_so() -> None:
     assert "NOT CHECKED: the Python packages" in done.stderr
 
 
-@pytest.mark.slow
-def test_go_builds_and_answers_without_a_c_compiler(tmp_path: Path) -> None:
-    go = shutil.which("go")
-    assert go is not None
-    (tmp_path / "go").symlink_to(go)
-    env = {**os.environ, "CGO_ENABLED": "0", "PATH": str(tmp_path), "VIRTUAL_ENV": sys.prefix}
-    for compiler in ("cc", "gcc", "clang"):
-        assert shutil.which(compiler, path=env["PATH"]) is None
-    # JPEG parity is in predict and in pixels, isolation is Landlock on threads that C started.
-    packages = [
-        "./predict",
-        "./predict/pixels/...",
-        "./predict/onnx/...",
-        "./predict/tensorflow",
-        "./predict/isolated",
-    ]
-    done = subprocess.run(
-        ["go", "test", "-short", "-count=1", *packages],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    binary = tmp_path / "forgo"
-    build = ["go", "build", "-buildvcs=false", "-buildmode=pie", "-o", str(binary), "./cmd/forgo"]
-    assert subprocess.run(build, cwd=ROOT, env=env, check=False).returncode == 0
-    assert binary.read_bytes()[16] == 3  # ELF's type of position-independent programs
-    for bundle in ("iris", "shapes"):
-        subprocess.run([binary, "verify", ROOT / f"conformance/bundles/{bundle}.forgo"], env=env, check=True)
+def test_no_compiler_is_found_where_the_go_tests_run_without_one() -> None:
+    """`make test` runs every Go test there, JPEG parity among them."""
+    without = [sys.executable, str(ROOT / "scripts/without_c.py")]
+    compilers = ("cc", "gcc", "g++", "c++", "clang", "clang++", f"{platform.machine()}-linux-gnu-gcc")
+    looked = subprocess.run(
+        [*without, "sh", "-c", f"command -v {' '.join(compilers)}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert looked.returncode != 0
+    assert looked.stdout == ""
+    refused = subprocess.run(
+        [*without, str(ROOT / "scripts/go.sh"), "test", "-race", "./spec"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "-race requires cgo" in refused.stderr + refused.stdout
 
 
 @linux
