@@ -14,6 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 import forgo
+from forgo._errors import in_python
 from forgo.exporting import _alternatives, _expected_labels, _grading, _guessing, _keras, _pipeline
 from forgo.exporting._normalization import USUAL, Normalization
 from forgo.exporting._request import Request
@@ -152,7 +153,7 @@ def trained_on(pictures: Path, way: Normalization) -> Any:
     return model
 
 
-WAYS = {name: way for name, way in USUAL.items() if way.flags() and (way.channels == "RGB" or any(way.mean))}
+WAYS = {name: way for name, way in USUAL.items() if way.named() and (way.channels == "RGB" or any(way.mean))}
 
 
 def run(
@@ -180,7 +181,7 @@ def test_a_wrong_normalization_is_refused_and_the_right_flags_named(
     model, right = trained_on(pictures, WAYS[way]), WAYS[way]
     with pytest.raises(forgo.ExportError, match="of 80 labelled examples, by chance") as caught:
         run(model, tmp_path / "m.forgo", pictures, Normalization())
-    assert f"({right.flags()})" in str(caught.value)
+    assert f"({in_python(right.named())})" in str(caught.value)
     assert not list(tmp_path.iterdir())
     result = run(model, tmp_path / "m.forgo", pictures, right)
     assert result.accuracy["right"] >= 78
@@ -251,7 +252,7 @@ def test_unlabelled_examples_warn(tmp_path: Path, pictures: Path) -> None:
     model = trained_on(pictures, USUAL["pixels divided by 255"])
     files = sorted(pictures.glob("*/*.png"))
     result = forgo.export(model, tmp_path / "m.forgo", examples=files, labels=LABELS)
-    assert any("--scale 1/255" in note for note in result.notes)
+    assert any("--scale 1/255" in note.as_command() for note in result.notes)
     assert result.accuracy is None
     result = run(model, tmp_path / "right.forgo", pictures, WAYS["pixels divided by 255"], labelled=False)
     assert result.notes == []
@@ -310,7 +311,7 @@ def test_class_folders_without_labels_are_judged(tmp_path: Path, pictures: Path,
     place = tmp_path / "m.forgo"
     with pytest.raises(forgo.ExportError, match="the folders in sorted order") as caught:
         forgo.export(tmp_path / "m.keras", place, examples=pictures)
-    assert f"({right.flags()})" in str(caught.value)
+    assert f"({in_python(right.named())})" in str(caught.value)
     assert not place.exists()
     result = forgo.export(
         tmp_path / "m.keras", place, examples=pictures, channels=right.channels, scale=right.scale,

@@ -10,6 +10,7 @@ import keras
 import pytest
 
 import forgo
+from forgo._errors import in_command
 from forgo.exporting import _conventions
 from forgo.exporting._normalization import USUAL, Normalization
 from tests.conftest import BUNDLES
@@ -32,7 +33,7 @@ def network(name: str, *before: Any) -> Any:
 
 
 def said(model: Any, given: Normalization | None = None) -> str:
-    return "\n".join(_conventions.notes(SimpleNamespace(model=model), given or Normalization()))
+    return in_command("\n".join(_conventions.notes(SimpleNamespace(model=model), given or Normalization())))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,11 @@ def test_scopes_of_a_saved_model() -> None:
 @pytest.mark.slow
 def test_export_says_it(tmp_path: Path) -> None:
     result = forgo.export(network("resnet50"), tmp_path / "m.forgo", examples=PICTURES)
-    assert [n for n in result.notes if "--channels BGR --mean 103.939" in n]
+    assert [
+        n
+        for n in result.notes
+        if "channels='BGR' mean='103.939" in n and "--channels BGR --mean 103.939" in n.as_command()
+    ]
 
 
 def test_the_help_names_the_convention() -> None:

@@ -161,7 +161,7 @@ def test_what_cannot_be_proven_is_left_out_and_said(tmp_path: Path) -> None:
     assert "signature counts is left out: it answers 'y' differently when it runs again" in said
     assert "signature nothing is left out: 'nothing' has no inputs" in said
     assert "signature pairs is left out: the examples do not fit its inputs (pair int32[None, 2])" in said
-    assert "give rows for 'pairs' with --signature-examples" in said
+    assert "give rows for 'pairs' with signature_examples" in said
 
 
 def test_examples_of_a_signature(tmp_path: Path) -> None:
@@ -201,8 +201,9 @@ def test_one_alone_with_the_default_engine(tmp_path: Path) -> None:
     saved = SavedModel(several(tmp_path / "saved"))
     result = _pipeline.run(saved, Request(tmp_path / "m.forgo", rows={"": NUMBERS}))
     assert result.notes == [
-        "only the signature serving_default is kept, not counts, nothing, pairs, twice: --engine tensorflow keeps all"
+        "only the signature serving_default is kept, not counts, nothing, pairs, twice: engine='tensorflow' keeps all"
     ]
+    assert result.notes[0].as_command().endswith(": --engine tensorflow keeps all")
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:

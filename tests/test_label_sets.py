@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import forgo
+from forgo._errors import in_python
 from forgo.exporting import _keras, _label_sets, _pipeline
 from forgo.exporting._normalization import USUAL, Normalization
 from forgo.exporting._request import Request
@@ -190,7 +191,7 @@ def run(
     return _pipeline.run(_keras.KerasModel(model, picture=True), request)
 
 
-WAYS = {name: way for name, way in USUAL.items() if way.flags() and (way.channels == "RGB" or any(way.mean))}
+WAYS = {name: way for name, way in USUAL.items() if way.named() and (way.channels == "RGB" or any(way.mean))}
 
 
 @pytest.mark.slow
@@ -201,7 +202,7 @@ def test_a_wrong_normalization_is_refused_and_the_right_flags_named(
     model, right = trained_on(WAYS[way]), WAYS[way]
     with pytest.raises(forgo.ExportError, match="its labels at a balanced accuracy of") as caught:
         run(model, tmp_path / "m.forgo", pictures, Normalization())
-    assert f"({right.flags()})" in str(caught.value)
+    assert f"({in_python(right.named())})" in str(caught.value)
     assert not list(tmp_path.iterdir())
     result = run(model, tmp_path / "m.forgo", pictures, right)
     assert result.accuracy["right"] >= 90

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 
 import forgo
+from forgo._errors import in_command
 from forgo._picture import decode
 from forgo._preprocess import Preprocessor, build
 from forgo.exporting import _normalization
@@ -69,12 +70,12 @@ def test_what_is_said_is_what_is_computed(way: str) -> None:
 
 
 def test_flags_say_it_again() -> None:
-    assert _normalization.read().flags() == ""
-    assert _normalization.read(*WAYS["by 255"]).flags() == "--scale 1/255"
-    assert _normalization.read(*WAYS["minus one to one"]).flags() == "--scale 1/127.5 --mean 1"
-    assert _normalization.read(*CAFFE).flags() == "--channels BGR --mean 103.939,116.779,123.68"
+    assert in_command(_normalization.read().named()) == ""
+    assert in_command(_normalization.read(*WAYS["by 255"]).named()) == "--scale 1/255"
+    assert in_command(_normalization.read(*WAYS["minus one to one"]).named()) == "--scale 1/127.5 --mean 1"
+    assert in_command(_normalization.read(*CAFFE).named()) == "--channels BGR --mean 103.939,116.779,123.68"
     torch = _normalization.read(*WAYS["torch"])
-    assert torch.flags() == "--scale 1/255 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
+    assert in_command(torch.named()) == "--scale 1/255 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
 
 
 @pytest.mark.parametrize(

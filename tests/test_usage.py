@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 import forgo as library
-from forgo._errors import ForgoError, argument
+from forgo._errors import ForgoError, Note, argument, in_command
 from forgo._usage import nearest
 from tests.conftest import BUNDLES, forgo
 
@@ -81,11 +83,26 @@ def test_errors_name_arguments_in_python_and_options_on_the_command_line(tmp_pat
     with pytest.raises(ForgoError, match="epochs must be a whole number, not 'ten'"):
         library.train(tmp_path, tmp_path / "x.forgo", epochs="ten")  # type: ignore[arg-type]
     error = ForgoError(
-        f"pass {argument('weights', 'none')} or {argument('force', True)}, see {argument('fit')}"
+        f"pass {argument('weights', 'none')} or {argument('force', True)}, see {argument('fit')} and {argument('outputs')}"
     )
-    assert str(error) == "pass weights='none' or force=True, see fit"
-    assert error.as_command() == "pass --weights none or --force, see --fit"
+    assert str(error) == "pass weights='none' or force=True, see fit and outputs"
+    assert error.as_command() == "pass --weights none or --force, see --fit and --output"
     assert str(ForgoError(error.message)) == str(error)
+    note = Note(error.message)
+    assert note == str(error)
+    assert note.as_command() == error.as_command()
+
+
+def test_every_argument_that_an_error_names_is_an_option_too() -> None:
+    named = set()
+    for file in Path(library.__file__).parent.rglob("*.py"):
+        named |= set(re.findall(r"""argument\(["'](\w+)["']""", file.read_text()))
+    options = "".join(forgo(verb, "--help").out for verb in ("export", "train"))
+    known = {option for verb in ("export", "train") for option in re.findall(r"--[a-z][a-z-]*", options)}
+    python = {name for verb in (library.export, library.train) for name in inspect.signature(verb).parameters}
+    assert len(named) > 30
+    assert named <= python
+    assert {in_command(argument(name)) for name in named - {"preprocess"}} <= known
 
 
 @pytest.mark.parametrize(

@@ -221,13 +221,13 @@ def export(
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=colour(pad_colour), alpha=alpha, channels=channels, scale=scale, mean=mean, std=std,  # type: ignore[arg-type]
     )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(asdict(result)))
+        typer.echo(json.dumps({**asdict(result), "notes": [note.as_command() for note in result.notes]}))
         return
     console = Console()
     for line in result.refused[:3]:
         console.print(f"not used: {line}", style="yellow", soft_wrap=True)
     for note in result.notes:
-        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+        console.print(f"note: {note.as_command()}", style="yellow", soft_wrap=True)
     if result.accuracy:
         _show_accuracy(console, result.accuracy)
     show(console, result.path, result.parity)

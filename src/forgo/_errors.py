@@ -15,27 +15,57 @@ import re
 # Marks an argument in a message: Python calls it force=True, the command --force.
 _OPEN, _VALUE, _CLOSE = "\ue000", "\ue001", "\ue002"
 _ARGUMENT = re.compile(f"{_OPEN}([^{_VALUE}{_CLOSE}]*){_VALUE}?([^{_CLOSE}]*){_CLOSE}")
+_REPEATED = {"inputs": "input", "outputs": "output"}
+"""Arguments that take a list, and the option that the command takes once for each element."""
 
 
 def argument(name: str, value: object = None) -> str:
-    """Name an argument, and the value to give it, in the message of a :class:`ForgoError`."""
+    """Name an argument, and the value to give it, in the message of a :class:`ForgoError` or in a note."""
     return f"{_OPEN}{name}{'' if value is None else f'{_VALUE}{value!r}'}{_CLOSE}"
+
+
+def in_python(text: str) -> str:
+    """Return a text with its arguments named as in Python."""
+    return _ARGUMENT.sub(lambda m: m[1] + (f"={m[2]}" if m[2] else ""), text)
+
+
+def in_command(text: str) -> str:
+    """Return a text with its arguments named as the command line's options."""
+
+    def option(m: re.Match[str]) -> str:
+        name = _REPEATED.get(m[1], m[1]).replace("_", "-")
+        value = "" if m[2] in ("", "True") else " " + m[2].strip("'")
+        return f"--{name}{value}"
+
+    return _ARGUMENT.sub(option, text)
+
+
+class Note(str):
+    """A line that users should know. As a string, it names arguments as in Python."""
+
+    marked: str
+    """The line with its marks, to bring it to another process."""
+
+    def __new__(cls, marked: str) -> Note:
+        """Take a line with marks."""
+        note = super().__new__(cls, in_python(marked))
+        note.marked = marked
+        return note
+
+    def as_command(self) -> str:
+        """Return the line with arguments named as the command line's options."""
+        return in_command(self.marked)
 
 
 class ForgoError(Exception):
     """Base of all errors that forgo raises for its users. The message says what to do."""
 
     def __str__(self) -> str:
-        return _ARGUMENT.sub(lambda m: m[1] + (f"={m[2]}" if m[2] else ""), super().__str__())
+        return in_python(super().__str__())
 
     def as_command(self) -> str:
         """Return the message with arguments named as the command line's options."""
-
-        def option(m: re.Match[str]) -> str:
-            value = "" if m[2] in ("", "True") else " " + m[2].strip("'")
-            return f"--{m[1].replace('_', '-')}{value}"
-
-        return _ARGUMENT.sub(option, super().__str__())
+        return in_command(super().__str__())
 
     @property
     def message(self) -> str:

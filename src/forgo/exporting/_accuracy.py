@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from forgo import _binary
-from forgo._errors import ExportError, argument
+from forgo._errors import ExportError, argument, in_command
 from forgo.exporting import _alternatives, _label_sets, _tasks
 from forgo.exporting._examples import Example
 from forgo.exporting._grading import Classes, Grading, of_each
@@ -57,7 +57,7 @@ class Measured:
         made: dict[str, Any] = {"examples": self.examples, "right": self.right, "chance": self.chance}
         made |= {} if self.balanced is None else {"balanced": self.balanced}
         made |= {"assumed_labels": self.assumed} if self.assumed else {}
-        return made | ({"accepted": self.refusal} if self.refusal else {})
+        return made | ({"accepted": in_command(self.refusal)} if self.refusal else {})
 
     def metrics(self) -> dict[str, float]:
         """Its metrics in the bundle's provenance."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from forgo._errors import argument
 from forgo.exporting import _guessing
 from forgo.exporting._examples import Example, stack
 from forgo.exporting._grading import Grading, percent
@@ -24,6 +25,7 @@ _MOST_TRIED = 256
 """The most examples that other normalizations are tried on; a whole folder would take too long."""
 _MOST_UNLABELLED = 32
 _LEAST_UNLABELLED = 8
+_NONE = "no " + " ".join(argument(name) for name in ("scale", "mean", "std", "channels"))
 
 
 def _others(request: Request, pixels: npt.NDArray[Any]) -> dict[str, Normalization]:
@@ -67,7 +69,7 @@ def other_normalization(
     # Those that the examples cannot tell from the best one: only training knows which it is.
     likely = {what: right for what, right in better.items() if _guessing.doubt(best, right) >= _DOUBTFUL}
     said = [
-        f"{percent(float(right.mean()))} with {what} ({others[what].flags() or 'no --scale --mean --std --channels'})"
+        f"{percent(float(right.mean()))} with {what} ({others[what].named() or _NONE})"
         for what, right in sorted(likely.items(), key=lambda item: -item[1].sum())[:3]
     ]
     of = "" if len(part) == len(expected) else f" of {len(part)} of them"
@@ -146,7 +148,7 @@ def unlabelled(
     likely = [what for what in sorted(gains, key=lambda w: -gains[w]) if gains[what] >= most - 0.1][:3]
     return [
         "the model is far more certain with "
-        f"{' or '.join(f'{what} ({others[what].flags()})' for what in likely)}: give these flags if training did that. "
+        f"{' or '.join(f'{what} ({others[what].named()})' for what in likely)}: export it so if training did that. "
         "Labelled examples, in folders named after their labels, would settle it"
     ]
 

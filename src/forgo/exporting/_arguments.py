@@ -134,7 +134,7 @@ def expected_labels(
     if several and expected:
         return None, [
             "NOT MEASURED: class folders give each example one label; "
-            "give all labels of each with --expected-labels"
+            f"give all labels of each with {argument('expected_labels')}"
         ]
     if not folders or (expected and all(expected)):
         return expected, []

@@ -123,7 +123,7 @@ def notes(model: Any, given: Normalization) -> list[str]:
         return []
     if inside and not given.is_identity:
         return [
-            f"the model normalizes pixels itself, in its layer {inside}: with {given.flags()} pixels are normalized twice"
+            f"the model normalizes pixels itself, in its layer {inside}: with {given.named()} pixels are normalized twice"
         ]
     known = recognize(names)
     if known is None or inside or given == USUAL[known.way]:
@@ -131,9 +131,9 @@ def notes(model: Any, given: Normalization) -> list[str]:
     does = (
         "but nothing in this model does that"
         if given.is_identity
-        else f"but this export gives it {given.flags()}"
+        else f"but this export gives it {given.named()}"
     )
     return [
         f"{known.name} of keras.applications takes {known.way}, {does}: unless training did that, "
-        f"export it with {USUAL[known.way].flags()}"
+        f"export it with {USUAL[known.way].named()}"
     ]

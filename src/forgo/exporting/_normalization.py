@@ -1,4 +1,4 @@
-"""Normalization of pictures: ``--scale --mean --std --channels`` as part of the model's graph.
+"""Normalization of pictures: ``scale``, ``mean``, ``std`` and ``channels`` become part of the model's graph.
 
 A value is (pixel * scale - mean) / std, with the mean and std in the order of the model's
 channels, as in ``forgo predict`` for models without a bundle (predict/pictures.go).
@@ -62,21 +62,14 @@ class Normalization:
         values = values * np.float32(self.scale) - np.array(self.mean, np.float32)
         return np.ascontiguousarray(values / np.array(self.std, np.float32), np.float32)
 
-    def flags(self) -> str:
-        """The command line's flags for it; "" for none."""
-        return " ".join(f"--{flag} {value}" for flag, value in self._given())
-
     def named(self) -> str:
-        """The same for an error's message, which names flags or arguments."""
-        return " ".join(argument(flag, value) for flag, value in self._given())
-
-    def _given(self) -> list[tuple[str, str]]:
-        said = [("channels", self.channels)] if self.channels != "RGB" else []
-        said += [("scale", _fraction(self.scale))] if self.scale != 1 else []
-        for flag, values, other in (("mean", self.mean, 0), ("std", self.std, 1)):
+        """The arguments for it, in the message of an error or in a note; "" for none."""
+        said = [argument("channels", self.channels)] if self.channels != "RGB" else []
+        said += [argument("scale", _fraction(self.scale))] if self.scale != 1 else []
+        for name, values, other in (("mean", self.mean, 0), ("std", self.std, 1)):
             if any(v != other for v in values):
-                said.append((flag, ",".join(f"{v:.9g}" for v in _short(values))))
-        return said
+                said.append(argument(name, ",".join(f"{v:.9g}" for v in _short(values))))
+        return " ".join(said)
 
     def arguments(self) -> list[str]:
         """The arguments of forgo.export for it."""

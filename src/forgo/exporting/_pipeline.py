@@ -6,7 +6,7 @@ from typing import Any
 
 from forgo import _binary, _preprocess
 from forgo._bundle import Staging, name_of
-from forgo._errors import ExportError, argument
+from forgo._errors import ExportError, Note, argument
 from forgo._picture import MEDIA
 from forgo.exporting import (
     _accuracy,
@@ -152,7 +152,7 @@ def run(model: Trained, request: Request) -> Result:
         worst,
         refused,
         measured,
-        [*request.notes, *signature_notes, *hints, *found.notes],
+        [Note(line) for line in [*request.notes, *signature_notes, *hints, *found.notes]],
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from forgo import _child, _errors
-from forgo._errors import ExportError, ForgoError, ParityError
+from forgo._errors import ExportError, ForgoError, Note, ParityError
 from forgo._work import working_folder
 from forgo.exporting import _arrays
 from forgo.exporting._adapter import Adapter
@@ -62,7 +62,7 @@ def export_file(adapter: Adapter, model: Path, request: Request) -> Result:
             last = (err.strip().splitlines() or [f"exit code {code}"])[-1]
             raise ExportError(f"{model}: the exporting process failed: {last}") from None
     if "error" not in answer:
-        return Result(**answer)
+        return Result(**{**answer, "notes": [Note(marked) for marked in answer["notes"]]})
     if answer["kind"] == "ParityError":
         raise ParityError(
             answer["error"], stage=answer["stage"], case=answer["case"], difference=answer["difference"]
@@ -103,7 +103,8 @@ def _main(job: Path) -> None:
     answer: dict[str, Any]
     try:
         adapter, path, request = _request(job)
-        answer = asdict(_pipeline.run(*adapter.load(path, request)))
+        result = _pipeline.run(*adapter.load(path, request))
+        answer = {**asdict(result), "notes": [note.marked for note in result.notes]}
     except ParityError as e:
         answer = {
             "kind": "ParityError",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forgo import _rules
+from forgo._errors import Note
 from forgo._picture import Alpha
 from forgo.exporting import _engines, _heads, _normalization, _tasks
 from forgo.exporting._model import UNNAMED, Arrays
@@ -112,5 +113,5 @@ class Result:
     """Example pictures that no rule covers, with the reason."""
     accuracy: dict[str, Any] | None = None
     """The bundle's accuracy on labelled examples, as in the manifest's provenance."""
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     """What users should know about the export, one line each."""

@@ -70,8 +70,7 @@ def others(
             raise ExportError(
                 f"{inner.folder}: the bundle can keep only the signature {inner.signature!r}: {why}"
             )
-        note = ExportError(f"only the signature {inner.signature} is kept, not {', '.join(names)}: {why}")
-        return [], [note.as_command()]
+        return [], [f"only the signature {inner.signature} is kept, not {', '.join(names)}: {why}"]
     kept, left_out = keep(inner, examples, request.signature_rows, request.tolerance, proven=proven)
     if request.signature and left_out:
         name, reason = next(iter(left_out.items()))
@@ -113,7 +112,7 @@ def keep(
         except ExportError as e:
             if name in given:
                 raise
-            left_out[name] = e.as_command().removeprefix(f"{model.folder}: ")
+            left_out[name] = e.message.removeprefix(f"{model.folder}: ")
     return kept, left_out
 
 
