@@ -14,10 +14,11 @@ import onnx
 from onnx import helper
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator
+from forgo.exporting import _estimator, _table_examples
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
+from forgo.exporting._table_examples import TableExamples
 
 if TYPE_CHECKING:
     from forgo.exporting._request import Request
@@ -71,7 +72,9 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
         model.load_model(str(path), format="cbm")
     except Exception as e:  # CatBoostError, and others for damaged files
         raise ExportError(f"{path}: CatBoost cannot load it: {_estimator.first_line(e)}") from None
-    return _estimator.from_file(path, request, _names(model), lambda given: _estimate(model, request, given))
+    return _table_examples.from_file(
+        path, request, _names(model), lambda table: _estimate(model, request, table)
+    )
 
 
 def _adapt(model: Any, request: Request, examples: Any) -> Trained:
@@ -79,7 +82,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     if not model.is_fitted():
         raise ExportError(f"{what} is not fitted: call fit before it is exported")
     _check(model)  # before the examples, whose columns of strings need no other remark
-    return _estimate(model, request, _estimator.given(examples, what))
+    return _estimate(model, request, _table_examples.read(examples, what))
 
 
 def _names(model: Any) -> list[str] | None:
@@ -135,9 +138,9 @@ def _check(model: Any) -> None:
         )
 
 
-def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
+def _estimate(model: Any, request: Request, table: TableExamples) -> Trained:
     _check(model)
-    given.check(len(model.feature_names_), _names(model) if given.frame is not None else None, "the model")
+    table.check(len(model.feature_names_), _names(model) if table.frame is not None else None, "the model")
     loss = _loss(model)
     probable = len(model.classes_) > 0
 
@@ -151,7 +154,7 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
     answers: Answers = {"probabilities" if probable else "value": (ask, 0)}
     conversion = _estimator.conversion(answers, lambda precision: _convert(model, loss), ("float32",))
     return _estimator.Estimator(
-        f"catboost {version('catboost')}", given, conversion, request.precision, request.tolerance,
+        f"catboost {version('catboost')}", table, conversion, request.precision, request.tolerance,
         {"estimator": f"{type(model).__name__}, {loss}"},
     )  # fmt: skip
 

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import onnx
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator
+from forgo.exporting import _estimator, _table_examples
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
+from forgo.exporting._table_examples import TableExamples
 
 if TYPE_CHECKING:
     from forgo.exporting._request import Request
@@ -49,17 +50,17 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
     names = booster.feature_name()  # LightGBM numbers those of an array
     if names == [f"Column_{i}" for i in range(len(names))]:
         names = None
-    return _estimator.from_file(
-        path, request, names, lambda given: _estimate(booster, request, given), spaces="_"
+    return _table_examples.from_file(
+        path, request, names, lambda table: _estimate(booster, request, table), spaces="_"
     )
 
 
 def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     what = f"a {type(model).__name__} of LightGBM"
-    given = _estimator.given(examples, what)
+    table = _table_examples.read(examples, what)
     if not isinstance(model, _module().Booster) and getattr(model, "_Booster", None) is None:
         raise ExportError(f"{what} is not fitted: call fit before it is exported")
-    return _estimate(model, request, given)
+    return _estimate(model, request, table)
 
 
 def _objective(booster: Any) -> str:
@@ -82,19 +83,19 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
     return [str(c) for c in model.classes_], None
 
 
-def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
+def _estimate(model: Any, request: Request, table: TableExamples) -> Trained:
     import lightgbm
 
     native = isinstance(model, lightgbm.Booster)
     booster = model if native else model.booster_
-    given.check(
+    table.check(
         booster.num_feature(),
-        booster.feature_name() if given.frame is not None else None,
+        booster.feature_name() if table.frame is not None else None,
         "the model",
         spaces="_",
     )
-    if (categories := given.categories()) and len(categories) == len(booster.pandas_categorical or []):
-        given = given.coded(dict(zip(categories, booster.pandas_categorical, strict=True)))
+    if (categories := table.categories()) and len(categories) == len(booster.pandas_categorical or []):
+        table = table.coded(dict(zip(categories, booster.pandas_categorical, strict=True)))
     objective = _objective(booster)
     probable = objective.startswith(("binary", "multiclass "))
 
@@ -110,7 +111,7 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
     answers: Answers = {"probabilities" if probable else "value": (ask, 1 if probable else 0)}
     conversion = _estimator.conversion(answers, lambda precision: _convert(model, booster), ("float32",))
     return _estimator.Estimator(
-        f"lightgbm {version('lightgbm')}", given, conversion, request.precision, request.tolerance,
+        f"lightgbm {version('lightgbm')}", table, conversion, request.precision, request.tolerance,
         {"estimator": f"{type(model).__name__}, {objective}", "onnxmltools": version("onnxmltools")},
     )  # fmt: skip
 

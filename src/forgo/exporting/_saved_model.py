@@ -1,4 +1,4 @@
-"""SavedModels of TensorFlow 1 and 2: the adapter, and the choice of a graph and signature."""
+"""SavedModels of TensorFlow 1 and 2: the adapter."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ import numpy as np
 
 from forgo import _binary
 from forgo._errors import ExportError, ForgoError, argument
-from forgo.exporting import _engines
+from forgo.exporting import _engines, _meta_graph
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._arrays import typed
 from forgo.exporting._batches import SINGLE, in_parts
 from forgo.exporting._examples import as_bytes
 from forgo.exporting._model import STRING, UNNAMED, Arrays, SavedGraph, TensorInfo, Trained
-from forgo.exporting._tensorflow import SIGNATURE, Traceable, logical_name
+from forgo.exporting._tensorflow import Traceable
 
 if TYPE_CHECKING:
     from forgo.exporting._request import Request
 
 METHODS = ("predict", "classify", "regress")
-_MOST_NAMES = 20
-_UNKNOWN = (-1,)
-"""The shape of a tensor of any rank."""
 
 
 class SavedModel(Traceable):
@@ -62,7 +59,7 @@ class SavedModel(Traceable):
         import tensorflow as tf
 
         self.folder = folder
-        meta = _choose_graph(folder, tags, retag)
+        meta = _meta_graph.choose_graph(folder, tags, retag)
         self._nodes = {n.name: n for n in meta.graph_def.node}
         inside = [n.name for f in meta.graph_def.library.function for n in f.node_def]
         self.scopes = {scope for name in [*self._nodes, *inside] for scope in name.split("/")}
@@ -70,23 +67,23 @@ class SavedModel(Traceable):
         self._retag = retag
         self.tags = list(meta.meta_info_def.tags)
         self.framework = f"tensorflow {tf.__version__}"
-        by_operations = bool(inputs) or not _signatures(meta)
+        by_operations = bool(inputs) or not _meta_graph.signatures(meta)
         self._trust, self._signed = trust, dict(meta.signature_def)
         self.signature, self.others = None, []
         if not by_operations:
-            self.signature, self.others = _choose_signatures(folder, meta, signature, several)
+            self.signature, self.others = _meta_graph.choose_signatures(folder, meta, signature, several)
         if by_operations:
             if signature:
                 raise ExportError(
                     f"{folder}: it has no signature {signature!r}: "
                     + ("inputs name operations instead" if inputs else "nor any other")
                 )
-            self._ins = self._by_operation("input", inputs, self._placeholders())
-            self._outs = self._by_operation("output", outputs, self._results())
+            self._ins = _meta_graph.by_operation(folder, self._nodes, "input", inputs)
+            self._outs = _meta_graph.by_operation(folder, self._nodes, "output", outputs)
         else:
             self._sign()
             if outputs:
-                self._outs = [_pick(folder, self._outs, name) for name in outputs]
+                self._outs = [_meta_graph.pick(folder, self._outs, name) for name in outputs]
         if not trust:
             self._check()
         # As in Go: TensorFlow must not swap functions for others that claim to do the same.
@@ -104,20 +101,27 @@ class SavedModel(Traceable):
                 (self._outs, self._function.outputs),
             ):
                 infos[:] = [
-                    (name, _info_of(folder, name, t)) for (name, _), t in zip(infos, tensors, strict=False)
+                    (name, _meta_graph.info_loaded(name, t))
+                    for (name, _), t in zip(infos, tensors, strict=False)
                 ]
         self._open()
         # A normalization before it means a new graph: operations keep their names.
         named = [] if self.signature else [*self._ins, *self._outs]
-        self.operations = {e.name: _operation(name) for name, e in named}
+        self.operations = {e.name: _meta_graph.operation(name) for name, e in named}
 
     def _sign(self) -> None:
         """Take the signature's inputs and outputs."""
         signed = self._signed[self.signature]
         # TensorFlow keeps no order.
-        self._ins = [(k, _info(self.folder, k, v)) for k, v in sorted(signed.inputs.items())]
+        self._ins = [
+            (k, _meta_graph.info_in_signature(self.folder, k, v)) for k, v in sorted(signed.inputs.items())
+        ]
         self._outs = [
-            (k, _info(self.folder, k, v)) for k, v in sorted(signed.outputs.items(), key=self._softmax_first)
+            (k, _meta_graph.info_in_signature(self.folder, k, v))
+            for k, v in sorted(
+                signed.outputs.items(),
+                key=lambda item: (not _meta_graph.is_softmax(self._nodes, item[1].name), item[0]),
+            )
         ]
 
     def _open(self) -> None:
@@ -157,14 +161,14 @@ class SavedModel(Traceable):
         shapes = {info.name: info.shape for _, info in self._ins}
         if any(shape == () for shape in shapes.values()):
             return SINGLE
-        sizes = {shape[0] for shape in shapes.values() if shape != _UNKNOWN} - {None}
+        sizes = {shape[0] for shape in shapes.values() if shape != _meta_graph.UNKNOWN} - {None}
         if len(sizes) > 1:
             raise ExportError(f"{self.folder}: its inputs have different batch sizes: {shapes}")
         return sizes.pop() if sizes else None
 
     def _batched(self, info: TensorInfo) -> TensorInfo:
         """An input or output as a bundle has it: the first dimension is the batch, and free."""
-        if info.shape == _UNKNOWN:
+        if info.shape == _meta_graph.UNKNOWN:
             return info
         if self.batch == SINGLE:
             return replace(info, shape=(None, *info.shape))
@@ -181,24 +185,24 @@ class SavedModel(Traceable):
         Raises:
             ExportError: there are no examples for such an input.
         """
-        if all(info.shape != _UNKNOWN for info in [*self.inputs, *self.outputs]):
+        if all(info.shape != _meta_graph.UNKNOWN for info in [*self.inputs, *self.outputs]):
             return
-        given = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
+        examples = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
         for i, info in enumerate(self.inputs):
-            row = given[info.name]
+            row = examples[info.name]
             if row is None or row.ndim == 0:
                 raise ExportError(
                     f"{self.folder}: {info.name!r} takes tensors of any rank: give examples, which fix the rank"
                 )
-            if info.shape == _UNKNOWN:
+            if info.shape == _meta_graph.UNKNOWN:
                 self.inputs[i] = replace(info, shape=(None,) * row.ndim)
         try:
-            first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
+            first = {e.name: typed(examples[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
         except (TypeError, ValueError):
             return  # the check of the examples says more
         answers = self.predict(first)
         for i, info in enumerate(self.outputs):
-            if info.shape == _UNKNOWN:
+            if info.shape == _meta_graph.UNKNOWN:
                 self.outputs[i] = replace(info, shape=(None,) * answers[info.name].ndim)
 
     def predict(self, inputs: Arrays) -> Arrays:
@@ -207,16 +211,16 @@ class SavedModel(Traceable):
 
     def _predict(self, inputs: Arrays) -> Arrays:
         if self.batch is not None:
-            return {e.name: a.numpy() for e, a in zip(self.outputs, self._ask(inputs), strict=True)}
+            return {e.name: a.numpy() for e, a in zip(self.outputs, self._run(inputs), strict=True)}
         rows = len(next(iter(inputs.values())))
         parts: dict[str, list[Any]] = {e.name: [] for e in self.outputs}
         for start in range(0, rows, 32):
-            answers = self._ask({name: a[start : start + 32] for name, a in inputs.items()})
+            answers = self._run({name: a[start : start + 32] for name, a in inputs.items()})
             for info, answer in zip(self.outputs, answers, strict=True):
                 parts[info.name].append(answer.numpy())
         return {name: np.concatenate(part) for name, part in parts.items()}
 
-    def _ask(self, inputs: Arrays) -> list[Any]:
+    def _run(self, inputs: Arrays) -> list[Any]:
         import tensorflow as tf
 
         try:
@@ -284,136 +288,9 @@ class SavedModel(Traceable):
         if not hasattr(self._loaded, "prune"):
             raise ExportError(f"{self.folder}: it has no signature, and TensorFlow 2 can call it only by one")
         return self._loaded.prune(
-            [_tensor(name) for name, _ in self._ins], [_tensor(name) for name, _ in self._outs]
+            [_meta_graph.tensor(name) for name, _ in self._ins],
+            [_meta_graph.tensor(name) for name, _ in self._outs],
         )
-
-    def _by_operation(
-        self, kind: str, names: list[str] | None, have: list[str]
-    ) -> list[tuple[str, TensorInfo]]:
-        if not names and len(have) != 1:
-            raise ExportError(
-                f"{self.folder}: it has no signature that names its {kind}s: "
-                f"name them with --{kind}, among {_list(have)}"
-            )
-        for name in names or []:
-            if _operation(name) not in self._nodes:
-                raise ExportError(f"{self.folder}: it has no {kind} {name!r}, only {_list(have)}")
-        return [(name, TensorInfo(logical_name(name), "", ())) for name in names or have]
-
-    def _placeholders(self) -> list[str]:
-        return [n.name for n in self._nodes.values() if n.op == "Placeholder"]
-
-    def _results(self) -> list[str]:
-        """The operations that depend on a placeholder and that nothing consumes."""
-        reached = {n.name for n in self._nodes.values() if n.op == "Placeholder"}
-        consumed = set()
-        grown = True
-        while grown:
-            grown = False
-            for n in self._nodes.values():
-                consumed |= {_operation(i) for i in n.input}
-                if n.name not in reached and any(_operation(i) in reached for i in n.input):
-                    reached.add(n.name)
-                    grown = True
-        return [
-            n.name
-            for n in self._nodes.values()
-            if n.name in reached - consumed and n.op not in ("NoOp", "Placeholder")
-        ]
-
-    def _softmax_first(self, item: tuple[str, Any]) -> tuple[bool, str]:
-        node = self._nodes.get(_operation(item[1].name))
-        while node is not None and node.op == "Identity":
-            node = self._nodes.get(_operation(node.input[0]))
-        return node is None or node.op != "Softmax", item[0]
-
-
-def _choose_graph(folder: Path, tags: list[str] | None, retag: bool) -> Any:
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    try:
-        saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    except DecodeError:
-        raise ExportError(f"{folder}: saved_model.pb is not a complete SavedModel") from None
-    graphs = list(saved.meta_graphs)
-    have = ", ".join("[" + ", ".join(sorted(g.meta_info_def.tags)) + "]" for g in graphs)
-    if tags is None:
-        if len(graphs) != 1:
-            raise ExportError(
-                f"{folder}: it has {len(graphs)} graphs: choose one by its tags with {argument('tag')}: {have}"
-            )
-        return graphs[0]
-    for g in graphs:
-        if set(g.meta_info_def.tags) == set(tags) or (retag and len(graphs) == 1):
-            return g
-    raise ExportError(
-        f"{folder}: it has no graph with the tags [{', '.join(sorted(tags))}], only {have or 'none'}"
-    )
-
-
-def _signatures(meta: Any) -> list[str]:
-    """The signatures of a graph, without TensorFlow's own bookkeeping."""
-    return sorted(
-        k for k, v in meta.signature_def.items() if not k.startswith("__saved_model_") and v.outputs
-    )
-
-
-def _choose_signatures(folder: Path, meta: Any, named: str | None, several: bool) -> tuple[str, list[str]]:
-    """The signature that answers if a client names none, and the others."""
-    have = _signatures(meta)
-    if named is not None:
-        names = [named] if named in have else [name.strip() for name in named.split(",")]
-        for i, name in enumerate(names):
-            if name not in have:
-                raise ExportError(f"{folder}: it has no signature {name!r}, only {_list(have)}")
-            if name in names[:i]:
-                raise ExportError(f"{folder}: signature {name!r} appears twice")
-        return names[0], names[1:]
-    if SIGNATURE not in have and len(have) != 1 and not several:
-        raise ExportError(
-            f"{folder}: choose one of its signatures with {argument('signature')}: {_list(have)}"
-        )
-    first = SIGNATURE if SIGNATURE in have else have[0]
-    return first, [name for name in have if name != first]
-
-
-def _pick(folder: Path, infos: list[tuple[str, TensorInfo]], name: str) -> tuple[str, TensorInfo]:
-    for info in infos:
-        if name in (info[0], info[1].name):
-            return info
-    raise ExportError(f"{folder}: it has no output {name!r}, only {_list([n for n, _ in infos])}")
-
-
-def _info(folder: Path, name: str, info: Any) -> TensorInfo:
-    import tensorflow as tf
-
-    if not info.name:
-        raise ExportError(f"{folder}: {name!r} is a sparse or composite tensor, which is not supported")
-    return _checked(folder, name, tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape))
-
-
-def _info_of(folder: Path, name: str, tensor: Any) -> TensorInfo:
-    return _checked(folder, name, tensor.dtype, tensor.shape)
-
-
-def _checked(folder: Path, name: str, dtype: Any, shape: Any) -> TensorInfo:
-    return TensorInfo(
-        logical_name(name), dtype.name, _UNKNOWN if shape.rank is None else tuple(shape.as_list())
-    )
-
-
-def _operation(name: str) -> str:
-    return name.removeprefix("^").split(":")[0]
-
-
-def _tensor(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
-
-
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return (", ".join(names[:_MOST_NAMES]) or "none") + more
 
 
 def _check(folder: Path, trust: bool) -> None:

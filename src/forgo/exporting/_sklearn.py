@@ -14,9 +14,18 @@ import numpy.typing as npt
 import onnx
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator, _hist_trees, _neighbours, _sklearn_nodes, _tables, _texts
+from forgo.exporting import (
+    _estimator,
+    _hist_trees,
+    _neighbours,
+    _sklearn_nodes,
+    _table_examples,
+    _tables,
+    _texts,
+)
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._model import Trained
+from forgo.exporting._table_examples import TableExamples
 
 if TYPE_CHECKING:
     from forgo.exporting._request import Request
@@ -32,37 +41,37 @@ def _is_model(model: Any) -> bool:
 
 
 def _adapt(model: Any, request: Request, examples: Any) -> Trained:
-    """Take a fitted estimator, and prove its conversion on all rows given."""
+    """Take a fitted estimator, and prove its conversion on all rows of the examples."""
     what = f"a {type(model).__name__}"
     _check_fitted(model, what)
-    given = _estimator.given(examples, what)
-    _check_columns(model, given)
-    given = _coded(model, _closed(model, given))
+    table = _table_examples.read(examples, what)
+    _check_columns(model, table)
+    table = _coded(model, _closed(model, table))
     try:
         import skl2onnx  # noqa: F401
     except ImportError:
         raise ExportError(f"{what}: converting it needs skl2onnx, which is not installed: {_EXTRA}") from None
     with _estimator.answering():
-        answers, notes = _answers(model, given.whole)
+        answers, notes = _answers(model, table.whole)
     conversion = _estimator.Conversion(
         answers={name: of for name, (of, _) in answers.items()},
         outputs={name: place for name, (_, place) in answers.items()},
-        convert=lambda precision: _convert(model, given, precision, notes, scores="scores" in answers),
+        convert=lambda precision: _convert(model, table, precision, notes, scores="scores" in answers),
         explain=lambda rows: _neighbours.ties(model, rows),
     )
     made = _estimator.Estimator(
-        f"scikit-learn {version('scikit-learn')}", given, conversion, request.precision, request.tolerance,
+        f"scikit-learn {version('scikit-learn')}", table, conversion, request.precision, request.tolerance,
         {"estimator": re.sub(r"\s+", " ", str(model))[:500], "skl2onnx": version("skl2onnx")},
     )  # fmt: skip
     made.notes = notes
     return made
 
 
-def _closed(model: Any, given: _estimator.Given) -> _estimator.Given:
+def _closed(model: Any, table: TableExamples) -> TableExamples:
     """Turn strings into categories if their encoder refuses unknown ones, because the graph would not."""
-    if given.frame is None:
-        return given
-    names = [c.name for c in given.columns]
+    if table.frame is None:
+        return table
+    names = [c.name for c in table.columns]
     known: dict[str, tuple[str, ...]] = {}
 
     def walk(step: Any, columns: list[str]) -> None:
@@ -81,22 +90,22 @@ def _closed(model: Any, given: _estimator.Given) -> _estimator.Given:
         replace(c, type=_tables.CATEGORY, values=known[c.name])
         if c.name in known and c.type == _tables.TEXT
         else c
-        for c in given.columns
+        for c in table.columns
     )
-    return replace(given, columns=columns)
+    return replace(table, columns=columns)
 
 
-def _coded(model: Any, given: _estimator.Given) -> _estimator.Given:
+def _coded(model: Any, table: TableExamples) -> TableExamples:
     """Number the strings of a HistGradientBoosting model's own categories."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     if not isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-        return given
+        return table
     known = _hist_trees.categories(model)
-    return given.coded(
+    return table.coded(
         {
             c.name: known[i]
-            for i, c in enumerate(given.columns)
+            for i, c in enumerate(table.columns)
             if i in known and c.type not in _tables.NUMERIC
         }
     )
@@ -106,10 +115,10 @@ def _names(chosen: Any, columns: list[str]) -> list[str]:
     """The names of a ColumnTransformer's columns, chosen by name, index or mask."""
     if isinstance(chosen, slice):
         return columns[chosen] if isinstance(chosen.start, int | None) else columns
-    given = [chosen] if isinstance(chosen, str | int) else list(chosen)
-    if given and all(isinstance(c, bool | np.bool_) for c in given):
-        return [name for name, yes in zip(columns, given, strict=True) if yes]
-    return [columns[c] if isinstance(c, int | np.integer) else str(c) for c in given]
+    selected = [chosen] if isinstance(chosen, str | int) else list(chosen)
+    if selected and all(isinstance(c, bool | np.bool_) for c in selected):
+        return [name for name, yes in zip(columns, selected, strict=True) if yes]
+    return [columns[c] if isinstance(c, int | np.integer) else str(c) for c in selected]
 
 
 def _check_fitted(model: Any, what: str) -> None:
@@ -124,22 +133,22 @@ def _check_fitted(model: Any, what: str) -> None:
         raise ExportError(f"{what} cannot be exported: {e}") from None
 
 
-def _check_columns(model: Any, given: _estimator.Given) -> None:
+def _check_columns(model: Any, table: TableExamples) -> None:
     """Refuse examples with other columns than the model was fitted on."""
     want = getattr(model, "n_features_in_", None)
     names = getattr(model, "feature_names_in_", None)
-    if given.frame is None:
-        assert given.array is not None
-        have = given.array.shape[1] if given.array.ndim == 2 else 1
+    if table.frame is None:
+        assert table.array is not None
+        have = table.array.shape[1] if table.array.ndim == 2 else 1
         if want is not None and have != want:
             raise ExportError(f"examples: the model was fitted on {want} columns, the examples have {have}")
-        if names is not None and given.array.ndim == 2:
+        if names is not None and table.array.ndim == 2:
             raise ExportError(
                 f"examples: the model was fitted on a DataFrame with the columns {', '.join(map(str, names[:6]))}"
                 f"{', …' if len(names) > 6 else ''}: give a DataFrame with these columns"
             )
         return
-    have_names = [str(n) for n in given.frame.columns]
+    have_names = [str(n) for n in table.frame.columns]
     if names is not None and list(names) != have_names:
         missing = [n for n in names if n not in have_names]
         more = [n for n in have_names if n not in set(names)]
@@ -264,7 +273,7 @@ def _by_column(model: Any) -> bool:
 
 
 def _convert(
-    model: Any, given: _estimator.Given, precision: str, notes: list[str], *, scores: bool
+    model: Any, table: TableExamples, precision: str, notes: list[str], *, scores: bool
 ) -> onnx.ModelProto:
     import skl2onnx
     from skl2onnx.common import data_types
@@ -276,15 +285,15 @@ def _convert(
     def typed(text: bool, width: int) -> Any:
         return (data_types.StringTensorType if text else number)([None, width])
 
-    if given.frame is None:
-        assert given.array is not None
-        text = given.array.dtype.kind in "OSU"
-        types = [("input", typed(text, given.array.shape[1] if given.array.ndim == 2 else 1))]
+    if table.frame is None:
+        assert table.array is not None
+        text = table.array.dtype.kind in "OSU"
+        types = [("input", typed(text, table.array.shape[1] if table.array.ndim == 2 else 1))]
     else:
-        strings = [c.type not in _tables.NUMERIC for c in given.columns]
+        strings = [c.type not in _tables.NUMERIC for c in table.columns]
         if _by_column(model):
-            types = [(c.name, typed(text, 1)) for c, text in zip(given.columns, strings, strict=True)]
-        elif all(c.codes is not None for c, text in zip(given.columns, strings, strict=True) if text):
+            types = [(c.name, typed(text, 1)) for c, text in zip(table.columns, strings, strict=True)]
+        elif all(c.codes is not None for c, text in zip(table.columns, strings, strict=True) if text):
             types = [("input", typed(False, len(strings)))]
         elif len(set(strings)) == 1:
             types = [("input", typed(strings[0], len(strings)))]
@@ -298,8 +307,8 @@ def _convert(
         wanted = [{"zipmap": False}]
         if scores:
             wanted = [{"zipmap": False, "raw_scores": True}, {"raw_scores": True}, *wanted]
-    coded = {i for i, c in enumerate(given.columns) if c.codes is not None}
-    _sklearn_nodes.register(narrow=_fit_float32(given), coded=coded)
+    coded = {i for i, c in enumerate(table.columns) if c.codes is not None}
+    _sklearn_nodes.register(narrow=_fit_float32(table), coded=coded)
     if getattr(model, "flatten_transform", False):  # which has no say in what a VotingClassifier predicts
         model = copy.copy(model)
         model.flatten_transform = False
@@ -328,9 +337,9 @@ def _convert(
     return made
 
 
-def _fit_float32(given: _estimator.Given) -> bool:
+def _fit_float32(table: TableExamples) -> bool:
     """Whether float32 holds every number of the rows."""
-    numbers = [a.astype(np.float64) for a in given.rows().values() if a.dtype.kind in "fiu"]
+    numbers = [a.astype(np.float64) for a in table.rows().values() if a.dtype.kind in "fiu"]
     with np.errstate(over="ignore"):
         return all(np.array_equal(a, a.astype(np.float32), equal_nan=True) for a in numbers)
 

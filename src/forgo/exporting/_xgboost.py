@@ -15,10 +15,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator, _xgboost_trees
+from forgo.exporting import _estimator, _table_examples, _xgboost_trees
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
+from forgo.exporting._table_examples import TableExamples
 
 if TYPE_CHECKING:
     from forgo.exporting._request import Request
@@ -52,14 +53,14 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
         booster.load_model(str(path))
     except Exception as e:
         raise ExportError(f"{path}: XGBoost cannot load it: {_estimator.first_line(e)}") from None
-    return _estimator.from_file(
-        path, request, booster.feature_names, lambda given: _estimate(booster, request, given)
+    return _table_examples.from_file(
+        path, request, booster.feature_names, lambda table: _estimate(booster, request, table)
     )
 
 
 def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     what = f"a {type(model).__name__} of XGBoost"
-    given = _estimator.given(examples, what)
+    table = _table_examples.read(examples, what)
     if not isinstance(model, _module().Booster):
         try:
             model.get_booster()
@@ -67,7 +68,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
             raise ExportError(
                 f"{what} is not fitted: call fit before it is exported ({_estimator.first_line(e)})"
             ) from None
-    return _estimate(model, request, given)
+    return _estimate(model, request, table)
 
 
 def _objective(booster: Any) -> Mapping[str, Any]:
@@ -90,15 +91,15 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
     return [str(c) for c in model.classes_], None
 
 
-def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
+def _estimate(model: Any, request: Request, table: TableExamples) -> Trained:
     import xgboost
 
     native = isinstance(model, xgboost.Booster)
     booster = model if native else model.get_booster()
-    given.check(booster.num_features(), booster.feature_names, "the model")
-    at = {c.name: i for i, c in enumerate(given.columns)}
-    known = given.categories().items()
-    given = given.coded({name: _xgboost_trees.codes(booster, at[name], values) for name, values in known})
+    table.check(booster.num_features(), booster.feature_names, "the model")
+    at = {c.name: i for i, c in enumerate(table.columns)}
+    known = table.categories().items()
+    table = table.coded({name: _xgboost_trees.codes(booster, at[name], values) for name, values in known})
     learner = _objective(booster)
     objective = learner["objective"]["name"]
     probable = objective in ("binary:logistic", "multi:softprob")
@@ -110,7 +111,7 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
                 if hasattr(model, "predict_proba") and probable
                 else model.predict(rows)
             )
-        types = None if given.frame is not None else booster.feature_types
+        types = None if table.frame is not None else booster.feature_types
         p = booster.predict(
             xgboost.DMatrix(
                 rows,
@@ -135,7 +136,7 @@ def _estimate(model: Any, request: Request, given: _estimator.Given) -> Trained:
         )
     conversion = _estimator.conversion(answers, lambda precision: _convert(model), ("float32",))
     return _estimator.Estimator(
-        f"xgboost {_version()}", given, conversion, request.precision, request.tolerance,
+        f"xgboost {_version()}", table, conversion, request.precision, request.tolerance,
         {"estimator": f"{type(model).__name__}, {objective}"},
     )  # fmt: skip
 
@@ -181,10 +182,10 @@ def _convert(model: Any) -> onnx.ModelProto:
         helper.make_node(op, inputs, outputs, name=outputs[0], domain=domain, **attributes)
         for op, inputs, outputs, domain, attributes in _xgboost_trees.nodes(booster, "input", "answers")
     ]
-    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, booster.num_features()])
+    x = helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, booster.num_features()])
     answers = helper.make_tensor_value_info("answers", TensorProto.FLOAT, None)
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
-    graph = helper.make_graph(nodes, "xgboost", [given], [answers])
+    graph = helper.make_graph(nodes, "xgboost", [x], [answers])
     return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
