@@ -40,12 +40,12 @@ func (r *rpc) classify(ctx context.Context, m model, picture []byte) ([]Class, e
 	if err != nil {
 		return nil, err
 	}
-	texts, err := tensor.Values[string](answer.outputs[output])
+	values, err := tensor.Values[string](answer.outputs[output])
 	if err != nil {
 		return nil, fmt.Errorf("classify: the server does not name the classes of output %q: %w", output, errors.ErrUnsupported)
 	}
-	classes := make([]Class, len(texts))
-	for i, text := range texts {
+	classes := make([]Class, len(values))
+	for i, text := range values {
 		if classes[i], err = parseClass(text); err != nil {
 			return nil, fmt.Errorf("classify: output %q: %w", output, err)
 		}

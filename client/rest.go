@@ -223,12 +223,12 @@ func (r *rest) request(inputs tensor.Map) (head []byte, tail [][]byte, err error
 
 // asText returns strings as base64 if one of them is not UTF-8.
 func asText(t tensor.Tensor) tensor.Tensor {
-	texts, err := tensor.Values[string](t)
-	if err != nil || !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) }) {
+	values, err := tensor.Values[string](t)
+	if err != nil || !slices.ContainsFunc(values, func(s string) bool { return !utf8.ValidString(s) }) {
 		return t
 	}
-	coded := make([]string, len(texts))
-	for i, s := range texts {
+	coded := make([]string, len(values))
+	for i, s := range values {
 		coded[i] = base64.StdEncoding.EncodeToString([]byte(s))
 	}
 	return tensor.Tensor{Shape: t.Shape, Data: coded}

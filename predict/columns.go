@@ -47,8 +47,8 @@ func (t table) check(name string, in tensor.Tensor) error {
 			}
 		}
 	}
-	if texts, ok := in.Data.([]string); ok && c.values != nil {
-		for row, v := range texts {
+	if elements, ok := in.Data.([]string); ok && c.values != nil {
+		for row, v := range elements {
 			if !c.values[v] {
 				return fmt.Errorf("row %d, column %q: unknown category %q: send one of %s", row, c.Name, tensor.Cut(v), c.known)
 			}

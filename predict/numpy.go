@@ -51,8 +51,8 @@ func numpyFile(tensors Tensors, way int) ([]byte, error) {
 
 func numpyArray(t Tensor, way int) (_ []byte, ok bool, err error) {
 	raw, size, kind, order := []byte(nil), t.DType().ElementSize(), numpyTypes[t.DType()], "<"
-	if texts, is := t.Data.([]string); is {
-		if raw, size = fixedRoom(texts); raw == nil {
+	if values, is := t.Data.([]string); is {
+		if raw, size = fixedRoom(values); raw == nil {
 			return nil, false, nil
 		}
 		kind, order = fmt.Sprintf("S%d", size), "|"
@@ -80,19 +80,19 @@ func numpyArray(t Tensor, way int) (_ []byte, ok bool, err error) {
 
 // fixedRoom pads strings to the length of the longest. It returns nil if one ends in zeros, which NumPy
 // drops, or if padding takes far more room than the strings.
-func fixedRoom(texts []string) (raw []byte, size int) {
+func fixedRoom(values []string) (raw []byte, size int) {
 	all := 0
-	for _, text := range texts {
+	for _, text := range values {
 		if strings.HasSuffix(text, "\x00") {
 			return nil, 0
 		}
 		size, all = max(size, len(text)), all+len(text)
 	}
-	if size == 0 || size*len(texts) > 4*all+1<<16 {
+	if size == 0 || size*len(values) > 4*all+1<<16 {
 		return nil, 0
 	}
-	raw = make([]byte, size*len(texts))
-	for i, text := range texts {
+	raw = make([]byte, size*len(values))
+	for i, text := range values {
 		copy(raw[i*size:], text)
 	}
 	return raw, size

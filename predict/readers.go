@@ -96,8 +96,8 @@ func (r *replayer) appendCells(dst []byte, g golden) []byte {
 
 // appendGiven writes values as clients do: strings that are not UTF-8 in base64.
 func appendGiven(dst []byte, t tensor.Tensor) []byte {
-	if texts, ok := t.Data.([]string); ok && tensor.CheckText(t) != nil {
-		return tensor.AppendNestedBase64(dst, t.Shape, texts)
+	if values, ok := t.Data.([]string); ok && tensor.CheckText(t) != nil {
+		return tensor.AppendNestedBase64(dst, t.Shape, values)
 	}
 	return tensor.AppendNested(dst, t, tensor.Bare)
 }
@@ -145,7 +145,7 @@ func (r *replayer) forms(cases []golden) error {
 	return r.batched(cases, got, "in a table without header", err)
 }
 
-// tabular reports whether a CSV can carry the cases. CSV changes carriage returns in texts, and in names,
+// tabular reports whether a CSV can carry the cases. CSV changes carriage returns in strings, and in names,
 // and has no line that holds only an empty text.
 func tabular(cases []golden, specs []tensor.Spec) bool {
 	for _, s := range specs {
@@ -155,12 +155,12 @@ func tabular(cases []golden, specs []tensor.Spec) bool {
 	}
 	for _, g := range cases {
 		for _, s := range specs {
-			texts, _ := g.Inputs[s.Name].Data.([]string)
+			values, _ := g.Inputs[s.Name].Data.([]string)
 			if tensor.CheckText(g.Inputs[s.Name]) != nil {
 				return false
 			}
-			for _, text := range texts {
-				if strings.Contains(text, "\r") || text == "" && len(texts) == 1 && len(specs) == 1 {
+			for _, text := range values {
+				if strings.Contains(text, "\r") || text == "" && len(values) == 1 && len(specs) == 1 {
 					return false
 				}
 			}
@@ -203,14 +203,14 @@ func (r *replayer) table(cases []golden, header bool) []byte {
 		for _, s := range r.m.row.Specs {
 			x := cases[max(line, 0)].Inputs[s.Name]
 			for i := range x.Len() {
-				texts, isText := x.Data.([]string)
+				values, isText := x.Data.([]string)
 				switch {
 				case line < 0 && x.Len() == 1:
 					record = append(record, s.Name)
 				case line < 0:
 					record = append(record, fmt.Sprintf("%s[%d]", s.Name, i))
 				case isText:
-					record = append(record, texts[i])
+					record = append(record, values[i])
 				case r.m.row.Table && !header && isNaN(x) && len(r.m.row.Specs) > 1:
 					record = append(record, "")
 				default:

@@ -95,7 +95,7 @@ func csvAnswers[T any](t *testing.T, raw []byte) []map[string][]T {
 func FuzzCSV(f *testing.F) {
 	corpus.Add(f)
 	models := servetest.Committed(f)
-	models["two"], models["texts"], models["flags"] = servetest.GraphModel(f, "two"), servetest.GraphModel(f, "same-string"), servetest.GraphModel(f, "same-bool")
+	models["two"], models["strings"], models["flags"] = servetest.GraphModel(f, "two"), servetest.GraphModel(f, "same-string"), servetest.GraphModel(f, "same-bool")
 	h := servetest.New(models).Handler()
 	const header = "input[0],input[1],input[2],input[3]\n"
 	for _, seed := range []string{
@@ -127,7 +127,7 @@ func FuzzCSV(f *testing.F) {
 				}
 			}
 		}
-		if raw := fuzzed(t, h, "/models/texts", body, "Content-Type", "text/csv; header=present"); raw != nil {
+		if raw := fuzzed(t, h, "/models/strings", body, "Content-Type", "text/csv; header=present"); raw != nil {
 			rows, answers := csvCells(t, body), csvAnswers[string](t, raw)
 			if len(answers) != len(rows) {
 				t.Fatalf("%q to %q", raw, body)

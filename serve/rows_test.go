@@ -156,8 +156,8 @@ func everyWay(t *testing.T, name string, m *predict.Model) []way {
 			for i := range x.Rows() {
 				var cells []string
 				for _, j := range []int{2*i + 1, 2 * i} {
-					if texts, ok := x.Data.([]string); ok {
-						cells = append(cells, texts[j])
+					if values, ok := x.Data.([]string); ok {
+						cells = append(cells, values[j])
 					} else {
 						cells = append(cells, string(tensor.AppendElements(nil, x, j, j+1, tensor.Bare)))
 					}
@@ -200,11 +200,11 @@ func everyWay(t *testing.T, name string, m *predict.Model) []way {
 			case []bool:
 				got.Data = y.GetBoolVal()
 			case []string:
-				var texts []string
+				var values []string
 				for _, b := range y.GetStringVal() {
-					texts = append(texts, string(b))
+					values = append(values, string(b))
 				}
-				got.Data = texts
+				got.Data = values
 			}
 			return got, nil
 		}})
@@ -227,7 +227,7 @@ var tfNames = map[tensor.DType]string{
 var letters = []rune("a \"\\,\n\téß葡😀{}[]:#'\u2028<&")
 
 // randomRows are rows of two elements: short numbers as people write them, any bits, extremes, and
-// texts with everything that has to be escaped.
+// strings with everything that has to be escaped.
 func randomRows(r *rand.Rand, d tensor.DType, n int) tensor.Tensor {
 	x := tensor.Tensor{Shape: []int64{int64(n), 2}}
 	n *= 2
@@ -239,13 +239,13 @@ func randomRows(r *rand.Rand, d tensor.DType, n int) tensor.Tensor {
 		}
 	}
 	if d == tensor.String {
-		texts := make([]string, n)
-		for i := range texts {
+		values := make([]string, n)
+		for i := range values {
 			for range r.IntN(9) {
-				texts[i] += string(letters[r.IntN(len(letters))])
+				values[i] += string(letters[r.IntN(len(letters))])
 			}
 		}
-		x.Data = texts
+		x.Data = values
 		return x
 	}
 	x, _ = tensor.FromBytes(d, raw, x.Shape...)

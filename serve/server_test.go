@@ -62,12 +62,12 @@ func TestNative(t *testing.T) {
 func TestInferPictures(t *testing.T) {
 	url, models := servetest.Start(t)
 	m := models["shapes"]
-	var texts, labels []string
+	var values, labels []string
 	for i := range m.Manifest().Golden.Cases {
 		raw, label := servetest.Golden(t, m, "shapes", i)
-		texts, labels = append(texts, base64.StdEncoding.EncodeToString(raw)), append(labels, label)
+		values, labels = append(values, base64.StdEncoding.EncodeToString(raw)), append(labels, label)
 	}
-	status, answer := servetest.Call(t, "POST", url+"/v2/models/shapes/infer", servetest.InferBody(t, "image", "BYTES", []int{len(texts)}, texts))
+	status, answer := servetest.Call(t, "POST", url+"/v2/models/shapes/infer", servetest.InferBody(t, "image", "BYTES", []int{len(values)}, values))
 	if status != 200 || answer["id"] != "caller-7" || answer["model_name"] != "shapes" {
 		t.Fatalf("%d %v", status, answer)
 	}

@@ -270,9 +270,9 @@ func (e Mapping) Named(m *bundle.Manifest, given tensor.Map) (tensor.Map, error)
 
 // Pictures are the encoded pictures of cases as one tensor.
 func Pictures(cases []bundle.Recorded) tensor.Tensor {
-	texts := make([]string, len(cases))
+	values := make([]string, len(cases))
 	for i, c := range cases {
-		texts[i] = string(c.Picture)
+		values[i] = string(c.Picture)
 	}
-	return tensor.Tensor{Shape: []int64{int64(len(texts))}, Data: texts}
+	return tensor.Tensor{Shape: []int64{int64(len(values))}, Data: values}
 }

@@ -137,7 +137,7 @@ np.save("f8.npy", rows); np.save("f4.npy", rows.astype("f4")); np.save("big.npy"
 np.save("f2.npy", rows.astype("f2")); np.save("i4.npy", rows.astype("i4"))
 np.save("fortran.npy", np.asfortranarray(rows)); np.save("scalar.npy", np.float32(1)); np.save("none.npy", rows[:0])
 np.save("objects.npy", np.array([{}]), allow_pickle=True)
-np.save("texts.npy", np.array([["a", "käse"], ["", "猫"]])); np.save("bytes.npy", np.array([[b"a", b"bcd"]]))
+np.save("strings.npy", np.array([["a", "käse"], ["", "猫"]])); np.save("bytes.npy", np.array([[b"a", b"bcd"]]))
 np.save("nan.npy", np.array([[np.nan, np.inf]], "f4"))
 open("cut.npy", "wb").write(open("f8.npy", "rb").read()[:-5])
 `
@@ -161,9 +161,9 @@ open("cut.npy", "wb").write(open("f8.npy", "rb").read()[:-5])
 			t.Errorf("%s: %s, %+v", name, errs, got)
 		}
 	}
-	if got, code, errs := asked(t, conformance+"graphs/same-string.onnx", at("texts.npy"), at("bytes.npy")); code != exitDone ||
+	if got, code, errs := asked(t, conformance+"graphs/same-string.onnx", at("strings.npy"), at("bytes.npy")); code != exitDone ||
 		fmt.Sprint(got[0].Outputs, got[1].Outputs, got[2].Outputs) != "map[y:[a käse]] map[y:[ 猫]] map[y:[a bcd]]" {
-		t.Errorf("texts: %s, %+v", errs, got)
+		t.Errorf("strings: %s, %+v", errs, got)
 	}
 	if got, code, errs := asked(t, conformance+"graphs/same-float32.onnx", at("nan.npy")); code != exitDone || fmt.Sprint(got[0].Outputs) != "map[y:[<nil> <nil>]]" {
 		t.Errorf("NaN: %s, %+v", errs, got)

@@ -66,11 +66,11 @@ func FromContents(d tensor.DType, c *pb.InferTensorContents, shape []int64) (ten
 		field, data = "fp64_contents", c.GetFp64Contents()
 	case tensor.String:
 		field = "bytes_contents"
-		texts := make([]string, len(c.GetBytesContents()))
+		values := make([]string, len(c.GetBytesContents()))
 		for i, b := range c.GetBytesContents() {
-			texts[i] = unsafe.String(unsafe.SliceData(b), len(b)) // the message is not changed
+			values[i] = unsafe.String(unsafe.SliceData(b), len(b)) // the message is not changed
 		}
-		data = texts
+		data = values
 	default:
 		return tensor.Tensor{}, fmt.Errorf("%s is given in raw_input_contents only", Datatype(d))
 	}

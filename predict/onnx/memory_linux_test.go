@@ -50,7 +50,7 @@ func TestRightUnderStress(t *testing.T) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1)
 	defer signal.Stop(signals)
-	numbers, texts, shared := open(t, "affine"), open(t, "same-string"), open(t, "two")
+	numbers, same, shared := open(t, "affine"), open(t, "same-string"), open(t, "two")
 	ended := make(chan struct{})
 	var around, callers sync.WaitGroup
 	around.Go(func() {
@@ -86,7 +86,7 @@ func TestRightUnderStress(t *testing.T) {
 		callers.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(caller)))
 			for range short(100) {
-				if err := deep(random.IntN(50), func() error { return askOne(t.Context(), random, numbers, texts, shared) }); err != nil {
+				if err := deep(random.IntN(50), func() error { return askOne(t.Context(), random, numbers, same, shared) }); err != nil {
 					t.Error(err)
 					return
 				}
@@ -109,7 +109,7 @@ func deep(n int, f func() error) error {
 	return f()
 }
 
-func askOne(ctx context.Context, random *rand.Rand, numbers, texts, two engines.Session) error {
+func askOne(ctx context.Context, random *rand.Rand, numbers, same, two engines.Session) error {
 	rows := int64(1 + random.IntN(5))
 	if random.IntN(20) == 0 {
 		rows = 10_000 // too many for a binding
@@ -135,7 +135,7 @@ func askOne(ctx context.Context, random *rand.Rand, numbers, texts, two engines.
 		for i := range x {
 			x[i] = strings.Repeat(string(rune('a'+random.IntN(26))), random.IntN(100)) + "\x00é"
 		}
-		out, err := texts.Run(ctx, predict.Tensors{"x": {Shape: []int64{rows, 2}, Data: slices.Clone(x)}}, []string{"y"})
+		out, err := same.Run(ctx, predict.Tensors{"x": {Shape: []int64{rows, 2}, Data: slices.Clone(x)}}, []string{"y"})
 		if err != nil || !slices.Equal(out["y"].Data.([]string), x) {
 			return fmt.Errorf("%q came back as %v: %w", x, out, err)
 		}
@@ -159,7 +159,7 @@ func askOne(ctx context.Context, random *rand.Rand, numbers, texts, two engines.
 
 // Memory does not grow with runs that succeed, fail or are given up, nor with sessions.
 func TestMemoryDoesNotGrow(t *testing.T) {
-	numbers, texts, two := open(t, "affine"), open(t, "same-string"), open(t, "two")
+	numbers, same, two := open(t, "affine"), open(t, "same-string"), open(t, "two")
 	slow := open(t, "slow")
 	row := predict.Tensors{"x": {Shape: []int64{1, 3}, Data: make([]float32, 3)}}
 	rows := int64(0)
@@ -178,7 +178,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 		}},
 		"strings": {6_000, func() error {
 			x := tensor.Tensor{Shape: []int64{1, 2}, Data: []string{strings.Repeat("long", 500), ""}}
-			_, err := texts.Run(t.Context(), predict.Tensors{"x": x}, []string{"y"})
+			_, err := same.Run(t.Context(), predict.Tensors{"x": x}, []string{"y"})
 			return err
 		}},
 		"failing runs": {6_000, func() error {

@@ -266,8 +266,8 @@ func (p *placed) answer() (predict.Tensors, error) {
 
 // give makes a value of an input. It shares the input's memory if it can.
 func (p *placed) give(t tensor.Tensor) (ort.Value, error) {
-	if texts, ok := t.Data.([]string); ok {
-		return p.s.lib.Strings(t.Shape, texts)
+	if values, ok := t.Data.([]string); ok {
+		return p.s.lib.Strings(t.Shape, values)
 	}
 	raw, err := t.Bytes()
 	if err != nil {

@@ -34,13 +34,13 @@ func FuzzTable(f *testing.F) {
 			}
 			t.Fatalf("%q: %v; encoding/csv takes it", text, err)
 		}
-		texts := got["a"].Data.([]string)
-		if len(texts) != len(all)-1 {
-			t.Fatalf("%q: %q, want %q", text, texts, all[1:])
+		values := got["a"].Data.([]string)
+		if len(values) != len(all)-1 {
+			t.Fatalf("%q: %q, want %q", text, values, all[1:])
 		}
-		for i := range texts {
-			if texts[i] != all[i+1][0] {
-				t.Fatalf("%q: row %d is %q, want %q", text, i, texts[i], all[i+1][0])
+		for i := range values {
+			if values[i] != all[i+1][0] {
+				t.Fatalf("%q: row %d is %q, want %q", text, i, values[i], all[i+1][0])
 			}
 		}
 	})
@@ -116,7 +116,7 @@ func TestMemoryIsAskedFor(t *testing.T) {
 			_, err := limits.New([]byte("["+strings.Repeat("0,", 200_000)+"0]")).Input(spec, true)
 			return err
 		},
-		"texts": func() error {
+		"strings": func() error {
 			_, err := limits.New([]byte("["+strings.Repeat(`"",`, 200_000)+`""]`)).Input(tensor.Spec{Name: "x", DType: tensor.String, Shape: []int64{-1}}, true)
 			return err
 		},

@@ -206,7 +206,7 @@ func (a *array) read(l Limits, from, n int64) (tensor.Tensor, error) {
 	shape := slices.Clone(a.shape)
 	shape[0] = n
 	if a.dtype == tensor.String {
-		return a.texts(l, raw, shape)
+		return a.strings(l, raw, shape)
 	}
 	if a.big {
 		for item := range slices.Chunk(raw, int(a.item)) {
@@ -219,8 +219,8 @@ func (a *array) read(l Limits, from, n int64) (tensor.Tensor, error) {
 // textHead is the memory of a string apart from its bytes.
 const textHead = 16
 
-// texts reads strings of fixed length, in UTF-32 or bytes, padded with zeros.
-func (a *array) texts(l Limits, raw []byte, shape []int64) (tensor.Tensor, error) {
+// strings reads strings of fixed length, in UTF-32 or bytes, padded with zeros.
+func (a *array) strings(l Limits, raw []byte, shape []int64) (tensor.Tensor, error) {
 	n, err := tensor.Count(shape)
 	if err != nil {
 		return tensor.Tensor{}, err
@@ -228,8 +228,8 @@ func (a *array) texts(l Limits, raw []byte, shape []int64) (tensor.Tensor, error
 	if err := l.grow(n*textHead + int64(len(raw))); err != nil {
 		return tensor.Tensor{}, err
 	}
-	texts := make([]string, n)
-	for i := range texts {
+	values := make([]string, n)
+	for i := range values {
 		item := raw[int64(i)*a.item:][:a.item]
 		text, ok := string(bytes.TrimRight(item, "\x00")), true
 		if a.utf32 {
@@ -238,9 +238,9 @@ func (a *array) texts(l Limits, raw []byte, shape []int64) (tensor.Tensor, error
 		if !ok || !utf8.ValidString(text) {
 			return tensor.Tensor{}, fmt.Errorf("element %d is not UTF-8 or not Unicode", i)
 		}
-		texts[i] = text
+		values[i] = text
 	}
-	return tensor.Tensor{Shape: shape, Data: texts}, l.grow(-int64(len(raw)))
+	return tensor.Tensor{Shape: shape, Data: values}, l.grow(-int64(len(raw)))
 }
 
 func (a *array) decode(item []byte) (string, bool) {

@@ -42,7 +42,7 @@ func TestTensor(t *testing.T) {
 
 // Short numbers are not read by strconv; they must be the same to the last bit.
 func TestFloatsAreTheNearest(t *testing.T) {
-	texts := []string{
+	values := []string{
 		"0", "-0", "-0.0", "7", "0.1", "-0.3", "16777217", "-16777217", "16777217.0000001", "16777216.9999999",
 		"33554434.0000000", "0.000000000000001", "999999999999999", "9999999999999999", "0.1234567890123456", "1.5e3", "3E-2",
 	}
@@ -54,10 +54,10 @@ func TestFloatsAreTheNearest(t *testing.T) {
 			continue
 		}
 		halfway := (float64(x) + float64(next)) / 2
-		texts = append(texts, strconv.FormatFloat(float64(x), 'f', -1, 32), strconv.FormatFloat(halfway, 'f', -1, 64),
+		values = append(values, strconv.FormatFloat(float64(x), 'f', -1, 32), strconv.FormatFloat(halfway, 'f', -1, 64),
 			strconv.FormatFloat(halfway, 'f', random.IntN(12), 64))
 	}
-	for _, text := range texts {
+	for _, text := range values {
 		r := payload.New([]byte(text))
 		got, err := r.Tensor(tensor.Float32, 1)
 		want, _ := strconv.ParseFloat(text, 32)

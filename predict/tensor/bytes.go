@@ -47,8 +47,8 @@ func FromBytes(dtype DType, raw []byte, shape ...int64) (Tensor, error) {
 		return Tensor{}, err
 	}
 	if dtype == String {
-		texts, err := splitStrings(raw, n)
-		return Tensor{Shape: shape, Data: texts}, err
+		values, err := splitStrings(raw, n)
+		return Tensor{Shape: shape, Data: values}, err
 	}
 	size := int64(dtype.ElementSize())
 	if size == 0 {
@@ -133,9 +133,9 @@ func splitStrings(raw []byte, n int64) ([]string, error) {
 	if n > int64(len(raw))/4 {
 		return nil, fmt.Errorf("%d bytes are too few for %d strings, each after its length in 4 bytes", len(raw), n)
 	}
-	texts := make([]string, n)
+	values := make([]string, n)
 	rest := raw
-	for i := range texts {
+	for i := range values {
 		if len(rest) < 4 {
 			return nil, fmt.Errorf("the bytes end before the length of string %d", i)
 		}
@@ -143,22 +143,22 @@ func splitStrings(raw []byte, n int64) ([]string, error) {
 		if rest = rest[4:]; uint64(size) > uint64(len(rest)) {
 			return nil, fmt.Errorf("string %d claims %d bytes of the %d left; each string comes after its length, 4 bytes little-endian", i, size, len(rest))
 		}
-		texts[i] = unsafe.String(unsafe.SliceData(rest), size)
+		values[i] = unsafe.String(unsafe.SliceData(rest), size)
 		rest = rest[size:]
 	}
 	if len(rest) > 0 {
 		return nil, fmt.Errorf("%d bytes are left after %d strings", len(rest), n)
 	}
-	return texts, nil
+	return values, nil
 }
 
-func joinStrings(texts []string) ([]byte, error) {
+func joinStrings(values []string) ([]byte, error) {
 	size := 0
-	for _, text := range texts {
+	for _, text := range values {
 		size += 4 + len(text)
 	}
 	out := make([]byte, 0, size)
-	for i, text := range texts {
+	for i, text := range values {
 		if uint64(len(text)) > math.MaxUint32 {
 			return nil, fmt.Errorf("string %d is longer than 4 GiB", i)
 		}

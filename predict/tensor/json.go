@@ -50,14 +50,14 @@ func (t Tensor) MarshalJSON() ([]byte, error) {
 }
 
 // AppendNestedBase64 is AppendNested for strings that are not UTF-8, each as {"b64": …}.
-func AppendNestedBase64(dst []byte, shape []int64, texts []string) []byte {
+func AppendNestedBase64(dst []byte, shape []int64, values []string) []byte {
 	return nested(dst, shape, func(dst []byte, n int) []byte {
-		dst = list(dst, texts[:n], func(dst []byte, s string) []byte {
+		dst = list(dst, values[:n], func(dst []byte, s string) []byte {
 			dst = append(dst, `{"b64":"`...)
 			dst = base64.StdEncoding.AppendEncode(dst, []byte(s))
 			return append(dst, `"}`...)
 		})
-		texts = texts[n:]
+		values = values[n:]
 		return dst
 	})
 }
@@ -190,8 +190,8 @@ func AppendText(dst []byte, s string) []byte {
 // CheckText returns an error that names the first string that is not UTF-8, which JSON cannot carry as
 // text.
 func CheckText(t Tensor) error {
-	texts, _ := t.Data.([]string)
-	for i, text := range texts {
+	values, _ := t.Data.([]string)
+	for i, text := range values {
 		if !utf8.ValidString(text) {
 			return fmt.Errorf("element %d is not UTF-8, which JSON cannot carry as text", i)
 		}

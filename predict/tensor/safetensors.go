@@ -124,15 +124,15 @@ func JoinStrings(all, lengths Tensor) (Tensor, error) {
 	if !isBytes || !isLengths {
 		return Tensor{}, fmt.Errorf("strings are kept as uint8 and their lengths as int64, not as %s and %s", all.DType(), lengths.DType())
 	}
-	texts := make([]string, len(sizes))
+	values := make([]string, len(sizes))
 	for i, n := range sizes {
 		if n < 0 || n > int64(len(raw)) {
 			return Tensor{}, fmt.Errorf("element %d has %d bytes of the %d that are left", i, n, len(raw))
 		}
-		texts[i], raw = string(raw[:n]), raw[n:]
+		values[i], raw = string(raw[:n]), raw[n:]
 	}
 	if len(raw) > 0 {
 		return Tensor{}, fmt.Errorf("%d bytes are left after the last element", len(raw))
 	}
-	return Tensor{Shape: lengths.Shape, Data: texts}, nil
+	return Tensor{Shape: lengths.Shape, Data: values}, nil
 }

@@ -69,7 +69,7 @@ func TestReadSafetensors(t *testing.T) {
 	}
 }
 
-func TestTexts(t *testing.T) {
+func TestStrings(t *testing.T) {
 	raw := tensor.Tensor{Shape: []int64{5}, Data: []uint8("héo!")}
 	got, err := tensor.JoinStrings(raw, tensor.Tensor{Shape: []int64{2, 2}, Data: []int64{3, 0, 1, 1}})
 	if want := []string{"hé", "", "o", "!"}; err != nil || !slices.Equal(got.Data.([]string), want) || got.Rows() != 2 {

@@ -183,9 +183,9 @@ func (t Tensor) Len() int {
 
 // Size returns the memory of the elements in bytes.
 func (t Tensor) Size() int64 {
-	if texts, ok := t.Data.([]string); ok {
+	if values, ok := t.Data.([]string); ok {
 		n := int64(0)
-		for _, text := range texts {
+		for _, text := range values {
 			n += int64(len(text)) + 16
 		}
 		return n

@@ -3,7 +3,7 @@ package tensorflow
 import "testing"
 
 // What models need that are known well, in TensorFlow 2.21: those of keras.applications, layers of Keras
-// 3 and 2 for pictures, volumes, sequences, texts, lookups and features, tables of every kind, pictures
+// 3 and 2 for pictures, volumes, sequences, strings, lookups and features, tables of every kind, pictures
 // and examples that are decoded in the graph, feature columns, loops of TensorFlow 1 with their
 // gradients, and the branches that its estimators trained.
 func TestWellKnownOperationsAreListed(t *testing.T) {

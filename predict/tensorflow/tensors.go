@@ -33,8 +33,8 @@ func dtypeOf(number uint64) tensor.DType {
 
 // toTensor copies t into TensorFlow's memory.
 func toTensor(t tensor.Tensor) (uintptr, error) {
-	if texts, ok := t.Data.([]string); ok {
-		return toStrings(t.Shape, texts)
+	if values, ok := t.Data.([]string); ok {
+		return toStrings(t.Shape, values)
 	}
 	raw, err := t.Bytes() // shares the memory where it can
 	if err != nil {
@@ -49,7 +49,7 @@ func toTensor(t tensor.Tensor) (uintptr, error) {
 
 // toStrings passes strings as a serialized TensorProto, so that TensorFlow allocates and frees them
 // itself.
-func toStrings(shape []int64, texts []string) (uintptr, error) {
+func toStrings(shape []int64, values []string) (uintptr, error) {
 	var dims []byte
 	for _, d := range shape {
 		dim := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(d))
@@ -57,7 +57,7 @@ func toStrings(shape []int64, texts []string) (uintptr, error) {
 	}
 	proto := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(types[tensor.String]))
 	proto = protowire.AppendBytes(protowire.AppendTag(proto, 2, protowire.BytesType), dims)
-	for _, text := range texts {
+	for _, text := range values {
 		proto = protowire.AppendString(protowire.AppendTag(proto, 8, protowire.BytesType), text)
 	}
 	return makeFromProto(proto)
@@ -90,11 +90,11 @@ func fromTensor(t uintptr) (tensor.Tensor, error) {
 		if int64(size) < n*stringSize {
 			return tensor.Tensor{}, fmt.Errorf("its %d strings do not fit %d bytes", n, size)
 		}
-		texts := make([]string, n)
-		for i := range texts {
-			texts[i] = string(textAt(data, i))
+		values := make([]string, n)
+		for i := range values {
+			values[i] = string(textAt(data, i))
 		}
-		return tensor.New(texts, shape...)
+		return tensor.New(values, shape...)
 	}
 	raw := make([]byte, size)
 	copy(raw, clib.Bytes(data, size))

@@ -114,7 +114,7 @@ func TestNativeRows(t *testing.T) {
 // Columns go by name, in any order.
 func TestNativeCSV(t *testing.T) {
 	models := servetest.Committed(t)
-	models["two"], models["texts"], models["flags"] = servetest.GraphModel(t, "two"), servetest.GraphModel(t, "same-string"), servetest.GraphModel(t, "same-bool")
+	models["two"], models["strings"], models["flags"] = servetest.GraphModel(t, "two"), servetest.GraphModel(t, "same-string"), servetest.GraphModel(t, "same-bool")
 	url := servetest.Listen(t, models) + "/models/"
 	post := func(model, body string) []map[string]any {
 		t.Helper()
@@ -132,8 +132,8 @@ func TestNativeCSV(t *testing.T) {
 	if got := fmt.Sprint(post("two", "b[0],a[0],a[1],b[1]\n3,1,2,4\n")); got != "[map[outputs:map[difference:[-2 -2] sum:[4 6]]]]" {
 		t.Errorf("two inputs: %s", got)
 	}
-	if got := fmt.Sprint(post("texts", "x[0],x[1]\n\"a, \"\"b\"\"\",é\n")); got != `[map[outputs:map[y:[a, "b" é]]]]` {
-		t.Errorf("texts: %s", got)
+	if got := fmt.Sprint(post("strings", "x[0],x[1]\n\"a, \"\"b\"\"\",é\n")); got != `[map[outputs:map[y:[a, "b" é]]]]` {
+		t.Errorf("strings: %s", got)
 	}
 	if got := fmt.Sprint(post("flags", "x[0],x[1]\nTrue,false\n")); got != "[map[outputs:map[y:[true false]]]]" {
 		t.Errorf("booleans: %s", got)

@@ -218,7 +218,7 @@ func (d model) answerExample() []openapi.Field[*openapi.Example] {
 
 // server adds the list of models.
 func (b builder) server() {
-	states := openapi.OneOfTexts([]string{"READY", "LOADING", "UNAVAILABLE"})
+	states := openapi.OneOfStrings([]string{"READY", "LOADING", "UNAVAILABLE"})
 	version := openapi.Object(openapi.Property("version", openapi.Text()), openapi.Property("state", states))
 	version.Properties = append(version.Properties,
 		openapi.Property("reason", openapi.About(openapi.Text(), "Why it is not ready; if it is ready, what is wrong with its folder.")),

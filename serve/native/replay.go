@@ -108,8 +108,8 @@ func (s calls) lists(ctx context.Context, cases []bundle.Recorded) ([]replay.Row
 		for j, info := range s.Manifest.Inputs {
 			body = append(body, "[,"[min(j, 1)])
 			x := c.Inputs[info.Name]
-			if texts, ok := x.Data.([]string); ok && tensor.CheckText(x) != nil {
-				body = tensor.AppendNestedBase64(body, x.Shape[1:], texts)
+			if values, ok := x.Data.([]string); ok && tensor.CheckText(x) != nil {
+				body = tensor.AppendNestedBase64(body, x.Shape[1:], values)
 				continue
 			}
 			body = tensor.AppendNested(body, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}, tensor.Bare)
@@ -127,11 +127,11 @@ func (s calls) csv(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, 
 		var record []string
 		for _, info := range s.Manifest.Inputs {
 			x := cases[max(line, 0)].Inputs[info.Name]
-			texts, isText := x.Data.([]string)
+			values, isText := x.Data.([]string)
 			for i := range x.Len() {
 				switch {
 				case line >= 0 && isText:
-					record = append(record, texts[i])
+					record = append(record, values[i])
 				case line >= 0:
 					record = append(record, string(tensor.AppendElements(nil, x, i, i+1, tensor.Bare)))
 				case x.Len() == 1:

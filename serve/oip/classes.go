@@ -113,7 +113,7 @@ func best[T cmp.Ordered](t tensor.Tensor, data []T, n int, labels []string, writ
 		width *= int(size)
 	}
 	n = min(n, width)
-	texts := make([]string, 0, t.Rows()*n)
+	values := make([]string, 0, t.Rows()*n)
 	order := make([]int, width)
 	for at := 0; n > 0 && at < len(data); at += width {
 		row := data[at : at+width]
@@ -127,8 +127,8 @@ func best[T cmp.Ordered](t tensor.Tensor, data []T, n int, labels []string, writ
 			if labels != nil {
 				text = append(append(text, ':'), labels[i]...)
 			}
-			texts = append(texts, string(text))
+			values = append(values, string(text))
 		}
 	}
-	return tensor.Tensor{Shape: []int64{int64(t.Rows()), int64(n)}, Data: texts}
+	return tensor.Tensor{Shape: []int64{int64(t.Rows()), int64(n)}, Data: values}
 }

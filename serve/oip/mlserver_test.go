@@ -15,7 +15,7 @@ import (
 // Elements that are said to be base64 are decoded, in JSON and over gRPC; a picture in JSON is
 // base64 anyway, and is decoded once.
 func TestContentTypeBase64(t *testing.T) {
-	models := serve.Models{"texts": servetest.GraphModel(t, "same-string"), "shapes": servetest.Load(t, servetest.Bundles+"shapes.forgo")}
+	models := serve.Models{"strings": servetest.GraphModel(t, "same-string"), "shapes": servetest.Load(t, servetest.Bundles+"shapes.forgo")}
 	url := servetest.Listen(t, models)
 	const parameters = `"parameters":{"content_type":"base64"}`
 	for body, want := range map[string]string{
@@ -23,7 +23,7 @@ func TestContentTypeBase64(t *testing.T) {
 		`{` + parameters + `,"name":"x","datatype":"BYTES","shape":[1,2],"data":["aGVsbG8=",""]}`:                  `["hello",""]`,
 		`{"name":"x","datatype":"BYTES","shape":[1,2],"data":["aGVsbG8=",""],"parameters":{"content_type":"str"}}`: `["aGVsbG8=",""]`,
 	} {
-		_, _, answer := servetest.Exchange(t, "POST", url+"/v2/models/texts/infer", []byte(`{"inputs":[`+body+`]}`))
+		_, _, answer := servetest.Exchange(t, "POST", url+"/v2/models/strings/infer", []byte(`{"inputs":[`+body+`]}`))
 		if !strings.Contains(string(answer), `"data":`+want) {
 			t.Errorf("%s: %s, want %s", body, answer, want)
 		}
@@ -36,9 +36,9 @@ func TestContentTypeBase64(t *testing.T) {
 		t.Errorf("picture: %d %v, want %s", status, answer, label)
 	}
 	client := pb.NewGRPCInferenceServiceClient(servetest.DialGRPC(t, servetest.New(models)))
-	texts := servetest.ProtoInput("x", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("aGVsbG8="), nil}}, 1, 2)
-	texts.Parameters = map[string]*pb.InferParameter{"content_type": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "base64"}}}
-	over, err := client.ModelInfer(t.Context(), &pb.ModelInferRequest{ModelName: "texts", Inputs: []*pb.ModelInferRequest_InferInputTensor{texts}})
+	values := servetest.ProtoInput("x", "BYTES", &pb.InferTensorContents{BytesContents: [][]byte{[]byte("aGVsbG8="), nil}}, 1, 2)
+	values.Parameters = map[string]*pb.InferParameter{"content_type": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "base64"}}}
+	over, err := client.ModelInfer(t.Context(), &pb.ModelInferRequest{ModelName: "strings", Inputs: []*pb.ModelInferRequest_InferInputTensor{values}})
 	if err != nil || string(over.GetRawOutputContents()[0]) != "\x05\x00\x00\x00hello\x00\x00\x00\x00" {
 		t.Errorf("gRPC: %v, %v", over, err)
 	}

@@ -96,12 +96,12 @@ func (in *input) decode(contentType string, picture bool) error {
 	if contentType != "base64" || picture && in.base64 {
 		return nil
 	}
-	texts, err := tensor.Values[string](in.tensor)
+	values, err := tensor.Values[string](in.tensor)
 	if err != nil {
 		return fmt.Errorf("parameters: content_type: base64 is for BYTES, not %s", wire.Datatype(in.tensor.DType()))
 	}
-	raw := make([]string, len(texts))
-	for i, text := range texts {
+	raw := make([]string, len(values))
+	for i, text := range values {
 		decoded, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			return fmt.Errorf("element %d is not base64, which content_type announces: %w", i, err)
@@ -297,15 +297,15 @@ func described(m *served.Model) string {
 
 // pictures converts BYTES elements to one batch of the model's input.
 func (in input) pictures(r *served.Request, at int) (predict.Tensors, error) {
-	texts, err := tensor.Values[string](in.tensor)
+	values, err := tensor.Values[string](in.tensor)
 	if err != nil {
 		return nil, served.BadInput("inputs[%d]: %q takes datatype BYTES, not %s", at, Picture, wire.Datatype(in.tensor.DType()))
 	}
 	if shape := in.tensor.Shape; len(shape) > 2 || len(shape) == 2 && shape[1] != 1 {
 		return nil, served.BadInput("inputs[%d]: %q needs shape [N] or [N,1], one element a picture, not %v", at, Picture, shape)
 	}
-	encoded := make([][]byte, len(texts))
-	for i, text := range texts {
+	encoded := make([][]byte, len(values))
+	for i, text := range values {
 		if !in.base64 {
 			encoded[i] = unsafe.Slice(unsafe.StringData(text), len(text)) // only read
 			continue

@@ -76,7 +76,7 @@ func (b builder) metadata(d model) *openapi.Schema {
 		labels = openapi.OrNull(openapi.List(openapi.Text(), 0, -1))
 	}
 	parity := openapi.Object(
-		openapi.Property("mode", openapi.OneOfTexts([]string{"full", "quick", "none"})),
+		openapi.Property("mode", openapi.OneOfStrings([]string{"full", "quick", "none"})),
 		openapi.Property("cases", openapi.Count()), openapi.Property("of", openapi.Count()),
 		openapi.Property("largest_difference", &openapi.Schema{Type: "number"}), openapi.Property("tolerance", &openapi.Schema{Type: "number"}),
 		openapi.Property("differences", openapi.About(openapi.Object(
@@ -121,7 +121,7 @@ func columnsOf(d model) []openapi.Field[*openapi.Schema] {
 	column := openapi.Object(
 		openapi.Property("name", openapi.About(openapi.Text(), "The column's name in the examples' data frame.")),
 		openapi.Property("input", openapi.About(openapi.Text(), "The model's input that the column becomes.")),
-		openapi.Property("type", openapi.OneOfTexts([]string{"number", "integer", "bool", "text", "category"})),
+		openapi.Property("type", openapi.OneOfStrings([]string{"number", "integer", "bool", "text", "category"})),
 		openapi.Property("missing", &openapi.Schema{Type: "boolean"}),
 	).With(openapi.Property("values", openapi.About(openapi.List(openapi.Text(), 0, -1), "Every value of a category."))).Closed()
 	return []openapi.Field[*openapi.Schema]{openapi.Property("columns", openapi.List(column, 1, -1))}
@@ -130,7 +130,7 @@ func columnsOf(d model) []openapi.Field[*openapi.Schema] {
 // config describes a model in the terms of Triton's configuration.
 func (b builder) config(d model) *openapi.Schema {
 	input := openapi.Object(openapi.Property("name", openapi.Text()), openapi.Property("data_type", openapi.Text()),
-		openapi.Property("format", openapi.OneOfTexts([]string{"FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"})),
+		openapi.Property("format", openapi.OneOfStrings([]string{"FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"})),
 		openapi.Property("dims", openapi.About(openapi.List(&openapi.Schema{Type: "integer", Minimum: -1}, 0, -1), "Without the batch; -1 is free."))).Closed()
 	output := openapi.Object(openapi.Property("name", openapi.Text()), openapi.Property("data_type", openapi.Text()),
 		openapi.Property("dims", openapi.List(&openapi.Schema{Type: "integer", Minimum: -1}, 0, -1))).Closed()
@@ -240,7 +240,7 @@ func (d model) askedOutputs() *openapi.Schema {
 	output := func(names []string, classification *openapi.Schema) *openapi.Schema {
 		parameters := (&openapi.Schema{Type: []any{"object", "null"}, Patterns: unspoken}).With(
 			openapi.Property("binary_data", openapi.About(openapi.Boolean(), "Return this output as binary data.")), openapi.Property("classification", classification))
-		return openapi.Object(openapi.Property("name", openapi.OneOfTexts(names))).With(openapi.Property("parameters", parameters))
+		return openapi.Object(openapi.Property("name", openapi.OneOfStrings(names))).With(openapi.Property("parameters", parameters))
 	}
 	var ways []*openapi.Schema
 	if numbers != nil {
@@ -359,7 +359,7 @@ func (b builder) server() {
 
 	entry := openapi.Object(
 		openapi.Property("name", openapi.Text()), openapi.Property("version", openapi.Text()),
-		openapi.Property("state", openapi.OneOfTexts([]string{"READY", "LOADING", "UNLOADING", "UNAVAILABLE"})),
+		openapi.Property("state", openapi.OneOfStrings([]string{"READY", "LOADING", "UNLOADING", "UNAVAILABLE"})),
 		openapi.Property("reason", openapi.About(openapi.Text(), "Why it is not ready.")),
 	).Closed()
 	const path, sum = "/v2/repository/index", "The models and their states"

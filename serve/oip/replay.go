@@ -106,9 +106,9 @@ func (s calls) classes(e replay.Mapping) func(context.Context, []bundle.Recorded
 		body := []byte(`{"inputs":[`)
 		for i, name := range slices.Sorted(maps.Keys(inputs)) {
 			t := inputs[name]
-			if texts, err := tensor.Values[string](t); err == nil && name == e.Picture {
-				coded := make([]string, len(texts))
-				for i, text := range texts {
+			if values, err := tensor.Values[string](t); err == nil && name == e.Picture {
+				coded := make([]string, len(values))
+				for i, text := range values {
 					coded[i] = base64.StdEncoding.EncodeToString([]byte(text))
 				}
 				t.Data = coded

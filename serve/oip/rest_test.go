@@ -194,7 +194,7 @@ func floats(tb testing.TB, raw []byte) []float32 {
 // Inference-Header-Content-Length: 0 makes the whole body the only input's data.
 func TestInferRawBody(t *testing.T) {
 	models := servetest.Committed(t)
-	models["texts"] = servetest.GraphModel(t, "same-string")
+	models["strings"] = servetest.GraphModel(t, "same-string")
 	url := servetest.Listen(t, models)
 	rows, err := tensor.Tensor{Data: []float32{5.1, 3.5, 1.4, 0.2, 6.7, 3.0, 5.2, 2.3}}.Bytes()
 	if err != nil {
@@ -214,7 +214,7 @@ func TestInferRawBody(t *testing.T) {
 	if status != 200 || servetest.Best(floats(t, body[n:n+12]), models["shapes"].Manifest().Labels)[0] != label {
 		t.Errorf("picture: %d %q, want %s", status, body, label)
 	}
-	if status, _, body := servetest.Exchange(t, "POST", url+"/v2/models/texts/infer", []byte("a"), servetest.HeaderLength, "0"); status != 400 || !strings.Contains(string(body), "want BYTES[-1 2]") {
+	if status, _, body := servetest.Exchange(t, "POST", url+"/v2/models/strings/infer", []byte("a"), servetest.HeaderLength, "0"); status != 400 || !strings.Contains(string(body), "want BYTES[-1 2]") {
 		t.Errorf("one string for two: %d %s", status, body)
 	}
 }
@@ -225,12 +225,12 @@ func TestInferPictureForms(t *testing.T) {
 	url, models := servetest.Start(t)
 	url += "/v2/models/shapes/infer"
 	m := models["shapes"]
-	var texts, encoded, labels []string
+	var values, encoded, labels []string
 	var tensors []tensor.Tensor
 	input := m.Manifest().Picture.Input
 	for i := range m.Manifest().Golden.Cases {
 		raw, label := servetest.Golden(t, m, "shapes", i)
-		texts, encoded, labels = append(texts, string(raw)), append(encoded, base64.StdEncoding.EncodeToString(raw)), append(labels, label)
+		values, encoded, labels = append(values, string(raw)), append(encoded, base64.StdEncoding.EncodeToString(raw)), append(labels, label)
 		in, err := m.Prepare(t.Context(), raw)
 		if err != nil {
 			t.Fatal(err)
@@ -250,8 +250,8 @@ func TestInferPictureForms(t *testing.T) {
 			t.Errorf("%s: %v, want %v", form, got, labels)
 		}
 	}
-	n := len(texts)
-	raw, err := tensor.Tensor{Data: texts}.Bytes()
+	n := len(values)
+	raw, err := tensor.Tensor{Data: values}.Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -165,9 +165,9 @@ func TestClassificationOfEveryDatatype(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts, err := tensor.FromBytes(tensor.String, over.GetRawOutputContents()[0], over.GetOutputs()[0].GetShape()...)
-		if err != nil || !slices.Equal(texts.Data.([]string), c.want) || over.GetOutputs()[0].GetDatatype() != "BYTES" {
-			t.Errorf("%s over gRPC: %v %v (%v), want %v", name, over, texts, err, c.want)
+		values, err := tensor.FromBytes(tensor.String, over.GetRawOutputContents()[0], over.GetOutputs()[0].GetShape()...)
+		if err != nil || !slices.Equal(values.Data.([]string), c.want) || over.GetOutputs()[0].GetDatatype() != "BYTES" {
+			t.Errorf("%s over gRPC: %v %v (%v), want %v", name, over, values, err, c.want)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (b *Builder) newModel(m *served.Model) *Model {
 		d.OutputSpecs = append(d.OutputSpecs, o.Spec())
 	}
 	if manifest.Labelled() {
-		d.Label = b.Schema(d.Prefix+"Label", OneOfTexts(manifest.Labels))
+		d.Label = b.Schema(d.Prefix+"Label", OneOfStrings(manifest.Labels))
 	}
 	return d
 }

@@ -69,8 +69,8 @@ func About(s *Schema, description string) *Schema {
 // Count returns the schema of an integer from 0.
 func Count() *Schema { return &Schema{Type: "integer", Minimum: 0} }
 
-// OneOfTexts returns the schema of a string that is one of several.
-func OneOfTexts(values []string) *Schema {
+// OneOfStrings returns the schema of a string that is one of several.
+func OneOfStrings(values []string) *Schema {
 	s := &Schema{Type: "string"}
 	for _, v := range values {
 		s.Enum = append(s.Enum, v)

@@ -127,8 +127,8 @@ func hasBytes(name string) bool { return strings.HasSuffix(name, "_bytes") }
 
 // appendTensor writes binary strings as {"b64": …}.
 func appendTensor(a *reply.Answer, dst []byte, name string, t tensor.Tensor) []byte {
-	if texts, err := tensor.Values[string](t); err == nil && hasBytes(name) {
-		return tensor.AppendNestedBase64(dst, t.Shape, texts)
+	if values, err := tensor.Values[string](t); err == nil && hasBytes(name) {
+		return tensor.AppendNestedBase64(dst, t.Shape, values)
 	}
 	return a.Nested(dst, t, tensor.Decimal)
 }

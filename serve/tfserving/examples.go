@@ -194,11 +194,11 @@ func fromFeature(d tensor.DType, f *pb.Feature) (tensor.Tensor, error) {
 	case *pb.Feature_BytesList:
 		list, n = "bytes_list", len(kind.BytesList.GetValue())
 		if d == tensor.String {
-			texts := make([]string, n)
+			elements := make([]string, n)
 			for i, b := range kind.BytesList.GetValue() {
-				texts[i] = text(b)
+				elements[i] = text(b)
 			}
-			data = texts
+			data = elements
 		}
 	case *pb.Feature_FloatList:
 		values := kind.FloatList.GetValue()

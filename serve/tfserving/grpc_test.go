@@ -70,7 +70,7 @@ func typed(data any) *tfpb.TensorProto {
 // contentOf is a tensor's tensor_content: strings are their lengths as varints, then themselves.
 func contentOf(t *testing.T, x tensor.Tensor) []byte {
 	t.Helper()
-	texts, ok := x.Data.([]string)
+	values, ok := x.Data.([]string)
 	if !ok {
 		raw, err := x.Bytes()
 		if err != nil {
@@ -79,10 +79,10 @@ func contentOf(t *testing.T, x tensor.Tensor) []byte {
 		return raw
 	}
 	var lengths []byte
-	for _, text := range texts {
+	for _, text := range values {
 		lengths = binary.AppendUvarint(lengths, uint64(len(text)))
 	}
-	return append(lengths, strings.Join(texts, "")...)
+	return append(lengths, strings.Join(values, "")...)
 }
 
 // Every type comes back in the field that it has, whether it was sent there or as content; fewer

@@ -197,7 +197,7 @@ func (b builder) tfStatus() *openapi.Schema {
 	return openapi.Once(b.Memo, "tfserving status", func() *openapi.Schema {
 		return b.Schema("ModelStatus", openapi.Object(openapi.Property("model_version_status", openapi.List(openapi.Object(
 			openapi.Property("version", openapi.Text()),
-			openapi.Property("state", openapi.OneOfTexts([]string{"START", "LOADING", "AVAILABLE", "UNLOADING", "END"})),
+			openapi.Property("state", openapi.OneOfStrings([]string{"START", "LOADING", "AVAILABLE", "UNLOADING", "END"})),
 			openapi.Property("status", openapi.Object(openapi.Property("error_code", openapi.Text()), openapi.Property("error_message", openapi.Text())).Closed()),
 		).Closed(), 0, -1)), openapi.Property("ready", openapi.About(openapi.Boolean(), "As in KServe's V1 protocol."))).Closed())
 	})

@@ -22,7 +22,7 @@ func (d model) signed(verb string, p openapi.Field[*openapi.Schema]) *openapi.Sc
 		}
 	}
 	slices.Sort(names)
-	return openapi.Object(p).With(openapi.Property("signature_name", openapi.OneOfTexts(append(names, Method(verb), ""))))
+	return openapi.Object(p).With(openapi.Property("signature_name", openapi.OneOfStrings(append(names, Method(verb), ""))))
 }
 
 // tfElement describes one element. Bytes are text or base64.

@@ -170,11 +170,11 @@ func (r *reader) values(p *pb.TensorProto, d tensor.DType, n int) (any, error) {
 	if err := r.memory.Grow(int64(16 * len(p.GetStringVal()))); err != nil {
 		return nil, err
 	}
-	texts := make([]string, len(p.GetStringVal()))
+	elements := make([]string, len(p.GetStringVal()))
 	for i, b := range p.GetStringVal() {
-		texts[i] = text(b)
+		elements[i] = text(b)
 	}
-	return filled(r, texts, n)
+	return filled(r, elements, n)
 }
 
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } // the message is not changed

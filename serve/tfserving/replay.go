@@ -192,16 +192,16 @@ func (t rest) appendValue(dst []byte, c bundle.Recorded, name string) []byte {
 		return appendBase64(dst, c.Picture)
 	}
 	x := c.Inputs[name]
-	if texts, ok := x.Data.([]string); ok && t.signature != "" {
-		return tensor.AppendNestedBase64(dst, x.Shape[1:], texts) // a list of instances has one form for all
+	if values, ok := x.Data.([]string); ok && t.signature != "" {
+		return tensor.AppendNestedBase64(dst, x.Shape[1:], values) // a list of instances has one form for all
 	}
 	return appendGiven(dst, tensor.Tensor{Shape: x.Shape[1:], Data: x.Data})
 }
 
 // appendGiven appends values. Strings that are not UTF-8 are in base64.
 func appendGiven(dst []byte, t tensor.Tensor) []byte {
-	if texts, ok := t.Data.([]string); ok && tensor.CheckText(t) != nil {
-		return tensor.AppendNestedBase64(dst, t.Shape, texts)
+	if values, ok := t.Data.([]string); ok && tensor.CheckText(t) != nil {
+		return tensor.AppendNestedBase64(dst, t.Shape, values)
 	}
 	return tensor.AppendNested(dst, t, tensor.Bare)
 }

@@ -239,11 +239,11 @@ func readTensor(m *pb.TensorProto) (tensor.Tensor, error) {
 	case tensor.Float16, tensor.BFloat16: // compared by value
 		t.Data = numbers
 	case tensor.String:
-		texts := []string{}
+		values := []string{}
 		for _, s := range m.GetStringVal() {
-			texts = append(texts, string(s))
+			values = append(values, string(s))
 		}
-		t.Data = texts
+		t.Data = values
 	case tensor.Int8:
 		t.Data = whole[int8](numbers)
 	case tensor.Int16:

@@ -29,12 +29,12 @@ func takesExamples(m *bundle.Manifest) bool {
 func recordedExamples(m *bundle.Manifest, cases []bundle.Recorded) ([]*pb.Example, error) {
 	var list []*pb.Example
 	for _, c := range cases {
-		texts, err := tensor.Values[string](c.Inputs[m.Inputs[0].Name])
+		values, err := tensor.Values[string](c.Inputs[m.Inputs[0].Name])
 		if err != nil {
 			return nil, err
 		}
 		e := &pb.Example{}
-		if err := proto.Unmarshal([]byte(texts[0]), e); err != nil {
+		if err := proto.Unmarshal([]byte(values[0]), e); err != nil {
 			return nil, fmt.Errorf("case %s is not a tf.Example: %w", c.ID, err)
 		}
 		list = append(list, e)

@@ -53,12 +53,12 @@ func (q *request) inputs(r *served.Request) (predict.Tensors, error) {
 	if n := len(pictures.Shape); n == 0 || n > 2 || n == 2 && pictures.Shape[1] != 1 {
 		return nil, served.BadInput("%q needs shape [N] or [N,1], one element a picture, not %v", Picture, pictures.Shape)
 	}
-	texts, err := tensor.Values[string](pictures)
+	values, err := tensor.Values[string](pictures)
 	if err != nil {
 		return nil, served.BadInput("%q: %w", Picture, err)
 	}
-	encoded := make([][]byte, len(texts))
-	for i, text := range texts {
+	encoded := make([][]byte, len(values))
+	for i, text := range values {
 		encoded[i] = unsafe.Slice(unsafe.StringData(text), len(text)) // only read
 	}
 	inputs, err := r.Pictures(encoded, func(i int) string { return fmt.Sprintf("%q: picture %d", Picture, i) })

@@ -105,12 +105,12 @@ func TestTFServingPredictPictures(t *testing.T) {
 
 // Several outputs go by name; numbers that are not finite are bare words both ways.
 func TestTFServingPredictOutputs(t *testing.T) {
-	models := serve.Models{"two": servetest.GraphModel(t, "two"), "texts": servetest.GraphModel(t, "same-string"), "doubles": servetest.GraphModel(t, "same-float64")}
+	models := serve.Models{"two": servetest.GraphModel(t, "two"), "strings": servetest.GraphModel(t, "same-string"), "doubles": servetest.GraphModel(t, "same-float64")}
 	models["bytes"] = servetest.TaskModel(t, "same-string", "tensors", func(m map[string]any) {
 		m["outputs"].([]any)[0].(map[string]any)["name"] = "y_bytes"
 	})
 	models["captions"] = servetest.TaskModel(t, "same-string", "tensors", func(m map[string]any) {
-		m["inputs"].([]any)[0].(map[string]any)["name"] = "image" // of texts: the model takes no pictures
+		m["inputs"].([]any)[0].(map[string]any)["name"] = "image" // of strings: the model takes no pictures
 	})
 	url := servetest.Listen(t, models) + "/v1/models/"
 	for _, c := range []struct{ model, body, want string }{
@@ -125,14 +125,14 @@ func TestTFServingPredictOutputs(t *testing.T) {
 		},
 		{"two", `{"inputs":{"a":[[1,2]],"b":[[3,4]]}}`, `{"outputs":{"sum":[[4.0,6.0]],"difference":[[-2.0,-2.0]]}}`},
 		{"doubles", `{"instances":[[NaN,-Infinity],[Infinity,1e-9]]}`, `{"predictions":[[NaN,-Infinity],[Infinity,1e-09]]}`},
-		{"texts", `{"instances":[["a",{"b64":"Yg=="}]]}`, `{"predictions":[["a","b"]]}`},
-		{"texts", `{"inputs":{"x":[["é",{"b64":""}],["",""]]}}`, `{"outputs":[["é",""],["",""]]}`},
+		{"strings", `{"instances":[["a",{"b64":"Yg=="}]]}`, `{"predictions":[["a","b"]]}`},
+		{"strings", `{"inputs":{"x":[["é",{"b64":""}],["",""]]}}`, `{"outputs":[["é",""],["",""]]}`},
 	} {
 		if status, _, got := servetest.Exchange(t, "POST", url+c.model+":predict", []byte(c.body)); status != 200 || string(got) != c.want {
 			t.Errorf("%s %s: %d %s, want %s", c.model, c.body, status, got, c.want)
 		}
 	}
-	status, answer := servetest.Call(t, "POST", url+"texts:predict", `{"instances":[["a",{"b64":"//4="}]]}`)
+	status, answer := servetest.Call(t, "POST", url+"strings:predict", `{"instances":[["a",{"b64":"//4="}]]}`)
 	if message, _ := answer["error"].(string); status != 400 || !strings.Contains(message, `output "y": element 1`) {
 		t.Errorf("bytes as text: %d %v", status, answer)
 	}

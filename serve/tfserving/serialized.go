@@ -19,7 +19,7 @@ import (
 //forgo:writer tf.Example
 func serialized(r *served.Request, list []*pb.Example, context *pb.Example) (tensor.Tensor, error) {
 	shared := context.GetFeatures().GetFeature()
-	texts := make([]string, len(list))
+	values := make([]string, len(list))
 	for i, example := range list {
 		whole := example
 		if len(shared) > 0 {
@@ -40,9 +40,9 @@ func serialized(r *served.Request, list []*pb.Example, context *pb.Example) (ten
 		if err != nil {
 			return tensor.Tensor{}, served.BadInput("input: example %d: %w", i, err)
 		}
-		texts[i] = text(data)
+		values[i] = text(data)
 	}
-	return tensor.Tensor{Shape: []int64{int64(len(texts))}, Data: texts}, nil
+	return tensor.Tensor{Shape: []int64{int64(len(values))}, Data: values}, nil
 }
 
 // parseSerialized reads the body of a classify or regress request to such a signature. Examples may name
@@ -132,9 +132,9 @@ func featureOf(r *payload.Reader) (*pb.Feature, error) {
 			}
 			return r.Text()
 		})
-		texts, _ := t.Data.([]string)
-		list := &pb.BytesList{Value: make([][]byte, len(texts))}
-		for i, s := range texts {
+		elements, _ := t.Data.([]string)
+		list := &pb.BytesList{Value: make([][]byte, len(elements))}
+		for i, s := range elements {
 			list.Value[i] = []byte(s)
 		}
 		f.Kind = &pb.Feature_BytesList{BytesList: list}

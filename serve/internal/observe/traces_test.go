@@ -31,8 +31,8 @@ func TestTracesOfPictures(t *testing.T) {
 		Log: slog.New(slog.DiscardHandler), Traces: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)),
 	})
 	picture, _ := servetest.Golden(t, models["shapes"], "shapes", 0)
-	texts := slices.Repeat([]string{base64.StdEncoding.EncodeToString(picture)}, 3)
-	body := servetest.InferBody(t, "image", "BYTES", []int{3}, texts)
+	values := slices.Repeat([]string{base64.StdEncoding.EncodeToString(picture)}, 3)
+	body := servetest.InferBody(t, "image", "BYTES", []int{3}, values)
 	if w := servetest.Ask(t.Context(), server.Handler(), "/v2/models/shapes/infer", body); w.Code != 200 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}

@@ -138,10 +138,10 @@ func (l *Library) failed(status uintptr) error {
 	return fmt.Errorf("ONNX Runtime failed with its error code %d", uint32(code))
 }
 
-// names returns the addresses of copies of texts in C's memory.
-func (l *Library) names(texts []string) ([]uintptr, error) {
-	made := make([]uintptr, 0, len(texts))
-	for _, text := range texts {
+// names returns the addresses of copies of strings in C's memory.
+func (l *Library) names(values []string) ([]uintptr, error) {
+	made := make([]uintptr, 0, len(values))
+	for _, text := range values {
 		at := new(uintptr)
 		if err := l.call(allocatorAlloc, l.allocator, uintptr(len(text)+1), uintptr(unsafe.Pointer(at))); err != nil || *at == 0 {
 			l.freeNames(made)

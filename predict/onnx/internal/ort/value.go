@@ -50,10 +50,10 @@ func (l *Library) Make(dtype tensor.DType, shape []int64) (Value, error) {
 }
 
 // Strings returns a value of strings, which may contain any bytes.
-func (l *Library) Strings(shape []int64, texts []string) (Value, error) {
+func (l *Library) Strings(shape []int64, values []string) (Value, error) {
 	v, err := l.Make(tensor.String, shape)
 	buffer := new(uintptr)
-	for i, text := range texts {
+	for i, text := range values {
 		if err != nil {
 			break
 		}
@@ -93,8 +93,8 @@ func (l *Library) Read(v Value) (tensor.Tensor, error) {
 		return tensor.Tensor{}, err
 	}
 	if dtype == tensor.String {
-		texts, err := l.texts(v, int(n))
-		return tensor.Tensor{Shape: shape, Data: texts}, err
+		values, err := l.stringData(v, int(n))
+		return tensor.Tensor{Shape: shape, Data: values}, err
 	}
 	raw := make([]byte, int(n)*dtype.ElementSize())
 	if len(raw) > 0 {
@@ -135,8 +135,8 @@ func (l *Library) kind(v Value) (tensor.DType, []int64, error) {
 	return dtype, shape, l.call(getDimensions, made.info, uintptr(first), rank)
 }
 
-// texts copies n strings.
-func (l *Library) texts(v Value, n int) ([]string, error) {
+// stringData copies n strings.
+func (l *Library) stringData(v Value, n int) ([]string, error) {
 	out := make([]string, n)
 	if n == 0 {
 		return out, nil
