@@ -95,8 +95,13 @@ def activation(g: Graph, x: str) -> str:
             "Identity",
             "Exp",
             "Reciprocal",
+            "Clip",
         ]
     )
+    if op == "Clip":
+        bounds = sorted(g.normal(2))
+        least, most = (g.constant(np.array(b, np.float32)) if g.rng.random() < 0.8 else "" for b in bounds)
+        return g.node("Clip", x, least, most)
     if op == "Exp":
         x = g.node("Clip", x, g.constant(np.array(-1, np.float32)), g.constant(np.array(1, np.float32)))
     if op == "Reciprocal":
@@ -106,8 +111,30 @@ def activation(g: Graph, x: str) -> str:
     return g.node(str(op), x)
 
 
+def adjusted(g: Graph, x: str, channels: int, behind: int, seen: list[str]) -> str:
+    """Scale and shift the channels of a product, in the ways that an engine may make part of the product.
+
+    Add to seen what is read otherwise too, so that it may not.
+    """
+    for _ in range(int(g.rng.choice([0, 0, 1, 2]))):
+        if g.rng.random() < 0.1:
+            seen.append(x)
+        shape = g.pick([(channels, *[1] * behind), (1, channels, *[1] * behind), (), (1,)])
+        by = (g.rng.uniform(0.5, 2, size=shape) * g.pick([1, -1])).astype(np.float32)
+        op = str(g.pick(["Add", "Sub", "Mul", "Div"]))
+        first = op != "Div" and g.rng.random() < 0.3
+        x = g.node(op, *([g.constant(by), x] if first else [x, g.constant(by)]))
+    if g.rng.random() < 0.2:
+        stats = [g.constant(np.abs(g.normal(channels)) + np.float32(0.5)) for _ in range(4)]
+        x = g.node("BatchNormalization", x, *stats)
+    if g.rng.random() < 0.1:
+        x = g.node("Add", x, g.node("Relu", x))
+    return x
+
+
 def dense(g: Graph) -> list[str]:
     """Make a dense network."""
+    seen: list[str] = []
     rows, width = int(g.rng.integers(1, 6)), int(g.rng.integers(1, 40))
     x = g.give(g.normal(rows, width))
     for _ in range(int(g.rng.integers(1, 5))):
@@ -124,13 +151,10 @@ def dense(g: Graph) -> list[str]:
         else:
             x = g.node("Add", g.node("MatMul", x, g.constant(weights)), bias)
         width = out
-        if g.rng.random() < 0.2:
-            stats = [g.constant(np.abs(g.normal(width)) + np.float32(0.5)) for _ in range(4)]
-            x = g.node("BatchNormalization", x, *stats)
-        x = activation(g, x)
+        x = activation(g, adjusted(g, x, width, 0, seen))
     if g.rng.random() < 0.5:
         x = g.node(str(g.pick(["Softmax", "LogSoftmax"])), x, axis=int(g.pick([-1, 1])))
-    return [x]
+    return [x, *dict.fromkeys(seen)]
 
 
 def beyond(picture: Sequence[int], settings: dict[str, Any]) -> bool:
@@ -152,6 +176,7 @@ def convolutional(g: Graph) -> list[str]:
     channels, sizes = int(g.rng.integers(1, 5)), [int(g.rng.integers(6, 14)) for _ in range(rank)]
     batch = int(g.rng.integers(1, 3))
     x = g.give(g.normal(batch, channels, *sizes))
+    seen: list[str] = []
     for _ in range(int(g.rng.integers(1, 4))):
         kernel = [int(g.rng.integers(1, 4)) for _ in range(rank)]
         settings: dict[str, Any] = {"kernel_shape": kernel}
@@ -172,6 +197,7 @@ def convolutional(g: Graph) -> list[str]:
             bias = [g.constant(g.normal(filters))] if g.rng.random() < 0.7 else []
             x = g.node("Conv", x, g.constant(weights), *bias, group=group, **settings)
             channels = filters
+            x = adjusted(g, x, channels, rank, seen)
         elif kind < 0.8:
             if g.rng.random() < 0.3 and "auto_pad" not in settings:
                 settings["ceil_mode"] = 1
@@ -183,7 +209,7 @@ def convolutional(g: Graph) -> list[str]:
         x = activation(g, x)
     if g.rng.random() < 0.5:
         x = g.node(str(g.pick(["GlobalAveragePool", "GlobalMaxPool"])), x)
-    return [g.node("Flatten", x)]
+    return [g.node("Flatten", x), *dict.fromkeys(seen)]
 
 
 def moving(g: Graph) -> list[str]:

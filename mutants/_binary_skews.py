@@ -92,12 +92,12 @@ FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
 
 WIRE = "predict/isolated/wire.go"
 
-TREE, WALK, WALK_VECTORS, CONV, MATMUL, KERNELS = (
+TREE, WALK, WALK_VECTORS, CONV, FUSE, KERNELS = (
     "predict/pure/tree.go",
     "predict/pure/walk.go",
     "predict/pure/walk_amd64.s",
     "predict/pure/conv.go",
-    "predict/pure/matmul.go",
+    "predict/pure/fuse.go",
     "mutants/kernels.forgo",
 )
 
@@ -114,14 +114,24 @@ BINARY_SKEWS = [
     pure("a tree of eight walked from another's root", WALK_VECTORS, "	START(6, R15)", "	START(5, R15)"),
     pure("a tree of four walked for another", WALK, "f.step(c, x), f.step(d, x)", "f.step(c, x), f.step(c, x)", PRECISE),
     pure("less or equal for less in eight trees at once", WALK, "threshold = below(threshold)", "_ = below[T]"),
-    pure("a row with a missing value walked as one without", WALK, "		if v != v {\n			return false\n		}\n", "_ = v"),
+    pure("a missing value sent the other way in eight trees at once", WALK, "missing != swapped {", "!missing != swapped {"),
+    pure("a missing value sent as in a tree that asks for at most", WALK, "missing != swapped {", "missing {"),
     pure("a tree's base value lost", "predict/pure/tree_regressor.go", "scores[i] += e.baseOf(i)", "scores[i] += 0 * e.baseOf(i)"),
     pure("a float64 threshold cut to float32", TREE, "		return d, nil\n", "		for _, x := range d {\n			wide = append(wide, float64(float32(x)))\n		}\n		return wide, nil\n", PRECISE),
     pure("every category but the split's own", TREE, "			yes = v == node.threshold\n", "			yes = v != node.threshold\n", CATEGORIES),
     pure("an unknown category taken for a known one", "predict/pure/encode.go", "		if known {\n", "		if known = true; known {\n", TABLE),
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
-    pure("a fused bias forgotten", MATMUL, "			copy(z[:n], x)\n", "			clear(z[:n])\n"),
-    pure("the tail behind the last vector lost", "predict/pure/product_amd64.go", "	for p, f := range a {\n", "	for p, f := range a[:0] {\n"),
+    pure("a fused bias forgotten", FUSE, "			copy(to[i:i+n], bias)\n", "			clear(to[i : i+n])\n"),
+    pure("a convolution's fused bias forgotten", CONV, "fill = bias[g*filters+f]", "fill = 0 * bias[g*filters+f]"),
+    pure("a fused scale forgotten", FUSE, "return p.widen(c) && p.affine(by, nil)", "return p.widen(c)"),
+    pure("a bias scaled before it is there", FUSE, "b[i] = fit(float64(x)*scale[i], x == 0 || scale[i] == 0)", "b[i] = fit(float64(x), true)"),
+    pure("a fused activation forgotten", FUSE, "		if activate != nil {\n", "		if activate != nil && block == 0 {\n"),
+    pure("the mean of a fused normalization forgotten", FUSE, "shift[i] -= of[2][i] * scale[i]", "shift[i] -= 0 * of[2][i]"),
+    pure("what else reads a fused value passed over", FUSE, "x < 0 || at.uses[n.in[x]] != 1", "x < 0"),
+    pure("the tail behind the last vector lost", "predict/pure/product_vectors.go", "for ; j < n; j += 16 {", "for ; j+16 <= n; j += 16 {"),
+    pure("a column too few in a vector kernel", "predict/pure/product_amd64.s", "VMOVUPS (R8)(R10*4), Y14", "VMOVUPS 4(R8)(R10*4), Y14"),
+    pure("every other addition of a vector kernel lost", "predict/pure/product_amd64.s", "	VADDPS Y2, Y0, Y0\n	VADDPS Y3, Y1, Y1\n	VMASKMOVPS", "	VMASKMOVPS"),
+    pure("a negative element kept by a vector kernel", "predict/pure/rectify_amd64.s", "VMAXPS Y0, Y1, Y0", "VMAXPS Y0, Y0, Y0"),
     pure("a broadcast read after its memory was taken over", "predict/pure/broadcast.go", "if out.data == a.data && size(shape) != int64(a.count()) {", "if p, ok := out.data.(*[]T); ok && out.data == a.data && int64(cap(*p)) < size(shape) {\n		*p = append(make([]T, 0, size(shape)), *p...)\n		x = (*p)[:len(x)]\n	}\n	if false {", "mutants/padded-graph.forgo", "preprocess"),
     pure("a loop's state of the turn before", "predict/pure/control.go", "				inputs[2+k] = v\n", "				if made > 0 {\n					inputs[2+k] = &kept[1-made%2][k]\n				} else {\n					inputs[2+k] = v\n				}\n", "mutants/cut-graph.forgo", "preprocess"),
     pure("the other branch", "predict/pure/control.go", "if !condition {", "if condition {", "mutants/cut-graph.forgo", "preprocess"),

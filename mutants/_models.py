@@ -225,8 +225,8 @@ def seal(bundle: Path, manifest: dict[str, Any]) -> None:
 
 
 def _kernels() -> bytes:
-    """Make a graph of iris's ends: trees with missing values and rows on their thresholds, a padded convolution, and
-    matrices whose sizes are no multiple of a vector's.
+    """Make a graph of iris's ends: trees with missing values and rows on their thresholds, a padded convolution,
+    matrices whose sizes are no multiple of a vector's, and scales, biases and activations that become part of these.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -255,35 +255,43 @@ def _kernels() -> bytes:
         "no": [2, 0, 0],
     }
 
-    def forest(rows: str, output: str, mode: str = "BRANCH_LEQ", **settings: Any) -> str:
+    def forest(rows: str, output: str, *modes: str, **settings: Any) -> str:
         return node(
             "TreeEnsembleRegressor", [rows], output, "ai.onnx.ml", n_targets=3, post_transform="NONE",
             base_values=[0.5, -0.25, 0.125],
             nodes_treeids=[t for t in trees for _ in range(3)], nodes_nodeids=each["ids"] * 7,
             nodes_featureids=[f for t in trees for f in (t % 4, 0, 0)],
-            nodes_truenodeids=each["yes"] * 7, nodes_falsenodeids=each["no"] * 7, nodes_modes=[mode, "LEAF", "LEAF"] * 7,
+            nodes_truenodeids=each["yes"] * 7, nodes_falsenodeids=each["no"] * 7,
+            nodes_modes=[m for t in trees for m in (modes[t % len(modes)], "LEAF", "LEAF")],
             nodes_values=[v for t in trees for v in (float((6, 3, 4, 1)[t % 4] - t // 4), 0.0, 0.0)],
             target_treeids=[t for t in trees for _ in range(2)], target_nodeids=[1, 2] * 7,
             target_ids=[t % 3 for t in trees for _ in range(2)],
             target_weights=[float(w) for w in rng.normal(size=14)], **settings,
         )  # fmt: skip
 
-    # Rows that lack values are walked down one tree after another, the others down eight at once.
+    # Rows are walked down eight trees at once, and down one after another if some test for equality.
     tracks = [m for t in trees for m in (t % 2, 0, 0)]
-    missing = forest(gaps, "missing", nodes_missing_value_tracks_true=tracks)
-    strict = forest(gaps, "strict", "BRANCH_LT", nodes_missing_value_tracks_true=tracks)
-    scores = node("Sum", [missing, strict, forest(whole, "present")], "trees")
+    missing = forest(gaps, "missing", "BRANCH_LEQ", nodes_missing_value_tracks_true=tracks)
+    strict = forest(gaps, "strict", "BRANCH_LT", "BRANCH_GTE", nodes_missing_value_tracks_true=tracks)
+    mixed = forest(gaps, "mixed", "BRANCH_LEQ", "BRANCH_EQ", nodes_missing_value_tracks_true=tracks)
+    scores = node("Sum", [missing, strict, mixed, forest(whole, "present", "BRANCH_LEQ")], "trees")
 
     plane = node("Reshape", ["input", constant("plane", np.array([-1, 1, 2, 2]))], "picture")
     convolved = node(
         "Conv", [plane, normal("filters", 3, 1, 3, 3), normal("shift", 3)], "convolved", pads=[1, 1, 1, 1]
     )
-    active = node("Relu", [convolved], "active")
+    spread = [constant(f"spread{i}", rng.uniform(0.5, 1.5, 3).astype(np.float32)) for i in range(4)]
+    active = node("Relu", [node("BatchNormalization", [convolved, *spread], "normalized")], "active")
     flat = node("Flatten", [active], "flat")
     wide = node("Gemm", [flat, normal("wide_weights", 12, 21), normal("wide_bias", 21)], "wide")
     turned = node("Tanh", [wide], "turned")
-    narrow = node("MatMul", [turned, normal("narrow_weights", 21, 3)], "narrow")
-    logits = node("Add", [scores, narrow], "logits")
+    across = node("MatMul", [turned, normal("across_weights", 21, 11)], "across")
+    scaled = node(
+        "Mul", [node("Add", [across, normal("across_bias", 11)], "shifted"), normal("factors", 11)], "scaled"
+    )
+    leaky = node("LeakyRelu", [scaled], "leaky", alpha=0.25)
+    narrow = node("MatMul", [leaky, normal("narrow_weights", 11, 3)], "narrow")
+    logits = node("Sum", [scores, narrow, node("Elu", [narrow], "steep")], "logits")
     node("Softmax", [logits], "probabilities")
     value = helper.make_tensor_value_info
     graph = helper.make_graph(

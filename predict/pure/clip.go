@@ -7,19 +7,15 @@ import "math"
 var clip6 = operator{since: 6, until: 10, inputs: [2]int{1, 1}, outputs: 1, inPlace: true, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
 	least, most := s.float("min", -math.MaxFloat32), s.float("max", math.MaxFloat32)
-	return func(in, out []*value) error {
-		switch x := in[0].data.(type) {
-		case *[]float32:
-			return clip(out[0], in[0], *x, &least, &most)
-		case *[]float64:
-			l, m := float64(least), float64(most)
-			return clip(out[0], in[0], *x, &l, &m)
-		}
-		return unsupported(in[0])
-	}, s.end()
+	wideLeast, wideMost := float64(least), float64(most)
+	n.loops = &loops{f32: clipped(&least, &most), f64: clipped(&wideLeast, &wideMost)}
+	return func(in, out []*value) error { return n.loops.apply(out[0], in[0]) }, s.end()
 }}
 
 var clip11 = operator{since: 11, inputs: [2]int{1, 3}, outputs: 1, inPlace: true, prepare: func(n *node) (kernel, error) {
+	if least, most := n.constant[1], n.constant[2]; (least != nil || n.in[1] == "") && (most != nil || n.in[2] == "") {
+		n.loops = &loops{f32: clippedTo[float32](least, most), f64: clippedTo[float64](least, most)}
+	}
 	return func(in, out []*value) error {
 		switch x := in[0].data.(type) {
 		case *[]float32:
@@ -56,7 +52,17 @@ func clipTo[T number](out *value, in []*value, x []T) error {
 	if err != nil {
 		return err
 	}
-	return clip(out, in[0], x, least, most)
+	return each1(out, in[0], x, clipped(least, most))
+}
+
+// clippedTo returns the loop of bounds that are constant, nil if they have another type.
+func clippedTo[T number](least, most *value) func(y, x []T) {
+	l, err := one[T](least)
+	m, err2 := one[T](most)
+	if err != nil || err2 != nil {
+		return nil
+	}
+	return clipped(l, m)
 }
 
 // one returns the single element of v, nil where v is left out.
@@ -71,21 +77,19 @@ func one[T number](v *value) (*T, error) {
 	return &x[0], nil
 }
 
-func clip[T number](out, in *value, x []T, least, most *T) error {
-	y, err := place[T](out, in.shape...)
-	if err != nil {
-		return err
-	}
-	for i, v := range x {
-		if least != nil && v < *least {
-			v = *least
+// clipped returns the loop that keeps elements within bounds, either of which may be nil.
+func clipped[T number](least, most *T) func(y, x []T) {
+	return func(y, x []T) {
+		for i, v := range x {
+			if least != nil && v < *least {
+				v = *least
+			}
+			if most != nil && v > *most {
+				v = *most
+			}
+			y[i] = v
 		}
-		if most != nil && v > *most {
-			v = *most
-		}
-		y[i] = v
 	}
-	return nil
 }
 
 var prelu = operator{since: 7, inputs: [2]int{2, 2}, outputs: 1, inPlace: true, prepare: func(n *node) (kernel, error) {

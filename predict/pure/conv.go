@@ -21,26 +21,31 @@ var conv = operator{since: 1, inputs: [2]int{2, 3}, outputs: 1, scratch: 1, prep
 	if err != nil {
 		return nil, err
 	}
+	p := convLayer(n, w.rank)
+	n.layer = p
 	return func(in, out []*value) error {
-		switch in[0].data.(type) {
+		weights, bias := in[1], in[2]
+		if p != nil {
+			weights, bias = p.weights, p.bias
+		}
+		switch x := in[0].data.(type) {
 		case *[]float32:
-			return convOf[float32](w, group, in, out)
+			return convOf(w, group, in[0], weights, bias, activationOf[float32](p), *x, out)
 		case *[]float64:
-			return convOf[float64](w, group, in, out)
+			return convOf(w, group, in[0], weights, bias, activationOf[float64](p), *x, out)
 		}
 		return unsupported(in[0])
 	}, s.end()
 }}
 
 // convOf copies what is under the window at each place to the matrix out[1], and multiplies the weights
-// with it.
-func convOf[T float](w *window, group int64, in, out []*value) error {
-	x, okX := of[T](in[0])
-	weights, okW := of[T](in[1])
-	if !okX || !okW {
+// with it. It activates the result if that is asked for.
+func convOf[T float](w *window, group int64, in, by, plus *value, activate func(y, x []T), x []T, out []*value) error {
+	weights, ok := of[T](by)
+	if !ok {
 		return errTypes
 	}
-	xs, ws := in[0].shape, in[1].shape
+	xs, ws := in.shape, by.shape
 	if len(xs) != w.rank+2 || len(ws) != w.rank+2 || xs[1] != ws[1]*group || ws[0]%group != 0 {
 		return fmt.Errorf("weights %v do not fit an input %v in %d groups", ws, xs, group)
 	}
@@ -50,9 +55,8 @@ func convOf[T float](w *window, group int64, in, out []*value) error {
 		}
 	}
 	var bias []T
-	if in[2] != nil {
-		var ok bool
-		if bias, ok = of[T](in[2]); !ok || int64(len(bias)) != ws[0] {
+	if plus != nil {
+		if bias, ok = of[T](plus); !ok || int64(len(bias)) != ws[0] {
 			return fmt.Errorf("its bias does not fit weights %v", ws)
 		}
 	}
@@ -91,6 +95,9 @@ func convOf[T float](w *window, group int64, in, out []*value) error {
 			of := weights[g*filters*under:][:filters*under]
 			if err := multiply(out[0].memory, to, of, columns, int(filters), int(under), int(places)); err != nil {
 				return err
+			}
+			if activate != nil {
+				activate(to, to)
 			}
 		}
 	}

@@ -57,6 +57,10 @@ type node struct {
 	constant []*value
 	bodies   []*body
 	memory   *memory // for what is computed once
+
+	// What prepare finds out for fuse.
+	layer *layer // nil unless it multiplies by a constant
+	loops *loops // of a function of its first input, element by element; nil if it is none
 }
 
 // attribute is a setting of a node.

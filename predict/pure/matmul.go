@@ -5,6 +5,7 @@ package pure
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // multiply adds to z [m, n] the product of a [m, k] and b [k, n], all row-major. It stops early if the run
@@ -57,6 +58,10 @@ func multiplied[T number](z, a, b []T, m, k, n int) {
 }
 
 var matMul = operator{since: 1, inputs: [2]int{2, 2}, outputs: 1, prepare: func(n *node) (kernel, error) {
+	if p := denseLayer(n, n.constant[1], 0); p != nil {
+		n.layer = p
+		return p.run, n.settings().end()
+	}
 	return func(in, out []*value) error {
 		switch a := in[0].data.(type) {
 		case *[]float32:
@@ -92,7 +97,7 @@ func matMulOf[T number](out *value, in []*value, a []T) error {
 		kb, n, outerB = sb[len(sb)-2], sb[len(sb)-1], sb[:len(sb)-2]
 	}
 	if k != kb {
-		return fmt.Errorf("shapes %v and %v do not fit together", sa, sb)
+		return errFit(sa, sb)
 	}
 	shape, err := broadcastShape(out.shape[:0], outerA, outerB)
 	if err != nil {
@@ -127,6 +132,8 @@ func matMulOf[T number](out *value, in []*value, a []T) error {
 	return nil
 }
 
+func errFit(a, b []int64) error { return fmt.Errorf("shapes %v and %v do not fit together", a, b) }
+
 var gemmOp = operator{since: 7, inputs: [2]int{2, 3}, outputs: 1, scratch: 2, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
 	g := gemm{float64(s.float("alpha", 1)), float64(s.float("beta", 1)), s.integer("transA", 0) != 0, s.integer("transB", 0) != 0, nil}
@@ -135,6 +142,10 @@ var gemmOp = operator{since: 7, inputs: [2]int{2, 3}, outputs: 1, scratch: 2, pr
 		if err := turn(g.turned, w); err != nil {
 			return nil, err
 		}
+	}
+	if p := g.layer(n); p != nil {
+		n.layer = p
+		return p.run, s.end()
 	}
 	return func(in, out []*value) error {
 		switch in[0].data.(type) {
@@ -151,6 +162,29 @@ type gemm struct {
 	alpha, beta    float64
 	transA, transB bool
 	turned         *value // the second input where it is constant and transB is set
+}
+
+// layer describes the product with constant weights and a constant bias for each column, nil if there is another one.
+func (g *gemm) layer(n *node) *layer {
+	w, c := n.constant[1], n.constant[2]
+	if g.turned != nil {
+		w = g.turned
+	}
+	if g.transA || n.in[2] != "" && c == nil {
+		return nil
+	}
+	p := denseLayer(n, w, 2)
+	if p == nil || g.alpha != 1 && !p.affine(slices.Repeat([]float64{g.alpha}, p.channels), nil) {
+		return nil
+	}
+	if c == nil {
+		return p
+	}
+	bias := p.channelwise(c, 0)
+	if bias == nil || len(c.shape) > 2 || !p.affine(nil, mapped(bias, func(x float64) float64 { return g.beta * x })) {
+		return nil
+	}
+	return p
 }
 
 // turn transposes a matrix.
@@ -182,7 +216,7 @@ func gemmOf[T float](g *gemm, in, out []*value) error {
 	}
 	m, k, n := a.shape[0], a.shape[1], b.shape[1]
 	if b.shape[0] != k {
-		return fmt.Errorf("shapes %v and %v do not fit together", in[0].shape, in[1].shape)
+		return errFit(in[0].shape, in[1].shape)
 	}
 	x, okA := of[T](a)
 	w, okB := of[T](b)

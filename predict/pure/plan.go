@@ -78,7 +78,18 @@ type scope struct {
 	place    map[string]ref
 	outer    *scope // nil of the graph that is opened
 	captured []string
-	fold     *memory // for what is computed once
+	fold     *memory        // for what is computed once
+	uses     map[string]int // how often a name is read
+	layers   map[ref]*layer // the steps that may do the work of the node behind them
+}
+
+// name gives a place a name.
+func (s *scope) name(name string, r ref) error {
+	if _, twice := s.place[name]; twice {
+		return fmt.Errorf("it has two values called %s", tensor.Quote(name))
+	}
+	s.place[name] = r
+	return nil
 }
 
 // find returns the place of a value. A value that a body takes from a graph around it becomes an input of
@@ -115,28 +126,27 @@ func planScope(ctx context.Context, g *graph, outer *scope) (*plan, *scope, erro
 	}
 	p := &plan{}
 	p.fill(g)
-	place := map[string]ref{"": none}
-	at := &scope{plan: p, place: place, outer: outer}
-	fold := &memory{left: maxMemory, ctx: ctx}
-	if outer != nil {
-		fold = outer.fold
+	at := &scope{
+		plan: p, place: map[string]ref{"": none}, outer: outer, fold: &memory{left: maxMemory, ctx: ctx},
+		uses: g.uses(map[string]int{}), layers: map[ref]*layer{},
 	}
-	at.fold = fold
+	if outer != nil {
+		at.fold = outer.fold
+	}
 	for name, c := range g.constants {
-		if _, twice := place[name]; twice {
-			return nil, nil, fmt.Errorf("it has two values called %s", tensor.Quote(name))
+		if err := at.name(name, p.addConstant(c)); err != nil {
+			return nil, nil, err
 		}
-		place[name] = p.addConstant(c)
 	}
 	for _, in := range g.inputs {
 		if _, isConstant := g.constants[in.Name]; isConstant {
 			continue
 		}
-		if _, twice := place[in.Name]; twice {
-			return nil, nil, fmt.Errorf("it has two values called %s", tensor.Quote(in.Name))
+		r := p.addValue()
+		if err := at.name(in.Name, r); err != nil {
+			return nil, nil, err
 		}
-		place[in.Name] = p.addValue()
-		p.inputs = append(p.inputs, place[in.Name])
+		p.inputs = append(p.inputs, r)
 	}
 	for _, n := range g.nodes {
 		if err := ctx.Err(); err != nil {
@@ -225,7 +235,7 @@ func (p *plan) addValue() ref {
 
 // add plans one node.
 func (p *plan) add(ctx context.Context, n *node, at *scope) error {
-	o, place := n.operator(), at.place
+	o := n.operator()
 	if err := o.arity(n); err != nil {
 		return err
 	}
@@ -267,16 +277,16 @@ func (p *plan) add(ctx context.Context, n *node, at *scope) error {
 	}
 	s.share = o.inPlace // narrowed by shareMemory
 	if isConstant {
-		return p.fold(s, n, place, at.fold)
+		return p.fold(s, n, at)
+	}
+	if fused, err := p.fuse(n, &s, at); fused || err != nil {
+		return err
 	}
 	if o.keeps != nil {
 		s.keeps = o.keeps(n)
 	}
 	alias := o.alias && at.outer == nil // a body's outputs are its own
 	for _, name := range n.out {
-		if _, twice := place[name]; twice && name != "" {
-			return fmt.Errorf("it has two values called %s", tensor.Quote(name))
-		}
 		r := none
 		if alias {
 			r = s.in[0]
@@ -284,12 +294,20 @@ func (p *plan) add(ctx context.Context, n *node, at *scope) error {
 			r = p.addValue()
 		}
 		if name != "" {
-			place[name] = r
+			if err := at.name(name, r); err != nil {
+				return err
+			}
 		}
 		s.out = append(s.out, r)
 	}
 	if alias {
+		if at.uses[n.in[0]] != 1 { // others read the same value
+			delete(at.layers, s.in[0])
+		}
 		return nil
+	}
+	if n.layer != nil {
+		at.layers[s.out[0]] = n.layer
 	}
 	for len(s.out) < o.outputs {
 		s.out = append(s.out, none)
@@ -326,16 +344,13 @@ func (o *operator) arity(n *node) error {
 }
 
 // fold runs a node with constant inputs, once.
-func (p *plan) fold(s step, n *node, place map[string]ref, fold *memory) error {
-	o := n.operator()
+func (p *plan) fold(s step, n *node, at *scope) error {
+	o, fold := n.operator(), at.fold
 	out := make([]*value, max(o.outputs, len(n.out))+o.scratch)
 	for i := range out[len(out)-o.scratch:] {
 		out[len(out)-o.scratch+i] = &value{memory: fold}
 	}
 	for i, name := range n.out {
-		if _, twice := place[name]; twice && name != "" {
-			return fmt.Errorf("it has two values called %s", tensor.Quote(name))
-		}
 		if name != "" {
 			out[i] = &value{memory: fold}
 		}
@@ -349,74 +364,12 @@ func (p *plan) fold(s step, n *node, place map[string]ref, fold *memory) error {
 	}
 	for i, name := range n.out {
 		if name != "" {
-			place[name] = p.addConstant(out[i])
+			if err := at.name(name, p.addConstant(out[i])); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-// shareMemory lets an output take over its input's memory if nothing reads the input later.
-func (p *plan) shareMemory() {
-	root := make([]ref, p.values) // of the chain of views that a value belongs to
-	owned := make([]bool, p.values)
-	last := make([]int, p.values) // the last step that reads a root's memory
-	for i := range root {
-		root[i] = ref(i)
-	}
-	for _, s := range p.steps {
-		for _, r := range s.out {
-			if r != none {
-				owned[r] = true
-			}
-		}
-	}
-	isOutput := map[ref]bool{}
-	for _, r := range p.outputs {
-		isOutput[r] = true
-	}
-	for i := range p.steps {
-		s := &p.steps[i]
-		for _, r := range s.in {
-			if r >= 0 && r != none {
-				last[root[r]] = i
-			}
-		}
-		if !s.views() || s.out[0] == none {
-			continue
-		}
-		if s.share = !isOutput[s.out[0]]; !s.share {
-			continue
-		}
-		if s.in[0] < 0 {
-			owned[s.out[0]] = false
-		} else {
-			root[s.out[0]] = root[s.in[0]]
-		}
-	}
-	for _, r := range p.outputs {
-		if r >= 0 {
-			last[root[r]] = len(p.steps)
-		}
-	}
-	for i := range p.steps {
-		s := &p.steps[i]
-		if s.views() || !s.share {
-			continue
-		}
-		r := s.in[0]
-		s.share = r >= 0 && r != none && s.out[0] != none && !isOutput[s.out[0]] &&
-			owned[root[r]] && last[root[r]] == i && !p.readsTwice(s, root)
-	}
-}
-
-// readsTwice reports whether a step reads the memory of its first input through another input too.
-func (p *plan) readsTwice(s *step, root []ref) bool {
-	for _, r := range s.in[1:] {
-		if r >= 0 && r != none && root[r] == root[s.in[0]] {
-			return true
-		}
-	}
-	return false
 }
 
 // views reports whether the output may be the first input.

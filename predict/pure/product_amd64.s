@@ -4,7 +4,7 @@
 
 // func product1x32(z, a, b *float32, k, n int)
 //
-// z[0:32] += a[p] * b[p*n : p*n+32], for p up to k.
+// z[0:32] += a[p] * b[p*n : p*n+32], for p up to k. Even and odd p have sums of their own.
 TEXT ·product1x32(SB), NOSPLIT, $0-40
 	MOVQ z+0(FP), DI
 	MOVQ a+8(FP), SI
@@ -16,17 +16,44 @@ TEXT ·product1x32(SB), NOSPLIT, $0-40
 	VMOVUPS 32(DI), Y1
 	VMOVUPS 64(DI), Y2
 	VMOVUPS 96(DI), Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	SUBQ $2, CX
+	JLT  odd
 
-loop32:
+pair:
+	VBROADCASTSS (SI), Y8
+	VBROADCASTSS 4(SI), Y9
+	VFMADD231PS (BX), Y8, Y0
+	VFMADD231PS 32(BX), Y8, Y1
+	VFMADD231PS 64(BX), Y8, Y2
+	VFMADD231PS 96(BX), Y8, Y3
+	ADDQ DX, BX
+	VFMADD231PS (BX), Y9, Y4
+	VFMADD231PS 32(BX), Y9, Y5
+	VFMADD231PS 64(BX), Y9, Y6
+	VFMADD231PS 96(BX), Y9, Y7
+	ADDQ DX, BX
+	ADDQ $8, SI
+	SUBQ $2, CX
+	JGE  pair
+
+odd:
+	CMPQ CX, $-1
+	JNE  store
 	VBROADCASTSS (SI), Y8
 	VFMADD231PS (BX), Y8, Y0
 	VFMADD231PS 32(BX), Y8, Y1
 	VFMADD231PS 64(BX), Y8, Y2
 	VFMADD231PS 96(BX), Y8, Y3
-	ADDQ $4, SI
-	ADDQ DX, BX
-	DECQ CX
-	JNZ  loop32
+
+store:
+	VADDPS Y4, Y0, Y0
+	VADDPS Y5, Y1, Y1
+	VADDPS Y6, Y2, Y2
+	VADDPS Y7, Y3, Y3
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 	VMOVUPS Y2, 64(DI)
@@ -34,26 +61,78 @@ loop32:
 	VZEROUPPER
 	RET
 
-// func product1x8(z, a, b *float32, k, n int)
+// Eight words of ones and eight of zeros: 32 bytes from 4*(8-n) on choose n elements.
+DATA masks<>+0(SB)/8, $-1
+DATA masks<>+8(SB)/8, $-1
+DATA masks<>+16(SB)/8, $-1
+DATA masks<>+24(SB)/8, $-1
+DATA masks<>+32(SB)/8, $0
+DATA masks<>+40(SB)/8, $0
+DATA masks<>+48(SB)/8, $0
+DATA masks<>+56(SB)/8, $0
+GLOBL masks<>(SB), RODATA|NOPTR, $64
+
+// func product1upTo16(z, a, b *float32, k, n, columns int)
 //
-// z[0:8] += a[p] * b[p*n : p*n+8], for p up to k.
-TEXT ·product1x8(SB), NOSPLIT, $0-40
+// z[0:columns] += a[p] * b[p*n : p*n+columns], for p up to k. Even and odd p have sums of their own, so that fewer
+// additions wait for one another.
+TEXT ·product1upTo16(SB), NOSPLIT, $0-48
 	MOVQ z+0(FP), DI
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), BX
 	MOVQ k+24(FP), CX
 	MOVQ n+32(FP), DX
+	MOVQ columns+40(FP), AX
 	SHLQ $2, DX
-	VMOVUPS (DI), Y0
+	LEAQ masks<>(SB), R8
+	XORQ R9, R9
+	MOVQ $8, R10
+	SUBQ AX, R10 // for the first eight columns: 8 - min(columns, 8)
+	CMOVQLT R9, R10
+	VMOVUPS (R8)(R10*4), Y14
+	MOVQ $16, R10
+	SUBQ AX, R10 // for the second eight: 8 - max(columns-8, 0)
+	MOVQ $8, R9
+	CMPQ R10, R9
+	CMOVQGT R9, R10
+	VMOVUPS (R8)(R10*4), Y15
+	VMASKMOVPS (DI), Y14, Y0
+	VMASKMOVPS 32(DI), Y15, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	SUBQ $2, CX
+	JLT  odd
 
-loop8:
+pair:
 	VBROADCASTSS (SI), Y8
-	VFMADD231PS (BX), Y8, Y0
-	ADDQ $4, SI
-	ADDQ DX, BX
-	DECQ CX
-	JNZ  loop8
-	VMOVUPS Y0, (DI)
+	VBROADCASTSS 4(SI), Y9
+	VMASKMOVPS (BX), Y14, Y4
+	VMASKMOVPS 32(BX), Y15, Y5
+	VMASKMOVPS (BX)(DX*1), Y14, Y6
+	VMASKMOVPS 32(BX)(DX*1), Y15, Y7
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y9, Y2
+	VFMADD231PS Y7, Y9, Y3
+	ADDQ $8, SI
+	LEAQ (BX)(DX*2), BX
+	SUBQ $2, CX
+	JGE  pair
+
+odd:
+	CMPQ CX, $-1
+	JNE  store
+	VBROADCASTSS (SI), Y8
+	VMASKMOVPS (BX), Y14, Y4
+	VMASKMOVPS 32(BX), Y15, Y5
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+
+store:
+	VADDPS Y2, Y0, Y0
+	VADDPS Y3, Y1, Y1
+	VMASKMOVPS Y0, Y14, (DI)
+	VMASKMOVPS Y1, Y15, 32(DI)
 	VZEROUPPER
 	RET
 

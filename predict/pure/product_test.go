@@ -3,6 +3,7 @@ package pure
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -38,6 +39,45 @@ func TestProduct(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestRectify(t *testing.T) {
+	const guard = 8
+	some := []float32{-1, 0, 2, float32(math.Copysign(0, -1)), float32(math.NaN()), -float32(math.NaN()), float32(math.Inf(-1)), float32(math.Inf(1)), -1e-45, 1e-45, -3}
+	for n := range 70 {
+		for first := range some { // each at every place, at an address of any alignment
+			x := make([]float32, n+2*guard)
+			for i := range x {
+				x[i] = some[(first+i)%len(some)]
+			}
+			got, want := slices.Clone(x), slices.Clone(x)
+			relu32(got[guard:guard+n], got[guard:guard+n])
+			relu(want[guard:guard+n], want[guard:guard+n])
+			for i := range got {
+				if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+					t.Fatalf("%d elements, %d of %v: got %v, want %v", n, i-guard, x[i], got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkRelu(b *testing.B) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	x, y := make([]float32, 4096), make([]float32, 4096)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	b.Run("vectors", func(b *testing.B) {
+		for b.Loop() {
+			relu32(y, x)
+		}
+	})
+	b.Run("plain", func(b *testing.B) {
+		for b.Loop() {
+			relu(y, x)
+		}
+	})
 }
 
 func BenchmarkProduct(b *testing.B) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,8 +134,23 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// Scale, bias and activation are part of the product before them, unless something else reads what is between.
+func TestFusing(t *testing.T) {
+	var steps []string
+	for _, s := range network(t).(*session).plan.steps {
+		steps = append(steps, s.what)
+	}
+	if want := []string{"Gemm", "MatMul", "MatMul", "Softmax"}; !slices.Equal(steps, want) {
+		t.Errorf("the network runs %v, want %v", steps, want)
+	}
+}
+
 func BenchmarkNetwork(b *testing.B) {
-	s, x := network(b), predict.Tensors{"x": {Shape: []int64{1, 64}, Data: make([]float32, 64)}}
+	row := make([]float32, 64)
+	for i := range row {
+		row[i] = float32(i*37%17) / 16
+	}
+	s, x := network(b), predict.Tensors{"x": {Shape: []int64{1, 64}, Data: row}}
 	outputs := []string{"y"}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -51,7 +51,7 @@ type ensemble[T float] struct {
 	targets int
 	columns int // that a row must have
 
-	fast packed[T] // the nodes again, for rows without missing values
+	fast packed[T] // the nodes again, if they can be walked together
 }
 
 // treeSettings are the attributes of both operators.

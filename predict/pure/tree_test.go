@@ -51,16 +51,17 @@ func treesAtOnce[T float](t *testing.T) {
 	for _, c := range []struct {
 		modes   []string
 		missing bool // whether a missing value may take the yes branch
-		fast    bool // whether rows without missing values are walked fast, and
-		always  bool // all others too
+		fast    bool // whether trees are walked at once
 	}{
-		{[]string{"BRANCH_LEQ"}, false, true, true},
-		{[]string{"BRANCH_LEQ", "BRANCH_LT"}, false, true, true},
-		{[]string{"BRANCH_LT"}, true, true, false},
-		{[]string{"BRANCH_GT"}, false, true, false},
-		{[]string{"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"}, true, true, false},
-		{[]string{"BRANCH_LEQ", "BRANCH_EQ"}, false, false, false},
-		{[]string{"BRANCH_NEQ"}, true, false, false},
+		{[]string{"BRANCH_LEQ"}, false, true},
+		{[]string{"BRANCH_LEQ", "BRANCH_LT"}, false, true},
+		{[]string{"BRANCH_LEQ"}, true, true},
+		{[]string{"BRANCH_LT"}, true, true},
+		{[]string{"BRANCH_GT"}, false, true},
+		{[]string{"BRANCH_GTE"}, true, true},
+		{[]string{"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"}, true, true},
+		{[]string{"BRANCH_LEQ", "BRANCH_EQ"}, false, false},
+		{[]string{"BRANCH_NEQ"}, true, false},
 	} {
 		for _, depth := range []int{0, 1, 3, 6, maxDeep + 1} {
 			for _, trees := range []int{1, 2, 3, 5, 7, 8, 9, 12, 17} {
@@ -81,19 +82,15 @@ func treesAtOnce[T float](t *testing.T) {
 					t.Fatal(err)
 				}
 				for range 50 {
-					x, whole := make([]T, 4), true
+					x := make([]T, 4)
 					for i := range x {
 						x[i] = T(rng.IntN(11)-5) + T(rng.IntN(2))/2
 						switch rng.IntN(16) {
 						case 0:
-							x[i], whole = T(math.NaN()), whole && i >= e.columns
+							x[i] = T(math.NaN())
 						case 1:
 							x[i] = T(math.Inf(rng.IntN(2)*2 - 1))
 						}
-					}
-					fast := e.walksFast(x)
-					if depth > 2 && depth <= maxDeep && trees > 4 && fast != (c.fast && (c.always || whole)) {
-						t.Errorf("%v, missing values %t: %v is walked fast: %t", c.modes, c.missing, x, fast)
 					}
 					want, total := make([]T, trees), T(0)
 					for i, root := range e.roots {
@@ -107,12 +104,36 @@ func treesAtOnce[T float](t *testing.T) {
 					if !slices.Equal(got, want) || sum != total {
 						t.Fatalf("%v, %d trees of depth %d, %v: got %v, %v together, want %v, %v", c.modes, trees, depth, x, got, sum, want, total)
 					}
-					if fast {
+					if e.fast.nodes != nil {
 						if sum := e.fast.plain(w.row, w.leaves); !slices.Equal(w.leaves[:trees], want) || sum != total {
 							t.Fatalf("%v, %d trees of depth %d, %v: without assembly %v, %v together, want %v, %v", c.modes, trees, depth, x, w.leaves[:trees], sum, want, total)
 						}
 					}
 				}
+			}
+		}
+	}
+}
+
+// Nothing is less than -Inf, so a missing value that goes where such values go is followed tree by tree.
+func TestMissingValueAmongNone(t *testing.T) {
+	for _, mode := range []string{"BRANCH_LT", "BRANCH_GTE"} {
+		for _, missing := range []int64{0, 1} {
+			e, err := build[float32](&treeSettings{
+				targets: 1, trees: []int64{0, 0, 0}, ids: []int64{0, 1, 2}, features: []int64{0, 0, 0}, yes: []int64{1, 0, 0}, no: []int64{2, 0, 0},
+				modes: []string{mode, "LEAF", "LEAF"}, values: []float64{math.Inf(-1), 0, 0}, missing: []int64{missing, 0, 0},
+				wTrees: []int64{0, 0}, wIDs: []int64{1, 2}, wTargets: []int64{0, 0}, weights: []float64{1, 2},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := e.walker(&value{memory: &memory{left: 1 << 20}}, &value{memory: &memory{left: 1 << 20}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := float32(2 - missing)
+			if _, got := e.leaves(&w, []float32{float32(math.NaN())}); got != want {
+				t.Errorf("%s, missing values go to yes: %d: got %v, want %v", mode, missing, got, want)
 			}
 		}
 	}
@@ -160,6 +181,41 @@ func TestBelow(t *testing.T) {
 	}
 	if got := below(float32(math.Inf(-1))); got == got {
 		t.Errorf("below the least is %v", got)
+	}
+}
+
+// Trees that say where missing values go, by rows that have all values and rows that do not.
+func BenchmarkMissing(b *testing.B) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	settings := randomTrees(rng, 100, 6, 10, "BRANCH_LT")
+	for range settings.trees {
+		settings.missing = append(settings.missing, int64(rng.IntN(2)))
+	}
+	e, err := build[float32](settings)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w, err := e.walker(&value{memory: &memory{left: 1 << 20}}, &value{memory: &memory{left: 1 << 20}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, missing := range map[string]int{"none": 0, "one": 1} {
+		rows := make([][]float32, 64)
+		for i := range rows {
+			for range 10 {
+				rows[i] = append(rows[i], float32(rng.IntN(11)-5))
+			}
+			if missing > 0 {
+				rows[i][rng.IntN(10)] = float32(math.NaN())
+			}
+		}
+		b.Run(name, func(b *testing.B) {
+			row := 0
+			for b.Loop() {
+				row = (row + 1) % len(rows)
+				e.leaves(&w, rows[row])
+			}
+		})
 	}
 }
 

@@ -45,6 +45,7 @@ func each1[T number](out, in *value, x []T, loop func(y, x []T)) error {
 
 func unaryOp(since int, l *loops) operator {
 	return operator{since: since, inputs: [2]int{1, 1}, outputs: 1, inPlace: true, prepare: func(n *node) (kernel, error) {
+		n.loops = l
 		return func(in, out []*value) error { return l.apply(out[0], in[0]) }, n.settings().end()
 	}}
 }
@@ -96,6 +97,17 @@ func relu[T number](y, x []T) {
 	}
 }
 
+// relu32 is relu, eight elements at a time where there are vectors.
+func relu32(y, x []float32) {
+	n := 0
+	if hasVectors && len(x) >= 8 {
+		n = len(x) &^ 7
+		_ = y[n-1]
+		rectify(&y[0], &x[0], n)
+	}
+	relu(y[n:], x[n:])
+}
+
 // sigmoid does not overflow.
 func sigmoid64(x float64) float64 {
 	if x < 0 {
@@ -120,7 +132,7 @@ var (
 	absLoops  = &loops{loopOf(abs32), loopOf(math.Abs), loopOf(absolute[int64]), loopOf(absolute[int32]), loopOf(absolute[int8]), loopOf(absolute[uint8])}
 	negLoops  = &loops{loopOf(negate[float32]), loopOf(negate[float64]), loopOf(negate[int64]), loopOf(negate[int32]), loopOf(negate[int8]), nil}
 	signLoops = &loops{loopOf(sign[float32]), loopOf(sign[float64]), loopOf(sign[int64]), loopOf(sign[int32]), loopOf(sign[int8]), loopOf(sign[uint8])}
-	reluLoops = &loops{relu[float32], relu[float64], relu[int64], relu[int32], relu[int8], nil}
+	reluLoops = &loops{relu32, relu[float64], relu[int64], relu[int32], relu[int8], nil}
 
 	ceil64, floor64, round64 = math.Ceil, math.Floor, math.RoundToEven
 	exp64, log64, sqrt64     = math.Exp, math.Log, math.Sqrt
@@ -148,6 +160,7 @@ func shaped(since, until int, read func(s *settings) func(float64) float64) oper
 		s := n.settings()
 		f := read(s)
 		l := floatLoops(narrow(f), f)
+		n.loops = l
 		return func(in, out []*value) error { return l.apply(out[0], in[0]) }, s.end()
 	}}
 }

@@ -4,13 +4,14 @@ package pure
 
 import "math"
 
-// packed holds an ensemble's nodes for rows that end with NaN, in the column behind the last that a tree compares.
-// The children of a node are adjacent and behind it.
+// packed holds an ensemble's nodes for rows that go on behind the columns that a tree compares: with NaN, and then, if
+// twice is set, with the columns again, -Inf for each missing value. Comparing with a column sends a missing value to
+// the second child, comparing with its copy to the first. The children of a node are adjacent and behind it.
 type packed[T float] struct {
 	nodes  []packedNode[T] // nil if the ensemble is walked tree by tree
 	roots  []int32         // for whole groups of eight: the last are of trees that add -0
 	steps  []int32         // of the longest path in each eight trees
-	whole  bool            // whether rows must have no missing values
+	twice  bool            // whether a node sends missing values to its first child
 	single bool            // whether every leaf has one weight, and all leaves of a tree the same target
 	target []int32         // of each tree, if single
 	one    bool            // whether that is the same target for all trees
@@ -54,7 +55,7 @@ func below[T float](x T) T {
 
 // pack fills e.fast, once leaves have their weights. Walks end with weights if they can and may.
 func (e *ensemble[T]) pack(weights bool) {
-	f := packed[T]{whole: e.missing != nil, single: weights, one: true}
+	f := packed[T]{single: weights, one: true}
 	end := e.columns // the column of NaN
 	if end > math.MaxUint16 {
 		return
@@ -88,15 +89,22 @@ func (e *ensemble[T]) pack(weights bool) {
 				return
 			}
 			yes, no := node.yes, node.no
-			if swapped { // a missing value would go on to the other child
-				yes, no, f.whole = no, yes, true
+			if swapped {
+				yes, no = no, yes
+			}
+			column := int(node.feature)
+			if missing := e.missing != nil && e.missing[a.node]; missing != swapped {
+				column, f.twice = end+1+column, true
+				if threshold != threshold { // not even -Inf is at most that
+					return
+				}
 			}
 			first := int32(len(f.nodes))
 			second := first + 1 - a.packed
-			if second > math.MaxUint16 {
+			if second > math.MaxUint16 || column > math.MaxUint16 {
 				return
 			}
-			f.nodes[a.packed] = packedNode[T]{threshold, uint16(node.feature), uint16(second)}
+			f.nodes[a.packed] = packedNode[T]{threshold, uint16(column), uint16(second)}
 			f.nodes = append(f.nodes, packedNode[T]{}, packedNode[T]{})
 			next = append(next, at{first, yes, a.depth + 1}, at{first + 1, no, a.depth + 1})
 		}
@@ -127,12 +135,16 @@ func (f *packed[T]) judge(tree int, weights []leafWeight[T]) {
 
 // walker is a run's memory for the walks of its rows.
 type walker[T float] struct {
-	row    []T // and NaN
+	row    []T // as packed describes it
 	leaves []T
 }
 
 func (e *ensemble[T]) walker(row, leaves *value) (w walker[T], err error) {
-	if w.row, err = place[T](row, int64(e.columns+1)); err != nil {
+	length := e.columns + 1
+	if e.fast.twice {
+		length += e.columns
+	}
+	if w.row, err = place[T](row, int64(length)); err != nil {
 		return w, err
 	}
 	w.row[e.columns] = T(math.NaN())
@@ -144,7 +156,7 @@ func (e *ensemble[T]) walker(row, leaves *value) (w walker[T], err error) {
 // node. It also returns their sum, in the trees' order.
 func (e *ensemble[T]) leaves(w *walker[T], x []T) (leaves []T, sum T) {
 	leaves = w.leaves[:len(e.roots)]
-	if !e.walksFast(x) {
+	if e.fast.nodes == nil {
 		for i, root := range e.roots {
 			at := e.leafOf(root, x)
 			leaves[i] = T(at)
@@ -155,24 +167,24 @@ func (e *ensemble[T]) leaves(w *walker[T], x []T) (leaves []T, sum T) {
 		}
 		return leaves, sum
 	}
-	copy(w.row, x[:e.columns])
+	e.set(w, x)
 	return leaves, e.fast.walk(w.row, w.leaves)
 }
 
-// walksFast reports whether the packed nodes send a row to the right leaves.
-func (e *ensemble[T]) walksFast(x []T) bool {
-	if e.fast.nodes == nil {
-		return false
+// set makes x the row that is walked.
+func (e *ensemble[T]) set(w *walker[T], x []T) {
+	copy(w.row, x[:e.columns])
+	if !e.fast.twice {
+		return
 	}
-	if !e.fast.whole {
-		return true
-	}
-	for _, v := range x[:e.columns] {
+	least := T(math.Inf(-1))
+	again := w.row[e.columns+1:]
+	for i, v := range w.row[:len(again)] {
 		if v != v {
-			return false
+			v = least
 		}
+		again[i] = v
 	}
-	return true
 }
 
 // plain walks a row down all trees, four at once, and adds what their leaves give.

@@ -1,0 +1,4 @@
+package pure
+
+// hasVectors says that float32 elements are computed four at a time. Every arm64 processor has NEON.
+var hasVectors = true
