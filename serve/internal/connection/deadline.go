@@ -20,6 +20,8 @@ type deadline struct {
 	since  time.Time // when the connection began
 	over   bool      // want is before that
 	inside int       // reads or writes under way
+	held   bool      // they begin later
+	change sync.Cond // of held, or of over while held
 }
 
 // soon is when the runtime's deadline ends if none is set. The next one is usually later, so that nothing
@@ -32,6 +34,9 @@ func (d *deadline) set(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.want, d.over = t, !t.IsZero() && t.Before(d.since)
+	if d.held {
+		d.change.Broadcast()
+	}
 	if d.over && d.inside == 0 {
 		return nil
 	}
@@ -49,10 +54,27 @@ func (d *deadline) move(t time.Time) error {
 	return err
 }
 
+// hold makes reads or writes wait that have not begun, until release or until their deadline is over.
+func (d *deadline) hold() {
+	d.mu.Lock()
+	d.held = true
+	d.mu.Unlock()
+}
+
+func (d *deadline) release() {
+	d.mu.Lock()
+	d.held = false
+	d.change.Broadcast()
+	d.mu.Unlock()
+}
+
 // begin says that a read or write begins. It fails if the deadline was over from the start.
 func (d *deadline) begin() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for d.held && !d.over {
+		d.change.Wait()
+	}
 	if d.over {
 		return os.ErrDeadlineExceeded
 	}

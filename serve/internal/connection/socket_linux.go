@@ -16,9 +16,6 @@ import (
 	"unsafe"
 )
 
-// little is the size in bytes up to which a copy takes a few microseconds.
-const little = 32 << 10
-
 // socket is the socket of a connection, which has its deadlines.
 type socket struct {
 	net.Conn

@@ -32,6 +32,7 @@ type Table struct {
 	log    *slog.Logger
 	gone   atomic.Uint64 // connections that were closed for others
 	told   atomic.Int64  // when the log last said that connections are at their limit, in Unix seconds
+	gathering
 
 	mu      sync.Mutex
 	all     map[*Conn]struct{}
@@ -59,7 +60,7 @@ func (t *Table) Listen(l net.Listener, most int, tls bool) *Listener {
 	if tls {
 		bytes, first = tlsBytes, records+headers
 	}
-	return &Listener{Listener: l, table: t, most: most, bytes: bytes, first: first, closed: make(chan struct{})}
+	return &Listener{Listener: l, table: t, most: most, bytes: bytes, first: first, tls: tls, closed: make(chan struct{})}
 }
 
 // Listener is a listener of a table.
@@ -69,7 +70,8 @@ type Listener struct {
 	most   int
 	bytes  int64 // of each connection
 	first  int64 // bytes that may arrive before their client is known
-	count  int   // of connections; guarded by table.mu
+	tls    bool
+	count  int // of connections; guarded by table.mu
 	once   sync.Once
 	closed chan struct{}
 }
@@ -91,6 +93,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	c := &Conn{Conn: conn, io: quickly(conn), of: l, client: clientOf(conn)}
 	c.reads.arm, c.writes.arm = conn.SetReadDeadline, conn.SetWriteDeadline
+	c.reads.change.L, c.writes.change.L = &c.reads.mu, &c.writes.mu
+	c.gathers = !l.tls && gathers(conn)
 	c.reads.since = time.Now()
 	c.writes.since = c.reads.since
 	for {
@@ -237,21 +241,25 @@ func (t *Table) full(closed int) {
 	}
 }
 
+// little is the size in bytes up to which a copy takes a few microseconds.
+const little = 32 << 10
+
 // Conn is a connection in a [Table].
 type Conn struct {
 	net.Conn
-	io     net.Conn // which reads and writes
-	of     *Listener
-	client netip.Addr
-	since  atomic.Int64 // when its turn began, in Unix nanoseconds
-	moved  atomic.Int64 // bytes since then, both ways
-	came   atomic.Int64 // requests from the client: an answer may still be on its way
-	open   atomic.Int32 // requests under way
-	busy   atomic.Int32 // requests that were read whole and whose answer has not begun
-	extra  atomic.Int64 // bytes of the budget that headers take
-	once   sync.Once
-	closed atomic.Bool
-	host   atomic.Pointer[string] // see Accept
+	io      net.Conn // which reads and writes
+	of      *Listener
+	client  netip.Addr
+	gathers bool         // answers may wait for others
+	since   atomic.Int64 // when its turn began, in Unix nanoseconds
+	moved   atomic.Int64 // bytes since then, both ways
+	came    atomic.Int64 // requests from the client: an answer may still be on its way
+	open    atomic.Int32 // requests under way
+	busy    atomic.Int32 // requests that were read whole and whose answer has not begun
+	extra   atomic.Int64 // bytes of the budget that headers take
+	once    sync.Once
+	closed  atomic.Bool
+	host    atomic.Pointer[string] // see Accept
 	// counted says that others count what arrives.
 	counted atomic.Bool
 	err     error                  // of Close
@@ -328,6 +336,10 @@ func (c *Conn) hold(bytes int64) error {
 }
 
 func (c *Conn) Write(p []byte) (int, error) {
+	// The end of an answer over HTTP/1, which net/http sends once its handler has returned.
+	if c.gathers && len(p) <= little && c.open.Load() == 0 && !c.counted.Load() {
+		c.of.table.gather(&c.reads)
+	}
 	n, err := c.write(p)
 	c.moved.Add(int64(n))
 	return n, err
