@@ -17,7 +17,7 @@ help:
 	@echo "make mutants    plant faults and check that each is refused"
 	@echo "make mutations  change one byte in 100,000 pictures; Python and Go must decode alike"
 	@echo "make fuzz       every fuzz target for FUZZTIME (5m), one after another"
-	@echo "make bench      benchmark forgo beside older stacks, into docs/benchmarks: a few minutes"
+	@echo "make bench      benchmark forgo beside older stacks, other servers and the bare engine, into docs/benchmarks: 40 minutes"
 	@echo "make bench-pictures  a JPEG decoded and resized, Pillow beside forgo, into docs/benchmarks"
 	@echo "make overload   send ten times the load that a ResNet50 can answer"
 	@echo "make soak       swap a model under load for ten minutes"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -19,15 +19,25 @@ from bench import (
     _growth_report,
     _latency,
     _latency_report,
+    _models,
     _peers,
     _peers_report,
     _report,
+    _turns,
 )
 from bench._cases import CASES, Case, WrongAnswerError, verify, write_requests
 from bench._results import LoadError, Result, turn
-from bench._servers import HERE, ROOT, MissingError, need, run, running, say
+from bench._servers import HERE, ROOT, MissingError, need, running, say
 
 PAGES = ROOT / "docs" / "benchmarks"
+# What writes a page and its charts again, by the name of its figures.
+REPORTS = {
+    "results": _report.pages,
+    "peers": _peers_report.pages,
+    "latency": _latency_report.pages,
+    "growth": _growth_report.pages,
+    "engine": _engine_report.pages,
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -41,6 +51,7 @@ def arguments() -> argparse.Namespace:
         choices=["web", "peers", "latency", "growth", "engine"],
         help="one of these: older stacks, other model servers, latency at fixed rates, growth with size, or the bare engine",
     )
+    parser.add_argument("--model", choices=list(_peers.FORGO), help="of the peers, those on this model")
     parser.add_argument(
         "--seconds", type=int, default=os.environ.get("BENCH_SECONDS", "3"), help="a turn (BENCH_SECONDS)"
     )
@@ -49,7 +60,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=PAGES, metavar="FOLDER")
     parser.add_argument("--no-go", action="store_true", help="leave out the Go benchmarks")
+    parser.add_argument(
+        "--redraw", action="store_true", help="only write the pages again, from their figures"
+    )
     a = parser.parse_args()
+    if a.model:
+        a.part = a.part or "peers"
     everything = [*CASES, *_peers.CASES]
     names = a.only.split(",") if a.only else [c.name for c in everything]
     if unknown := [name for name in names if name not in {c.name for c in everything}]:
@@ -57,19 +73,14 @@ def arguments() -> argparse.Namespace:
     if a.seconds < 1 or a.rounds < 1:
         parser.error("--seconds and --rounds are 1 or more")
     a.cases = [c for c in CASES if c.name in names and a.part in (None, "web")]
-    a.peers = [c for c in _peers.CASES if c.name in names and a.part in (None, "peers")]
+    peers = [c for c in _peers.CASES if c.name in names and a.part in (None, "peers")]
+    a.peers = {
+        model: cases
+        for model in _peers.FORGO
+        if a.model in (None, model) and (cases := [c for c in peers if c.model == model])
+    }
     a.parts = {part for part in ("latency", "growth", "engine") if a.part == part or not (a.part or a.only)}
     return a
-
-
-def train() -> None:
-    """Make the model that is served, where it is not there or older than the code."""
-    made, code = HERE / "digits.npz", Path(__file__).with_name("_model.py")
-    if made.exists() and made.stat().st_mtime > code.stat().st_mtime:
-        return
-    say("training the model that is served")
-    shutil.rmtree(HERE / "digits.forgo", ignore_errors=True)
-    run(sys.executable, "-m", "bench._model", HERE)
 
 
 def install(cases: list[Case]) -> tuple[list[Case], dict[str, str]]:
@@ -122,14 +133,26 @@ def wrk_version(wrk: str) -> str:
     return " ".join(said.split()[:2])
 
 
+def redraw(out: Path) -> None:
+    """Write the pages again from the figures in a folder, and the README's section if they are the documentation's."""
+    for name, pages in REPORTS.items():
+        if (path := out / f"{name}.json").exists():
+            pages(json.loads(path.read_text()), out)
+    if out == PAGES:
+        _engine_report.write_section(ROOT / "README.md", out)
+
+
 def main() -> int:
     """Install, measure, write."""
     a = arguments()
+    if a.redraw:
+        redraw(a.out)
+        return 0
     HERE.mkdir(parents=True, exist_ok=True)
     missing: dict[str, str] = {}
     try:
         wrk = need("wrk", "wrk")
-        train()
+        _models.need("digits")
         about = {
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "seconds": a.seconds,
@@ -144,11 +167,19 @@ def main() -> int:
             costs = [] if a.no_go else _go.measure(1, a.rounds)
             _report.write(a.out, results, gone, costs, about)
             missing |= gone
-        if a.peers:
-            cases, gone = install(a.peers)
-            peers = _peers.measure(cases, gone, wrk, a.seconds, a.rounds)
-            _peers_report.write(a.out, peers, gone, about)
-            missing |= gone
+        for model, known in a.peers.items():
+            try:
+                _models.need(model)
+            except MissingError as e:
+                say(f"{model}: NOT MEASURED: {e}")
+                missing[model] = str(e)
+                continue
+            cases, gone = install(known)
+            rounds = a.rounds if model == "digits" else min(3, a.rounds)
+            peers = _turns.measure(cases, gone, wrk, a.seconds, rounds)
+            if peers:
+                _peers_report.write(a.out, peers, gone, about | {"rounds": rounds})
+            missing |= {f"{title} ({model})": why for title, why in gone.items()}
         if "latency" in a.parts:
             gone = {}
             lines, load = _latency.measure(wrk, a.seconds, a.rounds, gone)

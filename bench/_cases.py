@@ -8,13 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench import _servers
+from bench import _models, _servers
 from bench._servers import HERE, Server
 
 TOLERANCE = 1e-4  # of a probability
+CONNECTIONS = 32
+UPLOADS = 8  # connections that send pictures
 
 
 class WrongAnswerError(Exception):
@@ -23,11 +26,14 @@ class WrongAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One request, and ``check``, which raises where a body is not its answer."""
+    """One request, and ``check``, which raises where a body is not its answer.
+
+    It returns the largest difference from the answer of the training framework, where it compares numbers.
+    """
 
     method: str
     path: str
-    check: Callable[[bytes, http.client.HTTPMessage], None]
+    check: Callable[[bytes, http.client.HTTPMessage], float | None]
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 
@@ -49,11 +55,14 @@ class Case:
     kind: str  # hello, echo or prediction
     server: Callable[[], Server]
     requests: Callable[[], list[Request]]
+    model: str = "digits"
+    connections: int = CONNECTIONS
 
 
-def verify(case: Case, port: int) -> None:
-    """Send each request of a case once and hold the server to the right answers."""
+def verify(case: Case, port: int) -> float:
+    """Send each request of a case once and hold the server to the right answers; returns the largest difference."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    most = 0.0
     try:
         for request in case.requests():
             connection.request(request.method, request.path, request.body, dict(request.headers))
@@ -62,7 +71,7 @@ def verify(case: Case, port: int) -> None:
             try:
                 if answer.status != 200:
                     raise ValueError(f"status {answer.status}")
-                request.check(body, answer.headers)
+                most = max(most, request.check(body, answer.headers) or 0)
             except (ValueError, KeyError, TypeError) as e:
                 raise WrongAnswerError(
                     f"{case.name}: {request.method} {request.path}: {e}: {body[:200]!r}"
@@ -71,6 +80,7 @@ def verify(case: Case, port: int) -> None:
         raise WrongAnswerError(f"{case.name}: it does not answer: {e!r}") from e
     finally:
         connection.close()
+    return most
 
 
 def hello() -> list[Request]:
@@ -97,34 +107,44 @@ def echo() -> list[Request]:
 
 
 INFER = "/v2/models/digits/infer"
+JSON = (("Content-Type", "application/json"),)
 
 
 @cache
-def answers() -> tuple[np.ndarray, np.ndarray]:
-    """Rows, and Keras's answers to them."""
-    with np.load(HERE / "digits.npz") as file:
+def answers(model: str = "digits") -> tuple[np.ndarray, np.ndarray]:
+    """Rows, and the training framework's answers to them."""
+    with np.load(HERE / f"{model}.npz") as file:
         return file["rows"], file["answers"]
 
 
-def same(got: object, want: np.ndarray) -> None:
-    """Hold probabilities to Keras's."""
+@cache
+def manifest(model: str) -> dict[str, Any]:
+    """What a model's bundle says of itself."""
+    told: dict[str, Any] = json.loads((HERE / f"{model}.forgo" / "forgo.json").read_text())
+    return told
+
+
+def same(got: object, want: np.ndarray) -> float:
+    """Hold probabilities to the training framework's; returns the largest difference."""
     probabilities = np.asarray(got, dtype=np.float64)
     if probabilities.shape != want.shape or not np.abs(probabilities - want).max() <= TOLERANCE:
-        raise ValueError("not what Keras answers")
+        raise ValueError("not what the training framework answers")
+    return float(np.abs(probabilities - want).max())
 
 
-def forgo_json() -> list[Request]:
+def forgo_json(model: str = "digits", output: str = "probabilities") -> list[Request]:
     """The Open Inference Protocol in JSON, both ways."""
+    name = manifest(model)["inputs"][0]["name"]
 
     def request(row: np.ndarray, want: np.ndarray) -> Request:
-        def check(body: bytes, _: http.client.HTTPMessage) -> None:
-            same(json.loads(body)["outputs"][0]["data"], want)
+        def check(body: bytes, _: http.client.HTTPMessage) -> float:
+            return same(json.loads(body)["outputs"][0]["data"], want)
 
-        tensor = {"name": "input", "shape": [1, 64], "datatype": "FP32", "data": row.tolist()}
-        body = json.dumps({"inputs": [tensor], "outputs": [{"name": "probabilities"}]}).encode()
-        return Request("POST", INFER, check, (("Content-Type", "application/json"),), body)
+        tensor = {"name": name, "shape": [1, len(row)], "datatype": "FP32", "data": row.tolist()}
+        body = json.dumps({"inputs": [tensor], "outputs": [{"name": output}]}).encode()
+        return Request("POST", f"/v2/models/{model}/infer", check, JSON, body)
 
-    return [request(*pair) for pair in zip(*answers(), strict=True)]
+    return [request(*pair) for pair in zip(*answers(model), strict=True)]
 
 
 def forgo_binary() -> list[Request]:
@@ -136,12 +156,37 @@ def forgo_binary() -> list[Request]:
     headers = (("Content-Type", "application/octet-stream"), (length, str(len(head))))
 
     def request(row: np.ndarray, want: np.ndarray) -> Request:
-        def check(body: bytes, headers: http.client.HTTPMessage) -> None:
-            same(np.frombuffer(body[int(headers[length]) :], "<f4"), want)
+        def check(body: bytes, headers: http.client.HTTPMessage) -> float:
+            return same(np.frombuffer(body[int(headers[length]) :], "<f4"), want)
 
         return Request("POST", INFER, check, headers, head + row.astype("<f4").tobytes())
 
     return [request(*pair) for pair in zip(*answers(), strict=True)]
+
+
+def uploads(model: str, path: str, tolerance: float = TOLERANCE) -> list[Request]:
+    """The photographs as JPEGs, for the five best classes: ``{"classes": [{"label": …, "score": …}]}``."""
+    with np.load(HERE / f"{model}.npz") as file:
+        wanted = file["answers"]
+    place = {label: i for i, label in enumerate(manifest(model)["labels"])}
+
+    def request(photograph: bytes, want: np.ndarray) -> Request:
+        def check(body: bytes, _: http.client.HTTPMessage) -> float:
+            classes = json.loads(body)["classes"]
+            if len(classes) != min(5, len(want)):
+                raise ValueError("not the five best classes")
+            at = [place[c["label"]] for c in classes]
+            scores = np.array([c["score"] for c in classes], np.float64)
+            # Classes whose scores are as close as the tolerance may change places.
+            most = max(np.abs(scores - want[at]).max(), np.abs(scores - np.sort(want)[::-1][: len(at)]).max())
+            if not most <= tolerance:
+                raise ValueError(f"{most:.2g} from what the training framework answers")
+            return float(most)
+
+        return Request("POST", path, check, (("Content-Type", "image/jpeg"),), photograph)
+
+    photographs = [p.read_bytes() for p in _models.photographs()]
+    return [request(*pair) for pair in zip(photographs, wanted, strict=True)]
 
 
 CASES = [

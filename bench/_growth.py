@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import _cases, _peers
-from bench._cases import Case, Request, WrongAnswerError, verify, write_requests
-from bench._results import CONNECTIONS, rounded, turn
+from bench import _cases, _turns
+from bench._cases import CONNECTIONS, Case, Request, WrongAnswerError, verify, write_requests
+from bench._results import rounded, turn
 from bench._servers import HERE, Server, run, say
 
 ROWS = (1, 4, 16, 64, 128)  # of a request
@@ -120,7 +120,8 @@ def answered(case: Case, port: int, patience: float = 60) -> None:
     end = time.monotonic() + patience
     while True:
         try:
-            return verify(case, port)
+            verify(case, port)
+            return
         except WrongAnswerError as e:
             if "is not ready" not in str(e) or time.monotonic() > end:
                 raise
@@ -133,12 +134,12 @@ def served(
     """Load a server that is started for it."""
     mark = f"{os.getpid()}-{name}"
     command = [str(FORGO), "serve", str(bundle), "--http", "127.0.0.1:{port}", "--grpc", "off", "--admin", "off"]  # fmt: skip
-    server = Server(name, command, "", environment={_peers.MARK: mark})
+    server = Server(name, command, "", environment={_turns.MARK: mark})
     case = Case(name, name, "prediction", lambda: server, requests)
     files = write_requests(case, HERE / "requests" / name)
-    with _peers.answering(case, server, patience=60) as (port, took):
+    with _turns.answering(case, server, patience=60) as (port, took):
         answered(case, port)
-        memory = _peers.memory(mark)
+        memory = _turns.memory(mark)
         got = turn(wrk, case, port, seconds, files, clients)
         verify(case, port)
     return {"a_second": got.rate, "p50_ms": got.p50, "p99_ms": got.p99, "first_answer_s": took, "memory_mib": memory}  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench import _charts
+from bench._cases import CONNECTIONS
 from bench._growth import SENDERS, Point
 from bench._report import machine, machine_line, number, table, write_figures
-from bench._results import CONNECTIONS
 
 TITLES = {
     "rows": ("Rows of a request", f"Binary tensors of 64 floats a row, {SENDERS} connections."),
@@ -37,15 +38,31 @@ HEADS = {
 def write(out: Path, points: list[Point], about: dict[str, Any]) -> None:
     """Write growth.md and growth.json to a folder."""
     figures = {**about, "machine": machine(), "points": [p.as_json() for p in points]}
-    write_figures(out / "growth.json", out / "growth.md", figures, page)
+    write_figures(out, "growth", figures, pages)
+
+
+def pages(figures: dict[str, Any], out: Path) -> None:
+    """Write growth.md and growth.svg."""
+    (out / "growth.md").write_text(page(figures))
+    panels = {}
+    for grows, (title, _) in TITLES.items():
+        points = [p for p in figures["points"] if p["grows"] == grows]
+        rates = [p["a_second"] * (p["size"] if grows == "rows" else 1) for p in points]
+        what = {"rows": "Rows", "pixels": "Pictures", "callers": "Answers"}.get(grows, "Requests")
+        panels[title] = (f"{what} a second", [p["size"] for p in points], rates)
+    _charts.growth(panels, out / "growth.svg")
+
+
+def first(grows: str) -> str:
+    """What the first column counts."""
+    return "side, pixels" if grows == "pixels" else grows
 
 
 def part(grows: str, points: list[dict[str, Any]]) -> str:
     """The table of what grows."""
     title, text = TITLES[grows]
     keys = [key for key in HEADS if key in points[0]]
-    first = "side, pixels" if grows == "pixels" else grows
-    head = [first, *(HEADS[key] for key in keys)]
+    head = [first(grows), *(HEADS[key] for key in keys)]
     rows = [[f"{p['size']:,}", *(number(p[key]) for key in keys)] for p in points]
     if grows == "rows":
         head.insert(2, "rows a second")
@@ -66,6 +83,8 @@ Each server is started for its turn of {figures["seconds"]} s, and held to the r
 medians of {figures["rounds"]} round(s). The load: {figures["load"]}, on the same cores. **Ratios travel to other machines; absolute
 figures do not.** The model is Keras's 64-32-32-10 network on handwritten digits unless a table says otherwise. *Memory* is
 that of the process before the load (PSS).
+
+![Answers a second over each size](growth.svg)
 
 {parts}
 {machine_line(figures["machine"])}

@@ -12,17 +12,16 @@ from typing import Any
 
 from bench import _peers
 from bench._cases import Case, verify, write_requests
-from bench._peers import answering
 from bench._results import rounded, turn
 from bench._servers import HERE, MissingError, run, say
+from bench._turns import PATIENCE, answering
 
 # Of the rate that the faster of FastAPI's configurations reaches when 32 clients wait for their answers. The load
 # generator runs on the same cores, so that FastAPI holds about half.
 SHARES = (0.125, 0.25, 0.5, 1.0)
 FASTAPI = ("fastapi-1", "fastapi-2")
-FORGO = "peers-json"
-PATIENCE = 90  # seconds for a server's first answer
-TIMEOUT = 5  # seconds for any other
+FORGO = _peers.FORGO["digits"]
+TIMEOUT = 5  # seconds for an answer after the first
 
 
 @dataclass

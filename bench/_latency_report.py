@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench import _charts
+from bench._cases import CONNECTIONS
 from bench._latency import TIMEOUT, Open
 from bench._report import machine, machine_line, number, table, write_figures
-from bench._results import CONNECTIONS
 
 
 def write(out: Path, lines: list[Open], missing: dict[str, str], about: dict[str, Any]) -> None:
@@ -18,7 +19,14 @@ def write(out: Path, lines: list[Open], missing: dict[str, str], about: dict[str
         "rates": [line.as_json() for line in lines],
         "not_measured": missing,
     }
-    write_figures(out / "latency.json", out / "latency.md", figures, page)
+    write_figures(out, "latency", figures, pages)
+
+
+def pages(figures: dict[str, Any], out: Path) -> None:
+    """Write latency.md and latency.svg."""
+    (out / "latency.md").write_text(page(figures))
+    if figures["rates"]:
+        _charts.latencies(figures["rates"], out / "latency.svg")
 
 
 def row(r: dict[str, Any]) -> list[str]:
@@ -40,12 +48,13 @@ def page(figures: dict[str, Any]) -> str:
     rates = table(head, [row(r) for r in figures["rates"]], right=2)
     shares = ", ".join(f"{100 * s:g}" for s in dict.fromkeys(r["share"] for r in figures["rates"]))
     versions = "\n".join(dict.fromkeys(f"- {r['title']}: {r['versions']}" for r in figures["rates"]))
+    chart = "![p50 and p99 over the rate](latency.svg)\n\n" if figures["rates"] else ""
     missing = "".join(f"\n- {what}: not measured: {why}" for what, why in figures["not_measured"].items())
     return f"""# Latency at fixed rates
 
 `make bench` wrote this page on {figures["date"]}; nothing here is written by hand.
 
-{rates}
+{chart}{rates}
 
 Requests are sent when they are due, whether or not earlier ones were answered, so that a server that falls behind shows
 it. The rates are {shares} % of the {figures.get("peer_a_second", 0):,} requests a second that the faster configuration of FastAPI (one worker

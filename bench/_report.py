@@ -9,26 +9,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-
+from bench import _charts
+from bench._cases import CONNECTIONS
 from bench._go import Cost
-from bench._results import CONNECTIONS, Result
+from bench._results import Result
 from bench._servers import CORES
 
-COLOURS = {"hello": "#9aa5b1", "echo": "#c9a227", "peer": "#9aa5b1", "prediction": "#0b7285"}
 AIM = 0.40  # of chi's hello world: what forgo's JSON predictions are to reach
-KINDS = {"hello": "hello world", "echo": "reads a POST", "peer": "others", "prediction": "forgo"}
 
 
 def write_figures(
-    json_path: Path, page_path: Path, figures: dict[str, Any], page: Callable[[dict[str, Any]], str]
+    out: Path, name: str, figures: dict[str, Any], pages: Callable[[dict[str, Any], Path], None]
 ) -> None:
-    """Write the figures of a part as JSON, and its page."""
-    json_path.parent.mkdir(parents=True, exist_ok=True)
-    json_path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    page_path.write_text(page(figures))
+    """Write the figures of a part as NAME.json, and its page and charts."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    pages(figures, out)
+
+
+def pages(figures: dict[str, Any], out: Path) -> None:
+    """Write README.md and chart.svg."""
+    (out / "README.md").write_text(page(figures))
+    _charts.bars(figures["servers"], out / "chart.svg")
 
 
 def write(
@@ -44,8 +46,7 @@ def write(
         "not_measured": missing,
         "go": [c.as_json() for c in costs],
     }
-    write_figures(out / "results.json", out / "README.md", figures, page)
-    chart(rows, out / "chart.svg")
+    write_figures(out, "results", figures, pages)
 
 
 def machine() -> dict[str, Any]:
@@ -127,7 +128,7 @@ Flask* (in gunicorn) and *of Go + chi* are medians of the ratios within a round.
 - *{"Go + chi, reads a POST"}* reads the body that forgo's JSON has and answers with its length: the least that a JSON
   request can cost.
 - forgo answers real predictions: 64 pixels of a handwritten digit in, ten probabilities out, by a Keras network
-  (64-32-32-10) in ONNX Runtime, over the Open Inference Protocol; 64 held-out rows in turn.
+  (64-32-32-10), over the Open Inference Protocol; 64 held-out rows in turn.
 - Every server had to give the right answer to each request before it was loaded, and again after every turn: the
   text, or Keras's own probabilities to within 1e-4. A request that fails ends the run.
 
@@ -140,9 +141,24 @@ Flask* (in gunicorn) and *of Go + chi* are medians of the ratios within a round.
 How each is set up is in [`bench/`](../../bench); all figures are in [results.json](results.json). `BENCH_SECONDS` and
 `BENCH_ROUNDS` make the turns longer or more.
 
-The other parts: [peers.md](peers.md), other model servers; [engine.md](engine.md), the bare engine, gRPC, trees and one
-static program. What the server withstands: [overload.md](overload.md), ten times what ResNet50 can answer; [soak.md](soak.md), a
-model that is swapped every second.
+## The pages
+
+| page | what it says | measured by |
+| --- | --- | --- |
+| this one | forgo's predictions beside the hello worlds of older stacks and of Go | `python -m bench --part web` |
+| [peers.md](peers.md) | other ways to serve the same models: a network, iris, trees, photographs; their first answer, memory and disk | `--part peers` |
+| [engine.md](engine.md) | the ratios to reach: gRPC, trees in the library, photographs beside the bare engine, one static program | `--part engine` |
+| [latency.md](latency.md) | latency at fixed rates, whether or not earlier requests were answered | `--part latency` |
+| [growth.md](growth.md) | rows of a request, connections, size of a picture, models of a server, callers of the library | `--part growth` |
+| [pictures.md](pictures.md) | decoding and resizing a JPEG, beside Pillow | `make bench-pictures` |
+| [profile.md](profile.md) | where a prediction's processor time goes | `python -m bench.profile` |
+| [overload.md](overload.md) | ten times the load that ResNet50 can answer | `make overload` |
+| [floods.md](floods.md) | requests that are small on the wire and large in memory | `make floods` |
+| [soak.md](soak.md) | a model that is swapped every second | `make soak` |
+
+`make bench` measures the first five in under 40 minutes on 2 cores, after the installations of its first run: Python
+environments of ten servers, and PyTorch's for EfficientNet-Lite0's weights. `--only` and `--model` measure some of the
+servers; `--redraw` writes these pages again from their figures.
 """
 
 
@@ -175,36 +191,3 @@ def go_section(costs: list[dict[str, Any]]) -> str:
 batching. *Request* is the server's part of one request for 16 rows, network left out, engine included.
 `make bench-go` runs these alone.
 """
-
-
-def chart(rows: list[dict[str, Any]], path: Path) -> None:
-    """Bars below their names, so that the text stays large on a page as wide as a phone."""
-    style = {"font.size": 12, "font.family": "DejaVu Sans", "svg.hashsalt": "forgo", "svg.fonttype": "path"}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(5, 0.62 * len(rows) + 1), layout="constrained")
-        axes = figure.add_subplot()
-        highest = max(row["requests_a_second"] for row in rows)
-        for place, row in enumerate(rows):
-            rate, kind = row["requests_a_second"], row["kind"]
-            axes.barh(place, rate, height=0.44, color=COLOURS[kind])
-            weight = "bold" if kind == "prediction" else "normal"
-            axes.text(0, place - 0.27, row["title"], va="bottom", weight=weight)
-            axes.text(rate + 0.015 * highest, place, f"{rate:,}", va="center", weight=weight)
-        axes.set(xlim=(0, 1.2 * highest), ylim=(len(rows) - 0.6, -0.75), yticks=[], xticks=[])
-        axes.spines[:].set_visible(False)
-        handles = [
-            Patch(color=COLOURS[kind], label=name)
-            for kind, name in KINDS.items()
-            if kind in {r["kind"] for r in rows}
-        ]
-        figure.suptitle("Requests a second", x=0.02, ha="left", weight="bold")
-        figure.legend(
-            handles=handles,
-            loc="outside lower left",
-            ncols=3,
-            frameon=False,
-            fontsize=11,
-            handlelength=1,
-            columnspacing=1.2,
-        )
-        figure.savefig(path, metadata={"Date": None}, facecolor="white")

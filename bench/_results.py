@@ -12,7 +12,6 @@ from typing import Any
 from bench._cases import Case
 from bench._servers import run
 
-CONNECTIONS = 32
 SCRIPT = Path(__file__).with_name("load.lua")
 
 
@@ -30,9 +29,10 @@ class Turn:
 
 
 def turn(
-    wrk: str, case: Case, port: int, seconds: int, files: Sequence[Path], connections: int = CONNECTIONS
+    wrk: str, case: Case, port: int, seconds: int, files: Sequence[Path], connections: int | None = None
 ) -> Turn:
-    """Load a server for some seconds from one thread."""
+    """Load a server for some seconds from one thread, over the case's connections unless told otherwise."""
+    connections = connections or case.connections
     printed = run(
         wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--", *files
     )  # fmt: skip

@@ -176,13 +176,13 @@ def chi() -> Server:
 
 
 @cache
-def forgo() -> Server:
+def forgo(model: str = "digits") -> Server:
     """``forgo serve`` with its defaults, on free ports; the ports that are not measured are off."""
     command = Path(sys.executable).with_name("forgo")
     doctor = json.loads(run(command, "doctor", "--json"))
     arguments = [
         "serve",
-        "build/bench/digits.forgo",
+        f"build/bench/{model}.forgo",
         "--http",
         "127.0.0.1:{port}",
         "--grpc",

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from http.client import HTTPMessage as Message
 from pathlib import Path
 from typing import Any, NoReturn
 from xml.etree import ElementTree
@@ -21,12 +22,14 @@ from bench import (
     _cases,
     _engine,
     _engine_report,
-    _growth_report,
     _latency,
-    _latency_report,
+    _models,
+    _peers,
+    _peers_report,
     _report,
     _results,
     _servers,
+    _turns,
 )
 from bench._cases import Case
 from tests.conftest import ROOT
@@ -67,26 +70,91 @@ def test_a_run_writes_page_figures_and_chart(wrk: str, tmp_path: Path) -> None:
     assert ElementTree.parse(tmp_path / "chart.svg").getroot().tag.endswith("svg")
 
 
-def test_peers_are_started_checked_and_measured(wrk: str, tmp_path: Path) -> None:
-    names = ["fastapi-1", "gohand", "peers-json", "peers-binary"]
+@pytest.mark.timeout(900)  # the first run installs the servers' packages
+@pytest.mark.parametrize("model", ["digits", "iris"])
+def test_peers_are_started_checked_and_measured(wrk: str, tmp_path: Path, model: str) -> None:
+    own = {
+        "digits": ["fastapi-1", "gohand", "peers-json", "peers-binary"],
+        "iris": ["iris-framework", "iris-mlserver", "iris-gohand", "iris-json"],
+    }
+    names = own[model]
     command = [sys.executable, "-m", "bench", "--only", ",".join(names), "--seconds", "1", "--rounds", "1"]
     done = subprocess.run(
         [*command, "--out", tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    servers = {row["name"]: row for row in json.loads((tmp_path / "peers.json").read_text())["servers"]}
+    (measured,) = (figures := json.loads((tmp_path / "peers.json").read_text())).values()
+    assert list(figures) == [model]
+    servers = {row["name"]: row for row in measured["servers"]}
     assert list(servers) == names
     for row in servers.values():
         for figure in ("requests_a_second", "forgo_times", "first_answer_s", "memory_mib", "disk_mib"):
             assert row[figure] > 0, figure
-    assert servers["peers-json"]["forgo_times"] == 1
+        assert row["difference"] <= _cases.TOLERANCE
+    forgo = servers[_peers.FORGO[model]]
+    assert forgo["forgo_times"] == 1
+    binary = (ROOT / "src/forgo/bin/forgo").stat().st_size / 2**20
+    assert forgo["disk_mib"] == pytest.approx(binary, abs=0.1)  # without ONNX Runtime, which it doesn't need
+    by_hand = next(row for name, row in servers.items() if name.endswith("gohand"))
+    assert by_hand["disk_mib"] > 25  # its library included
     assert "| **forgo, JSON** |" in (tmp_path / "peers.md").read_text()
+    assert ElementTree.parse(tmp_path / _peers_report.chart(model)).getroot().tag.endswith("svg")
     assert not (tmp_path / "README.md").exists()
 
 
-def test_the_committed_page_is_that_of_the_committed_figures() -> None:
+def test_a_models_run_keeps_the_other_models_figures(tmp_path: Path) -> None:
+    case = next(c for c in _peers.CASES if c.name == "trees-json")
+    result = _turns.PeerResult(case, "1", [_results.Turn(9, 1, 2)], [0.1], [10])
+    about = {"date": "today", "seconds": 1, "rounds": 1, "load": "wrk"}
+    pages = ROOT / "docs" / "benchmarks"
+    before = json.loads((pages / "peers.json").read_text())
+    (tmp_path / "peers.json").write_text(json.dumps(before))
+    _peers_report.write(tmp_path, [result], {}, about)
+    after = json.loads((tmp_path / "peers.json").read_text())
+    assert after["trees"]["date"] == "today"
+    assert {**after, "trees": None} == {**before, "trees": None}
+    page = (tmp_path / "peers.md").read_text()
+    assert page.index("## Digits") < page.index("## Trees")
+
+
+def test_photographs_are_held_to_the_frameworks_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = ["a", "b", "c", "d", "e", "f"]
+    scores = [0.1, 0.3, 0.05, 0.2, 0.3, 0.05]
+    (tmp_path / "six.forgo").mkdir()
+    (tmp_path / "six.forgo" / "forgo.json").write_text(json.dumps({"labels": labels}))
+    np.savez(tmp_path / "six.npz", answers=[scores])
+    (tmp_path / "photograph.jpg").write_bytes(b"JPEG")
+    monkeypatch.setattr(_cases, "HERE", tmp_path)
+    monkeypatch.setattr(_models, "photographs", lambda: [tmp_path / "photograph.jpg"])
+    (request,) = _cases.uploads("six", "/")
+    assert request.body == b"JPEG"
+    right = [{"label": label, "score": scores[labels.index(label)]} for label in "bedac"]
+
+    def check(classes: list[dict[str, Any]]) -> float | None:
+        return request.check(json.dumps({"classes": classes}).encode(), Message())
+
+    assert check(right) == 0
+    assert check([right[1], right[0], *right[2:4], {"label": "f", "score": 0.05}]) == 0  # as good
+    for wrong in (
+        [{**right[0], "score": 0.3002}, *right[1:]],
+        [*right[:2], {**right[2], "label": "a"}, {**right[3], "label": "d"}, right[4]],
+        [*right[:3], right[4], right[3]],
+        right[:4],
+    ):
+        with pytest.raises(ValueError, match=r"not the five|from what the training framework"):
+            check(wrong)
+
+
+@pytest.mark.parametrize("name", main.REPORTS)
+def test_the_committed_pages_and_charts_are_those_of_the_figures(name: str, tmp_path: Path) -> None:
     here = ROOT / "docs" / "benchmarks"
-    assert (here / "README.md").read_text() == _report.page(json.loads((here / "results.json").read_text()))
+    main.REPORTS[name](json.loads((here / f"{name}.json").read_text()), tmp_path)
+    written = list(tmp_path.iterdir())
+    assert {p.suffix for p in written} == {".md", ".svg"}
+    for path in written:
+        assert (here / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 @pytest.mark.parametrize(
@@ -148,11 +216,11 @@ def test_wrong_answers_are_found() -> None:
                 _cases.verify(case, port)
 
 
-def test_probabilities_are_held_to_those_of_keras() -> None:
+def test_probabilities_are_held_to_those_of_the_framework() -> None:
     want = np.full(10, 0.1)
     _cases.same([0.1] * 10, want)
     for wrong in ([0.1002] + [0.1] * 9, [0.1] * 20, [float("nan")] * 10):
-        with pytest.raises(ValueError, match="not what Keras answers"):
+        with pytest.raises(ValueError, match="not what the training framework answers"):
             _cases.same(wrong, want)
 
 
@@ -173,6 +241,9 @@ def test_ratios_say_what_was_reached() -> None:
         ratio.rounds.clear()
         ratio.add(got, side_us=12)
         assert _engine_report.ratio_row(ratio.as_json())[-1] == says
+    beside = _engine.Ratio("c", "nothing is asked of it")
+    beside.add(2)
+    assert _engine_report.ratio_row(beside.as_json())[-3:] == ["–", "–", ""]
     page = _engine_report.page(
         {"date": "", "rounds": 5, "machine": _report.machine(), "ratios": [less.as_json()], "not_measured": {"x": "y"}}
     )  # fmt: skip
@@ -205,17 +276,6 @@ def test_the_readme_has_the_committed_figures() -> None:
     readme = (ROOT / "README.md").read_text()
     _, _, rest = readme.partition(_engine_report.MARKS[0])
     assert rest.partition(_engine_report.MARKS[1])[0] == _engine_report.section(ROOT / "docs" / "benchmarks")
-    pages = ROOT / "docs" / "benchmarks"
-    assert (pages / "engine.md").read_text() == _engine_report.page(
-        json.loads((pages / "engine.json").read_text())
-    )
-
-
-@pytest.mark.parametrize(("name", "report"), [("latency", _latency_report), ("growth", _growth_report)])
-def test_these_pages_have_the_committed_figures(name: str, report: Any) -> None:
-    pages = ROOT / "docs" / "benchmarks"
-    figures = json.loads((pages / f"{name}.json").read_text())
-    assert (pages / f"{name}.md").read_text() == report.page(figures)
 
 
 def test_requests_are_sent_when_they_are_due(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import onnxruntime
 
 
 @bentoml.service(workers="cpu_count", logging={"access": {"enabled": False}})
-class Digits:
+class Model:
     def __init__(self) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1

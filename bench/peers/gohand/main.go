@@ -4,10 +4,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"log"
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 
 	ort "github.com/yalue/onnxruntime_go"
 )
@@ -15,16 +17,24 @@ import (
 type session struct {
 	run     *ort.AdvancedSession
 	input   *ort.Tensor[float32]
+	shape   ort.Shape
 	answers *ort.Tensor[float32]
+}
+
+// one is the shape of one row.
+func one(dimensions ort.Shape) ort.Shape {
+	shape := dimensions.Clone()
+	shape[0] = 1
+	return shape
 }
 
 func open(path string) *session {
 	ins, outs, err := ort.GetInputOutputInfo(path)
 	must(err)
-	s := &session{}
-	s.input, err = ort.NewEmptyTensor[float32](ort.NewShape(1, 64))
+	s := &session{shape: one(ins[0].Dimensions)}
+	s.input, err = ort.NewEmptyTensor[float32](s.shape)
 	must(err)
-	s.answers, err = ort.NewEmptyTensor[float32](ort.NewShape(1, 10))
+	s.answers, err = ort.NewEmptyTensor[float32](one(outs[0].Dimensions))
 	must(err)
 	options, err := ort.NewSessionOptions()
 	must(err)
@@ -35,35 +45,57 @@ func open(path string) *session {
 	return s
 }
 
+// sessions are those that no request has.
+type sessions chan *session
+
+// answer runs a session on what fill writes into its input, and returns a copy of its first output.
+func (free sessions) answer(fill func(s *session) error) ([]float32, error) {
+	s := <-free
+	defer func() { free <- s }()
+	if err := fill(s); err != nil {
+		return nil, err
+	}
+	if err := s.run.Run(); err != nil {
+		return nil, err
+	}
+	return slices.Clone(s.answers.GetData()), nil
+}
+
 func main() {
 	ort.SetSharedLibraryPath(os.Getenv("ONNXRUNTIME"))
 	must(ort.InitializeEnvironment())
-	free := make(chan *session, runtime.NumCPU())
+	free := make(sessions, runtime.NumCPU())
 	for range cap(free) {
 		free <- open(os.Getenv("MODEL") + "/model.onnx")
 	}
 	http.HandleFunc("POST /predict", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
-			Rows [1][64]float32 `json:"rows"`
+			Rows [][]float32 `json:"rows"`
 		}
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&body); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		s := <-free
-		copy(s.input.GetData(), body.Rows[0][:])
-		err := s.run.Run()
-		var answers [1][10]float32
-		copy(answers[0][:], s.answers.GetData())
-		free <- s
+		answer, err := free.answer(func(s *session) error {
+			if len(body.Rows) != 1 || len(body.Rows[0]) != len(s.input.GetData()) {
+				return fmt.Errorf("give one row of %d numbers", len(s.input.GetData()))
+			}
+			copy(s.input.GetData(), body.Rows[0])
+			return nil
+		})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"answers": answers})
+		reply(w, map[string]any{"answers": [][]float32{answer}})
 	})
+	http.HandleFunc("POST /classify", free.classify(os.Getenv("MODEL")))
 	log.Fatal(http.ListenAndServe(os.Args[1], nil))
+}
+
+func reply(w http.ResponseWriter, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 func must(err error) {

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 
-class Digits(litserve.LitAPI):
+class Model(litserve.LitAPI):
     def setup(self, device):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -26,7 +26,7 @@ class Digits(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Digits(), accelerator="cpu", workers_per_device=int(sys.argv[2]))
+    server = litserve.LitServer(Model(), accelerator="cpu", workers_per_device=int(sys.argv[2]))
     server.run(
         host="127.0.0.1",
         port=int(sys.argv[1]),
