@@ -173,6 +173,7 @@ conformance: build
 	$(PY) conformance/prepared.py
 	$(PY) conformance/savedmodels.py
 	$(PY) conformance/hostile.py
+	$(PY) conformance/metrics.py
 
 # How far forgo's filters are from OpenCV's and torchvision's, into docs/pictures.md.
 resizers: .venv/ready

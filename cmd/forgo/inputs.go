@@ -25,7 +25,14 @@ import (
 type question struct {
 	file string // as it was given, or found in a folder
 	row  int    // from 1 in a file of rows, else 0
-	read func() ([]byte, error)
+	read func() (content, error)
+	err  error // in place of read: the file, or the rest of it, cannot be read
+}
+
+// content is what the model is asked, and the values that are kept beside it.
+type content struct {
+	raw  []byte
+	kept [][]byte // JSON, for each column of asker.keep; nil where the row has none
 }
 
 // String names it on stderr and in tables.
@@ -46,6 +53,7 @@ const (
 // of rows is ever held whole.
 type asker struct {
 	takes payload.Inputs
+	keep  []string // columns to keep beside the answers
 	stdin io.Reader
 	ask   func(question) bool // false ends it
 	ended bool
@@ -61,7 +69,7 @@ func (a *asker) file(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return reason(err)
+		return a.pattern(path, reason(err))
 	case info.IsDir():
 		return a.folder(path)
 	}
@@ -84,14 +92,37 @@ func (a *asker) file(path string) error {
 	return nil
 }
 
+// pattern asks what the files that a pattern names stand for, where the shell has left it as it is. missing is the
+// error if it names none.
+func (a *asker) pattern(pattern string, missing error) error {
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		return missing
+	}
+	for _, path := range paths {
+		if a.ended {
+			break
+		}
+		if err := a.file(path); err != nil {
+			a.fail(path, err)
+		}
+	}
+	return nil
+}
+
+// fail reports a file, or the rest of one, that cannot be read.
+func (a *asker) fail(path string, err error) {
+	a.send(question{file: path, err: err})
+}
+
 // whole asks a file's content: a picture, or a row, which may name its picture's file.
 func (a *asker) whole(path string, read func(string) ([]byte, error)) {
-	a.send(question{file: path, read: func() ([]byte, error) {
+	a.send(question{file: path, read: func() (content, error) {
 		raw, err := read(path)
 		if err == nil && strings.EqualFold(filepath.Ext(path), ".json") {
-			raw, err = a.withPicture(filepath.Dir(path), raw)
+			return a.json(filepath.Dir(path), raw)
 		}
-		return raw, err
+		return content{raw: raw}, err
 	}})
 }
 
@@ -110,7 +141,7 @@ func (a *asker) stream(path, kind string, from io.Reader) error {
 		case pixels.Sniff(start) != "":
 			raw, err := readAll(in)
 			if err == nil {
-				a.send(question{file: path, read: func() ([]byte, error) { return raw, nil }})
+				a.send(question{file: path, read: func() (content, error) { return content{raw: raw}, nil }})
 			}
 			return err
 		case bytes.HasPrefix(start, []byte(payload.NPYMagic)):
@@ -150,7 +181,7 @@ func (a *asker) value(path string, in io.Reader) error {
 		if !list {
 			number = 0
 		}
-		a.send(question{file: path, row: number, read: func() ([]byte, error) { return a.withPicture(filepath.Dir(path), row) }})
+		a.send(question{file: path, row: number, read: func() (content, error) { return a.json(filepath.Dir(path), row) }})
 	}
 	if len(rows) == 0 {
 		return errNoRows
@@ -192,7 +223,7 @@ func (a *asker) lines(path string, in *bufio.Reader) error {
 			found = true
 			rows, _ := a.rows(text)
 			for _, one := range rows {
-				a.send(question{file: path, row: row, read: func() ([]byte, error) { return a.withPicture(folder, one) }})
+				a.send(question{file: path, row: row, read: func() (content, error) { return a.json(folder, one) }})
 			}
 		}
 		if err != nil {
@@ -203,6 +234,14 @@ func (a *asker) lines(path string, in *bufio.Reader) error {
 		return errNoRows
 	}
 	return nil
+}
+
+// json is a row of JSON: what it keeps, and what the model takes of it.
+func (a *asker) json(folder string, row []byte) (c content, err error) {
+	if row, c.kept, err = a.split(row); err == nil {
+		c.raw, err = a.withPicture(folder, row)
+	}
+	return c, err
 }
 
 func (a *asker) pictureAlone() bool { return a.takes.Picture && len(a.takes.Specs) == 0 }
@@ -312,10 +351,10 @@ func reason(err error) error {
 }
 
 // answerOne reads and answers a question.
-func answerOne(ctx context.Context, model answerer, q question) (predict.Answer, error) {
-	raw, err := q.read()
-	if err != nil {
-		return predict.Answer{}, err
+func answerOne(ctx context.Context, model answerer, q question) (a predict.Answer, kept [][]byte, err error) {
+	c, err := q.read()
+	if err == nil {
+		a, err = model.Answer(ctx, c.raw)
 	}
-	return model.Answer(ctx, raw)
+	return a, c.kept, err
 }

@@ -51,6 +51,19 @@ func (f *isolateFlags) add(flags *pflag.FlagSet) {
 	sizeVar(flags, &f.memory, "isolate-memory", 0, "with --isolate: a model and its runs may take up to `SIZE` (0: half of the cgroup's or the machine's memory)")
 }
 
+// modeApart refuses a mode that follows --isolate after a space: the mode needs =, so it would be taken for a bundle.
+func modeApart(flags *pflag.FlagSet, args []string) error {
+	if f := flags.Lookup("isolate"); f == nil || !f.Changed {
+		return nil
+	}
+	for _, arg := range args {
+		if _, err := os.Stat(arg); new(isolation).Set(arg) == nil && err != nil {
+			return fmt.Errorf("--isolate %s: write the mode behind =, as in --isolate=%s", arg, arg)
+		}
+	}
+	return nil
+}
+
 // check refuses --isolate where the kernel cannot do what it says.
 func (f *isolateFlags) check() error {
 	if f.mode != strict {

@@ -83,7 +83,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetVersionTemplate("forgo {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(predictCommand(), verifyCommand(), inspectCommand(), serveCommand(), packCommand(), benchCommand(), keyCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(predictCommand(), evaluateCommand(), verifyCommand(), inspectCommand(), serveCommand(), packCommand(), benchCommand(), keyCommand(), doctorCommand(), versionCommand())
 	root.InitDefaultCompletionCmd(args...)
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
@@ -93,7 +93,11 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	for _, c := range append(root.Commands(), root) {
 		check := c.Args
 		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+			err := modeApart(cmd.Flags(), args)
+			if err == nil {
+				err = check(cmd, args)
+			}
+			if err != nil {
 				return usageError{err}
 			}
 			return nil

@@ -32,8 +32,8 @@ func packCommand() *cobra.Command {
 		Use:   "pack BUNDLE (-o APP | --dir DIR)",
 		Short: "Write one program that has a bundle inside",
 		Long: "Pack proves a bundle, as forgo verify does, and writes a program of this binary and the bundle.\n" +
-			"APP serves the bundle and takes the flags of forgo serve. APP predict FILE..., APP verify, APP inspect\n" +
-			"and APP bench are forgo's verbs for it. The program needs no other file if pure Go runs the bundle;\n" +
+			"APP serves the bundle and takes the flags of forgo serve. APP predict FILE..., APP evaluate EXAMPLES,\n" +
+			"APP verify, APP inspect and APP bench are forgo's verbs for it. The program needs no other file if pure Go runs the bundle;\n" +
 			"forgo inspect says whether it does. --dir writes the program into a folder, with ONNX Runtime's library\n" +
 			"beside it if the bundle needs that.",
 		Example: "  forgo pack digits.forgo -o digits\n" +
@@ -362,7 +362,7 @@ func (o *ownBundle) arguments(args []string) []string {
 		return append([]string{"serve", o.folder}, args...)
 	}
 	switch args[0] {
-	case "serve", "predict", "verify", "inspect", "bench", "pack":
+	case "serve", "predict", "evaluate", "verify", "inspect", "bench", "pack":
 		return append([]string{args[0], o.folder}, args[1:]...)
 	}
 	return args

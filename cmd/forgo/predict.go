@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,13 +17,15 @@ import (
 	"github.com/forgo-ml/forgo/internal/printable"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 func predictCommand() *cobra.Command {
 	var load loadFlags
 	var bare bareFlags
 	var top int
-	var asJSON bool
+	var asJSON, errorsToo bool
+	var keep []string
 	cmd := &cobra.Command{
 		Use:   "predict MODEL FILE...",
 		Short: "Label pictures or JSON rows with a bundle, a SavedModel or an ONNX file",
@@ -46,6 +49,14 @@ func predictCommand() *cobra.Command {
 			if top < 0 {
 				return usageError{fmt.Errorf("--top must be 0 (all classes) or more, not %d", top)}
 			}
+			if (errorsToo || len(keep) > 0) && !asJSON {
+				return usageError{errors.New("--errors and --keep need --json")}
+			}
+			for i, name := range keep {
+				if slices.Contains(keep[:i], name) {
+					return usageError{fmt.Errorf("--keep names %q twice", name)}
+				}
+			}
 			model, takes, err := openModel(cmd, args[0], &load, &bare, asJSON)
 			if err != nil {
 				return err
@@ -53,13 +64,15 @@ func predictCommand() *cobra.Command {
 			defer model.Close()
 			show := showTable(cmd.OutOrStdout(), top)
 			if asJSON {
-				show = showJSON(cmd.OutOrStdout(), top)
+				show = showJSON(cmd.OutOrStdout(), top, keep)
 			}
-			return predictAll(cmd, model, takes, args[1:], show)
+			return predictAll(cmd, model, &asker{takes: takes, keep: keep}, args[1:], show, errorsToo)
 		},
 	}
 	cmd.Flags().IntVar(&top, "top", 1, "show the `N` best classes; 0 shows all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	cmd.Flags().StringArrayVar(&keep, "keep", nil, "with --json: print the value of `COLUMN` of each row beside its answer; the model need not take the column. Repeat for several")
+	cmd.Flags().BoolVar(&errorsToo, "errors", false, "with --json: print {\"file\": …, \"error\": …} in place of an answer that fails, and exit with code 0")
 	load.add(cmd.Flags())
 	bare.add(cmd.Flags())
 	return cmd
@@ -122,55 +135,51 @@ func (b ofBundle) Close() error { return b.whole.Close() }
 type result struct {
 	question
 	answer predict.Answer
+	kept   [][]byte
 	err    error
 }
 
-// predictAll answers files concurrently and shows the answers in order. It bounds the number in flight.
-func predictAll(cmd *cobra.Command, model answerer, takes payload.Inputs, files []string, show func(question, predict.Answer) error) error {
+// answerAll answers files concurrently and gives the results to each, in order. It bounds the number in flight.
+// Asking says what the files hold and what to keep of it.
+func answerAll(cmd *cobra.Command, model answerer, asking *asker, files []string, each func(result) error) error {
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
 	width := runtime.GOMAXPROCS(0)
 	slots, results := make(chan struct{}, width), make(chan chan result, 4*width)
-	var asking asker
 	go func() {
 		defer close(results)
-		push := func(q question, answer func() (predict.Answer, error)) bool {
+		asking.stdin = cmd.InOrStdin()
+		asking.ask = func(q question) bool {
 			r := make(chan result, 1)
 			select {
 			case results <- r:
 			case <-ctx.Done():
 				return false
 			}
+			if q.err != nil {
+				r <- result{question: q, err: q.err}
+				return true
+			}
 			slots <- struct{}{}
 			go func() {
-				a, err := answer()
-				r <- result{q, a, err}
+				a, kept, err := answerOne(ctx, model, q)
+				r <- result{q, a, kept, err}
 				<-slots
 			}()
 			return true
 		}
-		asking = asker{takes: takes, stdin: cmd.InOrStdin(), ask: func(q question) bool {
-			return push(q, func() (predict.Answer, error) { return answerOne(ctx, model, q) })
-		}}
 		for _, file := range files {
 			if err := asking.file(file); err != nil {
-				push(question{file: file}, func() (predict.Answer, error) { return predict.Answer{}, err })
+				asking.fail(file, err)
 			}
 		}
 	}()
-	failed := false
 	for next := range results {
 		if ctx.Err() != nil {
 			break
 		}
-		r := <-next
-		if r.err != nil {
-			failed = true
-			printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s: %s\n", r.question, oneLine(r.err))
-			continue
-		}
-		if err := show(r.question, r.answer); err != nil {
-			return fmt.Errorf("write answer: %w", err)
+		if err := each(<-next); err != nil {
+			return err
 		}
 	}
 	if err := cmd.Context().Err(); err != nil {
@@ -179,10 +188,27 @@ func predictAll(cmd *cobra.Command, model answerer, takes payload.Inputs, files 
 	for _, note := range asking.notes {
 		printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s\n", note)
 	}
-	if failed {
+	return nil
+}
+
+// predictAll shows the answers to files on stdout and failures on stderr or, with errorsToo, in their place.
+func predictAll(cmd *cobra.Command, model answerer, asking *asker, files []string, show func(result) error, errorsToo bool) error {
+	failed := false
+	err := answerAll(cmd, model, asking, files, func(r result) error {
+		if r.err != nil && !errorsToo {
+			failed = true
+			printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s: %s\n", r.question, oneLine(r.err))
+			return nil
+		}
+		if err := show(r); err != nil {
+			return fmt.Errorf("write answer: %w", err)
+		}
+		return nil
+	})
+	if err == nil && failed {
 		return errShown
 	}
-	return nil
+	return err
 }
 
 func best(a predict.Answer, top int) predict.Answer {
@@ -192,22 +218,30 @@ func best(a predict.Answer, top int) predict.Answer {
 	return a
 }
 
-func showJSON(w io.Writer, top int) func(question, predict.Answer) error {
-	return func(q question, a predict.Answer) error {
-		line, err := best(a, top).AppendJSON(nil, &q.file)
-		if err != nil {
+func showJSON(w io.Writer, top int, keep []string) func(result) error {
+	return func(r result) error {
+		var line []byte
+		var err error
+		if r.err != nil {
+			line = append(tensor.AppendText([]byte(`{"file":`), r.file), `,"error":`...)
+			line = append(tensor.AppendText(line, oneLine(r.err)), '}')
+		} else if line, err = best(r.answer, top).AppendJSON(nil, &r.file); err != nil {
 			return err
 		}
-		if q.row > 0 {
-			line = fmt.Appendf(line[:len(line)-1], `,"row":%d}`, q.row)
+		if r.row > 0 {
+			line = fmt.Appendf(line[:len(line)-1], `,"row":%d}`, r.row)
+		}
+		if len(keep) > 0 {
+			line = append(appendKept(append(line[:len(line)-1], `,"kept":`...), keep, r.kept), '}')
 		}
 		_, err = w.Write(append(line, '\n'))
 		return err
 	}
 }
 
-func showTable(w io.Writer, top int) func(question, predict.Answer) error {
-	return func(file question, a predict.Answer) error {
+func showTable(w io.Writer, top int) func(result) error {
+	return func(r result) error {
+		file, a := r.question, r.answer
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		if a.Classes != nil && len(a.Classes) == 0 {
 			printable.Fprintf(t, "%s\t(no label is over its threshold)\n", file)

@@ -16,14 +16,15 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		args []string
 		code int
 	}{
-		"--http: \"nonsense\" is neither HOST:PORT nor off":    {[]string{"--http", "nonsense"}, exitUsage},
-		"--admin: \"\" is neither":                             {[]string{"--admin", ""}, exitUsage},
-		"--max-queue-rows must not be negative, but is -1":     {[]string{"--max-queue-rows", "-1"}, exitUsage},
-		"--max-delay must not be negative, but is -1s":         {[]string{"--max-delay", "-1s"}, exitUsage},
-		"every address is off":                                 {[]string{"--http", "off", "--grpc", "off", "--admin", "off"}, exitRefused},
-		"--log-format must be json, text or auto, not \"xml\"": {[]string{"--log-format", "xml"}, exitUsage},
-		"--log-level must be debug, info, warn or error, not":  {[]string{"--log-level", "loud"}, exitUsage},
-		"listen on --grpc 127.0.0.1:99999":                     {[]string{"--http", "off", "--grpc", "127.0.0.1:99999", "--admin", "off"}, exitRefused},
+		"--http: \"nonsense\" is neither HOST:PORT nor off":                       {[]string{"--http", "nonsense"}, exitUsage},
+		"--admin: \"\" is neither":                                                {[]string{"--admin", ""}, exitUsage},
+		"--isolate available: write the mode behind =, as in --isolate=available": {[]string{"--isolate", "available"}, exitUsage},
+		"--max-queue-rows must not be negative, but is -1":                        {[]string{"--max-queue-rows", "-1"}, exitUsage},
+		"--max-delay must not be negative, but is -1s":                            {[]string{"--max-delay", "-1s"}, exitUsage},
+		"every address is off":                                                    {[]string{"--http", "off", "--grpc", "off", "--admin", "off"}, exitRefused},
+		"--log-format must be json, text or auto, not \"xml\"":                    {[]string{"--log-format", "xml"}, exitUsage},
+		"--log-level must be debug, info, warn or error, not":                     {[]string{"--log-level", "loud"}, exitUsage},
+		"listen on --grpc 127.0.0.1:99999":                                        {[]string{"--http", "off", "--grpc", "127.0.0.1:99999", "--admin", "off"}, exitRefused},
 	} {
 		var stderr bytes.Buffer
 		code := run(t.Context(), append([]string{"serve", iris, "--verify", "quick"}, c.args...), io.Discard, &stderr)

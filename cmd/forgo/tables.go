@@ -22,6 +22,9 @@ func (a *asker) array(path string, in io.Reader, length int64) error {
 	if a.takes.Picture {
 		return errors.New("an array cannot hold pictures, which this model needs: give JSON rows in a .jsonl file")
 	}
+	if err := a.noColumns(); err != nil {
+		return err
+	}
 	rows, err := payload.Limits{}.NPY(in, length, a.takes.Specs)
 	if err != nil {
 		return err
@@ -33,6 +36,9 @@ func (a *asker) array(path string, in io.Reader, length int64) error {
 func (a *asker) archive(path string, in io.ReaderAt, length int64) error {
 	if a.takes.Picture {
 		return errors.New("arrays cannot hold pictures, which this model needs: give JSON rows in a .jsonl file")
+	}
+	if err := a.noColumns(); err != nil {
+		return err
 	}
 	rows, err := payload.Limits{}.NPZ(in, length, a.takes.Specs)
 	if err != nil {
@@ -57,7 +63,7 @@ func (a *asker) arrays(path string, rows *payload.Rows) error {
 			return err
 		}
 		text := a.row(values)
-		a.send(question{file: path, row: row, read: func() ([]byte, error) { return text, nil }})
+		a.send(question{file: path, row: row, read: func() (content, error) { return content{raw: text}, nil }})
 	}
 	return nil
 }
@@ -94,6 +100,7 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 	records.FieldsPerRecord = -1 // Table has the better error
 	records.ReuseRecord = true
 	header, begun, found := "", false, false
+	var kept []int
 	for row := 1; !a.ended; row++ {
 		record, err := records.Read()
 		if errors.Is(err, io.EOF) {
@@ -104,7 +111,12 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 		}
 		if !begun {
 			begun = true
-			if payload.IsHeader(record, a.takes.Specs) {
+			isHeader := payload.IsHeader(record, a.takes.Specs)
+			if kept, err = a.keptColumns(record, isHeader); err != nil {
+				return err
+			}
+			if isHeader {
+				_, record = a.splitRecord(record, kept)
 				if header, err = csvLine(record); err != nil {
 					return err
 				}
@@ -115,13 +127,17 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 				return err
 			}
 		}
+		values, record := a.splitRecord(record, kept)
 		line, err := csvLine(record)
 		if err != nil {
 			return err
 		}
 		header := header
 		found = true
-		a.send(question{file: path, row: row, read: func() ([]byte, error) { return a.record(header, line) }})
+		a.send(question{file: path, row: row, read: func() (content, error) {
+			raw, err := a.record(header, line)
+			return content{raw, values}, err
+		}})
 	}
 	if !found && !a.ended {
 		return errNoRows

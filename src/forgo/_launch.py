@@ -7,6 +7,7 @@ import sys
 
 GO_VERBS = {
     "predict": "Label pictures or JSON rows with a bundle, a SavedModel or an ONNX file",
+    "evaluate": "Measure how good a bundle's answers are on labelled examples",
     "verify": "Prove that the Go binary answers as the training framework did",
     "inspect": "Show what is in a bundle, an ONNX file, a SavedModel or a .keras file",
     "serve": "Serve models over HTTP and gRPC, once parity is proven",
