@@ -57,31 +57,38 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 		return nil, &bundle.Error{Bundle: b.Path, File: file, Err: fmt.Errorf("it needs the engine %s; this process has %v", format, have)}
 	}
 	trials = sync.OnceValues(trials) // it reads the golden cases
+	tried := attempt{at: -1}
 	if i := slices.IndexFunc(able, func(e Engine) bool { return e.Info().BuiltIn }); i >= 0 && len(able) > 1 && b.Manifest.Files[file].Size < quickGraph {
-		s, err := quickly(ctx, able[i], openWith, trials)
-		if err != nil {
+		var err error
+		if tried, err = quickly(ctx, able, i, openWith, trials); err != nil {
 			return nil, err
 		}
-		if s != nil {
+		if tried.quick {
 			c.chosen[file] = able[i].Info()
 			for _, e := range slices.Delete(able, i, i+1) {
 				c.pass(format, file, e.Info().Name, spare{fmt.Errorf("%s answers as soon as a library can be called", c.chosen[file].Name)})
 			}
-			return s, nil
+			return tried.s, nil
 		}
 	}
 	var opened []candidate
 	var failed []error
-	for _, e := range able {
+	for i, e := range able {
 		if len(opened) > 0 && b.Manifest.Files[file].Size >= largeGraph {
 			c.pass(format, file, e.Info().Name, spare{fmt.Errorf("the graph is large and %s runs it", opened[0].engine.Name)})
 			continue
 		}
-		s, err := openWith(e)
+		s, err := tried.s, tried.err
+		if i != tried.at {
+			s, err = openWith(e)
+		}
 		if err == nil {
 			opened = append(opened, candidate{e.Info(), s})
 		}
 		if ctx.Err() != nil {
+			if i < tried.at {
+				tried.close()
+			}
 			closeBut(-1, opened)
 			return nil, cmp.Or(err, ctx.Err())
 		}
@@ -108,18 +115,37 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 	return opened[best].s, nil
 }
 
-// quickly opens the graph with an engine that loads no library, and returns nil unless it is quick. Then no
-// library is loaded: a call of one takes about as long, and the library takes tens of megabytes.
-func quickly(ctx context.Context, e Engine, openWith func(Engine) (engines.Session, error), trials func() ([]trial, error)) (engines.Session, error) {
-	s, err := openWith(e)
-	if err != nil {
-		return nil, ctx.Err() // the other engines come first
+// attempt is what came of opening the graph with the engine at a place.
+type attempt struct {
+	at    int
+	s     engines.Session // nil if err is not
+	err   error
+	quick bool
+}
+
+func (a *attempt) close() {
+	if a.s != nil {
+		_ = a.s.Close()
 	}
-	runs, err := trials()
-	if err == nil && isQuick(ctx, s, runs) {
-		return s, nil
+}
+
+// quickly opens the graph with an engine that loads no library. If that is quick, no library need be loaded: a call of
+// one takes about as long, and the library takes tens of megabytes.
+func quickly(ctx context.Context, able []Engine, at int, openWith func(Engine) (engines.Session, error), trials func() ([]trial, error)) (attempt, error) {
+	a := attempt{at: at}
+	if a.s, a.err = openWith(able[at]); a.err == nil {
+		runs, err := trials()
+		if err != nil {
+			a.close()
+			return a, err
+		}
+		a.quick = isQuick(ctx, a.s, runs)
 	}
-	return nil, errors.Join(err, s.Close(), ctx.Err())
+	if err := ctx.Err(); err != nil {
+		a.close()
+		return a, err
+	}
+	return a, nil
 }
 
 // closeBut closes the sessions of all candidates but one.

@@ -167,3 +167,31 @@ func TestALoadThatEndsWhileItChoosesLeavesNothingOpen(t *testing.T) {
 		end()
 	}
 }
+
+// recorded is a real engine whose openings are counted.
+type recorded struct {
+	predict.Engine
+	times *atomic.Int32
+}
+
+func (r recorded) Open(ctx context.Context, g predict.Graph, o predict.SessionOptions) (engines.Session, error) {
+	r.times.Add(1)
+	return r.Engine.Open(ctx, g, o)
+}
+
+// An engine that is tried before any library is loaded takes part in the comparison with the session that it has.
+func TestEachEngineOpensAGraphOnce(t *testing.T) {
+	for name, last := range map[string]predict.Engine{"slow": slow(pure.Engine()), "unable": absent{pure.Engine()}} {
+		var times [2]atomic.Int32
+		m, err := options().Load(t.Context(), iris, recorded{onnx.Engine(), &times[0]}, recorded{last, &times[1]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if times[0].Load() != 1 || times[1].Load() != 1 {
+			t.Errorf("%s: %d and %d openings", name, times[0].Load(), times[1].Load())
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -23,9 +23,12 @@ type layer struct {
 	memory     *memory
 }
 
+// maxChannels bounds the channels of a layer. An empty matrix may claim any number of columns.
+const maxChannels = 1 << 20
+
 // denseLayer describes a product with a matrix [k, n], nil unless it is a constant of floats.
 func denseLayer(n *node, weights *value, rank int) *layer {
-	if weights == nil || len(weights.shape) != 2 || !isFloat(weights) {
+	if weights == nil || len(weights.shape) != 2 || !isFloat(weights) || weights.shape[1] > maxChannels {
 		return nil
 	}
 	return &layer{weights: weights, channels: int(weights.shape[1]), each: 1, rank: rank, memory: n.memory}
@@ -34,7 +37,7 @@ func denseLayer(n *node, weights *value, rank int) *layer {
 // convLayer describes a convolution, nil unless its weights are a constant of floats, and its bias is one that fits.
 func convLayer(n *node, rank int) *layer {
 	w := n.constant[1]
-	if w == nil || len(w.shape) != rank+2 || w.shape[0] == 0 || !isFloat(w) || n.in[2] != "" && n.constant[2] == nil {
+	if w == nil || len(w.shape) != rank+2 || w.shape[0] == 0 || w.shape[0] > maxChannels || !isFloat(w) || n.in[2] != "" && n.constant[2] == nil {
 		return nil
 	}
 	p := &layer{weights: w, channels: int(w.shape[0]), each: w.count() / int(w.shape[0]), behind: rank, rank: rank + 2, memory: n.memory}
@@ -140,7 +143,7 @@ func (p *layer) widen(c *value) bool {
 // channelwise returns the elements of a constant for each channel, nil if they differ along another dimension or would
 // repeat the result. Elements of the result lie behind each of its channels in some dimensions.
 func (p *layer) channelwise(c *value, behind int) []float64 {
-	if c.kind() != p.weights.kind() {
+	if c.kind() != p.weights.kind() || len(c.shape) > maxRank || c.count() == 0 {
 		return nil
 	}
 	at := len(c.shape) - 1 - behind

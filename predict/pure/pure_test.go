@@ -145,6 +145,29 @@ func TestFusing(t *testing.T) {
 	}
 }
 
+// An empty matrix may have any number of columns, and a constant any number of dimensions.
+func TestFusingIsBounded(t *testing.T) {
+	constant := func(data []float32, shape ...int64) *value { return &value{data: &data, shape: shape} }
+	for name, c := range map[string]struct{ weights, bias *value }{
+		"columns":    {constant(nil, 0, 1<<40), constant([]float32{1}, 1)},
+		"dimensions": {constant([]float32{2}, 1, 1), constant([]float32{1}, slices.Repeat([]int64{1}, 1000)...)},
+		"no bias":    {constant([]float32{2}, 1, 1), constant(nil, 0)},
+	} {
+		p, err := planGraph(t.Context(), &graph{
+			opsets: map[string]int{"": 18}, constants: map[string]*value{"w": c.weights, "b": c.bias},
+			inputs:  []onnxformat.Value{{Spec: tensor.Spec{Name: "x"}}},
+			outputs: []onnxformat.Value{{Spec: tensor.Spec{Name: "y"}}},
+			nodes: []*node{
+				{op: "MatMul", in: []string{"x", "w"}, out: []string{"z"}, attributes: map[string]attribute{}},
+				{op: "Add", in: []string{"z", "b"}, out: []string{"y"}, attributes: map[string]attribute{}},
+			},
+		}, nil)
+		if err != nil || len(p.steps) != 2 {
+			t.Errorf("%s: %v, %d steps", name, err, len(p.steps))
+		}
+	}
+}
+
 func BenchmarkNetwork(b *testing.B) {
 	row := make([]float32, 64)
 	for i := range row {
