@@ -11,7 +11,6 @@ import (
 	"errors"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -28,7 +27,6 @@ func main() {
 	if err != nil {
 		log.Fatal(err) // an answer differs from the training framework's, say
 	}
-	log.Print(m.Parity())
 	http.HandleFunc("POST /", func(w http.ResponseWriter, req *http.Request) {
 		picture, err := io.ReadAll(http.MaxBytesReader(w, req.Body, 10<<20))
 		if err != nil {
@@ -45,10 +43,7 @@ func main() {
 			_ = json.NewEncoder(w).Encode(classes[0])
 		}
 	})
-	listener, err := net.Listen("tcp", append(os.Args[1:], "127.0.0.1:8080")[0])
-	if err != nil {
-		log.Fatal(err)
-	}
-	log.Printf("listening on %s", listener.Addr())
-	log.Fatal((&http.Server{ReadTimeout: time.Minute}).Serve(listener))
+	server := http.Server{Addr: append(os.Args[1:], "127.0.0.1:8080")[0], ReadTimeout: time.Minute}
+	log.Printf("%s; listening on %s", m.Parity(), server.Addr)
+	log.Fatal(server.ListenAndServe())
 }

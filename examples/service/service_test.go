@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // The service is one static file: it answers in a root with nothing else in it, as it was trained.
@@ -23,7 +25,13 @@ func TestEmptyRoot(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.CommandContext(t.Context(), "/service", "127.0.0.1:0")
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	_ = free.Close()
+	cmd := exec.CommandContext(t.Context(), "/service", address)
 	cmd.Dir, cmd.Env = "/", []string{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 	if os.Getuid() != 0 {
@@ -45,13 +53,19 @@ func TestEmptyRoot(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}()
-	address, said := "", ""
-	for lines := bufio.NewScanner(stderr); address == "" && lines.Scan(); {
-		said += lines.Text() + "\n"
-		_, address, _ = strings.Cut(lines.Text(), "listening on ")
+	lines := bufio.NewScanner(stderr)
+	if !lines.Scan() || !strings.Contains(lines.Text(), "parity proven: 16 of 16 cases") || !strings.HasSuffix(lines.Text(), "listening on "+address) {
+		t.Fatalf("it said: %s", lines.Text())
 	}
-	if address == "" || !strings.Contains(said, "parity proven: 16 of 16 cases") {
-		t.Fatalf("it said:\n%s", said)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
 	manifest, err := os.ReadFile("digits.forgo/forgo.json")
 	if err != nil {
