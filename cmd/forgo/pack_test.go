@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"debug/buildinfo"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -101,7 +102,8 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// holdsLicences checks that NOTICES in a packed program names each module that the program was built from.
+// holdsLicences checks that a packed program, which any zip reader opens, has the licences and the bill of materials of
+// each module that it was built from.
 func holdsLicences(t *testing.T, app string) {
 	t.Helper()
 	inside, err := zip.OpenReader(app)
@@ -109,21 +111,43 @@ func holdsLicences(t *testing.T, app string) {
 		t.Fatal(err)
 	}
 	defer inside.Close()
-	notices, err := fs.ReadFile(inside, "NOTICES")
-	if err != nil {
-		t.Fatal(err)
+	files := map[string][]byte{}
+	for _, name := range []string{"NOTICES", "LICENSE", "sbom.cdx.json"} {
+		if files[name], err = fs.ReadFile(inside, name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	built, err := buildinfo.ReadFile(app)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var bom struct {
+		BOMFormat  string
+		Components []struct{ Name, Version, PURL string }
+	}
+	if err := json.Unmarshal(files["sbom.cdx.json"], &bom); err != nil || bom.BOMFormat != "CycloneDX" {
+		t.Errorf("%v: %s", err, files["sbom.cdx.json"])
+	}
+	listed := map[string]bool{}
+	for _, c := range bom.Components {
+		listed[c.Name+" "+c.Version] = c.PURL == "pkg:golang/"+c.Name+"@"+c.Version
+	}
 	for _, m := range built.Deps {
-		if line := "\n" + m.Path + " " + m.Version + "\n"; !bytes.Contains(notices, []byte(line)) {
+		if line := "\n" + m.Path + " " + m.Version + "\n"; !bytes.Contains(files["NOTICES"], []byte(line)) {
 			t.Errorf("NOTICES has no licence of %s %s: make notices", m.Path, m.Version)
 		}
+		if !listed[m.Path+" "+m.Version] {
+			t.Errorf("the bill of materials does not list %s %s", m.Path, m.Version)
+		}
 	}
-	if len(built.Deps) == 0 || !bytes.Contains(notices, []byte("\nlibjpeg-turbo\n")) {
-		t.Errorf("%d modules, and NOTICES of %d bytes", len(built.Deps), len(notices))
+	if !listed["std "+strings.TrimPrefix(built.GoVersion, "go")] || len(listed) != len(built.Deps)+1 {
+		t.Errorf("the bill of materials lists %v", listed)
+	}
+	if len(built.Deps) == 0 || !bytes.Contains(files["NOTICES"], []byte("\nlibjpeg-turbo\n")) {
+		t.Errorf("%d modules, and NOTICES of %d bytes", len(built.Deps), len(files["NOTICES"]))
+	}
+	if want, err := os.ReadFile("../../LICENSE"); err != nil || !bytes.Equal(files["LICENSE"], want) {
+		t.Errorf("%v: LICENSE has %d bytes", err, len(files["LICENSE"]))
 	}
 }
 
@@ -140,4 +164,5 @@ func TestPackFolder(t *testing.T) {
 	if out, ok := says(t, filepath.Join(folder, "shapes"), "verify"); !ok {
 		t.Error(out)
 	}
+	holdsLicences(t, filepath.Join(folder, "shapes"))
 }
