@@ -187,7 +187,7 @@ def main() -> int:
             missing |= gone
         if "growth" in a.parts:
             _growth_report.write(
-                a.out, _growth.measure(wrk, a.seconds, min(3, a.rounds)), about | {"rounds": min(3, a.rounds)}
+                a.out, _growth.measure(wrk, a.seconds, min(2, a.rounds)), about | {"rounds": min(2, a.rounds)}
             )
         if "engine" in a.parts:
             gone = {}

@@ -101,7 +101,7 @@ def page(figures: dict[str, Any]) -> str:
 
 Other ways to serve a model, beside forgo: each configured as its documentation advises, in an environment of its own, over
 the same model. In each round every server is started for its turn, held to the training framework's answers, loaded
-for a turn that does not count, loaded for the turn that does, and held to the answers again. The figures are medians; *forgo,
+for a second that does not count and for the turn that does, and held to the answers again. The figures are medians; *forgo,
 times* is the median of the ratios within a round, forgo's first line to this server. The load: {loads}, one thread, {CONNECTIONS}
 connections ({UPLOADS} for pictures), on the same cores as the server. **Ratios travel to other machines; absolute figures do not.**
 
@@ -115,7 +115,7 @@ connections ({UPLOADS} for pictures), on the same cores as the server. **Ratios 
   pictures its answers may differ by {LOOSE:g}.
 - *FastAPI* reads and writes JSON by orjson, on uvloop, with one thread of the engine a worker; with pictures it decodes and
   resizes by Pillow. *MLServer* runs the digits in a runtime of a few lines over ONNX Runtime, and iris and trees in the
-  runtimes that it brings, its XGBoost runtime as a regressor.
+  runtimes that it brings.
 
 {parts}
 ## Versions
