@@ -108,7 +108,7 @@ def test_refusals_are_exit_1_and_one_line(tmp_path: Path) -> None:
 def test_every_verb_has_help_with_an_example() -> None:
     top = forgo("--help")
     assert top.code == 0
-    for verb in ["train", "export", *GO_VERBS]:
+    for verb in ["train", "export", "batch", *GO_VERBS]:
         assert verb in top.out
         done = forgo(verb, "--help")
         assert done.code == 0, verb

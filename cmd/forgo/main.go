@@ -62,7 +62,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Use:   "forgo",
 		Short: "Predict with Go what was trained with Python",
 		Long: "forgo predicts with, verifies, inspects and serves model bundles.\n" +
-			"The Python package adds the verbs train and export: pip install '.[keras]' in the clone.",
+			"The Python package adds the verbs train, export and batch: pip install '.[keras]' in the clone.",
 		Example: "  forgo predict digits.forgo seven.png\n" +
 			"  forgo serve digits.forgo",
 		Version:       forgo.Version(),
@@ -128,7 +128,7 @@ func pythonVerbs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDir
 	if os.Getenv("FORGO_PYTHON") == "" {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return []string{"train\tTrain a classifier on pictures", "export\tWrite a trained model as a bundle"}, cobra.ShellCompDirectiveNoFileComp
+	return []string{"train\tTrain a classifier on pictures", "export\tWrite a trained model as a bundle", "batch\tAnswer a large input and write one table"}, cobra.ShellCompDirectiveNoFileComp
 }
 
 func versionCommand() *cobra.Command {

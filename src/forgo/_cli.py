@@ -1,4 +1,4 @@
-"""The command line: train, export and slim run here, every other verb in the Go binary."""
+"""The command line: train, export, slim and batch run here, every other verb in the Go binary."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from forgo import _child, _usage
+from forgo._cli_batch import batch
 from forgo._cli_export import export, slim
 from forgo._cli_train import train
 from forgo._errors import ForgoError
@@ -53,6 +54,9 @@ app.command(
     epilog="Example: forgo export model.keras -o animals.forgo --examples photos --labels labels.txt",
 )(export)
 app.command("slim", epilog="Example: forgo slim faces.forgo -o faces-slim.forgo")(slim)
+app.command("batch", epilog="Example: forgo batch prices.forgo houses.parquet -o answers.parquet --keep id")(
+    batch
+)
 
 
 def _add_go_verb(verb: str, summary: str) -> None:

@@ -12,7 +12,7 @@ from forgo._errors import ForgoError
 from forgo._printable import Console
 
 OutOption = Annotated[Path, typer.Option("-o", "--out", metavar="OUT.forgo", help="The bundle to write.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace OUT.forgo if it exists.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ResizeOption = Annotated[
     str,
