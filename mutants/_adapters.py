@@ -64,7 +64,18 @@ def _categories(folder: Path) -> dict[str, Any]:
     return {"model": model.fit(frame, _ROWS[:, 1] + _COUNTS % 4 % 3), "examples": frame}
 
 
-MODELS = {"counts": _counts, "labels": _labels, "mlflow": _mlflow, "categories": _categories}
+def _between(folder: Path) -> dict[str, Any]:
+    """Trees whose thresholds lie between the examples, so that only synthesized rows lie on them."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rows = _ROWS.astype(np.float32)
+    model = HistGradientBoostingClassifier(max_iter=10, random_state=0)
+    return {"model": model.fit(rows, rows[:, 0] > 0), "examples": rows}
+
+
+MODELS = {
+    "counts": _counts, "labels": _labels, "mlflow": _mlflow, "categories": _categories, "between": _between,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def rows(name: str, place: Path) -> Any:
 def test_a_folder_answers_as_its_framework_does(name: str, folders: Path, tmp_path: Path) -> None:
     trust = ["--trust"] if name == "pickle" else []
     done = run_forgo("export", folders / name, "-o", tmp_path / "m.forgo", *trust)
-    assert "parity proven in Go: 5 cases" in done.err, done.err
+    assert re.search(r"parity proven in Go: \d+ cases", done.err), done.err
     with np.load(folders / "tables.npz") as answers, forgo.load(tmp_path / "m.forgo") as loaded:
         got = np.asarray(loaded.predict(rows(name, folders)))
         np.testing.assert_allclose(got, answers[name], rtol=0, atol=1e-5)
@@ -78,7 +78,7 @@ def test_a_registered_model(folders: Path, tmp_path: Path) -> None:
     )
     store = {"MLFLOW_TRACKING_URI": (folders / "store").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
     done = run(sys.executable, "-c", script, site(), "models:/iris/1", tmp_path / "m.forgo", **store)
-    assert "parity proven in Go: 5 cases" in done.stderr, done.stderr
+    assert re.search(r"parity proven in Go: \d+ cases", done.stderr), done.stderr
     with np.load(folders / "tables.npz") as answers, forgo.load(tmp_path / "m.forgo") as loaded:
         got = np.asarray(loaded.predict(rows("xgboost", folders)))
         np.testing.assert_allclose(got, answers["xgboost"], rtol=0, atol=1e-5)

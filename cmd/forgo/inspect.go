@@ -213,6 +213,9 @@ func (i inspection) print(out io.Writer) error {
 		}
 		if b.Cases > 0 {
 			printable.Fprintf(w, "golden cases\t%d (forgo verify replays them)\n", b.Cases)
+			if n := i.manifest.Golden.Synthesized(); n > 0 {
+				printable.Fprintf(w, "\t%d of them synthesized beside the examples\n", n)
+			}
 			if made := i.manifest.Golden.Made; made != "" {
 				printable.Fprintf(w, "\tof generated pictures: %s\n", made)
 			}

@@ -164,6 +164,16 @@ type Golden struct {
 	ExpectedFrom string `json:"expected_from,omitempty"`
 }
 
+// Synthesized returns the number of cases whose rows export made.
+func (g Golden) Synthesized() (n int) {
+	for _, c := range g.Cases {
+		if c.Synthesized {
+			n++
+		}
+	}
+	return n
+}
+
 // ConvertedGraph is the value of expected_from for cases that record the graph's own answers. They prove
 // that the graph answers here as it did at export, not that its conversion is right.
 const ConvertedGraph = "converted graph"
@@ -179,6 +189,8 @@ type Case struct {
 	// Labels are the labels above their thresholds, possibly none, of a multi-label model.
 	Labels []string `json:"labels,omitzero"`
 	Source string   `json:"source,omitempty"`
+	// Synthesized says that export made the row from examples, and the training framework answered it.
+	Synthesized bool `json:"synthesized,omitempty"`
 }
 
 // File is the digest and size that a file of the bundle must have.

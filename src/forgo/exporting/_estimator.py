@@ -7,6 +7,7 @@ offers what was proven on all rows.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ import numpy.typing as npt
 import onnx
 
 from forgo._errors import ExportError, ParityError, argument
-from forgo.exporting import _table_graph, _tables
+from forgo.exporting import _synthesized, _table_graph, _tables
 from forgo.exporting._arrays import typed
 from forgo.exporting._golden import difference
 from forgo.exporting._graph import OnnxModel, names_inside, rename_tensors
@@ -28,6 +29,8 @@ from forgo.exporting._model import STRING, Arrays, OnnxOnly, TensorInfo
 from forgo.exporting._table_examples import TableExamples
 
 _SHOWN = 5
+_LONGEST = 1000
+"""The longest part of a row that a message shows."""
 _HEAD = 4096
 Answer = Callable[[Any], npt.NDArray[Any]]
 Answers = dict[str, tuple[Answer, int]]
@@ -83,6 +86,8 @@ class Estimator(OnnxOnly):
             )
         self.outputs: list[TensorInfo] = []
         self._model = self._proven()
+        self.synthesized = self._proven_beside()
+        """Rows beside the examples that the graph was proven on too, or None."""
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with the framework."""
@@ -154,27 +159,103 @@ class Estimator(OnnxOnly):
             stage="model", case=f"row {differing[0]}", difference=worst,
         )  # fmt: skip
 
-    def _proves(self, precision: str) -> bool:
+    def _proven_beside(self) -> _synthesized.Rows | None:
+        """Make rows beside the examples, and compare the graph with the framework on them.
+
+        Raises:
+            ParityError: answers differ; the message has the row, and what would work.
+        """
+        inputs = self._table.inputs(self.precision)
+        adjacent = self.precision == "float32" and _synthesized.compares_first(self._model)
+
+        def ask(row: Arrays) -> Arrays:
+            return self._answer(self._table.to_framework(row))
+
+        def compared(*, adjacent: bool) -> tuple[_synthesized.Rows | None, list[int], float]:
+            made = _synthesized.rows(inputs, self._expected, self._table.columns, ask, adjacent=adjacent)
+            rows = self._answerable(made)
+            if rows is None:
+                return None, [], 0.0
+            found = self._differences(self._model, self.outputs, self.precision, rows.inputs, rows.answers)
+            return rows, *found[:2]
+
+        rows, differing, worst = compared(adjacent=adjacent)
+        if differing and adjacent and not self._exact():  # thresholds are rounded as the rows are
+            rows, differing, worst = compared(adjacent=False)
+        if rows is None or not differing:
+            return rows
+        ways = []
+        for precision in self._conversion.precisions:
+            if precision != self.precision and self._proves(precision, rows):
+                ways.append(f"{argument('precision', precision)} is proven on it and on all rows")
+        at = differing[0]
+        cells = {
+            n: a[at].decode() if isinstance(a[at], bytes) else a[at].tolist() for n, a in rows.inputs.items()
+        }
+        raise ParityError(
+            f"parity refused at stage model: {self.framework.split()[0]} and the converted graph differ by up to {worst:.3g}, tolerance "
+            f"{self._tolerance:.0e}, on {len(differing)} of {len(rows)} synthesized rows, the first {json.dumps(cells, ensure_ascii=False)[:_LONGEST]} "
+            f"({rows.origins[at]}); {'; '.join(ways) or 'no other conversion gives the same answers'}",
+            stage="model", case=f"synthesized: {rows.origins[at]}", difference=worst,
+        )  # fmt: skip
+
+    def _answerable(self, rows: _synthesized.Rows | None) -> _synthesized.Rows | None:
+        """Rows without those on which the graph fails, which a server refuses; a note names the first."""
+
+        def fails(of: list[int]) -> bool:
+            some = rows.part(of) if rows else None
+            try:
+                if some:
+                    self._differences(self._model, self.outputs, self.precision, some.inputs, some.answers)
+            except ExportError:
+                return True
+            return False
+
+        if rows is None or not fails([*range(len(rows))]):
+            return rows
+        failing = [i for i in range(len(rows)) if fails([i])]
+        if failing:
+            note = f"the graph answers no row like this: {rows.origins[failing[0]]}; a server refuses it, {self.framework.split()[0]} does not"
+            self.notes += [note] if note not in self.notes else []
+        return rows.part([i for i in range(len(rows)) if i not in failing])
+
+    def _exact(self) -> bool:
+        """Whether float32 holds every number of the examples."""
+        numbers = [a.astype(np.float64) for a in self._table.rows().values() if a.dtype.kind in "fiu"]
+        with np.errstate(over="ignore"):
+            return all(np.array_equal(a, a.astype(np.float32), equal_nan=True) for a in numbers)
+
+    def _proves(self, precision: str, beside: _synthesized.Rows | None = None) -> bool:
         try:
             model, infos = self._graph(precision)
-            return not self._differences(model, infos, precision)[0]
+            if self._differences(model, infos, precision)[0]:
+                return False
+            if beside is None:
+                return True
+            inputs = {e.name: typed(beside.inputs[e.name], e.dtype) for e in self._table.infos(precision)}
+            return not self._differences(model, infos, precision, inputs, beside.answers)[0]
         except ExportError:
             return False
 
     def _differences(
-        self, model: onnx.ModelProto, infos: list[TensorInfo], precision: str
+        self,
+        model: onnx.ModelProto,
+        infos: list[TensorInfo],
+        precision: str,
+        rows: Arrays | None = None,
+        answers: Arrays | None = None,
     ) -> tuple[list[int], float, Arrays]:
-        """The rows on which the graph differs, the largest difference, and its answers."""
+        """The rows on which the graph differs, by default of the examples; the largest difference; and its answers."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
         inputs = self._table.infos(precision)
         rename_tensors(copy, inputs, infos)
         runtime = OnnxModel(copy, infos, inside=names_inside(inputs, infos))
-        got = runtime.predict(self._table.inputs(precision))
-        rows: set[int] = set()
+        got = runtime.predict(self._table.inputs(precision) if rows is None else rows)
+        differing: set[int] = set()
         worst = 0.0
         for info in infos:
-            answer, expected = got[info.name], self._expected[info.name]
+            answer, expected = got[info.name], (answers or self._expected)[info.name]
             if answer.shape != expected.shape:
                 raise ExportError(
                     f"the converter gives {info.name!r} the shape {list(answer.shape)}, {self.framework.split()[0]} gives {list(expected.shape)}"
@@ -182,9 +263,9 @@ class Estimator(OnnxOnly):
             for i in range(len(expected)):
                 d = difference(answer[i : i + 1], expected[i : i + 1])
                 if d > self._tolerance:
-                    rows.add(i)
+                    differing.add(i)
                     worst = max(worst, d)
-        return sorted(rows), worst, got
+        return sorted(differing), worst, got
 
     def _cause(self, differing: list[int], got: Arrays, rounding: bool) -> str:
         """Why the two differ, as far as the rows and the model tell."""

@@ -39,6 +39,8 @@ class Example:
     orientation: int = 1
     index: int = 0
     """Its index among the inputs given; refused pictures count too."""
+    synthesized: bool = False
+    """Whether export made the row beside those given."""
 
 
 def read_pictures(

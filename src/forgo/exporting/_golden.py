@@ -73,13 +73,15 @@ def choose(
     Returns:
         Indices: the least certain examples, then one of each answer, of each encoding and of each
         EXIF orientation not yet chosen, then a few rows with missing, rare and extreme values, then
-        others spread evenly, up to CASES in all. Answers and encodings may need more, but at most
-        MOST_CASES.
+        others spread evenly, up to CASES in all; last the synthesized rows. Answers and encodings may need
+        more, but at most MOST_CASES without synthesized rows.
     """
     chosen: dict[int, None] = {}  # a set that keeps its order
-    candidates = list(range(len(examples)))
+    synthesized = [i for i, e in enumerate(examples) if e.synthesized]
+    candidates = [i for i, e in enumerate(examples) if not e.synthesized]
     if certainty is not None and labels is not None:
         candidates = [i for i in candidates if certainty[i] > 4 * tolerance]
+        synthesized = [i for i in synthesized if certainty[i] > 4 * tolerance]
         for i in sorted(candidates, key=lambda i: certainty[i])[:_LEAST_CERTAIN]:
             chosen[i] = None
         _cover(chosen, candidates, [tuple(found) for found in labels])
@@ -93,7 +95,7 @@ def choose(
         if len(chosen) >= CASES:
             break
         chosen[i] = None
-    return list(chosen)[:MOST_CASES]
+    return [*list(chosen)[:MOST_CASES], *(synthesized if chosen else [])]
 
 
 def _cover(chosen: dict[int, None], candidates: list[int], kinds: list[Any]) -> None:
@@ -157,6 +159,7 @@ def record(
         "input": stage.add(stem + _SUFFIX[example.content_type], example.raw),
         "content_type": example.content_type,
         "source": example.source,
+        **({"synthesized": True} if example.synthesized else {}),
     }
     if example.pixels is not None:
         png = io.BytesIO()

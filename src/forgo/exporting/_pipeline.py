@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from forgo import _binary, _preprocess
 from forgo._bundle import Staging, name_of
@@ -17,12 +20,13 @@ from forgo.exporting import (
     _manifest,
     _parity,
     _signatures,
+    _synthesized,
     _tasks,
     _test_data,
     _warmup,
 )
 from forgo.exporting._engine import Graph
-from forgo.exporting._examples import Example, stack
+from forgo.exporting._examples import Example, from_rows, stack
 from forgo.exporting._inputs import (
     check_prepared,
     headed,
@@ -97,7 +101,12 @@ def run(model: Trained, request: Request) -> Result:
             if request.slim and preprocess is not None:
                 recorded, answers = _generate(model, request, preprocess)
                 worst = max(worst or 0, _parity.check(runtime, recorded, answers, request.tolerance))
-            golden = {"cases": _record(model, stage, recorded, answers, limits, request, graph)}
+            beside = _beside(model)
+            if beside:
+                more = _parity.answers(given, beside, request)
+                worst = max(worst or 0, _parity.check(runtime, beside, more, request.tolerance))
+                answers = {name: np.concatenate([a, more[name]]) for name, a in answers.items()}
+            golden = {"cases": _record(model, stage, [*recorded, *beside], answers, limits, request, graph)}
             if recorded is not examples:
                 golden["made"] = "answered by the training framework"
             if request.expected is None and getattr(innermost(model), "own_answers", False):
@@ -178,6 +187,15 @@ def _generate(
     info = picture_input(model, request)
     examples = made_examples(preprocess, info, [e for e in model.inputs if e is not info], request.rows or {})
     return examples, model.predict(stack(examples))
+
+
+def _beside(model: Trained) -> list[Example]:
+    """The rows that a model of tables was proven on beside the examples."""
+    rows: _synthesized.Rows | None = getattr(innermost(model), "synthesized", None)
+    if rows is None:
+        return []
+    made = from_rows(rows.inputs, model.inputs, missing=True)
+    return [replace(e, source=o, synthesized=True) for e, o in zip(made, rows.origins, strict=True)]
 
 
 def _record(

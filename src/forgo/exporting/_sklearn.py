@@ -63,7 +63,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
         f"scikit-learn {version('scikit-learn')}", table, conversion, request.precision, request.tolerance,
         {"estimator": re.sub(r"\s+", " ", str(model))[:500], "skl2onnx": version("skl2onnx")},
     )  # fmt: skip
-    made.notes = notes
+    made.notes = [*notes, *made.notes]
     return made
 
 
