@@ -55,21 +55,17 @@ func (f *engineFlag) String() string { return cmp.Or(string(*f), "auto") }
 func (f *engineFlag) Type() string   { return "engine" }
 
 func (f *engineFlag) Set(value string) error {
-	switch value {
-	case "auto":
+	if value == "auto" {
 		*f = ""
-	case "onnxruntime":
-		*f = "onnx"
-	default:
-		for _, e := range allEngines() {
-			if value == flagOf(e) {
-				*f = engineFlag(value)
-				return nil
-			}
-		}
-		return fmt.Errorf("must be %s or auto, not %q", strings.Join(engineFlags(), ", "), value)
+		return nil
 	}
-	return nil
+	for _, e := range allEngines() {
+		if flag := flagOf(e); value == flag || value == e.Info().Name {
+			*f = engineFlag(flag)
+			return nil
+		}
+	}
+	return fmt.Errorf("must be %s or auto, not %q", strings.Join(engineFlags(), ", "), value)
 }
 
 func (f *engineFlag) add(flags *pflag.FlagSet) {
@@ -108,12 +104,7 @@ func engineFlags() (names []string) {
 }
 
 // flagOf is how --engine names an engine.
-func flagOf(e predict.Engine) string {
-	if name := e.Info().Name; name != "onnxruntime" {
-		return name
-	}
-	return "onnx"
-}
+func flagOf(e predict.Engine) string { return cmp.Or(e.Info().Flag, e.Info().Name) }
 
 // engineNames says which engines run a model's graphs, and preprocess is "" where it takes no pictures.
 type engineNames struct {

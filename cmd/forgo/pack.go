@@ -77,7 +77,15 @@ func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) erro
 		return err
 	}
 	defer b.Close()
-	needs, err := p.reason(b)
+	runs, err := engineOf(allEngines(), b.Manifest.Engine)
+	if err != nil {
+		return err
+	}
+	info := runs.Info()
+	if info.NotPacked != "" {
+		return &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("it needs %s, whose library is %s: serve it with forgo, or export it for ONNX", info.Title, info.NotPacked)}
+	}
+	pure, err := bundleInPure(b)
 	if err != nil {
 		return err
 	}
@@ -87,21 +95,17 @@ func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) erro
 		if err := os.MkdirAll(p.dir, 0o755); err != nil {
 			return fmt.Errorf("pack: %w", err)
 		}
-		if needs != "" {
-			engine, err := engineOf(allEngines(), b.Manifest.Engine)
+		if pure.Why != "" {
+			library, err := runs.Library()
 			if err != nil {
 				return err
 			}
-			library, err := engine.Library()
-			if err != nil {
-				return err
-			}
-			if err := p.copyLibrary(cmd, library.Path); err != nil {
+			if err := p.copyLibrary(cmd, library.Path, info.Name); err != nil {
 				return err
 			}
 		}
-	} else if needs != "" {
-		printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s needs ONNX Runtime's library where it runs (%s): --dir DIR writes it beside the program\n", app, needs)
+	} else if pure.Why != "" {
+		printable.Fprintf(cmd.ErrOrStderr(), "forgo: %s needs %s's library where it runs (%s): --dir DIR writes it beside the program\n", app, info.Title, pure.Why)
 	}
 	exe, err := executable()
 	if err != nil {
@@ -120,15 +124,15 @@ func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) erro
 	return nil
 }
 
-// copyLibrary copies ONNX Runtime's library into the folder, with its licences if they lie above it as its maker's
-// packages have them.
-func (p packFlags) copyLibrary(cmd *cobra.Command, library string) error {
+// copyLibrary copies an engine's library into the folder, with its licences if they lie above it, as in the packages of
+// its maker.
+func (p packFlags) copyLibrary(cmd *cobra.Command, library, engine string) error {
 	type file struct{ from, to string }
 	files := []file{{library, filepath.Base(library)}}
 	for _, name := range []string{"LICENSE", "ThirdPartyNotices.txt"} {
 		from := filepath.Join(filepath.Dir(library), "..", name)
 		if info, err := os.Stat(from); err == nil && info.Mode().IsRegular() {
-			files = append(files, file{from, "onnxruntime-" + name})
+			files = append(files, file{from, engine + "-" + name})
 		}
 	}
 	for _, f := range files {
@@ -139,18 +143,6 @@ func (p packFlags) copyLibrary(cmd *cobra.Command, library string) error {
 		printable.Fprintf(cmd.OutOrStdout(), "%s\n", beside)
 	}
 	return nil
-}
-
-// reason says why a bundle needs ONNX Runtime's library; "" where it does not.
-func (p packFlags) reason(b *bundle.Bundle) (string, error) {
-	if b.Manifest.Engine == "tensorflow" {
-		return "", &bundle.Error{Bundle: b.Path, Err: errors.New("it needs TensorFlow, whose library is too large to pack: serve it with forgo, or export it for ONNX")}
-	}
-	pure, err := bundleInPure(b)
-	if err != nil {
-		return "", err
-	}
-	return pure.Why, nil
 }
 
 // bundleName is the name of a bundle's folder, wherever it is.

@@ -57,3 +57,14 @@ func TestPackStatic(t *testing.T) {
 		}
 	}
 }
+
+func TestPackRefusesALibraryThatIsTooLarge(t *testing.T) {
+	app := filepath.Join(t.TempDir(), "app")
+	out, ok := says(t, binary(t), "pack", "../../conformance/bundles/half_plus_two.forgo", "-o", app)
+	if ok || !strings.Contains(out, "it needs TensorFlow, whose library is too large to pack: serve it with forgo, or export it for ONNX") {
+		t.Error(out)
+	}
+	if _, err := os.Stat(app); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the refused program was written: ", err)
+	}
+}

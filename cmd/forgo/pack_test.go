@@ -54,6 +54,7 @@ func TestPack(t *testing.T) {
 		want string
 	}{
 		{[]string{"verify", "--engine", "pure"}, "parity proven: 16 of 16 cases"},
+		{[]string{"verify", "--engine", "onnxruntime"}, "parity proven: 16 of 16 cases"}, // onnx by its whole name
 		{[]string{"verify", "--json"}, `"ok":true`},
 		{[]string{"inspect"}, "pure Go"},
 		{[]string{"bench", "--time", "10ms"}, "answers/s"},

@@ -30,6 +30,8 @@ type Engine interface {
 type Info struct {
 	// Name identifies the engine within a process, as in "onnxruntime". Required.
 	Name string
+	// Flag is the value of --engine that chooses the engine. Optional: Name, which always works too.
+	Flag string
 	// Title is what people call its library, as in "ONNX Runtime". Required.
 	Title string
 	// Format is the format of the graphs that the engine opens. Engines may share a format. Required.
@@ -39,6 +41,8 @@ type Info struct {
 	OnlyFor string
 	// BuiltIn says that the engine loads no library, so that it costs no more than the graphs that it opens.
 	BuiltIn bool
+	// NotPacked says why forgo pack does not copy the engine's library, as in "too large to pack". Optional.
+	NotPacked string
 	// Environment lists the variables that the engine and its library read, as names or prefixes of names.
 	// An isolated engine's process receives no others. Optional.
 	Environment []string

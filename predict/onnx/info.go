@@ -11,7 +11,7 @@ import (
 
 func (e engine) Info() engines.Info {
 	return engines.Info{
-		Name: "onnxruntime", Title: "ONNX Runtime", Format: onnxformat.Format,
+		Name: "onnxruntime", Flag: "onnx", Title: "ONNX Runtime", Format: onnxformat.Format,
 		Environment: []string{EnvLibrary, "ORT_"},
 	}
 }

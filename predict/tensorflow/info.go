@@ -9,7 +9,7 @@ import (
 
 func (e engine) Info() engines.Info {
 	return engines.Info{
-		Name: "tensorflow", Title: "TensorFlow", OnlyFor: "SavedModels",
+		Name: "tensorflow", Title: "TensorFlow", OnlyFor: "SavedModels", NotPacked: "too large to pack",
 		Environment: []string{EnvLibrary, "TF_"},
 		Format: engines.Format{
 			Name: "tensorflow", Kind: "savedmodel", Noun: "a SavedModel", Folder: true, Tags: true,
