@@ -54,9 +54,9 @@ func (r *rest) close() error {
 
 // call sends a request and returns the body of a 2xx answer.
 func (r *rest) call(ctx context.Context, method, path string, header http.Header, body []byte) (http.Header, []byte, error) {
-	place := r.base + path
-	call := method + " " + place
-	req, err := http.NewRequestWithContext(ctx, method, place, bytes.NewReader(body))
+	address := r.base + path
+	call := method + " " + address
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, err
 	}

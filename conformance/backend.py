@@ -30,9 +30,9 @@ def main(folder: pathlib.Path, operators: set[str]) -> None:
         if not all(value.type.HasField("tensor_type") for value in values):
             continue
         for number, (inputs, outputs) in enumerate(case.data_sets):
-            place = folder / (case.name if number == 0 else f"{case.name}-{number}")
-            place.mkdir(parents=True)
-            (place / "model.onnx").write_bytes(model.SerializeToString())
+            path = folder / (case.name if number == 0 else f"{case.name}-{number}")
+            path.mkdir(parents=True)
+            (path / "model.onnx").write_bytes(model.SerializeToString())
             for kind, arrays, infos in (
                 ("input", inputs, model.graph.input),
                 ("output", outputs, model.graph.output),
@@ -40,7 +40,7 @@ def main(folder: pathlib.Path, operators: set[str]) -> None:
                 for i, (array, info) in enumerate(zip(arrays, infos, strict=True)):
                     proto = array if isinstance(array, onnx.TensorProto) else numpy_helper.from_array(array)
                     proto.name = info.name
-                    (place / f"{kind}_{i}.pb").write_bytes(proto.SerializeToString())
+                    (path / f"{kind}_{i}.pb").write_bytes(proto.SerializeToString())
 
 
 if __name__ == "__main__":

@@ -149,8 +149,8 @@ def pictures() -> dict[str, bytes]:
 def encoded(photograph: Image.Image) -> dict[str, bytes]:
     """Pictures by encoders that live in an environment of their own."""
     folder = HERE / "encoders"
-    with tempfile.TemporaryDirectory() as place:
-        source, made = Path(place) / "photograph.png", Path(place) / "made"
+    with tempfile.TemporaryDirectory() as path:
+        source, made = Path(path) / "photograph.png", Path(path) / "made"
         photograph.save(source)
         made.mkdir()
         subprocess.run([environment(folder), folder / "encode.py", source, made], check=True)
@@ -584,9 +584,9 @@ def write_picture_bundle(folder: Path) -> None:
         image = Image.fromarray(tile.clip(0, 255).astype(np.uint8))
         exif = Image.Exif()
         exif[0x0112] = 1 + number % 8
-        place = samples / labels[kind]
-        place.mkdir(parents=True, exist_ok=True)
-        path = place / f"{labels[kind]}-{number:03d}"
+        folder = samples / labels[kind]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{labels[kind]}-{number:03d}"
         if number % 9 == 4:
             image.save(path.with_suffix(".png"))
         else:

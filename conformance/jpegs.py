@@ -352,8 +352,8 @@ def _restarts() -> dict[str, bytes]:
     whole = write(Picture(120, 24, [(1, 1)] * 3, restart=3, seed=8))
     at = [whole.index(bytes([0xFF, 0xD0 + n])) for n in range(8)]
 
-    def put(place: int, new: bytes, old: int = 2) -> bytes:
-        return whole[:place] + new + whole[place + old :]
+    def put(offset: int, new: bytes, old: int = 2) -> bytes:
+        return whole[:offset] + new + whole[offset + old :]
 
     changes: dict[str, bytes] = {
         "good": whole, "missing": put(at[2], b""), "fill": put(at[2], b"\xff\xff\xff", 1),

@@ -601,14 +601,14 @@ def main(folder: pathlib.Path, seed: int, count: int) -> None:
         except REFUSALS:
             refused += 1
             continue
-        place = folder / f"{number:05d}-{kind.__name__}"
-        place.mkdir(parents=True)
+        path = folder / f"{number:05d}-{kind.__name__}"
+        path.mkdir(parents=True)
         typed = {name: kind_of(a) for name, a in zip(outputs, results, strict=True)}
         model = build(g, outputs, typed)
-        (place / "model.onnx").write_bytes(model.SerializeToString())
+        (path / "model.onnx").write_bytes(model.SerializeToString())
         for what, arrays in (("input", g.inputs), ("output", dict(zip(outputs, results, strict=True)))):
             for i, (name, array) in enumerate(arrays.items()):
-                (place / f"{what}_{i}.pb").write_bytes(
+                (path / f"{what}_{i}.pb").write_bytes(
                     numpy_helper.from_array(np.asarray(array), name).SerializeToString()
                 )
     if refused > count / 10:

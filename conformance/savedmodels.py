@@ -48,8 +48,8 @@ def save(
     **meta: Any,
 ) -> dict[str, Any]:
     """Write a graph with TensorFlow 1's builder; answer for ``feed``, by tensor name."""
-    place = HERE / name
-    shutil.rmtree(place, ignore_errors=True)
+    path = HERE / name
+    shutil.rmtree(path, ignore_errors=True)
     with tf.Graph().as_default(), v1.Session() as session:
         v1.set_random_seed(3)
         inputs, outputs = build()
@@ -59,7 +59,7 @@ def save(
             got = session.run(outputs, {inputs[key]: value for key, value in feed.items()})
             answers = {key: np.asarray(value).tolist() for key, value in got.items()}
         signatures = {"serving_default": v1.saved_model.predict_signature_def(inputs, outputs)}
-        builder = v1.saved_model.Builder(str(place))
+        builder = v1.saved_model.Builder(str(path))
         meta = {key: make() for key, make in meta.items()}
         builder.add_meta_graph_and_variables(
             session, list(tags), signature_def_map=signatures if signature else None, **meta
@@ -121,9 +121,9 @@ def prints() -> tuple[Ends, Ends]:
 
 def several() -> None:
     """Two meta graphs, and signatures of which none is the default."""
-    place = HERE / "several"
-    shutil.rmtree(place, ignore_errors=True)
-    builder = v1.saved_model.Builder(str(place))
+    path = HERE / "several"
+    shutil.rmtree(path, ignore_errors=True)
+    builder = v1.saved_model.Builder(str(path))
     with tf.Graph().as_default(), v1.Session() as session:
         ends, out = two()
         session.run(v1.global_variables_initializer())
@@ -199,11 +199,11 @@ def text() -> None:
         save("table-outside", lambda: table_outside(vocabulary), main_op=v1.tables_initializer)
     finally:
         vocabulary.unlink()
-    place = HERE / "asset-outside" / "saved_model.pb"
-    data = place.read_bytes()
+    path = HERE / "asset-outside" / "saved_model.pb"
+    data = path.read_bytes()
     assert b"words.txt" in data
     # Of the same length, so that the lengths around it stay true.
-    place.write_bytes(data.replace(b"words.txt", b"../../x.t"))
+    path.write_bytes(data.replace(b"words.txt", b"../../x.t"))
 
 
 def iris() -> tuple[Ends, Ends]:

@@ -43,16 +43,16 @@ def _labels(folder: Path) -> dict[str, Any]:
 def _mlflow(folder: Path) -> dict[str, Any]:
     """A folder as MLflow writes it."""
     made = _counts(folder)
-    place = folder / "mlflow"
-    place.mkdir()
-    made["model"].save_model(str(place / "model.cb"))
+    path = folder / "mlflow"
+    path.mkdir()
+    made["model"].save_model(str(path / "model.cb"))
     example = {"columns": list(made["examples"]), "data": _ROWS.tolist()}
-    (place / "input_example.json").write_text(json.dumps(example))
-    (place / "MLmodel").write_text(
+    (path / "input_example.json").write_text(json.dumps(example))
+    (path / "MLmodel").write_text(
         "flavors: {catboost: {data: model.cb, model_type: CatBoostRegressor, save_format: cbm}}\n"
         "saved_input_example_info: {artifact_path: input_example.json, type: dataframe}\n"
     )
-    return {"model": place}
+    return {"model": path}
 
 
 def _categories(folder: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ CUT, GROUND = 19, (114, 114, 114)
 TAGS = (["serve"], ["serve", "other"])
 
 
-def caffe(place: Path) -> None:
+def caffe(path: Path) -> None:
     """Write the bundle of a small network behind the normalization of ResNet50."""
     import keras
 
@@ -58,10 +58,10 @@ def caffe(place: Path) -> None:
         "differences.tif",
     )
     pictures += [BUNDLES.parent / "pictures" / name for name in others]
-    forgo.export(keras.Model(pixels, scores), place, examples=pictures, labels=["cat", "dog", "horse"])
+    forgo.export(keras.Model(pixels, scores), path, examples=pictures, labels=["cat", "dog", "horse"])
 
 
-def normalized(place: Path) -> None:
+def normalized(path: Path) -> None:
     """Write the bundle of a network whose pixels were normalized outside it, in all the ways there are at once."""
     import keras
 
@@ -70,13 +70,13 @@ def normalized(place: Path) -> None:
     x = keras.layers.GlobalMaxPooling2D()(keras.layers.Conv2D(16, 3, activation="tanh")(pixels))
     scores = keras.layers.Dense(3, activation="softmax")(x)
     forgo.export(
-        keras.Model(pixels, scores), place, examples=sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg")),
+        keras.Model(pixels, scores), path, examples=sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg")),
         labels=["cat", "dog", "horse"],
         channels="BGR", scale=1 / 255, mean=(0.406, 0.456, 0.485), std=(0.225, 0.224, 0.229),
     )  # fmt: skip
 
 
-def resized(place: Path, **rules: Any) -> None:
+def resized(path: Path, **rules: Any) -> None:
     """Write the bundle of a small network whose pictures are brought to its size by other rules than the usual ones."""
     import keras
 
@@ -86,18 +86,18 @@ def resized(place: Path, **rules: Any) -> None:
     scores = keras.layers.Dense(3, activation="softmax")(keras.layers.Rescaling(1 / 255)(x))
     pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
     forgo.export(
-        keras.Model(pixels, scores), place, examples=pictures, labels=["cat", "dog", "horse"], **rules
+        keras.Model(pixels, scores), path, examples=pictures, labels=["cat", "dog", "horse"], **rules
     )
 
 
-def tags(place: Path) -> None:
+def tags(path: Path) -> None:
     """Write the bundle of a classifier of rows, the first signature of the first graph."""
     import tensorflow as tf
     from sklearn.datasets import load_iris
 
     v1 = tf.compat.v1
     generator = np.random.default_rng(12)
-    builder = v1.saved_model.Builder(str(place.with_suffix("")))
+    builder = v1.saved_model.Builder(str(path.with_suffix("")))
     for number, tag in enumerate(TAGS):
         with tf.Graph().as_default(), v1.Session() as session:
             x = v1.placeholder(tf.float32, [None, 4], "input_1")
@@ -115,12 +115,12 @@ def tags(place: Path) -> None:
                 builder.add_meta_graph(tag, signature_def_map=signatures)
     builder.save()
     forgo.export(
-        place.with_suffix(""), place, tag=",".join(TAGS[0]), signature=SIGNATURES[0], engine="tensorflow",
+        path.with_suffix(""), path, tag=",".join(TAGS[0]), signature=SIGNATURES[0], engine="tensorflow",
         examples=load_iris().data.astype(np.float32), labels=["setosa", "versicolor", "virginica"],
     )  # fmt: skip
 
 
-def texts(place: Path) -> None:
+def texts(path: Path) -> None:
     """Write the bundle of a classifier of texts, by their length and their letters."""
     import tensorflow as tf
 
@@ -133,13 +133,13 @@ def texts(place: Path) -> None:
         weights = v1.get_variable("kernel", initializer=np.array([[0.1, -0.1], [0.01, 0.02]], np.float32))
         scores = tf.nn.softmax(tf.cast(facts, tf.float32) @ weights)
         session.run(v1.global_variables_initializer())
-        v1.saved_model.simple_save(session, str(place.with_suffix("")), {"text": text}, {"scores": scores})
+        v1.saved_model.simple_save(session, str(path.with_suffix("")), {"text": text}, {"scores": scores})
     forgo.export(
-        place.with_suffix(""), place, examples=np.array(words), labels=["short", "long"], engine="tensorflow"
+        path.with_suffix(""), path, examples=np.array(words), labels=["short", "long"], engine="tensorflow"
     )
 
 
-def grey(place: Path) -> None:
+def grey(path: Path) -> None:
     """Write the bundle of a classifier of grey pictures whose one sigmoid tells two labels apart."""
     import keras
 
@@ -148,10 +148,10 @@ def grey(place: Path) -> None:
     x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Rescaling(1 / 64)(pixels))
     p = keras.layers.Dense(1, activation="sigmoid", name="is_dog")(keras.layers.GlobalMaxPooling2D()(x))
     pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
-    forgo.export(keras.Model(pixels, p), place, examples=pictures, labels=["cat", "dog"])
+    forgo.export(keras.Model(pixels, p), path, examples=pictures, labels=["cat", "dog"])
 
 
-def ripe(place: Path) -> None:
+def ripe(path: Path) -> None:
     """Write the bundle of a multi-label model of rows that takes three at once."""
     import keras
 
@@ -160,12 +160,12 @@ def ripe(place: Path) -> None:
     scores = keras.layers.Dense(3, activation="sigmoid", name="scores")(row)
     rows = np.random.default_rng(14).normal(size=(40, 4)).astype(np.float32)
     forgo.export(
-        keras.Model(row, scores), place, examples=rows, labels=["red", "round", "ripe"],
+        keras.Model(row, scores), path, examples=rows, labels=["red", "round", "ripe"],
         task="multi-label", thresholds=[0.3, 0.5, 0.7],
     )  # fmt: skip
 
 
-def table(place: Path) -> None:
+def table(path: Path) -> None:
     """Write the bundle of a classifier of a table's rows; every fourth income is missing, every fifth city is unknown."""
     import pandas as pd
     from sklearn.compose import make_column_transformer
@@ -195,10 +195,10 @@ def table(place: Path) -> None:
         (OneHotEncoder(categories=[known], handle_unknown="ignore"), ["city"]), (OneHotEncoder(), ["plan"]),
     )  # fmt: skip
     model = make_pipeline(columns, LogisticRegression(C=10, max_iter=500)).fit(frame, target)
-    forgo.export(model, place, examples=frame)
+    forgo.export(model, path, examples=frame)
 
 
-def precise(place: Path, *, categories: bool = False) -> None:
+def precise(path: Path, *, categories: bool = False) -> None:
     """Write the bundle of trees on float64 that hang on what float32 rounds away, and on categories if these are there."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -211,7 +211,7 @@ def precise(place: Path, *, categories: bool = False) -> None:
     columns = [3] if categories else None
     model = HistGradientBoostingClassifier(max_iter=50, random_state=0, categorical_features=columns)
     model.fit(rows, target.astype(int))
-    forgo.export(model, place, examples=rows, labels=["even", "odd"], precision="float64")
+    forgo.export(model, path, examples=rows, labels=["even", "odd"], precision="float64")
 
 
 def seal(bundle: Path, manifest: dict[str, Any]) -> None:
@@ -303,39 +303,39 @@ def _kernels() -> bytes:
     return model
 
 
-def kernels(place: Path) -> None:
+def kernels(path: Path) -> None:
     """Write a copy of iris's bundle with another graph."""
     import onnxruntime
     from safetensors.numpy import load_file, save_file
 
-    shutil.copytree(BUNDLES / "iris.forgo", place)
-    manifest = json.loads((place / "forgo.json").read_text())
+    shutil.copytree(BUNDLES / "iris.forgo", path)
+    manifest = json.loads((path / "forgo.json").read_text())
     manifest["name"] = "kernels"
-    (place / "model.onnx").write_bytes(_kernels())
-    session = onnxruntime.InferenceSession(place / "model.onnx")
+    (path / "model.onnx").write_bytes(_kernels())
+    session = onnxruntime.InferenceSession(path / "model.onnx")
     for case in manifest["golden"]["cases"]:
-        tensors = load_file(place / case["tensors"])
+        tensors = load_file(path / case["tensors"])
         names = ["probabilities", "logits"]
         made = session.run(names, {"input": tensors["input.input"]})
         tensors.update({f"output.{name}": array for name, array in zip(names, made, strict=True)})
-        save_file(tensors, place / case["tensors"])
+        save_file(tensors, path / case["tensors"])
         case["label"] = manifest["labels"][int(made[0].argmax())]
-    seal(place, manifest)
+    seal(path, manifest)
 
 
-def opaque(bundle: Path, place: Path) -> None:
+def opaque(bundle: Path, path: Path) -> None:
     """Write a copy of a bundle whose preprocessing graph is no longer the one that its rules give, so that it is run."""
     import onnx
 
-    shutil.copytree(bundle, place)
-    manifest = json.loads((place / "forgo.json").read_text())
-    file = place / manifest["picture"]["preprocess"]
+    shutil.copytree(bundle, path)
+    manifest = json.loads((path / "forgo.json").read_text())
+    file = path / manifest["picture"]["preprocess"]
     model = onnx.load(file)
     last = model.graph.node[-1]
     model.graph.node.append(onnx.helper.make_node("Identity", ["inner"], [last.output[0]]))
     last.output[0] = "inner"
     file.write_bytes(model.SerializeToString())
-    seal(place, manifest)
+    seal(path, manifest)
 
 
 if __name__ == "__main__":

@@ -41,16 +41,16 @@ func (m *Model) Classify(ctx context.Context, raw []byte) ([]Class, error) {
 
 // Answer answers one encoded picture or JSON row.
 func (m *Model) Answer(ctx context.Context, raw []byte) (Answer, error) {
-	place := m.batcher.Empty()
-	defer place.Release()
-	if err := place.BeginWith(1, int64(len(raw))); err != nil {
+	reservation := m.batcher.Empty()
+	defer reservation.Release()
+	if err := reservation.BeginWith(1, int64(len(raw))); err != nil {
 		return Answer{}, err
 	}
 	in, err := m.Prepare(ctx, raw)
 	if err != nil {
 		return Answer{}, err
 	}
-	out, _, err := m.run(ctx, &place, in)
+	out, _, err := m.run(ctx, &reservation, in)
 	if err != nil {
 		return Answer{}, err
 	}

@@ -24,14 +24,14 @@ func bounded(t *testing.T, graph string, o predict.Options, inputs, outputs any)
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := bundletest.Copy(t, iris)
-	bundletest.Write(t, place, "model.onnx", data)
-	bundletest.Edit(t, place, func(m map[string]any) {
+	path := bundletest.Copy(t, iris)
+	bundletest.Write(t, path, "model.onnx", data)
+	bundletest.Edit(t, path, func(m map[string]any) {
 		m["task"], m["inputs"], m["outputs"] = "tensors", []any{inputs}, []any{outputs}
 		m["golden"] = map[string]any{"cases": []any{}, "none": "a graph of another"}
 		delete(m, "labels")
 	})
-	m, err := o.Load(t.Context(), place, onnx.Engine())
+	m, err := o.Load(t.Context(), path, onnx.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,11 +90,11 @@ func TestRecordedPixelsAreNotABomb(t *testing.T) {
 	header := []byte("IHDR\x00\x00\x75\x30\x00\x00\x75\x30\x08\x02\x00\x00\x00") // 30,000 x 30,000
 	bomb := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d")
 	bomb = binary.BigEndian.AppendUint32(append(bomb, header...), crc32.ChecksumIEEE(header))
-	place := bundletest.Copy(t, shapes)
+	path := bundletest.Copy(t, shapes)
 	m := load(t, shapes)
-	bundletest.Write(t, place, m.Manifest().Golden.Cases[0].Pixels, bomb)
-	bundletest.Edit(t, place, func(map[string]any) {})
-	_, err := options().Load(t.Context(), place, onnx.Engine())
+	bundletest.Write(t, path, m.Manifest().Golden.Cases[0].Pixels, bomb)
+	bundletest.Edit(t, path, func(map[string]any) {})
+	_, err := options().Load(t.Context(), path, onnx.Engine())
 	if err == nil || !strings.Contains(err.Error(), "training saw 30000 x 30000") {
 		t.Errorf("got %v", err)
 	}

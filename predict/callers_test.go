@@ -305,14 +305,14 @@ func loadGraph(t *testing.T, name string, o predict.Options, inputs, outputs []a
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := bundletest.Copy(t, iris)
-	bundletest.Write(t, place, "model.onnx", graph)
-	bundletest.Edit(t, place, func(m map[string]any) {
+	path := bundletest.Copy(t, iris)
+	bundletest.Write(t, path, "model.onnx", graph)
+	bundletest.Edit(t, path, func(m map[string]any) {
 		m["task"], m["inputs"], m["outputs"] = "tensors", inputs, outputs
 		m["golden"] = map[string]any{"cases": []any{}, "none": "a graph of the conformance kit"}
 		delete(m, "labels")
 	})
-	m, err := o.Load(t.Context(), place, yielding)
+	m, err := o.Load(t.Context(), path, yielding)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,8 +55,8 @@ func TestTheLabelIsReplayedByItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := bundletest.Copy(t, iris)
-	file, err := os.ReadFile(filepath.Join(place, "golden/000.safetensors"))
+	path := bundletest.Copy(t, iris)
+	file, err := os.ReadFile(filepath.Join(path, "golden/000.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,12 +70,12 @@ func TestTheLabelIsReplayedByItself(t *testing.T) {
 	write(row(low)...)
 	write(logits[0], logits[2], logits[1])
 	write(p[0], p[2], p[1])
-	bundletest.Write(t, place, "golden/000.safetensors", file)
-	bundletest.Write(t, place, "golden/000.json", text)
-	bundletest.Edit(t, place, func(manifest map[string]any) {
+	bundletest.Write(t, path, "golden/000.safetensors", file)
+	bundletest.Write(t, path, "golden/000.json", text)
+	bundletest.Edit(t, path, func(manifest map[string]any) {
 		manifest["golden"].(map[string]any)["cases"].([]any)[0].(map[string]any)["label"] = "virginica"
 	})
-	_, err = predict.Load(t.Context(), place, onnx.Engine())
+	_, err = predict.Load(t.Context(), path, onnx.Engine())
 	if err == nil || !strings.Contains(err.Error(), `answered "versicolor", training answered "virginica"`) {
 		t.Errorf("loaded with %v", err)
 	}
@@ -89,9 +89,9 @@ func TestOutputsAreReplayedFromTheRawInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	place := bundletest.Copy(t, shapes)
+	path := bundletest.Copy(t, shapes)
 	const tensors = "golden/005.safetensors"
-	file, err := os.ReadFile(filepath.Join(place, tensors))
+	file, err := os.ReadFile(filepath.Join(path, tensors))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +130,11 @@ func TestOutputsAreReplayedFromTheRawInput(t *testing.T) {
 	if moved < 3e-4 {
 		t.Fatalf("the outputs move by %g alone", moved)
 	}
-	bundletest.Write(t, place, tensors, file)
-	bundletest.Edit(t, place, func(manifest map[string]any) {
+	bundletest.Write(t, path, tensors, file)
+	bundletest.Edit(t, path, func(manifest map[string]any) {
 		manifest["tolerance"].(map[string]any)["preprocess"] = 1e-3
 	})
-	_, err = predict.Load(t.Context(), place, onnx.Engine())
+	_, err = predict.Load(t.Context(), path, onnx.Engine())
 	var refused *predict.ParityError
 	if !errors.As(err, &refused) || refused.Stage != predict.StageLabel || refused.Case != "005" || !strings.Contains(err.Error(), "from the raw input") {
 		t.Errorf("loaded with %v", err)

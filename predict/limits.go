@@ -52,21 +52,21 @@ func decoder(width, height int) *gate {
 }
 
 type gate struct {
-	once   sync.Once
-	places chan struct{}
+	once  sync.Once
+	slots chan struct{}
 }
 
 func (g *gate) enter(ctx context.Context) error {
-	g.once.Do(func() { g.places = make(chan struct{}, runtime.GOMAXPROCS(0)) })
+	g.once.Do(func() { g.slots = make(chan struct{}, runtime.GOMAXPROCS(0)) })
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
-	case g.places <- struct{}{}:
+	case g.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (g *gate) leave() { <-g.places }
+func (g *gate) leave() { <-g.slots }

@@ -103,11 +103,11 @@ func columnsFirst(raw []byte, size int, shape []int64) []byte {
 	out := make([]byte, 0, len(raw))
 	at := make([]int64, len(shape))
 	for range len(raw) / max(1, size) {
-		place := int64(0)
+		index := int64(0)
 		for d, n := range shape {
-			place = place*n + at[d]
+			index = index*n + at[d]
 		}
-		out = append(out, raw[place*int64(size):][:size]...)
+		out = append(out, raw[index*int64(size):][:size]...)
 		for d := range at {
 			if at[d]++; at[d] < shape[d] {
 				break

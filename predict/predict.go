@@ -207,14 +207,14 @@ func (m *Model) Close() error {
 // The error wraps [ErrInput] if the inputs do not fit the model, and is [ErrBusy] if too many requests
 // wait, or ctx.Err() if ctx ends first.
 func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
-	place := m.batcher.Empty()
-	out, _, err := m.run(ctx, &place, inputs)
+	reservation := m.batcher.Empty()
+	out, _, err := m.run(ctx, &reservation, inputs)
 	return out, err
 }
 
 // run is Run with a reservation in the queue. It also returns how long the call waited for the engine and
 // how long the run took, even if the call fails.
-func (m *Model) run(ctx context.Context, place *admission.Reservation, inputs Tensors) (Tensors, serving.Timing, error) {
+func (m *Model) run(ctx context.Context, reservation *admission.Reservation, inputs Tensors) (Tensors, serving.Timing, error) {
 	rows, err := m.check(inputs)
 	if err != nil {
 		return nil, serving.Timing{}, inputError{err}
@@ -222,7 +222,7 @@ func (m *Model) run(ctx context.Context, place *admission.Reservation, inputs Te
 	if bytes := int64(rows) * m.batcher.OutBytes; m.bounds.bytes > 0 && bytes > m.bounds.bytes {
 		return nil, serving.Timing{}, m.bounds.tooLarge(bytes)
 	}
-	return m.batcher.Do(ctx, place, inputs, rows)
+	return m.batcher.Do(ctx, reservation, inputs, rows)
 }
 
 // check checks inputs against the model and returns their number of rows.

@@ -174,14 +174,14 @@ func TestBusyComesBeforeDecoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	place, err := serving.Of(m).Reserve(1000, 1)
+	reservation, err := serving.Of(m).Reserve(1000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Classify(t.Context(), []byte("no picture")); !errors.Is(err, predict.ErrBusy) {
 		t.Errorf("got %v, want ErrBusy", err)
 	}
-	place.Release()
+	reservation.Release()
 	if _, err := m.Classify(t.Context(), []byte("no picture")); !errors.Is(err, predict.ErrInput) {
 		t.Errorf("got %v, want ErrInput", err)
 	}
@@ -200,18 +200,18 @@ func TestClosedModelAnswersNothing(t *testing.T) {
 // What digests cannot find, because they were made right, the replay or the graph must.
 func TestLoadRefusesWithTheStage(t *testing.T) {
 	type m = map[string]any
-	swap := func(t *testing.T, place, a, b string) {
-		one, err1 := os.ReadFile(filepath.Join(place, a))
-		two, err2 := os.ReadFile(filepath.Join(place, b))
+	swap := func(t *testing.T, path, a, b string) {
+		one, err1 := os.ReadFile(filepath.Join(path, a))
+		two, err2 := os.ReadFile(filepath.Join(path, b))
 		if err := errors.Join(err1, err2); err != nil {
 			t.Fatal(err)
 		}
-		bundletest.Write(t, place, a, two)
-		bundletest.Write(t, place, b, one)
+		bundletest.Write(t, path, a, two)
+		bundletest.Write(t, path, b, one)
 	}
 	for name, c := range map[string]struct {
 		stage  predict.Stage
-		files  func(t *testing.T, place string)
+		files  func(t *testing.T, path string)
 		change func(m)
 	}{
 		"another picture": {predict.StageDecode, func(t *testing.T, p string) { swap(t, p, "golden/000.jpg", "golden/001.jpg") }, nil},
@@ -226,16 +226,16 @@ func TestLoadRefusesWithTheStage(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			place := bundletest.Copy(t, shapes)
+			path := bundletest.Copy(t, shapes)
 			if c.files != nil {
-				c.files(t, place)
+				c.files(t, path)
 			}
-			bundletest.Edit(t, place, func(x m) {
+			bundletest.Edit(t, path, func(x m) {
 				if c.change != nil {
 					c.change(x)
 				}
 			})
-			_, err := options().Load(t.Context(), place, onnx.Engine())
+			_, err := options().Load(t.Context(), path, onnx.Engine())
 			var parity *predict.ParityError
 			if !errors.As(err, &parity) || parity.Stage != c.stage || parity.Case == "" {
 				t.Errorf("got %v, want stage %s", err, c.stage)
@@ -244,14 +244,14 @@ func TestLoadRefusesWithTheStage(t *testing.T) {
 	}
 	for name, cut := range map[string]string{"truncated graph": "model.onnx", "truncated preprocessing": "preprocess.onnx", "truncated tensors": "golden/003.safetensors"} {
 		t.Run(name, func(t *testing.T) {
-			place := bundletest.Copy(t, shapes)
-			data, err := os.ReadFile(filepath.Join(place, cut))
+			path := bundletest.Copy(t, shapes)
+			data, err := os.ReadFile(filepath.Join(path, cut))
 			if err != nil {
 				t.Fatal(err)
 			}
-			bundletest.Write(t, place, cut, data[:len(data)*2/3])
-			bundletest.Edit(t, place, func(m) {})
-			_, err = options().Load(t.Context(), place, onnx.Engine())
+			bundletest.Write(t, path, cut, data[:len(data)*2/3])
+			bundletest.Edit(t, path, func(m) {})
+			_, err = options().Load(t.Context(), path, onnx.Engine())
 			var folder *bundle.Error
 			if !errors.As(err, &folder) || folder.File != cut {
 				t.Errorf("got %v, want %s named", err, cut)
@@ -261,11 +261,11 @@ func TestLoadRefusesWithTheStage(t *testing.T) {
 }
 
 func TestLoadWithoutGoldensSaysSo(t *testing.T) {
-	place := bundletest.Copy(t, iris)
-	bundletest.Edit(t, place, func(x map[string]any) {
+	path := bundletest.Copy(t, iris)
+	bundletest.Edit(t, path, func(x map[string]any) {
 		x["golden"] = map[string]any{"cases": []any{}, "none": "made by hand"}
 	})
-	p := load(t, place).Parity()
+	p := load(t, path).Parity()
 	if p.Mode != "none" || !strings.Contains(p.String(), "NOT PROVEN") || !strings.Contains(p.String(), "made by hand") {
 		t.Errorf("%+v: %s", p, p)
 	}
@@ -309,11 +309,11 @@ func TestTimesOfACall(t *testing.T) {
 	if err != nil || took.Decode <= 0 || took.Preprocess <= 0 || took.Queue != 0 || took.Infer != 0 {
 		t.Errorf("a picture: %+v, %v", took, err)
 	}
-	place, err := serving.Enter(serving.Of(pictures), 0)
+	reservation, err := serving.Enter(serving.Of(pictures), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, took, err = serving.Of(pictures).RunTimed(t.Context(), &place.Reservation, in); err != nil || took.Decode+took.Preprocess != 0 || took.BatchRows != 1 || took.Queue <= 0 || took.Infer <= 0 {
+	if _, took, err = serving.Of(pictures).RunTimed(t.Context(), &reservation.Reservation, in); err != nil || took.Decode+took.Preprocess != 0 || took.BatchRows != 1 || took.Queue <= 0 || took.Infer <= 0 {
 		t.Errorf("its run: %+v, %v", took, err)
 	}
 	if _, took, err = serving.Of(pictures).PrepareTimed(t.Context(), raw[:40]); !errors.Is(err, predict.ErrInput) || took.Decode <= 0 || took.Preprocess != 0 {

@@ -24,8 +24,8 @@ func (a *access) Reserve(rows int, bytes int64) (admission.Reservation, error) {
 
 func (a *access) Enter(bytes int64) (admission.Reservation, error) { return a.batcher.Enter(bytes) }
 
-func (a *access) RunTimed(ctx context.Context, place *admission.Reservation, inputs Tensors) (Tensors, serving.Timing, error) {
-	return a.model().run(ctx, place, inputs)
+func (a *access) RunTimed(ctx context.Context, reservation *admission.Reservation, inputs Tensors) (Tensors, serving.Timing, error) {
+	return a.model().run(ctx, reservation, inputs)
 }
 
 func (a *access) PreparePicture(ctx context.Context, raw []byte) (Tensors, serving.Timing, error) {

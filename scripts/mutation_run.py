@@ -78,12 +78,12 @@ def noticed_in_python(mutant: Mutant, work: Path) -> str | None:
     copy = work / "src"
     if not copy.exists():
         shutil.copytree(ROOT / "src", copy)
-    place = copy / Path(mutant.file).relative_to("src")
-    place.write_text(mutant.planted())
+    path = copy / Path(mutant.file).relative_to("src")
+    path.write_text(mutant.planted())
     tests = PYTHON_TESTS[Path(mutant.file).stem]
     sound(*PYTEST, *tests)
     code, said = tried([*PYTEST, *tests], {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"})
-    place.write_text(read(mutant.file))
+    path.write_text(read(mutant.file))
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.M)
     return (failed[1] if failed else tests[0]) if code != 0 else ""
 

@@ -300,14 +300,14 @@ func TestBadRequestsAreListed(t *testing.T) {
 		}
 		page.WriteString("\n")
 	}
-	const place = "../docs/bad-requests.md"
+	const folder = "../docs/bad-requests.md"
 	if os.Getenv("FORGO_UPDATE") != "" {
-		if err := os.WriteFile(place, []byte(page.String()), 0o644); err != nil {
+		if err := os.WriteFile(folder, []byte(page.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if listed, err := os.ReadFile(place); err != nil || string(listed) != page.String() {
-		t.Errorf("%s is not what the tests send (%v); FORGO_UPDATE=1 writes it", place, err)
+	if listed, err := os.ReadFile(folder); err != nil || string(listed) != page.String() {
+		t.Errorf("%s is not what the tests send (%v); FORGO_UPDATE=1 writes it", folder, err)
 	}
 	if len(kinds) < 60 || sent < 1000 {
 		t.Errorf("%d kinds, %d requests", len(kinds), sent)

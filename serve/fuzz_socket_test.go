@@ -176,11 +176,11 @@ func FuzzHTTPConnection(f *testing.F) {
 		f.Add([]byte(seed), false)
 	}
 	f.Fuzz(func(t *testing.T, sent []byte, admin bool) {
-		place := "http"
+		folder := "http"
 		if admin {
-			place = "admin"
+			folder = "admin"
 		}
-		answer := bufio.NewReader(bytes.NewReader(spoken(t, at[place], sent)))
+		answer := bufio.NewReader(bytes.NewReader(spoken(t, at[folder], sent)))
 		for {
 			if next, err := answer.Peek(5); err != nil || string(next) != "HTTP/" {
 				break // an answer in HTTP/2, to HTTP/2

@@ -66,7 +66,7 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []port, err error) {
 	if s.options.PlainAdmin {
 		adminCertificates = nil
 	}
-	for _, place := range []struct {
+	for _, binding := range []struct {
 		kind, network, address string
 		port                   func() port
 	}{
@@ -75,15 +75,15 @@ func (s *Server) open(ctx context.Context, at Addresses) (_ []port, err error) {
 		{"admin", "tcp", at.Admin, func() port { return s.overHTTP(s.Admin(), &s.operators, adminCertificates, true) }},
 		{"socket", "unix", at.Socket, func() port { return s.overHTTP(clients, &s.clients, nil, false) }},
 	} {
-		if place.address == "" {
+		if binding.address == "" {
 			continue
 		}
-		l, err := listener.Open(ctx, place.network, place.address)
+		l, err := listener.Open(ctx, binding.network, binding.address)
 		if err != nil {
-			return ports, fmt.Errorf("listen on --%s %s: %w", place.kind, place.address, err)
+			return ports, fmt.Errorf("listen on --%s %s: %w", binding.kind, binding.address, err)
 		}
-		p := place.port()
-		p.kind, p.end, p.ended = place.kind, l.End, make(chan struct{})
+		p := binding.port()
+		p.kind, p.end, p.ended = binding.kind, l.End, make(chan struct{})
 		p.Listener = s.table.Listen(l, s.options.MaxConnections, p.tls)
 		ports = append(ports, p)
 	}
@@ -98,12 +98,12 @@ func (s *Server) warn(ports []port) {
 		if !ok || address.IP.IsLoopback() {
 			continue
 		}
-		place := l.kind + " " + address.String()
+		binding := l.kind + " " + address.String()
 		if s.options.Keys == nil && !(l.tls && s.options.TLS.AskClients()) {
-			anyone = append(anyone, place)
+			anyone = append(anyone, binding)
 		}
 		if !l.tls {
-			readable = append(readable, place)
+			readable = append(readable, binding)
 		}
 	}
 	var what []any

@@ -36,13 +36,13 @@ func TestServeListensAndDrains(t *testing.T) {
 		t.Errorf("admin: %d", status)
 	}
 	clients := map[string]pb.GRPCInferenceServiceClient{}
-	for _, place := range []string{"grpc", "admin"} {
+	for _, port := range []string{"grpc", "admin"} {
 		conn := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", s.Places[place])
+			return new(net.Dialer).DialContext(ctx, "tcp", s.Places[port])
 		})
-		clients[place] = pb.NewGRPCInferenceServiceClient(conn)
-		if _, err := clients[place].ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
-			t.Errorf("gRPC on %s: %v", place, err)
+		clients[port] = pb.NewGRPCInferenceServiceClient(conn)
+		if _, err := clients[port].ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+			t.Errorf("gRPC on %s: %v", port, err)
 		}
 	}
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {

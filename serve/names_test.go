@@ -28,11 +28,11 @@ func TestNamesDoNotWalkPaths(t *testing.T) {
 	root := t.TempDir()
 	models := filepath.Join(root, "models")
 	for _, at := range []string{"models/iris/1", "secret.forgo", "secret/1", "models/.hidden/1"} {
-		place := filepath.Join(root, at)
-		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+		folder := filepath.Join(root, at)
+		if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(bundletest.Copy(t, servetest.Bundles+"iris.forgo"), place); err != nil {
+		if err := os.Rename(bundletest.Copy(t, servetest.Bundles+"iris.forgo"), folder); err != nil {
 			t.Fatal(err)
 		}
 	}

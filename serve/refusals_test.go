@@ -188,24 +188,24 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 	for _, kind := range kinds[connections] {
 		fmt.Fprintf(&page, "- %s\n", kind)
 	}
-	const place = "../docs/refusals.md"
+	const path = "../docs/refusals.md"
 	if every {
-		if err := os.WriteFile(place, []byte(page.String()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(page.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	listed, err := os.ReadFile(place)
+	listed, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range protocols {
 		if want := fmt.Sprintf("| %s | %d |", p, len(kinds[p])); !strings.Contains(string(listed), want) {
-			t.Errorf("%s has no %q; make refusals writes it", place, want)
+			t.Errorf("%s has no %q; make refusals writes it", path, want)
 		}
 	}
 	for _, kind := range kinds[connections] {
 		if !strings.Contains(string(listed), "- "+kind+"\n") {
-			t.Errorf("%s does not list %q; make refusals writes it", place, kind)
+			t.Errorf("%s does not list %q; make refusals writes it", path, kind)
 		}
 	}
 }

@@ -420,7 +420,7 @@ func regexpElement(answer string) string {
 }
 
 // A key that is there twice is refused wherever an object is read.
-func TestKeysThatAreThereTwice(t *testing.T) {
+func TestDuplicateKeys(t *testing.T) {
 	models := servetest.Committed(t)
 	models["two"] = servetest.GraphModel(t, "two")
 	url := servetest.Listen(t, models)

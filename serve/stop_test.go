@@ -62,10 +62,10 @@ func TestShutdownDelay(t *testing.T) {
 			break
 		}
 	}
-	for _, place := range []string{"http", "admin"} {
-		conn, answers := wire(t, s.Places[place])
+	for _, port := range []string{"http", "admin"} {
+		conn, answers := wire(t, s.Places[port])
 		if resp := send(t, conn, answers, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
-			t.Errorf("%s: %+v", place, resp)
+			t.Errorf("%s: %+v", port, resp)
 		}
 	}
 	conn, answers = wire(t, s.Places["http"])

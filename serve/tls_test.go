@@ -66,26 +66,26 @@ func TestTLSOnEveryPort(t *testing.T) {
 	if s.Places["url"] != "https://"+s.Places["http"] {
 		t.Errorf("the log says %v", s.Places)
 	}
-	for _, place := range []string{"http", "admin"} {
+	for _, port := range []string{"http", "admin"} {
 		for two, want := range map[bool]string{false: "200 HTTP/1.1 server", true: "200 HTTP/2.0 server"} {
-			if got, err := get(t, https(t, a.Client(""), two), "https://"+s.Places[place]+"/v2/health/ready"); got != want || err != nil {
-				t.Errorf("%s: %q, %v; want %q", place, got, err, want)
+			if got, err := get(t, https(t, a.Client(""), two), "https://"+s.Places[port]+"/v2/health/ready"); got != want || err != nil {
+				t.Errorf("%s: %q, %v; want %q", port, got, err, want)
 			}
 		}
-		if got, err := get(t, http.DefaultClient, "http://"+s.Places[place]+"/v2/health/ready"); !strings.HasPrefix(got, "400 ") {
-			t.Errorf("%s without TLS: %q, %v", place, got, err)
+		if got, err := get(t, http.DefaultClient, "http://"+s.Places[port]+"/v2/health/ready"); !strings.HasPrefix(got, "400 ") {
+			t.Errorf("%s without TLS: %q, %v", port, got, err)
 		}
-		if _, err := get(t, https(t, accesstest.New(t).Client(""), true), "https://"+s.Places[place]+"/v2/health/ready"); err == nil {
-			t.Errorf("%s: a client that does not trust the server's authority takes its answer", place)
+		if _, err := get(t, https(t, accesstest.New(t).Client(""), true), "https://"+s.Places[port]+"/v2/health/ready"); err == nil {
+			t.Errorf("%s: a client that does not trust the server's authority takes its answer", port)
 		}
 	}
-	for _, place := range []string{"grpc", "admin"} {
-		answer, err := servetest.GRPCClient(t, s.Places[place], credentials.NewTLS(a.Client(""))).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2))
+	for _, port := range []string{"grpc", "admin"} {
+		answer, err := servetest.GRPCClient(t, s.Places[port], credentials.NewTLS(a.Client(""))).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2))
 		if err != nil || len(answer.GetOutputs()) == 0 {
-			t.Errorf("gRPC on %s: %v", place, err)
+			t.Errorf("gRPC on %s: %v", port, err)
 		}
-		if _, err := servetest.GRPCClient(t, s.Places[place], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
-			t.Errorf("gRPC on %s without TLS: %v", place, err)
+		if _, err := servetest.GRPCClient(t, s.Places[port], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
+			t.Errorf("gRPC on %s without TLS: %v", port, err)
 		}
 	}
 	if got, err := get(t, servetest.OverSocket(socket), "http://forgo/v2/health/ready"); got != "200 HTTP/1.1 nobody" {
@@ -118,17 +118,17 @@ func TestClientsShowCertificates(t *testing.T) {
 		config *tls.Config
 		in     bool
 	}{"a client": {a.Client("client"), true}, "nobody": {a.Client(""), false}, "a stranger": {stranger, false}} {
-		for _, place := range []string{"http", "admin"} {
+		for _, port := range []string{"http", "admin"} {
 			for _, two := range []bool{false, true} {
-				if got, err := get(t, https(t, c.config, two), "https://"+s.Places[place]+"/v2/health/live"); (err == nil) != c.in {
-					t.Errorf("%s on %s: %q, %v", name, place, got, err)
+				if got, err := get(t, https(t, c.config, two), "https://"+s.Places[port]+"/v2/health/live"); (err == nil) != c.in {
+					t.Errorf("%s on %s: %q, %v", name, port, got, err)
 				}
 			}
 		}
-		for _, place := range []string{"grpc", "admin"} {
-			_, err := servetest.GRPCClient(t, s.Places[place], credentials.NewTLS(c.config)).ServerLive(t.Context(), &pb.ServerLiveRequest{})
+		for _, port := range []string{"grpc", "admin"} {
+			_, err := servetest.GRPCClient(t, s.Places[port], credentials.NewTLS(c.config)).ServerLive(t.Context(), &pb.ServerLiveRequest{})
 			if want := map[bool]codes.Code{true: codes.OK, false: codes.Unavailable}[c.in]; status.Code(err) != want {
-				t.Errorf("%s over gRPC on %s: %v", name, place, err)
+				t.Errorf("%s over gRPC on %s: %v", name, port, err)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ def machine() -> str:
 
 
 def write(
-    place: Path,
+    path: Path,
     title: str,
     text: str,
     figures: Mapping[str, object],
@@ -31,9 +31,9 @@ def write(
     faults: list[str],
 ) -> None:
     """Write place.json and place.md."""
-    place.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
     table = "".join(f"| {what} | {value} |\n" for what, value in rows.items())
     verdict = "".join(f"\n**Not as it should be: {fault}.**\n" for fault in faults)
-    place.with_suffix(".md").write_text(
+    path.with_suffix(".md").write_text(
         f"# {title}\n\n{text.strip()}\n\n| {machine()} | |\n| --- | --- |\n{table}{verdict}"
     )

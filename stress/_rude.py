@@ -60,9 +60,9 @@ def _message() -> bytes:
     return b"\x0a\x06irises" + b"\x2a" + bytes([len(tensor)]) + tensor
 
 
-def _request(place: Place, rows: int) -> bytes:
+def _request(path: Place, rows: int) -> bytes:
     """A whole request, of many rows over HTTP."""
-    if place.grpc:
+    if path.grpc:
         message = _message()
         return _holding.call(b"\0" + struct.pack(">I", len(message)) + message)
     body = b"[" + b",".join([ROW] * rows) + b"]"
@@ -70,42 +70,42 @@ def _request(place: Place, rows: int) -> bytes:
     return head.encode() + body
 
 
-def crash(s: socket.socket, place: Place, chance: random.Random, _: threading.Event) -> None:
+def crash(s: socket.socket, path: Place, chance: random.Random, _: threading.Event) -> None:
     """Reset the connection in the middle of a request, or of its answer."""
-    whole = _request(place, 50)
+    whole = _request(path, 50)
     s.sendall(whole[: chance.randint(0, len(whole))])
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def leave(s: socket.socket, place: Place, chance: random.Random, _: threading.Event) -> None:
+def leave(s: socket.socket, path: Place, chance: random.Random, _: threading.Event) -> None:
     """Close the connection in the middle of a request, without TLS's or HTTP/2's goodbye."""
-    whole = _request(place, 50)
+    whole = _request(path, 50)
     s.sendall(whole[: chance.randint(0, len(whole) - 1)])
 
 
-def stop_writing(s: socket.socket, place: Place, chance: random.Random, over: threading.Event) -> None:
+def stop_writing(s: socket.socket, path: Place, chance: random.Random, over: threading.Event) -> None:
     """Stay, and say no more."""
-    whole = _request(place, 50)
+    whole = _request(path, 50)
     s.sendall(whole[: chance.randint(0, len(whole) - 1)])
     over.wait(PATIENCE * chance.random())
 
 
-def stop_reading(s: socket.socket, place: Place, chance: random.Random, over: threading.Event) -> None:
+def stop_reading(s: socket.socket, path: Place, chance: random.Random, over: threading.Event) -> None:
     """Ask as long as the server takes it, and read no answer."""
-    whole, until = _request(place, 2000), time.monotonic() + PATIENCE * chance.random()
+    whole, until = _request(path, 2000), time.monotonic() + PATIENCE * chance.random()
     s.settimeout(0.2)
     s.sendall(whole)
-    while not place.grpc and not over.is_set() and time.monotonic() < until:
+    while not path.grpc and not over.is_set() and time.monotonic() < until:
         with contextlib.suppress(TimeoutError):
             s.sendall(whole)
     over.wait(max(0, until - time.monotonic()))
 
 
-def half_a_handshake(place: Place, chance: random.Random, over: threading.Event) -> None:
+def half_a_handshake(path: Place, chance: random.Random, over: threading.Event) -> None:
     """Begin TLS, or HTTP/2, and stay or go."""
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
-    begin = hello if place.tls else b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    with place.plain() as s:
+    begin = hello if path.tls else b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    with path.plain() as s:
         s.sendall(begin[: chance.randint(1, len(begin) - 1)])
         if chance.random() < 0.5:
             over.wait(PATIENCE * chance.random())
@@ -153,16 +153,16 @@ class Crowd:
             self.faults.append(f"a rude client: {e!r}")
 
     def _one(self, chance: random.Random) -> None:
-        place, way = chance.choice(self.places), chance.choice([*WAYS, HANDSHAKE])
+        path, way = chance.choice(self.places), chance.choice([*WAYS, HANDSHAKE])
         # The server may hang up first: that is its right.
         with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLError):
             if way == HANDSHAKE:
-                half_a_handshake(place, chance, self.over)
+                half_a_handshake(path, chance, self.over)
             else:
-                with place.connect() as s:
-                    WAYS[way](s, place, chance, self.over)
+                with path.connect() as s:
+                    WAYS[way](s, path, chance, self.over)
         with self.lock:
-            self.done[f"{place.name}, {way}"] += 1
+            self.done[f"{path.name}, {way}"] += 1
 
     def by(self, index: int) -> dict[str, int]:
         """Connections by place (0), or by what they did (1)."""
@@ -178,19 +178,19 @@ def in_flight(metrics: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-def answers(place: Place) -> bool:
+def answers(path: Place) -> bool:
     """Whether the request that the rude ones begin is a good one: else it would be refused before they could be rude."""
     heard = b""
-    with contextlib.suppress(OSError), place.connect() as s:
-        s.sendall(_request(place, 1))
-        while not _whole(place, heard) and (more := s.recv(1 << 16)):
+    with contextlib.suppress(OSError), path.connect() as s:
+        s.sendall(_request(path, 1))
+        while not _whole(path, heard) and (more := s.recv(1 << 16)):
             heard += more
-    return _whole(place, heard)
+    return _whole(path, heard)
 
 
-def _whole(place: Place, heard: bytes) -> bool:
+def _whole(path: Place, heard: bytes) -> bool:
     """Whether what was heard is an answer with scores."""
-    if place.grpc:
+    if path.grpc:
         return b"irises" in heard
     head, _, body = heard.partition(b"\r\n\r\n")
     with contextlib.suppress(ValueError):

@@ -192,7 +192,7 @@ def ask(server: Server, state: State, number: int, tls: ssl.SSLContext) -> None:
 def crowd(server: Server, over: threading.Event, cert: Path) -> _rude.Crowd:
     """Those who misbehave, wherever the server listens. The admin port takes gRPC without TLS."""
 
-    def place(name: str, url: str | None, protocol: str | None) -> _rude.Place:
+    def path(name: str, url: str | None, protocol: str | None) -> _rude.Place:
         host, _, port = str(url).rpartition("/")[2].rpartition(":")
         tls = None
         if protocol:
@@ -200,8 +200,8 @@ def crowd(server: Server, over: threading.Event, cert: Path) -> _rude.Crowd:
             tls.set_alpn_protocols([protocol])
         return _rude.Place(name, (host, int(port)), tls, name.startswith("gRPC"))
 
-    places = [place("HTTP with TLS", server.http, "http/1.1"), place("gRPC with TLS", server.grpc, "h2")]
-    places += [_rude.Place("HTTP", str(SOCKET), None, False), place("gRPC", server.admin, None)]
+    places = [path("HTTP with TLS", server.http, "http/1.1"), path("gRPC with TLS", server.grpc, "h2")]
+    places += [_rude.Place("HTTP", str(SOCKET), None, False), path("gRPC", server.admin, None)]
     return _rude.Crowd(places, RUDE, over)
 
 
@@ -255,17 +255,17 @@ def judge_answer(
 
 def swap(server: Server, state: State, version: int) -> None:
     """Put the next version there, and ask for it."""
-    place = MODELS / "irises" / str(version)
+    path = MODELS / "irises" / str(version)
     broken = version % BROKEN == 0
     if broken:
         state.broken.add(version)
         copy = MODELS / ".broken"
         shutil.copytree(NETWORKS / f"{state.network(version)}.forgo", copy)
         WAYS[version // BROKEN % len(WAYS)](copy)
-        copy.rename(place)
+        copy.rename(path)
     else:
         state.put = version
-        shutil.copytree(NETWORKS / f"{state.network(version)}.forgo", place)  # seen while it is copied
+        shutil.copytree(NETWORKS / f"{state.network(version)}.forgo", path)  # seen while it is copied
     with closing(connect(server.admin)) as connection:
         status, body = post(connection, "/v2/repository/models/irises/load")
     if status != (409 if broken else 200):
@@ -273,7 +273,7 @@ def swap(server: Server, state: State, version: int) -> None:
             f"load of {'broken ' * broken}version {version}: status {status}: {body.decode()}"
         )
     if broken:
-        shutil.rmtree(place)
+        shutil.rmtree(path)
         return
     state.last = version
     for old in MODELS.glob("irises/*"):

@@ -25,25 +25,25 @@ def environment(folder: Path, *, forgo: bool = False) -> Path:
     """
     requirements = folder / "requirements.txt"
     digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    place = ROOT / "build" / "environments" / f"{folder.name}-{digest}"
+    path = ROOT / "build" / "environments" / f"{folder.name}-{digest}"
     with only_one("environments"):
-        if not (place / "ready").exists():
-            _make(place, requirements, forgo)
-    return place / "bin" / "python"
+        if not (path / "ready").exists():
+            _make(path, requirements, forgo)
+    return path / "bin" / "python"
 
 
-def _make(place: Path, requirements: Path, forgo: bool) -> None:
-    python = place / "bin" / "python"
+def _make(path: Path, requirements: Path, forgo: bool) -> None:
+    python = path / "bin" / "python"
     uv = shutil.which("uv") or str(ROOT / "build" / "uv" / "bin" / "uv")
     variables = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     install: list[str | Path] = [uv, "pip", "install", "--quiet", "--no-deps", "--python", python]
-    for older in place.parent.glob(f"{place.name.rpartition('-')[0]}-*"):
+    for older in path.parent.glob(f"{path.name.rpartition('-')[0]}-*"):
         shutil.rmtree(older)
     commands: list[list[str | Path]] = [
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, place],
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, path],
         [*install, "--requirements", requirements],
         *([[*install, "--no-build-isolation", "--editable", ROOT]] if forgo else []),
     ]
     for command in commands:
         subprocess.run(command, env=variables, check=True)
-    (place / "ready").touch()
+    (path / "ready").touch()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-def half_plus_two(place: Path, *, references: bool = False) -> Path:
+def half_plus_two(path: Path, *, references: bool = False) -> Path:
     """TensorFlow 1: y = x / 2 + 2, three outputs behind six signatures; x is parsed out of a tf.Example.
 
     With references its variables are of the kind that TensorFlow 1 had first, as in TensorFlow Serving's own copy.
@@ -50,7 +50,7 @@ def half_plus_two(place: Path, *, references: bool = False) -> Path:
             )
 
         session.run(v1.global_variables_initializer())
-        builder = saved.Builder(str(place))
+        builder = saved.Builder(str(path))
         builder.add_meta_graph_and_variables(
             session,
             ["serve"],
@@ -64,10 +64,10 @@ def half_plus_two(place: Path, *, references: bool = False) -> Path:
             },
         )
         builder.save()
-    return place
+    return path
 
 
-def half_plus_three(place: Path) -> Path:
+def half_plus_three(path: Path) -> Path:
     """TensorFlow 2: y = x / 2 + 3 of a tensor of any shape."""
     import tensorflow as tf
 
@@ -76,11 +76,11 @@ def half_plus_three(place: Path) -> Path:
     module.answer = tf.function(
         lambda x: {"y": module.a * x + module.b}, input_signature=[tf.TensorSpec(None, tf.float32, name="x")]
     )
-    tf.saved_model.save(module, str(place), signatures=module.answer)
-    return place
+    tf.saved_model.save(module, str(path), signatures=module.answer)
+    return path
 
 
-def halved_scalar(place: Path) -> Path:
+def halved_scalar(path: Path) -> Path:
     """TensorFlow 1: y = x / 2 + 3 of one number without a batch."""
     import tensorflow as tf
 
@@ -89,11 +89,11 @@ def halved_scalar(place: Path) -> Path:
         x = v1.placeholder(tf.float32, [], "x")
         y = tf.add(v1.Variable(0.5, name="a") * x, 3.0, name="y")
         session.run(v1.global_variables_initializer())
-        v1.saved_model.simple_save(session, str(place), {"x": x}, {"y": y})
-    return place
+        v1.saved_model.simple_save(session, str(path), {"x": x}, {"y": y})
+    return path
 
 
-def counter(place: Path) -> Path:
+def counter(path: Path) -> Path:
     """TensorFlow 1: a number that calls raise; what is answered depends on what was asked before."""
     import tensorflow as tf
 
@@ -113,7 +113,7 @@ def counter(place: Path) -> Path:
             )
 
         session.run(v1.global_variables_initializer())
-        builder = v1.saved_model.Builder(str(place))
+        builder = v1.saved_model.Builder(str(path))
         builder.add_meta_graph_and_variables(
             session,
             ["serve"],
@@ -123,10 +123,10 @@ def counter(place: Path) -> Path:
             },
         )
         builder.save()
-    return place
+    return path
 
 
-def mnist(place: Path, batch: int | None = None) -> Path:
+def mnist(path: Path, batch: int | None = None) -> Path:
     """TensorFlow 1: softmax regression of 784 pixels, its signature named predict_images."""
     import tensorflow as tf
 
@@ -138,15 +138,15 @@ def mnist(place: Path, batch: int | None = None) -> Path:
         scores = tf.nn.softmax(tf.matmul(x, weights) + v1.Variable(tf.zeros([10])), name="y")
         session.run(v1.global_variables_initializer())
         signature = v1.saved_model.predict_signature_def({"images": x}, {"scores": scores})
-        builder = v1.saved_model.Builder(str(place))
+        builder = v1.saved_model.Builder(str(path))
         builder.add_meta_graph_and_variables(
             session, ["serve"], signature_def_map={"predict_images": signature}
         )
         builder.save()
-    return place
+    return path
 
 
-def typed_sum(place: Path, dtype: str) -> Path:
+def typed_sum(path: Path, dtype: str) -> Path:
     """TensorFlow 2: x + 1 of rows of a type."""
     import tensorflow as tf
 
@@ -154,5 +154,5 @@ def typed_sum(place: Path, dtype: str) -> Path:
     module.answer = tf.function(
         lambda x: {"y": x + 1}, input_signature=[tf.TensorSpec([None, 3], dtype, name="x")]
     )
-    tf.saved_model.save(module, str(place), signatures=module.answer)
-    return place
+    tf.saved_model.save(module, str(path), signatures=module.answer)
+    return path

@@ -158,7 +158,7 @@ WAYS = {name: way for name, way in USUAL.items() if way.named() and (way.channel
 
 def run(
     model: Any,
-    place: Path,
+    path: Path,
     pictures: Path,
     way: Normalization,
     labels: list[str] = LABELS,
@@ -167,7 +167,7 @@ def run(
     """Export as forgo.export does, without a process of its own."""
     files = sorted(pictures.glob("*/*.png"))
     request = Request(
-        place, pictures=files, labels=labels, normalization=way,
+        path, pictures=files, labels=labels, normalization=way,
         expected_labels=_expected_labels.from_folders(files, pictures, labels) if labelled else None,
     )  # fmt: skip
     return _pipeline.run(_keras.KerasModel(model, picture=True), request)
@@ -216,17 +216,16 @@ def test_class_folders_on_the_command_line(tmp_path: Path, pictures: Path) -> No
 @pytest.mark.slow
 def test_what_is_accepted_is_recorded(tmp_path: Path, pictures: Path) -> None:
     model = trained_on(pictures, USUAL["pixels divided by 255"])
-    place = tmp_path / "m.forgo"
-    result = forgo.export(model, place, examples=pictures, labels=LABELS, accept_accuracy=True)
+    path = tmp_path / "m.forgo"
+    result = forgo.export(model, path, examples=pictures, labels=LABELS, accept_accuracy=True)
     assert result.accuracy is not None
     assert "--scale 1/255" in result.accuracy["accepted"]
     assert (
-        "--scale 1/255"
-        in json.loads((place / "forgo.json").read_text())["provenance"]["accuracy"]["accepted"]
+        "--scale 1/255" in json.loads((path / "forgo.json").read_text())["provenance"]["accuracy"]["accepted"]
     )
-    assert "by --accept-accuracy" in run_forgo("inspect", place).out
-    assert "--scale 1/255" in (place / "card.md").read_text()
-    assert "in spite of this" in (place / "report.html").read_text()
+    assert "by --accept-accuracy" in run_forgo("inspect", path).out
+    assert "--scale 1/255" in (path / "card.md").read_text()
+    assert "in spite of this" in (path / "report.html").read_text()
 
 
 @pytest.mark.slow
@@ -308,20 +307,20 @@ def test_class_folders_without_labels_are_judged(tmp_path: Path, pictures: Path,
     """The outputs are the folders in sorted order, as Keras' image_dataset_from_directory has them."""
     right = WAYS[way]
     trained_on(pictures, right).save(tmp_path / "m.keras")
-    place = tmp_path / "m.forgo"
+    path = tmp_path / "m.forgo"
     with pytest.raises(forgo.ExportError, match="the folders in sorted order") as caught:
-        forgo.export(tmp_path / "m.keras", place, examples=pictures)
+        forgo.export(tmp_path / "m.keras", path, examples=pictures)
     assert f"({in_python(right.named())})" in str(caught.value)
-    assert not place.exists()
+    assert not path.exists()
     result = forgo.export(
-        tmp_path / "m.keras", place, examples=pictures, channels=right.channels, scale=right.scale,
+        tmp_path / "m.keras", path, examples=pictures, channels=right.channels, scale=right.scale,
         mean=list(right.mean), std=list(right.std),
     )  # fmt: skip
     assert result.accuracy is not None
     assert result.accuracy["right"] >= 78
     assert result.accuracy["assumed_labels"] == LABELS
     assert any("give them as labels, and the bundle answers with them" in note for note in result.notes)
-    recorded = json.loads((place / "forgo.json").read_text())["provenance"]["accuracy"]
+    recorded = json.loads((path / "forgo.json").read_text())["provenance"]["accuracy"]
     assert recorded["assumed_labels"] == LABELS
 
 

@@ -125,13 +125,13 @@ def test_the_recipe_on_class_folders(tmp_path: Path) -> None:
         target = tmp_path / "data" / ("odd" if i % 2 else "even") / picture.name
         target.parent.mkdir(parents=True, exist_ok=True)
         picture.rename(target)
-    place = tmp_path / "m.forgo"
+    path = tmp_path / "m.forgo"
     done = forgo(
-        "train", tmp_path / "data", "-o", place, "--recipe", "classic", "--weights", "none",
+        "train", tmp_path / "data", "-o", path, "--recipe", "classic", "--weights", "none",
         "--image-size", "32", "--epochs", "1",
     )  # fmt: skip
     assert done.code == 0, done.err
-    manifest = json.loads((place / "forgo.json").read_text())
+    manifest = json.loads((path / "forgo.json").read_text())
     assert manifest["labels"] == ["even", "odd"]
     settings = manifest["provenance"]["settings"]
     expected = {

@@ -94,7 +94,7 @@ def test_what_a_server_refuses(
     assert refused.value.status == status
 
 
-def test_which_model_is_asked_where_there_are_several(served: tuple[Server, str]) -> None:
+def test_which_of_several_models_answers(served: tuple[Server, str]) -> None:
     server, key = served
     with (
         forgo.Client(server.http, key=key) as client,

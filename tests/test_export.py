@@ -176,14 +176,14 @@ def test_bad_arguments(tmp_path: Path, change: dict[str, Any], says: str) -> Non
 
 
 def test_an_older_bundle_is_replaced_by_force_and_anything_else_never(tmp_path: Path) -> None:
-    place = tmp_path / "m.forgo"
-    shutil.copytree(BUNDLES / "iris.forgo", place)
-    before = (place / "forgo.sha256").read_text()
+    path = tmp_path / "m.forgo"
+    shutil.copytree(BUNDLES / "iris.forgo", path)
+    before = (path / "forgo.sha256").read_text()
     with pytest.raises(forgo.BundleError, match="pass force=True to replace it"):
-        forgo.export(classifier(), place, examples=ROWS, labels=LABELS)
-    assert (place / "forgo.sha256").read_text() == before
-    forgo.export(classifier(), place, examples=ROWS, labels=LABELS, force=True)
-    assert (place / "forgo.sha256").read_text() != before
+        forgo.export(classifier(), path, examples=ROWS, labels=LABELS)
+    assert (path / "forgo.sha256").read_text() == before
+    forgo.export(classifier(), path, examples=ROWS, labels=LABELS, force=True)
+    assert (path / "forgo.sha256").read_text() != before
     assert leftovers(tmp_path) == ["m.forgo"]
     (tmp_path / "mine.forgo").mkdir()
     with pytest.raises(forgo.BundleError, match="not a bundle"):
@@ -196,7 +196,7 @@ def test_golden_cases_in_onnx_form(tmp_path: Path) -> None:
     from onnx import numpy_helper
     from onnx.reference import ReferenceEvaluator
 
-    place = tmp_path / "iris.forgo"
+    path = tmp_path / "iris.forgo"
     classifier().save(tmp_path / "iris.keras")
     np.save(tmp_path / "rows.npy", ROWS)
     command: list[str | Path] = [
@@ -205,13 +205,13 @@ def test_golden_cases_in_onnx_form(tmp_path: Path) -> None:
         "--examples",
         tmp_path / "rows.npy",
         "-o",
-        place,
+        path,
     ]
     done = run_forgo(*command, "--onnx-test-data")
     assert done.code == 0, done.err
-    graph = ReferenceEvaluator(str(place / "model.onnx"))
-    cases = json.loads((place / "forgo.json").read_text())["golden"]["cases"]
-    sets = sorted(place.glob("test_data_set_*"))
+    graph = ReferenceEvaluator(str(path / "model.onnx"))
+    cases = json.loads((path / "forgo.json").read_text())["golden"]["cases"]
+    sets = sorted(path.glob("test_data_set_*"))
     assert len(sets) == len(cases)
     for folder in sets:
         given, answers = (
@@ -226,7 +226,7 @@ def test_golden_cases_in_onnx_form(tmp_path: Path) -> None:
         for got, want in zip(graph.run(None, given), answers.values(), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
     (sets[0] / "output_0.pb").write_bytes(b"changed")
-    assert "test_data_set_0/output_0.pb" in run_forgo("verify", place).err  # it is digested as every file
+    assert "test_data_set_0/output_0.pb" in run_forgo("verify", path).err  # it is digested as every file
     done = run_forgo(*command, "--onnx-test-data", "--engine", "tensorflow")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "--onnx-test-data needs examples" in done.err

@@ -30,9 +30,9 @@ ROWS = np.random.default_rng(4).normal(size=(20, 4)).astype(np.float32)
 NUMBERS = np.arange(7, dtype=np.float32)
 
 
-def answered(place: Path, row: Any, folder: Path) -> Any:
+def answered(path: Path, row: Any, folder: Path) -> Any:
     (folder / "row.json").write_text(json.dumps(row))
-    done = run_forgo("predict", "--json", place, folder / "row.json")
+    done = run_forgo("predict", "--json", path, folder / "row.json")
     assert done.code == 0, done.err
     return json.loads(done.out)["outputs"]
 
@@ -44,15 +44,15 @@ def test_a_fixed_batch(tmp_path: Path, engine: str, batch: int) -> None:
     keras.utils.set_random_seed(6)
     model = keras.Sequential([keras.Input(batch_shape=(batch, 4)), layers.Dense(2, name="scores")])
     adapter = _keras.KerasModel(model, picture=False)
-    place = tmp_path / "m.forgo"
-    result = _pipeline.run(adapter, Request(place, rows={"": ROWS}, engine=engine))
+    path = tmp_path / "m.forgo"
+    result = _pipeline.run(adapter, Request(path, rows={"": ROWS}, engine=engine))
     assert result.parity["cases"] == 16
-    manifest = json.loads((place / "forgo.json").read_text())
+    manifest = json.loads((path / "forgo.json").read_text())
     assert manifest["graph"]["batch"] == batch
     assert manifest["inputs"][0]["shape"] == [None, 4]
     kernel, bias = model.get_weights()
     np.testing.assert_allclose(
-        answered(place, ROWS[5].tolist(), tmp_path)["scores"], ROWS[5] @ kernel + bias, atol=1e-4
+        answered(path, ROWS[5].tolist(), tmp_path)["scores"], ROWS[5] @ kernel + bias, atol=1e-4
     )
 
 
@@ -67,13 +67,13 @@ def test_a_fixed_batch(tmp_path: Path, engine: str, batch: int) -> None:
 )
 def test_types_that_are_not_float32(tmp_path: Path, dtype: str, engine: str) -> None:
     rows = (np.arange(24).reshape(8, 3) * (0.1 if dtype == "bfloat16" else 1)).astype(dtype)
-    place = tmp_path / "m.forgo"
+    path = tmp_path / "m.forgo"
     saved = SavedModel(serving_models.typed_sum(tmp_path / "saved", dtype))
-    result = _pipeline.run(saved, Request(place, rows={"x": rows}, engine=engine))
+    result = _pipeline.run(saved, Request(path, rows={"x": rows}, engine=engine))
     assert result.parity["mode"] == "full"
-    manifest = json.loads((place / "forgo.json").read_text())
+    manifest = json.loads((path / "forgo.json").read_text())
     assert [manifest["inputs"][0]["dtype"], manifest["outputs"][0]["dtype"]] == [dtype, dtype]
-    np.testing.assert_array_equal(answered(place, rows[5].tolist(), tmp_path)["y"], rows[5] + 1)
+    np.testing.assert_array_equal(answered(path, rows[5].tolist(), tmp_path)["y"], rows[5] + 1)
 
 
 def test_bfloat16_names_the_engine_that_runs_it(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_bfloat16_names_the_engine_that_runs_it(tmp_path: Path) -> None:
         (serving_models.half_plus_three, "onnxruntime", NUMBERS[:, None], [None, None]),
         (serving_models.halved_scalar, "tensorflow", NUMBERS, [None]),
         (serving_models.halved_scalar, "onnxruntime", NUMBERS, [None]),
-        (lambda place: serving_models.mnist(place, batch=2), "tensorflow", np.eye(5, 784, dtype=np.float32), [None, 784]),
+        (lambda path: serving_models.mnist(path, batch=2), "tensorflow", np.eye(5, 784, dtype=np.float32), [None, 784]),
     ],
 )  # fmt: skip
 def test_signatures_of_tensorflow_servings_examples(
@@ -98,12 +98,12 @@ def test_signatures_of_tensorflow_servings_examples(
 ) -> None:
     model = SavedModel(make(tmp_path / "saved"))
     model.settle({"": rows})
-    place = tmp_path / "m.forgo"
-    _pipeline.run(model, Request(place, rows={"": rows}, engine=engine))
-    assert json.loads((place / "forgo.json").read_text())["inputs"][0]["shape"] == shape
+    path = tmp_path / "m.forgo"
+    _pipeline.run(model, Request(path, rows={"": rows}, engine=engine))
+    assert json.loads((path / "forgo.json").read_text())["inputs"][0]["shape"] == shape
     if make is not serving_models.half_plus_three:
         return
-    got = answered(place, rows[3].tolist(), tmp_path)["y"]
+    got = answered(path, rows[3].tolist(), tmp_path)["y"]
     np.testing.assert_allclose(got, rows[3] / 2 + 3)
 
 
@@ -154,14 +154,14 @@ def test_pictures_of_one_channel(tmp_path: Path) -> None:
     )
     pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
     labels = ["left", "right"]
-    place = tmp_path / "m.forgo"
-    result = forgo.export(model, place, examples=pictures, labels=labels, scale="1/255", mean=0.5)
+    path = tmp_path / "m.forgo"
+    result = forgo.export(model, path, examples=pictures, labels=labels, scale="1/255", mean=0.5)
     assert result.parity["top1_agreement"] == 1
     grey = Image.fromarray(decode(pictures[0].read_bytes())).convert("L")
     prepare = _preprocess.Preprocessor(_preprocess.build(16, 16, channels=1))
     pixels = prepare(np.asarray(grey.convert("RGB")))[None] / 255 - 0.5
     p = float(model.predict(pixels, verbose=0)[0, 0])
-    done = run_forgo("predict", "--json", "--top", "0", place, pictures[0])
+    done = run_forgo("predict", "--json", "--top", "0", path, pictures[0])
     got = {c["label"]: c["score"] for c in json.loads(done.out)["classes"]}
     assert got == pytest.approx({"left": 1 - p, "right": p}, abs=1e-4)
     with pytest.raises(forgo.ExportError, match="one number for its one channel"):

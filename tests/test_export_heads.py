@@ -26,31 +26,31 @@ def ending(units: int, activation: str | None = None, name: str | None = None) -
     return keras.Sequential([keras.Input((4,)), layers.Dense(units, activation=activation, name=name)])
 
 
-def exported(model: Any, place: Path, **request: Any) -> dict[str, Any]:
+def exported(model: Any, path: Path, **request: Any) -> dict[str, Any]:
     adapter = _keras.KerasModel(model, picture=False)
-    _pipeline.run(adapter, Request(place, rows={"": ROWS}, **request))
-    return json.loads((place / "forgo.json").read_text())  # type: ignore[no-any-return]
+    _pipeline.run(adapter, Request(path, rows={"": ROWS}, **request))
+    return json.loads((path / "forgo.json").read_text())  # type: ignore[no-any-return]
 
 
-def asked(place: Path, row: Any, folder: Path, *options: str) -> list[tuple[str, float]]:
+def asked(path: Path, row: Any, folder: Path, *options: str) -> list[tuple[str, float]]:
     file = folder / "row.json"
     file.write_text(json.dumps(row.tolist()))
-    done = run_forgo("predict", "--json", *(options or ("--top", "0")), place, file)
+    done = run_forgo("predict", "--json", *(options or ("--top", "0")), path, file)
     assert done.code == 0, done.err
     return [(c["label"], c["score"]) for c in json.loads(done.out)["classes"]]
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "tensorflow"])
 def test_one_probability_for_two_labels(tmp_path: Path, engine: str) -> None:
-    model, place = ending(1, "sigmoid", "is_dog"), tmp_path / "m.forgo"
-    manifest = exported(model, place, labels=["cat", "dog"], engine=engine)
+    model, path = ending(1, "sigmoid", "is_dog"), tmp_path / "m.forgo"
+    manifest = exported(model, path, labels=["cat", "dog"], engine=engine)
     assert [(o["name"], o["shape"], o.get("hidden", False)) for o in manifest["outputs"]] == [
         ("probabilities", [None, 2], False),
         ("is_dog", [None, 1], True),
     ]
     for row in ROWS[:4]:
         p = float(model.predict(row[None], verbose=0)[0, 0])
-        scores = dict(asked(place, row, tmp_path))
+        scores = dict(asked(path, row, tmp_path))
         assert scores == pytest.approx({"cat": 1 - p, "dog": p}, abs=1e-4)
 
 
@@ -83,8 +83,8 @@ def test_one_logit_for_two_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ["onnxruntime", "tensorflow"])
 def test_labels_that_do_not_exclude_each_other(tmp_path: Path, engine: str) -> None:
     model, labels, limits = ending(3, "sigmoid"), ["red", "round", "ripe"], [0.5, 0.3, 0.7]
-    place = tmp_path / "m.forgo"
-    manifest = exported(model, place, labels=labels, task="multi-label", thresholds=limits, engine=engine)
+    path = tmp_path / "m.forgo"
+    manifest = exported(model, path, labels=labels, task="multi-label", thresholds=limits, engine=engine)
     assert (manifest["task"], manifest["thresholds"]) == ("multi-label", limits)
     recorded = [tuple(case["labels"]) for case in manifest["golden"]["cases"]]
     assert len(set(recorded)) > 3  # other answers, not one again and again
@@ -93,7 +93,7 @@ def test_labels_that_do_not_exclude_each_other(tmp_path: Path, engine: str) -> N
     for i in some:
         want = [(n, float(s)) for n, s, t in zip(labels, scores[i], limits, strict=True) if s > t]
         want.sort(key=lambda found: -found[1])
-        got = asked(place, ROWS[i], tmp_path)
+        got = asked(path, ROWS[i], tmp_path)
         assert [n for n, _ in got] == [n for n, _ in want]
         np.testing.assert_allclose([s for _, s in got], [s for _, s in want], atol=1e-4)
 
@@ -105,18 +105,18 @@ def test_a_row_with_no_label_over_its_threshold(tmp_path: Path) -> None:
     model, labels = ending(2), ["red", "round"]
     with pytest.raises(forgo.ExportError, match=r"append='sigmoid'"):
         exported(model, tmp_path / "m.forgo", labels=labels, task="multi-label")
-    place = tmp_path / "m.forgo"
+    path = tmp_path / "m.forgo"
     manifest = exported(
-        model, place, labels=labels, task="multi-label", append="sigmoid", thresholds={"red": 0.8}
+        model, path, labels=labels, task="multi-label", append="sigmoid", thresholds={"red": 0.8}
     )
     assert manifest["thresholds"] == [0.8, 0.5]
     none = next(c for c in manifest["golden"]["cases"] if not c["labels"])
-    done = run_forgo("predict", "--json", place, place / none["input"])
+    done = run_forgo("predict", "--json", path, path / none["input"])
     assert json.loads(done.out)["classes"] == []
-    assert "no label is over its threshold" in run_forgo("predict", place, place / none["input"]).out
-    with running(place) as places:
+    assert "no label is over its threshold" in run_forgo("predict", path, path / none["input"]).out
+    with running(path) as places:
         url = f"http://{places['http']}"
-        done = run_forgo("verify", "--json", "--url", url, "--url", f"grpc://{places['grpc']}", place)
+        done = run_forgo("verify", "--json", "--url", url, "--url", f"grpc://{places['grpc']}", path)
         report = json.loads(done.out)
         assert done.code == 0, report
         assert {p["protocol"] for p in report["protocols"]} >= {"oip", "oip-grpc", "tensorflow", "native"}

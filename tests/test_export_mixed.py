@@ -56,10 +56,10 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[str]
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(tf.constant(texts), np.array(topics), epochs=30, verbose=0)
     assert model.evaluate(tf.constant(texts), np.array(topics), verbose=0)[1] > 0.9
-    place = tmp_path_factory.mktemp("text") / "topics.forgo"
-    result = forgo.export(model, place, examples=np.array(texts), labels=TOPICS, engine="tensorflow")
+    path = tmp_path_factory.mktemp("text") / "topics.forgo"
+    result = forgo.export(model, path, examples=np.array(texts), labels=TOPICS, engine="tensorflow")
     assert result.parity["top1_agreement"] == 1
-    return model, texts, place
+    return model, texts, path
 
 
 @pytest.fixture(scope="module")
@@ -84,19 +84,19 @@ def mixed_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str
     model = keras.Model([photo, row], x)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
     model.fit([seen, ink], digits.target[:400], epochs=20, verbose=0)
-    place = folder / "halves.forgo"
+    path = folder / "halves.forgo"
     examples = {"photo": pictures, "ink": ink}
     labels = [str(i) for i in range(10)]
-    result = forgo.export(model, place, examples=examples, labels=labels, engine="tensorflow")
+    result = forgo.export(model, path, examples=examples, labels=labels, engine="tensorflow")
     assert result.parity["top1_agreement"] == 1
-    return model, {**examples, "seen": seen}, place
+    return model, {**examples, "seen": seen}, path
 
 
-def asked(place: Path, row: Any, folder: Path) -> dict[str, float]:
+def asked(path: Path, row: Any, folder: Path) -> dict[str, float]:
     """What forgo predict answers to a JSON row."""
     file = folder / "row.json"
     file.write_text(json.dumps(row))
-    done = run_forgo("predict", "--json", "--top", "0", place, file)
+    done = run_forgo("predict", "--json", "--top", "0", path, file)
     assert done.code == 0, done.err
     return {c["label"]: c["score"] for c in json.loads(done.out)["classes"]}
 
@@ -104,18 +104,18 @@ def asked(place: Path, row: Any, folder: Path) -> dict[str, float]:
 def test_texts(text_model: tuple[Any, list[str], Path], tmp_path: Path) -> None:
     import tensorflow as tf
 
-    model, texts, place = text_model
-    manifest = json.loads((place / "forgo.json").read_text())
+    model, texts, path = text_model
+    manifest = json.loads((path / "forgo.json").read_text())
     assert manifest["inputs"] == [{"name": "text", "graph_name": "text", "dtype": "string", "shape": [None]}]
     for text in [texts[5], "Grüße: the wine's alcohol — 葡萄酒", ""]:
         want = model.predict(tf.constant([text]), verbose=0)[0]
-        got = asked(place, text, tmp_path)
+        got = asked(path, text, tmp_path)
         np.testing.assert_allclose([got[t] for t in TOPICS], want, atol=1e-4)
 
 
 def test_a_picture_beside_a_row(mixed_model: tuple[Any, dict[str, Any], Path], tmp_path: Path) -> None:
-    model, data, place = mixed_model
-    manifest = json.loads((place / "forgo.json").read_text())
+    model, data, path = mixed_model
+    manifest = json.loads((path / "forgo.json").read_text())
     assert [i["name"] for i in manifest["inputs"]] == ["photo", "ink"]
     assert manifest["picture"]["input"] == "photo"
     cases = manifest["golden"]["cases"]
@@ -124,7 +124,7 @@ def test_a_picture_beside_a_row(mixed_model: tuple[Any, dict[str, Any], Path], t
     for i in (0, 7):
         want = model.predict([data["seen"][i : i + 1], data["ink"][i : i + 1]], verbose=0)[0]
         picture = {"b64": base64.b64encode(data["photo"][i].read_bytes()).decode()}
-        got = asked(place, {"ink": data["ink"][i].tolist(), "image": picture}, tmp_path)
+        got = asked(path, {"ink": data["ink"][i].tolist(), "image": picture}, tmp_path)
         np.testing.assert_allclose([got[str(n)] for n in range(10)], want, atol=1e-4)
 
 

@@ -67,24 +67,22 @@ def test_a_file_alone_answers_for_itself_and_everything_says_so(tmp_path: Path) 
     rows = tmp_path / "rows.npy"
     np.save(rows, ROWS)
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
-    place = tmp_path / "iris.forgo"
+    path = tmp_path / "iris.forgo"
     file = classifier(tmp_path / "iris.onnx")
-    done = run_forgo("export", file, "-o", place, "--examples", rows, "--labels", tmp_path / "labels.txt")
+    done = run_forgo("export", file, "-o", path, "--examples", rows, "--labels", tmp_path / "labels.txt")
     assert "against the converted graph's own answers, not the training framework's" in done.err, done.err
-    manifest = manifest_of(place)
+    manifest = manifest_of(path)
     assert manifest["golden"]["expected_from"] == "converted graph"
     assert [o["name"] for o in manifest["outputs"]] == ["probabilities", "label"]
     assert manifest["provenance"]["onnx"]["producer"] == "tests"
-    assert "not the training framework's" in run_forgo("inspect", place).out
+    assert "not the training framework's" in run_forgo("inspect", path).out
     assert (
-        json.loads(run_forgo("inspect", "--json", place).out)["bundle"]["expected_from"] == "converted graph"
+        json.loads(run_forgo("inspect", "--json", path).out)["bundle"]["expected_from"] == "converted graph"
     )
-    assert "not the training framework's" in run_forgo("verify", place).out
-    assert (
-        json.loads(run_forgo("verify", "--json", place).out)["parity"]["expected_from"] == "converted graph"
-    )
-    assert "converted graph's own" in (place / "card.md").read_text()
-    with running(place) as ports:
+    assert "not the training framework's" in run_forgo("verify", path).out
+    assert json.loads(run_forgo("verify", "--json", path).out)["parity"]["expected_from"] == "converted graph"
+    assert "converted graph's own" in (path / "card.md").read_text()
+    with running(path) as ports:
         with urllib.request.urlopen(f"http://{ports['http']}/v2/models/iris") as answer:
             parity = json.load(answer)["parameters"]["parity"]
         with urllib.request.urlopen(f"http://{ports['admin']}/metrics") as answer:

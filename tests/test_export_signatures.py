@@ -146,9 +146,9 @@ def test_mnist_by_its_own_name(tmp_path: Path, engine: str, batch: int | None) -
 
 
 def run(folder: Path, saved: SavedModel, **request: Any) -> tuple[Result, Any]:
-    place = folder / "m.forgo"
-    result = _pipeline.run(saved, Request(place, engine="tensorflow", **request))
-    return result, json.loads((place / "forgo.json").read_text())
+    path = folder / "m.forgo"
+    result = _pipeline.run(saved, Request(path, engine="tensorflow", **request))
+    return result, json.loads((path / "forgo.json").read_text())
 
 
 def test_what_cannot_be_proven_is_left_out_and_said(tmp_path: Path) -> None:
@@ -212,22 +212,22 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     raw = base64.b64decode(B64["b64"])
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"inputs": B64}) + "\n" for _ in range(2)))
-    place = tmp_path / "m.forgo"
+    path = tmp_path / "m.forgo"
     result = package.export(
-        saved, place, engine="tensorflow", signature="regress_x_to_y", examples=rows, task="regression"
+        saved, path, engine="tensorflow", signature="regress_x_to_y", examples=rows, task="regression"
     )
     assert result.parity["cases"] == 2
-    manifest = json.loads((place / "forgo.json").read_text())
+    manifest = json.loads((path / "forgo.json").read_text())
     assert manifest["graph"]["method"] == "regress"
-    case = json.loads((place / manifest["golden"]["cases"][0]["input"]).read_text())
+    case = json.loads((path / manifest["golden"]["cases"][0]["input"]).read_text())
     assert base64.b64decode(case["inputs"]["b64"]) == raw
-    with running(place) as places:
+    with running(path) as places:
         url = f"http://{places['http']}/v1/models/m"
         body = {"examples": [{"x": 80.0}]}
         assert requests.post(f"{url}:regress", json=body, timeout=60).json() == {"results": [42.0]}
 
 
-def several(place: Path) -> Path:
+def several(path: Path) -> Path:
     """TensorFlow 2: signatures that can be proven, and some that cannot."""
     import tensorflow as tf
 
@@ -244,5 +244,5 @@ def several(place: Path) -> Path:
         "serving_default": module.half, "twice": module.twice, "counts": module.counts,
         "nothing": module.nothing, "pairs": module.pairs,
     }  # fmt: skip
-    tf.saved_model.save(module, str(place), signatures=signatures)
-    return place
+    tf.saved_model.save(module, str(path), signatures=signatures)
+    return path

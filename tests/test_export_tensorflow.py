@@ -72,13 +72,13 @@ def manifest(bundle: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("engine", ["onnxruntime", "tensorflow"])
 @pytest.mark.parametrize(("name", "framework"), [("flat", "keras"), ("nested", "tf_keras")])
 def test_h5_of_keras_2(legacy: Path, tmp_path: Path, name: str, framework: str, engine: str) -> None:
-    place = tmp_path / "m.forgo"
+    path = tmp_path / "m.forgo"
     result = forgo.export(
-        legacy / f"{name}.h5", place, examples=PICTURES, labels=["a", "b", "c"], engine=engine
+        legacy / f"{name}.h5", path, examples=PICTURES, labels=["a", "b", "c"], engine=engine
     )
     assert result.parity["cases"] >= 1
     assert result.parity["top1_agreement"] == 1
-    written = manifest(place)
+    written = manifest(path)
     assert written["engine"] == engine
     assert written["provenance"]["versions"]["framework"].startswith(f"{framework} ")
     assert [o["name"] for o in written["outputs"]] == ["inferenceLayer", "logits"]
@@ -114,18 +114,18 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
     assert done_check.returncode == 0, done_check.stderr
 
     for engine in ("onnxruntime", "tensorflow"):
-        place = tmp_path / f"{engine}.forgo"
+        bundle = tmp_path / f"{engine}.forgo"
         result = forgo.export(
-            old, place, tag="tags", examples=PICTURES, labels=["a", "b", "c"], engine=engine
+            old, bundle, tag="tags", examples=PICTURES, labels=["a", "b", "c"], engine=engine
         )
         assert result.parity["top1_agreement"] == 1
-    assert manifest(place)["graph"]["tags"] == ["tags"]
+    assert manifest(bundle)["graph"]["tags"] == ["tags"]
     done = run_forgo(
-        "export", legacy / "flat.h5", "-o", place, "--tag", "tags", "--engine", "tensorflow",
+        "export", legacy / "flat.h5", "-o", bundle, "--tag", "tags", "--engine", "tensorflow",
         "--examples", PICTURES[0].parent, "--force",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert manifest(place)["graph"] == {
+    assert manifest(bundle)["graph"] == {
         "path": "saved_model",
         "tags": ["tags"],
         "signature": "serving_default",
@@ -148,23 +148,23 @@ def test_saved_model_of_keras_2(legacy: Path, tmp_path: Path) -> None:
 def test_saved_model_without_signature(tmp_path: Path) -> None:
     """As the old tag adder left it."""
     for engine in ("onnxruntime", "tensorflow"):
-        place = tmp_path / f"{engine}.forgo"
+        path = tmp_path / f"{engine}.forgo"
         done = run_forgo(
-            "export", SAVED / "forGo", "-o", place, "--input", "input_1", "--output", "inferenceLayer/Softmax",
+            "export", SAVED / "forGo", "-o", path, "--input", "input_1", "--output", "inferenceLayer/Softmax",
             "--engine", engine, "--examples", PICTURES[0].parent,
         )  # fmt: skip
         assert done.code == 0, done.err
         assert "parity proven" in done.err
-    written = manifest(place)
+    written = manifest(path)
     assert written["inputs"][0]["graph_name"] == "input_1"
     assert written["outputs"][0]["graph_name"] == "inferenceLayer/Softmax"
     assert "signature" not in written["graph"]
-    assert not (place / "saved_model" / "assets.extra").exists()  # requests name a signature
+    assert not (path / "saved_model" / "assets.extra").exists()  # requests name a signature
 
 
 def test_no_examples(tmp_path: Path) -> None:
-    place = tmp_path / "m.forgo"
-    command: list[str | Path] = ["export", SAVED / "iris", "-o", place, "--engine", "tensorflow"]
+    path = tmp_path / "m.forgo"
+    command: list[str | Path] = ["export", SAVED / "iris", "-o", path, "--engine", "tensorflow"]
     done = run_forgo(*command)
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "parity cannot be proven" in done.err
@@ -173,21 +173,21 @@ def test_no_examples(tmp_path: Path) -> None:
     done = run_forgo(*command, "--no-goldens")
     assert done.code == 0, done.err
     assert "NOT PROVEN" in done.err
-    assert manifest(place)["golden"] == {"cases": [], "none": "none were given when it was exported"}
-    done = run_forgo("verify", place)
+    assert manifest(path)["golden"] == {"cases": [], "none": "none were given when it was exported"}
+    done = run_forgo("verify", path)
     assert (done.code, done.out) == (1, "")
     assert "none were given" in done.err
     for show in (["verify", "--allow-unproven"], ["inspect"]):
-        done = run_forgo(*show, place)
+        done = run_forgo(*show, path)
         assert done.code == 0, done.err
         assert "none were given" in done.out
     row = tmp_path / "row.json"
     row.write_text("[5.1, 3.5, 1.4, 0.2]")
-    done = run_forgo("predict", place, row)
+    done = run_forgo("predict", path, row)
     assert done.code == 0, done.err
     assert "parity NOT PROVEN" in done.err
     for page in ("report.html", "card.md"):
-        assert "not proven" in (place / page).read_text().lower()
+        assert "not proven" in (path / page).read_text().lower()
 
 
 def test_code_in_a_file_needs_trust(legacy: Path, tmp_path: Path) -> None:
@@ -330,11 +330,11 @@ def test_without_a_tag_only_bundles_are_written(tmp_path: Path) -> None:
 def test_several_are_told_apart_by_tag_and_signature(tmp_path: Path) -> None:
     rows = {"a": ROWS[:, :2], "b": ROWS[:, 2:]}
     for signature in ("sum", "difference"):
-        place = tmp_path / f"{signature}.forgo"
+        path = tmp_path / f"{signature}.forgo"
         forgo.export(
-            SAVED / "several", place, tag="serve", signature=signature, engine="tensorflow", examples=rows
+            SAVED / "several", path, tag="serve", signature=signature, engine="tensorflow", examples=rows
         )
-        assert manifest(place)["graph"]["signature"] == signature
+        assert manifest(path)["graph"]["signature"] == signature
 
 
 @pytest.mark.parametrize(

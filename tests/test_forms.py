@@ -45,9 +45,9 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = keras.Model([size, rooms], keras.layers.Dense(2, name="price")(both))
     folder = tmp_path_factory.mktemp("prices")
     np.savez(folder / "rows.npz", size=np.array(SIZES), rooms=np.array(ROOMS)[:, None])
-    place = folder / "prices.forgo"
-    forgo.export(model, place, examples=folder / "rows.npz")
-    return place
+    path = folder / "prices.forgo"
+    forgo.export(model, path, examples=folder / "rows.npz")
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -20,25 +20,25 @@ from forgo.exporting import _keras_files as _files
 LAYER = {"class_name": "Dense", "config": {"name": "dense", "units": 2}}
 
 
-def keras_file(place: Path, layers: list[dict[str, Any]], weights: bytes = b"") -> Path:
+def keras_file(path: Path, layers: list[dict[str, Any]], weights: bytes = b"") -> Path:
     """A .keras file with layers, and something as weights."""
-    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
         config = {"class_name": "Sequential", "config": {"name": "m", "layers": layers}}
         archive.writestr("config.json", json.dumps(config))
         archive.writestr("model.weights.h5", weights)
-    return place
+    return path
 
 
-def hdf5_file(place: Path, build: Any = None) -> Path:
+def hdf5_file(path: Path, build: Any = None) -> Path:
     """An .h5 file with a model, and what ``build`` puts beside it."""
-    with h5py.File(place, "w") as stored:
+    with h5py.File(path, "w") as stored:
         stored.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [LAYER]}})
         weights = stored.create_group("model_weights")
         weights["kernel"] = np.ones((3, 2), np.float32)
         if build is not None:
             build(weights)
-    return place
+    return path
 
 
 def test_honest_files_pass(tmp_path: Path) -> None:

@@ -180,14 +180,14 @@ def trained_on(way: Normalization, thresholds: Any = 0.5) -> Any:
 
 
 def run(
-    model: Any, place: Path, pictures: tuple[Path, list[list[str]]], way: Normalization, **changes: Any
+    model: Any, path: Path, pictures: tuple[Path, list[list[str]]], way: Normalization, **changes: Any
 ) -> Any:
     """Export as forgo.export does, without a process of its own."""
     folder, expected = pictures
     fields: dict[str, Any] = {
         "labels": LABELS, "expected_labels": expected, "task": "multi-label", "normalization": way, **changes,
     }  # fmt: skip
-    request = Request(place, pictures=sorted(folder.glob("*.png")), **fields)
+    request = Request(path, pictures=sorted(folder.glob("*.png")), **fields)
     return _pipeline.run(_keras.KerasModel(model, picture=True), request)
 
 
@@ -246,22 +246,22 @@ def test_on_the_command_line(tmp_path: Path, pictures: Any) -> None:
     lines = [",".join(e) for e in expected]
     lines[0] = "null"
     (tmp_path / "expected.txt").write_text("\n".join(lines) + "\n")
-    place = tmp_path / "m.forgo"
+    path = tmp_path / "m.forgo"
     command: list[str | Path] = [
-        "export", tmp_path / "m.keras", "-o", place, "--examples", folder, "--labels", tmp_path / "labels.txt",
+        "export", tmp_path / "m.keras", "-o", path, "--examples", folder, "--labels", tmp_path / "labels.txt",
         "--task", "multi-label", "--expected-labels", tmp_path / "expected.txt",
     ]  # fmt: skip
     done = run_forgo(*command)
     assert (done.code, done.err.count("\n")) == (1, 1), done.err
     assert "(--scale 1/255)" in done.err
     assert "--accept-accuracy" in done.err
-    assert not place.exists()
+    assert not path.exists()
     done = run_forgo(*command, "--scale", "1/255")
     assert done.code == 0, done.err
     assert "the labels' mean (by chance 50.0%)" in done.err
     assert f"on {len(expected) - 1} labelled examples" in done.err
     assert "1 examples have no label" in done.err
-    provenance = json.loads((place / "forgo.json").read_text())["provenance"]
+    provenance = json.loads((path / "forgo.json").read_text())["provenance"]
     measured = provenance["accuracy"]
     assert measured["examples"] == len(expected) - 1
     assert measured["right"] >= 90
@@ -270,9 +270,9 @@ def test_on_the_command_line(tmp_path: Path, pictures: Any) -> None:
         "accuracy": measured["right"] / measured["examples"], "balanced_accuracy": measured["balanced"],
     }  # fmt: skip
     shown = f"{100 * measured['balanced']:.1f}%"
-    assert f"the labels' mean: {shown}; by chance 50.0%" in run_forgo("inspect", place).out
-    assert f"a mean balanced accuracy of {shown}" in (place / "card.md").read_text()
-    assert "balanced accuracy, the labels' mean" in (place / "report.html").read_text()
+    assert f"the labels' mean: {shown}; by chance 50.0%" in run_forgo("inspect", path).out
+    assert f"a mean balanced accuracy of {shown}" in (path / "card.md").read_text()
+    assert "balanced accuracy, the labels' mean" in (path / "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -34,27 +34,27 @@ outputs. Every label is the library's; regressors are within 1e-5. Export refuse
 """
 
 
-def outcome(model: Any, rows: Any, place: Path) -> tuple[str, str]:
+def outcome(model: Any, rows: Any, path: Path) -> tuple[str, str]:
     """What the export came to, and how far Go's answers are from the library's."""
     way: dict[str, Any] = {}
     try:
-        result = forgo.export(model, place, examples=rows)
+        result = forgo.export(model, path, examples=rows)
     except forgo.ForgoError as e:
-        assert not place.exists()
+        assert not path.exists()
         if "precision='float64' is proven on all" not in str(e):
             return f"refused: {str(e)[:400]}", ""
         way = {"precision": "float64"}
-        result = forgo.export(model, place, examples=rows, **way)
+        result = forgo.export(model, path, examples=rows, **way)
     assert result.parity["mode"] == "full"
     assert result.framework_difference is not None
     assert result.framework_difference <= 1e-4
     said = "proven" + "".join(f" with `{name}={value!r}`" for name, value in way.items())
-    return said, f"{len(rows)}, {_in_go(model, rows, place):.1e}"
+    return said, f"{len(rows)}, {_in_go(model, rows, path):.1e}"
 
 
-def _in_go(model: Any, rows: Any, place: Path) -> float:
+def _in_go(model: Any, rows: Any, path: Path) -> float:
     """The largest difference of Go's answers to all rows; labels must be the library's."""
-    with forgo.load(place) as go:
+    with forgo.load(path) as go:
         answers = go.run(rows)
     worst = 0.0
     for name, got in answers.items():

@@ -82,8 +82,8 @@ class Watched:
             if re.search(r"^\d+ +(mkdir|rename|link|symlink|creat)|O_CREAT|O_WRONLY|O_RDWR|O_TMPFILE", call)
             and not re.search(r"= -1 |/dev/(null|tty|shm)|/proc/self|/sys/fs", call)
         ]
-        places = [str(place) for place in (self.temporary, *allowed)]
-        return [call for call in makes if not any(place in call for place in places)]
+        places = [str(path) for path in (self.temporary, *allowed)]
+        return [call for call in makes if not any(path in call for path in places)]
 
 
 @pytest.mark.parametrize(

@@ -163,13 +163,13 @@ def large_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packer = zlib.compressobj(1)
     data = b"".join(packer.compress(row[: SIDE + 1]) for _ in range(SIDE)) + packer.flush()
     header = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)
-    place = tmp_path_factory.mktemp("large") / "large.png"
-    with place.open("wb") as file:
+    path = tmp_path_factory.mktemp("large") / "large.png"
+    with path.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         for name, content in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b"")):
             file.write(struct.pack(">I", len(content)) + name + content)
             file.write(struct.pack(">I", zlib.crc32(name + content)))
-    return place
+    return path
 
 
 MEASURE = """

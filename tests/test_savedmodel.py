@@ -40,7 +40,7 @@ def old_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     import tensorflow as tf
 
     v1 = tf.compat.v1
-    place = tmp_path_factory.mktemp("old") / "forGo"
+    path = tmp_path_factory.mktemp("old") / "forGo"
     graph = tf.Graph()
     with graph.as_default():
         v1.set_random_seed(11)
@@ -52,14 +52,14 @@ def old_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
         tf.nn.softmax(tf.matmul(pooled, weights), name="inferenceLayer/Softmax")
         session = v1.Session()
         session.run(v1.global_variables_initializer())
-        builder = v1.saved_model.Builder(str(place))
+        builder = v1.saved_model.Builder(str(path))
         builder.add_meta_graph_and_variables(session, ["tags"])
         builder.save()
 
     def run(pictures: Any) -> Any:
         return session.run("inferenceLayer/Softmax:0", {"input_1:0": pictures})
 
-    return place, run
+    return path, run
 
 
 def answers(*arguments: str | Path) -> list[list[float]]:
@@ -77,7 +77,7 @@ def test_old_model_by_its_three_names(
 ) -> None:
     import tensorflow as tf
 
-    place, run = old_model
+    path, run = old_model
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(LABELS))
     pixels = [np.asarray(Image.open(p), np.float32) for p in photos]
@@ -88,21 +88,21 @@ def test_old_model_by_its_three_names(
     mean = np.array([103.939, 116.779, 123.68], np.float32)
     for resize, way in ways.items():
         resized = np.stack([np.asarray(way(x)) for x in pixels])
-        got = answers(place, *BY_NAMES, "--labels", labels, "--resize", resize, *photos)
+        got = answers(path, *BY_NAMES, "--labels", labels, "--resize", resize, *photos)
         np.testing.assert_allclose(got, run(resized), atol=1e-4)
         got = answers(
-            place, *BY_NAMES, "--labels", labels, "--resize", resize,
+            path, *BY_NAMES, "--labels", labels, "--resize", resize,
             "--channels", "BGR", "--mean", "103.939,116.779,123.68", *photos,
         )  # fmt: skip
         np.testing.assert_allclose(got, run(resized[..., ::-1] - mean), atol=1e-4)
     # What is said makes a difference: the answers above do not agree by being all the same.
-    plain = answers(place, *BY_NAMES, *photos)
-    other = answers(place, *BY_NAMES, "--mean", "117", *photos)
+    plain = answers(path, *BY_NAMES, *photos)
+    other = answers(path, *BY_NAMES, "--mean", "117", *photos)
     assert np.abs(np.subtract(plain, other)).max() > 1e-3
 
 
 def test_old_model_called_wrongly(old_model: tuple[Path, Any], photos: list[Path], tmp_path: Path) -> None:
-    place, _ = old_model
+    path, _ = old_model
     for wrong, says in {
         ("--tag", "serve"): "[tags]",
         ("--input", "input_2"): "input_1",
@@ -112,18 +112,18 @@ def test_old_model_called_wrongly(old_model: tuple[Path, Any], photos: list[Path
         arguments = [*BY_NAMES, *wrong] if wrong[0] == "--image-size" else list(BY_NAMES)
         if wrong[0] in arguments:
             arguments[arguments.index(wrong[0]) + 1] = wrong[1]
-        done = forgo("predict", place, *arguments, photos[0])
+        done = forgo("predict", path, *arguments, photos[0])
         assert done.code == 1, wrong
         assert says in done.err, (wrong, done.err)
         assert done.err.count("\n") == 1, (wrong, done.err)
-    (place / "variables").rename(tmp_path / "variables")
+    (path / "variables").rename(tmp_path / "variables")
     try:
-        done = forgo("predict", place, *BY_NAMES, photos[0])
+        done = forgo("predict", path, *BY_NAMES, photos[0])
         assert done.code == 1
         assert "variables/" in done.err
         assert done.err.count("\n") == 1
     finally:
-        (tmp_path / "variables").rename(place / "variables")
+        (tmp_path / "variables").rename(path / "variables")
 
 
 def test_inspect_old_model(old_model: tuple[Path, Any]) -> None:

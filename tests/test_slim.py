@@ -22,10 +22,10 @@ def manifest(bundle: Path) -> dict[str, Any]:
 
 
 def slimmed(name: str, folder: Path) -> Path:
-    place = folder / "slim.forgo"
-    done = run_forgo("slim", BUNDLES / f"{name}.forgo", "-o", place)
+    path = folder / "slim.forgo"
+    done = run_forgo("slim", BUNDLES / f"{name}.forgo", "-o", path)
     assert done.code == 0, done.err
-    return place
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -84,18 +84,18 @@ def test_skews_are_still_refused(shapes: Path, tmp_path: Path, name: str, stage:
 
 
 def test_a_picture_beside_a_row(tmp_path: Path) -> None:
-    place = slimmed("halves", tmp_path)
+    path = slimmed("halves", tmp_path)
     whole = manifest(BUNDLES / "halves.forgo")
-    assert manifest(place)["inputs"] == whole["inputs"]
-    assert not contents(place) & contents(BUNDLES / "halves.forgo")
+    assert manifest(path)["inputs"] == whole["inputs"]
+    assert not contents(path) & contents(BUNDLES / "halves.forgo")
 
 
 def test_rows_are_kept(tmp_path: Path) -> None:
-    place = slimmed("iris", tmp_path)
+    path = slimmed("iris", tmp_path)
     whole = manifest(BUNDLES / "iris.forgo")
-    assert manifest(place)["golden"] == whole["golden"]
-    assert contents(place) == contents(BUNDLES / "iris.forgo")
-    assert not (place / "report.html").exists()
+    assert manifest(path)["golden"] == whole["golden"]
+    assert contents(path) == contents(BUNDLES / "iris.forgo")
+    assert not (path / "report.html").exists()
 
 
 def test_what_cannot_be_made_slim(shapes: Path, tmp_path: Path) -> None:
@@ -137,14 +137,14 @@ def test_an_export_has_the_framework_answer_them(tmp_path: Path) -> None:
     stack = [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.GlobalMaxPooling2D()]
     model = keras.Sequential([keras.Input((16, 16, 3)), *stack, keras.layers.Dense(3, name="scores")])
     pictures = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))
-    place = tmp_path / "m.forgo"
-    result = forgo.export(model, place, examples=pictures, slim=True)
+    path = tmp_path / "m.forgo"
+    result = forgo.export(model, path, examples=pictures, slim=True)
     assert result.parity["made"] == "answered by the training framework"
-    assert not (place / "report.html").exists()
-    assert not contents(place) & {p.read_bytes() for p in pictures}
-    case = manifest(place)["golden"]["cases"][0]
+    assert not (path / "report.html").exists()
+    assert not contents(path) & {p.read_bytes() for p in pictures}
+    case = manifest(path)["golden"]["cases"][0]
     from safetensors.numpy import load_file
 
-    tensors = load_file(place / case["tensors"])
+    tensors = load_file(path / case["tensors"])
     want = model.predict(tensors["input.pixels"], verbose=0)
     np.testing.assert_allclose(tensors["output.scores"], want, atol=1e-5)

@@ -74,7 +74,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    frame, place = odd(), tmp_path_factory.mktemp("tables") / "odd.forgo"
+    frame, path = odd(), tmp_path_factory.mktemp("tables") / "odd.forgo"
     chosen = make_column_transformer(
         (make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
         (OneHotEncoder(), [CITY, SIZE]), ("passthrough", ["member"]),
@@ -82,9 +82,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     model = make_pipeline(chosen, LogisticRegression()).fit(
         frame, np.where(frame["age (years)"] > 40, "old", "young")
     )
-    forgo.export(model, place, examples=frame)
-    with running(place) as ports:
-        yield Served(place, frame, model.predict_proba(frame), ports)
+    forgo.export(model, path, examples=frame)
+    with running(path) as ports:
+        yield Served(path, frame, model.predict_proba(frame), ports)
 
 
 def scores(answers: list[dict[str, Any]]) -> npt.NDArray[Any]:

@@ -24,13 +24,13 @@ from tests.conftest import FORGO, TrainedBundle, forgo
 SOURCE = _data.Source(Preprocessor(build(16, 16)))
 
 
-def folder_of_classes(place: Path, digits: TrainedBundle, each: int = 12) -> Path:
+def folder_of_classes(path: Path, digits: TrainedBundle, each: int = 12) -> Path:
     """A tree of class folders from real digits, not yet split."""
     for name in ("one", "seven", "zero"):
-        (place / name).mkdir(parents=True)
+        (path / name).mkdir(parents=True)
         for file in sorted((digits.pictures / name).iterdir())[:each]:
-            shutil.copy(file, place / name)
-    return place
+            shutil.copy(file, path / name)
+    return path
 
 
 def digest_of(folder: Path) -> str:
@@ -255,9 +255,9 @@ def test_leaks_are_found(tmp_path: Path) -> None:
     assert len(found.leaked) == 2
 
 
-def celeba(place: Path, pictures: list[Path], form: str = "txt") -> tuple[Path, Path, Path]:
+def celeba(path: Path, pictures: list[Path], form: str = "txt") -> tuple[Path, Path, Path]:
     """Pictures with CelebA's lists beside them: every other one is Male."""
-    images = place / "img_align_celeba"
+    images = path / "img_align_celeba"
     images.mkdir(parents=True)
     names = [f"{n:06d}{p.suffix}" for n, p in enumerate(pictures, 1)]
     for name, p in zip(names, pictures, strict=True):
@@ -265,19 +265,19 @@ def celeba(place: Path, pictures: list[Path], form: str = "txt") -> tuple[Path, 
     comma = "," if form == "csv" else "  "
     head = f"image_id{comma}" if form == "csv" else f"{len(names)}\n"
     rows = [comma.join([n, "-1", "1" if i % 2 else "-1"]) for i, n in enumerate(names)]
-    attributes, partition = place / f"list_attr_celeba.{form}", place / f"list_eval_partition.{form}"
+    attributes, partition = path / f"list_attr_celeba.{form}", path / f"list_eval_partition.{form}"
     attributes.write_text(head + f"Bald{comma}Male\n" + "\n".join(rows) + "\n")
     parts = [f"{n}{comma}{0 if i % 10 < 6 else 1 if i % 10 < 8 else 2}" for i, n in enumerate(names)]
     partition.write_text(("image_id,partition\n" if form == "csv" else "") + "\n".join(parts) + "\n")
     return images, attributes, partition
 
 
-def one_colour_pictures(place: Path, n: int = 20) -> list[Path]:
+def one_colour_pictures(path: Path, n: int = 20) -> list[Path]:
     """Pictures that differ, so that none is a copy of another."""
-    place.mkdir()
+    path.mkdir()
     paths = []
     for i in range(n):
-        paths.append(place / f"{i}.png")
+        paths.append(path / f"{i}.png")
         Image.new("RGB", (20, 24), (10 * i, 200 if i % 2 else 30, 5)).save(paths[-1])
     return paths
 

@@ -79,8 +79,8 @@ def test_formats_are_those_that_training_sees(tmp_path: Path) -> None:
                 noise = np.random.default_rng([number, *f"{part}{label}".encode()]).integers(
                     0, 256, (9, 9, 3)
                 )
-                place = tmp_path / part / label / f"{number}{ending}"
-                Image.fromarray(noise.astype(np.uint8)).save(place, kind)
+                path = tmp_path / part / label / f"{number}{ending}"
+                Image.fromarray(noise.astype(np.uint8)).save(path, kind)
     data = find(tmp_path)
     assert len(data.train) == 6
     assert len(data.valid) == 12

@@ -132,15 +132,15 @@ def test_export_names_arguments_as_its_caller_knows_them(
 
 
 def test_an_existing_bundle_is_kept_without_force(tmp_path: Path) -> None:
-    place = tmp_path / "iris.forgo"
-    place.mkdir()
-    (place / "forgo.json").write_bytes((BUNDLES / "iris.forgo" / "forgo.json").read_bytes())
-    before = (place / "forgo.json").read_bytes()
+    path = tmp_path / "iris.forgo"
+    path.mkdir()
+    (path / "forgo.json").write_bytes((BUNDLES / "iris.forgo" / "forgo.json").read_bytes())
+    before = (path / "forgo.json").read_bytes()
     for words in (["train", str(tmp_path)], ["export", "m.keras", "--no-goldens"]):
-        done = forgo(*words, "-o", place)
+        done = forgo(*words, "-o", path)
         assert done.code == 1
-        assert done.err == f"forgo: {place} exists: pass --force to replace it, or choose another name\n"
-    assert (place / "forgo.json").read_bytes() == before
+        assert done.err == f"forgo: {path} exists: pass --force to replace it, or choose another name\n"
+    assert (path / "forgo.json").read_bytes() == before
 
 
 def test_a_wrong_path_is_told_before_tensorflow_is_imported(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_its_answers_are_the_golden_ones(tmp_path: Path, in_memory: bool) -> Non
         ]
     )
     model.save(tmp_path / "m.keras")
-    place = tmp_path / "m.forgo"
+    bundle = tmp_path / "m.forgo"
     calls = []
 
     def mine(path: Path) -> Any:
@@ -202,16 +202,16 @@ def test_its_answers_are_the_golden_ones(tmp_path: Path, in_memory: bool) -> Non
     given = model if in_memory else tmp_path / "m.keras"
     arguments: dict[str, Any] = {"examples": PICTURES, "labels": ["a", "b", "c"], "preprocess": mine}
     with pytest.raises(forgo.ExportError, match="matches resize='nearest', scale=1/255"):
-        forgo.export(given, place, **arguments)
-    assert not place.exists()
+        forgo.export(given, bundle, **arguments)
+    assert not bundle.exists()
     calls.clear()
-    forgo.export(given, place, resize="nearest", scale=1 / 255, **arguments)
+    forgo.export(given, bundle, resize="nearest", scale=1 / 255, **arguments)
     assert calls == PICTURES
-    done = run_forgo("predict", "--json", "--top", "0", place, *PICTURES)
+    done = run_forgo("predict", "--json", "--top", "0", bundle, *PICTURES)
     want = model.predict(np.stack([by_path(p) for p in PICTURES]), verbose=0)
     for line, scores in zip(done.out.splitlines(), want, strict=True):
         got = {c["label"]: c["score"] for c in json.loads(line)["classes"]}
         assert [got[label] for label in "abc"] == pytest.approx(scores.tolist(), abs=1e-4)
-    said = json.loads((place / "forgo.json").read_text())["provenance"]["preprocess"]
+    said = json.loads((bundle / "forgo.json").read_text())["provenance"]["preprocess"]
     assert said["examples"] == len(PICTURES)
     assert said["largest_difference"] <= said["tolerance"] == 0.05

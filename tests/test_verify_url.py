@@ -76,12 +76,12 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         bundle = graph.parent
         manifest = json.loads((bundle / "forgo.json").read_text())
         for name, skew in SKEWS.items():
-            place = folder / f"{manifest['name']}-{name}"
-            place.mkdir()
-            (place / "model-settings.json").write_text(
+            path = folder / f"{manifest['name']}-{name}"
+            path.mkdir()
+            (path / "model-settings.json").write_text(
                 json.dumps(
                     {
-                        "name": place.name,
+                        "name": path.name,
                         "implementation": "runtime.OnnxRuntime",
                         "parameters": {"uri": str(graph), "extra": {"skew": skew}},
                         "inputs": ends(manifest["inputs"]),

@@ -26,9 +26,9 @@ with _work.working_folder(place) as work:
 """
 
 
-def hold(place: Path, *arguments: str) -> subprocess.Popen[str]:
+def hold(path: Path, *arguments: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, place, *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, path, *arguments], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     with process.stdout as out:
@@ -50,31 +50,31 @@ def test_a_working_folder_is_gone_at_the_end(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_is_cleaned_up_after_and_a_living_one_is_not(tmp_path: Path) -> None:
-    place = tmp_path / "m[1].forgo"
-    killed, living = hold(place), hold(place)
+    path = tmp_path / "m[1].forgo"
+    killed, living = hold(path), hold(path)
     try:
         killed.kill()
         killed.wait()
         assert len(hidden(tmp_path)) == 2
-        with _work.working_folder(place):
+        with _work.working_folder(path):
             pass
         assert len(hidden(tmp_path)) == 1
     finally:
         living.kill()
         living.wait()
-    with _work.working_folder(place):
+    with _work.working_folder(path):
         pass
     assert hidden(tmp_path) == []
 
 
 def test_a_bundle_that_was_being_replaced_is_put_back(tmp_path: Path) -> None:
-    place = tmp_path / "m.forgo"
-    place.mkdir()
-    (place / "forgo.json").write_text("old")
-    killed = hold(place, "replace")
-    assert not place.exists()
+    path = tmp_path / "m.forgo"
+    path.mkdir()
+    (path / "forgo.json").write_text("old")
+    killed = hold(path, "replace")
+    assert not path.exists()
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    with _work.working_folder(place):
-        assert (place / "forgo.json").read_text() == "old"
+    with _work.working_folder(path):
+        assert (path / "forgo.json").read_text() == "old"
     assert hidden(tmp_path) == []

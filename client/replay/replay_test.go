@@ -66,15 +66,15 @@ func open(t *testing.T, path string) *bundle.Bundle {
 // tensorsOf makes a bundle of plain tensors of a classifier's: two outputs, no labels.
 func tensorsOf(t *testing.T, path string) string {
 	t.Helper()
-	place := bundletest.Copy(t, path)
-	bundletest.Edit(t, place, func(m map[string]any) {
+	folder := bundletest.Copy(t, path)
+	bundletest.Edit(t, folder, func(m map[string]any) {
 		m["task"] = "tensors"
 		delete(m, "labels")
 		for _, c := range m["golden"].(map[string]any)["cases"].([]any) {
 			delete(c.(map[string]any), "label")
 		}
 	})
-	return place
+	return folder
 }
 
 func TestThisServerIsProvenInEveryProtocol(t *testing.T) {
@@ -114,8 +114,8 @@ func TestThisServerIsProvenInEveryProtocol(t *testing.T) {
 // skewed is a copy of iris that is served without proof.
 func skewed(t *testing.T, change func(m map[string]any)) string {
 	t.Helper()
-	place := bundletest.Copy(t, bundles+"iris.forgo")
-	bundletest.Edit(t, place, func(m map[string]any) {
+	path := bundletest.Copy(t, bundles+"iris.forgo")
+	bundletest.Edit(t, path, func(m map[string]any) {
 		change(m)
 		m["golden"] = map[string]any{"cases": []any{}, "none": "made to differ"}
 		for name := range m["files"].(map[string]any) {
@@ -124,7 +124,7 @@ func skewed(t *testing.T, change func(m map[string]any)) string {
 			}
 		}
 	})
-	return place
+	return path
 }
 
 func TestServersThatDifferAreRefused(t *testing.T) {

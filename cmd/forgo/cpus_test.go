@@ -23,19 +23,19 @@ func cgroup(t *testing.T, quota int) string {
 		if _, err := os.Stat(filepath.Join(v.root, v.has)); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		place, err := os.MkdirTemp(v.root, "forgo-test-")
+		path, err := os.MkdirTemp(v.root, "forgo-test-")
 		if err != nil {
 			t.Skipf("cgroups cannot be made here: %v", err)
 		}
 		t.Cleanup(func() {
-			if err := os.Remove(place); err != nil { // a folder of the kernel's, which has no files to remove
+			if err := os.Remove(path); err != nil { // a folder of the kernel's, which has no files to remove
 				t.Error(err)
 			}
 		})
-		if err := os.WriteFile(filepath.Join(place, v.file), fmt.Appendf(nil, v.text, quota), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(path, v.file), fmt.Appendf(nil, v.text, quota), 0o600); err != nil {
 			t.Skipf("cgroups here have no CPU limit: %v", err)
 		}
-		return place
+		return path
 	}
 	t.Skip("there are no cgroups")
 	return ""
@@ -51,8 +51,8 @@ func TestThreadsFollowTheCPULimit(t *testing.T) {
 	}
 	command := binary(t)
 	for quota, want := range map[int]int{50_000: 1, 100_000: 1, 150_000: 2, 100_000 * 4 * runtime.NumCPU(): runtime.NumCPU()} {
-		place := cgroup(t, quota)
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo $$ >"$0/cgroup.procs" && exec "$1" doctor --json`, place, command)
+		path := cgroup(t, quota)
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo $$ >"$0/cgroup.procs" && exec "$1" doctor --json`, path, command)
 		cmd.Env = append(os.Environ(), "FORGO_ONNXRUNTIME=none", "FORGO_TENSORFLOW=none") // which are slow to load
 		out, _ := cmd.Output()                                                            // and it misses them
 		var report struct{ Threads int }

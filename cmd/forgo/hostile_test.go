@@ -23,19 +23,19 @@ import (
 
 // A terabyte is hashed for an hour; whoever stops the process does not wait for it.
 func TestSIGTERMEndsHashing(t *testing.T) {
-	place := bundletest.Copy(t, iris)
-	path := filepath.Join(place, "card.md")
+	folder := bundletest.Copy(t, iris)
+	path := filepath.Join(folder, "card.md")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	bundletest.Edit(t, place, func(manifest map[string]any) {
+	bundletest.Edit(t, folder, func(manifest map[string]any) {
 		manifest["files"].(map[string]any)["card.md"] = map[string]any{"size": 1 << 40, "sha256": strings.Repeat("0", 64)}
 	})
 	if made, err := os.Create(path); err != nil || errors.Join(made.Truncate(1<<40), made.Close()) != nil {
 		t.Skipf("no sparse files here: %v", err)
 	}
 	command := binary(t)
-	for _, args := range [][]string{{"verify", place}, {"serve", place, "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}} {
+	for _, args := range [][]string{{"verify", folder}, {"serve", folder, "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}} {
 		cmd := exec.CommandContext(t.Context(), command, args...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr

@@ -168,12 +168,12 @@ func TestAnEngineThatStaysAway(t *testing.T) {
 	if err := isolated.Kernel().Err(); err != nil {
 		t.Skip(err)
 	}
-	place := filepath.Join(t.TempDir(), "iris.forgo")
-	if err := os.CopyFS(place, os.DirFS(iris)); err != nil {
+	folder := filepath.Join(t.TempDir(), "iris.forgo")
+	if err := os.CopyFS(folder, os.DirFS(iris)); err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, binary(t), place, "--isolate", "--watch", "0s")
-	if err := os.Rename(place, place+"-away"); err != nil {
+	p := launch(t, binary(t), folder, "--isolate", "--watch", "0s")
+	if err := os.Rename(folder, folder+"-away"); err != nil {
 		t.Fatal(err)
 	}
 	for _, child := range childrenOf(t, p.Process.Pid) {
@@ -197,7 +197,7 @@ func TestAnEngineThatStaysAway(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err != nil || !bytes.Contains(body, []byte("its engine has ended")) {
 		t.Errorf("the index says %s: %v", body, err)
 	}
-	if err := os.Rename(place+"-away", place); err != nil {
+	if err := os.Rename(folder+"-away", folder); err != nil {
 		t.Fatal(err)
 	}
 	p.wait(t, `"msg":"engine started again"`)
@@ -222,11 +222,11 @@ func TestASavedModelApart(t *testing.T) {
 	}
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
-	place := filepath.Join(t.TempDir(), "half.forgo")
-	if err := os.CopyFS(place, os.DirFS("../../conformance/bundles/half_plus_two.forgo")); err != nil {
+	path := filepath.Join(t.TempDir(), "half.forgo")
+	if err := os.CopyFS(path, os.DirFS("../../conformance/bundles/half_plus_two.forgo")); err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, binary(t), place, "--name", "half", "--isolate", "--watch", "0s", "--grpc", "127.0.0.1:0")
+	p := launch(t, binary(t), path, "--name", "half", "--isolate", "--watch", "0s", "--grpc", "127.0.0.1:0")
 	conn, err := grpc.NewClient(p.places["grpc"].(string), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +274,7 @@ func TestASavedModelApart(t *testing.T) {
 		}
 	}
 	answers()
-	if err := os.Rename(place, place+"-away"); err != nil { // so that it stays away for as long as is asked
+	if err := os.Rename(path, path+"-away"); err != nil { // so that it stays away for as long as is asked
 		t.Fatal(err)
 	}
 	for _, child := range childrenOf(t, p.Process.Pid) {
@@ -289,7 +289,7 @@ func TestASavedModelApart(t *testing.T) {
 	if _, err := regress(); status.Code(err) != codes.Unavailable {
 		t.Errorf("another signature while it is away: %v", err)
 	}
-	if err := os.Rename(place+"-away", place); err != nil {
+	if err := os.Rename(path+"-away", path); err != nil {
 		t.Fatal(err)
 	}
 	p.wait(t, `"msg":"engine started again"`)

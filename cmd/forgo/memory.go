@@ -63,13 +63,13 @@ func availableMemory(read func(string) ([]byte, error)) int64 {
 			continue
 		}
 		// In a container the path may be the host's, and the limit lies at the root.
-		for place := path.Clean("/" + parts[2]); ; place = path.Dir(place) {
-			if text, err := read(path.Join(root, place, file)); err == nil {
+		for group := path.Clean("/" + parts[2]); ; group = path.Dir(group) {
+			if text, err := read(path.Join(root, group, file)); err == nil {
 				if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 {
 					available = min(available, n)
 				}
 			}
-			if place == "/" {
+			if group == "/" {
 				break
 			}
 		}

@@ -33,9 +33,8 @@ func predictCommand() *cobra.Command {
 			"tensors. It also takes folders, with everything in them, and files of rows: .jsonl with a JSON row per\n" +
 			"line, pictures as {\"file\": \"PATH\"}; .json with a row or a list of rows; .npy; .npz with an array for each\n" +
 			"input; .csv with a header or without; with the Python package, .parquet. - is standard input, in any of\n" +
-			"these forms except the last. Predict reports the\n" +
-			"files in a folder that it skips. If a file cannot be read, it reports that file, answers the others, and\n" +
-			"exits with code 1.\n\n" +
+			"these forms except the last. Predict reports the files in a folder that it skips. If a file cannot be\n" +
+			"read, it reports that file, answers the others, and exits with code 1.\n\n" +
 			"MODEL is a bundle, a SavedModel's folder or an ONNX file. Predict first replays a bundle's golden cases,\n" +
 			"and predicts nothing if an answer differs. For other models, flags say what a bundle would: the graph, input\n" +
 			"and output, if the model leaves a choice, and how training prepared pictures. forgo inspect lists the\n" +

@@ -261,9 +261,9 @@ func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err 
 	if len(args) > 0 {
 		conf.Paths = args
 	}
-	for _, place := range []struct{ flag, address string }{{"http", s.at.HTTP}, {"grpc", s.at.GRPC}, {"admin", s.at.Admin}} {
-		if err := checkAddress(place.address); err != nil {
-			return conf, usageError{fmt.Errorf("--%s: %w", place.flag, err)}
+	for _, listener := range []struct{ flag, address string }{{"http", s.at.HTTP}, {"grpc", s.at.GRPC}, {"admin", s.at.Admin}} {
+		if err := checkAddress(listener.address); err != nil {
+			return conf, usageError{fmt.Errorf("--%s: %w", listener.flag, err)}
 		}
 	}
 	if err := notNegative(cmd.Flags()); err != nil {

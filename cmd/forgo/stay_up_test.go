@@ -98,9 +98,9 @@ func slowBundle(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := bundletest.Copy(t, iris)
-	bundletest.Write(t, place, "model.onnx", graph)
-	bundletest.Edit(t, place, func(m map[string]any) {
+	path := bundletest.Copy(t, iris)
+	bundletest.Write(t, path, "model.onnx", graph)
+	bundletest.Edit(t, path, func(m map[string]any) {
 		end := func(name string) []any {
 			return []any{map[string]any{"name": name, "graph_name": name, "dtype": "float32", "shape": []any{nil, 3}}}
 		}
@@ -113,7 +113,7 @@ func slowBundle(t *testing.T) string {
 			}
 		}
 	})
-	return place
+	return path
 }
 
 func get(t *testing.T, url string) (int, string) {

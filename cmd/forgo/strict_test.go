@@ -23,8 +23,8 @@ func fourAndABadOne(t *testing.T) string {
 	t.Helper()
 	models := t.TempDir()
 	for _, name := range []string{"a", "b", "bad", "c", "d"} {
-		place := filepath.Join(models, name, "1")
-		if err := errors.Join(os.Mkdir(filepath.Dir(place), 0o700), os.Rename(bundletest.Copy(t, iris), place)); err != nil {
+		path := filepath.Join(models, name, "1")
+		if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.Rename(bundletest.Copy(t, iris), path)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,15 +36,15 @@ func fourAndABadOne(t *testing.T) string {
 
 // What has no golden cases is refused where proof is asked for, and by verify unless it is told otherwise.
 func TestUnprovenBundlesAreRefused(t *testing.T) {
-	place := slowBundle(t)
+	path := slowBundle(t)
 	for name, c := range map[string]struct {
 		args []string
 		code int
 		says string
 	}{
-		"serve --require-proof":   {[]string{"serve", place, "--require-proof", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}, exitRefused, "parity is not proven: it has no golden cases (it would take minutes)"},
-		"verify":                  {[]string{"verify", place}, exitRefused, "it would take minutes"},
-		"verify --allow-unproven": {[]string{"verify", "--allow-unproven", place}, exitDone, "it would take minutes"},
+		"serve --require-proof":   {[]string{"serve", path, "--require-proof", "--http", "127.0.0.1:0", "--grpc", "off", "--admin", "off"}, exitRefused, "parity is not proven: it has no golden cases (it would take minutes)"},
+		"verify":                  {[]string{"verify", path}, exitRefused, "it would take minutes"},
+		"verify --allow-unproven": {[]string{"verify", "--allow-unproven", path}, exitDone, "it would take minutes"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), c.args, &stdout, &stderr); code != c.code || !strings.Contains(stdout.String()+stderr.String(), c.says) {

@@ -18,7 +18,7 @@ type Access interface {
 	Reserve(rows int, bytes int64) (admission.Reservation, error)
 	Enter(bytes int64) (admission.Reservation, error)
 	// RunTimed computes the outputs in a reservation, which it first moves to the model's queue.
-	RunTimed(ctx context.Context, place *admission.Reservation, inputs tensor.Map) (tensor.Map, Timing, error)
+	RunTimed(ctx context.Context, reservation *admission.Reservation, inputs tensor.Map) (tensor.Map, Timing, error)
 	// PreparePicture converts one encoded picture to the input that takes it, with a batch of one. The
 	// model must take pictures.
 	PreparePicture(ctx context.Context, raw []byte) (tensor.Map, Timing, error)

@@ -219,11 +219,11 @@ func (b *Bundle) CopyFolder(ctx context.Context, name, to string) error {
 		if !inside {
 			continue
 		}
-		place := filepath.Join(to, filepath.FromSlash(rest))
-		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+		target := filepath.Join(to, filepath.FromSlash(rest))
+		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 			return err
 		}
-		copied, err := os.OpenFile(place, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		copied, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
 		}
@@ -299,12 +299,12 @@ func schemaError(err error) error {
 	for len(v.Causes) > 0 {
 		v = v.Causes[0]
 	}
-	place := "/" + strings.Join(v.InstanceLocation, "/")
+	pointer := "/" + strings.Join(v.InstanceLocation, "/")
 	_, message, _ := strings.Cut(strings.ReplaceAll(v.Error(), "\n", " "), "': ")
 	if i := strings.LastIndex(message, "': "); i >= 0 {
 		message = message[i+3:]
 	}
-	return fmt.Errorf("it breaks the format at %s: %s", place, message)
+	return fmt.Errorf("it breaks the format at %s: %s", pointer, message)
 }
 
 // goldenSize returns the total size of the golden cases' files, by the manifest.

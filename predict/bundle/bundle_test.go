@@ -46,34 +46,34 @@ func TestOpenRefusesAnyChangedFile(t *testing.T) {
 		if err != nil || len(files) < 20 {
 			t.Fatalf("%d files, %v", len(files), err)
 		}
-		place := bundletest.Copy(t, path)
+		folder := bundletest.Copy(t, path)
 		for _, file := range files {
-			whole, err := os.ReadFile(filepath.Join(place, file))
+			whole, err := os.ReadFile(filepath.Join(folder, file))
 			if err != nil {
 				t.Fatal(err)
 			}
 			flipped := append([]byte{}, whole...)
 			flipped[len(flipped)/2] ^= 1
 			for how, changed := range map[string][]byte{"flipped": flipped, "longer": append(whole[:len(whole):len(whole)], '\n'), "shorter": whole[:len(whole)-1]} {
-				bundletest.Write(t, place, file, changed)
-				refused(t, place, file+" "+how, file)
+				bundletest.Write(t, folder, file, changed)
+				refused(t, folder, file+" "+how, file)
 			}
-			if err := os.Remove(filepath.Join(place, file)); err != nil {
+			if err := os.Remove(filepath.Join(folder, file)); err != nil {
 				t.Fatal(err)
 			}
 			if file == "report.html" || file == "card.md" {
-				b, err := bundle.Open(place)
+				b, err := bundle.Open(folder)
 				if err != nil {
 					t.Errorf("%s taken away: %v", file, err)
 				} else {
 					_ = b.Close()
 				}
 			} else {
-				refused(t, place, file+" missing", file)
+				refused(t, folder, file+" missing", file)
 			}
-			bundletest.Write(t, place, file, whole)
+			bundletest.Write(t, folder, file, whole)
 		}
-		if b, err := bundle.Open(place); err != nil {
+		if b, err := bundle.Open(folder); err != nil {
 			t.Errorf("the copy as it was: %v", err)
 		} else {
 			_ = b.Close()
@@ -82,9 +82,9 @@ func TestOpenRefusesAnyChangedFile(t *testing.T) {
 }
 
 // refused opens a bundle and wants an error that names what it should.
-func refused(t *testing.T, place, what, names string) {
+func refused(t *testing.T, path, what, names string) {
 	t.Helper()
-	b, err := bundle.Open(place)
+	b, err := bundle.Open(path)
 	if err == nil {
 		_ = b.Close()
 		t.Errorf("%s: the bundle was opened", what)
@@ -134,25 +134,25 @@ func TestOpenRefusesBrokenRules(t *testing.T) {
 		"name that walks":         {func(x m) { x["name"] = "../up" }, "/name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			place := bundletest.Copy(t, committed[0])
-			bundletest.Edit(t, place, c.change)
-			refused(t, place, name, c.names)
+			path := bundletest.Copy(t, committed[0])
+			bundletest.Edit(t, path, c.change)
+			refused(t, path, name, c.names)
 		})
 	}
 }
 
 // Of two equal keys the last is checked, and so it is the one that is read.
 func TestOpenReadsWhatItChecked(t *testing.T) {
-	place := bundletest.Copy(t, committed[0])
-	raw, err := os.ReadFile(filepath.Join(place, "forgo.json"))
+	path := bundletest.Copy(t, committed[0])
+	raw, err := os.ReadFile(filepath.Join(path, "forgo.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	twice := strings.Replace(string(raw), `"graph":`, `"graph": {"path": "x", "tags": ["", ""]}, "graph":`, 1)
-	bundletest.Write(t, place, "forgo.json", []byte(twice))
+	bundletest.Write(t, path, "forgo.json", []byte(twice))
 	sum := sha256.Sum256([]byte(twice))
-	bundletest.Write(t, place, "forgo.sha256", []byte(hex.EncodeToString(sum[:])+"  forgo.json\n"))
-	b, err := bundle.Open(place)
+	bundletest.Write(t, path, "forgo.sha256", []byte(hex.EncodeToString(sum[:])+"  forgo.json\n"))
+	b, err := bundle.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,8 +163,8 @@ func TestOpenReadsWhatItChecked(t *testing.T) {
 }
 
 func TestOpenRefusesLinksOutOfTheFolder(t *testing.T) {
-	place := bundletest.Copy(t, committed[0])
-	model := filepath.Join(place, "model.onnx")
+	path := bundletest.Copy(t, committed[0])
+	model := filepath.Join(path, "model.onnx")
 	outside := filepath.Join(t.TempDir(), "model.onnx")
 	if err := os.Rename(model, outside); err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestOpenRefusesLinksOutOfTheFolder(t *testing.T) {
 	if err := os.Symlink(outside, model); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, place, "link out", "model.onnx")
+	refused(t, path, "link out", "model.onnx")
 }
 
 func TestOpenRefusesWhatIsNoBundle(t *testing.T) {
@@ -185,15 +185,15 @@ func TestOpenRefusesWhatIsNoBundle(t *testing.T) {
 	}
 	refused(t, file, "file", "folder")
 	for name, manifest := range map[string]string{"not JSON": "{", "a list": "[]", "empty": ""} {
-		place := bundletest.Copy(t, committed[1])
-		bundletest.Write(t, place, "forgo.json", []byte(manifest))
-		refused(t, place, name, "forgo.json")
+		path := bundletest.Copy(t, committed[1])
+		bundletest.Write(t, path, "forgo.json", []byte(manifest))
+		refused(t, path, name, "forgo.json")
 	}
 }
 
 func TestReadFileChecksWhatItReturns(t *testing.T) {
-	place := bundletest.Copy(t, committed[1])
-	b, err := bundle.Open(place)
+	path := bundletest.Copy(t, committed[1])
+	b, err := bundle.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,9 +201,9 @@ func TestReadFileChecksWhatItReturns(t *testing.T) {
 	if _, err := b.ReadFile("model.onnx"); err != nil {
 		t.Error(err)
 	}
-	data, _ := os.ReadFile(filepath.Join(place, "model.onnx"))
+	data, _ := os.ReadFile(filepath.Join(path, "model.onnx"))
 	data[10] ^= 1
-	bundletest.Write(t, place, "model.onnx", data)
+	bundletest.Write(t, path, "model.onnx", data)
 	if _, err := b.ReadFile("model.onnx"); err == nil || !strings.Contains(err.Error(), "model.onnx") {
 		t.Errorf("a file changed after Open: %v", err)
 	}

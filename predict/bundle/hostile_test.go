@@ -37,23 +37,23 @@ func within(t *testing.T, limit time.Duration, what string, do func()) {
 // Nobody writes into the pipe: whoever waited for that would wait for ever.
 func TestPipesAreNotWaitedFor(t *testing.T) {
 	for _, file := range []string{"forgo.json", "forgo.sha256", "model.onnx", "card.md"} {
-		place := bundletest.Copy(t, committed[1])
-		path := filepath.Join(place, file)
+		folder := bundletest.Copy(t, committed[1])
+		path := filepath.Join(folder, file)
 		fifotest.Make(t, path)
 		within(t, 10*time.Second, "opening a bundle with a pipe as "+file, func() {
-			if _, err := bundle.Open(place); err == nil || !strings.Contains(err.Error(), file+": it is a FIFO") {
+			if _, err := bundle.Open(folder); err == nil || !strings.Contains(err.Error(), file+": it is a FIFO") {
 				t.Errorf("%s: %v", file, err)
 			}
 		})
 	}
 	// What becomes a pipe later is not waited for either.
-	place := bundletest.Copy(t, committed[1])
-	b, err := bundle.Open(place)
+	folder := bundletest.Copy(t, committed[1])
+	b, err := bundle.Open(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	path := filepath.Join(place, "model.onnx")
+	path := filepath.Join(folder, "model.onnx")
 	fifotest.Make(t, path)
 	within(t, 10*time.Second, "reading what has become a pipe", func() {
 		if _, err := b.ReadFile("model.onnx"); err == nil || !strings.Contains(err.Error(), "FIFO") {
@@ -63,13 +63,13 @@ func TestPipesAreNotWaitedFor(t *testing.T) {
 }
 
 // sparse puts a file of a size in a bundle that takes no space, and lists it.
-func sparse(t *testing.T, place, file string, size int64) {
+func sparse(t *testing.T, folder, file string, size int64) {
 	t.Helper()
-	path := filepath.Join(place, filepath.FromSlash(file))
+	path := filepath.Join(folder, filepath.FromSlash(file))
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	bundletest.Edit(t, place, func(manifest map[string]any) {
+	bundletest.Edit(t, folder, func(manifest map[string]any) {
 		manifest["files"].(map[string]any)[file] = map[string]any{"size": size, "sha256": strings.Repeat("0", 64)}
 	})
 	made, err := os.Create(path)
@@ -84,11 +84,11 @@ func sparse(t *testing.T, place, file string, size int64) {
 // The digest of a long file takes long; whoever stops the process does not wait for it.
 // Files that the manifest does not list are never looked at, however many there are.
 func TestUnlistedFilesCostNothing(t *testing.T) {
-	place := bundletest.Copy(t, "../../conformance/bundles/iris.forgo")
+	path := bundletest.Copy(t, "../../conformance/bundles/iris.forgo")
 	cost := func() uint64 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		b, err := bundle.OpenContext(t.Context(), place)
+		b, err := bundle.OpenContext(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestUnlistedFilesCostNothing(t *testing.T) {
 	without := cost()
 	for _, folder := range []string{"", "golden"} {
 		for i := range 10_000 {
-			if err := os.WriteFile(filepath.Join(place, folder, fmt.Sprint("unlisted", i)), nil, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(path, folder, fmt.Sprint("unlisted", i)), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -113,12 +113,12 @@ func TestUnlistedFilesCostNothing(t *testing.T) {
 }
 
 func TestHashingIsGivenUp(t *testing.T) {
-	place := bundletest.Copy(t, committed[1])
-	sparse(t, place, "card.md", 1<<40)
+	path := bundletest.Copy(t, committed[1])
+	sparse(t, path, "card.md", 1<<40)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	within(t, 10*time.Second, "opening a bundle of a terabyte", func() {
-		if _, err := bundle.OpenContext(ctx, place); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "card.md") {
+		if _, err := bundle.OpenContext(ctx, path); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "card.md") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -126,8 +126,8 @@ func TestHashingIsGivenUp(t *testing.T) {
 
 // Golden cases are kept in memory while they are replayed.
 func TestGoldenCasesOfGigabytesAreRefused(t *testing.T) {
-	place := bundletest.Copy(t, committed[1])
-	b, err := bundle.Open(place)
+	path := bundletest.Copy(t, committed[1])
+	b, err := bundle.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +135,9 @@ func TestGoldenCasesOfGigabytesAreRefused(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	sparse(t, place, file, 2<<30)
+	sparse(t, path, file, 2<<30)
 	within(t, 10*time.Second, "opening it", func() {
-		if _, err := bundle.Open(place); err == nil || !strings.Contains(err.Error(), "golden cases have") {
+		if _, err := bundle.Open(path); err == nil || !strings.Contains(err.Error(), "golden cases have") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -145,8 +145,8 @@ func TestGoldenCasesOfGigabytesAreRefused(t *testing.T) {
 
 // What changes between a bundle's check and the copy that an engine opens is not copied.
 func TestCopiesAreHeldToTheirDigests(t *testing.T) {
-	place := bundletest.Copy(t, "../../conformance/bundles/iris.forgo")
-	b, err := bundle.Open(place)
+	path := bundletest.Copy(t, "../../conformance/bundles/iris.forgo")
+	b, err := bundle.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,15 +158,15 @@ func TestCopiesAreHeldToTheirDigests(t *testing.T) {
 		"cut short":   func(data []byte) []byte { return data[:len(data)-1] },
 		"made longer": func(data []byte) []byte { return append(data, 0) },
 	} {
-		file := filepath.Join(place, "golden", "003.safetensors")
+		file := filepath.Join(path, "golden", "003.safetensors")
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		bundletest.Write(t, place, "golden/003.safetensors", change(bytes.Clone(data)))
+		bundletest.Write(t, path, "golden/003.safetensors", change(bytes.Clone(data)))
 		if err := b.CopyFolder(t.Context(), "golden", t.TempDir()); err == nil || !strings.Contains(err.Error(), "golden/003.safetensors") {
 			t.Errorf("%s: copied with %v", name, err)
 		}
-		bundletest.Write(t, place, "golden/003.safetensors", data)
+		bundletest.Write(t, path, "golden/003.safetensors", data)
 	}
 }

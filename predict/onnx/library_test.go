@@ -32,9 +32,9 @@ func TestFindNamesEveryPlace(t *testing.T) {
 		t.Skip("an ONNX Runtime is installed on the system itself")
 	}
 	exe, _ := os.Executable()
-	for _, place := range []string{filepath.Dir(exe), "/nowhere/FORGO_PYTHON", "/nowhere/VIRTUAL_ENV", "/nowhere/home/.local", "/usr/local/lib", EnvLibrary, "libonnxruntime.so, 1.24 or newer", "beside the binary"} {
-		if !strings.Contains(err.Error(), place) {
-			t.Errorf("the error does not name %s: %v", place, err)
+	for _, path := range []string{filepath.Dir(exe), "/nowhere/FORGO_PYTHON", "/nowhere/VIRTUAL_ENV", "/nowhere/home/.local", "/usr/local/lib", EnvLibrary, "libonnxruntime.so, 1.24 or newer", "beside the binary"} {
+		if !strings.Contains(err.Error(), path) {
+			t.Errorf("the error does not name %s: %v", path, err)
 		}
 	}
 }

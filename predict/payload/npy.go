@@ -175,11 +175,11 @@ func (a *array) reorder(l Limits) error {
 	to := make([]byte, len(from))
 	at := make([]int64, len(a.shape)) // of the next element of from
 	for item := range slices.Chunk(from, max(1, int(a.item))) {
-		place := int64(0)
+		index := int64(0)
 		for d, size := range a.shape {
-			place = place*size + at[d]
+			index = index*size + at[d]
 		}
-		copy(to[place*a.item:], item)
+		copy(to[index*a.item:], item)
 		for d := range at {
 			if at[d]++; at[d] < a.shape[d] {
 				break

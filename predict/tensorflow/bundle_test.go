@@ -16,8 +16,8 @@ import (
 // irisBundle is bundles/iris.forgo with its network as a SavedModel.
 func irisBundle(t *testing.T, change func(manifest map[string]any)) string {
 	t.Helper()
-	place := bundletest.Copy(t, "../../conformance/bundles/iris.forgo")
-	if err := os.Remove(filepath.Join(place, "model.onnx")); err != nil {
+	folder := bundletest.Copy(t, "../../conformance/bundles/iris.forgo")
+	if err := os.Remove(filepath.Join(folder, "model.onnx")); err != nil {
 		t.Fatal(err)
 	}
 	model := os.DirFS(filepath.Join(models, "iris"))
@@ -28,13 +28,13 @@ func irisBundle(t *testing.T, change func(manifest map[string]any)) string {
 		}
 		data, err := fs.ReadFile(model, path)
 		files = append(files, "saved_model/"+path)
-		bundletest.Write(t, place, files[len(files)-1], data)
+		bundletest.Write(t, folder, files[len(files)-1], data)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	bundletest.Edit(t, place, func(manifest map[string]any) {
+	bundletest.Edit(t, folder, func(manifest map[string]any) {
 		manifest["engine"] = "tensorflow"
 		manifest["graph"] = map[string]any{"path": "saved_model", "tags": []string{"serve"}, "signature": "serving_default"}
 		listed := manifest["files"].(map[string]any)
@@ -46,7 +46,7 @@ func irisBundle(t *testing.T, change func(manifest map[string]any)) string {
 			change(manifest)
 		}
 	})
-	return place
+	return folder
 }
 
 func TestBundleOfSavedModel(t *testing.T) {

@@ -100,13 +100,13 @@ func TestLinksOutOfTheFolderAreRefused(t *testing.T) {
 		if err := os.CopyFS(dir, os.DirFS(filepath.Join(models, "text"))); err != nil {
 			t.Fatal(err)
 		}
-		place := filepath.Join(dir, filepath.FromSlash(name))
-		_ = os.Remove(place)
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		_ = os.Remove(path)
 		var err error
 		if name == "variables/other" {
-			fifotest.Make(t, place)
+			fifotest.Make(t, path)
 		} else {
-			err = os.Symlink(outside, place)
+			err = os.Symlink(outside, path)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -66,18 +66,18 @@ func TestSignaturesOfOneSavedModel(t *testing.T) {
 		t.Errorf("%+v", stats)
 	}
 	// A place in the model's queue moves to that of the signature that a request turns out to name.
-	place, err := serving.Enter(serving.Of(m), 100)
+	reservation, err := serving.Enter(serving.Of(m), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	other, _ := m.Signature("regress_x2_to_y3")
-	if place.Use("nowhere") || !place.Use("regress_x2_to_y3") {
+	if reservation.Use("nowhere") || !reservation.Use("regress_x2_to_y3") {
 		t.Error("it moves elsewhere")
 	}
-	if _, _, err := place.Run(t.Context(), predict.Tensors{"inputs": x}); err != nil {
+	if _, _, err := reservation.Run(t.Context(), predict.Tensors{"inputs": x}); err != nil {
 		t.Error(err)
 	}
-	place.Release()
+	reservation.Release()
 	if stats := serving.Of(m).Stats(); stats.QueueBytes != 0 || stats.QueueRows != 0 || stats.Running != 0 {
 		t.Errorf("%+v", stats)
 	}
@@ -138,9 +138,9 @@ func TestSignaturesRefused(t *testing.T) {
 		}, []string{"/signatures", "64"}},
 		"none by name": {func(m map[string]any) { delete(m["graph"].(map[string]any), "signature") }, []string{"whose graph names a signature"}},
 	} {
-		place := bundletest.Copy(t, halfPlusTwo)
-		bundletest.Edit(t, place, c.change)
-		m, err := predict.Load(t.Context(), place, tensorflow.Engine())
+		path := bundletest.Copy(t, halfPlusTwo)
+		bundletest.Edit(t, path, c.change)
+		m, err := predict.Load(t.Context(), path, tensorflow.Engine())
 		if err == nil {
 			_ = m.Close()
 			t.Errorf("%s: loaded: %s", name, m.Parity())
@@ -163,18 +163,18 @@ func ofFirst(entry map[string]any, key string) map[string]any {
 
 // Without cases nothing is said to be proven, of any signature.
 func TestSignaturesUnproven(t *testing.T) {
-	place := bundletest.Copy(t, halfPlusTwo)
-	bundletest.Edit(t, place, func(m map[string]any) {
+	path := bundletest.Copy(t, halfPlusTwo)
+	bundletest.Edit(t, path, func(m map[string]any) {
 		none := map[string]any{"cases": []any{}, "none": "none were given"}
 		m["golden"] = none
 		for i := range m["signatures"].([]any) {
 			signature(m, i)["golden"] = none
 		}
 	})
-	if _, err := (predict.Options{RequireProof: true}).Load(t.Context(), place, tensorflow.Engine()); !errors.Is(err, predict.ErrUnproven) {
+	if _, err := (predict.Options{RequireProof: true}).Load(t.Context(), path, tensorflow.Engine()); !errors.Is(err, predict.ErrUnproven) {
 		t.Errorf("%v", err)
 	}
-	m, err := predict.Load(t.Context(), place, tensorflow.Engine())
+	m, err := predict.Load(t.Context(), path, tensorflow.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}

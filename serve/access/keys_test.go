@@ -185,20 +185,20 @@ func TestFIFOsAreNotWaitedFor(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for _, place := range []string{path, cert, key, ca} {
-			old, _ := os.ReadFile(place)
-			fifotest.Make(t, place)
+		for _, copied := range []string{path, cert, key, ca} {
+			old, _ := os.ReadFile(copied)
+			fifotest.Make(t, copied)
 			for _, r := range []Reloader{keys, certificates} {
 				_, _ = r.Reload() // it, or the watch, says what is wrong
 				if changed, err := r.Reload(); changed || err != nil {
-					t.Errorf("%s: %t, %v", place, changed, err)
+					t.Errorf("%s: %t, %v", copied, changed, err)
 				}
 			}
-			if _, err := OpenKeys(place); err == nil || !strings.Contains(err.Error(), "it is a FIFO") {
-				t.Errorf("%s: %v", place, err)
+			if _, err := OpenKeys(copied); err == nil || !strings.Contains(err.Error(), "it is a FIFO") {
+				t.Errorf("%s: %v", copied, err)
 			}
-			_ = os.Remove(place)
-			accesstest.Replace(t, place, old)
+			_ = os.Remove(copied)
+			accesstest.Replace(t, copied, old)
 		}
 		accesstest.Replace(t, path, []byte(bobLine))
 		_, _ = keys.Reload()

@@ -68,7 +68,7 @@ func TestSizesOfOneTooMany(t *testing.T) {
 }
 
 // Errors say what was sent and what there is, in the words of the protocol.
-func TestErrorsSayWhatThereIs(t *testing.T) {
+func TestErrorsNameWhatExists(t *testing.T) {
 	url := servetest.Listen(t, serve.Models{"two": servetest.GraphModel(t, "two"), "simple": servetest.GraphModel(t, "affine"), "other": servetest.GraphModel(t, "affine")})
 	for _, c := range []struct{ path, body, says string }{
 		{"/v2/models/two/infer", `{"inputs":[{"name":"a","datatype":"FP32","shape":[1,2],"data":[1,2]}]}`, `input \"b\" is missing: got \"a\", the model takes \"a\" \"b\"`},

@@ -276,7 +276,7 @@ func TestInferPictureForms(t *testing.T) {
 	check("preprocessed", status, answer)
 }
 
-func TestPackedBodies(t *testing.T) {
+func TestCompressedBodies(t *testing.T) {
 	url, _ := servetest.Start(t)
 	url += "/v2/models/iris/infer"
 	rows := make([][]float64, 100)

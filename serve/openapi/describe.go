@@ -180,13 +180,13 @@ func (b *Builder) at(d *Model, at At) {
 func (b *Builder) Add(method, path string, op *Operation) {
 	op.ID = b.name(b.ids, op.ID)
 	b.lock(path, op)
-	place := &Path{}
+	item := &Path{}
 	if method == http.MethodGet {
-		place.Get = op
+		item.Get = op
 	} else {
-		place.Post = op
+		item.Post = op
 	}
-	b.doc.Paths = append(b.doc.Paths, Field[*Path]{path, place})
+	b.doc.Paths = append(b.doc.Paths, Field[*Path]{path, item})
 	if !op.Again {
 		b.show(method, path, op)
 	}

@@ -97,24 +97,24 @@ func (r *Repository) Start(ctx context.Context) error {
 // find determines what each path is.
 func (r *Repository) find(paths []string, name string) error {
 	for _, path := range paths {
-		p := place{path: path}
+		p := source{path: path}
 		if p.here = r.options.Packed != "" && path == r.options.Packed; p.here || isBundle(path) || !isDir(path) {
 			p.name = cmp.Or(name, modelName(path))
 		} else if name != "" {
 			return fmt.Errorf("%s is a folder of models, which have their own names: a name needs one bundle", path)
 		}
-		r.places = append(r.places, p)
+		r.sources = append(r.sources, p)
 	}
 	if name != "" && len(paths) != 1 {
 		return fmt.Errorf("a name needs one bundle, got %d", len(paths))
 	}
 	for name, s := range r.options.Models {
 		if s.Path != "" {
-			r.places = append(r.places, place{path: s.Path, name: name})
+			r.sources = append(r.sources, source{path: s.Path, name: name})
 		}
 	}
 	seen := map[string]string{}
-	for _, p := range r.places {
+	for _, p := range r.sources {
 		if p.name == "" {
 			continue
 		}
@@ -129,13 +129,13 @@ func (r *Repository) find(paths []string, name string) error {
 	return nil
 }
 
-// scan looks at the places again. A model that has disappeared has no versions on disk. scan fails if a
-// place cannot be read, which it logs once; it still uses the other places.
+// scan looks at the sources again. A model that has disappeared has no versions on disk. scan fails if a
+// source cannot be read, which it logs once; it still uses the other sources.
 func (r *Repository) scan() error {
 	var errs []error
 	there, ignored := map[string]found{}, map[string]string{}
-	for i := range r.places {
-		p := &r.places[i]
+	for i := range r.sources {
+		p := &r.sources[i]
 		models, passed, err := p.look()
 		if err != nil && p.name != "" {
 			// Loading reports what is wrong, unless the model answers already.
@@ -143,7 +143,7 @@ func (r *Repository) scan() error {
 				models, err = map[string]found{p.name: {single: p.path}}, nil
 			}
 		}
-		r.notePlace(p, err)
+		r.noteSource(p, err)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("look for models in %s: %w", p.path, err))
 		}
@@ -170,8 +170,8 @@ func (r *Repository) scan() error {
 	return errors.Join(errs...)
 }
 
-// notePlace logs once that a place cannot be read, and once that it can be read again.
-func (r *Repository) notePlace(p *place, err error) {
+// noteSource logs once that a source cannot be read, and once that it can be read again.
+func (r *Repository) noteSource(p *source, err error) {
 	was := p.err
 	if p.err = ""; err != nil {
 		p.err = err.Error()
@@ -199,7 +199,7 @@ func (r *Repository) settings(name string) Settings {
 	return r.options.Models[name].or(r.options.Defaults)
 }
 
-// Refresh looks at the places once, and loads, swaps and retires versions accordingly. It logs failures
+// Refresh looks at the sources once, and loads, swaps and retires versions accordingly. It logs failures
 // and records them in the status.
 func (r *Repository) Refresh(ctx context.Context) {
 	r.work.Lock()

@@ -41,28 +41,28 @@ func TestRepositoryVersions(t *testing.T) {
 	}
 	_, url, _ := servetest.Watched(t, root, map[string]repository.Settings{"iris": {Labels: map[string]string{"stable": "2", "canary": "3"}}})
 	row := `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.9,3.2,4.8,1.8]}]}`
-	for place, want := range map[string]struct {
+	for path, want := range map[string]struct {
 		status  int
 		version string
 	}{
 		"": {200, "2"}, "/versions/2": {200, "2"}, "/versions/3": {200, "3"},
 		"/versions/1": {503, "policy latest:2"}, "/versions/9": {404, "no version"},
 	} {
-		status, answer := servetest.Call(t, "POST", url+"/v2/models/iris"+place+"/infer", row)
+		status, answer := servetest.Call(t, "POST", url+"/v2/models/iris"+path+"/infer", row)
 		text, _ := json.Marshal(answer)
 		if status != want.status || !strings.Contains(string(text), want.version) {
-			t.Errorf("infer%s: %d %s, want %d %s", place, status, text, want.status, want.version)
+			t.Errorf("infer%s: %d %s, want %d %s", path, status, text, want.status, want.version)
 		}
-		if status, _, _ := servetest.Exchange(t, "GET", url+"/v2/models/iris"+place+"/ready", nil); status != want.status {
-			t.Errorf("ready%s: %d, want %d", place, status, want.status)
+		if status, _, _ := servetest.Exchange(t, "GET", url+"/v2/models/iris"+path+"/ready", nil); status != want.status {
+			t.Errorf("ready%s: %d, want %d", path, status, want.status)
 		}
 	}
-	for place, want := range map[string]string{
+	for path, want := range map[string]string{
 		"": "-2", "/versions/3": "-3", "/labels/stable": "-2", "/labels/canary": "-3",
 	} {
-		_, _, raw := servetest.Exchange(t, "POST", url+"/v1/models/iris"+place+":classify", []byte(`{"examples":[{"input":[5.9,3.2,4.8,1.8]}]}`))
+		_, _, raw := servetest.Exchange(t, "POST", url+"/v1/models/iris"+path+":classify", []byte(`{"examples":[{"input":[5.9,3.2,4.8,1.8]}]}`))
 		if !strings.Contains(string(raw), "virginica"+want) {
-			t.Errorf("classify%s: %s, want the labels of %s", place, raw, want)
+			t.Errorf("classify%s: %s, want the labels of %s", path, raw, want)
 		}
 	}
 	if status, answer := servetest.Call(t, "POST", url+"/v1/models/iris/labels/next:predict", "{}"); status != 404 || !strings.Contains(answer["error"].(string), "canary") {

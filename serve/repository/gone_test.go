@@ -166,18 +166,18 @@ func TestAFolderThatVanishes(t *testing.T) {
 
 func TestABundleThatVanishes(t *testing.T) {
 	root := t.TempDir()
-	place := put(t, bundle(t, "-1"), root, "iris.forgo")
-	r := open(t, options(&log{}), place)
+	path := put(t, bundle(t, "-1"), root, "iris.forgo")
+	r := open(t, options(&log{}), path)
 	for range 2 { // an empty folder, and none
-		_ = os.RemoveAll(place)
-		if err := os.Mkdir(place, 0o755); err != nil {
+		_ = os.RemoveAll(path)
+		if err := os.Mkdir(path, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
 			r.Refresh(t.Context())
 		}
 		answers(t, r, "", "-1")
-		if err := os.Remove(place); err != nil {
+		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
@@ -185,7 +185,7 @@ func TestABundleThatVanishes(t *testing.T) {
 		}
 		answers(t, r, "", "-1")
 	}
-	put(t, bundle(t, "-2"), place)
+	put(t, bundle(t, "-2"), path)
 	r.Refresh(t.Context())
 	answers(t, r, "", "-2")
 }
@@ -275,9 +275,9 @@ func TestALinkThatMovesToAnotherBundle(t *testing.T) {
 	root := t.TempDir()
 	when := time.Now().Add(-time.Hour)
 	for mark, name := range map[string]string{"-1": "a", "-2": "b"} {
-		place := put(t, bundle(t, mark), root, "bundles", name)
+		path := put(t, bundle(t, mark), root, "bundles", name)
 		for _, file := range []string{"forgo.json", "forgo.sha256", "model.onnx"} {
-			if err := os.Chtimes(filepath.Join(place, file), when, when); err != nil {
+			if err := os.Chtimes(filepath.Join(path, file), when, when); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -61,10 +61,10 @@ type Repository struct {
 	started atomic.Bool // Start has returned
 	notify  atomic.Pointer[func()]
 
-	work   sync.Mutex // one change at a time; the rest needs it
-	places []place    // where models are looked for
-	models map[string]*model
-	counts map[string]Counts
+	work    sync.Mutex // one change at a time; the rest needs it
+	sources []source   // where models are looked for
+	models  map[string]*model
+	counts  map[string]Counts
 	// unloaded holds models that were unloaded on request and whose folders have since disappeared. A new
 	// folder of the same name does not load them.
 	unloaded map[string]bool

@@ -40,14 +40,14 @@ func bundle(t *testing.T, mark string) string {
 // put moves a bundle into a repository.
 func put(t *testing.T, bundle string, to ...string) string {
 	t.Helper()
-	place := filepath.Join(to...)
-	if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+	path := filepath.Join(to...)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(bundle, place); err != nil {
+	if err := os.Rename(bundle, path); err != nil {
 		t.Fatal(err)
 	}
-	return place
+	return path
 }
 
 // log is what a repository wrote.
@@ -225,29 +225,29 @@ func TestSwapUnderLoad(t *testing.T) {
 // However a new version is bad, the old one answers, and status, log and count say why.
 func TestBadVersionLeavesTheOld(t *testing.T) {
 	for name, c := range map[string]struct {
-		spoil func(t *testing.T, place string)
+		spoil func(t *testing.T, path string)
 		why   string
 	}{
-		"a changed file": {func(t *testing.T, place string) {
-			if err := os.WriteFile(filepath.Join(place, "model.onnx"), []byte("no graph"), 0o644); err != nil {
+		"a changed file": {func(t *testing.T, path string) {
+			if err := os.WriteFile(filepath.Join(path, "model.onnx"), []byte("no graph"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}, "model.onnx"},
-		"a missing file": {func(t *testing.T, place string) {
-			if err := os.Remove(filepath.Join(place, "golden", "000.json")); err != nil {
+		"a missing file": {func(t *testing.T, path string) {
+			if err := os.Remove(filepath.Join(path, "golden", "000.json")); err != nil {
 				t.Fatal(err)
 			}
 		}, "golden/000.json"},
-		"other answers": {func(t *testing.T, place string) {
-			bundletest.Edit(t, place, func(m map[string]any) { slices.Reverse(m["labels"].([]any)) })
+		"other answers": {func(t *testing.T, path string) {
+			bundletest.Edit(t, path, func(m map[string]any) { slices.Reverse(m["labels"].([]any)) })
 		}, "stage label"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, l := t.TempDir(), &log{}
 			put(t, bundle(t, "-1"), root, "iris", "1")
 			r := open(t, options(l), root)
-			place := put(t, bundle(t, "-2"), root, "iris", "2")
-			c.spoil(t, place)
+			path := put(t, bundle(t, "-2"), root, "iris", "2")
+			c.spoil(t, path)
 			r.Refresh(t.Context())
 			r.Refresh(t.Context())
 			r.Refresh(t.Context())
@@ -278,13 +278,13 @@ func TestCopyUnderWay(t *testing.T) {
 	root, l := t.TempDir(), &log{}
 	put(t, bundle(t, "-1"), root, "iris", "1")
 	r := open(t, options(l), root)
-	source, place := bundle(t, "-2"), filepath.Join(root, "iris", "2")
+	source, folder := bundle(t, "-2"), filepath.Join(root, "iris", "2")
 	err := filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		relative, _ := filepath.Rel(source, path)
-		to := filepath.Join(place, relative)
+		to := filepath.Join(folder, relative)
 		if relative == "report.html" {
 			return nil // the last one, and a bundle is whole without it
 		}
@@ -315,21 +315,21 @@ func TestCopyUnderWay(t *testing.T) {
 
 func TestReplacedInPlace(t *testing.T) {
 	root := t.TempDir()
-	place := put(t, bundle(t, "-old"), root, "iris", "1")
+	path := put(t, bundle(t, "-old"), root, "iris", "1")
 	r := open(t, options(&log{}), root)
 	r.Refresh(t.Context())
 	if n := r.Counts()["iris"].Loaded; n != 1 {
 		t.Errorf("loaded %d times, with nothing changed", n)
 	}
-	if err := os.Rename(place, filepath.Join(root, "away")); err != nil {
+	if err := os.Rename(path, filepath.Join(root, "away")); err != nil {
 		t.Fatal(err)
 	}
 	r.Refresh(t.Context())
 	answers(t, r, "", "-old") // for a moment only, it may be
-	put(t, bundle(t, "-new"), place)
+	put(t, bundle(t, "-new"), path)
 	r.Refresh(t.Context())
 	answers(t, r, "1", "-new")
-	if err := os.RemoveAll(place); err != nil {
+	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}
 	r.Refresh(t.Context())

@@ -25,8 +25,8 @@ import (
 // signedModel is one signature of a SavedModel that has several.
 func signedModel(t *testing.T, signature string) *predict.Model {
 	t.Helper()
-	place := bundletest.Copy(t, servetest.Bundles+"iris.forgo")
-	if err := os.Remove(filepath.Join(place, "model.onnx")); err != nil {
+	folder := bundletest.Copy(t, servetest.Bundles+"iris.forgo")
+	if err := os.Remove(filepath.Join(folder, "model.onnx")); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]any{}
@@ -36,7 +36,7 @@ func signedModel(t *testing.T, signature string) *predict.Model {
 			return err
 		}
 		data, err := fs.ReadFile(model, path)
-		bundletest.Write(t, place, "saved_model/"+path, data)
+		bundletest.Write(t, folder, "saved_model/"+path, data)
 		files["saved_model/"+path] = map[string]any{}
 		return err
 	})
@@ -46,14 +46,14 @@ func signedModel(t *testing.T, signature string) *predict.Model {
 	end := func(name string) any {
 		return map[string]any{"name": name, "graph_name": name, "dtype": "float32", "shape": []any{nil, 2}}
 	}
-	bundletest.Edit(t, place, func(m map[string]any) {
+	bundletest.Edit(t, folder, func(m map[string]any) {
 		m["engine"], m["task"], m["files"] = "tensorflow", "tensors", files
 		m["graph"] = map[string]any{"path": "saved_model", "tags": []string{"serve"}, "signature": signature}
 		m["inputs"], m["outputs"] = []any{end("a"), end("b")}, []any{end(signature)}
 		m["golden"] = map[string]any{"cases": []any{}, "none": "a SavedModel of the conformance suite"}
 		delete(m, "labels")
 	})
-	loaded, err := predict.Load(t.Context(), place, tensorflow.Engine())
+	loaded, err := predict.Load(t.Context(), folder, tensorflow.Engine())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,8 +53,8 @@ func TestHistory(t *testing.T) {
 // What is drawn depends on the seed alone, whatever the server does: a history can be run again.
 func TestASeedGivesTheSameFolder(t *testing.T) {
 	folder := func() map[string]string {
-		place := t.TempDir()
-		d, err := newDriver(place, binaries{}, root, 42)
+		copied := t.TempDir()
+		d, err := newDriver(copied, binaries{}, root, 42)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,12 +79,12 @@ func TestASeedGivesTheSameFolder(t *testing.T) {
 			}
 		}
 		files := map[string]string{}
-		err = filepath.WalkDir(place, func(path string, e fs.DirEntry, err error) error {
+		err = filepath.WalkDir(copied, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err
 			}
 			data, err := os.ReadFile(path)
-			files[strings.TrimPrefix(path, place)] = string(data)
+			files[strings.TrimPrefix(path, copied)] = string(data)
 			return err
 		})
 		if err != nil {

@@ -205,7 +205,7 @@ def test_the_quickstart(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("at", ["/versions/9", "/labels/canary", "/versions/latest"])
-def test_versions_and_labels_that_there_are_not(serve: Serve, at: str) -> None:
+def test_unknown_versions_and_labels(serve: Serve, at: str) -> None:
     url = f"{serve('iris').url}/v1/models/iris{at}"
     answers = [requests.get(f"{url}{path}", timeout=60) for path in ("", "/metadata")]
     answers.append(requests.post(f"{url}:predict", data='{"instances": [[1, 2, 3, 4]]}', timeout=60))

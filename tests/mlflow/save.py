@@ -93,7 +93,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     os.environ |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_ALLOW_FILE_STORE": "true"}
     sys.path.append(sys.argv[1])
-    place = Path(sys.argv[2])
-    made = torch(place) if sys.argv[3:] == ["torch"] else tables(place)
-    np.savez(place / ("torch.npz" if sys.argv[3:] else "tables.npz"), **made)
-    pd.DataFrame(MIXED).to_csv(place / "mixed.csv", index=False)
+    path = Path(sys.argv[2])
+    made = torch(path) if sys.argv[3:] == ["torch"] else tables(path)
+    np.savez(path / ("torch.npz" if sys.argv[3:] else "tables.npz"), **made)
+    pd.DataFrame(MIXED).to_csv(path / "mixed.csv", index=False)

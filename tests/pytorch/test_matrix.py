@@ -24,29 +24,29 @@ HEAD = "| model | outcome |\n| --- | --- |\n"
 TOLERANCE = 1e-4
 
 
-def outcome(name: str, place: Path) -> str:
+def outcome(name: str, path: Path) -> str:
     torch.manual_seed(0)
     model, rows = ALL[name]()
     modes = [m.training for m in model.modules()]
     refused, result = "", None
     try:
-        result = forgo.export(model, place, examples=rows)
+        result = forgo.export(model, path, examples=rows)
     except forgo.ForgoError as e:
         refused = str(e)
     assert [m.training for m in model.modules()] == modes
     if result is None:
-        assert not place.exists()
+        assert not path.exists()
         assert "\n" not in refused
         return f"refused: {refused.split('; ')[0][:200]}"
     assert result.parity["mode"] == "full"
     assert result.framework_difference is not None
     assert result.framework_difference <= TOLERANCE
-    compare(model, rows, place)
+    compare(model, rows, path)
     kept = [n for n in result.notes if n.startswith("rows must have")]
     return "proven" + (", at the examples' sizes" if kept else "")
 
 
-def compare(model: Any, rows: Any, place: Path) -> None:
+def compare(model: Any, rows: Any, path: Path) -> None:
     """Hold Go to the module on every row: the outputs, and the greatest of each."""
     given = rows if isinstance(rows, dict) else {"": rows}
     single = model.eval().float() if next(model.parameters()).dtype == torch.float16 else model.eval()
@@ -55,7 +55,7 @@ def compare(model: Any, rows: Any, place: Path) -> None:
         tensors = [torch.tensor(a) for a in given.values()]
         answer = single(*[t.to(kind) if t.is_floating_point() else t for t in tensors])
     want = [t.numpy() for t in _pytree.tree_leaves(answer)]
-    with forgo.load(place) as loaded:
+    with forgo.load(path) as loaded:
         got = loaded.run(rows)
     for g, w in zip(got.values(), want, strict=True):
         a = np.asarray(g)

@@ -13,21 +13,21 @@ import (
 // Copy copies a bundle into a temporary folder, under its own name, and returns its place.
 func Copy(tb testing.TB, bundle string) string {
 	tb.Helper()
-	place := filepath.Join(tb.TempDir(), filepath.Base(bundle))
-	if err := os.CopyFS(place, os.DirFS(bundle)); err != nil {
+	path := filepath.Join(tb.TempDir(), filepath.Base(bundle))
+	if err := os.CopyFS(path, os.DirFS(bundle)); err != nil {
 		tb.Fatal(err)
 	}
-	return place
+	return path
 }
 
 // Write replaces a file of a bundle, without telling the manifest.
 func Write(tb testing.TB, bundle, file string, data []byte) {
 	tb.Helper()
-	place := filepath.Join(bundle, filepath.FromSlash(file))
-	if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+	path := filepath.Join(bundle, filepath.FromSlash(file))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		tb.Fatal(err)
 	}
-	if err := os.WriteFile(place, data, 0o600); err != nil {
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		tb.Fatal(err)
 	}
 }

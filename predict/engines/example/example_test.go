@@ -47,8 +47,8 @@ func recorded(x, y []float32) []byte {
 // linearBundle is a bundle whose engine is the example's, with two golden cases.
 func linearBundle(t *testing.T, weights string) string {
 	t.Helper()
-	place := bundletest.Copy(t, "../../../conformance/bundles/iris.forgo")
-	bundletest.Write(t, place, "model.linear", []byte(weights))
+	path := bundletest.Copy(t, "../../../conformance/bundles/iris.forgo")
+	bundletest.Write(t, path, "model.linear", []byte(weights))
 	for name, c := range map[string]struct {
 		row  string
 		x, y []float32
@@ -56,11 +56,11 @@ func linearBundle(t *testing.T, weights string) string {
 		"000": {"[1,2]", []float32{1, 2}, []float32{3, 0.5}},
 		"001": {"[0.5,4]", []float32{0.5, 4}, []float32{4.5, -0.5}},
 	} {
-		bundletest.Write(t, place, "golden/"+name+".json", []byte(c.row))
-		bundletest.Write(t, place, "golden/"+name+".safetensors", recorded(c.x, c.y))
+		bundletest.Write(t, path, "golden/"+name+".json", []byte(c.row))
+		bundletest.Write(t, path, "golden/"+name+".safetensors", recorded(c.x, c.y))
 	}
 	two := []any{nil, 2}
-	bundletest.Edit(t, place, func(m map[string]any) {
+	bundletest.Edit(t, path, func(m map[string]any) {
 		m["engine"], m["task"] = "linear", "tensors"
 		delete(m, "labels")
 		m["graph"] = map[string]any{"path": "model.linear"}
@@ -75,13 +75,13 @@ func linearBundle(t *testing.T, weights string) string {
 		}
 		m["files"].(map[string]any)["model.linear"] = map[string]any{}
 	})
-	return place
+	return path
 }
 
 // An engine is one folder: its value alone lets bundles name it, proves them, and serves them.
 func TestAnEngineIsOneFolder(t *testing.T) {
-	place := linearBundle(t, `{"weights":[[1,1],[1,-0.25]],"bias":[0,0]}`)
-	m, err := predict.Load(t.Context(), place, onnx.Engine(), example.Engine{})
+	folder := linearBundle(t, `{"weights":[[1,1],[1,-0.25]],"bias":[0,0]}`)
+	m, err := predict.Load(t.Context(), folder, onnx.Engine(), example.Engine{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestAnEngineIsHeldToItsBundle(t *testing.T) {
 	folder := linearBundle(t, `{}`)
 	bundletest.Edit(t, folder, func(m map[string]any) { m["graph"] = map[string]any{"path": "golden"} })
 	for name, c := range map[string]struct {
-		place   string
+		path    string
 		engines []predict.Engine
 		says    string
 	}{
@@ -126,7 +126,7 @@ func TestAnEngineIsHeldToItsBundle(t *testing.T) {
 		"another graph":   {linearBundle(t, `{"weights":[[1]]}`), []predict.Engine{example.Engine{}}, "its weights do not fit its 0 biases"},
 		"a folder for it": {folder, []predict.Engine{example.Engine{}}, `graph names the folder "golden"; a linear model is a file`},
 	} {
-		if m, err := predict.Load(t.Context(), c.place, c.engines...); err == nil || !strings.Contains(err.Error(), c.says) {
+		if m, err := predict.Load(t.Context(), c.path, c.engines...); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, %v; want %q", name, m, err, c.says)
 		}
 	}

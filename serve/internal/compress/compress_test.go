@@ -1,6 +1,6 @@
 package compress_test
 
-// Packed bodies in the protocols beside the Open Inference Protocol, which TestPackedBodies is of,
+// Packed bodies in the protocols beside the Open Inference Protocol, which TestCompressedBodies is of,
 // and of what operators and people read.
 
 import (
@@ -60,7 +60,7 @@ func unpackedFrom(t *testing.T, coding string, body []byte) []byte {
 }
 
 // What comes packed is answered as what comes plain, and a long answer is packed as it is asked for.
-func TestPackedBodiesOfEveryProtocol(t *testing.T) {
+func TestCompressedBodiesOfEveryProtocol(t *testing.T) {
 	url, models := servetest.Start(t)
 	rows, err := json.Marshal(slices.Repeat([][]float64{{5.1, 3.5, 1.4, 0.2}, {6.7, 3, 5.2, 2.3}}, 50))
 	if err != nil {

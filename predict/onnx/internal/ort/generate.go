@@ -64,8 +64,8 @@ func main() {
 	if sum := fmt.Sprintf("%x", sha256.Sum256(header)); sum != digest {
 		log.Fatalf("onnxruntime_c_api.h of %s has the digest %s, want %s", module, sum, digest)
 	}
-	places := read(header)
-	if got := places["ReleaseCustomOpDomain"]; got != 101 { // as onnxruntime_c_api.cc asserts
+	positions := read(header)
+	if got := positions["ReleaseCustomOpDomain"]; got != 101 { // as onnxruntime_c_api.cc asserts
 		log.Fatalf("ReleaseCustomOpDomain is at %d, not 101: the header was misread", got)
 	}
 
@@ -74,11 +74,11 @@ func main() {
 	fmt.Fprintf(&code, "// APIVersion is that of the table: ONNX Runtime 1.%[1]s is the first to have it.\nconst APIVersion = %[1]s\n\n", version.FindSubmatch(header)[1])
 	fmt.Fprint(&code, "// Places in OrtApi.\nconst (\n")
 	for _, name := range used {
-		place, ok := places[name]
+		position, ok := positions[name]
 		if !ok {
 			log.Fatalf("OrtApi has no %s", name)
 		}
-		fmt.Fprintf(&code, "%s%s function = %d\n", strings.ToLower(name[:1]), name[1:], place)
+		fmt.Fprintf(&code, "%s%s function = %d\n", strings.ToLower(name[:1]), name[1:], position)
 	}
 	fmt.Fprint(&code, ")\n")
 	formatted, err := format.Source(code.Bytes())
@@ -96,7 +96,7 @@ func read(header []byte) map[string]int {
 	if found == nil {
 		log.Fatal("the header has no struct OrtApi")
 	}
-	places := map[string]int{}
+	positions := map[string]int{}
 	for _, line := range strings.Split(string(found[1]), ";") {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
@@ -109,10 +109,10 @@ func read(header []byte) map[string]int {
 		if m[2] != "" {
 			name = "Release" + name
 		}
-		if _, twice := places[name]; twice {
+		if _, twice := positions[name]; twice {
 			log.Fatalf("OrtApi has %s twice", name)
 		}
-		places[name] = len(places)
+		positions[name] = len(positions)
 	}
-	return places
+	return positions
 }

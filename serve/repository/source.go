@@ -13,8 +13,8 @@ import (
 	"github.com/forgo-ml/forgo/internal/regular"
 )
 
-// place is a path that the user gave: a bundle, a model's folder of versions, or a folder of models.
-type place struct {
+// source is a path that the user gave: a bundle, a model's folder of versions, or a folder of models.
+type source struct {
 	path string
 	name string // the model's; "" for a folder of models
 	here bool   // it is in the program, and never changes
@@ -24,9 +24,9 @@ type place struct {
 // found maps versions of a model to their bundles.
 type found map[string]string
 
-// look returns the models of a place by name, and reasons for the folders that are neither models nor
+// look returns the models of a source by name, and reasons for the folders that are neither models nor
 // versions.
-func (p place) look() (models map[string]found, ignored map[string]string, err error) {
+func (p source) look() (models map[string]found, ignored map[string]string, err error) {
 	ignored = map[string]string{}
 	if p.here {
 		return map[string]found{p.name: {single: p.path}}, ignored, nil
