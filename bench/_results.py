@@ -12,6 +12,7 @@ from typing import Any
 from bench._cases import Case
 from bench._servers import run
 
+LONGEST = 30  # seconds that a turn may grow to until there is an answer
 SCRIPT = Path(__file__).with_name("load.lua")
 
 
@@ -37,6 +38,9 @@ def turn(
         wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--", *files
     )  # fmt: skip
     got = json.loads(printed.splitlines()[-1])
+    if not got["requests"] and not got["errors"] and seconds < LONGEST:
+        # Keras on a busy machine takes seconds to answer as many clients for the first time.
+        return turn(wrk, case, port, min(4 * seconds, LONGEST), files, connections)
     if got["errors"] or not got["requests"]:
         raise LoadError(f"{case.name}: {got['errors']} of {got['requests']} requests failed")
     return Turn(got["requests"] / got["seconds"], got["p50_ms"], got["p99_ms"])

@@ -231,6 +231,23 @@ def test_failed_requests_end_the_run(wrk: str, tmp_path: Path) -> None:
         _results.turn(wrk, case, port, 1, _cases.write_requests(case, tmp_path))
 
 
+def test_a_turn_without_an_answer_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+
+    def run(*command: object) -> str:
+        lengths.append(int(str(command[3])[2:-1]))
+        done = {"requests": 0 if len(lengths) < 3 else 8, "seconds": 4, "errors": 0, "p50_ms": 1, "p99_ms": 2}
+        return json.dumps(done)
+
+    monkeypatch.setattr(_results, "run", run)
+    assert _results.turn("wrk", CASES["chi"], 80, 1, []).rate == 2
+    assert lengths == [1, 4, 16]
+    lengths.clear()
+    monkeypatch.setattr(_results, "LONGEST", 4)
+    with pytest.raises(_results.LoadError, match="0 of 0"):
+        _results.turn("wrk", CASES["chi"], 80, 1, [])
+
+
 def test_ratios_say_what_was_reached() -> None:
     more = _engine.Ratio("a", "more is better", 0.7, 0.85)
     less = _engine.Ratio("b", "less is better", 60, 30, "ms")
