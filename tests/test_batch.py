@@ -104,6 +104,12 @@ def test_outputs_are_columns(suffix: str, tmp_path: Path) -> None:
     assert [r["y"] for r in read(out)] == [3.0, 5.0, None]
 
 
+def test_standard_input(rows: Path, tmp_path: Path) -> None:
+    done = command("batch", IRIS, "-", "-o", tmp_path / "a.csv", "--keep", "id", input=rows.read_text())
+    assert done.code == 0
+    assert [r["id"] for r in read(tmp_path / "a.csv")] == ["a7", "b8", "c9"]
+
+
 def test_refusals(rows: Path, tmp_path: Path) -> None:
     there = tmp_path / "there.csv"
     there.write_text("precious")
@@ -114,6 +120,7 @@ def test_refusals(rows: Path, tmp_path: Path) -> None:
         "not a bundle": [tmp_path, rows, "-o", tmp_path / "a.csv"],
         "nothing was answered, nothing was written": [IRIS, tmp_path / "none.csv", "-o", tmp_path / "a.csv"],
         "no column": [IRIS, rows, "-o", tmp_path / "a.csv", "--keep", "key"],
+        "--keep names 'id' twice": [IRIS, rows, "-o", tmp_path / "a.csv", "--keep", "id", "--keep", "id"],
         "'score' is a column": [IRIS, rows, "-o", tmp_path / "a.csv", "--keep", "score"],
     }.items():
         done = command("batch", *arguments)  # type: ignore[arg-type]

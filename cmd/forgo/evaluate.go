@@ -166,6 +166,9 @@ func (f *evaluateFlags) run(cmd *cobra.Command, path, examples string) error {
 	if more := e.Failed - maxFailures; more > 0 {
 		printable.Fprintf(cmd.ErrOrStderr(), "forgo: and %d more\n", more)
 	}
+	if e.Examples == 0 && e.Failed > 0 {
+		return errShown
+	}
 	if e.Examples == 0 {
 		return fmt.Errorf("%s: no example has a right answer: give class folders, EXAMPLES/LABEL/*.jpg, --expected-column or --expected-labels", examples)
 	}

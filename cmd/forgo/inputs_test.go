@@ -273,7 +273,7 @@ func TestPredictTablesThatAreWrong(t *testing.T) {
 		"1,2,3,4\n1,2,3,x\n":                `rows.csv:2: `,
 		"1,2,3,4\n1,2,3,4,5\n":              "rows.csv:2: ",
 		"":                                  "no rows",
-		"sepal,petal\n1,2\n":                "rows.csv:1: ",
+		"sepal,petal\n1,2\n":                "rows.csv: header: ",
 		irisHeader(t) + ",extra\n1,2,3,4\n": "no column",
 	} {
 		_, code, errs := asked(t, iris, csvOf(t, text))
@@ -287,6 +287,15 @@ func irisHeader(t *testing.T) string {
 	t.Helper()
 	name := irisInput(t)
 	return fmt.Sprintf("%s[0],%s[1],%s[2],%s[3]", name, name, name, name)
+}
+
+// A header that does not fit is one error of the file, not one of each row.
+func TestPredictSaysOnceThatAHeaderDoesNotFit(t *testing.T) {
+	path := put(t, filepath.Join(t.TempDir(), "rows.csv"), ","+irisHeader(t)+"\n0,5.9,3.2,4.8,1.8\n1,5.1,3.5,1.4,0.2\n")
+	lines, code, errs := asked(t, iris, path)
+	if code != exitRefused || len(lines) != 0 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, path+`: header: the model has no column ""`) || !strings.Contains(errs, "to_csv(index=False)") {
+		t.Errorf("exit code %d, %v, %s", code, lines, errs)
+	}
 }
 
 // Rows are streamed: a file of them takes no memory for its length.

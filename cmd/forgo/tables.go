@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/payload"
@@ -117,7 +118,13 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 			}
 			if isHeader {
 				_, record = a.splitRecord(record, kept)
-				if header, err = csvLine(record); err != nil {
+				if header, err = csvLine(record); err == nil {
+					_, err = payload.Limits{}.Table([]byte(header), a.takes, payload.HeaderPresent)
+				}
+				if err != nil && slices.Contains(record, "") {
+					err = fmt.Errorf("%w; pandas writes its index as a column without a name: leave it out by to_csv(index=False)", err)
+				}
+				if err != nil {
 					return err
 				}
 				row = 0

@@ -70,6 +70,8 @@ def run(
         raise ForgoError(f"{out} exists; --force replaces it")
     if out.is_dir() or not out.parent.is_dir():
         raise ForgoError(f"{out}: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
+    if twice := [c for c in keep if list(keep).count(c) > 1]:
+        raise ForgoError(f"--keep names {twice[0]!r} twice")
     answers = _answers(bundle, top)
     if clash := [c for c in keep if c in (*_KEY, *answers, _ERROR)] or [
         c for c in answers if c in (*_KEY, _ERROR)
@@ -168,9 +170,7 @@ def _predict(bundle: Path, inputs: Sequence[str], keep: Sequence[str], top: int)
     """What ``forgo predict`` prints: an answer or an error for each row, in order."""
     options = ["--json", "--errors", "--top", str(top), *(w for c in keep for w in ("--keep", c))]
     command: list[str | Path] = [_binary.path(), "predict", *options, "--", bundle, *inputs]
-    with subprocess.Popen(
-        command, env=_binary.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as go:
+    with subprocess.Popen(command, env=_binary.environment(), stdout=subprocess.PIPE) as go:
         assert go.stdout is not None
         try:
             for line in go.stdout:
