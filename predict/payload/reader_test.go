@@ -153,8 +153,8 @@ func TestInputOfAScalar(t *testing.T) {
 	}
 }
 
-// agrees holds the scanner to encoding/json: both refuse, or both read the same.
-func agrees[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
+// asEncodingJSON holds the scanner to encoding/json: both refuse, or both read the same.
+func asEncodingJSON[T tensor.Element](t *testing.T, text []byte, dtype tensor.DType) {
 	t.Helper()
 	var want []T
 	wantErr := json.Unmarshal(text, &want)
@@ -195,18 +195,18 @@ func FuzzTensor(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		agrees[float32](t, text, tensor.Float32)
-		agrees[float64](t, text, tensor.Float64)
-		agrees[int8](t, text, tensor.Int8)
-		agrees[int16](t, text, tensor.Int16)
-		agrees[int32](t, text, tensor.Int32)
-		agrees[int64](t, text, tensor.Int64)
-		agrees[uint8](t, text, tensor.Uint8)
-		agrees[uint16](t, text, tensor.Uint16)
-		agrees[uint32](t, text, tensor.Uint32)
-		agrees[uint64](t, text, tensor.Uint64)
-		agrees[bool](t, text, tensor.Bool)
-		agrees[string](t, text, tensor.String)
+		asEncodingJSON[float32](t, text, tensor.Float32)
+		asEncodingJSON[float64](t, text, tensor.Float64)
+		asEncodingJSON[int8](t, text, tensor.Int8)
+		asEncodingJSON[int16](t, text, tensor.Int16)
+		asEncodingJSON[int32](t, text, tensor.Int32)
+		asEncodingJSON[int64](t, text, tensor.Int64)
+		asEncodingJSON[uint8](t, text, tensor.Uint8)
+		asEncodingJSON[uint16](t, text, tensor.Uint16)
+		asEncodingJSON[uint32](t, text, tensor.Uint32)
+		asEncodingJSON[uint64](t, text, tensor.Uint64)
+		asEncodingJSON[bool](t, text, tensor.Bool)
+		asEncodingJSON[string](t, text, tensor.String)
 		if x, err := payload.New(text).Tensor(tensor.Float64, 0); err == nil {
 			again, err := payload.New(tensor.AppendNested(nil, x, tensor.Bare)).Tensor(tensor.Float64, 0)
 			if d, diffErr := tensor.Difference(again, x); err != nil || diffErr != nil || d != 0 {
