@@ -107,8 +107,8 @@ def best(scores: Scores) -> str:
 
 def table(ways: list[Way]) -> str:
     """The ways in Markdown: the photograph that is shown, and how many of all are answered otherwise."""
-    truth = ways[0].scores
-    label = best(truth[0])
+    expected = ways[0].scores
+    label = best(expected[0])
     lines = [
         f"| way | pixels off by, largest (mean), of 255 | {label} | answer | other answers than Keras's |",
         "| --- | --- | --- | --- | --- |",
@@ -116,10 +116,10 @@ def table(ways: list[Way]) -> str:
     for way in ways:
         off = "" if way.off is None else f"{np.abs(way.off).max():.2f} ({np.abs(way.off).mean():.2f})"
         answer = best(way.scores[0])
-        others = sum(best(got) != best(want) for got, want in zip(way.scores, truth, strict=True))
+        others = sum(best(got) != best(want) for got, want in zip(way.scores, expected, strict=True))
         shown = answer if answer == label else f"**{answer}**"
         lines.append(
-            f"| {way.name} | {off} | {way.scores[0][label]:.4f} | {shown} | {others} of {len(truth)} |"
+            f"| {way.name} | {off} | {way.scores[0][label]:.4f} | {shown} | {others} of {len(expected)} |"
         )
     return "\n".join(lines) + "\n"
 

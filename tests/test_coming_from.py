@@ -33,13 +33,13 @@ def test_its_table_is_whole() -> None:
 @pytest.mark.slow
 def test_the_skew_is_visible_and_forgo_has_none(tiles: TrainedBundle, tmp_path: Path) -> None:
     ways = skew.measure(tiles.keras, tiles.bundle, tmp_path)
-    truth = ways[0].scores
+    expected = ways[0].scores
     for way in ways[1:3]:
-        for got, want in zip(way.scores, truth, strict=True):
+        for got, want in zip(way.scores, expected, strict=True):
             assert skew.best(got) == skew.best(want), way.name
             assert all(abs(got[label] - want[label]) < 1e-4 for label in want), way.name
     bundle, saved, decoded, cornered, old = (abs(way.off).max() for way in ways if way.off is not None)
     assert max(bundle, saved) < 0.02
     assert 3 < decoded < cornered < old
-    assert any(skew.best(got) != skew.best(want) for got, want in zip(ways[5].scores, truth, strict=True))
+    assert any(skew.best(got) != skew.best(want) for got, want in zip(ways[5].scores, expected, strict=True))
     assert len(skew.table(ways).splitlines()) == 2 + len(ways)

@@ -40,13 +40,13 @@ func Rows(outputs tensor.Map, n int) ([]Row, error) {
 
 // compare returns the largest difference between an answer and the recorded one, and whether the best
 // labels are equal. The error says what exceeds the tolerance.
-func compare(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, agrees bool, err error) {
+func compare(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, matches bool, err error) {
 	if got.Classes != nil {
 		return compareClasses(m, want, got)
 	}
 	if got.Label != nil {
-		agrees, err = best(m, want, []predict.Class{{Label: *got.Label}})
-		return 0, agrees, err
+		matches, err = best(m, want, []predict.Class{{Label: *got.Label}})
+		return 0, matches, err
 	}
 	for _, o := range m.Outputs {
 		t, ok := got.Outputs[o.Name]
@@ -77,12 +77,12 @@ func compare(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, 
 	}
 	answer, e := predict.Label(m, got.Outputs, 0)
 	if e == nil {
-		agrees, e = best(m, want, answer.Classes)
+		matches, e = best(m, want, answer.Classes)
 	}
 	if err == nil {
 		err = e
 	}
-	return worst, agrees, err
+	return worst, matches, err
 }
 
 func best(m *bundle.Manifest, want bundle.Recorded, classes []predict.Class) (bool, error) {
@@ -102,7 +102,7 @@ func best(m *bundle.Manifest, want bundle.Recorded, classes []predict.Class) (bo
 	return true, nil
 }
 
-func compareClasses(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, agrees bool, err error) {
+func compareClasses(m *bundle.Manifest, want bundle.Recorded, got Row) (worst float64, matches bool, err error) {
 	recorded, err := predict.Label(m, want.Outputs, 0)
 	if err != nil {
 		return math.Inf(1), false, err
@@ -133,11 +133,11 @@ func compareClasses(m *bundle.Manifest, want bundle.Recorded, got Row) (worst fl
 			err = e
 		}
 	}
-	agrees, e := best(m, want, got.Classes)
+	matches, e := best(m, want, got.Classes)
 	if err == nil {
 		err = e
 	}
-	return worst, agrees, err
+	return worst, matches, err
 }
 
 // finite returns a tensor with NaN in place of infinities, which JSON carries as null, too.

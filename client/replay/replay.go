@@ -269,13 +269,13 @@ func (t *target) pass(ctx context.Context, o Options, m *bundle.Manifest, f Form
 			errs[i] = fmt.Errorf("%d answers for %d cases", len(answers[i]), len(cases))
 		}
 		for j, c := range cases {
-			difference, agrees, err := math.Inf(1), false, errs[i]
+			difference, matches, err := math.Inf(1), false, errs[i]
 			if err == nil {
-				difference, agrees, err = compare(m, c, answers[i][j])
+				difference, matches, err = compare(m, c, answers[i][j])
 			}
 			t.Rows++
 			t.LargestDifference = max(t.LargestDifference, difference)
-			if agrees {
+			if matches {
 				t.agreed++
 			}
 			if err != nil && t.Failure == nil {
