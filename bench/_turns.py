@@ -109,12 +109,13 @@ def disk(server: Server, mark: str) -> float:
     """MiB of what a running server needs: its Python environment, or its binary and ONNX Runtime's library if it is open."""
     environment = Path(server.command[0]).parent.parent
     if environment.parent == HERE:
-        files = {f for f in environment.rglob("*") if not f.is_symlink()}
+        files = [f for f in environment.rglob("*") if not f.is_symlink()]
     else:
-        files = set()
+        files = []
         for process in _marked(mark):
             with suppress(OSError):
-                files.add((process / "exe").resolve(strict=True))
                 mapped = {line.split(maxsplit=5)[-1] for line in (process / "maps").read_text().splitlines()}
-                files |= {Path(name) for name in mapped if "/libonnxruntime" in name}
-    return sum(f.stat().st_size for f in files if f.is_file()) / 2**20
+                files += [Path(name) for name in mapped if "/libonnxruntime" in name]
+                files.append(process / "exe")  # a link, also to a file that was replaced since
+    found = [f.stat() for f in files if f.is_file()]
+    return sum({(f.st_dev, f.st_ino): f.st_size for f in found}.values()) / 2**20
