@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
+from sklearn.linear_model import LinearRegression
 
 import forgo
-from tests.conftest import BUNDLES
+from tests.conftest import BUNDLES, ROOT
 from tests.conftest import forgo as command
 
 IRIS, SHAPES, TWO = (BUNDLES / f"{n}.forgo" for n in ("iris", "shapes", "half_plus_two"))
@@ -110,6 +114,22 @@ def test_standard_input(rows: Path, tmp_path: Path) -> None:
     assert [r["id"] for r in read(tmp_path / "a.csv")] == ["a7", "b8", "c9"]
 
 
+def test_the_worker_of_the_docs(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "python.md").read_text()
+    (program,) = re.findall(r"\nimport numpy as np\nimport ray\n(.*?)\nray\.data", page, flags=re.DOTALL)
+    houses = pd.DataFrame({"rooms": [1.0, 2.0, 5.0, 3.0], "area": [30.0, 50.0, 90.0, 85.0]})
+    model = LinearRegression().fit(houses, [100.0, 160.0, 300.0, 290.0])
+    forgo.export(model, tmp_path / "prices.forgo", examples=houses)
+    made: dict[str, Any] = {"forgo": forgo, "np": np}
+    program = program.replace("/models/prices.forgo", str(tmp_path / "prices.forgo"))
+    exec(program, made)
+    worker = made["Prices"]()
+    answers = worker({"id": np.arange(4), **{c: houses[c].to_numpy() for c in houses}})
+    worker.model.close()
+    assert answers["id"].tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(answers["price"], model.predict(houses), rtol=1e-5)
+
+
 def test_refusals(rows: Path, tmp_path: Path) -> None:
     there = tmp_path / "there.csv"
     there.write_text("precious")
@@ -134,8 +154,6 @@ def test_refusals(rows: Path, tmp_path: Path) -> None:
 
 
 def test_a_bundle_that_go_refuses_leaves_nothing(rows: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(IRIS, tmp_path / "bad.forgo")
     (tmp_path / "bad.forgo" / "model.onnx").write_bytes(b"no graph")
     done = command("batch", tmp_path / "bad.forgo", rows, "-o", tmp_path / "a.csv")

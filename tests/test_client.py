@@ -189,7 +189,7 @@ def test_floats_are_rounded_once_and_bfloat16_to_even() -> None:
 
 
 def test_the_page_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (program,) = re.findall(
+    program, _ = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), flags=re.DOTALL
     )
     bundle = shutil.copytree(BUNDLES / "shapes.forgo", tmp_path / "digits.forgo")
