@@ -342,3 +342,34 @@ def test_what_is_no_parquet_or_holds_no_rows_is_said(served: Served, tmp_path: P
         assert done.returncode == 1
         assert says in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_matrix_is_a_table_of_numbers_in_order(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 2)).round(3)
+    frame = pd.DataFrame(rows, columns=["a", "b"]).assign(n=range(40))
+    model = Ridge().fit(frame, rows.sum(1))
+    np.save(tmp_path / "rows.npy", frame.to_numpy())
+    np.save(tmp_path / "narrow.npy", rows)
+    forgo.export(model, tmp_path / "m.forgo", examples=tmp_path / "rows.npy")
+    told = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())["columns"]
+    assert [c["name"] for c in told] == ["a", "b", "n"]
+    done = subprocess.run(
+        [FORGO, "predict", "--json", tmp_path / "m.forgo", tmp_path / "rows.npy"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    got = [json.loads(line)["outputs"]["value"][0] for line in done.stdout.splitlines()]
+    np.testing.assert_allclose(got, model.predict(frame), atol=1e-5)
+    refused = subprocess.run(
+        [FORGO, "predict", tmp_path / "m.forgo", tmp_path / "narrow.npy"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "the model takes numbers [rows, 3], the columns in order" in refused.stderr
+    with running(tmp_path / "m.forgo") as ports:
+        body = (tmp_path / "rows.npy").read_bytes()
+        request = urllib.request.Request(
+            f"http://{ports['http']}/models/m", body, {"Content-Type": "application/x-npy"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            got = [a["outputs"]["value"][0] for a in json.load(answer)]
+    np.testing.assert_allclose(got, model.predict(frame), atol=1e-5)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -26,15 +27,27 @@ const (
 
 // Rows reads the rows of arrays in a file that NumPy saved.
 type Rows struct {
-	limits Limits
-	arrays []*array
-	rows   int64
-	next   int64
+	limits  Limits
+	arrays  []*array
+	columns []tensor.Spec // of a matrix, whose columns are the inputs
+	rows    int64
+	next    int64
 }
 
-// NPY opens an array in a .npy file, which holds the rows of the only input. length is the size of the
-// file in bytes, or -1 if unknown. NPY never unpickles.
+// NPY opens an array in a .npy file, which holds the rows of the only input or, if every input is a column of
+// numbers, a matrix of the columns in their order. length is the size of the file in bytes, or -1 if unknown.
+// NPY never unpickles.
 func (l Limits) NPY(in io.Reader, length int64, specs []tensor.Spec) (*Rows, error) {
+	if len(specs) > 1 && !slices.ContainsFunc(specs, isNoColumn) {
+		a, err := l.openArray(in, length, tensor.Spec{})
+		if err != nil {
+			return nil, err
+		}
+		if len(a.shape) != 2 || a.shape[1] != int64(len(specs)) || a.dtype == tensor.String || a.dtype == tensor.Bool {
+			return nil, fmt.Errorf("the array is %s%v; the model takes numbers [rows, %d], the columns in order: %q", a.dtype, a.shape, len(specs), Inputs{Specs: specs}.names())
+		}
+		return &Rows{limits: l, arrays: []*array{a}, columns: specs, rows: a.shape[0]}, nil
+	}
 	if len(specs) != 1 {
 		return nil, fmt.Errorf("one array gives the rows of one input; the model takes %q: send an .npz file with an array for each", Inputs{Specs: specs}.names())
 	}
@@ -43,6 +56,37 @@ func (l Limits) NPY(in io.Reader, length int64, specs []tensor.Spec) (*Rows, err
 		return nil, err
 	}
 	return &Rows{limits: l, arrays: []*array{a}, rows: a.shape[0]}, nil
+}
+
+func isNoColumn(s tensor.Spec) bool {
+	return len(s.Shape) != 1 || s.DType == tensor.String || s.DType == tensor.Bool
+}
+
+// split converts the columns of a matrix to their inputs.
+func (r *Rows) split(out tensor.Map, t tensor.Tensor) error {
+	raw, err := t.Bytes()
+	if err != nil {
+		return err
+	}
+	size, rows := t.DType().ElementSize(), t.Rows()
+	for i, spec := range r.columns {
+		if err := r.limits.grow(int64(rows * size)); err != nil {
+			return err
+		}
+		cells := make([]byte, 0, rows*size)
+		for row := range rows {
+			cells = append(cells, raw[(row*len(r.columns)+i)*size:][:size]...)
+		}
+		column, err := tensor.FromBytes(t.DType(), cells, int64(rows))
+		if err == nil {
+			column, err = (&array{spec: spec}).convert(r.limits, column)
+		}
+		if err != nil {
+			return fmt.Errorf("input %q: %w", spec.Name, OfRow(err))
+		}
+		out[spec.Name] = column
+	}
+	return nil
 }
 
 // NPZ opens the arrays in an .npz file of length bytes. Each has the name of its input. If there is only
@@ -137,6 +181,12 @@ func (r *Rows) Next(n int64) (tensor.Map, error) {
 	out := make(tensor.Map, len(r.arrays))
 	for _, a := range r.arrays {
 		t, err := a.read(r.limits, r.next, n)
+		if err == nil && r.columns != nil {
+			if err = r.split(out, t); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if err == nil {
 			t, err = a.convert(r.limits, t)
 		}

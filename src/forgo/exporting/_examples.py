@@ -118,6 +118,13 @@ def from_rows(
         given = rows[inputs[0].name]
         if lists and given.ndim == len(inputs[0].shape) + 1:  # a list of rows
             rows = {inputs[0].name: given.reshape(-1, *given.shape[2:])}
+    if list(rows) == [UNNAMED] and pictures is None and len(inputs) > 1 and all(map(_is_number, inputs)):
+        matrix = rows[UNNAMED]
+        if matrix.ndim != 2 or matrix.shape[1] != len(inputs) or matrix.dtype.kind not in "iuf":
+            raise ExportError(
+                f"examples: the array is {matrix.dtype}{list(matrix.shape)}; the model takes numbers [rows, {len(inputs)}], the columns in order"
+            )
+        rows = {e.name: matrix[:, i] for i, e in enumerate(inputs)}
     known = {e.name for e in inputs}
     if unknown := [name for name in rows if name not in known]:
         raise ExportError(f"examples: the model has no input {unknown[0]!r}; it has {sorted(known)}")
@@ -155,6 +162,11 @@ def from_rows(
             )
         )
     return examples
+
+
+def _is_number(info: TensorInfo) -> bool:
+    """Whether an input is a column of numbers, so that a matrix may hold it beside others."""
+    return len(info.shape) == 1 and info.dtype not in (STRING, "bool")
 
 
 def _as_written(array: npt.NDArray[Any]) -> list[Any]:

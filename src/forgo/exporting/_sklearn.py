@@ -44,7 +44,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     """Take a fitted estimator, and prove its conversion on all rows of the examples."""
     what = f"a {type(model).__name__}"
     _check_fitted(model, what)
-    table = _table_examples.read(examples, what)
+    table = _named(model, _table_examples.read(examples, what))
     _check_columns(model, table)
     table = _coded(model, _closed(model, table))
     try:
@@ -131,6 +131,16 @@ def _check_fitted(model: Any, what: str) -> None:
         raise ExportError(f"{what} is not fitted: call fit before it is exported") from None
     except TypeError as e:
         raise ExportError(f"{what} cannot be exported: {e}") from None
+
+
+def _named(model: Any, table: TableExamples) -> TableExamples:
+    """A matrix of numbers as the DataFrame that the model was fitted on, its columns in order."""
+    names, array = getattr(model, "feature_names_in_", None), table.array
+    if names is None or array is None or array.dtype.kind not in "iuf" or array.shape[1:] != (len(names),):
+        return table
+    import pandas as pd
+
+    return _table_examples.read(pd.DataFrame(array, columns=list(names)), f"a {type(model).__name__}")
 
 
 def _check_columns(model: Any, table: TableExamples) -> None:
