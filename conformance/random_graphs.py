@@ -137,6 +137,9 @@ def dense(g: Graph) -> list[str]:
     seen: list[str] = []
     rows, width = int(g.rng.integers(1, 6)), int(g.rng.integers(1, 40))
     x = g.give(g.normal(rows, width))
+    if g.rng.random() < 0.4:
+        by = g.rng.uniform(0.5, 2, size=g.pick([(width,), (1, width), (), (1,)])).astype(np.float32)
+        x = g.node(str(g.pick(["Mul", "Div"])), x, g.constant(by))
     for _ in range(int(g.rng.integers(1, 5))):
         out = int(g.rng.integers(1, 40))
         bias = g.constant(g.normal(*((out,) if g.rng.random() < 0.8 else (1, out))))
@@ -177,6 +180,10 @@ def convolutional(g: Graph) -> list[str]:
     batch = int(g.rng.integers(1, 3))
     x = g.give(g.normal(batch, channels, *sizes))
     seen: list[str] = []
+    if g.rng.random() < 0.4:
+        x = g.node(
+            "Mul", g.constant(g.rng.uniform(0.5, 2, size=g.pick([(), (1,), (1, 1)])).astype(np.float32)), x
+        )
     for _ in range(int(g.rng.integers(1, 4))):
         kernel = [int(g.rng.integers(1, 4)) for _ in range(rank)]
         settings: dict[str, Any] = {"kernel_shape": kernel}

@@ -92,12 +92,13 @@ FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
 
 WIRE = "predict/isolated/wire.go"
 
-TREE, WALK, WALK_VECTORS, CONV, FUSE, KERNELS = (
+TREE, WALK, WALK_VECTORS, CONV, FUSE, DENSE, KERNELS = (
     "predict/pure/tree.go",
     "predict/pure/walk.go",
     "predict/pure/walk_amd64.s",
     "predict/pure/conv.go",
     "predict/pure/fuse.go",
+    "predict/pure/dense.go",
     "mutants/kernels.forgo",
 )
 
@@ -121,11 +122,14 @@ BINARY_SKEWS = [
     pure("every category but the split's own", TREE, "			yes = v == node.threshold\n", "			yes = v != node.threshold\n", CATEGORIES),
     pure("an unknown category taken for a known one", "predict/pure/encode.go", "		if known {\n", "		if known = true; known {\n", TABLE),
     pure("padding off by one", CONV, "k[last]*w.dilate[last]-w.before[last], w.stride", "k[last]*w.dilate[last]-w.before[last]+1, w.stride"),
-    pure("a fused bias forgotten", FUSE, "			copy(to[i:i+n], bias)\n", "			clear(to[i : i+n])\n"),
+    pure("a fused bias forgotten", DENSE, "			copy(to[i:i+n], bias)\n", "			clear(to[i : i+n])\n"),
     pure("a convolution's fused bias forgotten", CONV, "fill = bias[g*filters+f]", "fill = 0 * bias[g*filters+f]"),
     pure("a fused scale forgotten", FUSE, "return p.widen(c) && p.affine(by, nil)", "return p.widen(c)"),
-    pure("a bias scaled before it is there", FUSE, "b[i] = fit(float64(x)*scale[i], x == 0 || scale[i] == 0)", "b[i] = fit(float64(x), true)"),
-    pure("a fused activation forgotten", FUSE, "		if activate != nil {\n", "		if activate != nil && block == 0 {\n"),
+    pure("a bias scaled before it is there", FUSE, "b[i] = f.fit(float64(x)*scale[i], x == 0 || scale[i] == 0)", "b[i] = f.fit(float64(x), true)"),
+    pure("a scale before a product forgotten", FUSE, "n.layer.scaleInput(before.by)", "len(before.by) > 0"),
+    pure("the scales before a product taken for those of its columns", FUSE, "by[i/p.channels%len(by)]", "by[i%len(by)]"),
+    pure("a division before a product fused as a multiplication", FUSE, '	if n.op == "Div" {\n		by = mapped(', '	if n.op == "Mul" {\n		by = mapped('),
+    pure("a fused activation forgotten", DENSE, "		if activate != nil {\n", "		if activate != nil && block == 0 {\n"),
     pure("the mean of a fused normalization forgotten", FUSE, "shift[i] -= of[2][i] * scale[i]", "shift[i] -= 0 * of[2][i]"),
     pure("what else reads a fused value passed over", FUSE, "x < 0 || at.uses[n.in[x]] != 1", "x < 0"),
     pure("the tail behind the last vector lost", "predict/pure/product_vectors.go", "for ; j < n; j += 16 {", "for ; j+16 <= n; j += 16 {"),

@@ -277,8 +277,12 @@ def _kernels() -> bytes:
     scores = node("Sum", [missing, strict, mixed, forest(whole, "present", "BRANCH_LEQ")], "trees")
 
     plane = node("Reshape", ["input", constant("plane", np.array([-1, 1, 2, 2]))], "picture")
+    constants.append(numpy_helper.from_array(np.array(0.3, np.float32), "dim"))
+    dimmed = node("Mul", [plane, "dim"], "dimmed")
+    shares = node("Div", ["input", constant("whole_sizes", np.array([2, 3, 5, 7], np.float32))], "shares")
+    direct = node("MatMul", [shares, normal("direct_weights", 4, 3)], "direct")
     convolved = node(
-        "Conv", [plane, normal("filters", 3, 1, 3, 3), normal("shift", 3)], "convolved", pads=[1, 1, 1, 1]
+        "Conv", [dimmed, normal("filters", 3, 1, 3, 3), normal("shift", 3)], "convolved", pads=[1, 1, 1, 1]
     )
     spread = [constant(f"spread{i}", rng.uniform(0.5, 1.5, 3).astype(np.float32)) for i in range(4)]
     active = node("Relu", [node("BatchNormalization", [convolved, *spread], "normalized")], "active")
@@ -291,7 +295,7 @@ def _kernels() -> bytes:
     )
     leaky = node("LeakyRelu", [scaled], "leaky", alpha=0.25)
     narrow = node("MatMul", [leaky, normal("narrow_weights", 11, 3)], "narrow")
-    logits = node("Sum", [scores, narrow, node("Elu", [narrow], "steep")], "logits")
+    logits = node("Sum", [scores, narrow, direct, node("Sigmoid", [narrow], "gate")], "logits")
     node("Softmax", [logits], "probabilities")
     value = helper.make_tensor_value_info
     graph = helper.make_graph(

@@ -1,12 +1,10 @@
 package pure
 
 // Fusing: a MatMul, Gemm or Conv with constant weights does the work of the nodes that scale its result by channel, add
-// a bias, or apply a function to it.
+// a bias, or apply a function to it, and of a node that scales its input.
 
 import (
-	"errors"
 	"math"
-	"slices"
 )
 
 // layer is what a step multiplies by, and does with the result. Its channels are the columns of a matrix product, and the
@@ -201,19 +199,107 @@ func (p *layer) normalize(n *node, x int) bool {
 // the numbers still fit: what overflows or loses digits as a weight might not in the result.
 func (p *layer) affine(scale, shift []float64) bool {
 	if p.weights.kind() == kindFloat32 {
-		return affineOf[float32](p, scale, shift, 0x1p-126, math.MaxFloat32)
+		return affineOf(p, scale, shift, fitter[float32]{least: 0x1p-126, most: math.MaxFloat32})
 	}
-	return affineOf[float64](p, scale, shift, 0x1p-1022, math.MaxFloat64)
+	return affineOf(p, scale, shift, fitter[float64]{least: 0x1p-1022, most: math.MaxFloat64})
 }
 
-func affineOf[T float](p *layer, scale, shift []float64, least, most float64) bool {
-	fits := true
-	fit := func(x float64, zero bool) T {
-		size := math.Abs(x)
-		fits = fits && (size >= least && size <= most || x == 0 && zero)
-		return T(x)
+// fitter rounds numbers, and remembers one that overflows or loses digits.
+type fitter[T float] struct {
+	least, most float64
+	failed      bool
+}
+
+// fit rounds a number, which may be 0 if zero is set.
+func (f *fitter[T]) fit(x float64, zero bool) T {
+	size := math.Abs(x)
+	f.failed = f.failed || !(size >= f.least && size <= f.most || x == 0 && zero)
+	return T(x)
+}
+
+// multiply returns the weights, each times a number, or nil if they do not fit.
+func (f *fitter[T]) multiply(p *layer, by func(i int) float64) *value {
+	weights := &value{memory: p.memory}
+	w, err := place[T](weights, p.weights.shape...)
+	if err != nil {
+		return nil
 	}
-	weights, bias := &value{memory: p.memory}, &value{memory: p.memory}
+	old, _ := of[T](p.weights)
+	for i, x := range old {
+		b := by(i)
+		w[i] = f.fit(float64(x)*b, x == 0 || b == 0)
+	}
+	if f.failed {
+		return nil
+	}
+	return weights
+}
+
+// scaleInput makes the layer multiply its input: by one number, or by one for each row of a matrix of weights. It reports
+// whether the weights still fit.
+func (p *layer) scaleInput(by []float64) bool {
+	if len(by) != 1 && (p.behind > 0 || int64(len(by)) != p.weights.shape[0]) {
+		return false
+	}
+	var weights *value
+	at := func(i int) float64 { return by[i/p.channels%len(by)] }
+	if p.weights.kind() == kindFloat32 {
+		weights = (&fitter[float32]{least: 0x1p-126, most: math.MaxFloat32}).multiply(p, at)
+	} else {
+		weights = (&fitter[float64]{least: 0x1p-1022, most: math.MaxFloat64}).multiply(p, at)
+	}
+	if weights != nil {
+		p.weights = weights
+	}
+	return weights != nil
+}
+
+// scaling is a step that multiplies a value by a constant and changes nothing else of it.
+type scaling struct {
+	step int
+	of   ref
+	by   []float64
+	kind kind
+}
+
+// noteScaling remembers the step that a node becomes if it is one that a layer behind it can do.
+func (s *scope) noteScaling(n *node, st *step, index int) {
+	if n.domain != "" || n.op != "Mul" && n.op != "Div" {
+		return
+	}
+	x := 0
+	if n.constant[0] != nil && n.op == "Mul" {
+		x = 1
+	}
+	c := n.constant[1-x]
+	if c == nil || n.constant[x] != nil || !isFloat(c) || c.count() == 0 || c.count() > maxChannels {
+		return
+	}
+	if shape := s.shapes[n.in[x]]; len(c.shape) > 0 { // which must not grow by it
+		last := len(shape) - 1
+		if last < 0 || len(c.shape) > len(shape) || size(c.shape) != c.shape[len(c.shape)-1] || c.count() != 1 && int64(c.count()) != shape[last] {
+			return
+		}
+	}
+	all := &layer{weights: c, channels: c.count()}
+	by := all.channelwise(&value{shape: []int64{int64(c.count())}, data: c.data}, 0)
+	if n.op == "Div" {
+		by = mapped(by, func(c float64) float64 { return 1 / c })
+	}
+	s.scalings[st.out[0]] = scaling{index, st.in[x], by, c.kind()}
+}
+
+// scaleBefore lets a layer do the work of a step before it that only scales its input.
+func (s *scope) scaleBefore(n *node, st *step) {
+	before, ok := s.scalings[st.in[0]]
+	if ok && s.uses[n.in[0]] == 1 && before.kind == n.layer.weights.kind() && n.layer.scaleInput(before.by) {
+		st.in[0] = before.of
+		s.plan.steps[before.step].idle = true
+	}
+}
+
+func affineOf[T float](p *layer, scale, shift []float64, f fitter[T]) bool {
+	weights, bias := p.weights, &value{memory: p.memory}
 	b, err := place[T](bias, int64(p.channels))
 	if err != nil {
 		return false
@@ -223,26 +309,16 @@ func affineOf[T float](p *layer, scale, shift []float64, least, most float64) bo
 		old, _ := of[T](p.bias)
 		copy(b, old)
 	}
-	if scale == nil {
-		weights = p.weights
-	} else {
-		w, err := place[T](weights, p.weights.shape...)
-		if err != nil {
-			return false
-		}
-		old, _ := of[T](p.weights)
-		for i, x := range old {
-			by := scale[i/p.each%p.channels]
-			w[i] = fit(float64(x)*by, x == 0 || by == 0)
-		}
+	if scale != nil {
+		weights = f.multiply(p, func(i int) float64 { return scale[i/p.each%p.channels] })
 		for i, x := range b {
-			b[i] = fit(float64(x)*scale[i], x == 0 || scale[i] == 0)
+			b[i] = f.fit(float64(x)*scale[i], x == 0 || scale[i] == 0)
 		}
 	}
 	for i := range shift {
-		b[i] = fit(float64(b[i])+shift[i], true)
+		b[i] = f.fit(float64(b[i])+shift[i], true)
 	}
-	if !fits {
+	if f.failed || weights == nil {
 		return false
 	}
 	p.weights = weights
@@ -250,74 +326,4 @@ func affineOf[T float](p *layer, scale, shift []float64, least, most float64) bo
 		p.bias = bias
 	}
 	return true
-}
-
-// activationOf returns a product's activation for one type, nil if it has none.
-func activationOf[T float](p *layer) func(y, x []T) {
-	if p == nil || p.activation == nil {
-		return nil
-	}
-	if loop, ok := any(p.activation.f32).(func(y, x []T)); ok {
-		return loop
-	}
-	return any(p.activation.f64).(func(y, x []T))
-}
-
-// dense computes the rows of x times a constant matrix, plus the bias, and activates them.
-func dense[T float](p *layer, in, out *value, x []T) error {
-	weights, ok := of[T](p.weights)
-	if !ok {
-		return errTypes
-	}
-	var bias []T
-	if p.bias != nil {
-		bias, _ = of[T](p.bias)
-	}
-	if len(in.shape) == 0 {
-		return errors.New("a scalar is not a matrix")
-	}
-	k, n, last := int(p.weights.shape[0]), p.channels, len(in.shape)-1
-	if in.shape[last] != int64(k) || p.rank > 0 && len(in.shape) != p.rank {
-		return errFit(in.shape, p.weights.shape)
-	}
-	shape := append(append(out.shape[:0], in.shape[:last]...), int64(n))
-	for len(shape) < p.least {
-		shape = slices.Insert(shape, 0, 1)
-	}
-	z, err := place[T](out, shape...)
-	if err != nil {
-		return err
-	}
-	activate := activationOf[T](p)
-	const near = 1 << 12 // elements that are activated while they are in the processor's cache
-	block := max(1, near/max(n, 1)) * n
-	for len(z) > 0 {
-		to := z[:min(block, len(z))]
-		rows := len(to) / n
-		if bias == nil {
-			clear(to)
-		}
-		for i := 0; i < len(to) && bias != nil; i += n {
-			copy(to[i:i+n], bias)
-		}
-		if err := multiply(out.memory, to, x[:rows*k], weights, rows, k, n); err != nil {
-			return err
-		}
-		if activate != nil {
-			activate(to, to)
-		}
-		z, x = z[len(to):], x[rows*k:]
-	}
-	return nil
-}
-
-// run is the kernel of a product with a matrix.
-func (p *layer) run(in, out []*value) error {
-	switch x := in[0].data.(type) {
-	case *[]float32:
-		return dense(p, in[0], out[0], *x)
-	case *[]float64:
-		return dense(p, in[0], out[0], *x)
-	}
-	return unsupported(in[0])
 }

@@ -61,6 +61,7 @@ type step struct {
 	// share says that the output takes over the first input's memory, of a step that keeps a type if it has that type.
 	share bool
 	what  string
+	idle  bool // whether a step behind it does its work
 }
 
 // plan is a graph, ready to run.
@@ -81,6 +82,8 @@ type scope struct {
 	fold     *memory        // for what is computed once
 	uses     map[string]int // how often a name is read
 	layers   map[ref]*layer // the steps that may do the work of the node behind them
+	shapes   map[string][]int64
+	scalings map[ref]scaling // the steps whose work the step behind them may do
 }
 
 // name gives a place a name.
@@ -128,7 +131,7 @@ func planScope(ctx context.Context, g *graph, outer *scope) (*plan, *scope, erro
 	p.fill(g)
 	at := &scope{
 		plan: p, place: map[string]ref{"": none}, outer: outer, fold: &memory{left: maxMemory, ctx: ctx},
-		uses: g.uses(map[string]int{}), layers: map[ref]*layer{},
+		uses: g.uses(map[string]int{}), layers: map[ref]*layer{}, scalings: map[ref]scaling{}, shapes: map[string][]int64{},
 	}
 	if outer != nil {
 		at.fold = outer.fold
@@ -147,6 +150,9 @@ func planScope(ctx context.Context, g *graph, outer *scope) (*plan, *scope, erro
 			return nil, nil, err
 		}
 		p.inputs = append(p.inputs, r)
+		if outer == nil { // these are checked before a run
+			at.shapes[in.Name] = in.Shape
+		}
 	}
 	for _, n := range g.nodes {
 		if err := ctx.Err(); err != nil {
@@ -163,6 +169,7 @@ func planScope(ctx context.Context, g *graph, outer *scope) (*plan, *scope, erro
 		}
 		p.outputs = append(p.outputs, r)
 	}
+	p.steps = slices.DeleteFunc(p.steps, func(s step) bool { return s.idle })
 	p.shareMemory()
 	return p, at, nil
 }
@@ -303,12 +310,15 @@ func (p *plan) add(ctx context.Context, n *node, at *scope) error {
 	if alias {
 		if at.uses[n.in[0]] != 1 { // others read the same value
 			delete(at.layers, s.in[0])
+			delete(at.scalings, s.in[0])
 		}
 		return nil
 	}
 	if n.layer != nil {
 		at.layers[s.out[0]] = n.layer
+		at.scaleBefore(n, &s)
 	}
+	at.noteScaling(n, &s, len(p.steps))
 	for len(s.out) < o.outputs {
 		s.out = append(s.out, none)
 	}
