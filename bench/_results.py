@@ -12,7 +12,7 @@ from typing import Any
 from bench._cases import Case
 from bench._servers import run
 
-LONGEST = 30  # seconds that a turn may grow to until there is an answer
+LONGEST = 30  # seconds that an answer may take, and that a turn may grow to until there is one
 SCRIPT = Path(__file__).with_name("load.lua")
 
 
@@ -35,7 +35,7 @@ def turn(
     """Load a server for some seconds from one thread, over the case's connections unless told otherwise."""
     connections = connections or case.connections
     printed = run(
-        wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--", *files
+        wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", f"{LONGEST}s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--", *files
     )  # fmt: skip
     got = json.loads(printed.splitlines()[-1])
     if not got["requests"] and not got["errors"] and seconds < LONGEST:
