@@ -130,7 +130,6 @@ def lightgbm(folder: Path) -> None:
     import forgo
 
     x, y = table()
-    x = (x * 16).round() / 16  # so that float32 holds every threshold, which is halfway between two values
     model = lgb.LGBMClassifier(n_estimators=100, max_depth=6, num_leaves=64, n_jobs=1, random_state=0, verbose=-1)  # fmt: skip
     model.fit(x, y)
     forgo.export(model, folder / "lightgbm.forgo", examples=x[:500])

@@ -11,7 +11,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 import xgboost as xgb
-from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 import forgo
 from forgo import _binary
@@ -52,6 +52,23 @@ def test_go_answers_as_python_on_all_rows_missing_values_too(model: Any, tmp_pat
     want = model.predict_proba(HOLES)
     assert np.abs(scores - want).max() < 1e-5
     assert [a["classes"][0]["label"] for a in got] == [labels[i] for i in want.argmax(1)]
+
+
+def test_thresholds_of_lightgbm_decide_as_fitted_for_float32(tmp_path: Path) -> None:
+    """onnxmltools rounds thresholds to the nearest float32, which may lie above one: the row on it then changes sides."""
+    x, y = load_iris(return_X_y=True)
+    x = x.astype(np.float32)
+    model = lgb.LGBMClassifier(n_estimators=20, verbose=-1).fit(x, y)
+    trees = model.booster_.trees_to_dataframe()
+    thresholds = trees[["split_feature", "threshold"]].dropna().astype({"threshold": float})
+    rows = np.repeat(x[:1], 2 * len(thresholds), axis=0)
+    for i, (name, threshold) in enumerate(thresholds.itertuples(index=False)):
+        near = np.float32(threshold)
+        other = np.nextafter(near, np.float32(np.inf if near <= threshold else -np.inf))
+        rows[2 * i : 2 * i + 2, int(name.removeprefix("Column_"))] = near, other
+    forgo.export(model, tmp_path / "m.forgo", examples=x)
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        np.testing.assert_allclose(loaded.predict(rows), model.predict_proba(rows), rtol=1e-5)
 
 
 def test_a_missing_value_is_no_zero(tmp_path: Path) -> None:

@@ -172,11 +172,11 @@ def _typed(trees: _Trees, model: Any, precision: str, narrow: bool) -> dict[str,
     compared = np.array(nodes["modes"]) == "BRANCH_LEQ"
     with np.errstate(over="ignore"):
         nearest = values.astype(np.float32)
-    made["nodes_values"] = np.where(compared & narrow, _below(values), nearest).tolist()
+    made["nodes_values"] = np.where(compared & narrow, below(values), nearest).tolist()
     return made
 
 
-def _below(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def below(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """The largest float32 that is not above each threshold: ``x <= threshold`` then says the same of every float32."""
     with np.errstate(over="ignore"):
         nearest = thresholds.astype(np.float32)

@@ -16,6 +16,7 @@ from forgo._errors import ExportError
 from forgo.exporting import _estimator, _table_examples
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._estimator import Answers
+from forgo.exporting._hist_trees import below
 from forgo.exporting._model import Trained
 from forgo.exporting._table_examples import TableExamples
 
@@ -108,22 +109,27 @@ def _estimate(model: Any, request: Request, table: TableExamples) -> Trained:
                 got = np.stack([1 - got, got], axis=1)
         return got.reshape(-1, 1) if got.ndim == 1 else got
 
+    narrow = table.fits_float32()
     answers: Answers = {"probabilities" if probable else "value": (ask, 1 if probable else 0)}
-    conversion = _estimator.conversion(answers, lambda precision: _convert(model, booster), ("float32",))
+    conversion = _estimator.conversion(
+        answers, lambda precision: _convert(model, booster, narrow), ("float32",)
+    )
     return _estimator.Estimator(
         f"lightgbm {version('lightgbm')}", table, conversion, request.precision, request.tolerance,
         {"estimator": f"{type(model).__name__}, {objective}", "onnxmltools": version("onnxmltools")},
     )  # fmt: skip
 
 
-def _convert(model: Any, booster: Any) -> onnx.ModelProto:
+def _convert(model: Any, booster: Any, narrow: bool) -> onnx.ModelProto:
     onnxmltools, floats = _estimator.onnxmltools("LightGBM", _EXTRA)
     if "linear_tree=1" in booster.model_to_string() or "is_linear=1" in booster.model_to_string():
         raise ExportError(
             "its leaves are linear models, which ONNX's trees do not support: train it with linear_tree=False"
         )
     if "\naverage_output\n" in booster.model_to_string():
-        model = _summed(booster)
+        model = booster = _summed(booster)
+    if narrow:
+        model = booster = _narrowed(booster)
     made: onnx.ModelProto = onnxmltools.convert_lightgbm(
         model if _objective(booster) else _with_objective(booster),
         initial_types=[("input", floats([None, booster.num_feature()]))],
@@ -145,6 +151,23 @@ def _summed(booster: Any) -> Any:
     text = booster.model_to_string().replace("\naverage_output\n", "\n")
     text = re.sub(r"(?<=\n)tree_sizes=.*\n", "", text)  # the trees' lengths, which change
     return lightgbm.Booster(model_str=re.sub(r"(?<=\n)leaf_value=(.*)", leaves, text))
+
+
+def _narrowed(booster: Any) -> Any:
+    """A booster whose thresholds are the largest float32 numbers that are not above its own: it decides rows of float32 alike.
+
+    onnxmltools rounds to the nearest instead, which moves a threshold past a row that lies on it.
+    """
+    import lightgbm
+
+    def thresholds(line: re.Match[str]) -> str:
+        narrowed = below(np.array(line[1].split(), np.float64))
+        return f"threshold={' '.join(repr(float(v)) for v in narrowed)}"
+
+    text = re.sub(
+        r"(?<=\n)tree_sizes=.*\n", "", booster.model_to_string()
+    )  # the trees' lengths, which change
+    return lightgbm.Booster(model_str=re.sub(r"(?<=\n)threshold=(.*)", thresholds, text))
 
 
 def _with_objective(booster: Any) -> Any:

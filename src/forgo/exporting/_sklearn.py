@@ -318,7 +318,7 @@ def _convert(
         if scores:
             wanted = [{"zipmap": False, "raw_scores": True}, {"raw_scores": True}, *wanted]
     coded = {i for i, c in enumerate(table.columns) if c.codes is not None}
-    _sklearn_nodes.register(narrow=_fit_float32(table), coded=coded)
+    _sklearn_nodes.register(narrow=table.fits_float32(), coded=coded)
     if getattr(model, "flatten_transform", False):  # which has no say in what a VotingClassifier predicts
         model = copy.copy(model)
         model.flatten_transform = False
@@ -345,13 +345,6 @@ def _convert(
         )
     notes += [note for note in _texts.mend(made) if note not in notes]
     return made
-
-
-def _fit_float32(table: TableExamples) -> bool:
-    """Whether float32 holds every number of the rows."""
-    numbers = [a.astype(np.float64) for a in table.rows().values() if a.dtype.kind in "fiu"]
-    with np.errstate(over="ignore"):
-        return all(np.array_equal(a, a.astype(np.float32), equal_nan=True) for a in numbers)
 
 
 def _calibrates_pipeline(model: Any) -> bool:

@@ -92,6 +92,12 @@ class TableExamples:
             return {c.input: self.array[:, i] for i, c in enumerate(self.columns)}
         return {_INPUT: self.array}
 
+    def fits_float32(self) -> bool:
+        """Whether float32 holds every number of the rows."""
+        numbers = [a.astype(np.float64) for a in self.rows().values() if a.dtype.kind in "fiu"]
+        with np.errstate(over="ignore"):
+            return all(np.array_equal(a, a.astype(np.float32), equal_nan=True) for a in numbers)
+
     def inputs(self, precision: str) -> Arrays:
         """The rows as the graph takes them."""
         rows = self.rows()
