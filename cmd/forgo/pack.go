@@ -21,7 +21,7 @@ import (
 	forgo "github.com/forgo-ml/forgo"
 	"github.com/forgo-ml/forgo/internal/packed"
 	"github.com/forgo-ml/forgo/internal/printable"
-	access "github.com/forgo-ml/forgo/internal/serving"
+	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 )
 
@@ -44,16 +44,24 @@ func packCommand() *cobra.Command {
 			if (p.output == "") == (p.dir == "") {
 				return usageError{errors.New("give -o APP, or --dir DIR")}
 			}
+			b, err := openBundle(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			runs, err := packableEngine(b)
+			if err != nil {
+				return err
+			}
 			model, err := load.load(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			engine := engineReport(access.Of(model).Engine())
 			printable.Fprintf(cmd.ErrOrStderr(), "%s\n", model.Parity())
 			if err := model.Close(); err != nil {
 				return err
 			}
-			return p.run(cmd, args[0], engine)
+			return p.run(cmd, args[0], b, runs)
 		},
 	}
 	cmd.Flags().StringVarP(&p.output, "output", "o", "", "write the program to `APP`")
@@ -71,20 +79,21 @@ type packFlags struct {
 	force       bool
 }
 
-func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) error {
-	b, err := openBundle(cmd.Context(), path)
+// packableEngine returns the engine of a bundle, unless its library is not packed. Proving such a bundle first would only
+// delay the refusal.
+func packableEngine(b *bundle.Bundle) (predict.Engine, error) {
+	engine, err := engineOf(allEngines(), b.Manifest.Engine)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer b.Close()
-	runs, err := engineOf(allEngines(), b.Manifest.Engine)
-	if err != nil {
-		return err
+	if info := engine.Info(); info.NotPacked != "" {
+		return nil, &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("it needs %s, whose library is %s: serve it with forgo, or export it for ONNX", info.Title, info.NotPacked)}
 	}
-	info := runs.Info()
-	if info.NotPacked != "" {
-		return &bundle.Error{Bundle: b.Path, Err: fmt.Errorf("it needs %s, whose library is %s: serve it with forgo, or export it for ONNX", info.Title, info.NotPacked)}
-	}
+	return engine, nil
+}
+
+func (p packFlags) run(cmd *cobra.Command, path string, b *bundle.Bundle, engine predict.Engine) error {
+	info := engine.Info()
 	pure, err := bundleInPure(b)
 	if err != nil {
 		return err
@@ -96,7 +105,7 @@ func (p packFlags) run(cmd *cobra.Command, path string, engine engineNames) erro
 			return fmt.Errorf("pack: %w", err)
 		}
 		if pure.Why != "" {
-			library, err := runs.Library()
+			library, err := engine.Library()
 			if err != nil {
 				return err
 			}

@@ -64,6 +64,9 @@ func TestPackRefusesALibraryThatIsTooLarge(t *testing.T) {
 	if ok || !strings.Contains(out, "it needs TensorFlow, whose library is too large to pack: serve it with forgo, or export it for ONNX") {
 		t.Error(out)
 	}
+	if strings.Contains(out, "parity proven") {
+		t.Error("it was proven before it was refused: ", out)
+	}
 	if _, err := os.Stat(app); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the refused program was written: ", err)
 	}
