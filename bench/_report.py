@@ -119,7 +119,7 @@ def page(figures: dict[str, Any]) -> str:
 
 {servers}
 
-Each server had {figures["rounds"]} turn(s) of {figures["seconds"]} s in one run, after one that does not count; one server at a time was
+Each server had {figures["rounds"]} turn(s) of {figures["seconds"]} s in one run, after a warm-up turn; one server at a time was
 loaded while the others were idle, and every round went through all of them. The figures are medians; *times
 Flask* (in gunicorn) and *of Go + chi* are medians of the ratios within a round. The load: {figures["load"]}, one thread,
 {CONNECTIONS} connections, on the same {m["cores"]} cores as the server. **Ratios travel to other machines; absolute figures do not.**

@@ -66,7 +66,7 @@ func (c *choice) open(ctx context.Context, b *bundle.Bundle, format, file string
 		if tried.quick {
 			c.chosen[file] = able[i].Info()
 			for _, e := range slices.Delete(able, i, i+1) {
-				c.pass(format, file, e.Info().Name, spare{fmt.Errorf("%s answers as soon as a library can be called", c.chosen[file].Name)})
+				c.pass(format, file, e.Info().Name, spare{fmt.Errorf("%s answers in the time that a call into a library takes", c.chosen[file].Name)})
 			}
 			return tried.s, nil
 		}

@@ -93,7 +93,7 @@ def page() -> str:
     if reasons:
         lines += [
             "",
-            "What stays, and is not drawn again:",
+            "Mutants that stay, and are not drawn again:",
             "",
             "| file | mutant | reason |",
             "| --- | --- | --- |",

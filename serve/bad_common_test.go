@@ -24,15 +24,15 @@ var badRows = []struct{ kind, row, names string }{
 	{"too few numbers", "[1,2]", `"input"`},
 	{"too many numbers", "[1,2,3,4,5]", `"input"`},
 	{"ragged lists", "[[1],2,3,4]", "ragged"},
-	{"lists one too deep", "[[[1,2,3,4]]]", `"input"`},
+	{"lists one level too deep", "[[[1,2,3,4]]]", `"input"`},
 	{"lists far too deep", strings.Repeat("[", 100), "deeper than 64"},
 	{"number with a plus", "[+1,2,3,4]", "JSON at byte"},
-	{"number with a zero before it", "[01,2,3,4]", "JSON at byte"},
-	{"number without a whole part", "[.5,2,3,4]", "JSON at byte"},
-	{"number that ends in its point", "[1.,2,3,4]", "JSON at byte"},
+	{"number with a leading zero", "[01,2,3,4]", "JSON at byte"},
+	{"number without an integer part", "[.5,2,3,4]", "JSON at byte"},
+	{"number ending in a point", "[1.,2,3,4]", "JSON at byte"},
 	{"number with an empty exponent", "[1e,2,3,4]", "JSON at byte"},
-	{"comma too many", "[1,2,3,4,]", "JSON at byte"},
-	{"comma too few", "[1 2,3,4]", "JSON at byte"},
+	{"extra comma", "[1,2,3,4,]", "JSON at byte"},
+	{"missing comma", "[1 2,3,4]", "JSON at byte"},
 	{"bare word", "[one,2,3,4]", "JSON at byte"},
 	{"control character in a string", "[\"\x01\",2,3,4]", "JSON at byte"},
 	{"list that is not closed", "[1,2,3,4", "JSON at byte"},
@@ -92,7 +92,7 @@ func commonFaults(t *testing.T) []bad {
 	var all []bad
 	for _, r := range badRows {
 		for _, c := range rowCarriers {
-			if r.kind == "lists one too deep" && strings.HasSuffix(c.path, ":classify") {
+			if r.kind == "lists one level too deep" && strings.HasSuffix(c.path, ":classify") {
 				continue // whose values fill the row, however they are nested
 			}
 			names := r.names
@@ -132,14 +132,14 @@ func commonFaults(t *testing.T) []bad {
 		bad{kind: "input left out", path: "/v2/models/two/infer", body: `{"inputs":[{"name":"a","datatype":"FP32","shape":[1,2],"data":[1,2]}]}`, names: `"b" is missing`},
 		bad{kind: "input left out", path: "/models/two", body: `{"a":[1,2]}`, names: `"b" is missing`},
 		bad{kind: "timeout below 0", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":-1}}`, names: "parameters: timeout: -1"},
-		bad{kind: "timeout no number", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":"1s"}}`, names: "parameters: timeout"},
+		bad{kind: "timeout not a number", path: "/v2/models/iris/infer", body: `{"parameters":{"timeout":"1s"}}`, names: "parameters: timeout"},
 	)
 	for _, b := range []bad{
 		{path: "/v2/models/strings/infer", body: `{"inputs":[{"name":"x","datatype":"BYTES","shape":[1,2],"data":["a","\ud800"]}]}`},
 		{path: "/v1/models/strings:predict", body: `{"instances":[["\udc00\ud800","a"]]}`},
 		{path: "/models/strings", body: `["\ud83dx","a"]`},
 	} {
-		b.kind, b.names = "half a character", "unpaired surrogate"
+		b.kind, b.names = "half a surrogate pair", "unpaired surrogate"
 		all = append(all, b)
 	}
 	for _, b := range []bad{
@@ -162,8 +162,8 @@ func commonFaults(t *testing.T) []bad {
 		all = append(all, b)
 	}
 	for _, element := range []struct{ kind, model, datatype, value, names string }{
-		{"number over its type", "whole", "INT32", "3000000000", "3000000000 does not fit "},
-		{"fraction for a whole number", "whole", "INT32", "1.5", "1.5 does not fit "},
+		{"number beyond its type", "whole", "INT32", "3000000000", "3000000000 does not fit "},
+		{"fraction for an integer", "whole", "INT32", "1.5", "1.5 does not fit "},
 		{"JSON in another charset", "strings", "BYTES", "\"Gr\xfcn\"", "not UTF-8"},
 	} {
 		row := "[" + element.value + "," + element.value + "]"
@@ -189,8 +189,8 @@ func commonFaults(t *testing.T) []bad {
 			bad{kind: "empty body", path: g.path, names: "text ends"},
 			bad{kind: "two JSON values", path: g.path, body: g.body + g.body, names: "data follows the JSON value"},
 			bad{kind: "body over the limit", path: g.path, body: strings.Repeat(" ", 2*servetest.MaxBody), status: http.StatusRequestEntityTooLarge, names: "longer"},
-			bad{kind: "body that is no gzip", path: g.path, body: "hello", headers: []string{"Content-Encoding", "gzip"}, names: "Content-Encoding"},
-			bad{kind: "body that is no deflate", path: g.path, body: "hello", headers: []string{"Content-Encoding", "deflate"}, names: "Content-Encoding"},
+			bad{kind: "body not gzip", path: g.path, body: "hello", headers: []string{"Content-Encoding", "gzip"}, names: "Content-Encoding"},
+			bad{kind: "body not deflate", path: g.path, body: "hello", headers: []string{"Content-Encoding", "deflate"}, names: "Content-Encoding"},
 			bad{kind: "gzip cut short", path: g.path, body: "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", headers: []string{"Content-Encoding", "gzip"}, names: "body"},
 			bad{kind: "unknown coding", path: g.path, body: g.body, headers: []string{"Content-Encoding", "br"}, status: http.StatusUnsupportedMediaType, names: "Content-Encoding"},
 			bad{kind: "deadline without a unit", path: g.path, body: g.body, headers: []string{"Grpc-Timeout", "50"}, names: "Grpc-Timeout"},
@@ -238,7 +238,7 @@ func commonCalls(t *testing.T) []badCall {
 	return append(
 		all,
 		badCall{kind: "timeout below 0", request: inferCall{parameter(&pb.InferParameter{ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: -1}})}, names: "parameters: timeout: -1"},
-		badCall{kind: "timeout no number", request: inferCall{parameter(&pb.InferParameter{})}, names: "parameters: timeout"},
+		badCall{kind: "timeout not a number", request: inferCall{parameter(&pb.InferParameter{})}, names: "parameters: timeout"},
 		badCall{kind: "input left out", request: inferCall{alone}, names: `"b" is missing`},
 		badCall{kind: "too many pictures", request: inferCall{&pb.ModelInferRequest{ModelName: "shapes", Inputs: []*pb.ModelInferRequest_InferInputTensor{pictures}}}, names: "at most 256"},
 		badCall{kind: "too many pictures", request: predictCall{&tfpb.PredictRequest{

@@ -40,7 +40,7 @@ func nativeFaults(t *testing.T, models serve.Models) []bad {
 		status            int
 		names             string
 	}{
-		"top no number":           {"iris?top=many", "", string(row), 400, "top"},
+		"top not a number":        {"iris?top=many", "", string(row), 400, "top"},
 		"top below 0":             {"iris?top=-1", "", string(row), 400, "top"},
 		"CSV for pictures":        {"shapes", "text/csv", header, 400, "text/csv"},
 		"form without boundary":   {"shapes", "multipart/form-data", "x", 400, "boundary"},

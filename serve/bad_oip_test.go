@@ -45,7 +45,7 @@ func grpcFaults() []badCall {
 		"wrong datatype": {edit(func(_ *request, in *tensorIn) {
 			in.Datatype, in.Contents = "INT64", &pb.InferTensorContents{Int64Contents: []int64{1, 2, 3, 4}}
 		}), codes.InvalidArgument, `"input": got INT64[1 4]`},
-		"number over its type": {edit(func(r *request, in *tensorIn) {
+		"number beyond its type": {edit(func(r *request, in *tensorIn) {
 			r.ModelName, in.Name, in.Shape = "bytes", "x", []int64{1, 2}
 			in.Datatype, in.Contents = "INT8", &pb.InferTensorContents{IntContents: []int32{1, 400}}
 		}), codes.InvalidArgument, `inputs[0] "x": int_contents: element 1`},
@@ -67,7 +67,7 @@ func grpcFaults() []badCall {
 		"classification of half": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: map[string]*pb.InferParameter{"classification": {}}}}
 		}), codes.InvalidArgument, "outputs[0]: parameters: classification: the value does not fit int64_param"},
-		"binary_data no boolean": {edit(func(r *request, _ *tensorIn) {
+		"binary_data not a boolean": {edit(func(r *request, _ *tensorIn) {
 			r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "logits", Parameters: servetest.IntParameter("binary_data", 1)}}
 		}), codes.InvalidArgument, "outputs[0]: parameters: binary_data: the value is not a bool_param"},
 		"binary_data_output": {edit(func(r *request, _ *tensorIn) {
@@ -130,7 +130,7 @@ func oipFaults(t *testing.T, models serve.Models) []bad {
 		"negative shape":               {"POST", infer, servetest.InferBody(t, "input", "FP32", []int{-1, 4}, row), 400, `inputs[0] "input": data: shape [-1 4] has a negative size`},
 		"overflowing shape":            {"POST", infer, servetest.InferBody(t, "input", "FP32", []int{1 << 40, 1 << 40}, row), 400, `inputs[0] "input": data: shape [1099511627776 1099511627776] has more than 2^40`},
 		"unknown output":               {"POST", infer, `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}],"outputs":[{"name":"other"}]}`, 400, `outputs[0]: the model has no output "other"`},
-		"no base64":                    {"POST", pictures, servetest.InferBody(t, "image", "BYTES", []int{1}, []string{"***"}), 400, `inputs[0] "image": element 0 is not base64`},
+		"not base64":                   {"POST", pictures, servetest.InferBody(t, "image", "BYTES", []int{1}, []string{"***"}), 400, `inputs[0] "image": element 0 is not base64`},
 		"picture as numbers":           {"POST", pictures, servetest.InferBody(t, "image", "FP32", []int{1}, []int{1}), 400, `inputs[0]: "image" takes datatype BYTES`},
 	} {
 		all = append(all, bad{kind, c.method, c.path, c.body, nil, c.status, c.names})

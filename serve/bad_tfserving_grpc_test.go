@@ -67,7 +67,7 @@ func tfservingGRPCFaults() []badCall {
 		"one value for too long": {edit(func(_ *request, in *tensorIn) {
 			in.FloatVal, in.TensorShape = []float32{1}, servetest.Dims(servetest.MaxBody, 4)
 		}), invalid, `inputs: "input": shape [1048576 4]: float_val: `},
-		"number over its type":   {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: servetest.Dims(1, 2), IntVal: []int32{1, 400}}), invalid, `inputs: "x": shape [1 2]: int_val: element 1`},
+		"number beyond its type": {to("bytes", "x", &tensorIn{Dtype: tfpb.DataType_DT_INT8, TensorShape: servetest.Dims(1, 2), IntVal: []int32{1, 400}}), invalid, `inputs: "x": shape [1 2]: int_val: element 1`},
 		"strings without length": {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: servetest.Dims(1, 2), TensorContent: []byte{0x80, 0x80}}), invalid, `inputs: "x": shape [1 2]: tensor_content: the length of element 0 is not a varint`},
 		"strings too long":       {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: servetest.Dims(1, 2), TensorContent: []byte{1, 9, 'a'}}), invalid, `inputs: "x": shape [1 2]: tensor_content: element 1`},
 		"bytes after strings":    {to("strings", "x", &tensorIn{Dtype: tfpb.DataType_DT_STRING, TensorShape: servetest.Dims(1, 2), TensorContent: []byte("\x01\x01abc")}), invalid, `inputs: "x": shape [1 2]: tensor_content: 1 bytes are left`},

@@ -91,7 +91,7 @@ func TestFloodsTakeNoMoreThanTheirMemory(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
 	for _, f := range []struct{ name, path, kind, body string }{
-		{"numbers of a shape that cannot be", "/v2/models/iris/infer", "", oip("FP32", "0"+strings.Repeat(",0", room/2), room/2+1)},
+		{"numbers for an impossible shape", "/v2/models/iris/infer", "", oip("FP32", "0"+strings.Repeat(",0", room/2), room/2+1)},
 		{"data before their shape", "/v2/models/iris/infer", "", `{"inputs":[{"data":[0` + strings.Repeat(",0", room/2-60) + `],"name":"input","datatype":"FP32","shape":[9,4]}]}`},
 		{"spaces for strings", "/v2/models/iris/infer", "", oip("BYTES", strings.Repeat(" ", room-200), room)},
 		{"empty parts", "/models/iris", "multipart/form-data; boundary=b", strings.Repeat(part, room/len(part)) + "--b--\r\n"},
@@ -249,9 +249,9 @@ func TestIdleCallersKeepNobodyOut(t *testing.T) {
 		callers int
 		sent    string
 	}{
-		"bodies that do not come":        {40, post(servetest.FloodBody)},
-		"bodies of 1 KB that do not end": {600, post(1000) + strings.Repeat(" ", 900)},
-		"bodies that stop":               {20, post(servetest.FloodBody) + strings.Repeat(" ", servetest.FloodBody-1<<20)},
+		"bodies that never arrive":    {40, post(servetest.FloodBody)},
+		"bodies that stop after 1 KB": {600, post(1000) + strings.Repeat(" ", 900)},
+		"bodies that stop":            {20, post(servetest.FloodBody) + strings.Repeat(" ", servetest.FloodBody-1<<20)},
 	} {
 		var all []net.Conn
 		for range c.callers {

@@ -121,27 +121,27 @@ def _scans() -> bytes:
 
 INFER, IRIS, SHAPES = "/v2/models/iris/infer", "/models/iris", "/models/shapes"
 FLOODS: list[Flood | Held] = [
-    Flood("numbers of a shape that cannot be", 32, INFER, lambda: _oip("FP64", b"0" + b",0" * 15_900_000, 16_000_000)),
+    Flood("numbers for an impossible shape", 32, INFER, lambda: _oip("FP64", b"0" + b",0" * 15_900_000, 16_000_000)),
     Flood("spaces for strings", 32, INFER, lambda: _oip("BYTES", b" " * (BODY - 200), 16_000_000)),
     Flood("empty parts of a form", 16, IRIS, _parts, "multipart/form-data; boundary=b"),
     Flood("millions of rows", 10, IRIS, lambda: b"[" + b"[0,0,0,0]," * (BODY // 10 - 1) + b"[0,0,0,0]]"),
-    Flood("answers that are not read", 4, IRIS, lambda: b"[" + b"[0,0,0,0]," * (BODY // 10 - 1) + b"[0,0,0,0]]", read=False),
+    Flood("answers that nobody reads", 4, IRIS, lambda: b"[" + b"[0,0,0,0]," * (BODY // 10 - 1) + b"[0,0,0,0]]", read=False),
     Flood("a long number", 4, IRIS, lambda: b"[" + b"1" * BODY + b"]"),
     Flood("a wide table", 16, IRIS, lambda: b"," * BODY, "text/csv"),
     Flood("pictures of 89 million pixels", 8, SHAPES, _png, "image/png"),
     Flood("pictures of 256 scans", 8, SHAPES, _scans, "image/jpeg"),
     Flood("empty inputs over gRPC", 8, "", lambda: b"\x0a\x04iris" + b"\x2a\x00" * 10_000_000, over="gRPC"),
     Flood("empty parameters over gRPC", 8, "", lambda: b"\x0a\x04iris" + b"\x22\x00" * 10_000_000, over="gRPC"),
-    Held("messages over gRPC that do not end", 100, Trickle(BODY, 8 << 20), "grpc"),
-    Held("bodies that do not come", 33, post(32 << 20)),
+    Held("endless messages over gRPC", 100, Trickle(BODY, 8 << 20), "grpc"),
+    Held("bodies that never arrive", 33, post(32 << 20)),
     Held("bodies that stop", 33, post(32 << 20) + b" " * (16 << 20)),
-    Held("bodies of 1 KB that do not end", 600, post(1000) + b" " * 900),
+    Held("bodies that stop after 1 KB", 600, post(1000) + b" " * 900),
     Held("connections that stay", 8300, HTTP, answer=True),
-    Held("headers that do not end", 4000, HTTP[:-2] + b"X: " + b"x" * 60_000),
+    Held("endless headers", 4000, HTTP[:-2] + b"X: " + b"x" * 60_000),
     Held("headers on the admin port", 1000, HTTP[:-2] + b"X: " + b"x" * 60_000, "admin"),
     Held("connections to the Unix socket", 1000, HTTP, "socket", answer=True),
-    Held("TLS handshakes that do not end", 4000, b"\x16\x03\x01\x02\x00\x01", "tls"),
-    Held("gRPC with TLS, handshakes that do not end", 4000, b"\x16\x03\x01\x02\x00\x01", "grpc tls"),
+    Held("TLS handshakes that never end", 4000, b"\x16\x03\x01\x02\x00\x01", "tls"),
+    Held("gRPC with TLS, handshakes that never end", 4000, b"\x16\x03\x01\x02\x00\x01", "grpc tls"),
 ]  # fmt: skip
 
 
@@ -353,14 +353,14 @@ def main() -> int:
     lines = [
         "# Floods",
         "",
-        f"`make floods`: many callers at once send what is small on the wire and large once it is unpacked, or\n"
+        f"`make floods`: many callers at once send requests that are small on the wire and large in memory, or\n"
         f"hold connections, against a server with `--max-memory {MEMORY}` ({MEMORY >> 20} MB), while a good caller\n"
-        f"asks for a prediction ten times a second, on a new connection each. Held means: at most {MEMORY >> 20} +\n"
+        f"asks for a prediction ten times a second, each time on a new connection. Held means: at most {MEMORY >> 20} +\n"
         f"{MARGIN} MB above the start, {MARGIN} MB or less of it left after {SETTLING} s, and the good caller always answered"
         + (".\n" if arguments.no_times else ",\nwithin a second.\n")
         + f"Measured on {os.cpu_count()} cores.",
         "",
-        f"| flood | callers | resident before | peak | after {SETTLING} s | recovered | good caller at worst | answers | held |",
+        f"| flood | callers | resident before | peak | after {SETTLING} s | recovered | slowest good answer | answers | held |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     held = True

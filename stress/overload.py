@@ -25,9 +25,9 @@ VEGETA = ["go", "tool", "-modfile=go.tool.mod", "vegeta"]
 TIMES = 10
 TEXT = """
 Photographs of 640 × 427 pixels are uploaded as JPEG to a ResNet50 (32-bit floats). The client has a core of its
-own, so that what it takes is not taken from the server, which has {} of this machine's {}. First
-requests come from clients that wait for each answer, to see how many are answered at best; then at ten times
-that rate, whether or not they are answered. Three turns of both, {} s of overload in all; the rates
+own, so that it takes nothing from the server, which has {} of this machine's {}. First,
+clients that wait for each answer show how many are answered at best; then requests arrive at ten times
+that rate, whether or not they are answered. There are three turns of both, {} s of overload in all; the rates
 are medians of the turns, and their ratio is the median of the ratios. The server has
 `--max-wait {:g}s {}`. `make overload` measures it.
 """

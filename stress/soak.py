@@ -49,14 +49,14 @@ SLOPE = 0.01  # of the memory after the first minute: what it may rise by in the
 JUDGED = 300  # seconds from which on memory is judged: the server's collector has come round some times
 TEXT = """
 For {} s a small network is swapped every second for another of three, as its model's next version, while
-clients ask all the time, by the Open Inference Protocol, TensorFlow Serving's and forgo's own, over REST; every
+clients send requests all the time, by the Open Inference Protocol, TensorFlow Serving's and forgo's own, over REST; every
 tenth version is broken: a changed bit, a file cut short or missing. Half of the clients have TLS. Beside them {}
-others misbehave, over HTTP and gRPC, with TLS and without: their connections end in the middle of a message, or stay
-and are not written or not read any more. Every answer is compared with Keras's for
-the last version that was loaded and those that came since the request was sent: where the protocol names
-a version, for that one. At least 95% of the requests must have come about. Memory must stay within 10% of that after the
+others misbehave, over HTTP and gRPC, with TLS and without: they close connections in the middle of a message, or keep
+them open and stop writing or reading. Every answer is compared with Keras's for
+the version that it names or, if the protocol names none, for each version that was loaded since the request was sent and
+the one before. At least 95% of the intended requests must have been answered. Memory must stay within 10% of that after the
 first minute, without an upward slope: in the second half it may rise by 1% along the line through it.
-`make soak` does it.
+`make soak` measures it.
 """
 
 

@@ -123,7 +123,7 @@ _LGB: dict[str, Any] = {"n_estimators": 10, "verbose": -1}
 
 SKLEARN: dict[str, Fitted] = {
     "LogisticRegression": _classifier(_LOGISTIC(max_iter=500)),
-    "LogisticRegression, texts as classes": _classifier(_LOGISTIC(max_iter=500), X, IRIS.target_names[Y]),
+    "LogisticRegression, strings as classes": _classifier(_LOGISTIC(max_iter=500), X, IRIS.target_names[Y]),
     "LogisticRegressionCV": _classifier(linear_model.LogisticRegressionCV(cv=3, max_iter=500)),
     "SGDClassifier, log_loss": _classifier(
         _scaled(linear_model.SGDClassifier(loss="log_loss", random_state=0))
@@ -155,7 +155,7 @@ SKLEARN: dict[str, Fitted] = {
     "HistGradientBoostingClassifier, columns of categories": _frame(
         ensemble.HistGradientBoostingClassifier(max_iter=10)
     ),
-    "HistGradientBoostingClassifier, a category that training had not": lambda: (
+    "HistGradientBoostingClassifier, a category unseen in training": lambda: (
         ensemble.HistGradientBoostingClassifier(max_iter=10, categorical_features=[3]).fit(
             CODES[CODES[:, 3] != 2], Y[CODES[:, 3] != 2]
         ),
@@ -298,7 +298,7 @@ LIGHTGBM: dict[str, Fitted] = {
     "LGBMClassifier, three classes": _classifier(lgb.LGBMClassifier(**_LGB)),
     "LGBMClassifier, two classes": _binary(lgb.LGBMClassifier(**_LGB)),
     "LGBMClassifier, missing values": _classifier(lgb.LGBMClassifier(**_LGB), HOLES),
-    "LGBMClassifier, missing values that training had not": lambda: (
+    "LGBMClassifier, missing values unseen in training": lambda: (
         lgb.LGBMClassifier(**_LGB).fit(X, Y),
         HOLES,
     ),
@@ -348,7 +348,7 @@ def _early_catboost() -> tuple[Any, Any]:
 
 CATBOOST: dict[str, Fitted] = {
     "CatBoostClassifier, three classes": _classifier(cb.CatBoostClassifier(**_CB)),
-    "CatBoostClassifier, texts as classes": _classifier(
+    "CatBoostClassifier, strings as classes": _classifier(
         cb.CatBoostClassifier(**_CB), X, IRIS.target_names[Y]
     ),
     "CatBoostClassifier, two classes": _binary(cb.CatBoostClassifier(**_CB)),
@@ -358,7 +358,7 @@ CATBOOST: dict[str, Fitted] = {
     "CatBoostClassifier, missing values, nan_mode Max": _classifier(
         cb.CatBoostClassifier(nan_mode="Max", **_CB), HOLES
     ),
-    "CatBoostClassifier, missing values that training had not": lambda: (
+    "CatBoostClassifier, missing values unseen in training": lambda: (
         cb.CatBoostClassifier(**_CB).fit(X, Y),
         HOLES,
     ),
@@ -376,7 +376,7 @@ CATBOOST: dict[str, Fitted] = {
         cb.CatBoostClassifier(cat_features=["colour"], **_CB).fit(MIXED.drop(columns="size"), Y),
         MIXED.drop(columns="size"),
     ),
-    "CatBoostClassifier, texts": lambda: (
+    "CatBoostClassifier, text features": lambda: (
         cb.CatBoostClassifier(text_features=["text"], **_CB).fit(pd.DataFrame({"text": TEXTS}), Y),
         pd.DataFrame({"text": TEXTS}),
     ),

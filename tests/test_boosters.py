@@ -137,7 +137,7 @@ def test_a_file_takes_columns_by_name_in_any_order(name: str, tmp_path: Path) ->
     done = run_forgo(
         "export", tmp_path / name, "-o", tmp_path / "n.forgo", "--examples", tmp_path / "rows.csv"
     )
-    assert "the model was fitted on other columns: 'ash' is missing" in done.err, done.err
+    assert "the model was fitted on different columns: 'ash' is missing" in done.err, done.err
 
 
 def test_exponentials_and_sigmoids_of_catboost(tmp_path: Path) -> None:

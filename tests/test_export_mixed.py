@@ -175,7 +175,7 @@ def test_examples_in_a_file(mixed_model: tuple[Any, dict[str, Any], Path], tmp_p
     file.write_text(json.dumps(rows[1]) + "\n" + json.dumps({"ink": rows[1]["ink"]}))
     done = run_forgo(*command, "--force")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "line 2 has other inputs than the first" in done.err
+    assert "line 2: its inputs differ from the first line's" in done.err
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_examples_that_do_not_fit(
 def test_texts_that_are_none(text_model: tuple[Any, list[str], Path], tmp_path: Path) -> None:
     for rows, says in (
         (np.array(["a", 1], object), "neither numbers nor strings"),
-        (np.ones(3), "is not a text"),
+        (np.ones(3), "is not a string"),
     ):
         with pytest.raises(forgo.ExportError, match=says):
             forgo.export(text_model[0], tmp_path / "m.forgo", examples=rows, engine="tensorflow")

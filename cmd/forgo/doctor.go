@@ -60,7 +60,7 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Show what this machine and this binary can do",
-		Long: "Doctor shows which libraries it found, what does not work without a missing one, and the version of\n" +
+		Long: "Doctor shows which libraries it found, what does not work because one is missing, and the version of\n" +
 			"every C library that is linked or loaded. Exit code 1 means that this machine can predict nothing yet.",
 		Example: "  forgo doctor",
 		Args:    cobra.NoArgs,

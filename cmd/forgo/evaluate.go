@@ -41,12 +41,12 @@ func evaluateCommand() *cobra.Command {
 			"  class folders, EXAMPLES/LABEL/*.jpg: the nearest folder that is named after a label;\n" +
 			"  --expected-column, a column of the rows: a label, or for a regression a value;\n" +
 			"  --expected-labels, a file with a line for each example, in order.\n\n" +
-			"A classifier gets its accuracy, also among the best five of more than five classes, each class's precision\n" +
-			"and recall, and the most frequent confusions; a multi-label model the share of examples with exactly their\n" +
-			"labels (exact match), and each label's precision and recall; a regression its mean absolute error, root\n" +
-			"mean squared error and R². Several labels of an example have commas between them, or are a JSON list.\n" +
-			"Examples whose answer is empty or null are counted as unlabelled. Those that cannot be read, or whose label\n" +
-			"the model does not have, are reported; the others are measured, and the exit code is 1.",
+			"For a classifier it reports the accuracy, with more than five classes also the top-5 accuracy, each class's\n" +
+			"precision and recall, and the most frequent confusions; for a multi-label model the share of examples that\n" +
+			"get exactly their labels (exact match), and each label's precision and recall; for a regression the mean\n" +
+			"absolute error, the root mean squared error and R². Several labels of an example are separated by commas,\n" +
+			"or are a JSON list. Examples whose answer is empty or null are counted as unlabelled. Those that cannot be\n" +
+			"read, or whose label the model does not have, are reported; the others are measured, and the exit code is 1.",
 		Example: "  forgo evaluate digits.forgo digits/test\n" +
 			"  forgo evaluate prices.forgo houses.csv --expected-column price\n" +
 			"  forgo evaluate --json --fail-under 0.9 digits.forgo digits/test",
@@ -62,9 +62,9 @@ func evaluateCommand() *cobra.Command {
 			return f.run(cmd, args[0], args[1])
 		},
 	}
-	cmd.Flags().StringVar(&f.column, "expected-column", "", "the `COLUMN` of the rows that has the right answers; the model does not take it")
-	cmd.Flags().StringVar(&f.labels, "expected-labels", "", "a `FILE` with the right label (or value) of each example, one per line, null if unknown; for multi-label, all labels with commas between them")
-	cmd.Flags().Float64Var(&f.atLeast, "fail-under", 0, "exit with code 1 if the accuracy, for multi-label the exact match, for a regression R², is below `SHARE`")
+	cmd.Flags().StringVar(&f.column, "expected-column", "", "the `COLUMN` of the rows with the right answers, which the model does not take")
+	cmd.Flags().StringVar(&f.labels, "expected-labels", "", "a `FILE` with the right label (or value) of each example, one per line, null if unknown; for multi-label, all labels, separated by commas")
+	cmd.Flags().Float64Var(&f.atLeast, "fail-under", 0, "exit with code 1 if the score is below `SHARE`: accuracy, for multi-label exact match, for regression R²")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
 	for _, flag := range []string{"expected-column", "expected-labels", "fail-under"} {
 		commandLineOnly(cmd.Flags(), flag)

@@ -100,7 +100,7 @@ func (l *byLine) next(result) (string, error) {
 func (l *byLine) end() error {
 	examples := l.read
 	if _, err := l.line(); err == nil {
-		return fmt.Errorf("%s has a line for more than the %d examples", l.file.Name(), examples)
+		return fmt.Errorf("%s has more lines than the %d examples", l.file.Name(), examples)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func graderOf(m *bundle.Manifest) (grader, error) {
 	case bundle.Regression:
 		return &gradeValues{output: m.Outputs[0].Name}, nil
 	}
-	return nil, fmt.Errorf("the model's task is %s: there are scores for classification, multi-label and regression", m.Task)
+	return nil, fmt.Errorf("the model's task is %s: only classification, multi-label and regression have scores", m.Task)
 }
 
 // labelNumbers finds the number of a label.
@@ -229,7 +229,7 @@ func (g *gradeLabels) add(text string, a predict.Answer) (bool, error) {
 	return true, nil
 }
 
-// several reads labels as forgo export does: with commas between them or as a JSON list. Nothing is no label.
+// several reads labels as forgo export does: separated by commas or as a JSON list. Nothing is no label.
 func (g *gradeLabels) several(text string) (numbers []int, known bool, err error) {
 	names := strings.Split(text, ",")
 	switch _, one := g.number[text]; {
@@ -255,7 +255,7 @@ func (g *gradeLabels) several(text string) (numbers []int, known bool, err error
 			return nil, false, err
 		}
 		if slices.Contains(numbers, i) {
-			return nil, false, fmt.Errorf("the expected labels %q have %q twice", text, g.labels[i])
+			return nil, false, fmt.Errorf("the expected labels %q name %q twice", text, g.labels[i])
 		}
 		numbers = append(numbers, i)
 	}

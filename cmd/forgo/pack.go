@@ -30,12 +30,12 @@ func packCommand() *cobra.Command {
 	var p packFlags
 	cmd := &cobra.Command{
 		Use:   "pack BUNDLE (-o APP | --dir DIR)",
-		Short: "Write one program that has a bundle inside",
-		Long: "Pack proves a bundle, as forgo verify does, and writes a program of this binary and the bundle.\n" +
+		Short: "Write one program with a bundle inside",
+		Long: "Pack proves a bundle, as forgo verify does, and writes a program that contains this binary and the bundle.\n" +
 			"APP serves the bundle and takes the flags of forgo serve. APP predict FILE..., APP evaluate EXAMPLES,\n" +
-			"APP verify, APP inspect and APP bench are forgo's verbs for it. The program needs no other file if pure Go runs the bundle;\n" +
-			"forgo inspect says whether it does. --dir writes the program into a folder, with ONNX Runtime's library\n" +
-			"beside it if the bundle needs that.",
+			"APP verify, APP inspect and APP bench run forgo's verbs on it. If pure Go runs the bundle, as forgo inspect\n" +
+			"shows, the program needs no other file. --dir writes the program into a folder, with ONNX Runtime's library\n" +
+			"beside it if the bundle needs it.",
 		Example: "  forgo pack digits.forgo -o digits\n" +
 			"  ./digits predict seven.png\n" +
 			"  forgo pack photos.forgo --dir photos",
@@ -177,7 +177,7 @@ func writeFile(path string, force bool, write func(io.Writer) error) (err error)
 	if !force {
 		claim, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 		if errors.Is(err, os.ErrExist) {
-			return fmt.Errorf("pack: %s is there already; --force replaces it", path)
+			return fmt.Errorf("pack: %s already exists; --force replaces it", path)
 		}
 		if err != nil {
 			return fmt.Errorf("pack: %w", err)

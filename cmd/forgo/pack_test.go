@@ -66,7 +66,7 @@ func TestPack(t *testing.T) {
 			t.Errorf("app %v: %s", c.args, out)
 		}
 	}
-	if out, ok := says(t, forgo, "pack", packable, "-o", app); ok || !strings.Contains(out, "is there already; --force replaces it") {
+	if out, ok := says(t, forgo, "pack", packable, "-o", app); ok || !strings.Contains(out, "already exists; --force replaces it") {
 		t.Errorf("packed over it: %s", out)
 	}
 	again := filepath.Join(folder, "again")

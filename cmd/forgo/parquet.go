@@ -23,7 +23,7 @@ const maxReason = 64 << 10
 func (a *asker) parquet(path string) error {
 	python := os.Getenv(parquetReader)
 	if python == "" {
-		return errors.New("this program reads no Parquet: use the forgo command of the Python package, or give CSV or JSON lines")
+		return errors.New("this program cannot read Parquet: use the forgo command of the Python package, or give CSV or JSON lines")
 	}
 	whole, err := filepath.Abs(path) // which cannot be taken for an option
 	if err != nil {

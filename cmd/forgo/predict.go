@@ -70,7 +70,7 @@ func predictCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&top, "top", 1, "show the `N` best classes; 0 shows all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
-	cmd.Flags().StringArrayVar(&keep, "keep", nil, "with --json: print the value of `COLUMN` of each row beside its answer; the model need not take the column. Repeat for several")
+	cmd.Flags().StringArrayVar(&keep, "keep", nil, "with --json: print the value of `COLUMN` of each row beside its answer; the model need not take the column (may be repeated)")
 	cmd.Flags().BoolVar(&errorsToo, "errors", false, "with --json: print {\"file\": …, \"error\": …} in place of an answer that fails, and exit with code 0")
 	load.add(cmd.Flags())
 	bare.add(cmd.Flags())

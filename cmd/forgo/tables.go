@@ -122,7 +122,7 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 					_, err = payload.Limits{}.Table([]byte(header), a.takes, payload.HeaderPresent)
 				}
 				if err != nil && slices.Contains(record, "") {
-					err = fmt.Errorf("%w; pandas writes its index as a column without a name: leave it out by to_csv(index=False)", err)
+					err = fmt.Errorf("%w; pandas writes its index as a column without a name: leave it out with to_csv(index=False)", err)
 				}
 				if err != nil {
 					return err

@@ -229,8 +229,8 @@ func readContents(of *protofields.Reader, x *InferTensorContents) {
 	}
 }
 
-// SizeWire is the size of the message that AppendWire writes. Where it returns false the message is to be
-// written by proto.Marshal.
+// SizeWire is the size of the message that AppendWire writes. If it returns false, proto.Marshal must write
+// the message.
 func (x *ModelInferResponse) SizeWire() (size int, ok bool) {
 	ok = len(x.Parameters) == 0 && len(x.unknownFields) == 0
 	size = protofields.SizeText(x.ModelName, &ok) + protofields.SizeText(x.ModelVersion, &ok) + protofields.SizeText(x.Id, &ok)

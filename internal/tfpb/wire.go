@@ -185,8 +185,8 @@ func readShape(of *protofields.Reader, x *TensorShapeProto) {
 	}
 }
 
-// SizeWire is the size of the message that AppendWire writes. Where it returns false the message is to be
-// written by proto.Marshal.
+// SizeWire is the size of the message that AppendWire writes. If it returns false, proto.Marshal must write
+// the message.
 func (x *PredictResponse) SizeWire() (size int, ok bool) {
 	ok = len(x.unknownFields) == 0
 	for name, t := range x.Outputs {

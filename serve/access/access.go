@@ -33,7 +33,7 @@ func ParseRights(text string) ([]Right, error) {
 	for name := range strings.SplitSeq(text, ",") {
 		switch r := Right(name); {
 		case r != Predict && r != Admin && r != Metrics:
-			return nil, errors.New("give rights among predict, admin and metrics, with commas between them")
+			return nil, errors.New("give rights from predict, admin and metrics, separated by commas")
 		case slices.Contains(rights, r):
 			return nil, fmt.Errorf("the right %s occurs twice", r)
 		default:

@@ -57,7 +57,7 @@ func (b builder) model(d model) {
 	}
 	if d.Label != nil {
 		op.Parameters = append(op.Parameters, openapi.Parameter{
-			Name: "top", In: "query", Description: "How many of the best classes to give; 0 gives all.",
+			Name: "top", In: "query", Description: "How many of the best classes to return; 0 returns all.",
 			Schema: &openapi.Schema{Type: "integer", Format: "int32", Minimum: 0, Maximum: math.MaxInt32},
 		})
 	}

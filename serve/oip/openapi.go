@@ -150,13 +150,13 @@ func (b builder) config(d model) *openapi.Schema {
 
 func (b builder) infer(d model, id, path string, again bool) {
 	op := &openapi.Operation{
-		ID: id + "_infer", Tags: []string{d.Tag}, Summary: "Infer: tensors for tensors", Again: again,
-		Description: "In JSON, or with binary tensors: a JSON head of " + wire.HeaderLength + " bytes, then the tensors that it " +
-			"names by `binary_data_size`, little-endian, one after the other. With a length of 0 the whole body is the " +
-			"data of the only input, and the answer is binary as well.",
+		ID: id + "_infer", Tags: []string{d.Tag}, Summary: "Infer: tensors in, tensors out", Again: again,
+		Description: "In JSON, or with binary tensors: a JSON header of " + wire.HeaderLength + " bytes, then the tensors to " +
+			"which it gives a `binary_data_size`, little-endian, one after the other. With a length of 0 the whole body " +
+			"is the data of the only input, and the answer is binary as well.",
 		Parameters: []openapi.Parameter{{
 			Name: wire.HeaderLength, In: "header",
-			Description: "The bytes of JSON with which the body begins. Only with " + openapi.BinaryType + ".", Schema: openapi.Count(),
+			Description: "The length in bytes of the JSON at the start of the body. Only with " + openapi.BinaryType + ".", Schema: openapi.Count(),
 		}, openapi.Deadline()},
 		Body: &openapi.Body{Required: true},
 	}
@@ -180,7 +180,7 @@ func (b builder) infer(d model, id, path string, again bool) {
 	}
 	answered := openapi.InBody("The outputs.", openapi.Content(openapi.JSONType, answer), openapi.Content(openapi.BinaryType, &openapi.Schema{ContentMediaType: openapi.BinaryType}))
 	answered.Headers = openapi.Ordered[*openapi.Header]{openapi.NewField(wire.HeaderLength, &openapi.Header{
-		Description: "Of an answer with binary tensors, the bytes of its JSON head.", Schema: openapi.Count(),
+		Description: "The length in bytes of the JSON header of an answer with binary tensors.", Schema: openapi.Count(),
 	})}
 	op.Responses = openapi.Answers(answered, openapi.Predictions...)
 	b.Add(http.MethodPost, path, op)

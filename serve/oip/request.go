@@ -244,7 +244,7 @@ func (p *parser) binary(name, datatype string, shape []int64, size int64) (tenso
 	return tensor.FromBytes(d, raw, shape...)
 }
 
-var errNoSequences = errors.New("sequence_id: sequences are not supported; models keep nothing between requests")
+var errNoSequences = errors.New("sequence_id: sequences are not supported; models keep no state between requests")
 
 // output reads one element of outputs.
 func (p *parser) output() (output, error) {

@@ -111,7 +111,7 @@ func describe(models Models, protocols []Protocol, base string, locked func(path
 		ready = ready[n:]
 	}
 	b.sections = append(b.sections, section{ID: b.name(b.ids, "the-server"), Title: "The server"})
-	b.doc.Tags = append(b.doc.Tags, Tag{Name: serverTag, Description: "Health, and what there is. Models are loaded and unloaded on the admin port alone."})
+	b.doc.Tags = append(b.doc.Tags, Tag{Name: serverTag, Description: "Health and the list of models. Models are loaded and unloaded only on the admin port."})
 	for _, p := range protocols {
 		if b.title = p.Title; p.Server != nil {
 			p.Server(b)
@@ -279,7 +279,7 @@ func Deadline() Parameter {
 	s.Pattern = "^[0-9]{1,8}[HMSmun]$"
 	return Parameter{
 		Name: served.Timeout, In: "header", Schema: s,
-		Description: "How long the client is going to wait: digits and a unit, H, M, S, m, u or n, from hours to nanoseconds.",
+		Description: "How long the client will wait: digits and a unit, one of H, M, S, m, u and n, from hours to nanoseconds.",
 	}
 }
 

@@ -240,7 +240,7 @@ func (q *request) rows(r *payload.Reader) (predict.Tensors, error) {
 			return nil
 		})
 		if err == nil && count != len(parts) {
-			err = errors.New("it has other inputs than the first instance")
+			err = errors.New("its inputs differ from the first instance's")
 		}
 		if err != nil {
 			return fmt.Errorf("instance %d: %w", i, err)

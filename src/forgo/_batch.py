@@ -76,7 +76,7 @@ def run(
     if clash := [c for c in keep if c in (*_KEY, *answers, _ERROR)] or [
         c for c in answers if c in (*_KEY, _ERROR)
     ]:
-        raise ForgoError(f"{clash[0]!r} is a column of the output already")
+        raise ForgoError(f"{clash[0]!r} is already a column of the output")
     parquet = out.suffix.lower() == ".parquet"
     if parquet:
         _polars()
@@ -108,7 +108,7 @@ def run(
                 _to_parquet(part, table, kinds, answers)
                 table.replace(part)
         if out.exists() and not force:
-            raise ForgoError(f"{out} exists by now; --force replaces it")
+            raise ForgoError(f"{out} was created meanwhile; --force replaces it")
         part.replace(out)
     return written
 

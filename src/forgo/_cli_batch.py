@@ -31,14 +31,14 @@ def batch(
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
-            help="Copy a column of the input, such as a key. The model need not take it. Repeat for several.",
+            help="Copy a column of the input, such as a key. The model need not take it. May be repeated.",
         ),
     ] = None,
     top: Annotated[
         int,
         typer.Option(
             min=0,
-            help="A classifier's best classes: 1 writes the columns label and score, N the column classes, 0 all classes.",
+            help="A classifier's best classes: 1 writes the columns label and score, N the column classes, 0 the column classes with all.",
         ),
     ] = 1,
     strict: Annotated[
@@ -51,8 +51,8 @@ def batch(
 ) -> None:
     """Answer a large input with the Go binary and write one table.
 
-    Each row of the table has the file and, for files of rows, the number of the row from 1 on; then the answer; then
-    the error, if it could not be read. Memory does not grow with the input. The table appears when it is complete.
+    Each row of the table has the file and, for files of rows, the row's number, counted from 1; then the answer; then
+    the error, if there is no answer. Memory does not grow with the input. The table appears when it is complete.
     """
     start = time.monotonic()
     done = _batch.run(bundle, inputs, out, keep=keep or [], top=top, force=force, progress=_batch.meter())

@@ -74,7 +74,7 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="For a SavedModel: the signature to call. With --engine tensorflow, several with commas between them; "
+            help="For a SavedModel: the signature to call. With --engine tensorflow, several, separated by commas; "
             "the first answers clients that name none.",
             show_default="serving_default; with --engine tensorflow all that can be proven",
         ),
@@ -142,7 +142,7 @@ def export(
         typer.Option(
             metavar="FILE",
             help="The right label of each example, one per line, to measure the accuracy. For multi-label, all labels of "
-            "an example, with commas between them. Class folders, DIR/LABEL/*.jpg, need no file.",
+            "an example, separated by commas. Class folders, DIR/LABEL/*.jpg, need no file.",
         ),
     ] = None,
     accept_accuracy: Annotated[
@@ -270,7 +270,7 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ForgoError(f"--{name} must be numbers with commas between them, not {text!r}") from None
+        raise ForgoError(f"--{name} must be numbers separated by commas, not {text!r}") from None
 
 
 def _show_accuracy(console: Console, measured: dict[str, Any]) -> None:

@@ -173,7 +173,7 @@ def _two(text: str | None) -> tuple[str, str] | None:
         return None
     names = [name.strip() for name in text.split(",")]
     if len(names) != 2 or not all(names) or names[0] == names[1]:
-        raise ForgoError(f"--class-names must be two names with a comma between them, not {text!r}")
+        raise ForgoError(f"--class-names must be two names separated by a comma, not {text!r}")
     return names[0], names[1]
 
 

@@ -188,7 +188,7 @@ ALL: dict[str, Callable[[], Made]] = {
         nn.Conv2d(8, 8, 1),
     ),
     "residual blocks": lambda: trained(Residual(), PICTURES),
-    "LSTM, two layers, both directions": lambda: trained(
+    "LSTM, two layers, bidirectional": lambda: trained(
         Recurrent(nn.LSTM(8, 12, 2, batch_first=True, bidirectional=True, dropout=0.1), 24), STEPS
     ),
     "GRU": lambda: trained(Recurrent(nn.GRU(8, 12, batch_first=True), 12), STEPS),
@@ -199,14 +199,14 @@ ALL: dict[str, Callable[[], Made]] = {
     "several inputs, several outputs": lambda: (
         Several(), {"pixels": FLAT, "code": np.arange(len(FLAT)) % 20, "on": np.arange(len(FLAT)) % 3 == 0},
     ),
-    "convolution over steps": lambda: trained(Conv1d(), STEPS),
+    "convolution over time": lambda: trained(Conv1d(), STEPS),
     "gather, top-k, einsum, cumulative sum": lambda: (Calls(experts), FLAT),
     "Fourier transform": lambda: (Calls(lambda x: torch.fft.rfft(x).abs()), FLAT),
     "singular values": lambda: (Calls(lambda x: torch.linalg.svdvals(x.reshape(-1, 8, 8))), FLAT),
     "a branch on the values": lambda: (Calls(branches), FLAT),
     "float16": lambda: (mlp(nn.ReLU())[0].half(), FLAT),
     "torchvision's resnet18": lambda: sized(torchvision.models.resnet18(num_classes=10)),
-    "MLP: Mish, Hardswish, ELU, Softplus, PReLU, GELU by tanh": lambda: mlp(nn.Sequential(*_PLUS)),
+    "MLP: Mish, Hardswish, ELU, Softplus, PReLU, tanh GELU": lambda: mlp(nn.Sequential(*_PLUS)),
     "pooling: average without padding, power, ceil": lambda: cnn(
         nn.Conv2d(1, 8, 3, padding=1), nn.AvgPool2d(3, 2, 1, count_include_pad=False, ceil_mode=True), nn.LPPool2d(2, 2),
     ),

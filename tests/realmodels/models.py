@@ -173,7 +173,7 @@ def silero(folder: Path) -> Tried:
     return Tried(
         named("silero-vad"), "silero_vad.onnx: input float32 [batch, samples], state float32 [2, batch, 128], sr int64 []",
         proven(result), f"{chunks} chunks of speech at 16 and 8 kHz in order, the server's state fed back to it", worst,
-        "a scalar input: one chunk a row, proven at 16 kHz; its 8 kHz branch answers alike over HTTP",
+        "a scalar input: one chunk a row, proven at 16 kHz; its 8 kHz branch gives equal answers over HTTP",
     )  # fmt: skip
 
 
@@ -313,12 +313,12 @@ def rapidocr(folder: Path) -> list[Tried]:
         ("det", "[batch, 3, height, width]"), ("cls", "[batch, 3, 48, 192]"), ("rec", "[batch, 3, 48, width]"),
     )}  # fmt: skip
     said = {
-        "det": f"{len(served['det'].differences) - 1} pictures of as many sizes: the same boxes",
+        "det": f"{len(served['det'].differences) - 1} pictures of different sizes: the same boxes",
         "cls": f"{len(lines)} lines: the same directions",
         "rec": f"{alike} of {len(lines)} lines read as the package reads them",
     }
     assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(got, want, strict=True))
-    free = "proven at one size, because examples of one export have one; other sizes answer alike over HTTP"
+    free = "proven at one size, because examples of one export have one; other sizes give equal answers over HTTP"
     return [
         Tried(named("rapidocr"), shapes[n], proven(results[n]), said[n], max(served[n].differences), "" if n == "cls" else free)
         for n in files

@@ -38,7 +38,7 @@ func TestOneAddressKeepsNobodyOut(t *testing.T) {
 		{"kept-alive connections", 8300, live, true, false},
 		{"bodies of 32 MiB that trickle", 33, fmt.Sprintf(post, 32<<20), false, true},
 		{"bodies of 32 MiB that trickle, half of them there", 33, fmt.Sprintf(post, 32<<20) + strings.Repeat(" ", 16<<20), false, true},
-		{"bodies of 1 KB that do not end", 600, fmt.Sprintf(post, 1000) + strings.Repeat(" ", 900), false, false},
+		{"bodies that stop after 1 KB", 600, fmt.Sprintf(post, 1000) + strings.Repeat(" ", 900), false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var limit unix.Rlimit

@@ -79,7 +79,7 @@ func (d Document) Answers(t *testing.T, method, path, kind string, body []byte, 
 	answered := header.Get("Content-Type")
 	content := At(d.Whole, "paths", path, method, "responses", "200", "content").(map[string]any)
 	if content[answered] == nil {
-		t.Errorf("%s %s answers %s, which is not said", method, path, answered)
+		t.Errorf("%s %s answers %s, which is not documented", method, path, answered)
 	} else if answered == "application/json" {
 		d.Conforms(t, raw, "paths", path, method, "responses", "200", "content", answered, "schema")
 	}

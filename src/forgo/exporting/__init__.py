@@ -110,7 +110,7 @@ def export(
         signature: for a SavedModel, the signature to call. By default the engine "tensorflow" keeps every
             signature that can be proven; ``serving_default`` answers clients that name none, and the
             result's notes name those left out, with the reason. One name keeps that signature alone;
-            several, with commas between them, keep those, and the first answers clients that name none.
+            several, separated by commas, keep those, and the first answers clients that name none.
         signature_examples: for a SavedModel, rows for its other signatures, by their names, in the forms
             that ``examples`` takes. A signature without any gets ``examples``, as they are or as
             tf.Examples.

@@ -34,7 +34,7 @@ def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
         elif isinstance(text, str):
             made[i] = text.encode()
         else:
-            raise TypeError(f"{text!r} is not a text")
+            raise TypeError(f"{text!r} is not a string")
     return made
 
 

@@ -66,7 +66,7 @@ def _load(path: Path, request: Request) -> tuple[Trained, Request]:
     except ImportError:
         raise ExportError(f"{path}: reading it needs CatBoost: {_EXTRA}") from None
     if not _estimator.head(path).startswith(b"CBM1"):
-        raise ExportError(f"{path}: CatBoost cannot load it: it is no model in CatBoost's own format")
+        raise ExportError(f"{path}: CatBoost cannot load it: it is not a model in CatBoost's own format")
     model = catboost.CatBoost()
     try:
         model.load_model(str(path), format="cbm")
@@ -116,9 +116,9 @@ def _check(model: Any) -> None:
     """
     names = list(model.feature_names_)
     for kind, indices, way in (
-        ("categories", model.get_cat_feature_indices(), "encode them as numbers"),
-        ("texts", model.get_text_feature_indices(), "make numbers of them with a vectorizer"),
-        ("embeddings", model.get_embedding_feature_indices(), "give each of their numbers a column"),
+        ("categorical features", model.get_cat_feature_indices(), "encode them as numbers"),
+        ("text features", model.get_text_feature_indices(), "turn them into numbers with a vectorizer"),
+        ("embedding features", model.get_embedding_feature_indices(), "give each of their numbers a column"),
     ):
         if indices:
             shown = ", ".join(repr(names[i]) for i in indices[:3]) + (", …" if len(indices) > 3 else "")

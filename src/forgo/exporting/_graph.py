@@ -151,7 +151,7 @@ class OnnxModel:
             if "construct locale" in str(e):
                 raise ExportError(
                     "the graph changes the case of strings, for which ONNX Runtime needs a locale that this system lacks, as "
-                    "servers may: give vectorizers lowercase=False, and lower the strings before the model, in training too"
+                    "servers may: give vectorizers lowercase=False, and lowercase the strings before the model, in training too"
                 ) from None
             raise ExportError(f"ONNX Runtime refuses the exported graph: {_first_line(e)}") from None
 

@@ -22,7 +22,7 @@ Yes = npt.NDArray[np.bool_]
 def read(file: Path, labels: list[str]) -> list[list[str] | None]:
     """Read a text file with a line for each example.
 
-    A line holds the labels with commas between them, a JSON list of labels, or ``null`` if they are unknown. An empty
+    A line holds the labels separated by commas, a JSON list of labels, or ``null`` if they are unknown. An empty
     line is an example without labels.
 
     Raises:
@@ -93,7 +93,7 @@ def _set(given: Any, labels: list[str]) -> list[str]:
             )
         if text in found:
             raise ExportError(
-                f"the expected labels {given!r} have {text!r} twice; 0 and 1 for each label are given as a "
+                f"the expected labels {given!r} name {text!r} twice; to give 0 or 1 for each label, pass a "
                 "NumPy array [examples, labels]"
             )
         found.add(text)

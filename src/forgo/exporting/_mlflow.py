@@ -206,7 +206,9 @@ def _xgboost(folder: _Folder) -> Any:
     file = folder.file(folder.get("data"))
     kind = str(folder.get("model_class") or "xgboost.core.Booster").split(".")[-1]
     if kind not in _XGBOOST:
-        raise ExportError(f"{folder.path}: its model is a {kind!r}, which forgo does not know of XGBoost")
+        raise ExportError(
+            f"{folder.path}: its model is a {kind!r}, an XGBoost class that forgo does not support"
+        )
     model = getattr(_library("xgboost", "xgboost", folder), kind)()
     _loaded(folder, file, lambda: model.load_model(str(file)))
     return model

@@ -1,4 +1,4 @@
-"""Models of nearest neighbours: rows whose neighbours lie equally far, where answers hang on which of them is taken."""
+"""Nearest-neighbour models: rows with ties between neighbours, where the answer depends on which is taken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EQUAL = 1e-6
 
 
 def ties(model: Any, rows: Any) -> str | None:
-    """Say so if on every one of some rows the last neighbour taken and the first one left out are equally far.
+    """Say so if on every one of some rows the last neighbour taken and the first one left out tie.
 
     Args:
         model: a fitted estimator or pipeline.
@@ -37,11 +37,11 @@ def ties(model: Any, rows: Any) -> str | None:
     distances, _ = model.kneighbors(rows, count + 1)
     if not _equal(distances[:, count - 1], distances[:, count]).all():
         return None
-    return _say(model, "another n_neighbors, or features with more digits, may leave no ties")
+    return _say(model, "another n_neighbors, or features with more digits, may avoid ties")
 
 
 def _say(model: Any, way: str) -> str:
-    return f"on all of them {type(model).__name__} chooses among neighbours that are equally far, by an order of its own: {way}"
+    return f"on all of them {type(model).__name__} breaks ties between equally distant neighbours in an order of its own: {way}"
 
 
 def _imputer(imputer: Any, rows: Any) -> bool:

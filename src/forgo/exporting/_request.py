@@ -69,7 +69,7 @@ class Request:
     tags: list[str] | None = None
     """Tags of the SavedModel to write or, if the model is one, of the graph to export."""
     signature: str | None = None
-    """For a SavedModel, the signature to call, or those to keep, with commas between them."""
+    """For a SavedModel, the signature to call, or those to keep, separated by commas."""
     signature_rows: dict[str, Arrays] = field(default_factory=dict)
     """Examples for its other signatures, by their names."""
     input_operations: list[str] | None = None

@@ -165,7 +165,7 @@ def _lines(file: Path, text: str) -> dict[str, Any]:
         for row in value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]:
             rows.append((row, file))
             if not _alike(row, rows[0][0]):
-                raise ExportError(f"{file}: line {number} has other inputs than the first")
+                raise ExportError(f"{file}: line {number}: its inputs differ from the first line's")
     return _columns(rows, file)
 
 
@@ -179,7 +179,7 @@ def _columns(rows: list[tuple[Any, Path]], source: Path) -> dict[str, Any]:
         return {UNNAMED: column if _is_picture(first) else Bare(column)}
     for row, file in rows:
         if not _alike(row, first):
-            raise ExportError(f"{file}: it has other inputs than the first")
+            raise ExportError(f"{file}: its inputs differ from the first row's")
     return {name: _column([(row[name], file) for row, file in rows]) for name in first}
 
 

@@ -163,7 +163,7 @@ def _check_columns(model: Any, table: TableExamples) -> None:
         missing = [n for n in names if n not in have_names]
         more = [n for n in have_names if n not in set(names)]
         raise ExportError(
-            "examples: the model was fitted on other columns: "
+            "examples: the model was fitted on different columns: "
             + (
                 f"{missing[0]!r} is missing"
                 if missing

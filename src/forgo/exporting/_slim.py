@@ -59,7 +59,7 @@ def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result
 
     Raises:
         BundleError: something exists at path already.
-        ExportError: the bundle has no cases, or is slim already.
+        ExportError: the bundle has no cases, or is already slim.
         ParityError: the bundle is refused.
     """
     source, target = Path(bundle), Path(path)
@@ -73,7 +73,7 @@ def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result
         raise ExportError(f"{source}: it has no golden cases to prove a slim bundle with")
     manifest = json.loads((source / MANIFEST).read_text())
     if manifest["golden"].get("made"):
-        raise ExportError(f"{source}: it is slim already: its pictures are generated")
+        raise ExportError(f"{source}: it is already slim: its pictures are generated")
     with Staging(target, force=force) as stage:
         pictures = "picture" in manifest
         for name in manifest["files"]:

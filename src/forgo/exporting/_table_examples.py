@@ -57,7 +57,7 @@ class TableExamples:
         if names is not None and [n.replace(" ", spaces) for n in have] != list(names):
             other = next((n for n in names if n not in {m.replace(" ", spaces) for m in have}), None)
             why = f"{other!r} is missing" if other else "the order differs, or there are more"
-            raise ExportError(f"examples: {what} was fitted on other columns: {why}")
+            raise ExportError(f"examples: {what} was fitted on different columns: {why}")
         if len(have) != count:
             raise ExportError(
                 f"examples: {what} was fitted on {count} columns, the examples have {len(have)}"
@@ -180,7 +180,7 @@ def from_file(
         if wrong := [f"{n!r} is missing" for n in names if n not in have] or [
             f"{n!r} is new" for n in have if n not in names
         ]:
-            raise ExportError(f"examples: the model was fitted on other columns: {wrong[0]}")
+            raise ExportError(f"examples: the model was fitted on different columns: {wrong[0]}")
         rows = {have[n]: rows[have[n]] for n in names}
     try:
         columns = [np.asarray(a).reshape(len(a), -1) for a in rows.values()]

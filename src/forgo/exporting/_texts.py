@@ -47,7 +47,7 @@ def mend(model: onnx.ModelProto) -> list[str]:
     if word := next((w for w in words if _FINAL_SIGMA in w), None):
         raise ExportError(
             f"its vocabulary has the word {word!r}, and ONNX Runtime does not make {_FINAL_SIGMA} of Σ at the end of a word: "
-            "give the vectorizer lowercase=False, and lower strings before the model, in training too"
+            "give the vectorizer lowercase=False, and lowercase strings before the model, in training too"
         )
     return [
         "of İ (U+0130) the graph makes i, and Python i and a dot: Turkish words in capitals may be answered differently"
