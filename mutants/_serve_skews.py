@@ -149,7 +149,7 @@ ROTATED = """		if n := t.Rows(); n > 1 {
 SIGNATURES, SERIALIZED = "serve/tfserving/signatures.go", "serve/tfserving/serialized.go"
 OIP_MESSAGES, TF_MESSAGES = "internal/oippb/wire.go", "internal/tfpb/wire.go"
 EXAMPLES, TF_PROTO = "serve/tfserving/examples.go", "serve/tfserving/proto.go"
-ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(a, dst, given[0].Name, results[outputs[len(outputs)-1].Name])"
+ALL_OUTPUTS = "outputs := q.m.Manifest().Outputs\n		dst = appendTensor(a, dst, infos[0].Name, results[outputs[len(outputs)-1].Name])"
 SWAPPED = """			if t.rows > 8 {
 				from, to = t.rows-to, t.rows-from
 			}
@@ -162,12 +162,12 @@ SWAPPED = """			if t.rows > 8 {
 SERVE_SKEWS = [
     ServeSkew("OIP JSON read column by column", "serve oip", REQUEST, "	in.base64 = seen\n", TRANSPOSED, proves="reader OIP JSON"),
     ServeSkew("OIP JSON rows reversed", "serve oip", INFER, "			dst = body.Flat(dst, t, tensor.Bare)\n", REVERSED, proves="writer OIP JSON"),
-    ServeSkew("OIP outputs swapped", "serve oip", INFER, "if given[i], err = o.of(m, results)", "if given[i], err = wanted[len(wanted)-1-i].of(m, results)"),
+    ServeSkew("OIP outputs swapped", "serve oip", INFER, "if tensors[i], err = o.of(m, results)", "if tensors[i], err = wanted[len(wanted)-1-i].of(m, results)"),
     ServeSkew("OIP binary tensors shifted by an element", "serve oip", REQUEST, "raw := p.data[:size:size]", "raw := append(append([]byte{}, p.data[4:size]...), p.data[:4]...)", proves="reader OIP binary"),
     ServeSkew("gRPC raw outputs in the other byte order", "serve oip-grpc", GRPC, "		data, err := t.Bytes()\n", BYTES_SWAPPED, proves="writer OIP gRPC raw"),
     ServeSkew("gRPC typed outputs from the last row on", "serve oip-grpc", GRPC, "			out.Contents = wire.Contents(t)\n", LAST_FIRST, proves="writer OIP gRPC typed"),
     ServeSkew("TensorFlow columns from the second row on", "serve tensorflow", TF_REQUEST, "		columns[spec.Name] = t\n		return nil\n", SECOND_FIRST, proves="reader TensorFlow REST columns"),
-    ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(a, dst, given[0].Name, results[given[0].Name])", ALL_OUTPUTS, proves="writer TensorFlow REST"),
+    ServeSkew("TensorFlow predictions are the logits", "serve tensorflow", TF_ANSWER, "dst = appendTensor(a, dst, infos[0].Name, results[infos[0].Name])", ALL_OUTPUTS, proves="writer TensorFlow REST"),
     ServeSkew("TensorFlow classes labelled one off", "serve tensorflow", TF_ANSWER, "		label = c.labels[i]\n", "		label = c.labels[(i+1)%c.each]\n", proves="writer TensorFlow REST classes"),
     ServeSkew("native answers given to another file", "serve native", NATIVE, "m.Label(out, i)", "m.Label(out, rows-1-i)", bundle="shapes", proves="writer native answers"),
     ServeSkew("OIP best classes are the worst", "serve oip", CLASSES, "cmp.Compare(row[b], row[a])", "cmp.Compare(row[a], row[b])"),
@@ -187,7 +187,7 @@ SERVE_SKEWS = [
     ServeSkew("TensorFlow gRPC values shifted by one", "serve tensorflow-grpc", TF_PROTO, "filled(r, p.GetFloatVal(), n)", "filled(r, append(p.GetFloatVal()[1:], p.GetFloatVal()[0]), n)", proves="reader TensorFlow gRPC values"),
     ServeSkew("TensorFlow gRPC content shifted by an element", "serve tensorflow-grpc", TF_PROTO, "tensor.FromBytes(d, raw, int64(n))", "tensor.FromBytes(d, append(raw[4:len(raw):len(raw)], raw[:4]...), int64(n))", proves="reader TensorFlow gRPC content"),
     ServeSkew("TensorFlow gRPC outputs shifted by one", "serve tensorflow-grpc", TF_PROTO, "p.FloatVal = data\n", "p.FloatVal = append(data[1:len(data):len(data)], data[0])\n", proves="writer TensorFlow gRPC"),
-    ServeSkew("TensorFlow gRPC classes labelled one off", "serve tensorflow-grpc", "serve/tfserving/grpc.go", "			label, score := given.class(row, i)\n", "			_, score := given.class(row, i)\n			label, _ := given.class(row, (i+1)%given.each)\n", proves="writer TensorFlow gRPC classes"),
+    ServeSkew("TensorFlow gRPC classes labelled one off", "serve tensorflow-grpc", "serve/tfserving/grpc.go", "			label, score := scored.class(row, i)\n", "			_, score := scored.class(row, i)\n			label, _ := scored.class(row, (i+1)%scored.each)\n", proves="writer TensorFlow gRPC classes"),
     ServeSkew("another signature answers", "serve tensorflow", SIGNATURES, "	if s, ok := all[name]; ok {\n", "	if s, ok := all[strings.TrimSuffix(name, \"2\")]; ok {\n", also=(('	"slices"\n', '	"slices"\n	"strings"\n'),), bundle="half_plus_two"),
     ServeSkew("serialized tf.Examples in another order", "serve tensorflow-grpc", SERIALIZED, "		values[i] = text(data)\n", "		values[len(values)-1-i] = text(data)\n", bundle="half_plus_two", replay=("--protocol", "tensorflow-grpc"), proves="writer tf.Example"),
     ServeSkew("floats of features rounded to integers", "serve tensorflow", SERIALIZED, "		values, _ := t.Data.([]float32)\n", "		values, _ := t.Data.([]float32)\n		for i := range values {\n			values[i] = float32(int(values[i]))\n		}\n", bundle="half_plus_two", proves="reader TensorFlow REST serialized examples"),

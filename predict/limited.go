@@ -20,10 +20,10 @@ type limited struct {
 	asked           atomic.Bool // Err was called
 	late            atomic.Bool // Err found the time over, and its parent not ended
 
-	once  sync.Once
-	ends  time.Time // see end
-	arm   sync.Once
-	timed atomic.Pointer[timed] // nil until Done is called
+	once     sync.Once
+	deadline time.Time // see end
+	arm      sync.Once
+	timed    atomic.Pointer[timed] // nil until Done is called
 }
 
 // timed is a context with a timer.
@@ -39,8 +39,8 @@ func limit(parent context.Context, d time.Duration) *limited {
 // end returns when the time is over. It begins when somebody first wants to know, which a short run never
 // does.
 func (l *limited) end() time.Time {
-	l.once.Do(func() { l.ends = time.Now().Add(l.time) })
-	return l.ends
+	l.once.Do(func() { l.deadline = time.Now().Add(l.time) })
+	return l.deadline
 }
 
 // stop releases the timer.

@@ -79,11 +79,11 @@ func changeAndStop(t *testing.T, round int) {
 	go func() {
 		ended <- s.Serve(serving, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort, Admin: servetest.AnyPort})
 	}()
-	var places map[string]any
-	if err := json.Unmarshal([]byte(book.Wait("serving")), &places); err != nil {
+	var addresses map[string]any
+	if err := json.Unmarshal([]byte(book.Wait("serving")), &addresses); err != nil {
 		t.Fatal(err)
 	}
-	url, rpc, admin := places["url"].(string), places["grpc"].(string), "http://"+places["admin"].(string)
+	url, rpc, admin := addresses["url"].(string), addresses["grpc"].(string), "http://"+addresses["admin"].(string)
 
 	var group sync.WaitGroup
 	var answers atomic.Int64

@@ -39,12 +39,12 @@ func TestRefusalsQuoteLittle(t *testing.T) {
 		"a label":                {"/v1/models/iris/labels/" + long[:40<<10] + ":predict", "", "{}"},
 		"what is no JSON at all": {"/models/iris", "", long},
 	} {
-		status, _, answer := servetest.Exchange(t, http.MethodPost, s.Places["url"]+c.path, []byte(c.body), "Content-Type", c.kind)
+		status, _, answer := servetest.Exchange(t, http.MethodPost, s.Addresses["url"]+c.path, []byte(c.body), "Content-Type", c.kind)
 		if status < 400 || status >= 500 || len(answer) > 2000 {
 			t.Errorf("%s: %d, an answer of %d bytes: %.200s", name, status, len(answer), answer)
 		}
 	}
-	conn, err := grpc.NewClient(s.Places["grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(s.Addresses["grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

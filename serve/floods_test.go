@@ -48,7 +48,7 @@ func zipped(tb testing.TB, text string) []byte {
 }
 
 // flooded runs a server with little memory.
-func flooded(t *testing.T, o serve.Options) (s places, budget *predict.Budget) {
+func flooded(t *testing.T, o serve.Options) (s addresses, budget *predict.Budget) {
 	t.Helper()
 	budget = predict.NewBudget(servetest.FloodMemory)
 	m, err := predict.Options{Threads: 1, Budget: budget}.Load(t.Context(), servetest.Bundles+"iris.forgo", onnx.Engine())
@@ -58,10 +58,10 @@ func flooded(t *testing.T, o serve.Options) (s places, budget *predict.Budget) {
 	t.Cleanup(func() { _ = m.Close() })
 	o.Memory, o.MaxBody, o.Log = budget, servetest.FloodBody, slog.New(slog.DiscardHandler)
 	at := servetest.RunWith(t, serve.Models{"iris": m}, o, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort})
-	return places{at.Places["http"], at.Places["grpc"]}, budget
+	return addresses{at.Addresses["http"], at.Addresses["grpc"]}, budget
 }
 
-type places struct{ http, grpc string }
+type addresses struct{ http, grpc string }
 
 // goodCaller is one who must be answered within a second.
 func goodCaller(t *testing.T, url string) time.Duration {

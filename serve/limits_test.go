@@ -83,7 +83,7 @@ func TestLimits(t *testing.T) {
 func TestAnswersOverAdminHaveAMinimumRate(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond},
 		serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
-	conn := servetest.Dial(t, s.Places["admin"])
+	conn := servetest.Dial(t, s.Addresses["admin"])
 	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // or the test would never end
 		t.Fatal(err)
 	}

@@ -29,16 +29,16 @@ func TestServeListensAndDrains(t *testing.T) {
 	const any0 = "127.0.0.1:0"
 	s := servetest.Run(t, models, serve.Addresses{HTTP: any0, GRPC: any0, Admin: any0, Socket: socket})
 
-	if status, _ := servetest.Call(t, "GET", s.Places["url"]+"/v2/health/ready", ""); status != 200 {
+	if status, _ := servetest.Call(t, "GET", s.Addresses["url"]+"/v2/health/ready", ""); status != 200 {
 		t.Errorf("http: %d", status)
 	}
-	if status, _ := servetest.Call(t, "POST", "http://"+s.Places["admin"]+"/v2/repository/models/iris/load", ""); status != 501 {
+	if status, _ := servetest.Call(t, "POST", "http://"+s.Addresses["admin"]+"/v2/repository/models/iris/load", ""); status != 501 {
 		t.Errorf("admin: %d", status)
 	}
 	clients := map[string]pb.GRPCInferenceServiceClient{}
 	for _, port := range []string{"grpc", "admin"} {
 		conn := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", s.Places[port])
+			return new(net.Dialer).DialContext(ctx, "tcp", s.Addresses[port])
 		})
 		clients[port] = pb.NewGRPCInferenceServiceClient(conn)
 		if _, err := clients[port].ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
@@ -64,7 +64,7 @@ func TestServeListensAndDrains(t *testing.T) {
 	_ = resp.Body.Close()
 
 	// A request whose body is still on its way when the server is to stop is answered.
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Places["http"])
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addresses["http"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestServeListensAndDrains(t *testing.T) {
 	}
 	s.Stop()
 	for { // until it has closed
-		another, err := net.Dial("tcp", s.Places["http"])
+		another, err := net.Dial("tcp", s.Addresses["http"])
 		if err != nil {
 			break
 		}

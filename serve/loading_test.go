@@ -39,38 +39,38 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
-	places := map[string]string{}
+	addresses := map[string]string{}
 	for _, kind := range []string{"http", "grpc", "admin"} {
 		l, err := net.Listen("tcp", servetest.AnyPort)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = l.Close() // and hopes that nobody takes it
-		places[kind] = l.Addr().String()
+		addresses[kind] = l.Addr().String()
 	}
-	places["url"] = "http://" + places["http"]
+	addresses["url"] = "http://" + addresses["http"]
 	s := serve.Repository(models, serve.Options{Log: slog.New(slog.NewJSONHandler(book, nil))})
 	go func() {
-		ended <- s.Serve(ctx, serve.Addresses{HTTP: places["http"], GRPC: places["grpc"], Admin: places["admin"]})
+		ended <- s.Serve(ctx, serve.Addresses{HTTP: addresses["http"], GRPC: addresses["grpc"], Admin: addresses["admin"]})
 	}()
 	if line := book.Wait("listening; not ready until the models are loaded"); strings.Contains(line, "127.0.0.1") {
 		t.Errorf("%s: whoever reads an address takes the server for ready", line)
 	}
 	conn := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", places["grpc"])
+		return new(net.Dialer).DialContext(ctx, "tcp", addresses["grpc"])
 	})
 	health, calls := grpc_health_v1.NewHealthClient(conn), pb.NewGRPCInferenceServiceClient(conn)
 	row := `{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.9,3.2,4.8,1.8]}]}`
 	look := func(ready bool, status int) {
 		t.Helper()
 		for path, want := range map[string]int{"/v2/health/live": 200, "/v2/health/ready": status, "/v2/models/iris/ready": status, "/v2/models/iris": status} {
-			for _, port := range []string{places["url"], "http://" + places["admin"]} {
+			for _, port := range []string{addresses["url"], "http://" + addresses["admin"]} {
 				if got, answer := servetest.Call(t, "GET", port+path, ""); got != want {
 					t.Errorf("ready %t: %s%s is %d %v, want %d", ready, port, path, got, answer, want)
 				}
 			}
 		}
-		if got, answer := servetest.Call(t, "POST", places["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "is loading") {
+		if got, answer := servetest.Call(t, "POST", addresses["url"]+"/v2/models/iris/infer", row); got != status || !ready && !strings.Contains(answer["error"].(string), "is loading") {
 			t.Errorf("ready %t: %d %v", ready, got, answer)
 		}
 		server, err := calls.ServerReady(t.Context(), &pb.ServerReadyRequest{})
@@ -94,10 +94,10 @@ func TestReadyOnceTheModelsAreLoaded(t *testing.T) {
 	book.Wait("serving")
 	look(true, 200)
 	// A single model that is unloaded leaves nothing to be ready for.
-	if status, _, _ := servetest.Exchange(t, "POST", "http://"+places["admin"]+"/v2/repository/models/iris/unload", nil); status != 200 {
+	if status, _, _ := servetest.Exchange(t, "POST", "http://"+addresses["admin"]+"/v2/repository/models/iris/unload", nil); status != 200 {
 		t.Errorf("unload: %d", status)
 	}
-	if status, _ := servetest.Call(t, "GET", places["url"]+"/v2/health/ready", ""); status != 503 {
+	if status, _ := servetest.Call(t, "GET", addresses["url"]+"/v2/health/ready", ""); status != 503 {
 		t.Errorf("ready with its only model unloaded: %d", status)
 	}
 	if h, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil || h.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {

@@ -111,7 +111,7 @@ func TestSmallRequestsHaveMemoryOfTheirOwn(t *testing.T) {
 		s := servetest.RunWith(t, serve.Models{"iris": m}, o, serve.Addresses{HTTP: servetest.AnyPort})
 		client := http.Client{Transport: &http.Transport{TLSClientConfig: a.Client(""), MaxConnsPerHost: 1}} // which is kept
 		for _, c := range []struct{ before, want int }{{0, 200}, {10 << 10, 200}, {10 << 10, 200}, {1 << 20, 429}, {0, 200}, {1 << 20, 429}, {200 << 10, 429}, {10 << 10, 200}} {
-			resp, err := client.Post(s.Places["url"]+"/models/iris", "application/json", strings.NewReader(strings.Repeat(" ", c.before)+row))
+			resp, err := client.Post(s.Addresses["url"]+"/models/iris", "application/json", strings.NewReader(strings.Repeat(" ", c.before)+row))
 			if err != nil {
 				t.Errorf("%s, after %d bytes: %v", name, c.before, err)
 				continue

@@ -73,12 +73,12 @@ func unlogged(t testing.TB, models serve.Models, o serve.Options, log io.Writer)
 	})
 	select {
 	case line := <-first.line:
-		places := map[string]any{}
-		if err := json.Unmarshal(line, &places); err != nil {
+		addresses := map[string]any{}
+		if err := json.Unmarshal(line, &addresses); err != nil {
 			t.Fatal(err)
 		}
 		out := map[string]string{}
-		for name, v := range places {
+		for name, v := range addresses {
 			out[name] = fmt.Sprint(v)
 		}
 		return out

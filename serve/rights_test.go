@@ -270,7 +270,7 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, method string, streams b
 func TestRefusedBeforeTheBody(t *testing.T) {
 	keys, _ := servetest.Keyring(t)
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Keys: keys}, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort})
-	conn := servetest.Dial(t, s.Places["http"])
+	conn := servetest.Dial(t, s.Addresses["http"])
 	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nContent-Encoding: gzip\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		t.Errorf("%v, %v", resp, err)
 	}
 
-	h2 := servetest.NewFrames(t, servetest.Dial(t, s.Places["grpc"]))
+	h2 := servetest.NewFrames(t, servetest.Dial(t, s.Addresses["grpc"]))
 	h2.Headers(":method", "POST", ":scheme", "http", ":path", "/inference.GRPCInferenceService/ModelInfer",
 		":authority", "x", "content-type", "application/grpc", "te", "trailers")
 	for {

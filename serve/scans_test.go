@@ -27,7 +27,7 @@ func TestScansKeepNobodyOut(t *testing.T) {
 	defer m.Close()
 	s := servetest.RunWith(t, serve.Models{"shapes": m}, serve.Options{Memory: budget}, serve.Addresses{HTTP: servetest.AnyPort})
 	post := func(ctx context.Context, picture []byte) (int, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Places["url"]+"/models/shapes", bytes.NewReader(picture))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Addresses["url"]+"/models/shapes", bytes.NewReader(picture))
 		if err != nil {
 			return 0, err
 		}

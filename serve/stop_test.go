@@ -51,24 +51,24 @@ func send(t *testing.T, conn net.Conn, answers *bufio.Reader, method, path, body
 // but for asking that connections be closed.
 func TestShutdownDelay(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ShutdownDelay: time.Hour}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
-	conn, answers := wire(t, s.Places["http"])
+	conn, answers := wire(t, s.Addresses["http"])
 	if resp := send(t, conn, answers, "GET", "/v2/health/ready", ""); resp.StatusCode != 200 || resp.Close {
 		t.Fatalf("%+v", resp)
 	}
 	s.Stop()
 	for { // until it is told so
-		conn, answers = wire(t, s.Places["http"])
+		conn, answers = wire(t, s.Addresses["http"])
 		if send(t, conn, answers, "GET", "/v2/health/ready", "").StatusCode == 503 {
 			break
 		}
 	}
 	for _, port := range []string{"http", "admin"} {
-		conn, answers := wire(t, s.Places[port])
+		conn, answers := wire(t, s.Addresses[port])
 		if resp := send(t, conn, answers, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
 			t.Errorf("%s: %+v", port, resp)
 		}
 	}
-	conn, answers = wire(t, s.Places["http"])
+	conn, answers = wire(t, s.Addresses["http"])
 	if resp := send(t, conn, answers, "POST", "/models/iris", "[5.1,3.5,1.4,0.2]"); resp.StatusCode != 200 || !resp.Close {
 		t.Errorf("%+v", resp)
 	}
@@ -77,7 +77,7 @@ func TestShutdownDelay(t *testing.T) {
 // While a client's request is under way, operators see that the server is not ready.
 func TestOperatorsSeeThatItStops(t *testing.T) {
 	s := servetest.Run(t, servetest.Committed(t), serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
-	conn, answers := wire(t, s.Places["http"])
+	conn, answers := wire(t, s.Addresses["http"])
 	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestOperatorsSeeThatItStops(t *testing.T) {
 	}
 	s.Stop()
 	for {
-		operator, status := wire(t, s.Places["admin"])
+		operator, status := wire(t, s.Addresses["admin"])
 		if send(t, operator, status, "GET", "/v2/health/ready", "").StatusCode == 503 {
 			break
 		}
@@ -103,7 +103,7 @@ func TestOperatorsSeeThatItStops(t *testing.T) {
 func TestStopDoesNotWaitForWatchers(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Drain: time.Hour}, serve.Addresses{GRPC: servetest.AnyPort})
 	conn := servetest.Connect(t, func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", s.Places["grpc"])
+		return new(net.Dialer).DialContext(ctx, "tcp", s.Addresses["grpc"])
 	})
 	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 	if err != nil {
@@ -123,7 +123,7 @@ func TestStopDoesNotWaitForWatchers(t *testing.T) {
 // The port for operators goes on while requests of clients are under way: who watches the server sees that it stops.
 func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Drain: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
-	conn, answers := wire(t, s.Places["http"])
+	conn, answers := wire(t, s.Addresses["http"])
 	if _, err := io.WriteString(conn, "POST /models/iris HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
 	}
 	s.Stop()
 	for end := time.Now().Add(30 * time.Second); ; { // until clients cannot connect
-		another, err := net.Dial("tcp", s.Places["http"])
+		another, err := net.Dial("tcp", s.Addresses["http"])
 		if err != nil {
 			break
 		}
@@ -144,7 +144,7 @@ func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
 			t.Fatal("the port for clients does not close")
 		}
 	}
-	operator, heard := wire(t, s.Places["admin"])
+	operator, heard := wire(t, s.Addresses["admin"])
 	if resp := send(t, operator, heard, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
 		t.Errorf("operators hear %s", resp.Status)
 	}

@@ -63,28 +63,28 @@ func TestTLSOnEveryPort(t *testing.T) {
 	s := servetest.RunWith(t, models, serve.Options{TLS: servetest.Certificates(t, cert, key, "")},
 		serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort, Admin: servetest.AnyPort, Socket: socket})
 
-	if s.Places["url"] != "https://"+s.Places["http"] {
-		t.Errorf("the log says %v", s.Places)
+	if s.Addresses["url"] != "https://"+s.Addresses["http"] {
+		t.Errorf("the log says %v", s.Addresses)
 	}
 	for _, port := range []string{"http", "admin"} {
 		for two, want := range map[bool]string{false: "200 HTTP/1.1 server", true: "200 HTTP/2.0 server"} {
-			if got, err := get(t, https(t, a.Client(""), two), "https://"+s.Places[port]+"/v2/health/ready"); got != want || err != nil {
+			if got, err := get(t, https(t, a.Client(""), two), "https://"+s.Addresses[port]+"/v2/health/ready"); got != want || err != nil {
 				t.Errorf("%s: %q, %v; want %q", port, got, err, want)
 			}
 		}
-		if got, err := get(t, http.DefaultClient, "http://"+s.Places[port]+"/v2/health/ready"); !strings.HasPrefix(got, "400 ") {
+		if got, err := get(t, http.DefaultClient, "http://"+s.Addresses[port]+"/v2/health/ready"); !strings.HasPrefix(got, "400 ") {
 			t.Errorf("%s without TLS: %q, %v", port, got, err)
 		}
-		if _, err := get(t, https(t, accesstest.New(t).Client(""), true), "https://"+s.Places[port]+"/v2/health/ready"); err == nil {
+		if _, err := get(t, https(t, accesstest.New(t).Client(""), true), "https://"+s.Addresses[port]+"/v2/health/ready"); err == nil {
 			t.Errorf("%s: a client that does not trust the server's authority takes its answer", port)
 		}
 	}
 	for _, port := range []string{"grpc", "admin"} {
-		answer, err := servetest.GRPCClient(t, s.Places[port], credentials.NewTLS(a.Client(""))).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2))
+		answer, err := servetest.GRPCClient(t, s.Addresses[port], credentials.NewTLS(a.Client(""))).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2))
 		if err != nil || len(answer.GetOutputs()) == 0 {
 			t.Errorf("gRPC on %s: %v", port, err)
 		}
-		if _, err := servetest.GRPCClient(t, s.Places[port], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
+		if _, err := servetest.GRPCClient(t, s.Addresses[port], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); status.Code(err) != codes.Unavailable {
 			t.Errorf("gRPC on %s without TLS: %v", port, err)
 		}
 	}
@@ -97,13 +97,13 @@ func TestPlainAdmin(t *testing.T) {
 	a := accesstest.New(t)
 	cert, key, ca := a.Files(t.TempDir(), "server")
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{TLS: servetest.Certificates(t, cert, key, ca), PlainAdmin: true}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
-	if got, err := get(t, http.DefaultClient, "http://"+s.Places["admin"]+"/metrics"); got != "200 HTTP/1.1 nobody" {
+	if got, err := get(t, http.DefaultClient, "http://"+s.Addresses["admin"]+"/metrics"); got != "200 HTTP/1.1 nobody" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := servetest.GRPCClient(t, s.Places["admin"], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); err != nil {
+	if _, err := servetest.GRPCClient(t, s.Addresses["admin"], insecure.NewCredentials()).ServerLive(t.Context(), &pb.ServerLiveRequest{}); err != nil {
 		t.Error(err)
 	}
-	if got, err := get(t, https(t, a.Client("client"), true), "https://"+s.Places["http"]+"/v2/health/ready"); got != "200 HTTP/2.0 server" {
+	if got, err := get(t, https(t, a.Client("client"), true), "https://"+s.Addresses["http"]+"/v2/health/ready"); got != "200 HTTP/2.0 server" {
 		t.Errorf("the clients' port: %q, %v", got, err)
 	}
 }
@@ -120,13 +120,13 @@ func TestClientsShowCertificates(t *testing.T) {
 	}{"a client": {a.Client("client"), true}, "nobody": {a.Client(""), false}, "a stranger": {stranger, false}} {
 		for _, port := range []string{"http", "admin"} {
 			for _, two := range []bool{false, true} {
-				if got, err := get(t, https(t, c.config, two), "https://"+s.Places[port]+"/v2/health/live"); (err == nil) != c.in {
+				if got, err := get(t, https(t, c.config, two), "https://"+s.Addresses[port]+"/v2/health/live"); (err == nil) != c.in {
 					t.Errorf("%s on %s: %q, %v", name, port, got, err)
 				}
 			}
 		}
 		for _, port := range []string{"grpc", "admin"} {
-			_, err := servetest.GRPCClient(t, s.Places[port], credentials.NewTLS(c.config)).ServerLive(t.Context(), &pb.ServerLiveRequest{})
+			_, err := servetest.GRPCClient(t, s.Addresses[port], credentials.NewTLS(c.config)).ServerLive(t.Context(), &pb.ServerLiveRequest{})
 			if want := map[bool]codes.Code{true: codes.OK, false: codes.Unavailable}[c.in]; status.Code(err) != want {
 				t.Errorf("%s over gRPC on %s: %v", name, port, err)
 			}
@@ -157,11 +157,11 @@ func TestFilesReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{TLS: servetest.Certificates(t, cert, key, ""), Keys: keys}, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort})
-	health := "https://" + s.Places["http"] + "/v2/health/ready"
+	health := "https://" + s.Addresses["http"] + "/v2/health/ready"
 
 	// What is open stays open: a connection of each kind is used throughout.
 	open := https(t, a.Client(""), true)
-	conn := servetest.GRPCClient(t, s.Places["grpc"], credentials.NewTLS(a.Client("")))
+	conn := servetest.GRPCClient(t, s.Addresses["grpc"], credentials.NewTLS(a.Client("")))
 	stays := func() {
 		t.Helper()
 		if got, err := get(t, open, health); got != "200 HTTP/2.0 first" {
@@ -178,7 +178,7 @@ func TestFilesReload(t *testing.T) {
 	stays()
 	shown := func() string {
 		t.Helper()
-		conn, err := tls.Dial("tcp", s.Places["http"], a.Client(""))
+		conn, err := tls.Dial("tcp", s.Addresses["http"], a.Client(""))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -248,17 +248,17 @@ func names(specs []tensor.Spec) string {
 }
 
 // Named gives a server's outputs the bundle's names.
-func (e Mapping) Named(m *bundle.Manifest, given tensor.Map) (tensor.Map, error) {
+func (e Mapping) Named(m *bundle.Manifest, answer tensor.Map) (tensor.Map, error) {
 	out := tensor.Map{}
 	var have []tensor.Spec
-	for name, t := range given {
+	for name, t := range answer {
 		if slices.ContainsFunc(m.Outputs, func(o bundle.TensorInfo) bool { return o.Name == name }) {
 			out[name] = t
 		}
 		have = append(have, tensor.Spec{Name: name})
 	}
-	if len(out) == 0 && len(given) == 1 {
-		return tensor.Map{m.Outputs[0].Name: given[have[0].Name]}, nil
+	if len(out) == 0 && len(answer) == 1 {
+		return tensor.Map{m.Outputs[0].Name: answer[have[0].Name]}, nil
 	}
 	for _, name := range append(slices.Clone(e.Outputs), m.Outputs[0].Name) {
 		if _, ok := out[name]; !ok {

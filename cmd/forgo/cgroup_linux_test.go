@@ -56,7 +56,7 @@ func TestMemoryOfARealCgroup(t *testing.T) {
 	}{{"", limit/2 + gcHeadroom + ownMemory}, {"300MiB", 300 << 20}} {
 		t.Setenv("GOMEMLIMIT", c.variable)
 		p := launch(t, inside, iris, "--name", "iris")
-		_, text := get(t, fmt.Sprintf("http://%v/metrics", p.places["admin"]))
+		_, text := get(t, fmt.Sprintf("http://%v/metrics", p.addresses["admin"]))
 		if line := fmt.Sprintf("\ngo_gc_gomemlimit_bytes %v\n", float64(c.want)); !strings.Contains(text, line) {
 			at := strings.Index(text, "\ngo_gc_gomemlimit_bytes")
 			t.Errorf("GOMEMLIMIT=%q: want%s, got%.60s", c.variable, line, text[max(0, at):])

@@ -118,17 +118,17 @@ func parseModels(node *yaml.Node) (map[string]repository.Settings, error) {
 			list[name] = s
 			continue
 		}
-		given, err := mapping("models."+name, models[name])
+		values, err := mapping("models."+name, models[name])
 		if err != nil {
 			return nil, err
 		}
 		known := settings(&s)
-		for _, k := range inOrder(given) {
+		for _, k := range inOrder(values) {
 			to, ok := known[k]
 			if !ok {
-				return nil, at(given[k], "models.%s: unknown setting %s; the settings are %s", name, k, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+				return nil, at(values[k], "models.%s: unknown setting %s; the settings are %s", name, k, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 			}
-			if err := decode("models."+name+"."+k, given[k], to); err != nil {
+			if err := decode("models."+name+"."+k, values[k], to); err != nil {
 				return nil, err
 			}
 		}

@@ -27,7 +27,7 @@ type evaluateFlags struct {
 	labels  string
 	column  string
 	atLeast float64
-	given   bool // atLeast
+	limited bool // atLeast
 	asJSON  bool
 }
 
@@ -52,7 +52,7 @@ func evaluateCommand() *cobra.Command {
 			"  forgo evaluate --json --fail-under 0.9 digits.forgo digits/test",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.given = cmd.Flags().Changed("fail-under")
+			f.limited = cmd.Flags().Changed("fail-under")
 			if f.atLeast > 1 || f.atLeast-f.atLeast != 0 {
 				return usageError{fmt.Errorf("--fail-under must be a share of at most 1, such as 0.9, not %v", f.atLeast)}
 			}
@@ -192,7 +192,7 @@ func (e *evaluation) fail(cmd *cobra.Command, q question, err error) {
 
 // verdict says whether the examples, or --fail-under, refuse the bundle.
 func (f *evaluateFlags) verdict(e evaluation, main score) error {
-	if f.given && (main.value == nil || *main.value < f.atLeast) {
+	if f.limited && (main.value == nil || *main.value < f.atLeast) {
 		return fmt.Errorf("%s: the %s, %s, is below --fail-under %v", e.Bundle, main.name, main.text(), f.atLeast)
 	}
 	if e.Failed > 0 {

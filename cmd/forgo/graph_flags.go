@@ -32,14 +32,14 @@ func named(flags *pflag.FlagSet) (names []string) {
 	return names
 }
 
-// given returns the flags that were set.
-func given(flags *pflag.FlagSet, names []string) []string {
+// changedFlags returns the flags that were set.
+func changedFlags(flags *pflag.FlagSet, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !flags.Changed(name) })
 }
 
 // complete fails where a flag was given nothing, which would mean that it was left out.
 func (f *graphFlags) complete(flags *pflag.FlagSet) error {
-	for _, name := range given(flags, f.names) {
+	for _, name := range changedFlags(flags, f.names) {
 		if value := flags.Lookup(name).Value.String(); value == "" || value == "[]" {
 			return usageError{fmt.Errorf("--%s is empty: name something, or leave it out", name)}
 		}

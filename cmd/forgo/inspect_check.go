@@ -29,7 +29,7 @@ func (f *checkFlags) add(flags *pflag.FlagSet) {
 
 // run checks the model at a path, where --check asks for it.
 func (f *checkFlags) run(flags *pflag.FlagSet, path string) error {
-	if set := given(flags, f.names); len(set) > 0 && !f.check {
+	if set := changedFlags(flags, f.names); len(set) > 0 && !f.check {
 		return usageError{fmt.Errorf("--%s needs --check; without it, inspect shows everything", set[0])}
 	}
 	if !f.check {

@@ -78,7 +78,7 @@ func TestEnginesApart(t *testing.T) {
 	if !strings.Contains(p.log.String(), "engines run in processes of their own") {
 		t.Errorf("the log does not say so: %s", &p.log)
 	}
-	metrics := fmt.Sprintf("http://%v/metrics", p.places["admin"])
+	metrics := fmt.Sprintf("http://%v/metrics", p.addresses["admin"])
 	row := "[[5.9,3.2,4.8,1.8]]"
 	want := scores(t, ask(t, p.url("/models/iris"), row))
 
@@ -227,7 +227,7 @@ func TestASavedModelApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := launch(t, binary(t), path, "--name", "half", "--isolate", "--watch", "0s", "--grpc", "127.0.0.1:0")
-	conn, err := grpc.NewClient(p.places["grpc"].(string), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(p.addresses["grpc"].(string), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,14 +19,14 @@ type logWriter struct {
 	// lost returns the line that reports dropped lines. Optional.
 	lost func(lines uint64) []byte
 
-	mu      sync.Mutex
-	changed *sync.Cond
-	waiting bytes.Buffer
-	lines   uint64 // waiting
-	writing bool
-	closed  bool
-	dropped uint64 // since the start
-	told    uint64 // dropped lines that the log has reported
+	mu       sync.Mutex
+	changed  *sync.Cond
+	waiting  bytes.Buffer
+	lines    uint64 // waiting
+	writing  bool
+	closed   bool
+	dropped  uint64 // since the start
+	reported uint64 // dropped lines that the log has reported
 }
 
 func newLogWriter(out io.Writer) *logWriter {
@@ -89,9 +89,9 @@ func (w *logWriter) run() {
 		_, _ = w.waiting.WriteTo(&text)
 		lines := w.lines
 		w.lines, w.writing = 0, true
-		if news := w.dropped - w.told; news > 0 && w.lost != nil {
+		if news := w.dropped - w.reported; news > 0 && w.lost != nil {
 			text.Write(w.lost(news))
-			w.told = w.dropped
+			w.reported = w.dropped
 		}
 		w.mu.Unlock()
 		_, err := w.out.Write(text.Bytes())

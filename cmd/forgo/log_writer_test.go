@@ -47,17 +47,17 @@ func TestLogOfAStuckReader(t *testing.T) {
 	}
 	close(stuck.let)
 	w.Close(10 * time.Second)
-	var kept, told uint64
+	var kept, reported uint64
 	for text := range strings.Lines(stuck.text.String()) {
 		var n uint64
 		if _, err := fmt.Sscanf(text, "%d lost", &n); err == nil {
-			told += n
+			reported += n
 		} else {
 			kept++
 		}
 	}
-	if kept+w.Dropped() != lines || told != w.Dropped() {
-		t.Errorf("%d lines were kept, %d dropped and %d said to be, of %d", kept, w.Dropped(), told, lines)
+	if kept+w.Dropped() != lines || reported != w.Dropped() {
+		t.Errorf("%d lines were kept, %d dropped and %d said to be, of %d", kept, w.Dropped(), reported, lines)
 	}
 }
 

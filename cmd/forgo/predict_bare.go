@@ -68,7 +68,7 @@ func (f *bareFlags) refuse(cmd *cobra.Command, bundle string) error {
 	if err := f.complete(cmd.Flags()); err != nil {
 		return err
 	}
-	set := slices.DeleteFunc(given(cmd.Flags(), f.all), func(name string) bool { return name == "signature" })
+	set := slices.DeleteFunc(changedFlags(cmd.Flags(), f.all), func(name string) bool { return name == "signature" })
 	if len(set) > 0 {
 		return usageError{fmt.Errorf("--%s is only for models without a bundle; %s defines it", set[0], bundle)}
 	}
@@ -113,7 +113,7 @@ func (f *bareFlags) open(cmd *cobra.Command, path string, kind kind, load *loadF
 	if none == nil {
 		opening.PreparedBy = preparer
 	}
-	if len(given(cmd.Flags(), f.pictures)) == 0 {
+	if len(changedFlags(cmd.Flags(), f.pictures)) == 0 {
 		opening.Where = takesPictures
 	}
 	ctx := cmd.Context()

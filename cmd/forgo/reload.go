@@ -17,14 +17,14 @@ import (
 
 // reloader reads a configuration file again. It is used by one goroutine at a time.
 type reloader struct {
-	path   string // "": no file
-	flags  *pflag.FlagSet
-	log    *slog.Logger
-	given  func(flag string) bool // whether a flag was set outside the file
-	paths  bool                   // whether the paths were
-	begun  config                 // what the server runs with
-	now    config                 // what was read last
-	failed string
+	path       string // "": no file
+	flags      *pflag.FlagSet
+	log        *slog.Logger
+	overridden func(flag string) bool // whether a flag was set outside the file
+	paths      bool                   // whether the paths were
+	begun      config                 // what the server runs with
+	now        config                 // what was read last
+	failed     string
 }
 
 // read returns the models' settings if they have changed. It returns false if the file is unchanged or unreadable;
@@ -59,7 +59,7 @@ func (r *reloader) read() (map[string]repository.Settings, bool) {
 func (r *reloader) needRestart(c config) []string {
 	var late []string
 	for _, key := range differing(r.begun.flags, c.flags) {
-		if !r.given(strings.ReplaceAll(key, "_", "-")) {
+		if !r.overridden(strings.ReplaceAll(key, "_", "-")) {
 			late = append(late, key)
 		}
 	}

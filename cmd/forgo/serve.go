@@ -140,7 +140,7 @@ func (s *server) run(cmd *cobra.Command, args []string) error {
 	defer signal.Stop(hangUp)
 	go s.keepUp(cmd.Context(), hangUp, server, models, &reloader{
 		path: s.file, flags: cmd.Flags(), log: s.options.Log, begun: conf, now: conf, paths: len(args) > 0,
-		given: func(flag string) bool {
+		overridden: func(flag string) bool {
 			f := cmd.Flags().Lookup(flag)
 			return f != nil && f.Changed && !s.fileFlags[flag]
 		},

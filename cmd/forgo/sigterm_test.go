@@ -86,11 +86,11 @@ func stopUnderLoad(t *testing.T, command string, seed uint64) {
 		t.Error(err)
 		return
 	}
-	var places, end map[string]any
+	var addresses, end map[string]any
 	log := json.NewDecoder(stderr)
-	for places["msg"] != "serving" {
-		places = nil
-		if err := log.Decode(&places); err != nil {
+	for addresses["msg"] != "serving" {
+		addresses = nil
+		if err := log.Decode(&addresses); err != nil {
 			t.Error(err)
 			return
 		}
@@ -99,15 +99,15 @@ func stopUnderLoad(t *testing.T, command string, seed uint64) {
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
-			network, address := "tcp", places["http"]
+			network, address := "tcp", addresses["http"]
 			if i >= 5 {
-				network, address = "unix", places["socket"]
+				network, address = "unix", addresses["socket"]
 			}
 			l.overHTTP(network, address.(string), i%4 == 1, i%4 == 2)
 		})
 	}
 	for range 3 {
-		clients.Go(func() { l.overGRPC(t, places["grpc"].(string)) })
+		clients.Go(func() { l.overGRPC(t, addresses["grpc"].(string)) })
 	}
 	for log.More() {
 		end = nil

@@ -27,9 +27,9 @@ import (
 // process is a server that was started.
 type process struct {
 	*exec.Cmd
-	lines  *bufio.Reader
-	places map[string]any
-	log    bytes.Buffer
+	lines     *bufio.Reader
+	addresses map[string]any
+	log       bytes.Buffer
 }
 
 // launch starts a server and reads its log until it serves.
@@ -45,7 +45,7 @@ func launch(t *testing.T, command string, args ...string) *process {
 	}
 	t.Cleanup(func() { _ = p.Process.Kill() })
 	p.lines = bufio.NewReader(stderr)
-	p.places = p.wait(t, `"msg":"serving"`)
+	p.addresses = p.wait(t, `"msg":"serving"`)
 	return p
 }
 
@@ -70,7 +70,7 @@ func (p *process) wait(t *testing.T, sign string) map[string]any {
 	}
 }
 
-func (p *process) url(path string) string { return fmt.Sprint(p.places["url"], path) }
+func (p *process) url(path string) string { return fmt.Sprint(p.addresses["url"], path) }
 
 // ended waits for the end, for which there is a time, and returns the exit code.
 func (p *process) ended(t *testing.T, within time.Duration) int {
@@ -142,13 +142,13 @@ func TestServersStayUpAndGoDown(t *testing.T) {
 	t.Run("the drain is a bound", func(t *testing.T) {
 		t.Parallel()
 		p := launch(t, command, slowBundle(t), "--name", "slow", "--drain", "1s")
-		conn, err := net.Dial("tcp", p.places["http"].(string))
+		conn, err := net.Dial("tcp", p.addresses["http"].(string))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		fmt.Fprint(conn, "POST /models/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n[[1,2,3]]") // and never read
-		admin := "http://" + p.places["admin"].(string) + "/metrics"
+		admin := "http://" + p.addresses["admin"].(string) + "/metrics"
 		for {
 			if _, text := get(t, admin); strings.Contains(text, `forgo_engine_runs_in_flight{model="slow",version="1"} 1`) {
 				break
@@ -163,7 +163,7 @@ func TestServersStayUpAndGoDown(t *testing.T) {
 	t.Run("a client does not read its answer", func(t *testing.T) {
 		t.Parallel()
 		p := launch(t, command, iris, "--verify", "quick", "--drain", "1s")
-		conn, err := net.Dial("tcp", p.places["http"].(string))
+		conn, err := net.Dial("tcp", p.addresses["http"].(string))
 		if err != nil {
 			t.Fatal(err)
 		}

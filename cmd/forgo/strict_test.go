@@ -109,7 +109,7 @@ func TestOneBadModelAtTheStart(t *testing.T) {
 			if code, status := get(t, p.url("/v1/models/bad")); code != 200 || !strings.Contains(status, `"error_message"`) || strings.Contains(status, `"AVAILABLE"`) {
 				t.Errorf("status: %d %s", code, status)
 			}
-			_, metrics := get(t, "http://"+p.places["admin"].(string)+"/metrics")
+			_, metrics := get(t, "http://"+p.addresses["admin"].(string)+"/metrics")
 			for _, want := range []string{
 				`forgo_model_ready{model="bad",version="1"} 0`, `forgo_model_ready{model="a",version="1"} 1`,
 				`forgo_model_loads_total{model="bad",outcome="refused"} 1`, c.metric,
@@ -154,7 +154,7 @@ func TestReadyWithAModelUnloaded(t *testing.T) {
 			t.Parallel()
 			p := launch(t, command, append([]string{c.models, "--verify", "quick"}, c.args...)...)
 			waitReady(t, p.url(""))
-			admin := "http://" + p.places["admin"].(string)
+			admin := "http://" + p.addresses["admin"].(string)
 			for _, step := range []struct {
 				verb string
 				want int

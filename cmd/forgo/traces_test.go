@@ -84,10 +84,10 @@ func attribute(span *tracepb.Span, key string) any {
 
 // serving is a server started by the command itself.
 type serving struct {
-	places map[string]any // what its log says of its addresses
-	lines  chan map[string]any
-	stop   context.CancelFunc
-	ended  chan int
+	addresses map[string]any // what its log says of its addresses
+	lines     chan map[string]any
+	stop      context.CancelFunc
+	ended     chan int
 }
 
 func start(t *testing.T, args ...string) *serving {
@@ -107,7 +107,7 @@ func start(t *testing.T, args ...string) *serving {
 			t.Fatal(err)
 		}
 		if entry["msg"] == "serving" {
-			s.places = entry
+			s.addresses = entry
 			break
 		}
 	}
@@ -154,7 +154,7 @@ func TestTracesReachACollector(t *testing.T) {
 			t.Setenv("OTEL_SERVICE_NAME", "flowers")
 			s := start(t, iris, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
 			for _, body := range []string{"[5.1,3.5,1.4,0.2]", "{"} {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.places["url"].(string)+"/models/iris", strings.NewReader(body))
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.addresses["url"].(string)+"/models/iris", strings.NewReader(body))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -168,7 +168,7 @@ func TestTracesReachACollector(t *testing.T) {
 			if line := <-s.lines; line["trace_id"] != traceID || line["reason"] != "bad_input" {
 				t.Errorf("the log of a traced request: %v", line)
 			}
-			conn, err := grpc.NewClient(s.places["grpc"].(string), grpc.WithTransportCredentials(insecure.NewCredentials()))
+			conn, err := grpc.NewClient(s.addresses["grpc"].(string), grpc.WithTransportCredentials(insecure.NewCredentials()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -254,7 +254,7 @@ func TestNoTraces(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 			t.Setenv(c.variable, c.value)
 			s := start(t, iris, "--http", "127.0.0.1:0", "--grpc", "off")
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.places["url"].(string)+"/models/iris", strings.NewReader("[1,2,3,4]"))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.addresses["url"].(string)+"/models/iris", strings.NewReader("[1,2,3,4]"))
 			if err != nil {
 				t.Fatal(err)
 			}

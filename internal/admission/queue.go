@@ -22,8 +22,8 @@ type Queue struct {
 	RowBytes, OutBytes int64
 	// Budget bounds several models together. Optional.
 	Budget *Budget
-	// PaceRows is the number of recent rows that determine the pace. Set it before use.
-	PaceRows int
+	// RateRows is the number of recent rows that determine the rate. Set it before use.
+	RateRows int
 	// Idle returns how many more runs may start. Each takes a row that does not wait. The queue
 	// calls it with the lock held. Set it before use.
 	Idle func() int
@@ -34,7 +34,7 @@ type Queue struct {
 	coming  int   // rows that are being read or prepared
 	working int   // rows that are read, and not yet answered
 	bytes   int64 // of all requests with a reservation
-	pace    pace
+	rate    rate
 }
 
 // Reservation is a request's place in a queue. It is for one goroutine at a time, must not be copied after
@@ -172,7 +172,7 @@ func (q *Queue) fits(r *Reservation, rows int) error {
 		return q.busy("the queue is full: %d rows are waiting (limit %d)", others, q.MaxRows)
 	}
 	if q.MaxWait > 0 && !r.working {
-		if wait := q.pace.of(q.working); wait > q.MaxWait {
+		if wait := q.rate.of(q.working); wait > q.MaxWait {
 			return q.busy("%d rows are waiting, which take about %s; a request waits for at most %s",
 				q.working, wait.Round(time.Millisecond), q.MaxWait)
 		}
@@ -181,7 +181,7 @@ func (q *Queue) fits(r *Reservation, rows int) error {
 }
 
 func (q *Queue) busy(format string, args ...any) error {
-	return &BusyError{Reason: fmt.Sprintf(format, args...), RetryAfter: q.pace.of(q.working)}
+	return &BusyError{Reason: fmt.Sprintf(format, args...), RetryAfter: q.rate.of(q.working)}
 }
 
 // Begin changes the reservation to the given rows and bytes, and counts the request among those that
@@ -191,7 +191,7 @@ func (q *Queue) Begin(r *Reservation, rows int, bytes int64, now time.Time) erro
 		return err
 	}
 	if q.working == 0 {
-		q.pace.since = now
+		q.rate.since = now
 	}
 	r.working = true
 	q.working += r.rows
@@ -211,7 +211,7 @@ func (q *Queue) Leave(r *Reservation, ran bool, now time.Time) {
 	}
 	if r.working {
 		if q.working -= r.rows; ran {
-			q.pace.add(r.rows, q.PaceRows, now)
+			q.rate.add(r.rows, q.RateRows, now)
 		}
 	}
 	if r.keep && ran {
@@ -228,13 +228,13 @@ func (q *Queue) Leave(r *Reservation, ran bool, now time.Time) {
 func (q *Queue) Taken() (coming, working int, bytes int64) { return q.coming, q.working, q.bytes }
 
 // Wait returns how long a new request would wait, or 0 if that is unknown. The caller holds the lock.
-func (q *Queue) Wait() time.Duration { return q.pace.of(q.working) }
+func (q *Queue) Wait() time.Duration { return q.rate.of(q.working) }
 
-// Learn sets the first estimate of the pace. The caller holds the lock.
-func (q *Queue) Learn(rows int, took time.Duration) { q.pace = pace{busy: took, rows: rows} }
+// Learn sets the first estimate of the rate. The caller holds the lock.
+func (q *Queue) Learn(rows int, took time.Duration) { q.rate = rate{busy: took, rows: rows} }
 
-// pace is the rate of answers while there are requests.
-type pace struct {
+// rate is the rate of answers while there are requests.
+type rate struct {
 	since time.Time     // up to when busy is counted
 	busy  time.Duration // while there were any
 	rows  int           // answered in that time
@@ -242,7 +242,7 @@ type pace struct {
 
 // add counts rows that were answered now. It halves the weight of the past whenever that exceeds most
 // rows.
-func (p *pace) add(rows, most int, now time.Time) {
+func (p *rate) add(rows, most int, now time.Time) {
 	p.busy += now.Sub(p.since)
 	p.since = now
 	if p.rows += rows; p.rows > most {
@@ -251,7 +251,7 @@ func (p *pace) add(rows, most int, now time.Time) {
 }
 
 // of returns how long the rows take, or 0 if that is unknown.
-func (p *pace) of(rows int) time.Duration {
+func (p *rate) of(rows int) time.Duration {
 	if p.rows == 0 {
 		return 0
 	}

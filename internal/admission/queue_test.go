@@ -9,7 +9,7 @@ import (
 
 // queue has no run that may begin, so that everything waits.
 func queue(rows int, bytes int64) *Queue {
-	return &Queue{MaxRows: rows, MaxBytes: bytes, PaceRows: 128, Idle: func() int { return 0 }}
+	return &Queue{MaxRows: rows, MaxBytes: bytes, RateRows: 128, Idle: func() int { return 0 }}
 }
 
 // fill reserves and says how it went.
@@ -56,7 +56,7 @@ func TestReservationsBoundRowsAndBytes(t *testing.T) {
 	second.Release()
 	second.Release() // does nothing
 	if q.coming != 0 || q.working != 0 || q.bytes != 0 {
-		t.Errorf("left over: %+v", q.pace)
+		t.Errorf("left over: %+v", q.rate)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestEnterTakesBytesAndNoRow(t *testing.T) {
 	q := queue(1, 100)
 	first, err := q.Enter(60)
 	if err != nil || first.Bytes() != 60 || q.bytes != 60 || q.coming != 0 {
-		t.Fatalf("%v: %+v", err, q.pace)
+		t.Fatalf("%v: %+v", err, q.rate)
 	}
 	_, err = q.Enter(41)
 	wantBusy(t, err, "the queue is full: requests of 60 bytes are waiting (limit 100)")
@@ -106,7 +106,7 @@ func TestEnterTakesBytesAndNoRow(t *testing.T) {
 func TestMaxWaitJudgesByTheRowsThatWaitAndThePace(t *testing.T) {
 	q := queue(512, 1<<20)
 	q.MaxWait = time.Second
-	q.pace = pace{busy: time.Second, rows: 4} // 250 ms a row
+	q.rate = rate{busy: time.Second, rows: 4} // 250 ms a row
 	r, err := fill(q, 100, 0)
 	reading := wantPlace(t, r, err) // may come slowly, and keeps nobody waiting yet
 	r, err = fill(q, 4, 0)
@@ -132,11 +132,11 @@ func TestMaxWaitJudgesByTheRowsThatWaitAndThePace(t *testing.T) {
 }
 
 func TestPaceForgetsSlowly(t *testing.T) {
-	var p pace
+	var p rate
 	if p.of(10) != 0 {
-		t.Error("a pace without rows is known")
+		t.Error("a rate without rows is known")
 	}
-	p = pace{busy: 64 * time.Second, rows: 64}
+	p = rate{busy: 64 * time.Second, rows: 64}
 	p.since = time.Now()
 	p.add(2, 64, time.Now())
 	if p.rows != 33 || p.of(1) < 900*time.Millisecond {

@@ -57,7 +57,7 @@ func digestOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// FuzzManifest puts a value in one of a manifest's places; place 0 is the whole of it. What is no
+// FuzzManifest puts a value at one of the pointers into a manifest; pointer 0 is the whole of it. What is no
 // JSON is put there as text.
 func FuzzManifest(f *testing.F) {
 	corpus.Add(f)
@@ -91,7 +91,7 @@ func FuzzManifest(f *testing.F) {
 		}
 		// Readers differ in which of two equal keys they take.
 		f.Add(uint8(i), uint16(0), bytes.Replace(raw, []byte(`"graph":`), []byte(`"graph":{"path":"model.onnx","tags":[""]},"graph":`), 1))
-		bases, all = append(bases, base), append(all, places(base, ""))
+		bases, all = append(bases, base), append(all, pointers(base, ""))
 		f.Add(uint8(i), uint16(0), raw)
 		for at := range all[i] {
 			f.Add(uint8(i), uint16(at), []byte("null"))
@@ -150,18 +150,18 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
-// places lists the paths to everything in a JSON value, and to a key more in every object.
-func places(value any, path string) []string {
+// pointers lists the paths to everything in a JSON value, and to a key more in every object.
+func pointers(value any, path string) []string {
 	all := []string{path}
 	switch value := value.(type) {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(value)) {
-			all = append(all, places(value[name], path+"/"+strings.ReplaceAll(name, "/", "~1"))...)
+			all = append(all, pointers(value[name], path+"/"+strings.ReplaceAll(name, "/", "~1"))...)
 		}
 		all = append(all, path+"/extra")
 	case []any:
 		for i, v := range value {
-			all = append(all, places(v, path+"/"+strconv.Itoa(i))...)
+			all = append(all, pointers(v, path+"/"+strconv.Itoa(i))...)
 		}
 	}
 	return all
@@ -202,7 +202,7 @@ func put(at any, path []string, value json.RawMessage) any {
 		changed[key] = put(at[key], path[1:], value)
 		return changed
 	case []any:
-		i, _ := strconv.Atoi(path[0]) // which places has written
+		i, _ := strconv.Atoi(path[0]) // which pointers has written
 		changed := slices.Clone(at)
 		changed[i] = put(at[i], path[1:], value)
 		return changed

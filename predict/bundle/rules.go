@@ -57,9 +57,9 @@ var plain = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
 // checkNames checks the names of inputs and outputs. An input that is a column has the name that its data frame
 // gave it, which may be any, even an output's.
 func (m *Manifest) checkNames() error {
-	given := map[string]bool{}
+	sameName := map[string]bool{}
 	for _, c := range m.Columns {
-		given[c.Input] = c.Input == c.Name
+		sameName[c.Input] = c.Input == c.Name
 	}
 	inputs, outputs := map[string]bool{}, map[string]bool{}
 	for _, t := range m.Inputs {
@@ -68,13 +68,13 @@ func (m *Manifest) checkNames() error {
 			return fmt.Errorf("the name %s belongs to two inputs or outputs", tensor.Quote(t.Name))
 		case len(t.Name) > payload.MaxName:
 			return fmt.Errorf("the name %s of an input is longer than %d bytes", tensor.Quote(t.Name), payload.MaxName)
-		case !given[t.Name] && !plain.MatchString(t.Name):
+		case !sameName[t.Name] && !plain.MatchString(t.Name):
 			return fmt.Errorf("the input name %s does not match %s, and is no column's", tensor.Quote(t.Name), plain)
 		}
 		inputs[t.Name] = true
 	}
 	for _, t := range m.Outputs {
-		if outputs[t.Name] || inputs[t.Name] && !given[t.Name] {
+		if outputs[t.Name] || inputs[t.Name] && !sameName[t.Name] {
 			return fmt.Errorf("the name %q belongs to two inputs or outputs", t.Name)
 		}
 		outputs[t.Name] = true

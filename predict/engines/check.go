@@ -10,14 +10,14 @@ import (
 
 // Check returns an error unless given holds exactly the session's inputs, with the right types and shapes,
 // and every wanted output exists.
-func Check(s Session, given tensor.Map, wanted []string) error {
-	return CheckSpecs(s.Inputs(), s.Outputs(), given, wanted)
+func Check(s Session, got tensor.Map, wanted []string) error {
+	return CheckSpecs(s.Inputs(), s.Outputs(), got, wanted)
 }
 
 // CheckSpecs is like Check, for known inputs and outputs.
-func CheckSpecs(inputs, outputs []tensor.Spec, given tensor.Map, wanted []string) error {
+func CheckSpecs(inputs, outputs []tensor.Spec, got tensor.Map, wanted []string) error {
 	for _, spec := range inputs {
-		t, ok := given[spec.Name]
+		t, ok := got[spec.Name]
 		if !ok {
 			return fmt.Errorf("input %q is missing", spec.Name)
 		}
@@ -25,8 +25,8 @@ func CheckSpecs(inputs, outputs []tensor.Spec, given tensor.Map, wanted []string
 			return err
 		}
 	}
-	if len(given) > len(inputs) {
-		return fmt.Errorf("%d inputs given, the graph has %d", len(given), len(inputs))
+	if len(got) > len(inputs) {
+		return fmt.Errorf("%d inputs given, the graph has %d", len(got), len(inputs))
 	}
 	for _, name := range wanted {
 		if !slices.ContainsFunc(outputs, func(o tensor.Spec) bool { return o.Name == name }) {

@@ -94,8 +94,8 @@ func TestAModelGetsAnotherEngine(t *testing.T) {
 			if s := serving.Of(m).Engine(); !s.Isolated || s.Down != nil || s.Restarts != 0 {
 				t.Fatalf("got %+v", s)
 			}
-			var told atomic.Int64
-			serving.Of(m).NotifyEngine(func(serving.EngineStatus) { told.Add(1) })
+			var notified atomic.Int64
+			serving.Of(m).NotifyEngine(func(serving.EngineStatus) { notified.Add(1) })
 			cases := recorded(t, path)
 			var right, without atomic.Int64
 			ctx, stop := context.WithCancel(t.Context())
@@ -138,8 +138,8 @@ func TestAModelGetsAnotherEngine(t *testing.T) {
 			until(t, "callers are answered again", func() bool { return right.Load() > before+50 })
 			stop()
 			callers.Wait()
-			if without.Load() == 0 || told.Load() < 4 {
-				t.Errorf("%d callers heard of it, and %d times those who asked to be told", without.Load(), told.Load())
+			if without.Load() == 0 || notified.Load() < 4 {
+				t.Errorf("%d callers heard of it, and %d times those who asked to be told", without.Load(), notified.Load())
 			}
 		})
 	}

@@ -28,7 +28,7 @@ import (
 var (
 	ruleset      int64
 	rulesetFlags int64
-	told         int64 // the kernel's answer to the last thread
+	reply        int64 // the kernel's answer to the last thread
 	asked        int64 // how many have
 )
 
@@ -120,7 +120,7 @@ func interrupt(tid int) error {
 	pid := os.Getpid()
 	for err := unix.Tgkill(pid, tid, threadSignal); ; err = unix.Tgkill(pid, tid, 0) {
 		if n := atomic.LoadInt64(&asked); n != before {
-			if code := atomic.LoadInt64(&told); code != 0 {
+			if code := atomic.LoadInt64(&reply); code != 0 {
 				return unix.Errno(-code)
 			}
 			return nil

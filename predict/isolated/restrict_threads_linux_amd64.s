@@ -13,7 +13,7 @@ TEXT handle<>(SB), NOSPLIT|NOFRAME, $0
 	MOVQ ·ruleset(SB), DI
 	MOVQ ·rulesetFlags(SB), SI
 	SYSCALL
-	MOVQ AX, ·told(SB)
+	MOVQ AX, ·reply(SB)
 	MOVQ $1, AX
 	LOCK
 	XADDQ AX, ·asked(SB)

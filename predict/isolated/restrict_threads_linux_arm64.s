@@ -13,7 +13,7 @@ TEXT handle<>(SB), NOSPLIT|NOFRAME, $0
 	MOVD ·ruleset(SB), R0
 	MOVD ·rulesetFlags(SB), R1
 	SVC
-	MOVD R0, ·told(SB)
+	MOVD R0, ·reply(SB)
 	DMB $0xb
 	MOVD ·asked(SB), R1 // one thread asks at a time
 	ADD $1, R1

@@ -132,8 +132,8 @@ func (s *session) run(ctx context.Context, signature int, f face, inputs predict
 		}
 	}
 	if got.err != nil {
-		if given := ctx.Err(); given != nil && (errors.Is(got.err, context.Canceled) || errors.Is(got.err, context.DeadlineExceeded)) {
-			return fail(given)
+		if cause := ctx.Err(); cause != nil && (errors.Is(got.err, context.Canceled) || errors.Is(got.err, context.DeadlineExceeded)) {
+			return fail(cause)
 		}
 		return fail(got.err)
 	}

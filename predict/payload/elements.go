@@ -18,7 +18,7 @@ import (
 // Tensor reads a value, or lists nested to any depth, as elements of dtype. The nesting gives the shape.
 // elements is the expected number, or 0 if unknown.
 func (r *Reader) Tensor(dtype tensor.DType, elements int64) (tensor.Tensor, error) {
-	return r.tensor(dtype, r.room(elements), nil)
+	return r.tensor(dtype, r.capacity(elements), nil)
 }
 
 // Input reads the value of a model's input: a batch, or one row, which becomes a batch of one. A scalar
@@ -31,9 +31,9 @@ func (r *Reader) Input(spec tensor.Spec, batch bool) (tensor.Tensor, error) {
 	var t tensor.Tensor
 	var err error
 	if spec.DType == tensor.String {
-		t, err = elements(r, r.room(expected(shape)), shape, (*Reader).BytesOrText)
+		t, err = elements(r, r.capacity(expected(shape)), shape, (*Reader).BytesOrText)
 	} else {
-		t, err = r.tensor(spec.DType, r.room(expected(shape)), shape)
+		t, err = r.tensor(spec.DType, r.capacity(expected(shape)), shape)
 	}
 	unfit := errors.Is(err, errUnfit)
 	if err != nil && !unfit {
@@ -75,14 +75,14 @@ func expected(shape []int64) int64 {
 	return n
 }
 
-// room returns the number of elements to allocate for at first. An element takes at least two bytes of the
+// capacity returns the number of elements to allocate for at first. An element takes at least two bytes of the
 // text, with its comma.
-func (r *Reader) room(elements int64) int64 {
-	room := min(max(elements, 0), int64(len(r.data)-r.at)/2+1, int64(r.limits.Elements))
-	if room > 1024 {
-		room = min(room, int64(bytes.Count(r.data[r.at:], comma))+1)
+func (r *Reader) capacity(elements int64) int64 {
+	capacity := min(max(elements, 0), int64(len(r.data)-r.at)/2+1, int64(r.limits.Elements))
+	if capacity > 1024 {
+		capacity = min(capacity, int64(bytes.Count(r.data[r.at:], comma))+1)
 	}
-	return room
+	return capacity
 }
 
 var comma = []byte{','}
@@ -90,41 +90,41 @@ var comma = []byte{','}
 // tensor reads elements of dtype in lists nested as want says. nil means any nesting.
 //
 //forgo:reader JSON
-func (r *Reader) tensor(dtype tensor.DType, room int64, want []int64) (tensor.Tensor, error) {
+func (r *Reader) tensor(dtype tensor.DType, capacity int64, want []int64) (tensor.Tensor, error) {
 	switch dtype {
 	case tensor.Float32:
-		return elements(r, room, want, float32s)
+		return elements(r, capacity, want, float32s)
 	case tensor.Float64:
-		return elements(r, room, want, float64s)
+		return elements(r, capacity, want, float64s)
 	case tensor.Float16:
-		return elements(r, room, want, narrow(tensor.ToFloat16, tensor.Float16Bits.Float64, dtype))
+		return elements(r, capacity, want, narrow(tensor.ToFloat16, tensor.Float16Bits.Float64, dtype))
 	case tensor.BFloat16:
-		return elements(r, room, want, narrow(tensor.ToBFloat16, tensor.BFloat16Bits.Float64, dtype))
+		return elements(r, capacity, want, narrow(tensor.ToBFloat16, tensor.BFloat16Bits.Float64, dtype))
 	case tensor.Int8:
-		return elements(r, room, want, numeral(signed[int8]))
+		return elements(r, capacity, want, numeral(signed[int8]))
 	case tensor.Int16:
-		return elements(r, room, want, numeral(signed[int16]))
+		return elements(r, capacity, want, numeral(signed[int16]))
 	case tensor.Int32:
-		return elements(r, room, want, numeral(signed[int32]))
+		return elements(r, capacity, want, numeral(signed[int32]))
 	case tensor.Int64:
-		return elements(r, room, want, numeral(signed[int64]))
+		return elements(r, capacity, want, numeral(signed[int64]))
 	case tensor.Uint8:
-		return elements(r, room, want, numeral(unsigned[uint8]))
+		return elements(r, capacity, want, numeral(unsigned[uint8]))
 	case tensor.Uint16:
-		return elements(r, room, want, numeral(unsigned[uint16]))
+		return elements(r, capacity, want, numeral(unsigned[uint16]))
 	case tensor.Uint32:
-		return elements(r, room, want, numeral(unsigned[uint32]))
+		return elements(r, capacity, want, numeral(unsigned[uint32]))
 	case tensor.Uint64:
-		return elements(r, room, want, numeral(unsigned[uint64]))
+		return elements(r, capacity, want, numeral(unsigned[uint64]))
 	case tensor.Bool:
-		return elements(r, room, want, func(r *Reader) (bool, error) {
+		return elements(r, capacity, want, func(r *Reader) (bool, error) {
 			if c := r.Peek(); c != 't' && c != 'f' {
 				return false, r.not("true or false")
 			}
 			return r.Bool()
 		})
 	case tensor.String:
-		return elements(r, room, want, func(r *Reader) (string, error) {
+		return elements(r, capacity, want, func(r *Reader) (string, error) {
 			if r.Peek() != '"' {
 				return "", r.not("a string")
 			}
@@ -181,15 +181,15 @@ func (l *lists[T]) ragged(depth int, what string, args ...any) error {
 	return fmt.Errorf("%w: %s %s", errRagged, cmp.Or(indices(l.path[:depth]), "the whole"), fmt.Sprintf(what, args...))
 }
 
-// Elements reads a value, or lists nested to any depth. It reads each innermost value with element. room
+// Elements reads a value, or lists nested to any depth. It reads each innermost value with element. capacity
 // is the expected number.
-func Elements[T tensor.Element](r *Reader, room int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
-	return elements(r, r.room(room), nil, element)
+func Elements[T tensor.Element](r *Reader, capacity int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
+	return elements(r, r.capacity(capacity), nil, element)
 }
 
-func elements[T tensor.Element](r *Reader, room int64, want []int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
+func elements[T tensor.Element](r *Reader, capacity int64, want []int64, element func(*Reader) (T, error)) (tensor.Tensor, error) {
 	l := lists[T]{Reader: r, element: element, shape: make([]int64, 0, max(2, len(want))), leaf: -1, want: want}
-	if err := l.more(int(room)); err != nil {
+	if err := l.more(int(capacity)); err != nil {
 		return tensor.Tensor{}, err
 	}
 	if err := l.value(0); err != nil {
@@ -217,14 +217,14 @@ type lists[T tensor.Element] struct {
 const overhead = 128
 
 // more reserves memory for more elements.
-func (l *lists[T]) more(room int) error {
+func (l *lists[T]) more(capacity int) error {
 	var zero T
 	size := int(unsafe.Sizeof(zero))
-	if err := l.grow(overhead + room*size); err != nil {
+	if err := l.grow(overhead + capacity*size); err != nil {
 		return err
 	}
 	old := l.data
-	l.data = append(make([]T, 0, room), old...)
+	l.data = append(make([]T, 0, capacity), old...)
 	return l.grow(-cap(old) * size)
 }
 

@@ -75,12 +75,12 @@ func readPart(part io.Reader, grow func(int64) error) ([]byte, error) {
 	data := []byte{}
 	for {
 		if len(data) == cap(data) {
-			room := max(4<<10, 2*cap(data))
-			if err := grow(int64(room)); err != nil {
+			capacity := max(4<<10, 2*cap(data))
+			if err := grow(int64(capacity)); err != nil {
 				return nil, err
 			}
 			old := cap(data)
-			data = append(make([]byte, 0, room), data...)
+			data = append(make([]byte, 0, capacity), data...)
 			if err := grow(-int64(old)); err != nil {
 				return nil, err
 			}

@@ -132,19 +132,19 @@ func summed(support float64, tapsOf func(axis) taps[float32]) filter {
 			}
 			part := line[from*p.channels : to*p.channels]
 			clear(part)
-			places, weights := down.of(i)
-			for t, y := range places {
+			positions, weights := down.of(i)
+			for t, y := range positions {
 				addRow(part, p.row(int(y))[from*p.channels:][:len(part)], weights[t])
 			}
 			made := o.row(i)
 			for j := range columns.wanted() {
-				places, weights := along.of(j)
+				positions, weights := along.of(j)
 				if p.channels == 3 {
-					made[3*j], made[3*j+1], made[3*j+2] = sumColours(line, places, weights)
+					made[3*j], made[3*j+1], made[3*j+2] = sumColours(line, positions, weights)
 					continue
 				}
 				sum := float32(0)
-				for t, x := range places {
+				for t, x := range positions {
 					sum += float32(line[x] * weights[t])
 				}
 				made[j] = sum
@@ -168,9 +168,9 @@ func addRow(line []float32, row []byte, weight float32) {
 }
 
 // sumColours sums pixels of three channels.
-func sumColours(line []float32, places []int32, weights []float32) (r, g, b float32) {
-	weights = weights[:len(places)]
-	for t, x := range places {
+func sumColours(line []float32, positions []int32, weights []float32) (r, g, b float32) {
+	weights = weights[:len(positions)]
+	for t, x := range positions {
 		pixel, weight := (*[3]float32)(line[3*x:]), weights[t]
 		r += float32(pixel[0] * weight)
 		g += float32(pixel[1] * weight)

@@ -136,12 +136,12 @@ func toFloats(to []float32, from []byte) {
 
 // sumRows computes one wanted row. base is the number of the first row in pix.
 func sumRows(to, pix []byte, stride, base int, down *taps[int32], i int) {
-	places, weights := down.of(i)
-	if len(places) == 0 {
+	positions, weights := down.of(i)
+	if len(positions) == 0 {
 		clear(to)
 		return
 	}
-	rows := pix[(int(places[0])-base)*stride:]
+	rows := pix[(int(positions[0])-base)*stride:]
 	if hasVectors && len(to) >= 8 {
 		vectorDown(to, rows, stride, weights)
 		return
@@ -248,7 +248,7 @@ func (a *across) pair(to0, to1, row0, row1 []byte) {
 		weights := a.taps.weights[from:end:end]
 		at := 0
 		if from < end {
-			at = (int(a.taps.places[from]) - a.from) * n
+			at = (int(a.taps.positions[from]) - a.from) * n
 		}
 		from = end
 		if n == 1 {

@@ -4,23 +4,23 @@ import "math"
 
 // taps say which pixels make up each wanted pixel of an axis, as weighted sums.
 type taps[W int32 | float32] struct {
-	ends    []int32 // the end of each pixel's taps in the lists below
-	places  []int32 // positions in the picture
-	weights []W
+	ends      []int32 // the end of each pixel's taps in the lists below
+	positions []int32 // in the picture
+	weights   []W
 }
 
 // of returns the taps of one wanted pixel.
-func (t *taps[W]) of(i int) (places []int32, weights []W) {
+func (t *taps[W]) of(i int) (positions []int32, weights []W) {
 	from := int32(0)
 	if i > 0 {
 		from = t.ends[i-1]
 	}
 	to := t.ends[i]
-	return t.places[from:to:to], t.weights[from:to:to]
+	return t.positions[from:to:to], t.weights[from:to:to]
 }
 
 func (t *taps[W]) add(place int, weight W) {
-	t.places = append(t.places, int32(place))
+	t.positions = append(t.positions, int32(place))
 	t.weights = append(t.weights, weight)
 }
 
@@ -29,15 +29,15 @@ func (t *taps[W]) end() { t.ends = append(t.ends, int32(len(t.weights))) }
 // span returns the part of the picture that the taps use.
 func (t *taps[W]) span() (from, to int) {
 	from = math.MaxInt
-	for _, p := range t.places {
+	for _, p := range t.positions {
 		from, to = min(from, int(p)), max(to, int(p)+1)
 	}
 	return from, to
 }
 
-func room[W int32 | float32](a axis, most float64) taps[W] {
+func newTaps[W int32 | float32](a axis, most float64) taps[W] {
 	n := a.wanted()
-	return taps[W]{ends: make([]int32, 0, n), places: make([]int32, 0, n*int(most)), weights: make([]W, 0, n*int(most))}
+	return taps[W]{ends: make([]int32, 0, n), positions: make([]int32, 0, n*int(most)), weights: make([]W, 0, n*int(most))}
 }
 
 // reach returns the largest number of taps of a pixel, for a filter whose support widens when the picture
@@ -57,7 +57,7 @@ func pillowTaps(a axis, support float64, kernel func(float64) float64) taps[int3
 	scale := float64(a.have) / float64(a.total)
 	widened := max(scale, 1)
 	reach := widened * support
-	t := room[int32](a, a.reach(support))
+	t := newTaps[int32](a, a.reach(support))
 	var weights []float64
 	for place := a.first; place < a.last; place++ {
 		centre := (float64(place) + 0.5) * scale
@@ -146,7 +146,7 @@ func spanTaps(a axis, radius float32, antialias bool, kernel func(float32) float
 		widened = max(scale, 1)
 	}
 	reach := widened * radius
-	t := room[float32](a, a.reach(float64(radius)))
+	t := newTaps[float32](a, a.reach(float64(radius)))
 	for place := a.first; place < a.last; place++ {
 		sample := (float32(place) + 0.5) * scale
 		first := clamp(ceil(sample-reach-0.5), a.have)
@@ -208,7 +208,7 @@ func lanczosOf(radius float64) func(float32) float32 {
 func fourTaps(a axis, factor float64, table bool) taps[float32] {
 	c := float32(factor)
 	two, three := float32(factor+2), float32(factor+3)
-	t := room[float32](a, 4)
+	t := newTaps[float32](a, 4)
 	scale := a.scale()
 	for place := a.first; place < a.last; place++ {
 		at := float32((float32(place)+0.5)*scale) - 0.5
@@ -240,7 +240,7 @@ func fourTaps(a axis, factor float64, table bool) taps[float32] {
 
 // areaTaps weight each pixel by how much of it lies under the wanted one.
 func areaTaps(a axis) taps[float32] {
-	t := room[float32](a, a.reach(0.5))
+	t := newTaps[float32](a, a.reach(0.5))
 	scale := a.scale()
 	for place := a.first; place < a.last; place++ {
 		begin, end := float32(place)*scale, (float32(place)+1)*scale
@@ -270,26 +270,26 @@ func areaTaps(a axis) taps[float32] {
 // nearestPillow adds steps in double precision, starting from half a step.
 func nearestPillow(a axis) []int {
 	step := float64(a.have) / float64(a.total)
-	places := make([]int, 0, a.wanted())
+	positions := make([]int, 0, a.wanted())
 	at := step * 0.5
 	for i := range a.last {
 		if i > 0 {
 			at += step
 		}
 		if i >= a.first {
-			places = append(places, a.start+min(int(at), a.have-1))
+			positions = append(positions, a.start+min(int(at), a.have-1))
 		}
 	}
-	return places
+	return positions
 }
 
 // nearestTF takes the pixel that contains the centre, in single precision.
 func nearestTF(a axis) []int {
-	places := make([]int, 0, a.wanted())
+	positions := make([]int, 0, a.wanted())
 	for place := a.first; place < a.last; place++ {
-		places = append(places, a.start+min(floor((float32(place)+0.5)*a.scale()), a.have-1))
+		positions = append(positions, a.start+min(floor((float32(place)+0.5)*a.scale()), a.have-1))
 	}
-	return places
+	return positions
 }
 
 // between holds the two neighbours of a point, and its distance from the first.

@@ -9,7 +9,7 @@ var hasVectors = cpu.X86.HasAVX2
 func transpose8(to, from *byte, toStride, toStep, fromStride, fromStep, blocks int)
 
 //go:noescape
-func across8(to, from *byte, ends, places, weights *int32, count, channels, first, half int)
+func across8(to, from *byte, ends, positions, weights *int32, count, channels, first, half int)
 
 //go:noescape
 func down8(to, from *byte, stride int, weights *int32, count, n, half int)
@@ -65,6 +65,6 @@ func transposed(to, from []byte, n, toStride, toStep, fromStride, fromStep int) 
 func (a *across) eight(to, rows []byte, stride int) {
 	t := a.taps
 	transposed(a.columns, rows[a.from*a.channels:], a.taken, 8, 8, stride, 1)
-	across8(&a.made[0], &a.columns[0], &t.ends[0], &t.places[0], &t.weights[0], len(t.ends), a.channels, a.from, rounding)
+	across8(&a.made[0], &a.columns[0], &t.ends[0], &t.positions[0], &t.weights[0], len(t.ends), a.channels, a.from, rounding)
 	transposed(to, a.made, a.width, a.width, 1, 8, 8)
 }

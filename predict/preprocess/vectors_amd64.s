@@ -57,7 +57,7 @@ transpose:
 transposed:
 	RET
 
-// func across8(to, from *byte, ends, places, weights *int32, count, channels, first, half int)
+// func across8(to, from *byte, ends, positions, weights *int32, count, channels, first, half int)
 //
 // Eight rows side by side: sums of count pixels, each of 1 or 3 channels, of pixels that lie one behind the other.
 // The first one of from is numbered first.
@@ -65,7 +65,7 @@ TEXT ·across8(SB), NOSPLIT, $0-72
 	MOVQ to+0(FP), DI
 	MOVQ from+8(FP), SI
 	MOVQ ends+16(FP), R8
-	MOVQ places+24(FP), R9
+	MOVQ positions+24(FP), R9
 	MOVQ weights+32(FP), R10
 	MOVQ count+40(FP), CX
 	MOVQ channels+48(FP), R11

@@ -70,30 +70,30 @@ func convOf[T float](w *window, group int64, in, by, plus *value, activate func(
 	if err != nil {
 		return err
 	}
-	places, plane := size(steps[:w.rank]), size(xs[2:])
+	positions, plane := size(steps[:w.rank]), size(xs[2:])
 	channels, filters := ws[1], ws[0]/group
 	under := channels * size(ws[2:])
-	columns, err := place[T](out[1], under*places)
+	columns, err := place[T](out[1], under*positions)
 	if err != nil || len(z) == 0 {
 		return err
 	}
 	for b := range xs[0] {
 		for g := range group {
 			first := (b*xs[1] + g*channels) * plane
-			layOut(&fit, columns, x[first:first+channels*plane], xs[2:], steps, channels, places)
-			to := z[(b*ws[0]+g*filters)*places:][:filters*places]
+			layOut(&fit, columns, x[first:first+channels*plane], xs[2:], steps, channels, positions)
+			to := z[(b*ws[0]+g*filters)*positions:][:filters*positions]
 			for f := range filters {
 				fill := T(0)
 				if bias != nil {
 					fill = bias[g*filters+f]
 				}
-				row := to[f*places:][:places]
+				row := to[f*positions:][:positions]
 				for i := range row {
 					row[i] = fill
 				}
 			}
 			of := weights[g*filters*under:][:filters*under]
-			if err := multiply(out[0].memory, to, of, columns, int(filters), int(under), int(places)); err != nil {
+			if err := multiply(out[0].memory, to, of, columns, int(filters), int(under), int(positions)); err != nil {
 				return err
 			}
 			if activate != nil {
@@ -105,19 +105,19 @@ func convOf[T float](w *window, group int64, in, by, plus *value, activate func(
 }
 
 // layOut writes a row for each element of the window, and a column for each of its places.
-func layOut[T float](w *window, columns, x []T, sizes []int64, steps [maxWindow]int64, channels, places int64) {
+func layOut[T float](w *window, columns, x []T, sizes []int64, steps [maxWindow]int64, channels, positions int64) {
 	plane, under := size(sizes), int64(1)
 	for i := range w.rank {
 		under *= w.kernel[i]
 	}
 	last := w.rank - 1
-	lines := places / steps[last]
+	lines := positions / steps[last]
 	row := int64(0)
 	for c := range channels {
 		from := x[c*plane:][:plane]
 		var k [maxWindow]int64
 		for range under {
-			to := columns[row*places:][:places]
+			to := columns[row*positions:][:positions]
 			var at [maxWindow]int64
 			for l := range lines {
 				line := to[l*steps[last]:][:steps[last]]

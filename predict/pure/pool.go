@@ -62,9 +62,9 @@ func poolOf[T number](w *window, out, in *value, x []T, least T, average, withPa
 	if err != nil || len(y) == 0 {
 		return err
 	}
-	plane, places := int(size(sizes)), int(size(steps[:w.rank]))
-	for c := range len(y) / places {
-		from, to := x[c*plane:][:plane], y[c*places:][:places]
+	plane, positions := int(size(sizes)), int(size(steps[:w.rank]))
+	for c := range len(y) / positions {
+		from, to := x[c*plane:][:plane], y[c*positions:][:positions]
 		var at [maxWindow]int64
 		for i := range to {
 			if err := out.memory.ended(); err != nil {

@@ -26,9 +26,9 @@ var savers = set(`Save SaveSlices SaveV2 MergeV2Checkpoints Restore RestoreSlice
 // fills are the loaders that Python runs when it creates a model's tables.
 var fills = set(`InitializeTableFromTextFile InitializeTableFromTextFileV2`)
 
-// places lists attributes that are harmless only with some values. Lines on stderr would look like forgo's
+// restricted lists attributes that are harmless only with some values. Lines on stderr would look like forgo's
 // own.
-var places = map[string]struct {
+var restricted = map[string]struct {
 	attr     string
 	harmless []string
 }{
@@ -40,10 +40,10 @@ var places = map[string]struct {
 
 // refuses returns why a node is refused wherever it is, or "".
 func (g *MetaGraph) refuses(n *node) string {
-	place, ok := places[n.op]
+	restriction, ok := restricted[n.op]
 	switch {
-	case ok && !slices.Contains(place.harmless, attrText(n.attrs[place.attr])):
-		return fmt.Sprintf("writes to or reads from %q: refused", attrText(n.attrs[place.attr]))
+	case ok && !slices.Contains(restriction.harmless, attrText(n.attrs[restriction.attr])):
+		return fmt.Sprintf("writes to or reads from %q: refused", attrText(n.attrs[restriction.attr]))
 	case n.op == "Const" && firstNumber(n.attrs["dtype"]) == resourceType:
 		return "holds the address of a resource: refused"
 	case !ok && !listed[n.op] && !loaders[n.op] && g.functions[n.op] == nil:

@@ -313,17 +313,17 @@ func (s *Service) ModelStatistics(_ context.Context, req *pb.ModelStatisticsRequ
 //forgo:writer OIP gRPC raw
 //forgo:writer OIP gRPC typed
 func addOutputs(answer *pb.ModelInferResponse, m *served.Model, wanted []output, results predict.Tensors) error {
-	given, raw := make([]tensor.Tensor, len(wanted)), false
+	tensors, raw := make([]tensor.Tensor, len(wanted)), false
 	for i, o := range wanted {
 		var err error
-		if given[i], err = o.of(m, results); err != nil {
+		if tensors[i], err = o.of(m, results); err != nil {
 			return err
 		}
-		d := given[i].DType()
+		d := tensors[i].DType()
 		raw = raw || o.binary || d == tensor.Float16 || d == tensor.BFloat16
 	}
 	for i, o := range wanted {
-		t := given[i]
+		t := tensors[i]
 		out := &pb.ModelInferResponse_InferOutputTensor{Name: o.name, Datatype: wire.Datatype(t.DType()), Shape: t.Shape}
 		answer.Outputs = append(answer.Outputs, out)
 		if !raw {

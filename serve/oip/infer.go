@@ -185,25 +185,25 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 	}
 	dst = append(dst, `,"outputs":[`...)
 	var few [4]tensor.Tensor
-	given := few[:0]
+	tensors := few[:0]
 	if len(wanted) > len(few) {
-		given = make([]tensor.Tensor, 0, len(wanted))
+		tensors = make([]tensor.Tensor, 0, len(wanted))
 	}
-	given = given[:len(wanted)]
+	tensors = tensors[:len(wanted)]
 	anyBinary := false
 	for i, o := range wanted { // before anything is sent
 		anyBinary = anyBinary || o.binary
 		var err error
-		if given[i], err = o.of(m, results); err != nil {
+		if tensors[i], err = o.of(m, results); err != nil {
 			return body.Fail(err)
 		}
-		d := given[i].DType()
+		d := tensors[i].DType()
 		switch {
 		case o.binary:
 		case d == tensor.Float16 || d == tensor.BFloat16:
 			return body.Fail(served.BadInput("output %q is %s, which JSON cannot carry; request it with the parameter binary_data", o.name, wire.Datatype(d)))
 		default:
-			if err := tensor.CheckText(given[i]); err != nil {
+			if err := tensor.CheckText(tensors[i]); err != nil {
 				return body.Fail(served.BadInput("output %q: %w; request it with the parameter binary_data", o.name, err))
 			}
 		}
@@ -211,7 +211,7 @@ func writeAnswer(w http.ResponseWriter, m *served.Model, id string, wanted []out
 	var tail [][]byte
 	length := 0
 	for i, o := range wanted {
-		t := given[i]
+		t := tensors[i]
 		if i > 0 {
 			dst = append(dst, ',')
 		}

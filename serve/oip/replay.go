@@ -84,11 +84,11 @@ func (s calls) infer(c *client.Client, e replay.Mapping) func(context.Context, [
 		if err != nil {
 			return nil, err
 		}
-		given, err := c.Infer(ctx, s.Model, inputs)
+		answer, err := c.Infer(ctx, s.Model, inputs)
 		if err != nil {
 			return nil, err
 		}
-		outputs, err := e.Named(s.Manifest, given)
+		outputs, err := e.Named(s.Manifest, answer)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ func New(paths []string, name string, o Options) (*Repository, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	r := &Repository{options: o, models: map[string]*model{}, counts: map[string]Counts{}, unloaded: map[string]bool{}, told: notes{said: map[string]bool{}}}
+	r := &Repository{options: o, models: map[string]*model{}, counts: map[string]Counts{}, unloaded: map[string]bool{}, notes: notes{said: map[string]bool{}}}
 	if err := r.find(paths, name); err != nil {
 		return nil, err
 	}

@@ -13,20 +13,20 @@ type notes struct {
 // say logs a warning, unless the previous round had it too.
 func (r *Repository) say(message string, attributes ...any) {
 	key := fmt.Sprint(message, attributes)
-	if _, already := r.told.said[key]; !already {
+	if _, already := r.notes.said[key]; !already {
 		r.options.Log.Warn(message, attributes...)
 	}
-	r.told.said[key] = true
+	r.notes.said[key] = true
 }
 
 // round starts a round. A warning that is not repeated in it is over.
 func (r *Repository) round() {
-	for key, current := range r.told.said {
+	for key, current := range r.notes.said {
 		if !current {
-			delete(r.told.said, key)
+			delete(r.notes.said, key)
 			continue
 		}
-		r.told.said[key] = false
+		r.notes.said[key] = false
 	}
 }
 
@@ -35,10 +35,10 @@ func (r *Repository) round() {
 func (r *Repository) passOver(ignored map[string]string) {
 	seen := map[string]int{}
 	for path, why := range ignored {
-		seen[path] = r.told.seen[path] + 1
+		seen[path] = r.notes.seen[path] + 1
 		if seen[path] > 1 || !r.started.Load() {
 			r.say("ignored", "path", path, "reason", why)
 		}
 	}
-	r.told.seen = seen
+	r.notes.seen = seen
 }

@@ -69,7 +69,7 @@ type Repository struct {
 	// folder of the same name does not load them.
 	unloaded map[string]bool
 	closed   bool
-	told     notes
+	notes    notes
 	// alone says that there is one model. Start returns its refusal, so the log need not have it.
 	alone bool
 }

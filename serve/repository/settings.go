@@ -78,13 +78,13 @@ func (p Policy) IsZero() bool { return p.isZero() }
 // UnmarshalText parses latest, latest:N, all, or comma-separated versions.
 func (p *Policy) UnmarshalText(text []byte) error {
 	s := string(text)
-	switch name, number, given := strings.Cut(s, ":"); {
+	switch name, number, found := strings.Cut(s, ":"); {
 	case s == "all":
 		*p = Policy{all: true}
 		return nil
 	case name == "latest":
 		n := 1
-		if given {
+		if found {
 			var err error
 			if n, err = strconv.Atoi(number); err != nil || n < 1 {
 				return fmt.Errorf("%q: latest: needs a number from 1, such as latest:2", s)

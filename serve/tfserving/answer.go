@@ -76,8 +76,8 @@ func (f format) read(req *http.Request, r *served.Request) (*request, error) {
 //
 //forgo:writer TensorFlow REST
 func appendPredictions(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error) {
-	given := outputs(q.m)
-	for _, o := range given {
+	infos := outputs(q.m)
+	for _, o := range infos {
 		if err := tensor.CheckText(results[o.Name]); err != nil && !hasBytes(o.Name) {
 			return nil, served.BadInput("output %q: %w, and its name does not end in _bytes; request it as binary data at /v2", o.Name, err)
 		}
@@ -88,17 +88,17 @@ func appendPredictions(a *reply.Answer, dst []byte, q *request, results predict.
 		dst = append(dst, `{"predictions":`...)
 	}
 	switch {
-	case len(given) == 1:
-		dst = appendTensor(a, dst, given[0].Name, results[given[0].Name])
+	case len(infos) == 1:
+		dst = appendTensor(a, dst, infos[0].Name, results[infos[0].Name])
 	case q.byColumn:
-		dst = appendObject(a, dst, given, func(name string) tensor.Tensor { return results[name] })
+		dst = appendObject(a, dst, infos, func(name string) tensor.Tensor { return results[name] })
 	default:
 		dst = append(dst, '[')
-		for i := range results[given[0].Name].Rows() {
+		for i := range results[infos[0].Name].Rows() {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendObject(a, dst, given, func(name string) tensor.Tensor {
+			dst = appendObject(a, dst, infos, func(name string) tensor.Tensor {
 				row := results[name].Slice(i, i+1)
 				row.Shape = row.Shape[1:]
 				return row
@@ -109,9 +109,9 @@ func appendPredictions(a *reply.Answer, dst []byte, q *request, results predict.
 	return append(dst, '}'), nil
 }
 
-func appendObject(a *reply.Answer, dst []byte, given []bundle.TensorInfo, of func(name string) tensor.Tensor) []byte {
+func appendObject(a *reply.Answer, dst []byte, infos []bundle.TensorInfo, of func(name string) tensor.Tensor) []byte {
 	dst = append(dst, '{')
-	for i, o := range given {
+	for i, o := range infos {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -137,21 +137,21 @@ func appendTensor(a *reply.Answer, dst []byte, name string, t tensor.Tensor) []b
 //
 //forgo:writer TensorFlow REST classes
 func appendClasses(a *reply.Answer, dst []byte, q *request, results predict.Tensors) ([]byte, error) {
-	given, err := q.classes(results)
+	scored, err := q.classes(results)
 	if err != nil {
 		return nil, err
 	}
 	dst = append(dst, `{"results":[`...)
-	for row := range given.rows {
+	for row := range scored.rows {
 		if row > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, '[')
-		for i := range given.each {
+		for i := range scored.each {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			label, score := given.class(row, i)
+			label, score := scored.class(row, i)
 			dst = append(dst, '[')
 			dst = tensor.AppendText(dst, label)
 			dst = append(dst, ',')

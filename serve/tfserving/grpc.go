@@ -132,10 +132,10 @@ func (s *PredictionService) Predict(ctx context.Context, req *pb.PredictRequest)
 	return response, nil
 }
 
-// tensors converts tensors to columns. Abbreviated values may take room bytes.
-func (q *request) tensors(r *served.Request, inputs map[string]*pb.TensorProto, room int64) error {
+// tensors converts tensors to columns. Abbreviated values may take remaining bytes.
+func (q *request) tensors(r *served.Request, inputs map[string]*pb.TensorProto, remaining int64) error {
 	q.columns = make(predict.Tensors, len(inputs))
-	in := &reader{elements: q.m.MaxElements, room: room, memory: r}
+	in := &reader{elements: q.m.MaxElements, remaining: remaining, memory: r}
 	for name, p := range inputs {
 		spec, err := q.spec(name)
 		if err != nil {
@@ -196,15 +196,15 @@ func (s *PredictionService) Classify(ctx context.Context, req *pb.Classification
 		if err != nil {
 			return err
 		}
-		given, err := q.classes(results)
+		scored, err := q.classes(results)
 		if err != nil {
 			return err
 		}
 		response.ModelSpec = by
-		for row := range given.rows {
-			classes := make([]*pb.Class, given.each)
+		for row := range scored.rows {
+			classes := make([]*pb.Class, scored.each)
 			for i := range classes {
-				label, score := given.class(row, i)
+				label, score := scored.class(row, i)
 				classes[i] = &pb.Class{Label: label, Score: float32(score)}
 			}
 			response.Result.Classifications = append(response.Result.Classifications, &pb.Classifications{Classes: classes})

@@ -35,9 +35,9 @@ func protoShape(shape []int64) *pb.TensorShapeProto {
 
 // reader reads the tensors of one request.
 type reader struct {
-	elements int            // that it may still have
-	room     int64          // bytes that may still be made beyond those that were sent
-	memory   payload.Memory // asked before they are
+	elements  int            // that it may still have
+	remaining int64          // bytes that may still be made beyond those that were sent
+	memory    payload.Memory // asked before they are
 }
 
 // tensor reads a tensor, and shares its values if the types agree.
@@ -180,35 +180,35 @@ func (r *reader) values(p *pb.TensorProto, d tensor.DType, n int) (any, error) {
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } // the message is not changed
 
 func narrowed[T int8 | int16 | uint8 | uint16 | tensor.Float16Bits | tensor.BFloat16Bits](r *reader, wide []int32, n int) (any, error) {
-	given, err := wire.Narrow[T](wide)
+	values, err := wire.Narrow[T](wide)
 	if err != nil {
 		return nil, err
 	}
-	return filled(r, given, n)
+	return filled(r, values, n)
 }
 
 // filled returns n values. If there are fewer, the last one repeats, as in TensorFlow, which omits
 // repeats.
-func filled[T tensor.Element](r *reader, given []T, n int) (any, error) {
+func filled[T tensor.Element](r *reader, values []T, n int) (any, error) {
 	switch {
-	case len(given) == n:
-		return given, nil
-	case len(given) > n:
-		return nil, fmt.Errorf("it has %d values for %d elements", len(given), n)
-	case len(given) == 0:
+	case len(values) == n:
+		return values, nil
+	case len(values) > n:
+		return nil, fmt.Errorf("it has %d values for %d elements", len(values), n)
+	case len(values) == 0:
 		return nil, fmt.Errorf("it has no values for %d elements, and neither has %s", n, content)
 	}
 	var last T
-	more := (n - len(given)) * int(unsafe.Sizeof(last))
-	if r.room -= int64(more); r.room < 0 {
-		return nil, fmt.Errorf("it has %d values for %d elements, which exceed the limit of a request", len(given), n)
+	more := (n - len(values)) * int(unsafe.Sizeof(last))
+	if r.remaining -= int64(more); r.remaining < 0 {
+		return nil, fmt.Errorf("it has %d values for %d elements, which exceed the limit of a request", len(values), n)
 	}
 	if err := r.memory.Grow(int64(more)); err != nil {
 		return nil, err
 	}
 	out := make([]T, n)
-	last = given[len(given)-1]
-	for i := copy(out, given); i < n; i++ {
+	last = values[len(values)-1]
+	for i := copy(out, values); i < n; i++ {
 		out[i] = last
 	}
 	return out, nil

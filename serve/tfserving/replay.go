@@ -256,7 +256,7 @@ func (t rest) ask(ctx context.Context, body []byte, field string, n int) ([]repl
 	if err != nil {
 		return nil, err
 	}
-	given := tensor.Map{}
+	tensors := tensor.Map{}
 	r := payload.New(answer)
 	seen := false
 	err = r.Object(func(name string) error {
@@ -267,12 +267,12 @@ func (t rest) ask(ctx context.Context, body []byte, field string, n int) ([]repl
 		seen = true
 		switch {
 		case r.Peek() == '{':
-			return t.columns(r, given)
+			return t.columns(r, tensors)
 		case r.PeekInto() == '{':
-			return t.rows(r, given)
+			return t.rows(r, tensors)
 		}
 		var err error
-		given[t.only()], err = r.Tensor(t.dtype(t.only()), 0)
+		tensors[t.only()], err = r.Tensor(t.dtype(t.only()), 0)
 		return err
 	})
 	if err == nil {
@@ -284,7 +284,7 @@ func (t rest) ask(ctx context.Context, body []byte, field string, n int) ([]repl
 	if err != nil {
 		return nil, fmt.Errorf("it is not the answer to a predict request: %w", err)
 	}
-	outputs, err := t.Named(t.Manifest, given)
+	outputs, err := t.Named(t.Manifest, tensors)
 	if err != nil {
 		return nil, err
 	}

@@ -135,13 +135,13 @@ func (p prediction) predict(asContent bool) func(context.Context, []bundle.Recor
 		if err := p.Plain.Invoke(ctx, service+"Predict", request, &answer); err != nil {
 			return nil, err
 		}
-		given := tensor.Map{}
+		tensors := tensor.Map{}
 		for name, m := range answer.GetOutputs() {
-			if given[name], err = readTensor(m); err != nil {
+			if tensors[name], err = readTensor(m); err != nil {
 				return nil, fmt.Errorf("output %q of the answer: %w", name, err)
 			}
 		}
-		outputs, err := p.Named(p.Manifest, given)
+		outputs, err := p.Named(p.Manifest, tensors)
 		if err != nil {
 			return nil, err
 		}

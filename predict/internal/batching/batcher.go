@@ -84,7 +84,7 @@ type Batcher struct {
 func New(l Limits, names []string, compute Compute) *Batcher {
 	l = l.Defaults()
 	b := &Batcher{limits: l, names: names, compute: compute, history: history{sizes: map[int]*serving.BatchStats{}}}
-	b.MaxRows, b.MaxBytes, b.MaxWait, b.Budget, b.PaceRows = l.QueueRows, l.QueueBytes, l.MaxWait, l.Budget, 4*l.BatchRows
+	b.MaxRows, b.MaxBytes, b.MaxWait, b.Budget, b.RateRows = l.QueueRows, l.QueueBytes, l.MaxWait, l.Budget, 4*l.BatchRows
 	b.Idle = b.idle
 	b.memory.New = func() any { return &joined{inputs: make(tensor.Map, len(names))} }
 	b.ended.L = &b.Mutex

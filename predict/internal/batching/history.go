@@ -30,10 +30,10 @@ func (b *Batcher) Stats() serving.Stats {
 // handOver is about what a batch costs each caller: it waits in another goroutine's queue, and is woken.
 const handOver = 10 * time.Microsecond
 
-// Settle ends a replay. The replay's runs become the first estimate of the pace, and do not count in the
+// Settle ends a replay. The replay's runs become the first estimate of the rate, and do not count in the
 // statistics. The shortest of them decides whether batches pay.
 func (b *Batcher) Settle() {
-	rows, busy := b.history.pace()
+	rows, busy := b.history.rate()
 	b.Lock()
 	b.Learn(rows, busy)
 	least := b.history.shortest()
@@ -88,8 +88,8 @@ func (h *history) batches() []serving.BatchStats {
 	return list
 }
 
-// pace returns the first estimate of the pace, from the runs so far.
-func (h *history) pace() (rows int, busy time.Duration) {
+// rate returns the first estimate of the rate, from the runs so far.
+func (h *history) rate() (rows int, busy time.Duration) {
 	for _, s := range h.batches() {
 		busy += s.Infer
 		rows += s.Rows * int(s.Runs)

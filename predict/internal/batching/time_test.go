@@ -117,7 +117,7 @@ func TestAdmissionByWaitIsExact(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const each = 10 * time.Millisecond
 		b := taking(each).batcher(Limits{BatchRows: 1, MaxWait: 5 * each})
-		for range 4 { // from which it learns the pace
+		for range 4 { // from which it learns the rate
 			if _, _, err := do(t, b, request(1, 1, 2), 1); err != nil {
 				t.Fatal(err)
 			}

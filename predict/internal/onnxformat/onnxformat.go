@@ -18,7 +18,7 @@ var DTypes = map[uint64]tensor.DType{
 // OutputShape returns the shape of the named output, or nil if its rank is free. It takes free sizes from
 // the given inputs whose dimensions have the same names. dims names the free dimensions of each input and
 // output.
-func OutputShape(name string, inputs, outputs []tensor.Spec, dims map[string][]string, given tensor.Map) []int64 {
+func OutputShape(name string, inputs, outputs []tensor.Spec, dims map[string][]string, got tensor.Map) []int64 {
 	i := slices.IndexFunc(outputs, func(o tensor.Spec) bool { return o.Name == name })
 	if i < 0 || outputs[i].Shape == nil {
 		return nil
@@ -29,8 +29,8 @@ func OutputShape(name string, inputs, outputs []tensor.Spec, dims map[string][]s
 			continue
 		}
 		for _, in := range inputs {
-			if j := slices.Index(dims[in.Name], called); j >= 0 && j < len(given[in.Name].Shape) {
-				shape[i] = given[in.Name].Shape[j]
+			if j := slices.Index(dims[in.Name], called); j >= 0 && j < len(got[in.Name].Shape) {
+				shape[i] = got[in.Name].Shape[j]
 				break
 			}
 		}

@@ -112,7 +112,7 @@ func abs(v int) int {
 // signed clips v to a signed 8-bit number.
 func signed(v int) int { return max(-128, min(v, 127)) }
 
-// simple filters 16 places along an edge; across is the step over it.
+// simple filters 16 positions along an edge; across is the step over it.
 func simple(p []byte, at, across, along, limit int) {
 	for range 16 {
 		p1, p0, q0, q1 := int(p[at-2*across]), int(p[at-across]), int(p[at]), int(p[at+across])
@@ -130,10 +130,10 @@ func two(p []byte, at, across, p1, p0, q0, q1 int) {
 	p[at] = clip(q0 - max(-16, min((a+4)>>3, 15)))
 }
 
-// edge filters places along an edge, outer between macroblocks or inside one.
-func edge(p []byte, at, across, along, places, limit int, f *filter, outer bool) {
+// edge filters count positions along an edge, outer between macroblocks or inside one.
+func edge(p []byte, at, across, along, count, limit int, f *filter, outer bool) {
 	limit, interior := 2*limit+1, f.interior
-	for range places {
+	for range count {
 		p1, p0, q0, q1 := int(p[at-2*across]), int(p[at-across]), int(p[at]), int(p[at+across])
 		if 4*abs(p0-q0)+abs(p1-q1) <= limit {
 			p3, p2, q2, q3 := int(p[at-4*across]), int(p[at-3*across]), int(p[at+2*across]), int(p[at+3*across])

@@ -177,8 +177,8 @@ func predict4(w *workspace, at int, mode uint8) {
 	}
 	l, k, j, i, x, a, b, c, dd := e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7], e[8]
 	// along writes one value on each of the diagonals or half-diagonals of the block.
-	set := func(v byte, places ...int) {
-		for _, p := range places {
+	set := func(v byte, positions ...int) {
+		for _, p := range positions {
 			w[at+p/10*stride+p%10] = v // row and column as two digits
 		}
 	}

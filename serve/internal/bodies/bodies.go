@@ -39,7 +39,7 @@ func Free(b *bytes.Buffer) {
 // the client's, or comes from memory.
 func Read(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
 	b := Buffer()
-	b.Grow(room(req.ContentLength))
+	b.Grow(capacity(req.ContentLength))
 	body, taken, err := readAll(b.AvailableBuffer(), req.Body, req.ContentLength, memory)
 	if err != nil {
 		Free(b)
@@ -71,7 +71,7 @@ func Head(req *http.Request, n int64, memory payload.Memory) (head []byte, free 
 // its strings. An error is the client's, or comes from memory.
 func Own(req *http.Request, memory payload.Memory) (body []byte, free func(), err error) {
 	b := Buffer()
-	b.Grow(room(req.ContentLength))
+	b.Grow(capacity(req.ContentLength))
 	if body, _, err = readAll(b.AvailableBuffer(), req.Body, req.ContentLength, memory); err != nil {
 		Free(b)
 		return nil, nil, err
@@ -86,8 +86,8 @@ const spare = 64
 // unasked is the size to which a body's buffer grows within the request's [served.Overhead].
 const unasked = served.Overhead / 2
 
-// room returns the size to allocate before the body arrives.
-func room(length int64) int { return int(min(max(length, 0), unasked-spare)) + spare }
+// capacity returns the size to allocate before the body arrives.
+func capacity(length int64) int { return int(min(max(length, 0), unasked-spare)) + spare }
 
 // readAll reads a body. It allocates at most as much again as has arrived, and returns how much it has
 // reserved.

@@ -64,9 +64,9 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	models := servetest.Committed(t)
 	secure := o
 	secure.TLS = servetest.Certificates(t, cert, key, "")
-	ended := servetest.RunWith(t, models, secure, at).Places
+	ended := servetest.RunWith(t, models, secure, at).Addresses
 	at.Socket = socket
-	plain := servetest.RunWith(t, models, o, at).Places
+	plain := servetest.RunWith(t, models, o, at).Addresses
 	plain["socket"] = socket
 
 	connect := func(place string) net.Conn {
@@ -183,7 +183,7 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 	ask := fmt.Sprintf("POST /models/iris HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(row), row)
 	answers := make(chan bool)
 	for range 2 {
-		conn := servetest.Dial(t, s.Places["http"])
+		conn := servetest.Dial(t, s.Addresses["http"])
 		go func() { answers <- isAnswered(conn, ask) }()
 	}
 	for late := time.Now().Add(time.Minute); serving.Of(m).Stats().QueueCalls < 1 || serving.Of(m).Stats().Running < 1; time.Sleep(time.Millisecond) {
@@ -191,7 +191,7 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 			t.Fatal("two requests are not under way")
 		}
 	}
-	third := servetest.Dial(t, s.Places["http"])
+	third := servetest.Dial(t, s.Addresses["http"])
 	go func() { answers <- isAnswered(third, live) }()
 	time.Sleep(2 * shed.Patient) // by when it would have been let in
 	end()
@@ -208,7 +208,7 @@ func TestRequestsUnderWayMakeNoRoom(t *testing.T) {
 func TestOneClientDoesNotCloseOthers(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{MaxConnections: 16, ClientTimeout: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
 	from := func(ip string) net.Conn {
-		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext(t.Context(), "tcp", s.Places["http"])
+		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext(t.Context(), "tcp", s.Addresses["http"])
 		if err != nil {
 			t.Skipf("this machine has no %s: %v", ip, err)
 		}
@@ -231,7 +231,7 @@ func TestOneClientDoesNotCloseOthers(t *testing.T) {
 			t.Error("the modest one has lost a connection")
 		}
 	}
-	resp, err := http.Get("http://" + s.Places["admin"] + "/metrics")
+	resp, err := http.Get("http://" + s.Addresses["admin"] + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func TestConnectionsAreMemory(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort})
 	var all []net.Conn
 	for range 300 {
-		conn := servetest.Dial(t, s.Places["http"])
+		conn := servetest.Dial(t, s.Addresses["http"])
 		if !isAnswered(conn, live) {
 			t.Fatal("not answered")
 		}
@@ -268,7 +268,7 @@ func TestHeadersAreMemory(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{Memory: budget, ClientTimeout: time.Minute}, serve.Addresses{HTTP: servetest.AnyPort})
 	var all []net.Conn
 	for range 80 {
-		conn := servetest.Dial(t, s.Places["http"])
+		conn := servetest.Dial(t, s.Addresses["http"])
 		go func() {
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 60<<10))
 		}()
@@ -279,7 +279,7 @@ func TestHeadersAreMemory(t *testing.T) {
 			t.Fatalf("they take %d bytes", budget.Used())
 		}
 	}
-	conn := servetest.Dial(t, s.Places["http"])
+	conn := servetest.Dial(t, s.Addresses["http"])
 	if !isAnswered(conn, live) {
 		t.Error("a good caller is not answered")
 	}
@@ -299,7 +299,7 @@ func TestMessagesToTheAdminPortAreMemory(t *testing.T) {
 	const part, callers = 48 << 10, 20
 	var all []net.Conn
 	for range callers {
-		conn := servetest.Dial(t, s.Places["admin"])
+		conn := servetest.Dial(t, s.Addresses["admin"])
 		all = append(all, conn)
 		h2 := servetest.NewFrames(t, conn)
 		h2.Headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
@@ -329,7 +329,7 @@ func TestMessagesToTheAdminPortAreMemory(t *testing.T) {
 	}
 	large := servetest.IrisRequest(make([]float32, 4*20_000)...)
 	large.Inputs[0].Shape = []int64{20_000, 4}
-	client := servetest.GRPCClient(t, s.Places["admin"], insecure.NewCredentials())
+	client := servetest.GRPCClient(t, s.Addresses["admin"], insecure.NewCredentials())
 	if _, err := client.ModelInfer(t.Context(), large); err == nil || status.Code(err) == codes.DeadlineExceeded {
 		t.Errorf("%v", err)
 	}
@@ -347,7 +347,7 @@ func TestMessagesAreMemoryAsTheyCome(t *testing.T) {
 	const part = 48 << 10 // within HTTP/2's first windows
 	var all []net.Conn
 	for range 40 {
-		conn := servetest.Dial(t, s.Places["grpc"])
+		conn := servetest.Dial(t, s.Addresses["grpc"])
 		all = append(all, conn)
 		h2 := servetest.NewFrames(t, conn)
 		h2.Headers(":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
@@ -377,7 +377,7 @@ func TestMessagesAreMemoryAsTheyCome(t *testing.T) {
 			t.Fatalf("%d bytes, %d before a stream was given up", budget.Used(), before)
 		}
 	}
-	client := servetest.GRPCClient(t, s.Places["grpc"], insecure.NewCredentials())
+	client := servetest.GRPCClient(t, s.Addresses["grpc"], insecure.NewCredentials())
 	for range 20 { // answered calls hold nothing
 		if _, err := client.ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
 			t.Fatal(err)

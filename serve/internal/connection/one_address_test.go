@@ -53,7 +53,7 @@ func TestOneAddressKeepsNobodyOut(t *testing.T) {
 			defer m.Close()
 			s := servetest.RunWith(t, serve.Models{"iris": m}, serve.Options{Memory: budget, ClientTimeout: 10 * time.Minute}, serve.Addresses{HTTP: servetest.AnyPort})
 			from := func(ip string) net.Conn {
-				conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext(t.Context(), "tcp", s.Places["http"])
+				conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext(t.Context(), "tcp", s.Addresses["http"])
 				if err != nil {
 					t.Skipf("this machine has no %s: %v", ip, err)
 				}
@@ -63,10 +63,10 @@ func TestOneAddressKeepsNobodyOut(t *testing.T) {
 			var greedy sync.WaitGroup
 			defer greedy.Wait()
 			defer close(over)
-			places := make(chan struct{}, 64) // who have not sent yet
+			silent := make(chan struct{}, 64) // who have not sent yet
 			for range c.callers {
 				conn := from("127.0.0.3")
-				places <- struct{}{}
+				silent <- struct{}{}
 				greedy.Go(func() {
 					defer conn.Close()
 					stopped := make(chan struct{})
@@ -84,7 +84,7 @@ func TestOneAddressKeepsNobodyOut(t *testing.T) {
 						case <-sent:
 						case <-time.After(time.Second): // the server does not read it
 						}
-						<-places
+						<-silent
 					}()
 					_, err := io.WriteString(conn, c.sent)
 					if err == nil && c.answered {
@@ -102,8 +102,8 @@ func TestOneAddressKeepsNobodyOut(t *testing.T) {
 					<-over
 				})
 			}
-			for range cap(places) { // all have sent, or wait for the server to read
-				places <- struct{}{}
+			for range cap(silent) { // all have sent, or wait for the server to read
+				silent <- struct{}{}
 			}
 			row := "[5.1,3.5,1.4,0.2]"
 			for body := range map[string]bool{row: true, strings.Repeat(" ", 1<<20) + row: true} {

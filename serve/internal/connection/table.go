@@ -27,11 +27,11 @@ const (
 
 // Table holds the connections of a server. It is safe for concurrent use.
 type Table struct {
-	budget *predict.Budget
-	share  int64 // bytes that connections may take together
-	log    *slog.Logger
-	gone   atomic.Uint64 // connections that were closed for others
-	told   atomic.Int64  // when the log last said that connections are at their limit, in Unix seconds
+	budget     *predict.Budget
+	share      int64 // bytes that connections may take together
+	log        *slog.Logger
+	gone       atomic.Uint64 // connections that were closed for others
+	lastLogged atomic.Int64  // when the log last said that connections are at their limit, in Unix seconds
 	gathering
 
 	mu      sync.Mutex
@@ -236,7 +236,7 @@ func (t *Table) makeRoom(l *Listener, newcomer netip.Addr, alone bool) bool {
 func (t *Table) full(closed int) {
 	t.gone.Add(uint64(closed))
 	now := time.Now().Unix()
-	if last := t.told.Load(); now-last >= 60 && t.told.CompareAndSwap(last, now) {
+	if last := t.lastLogged.Load(); now-last >= 60 && t.lastLogged.CompareAndSwap(last, now) {
 		t.log.Warn("no room for more connections: idle ones are closed", "closed", closed)
 	}
 }

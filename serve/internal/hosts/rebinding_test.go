@@ -69,7 +69,7 @@ func TestHostsThatAreNotTheServersAreRefused(t *testing.T) {
 	} {
 		s := servetest.RunWith(t, models, c.o, serve.Addresses{HTTP: c.at, Admin: c.at})
 		for port, want := range map[string]int{"http": c.clients, "admin": c.admin} {
-			_, number, _ := net.SplitHostPort(s.Places[port])
+			_, number, _ := net.SplitHostPort(s.Addresses[port])
 			for _, path := range []string{"/v2", "/v2/health/live"} {
 				code, body := asked(t, http.DefaultClient, "http://127.0.0.1:"+number+path, c.host,
 					"Authorization", "Bearer "+secrets[map[string]string{"http": "predict", "admin": "admin"}[port]])
@@ -97,7 +97,7 @@ func TestHostsOverASocket(t *testing.T) {
 
 func TestLongHostsAreNotRepeated(t *testing.T) {
 	s := servetest.Run(t, servetest.Committed(t), serve.Addresses{HTTP: "127.0.0.1:0"})
-	if code, body := asked(t, http.DefaultClient, s.Places["url"], strings.Repeat("a.", 10000)+"example"); code != 403 || len(body) > 500 {
+	if code, body := asked(t, http.DefaultClient, s.Addresses["url"], strings.Repeat("a.", 10000)+"example"); code != 403 || len(body) > 500 {
 		t.Errorf("%d, %d bytes", code, len(body))
 	}
 }

@@ -68,7 +68,7 @@ func TestSlowClientsAreCut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conn := servetest.Dial(t, s.Places[c.place])
+			conn := servetest.Dial(t, s.Addresses[c.place])
 			if _, err := io.WriteString(conn, c.atOnce); err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +103,7 @@ func TestClientsThatSendEnoughMayBeSlow(t *testing.T) {
 	body := []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]` + strings.Repeat(" ", 2<<20) + "}")
 	tick := time.NewTicker(patience / 20)
 	defer tick.Stop()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Places["url"]+"/v2/models/iris/infer", &slowBody{body, len(body) / 30, tick})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Addresses["url"]+"/v2/models/iris/infer", &slowBody{body, len(body) / 30, tick})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,14 +120,14 @@ func TestClientsThatSendEnoughMayBeSlow(t *testing.T) {
 // TestClientsThatDoNotReadAreCut asks and never listens.
 func TestClientsThatDoNotReadAreCut(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
-	conn := servetest.Dial(t, s.Places["http"])
+	conn := servetest.Dial(t, s.Addresses["http"])
 	for { // until what lies between them is full, and the server hangs up
 		if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			break
 		}
 	}
 
-	h2 := servetest.NewFrames(t, servetest.Dial(t, s.Places["admin"]), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	h2 := servetest.NewFrames(t, servetest.Dial(t, s.Addresses["admin"]), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	h2.Headers(":method", "GET", ":scheme", "http", ":path", "/v2", ":authority", "x")
 	for {
 		switch f := h2.Read().(type) {
@@ -145,7 +145,7 @@ func TestClientsThatDoNotReadAreCut(t *testing.T) {
 func TestSlowMessagesAreCut(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond, MaxBody: 1 << 10}, serve.Addresses{GRPC: servetest.AnyPort, Admin: servetest.AnyPort})
 	for _, c := range []struct{ place, deadline string }{{"grpc", ""}, {"grpc", "10m"}, {"grpc", "1H"}, {"admin", ""}} {
-		h2 := servetest.NewFrames(t, servetest.Dial(t, s.Places[c.place]))
+		h2 := servetest.NewFrames(t, servetest.Dial(t, s.Addresses[c.place]))
 		headers := []string{
 			":method", "POST", ":scheme", "http", ":path", pb.GRPCInferenceService_ModelInfer_FullMethodName,
 			":authority", "x", "content-type", "application/grpc", "te", "trailers",
@@ -177,10 +177,10 @@ func TestTheServersOwnTimeIsNotTheClients(t *testing.T) {
 	}
 	defer m.Close()
 	s := servetest.RunWith(t, serve.Models{"iris": m}, serve.Options{ClientTimeout: patience, MaxBody: 1 << 10}, serve.Addresses{HTTP: servetest.AnyPort, GRPC: servetest.AnyPort})
-	if code, _, body := servetest.Exchange(t, http.MethodPost, s.Places["url"]+"/models/iris", []byte("[5.1,3.5,1.4,0.2]")); code != 200 {
+	if code, _, body := servetest.Exchange(t, http.MethodPost, s.Addresses["url"]+"/models/iris", []byte("[5.1,3.5,1.4,0.2]")); code != 200 {
 		t.Errorf("%d %s", code, body)
 	}
-	if _, err := servetest.GRPCClient(t, s.Places["grpc"], insecure.NewCredentials()).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
+	if _, err := servetest.GRPCClient(t, s.Addresses["grpc"], insecure.NewCredentials()).ModelInfer(t.Context(), servetest.IrisRequest(5.1, 3.5, 1.4, 0.2)); err != nil {
 		t.Error(err)
 	}
 	s.Stop()
@@ -191,14 +191,14 @@ func TestTheServersOwnTimeIsNotTheClients(t *testing.T) {
 func TestHeadersAreBounded(t *testing.T) {
 	s := servetest.RunWith(t, nil, serve.Options{}, serve.Addresses{HTTP: servetest.AnyPort})
 	const begin = "GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nX-Long: "
-	conn := servetest.Dial(t, s.Places["http"])
+	conn := servetest.Dial(t, s.Addresses["http"])
 	if _, err := io.WriteString(conn, begin+strings.Repeat("x", 64<<10+4096-len(begin))); err != nil { // net/http adds 4096
 		t.Fatal(err)
 	}
 	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("%v, %v", resp, err)
 	}
-	if code, _, _ := servetest.Exchange(t, http.MethodGet, s.Places["url"]+"/v2/health/live", nil, "X-Long", strings.Repeat("x", 60<<10)); code != 200 {
+	if code, _, _ := servetest.Exchange(t, http.MethodGet, s.Addresses["url"]+"/v2/health/live", nil, "X-Long", strings.Repeat("x", 60<<10)); code != 200 {
 		t.Errorf("60 KiB of headers: %d", code)
 	}
 }

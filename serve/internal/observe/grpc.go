@@ -43,8 +43,8 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	}
 	c := &rpc{Context: ctx, Request: Request{Protocol: protocol}}
 	var chosen string
-	if given := metadata.ValueFromIncomingContext(ctx, idMetadata); len(given) > 0 {
-		chosen = given[0]
+	if values := metadata.ValueFromIncomingContext(ctx, idMetadata); len(values) > 0 {
+		chosen = values[0]
 	}
 	o.begin(ctx, &c.Request, chosen)
 	answer, err := next(c, req)

@@ -43,9 +43,9 @@ func (o *Observer) HTTP(next http.Handler) http.Handler {
 		req.Body = &x.body
 		x.Protocol = o.ofPath(req.URL.Path)
 		var chosen string
-		given := req.Header[idHeader]
-		if len(given) > 0 {
-			chosen = given[0]
+		values := req.Header[idHeader]
+		if len(values) > 0 {
+			chosen = values[0]
 		}
 		ctx := req.Context()
 		o.begin(ctx, &x.Request, chosen)

@@ -17,8 +17,8 @@ import (
 func (m *Model) HTTP(w http.ResponseWriter, req *http.Request, answer func(*Request) error) error {
 	return m.Do(req.Context(), observe.Of(w), func(r *Request) error {
 		r.writer = w
-		if given := req.Header[Timeout]; len(given) > 0 {
-			d, err := parseTimeout(given[0])
+		if values := req.Header[Timeout]; len(values) > 0 {
+			d, err := parseTimeout(values[0])
 			if err != nil {
 				return BadInput("header %s: %w", Timeout, err)
 			}

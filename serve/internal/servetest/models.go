@@ -87,7 +87,7 @@ func GraphBundle(tb testing.TB, graph, task string, edits ...func(manifest map[s
 	place := bundletest.Copy(tb, Bundles+"iris.forgo")
 	bundletest.Write(tb, place, "model.onnx", data)
 	bundletest.Edit(tb, place, func(m map[string]any) {
-		ends := func(specs []tensor.Spec) []any {
+		described := func(specs []tensor.Spec) []any {
 			var out []any
 			for _, s := range specs {
 				shape := []any{nil}
@@ -98,7 +98,7 @@ func GraphBundle(tb testing.TB, graph, task string, edits ...func(manifest map[s
 			}
 			return out
 		}
-		m["task"], m["inputs"], m["outputs"] = task, ends(info.Inputs), ends(info.Outputs)
+		m["task"], m["inputs"], m["outputs"] = task, described(info.Inputs), described(info.Outputs)
 		m["golden"] = map[string]any{"cases": []any{}, "none": "a graph of the conformance suite"}
 		delete(m, "labels")
 		for _, edit := range edits {

@@ -69,10 +69,10 @@ func Start(tb testing.TB) (string, serve.Models) {
 
 // Running is a server that listens.
 type Running struct {
-	Places map[string]string // what its log says of its addresses
-	Log    *LogBook
-	Stop   context.CancelFunc
-	Ended  chan error
+	Addresses map[string]string // what its log says of its addresses
+	Log       *LogBook
+	Stop      context.CancelFunc
+	Ended     chan error
 }
 
 // LogBook is a log that can be waited for.
@@ -135,7 +135,7 @@ func RunWith(t *testing.T, models serve.Models, o serve.Options, at serve.Addres
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
-	out := &Running{Log: NewLogBook(), Stop: stop, Ended: make(chan error, 1), Places: map[string]string{}}
+	out := &Running{Log: NewLogBook(), Stop: stop, Ended: make(chan error, 1), Addresses: map[string]string{}}
 	o.Log = slog.New(slog.NewJSONHandler(out.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
 		err := serve.New(models, o).Serve(ctx, at)
@@ -150,7 +150,7 @@ func RunWith(t *testing.T, models serve.Models, o serve.Options, at serve.Addres
 		t.Fatal(line)
 	}
 	for name, v := range entry {
-		out.Places[name], _ = v.(string)
+		out.Addresses[name], _ = v.(string)
 	}
 	return out
 }

@@ -84,7 +84,7 @@ func (s *Session) Run(ctx context.Context, stop *Stop, inputs []Value, wanted []
 type Stop struct {
 	lib     *Library
 	options uintptr
-	told    chan struct{} // holds one once the run was told to end
+	stopped chan struct{} // holds one once the run was terminated
 	Spent   bool
 }
 
@@ -94,7 +94,7 @@ func (l *Library) NewStop() (*Stop, error) {
 	if err := l.call(createRunOptions, uintptr(unsafe.Pointer(made))); err != nil {
 		return nil, err
 	}
-	return &Stop{lib: l, options: *made, told: make(chan struct{}, 1)}, nil
+	return &Stop{lib: l, options: *made, stopped: make(chan struct{}, 1)}, nil
 }
 
 // Shrink makes runs return the arena's unused memory to the system when they end.
@@ -117,14 +117,14 @@ func (s *Stop) around(ctx context.Context, run func(options uintptr) error) erro
 	}
 	unneeded := context.AfterFunc(ctx, func() {
 		_ = s.lib.call(runOptionsSetTerminate, s.options)
-		s.told <- struct{}{}
+		s.stopped <- struct{}{}
 	})
 	err := run(s.options)
 	if unneeded() {
 		return err
 	}
 	// The run may be freed only after that.
-	<-s.told
+	<-s.stopped
 	s.Spent = true
 	if err != nil {
 		return ctx.Err()
