@@ -45,8 +45,8 @@ func (s *settings) text(name, otherwise string) string {
 func (s *settings) integers(name string) []int64 { s.has(name); return s.n.attributes[name].ints }
 func (s *settings) floats(name string) []float32 { s.has(name); return s.n.attributes[name].floats }
 
-func (s *settings) texts(name string) []string { s.has(name); return s.n.attributes[name].strings }
-func (s *settings) value(name string) *value   { s.has(name); return s.n.attributes[name].t }
+func (s *settings) strings(name string) []string { s.has(name); return s.n.attributes[name].strings }
+func (s *settings) value(name string) *value     { s.has(name); return s.n.attributes[name].t }
 func (s *settings) ignore(names ...string) {
 	for _, name := range names {
 		s.has(name)

@@ -123,7 +123,7 @@ func combine[T, R tensor.Element](out, a, b *value, x, y []T, f *runs[T, R]) err
 		out.data = out.own
 		defer func() { out.own = out.data }()
 	}
-	z, err := place[R](out, shape...)
+	z, err := allocate[R](out, shape...)
 	if err != nil || len(z) == 0 {
 		return err
 	}

@@ -96,7 +96,7 @@ func castFrom[F number](out, in *value, x []F, to tensor.DType) error {
 	case tensor.Uint64:
 		return convert[F, uint64](out, in, x)
 	case tensor.Bool:
-		y, err := place[bool](out, in.shape...)
+		y, err := allocate[bool](out, in.shape...)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func castFrom[F number](out, in *value, x []F, to tensor.DType) error {
 		}
 		return nil
 	case tensor.Float16:
-		y, err := place[tensor.Float16Bits](out, in.shape...)
+		y, err := allocate[tensor.Float16Bits](out, in.shape...)
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func castFrom[F number](out, in *value, x []F, to tensor.DType) error {
 		}
 		return nil
 	case tensor.BFloat16:
-		y, err := place[tensor.BFloat16Bits](out, in.shape...)
+		y, err := allocate[tensor.BFloat16Bits](out, in.shape...)
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func wideOf[T interface{ Float64() float64 }](x []T) []float64 {
 }
 
 func convert[F, T number](out, in *value, x []F) error {
-	y, err := place[T](out, in.shape...)
+	y, err := allocate[T](out, in.shape...)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func convert[F, T number](out, in *value, x []F) error {
 	return nil
 }
 
-// parseTo parses numbers in texts.
+// parseTo parses numbers in strings.
 func parseTo(out, in *value, x []string, to tensor.DType) error {
 	wide := make([]float64, len(x))
 	whole := make([]int64, len(x))

@@ -118,7 +118,7 @@ func choose[T tensor.Element](out *value, in []*value, condition []bool, x []T) 
 	if shape, err = broadcastShape(nil, shape, in[0].shape); err != nil {
 		return err
 	}
-	z, err := place[T](out, shape...)
+	z, err := allocate[T](out, shape...)
 	if err != nil {
 		return err
 	}

@@ -108,11 +108,11 @@ var loopOp = operator{since: 1, inputs: [2]int{2, -1}, optional: true, outputs: 
 			}
 		}
 		scratch := out[outputs]
-		turn, err := place[int64](out[outputs+1])
+		turn, err := allocate[int64](out[outputs+1])
 		if err != nil {
 			return err
 		}
-		on, err := place[bool](out[outputs+2])
+		on, err := allocate[bool](out[outputs+2])
 		if err != nil {
 			return err
 		}

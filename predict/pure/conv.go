@@ -66,14 +66,14 @@ func convOf[T float](w *window, group int64, in, by, plus *value, activate func(
 	}
 	shape := append(out[0].shape[:0], xs[0], ws[0])
 	shape = append(shape, steps[:w.rank]...)
-	z, err := place[T](out[0], shape...)
+	z, err := allocate[T](out[0], shape...)
 	if err != nil {
 		return err
 	}
 	positions, plane := size(steps[:w.rank]), size(xs[2:])
 	channels, filters := ws[1], ws[0]/group
 	under := channels * size(ws[2:])
-	columns, err := place[T](out[1], under*positions)
+	columns, err := allocate[T](out[1], under*positions)
 	if err != nil || len(z) == 0 {
 		return err
 	}

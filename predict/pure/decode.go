@@ -312,7 +312,7 @@ func packedVarints(f wire.Field, visit func(uint64)) error {
 func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 	var raw []byte
 	var bits []uint64 // of elements in a typed field
-	var texts []string
+	var strs []string
 	var dtype tensor.DType
 	t.Shape = []int64{}
 	hasRaw := false
@@ -329,7 +329,7 @@ func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 			bits = slices.Grow(bits, varints(f))
 			return packedVarints(f, wide)
 		case 6:
-			texts = append(texts, string(f.Bytes))
+			strs = append(strs, string(f.Bytes))
 		case 8:
 			name = string(f.Bytes)
 		case 9:
@@ -354,12 +354,12 @@ func decodeTensor(b []byte) (name string, t tensor.Tensor, err error) {
 		t, err = tensor.FromBytes(dtype, append([]byte{}, raw...), t.Shape...)
 		return name, t, err
 	}
-	t.Data = fromBits(dtype, bits, texts)
+	t.Data = fromBits(dtype, bits, strs)
 	return name, t, t.Check()
 }
 
 // fromBits converts the numbers in a typed field to elements. Their lower bits count.
-func fromBits(dtype tensor.DType, bits []uint64, texts []string) any {
+func fromBits(dtype tensor.DType, bits []uint64, strs []string) any {
 	switch dtype {
 	case tensor.Bool:
 		return each(bits, func(x uint64) bool { return x != 0 })
@@ -388,7 +388,7 @@ func fromBits(dtype tensor.DType, bits []uint64, texts []string) any {
 	case tensor.Float64:
 		return each(bits, math.Float64frombits)
 	case tensor.String:
-		return append([]string{}, texts...)
+		return append([]string{}, strs...)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func dense[T float](p *layer, in, out *value, x []T) error {
 	for len(shape) < p.least {
 		shape = slices.Insert(shape, 0, 1)
 	}
-	z, err := place[T](out, shape...)
+	z, err := allocate[T](out, shape...)
 	if err != nil {
 		return err
 	}

@@ -25,10 +25,10 @@ var labelEncoder2 = operator{since: 2, inputs: [2]int{1, 1}, outputs: 1, prepare
 }}
 
 func readMapping(s *settings) (mapping, error) {
-	keyTexts, keyIntegers, keyFloats, keyTensor := s.texts("keys_strings"), s.integers("keys_int64s"), s.floats("keys_floats"), s.value("keys_tensor")
+	keyStrings, keyIntegers, keyFloats, keyTensor := s.strings("keys_strings"), s.integers("keys_int64s"), s.floats("keys_floats"), s.value("keys_tensor")
 	if keyTensor != nil {
 		if t, ok := of[string](keyTensor); ok {
-			keyTexts = t
+			keyStrings = t
 		}
 		if t, ok := of[int64](keyTensor); ok {
 			keyIntegers = t
@@ -38,8 +38,8 @@ func readMapping(s *settings) (mapping, error) {
 		}
 	}
 	switch {
-	case keyTexts != nil:
-		return mappingFrom(s, keyTexts, func(k string) string { return k })
+	case keyStrings != nil:
+		return mappingFrom(s, keyStrings, func(k string) string { return k })
 	case keyIntegers != nil:
 		return mappingFrom(s, keyIntegers, func(k int64) int64 { return k })
 	case keyFloats != nil: // by their bits, for one NaN is like another here
@@ -54,11 +54,11 @@ func readMapping(s *settings) (mapping, error) {
 }
 
 func mappingFrom[K tensor.Element, C comparable](s *settings, keys []K, canonical func(K) C) (mapping, error) {
-	texts, integers, floats, values := s.texts("values_strings"), s.integers("values_int64s"), s.floats("values_floats"), s.value("values_tensor")
-	otherText, otherInteger, otherFloat, other := s.text("default_string", "_Unused"), s.integer("default_int64", -1), s.float("default_float", float32(math.Copysign(0, -1))), s.value("default_tensor")
+	strs, integers, floats, values := s.strings("values_strings"), s.integers("values_int64s"), s.floats("values_floats"), s.value("values_tensor")
+	otherString, otherInteger, otherFloat, other := s.text("default_string", "_Unused"), s.integer("default_int64", -1), s.float("default_float", float32(math.Copysign(0, -1))), s.value("default_tensor")
 	if values != nil {
 		if t, ok := of[string](values); ok {
-			texts = t
+			strs = t
 		}
 		if t, ok := of[int64](values); ok {
 			integers = t
@@ -68,7 +68,7 @@ func mappingFrom[K tensor.Element, C comparable](s *settings, keys []K, canonica
 		}
 		if other != nil {
 			if t, ok := of[string](other); ok && len(t) == 1 {
-				otherText = t[0]
+				otherString = t[0]
 			}
 			if t, ok := of[int64](other); ok && len(t) == 1 {
 				otherInteger = t[0]
@@ -79,8 +79,8 @@ func mappingFrom[K tensor.Element, C comparable](s *settings, keys []K, canonica
 		}
 	}
 	switch {
-	case texts != nil:
-		return mappingOf(keys, texts, otherText, canonical)
+	case strs != nil:
+		return mappingOf(keys, strs, otherString, canonical)
 	case integers != nil:
 		return mappingOf(keys, integers, otherInteger, canonical)
 	case floats != nil:
@@ -104,7 +104,7 @@ func mappingOf[K, V tensor.Element, C comparable](keys []K, values []V, otherwis
 		if !ok {
 			return unsupported(in)
 		}
-		y, err := place[V](out, in.shape...)
+		y, err := allocate[V](out, in.shape...)
 		if err != nil {
 			return err
 		}
@@ -121,18 +121,18 @@ func mappingOf[K, V tensor.Element, C comparable](keys []K, values []V, otherwis
 
 var oneHotEncoder = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, prepare: func(n *node) (kernel, error) {
 	s := n.settings()
-	texts, integers, zeros := s.texts("cats_strings"), s.integers("cats_int64s"), s.integer("zeros", 1) != 0
-	if (len(texts) > 0) == (len(integers) > 0) {
+	strs, integers, zeros := s.strings("cats_strings"), s.integers("cats_int64s"), s.integer("zeros", 1) != 0
+	if (len(strs) > 0) == (len(integers) > 0) {
 		return nil, errors.New("it has no categories, or two kinds of them")
 	}
-	byText, byInteger := indexOf(texts), indexOf(integers)
+	byString, byInteger := indexOf(strs), indexOf(integers)
 	return func(in, out []*value) error {
 		if err := out[0].memory.fits(int64(in[0].count()), 8); err != nil { // widened
 			return err
 		}
 		switch x := in[0].data.(type) {
 		case *[]string:
-			return oneHot(out[0], in[0], *x, byText, zeros)
+			return oneHot(out[0], in[0], *x, byString, zeros)
 		case *[]int64:
 			return oneHot(out[0], in[0], *x, byInteger, zeros)
 		case *[]int32:
@@ -166,7 +166,7 @@ func oneHot[K tensor.Element](out, in *value, x []K, table map[K]int, zeros bool
 	if len(table) == 0 {
 		return unsupported(in)
 	}
-	y, err := place[float32](out, append(append(out.shape[:0], in.shape...), int64(len(table)))...)
+	y, err := allocate[float32](out, append(append(out.shape[:0], in.shape...), int64(len(table)))...)
 	if err != nil {
 		return err
 	}

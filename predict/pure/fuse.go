@@ -220,7 +220,7 @@ func (f *fitter[T]) fit(x float64, zero bool) T {
 // multiply returns the weights, each times a number, or nil if they do not fit.
 func (f *fitter[T]) multiply(p *layer, by func(i int) float64) *value {
 	weights := &value{memory: p.memory}
-	w, err := place[T](weights, p.weights.shape...)
+	w, err := allocate[T](weights, p.weights.shape...)
 	if err != nil {
 		return nil
 	}
@@ -300,7 +300,7 @@ func (s *scope) scaleBefore(n *node, st *step) {
 
 func affineOf[T float](p *layer, scale, shift []float64, f fitter[T]) bool {
 	weights, bias := p.weights, &value{memory: p.memory}
-	b, err := place[T](bias, int64(p.channels))
+	b, err := allocate[T](bias, int64(p.channels))
 	if err != nil {
 		return false
 	}

@@ -69,7 +69,7 @@ func gathered(out, in *value, axis int, index, indexShape []int64) error {
 }
 
 func gatherFrom[T tensor.Element](out, in *value, x []T, axis int, index, shape []int64) error {
-	y, err := place[T](out, shape...)
+	y, err := allocate[T](out, shape...)
 	if err != nil || len(y) == 0 {
 		return err
 	}

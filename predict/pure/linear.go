@@ -22,7 +22,7 @@ var scaler = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scratch: 1, pr
 		if len(by) != 1 && len(by) != columns {
 			return fmt.Errorf("it scales %d columns, the input has %d", len(by), columns)
 		}
-		y, err := place[float32](out[0], in[0].shape...)
+		y, err := allocate[float32](out[0], in[0].shape...)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ var normalizer = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scratch: 1
 		if err != nil {
 			return err
 		}
-		y, err := place[float32](out[0], in[0].shape...)
+		y, err := allocate[float32](out[0], in[0].shape...)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func impute[T number](out, in *value, x, with []T, missing func(T) bool) error {
 	if len(with) != 1 && len(with) != columns {
 		return fmt.Errorf("%d values do not fit an input %v", len(with), in.shape)
 	}
-	y, err := place[T](out, in.shape...)
+	y, err := allocate[T](out, in.shape...)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ var binarizer = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, inPlace: tr
 		if !ok {
 			return unsupported(in[0])
 		}
-		y, err := place[float32](out[0], in[0].shape...)
+		y, err := allocate[float32](out[0], in[0].shape...)
 		if err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ var linearRegressor = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, scrat
 		if have != columns {
 			return fmt.Errorf("it takes %d columns, the input has %d", columns, have)
 		}
-		y, err := place[float32](out[0], int64(n), int64(targets))
+		y, err := allocate[float32](out[0], int64(n), int64(targets))
 		if err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ var linearClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scra
 		if have != columns {
 			return fmt.Errorf("it takes %d columns, the input has %d", columns, have)
 		}
-		scores, err := place[float32](out[3], int64(n), int64(targets))
+		scores, err := allocate[float32](out[3], int64(n), int64(targets))
 		if err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ var linearClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scra
 		if err := multiply(out[0].memory, scores, x, w, n, columns, targets); err != nil {
 			return err
 		}
-		texts, integers, err := labels.place(out[0], n)
+		strs, integers, err := labels.allocate(out[0], n)
 		if err != nil {
 			return err
 		}
@@ -268,8 +268,8 @@ var linearClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scra
 					best = 1
 				}
 			}
-			if texts != nil {
-				texts[i] = labels.texts[best]
+			if strs != nil {
+				strs[i] = labels.strings[best]
 			} else {
 				integers[i] = labels.integers[best]
 			}
@@ -278,7 +278,7 @@ var linearClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scra
 			return nil
 		}
 		if !both {
-			y, err := place[float32](out[1], int64(n), int64(targets))
+			y, err := allocate[float32](out[1], int64(n), int64(targets))
 			if err != nil {
 				return err
 			}
@@ -288,7 +288,7 @@ var linearClassifier = operator{since: 1, inputs: [2]int{1, 1}, outputs: 2, scra
 			}
 			return nil
 		}
-		y, err := place[float32](out[1], int64(n), 2)
+		y, err := allocate[float32](out[1], int64(n), 2)
 		if err != nil {
 			return err
 		}

@@ -110,7 +110,7 @@ func matMulOf[T number](out *value, in []*value, a []T) error {
 	if len(sb) > 1 {
 		shape = append(shape, n)
 	}
-	z, err := place[T](out, shape...)
+	z, err := allocate[T](out, shape...)
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func gemmOf[T float](g *gemm, in, out []*value) error {
 	if !okA || !okB {
 		return errTypes
 	}
-	z, err := place[T](out[0], append(out[0].shape[:0], m, n)...)
+	z, err := allocate[T](out[0], append(out[0].shape[:0], m, n)...)
 	if err != nil {
 		return err
 	}

@@ -40,30 +40,30 @@ func rows[T float](in, scratch *value) (x []T, n, columns int, err error) {
 	return x, n, columns, nil
 }
 
-// classes holds a classifier's labels, either texts or integers.
+// classes holds a classifier's labels, either strings or integers.
 type classes struct {
-	texts    []string
+	strings  []string
 	integers []int64
 }
 
-func readClasses(s *settings, texts, integers string) (classes, error) {
-	c := classes{s.texts(texts), s.integers(integers)}
-	if (len(c.texts) > 0) == (len(c.integers) > 0) {
+func readClasses(s *settings, strs, integers string) (classes, error) {
+	c := classes{s.strings(strs), s.integers(integers)}
+	if (len(c.strings) > 0) == (len(c.integers) > 0) {
 		return c, errors.New("it has no labels, or two kinds of them")
 	}
 	return c, nil
 }
 
-func (c *classes) len() int { return max(len(c.texts), len(c.integers)) }
+func (c *classes) len() int { return max(len(c.strings), len(c.integers)) }
 
-// place makes the output of labels, and returns a function that sets one of them.
-func (c *classes) place(out *value, n int) (texts []string, integers []int64, err error) {
-	if c.texts != nil {
-		texts, err = place[string](out, int64(n))
+// allocate gives out memory for n labels, and returns it as strings or integers; the other is nil.
+func (c *classes) allocate(out *value, n int) (strs []string, integers []int64, err error) {
+	if c.strings != nil {
+		strs, err = allocate[string](out, int64(n))
 	} else {
-		integers, err = place[int64](out, int64(n))
+		integers, err = allocate[int64](out, int64(n))
 	}
-	return texts, integers, err
+	return strs, integers, err
 }
 
 // transform is the final transform of scores.

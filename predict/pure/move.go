@@ -74,7 +74,7 @@ func take(out, in *value, l *layout, shape []int64) error {
 }
 
 func takeFrom[T tensor.Element](out *value, x []T, l *layout, shape []int64) error {
-	y, err := place[T](out, shape...)
+	y, err := allocate[T](out, shape...)
 	if err != nil || len(y) == 0 {
 		return err
 	}
@@ -188,33 +188,33 @@ func makeLike(out, in *value, shape []int64) error {
 	var err error
 	switch in.data.(type) {
 	case *[]bool:
-		_, err = place[bool](out, shape...)
+		_, err = allocate[bool](out, shape...)
 	case *[]int8:
-		_, err = place[int8](out, shape...)
+		_, err = allocate[int8](out, shape...)
 	case *[]int16:
-		_, err = place[int16](out, shape...)
+		_, err = allocate[int16](out, shape...)
 	case *[]int32:
-		_, err = place[int32](out, shape...)
+		_, err = allocate[int32](out, shape...)
 	case *[]int64:
-		_, err = place[int64](out, shape...)
+		_, err = allocate[int64](out, shape...)
 	case *[]uint8:
-		_, err = place[uint8](out, shape...)
+		_, err = allocate[uint8](out, shape...)
 	case *[]uint16:
-		_, err = place[uint16](out, shape...)
+		_, err = allocate[uint16](out, shape...)
 	case *[]uint32:
-		_, err = place[uint32](out, shape...)
+		_, err = allocate[uint32](out, shape...)
 	case *[]uint64:
-		_, err = place[uint64](out, shape...)
+		_, err = allocate[uint64](out, shape...)
 	case *[]float32:
-		_, err = place[float32](out, shape...)
+		_, err = allocate[float32](out, shape...)
 	case *[]float64:
-		_, err = place[float64](out, shape...)
+		_, err = allocate[float64](out, shape...)
 	case *[]string:
-		_, err = place[string](out, shape...)
+		_, err = allocate[string](out, shape...)
 	case *[]tensor.Float16Bits:
-		_, err = place[tensor.Float16Bits](out, shape...)
+		_, err = allocate[tensor.Float16Bits](out, shape...)
 	case *[]tensor.BFloat16Bits:
-		_, err = place[tensor.BFloat16Bits](out, shape...)
+		_, err = allocate[tensor.BFloat16Bits](out, shape...)
 	default:
 		err = unsupported(in)
 	}

@@ -73,10 +73,10 @@ type plan struct {
 	outputs   []ref // in the graph's order
 }
 
-// scope maps the names of a graph, and of the graphs around it, to places.
+// scope maps the names of a graph, and of the graphs around it, to the places of their values.
 type scope struct {
 	plan     *plan
-	place    map[string]ref
+	refs     map[string]ref
 	outer    *scope // nil of the graph that is opened
 	captured []string
 	fold     *memory        // for what is computed once
@@ -88,17 +88,17 @@ type scope struct {
 
 // name gives a place a name.
 func (s *scope) name(name string, r ref) error {
-	if _, twice := s.place[name]; twice {
+	if _, twice := s.refs[name]; twice {
 		return fmt.Errorf("it has two values called %s", tensor.Quote(name))
 	}
-	s.place[name] = r
+	s.refs[name] = r
 	return nil
 }
 
 // find returns the place of a value. A value that a body takes from a graph around it becomes an input of
 // the body.
 func (s *scope) find(name string) (ref, bool) {
-	if r, ok := s.place[name]; ok || s.outer == nil {
+	if r, ok := s.refs[name]; ok || s.outer == nil {
 		return r, ok
 	}
 	r, ok := s.outer.find(name)
@@ -112,7 +112,7 @@ func (s *scope) find(name string) (ref, bool) {
 		s.plan.inputs = append(s.plan.inputs, r)
 		s.captured = append(s.captured, name)
 	}
-	s.place[name] = r
+	s.refs[name] = r
 	return r, true
 }
 
@@ -130,7 +130,7 @@ func planScope(ctx context.Context, g *graph, outer *scope) (*plan, *scope, erro
 	p := &plan{}
 	p.fill(g)
 	at := &scope{
-		plan: p, place: map[string]ref{"": none}, outer: outer, fold: &memory{left: maxMemory, ctx: ctx},
+		plan: p, refs: map[string]ref{"": none}, outer: outer, fold: &memory{left: maxMemory, ctx: ctx},
 		uses: g.uses(map[string]int{}), layers: map[ref]*layer{}, scalings: map[ref]scaling{}, shapes: map[string][]int64{},
 	}
 	if outer != nil {

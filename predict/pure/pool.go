@@ -58,7 +58,7 @@ func poolOf[T number](w *window, out, in *value, x []T, least T, average, withPa
 		return err
 	}
 	shape := append(out.shape[:0], in.shape[:2]...)
-	y, err := place[T](out, append(shape, steps[:w.rank]...)...)
+	y, err := allocate[T](out, append(shape, steps[:w.rank]...)...)
 	if err != nil || len(y) == 0 {
 		return err
 	}
@@ -143,7 +143,7 @@ func globalOf[T float](out, in *value, x []T, average bool) error {
 	for range in.shape[2:] {
 		shape = append(shape, 1)
 	}
-	y, err := place[T](out, shape...)
+	y, err := allocate[T](out, shape...)
 	if err != nil || len(y) == 0 {
 		return err
 	}
@@ -195,7 +195,7 @@ func normalizeOf[T float](out *value, in []*value, x []T, epsilon float64) error
 			return fmt.Errorf("its %s do not fit an input %v", [4]string{"scale", "bias", "mean", "variance"}[i], shape)
 		}
 	}
-	y, err := place[T](out, shape...)
+	y, err := allocate[T](out, shape...)
 	if err != nil || len(y) == 0 {
 		return err
 	}

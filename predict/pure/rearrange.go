@@ -175,20 +175,20 @@ var slice1 = operator{since: 1, until: 9, inputs: [2]int{1, 1}, outputs: 1, prep
 
 var slice10 = operator{since: 10, inputs: [2]int{3, 5}, outputs: 1, prepare: func(n *node) (kernel, error) {
 	return func(in, out []*value) error {
-		var given [4][]int64
+		var bounds [4][]int64
 		for i, v := range in[1:] {
 			if v == nil {
 				continue
 			}
 			var err error
-			if given[i], err = v.integers(); err != nil {
+			if bounds[i], err = v.integers(); err != nil {
 				return err
 			}
-			if given[i] == nil {
-				given[i] = []int64{}
+			if bounds[i] == nil {
+				bounds[i] = []int64{}
 			}
 		}
-		return sliced(out[0], in[0], given[0], given[1], given[2], given[3])
+		return sliced(out[0], in[0], bounds[0], bounds[1], bounds[2], bounds[3])
 	}, n.settings().end()
 }}
 

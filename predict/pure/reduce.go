@@ -120,7 +120,7 @@ func reduceBools(r *reduction, out []*value, x []bool, l *layout, shape []int64)
 	if r != reduceMax && r != reduceMin {
 		return errors.New("elements of type bool are not supported")
 	}
-	y, err := place[bool](out[0], shape...)
+	y, err := allocate[bool](out[0], shape...)
 	if err != nil {
 		return err
 	}
@@ -143,16 +143,16 @@ func reduceBools(r *reduction, out []*value, x []bool, l *layout, shape []int64)
 }
 
 func reduceOf[T float](r *reduction, out []*value, x []T, l *layout, shape []int64, n int64) error {
-	y, err := place[T](out[0], shape...)
+	y, err := allocate[T](out[0], shape...)
 	if err != nil {
 		return err
 	}
-	sums, err := place[float64](out[1], int64(len(y)))
+	sums, err := allocate[float64](out[1], int64(len(y)))
 	if err != nil {
 		return err
 	}
 	if r.largest {
-		most, err := place[T](out[0], shape...)
+		most, err := allocate[T](out[0], shape...)
 		if err != nil {
 			return err
 		}
@@ -208,11 +208,11 @@ func reduceInts[T int64 | int32 | uint8 | int8](r *reduction, out []*value, x []
 	if r.integer == nil {
 		return errors.New("integer elements are not supported")
 	}
-	y, err := place[T](out[0], shape...)
+	y, err := allocate[T](out[0], shape...)
 	if err != nil {
 		return err
 	}
-	sums, err := place[int64](out[1], int64(len(y)))
+	sums, err := allocate[int64](out[1], int64(len(y)))
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func argOf[T number](out, in *value, x []T, at int, keep, last, largest bool) er
 		shape = append(shape, 1)
 	}
 	shape = append(shape, in.shape[at+1:]...)
-	y, err := place[int64](out, shape...)
+	y, err := allocate[int64](out, shape...)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (r *resizing) apply(in, out []*value) error {
 		}
 	}
 	shape, scales := slices.Clone(x.shape), make([]float32, rank)
-	sizes, given, err := r.target(in, len(axes))
+	sizes, requested, err := r.target(in, len(axes))
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (r *resizing) apply(in, out []*value) error {
 		if sizes != nil {
 			shape[at], scales[at] = sizes[k], float32(sizes[k])/float32(x.shape[at])
 		} else {
-			shape[at], scales[at] = int64(math.Floor(float64(x.shape[at])*float64(given[k]))), given[k]
+			shape[at], scales[at] = int64(math.Floor(float64(x.shape[at])*float64(requested[k]))), requested[k]
 		}
 		if shape[at] < 0 || x.shape[at] < 1 || shape[at] > maxMemory {
 			return fmt.Errorf("shape %v cannot become %v", x.shape, shape)
@@ -243,7 +243,7 @@ func weigh[T float](out, in *value, x []T, axis int, t *taps) error {
 	wanted := len(t.index) / t.each
 	shape := slices.Clone(in.shape)
 	shape[axis] = int64(wanted)
-	y, err := place[T](out, shape...)
+	y, err := allocate[T](out, shape...)
 	if err != nil || len(y) == 0 {
 		return err
 	}

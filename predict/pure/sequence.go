@@ -24,15 +24,15 @@ var rangeOp = operator{since: 11, inputs: [2]int{3, 3}, outputs: 1, prepare: fun
 }}
 
 func ranged[T int32 | int64 | float32 | float64](out *value, in []*value) error {
-	var given [3]T
-	for i := range given {
+	var values [3]T
+	for i := range values {
 		x, ok := of[T](in[i])
 		if !ok || len(x) != 1 {
 			return errors.New("its start, limit and step must be one number each, of one type")
 		}
-		given[i] = x[0]
+		values[i] = x[0]
 	}
-	start, limit, step := given[0], given[1], given[2]
+	start, limit, step := values[0], values[1], values[2]
 	if step == 0 {
 		return errors.New("its step is 0")
 	}
@@ -40,7 +40,7 @@ func ranged[T int32 | int64 | float32 | float64](out *value, in []*value) error 
 	if !(n < maxMemory) { // NaN too
 		return errMemory
 	}
-	y, err := place[T](out, int64(max(0, n)))
+	y, err := allocate[T](out, int64(max(0, n)))
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ var cumSum = operator{since: 11, inputs: [2]int{2, 2}, outputs: 1, prepare: func
 }}
 
 func summedUp[T number](out, in *value, x []T, axis int, exclusive, reverse bool) error {
-	y, err := place[T](out, in.shape...)
+	y, err := allocate[T](out, in.shape...)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func dropout(n *node) (kernel, error) {
 			}
 		}
 		if out[1] != nil {
-			mask, err := place[bool](out[1], in[0].shape...)
+			mask, err := allocate[bool](out[1], in[0].shape...)
 			if err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ var shapeOp = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, prepare: func
 		if hasEnd {
 			to = max(from, clampAxis(end, rank))
 		}
-		y, err := place[int64](out[0], to-from)
+		y, err := allocate[int64](out[0], to-from)
 		if err == nil {
 			copy(y, in[0].shape[from:to])
 		}
@@ -235,7 +235,7 @@ var constantOp = operator{since: 1, inputs: [2]int{0, 0}, outputs: 1, prepare: f
 	case s.has("value_string"):
 		t, err = constant(tensor.Tensor{Shape: []int64{}, Data: []string{s.text("value_string", "")}})
 	case s.has("value_strings"):
-		t, err = list(s.texts("value_strings"))
+		t, err = list(s.strings("value_strings"))
 	default:
 		err = errors.New("it has no supported value")
 	}

@@ -39,7 +39,7 @@ func softmaxOp(since, until int, logarithm bool) operator {
 
 // softmax normalizes groups of n elements that are inner apart.
 func softmax[T float](out, in *value, x []T, n, inner int, logarithm bool) error {
-	y, err := place[T](out, in.shape...)
+	y, err := allocate[T](out, in.shape...)
 	if err != nil || len(y) == 0 {
 		return err
 	}

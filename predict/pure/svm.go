@@ -95,11 +95,11 @@ func svmRegress(v *vectors, w []float32, rho float32, oneClass bool) kernel {
 		if columns != v.columns {
 			return fmt.Errorf("it takes %d columns, the input has %d", v.columns, columns)
 		}
-		y, err := place[float32](out[0], int64(n), 1)
+		y, err := allocate[float32](out[0], int64(n), 1)
 		if err != nil {
 			return err
 		}
-		k, err := place[float32](out[2], int64(v.n))
+		k, err := allocate[float32](out[2], int64(v.n))
 		if err != nil {
 			return err
 		}
@@ -181,23 +181,23 @@ func (c *svmClasses) classify(in, out []*value) error {
 	}
 	classes := c.labels.len()
 	pairs := classes * (classes - 1) / 2
-	texts, integers, err := c.labels.place(out[0], n)
+	strs, integers, err := c.labels.allocate(out[0], n)
 	if err != nil {
 		return err
 	}
-	k, err := place[float32](out[3], int64(c.n))
+	k, err := allocate[float32](out[3], int64(c.n))
 	if err != nil {
 		return err
 	}
-	scores, err := place[float32](out[4], int64(pairs))
+	scores, err := allocate[float32](out[4], int64(pairs))
 	if err != nil {
 		return err
 	}
-	votes, err := place[int64](out[5], int64(classes))
+	votes, err := allocate[int64](out[5], int64(classes))
 	if err != nil {
 		return err
 	}
-	work, err := place[float32](out[6], int64(2*classes*classes+3*classes))
+	work, err := allocate[float32](out[6], int64(2*classes*classes+3*classes))
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (c *svmClasses) classify(in, out []*value) error {
 	}
 	var y []float32
 	if out[1] != nil {
-		if y, err = place[float32](out[1], int64(n), int64(width)); err != nil {
+		if y, err = allocate[float32](out[1], int64(n), int64(width)); err != nil {
 			return err
 		}
 	}
@@ -222,8 +222,8 @@ func (c *svmClasses) classify(in, out []*value) error {
 			row = y[i*width:][:width]
 		}
 		best := c.finish(row, scores, votes, work[:2*classes*classes], work[2*classes*classes+classes:])
-		if texts != nil {
-			texts[i] = c.labels.texts[best]
+		if strs != nil {
+			strs[i] = c.labels.strings[best]
 		} else {
 			integers[i] = c.labels.integers[best]
 		}

@@ -98,7 +98,7 @@ func readTrees(s *settings, kind string, targets int) (*treeSettings, error) {
 	t := &treeSettings{
 		trees: s.integers("nodes_treeids"), ids: s.integers("nodes_nodeids"), features: s.integers("nodes_featureids"),
 		yes: s.integers("nodes_truenodeids"), no: s.integers("nodes_falsenodeids"),
-		missing: s.integers("nodes_missing_value_tracks_true"), modes: s.texts("nodes_modes"),
+		missing: s.integers("nodes_missing_value_tracks_true"), modes: s.strings("nodes_modes"),
 		wTrees: s.integers(kind + "_treeids"), wIDs: s.integers(kind + "_nodeids"), wTargets: s.integers(kind + "_ids"),
 		targets: targets,
 	}

@@ -55,13 +55,13 @@ func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
 		return err
 	}
 	scores, scored := s.scores, s.scored
-	texts, integers, err := c.labels.place(out[0], s.n)
+	strs, integers, err := c.labels.allocate(out[0], s.n)
 	if err != nil {
 		return err
 	}
 	var y []float32
 	if out[1] != nil {
-		if y, err = place[float32](out[1], int64(s.n), int64(e.targets)); err != nil {
+		if y, err = allocate[float32](out[1], int64(s.n), int64(e.targets)); err != nil {
 			return err
 		}
 	}
@@ -79,8 +79,8 @@ func classify[T float](e *ensemble[T], c *treeClasses, in, out []*value) error {
 			answer = y[i*e.targets:][:e.targets]
 		}
 		best := finish(e, c, answer, scores, scored)
-		if texts != nil {
-			texts[i] = c.labels.texts[best]
+		if strs != nil {
+			strs[i] = c.labels.strings[best]
 		} else {
 			integers[i] = c.labels.integers[best]
 		}

@@ -60,10 +60,10 @@ func (e *ensemble[T]) sums(in *value, scratch []*value) (s sums[T], err error) {
 	if err = checkColumns(e.columns, s.columns); err != nil {
 		return s, err
 	}
-	if s.scores, err = place[T](scratch[1], int64(e.targets)); err != nil {
+	if s.scores, err = allocate[T](scratch[1], int64(e.targets)); err != nil {
 		return s, err
 	}
-	if s.scored, err = place[bool](scratch[2], int64(e.targets)); err != nil {
+	if s.scored, err = allocate[bool](scratch[2], int64(e.targets)); err != nil {
 		return s, err
 	}
 	s.walker, err = e.walker(scratch[3], scratch[4])
@@ -75,7 +75,7 @@ func regress[T float](e *ensemble[T], how string, post transform, in, out []*val
 	if err != nil {
 		return err
 	}
-	y, err := place[float32](out[0], int64(s.n), int64(e.targets))
+	y, err := allocate[float32](out[0], int64(s.n), int64(e.targets))
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func each1[T number](out, in *value, x []T, loop func(y, x []T)) error {
 	if loop == nil {
 		return unsupported(in)
 	}
-	y, err := place[T](out, in.shape...)
+	y, err := allocate[T](out, in.shape...)
 	if err == nil {
 		loop(y, x)
 	}
@@ -224,7 +224,7 @@ var not = operator{since: 1, inputs: [2]int{1, 1}, outputs: 1, inPlace: true, pr
 		if !ok {
 			return unsupported(in[0])
 		}
-		y, err := place[bool](out[0], in[0].shape...)
+		y, err := allocate[bool](out[0], in[0].shape...)
 		if err != nil {
 			return err
 		}

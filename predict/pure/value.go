@@ -67,8 +67,8 @@ func of[T tensor.Element](v *value) ([]T, bool) {
 	return *p, true
 }
 
-// place gives v a shape, and memory for its elements, which may hold old values.
-func place[T tensor.Element](v *value, shape ...int64) ([]T, error) {
+// allocate gives v a shape, and memory for its elements, which may hold old values.
+func allocate[T tensor.Element](v *value, shape ...int64) ([]T, error) {
 	n, err := tensor.Count(shape)
 	if err != nil {
 		return nil, err
@@ -378,7 +378,7 @@ func (v *value) copy(from *value, shape []int64) error {
 }
 
 func duplicate[T tensor.Element](v *value, data []T, shape []int64) error {
-	y, err := place[T](v, shape...)
+	y, err := allocate[T](v, shape...)
 	if err == nil {
 		copy(y, data)
 	}

@@ -144,11 +144,11 @@ func (e *ensemble[T]) walker(row, leaves *value) (w walker[T], err error) {
 	if e.fast.twice {
 		length += e.columns
 	}
-	if w.row, err = place[T](row, int64(length)); err != nil {
+	if w.row, err = allocate[T](row, int64(length)); err != nil {
 		return w, err
 	}
 	w.row[e.columns] = T(math.NaN())
-	w.leaves, err = place[T](leaves, int64(len(e.roots)+7)/8*8)
+	w.leaves, err = allocate[T](leaves, int64(len(e.roots)+7)/8*8)
 	return w, err
 }
 

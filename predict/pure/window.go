@@ -33,19 +33,19 @@ func readWindow(s *settings, kernel []int64) (*window, error) {
 	for i := range maxWindow {
 		w.kernel[i], w.stride[i], w.dilate[i] = 1, 1, 1
 	}
-	for _, given := range []struct {
+	for _, setting := range []struct {
 		what string
 		from []int64
 		to   *[maxWindow]int64
 	}{{"kernel_shape", kernel, &w.kernel}, {"strides", strides, &w.stride}, {"dilations", dilations, &w.dilate}} {
-		if given.from != nil && len(given.from) != w.rank {
-			return nil, fmt.Errorf("its %s %v do not fit %d dimensions", given.what, given.from, w.rank)
+		if setting.from != nil && len(setting.from) != w.rank {
+			return nil, fmt.Errorf("its %s %v do not fit %d dimensions", setting.what, setting.from, w.rank)
 		}
-		for i, x := range given.from {
+		for i, x := range setting.from {
 			if x < 1 || x > 1<<20 {
-				return nil, fmt.Errorf("its %s %v are not supported", given.what, given.from)
+				return nil, fmt.Errorf("its %s %v are not supported", setting.what, setting.from)
 			}
-			given.to[i] = x
+			setting.to[i] = x
 		}
 	}
 	if pads != nil {

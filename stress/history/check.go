@@ -42,11 +42,11 @@ func check(events []Event) []string {
 		c.operator(e)
 	}
 	slices.SortStableFunc(c.found, func(a, b finding) int { return cmp.Compare(a.at, b.at) })
-	var texts []string
+	var found []string
 	for _, f := range c.found {
-		texts = append(texts, f.text)
+		found = append(found, f.text)
 	}
-	return texts
+	return found
 }
 
 type finding struct {

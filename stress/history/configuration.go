@@ -86,6 +86,6 @@ func (d *driver) writeConfig(text string, whole bool) error {
 // misconfigure writes what is no configuration; the one before stays in force until the next.
 func (d *driver) misconfigure(context.Context) error {
 	d.sure = false
-	texts := []string{"models: [", "models:\n  m0: {versions: newest}\n", "modles: {}\n", "\x00", "models:\n  m0:\n    max_batch_rows: -1\n"}
-	return d.writeConfig(texts[d.chance.IntN(len(texts))], true)
+	invalid := []string{"models: [", "models:\n  m0: {versions: newest}\n", "modles: {}\n", "\x00", "models:\n  m0:\n    max_batch_rows: -1\n"}
+	return d.writeConfig(invalid[d.chance.IntN(len(invalid))], true)
 }
