@@ -178,7 +178,7 @@ def test_pictures_are_decoded_once_and_kept(two_classes: Path, monkeypatch: pyte
 
 
 def test_pictures_beyond_the_memory_are_read_from_their_files(two_classes: Path) -> None:
-    small = _data.Source(Preprocessor(build(8, 8)), room=5 * 8 * 8 * 3 * 4)
+    small = _data.Source(Preprocessor(build(8, 8)), cache_left=5 * 8 * 8 * 3 * 4)
     found = _data.find(two_classes, 0.34, 0, small)
     pictures = [*found.train, *found.valid]
     assert sum(p.array is not None for p in pictures) == 5

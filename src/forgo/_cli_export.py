@@ -252,9 +252,9 @@ def slim(
     show(Console(), result.path, result.parity)
 
 
-def _by_signature(given: list[str] | None) -> dict[str, Any] | None:
+def _by_signature(options: list[str] | None) -> dict[str, Any] | None:
     named = {}
-    for one in given or []:
+    for one in options or []:
         name, _, path = one.rpartition("=")
         if not name or not path:
             raise ForgoError(f"--signature-examples must be NAME=PATH, not {one!r}")

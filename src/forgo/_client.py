@@ -93,10 +93,10 @@ class _Model:
         self._inputs = [Input(i["name"], i["datatype"], tuple(i["shape"])) for i in metadata["inputs"]]
         return self._inputs
 
-    def _run(self, given: Any, first: bool) -> _Steps[dict[str, Array]]:
+    def _run(self, data: Any, first: bool) -> _Steps[dict[str, Array]]:
         """Every output, or only the first."""
         inputs = yield from self._know()
-        rows = _inputs.read(given, inputs, self._columns)
+        rows = _inputs.read(data, inputs, self._columns)
         answers: list[dict[str, Array]] = []
         for part in rows.parts():
             body, headers = _wire.request(
@@ -111,12 +111,12 @@ class _Model:
             return answers[0]
         return {n: np.concatenate([a[n] for a in answers]) for n in answers[0]}
 
-    def _classify(self, given: Any, top: int) -> _Steps[list[dict[str, Any]]]:
+    def _classify(self, data: Any, top: int) -> _Steps[list[dict[str, Any]]]:
         """The native call's answers; rows go in the form that loses nothing."""
         if isinstance(top, bool) or not isinstance(top, int) or top < 0:
             raise ForgoError(f"top={top!r}: must be the number of classes in each answer, or 0 for all")
         inputs = yield from self._know()
-        rows = _inputs.read(given, inputs, self._columns)
+        rows = _inputs.read(data, inputs, self._columns)
         if rows.size == 0:
             return []
         path = f"{self._path('/models')}?top={top}"
@@ -157,10 +157,10 @@ def _saved(array: Array) -> Array:
 
 def _seconds(answer: httpx.Response) -> float:
     try:
-        given = float(answer.headers.get("Retry-After", "0"))
+        seconds = float(answer.headers.get("Retry-After", "0"))
     except ValueError:
         return 0.0
-    return given if math.isfinite(given) else 0.0
+    return seconds if math.isfinite(seconds) else 0.0
 
 
 _LONGEST = 2000

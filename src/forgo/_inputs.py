@@ -63,7 +63,7 @@ class Rows:
             start = end
 
 
-def read(given: Any, inputs: Sequence[Input], names: Mapping[str, str] | None = None) -> Rows:
+def read(data: Any, inputs: Sequence[Input], names: Mapping[str, str] | None = None) -> Rows:
     """Turn a user's rows into a model's inputs.
 
     ``names`` maps a table's columns, by their names in data frames, to inputs.
@@ -72,7 +72,7 @@ def read(given: Any, inputs: Sequence[Input], names: Mapping[str, str] | None = 
         ForgoError: the rows do not fit the model; the message names the input and what it needs.
     """
     by_name = {i.name: i for i in inputs}
-    columns = _columns(given, list(by_name.values()), names or {})
+    columns = _columns(data, list(by_name.values()), names or {})
     pictures: list[Any] | None = None
     arrays: dict[str, Array] = {}
     if missing := [n for n in by_name if n not in columns]:
@@ -97,31 +97,31 @@ def read(given: Any, inputs: Sequence[Input], names: Mapping[str, str] | None = 
     return Rows(by_name, arrays, pictures, next(iter(sizes.values())))
 
 
-def _columns(given: Any, inputs: list[Input], known: Mapping[str, str]) -> Mapping[Any, Any]:
-    if isinstance(given, Mapping):
-        return {known.get(n, n): values for n, values in given.items()}
-    if hasattr(given, "columns") and hasattr(given, "to_numpy"):  # of pandas or Polars
-        return _frame(given, inputs, known)
-    if isinstance(given, list | tuple) and given and all(isinstance(r, Mapping) for r in given):
-        names = list(given[0])
-        for number, row in enumerate(given):
+def _columns(data: Any, inputs: list[Input], known: Mapping[str, str]) -> Mapping[Any, Any]:
+    if isinstance(data, Mapping):
+        return {known.get(n, n): values for n, values in data.items()}
+    if hasattr(data, "columns") and hasattr(data, "to_numpy"):  # of pandas or Polars
+        return _frame(data, inputs, known)
+    if isinstance(data, list | tuple) and data and all(isinstance(r, Mapping) for r in data):
+        names = list(data[0])
+        for number, row in enumerate(data):
             if set(row) != set(names):
                 raise ForgoError(
                     f"row {number} has {', '.join(map(str, row)) or 'nothing'}; the first has {', '.join(map(str, names))}"
                 )
-        return {known.get(n, n): [row[n] for row in given] for n in names}
+        return {known.get(n, n): [row[n] for row in data] for n in names}
     if len(inputs) > 1 and all(i.shape == (-1,) for i in inputs):
-        return _of_rows(given, inputs)
+        return _of_rows(data, inputs)
     if len(inputs) > 1:
         raise ForgoError(
             f"the model has several inputs: give a dict with {', '.join(i.name for i in inputs)}, or a list of such dicts"
         )
-    return {inputs[0].name: given}
+    return {inputs[0].name: data}
 
 
-def _of_rows(given: Any, inputs: list[Input]) -> dict[str, Any]:
+def _of_rows(data: Any, inputs: list[Input]) -> dict[str, Any]:
     """The columns of rows without names, each with one value for each input, in the model's order."""
-    rows = list(given) if isinstance(given, np.ndarray | list | tuple) else [given]
+    rows = list(data) if isinstance(data, np.ndarray | list | tuple) else [data]
     for number, row in enumerate(rows):
         if not isinstance(row, np.ndarray | list | tuple) or np.ndim(row) == 0 or len(row) != len(inputs):
             raise ForgoError(

@@ -35,8 +35,8 @@ class Nodes:
     def __call__(self, op: str, *inputs: Value, name: str = "", **attributes: Any) -> str:
         """Add a node and return its output's name, which defaults to the operator's."""
         output = self.name(name or op.lower())
-        given = [i if isinstance(i, str) else self.scalar(i) for i in inputs]
-        self.nodes.append(helper.make_node(op, given, [output], name=output, **attributes))
+        names = [i if isinstance(i, str) else self.scalar(i) for i in inputs]
+        self.nodes.append(helper.make_node(op, names, [output], name=output, **attributes))
         return output
 
     def name(self, stem: str) -> str:

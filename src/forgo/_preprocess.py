@@ -183,7 +183,7 @@ def _fitted(n: Nodes, fit: Fit, size: tuple[str, str], shorter_side: str) -> tup
             share = n("Div", n.cast(have[side], DOUBLE), n.cast(have[other], DOUBLE))
             part = n.cast(n("Round", n("Mul", share, n.cast(size[other], DOUBLE))), INT64)
             total[side] = n("Where", tight, part, size[side])
-    places = []
+    positions = []
     for side in (0, 1):
         at = n("Range", 0, size[side], 1)
         if fit == "pad":
@@ -194,8 +194,8 @@ def _fitted(n: Nodes, fit: Fit, size: tuple[str, str], shorter_side: str) -> tup
             shown = n("And", shown, inside) if shown else inside
             total[side] = n("Max", total[side], 1)
             at = n("Min", n("Max", at, 0), n("Sub", total[side], 1))
-        places.append(n("Add", at, skipped[side]))
-    axes = [Axis(*of) for of in zip(begin, have, total, places, strict=True)]
+        positions.append(n("Add", at, skipped[side]))
+    axes = [Axis(*of) for of in zip(begin, have, total, positions, strict=True)]
     return (axes[0], axes[1]), shown
 
 

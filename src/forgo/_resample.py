@@ -30,7 +30,7 @@ class Axis:
     """Pixels of that part."""
     total: str
     """Pixels that it is resized to."""
-    places: str
+    positions: str
     """[wanted]: the wanted ones of these."""
 
 
@@ -71,7 +71,7 @@ def _nearest_pillow(n: Nodes, axis: Axis) -> str:
     step = n("Div", n.cast(axis.have, DOUBLE), n.cast(axis.total, DOUBLE))
     numbers = n("Range", 0, axis.total, 1)
     steps = n("Where", n("Equal", numbers, 0), n("Mul", step, 0.5), step)
-    found = n("Gather", n.cast(n("CumSum", steps, 0), INT64), axis.places)
+    found = n("Gather", n.cast(n("CumSum", steps, 0), INT64), axis.positions)
     return n("Add", n("Min", found, n("Sub", axis.have, 1)), axis.start)
 
 
@@ -86,7 +86,7 @@ def _scale(n: Nodes, axis: Axis) -> str:
 
 
 def _plus_half(n: Nodes, axis: Axis) -> str:
-    return n("Add", n.cast(axis.places, FLOAT), _f(n, 0.5))
+    return n("Add", n.cast(axis.positions, FLOAT), _f(n, 0.5))
 
 
 def _f(n: Nodes, value: float) -> str:
@@ -104,7 +104,7 @@ def _bilinear(
         if half_pixel:
             at = n("Sub", n("Mul", _plus_half(n, axis), _scale(n, axis)), _f(n, 0.5))
         else:
-            at = n("Mul", n.cast(axis.places, FLOAT), _scale(n, axis))
+            at = n("Mul", n.cast(axis.positions, FLOAT), _scale(n, axis))
         below = n("Floor", at)
         last = n("Sub", axis.have, 1)
         lower = n("Max", n.cast(below, INT64), 0)
@@ -262,8 +262,8 @@ def _four(a: float, *, table: bool) -> Callable[[Nodes, Axis], Taps]:
 def _area(n: Nodes, axis: Axis) -> Taps:
     """TensorFlow's area: each pixel counts by how much of it lies under the wanted one."""
     scale = _scale(n, axis)
-    begin = n("Mul", n.cast(axis.places, FLOAT), scale)
-    end = n("Mul", n("Add", n.cast(axis.places, FLOAT), _f(n, 1)), scale)
+    begin = n("Mul", n.cast(axis.positions, FLOAT), scale)
+    end = n("Mul", n("Add", n.cast(axis.positions, FLOAT), _f(n, 1)), scale)
     first = n("Floor", begin)
     count = n("ReduceMax", n.cast(n("Sub", n("Ceil", end), first), INT64), keepdims=0)
     position = n("Add", n.cast(_columns(n, first), INT64), n("Range", 0, count, 1))
@@ -414,7 +414,7 @@ def _pillow_taps(n: Nodes, axis: Axis, kernel: _Filter) -> tuple[Taps, str, str]
     widened = n("Max", scale, 1.0)
     support = n("Mul", widened, float(kernel.support))
     half = n.array(np.array(0.5), "centre")
-    centre = n("Mul", n("Add", n.cast(axis.places, DOUBLE), half), scale)
+    centre = n("Mul", n("Add", n.cast(axis.positions, DOUBLE), half), scale)
     first = n("Max", n.cast(n("Add", n("Sub", centre, support), 0.5), INT64), 0)
     last = n("Min", n.cast(n("Add", n("Add", centre, support), 0.5), INT64), axis.have)
     count = n("ReduceMax", n("Sub", last, first), keepdims=0)

@@ -74,9 +74,9 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def nearest(given: str, known: list[str]) -> str | None:
+def nearest(typed: str, known: list[str]) -> str | None:
     """Return the closest option: by its initials (--lr), a part of it (--size), or its spelling."""
-    word = given.lstrip("-").split("=")[0]
+    word = typed.lstrip("-").split("=")[0]
     options = {o.lstrip("-"): o for o in known if o.startswith("--")}
     for name, option in options.items():
         if len(word) > 1 and word == "".join(part[0] for part in name.split("-")):

@@ -39,53 +39,53 @@ def convert(values: Any, to: Input) -> Array:
     try:
         # Strings as they are: NumPy's own lose trailing zero bytes. Integers beyond int64 would become floats.
         exact = to.datatype in ("BYTES", "UINT64") and not isinstance(values, np.ndarray)
-        given = np.array(values, object) if exact else np.asarray(values)
+        array = np.array(values, object) if exact else np.asarray(values)
     except ValueError as e:  # rows of different lengths
         raise ForgoError(f"{to.name}: {e}") from None
     if to.datatype == "BYTES":
-        strings = given.astype(object)
+        strings = array.astype(object)
         if odd := [v for v in strings.ravel() if not isinstance(v, str | bytes)]:
             raise ForgoError(f"{to.name}: must be strings, not {odd[0]!r:.100}")
         return strings
-    if given.dtype == object:  # None is a missing number, as in a column of a data frame
-        flat = [np.nan if v is None else v for v in given.ravel().tolist()]
+    if array.dtype == object:  # None is a missing number, as in a column of a data frame
+        flat = [np.nan if v is None else v for v in array.ravel().tolist()]
         fit = to.datatype == "UINT64" and all(type(v) is int and 0 <= v < 2**64 for v in flat)
-        given = np.array(flat, np.uint64 if fit else None).reshape(given.shape)
-    if given.dtype.name == "bfloat16":  # of ml_dtypes
-        given = given.astype(np.float32)
-    if given.dtype.kind not in "biuf" or (given.dtype.kind == "b") != (to.datatype == "BOOL"):
-        raise ForgoError(f"{to.name}: must be {to.datatype}, not {_example(given)}")
+        array = np.array(flat, np.uint64 if fit else None).reshape(array.shape)
+    if array.dtype.name == "bfloat16":  # of ml_dtypes
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "biuf" or (array.dtype.kind == "b") != (to.datatype == "BOOL"):
+        raise ForgoError(f"{to.name}: must be {to.datatype}, not {_example(array)}")
     if to.datatype == "BF16":
-        return _to_bfloat16(given)
+        return _to_bfloat16(array)
     wanted = np.dtype(_TYPES[to.datatype])
     with np.errstate(all="ignore"):
-        made = given.astype(wanted, copy=False)
+        made = array.astype(wanted, copy=False)
         if wanted.kind == "f":
-            wrong = np.isinf(made) & np.isfinite(given)
+            wrong = np.isinf(made) & np.isfinite(array)
         elif wanted.kind == "b":
-            wrong = np.zeros(given.shape, bool)
+            wrong = np.zeros(array.shape, bool)
         else:
             least, most = int(np.iinfo(wanted).min), int(np.iinfo(wanted).max)
             # The largest integer plus one is a float exactly; the integer itself may not be.
-            above = given >= float(most) + 1 if given.dtype.kind == "f" else given > most
-            wrong = (given < least) | above | (given != np.trunc(given))
+            above = array >= float(most) + 1 if array.dtype.kind == "f" else array > most
+            wrong = (array < least) | above | (array != np.trunc(array))
     if wrong.any():
-        raise ForgoError(f"{to.name}: {to.datatype} does not hold {given[wrong].ravel()[0].item()!r}")
+        raise ForgoError(f"{to.name}: {to.datatype} does not hold {array[wrong].ravel()[0].item()!r}")
     return made
 
 
-def _example(given: Array) -> str:
-    values = given.ravel()[:1000].tolist()
+def _example(array: Array) -> str:
+    values = array.ravel()[:1000].tolist()
     odd = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values[:1])
     text = repr(odd)
     return text if len(text) <= 100 else text[:100] + "…"
 
 
-def _to_bfloat16(given: Array) -> Array:
+def _to_bfloat16(array: Array) -> Array:
     """The upper halves of float32, rounded to nearest, ties to even, as uint16."""
-    bits = given.astype("<f4").view("<u4")
+    bits = array.astype("<f4").view("<u4")
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    return np.where(np.isnan(given), 0x7FC0, rounded).astype("<u2")
+    return np.where(np.isnan(array), 0x7FC0, rounded).astype("<u2")
 
 
 def pack(array: Array, datatype: str) -> bytes:

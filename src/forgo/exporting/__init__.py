@@ -234,10 +234,10 @@ def export(
         raise ExportError(f"{argument('append')} must be {' or '.join(APPENDS)}, not {append!r}")
     known = read_labels(labels)
     if adapter is not None and not isinstance(model, str | Path):
-        told, meant = adapter.means(model)
+        declared, meant = adapter.means(model)
         if task is None and (known is None or meant == "multi-label"):
             task = meant
-        known = told if known is None and task in (None, *LABELLED) else known
+        known = declared if known is None and task in (None, *LABELLED) else known
     each_threshold(thresholds, known, task)
     answers = None
     if (
@@ -272,11 +272,11 @@ def export(
         raise ExportError(
             f"examples become golden cases: leave out {argument('signature_examples')} or {argument('no_goldens')}"
         )
-    given = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
+    data = read_file(Path(examples)) if isinstance(examples, str | Path) else examples
     in_file = isinstance(model, str | Path)
     tables = adapter is not None and adapter.tables and not in_file
-    pictures, picture_name, rows = (None, UNNAMED, None) if tables else split_examples(given)
-    table, lists = is_table(given), isinstance(given, dict) and isinstance(given.get(UNNAMED), Bare)
+    pictures, picture_name, rows = (None, UNNAMED, None) if tables else split_examples(data)
+    table, lists = is_table(data), isinstance(data, dict) and isinstance(data.get(UNNAMED), Bare)
     if preprocess is not None and pictures is None:
         raise ExportError(f"{argument('preprocess')} needs a picture model and example pictures")
     layouts = adapter.layouts if adapter is not None else ("last",)
@@ -296,8 +296,8 @@ def export(
     right, notes = read_expected_labels(
         examples, pictures, count, known, expected_labels, several=task == "multi-label"
     )
-    if isinstance(given, Pictures) and given.note:
-        notes.append(given.note)
+    if isinstance(data, Pictures) and data.note:
+        notes.append(data.note)
     from forgo.exporting import _process, _signatures
 
     request = Request(
@@ -307,7 +307,7 @@ def export(
         resize=resize, fit=fit, shorter_side=shorter_side, pad_colour=pad_colour, alpha=alpha, normalization=_normalization.read(channels, scale, mean, std),
         prepared=prepared, missing=tables, precision=precision, expected=answers, answers_from=source, tolerance=tolerance, engine=runs.name,
         tags=tags, signature=signature,
-        signature_rows={name: _signatures.rows_of(name, given) for name, given in (signature_examples or {}).items()},
+        signature_rows={name: _signatures.rows_of(name, data) for name, data in (signature_examples or {}).items()},
         input_operations=inputs, output_operations=outputs, bare=bare,
         trust=trust, slim=slim, onnx_test_data=onnx_test_data, provenance=dict(origin),
     )  # fmt: skip
@@ -317,7 +317,7 @@ def export(
     if isinstance(model, str | Path):
         adapter.check(Path(model), trust)
         return _process.export_file(adapter, Path(model), _named(request, Path(model)))
-    return _export_model(adapter, model, request, given)
+    return _export_model(adapter, model, request, data)
 
 
 def _named(request: Request, file: Path) -> Request:

@@ -97,12 +97,12 @@ def judge(
             return Measured()
         return Measured(notes=_alternatives.unlabelled(model, request, examples, of_each(scores), picture))
     expected = grading.encode([stated[examples[i].index] for i in labelled])
-    given = _ask_go(bundle, request, [examples[i] for i in labelled], every=limits is not None)
-    answers = grading.read(given, model.outputs[0].name)
+    answered = _ask_go(bundle, request, [examples[i] for i in labelled], every=limits is not None)
+    answers = grading.read(answered, model.outputs[0].name)
     found = Measured(
         *_counted(grading, answers, expected), balanced=grading.balanced(answers, expected), assumed=assumed
     )
-    how = grading.told(found.accuracy, found.examples, found.chance, found.balanced)
+    how = grading.summary(found.accuracy, found.examples, found.chance, found.balanced)
     notes = (
         [] if len(labelled) == len(examples) else [f"{len(examples) - len(labelled)} examples have no label"]
     )

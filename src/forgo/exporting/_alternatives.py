@@ -105,8 +105,8 @@ def other_order(grading: Grading, answers: npt.NDArray[Any], expected: npt.NDArr
     orders = [list(order) for order in dict.fromkeys(map(tuple, orders)) if order != tuple(labels)]
     now = grading.grades(answers, expected)
     for order in orders:
-        places = np.array([labels.index(label) for label in order])
-        right = grading.grades(grading.renamed(answers, places), expected)
+        indices = np.array([labels.index(label) for label in order])
+        right = grading.grades(grading.renamed(answers, indices), expected)
         if _guessing.clearly_better(now, right, len(orders)):
             return float(right.mean()), (
                 f"with the labels in the order {', '.join(order[:6])}{', …' if len(order) > 6 else ''} it {grading.measure} "

@@ -36,11 +36,11 @@ def split_examples(examples: Any) -> tuple[list[Path] | None, str, Arrays | None
     if not isinstance(examples, dict):
         return None, UNNAMED, {UNNAMED: _array(UNNAMED, examples)}
     pictures = {
-        name: list(given)
-        for name, given in examples.items()
-        if isinstance(given, list) and given and all(isinstance(e, Path) for e in given)
+        name: list(value)
+        for name, value in examples.items()
+        if isinstance(value, list) and value and all(isinstance(e, Path) for e in value)
     }
-    rows = {name: _array(name, given) for name, given in examples.items() if name not in pictures}
+    rows = {name: _array(name, value) for name, value in examples.items() if name not in pictures}
     if len(pictures) > 1:
         raise ExportError(f"examples: {' and '.join(pictures)} are pictures; a model takes only one")
     for name, paths in pictures.items():
@@ -53,10 +53,10 @@ def is_table(examples: Any) -> bool:
     return isinstance(examples, dict) and any(isinstance(rows, Cells) for rows in examples.values())
 
 
-def _array(name: str, given: Any) -> npt.NDArray[Any]:
+def _array(name: str, value: Any) -> npt.NDArray[Any]:
     what = f"input {name!r}" if name else "the rows"
     try:
-        array = np.asarray(given)
+        array = np.asarray(value)
     except ValueError as e:
         raise ExportError(f"examples: {what} have rows of different shapes: {e}") from None
     except (RuntimeError, TypeError) as e:  # tensors with gradients, or on another device
@@ -111,7 +111,7 @@ def expected_labels(
     pictures: list[Path] | None,
     count: int | None,
     labels: list[str] | None,
-    given: Any,
+    value: Any,
     *,
     several: bool,
 ) -> tuple[list[Any] | None, list[str]]:
@@ -120,12 +120,12 @@ def expected_labels(
     Raises:
         ExportError: the labels given do not fit the examples.
     """
-    if given is not None:
+    if value is not None:
         if examples is None:
             raise ExportError(f"{argument('expected_labels')} needs {argument('examples')}")
-        listed = given
-        if isinstance(given, str | Path):
-            listed = _label_sets.read(Path(given), labels) if several and labels else read_labels(given)
+        listed = value
+        if isinstance(value, str | Path):
+            listed = _label_sets.read(Path(value), labels) if several and labels else read_labels(value)
         return _expected_labels.check_expected(listed, labels, count, several=several), []
     if pictures is None or not isinstance(examples, str | Path) or not Path(examples).is_dir():
         return None, []
@@ -148,10 +148,10 @@ def expected_labels(
 
 
 def class_folders(
-    examples: Any, pictures: list[Path] | None, labels: list[str] | None, given: Any
+    examples: Any, pictures: list[Path] | None, labels: list[str] | None, value: Any
 ) -> list[str] | None:
     """The class folders of examples without labels."""
-    if labels is not None or given is not None or pictures is None or not isinstance(examples, str | Path):
+    if labels is not None or value is not None or pictures is None or not isinstance(examples, str | Path):
         return None
     return (
         _expected_labels.class_folders(pictures, Path(examples)) or None if Path(examples).is_dir() else None

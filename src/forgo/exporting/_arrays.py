@@ -26,9 +26,9 @@ def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
     """
     if dtype != STRING:
         return _numbers(np.asarray(values), dtype)
-    given = np.asarray(values, dtype=object) if not isinstance(values, np.ndarray) else values
-    made = np.empty(given.shape, dtype=object)
-    for i, text in np.ndenumerate(given):
+    array = np.asarray(values, dtype=object) if not isinstance(values, np.ndarray) else values
+    made = np.empty(array.shape, dtype=object)
+    for i, text in np.ndenumerate(array):
         if isinstance(text, bytes):
             made[i] = text
         elif isinstance(text, str):
@@ -38,21 +38,21 @@ def typed(values: Any, dtype: str) -> npt.NDArray[Any]:
     return made
 
 
-def _numbers(given: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+def _numbers(array: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     wanted = np.dtype(dtype)
-    if given.dtype.name == BFLOAT16:  # NumPy knows no kind for it
-        given = given.astype(np.float32)
-    if (given.dtype.kind == "b") != (wanted.kind == "b") or given.dtype.kind not in "biuf":
-        raise TypeError(f"the values are {'strings' if given.dtype.kind in 'OSU' else given.dtype}")
+    if array.dtype.name == BFLOAT16:  # NumPy knows no kind for it
+        array = array.astype(np.float32)
+    if (array.dtype.kind == "b") != (wanted.kind == "b") or array.dtype.kind not in "biuf":
+        raise TypeError(f"the values are {'strings' if array.dtype.kind in 'OSU' else array.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
-        made = given.astype(wanted)
+        made = array.astype(wanted)
         same = (
-            np.isfinite(made) == np.isfinite(given)
+            np.isfinite(made) == np.isfinite(array)
             if wanted.kind == "f" or dtype == BFLOAT16
-            else made == given
+            else made == array
         )
     if not same.all():
-        raise ValueError(f"{given[~same].ravel()[0]} does not fit it")
+        raise ValueError(f"{array[~same].ravel()[0]} does not fit it")
     return made
 
 

@@ -106,12 +106,12 @@ def normalizes_itself(layers: list[Layer]) -> str:
     return ""
 
 
-def notes(model: Any, given: Normalization) -> list[str]:
+def notes(model: Any, normalization: Normalization) -> list[str]:
     """Notes on a model's normalization.
 
     Args:
         model: a trained model.
-        given: the normalization that export puts before it.
+        normalization: the normalization that export puts before it.
     """
     if hasattr(model, "scopes"):  # a SavedModel has operations, but no ordered layers
         names = sorted(model.scopes | {re.sub(r"_\d{1,2}$", "", scope) for scope in model.scopes})
@@ -121,17 +121,17 @@ def notes(model: Any, given: Normalization) -> list[str]:
         names, inside = [str(model.model.name), *(x.name for x in layers)], normalizes_itself(layers)
     else:
         return []
-    if inside and not given.is_identity:
+    if inside and not normalization.is_identity:
         return [
-            f"the model normalizes pixels itself, in its layer {inside}: with {given.named()} pixels are normalized twice"
+            f"the model normalizes pixels itself, in its layer {inside}: with {normalization.named()} pixels are normalized twice"
         ]
     known = recognize(names)
-    if known is None or inside or given == USUAL[known.way]:
+    if known is None or inside or normalization == USUAL[known.way]:
         return []
     does = (
         "but nothing in this model does that"
-        if given.is_identity
-        else f"but this export gives it {given.named()}"
+        if normalization.is_identity
+        else f"but this export gives it {normalization.named()}"
     )
     return [
         f"{known.name} of keras.applications takes {known.way}, {does}: unless training did that, "

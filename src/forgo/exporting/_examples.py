@@ -115,9 +115,9 @@ def from_rows(
     """
     if list(rows) == [UNNAMED] and len(inputs) == 1:
         rows = {inputs[0].name: rows[UNNAMED]}
-        given = rows[inputs[0].name]
-        if lists and given.ndim == len(inputs[0].shape) + 1:  # a list of rows
-            rows = {inputs[0].name: given.reshape(-1, *given.shape[2:])}
+        array = rows[inputs[0].name]
+        if lists and array.ndim == len(inputs[0].shape) + 1:  # a list of rows
+            rows = {inputs[0].name: array.reshape(-1, *array.shape[2:])}
     if list(rows) == [UNNAMED] and pictures is None and len(inputs) > 1 and all(map(_is_number, inputs)):
         matrix = rows[UNNAMED]
         if matrix.ndim != 2 or matrix.shape[1] != len(inputs) or matrix.dtype.kind not in "iuf":
@@ -172,10 +172,10 @@ def _is_number(info: TensorInfo) -> bool:
 def _as_written(array: npt.NDArray[Any]) -> list[Any]:
     """The values as clients write them: floats with the fewest digits of their own type."""
     if array.dtype.kind == "O":
-        given = np.empty(array.shape, dtype=object)
+        strings = np.empty(array.shape, dtype=object)
         for i, element in np.ndenumerate(array):
-            given[i] = _text_or_bytes(element)
-        array = given
+            strings[i] = _text_or_bytes(element)
+        array = strings
     elif array.dtype.kind == "f":
         array = array.astype("U32").astype(np.float64)  # 5.9, not 5.900000095367432
         if np.isnan(array).any():
@@ -207,17 +207,17 @@ def from_cells(cells: Arrays, inputs: list[TensorInfo]) -> Arrays:
     made = _in_order(cells[UNNAMED], inputs) if list(cells) == [UNNAMED] else dict(cells)
     cells = dict(made)
     for info in inputs:
-        given: Any = cells.get(info.name)
-        if given is None:
+        lines: Any = cells.get(info.name)
+        if lines is None:
             continue
         sizes = [size if size is not None else -1 for size in info.shape[1:]]
-        if -1 in sizes or math.prod(sizes) != given.shape[1]:
+        if -1 in sizes or math.prod(sizes) != lines.shape[1]:
             raise ExportError(
-                f"examples: there are {given.shape[1]} columns of {info.name!r}, whose rows have the shape {info.shape[1:]}"
+                f"examples: there are {lines.shape[1]} columns of {info.name!r}, whose rows have the shape {info.shape[1:]}"
             )
-        values = [[_cell(cell, info, row) for cell in line] for row, line in enumerate(given.tolist())]
+        values = [[_cell(cell, info, row) for cell in line] for row, line in enumerate(lines.tolist())]
         kind = object if info.dtype == STRING else None
-        made[info.name] = np.array(values, dtype=kind).reshape(len(given), *sizes)
+        made[info.name] = np.array(values, dtype=kind).reshape(len(lines), *sizes)
     return made
 
 

@@ -48,7 +48,7 @@ class Grading(Protocol):
         """The groups that examples are drawn from in turns."""
         ...
 
-    def renamed(self, answers: Any, places: Numbers) -> npt.NDArray[Any]:
+    def renamed(self, answers: Any, indices: Numbers) -> npt.NDArray[Any]:
         """Read output i as that of label places[i]."""
         ...
 
@@ -72,7 +72,7 @@ class Grading(Protocol):
         """Whether the examples are too few to tell."""
         ...
 
-    def told(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
+    def summary(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
         """The accuracy, in words."""
         ...
 
@@ -109,9 +109,9 @@ class Classes:
         """See Grading."""
         return expected
 
-    def renamed(self, answers: Numbers, places: Numbers) -> Numbers:
+    def renamed(self, answers: Numbers, indices: Numbers) -> Numbers:
         """See Grading."""
-        return places[answers]
+        return indices[answers]
 
     def right(self, answers: Numbers, expected: Numbers) -> tuple[int, float]:
         """See Grading."""
@@ -138,7 +138,7 @@ class Classes:
             and _guessing.p_value(answers, expected) >= _guessing.CERTAIN
         )
 
-    def told(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
+    def summary(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
         """See Grading."""
         return f"right on {percent(right)} of {examples} labelled examples, by chance {percent(by_chance)}"
 

@@ -165,8 +165,8 @@ class OnnxModel:
 
     def _run(self, inputs: Arrays) -> Arrays:
         try:
-            given = {self._inside.get(k, k): _plain(np.asarray(v)) for k, v in inputs.items()}
-            answers = self._session.run(self._outputs, given)
+            feeds = {self._inside.get(k, k): _plain(np.asarray(v)) for k, v in inputs.items()}
+            answers = self._session.run(self._outputs, feeds)
         except Exception as e:
             raise ExportError(f"ONNX Runtime cannot run the exported graph: {_first_line(e)}") from None
         return {

@@ -81,8 +81,8 @@ def nodes(
         more = {"axis": 1} if link == "Softmax" else {}
         yield "Identity" if raw else link, [at], [result], "", {} if raw else more
     if label is not None:
-        texts = [c for c in model.classes_ if isinstance(c, str)]
-        classes = np.array(texts, object) if texts else np.asarray(model.classes_).astype(np.int64)
+        strings = [c for c in model.classes_ if isinstance(c, str)]
+        classes = np.array(strings, object) if strings else np.asarray(model.classes_).astype(np.int64)
         yield "ArgMax", [result], [f"{at}_best"], "", {"axis": 1, "keepdims": 0}
         yield "Constant", [], [f"{at}_classes"], "", {"value": numpy_helper.from_array(classes)}
         yield "Gather", [f"{at}_classes", f"{at}_best"], [label], "", {"axis": 0}

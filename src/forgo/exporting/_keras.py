@@ -63,8 +63,8 @@ class KerasModel(Traceable):
             return
         name = names[0] or "probabilities"
         self.operations[name] = f"{logical_name(last.name)}/Softmax"
-        given, self._graph = self._graph, _with_logits(self._graph, last, library)
-        self.softmax = self._graph is not given
+        original, self._graph = self._graph, _with_logits(self._graph, last, library)
+        self.softmax = self._graph is not original
         if not self.softmax:
             self.outputs = _ends(self._graph.outputs, [name])
             return
@@ -100,13 +100,13 @@ class KerasModel(Traceable):
         return answers
 
     def _ask(self, model: Any, values: list[Any]) -> list[Any]:
-        given = values if len(values) > 1 else values[0]
-        return list(self._flatten(model.predict(given, verbose=0, batch_size=self.batch or 32)))
+        inputs = values if len(values) > 1 else values[0]
+        return list(self._flatten(model.predict(inputs, verbose=0, batch_size=self.batch or 32)))
 
     def call(self, *values: Any) -> list[Any]:
         """Answer with tensors, in the order of the lists."""
-        given = list(values) if len(values) > 1 else values[0]
-        return list(self._flatten(self._graph(given, training=False)))
+        inputs = list(values) if len(values) > 1 else values[0]
+        return list(self._flatten(self._graph(inputs, training=False)))
 
     def tracked(self) -> Any:
         """The object that holds the model's variables and tables."""
@@ -238,9 +238,9 @@ def _with_logits(model: Any, last: Any, library: Any) -> Any:
 
 def _ends(tensors: list[Any], names: list[str | None] | None) -> list[TensorInfo]:
     if names is None:
-        given = [logical_name(t.name) for t in tensors]
+        originals = [logical_name(t.name) for t in tensors]
         auto = "input" if len(tensors) == 1 else "input_{}"
-        names = [auto.format(i) if _AUTO_NAME.fullmatch(n) else n for i, n in enumerate(given)]
+        names = [auto.format(i) if _AUTO_NAME.fullmatch(n) else n for i, n in enumerate(originals)]
     infos = []
     for name, t in zip(names, tensors, strict=True):
         dtype = getattr(t.dtype, "name", t.dtype)  # Keras 2 has TensorFlow's types

@@ -66,22 +66,22 @@ def check(expected: Sequence[Any], labels: list[str]) -> list[list[str] | None]:
     """
     if isinstance(expected, np.ndarray) and expected.ndim == 2:
         return _of_columns(expected, labels)
-    return [None if given is None else _set(given, labels) for given in expected]
+    return [None if value is None else _set(value, labels) for value in expected]
 
 
-def _of_columns(given: npt.NDArray[Any], labels: list[str]) -> list[list[str] | None]:
-    if given.shape[1] != len(labels) or given.dtype.kind not in "biuf" or not np.isin(given, (0, 1)).all():
+def _of_columns(value: npt.NDArray[Any], labels: list[str]) -> list[list[str] | None]:
+    if value.shape[1] != len(labels) or value.dtype.kind not in "biuf" or not np.isin(value, (0, 1)).all():
         raise ExportError(
-            f"the expected labels are {given.dtype}{list(given.shape)}: give 0 or 1 for each of the {len(labels)} "
+            f"the expected labels are {value.dtype}{list(value.shape)}: give 0 or 1 for each of the {len(labels)} "
             "labels, or a list of labels for each example"
         )
-    return [[label for label, there in zip(labels, row, strict=True) if there] for row in given]
+    return [[label for label, there in zip(labels, row, strict=True) if there] for row in value]
 
 
-def _set(given: Any, labels: list[str]) -> list[str]:
-    several = [given] if isinstance(given, str | int | np.integer) else given
+def _set(value: Any, labels: list[str]) -> list[str]:
+    several = [value] if isinstance(value, str | int | np.integer) else value
     if not isinstance(several, list | tuple | set | frozenset | np.ndarray):
-        raise ExportError(f"the expected labels {given!r} are not a list of labels")
+        raise ExportError(f"the expected labels {value!r} are not a list of labels")
     found: set[str] = set()
     for label in several:
         text = label
@@ -93,7 +93,7 @@ def _set(given: Any, labels: list[str]) -> list[str]:
             )
         if text in found:
             raise ExportError(
-                f"the expected labels {given!r} name {text!r} twice; to give 0 or 1 for each label, pass a "
+                f"the expected labels {value!r} name {text!r} twice; to give 0 or 1 for each label, pass a "
                 "NumPy array [examples, labels]"
             )
         found.add(text)
@@ -110,7 +110,7 @@ class Sets:
 
     def encode(self, labels: list[Any]) -> Yes:
         """Encode labels."""
-        return np.array([[label in given for label in self.labels] for given in labels], bool)
+        return np.array([[label in value for label in self.labels] for value in labels], bool)
 
     def answered(self, scores: npt.NDArray[Any]) -> Yes:
         """What probabilities say."""
@@ -134,10 +134,10 @@ class Sets:
         """A number for each set of labels that occurs."""
         return np.unique(expected, axis=0, return_inverse=True)[1].reshape(-1)
 
-    def renamed(self, answers: Yes, places: Numbers) -> Yes:
+    def renamed(self, answers: Yes, indices: Numbers) -> Yes:
         """Read output i as that of label places[i]."""
         other = np.empty_like(answers)
-        other[:, places] = answers
+        other[:, indices] = answers
         return other
 
     def right(self, answers: Yes, expected: Yes) -> tuple[int, float]:
@@ -176,7 +176,7 @@ class Sets:
             and self._p_value(answers, expected) >= _guessing.CERTAIN
         )
 
-    def told(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
+    def summary(self, right: float, examples: int, by_chance: float, balanced: float | None) -> str:
         """The accuracy, in words."""
         labels = (
             ""
@@ -206,8 +206,8 @@ class Sets:
         weights = 1 / there[counted] + 1 / not_there[counted]
         answers, expected = answers[:, counted], expected[:, counted]
 
-        def good(given: Yes) -> float:
-            return float((given & expected).sum(axis=0) @ weights)
+        def good(value: Yes) -> float:
+            return float((value & expected).sum(axis=0) @ weights)
 
         shuffle, ours = np.random.default_rng(0).permutation, good(answers)
         as_good = sum(good(answers[shuffle(len(answers))]) >= ours - 1e-9 for _ in range(_guessing.SHUFFLES))

@@ -118,9 +118,9 @@ def find(model: str | Path, *, trust: bool, examples: bool) -> Found:
     folder = _Folder(path, about, flavor, trust)
     found = _READERS[flavor](folder)
     matrix = flavor in ("keras", "tensorflow", "pytorch", "onnx")
-    given = _mlflow_examples.read(path, about, matrix=matrix) if examples else None
+    example = _mlflow_examples.read(path, about, matrix=matrix) if examples else None
     said = {k: str(about[k])[:200] for k in _SAID if about.get(k)} | ({"uri": uri[:200]} if uri else {})
-    return Found(found, given, {"mlflow": {"flavor": flavor, **said}})
+    return Found(found, example, {"mlflow": {"flavor": flavor, **said}})
 
 
 def _about(folder: Path) -> Mapping[str, Any]:

@@ -40,10 +40,10 @@ def read(folder: Path, about: Mapping[str, Any], *, matrix: bool) -> Any:
     try:
         if file.suffix == ".npy":
             return np.load(io.BytesIO(data), allow_pickle=False)
-        given = json.loads(data)
+        example = json.loads(data)
         if info.get("params"):
-            given = given["data"]
-        return _typed(given, str(info.get("type")), _signature(about), matrix=matrix)
+            example = example["data"]
+        return _typed(example, str(info.get("type")), _signature(about), matrix=matrix)
     except (ValueError, TypeError, KeyError, RecursionError) as e:
         raise ExportError(
             f"{file}: the input example cannot be used ({type(e).__name__}: {e}): give rows with {argument('examples')}"
@@ -57,20 +57,20 @@ def _signature(about: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [i for i in made if isinstance(i, dict)] if isinstance(made, list) else []
 
 
-def _typed(given: Any, kind: str, signature: list[dict[str, Any]], *, matrix: bool) -> Any:
+def _typed(example: Any, kind: str, signature: list[dict[str, Any]], *, matrix: bool) -> Any:
     if kind == "ndarray":
         kinds = {i.get("name"): i["tensor-spec"]["dtype"] for i in signature if "tensor-spec" in i}
-        if isinstance(given, dict):
-            return {name: _array(values, kinds.get(name)) for name, values in given.items()}
-        return _array(given, next(iter(kinds.values()), None))
+        if isinstance(example, dict):
+            return {name: _array(values, kinds.get(name)) for name, values in example.items()}
+        return _array(example, next(iter(kinds.values()), None))
     if (
         kind == "json_object"
-        and isinstance(given, list)
-        and not any(isinstance(v, dict | list) for v in given)
+        and isinstance(example, list)
+        and not any(isinstance(v, dict | list) for v in example)
     ):
-        return _array(given, None)
-    if kind == "dataframe" and "columns" not in given:
-        return _array(given["data"] if isinstance(given, dict) else given, None)
+        return _array(example, None)
+    if kind == "dataframe" and "columns" not in example:
+        return _array(example["data"] if isinstance(example, dict) else example, None)
     if kind not in ("dataframe", "json_object"):
         raise ValueError(f"a {kind} is neither a table nor an array")
     try:
@@ -80,7 +80,9 @@ def _typed(given: Any, kind: str, signature: list[dict[str, Any]], *, matrix: bo
             f"the input example is a table, which needs pandas: pip install pandas, or give rows with {argument('examples')}"
         ) from None
     frame = (
-        pd.DataFrame(given["data"], columns=given["columns"]) if kind == "dataframe" else pd.DataFrame(given)
+        pd.DataFrame(example["data"], columns=example["columns"])
+        if kind == "dataframe"
+        else pd.DataFrame(example)
     )
     for column in signature:
         name, dtype = column.get("name"), _COLUMNS.get(str(column.get("type")))

@@ -47,10 +47,10 @@ def _say(model: Any, way: str) -> str:
 def _imputer(imputer: Any, rows: Any) -> bool:
     from sklearn.metrics.pairwise import nan_euclidean_distances
 
-    given = np.asarray(rows, np.float64)
-    distances = nan_euclidean_distances(given, imputer._fit_X)
+    cells = np.asarray(rows, np.float64)
+    distances = nan_euclidean_distances(cells, imputer._fit_X)
     count = imputer.n_neighbors
-    for row, far in zip(given, distances, strict=True):
+    for row, far in zip(cells, distances, strict=True):
         tied = False
         for column in np.flatnonzero(np.isnan(row)):
             donors = np.sort(far[~np.isnan(imputer._fit_X[:, column])])

@@ -180,9 +180,9 @@ class Normalized(Traceable):
 
     def call(self, *values: Any) -> list[Any]:
         """Answer with tensors, in the order of the lists."""
-        given = list(values)
-        given[self._index] = self.normalization.tensor(given[self._index])
-        answers: list[Any] = self.inner.call(*given)
+        inputs = list(values)
+        inputs[self._index] = self.normalization.tensor(inputs[self._index])
+        answers: list[Any] = self.inner.call(*inputs)
         return answers
 
     def tracked(self) -> Any:
@@ -218,8 +218,8 @@ def read(
     return Normalization(channels.upper(), by, _three(means), _three(stds))
 
 
-def _numbers(flag: str, given: Numbers, counts: tuple[int, ...]) -> list[float]:
-    parts: list[Any] = given.split(",") if isinstance(given, str) else np.ravel(np.asarray(given)).tolist()
+def _numbers(flag: str, value: Numbers, counts: tuple[int, ...]) -> list[float]:
+    parts: list[Any] = value.split(",") if isinstance(value, str) else np.ravel(np.asarray(value)).tolist()
     found = [_number(flag, part) for part in parts]
     if len(found) not in counts:
         wants = "one number" if counts == (1,) else "one number, or one for each of three channels"

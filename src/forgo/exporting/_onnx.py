@@ -76,8 +76,8 @@ class OnnxFile(OnnxOnly):
         self.framework = f"onnxruntime {_onnxruntime.VERSION}"
         self._file, self._model = file, model
         graph = model.graph
-        given = {i.name for i in graph.initializer} | {i.values.name for i in graph.sparse_initializer}
-        ins = [i for i in graph.input if i.name not in given]
+        initialized = {i.name for i in graph.initializer} | {i.values.name for i in graph.sparse_initializer}
+        ins = [i for i in graph.input if i.name not in initialized]
         if not ins:
             raise ExportError(f"{file}: the graph has no inputs, so there is nothing to prove")
         outs = _wanted(file, list(graph.output), outputs)
@@ -123,9 +123,9 @@ class OnnxFile(OnnxOnly):
             ExportError: an output does not have a row for each input row.
         """
         open_ = [e for e, (_, _, shape) in zip(self.inputs, self._ins, strict=True) if shape is None]
-        given = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
+        row_of = {e.name: (rows or {}).get(e.name, (rows or {}).get(UNNAMED)) for e in self.inputs}
         for info in open_:
-            row = given[info.name]
+            row = row_of[info.name]
             if row is None:
                 raise ExportError(
                     f"{self._file}: {info.name!r} takes tensors of any rank: give examples, which fix the rank"
@@ -133,7 +133,7 @@ class OnnxFile(OnnxOnly):
             at = self.inputs.index(info)
             self.inputs[at] = replace(info, shape=(None,) * (row.ndim or 1))
         try:
-            first = {e.name: typed(given[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
+            first = {e.name: typed(row_of[e.name][:2], e.dtype) for e in self.inputs}  # type: ignore[index]
         except (TypeError, ValueError):
             return  # the check of the examples says more
         if any(len(a) == 0 for a in first.values()):
@@ -173,12 +173,12 @@ class OnnxFile(OnnxOnly):
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with ONNX Runtime, its optimizations off."""
-        given = dict(inputs)
+        feeds = dict(inputs)
         if self._first_channels is not None:
-            given[self._first_channels] = given[self._first_channels].transpose(0, 3, 1, 2)
+            feeds[self._first_channels] = feeds[self._first_channels].transpose(0, 3, 1, 2)
         if self._half is not None:
-            given[self._half] = given[self._half].astype(np.float16)
-        return in_parts(self._run, given, self.batch)
+            feeds[self._half] = feeds[self._half].astype(np.float16)
+        return in_parts(self._run, feeds, self.batch)
 
     def _run(self, inputs: Arrays) -> Arrays:
         fed = {}
@@ -361,13 +361,13 @@ def test_data(file: Path) -> tuple[Arrays, Arrays] | None:
         raise ExportError(f"{file}: it is not an ONNX model: {e}") from None
     bare = OnnxFile(model, file)
     parts: dict[str, list[npt.NDArray[Any]]] = {}
-    room = _MOST_SET
+    left = _MOST_SET
     for folder in folders:
         for kind, infos in (("input", bare.inputs), ("output", bare.outputs)):
             for i, info in enumerate(infos):
                 path = folder / f"{kind}_{i}.pb"
-                data = regular_bytes(path, room, "the test data")
-                room -= len(data)
+                data = regular_bytes(path, left, "the test data")
+                left -= len(data)
                 array = _array(path, data)
                 parts.setdefault(info.name, []).append(array[None] if bare.batch == SINGLE else array)
     try:

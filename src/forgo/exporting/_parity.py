@@ -41,25 +41,25 @@ def expected_answers(model: Trained, examples: list[Example], request: Request) 
             )
     if request.expected is None:
         return saved
-    for name, given in request.expected.items():
+    for name, expected in request.expected.items():
         if name not in saved:
             raise ExportError(
                 f"the expected answers name {name!r}; the model has the outputs {', '.join(saved)}"
             )
-        if len(given) != len(examples):
+        if len(expected) != len(examples):
             raise ExportError(
-                f"there are {len(given)} expected answers for {name!r}, but {len(examples)} usable examples"
+                f"there are {len(expected)} expected answers for {name!r}, but {len(examples)} usable examples"
             )
-        worst = _golden.difference(saved[name], given)
+        worst = _golden.difference(saved[name], expected)
         if worst > request.tolerance:
             rows = [
                 i
-                for i in range(len(given))
-                if _golden.difference(saved[name][i : i + 1], given[i : i + 1]) > request.tolerance
+                for i in range(len(expected))
+                if _golden.difference(saved[name][i : i + 1], expected[i : i + 1]) > request.tolerance
             ]
             raise ParityError(
                 f"{request.answers_from} differs from the model's answers: {name!r} of {examples[rows[0]].source} "
-                f"({len(rows)} of {len(given)} rows), by up to {worst:.3g}, tolerance {request.tolerance:.0e}"
+                f"({len(rows)} of {len(expected)} rows), by up to {worst:.3g}, tolerance {request.tolerance:.0e}"
                 if request.answers_from
                 else f"the saved model answers differently from the model in memory: {name!r} by {worst:.3g}",
                 stage="model",
@@ -70,7 +70,10 @@ def expected_answers(model: Trained, examples: list[Example], request: Request) 
         raise ExportError(
             f"the expected answers lack the output {missing[0]!r}: give all outputs, or choose some with {argument('outputs')}"
         )
-    return {**saved, **{name: given.astype(saved[name].dtype) for name, given in request.expected.items()}}
+    return {
+        **saved,
+        **{name: expected.astype(saved[name].dtype) for name, expected in request.expected.items()},
+    }
 
 
 def check(runtime: Runtime, examples: list[Example], expected: Arrays, tolerance: float) -> float:

@@ -56,7 +56,7 @@ def run(model: Trained, request: Request) -> Result:
         raise ExportError(
             f"{argument('tolerance')} must be above 0 and at most {LOOSEST_TOLERANCE:g}, not {request.tolerance:g}"
         )
-    given, model = model, headed(normalized(model, request), request)
+    original, model = model, headed(normalized(model, request), request)
     with Staging(request.path, "saved_model" if request.bare else None, force=request.force) as stage:
         preprocess, picture = preprocessor(model, request), None
         examples, refused = read_examples(model, request, preprocess)
@@ -78,7 +78,7 @@ def run(model: Trained, request: Request) -> Result:
             )
 
         preprocess_check = check_prepared(model, examples, request)
-        expected = _parity.expected_answers(given, examples, request) if proven else None
+        expected = _parity.expected_answers(original, examples, request) if proven else None
         task = _tasks.check(model.outputs[0], request.labels, request.task, expected)
         limits = _tasks.thresholds(request.thresholds, request.labels, request.task)
         engine = _engines.named(request.engine)
@@ -103,7 +103,7 @@ def run(model: Trained, request: Request) -> Result:
                 worst = max(worst or 0, _parity.check(runtime, recorded, answers, request.tolerance))
             beside = _beside(model)
             if beside:
-                more = _parity.answers(given, beside, request)
+                more = _parity.answers(original, beside, request)
                 worst = max(worst or 0, _parity.check(runtime, beside, more, request.tolerance))
                 answers = {name: np.concatenate([a, more[name]]) for name, a in answers.items()}
             golden = {"cases": _record(model, stage, [*recorded, *beside], answers, limits, request, graph)}
@@ -138,13 +138,13 @@ def run(model: Trained, request: Request) -> Result:
         parity = _finish(stage, manifest, request, len(examples), runtime.name)
         found, hints = _accuracy.Measured(), []
         if preprocess is not None and request.report is None:  # forgo did not train it
-            hints = _conventions.notes(given, request.normalization)
+            hints = _conventions.notes(original, request.normalization)
         scores = None if expected is None else expected[model.outputs[0].name]
         assumed = None if scores is None else _expected_labels.assumed_labels(request, scores)
         if request.folders and not assumed and request.task is None:
             found = _accuracy.Measured(notes=[_expected_labels.unmeasured(request.folders, model.outputs[0])])
         if scores is not None and (task in _tasks.LABELLED or assumed):
-            unnormalized = headed(given, request)
+            unnormalized = headed(original, request)
             name = picture_input(model, request).name if preprocess is not None else None
             found = _accuracy.judge(unnormalized, request, stage.folder, examples, scores, name)
             _accuracy.accept_or_refuse(found, request, hints)

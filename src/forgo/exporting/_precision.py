@@ -47,14 +47,14 @@ def in_float32(model: Any) -> Any:
     return rebuilt
 
 
-def check_close(rebuilt: dict[str, Any], given: dict[str, Any]) -> float:
+def check_close(rebuilt: dict[str, Any], mixed: dict[str, Any]) -> float:
     """The largest difference between the two models' answers, which only rounding may cause.
 
     Raises:
         ExportError: it is larger than rounding.
     """
     worst = max(
-        difference(rebuilt[name].astype(np.float64), given[name].astype(np.float64)) for name in given
+        difference(rebuilt[name].astype(np.float64), mixed[name].astype(np.float64)) for name in mixed
     )
     if worst > MOST:
         raise ExportError(

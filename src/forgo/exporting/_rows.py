@@ -257,20 +257,20 @@ def _table(file: Path, text: str) -> dict[str, Any]:
         return {UNNAMED: Cells(lines)}
     if len(lines) < 2:
         raise ExportError(f"{file}: it has no rows")
-    places: dict[str, dict[int, int]] = {}
+    columns: dict[str, dict[int, int]] = {}
     for at, title in enumerate(lines[0]):
         found = _ELEMENT.fullmatch(title.strip())
         name, element = (found[1], int(found[2])) if found else (title.strip(), 0)
-        if element in places.setdefault(name, {}):
+        if element in columns.setdefault(name, {}):
             raise ExportError(f"{file}: two columns are called {title.strip()!r}")
-        places[name][element] = at
+        columns[name][element] = at
     for number, row in enumerate(lines[1:], 2):
         if len(row) != len(lines[0]):
             raise ExportError(f"{file}: line {number} has {len(row)} cells, the header {len(lines[0])}")
-    for name, elements in places.items():
+    for name, elements in columns.items():
         if missing := set(range(len(elements))) - set(elements):
             raise ExportError(f"{file}: column '{name}[{min(missing)}]' is missing")
     return {
         name: Cells([[row[elements[i]] for i in range(len(elements))] for row in lines[1:]])
-        for name, elements in places.items()
+        for name, elements in columns.items()
     }

@@ -118,11 +118,11 @@ def _put(scope: Any, operator: Any, container: Any, nodes: Iterator[Node]) -> No
     """Put nodes into a graph that sklearn-onnx makes, under names that it has not given."""
     outputs = [o.full_name for o in operator.outputs]
     unique: dict[str, str] = {}
-    for op, given, made, domain, attributes in nodes:
+    for op, inputs, made, domain, attributes in nodes:
         for name in made:
             unique[name] = name if name in outputs else scope.get_unique_variable_name(name)
         container.add_node(
-            op, [unique.get(n, n) for n in given], [unique[n] for n in made], op_domain=domain, op_version=3 if domain else 18,
+            op, [unique.get(n, n) for n in inputs], [unique[n] for n in made], op_domain=domain, op_version=3 if domain else 18,
             name=scope.get_unique_operator_name(op), **attributes,
         )  # fmt: skip
 
@@ -132,7 +132,7 @@ def plain_attributes() -> Iterator[None]:
     """Convert NumPy's numbers to Python's for ONNX's helper: newer protobuf refuses those that sklearn-onnx passes."""
     from skl2onnx.common import _container
 
-    given = _container.make_node
+    original = _container.make_node
 
     def plain(value: Any) -> Any:
         if isinstance(value, np.bool_ | bool):
@@ -146,10 +146,10 @@ def plain_attributes() -> Iterator[None]:
         return value
 
     def make_node(*infos: Any, **attributes: Any) -> Any:
-        return given(*infos, **{name: plain(value) for name, value in attributes.items()})
+        return original(*infos, **{name: plain(value) for name, value in attributes.items()})
 
     _container.make_node = make_node
     try:
         yield
     finally:
-        _container.make_node = given
+        _container.make_node = original

@@ -113,19 +113,19 @@ class _Cells:
         self.inputs = inputs
         self.count = len(next(iter(inputs.values())))
         self.columns: list[Column | None] = []
-        self.places: list[tuple[str, tuple[int, ...]]] = []
+        self.positions: list[tuple[str, tuple[int, ...]]] = []
         for column in columns:
             self.columns.append(column)
-            self.places.append((column.input, ()))
+            self.positions.append((column.input, ()))
         if not columns:
             (name, array), *more = inputs.items()
             if not more and array.ndim == 2 and array.dtype.kind == "f":
-                self.places = [(name, (i,)) for i in range(array.shape[1])]
-                self.columns = [None] * len(self.places)
-        self.width = len(self.places)
+                self.positions = [(name, (i,)) for i in range(array.shape[1])]
+                self.columns = [None] * len(self.positions)
+        self.width = len(self.positions)
 
     def all(self, at: int) -> npt.NDArray[Any]:
-        name, index = self.places[at]
+        name, index = self.positions[at]
         array: npt.NDArray[Any] = self.inputs[name]
         return array[:, index[0]] if index else array
 
@@ -137,7 +137,7 @@ class _Cells:
         return {n: a[i : i + 1].copy() for n, a in self.inputs.items()}
 
     def put(self, row: Arrays, at: int, value: Any) -> Arrays:
-        name, index = self.places[at]
+        name, index = self.positions[at]
         made = {n: a.copy() for n, a in row.items()}
         made[name][(0, *index)] = value
         return made
@@ -175,8 +175,8 @@ class _Cells:
 def _missing(cells: _Cells) -> list[tuple[Arrays, str]]:
     base, found = cells.typical(), []
     for at in range(cells.width):
-        given = cells.all(at)
-        if given.dtype.kind == "f" and np.isnan(given).any() and not np.isnan(given[base]):
+        values = cells.all(at)
+        if values.dtype.kind == "f" and np.isnan(values).any() and not np.isnan(values[base]):
             found.append((cells.put(cells.row(base), at, np.nan), f"row {base}, {cells.name(at)} missing"))
     return found[:_MISSING]
 
@@ -194,12 +194,12 @@ def _beyond(cells: _Cells) -> list[tuple[Arrays, str]]:
     chosen = sorted({numeric[0], numeric[-1]}) if numeric else []
     found = []
     for at in chosen[:_BEYOND]:
-        given = cells.all(at)
-        low, high = np.nanmin(given), np.nanmax(given)
+        values = cells.all(at)
+        low, high = np.nanmin(values), np.nanmax(values)
         step = 1 if cells.whole(at) else (high - low) / 100
         for row, value, side in (
-            (int(np.nanargmax(given)), high + step, "above its largest"),
-            (int(np.nanargmin(given)), low - step, "below its smallest"),
+            (int(np.nanargmax(values)), high + step, "above its largest"),
+            (int(np.nanargmin(values)), low - step, "below its smallest"),
         ):
             found.append(
                 (cells.put(cells.row(row), at, value), f"row {row}, {cells.name(at)} just {side}, {value:g}")
@@ -293,7 +293,7 @@ def _moved(cells: _Cells, a: Arrays, b: Arrays, numeric: list[int], part: float)
     """A row on the line through two others."""
     made = {n: array.copy() for n, array in a.items()}
     for at in numeric:
-        name, index = cells.places[at]
+        name, index = cells.positions[at]
         x, y = a[name][(0, *index)], b[name][(0, *index)]
         value = float(x) + (float(y) - float(x)) * part
         made[name][(0, *index)] = np.floor(value) if cells.whole(at) else value

@@ -47,11 +47,11 @@ class Column:
         }  # fmt: skip
 
 
-def is_frame(given: Any) -> bool:
+def is_frame(data: Any) -> bool:
     """Whether something is a DataFrame of pandas or Polars. Imports neither."""
     for library in ("pandas", "polars"):
         module = sys.modules.get(library)
-        if module is not None and isinstance(given, module.DataFrame):
+        if module is not None and isinstance(data, module.DataFrame):
             return True
     return False
 

@@ -19,32 +19,32 @@ Thresholds = float | list[float] | dict[str, float]
 """One for all labels, one for each in their order, or by label."""
 
 
-def thresholds(given: Thresholds | None, labels: list[str] | None, task: str | None) -> list[float] | None:
+def thresholds(value: Thresholds | None, labels: list[str] | None, task: str | None) -> list[float] | None:
     """One threshold for each label of a multi-label model, None for any other.
 
     Raises:
         ExportError: they do not fit the labels, or are not probabilities.
     """
     if task != "multi-label":
-        if given is not None:
+        if value is not None:
             raise ExportError(
                 f"thresholds are for the task multi-label: add {argument('task', 'multi-label')}"
             )
         return None
     if labels is None:
         raise ExportError(f"the task multi-label needs labels: give {argument('labels')}")
-    if isinstance(given, dict):
-        if unknown := [name for name in given if name not in labels]:
+    if isinstance(value, dict):
+        if unknown := [name for name in value if name not in labels]:
             raise ExportError(
                 f"thresholds: there is no label {unknown[0]!r}; the labels are {', '.join(labels)}"
             )
-        made = [float(given.get(name, THRESHOLD)) for name in labels]
-    elif isinstance(given, list):
-        made = [float(t) for t in given]
+        made = [float(value.get(name, THRESHOLD)) for name in labels]
+    elif isinstance(value, list):
+        made = [float(t) for t in value]
         if len(made) == 1:
             made *= len(labels)
     else:
-        made = [THRESHOLD if given is None else float(given)] * len(labels)
+        made = [THRESHOLD if value is None else float(value)] * len(labels)
     if len(made) != len(labels):
         raise ExportError(
             f"there are {len(made)} thresholds for {len(labels)} labels: give one, or one for each"

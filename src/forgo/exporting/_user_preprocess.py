@@ -91,8 +91,8 @@ def apply(
             made.append(None)
             continue
         try:
-            given = function(path if by_path else Image.fromarray(pixels))
-            array = np.asarray(given)
+            output = function(path if by_path else Image.fromarray(pixels))
+            array = np.asarray(output)
         except Exception as e:
             raise ExportError(f"preprocess fails on {path}: {type(e).__name__}: {e}") from e
         if array.ndim == 4 and len(array) == 1:
@@ -128,40 +128,40 @@ def check(examples: list[Example], name: str, request: Request) -> dict[str, Any
     Raises:
         ExportError: they differ. The message says by how much, on which example, and which rules come closest.
     """
-    given = request.prepared
-    if given is None or not examples:
+    tensors = request.prepared
+    if tensors is None or not examples:
         return {}
     want = examples[0].inputs[name].shape[1:]
-    if given.shape[1:] != want:
-        raise ExportError(f"preprocess gives {list(given.shape[1:])}, but the model takes {list(want)}")
+    if tensors.shape[1:] != want:
+        raise ExportError(f"preprocess gives {list(tensors.shape[1:])}, but the model takes {list(want)}")
     normalization = request.normalization.for_channels(want[-1])
     worst, where = 0.0, examples[0]
     for e in examples:
-        d = _steps(normalization, e.inputs[name][0], given[e.index])
+        d = _steps(normalization, e.inputs[name][0], tensors[e.index])
         if d > worst:
             worst, where = d, e
     if worst <= AGREES:
         return {"tolerance": AGREES, "largest_difference": worst, "examples": len(examples)}
     raise ExportError(
         f"preprocess differs from {_arguments(request.rules, request.normalization)}: "
-        f"by up to {worst:.3g} of 255, on {where.source}. {_nearest(examples, given, want, request.rules)}"
+        f"by up to {worst:.3g} of 255, on {where.source}. {_nearest(examples, tensors, want, request.rules)}"
     )
 
 
-def _steps(normalization: Normalization, pixels: Floats, given: Floats) -> float:
+def _steps(normalization: Normalization, pixels: Floats, tensors: Floats) -> float:
     """The largest difference, in steps of 255 before normalization."""
-    off = np.abs(normalization.apply(pixels) - given) * np.abs(
+    off = np.abs(normalization.apply(pixels) - tensors) * np.abs(
         np.array(normalization.std) / normalization.scale
     )
     return float(off.max())
 
 
-def _nearest(examples: list[Example], given: Floats, shape: tuple[int, ...], said: Rules) -> str:
+def _nearest(examples: list[Example], tensors: Floats, shape: tuple[int, ...], said: Rules) -> str:
     """Say which rules come closest to the function."""
     upright = [e for e in examples if e.orientation == 1] or examples
     some = upright[:: max(1, len(upright) // _SEARCHED)][:_SEARCHED]
     some = [e for e in some if e.pixels is not None]
-    wanted = [given[e.index] for e in some]
+    wanted = [tensors[e.index] for e in some]
 
     def best(of: list[Rules]) -> list[tuple[float, int, Rules, Normalization]]:
         found: list[tuple[float, int, Rules, Normalization]] = []
@@ -181,7 +181,7 @@ def _nearest(examples: list[Example], given: Floats, shape: tuple[int, ...], sai
     preprocess = _graph(rules, shape)
 
     def worst_of(part: list[Example]) -> float:
-        return max(_steps(n, preprocess(e.pixels), given[e.index]) for e in part if e.pixels is not None)
+        return max(_steps(n, preprocess(e.pixels), tensors[e.index]) for e in part if e.pixels is not None)
 
     worst, arguments = worst_of(examples), _arguments(rules, n)
     if worst <= AGREES:
@@ -216,14 +216,14 @@ def _typical(normalization: Normalization, prepared: list[Floats], wanted: list[
     return max(_steps(normalization, p, w) for p, w in zip(prepared, wanted, strict=True))
 
 
-def _fitted(pixels: Floats, given: Floats) -> list[Normalization]:
+def _fitted(pixels: Floats, tensors: Floats) -> list[Normalization]:
     """The normalizations that a linear fit of each channel gives, in both orders."""
     made = []
     for channels in ("RGB", "BGR")[: pixels.shape[-1]]:
         ordered = pixels[..., ::-1] if channels == "BGR" else pixels
         slopes, offsets = [], []
         for c in range(pixels.shape[-1]):
-            x, y = ordered[..., c].ravel().astype(np.float64), given[..., c].ravel().astype(np.float64)
+            x, y = ordered[..., c].ravel().astype(np.float64), tensors[..., c].ravel().astype(np.float64)
             slope = ((x - x.mean()) * (y - y.mean())).mean() / max(x.var(), 1e-12)
             slopes.append(slope)
             offsets.append(y.mean() - slope * x.mean())

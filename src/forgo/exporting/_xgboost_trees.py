@@ -79,10 +79,10 @@ def codes(booster: Any, column: int, values: list[Any]) -> list[Any]:
         data = bytes(v & 0xFF for v in own)  # which the JSON has as signed numbers
         own = [data[a:b] for a, b in pairwise(held[column]["offsets"])]
         # XGBoost cuts its UTF-8 at places counted in characters, in training and when it answers.
-        given = list(map(str, values))
-        ends = [*accumulate(map(len, given), initial=0)]
-        whole = "".join(given).encode()
-        cuts = [v.encode() for v in given], [whole[a:b] for a, b in pairwise(ends)]
+        strings = list(map(str, values))
+        offsets = [*accumulate(map(len, strings), initial=0)]
+        whole = "".join(strings).encode()
+        cuts = [v.encode() for v in strings], [whole[a:b] for a, b in pairwise(offsets)]
         values_by = dict(zip(max(cuts, key=lambda c: sum(v in own for v in c)), values, strict=True))
     else:
         values_by = dict(zip(values, values, strict=True))

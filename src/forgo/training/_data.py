@@ -39,7 +39,7 @@ class Source:
     """How pictures are read: the preprocessing, and the memory left for them."""
 
     preprocess: Preprocessor
-    room: int = CACHE_BYTES
+    cache_left: int = CACHE_BYTES
     progress: Callable[[int, int], None] = lambda done, total: None
     """Called with the numbers of pictures read and of pictures in the part."""
 
@@ -238,7 +238,7 @@ def _read_files(files: list[tuple[Path, int]], data: Data, source: Source) -> li
             return str(e)
         except OSError as e:
             return e.strerror or str(e)
-        kept = array if source.room >= array.nbytes else None
+        kept = array if source.cache_left >= array.nbytes else None
         return Picture(path, label, hashlib.sha256(raw).hexdigest(), kept)
 
     pictures = []
@@ -256,9 +256,9 @@ def _within(source: Source, picture: Picture) -> Picture:
     """Keep the array if there is room: threads that read ahead did not know of each other."""
     if picture.array is None:
         return picture
-    if picture.array.nbytes > source.room:
+    if picture.array.nbytes > source.cache_left:
         return replace(picture, array=None)
-    source.room -= picture.array.nbytes
+    source.cache_left -= picture.array.nbytes
     return picture
 
 
