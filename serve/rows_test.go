@@ -302,7 +302,7 @@ func sameBits(got, want tensor.Tensor, null bool) bool {
 	return true
 }
 
-func TestRandomRowsAgree(t *testing.T) {
+func TestRandomRowsGetEqualAnswers(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 1))
 	for d := range tfNames {

@@ -101,7 +101,7 @@ def asked(path: Path, row: Any, folder: Path) -> dict[str, float]:
     return {c["label"]: c["score"] for c in json.loads(done.out)["classes"]}
 
 
-def test_texts(text_model: tuple[Any, list[str], Path], tmp_path: Path) -> None:
+def test_strings(text_model: tuple[Any, list[str], Path], tmp_path: Path) -> None:
     import tensorflow as tf
 
     model, texts, path = text_model
@@ -204,7 +204,7 @@ def test_examples_that_do_not_fit(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_texts_that_are_none(text_model: tuple[Any, list[str], Path], tmp_path: Path) -> None:
+def test_values_that_are_not_strings(text_model: tuple[Any, list[str], Path], tmp_path: Path) -> None:
     for rows, says in (
         (np.array(["a", 1], object), "neither numbers nor strings"),
         (np.ones(3), "is not a string"),

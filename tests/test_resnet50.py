@@ -160,7 +160,7 @@ def logits_by_names(model: Path, photos: list[Path], *options: str) -> npt.NDArr
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "tensorflow"])
-def test_go_agrees_with_keras(resnet50: ResNet50, engine: str) -> None:
+def test_go_answers_as_keras_does(resnet50: ResNet50, engine: str) -> None:
     assert np.abs(resnet50.logits).max() > 0.5  # they say something
     assert np.abs(resnet50.logits - resnet50.logits.mean(axis=0)).max() > 0.1  # and not the same of all
     assert resnet50.difference(logits(resnet50.bundle(engine), resnet50.photos)) < RELATIVE

@@ -128,7 +128,7 @@ def pipeline(frame: pd.DataFrame) -> Any:
     return make_pipeline(columns, LogisticRegression()).fit(frame, frame["age (years)"] > 40)
 
 
-def test_a_pipeline_of_numbers_texts_categories_and_missing_values(tmp_path: Path) -> None:
+def test_a_pipeline_of_numbers_strings_categories_and_missing_values(tmp_path: Path) -> None:
     frame = mixed()
     model = pipeline(frame)
     forgo.export(model, tmp_path / "m.forgo", examples=frame)
@@ -190,7 +190,7 @@ def test_columns_have_names_and_types_and_refuse_what_they_never_had(tmp_path: P
         assert 'row 1, column \\"city\\"' in said, said
 
 
-def test_texts_of_many_languages_are_lowered_and_cut_as_in_python(tmp_path: Path) -> None:
+def test_text_of_many_languages_is_lowercased_and_split_as_in_python(tmp_path: Path) -> None:
     """sklearn-onnx takes words for English, and ONNX Runtime a locale that many systems lack."""
     words = ["GRÜSSE", "naïve", "Ωmega", "Привет", "東京", "x", "l'été", "snake_case", "42", "e\u0301a"]
     texts = np.array([f"{a} {b}, {c}" for a in words for b in words for c in ("Yes", "no")], dtype=object)

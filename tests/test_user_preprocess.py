@@ -101,7 +101,7 @@ def test_grey() -> None:
         _user_preprocess.check(one, "x", Request(Path("m.forgo"), prepared=given))
 
 
-def test_rules_that_agree() -> None:
+def test_rules_that_match() -> None:
     found = checked(
         lambda im: nearest(im) / 255, resize="nearest", normalization=Normalization(scale=1 / 255)
     )
@@ -151,7 +151,7 @@ def test_rules_that_agree() -> None:
         ),
     ],
 )  # fmt: skip
-def test_rules_that_do_not_agree_name_those_that_do(function: Any, rules: dict[str, Any], says: str) -> None:
+def test_rules_that_differ_name_those_that_match(function: Any, rules: dict[str, Any], says: str) -> None:
     with pytest.raises(forgo.ExportError, match=says) as caught:
         checked(function, **rules)
     assert "of 255, on 0" in str(caught.value)  # which example

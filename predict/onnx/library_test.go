@@ -20,7 +20,7 @@ func TestFindOrder(t *testing.T) {
 	}
 }
 
-func TestFindNamesEveryPlace(t *testing.T) {
+func TestFindNamesEveryPath(t *testing.T) {
 	t.Setenv(EnvLibrary, "")
 	for _, name := range []string{"FORGO_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"} {
 		t.Setenv(name, "/nowhere/"+name)

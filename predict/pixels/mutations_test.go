@@ -123,7 +123,7 @@ func resum(data []byte) {
 // Pictures with one byte changed get the same verdict in Python and in Go, and the same pixels.
 // FORGO_MUTATIONS says how many are tried (100,000, or 3,000 with -short or the race detector), FORGO_SEED which,
 // and FORGO_PICTURES, a pattern, of which files.
-func TestMutatedPicturesAgreeWithPython(t *testing.T) {
+func TestMutatedPicturesDecodeAsInPython(t *testing.T) {
 	number := func(name string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 			return n

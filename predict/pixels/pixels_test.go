@@ -46,7 +46,7 @@ func picture(tb testing.TB, name string) []byte {
 }
 
 // Every picture decodes to the pixels that Python recorded, or is refused as it was there.
-func TestDecodeAgreesWithPython(t *testing.T) {
+func TestDecodeGivesPythonsPixels(t *testing.T) {
 	for _, c := range cases(t) {
 		t.Run(c.File, func(t *testing.T) {
 			img, err := Decode(t.Context(), picture(t, c.File), Options{Alpha: AlphaDropped})

@@ -548,7 +548,7 @@ func TestLoadAndUnload(t *testing.T) {
 	wantStates(t, r, "flowers/1=READY iris/1=UNAVAILABLE iris/2=READY")
 }
 
-func TestPlaces(t *testing.T) {
+func TestSources(t *testing.T) {
 	root := t.TempDir()
 	alone := put(t, bundle(t, ""), root, "alone.forgo")
 	folder := filepath.Join(root, "models")
