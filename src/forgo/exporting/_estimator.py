@@ -32,6 +32,7 @@ _SHOWN = 5
 _LONGEST = 1000
 """The longest part of a row that a message shows."""
 _HEAD = 4096
+_FAILS = "examples: the model fails on these rows: "
 Answer = Callable[[Any], npt.NDArray[Any]]
 Answers = dict[str, tuple[Answer, int]]
 """The framework's answers by output, each with its index among the converted graph's outputs."""
@@ -88,6 +89,7 @@ class Estimator(OnnxOnly):
         self._model = self._proven()
         self.synthesized = self._proven_beside()
         """Rows beside the examples that the graph was proven on too, or None."""
+        self._check_refusals()
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer with the framework."""
@@ -219,6 +221,34 @@ class Estimator(OnnxOnly):
             self.notes += [note] if note not in self.notes else []
         return rows.part([i for i in range(len(rows)) if i not in failing])
 
+    def _check_refusals(self) -> None:
+        """Refuse strings, and note numbers, that the framework refuses and the graph answers."""
+        made = _synthesized.strange(self._table.inputs(self.precision), self._table.columns)
+
+        def refusal(rows: list[Arrays]) -> str | None:
+            whole = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
+            try:
+                self._answer(self._table.to_framework(whole))
+            except ExportError as e:
+                return str(e).removeprefix(_FAILS)
+            return None
+
+        if not made or refusal([row for row, _, _ in made]) is None:
+            return
+        library = self.framework.split()[0]
+        graph = self._runtime(self._model, self.outputs, self.precision)
+        for row, column, text in made:
+            reason = refusal([row])
+            if reason is None or not _answers(graph, row):
+                continue
+            if text:
+                raise ExportError(
+                    f"{column}: {library} refuses strings that it does not know, the converted graph answers them ({reason}): have its "
+                    "encoder take them (handle_unknown), or give a DataFrame"
+                )
+            note = f"{column}: {library} refuses numbers that it does not know, the bundle answers them ({reason})"
+            self.notes += [note]
+
     def _exact(self) -> bool:
         """Whether float32 holds every number of the examples."""
         numbers = [a.astype(np.float64) for a in self._table.rows().values() if a.dtype.kind in "fiu"]
@@ -246,11 +276,7 @@ class Estimator(OnnxOnly):
         answers: Arrays | None = None,
     ) -> tuple[list[int], float, Arrays]:
         """The rows on which the graph differs, by default of the examples; the largest difference; and its answers."""
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        inputs = self._table.infos(precision)
-        rename_tensors(copy, inputs, infos)
-        runtime = OnnxModel(copy, infos, inside=names_inside(inputs, infos))
+        runtime = self._runtime(model, infos, precision)
         got = runtime.predict(self._table.inputs(precision) if rows is None else rows)
         differing: set[int] = set()
         worst = 0.0
@@ -266,6 +292,13 @@ class Estimator(OnnxOnly):
                     differing.add(i)
                     worst = max(worst, d)
         return sorted(differing), worst, got
+
+    def _runtime(self, model: onnx.ModelProto, infos: list[TensorInfo], precision: str) -> OnnxModel:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        inputs = self._table.infos(precision)
+        rename_tensors(copy, inputs, infos)
+        return OnnxModel(copy, infos, inside=names_inside(inputs, infos))
 
     def _cause(self, differing: list[int], got: Arrays, rounding: bool) -> str:
         """Why the two differ, as far as the rows and the model tell."""
@@ -302,7 +335,15 @@ def answering() -> Iterator[None]:
     except ExportError:
         raise
     except Exception as e:  # of any kind, by the library and by the user's own steps
-        raise ExportError(f"examples: the model fails on these rows: {first_line(e)}") from None
+        raise ExportError(f"{_FAILS}{first_line(e)}") from None
+
+
+def _answers(graph: OnnxModel, row: Arrays) -> bool:
+    try:
+        graph.predict(row)
+    except ExportError:
+        return False
+    return True
 
 
 def _keys(inputs: Mapping[str, npt.NDArray[Any]]) -> list[bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import re
 import sys
-from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from forgo.exporting import (
     _estimator,
     _hist_trees,
     _neighbours,
+    _sklearn_categories,
     _sklearn_nodes,
     _table_examples,
     _tables,
@@ -46,7 +46,7 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     _check_fitted(model, what)
     table = _named(model, _table_examples.read(examples, what))
     _check_columns(model, table)
-    table = _coded(model, _closed(model, table))
+    table = _coded(model, _sklearn_categories.closed(model, table))
     try:
         import skl2onnx  # noqa: F401
     except ImportError:
@@ -67,34 +67,6 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     return made
 
 
-def _closed(model: Any, table: TableExamples) -> TableExamples:
-    """Turn strings into categories if their encoder refuses unknown ones, because the graph would not."""
-    if table.frame is None:
-        return table
-    names = [c.name for c in table.columns]
-    known: dict[str, tuple[str, ...]] = {}
-
-    def walk(step: Any, columns: list[str]) -> None:
-        if hasattr(step, "transformers_"):
-            for _, inner, chosen in step.transformers_:
-                if not isinstance(inner, str):
-                    walk(inner, _names(chosen, columns))
-        elif hasattr(step, "steps"):
-            walk(step.steps[0][1], columns)
-        elif getattr(step, "handle_unknown", None) == "error" and hasattr(step, "categories_"):
-            for name, values in zip(columns, step.categories_, strict=False):
-                known[name] = tuple(map(str, values))
-
-    walk(model, names)
-    columns = tuple(
-        replace(c, type=_tables.CATEGORY, values=known[c.name])
-        if c.name in known and c.type == _tables.TEXT
-        else c
-        for c in table.columns
-    )
-    return replace(table, columns=columns)
-
-
 def _coded(model: Any, table: TableExamples) -> TableExamples:
     """Number the strings of a HistGradientBoosting model's own categories."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -109,16 +81,6 @@ def _coded(model: Any, table: TableExamples) -> TableExamples:
             if i in known and c.type not in _tables.NUMERIC
         }
     )
-
-
-def _names(chosen: Any, columns: list[str]) -> list[str]:
-    """The names of a ColumnTransformer's columns, chosen by name, index or mask."""
-    if isinstance(chosen, slice):
-        return columns[chosen] if isinstance(chosen.start, int | None) else columns
-    selected = [chosen] if isinstance(chosen, str | int) else list(chosen)
-    if selected and all(isinstance(c, bool | np.bool_) for c in selected):
-        return [name for name, yes in zip(columns, selected, strict=True) if yes]
-    return [columns[c] if isinstance(c, int | np.integer) else str(c) for c in selected]
 
 
 def _check_fitted(model: Any, what: str) -> None:

@@ -106,6 +106,22 @@ def rows(
     )
 
 
+def strange(inputs: Arrays, columns: Sequence[Column]) -> list[tuple[Arrays, str, bool]]:
+    """A row for each column, with a value there that no example has: the row, the column's name, and whether it is a string."""
+    cells = _Cells(inputs, columns)
+    if not 0 < cells.width <= _WIDEST:
+        return []
+    base = cells.typical()
+    made: list[tuple[Arrays, str, bool]] = []
+    for at, column in enumerate(cells.columns):
+        given = cells.all(at)
+        if given.dtype.kind == "O" and (column is None or (column.type == TEXT and column.codes is None)):
+            made.append((cells.put(cells.row(base), at, _UNSEEN), cells.name(at), True))
+        elif given.dtype.kind in "fi" and np.isfinite(given).any():
+            made.append((cells.put(cells.row(base), at, np.nanmax(given) + 1), cells.name(at), False))
+    return made
+
+
 class _Cells:
     """The examples, cell by cell."""
 
@@ -119,7 +135,7 @@ class _Cells:
             self.positions.append((column.input, ()))
         if not columns:
             (name, array), *more = inputs.items()
-            if not more and array.ndim == 2 and array.dtype.kind == "f":
+            if not more and array.ndim == 2 and array.dtype.kind in "fO":
                 self.positions = [(name, (i,)) for i in range(array.shape[1])]
                 self.columns = [None] * len(self.positions)
         self.width = len(self.positions)

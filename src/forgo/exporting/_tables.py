@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,12 +97,22 @@ def columns(frame: Any) -> list[Column]:
             )
         if kind == CATEGORY:
             values = tuple(str(v) for v in of.cat.categories)
-            if len(values) > _MOST_CATEGORIES:
-                raise ExportError(
-                    f"examples: column {name!r} has {len(values)} categories, more than {_MOST_CATEGORIES}"
-                )
-        found.append(Column(name, _named(name), kind, kind == NUMBER and missing, values))
+        column = Column(name, _named(name), kind, kind == NUMBER and missing)
+        found.append(column if values is None else category(column, values))
     return found
+
+
+def category(column: Column, values: Sequence[str]) -> Column:
+    """A column of strings whose cells may hold only some.
+
+    Raises:
+        ExportError: they are more than a manifest may have.
+    """
+    if len(values) > _MOST_CATEGORIES:
+        raise ExportError(
+            f"examples: column {column.name!r} has {len(values)} categories, more than {_MOST_CATEGORIES}"
+        )
+    return replace(column, type=CATEGORY, values=tuple(values))
 
 
 def number(name: str, cells: npt.NDArray[np.float64]) -> Column:
