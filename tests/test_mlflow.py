@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
@@ -21,6 +22,11 @@ from tests.conftest import forgo as run_forgo
 from tests.environments import environment
 
 HERE = ROOT / "tests" / "mlflow"
+EXPORT = (
+    "import sys; sys.path.append(sys.argv[1])\nfrom forgo._launch import main\n"
+    "sys.argv = ['forgo', 'export', sys.argv[2], '-o', sys.argv[3]]\nmain()"
+)
+"""Exports a model where MLflow can be imported."""
 
 
 def site() -> Path:
@@ -72,17 +78,13 @@ def test_a_folder_answers_as_its_framework_does(name: str, folders: Path, tmp_pa
 
 @pytest.mark.slow
 def test_a_registered_model(folders: Path, tmp_path: Path) -> None:
-    script = (
-        "import sys; sys.path.append(sys.argv[1])\nfrom forgo._launch import main\n"
-        "sys.argv = ['forgo', 'export', sys.argv[2], '-o', sys.argv[3]]\nmain()"
-    )
     store = {"MLFLOW_TRACKING_URI": (folders / "store").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
-    done = run(sys.executable, "-c", script, site(), "models:/iris/1", tmp_path / "m.forgo", **store)
+    done = run(sys.executable, "-c", EXPORT, site(), "models:/iris/1", tmp_path / "m.forgo", **store)
     assert re.search(r"parity proven in Go: \d+ cases", done.stderr), done.stderr
     with np.load(folders / "tables.npz") as answers, forgo.load(tmp_path / "m.forgo") as loaded:
         got = np.asarray(loaded.predict(rows("xgboost", folders)))
         np.testing.assert_allclose(got, answers["xgboost"], rtol=0, atol=1e-5)
-    done = run(sys.executable, "-c", script, site(), "models:/iris/7", tmp_path / "n.forgo", **store)
+    done = run(sys.executable, "-c", EXPORT, site(), "models:/iris/7", tmp_path / "n.forgo", **store)
     assert done.returncode == 1
     assert done.stderr.startswith("forgo: models:/iris/7: MLflow cannot find it: ")
     assert done.stderr.count("\n") == 1
@@ -91,6 +93,63 @@ def test_a_registered_model(folders: Path, tmp_path: Path) -> None:
         without.err
         == "forgo: models:/iris/1: finding it needs MLflow: pip install '.[mlflow]' in forgo's clone\n"
     )
+
+
+@pytest.fixture(scope="module")
+def tensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("mlflow")
+    done = run(sys.executable, HERE / "save.py", site(), place, "tensors")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tensorflow", "onnx", "run"])
+def test_tensors(name: str, tensors: Path, tmp_path: Path) -> None:
+    """A SavedModel; and a graph with its weights in another file, from a folder and by its run's URI."""
+    with np.load(tensors / "tensors.npz") as saved:
+        given = dict(saved)
+    model: Any = f"runs:/{given['run']}/m" if name == "run" else tensors / name
+    store = {"MLFLOW_TRACKING_URI": (tensors / "store").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
+    done = run(sys.executable, "-c", EXPORT, site(), model, tmp_path / "m.forgo", **store)
+    assert "parity proven in Go: 8 cases" in done.stderr, done.stderr
+    rows = {"steps": given["steps"]} | ({} if name == "tensorflow" else {"count": given["count"]})
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        got = loaded.run(rows)["scores"]
+    np.testing.assert_allclose(got, given["onnx" if name == "run" else name], rtol=1e-5, atol=1e-5)
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert ("run_id" in manifest["provenance"]["mlflow"]) == (name == "run")
+
+
+@pytest.mark.parametrize(
+    ("beside", "says"),
+    [
+        ("none.data", "its MLmodel names 'none.data', which is missing"),
+        ("../outside.ubj", "its MLmodel names '../outside.ubj', which leaves the folder"),
+        ("link.ubj", "its MLmodel names 'link.ubj', which leaves the folder"),
+        ("data.bin", "its weights are more than 2147483647 bytes"),
+        ("short.bin", "the weights 'w' cannot be read: "),
+        (".", "which leaves the folder"),
+    ],
+)
+def test_weights_that_are_refused(beside: str, says: str, tmp_path: Path) -> None:
+    made = folder(tmp_path, "flavors: {onnx: {data: model.onnx}}")
+    model = onnx.ModelProto(ir_version=9)
+    for _ in range(3):
+        weights = model.graph.initializer.add(name="w", dims=[1 << 28], data_type=onnx.TensorProto.FLOAT)
+        weights.data_location = onnx.TensorProto.EXTERNAL
+        weights.external_data.add(key="location", value=beside)
+        if beside == "short.bin":
+            weights.external_data.add(key="length", value="99")
+    (made / "model.onnx").write_bytes(model.SerializeToString())
+    (made / "short.bin").write_bytes(b"1")
+    with (made / "data.bin").open("wb") as sparse:
+        sparse.truncate(3 << 30)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(forgo.ExportError, match=re.escape(says)) as caught:
+        forgo.export(made, tmp_path / "m.forgo", examples=np.zeros((2, 4)))
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Writes folders with a real MLflow, and the models' own answers to all rows: python save.py SITE FOLDER [torch].
+"""Writes folders with a real MLflow, and the models' own answers to all rows: python save.py SITE FOLDER [torch|tensors].
 
 SITE has MLflow's packages; the frameworks are those of the Python that runs this.
 """
@@ -89,11 +89,67 @@ def torch(folder: Path) -> dict[str, Any]:
     return {"pt2": answers, "pth": answers}
 
 
+def tensors(folder: Path) -> dict[str, Any]:
+    """Models of tensors, with all rows and the models' own answers."""
+    import mlflow
+    import onnx
+    import onnxruntime
+    import tensorflow as tf
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(40, 4, 3)).astype(np.float32)
+    counts = rng.integers(-3, 9, 40)
+    kernel = rng.normal(size=(12, 40)).astype(np.float32)
+
+    class Scores(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = tf.Variable(kernel[:, :5])
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 4, 3), tf.float32, name="steps")])  # type: ignore[untyped-decorator]
+        def __call__(self, steps: Any) -> Any:
+            return {"scores": tf.nn.softmax(tf.reshape(steps, (-1, 12)) @ self.kernel)}
+
+    module = Scores()
+    mlflow.tensorflow.save_model(module, folder / "tensorflow", input_example=rows[:8], **NO)
+
+    values = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["steps"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "kernel"], ["product"]),
+            helper.make_node("Cast", ["count"], ["factor"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["product", "factor"], ["scores"]),
+        ],
+        "steps",
+        [values("steps", TensorProto.FLOAT, ["n", 4, 3]), values("count", TensorProto.INT64, ["n", 1])],
+        [values("scores", TensorProto.FLOAT, ["n", 40])],
+        [numpy_helper.from_array(kernel, "kernel")],
+    )
+    data = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+    ).SerializeToString()
+    answers = onnxruntime.InferenceSession(data).run(None, {"steps": rows, "count": counts[:, None]})[0]
+    example = {"steps": rows[:8], "count": counts[:8, None]}
+    # MLflow moves the weights that it is given to another file.
+    mlflow.onnx.save_model(onnx.ModelProto.FromString(data), folder / "onnx", input_example=example, **NO)
+    mlflow.set_tracking_uri((folder / "store").as_uri())
+    with mlflow.start_run() as run:
+        model = onnx.ModelProto.FromString(data)
+        mlflow.onnx.log_model(model, name="m", input_example=(example, {"unused": 1}), **NO)
+    return {
+        "steps": rows, "count": counts[:, None], "run": run.info.run_id, "onnx": answers,
+        "tensorflow": module(rows)["scores"].numpy(),
+    }  # fmt: skip
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     os.environ |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_ALLOW_FILE_STORE": "true"}
     sys.path.append(sys.argv[1])
     path = Path(sys.argv[2])
-    made = torch(path) if sys.argv[3:] == ["torch"] else tables(path)
-    np.savez(path / ("torch.npz" if sys.argv[3:] else "tables.npz"), **made)
+    kind = sys.argv[3] if sys.argv[3:] else "tables"
+    made = {"torch": torch, "tensors": tensors, "tables": tables}[kind](path)
+    np.savez(path / f"{kind}.npz", **made)
     pd.DataFrame(MIXED).to_csv(path / "mixed.csv", index=False)

@@ -28,8 +28,8 @@ _SAID = ("model_uuid", "model_id", "run_id", "mlflow_version")
 _EXTRA = "pip install '.[{}]' in forgo's clone"
 _XGBOOST = ("Booster", "XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor")
 _CATBOOST = ("CatBoost", "CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker")
-_downloads: list[tempfile.TemporaryDirectory[str]] = []
-"""Models that came by their URI, kept until this process ends."""
+_folders: list[tempfile.TemporaryDirectory[str]] = []
+"""Models that came by their URI, or in several files, kept until this process ends."""
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,8 @@ def _download(uri: str) -> Path:
         from mlflow.artifacts import download_artifacts
     except ImportError:
         raise ExportError(f"{uri}: finding it needs MLflow: {_EXTRA.format('mlflow')}") from None
-    folder = tempfile.TemporaryDirectory(prefix="forgo-mlflow-")
-    _downloads.append(folder)
     try:
-        return Path(download_artifacts(artifact_uri=uri, dst_path=folder.name))
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(_made_folder())))
     except Exception as e:  # of MLflow, its stores and their clients
         raise ExportError(f"{uri}: MLflow cannot find it: {first_line(e)}") from None
 
@@ -261,7 +259,20 @@ def _keras(folder: _Folder) -> Any:
 
 
 def _onnx(folder: _Folder) -> Any:
-    return folder.file(folder.get("data"))
+    from forgo.exporting import _onnx_weights
+
+    name = folder.get("data")
+    file = folder.file(name)
+    return _onnx_weights.joined(
+        file, lambda beside: folder.file(str(Path(name).parent / beside)), _made_folder
+    )
+
+
+def _made_folder() -> Path:
+    """A folder that is kept until this process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="forgo-mlflow-")
+    _folders.append(folder)
+    return Path(folder.name)
 
 
 _READERS: Mapping[str, Callable[[_Folder], Any]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,11 +37,9 @@ def read(folder: Path, about: Mapping[str, Any], *, matrix: bool) -> Any:
     file = inside(folder, info.get("artifact_path"), "its input example")
     data = regular_bytes(file, _MOST, "the input example")
     try:
-        if file.suffix == ".npy":
-            return np.load(io.BytesIO(data), allow_pickle=False)
         example = json.loads(data)
         if info.get("params"):
-            example = example["data"]
+            example = example["inputs"]
         return _typed(example, str(info.get("type")), _signature(about), matrix=matrix)
     except (ValueError, TypeError, KeyError, RecursionError) as e:
         raise ExportError(
