@@ -82,8 +82,8 @@ ROWS, TENSORS, TEXTS = "predict/payload/elements.go", "predict/tensorflow/tensor
 IRIS, SHAPES = "../conformance/bundles/iris.forgo", "../conformance/bundles/shapes.forgo"
 HALF = "../conformance/bundles/half_plus_two.forgo"
 
-RIPE, TABLE, PRECISE, CATEGORIES = (
-    f"mutants/{name}.forgo" for name in ("ripe", "table", "precise", "categories")
+RIPE, TABLE, NUMBERS, PRECISE, CATEGORIES = (
+    f"mutants/{name}.forgo" for name in ("ripe", "table", "numbers", "precise", "categories")
 )
 CUT_OUT, PADDED, GREY = (f"mutants/{name}.forgo" for name in ("cut", "padded", "grey"))
 FIT, KERNEL_TAPS, KERNEL_SUMS, KERNEL_VECTORS = (
@@ -216,6 +216,7 @@ BINARY_SKEWS = [
     BinarySkew("a row without names in another order", "decode", "predict/payload/row.go", "		values[specs[i].Name] = t\n", "		if i == 1 || i == 2 {\n			i = 3 - i\n		}\n		values[specs[i].Name] = t\n", "reader JSON rows without names", bundle=TABLE),
     BinarySkew("columns without names one off", "decode", "predict/payload/csv.go", "order = append(order, place{col, i})", "order = append(order, place{col, (i + 1) % col.size()})", bundle=IRIS),
     BinarySkew("NumPy's arrays in Fortran's order taken row by row", "decode", "predict/payload/npy.go", "if fortran && len(a.shape) > 1 {", "if fortran && len(a.shape) > 2 {", "reader arrays", bundle=IRIS),
+    BinarySkew("a matrix's columns one off", "decode", "predict/payload/arrays.go", "raw[(row*len(r.columns)+i)*size:]", "raw[(row*len(r.columns)+(i+1)%len(r.columns))*size:]", "reader matrices", bundle=NUMBERS),
     BinarySkew("NumPy's byte order passed over", "decode", "predict/payload/npy.go", "a.big = order == \">\"", "a.big = order == \"!\"", bundle=IRIS),
     BinarySkew("files of a form cut short", "decode", "predict/payload/form.go", "			return data, nil\n", "			return data[:max(0, len(data)-1)], nil\n", "reader forms", bundle=SHAPES),
     BinarySkew("base64 cut short", "decode", "predict/payload/row.go", "unsafe.String(unsafe.SliceData(raw), n), nil", "unsafe.String(unsafe.SliceData(raw), max(0, n-1)), nil", "reader base64", bundle=SHAPES),

@@ -9,6 +9,7 @@ animated GIF, a lossy WebP and a TIFF with a predictor.
 ``kernels.forgo`` has what the kernels of the engine in pure Go can get wrong, in one graph; its cases hold what
 ONNX Runtime answers.
 ``table.forgo`` takes columns of a table: numbers, some of them missing, texts that training did not know, categories.
+``numbers.forgo`` takes columns of numbers alone.
 ``precise.forgo`` has trees whose thresholds float32 cannot tell apart, ``categories.forgo`` such that split by categories
 too.
 ``grey.forgo`` takes grey pictures, ``ripe.forgo`` three rows at once, with several labels.
@@ -198,6 +199,24 @@ def table(path: Path) -> None:
     forgo.export(model, path, examples=frame)
 
 
+def numbers(path: Path) -> None:
+    """Write the bundle of a classifier of columns of numbers, which clients may send as one matrix."""
+    import pandas as pd
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    generator, count = np.random.default_rng(22), 120
+    frame = pd.DataFrame(
+        {
+            "age": generator.integers(18, 80, count),
+            "income": generator.normal(3e4, 1e4, count).round(2),
+            "share": generator.random(count).round(3),
+        }
+    )
+    frame.loc[::4, "income"] = np.nan
+    target = frame["age"] * frame["share"] > 20
+    forgo.export(HistGradientBoostingClassifier(max_iter=9).fit(frame, target), path, examples=frame)
+
+
 def precise(path: Path, *, categories: bool = False) -> None:
     """Write the bundle of trees on float64 that hang on what float32 rounds away, and on categories if these are there."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -356,6 +375,7 @@ if __name__ == "__main__":
     ripe(folder / "ripe.forgo")
     kernels(folder / "kernels.forgo")
     table(folder / "table.forgo")
+    numbers(folder / "numbers.forgo")
     precise(folder / "precise.forgo")
     precise(folder / "categories.forgo", categories=True)
     for name in ("cut", "padded"):

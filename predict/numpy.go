@@ -6,6 +6,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -47,6 +48,29 @@ func numpyFile(tensors Tensors, way int) ([]byte, error) {
 		return nil, fmt.Errorf("write arrays: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// matrixFile returns an .npy file of columns side by side, or nil if float64 does not hold them.
+func matrixFile(tensors Tensors, specs []tensor.Spec) ([]byte, error) {
+	var cells []float64
+	for i, s := range specs {
+		column, err := tensors[s.Name].Floats()
+		if err != nil {
+			return nil, fmt.Errorf("write a matrix: %w", err)
+		}
+		if i == 0 {
+			cells = make([]float64, len(column)*len(specs))
+		}
+		for row, x := range column {
+			if whole := s.DType != tensor.Float32 && s.DType != tensor.Float64; whole && math.Abs(x) >= 1<<53 {
+				return nil, nil
+			}
+			cells[row*len(specs)+i] = x
+		}
+	}
+	matrix := tensor.Tensor{Shape: []int64{int64(len(cells) / len(specs)), int64(len(specs))}, Data: cells}
+	file, _, err := numpyArray(matrix, asTheyLie)
+	return file, err
 }
 
 func numpyArray(t Tensor, way int) (_ []byte, ok bool, err error) {

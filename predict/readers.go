@@ -256,7 +256,19 @@ func (r *replayer) arrays(cases []golden, stacked Tensors) error {
 			return err
 		}
 	}
-	return nil
+	if !payload.IsMatrix(r.m.row.Specs) {
+		return nil
+	}
+	file, err := matrixFile(stacked, r.m.row.Specs)
+	if file == nil || err != nil {
+		return err
+	}
+	rows, err := payload.Limits{}.NPY(bytes.NewReader(file), int64(len(file)), r.m.row.Specs)
+	var got Tensors
+	if err == nil {
+		got, err = rows.Next(rows.Len())
+	}
+	return r.batched(cases, got, "in a matrix of NumPy's", err)
 }
 
 // form replays cases as the files of a form.

@@ -38,7 +38,7 @@ type Rows struct {
 // numbers, a matrix of the columns in their order. length is the size of the file in bytes, or -1 if unknown.
 // NPY never unpickles.
 func (l Limits) NPY(in io.Reader, length int64, specs []tensor.Spec) (*Rows, error) {
-	if len(specs) > 1 && !slices.ContainsFunc(specs, isNoColumn) {
+	if IsMatrix(specs) {
 		a, err := l.openArray(in, length, tensor.Spec{})
 		if err != nil {
 			return nil, err
@@ -58,11 +58,16 @@ func (l Limits) NPY(in io.Reader, length int64, specs []tensor.Spec) (*Rows, err
 	return &Rows{limits: l, arrays: []*array{a}, rows: a.shape[0]}, nil
 }
 
-func isNoColumn(s tensor.Spec) bool {
-	return len(s.Shape) != 1 || s.DType == tensor.String || s.DType == tensor.Bool
+// IsMatrix reports whether NPY takes a matrix for inputs: they are several columns of numbers.
+func IsMatrix(specs []tensor.Spec) bool {
+	return len(specs) > 1 && !slices.ContainsFunc(specs, func(s tensor.Spec) bool {
+		return len(s.Shape) != 1 || s.DType == tensor.String || s.DType == tensor.Bool
+	})
 }
 
 // split converts the columns of a matrix to their inputs.
+//
+//forgo:reader matrices
 func (r *Rows) split(out tensor.Map, t tensor.Tensor) error {
 	raw, err := t.Bytes()
 	if err != nil {

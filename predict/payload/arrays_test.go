@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -100,6 +101,67 @@ func TestArraysHoweverTheyAreStored(t *testing.T) {
 	got, err = readArrays(payload.Limits{}, npy("'<f4'", "False", "(1,)", floats(little, 5.9)), double)
 	if err != nil || got["x"].Data.([]float64)[0] != float64(float32(5.9)) {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A matrix's rows are those that the replay at load reads as lists of values in the columns' order.
+func TestAMatrixIsReadAsRowsWithoutNames(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	types := []tensor.DType{tensor.Float32, tensor.Float64, tensor.Int64, tensor.Int32, tensor.Uint8}
+	for range 300 {
+		var specs []tensor.Spec
+		for i := range 2 + random.IntN(6) {
+			specs = append(specs, tensor.Spec{Name: fmt.Sprint("c", i), DType: types[random.IntN(len(types))], Shape: []int64{-1}})
+		}
+		rows := 1 + random.IntN(40)
+		var cells []float64
+		var lists []tensor.Map
+		for range rows {
+			line := []byte{'['}
+			for i, s := range specs {
+				x := float64(random.IntN(256))
+				switch {
+				case s.DType == tensor.Float64 || s.DType == tensor.Float32:
+					x = math.Float64frombits(random.Uint64N(1 << 63))
+					if s.DType == tensor.Float32 {
+						x = float64(math.Float32frombits(random.Uint32N(1 << 31)))
+					}
+					if math.IsInf(x, 0) || math.IsNaN(x) || random.IntN(9) == 0 {
+						x = math.NaN()
+					}
+				case s.DType != tensor.Uint8:
+					x = float64(random.IntN(1<<32) - 1<<31)
+				}
+				cells = append(cells, x)
+				if i > 0 {
+					line = append(line, ',')
+				}
+				line = tensor.AppendElements(line, tensor.Tensor{Shape: []int64{1}, Data: []float64{x}}, 0, 1, tensor.Bare)
+			}
+			row, _, err := payload.ParseRow(append(line, ']'), payload.Inputs{Specs: specs, Table: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			lists = append(lists, row)
+		}
+		file := npy("'<f8'", "False", fmt.Sprintf("(%d, %d)", rows, len(specs)), doubles(cells...))
+		got, err := readArrays(payload.Limits{}, file, specs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range specs {
+			var want []byte
+			for _, row := range lists {
+				cell, err := row[s.Name].Bytes()
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, cell...)
+			}
+			if raw, err := got[s.Name].Bytes(); err != nil || !bytes.Equal(raw, want) || got[s.Name].DType() != s.DType {
+				t.Fatalf("%v: %v, %x; want %x", s, err, raw, want)
+			}
+		}
 	}
 }
 
