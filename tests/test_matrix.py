@@ -27,10 +27,11 @@ PAGE = ROOT / "docs" / "models-matrix.md"
 HEAD = """# Tested models
 
 `python -m tests.test_matrix` exports each of these models and writes this page, and a test checks it. *Proven* means that ONNX
-Runtime in Python answers every row as the library does, within 1e-4, and that Go does on the golden cases. `forgo.load`
-then answers **all** rows in Go: the last column has their number and the largest `|Go - library| / max(1, |library|)` of all
-outputs. Every label is the library's; regressors are within 1e-5. Export refuses the others and leaves no bundle. With
-`precision='float64'` means that export refuses the model otherwise, and offers that.
+Runtime in Python answers every row as the library does, within 1e-4, and up to thirteen rows that export
+[makes beside them](models-sklearn.md), and that Go does on the golden cases, which hold these too. `forgo.load` then answers
+**all** rows in Go: the last column has their number, and the largest `|Go - library| / max(1, |library|)` of all outputs. Every label
+is the library's; regressors are within 1e-5. Export refuses the others and leaves no bundle. With `precision='float64'` means
+that export refuses the model otherwise, and offers that.
 """
 
 
