@@ -1,4 +1,4 @@
-"""Converters that sklearn-onnx lacks, or has wrong: of boosters, HistGradientBoosting and MLPClassifier."""
+"""Converters that sklearn-onnx lacks, or has wrong: of boosters, HistGradientBoosting, MLPClassifier and SimpleImputer."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def register(*, narrow: bool, coded: set[int]) -> None:
     _register_boosters()
     _register_hist_trees(narrow, coded)
     _register_networks()
+    _register_imputers()
 
 
 def _register_boosters() -> None:
@@ -95,6 +96,31 @@ def _register_networks() -> None:
         "nocl": [True, False],
     }
     update_registered_converter(MLPClassifier, "SklearnMLPClassifier", classes, convert, options=options)
+
+
+def _register_imputers() -> None:
+    """Let SimpleImputer pass strings: sklearn-onnx refuses them, and none is missing in a bundle's rows."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.data_types import StringTensorType
+    from skl2onnx.operator_converters.common import concatenate_variables
+    from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
+    from skl2onnx.shape_calculators.imputer import calculate_sklearn_imputer_output_shapes
+    from sklearn.impute import SimpleImputer
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        model = operator.raw_operator
+        whole = not model.add_indicator and all(v == v for v in model.statistics_)  # with every column
+        text = isinstance(operator.inputs[0].type, StringTensorType)
+        if not (whole and text) or isinstance(model.missing_values, str):
+            convert_sklearn_imputer(scope, operator, container)
+            return
+        given = concatenate_variables(scope, operator.inputs, container)
+        name = scope.get_unique_operator_name("Identity")
+        container.add_node("Identity", [given], [operator.outputs[0].full_name], name=name)
+
+    update_registered_converter(
+        SimpleImputer, "SklearnSimpleImputer", calculate_sklearn_imputer_output_shapes, convert
+    )
 
 
 def _ends(operator: Any) -> tuple[str, str | None]:
