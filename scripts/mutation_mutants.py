@@ -84,7 +84,7 @@ NAMED = [
     ("Python's tolerance is relative alone", "src/forgo/exporting/_golden.py", "np.maximum(1, np.abs(b))", "np.abs(b)"),
     ("safetensors with holes", "predict/tensor/safetensors.go", "if span[0] != end {", "if false {"),
     ("safetensors with trailing bytes", "predict/tensor/safetensors.go", "if end != int64(len(body)) {", "if false {"),
-    ("doubtful golden cases are chosen", "src/forgo/exporting/_golden.py", "certainty[i] > 4 * tolerance", "certainty[i] > 0"),
+    ("doubtful golden cases are chosen", "src/forgo/exporting/_golden.py", "candidates if certainty[i] > 4 * tolerance", "candidates if certainty[i] > 0"),
     ("golden cases cover no class", "src/forgo/exporting/_golden.py", "        _cover(chosen, candidates, [tuple(found) for found in labels])\n", ""),
 ]  # fmt: skip
 

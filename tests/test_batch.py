@@ -141,7 +141,7 @@ def test_refusals(rows: Path, tmp_path: Path) -> None:
         "nothing was answered, nothing was written": [IRIS, tmp_path / "none.csv", "-o", tmp_path / "a.csv"],
         "no column": [IRIS, rows, "-o", tmp_path / "a.csv", "--keep", "key"],
         "--keep names 'id' twice": [IRIS, rows, "-o", tmp_path / "a.csv", "--keep", "id", "--keep", "id"],
-        "'score' is a column": [IRIS, rows, "-o", tmp_path / "a.csv", "--keep", "score"],
+        "'score' is already a column": [IRIS, rows, "-o", tmp_path / "a.csv", "--keep", "score"],
     }.items():
         done = command("batch", *arguments)  # type: ignore[arg-type]
         assert done.code == 1, arguments

@@ -223,7 +223,7 @@ def test_values_that_are_not_strings(text_model: tuple[Any, list[str], Path], tm
         ([1], "bool", "the values are int64"),
         ([True], "float32", "the values are bool"),
         (["1"], "float32", "the values are strings"),
-        ([1], "string", "not a text"),
+        ([1], "string", "is not a string"),
     ],
 )
 def test_examples_are_never_changed_to_fit(values: list[Any], dtype: str, says: str) -> None:

@@ -210,7 +210,7 @@ _EXAMPLE = (
         (_XGBOOST % "none.ubj", "its MLmodel names 'none.ubj', which is missing"),
         (_XGBOOST % "[1]", "its MLmodel does not name its model"),
         ("flavors: {keras: {data: data}}", "its MLmodel names 'data', which leaves the folder"),
-        ("flavors: {xgboost: {data: example.json, model_class: os.system}}", "its model is a 'system', which forgo does not know"),
+        ("flavors: {xgboost: {data: example.json, model_class: os.system}}", "its model is a 'system', an XGBoost class that forgo does not support"),
         (_SKLEARN, "its model.pkl is a pickle, which can run code as it is loaded; pass trust=True if you trust its author"),
         ("flavors: {python_function: {}}", "its flavors are python_function; forgo takes keras, tensorflow, pytorch"),
         ("flavors: []", "its MLmodel names no flavors"),

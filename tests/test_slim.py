@@ -64,7 +64,9 @@ def test_it_says_what_is_proven(shapes: Path) -> None:
 
 def test_answers_are_those_of_the_whole_bundle(shapes: Path) -> None:
     picture = sorted((BUNDLES / "shapes.forgo" / "golden").glob("*.jpg"))[0]
-    said = [run_forgo("predict", "--json", b, picture).out for b in (shapes, BUNDLES / "shapes.forgo")]
+    # By one engine: which one is the faster may differ from start to start.
+    command = ("predict", "--json", "--engine", "onnx")
+    said = [run_forgo(*command, b, picture).out for b in (shapes, BUNDLES / "shapes.forgo")]
     assert said[0] == said[1] != ""
 
 

@@ -101,6 +101,7 @@ def test_categories_of_pandas_that_training_had_not(tmp_path: Path) -> None:
     assert told[1]["values"] == CITIES
 
 
+@pytest.mark.filterwarnings("ignore:X has feature names")
 def test_strings_without_columns_are_refused_with_what_works(tmp_path: Path) -> None:
     model = make_pipeline(OrdinalEncoder(), LogisticRegression()).fit(STRINGS.to_numpy(dtype=object), TARGET)
     with pytest.raises(forgo.ExportError) as refused:
