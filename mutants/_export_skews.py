@@ -94,5 +94,5 @@ def _model(several: bool) -> Any:
 
 
 EXPORT_SKEWS = [
-    ExportSkew("divided by 255 in training alone, class folders", {"scale": None}, says="--scale 1/255"),
+    ExportSkew("divided by 255 in training alone, class folders", {"scale": None}, says="scale='1/255'"),
 ]  # fmt: skip
