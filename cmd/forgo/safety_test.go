@@ -72,11 +72,11 @@ func TestKeyVerb(t *testing.T) {
 	}
 
 	for want, args := range map[string][]string{
-		`"two words" cannot name a key`:                     {"two words"},
-		`--rights "root": give rights among predict, admin`: {"x", "--rights", "root"},
-		`--rights "": give rights among predict, admin`:     {"x", "--rights", ""},
-		`--rights "admin,admin": the right admin occurs`:    {"x", "--rights", "admin,admin"},
-		"accepts 1 arg(s), received 0 (see 'forgo key":      {},
+		`"two words" cannot name a key`:                    {"two words"},
+		`--rights "root": give rights from predict, admin`: {"x", "--rights", "root"},
+		`--rights "": give rights from predict, admin`:     {"x", "--rights", ""},
+		`--rights "admin,admin": the right admin occurs`:   {"x", "--rights", "admin,admin"},
+		"accepts 1 arg(s), received 0 (see 'forgo key":     {},
 	} {
 		stderr.Reset()
 		if code := run(t.Context(), append([]string{"key"}, args...), io.Discard, &stderr); code != exitUsage || !strings.Contains(stderr.String(), want) {

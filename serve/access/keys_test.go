@@ -51,17 +51,17 @@ func TestBadKeysFiles(t *testing.T) {
 	key, line := newKey(t, "alice", Predict)
 	_, other := newKey(t, "alice", Predict)
 	for want, text := range map[string]string{
-		"keys:1: a line needs NAME RIGHTS sha256:HEX":                "alice " + key,
-		"keys:2: a line needs NAME RIGHTS sha256:HEX":                "\n" + key,
-		"keys:1: the third word must be sha256:":                     "alice predict " + key,
-		"keys:1: the third word must be sha256: and":                 "alice predict sha256:" + key,
-		"keys:1: the third word must be sha256: and 64":              line[:len(line)-2],
-		"keys:1: the first word is a key":                            strings.Replace(line, "alice", key, 1),
-		"keys:1: give rights among predict, admin and metrics":       strings.Replace(line, "predict", key, 1),
-		"keys:1: the right predict occurs twice":                     strings.Replace(line, "predict", "predict,predict", 1),
-		"keys:3: two keys have the name alice":                       line + "\n\n" + other,
-		"keys:2: alice and bob are the same key":                     line + "\n" + strings.Replace(line, "alice", "bob", 1),
-		"keys:1: give rights among predict, admin and metrics, with": strings.Replace(line, "predict", ",", 1),
+		"keys:1: a line needs NAME RIGHTS sha256:HEX":                    "alice " + key,
+		"keys:2: a line needs NAME RIGHTS sha256:HEX":                    "\n" + key,
+		"keys:1: the third word must be sha256:":                         "alice predict " + key,
+		"keys:1: the third word must be sha256: and":                     "alice predict sha256:" + key,
+		"keys:1: the third word must be sha256: and 64":                  line[:len(line)-2],
+		"keys:1: the first word is a key":                                strings.Replace(line, "alice", key, 1),
+		"keys:1: give rights from predict, admin and metrics":            strings.Replace(line, "predict", key, 1),
+		"keys:1: the right predict occurs twice":                         strings.Replace(line, "predict", "predict,predict", 1),
+		"keys:3: two keys have the name alice":                           line + "\n\n" + other,
+		"keys:2: alice and bob are the same key":                         line + "\n" + strings.Replace(line, "alice", "bob", 1),
+		"keys:1: give rights from predict, admin and metrics, separated": strings.Replace(line, "predict", ",", 1),
 	} {
 		path := filepath.Join(t.TempDir(), "keys")
 		accesstest.Replace(t, path, []byte(text))
