@@ -11,15 +11,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from forgo import _binary
+from forgo import _binary, _work
 from forgo._errors import ForgoError
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
@@ -83,8 +81,9 @@ def run(
     columns = [*_KEY, *keep, *answers, _ERROR]
     written = Written(out)
     kinds: dict[str, set[type]] = {c: set() for c in keep}
-    with _beside(out) as part:
-        with part.open("w", encoding="utf-8", newline="") as file:
+    with _work.working_folder(out) as work:
+        made = work / out.name
+        with made.open("w", encoding="utf-8", newline="") as file:
             write = _csv(file, columns) if out.suffix.lower() == ".csv" else _lines(file)
             for line in _predict(bundle, inputs, keep, top):
                 row = _row(line, keep, answers)
@@ -104,12 +103,11 @@ def run(
         if written.rows == written.errors:
             raise ForgoError(f"nothing was answered, nothing was written: {written.first or 'no rows'}")
         if parquet:
-            with _beside(out) as table:
-                _to_parquet(part, table, kinds, answers)
-                table.replace(part)
+            lines, made = made, work / "table.parquet"
+            _to_parquet(lines, made, kinds, answers)
         if out.exists() and not force:
             raise ForgoError(f"{out} was created meanwhile; --force replaces it")
-        part.replace(out)
+        made.replace(out)
     return written
 
 
@@ -242,20 +240,6 @@ def _kept_type(kinds: set[type]) -> str:
     if kinds and kinds <= {int, float}:
         return "Float64"
     return "Boolean" if kinds == {bool} else "String"
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A file beside another, which is removed unless it has been renamed."""
-    number, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}-")
-    mask = os.umask(0)
-    os.umask(mask)
-    Path(name).chmod(0o666 & ~mask)
-    os.close(number)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def meter() -> Callable[[Written], None]:

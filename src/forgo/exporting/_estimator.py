@@ -182,7 +182,8 @@ class Estimator(OnnxOnly):
             return rows, *found[:2]
 
         rows, differing, worst = compared(adjacent=adjacent)
-        if differing and adjacent and not self._exact():  # thresholds are rounded as the rows are
+        # Thresholds are rounded as the rows are.
+        if differing and adjacent and not self._table.fits_float32():
             rows, differing, worst = compared(adjacent=False)
         if rows is None or not differing:
             return rows
@@ -248,12 +249,6 @@ class Estimator(OnnxOnly):
                 )
             note = f"{column}: {library} refuses numbers that it does not know, the bundle answers them ({reason})"
             self.notes += [note]
-
-    def _exact(self) -> bool:
-        """Whether float32 holds every number of the examples."""
-        numbers = [a.astype(np.float64) for a in self._table.rows().values() if a.dtype.kind in "fiu"]
-        with np.errstate(over="ignore"):
-            return all(np.array_equal(a, a.astype(np.float32), equal_nan=True) for a in numbers)
 
     def _proves(self, precision: str, beside: _synthesized.Rows | None = None) -> bool:
         try:

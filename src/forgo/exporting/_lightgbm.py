@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,16 +142,9 @@ def _convert(model: Any, booster: Any, narrow: bool) -> onnx.ModelProto:
 
 def _summed(booster: Any) -> Any:
     """A random forest, whose answer is the mean of its trees, as trees that add up to it: onnxmltools takes it for those."""
-    import lightgbm
-
     rounds = booster.num_trees() // booster.num_model_per_iteration()
-
-    def leaves(line: re.Match[str]) -> str:
-        return f"leaf_value={' '.join(repr(float(v) / rounds) for v in line[1].split())}"
-
     text = booster.model_to_string().replace("\naverage_output\n", "\n")
-    text = re.sub(r"(?<=\n)tree_sizes=.*\n", "", text)  # the trees' lengths, which change
-    return lightgbm.Booster(model_str=re.sub(r"(?<=\n)leaf_value=(.*)", leaves, text))
+    return _changed(text, "leaf_value", lambda values: values / rounds)
 
 
 def _narrowed(booster: Any) -> Any:
@@ -158,16 +152,18 @@ def _narrowed(booster: Any) -> Any:
 
     onnxmltools rounds to the nearest instead, which moves a threshold past a row that lies on it.
     """
+    return _changed(booster.model_to_string(), "threshold", below)
+
+
+def _changed(text: str, key: str, change: Callable[[npt.NDArray[np.float64]], npt.NDArray[Any]]) -> Any:
+    """The booster of a model's text with other numbers for one of the keys of its trees."""
     import lightgbm
 
-    def thresholds(line: re.Match[str]) -> str:
-        narrowed = below(np.array(line[1].split(), np.float64))
-        return f"threshold={' '.join(repr(float(v)) for v in narrowed)}"
+    def line(found: re.Match[str]) -> str:
+        return f"{key}={' '.join(repr(float(v)) for v in change(np.array(found[1].split(), np.float64)))}"
 
-    text = re.sub(
-        r"(?<=\n)tree_sizes=.*\n", "", booster.model_to_string()
-    )  # the trees' lengths, which change
-    return lightgbm.Booster(model_str=re.sub(r"(?<=\n)threshold=(.*)", thresholds, text))
+    text = re.sub(r"(?<=\n)tree_sizes=.*\n", "", text)  # the trees' lengths, which change
+    return lightgbm.Booster(model_str=re.sub(rf"(?<=\n){key}=(.*)", line, text))
 
 
 def _with_objective(booster: Any) -> Any:
