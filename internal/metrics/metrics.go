@@ -28,16 +28,34 @@ type Confusion struct {
 
 // Classes counts the answers of a classifier. It is not safe for concurrent use.
 type Classes struct {
-	labels           []string
-	count, got, hits []int64
+	tally
 	pairs            map[[2]int]int64
 	rows, top1, top5 int64
 }
 
+// tally counts by label: examples with it, answers with it, and both at once.
+type tally struct {
+	labels           []string
+	count, got, hits []int64
+}
+
+func newTally(labels []string) tally {
+	n := len(labels)
+	return tally{labels, make([]int64, n), make([]int64, n), make([]int64, n)}
+}
+
+// Each returns a Class for each label, in their order.
+func (t *tally) Each() []Class {
+	out := make([]Class, len(t.labels))
+	for i, label := range t.labels {
+		out[i] = Class{label, t.count[i], share(t.hits[i], t.got[i]), share(t.hits[i], t.count[i])}
+	}
+	return out
+}
+
 // NewClasses returns counts of zero for the classes with these labels.
 func NewClasses(labels []string) *Classes {
-	n := len(labels)
-	return &Classes{labels: labels, count: make([]int64, n), got: make([]int64, n), hits: make([]int64, n), pairs: map[[2]int]int64{}}
+	return &Classes{tally: newTally(labels), pairs: map[[2]int]int64{}}
 }
 
 // Add counts an answer. got are class numbers, best first; the first five count.
@@ -71,9 +89,6 @@ func (c *Classes) Top5() *float64 {
 	return share(c.top5, c.rows)
 }
 
-// Each returns a Class for each class, in the order of the labels.
-func (c *Classes) Each() []Class { return each(c.labels, c.count, c.got, c.hits) }
-
 // Confusions returns the most frequent confusions, at most n; equally frequent ones in the order of the labels.
 func (c *Classes) Confusions(n int) []Confusion {
 	type pair struct {
@@ -96,15 +111,13 @@ func (c *Classes) Confusions(n int) []Confusion {
 
 // Labels counts the answers of a multi-label model. It is not safe for concurrent use.
 type Labels struct {
-	labels           []string
-	count, got, hits []int64
-	rows, exact      int64
+	tally
+	rows, exact int64
 }
 
 // NewLabels returns counts of zero for these labels.
 func NewLabels(labels []string) *Labels {
-	n := len(labels)
-	return &Labels{labels: labels, count: make([]int64, n), got: make([]int64, n), hits: make([]int64, n)}
+	return &Labels{tally: newTally(labels)}
 }
 
 // Add counts an answer. Both are numbers of labels, each once, in any order.
@@ -132,17 +145,6 @@ func (l *Labels) Rows() int64 { return l.rows }
 
 // ExactMatch is the share of answers with exactly the expected labels.
 func (l *Labels) ExactMatch() *float64 { return share(l.exact, l.rows) }
-
-// Each returns a Class for each label, in their order.
-func (l *Labels) Each() []Class { return each(l.labels, l.count, l.got, l.hits) }
-
-func each(labels []string, count, got, hits []int64) []Class {
-	out := make([]Class, len(labels))
-	for i, label := range labels {
-		out[i] = Class{label, count[i], share(hits[i], got[i]), share(hits[i], count[i])}
-	}
-	return out
-}
 
 func share(part, of int64) *float64 {
 	if of == 0 {

@@ -5,6 +5,7 @@ package pure
 
 import (
 	"math"
+	"slices"
 )
 
 // layer is what a step multiplies by, and does with the result. Its channels are the columns of a matrix product, and the
@@ -150,16 +151,23 @@ func (p *layer) channelwise(c *value, behind int) []float64 {
 			return nil
 		}
 	}
-	all := make([]float64, p.channels)
+	all := doubles(c)
+	if len(all) == 1 {
+		return slices.Repeat(all, p.channels)
+	}
+	return all
+}
+
+// doubles copies the elements of a constant of floats.
+func doubles(c *value) []float64 {
+	all := make([]float64, c.count())
 	switch x := c.data.(type) {
 	case *[]float32:
-		for i := range all {
-			all[i] = float64((*x)[i%len(*x)])
+		for i, v := range *x {
+			all[i] = float64(v)
 		}
 	case *[]float64:
-		for i := range all {
-			all[i] = (*x)[i%len(*x)]
-		}
+		copy(all, *x)
 	}
 	return all
 }
@@ -199,9 +207,9 @@ func (p *layer) normalize(n *node, x int) bool {
 // the numbers still fit: what overflows or loses digits as a weight might not in the result.
 func (p *layer) affine(scale, shift []float64) bool {
 	if p.weights.kind() == kindFloat32 {
-		return affineOf(p, scale, shift, fitter[float32]{least: 0x1p-126, most: math.MaxFloat32})
+		return affineOf(p, scale, shift, narrowFitter)
 	}
-	return affineOf(p, scale, shift, fitter[float64]{least: 0x1p-1022, most: math.MaxFloat64})
+	return affineOf(p, scale, shift, wideFitter)
 }
 
 // fitter rounds numbers, and remembers one that overflows or loses digits.
@@ -209,6 +217,11 @@ type fitter[T float] struct {
 	least, most float64
 	failed      bool
 }
+
+var (
+	narrowFitter = fitter[float32]{least: 0x1p-126, most: math.MaxFloat32}
+	wideFitter   = fitter[float64]{least: 0x1p-1022, most: math.MaxFloat64}
+)
 
 // fit rounds a number, which may be 0 if zero is set.
 func (f *fitter[T]) fit(x float64, zero bool) T {
@@ -218,7 +231,7 @@ func (f *fitter[T]) fit(x float64, zero bool) T {
 }
 
 // multiply returns the weights, each times a number, or nil if they do not fit.
-func (f *fitter[T]) multiply(p *layer, by func(i int) float64) *value {
+func (f fitter[T]) multiply(p *layer, by func(i int) float64) *value {
 	weights := &value{memory: p.memory}
 	w, err := allocate[T](weights, p.weights.shape...)
 	if err != nil {
@@ -244,9 +257,9 @@ func (p *layer) scaleInput(by []float64) bool {
 	var weights *value
 	at := func(i int) float64 { return by[i/p.channels%len(by)] }
 	if p.weights.kind() == kindFloat32 {
-		weights = (&fitter[float32]{least: 0x1p-126, most: math.MaxFloat32}).multiply(p, at)
+		weights = narrowFitter.multiply(p, at)
 	} else {
-		weights = (&fitter[float64]{least: 0x1p-1022, most: math.MaxFloat64}).multiply(p, at)
+		weights = wideFitter.multiply(p, at)
 	}
 	if weights != nil {
 		p.weights = weights
@@ -281,8 +294,7 @@ func (s *scope) noteScaling(n *node, st *step, index int) {
 			return
 		}
 	}
-	all := &layer{weights: c, channels: c.count()}
-	by := all.channelwise(&value{shape: []int64{int64(c.count())}, data: c.data}, 0)
+	by := doubles(c)
 	if n.op == "Div" {
 		by = mapped(by, func(c float64) float64 { return 1 / c })
 	}
