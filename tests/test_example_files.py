@@ -101,7 +101,7 @@ def test_pictures_in_every_form(tmp_path: Path) -> None:
             "",
             "must be a folder of pictures, a picture, or rows in a .jsonl, .json, .csv, .npy or .npz",
         ),
-        ("r.jsonl", '{"file": "a.jpg"}\n{"rooms": 1}', "line 2 has other inputs"),
+        ("r.jsonl", '{"file": "a.jpg"}\n{"rooms": 1}', "line 2: its inputs differ from the first line's"),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path: Path, name: str, text: str, says: str) -> None:
