@@ -131,11 +131,16 @@ def section(folder: Path) -> str:
     ]  # fmt: skip
     cells = [[c[0], c[1], c[3], c[4], c[5]] for c in map(ratio_row, rows)]
     hello, read = servers["chi"]["requests_a_second"], servers["echo"]["of_chi"]
+    profile = "[profile](docs/benchmarks/profile.md)"
+    floor = (
+        f"chi itself reaches {number(read)} of its hello world when it reads the same body. Of forgo's time for a "
+        f"request, net/http and the kernel take about two thirds: {profile}."
+    )
     why = {
-        "json": f"chi itself reaches {number(read)} of its hello world when it reads the same body. Of forgo's time for a "
-        "request, net/http and the kernel take about two thirds: [profile](docs/benchmarks/profile.md).",
+        "json": floor,
+        "binary": "as for JSON.",
         "python": f"{best['title']} answers {number(best['requests_a_second'])} requests a second here. Eight times as many are "
-        f"{number(8 * best['requests_a_second'])}; chi's hello world answers {number(hello)}.",
+        f"{number(8 * best['requests_a_second'])}; chi's hello world, which no prediction over net/http outruns, answers {number(hello)}: {profile}.",
         "trees-onnx": "a call of forgo's library allocates its answer and checks its inputs, which takes longer than "
         "walking the trees.",
         "static-disk": "three quarters of the code is Go's standard library, gRPC, OpenTelemetry and other libraries, "
@@ -146,7 +151,7 @@ def section(folder: Path) -> str:
     limits = "".join(f"- {r['what'][0].upper() + r['what'][1:]}: {why[r['name']]}\n" for r in short)
     return f"""{table(["", "measured", "at least", "aim", ""], cells, right=1)}
 
-Where the aim is not reached, this is the limit:
+What limits the figures that fall short of their aim, as far as it was measured:
 
 {limits}
 {machine_line(engine["machine"])} The load ran on the same cores. The runs are of {dates}:
