@@ -10,11 +10,13 @@ import catboost as cb
 import lightgbm as lgb
 import numpy as np
 import pytest
+import requests
 import xgboost as xgb
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 import forgo
 from forgo import _binary
+from tests.clients.servers import running
 from tests.conftest import forgo as run_forgo
 
 pytestmark = pytest.mark.slow
@@ -69,6 +71,35 @@ def test_thresholds_of_lightgbm_decide_as_fitted_for_float32(tmp_path: Path) -> 
     forgo.export(model, tmp_path / "m.forgo", examples=x)
     with forgo.load(tmp_path / "m.forgo") as loaded:
         np.testing.assert_allclose(loaded.predict(rows), model.predict_proba(rows), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        xgb.XGBRanker(n_estimators=10),
+        xgb.XGBRanker(n_estimators=10, objective="rank:pairwise"),
+        lgb.LGBMRanker(n_estimators=10, verbose=-1),
+        lgb.LGBMRanker(n_estimators=10, objective="rank_xendcg", verbose=-1),
+        cb.CatBoostRanker(**CB),
+    ],
+    ids=["xgboost", "pairwise", "lightgbm", "xendcg", "catboost"],
+)
+def test_a_ranker_orders_the_rows_of_a_query(model: Any, tmp_path: Path) -> None:
+    """Its task is ranking, and TensorFlow Serving's Regress has a score a row."""
+    queries = np.repeat([*range(5)], 100)
+    of = {"group": np.bincount(queries)} if isinstance(model, lgb.LGBMRanker) else {"qid": queries}
+    of = {"group_id": queries} if isinstance(model, cb.CatBoostRanker) else of
+    model.fit(HOLES[:500], TARGET[:500], **of)
+    forgo.export(model, tmp_path / "m.forgo", examples=HOLES)
+    assert json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())["task"] == "ranking"
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        got = loaded.predict(HOLES)[:, 0]
+    want = model.predict(HOLES)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+    with running(tmp_path / "m.forgo") as places:
+        asked = {"examples": [{"input": HOLES[1].tolist()}]}
+        answer = requests.post(f"http://{places['http']}/v1/models/m:regress", json=asked, timeout=60).json()
+        assert answer["results"] == pytest.approx([want[1]], rel=1e-5)
 
 
 def test_a_missing_value_is_no_zero(tmp_path: Path) -> None:

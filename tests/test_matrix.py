@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import warnings
@@ -49,6 +50,8 @@ def outcome(model: Any, rows: Any, path: Path) -> tuple[str, str]:
     assert result.parity["mode"] == "full"
     assert result.framework_difference is not None
     assert result.framework_difference <= 1e-4
+    if type(model).__name__.endswith("Ranker"):
+        assert json.loads((path / "forgo.json").read_text())["task"] == "ranking"
     said = "proven" + "".join(f" with `{name}={value!r}`" for name, value in way.items())
     return said, f"{len(rows)}, {_in_go(model, rows, path):.1e}"
 

@@ -151,7 +151,7 @@ func graderOf(m *bundle.Manifest) (grader, error) {
 	case bundle.Regression:
 		return &gradeValues{output: m.Outputs[0].Name}, nil
 	}
-	return nil, fmt.Errorf("the model's task is %s: only classification, multi-label and regression have scores", m.Task)
+	return nil, fmt.Errorf("the model's task is %s: evaluate measures classification, multi-label and regression", m.Task)
 }
 
 // labelNumbers finds the number of a label.

@@ -13,6 +13,7 @@ const (
 	Classification = "classification"
 	MultiLabel     = "multi-label"
 	Regression     = "regression"
+	Ranking        = "ranking"
 	Embedding      = "embedding"
 	Tensors        = "tensors"
 )

@@ -32,7 +32,7 @@ func everyKindOfModel(t *testing.T) serve.Models {
 	} {
 		models[graph] = servetest.GraphModel(t, graph)
 	}
-	models["values"] = servetest.TaskModel(t, "total", "regression")
+	models["values"], models["scores"] = servetest.TaskModel(t, "total", "regression"), servetest.TaskModel(t, "total", "ranking")
 	models["halves"] = servetest.Load(t, servetest.Bundles+"halves.forgo")
 	models["odd name"] = models["iris"]
 	return models

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/predict"
+	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
@@ -201,11 +202,17 @@ func TestTFServingClassify(t *testing.T) {
 	}
 }
 
-// A regression of one number a row answers bare numbers.
+// A regression or ranking of one number a row answers bare numbers.
 func TestTFServingRegress(t *testing.T) {
-	url := servetest.Listen(t, serve.Models{"total": servetest.TaskModel(t, "total", "regression")})
+	models := serve.Models{}
+	for _, task := range []string{bundle.Regression, bundle.Ranking} {
+		models[task] = servetest.TaskModel(t, "total", task)
+	}
+	url := servetest.Listen(t, models)
 	body := `{"signature_name":"tensorflow/serving/regress","context":{"x":[1,1,1]},"examples":[{"x":[1,2,3.5]},{}]}`
-	if status, _, got := servetest.Exchange(t, "POST", url+"/v1/models/total:regress", []byte(body)); status != 200 || string(got) != `{"results":[6.5,3.0]}` {
-		t.Errorf("%d %s", status, got)
+	for task := range models {
+		if status, _, got := servetest.Exchange(t, "POST", url+"/v1/models/"+task+":regress", []byte(body)); status != 200 || string(got) != `{"results":[6.5,3.0]}` {
+			t.Errorf("%s: %d %s", task, status, got)
+		}
 	}
 }

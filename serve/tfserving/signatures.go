@@ -69,7 +69,7 @@ func Answers(m *served.Model, verb string) error {
 	switch {
 	case verb == bundle.Predict || method(m) == verb:
 		return nil
-	case verb == bundle.Classify && m.Classifier(), verb == bundle.Regress && manifest.Task == bundle.Regression:
+	case verb == bundle.Classify && m.Classifier(), verb == bundle.Regress && (manifest.Task == bundle.Regression || manifest.Task == bundle.Ranking):
 		return nil
 	case len(m.Signed()) > 0 || method(m) != bundle.Predict || manifest.Task == bundle.Tensors && own(m) != "":
 		return served.BadInput("%s: signature %s is for %s; %s", verb, tensor.Quote(cmp.Or(own(m), Signature)), method(m), instead(m, verb))

@@ -156,7 +156,7 @@ def export(
     task: Annotated[
         str | None,
         typer.Option(
-            help="multi-label (every label above its threshold), regression, embedding or tensors.",
+            help="multi-label (every label above its threshold), regression, ranking, embedding or tensors.",
             show_default="classification with --labels, else tensors",
         ),
     ] = None,

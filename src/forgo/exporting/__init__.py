@@ -141,8 +141,8 @@ def export(
             it.
         accept_accuracy: write the bundle even if that accuracy is near chance, or another of the usual
             normalizations would make it clearly better. The bundle records what was accepted.
-        task: "classification", "multi-label", "regression", "embedding" or "tensors"; by default
-            "classification" with labels, else "tensors". A multi-label model's first output holds an
+        task: "classification", "multi-label", "regression", "ranking", "embedding" or "tensors"; by default
+            what the model in memory is, "classification" with labels, else "tensors". A multi-label model's first output holds an
             independent probability for each label, [batch, labels]; its answer is every label above its
             threshold.
         append: what to append to a model that ends in logits: "softmax", or "sigmoid" for one number and

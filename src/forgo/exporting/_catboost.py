@@ -35,6 +35,9 @@ _RANKS = (
     "YetiRankPairwise",
     "StochasticRank",
     "LambdaMart",
+    "QuerySoftMax",
+    "QueryCrossEntropy",
+    "GroupQuantile",
 )
 _APART = ("MultiClassOneVsAll", *_SEVERAL)
 """Losses of models with a sigmoid for each class, where CatBoost writes a softmax."""
@@ -105,7 +108,7 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
         return [str(c) for c in model.classes_], "multi-label"
     if len(model.classes_):
         return [str(c) for c in model.classes_], None
-    return None, None if loss in _RANKS else "regression"
+    return None, "ranking" if loss in _RANKS else "regression"
 
 
 def _check(model: Any) -> None:

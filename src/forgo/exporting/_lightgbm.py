@@ -79,7 +79,7 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
         return None, None
     objective = _objective(booster)
     if not objective.startswith(("binary", "multiclass ")):
-        return None, None if objective.startswith(("lambdarank", "rank")) else "regression"
+        return None, "ranking" if objective.startswith(("lambdarank", "rank")) else "regression"
     if native:
         return [str(i) for i in range(max(2, booster.num_model_per_iteration()))], None
     return [str(c) for c in model.classes_], None

@@ -11,7 +11,7 @@ from forgo._errors import ExportError, argument
 from forgo.exporting._golden import margin
 from forgo.exporting._model import Arrays, TensorInfo
 
-TASKS = ("classification", "multi-label", "regression", "embedding", "tensors")
+TASKS = ("classification", "multi-label", "regression", "ranking", "embedding", "tensors")
 LABELLED = ("classification", "multi-label")
 THRESHOLD = 0.5
 

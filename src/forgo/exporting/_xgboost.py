@@ -85,7 +85,7 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
     learner = _objective(booster)
     name = learner["objective"]["name"]
     if name not in ("binary:logistic", "multi:softprob"):
-        return None, "regression" if name.startswith(("reg:", "count:")) else None
+        return None, {"reg": "regression", "count": "regression", "rank": "ranking"}.get(name.split(":")[0])
     if isinstance(model, _module().Booster) or not hasattr(model, "classes_"):
         return [str(i) for i in range(max(2, int(learner["learner_model_param"]["num_class"])))], None
     return [str(c) for c in model.classes_], None
