@@ -196,7 +196,9 @@ def test_bundles_that_are_refused(tmp_path: Path) -> None:
         forgo.load(tmp_path)
     with pytest.raises(forgo.ForgoError, match="verify='no'"):
         forgo.load(IRIS, verify="no")
-    with pytest.raises(forgo.ForgoError, match="engine='tpu'"):
+    with pytest.raises(
+        forgo.ForgoError, match=r'"tpu" for "--engine" flag: must be onnx, pure, tensorflow or auto'
+    ):
         forgo.load(IRIS, engine="tpu")
     damaged = shutil.copytree(IRIS, tmp_path / "damaged.forgo")
     with (damaged / "model.onnx").open("r+b") as f:
@@ -218,9 +220,20 @@ def test_a_crash_is_an_error_and_a_closed_model_says_so() -> None:
     assert not model._folder.exists()
 
 
+def test_an_engine_has_every_name_of_the_command_and_finds_its_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with forgo.load(IRIS, engine="onnxruntime") as model:
+        assert model.predict(ROWS).shape == (3, 3)
+    monkeypatch.setenv("FORGO_ONNXRUNTIME", "/no/such/library")
+    with pytest.raises(forgo.ForgoError, match="/no/such/library"):
+        forgo.load(IRIS, engine="onnx")
+
+
 def test_variables_of_other_servers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORGO_HTTP", "nonsense")
     monkeypatch.setenv("FORGO_KEYS", "/no/such/file")
+    monkeypatch.setenv("FORGO_MISSPELT", "1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     with forgo.load(IRIS) as model:
         assert model.predict(ROWS).shape == (3, 3)

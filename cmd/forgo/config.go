@@ -27,7 +27,7 @@ type config struct {
 }
 
 // notConfigured lists the flags that the file cannot set.
-var notConfigured = []string{"config", "print-config", "help"}
+var notConfigured = []string{"config", "print-config", noVariables, "help"}
 
 // key is a flag's name in the file.
 func key(flag string) string { return strings.ReplaceAll(flag, "-", "_") }

@@ -138,6 +138,17 @@ func TestUnknownVariablesAreRefused(t *testing.T) {
 	printed(t, iris)
 }
 
+// A program that starts a server can keep its own variables from setting anything.
+func TestNoVariables(t *testing.T) {
+	before := printed(t, "--no-variables", iris)
+	for name, value := range map[string]string{"FORGO_MAX_BATCH_ROWS": "7", "FORGO_CONFIG": "nothing.yaml", "FORGO_MISSPELT": "1", "FORGO_HTTP": "nonsense"} {
+		t.Setenv(name, value)
+	}
+	if after := printed(t, "--no-variables", iris); after != before {
+		t.Errorf("got %s, want %s", after, before)
+	}
+}
+
 // Other verbs leave alone what is meant for a server.
 func TestVariablesOfServeAreNoMatterToOthers(t *testing.T) {
 	t.Setenv("FORGO_MAX_BACTH_ROWS", "3")

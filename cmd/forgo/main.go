@@ -144,6 +144,9 @@ func versionCommand() *cobra.Command {
 // fromEnvironment sets the flags that the command line left out from FORGO_* variables:
 // --max-body from FORGO_MAX_BODY.
 func fromEnvironment(flags *pflag.FlagSet) error {
+	if !readsVariables(flags) {
+		return nil
+	}
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
@@ -154,6 +157,14 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 		}
 	})
 	return err
+}
+
+// noVariables is the flag that leaves every setting to the command line.
+const noVariables = "no-variables"
+
+func readsVariables(flags *pflag.FlagSet) bool {
+	no, err := flags.GetBool(noVariables)
+	return err != nil || !no // most verbs do not have it
 }
 
 const onlyThere = "for the command line only"

@@ -82,6 +82,8 @@ func serveCommand() *cobra.Command {
 	flags.BoolVar(&s.printOnly, "print-config", false, "print the configuration as a YAML file and exit")
 	flags.BoolVar(&s.load.RequireProof, "require-proof", false, "refuse bundles without golden cases")
 	flags.BoolVar(&s.withStdin, "stop-with-stdin", false, "stop when standard input ends, so that a program that starts forgo leaves no server behind")
+	flags.Bool(noVariables, false, "take no setting from FORGO_* variables, so that those of a program that starts forgo change nothing")
+	commandLineOnly(flags, noVariables)
 	s.safety.add(flags, &s.options)
 	s.load.add(flags)
 	s.log.add(flags)
@@ -244,8 +246,10 @@ func (s *server) keepUp(ctx context.Context, hangUp <-chan os.Signal, server *se
 
 // configure reads the file and checks all settings, wherever they come from.
 func (s *server) configure(cmd *cobra.Command, args []string) (conf config, err error) {
-	if err := checkVariables(cmd.Root(), os.Environ()); err != nil {
-		return conf, usageError{err}
+	if readsVariables(cmd.Flags()) {
+		if err := checkVariables(cmd.Root(), os.Environ()); err != nil {
+			return conf, usageError{err}
+		}
 	}
 	if s.file != "" {
 		before := map[string]bool{}

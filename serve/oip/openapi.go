@@ -93,7 +93,7 @@ func (b builder) metadata(d model) *openapi.Schema {
 		openapi.Property("parameters", openapi.Object(
 			openapi.Property("digest", openapi.About(openapi.Text(), "The SHA-256 of the bundle's manifest: the model's identity.")),
 			openapi.Property("labels", labels), openapi.Property("parity", openapi.About(parity, "What the replay of the golden cases found.")),
-			openapi.Property("engine", openapi.About(openapi.Text(), "What runs the model's graph in this process: onnxruntime, pure or tensorflow.")),
+			openapi.Property("engine", openapi.About(openapi.Text(), "The engine that runs the model's graph in this process.")),
 		).With(pictureOf(d)...).With(columnsOf(d)...).Closed()),
 	).Closed())
 }

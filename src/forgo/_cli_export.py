@@ -59,7 +59,7 @@ def export(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="The engine that runs the model in Go: onnxruntime or tensorflow.",
+            help="The engine that runs the model in Go, such as tensorflow.",
             show_default="onnxruntime",
         ),
     ] = None,

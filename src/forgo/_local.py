@@ -63,13 +63,13 @@ class Model(Client):
         _clean_up()
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         log = tempfile.TemporaryFile()  # noqa: SIM115, it is open as long as the server writes
-        options = ["--verify", verify, "--threads", str(threads), "--engine", engine]
+        options = ["--no-variables", "--verify", verify, "--threads", str(threads), "--engine", str(engine)]
         options += ["--watch", "0", "--drain", f"{_DRAIN}s"]
         off = [w for port in ("http", "grpc", "admin") for w in (f"--{port}", "off")]
         try:
             self._process = subprocess.Popen(
                 [_binary.path(), "serve", "--socket", self._socket, "--stop-with-stdin", *off, *options, "--log-level", "error", "--", path.absolute()],
-                env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
+                env=_binary.environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         except BaseException:
@@ -160,8 +160,8 @@ def load(
         path: the bundle, ``NAME.forgo``.
         verify: the golden cases to replay first: ``"full"``, or ``"quick"`` for a few.
         threads: threads that one run may use; 0 for the CPU limit.
-        engine: ``"onnx"``, ``"pure"`` or ``"tensorflow"``; by default the faster of those that can run the graph.
-            Engines answer within the tolerance, not bit for bit alike.
+        engine: a value of ``forgo serve --engine``, such as ``"onnx"``; by default the fastest of those that can run
+            the graph. Engines answer within the tolerance, not bit for bit alike.
 
     Returns:
         A model with the calls ``predict``, ``run`` and ``classify`` of :class:`Client`; a context manager.
@@ -181,8 +181,6 @@ def load(
         )
     if verify not in ("full", "quick"):
         raise ForgoError(f"verify={verify!r}: give 'full' or 'quick'")
-    if engine not in ("auto", "onnx", "pure", "tensorflow"):
-        raise ForgoError(f"engine={engine!r}: give 'auto', 'onnx', 'pure' or 'tensorflow'")
     return Model(folder, verify, threads, engine)
 
 
@@ -192,12 +190,6 @@ def _listens(path: str) -> bool:
         probe.connect(path)
         return True
     return False
-
-
-def _environment() -> dict[str, str]:
-    """The binary's environment, without the variables that set flags of ``forgo serve``."""
-    kept = ("FORGO_PYTHON", "FORGO_ONNXRUNTIME", "FORGO_TENSORFLOW")
-    return {n: v for n, v in _binary.environment().items() if not n.startswith("FORGO_") or n in kept}
 
 
 def _last_error(log: IO[bytes]) -> str:
