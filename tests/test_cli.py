@@ -131,7 +131,8 @@ def test_both_halves_have_one_version() -> None:
         [ROOT / "src/forgo/bin/forgo", "--version"], capture_output=True, text=True, check=True
     )
     assert binary.stdout == f"forgo {version}\n"
-    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]" in changes or f"## [{version}] - 20" in changes
 
 
 def test_hand_over_imports_nothing_heavy() -> None:
