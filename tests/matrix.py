@@ -41,6 +41,7 @@ HOLES = X.copy()
 HOLES[::7, 1] = np.nan
 CODES = np.c_[X[:, :3], (X[:, 3] * 10).astype(int) % 5]
 MANY = np.c_[Y == 0, Y < 2].astype(int)
+LABELS = np.c_[MANY, X[:, 1] > 3].astype(int)
 MIXED = pd.DataFrame(
     {
         "length": X[:, 0],
@@ -270,6 +271,9 @@ XGBOOST: dict[str, Fitted] = {
     "XGBRegressor, DART": _regressor(xgb.XGBRegressor(n_estimators=20, booster="dart", rate_drop=0.5)),
     "XGBClassifier at the end of a Pipeline": _classifier(_scaled(xgb.XGBClassifier(n_estimators=10))),
     "XGBRegressor at the end of a Pipeline": _regressor(_scaled(xgb.XGBRegressor(n_estimators=10))),
+    "XGBClassifier, multi-label, at the end of a Pipeline": _classifier(
+        _scaled(xgb.XGBClassifier(n_estimators=10)), X, LABELS
+    ),
     "XGBClassifier, columns of categories": _frame(
         xgb.XGBClassifier(n_estimators=10, enable_categorical=True, max_cat_to_onehot=1)
     ),
@@ -277,6 +281,10 @@ XGBOOST: dict[str, Fitted] = {
         xgb.XGBClassifier(n_estimators=10, enable_categorical=True, feature_types=["q", "q", "q", "c"]), CODES
     ),
     "XGBRFClassifier": _classifier(xgb.XGBRFClassifier(n_estimators=10)),
+    "XGBClassifier, multi-label": _classifier(xgb.XGBClassifier(n_estimators=10), X, LABELS),
+    "XGBClassifier, multi-label, multi_output_tree": _classifier(
+        xgb.XGBClassifier(n_estimators=10, multi_strategy="multi_output_tree"), X, LABELS
+    ),
     "XGBRegressor": _regressor(xgb.XGBRegressor(n_estimators=10)),
     "XGBRegressor, base_score": _regressor(xgb.XGBRegressor(n_estimators=10, base_score=0.5)),
     "XGBRegressor, count:poisson": _regressor(xgb.XGBRegressor(n_estimators=10, objective="count:poisson")),
@@ -289,6 +297,7 @@ XGBOOST: dict[str, Fitted] = {
         X,
     ),
     "Booster, binary:logistic": _xgb_native("binary:logistic", CANCER.data, CANCER.target),
+    "Booster, binary:logistic, several labels": _xgb_native("binary:logistic", X, LABELS),
     "Booster, multi:softprob": _xgb_native("multi:softprob", X, Y, num_class=3),
     "Booster, multi:softmax": _xgb_native("multi:softmax", X, Y, num_class=3),
     "Booster, reg:squarederror": _xgb_native("reg:squarederror", DIABETES.data, DIABETES.target),

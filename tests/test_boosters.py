@@ -187,6 +187,18 @@ def test_exponentials_and_sigmoids_of_catboost(tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.parametrize("native", [False, True], ids=["estimator", "booster"])
+def test_several_labels_of_xgboost(native: bool, tmp_path: Path) -> None:
+    """Labels that do not exclude each other have a probability each, not one and its complement."""
+    target = np.c_[TARGET, ROWS[:, 0] > 14, ROWS[:, 1] > 20].astype(int)
+    model = xgb.XGBClassifier(n_estimators=10).fit(HOLES, target)
+    forgo.export(model.get_booster() if native else model, tmp_path / "m.forgo", examples=HOLES)
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert (manifest["task"], manifest["labels"]) == ("multi-label", ["0", "1", "2"])
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        np.testing.assert_allclose(loaded.predict(HOLES), model.predict_proba(HOLES), rtol=0, atol=1e-5)
+
+
 def own_objective(target: Any, scores: Any) -> tuple[Any, Any]:
     return scores - target, np.ones_like(scores)
 

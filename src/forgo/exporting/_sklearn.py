@@ -22,6 +22,7 @@ from forgo.exporting import (
     _table_examples,
     _tables,
     _texts,
+    _xgboost,
 )
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._model import Trained
@@ -212,17 +213,31 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
         classes = getattr(model, "classes_", None)
         if not hasattr(model, "predict_proba") or classes is None or isinstance(classes, list):
             return None, None
-        return [str(c) for c in classes], "multi-label" if _multilabel(model) else None
+        labels = _labels_of_xgboost(model) or [str(c) for c in classes]
+        return labels, "multi-label" if _multilabel(model) else None
     if is_regressor(model):
         return None, "regression"
     return None, None if hasattr(model, "predict") or not hasattr(model, "transform") else "embedding"
 
 
-def _multilabel(model: Any) -> bool:
+def _last(model: Any) -> Any:
     while hasattr(model, "steps"):
         model = model.steps[-1][1]
-    several = getattr(model, "out_activation_", None) == "logistic" and getattr(model, "n_outputs_", 1) > 1
-    return bool(getattr(model, "multilabel_", False)) or several
+    return model
+
+
+def _multilabel(model: Any) -> bool:
+    last = _last(model)
+    several = getattr(last, "out_activation_", None) == "logistic" and getattr(last, "n_outputs_", 1) > 1
+    return bool(getattr(last, "multilabel_", False)) or several or _labels_of_xgboost(model) is not None
+
+
+def _labels_of_xgboost(model: Any) -> list[str] | None:
+    """The labels of a classifier of XGBoost's at the end of a pipeline, if they do not exclude each other: no classes_."""
+    labels, task = (
+        _xgboost.ADAPTER.means(_last(model)) if _xgboost.ADAPTER.is_model(_last(model)) else (None, None)
+    )
+    return labels if task == "multi-label" else None
 
 
 def _column(values: Any) -> npt.NDArray[Any]:

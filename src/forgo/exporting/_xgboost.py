@@ -86,6 +86,8 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
     name = learner["objective"]["name"]
     if name not in ("binary:logistic", "multi:softprob"):
         return None, {"reg": "regression", "count": "regression", "rank": "ranking"}.get(name.split(":")[0])
+    if (several := _xgboost_trees.targets(learner)) > 1:
+        return [str(i) for i in range(several)], "multi-label"
     if isinstance(model, _module().Booster) or not hasattr(model, "classes_"):
         return [str(i) for i in range(max(2, int(learner["learner_model_param"]["num_class"])))], None
     return [str(c) for c in model.classes_], None
@@ -120,7 +122,7 @@ def _estimate(model: Any, request: Request, table: TableExamples) -> Trained:
                 enable_categorical=True,
             )
         )
-        if objective == "binary:logistic":
+        if objective == "binary:logistic" and p.ndim == 1:
             return np.stack([1 - p, p], axis=1)
         return np.asarray(p)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -51,7 +51,7 @@ def nodes(booster: Any, source: str, result: str, label: str | None = None) -> I
         yield "Exp", [at], [result], "", {}
     elif link == _SOFTMAX:
         yield "Softmax", [at], [result], "", {"axis": 1}
-    elif objective == "binary:logistic":
+    elif objective == "binary:logistic" and targets(learner) == 1:
         one = numpy_helper.from_array(np.array([1], np.float32))
         yield "Sigmoid", [at], [f"{at}_yes"], "", {}
         yield "Constant", [], [f"{at}_one"], "", {"value": one}
@@ -61,6 +61,11 @@ def nodes(booster: Any, source: str, result: str, label: str | None = None) -> I
         yield "Sigmoid" if link == _SIGMOID else "Identity", [at], [result], "", {}
     if label is not None:
         yield "ArgMax", [result], [label], "", {"axis": 1, "keepdims": 0}
+
+
+def targets(learner: Mapping[str, Any]) -> int:
+    """The number of labels or values that are trained together and do not exclude each other."""
+    return int(learner["learner_model_param"].get("num_target", 1))
 
 
 def codes(booster: Any, column: int, values: list[Any]) -> list[Any]:
@@ -108,7 +113,7 @@ def _ensemble(learner: dict[str, Any], link: str) -> dict[str, Any]:
     weights = learner["gradient_booster"].get("weight_drop")  # of DART
     model = _model(learner)
     about = learner["learner_model_param"]
-    targets = max(1, int(about["num_class"]), int(about.get("num_target", 1)))
+    sums = max(1, int(about["num_class"]), targets(learner))
     made: dict[str, list[Any]] = {
         f"nodes_{name}": []
         for name in (
@@ -157,9 +162,9 @@ def _ensemble(learner: dict[str, Any], link: str) -> dict[str, Any]:
     bases = [float(b) for b in (base if isinstance(base, list) else [base])]
     return {
         **made,
-        "n_targets": targets,
+        "n_targets": sums,
         "post_transform": "NONE",
-        "base_values": [_margin(b, link) for b in (bases if len(bases) == targets else bases[:1] * targets)],
+        "base_values": [_margin(b, link) for b in (bases if len(bases) == sums else bases[:1] * sums)],
     }
 
 
