@@ -171,6 +171,38 @@ def test_a_file_takes_columns_by_name_in_any_order(name: str, tmp_path: Path) ->
     assert "the model was fitted on different columns: 'ash' is missing" in done.err, done.err
 
 
+@pytest.mark.parametrize("name", ["m.json", "m.txt", "m.cbm"])
+@pytest.mark.parametrize("header", [True, False], ids=["header", "no header"])
+def test_a_file_names_the_column_that_has_strings(name: str, header: bool, tmp_path: Path) -> None:
+    """Its model may have been fitted on categories, whose numbers a table of strings does not tell."""
+    frame = WINE.data.iloc[:, :3].rename(columns={"ash": "colour"})
+    if name == "m.json":
+        xgb.XGBClassifier(n_estimators=2).fit(
+            frame.to_numpy() if not header else frame, WINE.target
+        ).save_model(tmp_path / name)
+    elif name == "m.txt":
+        lgb.LGBMClassifier(n_estimators=2, verbose=-1).fit(
+            frame.to_numpy() if not header else frame, WINE.target
+        ).booster_.save_model(tmp_path / name)
+    else:
+        cb.CatBoostClassifier(**CB).fit(frame.to_numpy() if not header else frame, WINE.target).save_model(
+            str(tmp_path / name)
+        )
+    frame["colour"] = ["", "1.5", *["red"] * (len(frame) - 2)]
+    frame.to_csv(tmp_path / "rows.csv", index=False, header=header)
+    done = run_forgo(
+        "export", tmp_path / name, "-o", tmp_path / "m.forgo", "--examples", tmp_path / "rows.csv"
+    )
+    column = "'colour'" if header else "2"
+    assert done.code == 1
+    assert (
+        f"examples: column {column}, row 2: 'red' is not a number, which a model from a file takes"
+        in done.err
+    ), done.err
+    assert "the number that its category had in training, or export the estimator from memory" in done.err
+    assert not (tmp_path / "m.forgo").exists()
+
+
 def test_exponentials_and_sigmoids_of_catboost(tmp_path: Path) -> None:
     """Its own ONNX leaves out the last step of these losses."""
     counts = np.round(np.abs(ROWS[:, 0]))

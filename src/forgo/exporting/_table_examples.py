@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from forgo.exporting._request import Request
 
 _INPUT = "input"
+_SHOWN = 60
+"""The longest part of a cell that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,12 @@ def from_file(
             raise ExportError(f"examples: the model was fitted on different columns: {wrong[0]}")
         rows = {have[n]: rows[have[n]] for n in names}
     try:
-        columns = [np.asarray(a).reshape(len(a), -1) for a in rows.values()]
-        matrix = np.concatenate([_numbers(c) for c in columns], axis=1)
+        cells = [
+            _numbers(column, repr(name) if name != UNNAMED else str(i))
+            for name, a in rows.items()
+            for i, column in enumerate(np.asarray(a).reshape(len(a), -1).T)
+        ]
+        matrix = np.stack(cells, axis=1)
     except ValueError as e:
         raise ExportError(f"examples: the rows are not numbers [rows, columns]: {e}") from None
     named: tuple[_tables.Column, ...] = ()
@@ -196,7 +202,27 @@ def from_file(
     )
 
 
-def _numbers(cells: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _numbers(cells: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
+    """A column's numbers.
+
+    Raises:
+        ExportError: a cell is none.
+    """
     if cells.dtype.kind in "OSU":
         cells = np.where(np.isin(cells.astype(str), ("", "null", "None")), "nan", cells.astype(str))
-    return cells.astype(np.float64)
+    try:
+        return cells.astype(np.float64)
+    except ValueError:
+        bad = next(i for i, c in enumerate(cells) if not _is_number(c))
+        raise ExportError(
+            f"examples: column {name}, row {bad}: {str(cells[bad])[:_SHOWN]!r} is not a number, which a model from a file takes: give the "
+            "number that its category had in training, or export the estimator from memory, with a DataFrame"
+        ) from None
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
