@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/engines"
@@ -419,9 +420,7 @@ func TestCloseWhileManyCall(t *testing.T) {
 			return out, err
 		})
 	}()
-	for answered.Load() < 1000 {
-		time.Sleep(time.Millisecond)
-	}
+	waittest.Until(t, "a thousand are answered", func() bool { return answered.Load() >= 1000 })
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}

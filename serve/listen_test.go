@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
@@ -77,13 +78,7 @@ func TestServeListensAndDrains(t *testing.T) {
 		t.Fatalf("%q, %v", line, err)
 	}
 	s.Stop()
-	for { // until it has closed
-		another, err := net.Dial("tcp", s.Addresses["http"])
-		if err != nil {
-			break
-		}
-		_ = another.Close()
-	}
+	waittest.Until(t, "the port is closed", func() bool { return closed(s.Addresses["http"]) })
 	if _, err := io.WriteString(conn, "[5.1,3.5,1.4,0.2]"); err != nil {
 		t.Fatal(err)
 	}

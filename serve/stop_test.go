@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
@@ -26,7 +27,20 @@ func wire(t *testing.T, address string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(waittest.Long)); err != nil {
+		t.Fatal(err)
+	}
 	return conn, bufio.NewReader(conn)
+}
+
+// closed reports whether clients cannot connect.
+func closed(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return true
+	}
+	_ = conn.Close()
+	return false
 }
 
 // send writes a request and reads its answer.
@@ -56,12 +70,10 @@ func TestShutdownDelay(t *testing.T) {
 		t.Fatalf("%+v", resp)
 	}
 	s.Stop()
-	for { // until it is told so
-		conn, answers = wire(t, s.Addresses["http"])
-		if send(t, conn, answers, "GET", "/v2/health/ready", "").StatusCode == 503 {
-			break
-		}
-	}
+	waittest.Until(t, "clients see that it is not ready", func() bool {
+		conn, answers := wire(t, s.Addresses["http"])
+		return send(t, conn, answers, "GET", "/v2/health/ready", "").StatusCode == 503
+	})
 	for _, port := range []string{"http", "admin"} {
 		conn, answers := wire(t, s.Addresses[port])
 		if resp := send(t, conn, answers, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
@@ -85,12 +97,10 @@ func TestOperatorsSeeThatItStops(t *testing.T) {
 		t.Fatalf("%q, %v", line, err)
 	}
 	s.Stop()
-	for {
+	waittest.Until(t, "operators see that it is not ready", func() bool {
 		operator, status := wire(t, s.Addresses["admin"])
-		if send(t, operator, status, "GET", "/v2/health/ready", "").StatusCode == 503 {
-			break
-		}
-	}
+		return send(t, operator, status, "GET", "/v2/health/ready", "").StatusCode == 503
+	})
 	if _, err := io.WriteString(conn, "[5.1,3.5,1.4,0.2]"); err != nil {
 		t.Fatal(err)
 	}
@@ -134,16 +144,7 @@ func TestOperatorsAreAnsweredUntilClientsAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Stop()
-	for end := time.Now().Add(30 * time.Second); ; { // until clients cannot connect
-		another, err := net.Dial("tcp", s.Addresses["http"])
-		if err != nil {
-			break
-		}
-		_ = another.Close()
-		if time.Now().After(end) {
-			t.Fatal("the port for clients does not close")
-		}
-	}
+	waittest.Until(t, "the port for clients is closed", func() bool { return closed(s.Addresses["http"]) })
 	operator, heard := wire(t, s.Addresses["admin"])
 	if resp := send(t, operator, heard, "GET", "/v2/health/ready", ""); resp.StatusCode != 503 {
 		t.Errorf("operators hear %s", resp.Status)

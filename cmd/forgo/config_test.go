@@ -10,9 +10,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	forgo "github.com/forgo-ml/forgo"
 
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/serve/repository"
 )
 
@@ -191,7 +193,7 @@ func TestConfigIsReadAgain(t *testing.T) {
 	}()
 	await := func(want string) {
 		t.Helper()
-		for {
+		for late := time.After(waittest.Long); ; {
 			select {
 			case line := <-errs.wrote:
 				if strings.Contains(line, want) {
@@ -199,6 +201,8 @@ func TestConfigIsReadAgain(t *testing.T) {
 				}
 			case c := <-code:
 				t.Fatalf("ended with %d", c)
+			case <-late:
+				t.Fatalf("not within %v: %s", waittest.Long, want)
 			}
 		}
 	}
@@ -216,7 +220,7 @@ func TestConfigIsReadAgain(t *testing.T) {
 	change(models(2, "other"))
 	await(`"msg":"loaded"`)
 	stop()
-	for {
+	for late := time.After(waittest.Long); ; {
 		select {
 		case <-errs.wrote:
 		case c := <-code:
@@ -224,6 +228,8 @@ func TestConfigIsReadAgain(t *testing.T) {
 				t.Errorf("exit code %d", c)
 			}
 			return
+		case <-late:
+			t.Fatal("it does not stop")
 		}
 	}
 }

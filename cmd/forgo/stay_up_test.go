@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/serve/access"
 )
@@ -149,11 +150,10 @@ func TestServersStayUpAndGoDown(t *testing.T) {
 		defer conn.Close()
 		fmt.Fprint(conn, "POST /models/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n[[1,2,3]]") // and never read
 		admin := "http://" + p.addresses["admin"].(string) + "/metrics"
-		for {
-			if _, text := get(t, admin); strings.Contains(text, `forgo_engine_runs_in_flight{model="slow",version="1"} 1`) {
-				break
-			}
-		}
+		waittest.Until(t, "it runs", func() bool {
+			_, text := get(t, admin)
+			return strings.Contains(text, `forgo_engine_runs_in_flight{model="slow",version="1"} 1`)
+		})
 		_ = p.Process.Signal(syscall.SIGTERM)
 		if code := p.ended(t, 4*time.Second); code != exitRefused {
 			t.Errorf("exit code %d", code)

@@ -11,9 +11,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/forgo-ml/forgo/internal/serving"
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle"
 	"github.com/forgo-ml/forgo/predict/engines"
@@ -75,15 +75,6 @@ func (s *spy) last() *session {
 	return s.sessions[len(s.sessions)-1]
 }
 
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("in two minutes not: " + what)
-		}
-	}
-}
-
 // A model whose engine is killed again and again answers right or not at all, and comes back proven.
 func TestAModelGetsAnotherEngine(t *testing.T) {
 	for _, name := range []string{"iris", "shapes"} {
@@ -128,14 +119,14 @@ func TestAModelGetsAnotherEngine(t *testing.T) {
 			}
 			for round := range 2 {
 				before := right.Load()
-				until(t, "callers are answered", func() bool { return right.Load() > before+50 })
+				waittest.Until(t, "callers are answered", func() bool { return right.Load() > before+50 })
 				if err := engine.last().cmd.Process.Kill(); err != nil {
 					t.Fatal(err)
 				}
-				until(t, "it is there again", func() bool { s := serving.Of(m).Engine(); return s.Down == nil && s.Restarts == round+1 })
+				waittest.Until(t, "it is there again", func() bool { s := serving.Of(m).Engine(); return s.Down == nil && s.Restarts == round+1 })
 			}
 			before := right.Load()
-			until(t, "callers are answered again", func() bool { return right.Load() > before+50 })
+			waittest.Until(t, "callers are answered again", func() bool { return right.Load() > before+50 })
 			stop()
 			callers.Wait()
 			if without.Load() == 0 || notified.Load() < 4 {
@@ -160,7 +151,7 @@ func TestAModelThatCannotComeBack(t *testing.T) {
 	if err := engine.last().cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it is tried", func() bool {
+	waittest.Until(t, "it is tried", func() bool {
 		down := serving.Of(m).Engine().Down
 		return down != nil && errors.Is(down, predict.ErrUnavailable) && strings.Contains(down.Error(), "could not be restarted")
 	})
@@ -170,7 +161,7 @@ func TestAModelThatCannotComeBack(t *testing.T) {
 	if err := os.Rename(path+"-away", path); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it comes back with its folder", func() bool { return serving.Of(m).Engine().Down == nil })
+	waittest.Until(t, "it comes back with its folder", func() bool { return serving.Of(m).Engine().Down == nil })
 	if _, err := m.Run(t.Context(), in); err != nil {
 		t.Error(err)
 	}
@@ -191,7 +182,7 @@ func TestClosingWhileItIsStartedAgain(t *testing.T) {
 		t.Error(err)
 	}
 	for _, s := range engine.sessions {
-		until(t, "every process has ended", func() bool { return s.cmd.ProcessState != nil })
+		waittest.Until(t, "every process has ended", func() bool { return s.cmd.ProcessState != nil })
 	}
 }
 
@@ -264,7 +255,7 @@ func TestAnEngineThatComesBackChanged(t *testing.T) {
 	if err := engine.last().cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it is refused", func() bool {
+	waittest.Until(t, "it is refused", func() bool {
 		down := serving.Of(m).Engine().Down
 		return down != nil && strings.Contains(down.Error(), "parity refused")
 	})

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/internal/serving"
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
@@ -53,7 +54,7 @@ func TestSignaturesApart(t *testing.T) {
 	if err := syscall.Kill(engine.last().cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the engine is back", func() bool { return serving.Of(m).Engine().Restarts == 1 })
+	waittest.Until(t, "the engine is back", func() bool { return serving.Of(m).Engine().Restarts == 1 })
 	answers()
 	if n := len(engine.sessions); n != 2 {
 		t.Errorf("%d processes were started, one for all signatures each time", n)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
@@ -79,17 +80,18 @@ func TestALateRunIsFreed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for side := int64(1 << 10); ; side += side / 4 {
+	side := int64(1 << 10)
+	waittest.Until(t, "a run is left behind", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
 		_, err := runWindow(ctx, s, side)
-		cancel()
-		if s.(interface{ Left() int }).Left() > 0 {
-			break
-		}
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		side += side / 4
+		left := s.(interface{ Left() int }).Left() > 0
+		if !left && err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
-	}
+		return left
+	})
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}

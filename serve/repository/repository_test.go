@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/bundle/bundletest"
 	"github.com/forgo-ml/forgo/predict/onnx"
@@ -613,13 +614,13 @@ func TestCloseWaitsForRequests(t *testing.T) {
 		defer close(closed)
 		r.Close()
 	}()
-	for {
+	waittest.Until(t, "the repository gives no models", func() bool {
 		other, err := r.Get("iris", "")
-		if err != nil {
-			break
+		if err == nil {
+			other.Release()
 		}
-		other.Release()
-	}
+		return err != nil
+	})
 	if _, err := ask(t.Context(), m); err != nil {
 		t.Errorf("the request under way: %v", err)
 	}

@@ -4,9 +4,11 @@ package minrate_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
@@ -22,14 +25,20 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
+const stays = "the server does not hang up"
+
 // drip sends a byte at a time, a tenth of the server's patience apart, until the server hangs
-// up, and returns what it said. Without the server's doing it ends never.
+// up, and returns what it said.
 func drip(conn net.Conn, text string, patience time.Duration) string {
+	_ = conn.SetDeadline(time.Now().Add(waittest.Long))
 	tick := time.NewTicker(patience / 10)
 	defer tick.Stop()
 	heard := make(chan string)
 	go func() {
-		answer, _ := io.ReadAll(conn)
+		answer, err := io.ReadAll(conn)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			answer = []byte(stays)
+		}
 		heard <- string(answer)
 	}()
 	for {
@@ -72,7 +81,7 @@ func TestSlowClientsAreCut(t *testing.T) {
 			if _, err := io.WriteString(conn, c.atOnce); err != nil {
 				t.Fatal(err)
 			}
-			if answer := drip(conn, c.slowly, patience); !strings.HasPrefix(answer, c.answer) {
+			if answer := drip(conn, c.slowly, patience); !strings.HasPrefix(answer, c.answer) || answer == stays {
 				t.Errorf("%q, want %q", answer, c.answer)
 			}
 		})
@@ -121,8 +130,13 @@ func TestClientsThatSendEnoughMayBeSlow(t *testing.T) {
 func TestClientsThatDoNotReadAreCut(t *testing.T) {
 	s := servetest.RunWith(t, servetest.Committed(t), serve.Options{ClientTimeout: 100 * time.Millisecond}, serve.Addresses{HTTP: servetest.AnyPort, Admin: servetest.AnyPort})
 	conn := servetest.Dial(t, s.Addresses["http"])
+	if err := conn.SetDeadline(time.Now().Add(waittest.Long)); err != nil {
+		t.Fatal(err)
+	}
 	for { // until what lies between them is full, and the server hangs up
-		if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(stays)
+		} else if err != nil {
 			break
 		}
 	}

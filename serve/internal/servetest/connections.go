@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 )
@@ -73,13 +74,14 @@ func Dial(t *testing.T, address string) net.Conn {
 // Frames is an HTTP/2 client that a test controls frame by frame.
 type Frames struct {
 	*http2.Framer
-	t *testing.T
+	conn net.Conn
+	t    *testing.T
 }
 
 // NewFrames begins a connection.
 func NewFrames(t *testing.T, conn net.Conn, settings ...http2.Setting) *Frames {
 	t.Helper()
-	f := &Frames{http2.NewFramer(conn, conn), t}
+	f := &Frames{http2.NewFramer(conn, conn), conn, t}
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 		t.Fatal(err)
@@ -108,6 +110,10 @@ func (f *Frames) Headers(namesAndValues ...string) {
 // Read reads the next frame.
 func (f *Frames) Read() http2.Frame {
 	f.t.Helper()
+	err := f.conn.SetReadDeadline(time.Now().Add(waittest.Long))
+	if err != nil {
+		f.t.Fatal(err)
+	}
 	frame, err := f.ReadFrame()
 	if err != nil {
 		f.t.Fatal(err)
