@@ -210,7 +210,7 @@ func (r *replayer) one(ctx context.Context, c bundle.Case) (golden, error) {
 		err = r.picture(ctx, g)
 	}
 	if err == nil {
-		err = r.given(g)
+		err = r.json(g)
 	}
 	if err != nil {
 		return g, err

@@ -20,9 +20,9 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// given replays inputs as JSON: all of them, or those beside the picture; as recorded, and as this process
+// json replays inputs as JSON: all of them, or those beside the picture; as recorded, and as this process
 // writes them, since clients write floats with as few digits as possible.
-func (r *replayer) given(g golden) error {
+func (r *replayer) json(g golden) error {
 	if r.m.manifest.PictureAlone() {
 		return nil
 	}
