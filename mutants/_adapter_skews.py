@@ -38,5 +38,6 @@ ADAPTER_SKEWS = [
     AdapterSkew("MLflow: columns of the example in another order", "mlflow", "_table_graph", "        made.append(at)\n", "        made.insert(0, at)\n"),
     AdapterSkew("XGBoost: categories of the other side", "categories", "_xgboost_trees", "[*ids[1:], left]", "[*ids[1:], right]"),
     AdapterSkew("XGBoost: categories numbered in another order", "categories", "_table_graph", "float(i) for i in range(len(values))", "float(i) for i in range(len(values))[::-1]"),
+    AdapterSkew("ONNX: labels in another order than ZipMap's", "zipmap", "_zipmap", 'held["classlabels_strings"].strings]', 'held["classlabels_strings"].strings[::-1]]'),
     AdapterSkew("scikit-learn: less for less or equal at thresholds that no example is on", "between", "_hist_trees", 'order[feature],\n                    "BRANCH_LEQ",', 'order[feature],\n                    "BRANCH_LT",'),
 ]  # fmt: skip

@@ -15,6 +15,9 @@ import pandas as pd
 
 import forgo
 from forgo._errors import ExportError, ParityError
+from forgo.exporting import _pipeline, _process
+from forgo.exporting._adapter import Adapter
+from forgo.exporting._request import Request, Result
 from mutants._plant import plant
 
 _ROWS = np.random.default_rng(3).normal(size=(120, 3)).round(2)
@@ -73,8 +76,26 @@ def _between(folder: Path) -> dict[str, Any]:
     return {"model": model.fit(rows, rows[:, 0] > 0), "examples": rows}
 
 
+def _zipmap(folder: Path) -> dict[str, Any]:
+    """A file as skl2onnx writes it unless told otherwise: its answers are maps."""
+    from skl2onnx import to_onnx
+    from sklearn.linear_model import LogisticRegression
+
+    rows = _ROWS.astype(np.float32)
+    model = LogisticRegression().fit(rows, np.array(["Lima", "Oslo", "Rome"])[_COUNTS % 3])
+    path = folder / "zipmap.onnx"
+    path.write_bytes(to_onnx(model, rows[:1]).SerializeToString())
+    return {"model": path, "examples": rows}
+
+
+def _here(adapter: Adapter, model: Path, request: Request) -> Result:
+    """Export a file in this process, where the skew is planted."""
+    return _pipeline.run(*adapter.load(model, request))
+
+
 MODELS = {
     "counts": _counts, "labels": _labels, "mlflow": _mlflow, "categories": _categories, "between": _between,
+    "zipmap": _zipmap,
 }  # fmt: skip
 
 
@@ -85,6 +106,7 @@ def main() -> None:
     given = MODELS[name](folder)
     if file:
         plant(file, old, new)
+    _process.export_file = _here
     stage, message = "accepted", ""
     try:
         forgo.export(given.pop("model"), folder / "m.forgo", **given)

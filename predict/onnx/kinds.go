@@ -2,7 +2,11 @@ package onnx
 
 // Inputs and outputs that are not tensors.
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
 
 // tensors returns an error if an input or a chosen output is not a tensor. It ignores other outputs.
 func (g Info) tensors() error {
@@ -12,14 +16,18 @@ func (g Info) tensors() error {
 		}
 	}
 	for _, out := range g.Outputs {
-		switch kind := g.kinds[out.Name]; {
-		case kind == "":
-		case g.Ops["ai.onnx.ml.ZipMap"] > 0:
-			return fmt.Errorf("its output %q is a %s of maps, which ZipMap makes of the scores: export without it "+
-				"(options={'zipmap': False} of skl2onnx's to_onnx and of onnxmltools), or name the other outputs: %s", out.Name, kind, g.others())
-		default:
-			return fmt.Errorf("its output %q is a %s, not a tensor: export the model with tensors as outputs, or name the others: %s", out.Name, kind, g.others())
+		kind, others := g.kinds[out.Name], g.others()
+		if kind == "" {
+			continue
 		}
+		if g.Ops["ai.onnx.ml.ZipMap"] == 0 {
+			return fmt.Errorf("its output %q is a %s, not a tensor: export the model with tensors as outputs, or name the others: %s", out.Name, kind, cmp.Or(others, "there are none"))
+		}
+		ways := "convert the model without it (options={'zipmap': False} of skl2onnx's to_onnx and of onnxmltools)"
+		if others != "" {
+			ways = "make a bundle with forgo export, which takes ZipMap out, " + ways + ", or name the other outputs: " + others
+		}
+		return fmt.Errorf("its output %q is a %s of maps, which ZipMap makes of the scores: %s", out.Name, kind, ways)
 	}
 	return nil
 }
@@ -32,8 +40,5 @@ func (g Info) others() string {
 			others += ", " + out.Name
 		}
 	}
-	if others == "" {
-		return "there are none"
-	}
-	return others[2:]
+	return strings.TrimPrefix(others, ", ")
 }

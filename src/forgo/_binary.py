@@ -65,14 +65,14 @@ def check_saved_model(
         raise ForgoError(done.stderr.strip().removeprefix("forgo: "))
 
 
-def check_onnx(file: Path) -> None:
-    """Ask the Go binary whether it would open an ONNX file. It runs no part of the model.
+def check_onnx(file: Path, outputs: Sequence[str] = ()) -> None:
+    """Ask the Go binary whether it would open an ONNX file, for all outputs or for some. It runs no part of the model.
 
     Raises:
         ForgoError: it refuses, for example because operations reach files.
     """
     done = subprocess.run(
-        [path(), "inspect", "--check", "--json", "--", file],
+        [path(), "inspect", "--check", "--json", *(part for o in outputs for part in ("--output", o)), "--", file],
         env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:

@@ -131,7 +131,7 @@ def export(
         precision: for an estimator of tables, the type of its numeric inputs: "float32" (the default) or
             "float64".
         labels: a classifier's labels in the order of its output: a list, or a text file with one on each
-            line. With labels the task is classification: the model's first output must be probabilities
+            line; by default those of ZipMap, if an ``.onnx`` file has it. With labels the task is classification: the model's first output must be probabilities
             [batch, labels].
         expected_labels: the right label of each example, in order: strings or indices into labels, None
             if unknown; or a text file with one on each line. For a multi-label model each example has a
