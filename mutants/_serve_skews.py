@@ -146,6 +146,11 @@ ROTATED = """		if n := t.Rows(); n > 1 {
 			t, _ = tensor.Concat(t.Slice(1, n), t.Slice(0, 1))
 		}
 """
+ROTATED_PARTS = """	for name, list := range j.parts {
+		j.parts[name] = append(list[1:len(list):len(list)], list[0])
+	}
+	j.at = func(i int, err error) error { return fmt.Errorf("line %d: %w", numbers[i], err) }
+"""
 SIGNATURES, SERIALIZED = "serve/tfserving/signatures.go", "serve/tfserving/serialized.go"
 OIP_MESSAGES, TF_MESSAGES = "internal/oippb/wire.go", "internal/tfpb/wire.go"
 EXAMPLES, TF_PROTO = "serve/tfserving/examples.go", "serve/tfserving/proto.go"
@@ -177,6 +182,8 @@ SERVE_SKEWS = [
     ServeSkew("large batches swap rows between callers", "serve oip", GATHER, "			c.finish(Rows(out, from, to), nil)\n", SWAPPED, options=TOGETHER, replay=LARGE),
     ServeSkew("large batches drop rows", "serve oip", GATHER, "		from = to\n", "		if t.rows <= 8 {\n			from = to\n		}\n", options=TOGETHER, replay=LARGE),
     ServeSkew("native rows from the second on", "serve native", "serve/native/rows.go", "		inputs := tensor.NewMap()\n", ROTATED + "		inputs := tensor.NewMap()\n", proves="reader native rows"),
+    ServeSkew("JSON lines from the second on", "serve native", "serve/native/rows.go", "	j.at = func(i int, err error) error { return fmt.Errorf(\"line %d: %w\", numbers[i], err) }\n", ROTATED_PARTS, proves="reader native lines"),
+    ServeSkew("pictures answered with those of the first body", "serve native", "serve/native/native.go", "		return m.Picture(body)\n", "		if first == nil {\n			first = bytes.Clone(body)\n		}\n		return m.Picture(first)\n", also=(("// answers says how to answer a request.\n", "var first []byte\n\n// answers says how to answer a request.\n"),), bundle="shapes", proves="reader native pictures"),
     ServeSkew("BYTES cut short", "serve oip", "predict/tensor/bytes.go", "values[i] = unsafe.String(unsafe.SliceData(rest), size)", "values[i] = unsafe.String(unsafe.SliceData(rest), max(1, size)-1)", bundle="shapes", proves="reader BYTES"),
     ServeSkew("OIP binary outputs shifted by an element", "serve oip", INFER, "			raw, err := t.Bytes()\n", "			raw, err := t.Bytes()\n			raw = append(raw[4:len(raw):len(raw)], raw[:4]...)\n", proves="writer OIP binary"),
     ServeSkew("gRPC raw inputs shifted by an element", "serve oip-grpc", GRPC, "tensor.FromBytes(d, raw[i], ", "tensor.FromBytes(d, append(raw[i][4:len(raw[i]):len(raw[i])], raw[i][:4]...), ", proves="reader OIP gRPC raw"),

@@ -84,8 +84,8 @@ func TestThisServerIsProvenInEveryProtocol(t *testing.T) {
 		top1   bool
 	}{
 		"shapes":  {bundles + "shapes.forgo", []string{"body", "form"}, true},
-		"iris":    {bundles + "iris.forgo", []string{"body", "rows", "csv"}, true},
-		"tensors": {tensorsOf(t, bundles+"iris.forgo"), []string{"body", "rows", "csv"}, false},
+		"iris":    {bundles + "iris.forgo", []string{"body", "rows", "lines", "csv"}, true},
+		"tensors": {tensorsOf(t, bundles+"iris.forgo"), []string{"body", "rows", "lines", "csv"}, false},
 	} {
 		web, rpc := start(t, name, c.path)
 		report, err := replay.Options{Protocols: serve.Replays(), Model: name}.Run(t.Context(), open(t, c.path), web, rpc)

@@ -145,6 +145,8 @@ func sniff(body []byte, m *served.Request) string {
 }
 
 // read converts a body of any kind to the model's inputs.
+//
+//forgo:reader native pictures
 func (a *answers) read(m *served.Request, req *http.Request) (predict.Tensors, error) {
 	kind := req.Header.Get("Content-Type")
 	var parameters map[string]string

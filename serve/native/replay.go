@@ -20,7 +20,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Replay sends golden cases to a server as pictures, forms, rows and CSV, and checks labels too.
+// Replay sends golden cases to a server as pictures, forms, rows, JSON lines and CSV, and checks labels too.
 var Replay = replay.Protocol{Name: "native", Forms: func(_ context.Context, s *replay.Server) ([]replay.Form, error) {
 	switch {
 	case s.Asked:
@@ -39,7 +39,7 @@ func (s calls) forms() []replay.Form {
 	if s.Manifest.PictureAlone() {
 		return []replay.Form{{Name: "body", Alone: true, Ask: s.body}, {Name: "form", Ask: s.form}}
 	}
-	forms := []replay.Form{{Name: "body", Alone: true, Ask: s.body}, {Name: "rows", Ask: s.rows}}
+	forms := []replay.Form{{Name: "body", Alone: true, Ask: s.body}, {Name: "rows", Ask: s.rows}, {Name: "lines", Ask: s.lines}}
 	if s.Manifest.Picture != nil {
 		return forms
 	}
@@ -96,6 +96,16 @@ func (s calls) rows(ctx context.Context, cases []bundle.Recorded) ([]replay.Row,
 	}
 	body := append([]byte{'['}, bytes.Join(raw, []byte{','})...)
 	return s.list(ctx, "application/json", append(body, ']'), nil)
+}
+
+// lines sends a JSON row on each line.
+func (s calls) lines(ctx context.Context, cases []bundle.Recorded) ([]replay.Row, error) {
+	var body []byte
+	for _, c := range cases {
+		line := bytes.ReplaceAll(c.Raw, []byte{'\n'}, []byte{' '}) // in JSON, line breaks stand only between values
+		body = append(append(body, line...), '\n')
+	}
+	return s.list(ctx, "application/x-ndjson", body, nil)
 }
 
 // lists sends a table's rows as lists of values.

@@ -89,6 +89,8 @@ func together(m *served.Request, rows [][]byte, of func(i int) string) (predict.
 }
 
 // lines reads a JSON row from each line, and skips empty lines.
+//
+//forgo:reader native lines
 func lines(m *served.Request, body []byte) (predict.Tensors, error) {
 	j := joiner{m: m, row: m.Manifest().Row()}
 	line := 0
