@@ -19,6 +19,7 @@ from forgo.exporting import (
     _neighbours,
     _sklearn_categories,
     _sklearn_nodes,
+    _sklearn_targets,
     _table_examples,
     _tables,
     _texts,
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 _LACKING = ("Solve",)
 """Operators of sklearn-onnx's that ONNX Runtime lacks."""
+_INSTEAD = {
+    "HashingVectorizer": "fit a CountVectorizer or a TfidfVectorizer in its place",
+    "RegressorChain": "fit a MultiOutputRegressor in its place",
+    "ClassifierChain": "fit a OneVsRestClassifier in its place",
+    "DummyClassifier": "fit another model in its place",
+}
 _EXTRA = "pip install '.[sklearn]' in forgo's clone"
 
 
@@ -47,17 +54,24 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     _check_fitted(model, what)
     table = _named(model, _table_examples.read(examples, what))
     _check_columns(model, table)
-    table = _coded(model, _sklearn_categories.closed(model, table))
+    inner, back = _sklearn_targets.split(model)
+    table = _coded(inner, _sklearn_categories.closed(inner, table))
     try:
         import skl2onnx  # noqa: F401
     except ImportError:
         raise ExportError(f"{what}: converting it needs skl2onnx, which is not installed: {_EXTRA}") from None
     with _estimator.answering():
         answers, notes = _answers(model, table.whole)
+
+    def convert(precision: str) -> onnx.ModelProto:
+        made = _convert(inner, table, precision, notes, scores="scores" in answers)
+        _sklearn_targets.append(made, back)
+        return made
+
     conversion = _estimator.Conversion(
         answers={name: of for name, (of, _) in answers.items()},
         outputs={name: place for name, (_, place) in answers.items()},
-        convert=lambda precision: _convert(model, table, precision, notes, scores="scores" in answers),
+        convert=convert,
         explain=lambda rows: _neighbours.ties(model, rows),
     )
     made = _estimator.Estimator(
@@ -176,7 +190,12 @@ def _answers(model: Any, rows: Any) -> tuple[Answers, list[str]]:
 def _classifier(model: Any, rows: Any) -> tuple[Answers, list[str]]:
     if not hasattr(model, "predict_proba"):
         if not hasattr(model, "decision_function"):
-            raise ExportError(f"a {type(model).__name__} has neither probabilities nor scores to export")
+            last = _last(model)
+            raise ExportError(
+                "a VotingClassifier with voting='hard' has no probabilities: build it with voting='soft'"
+                if getattr(last, "voting", None) == "hard"
+                else f"a {type(last).__name__} has neither probabilities nor scores to export"
+            )
         note = (
             f"a {type(model).__name__} has no probabilities: the bundle gives its label and scores, as tensors; "
             "CalibratedClassifierCV adds them"
@@ -221,6 +240,7 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
 
 
 def _last(model: Any) -> Any:
+    """The last step of a pipeline, or the model itself."""
     while hasattr(model, "steps"):
         model = model.steps[-1][1]
     return model
@@ -304,10 +324,12 @@ def _convert(
             made = _first(skl2onnx.convert_sklearn, model, types, wanted)
         except (MissingConverter, MissingShapeCalculator) as e:
             found = re.search(r"type '<class '([^']+)'>'", str(e)) or re.search(r"<class '([^']+)'>", str(e))
-            raise ExportError(
-                f"sklearn-onnx has no converter for {found[1] if found else type(model).__name__}: register one with "
-                "skl2onnx.update_registered_converter, or do its work before the model"
-            ) from None
+            kind = found[1] if found else type(model).__name__
+            way = _INSTEAD.get(
+                kind.rpartition(".")[2],
+                "register one with skl2onnx.update_registered_converter, or do its work before the model",
+            )
+            raise ExportError(f"sklearn-onnx has no converter for {kind}: {way}") from None
         except NameError:  # an option of the model's, given on to one inside that lacks it
             if not _calibrates_pipeline(model):
                 raise
@@ -325,9 +347,7 @@ def _convert(
 
 
 def _calibrates_pipeline(model: Any) -> bool:
-    while hasattr(model, "steps"):
-        model = model.steps[-1][1]
-    inner = getattr(model, "calibrated_classifiers_", None) or [None]
+    inner = getattr(_last(model), "calibrated_classifiers_", None) or [None]
     return hasattr(getattr(inner[0], "estimator", None), "steps")
 
 

@@ -1,4 +1,4 @@
-"""Converters that sklearn-onnx lacks, or has wrong: of boosters, HistGradientBoosting, MLPClassifier and SimpleImputer."""
+"""Converters that sklearn-onnx lacks, or has wrong: of boosters, HistGradientBoosting, KBinsDiscretizer and others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto, helper, numpy_helper
 
 from forgo.exporting import _hist_trees
 from forgo.exporting._xgboost_trees import Node
@@ -26,6 +28,8 @@ def register(*, narrow: bool, coded: set[int]) -> None:
     _register_hist_trees(narrow, coded)
     _register_networks()
     _register_imputers()
+    _register_bins(narrow)
+    _register_trees()
 
 
 def _register_boosters() -> None:
@@ -121,6 +125,98 @@ def _register_imputers() -> None:
     update_registered_converter(
         SimpleImputer, "SklearnSimpleImputer", calculate_sklearn_imputer_output_shapes, convert
     )
+
+
+def _register_trees() -> None:
+    """Round float64 to float32 before scikit-learn's trees, as these do; sklearn-onnx compares the float64."""
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+    from skl2onnx.common._registration import get_converter, register_converter
+    from skl2onnx.common.data_types import DoubleTensorType
+    from sklearn import ensemble, tree
+
+    def wrapped(original: Any) -> Any:
+        def convert(scope: Any, operator: Any, container: Any) -> None:
+            before = len(container.nodes)
+            original(scope, operator, container)
+            if not isinstance(operator.inputs[0].type, DoubleTensorType):
+                return
+            for node in [n for n in container.nodes[before:] if n.op_type.startswith("TreeEnsemble")]:
+                rounded, back = (scope.get_unique_variable_name(f"{node.input[0]}_{k}") for k in (32, 64))
+                for given, made, kind in (
+                    (node.input[0], rounded, TensorProto.FLOAT),
+                    (rounded, back, TensorProto.DOUBLE),
+                ):
+                    name = scope.get_unique_operator_name("Cast")
+                    container.add_node("Cast", [given], [made], name=name, to=kind)
+                node.input[0] = back
+
+        convert.rounds = True  # type: ignore[attr-defined]
+        return convert
+
+    for kind in (
+        tree.DecisionTreeClassifier, tree.DecisionTreeRegressor, tree.ExtraTreeClassifier, tree.ExtraTreeRegressor,
+        ensemble.RandomForestClassifier, ensemble.RandomForestRegressor, ensemble.ExtraTreesClassifier,
+        ensemble.ExtraTreesRegressor, ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor,
+        ensemble.IsolationForest,
+    ):  # fmt: skip
+        alias = sklearn_operator_name_map[kind]
+        original = get_converter(alias)
+        if not hasattr(original._fct, "rounds"):
+            options = original.get_allowed_options()
+            register_converter(alias, wrapped(original), overwrite=True, options=options)
+
+
+def _register_bins(narrow: bool) -> None:
+    """Have bins decided as fitted, and one-hot bins dense: sklearn-onnx rounds all edges, and refuses sparse ones."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.data_types import DoubleTensorType
+    from skl2onnx.shape_calculators.k_bins_discretiser import calculate_sklearn_k_bins_discretiser as shapes
+    from sklearn.preprocessing import KBinsDiscretizer
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        source, result = operator.inputs[0].full_name, operator.outputs[0].full_name
+        double = isinstance(operator.outputs[0].type, DoubleTensorType)
+        nodes = _bins(operator.raw_operator, source, result, np.float64 if double else np.float32, narrow)
+        _put(scope, operator, container, nodes)
+
+    update_registered_converter(KBinsDiscretizer, "SklearnKBinsDiscretizer", shapes, convert)
+
+
+def _bins(model: Any, source: str, result: str, dtype: Any, narrow: bool) -> Iterator[Node]:
+    """Compare each column with the edges of its bins; a matrix makes what lies above an edge into bins."""
+    column, edges = [0], [np.nan]  # which nothing reaches: a column may have one bin alone
+    sums: list[npt.NDArray[Any]] = []
+    first: list[int] = []
+    for i, of in enumerate(model.bin_edges_):
+        inner = of[1:-1]
+        column += [i] * len(inner)
+        edges += inner.tolist()
+        if model.encode == "ordinal":
+            sums.append(np.ones((len(inner), 1)))
+            first.append(0)
+        else:  # an edge that is reached leaves the bin below for the one above
+            count = len(inner)
+            sums.append(np.eye(count, count + 1, 1) - np.eye(count, count + 1))
+            first += [1] + [0] * count
+    matrix = np.zeros((len(edges), len(first)))
+    row, at = 1, 0
+    for of in sums:
+        matrix[row : row + of.shape[0], at : at + of.shape[1]] = of
+        row, at = row + of.shape[0], at + of.shape[1]
+    limits = np.array(edges).astype(dtype)
+    if dtype == np.float32 and narrow:  # the least float32 that reaches the edge
+        limits = np.where(limits < np.array(edges), np.nextafter(limits, np.float32(np.inf)), limits)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    for name, value in (
+        ("column", np.array(column)), ("edges", limits), ("matrix", matrix.astype(dtype)), ("first", np.array(first, dtype)),
+    ):  # fmt: skip
+        yield "Constant", [], [f"{result}_{name}"], "", {"value": numpy_helper.from_array(value)}
+    yield "Cast", [source], [f"{result}_numbers"], "", {"to": kind}
+    yield "Gather", [f"{result}_numbers", f"{result}_column"], [f"{result}_each"], "", {"axis": 1}
+    yield "GreaterOrEqual", [f"{result}_each", f"{result}_edges"], [f"{result}_reached"], "", {}
+    yield "Cast", [f"{result}_reached"], [f"{result}_ones"], "", {"to": kind}
+    yield "MatMul", [f"{result}_ones", f"{result}_matrix"], [f"{result}_moved"], "", {}
+    yield "Add", [f"{result}_moved", f"{result}_first"], [result], "", {}
 
 
 def _ends(operator: Any) -> tuple[str, str | None]:
