@@ -404,5 +404,3 @@ CATBOOST: dict[str, Fitted] = {
     "CatBoost, Logloss": _binary(cb.CatBoost({"loss_function": "Logloss", **_CB})),
     "CatBoost, RMSE": _regressor(cb.CatBoost(_CB)),
 }
-
-ALL = {"scikit-learn": SKLEARN, "XGBoost": XGBOOST, "LightGBM": LIGHTGBM, "CatBoost": CATBOOST}
