@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -242,58 +241,6 @@ func (a *asker) json(folder string, row []byte) (c content, err error) {
 		c.raw, err = a.withPicture(folder, row)
 	}
 	return c, err
-}
-
-func (a *asker) pictureAlone() bool { return a.takes.Picture && len(a.takes.Specs) == 0 }
-
-// withPicture is a row as the model takes it: with its picture, where that is named by its file.
-func (a *asker) withPicture(folder string, row []byte) ([]byte, error) {
-	if !a.takes.Picture {
-		return row, nil
-	}
-	var values map[string]json.RawMessage
-	if err := json.Unmarshal(row, &values); err != nil {
-		return nil, fmt.Errorf(`want {"%s": {"file": "PATH"}}: %w`, payload.Picture, err)
-	}
-	if len(values) == 1 && (values["file"] != nil || values["b64"] != nil) {
-		values = map[string]json.RawMessage{payload.Picture: row}
-	}
-	for name, value := range values {
-		var picture struct {
-			File *string `json:"file"`
-			B64  []byte  `json:"b64"`
-		}
-		if json.Unmarshal(value, &picture) != nil || picture.File == nil && picture.B64 == nil {
-			continue
-		}
-		raw := picture.B64
-		if picture.File != nil {
-			path := *picture.File
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(folder, path)
-			}
-			var err error
-			if raw, err = readFile(path); err != nil {
-				return nil, fmt.Errorf("picture %q: %w", *picture.File, err)
-			}
-		}
-		if a.pictureAlone() {
-			return raw, nil
-		}
-		if picture.File != nil {
-			delete(values, name)
-			encoded, err := json.Marshal(map[string][]byte{"b64": raw})
-			if err != nil {
-				return nil, err
-			}
-			values[payload.Picture] = encoded
-			return json.Marshal(values)
-		}
-	}
-	if a.pictureAlone() {
-		return nil, fmt.Errorf(`want {"%s": {"file": "PATH"}}`, payload.Picture)
-	}
-	return row, nil
 }
 
 // readLine reads a line without its end; io.EOF comes with the last.
