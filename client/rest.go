@@ -351,14 +351,26 @@ func (r *rest) classify(ctx context.Context, m model, picture []byte) ([]Class, 
 	if err != nil {
 		return nil, err
 	}
-	var said struct {
-		Classes []Class `json:"classes"`
+	var classes []Class
+	p := payload.New(body)
+	err = p.Object(func(name string) error {
+		if name == "classes" {
+			classes = []Class{}
+			return p.Classes(func(label string, score float32) {
+				classes = append(classes, Class{label, score})
+			})
+		}
+		_, err := p.Raw()
+		return err
+	})
+	if err == nil {
+		err = p.End()
 	}
-	if err := json.Unmarshal(body, &said); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("POST %s%s: the answer has no classes: %w", r.base, path, err)
 	}
-	if said.Classes == nil {
+	if classes == nil {
 		return nil, fmt.Errorf("classify: model %q is not a classifier; call Infer", m.name)
 	}
-	return said.Classes, nil
+	return classes, nil
 }

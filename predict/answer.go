@@ -108,24 +108,8 @@ func ReadAnswer(manifest *bundle.Manifest, text []byte) (a Answer, file string, 
 			return err
 		case "classes":
 			a.Classes = []Class{}
-			return r.List(func(int) error {
-				c := Class{}
-				err := r.Object(func(name string) (err error) {
-					switch name {
-					case "label":
-						c.Label, err = r.Text()
-					case "score":
-						var t tensor.Tensor
-						if t, err = r.Input(tensor.Spec{Name: name, DType: tensor.Float32, Shape: []int64{-1}}, false); err == nil {
-							c.Score = t.Data.([]float32)[0]
-						}
-					default:
-						_, err = r.Raw()
-					}
-					return err
-				})
-				a.Classes = append(a.Classes, c)
-				return err
+			return r.Classes(func(label string, score float32) {
+				a.Classes = append(a.Classes, Class{label, score})
 			})
 		case "outputs":
 			a.Outputs = Tensors{}

@@ -84,6 +84,34 @@ func TestClientCarriesWhatIsNotFinite(t *testing.T) {
 	}
 }
 
+// Over HTTP a score that is not finite is null, and so NaN; over gRPC it is a text.
+func TestClientClassifiesWhatIsNotFinite(t *testing.T) {
+	m := servetest.TaskModel(t, "same-float32", "classification", func(manifest map[string]any) {
+		manifest["labels"] = []any{"a", "b"}
+	})
+	nan, inf := math.NaN(), math.Inf(1)
+	for form, c := range clients(t, serve.Models{"scores": m}) {
+		for row, want := range map[string][2]float64{
+			"[null, NaN]": {nan, nan}, "[Infinity, 0.5]": {inf, 0.5}, "[0.25, -Infinity]": {0.25, -inf},
+		} {
+			classes, err := c.Classify(t.Context(), "scores", []byte(row))
+			if err != nil || len(classes) != 2 {
+				t.Errorf("%s: %s: %v, %v", form, row, classes, err)
+				continue
+			}
+			for i, got := range classes {
+				want := want[i]
+				if strings.HasPrefix(form, "http") && want-want != 0 {
+					want = nan
+				}
+				if got := float64(got.Score); got != want && (got == got || want == want) {
+					t.Errorf("%s: %s: class %d is %v, want %v", form, row, i, got, want)
+				}
+			}
+		}
+	}
+}
+
 func TestClientClassifiesAndInfersPictures(t *testing.T) {
 	models := servetest.Committed(t)
 	m := models["shapes"]
