@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 	"time"
 
 	"github.com/forgo-ml/forgo/predict"
@@ -33,6 +34,30 @@ func ExampleOptions_Load() {
 	_, err := o.Load(context.Background(), "../conformance/bundles/iris.forgo")
 	fmt.Println(err)
 	// Output: bundle ../conformance/bundles/iris.forgo: model.onnx: it needs the engine onnxruntime; this process has []
+}
+
+// Classify takes a picture's bytes or a JSON row, and returns every label, best first.
+func ExampleModel_Classify() {
+	ctx := context.Background()
+	m, err := predict.Load(ctx, "../conformance/bundles/shapes.forgo", onnx.Engine())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	picture, err := os.ReadFile("../conformance/bundles/shapes.forgo/golden/000.jpg")
+	if err != nil {
+		log.Fatal(err)
+	}
+	classes, err := m.Classify(ctx, picture)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(classes[0].Label, classes[0].Score >= classes[1].Score, len(classes))
+	_, err = m.Classify(ctx, []byte("no picture"))
+	fmt.Println(errors.Is(err, predict.ErrInput))
+	// Output:
+	// red true 3
+	// true
 }
 
 // Run takes and gives tensors, a row in each of their first dimension.
