@@ -16,6 +16,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import forgo
+from forgo import ForgoError, _batch
 from tests.conftest import BUNDLES, ROOT
 from tests.conftest import forgo as command
 
@@ -151,6 +152,17 @@ def test_refusals(rows: Path, tmp_path: Path) -> None:
     assert command("batch", IRIS, rows, "-o", there, "--force", "--keep", "id").code == 0
     assert there.read_text().startswith("file,row,id,label")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["rows.csv", "there.csv"]
+
+
+def test_errors_name_arguments(rows: Path, tmp_path: Path) -> None:
+    there, new = tmp_path / "there.csv", tmp_path / "a.csv"
+    there.write_text("precious")
+    with pytest.raises(ForgoError, match="exists; force=True replaces it"):
+        _batch.run(IRIS, [str(rows)], there)
+    with pytest.raises(ForgoError, match=r"^keep names 'id' twice"):
+        _batch.run(IRIS, [str(rows)], new, keep=["id", "id"])
+    with pytest.raises(ForgoError, match="created meanwhile; force=True replaces it"):
+        _batch.run(IRIS, [str(rows)], new, keep=["id"], progress=lambda _: new.touch())
 
 
 def test_a_bundle_that_go_refuses_leaves_nothing(rows: Path, tmp_path: Path) -> None:

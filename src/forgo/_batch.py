@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from forgo import _binary, _work
-from forgo._errors import ForgoError
+from forgo._errors import ForgoError, argument
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 _KEY = ("file", "row")
@@ -65,11 +65,11 @@ def run(
     if out.suffix.lower() not in SUFFIXES:
         raise ForgoError(f"{out}: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if out.exists() and not force:
-        raise ForgoError(f"{out} exists; --force replaces it")
+        raise ForgoError(f"{out} exists; {argument('force', True)} replaces it")
     if out.is_dir() or not out.parent.is_dir():
         raise ForgoError(f"{out}: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
     if twice := [c for c in keep if list(keep).count(c) > 1]:
-        raise ForgoError(f"--keep names {twice[0]!r} twice")
+        raise ForgoError(f"{argument('keep')} names {twice[0]!r} twice")
     answers = _answers(bundle, top)
     if clash := [c for c in keep if c in (*_KEY, *answers, _ERROR)] or [
         c for c in answers if c in (*_KEY, _ERROR)
@@ -106,7 +106,7 @@ def run(
             lines, made = made, work / "table.parquet"
             _to_parquet(lines, made, kinds, answers)
         if out.exists() and not force:
-            raise ForgoError(f"{out} was created meanwhile; --force replaces it")
+            raise ForgoError(f"{out} was created meanwhile; {argument('force', True)} replaces it")
         made.replace(out)
     return written
 
