@@ -147,17 +147,23 @@ func (b *Bare) Answer(ctx context.Context, raw []byte) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	return b.Label(out)
+}
+
+// Label returns the answer in the graph's outputs for one picture or row. Its fields are those of Answer's.
+func (b *Bare) Label(out Tensors) (Answer, error) {
 	if _, ok := b.scores(); ok && (b.pictures != nil || len(b.Labels) > 0) {
 		classes, err := b.classes(out)
 		return Answer{Classes: classes}, err
 	}
+	a := Answer{Outputs: Tensors{}}
 	for name, t := range out {
 		if len(t.Shape) > 0 && t.Shape[0] == 1 {
 			t.Shape = t.Shape[1:]
-			out[name] = t
 		}
+		a.Outputs[name] = t
 	}
-	return Answer{Outputs: out}, nil
+	return a, nil
 }
 
 func (b *Bare) run(ctx context.Context, raw []byte) (Tensors, error) {

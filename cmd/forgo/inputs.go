@@ -18,6 +18,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/payload"
 	"github.com/forgo-ml/forgo/predict/pixels"
+	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // question is one thing to answer.
@@ -30,8 +31,9 @@ type question struct {
 
 // content is what the model is asked, and the values that are kept beside it.
 type content struct {
-	raw  []byte
-	kept [][]byte // JSON, for each column of asker.keep; nil where the row has none
+	raw    []byte     // a picture or a row of JSON
+	inputs tensor.Map // in its place: a batch of one
+	kept   [][]byte   // JSON, for each column of asker.keep; nil where the row has none
 }
 
 // String names it on stderr and in tables.
@@ -300,7 +302,11 @@ func reason(err error) error {
 // answerOne reads and answers a question.
 func answerOne(ctx context.Context, model answerer, q question) (a predict.Answer, kept [][]byte, err error) {
 	c, err := q.read()
-	if err == nil {
+	switch {
+	case err != nil:
+	case c.inputs != nil:
+		a, err = model.AnswerInputs(ctx, c.inputs)
+	default:
 		a, err = model.Answer(ctx, c.raw)
 	}
 	return a, c.kept, err

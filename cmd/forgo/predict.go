@@ -80,6 +80,8 @@ func predictCommand() *cobra.Command {
 // answerer is a model that answers, from a bundle or bare.
 type answerer interface {
 	Answer(ctx context.Context, raw []byte) (predict.Answer, error)
+	// AnswerInputs answers a batch of one.
+	AnswerInputs(ctx context.Context, in predict.Tensors) (predict.Answer, error)
 	Close() error
 }
 
@@ -101,7 +103,7 @@ func openModel(cmd *cobra.Command, path string, load *loadFlags, bare *bareFlags
 		if takes.Picture = picture; !picture {
 			takes.Specs = model.Inputs()
 		}
-		return model, takes, nil
+		return withoutBundle{model}, takes, nil
 	}
 	if err := bare.refuse(cmd, path); err != nil {
 		return nil, takes, err
@@ -130,6 +132,24 @@ type ofBundle struct {
 }
 
 func (b ofBundle) Close() error { return b.whole.Close() }
+
+func (b ofBundle) AnswerInputs(ctx context.Context, in predict.Tensors) (predict.Answer, error) {
+	out, err := b.Run(ctx, in)
+	if err != nil {
+		return predict.Answer{}, err
+	}
+	return b.Label(out, 0)
+}
+
+type withoutBundle struct{ *predict.Bare }
+
+func (b withoutBundle) AnswerInputs(ctx context.Context, in predict.Tensors) (predict.Answer, error) {
+	out, err := b.Run(ctx, in)
+	if err != nil {
+		return predict.Answer{}, err
+	}
+	return b.Label(out)
+}
 
 type result struct {
 	question

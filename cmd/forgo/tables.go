@@ -1,6 +1,6 @@
 package main
 
-// Rows in arrays (.npy) and tables (.csv), each asked as the JSON row that it stands for.
+// Rows in arrays (.npy, .npz) and tables (.csv), each asked as a batch of one.
 
 import (
 	"bufio"
@@ -63,27 +63,12 @@ func (a *asker) arrays(path string, rows *payload.Rows) error {
 		if err != nil {
 			return err
 		}
-		text := a.row(values)
-		a.send(question{file: path, row: row, read: func() (content, error) { return content{raw: text}, nil }})
+		a.send(question{file: path, row: row, read: func() (content, error) { return content{inputs: values}, nil }})
 	}
 	return nil
 }
 
 var errNoRows = errors.New("the file has no rows")
-
-// row writes a batch of one as a JSON row.
-func (a *asker) row(values tensor.Map) []byte {
-	row := []byte{'{'}
-	for i, spec := range a.takes.Specs {
-		if i > 0 {
-			row = append(row, ',')
-		}
-		t := values[spec.Name]
-		row = append(tensor.AppendText(row, spec.Name), ':')
-		row = tensor.AppendNested(row, tensor.Tensor{Shape: t.Shape[min(1, len(t.Shape)):], Data: t.Data}, tensor.Bare)
-	}
-	return append(row, '}')
-}
 
 // table asks each row of a CSV, with a header or without, as [payload.IsHeader] tells.
 func (a *asker) table(path string, in *bufio.Reader) error {
@@ -142,8 +127,8 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 		header := header
 		found = true
 		a.send(question{file: path, row: row, read: func() (content, error) {
-			raw, err := a.record(header, line)
-			return content{raw, values}, err
+			inputs, err := a.record(header, line)
+			return content{inputs: inputs, kept: values}, err
 		}})
 	}
 	if !found && !a.ended {
@@ -152,14 +137,19 @@ func (a *asker) table(path string, in *bufio.Reader) error {
 	return nil
 }
 
-// record reads one line of a table as the server reads a table, and writes it as a JSON row.
-func (a *asker) record(header, line string) ([]byte, error) {
+// record reads one line of a table as the server reads a table.
+func (a *asker) record(header, line string) (tensor.Map, error) {
 	values, err := payload.Limits{}.Table([]byte(header+line), a.takes, payload.HeaderPresent)
 	if err != nil {
 		text := strings.TrimPrefix(err.Error(), "line 2, ")
 		return nil, errors.New(strings.TrimPrefix(text, "line 2: "))
 	}
-	return a.row(values), nil
+	for _, spec := range a.takes.Specs {
+		if spec.Shape != nil && len(spec.Shape) == 0 { // a scalar has no batch dimension
+			values[spec.Name] = tensor.Tensor{Shape: []int64{}, Data: values[spec.Name].Data}
+		}
+	}
+	return values, nil
 }
 
 // columns are the names of a table's columns.
