@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -290,3 +291,58 @@ def test_what_is_refused(make: Any, options: dict[str, Any], says: str, tmp_path
         forgo.export(file, tmp_path / "m.forgo", **{"examples": ROWS, **options})
     assert "\n" not in str(caught.value)
     assert [f.name for f in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def trees(file: Path) -> Any:
+    """A forest whose splits send missing numbers to one side, and its framework's model."""
+    import lightgbm
+    from onnxmltools import convert_lightgbm
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    model = lightgbm.LGBMRegressor(n_estimators=8, verbose=-1).fit(with_gaps(), load_iris().target)
+    made = convert_lightgbm(model, initial_types=[("x", FloatTensorType([None, 4]))])
+    file.write_bytes(made.SerializeToString())
+    return model
+
+
+def with_gaps() -> Any:
+    rows = ROWS.copy()
+    rows[::7, 2] = rows[3::11, 0] = np.nan
+    return rows
+
+
+def test_missing_numbers_are_proven_where_the_file_answers_them(tmp_path: Path) -> None:
+    model = trees(tmp_path / "trees.onnx")
+    forgo.export(tmp_path / "trees.onnx", tmp_path / "m.forgo", examples=with_gaps(), task="regression")
+    replayed = [
+        (tmp_path / "m.forgo" / c["input"]).read_text()
+        for c in manifest_of(tmp_path / "m.forgo")["golden"]["cases"]
+    ]
+    assert any("null" in row for row in replayed)
+    with forgo.load(tmp_path / "m.forgo") as go:
+        assert np.abs(go.predict(with_gaps()).ravel() - model.predict(with_gaps())).max() < 1e-5
+
+
+def test_missing_numbers_without_an_answer(tmp_path: Path) -> None:
+    file = classifier(tmp_path / "m.onnx")
+    with pytest.raises(
+        forgo.ExportError, match="'X' of row 0 has NaN, to which the model's answer is not finite"
+    ):
+        forgo.export(file, tmp_path / "m.forgo", examples=with_gaps())
+    with pytest.raises(forgo.ExportError, match="'X' has values that are not finite"):
+        forgo.export(file, tmp_path / "m.forgo", examples=np.where(np.isnan(with_gaps()), np.inf, ROWS))
+    assert [f.name for f in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_frame_for_an_input_that_takes_a_matrix(tmp_path: Path) -> None:
+    file = classifier(tmp_path / "m.onnx")
+    frame = pd.DataFrame(ROWS, columns=["a", "b", "c", "d"])
+    (tmp_path / "rows.csv").write_text(frame.to_csv(index=False))
+    with pytest.raises(
+        forgo.ExportError,
+        match=r"no input 'a'; it has \['X'\]\. If .*: frame\.to_numpy\(\)\.astype\('float32'\)",
+    ):
+        forgo.export(file, tmp_path / "m.forgo", examples=frame)
+    with pytest.raises(forgo.ExportError, match=r"call them X\[0\], X\[1\], …, or leave the header out"):
+        forgo.export(file, tmp_path / "m.forgo", examples=tmp_path / "rows.csv")
+    forgo.export(file, tmp_path / "m.forgo", examples=frame.to_numpy().astype("float32"))

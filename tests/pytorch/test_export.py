@@ -195,6 +195,10 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "strings": (lambda: nn.Linear(4, 3), strings(), r"are strings, which PyTorch tensors cannot hold"),
     "an input that is missing": (Ends, {"codes": np.zeros((3, 5), int)}, r"Ends\.forward also needs 'weight': give a dict"),
     "an input that is not there": (lambda: nn.Linear(4, 3), {"x": ROWS}, r"Linear\.forward takes no 'x'; it takes input"),
+    "a frame for a matrix": (
+        lambda: nn.Linear(4, 3), dict(zip("abcd", ROWS.T, strict=True)),
+        r"takes no 'a'; it takes input\. If .*: frame\.to_numpy\(\)\.astype\('float32'\)",
+    ),
     "a state that has no rows": (
         lambda: nn.LSTM(4, 3, batch_first=True), np.zeros((6, 5, 4), np.float32),
         r"'output_1_0' has the shape \[1, 2, 3\] for 2 rows",

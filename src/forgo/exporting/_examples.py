@@ -127,7 +127,9 @@ def from_rows(
         rows = {e.name: matrix[:, i] for i, e in enumerate(inputs)}
     known = {e.name for e in inputs}
     if unknown := [name for name in rows if name not in known]:
-        raise ExportError(f"examples: the model has no input {unknown[0]!r}; it has {sorted(known)}")
+        raise ExportError(
+            f"examples: the model has no input {unknown[0]!r}; it has {sorted(known)}{one_matrix(rows, inputs)}"
+        )
     fitting = {info.name: _fitting(rows, info, inputs, missing=missing) for info in inputs}
     counts = {len(a) for a in fitting.values()} | ({len(pictures)} if pictures is not None else set())
     if len(counts) != 1:
@@ -277,6 +279,35 @@ def _fitting(
     if array.dtype.kind == "f" and not (np.isfinite(array) | (np.isnan(array) & missing)).all():
         raise ExportError(f"examples: input {info.name!r} has values that are not finite")
     return array
+
+
+def check_missing(examples: list[Example], answers: Arrays) -> None:
+    """Refuse examples with missing numbers for which the model has no answer.
+
+    Raises:
+        ExportError: an answer to one is not finite.
+    """
+    numbers = [a for a in answers.values() if a.dtype.kind == "f"]
+    for i, example in enumerate(examples):
+        lacking = [n for n, a in example.inputs.items() if a.dtype.kind == "f" and np.isnan(a).any()]
+        if lacking and not all(np.isfinite(a[i : i + 1]).all() for a in numbers):
+            raise ExportError(
+                f"examples: {lacking[0]!r} of {example.source} has NaN, to which the model's answer is not finite: fill missing "
+                "numbers as in training, or leave the row out"
+            )
+
+
+def one_matrix(rows: Arrays, inputs: list[TensorInfo]) -> str:
+    """For messages: how columns become the matrix that the model's only input takes; "" if that is not the cause."""
+    if len(inputs) != 1:
+        return ""
+    name, dtype = inputs[0].name, inputs[0].dtype
+    if all(a.ndim == 1 for a in rows.values()):
+        kind = "str" if dtype == STRING else repr(dtype)
+        return f". If that takes all columns, give a matrix: frame.to_numpy().astype({kind})"
+    if dtype != STRING and all(a.dtype.kind in "OSU" for a in rows.values()):  # the cells of a CSV
+        return f". If that takes all columns, call them {name}[0], {name}[1], …, or leave the header out"
+    return ""
 
 
 def stack(examples: list[Example]) -> Arrays:

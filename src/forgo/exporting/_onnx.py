@@ -102,7 +102,7 @@ def load(file: Path, request: Request) -> tuple[Trained, Request]:
         loaded.settle(request.rows)
     if loaded.labels and request.task in (None, *LABELLED):
         request = _labelled(file, loaded.labels, request)
-    return loaded, request
+    return loaded, replace(request, missing=True)
 
 
 def _labelled(file: Path, labels: list[str], request: Request) -> Request:

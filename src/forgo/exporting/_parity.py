@@ -5,7 +5,7 @@ from __future__ import annotations
 from forgo._errors import ExportError, ParityError, argument
 from forgo.exporting import _golden
 from forgo.exporting._engine import Runtime
-from forgo.exporting._examples import Example, stack
+from forgo.exporting._examples import Example, check_missing, stack
 from forgo.exporting._inputs import headed, normalized, picture_input
 from forgo.exporting._model import Arrays, Trained, innermost
 from forgo.exporting._request import Request
@@ -32,6 +32,8 @@ def expected_answers(model: Trained, examples: list[Example], request: Request) 
         ParityError: the model does not give the expected answers.
     """
     saved = answers(model, examples, request)
+    if getattr(innermost(model), "own_answers", False):
+        check_missing(examples, saved)
     again = answers(model, examples[:1], request)
     for name, a in again.items():
         if _golden.difference(a, saved[name][:1]) > request.tolerance:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from forgo._errors import ExportError, argument
 from forgo.exporting._adapter import Adapter
-from forgo.exporting._model import UNNAMED, Trained
+from forgo.exporting._examples import one_matrix
+from forgo.exporting._model import UNNAMED, TensorInfo, Trained
 from forgo.exporting._tensorflow import logical_name
 
 if TYPE_CHECKING:
@@ -126,8 +127,9 @@ def _samples(model: Any, request: Request) -> dict[str, tuple[npt.NDArray[Any], 
             else next((n for n in names if logical_name(n) == name or n == name), None)
         )
         if parameter is None:
+            only = [TensorInfo(n, "float32", ()) for n in names]
             raise ExportError(
-                f"examples: {type(model).__name__}.forward takes no {name!r}; it takes {', '.join(names)}"
+                f"examples: {type(model).__name__}.forward takes no {name!r}; it takes {', '.join(names)}{one_matrix(rows, only)}"
             )
         samples[parameter] = (array.astype(np.float64) if request.table and _numeric(array) else array, False)
     if request.prepared is not None:
