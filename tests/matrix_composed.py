@@ -13,9 +13,11 @@ from sklearn import (
     linear_model,
     multioutput,
     naive_bayes,
+    neighbors,
     neural_network,
     pipeline,
     preprocessing,
+    svm,
     tree,
 )  # fmt: skip
 
@@ -80,6 +82,16 @@ COMPOSED: dict[str, Fitted] = {
     ),
     "RegressorChain": _several(multioutput.RegressorChain(linear_model.Ridge())),
     "MultiOutputClassifier": _fitted(multioutput.MultiOutputClassifier(_LOGISTIC), X, MANY),
+    "MultiOutputClassifier at the end of a Pipeline": _scaled(
+        multioutput.MultiOutputClassifier(svm.SVC(probability=True, random_state=0)), MANY
+    ),
+    "MultiOutputClassifier, three classes": _fitted(
+        multioutput.MultiOutputClassifier(_LOGISTIC), X, np.c_[Y, Y == 0]
+    ),
+    "MultiOutputClassifier over RandomForestClassifier": _fitted(
+        multioutput.MultiOutputClassifier(ensemble.RandomForestClassifier(**_FEW)), X, MANY
+    ),
+    "KNeighborsClassifier, several outputs": _fitted(neighbors.KNeighborsClassifier(), X, MANY),
     "ClassifierChain": _fitted(multioutput.ClassifierChain(_LOGISTIC), X, MANY),
     "VotingClassifier, hard": _fitted(ensemble.VotingClassifier(_CLASSIFIERS), X, Y),
     "VotingRegressor": _regressor(ensemble.VotingRegressor(_REGRESSORS)),

@@ -89,7 +89,8 @@ def _in_go(model: Any, rows: Any, path: Path, task: str) -> float:
 def _own(model: Any, rows: Any, name: str) -> Any:
     """The library's answer for an output."""
     if name == "probabilities" and hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(rows))
+        got = model.predict_proba(rows)
+        return np.stack([of[:, 1] for of in got], axis=1) if isinstance(got, list) else np.asarray(got)
     if name in ("probabilities", "value"):
         given = xgboost.DMatrix(rows) if isinstance(model, xgboost.Booster) else rows
         exponent = {"prediction_type": "Probability"} if name != "value" else {}

@@ -19,6 +19,7 @@ from forgo.exporting import (
     _neighbours,
     _sklearn_categories,
     _sklearn_nodes,
+    _sklearn_outputs,
     _sklearn_targets,
     _table_examples,
     _tables,
@@ -66,6 +67,8 @@ def _adapt(model: Any, request: Request, examples: Any) -> Trained:
     def convert(precision: str) -> onnx.ModelProto:
         made = _convert(inner, table, precision, notes, scores="scores" in answers)
         _sklearn_targets.append(made, back)
+        if "probabilities" in answers and _sklearn_outputs.labels(model):
+            _sklearn_outputs.join(made)
         return made
 
     conversion = _estimator.Conversion(
@@ -207,10 +210,9 @@ def _classifier(model: Any, rows: Any) -> tuple[Answers, list[str]]:
         return answers, [note]
     probabilities = model.predict_proba(rows)
     if isinstance(probabilities, list):
-        raise ExportError(
-            f"a {type(model).__name__} with several outputs gives separate probabilities for each: export "
-            "a model for each output, or a OneVsRestClassifier fitted on labels of 0 and 1"
-        )
+        if _sklearn_outputs.labels(model) is None:
+            raise _sklearn_outputs.refused(_last(model))
+        return {"probabilities": (lambda x: _sklearn_outputs.positive(model.predict_proba(x)), 1)}, []
     if _multilabel(model):
         return {"probabilities": (model.predict_proba, 1)}, []
     said = np.asarray(model.classes_)[probabilities.argmax(axis=1)]
@@ -230,6 +232,8 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
 
     if is_classifier(model):
         classes = getattr(model, "classes_", None)
+        if several := _sklearn_outputs.labels(model):
+            return several, "multi-label"
         if not hasattr(model, "predict_proba") or classes is None or isinstance(classes, list):
             return None, None
         labels = _labels_of_xgboost(model) or [str(c) for c in classes]
