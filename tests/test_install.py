@@ -44,6 +44,7 @@ FRAMEWORKS = {
         (["lightgbm"], {"lightgbm", "scikit-learn"}),  # onnxmltools needs scikit-learn
         (["catboost"], {"catboost"}),
         (["mlflow"], set()),
+        (["torch"], {"torch"}),
         (["keras"], {"keras", "tensorflow"}),
     ],
 )
