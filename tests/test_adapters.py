@@ -27,7 +27,6 @@ FRAMEWORKS = (
     "xgboost",
     "lightgbm",
     "catboost",
-    "onnxmltools",
     "torch",
     "pandas",
 )

@@ -57,7 +57,7 @@ def test_go_answers_as_python_on_all_rows_missing_values_too(model: Any, tmp_pat
 
 
 def test_thresholds_of_lightgbm_decide_as_fitted_for_float32(tmp_path: Path) -> None:
-    """onnxmltools rounds thresholds to the nearest float32, which may lie above one: the row on it then changes sides."""
+    """A threshold's nearest float32 may lie above it: the row on it would change sides."""
     x, y = load_iris(return_X_y=True)
     x = x.astype(np.float32)
     model = lgb.LGBMClassifier(n_estimators=20, verbose=-1).fit(x, y)
@@ -71,6 +71,55 @@ def test_thresholds_of_lightgbm_decide_as_fitted_for_float32(tmp_path: Path) -> 
     forgo.export(model, tmp_path / "m.forgo", examples=x)
     with forgo.load(tmp_path / "m.forgo") as loaded:
         np.testing.assert_allclose(loaded.predict(rows), model.predict_proba(rows), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "model", [lgb.LGBMClassifier(n_estimators=10, verbose=-1), lgb.LGBMRegressor(n_estimators=10, verbose=-1)]
+)  # fmt: skip
+def test_thresholds_of_lightgbm_between_numbers_that_float32_rounds_together(
+    model: Any, tmp_path: Path
+) -> None:
+    """LightGBM compares in float64: export refuses float32, names the rows and offers what it has proven."""
+    rows = ROWS[:400, :3].copy()
+    rows[:, 0] = 1 + np.arange(400) % 40 * 1e-9
+    model.fit(rows, rows[:, 0] > 1 + 20e-9)
+    with pytest.raises(forgo.ParityError, match=r"precision='float64' is proven on all 400 rows") as caught:
+        forgo.export(model, tmp_path / "m.forgo", examples=rows)
+    assert "of 400 rows differ" in str(caught.value)
+    forgo.export(model, tmp_path / "m.forgo", examples=rows, precision="float64")
+    want = model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows)[:, None]
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        np.testing.assert_allclose(loaded.predict(rows), want, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"objective": "binary", "sigmoid": 2},
+        {"objective": "binary", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5},
+        {"objective": "cross_entropy"},
+        {"objective": "cross_entropy_lambda"},
+        {"objective": "regression", "reg_sqrt": True},
+        {"objective": "tweedie"},
+        {"objective": "regression", "zero_as_missing": True},
+        {"objective": "regression", "use_missing": False},
+        {"objective": "regression", "min_data_per_group": 1},
+    ],
+    ids=lambda p: " ".join(f"{k}={v}" for k, v in p.items()),
+)  # fmt: skip
+def test_lightgbm_of_any_objective(parameters: dict[str, Any], precision: Any, tmp_path: Path) -> None:
+    rows = HOLES[:, :3] - HOLES[:, :3].mean(where=HOLES[:, :3] == HOLES[:, :3])
+    rows[::5, 0], rows[:, 2] = 0, np.arange(len(rows)) % 9
+    rows[::31, 2] = np.nan
+    categories = [2] if "min_data_per_group" in parameters else []
+    booster = lgb.train(
+        {"verbose": -1, **parameters}, lgb.Dataset(rows, TARGET, categorical_feature=categories), 10
+    )
+    forgo.export(booster, tmp_path / "m.forgo", examples=rows, precision=precision)
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        got = loaded.predict(rows)[:, -1]
+    np.testing.assert_allclose(got, np.asarray(booster.predict(rows)), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

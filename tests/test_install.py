@@ -41,7 +41,7 @@ FRAMEWORKS = {
         ([], set()),
         (["sklearn"], {"scikit-learn"}),
         (["xgboost"], {"xgboost"}),
-        (["lightgbm"], {"lightgbm", "scikit-learn"}),  # onnxmltools needs scikit-learn
+        (["lightgbm"], {"lightgbm"}),
         (["catboost"], {"catboost"}),
         (["mlflow"], set()),
         (["torch"], {"torch"}),

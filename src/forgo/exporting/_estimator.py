@@ -367,22 +367,6 @@ def conversion(
     )
 
 
-def onnxmltools(framework: str, extra: str) -> tuple[Any, Any]:
-    """The converter of boosted trees, and its type of float inputs.
-
-    Raises:
-        ExportError: it is not installed; ``extra`` says how to install it.
-    """
-    try:
-        import onnxmltools
-        from onnxmltools.convert.common.data_types import FloatTensorType
-    except ImportError:
-        raise ExportError(
-            f"{framework}: converting its models needs onnxmltools, which is not installed: {extra}"
-        ) from None
-    return onnxmltools, FloatTensorType
-
-
 def head(path: Path) -> bytes:
     """The first bytes of a regular file, to recognize it by; empty for anything else."""
     try:

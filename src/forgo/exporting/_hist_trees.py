@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import numpy_helper
 
-from forgo.exporting._xgboost_trees import Node
+from forgo.exporting._trees import Node, Trees, best, both
 
-OPSET = {"": 18, "ai.onnx.ml": 3}
 _LINKS = {"LogitLink": "Sigmoid", "MultinomialLogit": "Softmax", "LogLink": "Exp", "IdentityLink": "Identity"}
 """What becomes of the sums of trees, by the link of the loss."""
 
@@ -72,45 +70,12 @@ def nodes(
         yield "Neg", [at], [f"{at}_no"], "", {}
         yield "Concat", [f"{at}_no", at], [result], "", {"axis": 1}
     elif link == "Sigmoid":
-        one = numpy_helper.from_array(np.array([1], np.float32))
-        yield "Sigmoid", [at], [f"{at}_yes"], "", {}
-        yield "Constant", [], [f"{at}_one"], "", {"value": one}
-        yield "Sub", [f"{at}_one", f"{at}_yes"], [f"{at}_no"], "", {}
-        yield "Concat", [f"{at}_no", f"{at}_yes"], [result], "", {"axis": 1}
+        yield from both(at, result)
     else:
         more = {"axis": 1} if link == "Softmax" else {}
         yield "Identity" if raw else link, [at], [result], "", {} if raw else more
     if label is not None:
-        strings = [c for c in model.classes_ if isinstance(c, str)]
-        classes = np.array(strings, object) if strings else np.asarray(model.classes_).astype(np.int64)
-        yield "ArgMax", [result], [f"{at}_best"], "", {"axis": 1, "keepdims": 0}
-        yield "Constant", [], [f"{at}_classes"], "", {"value": numpy_helper.from_array(classes)}
-        yield "Gather", [f"{at}_classes", f"{at}_best"], [label], "", {"axis": 0}
-
-
-class _Trees:
-    """The attributes of a tree ensemble, as they grow."""
-
-    def __init__(self) -> None:
-        self.nodes: dict[str, list[Any]] = {
-            name: []
-            for name in (
-                "treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids", "missing_value_tracks_true",
-            )
-        }  # fmt: skip
-        self.leaves: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
-
-    def branch(
-        self, tree: int, node: int, feature: int, mode: str, value: float, yes: int, no: int, *, missing: bool
-    ) -> None:
-        entries = (tree, node, feature, mode, value, yes, no, int(missing))
-        for of, entry in zip(self.nodes.values(), entries, strict=True):
-            of.append(entry)
-
-    def leaf(self, tree: int, node: int, target: int, value: float) -> None:
-        self.branch(tree, node, 0, "LEAF", 0.0, 0, 0, missing=False)
-        for of, entry in zip(self.leaves.values(), (tree, node, target, value), strict=True):
-            of.append(entry)
+        yield from best(model.classes_, result, label)
 
 
 def _ensemble(model: Any, precision: str, narrow: bool, coded: set[int]) -> dict[str, Any]:
@@ -121,7 +86,7 @@ def _ensemble(model: Any, precision: str, narrow: bool, coded: set[int]) -> dict
         np.arange(len(of), dtype=np.float64) if i in coded else np.array(of, np.float64)
         for i, of in categories(model).items()
     ]
-    trees, targets = _Trees(), model.n_trees_per_iteration_
+    trees = Trees()
     for t, (tree, target) in enumerate(
         (tree, i) for iteration in model._predictors for i, tree in enumerate(iteration)
     ):
@@ -155,29 +120,5 @@ def _ensemble(model: Any, precision: str, narrow: bool, coded: set[int]) -> dict
                 after = no if k == len(values) - 1 else free + k
                 trees.branch(t, number, order[feature], "BRANCH_EQ", value, yes, after, missing=False)
             free += len(values) - 1
-    return {**_typed(trees, model, precision, narrow), "n_targets": targets, "post_transform": "NONE"}
-
-
-def _typed(trees: _Trees, model: Any, precision: str, narrow: bool) -> dict[str, Any]:
-    """The attributes in the types of a precision."""
-    nodes, leaves = dict(trees.nodes), dict(trees.leaves)
-    values, weights = np.array(nodes.pop("values")), np.array(leaves.pop("weights"))
     base = np.asarray(model._baseline_prediction, np.float64).ravel()
-    made: dict[str, Any] = {f"nodes_{name}": of for name, of in nodes.items()}
-    made |= {f"target_{name}": of for name, of in leaves.items()}
-    wide = (("nodes_values", values), ("target_weights", weights), ("base_values", base))
-    if precision == "float64":
-        return made | {f"{name}_as_tensor": numpy_helper.from_array(of, name) for name, of in wide}
-    made |= {name: of.astype(np.float32).tolist() for name, of in wide[1:]}
-    compared = np.array(nodes["modes"]) == "BRANCH_LEQ"
-    with np.errstate(over="ignore"):
-        nearest = values.astype(np.float32)
-    made["nodes_values"] = np.where(compared & narrow, below(values), nearest).tolist()
-    return made
-
-
-def below(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """The largest float32 that is not above each threshold: ``x <= threshold`` then says the same of every float32."""
-    with np.errstate(over="ignore"):
-        nearest = thresholds.astype(np.float32)
-    return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    return trees.attributes(base, precision, narrow=narrow)

@@ -1,10 +1,8 @@
-"""LightGBM: the adapter for its estimators, boosters and model files, which onnxmltools converts."""
+"""LightGBM: the adapter for its estimators, boosters and model files, whose trees become ONNX as they are."""
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +12,9 @@ import numpy.typing as npt
 import onnx
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator, _table_examples
+from forgo.exporting import _estimator, _lightgbm_trees, _table_examples, _trees
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._estimator import Answers
-from forgo.exporting._hist_trees import below
 from forgo.exporting._model import Trained
 from forgo.exporting._table_examples import TableExamples
 
@@ -78,7 +75,7 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
     if booster is None:
         return None, None
     objective = _objective(booster)
-    if not objective.startswith(("binary", "multiclass ")):
+    if not objective.startswith(("binary", "multiclass")):
         return None, "ranking" if objective.startswith(("lambdarank", "rank")) else "regression"
     if native:
         return [str(i) for i in range(max(2, booster.num_model_per_iteration()))], None
@@ -99,7 +96,7 @@ def _estimate(model: Any, request: Request, table: TableExamples) -> Trained:
     if (categories := table.categories()) and len(categories) == len(booster.pandas_categorical or []):
         table = table.coded(dict(zip(categories, booster.pandas_categorical, strict=True)))
     objective = _objective(booster)
-    probable = objective.startswith(("binary", "multiclass "))
+    probable = objective.startswith(("binary", "multiclass"))
 
     def ask(rows: Any) -> npt.NDArray[Any]:
         if not native:
@@ -111,69 +108,17 @@ def _estimate(model: Any, request: Request, table: TableExamples) -> Trained:
         return got.reshape(-1, 1) if got.ndim == 1 else got
 
     narrow = table.fits_float32()
-    answers: Answers = {"probabilities" if probable else "value": (ask, 1 if probable else 0)}
-    conversion = _estimator.conversion(
-        answers, lambda precision: _convert(model, booster, narrow), ("float32",)
-    )
+    answers: Answers = {"probabilities" if probable else "value": (ask, 0)}
+
+    def convert(precision: str) -> onnx.ModelProto:
+        nodes = _lightgbm_trees.nodes(booster, "input", "answers", precision, narrow=narrow)
+        return _trees.model(nodes, booster.num_feature(), precision)
+
+    conversion = _estimator.conversion(answers, convert)
     return _estimator.Estimator(
         f"lightgbm {version('lightgbm')}", table, conversion, request.precision, request.tolerance,
-        {"estimator": f"{type(model).__name__}, {objective}", "onnxmltools": version("onnxmltools")},
+        {"estimator": f"{type(model).__name__}, {objective}"},
     )  # fmt: skip
-
-
-def _convert(model: Any, booster: Any, narrow: bool) -> onnx.ModelProto:
-    onnxmltools, floats = _estimator.onnxmltools("LightGBM", _EXTRA)
-    if "linear_tree=1" in booster.model_to_string() or "is_linear=1" in booster.model_to_string():
-        raise ExportError(
-            "its leaves are linear models, which ONNX's trees do not support: train it with linear_tree=False"
-        )
-    if "\naverage_output\n" in booster.model_to_string():
-        model = booster = _summed(booster)
-    if narrow:
-        model = booster = _narrowed(booster)
-    made: onnx.ModelProto = onnxmltools.convert_lightgbm(
-        model if _objective(booster) else _with_objective(booster),
-        initial_types=[("input", floats([None, booster.num_feature()]))],
-        target_opset=15,
-        zipmap=False,
-    )
-    return made
-
-
-def _summed(booster: Any) -> Any:
-    """A random forest, whose answer is the mean of its trees, as trees that add up to it: onnxmltools takes it for those."""
-    rounds = booster.num_trees() // booster.num_model_per_iteration()
-    text = booster.model_to_string().replace("\naverage_output\n", "\n")
-    return _changed(text, "leaf_value", lambda values: values / rounds)
-
-
-def _narrowed(booster: Any) -> Any:
-    """A booster whose thresholds are the largest float32 numbers that are not above its own: it decides rows of float32 alike.
-
-    onnxmltools rounds to the nearest instead, which moves a threshold past a row that lies on it.
-    """
-    return _changed(booster.model_to_string(), "threshold", below)
-
-
-def _changed(text: str, key: str, change: Callable[[npt.NDArray[np.float64]], npt.NDArray[Any]]) -> Any:
-    """The booster of a model's text with other numbers for one of the keys of its trees."""
-    import lightgbm
-
-    def line(found: re.Match[str]) -> str:
-        return f"{key}={' '.join(repr(float(v)) for v in change(np.array(found[1].split(), np.float64)))}"
-
-    text = re.sub(r"(?<=\n)tree_sizes=.*\n", "", text)  # the trees' lengths, which change
-    return lightgbm.Booster(model_str=re.sub(rf"(?<=\n){key}=(.*)", line, text))
-
-
-def _with_objective(booster: Any) -> Any:
-    """A booster whose objective was the user's own function, and so answers with raw scores, as regression does."""
-    import lightgbm
-
-    head, found, rest = booster.model_to_string().partition("\nfeature_names=")
-    made = lightgbm.Booster(model_str=f"{head}\nobjective=regression{found}{rest}")
-    made.params["objective"] = "regression"
-    return made
 
 
 ADAPTER = Adapter(

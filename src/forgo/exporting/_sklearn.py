@@ -24,6 +24,7 @@ from forgo.exporting import (
     _table_examples,
     _tables,
     _texts,
+    _trees,
     _xgboost,
 )
 from forgo.exporting._adapter import Adapter
@@ -363,7 +364,7 @@ def _first(convert: Any, model: Any, types: Any, wanted: list[dict[str, Any]]) -
                 model,
                 initial_types=types,
                 options={id(model): options} if options else None,
-                target_opset=_hist_trees.OPSET,
+                target_opset=_trees.OPSET,
             )
             return made
         except NameError:  # sklearn-onnx raises it for an option that it lacks

@@ -6,7 +6,7 @@ import copy
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
 from forgo.exporting import _hist_trees
-from forgo.exporting._xgboost_trees import Node
+from forgo.exporting._trees import Node, best
 
 
 def register(*, narrow: bool, coded: set[int]) -> None:
@@ -33,7 +33,7 @@ def register(*, narrow: bool, coded: set[int]) -> None:
 
 
 def _register_boosters() -> None:
-    """Tell sklearn-onnx of onnxmltools's converters of the boosters that are loaded, for pipelines that end in one."""
+    """Have forgo's own nodes for the boosters that are loaded, for pipelines that end in one."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
     from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
@@ -46,30 +46,26 @@ def _register_boosters() -> None:
                 getattr(xgboost, name), f"XGBoost{name}", classes if classifies else values, _xgboost_nodes,
                 options=zipmap if classifies else None,
             )  # fmt: skip
-    if (lightgbm := sys.modules.get("lightgbm")) and find_spec("onnxmltools"):
-        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-
+    if lightgbm := sys.modules.get("lightgbm"):
         for name, shapes, options in (("LGBMClassifier", classes, zipmap), ("LGBMRegressor", values, None)):
             update_registered_converter(
-                getattr(lightgbm, name), f"LightGbm{name}", shapes, convert_lightgbm, options=options
+                getattr(lightgbm, name), f"LightGbm{name}", shapes, _lightgbm_nodes, options=options
             )
 
 
 def _register_hist_trees(narrow: bool, coded: set[int]) -> None:
     """Have forgo's own nodes for HistGradientBoosting, wherever it is in a model."""
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.data_types import DoubleTensorType
     from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
     from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
         model, source = operator.raw_operator, operator.inputs[0]
-        precision = "float64" if isinstance(source.type, DoubleTensorType) else "float32"
         raw = hasattr(model, "classes_") and container.get_options(model, {"raw_scores": False})["raw_scores"]
         result, label = _ends(operator)
         _put(scope, operator, container, _hist_trees.nodes(
-            model, source.full_name, result, label, precision, narrow=narrow, coded=coded, raw=raw
+            model, source.full_name, result, label, _precision(source), narrow=narrow, coded=coded, raw=raw
         ))  # fmt: skip
 
     options = {"zipmap": [True, False, "columns"], "raw_scores": [True, False], "nocl": [True, False]}
@@ -234,6 +230,22 @@ def _xgboost_nodes(scope: Any, operator: Any, container: Any) -> None:
     _put(
         scope, operator, container, _xgboost_trees.nodes(booster, operator.inputs[0].full_name, result, label)
     )
+
+
+def _lightgbm_nodes(scope: Any, operator: Any, container: Any) -> None:
+    """Put a model of LightGBM into a pipeline's graph; its thresholds are rounded as what comes before it is."""
+    from forgo.exporting import _lightgbm_trees
+
+    model, source = operator.raw_operator, operator.inputs[0]
+    result, label = _ends(operator)
+    nodes = _lightgbm_trees.nodes(model.booster_, source.full_name, result, _precision(source), narrow=False)
+    _put(scope, operator, container, chain(nodes, best(model.classes_, result, label) if label else ()))
+
+
+def _precision(source: Any) -> str:
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    return "float64" if isinstance(source.type, DoubleTensorType) else "float32"
 
 
 def _put(scope: Any, operator: Any, container: Any, nodes: Iterator[Node]) -> None:

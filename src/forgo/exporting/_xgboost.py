@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
 
 from forgo._errors import ExportError
-from forgo.exporting import _estimator, _table_examples, _xgboost_trees
+from forgo.exporting import _estimator, _table_examples, _trees, _xgboost_trees
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._estimator import Answers
 from forgo.exporting._model import Trained
@@ -180,15 +179,7 @@ def booster_of(model: Any) -> Any:
 
 def _convert(model: Any) -> onnx.ModelProto:
     booster = booster_of(model)
-    nodes = [
-        helper.make_node(op, inputs, outputs, name=outputs[0], domain=domain, **attributes)
-        for op, inputs, outputs, domain, attributes in _xgboost_trees.nodes(booster, "input", "answers")
-    ]
-    x = helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, booster.num_features()])
-    answers = helper.make_tensor_value_info("answers", TensorProto.FLOAT, None)
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
-    graph = helper.make_graph(nodes, "xgboost", [x], [answers])
-    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    return _trees.model(_xgboost_trees.nodes(booster, "input", "answers"), booster.num_features())
 
 
 ADAPTER = Adapter(

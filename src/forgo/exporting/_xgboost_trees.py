@@ -14,9 +14,10 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from forgo._errors import ExportError
+from forgo.exporting._trees import Node, both
 
 _SIGMOID, _SOFTMAX, _EXP, _SUM = "sigmoid", "softmax", "exp", "sum"
 _LINKS = {
@@ -24,9 +25,6 @@ _LINKS = {
     "reg:gamma": _EXP, "reg:tweedie": _EXP, "survival:cox": _EXP, "survival:aft": _EXP,
 }  # fmt: skip
 """What becomes of the sums of trees, by objective; any other answers with the sums, which the proof checks."""
-
-Node = tuple[str, list[str], list[str], str, dict[str, Any]]
-"""An operator, its inputs and outputs, its domain and attributes."""
 
 
 def nodes(booster: Any, source: str, result: str, label: str | None = None) -> Iterator[Node]:
@@ -52,11 +50,7 @@ def nodes(booster: Any, source: str, result: str, label: str | None = None) -> I
     elif link == _SOFTMAX:
         yield "Softmax", [at], [result], "", {"axis": 1}
     elif objective == "binary:logistic" and targets(learner) == 1:
-        one = numpy_helper.from_array(np.array([1], np.float32))
-        yield "Sigmoid", [at], [f"{at}_yes"], "", {}
-        yield "Constant", [], [f"{at}_one"], "", {"value": one}
-        yield "Sub", [f"{at}_one", f"{at}_yes"], [f"{at}_no"], "", {}
-        yield "Concat", [f"{at}_no", f"{at}_yes"], [result], "", {"axis": 1}
+        yield from both(at, result)
     else:
         yield "Sigmoid" if link == _SIGMOID else "Identity", [at], [result], "", {}
     if label is not None:
