@@ -38,6 +38,8 @@ ADAPTER_SKEWS = [
     AdapterSkew("MLflow: columns of the example in another order", "mlflow", "_table_graph", "        made.append(at)\n", "        made.insert(0, at)\n"),
     AdapterSkew("XGBoost: categories of the other side", "categories", "_xgboost_trees", "[*ids[1:], left]", "[*ids[1:], right]"),
     AdapterSkew("XGBoost: categories numbered in another order", "categories", "_table_graph", "float(i) for i in range(len(values))", "float(i) for i in range(len(values))[::-1]"),
+    AdapterSkew("LightGBM: a missing number sent the other way", "missing", "_lightgbm_trees", 'node["threshold"], node["default_left"]', 'node["threshold"], not node["default_left"]'),
+    AdapterSkew("LightGBM: less for less or equal", "missing", "_lightgbm_trees", '"BRANCH_LEQ", threshold', '"BRANCH_LT", threshold'),
     AdapterSkew("ONNX: labels in another order than ZipMap's", "zipmap", "_zipmap", 'held["classlabels_strings"].strings]', 'held["classlabels_strings"].strings[::-1]]'),
     AdapterSkew("scikit-learn: less for less or equal at thresholds that no example is on", "between", "_hist_trees", 'order[feature],\n                    "BRANCH_LEQ",', 'order[feature],\n                    "BRANCH_LT",'),
 ]  # fmt: skip

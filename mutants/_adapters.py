@@ -67,6 +67,16 @@ def _categories(folder: Path) -> dict[str, Any]:
     return {"model": model.fit(frame, _ROWS[:, 1] + _COUNTS % 4 % 3), "examples": frame}
 
 
+def _missing(folder: Path) -> dict[str, Any]:
+    """Trees of numbers that may be missing; the rows synthesized beside the examples lie on thresholds."""
+    import lightgbm
+
+    rows = _ROWS.astype(np.float32)
+    rows[::5, 0] = np.nan
+    model = lightgbm.LGBMRegressor(n_estimators=10, min_child_samples=2, verbose=-1)
+    return {"model": model.fit(rows, np.nan_to_num(_ROWS[:, 0]) + _COUNTS), "examples": rows}
+
+
 def _between(folder: Path) -> dict[str, Any]:
     """Trees whose thresholds lie between the examples, so that only synthesized rows lie on them."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -95,7 +105,7 @@ def _here(adapter: Adapter, model: Path, request: Request) -> Result:
 
 MODELS = {
     "counts": _counts, "labels": _labels, "mlflow": _mlflow, "categories": _categories, "between": _between,
-    "zipmap": _zipmap,
+    "missing": _missing, "zipmap": _zipmap,
 }  # fmt: skip
 
 
