@@ -280,6 +280,14 @@ def test_several_labels_of_xgboost(native: bool, tmp_path: Path) -> None:
         np.testing.assert_allclose(loaded.predict(HOLES), model.predict_proba(HOLES), rtol=0, atol=1e-5)
 
 
+def test_labels_that_all_rows_have_or_none(tmp_path: Path) -> None:
+    target = np.c_[TARGET, np.ones_like(TARGET), np.zeros_like(TARGET)].astype(int)
+    model = xgb.XGBClassifier(n_estimators=3).fit(HOLES, target)
+    forgo.export(model, tmp_path / "m.forgo", examples=HOLES)
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        np.testing.assert_allclose(loaded.predict(HOLES), model.predict_proba(HOLES), rtol=0, atol=1e-6)
+
+
 def own_objective(target: Any, scores: Any) -> tuple[Any, Any]:
     return scores - target, np.ones_like(scores)
 

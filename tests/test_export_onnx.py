@@ -323,6 +323,20 @@ def test_missing_numbers_are_proven_where_the_file_answers_them(tmp_path: Path) 
         assert np.abs(go.predict(with_gaps()).ravel() - model.predict(with_gaps())).max() < 1e-5
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+def test_missing_numbers_in_a_file(name: str, tmp_path: Path) -> None:
+    model = trees(tmp_path / "trees.onnx")
+    rows = [[None if np.isnan(v) else v for v in row] for row in with_gaps().tolist()]
+    lines = [
+        json.dumps({"x": row}) if name == "rows.jsonl" else ",".join("" if v is None else str(v) for v in row)
+        for row in rows
+    ]
+    (tmp_path / name).write_text("\n".join(lines) + "\n")
+    forgo.export(tmp_path / "trees.onnx", tmp_path / "m.forgo", examples=tmp_path / name)
+    with forgo.load(tmp_path / "m.forgo") as go:
+        assert np.abs(go.predict(with_gaps()).ravel() - model.predict(with_gaps())).max() < 1e-5
+
+
 def test_missing_numbers_without_an_answer(tmp_path: Path) -> None:
     file = classifier(tmp_path / "m.onnx")
     with pytest.raises(

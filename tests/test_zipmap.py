@@ -126,6 +126,67 @@ def test_a_label_of_two_columns(tmp_path: Path) -> None:
         forgo.export(tmp_path / "m.onnx", tmp_path / "m.forgo", examples=ROWS[:, :2])
 
 
+def mapped(file: Path, *, ends: tuple[str, ...] = ("map",), **labels: Any) -> Path:
+    """A graph whose "map" ZipMap makes of the softmax of its rows."""
+    kind = TensorProto.STRING if "classlabels_strings" in labels else TensorProto.INT64
+    maps = helper.make_map_type_proto(kind, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    ins = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])]
+    outs = {
+        "map": onnx.ValueInfoProto(name="map", type=helper.make_sequence_type_proto(maps)),
+        "p": helper.make_tensor_value_info("p", TensorProto.FLOAT, [None, 4]),
+    }
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["p"]),
+        helper.make_node("ZipMap", ["p"], ["map"], domain="ai.onnx.ml", **labels),
+    ]
+    graph = helper.make_graph(nodes, "g", ins, [outs[n] for n in ends])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), file)
+    return file
+
+
+def test_a_map_alone_and_the_accuracy_by_its_labels(tmp_path: Path) -> None:
+    file = mapped(tmp_path / "m.onnx", classlabels_int64s=[7, 5, 3, 1])
+    right = [str(7 - 2 * i) for i in ROWS.argmax(1)]
+    forgo.export(file, tmp_path / "m.forgo", examples=ROWS, expected_labels=right, accept_accuracy=True)
+    manifest = json.loads((tmp_path / "m.forgo" / "forgo.json").read_text())
+    assert manifest["labels"] == ["7", "5", "3", "1"]
+    assert [o["name"] for o in manifest["outputs"]] == ["map"]
+    with pytest.raises(forgo.ExportError, match="'2' is not among the labels 7, 5, 3, 1"):
+        forgo.export(file, tmp_path / "n.forgo", examples=ROWS, expected_labels=["2"] * len(ROWS))
+
+
+def test_labels_that_no_bundle_takes_leave_the_other_outputs(tmp_path: Path) -> None:
+    for labels, why in (
+        ([b"\xff", b"a", b"b", b"c"], r"the label b'\\xff' of 'map' is not UTF-8"),
+        (
+            [b"a", b"a", b"b", b"c"],
+            "two columns of 'map' have the label 'a': choose other outputs with outputs",
+        ),
+    ):
+        file = mapped(tmp_path / "m.onnx", ends=("map", "p"), classlabels_strings=labels)
+        with pytest.raises(forgo.ExportError, match=why):
+            forgo.export(file, tmp_path / "m.forgo", examples=ROWS)
+    forgo.export(file, tmp_path / "m.forgo", examples=ROWS, outputs=["p"])
+
+
+def test_a_function_of_that_name_is_none(tmp_path: Path) -> None:
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, 4]) for n in ("x", "y")]
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    negative = helper.make_function(
+        "own", "ZipMap", ["a"], ["b"], [helper.make_node("Neg", ["a"], ["b"])], opsets[:1]
+    )
+    node = helper.make_node("ZipMap", ["x"], ["y"], domain="own")
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    onnx.save(
+        helper.make_model(graph, opset_imports=opsets, ir_version=9, functions=[negative]),
+        tmp_path / "m.onnx",
+    )
+    forgo.export(tmp_path / "m.onnx", tmp_path / "m.forgo", examples=ROWS)
+    with forgo.load(tmp_path / "m.forgo") as go:
+        assert (go.predict(ROWS) == -ROWS).all()
+
+
 def test_another_sequence_beside_a_tensor(tmp_path: Path) -> None:
     x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, 4]) for n in ("x", "y"))
     both = helper.make_tensor_sequence_value_info("both", TensorProto.FLOAT, None)

@@ -238,6 +238,8 @@ def export(
         if task is None and (known is None or meant == "multi-label"):
             task = meant
         known = declared if known is None and task in (None, *LABELLED) else known
+    elif adapter is not None and known is None and (expected_labels is not None or task == "multi-label"):
+        known = adapter.labels(Path(model), outputs) if task in (None, *LABELLED) else None
     each_threshold(thresholds, known, task)
     answers = None
     if (

@@ -39,6 +39,10 @@ def _no_meaning(model: Any) -> tuple[list[str] | None, str | None]:
     return None, None
 
 
+def _no_labels(path: Path, outputs: list[str] | None) -> list[str] | None:
+    return None
+
+
 def _no_test_data(path: Path) -> tuple[Arrays, Arrays] | None:
     return None
 
@@ -81,6 +85,8 @@ class Adapter:
     the examples by input."""
     means: Callable[[Any], tuple[list[str] | None, str | None]] = _no_meaning
     """The labels and the task that a model in memory knows, used if the user gives neither."""
+    labels: Callable[[Path, list[str] | None], list[str] | None] = _no_labels
+    """The labels that a file has for the first of the chosen outputs, asked if the user gives none but labels examples."""
     test_data: Callable[[Path], tuple[Arrays, Arrays] | None] = _no_test_data
     """Rows and expected answers in files beside the model's, by input and output; None if there are none."""
     save: Callable[[Any, Path], Path | None] = _stays

@@ -18,6 +18,9 @@ Examples = Any
 """The forms of examples that export's docstring lists."""
 
 
+_NULL = type(None)  # a missing number, as clients send it
+
+
 def split_examples(examples: Any) -> tuple[list[Path] | None, str, Arrays | None]:
     """Return the pictures, the name of their input, and the rows of other inputs.
 
@@ -61,6 +64,12 @@ def _array(name: str, value: Any) -> npt.NDArray[Any]:
         raise ExportError(f"examples: {what} have rows of different shapes: {e}") from None
     except (RuntimeError, TypeError) as e:  # tensors with gradients, or on another device
         raise ExportError(f"examples: {what} cannot be read as an array: {e}") from None
+    if array.dtype.kind == "O" and {type(e) for e in array.ravel()} in (
+        {float, _NULL},
+        {int, _NULL},
+        {int, float, _NULL},
+    ):
+        array = array.astype(np.float64)
     if array.dtype.kind == "O" and not all(isinstance(e, str | bytes) for e in array.ravel()):
         raise ExportError(f"examples: {what} are neither numbers nor strings")
     return array

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from onnx import TensorProto, numpy_helper
 
 from forgo import _binary
 from forgo._errors import ExportError, ForgoError, argument
+from forgo.exporting import _zipmap
 from forgo.exporting._adapter import Adapter
 from forgo.exporting._arrays import typed
 from forgo.exporting._batches import SINGLE
@@ -70,9 +72,10 @@ def check(file: Path, trust: bool) -> None:
         try:
             _binary.check_onnx(file)
         except ForgoError:
-            if not (others := _tensor_outputs(data)):
+            if others := _tensor_outputs(data):
+                _binary.check_onnx(file, others)
+            elif not _sound_without_maps(file, data):
                 raise
-            _binary.check_onnx(file, others)
     except ForgoError as e:
         raise ExportError(e.message if str(file) in e.message else f"{file}: {e.message}") from None
 
@@ -85,6 +88,28 @@ def _tensor_outputs(data: bytes) -> list[str]:
         return []
     tensors = [o.name for o in outputs if o.type.HasField("tensor_type")]
     return tensors if len(tensors) < len(outputs) else []
+
+
+def _sound_without_maps(file: Path, data: bytes) -> bool:
+    """Check a file whose outputs are all maps as it is with ZipMap taken out; False if that changes nothing."""
+    try:
+        model = onnx.ModelProto.FromString(data)
+    except DecodeError:
+        return False
+    made, maps = _zipmap.take_out(model, file)
+    if maps:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, file.name)
+            copy.write_bytes(made.SerializeToString())
+            _binary.check_onnx(copy)
+    return bool(maps)
+
+
+def labels(file: Path, outputs: list[str] | None) -> list[str] | None:
+    """The labels that ZipMap gives the first output, if it does."""
+    check(file, False)
+    model = onnx.ModelProto.FromString(regular_bytes(file, _MOST, "the model"))
+    return OnnxFile(model, file, outputs=outputs).labels
 
 
 def load(file: Path, request: Request) -> tuple[Trained, Request]:
@@ -190,5 +215,6 @@ ADAPTER = Adapter(
     is_file=lambda path: path.suffix == SUFFIX and not path.is_dir(),
     check=check,
     load=load,
+    labels=labels,
     test_data=test_data,
 )

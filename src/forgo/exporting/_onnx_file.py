@@ -64,6 +64,8 @@ class OnnxFile(OnnxOnly):
         if not ins:
             raise ExportError(f"{file}: the graph has no inputs, so there is nothing to prove")
         outs = _wanted(file, list(graph.output), outputs)
+        for v in outs:
+            _zipmap.check(file, v.name, self._maps.get(v.name, []))
         names = _unique([v.name for v in [*ins, *outs]])
         self._ins = [(v.name, *_tensor(file, v)) for v in ins]
         self._outs = [(v.name, *_tensor(file, v)) for v in outs]

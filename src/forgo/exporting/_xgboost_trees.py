@@ -20,6 +20,8 @@ from forgo._errors import ExportError
 from forgo.exporting._trees import Node, both
 
 _SIGMOID, _SOFTMAX, _EXP, _SUM = "sigmoid", "softmax", "exp", "sum"
+_LEAST = 1e-6
+"""XGBoost takes no base score of a probability for nearer to 0 or 1, as that of a label that all rows have."""
 _LINKS = {
     "binary:logistic": _SIGMOID, "reg:logistic": _SIGMOID, "multi:softprob": _SOFTMAX, "count:poisson": _EXP,
     "reg:gamma": _EXP, "reg:tweedie": _EXP, "survival:cox": _EXP, "survival:aft": _EXP,
@@ -165,5 +167,6 @@ def _ensemble(learner: dict[str, Any], link: str) -> dict[str, Any]:
 def _margin(base: float, link: str) -> float:
     """What the trees add to, from a base score in terms of answers."""
     if link == _SIGMOID:
+        base = min(max(base, _LEAST), 1 - _LEAST)
         return -math.log(1 / base - 1)
     return math.log(base) if link == _EXP else base

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from forgo._errors import ExportError
+from forgo._errors import ExportError, argument
 
 Labels = list[int] | list[str]
 """The keys of ZipMap's maps, in the order of its input's columns."""
@@ -23,28 +23,44 @@ def take_out(model: onnx.ModelProto, file: Path) -> tuple[onnx.ModelProto, dict[
     """A graph whose outputs are probabilities where the model's are maps, and the labels by output.
 
     Raises:
-        ExportError: two columns have the same label, so the maps lack one.
+        ExportError: a label is not UTF-8.
     """
     ends = {o.name for o in model.graph.output}
-    if not any(n.op_type == "ZipMap" and n.output[0] in ends for n in model.graph.node):
+
+    def at_end(node: onnx.NodeProto) -> bool:
+        return node.op_type == "ZipMap" and node.domain == "ai.onnx.ml" and node.output[0] in ends
+
+    if not any(map(at_end, model.graph.node)):
         return model, {}
     made = onnx.ModelProto()
     made.CopyFrom(model)
     labels: dict[str, Labels] = {}
-    for node in made.graph.node:
-        if node.op_type != "ZipMap" or node.output[0] not in ends:
-            continue
-        keys = _labels(node)
-        if len(set(keys)) < len(keys):
-            twice = next(k for k in keys if list(keys).count(k) > 1)
-            raise ExportError(f"{file}: two columns of {node.output[0]!r} have the label {twice!r}")
-        labels[node.output[0]] = keys
+    for node in filter(at_end, made.graph.node):
+        try:
+            labels[node.output[0]] = _labels(node)
+        except UnicodeDecodeError as e:
+            raise ExportError(
+                f"{file}: the label {e.object!r} of {node.output[0]!r} is not UTF-8: write the file with other labels"
+            ) from None
         node.CopyFrom(helper.make_node("Identity", [node.input[0]], [node.output[0]], name=node.name))
     for value in made.graph.output:
         if value.name in labels:
             size = len(labels[value.name])
             value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, [None, size]))
     return made, labels
+
+
+def check(file: Path, output: str, labels: Labels) -> None:
+    """Check that an output's maps have a number for each column.
+
+    Raises:
+        ExportError: two columns have the same label, so the maps lack one.
+    """
+    if len(set(labels)) < len(labels):
+        twice = next(k for k in labels if list(labels).count(k) > 1)
+        raise ExportError(
+            f"{file}: two columns of {output!r} have the label {twice!r}: choose other outputs with {argument('outputs')}"
+        )
 
 
 def _labels(node: onnx.NodeProto) -> Labels:
