@@ -288,6 +288,13 @@ def test_labels_that_all_rows_have_or_none(tmp_path: Path) -> None:
         np.testing.assert_allclose(loaded.predict(HOLES), model.predict_proba(HOLES), rtol=0, atol=1e-6)
 
 
+def test_counts_that_are_all_zero(tmp_path: Path) -> None:
+    model = xgb.XGBRegressor(n_estimators=3, objective="count:poisson").fit(HOLES, np.zeros(len(HOLES)))
+    forgo.export(model, tmp_path / "m.forgo", examples=HOLES)
+    with forgo.load(tmp_path / "m.forgo") as loaded:
+        np.testing.assert_allclose(loaded.predict(HOLES).ravel(), model.predict(HOLES), rtol=0, atol=1e-6)
+
+
 def own_objective(target: Any, scores: Any) -> tuple[Any, Any]:
     return scores - target, np.ones_like(scores)
 
@@ -339,6 +346,8 @@ def test_a_damaged_file(name: str, start: bytes, tmp_path: Path) -> None:
          {"examples": WINE.data.rename(columns={"hue": "shade"})}, "'hue' is missing"),
         (lgb.LGBMRegressor(n_estimators=2, linear_tree=True, verbose=-1).fit(ROWS, TARGET), {"examples": ROWS}, "linear_tree=False"),
         (xgb.XGBClassifier(n_estimators=2, booster="gblinear").fit(ROWS, TARGET), {"examples": ROWS}, "train it with gbtree"),
+        (xgb.XGBClassifier(n_estimators=2, objective="multi:softmax").fit(WINE.data, WINE.target), {"examples": WINE.data}, "train it with multi:softprob"),
+        (xgb.XGBClassifier(n_estimators=2, objective="binary:logitraw").fit(ROWS, TARGET), {"examples": ROWS}, "train it with binary:logistic"),
         (XGB, {"examples": ROWS, "precision": "float64"}, "precision must be float32 for this model"),
     ],
 )  # fmt: skip

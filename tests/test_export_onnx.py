@@ -328,7 +328,9 @@ def test_missing_numbers_in_a_file(name: str, tmp_path: Path) -> None:
     model = trees(tmp_path / "trees.onnx")
     rows = [[None if np.isnan(v) else v for v in row] for row in with_gaps().tolist()]
     lines = [
-        json.dumps({"x": row}) if name == "rows.jsonl" else ",".join("" if v is None else str(v) for v in row)
+        json.dumps({"x": row})
+        if name == "rows.jsonl"
+        else ",".join("NaN" if v is None else str(v) for v in row)
         for row in rows
     ]
     (tmp_path / name).write_text("\n".join(lines) + "\n")

@@ -200,6 +200,10 @@ def test_bundles_that_are_refused(tmp_path: Path) -> None:
         forgo.ForgoError, match=r'"tpu" for "--engine" flag: must be onnx, pure, tensorflow or auto'
     ):
         forgo.load(IRIS, engine="tpu")
+    with pytest.raises(forgo.ForgoError, match=r"engine='a\\x00b'"):
+        forgo.load(IRIS, engine="a\0b")
+    with pytest.raises(forgo.ForgoError, match="threads='x': give a whole number"):
+        forgo.load(IRIS, threads="x")  # type: ignore[arg-type]
     damaged = shutil.copytree(IRIS, tmp_path / "damaged.forgo")
     with (damaged / "model.onnx").open("r+b") as f:
         f.seek(200)
@@ -234,6 +238,7 @@ def test_variables_of_other_servers_change_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FORGO_HTTP", "nonsense")
     monkeypatch.setenv("FORGO_KEYS", "/no/such/file")
     monkeypatch.setenv("FORGO_MISSPELT", "1")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nonsense")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     with forgo.load(IRIS) as model:
         assert model.predict(ROWS).shape == (3, 3)

@@ -69,7 +69,7 @@ class Model(Client):
         try:
             self._process = subprocess.Popen(
                 [_binary.path(), "serve", "--socket", self._socket, "--stop-with-stdin", *off, *options, "--log-level", "error", "--", path.absolute()],
-                env=_binary.environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
+                env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         except BaseException:
@@ -181,7 +181,16 @@ def load(
         )
     if verify not in ("full", "quick"):
         raise ForgoError(f"verify={verify!r}: give 'full' or 'quick'")
+    if not isinstance(threads, int):
+        raise ForgoError(f"threads={threads!r}: give a whole number, 0 for the CPU limit")
+    if "\0" in engine:
+        raise ForgoError(f"engine={engine!r}: no engine has this name")
     return Model(folder, verify, threads, engine)
+
+
+def _environment() -> dict[str, str]:
+    """The binary's environment without OpenTelemetry's settings, which are this process's own."""
+    return {k: v for k, v in _binary.environment().items() if not k.startswith("OTEL_")}
 
 
 def _listens(path: str) -> bool:

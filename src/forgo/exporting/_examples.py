@@ -200,13 +200,8 @@ def _text_or_bytes(element: bytes) -> str | dict[str, str]:
         return {"b64": base64.b64encode(element).decode()}
 
 
-def from_cells(cells: Arrays, inputs: list[TensorInfo], *, missing: bool = False) -> Arrays:
+def from_cells(cells: Arrays, inputs: list[TensorInfo]) -> Arrays:
     """Read a table's cells, strings [rows, elements], as values of their inputs.
-
-    Args:
-        cells: the cells by input.
-        inputs: the model's inputs.
-        missing: whether an empty cell is a missing number.
 
     Raises:
         ExportError: a cell does not fit its input's type, or a row its input's elements.
@@ -222,9 +217,7 @@ def from_cells(cells: Arrays, inputs: list[TensorInfo], *, missing: bool = False
             raise ExportError(
                 f"examples: there are {lines.shape[1]} columns of {info.name!r}, whose rows have the shape {info.shape[1:]}"
             )
-        values = [
-            [_cell(cell, info, row, missing) for cell in line] for row, line in enumerate(lines.tolist())
-        ]
+        values = [[_cell(cell, info, row) for cell in line] for row, line in enumerate(lines.tolist())]
         kind = object if info.dtype == STRING else None
         made[info.name] = np.array(values, dtype=kind).reshape(len(lines), *sizes)
     return made
@@ -251,11 +244,9 @@ def _in_order(lines: npt.NDArray[Any], inputs: list[TensorInfo]) -> Arrays:
     return made
 
 
-def _cell(text: str, info: TensorInfo, row: int, missing: bool) -> Any:
+def _cell(text: str, info: TensorInfo, row: int) -> Any:
     if info.dtype == STRING:
         return text
-    if missing and not text.strip() and info.dtype.startswith("float"):
-        return float("nan")
     try:
         value = json.loads(text.strip().lower() if info.dtype == "bool" else text.strip())
     except ValueError:

@@ -92,7 +92,7 @@ def read_examples(
     if preprocess is None:
         rows = request.rows
         if rows is not None and request.table:
-            rows = from_cells(rows, model.inputs, missing=request.missing)
+            rows = from_cells(rows, model.inputs)
         found = []
         if rows is not None:
             found = from_rows(rows, model.inputs, lists=request.lists, missing=request.missing)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
-from forgo.exporting import _hist_trees
+from forgo.exporting import _hist_trees, _sklearn_scalers
 from forgo.exporting._trees import Node, best
 
 
@@ -30,6 +30,7 @@ def register(*, narrow: bool, coded: set[int]) -> None:
     _register_imputers()
     _register_bins(narrow)
     _register_trees()
+    _sklearn_scalers.register()
 
 
 def _register_boosters() -> None:
@@ -64,7 +65,7 @@ def _register_hist_trees(narrow: bool, coded: set[int]) -> None:
         model, source = operator.raw_operator, operator.inputs[0]
         raw = hasattr(model, "classes_") and container.get_options(model, {"raw_scores": False})["raw_scores"]
         result, label = _ends(operator)
-        _put(scope, operator, container, _hist_trees.nodes(
+        put(scope, operator, container, _hist_trees.nodes(
             model, source.full_name, result, label, _precision(source), narrow=narrow, coded=coded, raw=raw
         ))  # fmt: skip
 
@@ -173,7 +174,7 @@ def _register_bins(narrow: bool) -> None:
         source, result = operator.inputs[0].full_name, operator.outputs[0].full_name
         double = isinstance(operator.outputs[0].type, DoubleTensorType)
         nodes = _bins(operator.raw_operator, source, result, np.float64 if double else np.float32, narrow)
-        _put(scope, operator, container, nodes)
+        put(scope, operator, container, nodes)
 
     update_registered_converter(KBinsDiscretizer, "SklearnKBinsDiscretizer", shapes, convert)
 
@@ -227,7 +228,7 @@ def _xgboost_nodes(scope: Any, operator: Any, container: Any) -> None:
 
     booster = _xgboost.booster_of(operator.raw_operator)
     result, label = _ends(operator)
-    _put(
+    put(
         scope, operator, container, _xgboost_trees.nodes(booster, operator.inputs[0].full_name, result, label)
     )
 
@@ -239,7 +240,7 @@ def _lightgbm_nodes(scope: Any, operator: Any, container: Any) -> None:
     model, source = operator.raw_operator, operator.inputs[0]
     result, label = _ends(operator)
     nodes = _lightgbm_trees.nodes(model.booster_, source.full_name, result, _precision(source), narrow=False)
-    _put(scope, operator, container, chain(nodes, best(model.classes_, result, label) if label else ()))
+    put(scope, operator, container, chain(nodes, best(model.classes_, result, label) if label else ()))
 
 
 def _precision(source: Any) -> str:
@@ -248,7 +249,7 @@ def _precision(source: Any) -> str:
     return "float64" if isinstance(source.type, DoubleTensorType) else "float32"
 
 
-def _put(scope: Any, operator: Any, container: Any, nodes: Iterator[Node]) -> None:
+def put(scope: Any, operator: Any, container: Any, nodes: Iterator[Node]) -> None:
     """Put nodes into a graph that sklearn-onnx makes, under names that it has not given."""
     outputs = [o.full_name for o in operator.outputs]
     unique: dict[str, str] = {}

@@ -130,10 +130,13 @@ def _estimate(model: Any, request: Request, table: TableExamples) -> Trained:
         return got.reshape(-1, 1) if got.ndim == 1 else got
 
     answers: Answers = {"probabilities" if probable else "value": (shaped, 0)}
-    if objective in ("binary:hinge", "multi:softmax") and native:
+    classes = (
+        ("binary:hinge", "multi:softmax") if native else ("binary:hinge", "multi:softmax", "binary:logitraw")
+    )
+    if objective in classes:
         raise ExportError(
-            f"a booster with the objective {objective} gives classes without probabilities: train it with "
-            f"{'binary:logistic' if objective == 'binary:hinge' else 'multi:softprob'}"
+            f"{'a booster' if native else f'an {type(model).__name__}'} with the objective {objective} gives classes without probabilities: "
+            f"train it with {'multi:softprob' if objective == 'multi:softmax' else 'binary:logistic'}"
         )
     conversion = _estimator.conversion(answers, lambda precision: _convert(model), ("float32",))
     return _estimator.Estimator(

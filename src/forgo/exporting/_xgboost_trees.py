@@ -169,4 +169,6 @@ def _margin(base: float, link: str) -> float:
     if link == _SIGMOID:
         base = min(max(base, _LEAST), 1 - _LEAST)
         return -math.log(1 / base - 1)
-    return math.log(base) if link == _EXP else base
+    if link == _EXP:  # of counts that are all zero: no tree adds anything
+        return math.log(base) if base > 0 else -math.inf
+    return base
