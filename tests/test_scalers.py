@@ -7,6 +7,7 @@ from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost as xgb
 from sklearn.ensemble import RandomForestClassifier
@@ -41,6 +42,15 @@ def test_float32_is_scaled_as_fitted(scaler: Any, tmp_path: Path) -> None:
     forgo.export(model, tmp_path / "m.forgo", examples=rows)
     with forgo.load(tmp_path / "m.forgo") as go:
         assert np.abs(go.predict(rows) - model.predict_proba(rows)).max() < 1e-6
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_scaler_that_was_fitted_on_a_frame(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(120, 2)).astype("float32")
+    frame = pd.DataFrame(rows, columns=["age", "income"])
+    scaler = StandardScaler().set_output(transform="pandas")
+    model = make_pipeline(scaler, xgb.XGBRegressor(n_estimators=5)).fit(frame, frame["age"])
+    forgo.export(model, tmp_path / "m.forgo", examples=frame)
 
 
 @pytest.mark.parametrize(

@@ -95,9 +95,9 @@ def _narrow(model: Any) -> bool:
     for op, values in found:
         want = _UFUNCS[op](want, values.astype(np.float32))
     plain = copy.copy(model)
-    if getattr(plain, "clip", False):
-        plain.clip = False
-    return bool(np.array_equal(plain.transform(rows), want))
+    plain.clip = False
+    vars(plain).pop("feature_names_in_", None)  # of the frame that it was fitted on, which the rows are not
+    return bool(np.array_equal(np.asarray(plain.transform(rows)), want))
 
 
 def register() -> None:
