@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import forgo as library
+from forgo import _batch
 from forgo._errors import ForgoError, Note, argument, in_command
 from forgo._usage import nearest
 from tests.conftest import BUNDLES, forgo
@@ -97,9 +99,13 @@ def test_every_argument_that_an_error_names_is_an_option_too() -> None:
     named = set()
     for file in Path(library.__file__).parent.rglob("*.py"):
         named |= set(re.findall(r"""argument\(["'](\w+)["']""", file.read_text()))
-    options = "".join(forgo(verb, "--help").out for verb in ("export", "train"))
-    known = {option for verb in ("export", "train") for option in re.findall(r"--[a-z][a-z-]*", options)}
-    python = {name for verb in (library.export, library.train) for name in inspect.signature(verb).parameters}
+    verbs: dict[str, Callable[..., Any]] = {
+        "export": library.export,
+        "train": library.train,
+        "batch": _batch.run,
+    }
+    known = {option for verb in verbs for option in re.findall(r"--[a-z][a-z-]*", forgo(verb, "--help").out)}
+    python = {name for call in verbs.values() for name in inspect.signature(call).parameters}
     assert len(named) > 30
     assert named <= python
     assert {in_command(argument(name)) for name in named - {"preprocess"}} <= known
