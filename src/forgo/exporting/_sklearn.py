@@ -194,7 +194,7 @@ def _answers(model: Any, rows: Any) -> tuple[Answers, list[str]]:
 def _classifier(model: Any, rows: Any) -> tuple[Answers, list[str]]:
     if not hasattr(model, "predict_proba"):
         if not hasattr(model, "decision_function"):
-            last = _last(model)
+            last = _sklearn_outputs.last(model)
             raise ExportError(
                 "a VotingClassifier with voting='hard' has no probabilities: build it with voting='soft'"
                 if getattr(last, "voting", None) == "hard"
@@ -212,7 +212,7 @@ def _classifier(model: Any, rows: Any) -> tuple[Answers, list[str]]:
     probabilities = model.predict_proba(rows)
     if isinstance(probabilities, list):
         if _sklearn_outputs.labels(model) is None:
-            raise _sklearn_outputs.refused(_last(model))
+            raise _sklearn_outputs.refused(_sklearn_outputs.last(model))
         return {"probabilities": (lambda x: _sklearn_outputs.positive(model.predict_proba(x)), 1)}, []
     if _multilabel(model):
         return {"probabilities": (model.predict_proba, 1)}, []
@@ -244,15 +244,8 @@ def _means(model: Any) -> tuple[list[str] | None, str | None]:
     return None, None if hasattr(model, "predict") or not hasattr(model, "transform") else "embedding"
 
 
-def _last(model: Any) -> Any:
-    """The last step of a pipeline, or the model itself."""
-    while hasattr(model, "steps"):
-        model = model.steps[-1][1]
-    return model
-
-
 def _multilabel(model: Any) -> bool:
-    last = _last(model)
+    last = _sklearn_outputs.last(model)
     several = getattr(last, "out_activation_", None) == "logistic" and getattr(last, "n_outputs_", 1) > 1
     return bool(getattr(last, "multilabel_", False)) or several or _labels_of_xgboost(model) is not None
 
@@ -260,7 +253,9 @@ def _multilabel(model: Any) -> bool:
 def _labels_of_xgboost(model: Any) -> list[str] | None:
     """The labels of a classifier of XGBoost's at the end of a pipeline, if they do not exclude each other: no classes_."""
     labels, task = (
-        _xgboost.ADAPTER.means(_last(model)) if _xgboost.ADAPTER.is_model(_last(model)) else (None, None)
+        _xgboost.ADAPTER.means(_sklearn_outputs.last(model))
+        if _xgboost.ADAPTER.is_model(_sklearn_outputs.last(model))
+        else (None, None)
     )
     return labels if task == "multi-label" else None
 
@@ -352,7 +347,7 @@ def _convert(
 
 
 def _calibrates_pipeline(model: Any) -> bool:
-    inner = getattr(_last(model), "calibrated_classifiers_", None) or [None]
+    inner = getattr(_sklearn_outputs.last(model), "calibrated_classifiers_", None) or [None]
     return hasattr(getattr(inner[0], "estimator", None), "steps")
 
 

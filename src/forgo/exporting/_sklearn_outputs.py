@@ -12,12 +12,18 @@ from onnx import helper, numpy_helper
 from forgo._errors import ExportError
 
 
+def last(model: Any) -> Any:
+    """The last step of a pipeline, or the model itself."""
+    while hasattr(model, "steps"):
+        model = model.steps[-1][1]
+    return model
+
+
 def labels(model: Any) -> list[str] | None:
     """The outputs' numbers, if this is such a model, or a pipeline that ends in one."""
     from sklearn.multioutput import MultiOutputClassifier
 
-    while hasattr(model, "steps"):
-        model = model.steps[-1][1]
+    model = last(model)
     if not isinstance(model, MultiOutputClassifier) or not all(list(of) == [0, 1] for of in model.classes_):
         return None
     return [str(i) for i in range(len(model.classes_))]
