@@ -14,7 +14,7 @@ import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
 from forgo.exporting import _hist_trees, _sklearn_scalers
-from forgo.exporting._trees import Node, best
+from forgo.exporting._trees import Node, best, put
 
 
 def register(*, narrow: bool, coded: set[int]) -> None:
@@ -247,19 +247,6 @@ def _precision(source: Any) -> str:
     from skl2onnx.common.data_types import DoubleTensorType
 
     return "float64" if isinstance(source.type, DoubleTensorType) else "float32"
-
-
-def put(scope: Any, operator: Any, container: Any, nodes: Iterator[Node]) -> None:
-    """Put nodes into a graph that sklearn-onnx makes, under names that it has not given."""
-    outputs = [o.full_name for o in operator.outputs]
-    unique: dict[str, str] = {}
-    for op, inputs, made, domain, attributes in nodes:
-        for name in made:
-            unique[name] = name if name in outputs else scope.get_unique_variable_name(name)
-        container.add_node(
-            op, [unique.get(n, n) for n in inputs], [unique[n] for n in made], op_domain=domain, op_version=3 if domain else 18,
-            name=scope.get_unique_operator_name(op), **attributes,
-        )  # fmt: skip
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from forgo.exporting._trees import Node
+from forgo.exporting._trees import Node, put
 
 Step = tuple[str, Any]
 """An operation, and its number for each column."""
@@ -107,8 +107,6 @@ def register() -> None:
     from skl2onnx.operator_converters.common import concatenate_variables
     from skl2onnx.shape_calculators.scaler import calculate_sklearn_scaler_output_shapes as shapes
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
-
-    from forgo.exporting._sklearn_nodes import put
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
         source = operator.inputs[0].full_name

@@ -101,3 +101,16 @@ def model(nodes: Iterable[Node], columns: int, precision: str = "float32") -> on
     graph = helper.make_graph(made, "trees", [x], [answers])
     opsets = [helper.make_opsetid(domain, number) for domain, number in OPSET.items()]
     return helper.make_model(graph, opset_imports=opsets, ir_version=_IR)
+
+
+def put(scope: Any, operator: Any, container: Any, nodes: Iterator[Node]) -> None:
+    """Put nodes into a graph that sklearn-onnx makes, under names that it has not given."""
+    outputs = [o.full_name for o in operator.outputs]
+    unique: dict[str, str] = {}
+    for op, inputs, made, domain, attributes in nodes:
+        for name in made:
+            unique[name] = name if name in outputs else scope.get_unique_variable_name(name)
+        container.add_node(
+            op, [unique.get(n, n) for n in inputs], [unique[n] for n in made], op_domain=domain, op_version=3 if domain else 18,
+            name=scope.get_unique_operator_name(op), **attributes,
+        )  # fmt: skip
