@@ -7,14 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +18,7 @@ import (
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
+	"github.com/forgo-ml/forgo/predict/predicttest"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -46,67 +42,10 @@ func short(n int) int {
 // Answers are right while Go's collector runs all the time and moves stacks, threads are interrupted by
 // signals, runs are given up, others fail, and sessions come and go.
 func TestRightUnderStress(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(1))
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGUSR1)
-	defer signal.Stop(signals)
-	numbers, same, shared := open(t, "affine"), open(t, "same-string"), open(t, "two")
-	ended := make(chan struct{})
-	var around, callers sync.WaitGroup
-	around.Go(func() {
-		for {
-			select {
-			case <-ended:
-				return
-			case <-signals:
-			default:
-				_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
-				runtime.Gosched()
-			}
-		}
+	numbers, same, two := open(t, "affine"), open(t, "same-string"), open(t, "two")
+	predicttest.Stress(t, onnx.Engine(), read(t, "affine"), 100, func(ctx context.Context, random *rand.Rand) error {
+		return askOne(ctx, random, numbers, same, two)
 	})
-	around.Go(func() {
-		for {
-			select {
-			case <-ended:
-				return
-			default:
-			}
-			s, err := onnx.Engine().Open(context.Background(), read(t, "affine"), predict.SessionOptions{Threads: 1})
-			if err == nil {
-				err = s.Close()
-			}
-			if err != nil {
-				t.Error(err)
-				return
-			}
-		}
-	})
-	for caller := range 32 {
-		callers.Go(func() {
-			random := rand.New(rand.NewPCG(1, uint64(caller)))
-			for range short(100) {
-				if err := deep(random.IntN(50), func() error { return askOne(t.Context(), random, numbers, same, shared) }); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	callers.Wait()
-	close(ended)
-	around.Wait()
-}
-
-// deep calls f on a stack that has just grown, and moved.
-func deep(n int, f func() error) error {
-	var room [256]byte
-	if n > 0 {
-		err := deep(n-1, f)
-		room[n] = 1
-		return err
-	}
-	return f()
 }
 
 func askOne(ctx context.Context, random *rand.Rand, numbers, same, two engines.Session) error {
