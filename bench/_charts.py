@@ -87,7 +87,7 @@ def ratios(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axes.axvline(1, color="#343a40", lw=1, ls=":")
         longest = max(1.0, *(r["aim"] / r["median"] if r["unit"] else r["median"] / r["aim"] for r in rows))
         axes.set(xlim=(0, 1.2 * longest), ylim=(len(rows) - 0.6, -0.95), yticks=[], xticks=[0, 0.5, 1])
-        axes.set_xlabel("share of the aim; the dark mark is the least", fontsize=11)
+        axes.set_xlabel("share of the aim; the dark mark is the requirement", fontsize=11)
         axes.spines["left"].set_visible(False)
         title(figure, "Measured, beside the aim")
 

@@ -107,7 +107,9 @@ def grpc(rounds: int, seconds: int) -> Ratio:
         "hello": ("/helloworld.Greeter/SayHello", hello),
         "forgo": ("/inference.GRPCInferenceService/ModelInfer", rows),
     }
-    got = Ratio("grpc", "gRPC prediction, 64 floats, 32 connections, to grpc-go's hello world", 0.70, 0.85)
+    got = Ratio(
+        "grpc", "gRPC predictions, 64 floats, 32 connections, relative to grpc-go's hello world", 0.70, 0.85
+    )
     with running(servers["hello"]) as a, running(servers["forgo"]) as b:
 
         def rate(side: str, port: int) -> float:
@@ -141,8 +143,8 @@ def trees(rounds: int, seconds: int) -> list[Ratio]:
     booster.set_param({"nthread": 1})
     rows, answers = _cases.answers("trees")
     row = rows[:1]
-    beside_python = Ratio("trees-python", "trees (100 × depth 6), one row, library call, to XGBoost's inplace_predict from Python", 20, 50)  # fmt: skip
-    beside_onnx = Ratio("trees-onnx", "the same to ONNX Runtime from Go", 4, 6)
+    beside_python = Ratio("trees-python", "trees (100 × depth 6), one row, library call, relative to XGBoost's inplace_predict in Python", 20, 50)  # fmt: skip
+    beside_onnx = Ratio("trees-onnx", "the same, relative to ONNX Runtime from Go", 4, 6)
 
     def python() -> float:
         _cases.same(booster.inplace_predict(rows), answers[:, 1])
@@ -172,7 +174,9 @@ def leaves(rounds: int, seconds: int) -> Ratio:
     known.write_text(json.dumps({"rows": rows.tolist(), "answers": answers[:, 1].tolist()}))
     # It reads versions 2 and 3. What version 4 added, these trees lack; their answers are checked.
     text.write_text((HERE / "lightgbm.txt").read_text().replace("version=v4", "version=v3", 1))
-    got = Ratio("trees-leaves", "trees of LightGBM (100 × depth 6), one row, library call, to leaves in Go")
+    got = Ratio(
+        "trees-leaves", "LightGBM's trees (100 × depth 6), one row, library call, relative to leaves in Go"
+    )
     for _ in range(rounds):
         theirs = float(run(program, text, known, str(seconds)))
         ours = library(bundle, "pure", 1, "ready", seconds)
@@ -184,7 +188,10 @@ def uploads(name: str, title: str, least: float, aim: float, wrk: str, rounds: i
     """JPEG uploads to a server, beside the bare engine on ready tensors."""
     bundle = _models.need(name)
     got = Ratio(
-        name, f"{title} by JPEG upload (640×427), {UPLOADS} connections, to the bare engine", least, aim
+        name,
+        f"{title} by JPEG upload (640×427), {UPLOADS} connections, relative to the bare engine",
+        least,
+        aim,
     )
     off = ["--grpc", "off", "--admin", "off"]
     server = Server(f"forgo-{name}", [str(FORGO), "serve", str(bundle), "--engine", "onnx", "--http", "127.0.0.1:{port}", *off], "", ready="/v2/health/ready")  # fmt: skip
@@ -221,9 +228,13 @@ def static() -> list[Ratio]:
     )  # fmt: skip
     run(binary, "pack", "--force", "-o", app, HERE / "digits.forgo")
     start = Ratio(
-        "cold-start", "cold start, digits, one static binary, verified, to the first answer", 60, 30, "ms"
+        "cold-start",
+        "cold start of the static digits server: from exec to the first answer, replay included",
+        60,
+        30,
+        "ms",
     )
-    size = Ratio("static-disk", "the static digits server on disk, bundle included", 30, 20, "MB")
+    size = Ratio("static-disk", "size of the static digits server, bundle included", 30, 20, "MB")
     size.add(app.stat().st_size / 1e6)
     places = ["--http", "127.0.0.1:{port}", "--grpc", "off", "--admin", "off"]
     server = Server("digits-static", [str(app), *places], "")

@@ -8,22 +8,22 @@ from typing import Any
 from bench import _charts
 from bench._cases import CONNECTIONS
 from bench._growth import SENDERS, Point
-from bench._report import machine, machine_line, number, table, write_figures
+from bench._report import machine, machine_line, number, rounds_of, table, write_figures
 
 TITLES = {
-    "rows": ("Rows of a request", f"Binary tensors of 64 floats a row, {SENDERS} connections."),
-    "connections": ("Connections", "One row of JSON a request; each client waits for its answer."),
+    "rows": ("Rows of a request", f"Binary tensors with 64 floats per row, {SENDERS} connections."),
+    "connections": ("Connections", "One JSON row per request; each client waits for its answer."),
     "pixels": (
         "Size of a picture",
-        "Square JPEG uploads to a network on small pictures, 8 connections: decoding and resizing are most of the work.",
+        "Square JPEG uploads to a network with a small input, 8 connections: most of the work is decoding and resizing.",
     ),
     "models": (
         "Models of a server",
-        f"Copies of one model in a folder, each with its own graph, asked in turn by {CONNECTIONS} connections.",
+        f"Copies of one model in a folder, each with its own graph; {CONNECTIONS} connections call them in turn.",
     ),
     "callers": (
         "Callers of the library",
-        "`forgo bench` on ready tensors, ONNX Runtime: callers that wait at the same time share a batch.",
+        "`forgo bench` on ready tensors, in ONNX Runtime: callers that wait at the same time share a batch.",
     ),
 }
 HEADS = {
@@ -77,12 +77,12 @@ def page(figures: dict[str, Any]) -> str:
     parts = "\n".join(part(grows, [p for p in points if p["grows"] == grows]) for grows in TITLES)
     return f"""# Growth
 
-`make bench` wrote this page on {figures["date"]}; nothing here is written by hand.
+`make bench` wrote this page on {figures["date"]}.
 
-Each server is started for its turn of {figures["seconds"]} s, and held to the right answers before and after. The figures are
-medians of {figures["rounds"]} round(s). The load: {figures["load"]}, on the same cores. **Ratios travel to other machines; absolute
-figures do not.** The model is Keras's 64-32-32-10 network on handwritten digits unless a table says otherwise. *Memory* is
-that of the process before the load (PSS).
+Each server starts for its turn of {figures["seconds"]} s, and must give the right answers before and after it. The figures are
+medians of {rounds_of(figures)}. The load: {figures["load"]}, on the same cores. **Ratios carry over to other machines; absolute
+figures do not.** Unless a table says otherwise, the model is Keras's 64-32-32-10 network on handwritten digits. *Memory* is the
+process's memory before the load (PSS).
 
 ![Answers a second over each size](growth.svg)
 

@@ -8,7 +8,7 @@ from typing import Any
 from bench import _charts
 from bench._cases import CONNECTIONS
 from bench._latency import TIMEOUT, Open
-from bench._report import machine, machine_line, number, table, write_figures
+from bench._report import machine, machine_line, number, rounds_of, table, write_figures
 
 
 def write(out: Path, lines: list[Open], missing: dict[str, str], about: dict[str, Any]) -> None:
@@ -52,18 +52,19 @@ def page(figures: dict[str, Any]) -> str:
     missing = "".join(f"\n- {what}: not measured: {why}" for what, why in figures["not_measured"].items())
     return f"""# Latency at fixed rates
 
-`make bench` wrote this page on {figures["date"]}; nothing here is written by hand.
+`make bench` wrote this page on {figures["date"]}.
 
 {chart}{rates}
 
-Requests are sent when they are due, whether or not earlier ones were answered, so that a server that falls behind shows
-it. The rates are {shares} % of the {figures.get("peer_a_second", 0):,} requests a second that the faster configuration of FastAPI (one worker
-or two) answers when {CONNECTIONS} clients wait for their answers. The load ({figures["load"]}) runs on the same cores, and takes more of them
-than waiting clients do. Each server is started and warmed for its turn, sent each rate for {figures["seconds"]} s, and held to the
-right answers before and after. The figures are medians of {figures["rounds"]} round(s), turn about. *Sent* is the rate that the generator
-reached; *answered* leaves out errors and what took longer than {TIMEOUT} s. **Ratios travel to other machines; absolute figures do not.**
+Each request is sent when it is due, whether or not earlier ones were answered, so a server that falls behind shows it
+(open loop). The rates are {shares} % of the {figures.get("peer_a_second", 0):,} requests a second that the faster of two FastAPI configurations
+(one worker or two) answers when {CONNECTIONS} clients wait for their answers. The load generator ({figures["load"]}) runs on the same
+cores, and uses more processor time than clients that wait. Each server starts and warms up for its turn, receives each rate
+for {figures["seconds"]} s, and must give the right answers before and after it. The servers take turns; the figures are medians of
+{rounds_of(figures)}. *Sent* is the rate that the generator reached; *answered* excludes errors and answers after {TIMEOUT} s.
+**Ratios carry over to other machines; absolute figures do not.**
 
-Triton's perf_analyzer measures the same, and its wheel needs glibc 2.38: a test runs it where the machine has that
+A test measures the same with Triton's perf_analyzer, on machines with the glibc 2.38 that its wheel needs
 ([tests/clients/test_perf_analyzer.py](../../tests/clients/test_perf_analyzer.py)).
 
 {machine_line(figures["machine"])}

@@ -11,16 +11,16 @@ from typing import Any
 from bench import _charts, _models
 from bench._cases import CONNECTIONS, TOLERANCE, UPLOADS
 from bench._peers import FORGO, LOOSE
-from bench._report import machine, machine_line, number, table, write_figures
+from bench._report import machine, machine_line, number, rounds_of, table, write_figures
 from bench._turns import PeerResult
 
 MODELS = {
-    "digits": ("Digits", "Keras's 64-32-32-10 network on handwritten digits: one row of JSON a request."),
-    "iris": ("Iris", "scikit-learn's logistic regression of scaled numbers, 4 in and 3 out: one row of JSON a request."),
-    "trees": ("Trees", "XGBoost's 100 trees of depth 6, 20 numbers in: one row of JSON a request."),
-    "resnet50": ("ResNet50", "Keras's, with weights at random: a JPEG of 640×427 a request, resized by Pillow's bilinear filter."),
-    _models.LITE0: ("EfficientNet-Lite0", "PyTorch's, with ImageNet's weights: a JPEG of 640×427 a request, its shorter side brought to 256 by "
-    "Pillow's bicubic filter, the middle cut out. The answer has the five best of 1,000 classes."),
+    "digits": ("Digits", "Keras's 64-32-32-10 network on handwritten digits: one JSON row per request."),
+    "iris": ("Iris", "scikit-learn's StandardScaler and LogisticRegression, 4 inputs and 3 classes: one JSON row per request."),
+    "trees": ("Trees", "XGBoost's 100 trees of depth 6, 20 inputs: one JSON row per request."),
+    "resnet50": ("ResNet50", "Keras's ResNet50 with random weights: one JPEG of 640×427 per request, resized with Pillow's bilinear filter."),
+    _models.LITE0: ("EfficientNet-Lite0", "A PyTorch module with ImageNet weights: one JPEG of 640×427 per request. Pillow's bicubic filter resizes the "
+    "shorter side to 256, and the centre is cropped. The answer has the five best of 1,000 classes."),
 }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def part(model: str, figures: dict[str, Any]) -> str:
 
 {servers}
 
-{figures["rounds"]} round(s) of {figures["seconds"]} s on {figures["date"]}. {machine_line(figures["machine"])}
+{rounds_of(figures)} of {figures["seconds"]} s on {figures["date"]}. {machine_line(figures["machine"])}
 {missing}"""
 
 
@@ -97,31 +97,31 @@ def page(figures: dict[str, Any]) -> str:
     loads = ", ".join(dict.fromkeys(m["load"] for m in figures.values()))
     return f"""# Peers
 
-`make bench` wrote this page; nothing here is written by hand.
+`make bench` wrote this page.
 
-Other ways to serve a model, beside forgo: each configured as its documentation advises, in an environment of its own, over
-the same model. In each round every server is started for its turn, held to the training framework's answers, loaded
-for a second that does not count and for the turn that does, and held to the answers again. The figures are medians; *forgo,
-times* is the median of the ratios within a round, forgo's first line to this server. The load: {loads}, one thread, {CONNECTIONS}
-connections ({UPLOADS} for pictures), on the same cores as the server. **Ratios travel to other machines; absolute figures do not.**
+forgo and other ways to serve the same model, each configured as its documentation advises, in an environment of its own.
+In every round each server starts for its turn, must give the training framework's answers, is loaded for one uncounted second
+and then for the turn, and must give the answers again. The figures are medians; *forgo, times* is the median over the rounds of
+the rate of forgo's first line divided by this server's. The load: {loads}, one thread, {CONNECTIONS} connections ({UPLOADS} for pictures), on
+the same cores as the server. **Ratios carry over to other machines; absolute figures do not.**
 
-- *First answer* is from the start of the process to the first right answer; forgo replays its golden cases in it.
-- *Memory* is that of all processes after one answer to each request, shared pages counted once (PSS).
-- *Disk* is what must be shipped: a Python environment without Python itself; or a Go binary, with ONNX Runtime's library
+- *First answer* is the time from the start of the process to the first right answer; for forgo it includes the replay of the
+  golden cases.
+- *Memory* is the memory of all the server's processes after one answer to each request, with shared pages counted once (PSS).
+- *Disk* is what a deployment ships: a Python environment without Python itself; or a Go binary, with ONNX Runtime's library
   if the running server has it open.
-- *Largest difference* is that of a probability from the training framework's. More than {TOLERANCE:g} ends the run.
-- *Go by hand* has no limits, metrics, batches, protocols or proof: the least that a Go engineer writes over ONNX
-  Runtime's cgo binding. It decodes JPEG by image/jpeg and resizes by x/image/draw, whose pixels are not Pillow's: with
-  pictures its answers may differ by {LOOSE:g}.
-- *FastAPI* reads and writes JSON by orjson, on uvloop, with one thread of the engine a worker; with pictures it decodes and
-  resizes by Pillow. *MLServer* runs the digits in a runtime of a few lines over ONNX Runtime, and iris and trees in the
-  runtimes that it brings.
+- *Largest difference* compares the server's probabilities with the training framework's. More than {TOLERANCE:g} ends the run.
+- *Go by hand* is the least that a Go engineer would write over ONNX Runtime's cgo binding: no limits, metrics, batches,
+  protocols or proof. It decodes with image/jpeg and resizes with x/image/draw, whose pixels are not Pillow's, so its answers to
+  pictures may differ by {LOOSE:g}.
+- *FastAPI* uses orjson and uvloop, with one engine thread per worker, and Pillow for pictures. *MLServer* runs the digits in a
+  custom runtime of a few lines over ONNX Runtime, iris and trees in its own runtimes.
 
 {parts}
 ## Versions
 
 {versions}
 
-How each is set up is in [`bench/peers/`](../../bench/peers); all figures are in [peers.json](peers.json).
-`python -m bench --part peers` measures this page alone, with `--model` one of its models.
+[`bench/peers/`](../../bench/peers) has each server's setup, [peers.json](peers.json) all figures.
+`python -m bench --part peers` measures this page alone; `--model` limits it to one model.
 """

@@ -65,7 +65,7 @@ def test_a_run_writes_page_figures_and_chart(wrk: str, tmp_path: Path) -> None:
     page = (tmp_path / "README.md").read_text()
     for row in servers.values():
         assert f"{row['title']}**" in page or f"| {row['title']} |" in page
-    assert "take" in page.partition("32 callers of a small model")[2]
+    assert "of its time" in page.partition("a request of one of 32 callers")[2]
     assert {cost["name"].partition("/")[0] for cost in figures["go"]} == {"Run", "Request"}
     assert ElementTree.parse(tmp_path / "chart.svg").getroot().tag.endswith("svg")
 
@@ -160,13 +160,13 @@ def test_the_committed_pages_and_charts_are_those_of_the_figures(name: str, tmp_
 @pytest.mark.parametrize(
     ("predictions", "chi", "says"),
     [
-        (40.0, 100.0, "**This run reached it: 0.400.**"),
-        (39.9, 100.0, "**This run did not reach it: 0.399.**"),
-        (40.0, None, "this run does not say"),
-        (None, 100.0, "this run does not say"),
+        (60.0, 100.0, "**This run reached it: 0.600.**"),
+        (59.9, 100.0, "**This run did not reach it: 0.599.**"),
+        (60.0, None, "was not measured"),
+        (None, 100.0, "was not measured"),
     ],
 )
-def test_the_page_says_whether_the_aim_is_reached(
+def test_the_page_says_whether_the_requirement_is_met(
     tmp_path: Path, predictions: float | None, chi: float | None, says: str
 ) -> None:
     rates = {"forgo-json": predictions, "chi": chi, "echo": 90.0}
@@ -252,8 +252,8 @@ def test_ratios_say_what_was_reached() -> None:
     more = _engine.Ratio("a", "more is better", 0.7, 0.85)
     less = _engine.Ratio("b", "less is better", 60, 30, "ms")
     for ratio, got, says in [
-        (more, 0.69, "**not reached**"), (more, 0.7, "reached"), (more, 0.85, "aim reached"),
-        (less, 61, "**not reached**"), (less, 60, "reached"), (less, 30, "aim reached"),
+        (more, 0.69, "**not met**"), (more, 0.7, "requirement met"), (more, 0.85, "aim met"),
+        (less, 61, "**not met**"), (less, 60, "requirement met"), (less, 30, "aim met"),
     ]:  # fmt: skip
         ratio.rounds.clear()
         ratio.add(got, side_us=12)
@@ -264,8 +264,8 @@ def test_ratios_say_what_was_reached() -> None:
     page = _engine_report.page(
         {"date": "", "rounds": 5, "machine": _report.machine(), "ratios": [less.as_json()], "not_measured": {"x": "y"}}
     )  # fmt: skip
-    assert "| less is better | 30 ms | 30 – 30 | 60 ms | 30 ms | aim reached |" in page
-    assert "- less is better: side us 12" in page
+    assert "| less is better | 30 ms | 30 – 30 | 60 ms | 30 ms | aim met |" in page
+    assert "- less is better: side 12 µs" in page
     assert "- x: not measured: y" in page
 
 
