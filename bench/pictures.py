@@ -144,11 +144,11 @@ def page(photograph: Path, measured: dict[str, list[Side]], rounds: int, count: 
     lines = [
         "# Pictures",
         "",
-        f"`make bench-pictures` wrote this page. A JPEG of {width} x {height} pixels is decoded and brought to {SIDE} x {SIDE}",
+        f"`make bench-pictures` wrote this page. A JPEG of {width} x {height} pixels is decoded and resized to {SIDE} x {SIDE}",
         f"float32 values, by Pillow {PIL.__version__} (libjpeg-turbo {features.version('libjpeg_turbo')}) and NumPy "
         f"{np.__version__}, and by forgo's Go library.",
         "",
-        "| resized by | by | processor time | of Pillow's | times as fast as Pillow |",
+        "| filter | by | processor time | of Pillow's | times as fast as Pillow |",
         "| --- | --- | ---: | ---: | ---: |",
     ]
     for way, (theirs, *ours) in measured.items():
@@ -160,11 +160,11 @@ def page(photograph: Path, measured: dict[str, list[Side]], rounds: int, count: 
             )
     lines += [
         "",
-        f"{rounds} rounds of turns, {count} pictures a turn, one side at a time. The times are medians of processor time, the garbage",
-        "collector's included, and the ratios are medians of the ratios within a round. **Ratios travel to other machines; absolute",
-        "figures do not.** In every turn each side gave the same values, to the last bit. *Without C* is a build without the tag",
-        "`turbojpeg`. *AVX2 off* is what forgo does on a processor without it (`GODEBUG=cpu.avx2=off`); libjpeg-turbo and Pillow",
-        "use it all the same. Like `forgo serve`, each Go process has 16 MiB allocated that it never touches.",
+        f"The sides take turns of {count} pictures in {rounds} rounds, one side at a time. The times are medians of processor time, the",
+        "garbage collector's included; the ratios are medians of the ratios within a round. **Ratios carry over to other machines;",
+        "absolute figures do not.** In every turn all sides give the same values, to the last bit. *Without C* is a build without the",
+        "tag `turbojpeg`. *AVX2 off* is forgo with `GODEBUG=cpu.avx2=off`, as on a processor without AVX2; libjpeg-turbo and Pillow",
+        "still use it. Like `forgo serve`, each Go process has 16 MiB allocated that it never touches.",
         "",
         machine_line(machine()),
     ]

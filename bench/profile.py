@@ -68,10 +68,10 @@ def page(found: dict[str, float]) -> str:
     rows = [[what, f"`{name}`", f"{found.get(name, 0):.0f} %"] for name, what in PARTS.items()]
     return f"""# Profile
 
-`python -m bench.profile` wrote this page on {datetime.now(UTC):%Y-%m-%d}: Go's processor profile of `forgo serve`,
-answering JSON predictions of the digits' network to 32 connections for {SECONDS} s.
+`python -m bench.profile` wrote this page on {datetime.now(UTC):%Y-%m-%d}: a CPU profile of `forgo serve` while it
+answers JSON predictions of the digits network on 32 connections for {SECONDS} s. Each row includes the functions that it calls.
 
-{table(["", "with what it calls", "processor time"], rows, right=2)}
+{table(["work", "function", "processor time"], rows, right=2)}
 
 {machine_line(machine())}
 """

@@ -73,12 +73,12 @@ def page() -> str:
         "# Mutation",
         "",
         "`make mutation` changes one thing in the code at a time and runs the nearest tests. A mutant that no test notices",
-        "survives. Some are equivalent: the change cannot be seen, so no test can notice it. `scripts/mutation.py` writes",
-        "this page.",
+        "survives. Some mutants are equivalent: they behave as the original code does, so no test can notice them.",
+        "`scripts/mutation.py` writes this page.",
         "",
         f"{which}, {sum(drawn_.values()) + sum(stay.values())} mutants, {datetime.date.today()}:",
         "",
-        "| code | mutants | noticed when drawn | noticed now | stay, with a reason |",
+        "| code | mutants | noticed when drawn | noticed now | kept, with a reason |",
         "| --- | --- | --- | --- | --- |",
     ]
     for group in sorted(drawn_, key=["named", "predict", "serve", "internal", "exporting"].index):
@@ -93,7 +93,7 @@ def page() -> str:
     if reasons:
         lines += [
             "",
-            "Mutants that stay, and are not drawn again:",
+            "Mutants that are kept, with the reason, and not drawn again:",
             "",
             "| file | mutant | reason |",
             "| --- | --- | --- |",

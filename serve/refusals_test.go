@@ -176,15 +176,15 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 	}
 	var page strings.Builder
 	fmt.Fprintf(&page, "# What refused requests leave behind\n\n"+
-		"`make refusals` sends each kind of refused request %d times to one process. Afterwards the process holds no more\n"+
-		"goroutines or descriptors than before, and less than 1 MiB more of live heap; otherwise\n"+
+		"`make refusals` sends each kind of refused request %d times to one process. Afterwards the process has no more\n"+
+		"goroutines or file descriptors than before, and its live heap has grown by less than 1 MiB; otherwise\n"+
 		"`TestRefusedRequestsLeaveNothing` fails. The figures are from one run.\n\n"+
-		"| protocol | kinds | largest growth of the heap after %d | caused by |\n| --- | --- | --- | --- |\n", refusals, refusals)
+		"| protocol | kinds | largest heap growth after %d requests | caused by |\n| --- | --- | --- | --- |\n", refusals, refusals)
 	protocols := []string{"OIP REST", "OIP gRPC", "TensorFlow Serving REST", "TensorFlow Serving gRPC", "native", connections}
 	for _, p := range protocols {
 		fmt.Fprintf(&page, "| %s | %d | %.0f KiB | %s |\n", p, len(kinds[p]), max(0, float64(worst[p])/1024), worstKind[p])
 	}
-	fmt.Fprintf(&page, "\n[bad-requests.md](bad-requests.md) lists the kinds of the first five. The kinds of connections, keys and limits are:\n\n")
+	fmt.Fprintf(&page, "\n[bad-requests.md](bad-requests.md) lists the kinds of the first five protocols. The kinds of connections, keys and limits are:\n\n")
 	for _, kind := range kinds[connections] {
 		fmt.Fprintf(&page, "- %s\n", kind)
 	}

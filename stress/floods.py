@@ -37,7 +37,7 @@ BUNDLES = ROOT / "conformance" / "bundles"
 MEMORY = 256 << 20
 BODY = (32 << 20) - 4096
 MARGIN = 64
-"""MB that the peak may lie above the start and the limit."""
+"""MiB that the peak may lie above the start and the limit."""
 SETTLING = 5
 """Seconds after which the memory must have come back."""
 
@@ -170,7 +170,7 @@ class Measured:
 
 
 def resident(pid: int) -> int:
-    """Resident memory of a process in MB."""
+    """Resident memory of a process in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) // 1024
 
@@ -353,11 +353,11 @@ def main() -> int:
     lines = [
         "# Floods",
         "",
-        f"`make floods`: many callers at once send requests that are small on the wire and large in memory, or\n"
-        f"hold connections, against a server with `--max-memory {MEMORY}` ({MEMORY >> 20} MB), while a good caller\n"
-        f"asks for a prediction ten times a second, each time on a new connection. Held means: at most {MEMORY >> 20} +\n"
-        f"{MARGIN} MB above the start, {MARGIN} MB or less of it left after {SETTLING} s, and the good caller always answered"
-        + (".\n" if arguments.no_times else ",\nwithin a second.\n")
+        f"`make floods` sends a server requests that are small on the wire and large in memory, or holds its connections,\n"
+        f"from many callers at once. The server runs with `--max-memory {MEMORY}` ({MEMORY >> 20} MiB). Meanwhile a good caller\n"
+        f"requests a prediction ten times a second, each on a new connection. A flood is *held* if memory rises by at most\n"
+        f"{MEMORY >> 20} + {MARGIN} MiB, at most {MARGIN} MiB of that is left after {SETTLING} s, and every request of the good caller is answered"
+        + (".\n" if arguments.no_times else "\nwithin a second.\n")
         + f"Measured on {os.cpu_count()} cores.",
         "",
         f"| flood | callers | resident before | peak | after {SETTLING} s | recovered | slowest good answer | answers | held |",
@@ -390,7 +390,7 @@ def main() -> int:
                     "no" if m.recovered is None else "yes" if arguments.no_times else f"{m.recovered:.1f} s"
                 )
                 lines.append(
-                    f"| {m.name} | {flood.callers} | {m.before} MB | {m.peak} MB | {m.after} MB | {back} | {worst} | {said} | {'yes' if kept else 'NO'} |"
+                    f"| {m.name} | {flood.callers} | {m.before} MiB | {m.peak} MiB | {m.after} MiB | {back} | {worst} | {said} | {'yes' if kept else 'NO'} |"
                 )
                 print(lines[-1], f"({m.worst:.2f} s)", file=sys.stderr, flush=True)
     text = "\n".join(lines) + "\n"

@@ -24,12 +24,11 @@ BUNDLE = HERE / "resnet50.forgo"
 VEGETA = ["go", "tool", "-modfile=go.tool.mod", "vegeta"]
 TIMES = 10
 TEXT = """
-Photographs of 640 × 427 pixels are uploaded as JPEG to a ResNet50 (32-bit floats). The client has a core of its
-own, so that it takes nothing from the server, which has {} of this machine's {}. First,
-clients that wait for each answer show how many are answered at best; then requests arrive at ten times
-that rate, whether or not they are answered. There are three turns of both, {} s of overload in all; the rates
-are medians of the turns, and their ratio is the median of the ratios. The server has
-`--max-wait {:g}s {}`. `make overload` measures it.
+The client uploads JPEG photographs of 640 × 427 pixels to a ResNet50 (float32). It has a core of its own, so that it takes
+no time from the server, which has {} of this machine's {}. First, clients that wait for each answer find the
+best rate of answers. Then requests arrive at ten times that rate, whether or not earlier ones were answered. There are three
+turns of both, {} s of overload in all; the rates are medians over the turns, and their ratio is the median of the ratios.
+The server runs with `--max-wait {:g}s {}`. `make overload` measures this.
 """
 SETTINGS = "--max-batch-rows 4"
 CORES = sorted(os.sched_getaffinity(0))  # the first is the client's
@@ -70,11 +69,11 @@ class Figures:
     def rows(self) -> dict[str, str]:
         """The figures in words."""
         return {
-            "answered at best": f"{self.best_a_second:.1f} a second",
-            "offered": f"{self.offered_a_second:.0f} a second, {self.requests:,} in all",
+            "best rate of answers": f"{self.best_a_second:.1f} a second",
+            "requests sent": f"{self.offered_a_second:.0f} a second, {self.requests:,} in all",
             "answered": f"{self.answered_a_second:.1f} a second, {self.share_of_best:.0%} of the best",
-            "time to an answer": f"{self.answered_p50:.2f} s at the median, {self.answered_p99:.2f} s at the 99th percentile, {self.answered_worst:.2f} s at most",
-            "time to a refusal (429)": f"{1000 * self.refused_p50:.1f} ms at the median, {1000 * self.refused_p99:.1f} ms at the 99th percentile",
+            "latency of an answer": f"{self.answered_p50:.2f} s at the median, {self.answered_p99:.2f} s at the 99th percentile, {self.answered_worst:.2f} s at most",
+            "latency of a refusal (429)": f"{1000 * self.refused_p50:.1f} ms at the median, {1000 * self.refused_p99:.1f} ms at the 99th percentile",
             "neither answered nor refused": f"{self.failed}",
             "memory": f"{self.memory_first_half:.0f} MiB at most in the first half, {self.memory_second_half:.0f} MiB in the second",
         }

@@ -48,15 +48,14 @@ WITHIN = 0.10  # of the memory after the first minute is all of it later
 SLOPE = 0.01  # of the memory after the first minute: what it may rise by in the second half
 JUDGED = 300  # seconds from which on memory is judged: the server's collector has come round some times
 TEXT = """
-For {} s a small network is swapped every second for another of three, as its model's next version, while
-clients send requests all the time, by the Open Inference Protocol, TensorFlow Serving's and forgo's own, over REST; every
-tenth version is broken: a changed bit, a file cut short or missing. Half of the clients have TLS. Beside them {}
-others misbehave, over HTTP and gRPC, with TLS and without: they close connections in the middle of a message, or keep
-them open and stop writing or reading. Every answer is compared with Keras's for
-the version that it names or, if the protocol names none, for each version that was loaded since the request was sent and
-the one before. At least 95% of the intended requests must have been answered. Memory must stay within 10% of that after the
-first minute, without an upward slope: in the second half it may rise by 1% along the line through it.
-`make soak` measures it.
+For {} s the server swaps a small network every second for the next version of its model, one of three networks. Every
+tenth version is broken: a bit is changed, or a file is truncated or missing. Meanwhile clients send requests over REST, in
+the Open Inference Protocol, TensorFlow Serving's API and forgo's own; half of them use TLS. Another {} clients misbehave, over
+HTTP and gRPC, with TLS and without: they close connections in the middle of a message, or keep them open and stop writing
+or reading. Every answer must be Keras's answer for the version that it names. If the protocol names none, it must be that of
+a version loaded since the request was sent, or of the one before. At least 95% of the intended requests must be answered.
+Memory must stay within 10% of its value after the first minute, and a line fitted to the second half may rise by at most 1%.
+`make soak` measures this.
 """
 
 

