@@ -110,7 +110,7 @@ def table(ways: list[Way]) -> str:
     expected = ways[0].scores
     label = best(expected[0])
     lines = [
-        f"| way | pixels off by, largest (mean), of 255 | {label} | answer | other answers than Keras's |",
+        f"| way | largest (mean) difference of pixels, of 255 | {label} | answer | answers unlike Keras's |",
         "| --- | --- | --- | --- | --- |",
     ]
     for way in ways:

@@ -112,7 +112,7 @@ def test_the_table_of_differences_from_pillow() -> None:
         ours = None if "refused" in case else decode(data)
         kinds[names.get(path.suffix, "others")].add(case["file"], ours, bare_pillow(data))
     table = [
-        "| kind | files | equal to Pillow | largest difference | only Pillow refuses | both halves refuse | Pillow takes of these |",
+        "| kind | files | equal to Pillow | largest difference | only Pillow refuses | both halves refuse | of these, Pillow accepts |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         *(kind.row(name) for name, kind in kinds.items()),
     ]

@@ -24,7 +24,7 @@ from tests.test_resize import corpus
 HERE = Path(__file__).parent
 PAGE = ROOT / "docs" / "pictures.md"
 SIZES = ((64, 64), (31, 97))
-START, END = "| call | on | nearest `--resize` |", "\n\n"
+START, END = "| call | on | closest `--resize` |", "\n\n"
 
 NEAREST: dict[str, dict[str, str]] = {
     "opencv": {

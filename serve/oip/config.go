@@ -14,7 +14,7 @@ import (
 )
 
 // configOf describes a model in Triton's terms. max_batch_size is the number of rows from waiting requests
-// that run together. A request with more rows runs alone.
+// that run together. A request with more rows runs by itself, in parts.
 func configOf(m *served.Model) *pb.ModelConfig {
 	stats, manifest, graph := m.Stats(), m.Manifest(), m.Engine().Info.Format
 	inputs, outputs := metadata(m)

@@ -136,7 +136,7 @@ func (b builder) config(d model) *openapi.Schema {
 		openapi.Property("dims", openapi.List(&openapi.Schema{Type: "integer", Minimum: -1}, 0, -1))).Closed()
 	return b.Schema(d.Prefix+"Config", openapi.Object(
 		openapi.Property("name", openapi.Constant(d.Name)), openapi.Property("platform", openapi.Text()), openapi.Property("backend", openapi.Text()),
-		openapi.Property("max_batch_size", openapi.About(openapi.Count(), "How many rows of waiting requests run together; a request with more runs alone. 0: the shapes have no batch.")),
+		openapi.Property("max_batch_size", openapi.About(openapi.Count(), "How many rows of waiting requests run together; a request with more runs by itself, in parts. 0: the shapes have no batch.")),
 		openapi.Property("input", openapi.List(input, 1, -1)), openapi.Property("output", openapi.List(output, 1, -1)),
 		openapi.Property("instance_group", openapi.List(openapi.Object(
 			openapi.Property("name", openapi.Text()), openapi.Property("kind", openapi.Constant("KIND_CPU")), openapi.Property("count", openapi.Count())).Closed(), 1, 1)),
