@@ -1,4 +1,4 @@
-"""Slim bundles: no report, no pictures of people, and proven; and reports that are taken away."""
+"""Slim bundles: no report, no pictures of the examples, and proven; and reports that are taken away."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ func benchCommand() *cobra.Command {
 			return f.run(cmd, args[0])
 		},
 	}
-	cmd.Flags().IntSliceVar(&f.callers, "callers", []int{1, 8}, "measure with `NUMBER` concurrent callers; a list, separated by commas, measures with each")
+	cmd.Flags().IntSliceVar(&f.callers, "callers", []int{1, 8}, "measure with `NUMBER` concurrent callers; a comma-separated list measures with each number")
 	cmd.Flags().DurationVar(&f.time, "time", 2*time.Second, "how long each measurement takes")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
 	f.load.add(cmd.Flags())

@@ -45,8 +45,8 @@ func evaluateCommand() *cobra.Command {
 			"precision and recall, and the most frequent confusions; for a multi-label model the share of examples that\n" +
 			"get exactly their labels (exact match), and each label's precision and recall; for a regression the mean\n" +
 			"absolute error, the root mean squared error and R². Several labels of an example are separated by commas,\n" +
-			"or are a JSON list. Examples whose answer is empty or null are counted as unlabelled. Those that cannot be\n" +
-			"read, or whose label the model does not have, are reported; the others are measured, and the exit code is 1.",
+			"or are a JSON list. An empty or null label counts the example as unlabelled. Evaluate reports examples that\n" +
+			"cannot be read or have a label that the model lacks, measures the others, and exits with code 1.",
 		Example: "  forgo evaluate digits.forgo digits/test\n" +
 			"  forgo evaluate prices.forgo houses.csv --expected-column price\n" +
 			"  forgo evaluate --json --fail-under 0.9 digits.forgo digits/test",

@@ -19,8 +19,8 @@ func keyCommand() *cobra.Command {
 		Long: "Key makes an API key and shows it once, on standard error: pass it to its user. The line for the file\n" +
 			"that serve reads with --keys goes to standard output. The line holds a digest, from which nobody can\n" +
 			"recover the key.\n\n" +
-			"Clients need the right predict, operators admin for the admin port. The right metrics allows only its\n" +
-			"/metrics.",
+			"Clients need the right predict, operators need admin for the admin port. The right metrics allows only\n" +
+			"/metrics on the admin port.",
 		Example: "  umask 077\n" +
 			"  forgo key phone-app --rights predict >> keys.txt\n" +
 			"  forgo serve digits.forgo --keys keys.txt",

@@ -37,7 +37,7 @@ func (f *urlFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.Only, "protocol", nil, "with --url: "+replay.Names(serve.Replays())+" (default: all that the server speaks)")
 	flags.StringVar(&f.Model, "model", "", "with --url: the model's name on the server (default: the bundle's)")
 	flags.StringVar(&f.Version, "version", "", "with --url: the model's version on the server (default: the one that answers)")
-	flags.IntSliceVar(&f.Batches, "batch", []int{1, 8}, "with --url: how many cases to send in one request; a list, separated by commas, is a round for each")
+	flags.IntSliceVar(&f.Batches, "batch", []int{1, 8}, "with --url: how many cases to send in one request; a comma-separated list makes a round for each number")
 	flags.IntVar(&f.Callers, "callers", 8, "with --url: concurrent requests, after each was sent alone")
 	flags.DurationVar(&f.Timeout, "timeout", 30*time.Second, "with --url: how long one request may take")
 	flags.StringArrayVar(&f.headers, "header", nil, "with --url: send `'NAME: VALUE'` with every request (may be repeated)")

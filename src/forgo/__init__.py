@@ -3,7 +3,7 @@
 ``forgo.train`` learns from folders of pictures; ``forgo.export`` takes a trained model. Both
 write a *bundle*, which the Go half (``forgo predict``, ``forgo serve``, the Go package
 ``predict``) loads only after it has proven that it answers as the training framework did.
-``forgo.load`` answers with a bundle through that half, and ``forgo.Client`` asks a server.
+``forgo.load`` runs a bundle through that half, and ``forgo.Client`` calls a server.
 
 Importing this package imports no framework: names are loaded when they are first used. It turns
 ONNX Runtime's telemetry off for this process and its children.

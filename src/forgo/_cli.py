@@ -20,7 +20,7 @@ from forgo._printable import printable
 
 app = typer.Typer(
     name="forgo",
-    help="Train with Python, predict with Go, with answers that are proven equal.",
+    help="Train with Python, predict with Go, and prove that both give the same answers.",
     epilog="Example: forgo train pictures -o animals.forgo, then forgo predict animals.forgo cat.jpg",
     no_args_is_help=True,
     add_completion=False,

@@ -41,7 +41,7 @@ def export(
             "-o",
             "--out",
             metavar="OUT.forgo",
-            help="The bundle to write; with --tag, any other name writes a bare SavedModel.",
+            help="The bundle to write. With --tag, a name that does not end in .forgo writes a bare SavedModel.",
         ),
     ],
     force: ForceOption = False,
@@ -106,7 +106,9 @@ def export(
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Run code that MODEL carries, such as Lambda layers; load a .pt2 file."),
+        typer.Option(
+            "--trust", help="Run code that MODEL contains, such as Lambda layers, and unpickle a .pt2 file."
+        ),
     ] = False,
     slim: Annotated[
         bool,
@@ -149,8 +151,8 @@ def export(
         bool,
         typer.Option(
             "--accept-accuracy",
-            help="Write the bundle even if the examples' labels show that it guesses, or that training prepared "
-            "pictures differently.",
+            help="Write the bundle even if its accuracy on the examples is near chance, or clearly better with "
+            "another normalization or label order.",
         ),
     ] = False,
     task: Annotated[
@@ -171,7 +173,7 @@ def export(
         str | None,
         typer.Option(
             metavar="P,…",
-            help="For multi-label: the probability above which a label is answered; one value for all labels, or one each.",
+            help="For multi-label: the probability above which a label is part of the answer; one value for all labels, or one each.",
             show_default="0.5",
         ),
     ] = None,
@@ -239,9 +241,9 @@ def slim(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a bundle without its report and without pictures of people, and prove the copy.
+    """Copy a bundle without its report and the examples' pictures, and prove the copy.
 
-    Generated pictures replace the examples'. The bundle's own graph answers them, once it is proven.
+    Generated pictures replace the examples'. The bundle's own graph answers them, after its own golden cases prove it.
     """
     from forgo.exporting import _slim
 

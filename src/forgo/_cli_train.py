@@ -49,7 +49,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A list of attributes instead of class folders, as CelebA's list_attr_celeba.txt.",
+            help="A list of attributes instead of class folders, in the form of CelebA's list_attr_celeba.txt.",
         ),
     ] = None,
     attribute: Annotated[
@@ -118,7 +118,11 @@ def train(
         ),
     ] = None,
     augment: Annotated[
-        str | None, typer.Option(help=f"{', '.join(AUGMENTS)}.", show_default="light, classic classic")
+        str | None,
+        typer.Option(
+            help=f"How to augment the training pictures: {', '.join(AUGMENTS)}.",
+            show_default="light, classic classic",
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,

@@ -182,19 +182,23 @@ def _first(outputs: dict[str, Array]) -> Array:
 
 
 class Client(_Model):
-    """A client of a forgo server. Threads may share it; ``with`` closes its connections.
+    """A client of a forgo server. It is safe for concurrent use by threads; ``with`` closes its connections.
+
+    Long inputs are sent in several requests, and answers keep the order of the rows. A request that gets 429 because the
+    server is busy is sent again for up to a minute.
 
     Args:
         url: the server's address, such as ``http://127.0.0.1:8080``.
-        model: the model's name. A server of one model needs none.
-        version: a version of the model; without one, the server's default answers.
-        key: an API key, for a server that asks for one.
-        timeout: seconds that a request may take.
-        tls: verifies the server's certificate and holds the client's own; by default, trusts the system's authorities.
+        model: the model's name. Optional if the server has only one model.
+        version: a version of the model; by default, the server's stable version answers.
+        key: an API key, for a server that requires one.
+        timeout: seconds that connecting, sending or receiving may make no progress.
+        tls: verifies the server's certificate and holds the client's own; by default, certifi's authorities are trusted,
+            or those of the variable ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``.
 
     Raises:
-        RequestError: from every call, if the server refuses it (``status``) or can't be reached (``status`` is None).
-        ForgoError: from every call, if the rows don't fit the model.
+        ForgoError: from the constructor, if ``url`` or ``key`` is malformed; from a call, if the rows do not fit the model.
+        RequestError: from a call, if the server refuses it (``status``) or cannot be reached (``status`` is None).
     """
 
     def __init__(
@@ -215,32 +219,43 @@ class Client(_Model):
         return httpx.Client(**self._options)
 
     def predict(self, rows: Any) -> Array:
-        """Answer rows, or pictures, with the model's first output.
+        """Return the model's first output for rows or pictures.
 
         Args:
             rows: for a model with one input, an array ``[rows, …]``; with several, a dict of arrays by the inputs' names,
                 a list of dicts, or a pandas or Polars frame. For a picture model, a path, a file's bytes, a Pillow
-                image, or a list of these.
+                image, or a list of these. Numbers become the input's type: floats are rounded once; integers must be
+                whole and fit the type.
 
         Returns:
-            An array ``[rows, …]``; a classifier's float32 probabilities ``[rows, classes]``, in the order of its labels.
+            An array ``[rows, …]`` of the output's type; bfloat16 comes as float32, strings as an object array of ``str``,
+            or of ``bytes`` that are not UTF-8. For a classifier, the probabilities ``[rows, classes]`` in the order of its
+            labels.
         """
         return _first(self._drive(self._run(rows, True)))
 
     def run(self, rows: Any) -> dict[str, Array]:
-        """Answer rows, or pictures, with all outputs by their names, each ``[rows, …]``."""
+        """Return all outputs by their names, each an array ``[rows, …]``, for rows or pictures as in :meth:`predict`."""
         return self._drive(self._run(rows, False))
 
     def classify(self, rows: Any, top: int = 1) -> list[dict[str, Any]]:
-        """Answer rows, or pictures, with the ``top`` best classes of each; 0 for all.
+        """Return the best classes of each row or picture.
+
+        Args:
+            rows: rows or pictures as in :meth:`predict`.
+            top: the number of classes in each answer; 0 for all.
 
         Returns:
-            For each row ``{"classes": [{"label": …, "score": …}, …]}``, best first.
+            For each row ``{"classes": [{"label": …, "score": …}, …]}``, best first. A score is a probability, 0 to 1. A
+            multi-label model's classes are only the labels above their thresholds, possibly none.
+
+        Raises:
+            ForgoError: the model is not a classifier.
         """
         return self._drive(self._classify(rows, top))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. The client cannot be used afterwards."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -273,7 +288,10 @@ class Client(_Model):
 
 
 class AsyncClient(_Model):
-    """:class:`Client` for asyncio: the same calls, awaited; ``async with`` closes its connections."""
+    """:class:`Client` for asyncio, with the same arguments: ``await`` its methods; ``async with`` closes its connections.
+
+    The tasks of one event loop may share it.
+    """
 
     def __init__(
         self,
@@ -301,7 +319,7 @@ class AsyncClient(_Model):
         return await self._drive(self._classify(rows, top))
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. The client cannot be used afterwards."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:

@@ -86,12 +86,12 @@ class ExportError(ForgoError):
 
 
 class ParityError(ForgoError):
-    """Two of the training framework, the engine in Python and Go answer differently.
+    """The training framework, the engine in Python and the Go binary do not all give the same answers.
 
     Attributes:
         stage: "decode", "preprocess", "model" or "label"; "bundle" if Go refused the folder.
         case: the golden case's id, or None.
-        difference: the largest difference, or None if it has no number.
+        difference: the largest |got - want| / max(1, |want|), or None if no number says it.
     """
 
     def __init__(

@@ -49,9 +49,10 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 
 class Model(Client):
-    """A bundle that the Go binary answers, as it does in production. Threads may share it.
+    """A bundle that the Go binary runs, as in production. :func:`load` makes one.
 
-    :func:`load` makes one. It is a context manager, and ends when the process ends, however that happens.
+    It has the methods of :class:`Client`. It is a context manager, and safe for concurrent use by threads and forked
+    processes. Its server ends with the process that loaded it, even if that is killed.
     """
 
     def __init__(self, path: Path, verify: str, threads: int, engine: str) -> None:
@@ -144,7 +145,7 @@ class Model(Client):
         return ForgoError(_last_error(self._log) or f"the Go binary ended with exit code {code}")
 
     def close(self) -> None:
-        """Stop the server. The model answers no more."""
+        """Stop the server. Later calls raise :class:`ForgoError`."""
         self._http.close()
         self._finalizer()
 
@@ -152,22 +153,22 @@ class Model(Client):
 def load(
     path: str | os.PathLike[str], *, verify: str = "full", threads: int = 0, engine: str = "auto"
 ) -> Model:
-    """Load a bundle into the Go binary, which proves it and then answers as it does in production.
+    """Load a bundle into the Go binary, which proves it and then predicts as in production.
 
     The binary runs beside this process and ends with it. It listens on a Unix socket that only this user can reach.
 
     Args:
         path: the bundle, ``NAME.forgo``.
-        verify: the golden cases to replay first: ``"full"``, or ``"quick"`` for a few.
-        threads: threads that one run may use; 0 for the CPU limit.
-        engine: a value of ``forgo serve --engine``, such as ``"onnx"``; by default the fastest of those that can run
-            the graph. Engines answer within the tolerance, not bit for bit alike.
+        verify: the golden cases to replay first: ``"full"`` for all, ``"quick"`` for the four least certain.
+        threads: threads that one run may use; 0 for as many as the CPU limit allows.
+        engine: a value of ``forgo serve --engine``, such as ``"onnx"``. By default the bundle's own engine, unless another
+            is clearly faster. The answers of two engines are within the tolerance, but not identical.
 
     Returns:
-        A model with the calls ``predict``, ``run`` and ``classify`` of :class:`Client`; a context manager.
+        A context manager with the methods ``predict``, ``run`` and ``classify`` of :class:`Client`.
 
     Raises:
-        ForgoError: there is no such bundle, or the Go binary refuses it.
+        ForgoError: the bundle does not exist, the Go binary refuses it, or an argument is wrong.
 
     Example:
         >>> with forgo.load("digits.forgo") as digits:  # doctest: +SKIP

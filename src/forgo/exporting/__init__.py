@@ -1,4 +1,4 @@
-"""Export: anyone's trained model becomes a bundle whose answers are proven."""
+"""Export: turns a trained model into a bundle whose answers are proven."""
 
 from __future__ import annotations
 
@@ -80,22 +80,23 @@ def export(
 ) -> Result:
     """Write a trained model as a bundle, after proving that Go gives the framework's answers.
 
-    The training framework, the engine in Python (at batches of 1 and 3) and the Go binary answer the
-    examples. If two of them differ by more than the tolerance, no bundle is left behind. Some of the
-    examples become the bundle's golden cases.
+    The training framework and the engine in Python (at batches of 1 and 3) answer all examples. Some
+    of the examples become the bundle's golden cases, which the Go binary answers. If two answers differ
+    by more than the tolerance, export leaves no bundle behind.
 
     Args:
         model: a Keras 3 model (on any backend), a PyTorch module or its torch.export program, or a fitted
             model of scikit-learn, XGBoost, LightGBM or CatBoost; or the path of a ``.keras`` file, an ``.h5`` file of
             Keras 2 or 3, a SavedModel's folder, an ``.onnx`` or ``.pt2`` file, or a file that XGBoost,
-            LightGBM or CatBoost saved; or a folder of MLflow's, or ``models:/NAME/VERSION``.
+            LightGBM or CatBoost saved; or an MLflow folder, or ``models:/NAME/VERSION``.
             docs/models.md lists them all.
-        path: where to write the bundle: ``NAME.forgo``. With a tag, any other name writes a bare
-            SavedModel, without the bundle that proved it.
+        path: where to write the bundle: ``NAME.forgo``. With ``tag``, a name that does not end in
+            ``.forgo`` writes a bare SavedModel instead.
         force: replace a bundle, or SavedModel, that exists at ``path``.
-        examples: inputs as clients will send them; by default, the input example in a folder of MLflow's.
-            For a picture model, a folder or a list of JPEG and PNG files; the model must take float32 [batch, height, width, 3], RGB from 0 to 255 unless
-            channels, scale, mean and std say otherwise. For any other model, an array [rows, …] of
+        examples: inputs as clients will send them; by default, the input example of an MLflow folder.
+            For a picture model, a folder or a list of picture files; the model must take float32
+            [batch, height, width, 3], RGB from 0 to 255 unless ``channels``, ``scale``, ``mean`` and
+            ``std`` say otherwise. For any other model, an array [rows, …] of
             numbers or strings, a dict of such arrays by input name, or a DataFrame with a column for
             each input. A list of ``pathlib.Path`` in the dict holds pictures, for a model that takes
             one beside other inputs. Or a file of rows, as ``forgo predict`` and servers take it:
@@ -117,39 +118,41 @@ def export(
         inputs: for a SavedModel, operations to feed in place of a signature's inputs, such as ``input_1``.
         outputs: for a SavedModel or an ONNX file, the outputs to keep, in order; or a SavedModel's
             operations, such as ``inferenceLayer/Softmax``.
-        trust: run Python code that the file carries (Lambda layers), and a SavedModel's operations that
-            reach files; load a ``.pt2`` file, which is unpickled.
-        slim: leave out the report and the examples' pictures. Generated pictures, which the training
-            framework answers too, become the golden cases. The examples still prove the graph first.
+        trust: run Python code that the file contains (Lambda layers), run a SavedModel's operations that
+            reach files, and unpickle a ``.pt2`` file.
+        slim: leave out the report and the examples' pictures. The examples still prove the graph; then
+            generated pictures, which the training framework answers too, become the golden cases.
         onnx_test_data: also write the golden cases in ONNX's own form, ``test_data_set_N/`` beside
             ``model.onnx``.
         expected: for a model in a file, the training framework's answers to the examples: an array
             [rows, …] for each output by its name, or an ``.npz`` file of them. The model must give
-            these answers, and they become the golden ones. An ``.onnx`` file without them answers for
-            itself, and the bundle says so. Without examples, ONNX's own test data beside the file,
-            ``test_data_set_N``, gives both.
+            these answers, and they become the golden ones. Without them, an ``.onnx`` file's own answers
+            become the golden ones, and the bundle says so. Without examples, ONNX's own test data beside
+            the file, ``test_data_set_N``, gives both.
         precision: for an estimator of tables, the type of its numeric inputs: "float32" (the default) or
             "float64".
         labels: a classifier's labels in the order of its output: a list, or a text file with one on each
-            line; by default those of ZipMap, if an ``.onnx`` file has it. With labels the task is classification: the model's first output must be probabilities
-            [batch, labels].
+            line; by default those of an estimator's classes, or of ZipMap in an ``.onnx`` file. With
+            labels the task is classification: the model's first output must be probabilities
+            [batch, labels], unless ``append`` makes them.
         expected_labels: the right label of each example, in order: strings or indices into labels, None
             if unknown; or a text file with one on each line. For a multi-label model each example has a
             list of labels, perhaps empty; an array [examples, labels] of 0 and 1; or a line with commas
             between labels, or a JSON list. Pictures in folders that are named after labels need none.
             Go measures the accuracy of the finished bundle on the raw examples, and the bundle records
             it.
-        accept_accuracy: write the bundle even if that accuracy is near chance, or another of the usual
-            normalizations would make it clearly better. The bundle records what was accepted.
-        task: "classification", "multi-label", "regression", "ranking", "embedding" or "tensors"; by default
-            what the model in memory is, "classification" with labels, else "tensors". A multi-label model's first output holds an
-            independent probability for each label, [batch, labels]; its answer is every label above its
-            threshold.
-        append: what to append to a model that ends in logits: "softmax", or "sigmoid" for one number and
-            two labels and for labels that do not exclude each other. A single probability with two labels
-            becomes the probability of each without it.
+        accept_accuracy: write the bundle even if that accuracy is near chance, or clearly better with
+            another usual normalization or label order. The bundle records what was accepted.
+        task: "classification", "multi-label", "regression", "ranking", "embedding" or "tensors". By default
+            the task of the estimator in memory; otherwise "classification" with labels, and "tensors"
+            without. A multi-label model's first output holds an independent probability for each label,
+            [batch, labels]; its answer is every label above its threshold.
+        append: what to append to a model that ends in logits: "softmax"; or "sigmoid", for a single logit
+            with two labels and for labels that do not exclude each other. A model that ends in a single
+            probability with two labels needs none: the bundle gives the probability of each.
         thresholds: for a multi-label model, one threshold for all labels, a list in their order, or a
-            dict by label; 0.5 by default. A label is answered if its probability is above its threshold.
+            dict by label; 0.5 by default. A label is part of the answer if its probability is above its
+            threshold.
         resize: how to bring pictures to the model's size. "bilinear", "bicubic", "lanczos3", "lanczos5",
             "area" and "nearest-tf" are TensorFlow's and Keras's; the first four followed by "-antialias"
             are the same with ``antialias=True``. "bilinear-pillow", "bicubic-pillow", "lanczos-pillow",
@@ -161,7 +164,7 @@ def export(
             ImageOps.pad does.
         shorter_side: pixels; by default the larger side of the model's size.
         pad_colour: red, green and blue, each from 0 to 255.
-        alpha: what happens to transparent pixels: "drop" keeps their colour, as Pillow's
+        alpha: how to treat transparent pixels: "drop" keeps their colour, as Pillow's
             ``convert("RGB")`` does; "white" and "black" blend them with that background.
         channels: the order of the channels in training: "RGB" or "BGR".
         scale: how training normalized pixels outside the model: (pixel * scale - mean) / std. A number,
@@ -169,12 +172,14 @@ def export(
             still send pictures.
         mean: one number, or one for each channel in the model's order.
         std: one number, or one for each channel in the model's order.
-        preprocess: your own function from a picture to the model's input, a normalized array [height,
-            width, 3], or a tensor [3, height, width] for PyTorch. The framework's answers to its arrays become the golden answers, and resize, fit,
-            shorter_side, pad_colour, channels, scale, mean and std must agree with it on every example,
-            within 0.05 of 255. If they do not, the error says by how much, and which arguments come
-            closest. If the function's first parameter is annotated as ``str`` or ``Path``, it gets the
-            picture's path; otherwise a ``PIL.Image``: RGB, upright, decoded as the bundle does.
+        preprocess: your own function from a picture to the model's input: a normalized array
+            [height, width, 3], or a tensor [3, height, width] for PyTorch. The framework's answers to its
+            arrays become the golden answers. ``resize``, ``fit``, ``shorter_side``, ``pad_colour``,
+            ``channels``, ``scale``, ``mean`` and ``std`` must give the same arrays for every example,
+            within 0.05 on the scale of 0 to 255. If they do not, the error gives the difference and the
+            arguments that come closest. If the function's first parameter is annotated as ``str`` or
+            ``Path``, it gets the picture's path; otherwise a ``PIL.Image``: RGB, upright, decoded as the
+            bundle does.
         tolerance: the largest |got-want| / max(1, |want|) between two sides, at most 1e-3.
 
     Returns:

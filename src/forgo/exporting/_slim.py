@@ -1,4 +1,4 @@
-"""Slim bundles: without a report and without pictures of people, and still proven.
+"""Slim bundles: without a report and without the examples' pictures, and still proven.
 
 Generated pictures (``_patterns``) replace the examples' pictures in the golden cases. In an export the
 training framework answers them. A bundle that is made slim later has no framework: its own graph
@@ -44,7 +44,7 @@ def made_examples(
 
 
 def slim(bundle: str | Path, path: str | Path, *, force: bool = False) -> Result:
-    """Write a bundle again without its report and without pictures of people.
+    """Copy a bundle without its report and without the examples' pictures.
 
     Without pictures the cases are kept. Otherwise generated pictures replace the examples';
     the bundle's own graph answers them, once it is proven on the bundle's own cases.

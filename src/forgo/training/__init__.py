@@ -38,7 +38,9 @@ class Trained:
     held_out: int
     """How many held-out pictures there are."""
     best_epoch: int
+    """The epoch with the lowest held-out loss, from 1."""
     interrupted: bool
+    """Whether Ctrl-C ended training."""
     parity: dict[str, Any]
     """The Go binary's verdict, as ``forgo verify --json`` prints it."""
     set_aside: list[tuple[str, str]]
@@ -78,8 +80,9 @@ def train(
 ) -> Trained:
     """Train a classifier on folders of pictures, and write it as a proven bundle.
 
-    Pillow decodes pixels (with the EXIF orientation applied), and they pass through the same
-    ``preprocess.onnx`` that the bundle carries, so that training and serving see the same.
+    Training decodes pictures by the rules of the bundle format and prepares them with the ``preprocess.onnx`` that becomes
+    part of the bundle, so that training and serving see the same values. Ctrl-C ends training early and keeps the best
+    model so far.
 
     Args:
         data: a folder with ``train/CLASS`` and ``valid/CLASS`` (and, if it exists, ``test/CLASS``,
@@ -100,8 +103,8 @@ def train(
         backbone: "small" (a compact CNN; the default) or "resnet50".
         image_size: height and width of the model's input; 64 for small, 224 for resnet50.
         weights: "none", "imagenet" (resnet50's default; needs a download) or a weights file.
-        epochs: the most epochs, 20 by default; training ends sooner once the held-out loss no
-            longer falls.
+        epochs: the most epochs, 20 by default; training ends earlier if the held-out loss does not fall
+            for ``patience`` epochs.
         batch_size: pictures in each training step.
         seed: seeds the split, the weights, the order and the augmentation.
         valid: if ``data`` has no valid folder: another folder, or the share of each class
@@ -117,14 +120,17 @@ def train(
         fit: "stretch", "crop", "shorter-side" or "pad", as in :func:`forgo.export`.
         shorter_side: for "shorter-side": pixels; by default the image size.
         pad_colour: for "pad": red, green and blue, each from 0 to 255.
-        alpha: what happens to transparent pixels: "drop" keeps their colour, as Pillow's
+        alpha: how to treat transparent pixels: "drop" keeps their colour, as Pillow's
             ``convert("RGB")`` does; "white" and "black" blend them with that background.
         save_keras: a ``.keras`` file to keep the trained Keras model in.
         console: where progress goes; stderr by default.
 
+    Returns:
+        The bundle's path, the accuracy and loss on the held-out pictures, and the Go binary's verdict.
+
     Raises:
         ForgoError: the data or an argument cannot be used.
-        ParityError: the exported model answers differently. The trained Keras model is kept
+        ParityError: the exported model gives other answers than Keras. The trained Keras model is kept
             beside the bundle's path.
     """
     target = Path(path)
