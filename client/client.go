@@ -44,9 +44,9 @@ type Options struct {
 
 // Client calls one server. It is safe for concurrent use. Close it when done.
 //
-// When its context ends, so does a call. Errors of the server are [*Error] and wrap [ErrBusy],
-// [ErrNotFound], [ErrInput], [ErrDenied] or [ErrUnavailable]; those of a deadline, the caller's or
-// the server's, wrap [context.DeadlineExceeded].
+// A call ends when its context does. Errors of the server are [*Error] and wrap [ErrBusy], [ErrNotFound],
+// [ErrInput], [ErrDenied] or [ErrUnavailable]. After a deadline, the caller's or the server's, the error
+// wraps [context.DeadlineExceeded].
 type Client struct {
 	protocol
 	rest *rest // nil over gRPC

@@ -16,15 +16,15 @@ import (
 
 // Errors of the server wrap one of these.
 var (
-	// ErrBusy: too many requests wait; ask again after [Error.RetryAfter].
+	// ErrBusy means that too many requests wait. Try again after [Error.RetryAfter].
 	ErrBusy = errors.New("busy")
-	// ErrNotFound: no such model, version or path.
+	// ErrNotFound means that the model, version or path does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrInput: the request is at fault.
+	// ErrInput means that the request is at fault.
 	ErrInput = errors.New("bad input")
-	// ErrDenied: this caller may not do that.
+	// ErrDenied means that the caller lacks a key or a right.
 	ErrDenied = errors.New("denied")
-	// ErrUnavailable: the server is not ready, stopping or unreachable.
+	// ErrUnavailable means that the server is not ready, is stopping or cannot be reached.
 	ErrUnavailable = errors.New("unavailable")
 )
 

@@ -1,4 +1,4 @@
-"""The graphs that predict/predicttest describes, and those that the batching and client tests ask."""
+"""The graphs of predict/predicttest, and those of the tests of batching and the client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONNX_TYPES = {
 
 
 def graphs() -> dict[str, onnx.ModelProto]:
-    """The graphs that predict/predicttest describes, and those that the batching and client tests ask."""
+    """The graphs of predict/predicttest, and those of the tests of batching and the client."""
     value = helper.make_tensor_value_info
 
     def model(

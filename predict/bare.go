@@ -44,7 +44,7 @@ type Opening struct {
 // says.
 var ErrPictures = errors.New("prepare pictures")
 
-// Open opens a graph without a bundle. The packages onnx and tensorflow have an Open that is short for it.
+// Open opens a graph without a bundle. The functions Open of the packages onnx and tensorflow call it.
 // If ctx ends while the engine opens the graph, Open returns without waiting for it.
 func Open(ctx context.Context, engine Engine, o Opening) (_ *Bare, err error) {
 	s, err := openSession(ctx, engine, o.Graph, o.Session)
@@ -150,7 +150,7 @@ func (b *Bare) Answer(ctx context.Context, raw []byte) (Answer, error) {
 	return b.Label(out)
 }
 
-// Label returns the answer in the graph's outputs for one picture or row. Its fields are those of Answer's.
+// Label returns the answer in the graph's outputs for one picture or row, with the fields that Answer sets.
 func (b *Bare) Label(out Tensors) (Answer, error) {
 	if _, ok := b.scores(); ok && (b.pictures != nil || len(b.Labels) > 0) {
 		classes, err := b.classes(out)

@@ -12,7 +12,7 @@ type (
 	Tensor = tensor.Tensor
 	// Tensors names the inputs or the outputs of one run.
 	Tensors = tensor.Map
-	// Engine opens graphs; see [engines.Engine]. The packages onnx, tensorflow and isolated have some.
+	// Engine opens graphs; see [engines.Engine]. The packages onnx, pure, tensorflow and isolated provide engines.
 	Engine = engines.Engine
 	// Graph is what an engine opens; see [engines.Graph].
 	Graph = engines.Graph

@@ -24,16 +24,16 @@ type errLoad struct{ limit time.Duration }
 
 func (e errLoad) Error() string { return fmt.Sprintf("loading takes longer than %v", e.limit) }
 
-// Load opens a bundle, replays its golden cases and returns its model, with default options. The engines
-// are those that the process has. If several open the graph, the engine that the bundle names runs it,
-// unless another answers the golden cases clearly faster, or within a few microseconds and without a
-// library. Load replays the cases with the engine that it chooses, and passes over one whose answers differ.
+// Load opens a bundle, replays its golden cases and returns its model, with default options. If several of
+// the engines open the graph, the one that the bundle names runs it, unless another answers the golden cases
+// clearly faster, or within a few microseconds and without a library. Load replays the cases with the engine
+// that it chooses, and passes over an engine whose answers differ. [Options.Load] describes the errors.
 func Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 	return Options{}.Load(ctx, path, engines...)
 }
 
-// Load is like the function Load, with options. The error is a [*bundle.Error] if the bundle is at fault,
-// and a [*ParityError] if this process answers differently from training.
+// Load is like the function Load, with options. The error wraps a [*bundle.Error] if the bundle is at fault,
+// and a [*ParityError] if an answer differs from the training framework's.
 func (o Options) Load(ctx context.Context, path string, engines ...Engine) (*Model, error) {
 	return o.attended(ctx, path, func(ctx context.Context) (*bundle.Bundle, error) { return bundle.OpenContext(ctx, path) }, engines)
 }

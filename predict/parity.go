@@ -107,7 +107,8 @@ func (p Parity) String() string {
 	return s
 }
 
-// ParityError says at which stage of which case this process differs from the training framework.
+// ParityError reports the stage and the case at which an answer of this process first differs from the training
+// framework's by more than the tolerance.
 type ParityError struct {
 	Stage      Stage
 	Case       string  // its id; "" where no case is at fault

@@ -1,4 +1,4 @@
-// Package predict answers with the models of forgo bundles, as the training framework did.
+// Package predict runs the models of forgo bundles, and gives the training framework's answers.
 //
 //	package main
 //
@@ -62,13 +62,13 @@ type Verify int
 const (
 	// VerifyFull replays every case.
 	VerifyFull Verify = iota
-	// VerifyQuick replays the first few cases, the least certain.
+	// VerifyQuick replays the four least certain cases.
 	VerifyQuick
 )
 
 // Options tune Load. The zero value is useful.
 type Options struct {
-	// Verify is optional: VerifyFull unless set.
+	// Verify says how many golden cases Load replays. Optional: [VerifyFull], all of them.
 	Verify Verify
 	// RequireProof makes Load fail with [ErrUnproven] for a bundle without golden cases. Optional: the
 	// bundle loads, and [Model.Parity] says that nothing is proven.
@@ -204,8 +204,8 @@ func (m *Model) Close() error {
 // Run only reads the inputs. The caller owns the outputs. Outputs of requests that ran together share
 // memory, so copy them to keep a few rows for long.
 //
-// The error wraps [ErrInput] if the inputs do not fit the model, and is [ErrBusy] if too many requests
-// wait, or ctx.Err() if ctx ends first.
+// The error wraps [ErrInput] if the inputs do not fit the model, [ErrBusy] if too many requests wait,
+// [ErrClosed] after Close, [ErrUnavailable] if the engine has ended, and ctx.Err() if ctx ends first.
 func (m *Model) Run(ctx context.Context, inputs Tensors) (Tensors, error) {
 	reservation := m.batcher.Empty()
 	out, _, err := m.run(ctx, &reservation, inputs)

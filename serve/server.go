@@ -1,4 +1,4 @@
-// Package serve answers over HTTP and gRPC with verified models.
+// Package serve serves verified models over HTTP and gRPC.
 //
 // Each folder below is one protocol. oip speaks the Open Inference Protocol v2, and tfserving speaks
 // TensorFlow Serving's API, both over REST and gRPC. native takes a picture, JSON rows or a CSV as they
@@ -43,13 +43,13 @@ import (
 // Limits bound one request, beyond the length of its body.
 type Limits = served.Limits
 
-// DefaultMaxBody is the value of an Options.MaxBody of 0, in bytes.
+// DefaultMaxBody applies if [Options.MaxBody] is 0, in bytes.
 const DefaultMaxBody = 32 << 20
 
-// DefaultDrain is the value of an Options.Drain of 0.
+// DefaultDrain applies if [Options.Drain] is 0.
 const DefaultDrain = 30 * time.Second
 
-// DefaultLimits holds the values of Limits that are 0.
+// DefaultLimits apply to the fields of [Limits] that are 0.
 var DefaultLimits = served.DefaultLimits
 
 // Options configure a server. The zero value is useful.
@@ -111,7 +111,7 @@ func CheckOrigin(origin string) error { return crosssite.Valid(origin) }
 // an address, or "*" for all.
 func CheckHost(host string) error { return hosts.Valid(host) }
 
-// Server answers with models. It is safe for concurrent use.
+// Server serves models over HTTP and gRPC. It is safe for concurrent use.
 type Server struct {
 	models    *repository.Repository
 	options   Options

@@ -36,7 +36,7 @@ type Form struct {
 	Of *Signed
 }
 
-// Failed returns the one form, which fails, of a server that cannot be asked about its model.
+// Failed returns a single form that always fails with err, for a server whose metadata cannot be read.
 func Failed(name string, err error) []Form {
 	return []Form{{Name: name, Ask: func(context.Context, []bundle.Recorded) ([]Row, error) { return nil, err }}}
 }
@@ -268,7 +268,7 @@ func (e Mapping) Named(m *bundle.Manifest, answer tensor.Map) (tensor.Map, error
 	return out, nil
 }
 
-// Pictures are the encoded pictures of cases as one tensor.
+// Pictures returns the encoded pictures of cases as one string tensor, [cases].
 func Pictures(cases []bundle.Recorded) tensor.Tensor {
 	values := make([]string, len(cases))
 	for i, c := range cases {

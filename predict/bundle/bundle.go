@@ -1,7 +1,7 @@
 // Package bundle reads forgo bundles: folders with a manifest, a graph and golden cases.
 //
 // [Open] checks everything that does not need a run of the graph: the format, the schema, every digest,
-// and the rules between the manifest's parts. A bundle that opens is the one that was written.
+// and the rules between the manifest's parts. An opened bundle is, byte for byte, the one that was written.
 // [github.com/forgo-ml/forgo/predict.Load] then proves that this process answers as it should.
 package bundle
 

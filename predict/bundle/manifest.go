@@ -122,7 +122,7 @@ type Picture struct {
 	Channels    int      `json:"channels"`
 	Orientation string   `json:"orientation"`
 	Alpha       string   `json:"alpha,omitempty"` // drop, white or black; "" refuses transparent pixels
-	Rules       *Rules   `json:"rules,omitempty"` // nil of bundles that do not say it
+	Rules       *Rules   `json:"rules,omitempty"` // nil if the bundle does not say
 	Accept      []string `json:"accept"`
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// Check returns an error unless given holds exactly the session's inputs, with the right types and shapes,
+// Check returns an error unless got holds exactly the session's inputs, with the right types and shapes,
 // and every wanted output exists.
 func Check(s Session, got tensor.Map, wanted []string) error {
 	return CheckSpecs(s.Inputs(), s.Outputs(), got, wanted)

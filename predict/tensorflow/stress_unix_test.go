@@ -26,7 +26,7 @@ func TestRightUnderStress(t *testing.T) {
 	})
 }
 
-// ask makes one call, of those that are answered, given up or refused.
+// ask makes one random call: one that succeeds, one with a deadline that may pass, or one that fails.
 func ask(ctx context.Context, random *rand.Rand, text, reads engines.Session) error {
 	if random.IntN(4) == 0 {
 		x := predict.Tensors{"path": {Shape: []int64{1}, Data: []string{"/no/such/file"}}}
