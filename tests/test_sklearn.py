@@ -240,7 +240,7 @@ OTHER = mixed().assign(city=lambda f: f["city"].where(f.index != 3, None))
         (pipeline(mixed()), {"examples": OTHER}, "column 'city', text, has missing cells .row 3."),
         (make_pipeline(Doubled(), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "has no converter for .*Doubled"),
         (Birch().fit(IRIS.data), {"examples": IRIS.data}, "has no converter for .*Birch"),
-        (make_pipeline(FunctionTransformer(np.sqrt), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "FunctionTransformer is not supported unless"),
+        (make_pipeline(FunctionTransformer(np.sqrt), FITTED).fit(IRIS.data, IRIS.target), {"examples": IRIS.data}, "no converter for a FunctionTransformer with a function: do its work before"),
         (make_pipeline(StandardScaler(), LogisticRegression()), {"examples": IRIS.data}, "is not fitted: call fit before"),
         (RandomForestClassifier(3).fit(IRIS.data, np.c_[IRIS.target, IRIS.target]), {"examples": IRIS.data}, "several outputs"),
         (FITTED, {"examples": np.where(np.arange(150)[:, None] == 3, np.nan, IRIS.data)}, "the model fails on these rows: Input X contains NaN"),

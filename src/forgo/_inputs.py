@@ -137,7 +137,11 @@ def _frame(frame: Any, inputs: list[Input], known: Mapping[str, str]) -> dict[st
     A model with one input takes columns of other names too, in their order.
     """
     names = [known.get(str(c), str(c)) for c in frame.columns]
-    columns = {n: frame[c].to_numpy() for n, c in zip(names, frame.columns, strict=True)}
+    kinds = {i.name: i.datatype for i in inputs}
+    columns = {
+        n: _cells(frame[c], kinds.get(n, inputs[0].datatype))
+        for n, c in zip(names, frame.columns, strict=True)
+    }
     if len(columns) != len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise ForgoError(f"two columns of the frame are called {twice!r}")
@@ -153,6 +157,16 @@ def _frame(frame: Any, inputs: list[Input], known: Mapping[str, str]) -> dict[st
     if len(inputs) == 1:
         return {inputs[0].name: np.stack(list(columns.values()), axis=1) if columns else np.empty((0, 0))}
     return columns
+
+
+def _cells(column: Any, datatype: str) -> Any:
+    """A frame's column. Booleans are 0 and 1 to a number, which such a column is if cells were missing at export."""
+    if getattr(column.dtype, "kind", str(column.dtype)) not in ("b", "Boolean") or not datatype.startswith(
+        "FP"
+    ):
+        return column.to_numpy()
+    missing = column.isna() if hasattr(column, "isna") else column.is_null()
+    return np.array([np.nan if m else float(v) for v, m in zip(column, missing, strict=True)])
 
 
 def _shaped(array: Array, i: Input) -> Array:

@@ -77,8 +77,8 @@ class Estimator(OnnxOnly):
         self.inputs = table.infos(self.precision)
         self.rows = table.rows()
         self.notes: list[str] = []
-        self._row_indices = {key: i for i, key in enumerate(_keys(table.inputs(self.precision)))}
         self._expected = self._answer(table.whole)
+        self._row_indices = {key: i for i, key in enumerate(_keys(self._inputs()))}
         again = self._answer(table.whole[:1])
         if any(difference(a, self._expected[name][:1]) > tolerance for name, a in again.items()):
             raise ExportError(
@@ -103,6 +103,21 @@ class Estimator(OnnxOnly):
             e.name: answers[e.name].astype(e.dtype) if e.dtype != STRING else answers[e.name]
             for e in self.outputs
         }
+
+    def _inputs(self) -> Arrays:
+        try:
+            return self._table.inputs(self.precision)
+        except ExportError as e:
+            raise ExportError(f"{e.message}; {self._ways() or 'scale the column, in training too'}") from None
+
+    def _ways(self, beside: _synthesized.Rows | None = None) -> str:
+        """What would work, proven on all rows; "" for nothing."""
+        rows = "all" if beside is None else "it and on all"
+        return "; ".join(
+            f"{argument('precision', p)} is proven on {rows} {len(self._table)} rows"
+            for p in self._conversion.precisions
+            if p != self.precision and self._proves(p, beside)
+        )
 
     def _answer(self, rows: Any) -> Arrays:
         made: Arrays = {}
@@ -149,15 +164,12 @@ class Estimator(OnnxOnly):
         self.outputs = infos
         if not differing:
             return model
-        ways = []
-        for precision in self._conversion.precisions:
-            if precision != self.precision and self._proves(precision):
-                ways.append(f"{argument('precision', precision)} is proven on all {len(self._table)} rows")
+        ways = self._ways()
         shown = ", ".join(map(str, differing[:_SHOWN])) + (", …" if len(differing) > _SHOWN else "")
         raise ParityError(
             f"parity refused at stage model: {len(differing)} of {len(self._table)} rows differ by up to {worst:.3g} between "
             f"{self.framework.split()[0]} and the converted graph, tolerance {self._tolerance:.0e}: rows {shown}; "
-            f"{self._cause(differing, got, bool(ways))}; {'; '.join(ways) or 'no other conversion gives the same answers'}",
+            f"{self._cause(differing, got, bool(ways))}; {ways or 'no other conversion gives the same answers'}",
             stage="model", case=f"row {differing[0]}", difference=worst,
         )  # fmt: skip
 
@@ -187,10 +199,6 @@ class Estimator(OnnxOnly):
             rows, differing, worst = compared(adjacent=False)
         if rows is None or not differing:
             return rows
-        ways = []
-        for precision in self._conversion.precisions:
-            if precision != self.precision and self._proves(precision, rows):
-                ways.append(f"{argument('precision', precision)} is proven on it and on all rows")
         at = differing[0]
         cells = {
             n: a[at].decode() if isinstance(a[at], bytes) else a[at].tolist() for n, a in rows.inputs.items()
@@ -198,7 +206,7 @@ class Estimator(OnnxOnly):
         raise ParityError(
             f"parity refused at stage model: {self.framework.split()[0]} and the converted graph differ by up to {worst:.3g}, tolerance "
             f"{self._tolerance:.0e}, on {len(differing)} of {len(rows)} synthesized rows, the first {json.dumps(cells, ensure_ascii=False)[:_LONGEST]} "
-            f"({rows.origins[at]}); {'; '.join(ways) or 'no other conversion gives the same answers'}",
+            f"({rows.origins[at]}); {self._ways(rows) or 'no other conversion gives the same answers'}",
             stage="model", case=f"synthesized: {rows.origins[at]}", difference=worst,
         )  # fmt: skip
 

@@ -276,8 +276,13 @@ def _fitting(
         raise ExportError(
             f"examples: input {info.name!r} has shape {array.shape}, but the model takes {info.shape}"
         )
-    if array.dtype.kind == "f" and not (np.isfinite(array) | (np.isnan(array) & missing)).all():
-        raise ExportError(f"examples: input {info.name!r} has values that are not finite")
+    if array.dtype.kind == "f":
+        odd = np.argwhere(~(np.isfinite(array) | (np.isnan(array) & missing)))
+        if len(odd):
+            raise ExportError(
+                f"examples: input {info.name!r} has values that are not finite, the first, {array[tuple(odd[0])]}, in row "
+                f"{odd[0][0]}: leave such rows out"
+            )
     return array
 
 

@@ -330,6 +330,12 @@ def _convert(
                 "register one with skl2onnx.update_registered_converter, or do its work before the model",
             )
             raise ExportError(f"sklearn-onnx has no converter for {kind}: {way}") from None
+        except RuntimeError as e:
+            if not str(e).startswith("FunctionTransformer"):
+                raise
+            raise ExportError(
+                "sklearn-onnx has no converter for a FunctionTransformer with a function: do its work before the model"
+            ) from None
         except NameError:  # an option of the model's, given on to one inside that lacks it
             if not _calibrates_pipeline(model):
                 raise

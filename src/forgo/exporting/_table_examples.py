@@ -101,9 +101,25 @@ class TableExamples:
             return all(np.array_equal(a, a.astype(np.float32), equal_nan=True) for a in numbers)
 
     def inputs(self, precision: str) -> Arrays:
-        """The rows as the graph takes them."""
-        rows = self.rows()
-        return {e.name: typed(rows[e.name], e.dtype) for e in self.infos(precision)}
+        """The rows as the graph takes them.
+
+        Raises:
+            ExportError: a number does not fit.
+        """
+        rows: Arrays = self.rows()
+        made: Arrays = {}
+        for e in self.infos(precision):
+            try:
+                made[e.name] = typed(rows[e.name], e.dtype)
+            except ValueError:
+                with np.errstate(over="ignore"):
+                    fits = np.isfinite(rows[e.name].astype(e.dtype)) | ~np.isfinite(rows[e.name])
+                row, *column = np.argwhere(~fits)[0].tolist()
+                raise ExportError(
+                    f"examples: {f'column {column[0]}' if column else f'column {e.name!r}'}, row {row}: "
+                    f"{rows[e.name][(row, *column)]} does not fit {e.dtype}"
+                ) from None
+        return made
 
     def to_framework(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Any:
         """The framework's form of rows in the graph's form."""
@@ -138,6 +154,12 @@ def read(examples: Any, what: str) -> TableExamples:
     if isinstance(examples, dict):
         raise ExportError(f"examples of {what} must be a DataFrame or an array [rows, columns]")
     array = np.asarray(examples)
+    if array.dtype.kind == "O" and not array.ndim:
+        sparse = hasattr(examples, "toarray")
+        raise ExportError(
+            f"examples of {what} must be a DataFrame or an array [rows, columns], not a {type(examples).__name__}: give "
+            + ("its .toarray()" if sparse else "the rows that it was made from")
+        )
     if array.ndim and not len(array):
         raise ExportError("examples: there are no rows")
     if array.dtype.kind not in "biufOSU" or array.ndim not in (1, 2):

@@ -18,6 +18,7 @@ NUMERIC = (NUMBER, INTEGER, BOOL)
 PRECISIONS = ("float32", "float64")
 _MOST_CATEGORIES = 10_000
 _LONGEST_NAME = 1024
+_MOST_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def as_pandas(frame: Any) -> Any:
             return pd.Categorical(
                 column.to_list(), column.dtype.categories.to_list() if kind == "Enum" else None
             )
+        if kind == "Boolean":
+            return pd.array(column.to_list(), dtype="boolean" if column.null_count() else "bool")
         return column.to_numpy() if column.dtype.is_numeric() else pd.Series(column.to_list())
 
     return pd.DataFrame({name: cells(frame[name]) for name in frame.columns})
@@ -152,13 +155,15 @@ def _type(name: str, of: Any, missing: bool) -> str:
     if kind == "b":
         return NUMBER if missing else BOOL
     if kind in "iu":
-        return NUMBER if missing else INTEGER
+        return NUMBER if missing or of.max() > _MOST_INTEGER else INTEGER
     if kind == "f":
         return NUMBER
-    if all(isinstance(v, str) for v in of.dropna()):
+    odd = np.flatnonzero(np.array([not isinstance(v, str) for v in of]) & of.notna().to_numpy())
+    if not len(odd):
         return TEXT
     raise ExportError(
-        f"examples: column {name!r} is {of.dtype}; columns hold numbers, booleans, strings or categories"
+        f"examples: column {name!r} is {of.dtype}, {repr(of.iloc[odd[0]]).splitlines()[0][:60]} in row {odd[0]}; columns hold numbers, booleans, strings or "
+        "categories: convert it, in training too"
     )
 
 
@@ -179,13 +184,27 @@ def rows(frame: Any, of: list[Column]) -> Arrays:
 
 
 def frame_of(inputs: Mapping[str, npt.NDArray[Any]], of: list[Column], like: Any) -> Any:
-    """A frame with another's types, and the rows of inputs."""
+    """A frame with another's types, and the rows of inputs. A column of numbers that its type does not hold keeps theirs."""
     import pandas as pd
 
     made = {}
     for i, column in enumerate(of):
-        cells = inputs[column.input]
+        cells, dtype = inputs[column.input], like.dtypes.iloc[i]
         if column.type in (TEXT, CATEGORY):
             cells = np.array([c.decode() if isinstance(c, bytes) else c for c in cells], dtype=object)
-        made[like.columns[i]] = pd.Series(cells).astype(like.dtypes.iloc[i])
+        if hasattr(dtype, "categories"):  # a cell that is none of them is missing
+            series = pd.Series(pd.Categorical.from_codes(dtype.categories.get_indexer(cells), dtype=dtype))
+        else:
+            series = pd.Series(cells)
+            if column.type not in NUMERIC or _holds(dtype, cells):
+                series = series.astype(dtype)
+        made[like.columns[i]] = series
     return pd.DataFrame(made)
+
+
+def _holds(dtype: Any, cells: npt.NDArray[Any]) -> bool:
+    """Whether a column's type holds numbers as they are. Clients may send 256 where all examples are uint8."""
+    known = cells if cells.dtype.kind != "f" else cells[~np.isnan(cells)]
+    to = getattr(dtype, "subtype", getattr(dtype, "numpy_dtype", dtype))  # pandas's own types hold NumPy's
+    with np.errstate(all="ignore"):
+        return bool((known.astype(to).astype(known.dtype) == known).all())

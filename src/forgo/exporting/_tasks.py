@@ -67,7 +67,8 @@ def check(first: TensorInfo, labels: list[str] | None, task: str | None, expecte
     if task not in (None, *LABELLED):
         raise ExportError(f"labels are for classification and multi-label, not for the task {task!r}")
     if len(set(labels)) != len(labels) or not all(labels):
-        raise ExportError("labels must not repeat or be empty")
+        odd = next(label for i, label in enumerate(labels) if not label or label in labels[:i])
+        raise ExportError(f"labels must not repeat or be empty, as {odd!r} does: give {argument('labels')}")
     shape: Any = first.shape if expected is None else expected[first.name].shape
     if len(shape) != 2 or shape[1] != len(labels):
         raise ExportError(
