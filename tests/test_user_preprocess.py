@@ -157,10 +157,15 @@ def test_rules_that_differ_name_those_that_match(function: Any, rules: dict[str,
     assert "of 255, on 0" in str(caught.value)  # which example
 
 
+def in_lines() -> None:
+    raise RuntimeError("one\ntwo")
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [
         (lambda im: 1 / 0, "preprocess fails on .*ZeroDivisionError"),
+        (lambda im: in_lines(), "preprocess fails on .*: RuntimeError: one$"),
         (lambda im: None, "preprocess gives object"),
         (lambda im: np.asarray(im.convert("CMYK")), r"not numbers \[height, width, 3\]"),
         (lambda im: np.asarray(im), "but .* for an earlier picture"),
@@ -170,8 +175,9 @@ def test_rules_that_differ_name_those_that_match(function: Any, rules: dict[str,
 def test_functions_that_fail(function: Any, says: str, tmp_path: Path) -> None:
     files = [*PICTURES, tmp_path / "other.png"]
     Image.new("RGB", (3, 5)).save(files[-1])
-    with pytest.raises(forgo.ExportError, match=says):
+    with pytest.raises(forgo.ExportError, match=says) as refused:
         forgo.export("model.keras", tmp_path / "m.forgo", examples=files, preprocess=function)
+    assert "\n" not in str(refused.value)
 
 
 def test_it_is_for_pictures(tmp_path: Path) -> None:

@@ -328,7 +328,7 @@ func (c *typed[T]) set(r *Reader, element int, cell []byte) error {
 	case err != nil && (r.refused != nil || c.spec.DType == tensor.String):
 		return err
 	case err != nil || r.at != len(text):
-		return fmt.Errorf("%s is not a %s", tensor.Quote(cell), c.spec.DType)
+		return fmt.Errorf("%s is not %s", tensor.Quote(cell), c.spec.DType)
 	}
 	c.data[len(c.data)-c.n+element] = x
 	return nil

@@ -72,15 +72,15 @@ func TestTable(t *testing.T) {
 		"x[0],x[1],n,n,ok\n":                `"n" occurs twice`,
 		"x[2]\n":                            `no column "x[2]"`,
 		"x[0],x[1],n,ok\n1,2,,true":         `line 2, column "n": the cell is empty`,
-		"x[0],x[1],n,ok\n1,2,null,true":     `"null" is not a int64`,
-		"x[0],x[1],n,ok\n1,2,1.0,true":      `"1.0" is not a int64`,
-		"x[0],x[1],n,ok\n1,2,3,1":           `"1" is not a bool`,
-		"x[0],x[1],n,ok\n1,1e39,3,true":     `"1e39" is not a float32`,
+		"x[0],x[1],n,ok\n1,2,null,true":     `"null" is not int64`,
+		"x[0],x[1],n,ok\n1,2,1.0,true":      `"1.0" is not int64`,
+		"x[0],x[1],n,ok\n1,2,3,1":           `"1" is not bool`,
+		"x[0],x[1],n,ok\n1,1e39,3,true":     `"1e39" is not float32`,
 		"x[0],x[1],n,ok\n1,2,3,true\n1,2\n": "line 3: the number of cells is not the header's 4",
 		"x[0],x[1],n,ok\n1,2,3,true,5\n":    "line 2",
 		strings.Repeat("y", 5000) + "\n1":   "... (5000 bytes)",
-		"x[0],x[1],n,ok\n[1],2,3,true":      `"[1]" is not a float32`,
-		"x[0],x[1],n,ok\n1,2," + strings.Repeat("1", 9000) + ",true": "... (9000 bytes) is not a int64",
+		"x[0],x[1],n,ok\n[1],2,3,true":      `"[1]" is not float32`,
+		"x[0],x[1],n,ok\n1,2," + strings.Repeat("1", 9000) + ",true": "... (9000 bytes) is not int64",
 	} {
 		if _, err := (payload.Limits{}).Table([]byte(text), payload.Inputs{Specs: specs}, ""); err == nil || !strings.Contains(err.Error(), says) || len(err.Error()) > 600 {
 			t.Errorf("%.60q: %.300v; want %q", text, err, says)

@@ -94,7 +94,8 @@ def apply(
             output = function(path if by_path else Image.fromarray(pixels))
             array = np.asarray(output)
         except Exception as e:
-            raise ExportError(f"preprocess fails on {path}: {type(e).__name__}: {e}") from e
+            said = (str(e).splitlines() or [""])[0]
+            raise ExportError(f"preprocess fails on {path}: {type(e).__name__}: {said}") from e
         if array.ndim == 4 and len(array) == 1:
             array = array[0]
         if array.ndim == 2:
