@@ -180,20 +180,20 @@ func (d model) csv() string {
 
 // answer describes the labelled answer.
 func (b builder) answer(d model) *openapi.Schema {
-	file := openapi.Property("file", openapi.About(openapi.Text(), "The file that it answers, of a form."))
+	file := openapi.Property("file", openapi.About(openapi.Text(), "The file of a form that this answers."))
 	if d.Label == nil {
 		outputs := openapi.Object()
 		for _, o := range d.OutputSpecs {
 			e := openapi.Given(o.DType)
 			if strings.Contains(string(o.DType), "float") {
-				e = openapi.About(openapi.OrNull(e), "null for what is no finite number.")
+				e = openapi.About(openapi.OrNull(e), "null for NaN and infinities.")
 			}
 			outputs.Properties = append(outputs.Properties, openapi.Property(o.Name, openapi.Nested(e, o.Shape[1:])))
 			outputs.Required = append(outputs.Required, o.Name)
 		}
 		return b.Schema(d.Prefix+"Answer", openapi.Object(openapi.Property("outputs", outputs.Closed())).With(file).Closed())
 	}
-	score := openapi.About(openapi.OrNull(openapi.Given(d.OutputSpecs[0].DType)), "The probability; null where it is no finite number.")
+	score := openapi.About(openapi.OrNull(openapi.Given(d.OutputSpecs[0].DType)), "The probability; null if it is not finite.")
 	least, what := int64(1), "Best first."
 	if !d.Classifier() {
 		least, what = 0, "The labels over their thresholds, best first; there may be none."

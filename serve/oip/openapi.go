@@ -92,7 +92,7 @@ func (b builder) metadata(d model) *openapi.Schema {
 		openapi.Property("inputs", tensors(inputs)), openapi.Property("outputs", tensors(d.OutputSpecs)),
 		openapi.Property("parameters", openapi.Object(
 			openapi.Property("digest", openapi.About(openapi.Text(), "The SHA-256 of the bundle's manifest: the model's identity.")),
-			openapi.Property("labels", labels), openapi.Property("parity", openapi.About(parity, "What the replay of the golden cases found.")),
+			openapi.Property("labels", labels), openapi.Property("parity", openapi.About(parity, "The result of the replay of the golden cases.")),
 			openapi.Property("engine", openapi.About(openapi.Text(), "The engine that runs the model's graph in this process.")),
 		).With(pictureOf(d)...).With(columnsOf(d)...).Closed()),
 	).Closed())
@@ -107,9 +107,9 @@ func pictureOf(d model) []openapi.Field[*openapi.Schema] {
 		With(openapi.Property("shorter_side", openapi.Count()), openapi.Property("pad_colour", openapi.List(openapi.Count(), 3, 3))).Closed()
 	media := openapi.List(openapi.Text(), 0, -1)
 	return []openapi.Field[*openapi.Schema]{openapi.Property("picture", openapi.Object(openapi.Property("accept", media)).With(
-		openapi.Property("formats", openapi.About(media, "The media types that training saw; others are accepted, and decoded as exactly.")),
-		openapi.Property("alpha", openapi.About(openapi.Text(), "What becomes of transparent pixels; without it they are refused.")),
-		openapi.Property("rules", openapi.About(rules, "How pictures are brought to the model's size.")),
+		openapi.Property("formats", openapi.About(media, "The media types of the training pictures. Others are accepted and decode exactly, too.")),
+		openapi.Property("alpha", openapi.About(openapi.Text(), "How transparent pixels are treated. Without it they are refused.")),
+		openapi.Property("rules", openapi.About(rules, "How pictures are resized to the model's input.")),
 	).Closed())}
 }
 
@@ -221,7 +221,7 @@ func (b builder) inferRequest(d model) *openapi.Schema {
 	output := d.askedOutputs()
 	return b.Schema(d.Prefix+"InferRequest", openapi.Object(openapi.Property("inputs", openapi.AnyOf(lists))).With(
 		openapi.Property("id", openapi.About(openapi.OrNull(openapi.Text()), "The answer repeats it.")),
-		openapi.Property("outputs", openapi.About(openapi.OrNull(openapi.List(output, 0, int64(len(d.OutputSpecs)))), "Which to give, each once, in this order; all where there is none.")),
+		openapi.Property("outputs", openapi.About(openapi.OrNull(openapi.List(output, 0, int64(len(d.OutputSpecs)))), "The outputs to return, each once, in this order. Default: all.")),
 		openapi.Property("parameters", (&openapi.Schema{Type: []any{"object", "null"}}).With(
 			openapi.Property("binary_data_output", openapi.About(openapi.Boolean(), "Return outputs without a binary_data parameter of their own as binary data.")))),
 	))
@@ -245,7 +245,7 @@ func (d model) askedOutputs() *openapi.Schema {
 	var ways []*openapi.Schema
 	if numbers != nil {
 		n := &openapi.Schema{Type: "integer", Minimum: 1, Maximum: int64(math.MaxInt64)}
-		ways = append(ways, output(numbers, openapi.About(n, "Give so many of the largest of each row, as VALUE:INDEX or VALUE:INDEX:LABEL.")))
+		ways = append(ways, output(numbers, openapi.About(n, "Return that many of the largest values of each row, as VALUE:INDEX or VALUE:INDEX:LABEL.")))
 	}
 	if others != nil {
 		ways = append(ways, output(others, openapi.Never()))

@@ -187,8 +187,8 @@ func (d model) predicted() *openapi.Schema {
 		outputs = openapi.AnyOf([]*openapi.Schema{outputs, one})
 	}
 	return &openapi.Schema{OneOf: []*openapi.Schema{
-		openapi.Object(openapi.Property("predictions", openapi.About(predictions, "Answers instances."))).Closed(),
-		openapi.Object(openapi.Property("outputs", openapi.About(outputs, "Answers inputs."))).Closed(),
+		openapi.Object(openapi.Property("predictions", openapi.About(predictions, "The answers to instances."))).Closed(),
+		openapi.Object(openapi.Property("outputs", openapi.About(outputs, "The answers to inputs."))).Closed(),
 	}}
 }
 
