@@ -94,7 +94,7 @@ def hello() -> list[Request]:
 
 
 def echo() -> list[Request]:
-    """What forgo is sent as JSON, of which the bytes are counted."""
+    """The JSON body that forgo receives, whose bytes are counted."""
 
     def counted(request: Request) -> Request:
         def check(body: bytes, _: http.client.HTTPMessage) -> None:

@@ -120,7 +120,7 @@ def prints() -> tuple[Ends, Ends]:
 
 
 def several() -> None:
-    """Two meta graphs, and signatures of which none is the default."""
+    """Two meta graphs, and several signatures without a default."""
     path = HERE / "several"
     shutil.rmtree(path, ignore_errors=True)
     builder = v1.saved_model.Builder(str(path))

@@ -14,8 +14,8 @@ import (
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
-// What is reserved for a large picture is far less than a float copy of it where a kernel prepares it, and more than one
-// where an engine runs a graph of which nothing is known. It never overflows.
+// A large picture reserves far less than a float copy of it if the kernel prepares it, and more than one if an engine runs
+// an unknown graph. The sum never overflows.
 func TestPreprocessingIsReservedByTheHeader(t *testing.T) {
 	const large, whole = 9459, 9459 * 9459 * 3
 	for _, resize := range Resizes() {

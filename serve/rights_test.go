@@ -248,7 +248,7 @@ func TestRightsGRPC(t *testing.T) {
 	}
 }
 
-// invoke sends an empty message and returns how the call went, as far as its first answer.
+// invoke sends an empty message and returns the call's result up to its first answer.
 func invoke(ctx context.Context, conn *grpc.ClientConn, method string, streams bool) error {
 	if !streams {
 		return conn.Invoke(ctx, method, new(emptypb.Empty), new(emptypb.Empty))

@@ -21,7 +21,7 @@ BY_NAMES = ["--tag", "tags", "--input", "input_1", "--output", "inferenceLayer/S
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Photographs as PNG and as JPEG, of which both sides see the same pixels."""
+    """Photographs as PNG and as JPEG; both sides see the same pixels."""
     from sklearn.datasets import load_sample_images
 
     folder = tmp_path_factory.mktemp("photos")

@@ -1,6 +1,6 @@
 package replay
 
-// What a protocol declares in order to be replayed, and what it learns about a server.
+// What a protocol declares for the replay, and what the replay tells it about a server.
 
 import (
 	"context"

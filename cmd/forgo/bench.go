@@ -1,6 +1,6 @@
 package main
 
-// How fast a bundle answers here, as a Go program that has it as a library would see it.
+// How fast a bundle answers on this machine, as a Go program that uses the library sees it.
 
 import (
 	"context"

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// memoryCgroup makes a cgroup that may use so many bytes, of whichever version there is.
+// memoryCgroup makes a cgroup with a memory limit in bytes, in version 1 or 2 as the system has it.
 func memoryCgroup(t *testing.T, bytes int64) (folder string) {
 	t.Helper()
 	for root, file := range map[string]string{"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"} {

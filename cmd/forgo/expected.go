@@ -1,6 +1,6 @@
 package main
 
-// Where forgo evaluate has the right answers from, and how it compares them with the model's.
+// Where forgo evaluate reads the right answers, and how it compares them with the model's.
 
 import (
 	"bufio"

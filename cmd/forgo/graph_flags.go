@@ -1,6 +1,6 @@
 package main
 
-// The flags of forgo predict and forgo inspect that say what of a SavedModel is meant.
+// The flags of forgo predict and forgo inspect that choose parts of a SavedModel.
 
 import (
 	"fmt"

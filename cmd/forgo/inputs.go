@@ -1,6 +1,6 @@
 package main
 
-// What forgo predict is given: files, folders of them, files of rows, standard input.
+// The inputs of forgo predict: files, folders of them, files of rows, standard input.
 
 import (
 	"bufio"

@@ -1,6 +1,6 @@
 package main
 
-// Columns that are kept beside the answers, such as a key or the right answer: the model need not take them.
+// Columns that are copied beside the answers, such as a key or the right answer. The model need not take them.
 
 import (
 	"errors"

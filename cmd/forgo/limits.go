@@ -1,6 +1,6 @@
 package main
 
-// The flags that bound what a server takes on.
+// The flags that limit a server's requests.
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 package main
 
-// What a server says while it runs.
+// The server's log.
 
 import (
 	"bytes"

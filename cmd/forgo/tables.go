@@ -1,6 +1,6 @@
 package main
 
-// Rows in arrays (.npy, .npz) and tables (.csv), each asked as a batch of one.
+// Rows in arrays (.npy, .npz) and tables (.csv), each sent as a batch of one.
 
 import (
 	"bufio"

@@ -1,6 +1,6 @@
 package main
 
-// verify --url: a bundle's golden cases against a server that runs.
+// verify --url: replays a bundle's golden cases against a running server.
 
 import (
 	"crypto/tls"

@@ -54,9 +54,9 @@ class Difference:
     """How far a call is from a filter, in steps of 255."""
 
     reduced: float = 0
-    """The most of pictures that are larger than what is made of them."""
+    """The largest difference over pictures larger than the result."""
     other: float = 0
-    """The most of those that have a shorter side."""
+    """The largest difference over pictures with a side shorter than the result's."""
     means: list[float] = field(default_factory=list)
 
     def add(self, ours: Any, theirs: Any, reduced: bool) -> None:

@@ -69,7 +69,7 @@ func TestAReservationLargerThanTheQueueHasAnEmptyOne(t *testing.T) {
 	large.Release()
 }
 
-// A request of which nothing is read takes its bytes, and the room for a row only when it begins.
+// A request that is not yet read reserves its bytes, and the place for a row only when it begins.
 func TestEnterTakesBytesAndNoRow(t *testing.T) {
 	q := queue(1, 100)
 	first, err := q.Enter(60)

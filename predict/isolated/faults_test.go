@@ -56,7 +56,7 @@ func TestAChildThatEnds(t *testing.T) {
 	}
 }
 
-// Of many callers each hears the right answer or that there is none, whenever the child ends.
+// Each of many callers gets the right answer or an error, whenever the child ends.
 func TestCallersOfAChildThatIsKilled(t *testing.T) {
 	for round := range 5 {
 		s := open(t, Engine(fake{name: "dying"}, Options{Available: true}), predict.Graph{Data: []byte{}}, predict.SessionOptions{}).(*session)

@@ -23,7 +23,7 @@ import (
 	"github.com/forgo-ml/forgo/serve/internal/servetest"
 )
 
-// inferBinary sends a request of which tail is the binary data, and splits the answer.
+// inferBinary sends a request whose binary data is tail, and splits the answer.
 func inferBinary(tb testing.TB, url string, request any, tail []byte) (status int, answer map[string]any, data []byte) {
 	tb.Helper()
 	header, err := json.Marshal(request)

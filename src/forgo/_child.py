@@ -1,4 +1,4 @@
-"""Processes that export a model for their parent, and end when it ends, however that happens."""
+"""Processes that export a model for their parent, and end when it ends, even if it is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle in this process, answered by the Go binary over a private Unix socket."""
+"""A bundle for this process, run by the Go binary behind a private Unix socket."""
 
 from __future__ import annotations
 

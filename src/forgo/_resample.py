@@ -1,4 +1,4 @@
-"""Resizing in ONNX nodes, exactly as the libraries do it that people train with.
+"""Resizing in ONNX nodes, with exactly the results of the libraries used in training.
 
 Every filter works on one axis at a time. An :class:`Axis` says which positions of the resized axis are wanted, so
 that cropped pixels are never computed. Nothing here makes a float copy of a whole picture: the rows that a

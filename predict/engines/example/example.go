@@ -1,4 +1,4 @@
-// Package example is the least that an engine needs: linear models in JSON, y = x * weights + bias.
+// Package example is the smallest engine: linear models in JSON, y = x * weights + bias.
 package example
 
 import (

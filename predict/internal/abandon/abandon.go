@@ -1,4 +1,4 @@
-// Package abandon calls what cannot be interrupted, and goes on without a call that outlasts its context.
+// Package abandon makes calls that cannot be interrupted, and returns without a call that outlasts its context.
 package abandon
 
 import (

@@ -33,7 +33,7 @@ func noise(random *rand.Rand, n int) []byte {
 	return b
 }
 
-// guard is how many bytes lie on either side of those that may be written.
+// guard is the number of guard bytes on each side of the bytes that may be written.
 const guard = 32
 
 // alike runs both on equal memory of n bytes between guards, which neither may touch.

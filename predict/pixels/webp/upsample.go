@@ -47,7 +47,7 @@ func upsample(out, near, far []byte) {
 	}
 }
 
-// colour converts one pixel with 14-bit fixed-point numbers, of which 8 bits are dropped early.
+// colour converts one pixel in 14-bit fixed point, and drops 8 of the bits early.
 func colour(y, u, v int) (r, g, b byte) {
 	y = y * 19077 >> 8
 	return clip((y + v*26149>>8 - 14234) >> 6),

@@ -1,4 +1,4 @@
-// Package servetest has what the tests of all protocols and rooms share: servers of real models, and calls
+// Package servetest has what the tests of all protocols and packages share: servers of real models, and calls
 // to them.
 package servetest
 

@@ -1,4 +1,4 @@
-"""HistGradientBoosting's trees as ONNX nodes: what its predictors say, categories included.
+"""HistGradientBoosting's trees as ONNX nodes, categories included.
 
 sklearn-onnx leaves out categories and the exponential of the losses that have one, and rounds float64 thresholds to the
 nearest float32. Here a split by categories is a chain of ``BRANCH_EQ``, whose end unknown and missing values reach, and

@@ -1,4 +1,4 @@
-"""Keras: the adapter, and what its files tell without being loaded."""
+"""Keras: the adapter, and what it reads from files without loading them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples that have several labels each, or none: how they are read, and how answers to them are graded."""
+"""Examples with several labels, or none: how they are read, and how answers to them are graded."""
 
 from __future__ import annotations
 

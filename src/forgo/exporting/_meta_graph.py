@@ -1,4 +1,4 @@
-"""What a SavedModel's file says of its graphs: their tags, signatures, operations, inputs and outputs."""
+"""What a SavedModel's file says about its graphs: their tags, signatures, operations, inputs and outputs."""
 
 from __future__ import annotations
 

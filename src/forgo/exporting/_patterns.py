@@ -1,4 +1,4 @@
-"""Pictures that show nobody: patterns and noise, in every encoding that has a rule.
+"""Generated pictures without people: patterns and noise, in every encoding that has a rule.
 
 They replace the examples' pictures in slim bundles. They exercise the decoder more than most
 photographs do: odd sizes, each chroma sampling, progressive scans, grey, palettes, every EXIF orientation.

@@ -1,4 +1,4 @@
-"""The strings that an encoder inside a model of scikit-learn knows, where it refuses all others.
+"""The strings that an encoder in a scikit-learn model knows, if it refuses all others.
 
 The converted graph does not refuse them: such a column becomes a category, whose other values a server refuses.
 """

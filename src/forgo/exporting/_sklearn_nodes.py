@@ -1,4 +1,4 @@
-"""Converters that sklearn-onnx lacks, or has wrong: of boosters, HistGradientBoosting, KBinsDiscretizer and others."""
+"""Converters that sklearn-onnx lacks or gets wrong: for boosters, HistGradientBoosting, KBinsDiscretizer and others."""
 
 from __future__ import annotations
 

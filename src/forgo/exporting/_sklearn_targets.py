@@ -1,4 +1,4 @@
-"""A TransformedTargetRegressor as its regressor, and nodes that turn its answers back: sklearn-onnx has no converter."""
+"""A TransformedTargetRegressor as its regressor, and nodes that invert the transform: sklearn-onnx has no converter."""
 
 from __future__ import annotations
 

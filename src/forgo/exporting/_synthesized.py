@@ -1,4 +1,4 @@
-"""Rows that no example has, made from examples of a table: what a model does there is proven too.
+"""Rows that no example has, made from examples of a table, so that the proof covers them too.
 
 In each row one cell is missing that may be, a text is unknown, or a number lies just beyond all examples'; or two rows
 lie on both sides of a threshold. The framework answers them; rows that it refuses are left out.

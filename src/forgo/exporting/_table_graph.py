@@ -1,4 +1,4 @@
-"""The nodes between a bundle's inputs and outputs and those of a graph that a converter made of a model of tables."""
+"""Nodes that connect a bundle's inputs and outputs to the graph that a converter made of a table model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text vectorizers as sklearn-onnx converts them: words and lower case of every language, not of English alone."""
+"""Corrections to sklearn-onnx's text vectorizers: words and lower case of every language, not only of English."""
 
 from __future__ import annotations
 
