@@ -1,7 +1,7 @@
 package client
 
-// Classification over gRPC: the protocol has no call for it, so the answer's best classes are asked
-// for as Triton's clients do, by the classification extension.
+// Classification over gRPC. The protocol has no call for it, so the client requests the best classes by the
+// classification extension, as Triton's clients do.
 
 import (
 	"bytes"

@@ -1,7 +1,7 @@
 package oippb
 
-// The two messages of an inference, read and written by hand. A message with anything that these do not
-// know, be it an error, is the generated code's.
+// The two messages of an inference, encoded and decoded by hand. The generated code decodes a message with fields that this
+// code does not know, and reports errors.
 
 import (
 	"math"

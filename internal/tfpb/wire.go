@@ -1,7 +1,7 @@
 package tfpb
 
-// The two messages of a prediction, read and written by hand. A message with anything that these do not
-// know, be it an error, is the generated code's.
+// The two messages of a prediction, encoded and decoded by hand. The generated code decodes a message with fields that this
+// code does not know, and reports errors.
 
 import (
 	"math"

@@ -1,14 +1,14 @@
 //go:build linux
 
-// Command history runs a seeded random history against a real forgo serve: versions are copied, damaged
-// and deleted, models loaded and unloaded, the configuration and the process changed, and the system
-// refuses files and descriptors, while clients ask by five protocols. Every answer is then held to a
-// model of what may be answered: never a value that was not proven, never the answer of a content that
-// had been replaced or unloaded before the request was sent, no status that nothing explains, and all
-// as the folder says once nothing changes any more.
+// Command history runs a seeded random history against a real forgo serve: versions are copied, damaged and
+// deleted, models loaded and unloaded, the configuration and the process changed, and the system refuses files
+// and descriptors, while clients send requests in five protocols. A model of the server then checks every
+// answer. No value may be unproven, none may come from a content that was replaced or unloaded before the
+// request was sent, and every status must have a cause. Once nothing changes any more, the server must answer
+// as the folder says.
 //
-// The idea is that of etcd's robustness tests. Each content answers with a number of its own, so that an
-// answer tells what gave it.
+// The idea is that of etcd's robustness tests. Each content answers with its own number, so that an answer
+// shows which content gave it.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Package fieldstest holds messages that are read and written by hand to the generated code.
+// Package fieldstest tests hand-written encoding and decoding of messages against the generated code.
 package fieldstest
 
 import (
