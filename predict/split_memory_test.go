@@ -5,13 +5,14 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
 // What the engine takes for a run does not grow with the rows of a request.
 func TestLongRequestsTakeNoMoreOfTheEngine(t *testing.T) {
-	if underRace {
+	if racetest.Enabled {
 		t.Skip("the race detector's own memory is counted too")
 	}
 	m := load(t, iris)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/internal/tfpb"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -116,7 +117,7 @@ func BenchmarkRequest(b *testing.B) {
 // What a request takes of memory is what it costs the collector: these are the most allocations of each, the
 // engine's and, over gRPC, the client's among them.
 func TestAllocations(t *testing.T) {
-	if underRace {
+	if racetest.Enabled {
 		t.Skip("the race detector allocates too")
 	}
 	most := map[string]float64{

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/waittest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
@@ -163,11 +164,7 @@ func changeAndStop(t *testing.T, round int) {
 			t.Error(err)
 		}
 	})
-	for end := time.Now().Add(time.Minute); answers.Load() < 50 || loaded.Load() < 20; runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Fatalf("%d answers and %d loads in a minute", answers.Load(), loaded.Load())
-		}
-	}
+	waittest.Until(t, "50 answers and 20 loads", func() bool { return answers.Load() >= 50 && loaded.Load() >= 20 })
 	stop()
 	if round%2 == 0 { // while requests are drained, and after
 		models.Close()

@@ -28,6 +28,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	pb "github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/serve"
@@ -75,7 +76,7 @@ func goodCaller(t *testing.T, url string) time.Duration {
 }
 
 func TestFloodsTakeNoMoreThanTheirMemory(t *testing.T) {
-	if underRace {
+	if racetest.Enabled {
 		t.Skip("the race detector takes ten times the memory and the time; the run without it measures both")
 	}
 	s, budget := flooded(t, serve.Options{})
@@ -205,7 +206,7 @@ func TestFloodsOfMessages(t *testing.T) {
 		"empty examples":   {"/tensorflow.serving.PredictionService/Classify", protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), repeat(1, nil)))},
 	} {
 		var callers sync.WaitGroup
-		for range 8 {
+		for range racetest.Some(8, 2) {
 			callers.Go(func() {
 				err := conn.Invoke(t.Context(), c.method, rawMessage(c.raw), &rawMessage{}, grpc.UseCompressor(grpcgz.Name), grpc.ForceCodec(rawCodec{}))
 				if code := status.Code(err); code != codes.ResourceExhausted && code != codes.InvalidArgument {
@@ -293,9 +294,11 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	servetest.Returned(t, "HTTP", budget, 4)
 
+	began, hungUp := make(chan struct{}), make(chan struct{})
+	begin := sync.OnceFunc(func() { close(began) })
 	stalled := func(ctx context.Context, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-		return &stalling{Conn: conn, left: 2000}, err
+		return &stalling{Conn: conn, left: 2000, full: begin, until: hungUp}, err
 	}
 	conn, err := grpc.NewClient("passthrough:"+s.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(stalled))
 	if err != nil {
@@ -304,21 +307,35 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 	defer conn.Close()
 	request := servetest.IrisRequest(make([]float32, 4*6000)...)
 	request.Inputs[0].Shape = []int64{6000, 4}
-	if _, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(t.Context(), request); err == nil {
-		t.Error("the answer was taken")
+	taken := make(chan error, 1)
+	go func() {
+		_, err := pb.NewGRPCInferenceServiceClient(conn).ModelInfer(t.Context(), request)
+		taken <- err
+	}()
+	select {
+	case <-began:
+	case err := <-taken:
+		t.Fatalf("the call ended before its answer began: %v", err)
 	}
 	servetest.Returned(t, "gRPC", budget, 1)
+	close(hungUp)
+	if err := <-taken; err == nil {
+		t.Error("the answer was taken")
+	}
 }
 
 // stalling is a connection that is read no further than so many bytes.
 type stalling struct {
 	net.Conn
-	left int
+	left  int
+	full  func() // is called then
+	until <-chan struct{}
 }
 
 func (s *stalling) Read(p []byte) (int, error) {
 	if s.left <= 0 {
-		time.Sleep(6 * time.Second) // by when the server has hung up
+		s.full()
+		<-s.until
 		return 0, io.EOF
 	}
 	n, err := s.Conn.Read(p[:min(len(p), s.left)])

@@ -29,6 +29,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/memorytest"
 	"github.com/forgo-ml/forgo/internal/oippb"
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/serve"
 	"github.com/forgo-ml/forgo/serve/internal/servetest"
@@ -149,7 +150,7 @@ func (r refusal) grown(t *testing.T) int64 {
 // every other path. With FORGO_UPDATE_REFUSALS=1 it sends them all and writes docs/refusals.md, whose figures another
 // run need not equal, but whose kinds must be those of this test.
 func TestRefusedRequestsLeaveNothing(t *testing.T) {
-	if underRace {
+	if racetest.Enabled {
 		t.Skip("the race detector has a heap of its own; the run without it measures")
 	}
 	if testing.Short() {

@@ -16,16 +16,6 @@ import (
 
 const packable = "../../conformance/bundles/shapes.forgo"
 
-// buildForgo builds this command.
-func buildForgo(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "forgo")
-	if out, err := exec.CommandContext(t.Context(), "../../scripts/go.sh", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return binary
-}
-
 // says runs a program and returns what it prints, and whether it succeeds.
 func says(t *testing.T, program string, args ...string) (string, bool) {
 	t.Helper()
@@ -39,7 +29,7 @@ func TestPack(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("scripts/go.sh is a shell's")
 	}
-	forgo := buildForgo(t)
+	forgo := binary(t)
 	folder := t.TempDir()
 	app := filepath.Join(folder, "app")
 	if out, ok := says(t, forgo, "pack", packable, "-o", app); !ok || !strings.Contains(out, "parity proven: 16 of 16 cases") {
@@ -154,7 +144,7 @@ func holdsLicences(t *testing.T, app string) {
 
 // A folder has the library beside the program.
 func TestPackFolder(t *testing.T) {
-	forgo := buildForgo(t)
+	forgo := binary(t)
 	if out, ok := says(t, forgo, "pack", packable, "--dir", t.TempDir(), "-o", "app"); ok || !strings.Contains(out, "give -o APP, or --dir DIR") {
 		t.Error(out)
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/forgo-ml/forgo/internal/memorytest"
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/onnx"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
@@ -366,7 +367,7 @@ func TestAChildInheritsLittle(t *testing.T) {
 
 // A child that takes too much memory ends, and its parent takes none of it.
 func TestMemoryIsBounded(t *testing.T) {
-	if underRace {
+	if racetest.Enabled {
 		t.Skip("the race detector ends at the limit by itself")
 	}
 	confined(t)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/forgo-ml/forgo/internal/cmemory"
 	"github.com/forgo-ml/forgo/internal/memorytest"
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/onnx"
@@ -154,7 +155,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			times := max(short(c.times), 20)
+			times := max(short(racetest.Some(c.times, c.times/10)), 20)
 			resident := func(n int) int {
 				for range n {
 					if err := c.do(); err != nil {

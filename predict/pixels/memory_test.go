@@ -12,12 +12,16 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict/pixels/pixelstest"
 )
 
 // large are pictures of 3,000 × 3,000 pixels in small files, by their names.
 func large(tb testing.TB) map[string][]byte {
 	tb.Helper()
+	if racetest.Enabled {
+		tb.Skip("one goroutine decodes large pictures; the run without the race detector tests it")
+	}
 	made := map[string][]byte{}
 	for name, img := range map[string]image.Image{
 		"grey.png": image.NewGray(image.Rect(0, 0, 3000, 3000)), "alpha.png": image.NewNRGBA64(image.Rect(0, 0, 3000, 3000)),

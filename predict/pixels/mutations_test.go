@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/forgo-ml/forgo/internal/racetest"
 )
 
 // python is a process that says what Python makes of pictures.
@@ -121,7 +123,7 @@ func resum(data []byte) {
 }
 
 // Pictures with one byte changed get the same verdict in Python and in Go, and the same pixels.
-// FORGO_MUTATIONS says how many are tried (100,000, or 3,000 with -short or the race detector), FORGO_SEED which,
+// FORGO_MUTATIONS says how many are tried (100,000, 3,000 with -short, 1,000 under the race detector), FORGO_SEED which,
 // and FORGO_PICTURES, a pattern, of which files.
 func TestMutatedPicturesDecodeAsInPython(t *testing.T) {
 	number := func(name string, otherwise int) int {
@@ -130,9 +132,9 @@ func TestMutatedPicturesDecodeAsInPython(t *testing.T) {
 		}
 		return otherwise
 	}
-	count := 100_000
-	if testing.Short() || underRace {
-		count = 3000
+	count := racetest.Some(100_000, 1000)
+	if testing.Short() {
+		count = min(count, 3000)
 	}
 	count = number("FORGO_MUTATIONS", count)
 	seed := number("FORGO_SEED", 1)

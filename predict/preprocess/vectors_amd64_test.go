@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/forgo-ml/forgo/internal/racetest"
 )
 
 // plainly runs f without vectors.
@@ -34,7 +36,7 @@ func TestVectorsPrepareAlike(t *testing.T) {
 	needVectors(t)
 	random := rand.New(rand.NewPCG(5, 6))
 	for resize := range filters {
-		for try := range 150 {
+		for try := range racetest.Some(150, 20) {
 			size := func(most int) int { return 1 + random.IntN(most) }
 			r := Rules{Height: size(40), Width: size(40), Channels: 1 + 2*random.IntN(2), Resize: resize, Fit: []string{"stretch", "crop", "pad"}[random.IntN(3)]}
 			width, height := size(70), size(70)

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
 	"github.com/forgo-ml/forgo/predict/tensor"
@@ -210,6 +211,9 @@ func TestWeightsOfAnAxisAreMemory(t *testing.T) {
 
 // What is computed once of a weight that many nodes share takes no more than a run may.
 func TestWeightsTurnedOften(t *testing.T) {
+	if racetest.Enabled {
+		t.Skip("one goroutine turns a gigabyte; the run without the race detector tests it")
+	}
 	g := &graph{
 		opsets: map[string]int{"": 17}, constants: map[string]*value{}, outputs: []onnxformat.Value{{Spec: tensor.Spec{Name: "x", DType: tensor.Float32}}},
 		inputs: []onnxformat.Value{{Spec: tensor.Spec{Name: "x", DType: tensor.Float32, Shape: []int64{-1, 4096}}}},

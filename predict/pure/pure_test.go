@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/internal/onnxformat"
@@ -125,7 +126,7 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 	run()
-	if underRace {
+	if racetest.Enabled {
 		t.Skip("the race detector allocates too")
 	}
 	// The map of the answer, its shape, its elements and their slice.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict/tensor"
 )
 
@@ -14,7 +15,7 @@ import (
 // with -short or the race detector), FORGO_SEED which.
 func TestRandomGraphs(t *testing.T) {
 	count, seed := "10000", "1"
-	if testing.Short() || underRace {
+	if testing.Short() || racetest.Enabled {
 		count = "400"
 	}
 	if n := os.Getenv("FORGO_RANDOM_GRAPHS"); n != "" {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/forgo-ml/forgo/internal/memorytest"
+	"github.com/forgo-ml/forgo/internal/racetest"
 	"github.com/forgo-ml/forgo/predict"
 	"github.com/forgo-ml/forgo/predict/engines"
 	"github.com/forgo-ml/forgo/predict/tensorflow"
@@ -17,6 +18,7 @@ func TestMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("1,000 loads and 100,000 runs")
 	}
+	loads, runs := racetest.Some(1000, 150), racetest.Some(100_000, 10_000)
 	x := predict.Tensors{"words": {Shape: []int64{2, 2}, Data: []string{"serve", "forgo", strings.Repeat("long ", 100), ""}}}
 	run := func(s engines.Session) {
 		if _, err := s.Run(t.Context(), x, []string{"number", "loud"}); err != nil {
@@ -24,7 +26,7 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	t.Run("loads", func(t *testing.T) {
-		steady(t, 50, 1000, func() {
+		steady(t, 50, loads, func() {
 			s, err := tensorflow.Engine().Open(t.Context(), graph("text"), predict.SessionOptions{Threads: 1})
 			if err != nil {
 				t.Fatal(err)
@@ -37,12 +39,12 @@ func TestMemory(t *testing.T) {
 	})
 	t.Run("runs", func(t *testing.T) {
 		s := open(t, graph("text"))
-		steady(t, 5_000, 100_000, func() { run(s) })
+		steady(t, 5_000, runs, func() { run(s) })
 	})
 	t.Run("failing runs", func(t *testing.T) {
 		s := open(t, graph("reads"), tensorflow.AllowFiles())
 		nowhere := predict.Tensors{"path": {Shape: []int64{1}, Data: []string{"/no/such/file"}}}
-		steady(t, 5_000, 100_000, func() {
+		steady(t, 5_000, runs, func() {
 			if _, err := s.Run(t.Context(), nowhere, []string{"content"}); err == nil || !strings.Contains(err.Error(), "/no/such/file") {
 				t.Fatalf("a file that is not there was read: %v", err)
 			}

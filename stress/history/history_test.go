@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/forgo-ml/forgo/internal/racetest"
 )
 
 const root = "../.."
@@ -34,7 +36,8 @@ func TestHistory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds the binary and runs it for 20 s")
 	}
-	const seed, seconds = 7, 20
+	const seed = 7
+	seconds := float64(racetest.Some(20, 5))
 	var out bytes.Buffer
 	keep := t.TempDir()
 	binary := build(t)

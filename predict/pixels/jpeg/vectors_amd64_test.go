@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/forgo-ml/forgo/internal/racetest"
 )
 
 // plainly runs f without vectors.
@@ -75,7 +77,7 @@ func TestVectorInverse(t *testing.T) {
 	needVectors(t)
 	random := rand.New(rand.NewPCG(1, 1))
 	p, b, safe := plane{}, block{}, 0
-	const count = 200_000
+	count := racetest.Some(200_000, 20_000)
 	for try := range count {
 		for k := range p.quant {
 			p.quant[k] = int16(1 + random.IntN(1<<random.IntN(8)))
@@ -138,7 +140,7 @@ func TestVectorColours(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(3, 3))
 	luma, cb, cr := make([]byte, 1<<16), make([]byte, 1<<16), make([]byte, 1<<16)
-	for y := range 256 {
+	for y := range racetest.Some(256, 4) {
 		for i := range luma {
 			luma[i], cb[i], cr[i] = byte(y), byte(i), byte(i>>8)
 		}

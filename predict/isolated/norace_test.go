@@ -1,5 +1,0 @@
-//go:build !race
-
-package isolated
-
-const underRace = false

@@ -1,5 +1,0 @@
-//go:build race
-
-package pixels
-
-const underRace = true

@@ -1,5 +1,0 @@
-//go:build race
-
-package pure
-
-const underRace = true
