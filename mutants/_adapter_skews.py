@@ -36,7 +36,7 @@ ADAPTER_SKEWS = [
     AdapterSkew("CatBoost: a softmax for each label's sigmoid", "labels", "_catboost", 'attribute.s = b"LOGISTIC"', 'attribute.s = b"SOFTMAX"'),
     AdapterSkew("MLflow: the exponential of counts lost", "mlflow", "_catboost", _EXP, _NO_EXP),
     AdapterSkew("MLflow: columns of the example in another order", "mlflow", "_table_graph", "        made.append(at)\n", "        made.insert(0, at)\n"),
-    AdapterSkew("XGBoost: categories of the other side", "categories", "_xgboost_trees", "[*ids[1:], left]", "[*ids[1:], right]"),
+    AdapterSkew("XGBoost: categories of the other side", "categories", "_xgboost_trees", "chosen[n], right, left", "chosen[n], left, right"),
     AdapterSkew("XGBoost: categories numbered in another order", "categories", "_table_graph", "float(i) for i in range(len(values))", "float(i) for i in range(len(values))[::-1]"),
     AdapterSkew("LightGBM: a missing number sent the other way", "missing", "_lightgbm_trees", 'node["threshold"], node["default_left"]', 'node["threshold"], not node["default_left"]'),
     AdapterSkew("LightGBM: less for less or equal", "missing", "_lightgbm_trees", '"BRANCH_LEQ", threshold', '"BRANCH_LT", threshold'),

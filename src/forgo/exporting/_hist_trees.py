@@ -10,6 +10,7 @@ nearest.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def _ensemble(model: Any, precision: str, narrow: bool, coded: set[int]) -> dict
     for t, (tree, target) in enumerate(
         (tree, i) for iteration in model._predictors for i, tree in enumerate(iteration)
     ):
-        free = len(tree.nodes)  # numbers for the nodes that chains need beyond the tree's own
+        free = count(len(tree.nodes))  # for the nodes of chains, beyond the tree's own
         for n, node in enumerate(tree.nodes):
             if node["is_leaf"]:
                 trees.leaf(t, n, target, float(node["value"]))
@@ -114,11 +115,6 @@ def _ensemble(model: Any, precision: str, narrow: bool, coded: set[int]) -> dict
             goes_left = np.array([mask[c // 32] >> (c % 32) & 1 for c in range(len(known[feature]))], bool)
             chosen = known[feature][~goes_left if missing else goes_left]
             yes, no = (right, left) if missing else (left, right)
-            values = chosen if len(chosen) else np.array([np.nan])  # which nothing equals
-            for k, value in enumerate(values):
-                number = n if k == 0 else free + k - 1
-                after = no if k == len(values) - 1 else free + k
-                trees.branch(t, number, order[feature], "BRANCH_EQ", value, yes, after, missing=False)
-            free += len(values) - 1
+            trees.chain(t, n, order[feature], chosen, yes, no, free)
     base = np.asarray(model._baseline_prediction, np.float64).ravel()
     return trees.attributes(base, precision, narrow=narrow)

@@ -84,15 +84,9 @@ def _grow(trees: Trees, t: int, root: dict[str, Any], target: int, scale: float)
             continue
         feature, left, right = node["split_feature"], next(free), next(free)
         left_over += [(left, node["left_child"]), (right, node["right_child"])]
-        if (
-            node["decision_type"] == "=="
-        ):  # a chain: unknown and missing categories reach its end, on the right
-            *values, last = map(float, node["threshold"].split("||"))
-            for value in values:
-                after = next(free)
-                trees.branch(t, n, feature, "BRANCH_EQ", value, left, after, missing=False)
-                n = after
-            trees.branch(t, n, feature, "BRANCH_EQ", last, left, right, missing=False)
+        if node["decision_type"] == "==":  # unknown and missing categories go right
+            chosen = map(float, node["threshold"].split("||"))
+            trees.chain(t, n, feature, chosen, left, right, free)
             continue
         threshold, missing = node["threshold"], node["default_left"]
         if node["missing_type"] == "None":  # a missing value counts as zero

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -34,6 +35,26 @@ class Trees:
         entries = (tree, node, feature, mode, value, yes, no, int(missing))
         for of, entry in zip(self.nodes.values(), entries, strict=True):
             of.append(entry)
+
+    def chain(
+        self,
+        tree: int,
+        node: int,
+        feature: int,
+        values: Iterable[float],
+        yes: int,
+        no: int,
+        free: Iterator[int],
+        *,
+        missing: bool = False,
+    ) -> None:
+        """Branches on whether a category is among values, one for each; the nodes behind the first take free numbers."""
+        *others, last = list(values) or [math.nan]  # which nothing equals
+        for value in others:
+            after = next(free)
+            self.branch(tree, node, feature, "BRANCH_EQ", value, yes, after, missing=missing)
+            node = after
+        self.branch(tree, node, feature, "BRANCH_EQ", last, yes, no, missing=missing)
 
     def leaf(self, tree: int, node: int, target: int, value: float) -> None:
         self.branch(tree, node, 0, "LEAF", 0.0, 0, 0, missing=False)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from itertools import accumulate, pairwise
+from itertools import accumulate, count, pairwise
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
 from forgo._errors import ExportError
-from forgo.exporting._trees import Node, both
+from forgo.exporting._trees import Node, Trees, both
 
 _SIGMOID, _SOFTMAX, _EXP, _SUM = "sigmoid", "softmax", "exp", "sum"
 _LEAST = 1e-6
@@ -110,58 +110,28 @@ def _ensemble(learner: dict[str, Any], link: str) -> dict[str, Any]:
     model = _model(learner)
     about = learner["learner_model_param"]
     sums = max(1, int(about["num_class"]), targets(learner))
-    made: dict[str, list[Any]] = {
-        f"nodes_{name}": []
-        for name in (
-            "treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids", "missing_value_tracks_true",
-        )
-    } | {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}  # fmt: skip
+    trees = Trees()
     for t, tree in enumerate(model["trees"]):
         if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
             raise ExportError(
                 "its trees have several values in a leaf: train it with multi_strategy='one_output_per_tree'"
             )
         chosen = _chosen(tree)
-        free = len(tree["left_children"])  # numbers for the nodes that chains need beyond the tree's own
+        free = count(len(tree["left_children"]))  # for the nodes of chains, beyond the tree's own
         for n, (left, right) in enumerate(zip(tree["left_children"], tree["right_children"], strict=True)):
-            leaf = left == -1
-            value = tree["split_conditions"][n]  # a leaf's value, too
-            branches = [(n, "BRANCH_LT", float(value), left, right, int(tree["default_left"][n]))]
-            if leaf:
-                branches = [(n, "LEAF", 0.0, 0, 0, 0)]
-            elif (
-                n in chosen
-            ):  # a chain: any category that it does not name goes left, as does a missing one if told to
-                values: list[float] = [*chosen[n]] or [math.nan]  # which nothing equals
-                ids = [n, *range(free, free + len(values) - 1)]
-                free += len(ids) - 1
-                after = [*ids[1:], left]
-                missing = int(not tree["default_left"][n])
-                branches = [
-                    (at, "BRANCH_EQ", float(c), right, no, missing)
-                    for at, c, no in zip(ids, values, after, strict=True)
-                ]
-            for at, mode, threshold, yes, no, missing in branches:
-                for name, entry in (
-                    ("treeids", t), ("nodeids", at), ("featureids", 0 if leaf else tree["split_indices"][n]),
-                    ("modes", mode), ("values", threshold), ("truenodeids", yes), ("falsenodeids", no),
-                    ("missing_value_tracks_true", missing),
-                ):  # fmt: skip
-                    made[f"nodes_{name}"].append(entry)
-            if leaf:
+            value, feature = tree["split_conditions"][n], tree["split_indices"][n]
+            missing = bool(tree["default_left"][n])
+            if left == -1:
                 weight = 1.0 if weights is None else weights[t]
-                for name, entry in (
-                    ("treeids", t), ("nodeids", n), ("ids", model["tree_info"][t]), ("weights", float(np.float32(value) * np.float32(weight))),
-                ):  # fmt: skip
-                    made[f"target_{name}"].append(entry)
+                trees.leaf(t, n, model["tree_info"][t], float(np.float32(value) * np.float32(weight)))
+            elif n not in chosen:
+                trees.branch(t, n, feature, "BRANCH_LT", value, left, right, missing=missing)
+            else:  # any category that it does not name goes left, as does a missing one if told to
+                trees.chain(t, n, feature, chosen[n], right, left, free, missing=not missing)
     base = json.loads(about["base_score"])
     bases = [float(b) for b in (base if isinstance(base, list) else [base])]
-    return {
-        **made,
-        "n_targets": sums,
-        "post_transform": "NONE",
-        "base_values": [_margin(b, link) for b in (bases if len(bases) == sums else bases[:1] * sums)],
-    }
+    margins = [_margin(b, link) for b in (bases if len(bases) == sums else bases[:1] * sums)]
+    return trees.attributes(np.array(margins), "float32", narrow=False)
 
 
 def _margin(base: float, link: str) -> float:
