@@ -15,7 +15,7 @@ import (
 func TestPackStatic(t *testing.T) {
 	folder := t.TempDir()
 	forgo, root := filepath.Join(folder, "forgo"), filepath.Join(folder, "root")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s", "-buildvcs=false", "-tags", "static", "-o", forgo, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s", "-buildvcs=false", "-tags", "static", "-o", forgo, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

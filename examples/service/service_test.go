@@ -20,7 +20,7 @@ import (
 // The service is one static file: it answers in a root with nothing else in it, as it was trained.
 func TestEmptyRoot(t *testing.T) {
 	root := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s", "-o", filepath.Join(root, "service"), ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s", "-o", filepath.Join(root, "service"), ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
