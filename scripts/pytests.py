@@ -1,4 +1,4 @@
-"""pytest over all tests in two processes, with the second chance that scripts/gotest.py gives.
+"""pytest over all tests in several processes, with the second chance that scripts/gotest.py gives.
 
 python scripts/pytests.py
 """
@@ -14,11 +14,14 @@ FEW = 3  # failing tests that run again, alone; more of them have one cause
 FAILED = 1  # pytest's exit code where tests ran and some failed
 CACHE = Path(".pytest_cache") / "v" / "cache" / "lastfailed"
 PYTEST = [sys.executable, "-m", "pytest"]
+# Three for two cores, since tests wait for servers and signals. In order of names: by default the files of few tests
+# come last, and the longest are among them.
+PROCESSES = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "30"]
 
 
 def main(arguments: list[str]) -> int:
     """Run the tests; return pytest's exit code, or 0 where all that failed passed again."""
-    code = subprocess.run([*PYTEST, "-n", "2", "--dist", "loadfile", *arguments], check=False).returncode
+    code = subprocess.run([*PYTEST, *PROCESSES, *arguments], check=False).returncode
     failed = sorted(json.loads(CACHE.read_text())) if code == FAILED else []
     if not 0 < len(failed) <= FEW or subprocess.run([*PYTEST, *failed], check=False).returncode:
         return code
