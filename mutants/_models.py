@@ -21,6 +21,9 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -361,23 +364,34 @@ def opaque(bundle: Path, path: Path) -> None:
     seal(path, manifest)
 
 
+MODELS: dict[str, Callable[[Path], None]] = {
+    "caffe": caffe,
+    "normalized": normalized,
+    "cut": partial(resized, resize="bicubic-pillow", fit="shorter-side", shorter_side=CUT),
+    "padded": partial(resized, resize="bilinear-pillow", fit="pad", pad_colour=GROUND),
+    "area": partial(resized, resize="area"),
+    "tags": tags,
+    "texts": texts,
+    "grey": grey,
+    "ripe": ripe,
+    "kernels": kernels,
+    "table": table,
+    "numbers": numbers,
+    "precise": precise,
+    "categories": partial(precise, categories=True),
+}
+
+
+def make(path: Path) -> None:
+    """Write the bundle of the model that a path names."""
+    MODELS[path.stem](path)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    caffe(folder / "caffe.forgo")
-    normalized(folder / "normalized.forgo")
-    resized(folder / "cut.forgo", resize="bicubic-pillow", fit="shorter-side", shorter_side=CUT)
-    resized(folder / "padded.forgo", resize="bilinear-pillow", fit="pad", pad_colour=GROUND)
-    resized(folder / "area.forgo", resize="area")
-    tags(folder / "tags.forgo")
-    texts(folder / "texts.forgo")
-    grey(folder / "grey.forgo")
-    ripe(folder / "ripe.forgo")
-    kernels(folder / "kernels.forgo")
-    table(folder / "table.forgo")
-    numbers(folder / "numbers.forgo")
-    precise(folder / "precise.forgo")
-    precise(folder / "categories.forgo", categories=True)
+    with ProcessPoolExecutor(2) as pool:
+        list(pool.map(make, [folder / f"{name}.forgo" for name in MODELS]))
     for name in ("cut", "padded"):
         opaque(folder / f"{name}.forgo", folder / f"{name}-graph.forgo")
     (folder / "ready").touch()
