@@ -50,14 +50,21 @@ def planted(skew: BinarySkew) -> str:
 
 def build(skew: BinarySkew, folder: Path) -> Path:
     """Build the binary with a skew in it."""
-    changed = folder / "changed.go"
-    changed.write_text(planted(skew))
-    overlay = folder / "overlay.json"
-    overlay.write_text(json.dumps({"Replace": {str(ROOT / skew.file): str(changed)}}))
+    return go_build({ROOT / skew.file: planted(skew)}, skew.tags, folder)
+
+
+def go_build(replaced: dict[Path, str], tags: str | None, folder: Path) -> Path:
+    """Build the binary with other text in some of its files."""
+    folder.mkdir(exist_ok=True)
+    overlay: dict[str, str] = {}
+    for i, (file, text) in enumerate(replaced.items()):
+        overlay[str(file)] = str(folder / f"changed-{i}.go")
+        Path(overlay[str(file)]).write_text(text)
+    (folder / "overlay.json").write_text(json.dumps({"Replace": overlay}))
     binary = folder / "forgo"
     subprocess.run(
-        [ROOT / "scripts/go.sh", "build", "-overlay", overlay, "-o", binary, "./cmd/forgo"],
-        cwd=ROOT, check=True, env=os.environ | ({} if skew.tags is None else {"FORGO_GO_TAGS": skew.tags}),
+        [ROOT / "scripts/go.sh", "build", "-overlay", folder / "overlay.json", "-o", binary, "./cmd/forgo"],
+        cwd=ROOT, check=True, env=os.environ | ({} if tags is None else {"FORGO_GO_TAGS": tags}),
     )  # fmt: skip
     return binary
 

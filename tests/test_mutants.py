@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from mutants._adapter_skews import ADAPTER_SKEWS, AdapterSkew
 from mutants._binary_skews import BINARY_SKEWS, ROOT, BinarySkew, planted
 from mutants._serve_skews import SERVE_SKEWS
 from mutants._swap_skews import SWAP_SKEWS
+from mutants._together import answers, bodies
 from mutants._torch_skews import TORCH_SKEWS, TorchSkew
 
 
@@ -31,6 +33,45 @@ def test_the_adapters_code_that_it_changes_is_there(skew: TorchSkew | AdapterSke
     planted = source.replace(skew.old, skew.new)
     done = subprocess.run(ruff, input=planted, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stdout
+
+
+def test_most_skews_share_a_binary() -> None:
+    skews = [*BINARY_SKEWS, *SERVE_SKEWS, *SWAP_SKEWS]
+    assert sum(bool(bodies(skew)) for skew in skews) > len(skews) * 2 / 3
+    assert len({skew.name for skew in skews}) == len(skews), "a name chooses one"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("	return 1\n", "	return 2\n", ["	return 2\n"]),
+        ("	return 1\n", "	err, n := 2, 3\n	return n\n", []),  # hides a parameter
+        ("	return 1\n", "again:\n	goto again\n", []),
+        ("err error", "err any", []),
+        ("const a = 1", "const a = 2", []),
+    ],
+)
+def test_what_a_skew_changes_beside_bodies_has_a_binary_of_its_own(
+    old: str, new: str, changed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.go").write_text("package a\n\nconst a = 1\n\nfunc f(err error) int {\n	return 1\n}\n")
+    for module in ("_binary_skews", "_together"):
+        monkeypatch.setattr(f"mutants.{module}.ROOT", tmp_path)
+    assert list(bodies(BinarySkew("a", "model", "a.go", old, new)).values()) == changed
+
+
+@pytest.mark.parametrize(
+    ("head", "results"),
+    [
+        ("func f() {", False),
+        ("func (t *T[K]) f(a func(int) error, b ...int) {", False),
+        ("func (t *T) f(a int) (n int, err error) {", True),
+        ("func f[T ~[]int | float](x T) T {", True),
+        ("func f(x int) func() {", True),
+    ],
+)
+def test_functions_with_results_are_told_apart(head: str, results: bool) -> None:
+    assert answers(f"{head}\n") is results
 
 
 def declared() -> dict[str, set[str]]:
@@ -87,8 +128,9 @@ def test_a_skew_that_is_not_refused_is_planted_once_more(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     skews = [BinarySkew(name, "model", "", "", "") for name in verdicts]
-    monkeypatch.setattr(planting, "sound", lambda: "")
-    monkeypatch.setattr(planting, "attack", lambda skew, _: (verdicts[skew.name].pop(0), "said"))
+    monkeypatch.setattr(planting, "together", lambda *_: {})
+    monkeypatch.setattr(planting, "sound", lambda *_: "")
+    monkeypatch.setattr(planting, "attack", lambda skew, *_: (verdicts[skew.name].pop(0), "said"))
     monkeypatch.setattr(planting, "every", lambda: skews)
     monkeypatch.setattr("sys.argv", ["mutants"])
     assert planting.main() == code
