@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -150,3 +151,47 @@ def test_numbers_beyond_float32_that_no_precision_holds(tmp_path: Path) -> None:
         forgo.ExportError, match=r"column 1, row 4: 1e.39 does not fit float32; scale the column"
     ):
         forgo.export(model, tmp_path / "m.forgo", examples=rows)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[forgo.Model]:
+    path = tmp_path_factory.mktemp("served") / "m.forgo"
+    frame = ASKED[["a", "plan", "count"]]
+    encoder = make_column_transformer((OneHotEncoder(), ["plan"]), remainder="passthrough")
+    forgo.export(make_pipeline(encoder, LogisticRegression()).fit(frame, TARGET), path, examples=frame)
+    with forgo.load(path) as model:
+        yield model
+
+
+ASKED = NUMBERS.assign(plan=["x", "y"] * (ROWS // 2), count=range(ROWS))[["a", "plan", "count"]]
+ODD: dict[str, tuple[Any, str]] = {
+    "a category": (ASKED.assign(plan=ASKED["plan"].where(ASKED.index != 7, "q")), 'row 7, column "plan": unknown category "q": send one of x, y'),
+    "a missing number": (ASKED.assign(a=ASKED["a"].where(ASKED.index != 7)), 'row 7, column "a": the number is missing'),
+    "an object": (ASKED.astype({"a": object}).assign(a=lambda f: f["a"].where(f.index != 7, "oops")), "a: must be FP32, not 'oops' (row 7)"),
+    "a fraction": (ASKED.assign(count=ASKED["count"].where(ASKED.index != 7, 0.5)), "count: INT64 does not hold 0.5 (row 7)"),
+    "a missing integer": (ASKED.assign(count=ASKED["count"].astype("Int64").where(ASKED.index != 7)), "count: INT64 does not hold nan (row 7)"),
+    "a missing string": (ASKED.assign(plan=ASKED["plan"].astype("string").where(ASKED.index != 7)), "plan: must be strings, not <NA> (row 7)"),
+    "a column twice": (ASKED.set_axis(["a", "a", "count"], axis=1), "two columns of the frame are called 'a'"),
+    "another column": (ASKED.assign(more=1), "no input 'more'; the model takes a, plan, count"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_predict_refuses_names_row_and_column(name: str, served: forgo.Model) -> None:
+    frame, says = ODD[name]
+    for ask in (served.predict, served.classify):
+        with pytest.raises(forgo.ForgoError) as refused:
+            ask(frame)
+        assert str(refused.value).startswith(says)
+        assert "\n" not in str(refused.value)
+
+
+def test_rows_of_several_requests_are_counted_from_the_first(served: forgo.Model) -> None:
+    frame = pd.DataFrame({"a": 0.0, "plan": "x", "count": np.arange(400_000)})
+    frame.loc[399_999, "plan"] = "q"
+    for ask in (served.predict, served.classify):
+        with pytest.raises(forgo.RequestError, match="unknown category") as refused:
+            ask(frame)
+        row, start = map(int, re.findall(r"row (\d+)", str(refused.value)))
+        assert start > 0
+        assert row + start == 399_999

@@ -60,8 +60,8 @@ class _Model:
         version = "" if self._version is None else f"/versions/{quote(str(self._version), safe='')}"
         return f"{kind}/{quote(self._name or '', safe='')}{version}"
 
-    def _ask(self, ask: _Ask) -> _Steps[httpx.Response]:
-        """Send a request, again while the server has no room for it."""
+    def _ask(self, ask: _Ask, start: int = 0) -> _Steps[httpx.Response]:
+        """Send a request, again while the server has no room for it; its first row is row ``start`` of those given."""
         waited = 0.0
         while True:
             answer = yield ask
@@ -73,7 +73,8 @@ class _Model:
             yield pause
         if answer.is_success:
             return answer
-        raise RequestError(_reason(answer), status=answer.status_code)
+        counted = f" (counted from row {start} of those given)" if start else ""
+        raise RequestError(_reason(answer) + counted, status=answer.status_code)
 
     def _know(self) -> _Steps[list[Input]]:
         """The model's inputs, requested once."""
@@ -103,7 +104,8 @@ class _Model:
                 {n: (rows.inputs[n].datatype, a) for n, a in part.items()},
                 self._outputs[:1] if first else None,
             )
-            answer = yield from self._ask(_Ask("POST", self._path("/v2/models") + "/infer", body, headers))
+            ask = _Ask("POST", self._path("/v2/models") + "/infer", body, headers)
+            answer = yield from self._ask(ask, sum(len(_first(a)) for a in answers))
             answers.append(
                 _wire.response(answer.content, int(answer.headers["Inference-Header-Content-Length"]))
             )
@@ -142,7 +144,7 @@ class _Model:
                     for k in range(len(files))
                 ]
                 ask = _Ask("POST", path, json.dumps(listed).encode(), {"Content-Type": "application/json"})
-            for got in (yield from self._ask(ask)).json():
+            for got in (yield from self._ask(ask, len(answers))).json():
                 got.pop("file", None)
                 if "classes" not in got:
                     raise ForgoError(f"{self._name} is not a classifier: use predict or run")

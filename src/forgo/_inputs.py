@@ -137,14 +137,14 @@ def _frame(frame: Any, inputs: list[Input], known: Mapping[str, str]) -> dict[st
     A model with one input takes columns of other names too, in their order.
     """
     names = [known.get(str(c), str(c)) for c in frame.columns]
+    if len(set(names)) != len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise ForgoError(f"two columns of the frame are called {twice!r}")
     kinds = {i.name: i.datatype for i in inputs}
     columns = {
         n: _cells(frame[c], kinds.get(n, inputs[0].datatype))
         for n, c in zip(names, frame.columns, strict=True)
     }
-    if len(columns) != len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise ForgoError(f"two columns of the frame are called {twice!r}")
     taken: dict[str, Any] = {}
     for i in inputs:
         elements = [n for n in (f"{i.name}[{k}]" for k in range(len(names))) if n in columns]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -44,17 +46,19 @@ def convert(values: Any, to: Input) -> Array:
         raise ForgoError(f"{to.name}: {e}") from None
     if to.datatype == "BYTES":
         strings = array.astype(object)
-        if odd := [v for v in strings.ravel() if not isinstance(v, str | bytes)]:
-            raise ForgoError(f"{to.name}: must be strings, not {odd[0]!r:.100}")
+        for at, v in np.ndenumerate(strings):
+            if not isinstance(v, str | bytes):
+                raise ForgoError(f"{to.name}: must be strings, not {v!r:.100}{_row(at)}")
         return strings
-    if array.dtype == object:  # None is a missing number, as in a column of a data frame
-        flat = [np.nan if v is None else v for v in array.ravel().tolist()]
+    given = array
+    if array.dtype == object:  # None and pandas' NA are missing numbers, as in a column of a data frame
+        flat = [np.nan if v is None or type(v).__name__ == "NAType" else v for v in array.ravel().tolist()]
         fit = to.datatype == "UINT64" and all(type(v) is int and 0 <= v < 2**64 for v in flat)
         array = np.array(flat, np.uint64 if fit else None).reshape(array.shape)
     if array.dtype.name == "bfloat16":  # of ml_dtypes
         array = array.astype(np.float32)
     if array.dtype.kind not in "biuf" or (array.dtype.kind == "b") != (to.datatype == "BOOL"):
-        raise ForgoError(f"{to.name}: must be {to.datatype}, not {_example(array)}")
+        raise ForgoError(f"{to.name}: must be {to.datatype}, not {_example(given)}")
     if to.datatype == "BF16":
         return _to_bfloat16(array)
     wanted = np.dtype(_TYPES[to.datatype])
@@ -70,15 +74,29 @@ def convert(values: Any, to: Input) -> Array:
             above = array >= float(most) + 1 if array.dtype.kind == "f" else array > most
             wrong = (array < least) | above | (array != np.trunc(array))
     if wrong.any():
-        raise ForgoError(f"{to.name}: {to.datatype} does not hold {array[wrong].ravel()[0].item()!r}")
+        at = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        raise ForgoError(f"{to.name}: {to.datatype} does not hold {array[at].item()!r}{_row(at)}")
     return made
 
 
+def _row(at: Sequence[Any]) -> str:
+    """For messages: the row of an element, if it is in one."""
+    return f" (row {at[0]})" if at else ""
+
+
 def _example(array: Array) -> str:
-    values = array.ravel()[:1000].tolist()
-    odd = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values[:1])
-    text = repr(odd)
-    return text if len(text) <= 100 else text[:100] + "…"
+    """For messages: an element that is no number, or the first, and its row."""
+    at: tuple[int, ...] = ()
+    value: Any = []
+    for place, element in islice(np.ndenumerate(array), 1000):
+        v: Any = element.item() if isinstance(element, np.generic) else element
+        odd = v is not None and (isinstance(v, bool) or not isinstance(v, int | float))
+        if odd or not at:
+            at, value = place, v
+        if odd:
+            break
+    text = repr(value)
+    return (text if len(text) <= 100 else text[:100] + "…") + _row(at)
 
 
 def _to_bfloat16(array: Array) -> Array:
