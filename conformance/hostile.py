@@ -76,7 +76,7 @@ def endless(x: Any, module: Any) -> Any:
 
 def long(x: Any, module: Any) -> Any:
     """Multiply for seconds, in one operation."""
-    side = tf.fill([5000, 5000], tf.reduce_sum(x))
+    side = tf.fill([8000, 8000], tf.reduce_sum(x))
     return x + tf.reduce_sum(tf.linalg.matmul(side, side))
 
 
