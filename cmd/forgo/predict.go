@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -267,7 +268,7 @@ func showTable(w io.Writer, top int) func(result) error {
 		}
 		for _, c := range best(a, top).Classes {
 			score := fmt.Sprintf("%5.1f%%", 100*c.Score)
-			if c.Score < 0 || c.Score > 1 { // no probability: a bare model may give logits
+			if math.IsNaN(float64(c.Score)) || c.Score < 0 || c.Score > 1 { // no probability: a bare model may give logits
 				score = fmt.Sprintf("%.4g", c.Score)
 			}
 			printable.Fprintf(t, "%s\t%s\t%s\n", file, c.Label, score)
