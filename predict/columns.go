@@ -3,6 +3,7 @@ package predict
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/forgo-ml/forgo/predict/bundle"
@@ -22,13 +23,17 @@ func newTable(columns []bundle.Column) table {
 	made := make(table, len(columns))
 	for _, c := range columns {
 		var values map[string]bool
+		known := slices.Clone(c.Values)
 		if c.Type == bundle.Category {
 			values = make(map[string]bool, len(c.Values))
-			for _, v := range c.Values {
+			for i, v := range c.Values {
 				values[v] = true
+				if v == "" {
+					known[i] = `""`
+				}
 			}
 		}
-		made[c.Input] = column{c, values, tensor.Cut(strings.Join(c.Values, ", "))}
+		made[c.Input] = column{c, values, tensor.Cut(strings.Join(known, ", "))}
 	}
 	return made
 }

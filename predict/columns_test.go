@@ -29,3 +29,15 @@ func TestUnknownCategoriesCostLittle(t *testing.T) {
 		t.Errorf("a refusal takes %d KB", each>>10)
 	}
 }
+
+// An empty category is seen among those that a refusal lists.
+func TestAnEmptyCategoryIsListed(t *testing.T) {
+	columns := newTable([]bundle.Column{{Name: "c", Input: "c", Type: bundle.Category, Values: []string{"", "Oslo"}}})
+	row := tensor.Tensor{Shape: []int64{1, 1}, Data: []string{"Paris"}}
+	if err := columns.check("c", row); err == nil || !strings.HasSuffix(err.Error(), `send one of "", Oslo`) {
+		t.Errorf("got %v", err)
+	}
+	if err := columns.check("c", tensor.Tensor{Shape: []int64{1, 1}, Data: []string{""}}); err != nil {
+		t.Error(err)
+	}
+}
