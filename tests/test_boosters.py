@@ -151,6 +151,12 @@ def test_a_ranker_orders_the_rows_of_a_query(model: Any, tmp_path: Path) -> None
         assert answer["results"] == pytest.approx([want[1]], rel=1e-5)
 
 
+def test_labels_are_not_for_a_ranker(tmp_path: Path) -> None:
+    model = xgb.XGBRanker(n_estimators=2).fit(HOLES[:500], TARGET[:500], qid=np.repeat([*range(5)], 100))
+    with pytest.raises(forgo.ExportError, match="multi-label, not for the task 'ranking'"):
+        forgo.export(model, tmp_path / "m.forgo", examples=HOLES, labels=["no", "yes"])
+
+
 def test_a_missing_value_is_no_zero(tmp_path: Path) -> None:
     """The golden cases have rows with null, so that a reader that makes zeros of them is refused."""
     forgo.export(xgb.XGBClassifier(n_estimators=20).fit(HOLES, TARGET), tmp_path / "m.forgo", examples=HOLES)

@@ -240,7 +240,7 @@ def export(
     known = read_labels(labels)
     if adapter is not None and not isinstance(model, str | Path):
         declared, meant = adapter.means(model)
-        if task is None and (known is None or meant == "multi-label"):
+        if task is None and (known is None or meant in ("multi-label", "ranking")):
             task = meant
         known = declared if known is None and task in (None, *LABELLED) else known
     elif adapter is not None and known is None and (expected_labels is not None or task == "multi-label"):
