@@ -9,6 +9,8 @@ GO := scripts/go.sh
 TOOL := go tool -modfile=go.tool.mod
 # The Go tests find ONNX Runtime in the environment's wheel.
 export VIRTUAL_ENV := $(VENV)
+# Without the files of its byte code, each process that imports TensorFlow compiles 3,600 modules first: 5 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo       train on real digits, verify, predict and serve: about two minutes"

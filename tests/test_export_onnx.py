@@ -92,6 +92,23 @@ def test_a_file_alone_answers_for_itself_and_everything_says_so(tmp_path: Path) 
     assert 'forgo_model_parity_expected_from_graph{model="iris",version="1"} 1' in metrics
 
 
+@pytest.mark.parametrize(("opset", "ir"), [(7, 3), (9, 4), (13, 7), (18, 8), (21, 10), (23, 11), (24, 12)])
+def test_versions_old_and_new(opset: int, ir: int, tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info
+    ends = [value("X", TensorProto.FLOAT, [None, 4])], [value("p", TensorProto.FLOAT, [None, 3])]
+    if ir < 4:  # what the graph holds must be an input, too
+        ends[0].append(value("w", TensorProto.FLOAT, [4, 3]))
+    nodes = [helper.make_node("MatMul", ["X", "w"], ["z"]), helper.make_node("Softmax", ["z"], ["p"], axis=1)]
+    graph = helper.make_graph(nodes, "g", *ends, [numpy_helper.from_array(WEIGHTS, "w")])
+    opsets = [helper.make_opsetid("", opset)]
+    file = tmp_path / "iris.onnx"
+    file.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=ir).SerializeToString())
+    expected = {"p": answers()["probabilities"]}
+    result = forgo.export(file, tmp_path / "iris.forgo", examples=ROWS, expected=expected, labels=LABELS)
+    assert result.parity["mode"] == "full"
+    assert [i["name"] for i in manifest_of(tmp_path / "iris.forgo")["inputs"]] == ["X"]
+
+
 def test_expected_answers_are_the_goldens(tmp_path: Path) -> None:
     file = classifier(tmp_path / "iris.onnx")
     np.savez(tmp_path / "answers.npz", **answers())
