@@ -13,7 +13,7 @@ import (
 // docs/coming-from-a-go-predictor.md shows the bodies of these functions.
 
 func byThreeNames(ctx context.Context, photo []byte) ([]predict.Class, error) {
-	// The same model by its three names. You say once how its trainer prepared pictures.
+	// The same model by its three names. You state once how training prepared pictures.
 	m, err := tensorflow.Open(ctx, "forGo",
 		tensorflow.Tags("tags"), tensorflow.Input("input_1"), tensorflow.Output("inferenceLayer/Softmax"),
 		tensorflow.Pictures(onnx.Engine(), predict.Pictures{Channels: "BGR", Mean: []float32{103.939, 116.779, 123.68}}))
@@ -26,7 +26,7 @@ func byThreeNames(ctx context.Context, photo []byte) ([]predict.Class, error) {
 }
 
 func fromBundle(ctx context.Context, photo []byte) ([]predict.Class, error) {
-	// Better, a bundle: it knows all of this, and is proven before it answers.
+	// Better, a bundle: it contains all of this, and is proven before it answers.
 	m, err := predict.Load(ctx, "faces.forgo", tensorflow.Engine(), onnx.Engine())
 	if err != nil {
 		return nil, err
