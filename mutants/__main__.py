@@ -170,7 +170,7 @@ def run(skews: list[Skew], folder: Path, pool: ThreadPoolExecutor) -> int:
 
 
 def main() -> int:
-    """Run them all, or those that have a word of the command line in their name or stage."""
+    """Plant every skew, or those whose name or stage contains a word from the command line."""
     skews = every()
     if words := sys.argv[1:]:
         skews = [s for s in skews if any(word in f"{s.name} {s.stage}" for word in words)]

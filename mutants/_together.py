@@ -1,6 +1,6 @@
-"""Builds one Go binary that holds many skews, of which a variable of the environment chooses one.
+"""Builds one Go binary with many skews; the environment variable PLANTED chooses one.
 
-A skew whose changes all lie in the bodies of functions becomes a second body of each; any other is built by itself.
+A skew that changes only the bodies of functions becomes a second body of each. Any other skew gets its own binary.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ func TestUnknownCategoriesCostLittle(t *testing.T) {
 	}
 }
 
-// An empty category is seen among those that a refusal lists.
+// A refusal quotes the empty category in its list, where it would be invisible.
 func TestAnEmptyCategoryIsListed(t *testing.T) {
 	columns := newTable([]bundle.Column{{Name: "c", Input: "c", Type: bundle.Category, Values: []string{"", "Oslo"}}})
 	row := tensor.Tensor{Shape: []int64{1, 1}, Data: []string{"Paris"}}

@@ -1,9 +1,9 @@
-// Package racetest tells tests whether the race detector watches them. make test runs them twice: under the detector,
-// where what one goroutine does is done less often or not at all, and without it, where every test runs whole.
+// Package racetest tells tests whether the race detector watches them. make test runs them twice. Under the detector,
+// tests do the work of a single goroutine less often, or skip it; without it, every test runs whole.
 package racetest
 
-// Some returns all, or few under the race detector: how often a test repeats what one goroutine does, or several do in
-// the same way, of which the detector learns nothing more.
+// Some returns few under the race detector, and all without it. It is how often a test repeats work that shows the
+// detector nothing new: work of one goroutine, or the same work of several.
 func Some(all, few int) int {
 	if Enabled {
 		return few

@@ -161,9 +161,8 @@ def _frame(frame: Any, inputs: list[Input], known: Mapping[str, str]) -> dict[st
 
 def _cells(column: Any, datatype: str) -> Any:
     """A frame's column. Booleans are 0 and 1 to a number, which such a column is if cells were missing at export."""
-    if getattr(column.dtype, "kind", str(column.dtype)) not in ("b", "Boolean") or not datatype.startswith(
-        "FP"
-    ):
+    kind = getattr(column.dtype, "kind", str(column.dtype))  # of pandas; Polars has names
+    if kind not in ("b", "Boolean") or not datatype.startswith("FP"):
         return column.to_numpy()
     missing = column.isna() if hasattr(column, "isna") else column.is_null()
     return np.array([np.nan if m else float(v) for v, m in zip(column, missing, strict=True)])

@@ -46,9 +46,11 @@ def convert(values: Any, to: Input) -> Array:
         raise ForgoError(f"{to.name}: {e}") from None
     if to.datatype == "BYTES":
         strings = array.astype(object)
-        for at, v in np.ndenumerate(strings):
-            if not isinstance(v, str | bytes):
-                raise ForgoError(f"{to.name}: must be strings, not {v!r:.100}{_row(at)}")
+        cells = strings.ravel()
+        odd = next((k for k, v in enumerate(cells) if not isinstance(v, str | bytes)), None)
+        if odd is not None:
+            at = np.unravel_index(odd, strings.shape)
+            raise ForgoError(f"{to.name}: must be strings, not {cells[odd]!r:.100}{_row(at)}")
         return strings
     given = array
     if array.dtype == object:  # None and pandas' NA are missing numbers, as in a column of a data frame

@@ -252,11 +252,8 @@ def _multilabel(model: Any) -> bool:
 
 def _labels_of_xgboost(model: Any) -> list[str] | None:
     """The labels of a classifier of XGBoost's at the end of a pipeline, if they do not exclude each other: no classes_."""
-    labels, task = (
-        _xgboost.ADAPTER.means(_sklearn_outputs.last(model))
-        if _xgboost.ADAPTER.is_model(_sklearn_outputs.last(model))
-        else (None, None)
-    )
+    last = _sklearn_outputs.last(model)
+    labels, task = _xgboost.ADAPTER.means(last) if _xgboost.ADAPTER.is_model(last) else (None, None)
     return labels if task == "multi-label" else None
 
 
